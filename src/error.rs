@@ -1,0 +1,133 @@
+//! The one shape of an error on its way to the user, and the exit codes.
+//! Modules say what happened; `cli` alone renders it and leaves the process.
+
+use std::fmt;
+use std::path::Path;
+
+/// Exit codes, promised to users.
+pub mod exit {
+    pub const OK: u8 = 0;
+    pub const STAGE_FAILED: u8 = 1;
+    pub const USAGE: u8 = 2;
+    pub const ENVIRONMENT: u8 = 3;
+    pub const CHECK: u8 = 4;
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Whose fault it is, which decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line, `pipeline.toml` or another file of the user's.
+    Usage,
+    /// The disk, the database, the operating system.
+    Environment,
+    /// An object of the cache is not what its name says, or is gone.
+    Damaged,
+}
+
+/// What happened, why, and what to do about it.
+#[derive(Debug)]
+pub struct Error {
+    pub kind: Kind,
+    pub what: String,
+    pub causes: Vec<String>,
+    pub hint: Option<String>,
+    /// Further errors, of the same standing.
+    pub others: Vec<Error>,
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    fn new(kind: Kind, what: impl Into<String>) -> Error {
+        Error { kind, what: what.into(), causes: Vec::new(), hint: None, others: Vec::new() }
+    }
+
+    pub fn usage(what: impl Into<String>) -> Error {
+        Error::new(Kind::Usage, what)
+    }
+
+    pub fn environment(what: impl Into<String>) -> Error {
+        Error::new(Kind::Environment, what)
+    }
+
+    pub fn damaged(what: impl Into<String>) -> Error {
+        Error::new(Kind::Damaged, what)
+    }
+
+    /// The first of some errors, with the others beside it.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn several(errors: impl IntoIterator<Item = Error>) -> Error {
+        let mut errors = errors.into_iter();
+        let Some(mut first) = errors.next() else {
+            panic!("BUG: a failure without an error");
+        };
+        first.others.extend(errors);
+        first
+    }
+
+    /// `cannot VERB `PATH``, caused by `err`.
+    pub fn io(verb: &str, path: &Path, err: &std::io::Error) -> Error {
+        let error = Error::environment(format!("cannot {verb} `{}`", path.display())).because(err);
+        match err.kind() {
+            std::io::ErrorKind::StorageFull => error.hint("free some room on that disk, then run the same command again: what was finished is kept"),
+            _ => error,
+        }
+    }
+
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display) -> Error {
+        self.causes.push(cause.to_string());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::Usage => exit::USAGE,
+            Kind::Environment | Kind::Damaged => exit::ENVIRONMENT,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        for cause in &self.causes {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The candidate that `word` is most likely a misspelling of.
+pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelling_finds_its_word_and_noise_finds_none() {
+        let words = ["epochs", "batch_size", "learning_rate"];
+        assert_eq!(did_you_mean("epoch", words), Some("epochs"));
+        assert_eq!(did_you_mean("batchsize", words), Some("batch_size"));
+        assert_eq!(did_you_mean("zzz", words), None);
+    }
+}

@@ -1,0 +1,431 @@
+//! From the text of `pipeline.toml` to values, collecting every fault on the way.
+//! Reads one declaration at a time; what holds between declarations is `validate`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::template::{Templates, Unrendered};
+use super::{Dep, Goal, Goals, Out, ParamKey, ParamValue, Params, Pipeline, Problem, Role, Stage, StageName, Unresolved};
+use crate::error::did_you_mean;
+use crate::pipeline::problem::Place;
+use crate::repo_path::RepoPath;
+
+/// A param that the command line sets for one invocation; `key` may be short.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Override {
+    pub key: String,
+    pub value: ParamValue,
+}
+
+/// Reads and validates a pipeline. `exists` says whether a path is there, for deps that no stage makes.
+///
+/// # Errors
+/// Every fault of the file, by line.
+pub fn parse(
+    text: &str,
+    overrides: &[Override],
+    exists: &dyn Fn(&RepoPath) -> bool,
+) -> Result<Pipeline, Vec<Problem>> {
+    let mut reader = Reader::new(text);
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let line = error.span().map_or(1, |span| reader.line_at(span.start));
+        reader.problems.push(Problem::new(line, error.message().trim().replace('\n', ", ")));
+    }
+    if !reader.problems.is_empty() {
+        return reader.fail();
+    }
+    let root = root.get_ref();
+    reader.only_keys(root, "the file", &["pipeline", "params", "metrics", "stages"]);
+    let name = reader.name(root);
+    let mut params = reader.params(root);
+    for given in overrides {
+        if let Err(problem) = apply(&mut params, given) {
+            reader.problems.push(problem);
+        }
+    }
+    let goals = reader.goals(root);
+    let stages = reader.stages(root, &params);
+    match super::validate::graph(&stages, exists) {
+        Ok(graph) if reader.problems.is_empty() => Ok(Pipeline { name, params, goals, stages, graph }),
+        Ok(_) => reader.fail(),
+        Err(problems) => {
+            reader.problems.extend(problems);
+            reader.fail()
+        }
+    }
+}
+
+/// Gives a param another value for this time.
+fn apply(params: &mut Params, given: &Override) -> Result<(), Problem> {
+    let place = Place::Override(format!("{}={}", given.key, given.value));
+    let problem = |what: String, hint: Option<String>| Problem { place: place.clone(), what, hint };
+    let key = match params.resolve(&given.key) {
+        Ok(key) => key.clone(),
+        Err(Unresolved::Unknown { meant }) => {
+            return Err(problem("no such param".into(), meant.map(|meant| format!("did you mean `{meant}`?"))));
+        }
+        Err(Unresolved::Ambiguous(keys) | Unresolved::Table(keys)) => {
+            let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+            return Err(problem("could be several params".into(), Some(format!("name one of {}", keys.join(", ")))));
+        }
+    };
+    params.insert(key, given.value.clone());
+    Ok(())
+}
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+struct Reader {
+    /// The byte offset at which each line begins.
+    line_starts: Vec<usize>,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn new(text: &str) -> Reader {
+        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Reader { line_starts: std::iter::once(0).chain(starts).collect(), problems: Vec::new() }
+    }
+
+    fn fail(mut self) -> Result<Pipeline, Vec<Problem>> {
+        self.problems.sort();
+        self.problems.dedup();
+        Err(self.problems)
+    }
+
+    fn line_at(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset)
+    }
+
+    fn line<T>(&self, value: &Spanned<T>) -> usize {
+        self.line_at(value.span().start)
+    }
+
+    fn problem<T>(&mut self, at: &Spanned<T>, what: impl Into<String>) {
+        let line = self.line(at);
+        self.problems.push(Problem::new(line, what));
+    }
+
+    fn only_keys(&mut self, table: &DeTable<'_>, of: &str, known: &[&str]) {
+        for (key, _) in table {
+            if !known.contains(&key.get_ref().as_ref()) {
+                let problem = Problem::new(self.line(key), format!("unknown key `{}` in {of}", key.get_ref()));
+                let problem = match did_you_mean(key.get_ref(), known.iter().copied()) {
+                    Some(meant) => problem.meant(Some(meant)),
+                    None => problem.hint(format!("the keys are {}", known.join(", "))),
+                };
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn table<'v, 'a>(&mut self, value: &'v Value<'a>, what: &str) -> Option<&'v DeTable<'a>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.problem(value, format!("{what} is {}, not a table", kind(value)));
+        }
+        table
+    }
+
+    fn string<'v>(&mut self, value: &'v Value<'_>, what: &str) -> Option<&'v str> {
+        let string = value.get_ref().as_str();
+        if string.is_none() {
+            self.problem(value, format!("{what} is {}, not a string", kind(value)));
+        }
+        string
+    }
+
+    /// The strings of a list, each with where it stands.
+    fn strings<'v, 'a>(&mut self, table: &'v DeTable<'a>, key: &str, of: &str) -> Vec<(&'v str, &'v Value<'a>)> {
+        let Some(value) = table.get(key) else {
+            return Vec::new();
+        };
+        let Some(list) = value.get_ref().as_array() else {
+            self.problem(value, format!("`{key}` of {of} is {}, not a list of strings", kind(value)));
+            return Vec::new();
+        };
+        let what = format!("an entry of `{key}` of {of}");
+        list.iter().filter_map(|entry| Some((self.string(entry, &what)?, entry))).collect()
+    }
+
+    fn path(&mut self, text: &str, at: &Value<'_>, role: &str, of: &str) -> Option<RepoPath> {
+        match RepoPath::parse(text) {
+            Ok(path) => Some(path),
+            Err(bad) => {
+                self.problem(at, format!("{role} `{}` of {of} {bad}", text.escape_debug()));
+                None
+            }
+        }
+    }
+
+    fn name(&mut self, root: &DeTable<'_>) -> Option<String> {
+        let table = self.table(root.get("pipeline")?, "`[pipeline]`")?;
+        self.only_keys(table, "`[pipeline]`", &["name"]);
+        self.string(table.get("name")?, "the pipeline's `name`").map(str::to_owned)
+    }
+
+    fn params(&mut self, root: &DeTable<'_>) -> Params {
+        let mut params = Params::default();
+        if let Some(value) = root.get("params")
+            && let Some(table) = self.table(value, "`[params]`")
+        {
+            self.params_below(table, "", &mut params);
+        }
+        params
+    }
+
+    fn params_below(&mut self, table: &DeTable<'_>, prefix: &str, params: &mut Params) {
+        for (name, value) in table {
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+            if name.get_ref().is_empty() || !name.get_ref().chars().all(plain) {
+                let what = format!("`{}` cannot name a param: use letters, digits, `_` and `-`", name.get_ref().escape_debug());
+                self.problem(name, what);
+                continue;
+            }
+            let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+            match value.get_ref() {
+                DeValue::Table(inner) => self.params_below(inner, &key, params),
+                _ => {
+                    if let Some(value) = self.param_value(value, &key) {
+                        params.insert(ParamKey::new(key), value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn param_value(&mut self, value: &Value<'_>, key: &str) -> Option<ParamValue> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(ParamValue::from(text.as_ref())),
+            DeValue::Boolean(flag) => Some(ParamValue::from(*flag)),
+            DeValue::Datetime(time) => Some(ParamValue::from(time.to_string())),
+            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                Ok(number) => Some(ParamValue::from(number)),
+                Err(_) => {
+                    self.problem(value, format!("param `{key}` does not fit in 64 bits"));
+                    None
+                }
+            },
+            DeValue::Float(digits) => {
+                let number = digits.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                if number.is_none() {
+                    self.problem(value, format!("param `{key}` is not a finite number, which JSON cannot hold"));
+                }
+                number.map(ParamValue::Number)
+            }
+            DeValue::Array(list) => list.iter().map(|entry| self.param_value(entry, key)).collect(),
+            DeValue::Table(table) => {
+                let entries = table.iter();
+                entries.map(|(name, value)| Some((name.get_ref().to_string(), self.param_value(value, key)?))).collect()
+            }
+        }
+    }
+
+    fn goals(&mut self, root: &DeTable<'_>) -> Goals {
+        let mut goals = Goals::default();
+        let Some(table) = root.get("metrics").and_then(|value| self.table(value, "`[metrics]`")) else {
+            return goals;
+        };
+        for (name, value) in table {
+            let what = format!("metric `{}`", name.get_ref());
+            let Some(options) = self.table(value, &what) else { continue };
+            self.only_keys(options, &what, &["goal"]);
+            let Some(goal) = options.get("goal") else { continue };
+            match goal.get_ref().as_str() {
+                Some("max") => goals.insert(name.get_ref().to_string(), Goal::Max),
+                Some("min") => goals.insert(name.get_ref().to_string(), Goal::Min),
+                _ => self.problem(goal, format!("`goal` of {what} is neither \"max\" nor \"min\"")),
+            }
+        }
+        goals
+    }
+
+    fn stages(&mut self, root: &DeTable<'_>, params: &Params) -> Vec<Stage> {
+        let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
+        let Some(table) = table.filter(|table| !table.is_empty()) else {
+            if self.problems.is_empty() {
+                let hint = "add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example";
+                self.problems.push(Problem::new(1, "declares no stage").hint(hint));
+            }
+            return Vec::new();
+        };
+        let templates = Templates::new(params);
+        let mut stages = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let line = self.line(name);
+            let Some(stage_name) = StageName::parse(name.get_ref()) else {
+                let what = format!("`{}` cannot name a stage: use letters, digits, `_`, `-`, `.`", name.get_ref().escape_debug());
+                self.problem(name, what);
+                continue;
+            };
+            if let Some(options) = self.table(value, &format!("stage `{stage_name}`")) {
+                stages.push(self.stage(stage_name, line, options, params, &templates));
+            }
+        }
+        stages.sort_by_key(|stage| stage.line);
+        stages
+    }
+
+    fn stage(
+        &mut self,
+        name: StageName,
+        line: usize,
+        table: &DeTable<'_>,
+        params: &Params,
+        templates: &Templates,
+    ) -> Stage {
+        let of = format!("stage `{name}`");
+        let known = ["cmd", "desc", "wdir", "env", "deps", "params", "outs", "metrics", "plots", "resources"];
+        self.only_keys(table, &of, &known);
+        let desc = table.get("desc").and_then(|value| self.string(value, &format!("`desc` of {of}")));
+        let cmd = self.cmd(table, &of, line, templates);
+        let wdir = table.get("wdir").and_then(|value| self.wdir(value, &of));
+        let env = self.env(table, &of, templates);
+        let deps = self.deps(table, &of);
+        let used = self.used_params(table, &of, params);
+        let outs = self.outs(table, &of);
+        let cpus = self.cpus(table, &of);
+        let desc = desc.map(str::to_owned);
+        // A stage without a usable command still makes its outs, as far as the checks between stages go.
+        let cmd = cmd.unwrap_or_default();
+        Stage { name, line, desc, cmd, wdir, env, deps, params: used, outs, cpus }
+    }
+
+    fn cmd(&mut self, table: &DeTable<'_>, of: &str, line: usize, templates: &Templates) -> Option<String> {
+        let Some(value) = table.get("cmd") else {
+            self.problems.push(Problem::new(line, format!("{of} has no `cmd`")).hint("say what it runs: cmd = \"…\""));
+            return None;
+        };
+        let cmd = self.string(value, &format!("`cmd` of {of}"))?;
+        if cmd.trim().is_empty() {
+            self.problem(value, format!("`cmd` of {of} is empty"));
+            return None;
+        }
+        if cmd.contains('\0') {
+            self.problem(value, format!("`cmd` of {of} has a zero byte in it"));
+            return None;
+        }
+        self.rendered(cmd, value, &format!("`cmd` of {of}"), templates)
+    }
+
+    fn rendered(&mut self, text: &str, at: &Value<'_>, what: &str, templates: &Templates) -> Option<String> {
+        match templates.render(text) {
+            Ok(text) => Some(text),
+            Err(Unrendered { why, meant }) => {
+                let problem = Problem::new(self.line(at), format!("{what} is a template that cannot be rendered: {why}"));
+                let hint = "params are written `{{ params.KEY }}`; for braces that the shell should see, `{{ '{{' }}`";
+                self.problems.push(match meant {
+                    Some(meant) => problem.meant(Some(&meant)),
+                    None => problem.hint(hint),
+                });
+                None
+            }
+        }
+    }
+
+    fn wdir(&mut self, value: &Value<'_>, of: &str) -> Option<RepoPath> {
+        let what = format!("`wdir` of {of}");
+        let text = self.string(value, &what)?;
+        if matches!(text, "." | "./") {
+            return None;
+        }
+        self.path(text, value, "`wdir`", of)
+    }
+
+    fn env(&mut self, table: &DeTable<'_>, of: &str, templates: &Templates) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::new();
+        let Some(variables) = table.get("env").and_then(|value| self.table(value, &format!("`env` of {of}"))) else {
+            return env;
+        };
+        for (name, value) in variables {
+            let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
+                self.problem(name, format!("`{}` cannot name a variable", name.get_ref().escape_debug()));
+            } else if let Some(text) = self.string(value, &format!("variable `{}` of {of}", name.get_ref()))
+                && let Some(text) = self.rendered(text, value, &format!("variable `{}` of {of}", name.get_ref()), templates)
+            {
+                env.insert(name.get_ref().to_string(), text);
+            }
+        }
+        env
+    }
+
+    fn deps(&mut self, table: &DeTable<'_>, of: &str) -> Vec<Dep> {
+        let mut deps: Vec<Dep> = Vec::new();
+        for (text, at) in self.strings(table, "deps", of) {
+            if let Some(path) = self.path(text, at, "dep", of) {
+                deps.push(Dep { path, line: self.line(at) });
+            }
+        }
+        deps.sort();
+        deps.dedup_by(|a, b| a.path == b.path);
+        deps
+    }
+
+    fn used_params(&mut self, table: &DeTable<'_>, of: &str, params: &Params) -> BTreeMap<ParamKey, ParamValue> {
+        let mut used = BTreeMap::new();
+        for (name, at) in self.strings(table, "params", of) {
+            let found = params.named(name);
+            if found.is_empty() {
+                let problem = Problem::new(self.line(at), format!("param `{name}` of {of} does not exist"));
+                let tables: BTreeSet<&str> =
+                    params.iter().filter_map(|(key, _)| Some(key.as_str().rsplit_once('.')?.0)).collect();
+                let full = did_you_mean(name, params.iter().map(|(key, _)| key.as_str()).chain(tables));
+                let ending = params.resolve(name).ok().map(ParamKey::as_str);
+                self.problems.push(match ending.or(full) {
+                    Some(meant) => problem.meant(Some(meant)),
+                    None => problem.hint("declare it under `[params]`"),
+                });
+            }
+            used.extend(found);
+        }
+        used
+    }
+
+    fn outs(&mut self, table: &DeTable<'_>, of: &str) -> Vec<Out> {
+        let mut outs: Vec<Out> = Vec::new();
+        for (key, role) in [("outs", Role::Data), ("metrics", Role::Metrics), ("plots", Role::Plot)] {
+            for (text, at) in self.strings(table, key, of) {
+                if let Some(path) = self.path(text, at, "out", of) {
+                    outs.push(Out { path, role, line: self.line(at) });
+                }
+            }
+        }
+        outs.sort();
+        outs
+    }
+
+    fn cpus(&mut self, table: &DeTable<'_>, of: &str) -> usize {
+        let resources = table.get("resources").and_then(|value| self.table(value, &format!("`resources` of {of}")));
+        let Some(resources) = resources else {
+            return 1;
+        };
+        self.only_keys(resources, &format!("`resources` of {of}"), &["cpus"]);
+        let Some(value) = resources.get("cpus") else {
+            return 1;
+        };
+        let digits = value.get_ref().as_integer();
+        match digits.and_then(|digits| usize::from_str_radix(digits.as_str(), digits.radix()).ok()) {
+            Some(cpus) if (1..=4096).contains(&cpus) => cpus,
+            _ => {
+                self.problem(value, format!("`cpus` of {of} is not a number from 1 to 4096"));
+                1
+            }
+        }
+    }
+}
+
+fn kind(value: &Value<'_>) -> &'static str {
+    match value.get_ref() {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,85 @@
+//! `{{ … }}` in commands: rendered with the pipeline's params; a name that does not exist is an error.
+
+use std::collections::BTreeSet;
+
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+
+use super::Params;
+use crate::error::did_you_mean;
+
+/// Renders texts of one pipeline.
+#[derive(Debug)]
+pub(super) struct Templates {
+    environment: Environment<'static>,
+    context: minijinja::Value,
+    /// What a template can name: `params.train.epochs`, and the tables on the way.
+    names: BTreeSet<String>,
+}
+
+/// Why a template has no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unrendered {
+    pub(super) why: String,
+    pub(super) meant: Option<String>,
+}
+
+impl Templates {
+    pub(super) fn new(params: &Params) -> Templates {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        let all = params.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        let context = serde_json::json!({ "params": super::nested(&all) });
+        let mut names = BTreeSet::from(["params".to_owned()]);
+        for (key, _) in params.iter() {
+            let ends = key.as_str().match_indices('.').map(|(at, _)| at).chain([key.as_str().len()]);
+            names.extend(ends.map(|end| format!("params.{}", &key.as_str()[..end])));
+        }
+        Templates { environment, context: minijinja::Value::from(Serde(context)), names }
+    }
+
+    pub(super) fn render(&self, text: &str) -> Result<String, Unrendered> {
+        // Most texts are no templates, and thousands of stages should not pay for the few that are.
+        if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
+            return Ok(text.to_owned());
+        }
+        self.environment.render_str(text, self.context.clone()).map_err(|error| self.explain(text, &error))
+    }
+
+    fn explain(&self, text: &str, error: &minijinja::Error) -> Unrendered {
+        let used = self.environment.template_from_str(text).map(|template| template.undeclared_variables(true));
+        let mut unknown: Vec<String> = used.unwrap_or_default().into_iter().filter(|name| !self.names.contains(name)).collect();
+        unknown.sort();
+        match unknown.first() {
+            Some(name) => {
+                let meant = did_you_mean(name, self.names.iter().map(String::as_str)).map(str::to_owned);
+                Unrendered { why: format!("there is no `{name}`"), meant }
+            }
+            None => {
+                let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
+                Unrendered { why: format!("{}{detail}", error.kind()), meant: None }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::ParamKey;
+
+    #[test]
+    fn params_are_filled_in_and_unknown_names_refused() {
+        let mut params = Params::default();
+        params.insert(ParamKey::new("top"), 5.into());
+        params.insert(ParamKey::new("train.lr"), 0.5.into());
+        let templates = Templates::new(&params);
+        assert_eq!(templates.render("head -n {{ params.top }}").as_deref(), Ok("head -n 5"));
+        assert_eq!(templates.render("x {{ params.train.lr }} {y}").as_deref(), Ok("x 0.5 {y}"));
+        let unknown = templates.render("{{ params.train.rl }}").unwrap_err();
+        assert_eq!(unknown.why, "there is no `params.train.rl`");
+        assert_eq!(unknown.meant.as_deref(), Some("params.train.lr"));
+        assert_eq!(templates.render("{{ nothing }}").unwrap_err().why, "there is no `nothing`");
+        assert!(templates.render("{{ .Name }}").is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! A path inside the project. Knows nothing of the disk: that nothing on it is a link
+//! that leads out is checked where files are touched.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// A path relative to the project root: UTF-8, `/` between names, never empty, without `.`,
+/// `..`, empty names or control characters. Such a path cannot leave the root by its text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepoPath(Box<str>);
+
+/// Why a text is not a [`RepoPath`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadPath {
+    Empty,
+    Absolute,
+    Leaves,
+    Root,
+    Control,
+}
+
+impl fmt::Display for BadPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BadPath::Empty => "is empty",
+            BadPath::Absolute => "is absolute: paths are relative to the project root",
+            BadPath::Leaves => "leaves the project root",
+            BadPath::Root => "is the project root itself: name something inside it",
+            BadPath::Control => "has a control character in it",
+        })
+    }
+}
+
+impl RepoPath {
+    /// Reads a path as a user writes it: `./`, doubled and trailing slashes and inner `..` are
+    /// folded away.
+    pub fn parse(text: &str) -> Result<RepoPath, BadPath> {
+        if text.is_empty() {
+            return Err(BadPath::Empty);
+        }
+        if text.starts_with('/') {
+            return Err(BadPath::Absolute);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(BadPath::Control);
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for name in text.split('/') {
+            match name {
+                "" | "." => {}
+                ".." => {
+                    names.pop().ok_or(BadPath::Leaves)?;
+                }
+                _ => names.push(name),
+            }
+        }
+        if names.is_empty() {
+            return Err(BadPath::Root);
+        }
+        Ok(RepoPath(names.join("/").into()))
+    }
+
+    /// Reads a path as a file of ours stores it: refused unless it is in its one canonical spelling.
+    pub fn parse_canonical(text: &str) -> Option<RepoPath> {
+        RepoPath::parse(text).ok().filter(|path| path.as_str() == text)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Where this path is on the disk.
+    pub fn under(&self, root: &Path) -> PathBuf {
+        root.join(&*self.0)
+    }
+
+    /// The path of `name`, one plain file name, inside this directory.
+    pub fn join(&self, name: &str) -> RepoPath {
+        RepoPath(format!("{}/{name}", self.0).into())
+    }
+
+    /// What is left of this path below `dir`, if it lies inside it.
+    pub fn below(&self, dir: &RepoPath) -> Option<&str> {
+        self.0.strip_prefix(&*dir.0)?.strip_prefix('/')
+    }
+
+    /// The directories above this path, nearest first, without the root.
+    pub fn ancestors(&self) -> impl Iterator<Item = &str> {
+        let text: &str = &self.0;
+        text.rmatch_indices('/').map(move |(at, _)| &text[..at])
+    }
+}
+
+impl Borrow<str> for RepoPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RepoPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl serde::Serialize for RepoPath {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn spellings() {
+        let cases: &[(&str, Result<&str, BadPath>)] = &[
+            ("data/audio", Ok("data/audio")),
+            ("./data//audio/", Ok("data/audio")),
+            ("a/../b", Ok("b")),
+            ("a b/ç.txt", Ok("a b/ç.txt")),
+            ("...", Ok("...")),
+            ("", Err(BadPath::Empty)),
+            (".", Err(BadPath::Root)),
+            ("a/..", Err(BadPath::Root)),
+            ("..", Err(BadPath::Leaves)),
+            ("a/../../b", Err(BadPath::Leaves)),
+            ("/etc/passwd", Err(BadPath::Absolute)),
+            ("a\nb", Err(BadPath::Control)),
+        ];
+        for (text, expected) in cases {
+            let got = RepoPath::parse(text);
+            assert_eq!(got.as_ref().map(RepoPath::as_str).map_err(|e| *e), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn below_is_by_whole_names() {
+        let path = |text| RepoPath::parse(text).unwrap();
+        assert_eq!(path("a/b/c").below(&path("a")), Some("b/c"));
+        assert_eq!(path("ab/c").below(&path("a")), None);
+        assert_eq!(path("a").below(&path("a")), None);
+        assert_eq!(path("a/b/c").ancestors().collect::<Vec<_>>(), ["a/b", "a"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_parsed_path_stays_inside_and_reads_back(text in "[a./ ]{0,12}") {
+            if let Ok(path) = RepoPath::parse(&text) {
+                prop_assert!(path.as_str().split('/').all(|n| !matches!(n, "" | "." | "..")));
+                prop_assert_eq!(RepoPath::parse_canonical(path.as_str()), Some(path));
+            }
+        }
+    }
+}
