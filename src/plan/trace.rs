@@ -1,0 +1,13 @@
+//! What one execution consumed and produced.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Content;
+use crate::plan::Fingerprint;
+use crate::repo_path::RepoPath;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    pub fingerprint: Fingerprint,
+    pub outs: BTreeMap<RepoPath, Content>,
+}
