@@ -1,0 +1,378 @@
+//! What happens next. A pure state machine: told what happened, it says what to do. Knows nothing of threads, processes
+//! or the clock, nor why a stage has work: that is found out when the stage becomes ready, not before.
+//!
+//! ```text
+//! Waiting ──(all needs done)──▶ Observing ──(work)──▶ Queued ──(cpus free)──▶ Performing ──▶ Done
+//!    │                              └──(nothing to do)────────────────────────────────────▶ Done
+//!    └──(a need failed, or everything stops)────────────────────────────────────────────▶ Dropped
+//! ```
+
+use std::collections::BTreeSet;
+
+use crate::pipeline::{Graph, StageIx};
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Msg {
+    Observed(StageIx, Need),
+    Ended(StageIx, End),
+    /// Start nothing more. What is being performed is the engine's to stop; it still reports each end.
+    Stop,
+}
+
+/// Whether an observed stage has work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    Nothing,
+    Work,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Good,
+    Bad,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Look at it, then send [`Msg::Observed`].
+    Observe(StageIx),
+    /// Do its work, then send [`Msg::Ended`].
+    Perform(StageIx),
+    /// It will not be done: a stage failed.
+    Skip { stage: StageIx, because: StageIx },
+    /// It will not be done: everything was stopped.
+    Abandon(StageIx),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Finish what is being performed, start nothing more.
+    Stop,
+    /// Go on with what does not need the failed stage.
+    KeepGoing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting { needs: usize },
+    Observing,
+    Queued,
+    Performing,
+    Done,
+    Dropped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Going,
+    Failed { first: StageIx },
+    Stopped,
+}
+
+#[derive(Debug)]
+pub struct Scheduler<'g> {
+    graph: &'g Graph,
+    /// Processors that each stage wants, at most all there are.
+    cpus: Vec<usize>,
+    /// The rank of each stage in the graph's order: of several that could start, the first in order does.
+    rank: Vec<usize>,
+    states: Vec<State>,
+    queue: BTreeSet<(usize, StageIx)>,
+    free: usize,
+    on_failure: OnFailure,
+    mode: Mode,
+    /// Stages neither done nor dropped.
+    open: usize,
+}
+
+impl<'g> Scheduler<'g> {
+    /// For the stages that are `wanted` (with all that they need), each keeping `cpus[stage]` of `limit` processors busy.
+    pub fn new(graph: &'g Graph, wanted: &[bool], cpus: &[usize], limit: usize, on_failure: OnFailure) -> Scheduler<'g> {
+        let limit = limit.max(1);
+        let mut rank = vec![0; wanted.len()];
+        for (position, &stage) in graph.order().iter().enumerate() {
+            rank[stage] = position;
+        }
+        let state = |stage: StageIx| match wanted[stage] {
+            true => State::Waiting { needs: graph.needs(stage).len() },
+            false => State::Done,
+        };
+        let states = (0..wanted.len()).map(state).collect();
+        Scheduler {
+            graph,
+            // A stage that wants more than there is runs alone.
+            cpus: cpus.iter().map(|&wants| wants.clamp(1, limit)).collect(),
+            rank,
+            states,
+            queue: BTreeSet::new(),
+            free: limit,
+            on_failure,
+            mode: Mode::Going,
+            open: wanted.iter().filter(|&&wanted| wanted).count(),
+        }
+    }
+
+    /// The first effects: every stage that needs none.
+    pub fn start(&mut self) -> Vec<Effect> {
+        let ready = |stage: &StageIx| self.states[*stage] == State::Waiting { needs: 0 };
+        let ready: Vec<StageIx> = self.graph.order().iter().copied().filter(ready).collect();
+        let mut effects = Vec::with_capacity(ready.len());
+        for stage in ready {
+            self.observe(stage, &mut effects);
+        }
+        effects
+    }
+
+    /// Every stage has ended one way or the other.
+    pub fn is_finished(&self) -> bool {
+        self.open == 0
+    }
+
+    pub fn advance(&mut self, msg: Msg) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match msg {
+            Msg::Observed(stage, Need::Nothing) => self.finish(stage, &mut effects),
+            Msg::Observed(stage, Need::Work) => match self.mode {
+                Mode::Going => {
+                    self.states[stage] = State::Queued;
+                    self.queue.insert((self.rank[stage], stage));
+                }
+                Mode::Failed { .. } | Mode::Stopped => self.drop_with_dependents(stage, &mut effects),
+            },
+            Msg::Ended(stage, end) => {
+                self.free += self.cpus[stage];
+                match end {
+                    End::Good => self.finish(stage, &mut effects),
+                    End::Bad => self.fail(stage, &mut effects),
+                }
+            }
+            Msg::Stop => {
+                self.mode = Mode::Stopped;
+                self.drop_unstarted(&mut effects);
+            }
+        }
+        self.start_queued(&mut effects);
+        effects
+    }
+
+    fn observe(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
+        self.states[stage] = State::Observing;
+        effects.push(Effect::Observe(stage));
+    }
+
+    fn finish(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
+        self.states[stage] = State::Done;
+        self.open -= 1;
+        for &dependent in self.graph.needed_by(stage) {
+            if let State::Waiting { needs } = &mut self.states[dependent] {
+                *needs -= 1;
+                if *needs == 0 {
+                    self.observe(dependent, effects);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
+        self.states[stage] = State::Dropped;
+        self.open -= 1;
+        for &dependent in self.graph.needed_by(stage) {
+            self.drop_because(dependent, stage, effects);
+        }
+        if self.on_failure == OnFailure::Stop && self.mode == Mode::Going {
+            self.mode = Mode::Failed { first: stage };
+            self.drop_unstarted(effects);
+        }
+    }
+
+    /// Ends a stage without doing it, and with it all that need it.
+    fn drop_with_dependents(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
+        let because = match self.mode {
+            Mode::Failed { first } => first,
+            Mode::Going | Mode::Stopped => stage,
+        };
+        self.drop_because(stage, because, effects);
+    }
+
+    fn drop_because(&mut self, stage: StageIx, because: StageIx, effects: &mut Vec<Effect>) {
+        let mut open = vec![stage];
+        while let Some(stage) = open.pop() {
+            if matches!(self.states[stage], State::Done | State::Dropped | State::Performing) {
+                continue;
+            }
+            self.queue.remove(&(self.rank[stage], stage));
+            self.states[stage] = State::Dropped;
+            self.open -= 1;
+            effects.push(match self.mode {
+                Mode::Stopped => Effect::Abandon(stage),
+                Mode::Going | Mode::Failed { .. } => Effect::Skip { stage, because },
+            });
+            open.extend(self.graph.needed_by(stage));
+        }
+    }
+
+    /// Stages under observation are left: what they turn out to need decides.
+    fn drop_unstarted(&mut self, effects: &mut Vec<Effect>) {
+        let unstarted = |stage: &StageIx| matches!(self.states[*stage], State::Waiting { .. } | State::Queued);
+        // A stage that waits only for one under observation may yet turn out to be up to date.
+        let dropped: Vec<StageIx> = match self.mode {
+            Mode::Stopped => self.graph.order().iter().copied().filter(unstarted).collect(),
+            Mode::Going | Mode::Failed { .. } => self.queue.iter().map(|&(_, stage)| stage).collect(),
+        };
+        for stage in dropped {
+            self.drop_with_dependents(stage, effects);
+        }
+    }
+
+    fn start_queued(&mut self, effects: &mut Vec<Effect>) {
+        let mut rest = self.free;
+        let mut starting = Vec::new();
+        for &(rank, stage) in &self.queue {
+            if rest == 0 {
+                break;
+            }
+            if self.cpus[stage] <= rest {
+                rest -= self.cpus[stage];
+                starting.push((rank, stage));
+            }
+        }
+        self.free = rest;
+        for entry in starting {
+            self.queue.remove(&entry);
+            self.states[entry.1] = State::Performing;
+            effects.push(Effect::Perform(entry.1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn graph(needs: &[&[StageIx]]) -> Graph {
+        Graph::new(needs.iter().map(|needs| needs.to_vec()).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_stage_starts_when_its_needs_are_done_and_processors_are_free() {
+        use Effect::{Observe, Perform};
+        let graph = graph(&[&[], &[], &[0, 1]]);
+        let mut scheduler = Scheduler::new(&graph, &[true; 3], &[1, 2, 1], 2, OnFailure::Stop);
+        assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
+        assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
+        assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
+        assert_eq!(scheduler.advance(Msg::Ended(0, End::Good)), [Perform(1)]);
+        assert_eq!(scheduler.advance(Msg::Ended(1, End::Good)), [Observe(2)]);
+        assert_eq!(scheduler.advance(Msg::Observed(2, Need::Nothing)), []);
+        assert!(scheduler.is_finished());
+    }
+
+    #[test]
+    fn after_a_failure_only_keep_going_starts_more() {
+        use Effect::{Observe, Perform, Skip};
+        let graph = graph(&[&[], &[], &[0], &[1]]);
+        for on_failure in [OnFailure::Stop, OnFailure::KeepGoing] {
+            let mut scheduler = Scheduler::new(&graph, &[true; 4], &[1; 4], 1, on_failure);
+            assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
+            assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
+            assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
+            let effects = scheduler.advance(Msg::Ended(0, End::Bad));
+            let skip = |stage| Skip { stage, because: 0 };
+            match on_failure {
+                OnFailure::Stop => assert_eq!(effects, [skip(2), skip(1), skip(3)]),
+                OnFailure::KeepGoing => assert_eq!(effects, [skip(2), Perform(1)]),
+            }
+            assert_eq!(scheduler.is_finished(), on_failure == OnFailure::Stop);
+        }
+    }
+
+    #[test]
+    fn stopping_abandons_what_was_not_started() {
+        let graph = graph(&[&[], &[0], &[]]);
+        let mut scheduler = Scheduler::new(&graph, &[true; 3], &[1; 3], 1, OnFailure::KeepGoing);
+        scheduler.start();
+        scheduler.advance(Msg::Observed(0, Need::Work));
+        assert_eq!(scheduler.advance(Msg::Stop), [Effect::Abandon(1)]);
+        assert_eq!(scheduler.advance(Msg::Observed(2, Need::Work)), [Effect::Abandon(2)]);
+        assert_eq!(scheduler.advance(Msg::Ended(0, End::Bad)), []);
+        assert!(scheduler.is_finished());
+    }
+
+    /// A random run: any graph, any order of completion, any failures, at most one stop.
+    fn check(needs: &[Vec<StageIx>], cpus: &[usize], limit: usize, choices: &[u8], on_failure: OnFailure) {
+        let graph = Graph::new(needs.to_vec()).unwrap();
+        let count = needs.len();
+        let mut scheduler = Scheduler::new(&graph, &vec![true; count], cpus, limit, on_failure);
+        let mut ended: Vec<Option<bool>> = vec![None; count];
+        let mut busy = 0;
+        let mut stopped = false;
+        // What the engine is working on: (stage, whether it is performing).
+        let mut at_work: Vec<(StageIx, bool)> = Vec::new();
+        let mut effects = scheduler.start();
+        let mut choices = choices.iter().copied().cycle();
+        loop {
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Observe(stage) => {
+                        assert!(needs[stage].iter().all(|&need| ended[need] == Some(true)), "{stage} is too early");
+                        at_work.push((stage, false));
+                    }
+                    Effect::Perform(stage) => {
+                        busy += cpus[stage].clamp(1, limit);
+                        assert!(busy <= limit, "more processors than there are");
+                        at_work.push((stage, true));
+                    }
+                    Effect::Skip { stage, .. } | Effect::Abandon(stage) => {
+                        assert_eq!(ended[stage].replace(false), None, "{stage} ends twice");
+                    }
+                }
+            }
+            if at_work.is_empty() {
+                break;
+            }
+            let choice = choices.next().unwrap_or(0);
+            if choice > 250 && !std::mem::replace(&mut stopped, true) {
+                effects = scheduler.advance(Msg::Stop);
+                continue;
+            }
+            let (stage, performing) = at_work.swap_remove(choice as usize % at_work.len());
+            let good = choice % 7 != 0;
+            effects = if performing {
+                busy -= cpus[stage].clamp(1, limit);
+                assert_eq!(ended[stage].replace(good), None);
+                scheduler.advance(Msg::Ended(stage, if good { End::Good } else { End::Bad }))
+            } else if choice % 3 == 0 {
+                assert_eq!(ended[stage].replace(true), None);
+                scheduler.advance(Msg::Observed(stage, Need::Nothing))
+            } else {
+                scheduler.advance(Msg::Observed(stage, Need::Work))
+            };
+        }
+        assert!(scheduler.is_finished());
+        assert!(ended.iter().all(Option::is_some), "a stage has no end: {ended:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_completion_keeps_the_rules(
+            edges in proptest::collection::vec((0usize..12, 0usize..12), 0..30),
+            cpus in proptest::collection::vec(0usize..5, 12),
+            limit in 1usize..4,
+            choices in proptest::collection::vec(any::<u8>(), 1..60),
+            keep_going in any::<bool>(),
+        ) {
+            let mut needs = vec![BTreeSet::new(); 12];
+            for (a, b) in edges {
+                if a != b {
+                    needs[a.max(b)].insert(a.min(b));
+                }
+            }
+            let needs: Vec<Vec<StageIx>> = needs.into_iter().map(|set| set.into_iter().collect()).collect();
+            let on_failure = if keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
+            check(&needs, &cpus, limit, &choices, on_failure);
+        }
+    }
+}
