@@ -1,0 +1,46 @@
+//! The user's files: where the project is, what lies at a path, and the digests of it.
+//! Knows nothing of stages, the cache or runs.
+
+pub mod index;
+mod observe;
+mod restore;
+pub mod root;
+pub mod run_lock;
+pub mod scan;
+pub mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+pub use observe::Seen;
+
+use crate::error::Result;
+use index::Index;
+
+/// The files below a project root, and what is remembered of their digests.
+#[derive(Debug)]
+pub struct Workspace {
+    root: PathBuf,
+    index: Mutex<Index>,
+}
+
+impl Workspace {
+    /// `index` is where the stat index is kept; one that is missing or damaged costs only time.
+    pub fn open(root: &Path, index: &Path) -> Workspace {
+        Workspace { root: root.to_owned(), index: Mutex::new(Index::load(index)) }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Keeps what was learnt for the next time.
+    pub fn save_index(&self) -> Result<()> {
+        self.index().save()
+    }
+
+    fn index(&self) -> std::sync::MutexGuard<'_, Index> {
+        // A panic elsewhere leaves the index as it was: every entry is written whole.
+        self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

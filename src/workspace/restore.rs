@@ -1,0 +1,77 @@
+//! Making room in the workspace: folders for what is to come, and the removal of what was. Never follows a link.
+
+use std::fs;
+use std::path::Path;
+
+use super::Workspace;
+use super::scan::is_absent;
+use crate::error::{Error, Result};
+use crate::repo_path::RepoPath;
+
+impl Workspace {
+    /// Makes the folder that `path` lies in.
+    ///
+    /// # Errors
+    /// A folder on the way is a link that leads out of the project.
+    pub fn make_parent(&self, path: &RepoPath) -> Result<()> {
+        self.stays_inside(path)?;
+        let full = path.under(&self.root);
+        let parent = full.parent().unwrap_or(&self.root);
+        fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, &err))
+    }
+
+    /// Refuses a path whose folder is, on the disk, outside of the project.
+    fn stays_inside(&self, path: &RepoPath) -> Result<()> {
+        let full = path.under(&self.root);
+        let there = full.ancestors().skip(1).find(|dir| dir.exists()).unwrap_or(&self.root);
+        let real = there.canonicalize().map_err(|err| Error::io("open", there, &err))?;
+        if real.starts_with(&self.root) {
+            return Ok(());
+        }
+        let link = there.strip_prefix(&self.root).unwrap_or(there).display();
+        Err(Error::usage(format!("`{path}` would be written outside of the project, below `{}`", real.display()))
+            .hint(format!("`{link}` is a link that leads there; remove it, or declare a path inside the project")))
+    }
+
+    /// Makes `path` a directory: what else is there goes, a directory stays as it is.
+    pub fn make_dir(&self, path: &RepoPath) -> Result<()> {
+        let full = path.under(&self.root);
+        match fs::symlink_metadata(&full) {
+            Ok(meta) if meta.is_dir() => return Ok(()),
+            Ok(_) => self.remove(path)?,
+            Err(_) => self.make_parent(path)?,
+        }
+        fs::create_dir(&full).map_err(|err| Error::io("create", &full, &err))
+    }
+
+    /// Removes whatever lies at `path`; a link goes, not what it leads to.
+    ///
+    /// # Errors
+    /// Those of the disk, and a folder on the way that is a link out of the project.
+    pub fn remove(&self, path: &RepoPath) -> Result<()> {
+        self.stays_inside(path)?;
+        let full = path.under(&self.root);
+        let removed = match fs::symlink_metadata(&full) {
+            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&full),
+            Ok(_) => fs::remove_file(&full),
+            Err(err) => Err(err),
+        };
+        match removed {
+            Err(err) if !is_absent(&err) => Err(Error::io("remove", &full, &err)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a link that leads nowhere, as it was.
+    ///
+    /// # Errors
+    /// Its target is absolute or leads upwards: such a link is not ours to plant.
+    pub fn plant_link(&self, path: &RepoPath, target: &str) -> Result<()> {
+        if target.is_empty() || target.starts_with('/') || Path::new(target).components().any(|part| part.as_os_str() == "..") {
+            return Err(Error::usage(format!("the link `{path}` leads to `{target}`, outside of its folder")));
+        }
+        self.remove(path)?;
+        let full = path.under(&self.root);
+        std::os::unix::fs::symlink(target, &full).map_err(|err| Error::io("link", &full, &err))
+    }
+}

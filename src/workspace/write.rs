@@ -1,0 +1,56 @@
+//! Writing a file so that it is there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// Whether the bytes must be on the disk when the call returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Losing it to a power cut costs time, not truth.
+    Relaxed,
+    Synced,
+}
+
+/// How the names of our temporary files begin. One that a killed process left behind is no part of any content.
+pub const TEMPORARY: &str = ".repro-tmp-";
+
+/// A new name in the folder of `path`, which no one else uses: process and counter are in it.
+pub fn temporary_beside(path: &Path) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!("{TEMPORARY}{}-{count}", std::process::id()))
+}
+
+/// Replaces `path` with `bytes`: a temporary file in the same folder, then rename. The folder is made if need be.
+pub fn atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(|err| Error::io("create", dir, &err))?;
+    }
+    let temporary = temporary_beside(path);
+    let written = File::create_new(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        match durability {
+            Durability::Relaxed => Ok(()),
+            Durability::Synced => file.sync_all(),
+        }
+    });
+    written.and_then(|()| fs::rename(&temporary, path)).map_err(|err| {
+        let _ = fs::remove_file(&temporary);
+        Error::io("write", path, &err)
+    })?;
+    if durability == Durability::Synced {
+        sync_dir(path);
+    }
+    Ok(())
+}
+
+/// Makes the rename itself durable, where the file system can.
+fn sync_dir(path: &Path) {
+    if let Some(dir) = path.parent() {
+        let _ = File::open(dir).and_then(|dir| dir.sync_all());
+    }
+}
