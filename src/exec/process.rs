@@ -1,0 +1,107 @@
+//! One command as a process group of its own.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::error::{Error, Result};
+
+/// What to start.
+#[derive(Debug)]
+pub struct Job {
+    /// Given to `sh -c`.
+    pub cmd: String,
+    pub dir: PathBuf,
+    /// On top of this process's own environment.
+    pub env: Vec<(String, OsString)>,
+    /// Takes what the command writes to stdout and stderr, in the order in which it writes.
+    pub log: PathBuf,
+    /// The file that marks the command as running: see [`end_orphans`](super::end_orphans).
+    pub marker: PathBuf,
+}
+
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    group: Group,
+    marker: PathBuf,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Code(i32),
+    Signal(i32),
+}
+
+impl Process {
+    pub fn start(job: &Job) -> Result<Process> {
+        let log = OpenOptions::new().create(true).append(true).open(&job.log);
+        let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
+        let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
+        let marker = mark(&job.marker)?;
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(&job.cmd).current_dir(&job.dir).envs(job.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(marker).stdout(log).stderr(second).process_group(0);
+        let child = command.spawn().map_err(|err| {
+            let error = Error::environment("cannot start `sh`").because(&err);
+            match err.kind() {
+                std::io::ErrorKind::ArgumentListTooLong => error.hint("the command is too long; put it into a script"),
+                _ => error.hint(format!("it would run in `{}`", job.dir.display())),
+            }
+        })?;
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).map(Group);
+        let Some(group) = group else { panic!("BUG: a process id that is none") };
+        Ok(Process { child, group, marker: job.marker.clone() })
+    }
+
+    pub fn group(&self) -> Group {
+        self.group
+    }
+
+    pub fn wait(mut self) -> Result<Ended> {
+        let status = self.child.wait().map_err(|err| Error::environment("cannot wait for a process").because(err))?;
+        let _ = std::fs::remove_file(&self.marker);
+        Ok(ended(status))
+    }
+}
+
+fn ended(status: ExitStatus) -> Ended {
+    match (status.code(), status.signal()) {
+        // A shell reports a child that a signal killed as 128 + the signal.
+        (Some(code), _) if (129..=159).contains(&code) => Ended::Signal(code - 128),
+        (Some(code), _) => Ended::Code(code),
+        (None, signal) => Ended::Signal(signal.unwrap_or(0)),
+    }
+}
+
+/// The process's stdin: an empty file, locked for as long as any process has it open.
+fn mark(path: &PathBuf) -> Result<File> {
+    let cannot = |err: std::io::Error| Error::io("write", path, &err);
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(cannot)?;
+    }
+    let marker = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(cannot)?;
+    marker.lock().map_err(cannot)?;
+    Ok(marker)
+}
+
+/// A running process group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group(Pid);
+
+impl Group {
+    /// Asks every process of it to end.
+    pub fn terminate(self) {
+        let _ = kill_process_group(self.0, Signal::TERM);
+    }
+
+    /// Ends every process of it.
+    pub fn kill(self) {
+        let _ = kill_process_group(self.0, Signal::KILL);
+    }
+}
