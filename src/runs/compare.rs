@@ -1,0 +1,258 @@
+//! What is different between runs: params side by side, metrics with their difference and what it means.
+//! Pure; knows nothing of the database or of how it is shown.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::query::Run;
+use crate::event::RunName;
+use crate::pipeline::{Goal, Goals, ParamKey, ParamValue, StageName};
+
+/// What a run brings to a comparison.
+#[derive(Debug, Clone)]
+pub struct Side {
+    pub run: RunName,
+    pub params: BTreeMap<ParamKey, ParamValue>,
+    pub metrics: BTreeMap<(StageName, String), f64>,
+}
+
+impl From<&Run> for Side {
+    fn from(run: &Run) -> Side {
+        Side { run: run.name, params: run.about.params.clone(), metrics: run.metrics.clone() }
+    }
+}
+
+/// Rows are sorted by key; the values of a row are in the order of `runs`, `None` where a run has none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    pub runs: Vec<RunName>,
+    /// Equal ones too.
+    pub params: Vec<ParamRow>,
+    pub metrics: Vec<MetricRow>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamRow {
+    pub key: ParamKey,
+    pub values: Vec<Option<ParamValue>>,
+}
+
+impl ParamRow {
+    pub fn differs(&self) -> bool {
+        self.values.windows(2).any(|pair| pair[0] != pair[1])
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricRow {
+    /// `train.val_loss`: the stage and the metric's key.
+    pub key: String,
+    pub values: Vec<Option<f64>>,
+    /// The last run's value less the first's; 0 for equal infinities; `None` where one of them has no value.
+    pub difference: Option<f64>,
+    pub verdict: Option<Verdict>,
+    /// The positions in `runs` with the best value; empty without a goal, or when all values are the same.
+    pub best: Vec<usize>,
+}
+
+/// What the step from the first run to the last means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Better,
+    Worse,
+    Same,
+    /// It has no goal.
+    Changed,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Better => "better",
+            Verdict::Worse => "worse",
+            Verdict::Same => "same",
+            Verdict::Changed => "changed",
+        }
+    }
+}
+
+/// Compares `sides`, two or more, in the order given. Values are the same only if they are exactly equal; NaN is
+/// the same as NaN and worse than any number.
+pub fn compare(sides: &[Side], goals: &Goals) -> Comparison {
+    let param_keys: BTreeSet<&ParamKey> = sides.iter().flat_map(|side| side.params.keys()).collect();
+    let metric_keys: BTreeSet<&(StageName, String)> =
+        sides.iter().flat_map(|side| side.metrics.keys()).collect();
+    Comparison {
+        runs: sides.iter().map(|side| side.run).collect(),
+        params: param_keys
+            .into_iter()
+            .map(|key| ParamRow {
+                key: key.clone(),
+                values: sides.iter().map(|side| side.params.get(key).cloned()).collect(),
+            })
+            .collect(),
+        metrics: metric_keys
+            .into_iter()
+            .map(|key| {
+                metric_row(key, sides.iter().map(|side| side.metrics.get(key).copied()).collect(), goals)
+            })
+            .collect(),
+    }
+}
+
+/// `train.val_loss`, the name of a metric among those of all stages.
+pub fn metric_key((stage, key): &(StageName, String)) -> String {
+    format!("{stage}.{key}")
+}
+
+fn metric_row(key: &(StageName, String), values: Vec<Option<f64>>, goals: &Goals) -> MetricRow {
+    let key = metric_key(key);
+    let goal = goals.of(&key);
+    let ends = values.first().copied().flatten().zip(values.last().copied().flatten());
+    MetricRow {
+        difference: ends.map(|(first, last)| if same(first, last) { 0.0 } else { last - first }),
+        verdict: ends.map(|(first, last)| verdict(first, last, goal)),
+        best: goal.map_or_else(Vec::new, |goal| best(&values, goal)),
+        key,
+        values,
+    }
+}
+
+fn verdict(first: f64, last: f64, goal: Option<Goal>) -> Verdict {
+    match goal {
+        _ if same(first, last) => Verdict::Same,
+        None => Verdict::Changed,
+        Some(goal) if merit(last, first, goal) == Ordering::Greater => Verdict::Better,
+        Some(_) => Verdict::Worse,
+    }
+}
+
+fn best(values: &[Option<f64>], goal: Goal) -> Vec<usize> {
+    let there = || values.iter().enumerate().filter_map(|(at, value)| Some((at, (*value)?)));
+    let Some((_, top)) = there().max_by(|a, b| merit(a.1, b.1, goal)) else { return Vec::new() };
+    let best: Vec<usize> = there().filter(|(_, value)| same(*value, top)).map(|(at, _)| at).collect();
+    if best.len() == there().count() { Vec::new() } else { best }
+}
+
+/// `Greater` when `a` is better than `b`.
+fn merit(a: f64, b: f64, goal: Goal) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => Ordering::Equal,
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        (false, false) => {
+            let up = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
+            if goal == Goal::Max { up } else { up.reverse() }
+        }
+    }
+}
+
+fn same(a: f64, b: f64) -> bool {
+    a == b || (a.is_nan() && b.is_nan())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn goals() -> Goals {
+        let mut goals = Goals::default();
+        goals.insert("accuracy".into(), Goal::Max);
+        goals.insert("loss".into(), Goal::Min);
+        goals
+    }
+
+    fn side(run: u64, params: &[(&str, ParamValue)], metrics: &[(&str, f64)]) -> Side {
+        let metric =
+            |(key, value): &(&str, f64)| ((StageName::parse("train").unwrap(), (*key).to_owned()), *value);
+        Side {
+            run: RunName(run),
+            params: params.iter().map(|(key, value)| (ParamKey::new(*key), value.clone())).collect(),
+            metrics: metrics.iter().map(metric).collect(),
+        }
+    }
+
+    #[test]
+    fn what_a_difference_means() {
+        use Verdict::{Better, Changed, Same, Worse};
+        let nan = f64::NAN;
+        let inf = f64::INFINITY;
+        let cases = [
+            ("accuracy", 0.5, 0.625, 0.125, Better),
+            ("accuracy", 0.625, 0.5, -0.125, Worse),
+            ("accuracy", 0.5, 0.5, 0.0, Same),
+            ("loss", 0.5, 0.625, 0.125, Worse),
+            ("loss", 0.625, 0.5, -0.125, Better),
+            ("loss", 0.5, 0.5 + f64::EPSILON, f64::EPSILON, Worse),
+            ("clips", 40.0, 50.0, 10.0, Changed),
+            ("clips", 40.0, 40.0, 0.0, Same),
+            ("loss", 1.0, nan, nan, Worse),
+            ("loss", nan, 1.0, nan, Better),
+            ("loss", nan, nan, 0.0, Same),
+            ("accuracy", nan, 0.0, nan, Better),
+            ("clips", nan, 0.0, nan, Changed),
+            ("loss", inf, inf, 0.0, Same),
+            ("loss", inf, 1.0, -inf, Better),
+            ("accuracy", 0.0, -0.0, 0.0, Same),
+        ];
+        for (key, first, last, difference, verdict) in cases {
+            let compared = compare(&[side(1, &[], &[(key, first)]), side(2, &[], &[(key, last)])], &goals());
+            let row = &compared.metrics[0];
+            let case = format!("{key} {first} → {last}");
+            assert_eq!(row.key, format!("train.{key}"), "{case}");
+            assert!(same(row.difference.unwrap(), difference), "{case}: {:?}", row.difference);
+            assert_eq!(row.verdict, Some(verdict), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_metric_that_one_run_lacks_has_no_difference() {
+        let compared = compare(&[side(1, &[], &[("loss", 1.0)]), side(2, &[], &[("f1", 2.0)])], &goals());
+        let rows: Vec<_> =
+            compared.metrics.iter().map(|row| (row.key.as_str(), row.values.clone())).collect();
+        assert_eq!(rows, [("train.f1", vec![None, Some(2.0)]), ("train.loss", vec![Some(1.0), None])]);
+        assert!(compared.metrics.iter().all(|row| row.difference.is_none() && row.verdict.is_none()));
+    }
+
+    #[test]
+    fn the_best_of_several() {
+        let run = |n, value| side(n, &[], &[("loss", value), ("clips", value)]);
+        let best = |values: &[f64]| {
+            let sides: Vec<Side> = (1..).zip(values).map(|(n, value)| run(n, *value)).collect();
+            let compared = compare(&sides, &goals());
+            assert_eq!(compared.metrics[0].best, Vec::<usize>::new(), "`clips` has no goal");
+            compared.metrics[1].best.clone()
+        };
+        assert_eq!(best(&[3.0, 1.0, 2.0]), [1]);
+        assert_eq!(best(&[1.0, 1.0, 2.0]), [0, 1]);
+        assert_eq!(best(&[f64::NAN, 1.0, 2.0]), [1]);
+        assert_eq!(best(&[1.0, 1.0, 1.0]), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn params_differ_by_value_type_and_presence() {
+        let old = [("a", json!(1)), ("b", json!(1)), ("c", json!("x")), ("d", json!([1]))];
+        let new = [("a", json!(1)), ("b", json!(1.0)), ("d", json!([1])), ("e", json!(true))];
+        let compared = compare(&[side(1, &old, &[]), side(2, &new, &[])], &goals());
+        let differing: Vec<&str> =
+            compared.params.iter().filter(|row| row.differs()).map(|row| row.key.as_str()).collect();
+        assert_eq!(differing, ["b", "c", "e"]);
+    }
+
+    proptest! {
+        #[test]
+        fn to_swap_two_runs_is_to_swap_better_and_worse(a in any::<f64>(), b in any::<f64>()) {
+            let verdict = |x, y| {
+                compare(&[side(1, &[], &[("loss", x)]), side(2, &[], &[("loss", y)])], &goals()).metrics[0].verdict
+            };
+            let swapped = match verdict(b, a) {
+                Some(Verdict::Better) => Some(Verdict::Worse),
+                Some(Verdict::Worse) => Some(Verdict::Better),
+                other => other,
+            };
+            prop_assert_eq!(verdict(a, b), swapped);
+        }
+    }
+}

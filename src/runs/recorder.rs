@@ -1,0 +1,183 @@
+//! Listens to a run and writes it down, on a thread of its own so that no stage waits for the disk. Knows nothing of
+//! who tells the events. What goes wrong here is said once, at the end, and never fails the run.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::TransactionBehavior;
+
+use super::store::{Store, failed, hold_recording};
+use super::write;
+use crate::error::Result;
+use crate::event::{Event, RunName, Subscriber};
+
+/// How old the newest point of a series may be for a reader of the database.
+const DELAY: Duration = Duration::from_millis(200);
+/// When so many events wait for a database that cannot be written at the moment, further points of series are dropped.
+const MOST_WAITING: usize = 200_000;
+
+/// Records one run. Started under the run lock, so that one records at a time.
+#[derive(Debug)]
+pub struct Recorder {
+    events: Sender<Event>,
+    /// Hears once that the run's beginning was written, or could not be.
+    begun: Receiver<()>,
+    writer: std::io::Result<JoinHandle<Option<String>>>,
+}
+
+impl Recorder {
+    /// Begins to listen for the project at `root`. Nothing is created before [`Event::RunStarted`].
+    pub fn start(root: &Path) -> Recorder {
+        let (events, inbox) = mpsc::channel();
+        let (begin, begun) = mpsc::channel();
+        let root = root.to_owned();
+        let writer =
+            thread::Builder::new().name("recorder".into()).spawn(move || Writer::new(root, begin).listen(&inbox));
+        Recorder { events, begun, writer }
+    }
+
+    /// Waits until everything is written; the warning to show if something could not be.
+    pub fn finish(self) -> Option<String> {
+        drop(self.events);
+        match self.writer.map(JoinHandle::join) {
+            Ok(Ok(warning)) => warning,
+            Ok(Err(_)) => Some("the run was not recorded whole: the recorder stopped early".to_owned()),
+            Err(err) => Some(format!("the run was not recorded: cannot start a thread: {err}")),
+        }
+    }
+}
+
+impl Subscriber for Recorder {
+    fn on_event(&mut self, event: &Event) {
+        if write::concerns(event) {
+            // A writer that is gone is reported by `finish`.
+            let _ = self.events.send(event.clone());
+        }
+        // A run is on record before its first process starts: what a killed run did can then be told from nothing.
+        if matches!(event, Event::RunStarted { .. }) {
+            let _ = self.begun.recv();
+        }
+    }
+}
+
+struct Writer {
+    root: PathBuf,
+    begin: Sender<()>,
+    run: Option<RunName>,
+    open: Option<Open>,
+    /// Not yet in the database. Also what came before the run was known to be one: stages that are fresh.
+    waiting: Vec<Event>,
+    lost: usize,
+    trouble: Option<String>,
+}
+
+struct Open {
+    store: Store,
+    /// Tells readers that the run is alive.
+    _recording: File,
+}
+
+impl Writer {
+    fn new(root: PathBuf, begin: Sender<()>) -> Writer {
+        Writer { root, begin, run: None, open: None, waiting: Vec::new(), lost: 0, trouble: None }
+    }
+
+    fn listen(mut self, inbox: &Receiver<Event>) -> Option<String> {
+        let mut due: Option<Instant> = None;
+        loop {
+            let event = match due {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
+            };
+            match event {
+                Ok(event) => {
+                    let at_once = is_milestone(&event);
+                    self.keep(event);
+                    let due_at = *due.get_or_insert_with(|| Instant::now() + DELAY);
+                    if !at_once && Instant::now() < due_at {
+                        continue;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.flush();
+            due = None;
+        }
+        self.flush();
+        self.warning()
+    }
+
+    fn keep(&mut self, event: Event) {
+        if let Event::RunStarted { run, .. } = event {
+            self.run = Some(run);
+            // The rows of everything else refer to the run's.
+            self.waiting.insert(0, event);
+        } else if self.waiting.len() >= MOST_WAITING && matches!(event, Event::Metric { .. }) {
+            self.lost += 1;
+        } else {
+            self.waiting.push(event);
+        }
+    }
+
+    /// Writes what is waiting. If it cannot be written now it waits for the next time: a disk that is full for a minute
+    /// leaves no hole.
+    fn flush(&mut self) {
+        let Some(run) = self.run else { return };
+        if self.waiting.is_empty() {
+            return;
+        }
+        match self.write(run) {
+            Ok(()) => {
+                self.waiting.clear();
+                self.trouble = None;
+            }
+            Err(err) => self.trouble = Some(err.to_string()),
+        }
+        let _ = self.begin.send(());
+    }
+
+    fn write(&mut self, run: RunName) -> Result<()> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                none.insert(Open { store: Store::open(&self.root)?, _recording: hold_recording(&self.root)? })
+            }
+        };
+        let waiting = &self.waiting;
+        let mut write = || {
+            let transaction = open.store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for event in waiting {
+                write::apply(&transaction, run, event)?;
+            }
+            transaction.commit()
+        };
+        write().map_err(|err| failed("write", err))
+    }
+
+    fn warning(&self) -> Option<String> {
+        let run = self.run?;
+        match (&self.trouble, self.lost) {
+            (Some(trouble), _) if self.open.is_none() => Some(format!("{run} was not recorded: {trouble}")),
+            (Some(trouble), _) => Some(format!("{run} was not recorded whole: {trouble}")),
+            (None, 0) => None,
+            (None, lost) => Some(format!(
+                "{run} was not recorded whole: {lost} points of series came while the database was not writable"
+            )),
+        }
+    }
+}
+
+/// What a reader of the database wants to see at once.
+fn is_milestone(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::RunStarted { .. }
+            | Event::StageStarted { .. }
+            | Event::StageEnded { .. }
+            | Event::RunEnded { .. }
+    )
+}

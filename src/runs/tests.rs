@@ -1,0 +1,273 @@
+//! Events go into a real recorder, and what the queries tell of them comes out. Also the runs that the tests of
+//! commands show.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+use crate::digest::{Content, Digest};
+use crate::event::{
+    About, Event, Failure, GitState, GitTree, Millis, Outcome, RunName, RunStatus, Subscriber as _, Work,
+};
+use crate::pipeline::{ParamKey, StageName};
+use crate::plan::Change;
+use crate::repo_path::RepoPath;
+
+fn stage(name: &str) -> StageName {
+    StageName::parse(name).unwrap()
+}
+
+fn path(text: &str) -> RepoPath {
+    RepoPath::parse(text).unwrap()
+}
+
+pub(crate) fn about(epochs: u64) -> About {
+    About {
+        pipeline: Some("genres".into()),
+        command: ["repro", "run", "-p", "note=a b"].map(Into::into).to_vec(),
+        params: [("seed", json!(42)), ("source", json!("synth")), ("train.epochs", json!(epochs))]
+            .map(|(key, value)| (ParamKey::new(key), value))
+            .into(),
+        overrides: vec!["note=a b".into()],
+        host: "ws-7".into(),
+        git: Some(GitState {
+            commit: "3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9".into(),
+            branch: Some("main".into()),
+            tree: if epochs > 10 { GitTree::Dirty } else { GitTree::Clean },
+        }),
+    }
+}
+
+fn ended(name: &str, outcome: Outcome, took: u64, outs: &[&str]) -> Event {
+    let outs = outs.iter().map(|out| (path(out), Content::File(Digest::of(out.as_bytes())))).collect();
+    Event::StageEnded { stage: stage(name), at: 0, outcome, took: Millis(took), outs }
+}
+
+fn started(name: &str, reasons: Vec<Change>) -> Event {
+    Event::StageStarted { stage: stage(name), at: 1000, work: Work::Run, reasons }
+}
+
+pub(crate) fn record(root: &Path, events: &[Event]) -> Option<String> {
+    let mut recorder = Recorder::start(root);
+    for event in events {
+        recorder.on_event(event);
+    }
+    recorder.finish()
+}
+
+/// The times of a run as they would be in one place on earth.
+pub(crate) fn at_a_fixed_time(run: &mut Run) {
+    assert_eq!(run.started_local.len(), "2026-05-09 14:03:22".len());
+    run.started_local = "2026-05-09 14:03:22".into();
+}
+
+fn first() -> Vec<Event> {
+    let failure = Failure {
+        what: "exited with code 1".into(),
+        causes: vec!["its last line: \"loss is NaN\"".into()],
+        hint: Some("look".into()),
+    };
+    vec![
+        // Known to be fresh before it is known that there is anything to do.
+        ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
+        Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, about: about(10) },
+        started("train", vec![Change::NeverRan]),
+        ended("train", Outcome::Failed(failure), 192_000, &[]),
+        ended("evaluate", Outcome::Skipped { because: stage("train") }, 0, &[]),
+        Event::FinalMetrics { stage: stage("train"), values: [("loss".into(), 2.25)].into() },
+        Event::RunEnded {
+            run: Some(RunName(1)),
+            at: 1_778_335_600_000,
+            status: RunStatus::Failed,
+            took: Millis(193_000),
+        },
+    ]
+}
+
+fn second() -> Vec<Event> {
+    let reasons = vec![Change::Param {
+        key: ParamKey::new("train.epochs"),
+        old: Some(json!(10)),
+        new: Some(json!(30)),
+    }];
+    let many = (0..250).map(|n| Change::OutMissing { path: path(&format!("o/{n}")) }).collect();
+    let mut events = vec![
+        ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
+        Event::RunStarted { run: RunName(2), at: 1_778_335_700_000, about: about(30) },
+        started("train", reasons),
+    ];
+    events.extend([(1, 2.3), (2, f64::NAN), (3, 0.4), (3, 0.5)].map(|(step, value)| Event::Metric {
+        stage: stage("train"),
+        at: 1_778_335_701_000,
+        key: "loss".into(),
+        step,
+        value,
+    }));
+    events.extend([
+        Event::Artifact { stage: stage("train"), path: path("plots/x.png") },
+        Event::Artifact { stage: stage("train"), path: path("models/a.mpk") },
+        ended("train", Outcome::Ran, 62_000, &["models/a.mpk"]),
+        started("evaluate", many),
+        ended("evaluate", Outcome::Ran, 3100, &[]),
+        Event::FinalMetrics {
+            stage: stage("train"),
+            values: [("loss", 0.412_345), ("steps", 30.0), ("grad", f64::NAN), ("top", f64::INFINITY)]
+                .map(|(key, value)| (key.into(), value))
+                .into(),
+        },
+        Event::FinalMetrics { stage: stage("evaluate"), values: [("accuracy".into(), 0.625)].into() },
+        Event::RunEnded {
+            run: Some(RunName(2)),
+            at: 1_778_335_766_000,
+            status: RunStatus::Ok,
+            took: Millis(66_000),
+        },
+    ]);
+    events
+}
+
+/// A project with a run that failed and one that went well.
+pub(crate) fn finished() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for events in [first(), second()] {
+        assert_eq!(record(dir.path(), &events), None);
+    }
+    dir
+}
+
+fn open(root: &Path) -> Store {
+    Store::open_existing(root).unwrap().unwrap()
+}
+
+#[test]
+fn what_is_recorded_is_read_back() {
+    let dir = finished();
+    let store = open(dir.path());
+    let run = store.run(RunName(2)).unwrap();
+    assert_eq!((run.state, run.took, &run.about), (RunState::Ok, Some(Millis(66_000)), &about(30)));
+    let states: Vec<_> = run.stages.iter().map(|s| (s.stage.as_str(), s.state.word(), s.took)).collect();
+    assert_eq!(
+        states,
+        [
+            ("download", "fresh", Some(Millis(0))),
+            ("train", "ran", Some(Millis(62_000))),
+            ("evaluate", "ran", Some(Millis(3100)))
+        ]
+    );
+    assert_eq!(run.stages[1].reasons, ["train.epochs 10 → 30"]);
+    assert_eq!((run.stages[2].reasons.len(), run.stages[2].reason_count), (100, 250));
+    let failed = store.run(RunName(1)).unwrap();
+    assert!(
+        matches!(&failed.stages[1].state, StageState::Failed(f) if f.causes.len() == 1 && f.hint.as_deref() == Some("look"))
+    );
+    assert_eq!(failed.stages[2].state, StageState::Skipped { because: Some(stage("train")) });
+}
+
+#[test]
+fn nan_and_infinity_survive() {
+    let dir = finished();
+    let store = open(dir.path());
+    let metrics = store.metrics(RunName(2)).unwrap();
+    assert!(metrics[&(stage("train"), "grad".into())].is_nan());
+    assert_eq!(metrics[&(stage("train"), "top".into())], f64::INFINITY);
+    assert_eq!(metrics.len(), 5);
+    let series = store.series(RunName(2)).unwrap();
+    assert_eq!(series.len(), 1);
+    assert!(series[0].points[1].1.is_nan());
+}
+
+#[test]
+fn the_last_value_of_a_step_counts() {
+    let dir = finished();
+    let series = open(dir.path()).series(RunName(2)).unwrap();
+    assert_eq!(series[0].points.iter().map(|point| point.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(series[0].points[2].1, 0.5);
+}
+
+#[test]
+fn an_out_has_its_digest_whether_or_not_it_was_pointed_out_too() {
+    let dir = finished();
+    let artifacts = open(dir.path()).run(RunName(2)).unwrap().artifacts;
+    let content = |path: &str| artifacts.iter().find(|a| a.path == path).unwrap().content.clone();
+    assert_eq!(content("models/a.mpk"), Some(("file".into(), Digest::of(b"models/a.mpk").to_string())));
+    assert_eq!(content("plots/x.png"), None);
+}
+
+#[test]
+fn a_run_whose_process_died_is_interrupted_at_once_and_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    // No end: it is as if the process had been killed.
+    assert_eq!(record(dir.path(), &first()[..3]), None);
+    let run = open(dir.path()).run(RunName(1)).unwrap();
+    assert_eq!(
+        (run.state, run.took, &run.stages[1].state),
+        (RunState::Interrupted, None, &StageState::Interrupted)
+    );
+    record(dir.path(), &second());
+    let status: String = open(dir.path())
+        .conn
+        .query_row("SELECT status FROM runs WHERE number = 1", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(status, "interrupted");
+    assert_eq!(open(dir.path()).run(RunName(2)).unwrap().state, RunState::Ok);
+}
+
+#[test]
+fn a_run_that_is_recorded_now_is_running() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start(dir.path());
+    first()[..3].iter().for_each(|event| recorder.on_event(event));
+    // Waits for the writer, not for the clock: what it was told becomes visible.
+    let running = loop {
+        if let Some(store) = Store::open_existing(dir.path()).unwrap()
+            && let Ok(run) = store.run(RunName(1))
+            && run.stages.len() == 2
+        {
+            break run;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!((running.state, &running.stages[1].state), (RunState::Running, &StageState::Running));
+    assert_eq!(recorder.finish(), None);
+}
+
+#[test]
+fn names_of_runs() {
+    let dir = finished();
+    let store = open(dir.path());
+    for (text, run) in [("run-1", 1), ("1", 1), ("2", 2), ("last", 2)] {
+        assert_eq!(store.resolve(text).unwrap(), RunName(run), "{text}");
+    }
+    for text in ["3", "run-0", "18446744073709551615", "9223372036854775807", "", "las", "run-"] {
+        let error = store.resolve(text).unwrap_err();
+        assert!(error.hint.unwrap().contains("run-2, run-1"), "{text}");
+    }
+    assert_eq!(store.names(1).unwrap(), [RunName(2)]);
+    assert_eq!(
+        (store.before(RunName(2)).unwrap(), store.before(RunName(1)).unwrap()),
+        (Some(RunName(1)), None)
+    );
+}
+
+#[test]
+fn a_value_that_this_program_never_writes_is_an_error_and_no_panic() {
+    let spoil = [
+        "UPDATE runs SET status = 'odd'",
+        "UPDATE runs SET command = '{'",
+        "UPDATE params SET value = '{'",
+        "UPDATE stages SET outcome = 'odd'",
+        "UPDATE stages SET stage = '../x' WHERE stage = 'train'",
+        "UPDATE stages SET reasons = '7'",
+        "UPDATE stages SET failure = '{' WHERE stage = 'train'",
+        "UPDATE metrics SET stage = ''",
+    ];
+    for sql in spoil {
+        let dir = tempfile::tempdir().unwrap();
+        record(dir.path(), &first());
+        let store = open(dir.path());
+        store.conn.execute(sql, []).unwrap();
+        let error = store.run(RunName(1)).unwrap_err();
+        assert!(error.what.starts_with("`runs/runs.db` holds a"), "{sql}: {error}");
+    }
+}

@@ -1,0 +1,178 @@
+//! What an event is in the database: one event, the statements that record it. Knows nothing of threads or batches.
+
+use rusqlite::{Connection, params};
+use serde::Serialize;
+
+use crate::event::{About, Event, GitTree, Outcome, RunName, Timestamp, Work};
+use crate::pipeline::StageName;
+use crate::plan::Change;
+
+/// How many reasons of one stage are kept; of more, the count is. A folder of a million changed files must not make a
+/// database of gigabytes.
+const REASONS: usize = 100;
+
+/// Whether [`apply`] does anything with it.
+pub(super) fn concerns(event: &Event) -> bool {
+    match event {
+        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } => false,
+        Event::RunStarted { .. }
+        | Event::StageStarted { .. }
+        | Event::Metric { .. }
+        | Event::Artifact { .. }
+        | Event::StageEnded { .. }
+        | Event::FinalMetrics { .. }
+        | Event::RunEnded { .. } => true,
+    }
+}
+
+/// Records `event` of `run`. To record the same event twice is to record it once.
+pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite::Result<()> {
+    let run = int(run.0);
+    match event {
+        Event::RunStarted { at, about, .. } => begin(conn, run, *at, about),
+        Event::StageStarted { stage, at, work, reasons } => {
+            start_stage(conn, run, stage, *at, *work, reasons)
+        }
+        Event::StageEnded { stage, outcome, took, outs, .. } => {
+            end_stage(conn, run, stage, outcome, int(took.0))?;
+            for (path, content) in outs {
+                conn.prepare_cached(
+                    "INSERT INTO artifacts (run, stage, path, kind, digest) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET kind = excluded.kind, digest = excluded.digest",
+                )?
+                .execute(params![
+                    run,
+                    stage.as_str(),
+                    path.as_str(),
+                    content.kind(),
+                    content.digest().to_string()
+                ])?;
+            }
+            Ok(())
+        }
+        Event::Artifact { stage, path } => {
+            conn.prepare_cached(
+                "INSERT INTO artifacts (run, stage, path) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![run, stage.as_str(), path.as_str()])?;
+            Ok(())
+        }
+        Event::Metric { stage, at, key, step, value } => {
+            conn.prepare_cached(
+                "INSERT INTO series (run, stage, key, step, value, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at",
+            )?
+            .execute(params![run, stage.as_str(), key, int(*step), value, at])?;
+            Ok(())
+        }
+        Event::FinalMetrics { stage, values } => {
+            let mut insert = conn.prepare_cached(
+                "INSERT INTO metrics (run, stage, key, value) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET value = excluded.value",
+            )?;
+            for (key, value) in values {
+                insert.execute(params![run, stage.as_str(), key, value])?;
+            }
+            Ok(())
+        }
+        Event::RunEnded { at, status, took, .. } => {
+            conn.execute(
+                "UPDATE runs SET status = ?2, ended = ?3, took = ?4 WHERE number = ?1",
+                params![run, status.word(), at, int(took.0)],
+            )?;
+            Ok(())
+        }
+        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } => Ok(()),
+    }
+}
+
+fn begin(conn: &Connection, run: i64, at: Timestamp, about: &About) -> rusqlite::Result<()> {
+    // Runs exclude each other, so one that is still `running` has died without a word.
+    conn.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'", [])?;
+    let git = about.git.as_ref();
+    let tree = git.map(|git| match git.tree {
+        GitTree::Clean => "clean",
+        GitTree::Dirty => "dirty",
+    });
+    conn.execute(
+        "INSERT INTO runs (number, status, started, pipeline, command, overrides, host, git_commit, git_branch, git_tree)
+         VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![
+            run,
+            at,
+            about.pipeline,
+            json(&about.command),
+            json(&about.overrides),
+            about.host,
+            git.map(|git| &git.commit),
+            git.and_then(|git| git.branch.as_ref()),
+            tree,
+        ],
+    )?;
+    let mut insert = conn.prepare_cached("INSERT INTO params (run, key, value) VALUES (?1, ?2, ?3)")?;
+    for (key, value) in &about.params {
+        insert.execute(params![run, key.as_str(), json(value)])?;
+    }
+    Ok(())
+}
+
+/// A change as data, with the line that people read: the database explains itself without this program.
+#[derive(Serialize)]
+struct Reason<'a> {
+    text: String,
+    #[serde(flatten)]
+    change: &'a Change,
+}
+
+fn start_stage(
+    conn: &Connection,
+    run: i64,
+    stage: &StageName,
+    at: Timestamp,
+    work: Work,
+    reasons: &[Change],
+) -> rusqlite::Result<()> {
+    let kept: Vec<Reason<'_>> =
+        reasons.iter().take(REASONS).map(|change| Reason { text: change.to_string(), change }).collect();
+    let work = match work {
+        Work::Run => "run",
+        Work::Restore => "restore",
+    };
+    conn.prepare_cached(
+        "INSERT INTO stages (run, stage, work, started, reasons, reason_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET work = excluded.work, started = excluded.started, reasons = excluded.reasons,
+             reason_count = excluded.reason_count, outcome = NULL, took = NULL, failure = NULL, because = NULL",
+    )?
+    .execute(params![run, stage.as_str(), work, at, json(&kept), reasons.len() as i64])?;
+    Ok(())
+}
+
+fn end_stage(
+    conn: &Connection,
+    run: i64,
+    stage: &StageName,
+    outcome: &Outcome,
+    took: i64,
+) -> rusqlite::Result<()> {
+    let (failure, because) = match outcome {
+        Outcome::Failed(failure) => (Some(json(failure)), None),
+        Outcome::Skipped { because } => (None, Some(because.as_str())),
+        Outcome::Fresh | Outcome::Restored | Outcome::Ran | Outcome::Interrupted => (None, None),
+    };
+    conn.prepare_cached(
+        "INSERT INTO stages (run, stage, outcome, took, failure, because) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET outcome = excluded.outcome, took = excluded.took, failure = excluded.failure,
+             because = excluded.because",
+    )?
+    .execute(params![run, stage.as_str(), outcome.word(), took, failure, because])?;
+    Ok(())
+}
+
+/// SQLite's integers are signed; a step or duration beyond them is stored as the largest.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|err| panic!("BUG: a record is no JSON: {err}"))
+}
