@@ -1,0 +1,116 @@
+//! Outs into the cache, and back: the two directions between workspace and cache.
+
+use std::collections::BTreeMap;
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use super::Project;
+use crate::digest::{Content, Digest};
+use crate::error::{Error, Result};
+use crate::plan::Tree;
+use crate::repo_path::RepoPath;
+use crate::workspace::Seen;
+use crate::workspace::write::temporary_beside;
+
+/// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole.
+pub(super) fn keep(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
+    match seen {
+        Seen::Leaf(content) => keep_leaf(project, path, content),
+        Seen::Dir { tree, digest, dirs } => {
+            if project.cache.has(digest) && project.cache.lacking(&Content::Tree(*digest)).is_none() {
+                return Ok(());
+            }
+            let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
+            entries.par_iter().try_for_each(|(name, content)| match dirs.get(*name) {
+                Some(dir) => keep(project, &path.join(name), dir),
+                None => keep_leaf(project, &path.join(name), content),
+            })?;
+            project.cache.put_bytes(&tree.encode()).map(drop)
+        }
+    }
+}
+
+fn keep_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()> {
+    let full = path.under(&project.root);
+    match content {
+        Content::File(digest) | Content::Executable(digest) => project.cache.put_file(&full, digest),
+        Content::Link(_) => {
+            let target = std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err))?;
+            project.cache.put_bytes(target.as_os_str().as_encoded_bytes()).map(drop)
+        }
+        Content::Tree(_) => panic!("BUG: a tree among the leaves"),
+    }
+}
+
+/// Keeps the listings of a directory, not what is in its files: enough to name later what changed.
+pub(super) fn keep_listing(project: &Project, seen: &Seen) -> Result<()> {
+    let Seen::Dir { tree, dirs, .. } = seen else {
+        return Ok(());
+    };
+    dirs.values().try_for_each(|dir| keep_listing(project, dir))?;
+    project.cache.put_bytes(&tree.encode()).map(drop)
+}
+
+/// Makes the workspace hold `outs`. What else lies at those paths is kept in the cache first.
+pub(super) fn restore(
+    project: &Project,
+    outs: &BTreeMap<RepoPath, Content>,
+    found: &BTreeMap<RepoPath, Option<Seen>>,
+) -> Result<()> {
+    for (path, content) in outs {
+        let seen = found.get(path).and_then(Option::as_ref);
+        if let Some(seen) = seen
+            && seen.content() != *content
+        {
+            keep(project, path, seen)?;
+        }
+        project.workspace.make_parent(path)?;
+        put(project, path, content, seen)?;
+    }
+    Ok(())
+}
+
+fn put(project: &Project, path: &RepoPath, content: &Content, seen: Option<&Seen>) -> Result<()> {
+    if seen.map(Seen::content) == Some(*content) {
+        return Ok(());
+    }
+    match content {
+        Content::File(digest) => put_file(project, path, digest, 0o644, seen),
+        Content::Executable(digest) => put_file(project, path, digest, 0o755, seen),
+        Content::Link(digest) => {
+            let target = project.cache.bytes(digest)?;
+            let target = String::from_utf8(target).map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
+            project.workspace.plant_link(path, &target)
+        }
+        Content::Tree(digest) => put_tree(project, path, &project.cache.tree(digest)?, seen),
+    }
+}
+
+fn put_file(project: &Project, path: &RepoPath, digest: &Digest, mode: u32, seen: Option<&Seen>) -> Result<()> {
+    if matches!(seen, Some(Seen::Dir { .. })) {
+        project.workspace.remove(path)?;
+    }
+    let full = path.under(&project.root);
+    project.cache.restore_file(digest, &full, &temporary_beside(&full), mode)
+}
+
+fn put_tree(project: &Project, path: &RepoPath, tree: &Tree, seen: Option<&Seen>) -> Result<()> {
+    // Through a link the files of another directory would be changed.
+    let is_link = path.under(&project.root).is_symlink();
+    let (had, dirs) = match seen {
+        Some(Seen::Dir { tree, dirs, .. }) if !is_link => (Some(tree), Some(dirs)),
+        _ => (None, None),
+    };
+    project.workspace.make_dir(path)?;
+    if let Some(had) = had {
+        for name in had.entries.keys().filter(|name| !tree.entries.contains_key(*name)) {
+            project.workspace.remove(&path.join(name))?;
+        }
+    }
+    let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
+    entries.par_iter().try_for_each(|(name, content)| {
+        let leaf = had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
+        let seen = dirs.and_then(|dirs| dirs.get(*name)).or(leaf.as_ref());
+        put(project, &path.join(name), content, seen)
+    })
+}

@@ -1,0 +1,69 @@
+//! Reasons in detail: which files of a directory made it differ.
+
+use std::collections::BTreeMap;
+
+use super::Project;
+use crate::digest::{Content, Digest};
+use crate::plan::change::Fate;
+use crate::plan::{Change, Decision, Tree};
+use crate::repo_path::RepoPath;
+use crate::workspace::Seen;
+
+/// More differing files of one directory than this are counted, not named.
+const MOST_NAMED: usize = 100;
+
+/// The decision, with each change of a directory replaced by those of the files in it, where the cache
+/// still has the directory's former tree.
+pub(super) fn spell_out(project: &Project, decision: Decision, deps: &BTreeMap<RepoPath, Seen>) -> Decision {
+    match decision {
+        Decision::Fresh(trace) => Decision::Fresh(trace),
+        Decision::Restore(trace, changes) => Decision::Restore(trace, detailed(project, changes, deps)),
+        Decision::Run(changes) => Decision::Run(detailed(project, changes, deps)),
+    }
+}
+
+fn detailed(project: &Project, changes: Vec<Change>, deps: &BTreeMap<RepoPath, Seen>) -> Vec<Change> {
+    let mut detailed = Vec::with_capacity(changes.len());
+    for change in changes {
+        let files = match &change {
+            Change::Dep { path, old: Some(Content::Tree(old)), new: Some(Content::Tree(_)) } => {
+                deps.get(path).and_then(|seen| files(project, path, old, seen))
+            }
+            _ => None,
+        };
+        match files {
+            Some(files) if !files.is_empty() && files.len() <= MOST_NAMED => detailed.extend(files),
+            _ => detailed.push(change),
+        }
+    }
+    detailed
+}
+
+fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Seen) -> Option<Vec<Change>> {
+    let mut changes = Vec::new();
+    compare(project, path, &project.cache.tree(old).ok()?, seen, &mut changes)?;
+    Some(changes)
+}
+
+fn compare(project: &Project, path: &RepoPath, old: &Tree, seen: &Seen, changes: &mut Vec<Change>) -> Option<()> {
+    let Seen::Dir { tree, dirs, .. } = seen else {
+        return None;
+    };
+    let mut report = |name: &str, fate| changes.push(Change::DepFile { path: path.join(name), fate });
+    let mut inner = Vec::new();
+    for (name, content) in &tree.entries {
+        match (old.entries.get(name), content) {
+            (Some(before), _) if before == content => {}
+            (Some(Content::Tree(before)), Content::Tree(_)) => inner.push((name, before)),
+            (Some(_), _) => report(name, Fate::Changed),
+            (None, _) => report(name, Fate::Added),
+        }
+    }
+    for name in old.entries.keys().filter(|name| !tree.entries.contains_key(*name)) {
+        report(name, Fate::Removed);
+    }
+    for (name, before) in inner {
+        compare(project, &path.join(name), &project.cache.tree(before).ok()?, dirs.get(name)?, changes)?;
+    }
+    Some(())
+}

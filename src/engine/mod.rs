@@ -1,0 +1,14 @@
+//! The only place where the effects meet: observe, decide, perform, commit. Everything it tells goes out as events.
+
+mod about;
+pub mod checkout;
+mod commit;
+mod explain;
+mod metrics;
+pub mod observe;
+mod perform;
+pub mod project;
+pub mod run;
+pub mod status;
+
+pub use project::Project;

@@ -1,0 +1,72 @@
+//! A project on disk, loaded: its pipeline, its lock, its workspace and its cache.
+
+use std::path::{Path, PathBuf};
+
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::pipeline::{self, Override, Pipeline, Problem};
+use crate::plan::{Lock, lock};
+use crate::workspace::Workspace;
+use crate::workspace::write::{self, Durability};
+
+const CACHE: &str = "cache";
+
+#[derive(Debug)]
+pub struct Project {
+    pub root: PathBuf,
+    pub pipeline: Pipeline,
+    pub workspace: Workspace,
+    pub cache: Cache,
+    pub lock: Lock,
+}
+
+impl Project {
+    /// Reads everything and changes nothing.
+    pub fn load(root: &Path, overrides: &[Override]) -> Result<Project> {
+        let pipeline = load_pipeline(root, overrides)?;
+        let lock = load_lock(root)?;
+        let workspace = Workspace::open(root, &root.join(CACHE).join("index"));
+        let cache = Cache::open(&root.join(CACHE));
+        Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock })
+    }
+
+    pub fn save_lock(&self, lock: &Lock) -> Result<()> {
+        write::atomic(&self.root.join(lock::FILE), lock.encode().as_bytes(), Durability::Synced)
+    }
+
+    /// Where the processes of running stages are marked.
+    pub fn markers(&self) -> PathBuf {
+        self.root.join(CACHE).join("tmp/running")
+    }
+
+    /// What a running `repro run` holds.
+    pub fn run_lock(&self) -> PathBuf {
+        self.root.join(CACHE).join("run.lock")
+    }
+}
+
+/// The text of `pipeline.toml`, and the pipeline that it declares.
+pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
+    let path = root.join(pipeline::FILE);
+    let bytes = std::fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
+    let text = std::str::from_utf8(&bytes).map_err(|err| {
+        let line = 1 + bytes[..err.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+        let problem = Problem::new(line, "is not UTF-8").hint("save the file as UTF-8");
+        pipeline::problem::report(vec![problem])
+    })?;
+    let exists = |dep: &crate::repo_path::RepoPath| dep.under(root).symlink_metadata().is_ok();
+    pipeline::parse(text, overrides, &exists).map_err(pipeline::problem::report)
+}
+
+fn load_lock(root: &Path) -> Result<Lock> {
+    let path = root.join(lock::FILE);
+    let text = match std::fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
+        Err(err) => return Err(Error::io("read", &path, &err)),
+    };
+    Lock::decode(&text).map_err(|bad| {
+        Error::usage(format!("{}:{}: {}", lock::FILE, bad.line, bad.what))
+            .hint("settle it in git, or delete the file: the next `repro run` writes it anew, mostly from the cache")
+    })
+}

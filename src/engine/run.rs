@@ -1,0 +1,449 @@
+//! `repro run`: performs the scheduler's effects on threads and feeds back, through one channel, what came of them.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::observe::{Observation, Predicted, observe};
+use super::perform::{Groups, Performed, Setting};
+use super::{Project, about, metrics, perform};
+use crate::error::{Error, Result, exit};
+use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
+use crate::exec::{Said, end_orphans, signals};
+use crate::pipeline::{StageIx, StageName};
+use crate::plan::{Decision, Force, Lock};
+use crate::repo_path::RepoPath;
+use crate::runs;
+use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
+use crate::workspace::run_lock;
+
+/// How long stages have, after Ctrl-C, to end by themselves.
+const GRACE: Duration = Duration::from_secs(10);
+/// The lock is written at the end, and meanwhile at most this often: until then the traces in the cache hold what was done.
+const LOCK_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct Options {
+    /// Membership list: the stages to bring up to date.
+    pub wanted: Vec<bool>,
+    /// Membership list: the stages to run whatever is known of them.
+    pub forced: Vec<bool>,
+    /// How many processors stages may keep busy together.
+    pub cpus: usize,
+    pub on_failure: OnFailure,
+    /// For the record: the command line, and the `key=value` overrides in it.
+    pub command: Vec<String>,
+    pub overrides: Vec<String>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// `None` if there was nothing to do.
+    pub run: Option<RunName>,
+    /// In the order of the graph.
+    pub stages: Vec<(StageName, Outcome, Millis)>,
+    /// Final metrics, `stage.key`.
+    pub metrics: Vec<(String, f64)>,
+    pub status: RunStatus,
+    pub took: Millis,
+    pub exit: u8,
+}
+
+/// Brings the wanted stages up to date.
+///
+/// # Errors
+/// What keeps the run from being started or recorded. A stage's failure is no error but in the report.
+pub fn run(project: &Arc<Project>, options: &Options, subscribers: Vec<&mut dyn Subscriber>) -> Result<Report> {
+    let _lock = run_lock::take(&project.run_lock())?;
+    project.cache.sweep_temporaries();
+    let orphans = end_orphans(&project.markers());
+    let groups = Arc::new(Groups::default());
+    let (sender, inbox) = channel();
+    watch_signals(&sender, &groups)?;
+    let mut work = Loop::new(project, options, &groups, sender, subscribers);
+    for stage in orphans {
+        let text = format!("ended what an earlier run, which was killed, had left running of stage `{stage}`");
+        work.pending.push(Event::Warning { stage: None, text });
+    }
+    work.go(&inbox);
+    let report = work.finish()?;
+    project.workspace.save_index()?;
+    Ok(report)
+}
+
+enum Note {
+    Observed(StageIx, Result<Observation>),
+    Said(StageIx, Said),
+    Ended(StageIx, Performed),
+    Signal,
+}
+
+/// The first signal stops the run in order; the second kills and leaves.
+fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<()> {
+    let (sender, groups) = (sender.clone(), Arc::clone(groups));
+    let mut seen = 0;
+    signals::watch(move || {
+        seen += 1;
+        if seen == 1 && sender.send(Note::Signal).is_ok() {
+            return ControlFlow::Continue(());
+        }
+        groups.kill();
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    })
+}
+
+/// The state of a run, which one thread owns.
+struct Loop<'a, 's> {
+    project: &'a Arc<Project>,
+    options: &'a Options,
+    groups: &'a Arc<Groups>,
+    sender: Sender<Note>,
+    subscribers: Vec<&'s mut dyn Subscriber>,
+    scheduler: Scheduler<'a>,
+    began: Instant,
+    run: Option<RunName>,
+    /// Told once there is a run to tell of.
+    pending: Vec<Event>,
+    stages: Vec<Progress>,
+    lock: Lock,
+    lock_saved: Instant,
+    stop_by: Option<Instant>,
+    exit: u8,
+    fatal: Option<Error>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    observed: Option<Result<Arc<Observation>>>,
+    work: Option<Work>,
+    started: Option<Instant>,
+    last_line: Option<String>,
+    misunderstood: bool,
+    ended: Option<(Outcome, Millis)>,
+}
+
+impl<'a, 's> Loop<'a, 's> {
+    fn new(
+        project: &'a Arc<Project>,
+        options: &'a Options,
+        groups: &'a Arc<Groups>,
+        sender: Sender<Note>,
+        subscribers: Vec<&'s mut dyn Subscriber>,
+    ) -> Loop<'a, 's> {
+        let pipeline = &project.pipeline;
+        let cpus: Vec<usize> = pipeline.stages.iter().map(|stage| stage.cpus).collect();
+        let scheduler = Scheduler::new(&pipeline.graph, &options.wanted, &cpus, options.cpus, options.on_failure);
+        let began = Instant::now();
+        Loop {
+            project,
+            options,
+            groups,
+            sender,
+            subscribers,
+            scheduler,
+            began,
+            run: None,
+            pending: Vec::new(),
+            stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
+            lock: project.lock.clone(),
+            lock_saved: began,
+            stop_by: None,
+            exit: exit::OK,
+            fatal: None,
+        }
+    }
+
+    fn go(&mut self, inbox: &Receiver<Note>) {
+        let mut effects = self.scheduler.start();
+        loop {
+            for effect in std::mem::take(&mut effects) {
+                self.apply(effect);
+            }
+            if self.scheduler.is_finished() {
+                return;
+            }
+            if let Some(note) = self.next(inbox) {
+                effects = self.take(note);
+            }
+        }
+    }
+
+    /// The next note; `None` when the stages have had their time to stop.
+    fn next(&mut self, inbox: &Receiver<Note>) -> Option<Note> {
+        let Some(stop_by) = self.stop_by else {
+            return inbox.recv().ok();
+        };
+        match inbox.recv_timeout(stop_by.saturating_duration_since(Instant::now())) {
+            Ok(note) => Some(note),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                self.stop_by = None;
+                self.groups.kill();
+                None
+            }
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Observe(ix) => {
+                let (project, sender) = (Arc::clone(self.project), self.sender.clone());
+                let force = if self.options.forced[ix] { Force::Yes } else { Force::No };
+                rayon::spawn(move || {
+                    let observed = observe(&project, ix, force, &Predicted::new());
+                    // The loop outlives every observation.
+                    let _ = sender.send(Note::Observed(ix, observed));
+                });
+            }
+            Effect::Perform(ix) => self.start(ix),
+            Effect::Skip { stage, because } => {
+                let because = self.project.pipeline.stages[because].name.clone();
+                self.end(stage, Outcome::Skipped { because }, BTreeMap::new());
+            }
+            Effect::Abandon(stage) => self.end(stage, Outcome::Interrupted, BTreeMap::new()),
+        }
+    }
+
+    fn take(&mut self, note: Note) -> Vec<Effect> {
+        match note {
+            Note::Signal => {
+                self.groups.terminate();
+                self.stop_by = Some(Instant::now() + GRACE);
+                self.scheduler.advance(Msg::Stop)
+            }
+            Note::Observed(ix, Ok(Observation { decision: Decision::Fresh(trace), .. })) => {
+                let outs = trace.outs.clone();
+                self.lock.stages.insert(self.name(ix), trace);
+                self.end(ix, Outcome::Fresh, outs);
+                self.scheduler.advance(Msg::Observed(ix, Need::Nothing))
+            }
+            Note::Observed(ix, observed) => {
+                self.stages[ix].observed = Some(observed.map(Arc::new));
+                self.scheduler.advance(Msg::Observed(ix, Need::Work))
+            }
+            Note::Said(ix, said) => {
+                self.pass_on(ix, said);
+                Vec::new()
+            }
+            Note::Ended(ix, Performed::Damaged(error)) => {
+                self.rerun_damaged(ix, &error);
+                Vec::new()
+            }
+            Note::Ended(ix, performed) => self.ended(ix, performed),
+        }
+    }
+
+    /// Starts the work on a stage. The first one makes this a run.
+    fn start(&mut self, ix: StageIx) {
+        let run = self.begin();
+        let observation = match self.stages[ix].observed.take() {
+            Some(Ok(observation)) => observation,
+            Some(Err(error)) => {
+                let performed = Performed::Failed { exit: error.exit_code(), failure: as_failure(error) };
+                let _ = self.sender.send(Note::Ended(ix, performed));
+                return;
+            }
+            None => panic!("BUG: work on a stage that was not looked at"),
+        };
+        self.stages[ix].started = Some(Instant::now());
+        let (work, reasons) = match &observation.decision {
+            Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
+            Decision::Run(changes) => (Work::Run, changes.clone()),
+            Decision::Fresh(_) => panic!("BUG: work on a stage that has none"),
+        };
+        self.stages[ix].work = Some(work);
+        self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
+        let (project, groups, sender) = (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
+        std::thread::spawn(move || {
+            let setting = Setting { project: &project, run, groups: &groups };
+            let say = |said| drop(sender.send(Note::Said(ix, said)));
+            let performed = match &observation.decision {
+                Decision::Restore(trace, _) => perform::restore(setting, trace, &observation),
+                _ => perform::run(setting, ix, &observation, &say),
+            };
+            let _ = sender.send(Note::Ended(ix, performed));
+        });
+    }
+
+    /// The cache had a damaged object, which is gone now: the stage is looked at anew, and run.
+    fn rerun_damaged(&mut self, ix: StageIx, error: &Error) {
+        self.tell(Event::Warning { stage: Some(self.name(ix)), text: format!("{error}; the stage runs instead") });
+        let observed = observe(self.project, ix, Force::Yes, &Predicted::new());
+        self.stages[ix].observed = Some(observed.map(Arc::new));
+        self.start(ix);
+    }
+
+    fn ended(&mut self, ix: StageIx, performed: Performed) -> Vec<Effect> {
+        let (outcome, outs, end) = match performed {
+            Performed::Done(trace) => {
+                let outs = trace.outs.clone();
+                self.lock.stages.insert(self.name(ix), trace);
+                self.save_lock_now_and_then();
+                let outcome = match self.stages[ix].work {
+                    Some(Work::Restore) => Outcome::Restored,
+                    _ => Outcome::Ran,
+                };
+                (outcome, outs, End::Good)
+            }
+            Performed::Failed { failure, exit } => {
+                self.exit = self.exit.max(exit);
+                (Outcome::Failed(self.with_circumstances(ix, failure)), BTreeMap::new(), End::Bad)
+            }
+            Performed::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Bad),
+            Performed::Damaged(_) => panic!("BUG: damage is handled before"),
+        };
+        self.end(ix, outcome, outs);
+        self.scheduler.advance(Msg::Ended(ix, end))
+    }
+
+    /// A failure with what this loop knows of it: the last line that the process wrote, where the log is.
+    fn with_circumstances(&self, ix: StageIx, mut failure: Failure) -> Failure {
+        if let Some(line) = &self.stages[ix].last_line {
+            failure.causes.push(format!("its last line: \"{}\"", line.trim()));
+            if failure.hint.is_none() {
+                let run = self.run.map(|run| run.to_string()).unwrap_or_default();
+                failure.hint = Some(format!("`repro runs logs {run} {}` shows the whole log", self.name(ix)));
+            }
+        }
+        failure
+    }
+
+    fn end(&mut self, ix: StageIx, outcome: Outcome, outs: BTreeMap<RepoPath, crate::digest::Content>) {
+        let took = self.stages[ix].started.map_or(Millis(0), |started| started.elapsed().into());
+        self.stages[ix].ended = Some((outcome.clone(), took));
+        self.tell(Event::StageEnded { stage: self.name(ix), at: now(), outcome, took, outs });
+    }
+
+    fn pass_on(&mut self, ix: StageIx, said: Said) {
+        let stage = self.name(ix);
+        let event = match said {
+            Said::Line(text) => {
+                if !text.trim().is_empty() {
+                    self.stages[ix].last_line = Some(text.clone());
+                }
+                Event::Line { stage, text }
+            }
+            Said::Metric { key, step, value } => Event::Metric { stage, at: now(), key, step, value },
+            Said::Progress { done, total } => Event::Progress { stage, done, total },
+            Said::Artifact(path) => match RepoPath::parse(&path) {
+                Ok(path) => Event::Artifact { stage, path },
+                Err(bad) => Event::Warning { stage: Some(stage), text: format!("artifact `{path}` {bad}") },
+            },
+            Said::Item(_) => return,
+            Said::NotUnderstood(line) => {
+                if std::mem::replace(&mut self.stages[ix].misunderstood, true) {
+                    return;
+                }
+                Event::Warning { stage: Some(stage), text: format!("wrote an event that is not understood: {line}") }
+            }
+        };
+        self.tell(event);
+    }
+
+    fn begin(&mut self) -> RunName {
+        if let Some(run) = self.run {
+            return run;
+        }
+        let run = runs::next_run(&self.project.root);
+        self.run = Some(run);
+        let about = About {
+            pipeline: self.project.pipeline.name.clone(),
+            command: self.options.command.clone(),
+            params: self.project.pipeline.used_params(),
+            overrides: self.options.overrides.clone(),
+            host: about::host(),
+            git: about::git(&self.project.root),
+        };
+        let pending = std::mem::take(&mut self.pending);
+        self.tell(Event::RunStarted { run, at: now(), about });
+        pending.into_iter().for_each(|event| self.tell(event));
+        run
+    }
+
+    /// Tells the subscribers, or keeps it for them until there is a run.
+    fn tell(&mut self, event: Event) {
+        if self.run.is_none() {
+            self.pending.push(event);
+            return;
+        }
+        for subscriber in self.subscribers.iter_mut() {
+            subscriber.on_event(&event);
+        }
+    }
+
+    fn name(&self, ix: StageIx) -> StageName {
+        self.project.pipeline.stages[ix].name.clone()
+    }
+
+    fn save_lock_now_and_then(&mut self) {
+        if self.lock_saved.elapsed() >= LOCK_EVERY {
+            self.lock_saved = Instant::now();
+            if let Err(error) = self.project.save_lock(&self.lock) {
+                self.fatal.get_or_insert(error);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Report> {
+        let pipeline = &self.project.pipeline;
+        // What the pipeline no longer declares is forgotten; stages that were not wanted stay.
+        self.lock.stages.retain(|name, _| pipeline.find(name.as_str()).is_some());
+        if self.lock != self.project.lock {
+            self.project.save_lock(&self.lock)?;
+        }
+        let stages: Vec<(StageName, Outcome, Millis)> = pipeline
+            .graph
+            .order()
+            .iter()
+            .filter_map(|&ix| self.stages[ix].ended.clone().map(|(outcome, took)| (self.name(ix), outcome, took)))
+            .collect();
+        let failed = stages.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)));
+        let interrupted = stages.iter().any(|(_, outcome, _)| *outcome == Outcome::Interrupted);
+        let (status, exit) = match (interrupted, failed) {
+            (true, _) => (RunStatus::Interrupted, exit::INTERRUPTED),
+            (false, true) => (RunStatus::Failed, self.exit.max(exit::STAGE_FAILED)),
+            (false, false) => (RunStatus::Ok, exit::OK),
+        };
+        let metrics = if self.run.is_some() { self.final_metrics() } else { Vec::new() };
+        let took: Millis = self.began.elapsed().into();
+        self.tell(Event::RunEnded { run: self.run, at: now(), status, took });
+        if let Some(error) = self.fatal {
+            return Err(error);
+        }
+        Ok(Report { run: self.run, stages, metrics, status, took, exit })
+    }
+
+    fn final_metrics(&mut self) -> Vec<(String, f64)> {
+        let mut all = Vec::new();
+        let project = self.project;
+        for (ix, stage) in project.pipeline.stages.iter().enumerate() {
+            // Of a stage that failed, or was not looked at, the files are of another time.
+            let holds = |(outcome, _): &(Outcome, Millis)| matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran);
+            if !self.stages[ix].ended.as_ref().is_some_and(holds) {
+                continue;
+            }
+            let mut complaints = Vec::new();
+            let values = metrics::read(&project.root, stage, |text| complaints.push(text));
+            for text in complaints {
+                self.tell(Event::Warning { stage: Some(stage.name.clone()), text });
+            }
+            if !values.is_empty() {
+                all.extend(values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)));
+                self.tell(Event::FinalMetrics { stage: stage.name.clone(), values });
+            }
+        }
+        all
+    }
+}
+
+fn as_failure(error: Error) -> Failure {
+    Failure { what: format!("cannot be looked at: {}", error.what), causes: error.causes, hint: error.hint }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
+}
+

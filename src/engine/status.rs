@@ -1,0 +1,107 @@
+//! What a run would do, found out without doing it: the same observing and deciding, with the outs of stages that would be
+//! restored taken as there, and those of stages that would run as unknown.
+
+use std::collections::BTreeMap;
+
+use super::observe::{self, Predicted, observe};
+use super::{Project, explain};
+use crate::digest::Content;
+use crate::error::Result;
+use crate::pipeline::StageIx;
+use crate::plan::{Change, Decision, Force};
+use crate::repo_path::RepoPath;
+use crate::workspace::Seen;
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    Fresh,
+    Restore(Vec<Change>),
+    Run(Vec<Change>),
+    /// What it has to do is known once the stages it waits for have run; they come last among the changes.
+    Waits(Vec<Change>),
+}
+
+impl Verdict {
+    pub fn changes(&self) -> &[Change] {
+        match self {
+            Verdict::Fresh => &[],
+            Verdict::Restore(changes) | Verdict::Run(changes) | Verdict::Waits(changes) => changes,
+        }
+    }
+
+    /// One word for lists and JSON.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verdict::Fresh => "fresh",
+            Verdict::Restore(_) => "restore",
+            Verdict::Run(_) => "run",
+            Verdict::Waits(_) => "waits",
+        }
+    }
+}
+
+/// The verdict on each wanted stage, in the order of the graph.
+pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Result<Vec<(StageIx, Verdict)>> {
+    let graph = &project.pipeline.graph;
+    let mut predicted = Predicted::new();
+    let mut verdicts: BTreeMap<StageIx, Verdict> = BTreeMap::new();
+    let mut ordered = Vec::new();
+    for &ix in graph.order().iter().filter(|&&ix| wanted[ix]) {
+        let runs = |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
+        let unknown: Vec<StageIx> = graph.needs(ix).iter().filter(runs).copied().collect();
+        let verdict = if unknown.is_empty() {
+            let force = if forced[ix] { Force::Yes } else { Force::No };
+            match observe(project, ix, force, &predicted)?.decision {
+                Decision::Fresh(_) => Verdict::Fresh,
+                Decision::Run(changes) => Verdict::Run(changes),
+                Decision::Restore(trace, changes) => {
+                    predicted.extend(trace.outs);
+                    Verdict::Restore(changes)
+                }
+            }
+        } else {
+            waits(project, ix, &unknown, forced[ix])?
+        };
+        verdicts.insert(ix, verdict.clone());
+        ordered.push((ix, verdict));
+    }
+    Ok(ordered)
+}
+
+/// A stage some of whose deps are yet to be made: what is known to have changed, and whom it waits for.
+fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> Result<Verdict> {
+    let stage = &project.pipeline.stages[ix];
+    let upstream = unknown.iter().map(|&need| Change::Upstream { stage: project.pipeline.stages[need].name.clone() });
+    let mut changes = Vec::new();
+    if forced {
+        changes.push(Change::Forced);
+    } else if let Some(locked) = project.lock.stages.get(&stage.name) {
+        let mut contents: BTreeMap<RepoPath, Content> = BTreeMap::new();
+        let mut seen: BTreeMap<RepoPath, Seen> = BTreeMap::new();
+        for dep in &stage.deps {
+            // A dep that is still to be made is taken to stay what it was.
+            let made = unknown.iter().any(|&need| touches(project, need, &dep.path));
+            let found = if made { None } else { project.workspace.observe(&dep.path)? };
+            match found {
+                Some(found) => {
+                    contents.insert(dep.path.clone(), found.content());
+                    seen.insert(dep.path.clone(), found);
+                }
+                None => contents.extend(locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c))),
+            }
+        }
+        let known = observe::fingerprint(stage, contents).changes_since(&locked.fingerprint);
+        if let Decision::Run(known) = explain::spell_out(project, Decision::Run(known), &seen) {
+            changes = known;
+        }
+    } else {
+        changes.push(Change::NeverRan);
+    }
+    changes.extend(upstream);
+    Ok(Verdict::Waits(changes))
+}
+
+fn touches(project: &Project, maker: StageIx, path: &RepoPath) -> bool {
+    let outs = &project.pipeline.stages[maker].outs;
+    outs.iter().any(|out| out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some())
+}
