@@ -1,0 +1,248 @@
+//! `repro init`: a small pipeline to start from, that works and explains itself.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::error::{Error, Result, exit};
+use crate::pipeline;
+use crate::terminal::stdout;
+use crate::terminal::style::{DIM, GOOD, STAGE};
+
+/// Start a small pipeline that works, in a new or an existing folder
+///
+/// Writes `pipeline.toml`, a text for it to work on, and lines of `.gitignore`. Nothing that is there is changed.
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The folder; it is made if need be
+    #[arg(value_name = "DIR", default_value = ".")]
+    path: PathBuf,
+}
+
+const PIPELINE: &str = r#"# A small pipeline to start from: it counts the words of a text. `repro run` brings everything up to date.
+
+[params]
+top = 5     # how many words the report lists
+
+# A stage is a command, and what that reads (deps) and writes (outs). Commands run here, beside this file.
+# Who reads what another writes comes after it: the order in this file does not matter.
+[stages.words]
+desc = "Split the text into words, one a line"
+cmd = "tr -cs 'A-Za-z' '\\n' < example/text.txt | tr 'A-Z' 'a-z' | grep . > example/words.txt"
+deps = ["example/text.txt"]
+outs = ["example/words.txt"]
+
+[stages.count]
+desc = "Count how often each word occurs, the most frequent first"
+cmd = "sort example/words.txt | uniq -c | sort -k1,1nr -k2 > example/counts.txt"
+env = { LC_ALL = "C" }      # sorts alike on every machine
+deps = ["example/words.txt"]
+outs = ["example/counts.txt"]
+
+# Params are filled into commands. A stage that lists one under `params` is out of date when its value changes;
+# stages in other languages find theirs in the JSON file that $REPRO_PARAMS names.
+# A metrics file is JSON; its numbers are recorded with each run.
+[stages.report]
+desc = "List the most frequent words and measure the text"
+cmd = '''
+head -n {{ params.top }} example/counts.txt > example/report.txt
+printf '{"words": %d, "distinct": %d}\n' "$(wc -l < example/words.txt)" "$(wc -l < example/counts.txt)" > example/metrics.json
+cat example/report.txt
+'''
+params = ["top"]
+deps = ["example/words.txt", "example/counts.txt"]
+outs = ["example/report.txt"]
+metrics = ["example/metrics.json"]
+"#;
+
+const TEXT: &str = "\
+The quick brown fox jumps over the lazy dog.
+The dog barks, and the fox runs over the hill and into the wood.
+In the wood it is quiet; the fox rests, and the dog goes home.
+";
+
+/// Where the example's text lies, and what its stages write.
+const INPUT: &str = "example/text.txt";
+const OUTS: [&str; 4] =
+    ["example/words.txt", "example/counts.txt", "example/report.txt", "example/metrics.json"];
+/// The engine's own folders.
+const FOLDERS: [&str; 2] = ["cache/", "runs/"];
+
+impl InitArgs {
+    /// `here` is where a relative path starts from.
+    pub(super) fn execute(self, here: &Path) -> Result<u8> {
+        let dir = here.join(&self.path);
+        refuse_to_overwrite(&dir, &self.path)?;
+        let input = dir.join(INPUT);
+        let folder = input.parent().unwrap_or(&dir);
+        fs::create_dir_all(folder).map_err(|err| Error::io("create", folder, &err))?;
+        if !input.exists() {
+            create(&input, TEXT)?;
+        }
+        let ignored = ignore(&dir.join(".gitignore"))?;
+        // Last: whoever sees it sees a pipeline that is complete.
+        create(&dir.join(pipeline::FILE), PIPELINE)?;
+        stdout::write(&told(&self.path, ignored))?;
+        Ok(exit::OK)
+    }
+}
+
+/// The example's names may be taken by files that have nothing to do with it. What an `init` that was cut short
+/// left behind is its own.
+fn refuse_to_overwrite(dir: &Path, typed: &Path) -> Result<()> {
+    let taken = |name: &str| dir.join(name).symlink_metadata().is_ok();
+    let shown =
+        |name: &str| if is_here(typed) { name.to_owned() } else { typed.join(name).display().to_string() };
+    if taken(pipeline::FILE) {
+        return Err(Error::usage(format!("`{}` exists already", shown(pipeline::FILE)))
+            .hint("`repro run` brings it up to date; `repro init DIR` starts another one elsewhere"));
+    }
+    let ours =
+        |name: &str| name == INPUT && fs::read(dir.join(name)).is_ok_and(|bytes| bytes == TEXT.as_bytes());
+    match [INPUT].into_iter().chain(OUTS).find(|name| taken(name) && !ours(name)) {
+        Some(name) => Err(Error::usage(format!("`{}` exists, and the example would use it", shown(name)))
+            .hint("move it away, or start elsewhere with `repro init DIR`")),
+        None => Ok(()),
+    }
+}
+
+fn is_here(typed: &Path) -> bool {
+    typed == Path::new(".")
+}
+
+fn create(path: &Path, text: &str) -> Result<()> {
+    let written = File::create_new(path).and_then(|mut file| {
+        file.write_all(text.as_bytes()).inspect_err(|_| {
+            let _ = fs::remove_file(path);
+        })
+    });
+    written.map_err(|err| Error::io("write", path, &err))
+}
+
+/// What became of `.gitignore`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ignored {
+    Created,
+    Extended,
+    Already,
+}
+
+/// Appends what git should not keep and the file does not name yet.
+fn ignore(path: &Path) -> Result<Ignored> {
+    let old = match fs::read(path) {
+        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(err) if err.kind() == ErrorKind::NotFound => None,
+        Err(err) => return Err(Error::io("read", path, &err)),
+    };
+    let added = missing_patterns(old.as_deref().unwrap_or_default());
+    if added.is_empty() {
+        return Ok(Ignored::Already);
+    }
+    let appended = OpenOptions::new().append(true).create(true).open(path);
+    appended
+        .and_then(|mut file| file.write_all(added.as_bytes()))
+        .map_err(|err| Error::io("write", path, &err))?;
+    Ok(if old.is_some() { Ignored::Extended } else { Ignored::Created })
+}
+
+/// The text to append to a `.gitignore` that is `old`.
+fn missing_patterns(old: &str) -> String {
+    let named = |pattern: &str| {
+        let bare = |line: &str| line.trim().trim_matches('/').to_owned();
+        old.lines().any(|line| bare(line) == bare(pattern))
+    };
+    let missing: Vec<&str> = FOLDERS.into_iter().chain(OUTS).filter(|pattern| !named(pattern)).collect();
+    if missing.is_empty() {
+        return String::new();
+    }
+    let end = if old.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut text = String::new();
+    if !old.is_empty() {
+        let unfinished = if old.ends_with('\n') { "" } else { end };
+        text.push_str(&format!("{unfinished}{end}"));
+    }
+    text.push_str(&format!("# What `repro run` makes: the cache keeps it.{end}"));
+    missing.iter().for_each(|pattern| text.push_str(&format!("/{pattern}{end}")));
+    text
+}
+
+fn told(path: &Path, ignored: Ignored) -> String {
+    let mut text = format!("{GOOD}✓{GOOD:#} started a pipeline of three stages\n\n");
+    let mut line =
+        |name: &str, what: &str| text.push_str(&format!("  {STAGE}{name:<17}{STAGE:#} {DIM}{what}{DIM:#}\n"));
+    line(pipeline::FILE, "stages and params; its comments explain them");
+    line(INPUT, "the text whose words it counts");
+    match ignored {
+        Ignored::Created => line(".gitignore", "keeps out of git what a run makes"),
+        Ignored::Extended => line(".gitignore", "now also keeps out of git what a run makes"),
+        Ignored::Already => {}
+    }
+    text.push_str("\nnext:\n\n");
+    if !is_here(path) {
+        text.push_str(&format!("  cd {}\n", path.display()));
+    }
+    let mut step =
+        |command: &str, what: &str| text.push_str(&format!("  {command:<23} {DIM}{what}{DIM:#}\n"));
+    step("repro run", "bring everything up to date");
+    step("repro params set top=3", "change a param …");
+    step("repro status", "… see what that makes stale …");
+    step("repro run", "… and run just that");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_a_valid_pipeline_and_all_its_outs_are_ignored() {
+        let pipeline = pipeline::parse(PIPELINE, &[], &|path| path.as_str() == INPUT).unwrap();
+        let mut outs: Vec<&str> =
+            pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.as_str()).collect();
+        let mut ignored = OUTS.to_vec();
+        outs.sort_unstable();
+        ignored.sort_unstable();
+        assert_eq!(outs, ignored);
+        assert!(pipeline.stages[2].cmd.contains("head -n 5 "), "{}", pipeline.stages[2].cmd);
+    }
+
+    #[test]
+    fn a_gitignore_is_extended_once_and_in_its_own_way() {
+        let fresh = missing_patterns("");
+        assert!(fresh.starts_with("# What") && fresh.contains("\n/cache/\n"), "{fresh}");
+        assert_eq!(missing_patterns(&fresh), "");
+        let mostly = "/cache\r\nruns\r\nexample/words.txt\r\n/example/counts.txt\r\n/example/report.txt";
+        assert_eq!(
+            missing_patterns(mostly),
+            "\r\n\r\n# What `repro run` makes: the cache keeps it.\r\n/example/metrics.json\r\n"
+        );
+    }
+
+    #[test]
+    fn nothing_of_the_users_is_overwritten() {
+        for name in [pipeline::FILE, INPUT, OUTS[1]] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "mine").unwrap();
+            let error = InitArgs { path: ".".into() }.execute(dir.path()).unwrap_err();
+            assert_eq!(error.exit_code(), exit::USAGE);
+            assert_eq!(fs::read(&path).unwrap(), b"mine");
+            assert!(!dir.path().join(".gitignore").exists());
+        }
+    }
+
+    #[test]
+    fn a_new_folder_is_made_and_a_second_time_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let init = || InitArgs { path: "a/b".into() }.execute(dir.path());
+        assert_eq!(init().unwrap(), exit::OK);
+        assert_eq!(fs::read_to_string(dir.path().join("a/b/pipeline.toml")).unwrap(), PIPELINE);
+        assert!(init().unwrap_err().what.ends_with("exists already"));
+        // Cut short before the pipeline was written, it can be done again.
+        fs::remove_file(dir.path().join("a/b/pipeline.toml")).unwrap();
+        assert_eq!(init().unwrap(), exit::OK);
+    }
+}

@@ -1,0 +1,332 @@
+//! `repro params`: the params as `pipeline.toml` has them, and how to change them there.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use crate::error::{Error, Result, exit};
+use crate::pipeline::params_edit::{self, Literal};
+use crate::pipeline::{self, ParamKey, ParamValue, Params, Pipeline, Unresolved};
+use crate::terminal::stdout;
+use crate::terminal::style::STAGE;
+use crate::workspace::write::temporary_beside;
+
+/// Read and change params
+#[derive(Debug, Args)]
+pub(super) struct ParamsArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show params and their values
+    Show {
+        /// A key, its ending, or a prefix that stands for everything below it [default: every param]
+        #[arg(value_name = "KEY")]
+        keys: Vec<String>,
+        /// Write them as one JSON object, nested as a stage gets them
+        #[arg(long)]
+        json: bool,
+    },
+    /// Change values in `pipeline.toml`; comments and layout survive
+    ///
+    /// A key without its prefix is enough when only one param ends in it: `repro params set epochs=30`.
+    /// A param keeps its type. Text needs no quotes: `source=synth`. A whole number for a decimal one is
+    /// written with `.0`. Of several assignments all are made, or none.
+    Set {
+        #[arg(value_name = "KEY=VALUE", required = true)]
+        assignments: Vec<String>,
+    },
+}
+
+impl ParamsArgs {
+    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        let file = root.join(pipeline::FILE);
+        let text = fs::read_to_string(&file).map_err(|err| Error::io("read", &file, &err))?;
+        let params = parse(&text)?.params;
+        let said = match self.command {
+            Command::Show { keys, json } => show(&selected(&params, &keys)?, json),
+            Command::Set { assignments } => {
+                let changes = changes(&params, &assignments)?;
+                let edited = edit(&text, &changes)?;
+                // What the file says now must be a pipeline, or nothing is written.
+                parse(&edited)?;
+                if edited != text {
+                    replace(&file, &edited)?;
+                }
+                changes.iter().map(Change::told).collect()
+            }
+        };
+        stdout::write(&said)?;
+        Ok(exit::OK)
+    }
+}
+
+/// Whether deps are there does not matter to params.
+fn parse(text: &str) -> Result<Pipeline> {
+    pipeline::parse(text, &[], &|_| true).map_err(super::problems)
+}
+
+fn selected(params: &Params, names: &[String]) -> Result<BTreeMap<ParamKey, ParamValue>> {
+    if names.is_empty() {
+        return Ok(params.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+    }
+    let mut selected = BTreeMap::new();
+    for name in names {
+        match params.resolve(name) {
+            Err(Unresolved::Table(_)) => selected.extend(params.named(name)),
+            found => {
+                let key = found.map_err(|unresolved| unresolvable(name, unresolved))?;
+                selected.extend(params.get(key.as_str()).map(|value| (key.clone(), value.clone())));
+            }
+        }
+    }
+    Ok(selected)
+}
+
+fn show(params: &BTreeMap<ParamKey, ParamValue>, json: bool) -> String {
+    if json {
+        return format!("{:#}\n", pipeline::nested(params));
+    }
+    let width = params.keys().map(|key| key.as_str().len()).max().unwrap_or(0);
+    params.iter().map(|(key, value)| format!("{key:<width$}  {STAGE}{value}{STAGE:#}\n")).collect()
+}
+
+/// One assignment, understood.
+struct Change<'a> {
+    key: &'a ParamKey,
+    old: &'a ParamValue,
+    new: Literal,
+}
+
+impl Change<'_> {
+    fn told(&self) -> String {
+        let Change { key, old, new } = self;
+        if *old == new.value() {
+            return format!("{key} is {old} already\n");
+        }
+        format!("{key} {old} → {STAGE}{}{STAGE:#}\n", new.value())
+    }
+}
+
+fn changes<'a>(params: &'a Params, assignments: &[String]) -> Result<Vec<Change<'a>>> {
+    let mut changes: Vec<Change<'a>> = Vec::new();
+    for assignment in assignments {
+        let (name, raw) = assignment.split_once('=').ok_or_else(|| {
+            Error::usage(format!("`{assignment}` is no assignment"))
+                .hint("write KEY=VALUE, such as `epochs=30`")
+        })?;
+        let name = name.trim();
+        let key = params.resolve(name).map_err(|unresolved| unresolvable(name, unresolved))?;
+        let Some(old) = params.get(key.as_str()) else {
+            panic!("BUG: `{key}` is a param without a value");
+        };
+        if changes.iter().any(|change| change.key == key) {
+            return Err(Error::usage(format!("param `{key}` is given twice")));
+        }
+        let new = Literal::typed(raw, old).map_err(|wrong| {
+            Error::usage(format!("param `{key}` {wrong}"))
+                .hint(format!("it is {old} now; to change its type, edit `{}`", pipeline::FILE))
+        })?;
+        changes.push(Change { key, old, new });
+    }
+    Ok(changes)
+}
+
+fn edit(text: &str, changes: &[Change<'_>]) -> Result<String> {
+    let mut text = text.to_owned();
+    for Change { key, old, new } in changes {
+        // A value that is equal keeps its spelling, too.
+        if *old != new.value() {
+            let because = |why: params_edit::Uneditable| Error::usage(format!("{}: {why}", pipeline::FILE));
+            text = params_edit::set(&text, key, new).map_err(because)?;
+        }
+    }
+    Ok(text)
+}
+
+fn unresolvable(name: &str, why: Unresolved) -> Error {
+    let listed =
+        |keys: Vec<ParamKey>| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    match why {
+        Unresolved::Unknown { meant } => {
+            let error = Error::usage(format!("there is no param `{name}`"));
+            error.hint(match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => "`repro params show` lists them".to_owned(),
+            })
+        }
+        Unresolved::Ambiguous(keys) => Error::usage(format!("param `{name}` could be several"))
+            .hint(format!("say which: {}", listed(keys))),
+        Unresolved::Table(keys) => Error::usage(format!("`{name}` is a table of params, not one"))
+            .hint(format!("say which: {}", listed(keys))),
+    }
+}
+
+/// Replaces a file of the user's, whole or not at all. Its mode stays, and where it is a link, the link.
+fn replace(file: &Path, text: &str) -> Result<()> {
+    let file = &file.canonicalize().map_err(|err| Error::io("open", file, &err))?;
+    let temporary = temporary_beside(file);
+    let written = fs::metadata(file).and_then(|metadata| {
+        let mut new = File::create_new(&temporary)?;
+        new.write_all(text.as_bytes())?;
+        new.set_permissions(metadata.permissions())?;
+        new.sync_all()?;
+        fs::rename(&temporary, file)
+    });
+    written.map_err(|err| {
+        let _ = fs::remove_file(&temporary);
+        Error::io("write", file, &err)
+    })?;
+    // The rename itself, where the file system can.
+    let _ = file.parent().map(|dir| File::open(dir).and_then(|dir| dir.sync_all()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    const FILE: &str = "\
+[params]
+seed = 42               # the answer
+lr = 0.5
+train.lr = 1e-3
+train.epochs = 10
+fine.epochs = 3
+source = 'synth'
+
+[stages.train]
+cmd = \"train {{ params.train.lr }}\"
+params = [\"train\"]
+outs = [\"model\"]
+";
+
+    fn project() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(pipeline::FILE), FILE).unwrap();
+        dir
+    }
+
+    fn set(root: &Path, assignments: &[&str]) -> Result<u8> {
+        let assignments = assignments.iter().map(|text| (*text).to_owned()).collect();
+        ParamsArgs { command: Command::Set { assignments } }.execute(root)
+    }
+
+    fn told(assignments: &[&str]) -> String {
+        let params = parse(FILE).unwrap().params;
+        let assignments: Vec<String> = assignments.iter().map(|text| (*text).to_owned()).collect();
+        let text = match changes(&params, &assignments) {
+            Ok(changes) => changes.iter().map(Change::told).collect(),
+            Err(error) => format!("{}\nhint: {}", error.what, error.hint.unwrap_or_default()),
+        };
+        anstream::adapter::strip_str(&text).to_string()
+    }
+
+    #[test]
+    fn assignments_are_told() {
+        insta::assert_snapshot!(told(&["train.epochs=30", "seed=42", "lr=1", "source=a folder"]), @r#"
+        train.epochs 10 → 30
+        seed is 42 already
+        lr 0.5 → 1.0
+        source "synth" → "a folder"
+        "#);
+    }
+
+    #[test]
+    fn assignments_that_make_no_sense_say_what_would() {
+        insta::assert_snapshot!(told(&["sed=1"]), @r#"
+        there is no param `sed`
+        hint: did you mean `seed`?
+        "#);
+        insta::assert_snapshot!(told(&["zzz=1"]), @r#"
+        there is no param `zzz`
+        hint: `repro params show` lists them
+        "#);
+        insta::assert_snapshot!(told(&["epochs=30"]), @r#"
+        param `epochs` could be several
+        hint: say which: `fine.epochs`, `train.epochs`
+        "#);
+        insta::assert_snapshot!(told(&["train=30"]), @r#"
+        `train` is a table of params, not one
+        hint: say which: `train.epochs`, `train.lr`
+        "#);
+        insta::assert_snapshot!(told(&["seed=ten"]), @r#"
+        param `seed` is an integer, and `ten` is not
+        hint: it is 42 now; to change its type, edit `pipeline.toml`
+        "#);
+        insta::assert_snapshot!(told(&["seed"]), @r#"
+        `seed` is no assignment
+        hint: write KEY=VALUE, such as `epochs=30`
+        "#);
+        insta::assert_snapshot!(told(&["seed=1", "seed=2"]), @r#"
+        param `seed` is given twice
+        hint:
+        "#);
+    }
+
+    #[test]
+    fn params_are_shown() {
+        let params = parse(FILE).unwrap().params;
+        let shown = |names: &[&str], json| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            anstream::adapter::strip_str(&show(&selected(&params, &names).unwrap(), json)).to_string()
+        };
+        insta::assert_snapshot!(shown(&[], false), @r#"
+        fine.epochs   3
+        lr            0.5
+        seed          42
+        source        "synth"
+        train.epochs  10
+        train.lr      0.001
+        "#);
+        insta::assert_snapshot!(shown(&["fine.epochs", "train"], true), @r#"
+        {
+          "fine": {
+            "epochs": 3
+          },
+          "train": {
+            "epochs": 10,
+            "lr": 0.001
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn several_assignments_are_all_made_or_none() {
+        let dir = project();
+        let file = dir.path().join(pipeline::FILE);
+        set(dir.path(), &["seed=1", "train.epochs=ten"]).unwrap_err();
+        assert_eq!(fs::read_to_string(&file).unwrap(), FILE);
+        assert_eq!(set(dir.path(), &["seed=1", "train.epochs=30"]).unwrap(), exit::OK);
+        let expected = FILE.replace("seed = 42 ", "seed = 1 ").replace("epochs = 10", "epochs = 30");
+        assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn the_files_mode_and_a_link_to_it_stay() {
+        let dir = project();
+        let (link, file) = (dir.path().join(pipeline::FILE), dir.path().join("real.toml"));
+        fs::rename(&link, &file).unwrap();
+        symlink("real.toml", &link).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        set(dir.path(), &["seed=7"]).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::read_to_string(&file).unwrap().contains("seed = 7 "));
+    }
+
+    #[test]
+    fn a_value_that_is_equal_writes_nothing() {
+        let dir = project();
+        set(dir.path(), &["train.lr=0.001", "source=synth"]).unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join(pipeline::FILE)).unwrap(), FILE);
+    }
+}

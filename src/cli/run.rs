@@ -1,0 +1,116 @@
+//! `repro run`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{select, status};
+use crate::engine::run::{Options, Report, run};
+use crate::engine::{Project, status as assess};
+use crate::error::{Error, Result};
+use crate::event::{Outcome, Subscriber};
+use crate::pipeline::{Override, ParamValue};
+use crate::runs::Recorder;
+use crate::schedule::OnFailure;
+use crate::terminal::summary::{self, Summary};
+use crate::terminal::{self, Face};
+
+/// Bring stages up to date: run what changed, restore what was computed before, skip the rest
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Stages to bring up to date, with all that they need [default: every stage]
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
+    /// Processors that stages may keep busy together [default: all]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    jobs: Option<u16>,
+    /// After a failure go on with what does not need the failed stage
+    #[arg(short, long)]
+    keep_going: bool,
+    /// Run these stages whatever is known of them; without a name, all that are selected
+    #[arg(short, long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    force: Vec<String>,
+    /// Show what would be done and why, and do nothing
+    #[arg(short = 'n', long)]
+    plan: bool,
+    /// Give a param another value for this run
+    #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = assignment)]
+    params: Vec<Override>,
+    /// Write every event as a line of JSON to stdout
+    #[arg(long)]
+    json: bool,
+}
+
+impl RunArgs {
+    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        let project = Arc::new(Project::load(root, &self.params)?);
+        let wanted = select::with_needs(&project.pipeline, &self.stages)?;
+        let forced = self.forced(&project, &wanted)?;
+        if self.plan {
+            let verdicts = assess::assess(&project, &wanted, &forced)?;
+            status::show(&project, &verdicts);
+            return Ok(crate::error::exit::OK);
+        }
+        let options = Options {
+            wanted,
+            forced,
+            cpus: self.jobs.map_or_else(all_processors, usize::from),
+            on_failure: if self.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
+            command: std::env::args().collect(),
+            overrides: self.params.iter().map(|given| format!("{}={}", given.key, given.value)).collect(),
+        };
+        let mut recorder = Recorder::start(root);
+        let names: Vec<_> = project.pipeline.stages.iter().map(|stage| stage.name.clone()).collect();
+        let mut face = Face::choose(self.json, &names);
+        let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, face.subscriber()];
+        let report = run(&project, &options, subscribers);
+        face.close();
+        if let Some(warning) = recorder.finish() {
+            terminal::warn(&warning);
+        }
+        let report = report?;
+        if !self.json {
+            close(&project, &report);
+        }
+        Ok(report.exit)
+    }
+
+    fn forced(&self, project: &Project, wanted: &[bool]) -> Result<Vec<bool>> {
+        let mut forced = vec![false; wanted.len()];
+        for name in &self.force {
+            if name.is_empty() {
+                return Ok(wanted.to_vec());
+            }
+            forced[select::find(&project.pipeline, name)?] = true;
+        }
+        Ok(forced)
+    }
+}
+
+/// The last words: each failure in full, then the summary.
+fn close(project: &Project, report: &Report) {
+    for (name, outcome, took) in &report.stages {
+        if let Outcome::Failed(failure) = outcome {
+            let what = format!("stage `{name}` {} after {took}", failure.what);
+            anstream::eprint!("{}", terminal::error_text(&what, &failure.causes, failure.hint.as_deref()));
+        }
+    }
+    let summary = Summary::of(&project.pipeline, report);
+    anstream::eprint!("{}", summary::render(&summary));
+}
+
+fn all_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// `KEY=VALUE`, the value in TOML's syntax or a bare string.
+fn assignment(text: &str) -> Result<Override, String> {
+    let (key, value) = text.split_once('=').ok_or("is not KEY=VALUE")?;
+    let value = bare_value(value).map_err(|error| error.to_string())?;
+    Ok(Override { key: key.trim().to_owned(), value })
+}
+
+fn bare_value(text: &str) -> Result<ParamValue> {
+    crate::pipeline::params_edit::parse_value(text).map_err(Error::usage)
+}

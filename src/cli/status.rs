@@ -1,0 +1,106 @@
+//! `repro status`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{load, select};
+use crate::engine::Project;
+use crate::engine::status::{Verdict, assess};
+use crate::error::{Result, exit};
+use crate::pipeline::StageIx;
+use crate::plan::Change;
+use crate::terminal::style;
+
+/// Show what is out of date and why, and change nothing
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Stages to look at, with all that they need [default: every stage]
+    #[arg(value_name = "STAGE")]
+    stages: Vec<String>,
+    /// Exit with code 4 if anything is out of date
+    #[arg(long)]
+    check: bool,
+    /// Write the verdicts as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusArgs {
+    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        let project = load(root)?;
+        let wanted = select::with_needs(&project.pipeline, &self.stages)?;
+        let verdicts = assess(&project, &wanted, &vec![false; wanted.len()])?;
+        // A read-only checkout has a status, too: what was learnt is then lost.
+        let _ = project.workspace.save_index();
+        if self.json {
+            anstream::println!("{:#}", as_json(&project, &verdicts));
+        } else {
+            show(&project, &verdicts);
+        }
+        let stale = verdicts.iter().any(|(_, verdict)| *verdict != Verdict::Fresh);
+        Ok(if self.check && stale { exit::CHECK } else { exit::OK })
+    }
+}
+
+fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
+    let stages = verdicts.iter().map(|(ix, verdict)| {
+        json!({ "stage": project.pipeline.stages[*ix].name, "verdict": verdict.word(), "changes": verdict.changes() })
+    });
+    json!({ "stages": stages.collect::<Vec<_>>() })
+}
+
+/// More reasons than this are left to `repro why`.
+const MOST_REASONS: usize = 4;
+
+pub(super) fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) {
+    let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict != Verdict::Fresh).collect();
+    if stale.is_empty() {
+        anstream::println!("everything is up to date ({})", count(verdicts.len()));
+        return;
+    }
+    let name = |ix: StageIx| project.pipeline.stages[ix].name.as_str();
+    let width = stale.iter().map(|(ix, _)| name(*ix).chars().count()).max().unwrap_or(0);
+    for (ix, verdict) in &stale {
+        let line = sentence(verdict);
+        anstream::println!("{}{:width$}{:#}  {line}", style::STAGE, name(*ix), style::STAGE);
+    }
+    let fresh = verdicts.len() - stale.len();
+    if fresh > 0 {
+        anstream::println!("{}{} up to date{:#}", style::DIM, count(fresh), style::DIM);
+    }
+}
+
+fn sentence(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Fresh => "is up to date".into(),
+        Verdict::Run(changes) => format!("is out of date: {}", reasons(changes)),
+        Verdict::Restore(changes) => format!("can be restored from the cache: {}", reasons(changes)),
+        Verdict::Waits(changes) => {
+            let waits: Vec<String> = changes.iter().filter_map(upstream).collect();
+            let known: Vec<Change> = changes.iter().filter(|change| upstream(change).is_none()).cloned().collect();
+            let waits = format!("waits for {}", waits.join(", "));
+            if known.is_empty() { waits } else { format!("is out of date: {}; {waits}", reasons(&known)) }
+        }
+    }
+}
+
+fn upstream(change: &Change) -> Option<String> {
+    match change {
+        Change::Upstream { stage } => Some(stage.to_string()),
+        _ => None,
+    }
+}
+
+fn reasons(changes: &[Change]) -> String {
+    let mut shown: Vec<String> = changes.iter().take(MOST_REASONS).map(Change::to_string).collect();
+    if changes.len() > MOST_REASONS {
+        shown.push(format!("and {} more", changes.len() - MOST_REASONS));
+    }
+    shown.join(", ")
+}
+
+fn count(stages: usize) -> String {
+    if stages == 1 { "1 stage".into() } else { format!("{stages} stages") }
+}

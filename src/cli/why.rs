@@ -1,0 +1,45 @@
+//! `repro why`.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{load, select};
+use crate::engine::status::{Verdict, assess};
+use crate::error::{Result, exit};
+use crate::plan::Change;
+use crate::terminal::style;
+
+/// Show every change behind the verdict on a stage, old → new
+#[derive(Debug, Args)]
+pub(super) struct WhyArgs {
+    #[arg(value_name = "STAGE")]
+    stage: String,
+}
+
+impl WhyArgs {
+    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        let project = load(root)?;
+        let ix = select::find(&project.pipeline, &self.stage)?;
+        let wanted = project.pipeline.graph.with_needs([ix]);
+        let verdicts = assess(&project, &wanted, &vec![false; wanted.len()])?;
+        let name = &project.pipeline.stages[ix].name;
+        let Some((_, verdict)) = verdicts.iter().find(|(other, _)| *other == ix) else {
+            panic!("BUG: no verdict on a wanted stage");
+        };
+        let headline = match verdict {
+            Verdict::Fresh => "is up to date: cmd, deps, params and outs are what they were when it ran".to_owned(),
+            Verdict::Restore(_) => "will be restored from the cache".to_owned(),
+            Verdict::Run(_) => "will run".to_owned(),
+            Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),
+        };
+        anstream::println!("{}{name}{:#} {headline}", style::STAGE, style::STAGE);
+        for change in verdict.changes() {
+            match change {
+                Change::Cmd { old, new } => anstream::println!("  cmd\n    - {old}\n    + {new}"),
+                change => anstream::println!("  {change}"),
+            }
+        }
+        Ok(exit::OK)
+    }
+}

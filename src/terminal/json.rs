@@ -1,0 +1,65 @@
+//! Events as JSON, one a line, for programs that follow a run. Knows nothing of how people see it.
+
+use std::io::Write;
+
+use crate::event::{Event, Subscriber};
+
+/// Writes each event as it happens and flushes, so that a reader of a pipe is never behind.
+/// JSON has no NaN and no infinity: such values are `null`.
+#[derive(Debug)]
+pub struct JsonLines<W> {
+    /// Gone once the reader has hung up: the run goes on without it.
+    out: Option<W>,
+}
+
+impl<W: Write> JsonLines<W> {
+    pub fn new(out: W) -> JsonLines<W> {
+        JsonLines { out: Some(out) }
+    }
+}
+
+impl<W: Write> Subscriber for JsonLines<W> {
+    fn on_event(&mut self, event: &Event) {
+        let Some(out) = &mut self.out else { return };
+        // One write a line: lines of another writer to the same stream cannot fall in between.
+        let written = serde_json::to_vec(event).map_err(std::io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            out.write_all(&line)?;
+            out.flush()
+        });
+        if written.is_err() {
+            self.out = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::sample;
+
+    #[test]
+    fn one_event_a_line() {
+        let mut bytes = Vec::new();
+        let mut lines = JsonLines::new(&mut bytes);
+        sample::failing_run().iter().for_each(|event| lines.on_event(event));
+        let text = String::from_utf8(bytes).unwrap();
+        let names: Vec<String> = text
+            .lines()
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        assert_eq!(names.len(), sample::failing_run().len());
+        assert_eq!(names[..2], ["run_started", "stage_started"]);
+        insta::assert_snapshot!(text.lines().nth(1).unwrap(), @r#"{"event":"stage_started","stage":"download","at":0,"work":"restore","reasons":[{"change":"never_ran"}]}"#);
+    }
+
+    #[test]
+    fn a_reader_that_hung_up_stops_nothing() {
+        let mut short = [0; 10];
+        let mut lines = JsonLines::new(&mut short[..]);
+        sample::failing_run().iter().for_each(|event| lines.on_event(event));
+        assert!(lines.out.is_none());
+    }
+}

@@ -1,0 +1,286 @@
+//! A run on a terminal: a line for each running stage at the bottom, redrawn as it goes on, and lines that stay
+//! for what has ended. Knows nothing of how stages are run; what a line says is [`Row`]'s and [`phrase`]'s, and how it
+//! comes onto the screen is [`Screen`]'s.
+
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::event::{Event, Millis, Outcome, RunName, Subscriber};
+use crate::pipeline::StageName;
+use crate::terminal::phrase::{self, styled};
+use crate::terminal::row::{Row, clock};
+use crate::terminal::screen::Screen;
+use crate::terminal::style::{DIM, STAGE, WARNING};
+
+const REDRAW: Duration = Duration::from_millis(100);
+const WIDEST_NAME: usize = 24;
+
+/// The live display on stderr.
+#[derive(Debug)]
+pub struct Live {
+    display: Arc<Mutex<Display>>,
+    /// Dropped to stop the ticker.
+    running: Option<Sender<()>>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+impl Live {
+    /// `stages` are all that the run looks at: they give the width of names and the count in the last line.
+    pub fn new(stages: &[StageName]) -> Live {
+        Live::on(Screen::stderr(), stages)
+    }
+
+    fn on(screen: Screen, stages: &[StageName]) -> Live {
+        let display = Arc::new(Mutex::new(Display::new(screen, stages)));
+        let (running, stopped) = channel::<()>();
+        let shared = Arc::clone(&display);
+        let ticker = std::thread::spawn(move || {
+            // The first drawing is a moment late: of a run that has nothing to do nothing should flash.
+            while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
+                lock(&shared).redraw();
+            }
+        });
+        Live { display, running: Some(running), ticker: Some(ticker) }
+    }
+
+    /// Leaves nothing but the lines that stay. Dropping does the same.
+    pub fn close(self) {}
+}
+
+/// What a panic elsewhere left behind is still good enough to be shown.
+fn lock(display: &Mutex<Display>) -> MutexGuard<'_, Display> {
+    display.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Subscriber for Live {
+    fn on_event(&mut self, event: &Event) {
+        lock(&self.display).on_event(event);
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.running = None;
+        if let Some(ticker) = self.ticker.take() {
+            // A panic of the ticker has been reported by the panic itself.
+            let _ = ticker.join();
+        }
+        lock(&self.display).wipe();
+    }
+}
+
+#[derive(Debug)]
+struct Display {
+    screen: Screen,
+    /// The lines as they were drawn last.
+    lines: Vec<String>,
+    /// In the order in which they started.
+    running: Vec<Running>,
+    run: Option<RunName>,
+    began: Instant,
+    ended: usize,
+    total: usize,
+    name_width: usize,
+    tick: usize,
+    over: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    stage: StageName,
+    row: Row,
+    began: Instant,
+}
+
+impl Display {
+    fn new(screen: Screen, stages: &[StageName]) -> Display {
+        let widest = stages.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
+        Display {
+            screen,
+            lines: Vec::new(),
+            running: Vec::new(),
+            run: None,
+            began: Instant::now(),
+            ended: 0,
+            total: stages.len(),
+            name_width: widest.min(WIDEST_NAME),
+            tick: 0,
+            over: false,
+        }
+    }
+
+    fn on_event(&mut self, event: &Event) {
+        match event {
+            Event::RunStarted { run, .. } => self.run = Some(*run),
+            Event::StageStarted { stage, work, reasons, .. } => {
+                let row = Row::new(stage.clone(), *work, reasons);
+                self.running.push(Running { stage: stage.clone(), row, began: Instant::now() });
+            }
+            Event::Line { stage, text } => self.with_row(stage, |row| row.said(text)),
+            Event::Progress { stage, done, total } => {
+                self.with_row(stage, |row| row.progressed(*done, *total))
+            }
+            Event::Metric { stage, key, step, value, .. } => {
+                self.with_row(stage, |row| row.measured(key, *step, *value));
+            }
+            Event::Warning { stage, text } => self.warn(stage.as_ref(), text),
+            Event::StageEnded { stage, outcome, took, .. } => self.end(stage, outcome, *took),
+            Event::RunEnded { .. } => self.wipe(),
+            Event::Artifact { .. } | Event::FinalMetrics { .. } => {}
+        }
+    }
+
+    fn with_row(&mut self, stage: &StageName, change: impl FnOnce(&mut Row)) {
+        if let Some(running) = self.running.iter_mut().find(|running| running.stage == *stage) {
+            change(&mut running.row);
+        }
+    }
+
+    fn end(&mut self, stage: &StageName, outcome: &Outcome, took: Millis) {
+        self.ended += 1;
+        let at = self.running.iter().position(|running| running.stage == *stage);
+        let row = at.map(|at| self.running.remove(at).row);
+        // Of what never began because everything was stopped there is nothing to say.
+        let silent = matches!((outcome, &row), (Outcome::Fresh, _) | (Outcome::Interrupted, None));
+        if !silent {
+            self.keep(&epitaph(stage, outcome, took, row.as_ref(), self.name_width));
+        }
+    }
+
+    fn warn(&mut self, stage: Option<&StageName>, text: &str) {
+        let sign = styled(WARNING, "!");
+        let width = self.name_width;
+        let stage = stage.map(|stage| styled(STAGE, &format!("{stage:<width$}  "))).unwrap_or_default();
+        self.keep(&format!("{sign} {stage}{} {text}\n", styled(WARNING, "warning:")));
+    }
+
+    /// Writes lines that stay, above the running ones.
+    fn keep(&mut self, text: &str) {
+        // What is drawn already is drawn again at once, without the rows of what has ended.
+        if !self.lines.is_empty() {
+            self.lines = self.rendered();
+        }
+        self.screen.draw(text, &self.lines);
+    }
+
+    fn redraw(&mut self) {
+        if !self.over {
+            self.tick += 1;
+            self.lines = self.rendered();
+            self.screen.draw("", &self.lines);
+        }
+    }
+
+    fn rendered(&self) -> Vec<String> {
+        let rows = self
+            .running
+            .iter()
+            .map(|running| running.row.render(running.began.elapsed(), self.tick, self.name_width));
+        rows.chain([self.sum()]).collect()
+    }
+
+    fn sum(&self) -> String {
+        let what = self.run.map_or("checking".to_owned(), |run| run.to_string());
+        let elapsed = clock(self.began.elapsed());
+        styled(DIM, &format!("  {what}  {} of {} stages done  {elapsed}", self.ended, self.total))
+    }
+
+    fn wipe(&mut self) {
+        self.over = true;
+        self.lines.clear();
+        self.screen.draw("", &[]);
+    }
+}
+
+/// What stays of a stage: how it ended, why it ran, and, if it failed, the last lines that it wrote.
+fn epitaph(
+    stage: &StageName,
+    outcome: &Outcome,
+    took: Millis,
+    row: Option<&Row>,
+    name_width: usize,
+) -> String {
+    let (sign, style) = phrase::sign(outcome);
+    let name = styled(STAGE, &format!("{stage:<name_width$}"));
+    let ended = phrase::ended(outcome, took);
+    let ended = if matches!(outcome, Outcome::Failed(_)) { styled(style, &ended) } else { ended };
+    let mut text = format!("{} {name}  {ended}", styled(style, sign));
+    if let (Outcome::Ran, Some(why)) = (outcome, row.and_then(Row::reasons)) {
+        text.push_str(&styled(DIM, &format!("  ({why})")));
+    }
+    text.push('\n');
+    if let (Outcome::Failed(_), Some(row)) = (outcome, row) {
+        row.tail().for_each(|line| text.push_str(&format!("    {line}\n")));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Work;
+    use crate::terminal::sample;
+    use crate::terminal::screen::tests::Paper;
+    use anstream::ColorChoice;
+
+    fn live(colour: ColorChoice) -> (Live, Paper) {
+        let paper = Paper::default();
+        let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), colour);
+        let stages = ["download", "spectrogram", "train", "export"].map(sample::stage);
+        (Live::on(screen, &stages), paper)
+    }
+
+    fn kept(events: &[Event], colour: ColorChoice) -> String {
+        let (mut live, paper) = live(colour);
+        events.iter().for_each(|event| live.on_event(event));
+        live.close();
+        paper.seen()
+    }
+
+    #[test]
+    fn what_stays_of_a_failing_run() {
+        insta::assert_snapshot!(kept(&sample::failing_run(), ColorChoice::Never), @"");
+    }
+
+    #[test]
+    fn colours_add_nothing_but_colour() {
+        let coloured = kept(&sample::failing_run(), ColorChoice::Always);
+        assert_eq!(coloured, kept(&sample::failing_run(), ColorChoice::Never));
+    }
+
+    #[test]
+    fn an_interrupted_run_names_only_what_was_stopped() {
+        let events = [
+            sample::started("train", Work::Run, vec![]),
+            sample::ended("train", Outcome::Interrupted, 3000),
+            sample::ended("export", Outcome::Interrupted, 0),
+            sample::line("export", "late"),
+        ];
+        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"");
+    }
+
+    #[test]
+    fn running_stages_stand_below_what_has_ended() {
+        let paper = Paper::default();
+        let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), ColorChoice::Always);
+        let mut display = Display::new(screen, &["download", "spectrogram", "train"].map(sample::stage));
+        let mut seen = Vec::new();
+        let mut see = |display: &mut Display, events: &[Event]| {
+            events.iter().for_each(|event| display.on_event(event));
+            display.tick = 9;
+            display.redraw();
+            seen.push(paper.seen());
+        };
+        see(&mut display, &[]);
+        see(&mut display, &sample::failing_run()[..2]);
+        see(&mut display, &[sample::started("train", Work::Run, vec![sample::epochs()])]);
+        see(&mut display, &[sample::ended("download", Outcome::Restored, 12)]);
+        see(
+            &mut display,
+            &[sample::line("train", "a line that is much too long for the window, so that it has to be cut")],
+        );
+        insta::assert_snapshot!(seen.join("\n"), @"");
+    }
+}

@@ -1,0 +1,75 @@
+//! How people see it: live progress, plain lines, JSON lines, tables. Listens to events and renders values;
+//! decides nothing.
+
+pub mod graph;
+pub mod json;
+pub mod live;
+mod phrase;
+pub mod plain;
+mod row;
+#[cfg(test)]
+mod sample;
+mod screen;
+pub mod stdout;
+pub mod style;
+pub mod summary;
+pub mod table;
+
+use std::io::IsTerminal as _;
+
+use crate::event::Subscriber;
+
+/// Who shows a run.
+#[derive(Debug)]
+pub enum Face {
+    Live(live::Live),
+    Plain(plain::Plain),
+    Json(json::JsonLines<std::io::Stdout>),
+}
+
+impl Face {
+    /// Live on a terminal, plain lines elsewhere, JSON when asked.
+    pub fn choose(json: bool, stages: &[crate::pipeline::StageName]) -> Face {
+        if json {
+            return Face::Json(json::JsonLines::new(std::io::stdout()));
+        }
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if std::io::stderr().is_terminal() && !dumb {
+            Face::Live(live::Live::new(stages))
+        } else {
+            Face::Plain(plain::Plain::stderr())
+        }
+    }
+
+    pub fn subscriber(&mut self) -> &mut dyn Subscriber {
+        match self {
+            Face::Live(live) => live,
+            Face::Plain(plain) => plain,
+            Face::Json(json) => json,
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub fn close(self) {
+        if let Face::Live(live) = self {
+            live.close();
+        }
+    }
+}
+
+/// `error: …`, its causes and its hint, as lines.
+pub fn error_text(what: &str, causes: &[String], hint: Option<&str>) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("{}error{:#}: {what}\n", style::ERROR, style::ERROR);
+    for cause in causes {
+        let _ = writeln!(text, "  caused by: {cause}");
+    }
+    if let Some(hint) = hint {
+        let _ = writeln!(text, "  {}hint{:#}: {hint}", style::HINT, style::HINT);
+    }
+    text
+}
+
+pub fn warn(text: &str) {
+    anstream::eprintln!("{}warning{:#}: {text}", style::WARNING, style::WARNING);
+}

@@ -1,0 +1,176 @@
+//! One running stage as one line: how long it runs, how far it is, its metrics, and what it said last.
+//! Pure; knows nothing of the screen, and leaves cutting to the width to it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::event::{Millis, Work};
+use crate::pipeline::StageName;
+use crate::plan::Change;
+use crate::terminal::phrase::{self, LIVELY, styled};
+use crate::terminal::style::{DIM, STAGE};
+
+/// How much of its output is shown of a stage that failed.
+const TAIL: usize = 10;
+/// Keys beyond these are recorded but not shown; a stage may report thousands.
+const KEPT_METRICS: usize = 32;
+const SHOWN_METRICS: usize = 2;
+const BAR: usize = 12;
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+#[derive(Debug)]
+pub(super) struct Row {
+    name: StageName,
+    work: Work,
+    reasons: Option<String>,
+    progress: Option<(u64, u64)>,
+    /// The newest point of each series, in the order in which the series began.
+    metrics: Vec<Point>,
+    tail: VecDeque<String>,
+}
+
+#[derive(Debug)]
+struct Point {
+    key: String,
+    step: u64,
+    value: f64,
+}
+
+impl Row {
+    pub(super) fn new(name: StageName, work: Work, reasons: &[Change]) -> Row {
+        let tail = VecDeque::with_capacity(TAIL);
+        Row { name, work, reasons: phrase::reasons(reasons), progress: None, metrics: Vec::new(), tail }
+    }
+
+    pub(super) fn reasons(&self) -> Option<&str> {
+        self.reasons.as_deref()
+    }
+
+    /// The last lines of output, oldest first, without blank ones.
+    pub(super) fn tail(&self) -> impl Iterator<Item = &str> {
+        self.tail.iter().map(String::as_str)
+    }
+
+    pub(super) fn said(&mut self, line: &str) {
+        let line = phrase::visible(line);
+        if line.is_empty() {
+            return;
+        }
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
+    }
+
+    pub(super) fn progressed(&mut self, done: u64, total: u64) {
+        self.progress = (total > 0).then_some((done.min(total), total));
+    }
+
+    pub(super) fn measured(&mut self, key: &str, step: u64, value: f64) {
+        if let Some(point) = self.metrics.iter_mut().find(|point| point.key == key) {
+            (point.step, point.value) = (step, value);
+        } else if self.metrics.len() < KEPT_METRICS {
+            self.metrics.push(Point { key: key.to_owned(), step, value });
+        }
+    }
+
+    /// The line, `tick` redraws after the row began; names take `name_width` columns.
+    pub(super) fn render(&self, elapsed: Duration, tick: usize, name_width: usize) -> String {
+        let mut parts = vec![
+            styled(LIVELY, SPINNER[tick % SPINNER.len()]),
+            styled(STAGE, &format!("{:<name_width$}", self.name)),
+            format!("{:>6}", clock(elapsed)),
+        ];
+        if let Some((done, total)) = self.progress {
+            parts.push(format!(" {} {done}/{total}", bar(done, total)));
+        }
+        parts.extend(self.shown_metrics().map(|metrics| format!(" {metrics}")));
+        let quiet = match self.work {
+            Work::Restore => Some("restoring from the cache".to_owned()),
+            // Until it says something of its own, the line says why it runs.
+            Work::Run => self.tail.back().cloned().or(self.reasons().map(|why| format!("({why})"))),
+        };
+        parts.extend(quiet.map(|text| format!(" {}", styled(DIM, text.trim_start()))));
+        parts.join(" ")
+    }
+
+    /// Held-out data tells most about how a training goes, so series named `val_…` come first, as is the custom.
+    fn shown_metrics(&self) -> Option<String> {
+        let (held_out, others): (Vec<_>, Vec<_>) =
+            self.metrics.iter().partition(|point| point.key.starts_with("val_"));
+        let shown: Vec<&Point> = held_out.into_iter().chain(others).take(SHOWN_METRICS).collect();
+        let last = shown.last()?;
+        let told = shown.iter().enumerate().map(|(at, point)| {
+            let value = format!("{} {}", point.key, phrase::number(point.value));
+            // A step that the next one shares is said once.
+            let same = at + 1 < shown.len() && point.step == last.step;
+            if same { value } else { format!("{value} @{}", point.step) }
+        });
+        Some(told.collect::<Vec<_>>().join("  "))
+    }
+}
+
+/// A time that ticks by whole seconds.
+pub(super) fn clock(elapsed: Duration) -> String {
+    match elapsed.as_secs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        _ => Millis::from(elapsed).to_string(),
+    }
+}
+
+fn bar(done: u64, total: u64) -> String {
+    let filled = usize::try_from(u128::from(done) * BAR as u128 / u128::from(total.max(1))).unwrap_or(BAR);
+    format!("{}{}", styled(LIVELY, &"━".repeat(filled)), styled(DIM, &"─".repeat(BAR - filled.min(BAR))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::sample;
+
+    fn shown(row: &Row, seconds: u64) -> String {
+        anstream::adapter::strip_str(&row.render(Duration::from_secs(seconds), 0, 8)).to_string()
+    }
+
+    #[test]
+    fn a_row_grows_with_what_is_known() {
+        let mut row = Row::new(sample::stage("train"), Work::Run, &[sample::epochs()]);
+        let mut lines = vec![shown(&row, 0)];
+        row.said("   \u{1b}[32mCompiling\u{1b}[0m model v0.1.0\n");
+        row.said("");
+        lines.push(shown(&row, 59));
+        row.progressed(3, 10);
+        lines.push(shown(&row, 62));
+        for (key, value) in [("train_loss", 1.25), ("val_loss", 1.5), ("val_accuracy", 0.55)] {
+            row.measured(key, 3, value);
+        }
+        lines.push(shown(&row, 3700));
+        row.measured("val_accuracy", 4, 0.6);
+        row.progressed(11, 10);
+        lines.push(shown(&row, 3700));
+        row.progressed(1, 0);
+        lines.push(shown(&row, 3700));
+        lines.push(shown(&Row::new(sample::stage("download"), Work::Restore, &[]), 2));
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        ⠋ train        0s  (train.epochs 10 → 30)
+        ⠋ train       59s  Compiling model v0.1.0
+        ⠋ train     1m02s  ━━━───────── 3/10  Compiling model v0.1.0
+        ⠋ train     1h01m  ━━━───────── 3/10  val_loss 1.5  val_accuracy 0.55 @3  Compiling model v0.1.0
+        ⠋ train     1h01m  ━━━━━━━━━━━━ 10/10  val_loss 1.5 @3  val_accuracy 0.6 @4  Compiling model v0.1.0
+        ⠋ train     1h01m  val_loss 1.5 @3  val_accuracy 0.6 @4  Compiling model v0.1.0
+        ⠋ download     2s  restoring from the cache
+        "#);
+    }
+
+    #[test]
+    fn the_tail_keeps_the_last_lines() {
+        let mut row = Row::new(sample::stage("s"), Work::Run, &[]);
+        (0..25).for_each(|at| row.said(&format!("line {at}")));
+        assert_eq!(
+            row.tail().collect::<Vec<_>>(),
+            (15..25).map(|at| format!("line {at}")).collect::<Vec<_>>()
+        );
+        (0..1000).for_each(|at| row.measured(&format!("key {at}"), 1, 0.0));
+        assert_eq!(row.metrics.len(), KEPT_METRICS);
+    }
+}

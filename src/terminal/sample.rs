@@ -1,0 +1,73 @@
+//! Events of a made-up run, for the tests of the faces.
+
+use std::collections::BTreeMap;
+
+use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Work};
+use crate::pipeline::{ParamKey, StageName};
+use crate::plan::Change;
+
+pub(super) fn stage(name: &str) -> StageName {
+    StageName::parse(name).unwrap()
+}
+
+pub(super) fn started(name: &str, work: Work, reasons: Vec<Change>) -> Event {
+    Event::StageStarted { stage: stage(name), at: 0, work, reasons }
+}
+
+pub(super) fn line(name: &str, text: &str) -> Event {
+    Event::Line { stage: stage(name), text: text.into() }
+}
+
+pub(super) fn metric(name: &str, key: &str, step: u64, value: f64) -> Event {
+    Event::Metric { stage: stage(name), at: 0, key: key.into(), step, value }
+}
+
+pub(super) fn ended(name: &str, outcome: Outcome, took: u64) -> Event {
+    Event::StageEnded { stage: stage(name), at: 0, outcome, took: Millis(took), outs: BTreeMap::new() }
+}
+
+pub(super) fn exited() -> Outcome {
+    Outcome::Failed(Failure { what: "exited with code 1".into(), causes: vec![], hint: None })
+}
+
+pub(super) fn epochs() -> Change {
+    Change::Param { key: ParamKey::new("train.epochs"), old: Some(10.into()), new: Some(30.into()) }
+}
+
+/// Restored, ran, failed after some output, skipped; with a warning and a fresh stage on the way.
+pub(super) fn failing_run() -> Vec<Event> {
+    let about = About {
+        pipeline: Some("genres".into()),
+        command: vec!["repro".into(), "run".into()],
+        params: BTreeMap::new(),
+        overrides: vec![],
+        host: "box".into(),
+        git: None,
+    };
+    let mut events = vec![
+        Event::RunStarted { run: RunName(12), at: 0, about },
+        started("download", Work::Restore, vec![Change::NeverRan]),
+        ended("download", Outcome::Restored, 12),
+        ended("tools", Outcome::Fresh, 1),
+        started("spectrogram", Work::Run, vec![Change::NeverRan]),
+        line("spectrogram", "\u{1b}[1m\u{1b}[32m   Compiling\u{1b}[0m features v0.1.0"),
+    ];
+    events.extend((1..=50).map(|done| Event::Progress { stage: stage("spectrogram"), done, total: 50 }));
+    events.extend([
+        Event::Warning { stage: Some(stage("spectrogram")), text: "one clip was skipped".into() },
+        ended("spectrogram", Outcome::Ran, 62_000),
+        started("train", Work::Run, vec![epochs(), Change::Forced]),
+        line("train", " 10 %\r 20 %\r 30 %"),
+        metric("train", "train_loss", 1, 2.25),
+        metric("train", "val_loss", 1, 2.125),
+        metric("train", "val_accuracy", 1, 0.3),
+    ]);
+    events.extend((1..=12).map(|epoch| line("train", &format!("epoch {epoch}: loss 2.25"))));
+    events.extend([
+        line("train", "error: loss is NaN"),
+        ended("train", exited(), 3000),
+        ended("export", Outcome::Skipped { because: stage("train") }, 0),
+        Event::RunEnded { run: Some(RunName(12)), at: 0, status: RunStatus::Failed, took: Millis(65_000) },
+    ]);
+    events
+}

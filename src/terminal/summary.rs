@@ -1,0 +1,311 @@
+//! What is said when a run is over: where the time went, the final metrics, where the products are, and one line
+//! that says it all. Pure: values in, text with styles out; who prints it takes the colours away where none are wanted.
+
+use std::collections::BTreeSet;
+
+use crate::engine::run::Report;
+use crate::event::{Millis, Outcome, RunName, RunStatus};
+use crate::pipeline::{Pipeline, Role, StageIx, StageName};
+use crate::repo_path::RepoPath;
+use crate::terminal::phrase::{self, LIVELY, styled};
+use crate::terminal::style::{DIM, ERROR, GOOD, STAGE, WARNING};
+
+/// A run that is over, or an invocation that found nothing to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// `None` if nothing was done.
+    pub run: Option<RunName>,
+    /// In the order in which they are to be shown.
+    pub stages: Vec<StageLine>,
+    /// `evaluate.accuracy` and its value, in the order in which they are to be shown.
+    pub metrics: Vec<(String, f64)>,
+    /// What the run was there to make: the data outs of the stages that no other stage of it reads.
+    pub products: Vec<Product>,
+    pub took: Millis,
+    pub status: RunStatus,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageLine {
+    pub name: StageName,
+    pub outcome: Outcome,
+    pub took: Millis,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Product {
+    pub path: RepoPath,
+    pub stage: StageName,
+}
+
+impl Summary {
+    /// Sums up what the engine reports.
+    pub fn of(pipeline: &Pipeline, report: &Report) -> Summary {
+        let stages = report.stages.iter().map(|(name, outcome, took)| StageLine {
+            name: name.clone(),
+            outcome: outcome.clone(),
+            took: *took,
+        });
+        Summary {
+            run: report.run,
+            stages: stages.collect(),
+            metrics: report.metrics.clone(),
+            products: products_of(pipeline, report),
+            took: report.took,
+            status: report.status,
+        }
+    }
+}
+
+fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
+    // Of a run that failed they may be of an earlier one, or not there.
+    if report.status != RunStatus::Ok {
+        return Vec::new();
+    }
+    let within: BTreeSet<StageIx> =
+        report.stages.iter().filter_map(|(name, ..)| pipeline.find(name.as_str())).collect();
+    let is_last = |ix: &StageIx| !pipeline.graph.needed_by(*ix).iter().any(|reader| within.contains(reader));
+    let last = within.iter().copied().filter(is_last).map(|ix| &pipeline.stages[ix]);
+    last.flat_map(|stage| {
+        let data = stage.outs.iter().filter(|out| out.role == Role::Data);
+        data.map(|out| Product { path: out.path.clone(), stage: stage.name.clone() })
+    })
+    .collect()
+}
+
+/// A long pipeline is summed up by the stages that took longest.
+const SHOWN_STAGES: usize = 12;
+const SHOWN_METRICS: usize = 12;
+const SHOWN_PRODUCTS: usize = 8;
+const BAR: usize = 24;
+
+/// The closing text, with styles and a newline at its end.
+///
+/// Three blocks, each left out when it has nothing to say (stages and their times, final metrics, products), and below
+/// them one line that names the run, how it ended and what became of the stages. With nothing done it is that line alone.
+pub fn render(summary: &Summary) -> String {
+    let Some(run) = summary.run else { return format!("{}\n", idle(summary)) };
+    let blocks = [stages(summary), metrics(&summary.metrics), products(&summary.products)];
+    let mut text: String =
+        blocks.into_iter().filter(|block| !block.is_empty()).map(|block| format!("\n{block}")).collect();
+    text.push_str(&format!("\n{}\n", headline(run, summary)));
+    text
+}
+
+fn idle(summary: &Summary) -> String {
+    let counted = phrase::count(summary.stages.len(), "stage");
+    match summary.status {
+        RunStatus::Ok => format!("everything is up to date ({counted}, {})", summary.took),
+        status => format!("{} before anything was done ({counted}, {})", status.word(), summary.took),
+    }
+}
+
+fn headline(run: RunName, summary: &Summary) -> String {
+    let (sign, word, style) = match summary.status {
+        RunStatus::Ok => ("✓", "done in", GOOD),
+        RunStatus::Failed => ("✗", "failed after", ERROR),
+        RunStatus::Interrupted => ("■", "interrupted after", WARNING),
+    };
+    let verdict = format!("{word} {}", summary.took);
+    let counts: Vec<String> = ["failed", "interrupted", "skipped", "ran", "restored", "fresh"]
+        .into_iter()
+        .map(|word| (summary.stages.iter().filter(|stage| stage.outcome.word() == word).count(), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let name = styled(STAGE, &run.to_string());
+    let verdict = match summary.status {
+        RunStatus::Ok => verdict,
+        _ => styled(style, &verdict),
+    };
+    format!("{} {name} {verdict}: {}", styled(style, sign), counts.join(", "))
+}
+
+/// Stages that did something, and a bar for the share of each in the time that all of them took together.
+fn stages(summary: &Summary) -> String {
+    let mut shown: Vec<&StageLine> =
+        summary.stages.iter().filter(|stage| !matches!(stage.outcome, Outcome::Fresh)).collect();
+    let total: u64 = shown.iter().fold(0, |sum, stage| sum.saturating_add(stage.took.0));
+    // One stage alone is said by the line below.
+    if shown.len() == 1 {
+        return String::new();
+    }
+    let compared = shown.iter().filter(|stage| stage.took.0 > 0).count() > 1;
+    let omitted = shown.len().saturating_sub(SHOWN_STAGES);
+    if omitted > 0 {
+        shown.sort_by_key(|stage| std::cmp::Reverse(stage.took.0));
+        shown.truncate(SHOWN_STAGES);
+    }
+    let name_width = widest(shown.iter().map(|stage| stage.name.as_str()));
+    let word_width = widest(shown.iter().map(|stage| stage.outcome.word()));
+    let mut text = String::new();
+    for stage in &shown {
+        let (sign, style) = phrase::sign(&stage.outcome);
+        let began = stage.took.0 > 0;
+        let took = if began { stage.took.to_string() } else { String::new() };
+        let line = format!(
+            "{} {:<name_width$}  {:<word_width$}  {took:>6}  {}",
+            styled(style, sign),
+            stage.name,
+            stage.outcome.word(),
+            if compared { share(stage.took.0, total) } else { String::new() }
+        );
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    more(&mut text, omitted, "that took less");
+    text
+}
+
+fn share(took: u64, total: u64) -> String {
+    let cells =
+        (u128::from(took) * BAR as u128 + u128::from(total) / 2).checked_div(u128::from(total)).unwrap_or(0);
+    match usize::try_from(cells).unwrap_or(BAR) {
+        0 => String::new(),
+        cells => styled(LIVELY, &"━".repeat(cells)),
+    }
+}
+
+/// The shortest keys first: what lies deeper, such as a number for each class, is detail.
+fn metrics(metrics: &[(String, f64)]) -> String {
+    let mut shown: Vec<&(String, f64)> = metrics.iter().collect();
+    shown.sort_by_key(|(key, _)| key.matches('.').count().max(1));
+    let top = shown.iter().take_while(|(key, _)| key.matches('.').count() <= 1).count();
+    let kept = if top == 0 { SHOWN_METRICS } else { top.min(SHOWN_METRICS) };
+    let omitted = shown.len().saturating_sub(kept);
+    shown.truncate(kept);
+    let width = widest(shown.iter().map(|(key, _)| key.as_str()));
+    let mut text = String::new();
+    for (key, value) in shown {
+        text.push_str(&format!("  {key:<width$}  {}\n", styled(STAGE, &phrase::number(*value))));
+    }
+    more(&mut text, omitted, "in `repro metrics show`");
+    text
+}
+
+fn products(products: &[Product]) -> String {
+    let shown = &products[..products.len().min(SHOWN_PRODUCTS)];
+    let width = widest(shown.iter().map(|product| product.path.as_str()));
+    let mut text = String::new();
+    for product in shown {
+        let path = format!("{:<width$}", product.path.as_str());
+        text.push_str(&format!("  {path}  {}\n", styled(DIM, &format!("by {}", product.stage))));
+    }
+    more(&mut text, products.len() - shown.len(), "declared in `pipeline.toml`");
+    text
+}
+
+fn more(text: &mut String, omitted: usize, where_to: &str) {
+    if omitted > 0 {
+        text.push_str(&format!("  {}\n", styled(DIM, &format!("and {omitted} more {where_to}"))));
+    }
+}
+
+fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(|text| text.chars().count()).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::sample;
+
+    fn stage(name: &str, outcome: Outcome, took: u64) -> StageLine {
+        StageLine { name: sample::stage(name), outcome, took: Millis(took) }
+    }
+
+    fn summary(stages: Vec<StageLine>, status: RunStatus, took: u64) -> Summary {
+        Summary {
+            run: Some(RunName(12)),
+            stages,
+            metrics: vec![],
+            products: vec![],
+            took: Millis(took),
+            status,
+        }
+    }
+
+    fn plain(summary: &Summary) -> String {
+        anstream::adapter::strip_str(&render(summary)).to_string()
+    }
+
+    #[test]
+    fn a_run_that_went_well() {
+        let mut all = summary(
+            vec![
+                stage("download", Outcome::Restored, 12),
+                stage("spectrogram", Outcome::Ran, 41_000),
+                stage("train", Outcome::Ran, 178_000),
+                stage("evaluate", Outcome::Ran, 1100),
+                stage("export", Outcome::Fresh, 1),
+            ],
+            RunStatus::Ok,
+            221_000,
+        );
+        let deep = |class: &str| (format!("evaluate.per_class.{class}.f1"), 0.5);
+        all.metrics = vec![("evaluate.accuracy".into(), 0.55), deep("blues"), deep("rock")];
+        all.metrics.push(("export.max_abs_difference".into(), 2.4e-7));
+        let product = |path: &str, stage: &str| Product {
+            path: RepoPath::parse(path).unwrap(),
+            stage: sample::stage(stage),
+        };
+        all.products =
+            vec![product("metrics/predictions.csv", "evaluate"), product("models/genre.onnx", "export")];
+        insta::assert_snapshot!(plain(&all).trim_start(), @r#"
+        ↺ download     restored    12ms
+        ✓ spectrogram  ran          41s  ━━━━
+        ✓ train        ran        2m58s  ━━━━━━━━━━━━━━━━━━━
+        ✓ evaluate     ran         1.1s
+
+          evaluate.accuracy          0.55
+          export.max_abs_difference  2.4e-7
+          and 2 more in `repro metrics show`
+
+          metrics/predictions.csv  by evaluate
+          models/genre.onnx        by export
+
+        ✓ run-12 done in 3m41s: 3 ran, 1 restored, 1 fresh
+        "#);
+    }
+
+    #[test]
+    fn a_run_that_failed() {
+        let failed = summary(
+            vec![
+                stage("download", Outcome::Fresh, 0),
+                stage("train", sample::exited(), 3000),
+                stage("evaluate", Outcome::Skipped { because: sample::stage("train") }, 0),
+                stage("export", Outcome::Skipped { because: sample::stage("train") }, 0),
+            ],
+            RunStatus::Failed,
+            3100,
+        );
+        insta::assert_snapshot!(plain(&failed).trim_start(), @r#"
+        ✗ train     failed     3.0s
+        ⊘ evaluate  skipped
+        ⊘ export    skipped
+
+        ✗ run-12 failed after 3.1s: 1 failed, 2 skipped, 1 fresh
+        "#);
+    }
+
+    #[test]
+    fn nothing_to_do_is_one_line() {
+        let mut idle = summary((0..5).map(|_| stage("s", Outcome::Fresh, 0)).collect(), RunStatus::Ok, 12);
+        idle.run = None;
+        assert_eq!(render(&idle), "everything is up to date (5 stages, 12ms)\n");
+        idle.stages.truncate(1);
+        assert_eq!(render(&idle), "everything is up to date (1 stage, 12ms)\n");
+        idle.status = RunStatus::Interrupted;
+        assert_eq!(render(&idle), "interrupted before anything was done (1 stage, 12ms)\n");
+    }
+
+    #[test]
+    fn a_thousand_stages_stay_short() {
+        let stages = (0..1000).map(|at| stage(&format!("s{at}"), Outcome::Ran, at * 10)).collect();
+        let text = plain(&summary(stages, RunStatus::Ok, 60_000));
+        assert_eq!(text.lines().count(), SHOWN_STAGES + 4, "{text}");
+        assert!(text.contains("✓ s999"), "{text}");
+        assert!(text.contains("and 988 more that took less"), "{text}");
+    }
+}

@@ -1,0 +1,303 @@
+//! Aligned tables, for people and as Markdown, and how numbers look in them. Knows nothing of what it shows.
+
+use std::fmt::Write as _;
+
+use anstyle::Style;
+
+/// How the cells of a column stand below each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Right,
+    /// Decimal points below each other.
+    Decimal,
+}
+
+#[derive(Debug, Clone)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// A cell in `style`, which must only repeat what the text says.
+    pub fn styled(text: impl AsRef<str>, style: Style) -> Cell {
+        // A control character would move the cursor, and the rest of the table with it.
+        let visible = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        Cell { text: text.as_ref().chars().map(visible).collect(), style }
+    }
+
+    fn width(&self) -> usize {
+        width(&self.text)
+    }
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        Cell::styled(text, Style::new())
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Table {
+    columns: Vec<(Cell, Align)>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    /// A table with these columns. When all headings are empty, no line of headings is shown.
+    pub fn new<T: AsRef<str>>(columns: impl IntoIterator<Item = (T, Align)>) -> Table {
+        let columns = columns
+            .into_iter()
+            .map(|(name, align)| (Cell::styled(name, Style::new().bold()), align))
+            .collect();
+        Table { columns, rows: Vec::new() }
+    }
+
+    /// Adds a row; cells that are not given are empty, and those beyond the columns are not shown.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Lines with the columns two spaces apart, each line after `indent`. A column without a text in any row is left out.
+    /// Styles are ANSI escapes, which `anstream` takes out where they do not belong.
+    pub fn plain(&self, indent: &str) -> String {
+        let used = |column: &usize| {
+            self.rows.iter().any(|row| row.get(*column).is_some_and(|cell| !cell.text.is_empty()))
+        };
+        let shown: Vec<(usize, Layout)> =
+            (0..self.columns.len()).filter(used).map(|column| (column, self.layout(column))).collect();
+        let headings: Vec<Cell> = self.columns.iter().map(|(heading, _)| heading.clone()).collect();
+        let mut out = String::new();
+        if headings.iter().any(|heading| !heading.text.is_empty()) {
+            line(&mut out, indent, &shown, &headings, Layout::heading);
+        }
+        for row in &self.rows {
+            line(&mut out, indent, &shown, row, Layout::cell);
+        }
+        out
+    }
+
+    /// The table as Markdown (GitHub's dialect), with the columns aligned in the source too.
+    pub fn markdown(&self) -> String {
+        let escaped = |cell: &Cell| cell.text.replace('\\', "\\\\").replace('|', "\\|");
+        let cell = |row: &Vec<Cell>, at: usize| row.get(at).map(escaped).unwrap_or_default();
+        let mut columns: Vec<Vec<String>> = Vec::new();
+        let mut rule = Vec::new();
+        for (at, (heading, align)) in self.columns.iter().enumerate() {
+            let mut texts: Vec<String> = vec![escaped(heading)];
+            texts.extend(self.rows.iter().map(|row| cell(row, at)));
+            let wide = texts.iter().map(|text| width(text)).max().unwrap_or(0).max(3);
+            let pad = |text: String| match align {
+                Align::Left => format!("{text:<wide$}"),
+                Align::Right | Align::Decimal => format!("{text:>wide$}"),
+            };
+            rule.push(match align {
+                Align::Left => "-".repeat(wide),
+                Align::Right | Align::Decimal => format!("{}:", "-".repeat(wide - 1)),
+            });
+            columns.push(texts.into_iter().map(pad).collect());
+        }
+        let mut out = String::new();
+        for row in 0..=self.rows.len() {
+            let cells: Vec<&str> = columns.iter().map(|column| column[row].as_str()).collect();
+            let _ = writeln!(out, "| {} |", cells.join(" | "));
+            if row == 0 {
+                let _ = writeln!(out, "| {} |", rule.join(" | "));
+            }
+        }
+        out
+    }
+
+    fn layout(&self, column: usize) -> Layout {
+        let (heading, align) = &self.columns[column];
+        let cells = || self.rows.iter().filter_map(|row| row.get(column));
+        let before = cells().map(|cell| before_point(&cell.text)).max().unwrap_or(0);
+        let after = cells().map(|cell| cell.width() - before_point(&cell.text)).max().unwrap_or(0);
+        let content = match align {
+            Align::Left | Align::Right => cells().map(Cell::width).max().unwrap_or(0),
+            Align::Decimal => before + after,
+        };
+        Layout { align: *align, after, wide: content.max(heading.width()) }
+    }
+}
+
+/// A number as people compare it: an integer whole, anything else with up to four significant decimals, very large and
+/// very small ones as `1.234e-7`.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if !value.is_finite() {
+        return if value.is_nan() { "NaN".to_owned() } else { format!("{value}") };
+    }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if value.fract() == 0.0 && size < 1e15 {
+        return format!("{value:.0}");
+    }
+    if !(1e-4..1e7).contains(&size) {
+        let text = format!("{value:.3e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{exponent}", trim_zeros(mantissa));
+    }
+    // 0.0123 has one zero before its first digit that counts.
+    let leading_zeros = (-size.log10().floor() - 1.0).max(0.0) as usize;
+    trim_zeros(&format!("{value:.*}", 4 + leading_zeros)).to_owned()
+}
+
+/// A difference: a [`number`] that always shows its sign, but for 0.
+pub fn difference(value: f64) -> String {
+    if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
+}
+
+/// How a column is laid out: its width, and of it what is kept for what follows the decimal point.
+struct Layout {
+    align: Align,
+    after: usize,
+    wide: usize,
+}
+
+impl Layout {
+    fn heading(&self, cell: &Cell) -> (usize, usize) {
+        let room = self.wide.saturating_sub(cell.width());
+        if self.align == Align::Left { (0, room) } else { (room, 0) }
+    }
+
+    /// The spaces before and behind a cell.
+    fn cell(&self, cell: &Cell) -> (usize, usize) {
+        let room = self.wide.saturating_sub(cell.width());
+        match self.align {
+            Align::Left => (0, room),
+            Align::Right => (room, 0),
+            Align::Decimal => {
+                let behind = self.after.saturating_sub(cell.width() - before_point(&cell.text));
+                (room.saturating_sub(behind), behind)
+            }
+        }
+    }
+}
+
+fn line(
+    out: &mut String,
+    indent: &str,
+    shown: &[(usize, Layout)],
+    cells: &[Cell],
+    spaces: fn(&Layout, &Cell) -> (usize, usize),
+) {
+    let mut text = indent.to_owned();
+    // Written only when something follows: no line ends in spaces.
+    let mut owed = 0;
+    for (column, layout) in shown {
+        let empty = Cell::from("");
+        let cell = cells.get(*column).unwrap_or(&empty);
+        let (before, behind) = spaces(layout, cell);
+        owed += before;
+        if !cell.text.is_empty() {
+            let _ =
+                write!(text, "{:owed$}{}{}{}", "", cell.style.render(), cell.text, cell.style.render_reset());
+            owed = 0;
+        }
+        owed += behind + 2;
+    }
+    out.push_str(text.trim_end());
+    out.push('\n');
+}
+
+/// How many characters stand before the decimal point, or the exponent, or the end.
+fn before_point(text: &str) -> usize {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+    let end = if is_number { text.find(['.', 'e']) } else { None };
+    width(&text[..end.unwrap_or(text.len())])
+}
+
+/// An approximation: a character a cell.
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn trim_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        let cases = [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (40.0, "40"),
+            (-3.0, "-3"),
+            (0.55, "0.55"),
+            (0.553_191_489, "0.5532"),
+            (0.012_345_678, "0.01235"),
+            (0.0002, "0.0002"),
+            (0.000_099_999, "1e-4"),
+            (1.234_567e-7, "1.235e-7"),
+            (2.345_678_9, "2.3457"),
+            (1234.56789, "1234.5679"),
+            (12_345_678.9, "1.235e7"),
+            (1e15, "1e15"),
+            (123_456_789_012.0, "123456789012"),
+            (0.999_999, "1"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+            (f64::NEG_INFINITY, "-inf"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text, "{value:e}");
+        }
+        assert_eq!([0.0, 0.5, -0.5].map(difference), ["0", "+0.5", "-0.5"]);
+    }
+
+    fn table() -> Table {
+        let mut table = Table::new([
+            ("metric", Align::Left),
+            ("run-1", Align::Decimal),
+            ("n", Align::Right),
+            ("", Align::Left),
+        ]);
+        table.row(["accuracy".into(), "0.55".into(), "3".into(), "".into()]);
+        table.row(["a|b\tc".into(), "40".into(), "1000".into(), "".into()]);
+        table.row(["loss".into(), "1.235e-7".into()]);
+        table.row(["no".into(), "-".into(), "-".into()]);
+        table
+    }
+
+    #[test]
+    fn columns_line_up_and_an_empty_one_is_left_out() {
+        let text = anstream::adapter::strip_str(&table().plain("  ")).to_string();
+        insta::assert_snapshot!(format!("\n{text}"), @r"
+        metric        run-1     n
+        accuracy   0.55         3
+        a|b\tc    40         1000
+        loss       1.235e-7
+        no         -            -
+        ");
+    }
+
+    #[test]
+    fn markdown_keeps_its_bars() {
+        insta::assert_snapshot!(table().markdown(), @r"
+        | metric   |    run-1 |    n |     |
+        | -------- | -------: | ---: | --- |
+        | accuracy |     0.55 |    3 |     |
+        | a\|b\\tc |       40 | 1000 |     |
+        | loss     | 1.235e-7 |      |     |
+        | no       |        - |    - |     |
+        ");
+    }
+
+    #[test]
+    fn without_headings_there_is_no_line_for_them() {
+        let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
+        table.row(["a".into(), "b".into()]);
+        assert_eq!(table.plain("> "), "> a  b\n");
+    }
+}
