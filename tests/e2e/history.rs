@@ -1,0 +1,185 @@
+//! Runs, metrics and params, as they are shown.
+
+use crate::run::chain;
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+fn trained() -> Sandbox {
+    let sandbox = Sandbox::with(
+        r#"
+[params.train]
+epochs = 10
+rate = 0.5
+
+[metrics]
+accuracy = { goal = "max" }
+loss = { goal = "min" }
+
+[stages.train]
+cmd = "echo '{\"accuracy\": 0.{{ params.train.epochs }}, \"loss\": 2, \"seen\": {{ params.train.epochs }}}' > m.json; echo epoch 1"
+params = ["train"]
+metrics = ["m.json"]
+"#,
+    );
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["params", "set", "epochs=30"]);
+    sandbox.ok(&["run"]);
+    sandbox
+}
+
+#[test]
+fn two_runs_side_by_side() {
+    let sandbox = trained();
+    snapshot!(sandbox.repro(&["metrics", "compare", "run-1", "run-2"]), @"
+    exit 0
+    --- stdout
+    run  status  started  took
+    run-1  ok  [date]  [time]
+    run-2  ok  [date]  [time]
+
+    param  run-1  run-2
+    train.epochs  10  30
+
+    1 other param is equal: `--all` lists it
+
+    metric  run-1  run-2  change
+    train.accuracy  0.1  0.3  +0.2  better
+    train.loss  2  2  0  same
+    train.seen  10  30  +20  changed
+    ");
+    snapshot!(sandbox.repro(&["metrics", "compare", "run-1", "run-2", "--md"]), @"
+    exit 0
+    --- stdout
+    | run  | status | started  | took | git |
+    | --- | --- | --- | ---: | --- |
+    | run-1 | ok  | [date] | [time] |  |
+    | run-2 | ok  | [date] | [time] |  |
+
+    | param  | run-1 | run-2 |
+    | --- | ---: | ---: |
+    | train.epochs |  10 |  30 |
+
+    | metric  | run-1 | run-2 | change |  |
+    | --- | ---: | ---: | ---: | --- |
+    | train.accuracy |  0.1 |  0.3 |  +0.2 | better  |
+    | train.loss  |  2 |  2 |  0 | same  |
+    | train.seen  |  10 |  30 |  +20 | changed |
+    ");
+    let json = sandbox.ok(&["metrics", "compare", "run-1", "run-2", "--json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&json.stdout).is_ok(), "{json}");
+}
+
+#[test]
+fn a_run_can_be_looked_at() {
+    let sandbox = trained();
+    snapshot!(sandbox.repro(&["runs", "logs", "run-2", "train"]), @"
+    exit 0
+    --- stdout
+    epoch 1
+    ");
+    let show = sandbox.ok(&["runs", "show", "run-2"]);
+    for part in ["train.epochs", "30", "accuracy", "0.3", "m.json", "ran"] {
+        assert!(show.stdout.contains(part), "`{part}` in {show}");
+    }
+    let json = sandbox.ok(&["runs", "show", "run-2", "--json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&json.stdout).is_ok(), "{json}");
+    assert!(sandbox.ok(&["runs", "list"]).stdout.contains("run-1"));
+}
+
+#[test]
+fn a_run_knows_its_commit_and_whether_the_tree_was_dirty() {
+    let sandbox = chain();
+    sandbox.write(".gitignore", "cache/\nruns/\nran\nwords.txt\ncounts\nreport.*\n");
+    sandbox.git(&["init", "-q"]);
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "-qm", "first"]);
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["params", "set", "top=3"]);
+    sandbox.ok(&["run"]);
+    let show = |run| sandbox.ok(&["runs", "show", run]).stdout;
+    assert!(show("run-1").contains("on main") && !show("run-1").contains("uncommitted"), "{}", show("run-1"));
+    assert!(show("run-2").contains("on main, with uncommitted changes"), "{}", show("run-2"));
+}
+
+#[test]
+fn params_are_edited_in_place() {
+    let sandbox = Sandbox::with(
+        "[params]\nseed = 42 # the answer\n\n[params.train]  # how\nepochs   = 10\nlr = 1e-3\n[params.fine]\nlr = 2.0\n\
+         [stages.s]\ncmd = 'true'\n",
+    );
+    snapshot!(sandbox.repro(&["params", "set", "epochs=30", "seed=7"]), @"
+    exit 0
+    --- stdout
+    train.epochs 10 → 30
+    seed 42 → 7
+    ");
+    snapshot!(sandbox.read("pipeline.toml"), @"
+    [params]
+    seed = 7 # the answer
+
+    [params.train]  # how
+    epochs  = 30
+    lr = 1e-3
+    [params.fine]
+    lr = 2.0
+    [stages.s]
+    cmd = 'true'
+    ");
+    snapshot!(sandbox.repro(&["params", "set", "lr=1"]), @"
+    exit 2
+    --- stderr
+    error: param `lr` could be several
+      hint: say which: `fine.lr`, `train.lr`
+    ");
+    snapshot!(sandbox.repro(&["params", "set", "epohcs=1", "seed=8"]), @"
+    exit 2
+    --- stderr
+    error: there is no param `epohcs`
+      hint: did you mean `epochs`?
+    ");
+    snapshot!(sandbox.repro(&["params", "show"]), @"
+    exit 0
+    --- stdout
+    fine.lr  2.0
+    seed  7
+    train.epochs  30
+    train.lr  0.001
+    ");
+    assert!(sandbox.read("pipeline.toml").contains("seed = 7 "));
+}
+
+#[test]
+fn the_graph_can_be_drawn() {
+    let sandbox = chain();
+    snapshot!(sandbox.repro(&["dag"]), @"
+    exit 0
+    --- stdout
+    ○  words
+    │
+    ○  count
+    │
+    ○  report
+    ");
+    snapshot!(sandbox.repro(&["dag", "--dot"]), @r#"
+    exit 0
+    --- stdout
+    digraph "pipeline" {
+      node [shape=box, style=rounded, fontname="sans-serif"];
+      "words";
+      "count";
+      "report";
+      "words" -> "count";
+      "count" -> "report";
+    }
+    "#);
+    snapshot!(sandbox.repro(&["dag", "--mermaid"]), @r#"
+    exit 0
+    --- stdout
+    flowchart TD
+      s0["words"]
+      s1["count"]
+      s2["report"]
+      s0 --> s1
+      s1 --> s2
+    "#);
+}

@@ -1,0 +1,9 @@
+//! The real binary in an empty directory, in an environment of its own.
+
+mod crash;
+mod declare;
+mod history;
+mod run;
+mod sandbox;
+mod status;
+mod truth;

@@ -1,0 +1,313 @@
+//! What runs, what is restored, what is skipped.
+
+use crate::sandbox::{Sandbox, files};
+use crate::snapshot;
+
+/// Three stages in a row; each notes in `ran`, which nothing declares, that it ran.
+pub const CHAIN: &str = r#"
+[params]
+top = 2
+[params.report]
+title = "t"   # shown above
+
+[stages.words]
+cmd = "tr ' ' '\n' < in.txt > words.txt; echo words >> ran"
+deps = ["in.txt"]
+outs = ["words.txt"]
+
+[stages.count]
+cmd = "mkdir counts; sort words.txt | uniq -c > counts/all; echo count >> ran"
+deps = ["words.txt"]
+params = ["top"]
+outs = ["counts"]
+
+[stages.report]
+cmd = "cat counts/all > report.txt; echo '{\"lines\": 3}' > report.json; echo report >> ran"
+deps = ["counts"]
+params = ["report"]
+outs = ["report.txt"]
+metrics = ["report.json"]
+"#;
+
+pub fn chain() -> Sandbox {
+    let sandbox = Sandbox::with(CHAIN);
+    sandbox.write("in.txt", "a b c a");
+    sandbox
+}
+
+#[test]
+fn the_second_run_does_nothing_and_leaves_no_record() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["words", "count", "report"]);
+    let before = files(&sandbox.path("runs"));
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 0
+    --- stderr
+    everything is up to date (3 stages, [time])
+    ");
+    assert!(sandbox.ran().is_empty());
+    assert_eq!(files(&sandbox.path("runs")), before);
+}
+
+#[test]
+fn a_changed_param_runs_what_reads_it_and_its_old_value_restores() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.ok(&["params", "set", "top=3"]);
+    sandbox.ok(&["run"]);
+    // `count` wrote the same bytes as before, so `report` is fresh.
+    assert_eq!(sandbox.ran(), ["count"]);
+    sandbox.ok(&["params", "set", "title=\"u\""]);
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["report"]);
+    sandbox.ok(&["params", "set", "top=2", "title=t"]);
+    sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty());
+    assert_eq!(sandbox.read("pipeline.toml"), CHAIN);
+}
+
+#[test]
+fn touching_a_file_or_renaming_a_stage_runs_nothing() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.write("in.txt", "a b c a");
+    sandbox.edit("pipeline.toml", "[stages.words]", "[stages.split]");
+    let done = sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty(), "{done}");
+    assert!(sandbox.read("pipeline.lock").contains("stage split\n"));
+    assert!(!sandbox.read("pipeline.lock").contains("stage words\n"));
+}
+
+#[test]
+fn checkout_brings_back_what_was_deleted_and_what_an_older_lock_names() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    let (lock, report) = (sandbox.read("pipeline.lock"), sandbox.read("report.txt"));
+    for path in ["words.txt", "counts", "report.txt"] {
+        sandbox.remove(path);
+    }
+    sandbox.ok(&["checkout"]);
+    assert_eq!(sandbox.read("report.txt"), report);
+    assert!(sandbox.exists("counts/all"));
+
+    sandbox.write("in.txt", "z");
+    sandbox.ok(&["run"]);
+    assert_ne!(sandbox.read("report.txt"), report);
+    sandbox.write("pipeline.lock", lock);
+    sandbox.ok(&["checkout"]);
+    assert_eq!(sandbox.read("report.txt"), report);
+    snapshot!(sandbox.repro(&["checkout"]), @"
+    exit 0
+    --- stdout
+    the workspace already holds what `pipeline.lock` names
+    ");
+}
+
+#[test]
+fn without_its_lock_or_its_history_a_project_is_as_fresh_as_before() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    let lock = sandbox.read("pipeline.lock");
+    sandbox.ran();
+    sandbox.remove("runs");
+    sandbox.remove("pipeline.lock");
+    sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty());
+    assert_eq!(sandbox.read("pipeline.lock"), lock);
+    sandbox.remove("cache");
+    sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty());
+}
+
+#[test]
+fn the_lock_is_the_same_however_many_run_at_once() {
+    let mut pipeline = String::new();
+    for n in 0..12 {
+        pipeline += &format!(
+            "[stages.s{n}]\ncmd = \"cat in.txt {} > o{n}\"\ndeps = [\"in.txt\"{}]\nouts = [\"o{n}\"]\n",
+            if n > 2 { format!("o{}", n - 3) } else { String::new() },
+            if n > 2 { format!(", \"o{}\"", n - 3) } else { String::new() },
+        );
+    }
+    let locks: Vec<String> = ["1", "8"]
+        .iter()
+        .map(|jobs| {
+            let sandbox = Sandbox::with(&pipeline);
+            sandbox.write("in.txt", "x\n");
+            sandbox.ok(&["run", "-j", jobs]);
+            sandbox.read("pipeline.lock")
+        })
+        .collect();
+    assert_eq!(locks[0], locks[1]);
+}
+
+#[test]
+fn stages_that_do_not_need_each_other_run_at_once() {
+    // Each waits for the other: one after the other they would never end.
+    let wait = "mkfifo p 2>/dev/null; ";
+    let sandbox = Sandbox::with(&format!(
+        "[stages.a]\ncmd = \"{wait} echo x > p; touch a\"\nouts = [\"a\"]\n\
+         [stages.b]\ncmd = \"{wait} read y < p; touch b\"\nouts = [\"b\"]\n"
+    ));
+    sandbox.ok(&["run", "-j", "2"]);
+}
+
+#[test]
+fn a_failure_is_told_in_full_and_skips_what_needs_it() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.good]
+cmd = "echo fine > good"
+outs = ["good"]
+[stages.bad]
+cmd = "echo loss is NaN at step 1200; exit 3"
+deps = ["good"]
+outs = ["x"]
+[stages.after]
+cmd = "cp x y"
+deps = ["x"]
+outs = ["y"]
+[stages.other]
+cmd = "sleep 0; touch other"
+deps = ["good"]
+outs = ["other"]
+"#,
+    );
+    snapshot!(sandbox.repro(&["run", "-j", "1"]), @r#"
+    exit 1
+    --- stderr
+    run-1: started
+    good: started (for the first time)
+    good: ran in [time]
+    bad: started (for the first time)
+    bad | loss is NaN at step 1200
+    bad: failed after [time]: exited with code 3
+    after: skipped: needs bad
+    other: skipped: needs bad
+    error: stage `bad` exited with code 3 after [time]
+      caused by: its last line: "loss is NaN at step 1200"
+      hint: `repro runs logs run-1 bad` shows the whole log
+
+    ✓ good  ran  [time]
+    ✗ bad  failed  [time]
+    ⊘ after  skipped
+    ⊘ other  skipped
+
+    ✗ run-1 failed after [time]: 1 failed, 2 skipped, 1 ran
+    "#);
+    assert!(!sandbox.exists("other"));
+    snapshot!(sandbox.repro(&["run", "-j", "1", "--keep-going"]), @r#"
+    exit 1
+    --- stderr
+    run-2: started
+    bad: started (for the first time)
+    bad | loss is NaN at step 1200
+    bad: failed after [time]: exited with code 3
+    after: skipped: needs bad
+    other: started (for the first time)
+    other: ran in [time]
+    error: stage `bad` exited with code 3 after [time]
+      caused by: its last line: "loss is NaN at step 1200"
+      hint: `repro runs logs run-2 bad` shows the whole log
+
+    ✗ bad  failed  [time]
+    ⊘ after  skipped
+    ✓ other  ran  [time]
+
+    ✗ run-2 failed after [time]: 1 failed, 1 skipped, 1 ran, 1 fresh
+    "#);
+    assert!(sandbox.exists("other"));
+}
+
+#[test]
+fn a_stage_that_does_not_keep_its_word_fails() {
+    let cases = [
+        ("an out that is not written", "true", "did not write its out `x`"),
+        ("a dep that is written", "touch x; echo more >> in.txt", "its dep `in.txt` changed while it ran"),
+        ("a command that is not there", "no-such-command-anywhere", "exited with code 127"),
+        ("a signal", "kill -9 $$", "was killed by signal 9"),
+    ];
+    for (what, cmd, message) in cases {
+        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{cmd}'\ndeps = ['in.txt']\nouts = ['x']\n"));
+        sandbox.write("in.txt", "1");
+        let done = sandbox.repro(&["run"]);
+        assert_eq!(done.code, 1, "{what}: {done}");
+        assert!(done.stderr.contains(message), "{what}: {done}");
+        assert!(!sandbox.exists("pipeline.lock") || !sandbox.read("pipeline.lock").contains("stage s"), "{what}");
+    }
+}
+
+#[test]
+fn the_process_gets_the_contract() {
+    let sandbox = Sandbox::with(
+        r#"
+[params]
+seed = 7
+secret = "no"
+[params.train]
+epochs = 10
+[stages.s]
+cmd = "cp $REPRO_PARAMS params.json; echo $REPRO_STAGE $REPRO_RUN $REPRO_ROOT $GREETING > env.txt; pwd > pwd.txt; cat"
+wdir = "sub"
+env = { GREETING = "hello" }
+params = ["seed", "train"]
+outs = ["sub/params.json", "sub/env.txt", "sub/pwd.txt"]
+"#,
+    );
+    std::fs::create_dir(sandbox.path("sub")).unwrap();
+    sandbox.ok(&["run"]);
+    let params: serde_json::Value = serde_json::from_str(&sandbox.read("sub/params.json")).unwrap();
+    assert_eq!(params, serde_json::json!({"seed": 7, "train": {"epochs": 10}}));
+    let root = sandbox.root();
+    assert_eq!(sandbox.read("sub/env.txt"), format!("s run-1 {} hello\n", root.display()));
+    assert_eq!(sandbox.read("sub/pwd.txt"), format!("{}/sub\n", root.display()));
+}
+
+#[test]
+fn what_a_user_edited_is_in_the_cache_before_it_is_replaced() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.write("counts/mine", "by hand");
+    let digest = blake3::hash(b"by hand").to_string();
+    sandbox.ok(&["run"]);
+    assert!(!sandbox.exists("counts/mine"));
+    let object = sandbox.read(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]));
+    assert_eq!(object, "by hand");
+}
+
+#[test]
+fn overrides_count_for_one_run_and_force_runs() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.ok(&["run", "-p", "top=9"]);
+    assert_eq!(sandbox.ran(), ["count"]);
+    sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty());
+    sandbox.ok(&["run", "--force=report"]);
+    assert_eq!(sandbox.ran(), ["report"]);
+    sandbox.ok(&["run", "words", "--force"]);
+    assert_eq!(sandbox.ran(), ["words"]);
+    snapshot!(sandbox.repro(&["run", "-p", "tpo=9"]), @"
+    exit 2
+    --- stderr
+    error: -p tpo=9: no such param
+      hint: did you mean `top`?
+    ");
+}
+
+#[test]
+fn events_as_json_lines() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = '''echo '{\"metric\":\"loss\",\"step\":1,\"value\":0.5}' >> $REPRO_EVENTS; echo hi'''\n");
+    let done = sandbox.ok(&["run", "--json"]);
+    let events: Vec<serde_json::Value> = done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names.first(), Some(&"run_started"));
+    assert_eq!(names.last(), Some(&"run_ended"));
+    for name in ["stage_started", "line", "metric", "stage_ended"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+}

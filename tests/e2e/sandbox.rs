@@ -1,0 +1,144 @@
+//! A project in a temporary directory, and `repro` run in it as a user would.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+pub struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+/// What a command did: shown as one text in snapshots.
+pub struct Done {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    pub fn empty() -> Sandbox {
+        Sandbox { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn with(pipeline: &str) -> Sandbox {
+        let sandbox = Sandbox::empty();
+        sandbox.write("pipeline.toml", pipeline);
+        sandbox
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().canonicalize().unwrap()
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.root().join(path)
+    }
+
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|err| panic!("{path}: {err}"))
+    }
+
+    pub fn exists(&self, path: &str) -> bool {
+        self.path(path).symlink_metadata().is_ok()
+    }
+
+    pub fn remove(&self, path: &str) {
+        let path = self.path(path);
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
+
+    /// Replaces the one place in a file where `from` stands.
+    pub fn edit(&self, path: &str, from: &str, to: &str) {
+        let text = self.read(path);
+        assert_eq!(text.matches(from).count(), 1, "`{from}` in {path}");
+        self.write(path, text.replace(from, to));
+    }
+
+    /// `repro` with nothing of the caller's environment but `PATH`.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
+        command.args(args).current_dir(self.root()).env_clear().stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.root()).env("LC_ALL", "C");
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CEILING_DIRECTORIES", "/");
+        command
+    }
+
+    pub fn repro(&self, args: &[&str]) -> Done {
+        let output = self.command(args).output().unwrap();
+        self.done(output)
+    }
+
+    /// Runs it and insists that it succeeds.
+    pub fn ok(&self, args: &[&str]) -> Done {
+        let done = self.repro(args);
+        assert_eq!(done.code, 0, "{args:?}\n{done}");
+        done
+    }
+
+    pub fn git(&self, args: &[&str]) {
+        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"];
+        let mut git = Command::new("git");
+        git.args(identity).args(args).current_dir(self.root()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let output = git.output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub fn done(&self, output: Output) -> Done {
+        let root = self.root();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(root.to_str().unwrap(), "$ROOT");
+        Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// How often a stage whose command ends in `; echo NAME >> ran` has run.
+    pub fn ran(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path("ran")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("ran"));
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl std::fmt::Display for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "exit {}", self.code)?;
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.is_empty() {
+                write!(f, "\n--- {name}\n{}", text.trim_end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every regular file below a directory, by relative path.
+pub fn files(dir: &Path) -> Vec<String> {
+    let mut files: Vec<String> = walkdir::WalkDir::new(dir)
+        .into_iter()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.file_type().is_file())
+        .map(|entry| entry.path().strip_prefix(dir).unwrap().to_str().unwrap().to_owned())
+        .collect();
+    files.sort();
+    files
+}
+
+/// A snapshot with what differs from run to run blotted out.
+#[macro_export]
+macro_rules! snapshot {
+    ($done:expr, @$expected:literal) => {
+        insta::with_settings!({ filters => vec![
+            (r"\b\d+h\d\dm\b|\b\d+m\d\ds\b|\b\d+(\.\d)?s\b|\b\d+ms\b", "[time]"),
+            (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "[date]"),
+            (r"pid \d+", "pid [pid]"),
+            // Widths and bars follow the times.
+            (r" {2,}━+", ""),
+            (r" {2,}", "  "),
+            (r"-{3,}", "---"),
+        ] }, { insta::assert_snapshot!($done.to_string(), @$expected) })
+    };
+}

@@ -1,0 +1,137 @@
+//! Status, why and plan: the verdicts that a run would reach, and nothing changed by asking.
+
+use crate::run::chain;
+use crate::sandbox::files;
+use crate::snapshot;
+
+#[test]
+fn reasons_are_told_and_the_rest_waits() {
+    let sandbox = chain();
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 0
+    --- stdout
+    words  is out of date: never ran
+    count  is out of date: never ran; waits for words
+    report  is out of date: never ran; waits for count
+    ");
+    sandbox.ok(&["run"]);
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 0
+    --- stdout
+    everything is up to date (3 stages)
+    ");
+    sandbox.ok(&["params", "set", "top=3"]);
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 0
+    --- stdout
+    count  is out of date: top 2 → 3
+    report  waits for count
+    1 stage up to date
+    ");
+    snapshot!(sandbox.repro(&["why", "count"]), @"
+    exit 0
+    --- stdout
+    count will run
+      top 2 → 3
+    ");
+    snapshot!(sandbox.repro(&["why", "report"]), @"
+    exit 0
+    --- stdout
+    report is decided when the stages that it waits for are done
+      waits for count
+    ");
+    snapshot!(sandbox.repro(&["why", "words"]), @"
+    exit 0
+    --- stdout
+    words is up to date: cmd, deps, params and outs are what they were when it ran
+    ");
+    snapshot!(sandbox.repro(&["run", "--plan"]), @"
+    exit 0
+    --- stdout
+    count  is out of date: top 2 → 3
+    report  waits for count
+    1 stage up to date
+    ");
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
+    assert_eq!(sandbox.repro(&["status", "--check", "words"]).code, 0);
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 0);
+    sandbox.ok(&["params", "set", "top=2"]);
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 0
+    --- stdout
+    everything is up to date (3 stages)
+    ");
+}
+
+#[test]
+fn a_change_inside_a_directory_is_told_by_file() {
+    let sandbox = crate::sandbox::Sandbox::with(
+        "[stages.s]\ncmd = 'cat src/*.txt > out'\ndeps = ['src']\nouts = ['out']\n",
+    );
+    for name in ["a", "b", "c"] {
+        sandbox.write(&format!("src/{name}.txt"), name);
+    }
+    sandbox.write("src/deep/d.txt", "d");
+    sandbox.ok(&["run"]);
+    sandbox.write("src/a.txt", "changed");
+    sandbox.remove("src/b.txt");
+    sandbox.write("src/deep/e.txt", "new");
+    snapshot!(sandbox.repro(&["why", "s"]), @"
+    exit 0
+    --- stdout
+    s will run
+      src/a.txt changed
+      src/b.txt removed
+      src/deep/e.txt added
+    ");
+}
+
+#[test]
+fn asking_changes_nothing() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["params", "set", "top=3"]);
+    let before = files(&sandbox.root());
+    for args in [&["status"][..], &["why", "count"], &["run", "-n"], &["dag"], &["metrics", "show"], &["runs", "list"]] {
+        sandbox.ok(args);
+    }
+    assert_eq!(files(&sandbox.root()), before);
+    assert!(sandbox.ran().len() == 3);
+}
+
+#[test]
+fn json_says_the_same() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["params", "set", "top=3"]);
+    let done = sandbox.ok(&["status", "--json"]);
+    let verdicts: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!(
+        verdicts["stages"][1],
+        serde_json::json!({
+            "stage": "count", "verdict": "run",
+            "changes": [{"change": "param", "key": "top", "old": 2, "new": 3}]
+        })
+    );
+    assert_eq!(verdicts["stages"][2]["verdict"], "waits");
+}
+
+#[test]
+fn an_out_that_was_edited_or_lost_is_seen() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.write("words.txt", "edited");
+    sandbox.remove("report.txt");
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 0
+    --- stdout
+    words  can be restored from the cache: out words.txt is not what the stage wrote
+    report  can be restored from the cache: out report.txt is missing
+    1 stage up to date
+    ");
+    sandbox.ran();
+    sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty());
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 0);
+}

@@ -1,0 +1,123 @@
+//! Never a false "fresh", never a write outside, never a damaged object passed on.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use crate::run::chain;
+use crate::sandbox::Sandbox;
+
+#[test]
+fn same_size_and_time_but_other_content_is_noticed() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["run"]);
+    let meta = fs::metadata(sandbox.path("in.txt")).unwrap();
+    sandbox.write("in.txt", "a b c d");
+    let times = fs::FileTimes::new().set_modified(meta.modified().unwrap());
+    fs::File::options().write(true).open(sandbox.path("in.txt")).unwrap().set_times(times).unwrap();
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
+}
+
+#[test]
+fn edits_in_quick_succession_are_all_noticed() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp in out'\ndeps = ['in']\nouts = ['out']\n");
+    for n in 0..40 {
+        sandbox.write("in", format!("{n:04}"));
+        sandbox.ok(&["run"]);
+        assert_eq!(sandbox.read("out"), format!("{n:04}"));
+    }
+}
+
+#[test]
+fn a_link_is_what_it_leads_to() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
+    sandbox.write("one/f", "1");
+    sandbox.write("two/f", "2");
+    symlink("one", sandbox.path("in")).unwrap();
+    sandbox.ok(&["run"]);
+    fs::remove_file(sandbox.path("in")).unwrap();
+    symlink("two", sandbox.path("in")).unwrap();
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
+    sandbox.write("two/f", "1");
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 0);
+}
+
+#[test]
+fn a_loop_of_links_is_an_error() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\ndeps = ['in']\n");
+    sandbox.write("in/f", "1");
+    symlink(".", sandbox.path("in/loop")).unwrap();
+    let done = sandbox.repro(&["status"]);
+    assert_eq!(done.code, 2, "{done}");
+    assert!(done.stderr.contains("is a link back to"), "{done}");
+}
+
+#[test]
+fn nothing_is_restored_through_a_link_that_leads_out() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("f"), "mine").unwrap();
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo theirs > d/f'\nouts = ['d/f']\n");
+    sandbox.ok(&["run"]);
+    sandbox.remove("d");
+    symlink(outside.path(), sandbox.path("d")).unwrap();
+    for args in [&["checkout"][..], &["run"], &["run", "--force"]] {
+        let done = sandbox.repro(args);
+        assert_ne!(done.code, 0, "{args:?} {done}");
+        assert!(done.stderr.contains("outside of the project"), "{args:?} {done}");
+    }
+    assert_eq!(fs::read_to_string(outside.path().join("f")).unwrap(), "mine");
+}
+
+#[test]
+fn a_lock_cannot_name_a_path_outside() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    let lock = sandbox.read("pipeline.lock");
+    for path in ["../x", "/tmp/x", "a/../../x"] {
+        sandbox.write("pipeline.lock", lock.replace(" words.txt\n", &format!(" {path}\n")));
+        let done = sandbox.repro(&["checkout"]);
+        assert_eq!(done.code, 2, "{done}");
+    }
+}
+
+#[test]
+fn a_damaged_object_is_noticed_and_made_anew() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    let digest = blake3::hash(sandbox.read("words.txt").as_bytes()).to_string();
+    let object = sandbox.path(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]));
+    fs::set_permissions(&object, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&object, "rotten").unwrap();
+    let words = sandbox.read("words.txt");
+    sandbox.remove("words.txt");
+    sandbox.ran();
+    let done = sandbox.repro(&["checkout", "words"]);
+    assert_eq!(done.code, 3, "{done}");
+    let done = sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["words"], "{done}");
+    assert_eq!(sandbox.read("words.txt"), words);
+}
+
+#[test]
+fn the_executable_bit_and_empty_folders_come_back() {
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'mkdir -p d/empty; echo x > d/tool; chmod +x d/tool; ln -s nowhere d/link'\nouts = ['d']\n",
+    );
+    sandbox.ok(&["run"]);
+    sandbox.remove("d");
+    sandbox.ok(&["run"]);
+    assert!(sandbox.path("d/empty").is_dir());
+    assert_eq!(fs::metadata(sandbox.path("d/tool")).unwrap().permissions().mode() & 0o111, 0o111);
+    assert_eq!(fs::read_link(sandbox.path("d/link")).unwrap().to_str(), Some("nowhere"));
+}
+
+#[test]
+fn restored_files_can_be_written() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.remove("words.txt");
+    sandbox.ok(&["run"]);
+    sandbox.write("words.txt", "by hand");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("words.txt"), "a\nb\nc\na");
+}
