@@ -127,7 +127,7 @@ impl Outcome {
     }
 }
 
-/// Why a stage failed: `stage `train`` + what + causes + hint make up the message.
+/// Why a stage failed: ``stage `train` failed: `` + what, the causes and the hint make up the message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// `exited with code 1`, `was killed by signal 9`, `did not write `models/x``.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -13,6 +13,7 @@ use crate::event::{GitTree, RunName};
 use crate::pipeline::{Goal, Goals};
 use crate::runs::compare::{Comparison, MetricRow, Side, Verdict, compare, metric_key};
 use crate::runs::{Run, Series, Store};
+use crate::terminal::style;
 use crate::terminal::table::{Align, Cell, Table, difference, number};
 
 /// The numbers that stages reported, and how they differ between runs
@@ -136,7 +137,7 @@ fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
             Some(Goal::Min) => "min",
             None => "",
         };
-        finals.row([key.into(), number(*value).into(), Cell::styled(goal, Style::new().dimmed())]);
+        finals.row([key.into(), number(*value).into(), Cell::styled(goal, style::DIM)]);
     }
     let right = ["first", "last", "best"].map(|name| (name, Align::Decimal));
     let mut table = Table::new(
@@ -321,9 +322,9 @@ fn changed(row: &MetricRow) -> Cell {
 fn verdict(verdict: Option<Verdict>) -> Cell {
     let Some(verdict) = verdict else { return "".into() };
     let style = match verdict {
-        Verdict::Better => AnsiColor::Green.on_default(),
-        Verdict::Worse => AnsiColor::Red.on_default(),
-        Verdict::Same => Style::new().dimmed(),
+        Verdict::Better => style::GOOD,
+        Verdict::Worse => style::BAD,
+        Verdict::Same => style::DIM,
         Verdict::Changed => Style::new(),
     };
     Cell::styled(verdict.word(), style)

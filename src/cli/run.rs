@@ -92,7 +92,7 @@ impl RunArgs {
 fn close(project: &Project, report: &Report) {
     for (name, outcome, took) in &report.stages {
         if let Outcome::Failed(failure) = outcome {
-            let what = format!("stage `{name}` {} after {took}", failure.what);
+            let what = format!("stage `{name}` failed after {took}: {}", failure.what);
             anstream::eprint!("{}", terminal::error_text(&what, &failure.causes, failure.hint.as_deref()));
         }
     }

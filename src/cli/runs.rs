@@ -16,6 +16,7 @@ pub(super) use show::shortened_commit;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::Goals;
 use crate::runs::{RunState, StageState, Store, query};
+use crate::terminal::style;
 
 /// What was run, with which params, and what came of it
 #[derive(Debug, Args)]
@@ -79,8 +80,8 @@ pub(super) fn json_number(value: f64) -> Value {
 
 pub(super) fn run_style(state: RunState) -> Style {
     match state {
-        RunState::Ok => AnsiColor::Green.on_default(),
-        RunState::Failed => AnsiColor::Red.on_default(),
+        RunState::Ok => style::GOOD,
+        RunState::Failed => style::BAD,
         RunState::Interrupted => AnsiColor::Yellow.on_default(),
         RunState::Running => AnsiColor::Cyan.on_default(),
     }
@@ -88,11 +89,11 @@ pub(super) fn run_style(state: RunState) -> Style {
 
 fn stage_style(state: &StageState) -> Style {
     match state {
-        StageState::Ran => AnsiColor::Green.on_default(),
-        StageState::Failed(_) => AnsiColor::Red.on_default(),
+        StageState::Ran => style::GOOD,
+        StageState::Failed(_) => style::BAD,
         StageState::Skipped { .. } | StageState::Interrupted => AnsiColor::Yellow.on_default(),
         StageState::Running | StageState::Restored => AnsiColor::Cyan.on_default(),
-        StageState::Fresh => Style::new().dimmed(),
+        StageState::Fresh => style::DIM,
     }
 }
 

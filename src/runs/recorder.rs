@@ -16,6 +16,8 @@ use crate::event::{Event, RunName, Subscriber};
 
 /// How old the newest point of a series may be for a reader of the database.
 const DELAY: Duration = Duration::from_millis(200);
+/// With so many events a transaction costs next to nothing each.
+const BATCH: usize = 10_000;
 /// When so many events wait for a database that cannot be written at the moment, further points of series are dropped.
 const MOST_WAITING: usize = 200_000;
 
@@ -34,8 +36,9 @@ impl Recorder {
         let (events, inbox) = mpsc::channel();
         let (begin, begun) = mpsc::channel();
         let root = root.to_owned();
-        let writer =
-            thread::Builder::new().name("recorder".into()).spawn(move || Writer::new(root, begin).listen(&inbox));
+        let writer = thread::Builder::new()
+            .name("recorder".into())
+            .spawn(move || Writer::new(root, begin).listen(&inbox));
         Recorder { events, begun, writer }
     }
 
@@ -65,7 +68,8 @@ impl Subscriber for Recorder {
 
 struct Writer {
     root: PathBuf,
-    begin: Sender<()>,
+    /// Taken when it has been used: what it says is said once.
+    begin: Option<Sender<()>>,
     run: Option<RunName>,
     open: Option<Open>,
     /// Not yet in the database. Also what came before the run was known to be one: stages that are fresh.
@@ -82,7 +86,15 @@ struct Open {
 
 impl Writer {
     fn new(root: PathBuf, begin: Sender<()>) -> Writer {
-        Writer { root, begin, run: None, open: None, waiting: Vec::new(), lost: 0, trouble: None }
+        Writer {
+            root,
+            begin: Some(begin),
+            run: None,
+            open: None,
+            waiting: Vec::new(),
+            lost: 0,
+            trouble: None,
+        }
     }
 
     fn listen(mut self, inbox: &Receiver<Event>) -> Option<String> {
@@ -97,7 +109,8 @@ impl Writer {
                     let at_once = is_milestone(&event);
                     self.keep(event);
                     let due_at = *due.get_or_insert_with(|| Instant::now() + DELAY);
-                    if !at_once && Instant::now() < due_at {
+                    let many = self.waiting.len() >= BATCH && self.trouble.is_none();
+                    if !(at_once || many) && Instant::now() < due_at {
                         continue;
                     }
                 }
@@ -116,7 +129,10 @@ impl Writer {
             self.run = Some(run);
             // The rows of everything else refer to the run's.
             self.waiting.insert(0, event);
-        } else if self.waiting.len() >= MOST_WAITING && matches!(event, Event::Metric { .. }) {
+        } else if self.trouble.is_some()
+            && self.waiting.len() >= MOST_WAITING
+            && matches!(event, Event::Metric { .. })
+        {
             self.lost += 1;
         } else {
             self.waiting.push(event);
@@ -137,7 +153,9 @@ impl Writer {
             }
             Err(err) => self.trouble = Some(err.to_string()),
         }
-        let _ = self.begin.send(());
+        if let Some(begin) = self.begin.take() {
+            let _ = begin.send(());
+        }
     }
 
     fn write(&mut self, run: RunName) -> Result<()> {

@@ -2,6 +2,7 @@
 //! commands show.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -214,12 +215,23 @@ fn a_run_whose_process_died_is_interrupted_at_once_and_for_good() {
 }
 
 #[test]
+fn a_run_is_on_record_when_it_has_been_told_to_begin() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start(dir.path());
+    first()[..2].iter().for_each(|event| recorder.on_event(event));
+    assert_eq!(open(dir.path()).run(RunName(1)).unwrap().state, RunState::Running);
+    assert_eq!(recorder.finish(), None);
+}
+
+#[test]
 fn a_run_that_is_recorded_now_is_running() {
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::start(dir.path());
     first()[..3].iter().for_each(|event| recorder.on_event(event));
-    // Waits for the writer, not for the clock: what it was told becomes visible.
+    // What the writer was told becomes visible soon; the limit only keeps a broken one from hanging the tests.
+    let limit = Instant::now() + Duration::from_secs(30);
     let running = loop {
+        assert!(Instant::now() < limit, "the run does not appear");
         if let Some(store) = Store::open_existing(dir.path()).unwrap()
             && let Ok(run) = store.run(RunName(1))
             && run.stages.len() == 2
@@ -269,5 +281,81 @@ fn a_value_that_this_program_never_writes_is_an_error_and_no_panic() {
         store.conn.execute(sql, []).unwrap();
         let error = store.run(RunName(1)).unwrap_err();
         assert!(error.what.starts_with("`runs/runs.db` holds a"), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_written_is_a_warning_and_what_was_there_stays() {
+    let dir = finished();
+    let before = std::fs::read(dir.path().join("runs/runs.db")).unwrap();
+    // The number is taken: nothing of this run can be recorded.
+    let warning = record(dir.path(), &first()).unwrap();
+    assert!(
+        warning.starts_with("run-1 was not recorded whole: cannot write `runs/runs.db`: UNIQUE"),
+        "{warning}"
+    );
+    assert_eq!(open(dir.path()).run(RunName(1)).unwrap().stages.len(), 3);
+    assert_eq!(before.len(), std::fs::read(dir.path().join("runs/runs.db")).unwrap().len());
+
+    let spoiled = tempfile::tempdir().unwrap();
+    std::fs::write(spoiled.path().join("runs"), "a file where the folder should be").unwrap();
+    let warning = record(spoiled.path(), &first()).unwrap();
+    assert!(warning.starts_with("run-1 was not recorded: cannot create `runs`: "), "{warning}");
+}
+
+#[test]
+fn what_waits_for_a_busy_database_is_written_when_it_is_free() {
+    let dir = finished();
+    let store = open(dir.path());
+    let mut recorder = Recorder::start(dir.path());
+    for event in &mut second() {
+        if let Event::RunStarted { run, .. } = event {
+            *run = RunName(3);
+        }
+        recorder.on_event(event);
+        if matches!(event, Event::RunStarted { .. }) {
+            store.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        }
+    }
+    store.conn.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(recorder.finish(), None);
+    assert_eq!(store.run(RunName(3)).unwrap().metrics.len(), 5);
+}
+
+#[test]
+fn a_flood_of_points_is_kept_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start(dir.path());
+    first()[..3].iter().for_each(|event| recorder.on_event(event));
+    for step in 0..300_000_u32 {
+        let value = f64::from(step);
+        let (stage, key) = (stage("train"), "loss".to_owned());
+        recorder.on_event(&Event::Metric { stage, at: 0, key, step: step.into(), value });
+    }
+    assert_eq!(recorder.finish(), None);
+    assert_eq!(open(dir.path()).series(RunName(1)).unwrap()[0].points.len(), 300_000);
+}
+
+#[test]
+fn a_run_without_work_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = [
+        ended("train", Outcome::Fresh, 0, &[]),
+        Event::FinalMetrics { stage: stage("train"), values: [("loss".into(), 1.0)].into() },
+        Event::RunEnded { run: None, at: 0, status: RunStatus::Ok, took: Millis(3) },
+    ];
+    assert_eq!(record(dir.path(), &events), None);
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn deleting_a_run_deletes_all_of_it() {
+    let dir = finished();
+    let store = open(dir.path());
+    store.conn.execute("DELETE FROM runs WHERE number = 2", []).unwrap();
+    for table in ["params", "stages", "metrics", "series", "artifacts"] {
+        let left = format!("SELECT count(*) FROM {table} WHERE run = 2");
+        let left: i64 = store.conn.query_row(&left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0, "{table}");
     }
 }

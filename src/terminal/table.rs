@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn columns_line_up_and_an_empty_one_is_left_out() {
         let text = anstream::adapter::strip_str(&table().plain("  ")).to_string();
-        insta::assert_snapshot!(format!("\n{text}"), @r"
+        insta::assert_snapshot!(text, @r"
         metric        run-1     n
         accuracy   0.55         3
         a|b\tc    40         1000

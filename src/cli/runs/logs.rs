@@ -80,8 +80,8 @@ fn open(root: &Path, run: &Run, stage: &StageRecord) -> Result<Option<File>> {
     }
 }
 
-/// The colours of a log stay on a terminal and are taken out elsewhere.
+/// Byte for byte: a stage may write what is no text, and a pipe must get it whole.
 fn copy(mut log: File) -> Result<u8> {
-    let mut out = anstream::stdout().lock();
+    let mut out = io::stdout().lock();
     written(io::copy(&mut log, &mut out).and_then(|_| out.flush()))
 }

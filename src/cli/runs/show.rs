@@ -12,6 +12,7 @@ use crate::event::{GitState, GitTree};
 use crate::pipeline::StageName;
 use crate::runs::compare::metric_key;
 use crate::runs::{Run, StageRecord, StageState};
+use crate::terminal::style;
 use crate::terminal::table::{Align, Cell, Table, number};
 
 /// Show one run: stages with their reasons, params, metrics, git state, artifacts
@@ -102,8 +103,7 @@ fn section(out: &mut String, heading: &str, table: &Table) {
 
 fn about(run: &Run) -> Table {
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
-    let mut fact =
-        |name: &str, value: String| table.row([Cell::styled(name, Style::new().dimmed()), value.into()]);
+    let mut fact = |name: &str, value: String| table.row([Cell::styled(name, style::DIM), value.into()]);
     fact("started", run.started_local.clone());
     fact("command", run.about.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
     if let Some(pipeline) = &run.about.pipeline {
@@ -199,7 +199,7 @@ fn artifacts(run: &Run) -> Table {
         let digest = content.map_or_else(String::new, |(kind, digest)| {
             format!("{kind} {}", digest.get(..10).unwrap_or(digest))
         });
-        table.row([name.into(), artifact.path.as_str().into(), Cell::styled(digest, Style::new().dimmed())]);
+        table.row([name.into(), artifact.path.as_str().into(), Cell::styled(digest, style::DIM)]);
     }
     table
 }
