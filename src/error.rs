@@ -72,7 +72,9 @@ impl Error {
     pub fn io(verb: &str, path: &Path, err: &std::io::Error) -> Error {
         let error = Error::environment(format!("cannot {verb} `{}`", path.display())).because(err);
         match err.kind() {
-            std::io::ErrorKind::StorageFull => error.hint("free some room on that disk, then run the same command again: what was finished is kept"),
+            std::io::ErrorKind::StorageFull => error.hint(
+                "free some room on that disk, then run the same command again: what was finished is kept",
+            ),
             _ => error,
         }
     }

@@ -44,23 +44,65 @@ impl Serialize for RunName {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first stage with work to do was found. An invocation without work has no such event.
-    RunStarted { run: RunName, at: Timestamp, about: About },
+    RunStarted {
+        run: RunName,
+        at: Timestamp,
+        about: About,
+    },
     /// A stage's process, or its restoring, begins.
-    StageStarted { stage: StageName, at: Timestamp, work: Work, reasons: Vec<Change> },
+    StageStarted {
+        stage: StageName,
+        at: Timestamp,
+        work: Work,
+        reasons: Vec<Change>,
+    },
     /// A line that the stage's process wrote, to stdout or stderr.
-    Line { stage: StageName, text: String },
-    Progress { stage: StageName, done: u64, total: u64 },
+    Line {
+        stage: StageName,
+        text: String,
+    },
+    Progress {
+        stage: StageName,
+        done: u64,
+        total: u64,
+    },
     /// One point of a series, reported while the stage runs.
-    Metric { stage: StageName, at: Timestamp, key: String, step: u64, value: f64 },
+    Metric {
+        stage: StageName,
+        at: Timestamp,
+        key: String,
+        step: u64,
+        value: f64,
+    },
     /// A file that the stage's process pointed out.
-    Artifact { stage: StageName, path: RepoPath },
+    Artifact {
+        stage: StageName,
+        path: RepoPath,
+    },
     /// Something the user should know, that stops nothing.
-    Warning { stage: Option<StageName>, text: String },
-    StageEnded { stage: StageName, at: Timestamp, outcome: Outcome, took: Millis, outs: BTreeMap<RepoPath, Content> },
+    Warning {
+        stage: Option<StageName>,
+        text: String,
+    },
+    StageEnded {
+        stage: StageName,
+        at: Timestamp,
+        outcome: Outcome,
+        took: Millis,
+        outs: BTreeMap<RepoPath, Content>,
+    },
     /// The numbers of a stage's metrics files, by dotted key without the stage's name, as they lie in the
     /// workspace when the run ends; of stages that ran, were restored or were fresh.
-    FinalMetrics { stage: StageName, values: BTreeMap<String, f64> },
-    RunEnded { run: Option<RunName>, at: Timestamp, status: RunStatus, took: Millis },
+    FinalMetrics {
+        stage: StageName,
+        values: BTreeMap<String, f64>,
+    },
+    RunEnded {
+        run: Option<RunName>,
+        at: Timestamp,
+        status: RunStatus,
+        took: Millis,
+    },
 }
 
 /// What is known of a run when it begins.
@@ -108,7 +150,9 @@ pub enum Outcome {
     Ran,
     Failed(Failure),
     /// A stage that it needs failed or was not run.
-    Skipped { because: StageName },
+    Skipped {
+        because: StageName,
+    },
     /// It was stopped, or never started because everything was stopped.
     Interrupted,
 }
@@ -191,8 +235,15 @@ mod tests {
 
     #[test]
     fn durations_and_run_names() {
-        let cases =
-            [(0, "0ms"), (999, "999ms"), (1000, "1.0s"), (9999, "9.9s"), (10_000, "10s"), (192_000, "3m12s"), (7_500_000, "2h05m")];
+        let cases = [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1000, "1.0s"),
+            (9999, "9.9s"),
+            (10_000, "10s"),
+            (192_000, "3m12s"),
+            (7_500_000, "2h05m"),
+        ];
         for (millis, text) in cases {
             assert_eq!(Millis(millis).to_string(), text);
         }

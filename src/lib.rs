@@ -13,6 +13,7 @@
 //!
 //! A module imports only what stands above it here; `tests/layers.rs` holds that.
 
+pub mod cache;
 pub mod cli;
 pub mod digest;
 pub mod engine;
@@ -26,4 +27,3 @@ pub mod runs;
 pub mod schedule;
 pub mod terminal;
 pub mod workspace;
-pub mod cache;

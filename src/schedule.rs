@@ -89,7 +89,13 @@ pub struct Scheduler<'g> {
 
 impl<'g> Scheduler<'g> {
     /// For the stages that are `wanted` (with all that they need), each keeping `cpus[stage]` of `limit` processors busy.
-    pub fn new(graph: &'g Graph, wanted: &[bool], cpus: &[usize], limit: usize, on_failure: OnFailure) -> Scheduler<'g> {
+    pub fn new(
+        graph: &'g Graph,
+        wanted: &[bool],
+        cpus: &[usize],
+        limit: usize,
+        on_failure: OnFailure,
+    ) -> Scheduler<'g> {
         let limit = limit.max(1);
         let mut rank = vec![0; wanted.len()];
         for (position, &stage) in graph.order().iter().enumerate() {
@@ -215,7 +221,8 @@ impl<'g> Scheduler<'g> {
 
     /// Stages under observation are left: what they turn out to need decides.
     fn drop_unstarted(&mut self, effects: &mut Vec<Effect>) {
-        let unstarted = |stage: &StageIx| matches!(self.states[*stage], State::Waiting { .. } | State::Queued);
+        let unstarted =
+            |stage: &StageIx| matches!(self.states[*stage], State::Waiting { .. } | State::Queued);
         // A stage that waits only for one under observation may yet turn out to be up to date.
         let dropped: Vec<StageIx> = match self.mode {
             Mode::Stopped => self.graph.order().iter().copied().filter(unstarted).collect(),
@@ -317,7 +324,10 @@ mod tests {
             for effect in effects.drain(..) {
                 match effect {
                     Effect::Observe(stage) => {
-                        assert!(needs[stage].iter().all(|&need| ended[need] == Some(true)), "{stage} is too early");
+                        assert!(
+                            needs[stage].iter().all(|&need| ended[need] == Some(true)),
+                            "{stage} is too early"
+                        );
                         at_work.push((stage, false));
                     }
                     Effect::Perform(stage) => {

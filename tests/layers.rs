@@ -1,6 +1,8 @@
 //! Holds the order of the layers: a module imports only from those below it, the pure core
 //! does no IO, the engine knows no stage crate and no stage crate knows the engine.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -71,11 +73,26 @@ fn a_module_imports_only_from_below() {
 
 #[test]
 fn the_core_is_pure() {
-    let effects = ["std::fs", "std::process", "std::thread", "std::net", "std::env", "SystemTime::now", "Instant::now", "rayon::"];
+    let effects = [
+        "std::fs",
+        "std::process",
+        "std::thread",
+        "std::net",
+        "std::env",
+        "SystemTime::now",
+        "Instant::now",
+        "rayon::",
+    ];
     let mut broken = Vec::new();
-    for path in sources(Path::new("src")).into_iter().filter(|path| PURE.contains(&module_of(path).as_str())) {
+    for path in sources(Path::new("src")).into_iter().filter(|path| PURE.contains(&module_of(path).as_str()))
+    {
         let code = code(&path);
-        broken.extend(effects.iter().filter(|effect| code.contains(*effect)).map(|effect| format!("{}: {effect}", path.display())));
+        broken.extend(
+            effects
+                .iter()
+                .filter(|effect| code.contains(*effect))
+                .map(|effect| format!("{}: {effect}", path.display())),
+        );
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
@@ -98,14 +115,22 @@ fn engine_and_stages_do_not_know_each_other() {
         let text = fs::read_to_string(Path::new("stages").join(stage).join("Cargo.toml")).unwrap();
         let manifest: toml_edit::DocumentMut = text.parse().unwrap();
         let dependencies = manifest.get("dependencies").and_then(|table| table.as_table());
-        assert!(!dependencies.is_some_and(|table| table.contains_key("repro")), "stage `{stage}` depends on the engine");
+        assert!(
+            !dependencies.is_some_and(|table| table.contains_key("repro")),
+            "stage `{stage}` depends on the engine"
+        );
     }
 }
 
 #[test]
 fn every_module_says_what_it_is() {
     let mut files = sources(Path::new("src"));
-    files.extend(sources(Path::new("stages")).into_iter().filter(|path| !path.components().any(|part| part.as_os_str() == "tests")));
-    let silent: Vec<_> = files.iter().filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!")).collect();
+    files.extend(
+        sources(Path::new("stages"))
+            .into_iter()
+            .filter(|path| !path.components().any(|part| part.as_os_str() == "tests")),
+    );
+    let silent: Vec<_> =
+        files.iter().filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!")).collect();
     assert!(silent.is_empty(), "{silent:#?}");
 }

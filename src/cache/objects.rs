@@ -44,8 +44,11 @@ impl Cache {
         });
         let finished = copied.map_err(|err| Error::io("cache", path, &err)).and_then(|found| {
             if found != *digest {
-                return Err(Error::environment(format!("`{}` changed while it was put into the cache", path.display()))
-                    .hint("a program still writes it; run again when it has ended"));
+                return Err(Error::environment(format!(
+                    "`{}` changed while it was put into the cache",
+                    path.display()
+                ))
+                .hint("a program still writes it; run again when it has ended"));
             }
             name_it(&temporary, &self.path_of(OBJECTS, digest)).map_err(|err| Error::io("cache", path, &err))
         });

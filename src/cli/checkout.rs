@@ -21,7 +21,9 @@ impl CheckoutArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let project = load(root)?;
         if project.lock.stages.is_empty() {
-            return Err(Error::usage(format!("`{}` names no outs yet", lock::FILE)).hint("`repro run` makes them"));
+            return Err(
+                Error::usage(format!("`{}` names no outs yet", lock::FILE)).hint("`repro run` makes them")
+            );
         }
         let names = || project.lock.stages.keys().map(|name| name.as_str());
         if let Some(unknown) = self.stages.iter().find(|stage| !names().any(|name| name == stage.as_str())) {
@@ -35,8 +37,11 @@ impl CheckoutArgs {
             self.stages.is_empty() || self.stages.iter().any(|stage| stage == name.as_str())
         };
         let done = checkout(&project, &wanted)?;
-        let brought: Vec<&str> =
-            done.iter().filter(|(_, checked)| *checked == Checked::Brought).map(|(name, _)| name.as_str()).collect();
+        let brought: Vec<&str> = done
+            .iter()
+            .filter(|(_, checked)| *checked == Checked::Brought)
+            .map(|(name, _)| name.as_str())
+            .collect();
         if brought.is_empty() {
             anstream::println!("the workspace already holds what `{}` names", lock::FILE);
         } else {

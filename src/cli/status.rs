@@ -79,7 +79,8 @@ fn sentence(verdict: &Verdict) -> String {
         Verdict::Restore(changes) => format!("can be restored from the cache: {}", reasons(changes)),
         Verdict::Waits(changes) => {
             let waits: Vec<String> = changes.iter().filter_map(upstream).collect();
-            let known: Vec<Change> = changes.iter().filter(|change| upstream(change).is_none()).cloned().collect();
+            let known: Vec<Change> =
+                changes.iter().filter(|change| upstream(change).is_none()).cloned().collect();
             let waits = format!("waits for {}", waits.join(", "));
             if known.is_empty() { waits } else { format!("is out of date: {}; {waits}", reasons(&known)) }
         }

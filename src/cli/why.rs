@@ -28,7 +28,9 @@ impl WhyArgs {
             panic!("BUG: no verdict on a wanted stage");
         };
         let headline = match verdict {
-            Verdict::Fresh => "is up to date: cmd, deps, params and outs are what they were when it ran".to_owned(),
+            Verdict::Fresh => {
+                "is up to date: cmd, deps, params and outs are what they were when it ran".to_owned()
+            }
             Verdict::Restore(_) => "will be restored from the cache".to_owned(),
             Verdict::Run(_) => "will run".to_owned(),
             Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),

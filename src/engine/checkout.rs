@@ -40,11 +40,15 @@ fn bring(project: &Project, trace: &Trace) -> Result<Checked> {
     for path in trace.outs.keys() {
         found.insert(path.clone(), project.workspace.observe(path)?);
     }
-    let differing = |path: &RepoPath| found.get(path).and_then(Option::as_ref).map(Seen::content) != trace.outs.get(path).copied();
+    let differing = |path: &RepoPath| {
+        found.get(path).and_then(Option::as_ref).map(Seen::content) != trace.outs.get(path).copied()
+    };
     if !trace.outs.keys().any(differing) {
         return Ok(Checked::Already);
     }
-    if let Some(digest) = trace.outs.iter().filter(|(path, _)| differing(path)).find_map(|(_, out)| project.cache.lacking(out)) {
+    if let Some(digest) =
+        trace.outs.iter().filter(|(path, _)| differing(path)).find_map(|(_, out)| project.cache.lacking(out))
+    {
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
     commit::restore(project, &trace.outs, &found)?;
@@ -52,7 +56,11 @@ fn bring(project: &Project, trace: &Trace) -> Result<Checked> {
 }
 
 fn about(name: &StageName, error: Error) -> Error {
-    let whole = Error { kind: error.kind, what: format!("the outs of stage `{name}` cannot be brought back"), ..Error::usage("") };
+    let whole = Error {
+        kind: error.kind,
+        what: format!("the outs of stage `{name}` cannot be brought back"),
+        ..Error::usage("")
+    };
     let whole = error.causes.iter().fold(whole.because(&error.what), Error::because);
     match (error.kind, error.hint) {
         (_, Some(hint)) => whole.hint(hint),

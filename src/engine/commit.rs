@@ -79,14 +79,21 @@ fn put(project: &Project, path: &RepoPath, content: &Content, seen: Option<&Seen
         Content::Executable(digest) => put_file(project, path, digest, 0o755, seen),
         Content::Link(digest) => {
             let target = project.cache.bytes(digest)?;
-            let target = String::from_utf8(target).map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
+            let target = String::from_utf8(target)
+                .map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
             project.workspace.plant_link(path, &target)
         }
         Content::Tree(digest) => put_tree(project, path, &project.cache.tree(digest)?, seen),
     }
 }
 
-fn put_file(project: &Project, path: &RepoPath, digest: &Digest, mode: u32, seen: Option<&Seen>) -> Result<()> {
+fn put_file(
+    project: &Project,
+    path: &RepoPath,
+    digest: &Digest,
+    mode: u32,
+    seen: Option<&Seen>,
+) -> Result<()> {
     if matches!(seen, Some(Seen::Dir { .. })) {
         project.workspace.remove(path)?;
     }

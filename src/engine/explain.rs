@@ -45,7 +45,13 @@ fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Seen) -> Optio
     Some(changes)
 }
 
-fn compare(project: &Project, path: &RepoPath, old: &Tree, seen: &Seen, changes: &mut Vec<Change>) -> Option<()> {
+fn compare(
+    project: &Project,
+    path: &RepoPath,
+    old: &Tree,
+    seen: &Seen,
+    changes: &mut Vec<Change>,
+) -> Option<()> {
     let Seen::Dir { tree, dirs, .. } = seen else {
         return None;
     };

@@ -16,7 +16,9 @@ pub(super) fn read(root: &Path, stage: &Stage, mut complain: impl FnMut(String))
         };
         match serde_json::from_str::<Value>(&text) {
             Ok(value) => flatten(&value, String::new(), &mut numbers),
-            Err(err) => complain(format!("`{}` is no JSON, so its metrics are not recorded: {err}", out.path)),
+            Err(err) => {
+                complain(format!("`{}` is no JSON, so its metrics are not recorded: {err}", out.path));
+            }
         }
     }
     numbers
@@ -27,7 +29,9 @@ fn flatten(value: &Value, key: String, numbers: &mut BTreeMap<String, f64>) {
     match value {
         Value::Number(number) => numbers.extend(number.as_f64().map(|number| (key, number))),
         Value::Bool(flag) => numbers.extend(Some((key, f64::from(u8::from(*flag))))),
-        Value::Object(entries) => entries.iter().for_each(|(name, value)| flatten(value, below(name), numbers)),
+        Value::Object(entries) => {
+            entries.iter().for_each(|(name, value)| flatten(value, below(name), numbers));
+        }
         // A list is data, a confusion matrix say, and no metric.
         Value::Array(_) | Value::String(_) | Value::Null => {}
     }

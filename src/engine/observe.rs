@@ -72,7 +72,8 @@ fn decision(
     let locked = project.lock.stages.get(&stage.name).cloned();
     // In the usual case, nothing changed, the cache need not be asked.
     let as_locked = locked.as_ref().is_some_and(|trace| {
-        trace.fingerprint == *fingerprint && trace.outs.iter().all(|(path, content)| found.get(path) == Some(&Some(*content)))
+        trace.fingerprint == *fingerprint
+            && trace.outs.iter().all(|(path, content)| found.get(path) == Some(&Some(*content)))
     });
     let cached = if as_locked || force == Force::Yes { None } else { cached(project, fingerprint) };
     decide(&Facts { fingerprint: fingerprint.clone(), locked, cached, outs: found }, force)
@@ -92,8 +93,10 @@ fn predicted_content(project: &Project, predicted: &Predicted, path: &RepoPath) 
     if let Some(content) = predicted.get(path) {
         return Some(*content);
     }
-    let (above, mut content) =
-        path.ancestors().find_map(|above| predicted.get_key_value(above)).map(|(above, content)| (above, *content))?;
+    let (above, mut content) = path
+        .ancestors()
+        .find_map(|above| predicted.get_key_value(above))
+        .map(|(above, content)| (above, *content))?;
     for name in path.below(above)?.split('/') {
         content = *project.cache.tree(&content.digest()).ok()?.entries.get(name)?;
     }
@@ -101,6 +104,7 @@ fn predicted_content(project: &Project, predicted: &Predicted, path: &RepoPath) 
 }
 
 fn missing(stage: &Stage, path: &RepoPath) -> Error {
-    Error::usage(format!("dep `{path}` of stage `{}` is not there", stage.name))
-        .hint("it lies in an out of another stage, which did not write it; look at that stage, or correct the path")
+    Error::usage(format!("dep `{path}` of stage `{}` is not there", stage.name)).hint(
+        "it lies in an out of another stage, which did not write it; look at that stage, or correct the path",
+    )
 }

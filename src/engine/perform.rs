@@ -29,7 +29,10 @@ pub(super) enum Performed {
     Done(Trace),
     /// The cache turned out not to have what it should: the stage has to run.
     Damaged(Error),
-    Failed { failure: Failure, exit: u8 },
+    Failed {
+        failure: Failure,
+        exit: u8,
+    },
     Stopped,
 }
 
@@ -107,7 +110,12 @@ pub(super) fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observa
 }
 
 /// Runs the stage's command and commits its outs.
-pub(super) fn run(setting: Setting<'_>, ix: StageIx, observation: &Observation, say: &(dyn Fn(Said) + Sync)) -> Performed {
+pub(super) fn run(
+    setting: Setting<'_>,
+    ix: StageIx,
+    observation: &Observation,
+    say: &(dyn Fn(Said) + Sync),
+) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
     let ended = match prepare(setting, stage, observation).and_then(|job| follow(setting, ix, &job, say)) {
         Ok(ended) => ended,
@@ -125,7 +133,10 @@ pub(super) fn run(setting: Setting<'_>, ix: StageIx, observation: &Observation, 
         },
         (ended, Stop::None) => {
             let (what, hint) = match ended {
-                Ended::Code(127) => ("exited with code 127".into(), Some("a shell says so when it does not find a command".into())),
+                Ended::Code(127) => (
+                    "exited with code 127".into(),
+                    Some("a shell says so when it does not find a command".into()),
+                ),
                 Ended::Code(code) => (format!("exited with code {code}"), None),
                 Ended::Signal(9) => (
                     "was killed by signal 9".into(),
@@ -133,7 +144,10 @@ pub(super) fn run(setting: Setting<'_>, ix: StageIx, observation: &Observation, 
                 ),
                 Ended::Signal(signal) => (format!("was killed by signal {signal}"), None),
             };
-            Performed::Failed { failure: Failure { what, causes: Vec::new(), hint }, exit: exit::STAGE_FAILED }
+            Performed::Failed {
+                failure: Failure { what, causes: Vec::new(), hint },
+                exit: exit::STAGE_FAILED,
+            }
         }
     }
 }
@@ -180,7 +194,12 @@ fn prepare(setting: Setting<'_>, stage: &Stage, observation: &Observation) -> Re
     })
 }
 
-fn environment(setting: Setting<'_>, stage: &Stage, params: PathBuf, events: PathBuf) -> Vec<(String, OsString)> {
+fn environment(
+    setting: Setting<'_>,
+    stage: &Stage,
+    params: PathBuf,
+    events: PathBuf,
+) -> Vec<(String, OsString)> {
     let mut env: Vec<(String, OsString)> = Vec::new();
     // Python holds back what it prints to a file until it ends; nobody who watches wants that.
     if std::env::var_os("PYTHONUNBUFFERED").is_none() {
@@ -200,7 +219,12 @@ enum Stop {
     Stopped,
 }
 
-fn follow(setting: Setting<'_>, ix: StageIx, job: &Job, say: &(dyn Fn(Said) + Sync)) -> Result<(Ended, Stop)> {
+fn follow(
+    setting: Setting<'_>,
+    ix: StageIx,
+    job: &Job,
+    say: &(dyn Fn(Said) + Sync),
+) -> Result<(Ended, Stop)> {
     let events = job.log.with_file_name("events.jsonl");
     let process = Process::start(job)?;
     setting.groups.enter(ix, process.group());
@@ -226,8 +250,14 @@ fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> R
     let mut seen = Vec::with_capacity(stage.outs.len());
     for out in &stage.outs {
         let Some(found) = project.workspace.observe(&out.path)? else {
-            return Err(Error::usage(format!("exited with code 0, but did not write its out `{}`", out.path))
-                .hint(format!("write it, or take it out of stage `{}` in line {} of pipeline.toml", stage.name, out.line)));
+            return Err(Error::usage(format!(
+                "exited with code 0, but did not write its out `{}`",
+                out.path
+            ))
+            .hint(format!(
+                "write it, or take it out of stage `{}` in line {} of pipeline.toml",
+                stage.name, out.line
+            )));
         };
         outs.insert(out.path.clone(), found.content());
         seen.push((&out.path, found));
@@ -235,8 +265,10 @@ fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> R
     for (path, before) in &observation.deps {
         let after = project.workspace.observe(path)?;
         if after.as_ref().map(Seen::content) != Some(before.content()) {
-            return Err(Error::usage(format!("its dep `{path}` changed while it ran, so its outs belong to neither state"))
-                .hint("run again; if the stage itself writes there, declare the file as an out or move it"));
+            return Err(Error::usage(format!(
+                "its dep `{path}` changed while it ran, so its outs belong to neither state"
+            ))
+            .hint("run again; if the stage itself writes there, declare the file as an out or move it"));
         }
     }
     for (path, found) in &seen {

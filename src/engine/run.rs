@@ -56,7 +56,11 @@ pub struct Report {
 ///
 /// # Errors
 /// What keeps the run from being started or recorded. A stage's failure is no error but in the report.
-pub fn run(project: &Arc<Project>, options: &Options, subscribers: Vec<&mut dyn Subscriber>) -> Result<Report> {
+pub fn run(
+    project: &Arc<Project>,
+    options: &Options,
+    subscribers: Vec<&mut dyn Subscriber>,
+) -> Result<Report> {
     let _lock = run_lock::take(&project.run_lock())?;
     project.cache.sweep_temporaries();
     let orphans = end_orphans(&project.markers());
@@ -65,7 +69,8 @@ pub fn run(project: &Arc<Project>, options: &Options, subscribers: Vec<&mut dyn 
     watch_signals(&sender, &groups)?;
     let mut work = Loop::new(project, options, &groups, sender, subscribers);
     for stage in orphans {
-        let text = format!("ended what an earlier run, which was killed, had left running of stage `{stage}`");
+        let text =
+            format!("ended what an earlier run, which was killed, had left running of stage `{stage}`");
         work.pending.push(Event::Warning { stage: None, text });
     }
     work.go(&inbox);
@@ -75,7 +80,7 @@ pub fn run(project: &Arc<Project>, options: &Options, subscribers: Vec<&mut dyn 
 }
 
 enum Note {
-    Observed(StageIx, Result<Observation>),
+    Observed(StageIx, Result<Arc<Observation>>),
     Said(StageIx, Said),
     Ended(StageIx, Performed),
     Signal,
@@ -135,7 +140,8 @@ impl<'a, 's> Loop<'a, 's> {
     ) -> Loop<'a, 's> {
         let pipeline = &project.pipeline;
         let cpus: Vec<usize> = pipeline.stages.iter().map(|stage| stage.cpus).collect();
-        let scheduler = Scheduler::new(&pipeline.graph, &options.wanted, &cpus, options.cpus, options.on_failure);
+        let scheduler =
+            Scheduler::new(&pipeline.graph, &options.wanted, &cpus, options.cpus, options.on_failure);
         let began = Instant::now();
         Loop {
             project,
@@ -194,7 +200,7 @@ impl<'a, 's> Loop<'a, 's> {
                 rayon::spawn(move || {
                     let observed = observe(&project, ix, force, &Predicted::new());
                     // The loop outlives every observation.
-                    let _ = sender.send(Note::Observed(ix, observed));
+                    let _ = sender.send(Note::Observed(ix, observed.map(Arc::new)));
                 });
             }
             Effect::Perform(ix) => self.start(ix),
@@ -213,14 +219,13 @@ impl<'a, 's> Loop<'a, 's> {
                 self.stop_by = Some(Instant::now() + GRACE);
                 self.scheduler.advance(Msg::Stop)
             }
-            Note::Observed(ix, Ok(Observation { decision: Decision::Fresh(trace), .. })) => {
-                let outs = trace.outs.clone();
-                self.lock.stages.insert(self.name(ix), trace);
-                self.end(ix, Outcome::Fresh, outs);
-                self.scheduler.advance(Msg::Observed(ix, Need::Nothing))
-            }
             Note::Observed(ix, observed) => {
-                self.stages[ix].observed = Some(observed.map(Arc::new));
+                if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
+                    self.lock.stages.insert(self.name(ix), trace.clone());
+                    self.end(ix, Outcome::Fresh, trace.outs.clone());
+                    return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
+                }
+                self.stages[ix].observed = Some(observed);
                 self.scheduler.advance(Msg::Observed(ix, Need::Work))
             }
             Note::Said(ix, said) => {
@@ -255,7 +260,8 @@ impl<'a, 's> Loop<'a, 's> {
         };
         self.stages[ix].work = Some(work);
         self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
-        let (project, groups, sender) = (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
+        let (project, groups, sender) =
+            (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
         std::thread::spawn(move || {
             let setting = Setting { project: &project, run, groups: &groups };
             let say = |said| drop(sender.send(Note::Said(ix, said)));
@@ -269,7 +275,10 @@ impl<'a, 's> Loop<'a, 's> {
 
     /// The cache had a damaged object, which is gone now: the stage is looked at anew, and run.
     fn rerun_damaged(&mut self, ix: StageIx, error: &Error) {
-        self.tell(Event::Warning { stage: Some(self.name(ix)), text: format!("{error}; the stage runs instead") });
+        self.tell(Event::Warning {
+            stage: Some(self.name(ix)),
+            text: format!("{error}; the stage runs instead"),
+        });
         let observed = observe(self.project, ix, Force::Yes, &Predicted::new());
         self.stages[ix].observed = Some(observed.map(Arc::new));
         self.start(ix);
@@ -336,7 +345,10 @@ impl<'a, 's> Loop<'a, 's> {
                 if std::mem::replace(&mut self.stages[ix].misunderstood, true) {
                     return;
                 }
-                Event::Warning { stage: Some(stage), text: format!("wrote an event that is not understood: {line}") }
+                Event::Warning {
+                    stage: Some(stage),
+                    text: format!("wrote an event that is not understood: {line}"),
+                }
             }
         };
         self.tell(event);
@@ -368,7 +380,7 @@ impl<'a, 's> Loop<'a, 's> {
             self.pending.push(event);
             return;
         }
-        for subscriber in self.subscribers.iter_mut() {
+        for subscriber in &mut self.subscribers {
             subscriber.on_event(&event);
         }
     }
@@ -397,7 +409,9 @@ impl<'a, 's> Loop<'a, 's> {
             .graph
             .order()
             .iter()
-            .filter_map(|&ix| self.stages[ix].ended.clone().map(|(outcome, took)| (self.name(ix), outcome, took)))
+            .filter_map(|&ix| {
+                self.stages[ix].ended.clone().map(|(outcome, took)| (self.name(ix), outcome, took))
+            })
             .collect();
         let failed = stages.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)));
         let interrupted = stages.iter().any(|(_, outcome, _)| *outcome == Outcome::Interrupted);
@@ -420,7 +434,9 @@ impl<'a, 's> Loop<'a, 's> {
         let project = self.project;
         for (ix, stage) in project.pipeline.stages.iter().enumerate() {
             // Of a stage that failed, or was not looked at, the files are of another time.
-            let holds = |(outcome, _): &(Outcome, Millis)| matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran);
+            let holds = |(outcome, _): &(Outcome, Millis)| {
+                matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)
+            };
             if !self.stages[ix].ended.as_ref().is_some_and(holds) {
                 continue;
             }
@@ -446,4 +462,3 @@ fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
 }
-

@@ -71,7 +71,8 @@ pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Result<Vec
 /// A stage some of whose deps are yet to be made: what is known to have changed, and whom it waits for.
 fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> Result<Verdict> {
     let stage = &project.pipeline.stages[ix];
-    let upstream = unknown.iter().map(|&need| Change::Upstream { stage: project.pipeline.stages[need].name.clone() });
+    let upstream =
+        unknown.iter().map(|&need| Change::Upstream { stage: project.pipeline.stages[need].name.clone() });
     let mut changes = Vec::new();
     if forced {
         changes.push(Change::Forced);
@@ -87,7 +88,8 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> R
                     contents.insert(dep.path.clone(), found.content());
                     seen.insert(dep.path.clone(), found);
                 }
-                None => contents.extend(locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c))),
+                None => contents
+                    .extend(locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c))),
             }
         }
         let known = observe::fingerprint(stage, contents).changes_since(&locked.fingerprint);
@@ -103,5 +105,6 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> R
 
 fn touches(project: &Project, maker: StageIx, path: &RepoPath) -> bool {
     let outs = &project.pipeline.stages[maker].outs;
-    outs.iter().any(|out| out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some())
+    outs.iter()
+        .any(|out| out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some())
 }

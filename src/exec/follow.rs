@@ -10,8 +10,15 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Said {
     Line(String),
-    Metric { key: String, step: u64, value: f64 },
-    Progress { done: u64, total: u64 },
+    Metric {
+        key: String,
+        step: u64,
+        value: f64,
+    },
+    Progress {
+        done: u64,
+        total: u64,
+    },
     Artifact(String),
     /// The outs of an item are complete.
     Item(String),
@@ -34,7 +41,9 @@ impl Follower {
     /// What was written since the last call, whole lines only.
     pub fn news(&mut self) -> Vec<Said> {
         let mut said: Vec<Said> = self.log.lines().into_iter().map(Said::Line).collect();
-        said.extend(self.events.lines().iter().filter(|line| !line.trim().is_empty()).map(|line| understand(line)));
+        said.extend(
+            self.events.lines().iter().filter(|line| !line.trim().is_empty()).map(|line| understand(line)),
+        );
         said
     }
 
@@ -55,7 +64,10 @@ fn understand(line: &str) -> Said {
             return Some(Said::Metric { key: key.to_owned(), step, value });
         }
         if let Some(done) = event.get("progress").and_then(Value::as_u64) {
-            return Some(Said::Progress { done, total: event.get("total").and_then(Value::as_u64).unwrap_or(0) });
+            return Some(Said::Progress {
+                done,
+                total: event.get("total").and_then(Value::as_u64).unwrap_or(0),
+            });
         }
         if let Some(path) = event.get("item").and_then(Value::as_str) {
             return Some(Said::Item(path.to_owned()));
@@ -149,7 +161,10 @@ mod tests {
     #[test]
     fn events_are_understood_or_passed_on() {
         let cases = [
-            (r#"{"metric":"loss","step":3,"value":0.5}"#, Said::Metric { key: "loss".into(), step: 3, value: 0.5 }),
+            (
+                r#"{"metric":"loss","step":3,"value":0.5}"#,
+                Said::Metric { key: "loss".into(), step: 3, value: 0.5 },
+            ),
             (r#"{"metric":"loss","value":2}"#, Said::Metric { key: "loss".into(), step: 0, value: 2.0 }),
             (
                 r#"{"metric":"loss","value":"Infinity"}"#,
@@ -161,7 +176,8 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(understand(line), expected);
         }
-        for line in ["", "x", "{}", r#"{"metric":"loss"}"#, r#"{"metric":"loss","value":"x"}"#, "[1]", "null"] {
+        for line in ["", "x", "{}", r#"{"metric":"loss"}"#, r#"{"metric":"loss","value":"x"}"#, "[1]", "null"]
+        {
             assert_eq!(understand(line), Said::NotUnderstood(line.to_owned()));
         }
     }

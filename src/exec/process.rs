@@ -45,12 +45,18 @@ impl Process {
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = mark(&job.marker)?;
         let mut command = Command::new("sh");
-        command.arg("-c").arg(&job.cmd).current_dir(&job.dir).envs(job.env.iter().map(|(name, value)| (name, value)));
+        command
+            .arg("-c")
+            .arg(&job.cmd)
+            .current_dir(&job.dir)
+            .envs(job.env.iter().map(|(name, value)| (name, value)));
         command.stdin(marker).stdout(log).stderr(second).process_group(0);
         let child = command.spawn().map_err(|err| {
             let error = Error::environment("cannot start `sh`").because(&err);
             match err.kind() {
-                std::io::ErrorKind::ArgumentListTooLong => error.hint("the command is too long; put it into a script"),
+                std::io::ErrorKind::ArgumentListTooLong => {
+                    error.hint("the command is too long; put it into a script")
+                }
                 _ => error.hint(format!("it would run in `{}`", job.dir.display())),
             }
         })?;
@@ -64,7 +70,8 @@ impl Process {
     }
 
     pub fn wait(mut self) -> Result<Ended> {
-        let status = self.child.wait().map_err(|err| Error::environment("cannot wait for a process").because(err))?;
+        let status =
+            self.child.wait().map_err(|err| Error::environment("cannot wait for a process").because(err))?;
         let _ = std::fs::remove_file(&self.marker);
         Ok(ended(status))
     }
@@ -85,7 +92,8 @@ fn mark(path: &PathBuf) -> Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(cannot)?;
     }
-    let marker = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(cannot)?;
+    let marker =
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(cannot)?;
     marker.lock().map_err(cannot)?;
     Ok(marker)
 }

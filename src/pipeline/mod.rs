@@ -101,7 +101,8 @@ impl StageName {
     /// `None` if `text` is empty, longer than 100 bytes, starts with `-` or `.`, or has another character in it.
     pub fn parse(text: &str) -> Option<StageName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
-        let valid = (1..=100).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with(['-', '.']);
+        let valid =
+            (1..=100).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with(['-', '.']);
         valid.then(|| StageName(text.into()))
     }
 

@@ -53,7 +53,9 @@ pub struct Params(BTreeMap<ParamKey, ParamValue>);
 /// Why a short name is not a param's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unresolved {
-    Unknown { meant: Option<String> },
+    Unknown {
+        meant: Option<String>,
+    },
     Ambiguous(Vec<ParamKey>),
     /// It names a table of params, not one.
     Table(Vec<ParamKey>),

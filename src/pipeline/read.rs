@@ -7,7 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::template::{Templates, Unrendered};
-use super::{Dep, Goal, Goals, Out, ParamKey, ParamValue, Params, Pipeline, Problem, Role, Stage, StageName, Unresolved};
+use super::{
+    Dep, Goal, Goals, Out, ParamKey, ParamValue, Params, Pipeline, Problem, Role, Stage, StageName,
+    Unresolved,
+};
 use crate::error::did_you_mean;
 use crate::pipeline::problem::Place;
 use crate::repo_path::RepoPath;
@@ -65,11 +68,17 @@ fn apply(params: &mut Params, given: &Override) -> Result<(), Problem> {
     let key = match params.resolve(&given.key) {
         Ok(key) => key.clone(),
         Err(Unresolved::Unknown { meant }) => {
-            return Err(problem("no such param".into(), meant.map(|meant| format!("did you mean `{meant}`?"))));
+            return Err(problem(
+                "no such param".into(),
+                meant.map(|meant| format!("did you mean `{meant}`?")),
+            ));
         }
         Err(Unresolved::Ambiguous(keys) | Unresolved::Table(keys)) => {
             let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-            return Err(problem("could be several params".into(), Some(format!("name one of {}", keys.join(", ")))));
+            return Err(problem(
+                "could be several params".into(),
+                Some(format!("name one of {}", keys.join(", "))),
+            ));
         }
     };
     params.insert(key, given.value.clone());
@@ -112,7 +121,8 @@ impl Reader {
     fn only_keys(&mut self, table: &DeTable<'_>, of: &str, known: &[&str]) {
         for (key, _) in table {
             if !known.contains(&key.get_ref().as_ref()) {
-                let problem = Problem::new(self.line(key), format!("unknown key `{}` in {of}", key.get_ref()));
+                let problem =
+                    Problem::new(self.line(key), format!("unknown key `{}` in {of}", key.get_ref()));
                 let problem = match did_you_mean(key.get_ref(), known.iter().copied()) {
                     Some(meant) => problem.meant(Some(meant)),
                     None => problem.hint(format!("the keys are {}", known.join(", "))),
@@ -139,7 +149,12 @@ impl Reader {
     }
 
     /// The strings of a list, each with where it stands.
-    fn strings<'v, 'a>(&mut self, table: &'v DeTable<'a>, key: &str, of: &str) -> Vec<(&'v str, &'v Value<'a>)> {
+    fn strings<'v, 'a>(
+        &mut self,
+        table: &'v DeTable<'a>,
+        key: &str,
+        of: &str,
+    ) -> Vec<(&'v str, &'v Value<'a>)> {
         let Some(value) = table.get(key) else {
             return Vec::new();
         };
@@ -181,11 +196,18 @@ impl Reader {
         for (name, value) in table {
             let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
             if name.get_ref().is_empty() || !name.get_ref().chars().all(plain) {
-                let what = format!("`{}` cannot name a param: use letters, digits, `_` and `-`", name.get_ref().escape_debug());
+                let what = format!(
+                    "`{}` cannot name a param: use letters, digits, `_` and `-`",
+                    name.get_ref().escape_debug()
+                );
                 self.problem(name, what);
                 continue;
             }
-            let key = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+            let key = if prefix.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", name.get_ref())
+            };
             match value.get_ref() {
                 DeValue::Table(inner) => self.params_below(inner, &key, params),
                 _ => {
@@ -212,14 +234,19 @@ impl Reader {
             DeValue::Float(digits) => {
                 let number = digits.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
                 if number.is_none() {
-                    self.problem(value, format!("param `{key}` is not a finite number, which JSON cannot hold"));
+                    self.problem(
+                        value,
+                        format!("param `{key}` is not a finite number, which JSON cannot hold"),
+                    );
                 }
                 number.map(ParamValue::Number)
             }
             DeValue::Array(list) => list.iter().map(|entry| self.param_value(entry, key)).collect(),
             DeValue::Table(table) => {
                 let entries = table.iter();
-                entries.map(|(name, value)| Some((name.get_ref().to_string(), self.param_value(value, key)?))).collect()
+                entries
+                    .map(|(name, value)| Some((name.get_ref().to_string(), self.param_value(value, key)?)))
+                    .collect()
             }
         }
     }
@@ -247,7 +274,8 @@ impl Reader {
         let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
         let Some(table) = table.filter(|table| !table.is_empty()) else {
             if self.problems.is_empty() {
-                let hint = "add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example";
+                let hint =
+                    "add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example";
                 self.problems.push(Problem::new(1, "declares no stage").hint(hint));
             }
             return Vec::new();
@@ -257,7 +285,10 @@ impl Reader {
         for (name, value) in table {
             let line = self.line(name);
             let Some(stage_name) = StageName::parse(name.get_ref()) else {
-                let what = format!("`{}` cannot name a stage: use letters, digits, `_`, `-`, `.`", name.get_ref().escape_debug());
+                let what = format!(
+                    "`{}` cannot name a stage: use letters, digits, `_`, `-`, `.`",
+                    name.get_ref().escape_debug()
+                );
                 self.problem(name, what);
                 continue;
             };
@@ -296,7 +327,8 @@ impl Reader {
 
     fn cmd(&mut self, table: &DeTable<'_>, of: &str, line: usize, templates: &Templates) -> Option<String> {
         let Some(value) = table.get("cmd") else {
-            self.problems.push(Problem::new(line, format!("{of} has no `cmd`")).hint("say what it runs: cmd = \"…\""));
+            self.problems
+                .push(Problem::new(line, format!("{of} has no `cmd`")).hint("say what it runs: cmd = \"…\""));
             return None;
         };
         let cmd = self.string(value, &format!("`cmd` of {of}"))?;
@@ -315,7 +347,10 @@ impl Reader {
         match templates.render(text) {
             Ok(text) => Some(text),
             Err(Unrendered { why, meant }) => {
-                let problem = Problem::new(self.line(at), format!("{what} is a template that cannot be rendered: {why}"));
+                let problem = Problem::new(
+                    self.line(at),
+                    format!("{what} is a template that cannot be rendered: {why}"),
+                );
                 let hint = "params are written `{{ params.KEY }}`; for braces that the shell should see, `{{ '{{' }}`";
                 self.problems.push(match meant {
                     Some(meant) => problem.meant(Some(&meant)),
@@ -337,7 +372,8 @@ impl Reader {
 
     fn env(&mut self, table: &DeTable<'_>, of: &str, templates: &Templates) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
-        let Some(variables) = table.get("env").and_then(|value| self.table(value, &format!("`env` of {of}"))) else {
+        let Some(variables) = table.get("env").and_then(|value| self.table(value, &format!("`env` of {of}")))
+        else {
             return env;
         };
         for (name, value) in variables {
@@ -345,7 +381,8 @@ impl Reader {
             if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
                 self.problem(name, format!("`{}` cannot name a variable", name.get_ref().escape_debug()));
             } else if let Some(text) = self.string(value, &format!("variable `{}` of {of}", name.get_ref()))
-                && let Some(text) = self.rendered(text, value, &format!("variable `{}` of {of}", name.get_ref()), templates)
+                && let Some(text) =
+                    self.rendered(text, value, &format!("variable `{}` of {of}", name.get_ref()), templates)
             {
                 env.insert(name.get_ref().to_string(), text);
             }
@@ -365,7 +402,12 @@ impl Reader {
         deps
     }
 
-    fn used_params(&mut self, table: &DeTable<'_>, of: &str, params: &Params) -> BTreeMap<ParamKey, ParamValue> {
+    fn used_params(
+        &mut self,
+        table: &DeTable<'_>,
+        of: &str,
+        params: &Params,
+    ) -> BTreeMap<ParamKey, ParamValue> {
         let mut used = BTreeMap::new();
         for (name, at) in self.strings(table, "params", of) {
             let found = params.named(name);
@@ -399,7 +441,8 @@ impl Reader {
     }
 
     fn cpus(&mut self, table: &DeTable<'_>, of: &str) -> usize {
-        let resources = table.get("resources").and_then(|value| self.table(value, &format!("`resources` of {of}")));
+        let resources =
+            table.get("resources").and_then(|value| self.table(value, &format!("`resources` of {of}")));
         let Some(resources) = resources else {
             return 1;
         };

@@ -47,8 +47,10 @@ impl Templates {
     }
 
     fn explain(&self, text: &str, error: &minijinja::Error) -> Unrendered {
-        let used = self.environment.template_from_str(text).map(|template| template.undeclared_variables(true));
-        let mut unknown: Vec<String> = used.unwrap_or_default().into_iter().filter(|name| !self.names.contains(name)).collect();
+        let used =
+            self.environment.template_from_str(text).map(|template| template.undeclared_variables(true));
+        let mut unknown: Vec<String> =
+            used.unwrap_or_default().into_iter().filter(|name| !self.names.contains(name)).collect();
         unknown.sort();
         match unknown.first() {
             Some(name) => {

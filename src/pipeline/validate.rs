@@ -19,8 +19,11 @@ pub(super) fn graph(stages: &[Stage], exists: &dyn Fn(&RepoPath) -> bool) -> Res
             let found = makers_of(&makers, &dep.path);
             if found.contains(&ix) {
                 problems.push(
-                    Problem::new(dep.line, format!("stage `{}` reads its own out `{}`", stage.name, dep.path))
-                        .hint("a stage cannot depend on what it writes; remove one of the two"),
+                    Problem::new(
+                        dep.line,
+                        format!("stage `{}` reads its own out `{}`", stage.name, dep.path),
+                    )
+                    .hint("a stage cannot depend on what it writes; remove one of the two"),
                 );
             } else if found.is_empty() && !exists(&dep.path) {
                 problems.push(missing_dep(stages, &makers, stage, dep));
@@ -53,7 +56,10 @@ fn makers(stages: &[Stage], problems: &mut Vec<Problem>) -> Makers {
                 }
                 Some(other) => {
                     let first = &stages[other];
-                    let what = format!("out `{}` of stage `{}` is also an out of stage `{}`", out.path, stage.name, first.name);
+                    let what = format!(
+                        "out `{}` of stage `{}` is also an out of stage `{}`",
+                        out.path, stage.name, first.name
+                    );
                     problems.push(Problem::new(out.line, what).hint(format!(
                         "each out has one maker; stage `{}` is declared in line {}",
                         first.name, first.line
@@ -68,11 +74,15 @@ fn makers(stages: &[Stage], problems: &mut Vec<Problem>) -> Makers {
 fn nested_outs(stages: &[Stage], makers: &Makers, problems: &mut Vec<Problem>) {
     for stage in stages {
         for out in &stage.outs {
-            let Some((outer, owner)) = out.path.ancestors().find_map(|above| makers.get_key_value(above)) else {
+            let Some((outer, owner)) = out.path.ancestors().find_map(|above| makers.get_key_value(above))
+            else {
                 continue;
             };
             let owner = &stages[*owner].name;
-            let what = format!("out `{}` of stage `{}` lies inside `{outer}`, an out of stage `{owner}`", out.path, stage.name);
+            let what = format!(
+                "out `{}` of stage `{}` lies inside `{outer}`, an out of stage `{owner}`",
+                out.path, stage.name
+            );
             problems.push(Problem::new(out.line, what).hint("give one of the two another folder"));
         }
     }

@@ -50,7 +50,8 @@ impl Fingerprint {
         each_difference(&old.deps, &self.deps, |path, old, new| {
             changes.push(Change::Dep { path: path.clone(), old, new });
         });
-        changes.extend(self.outs.difference(&old.outs).map(|path| Change::OutDeclared { path: path.clone() }));
+        changes
+            .extend(self.outs.difference(&old.outs).map(|path| Change::OutDeclared { path: path.clone() }));
         changes.extend(old.outs.difference(&self.outs).map(|path| Change::OutDropped { path: path.clone() }));
         changes
     }

@@ -113,10 +113,14 @@ fn decode(bytes: &[u8]) -> Option<HashMap<Box<str>, Entry>> {
         rest = after;
         let path = std::str::from_utf8(path).ok()?;
         let digest = Digest::from_bytes(*take(&mut rest)?);
-        let [size, inode, device] = [take(&mut rest)?, take(&mut rest)?, take(&mut rest)?].map(|b| u64::from_le_bytes(*b));
+        let [size, inode, device] =
+            [take(&mut rest)?, take(&mut rest)?, take(&mut rest)?].map(|b| u64::from_le_bytes(*b));
         let [mtime, ctime] = [take(&mut rest)?, take(&mut rest)?].map(|b| i64::from_le_bytes(*b));
         let executable = if take::<1>(&mut rest)? == &[0] { Executable::No } else { Executable::Yes };
-        entries.insert(path.into(), Entry { stat: Stat { size, mtime, ctime, inode, device, executable }, digest });
+        entries.insert(
+            path.into(),
+            Entry { stat: Stat { size, mtime, ctime, inode, device, executable }, digest },
+        );
     }
     Some(entries)
 }

@@ -20,7 +20,11 @@ use crate::repo_path::RepoPath;
 pub enum Seen {
     /// A file, or a link that leads nowhere.
     Leaf(Content),
-    Dir { tree: Tree, digest: Digest, dirs: BTreeMap<Box<str>, Seen> },
+    Dir {
+        tree: Tree,
+        digest: Digest,
+        dirs: BTreeMap<Box<str>, Seen>,
+    },
 }
 
 impl Seen {

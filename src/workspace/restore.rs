@@ -29,8 +29,13 @@ impl Workspace {
             return Ok(());
         }
         let link = there.strip_prefix(&self.root).unwrap_or(there).display();
-        Err(Error::usage(format!("`{path}` would be written outside of the project, below `{}`", real.display()))
-            .hint(format!("`{link}` is a link that leads there; remove it, or declare a path inside the project")))
+        Err(Error::usage(format!(
+            "`{path}` would be written outside of the project, below `{}`",
+            real.display()
+        ))
+        .hint(format!(
+            "`{link}` is a link that leads there; remove it, or declare a path inside the project"
+        )))
     }
 
     /// Makes `path` a directory: what else is there goes, a directory stays as it is.
@@ -67,8 +72,13 @@ impl Workspace {
     /// # Errors
     /// Its target is absolute or leads upwards: such a link is not ours to plant.
     pub fn plant_link(&self, path: &RepoPath, target: &str) -> Result<()> {
-        if target.is_empty() || target.starts_with('/') || Path::new(target).components().any(|part| part.as_os_str() == "..") {
-            return Err(Error::usage(format!("the link `{path}` leads to `{target}`, outside of its folder")));
+        if target.is_empty()
+            || target.starts_with('/')
+            || Path::new(target).components().any(|part| part.as_os_str() == "..")
+        {
+            return Err(Error::usage(format!(
+                "the link `{path}` leads to `{target}`, outside of its folder"
+            )));
         }
         self.remove(path)?;
         let full = path.under(&self.root);

@@ -79,8 +79,7 @@ pub fn is_absent(err: &std::io::Error) -> bool {
 }
 
 fn scan_dir(top: &Path) -> Result<Node> {
-    // The directories that are open on the way down, with the name of each.
-    let mut open: Vec<(Box<str>, BTreeMap<Box<str>, Node>)> = vec![(Box::default(), BTreeMap::new())];
+    let mut open: Open = vec![(Box::default(), BTreeMap::new())];
     let entries = WalkDir::new(top).min_depth(1).follow_links(true).into_iter();
     for entry in entries.filter_entry(|entry| !is_passed_over(entry)) {
         let (depth, name, node) = match entry {
@@ -102,6 +101,7 @@ fn scan_dir(top: &Path) -> Result<Node> {
     Ok(Node::Dir(entries))
 }
 
+/// The directories that are open on the way down, with the name of each.
 type Open = Vec<(Box<str>, BTreeMap<Box<str>, Node>)>;
 
 fn close_last(open: &mut Open) {
@@ -118,14 +118,17 @@ fn insert(open: &mut Open, name: Box<str>, node: Node) {
 
 fn is_passed_over(entry: &DirEntry) -> bool {
     let name = entry.file_name();
-    PASSED_OVER.iter().any(|passed| name == *passed) || name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes())
+    PASSED_OVER.iter().any(|passed| name == *passed)
+        || name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes())
 }
 
 fn entry_node(entry: &DirEntry) -> Result<Node> {
     if entry.file_type().is_dir() {
         return Ok(Node::Dir(BTreeMap::new()));
     }
-    let meta = entry.metadata().map_err(|err| Error::environment(format!("cannot read `{}`", entry.path().display())).because(err))?;
+    let meta = entry.metadata().map_err(|err| {
+        Error::environment(format!("cannot read `{}`", entry.path().display())).because(err)
+    })?;
     file_node(entry.path(), &meta)
 }
 
@@ -141,8 +144,12 @@ fn file_node(path: &Path, meta: &Metadata) -> Result<Node> {
 fn broken_entry(top: &Path, err: &walkdir::Error) -> Result<(usize, Box<str>, Node)> {
     let path = err.path().unwrap_or(top);
     if let Some(above) = err.loop_ancestor() {
-        return Err(Error::usage(format!("`{}` is a link back to `{}`, above it", path.display(), above.display()))
-            .hint("a directory that holds itself has no end; remove the link"));
+        return Err(Error::usage(format!(
+            "`{}` is a link back to `{}`, above it",
+            path.display(),
+            above.display()
+        ))
+        .hint("a directory that holds itself has no end; remove the link"));
     }
     let absent = err.io_error().is_some_and(is_absent);
     if absent && let Ok(target) = std::fs::read_link(path) {
@@ -159,7 +166,8 @@ fn link_node(path: &Path, target: PathBuf) -> Result<Node> {
 fn plain_name(path: &Path) -> Result<Box<str>> {
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| not_utf8(path))?;
     if name.chars().any(char::is_control) {
-        return Err(Error::usage(format!("`{}` has a control character in its name", path.display())).hint("rename it"));
+        return Err(Error::usage(format!("`{}` has a control character in its name", path.display()))
+            .hint("rename it"));
     }
     Ok(name.into())
 }

@@ -42,7 +42,8 @@ fn pid(child: &Child) -> Pid {
 fn is_gone(stage: Pid) -> bool {
     // A process that is dead but not yet waited for by its adoptive parent counts as gone.
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", stage.as_raw_nonzero())).unwrap_or_default();
-    test_kill_process(stage).is_err() || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    test_kill_process(stage).is_err()
+        || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 #[test]

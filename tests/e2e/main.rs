@@ -1,5 +1,7 @@
 //! The real binary in an empty directory, in an environment of its own.
 
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
 mod crash;
 mod declare;
 mod history;

@@ -236,7 +236,10 @@ fn a_stage_that_does_not_keep_its_word_fails() {
         let done = sandbox.repro(&["run"]);
         assert_eq!(done.code, 1, "{what}: {done}");
         assert!(done.stderr.contains(message), "{what}: {done}");
-        assert!(!sandbox.exists("pipeline.lock") || !sandbox.read("pipeline.lock").contains("stage s"), "{what}");
+        assert!(
+            !sandbox.exists("pipeline.lock") || !sandbox.read("pipeline.lock").contains("stage s"),
+            "{what}"
+        );
     }
 }
 
@@ -301,9 +304,12 @@ fn overrides_count_for_one_run_and_force_runs() {
 
 #[test]
 fn events_as_json_lines() {
-    let sandbox = Sandbox::with("[stages.s]\ncmd = '''echo '{\"metric\":\"loss\",\"step\":1,\"value\":0.5}' >> $REPRO_EVENTS; echo hi'''\n");
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = '''echo '{\"metric\":\"loss\",\"step\":1,\"value\":0.5}' >> $REPRO_EVENTS; echo hi'''\n",
+    );
     let done = sandbox.ok(&["run", "--json"]);
-    let events: Vec<serde_json::Value> = done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<serde_json::Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(names.first(), Some(&"run_started"));
     assert_eq!(names.last(), Some(&"run_ended"));

@@ -82,7 +82,8 @@ impl Sandbox {
     }
 
     pub fn git(&self, args: &[&str]) {
-        let identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"];
+        let identity =
+            ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"];
         let mut git = Command::new("git");
         git.args(identity).args(args).current_dir(self.root()).env("GIT_CONFIG_GLOBAL", "/dev/null");
         let output = git.output().unwrap();
@@ -91,8 +92,13 @@ impl Sandbox {
 
     pub fn done(&self, output: Output) -> Done {
         let root = self.root();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(root.to_str().unwrap(), "$ROOT");
-        Done { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        let text =
+            |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(root.to_str().unwrap(), "$ROOT");
+        Done {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// How often a stage whose command ends in `; echo NAME >> ran` has run.

@@ -93,7 +93,14 @@ fn asking_changes_nothing() {
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "top=3"]);
     let before = files(&sandbox.root());
-    for args in [&["status"][..], &["why", "count"], &["run", "-n"], &["dag"], &["metrics", "show"], &["runs", "list"]] {
+    for args in [
+        &["status"][..],
+        &["why", "count"],
+        &["run", "-n"],
+        &["dag"],
+        &["metrics", "show"],
+        &["runs", "list"],
+    ] {
         sandbox.ok(args);
     }
     assert_eq!(files(&sandbox.root()), before);
