@@ -13,7 +13,8 @@ use crate::terminal::style::{DIM, GOOD, STAGE};
 
 /// Start a small pipeline that works, in a new or an existing folder
 ///
-/// Writes `pipeline.toml`, a text for it to work on, and lines of `.gitignore`. Nothing that is there is changed.
+/// Writes `pipeline.toml`, a text for it to work on, and lines of `.gitignore`. Nothing that is there is
+/// changed.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// The folder; it is made if need be
@@ -89,8 +90,8 @@ impl InitArgs {
     }
 }
 
-/// The example's names may be taken by files that have nothing to do with it. What an `init` that was cut short
-/// left behind is its own.
+/// The example's names may be taken by files that have nothing to do with it. What an `init` that was cut
+/// short left behind is its own.
 fn refuse_to_overwrite(dir: &Path, typed: &Path) -> Result<()> {
     let taken = |name: &str| dir.join(name).symlink_metadata().is_ok();
     let shown =

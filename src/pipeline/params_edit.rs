@@ -344,8 +344,9 @@ cmd = "train --epochs 10"
             let Ok(literal) = Literal::typed(&raw, &value_at(FILE, key)) else { return Ok(()) };
             let text = set(FILE, &ParamKey::new(key), &literal).unwrap();
             prop_assert_eq!(&value_at(&text, key), literal.value());
-            let restored = set(&text, &ParamKey::new(key), &Literal { value: ParamValue::Null, toml: "0".into() }).unwrap();
-            let expected = set(FILE, &ParamKey::new(key), &Literal { value: ParamValue::Null, toml: "0".into() }).unwrap();
+            let zero = Literal { value: ParamValue::Null, toml: "0".into() };
+            let restored = set(&text, &ParamKey::new(key), &zero).unwrap();
+            let expected = set(FILE, &ParamKey::new(key), &zero).unwrap();
             prop_assert_eq!(restored, expected);
         }
     }

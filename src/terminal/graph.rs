@@ -1,8 +1,8 @@
 //! The graph of stages as people like to read it: drawn with lines, or written for Graphviz and Mermaid.
 //! Pure and deterministic; knows nothing of streams, and not what is up to date.
 //!
-//! The drawing goes from top to bottom, one stage a line, each below what it needs. A stage whose outs are still to be
-//! read keeps a lane, a vertical line, from its `○` down to the last stage that reads them:
+//! The drawing goes from top to bottom, one stage a line, each below what it needs. A stage whose outs are
+//! still to be read keeps a lane, a vertical line, from its `○` down to the last stage that reads them:
 //!
 //! ```text
 //! ○  download
@@ -13,7 +13,8 @@
 //! │ │
 //! ○─╯  export         needs both lanes, which end here
 //! ```
-//! A lane that a line passes without touching it is drawn as `─│─`.
+//! A lane that a line passes without touching it is drawn as `─│─`. A stage right below another one, without a `│`
+//! between them, does not need it.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -81,7 +82,8 @@ impl<'a> View<'a> {
     }
 }
 
-/// The drawing, with styles; for graphs that cannot be drawn legibly, a list of the stages and what each needs.
+/// The drawing, with styles; for graphs that cannot be drawn legibly, a list of the stages and what each
+/// needs.
 pub fn text(view: &View<'_>) -> String {
     match draw(view) {
         Some(lines) => labelled(view, &lines),
@@ -145,8 +147,8 @@ fn rails(lanes: &[Option<Lane>]) -> String {
     cells.join(" ").trim_end().to_owned()
 }
 
-/// The line of the stage at lane `at`: a horizontal line joins it with the lanes that it reads (`touched`), of which those
-/// with nothing pending end.
+/// The line of the stage at lane `at`: a horizontal line joins it with the lanes that it reads (`touched`),
+/// of which those with nothing pending end.
 fn junction(lanes: &[Option<Lane>], touched: &[bool], at: usize) -> String {
     let touches = |lane: usize| touched.get(lane).copied().unwrap_or(false);
     let joined = || (0..lanes.len()).filter(|&lane| lane == at || touches(lane));
@@ -236,7 +238,8 @@ fn dot_quoted(text: &str) -> String {
     format!("\"{}\"", flat(text).replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The graph as a Mermaid flowchart. Stages are `s0`, `s1`, … there: a name such as `end` is a word of Mermaid's.
+/// The graph as a Mermaid flowchart. Stages are `s0`, `s1`, … there: a name such as `end` is a word of
+/// Mermaid's.
 pub fn mermaid(view: &View<'_>) -> String {
     let mut text = String::from("flowchart TD\n");
     for &stage in &view.order {
@@ -421,19 +424,19 @@ mod tests {
             let width = lanes.len().max(node.map_or(0, |at| at / 2 + 1));
             lanes.resize(width, None);
             let led_on = drawing.lines().take_while(|other| *other != line).last();
-            for lane in 0..width {
-                let joins = match cell(lane) {
+            for (at, lane) in lanes.iter_mut().enumerate() {
+                let joins = match cell(at) {
                     '├' | '┤' | '┼' | '╯' | '┴' => true,
                     // A stage continues a lane that was led on right above it.
-                    '○' => led_on.is_some_and(|above| above.chars().nth(lane * 2) == Some('│')),
+                    '○' => led_on.is_some_and(|above| above.chars().nth(at * 2) == Some('│')),
                     _ => false,
                 };
                 if joins {
-                    edges.insert((lanes[lane].clone().unwrap(), name.clone()));
+                    edges.insert((lane.clone().unwrap(), name.clone()));
                 }
-                match cell(lane) {
-                    '╯' | '┴' | ' ' | '─' => lanes[lane] = None,
-                    '○' => lanes[lane] = Some(name.clone()),
+                match cell(at) {
+                    '╯' | '┴' | ' ' | '─' => *lane = None,
+                    '○' => *lane = Some(name.clone()),
                     _ => {}
                 }
             }
@@ -447,7 +450,7 @@ mod tests {
         fn every_edge_can_be_read_back(bits in proptest::collection::vec(any::<u16>(), 1..9)) {
             let names: Vec<String> = (0..bits.len()).map(|at| format!("s{at}")).collect();
             let needs: Vec<Vec<usize>> = bits.iter().enumerate()
-                .map(|(at, bits)| (0..at).filter(|other| bits >> other & 1 == 1 && bits >> (other + 8) & 1 == 1).collect())
+                .map(|(at, bits)| (0..at).filter(|other| bits >> other & bits >> (other + 8) & 1 == 1).collect())
                 .collect();
             let stages: Vec<(&str, &[usize])> =
                 names.iter().zip(&needs).map(|(name, needs)| (name.as_str(), needs.as_slice())).collect();

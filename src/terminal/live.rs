@@ -1,6 +1,6 @@
-//! A run on a terminal: a line for each running stage at the bottom, redrawn as it goes on, and lines that stay
-//! for what has ended. Knows nothing of how stages are run; what a line says is [`Row`]'s and [`phrase`]'s, and how it
-//! comes onto the screen is [`Screen`]'s.
+//! A run on a terminal: a line for each running stage at the bottom, redrawn as it goes on, and lines that
+//! stay for what has ended. Knows nothing of how stages are run; what a line says is [`Row`]'s and
+//! [`phrase`]'s, and how it comes onto the screen is [`Screen`]'s.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,7 +120,7 @@ impl Display {
             }
             Event::Line { stage, text } => self.with_row(stage, |row| row.said(text)),
             Event::Progress { stage, done, total } => {
-                self.with_row(stage, |row| row.progressed(*done, *total))
+                self.with_row(stage, |row| row.progressed(*done, *total));
             }
             Event::Metric { stage, key, step, value, .. } => {
                 self.with_row(stage, |row| row.measured(key, *step, *value));
@@ -241,7 +241,23 @@ mod tests {
 
     #[test]
     fn what_stays_of_a_failing_run() {
-        insta::assert_snapshot!(kept(&sample::failing_run(), ColorChoice::Never), @"");
+        insta::assert_snapshot!(kept(&sample::failing_run(), ColorChoice::Never), @r#"
+        ↺ download     restored in 12ms
+        ! spectrogram  warning: one clip was skipped
+        ✓ spectrogram  ran in 1m02s  (for the first time)
+        ✗ train        failed after 3.0s: exited with code 1
+            epoch 4: loss 2.25
+            epoch 5: loss 2.25
+            epoch 6: loss 2.25
+            epoch 7: loss 2.25
+            epoch 8: loss 2.25
+            epoch 9: loss 2.25
+            epoch 10: loss 2.25
+            epoch 11: loss 2.25
+            epoch 12: loss 2.25
+            error: loss is NaN
+        ⊘ export       skipped: needs train
+        "#);
     }
 
     #[test]
@@ -258,7 +274,7 @@ mod tests {
             sample::ended("export", Outcome::Interrupted, 0),
             sample::line("export", "late"),
         ];
-        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"");
+        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"■ train        interrupted after 3.0s");
     }
 
     #[test]
@@ -281,6 +297,26 @@ mod tests {
             &mut display,
             &[sample::line("train", "a line that is much too long for the window, so that it has to be cut")],
         );
-        insta::assert_snapshot!(seen.join("\n"), @"");
+        // A slow machine may be a second late.
+        insta::with_settings!({ filters => vec![(r"\b\ds\b", "0s")] }, {
+        insta::assert_snapshot!(seen.join("\n"), @r#"
+          checking  0 of 3 stages done  0s
+
+        ⠋ download        0s  restoring from the cache
+          run-12  0 of 3 stages done  0s
+
+        ⠋ download        0s  restoring from the cache
+        ⠋ train           0s  (train.epochs 10 → 30)
+          run-12  0 of 3 stages done  0s
+
+        ↺ download     restored in 12ms
+        ⠋ train           0s  (train.epochs 10 → 30)
+          run-12  1 of 3 stages done  0s
+
+        ↺ download     restored in 12ms
+        ⠋ train           0s  a line that is much too long for the window, so th
+          run-12  1 of 3 stages done  0s
+        "#);
+        });
     }
 }

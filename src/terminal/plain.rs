@@ -43,7 +43,8 @@ impl<W: Write> Plain<W> {
         let share = |parts: u128| (u128::from(done) * parts).checked_div(u128::from(total));
         let (Some(tenth), Some(percent)) = (share(10), share(100)) else { return };
         let progress = self.progress.entry(stage.clone()).or_default();
-        // Reports of several threads may come a little out of order, so a count that falls is no sign of another phase.
+        // Reports of several threads may come a little out of order, so a count that falls is no sign of
+        // another phase.
         if progress.total != total || done == 0 {
             *progress = Progress { total, tenth: 0 };
         }

@@ -94,7 +94,8 @@ impl Row {
         parts.join(" ")
     }
 
-    /// Held-out data tells most about how a training goes, so series named `val_…` come first, as is the custom.
+    /// Held-out data tells most about how a training goes, so series named `val_…` come first, as is the
+    /// custom.
     fn shown_metrics(&self) -> Option<String> {
         let (held_out, others): (Vec<_>, Vec<_>) =
             self.metrics.iter().partition(|point| point.key.starts_with("val_"));

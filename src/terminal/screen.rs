@@ -1,8 +1,8 @@
 //! Lines at the bottom of a terminal that are drawn anew again and again, below lines that stay.
 //! Knows nothing of runs and stages.
 //!
-//! The cursor rests at the start of an empty line below what was drawn. What the terminal itself echoes there, such as
-//! `^C`, is wiped by the next drawing, and moves nothing.
+//! The cursor rests at the start of an empty line below what was drawn. What the terminal itself echoes
+//! there, such as `^C`, is wiped by the next drawing, and moves nothing.
 
 use std::fmt;
 use std::io::Write;
@@ -17,11 +17,12 @@ pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     size: fn() -> Option<Size>,
     colour: ColorChoice,
-    /// The columns of each line that is drawn now.
-    drawn: Vec<usize>,
+    /// How many lines are drawn now.
+    drawn: usize,
 }
 
-/// Together they keep a drawing from being seen half done and from wrapping where widths were counted wrongly.
+/// Together they keep a drawing from being seen half done and from wrapping where widths were counted
+/// wrongly.
 const BEGIN: &str = "\x1b[?2026h\x1b[?7l";
 const END: &str = "\x1b[?7h\x1b[?2026l";
 
@@ -32,7 +33,7 @@ impl Screen {
     }
 
     pub(super) fn new(out: Box<dyn Write + Send>, size: fn() -> Option<Size>, colour: ColorChoice) -> Screen {
-        Screen { out, size, colour, drawn: Vec::new() }
+        Screen { out, size, colour, drawn: 0 }
     }
 
     /// Writes `text`, whole lines, to stay, and draws `lines` below it in place of those drawn before.
@@ -41,32 +42,30 @@ impl Screen {
             self.send(text);
             return;
         };
-        let mut frame = self.erasure(columns);
-        // The text may wrap; only what is drawn again must not.
-        frame.push_str(text);
-        self.drawn.clear();
+        // Each line goes over the one that was there. To clear them all at once would flicker, and some
+        // terminals keep a screen that is cleared in their history. In a window that has become narrower the
+        // old lines may have been wrapped and some of them are left over: that is better than to go up too
+        // far, over lines that stay.
+        let mut frame = match self.drawn {
+            0 => String::new(),
+            rows => format!("\r\x1b[{rows}A"),
+        };
+        text.lines().for_each(|line| frame.push_str(&over_what_was_there(line, columns)));
+        let lines = fitting(lines, rows);
         if !lines.is_empty() {
             frame.push_str(BEGIN);
-            for line in fitting(lines, rows) {
-                let (line, width) = cut(&line, columns);
-                frame.push_str(&line);
-                frame.push('\n');
-                self.drawn.push(width);
-            }
+            lines.iter().for_each(|line| frame.push_str(&format!("\x1b[K{}\n", cut(line, columns).0)));
             frame.push_str(END);
         }
+        if self.drawn > 0 {
+            frame.push_str("\x1b[J");
+        }
+        self.drawn = lines.len();
         self.send(&frame);
     }
 
-    /// Moves up over what is drawn and clears it. In a window that has become narrower each line takes several rows.
-    fn erasure(&self, columns: usize) -> String {
-        match self.drawn.iter().map(|width| width.div_ceil(columns.max(1)).max(1)).sum::<usize>() {
-            0 => String::new(),
-            rows => format!("\r\x1b[{rows}A\x1b[J"),
-        }
-    }
-
-    /// One write, so that nothing of another writer falls in between. A terminal that has gone away has nobody to tell.
+    /// One write, so that nothing of another writer falls in between. A terminal that has gone away has
+    /// nobody to tell.
     fn send(&mut self, frame: &str) {
         let frame = match self.colour {
             ColorChoice::Never => uncoloured(frame),
@@ -80,6 +79,14 @@ impl fmt::Debug for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Screen").field("drawn", &self.drawn).finish_non_exhaustive()
     }
+}
+
+/// A line that may wrap. Its last row is cleared behind it, unless it is full: then that would take its last
+/// character.
+fn over_what_was_there(line: &str, columns: usize) -> String {
+    let full = cut(line, usize::MAX).1.is_multiple_of(columns.max(1));
+    let rest = if full { "" } else { "\x1b[K" };
+    format!("\x1b[K{line}{rest}\n")
 }
 
 fn stderr_size() -> Option<Size> {
@@ -105,8 +112,8 @@ fn fitting(lines: &[String], rows: usize) -> Vec<String> {
     }
 }
 
-/// The part of a styled line that fits into so many columns, and how many it takes. Styles beyond it are kept: they end
-/// what began before.
+/// The part of a styled line that fits into so many columns, and how many it takes. Styles beyond it are
+/// kept: they end what began before.
 fn cut(line: &str, columns: usize) -> (String, usize) {
     let mut shown = String::new();
     let mut width = 0;
@@ -127,8 +134,9 @@ fn cut(line: &str, columns: usize) -> (String, usize) {
     (shown, width)
 }
 
-/// How wide a terminal draws a character: marks that combine have no width, East Asian characters and emoji have two
-/// columns (the blocks of Unicode's EastAsianWidth.txt, coarsely). Where that is wrong, a line is cut a little early or late.
+/// How wide a terminal draws a character: marks that combine have no width, East Asian characters and emoji
+/// have two columns (the blocks of Unicode's EastAsianWidth.txt, coarsely). Where that is wrong, a line is
+/// cut a little early or late.
 fn columns_of(c: char) -> usize {
     match u32::from(c) {
         0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
@@ -193,6 +201,7 @@ pub(super) mod tests {
                                 rows.truncate(row + 1);
                                 rows[row].truncate(column);
                             }
+                            ("", "K") => rows[row].truncate(column),
                             (_, "m") | ("?7" | "?2026", "l" | "h") => {}
                             _ => panic!("{code:?}"),
                         }
@@ -233,9 +242,9 @@ pub(super) mod tests {
         screen.draw("", &lines(&["one", "two"]));
         assert_eq!(paper.seen(), "one\ntwo\n");
         screen.draw("kept\n", &lines(&["\x1b[1mone again\x1b[0m, longer than that"]));
-        assert_eq!(paper.seen(), "kept\none again, longer t\n");
-        screen.draw("kept, too, and longer than the screen\n", &[]);
-        assert_eq!(paper.seen(), "kept\nkept, too, and longer than the screen\n");
+        assert_eq!(paper.seen(), "kept\none again, longer th\n");
+        screen.draw("kept, too\nfull to the last one\n", &[]);
+        assert_eq!(paper.seen(), "kept\nkept, too\nfull to the last one\n");
         assert!(!paper.raw().contains("\x1b[1m"));
     }
 
@@ -257,18 +266,16 @@ pub(super) mod tests {
         assert_eq!(fitting(&many, 0), lines(&["sum"]));
     }
 
-    #[test]
-    fn a_window_that_became_narrower_is_wiped_whole() {
-        let paper = Paper::default();
-        let mut screen = Screen::new(Box::new(paper.clone()), || Some((10, 10)), ColorChoice::Never);
-        screen.drawn = vec![10, 11, 0, 30];
-        assert_eq!(screen.erasure(10), "\r\x1b[7A\x1b[J");
+    /// A text to stay and lines to draw, some wider than the window and more than it has room for.
+    fn steps() -> impl Strategy<Value = Vec<(String, Vec<String>)>> {
+        let drawn = proptest::collection::vec("[a-z ]{0,30}", 0..15);
+        proptest::collection::vec(("[a-z]{0,3}", drawn), 0..12)
     }
 
     proptest! {
-        /// However often it is drawn, what is seen in the end is what was to stay.
+        /// What is seen is what was to stay, below it what was drawn last, and nothing that was drawn before.
         #[test]
-        fn nothing_drawn_is_left_behind(steps in proptest::collection::vec(("[a-z]{0,3}", proptest::collection::vec("[a-z ]{0,30}", 0..15)), 0..12)) {
+        fn nothing_drawn_is_left_behind(steps in steps()) {
             let paper = Paper::default();
             let mut screen = Screen::new(Box::new(paper.clone()), || Some((20, 10)), ColorChoice::Always);
             let mut kept = String::new();
@@ -276,6 +283,8 @@ pub(super) mod tests {
                 let text = if text.is_empty() { String::new() } else { format!("{text}\n") };
                 kept.push_str(&text);
                 screen.draw(&text, drawn);
+                let shown: String = fitting(drawn, 10).iter().map(|line| format!("{}\n", cut(line, 20).0)).collect();
+                prop_assert_eq!(paper.seen(), format!("{kept}{shown}"));
             }
             screen.draw("", &[]);
             prop_assert_eq!(paper.seen(), kept);

@@ -1,5 +1,6 @@
-//! What is said when a run is over: where the time went, the final metrics, where the products are, and one line
-//! that says it all. Pure: values in, text with styles out; who prints it takes the colours away where none are wanted.
+//! What is said when a run is over: where the time went, the final metrics, where the products are, and one
+//! line that says it all. Pure: values in, text with styles out; who prints it takes the colours away where
+//! none are wanted.
 
 use std::collections::BTreeSet;
 
@@ -81,8 +82,9 @@ const BAR: usize = 24;
 
 /// The closing text, with styles and a newline at its end.
 ///
-/// Three blocks, each left out when it has nothing to say (stages and their times, final metrics, products), and below
-/// them one line that names the run, how it ended and what became of the stages. With nothing done it is that line alone.
+/// Three blocks, each left out when it has nothing to say (stages and their times, final metrics, products),
+/// and below them one line that names the run, how it ended and what became of the stages. With nothing done
+/// it is that line alone.
 pub fn render(summary: &Summary) -> String {
     let Some(run) = summary.run else { return format!("{}\n", idle(summary)) };
     let blocks = [stages(summary), metrics(&summary.metrics), products(&summary.products)];

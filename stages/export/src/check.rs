@@ -1,0 +1,131 @@
+//! Whether a model file gives the answers of the network that it was made from.
+//!
+//! Knows nothing about how the file was made.
+
+use anyhow::{Result, ensure};
+use model::burn::tensor::Device;
+use model::dataset::Dataset;
+use model::metrics::probabilities;
+use model::network::Network;
+use onnx::classifier::Classifier;
+
+/// How far an answer may be off. Two runtimes add the same numbers in other orders, no more.
+const TOLERANCE: f64 = 1e-4;
+/// How many clips run at once.
+const BATCH: usize = 32;
+
+/// The largest difference between the network's and the file's logits or probabilities, over all clips.
+///
+/// # Errors
+/// A difference above 1e-4, or an answer that is no number; a failure of the runtime.
+pub(crate) fn compare(
+    network: &Network,
+    classifier: &Classifier,
+    dataset: &Dataset,
+    device: &Device,
+) -> Result<f64> {
+    let all: Vec<usize> = (0..dataset.clips.len()).collect();
+    let expected = network.logits(dataset, &all, device)?;
+    let classes = network.config().classes;
+    let mut largest = 0.0;
+    for (batch, expected) in all.chunks(BATCH).zip(expected.chunks(BATCH * classes)) {
+        let values = batch.iter().flat_map(|index| dataset.image(*index)).copied().collect();
+        let found = classifier.run(values)?;
+        let pairs = found.logits.iter().zip(expected).map(|(found, expected)| (*found, f64::from(*expected)));
+        let shares = expected.chunks(classes).flat_map(probabilities);
+        for (found, expected) in pairs.chain(found.probabilities.iter().copied().zip(shares)) {
+            largest = worse(largest, (f64::from(found) - expected).abs());
+        }
+    }
+    ensure!(
+        largest <= TOLERANCE,
+        "the ONNX model differs from the network by {largest:.1e}, more than {TOLERANCE:.0e}; nothing was \
+         written: train again with a lower `train.learning_rate`, or report this as a fault of the export"
+    );
+    Ok(largest)
+}
+
+/// The larger difference; a NaN is worse than any number.
+fn worse(one: f64, other: f64) -> f64 {
+    if one.is_nan() || one > other { one } else { other }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph;
+    use model::burn::tensor::{Device, Tensor, TensorData};
+    use model::config::NetworkConfig;
+    use model::dataset::Clip;
+    use model::init::initial_weights;
+    use model::random::{Purpose, Random};
+    use model::weights::Weights;
+    use onnx::metadata::Metadata;
+
+    /// A network after a few batches, so that the running statistics are not those it began with.
+    fn trained(input: [usize; 3], classes: usize) -> Network {
+        let config = NetworkConfig { input, classes, dropout: 0.5 };
+        let device = Device::flex().autodiff();
+        let mut network = Network::new(&config, &initial_weights(&config, 3).unwrap(), &device).unwrap();
+        let mut random = Random::new(5, Purpose::Dropout(0));
+        for _ in 0..3 {
+            let [channels, height, width] = input;
+            let values = (0..4 * channels * height * width).map(|_| random.unit() * 30.0 - 23.0).collect();
+            let images = TensorData::new::<f32, _>(values, [4, channels, height, width]);
+            let mask = network.dropout_mask(4, &mut random, &device);
+            let _ = network.train_forward(Tensor::from_data(images, &device), mask);
+        }
+        Network::new(&config, &network.weights().unwrap(), &Device::flex()).unwrap()
+    }
+
+    fn classifier(config: &NetworkConfig, weights: &Weights) -> Classifier {
+        let labels = (0..config.classes).map(|label| format!("genre {label}")).collect();
+        let metadata = Metadata { labels, spectrogram: serde_json::Value::Null };
+        let graph = graph::build(config, weights).unwrap();
+        Classifier::from_bytes(graph.encode(&metadata.to_properties().unwrap())).unwrap()
+    }
+
+    fn dataset(shape: [usize; 3], count: usize) -> (tempfile::TempDir, Dataset) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut random = Random::new(8, Purpose::Order(0));
+        let clips: Vec<Clip> =
+            (0..count).map(|index| Clip { path: format!("{index}.npy"), label: 0 }).collect();
+        for clip in &clips {
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
+            kit::npy::write(dir.path().join(&clip.path), &shape[1..], &values).unwrap();
+        }
+        let dataset = Dataset::read(dir.path(), vec!["a".to_owned()], clips).unwrap();
+        (dir, dataset)
+    }
+
+    #[test]
+    fn the_file_gives_the_answers_of_the_network() {
+        for (input, classes) in [([1, 100, 100], 10), ([1, 12, 12], 2), ([1, 33, 50], 3)] {
+            let network = trained(input, classes);
+            let (_dir, dataset) = dataset(input, 35);
+            let classifier = classifier(network.config(), &network.weights().unwrap());
+            assert_eq!(classifier.input(), input);
+            let difference = compare(&network, &classifier, &dataset, &Device::flex()).unwrap();
+            assert!(difference < 1e-4, "{input:?}: {difference:e}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_other_weights_is_refused() {
+        let network = trained([1, 12, 12], 2);
+        let (_dir, dataset) = dataset([1, 12, 12], 3);
+        let mut weights = network.weights().unwrap();
+        let mut bias = weights.get("linear2.bias").unwrap().values.clone();
+        bias[1] += 0.001;
+        weights.insert("linear2.bias", vec![2], bias);
+        let error = compare(&network, &classifier(network.config(), &weights), &dataset, &Device::flex())
+            .unwrap_err();
+        assert!(error.to_string().contains("differs from the network by"), "{error}");
+    }
+
+    #[test]
+    fn no_number_is_as_bad_as_nan() {
+        assert!(worse(worse(0.5, f64::NAN), 1.0).is_nan());
+        assert_eq!(worse(0.5, 0.25), 0.5);
+    }
+}

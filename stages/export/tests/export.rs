@@ -1,0 +1,67 @@
+//! The program as a user runs it: real files in, real files out.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use model::checkpoint::Manifest;
+use model::config::NetworkConfig;
+use model::dataset::Clip;
+use model::init::initial_weights;
+use model::split::{self, Part};
+use model::weights::Weights;
+use onnx::classifier::Classifier;
+
+fn project(root: &Path, change: impl Fn(&mut Weights)) {
+    let config = NetworkConfig { input: [1, 12, 12], classes: 2, dropout: 0.5 };
+    let mut weights = initial_weights(&config, 1).unwrap();
+    change(&mut weights);
+    weights.write(root.join("models/genre.mpk")).unwrap();
+    let labels = vec!["blues".to_owned(), "hip \"hop\"".to_owned()];
+    Manifest::new(labels.clone(), config).unwrap().write(root.join("models/genre.json")).unwrap();
+    let clips = [Clip { path: "blues/1.npy".to_owned(), label: 0 }];
+    split::write(root.join("models/split.csv"), &clips, &labels, &[Part::Validation]).unwrap();
+    let values: Vec<f32> = (0..144u16).map(|at| f32::from(at) / 9.0 - 8.0).collect();
+    kit::npy::write(root.join("data/blues/1.npy"), &[12, 12], &values).unwrap();
+}
+
+fn export(root: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_export"));
+    command.current_dir(root).env_remove("REPRO_PARAMS").env_remove("REPRO_EVENTS");
+    command.args(["--spectrograms", "data", "-p", "spectrogram.size=12"]).output().unwrap()
+}
+
+#[test]
+fn the_file_has_all_that_predicting_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), |_| ());
+    let output = export(dir.path());
+    assert!(output.status.success(), "{output:?}");
+    let path = dir.path().join("models/genre.onnx");
+    let bytes = std::fs::read(&path).unwrap();
+    let classifier = Classifier::read(&path).unwrap();
+    assert_eq!(classifier.metadata().labels, ["blues", "hip \"hop\""]);
+    assert_eq!(classifier.metadata().spectrogram["size"], 12);
+    assert_eq!(classifier.metadata().spectrogram["n_fft"], 1024, "defaults are written too");
+    let probabilities = classifier.run(vec![0.0; 288]).unwrap().probabilities;
+    assert!((probabilities[0] + probabilities[1] - 1.0).abs() < 1e-6);
+    assert!(classifier.run(vec![0.0; 100]).is_err());
+
+    let report = std::fs::read_to_string(dir.path().join("metrics/export.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["clips_compared"], &report["bytes"]), (&1.into(), &bytes.len().into()));
+    assert!(export(dir.path()).status.success());
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "the same model gives the same bytes");
+}
+
+#[test]
+fn a_model_that_gives_no_numbers_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), |weights| weights.insert("linear2.bias", vec![2], vec![f32::NAN, 0.0]));
+    std::fs::write(dir.path().join("models/genre.onnx"), "an older model").unwrap();
+    let output = export(dir.path());
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("differs from the network by NaN"), "{error}");
+    assert!(!dir.path().join("models/genre.onnx").exists());
+}

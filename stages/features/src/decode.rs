@@ -1,0 +1,183 @@
+//! Audio files to mono samples, by symphonia.
+//!
+//! WAV, AIFF and CAF with PCM or ADPCM; MP1, MP2 and MP3; FLAC; Ogg and Matroska with Vorbis or FLAC; MP4 with
+//! AAC or ALAC. A packet that is damaged is passed over, as players do; only a file with no audio at all is
+//! an error. Knows nothing about resampling to a wanted rate or about spectrograms.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use symphonia::core::audio::GenericAudioBufferRef;
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::errors::Error;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+
+use crate::resample::resample;
+
+/// Rates beyond these come from broken headers.
+const RATES: std::ops::RangeInclusive<u32> = 500..=768_000;
+
+/// A file that gives this many bad packets in a row gives nothing more.
+const BAD_PACKETS_IN_A_ROW: u32 = 1_000;
+
+/// Full scale is 1. Float files may exceed it, but not by so much that a power overflows.
+const LOUDEST: f32 = 1e4;
+
+/// One channel of sound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Audio {
+    /// Full scale is ±1; every sample is finite. Never empty when it comes from [`decode`].
+    pub samples: Vec<f32>,
+    /// Samples a second.
+    pub sample_rate: u32,
+}
+
+/// How much of a file is decoded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Length {
+    /// All of it, in memory: 10 MB a minute at 44.1 kHz.
+    All,
+    /// At most the first seconds.
+    Seconds(f64),
+}
+
+/// Decodes a file's first audio track to the mean of its channels.
+///
+/// Where the rate changes within a file, the rest is resampled to the first rate.
+///
+/// # Errors
+/// No such file; no format or codec that is known; no packet that could be decoded.
+pub fn decode(path: impl AsRef<Path>, length: Length) -> Result<Audio> {
+    let path = path.as_ref();
+    let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
+    let mut hint = Hint::new();
+    if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
+        hint.with_extension(extension);
+    }
+    let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    let format = symphonia::default::get_probe()
+        .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|error| anyhow!("not an audio format that can be read ({})", describe(&error)))?;
+    let mut sink = Sink { length, segments: Vec::new(), interleaved: Vec::new() };
+    let stopped = read_packets(format, &mut sink);
+    match (sink.finish()?, stopped) {
+        (Some(audio), _) => Ok(audio),
+        (None, Err(error)) => Err(error),
+        (None, Ok(())) => bail!("holds no audio"),
+    }
+}
+
+/// Feeds the sink until it is full or the file ends; an error says why nothing more came.
+fn read_packets(mut format: Box<dyn FormatReader + '_>, sink: &mut Sink) -> Result<()> {
+    let (mut track, mut decoder) = open_track(format.as_ref())?;
+    let mut bad = 0;
+    let mut first_fault = None;
+    while sink.has_room() && bad < BAD_PACKETS_IN_A_ROW {
+        let packet = match format.next_packet() {
+            Ok(Some(packet)) => packet,
+            Ok(None) => break,
+            // The next link of a chained stream: other tracks, other codecs.
+            Err(Error::ResetRequired) => {
+                (track, decoder) = open_track(format.as_ref())?;
+                continue;
+            }
+            Err(error) => {
+                first_fault.get_or_insert(describe(&error));
+                break;
+            }
+        };
+        if packet.track_id != track {
+            continue;
+        }
+        match decoder.decode(&packet) {
+            Ok(buffer) => {
+                sink.push(&buffer)?;
+                bad = 0;
+            }
+            Err(error) => {
+                first_fault.get_or_insert(describe(&error));
+                bad += 1;
+            }
+        }
+    }
+    match first_fault {
+        Some(fault) => bail!("no packet can be decoded ({fault})"),
+        None => Ok(()),
+    }
+}
+
+fn open_track(format: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecoder>)> {
+    let track = format.default_track(TrackType::Audio).context("holds no audio track")?;
+    let codec = track.codec_params.as_ref().and_then(|params| params.audio());
+    let decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(codec.context("holds no audio track")?, &AudioDecoderOptions::default())
+        .map_err(|error| anyhow!("not a codec that can be decoded ({})", describe(&error)))?;
+    Ok((track.id, decoder))
+}
+
+/// Mono samples as they come, a segment for each change of the rate.
+struct Sink {
+    length: Length,
+    segments: Vec<Audio>,
+    interleaved: Vec<f32>,
+}
+
+impl Sink {
+    fn has_room(&self) -> bool {
+        let seconds: f64 =
+            self.segments.iter().map(|audio| audio.samples.len() as f64 / f64::from(audio.sample_rate)).sum();
+        match self.length {
+            Length::All => true,
+            Length::Seconds(limit) => seconds < limit,
+        }
+    }
+
+    fn push(&mut self, buffer: &GenericAudioBufferRef<'_>) -> Result<()> {
+        let channels = buffer.num_planes();
+        if channels == 0 || buffer.frames() == 0 {
+            return Ok(());
+        }
+        let sample_rate = buffer.spec().rate();
+        ensure!(RATES.contains(&sample_rate), "its sample rate is {sample_rate} Hz");
+        if self.segments.last().is_none_or(|last| last.sample_rate != sample_rate) {
+            self.segments.push(Audio { samples: Vec::new(), sample_rate });
+        }
+        buffer.copy_to_vec_interleaved(&mut self.interleaved);
+        if let Some(segment) = self.segments.last_mut() {
+            segment.samples.extend(self.interleaved.chunks_exact(channels).map(mono));
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Option<Audio>> {
+        let mut segments = self.segments.into_iter();
+        let Some(mut audio) = segments.next() else { return Ok(None) };
+        for segment in segments {
+            audio.samples.extend(resample(&segment, audio.sample_rate)?.samples);
+        }
+        if let Length::Seconds(limit) = self.length {
+            // At least one sample, however short the limit is.
+            let most = (limit * f64::from(audio.sample_rate)).ceil().max(1.0) as usize;
+            audio.samples.truncate(most);
+        }
+        Ok(Some(audio))
+    }
+}
+
+fn mono(frame: &[f32]) -> f32 {
+    let mean = frame.iter().sum::<f32>() / frame.len() as f32;
+    if mean.is_finite() { mean.clamp(-LOUDEST, LOUDEST) } else { 0.0 }
+}
+
+fn describe(error: &Error) -> String {
+    match error {
+        Error::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the file ends too early".to_owned()
+        }
+        error => error.to_string(),
+    }
+}

@@ -1,0 +1,106 @@
+//! Comma-separated values as RFC 4180 has them, with a header line, for small tables.
+//!
+//! Knows nothing about what the columns mean.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::files;
+
+/// A table of text: what [`read`] gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// The names of the columns.
+    pub header: Vec<String>,
+    /// The rows, each as long as the header.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Where the column `name` is.
+    ///
+    /// # Errors
+    /// No such column; the message lists those there are.
+    pub fn column(&self, name: &str) -> Result<usize> {
+        self.header
+            .iter()
+            .position(|column| column == name)
+            .with_context(|| format!("no column `{name}`; there are: {}", self.header.join(", ")))
+    }
+}
+
+/// Writes a header and rows, whole or not at all. Lines end in `\n`; a cell is quoted only where it must be.
+///
+/// # Errors
+/// A row whose length is not the header's; any failure of the file system.
+pub fn write<Row>(path: impl AsRef<Path>, header: &[&str], rows: impl IntoIterator<Item = Row>) -> Result<()>
+where
+    Row: IntoIterator<Item: AsRef<[u8]>>,
+{
+    let path = path.as_ref();
+    let bytes = || -> Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(header)?;
+        for row in rows {
+            writer.write_record(row)?;
+        }
+        Ok(writer.into_inner()?)
+    };
+    files::write_atomic(path, bytes().with_context(|| format!("cannot write `{}`", path.display()))?)
+}
+
+/// Reads a table with a header line.
+///
+/// # Errors
+/// No such file; a row whose length is not the header's; text that is not UTF-8.
+pub fn read(path: impl AsRef<Path>) -> Result<Table> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    parse(&bytes).with_context(|| format!("`{}` is not a usable table", path.display()))
+}
+
+fn parse(bytes: &[u8]) -> Result<Table> {
+    let mut reader = csv::Reader::from_reader(bytes);
+    let cells = |record: &csv::StringRecord| record.iter().map(str::to_owned).collect();
+    let header = cells(reader.headers()?);
+    let rows = reader.records().map(|record| Ok(cells(&record?))).collect::<Result<_>>()?;
+    Ok(Table { header, rows })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_with_commas_quotes_and_newlines_survive() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.csv");
+        let rows = [["a,b.wav", "it said \"no\""], ["two\nlines", ""]];
+        write(&path, &["file", "reason"], rows).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "file,reason\n\"a,b.wav\",\"it said \"\"no\"\"\"\n\"two\nlines\",\n");
+        let table = read(&path).unwrap();
+        assert_eq!(table.rows, rows);
+        assert_eq!(table.column("reason").unwrap(), 1);
+        assert!(table.column("label").is_err());
+    }
+
+    #[test]
+    fn an_empty_table_keeps_its_header() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t.csv");
+        write(&path, &["file", "reason"], [[""; 2]; 0]).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "file,reason\n");
+        assert_eq!(read(&path).unwrap().rows, Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn rows_of_another_length_are_errors() {
+        assert!(parse(b"a,b\n1,2,3\n").is_err());
+        assert!(parse(b"a,b\n\xff,2\n").is_err());
+        assert_eq!(parse(b"").unwrap(), Table::default());
+        let dir = tempfile::tempdir().unwrap();
+        assert!(write(dir.path().join("t.csv"), &["a", "b"], [["1"]]).is_err());
+    }
+}

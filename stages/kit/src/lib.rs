@@ -1,0 +1,78 @@
+//! The stages' half of their contract with the engine: params in, events out, files written whole.
+//!
+//! A stage is a program that reads `REPRO_PARAMS`, appends to `REPRO_EVENTS` and exits with 0 when its
+//! outs are complete; with neither variable set it works by hand with its defaults. This crate knows
+//! nothing about the pipeline, about other stages, or about audio and networks.
+//!
+//! ```no_run
+//! # #[derive(serde::Deserialize, Default)]
+//! # #[serde(default, deny_unknown_fields)]
+//! # struct TrainParams { epochs: u32 }
+//! fn main() -> std::process::ExitCode {
+//!     kit::main(|| {
+//!         let params = kit::Params::load(&["train.epochs=3".to_owned()])?;
+//!         let train: TrainParams = params.section("train")?;
+//!         let events = kit::Events::open()?;
+//!         events.progress(0, u64::from(train.epochs));
+//!         Ok(())
+//!     })
+//! }
+//! ```
+
+pub mod csv;
+pub mod events;
+pub mod files;
+pub mod npy;
+pub mod params;
+
+pub use events::Events;
+pub use params::Params;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Runs a stage: exit code 0, or 1 after the error and its causes are on stderr.
+pub fn main(stage: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    match stage() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed stderr leaves nobody to tell; the exit code still says it.
+            let _ = std::io::stderr().write_all(render(&error).as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn render(error: &anyhow::Error) -> String {
+    let mut causes = error.chain().map(ToString::to_string);
+    let mut last = causes.next().unwrap_or_default();
+    let mut text = format!("error: {last}\n");
+    for cause in causes {
+        // Some libraries print their source inside their own message.
+        if !last.ends_with(&cause) {
+            text.push_str(&format!("  caused by: {cause}\n"));
+        }
+        last = cause;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+
+    #[test]
+    fn an_error_is_rendered_with_its_causes() {
+        let error = anyhow::anyhow!("disk full").context("cannot write `a.npy`").context("stage stopped");
+        assert_eq!(
+            render(&error),
+            "error: stage stopped\n  caused by: cannot write `a.npy`\n  caused by: disk full\n"
+        );
+    }
+
+    #[test]
+    fn a_cause_that_was_just_said_is_not_said_again() {
+        let error = anyhow::anyhow!("disk full").context("cannot write `a.npy`: disk full");
+        assert_eq!(render(&error), "error: cannot write `a.npy`: disk full\n");
+    }
+}

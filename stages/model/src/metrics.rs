@@ -1,0 +1,247 @@
+//! How good predictions are: loss, accuracy, precision, recall, F1.
+//!
+//! Pure functions of numbers. Zero divisions and averages are those of scikit-learn with
+//! `zero_division=0`. Knows nothing about networks, clips or files.
+
+use serde::Serialize;
+
+/// How often each class was taken for each class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confusion {
+    classes: usize,
+    counts: Vec<u64>,
+}
+
+/// What is said of one class.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ClassScores {
+    /// The share of the clips predicted as this class that are of it; 0 where none was.
+    pub precision: f64,
+    /// The share of the clips of this class that were predicted as it; 0 where there is none.
+    pub recall: f64,
+    /// The harmonic mean of both; 0 where both are 0.
+    pub f1: f64,
+    /// The clips of this class.
+    pub support: u64,
+}
+
+impl Confusion {
+    /// No predictions yet.
+    pub fn new(classes: usize) -> Confusion {
+        Confusion { classes, counts: vec![0; classes * classes] }
+    }
+
+    /// From pairs of label and prediction.
+    ///
+    /// # Panics
+    /// As [`Confusion::add`].
+    pub fn of(classes: usize, pairs: impl IntoIterator<Item = (usize, usize)>) -> Confusion {
+        let mut confusion = Confusion::new(classes);
+        pairs.into_iter().for_each(|(label, prediction)| confusion.add(label, prediction));
+        confusion
+    }
+
+    /// One more clip of class `label` that was predicted as `prediction`.
+    ///
+    /// # Panics
+    /// An index that is no class's.
+    pub fn add(&mut self, label: usize, prediction: usize) {
+        assert!(label < self.classes && prediction < self.classes, "BUG: a class out of range");
+        self.counts[label * self.classes + prediction] += 1;
+    }
+
+    /// The clips of class `label` that were predicted as `prediction`.
+    pub fn count(&self, label: usize, prediction: usize) -> u64 {
+        self.row(label).get(prediction).copied().unwrap_or_default()
+    }
+
+    /// What the clips of class `label` were predicted as, class by class.
+    pub fn row(&self, label: usize) -> &[u64] {
+        self.counts.get(label * self.classes..(label + 1) * self.classes).unwrap_or_default()
+    }
+
+    /// All clips.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The share of right predictions; 0 where there is none at all.
+    pub fn accuracy(&self) -> f64 {
+        ratio((0..self.classes).map(|class| self.count(class, class)).sum(), self.total())
+    }
+
+    /// The scores of every class, in order.
+    pub fn per_class(&self) -> Vec<ClassScores> {
+        (0..self.classes)
+            .map(|class| {
+                let hits = self.count(class, class);
+                let support = self.row(class).iter().sum();
+                let predicted = (0..self.classes).map(|label| self.count(label, class)).sum();
+                ClassScores {
+                    precision: ratio(hits, predicted),
+                    recall: ratio(hits, support),
+                    f1: ratio(2 * hits, support + predicted),
+                    support,
+                }
+            })
+            .collect()
+    }
+
+    /// The mean F1 over the classes that occur as a label or as a prediction; 0 where none does.
+    pub fn macro_f1(&self) -> f64 {
+        let scores = self.per_class();
+        let occurs = |class: &usize| {
+            scores[*class].support > 0 || (0..self.classes).any(|label| self.count(label, *class) > 0)
+        };
+        let occurring: Vec<usize> = (0..self.classes).filter(occurs).collect();
+        let sum: f64 = occurring.iter().map(|class| scores[*class].f1).sum();
+        if occurring.is_empty() { 0.0 } else { sum / occurring.len() as f64 }
+    }
+}
+
+/// Loss, accuracy and macro F1 of a set of clips.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Scores {
+    /// The mean cross entropy, in nats.
+    pub loss: f64,
+    /// The share of right predictions.
+    pub accuracy: f64,
+    /// As [`Confusion::macro_f1`].
+    pub macro_f1: f64,
+}
+
+/// Scores that grow clip by clip.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    confusion: Confusion,
+    loss: f64,
+}
+
+impl Tally {
+    /// No clip yet.
+    pub fn new(classes: usize) -> Tally {
+        Tally { confusion: Confusion::new(classes), loss: 0.0 }
+    }
+
+    /// Adds clips by their logits, one row of a class each, and their classes.
+    ///
+    /// # Panics
+    /// A target that is no class.
+    pub fn add(&mut self, logits: &[f32], targets: &[usize]) {
+        for (row, target) in logits.chunks_exact(self.confusion.classes).zip(targets) {
+            self.loss += cross_entropy(row, *target);
+            self.confusion.add(*target, argmax(row));
+        }
+    }
+
+    /// The scores of the clips so far; 0 all where there is none.
+    pub fn scores(&self) -> Scores {
+        let clips = self.confusion.total().max(1) as f64;
+        let (accuracy, macro_f1) = (self.confusion.accuracy(), self.confusion.macro_f1());
+        Scores { loss: self.loss / clips, accuracy, macro_f1 }
+    }
+
+    /// What was taken for what.
+    pub fn confusion(&self) -> &Confusion {
+        &self.confusion
+    }
+}
+
+/// The class with the largest logit, the first of equals.
+pub fn argmax(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (class, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = class;
+        }
+    }
+    best
+}
+
+/// Softmax: e^logit over their sum, without overflow.
+pub fn probabilities(logits: &[f32]) -> Vec<f64> {
+    let shift = log_sum_exp(logits);
+    logits.iter().map(|logit| (f64::from(*logit) - shift).exp()).collect()
+}
+
+/// −ln softmax(logits)[target]: the cross entropy of one clip, in nats.
+///
+/// # Panics
+/// A target that has no logit.
+pub fn cross_entropy(logits: &[f32], target: usize) -> f64 {
+    log_sum_exp(logits) - f64::from(logits[target])
+}
+
+fn log_sum_exp(logits: &[f32]) -> f64 {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    logits.iter().map(|logit| (f64::from(*logit) - largest).exp()).sum::<f64>().ln() + largest
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(found: f64, expected: f64) -> bool {
+        (found - expected).abs() < 1e-9
+    }
+
+    /// Labels, predictions, accuracy, macro F1: the values of scikit-learn's `accuracy_score` and
+    /// `f1_score(average="macro", zero_division=0)`.
+    #[test]
+    fn scores_are_those_of_scikit_learn() {
+        let table: [(&[usize], &[usize], f64, f64); 7] = [
+            (&[0, 1, 2, 0, 1, 2], &[0, 2, 1, 0, 0, 1], 1.0 / 3.0, 0.8 / 3.0),
+            (&[0, 0, 1, 1], &[0, 0, 1, 1], 1.0, 1.0),
+            (&[0, 0, 1, 1], &[1, 1, 0, 0], 0.0, 0.0),
+            (&[0, 0, 0, 0], &[0, 0, 0, 0], 1.0, 1.0),
+            (&[0, 0, 0, 1], &[0, 0, 0, 0], 0.75, 0.428_571_428_571_428_55),
+            (&[0, 1], &[2, 2], 0.0, 0.0),
+            (&[], &[], 0.0, 0.0),
+        ];
+        for (labels, predictions, accuracy, macro_f1) in table {
+            let confusion = Confusion::of(3, labels.iter().copied().zip(predictions.iter().copied()));
+            assert!(close(confusion.accuracy(), accuracy), "{labels:?} {predictions:?}");
+            assert!(close(confusion.macro_f1(), macro_f1), "{labels:?} {predictions:?}");
+        }
+    }
+
+    #[test]
+    fn one_class_at_a_time() {
+        // Three of class 0: two right, one taken for class 1; one of class 1, right; none of class 2.
+        let confusion = Confusion::of(3, [(0, 0), (0, 0), (0, 1), (1, 1)]);
+        let scores = confusion.per_class();
+        assert_eq!(scores[0], ClassScores { precision: 1.0, recall: 2.0 / 3.0, f1: 0.8, support: 3 });
+        assert_eq!(scores[1].precision, 0.5);
+        assert_eq!(scores[1].recall, 1.0);
+        assert!(close(scores[1].f1, 2.0 / 3.0));
+        assert_eq!(scores[2], ClassScores { precision: 0.0, recall: 0.0, f1: 0.0, support: 0 });
+        assert_eq!(confusion.row(0), [2, 1, 0]);
+    }
+
+    #[test]
+    fn a_tally_is_the_mean_of_its_clips() {
+        let mut tally = Tally::new(2);
+        tally.add(&[0.0, 0.0, 9.0, 9.0], &[0, 1]);
+        tally.add(&[0.0, 1000.0], &[1]);
+        let scores = tally.scores();
+        assert!(close(scores.loss, 2.0 * 2f64.ln() / 3.0), "{scores:?}");
+        assert!(close(scores.accuracy, 2.0 / 3.0));
+        assert_eq!(tally.confusion().row(1), [1, 1]);
+        assert_eq!(Tally::new(2).scores(), Scores { loss: 0.0, accuracy: 0.0, macro_f1: 0.0 });
+    }
+
+    #[test]
+    fn losses_of_known_logits() {
+        assert!(close(cross_entropy(&[0.0, 0.0], 0), 2f64.ln()));
+        assert!(close(cross_entropy(&[1000.0, 0.0], 0), 0.0));
+        assert!(close(cross_entropy(&[1000.0, 0.0], 1), 1000.0));
+        assert!(cross_entropy(&[f32::NAN, 0.0], 0).is_nan());
+        let found = probabilities(&[0.0, 3f32.ln()]);
+        assert!((found[0] - 0.25).abs() < 1e-7 && (found[1] - 0.75).abs() < 1e-7, "{found:?}");
+        assert_eq!(argmax(&[0.5, 2.0, 2.0, -1.0]), 1);
+    }
+}

@@ -1,0 +1,144 @@
+//! Random numbers that depend on a seed and a purpose alone.
+//!
+//! The generator of the tensor library is one for the whole process, so a value drawn from it depends on
+//! everything drawn before. These streams do not: epoch 7 can be computed without epoch 6, on any device
+//! and with any number of threads. Knows nothing about what the numbers are for, beyond their names.
+
+/// What a stream of numbers is for. Streams of different purposes are independent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose<'a> {
+    /// Which clips of the class of this name are held out. By name: another class changes nothing here.
+    Split(&'a str),
+    /// The first weights of a network.
+    Weights,
+    /// The order of the clips in this epoch.
+    Order(u64),
+    /// Which activations are dropped in this epoch.
+    Dropout(u64),
+}
+
+/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): 64 bits of
+/// state, each output a bijection of it. Not for secrets.
+#[derive(Clone, Debug)]
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The stream of `seed` for `purpose`.
+    pub fn new(seed: u64, purpose: Purpose<'_>) -> Random {
+        let (kind, detail) = match purpose {
+            Purpose::Split(name) => (1, fnv1a(name)),
+            Purpose::Weights => (2, 0),
+            Purpose::Order(epoch) => (3, epoch),
+            Purpose::Dropout(epoch) => (4, epoch),
+        };
+        let state = [kind, detail].into_iter().fold(mix(seed), |state, word| mix(state ^ mix(word)));
+        Random { state }
+    }
+
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GOLDEN_GAMMA);
+        mix(self.state)
+    }
+
+    /// A number from 0 to 1, without 1: the top 24 bits, as many as an `f32` holds exactly.
+    pub fn unit(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1u64 << 24) as f32
+    }
+
+    /// A whole number below `bound`, each equally likely; 0 for a `bound` of 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        if bound == 0 {
+            return 0;
+        }
+        // Draws from the incomplete last stretch would favour the small numbers.
+        let usable = u64::MAX - u64::MAX % bound;
+        loop {
+            let bits = self.bits();
+            if bits < usable {
+                return bits % bound;
+            }
+        }
+    }
+
+    /// Puts `items` in a random order (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last as u64 + 1) as usize);
+        }
+    }
+}
+
+const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// FNV-1a: a word from a name that is the same on every machine and in every version of Rust.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        // The first outputs of the reference implementation for the state 1234567.
+        let mut random = Random { state: 1_234_567 };
+        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!(expected, [random.bits(), random.bits(), random.bits()]);
+    }
+
+    #[test]
+    fn every_purpose_has_its_own_stream() {
+        let purposes = [
+            Purpose::Split("blues"),
+            Purpose::Split("rock"),
+            Purpose::Weights,
+            Purpose::Order(0),
+            Purpose::Order(1),
+            Purpose::Dropout(0),
+            Purpose::Dropout(1),
+        ];
+        let mut firsts: Vec<u64> = [0, 1, 42, u64::MAX]
+            .iter()
+            .flat_map(|seed| purposes.map(|purpose| Random::new(*seed, purpose).bits()))
+            .collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        assert_eq!(firsts.len(), 4 * purposes.len());
+    }
+
+    #[test]
+    fn numbers_fill_their_range_evenly() {
+        let mut random = Random::new(7, Purpose::Weights);
+        let mut counts = [0u32; 5];
+        let mut sum = 0.0;
+        for _ in 0..50_000 {
+            counts[random.below(5) as usize] += 1;
+            let unit = random.unit();
+            assert!((0.0..1.0).contains(&unit));
+            sum += f64::from(unit);
+        }
+        assert!(counts.iter().all(|count| count.abs_diff(10_000) < 500), "{counts:?}");
+        assert!((sum / 50_000.0 - 0.5).abs() < 0.01);
+        assert_eq!(random.below(0), 0);
+    }
+
+    #[test]
+    fn a_shuffle_keeps_every_item() {
+        let mut items: Vec<u32> = (0..100).collect();
+        Random::new(1, Purpose::Order(3)).shuffle(&mut items);
+        assert_ne!(items, (0..100).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
+    }
+}

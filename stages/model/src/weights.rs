@@ -1,0 +1,190 @@
+//! The numbers a network is made of, by name, and the file that keeps them.
+//!
+//! The file is named MessagePack: `{format, version, tensors: {NAME: {shape, data}}}`, names sorted, `data`
+//! the little-endian 32-bit floats in C order. Nothing else is in it, so equal weights are equal bytes; two
+//! lines of Python read it. Knows nothing about the network's layers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::config::NetworkConfig;
+
+/// One tensor on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostTensor {
+    /// The length of each dimension.
+    pub shape: Vec<usize>,
+    /// The values in C order.
+    pub values: Vec<f32>,
+}
+
+/// The tensors of a network by name, as [`NetworkConfig::tensors`] names them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weights {
+    tensors: BTreeMap<String, HostTensor>,
+}
+
+const FORMAT: &str = "repro-weights";
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct File {
+    format: String,
+    version: u32,
+    tensors: BTreeMap<String, Stored>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    shape: Vec<usize>,
+    #[serde(with = "serde_bytes")]
+    data: Vec<u8>,
+}
+
+impl Weights {
+    /// Adds a tensor, in place of one of the same name.
+    pub fn insert(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) {
+        self.tensors.insert(name.to_owned(), HostTensor { shape, values });
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn get(&self, name: &str) -> Result<&HostTensor> {
+        self.tensors.get(name).with_context(|| format!("the weights have no tensor `{name}`"))
+    }
+
+    /// Whether these are the tensors that `config` asks for, no more and no less.
+    ///
+    /// # Errors
+    /// Names the first tensor that is missing, has another shape, or belongs to no layer.
+    pub fn check(&self, config: &NetworkConfig) -> Result<()> {
+        let expected = config.tensors()?;
+        for (name, shape) in &expected {
+            let found = &self.get(name)?.shape;
+            ensure!(
+                found == shape,
+                "tensor `{name}` has the shape {found:?}, but the network needs {shape:?}"
+            );
+        }
+        if let Some(name) = self.tensors.keys().find(|key| expected.iter().all(|(name, _)| name != key)) {
+            bail!("tensor `{name}` belongs to no layer of the network");
+        }
+        Ok(())
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// None that can be met: the type can always be encoded.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let tensors = self.tensors.iter().map(|(name, tensor)| {
+            let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (name.clone(), Stored { shape: tensor.shape.clone(), data })
+        });
+        let file = File { format: FORMAT.to_owned(), version: VERSION, tensors: tensors.collect() };
+        rmp_serde::to_vec_named(&file).context("cannot encode the weights")
+    }
+
+    /// Reads what [`Weights::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// Bytes that are cut short or another format; a tensor whose data does not fit its shape.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Weights> {
+        let file: File = rmp_serde::from_slice(bytes).context("cut short, or not a file of weights")?;
+        ensure!(
+            file.format == FORMAT && file.version == VERSION,
+            "the format is `{}` version {}, not `{FORMAT}` version {VERSION}",
+            file.format,
+            file.version
+        );
+        let mut weights = Weights::default();
+        for (name, Stored { shape, data }) in file.tensors {
+            let count = shape.iter().try_fold(4usize, |count, length| count.checked_mul(*length));
+            ensure!(
+                count == Some(data.len()),
+                "tensor `{name}` has {} bytes, which do not fit its shape {shape:?}",
+                data.len()
+            );
+            let (words, _) = data.as_chunks::<4>();
+            weights.insert(&name, shape, words.iter().map(|word| f32::from_le_bytes(*word)).collect());
+        }
+        Ok(weights)
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// Any failure of the file system.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        kit::files::write_atomic(path, self.to_bytes()?)
+    }
+
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// No such file; as [`Weights::from_bytes`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Weights> {
+        let path = path.as_ref();
+        let shown = path.display();
+        let bytes = std::fs::read(path)
+            .with_context(|| format!("cannot read `{shown}`: `repro run train` makes it"))?;
+        Weights::from_bytes(&bytes)
+            .with_context(|| format!("`{shown}` is damaged: remove it, then `repro run train`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Weights {
+        let mut weights = Weights::default();
+        weights.insert("b", vec![2, 3], vec![1.0, -2.5, f32::MIN_POSITIVE, 0.0, -0.0, 3e30]);
+        weights.insert("a", vec![1], vec![7.0]);
+        weights
+    }
+
+    #[test]
+    fn a_round_trip_keeps_every_bit() {
+        let bytes = sample().to_bytes().unwrap();
+        assert_eq!(Weights::from_bytes(&bytes).unwrap(), sample());
+        assert_eq!(bytes, Weights::from_bytes(&bytes).unwrap().to_bytes().unwrap());
+    }
+
+    #[test]
+    fn the_format_is_what_the_module_says() {
+        let mut weights = Weights::default();
+        weights.insert("a", vec![1], vec![1.0]);
+        let expected = b"\x83\xa6format\xadrepro-weights\xa7version\x01\xa7tensors\x81\xa1a\x82\xa5shape\x91\x01\xa4data\xc4\x04\x00\x00\x80\x3f";
+        assert_eq!(weights.to_bytes().unwrap(), expected);
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let bytes = sample().to_bytes().unwrap();
+        for length in 0..bytes.len() {
+            assert!(Weights::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn data_that_does_not_fit_the_shape_is_an_error() {
+        let mut weights = Weights::default();
+        weights.insert("a", vec![3], vec![1.0]);
+        let error = format!("{:#}", Weights::from_bytes(&weights.to_bytes().unwrap()).unwrap_err());
+        assert_eq!(error, "tensor `a` has 4 bytes, which do not fit its shape [3]");
+        weights.insert("a", vec![usize::MAX, usize::MAX], vec![1.0]);
+        assert!(Weights::from_bytes(&weights.to_bytes().unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_missing_file_names_the_remedy() {
+        let error = format!("{:#}", Weights::read("no/such.mpk").unwrap_err());
+        assert!(error.starts_with("cannot read `no/such.mpk`: `repro run train` makes it"), "{error}");
+    }
+}

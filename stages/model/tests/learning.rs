@@ -1,0 +1,112 @@
+//! The network as a whole: it learns, it is kept, it repeats itself.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use burn::module::Module;
+use burn::nn::loss::CrossEntropyLossConfig;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use model::burn;
+use model::checkpoint::{self, Manifest};
+use model::config::NetworkConfig;
+use model::dataset::target_tensor;
+use model::init::initial_weights;
+use model::metrics;
+use model::network::Network;
+use model::optimizer::adamw;
+use model::random::{Purpose, Random};
+use model::weights::Weights;
+
+fn config() -> NetworkConfig {
+    NetworkConfig { input: [1, 16, 16], classes: 3, dropout: 0.2 }
+}
+
+fn images(count: usize, device: &Device) -> Tensor<4> {
+    let mut random = Random::new(11, Purpose::Order(1));
+    let values: Vec<f32> = (0..count * 256).map(|_| random.unit() * 4.0 - 2.0).collect();
+    Tensor::from_data(TensorData::new(values, [count, 1, 16, 16]), device)
+}
+
+/// `steps` of AdamW on one batch of six; the losses before each, and the network.
+fn train(steps: u64, seed: u64) -> (Vec<f32>, Network) {
+    let device = Device::flex().autodiff();
+    let mut network = Network::new(&config(), &initial_weights(&config(), seed).unwrap(), &device).unwrap();
+    let mut optimizer = adamw(0.01);
+    let targets = target_tensor(&[0, 1, 2, 2, 1, 0], &device);
+    let loss_of = CrossEntropyLossConfig::new().init(&device);
+    let mut losses = Vec::new();
+    for step in 0..steps {
+        let mask = network.dropout_mask(6, &mut Random::new(seed, Purpose::Dropout(step)), &device);
+        let loss = loss_of.forward(network.train_forward(images(6, &device), mask), targets.clone());
+        losses.push(loss.clone().into_scalar::<f32>());
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        network = optimizer.step(1e-3, network, gradients);
+    }
+    (losses, network)
+}
+
+fn logits(network: &Network, count: usize) -> Vec<f32> {
+    let device = Device::flex();
+    network.forward(images(count, &device)).into_data().iter::<f32>().collect()
+}
+
+#[test]
+fn a_tiny_batch_is_learnt_by_heart() {
+    let (losses, network) = train(40, 1);
+    assert!(losses[0] > 0.5, "{losses:?}");
+    assert!(losses[39] < 0.05, "{losses:?}");
+    let predictions: Vec<usize> = logits(&network.valid(), 6).chunks(3).map(metrics::argmax).collect();
+    assert_eq!(predictions, [0, 1, 2, 2, 1, 0]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let bytes = |seed| train(4, seed).1.weights().unwrap().to_bytes().unwrap();
+    assert_eq!(bytes(5), bytes(5));
+    assert_ne!(bytes(5), bytes(6));
+}
+
+#[test]
+fn a_saved_network_gives_the_same_logits() {
+    let dir = tempfile::tempdir().unwrap();
+    let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
+    let (_, network) = train(3, 2);
+    network.weights().unwrap().write(&weights).unwrap();
+    let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+    Manifest::new(labels.clone(), config()).unwrap().write(&manifest).unwrap();
+    let (loaded, meaning) = checkpoint::load(&weights, &manifest, &Device::flex()).unwrap();
+    assert_eq!(meaning.labels, labels);
+    assert_eq!(logits(&loaded, 5), logits(&network.valid(), 5));
+}
+
+#[test]
+fn a_clip_is_judged_alone_when_evaluating() {
+    let network = train(3, 2).1.valid();
+    assert_eq!(logits(&network, 5)[..6], logits(&network, 2)[..]);
+}
+
+#[test]
+fn unusable_checkpoints_are_clean_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
+    let error = || format!("{:#}", checkpoint::load(&weights, &manifest, &Device::flex()).unwrap_err());
+    assert!(error().contains("genre.json`: `repro run train` makes it"), "{}", error());
+    let labels = |count: usize| (0..count).map(|label| label.to_string()).collect::<Vec<_>>();
+    Manifest::new(labels(3), config()).unwrap().write(&manifest).unwrap();
+    assert!(error().contains("genre.mpk`: `repro run train` makes it"), "{}", error());
+
+    let other = NetworkConfig { classes: 4, ..config() };
+    let kept: Weights = initial_weights(&other, 1).unwrap();
+    kept.write(&weights).unwrap();
+    assert!(
+        error().contains("tensor `linear2.bias` has the shape [4], but the network needs [3]")
+            || error().contains("linear2.weight"),
+        "{}",
+        error()
+    );
+    let bytes = kept.to_bytes().unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(error().contains("is damaged"), "{}", error());
+    std::fs::write(&manifest, "{\"version\": 1").unwrap();
+    assert!(error().contains("genre.json` is damaged"), "{}", error());
+    assert!(Manifest::new(labels(2), config()).is_err());
+}

@@ -1,0 +1,53 @@
+//! Every command of the project must select the same features below burn: where they differ, cargo
+//! compiles burn again for that command, for minutes.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Package, with its version → the sets of features it is built with.
+type Features = BTreeMap<String, BTreeSet<String>>;
+
+fn features(selection: &[&str]) -> Features {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--prefix", "none", "--format", "{p}|{f}"])
+        .args(selection)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut features = Features::new();
+    // An empty line parts the members of a workspace.
+    for line in String::from_utf8(output.stdout).unwrap().lines().filter(|line| !line.is_empty()) {
+        let (package, set) = line.split_once('|').unwrap();
+        // `(*)` marks what was shown before, `(proc-macro)` what is no part of the name.
+        let package = package.split(" (").next().unwrap().to_owned();
+        features.entry(package).or_default().insert(set.trim_end_matches(" (*)").to_owned());
+    }
+    features
+}
+
+#[test]
+fn all_commands_select_the_same_features_below_burn() {
+    let below: Vec<String> = features(&["--package", "burn", "--edges", "normal"]).into_keys().collect();
+    let whole = features(&["--workspace", "--edges", "normal,build"]);
+    let mut differences = Vec::new();
+    for selection in [
+        &["--package", "model", "--edges", "normal,build"][..],
+        &["--package", "train", "--edges", "normal,build"],
+        &["--package", "evaluate", "--edges", "normal,build"],
+        &["--package", "export", "--edges", "normal,build"],
+        &["--package", "model", "--edges", "normal,build,dev"],
+        &["--package", "train", "--edges", "normal,build,dev"],
+        &["--workspace", "--edges", "normal,build,dev"],
+    ] {
+        let part = features(selection);
+        for package in &below {
+            let sets = |features: &Features| features.get(package).cloned().unwrap_or_default();
+            let (found, all) = (sets(&part), sets(&whole));
+            if !found.is_subset(&all) && !all.is_subset(&found) {
+                differences.push(format!("{selection:?}: {package} has {found:?}, the workspace {all:?}"));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "pin these in stages/model/Cargo.toml:\n{}", differences.join("\n"));
+}

@@ -1,0 +1,164 @@
+//! The program on real files: its outs, what it skips, and that threads do not show.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn spectrogram(root: &Path, threads: &str, params: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spectrogram"));
+    command.current_dir(root).env_clear().env("RAYON_NUM_THREADS", threads);
+    command.env("REPRO_EVENTS", root.join("events.jsonl"));
+    for param in params {
+        command.args(["-p", param]);
+    }
+    command.output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Mono, 16 bits: a tone.
+fn wav(sample_rate: u32, hertz: f64, seconds: f64) -> Vec<u8> {
+    let samples = (seconds * f64::from(sample_rate)) as u32;
+    let mut bytes = b"RIFF".to_vec();
+    bytes.extend((36 + samples * 2).to_le_bytes());
+    bytes.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    bytes.extend(sample_rate.to_le_bytes());
+    bytes.extend((sample_rate * 2).to_le_bytes());
+    bytes.extend(b"\x02\0\x10\0data");
+    bytes.extend((samples * 2).to_le_bytes());
+    for n in 0..samples {
+        let phase = std::f64::consts::TAU * hertz * f64::from(n) / f64::from(sample_rate);
+        bytes.extend(((phase.sin() * 16_000.0) as i16).to_le_bytes());
+    }
+    bytes
+}
+
+fn write_clips(root: &Path) {
+    for (name, bytes) in [
+        ("001 - Dog bark/a.wav", wav(22_050, 440.0, 1.0)),
+        ("001 - Dog bark/b.wav", wav(44_100, 2000.0, 0.3)),
+        ("rock/rock.00000.wav", wav(8000, 100.0, 1.0)),
+        ("rock/rock.00001.wav", wav(48_000, 8000.0, 2.0)),
+        ("rock/same.wav", wav(22_050, 500.0, 1.0)),
+        ("rock/same.mp3", wav(22_050, 900.0, 1.0)),
+        ("rock/broken, \"cut\".wav", b"RIFF".to_vec()),
+        ("rock/notes.txt", b"words".to_vec()),
+    ] {
+        kit::files::write_atomic(root.join("data/audio").join(name), bytes).unwrap();
+    }
+}
+
+fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let files = kit::files::class_files(folder, |_| true).unwrap();
+    let name = |path: &Path| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|file| (name(&file.path), fs::read(&file.path).unwrap())).collect()
+}
+
+#[test]
+fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write_clips(root);
+    kit::files::write_atomic(root.join("data/spectrograms/rock/old.npy"), "old").unwrap();
+    let output = spectrogram(root, "2", &["spectrogram.seconds=1"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        String::from_utf8(output.stdout.clone()).unwrap(),
+        "6 spectrograms of 100 × 100 in `data/spectrograms`; 2 files skipped\n"
+    );
+    assert!(
+        stderr(&output).contains("warning: skipped `data/audio/rock/notes.txt`: "),
+        "{}",
+        stderr(&output)
+    );
+
+    let names: Vec<_> = tree(&root.join("data/spectrograms")).into_iter().map(|(name, _)| name).collect();
+    let expected = [
+        "001 - Dog bark/a",
+        "001 - Dog bark/b",
+        "rock/rock.00000",
+        "rock/rock.00001",
+        "rock/same.mp3",
+        "rock/same.wav",
+    ];
+    assert_eq!(names, expected.map(|name| format!("{name}.npy")));
+    let pictures: Vec<_> = tree(&root.join("data/previews")).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(pictures, expected.map(|name| format!("{name}.png")));
+
+    let array = kit::npy::read(root.join("data/spectrograms/001 - Dog bark/a.npy")).unwrap();
+    assert_eq!(array.shape, [100, 100]);
+    let skipped = kit::csv::read(root.join("data/skipped.csv")).unwrap();
+    assert_eq!(skipped.header, ["file", "reason"]);
+    let files: Vec<_> = skipped.rows.iter().map(|row| row[0].as_str()).collect();
+    assert_eq!(files, ["data/audio/rock/broken, \"cut\".wav", "data/audio/rock/notes.txt"]);
+    let metrics = fs::read_to_string(root.join("metrics/spectrogram.json")).unwrap();
+    assert_eq!(metrics, "{\n  \"files\": 6,\n  \"skipped\": 2\n}\n");
+    let events = fs::read_to_string(root.join("events.jsonl")).unwrap();
+    let expected: String = (1..=8).map(|done| format!("{{\"progress\":{done},\"total\":8}}\n")).collect();
+    assert_eq!(events, expected);
+}
+
+#[test]
+fn low_frequencies_come_first_and_time_runs_to_the_right() {
+    let dir = tempfile::tempdir().unwrap();
+    write_clips(dir.path());
+    assert!(spectrogram(dir.path(), "1", &["spectrogram.seconds=1"]).status.success());
+    // 8 kHz of 11,025 Hz, and a tone of 0.3 s, of which the last second's part is silent.
+    let loudest = |name: &str, column: usize| {
+        let array = kit::npy::read(dir.path().join("data/spectrograms").join(name)).unwrap();
+        let at = |row: usize| array.data[row * 100 + column];
+        let row = (0..100).max_by(|a, b| at(*a).total_cmp(&at(*b))).unwrap();
+        (row, at(row))
+    };
+    let (row, level) = loudest("rock/rock.00001.npy", 50);
+    assert!((71..=74).contains(&row) && level > 0.0, "{row} {level}");
+    let (row, level) = loudest("001 - Dog bark/b.npy", 10);
+    assert!((17..=19).contains(&row) && level > 0.0, "{row} {level}");
+    assert!(loudest("001 - Dog bark/b.npy", 60).1 < -15.0);
+}
+
+#[test]
+fn the_outs_do_not_depend_on_the_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    write_clips(dir.path());
+    let run = |threads| {
+        assert!(spectrogram(dir.path(), threads, &[]).status.success());
+        let data = dir.path().join("data");
+        (tree(&data), fs::read(data.join("skipped.csv")).unwrap())
+    };
+    assert!(run("1") == run("4"));
+}
+
+#[test]
+fn without_resize_all_shapes_still_agree() {
+    let dir = tempfile::tempdir().unwrap();
+    write_clips(dir.path());
+    let output = spectrogram(dir.path(), "2", &["spectrogram.seconds=1", "spectrogram.resize=false"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for name in ["001 - Dog bark/b", "rock/rock.00001"] {
+        let array = kit::npy::read(dir.path().join(format!("data/spectrograms/{name}.npy"))).unwrap();
+        assert_eq!(array.shape, [513, 44]);
+    }
+}
+
+#[test]
+fn nothing_to_do_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let check = |part: &str| {
+        let output = spectrogram(root, "1", &[]);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains(part), "{part}: {}", stderr(&output));
+    };
+    check("error: cannot read the folder `data/audio`");
+    fs::create_dir_all(root.join("data/audio")).unwrap();
+    check("no class folder with a file in `data/audio`; run the stage `download` first");
+    kit::files::write_atomic(root.join("data/audio/rock/a.wav"), "no music").unwrap();
+    check("none of the 1 files in `data/audio` could be decoded; `data/skipped.csv` says why");
+    assert!(!root.join("metrics/spectrogram.json").exists());
+    assert!(root.join("data/skipped.csv").exists());
+}

@@ -1,0 +1,66 @@
+//! From beats to samples: tempo, swing and rubato. Knows nothing about what is played.
+
+use crate::SAMPLE_RATE;
+use crate::maths::sine;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Clock {
+    samples_per_beat: f32,
+    /// Where in the beat the second eighth falls: 0.5 is straight, 0.667 a triplet shuffle.
+    swing: f32,
+    /// How many beats the tempo strays from the straight line, to and fro within eight beats.
+    rubato: f32,
+}
+
+impl Clock {
+    pub(crate) fn new(beats_per_minute: f32) -> Clock {
+        let samples_per_beat = SAMPLE_RATE as f32 * 60.0 / beats_per_minute;
+        Clock { samples_per_beat, swing: 0.5, rubato: 0.0 }
+    }
+
+    pub(crate) fn with_swing(self, swing: f32) -> Clock {
+        Clock { swing, ..self }
+    }
+
+    pub(crate) fn with_rubato(self, rubato: f32) -> Clock {
+        Clock { rubato, ..self }
+    }
+
+    /// The sample at which a beat falls; beats may have fractions.
+    pub(crate) fn at(&self, beat: f32) -> usize {
+        let (whole, part) = (beat.floor(), beat - beat.floor());
+        let swung = if part < 0.5 {
+            part * 2.0 * self.swing
+        } else {
+            self.swing + (part - 0.5) * 2.0 * (1.0 - self.swing)
+        };
+        let strayed = whole + swung + self.rubato * sine(beat / 8.0);
+        (strayed.max(0.0) * self.samples_per_beat) as usize
+    }
+
+    /// The samples that so many beats last, swing aside.
+    pub(crate) fn last(&self, beats: f32) -> usize {
+        (beats * self.samples_per_beat) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beats_fall_where_tempo_and_swing_put_them() {
+        let clock = Clock::new(120.0).with_swing(2.0 / 3.0);
+        let half = SAMPLE_RATE as f32 / 2.0;
+        for (beat, expected) in [(0.0, 0.0), (1.0, 1.0), (1.5, 1.0 + 2.0 / 3.0), (3.75, 3.0 + 5.0 / 6.0)] {
+            assert!((clock.at(beat) as f32 - expected * half).abs() < 2.0, "{beat}");
+        }
+    }
+
+    #[test]
+    fn time_never_runs_back() {
+        let clock = Clock::new(90.0).with_swing(0.62).with_rubato(0.3);
+        let times: Vec<_> = (0..400).map(|n| clock.at(n as f32 / 8.0)).collect();
+        assert!(times.is_sorted());
+    }
+}

@@ -1,0 +1,102 @@
+//! The stage `train`: spectrograms in, a trained network and its curves out.
+//!
+//! Writes its outs when training is over, so that a run that fails leaves none that do not fit together.
+
+mod params;
+mod report;
+mod trainer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use model::checkpoint::Manifest;
+use model::config::NetworkConfig;
+use model::dataset::Dataset;
+use model::split::{self, Part};
+
+use crate::params::TrainParams;
+use crate::report::Curves;
+use crate::trainer::Trainer;
+
+// Training allocates the same large buffers over and over; this allocator keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Train the network on the spectrograms; keep the best and the last checkpoint.
+#[derive(Debug, Parser)]
+struct Args {
+    /// The folder of class folders of `.npy` spectrograms.
+    #[arg(long, value_name = "DIR", default_value = "data/spectrograms")]
+    spectrograms: PathBuf,
+    /// Where genre.mpk, last.mpk, genre.json and split.csv go.
+    #[arg(long, value_name = "DIR", default_value = "models")]
+    models: PathBuf,
+    /// Where train.json and curves.csv go.
+    #[arg(long, value_name = "DIR", default_value = "metrics")]
+    metrics: PathBuf,
+    /// A param in place of the pipeline's, as in `train.epochs=3`.
+    #[arg(short, long = "param", value_name = "KEY=VALUE")]
+    params: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    kit::main(|| run(&args))
+}
+
+fn run(args: &Args) -> Result<()> {
+    let given = kit::Params::load(&args.params)?;
+    let seed = given.seed()?;
+    let params: TrainParams = given.section("train")?;
+    given.reject_unread_overrides()?;
+    params.check()?;
+    let device = params.device.open()?;
+    let events = kit::Events::open()?;
+
+    let dataset = Dataset::load(&args.spectrograms)?;
+    let parts = split::assign(&dataset.clips, &dataset.labels, params.val_size, seed)?;
+    let (train, held_out) = (split::indices(&parts, Part::Train), split::indices(&parts, Part::Validation));
+    ensure!(
+        train.len() >= 2,
+        "one clip is too few to train with: add some below `{}`",
+        args.spectrograms.display()
+    );
+    warn_of_lonely_classes(&dataset);
+
+    let classes = dataset.labels.len();
+    let config = NetworkConfig { input: dataset.shape, classes, dropout: params.dropout };
+    let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
+    let mut trainer = Trainer::new(&dataset, &config, &params, device, seed)?;
+    println!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());
+
+    let mut curves = Curves::default();
+    let mut best = trainer.weights()?;
+    for epoch in 1..=params.epochs {
+        let trained = trainer.epoch(epoch, &train, &events)?;
+        let validated = trainer.validate(epoch, &held_out)?;
+        if curves.push(trained, validated) {
+            best = trainer.weights()?;
+        }
+        curves.tell_last(params.epochs, &events);
+    }
+
+    let models = &args.models;
+    best.write(models.join("genre.mpk"))?;
+    trainer.weights()?.write(models.join("last.mpk"))?;
+    manifest.write(models.join("genre.json"))?;
+    split::write(models.join("split.csv"), &dataset.clips, &dataset.labels, &parts)?;
+    curves.write(&args.metrics.join("curves.csv"))?;
+    kit::files::write_json(args.metrics.join("train.json"), &curves.summary())?;
+    println!("kept epoch {} as `{}`", curves.best_epoch(), models.join("genre.mpk").display());
+    Ok(())
+}
+
+fn warn_of_lonely_classes(dataset: &Dataset) {
+    for (label, name) in dataset.labels.iter().enumerate() {
+        if dataset.clips.iter().filter(|clip| clip.label == label).count() == 1 {
+            eprintln!("warning: class `{name}` has one clip: it trains with it and is not measured");
+        }
+    }
+}

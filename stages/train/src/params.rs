@@ -1,0 +1,97 @@
+//! What a user can set under `[params.train]`.
+
+use anyhow::{Result, ensure};
+use model::device::DeviceChoice;
+use serde::Deserialize;
+
+/// The section `train` of the params, with the pipeline's defaults.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct TrainParams {
+    /// Passes over the training clips.
+    pub epochs: u64,
+    /// Clips a step of the optimizer learns from.
+    pub batch_size: usize,
+    /// The step size of AdamW.
+    pub learning_rate: f64,
+    /// The decoupled weight decay of AdamW, on all parameters.
+    pub weight_decay: f64,
+    /// The share of the hidden activations that are dropped.
+    pub dropout: f64,
+    /// The share of each class that is held out.
+    pub val_size: f64,
+    /// Where to compute.
+    pub device: DeviceChoice,
+}
+
+impl Default for TrainParams {
+    fn default() -> Self {
+        TrainParams {
+            epochs: 10,
+            batch_size: 4,
+            learning_rate: 2e-4,
+            weight_decay: 0.01,
+            dropout: 0.5,
+            val_size: 0.4,
+            device: DeviceChoice::Cpu,
+        }
+    }
+}
+
+impl TrainParams {
+    /// Whether one can train with these values.
+    ///
+    /// # Errors
+    /// Names the first param that makes no sense, and what would.
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure!(self.epochs >= 1, "param `train.epochs`: 0 epochs train nothing; 1 is the least");
+        ensure!(
+            self.batch_size >= 2,
+            "param `train.batch_size`: {} is too small; batch normalisation needs 2 clips at least",
+            self.batch_size
+        );
+        ensure!(
+            self.learning_rate.is_finite() && self.learning_rate > 0.0,
+            "param `train.learning_rate`: {} is not a number above 0",
+            self.learning_rate
+        );
+        ensure!(
+            self.weight_decay.is_finite() && self.weight_decay >= 0.0,
+            "param `train.weight_decay`: {} is not a number from 0 on",
+            self.weight_decay
+        );
+        for (key, share) in [("dropout", self.dropout), ("val_size", self.val_size)] {
+            ensure!(
+                (0.0..1.0).contains(&share),
+                "param `train.{key}`: {share} is not from 0 to 1, without 1"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_by_name() {
+        TrainParams::default().check().unwrap();
+        let good = TrainParams::default;
+        for (key, params) in [
+            ("epochs", TrainParams { epochs: 0, ..good() }),
+            ("batch_size", TrainParams { batch_size: 0, ..good() }),
+            ("batch_size", TrainParams { batch_size: 1, ..good() }),
+            ("learning_rate", TrainParams { learning_rate: 0.0, ..good() }),
+            ("learning_rate", TrainParams { learning_rate: f64::NAN, ..good() }),
+            ("learning_rate", TrainParams { learning_rate: f64::INFINITY, ..good() }),
+            ("weight_decay", TrainParams { weight_decay: -0.1, ..good() }),
+            ("dropout", TrainParams { dropout: 1.0, ..good() }),
+            ("val_size", TrainParams { val_size: 1.0, ..good() }),
+            ("val_size", TrainParams { val_size: -0.1, ..good() }),
+        ] {
+            let error = params.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("param `train.{key}`")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What training tells: the scores of every epoch, which was best, and a line on each.
+//!
+//! Knows nothing about tensors.
+
+use std::path::Path;
+
+use anyhow::Result;
+use kit::Events;
+use model::metrics::Scores;
+use serde::Serialize;
+
+/// The scores of the epochs so far.
+#[derive(Debug, Default)]
+pub(crate) struct Curves {
+    epochs: Vec<Epoch>,
+    best: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
+    trained: Scores,
+    validated: Option<Scores>,
+}
+
+/// The columns of `curves.csv` after `epoch`, the keys of the series, and what `train.json` says of the
+/// best epoch.
+const KEYS: [&str; 6] =
+    ["train_loss", "train_accuracy", "train_macro_f1", "val_loss", "val_accuracy", "val_macro_f1"];
+
+/// `train.json`: the epoch whose weights are kept, and its scores.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    best_epoch: usize,
+    train_loss: f64,
+    train_accuracy: f64,
+    train_macro_f1: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    val_loss: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    val_accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    val_macro_f1: Option<f64>,
+}
+
+impl Curves {
+    /// Adds an epoch; whether it is the best so far.
+    ///
+    /// The best has the highest validation accuracy, of equals the lowest validation loss, of equals the
+    /// first. With nothing held out the last epoch counts as the best.
+    pub(crate) fn push(&mut self, trained: Scores, validated: Option<Scores>) -> bool {
+        let epoch = Epoch { trained, validated };
+        let better = self.epochs.get(self.best).is_none_or(|best| epoch.beats(best));
+        if better {
+            self.best = self.epochs.len();
+        }
+        self.epochs.push(epoch);
+        better
+    }
+
+    /// The best epoch, counted from 1.
+    pub(crate) fn best_epoch(&self) -> usize {
+        self.best + 1
+    }
+
+    /// Prints a line on the last epoch of `total` and sends its scores as points of the series.
+    pub(crate) fn tell_last(&self, total: u64, events: &Events) {
+        let Some(last) = self.epochs.last() else { return };
+        let step = self.epochs.len() as u64;
+        for (key, value) in KEYS.iter().zip(last.values()) {
+            if let Some(value) = value {
+                events.metric(key, step, value);
+            }
+        }
+        let line = |name: &str, scores: Scores| {
+            format!(
+                "{name} loss {:.4} accuracy {:.3} F1 {:.3}",
+                scores.loss, scores.accuracy, scores.macro_f1
+            )
+        };
+        let validated = last.validated.map_or(String::new(), |scores| format!(" · {}", line("val", scores)));
+        let best = if self.best_epoch() as u64 == step { " · best" } else { "" };
+        let width = total.to_string().len();
+        println!("epoch {step:>width$}/{total} · {}{validated}{best}", line("train", last.trained));
+    }
+
+    /// What `train.json` says; all zero where there was no epoch.
+    pub(crate) fn summary(&self) -> Summary {
+        let [train_loss, train_accuracy, train_macro_f1, val_loss, val_accuracy, val_macro_f1] =
+            self.epochs.get(self.best).map_or([None; 6], Epoch::values);
+        Summary {
+            best_epoch: self.best_epoch(),
+            train_loss: train_loss.unwrap_or_default(),
+            train_accuracy: train_accuracy.unwrap_or_default(),
+            train_macro_f1: train_macro_f1.unwrap_or_default(),
+            val_loss,
+            val_accuracy,
+            val_macro_f1,
+        }
+    }
+
+    /// Writes `epoch` and the six scores as a table; a cell is empty where nothing is held out.
+    ///
+    /// # Errors
+    /// Any failure of the file system.
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let header: Vec<&str> = std::iter::once("epoch").chain(KEYS).collect();
+        let rows = self.epochs.iter().zip(1..).map(|(epoch, number)| {
+            let cells = epoch.values().map(|value| value.map_or(String::new(), |value| value.to_string()));
+            std::iter::once(number.to_string()).chain(cells).collect::<Vec<_>>()
+        });
+        kit::csv::write(path, &header, rows)
+    }
+}
+
+impl Epoch {
+    fn beats(&self, best: &Epoch) -> bool {
+        match (self.validated, best.validated) {
+            (Some(new), Some(best)) if new.accuracy == best.accuracy => new.loss < best.loss,
+            (Some(new), Some(best)) => new.accuracy > best.accuracy,
+            _ => true,
+        }
+    }
+
+    fn values(&self) -> [Option<f64>; 6] {
+        let Scores { loss, accuracy, macro_f1 } = self.trained;
+        let of = |score: fn(Scores) -> f64| self.validated.map(score);
+        [
+            Some(loss),
+            Some(accuracy),
+            Some(macro_f1),
+            of(|it| it.loss),
+            of(|it| it.accuracy),
+            of(|it| it.macro_f1),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scores(accuracy: f64, loss: f64) -> Scores {
+        Scores { loss, accuracy, macro_f1: accuracy / 2.0 }
+    }
+
+    fn best_of(epochs: &[Option<(f64, f64)>]) -> usize {
+        let mut curves = Curves::default();
+        for validated in epochs {
+            curves.push(scores(0.1, 9.0), validated.map(|(accuracy, loss)| scores(accuracy, loss)));
+        }
+        curves.best_epoch()
+    }
+
+    #[test]
+    fn the_best_epoch() {
+        for (epochs, expected) in [
+            (vec![Some((0.5, 1.0)), Some((0.6, 2.0)), Some((0.4, 0.1))], 2),
+            (vec![Some((0.5, 1.0)), Some((0.5, 0.9)), Some((0.5, 0.95))], 2),
+            (vec![Some((0.5, 1.0)), Some((0.5, 1.0))], 1),
+            (vec![Some((0.0, 3.0))], 1),
+            (vec![None, None, None], 3),
+        ] {
+            assert_eq!(best_of(&epochs), expected, "{epochs:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_and_the_summary() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("curves.csv");
+        let mut curves = Curves::default();
+        curves.push(scores(0.25, 2.0), Some(scores(0.5, 1.5)));
+        curves.push(scores(0.5, 1.0), Some(scores(0.25, 1.0)));
+        curves.write(&path).unwrap();
+        let expected = "epoch,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1\n\
+                        1,2,0.25,0.125,1.5,0.5,0.25\n2,1,0.5,0.25,1,0.25,0.125\n";
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        let summary = serde_json::to_string(&curves.summary()).unwrap();
+        let expected = r#"{"best_epoch":1,"train_loss":2.0,"train_accuracy":0.25,"train_macro_f1":0.125,"val_loss":1.5,"val_accuracy":0.5,"val_macro_f1":0.25}"#;
+        assert_eq!(summary, expected);
+    }
+}

@@ -1,0 +1,125 @@
+//! The program as a user runs it: real files in, real files out.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Three classes of six clips, 16 × 16: a bright band at the top, in the middle or at the bottom, and noise.
+fn spectrograms(root: &Path) {
+    for (class, name) in ["high", "low", "mid"].iter().enumerate() {
+        for clip in 0..6u32 {
+            let values: Vec<f32> = (0..256u32)
+                .map(|at| {
+                    let noise = (at.wrapping_mul(2_654_435_761) ^ clip.wrapping_mul(40_503)) % 97;
+                    let band = if (at / 16 / 6) as usize == class { 4.0 } else { -4.0 };
+                    band + noise as f32 / 50.0
+                })
+                .collect();
+            kit::npy::write(root.join(format!("data/{name}/{clip}.npy")), &[16, 16], &values).unwrap();
+        }
+    }
+}
+
+fn train(root: &Path, threads: &str, params: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+    command.current_dir(root).env_remove("REPRO_PARAMS").env("REPRO_EVENTS", root.join("events.jsonl"));
+    command.env("RAYON_NUM_THREADS", threads).args(["--spectrograms", "data"]);
+    command.args(params.iter().flat_map(|param| ["-p", param])).output().unwrap()
+}
+
+fn outs(root: &Path) -> Vec<Vec<u8>> {
+    let names = ["models/genre.mpk", "models/last.mpk", "models/genre.json", "models/split.csv"];
+    let metrics = ["metrics/train.json", "metrics/curves.csv"];
+    names.iter().chain(&metrics).map(|name| std::fs::read(root.join(name)).unwrap()).collect()
+}
+
+fn error(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
+    let runs = [("1", "seed=3"), ("2", "seed=3"), ("3", "seed=3"), ("2", "seed=4")].map(|(threads, seed)| {
+        let dir = tempfile::tempdir().unwrap();
+        spectrograms(dir.path());
+        let output = train(dir.path(), threads, &["train.epochs=3", seed]);
+        assert!(output.status.success(), "{output:?}");
+        outs(dir.path())
+    });
+    assert!(runs[0] == runs[1] && runs[1] == runs[2]);
+    assert_ne!(runs[0][0], runs[3][0]);
+}
+
+#[test]
+fn a_run_learns_and_tells_how_it_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    let params = ["train.epochs=8", "train.learning_rate=1e-3", "train.val_size=0.3", "train.batch_size=3"];
+    let output = train(dir.path(), "2", &params);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("training on 12 clips of 3 classes, 6 held out\nepoch 1/8 · train loss "),
+        "{text}"
+    );
+
+    let summary = std::fs::read_to_string(dir.path().join("metrics/train.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["val_accuracy"], 1.0, "{summary}");
+    let events = std::fs::read_to_string(dir.path().join("events.jsonl")).unwrap();
+    let events: Vec<serde_json::Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for key in ["train_loss", "train_accuracy", "train_macro_f1", "val_loss", "val_accuracy", "val_macro_f1"]
+    {
+        let steps: Vec<_> =
+            events.iter().filter(|it| it["metric"] == key).map(|it| it["step"].as_u64()).collect();
+        assert_eq!(steps, (1..=8).map(Some).collect::<Vec<_>>(), "{key}");
+    }
+    let progress: Vec<_> = events.iter().filter_map(|it| it["progress"].as_u64()).collect();
+    assert_eq!(progress, (1..=32).collect::<Vec<_>>());
+    assert_eq!(events.last().unwrap()["step"], 8);
+}
+
+#[test]
+fn nothing_held_out_and_classes_of_one_clip() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    std::fs::create_dir_all(dir.path().join("data/rare")).unwrap();
+    std::fs::copy(dir.path().join("data/mid/0.npy"), dir.path().join("data/rare/0.npy")).unwrap();
+    let output = train(dir.path(), "2", &["train.epochs=1", "train.val_size=0"]);
+    assert!(output.status.success(), "{output:?}");
+    let warning = "warning: class `rare` has one clip: it trains with it and is not measured\n";
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), warning);
+    let summary = std::fs::read_to_string(dir.path().join("metrics/train.json")).unwrap();
+    assert!(!summary.contains("val_"), "{summary}");
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_and_leaves_no_outs() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    for (param, expected) in [
+        ("train.learning_rate=1e30", "lower `train.learning_rate`, which is 1"),
+        ("train.epochs=0", "error: param `train.epochs`: 0 epochs train nothing"),
+        ("train.epochs=-1", "error: param `train.epochs`: invalid value: integer `-1`"),
+        ("train.batch_size=1", "error: param `train.batch_size`: 1 is too small"),
+        ("train.device=tpu", "unknown variant `tpu`, expected `cpu` or `wgpu`"),
+        ("train.epoch=3", "error: param `train.epoch`: unknown field `epoch`"),
+        ("seed=-1", "error: param `seed`: -1 is not a whole number"),
+    ] {
+        let error = error(&train(dir.path(), "2", &[param]));
+        assert!(error.contains(expected), "{param}: {error}");
+    }
+    #[cfg(not(feature = "wgpu"))]
+    assert!(
+        error(&train(dir.path(), "2", &["train.device=wgpu"]))
+            .contains("`cargo run --release -p train --features wgpu`")
+    );
+    assert!(!dir.path().join("models").exists() && !dir.path().join("metrics").exists());
+
+    let empty = tempfile::tempdir().unwrap();
+    assert!(error(&train(empty.path(), "2", &[])).starts_with("error: cannot read the folder `data`"));
+    std::fs::create_dir(empty.path().join("data")).unwrap();
+    assert!(error(&train(empty.path(), "2", &[])).contains("no `.npy` file in the class folders of `data`"));
+}
