@@ -80,6 +80,12 @@ impl RepoPath {
         RepoPath(format!("{}/{name}", self.0).into())
     }
 
+    /// Whether this is, or lies in, something that only `repro` or git may write.
+    pub fn is_reserved(&self) -> bool {
+        const RESERVED: [&str; 5] = [".git", "cache", "runs", "pipeline.toml", "pipeline.lock"];
+        RESERVED.contains(&self.0.split('/').next().unwrap_or_default())
+    }
+
     /// What is left of this path below `dir`, if it lies inside it.
     pub fn below(&self, dir: &RepoPath) -> Option<&str> {
         self.0.strip_prefix(&*dir.0)?.strip_prefix('/')

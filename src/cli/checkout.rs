@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::load;
+use crate::engine::Project;
 use crate::engine::checkout::{Checked, checkout};
 use crate::error::{Error, Result, did_you_mean, exit};
 use crate::plan::lock;
@@ -19,7 +19,7 @@ pub(super) struct CheckoutArgs {
 
 impl CheckoutArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let project = load(root)?;
+        let (project, held) = Project::load_exclusively(root, &[])?;
         if project.lock.stages.is_empty() {
             return Err(
                 Error::usage(format!("`{}` names no outs yet", lock::FILE)).hint("`repro run` makes them")
@@ -36,16 +36,16 @@ impl CheckoutArgs {
         let wanted = |name: &crate::pipeline::StageName| {
             self.stages.is_empty() || self.stages.iter().any(|stage| stage == name.as_str())
         };
-        let done = checkout(&project, &wanted)?;
+        let done = checkout(&project, &held, &wanted)?;
         let brought: Vec<&str> = done
             .iter()
             .filter(|(_, checked)| *checked == Checked::Brought)
             .map(|(name, _)| name.as_str())
             .collect();
         if brought.is_empty() {
-            anstream::println!("the workspace already holds what `{}` names", lock::FILE);
+            crate::terminal::stdout::say!("the workspace already holds what `{}` names", lock::FILE);
         } else {
-            anstream::println!("brought back the outs of {}", brought.join(", "));
+            crate::terminal::stdout::say!("brought back the outs of {}", brought.join(", "));
         }
         Ok(exit::OK)
     }

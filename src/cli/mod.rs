@@ -98,9 +98,10 @@ pub fn problems(problems: Vec<Problem>) -> Error {
 /// Writes an error and those beside it to stderr.
 fn show(error: &Error) {
     for error in std::iter::once(error).chain(&error.others) {
-        anstream::eprint!(
-            "{}",
-            crate::terminal::error_text(&error.what, &error.causes, error.hint.as_deref())
-        );
+        crate::terminal::tell(&crate::terminal::error_text(
+            &error.what,
+            &error.causes,
+            error.hint.as_deref(),
+        ));
     }
 }

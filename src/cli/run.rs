@@ -44,14 +44,17 @@ pub(super) struct RunArgs {
 
 impl RunArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let project = Arc::new(Project::load(root, &self.params)?);
-        let wanted = select::with_needs(&project.pipeline, &self.stages)?;
-        let forced = self.forced(&project, &wanted)?;
         if self.plan {
-            let verdicts = assess::assess(&project, &wanted, &forced)?;
-            status::show(&project, &verdicts);
+            let project = Project::load(root, &self.params)?;
+            let wanted = select::with_needs(&project.pipeline, &self.stages)?;
+            let forced = self.forced(&project, &wanted)?;
+            status::show(&project, &assess::assess(&project, &wanted, &forced)?)?;
             return Ok(crate::error::exit::OK);
         }
+        let (project, held) = Project::load_exclusively(root, &self.params)?;
+        let project = Arc::new(project);
+        let wanted = select::with_needs(&project.pipeline, &self.stages)?;
+        let forced = self.forced(&project, &wanted)?;
         let options = Options {
             wanted,
             forced,
@@ -61,10 +64,11 @@ impl RunArgs {
             overrides: self.params.iter().map(|given| format!("{}={}", given.key, given.value)).collect(),
         };
         let mut recorder = Recorder::start(root);
-        let names: Vec<_> = project.pipeline.stages.iter().map(|stage| stage.name.clone()).collect();
+        let chosen = project.pipeline.stages.iter().zip(&options.wanted).filter(|(_, wanted)| **wanted);
+        let names: Vec<_> = chosen.map(|(stage, _)| stage.name.clone()).collect();
         let mut face = Face::choose(self.json, &names);
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, face.subscriber()];
-        let report = run(&project, &options, subscribers);
+        let report = run(&project, &held, &options, subscribers);
         face.close();
         if let Some(warning) = recorder.finish() {
             terminal::warn(&warning);
@@ -93,11 +97,11 @@ fn close(project: &Project, report: &Report) {
     for (name, outcome, took) in &report.stages {
         if let Outcome::Failed(failure) = outcome {
             let what = format!("stage `{name}` failed after {took}: {}", failure.what);
-            anstream::eprint!("{}", terminal::error_text(&what, &failure.causes, failure.hint.as_deref()));
+            terminal::tell(&terminal::error_text(&what, &failure.causes, failure.hint.as_deref()));
         }
     }
     let summary = Summary::of(&project.pipeline, report);
-    anstream::eprint!("{}", summary::render(&summary));
+    terminal::tell(&summary::render(&summary));
 }
 
 fn all_processors() -> usize {

@@ -35,9 +35,9 @@ impl StatusArgs {
         // A read-only checkout has a status, too: what was learnt is then lost.
         let _ = project.workspace.save_index();
         if self.json {
-            anstream::println!("{:#}", as_json(&project, &verdicts));
+            crate::terminal::stdout::say!("{:#}", as_json(&project, &verdicts));
         } else {
-            show(&project, &verdicts);
+            show(&project, &verdicts)?;
         }
         let stale = verdicts.iter().any(|(_, verdict)| *verdict != Verdict::Fresh);
         Ok(if self.check && stale { exit::CHECK } else { exit::OK })
@@ -54,22 +54,23 @@ fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Va
 /// More reasons than this are left to `repro why`.
 const MOST_REASONS: usize = 4;
 
-pub(super) fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) {
+pub(super) fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
     let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict != Verdict::Fresh).collect();
     if stale.is_empty() {
-        anstream::println!("everything is up to date ({})", count(verdicts.len()));
-        return;
+        crate::terminal::stdout::say!("everything is up to date ({})", count(verdicts.len()));
+        return Ok(());
     }
     let name = |ix: StageIx| project.pipeline.stages[ix].name.as_str();
     let width = stale.iter().map(|(ix, _)| name(*ix).chars().count()).max().unwrap_or(0);
     for (ix, verdict) in &stale {
         let line = sentence(verdict);
-        anstream::println!("{}{:width$}{:#}  {line}", style::STAGE, name(*ix), style::STAGE);
+        crate::terminal::stdout::say!("{}{:width$}{:#}  {line}", style::STAGE, name(*ix), style::STAGE);
     }
     let fresh = verdicts.len() - stale.len();
     if fresh > 0 {
-        anstream::println!("{}{} up to date{:#}", style::DIM, count(fresh), style::DIM);
+        crate::terminal::stdout::say!("{}{} up to date{:#}", style::DIM, count(fresh), style::DIM);
     }
+    Ok(())
 }
 
 fn sentence(verdict: &Verdict) -> String {

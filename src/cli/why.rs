@@ -35,11 +35,11 @@ impl WhyArgs {
             Verdict::Run(_) => "will run".to_owned(),
             Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),
         };
-        anstream::println!("{}{name}{:#} {headline}", style::STAGE, style::STAGE);
+        crate::terminal::stdout::say!("{}{name}{:#} {headline}", style::STAGE, style::STAGE);
         for change in verdict.changes() {
             match change {
-                Change::Cmd { old, new } => anstream::println!("  cmd\n    - {old}\n    + {new}"),
-                change => anstream::println!("  {change}"),
+                Change::Cmd { old, new } => crate::terminal::stdout::say!("  cmd\n    - {old}\n    + {new}"),
+                change => crate::terminal::stdout::say!("  {change}"),
             }
         }
         Ok(exit::OK)

@@ -7,7 +7,8 @@ use crate::error::{Error, Kind, Result};
 use crate::pipeline::StageName;
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
-use crate::workspace::{Seen, run_lock};
+use crate::workspace::Seen;
+use crate::workspace::run_lock::RunLock;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checked {
@@ -20,8 +21,11 @@ pub enum Checked {
 ///
 /// # Errors
 /// All stages whose outs the cache does not hold; those of the others are brought back all the same.
-pub fn checkout(project: &Project, wanted: &dyn Fn(&StageName) -> bool) -> Result<Vec<(StageName, Checked)>> {
-    let _lock = run_lock::take(&project.run_lock())?;
+pub fn checkout(
+    project: &Project,
+    _held: &RunLock,
+    wanted: &dyn Fn(&StageName) -> bool,
+) -> Result<Vec<(StageName, Checked)>> {
     project.cache.sweep_temporaries();
     let mut done = Vec::new();
     let mut errors = Vec::new();
@@ -31,7 +35,8 @@ pub fn checkout(project: &Project, wanted: &dyn Fn(&StageName) -> bool) -> Resul
             Err(error) => errors.push(about(name, error)),
         }
     }
-    project.workspace.save_index()?;
+    // Without an index the next run hashes again, and finds the same.
+    let _ = project.workspace.save_index();
     if errors.is_empty() { Ok(done) } else { Err(Error::several(errors)) }
 }
 

@@ -8,14 +8,14 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use super::observe::Observation;
+use super::observe::{Observation, Predicted, observe};
 use super::{Project, commit};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
-use crate::event::{Failure, RunName};
+use crate::event::{Failure, RunName, Work};
 use crate::exec::{Ended, Follower, Group, Job, Process, Said};
 use crate::pipeline::{Stage, StageIx, nested};
-use crate::plan::Trace;
+use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
 use crate::workspace::Seen;
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How the work on a stage ended.
 #[derive(Debug)]
 pub(super) enum Performed {
-    Done(Trace),
+    Done(Trace, Work),
     /// The cache turned out not to have what it should: the stage has to run.
     Damaged(Error),
     Failed {
@@ -100,17 +100,35 @@ pub(super) struct Setting<'a> {
     pub groups: &'a Groups,
 }
 
+/// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
+/// what people wrote meanwhile counts.
+pub(super) fn perform(
+    setting: Setting<'_>,
+    ix: StageIx,
+    force: Force,
+    say: &(dyn Fn(Said) + Sync),
+) -> Performed {
+    match observe(setting.project, ix, force, &Predicted::new()) {
+        Err(error) => failed("cannot be looked at", error),
+        Ok(observation) => match &observation.decision {
+            Decision::Fresh(trace) => Performed::Done(trace.clone(), Work::Restore),
+            Decision::Restore(trace, _) => restore(setting, trace, &observation),
+            Decision::Run(_) => run(setting, ix, &observation, say),
+        },
+    }
+}
+
 /// Brings the outs of `trace` back.
-pub(super) fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Performed {
+fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Performed {
     match commit::restore(setting.project, &trace.outs, &observation.outs) {
-        Ok(()) => Performed::Done(trace.clone()),
+        Ok(()) => Performed::Done(trace.clone(), Work::Restore),
         Err(error) if error.kind == Kind::Damaged => Performed::Damaged(error),
         Err(error) => failed("could not be restored", error),
     }
 }
 
 /// Runs the stage's command and commits its outs.
-pub(super) fn run(
+fn run(
     setting: Setting<'_>,
     ix: StageIx,
     observation: &Observation,
@@ -124,7 +142,7 @@ pub(super) fn run(
     match ended {
         (_, Stop::Stopped) => Performed::Stopped,
         (Ended::Code(0), Stop::None) => match commit_outs(setting.project, stage, observation) {
-            Ok(trace) => Performed::Done(trace),
+            Ok(trace) => Performed::Done(trace, Work::Run),
             Err(error) if error.kind == Kind::Usage => {
                 let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
                 Performed::Failed { failure, exit: exit::STAGE_FAILED }
@@ -237,7 +255,12 @@ fn follow(
             }
             follower.rest().into_iter().for_each(say);
         });
+        let group = process.group();
         let ended = process.wait();
+        // What a stage that failed left in the background would write into the next attempt's outs.
+        if !matches!(ended, Ok(Ended::Code(0))) {
+            group.kill();
+        }
         let stop = if setting.groups.leave(ix) { Stop::Stopped } else { Stop::None };
         drop(done);
         Ok((ended?, stop))

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::{self, Override, Pipeline, Problem};
 use crate::plan::{Lock, lock};
 use crate::workspace::Workspace;
+use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability};
 
 const CACHE: &str = "cache";
@@ -30,6 +31,14 @@ impl Project {
         Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock })
     }
 
+    /// Reads everything under the run lock, so that no other run's result is taken for the state before this one. A
+    /// faulty pipeline is told before anything is touched.
+    pub fn load_exclusively(root: &Path, overrides: &[Override]) -> Result<(Project, RunLock)> {
+        load_pipeline(root, overrides)?;
+        let held = run_lock::take(&root.join(CACHE).join("run.lock"))?;
+        Ok((Project::load(root, overrides)?, held))
+    }
+
     pub fn save_lock(&self, lock: &Lock) -> Result<()> {
         write::atomic(&self.root.join(lock::FILE), lock.encode().as_bytes(), Durability::Synced)
     }
@@ -37,11 +46,6 @@ impl Project {
     /// Where the processes of running stages are marked.
     pub fn markers(&self) -> PathBuf {
         self.root.join(CACHE).join("tmp/running")
-    }
-
-    /// What a running `repro run` holds.
-    pub fn run_lock(&self) -> PathBuf {
-        self.root.join(CACHE).join("run.lock")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,7 +18,7 @@ use crate::plan::{Decision, Force, Lock};
 use crate::repo_path::RepoPath;
 use crate::runs;
 use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
-use crate::workspace::run_lock;
+use crate::workspace::run_lock::RunLock;
 
 /// How long stages have, after Ctrl-C, to end by themselves.
 const GRACE: Duration = Duration::from_secs(10);
@@ -58,10 +59,10 @@ pub struct Report {
 /// What keeps the run from being started or recorded. A stage's failure is no error but in the report.
 pub fn run(
     project: &Arc<Project>,
+    _held: &RunLock,
     options: &Options,
     subscribers: Vec<&mut dyn Subscriber>,
 ) -> Result<Report> {
-    let _lock = run_lock::take(&project.run_lock())?;
     project.cache.sweep_temporaries();
     let orphans = end_orphans(&project.markers());
     let groups = Arc::new(Groups::default());
@@ -74,10 +75,14 @@ pub fn run(
         work.pending.push(Event::Warning { stage: None, text });
     }
     work.go(&inbox);
-    let report = work.finish()?;
-    project.workspace.save_index()?;
-    Ok(report)
+    let report = work.finish();
+    // Without an index the next run hashes again, and finds the same.
+    let _ = project.workspace.save_index();
+    report
 }
+
+/// A panic in a worker must not leave the loop waiting for it.
+const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 
 enum Note {
     Observed(StageIx, Result<Arc<Observation>>),
@@ -123,7 +128,8 @@ struct Loop<'a, 's> {
 #[derive(Debug, Default)]
 struct Progress {
     observed: Option<Result<Arc<Observation>>>,
-    work: Option<Work>,
+    /// Its objects in the cache turned out to be damaged, so it has to run.
+    damaged: bool,
     started: Option<Instant>,
     last_line: Option<String>,
     misunderstood: bool,
@@ -198,7 +204,9 @@ impl<'a, 's> Loop<'a, 's> {
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced[ix] { Force::Yes } else { Force::No };
                 rayon::spawn(move || {
-                    let observed = observe(&project, ix, force, &Predicted::new());
+                    let looking = AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
+                    let observed =
+                        catch_unwind(looking).unwrap_or_else(|_| Err(Error::environment(PANICKED)));
                     // The loop outlives every observation.
                     let _ = sender.send(Note::Observed(ix, observed.map(Arc::new)));
                 });
@@ -258,17 +266,18 @@ impl<'a, 's> Loop<'a, 's> {
             Decision::Run(changes) => (Work::Run, changes.clone()),
             Decision::Fresh(_) => panic!("BUG: work on a stage that has none"),
         };
-        self.stages[ix].work = Some(work);
         self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
+        let force = if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
         std::thread::spawn(move || {
             let setting = Setting { project: &project, run, groups: &groups };
             let say = |said| drop(sender.send(Note::Said(ix, said)));
-            let performed = match &observation.decision {
-                Decision::Restore(trace, _) => perform::restore(setting, trace, &observation),
-                _ => perform::run(setting, ix, &observation, &say),
-            };
+            let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, &say));
+            let performed = catch_unwind(working).unwrap_or_else(|_| Performed::Failed {
+                exit: exit::ENVIRONMENT,
+                failure: as_failure(Error::environment(PANICKED)),
+            });
             let _ = sender.send(Note::Ended(ix, performed));
         });
     }
@@ -279,6 +288,7 @@ impl<'a, 's> Loop<'a, 's> {
             stage: Some(self.name(ix)),
             text: format!("{error}; the stage runs instead"),
         });
+        self.stages[ix].damaged = true;
         let observed = observe(self.project, ix, Force::Yes, &Predicted::new());
         self.stages[ix].observed = Some(observed.map(Arc::new));
         self.start(ix);
@@ -286,13 +296,13 @@ impl<'a, 's> Loop<'a, 's> {
 
     fn ended(&mut self, ix: StageIx, performed: Performed) -> Vec<Effect> {
         let (outcome, outs, end) = match performed {
-            Performed::Done(trace) => {
+            Performed::Done(trace, work) => {
                 let outs = trace.outs.clone();
                 self.lock.stages.insert(self.name(ix), trace);
                 self.save_lock_now_and_then();
-                let outcome = match self.stages[ix].work {
-                    Some(Work::Restore) => Outcome::Restored,
-                    _ => Outcome::Ran,
+                let outcome = match work {
+                    Work::Restore => Outcome::Restored,
+                    Work::Run => Outcome::Ran,
                 };
                 (outcome, outs, End::Good)
             }

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
 
 /// Ends what earlier runs left behind, and gives the names of the markers. Only under the run lock: then nothing
 /// that is marked can belong to a living `repro`.
@@ -20,6 +20,12 @@ pub fn end_orphans(markers: &Path) -> Vec<String> {
         let path = entry.path();
         if is_held(&path) {
             for pid in holders(&path) {
+                // Its group as well: a shell's background jobs do not hold the marker.
+                if let Ok(group) = getpgid(Some(pid))
+                    && Ok(group) != getpgid(None)
+                {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
                 let _ = kill_process(pid, Signal::KILL);
             }
             // The kernel lets go of the lock when the last of them is gone.

@@ -431,13 +431,24 @@ impl Reader {
         let mut outs: Vec<Out> = Vec::new();
         for (key, role) in [("outs", Role::Data), ("metrics", Role::Metrics), ("plots", Role::Plot)] {
             for (text, at) in self.strings(table, key, of) {
-                if let Some(path) = self.path(text, at, "out", of) {
+                if let Some(path) = self.out_path(text, at, of) {
                     outs.push(Out { path, role, line: self.line(at) });
                 }
             }
         }
         outs.sort();
         outs
+    }
+
+    fn out_path(&mut self, text: &str, at: &Value<'_>, of: &str) -> Option<RepoPath> {
+        let path = self.path(text, at, "out", of)?;
+        if path.is_reserved() {
+            let what = format!("out `{path}` of {of} is not a stage's to write");
+            let hint = "git and `repro` keep their own things there; give it another path";
+            self.problems.push(Problem::new(self.line(at), what).hint(hint));
+            return None;
+        }
+        Some(path)
     }
 
     fn cpus(&mut self, table: &DeTable<'_>, of: &str) -> usize {

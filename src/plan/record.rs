@@ -93,6 +93,9 @@ impl TraceReader {
             }
             "out" => {
                 let (path, content) = located(rest)?;
+                if path.is_reserved() {
+                    return None;
+                }
                 self.outs.insert(path, content).is_none()
             }
             _ => false,

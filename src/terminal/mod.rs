@@ -71,5 +71,16 @@ pub fn error_text(what: &str, causes: &[String], hint: Option<&str>) -> String {
 }
 
 pub fn warn(text: &str) {
-    anstream::eprintln!("{}warning{:#}: {text}", style::WARNING, style::WARNING);
+    tell(&format!(
+        "{}warning{:#}: {text}
+",
+        style::WARNING,
+        style::WARNING
+    ));
+}
+
+/// Writes to stderr. Where that cannot be written there is nobody to tell.
+pub fn tell(text: &str) {
+    use std::io::Write as _;
+    let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }

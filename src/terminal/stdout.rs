@@ -17,3 +17,11 @@ pub fn write(text: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+/// Writes a line to stdout, or returns the error from the function that it stands in.
+macro_rules! say {
+    ($($part:tt)*) => {
+        $crate::terminal::stdout::write(&format!("{}\n", format_args!($($part)*)))?
+    };
+}
+pub(crate) use say;

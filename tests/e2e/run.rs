@@ -187,7 +187,7 @@ outs = ["other"]
     bad: failed after [time]: exited with code 3
     after: skipped: needs bad
     other: skipped: needs bad
-    error: stage `bad` exited with code 3 after [time]
+    error: stage `bad` failed after [time]: exited with code 3
       caused by: its last line: "loss is NaN at step 1200"
       hint: `repro runs logs run-1 bad` shows the whole log
 
@@ -209,7 +209,7 @@ outs = ["other"]
     after: skipped: needs bad
     other: started (for the first time)
     other: ran in [time]
-    error: stage `bad` exited with code 3 after [time]
+    error: stage `bad` failed after [time]: exited with code 3
       caused by: its last line: "loss is NaN at step 1200"
       hint: `repro runs logs run-2 bad` shows the whole log
 

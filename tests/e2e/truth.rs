@@ -121,3 +121,44 @@ fn restored_files_can_be_written() {
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("words.txt"), "a\nb\nc\na");
 }
+
+#[test]
+fn floats_read_back_from_the_lock() {
+    let floats = "9.014274576114835e-20\n93.21874718936273\n0.1\n1e300\n5e-324";
+    let params: String = floats.lines().zip(0..).map(|(float, n)| format!("p{n} = {float}\n")).collect();
+    let names: Vec<String> = (0..floats.lines().count()).map(|n| format!("'p{n}'")).collect();
+    let sandbox = Sandbox::with(&format!(
+        "[params]\n{params}[stages.s]\ncmd = 'true'\nparams = [{}]\n",
+        names.join(", ")
+    ));
+    sandbox.ok(&["run"]);
+    let done = sandbox.repro(&["status", "--check"]);
+    assert_eq!(done.code, 0, "{done}");
+}
+
+#[test]
+fn what_appears_while_a_stage_waits_for_its_turn_is_kept() {
+    let sandbox = Sandbox::with(
+        "[stages.a]\ncmd = 'mkdir -p bout; echo precious > bout/notes; touch a'\nouts = ['a']\n\
+         [stages.b]\ncmd = 'mkdir -p bout; touch bout/x'\nouts = ['bout']\n",
+    );
+    // With one processor `b` is looked at before `a` has run, and starts after.
+    sandbox.ok(&["run", "-j", "1"]);
+    let digest = blake3::hash(b"precious\n").to_string();
+    assert_eq!(sandbox.read(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..])), "precious\n");
+}
+
+#[test]
+fn what_belongs_to_git_or_to_repro_is_no_out() {
+    for out in ["cache", "cache/x", "runs", ".git/hooks/post-checkout", "pipeline.toml", "pipeline.lock"] {
+        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = 'true'\nouts = ['{out}']\n"));
+        let done = sandbox.repro(&["run"]);
+        assert_eq!(done.code, 2, "{done}");
+        assert!(done.stderr.contains("pipeline.toml:3: out"), "{done}");
+        let chain = chain();
+        chain.ok(&["run"]);
+        let lock = chain.read("pipeline.lock");
+        chain.write("pipeline.lock", lock.replace(" words.txt\n", &format!(" {out}\n")));
+        assert_eq!(chain.repro(&["checkout"]).code, 2, "{out}");
+    }
+}
