@@ -92,7 +92,10 @@ fn asking_changes_nothing() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "top=3"]);
-    let before = files(&sandbox.root());
+    // Digests that were learnt on the way may be remembered.
+    let state =
+        || files(&sandbox.root()).into_iter().filter(|path| path != "cache/index").collect::<Vec<_>>();
+    let before = state();
     for args in [
         &["status"][..],
         &["why", "count"],
@@ -103,7 +106,7 @@ fn asking_changes_nothing() {
     ] {
         sandbox.ok(args);
     }
-    assert_eq!(files(&sandbox.root()), before);
+    assert_eq!(state(), before);
     assert!(sandbox.ran().len() == 3);
 }
 
