@@ -42,31 +42,31 @@ env = { "a b" = "x", N = 1 }
     exit 2
     --- stderr
     error: pipeline.toml:2: unknown key `nmae` in `[pipeline]`
-      hint: did you mean `name`?
+     hint: did you mean `name`?
     error: pipeline.toml:6: `bad key` cannot name a param: use letters, digits, `_` and `-`
     error: pipeline.toml:7: param `huge` is not a finite number, which JSON cannot hold
     error: pipeline.toml:10: `goal` of metric `loss` is neither "max" nor "min"
     error: pipeline.toml:14: unknown key `dep` in stage `a`
-      hint: did you mean `deps`?
+     hint: did you mean `deps`?
     error: pipeline.toml:15: out `../escape` of stage `a` leaves the project root
     error: pipeline.toml:15: out `/abs` of stage `a` is absolute: paths are relative to the project root
     error: pipeline.toml:15: out `out` of stage `a` is declared twice
     error: pipeline.toml:18: `cmd` of stage `b` is a template that cannot be rendered: there is no `params.epohcs`
-      hint: did you mean `params.epochs`?
+     hint: did you mean `params.epochs`?
     error: pipeline.toml:19: dep `dta` of stage `b` is made by no stage and does not exist
-      hint: did you mean `data`, an out of stage `c`?
+     hint: did you mean `data`, an out of stage `c`?
     error: pipeline.toml:20: param `epoch` of stage `b` does not exist
-      hint: did you mean `epochs`?
+     hint: did you mean `epochs`?
     error: pipeline.toml:20: param `nothing` of stage `b` does not exist
-      hint: declare it under `[params]`
+     hint: declare it under `[params]`
     error: pipeline.toml:21: out `out/inner` of stage `b` lies inside `out`, an out of stage `a`
-      hint: give one of the two another folder
+     hint: give one of the two another folder
     error: pipeline.toml:22: `cpus` of stage `b` is not a number from 1 to 4096
     error: pipeline.toml:24: `bad name` cannot name a stage: use letters, digits, `_`, `-`, `.`
     error: pipeline.toml:27: stage `c` has no `cmd`
-      hint: say what it runs: cmd = "…"
+     hint: say what it runs: cmd = "…"
     error: pipeline.toml:28: out `data` of stage `c` is also an out of stage `b`
-      hint: each out has one maker; stage `b` is declared in line 17
+     hint: each out has one maker; stage `b` is declared in line 17
     error: pipeline.toml:29: an entry of `deps` of stage `c` is an integer, not a string
     error: pipeline.toml:30: `a b` cannot name a variable
     error: pipeline.toml:30: variable `N` of stage `c` is an integer, not a string
@@ -100,17 +100,17 @@ fn faults_that_stand_alone() {
     exit 2
     --- stderr
     error: pipeline.toml:1: declares no stage
-      hint: add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example
+     hint: add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example
     # no stage
     exit 2
     --- stderr
     error: pipeline.toml:1: declares no stage
-      hint: add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example
+     hint: add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example
     # no UTF-8
     exit 2
     --- stderr
     error: pipeline.toml:3: is not UTF-8
-      hint: save the file as UTF-8
+     hint: save the file as UTF-8
     # no TOML
     exit 2
     --- stderr
@@ -123,14 +123,14 @@ fn faults_that_stand_alone() {
     exit 2
     --- stderr
     error: pipeline.toml:3: stage `a` reads its own out `d/x`
-      hint: a stage cannot depend on what it writes; remove one of the two
+     hint: a stage cannot depend on what it writes; remove one of the two
     # a dep that nothing makes
     exit 2
     --- stderr
     error: pipeline.toml:3: unknown key `outS` in stage `a`
-      hint: did you mean `outs`?
+     hint: did you mean `outs`?
     error: pipeline.toml:7: dep `data/spectrogram` of stage `b` is made by no stage and does not exist
-      hint: did you mean `data/spectrograms`, an out of stage `a`?
+     hint: did you mean `data/spectrograms`, an out of stage `a`?
     # stages is no table
     exit 2
     --- stderr
@@ -149,32 +149,32 @@ fn outside_of_a_project_and_unknown_names() {
     exit 2
     --- stderr
     error: no `pipeline.toml` in `$ROOT` or above it
-      hint: `repro init` starts a pipeline here
+     hint: `repro init` starts a pipeline here
     ");
     let sandbox = crate::run::chain();
     snapshot!(sandbox.repro(&["run", "coutn"]), @"
     exit 2
     --- stderr
     error: there is no stage `coutn`
-      hint: did you mean `count`?
+     hint: did you mean `count`?
     ");
     snapshot!(sandbox.repro(&["why", "zzz"]), @"
     exit 2
     --- stderr
     error: there is no stage `zzz`
-      hint: the stages are words, count, report
+     hint: the stages are words, count, report
     ");
     snapshot!(sandbox.repro(&["checkout"]), @"
     exit 2
     --- stderr
     error: `pipeline.lock` names no outs yet
-      hint: `repro run` makes them
+     hint: `repro run` makes them
     ");
     snapshot!(sandbox.repro(&["runs", "show", "run-9"]), @"
     exit 2
     --- stderr
     error: there are no runs yet
-      hint: `repro run` makes the first
+     hint: `repro run` makes the first
     ");
 }
 
@@ -188,7 +188,7 @@ fn a_lock_that_cannot_be_read_is_told_by_line() {
     exit 2
     --- stderr
     error: pipeline.lock:3: has a line outside of a stage
-      hint: settle it in git, or delete the file: the next `repro run` writes it anew, mostly from the cache
+     hint: settle it in git, or delete the file: the next `repro run` writes it anew, mostly from the cache
     ");
 }
 

@@ -33,37 +33,37 @@ fn two_runs_side_by_side() {
     snapshot!(sandbox.repro(&["metrics", "compare", "run-1", "run-2"]), @"
     exit 0
     --- stdout
-    run  status  started  took
-    run-1  ok  [date]  [time]
-    run-2  ok  [date]  [time]
+    run status started took
+    run-1 ok [date] [time]
+    run-2 ok [date] [time]
 
-    param  run-1  run-2
-    train.epochs  10  30
+    param run-1 run-2
+    train.epochs 10 30
 
     1 other param is equal: `--all` lists it
 
-    metric  run-1  run-2  change
-    train.accuracy  0.1  0.3  +0.2  better
-    train.loss  2  2  0  same
-    train.seen  10  30  +20  changed
+    metric run-1 run-2 change
+    train.accuracy 0.1 0.3 +0.2 better
+    train.loss 2 2 0 same
+    train.seen 10 30 +20 changed
     ");
     snapshot!(sandbox.repro(&["metrics", "compare", "run-1", "run-2", "--md"]), @"
     exit 0
     --- stdout
-    | run  | status | started  | took | git |
+    | run | status | started | took | git |
     | --- | --- | --- | ---: | --- |
-    | run-1 | ok  | [date] | [time] |  |
-    | run-2 | ok  | [date] | [time] |  |
+    | run-1 | ok | [date] | [time] | |
+    | run-2 | ok | [date] | [time] | |
 
-    | param  | run-1 | run-2 |
+    | param | run-1 | run-2 |
     | --- | ---: | ---: |
-    | train.epochs |  10 |  30 |
+    | train.epochs | 10 | 30 |
 
-    | metric  | run-1 | run-2 | change |  |
+    | metric | run-1 | run-2 | change | |
     | --- | ---: | ---: | ---: | --- |
-    | train.accuracy |  0.1 |  0.3 |  +0.2 | better  |
-    | train.loss  |  2 |  2 |  0 | same  |
-    | train.seen  |  10 |  30 |  +20 | changed |
+    | train.accuracy | 0.1 | 0.3 | +0.2 | better |
+    | train.loss | 2 | 2 | 0 | same |
+    | train.seen | 10 | 30 | +20 | changed |
     ");
     let json = sandbox.ok(&["metrics", "compare", "run-1", "run-2", "--json"]);
     assert!(serde_json::from_str::<serde_json::Value>(&json.stdout).is_ok(), "{json}");
@@ -117,8 +117,8 @@ fn params_are_edited_in_place() {
     [params]
     seed = 7 # the answer
 
-    [params.train]  # how
-    epochs  = 30
+    [params.train] # how
+    epochs = 30
     lr = 1e-3
     [params.fine]
     lr = 2.0
@@ -129,21 +129,21 @@ fn params_are_edited_in_place() {
     exit 2
     --- stderr
     error: param `lr` could be several
-      hint: say which: `fine.lr`, `train.lr`
+     hint: say which: `fine.lr`, `train.lr`
     ");
     snapshot!(sandbox.repro(&["params", "set", "epohcs=1", "seed=8"]), @"
     exit 2
     --- stderr
     error: there is no param `epohcs`
-      hint: did you mean `epochs`?
+     hint: did you mean `epochs`?
     ");
     snapshot!(sandbox.repro(&["params", "show"]), @"
     exit 0
     --- stdout
-    fine.lr  2.0
-    seed  7
-    train.epochs  30
-    train.lr  0.001
+    fine.lr 2.0
+    seed 7
+    train.epochs 30
+    train.lr 0.001
     ");
     assert!(sandbox.read("pipeline.toml").contains("seed = 7 "));
 }
@@ -154,32 +154,32 @@ fn the_graph_can_be_drawn() {
     snapshot!(sandbox.repro(&["dag"]), @"
     exit 0
     --- stdout
-    ○  words
+    ○ words
     │
-    ○  count
+    ○ count
     │
-    ○  report
+    ○ report
     ");
     snapshot!(sandbox.repro(&["dag", "--dot"]), @r#"
     exit 0
     --- stdout
     digraph "pipeline" {
-      node [shape=box, style=rounded, fontname="sans-serif"];
-      "words";
-      "count";
-      "report";
-      "words" -> "count";
-      "count" -> "report";
+     node [shape=box, style=rounded, fontname="sans-serif"];
+     "words";
+     "count";
+     "report";
+     "words" -> "count";
+     "count" -> "report";
     }
     "#);
     snapshot!(sandbox.repro(&["dag", "--mermaid"]), @r#"
     exit 0
     --- stdout
     flowchart TD
-      s0["words"]
-      s1["count"]
-      s2["report"]
-      s0 --> s1
-      s1 --> s2
+     s0["words"]
+     s1["count"]
+     s2["report"]
+     s0 --> s1
+     s1 --> s2
     "#);
 }

@@ -188,13 +188,13 @@ outs = ["other"]
     after: skipped: needs bad
     other: skipped: needs bad
     error: stage `bad` failed after [time]: exited with code 3
-      caused by: its last line: "loss is NaN at step 1200"
-      hint: `repro runs logs run-1 bad` shows the whole log
+     caused by: its last line: "loss is NaN at step 1200"
+     hint: `repro runs logs run-1 bad` shows the whole log
 
-    ✓ good  ran  [time]
-    ✗ bad  failed  [time]
-    ⊘ after  skipped
-    ⊘ other  skipped
+    ✓ good ran [time]
+    ✗ bad failed [time]
+    ⊘ after skipped
+    ⊘ other skipped
 
     ✗ run-1 failed after [time]: 1 failed, 2 skipped, 1 ran
     "#);
@@ -210,12 +210,12 @@ outs = ["other"]
     other: started (for the first time)
     other: ran in [time]
     error: stage `bad` failed after [time]: exited with code 3
-      caused by: its last line: "loss is NaN at step 1200"
-      hint: `repro runs logs run-2 bad` shows the whole log
+     caused by: its last line: "loss is NaN at step 1200"
+     hint: `repro runs logs run-2 bad` shows the whole log
 
-    ✗ bad  failed  [time]
-    ⊘ after  skipped
-    ✓ other  ran  [time]
+    ✗ bad failed [time]
+    ⊘ after skipped
+    ✓ other ran [time]
 
     ✗ run-2 failed after [time]: 1 failed, 1 skipped, 1 ran, 1 fresh
     "#);
@@ -298,7 +298,7 @@ fn overrides_count_for_one_run_and_force_runs() {
     exit 2
     --- stderr
     error: -p tpo=9: no such param
-      hint: did you mean `top`?
+     hint: did you mean `top`?
     ");
 }
 

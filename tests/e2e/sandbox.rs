@@ -143,7 +143,7 @@ macro_rules! snapshot {
             (r"pid \d+", "pid [pid]"),
             // Widths and bars follow the times.
             (r" {2,}━+", ""),
-            (r" {2,}", "  "),
+            (r" {2,}", " "),
             (r"-{3,}", "---"),
         ] }, { insta::assert_snapshot!($done.to_string(), @$expected) })
     };

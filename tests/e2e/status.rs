@@ -10,9 +10,9 @@ fn reasons_are_told_and_the_rest_waits() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 0
     --- stdout
-    words  is out of date: never ran
-    count  is out of date: never ran; waits for words
-    report  is out of date: never ran; waits for count
+    words is out of date: never ran
+    count is out of date: never ran; waits for words
+    report is out of date: never ran; waits for count
     ");
     sandbox.ok(&["run"]);
     snapshot!(sandbox.repro(&["status"]), @"
@@ -24,21 +24,21 @@ fn reasons_are_told_and_the_rest_waits() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 0
     --- stdout
-    count  is out of date: top 2 → 3
-    report  waits for count
+    count is out of date: top 2 → 3
+    report waits for count
     1 stage up to date
     ");
     snapshot!(sandbox.repro(&["why", "count"]), @"
     exit 0
     --- stdout
     count will run
-      top 2 → 3
+     top 2 → 3
     ");
     snapshot!(sandbox.repro(&["why", "report"]), @"
     exit 0
     --- stdout
     report is decided when the stages that it waits for are done
-      waits for count
+     waits for count
     ");
     snapshot!(sandbox.repro(&["why", "words"]), @"
     exit 0
@@ -48,8 +48,8 @@ fn reasons_are_told_and_the_rest_waits() {
     snapshot!(sandbox.repro(&["run", "--plan"]), @"
     exit 0
     --- stdout
-    count  is out of date: top 2 → 3
-    report  waits for count
+    count is out of date: top 2 → 3
+    report waits for count
     1 stage up to date
     ");
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
@@ -81,9 +81,9 @@ fn a_change_inside_a_directory_is_told_by_file() {
     exit 0
     --- stdout
     s will run
-      src/a.txt changed
-      src/b.txt removed
-      src/deep/e.txt added
+     src/a.txt changed
+     src/b.txt removed
+     src/deep/e.txt added
     ");
 }
 
@@ -136,8 +136,8 @@ fn an_out_that_was_edited_or_lost_is_seen() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 0
     --- stdout
-    words  can be restored from the cache: out words.txt is not what the stage wrote
-    report  can be restored from the cache: out report.txt is missing
+    words can be restored from the cache: out words.txt is not what the stage wrote
+    report can be restored from the cache: out report.txt is missing
     1 stage up to date
     ");
     sandbox.ran();
