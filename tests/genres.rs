@@ -136,7 +136,11 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
     assert!(status.contains("train.epochs 2 → 3"), "{status}");
     assert_eq!(status.matches("waits for train").count(), 2, "{status}");
     project.repro(&["run"]);
-    assert_eq!(project.outcomes("run-2"), ran(&["train", "evaluate", "export"]));
+    // Where the third epoch is no better, the best weights are the same bytes, and what reads them stays fresh.
+    let second = project.outcomes("run-2");
+    for outcome in ["download fresh", "spectrogram fresh", "train ran"] {
+        assert!(second.iter().any(|other| other == outcome), "{second:?}");
+    }
     project.repro(&["params", "set", "epochs=2"]);
     project.repro(&["run"]);
     assert!(project.outcomes("run-3").contains(&"train restored".to_owned()));
