@@ -46,6 +46,15 @@ pub enum Effect {
     Abandon(StageIx),
 }
 
+/// Resources by number, and what each stage wants of them. The first is processors, of which every stage wants some.
+#[derive(Debug, Clone, Default)]
+pub struct Supply {
+    /// How much there is of each resource, at least 1.
+    pub limits: Vec<u64>,
+    /// For each stage: resource and amount, each resource once.
+    pub wants: Vec<Vec<(usize, u64)>>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     /// Finish what is being performed, start nothing more.
@@ -74,13 +83,14 @@ enum Mode {
 #[derive(Debug)]
 pub struct Scheduler<'g> {
     graph: &'g Graph,
-    /// Processors that each stage wants, at most all there are.
-    cpus: Vec<usize>,
+    /// What each stage keeps busy while it is performed: resource and amount.
+    wants: Vec<Vec<(usize, u64)>>,
     /// The rank of each stage in the graph's order: of several that could start, the first in order does.
     rank: Vec<usize>,
     states: Vec<State>,
     queue: BTreeSet<(usize, StageIx)>,
-    free: usize,
+    /// What is left of each resource.
+    free: Vec<u64>,
     on_failure: OnFailure,
     mode: Mode,
     /// Stages neither done nor dropped.
@@ -88,32 +98,30 @@ pub struct Scheduler<'g> {
 }
 
 impl<'g> Scheduler<'g> {
-    /// For the stages that are `wanted` (with all that they need), each keeping `cpus[stage]` of `limit` processors busy.
-    pub fn new(
-        graph: &'g Graph,
-        wanted: &[bool],
-        cpus: &[usize],
-        limit: usize,
-        on_failure: OnFailure,
-    ) -> Scheduler<'g> {
-        let limit = limit.max(1);
+    /// For the stages that are `wanted`, with all that they need.
+    pub fn new(graph: &'g Graph, wanted: &[bool], supply: Supply, on_failure: OnFailure) -> Scheduler<'g> {
+        let Supply { limits, mut wants } = supply;
+        // A stage that wants more than there is runs when nothing else uses it.
+        for (resource, amount) in wants.iter_mut().flatten() {
+            *amount = (*amount).min(limits[*resource]);
+        }
         let mut rank = vec![0; wanted.len()];
         for (position, &stage) in graph.order().iter().enumerate() {
             rank[stage] = position;
         }
         let state = |stage: StageIx| match wanted[stage] {
-            true => State::Waiting { needs: graph.needs(stage).len() },
+            // What is not wanted is taken as it is.
+            true => State::Waiting { needs: graph.needs(stage).iter().filter(|&&need| wanted[need]).count() },
             false => State::Done,
         };
         let states = (0..wanted.len()).map(state).collect();
         Scheduler {
             graph,
-            // A stage that wants more than there is runs alone.
-            cpus: cpus.iter().map(|&wants| wants.clamp(1, limit)).collect(),
+            wants,
             rank,
             states,
             queue: BTreeSet::new(),
-            free: limit,
+            free: limits,
             on_failure,
             mode: Mode::Going,
             open: wanted.iter().filter(|&&wanted| wanted).count(),
@@ -148,7 +156,9 @@ impl<'g> Scheduler<'g> {
                 Mode::Failed { .. } | Mode::Stopped => self.drop_with_dependents(stage, &mut effects),
             },
             Msg::Ended(stage, end) => {
-                self.free += self.cpus[stage];
+                for &(resource, amount) in &self.wants[stage] {
+                    self.free[resource] += amount;
+                }
                 match end {
                     End::Good => self.finish(stage, &mut effects),
                     End::Bad => self.fail(stage, &mut effects),
@@ -234,18 +244,19 @@ impl<'g> Scheduler<'g> {
     }
 
     fn start_queued(&mut self, effects: &mut Vec<Effect>) {
-        let mut rest = self.free;
         let mut starting = Vec::new();
         for &(rank, stage) in &self.queue {
-            if rest == 0 {
+            // The first resource is one that every stage wants some of.
+            if self.free.first() == Some(&0) {
                 break;
             }
-            if self.cpus[stage] <= rest {
-                rest -= self.cpus[stage];
+            if self.wants[stage].iter().all(|&(resource, amount)| amount <= self.free[resource]) {
+                for &(resource, amount) in &self.wants[stage] {
+                    self.free[resource] -= amount;
+                }
                 starting.push((rank, stage));
             }
         }
-        self.free = rest;
         for entry in starting {
             self.queue.remove(&entry);
             self.states[entry.1] = State::Performing;
@@ -263,11 +274,16 @@ mod tests {
         Graph::new(needs.iter().map(|needs| needs.to_vec()).collect()).unwrap()
     }
 
+    /// One resource, processors.
+    fn supply(wants: &[u64], limit: u64) -> Supply {
+        Supply { limits: vec![limit], wants: wants.iter().map(|&amount| vec![(0, amount)]).collect() }
+    }
+
     #[test]
     fn a_stage_starts_when_its_needs_are_done_and_processors_are_free() {
         use Effect::{Observe, Perform};
         let graph = graph(&[&[], &[], &[0, 1]]);
-        let mut scheduler = Scheduler::new(&graph, &[true; 3], &[1, 2, 1], 2, OnFailure::Stop);
+        let mut scheduler = Scheduler::new(&graph, &[true; 3], supply(&[1, 2, 1], 2), OnFailure::Stop);
         assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
         assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
         assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
@@ -282,7 +298,7 @@ mod tests {
         use Effect::{Observe, Perform, Skip};
         let graph = graph(&[&[], &[], &[0], &[1]]);
         for on_failure in [OnFailure::Stop, OnFailure::KeepGoing] {
-            let mut scheduler = Scheduler::new(&graph, &[true; 4], &[1; 4], 1, on_failure);
+            let mut scheduler = Scheduler::new(&graph, &[true; 4], supply(&[1; 4], 1), on_failure);
             assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
             assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
             assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
@@ -299,7 +315,7 @@ mod tests {
     #[test]
     fn stopping_abandons_what_was_not_started() {
         let graph = graph(&[&[], &[0], &[]]);
-        let mut scheduler = Scheduler::new(&graph, &[true; 3], &[1; 3], 1, OnFailure::KeepGoing);
+        let mut scheduler = Scheduler::new(&graph, &[true; 3], supply(&[1; 3], 1), OnFailure::KeepGoing);
         scheduler.start();
         scheduler.advance(Msg::Observed(0, Need::Work));
         assert_eq!(scheduler.advance(Msg::Stop), [Effect::Abandon(1)]);
@@ -309,12 +325,16 @@ mod tests {
     }
 
     /// A random run: any graph, any order of completion, any failures, at most one stop.
-    fn check(needs: &[Vec<StageIx>], cpus: &[usize], limit: usize, choices: &[u8], on_failure: OnFailure) {
+    fn check(needs: &[Vec<StageIx>], supply: &Supply, choices: &[u8], on_failure: OnFailure) {
         let graph = Graph::new(needs.to_vec()).unwrap();
         let count = needs.len();
-        let mut scheduler = Scheduler::new(&graph, &vec![true; count], cpus, limit, on_failure);
+        let mut scheduler = Scheduler::new(&graph, &vec![true; count], supply.clone(), on_failure);
         let mut ended: Vec<Option<bool>> = vec![None; count];
-        let mut busy = 0;
+        let takes = |stage: StageIx, resource: usize| -> u64 {
+            let wants = supply.wants[stage].iter().filter(|(which, _)| *which == resource);
+            wants.map(|(_, amount)| *amount).sum::<u64>().min(supply.limits[resource])
+        };
+        let mut busy = vec![0; supply.limits.len()];
         let mut stopped = false;
         // What the engine is working on: (stage, whether it is performing).
         let mut at_work: Vec<(StageIx, bool)> = Vec::new();
@@ -331,8 +351,10 @@ mod tests {
                         at_work.push((stage, false));
                     }
                     Effect::Perform(stage) => {
-                        busy += cpus[stage].clamp(1, limit);
-                        assert!(busy <= limit, "more processors than there are");
+                        for (resource, busy) in busy.iter_mut().enumerate() {
+                            *busy += takes(stage, resource);
+                            assert!(*busy <= supply.limits[resource], "more of {resource} than there is");
+                        }
                         at_work.push((stage, true));
                     }
                     Effect::Skip { stage, .. } | Effect::Abandon(stage) => {
@@ -351,7 +373,9 @@ mod tests {
             let (stage, performing) = at_work.swap_remove(choice as usize % at_work.len());
             let good = choice % 7 != 0;
             effects = if performing {
-                busy -= cpus[stage].clamp(1, limit);
+                for (resource, busy) in busy.iter_mut().enumerate() {
+                    *busy -= takes(stage, resource);
+                }
                 assert_eq!(ended[stage].replace(good), None);
                 scheduler.advance(Msg::Ended(stage, if good { End::Good } else { End::Bad }))
             } else if choice % 3 == 0 {
@@ -369,8 +393,8 @@ mod tests {
         #[test]
         fn any_order_of_completion_keeps_the_rules(
             edges in proptest::collection::vec((0usize..12, 0usize..12), 0..30),
-            cpus in proptest::collection::vec(0usize..5, 12),
-            limit in 1usize..4,
+            wants in proptest::collection::vec((1u64..5, 0u64..3), 12),
+            limits in (1u64..4, 1u64..3),
             choices in proptest::collection::vec(any::<u8>(), 1..60),
             keep_going in any::<bool>(),
         ) {
@@ -382,7 +406,9 @@ mod tests {
             }
             let needs: Vec<Vec<StageIx>> = needs.into_iter().map(|set| set.into_iter().collect()).collect();
             let on_failure = if keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
-            check(&needs, &cpus, limit, &choices, on_failure);
+            let wants = wants.into_iter().map(|(cpus, tokens)| vec![(0, cpus), (1, tokens)]).collect();
+            let supply = Supply { limits: vec![limits.0, limits.1], wants };
+            check(&needs, &supply, &choices, on_failure);
         }
     }
 }

@@ -19,7 +19,7 @@ impl Cache {
         for line in text.strip_prefix(HEADER)?.lines() {
             reader.line(line).ok()?;
         }
-        reader.finish().ok().filter(|trace| trace.fingerprint.key() == *key)
+        Some(reader.finish()).filter(|trace| trace.fingerprint.key() == *key)
     }
 
     /// Remembers what a fingerprint produced. A later execution replaces an earlier one.

@@ -22,13 +22,19 @@ pub(super) struct RunArgs {
     /// Stages to bring up to date, with all that they need [default: every stage]
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
+    /// Bring only the named stages up to date, not what they need
+    #[arg(long, requires = "stages")]
+    only: bool,
+    /// Bring this stage and all that depends on it up to date, with what those need
+    #[arg(long, value_name = "STAGE", conflicts_with = "stages")]
+    downstream: Vec<String>,
     /// Processors that stages may keep busy together [default: all]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     jobs: Option<u16>,
     /// After a failure go on with what does not need the failed stage
     #[arg(short, long)]
     keep_going: bool,
-    /// Run these stages whatever is known of them; without a name, all that are selected
+    /// Run this stage whatever is known of it (`-f=STAGE`); without a name, all that are selected
     #[arg(short, long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     force: Vec<String>,
     /// Show what would be done and why, and do nothing
@@ -46,14 +52,14 @@ impl RunArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         if self.plan {
             let project = Project::load(root, &self.params)?;
-            let wanted = select::with_needs(&project.pipeline, &self.stages)?;
+            let wanted = self.wanted(&project)?;
             let forced = self.forced(&project, &wanted)?;
             status::show(&project, &assess::assess(&project, &wanted, &forced)?)?;
             return Ok(crate::error::exit::OK);
         }
         let (project, held) = Project::load_exclusively(root, &self.params)?;
         let project = Arc::new(project);
-        let wanted = select::with_needs(&project.pipeline, &self.stages)?;
+        let wanted = self.wanted(&project)?;
         let forced = self.forced(&project, &wanted)?;
         let options = Options {
             wanted,
@@ -80,13 +86,30 @@ impl RunArgs {
         Ok(report.exit)
     }
 
+    fn wanted(&self, project: &Project) -> Result<Vec<bool>> {
+        match (&self.downstream[..], self.only) {
+            ([], true) => select::only(&project.pipeline, &self.stages),
+            ([], false) => select::with_needs(&project.pipeline, &self.stages),
+            (stages, _) => select::downstream(&project.pipeline, stages),
+        }
+    }
+
     fn forced(&self, project: &Project, wanted: &[bool]) -> Result<Vec<bool>> {
         let mut forced = vec![false; wanted.len()];
         for name in &self.force {
             if name.is_empty() {
                 return Ok(wanted.to_vec());
             }
-            forced[select::find(&project.pipeline, name)?] = true;
+            for ix in select::find_all(&project.pipeline, name)? {
+                if !wanted[ix] {
+                    let name = &project.pipeline.stages[ix].name;
+                    return Err(Error::usage(format!(
+                        "stage `{name}` is forced, but not among the stages to run"
+                    ))
+                    .hint("name it, too, or leave the stages out"));
+                }
+                forced[ix] = true;
+            }
         }
         Ok(forced)
     }

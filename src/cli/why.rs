@@ -38,7 +38,9 @@ impl WhyArgs {
         crate::terminal::stdout::say!("{}{name}{:#} {headline}", style::STAGE, style::STAGE);
         for change in verdict.changes() {
             match change {
-                Change::Cmd { old, new } => crate::terminal::stdout::say!("  cmd\n    - {old}\n    + {new}"),
+                Change::Cmd { old: Some(old), new: Some(new) } => {
+                    crate::terminal::stdout::say!("  cmd\n    - {old}\n    + {new}");
+                }
                 change => crate::terminal::stdout::say!("  {change}"),
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Project;
 use crate::digest::{Content, Digest};
+use crate::pipeline::Pattern;
 use crate::plan::change::Fate;
 use crate::plan::{Change, Decision, Tree};
 use crate::repo_path::RepoPath;
@@ -19,6 +20,7 @@ pub(super) fn spell_out(project: &Project, decision: Decision, deps: &BTreeMap<R
         Decision::Fresh(trace) => Decision::Fresh(trace),
         Decision::Restore(trace, changes) => Decision::Restore(trace, detailed(project, changes, deps)),
         Decision::Run(changes) => Decision::Run(detailed(project, changes, deps)),
+        Decision::Blocked(changes) => Decision::Blocked(changes),
     }
 }
 
@@ -41,21 +43,22 @@ fn detailed(project: &Project, changes: Vec<Change>, deps: &BTreeMap<RepoPath, S
 
 fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Seen) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
-    compare(project, path, &project.cache.tree(old).ok()?, seen, &mut changes)?;
+    let base = match Pattern::parse(path) {
+        Ok(Some(glob)) => glob.base().map_or(String::new(), |base| format!("{base}/")),
+        _ => format!("{path}/"),
+    };
+    compare(project, &base, &project.cache.tree(old).ok()?, seen, &mut changes)?;
     Some(changes)
 }
 
-fn compare(
-    project: &Project,
-    path: &RepoPath,
-    old: &Tree,
-    seen: &Seen,
-    changes: &mut Vec<Change>,
-) -> Option<()> {
+fn compare(project: &Project, base: &str, old: &Tree, seen: &Seen, changes: &mut Vec<Change>) -> Option<()> {
     let Seen::Dir { tree, dirs, .. } = seen else {
         return None;
     };
-    let mut report = |name: &str, fate| changes.push(Change::DepFile { path: path.join(name), fate });
+    let mut report = |name: &str, fate| {
+        let path = RepoPath::parse(&format!("{base}{name}"));
+        changes.extend(path.map(|path| Change::DepFile { path, fate }));
+    };
     let mut inner = Vec::new();
     for (name, content) in &tree.entries {
         match (old.entries.get(name), content) {
@@ -69,7 +72,13 @@ fn compare(
         report(name, Fate::Removed);
     }
     for (name, before) in inner {
-        compare(project, &path.join(name), &project.cache.tree(before).ok()?, dirs.get(name)?, changes)?;
+        compare(
+            project,
+            &format!("{base}{name}/"),
+            &project.cache.tree(before).ok()?,
+            dirs.get(name)?,
+            changes,
+        )?;
     }
     Some(())
 }

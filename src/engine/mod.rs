@@ -7,7 +7,9 @@ mod explain;
 mod metrics;
 pub mod observe;
 mod perform;
+pub mod predict;
 pub mod project;
+mod resources;
 pub mod run;
 pub mod status;
 

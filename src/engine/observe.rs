@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::predict::{self, Predicted};
 use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::{Error, Result};
-use crate::pipeline::{Stage, StageIx};
-use crate::plan::decide::Cached;
-use crate::plan::{Decision, Facts, Fingerprint, Force, decide};
+use crate::exec;
+use crate::pipeline::{Dep, Kept, Policy, Stage, StageIx};
+use crate::plan::decide::{Known, Lack};
+use crate::plan::{Change, Decision, Facts, Fingerprint, Force, Trace, decide};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 
@@ -21,20 +23,22 @@ pub struct Observation {
     pub decision: Decision,
 }
 
-/// Contents that deps will have once other stages are restored.
-pub type Predicted = BTreeMap<RepoPath, Content>;
-
 /// Looks at a stage, all of whose deps are there or predicted.
 pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predicted) -> Result<Observation> {
     let stage = &project.pipeline.stages[ix];
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
     for dep in &stage.deps {
-        if let Some(content) = predicted_content(project, predicted, &dep.path) {
+        if let Some(content) = predict::content(project, predicted, dep, || look(project, stage, dep))? {
             contents.insert(dep.path.clone(), content);
             continue;
         }
-        let seen = project.workspace.observe(&dep.path)?.ok_or_else(|| missing(stage, &dep.path))?;
+        let seen = match look(project, stage, dep)? {
+            Some(seen) => seen,
+            // What a frozen stage would read does not matter.
+            None if stage.policy == Policy::Frozen => continue,
+            None => return Err(missing(stage, dep)),
+        };
         contents.insert(dep.path.clone(), seen.content());
         deps.insert(dep.path.clone(), seen);
     }
@@ -42,22 +46,48 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
     for out in &stage.outs {
         outs.insert(out.path.clone(), project.workspace.observe(&out.path)?);
     }
-    let fingerprint = fingerprint(stage, contents);
+    let fingerprint = fingerprint(project, stage, contents)?;
     let decision = decision(project, stage, &fingerprint, &outs, force);
+    if let Decision::Blocked(changes) = &decision {
+        return Err(blocked(stage, changes));
+    }
     let decision = explain::spell_out(project, decision, &deps);
     Ok(Observation { fingerprint, deps, outs, decision })
 }
 
+/// What lies at a dep, or matches it; `None` if nothing does. What the stage itself writes is no match.
+pub(super) fn look(project: &Project, stage: &Stage, dep: &Dep) -> Result<Option<Seen>> {
+    match &dep.glob {
+        None => project.workspace.observe(&dep.path),
+        Some(glob) => {
+            let own = |path: &str| stage.outs.iter().any(|out| out.path.as_str() == path);
+            project.workspace.observe_glob(glob, &own)
+        }
+    }
+}
+
 /// What determines the outs of a stage, given the contents of its deps.
-pub fn fingerprint(stage: &Stage, deps: BTreeMap<RepoPath, Content>) -> Fingerprint {
-    Fingerprint {
+pub fn fingerprint(
+    project: &Project,
+    stage: &Stage,
+    deps: BTreeMap<RepoPath, Content>,
+) -> Result<Fingerprint> {
+    let variable = |name: &String| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let mut tools = BTreeMap::new();
+    for tool in &stage.tools {
+        tools.insert(tool.clone(), project.answers.get(tool, || exec::ask(tool, &project.root))?);
+    }
+    Ok(Fingerprint {
         cmd: stage.cmd.clone(),
+        shell: stage.shell.clone(),
         wdir: stage.wdir.clone(),
         env: stage.env.clone(),
+        env_deps: stage.env_deps.iter().map(|name| (name.clone(), variable(name))).collect(),
+        tools,
         deps,
         params: stage.params.clone(),
         outs: stage.outs.iter().map(|out| out.path.clone()).collect(),
-    }
+    })
 }
 
 fn decision(
@@ -69,42 +99,67 @@ fn decision(
 ) -> Decision {
     let found: BTreeMap<RepoPath, Option<Content>> =
         outs.iter().map(|(path, seen)| (path.clone(), seen.as_ref().map(Seen::content))).collect();
+    let known = |trace: Trace| Known { lacks: lacks(project, stage, &trace, &found), trace };
     let locked = project.lock.stages.get(&stage.name).cloned();
     // In the usual case, nothing changed, the cache need not be asked.
     let as_locked = locked.as_ref().is_some_and(|trace| {
         trace.fingerprint == *fingerprint
             && trace.outs.iter().all(|(path, content)| found.get(path) == Some(&Some(*content)))
     });
-    let cached = if as_locked || force == Force::Yes { None } else { cached(project, fingerprint) };
-    decide(&Facts { fingerprint: fingerprint.clone(), locked, cached, outs: found }, force)
+    let cached =
+        if as_locked || force == Force::Yes { None } else { project.cache.trace(&fingerprint.key()) };
+    let facts = Facts {
+        fingerprint: fingerprint.clone(),
+        locked: locked.map(known),
+        cached: cached.map(known),
+        outs: found,
+        policy: stage.policy,
+    };
+    decide(&facts, force)
 }
 
-fn cached(project: &Project, fingerprint: &Fingerprint) -> Option<Cached> {
-    let trace = project.cache.trace(&fingerprint.key())?;
-    let lacking = trace.outs.values().find_map(|content| project.cache.lacking(content));
-    Some(match lacking {
-        None => Cached::Whole(trace),
-        Some(digest) => Cached::Lacking(trace, digest),
+/// What keeps the outs of a trace from being brought back.
+fn lacks(
+    project: &Project,
+    stage: &Stage,
+    trace: &Trace,
+    found: &BTreeMap<RepoPath, Option<Content>>,
+) -> Option<Lack> {
+    let differing = trace.outs.iter().filter(|(path, content)| found.get(*path) != Some(&Some(**content)));
+    differing.into_iter().find_map(|(path, content)| {
+        let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.kept);
+        match kept {
+            // What the stage no longer declares is not brought back, either.
+            None | Some(Kept::Nowhere) => Some(Lack::NotKept),
+            Some(Kept::InCache) => project.cache.lacking(content).map(Lack::Object),
+        }
     })
 }
 
-/// The content that `path` will have: predicted itself, or found in the tree predicted for a directory above it.
-fn predicted_content(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<Content> {
-    if let Some(content) = predicted.get(path) {
-        return Some(*content);
+fn blocked(stage: &Stage, changes: &[Change]) -> Error {
+    let reasons: Vec<String> = changes.iter().map(Change::to_string).collect();
+    let reasons = reasons.join(", ");
+    if stage.cmd.is_none() {
+        return Error::usage(format!(
+            "the input that stage `{}` tracks cannot be had: {reasons}",
+            stage.name
+        ))
+        .hint("put it there, or take the stage out of pipeline.toml");
     }
-    let (above, mut content) = path
-        .ancestors()
-        .find_map(|above| predicted.get_key_value(above))
-        .map(|(above, content)| (above, *content))?;
-    for name in path.below(above)?.split('/') {
-        content = *project.cache.tree(&content.digest()).ok()?.entries.get(name)?;
-    }
-    Some(content)
+    Error::usage(format!("stage `{}` is frozen, and the cache does not have its outs: {reasons}", stage.name))
+        .hint(format!("take `frozen` out of stage `{}` in line {} and run it once", stage.name, stage.line))
 }
 
-fn missing(stage: &Stage, path: &RepoPath) -> Error {
-    Error::usage(format!("dep `{path}` of stage `{}` is not there", stage.name)).hint(
+fn missing(stage: &Stage, dep: &Dep) -> Error {
+    if dep.glob.is_some() {
+        return Error::usage(format!("dep `{}` of stage `{}` matches nothing", dep.path, stage.name)).hint(
+            format!(
+                "correct the pattern in line {} of pipeline.toml, or make what it should match",
+                dep.line
+            ),
+        );
+    }
+    Error::usage(format!("dep `{}` of stage `{}` is not there", dep.path, stage.name)).hint(
         "it lies in an out of another stage, which did not write it; look at that stage, or correct the path",
     )
 }

@@ -5,16 +5,18 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::observe::{Observation, Predicted, observe};
+use super::observe::{Observation, look, observe};
+use super::predict::Predicted;
 use super::{Project, commit};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
-use crate::event::{Failure, RunName, Work};
+use crate::event::{Failure, Millis, RunName, Work};
 use crate::exec::{Ended, Follower, Group, Job, Process, Said};
-use crate::pipeline::{Stage, StageIx, nested};
+use crate::pipeline::{Kept, Persist, Stage, StageIx, nested};
 use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
@@ -22,6 +24,9 @@ use crate::workspace::Seen;
 
 /// How often a running stage's files are looked at. Shorter would cost, longer would show.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How long a process has, once asked, to end by itself.
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// How the work on a stage ended.
 #[derive(Debug)]
@@ -87,6 +92,19 @@ impl Groups {
         live.stopping.is_some()
     }
 
+    /// Waits, and says whether everything is being stopped.
+    fn stops_within(&self, wait: Duration) -> bool {
+        let until = Instant::now() + wait;
+        while self.live().stopping.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            thread::sleep(left.min(LOOK_EVERY));
+        }
+        true
+    }
+
     fn live(&self) -> std::sync::MutexGuard<'_, Live> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -113,6 +131,7 @@ pub(super) fn perform(
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => Performed::Done(trace.clone(), Work::Restore),
             Decision::Restore(trace, _) => restore(setting, trace, &observation),
+            Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
             Decision::Run(_) => run(setting, ix, &observation, say),
         },
     }
@@ -135,20 +154,59 @@ fn run(
     say: &(dyn Fn(Said) + Sync),
 ) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
-    let ended = match prepare(setting, stage, observation).and_then(|job| follow(setting, ix, &job, say)) {
+    if stage.cmd.is_none() {
+        return committed(setting.project, stage, observation);
+    }
+    let mut failures = 0;
+    loop {
+        let ended = attempt(setting, ix, observation, failures, say);
+        if !matches!(ended, Performed::Failed { .. }) || failures >= stage.retries.count {
+            return ended;
+        }
+        let delay = stage.retries.delay.saturating_mul(1 << failures.min(16));
+        failures += 1;
+        if let Performed::Failed { failure, .. } = &ended {
+            let left = stage.retries.count - failures + 1;
+            let times = if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
+            say(Said::Warning(format!(
+                "{}; it is tried {times}, after {}",
+                failure.what,
+                Millis::from(delay)
+            )));
+        }
+        if setting.groups.stops_within(delay) {
+            return Performed::Stopped;
+        }
+    }
+}
+
+/// Runs the command once; `failures` is how often it has failed before.
+fn attempt(
+    setting: Setting<'_>,
+    ix: StageIx,
+    observation: &Observation,
+    failures: u64,
+    say: &(dyn Fn(Said) + Sync),
+) -> Performed {
+    let stage = &setting.project.pipeline.stages[ix];
+    let prepared = prepare(setting, stage, observation, failures);
+    let ended = match prepared.and_then(|job| follow(setting, ix, &job, say)) {
         Ok(ended) => ended,
         Err(error) => return failed("could not be started", error),
     };
     match ended {
+        (_, Stop::TimedOut) => {
+            let limit = Millis::from(stage.timeout.unwrap_or_default());
+            let hint = format!("`timeout` is set in stage `{}`, line {}", stage.name, stage.line);
+            let failure = Failure {
+                what: format!("took longer than its timeout of {limit}"),
+                causes: Vec::new(),
+                hint: Some(hint),
+            };
+            Performed::Failed { failure, exit: exit::STAGE_FAILED }
+        }
         (_, Stop::Stopped) => Performed::Stopped,
-        (Ended::Code(0), Stop::None) => match commit_outs(setting.project, stage, observation) {
-            Ok(trace) => Performed::Done(trace, Work::Run),
-            Err(error) if error.kind == Kind::Usage => {
-                let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
-                Performed::Failed { failure, exit: exit::STAGE_FAILED }
-            }
-            Err(error) => failed("ran, but its outs could not be kept", error),
-        },
+        (Ended::Code(0), Stop::None) => committed(setting.project, stage, observation),
         (ended, Stop::None) => {
             let (what, hint) = match ended {
                 Ended::Code(127) => (
@@ -170,6 +228,17 @@ fn run(
     }
 }
 
+fn committed(project: &Project, stage: &Stage, observation: &Observation) -> Performed {
+    match commit_outs(project, stage, observation) {
+        Ok(trace) => Performed::Done(trace, Work::Run),
+        Err(error) if error.kind == Kind::Usage => {
+            let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
+            Performed::Failed { failure, exit: exit::STAGE_FAILED }
+        }
+        Err(error) => failed("ran, but its outs could not be kept", error),
+    }
+}
+
 fn failed(what: &str, error: Error) -> Performed {
     let exit = error.exit_code();
     let mut causes = vec![error.what];
@@ -178,7 +247,7 @@ fn failed(what: &str, error: Error) -> Performed {
 }
 
 /// Clears the way: former outs are kept in the cache and removed, folders and the contract's files are made.
-fn prepare(setting: Setting<'_>, stage: &Stage, observation: &Observation) -> Result<Job> {
+fn prepare(setting: Setting<'_>, stage: &Stage, observation: &Observation, failures: u64) -> Result<Job> {
     let Setting { project, run, .. } = setting;
     let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.under(&project.root));
     if !dir.is_dir() {
@@ -186,10 +255,20 @@ fn prepare(setting: Setting<'_>, stage: &Stage, observation: &Observation) -> Re
         return Err(Error::usage(format!("its `wdir` `{wdir}` is no directory"))
             .hint(format!("make it, or correct stage `{}` in line {}", stage.name, stage.line)));
     }
-    for (path, seen) in &observation.outs {
-        if let Some(seen) = seen {
-            commit::keep(project, path, seen)?;
-            project.workspace.remove(path)?;
+    for out in &stage.outs {
+        let path = &out.path;
+        // What a failed attempt left behind is nobody's.
+        match observation.outs.get(path) {
+            Some(Some(seen)) if failures == 0 => {
+                if out.kept == Kept::InCache || !is_as_locked(project, stage, path, seen) {
+                    commit::keep(project, path, seen)?;
+                }
+                if out.persist == Persist::No {
+                    project.workspace.remove(path)?;
+                }
+            }
+            _ if failures > 0 && out.persist == Persist::No => project.workspace.remove(path)?,
+            _ => {}
         }
         project.workspace.make_parent(path)?;
     }
@@ -199,17 +278,28 @@ fn prepare(setting: Setting<'_>, stage: &Stage, observation: &Observation) -> Re
     let mut text = serde_json::to_string_pretty(&nested(&stage.params)).unwrap_or_default();
     text.push('\n');
     let events = folder.join("events.jsonl");
+    if failures > 0 {
+        let earlier = folder.join(format!("log.{failures}"));
+        fs::rename(folder.join("log"), &earlier).map_err(|err| Error::io("write", &earlier, &err))?;
+    }
     // A stage that is run again within a run (its cached outs were damaged) begins anew.
     for (path, bytes) in [(&params, text.as_bytes()), (&events, &[]), (&folder.join("log"), &[])] {
         fs::write(path, bytes).map_err(|err| Error::io("write", path, &err))?;
     }
     Ok(Job {
-        cmd: stage.cmd.clone(),
+        cmd: stage.cmd.clone().unwrap_or_default(),
+        shell: stage.shell.clone(),
         dir,
         env: environment(setting, stage, params, events),
         log: folder.join("log"),
         marker: project.markers().join(stage.name.as_str()),
     })
+}
+
+/// The content is one that the stage wrote, and can write again.
+fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Seen) -> bool {
+    let locked = project.lock.stages.get(&stage.name);
+    locked.and_then(|trace| trace.outs.get(path)) == Some(&seen.content())
 }
 
 fn environment(
@@ -234,6 +324,7 @@ fn environment(
 
 enum Stop {
     None,
+    TimedOut,
     Stopped,
 }
 
@@ -247,11 +338,19 @@ fn follow(
     let process = Process::start(job)?;
     setting.groups.enter(ix, process.group());
     let mut follower = Follower::new(&job.log, &events);
+    let watch = Watch {
+        group: process.group(),
+        began: Instant::now(),
+        limit: setting.project.pipeline.stages[ix].timeout,
+    };
+    let timed_out = AtomicBool::new(false);
+    let late = &timed_out;
     thread::scope(|scope| {
         let (done, is_done) = std::sync::mpsc::channel::<()>();
         scope.spawn(move || {
             while is_done.recv_timeout(LOOK_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
                 follower.news().into_iter().for_each(say);
+                watch.look(late);
             }
             follower.rest().into_iter().for_each(say);
         });
@@ -261,10 +360,35 @@ fn follow(
         if !matches!(ended, Ok(Ended::Code(0))) {
             group.kill();
         }
-        let stop = if setting.groups.leave(ix) { Stop::Stopped } else { Stop::None };
+        let stop = match setting.groups.leave(ix) {
+            true => Stop::Stopped,
+            false if timed_out.load(Ordering::Relaxed) => Stop::TimedOut,
+            false => Stop::None,
+        };
         drop(done);
         Ok((ended?, stop))
     })
+}
+
+/// Keeps a process to its time.
+struct Watch {
+    group: Group,
+    began: Instant,
+    limit: Option<Duration>,
+}
+
+impl Watch {
+    /// Asks a process that is late to end, and ends it a while after.
+    fn look(&self, late: &AtomicBool) {
+        let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) else {
+            return;
+        };
+        if !late.swap(true, Ordering::Relaxed) {
+            self.group.terminate();
+        } else if over > GRACE {
+            self.group.kill();
+        }
+    }
 }
 
 /// Checks that the stage did what it declared, then keeps outs, listings and trace, in this order.
@@ -283,10 +407,13 @@ fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> R
             )));
         };
         outs.insert(out.path.clone(), found.content());
-        seen.push((&out.path, found));
+        if out.kept == Kept::InCache {
+            seen.push((&out.path, found));
+        }
     }
-    for (path, before) in &observation.deps {
-        let after = project.workspace.observe(path)?;
+    for dep in &stage.deps {
+        let Some(before) = observation.deps.get(&dep.path) else { continue };
+        let (path, after) = (&dep.path, look(project, stage, dep)?);
         if after.as_ref().map(Seen::content) != Some(before.content()) {
             return Err(Error::usage(format!(
                 "its dep `{path}` changed while it ran, so its outs belong to neither state"
@@ -300,7 +427,10 @@ fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> R
     for dep in observation.deps.values() {
         commit::keep_listing(project, dep)?;
     }
-    let trace = Trace { fingerprint: observation.fingerprint.clone(), outs };
-    project.cache.put_trace(&trace)?;
+    let trace = Trace { fingerprint: observation.fingerprint.clone(), outs, accepted: None };
+    // Of a tracked input the lock alone knows: its fingerprint stands for any content.
+    if stage.cmd.is_some() {
+        project.cache.put_trace(&trace)?;
+    }
     Ok(trace)
 }

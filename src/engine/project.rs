@@ -1,11 +1,14 @@
 //! A project on disk, loaded: its pipeline, its lock, its workspace and its cache.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Override, Pipeline, Problem};
 use crate::plan::{Lock, lock};
+use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;
 use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability};
@@ -19,6 +22,23 @@ pub struct Project {
     pub workspace: Workspace,
     pub cache: Cache,
     pub lock: Lock,
+    pub answers: Answers,
+}
+
+/// What tools have answered so far: each is asked once.
+#[derive(Debug, Default)]
+pub struct Answers(Mutex<BTreeMap<String, String>>);
+
+impl Answers {
+    pub(super) fn get(&self, tool: &str, ask: impl FnOnce() -> Result<String>) -> Result<String> {
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = answers.get(tool) {
+            return Ok(answer.clone());
+        }
+        let answer = ask()?;
+        answers.insert(tool.to_owned(), answer.clone());
+        Ok(answer)
+    }
 }
 
 impl Project {
@@ -28,7 +48,7 @@ impl Project {
         let lock = load_lock(root)?;
         let workspace = Workspace::open(root, &root.join(CACHE).join("index"));
         let cache = Cache::open(&root.join(CACHE));
-        Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock })
+        Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock, answers: Answers::default() })
     }
 
     /// Reads everything under the run lock, so that no other run's result is taken for the state before this one. A
@@ -58,7 +78,7 @@ pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
         let problem = Problem::new(line, "is not UTF-8").hint("save the file as UTF-8");
         pipeline::problem::report(vec![problem])
     })?;
-    let exists = |dep: &crate::repo_path::RepoPath| dep.under(root).symlink_metadata().is_ok();
+    let exists = |dep: Option<&RepoPath>| dep.is_none_or(|dep| dep.under(root).symlink_metadata().is_ok());
     pipeline::parse(text, overrides, &exists).map_err(pipeline::problem::report)
 }
 

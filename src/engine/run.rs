@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::observe::{Observation, Predicted, observe};
-use super::perform::{Groups, Performed, Setting};
-use super::{Project, about, metrics, perform};
+use super::observe::{Observation, observe};
+use super::perform::{GRACE, Groups, Performed, Setting};
+use super::predict::Predicted;
+use super::{Project, about, metrics, perform, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
 use crate::exec::{Said, end_orphans, signals};
@@ -20,8 +21,6 @@ use crate::runs;
 use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
 use crate::workspace::run_lock::RunLock;
 
-/// How long stages have, after Ctrl-C, to end by themselves.
-const GRACE: Duration = Duration::from_secs(10);
 /// The lock is written at the end, and meanwhile at most this often: until then the traces in the cache hold what was done.
 const LOCK_EVERY: Duration = Duration::from_secs(1);
 
@@ -145,9 +144,8 @@ impl<'a, 's> Loop<'a, 's> {
         subscribers: Vec<&'s mut dyn Subscriber>,
     ) -> Loop<'a, 's> {
         let pipeline = &project.pipeline;
-        let cpus: Vec<usize> = pipeline.stages.iter().map(|stage| stage.cpus).collect();
-        let scheduler =
-            Scheduler::new(&pipeline.graph, &options.wanted, &cpus, options.cpus, options.on_failure);
+        let supply = resources::supply(pipeline, options.cpus);
+        let scheduler = Scheduler::new(&pipeline.graph, &options.wanted, supply, options.on_failure);
         let began = Instant::now();
         Loop {
             project,
@@ -264,7 +262,7 @@ impl<'a, 's> Loop<'a, 's> {
         let (work, reasons) = match &observation.decision {
             Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
             Decision::Run(changes) => (Work::Run, changes.clone()),
-            Decision::Fresh(_) => panic!("BUG: work on a stage that has none"),
+            Decision::Fresh(_) | Decision::Blocked(_) => panic!("BUG: work on a stage that has none"),
         };
         self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
         let (project, groups, sender) =
@@ -351,6 +349,7 @@ impl<'a, 's> Loop<'a, 's> {
                 Err(bad) => Event::Warning { stage: Some(stage), text: format!("artifact `{path}` {bad}") },
             },
             Said::Item(_) => return,
+            Said::Warning(text) => Event::Warning { stage: Some(stage), text },
             Said::NotUnderstood(line) => {
                 if std::mem::replace(&mut self.stages[ix].misunderstood, true) {
                     return;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::observe::{self, Predicted, observe};
+use super::observe::{self, look, observe};
+use super::predict::Predicted;
 use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::Result;
-use crate::pipeline::StageIx;
+use crate::pipeline::{Dep, Policy, StageIx};
 use crate::plan::{Change, Decision, Force};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
@@ -48,12 +49,15 @@ pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Result<Vec
     let mut ordered = Vec::new();
     for &ix in graph.order().iter().filter(|&&ix| wanted[ix]) {
         let runs = |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
-        let unknown: Vec<StageIx> = graph.needs(ix).iter().filter(runs).copied().collect();
+        let mut unknown: Vec<StageIx> = graph.needs(ix).iter().filter(runs).copied().collect();
+        if project.pipeline.stages[ix].policy == Policy::Frozen {
+            unknown.clear();
+        }
         let verdict = if unknown.is_empty() {
             let force = if forced[ix] { Force::Yes } else { Force::No };
             match observe(project, ix, force, &predicted)?.decision {
                 Decision::Fresh(_) => Verdict::Fresh,
-                Decision::Run(changes) => Verdict::Run(changes),
+                Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
                 Decision::Restore(trace, changes) => {
                     predicted.extend(trace.outs);
                     Verdict::Restore(changes)
@@ -76,13 +80,15 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> R
     let mut changes = Vec::new();
     if forced {
         changes.push(Change::Forced);
+    } else if stage.policy == Policy::Always {
+        changes.push(Change::Always);
     } else if let Some(locked) = project.lock.stages.get(&stage.name) {
         let mut contents: BTreeMap<RepoPath, Content> = BTreeMap::new();
         let mut seen: BTreeMap<RepoPath, Seen> = BTreeMap::new();
         for dep in &stage.deps {
             // A dep that is still to be made is taken to stay what it was.
-            let made = unknown.iter().any(|&need| touches(project, need, &dep.path));
-            let found = if made { None } else { project.workspace.observe(&dep.path)? };
+            let made = unknown.iter().any(|&need| touches(project, need, dep));
+            let found = if made { None } else { look(project, stage, dep)? };
             match found {
                 Some(found) => {
                     contents.insert(dep.path.clone(), found.content());
@@ -92,7 +98,7 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> R
                     .extend(locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c))),
             }
         }
-        let known = observe::fingerprint(stage, contents).changes_since(&locked.fingerprint);
+        let known = observe::fingerprint(project, stage, contents)?.changes_since(&locked.fingerprint);
         if let Decision::Run(known) = explain::spell_out(project, Decision::Run(known), &seen) {
             changes = known;
         }
@@ -103,8 +109,10 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> R
     Ok(Verdict::Waits(changes))
 }
 
-fn touches(project: &Project, maker: StageIx, path: &RepoPath) -> bool {
-    let outs = &project.pipeline.stages[maker].outs;
-    outs.iter()
-        .any(|out| out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some())
+fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
+    let path = &dep.path;
+    project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
+        Some(glob) => glob.concerns(&out.path),
+        None => out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some(),
+    })
 }

@@ -22,6 +22,8 @@ pub enum Said {
     Artifact(String),
     /// The outs of an item are complete.
     Item(String),
+    /// Said by us, not by the process.
+    Warning(String),
     /// A line of the event file that is no event.
     NotUnderstood(String),
 }

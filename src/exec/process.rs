@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 /// What to start.
 #[derive(Debug)]
 pub struct Job {
-    /// Given to `sh -c`.
     pub cmd: String,
+    /// The words before the command; `sh -c` if there are none.
+    pub shell: Vec<String>,
     pub dir: PathBuf,
     /// On top of this process's own environment.
     pub env: Vec<(String, OsString)>,
@@ -44,15 +45,19 @@ impl Process {
         let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = mark(&job.marker)?;
-        let mut command = Command::new("sh");
+        let shell: Vec<&str> = match &job.shell[..] {
+            [] => vec!["/bin/sh", "-c"],
+            words => words.iter().map(String::as_str).collect(),
+        };
+        let mut command = Command::new(shell[0]);
         command
-            .arg("-c")
+            .args(&shell[1..])
             .arg(&job.cmd)
             .current_dir(&job.dir)
             .envs(job.env.iter().map(|(name, value)| (name, value)));
         command.stdin(marker).stdout(log).stderr(second).process_group(0);
         let child = command.spawn().map_err(|err| {
-            let error = Error::environment("cannot start `sh`").because(&err);
+            let error = Error::environment(format!("cannot start `{}`", shell[0])).because(&err);
             match err.kind() {
                 std::io::ErrorKind::ArgumentListTooLong => {
                     error.hint("the command is too long; put it into a script")

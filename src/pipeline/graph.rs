@@ -59,15 +59,24 @@ impl Graph {
 
     /// The given stages and all that they need, as a membership list.
     pub fn with_needs(&self, targets: impl IntoIterator<Item = StageIx>) -> Vec<bool> {
-        let mut wanted = vec![false; self.needs.len()];
-        let mut open: Vec<StageIx> = targets.into_iter().collect();
-        while let Some(stage) = open.pop() {
-            if !std::mem::replace(&mut wanted[stage], true) {
-                open.extend(&self.needs[stage]);
-            }
-        }
-        wanted
+        reached(&self.needs, targets)
     }
+
+    /// The given stages and all that need them, as a membership list.
+    pub fn with_dependents(&self, targets: impl IntoIterator<Item = StageIx>) -> Vec<bool> {
+        reached(&self.needed_by, targets)
+    }
+}
+
+fn reached(edges: &[Vec<StageIx>], from: impl IntoIterator<Item = StageIx>) -> Vec<bool> {
+    let mut reached = vec![false; edges.len()];
+    let mut open: Vec<StageIx> = from.into_iter().collect();
+    while let Some(stage) = open.pop() {
+        if !std::mem::replace(&mut reached[stage], true) {
+            open.extend(&edges[stage]);
+        }
+    }
+    reached
 }
 
 /// A stage that still misses something always needs another such stage; following them must come round.

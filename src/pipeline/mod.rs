@@ -4,16 +4,19 @@
 mod graph;
 mod params;
 pub mod params_edit;
+pub mod pattern;
 pub mod problem;
 mod read;
 mod template;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 pub use graph::Graph;
 pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
+pub use pattern::Pattern;
 pub use problem::Problem;
 pub use read::{Override, parse};
 
@@ -28,6 +31,7 @@ pub struct Pipeline {
     pub name: Option<String>,
     pub params: Params,
     pub goals: Goals,
+    pub tokens: Tokens,
     /// In the order of declaration; a [`StageIx`] is a position here.
     pub stages: Vec<Stage>,
     pub graph: Graph,
@@ -35,6 +39,9 @@ pub struct Pipeline {
 
 /// The position of a stage in [`Pipeline::stages`].
 pub type StageIx = usize;
+
+/// `[tokens]`: things that stages use up while they run, by name, and how many there are of each.
+pub type Tokens = BTreeMap<String, u64>;
 
 impl Pipeline {
     pub fn find(&self, name: &str) -> Option<StageIx> {
@@ -51,36 +58,133 @@ impl Pipeline {
 #[derive(Debug, Clone)]
 pub struct Stage {
     pub name: StageName,
+    /// The name that was declared, if a matrix made several stages of it.
+    pub family: Option<StageName>,
     /// The line of `pipeline.toml` that declares it, counted from 1.
     pub line: usize,
     pub desc: Option<String>,
-    /// Given to `sh -c`; templates are rendered.
-    pub cmd: String,
+    /// Given to the shell; templates are rendered. A stage without one only tracks its outs, which people make.
+    pub cmd: Option<String>,
+    /// What runs `cmd`, the words before it; `sh -c` if empty.
+    pub shell: Vec<String>,
     /// Where the process runs; the project root unless set.
     pub wdir: Option<RepoPath>,
     /// Variables given to the process.
     pub env: BTreeMap<String, String>,
-    /// Sorted, each once.
+    /// Variables of the surroundings whose values count.
+    pub env_deps: BTreeSet<String>,
+    /// Commands whose output counts, `rustc --version`.
+    pub tools: BTreeSet<String>,
+    /// Sorted by path, each once.
     pub deps: Vec<Dep>,
     /// What the declared keys and prefixes stand for.
     pub params: BTreeMap<ParamKey, ParamValue>,
     /// Sorted by path, each once.
     pub outs: Vec<Out>,
-    /// How many processors it keeps busy, at least 1.
-    pub cpus: usize,
+    pub policy: Policy,
+    pub demand: Demand,
+    pub retries: Retries,
+    /// The longest that the process may take.
+    pub timeout: Option<Duration>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+impl Stage {
+    /// A stage that declares nothing yet.
+    pub fn new(name: StageName, line: usize) -> Stage {
+        Stage {
+            name,
+            family: None,
+            line,
+            desc: None,
+            cmd: None,
+            shell: Vec::new(),
+            wdir: None,
+            env: BTreeMap::new(),
+            env_deps: BTreeSet::new(),
+            tools: BTreeSet::new(),
+            deps: Vec::new(),
+            params: BTreeMap::new(),
+            outs: Vec::new(),
+            policy: Policy::WhenStale,
+            demand: Demand::default(),
+            retries: Retries::default(),
+            timeout: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dep {
+    /// The path as declared; with wildcards if it is a glob.
     pub path: RepoPath,
+    pub glob: Option<Pattern>,
     pub line: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Out {
     pub path: RepoPath,
     pub role: Role,
+    pub kept: Kept,
+    pub persist: Persist,
     pub line: usize,
+}
+
+/// Where an out's content is kept besides the workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    InCache,
+    /// It cannot be restored, only made again.
+    Nowhere,
+}
+
+/// Whether an out stays where it is while the stage runs, so that the stage can go on from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persist {
+    No,
+    Yes,
+}
+
+/// When a stage runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    WhenStale,
+    /// Never: what the lock says of it holds.
+    Frozen,
+    /// Each time.
+    Always,
+}
+
+/// What a stage needs of the machine while it runs. No part of the fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Processors it keeps busy, at least 1.
+    pub cpus: u64,
+    /// Bytes; 0 is "no word about it".
+    pub mem: u64,
+    pub gpus: u64,
+    /// How long it may take, for executors that plan with it.
+    pub time: Option<Duration>,
+    pub tokens: BTreeMap<String, u64>,
+}
+
+impl Default for Demand {
+    fn default() -> Demand {
+        Demand { cpus: 1, mem: 0, gpus: 0, time: None, tokens: BTreeMap::new() }
+    }
+}
+
+/// How often a command that failed is started again, and how long after the first failure; twice as long after each further one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    pub count: u64,
+    pub delay: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Retries {
+        Retries { count: 0, delay: Duration::from_secs(1) }
+    }
 }
 
 /// What an out is to people; to the cache all outs are alike.

@@ -1,15 +1,15 @@
 //! From the text of `pipeline.toml` to values, collecting every fault on the way.
 //! Reads one declaration at a time; what holds between declarations is `validate`'s.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod options;
+mod stage;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::template::{Templates, Unrendered};
+use super::template::Templates;
 use super::{
-    Dep, Goal, Goals, Out, ParamKey, ParamValue, Params, Pipeline, Problem, Role, Stage, StageName,
-    Unresolved,
+    Goal, Goals, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens, Unresolved,
 };
 use crate::error::did_you_mean;
 use crate::pipeline::problem::Place;
@@ -22,14 +22,14 @@ pub struct Override {
     pub value: ParamValue,
 }
 
-/// Reads and validates a pipeline. `exists` says whether a path is there, for deps that no stage makes.
+/// Reads and validates a pipeline. `exists` says whether a path (or the root) is there, for deps that no stage makes.
 ///
 /// # Errors
 /// Every fault of the file, by line.
 pub fn parse(
     text: &str,
     overrides: &[Override],
-    exists: &dyn Fn(&RepoPath) -> bool,
+    exists: &dyn Fn(Option<&RepoPath>) -> bool,
 ) -> Result<Pipeline, Vec<Problem>> {
     let mut reader = Reader::new(text);
     let (root, errors) = DeTable::parse_recoverable(text);
@@ -41,7 +41,7 @@ pub fn parse(
         return reader.fail();
     }
     let root = root.get_ref();
-    reader.only_keys(root, "the file", &["pipeline", "params", "metrics", "stages"]);
+    reader.only_keys(root, "the file", &["pipeline", "params", "metrics", "tokens", "stages"]);
     let name = reader.name(root);
     let mut params = reader.params(root);
     for given in overrides {
@@ -50,9 +50,12 @@ pub fn parse(
         }
     }
     let goals = reader.goals(root);
-    let stages = reader.stages(root, &params);
+    let tokens = reader.tokens(root);
+    let stages = reader.stages(root, &params, &tokens);
     match super::validate::graph(&stages, exists) {
-        Ok(graph) if reader.problems.is_empty() => Ok(Pipeline { name, params, goals, stages, graph }),
+        Ok(graph) if reader.problems.is_empty() => {
+            Ok(Pipeline { name, params, goals, tokens, stages, graph })
+        }
         Ok(_) => reader.fail(),
         Err(problems) => {
             reader.problems.extend(problems);
@@ -86,6 +89,14 @@ fn apply(params: &mut Params, given: &Override) -> Result<(), Problem> {
 }
 
 type Value<'a> = Spanned<DeValue<'a>>;
+
+/// What a stage's declaration can refer to.
+#[derive(Debug, Clone, Copy)]
+struct Scope<'s> {
+    params: &'s Params,
+    templates: &'s Templates,
+    tokens: &'s Tokens,
+}
 
 struct Reader {
     /// The byte offset at which each line begins.
@@ -270,7 +281,22 @@ impl Reader {
         goals
     }
 
-    fn stages(&mut self, root: &DeTable<'_>, params: &Params) -> Vec<Stage> {
+    /// `[tokens]`: how many there are of each.
+    fn tokens(&mut self, root: &DeTable<'_>) -> Tokens {
+        let mut tokens = Tokens::new();
+        let Some(table) = root.get("tokens").and_then(|value| self.table(value, "`[tokens]`")) else {
+            return tokens;
+        };
+        for (name, value) in table {
+            let what = format!("token `{}`", name.get_ref());
+            if let Some(count) = self.whole(value, &what, 1..=1_000_000) {
+                tokens.insert(name.get_ref().to_string(), count);
+            }
+        }
+        tokens
+    }
+
+    fn stages(&mut self, root: &DeTable<'_>, params: &Params, tokens: &Tokens) -> Vec<Stage> {
         let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
         let Some(table) = table.filter(|table| !table.is_empty()) else {
             if self.problems.is_empty() {
@@ -281,6 +307,7 @@ impl Reader {
             return Vec::new();
         };
         let templates = Templates::new(params);
+        let scope = Scope { params, templates: &templates, tokens };
         let mut stages = Vec::with_capacity(table.len());
         for (name, value) in table {
             let line = self.line(name);
@@ -293,182 +320,12 @@ impl Reader {
                 continue;
             };
             if let Some(options) = self.table(value, &format!("stage `{stage_name}`")) {
-                stages.push(self.stage(stage_name, line, options, params, &templates));
+                self.stage_or_matrix(&stage_name, line, options, scope, &mut stages);
             }
         }
+        // A table of TOML does not keep its order; the variants of a matrix do.
         stages.sort_by_key(|stage| stage.line);
         stages
-    }
-
-    fn stage(
-        &mut self,
-        name: StageName,
-        line: usize,
-        table: &DeTable<'_>,
-        params: &Params,
-        templates: &Templates,
-    ) -> Stage {
-        let of = format!("stage `{name}`");
-        let known = ["cmd", "desc", "wdir", "env", "deps", "params", "outs", "metrics", "plots", "resources"];
-        self.only_keys(table, &of, &known);
-        let desc = table.get("desc").and_then(|value| self.string(value, &format!("`desc` of {of}")));
-        let cmd = self.cmd(table, &of, line, templates);
-        let wdir = table.get("wdir").and_then(|value| self.wdir(value, &of));
-        let env = self.env(table, &of, templates);
-        let deps = self.deps(table, &of);
-        let used = self.used_params(table, &of, params);
-        let outs = self.outs(table, &of);
-        let cpus = self.cpus(table, &of);
-        let desc = desc.map(str::to_owned);
-        // A stage without a usable command still makes its outs, as far as the checks between stages go.
-        let cmd = cmd.unwrap_or_default();
-        Stage { name, line, desc, cmd, wdir, env, deps, params: used, outs, cpus }
-    }
-
-    fn cmd(&mut self, table: &DeTable<'_>, of: &str, line: usize, templates: &Templates) -> Option<String> {
-        let Some(value) = table.get("cmd") else {
-            self.problems
-                .push(Problem::new(line, format!("{of} has no `cmd`")).hint("say what it runs: cmd = \"…\""));
-            return None;
-        };
-        let cmd = self.string(value, &format!("`cmd` of {of}"))?;
-        if cmd.trim().is_empty() {
-            self.problem(value, format!("`cmd` of {of} is empty"));
-            return None;
-        }
-        if cmd.contains('\0') {
-            self.problem(value, format!("`cmd` of {of} has a zero byte in it"));
-            return None;
-        }
-        self.rendered(cmd, value, &format!("`cmd` of {of}"), templates)
-    }
-
-    fn rendered(&mut self, text: &str, at: &Value<'_>, what: &str, templates: &Templates) -> Option<String> {
-        match templates.render(text) {
-            Ok(text) => Some(text),
-            Err(Unrendered { why, meant }) => {
-                let problem = Problem::new(
-                    self.line(at),
-                    format!("{what} is a template that cannot be rendered: {why}"),
-                );
-                let hint = "params are written `{{ params.KEY }}`; for braces that the shell should see, `{{ '{{' }}`";
-                self.problems.push(match meant {
-                    Some(meant) => problem.meant(Some(&meant)),
-                    None => problem.hint(hint),
-                });
-                None
-            }
-        }
-    }
-
-    fn wdir(&mut self, value: &Value<'_>, of: &str) -> Option<RepoPath> {
-        let what = format!("`wdir` of {of}");
-        let text = self.string(value, &what)?;
-        if matches!(text, "." | "./") {
-            return None;
-        }
-        self.path(text, value, "`wdir`", of)
-    }
-
-    fn env(&mut self, table: &DeTable<'_>, of: &str, templates: &Templates) -> BTreeMap<String, String> {
-        let mut env = BTreeMap::new();
-        let Some(variables) = table.get("env").and_then(|value| self.table(value, &format!("`env` of {of}")))
-        else {
-            return env;
-        };
-        for (name, value) in variables {
-            let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            if name.get_ref().is_empty() || !name.get_ref().chars().all(valid) {
-                self.problem(name, format!("`{}` cannot name a variable", name.get_ref().escape_debug()));
-            } else if let Some(text) = self.string(value, &format!("variable `{}` of {of}", name.get_ref()))
-                && let Some(text) =
-                    self.rendered(text, value, &format!("variable `{}` of {of}", name.get_ref()), templates)
-            {
-                env.insert(name.get_ref().to_string(), text);
-            }
-        }
-        env
-    }
-
-    fn deps(&mut self, table: &DeTable<'_>, of: &str) -> Vec<Dep> {
-        let mut deps: Vec<Dep> = Vec::new();
-        for (text, at) in self.strings(table, "deps", of) {
-            if let Some(path) = self.path(text, at, "dep", of) {
-                deps.push(Dep { path, line: self.line(at) });
-            }
-        }
-        deps.sort();
-        deps.dedup_by(|a, b| a.path == b.path);
-        deps
-    }
-
-    fn used_params(
-        &mut self,
-        table: &DeTable<'_>,
-        of: &str,
-        params: &Params,
-    ) -> BTreeMap<ParamKey, ParamValue> {
-        let mut used = BTreeMap::new();
-        for (name, at) in self.strings(table, "params", of) {
-            let found = params.named(name);
-            if found.is_empty() {
-                let problem = Problem::new(self.line(at), format!("param `{name}` of {of} does not exist"));
-                let tables: BTreeSet<&str> =
-                    params.iter().filter_map(|(key, _)| Some(key.as_str().rsplit_once('.')?.0)).collect();
-                let full = did_you_mean(name, params.iter().map(|(key, _)| key.as_str()).chain(tables));
-                let ending = params.resolve(name).ok().map(ParamKey::as_str);
-                self.problems.push(match ending.or(full) {
-                    Some(meant) => problem.meant(Some(meant)),
-                    None => problem.hint("declare it under `[params]`"),
-                });
-            }
-            used.extend(found);
-        }
-        used
-    }
-
-    fn outs(&mut self, table: &DeTable<'_>, of: &str) -> Vec<Out> {
-        let mut outs: Vec<Out> = Vec::new();
-        for (key, role) in [("outs", Role::Data), ("metrics", Role::Metrics), ("plots", Role::Plot)] {
-            for (text, at) in self.strings(table, key, of) {
-                if let Some(path) = self.out_path(text, at, of) {
-                    outs.push(Out { path, role, line: self.line(at) });
-                }
-            }
-        }
-        outs.sort();
-        outs
-    }
-
-    fn out_path(&mut self, text: &str, at: &Value<'_>, of: &str) -> Option<RepoPath> {
-        let path = self.path(text, at, "out", of)?;
-        if path.is_reserved() {
-            let what = format!("out `{path}` of {of} is not a stage's to write");
-            let hint = "git and `repro` keep their own things there; give it another path";
-            self.problems.push(Problem::new(self.line(at), what).hint(hint));
-            return None;
-        }
-        Some(path)
-    }
-
-    fn cpus(&mut self, table: &DeTable<'_>, of: &str) -> usize {
-        let resources =
-            table.get("resources").and_then(|value| self.table(value, &format!("`resources` of {of}")));
-        let Some(resources) = resources else {
-            return 1;
-        };
-        self.only_keys(resources, &format!("`resources` of {of}"), &["cpus"]);
-        let Some(value) = resources.get("cpus") else {
-            return 1;
-        };
-        let digits = value.get_ref().as_integer();
-        match digits.and_then(|digits| usize::from_str_radix(digits.as_str(), digits.radix()).ok()) {
-            Some(cpus) if (1..=4096).contains(&cpus) => cpus,
-            _ => {
-                self.problem(value, format!("`cpus` of {of} is not a number from 1 to 4096"));
-                1
-            }
-        }
     }
 }
 

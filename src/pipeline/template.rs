@@ -1,18 +1,19 @@
 //! `{{ … }}` in commands: rendered with the pipeline's params; a name that does not exist is an error.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 
-use super::Params;
+use super::{ParamValue, Params};
 use crate::error::did_you_mean;
 
 /// Renders texts of one pipeline.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Templates {
     environment: Environment<'static>,
-    context: minijinja::Value,
+    params: minijinja::Value,
+    matrix: Option<minijinja::Value>,
     /// What a template can name: `params.train.epochs`, and the tables on the way.
     names: BTreeSet<String>,
 }
@@ -29,13 +30,23 @@ impl Templates {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let all = params.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-        let context = serde_json::json!({ "params": super::nested(&all) });
+        let nested = minijinja::Value::from(Serde(super::nested(&all)));
         let mut names = BTreeSet::from(["params".to_owned()]);
         for (key, _) in params.iter() {
             let ends = key.as_str().match_indices('.').map(|(at, _)| at).chain([key.as_str().len()]);
             names.extend(ends.map(|end| format!("params.{}", &key.as_str()[..end])));
         }
-        Templates { environment, context: minijinja::Value::from(Serde(context)), names }
+        Templates { environment, params: nested, matrix: None, names }
+    }
+
+    /// The same, where `matrix.AXIS` is a value, too.
+    pub(super) fn with_matrix(&self, variant: &[(String, ParamValue)]) -> Templates {
+        let mut templates = self.clone();
+        let table: serde_json::Map<String, ParamValue> = variant.iter().cloned().collect();
+        templates.matrix = Some(minijinja::Value::from(Serde(ParamValue::Object(table))));
+        templates.names.insert("matrix".to_owned());
+        templates.names.extend(variant.iter().map(|(axis, _)| format!("matrix.{axis}")));
+        templates
     }
 
     pub(super) fn render(&self, text: &str) -> Result<String, Unrendered> {
@@ -43,7 +54,9 @@ impl Templates {
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
             return Ok(text.to_owned());
         }
-        self.environment.render_str(text, self.context.clone()).map_err(|error| self.explain(text, &error))
+        let mut context = BTreeMap::from([("params", self.params.clone())]);
+        context.extend(self.matrix.clone().map(|matrix| ("matrix", matrix)));
+        self.environment.render_str(text, context).map_err(|error| self.explain(text, &error))
     }
 
     fn explain(&self, text: &str, error: &minijinja::Error) -> Unrendered {

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Graph, Problem, Stage, StageIx};
+use super::{Graph, Pattern, Problem, Stage, StageIx};
 use crate::error::did_you_mean;
 use crate::repo_path::RepoPath;
 
 /// The graph of `stages`, or everything that is wrong with it.
-pub(super) fn graph(stages: &[Stage], exists: &dyn Fn(&RepoPath) -> bool) -> Result<Graph, Vec<Problem>> {
+pub(super) fn graph(
+    stages: &[Stage],
+    exists: &dyn Fn(Option<&RepoPath>) -> bool,
+) -> Result<Graph, Vec<Problem>> {
     let mut problems = Vec::new();
     let makers = makers(stages, &mut problems);
     nested_outs(stages, &makers, &mut problems);
@@ -16,8 +19,14 @@ pub(super) fn graph(stages: &[Stage], exists: &dyn Fn(&RepoPath) -> bool) -> Res
     for (ix, stage) in stages.iter().enumerate() {
         let mut needed = BTreeSet::new();
         for dep in &stage.deps {
-            let found = makers_of(&makers, &dep.path);
-            if found.contains(&ix) {
+            let found = match &dep.glob {
+                None => makers_of(&makers, &dep.path),
+                Some(glob) => {
+                    makers.iter().filter(|(out, _)| glob.concerns(out)).map(|(_, ix)| *ix).collect()
+                }
+            };
+            let exists = || exists(dep.glob.as_ref().map_or(Some(&dep.path), Pattern::base));
+            if found.contains(&ix) && dep.glob.is_none() {
                 problems.push(
                     Problem::new(
                         dep.line,
@@ -25,7 +34,7 @@ pub(super) fn graph(stages: &[Stage], exists: &dyn Fn(&RepoPath) -> bool) -> Res
                     )
                     .hint("a stage cannot depend on what it writes; remove one of the two"),
                 );
-            } else if found.is_empty() && !exists(&dep.path) {
+            } else if found.is_empty() && !exists() {
                 problems.push(missing_dep(stages, &makers, stage, dep));
             }
             needed.extend(found.into_iter().filter(|&maker| maker != ix));

@@ -15,9 +15,26 @@ pub enum Change {
     NeverRan,
     /// The user said so.
     Forced,
+    /// The stage runs each time.
+    Always,
+    /// `None`: the stage had no command, and only tracked its outs.
     Cmd {
-        old: String,
-        new: String,
+        old: Option<String>,
+        new: Option<String>,
+    },
+    Shell {
+        old: Vec<String>,
+        new: Vec<String>,
+    },
+    /// What a command that the stage depends on printed.
+    Tool {
+        cmd: String,
+        old: Option<String>,
+        new: Option<String>,
+    },
+    /// A tracked input has other content than the lock says.
+    InputChanged {
+        path: RepoPath,
     },
     Wdir {
         old: Option<RepoPath>,
@@ -90,7 +107,13 @@ impl fmt::Display for Change {
         match self {
             Change::NeverRan => f.write_str("never ran"),
             Change::Forced => f.write_str("forced"),
-            Change::Cmd { old, new } => write!(f, "cmd `{}` → `{}`", one_line(old), one_line(new)),
+            Change::Always => f.write_str("runs each time"),
+            Change::Cmd { old, new } => write!(f, "cmd {} → {}", shown_cmd(old), shown_cmd(new)),
+            Change::Shell { old, new } => write!(f, "shell {} → {}", shown_shell(old), shown_shell(new)),
+            Change::Tool { cmd, old, new } => {
+                write!(f, "`{}` {} → {}", one_line(cmd), shown(old), shown(new))
+            }
+            Change::InputChanged { path } => write!(f, "{path} changed"),
             Change::Wdir { old, new } => write!(f, "wdir {} → {}", shown_dir(old), shown_dir(new)),
             Change::Param { key, old, new } => write!(f, "{key} {} → {}", shown(old), shown(new)),
             Change::Env { name, old, new } => write!(f, "env {name} {} → {}", shown(old), shown(new)),
@@ -118,6 +141,14 @@ fn shown<T: Serialize>(value: &Option<T>) -> String {
 
 fn shown_dir(dir: &Option<RepoPath>) -> &str {
     dir.as_ref().map_or(".", RepoPath::as_str)
+}
+
+fn shown_cmd(cmd: &Option<String>) -> String {
+    cmd.as_ref().map_or_else(|| "-".to_owned(), |cmd| format!("`{}`", one_line(cmd)))
+}
+
+fn shown_shell(words: &[String]) -> String {
+    if words.is_empty() { "`sh -c`".to_owned() } else { format!("`{}`", words.join(" ")) }
 }
 
 /// A command short enough for a line.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::digest::Content;
+use crate::digest::{Content, Digest};
+use crate::pipeline::Policy;
 use crate::plan::{Change, Fingerprint, Trace};
 use crate::repo_path::RepoPath;
 
@@ -12,28 +13,28 @@ pub struct Facts {
     /// What would determine its outs if it ran now.
     pub fingerprint: Fingerprint,
     /// The lock's trace of it: what is thought to lie in the workspace.
-    pub locked: Option<Trace>,
+    pub locked: Option<Known>,
     /// The cache's trace for this very fingerprint.
-    pub cached: Option<Cached>,
+    pub cached: Option<Known>,
     /// What lies at its out paths.
     pub outs: BTreeMap<RepoPath, Option<Content>>,
+    pub policy: Policy,
 }
 
-/// What the cache knows of a fingerprint.
+/// A trace, and whether its outs can be had without running.
 #[derive(Debug, Clone)]
-pub enum Cached {
-    /// Every object of the outs is there.
-    Whole(Trace),
-    /// The outs are known, but not all of their objects are there.
-    Lacking(Trace, crate::digest::Digest),
+pub struct Known {
+    pub trace: Trace,
+    /// What keeps the outs that do not lie there already from being brought back.
+    pub lacks: Option<Lack>,
 }
 
-impl Cached {
-    fn trace(&self) -> &Trace {
-        match self {
-            Cached::Whole(trace) | Cached::Lacking(trace, _) => trace,
-        }
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The cache does not have this object.
+    Object(Digest),
+    /// An out that is not to be kept in the cache.
+    NotKept,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,42 +50,90 @@ pub enum Decision {
     /// It was computed before: bring the outs back. The changes are those since the lock.
     Restore(Trace, Vec<Change>),
     Run(Vec<Change>),
+    /// It may not run, frozen or an input as it is, and its outs cannot be had otherwise.
+    Blocked(Vec<Change>),
 }
 
 /// Fresh if a trace of this fingerprint is known and its outs lie there; else restored if the cache has them
-/// all; else run, for the reasons given (never none).
+/// all; else run, for the reasons given (never none). The lock's trace goes before another of the same fingerprint:
+/// whoever checks an older lock out wants the outs that it names.
 pub fn decide(facts: &Facts, force: Force) -> Decision {
+    if facts.fingerprint.cmd.is_none() {
+        return decide_tracked(facts);
+    }
+    if facts.policy == Policy::Frozen {
+        return decide_frozen(facts);
+    }
     if force == Force::Yes {
         return Decision::Run(vec![Change::Forced]);
     }
-    let mut changes = match &facts.locked {
+    if facts.policy == Policy::Always {
+        return Decision::Run(vec![Change::Always]);
+    }
+    let changes = match &facts.locked {
         None => vec![Change::NeverRan],
-        Some(locked) => facts.fingerprint.changes_since(&locked.fingerprint),
+        Some(locked) => facts.fingerprint.changes_since(&locked.trace.fingerprint),
     };
-    let known = match (&facts.locked, &facts.cached) {
-        (Some(locked), _) if changes.is_empty() => Some(locked),
-        (_, Some(cached)) => Some(cached.trace()),
-        _ => None,
-    };
-    let Some(known) = known else {
-        return Decision::Run(changes);
-    };
-    let differing = out_changes(&known.outs, &facts.outs);
-    if differing.is_empty() {
-        return Decision::Fresh(known.clone());
-    }
-    // An out that another trace put there was not edited by anyone: the changes since the lock say it all.
-    if changes.is_empty() {
-        changes = differing;
-    }
-    match &facts.cached {
-        Some(Cached::Whole(trace)) => Decision::Restore(trace.clone(), changes),
-        Some(Cached::Lacking(_, digest)) => {
-            changes.push(Change::ObjectGone { digest: *digest });
-            Decision::Run(changes)
+    let locked = facts.locked.as_ref().filter(|_| changes.is_empty());
+    let known: Vec<&Known> = locked.into_iter().chain(&facts.cached).collect();
+    let mut changes = changes;
+    for Known { trace, lacks } in &known {
+        let differing = out_changes(&trace.outs, &facts.outs);
+        if differing.is_empty() {
+            return Decision::Fresh(trace.clone());
         }
-        None => Decision::Run(changes),
+        // An out that another trace put there was not edited by anyone: the changes since the lock say it all.
+        if changes.is_empty() {
+            changes = differing;
+        }
+        if lacks.is_none() {
+            return Decision::Restore(trace.clone(), changes);
+        }
     }
+    if let Some(Lack::Object(digest)) = known.last().and_then(|known| known.lacks) {
+        changes.push(Change::ObjectGone { digest });
+    }
+    Decision::Run(changes)
+}
+
+/// An input that people make: what lies there counts, and the lock follows it.
+fn decide_tracked(facts: &Facts) -> Decision {
+    let missing = facts.outs.iter().filter(|(_, found)| found.is_none());
+    let missing: Vec<Change> = missing.map(|(path, _)| Change::OutMissing { path: path.clone() }).collect();
+    let Some(Known { trace, lacks }) = &facts.locked else {
+        return if missing.is_empty() {
+            Decision::Run(vec![Change::NeverRan])
+        } else {
+            Decision::Blocked(missing)
+        };
+    };
+    let mut changes = facts.fingerprint.changes_since(&trace.fingerprint);
+    let edited = trace.outs.iter().filter(|(path, content)| {
+        facts.outs.get(*path).copied().flatten().is_some_and(|found| found != **content)
+    });
+    changes.extend(edited.map(|(path, _)| Change::InputChanged { path: path.clone() }));
+    match (missing.is_empty(), changes.is_empty()) {
+        (true, true) => Decision::Fresh(trace.clone()),
+        (true, false) => Decision::Run(changes),
+        (false, true) if lacks.is_none() => Decision::Restore(trace.clone(), missing),
+        (false, _) => Decision::Blocked(missing),
+    }
+}
+
+/// What the lock says holds, whatever has changed since.
+fn decide_frozen(facts: &Facts) -> Decision {
+    let known: Vec<&Known> = facts.locked.iter().chain(&facts.cached).collect();
+    let mut missing = Vec::new();
+    for Known { trace, lacks } in known {
+        missing = out_changes(&trace.outs, &facts.outs);
+        if missing.is_empty() {
+            return Decision::Fresh(trace.clone());
+        }
+        if lacks.is_none() {
+            return Decision::Restore(trace.clone(), missing);
+        }
+    }
+    Decision::Blocked(if missing.is_empty() { vec![Change::NeverRan] } else { missing })
 }
 
 fn out_changes(

@@ -1,11 +1,12 @@
 //! Everything that determines a stage's outs, by value: hash it to look a trace up,
 //! compare two to explain a difference.
 //!
-//! What enters: the command as it is run, the working directory and the variables that were declared for it, the
-//! content of each dep, the value of each declared param, and the set of out paths.
+//! What enters: the command as it is run, its shell, the working directory and the variables that were declared for it,
+//! the values of the variables that it said to depend on, what its tools answered, the content of each dep, the value of
+//! each declared param, and the set of out paths.
 //!
 //! What never does: the stage's name, its description, its resources, the role of an out, and anything of
-//! the machine. Known holes: programs that the command finds on `PATH`, undeclared files and variables, time and chance.
+//! the machine. Known holes: programs on `PATH` that are no declared tools, undeclared files and variables, time and chance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +17,16 @@ use crate::repo_path::RepoPath;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
-    pub cmd: String,
+    /// A tracked input has none.
+    pub cmd: Option<String>,
+    /// Empty for `sh -c`.
+    pub shell: Vec<String>,
     pub wdir: Option<RepoPath>,
     pub env: BTreeMap<String, String>,
+    /// Variables of the surroundings; `None` for one that is not set.
+    pub env_deps: BTreeMap<String, Option<String>>,
+    /// What a command printed.
+    pub tools: BTreeMap<String, String>,
     pub deps: BTreeMap<RepoPath, Content>,
     pub params: BTreeMap<ParamKey, ParamValue>,
     pub outs: BTreeSet<RepoPath>,
@@ -38,6 +46,9 @@ impl Fingerprint {
         if self.cmd != old.cmd {
             changes.push(Change::Cmd { old: old.cmd.clone(), new: self.cmd.clone() });
         }
+        if self.shell != old.shell {
+            changes.push(Change::Shell { old: old.shell.clone(), new: self.shell.clone() });
+        }
         if self.wdir != old.wdir {
             changes.push(Change::Wdir { old: old.wdir.clone(), new: self.wdir.clone() });
         }
@@ -46,6 +57,12 @@ impl Fingerprint {
         });
         each_difference(&old.env, &self.env, |name, old, new| {
             changes.push(Change::Env { name: name.clone(), old, new });
+        });
+        each_difference(&old.env_deps, &self.env_deps, |name, old, new| {
+            changes.push(Change::Env { name: name.clone(), old: old.flatten(), new: new.flatten() });
+        });
+        each_difference(&old.tools, &self.tools, |cmd, old, new| {
+            changes.push(Change::Tool { cmd: cmd.clone(), old, new });
         });
         each_difference(&old.deps, &self.deps, |path, old, new| {
             changes.push(Change::Dep { path: path.clone(), old, new });

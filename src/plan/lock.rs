@@ -67,8 +67,7 @@ impl Lock {
         let Some((name, line, reader)) = block else {
             return Ok(());
         };
-        let trace = reader.finish().map_err(|_| BadLock { line, what: "has a stage without `cmd`" })?;
-        match self.stages.insert(name, trace) {
+        match self.stages.insert(name, reader.finish()) {
             None => Ok(()),
             Some(_) => Err(BadLock { line, what: "has a stage twice" }),
         }

@@ -2,13 +2,17 @@
 //!
 //! ```text
 //! cmd "cargo run --release -p train"
+//! shell ["bash","-euc"]
 //! wdir stages
 //! env OMP_NUM_THREADS "2"
+//! envdep CUDA_VISIBLE_DEVICES null
+//! tool ["rustc --version","rustc 1.95.0"]
 //! dep tree 1c0a44f7…02fe data/spectrograms
 //! param train.epochs 10
 //! out models/genre.mpk
+//! accepted "only a comment changed"
 //! ```
-//! In a fingerprint an `out` line has the path alone; in a trace it is `out KIND DIGEST PATH`. Texts and values are
+//! In a fingerprint an `out` line has the path alone; in a trace it is `out KIND DIGEST PATH`, and `accepted` may follow. Texts and values are
 //! JSON, so a line is never broken. Lines come in this order, sorted within a kind: equal values have equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,15 +35,29 @@ pub fn write_trace(text: &mut String, trace: &Trace) {
     for (path, content) in &trace.outs {
         let _ = writeln!(text, "out {} {} {path}", content.kind(), content.digest());
     }
+    if let Some(reason) = &trace.accepted {
+        let _ = writeln!(text, "accepted {}", json(reason));
+    }
 }
 
 fn write_inputs(text: &mut String, fingerprint: &Fingerprint) {
-    let _ = writeln!(text, "cmd {}", json(&fingerprint.cmd));
+    if let Some(cmd) = &fingerprint.cmd {
+        let _ = writeln!(text, "cmd {}", json(cmd));
+    }
+    if !fingerprint.shell.is_empty() {
+        let _ = writeln!(text, "shell {}", ParamValue::from(fingerprint.shell.clone()));
+    }
     if let Some(wdir) = &fingerprint.wdir {
         let _ = writeln!(text, "wdir {wdir}");
     }
     for (name, value) in &fingerprint.env {
         let _ = writeln!(text, "env {name} {}", json(value));
+    }
+    for (name, value) in &fingerprint.env_deps {
+        let _ = writeln!(text, "envdep {name} {}", ParamValue::from(value.clone()));
+    }
+    for (cmd, output) in &fingerprint.tools {
+        let _ = writeln!(text, "tool {}", ParamValue::from(vec![cmd.clone(), output.clone()]));
     }
     for (path, content) in &fingerprint.deps {
         let _ = writeln!(text, "dep {} {} {path}", content.kind(), content.digest());
@@ -57,14 +75,18 @@ fn json(text: &str) -> String {
 #[derive(Debug, Default)]
 pub struct TraceReader {
     cmd: Option<String>,
+    shell: Vec<String>,
     wdir: Option<RepoPath>,
     env: BTreeMap<String, String>,
+    env_deps: BTreeMap<String, Option<String>>,
+    tools: BTreeMap<String, String>,
     deps: BTreeMap<RepoPath, Content>,
     params: BTreeMap<ParamKey, ParamValue>,
     outs: BTreeMap<RepoPath, Content>,
+    accepted: Option<String>,
 }
 
-/// A line is not one of a trace, or the trace lacks its `cmd`.
+/// A line is not one of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotATrace;
 
@@ -78,6 +100,16 @@ impl TraceReader {
         let (word, rest) = line.split_once(' ')?;
         let fresh = match word {
             "cmd" => self.cmd.replace(serde_json::from_str(rest).ok()?).is_none(),
+            "shell" => std::mem::replace(&mut self.shell, serde_json::from_str(rest).ok()?).is_empty(),
+            "accepted" => self.accepted.replace(serde_json::from_str(rest).ok()?).is_none(),
+            "envdep" => {
+                let (name, value) = rest.split_once(' ')?;
+                self.env_deps.insert(name.to_owned(), serde_json::from_str(value).ok()?).is_none()
+            }
+            "tool" => {
+                let (cmd, output) = serde_json::from_str(rest).ok()?;
+                self.tools.insert(cmd, output).is_none()
+            }
             "wdir" => self.wdir.replace(RepoPath::parse_canonical(rest)?).is_none(),
             "env" => {
                 let (name, value) = rest.split_once(' ')?;
@@ -103,11 +135,12 @@ impl TraceReader {
         fresh.then_some(())
     }
 
-    pub fn finish(self) -> Result<Trace, NotATrace> {
-        let TraceReader { cmd, wdir, env, deps, params, outs } = self;
+    pub fn finish(self) -> Trace {
+        let TraceReader { cmd, shell, wdir, env, env_deps, tools, deps, params, outs, accepted } = self;
         let declared: BTreeSet<RepoPath> = outs.keys().cloned().collect();
-        let cmd = cmd.ok_or(NotATrace)?;
-        Ok(Trace { fingerprint: Fingerprint { cmd, wdir, env, deps, params, outs: declared }, outs })
+        let fingerprint =
+            Fingerprint { cmd, shell, wdir, env, env_deps, tools, deps, params, outs: declared };
+        Trace { fingerprint, outs, accepted }
     }
 }
 

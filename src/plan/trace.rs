@@ -10,4 +10,6 @@ use crate::repo_path::RepoPath;
 pub struct Trace {
     pub fingerprint: Fingerprint,
     pub outs: BTreeMap<RepoPath, Content>,
+    /// Someone said that the changes since these outs were made do not affect them, and why.
+    pub accepted: Option<String>,
 }

@@ -263,22 +263,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn pipeline(stages: &[(&str, &[usize])]) -> Pipeline {
-        let stage = |name: &str| Stage {
-            name: StageName::parse(name).unwrap(),
-            line: 1,
-            desc: None,
-            cmd: "true".into(),
-            wdir: None,
-            env: Default::default(),
-            deps: vec![],
-            params: Default::default(),
-            outs: vec![],
-            cpus: 1,
-        };
+        let stage = |name: &str| Stage::new(StageName::parse(name).unwrap(), 1);
         Pipeline {
             name: Some("genres".into()),
             params: Params::default(),
             goals: Goals::default(),
+            tokens: Default::default(),
             stages: stages.iter().map(|(name, _)| stage(name)).collect(),
             graph: Graph::new(stages.iter().map(|(_, needs)| needs.to_vec()).collect()).unwrap(),
         }

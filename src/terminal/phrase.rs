@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(ended(&Outcome::Skipped { because: train }, Millis(0)), "skipped: needs train");
         let epochs =
             Change::Param { key: ParamKey::new("train.epochs"), old: Some(10.into()), new: Some(30.into()) };
-        let cmd = Change::Cmd { old: "train 10".into(), new: "train 30".into() };
+        let cmd = Change::Cmd { old: Some("train 10".into()), new: Some("train 30".into()) };
         assert_eq!(reasons(&[]), None);
         assert_eq!(reasons(std::slice::from_ref(&cmd)).as_deref(), Some("cmd `train 10` → `train 30`"));
         assert_eq!(reasons(&[cmd, epochs.clone()]).as_deref(), Some("train.epochs 10 → 30, and 1 more"));

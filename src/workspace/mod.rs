@@ -1,6 +1,7 @@
 //! The user's files: where the project is, what lies at a path, and the digests of it.
 //! Knows nothing of stages, the cache or runs.
 
+mod glob;
 pub mod index;
 mod observe;
 mod restore;

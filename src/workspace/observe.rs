@@ -45,7 +45,7 @@ impl Workspace {
         scan::scan(&self.root, path)?.map(|node| self.digest(path, node)).transpose()
     }
 
-    fn digest(&self, path: &RepoPath, node: Node) -> Result<Seen> {
+    pub(super) fn digest(&self, path: &RepoPath, node: Node) -> Result<Seen> {
         match node {
             Node::Link(target) => Ok(Seen::Leaf(Content::Link(Digest::of(target.as_bytes())))),
             Node::File(stat) => {

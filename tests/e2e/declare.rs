@@ -63,8 +63,8 @@ env = { "a b" = "x", N = 1 }
      hint: give one of the two another folder
     error: pipeline.toml:22: `cpus` of stage `b` is not a number from 1 to 4096
     error: pipeline.toml:24: `bad name` cannot name a stage: use letters, digits, `_`, `-`, `.`
-    error: pipeline.toml:27: stage `c` has no `cmd`
-     hint: say what it runs: cmd = "…"
+    error: pipeline.toml:27: stage `c` has no `cmd`, but `env`
+     hint: say what it runs: cmd = "…"; a stage that only tracks an input has `outs` and nothing else
     error: pipeline.toml:28: out `data` of stage `c` is also an out of stage `b`
      hint: each out has one maker; stage `b` is declared in line 17
     error: pipeline.toml:29: an entry of `deps` of stage `c` is an integer, not a string

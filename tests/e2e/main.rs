@@ -5,6 +5,9 @@
 mod crash;
 mod declare;
 mod history;
+mod inputs;
+mod matrix;
+mod policy;
 mod run;
 mod sandbox;
 mod status;

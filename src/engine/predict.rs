@@ -1,0 +1,118 @@
+//! What deps will hold once other stages are restored: the present contents with those outs laid over them.
+
+use std::collections::BTreeMap;
+
+use super::Project;
+use crate::digest::{Content, Digest};
+use crate::pipeline::{Dep, Pattern};
+use crate::plan::Tree;
+use crate::repo_path::RepoPath;
+use crate::workspace::Seen;
+
+/// Outs of stages that will be restored, with their contents then.
+pub type Predicted = BTreeMap<RepoPath, Content>;
+
+/// The content that a dep will have, if an out that will be restored has to do with it. `seen` looks at what is there now.
+pub(super) fn content(
+    project: &Project,
+    predicted: &Predicted,
+    dep: &Dep,
+    seen: impl FnOnce() -> crate::error::Result<Option<Seen>>,
+) -> crate::error::Result<Option<Content>> {
+    let top = match &dep.glob {
+        None => Some(&dep.path),
+        Some(glob) => glob.base(),
+    };
+    if let Some(top) = top
+        && let Some(whole) = inside(project, predicted, top)
+    {
+        return Ok(match &dep.glob {
+            None => Some(whole),
+            Some(glob) => matching(project, top.as_str(), whole, glob).or(Some(empty())),
+        });
+    }
+    let mut puts: Vec<Put<'_>> = Vec::new();
+    for (out, content) in predicted {
+        let below = match top {
+            Some(top) => out.below(top),
+            None => Some(out.as_str()),
+        };
+        let (Some(below), true) = (below, dep.glob.as_ref().is_none_or(|glob| glob.concerns(out))) else {
+            continue;
+        };
+        let content = match &dep.glob {
+            None => Some(*content),
+            Some(glob) => matching(project, out.as_str(), *content, glob),
+        };
+        puts.push((below.split('/').collect(), content));
+    }
+    if puts.is_empty() {
+        return Ok(None);
+    }
+    let seen = seen()?;
+    Ok(overlaid(seen.as_ref(), &puts))
+}
+
+/// The names on the way to a path, and what will lie there.
+type Put<'a> = (Vec<&'a str>, Option<Content>);
+
+fn empty() -> Content {
+    Content::Tree(Digest::of(&Tree::default().encode()))
+}
+
+/// The content of `path` if it is, or lies in, a predicted out.
+fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<Content> {
+    if let Some(content) = predicted.get(path) {
+        return Some(*content);
+    }
+    let (above, mut content) = path
+        .ancestors()
+        .find_map(|above| predicted.get_key_value(above))
+        .map(|(above, content)| (above, *content))?;
+    for name in path.below(above)?.split('/') {
+        content = *project.cache.tree(&content.digest()).ok()?.entries.get(name)?;
+    }
+    Some(content)
+}
+
+/// What of `content`, which will lie at `path`, a glob matches.
+fn matching(project: &Project, path: &str, content: Content, glob: &Pattern) -> Option<Content> {
+    if glob.matches(path) {
+        return Some(content);
+    }
+    let Content::Tree(digest) = content else {
+        return None;
+    };
+    let tree = project.cache.tree(&digest).ok()?;
+    let entries: BTreeMap<Box<str>, Content> = tree
+        .entries
+        .into_iter()
+        .filter_map(|(name, content)| {
+            matching(project, &format!("{path}/{name}"), content, glob).map(|content| (name, content))
+        })
+        .collect();
+    (!entries.is_empty()).then(|| Content::Tree(Digest::of(&Tree { entries }.encode())))
+}
+
+/// A directory with some paths in it replaced (or gone: `None`); `None` if nothing is left of it.
+fn overlaid(seen: Option<&Seen>, puts: &[Put<'_>]) -> Option<Content> {
+    if let Some((_, content)) = puts.iter().find(|(names, _)| names.is_empty()) {
+        return *content;
+    }
+    let none = BTreeMap::new();
+    let (mut entries, dirs) = match seen {
+        Some(Seen::Dir { tree, dirs, .. }) => (tree.entries.clone(), dirs),
+        Some(Seen::Leaf(_)) | None => (BTreeMap::new(), &none),
+    };
+    let mut by_name: BTreeMap<&str, Vec<Put<'_>>> = BTreeMap::new();
+    for (names, content) in puts {
+        by_name.entry(names[0]).or_default().push((names[1..].to_vec(), *content));
+    }
+    for (name, puts) in by_name {
+        match overlaid(dirs.get(name), &puts) {
+            Some(content) => drop(entries.insert(name.into(), content)),
+            None => drop(entries.remove(name)),
+        }
+    }
+    (!entries.is_empty()).then(|| Content::Tree(Digest::of(&Tree { entries }.encode())))
+}

@@ -1,0 +1,37 @@
+//! What the machine has, and what stages want of it, in the scheduler's terms.
+
+use crate::pipeline::Pipeline;
+use crate::schedule::Supply;
+
+const CPUS: usize = 0;
+const MEM: usize = 1;
+const GPUS: usize = 2;
+const TOKENS: usize = 3;
+
+/// `cpus` processors, all the memory and all the graphics cards of this machine, and the declared tokens.
+pub(super) fn supply(pipeline: &Pipeline, cpus: usize) -> Supply {
+    let mut limits = vec![(cpus as u64).max(1), memory(), graphics_cards().max(1)];
+    limits.extend(pipeline.tokens.values());
+    let wants = pipeline.stages.iter().map(|stage| {
+        let demand = &stage.demand;
+        let token = |name: &String| pipeline.tokens.keys().position(|token| token == name);
+        let tokens = demand.tokens.iter().filter_map(|(name, &count)| Some((TOKENS + token(name)?, count)));
+        let machine = [(CPUS, demand.cpus.max(1)), (MEM, demand.mem), (GPUS, demand.gpus)];
+        machine.into_iter().filter(|(_, amount)| *amount > 0).chain(tokens).collect()
+    });
+    Supply { limits, wants: wants.collect() }
+}
+
+/// In bytes.
+fn memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    (info.totalram as u64).saturating_mul(u64::from(info.mem_unit)).max(1)
+}
+
+fn graphics_cards() -> u64 {
+    let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let is_card = |name: &str| {
+        name.strip_prefix("nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    devices.filter(|device| device.file_name().to_str().is_some_and(is_card)).count() as u64
+}

@@ -1,0 +1,137 @@
+//! The small values of a stage: flags, counts, sizes, durations, and what is made of them.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Reader, Value};
+use crate::error::did_you_mean;
+use crate::pipeline::{Demand, Problem, Retries, Tokens};
+
+impl Reader {
+    pub(super) fn flag(&mut self, table: &DeTable<'_>, key: &str, of: &str, default: bool) -> bool {
+        match table.get(key).map(|value| (value, value.get_ref().as_bool())) {
+            None => default,
+            Some((_, Some(flag))) => flag,
+            Some((value, None)) => {
+                self.problem(value, format!("`{key}` of {of} is neither true nor false"));
+                default
+            }
+        }
+    }
+
+    pub(super) fn whole(&mut self, value: &Value<'_>, what: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let digits = value.get_ref().as_integer();
+        let number = digits.and_then(|digits| u64::from_str_radix(digits.as_str(), digits.radix()).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            self.problem(value, format!("{what} is not a number from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    /// `"90s"`, `"30m"`, `"2h"`, `"1d"`, or a number of seconds.
+    pub(super) fn duration(&mut self, value: &Value<'_>, what: &str) -> Option<Duration> {
+        let seconds = match value.get_ref() {
+            DeValue::String(text) => with_unit(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)]),
+            DeValue::Integer(digits) => digits.as_str().parse().ok(),
+            _ => None,
+        };
+        let seconds = seconds.filter(|seconds| (1..=1_000_000_000).contains(seconds));
+        if seconds.is_none() {
+            self.problem(value, format!("{what} is no duration like \"90s\", \"30m\", \"2h\" or \"1d\""));
+        }
+        seconds.map(Duration::from_secs)
+    }
+
+    /// `"4G"`, `"512M"`: powers of 1024.
+    fn size(&mut self, value: &Value<'_>, what: &str) -> Option<u64> {
+        const UNITS: [(&str, u64); 5] =
+            [("B", 1), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
+        let text = value.get_ref().as_str().map(|text| text.trim_end_matches("iB"));
+        let bytes = text.and_then(|text| with_unit(text, &UNITS)).filter(|bytes| *bytes > 0);
+        if bytes.is_none() {
+            self.problem(value, format!("{what} is no size like \"512M\" or \"4G\""));
+        }
+        bytes
+    }
+
+    pub(super) fn demand(&mut self, table: &DeTable<'_>, of: &str, tokens: &Tokens) -> Demand {
+        let mut demand = Demand::default();
+        let what = format!("`resources` of {of}");
+        if let Some(resources) = table.get("resources").and_then(|value| self.table(value, &what)) {
+            self.only_keys(resources, &what, &["cpus", "mem", "gpus", "time"]);
+            let get = |key| resources.get(key);
+            demand.cpus =
+                get("cpus").and_then(|v| self.whole(v, &format!("`cpus` of {of}"), 1..=4096)).unwrap_or(1);
+            demand.gpus =
+                get("gpus").and_then(|v| self.whole(v, &format!("`gpus` of {of}"), 0..=4096)).unwrap_or(0);
+            demand.mem = get("mem").and_then(|v| self.size(v, &format!("`mem` of {of}"))).unwrap_or(0);
+            demand.time = get("time").and_then(|v| self.duration(v, &format!("`time` of {of}")));
+        }
+        for (name, at) in self.strings(table, "uses", of) {
+            let Some(&count) = tokens.get(name) else {
+                let problem =
+                    Problem::new(self.line(at), format!("{of} uses token `{name}`, which is not declared"));
+                self.problems.push(match did_you_mean(name, tokens.keys().map(String::as_str)) {
+                    Some(meant) => problem.meant(Some(meant)),
+                    None => problem.hint(format!("say how many there are: [tokens] {name} = 1")),
+                });
+                continue;
+            };
+            let used = demand.tokens.entry(name.to_owned()).or_insert(0);
+            *used += 1;
+            if *used > count {
+                self.problem(at, format!("{of} uses {used} of token `{name}`, of which there are {count}"));
+            }
+        }
+        demand
+    }
+
+    /// `retries = 3` or `retries = { count = 3, delay = "10s" }`.
+    pub(super) fn retries(&mut self, table: &DeTable<'_>, of: &str) -> Retries {
+        let mut retries = Retries::default();
+        let what = format!("`retries` of {of}");
+        let Some(value) = table.get("retries") else {
+            return retries;
+        };
+        let count = match value.get_ref() {
+            DeValue::Table(options) => {
+                self.only_keys(options, &what, &["count", "delay"]);
+                if let Some(delay) =
+                    options.get("delay").and_then(|value| self.duration(value, &format!("`delay` of {what}")))
+                {
+                    retries.delay = delay;
+                }
+                options
+                    .get("count")
+                    .and_then(|value| self.whole(value, &format!("`count` of {what}"), 0..=1000))
+            }
+            _ => self.whole(value, &what, 0..=1000),
+        };
+        retries.count = count.unwrap_or(0);
+        retries
+    }
+
+    /// `shell = "bash -euo pipefail -c"`, or the same as a list; `sh -c` unless set.
+    pub(super) fn shell(&mut self, table: &DeTable<'_>, of: &str) -> Vec<String> {
+        let Some(value) = table.get("shell") else {
+            return Vec::new();
+        };
+        let words: Vec<String> = match value.get_ref() {
+            DeValue::String(text) => text.split_whitespace().map(str::to_owned).collect(),
+            _ => self.strings(table, "shell", of).into_iter().map(|(word, _)| word.to_owned()).collect(),
+        };
+        if words.is_empty() || words.iter().any(|word| word.contains('\0')) {
+            self.problem(value, format!("`shell` of {of} is no command like \"bash -euo pipefail -c\""));
+            return Vec::new();
+        }
+        words
+    }
+}
+
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (unit, factor) = units.iter().find(|(unit, _)| text.ends_with(unit))?;
+    text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(*factor)
+}

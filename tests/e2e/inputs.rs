@@ -1,0 +1,194 @@
+//! What a stage can depend on besides files: globs, variables, tools, tracked inputs.
+
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+#[test]
+fn a_glob_is_the_set_of_its_matches() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.count]
+cmd = "ls src/*.txt | wc -l > count.txt; echo count >> ran"
+deps = ["src/**/*.txt"]
+outs = ["count.txt"]
+"#,
+    );
+    sandbox.write("src/a.txt", "a");
+    sandbox.write("src/x/b.txt", "b");
+    sandbox.write("src/c.md", "c");
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.write("src/c.md", "other");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    sandbox.write("src/x/d.txt", "d");
+    sandbox.remove("src/a.txt");
+    sandbox.write("src/x/b.txt", "changed");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    count is out of date: src/a.txt removed, src/x/b.txt changed, src/x/d.txt added
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["count"]);
+    sandbox.remove("src/x");
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 2
+    --- stderr
+    error: dep `src/**/*.txt` of stage `count` matches nothing
+     hint: correct the pattern in line 4 of pipeline.toml, or make what it should match
+    ");
+}
+
+#[test]
+fn a_glob_at_the_root_passes_over_what_is_not_the_users() {
+    let sandbox = Sandbox::with(
+        "[stages.all]\ncmd = 'cat *.py > all.txt; echo all >> ran'\ndeps = ['**/*.py']\nouts = ['all.txt']\n",
+    );
+    sandbox.write("a.py", "a");
+    sandbox.write("cache/x.py", "x");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["all"]);
+    sandbox.write("cache/x.py", "y");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    sandbox.write("b/c.py", "c");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["all"]);
+}
+
+#[test]
+fn a_stage_waits_for_whoever_makes_what_its_glob_matches() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.b]
+cmd = "cat parts/*/x.txt > all.txt"
+deps = ["parts/*/x.txt"]
+outs = ["all.txt"]
+
+[stages.a]
+cmd = "mkdir -p parts/one; echo one > parts/one/x.txt; echo z > parts/one/z.txt"
+outs = ["parts"]
+"#,
+    );
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("all.txt"), "one\n");
+    // What will be restored is seen through the glob, too.
+    sandbox.remove("parts");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    a can be restored from the cache: out parts is missing
+    1 stage up to date
+    ");
+    sandbox.ok(&["run"]);
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    everything is up to date (2 stages)
+    ");
+}
+
+#[test]
+fn variables_and_tools_count_by_value() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.a]
+cmd = "echo $MODE > a.txt; echo a >> ran"
+env_deps = ["MODE"]
+tools = ["cat version"]
+outs = ["a.txt"]
+"#,
+    );
+    sandbox.write("version", "tool 1.0\n");
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["a"]);
+    sandbox.write("version", "tool 1.1\n");
+    let output = sandbox.command(&["status"]).env("MODE", "fast").output().unwrap();
+    snapshot!(sandbox.done(output), @r#"
+    exit 0
+    --- stdout
+    a is out of date: env MODE - → "fast", `cat version` "tool 1.0" → "tool 1.1"
+    "#);
+    sandbox.remove("version");
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 2
+    --- stderr
+    error: `cat version`, which it depends on, ended with exit status: 1
+     caused by: cat: version: No such file or directory
+    ");
+}
+
+#[test]
+fn a_stage_without_a_command_tracks_what_people_make() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.raw]
+desc = "Measured by hand"
+outs = ["raw"]
+
+[stages.sum]
+cmd = "cat raw/* > sum.txt; echo sum >> ran"
+deps = ["raw"]
+outs = ["sum.txt"]
+"#,
+    );
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 2
+    --- stderr
+    run-1: started
+    raw: failed: cannot be looked at: the input that stage `raw` tracks cannot be had: out raw is missing
+    sum: skipped: needs raw
+    error: stage `raw` failed after [time]: cannot be looked at: the input that stage `raw` tracks cannot be had: out raw is missing
+     hint: put it there, or take the stage out of pipeline.toml
+
+    ✗ raw failed
+    ⊘ sum skipped
+
+    ✗ run-1 failed after [time]: 1 failed, 1 skipped
+    ");
+    sandbox.write("raw/a", "1\n");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    raw is out of date: never ran
+    sum is out of date: never ran; waits for raw
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["sum"]);
+    snapshot!(sandbox.ok(&["run"]), @"
+    exit 0
+    --- stderr
+    everything is up to date (2 stages, [time])
+    ");
+    // Edited: the lock follows.
+    sandbox.write("raw/a", "2\n");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    raw is out of date: raw changed
+    sum waits for raw
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["sum"]);
+    // Lost: the cache has it.
+    sandbox.remove("raw");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("raw/a"), "2\n");
+    assert_eq!(sandbox.ran(), [""; 0]);
+}
+
+#[test]
+fn a_stage_without_a_command_does_nothing() {
+    let sandbox = Sandbox::with("[stages.raw]\ndeps = ['x']\nouts = ['raw']\n\n[stages.none]\ndesc = 'x'\n");
+    snapshot!(sandbox.repro(&["status"]), @r#"
+    exit 2
+    --- stderr
+    error: pipeline.toml:1: stage `raw` has no `cmd`, but `deps`
+     hint: say what it runs: cmd = "…"; a stage that only tracks an input has `outs` and nothing else
+    error: pipeline.toml:2: dep `x` of stage `raw` is made by no stage and does not exist
+    error: pipeline.toml:5: stage `none` has no `cmd`
+     hint: say what it runs: cmd = "…"
+    "#);
+}

@@ -1,0 +1,336 @@
+//! When and how a stage runs: frozen, always, persistent and uncached outs, tokens, retries, timeouts, shells, selections.
+
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+#[test]
+fn a_frozen_stage_never_runs() {
+    let sandbox = Sandbox::with(
+        r#"
+[params]
+n = 1
+
+[stages.slow]
+cmd = "echo {{ params.n }} > slow.txt; echo slow >> ran"
+outs = ["slow.txt"]
+
+[stages.next]
+cmd = "cat slow.txt > next.txt; echo next >> ran"
+deps = ["slow.txt"]
+outs = ["next.txt"]
+"#,
+    );
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.edit("pipeline.toml", "outs = [\"slow.txt\"]", "outs = [\"slow.txt\"]\nfrozen = true");
+    sandbox.edit("pipeline.toml", "n = 1", "n = 2");
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["run", "-f"]);
+    assert_eq!(sandbox.ran(), ["next"]);
+    assert_eq!(sandbox.read("slow.txt"), "1\n");
+    sandbox.remove("slow.txt");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("slow.txt"), "1\n");
+    sandbox.remove("slow.txt");
+    sandbox.remove("cache");
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 2
+    --- stderr
+    run-4: started
+    slow: failed: cannot be looked at: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
+    next: skipped: needs slow
+    error: stage `slow` failed after [time]: cannot be looked at: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
+     hint: take `frozen` out of stage `slow` in line 5 and run it once
+
+    ✗ slow failed
+    ⊘ next skipped
+
+    ✗ run-4 failed after [time]: 1 failed, 1 skipped
+    ");
+}
+
+#[test]
+fn a_stage_that_always_runs_stops_the_rebuild_when_it_writes_the_same() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.poll]
+always = true
+cmd = "cat source > poll.txt; echo poll >> ran"
+outs = ["poll.txt"]
+
+[stages.next]
+cmd = "cat poll.txt > next.txt; echo next >> ran"
+deps = ["poll.txt"]
+outs = ["next.txt"]
+"#,
+    );
+    sandbox.write("source", "1");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["poll", "next"]);
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    poll is out of date: runs each time
+    next waits for poll
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["poll"]);
+    sandbox.write("source", "2");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["poll", "next"]);
+}
+
+#[test]
+fn an_out_can_persist_and_can_stay_out_of_the_cache() {
+    let sandbox = Sandbox::with(
+        r#"
+[params]
+n = 1
+
+[stages.a]
+cmd = "echo {{ params.n }} >> history.txt; echo big > big.bin; echo a >> ran"
+outs = [{ path = "history.txt", persist = true }, { path = "big.bin", cache = false }]
+"#,
+    );
+    sandbox.ok(&["run"]);
+    sandbox.edit("pipeline.toml", "n = 1", "n = 2");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("history.txt"), "1\n2\n");
+    assert_eq!(sandbox.ran().len(), 2);
+    // What is cached comes back while the rest is still there.
+    sandbox.remove("history.txt");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("history.txt"), "1\n2\n");
+    assert_eq!(sandbox.ran(), [""; 0]);
+    sandbox.remove("big.bin");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    a is out of date: out big.bin is missing
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["a"]);
+}
+
+#[test]
+fn stages_that_use_one_token_never_overlap() {
+    let mut text = "[tokens]\ndisk = 1\n".to_owned();
+    for name in ["a", "b", "c", "d"] {
+        text += &format!(
+            "[stages.{name}]\nuses = ['disk']\ncmd = 'mkdir busy && sleep 0.05 && rmdir busy && touch {name}.out'\nouts = ['{name}.out']\n"
+        );
+    }
+    let sandbox = Sandbox::with(&text);
+    sandbox.ok(&["run", "-j4"]);
+}
+
+#[test]
+fn tokens_and_values_that_are_none() {
+    let sandbox = Sandbox::with(
+        r#"
+[tokens]
+gpu = 1
+
+[stages.a]
+cmd = "true"
+uses = ["gpus", "gpu", "gpu"]
+resources = { cpus = 0, mem = "4 apples", time = "soon" }
+timeout = "1y"
+retries = -1
+shell = 3
+outs = [{ pth = "x" }, { path = "y", cache = "no" }]
+deps = ["a[b"]
+frozen = true
+always = true
+"#,
+    );
+    snapshot!(sandbox.repro(&["status"]), @r#"
+    exit 2
+    --- stderr
+    error: pipeline.toml:7: stage `a` uses 2 of token `gpu`, of which there are 1
+    error: pipeline.toml:7: stage `a` uses token `gpus`, which is not declared
+     hint: did you mean `gpu`?
+    error: pipeline.toml:8: `cpus` of stage `a` is not a number from 1 to 4096
+    error: pipeline.toml:8: `mem` of stage `a` is no size like "512M" or "4G"
+    error: pipeline.toml:8: `time` of stage `a` is no duration like "[time]", "30m", "2h" or "1d"
+    error: pipeline.toml:9: `timeout` of stage `a` is no duration like "[time]", "30m", "2h" or "1d"
+    error: pipeline.toml:10: `retries` of stage `a` is not a number from 0 to 1000
+    error: pipeline.toml:11: `shell` of stage `a` is an integer, not a list of strings
+    error: pipeline.toml:11: `shell` of stage `a` is no command like "bash -euo pipefail -c"
+    error: pipeline.toml:12: `cache` of an entry of `outs` of stage `a` is neither true nor false
+    error: pipeline.toml:12: an entry of `outs` of stage `a` has no `path`
+    error: pipeline.toml:12: unknown key `pth` in an entry of `outs` of stage `a`
+     hint: did you mean `path`?
+    error: pipeline.toml:13: dep `a[b` of stage `a` is no glob: a `[` without its `]` (a `[` of a file's name is written `[[]`)
+    error: pipeline.toml:15: stage `a` is both `frozen` and `always`
+    "#);
+}
+
+#[test]
+fn a_command_that_fails_is_tried_again() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.flaky]
+cmd = "echo try >> tries; echo attempt; test $(wc -l < tries) -ge 3 && echo ok > flaky.txt"
+retries = { count = 3, delay = 1 }
+outs = ["flaky.txt"]
+
+[stages.hopeless]
+cmd = "echo half > hopeless.txt; false"
+retries = 1
+outs = ["hopeless.txt"]
+"#,
+    );
+    snapshot!(sandbox.ok(&["run", "flaky"]), @"
+    exit 0
+    --- stderr
+    run-1: started
+    flaky: started (for the first time)
+    flaky | attempt
+    flaky: warning: exited with code 1; it is tried up to 3 times more, after [time]
+    flaky | attempt
+    flaky: warning: exited with code 1; it is tried up to 2 times more, after [time]
+    flaky | attempt
+    flaky: ran in [time]
+
+     flaky.txt by flaky
+
+    ✓ run-1 done in [time]: 1 ran
+    ");
+    assert_eq!(sandbox.read("tries").lines().count(), 3);
+    assert!(sandbox.exists("runs/run-1/flaky/log.2"));
+    snapshot!(sandbox.repro(&["run", "hopeless"]), @"
+    exit 1
+    --- stderr
+    run-2: started
+    hopeless: started (for the first time)
+    hopeless: warning: exited with code 1; it is tried once more, after [time]
+    hopeless: failed after [time]: exited with code 1
+    error: stage `hopeless` failed after [time]: exited with code 1
+
+    ✗ run-2 failed after [time]: 1 failed
+    ");
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_ended() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = 'sleep 600'\ntimeout = 1\nouts = ['a']\n");
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 1
+    --- stderr
+    run-1: started
+    a: started (for the first time)
+    a: failed after [time]: took longer than its timeout of [time]
+    error: stage `a` failed after [time]: took longer than its timeout of [time]
+     hint: `timeout` is set in stage `a`, line 1
+
+    ✗ run-1 failed after [time]: 1 failed
+    ");
+}
+
+#[test]
+fn a_stage_chooses_its_shell() {
+    let sandbox = Sandbox::with(
+        "[stages.a]\nshell = 'bash -euo pipefail -c'\ncmd = 'false | cat > a.txt'\nouts = ['a.txt']\n",
+    );
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 1
+    --- stderr
+    run-1: started
+    a: started (for the first time)
+    a: failed after [time]: exited with code 1
+    error: stage `a` failed after [time]: exited with code 1
+
+    ✗ run-1 failed after [time]: 1 failed
+    ");
+    sandbox.edit("pipeline.toml", "bash -euo pipefail -c", "bash -c");
+    sandbox.ok(&["run"]);
+}
+
+#[test]
+fn what_runs_can_be_chosen_by_graph() {
+    let mut text = String::new();
+    for (name, dep) in [("a", "src"), ("b", "a.out"), ("c", "b.out"), ("d", "src")] {
+        text += &format!(
+            "[stages.{name}]\ncmd = 'cat {dep} > {name}.out; echo {name} >> ran'\ndeps = ['{dep}']\nouts = ['{name}.out']\n"
+        );
+    }
+    let sandbox = Sandbox::with(&text);
+    sandbox.write("src", "1");
+    sandbox.ok(&["run", "--downstream", "b"]);
+    assert_eq!(sandbox.ran(), ["a", "b", "c"]);
+    sandbox.write("src", "2");
+    sandbox.ok(&["run", "--only", "c"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    sandbox.ok(&["run", "--only", "a"]);
+    assert_eq!(sandbox.ran(), ["a"]);
+    snapshot!(sandbox.repro(&["run", "b", "-f=d"]), @"
+    exit 2
+    --- stderr
+    error: stage `d` is forced, but not among the stages to run
+     hint: name it, too, or leave the stages out
+    ");
+    snapshot!(sandbox.repro(&["run", "--only"]), @"
+    exit 2
+    --- stderr
+    error: the following required arguments were not provided:
+     <STAGE>...
+
+    Usage: repro run --only <STAGE>...
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_directory_above_an_out_that_will_be_restored_is_judged_as_it_will_be() {
+    let sandbox = Sandbox::with(
+        r#"
+[params]
+n = 1
+
+[stages.part]
+cmd = "echo {{ params.n }} > data/part.txt; echo part >> ran"
+outs = ["data/part.txt"]
+
+[stages.all]
+cmd = "cat data/* > all.txt; echo all >> ran"
+deps = ["data"]
+outs = ["all.txt"]
+"#,
+    );
+    sandbox.write("data/mine.txt", "mine");
+    sandbox.ok(&["run"]);
+    sandbox.edit("pipeline.toml", "n = 1", "n = 2");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["part", "all", "part", "all"]);
+    sandbox.edit("pipeline.toml", "n = 2", "n = 1");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    part can be restored from the cache: cmd `echo 2 > data/part.txt; echo part >> ran` → `echo 1 > data/part.txt; echo part >> ran`
+    all can be restored from the cache: dep data changed
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    // Two stages, and nothing but outs in the folder between them.
+    sandbox.remove("data");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    part can be restored from the cache: out data/part.txt is missing
+    all is out of date: dep data changed
+    ");
+}
+
+#[test]
+fn an_older_lock_brings_its_own_outs_back() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = 'date +%s%N > a.txt'\nouts = ['a.txt']\n");
+    sandbox.ok(&["run"]);
+    let (lock, first) = (sandbox.read("pipeline.lock"), sandbox.read("a.txt"));
+    sandbox.ok(&["run", "-f"]);
+    assert_ne!(sandbox.read("a.txt"), first);
+    sandbox.write("pipeline.lock", lock);
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("a.txt"), first);
+}
