@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::plan::Tree;
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
+use crate::workspace::restore::is_plantable;
 use crate::workspace::write::temporary_beside;
 
 /// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole.
@@ -40,6 +41,32 @@ fn keep_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()
         }
         Content::Tree(_) => panic!("BUG: a tree among the leaves"),
     }
+}
+
+/// Refuses what could be kept, but not brought back.
+pub(super) fn check_restorable(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
+    match seen {
+        Seen::Leaf(Content::Link(_)) => check_link(project, path),
+        Seen::Leaf(_) => Ok(()),
+        Seen::Dir { tree, dirs, .. } => {
+            tree.entries.iter().try_for_each(|(name, content)| match (content, dirs.get(name)) {
+                (Content::Link(_), _) => check_link(project, &path.join(name)),
+                (_, Some(dir)) => check_restorable(project, &path.join(name), dir),
+                (_, None) => Ok(()),
+            })
+        }
+    }
+}
+
+fn check_link(project: &Project, path: &RepoPath) -> Result<()> {
+    let full = path.under(&project.root);
+    let target = std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err))?;
+    if target.to_str().is_some_and(is_plantable) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{path}` is a link to `{}`, where nothing is", target.display())).hint(
+        "a broken link that is absolute or leads upwards cannot be kept; remove it, or make what it leads to",
+    ))
 }
 
 /// Keeps the listings of a directory, not what is in its files: enough to name later what changed.

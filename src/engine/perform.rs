@@ -406,6 +406,7 @@ fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> R
                 stage.name, out.line
             )));
         };
+        commit::check_restorable(project, &out.path, &found)?;
         outs.insert(out.path.clone(), found.content());
         if out.kept == Kept::InCache {
             seen.push((&out.path, found));

@@ -46,7 +46,10 @@ impl Project {
     pub fn load(root: &Path, overrides: &[Override]) -> Result<Project> {
         let pipeline = load_pipeline(root, overrides)?;
         let lock = load_lock(root)?;
-        let workspace = Workspace::open(root, &root.join(CACHE).join("index"));
+        let made = pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.clone());
+        // Also what the lock alone still knows of: `checkout` brings it back.
+        let locked = lock.stages.values().flat_map(|trace| trace.outs.keys().cloned());
+        let workspace = Workspace::open(root, made.chain(locked).collect(), &root.join(CACHE).join("index"));
         let cache = Cache::open(&root.join(CACHE));
         Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock, answers: Answers::default() })
     }

@@ -15,7 +15,7 @@ impl Workspace {
     /// at a path that is `passed_over` is no match.
     pub fn observe_glob(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Option<Seen>> {
         if let Some(base) = glob.base() {
-            let node = scan::scan(&self.root, base)?
+            let node = scan::scan(&self.root, base, &self.made)?
                 .and_then(|node| matching(base.as_str(), node, glob, passed_over));
             return node.map(|node| self.digest(base, node)).transpose();
         }
@@ -26,8 +26,8 @@ impl Workspace {
             if path.is_reserved() || !glob.concerns(&path) {
                 continue;
             }
-            if let Some(node) =
-                scan::scan(&self.root, &path)?.and_then(|node| matching(&name, node, glob, passed_over))
+            if let Some(node) = scan::scan(&self.root, &path, &self.made)?
+                .and_then(|node| matching(&name, node, glob, passed_over))
             {
                 seen.insert(name.into_boxed_str(), self.digest(&path, node)?);
             }

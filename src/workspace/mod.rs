@@ -4,31 +4,36 @@
 mod glob;
 pub mod index;
 mod observe;
-mod restore;
+pub mod restore;
 pub mod root;
 pub mod run_lock;
 pub mod scan;
 pub mod write;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 pub use observe::Seen;
 
 use crate::error::Result;
+use crate::repo_path::RepoPath;
 use index::Index;
 
 /// The files below a project root, and what is remembered of their digests.
 #[derive(Debug)]
 pub struct Workspace {
     root: PathBuf,
+    /// What stages write.
+    made: BTreeSet<RepoPath>,
     index: Mutex<Index>,
 }
 
 impl Workspace {
-    /// `index` is where the stat index is kept; one that is missing or damaged costs only time.
-    pub fn open(root: &Path, index: &Path) -> Workspace {
-        Workspace { root: root.to_owned(), index: Mutex::new(Index::load(index)) }
+    /// `made` are the paths that stages write; `index` is where the stat index is kept: one that is missing or damaged
+    /// costs only time.
+    pub fn open(root: &Path, made: BTreeSet<RepoPath>, index: &Path) -> Workspace {
+        Workspace { root: root.to_owned(), made, index: Mutex::new(Index::load(index)) }
     }
 
     pub fn root(&self) -> &Path {

@@ -42,7 +42,7 @@ impl Workspace {
     /// # Errors
     /// Those of [`scan::scan`], and a file that cannot be read or does not hold still.
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Seen>> {
-        scan::scan(&self.root, path)?.map(|node| self.digest(path, node)).transpose()
+        scan::scan(&self.root, path, &self.made)?.map(|node| self.digest(path, node)).transpose()
     }
 
     pub(super) fn digest(&self, path: &RepoPath, node: Node) -> Result<Seen> {

@@ -8,6 +8,13 @@ use super::scan::is_absent;
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
+/// Whether a link to `target` can be kept and brought back: not one that is absolute or leads upwards.
+pub fn is_plantable(target: &str) -> bool {
+    !target.is_empty()
+        && !target.starts_with('/')
+        && !Path::new(target).components().any(|part| part.as_os_str() == "..")
+}
+
 impl Workspace {
     /// Makes the folder that `path` lies in.
     ///
@@ -72,10 +79,7 @@ impl Workspace {
     /// # Errors
     /// Its target is absolute or leads upwards: such a link is not ours to plant.
     pub fn plant_link(&self, path: &RepoPath, target: &str) -> Result<()> {
-        if target.is_empty()
-            || target.starts_with('/')
-            || Path::new(target).components().any(|part| part.as_os_str() == "..")
-        {
+        if !is_plantable(target) {
             return Err(Error::usage(format!(
                 "the link `{path}` leads to `{target}`, outside of its folder"
             )));

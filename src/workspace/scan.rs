@@ -1,6 +1,6 @@
 //! What lies at a path, by name and stat alone: no content is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use walkdir::{DirEntry, WalkDir};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
-/// Names that are never part of a directory's content: they appear by themselves beside what people
-/// write, and no stage's result should hang on them.
+/// Names that are no part of the content of a directory that people write: they appear there by themselves, and no stage's
+/// result should hang on them. In what a stage writes they are content like all else.
 const PASSED_OVER: [&str; 5] = [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db"];
 
 /// What lies at a path. Links that lead somewhere are followed.
@@ -56,14 +56,14 @@ impl Stat {
     }
 }
 
-/// What lies at `path` below `root`; `None` if nothing does.
+/// What lies at `path` below `root`; `None` if nothing does. `made` are the paths that stages write.
 ///
 /// # Errors
 /// Something below cannot be read, has a name that is no UTF-8, is no file, directory or link, or is a loop of links.
-pub fn scan(root: &Path, path: &RepoPath) -> Result<Option<Node>> {
+pub fn scan(root: &Path, path: &RepoPath, made: &BTreeSet<RepoPath>) -> Result<Option<Node>> {
     let top = path.under(root);
     match std::fs::metadata(&top) {
-        Ok(meta) if meta.is_dir() => Ok(Some(scan_dir(&top)?)),
+        Ok(meta) if meta.is_dir() => Ok(Some(scan_dir(root, &top, made)?)),
         Ok(meta) => file_node(&top, &meta).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
             Ok(target) => link_node(&top, target).map(Some),
@@ -78,10 +78,10 @@ pub fn is_absent(err: &std::io::Error) -> bool {
     matches!(err.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-fn scan_dir(top: &Path) -> Result<Node> {
+fn scan_dir(root: &Path, top: &Path, made: &BTreeSet<RepoPath>) -> Result<Node> {
     let mut open: Open = vec![(Box::default(), BTreeMap::new())];
     let entries = WalkDir::new(top).min_depth(1).follow_links(true).into_iter();
-    for entry in entries.filter_entry(|entry| !is_passed_over(entry)) {
+    for entry in entries.filter_entry(|entry| !is_passed_over(root, entry, made)) {
         let (depth, name, node) = match entry {
             Ok(entry) => (entry.depth(), plain_name(entry.path())?, entry_node(&entry)?),
             Err(err) => broken_entry(top, &err)?,
@@ -116,10 +116,18 @@ fn insert(open: &mut Open, name: Box<str>, node: Node) {
     }
 }
 
-fn is_passed_over(entry: &DirEntry) -> bool {
+fn is_passed_over(root: &Path, entry: &DirEntry, made: &BTreeSet<RepoPath>) -> bool {
     let name = entry.file_name();
-    PASSED_OVER.iter().any(|passed| name == *passed)
-        || name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes())
+    if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
+        return true;
+    }
+    PASSED_OVER.iter().any(|passed| name == *passed) && !is_made(root, entry.path(), made)
+}
+
+fn is_made(root: &Path, path: &Path, made: &BTreeSet<RepoPath>) -> bool {
+    let inside = path.strip_prefix(root).ok().and_then(Path::to_str);
+    let inside = inside.and_then(RepoPath::parse_canonical);
+    inside.is_some_and(|path| made.contains(&path) || path.ancestors().any(|above| made.contains(above)))
 }
 
 fn entry_node(entry: &DirEntry) -> Result<Node> {

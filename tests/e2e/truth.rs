@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use crate::run::chain;
 use crate::sandbox::Sandbox;
+use crate::snapshot;
 
 #[test]
 fn same_size_and_time_but_other_content_is_noticed() {
@@ -153,6 +154,45 @@ fn what_appears_while_a_stage_waits_for_its_turn_is_kept() {
         }
     }
     panic!("`b` always came first");
+}
+
+#[test]
+fn an_out_keeps_what_is_passed_over_elsewhere() {
+    let sandbox = Sandbox::with(
+        "[params]\nn = 1\n[stages.s]\n\
+         cmd = 'mkdir -p d/__pycache__ d/.git; echo {{ params.n }} | tee d/__pycache__/x > d/.git/x; cat in/* > d/in'\n\
+         deps = ['in']\nouts = ['d']\n",
+    );
+    sandbox.write("in/a", "a");
+    sandbox.ok(&["run"]);
+    sandbox.edit("pipeline.toml", "n = 1", "n = 2");
+    sandbox.ok(&["run"]);
+    sandbox.edit("pipeline.toml", "n = 2", "n = 1");
+    sandbox.ok(&["run"]);
+    assert_eq!((sandbox.read("d/__pycache__/x"), sandbox.read("d/.git/x")), ("1\n".into(), "1\n".into()));
+    sandbox.write("in/__pycache__/x", "noise");
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 0);
+}
+
+#[test]
+fn a_broken_link_that_cannot_be_restored_is_not_kept() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'mkdir d; ln -s /nowhere/x d/link'\nouts = ['d']\n");
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 1
+    --- stderr
+    run-1: started
+    s: started (for the first time)
+    s: failed after [time]: `d/link` is a link to `/nowhere/x`, where nothing is
+    error: stage `s` failed after [time]: `d/link` is a link to `/nowhere/x`, where nothing is
+     hint: a broken link that is absolute or leads upwards cannot be kept; remove it, or make what it leads to
+
+    ✗ run-1 failed after [time]: 1 failed
+    ");
+    sandbox.edit("pipeline.toml", "/nowhere/x", "nowhere");
+    sandbox.ok(&["run"]);
+    sandbox.remove("d");
+    sandbox.ok(&["run"]);
+    assert_eq!(fs::read_link(sandbox.path("d/link")).unwrap().to_str(), Some("nowhere"));
 }
 
 #[test]
