@@ -7,7 +7,7 @@ use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::exec;
-use crate::pipeline::{Dep, Kept, Policy, Stage, StageIx};
+use crate::pipeline::{Dep, Each, ItemText, Kept, Policy, Stage, StageIx};
 use crate::plan::decide::{Known, Lack};
 use crate::plan::{Change, Decision, Facts, Fingerprint, Force, Trace, decide};
 use crate::repo_path::RepoPath;
@@ -87,7 +87,12 @@ pub fn fingerprint(
         deps,
         params: stage.params.clone(),
         outs: stage.outs.iter().map(|out| out.path.clone()).collect(),
+        each: stage.each.iter().flat_map(declared).collect(),
     })
+}
+
+fn declared(each: &Each) -> impl Iterator<Item = String> {
+    std::iter::once(each.glob.text().to_string()).chain(each.outs.iter().map(ItemText::to_string))
 }
 
 fn decision(

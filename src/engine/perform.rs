@@ -4,29 +4,20 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::observe::{Observation, look, observe};
 use super::predict::Predicted;
-use super::{Project, commit};
+use super::processes::{Groups, Stop, execute, following};
+use super::{Project, commit, items};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Millis, RunName, Work};
-use crate::exec::{Ended, Follower, Group, Job, Process, Said};
-use crate::pipeline::{Kept, Persist, Stage, StageIx, nested};
+use crate::exec::{Ended, Job, Said};
+use crate::pipeline::{Kept, Out, Persist, Stage, StageIx, nested};
 use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
 use crate::workspace::Seen;
-
-/// How often a running stage's files are looked at. Shorter would cost, longer would show.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// How long a process has, once asked, to end by itself.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// How the work on a stage ended.
 #[derive(Debug)]
@@ -41,81 +32,14 @@ pub(super) enum Performed {
     Stopped,
 }
 
-/// The processes at work, so that they can be stopped from elsewhere.
-#[derive(Debug, Default)]
-pub(super) struct Groups(Mutex<Live>);
-
-#[derive(Debug, Default)]
-struct Live {
-    stopping: Option<Stopping>,
-    groups: BTreeMap<StageIx, Group>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopping {
-    Asked,
-    Forced,
-}
-
-impl Groups {
-    pub(super) fn terminate(&self) {
-        let mut live = self.live();
-        live.stopping = live.stopping.or(Some(Stopping::Asked));
-        live.groups.values().for_each(|group| group.terminate());
-    }
-
-    pub(super) fn kill(&self) {
-        let mut live = self.live();
-        live.stopping = Some(Stopping::Forced);
-        live.groups.values().for_each(|group| group.kill());
-    }
-
-    fn enter(&self, stage: StageIx, group: Group) {
-        let mut live = self.live();
-        live.groups.insert(stage, group);
-        match live.stopping {
-            None => {}
-            Some(Stopping::Asked) => group.terminate(),
-            Some(Stopping::Forced) => group.kill(),
-        }
-    }
-
-    /// Says whether the processes were being stopped.
-    fn leave(&self, stage: StageIx) -> bool {
-        let mut live = self.live();
-        // What a stopped stage left in the background goes with it.
-        if let Some(group) = live.groups.remove(&stage)
-            && live.stopping.is_some()
-        {
-            group.kill();
-        }
-        live.stopping.is_some()
-    }
-
-    /// Waits, and says whether everything is being stopped.
-    fn stops_within(&self, wait: Duration) -> bool {
-        let until = Instant::now() + wait;
-        while self.live().stopping.is_none() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            thread::sleep(left.min(LOOK_EVERY));
-        }
-        true
-    }
-
-    fn live(&self) -> std::sync::MutexGuard<'_, Live> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
 /// What the work on any stage of a run needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting<'a> {
     pub project: &'a Project,
     pub run: RunName,
     pub groups: &'a Groups,
+    /// How many processors stages may keep busy together.
+    pub cpus: usize,
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
@@ -157,6 +81,9 @@ fn run(
     if stage.cmd.is_none() {
         return committed(setting.project, stage, observation);
     }
+    if let Some(each) = &stage.each {
+        return items::run(setting, ix, each, observation, say);
+    }
     let mut failures = 0;
     loop {
         let ended = attempt(setting, ix, observation, failures, say);
@@ -189,46 +116,41 @@ fn attempt(
     say: &(dyn Fn(Said) + Sync),
 ) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
-    let prepared = prepare(setting, stage, observation, failures);
-    let ended = match prepared.and_then(|job| follow(setting, ix, &job, say)) {
-        Ok(ended) => ended,
-        Err(error) => return failed("could not be started", error),
-    };
+    let ended = prepare(setting, stage, observation, failures).and_then(|job| {
+        following(&job.log, &job.events(), say, || execute(setting.groups, &job, stage.timeout))
+    });
     match ended {
-        (_, Stop::TimedOut) => {
-            let limit = Millis::from(stage.timeout.unwrap_or_default());
-            let hint = format!("`timeout` is set in stage `{}`, line {}", stage.name, stage.line);
-            let failure = Failure {
-                what: format!("took longer than its timeout of {limit}"),
-                causes: Vec::new(),
-                hint: Some(hint),
-            };
-            Performed::Failed { failure, exit: exit::STAGE_FAILED }
-        }
-        (_, Stop::Stopped) => Performed::Stopped,
-        (Ended::Code(0), Stop::None) => committed(setting.project, stage, observation),
-        (ended, Stop::None) => {
-            let (what, hint) = match ended {
-                Ended::Code(127) => (
-                    "exited with code 127".into(),
-                    Some("a shell says so when it does not find a command".into()),
-                ),
-                Ended::Code(code) => (format!("exited with code {code}"), None),
-                Ended::Signal(9) => (
-                    "was killed by signal 9".into(),
-                    Some("if nobody did that by hand, the kernel did: it was out of memory".into()),
-                ),
-                Ended::Signal(signal) => (format!("was killed by signal {signal}"), None),
-            };
-            Performed::Failed {
-                failure: Failure { what, causes: Vec::new(), hint },
-                exit: exit::STAGE_FAILED,
-            }
+        Err(error) => failed("could not be started", error),
+        Ok((ended, stop)) => {
+            unsuccessful(stage, ended, stop).unwrap_or_else(|| committed(setting.project, stage, observation))
         }
     }
 }
 
-fn committed(project: &Project, stage: &Stage, observation: &Observation) -> Performed {
+/// What is to be said of a process that did not do its work; `None` if it did.
+pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<Performed> {
+    let (what, hint) = match (ended, stop) {
+        (_, Stop::Stopped) => return Some(Performed::Stopped),
+        (_, Stop::TimedOut) => (
+            format!("took longer than its timeout of {}", Millis::from(stage.timeout.unwrap_or_default())),
+            Some(format!("`timeout` is set in stage `{}`, line {}", stage.name, stage.line)),
+        ),
+        (Ended::Code(0), Stop::None) => return None,
+        (Ended::Code(127), Stop::None) => (
+            "exited with code 127".to_owned(),
+            Some("a shell says so when it does not find a command".into()),
+        ),
+        (Ended::Code(code), Stop::None) => (format!("exited with code {code}"), None),
+        (Ended::Signal(9), Stop::None) => (
+            "was killed by signal 9".into(),
+            Some("if nobody did that by hand, the kernel did: it was out of memory".into()),
+        ),
+        (Ended::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
+    };
+    Some(Performed::Failed { failure: Failure { what, causes: Vec::new(), hint }, exit: exit::STAGE_FAILED })
+}
+
+pub(super) fn committed(project: &Project, stage: &Stage, observation: &Observation) -> Performed {
     match commit_outs(project, stage, observation) {
         Ok(trace) => Performed::Done(trace, Work::Run),
         Err(error) if error.kind == Kind::Usage => {
@@ -239,7 +161,7 @@ fn committed(project: &Project, stage: &Stage, observation: &Observation) -> Per
     }
 }
 
-fn failed(what: &str, error: Error) -> Performed {
+pub(super) fn failed(what: &str, error: Error) -> Performed {
     let exit = error.exit_code();
     let mut causes = vec![error.what];
     causes.extend(error.causes);
@@ -248,29 +170,46 @@ fn failed(what: &str, error: Error) -> Performed {
 
 /// Clears the way: former outs are kept in the cache and removed, folders and the contract's files are made.
 fn prepare(setting: Setting<'_>, stage: &Stage, observation: &Observation, failures: u64) -> Result<Job> {
+    let job = job(setting, stage, failures)?;
+    for out in &stage.outs {
+        make_room(setting.project, stage, out, observation, failures)?;
+    }
+    Ok(job)
+}
+
+/// Clears the way for one out.
+pub(super) fn make_room(
+    project: &Project,
+    stage: &Stage,
+    out: &Out,
+    observation: &Observation,
+    failures: u64,
+) -> Result<()> {
+    let path = &out.path;
+    // What a failed attempt left behind is nobody's.
+    match observation.outs.get(path) {
+        Some(Some(seen)) if failures == 0 => {
+            if out.kept == Kept::InCache || !is_as_locked(project, stage, path, seen) {
+                commit::keep(project, path, seen)?;
+            }
+            if out.persist == Persist::No {
+                project.workspace.remove(path)?;
+            }
+        }
+        _ if failures > 0 && out.persist == Persist::No => project.workspace.remove(path)?,
+        _ => {}
+    }
+    project.workspace.make_parent(path)
+}
+
+/// The stage's command and the files of the contract, made anew.
+pub(super) fn job(setting: Setting<'_>, stage: &Stage, failures: u64) -> Result<Job> {
     let Setting { project, run, .. } = setting;
     let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.under(&project.root));
     if !dir.is_dir() {
         let wdir = stage.wdir.as_ref().map_or(".", RepoPath::as_str);
         return Err(Error::usage(format!("its `wdir` `{wdir}` is no directory"))
             .hint(format!("make it, or correct stage `{}` in line {}", stage.name, stage.line)));
-    }
-    for out in &stage.outs {
-        let path = &out.path;
-        // What a failed attempt left behind is nobody's.
-        match observation.outs.get(path) {
-            Some(Some(seen)) if failures == 0 => {
-                if out.kept == Kept::InCache || !is_as_locked(project, stage, path, seen) {
-                    commit::keep(project, path, seen)?;
-                }
-                if out.persist == Persist::No {
-                    project.workspace.remove(path)?;
-                }
-            }
-            _ if failures > 0 && out.persist == Persist::No => project.workspace.remove(path)?,
-            _ => {}
-        }
-        project.workspace.make_parent(path)?;
     }
     let folder = runs::stage_dir(&project.root, run, &stage.name);
     fs::create_dir_all(&folder).map_err(|err| Error::io("create", &folder, &err))?;
@@ -322,77 +261,8 @@ fn environment(
     env
 }
 
-enum Stop {
-    None,
-    TimedOut,
-    Stopped,
-}
-
-fn follow(
-    setting: Setting<'_>,
-    ix: StageIx,
-    job: &Job,
-    say: &(dyn Fn(Said) + Sync),
-) -> Result<(Ended, Stop)> {
-    let events = job.log.with_file_name("events.jsonl");
-    let process = Process::start(job)?;
-    setting.groups.enter(ix, process.group());
-    let mut follower = Follower::new(&job.log, &events);
-    let watch = Watch {
-        group: process.group(),
-        began: Instant::now(),
-        limit: setting.project.pipeline.stages[ix].timeout,
-    };
-    let timed_out = AtomicBool::new(false);
-    let late = &timed_out;
-    thread::scope(|scope| {
-        let (done, is_done) = std::sync::mpsc::channel::<()>();
-        scope.spawn(move || {
-            while is_done.recv_timeout(LOOK_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                follower.news().into_iter().for_each(say);
-                watch.look(late);
-            }
-            follower.rest().into_iter().for_each(say);
-        });
-        let group = process.group();
-        let ended = process.wait();
-        // What a stage that failed left in the background would write into the next attempt's outs.
-        if !matches!(ended, Ok(Ended::Code(0))) {
-            group.kill();
-        }
-        let stop = match setting.groups.leave(ix) {
-            true => Stop::Stopped,
-            false if timed_out.load(Ordering::Relaxed) => Stop::TimedOut,
-            false => Stop::None,
-        };
-        drop(done);
-        Ok((ended?, stop))
-    })
-}
-
-/// Keeps a process to its time.
-struct Watch {
-    group: Group,
-    began: Instant,
-    limit: Option<Duration>,
-}
-
-impl Watch {
-    /// Asks a process that is late to end, and ends it a while after.
-    fn look(&self, late: &AtomicBool) {
-        let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) else {
-            return;
-        };
-        if !late.swap(true, Ordering::Relaxed) {
-            self.group.terminate();
-        } else if over > GRACE {
-            self.group.kill();
-        }
-    }
-}
-
 /// Checks that the stage did what it declared, then keeps outs, listings and trace, in this order.
-fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> Result<Trace> {
+pub(super) fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> Result<Trace> {
     let mut outs: BTreeMap<RepoPath, Content> = BTreeMap::new();
     let mut seen = Vec::with_capacity(stage.outs.len());
     for out in &stage.outs {

@@ -8,8 +8,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::observe::{Observation, observe};
-use super::perform::{GRACE, Groups, Performed, Setting};
+use super::perform::{Performed, Setting};
 use super::predict::Predicted;
+use super::processes::{GRACE, Groups};
 use super::{Project, about, metrics, perform, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
@@ -268,8 +269,9 @@ impl<'a, 's> Loop<'a, 's> {
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
         let force = if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
+        let cpus = self.options.cpus;
         std::thread::spawn(move || {
-            let setting = Setting { project: &project, run, groups: &groups };
+            let setting = Setting { project: &project, run, groups: &groups, cpus };
             let say = |said| drop(sender.send(Note::Said(ix, said)));
             let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, &say));
             let performed = catch_unwind(working).unwrap_or_else(|_| Performed::Failed {

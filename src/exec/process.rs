@@ -25,6 +25,13 @@ pub struct Job {
     pub marker: PathBuf,
 }
 
+impl Job {
+    /// The file beside the log that the command appends events to.
+    pub fn events(&self) -> PathBuf {
+        self.log.with_file_name("events.jsonl")
+    }
+}
+
 #[derive(Debug)]
 pub struct Process {
     child: Child,

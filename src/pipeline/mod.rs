@@ -2,6 +2,7 @@
 //! Reads text and gives values; knows nothing of the disk, the cache or what is up to date.
 
 mod graph;
+mod items;
 mod params;
 pub mod params_edit;
 pub mod pattern;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use graph::Graph;
+pub use items::{Each, ItemText, Mode};
 pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
 pub use pattern::Pattern;
 pub use problem::Problem;
@@ -79,8 +81,10 @@ pub struct Stage {
     pub deps: Vec<Dep>,
     /// What the declared keys and prefixes stand for.
     pub params: BTreeMap<ParamKey, ParamValue>,
-    /// Sorted by path, each once.
+    /// Sorted by path, each once. Of outs by item it is the folder that holds them all.
     pub outs: Vec<Out>,
+    /// The work is done item by item; the glob is then a dep as well.
+    pub each: Option<Each>,
     pub policy: Policy,
     pub demand: Demand,
     pub retries: Retries,
@@ -105,6 +109,7 @@ impl Stage {
             deps: Vec::new(),
             params: BTreeMap::new(),
             outs: Vec::new(),
+            each: None,
             policy: Policy::WhenStale,
             demand: Demand::default(),
             retries: Retries::default(),
@@ -127,6 +132,8 @@ pub struct Out {
     pub role: Role,
     pub kept: Kept,
     pub persist: Persist,
+    /// While it is read: the outs by item that it stands for.
+    by_item: Vec<ItemText>,
     pub line: usize,
 }
 

@@ -44,6 +44,11 @@ impl Pattern {
         Ok(Some(Pattern { text: path.clone(), base }))
     }
 
+    /// The pattern as a path.
+    pub fn text(&self) -> &RepoPath {
+        &self.text
+    }
+
     /// The folder that holds every match; `None` is the project root.
     pub fn base(&self) -> Option<&RepoPath> {
         self.base.as_ref()

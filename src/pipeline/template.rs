@@ -14,6 +14,7 @@ pub(super) struct Templates {
     environment: Environment<'static>,
     params: minijinja::Value,
     matrix: Option<minijinja::Value>,
+    item: Option<minijinja::Value>,
     /// What a template can name: `params.train.epochs`, and the tables on the way.
     names: BTreeSet<String>,
 }
@@ -36,7 +37,7 @@ impl Templates {
             let ends = key.as_str().match_indices('.').map(|(at, _)| at).chain([key.as_str().len()]);
             names.extend(ends.map(|end| format!("params.{}", &key.as_str()[..end])));
         }
-        Templates { environment, params: nested, matrix: None, names }
+        Templates { environment, params: nested, matrix: None, item: None, names }
     }
 
     /// The same, where `matrix.AXIS` is a value, too.
@@ -49,6 +50,16 @@ impl Templates {
         templates
     }
 
+    /// The same, where `item.path` and the other parts are placeholders.
+    pub(super) fn with_item(&self) -> Templates {
+        let mut templates = self.clone();
+        let item: BTreeMap<&str, String> = super::items::placeholders().collect();
+        templates.names.insert("item".to_owned());
+        templates.names.extend(item.keys().map(|part| format!("item.{part}")));
+        templates.item = Some(minijinja::Value::from(Serde(item)));
+        templates
+    }
+
     pub(super) fn render(&self, text: &str) -> Result<String, Unrendered> {
         // Most texts are no templates, and thousands of stages should not pay for the few that are.
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
@@ -56,6 +67,7 @@ impl Templates {
         }
         let mut context = BTreeMap::from([("params", self.params.clone())]);
         context.extend(self.matrix.clone().map(|matrix| ("matrix", matrix)));
+        context.extend(self.item.clone().map(|item| ("item", item)));
         self.environment.render_str(text, context).map_err(|error| self.explain(text, &error))
     }
 

@@ -1,5 +1,6 @@
 //! Why a stage has to do something: one difference each, with the old and the new value.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -25,6 +26,11 @@ pub enum Change {
     Shell {
         old: Vec<String>,
         new: Vec<String>,
+    },
+    /// What items are, or what is made of one.
+    Each {
+        old: BTreeSet<String>,
+        new: BTreeSet<String>,
     },
     /// What a command that the stage depends on printed.
     Tool {
@@ -110,6 +116,10 @@ impl fmt::Display for Change {
             Change::Always => f.write_str("runs each time"),
             Change::Cmd { old, new } => write!(f, "cmd {} → {}", shown_cmd(old), shown_cmd(new)),
             Change::Shell { old, new } => write!(f, "shell {} → {}", shown_shell(old), shown_shell(new)),
+            Change::Each { old, new } => {
+                let shown = |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(", ");
+                write!(f, "items {} → {}", shown(old), shown(new))
+            }
             Change::Tool { cmd, old, new } => {
                 write!(f, "`{}` {} → {}", one_line(cmd), shown(old), shown(new))
             }

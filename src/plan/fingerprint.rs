@@ -30,6 +30,8 @@ pub struct Fingerprint {
     pub deps: BTreeMap<RepoPath, Content>,
     pub params: BTreeMap<ParamKey, ParamValue>,
     pub outs: BTreeSet<RepoPath>,
+    /// For a stage with items: the glob, and the outs of each item as they were declared.
+    pub each: BTreeSet<String>,
 }
 
 impl Fingerprint {
@@ -51,6 +53,9 @@ impl Fingerprint {
         }
         if self.wdir != old.wdir {
             changes.push(Change::Wdir { old: old.wdir.clone(), new: self.wdir.clone() });
+        }
+        if self.each != old.each {
+            changes.push(Change::Each { old: old.each.clone(), new: self.each.clone() });
         }
         each_difference(&old.params, &self.params, |key, old, new| {
             changes.push(Change::Param { key: key.clone(), old, new });

@@ -4,6 +4,7 @@
 //! cmd "cargo run --release -p train"
 //! shell ["bash","-euc"]
 //! wdir stages
+//! each "data/*.wav"
 //! env OMP_NUM_THREADS "2"
 //! envdep CUDA_VISIBLE_DEVICES null
 //! tool ["rustc --version","rustc 1.95.0"]
@@ -50,6 +51,9 @@ fn write_inputs(text: &mut String, fingerprint: &Fingerprint) {
     if let Some(wdir) = &fingerprint.wdir {
         let _ = writeln!(text, "wdir {wdir}");
     }
+    for declared in &fingerprint.each {
+        let _ = writeln!(text, "each {}", json(declared));
+    }
     for (name, value) in &fingerprint.env {
         let _ = writeln!(text, "env {name} {}", json(value));
     }
@@ -84,6 +88,7 @@ pub struct TraceReader {
     params: BTreeMap<ParamKey, ParamValue>,
     outs: BTreeMap<RepoPath, Content>,
     accepted: Option<String>,
+    each: BTreeSet<String>,
 }
 
 /// A line is not one of a trace.
@@ -101,6 +106,7 @@ impl TraceReader {
         let fresh = match word {
             "cmd" => self.cmd.replace(serde_json::from_str(rest).ok()?).is_none(),
             "shell" => std::mem::replace(&mut self.shell, serde_json::from_str(rest).ok()?).is_empty(),
+            "each" => self.each.insert(serde_json::from_str(rest).ok()?),
             "accepted" => self.accepted.replace(serde_json::from_str(rest).ok()?).is_none(),
             "envdep" => {
                 let (name, value) = rest.split_once(' ')?;
@@ -136,10 +142,10 @@ impl TraceReader {
     }
 
     pub fn finish(self) -> Trace {
-        let TraceReader { cmd, shell, wdir, env, env_deps, tools, deps, params, outs, accepted } = self;
+        let TraceReader { cmd, shell, wdir, env, env_deps, tools, deps, params, outs, accepted, each } = self;
         let declared: BTreeSet<RepoPath> = outs.keys().cloned().collect();
         let fingerprint =
-            Fingerprint { cmd, shell, wdir, env, env_deps, tools, deps, params, outs: declared };
+            Fingerprint { cmd, shell, wdir, env, env_deps, tools, deps, params, outs: declared, each };
         Trace { fingerprint, outs, accepted }
     }
 }

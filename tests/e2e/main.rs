@@ -6,6 +6,7 @@ mod crash;
 mod declare;
 mod history;
 mod inputs;
+mod items;
 mod matrix;
 mod policy;
 mod run;

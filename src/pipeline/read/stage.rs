@@ -9,13 +9,15 @@ use crate::error::did_you_mean;
 use crate::pipeline::pattern::Pattern;
 use crate::pipeline::template::Unrendered;
 use crate::pipeline::{
-    Dep, Kept, Out, ParamKey, ParamValue, Persist, Policy, Problem, Role, Stage, StageName,
+    Dep, Each, ItemText, Kept, Mode, Out, ParamKey, ParamValue, Persist, Policy, Problem, Role, Stage,
+    StageName,
 };
 use crate::repo_path::RepoPath;
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "cmd",
     "desc",
+    "each",
     "shell",
     "wdir",
     "env",
@@ -166,18 +168,26 @@ impl Reader {
         table: &DeTable<'_>,
         scope: Scope<'_>,
     ) -> Stage {
+        let with_item = table.get("each").map(|_| scope.templates.with_item());
+        // Only what names the item can be rendered with it.
+        let item_scope = Scope { templates: with_item.as_ref().unwrap_or(scope.templates), ..scope };
         let of = format!("stage `{}`", family.as_ref().unwrap_or(&name));
         let desc = table.get("desc").and_then(|value| self.text(value, &format!("`desc` of {of}"), scope));
-        let outs = self.outs(table, &of, scope);
-        let cmd = match table.get("cmd") {
+        let mut outs = self.outs(table, &of, item_scope);
+        let mut deps = self.deps(table, &of, scope);
+        let mut cmd = match table.get("cmd") {
             Some(value) => {
                 // A stage whose command is unusable still makes its outs, as far as the checks between stages go.
-                Some(self.cmd(value, &of, scope).unwrap_or_default())
+                Some(self.cmd(value, &of, item_scope).unwrap_or_default())
             }
             None => {
                 self.only_tracks(table, &of, line, &outs);
                 None
             }
+        };
+        let each = match (table.get("each"), &mut cmd) {
+            (Some(value), Some(cmd)) => self.each(value, cmd, &mut deps, &mut outs, &of, scope),
+            _ => None,
         };
         Stage {
             cmd,
@@ -186,7 +196,8 @@ impl Reader {
             env: self.env(table, &of, scope),
             env_deps: self.names(table, "env_deps", &of),
             tools: self.tools(table, &of, scope),
-            deps: self.deps(table, &of, scope),
+            deps,
+            each,
             params: self.used_params(table, &of, scope),
             policy: self.policy(table, &of),
             demand: self.demand(table, &of, scope.tokens),
@@ -387,6 +398,10 @@ impl Reader {
             _ => (entry, Kept::InCache, Persist::No),
         };
         let text = self.text(at, &format!("an entry of `{key}` of {of}"), scope)?;
+        let by_item = ItemText::parse(&text);
+        if by_item.names_item() {
+            return self.item_out(by_item, at, key, (kept, persist), of);
+        }
         let path = self.path(&text, at, "out", of)?;
         if path.is_reserved() {
             let what = format!("out `{path}` of {of} is not a stage's to write");
@@ -394,7 +409,84 @@ impl Reader {
             self.problems.push(Problem::new(self.line(at), what).hint(hint));
             return None;
         }
-        Some(Out { path, role, kept, persist, line: self.line(at) })
+        Some(Out { path, role, kept, persist, by_item: Vec::new(), line: self.line(at) })
+    }
+
+    /// An out by item: to the graph it is the folder that holds those of all items.
+    fn item_out(
+        &mut self,
+        text: ItemText,
+        at: &Value<'_>,
+        key: &str,
+        options: (Kept, Persist),
+        of: &str,
+    ) -> Option<Out> {
+        let line = self.line(at);
+        if key != "outs" || options != (Kept::InCache, Persist::No) {
+            let what = format!("`{text}` of {of} is made by item, so it can only be a plain out");
+            self.problems.push(Problem::new(line, what).hint("name it in `outs`, without options"));
+            return None;
+        }
+        let Some(path) = text.base().filter(|base| !base.is_reserved()) else {
+            let what = format!("out `{text}` of {of} does not lie in a folder of its own");
+            let hint = "begin it with a folder that is the same for every item, out/{{ item.stem }}";
+            self.problems.push(Problem::new(line, what).hint(hint));
+            return None;
+        };
+        Some(Out { path, role: Role::Data, kept: options.0, persist: options.1, by_item: vec![text], line })
+    }
+
+    /// `each`: its glob becomes a dep; outs by item that share a folder become one out.
+    fn each(
+        &mut self,
+        value: &Value<'_>,
+        cmd: &mut String,
+        deps: &mut Vec<Dep>,
+        outs: &mut Vec<Out>,
+        of: &str,
+        scope: Scope<'_>,
+    ) -> Option<Each> {
+        let text = self.text(value, &format!("`each` of {of}"), scope)?;
+        let path = self.path(&text, value, "`each`", of)?;
+        let Ok(Some(glob)) = Pattern::parse(&path) else {
+            self.problem(value, format!("`each` of {of} is no glob like \"data/*/*.wav\""));
+            return None;
+        };
+        let mode = ItemText::parse(cmd);
+        let mode = if mode.names_item() { Mode::Apart(mode) } else { Mode::Together };
+        if let Mode::Apart(text) = &mode {
+            *cmd = text.to_string();
+        }
+        let (by_item, mut plain): (Vec<Out>, Vec<Out>) =
+            std::mem::take(outs).into_iter().partition(|out| !out.by_item.is_empty());
+        if by_item.is_empty() {
+            let problem = Problem::new(self.line(value), format!("{of} has `each`, but no out by item"));
+            self.problems.push(problem.hint("name the item in an out: outs = [\"out/{{ item.stem }}.txt\"]"));
+        }
+        if let (Mode::Apart(_), Some(out)) = (&mode, plain.first()) {
+            let what = format!("out `{}` of {of} is of no item, and its command runs once an item", out.path);
+            self.problems.push(
+                Problem::new(out.line, what)
+                    .hint("leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS"),
+            );
+        }
+        let mut texts = Vec::new();
+        for out in by_item {
+            texts.extend(out.by_item);
+            // Outs in a folder that is an out already are part of it.
+            let shared = |other: &Out| other.path == out.path || out.path.below(&other.path).is_some();
+            if !plain.iter().any(shared) {
+                plain.retain(|other| other.path.below(&out.path).is_none() || other.role != Role::Data);
+                plain.push(Out { by_item: Vec::new(), ..out });
+            }
+        }
+        plain.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        *outs = plain;
+        if !deps.iter().any(|dep| dep.path == path) {
+            deps.push(Dep { path, glob: Some(glob.clone()), line: self.line(value) });
+            deps.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        }
+        Some(Each { glob, outs: texts, mode })
     }
 
     fn policy(&mut self, table: &DeTable<'_>, of: &str) -> Policy {

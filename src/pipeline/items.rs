@@ -1,0 +1,184 @@
+//! `each`: a stage whose work is done item by item, one for each match of a glob. Pure: names and texts, no disk.
+
+use std::fmt;
+
+use super::Pattern;
+use crate::repo_path::{BadPath, RepoPath};
+
+/// What a stage does for each match of a glob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Each {
+    pub glob: Pattern,
+    /// The outs of one item.
+    pub outs: Vec<ItemText>,
+    pub mode: Mode,
+}
+
+/// How items become processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// One process for all items that are out of date; it finds them in `REPRO_ITEMS`.
+    Together,
+    /// One process an item: its command names the item.
+    Apart(ItemText),
+}
+
+/// A text that names the item: `data/{{ item.stem }}.npy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemText(Vec<Piece>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Part(Part),
+}
+
+/// A part of an item's path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Path,
+    Dir,
+    Name,
+    Stem,
+    Ext,
+}
+
+/// Stands round a part's name while templates are rendered; no text that a user can write has it.
+const MARK: char = '\u{1}';
+
+const PARTS: [(&str, Part); 5] = [
+    ("path", Part::Path),
+    ("dir", Part::Dir),
+    ("name", Part::Name),
+    ("stem", Part::Stem),
+    ("ext", Part::Ext),
+];
+
+/// What `item` is to a template: each part as its name between marks, to be found again by [`ItemText::parse`].
+pub(super) fn placeholders() -> impl Iterator<Item = (&'static str, String)> {
+    PARTS.iter().map(|(name, _)| (*name, format!("{MARK}{name}{MARK}")))
+}
+
+impl ItemText {
+    /// Reads a rendered text with placeholders in it.
+    pub(super) fn parse(rendered: &str) -> ItemText {
+        let pieces = rendered.split(MARK).enumerate().filter_map(|(at, text)| {
+            let part = PARTS.iter().find(|(name, _)| at % 2 == 1 && *name == text);
+            match part {
+                Some((_, part)) => Some(Piece::Part(*part)),
+                None => (!text.is_empty()).then(|| Piece::Text(text.to_owned())),
+            }
+        });
+        ItemText(pieces.collect())
+    }
+
+    pub fn names_item(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Part(_)))
+    }
+
+    /// The folder that holds this path for every item; `None` if that is the root.
+    pub fn base(&self) -> Option<RepoPath> {
+        let fixed = match self.0.first() {
+            Some(Piece::Text(text)) => text.as_str(),
+            _ => "",
+        };
+        RepoPath::parse(&fixed[..fixed.rfind('/').unwrap_or(0)]).ok()
+    }
+
+    /// The path for one item.
+    pub fn path(&self, item: &RepoPath, glob: &Pattern) -> Result<RepoPath, BadPath> {
+        RepoPath::parse(&self.filled(item, glob, str::to_owned))
+    }
+
+    /// The command for one item: its parts are quoted where the shell would not take them as one word.
+    pub fn command(&self, item: &RepoPath, glob: &Pattern) -> String {
+        self.filled(item, glob, quoted)
+    }
+
+    fn filled(&self, item: &RepoPath, glob: &Pattern, spell: impl Fn(&str) -> String) -> String {
+        let path = item.as_str();
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let base = glob.base().map_or("", RepoPath::as_str);
+        let dir = folder.strip_prefix(base).unwrap_or(folder).trim_start_matches('/');
+        // A leading dot begins a hidden name, and no extension.
+        let dot = name.rfind('.').filter(|at| *at > 0);
+        let (stem, ext) = dot.map_or((name, ""), |at| (&name[..at], &name[at + 1..]));
+        let part = |part: Part| match part {
+            Part::Path => path,
+            Part::Dir => dir,
+            Part::Name => name,
+            Part::Stem => stem,
+            Part::Ext => ext,
+        };
+        let spelled = self.0.iter().map(|piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Part(which) => spell(part(*which)),
+        });
+        spelled.collect()
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./@%+=:,".contains(c);
+    // An empty part may stand inside of a word: `out{{ item.dir }}/x`.
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// As it was written: `data/{{ item.stem }}.npy`.
+impl fmt::Display for ItemText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::Part(part) => {
+                let name = PARTS.iter().find(|(_, other)| other == part).map_or("", |(name, _)| *name);
+                write!(f, "{{{{ item.{name} }}}}")
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(written: &str) -> ItemText {
+        let mut rendered = written.to_owned();
+        for (name, placeholder) in placeholders() {
+            rendered = rendered.replace(&format!("{{{{ item.{name} }}}}"), &placeholder);
+        }
+        ItemText::parse(&rendered)
+    }
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn parts_of_a_path() {
+        let glob = Pattern::parse(&path("data/audio/**/*.wav")).unwrap().unwrap();
+        let written = "out/{{ item.dir }}/{{ item.stem }}.npy";
+        let cases = [
+            ("data/audio/jazz/a b.c.wav", "out/jazz/a b.c.npy"),
+            ("data/audio/x/y/z.wav", "out/x/y/z.npy"),
+            ("data/audio/top.wav", "out/top.npy"),
+            ("data/audio/.wav", "out/.wav.npy"),
+        ];
+        for (item, expected) in cases {
+            assert_eq!(text(written).path(&path(item), &glob), Ok(path(expected)), "{item}");
+        }
+        assert_eq!(text(written).to_string(), written);
+        assert_eq!(text(written).base(), Some(path("out")));
+        assert_eq!(text("{{ item.stem }}.npy").base(), None);
+        assert_eq!(text("out/pre{{ item.stem }}").base(), Some(path("out")));
+        assert!(!text("out/x").names_item());
+    }
+
+    #[test]
+    fn a_command_quotes_what_a_shell_would_split() {
+        let glob = Pattern::parse(&path("in/*")).unwrap().unwrap();
+        let command = |item: &str| text("cp {{ item.path }} out/{{ item.name }}").command(&path(item), &glob);
+        assert_eq!(command("in/a.txt"), "cp in/a.txt out/a.txt");
+        assert_eq!(command("in/a b"), "cp 'in/a b' out/'a b'");
+        assert_eq!(command("in/it's;rm"), r"cp 'in/it'\''s;rm' out/'it'\''s;rm'");
+    }
+}

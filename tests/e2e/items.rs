@@ -1,0 +1,235 @@
+//! Stages with `each`: only the items that changed are processed.
+
+use crate::sandbox::{Sandbox, files};
+use crate::snapshot;
+
+/// One process for all items: upper-cases each file, and says which it has done.
+const TOGETHER: &str = r#"
+[params]
+mark = "!"
+
+[stages.upper]
+each = "in/**/*.txt"
+cmd = "sh upper.sh"
+deps = ["upper.sh"]
+params = ["mark"]
+outs = ["up/{{ item.dir }}/{{ item.stem }}.up", "count.txt"]
+
+[stages.all]
+cmd = "cat $(find up -type f | sort) > all.txt; echo all >> ran"
+deps = ["up"]
+outs = ["all.txt"]
+"#;
+
+const UPPER: &str = r#"
+set -e
+while read -r line; do
+  item=$(echo "$line" | sed 's/.*"item":"\([^"]*\)".*/\1/')
+  out=$(echo "$line" | sed 's/.*"outs":\["\([^"]*\)".*/\1/')
+  tr a-z A-Z < "$item" > "$out"
+  echo "$item" >> ran
+  if [ -e broken ] && [ "$(wc -l < ran)" -ge 2 ]; then exit 3; fi
+  echo "{\"item\":\"$item\"}" >> "$REPRO_EVENTS"
+done < "$REPRO_ITEMS"
+find in -name '*.txt' | wc -l > count.txt
+"#;
+
+fn together() -> Sandbox {
+    let sandbox = Sandbox::with(TOGETHER);
+    sandbox.write("upper.sh", UPPER);
+    for name in ["a", "b", "x/c", "x/y/d"] {
+        sandbox.write(&format!("in/{name}.txt"), name);
+    }
+    sandbox
+}
+
+#[test]
+fn only_changed_items_are_processed() {
+    let sandbox = together();
+    snapshot!(sandbox.ok(&["run", "-j1"]), @"
+    exit 0
+    --- stderr
+    run-1: started
+    upper: started (for the first time)
+    upper: 1/4 (25 %)
+    upper: 2/4 (50 %)
+    upper: 4/4 (100 %)
+    upper: ran in [time]
+    all: started (for the first time)
+    all: ran in [time]
+
+    ✓ upper ran [time]
+    ✓ all ran [time]
+
+     all.txt by all
+
+    ✓ run-1 done in [time]: 2 ran
+    ");
+    assert_eq!(files(&sandbox.path("up")), ["a.up", "b.up", "x/c.up", "x/y/d.up"]);
+    assert_eq!(sandbox.ran().len(), 5);
+    // Nothing changed.
+    snapshot!(sandbox.ok(&["run"]), @"
+    exit 0
+    --- stderr
+    everything is up to date (2 stages, [time])
+    ");
+    // One more, one changed.
+    sandbox.write("in/e.txt", "e");
+    sandbox.write("in/a.txt", "other");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    upper is out of date: in/a.txt changed, in/e.txt added
+    all waits for upper
+    ");
+    sandbox.ok(&["run", "upper"]);
+    assert_eq!(sandbox.ran(), ["in/a.txt", "in/e.txt"]);
+    assert_eq!(sandbox.read("up/a.up"), "OTHER");
+    // One less: its outs go, what is of no item is written anew.
+    sandbox.remove("in/x/c.txt");
+    sandbox.ok(&["run", "upper"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert_eq!(files(&sandbox.path("up")), ["a.up", "b.up", "e.up", "x/y/d.up"]);
+    assert_eq!(sandbox.read("count.txt").trim(), "4");
+    // Back again: from the cache, item by item.
+    sandbox.write("in/x/c.txt", "x/c");
+    sandbox.write("in/a.txt", "a");
+    sandbox.ok(&["run", "upper"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert_eq!((sandbox.read("up/x/c.up"), sandbox.read("up/a.up")), ("X/C".into(), "A".into()));
+    // A param is of all items.
+    sandbox.edit("pipeline.toml", "mark = \"!\"", "mark = \"?\"");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran().len(), 6);
+    // The lock has one line for the folder.
+    assert_eq!(sandbox.read("pipeline.lock").matches(" up\n").count(), 2);
+    sandbox.remove("up");
+    sandbox.ok(&["checkout"]);
+    assert_eq!(files(&sandbox.path("up")).len(), 5);
+}
+
+#[test]
+fn a_crash_half_way_keeps_the_finished_half() {
+    let sandbox = together();
+    sandbox.write("broken", "");
+    let done = sandbox.repro(&["run"]);
+    assert_eq!(done.code, 1, "{done}");
+    assert_eq!(sandbox.ran(), ["in/a.txt", "in/b.txt"]);
+    sandbox.remove("broken");
+    sandbox.ok(&["run", "upper"]);
+    assert_eq!(sandbox.ran(), ["in/b.txt", "in/x/c.txt", "in/x/y/d.txt"]);
+}
+
+#[test]
+fn an_edited_out_of_an_item_is_brought_back_and_a_strange_file_goes_into_the_cache() {
+    let sandbox = together();
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.write("up/a.up", "edited");
+    sandbox.write("up/strange", "mine");
+    sandbox.ok(&["run", "upper"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert_eq!(sandbox.read("up/a.up"), "A");
+    assert!(!sandbox.exists("up/strange"));
+    for text in ["edited", "mine"] {
+        let digest = blake3::hash(text.as_bytes()).to_string();
+        assert_eq!(sandbox.read(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..])), text);
+    }
+}
+
+#[test]
+fn a_command_that_names_the_item_runs_once_an_item() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.upper]
+each = "in/*"
+cmd = "tr a-z A-Z < {{ item.path }} > up/{{ item.name }} && echo {{ item.stem }} >> ran"
+outs = ["up/{{ item.name }}"]
+"#,
+    );
+    for name in ["a b.txt", "c.txt", "it's.txt", "d.txt", "e.txt"] {
+        sandbox.write(&format!("in/{name}"), name);
+    }
+    sandbox.ok(&["run", "-j3"]);
+    let mut ran = sandbox.ran();
+    ran.sort();
+    assert_eq!(ran, ["a b", "c", "d", "e", "it's"]);
+    assert_eq!(sandbox.read("up/it's.txt"), "IT'S.TXT");
+    sandbox.write("in/f.txt", "f");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["f"]);
+    // One that fails is named; those that went well are kept.
+    sandbox.edit("pipeline.toml", "tr a-z", "test {{ item.stem }} != d && tr a-z");
+    let done = sandbox.repro(&["run", "-j1"]);
+    assert_eq!(done.code, 1, "{done}");
+    assert!(done.stderr.contains("exited with code 1, for item `in/d.txt`"), "{done}");
+    assert_eq!(sandbox.ran(), ["a b", "c"]);
+    sandbox.remove("in/d.txt");
+    sandbox.ok(&["run", "-j1"]);
+    let mut ran = sandbox.ran();
+    ran.sort();
+    assert_eq!(ran, ["e", "f", "it's"]);
+}
+
+#[test]
+fn what_each_cannot_be() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.a]
+each = "in"
+cmd = "true"
+outs = ["a/{{ item.stem }}"]
+
+[stages.b]
+each = "in/*"
+cmd = "cp {{ item.path }} b/"
+outs = ["b/{{ item.stem }}", "list.txt", "{{ item.stem }}.txt"]
+metrics = ["m/{{ item.stem }}.json"]
+desc = "about {{ item.stem }}"
+
+[stages.c]
+each = "in/*"
+cmd = "cp {{ item.nme }} c/"
+outs = ["c"]
+"#,
+    );
+    sandbox.write("in/x", "x");
+    snapshot!(sandbox.repro(&["status"]), @r#"
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: `each` of stage `a` is no glob like "data/*/*.wav"
+    error: pipeline.toml:10: out `list.txt` of stage `b` is of no item, and its command runs once an item
+     hint: leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS
+    error: pipeline.toml:10: out `{{ item.stem }}.txt` of stage `b` does not lie in a folder of its own
+     hint: begin it with a folder that is the same for every item, out/{{ item.stem }}
+    error: pipeline.toml:11: `m/{{ item.stem }}.json` of stage `b` is made by item, so it can only be a plain out
+     hint: name it in `outs`, without options
+    error: pipeline.toml:12: `desc` of stage `b` is a template that cannot be rendered: there is no `item.stem`
+     hint: params are written `{{ params.KEY }}`; for braces that the shell should see, `{{ '{{' }}`
+    error: pipeline.toml:15: stage `c` has `each`, but no out by item
+     hint: name the item in an out: outs = ["out/{{ item.stem }}.txt"]
+    error: pipeline.toml:16: `cmd` of stage `c` is a template that cannot be rendered: there is no `item.nme`
+     hint: did you mean `item.name`?
+    "#);
+}
+
+#[test]
+fn two_items_with_one_out_are_told() {
+    let sandbox = Sandbox::with(
+        "[stages.a]\neach = 'in/*/*'\ncmd = 'cp {{ item.path }} out/{{ item.name }}'\nouts = ['out/{{ item.name }}']\n",
+    );
+    sandbox.write("in/1/x", "1");
+    sandbox.write("in/2/x", "2");
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 2
+    --- stderr
+    run-1: started
+    a: started (for the first time)
+    a: failed after [time]: could not be started
+    error: stage `a` failed after [time]: could not be started
+     caused by: items `in/1/x` and `in/2/x` would both write `out/x`
+     hint: name more of the item in the out: `{{ item.dir }}`, `{{ item.name }}`
+
+    ✗ run-1 failed after [time]: 1 failed
+    ");
+}
