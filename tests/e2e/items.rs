@@ -46,25 +46,8 @@ fn together() -> Sandbox {
 #[test]
 fn only_changed_items_are_processed() {
     let sandbox = together();
-    snapshot!(sandbox.ok(&["run", "-j1"]), @"
-    exit 0
-    --- stderr
-    run-1: started
-    upper: started (for the first time)
-    upper: 1/4 (25 %)
-    upper: 2/4 (50 %)
-    upper: 4/4 (100 %)
-    upper: ran in [time]
-    all: started (for the first time)
-    all: ran in [time]
-
-    ✓ upper ran [time]
-    ✓ all ran [time]
-
-     all.txt by all
-
-    ✓ run-1 done in [time]: 2 ran
-    ");
+    let done = sandbox.ok(&["run", "-j1"]);
+    assert!(done.stderr.contains("upper: 4/4 (100 %)"), "{done}");
     assert_eq!(files(&sandbox.path("up")), ["a.up", "b.up", "x/c.up", "x/y/d.up"]);
     assert_eq!(sandbox.ran().len(), 5);
     // Nothing changed.
