@@ -196,11 +196,13 @@ fn told(path: &Path, ignored: Ignored) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repo_path::RepoPath;
 
     #[test]
     fn the_example_is_a_valid_pipeline_and_all_its_outs_are_ignored() {
-        let pipeline =
-            pipeline::parse(PIPELINE, &[], &|path| path.is_some_and(|path| path.as_str() == INPUT)).unwrap();
+        let exists = |path: Option<&RepoPath>| path.is_some_and(|path| path.as_str() == INPUT);
+        let world = pipeline::World { exists: &exists, read: &|_| Err(String::new()), list: &|_| Vec::new() };
+        let pipeline = pipeline::parse(PIPELINE, &[], world).unwrap();
         let mut outs: Vec<&str> =
             pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.as_str()).collect();
         let mut ignored = OUTS.to_vec();

@@ -7,9 +7,11 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+use crate::engine::project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::params_edit::{self, Literal};
-use crate::pipeline::{self, ParamKey, ParamValue, Params, Pipeline, Unresolved};
+use crate::pipeline::{self, ParamKey, ParamValue, Params, Pipeline, Unresolved, World};
+use crate::repo_path::RepoPath;
 use crate::terminal::stdout;
 use crate::terminal::style::STAGE;
 use crate::workspace::write::temporary_beside;
@@ -45,18 +47,17 @@ enum Command {
 
 impl ParamsArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let file = root.join(pipeline::FILE);
-        let text = fs::read_to_string(&file).map_err(|err| Error::io("read", &file, &err))?;
-        let params = parse(&text)?.params;
+        let files = Files::default();
+        let pipeline = files.parse(root)?;
         let said = match self.command {
-            Command::Show { keys, json } => show(&selected(&params, &keys)?, json),
+            Command::Show { keys, json } => show(&selected(&pipeline.params, &keys)?, json),
             Command::Set { assignments } => {
-                let changes = changes(&params, &assignments)?;
-                let edited = edit(&text, &changes)?;
-                // What the file says now must be a pipeline, or nothing is written.
-                parse(&edited)?;
-                if edited != text {
-                    replace(&file, &edited)?;
+                let changes = changes(&pipeline, &assignments)?;
+                let edited = edit(root, &changes)?;
+                // What the files say now must be a pipeline, or nothing is written.
+                edited.parse(root)?;
+                for (file, text) in &edited.0 {
+                    replace(&root.join(file), text)?;
                 }
                 changes.iter().map(Change::told).collect()
             }
@@ -66,9 +67,26 @@ impl ParamsArgs {
     }
 }
 
-/// Whether deps are there does not matter to params.
-fn parse(text: &str) -> Result<Pipeline> {
-    pipeline::parse(text, &[], &|_| true).map_err(super::problems)
+/// Files that are to have another text than they have on the disk.
+#[derive(Debug, Default)]
+struct Files(BTreeMap<String, String>);
+
+impl Files {
+    fn text(&self, root: &Path, file: &str) -> Result<String> {
+        if let Some(text) = self.0.get(file) {
+            return Ok(text.clone());
+        }
+        let path = root.join(file);
+        fs::read_to_string(&path).map_err(|err| Error::io("read", &path, &err))
+    }
+
+    /// The pipeline with these texts. Whether deps are there does not matter to params.
+    fn parse(&self, root: &Path) -> Result<Pipeline> {
+        let read = |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
+        let list = |folder: &RepoPath| project::options(root, folder);
+        let world = World { exists: &|_| true, read: &read, list: &list };
+        pipeline::parse(&self.text(root, pipeline::FILE)?, &[], world).map_err(super::problems)
+    }
 }
 
 fn selected(params: &Params, names: &[String]) -> Result<BTreeMap<ParamKey, ParamValue>> {
@@ -97,56 +115,80 @@ fn show(params: &BTreeMap<ParamKey, ParamValue>, json: bool) -> String {
 }
 
 /// One assignment, understood.
-struct Change<'a> {
-    key: &'a ParamKey,
-    old: &'a ParamValue,
+struct Change {
+    /// As it is shown.
+    key: ParamKey,
+    old: ParamValue,
     new: Literal,
+    place: Place,
 }
 
-impl Change<'_> {
+/// Where the value stands.
+struct Place {
+    file: String,
+    tables: &'static [&'static str],
+    key: ParamKey,
+}
+
+impl Change {
     fn told(&self) -> String {
-        let Change { key, old, new } = self;
-        if *old == new.value() {
+        let Change { key, old, new, .. } = self;
+        if old == new.value() {
             return format!("{key} is {old} already\n");
         }
         format!("{key} {old} → {STAGE}{}{STAGE:#}\n", new.value())
     }
 }
 
-fn changes<'a>(params: &'a Params, assignments: &[String]) -> Result<Vec<Change<'a>>> {
-    let mut changes: Vec<Change<'a>> = Vec::new();
+fn changes(pipeline: &Pipeline, assignments: &[String]) -> Result<Vec<Change>> {
+    let mut changes: Vec<Change> = Vec::new();
     for assignment in assignments {
         let (name, raw) = assignment.split_once('=').ok_or_else(|| {
             Error::usage(format!("`{assignment}` is no assignment"))
                 .hint("write KEY=VALUE, such as `epochs=30`")
         })?;
-        let name = name.trim();
-        let key = params.resolve(name).map_err(|unresolved| unresolvable(name, unresolved))?;
-        let Some(old) = params.get(key.as_str()) else {
-            panic!("BUG: `{key}` is a param without a value");
-        };
+        let (key, old, place) = place(pipeline, name.trim())?;
         if changes.iter().any(|change| change.key == key) {
             return Err(Error::usage(format!("param `{key}` is given twice")));
         }
-        let new = Literal::typed(raw, old).map_err(|wrong| {
+        let new = Literal::typed(raw, &old).map_err(|wrong| {
             Error::usage(format!("param `{key}` {wrong}"))
-                .hint(format!("it is {old} now; to change its type, edit `{}`", pipeline::FILE))
+                .hint(format!("it is {old} now; to change its type, edit `{}`", place.file))
         })?;
-        changes.push(Change { key, old, new });
+        changes.push(Change { key, old, new, place });
     }
     Ok(changes)
 }
 
-fn edit(text: &str, changes: &[Change<'_>]) -> Result<String> {
-    let mut text = text.to_owned();
-    for Change { key, old, new } in changes {
-        // A value that is equal keeps its spelling, too.
-        if *old != new.value() {
-            let because = |why: params_edit::Uneditable| Error::usage(format!("{}: {why}", pipeline::FILE));
-            text = params_edit::set(&text, key, new).map_err(because)?;
-        }
+/// The param, or the group of params, of that name.
+fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place)> {
+    let own = |tables, key| Place { file: pipeline::FILE.to_owned(), tables, key };
+    if let Some(option) = pipeline.groups.get(name) {
+        let key = ParamKey::new(name);
+        return Ok((key.clone(), option.as_str().into(), own(&["config", "groups"], key)));
     }
-    Ok(text)
+    let key = pipeline.params.resolve(name).map_err(|unresolved| unresolvable(name, unresolved))?;
+    let Some(old) = pipeline.params.get(key.as_str()) else {
+        panic!("BUG: `{key}` is a param without a value");
+    };
+    let place = match pipeline.written.get(key.as_str()) {
+        Some(written) => Place { file: written.file.to_string(), tables: &[], key: written.key.clone() },
+        None => own(&["params"], key.clone()),
+    };
+    Ok((key.clone(), old.clone(), place))
+}
+
+/// The texts after the changes, of files that have any.
+fn edit(root: &Path, changes: &[Change]) -> Result<Files> {
+    let mut files = Files::default();
+    // A value that is equal keeps its spelling, too.
+    for Change { new, place, .. } in changes.iter().filter(|change| change.old != *change.new.value()) {
+        let because = |why: params_edit::Uneditable| Error::usage(format!("{}: {why}", place.file));
+        let text = files.text(root, &place.file)?;
+        let text = params_edit::set(&text, place.tables, &place.key, new).map_err(because)?;
+        files.0.insert(place.file.clone(), text);
+    }
+    Ok(files)
 }
 
 fn unresolvable(name: &str, why: Unresolved) -> Error {
@@ -207,6 +249,10 @@ params = [\"train\"]
 outs = [\"model\"]
 ";
 
+    fn declared() -> Pipeline {
+        Files([(pipeline::FILE.to_owned(), FILE.to_owned())].into()).parse(Path::new("/nonexistent")).unwrap()
+    }
+
     fn project() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(pipeline::FILE), FILE).unwrap();
@@ -219,9 +265,9 @@ outs = [\"model\"]
     }
 
     fn told(assignments: &[&str]) -> String {
-        let params = parse(FILE).unwrap().params;
+        let pipeline = declared();
         let assignments: Vec<String> = assignments.iter().map(|text| (*text).to_owned()).collect();
-        let text = match changes(&params, &assignments) {
+        let text = match changes(&pipeline, &assignments) {
             Ok(changes) => changes.iter().map(Change::told).collect(),
             Err(error) => format!("{}\nhint: {}", error.what, error.hint.unwrap_or_default()),
         };
@@ -272,7 +318,7 @@ outs = [\"model\"]
 
     #[test]
     fn params_are_shown() {
-        let params = parse(FILE).unwrap().params;
+        let params = declared().params;
         let shown = |names: &[&str], json| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             anstream::adapter::strip_str(&show(&selected(&params, &names).unwrap(), json)).to_string()

@@ -10,7 +10,7 @@ use crate::engine::run::{Options, Report, run};
 use crate::engine::{Project, status as assess};
 use crate::error::{Error, Result};
 use crate::event::{Outcome, Subscriber};
-use crate::pipeline::{Override, ParamValue};
+use crate::pipeline::{Operation, Override};
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::summary::{self, Summary};
@@ -40,7 +40,7 @@ pub(super) struct RunArgs {
     /// Show what would be done and why, and do nothing
     #[arg(short = 'n', long)]
     plan: bool,
-    /// Give a param another value for this run
+    /// Give a param another value for this run; `+KEY=VALUE` adds one, `~KEY` removes one, `GROUP=OPTION` chooses
     #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = assignment)]
     params: Vec<Override>,
     /// Write every event as a line of JSON to stdout
@@ -67,7 +67,7 @@ impl RunArgs {
             cpus: self.jobs.map_or_else(all_processors, usize::from),
             on_failure: if self.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
             command: std::env::args().collect(),
-            overrides: self.params.iter().map(|given| format!("{}={}", given.key, given.value)).collect(),
+            overrides: self.params.iter().map(Override::typed).collect(),
         };
         let mut recorder = Recorder::start(root);
         let chosen = project.pipeline.stages.iter().zip(&options.wanted).filter(|(_, wanted)| **wanted);
@@ -131,13 +131,22 @@ fn all_processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// `KEY=VALUE`, the value in TOML's syntax or a bare string.
+/// `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE` or `~KEY`, the value in TOML's syntax or a bare string.
 fn assignment(text: &str) -> Result<Override, String> {
-    let (key, value) = text.split_once('=').ok_or("is not KEY=VALUE")?;
-    let value = bare_value(value).map_err(|error| error.to_string())?;
-    Ok(Override { key: key.trim().to_owned(), value })
-}
-
-fn bare_value(text: &str) -> Result<ParamValue> {
-    crate::pipeline::params_edit::parse_value(text).map_err(Error::usage)
+    let text = text.trim_start();
+    if let Some(key) = text.strip_prefix('~') {
+        return Ok(Override { operation: Operation::Remove, key: key.trim().to_owned(), raw: String::new() });
+    }
+    let (operation, rest) = match (text.strip_prefix("++"), text.strip_prefix('+')) {
+        (Some(rest), _) => (Operation::Put, rest),
+        (None, Some(rest)) => (Operation::Add, rest),
+        (None, None) => (Operation::Set, text),
+    };
+    let (key, value) = rest.split_once('=').ok_or("is not KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY")?;
+    let key = key.trim();
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if key.is_empty() || !key.chars().all(plain) || key.split('.').any(str::is_empty) {
+        return Err(format!("`{}` cannot name a param", key.escape_debug()));
+    }
+    Ok(Override { operation, key: key.to_owned(), raw: value.to_owned() })
 }

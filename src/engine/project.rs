@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
-use crate::pipeline::{self, Override, Pipeline, Problem};
+use crate::pipeline::{self, Override, Pipeline, Problem, World};
 use crate::plan::{Lock, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;
@@ -82,7 +82,30 @@ pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
         pipeline::problem::report(vec![problem])
     })?;
     let exists = |dep: Option<&RepoPath>| dep.is_none_or(|dep| dep.under(root).symlink_metadata().is_ok());
-    pipeline::parse(text, overrides, &exists).map_err(pipeline::problem::report)
+    parse(root, text, overrides, &exists)
+}
+
+/// The pipeline that a text declares in this project; `exists` as in [`pipeline::World`].
+pub fn parse(
+    root: &Path,
+    text: &str,
+    overrides: &[Override],
+    exists: &dyn Fn(Option<&RepoPath>) -> bool,
+) -> Result<Pipeline> {
+    let read = |path: &RepoPath| std::fs::read_to_string(path.under(root)).map_err(|err| err.to_string());
+    let list = |folder: &RepoPath| options(root, folder);
+    pipeline::parse(text, overrides, World { exists, read: &read, list: &list })
+        .map_err(pipeline::problem::report)
+}
+
+/// The names of the `.toml` files in a folder, without the ending.
+pub fn options(root: &Path, folder: &RepoPath) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.under(root)).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> =
+        names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect();
+    names.sort();
+    names
 }
 
 fn load_lock(root: &Path) -> Result<Lock> {

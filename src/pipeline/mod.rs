@@ -20,7 +20,8 @@ pub use items::{Each, ItemText, Mode};
 pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
 pub use pattern::Pattern;
 pub use problem::Problem;
-pub use read::{Override, parse};
+pub use read::config::GROUPS;
+pub use read::{Operation, Override, World, parse};
 
 use crate::repo_path::RepoPath;
 
@@ -32,11 +33,23 @@ pub const FILE: &str = "pipeline.toml";
 pub struct Pipeline {
     pub name: Option<String>,
     pub params: Params,
+    /// Where params stand that are written in a file other than pipeline.toml.
+    pub written: BTreeMap<ParamKey, Written>,
+    /// The chosen option of each group of params.
+    pub groups: BTreeMap<String, String>,
     pub goals: Goals,
     pub tokens: Tokens,
     /// In the order of declaration; a [`StageIx`] is a position here.
     pub stages: Vec<Stage>,
     pub graph: Graph,
+}
+
+/// Where a param stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub file: RepoPath,
+    /// Its key in that file.
+    pub key: ParamKey,
 }
 
 /// The position of a stage in [`Pipeline::stages`].

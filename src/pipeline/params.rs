@@ -66,6 +66,22 @@ impl Params {
         self.0.insert(key, value);
     }
 
+    /// Inserts, and removes what cannot stand beside it: params below a key that is now a value, values above it.
+    pub fn replace(&mut self, key: ParamKey, value: ParamValue) {
+        let clash = |other: &ParamKey| {
+            let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
+            below(other.as_str(), key.as_str()) || below(key.as_str(), other.as_str())
+        };
+        if !self.0.contains_key(key.as_str()) {
+            self.0.retain(|other, _| !clash(other));
+        }
+        self.0.insert(key, value);
+    }
+
+    pub fn remove(&mut self, key: &ParamKey) {
+        self.0.remove(key.as_str());
+    }
+
     pub fn get(&self, key: &str) -> Option<&ParamValue> {
         self.0.get(key)
     }

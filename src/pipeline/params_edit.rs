@@ -34,12 +34,12 @@ pub enum Uneditable {
     Sections(ParamKey),
 }
 
-/// The text with the value of `key` replaced.
+/// The text with the value of `key`, in the table that `tables` lead to, replaced.
 ///
 /// # Errors
 /// The text is not TOML, or has no such param in one place.
-pub fn set(text: &str, key: &ParamKey, literal: &Literal) -> Result<String, Uneditable> {
-    let span = span(text, key)?;
+pub fn set(text: &str, tables: &[&str], key: &ParamKey, literal: &Literal) -> Result<String, Uneditable> {
+    let span = span(text, tables, key)?;
     Ok(format!("{}{}{}", &text[..span.start], literal.toml, &text[span.end..]))
 }
 
@@ -139,9 +139,10 @@ fn type_name(value: &ParamValue) -> &'static str {
     }
 }
 
-fn span(text: &str, key: &ParamKey) -> Result<Range<usize>, Uneditable> {
+fn span(text: &str, tables: &[&str], key: &ParamKey) -> Result<Range<usize>, Uneditable> {
     let document = Document::parse(text).map_err(|err| Uneditable::NotToml(err.message().to_owned()))?;
-    let params = document.get("params").and_then(Item::as_table_like);
+    let root: &dyn TableLike = document.as_table();
+    let params = tables.iter().try_fold(root, |table, name| table.get(name).and_then(Item::as_table_like));
     match params.and_then(|params| find(params, key.as_str())) {
         Some(Item::Value(value)) => value.span().ok_or_else(|| Uneditable::Missing(key.clone())),
         Some(Item::ArrayOfTables(_)) => Err(Uneditable::Sections(key.clone())),
@@ -217,7 +218,7 @@ cmd = "train --epochs 10"
 
     fn edited(text: &str, key: &str, raw: &str) -> String {
         let literal = Literal::typed(raw, &value_at(text, key)).unwrap();
-        set(text, &ParamKey::new(key), &literal).unwrap()
+        set(text, &["params"], &ParamKey::new(key), &literal).unwrap()
     }
 
     #[test]
@@ -308,7 +309,8 @@ cmd = "train --epochs 10"
     #[test]
     fn refusals_say_why() {
         let literal = Literal::typed("1", &json!(1)).unwrap();
-        let refusal = |text, key: &str| set(text, &ParamKey::new(key), &literal).unwrap_err().to_string();
+        let refusal =
+            |text, key: &str| set(text, &["params"], &ParamKey::new(key), &literal).unwrap_err().to_string();
         assert_eq!(refusal(FILE, "train"), "param `train` is not written in `[params]`");
         assert_eq!(refusal(FILE, "seed.x"), "param `seed.x` is not written in `[params]`");
         assert_eq!(refusal("", "seed"), "param `seed` is not written in `[params]`");
@@ -342,11 +344,11 @@ cmd = "train --epochs 10"
         #[test]
         fn a_set_value_reads_back_and_nothing_else_moves((key, raw) in strategy()) {
             let Ok(literal) = Literal::typed(&raw, &value_at(FILE, key)) else { return Ok(()) };
-            let text = set(FILE, &ParamKey::new(key), &literal).unwrap();
+            let text = set(FILE, &["params"], &ParamKey::new(key), &literal).unwrap();
             prop_assert_eq!(&value_at(&text, key), literal.value());
             let zero = Literal { value: ParamValue::Null, toml: "0".into() };
-            let restored = set(&text, &ParamKey::new(key), &zero).unwrap();
-            let expected = set(FILE, &ParamKey::new(key), &zero).unwrap();
+            let restored = set(&text, &["params"], &ParamKey::new(key), &zero).unwrap();
+            let expected = set(FILE, &["params"], &ParamKey::new(key), &zero).unwrap();
             prop_assert_eq!(restored, expected);
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::Error;
+use crate::repo_path::RepoPath;
 
 /// A fault that keeps the pipeline from being used. All of a file's faults are reported at once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +17,8 @@ pub struct Problem {
 pub enum Place {
     /// A line of `pipeline.toml`, counted from 1.
     Line(usize),
+    /// A line of another file.
+    In(RepoPath, usize),
     /// A `-p KEY=VALUE` of the command line, as typed.
     Override(String),
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             Place::Line(line) => write!(f, "{}:{line}: {}", super::FILE, self.what),
+            Place::In(file, line) => write!(f, "{file}:{line}: {}", self.what),
             Place::Override(typed) => write!(f, "-p {typed}: {}", self.what),
         }
     }

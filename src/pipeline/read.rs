@@ -1,36 +1,76 @@
 //! From the text of `pipeline.toml` to values, collecting every fault on the way.
 //! Reads one declaration at a time; what holds between declarations is `validate`'s.
 
+pub(super) mod config;
 mod options;
 mod stage;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use self::config::Composed;
 use super::template::Templates;
-use super::{
-    Goal, Goals, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens, Unresolved,
-};
+use super::{Goal, Goals, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens};
 use crate::error::did_you_mean;
 use crate::pipeline::problem::Place;
 use crate::repo_path::RepoPath;
 
-/// A param that the command line sets for one invocation; `key` may be short.
-#[derive(Debug, Clone, PartialEq)]
+/// What a `-p` of the command line does to a param for one invocation; `key` may be short.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
+    pub operation: Operation,
     pub key: String,
-    pub value: ParamValue,
+    /// The value as typed.
+    pub raw: String,
 }
 
-/// Reads and validates a pipeline. `exists` says whether a path (or the root) is there, for deps that no stage makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// `key=value`: the param exists, and keeps its type.
+    Set,
+    /// `+key=value`: it does not exist yet.
+    Add,
+    /// `++key=value`: either.
+    Put,
+    /// `~key`
+    Remove,
+}
+
+impl Override {
+    /// As it was typed.
+    pub fn typed(&self) -> String {
+        let Override { operation, key, raw } = self;
+        match operation {
+            Operation::Set => format!("{key}={raw}"),
+            Operation::Add => format!("+{key}={raw}"),
+            Operation::Put => format!("++{key}={raw}"),
+            Operation::Remove => format!("~{key}"),
+        }
+    }
+}
+
+/// What a pipeline's text is read against.
+#[derive(Clone, Copy)]
+pub struct World<'w> {
+    /// Whether a path, or the root, is there: for deps that no stage makes.
+    pub exists: &'w dyn Fn(Option<&RepoPath>) -> bool,
+    /// The text of a further file of params.
+    pub read: &'w dyn Fn(&RepoPath) -> Result<String, String>,
+    /// The names of the `.toml` files in a folder, without the ending.
+    pub list: &'w dyn Fn(&RepoPath) -> Vec<String>,
+}
+
+impl std::fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("World")
+    }
+}
+
+/// Reads and validates a pipeline.
 ///
 /// # Errors
-/// Every fault of the file, by line.
-pub fn parse(
-    text: &str,
-    overrides: &[Override],
-    exists: &dyn Fn(Option<&RepoPath>) -> bool,
-) -> Result<Pipeline, Vec<Problem>> {
+/// Every fault of its files, by line.
+pub fn parse(text: &str, overrides: &[Override], world: World<'_>) -> Result<Pipeline, Vec<Problem>> {
     let mut reader = Reader::new(text);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
@@ -41,20 +81,19 @@ pub fn parse(
         return reader.fail();
     }
     let root = root.get_ref();
-    reader.only_keys(root, "the file", &["pipeline", "params", "metrics", "tokens", "stages"]);
+    reader.only_keys(root, "the file", &["pipeline", "config", "params", "metrics", "tokens", "stages"]);
     let name = reader.name(root);
-    let mut params = reader.params(root);
-    for given in overrides {
-        if let Err(problem) = apply(&mut params, given) {
-            reader.problems.push(problem);
-        }
+    let Composed { params, written, groups } = reader.compose(root, overrides, world);
+    if reader.problems.iter().any(|problem| matches!(problem.place, Place::Override(_))) {
+        // What hangs on a param that is not there would only repeat it.
+        return reader.fail();
     }
     let goals = reader.goals(root);
     let tokens = reader.tokens(root);
     let stages = reader.stages(root, &params, &tokens);
-    match super::validate::graph(&stages, exists) {
+    match super::validate::graph(&stages, world.exists) {
         Ok(graph) if reader.problems.is_empty() => {
-            Ok(Pipeline { name, params, goals, tokens, stages, graph })
+            Ok(Pipeline { name, params, written, groups, goals, tokens, stages, graph })
         }
         Ok(_) => reader.fail(),
         Err(problems) => {
@@ -62,30 +101,6 @@ pub fn parse(
             reader.fail()
         }
     }
-}
-
-/// Gives a param another value for this time.
-fn apply(params: &mut Params, given: &Override) -> Result<(), Problem> {
-    let place = Place::Override(format!("{}={}", given.key, given.value));
-    let problem = |what: String, hint: Option<String>| Problem { place: place.clone(), what, hint };
-    let key = match params.resolve(&given.key) {
-        Ok(key) => key.clone(),
-        Err(Unresolved::Unknown { meant }) => {
-            return Err(problem(
-                "no such param".into(),
-                meant.map(|meant| format!("did you mean `{meant}`?")),
-            ));
-        }
-        Err(Unresolved::Ambiguous(keys) | Unresolved::Table(keys)) => {
-            let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-            return Err(problem(
-                "could be several params".into(),
-                Some(format!("name one of {}", keys.join(", "))),
-            ));
-        }
-    };
-    params.insert(key, given.value.clone());
-    Ok(())
 }
 
 type Value<'a> = Spanned<DeValue<'a>>;

@@ -269,6 +269,8 @@ mod tests {
             params: Params::default(),
             goals: Goals::default(),
             tokens: Default::default(),
+            written: Default::default(),
+            groups: Default::default(),
             stages: stages.iter().map(|(name, _)| stage(name)).collect(),
             graph: Graph::new(stages.iter().map(|(_, needs)| needs.to_vec()).collect()).unwrap(),
         }
