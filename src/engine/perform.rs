@@ -5,15 +5,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::observe::{Observation, Predicted, observe};
 use super::{Project, commit};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
-use crate::event::{Failure, RunName, Work};
-use crate::exec::{Ended, Follower, Group, Job, Process, Said};
+use crate::event::{Failure, Millis, RunName, Work};
+use crate::exec::{Ended, Follower, Group, Job, More, Process, Said};
 use crate::pipeline::{Stage, StageIx, nested};
 use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
@@ -75,6 +76,10 @@ impl Groups {
         }
     }
 
+    fn are_stopping(&self) -> bool {
+        self.live().stopping.is_some()
+    }
+
     /// Says whether the processes were being stopped.
     fn leave(&self, stage: StageIx) -> bool {
         let mut live = self.live();
@@ -101,21 +106,24 @@ pub(super) struct Setting<'a> {
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
-/// what people wrote meanwhile counts.
+/// what people wrote meanwhile counts. Tells how long the work took; showing what the stage said is no part of it.
 pub(super) fn perform(
     setting: Setting<'_>,
     ix: StageIx,
     force: Force,
-    say: &(dyn Fn(Said) + Sync),
-) -> Performed {
-    match observe(setting.project, ix, force, &Predicted::new()) {
+    say: &(dyn Fn(Vec<Said>) + Sync),
+) -> (Performed, Millis) {
+    let began = Instant::now();
+    let performed = match observe(setting.project, ix, force, &Predicted::new()) {
         Err(error) => failed("cannot be looked at", error),
+        Ok(_) if setting.groups.are_stopping() => Performed::Stopped,
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => Performed::Done(trace.clone(), Work::Restore),
             Decision::Restore(trace, _) => restore(setting, trace, &observation),
-            Decision::Run(_) => run(setting, ix, &observation, say),
+            Decision::Run(_) => return run(setting, ix, &observation, began, say),
         },
-    }
+    };
+    (performed, began.elapsed().into())
 }
 
 /// Brings the outs of `trace` back.
@@ -127,47 +135,63 @@ fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Pe
     }
 }
 
-/// Runs the stage's command and commits its outs.
+/// Runs the stage's command and commits its outs, while another thread follows what the command writes.
 fn run(
     setting: Setting<'_>,
     ix: StageIx,
     observation: &Observation,
-    say: &(dyn Fn(Said) + Sync),
-) -> Performed {
+    began: Instant,
+    say: &(dyn Fn(Vec<Said>) + Sync),
+) -> (Performed, Millis) {
     let stage = &setting.project.pipeline.stages[ix];
-    let ended = match prepare(setting, stage, observation).and_then(|job| follow(setting, ix, &job, say)) {
-        Ok(ended) => ended,
-        Err(error) => return failed("could not be started", error),
+    let started = prepare(setting, stage, observation).and_then(|job| Ok((Process::start(&job)?, job)));
+    let (process, job) = match started {
+        Ok(started) => started,
+        Err(error) => return (failed("could not be started", error), began.elapsed().into()),
     };
-    match ended {
-        (_, Stop::Stopped) => Performed::Stopped,
-        (Ended::Code(0), Stop::None) => match commit_outs(setting.project, stage, observation) {
-            Ok(trace) => Performed::Done(trace, Work::Run),
-            Err(error) if error.kind == Kind::Usage => {
-                let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
-                Performed::Failed { failure, exit: exit::STAGE_FAILED }
-            }
-            Err(error) => failed("ran, but its outs could not be kept", error),
-        },
-        (ended, Stop::None) => {
-            let (what, hint) = match ended {
-                Ended::Code(127) => (
-                    "exited with code 127".into(),
-                    Some("a shell says so when it does not find a command".into()),
-                ),
-                Ended::Code(code) => (format!("exited with code {code}"), None),
-                Ended::Signal(9) => (
-                    "was killed by signal 9".into(),
-                    Some("if nobody did that by hand, the kernel did: it was out of memory".into()),
-                ),
-                Ended::Signal(signal) => (format!("was killed by signal {signal}"), None),
-            };
-            Performed::Failed {
-                failure: Failure { what, causes: Vec::new(), hint },
-                exit: exit::STAGE_FAILED,
-            }
+    setting.groups.enter(ix, process.group());
+    let follower = Follower::new(&job.log, &job.log.with_file_name("events.jsonl"));
+    let group = process.group();
+    thread::scope(|scope| {
+        let (done, is_done) = channel::<()>();
+        scope.spawn(move || follow(follower, group, &is_done, say));
+        let ended = wait(setting, ix, process);
+        drop(done);
+        let performed = match ended {
+            Err(error) => failed("could not be waited for", error),
+            Ok((_, Stop::Stopped)) => Performed::Stopped,
+            Ok((Ended::Code(0), Stop::None)) => commit(setting.project, stage, observation),
+            Ok((ended, Stop::None)) => exited(ended),
+        };
+        (performed, began.elapsed().into())
+    })
+}
+
+fn commit(project: &Project, stage: &Stage, observation: &Observation) -> Performed {
+    match commit_outs(project, stage, observation) {
+        Ok(trace) => Performed::Done(trace, Work::Run),
+        Err(error) if error.kind == Kind::Usage => {
+            let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
+            Performed::Failed { failure, exit: exit::STAGE_FAILED }
         }
+        Err(error) => failed("ran, but its outs could not be kept", error),
     }
+}
+
+/// What became of a command that did not end well.
+fn exited(ended: Ended) -> Performed {
+    let (what, hint) = match ended {
+        Ended::Code(127) => {
+            ("exited with code 127".into(), Some("a shell says so when it does not find a command".into()))
+        }
+        Ended::Code(code) => (format!("exited with code {code}"), None),
+        Ended::Signal(9) => (
+            "was killed by signal 9".into(),
+            Some("if nobody did that by hand, the kernel did: it was out of memory".into()),
+        ),
+        Ended::Signal(signal) => (format!("was killed by signal {signal}"), None),
+    };
+    Performed::Failed { failure: Failure { what, causes: Vec::new(), hint }, exit: exit::STAGE_FAILED }
 }
 
 fn failed(what: &str, error: Error) -> Performed {
@@ -237,34 +261,33 @@ enum Stop {
     Stopped,
 }
 
-fn follow(
-    setting: Setting<'_>,
-    ix: StageIx,
-    job: &Job,
-    say: &(dyn Fn(Said) + Sync),
-) -> Result<(Ended, Stop)> {
-    let events = job.log.with_file_name("events.jsonl");
-    let process = Process::start(job)?;
-    setting.groups.enter(ix, process.group());
-    let mut follower = Follower::new(&job.log, &events);
-    thread::scope(|scope| {
-        let (done, is_done) = std::sync::mpsc::channel::<()>();
-        scope.spawn(move || {
-            while is_done.recv_timeout(LOOK_EVERY) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                follower.news().into_iter().for_each(say);
-            }
-            follower.rest().into_iter().for_each(say);
-        });
-        let group = process.group();
-        let ended = process.wait();
-        // What a stage that failed left in the background would write into the next attempt's outs.
-        if !matches!(ended, Ok(Ended::Code(0))) {
-            group.kill();
+fn wait(setting: Setting<'_>, ix: StageIx, process: Process) -> Result<(Ended, Stop)> {
+    let group = process.group();
+    let ended = process.wait();
+    // What a stage that failed left in the background would write into the next attempt's outs.
+    if !matches!(ended, Ok(Ended::Code(0))) {
+        group.kill();
+    }
+    let stop = if setting.groups.leave(ix) { Stop::Stopped } else { Stop::None };
+    Ok((ended?, stop))
+}
+
+/// Hands over what the command writes, and that it is stopped if it is, until its end. `say` returns when what it was
+/// given is passed on: what waits for it waits in the files.
+fn follow(mut follower: Follower, group: Group, is_done: &Receiver<()>, say: &(dyn Fn(Vec<Said>) + Sync)) {
+    let mut pause = LOOK_EVERY;
+    let mut halted = None;
+    while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+        let (mut said, more) = follower.news();
+        let now = group.halted();
+        if now.is_some() && now != halted {
+            said.extend(now.map(Said::Halted));
         }
-        let stop = if setting.groups.leave(ix) { Stop::Stopped } else { Stop::None };
-        drop(done);
-        Ok((ended?, stop))
-    })
+        halted = now;
+        say(said);
+        pause = if more == More::Now { Duration::ZERO } else { LOOK_EVERY };
+    }
+    follower.rest(say);
 }
 
 /// Checks that the stage did what it declared, then keeps outs, listings and trace, in this order.

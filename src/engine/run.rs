@@ -12,7 +12,7 @@ use super::perform::{Groups, Performed, Setting};
 use super::{Project, about, metrics, perform};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
-use crate::exec::{Said, end_orphans, signals};
+use crate::exec::{Halt, Said, end_orphans, signals};
 use crate::pipeline::{StageIx, StageName};
 use crate::plan::{Decision, Force, Lock};
 use crate::repo_path::RepoPath;
@@ -86,8 +86,9 @@ const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 
 enum Note {
     Observed(StageIx, Result<Arc<Observation>>),
-    Said(StageIx, Said),
-    Ended(StageIx, Performed),
+    /// With what the stage's follower waits on: dropped when all of it is passed on.
+    Said(StageIx, Vec<Said>, Sender<()>),
+    Ended(StageIx, Performed, Millis),
     Signal,
 }
 
@@ -103,6 +104,15 @@ fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<()> {
         groups.kill();
         std::process::exit(i32::from(exit::INTERRUPTED));
     })
+}
+
+/// Gives the loop what a stage said and waits until it is passed on, so that of each stage there is never more in memory
+/// than a piece of its files. The loop waits for no worker, and a loop that is gone has dropped what it was given.
+fn hand_over(sender: &Sender<Note>, ix: StageIx, said: Vec<Said>) {
+    let (passing, passed_on) = channel();
+    if !said.is_empty() && sender.send(Note::Said(ix, said, passing)).is_ok() {
+        let _ = passed_on.recv();
+    }
 }
 
 /// The state of a run, which one thread owns.
@@ -130,9 +140,9 @@ struct Progress {
     observed: Option<Result<Arc<Observation>>>,
     /// Its objects in the cache turned out to be damaged, so it has to run.
     damaged: bool,
-    started: Option<Instant>,
     last_line: Option<String>,
     misunderstood: bool,
+    skipped: bool,
     ended: Option<(Outcome, Millis)>,
 }
 
@@ -214,9 +224,9 @@ impl<'a, 's> Loop<'a, 's> {
             Effect::Perform(ix) => self.start(ix),
             Effect::Skip { stage, because } => {
                 let because = self.project.pipeline.stages[because].name.clone();
-                self.end(stage, Outcome::Skipped { because }, BTreeMap::new());
+                self.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
             }
-            Effect::Abandon(stage) => self.end(stage, Outcome::Interrupted, BTreeMap::new()),
+            Effect::Abandon(stage) => self.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new()),
         }
     }
 
@@ -230,21 +240,21 @@ impl<'a, 's> Loop<'a, 's> {
             Note::Observed(ix, observed) => {
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
                     self.lock.stages.insert(self.name(ix), trace.clone());
-                    self.end(ix, Outcome::Fresh, trace.outs.clone());
+                    self.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
                     return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
                 }
                 self.stages[ix].observed = Some(observed);
                 self.scheduler.advance(Msg::Observed(ix, Need::Work))
             }
-            Note::Said(ix, said) => {
-                self.pass_on(ix, said);
+            Note::Said(ix, said, _passed_on) => {
+                said.into_iter().for_each(|said| self.pass_on(ix, said));
                 Vec::new()
             }
-            Note::Ended(ix, Performed::Damaged(error)) => {
+            Note::Ended(ix, Performed::Damaged(error), _) => {
                 self.rerun_damaged(ix, &error);
                 Vec::new()
             }
-            Note::Ended(ix, performed) => self.ended(ix, performed),
+            Note::Ended(ix, performed, took) => self.ended(ix, performed, took),
         }
     }
 
@@ -255,12 +265,11 @@ impl<'a, 's> Loop<'a, 's> {
             Some(Ok(observation)) => observation,
             Some(Err(error)) => {
                 let performed = Performed::Failed { exit: error.exit_code(), failure: as_failure(error) };
-                let _ = self.sender.send(Note::Ended(ix, performed));
+                let _ = self.sender.send(Note::Ended(ix, performed, Millis(0)));
                 return;
             }
             None => panic!("BUG: work on a stage that was not looked at"),
         };
-        self.stages[ix].started = Some(Instant::now());
         let (work, reasons) = match &observation.decision {
             Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
             Decision::Run(changes) => (Work::Run, changes.clone()),
@@ -272,13 +281,14 @@ impl<'a, 's> Loop<'a, 's> {
         let force = if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
         std::thread::spawn(move || {
             let setting = Setting { project: &project, run, groups: &groups };
-            let say = |said| drop(sender.send(Note::Said(ix, said)));
+            let say = |said| hand_over(&sender, ix, said);
+            let began = Instant::now();
             let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, &say));
-            let performed = catch_unwind(working).unwrap_or_else(|_| Performed::Failed {
-                exit: exit::ENVIRONMENT,
-                failure: as_failure(Error::environment(PANICKED)),
+            let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
+                let failure = as_failure(Error::environment(PANICKED));
+                (Performed::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
             });
-            let _ = sender.send(Note::Ended(ix, performed));
+            let _ = sender.send(Note::Ended(ix, performed, took));
         });
     }
 
@@ -294,7 +304,7 @@ impl<'a, 's> Loop<'a, 's> {
         self.start(ix);
     }
 
-    fn ended(&mut self, ix: StageIx, performed: Performed) -> Vec<Effect> {
+    fn ended(&mut self, ix: StageIx, performed: Performed, took: Millis) -> Vec<Effect> {
         let (outcome, outs, end) = match performed {
             Performed::Done(trace, work) => {
                 let outs = trace.outs.clone();
@@ -313,7 +323,7 @@ impl<'a, 's> Loop<'a, 's> {
             Performed::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Bad),
             Performed::Damaged(_) => panic!("BUG: damage is handled before"),
         };
-        self.end(ix, outcome, outs);
+        self.end(ix, outcome, took, outs);
         self.scheduler.advance(Msg::Ended(ix, end))
     }
 
@@ -329,8 +339,13 @@ impl<'a, 's> Loop<'a, 's> {
         failure
     }
 
-    fn end(&mut self, ix: StageIx, outcome: Outcome, outs: BTreeMap<RepoPath, crate::digest::Content>) {
-        let took = self.stages[ix].started.map_or(Millis(0), |started| started.elapsed().into());
+    fn end(
+        &mut self,
+        ix: StageIx,
+        outcome: Outcome,
+        took: Millis,
+        outs: BTreeMap<RepoPath, crate::digest::Content>,
+    ) {
         self.stages[ix].ended = Some((outcome.clone(), took));
         self.tell(Event::StageEnded { stage: self.name(ix), at: now(), outcome, took, outs });
     }
@@ -351,6 +366,24 @@ impl<'a, 's> Loop<'a, 's> {
                 Err(bad) => Event::Warning { stage: Some(stage), text: format!("artifact `{path}` {bad}") },
             },
             Said::Item(_) => return,
+            Said::Skipped => {
+                if std::mem::replace(&mut self.stages[ix].skipped, true) {
+                    return;
+                }
+                let text = "writes faster than can be shown; its log keeps every line".to_owned();
+                Event::Warning { stage: Some(stage), text }
+            }
+            Said::Halted(halt) => {
+                let text = match halt {
+                    Halt::WantsTerminal => {
+                        "is halted: it waits for the terminal, which a stage does not have".to_owned()
+                    }
+                    Halt::BySignal(signal) => {
+                        format!("is halted by signal {signal}; `kill -CONT` lets it go on")
+                    }
+                };
+                Event::Warning { stage: Some(stage), text }
+            }
             Said::NotUnderstood(line) => {
                 if std::mem::replace(&mut self.stages[ix].misunderstood, true) {
                     return;

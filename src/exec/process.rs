@@ -6,14 +6,14 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::error::{Error, Result};
 
 /// What to start.
 #[derive(Debug)]
 pub struct Job {
-    /// Given to `sh -c`.
+    /// Given to `/bin/sh -c`.
     pub cmd: String,
     pub dir: PathBuf,
     /// On top of this process's own environment.
@@ -44,7 +44,8 @@ impl Process {
         let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = mark(&job.marker)?;
-        let mut command = Command::new("sh");
+        // Not looked up: the stage may have a PATH of its own, without a shell in it.
+        let mut command = Command::new("/bin/sh");
         command
             .arg("-c")
             .arg(&job.cmd)
@@ -52,7 +53,7 @@ impl Process {
             .envs(job.env.iter().map(|(name, value)| (name, value)));
         command.stdin(marker).stdout(log).stderr(second).process_group(0);
         let child = command.spawn().map_err(|err| {
-            let error = Error::environment("cannot start `sh`").because(&err);
+            let error = Error::environment("cannot start `/bin/sh`").because(&err);
             match err.kind() {
                 std::io::ErrorKind::ArgumentListTooLong => {
                     error.hint("the command is too long; put it into a script")
@@ -98,6 +99,14 @@ fn mark(path: &PathBuf) -> Result<File> {
     Ok(marker)
 }
 
+/// Why a process neither runs nor ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// It read from the terminal, or changed its settings, from the background.
+    WantsTerminal,
+    BySignal(i32),
+}
+
 /// A running process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group(Pid);
@@ -106,10 +115,23 @@ impl Group {
     /// Asks every process of it to end.
     pub fn terminate(self) {
         let _ = kill_process_group(self.0, Signal::TERM);
+        // One that is halted would hear of it only when somebody lets it go on.
+        let _ = kill_process_group(self.0, Signal::CONT);
     }
 
     /// Ends every process of it.
     pub fn kill(self) {
         let _ = kill_process_group(self.0, Signal::KILL);
+    }
+
+    /// Whether its first process is halted, and why. The terminal's signals go to a whole group, so it speaks for all.
+    pub fn halted(self) -> Option<Halt> {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(self.0), options).ok()??;
+        let signal = status.stopping_signal()?;
+        Some(match Signal::from_named_raw(signal) {
+            Some(Signal::TTIN | Signal::TTOU) => Halt::WantsTerminal,
+            _ => Halt::BySignal(signal),
+        })
     }
 }
