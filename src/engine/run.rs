@@ -1,6 +1,6 @@
 //! `repro run`: performs the scheduler's effects on threads and feeds back, through one channel, what came of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::observe::{Observation, Predicted, observe};
 use super::perform::{Groups, Performed, Setting};
-use super::{Project, about, metrics, perform};
+use super::{Project, about, ended_orphan, metrics, perform};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
 use crate::exec::{Halt, Said, end_orphans, signals};
@@ -64,15 +64,13 @@ pub fn run(
     subscribers: Vec<&mut dyn Subscriber>,
 ) -> Result<Report> {
     project.cache.sweep_temporaries();
-    let orphans = end_orphans(&project.markers());
+    let orphans = end_orphans(&project.markers())?;
     let groups = Arc::new(Groups::default());
     let (sender, inbox) = channel();
     watch_signals(&sender, &groups)?;
     let mut work = Loop::new(project, options, &groups, sender, subscribers);
-    for stage in orphans {
-        let text =
-            format!("ended what an earlier run, which was killed, had left running of stage `{stage}`");
-        work.pending.push(Event::Warning { stage: None, text });
+    for stage in &orphans {
+        work.pending.push(Event::Warning { stage: None, text: ended_orphan(stage) });
     }
     work.go(&inbox);
     let report = work.finish();
@@ -128,6 +126,8 @@ struct Loop<'a, 's> {
     /// Told once there is a run to tell of.
     pending: Vec<Event>,
     stages: Vec<Progress>,
+    /// Those that are being looked at, unless everything stops: then nobody waits for them.
+    observing: BTreeSet<StageIx>,
     lock: Lock,
     lock_saved: Instant,
     stop_by: Option<Instant>,
@@ -170,6 +170,7 @@ impl<'a, 's> Loop<'a, 's> {
             run: None,
             pending: Vec::new(),
             stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
+            observing: BTreeSet::new(),
             lock: project.lock.clone(),
             lock_saved: began,
             stop_by: None,
@@ -211,6 +212,7 @@ impl<'a, 's> Loop<'a, 's> {
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Observe(ix) => {
+                self.observing.insert(ix);
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced[ix] { Force::Yes } else { Force::No };
                 rayon::spawn(move || {
@@ -235,8 +237,15 @@ impl<'a, 's> Loop<'a, 's> {
             Note::Signal => {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);
-                self.scheduler.advance(Msg::Stop)
+                self.tell(Event::Stopping);
+                let mut effects = self.scheduler.advance(Msg::Stop);
+                // A look at a large dep may take minutes, and what it would find is of no use any more.
+                for ix in std::mem::take(&mut self.observing) {
+                    effects.extend(self.scheduler.advance(Msg::Observed(ix, Need::Work)));
+                }
+                effects
             }
+            Note::Observed(ix, _) if !self.observing.remove(&ix) => Vec::new(),
             Note::Observed(ix, observed) => {
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
                     self.lock.stages.insert(self.name(ix), trace.clone());
@@ -419,7 +428,7 @@ impl<'a, 's> Loop<'a, 's> {
 
     /// Tells the subscribers, or keeps it for them until there is a run.
     fn tell(&mut self, event: Event) {
-        if self.run.is_none() {
+        if self.run.is_none() && !matches!(event, Event::Stopping) {
             self.pending.push(event);
             return;
         }

@@ -336,15 +336,16 @@ impl Reader {
             self.problem(value, format!("`cmd` of {of} is empty"));
             return None;
         }
-        if cmd.contains('\0') {
-            self.problem(value, format!("`cmd` of {of} has a zero byte in it"));
-            return None;
-        }
         self.rendered(cmd, value, &format!("`cmd` of {of}"), templates)
     }
 
     fn rendered(&mut self, text: &str, at: &Value<'_>, what: &str, templates: &Templates) -> Option<String> {
         match templates.render(text) {
+            // Neither an argument nor a variable of a process can hold it.
+            Ok(text) if text.contains('\0') => {
+                self.problem(at, format!("{what} has a zero byte in it"));
+                None
+            }
             Ok(text) => Some(text),
             Err(Unrendered { why, meant }) => {
                 let problem = Problem::new(
