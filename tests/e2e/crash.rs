@@ -128,7 +128,8 @@ fn a_stage_that_waits_for_the_terminal_is_told_and_can_be_stopped() {
         ("kill -TTIN $$", "s: warning: is halted: it waits for the terminal, which a stage does not have"),
         ("kill -STOP $$", "s: warning: is halted by signal 19; `kill -CONT` lets it go on"),
     ] {
-        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{cmd}; sleep 600'\n"));
+        let heard = r#"trap "touch heard; exit 1" TERM"#;
+        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{heard}; {cmd}; sleep 600'\n"));
         let mut child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line == told), "{told}");
@@ -136,6 +137,7 @@ fn a_stage_that_waits_for_the_terminal_is_told_and_can_be_stopped() {
         kill_process(pid(&child), Signal::INT).unwrap();
         assert!(lines.any(|line| line.contains("interrupted")));
         assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(sandbox.exists("heard"), "{cmd}");
     }
 }
 
