@@ -84,9 +84,12 @@ pub enum Event {
         stage: Option<StageName>,
         text: String,
     },
+    /// The user asked for the end. Told at once, also before there is a run.
+    Stopping,
     StageEnded {
         stage: StageName,
         at: Timestamp,
+        #[serde(flatten)]
         outcome: Outcome,
         took: Millis,
         outs: BTreeMap<RepoPath, Content>,
@@ -148,13 +151,18 @@ pub enum Outcome {
     Fresh,
     Restored,
     Ran,
-    Failed(Failure),
+    Failed(#[serde(serialize_with = "beside")] Failure),
     /// A stage that it needs failed or was not run.
     Skipped {
         because: StageName,
     },
     /// It was stopped, or never started because everything was stopped.
     Interrupted,
+}
+
+/// A failure is a value of its own beside the word `failed`, as in the run store.
+fn beside<S: serde::Serializer>(failure: &Failure, s: S) -> Result<S::Ok, S::Error> {
+    s.collect_map([("failure", failure)])
 }
 
 impl Outcome {

@@ -37,7 +37,9 @@ impl CheckoutArgs {
             self.stages.is_empty() || self.stages.iter().any(|stage| stage == name.as_str())
         };
         let done = checkout(&project, &held, &wanted)?;
+        done.warnings.iter().for_each(|warning| crate::terminal::warn(warning));
         let brought: Vec<&str> = done
+            .stages
             .iter()
             .filter(|(_, checked)| *checked == Checked::Brought)
             .map(|(name, _)| name.as_str())

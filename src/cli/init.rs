@@ -45,9 +45,11 @@ outs = ["example/counts.txt"]
 # Params are filled into commands. A stage that lists one under `params` is out of date when its value changes;
 # stages in other languages find theirs in the JSON file that $REPRO_PARAMS names.
 # A metrics file is JSON; its numbers are recorded with each run.
+# A shell goes on after a line that fails, unless told otherwise by `set -e`.
 [stages.report]
 desc = "List the most frequent words and measure the text"
 cmd = '''
+set -e
 head -n {{ params.top }} example/counts.txt > example/report.txt
 printf '{"words": %d, "distinct": %d}\n' "$(wc -l < example/words.txt)" "$(wc -l < example/counts.txt)" > example/metrics.json
 cat example/report.txt

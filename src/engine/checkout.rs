@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Project, commit};
+use super::{Project, commit, ended_orphan};
 use crate::error::{Error, Kind, Result};
+use crate::exec::end_orphans;
 use crate::pipeline::StageName;
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
@@ -17,16 +18,23 @@ pub enum Checked {
     Brought,
 }
 
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// What is worth knowing beside it.
+    pub warnings: Vec<String>,
+    pub stages: Vec<(StageName, Checked)>,
+}
+
 /// Brings back the outs of every stage in the lock that `wanted` accepts.
 ///
 /// # Errors
 /// All stages whose outs the cache does not hold; those of the others are brought back all the same.
-pub fn checkout(
-    project: &Project,
-    _held: &RunLock,
-    wanted: &dyn Fn(&StageName) -> bool,
-) -> Result<Vec<(StageName, Checked)>> {
+pub fn checkout(project: &Project, _held: &RunLock, wanted: &dyn Fn(&StageName) -> bool) -> Result<Report> {
     project.cache.sweep_temporaries();
+    // They would write into the outs that are brought back.
+    let orphans = end_orphans(&project.markers())?;
+    let warnings = orphans.iter().map(|stage| ended_orphan(stage)).collect();
     let mut done = Vec::new();
     let mut errors = Vec::new();
     for (name, trace) in project.lock.stages.iter().filter(|(name, _)| wanted(name)) {
@@ -37,7 +45,7 @@ pub fn checkout(
     }
     // Without an index the next run hashes again, and finds the same.
     let _ = project.workspace.save_index();
-    if errors.is_empty() { Ok(done) } else { Err(Error::several(errors)) }
+    if errors.is_empty() { Ok(Report { warnings, stages: done }) } else { Err(Error::several(errors)) }
 }
 
 fn bring(project: &Project, trace: &Trace) -> Result<Checked> {

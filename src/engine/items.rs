@@ -46,7 +46,7 @@ pub(super) fn run(
     ix: StageIx,
     each: &Each,
     observation: &Observation,
-    say: &(dyn Fn(Said) + Sync),
+    say: &(dyn Fn(Vec<Said>) + Sync),
 ) -> Performed {
     let project = setting.project;
     let stage = &project.pipeline.stages[ix];
@@ -247,7 +247,7 @@ struct Processing<'a> {
     stale: &'a [&'a Item],
     /// Items whose outs are in the cache by now.
     kept: Mutex<BTreeSet<RepoPath>>,
-    say: &'a (dyn Fn(Said) + Sync),
+    say: &'a (dyn Fn(Vec<Said>) + Sync),
 }
 
 impl Processing<'_> {
@@ -255,9 +255,15 @@ impl Processing<'_> {
     fn all(&self, job: Job) -> Result<Option<Performed>> {
         self.tell_progress();
         let (log, events) = (job.log.clone(), job.events());
-        let say = |said: Said| match said {
-            Said::Item(path) => self.finished(&path),
-            other => (self.say)(other),
+        let say = |said: Vec<Said>| {
+            let (items, rest) = said.into_iter().partition(|said| matches!(said, Said::Item(_)));
+            let items: Vec<Said> = items;
+            (self.say)(rest);
+            for said in items {
+                if let Said::Item(path) = said {
+                    self.finished(&path);
+                }
+            }
         };
         following(&log, &events, &say, || match &self.each.mode {
             Mode::Together => self.together(job),
@@ -322,7 +328,8 @@ impl Processing<'_> {
     fn attempts(&self, job: &Job) -> Result<Option<Performed>> {
         let mut failures = 0;
         loop {
-            let (ended, stop): (Ended, Stop) = execute(self.setting.groups, job, self.stage.timeout)?;
+            let (ended, stop): (Ended, Stop) =
+                execute(self.setting.groups, job, self.stage.timeout, self.say)?;
             let bad = unsuccessful(self.stage, ended, stop);
             let Some(Performed::Failed { failure, .. }) = &bad else {
                 return Ok(bad);
@@ -332,11 +339,11 @@ impl Processing<'_> {
             }
             let delay = self.stage.retries.delay.saturating_mul(1 << failures.min(16));
             failures += 1;
-            (self.say)(Said::Warning(format!(
+            (self.say)(vec![Said::Warning(format!(
                 "{}; it is tried again after {}",
                 failure.what,
                 Millis::from(delay)
-            )));
+            ))]);
             if self.setting.groups.stops_within(delay) {
                 return Ok(Some(Performed::Stopped));
             }
@@ -346,17 +353,19 @@ impl Processing<'_> {
     /// A process said that the outs of an item are complete.
     fn finished(&self, path: &str) {
         let Some(item) = self.stale.iter().find(|item| item.path.as_str() == path) else {
-            return (self.say)(Said::Warning(format!("reported item `{path}`, which it was not given")));
+            return (self.say)(vec![Said::Warning(format!(
+                "reported item `{path}`, which it was not given"
+            ))]);
         };
         match self.keep(item) {
             Ok(()) => self.tell_progress(),
-            Err(error) => (self.say)(Said::Warning(format!("item `{path}` is not kept yet: {error}"))),
+            Err(error) => (self.say)(vec![Said::Warning(format!("item `{path}` is not kept yet: {error}"))]),
         }
     }
 
     fn tell_progress(&self) {
         let done = self.kept.lock().unwrap_or_else(PoisonError::into_inner).len();
-        (self.say)(Said::Progress { done: done as u64, total: self.stale.len() as u64 });
+        (self.say)(vec![Said::Progress { done: done as u64, total: self.stale.len() as u64 }]);
     }
 
     /// Keeps the outs of an item and its trace.

@@ -16,3 +16,7 @@ pub mod run;
 pub mod status;
 
 pub use project::Project;
+
+fn ended_orphan(stage: &str) -> String {
+    format!("ended what an earlier run, which was killed, had left running of stage `{stage}`")
+}

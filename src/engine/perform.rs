@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use super::observe::{Observation, look, observe};
 use super::predict::Predicted;
@@ -43,14 +44,15 @@ pub(super) struct Setting<'a> {
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
-/// what people wrote meanwhile counts.
+/// what people wrote meanwhile counts. Says how long the work itself took, too.
 pub(super) fn perform(
     setting: Setting<'_>,
     ix: StageIx,
     force: Force,
-    say: &(dyn Fn(Said) + Sync),
-) -> Performed {
-    match observe(setting.project, ix, force, &Predicted::new()) {
+    say: &(dyn Fn(Vec<Said>) + Sync),
+) -> (Performed, Millis) {
+    let began = Instant::now();
+    let performed = match observe(setting.project, ix, force, &Predicted::new()) {
         Err(error) => failed("cannot be looked at", error),
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => Performed::Done(trace.clone(), Work::Restore),
@@ -58,7 +60,8 @@ pub(super) fn perform(
             Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
             Decision::Run(_) => run(setting, ix, &observation, say),
         },
-    }
+    };
+    (performed, began.elapsed().into())
 }
 
 /// Brings the outs of `trace` back.
@@ -70,12 +73,12 @@ fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Pe
     }
 }
 
-/// Runs the stage's command and commits its outs.
+/// Runs the stage's command and commits its outs, while another thread follows what the command writes.
 fn run(
     setting: Setting<'_>,
     ix: StageIx,
     observation: &Observation,
-    say: &(dyn Fn(Said) + Sync),
+    say: &(dyn Fn(Vec<Said>) + Sync),
 ) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
     if stage.cmd.is_none() {
@@ -95,11 +98,8 @@ fn run(
         if let Performed::Failed { failure, .. } = &ended {
             let left = stage.retries.count - failures + 1;
             let times = if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
-            say(Said::Warning(format!(
-                "{}; it is tried {times}, after {}",
-                failure.what,
-                Millis::from(delay)
-            )));
+            let delay = Millis::from(delay);
+            say(vec![Said::Warning(format!("{}; it is tried {times}, after {delay}", failure.what))]);
         }
         if setting.groups.stops_within(delay) {
             return Performed::Stopped;
@@ -113,11 +113,11 @@ fn attempt(
     ix: StageIx,
     observation: &Observation,
     failures: u64,
-    say: &(dyn Fn(Said) + Sync),
+    say: &(dyn Fn(Vec<Said>) + Sync),
 ) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
     let ended = prepare(setting, stage, observation, failures).and_then(|job| {
-        following(&job.log, &job.events(), say, || execute(setting.groups, &job, stage.timeout))
+        following(&job.log, &job.events(), say, || execute(setting.groups, &job, stage.timeout, say))
     });
     match ended {
         Err(error) => failed("could not be started", error),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::exec::{Ended, Follower, Group, Job, Process, Said};
+use crate::exec::{Ended, Follower, Group, Job, More, Process, Said};
 
 /// How often a running stage's files are looked at. Shorter would cost, longer would show.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -99,26 +99,21 @@ pub(super) enum Stop {
     Stopped,
 }
 
-/// Runs a process to its end.
-pub(super) fn execute(groups: &Groups, job: &Job, limit: Option<Duration>) -> Result<(Ended, Stop)> {
+/// Runs a process to its end, and says when it is halted.
+pub(super) fn execute(
+    groups: &Groups,
+    job: &Job,
+    limit: Option<Duration>,
+    say: &(dyn Fn(Vec<Said>) + Sync),
+) -> Result<(Ended, Stop)> {
     let process = Process::start(job)?;
     let group = process.group();
     let number = groups.enter(group);
-    let timed_out = AtomicBool::new(false);
+    let late = AtomicBool::new(false);
     thread::scope(|scope| {
         let (done, is_done) = channel::<()>();
-        if let Some(limit) = limit {
-            let late = &timed_out;
-            scope.spawn(move || {
-                for (wait, end) in [(limit, Group::terminate as fn(Group)), (GRACE, Group::kill)] {
-                    if is_done.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-                        return;
-                    }
-                    late.store(true, Ordering::Relaxed);
-                    end(group);
-                }
-            });
-        }
+        let watch = Watch { group, began: Instant::now(), limit, late: &late, say };
+        scope.spawn(move || watch.until(&is_done));
         let ended = process.wait();
         // What a stage that failed left in the background would write into the next attempt's outs.
         if !matches!(ended, Ok(Ended::Code(0))) {
@@ -127,28 +122,62 @@ pub(super) fn execute(groups: &Groups, job: &Job, limit: Option<Duration>) -> Re
         drop(done);
         let stop = match groups.leave(number) {
             true => Stop::Stopped,
-            false if timed_out.load(Ordering::Relaxed) => Stop::TimedOut,
+            false if late.load(Ordering::Relaxed) => Stop::TimedOut,
             false => Stop::None,
         };
         Ok((ended?, stop))
     })
 }
 
-/// Passes on what processes write to `log` and `events` while `work` goes on.
+/// Keeps a process to its time, and notices when it is halted.
+struct Watch<'a> {
+    group: Group,
+    began: Instant,
+    limit: Option<Duration>,
+    late: &'a AtomicBool,
+    say: &'a (dyn Fn(Vec<Said>) + Sync),
+}
+
+impl Watch<'_> {
+    fn until(&self, is_done: &Receiver<()>) {
+        let mut halted = None;
+        while is_done.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            let now = self.group.halted();
+            if let Some(halt) = now.filter(|_| now != halted) {
+                (self.say)(vec![Said::Halted(halt)]);
+            }
+            halted = now;
+            let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) else {
+                continue;
+            };
+            if !self.late.swap(true, Ordering::Relaxed) {
+                self.group.terminate();
+            } else if over > GRACE {
+                self.group.kill();
+            }
+        }
+    }
+}
+
+/// Passes on what processes write to `log` and `events` while `work` goes on. `say` returns when what it was given is passed
+/// on: what waits for it waits in the files.
 pub(super) fn following<T>(
     log: &Path,
     events: &Path,
-    say: &(dyn Fn(Said) + Sync),
+    say: &(dyn Fn(Vec<Said>) + Sync),
     work: impl FnOnce() -> T,
 ) -> T {
     let mut follower = Follower::new(log, events);
     thread::scope(|scope| {
         let (done, is_done) = channel::<()>();
         scope.spawn(move || {
-            while is_done.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-                follower.news().into_iter().for_each(say);
+            let mut pause = LOOK_EVERY;
+            while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+                let (said, more) = follower.news();
+                say(said);
+                pause = if more == More::Now { Duration::ZERO } else { LOOK_EVERY };
             }
-            follower.rest().into_iter().for_each(say);
+            follower.rest(say);
         });
         let result = work();
         drop(done);

@@ -1,6 +1,6 @@
 //! `repro run`: performs the scheduler's effects on threads and feeds back, through one channel, what came of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::observe::{Observation, observe};
 use super::perform::{Performed, Setting};
 use super::predict::Predicted;
 use super::processes::{GRACE, Groups};
-use super::{Project, about, metrics, perform, resources};
+use super::{Project, about, ended_orphan, metrics, perform, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
-use crate::exec::{Said, end_orphans, signals};
+use crate::exec::{Halt, Said, end_orphans, signals};
 use crate::pipeline::{StageIx, StageName};
 use crate::plan::{Decision, Force, Lock};
 use crate::repo_path::RepoPath;
@@ -64,15 +64,13 @@ pub fn run(
     subscribers: Vec<&mut dyn Subscriber>,
 ) -> Result<Report> {
     project.cache.sweep_temporaries();
-    let orphans = end_orphans(&project.markers());
+    let orphans = end_orphans(&project.markers())?;
     let groups = Arc::new(Groups::default());
     let (sender, inbox) = channel();
     watch_signals(&sender, &groups)?;
     let mut work = Loop::new(project, options, &groups, sender, subscribers);
-    for stage in orphans {
-        let text =
-            format!("ended what an earlier run, which was killed, had left running of stage `{stage}`");
-        work.pending.push(Event::Warning { stage: None, text });
+    for stage in &orphans {
+        work.pending.push(Event::Warning { stage: None, text: ended_orphan(stage) });
     }
     work.go(&inbox);
     let report = work.finish();
@@ -86,8 +84,9 @@ const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 
 enum Note {
     Observed(StageIx, Result<Arc<Observation>>),
-    Said(StageIx, Said),
-    Ended(StageIx, Performed),
+    /// With what the stage's follower waits on: dropped when all of it is passed on.
+    Said(StageIx, Vec<Said>, Sender<()>),
+    Ended(StageIx, Performed, Millis),
     Signal,
 }
 
@@ -105,6 +104,15 @@ fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<()> {
     })
 }
 
+/// Gives the loop what a stage said and waits until it is passed on, so that of each stage there is never more in memory
+/// than a piece of its files. The loop waits for no worker, and a loop that is gone has dropped what it was given.
+fn hand_over(sender: &Sender<Note>, ix: StageIx, said: Vec<Said>) {
+    let (passing, passed_on) = channel();
+    if !said.is_empty() && sender.send(Note::Said(ix, said, passing)).is_ok() {
+        let _ = passed_on.recv();
+    }
+}
+
 /// The state of a run, which one thread owns.
 struct Loop<'a, 's> {
     project: &'a Arc<Project>,
@@ -118,6 +126,8 @@ struct Loop<'a, 's> {
     /// Told once there is a run to tell of.
     pending: Vec<Event>,
     stages: Vec<Progress>,
+    /// Those that are being looked at, unless everything stops: then nobody waits for them.
+    observing: BTreeSet<StageIx>,
     lock: Lock,
     lock_saved: Instant,
     stop_by: Option<Instant>,
@@ -130,9 +140,9 @@ struct Progress {
     observed: Option<Result<Arc<Observation>>>,
     /// Its objects in the cache turned out to be damaged, so it has to run.
     damaged: bool,
-    started: Option<Instant>,
     last_line: Option<String>,
     misunderstood: bool,
+    skipped: bool,
     ended: Option<(Outcome, Millis)>,
 }
 
@@ -159,6 +169,7 @@ impl<'a, 's> Loop<'a, 's> {
             run: None,
             pending: Vec::new(),
             stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
+            observing: BTreeSet::new(),
             lock: project.lock.clone(),
             lock_saved: began,
             stop_by: None,
@@ -200,6 +211,7 @@ impl<'a, 's> Loop<'a, 's> {
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Observe(ix) => {
+                self.observing.insert(ix);
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced[ix] { Force::Yes } else { Force::No };
                 rayon::spawn(move || {
@@ -213,9 +225,9 @@ impl<'a, 's> Loop<'a, 's> {
             Effect::Perform(ix) => self.start(ix),
             Effect::Skip { stage, because } => {
                 let because = self.project.pipeline.stages[because].name.clone();
-                self.end(stage, Outcome::Skipped { because }, BTreeMap::new());
+                self.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
             }
-            Effect::Abandon(stage) => self.end(stage, Outcome::Interrupted, BTreeMap::new()),
+            Effect::Abandon(stage) => self.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new()),
         }
     }
 
@@ -224,26 +236,33 @@ impl<'a, 's> Loop<'a, 's> {
             Note::Signal => {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);
-                self.scheduler.advance(Msg::Stop)
+                self.tell(Event::Stopping);
+                let mut effects = self.scheduler.advance(Msg::Stop);
+                // A look at a large dep may take minutes, and what it would find is of no use any more.
+                for ix in std::mem::take(&mut self.observing) {
+                    effects.extend(self.scheduler.advance(Msg::Observed(ix, Need::Work)));
+                }
+                effects
             }
+            Note::Observed(ix, _) if !self.observing.remove(&ix) => Vec::new(),
             Note::Observed(ix, observed) => {
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
                     self.lock.stages.insert(self.name(ix), trace.clone());
-                    self.end(ix, Outcome::Fresh, trace.outs.clone());
+                    self.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
                     return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
                 }
                 self.stages[ix].observed = Some(observed);
                 self.scheduler.advance(Msg::Observed(ix, Need::Work))
             }
-            Note::Said(ix, said) => {
-                self.pass_on(ix, said);
+            Note::Said(ix, said, _passed_on) => {
+                said.into_iter().for_each(|said| self.pass_on(ix, said));
                 Vec::new()
             }
-            Note::Ended(ix, Performed::Damaged(error)) => {
+            Note::Ended(ix, Performed::Damaged(error), _) => {
                 self.rerun_damaged(ix, &error);
                 Vec::new()
             }
-            Note::Ended(ix, performed) => self.ended(ix, performed),
+            Note::Ended(ix, performed, took) => self.ended(ix, performed, took),
         }
     }
 
@@ -254,12 +273,11 @@ impl<'a, 's> Loop<'a, 's> {
             Some(Ok(observation)) => observation,
             Some(Err(error)) => {
                 let performed = Performed::Failed { exit: error.exit_code(), failure: as_failure(error) };
-                let _ = self.sender.send(Note::Ended(ix, performed));
+                let _ = self.sender.send(Note::Ended(ix, performed, Millis(0)));
                 return;
             }
             None => panic!("BUG: work on a stage that was not looked at"),
         };
-        self.stages[ix].started = Some(Instant::now());
         let (work, reasons) = match &observation.decision {
             Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
             Decision::Run(changes) => (Work::Run, changes.clone()),
@@ -272,13 +290,14 @@ impl<'a, 's> Loop<'a, 's> {
         let cpus = self.options.cpus;
         std::thread::spawn(move || {
             let setting = Setting { project: &project, run, groups: &groups, cpus };
-            let say = |said| drop(sender.send(Note::Said(ix, said)));
+            let say = |said| hand_over(&sender, ix, said);
+            let began = Instant::now();
             let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, &say));
-            let performed = catch_unwind(working).unwrap_or_else(|_| Performed::Failed {
-                exit: exit::ENVIRONMENT,
-                failure: as_failure(Error::environment(PANICKED)),
+            let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
+                let failure = as_failure(Error::environment(PANICKED));
+                (Performed::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
             });
-            let _ = sender.send(Note::Ended(ix, performed));
+            let _ = sender.send(Note::Ended(ix, performed, took));
         });
     }
 
@@ -294,7 +313,7 @@ impl<'a, 's> Loop<'a, 's> {
         self.start(ix);
     }
 
-    fn ended(&mut self, ix: StageIx, performed: Performed) -> Vec<Effect> {
+    fn ended(&mut self, ix: StageIx, performed: Performed, took: Millis) -> Vec<Effect> {
         let (outcome, outs, end) = match performed {
             Performed::Done(trace, work) => {
                 let outs = trace.outs.clone();
@@ -313,7 +332,7 @@ impl<'a, 's> Loop<'a, 's> {
             Performed::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Bad),
             Performed::Damaged(_) => panic!("BUG: damage is handled before"),
         };
-        self.end(ix, outcome, outs);
+        self.end(ix, outcome, took, outs);
         self.scheduler.advance(Msg::Ended(ix, end))
     }
 
@@ -329,8 +348,13 @@ impl<'a, 's> Loop<'a, 's> {
         failure
     }
 
-    fn end(&mut self, ix: StageIx, outcome: Outcome, outs: BTreeMap<RepoPath, crate::digest::Content>) {
-        let took = self.stages[ix].started.map_or(Millis(0), |started| started.elapsed().into());
+    fn end(
+        &mut self,
+        ix: StageIx,
+        outcome: Outcome,
+        took: Millis,
+        outs: BTreeMap<RepoPath, crate::digest::Content>,
+    ) {
         self.stages[ix].ended = Some((outcome.clone(), took));
         self.tell(Event::StageEnded { stage: self.name(ix), at: now(), outcome, took, outs });
     }
@@ -352,6 +376,24 @@ impl<'a, 's> Loop<'a, 's> {
             },
             Said::Item(_) => return,
             Said::Warning(text) => Event::Warning { stage: Some(stage), text },
+            Said::Skipped => {
+                if std::mem::replace(&mut self.stages[ix].skipped, true) {
+                    return;
+                }
+                let text = "writes faster than can be shown; its log keeps every line".to_owned();
+                Event::Warning { stage: Some(stage), text }
+            }
+            Said::Halted(halt) => {
+                let text = match halt {
+                    Halt::WantsTerminal => {
+                        "is halted: it waits for the terminal, which a stage does not have".to_owned()
+                    }
+                    Halt::BySignal(signal) => {
+                        format!("is halted by signal {signal}; `kill -CONT` lets it go on")
+                    }
+                };
+                Event::Warning { stage: Some(stage), text }
+            }
             Said::NotUnderstood(line) => {
                 if std::mem::replace(&mut self.stages[ix].misunderstood, true) {
                     return;
@@ -387,7 +429,7 @@ impl<'a, 's> Loop<'a, 's> {
 
     /// Tells the subscribers, or keeps it for them until there is a run.
     fn tell(&mut self, event: Event) {
-        if self.run.is_none() {
+        if self.run.is_none() && !matches!(event, Event::Stopping) {
             self.pending.push(event);
             return;
         }

@@ -6,10 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::process::Halt;
+
 /// Something a stage's process said.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Said {
     Line(String),
+    /// Lines came faster than they could be read; the log keeps them.
+    Skipped,
     Metric {
         key: String,
         step: u64,
@@ -26,6 +30,8 @@ pub enum Said {
     Warning(String),
     /// A line of the event file that is no event.
     NotUnderstood(String),
+    /// It neither runs nor ends.
+    Halted(Halt),
 }
 
 /// Follows the two files of one stage.
@@ -35,41 +41,68 @@ pub struct Follower {
     events: Tail,
 }
 
+/// Whether there is more to read already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum More {
+    Now,
+    Later,
+}
+
+impl More {
+    fn or(self, other: More) -> More {
+        if self == More::Now { self } else { other }
+    }
+}
+
 impl Follower {
     pub fn new(log: &Path, events: &Path) -> Follower {
-        Follower { log: Tail::new(log), events: Tail::new(events) }
+        Follower { log: Tail::new(log, Behind::Skip), events: Tail::new(events, Behind::ReadOn) }
     }
 
-    /// What was written since the last call, whole lines only.
-    pub fn news(&mut self) -> Vec<Said> {
-        let mut said: Vec<Said> = self.log.lines().into_iter().map(Said::Line).collect();
-        said.extend(
-            self.events.lines().iter().filter(|line| !line.trim().is_empty()).map(|line| understand(line)),
-        );
-        said
+    /// What was written since the last call, whole lines only, and of each file at most a piece.
+    pub fn news(&mut self) -> (Vec<Said>, More) {
+        let (lines, log) = self.log.lines(u64::MAX);
+        let (events, more) = self.events.lines(u64::MAX);
+        (said(lines, events), log.or(more))
     }
 
-    /// The rest, when the process has ended: also what lacks its line end.
-    pub fn rest(&mut self) -> Vec<Said> {
-        let mut said = self.news();
-        said.extend(self.log.unfinished().map(Said::Line));
-        said.extend(self.events.unfinished().map(|line| understand(&line)));
-        said
+    /// Hands over the rest, piece by piece, when the process has ended: also what lacks its line end. What others
+    /// write from now on, as a job in the background may, is not part of it.
+    pub fn rest(&mut self, mut say: impl FnMut(Vec<Said>)) {
+        let (log_end, events_end) = (self.log.end(), self.events.end());
+        loop {
+            let (lines, log) = self.log.lines(log_end);
+            let (events, more) = self.events.lines(events_end);
+            say(said(lines, events));
+            if log.or(more) == More::Later {
+                break;
+            }
+        }
+        let text = |last: Option<String>| last.into_iter().map(Entry::Text).collect();
+        say(said(text(self.log.unfinished()), text(self.events.unfinished())));
     }
+}
+
+fn said(log: Vec<Entry>, events: Vec<Entry>) -> Vec<Said> {
+    let lines = log.into_iter().map(|entry| match entry {
+        Entry::Text(line) => Said::Line(line),
+        Entry::Gap => Said::Skipped,
+    });
+    let events = events.into_iter().filter_map(|entry| match entry {
+        Entry::Text(line) => (!line.trim().is_empty()).then(|| understand(&line)),
+        Entry::Gap => None,
+    });
+    lines.chain(events).collect()
 }
 
 fn understand(line: &str) -> Said {
     let event: Option<Said> = serde_json::from_str(line).ok().and_then(|event: Value| {
         if let Some(key) = event.get("metric").and_then(Value::as_str) {
             let value = number(event.get("value")?)?;
-            let step = event.get("step").and_then(Value::as_u64).unwrap_or(0);
-            return Some(Said::Metric { key: key.to_owned(), step, value });
+            return Some(Said::Metric { key: key.to_owned(), step: count(&event, "step")?, value });
         }
-        if let Some(done) = event.get("progress").and_then(Value::as_u64) {
-            return Some(Said::Progress {
-                done,
-                total: event.get("total").and_then(Value::as_u64).unwrap_or(0),
-            });
+        if let Some(done) = event.get("progress") {
+            return Some(Said::Progress { done: whole(done)?, total: count(&event, "total")? });
         }
         if let Some(path) = event.get("item").and_then(Value::as_str) {
             return Some(Said::Item(path.to_owned()));
@@ -77,6 +110,18 @@ fn understand(line: &str) -> Said {
         event.get("artifact").and_then(Value::as_str).map(|path| Said::Artifact(path.to_owned()))
     });
     event.unwrap_or_else(|| Said::NotUnderstood(line.to_owned()))
+}
+
+/// A count that is 0 unless it is given; `None` for one that is given as something else.
+fn count(event: &Value, name: &str) -> Option<u64> {
+    event.get(name).map_or(Some(0), whole)
+}
+
+/// `3`, and `3.0` as some languages write it.
+fn whole(value: &Value) -> Option<u64> {
+    // Beyond 2^53 a float stands for several whole numbers.
+    let exact = |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
+    value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 
 /// JSON has no `NaN` and no infinities; stages write `null`, or name them.
@@ -98,58 +143,87 @@ fn number(value: &Value) -> Option<f64> {
 struct Tail {
     path: PathBuf,
     file: Option<File>,
+    behind: Behind,
+    /// How much was read.
+    at: u64,
     /// A line that is not finished yet.
     partial: Vec<u8>,
+    /// Its beginning was skipped, so it is not told.
+    headless: bool,
+}
+
+/// What to do when a file grows faster than it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behind {
+    /// Leave out what lies before the newest piece.
+    Skip,
+    ReadOn,
+}
+
+#[derive(Debug, PartialEq)]
+enum Entry {
+    Text(String),
+    /// Lines were skipped here.
+    Gap,
 }
 
 /// A line longer than this is shown cut; the file keeps it whole.
 const LONGEST: usize = 64 << 10;
-/// Of more than this at once only the end is shown; the file keeps it all.
-const MOST_AT_ONCE: u64 = 4 << 20;
+/// So much is read at a time.
+const PIECE: u64 = 1 << 20;
+/// Who is further behind than this skips.
+const MOST_BEHIND: u64 = 4 * PIECE;
 
 impl Tail {
-    fn new(path: &Path) -> Tail {
-        Tail { path: path.to_owned(), file: None, partial: Vec::new() }
+    fn new(path: &Path, behind: Behind) -> Tail {
+        Tail { path: path.to_owned(), file: None, behind, at: 0, partial: Vec::new(), headless: false }
     }
 
-    /// A file that is not there yet, or cannot be read, has no lines.
-    fn lines(&mut self) -> Vec<String> {
+    /// The lines of the next piece before `end`. A file that is not there yet, or cannot be read, has none.
+    fn lines(&mut self, end: u64) -> (Vec<Entry>, More) {
         let mut lines = Vec::new();
-        let Some(fresh) = self.fresh_bytes() else {
-            return lines;
-        };
+        let end = end.min(self.end());
+        if self.behind == Behind::Skip && end.saturating_sub(self.at) > MOST_BEHIND {
+            self.at = end - PIECE;
+            self.partial.clear();
+            self.headless = true;
+            lines.push(Entry::Gap);
+        }
+        let Some(fresh) = self.piece(end) else { return (lines, More::Later) };
+        self.at += fresh.len() as u64;
         for piece in fresh.split_inclusive(|&byte| byte == b'\n') {
             let room = LONGEST.saturating_sub(self.partial.len());
             self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
-                lines.extend(self.unfinished());
+                lines.extend(self.unfinished().map(Entry::Text));
             }
         }
-        lines
+        let more = !fresh.is_empty() && self.at < end;
+        (lines, if more { More::Now } else { More::Later })
     }
 
-    fn fresh_bytes(&mut self) -> Option<Vec<u8>> {
+    fn piece(&mut self, end: u64) -> Option<Vec<u8>> {
+        let file = self.file.as_mut()?;
+        file.seek(SeekFrom::Start(self.at)).ok()?;
+        let mut fresh = Vec::new();
+        file.take(PIECE.min(end.saturating_sub(self.at))).read_to_end(&mut fresh).ok()?;
+        Some(fresh)
+    }
+
+    /// How long the file is.
+    fn end(&mut self) -> u64 {
         if self.file.is_none() {
             self.file = File::open(&self.path).ok();
         }
-        let file = self.file.as_mut()?;
-        let at = file.stream_position().ok()?;
-        let end = file.metadata().ok()?.len();
-        if end.saturating_sub(at) > MOST_AT_ONCE {
-            file.seek(SeekFrom::Start(end - MOST_AT_ONCE)).ok()?;
-            self.partial.clear();
-        }
-        let mut fresh = Vec::new();
-        file.take(MOST_AT_ONCE).read_to_end(&mut fresh).ok()?;
-        Some(fresh)
+        self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |file| file.len())
     }
 
     /// What was read of the line so far, without its line end.
     fn unfinished(&mut self) -> Option<String> {
-        if self.partial.is_empty() {
+        let bytes = std::mem::take(&mut self.partial);
+        if std::mem::take(&mut self.headless) || bytes.is_empty() {
             return None;
         }
-        let bytes = std::mem::take(&mut self.partial);
         let text = String::from_utf8_lossy(&bytes);
         Some(text.trim_end_matches(['\n', '\r']).to_owned())
     }
@@ -185,21 +259,89 @@ mod tests {
     }
 
     #[test]
+    fn a_step_or_a_total_that_is_no_whole_number_is_not_understood() {
+        for step in ["-1", "1.5", "\"3\"", "null", "1e300", "[]"] {
+            for line in [
+                format!(r#"{{"metric":"loss","step":{step},"value":1}}"#),
+                format!(r#"{{"progress":1,"total":{step}}}"#),
+                format!(r#"{{"progress":{step},"total":9}}"#),
+            ] {
+                assert_eq!(understand(&line), Said::NotUnderstood(line.clone()));
+            }
+        }
+        let whole = understand(r#"{"metric":"loss","step":3.0,"value":1}"#);
+        assert_eq!(whole, Said::Metric { key: "loss".into(), step: 3, value: 1.0 });
+    }
+
+    fn texts(tail: &mut Tail) -> Vec<String> {
+        let text = |entry| match entry {
+            Entry::Text(text) => text,
+            Entry::Gap => panic!("a gap"),
+        };
+        tail.lines(u64::MAX).0.into_iter().map(text).collect()
+    }
+
+    #[test]
     fn lines_come_once_and_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut tail = Tail::new(&path);
-        assert!(tail.lines().is_empty());
+        let mut tail = Tail::new(&path, Behind::Skip);
+        assert!(texts(&mut tail).is_empty());
         let mut file = File::create(&path).unwrap();
         file.write_all(b"one\ntw").unwrap();
-        assert_eq!(tail.lines(), ["one"]);
+        assert_eq!(texts(&mut tail), ["one"]);
         file.write_all(b"o\r\n\xff\n").unwrap();
-        assert_eq!(tail.lines(), ["two", "\u{fffd}"]);
+        assert_eq!(texts(&mut tail), ["two", "\u{fffd}"]);
         file.write_all(b"end").unwrap();
-        assert!(tail.lines().is_empty());
+        assert!(texts(&mut tail).is_empty());
         assert_eq!(tail.unfinished().as_deref(), Some("end"));
         file.write_all(&vec![b'x'; 2 * LONGEST]).unwrap();
         file.write_all(b"\nlast\n").unwrap();
-        assert_eq!(tail.lines().iter().map(String::len).collect::<Vec<_>>(), [LONGEST, 4]);
+        assert_eq!(texts(&mut tail).iter().map(String::len).collect::<Vec<_>>(), [LONGEST, 4]);
+    }
+
+    /// Both files have more than may be behind; what is told of them, in as many pieces as it takes.
+    fn told_of_much() -> Vec<Vec<Said>> {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, events) = (dir.path().join("log"), dir.path().join("events"));
+        let mut lines = "a line of the log\n".repeat(400_000);
+        lines.push_str("the last");
+        std::fs::write(&log, lines).unwrap();
+        let points = (0..200_000).map(|step| format!("{{\"metric\":\"m\",\"step\":{step},\"value\":1}}\n"));
+        std::fs::write(&events, points.collect::<String>()).unwrap();
+        let sizes = [&log, &events].map(|path| path.metadata().unwrap().len());
+        assert!(sizes.iter().all(|&size| size > MOST_BEHIND), "{sizes:?}");
+        let mut told = Vec::new();
+        Follower::new(&log, &events).rest(|said| told.push(said));
+        told
+    }
+
+    #[test]
+    fn of_much_at_once_lines_are_skipped_and_events_never() {
+        let told: Vec<Said> = told_of_much().concat();
+        let steps = told.iter().filter_map(|said| match said {
+            Said::Metric { step, .. } => Some(*step),
+            _ => None,
+        });
+        assert!(steps.eq(0..200_000));
+        let lines: Vec<&str> = told
+            .iter()
+            .filter_map(|said| match said {
+                Said::Line(line) => Some(line.as_str()),
+                _ => None,
+            })
+            .collect();
+        assert!(lines.len() < 100_000, "{}", lines.len());
+        assert_eq!(lines.last(), Some(&"the last"));
+        // None begins in the middle.
+        assert!(lines[..lines.len() - 1].iter().all(|line| *line == "a line of the log"));
+        assert_eq!(told.iter().filter(|said| **said == Said::Skipped).count(), 1);
+    }
+
+    #[test]
+    fn much_is_handed_over_in_pieces() {
+        let most = told_of_much().iter().map(Vec::len).max().unwrap();
+        // As many lines and events as two pieces hold.
+        assert!(most <= 2 * PIECE as usize / "a line of the log".len(), "{most}");
     }
 }

@@ -6,45 +6,82 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getpgid, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, getpgid, getpid, kill_process, kill_process_group};
+
+use crate::error::{Error, Result};
+
+/// How long killed processes have to be gone. One that waits in the kernel for a dead disk may never be.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Ends what earlier runs left behind, and gives the names of the markers. Only under the run lock: then nothing
 /// that is marked can belong to a living `repro`.
-pub fn end_orphans(markers: &Path) -> Vec<String> {
+///
+/// # Errors
+/// Processes that do not go away: they would write outs under the feet of whoever starts now.
+pub fn end_orphans(markers: &Path) -> Result<Vec<String>> {
+    end_within(markers, PATIENCE)
+}
+
+fn end_within(markers: &Path, patience: Duration) -> Result<Vec<String>> {
     let Ok(entries) = fs::read_dir(markers) else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
     let mut ended = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
         if is_held(&path) {
-            for pid in holders(&path) {
-                // Its group as well: a shell's background jobs do not hold the marker.
-                if let Ok(group) = getpgid(Some(pid))
-                    && Ok(group) != getpgid(None)
-                {
-                    let _ = kill_process_group(group, Signal::KILL);
-                }
-                let _ = kill_process(pid, Signal::KILL);
-            }
-            // The kernel lets go of the lock when the last of them is gone.
-            if let Ok(marker) = File::open(&path) {
-                let _ = marker.lock();
-            }
-            ended.push(entry.file_name().to_string_lossy().into_owned());
+            let stage = entry.file_name().to_string_lossy().into_owned();
+            end(&path, &stage, patience)?;
+            ended.push(stage);
         }
         let _ = fs::remove_file(&path);
     }
     ended.sort();
-    ended
+    Ok(ended)
+}
+
+fn end(marker: &Path, stage: &str, patience: Duration) -> Result<()> {
+    let until = Instant::now() + patience;
+    for pid in holders(marker) {
+        // Its group as well: a shell's background jobs do not hold the marker.
+        if let Ok(group) = getpgid(Some(pid))
+            && Ok(group) != getpgid(None)
+        {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = kill_process(pid, Signal::KILL);
+    }
+    // The kernel lets go of the lock when the last of them is gone.
+    while is_held(marker) {
+        if Instant::now() >= until {
+            return Err(left_running(stage, &holders(marker)));
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+fn left_running(stage: &str, pids: &[Pid]) -> Error {
+    let pids: Vec<String> = pids.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
+    let which = match pids.len() {
+        0 => String::new(),
+        1 => format!(" (pid {})", pids[0]),
+        _ => format!(" (pids {})", pids.join(", ")),
+    };
+    Error::environment(format!(
+        "stage `{stage}` of an earlier run, which was killed, still runs{which} and cannot be ended"
+    ))
+    .hint("it may belong to another user or machine, or wait for a disk: end it there, then try again")
 }
 
 fn is_held(marker: &Path) -> bool {
     File::open(marker).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
-/// The processes whose stdin is this file.
+/// The processes that have this file open, but for this one.
 fn holders(marker: &Path) -> Vec<Pid> {
     let marker: PathBuf = marker.canonicalize().unwrap_or_else(|_| marker.to_owned());
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -54,5 +91,31 @@ fn holders(marker: &Path) -> Vec<Pid> {
         open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|target| target == marker)
     })
     .filter_map(Pid::from_raw)
+    .filter(|&pid| pid != getpid())
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orphan_that_cannot_be_ended_is_an_error_and_not_a_wait() {
+        let dir = tempfile::tempdir().unwrap();
+        let marker = dir.path().join("train");
+        // This process holds it, and does not end itself.
+        let held = File::create(&marker).unwrap();
+        held.lock().unwrap();
+        let error = end_within(dir.path(), Duration::ZERO).unwrap_err();
+        assert_eq!(
+            error.what,
+            "stage `train` of an earlier run, which was killed, still runs and cannot be ended"
+        );
+        assert!(marker.exists());
+        drop(held);
+        assert_eq!(end_within(dir.path(), Duration::ZERO).unwrap(), Vec::<String>::new());
+        assert!(!marker.exists());
+        let pids = [7, 12].map(|pid| Pid::from_raw(pid).unwrap());
+        assert!(left_running("train", &pids).what.contains("still runs (pids 7, 12) and"));
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::error::{Error, Result};
 
@@ -52,6 +52,7 @@ impl Process {
         let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = mark(&job.marker)?;
+        // Not looked up: the stage may have a PATH of its own, without a shell in it.
         let shell: Vec<&str> = match &job.shell[..] {
             [] => vec!["/bin/sh", "-c"],
             words => words.iter().map(String::as_str).collect(),
@@ -110,6 +111,14 @@ fn mark(path: &PathBuf) -> Result<File> {
     Ok(marker)
 }
 
+/// Why a process neither runs nor ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// It read from the terminal, or changed its settings, from the background.
+    WantsTerminal,
+    BySignal(i32),
+}
+
 /// A running process group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group(Pid);
@@ -118,10 +127,23 @@ impl Group {
     /// Asks every process of it to end.
     pub fn terminate(self) {
         let _ = kill_process_group(self.0, Signal::TERM);
+        // One that is halted would hear of it only when somebody lets it go on.
+        let _ = kill_process_group(self.0, Signal::CONT);
     }
 
     /// Ends every process of it.
     pub fn kill(self) {
         let _ = kill_process_group(self.0, Signal::KILL);
+    }
+
+    /// Whether its first process is halted, and why. The terminal's signals go to a whole group, so it speaks for all.
+    pub fn halted(self) -> Option<Halt> {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = waitid(WaitId::Pid(self.0), options).ok()??;
+        let signal = status.stopping_signal()?;
+        Some(match Signal::from_named_raw(signal) {
+            Some(Signal::TTIN | Signal::TTOU) => Halt::WantsTerminal,
+            _ => Halt::BySignal(signal),
+        })
     }
 }

@@ -6,9 +6,14 @@ use signal_hook::iterator::Signals;
 use crate::error::{Error, Result};
 
 /// Calls `on_signal` for each SIGINT, SIGTERM and SIGHUP from now on, on a thread of its own, until it says to stop.
+/// Who starts a program with SIGHUP ignored, as `nohup` does, wants it to outlive the terminal: then it stays ignored.
 pub fn watch(mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + 'static) -> Result<()> {
     let cannot = |err| Error::environment("cannot watch for signals").because(err);
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(cannot)?;
+    let mut watched = vec![SIGINT, SIGTERM];
+    if !is_ignored(SIGHUP) {
+        watched.push(SIGHUP);
+    }
+    let mut signals = Signals::new(watched).map_err(cannot)?;
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -20,4 +25,34 @@ pub fn watch(mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + '
         })
         .map_err(cannot)?;
     Ok(())
+}
+
+/// Whether this process ignores a signal. `sigaction` would tell it everywhere, but cannot be called safely: where
+/// there is no `/proc` nothing counts as ignored.
+fn is_ignored(signal: i32) -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, signal))
+}
+
+/// Bit N-1 of the hexadecimal mask `SigIgn` stands for signal N.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u128::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        let status = "Name:\trepro\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        assert_eq!(
+            [SIGHUP, SIGINT, 13, SIGTERM].map(|signal| ignores(status, signal)),
+            [true, false, true, false]
+        );
+        for other in ["", "SigIgn:\tx\n", "SigIgn:"] {
+            assert!(!ignores(other, SIGHUP));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,13 +18,19 @@ use crate::event::{Event, RunName, Subscriber};
 const DELAY: Duration = Duration::from_millis(200);
 /// With so many events a transaction costs next to nothing each.
 const BATCH: usize = 10_000;
+/// So many events may be on their way to the writer: who tells faster than a disk writes is held up, and not kept in
+/// memory.
+const MOST_COMING: usize = 2 * BATCH;
+/// How long a run waits, in all, for another process that keeps the database to itself. After that each further attempt
+/// is made at once or not at all; a write that succeeds gives the patience back.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// When so many events wait for a database that cannot be written at the moment, further points of series are dropped.
 const MOST_WAITING: usize = 200_000;
 
 /// Records one run. Started under the run lock, so that one records at a time.
 #[derive(Debug)]
 pub struct Recorder {
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     /// Hears once that the run's beginning was written, or could not be.
     begun: Receiver<()>,
     writer: std::io::Result<JoinHandle<Option<String>>>,
@@ -33,7 +39,7 @@ pub struct Recorder {
 impl Recorder {
     /// Begins to listen for the project at `root`. Nothing is created before [`Event::RunStarted`].
     pub fn start(root: &Path) -> Recorder {
-        let (events, inbox) = mpsc::channel();
+        let (events, inbox) = mpsc::sync_channel(MOST_COMING);
         let (begin, begun) = mpsc::channel();
         let root = root.to_owned();
         let writer = thread::Builder::new()
@@ -76,6 +82,8 @@ struct Writer {
     waiting: Vec<Event>,
     lost: usize,
     trouble: Option<String>,
+    /// What is left of it.
+    patience: Duration,
 }
 
 struct Open {
@@ -94,6 +102,7 @@ impl Writer {
             waiting: Vec::new(),
             lost: 0,
             trouble: None,
+            patience: PATIENCE,
         }
     }
 
@@ -146,12 +155,17 @@ impl Writer {
         if self.waiting.is_empty() {
             return;
         }
+        let began = Instant::now();
         match self.write(run) {
             Ok(()) => {
                 self.waiting.clear();
                 self.trouble = None;
+                self.patience = PATIENCE;
             }
-            Err(err) => self.trouble = Some(err.to_string()),
+            Err(err) => {
+                self.trouble = Some(err.to_string());
+                self.patience = self.patience.saturating_sub(began.elapsed());
+            }
         }
         if let Some(begin) = self.begin.take() {
             let _ = begin.send(());
@@ -162,9 +176,13 @@ impl Writer {
         let open = match &mut self.open {
             Some(open) => open,
             none => {
-                none.insert(Open { store: Store::open(&self.root)?, _recording: hold_recording(&self.root)? })
+                let until = Instant::now() + self.patience;
+                let store = Store::open(&self.root, self.patience)?;
+                let left = until.saturating_duration_since(Instant::now());
+                none.insert(Open { store, _recording: hold_recording(&self.root, left)? })
             }
         };
+        open.store.conn.busy_timeout(self.patience).map_err(|err| failed("write", err))?;
         let waiting = &self.waiting;
         let mut write = || {
             let transaction = open.store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -198,4 +216,33 @@ fn is_milestone(event: &Event) -> bool {
             | Event::StageEnded { .. }
             | Event::RunEnded { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Millis, RunStatus};
+
+    #[test]
+    fn a_database_that_stays_locked_is_waited_for_once_and_warned_of_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = Store::open(dir.path(), PATIENCE).unwrap();
+        other.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (begin, _begun) = mpsc::channel();
+        let mut writer = Writer::new(dir.path().to_owned(), begin);
+        let run = RunName(1);
+        writer.keep(Event::RunStarted { run, at: 0, about: crate::runs::tests::about(1) });
+        writer.flush();
+        assert_eq!(writer.patience, Duration::ZERO);
+        writer.keep(Event::RunEnded { run: Some(run), at: 0, status: RunStatus::Ok, took: Millis(1) });
+        writer.flush();
+        assert_eq!(
+            writer.warning().as_deref(),
+            Some("run-1 was not recorded: cannot write `runs/runs.db`: database is locked")
+        );
+        other.conn.execute_batch("ROLLBACK").unwrap();
+        writer.flush();
+        assert_eq!((writer.warning(), writer.patience), (None, PATIENCE));
+        assert_eq!(other.count().unwrap(), 1);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -14,10 +14,14 @@ use crate::pipeline::StageName;
 /// The folder of the run store, below the project root.
 const FOLDER: &str = "runs";
 const DATABASE: &str = "runs/runs.db";
+const LOG_AHEAD: &str = "runs/runs.db-wal";
 /// An empty file that is locked for as long as a run is being recorded; the kernel lets go of it when the process dies.
 const RECORDING: &str = "runs/recording.lock";
-/// How long a statement waits for another process that writes.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a reader waits for another process that keeps the database to itself.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long the number of a new run may take to be found, before any work begins.
+const PATIENCE_FOR_A_NUMBER: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a stage's process wrote, in its [`stage_dir`].
 pub const LOG: &str = "log";
@@ -40,7 +44,7 @@ pub fn stage_dir(root: &Path, run: RunName, stage: &StageName) -> PathBuf {
 /// database or a folder bears. It cannot fail, since the history must not stop the work: of a database that cannot be
 /// read, the folders still tell; the recorder will say what is wrong with it.
 pub fn next_run(root: &Path) -> RunName {
-    let recorded = match Store::open_existing(root) {
+    let recorded = match Store::open_existing_within(root, PATIENCE_FOR_A_NUMBER) {
         Ok(Some(store)) => store.highest().unwrap_or(0),
         Ok(None) | Err(_) => 0,
     };
@@ -55,15 +59,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store for writing; creates `runs/` and the database if they are not there.
+    /// Opens the store for writing; creates `runs/` and the database if they are not there. A statement waits for
+    /// another process for as long as `patience` says.
     ///
     /// # Errors
     /// The disk, a file that is no database, or one that a newer version of this program wrote.
-    pub fn open(root: &Path) -> Result<Store> {
+    pub fn open(root: &Path, patience: Duration) -> Result<Store> {
         let folder = root.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|err| Error::io("create", Path::new(FOLDER), &err))?;
         let mut conn = Connection::open(root.join(DATABASE)).map_err(|err| failed("open", err))?;
-        refuse_newer(settle(&conn)?)?;
+        refuse_newer(settle(&conn, patience).map_err(|err| failed("open", err))?)?;
         // Kept by the file. On a file system without shared memory SQLite keeps its old mode, which works as well.
         conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(|err| failed("open", err))?;
         schema::migrate(&mut conn).map_err(|err| failed("write", err))?;
@@ -76,13 +81,15 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_existing(root: &Path) -> Result<Option<Store>> {
+        Store::open_existing_within(root, PATIENCE)
+    }
+
+    fn open_existing_within(root: &Path, patience: Duration) -> Result<Option<Store>> {
         if !root.join(DATABASE).exists() {
             return Ok(None);
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut conn =
-            Connection::open_with_flags(root.join(DATABASE), flags).map_err(|err| failed("open", err))?;
-        match settle(&conn)? {
+        let (mut conn, version) = connect(root, patience).map_err(|err| failed("open", err))?;
+        match version {
             // A recorder has created the file this instant, or died when it had.
             0 => return Ok(None),
             version if version < schema::VERSION => {
@@ -111,12 +118,18 @@ impl Store {
 }
 
 /// Held by the one process that records a run.
-pub(super) fn hold_recording(root: &Path) -> Result<File> {
+pub(super) fn hold_recording(root: &Path, patience: Duration) -> Result<File> {
     let at = Path::new(RECORDING);
     let file = File::create(root.join(at)).map_err(|err| Error::io("create", at, &err))?;
-    // Readers hold it for the moment of a question only, so this does not wait for long.
-    file.lock().map_err(|err| Error::io("lock", at, &err))?;
-    Ok(file)
+    let until = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Readers hold it for the moment of a question only.
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
+            Err(err) => return Err(Error::io("lock", at, &err.into())),
+        }
+    }
 }
 
 /// Whether some process records a run now. When that cannot be told, `true`: better a dead run that is shown as
@@ -152,16 +165,47 @@ pub(super) fn damaged(what: &str, value: &str) -> Error {
         .hint(format!("move `{DATABASE}` away: the next run begins a new history, and no work is lost"))
 }
 
-/// Makes the settings that hold for a connection, and tells the version of the database.
-fn settle(conn: &Connection) -> Result<i64> {
-    let set = || {
-        conn.busy_timeout(PATIENCE)?;
-        conn.pragma_update(None, "foreign_keys", true)?;
-        // With WAL a power cut can lose the last transactions, but not the database.
-        conn.pragma_update(None, "synchronous", "NORMAL")?;
-        schema::version(conn)
+/// A connection to a database that is there, and its version.
+fn connect(root: &Path, patience: Duration) -> rusqlite::Result<(Connection, i64)> {
+    let path = root.join(DATABASE);
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let version = settle(&conn, patience)?;
+        Ok((conn, version))
     };
-    set().map_err(|err| failed("open", err))
+    let result = open();
+    let refused = |err: &rusqlite::Error| {
+        matches!(err.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+    };
+    // With a write-ahead log even readers write beside the database. Where they cannot, nobody else can either, and
+    // the database is all there is, unless a log holds what never came into it.
+    let is_whole = || fs::metadata(root.join(LOG_AHEAD)).map_or(true, |log| log.len() == 0);
+    if !(result.as_ref().is_err_and(refused) && is_whole()) {
+        return result;
+    }
+    let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(unchanging(&path), flags)?;
+    let version = settle(&conn, patience)?;
+    Ok((conn, version))
+}
+
+/// The URI by which SQLite takes a database for one that nobody changes.
+fn unchanging(path: &Path) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let bytes = path.as_os_str().as_encoded_bytes().iter();
+    let escaped =
+        bytes.map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") });
+    format!("file:{}?immutable=1", escaped.collect::<String>())
+}
+
+/// Makes the settings that hold for a connection, and tells the version of the database.
+fn settle(conn: &Connection, patience: Duration) -> rusqlite::Result<i64> {
+    conn.busy_timeout(patience)?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    // With WAL a power cut can lose the last transactions, but not the database.
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    schema::version(conn)
 }
 
 fn refuse_newer(version: i64) -> Result<()> {
@@ -193,7 +237,7 @@ mod tests {
         let root = dir.path();
         assert_eq!(next_run(root), RunName(1));
         assert!(!root.join(FOLDER).exists(), "asking creates nothing");
-        let store = Store::open(root).unwrap();
+        let store = Store::open(root, PATIENCE).unwrap();
         assert_eq!(store.next_run().unwrap(), RunName(1));
         for name in ["run-7", "run-x", "run-18446744073709551615", "notes"] {
             fs::create_dir(root.join(FOLDER).join(name)).unwrap();
@@ -215,9 +259,11 @@ mod tests {
     #[test]
     fn a_database_of_a_newer_version_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Store::open(dir.path()).unwrap());
+        drop(Store::open(dir.path(), PATIENCE).unwrap());
         Connection::open(dir.path().join(DATABASE)).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        for error in [Store::open(dir.path()).unwrap_err(), Store::open_existing(dir.path()).unwrap_err()] {
+        for error in
+            [Store::open(dir.path(), PATIENCE).unwrap_err(), Store::open_existing(dir.path()).unwrap_err()]
+        {
             assert_eq!(
                 error.what,
                 "`runs/runs.db` is of version 99, and this `repro` knows versions up to 1"
@@ -241,7 +287,7 @@ mod tests {
     fn a_store_opens_again_and_keeps_what_it_has() {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
-            let store = Store::open(dir.path()).unwrap();
+            let store = Store::open(dir.path(), PATIENCE).unwrap();
             let mode: String = store.conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
             assert_eq!((schema::version(&store.conn).unwrap(), mode.as_str()), (schema::VERSION, "wal"));
         }
@@ -251,10 +297,21 @@ mod tests {
     fn the_recording_lock_ends_with_its_holder() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_recording(dir.path()));
-        drop(Store::open(dir.path()).unwrap());
-        let held = hold_recording(dir.path()).unwrap();
+        drop(Store::open(dir.path(), PATIENCE).unwrap());
+        let held = hold_recording(dir.path(), PATIENCE).unwrap();
         assert!(is_recording(dir.path()));
+        assert!(hold_recording(dir.path(), Duration::ZERO).is_err());
         drop(held);
         assert!(!is_recording(dir.path()));
+    }
+
+    #[test]
+    fn an_unchanging_database_is_found_under_any_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("50% off? #1 é&x=y");
+        drop(Store::open(&root, PATIENCE).unwrap());
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let conn = Connection::open_with_flags(unchanging(&root.join(DATABASE)), flags).unwrap();
+        assert_eq!(schema::version(&conn).unwrap(), schema::VERSION);
     }
 }

@@ -14,7 +14,7 @@ const REASONS: usize = 100;
 /// Whether [`apply`] does anything with it.
 pub(super) fn concerns(event: &Event) -> bool {
     match event {
-        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } => false,
+        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => false,
         Event::RunStarted { .. }
         | Event::StageStarted { .. }
         | Event::Metric { .. }
@@ -82,7 +82,7 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
             )?;
             Ok(())
         }
-        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } => Ok(()),
+        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => Ok(()),
     }
 }
 

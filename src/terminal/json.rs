@@ -36,6 +36,7 @@ impl<W: Write> Subscriber for JsonLines<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Outcome;
     use crate::terminal::sample;
 
     #[test]
@@ -53,6 +54,18 @@ mod tests {
         assert_eq!(names.len(), sample::failing_run().len());
         assert_eq!(names[..2], ["run_started", "stage_started"]);
         insta::assert_snapshot!(text.lines().nth(1).unwrap(), @r#"{"event":"stage_started","stage":"download","at":0,"work":"restore","reasons":[{"change":"never_ran"}]}"#);
+    }
+
+    #[test]
+    fn an_outcome_is_a_word_with_its_details_beside_it() {
+        let told = |outcome| {
+            let mut bytes = Vec::new();
+            JsonLines::new(&mut bytes).on_event(&sample::ended("train", outcome, 5));
+            String::from_utf8(bytes).unwrap()
+        };
+        insta::assert_snapshot!(told(Outcome::Ran), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"ran","took":5,"outs":{}}"#);
+        insta::assert_snapshot!(told(Outcome::Skipped { because: sample::stage("x") }), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"skipped","because":"x","took":5,"outs":{}}"#);
+        insta::assert_snapshot!(told(sample::exited()), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"failed","failure":{"what":"exited with code 1","causes":[],"hint":null},"took":5,"outs":{}}"#);
     }
 
     #[test]

@@ -126,6 +126,7 @@ impl Display {
                 self.with_row(stage, |row| row.measured(key, *step, *value));
             }
             Event::Warning { stage, text } => self.warn(stage.as_ref(), text),
+            Event::Stopping => self.keep(&format!("{}\n", phrase::STOPPING)),
             Event::StageEnded { stage, outcome, took, .. } => self.end(stage, outcome, *took),
             Event::RunEnded { .. } => self.wipe(),
             Event::Artifact { .. } | Event::FinalMetrics { .. } => {}
@@ -270,11 +271,15 @@ mod tests {
     fn an_interrupted_run_names_only_what_was_stopped() {
         let events = [
             sample::started("train", Work::Run, vec![]),
+            Event::Stopping,
             sample::ended("train", Outcome::Interrupted, 3000),
             sample::ended("export", Outcome::Interrupted, 0),
             sample::line("export", "late"),
         ];
-        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"■ train        interrupted after 3.0s");
+        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"
+        stopping… (Ctrl-C again ends it at once)
+        ■ train        interrupted after 3.0s
+        ");
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
     }
 }
 
+/// What is said when the user asks for the end.
+pub(super) const STOPPING: &str = "stopping… (Ctrl-C again ends it at once)";
+
 /// The most telling reason and how many more there are; `None` if there is none.
 pub(super) fn reasons(changes: &[Change]) -> Option<String> {
     // A param that is filled into the command changes both: the param is what the user did, and shorter.

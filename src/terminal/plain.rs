@@ -67,6 +67,7 @@ impl<W: Write> Subscriber for Plain<W> {
             Event::Progress { stage, done, total } => self.progress(stage, *done, *total),
             Event::Warning { stage: Some(stage), text } => self.line(&format!("{stage}: warning: {text}")),
             Event::Warning { stage: None, text } => self.line(&format!("warning: {text}")),
+            Event::Stopping => self.line(phrase::STOPPING),
             Event::StageEnded { outcome: Outcome::Fresh, .. } => {}
             Event::StageEnded { stage, outcome, took, .. } => {
                 self.progress.remove(stage);

@@ -1,11 +1,12 @@
 //! Interrupted, killed, and two at once.
 
-use std::io::Read as _;
-use std::process::{Child, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::sandbox::Sandbox;
+use crate::snapshot;
 
 /// A stage that says on a pipe that it has begun, then waits to be stopped.
 fn waiting() -> Sandbox {
@@ -27,7 +28,11 @@ fn waiting() -> Sandbox {
 
 /// Starts a run and returns when its stage has begun.
 fn start(sandbox: &Sandbox) -> (Child, Pid) {
-    let child = sandbox.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    begun(sandbox, sandbox.command(&["run"]))
+}
+
+fn begun(sandbox: &Sandbox, mut command: Command) -> (Child, Pid) {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut word = String::new();
     std::fs::File::open(sandbox.path("begun")).unwrap().read_to_string(&mut word).unwrap();
     assert_eq!(word, "begun\n");
@@ -87,4 +92,76 @@ fn a_second_run_is_turned_away_with_the_name_of_the_first() {
     assert!(second.stderr.contains(&format!("pid {}", child.id())), "{second}");
     kill_process(pid(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+}
+
+#[test]
+fn checkout_ends_what_a_killed_run_left_running() {
+    let sandbox = waiting();
+    sandbox.ok(&["run", "first"]);
+    let (mut child, stage) = start(&sandbox);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!is_gone(stage), "the stage should outlive its killed engine, or this test shows nothing");
+    let done = sandbox.ok(&["checkout"]);
+    assert!(is_gone(stage), "{done}");
+    assert!(done.stderr.contains("had left running of stage `wait`"), "{done}");
+}
+
+#[test]
+fn with_hangups_ignored_a_run_outlives_its_terminal() {
+    let sandbox = waiting();
+    sandbox.edit("pipeline.toml", "exec sleep 600", "read go < begun; touch never");
+    let repro = sandbox.command(&[]);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" run"]).arg(repro.get_program()).current_dir(sandbox.root());
+    let (child, _) = begun(&sandbox, command);
+    kill_process(pid(&child), Signal::HUP).unwrap();
+    std::fs::write(sandbox.path("begun"), "go\n").unwrap();
+    let done = sandbox.done(child.wait_with_output().unwrap());
+    assert_eq!(done.code, 0, "{done}");
+    assert!(sandbox.exists("never"));
+}
+
+#[test]
+fn a_stage_that_waits_for_the_terminal_is_told_and_can_be_stopped() {
+    for (cmd, told) in [
+        ("kill -TTIN $$", "s: warning: is halted: it waits for the terminal, which a stage does not have"),
+        ("kill -STOP $$", "s: warning: is halted by signal 19; `kill -CONT` lets it go on"),
+    ] {
+        let heard = r#"trap "touch heard; exit 1" TERM"#;
+        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{heard}; {cmd}; sleep 600'\n"));
+        let mut child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line == told), "{told}");
+        // It hears of the end although it is halted.
+        kill_process(pid(&child), Signal::INT).unwrap();
+        assert!(lines.any(|line| line.contains("interrupted")));
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(sandbox.exists("heard"), "{cmd}");
+    }
+}
+
+#[test]
+fn an_interrupt_while_a_large_dep_is_looked_at_is_answered_at_once() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\ndeps = ['large']\n");
+    // A hole that takes much longer to read than this test may take.
+    std::fs::File::create(sandbox.path("large")).unwrap().set_len(1 << 35).unwrap();
+    let child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let caught = || {
+        let status = std::fs::read_to_string(&status).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(mask, 16).unwrap() >> 1 & 1 == 1
+    };
+    while !caught() {
+        std::thread::yield_now();
+    }
+    kill_process(pid(&child), Signal::INT).unwrap();
+    let done = sandbox.done(child.wait_with_output().unwrap());
+    snapshot!(done, @"
+    exit 130
+    --- stderr
+    stopping… (Ctrl-C again ends it at once)
+    interrupted before anything was done (1 stage, [time])
+    ");
 }

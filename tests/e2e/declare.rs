@@ -201,3 +201,17 @@ fn init_gives_a_pipeline_that_runs() {
     let again = sandbox.repro(&["init"]);
     assert_eq!(again.code, 2, "{again}");
 }
+
+#[test]
+fn a_zero_byte_that_no_process_can_be_given_is_told_by_line() {
+    let sandbox = Sandbox::with(
+        "[params]\nodd = \"a\\u0000b\"\n[stages.s]\ncmd = \"true {{ params.odd }}\"\nenv = { A = \"x\\u0000\", B = \"{{ params.odd }}\" }\n",
+    );
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 2
+    --- stderr
+    error: pipeline.toml:4: `cmd` of stage `s` has a zero byte in it
+    error: pipeline.toml:5: variable `A` of stage `s` has a zero byte in it
+    error: pipeline.toml:5: variable `B` of stage `s` has a zero byte in it
+    ");
+}

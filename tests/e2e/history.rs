@@ -1,5 +1,8 @@
 //! Runs, metrics and params, as they are shown.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+
 use crate::run::chain;
 use crate::sandbox::Sandbox;
 use crate::snapshot;
@@ -182,4 +185,27 @@ fn the_graph_can_be_drawn() {
      s0 --> s1
      s1 --> s2
     "#);
+}
+
+#[test]
+fn a_history_that_cannot_be_written_can_be_read() {
+    let sandbox = trained();
+    let listed = sandbox.ok(&["runs", "list"]).stdout;
+    let mode = |mode: u32, paths: &[&str]| {
+        for path in paths {
+            std::fs::set_permissions(sandbox.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    let mut command = sandbox.command(&["runs", "list"]);
+    if rustix::process::geteuid().is_root() {
+        // Root may write everywhere: somebody else reads, who may not even reach where the program was built.
+        std::fs::copy(command.get_program(), sandbox.path("repro")).unwrap();
+        command = std::process::Command::new(sandbox.path("repro"));
+        command.args(["runs", "list"]).current_dir(sandbox.root()).uid(65534);
+    }
+    mode(0o444, &["runs/runs.db", "runs/recording.lock", "pipeline.toml"]);
+    mode(0o555, &["runs", "."]);
+    let done = sandbox.done(command.output().unwrap());
+    mode(0o755, &[".", "runs"]);
+    assert_eq!((done.code, &done.stdout), (0, &listed), "{done}");
 }

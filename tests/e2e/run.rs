@@ -270,6 +270,14 @@ outs = ["sub/params.json", "sub/env.txt", "sub/pwd.txt"]
 }
 
 #[test]
+fn a_path_of_the_stages_own_does_not_hide_the_shell() {
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'echo \"$PATH\" > x'\nenv = { PATH = '/nowhere' }\nouts = ['x']\n");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("x"), "/nowhere\n");
+}
+
+#[test]
 fn what_a_user_edited_is_in_the_cache_before_it_is_replaced() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
@@ -316,4 +324,6 @@ fn events_as_json_lines() {
     for name in ["stage_started", "line", "metric", "stage_ended"] {
         assert!(names.contains(&name), "{names:?}");
     }
+    let ended = events.iter().find(|event| event["event"] == "stage_ended").unwrap();
+    assert_eq!(ended["outcome"], "ran");
 }

@@ -37,7 +37,7 @@ impl ListArgs {
             remark("there are no runs yet: `repro run` makes the first");
             return Ok(exit::OK);
         };
-        let code = print(&table(&runs, goals).plain(""))?;
+        let code = print(&fitting(&runs, goals))?;
         match store.count()?.saturating_sub(runs.len()) {
             0 => {}
             1 => remark("1 older run: `repro runs list -n 0` shows all"),
@@ -75,13 +75,61 @@ fn changed(before: BTreeMap<ParamKey, ParamValue>, run: &Run) -> Vec<Changed> {
     differing.map(|row| (row.key, row.values[0].clone(), row.values[1].clone())).collect()
 }
 
-fn table(entries: &[Entry], goals: &Goals) -> Table {
-    let headline = headline(entries.iter().map(|entry| &entry.run), goals);
+/// The most characters of a line: what every terminal shows.
+const WIDE: usize = 80;
+/// What was changed is not cut further than this; other columns go before.
+const CHANGED_AT_LEAST: usize = 24;
+
+/// How much of a run has a column.
+#[derive(Clone, Copy)]
+struct Columns {
+    metrics: usize,
+    stages: Stages,
+    changed: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stages {
+    All,
+    /// Without those that nothing was done about.
+    Done,
+    None,
+}
+
+/// The table with as much of each run as fits in a line.
+fn fitting(entries: &[Entry], goals: &Goals) -> String {
+    let most = [(2, Stages::All), (2, Stages::Done), (1, Stages::Done), (1, Stages::None), (0, Stages::None)];
+    let mut text = String::new();
+    for (metrics, stages) in most {
+        let whole = Columns { metrics, stages, changed: usize::MAX };
+        text = table(entries, goals, whole).plain("");
+        let over = wide(&text).saturating_sub(WIDE);
+        if over == 0 {
+            break;
+        }
+        let longest = entries.iter().map(|entry| changes(&entry.changed).chars().count()).max().unwrap_or(0);
+        let changed = longest.saturating_sub(over).max(CHANGED_AT_LEAST);
+        text = table(entries, goals, Columns { changed, ..whole }).plain("");
+        if wide(&text) <= WIDE {
+            break;
+        }
+    }
+    text
+}
+
+fn wide(text: &str) -> usize {
+    let shown = anstream::adapter::strip_str(text).to_string();
+    shown.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+fn table(entries: &[Entry], goals: &Goals, shown: Columns) -> Table {
+    let mut headline = headline(entries.iter().map(|entry| &entry.run), goals);
+    headline.truncate(shown.metrics);
     let mut columns: Vec<(String, Align)> =
         ["run", "status", "started"].map(|name| (name.to_owned(), Align::Left)).into();
     columns.push(("took".to_owned(), Align::Right));
     // They are all of one stage, so their keys tell them apart.
-    columns.extend(headline.iter().map(|key| (key.1.clone(), Align::Decimal)));
+    columns.extend(headline.iter().map(|key| (shortened(&key.1, 16), Align::Decimal)));
     columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::Left)));
     let mut table = Table::new(columns);
     for Entry { run, changed } in entries {
@@ -94,7 +142,7 @@ fn table(entries: &[Entry], goals: &Goals) -> Table {
         cells.extend(
             headline.iter().map(|key| run.metrics.get(key).map_or("-".into(), |value| number(*value).into())),
         );
-        cells.extend([changes(changed).into(), stages(run).into()]);
+        cells.extend([shortened(&changes(changed), shown.changed).into(), stages(run, shown.stages).into()]);
         table.row(cells);
     }
     table
@@ -118,16 +166,23 @@ fn headline<'a>(runs: impl Iterator<Item = &'a Run>, goals: &Goals) -> Vec<(Stag
     Vec::new()
 }
 
-/// `2 ran, 3 fresh`
-fn stages(run: &Run) -> String {
-    let words = ["ran", "restored", "failed", "skipped", "interrupted", "running", "fresh"];
-    let counts =
-        words.map(|word| (run.stages.iter().filter(|stage| stage.state.word() == word).count(), word));
-    let shown = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+/// `2 ran, 3 fresh`; of a long name the end is cut.
+fn stages(run: &Run, shown: Stages) -> String {
+    let words: &[&str] = match shown {
+        Stages::All => &["ran", "restored", "failed", "skipped", "interrupted", "running", "fresh"],
+        Stages::Done => &["ran", "restored", "failed", "interrupted", "running"],
+        Stages::None => &[],
+    };
+    let counts = words
+        .iter()
+        .map(|word| (run.stages.iter().filter(|stage| stage.state.word() == *word).count(), word));
+    let shown = counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
     let text = shown.collect::<Vec<_>>().join(", ");
     let failed = run.stages.iter().find(|stage| matches!(stage.state, StageState::Failed(_)));
     match failed {
-        Some(stage) => text.replacen("1 failed", &format!("{} failed", stage.stage), 1),
+        Some(stage) => {
+            text.replacen("1 failed", &format!("{} failed", shortened(stage.stage.as_str(), 16)), 1)
+        }
         None => text,
     }
 }
@@ -165,7 +220,7 @@ mod tests {
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let mut entries = newest(&store, 20).unwrap();
         entries.iter_mut().for_each(|entry| at_a_fixed_time(&mut entry.run));
-        let text = table(&entries, goals).plain("");
+        let text = fitting(&entries, goals);
         anstream::adapter::strip_str(&text).to_string()
     }
 
@@ -175,9 +230,9 @@ mod tests {
         goals.insert("accuracy".to_owned(), Goal::Max);
         goals.insert("loss".to_owned(), Goal::Min);
         insta::assert_snapshot!(listed(&goals), @"
-        run    status  started            took  accuracy  changed               stages
-        run-2  ok      2026-05-09 14:03  1m06s     0.625  train.epochs 10 → 30  2 ran, 1 fresh
-        run-1  failed  2026-05-09 14:03  3m13s     -                            train failed, 1 skipped, 1 fresh
+        run    status  started            took  accuracy  changed
+        run-2  ok      2026-05-09 14:03  1m06s     0.625  train.epochs 10 → 30
+        run-1  failed  2026-05-09 14:03  3m13s     -
         ");
     }
 
@@ -185,9 +240,35 @@ mod tests {
     fn without_goals_no_metric_has_a_column() {
         insta::assert_snapshot!(listed(&Goals::default()), @"
         run    status  started            took  changed               stages
-        run-2  ok      2026-05-09 14:03  1m06s  train.epochs 10 → 30  2 ran, 1 fresh
-        run-1  failed  2026-05-09 14:03  3m13s                        train failed, 1 skipped, 1 fresh
+        run-2  ok      2026-05-09 14:03  1m06s  train.epochs 10 → 30  2 ran
+        run-1  failed  2026-05-09 14:03  3m13s                        train failed
         ");
+    }
+
+    #[test]
+    fn a_list_fits_in_80_columns_whatever_was_changed_and_measured() {
+        let dir = finished();
+        let store = Store::open_existing(dir.path()).unwrap().unwrap();
+        let mut goals = Goals::default();
+        let long = "a_metric_with_a_name_that_is_as_long_as_some_are".to_owned();
+        goals.insert("accuracy".to_owned(), Goal::Max);
+        goals.insert(long.clone(), Goal::Max);
+        for metrics in 0..3 {
+            let mut entries = newest(&store, 20).unwrap();
+            for Entry { run, changed } in &mut entries {
+                let evaluate = StageName::parse("evaluate").unwrap();
+                run.metrics.clear();
+                let keys = ["accuracy".to_owned(), long.clone()];
+                run.metrics
+                    .extend(keys.into_iter().take(metrics).map(|key| ((evaluate.clone(), key), -1.234e-17)));
+                let key = || ParamKey::new("some.section.of.the.params.learning_rate".to_owned());
+                *changed =
+                    (0..5).map(|n| (key(), Some(json!(n)), Some(json!("a value of some length")))).collect();
+            }
+            let text = fitting(&entries, &goals);
+            assert!(wide(&text) <= WIDE, "{} of\n{text}", wide(&text));
+            assert!(text.contains("some.section"), "{text}");
+        }
     }
 
     #[test]

@@ -202,7 +202,7 @@ impl Composed {
             }
             (Operation::Remove, Ok(key)) => self.params.remove(&key),
             (Operation::Remove, Err(Unresolved::Table(keys))) => {
-                keys.iter().for_each(|key| self.params.remove(key))
+                keys.iter().for_each(|key| self.params.remove(key));
             }
             (_, Err(Unresolved::Unknown { meant })) => {
                 let hint = match meant {

@@ -240,15 +240,16 @@ impl Reader {
     /// A string with its templates rendered.
     fn text(&mut self, value: &Value<'_>, what: &str, scope: Scope<'_>) -> Option<String> {
         let text = self.string(value, what)?;
-        if text.contains('\0') {
-            self.problem(value, format!("{what} has a zero byte in it"));
-            return None;
-        }
         self.rendered(text, value, what, scope)
     }
 
     fn rendered(&mut self, text: &str, at: &Value<'_>, what: &str, scope: Scope<'_>) -> Option<String> {
         match scope.templates.render(text) {
+            // Neither an argument nor a variable of a process can hold it.
+            Ok(text) if text.contains('\0') => {
+                self.problem(at, format!("{what} has a zero byte in it"));
+                None
+            }
             Ok(text) => Some(text),
             Err(Unrendered { why, meant }) => {
                 let problem = Problem::new(
