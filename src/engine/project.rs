@@ -44,7 +44,10 @@ impl Answers {
 impl Project {
     /// Reads everything and changes nothing.
     pub fn load(root: &Path, overrides: &[Override]) -> Result<Project> {
-        let pipeline = load_pipeline(root, overrides)?;
+        Project::of(root, load_pipeline(root, overrides)?)
+    }
+
+    fn of(root: &Path, pipeline: Pipeline) -> Result<Project> {
         let lock = load_lock(root)?;
         let made = pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.clone());
         // Also what the lock alone still knows of: `checkout` brings it back.
@@ -54,12 +57,12 @@ impl Project {
         Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock, answers: Answers::default() })
     }
 
-    /// Reads everything under the run lock, so that no other run's result is taken for the state before this one. A
-    /// faulty pipeline is told before anything is touched.
+    /// Reads everything but the pipeline under the run lock, so that no other run's result is taken for the state before this
+    /// one. A faulty pipeline is told before anything is touched.
     pub fn load_exclusively(root: &Path, overrides: &[Override]) -> Result<(Project, RunLock)> {
-        load_pipeline(root, overrides)?;
+        let pipeline = load_pipeline(root, overrides)?;
         let held = run_lock::take(&root.join(CACHE).join("run.lock"))?;
-        Ok((Project::load(root, overrides)?, held))
+        Ok((Project::of(root, pipeline)?, held))
     }
 
     pub fn save_lock(&self, lock: &Lock) -> Result<()> {

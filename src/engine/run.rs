@@ -454,7 +454,8 @@ impl<'a, 's> Loop<'a, 's> {
     fn finish(mut self) -> Result<Report> {
         let pipeline = &self.project.pipeline;
         // What the pipeline no longer declares is forgotten; stages that were not wanted stay.
-        self.lock.stages.retain(|name, _| pipeline.find(name.as_str()).is_some());
+        let declared: BTreeSet<&StageName> = pipeline.stages.iter().map(|stage| &stage.name).collect();
+        self.lock.stages.retain(|name, _| declared.contains(name));
         if self.lock != self.project.lock {
             self.project.save_lock(&self.lock)?;
         }
