@@ -69,7 +69,8 @@ pub(super) fn run(
             other => other,
         };
     }
-    let work = Processing { setting, ix, stage, each, stale: &stale, kept: Mutex::default(), say };
+    let by_path = stale.iter().map(|item| (item.path.as_str(), *item)).collect();
+    let work = Processing { setting, ix, stage, each, stale: &stale, by_path, kept: Mutex::default(), say };
     match work.all(job) {
         Err(error) if error.kind == Kind::Usage => {
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
@@ -245,6 +246,7 @@ struct Processing<'a> {
     stage: &'a Stage,
     each: &'a Each,
     stale: &'a [&'a Item],
+    by_path: BTreeMap<&'a str, &'a Item>,
     /// Items whose outs are in the cache by now.
     kept: Mutex<BTreeSet<RepoPath>>,
     say: &'a (dyn Fn(Vec<Said>) + Sync),
@@ -352,7 +354,7 @@ impl Processing<'_> {
 
     /// A process said that the outs of an item are complete.
     fn finished(&self, path: &str) {
-        let Some(item) = self.stale.iter().find(|item| item.path.as_str() == path) else {
+        let Some(item) = self.by_path.get(path) else {
             return (self.say)(vec![Said::Warning(format!(
                 "reported item `{path}`, which it was not given"
             ))]);

@@ -2,7 +2,7 @@
 //! line that says it all. Pure: values in, text with styles out; who prints it takes the colours away where
 //! none are wanted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::run::Report;
 use crate::event::{Millis, Outcome, RunName, RunStatus};
@@ -63,8 +63,10 @@ fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
     if report.status != RunStatus::Ok {
         return Vec::new();
     }
+    let numbered = pipeline.stages.iter().enumerate();
+    let positions: BTreeMap<_, _> = numbered.map(|(ix, stage)| (&stage.name, ix)).collect();
     let within: BTreeSet<StageIx> =
-        report.stages.iter().filter_map(|(name, ..)| pipeline.find(name.as_str())).collect();
+        report.stages.iter().filter_map(|(name, ..)| positions.get(name).copied()).collect();
     let is_last = |ix: &StageIx| !pipeline.graph.needed_by(*ix).iter().any(|reader| within.contains(reader));
     let last = within.iter().copied().filter(is_last).map(|ix| &pipeline.stages[ix]);
     last.flat_map(|stage| {
