@@ -4,10 +4,14 @@ mod about;
 pub mod checkout;
 mod commit;
 mod explain;
+pub mod fsck;
+pub mod gc;
 mod metrics;
 pub mod observe;
 mod perform;
 pub mod project;
+mod repair;
+pub mod revisions;
 pub mod run;
 pub mod status;
 

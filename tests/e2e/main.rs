@@ -4,6 +4,8 @@
 
 mod crash;
 mod declare;
+mod fsck;
+mod gc;
 mod history;
 mod run;
 mod sandbox;
