@@ -5,11 +5,13 @@
 //! cache/objects/ab/cdef…   content; read-only
 //! cache/traces/ab/cdef…    what a fingerprint produced
 //! cache/tmp/               files on their way
+//! cache/damaged/           what `repro fsck --repair` has taken out
 //! ```
 //! A file gets its name in one rename after it was written whole and synced, so whatever has a name is whole, whenever
 //! the process or the machine stops.
 
 mod objects;
+pub mod sweep;
 mod traces;
 
 use std::fs;

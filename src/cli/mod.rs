@@ -2,6 +2,8 @@
 
 mod checkout;
 mod dag;
+mod fsck;
+mod gc;
 mod init;
 mod metrics;
 mod params;
@@ -44,6 +46,8 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     Runs(runs::RunsArgs),
     Checkout(checkout::CheckoutArgs),
+    Gc(gc::GcArgs),
+    Fsck(fsck::FsckArgs),
 }
 
 /// Does what the command line says and gives the exit code.
@@ -78,6 +82,8 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Checkout(args) => args.execute(&root()?),
+        Command::Gc(args) => args.execute(&root()?),
+        Command::Fsck(args) => args.execute(&root()?),
     }
 }
 

@@ -4,6 +4,8 @@ mod about;
 pub mod checkout;
 mod commit;
 mod explain;
+pub mod fsck;
+pub mod gc;
 mod items;
 mod metrics;
 pub mod observe;
@@ -11,7 +13,9 @@ mod perform;
 pub mod predict;
 mod processes;
 pub mod project;
+mod repair;
 mod resources;
+pub mod revisions;
 pub mod run;
 pub mod status;
 

@@ -6,10 +6,12 @@ pub mod json;
 pub mod live;
 mod phrase;
 pub mod plain;
+pub mod reading;
 mod row;
 #[cfg(test)]
 mod sample;
 mod screen;
+pub mod size;
 pub mod stdout;
 pub mod style;
 pub mod summary;

@@ -5,6 +5,8 @@
 mod config;
 mod crash;
 mod declare;
+mod fsck;
+mod gc;
 mod history;
 mod inputs;
 mod items;

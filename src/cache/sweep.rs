@@ -1,0 +1,328 @@
+//! The cache as a whole: what is in it, whether it is what its name says, and taking things out. Unlike the rest of the
+//! cache it changes nothing by looking: a damaged object stays where it is until somebody decides. Knows nothing of who
+//! refers to what.
+
+use std::fs::{self, DirEntry, File};
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Pid, test_kill_process};
+
+use super::Cache;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::plan::{Trace, Tree};
+
+/// The two kinds of things that have a digest for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    Objects,
+    Traces,
+}
+
+impl Shelf {
+    fn folder(self) -> &'static str {
+        match self {
+            Shelf::Objects => "objects",
+            Shelf::Traces => "traces",
+        }
+    }
+}
+
+/// What is on a shelf, sorted.
+#[derive(Debug, Default)]
+pub struct Listing {
+    pub named: Vec<Named>,
+    /// What has no digest for a name, which this program never puts there.
+    pub strays: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Named {
+    pub digest: Digest,
+    pub bytes: u64,
+}
+
+/// A temporary file whose process is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    pub path: PathBuf,
+    pub bytes: u64,
+}
+
+/// What was found in place of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Whole,
+    /// Its bytes are not those of its name.
+    Damaged,
+    /// The disk does not give it out, and why.
+    Unreadable(String),
+    Gone,
+}
+
+/// What was found in place of a tree.
+#[derive(Debug)]
+pub enum FoundTree {
+    Tree(Tree),
+    /// Whole, but the bytes of something else.
+    Other,
+    Unfit(Health),
+}
+
+/// What was found in place of a trace.
+#[derive(Debug)]
+pub enum FoundTrace {
+    Trace(Box<Trace>),
+    /// Written by a newer version of this program.
+    Newer,
+    Unreadable,
+    Gone,
+}
+
+impl Cache {
+    /// # Errors
+    /// A folder cannot be read. One that is not there is an empty one.
+    pub fn list(&self, shelf: Shelf) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for shard in entries(&self.dir.join(shelf.folder()))? {
+            let name = shard.file_name();
+            let prefix = name.to_str().filter(|name| is_shard(name) && is_dir(&shard));
+            let Some(prefix) = prefix else {
+                listing.strays.push(shard.path());
+                continue;
+            };
+            for entry in entries(&shard.path())? {
+                match named(prefix, &entry) {
+                    Some(named) => listing.named.push(named),
+                    // What was removed since it was listed is no stray either.
+                    None if entry.path().symlink_metadata().is_ok() => listing.strays.push(entry.path()),
+                    None => {}
+                }
+            }
+        }
+        listing.named.sort();
+        listing.strays.sort();
+        Ok(listing)
+    }
+
+    /// Temporary files of processes that have ended. Those of the living, who may be filling them, are passed over, and so
+    /// is whatever else lies there.
+    pub fn leftovers(&self) -> Result<Vec<Leftover>> {
+        let mut leftovers = Vec::new();
+        for entry in entries(&self.dir.join("tmp"))? {
+            let name = entry.file_name();
+            let writer = name.to_str().and_then(writer_of);
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_file()
+                && writer.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+            {
+                leftovers.push(Leftover { path: entry.path(), bytes: meta.len() });
+            }
+        }
+        leftovers.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(leftovers)
+    }
+
+    /// Takes a thing off its shelf for good. One that is gone already is as good as taken.
+    pub fn remove(&self, shelf: Shelf, digest: &Digest) -> Result<()> {
+        remove_file(&self.path_of(shelf.folder(), digest))
+    }
+
+    pub fn remove_leftover(&self, leftover: &Leftover) -> Result<()> {
+        remove_file(&leftover.path)
+    }
+
+    /// Where the object of this name lies.
+    pub fn object_path(&self, digest: &Digest) -> PathBuf {
+        self.path_of(Shelf::Objects.folder(), digest)
+    }
+
+    /// Moves something that lies on a shelf but does not belong there to `damaged/`, under `name` or, where that is taken, `name-2`.
+    /// Gives its new path.
+    pub fn set_aside(&self, path: &Path, name: &str) -> Result<PathBuf> {
+        let dir = self.dir.join("damaged");
+        fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;
+        let names = std::iter::once(name.to_owned()).chain((2u64..).map(|number| format!("{name}-{number}")));
+        let free = names.map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_err());
+        let aside = free.unwrap_or_else(|| panic!("BUG: more things in `damaged/` than numbers"));
+        fs::rename(path, &aside).map_err(|err| Error::io("move", path, &err))?;
+        Ok(aside)
+    }
+
+    /// Reads an object from start to end. `read` is told how many bytes were read, piece by piece.
+    pub fn check(&self, digest: &Digest, read: &dyn Fn(u64)) -> Health {
+        match hash(&self.object_path(digest), read) {
+            Ok(found) if found == *digest => Health::Whole,
+            Ok(_) => Health::Damaged,
+            Err(err) => unfit(&err),
+        }
+    }
+
+    pub fn look_at_tree(&self, digest: &Digest) -> FoundTree {
+        match fs::read(self.object_path(digest)) {
+            Err(err) => FoundTree::Unfit(unfit(&err)),
+            Ok(bytes) if Digest::of(&bytes) != *digest => FoundTree::Unfit(Health::Damaged),
+            Ok(bytes) => Tree::decode(&bytes).map_or(FoundTree::Other, FoundTree::Tree),
+        }
+    }
+
+    pub fn look_at_trace(&self, key: &Digest) -> FoundTrace {
+        if let Some(trace) = self.trace(key) {
+            return FoundTrace::Trace(Box::new(trace));
+        }
+        match fs::read(self.path_of(Shelf::Traces.folder(), key)) {
+            Err(err) if err.kind() == ErrorKind::NotFound => FoundTrace::Gone,
+            Ok(bytes) if is_newer_trace(&bytes) => FoundTrace::Newer,
+            _ => FoundTrace::Unreadable,
+        }
+    }
+}
+
+fn entries(dir: &Path) -> Result<Vec<DirEntry>> {
+    let listed = fs::read_dir(dir).and_then(Iterator::collect);
+    match listed {
+        Err(err) if err.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        other => other.map_err(|err| Error::io("read", dir, &err)),
+    }
+}
+
+fn is_shard(name: &str) -> bool {
+    name.len() == 2 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_dir(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_dir())
+}
+
+fn named(prefix: &str, entry: &DirEntry) -> Option<Named> {
+    let digest = format!("{prefix}{}", entry.file_name().to_str()?).parse().ok()?;
+    let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+    Some(Named { digest, bytes: meta.len() })
+}
+
+/// The process that `Cache::temporary` gave this name to.
+fn writer_of(name: &str) -> Option<Pid> {
+    let (pid, _) = name.strip_prefix("object-")?.split_once('-')?;
+    Pid::from_raw(pid.parse().ok().filter(|pid| *pid > 0)?)
+}
+
+fn is_newer_trace(bytes: &[u8]) -> bool {
+    let version =
+        bytes.strip_prefix(b"repro.trace ").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
+    let version =
+        version.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse::<u32>().ok());
+    version.is_some_and(|version| version > 1)
+}
+
+fn unfit(err: &io::Error) -> Health {
+    match err.kind() {
+        ErrorKind::NotFound => Health::Gone,
+        _ => Health::Unreadable(err.to_string()),
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(err) if err.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, &err)),
+        _ => Ok(()),
+    }
+}
+
+fn hash(path: &Path, read: &dyn Fn(u64)) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(count) => {
+                // One large object is to keep all cores busy, too.
+                hasher.update_rayon(&chunk[..count]);
+                read(count as u64);
+            }
+            Err(err) if err.kind() == ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_names_that_we_give_have_a_writer() {
+        let cases = [
+            ("object-12-0", Some(12)),
+            ("object-12-", Some(12)),
+            ("object-0-1", None),
+            ("object--3-1", None),
+            ("object-12", None),
+            ("running", None),
+            ("download-12-0", None),
+        ];
+        for (name, pid) in cases {
+            assert_eq!(writer_of(name).map(Pid::as_raw_pid), pid, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_temporary_of_a_living_process_is_no_leftover() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        fs::create_dir_all(dir.path().join("tmp/running")).unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        for pid in [std::process::id(), child.id()] {
+            fs::write(dir.path().join(format!("tmp/object-{pid}-0")), "abc").unwrap();
+        }
+        let path = dir.path().join(format!("tmp/object-{}-0", child.id()));
+        assert_eq!(cache.leftovers().unwrap(), [Leftover { path, bytes: 3 }]);
+    }
+
+    #[test]
+    fn a_shelf_tells_digests_from_strays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        assert!(cache.list(Shelf::Objects).unwrap().named.is_empty(), "a cache that does not exist is empty");
+        let digest = cache.put_bytes(b"abc").unwrap();
+        let hex = digest.to_string();
+        let strays = ["AB/x", "note", "zz", &format!("{}/{}x", &hex[..2], &hex[2..])];
+        for stray in strays {
+            let path = dir.path().join("objects").join(stray);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let found = cache.list(Shelf::Objects).unwrap();
+        assert_eq!(found.named, [Named { digest, bytes: 3 }]);
+        let mut expected: Vec<PathBuf> = ["AB", "note", "zz", strays[3]]
+            .iter()
+            .map(|name| dir.path().join("objects").join(name))
+            .collect();
+        expected.sort();
+        assert_eq!(found.strays, expected);
+    }
+
+    #[test]
+    fn what_is_set_aside_never_replaces_what_was_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        for text in ["one", "two", "three"] {
+            let path = dir.path().join("x");
+            fs::write(&path, text).unwrap();
+            cache.set_aside(&path, "x").unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(dir.path().join("damaged").join(name)).unwrap();
+        assert_eq!([read("x"), read("x-2"), read("x-3")], ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_trace_of_a_newer_version_is_told_from_a_damaged_one() {
+        for (text, newer) in
+            [("repro.trace 2\n", true), ("repro.trace 1\n", false), ("repro.trace x\n", false)]
+        {
+            assert_eq!(is_newer_trace(text.as_bytes()), newer, "{text}");
+        }
+    }
+}

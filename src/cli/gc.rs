@@ -1,0 +1,152 @@
+//! `repro gc`.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::engine::Project;
+use crate::engine::gc::{Keep, KeepRuns, Keeper, Survey, Tally, survey, sweep};
+use crate::engine::revisions::Revisions;
+use crate::error::{Result, exit};
+use crate::plan::lock;
+use crate::terminal::size::size;
+use crate::terminal::stdout;
+use crate::terminal::table::{Align, Cell, Table};
+
+/// Show what of the cache nothing refers to, and remove it if told `--yes`
+///
+/// What pipeline.lock, the latest runs and the given git revisions refer to is kept.
+#[derive(Debug, Args)]
+pub(super) struct GcArgs {
+    /// Keep the outs of the last N runs, or of `all`
+    #[arg(long, value_name = "N", default_value = "20", value_parser = kept_runs)]
+    runs: KeepRuns,
+    /// Keep what pipeline.lock refers to at these git revisions: `main`, `v1.0`, `main~20..main`
+    #[arg(long, value_name = "REVS")]
+    git: Vec<String>,
+    /// Keep what pipeline.lock refers to at the tips of all git branches
+    #[arg(long)]
+    all_branches: bool,
+    /// Keep what pipeline.lock refers to at all git tags
+    #[arg(long)]
+    all_tags: bool,
+    /// Remove what is shown
+    #[arg(long)]
+    yes: bool,
+    /// Write the numbers as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl GcArgs {
+    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        let (project, held) = Project::load_exclusively(root, &[])?;
+        let survey = survey(&project, &held, &self.keep())?;
+        if !self.json {
+            stdout::write(&tables(&survey))?;
+        }
+        if self.yes {
+            sweep(&project, &held, &survey)?;
+        }
+        match self.json {
+            true => stdout::write(&format!("{:#}\n", as_json(&survey, self.yes)))?,
+            false => stdout::write(&format!("\n{}\n", last_line(&survey, self.yes)))?,
+        }
+        Ok(exit::OK)
+    }
+
+    fn keep(&self) -> Keep {
+        let mut revisions: Vec<Revisions> = self.git.iter().cloned().map(Revisions::Named).collect();
+        revisions.extend(self.all_branches.then_some(Revisions::AllBranches));
+        revisions.extend(self.all_tags.then_some(Revisions::AllTags));
+        Keep { runs: self.runs, revisions }
+    }
+}
+
+fn kept_runs(text: &str) -> Result<KeepRuns, String> {
+    match text {
+        "all" => Ok(KeepRuns::All),
+        number => number.parse().map(KeepRuns::Last).map_err(|_| "is neither a number nor `all`".to_owned()),
+    }
+}
+
+/// `1 object`, `5 objects`.
+pub(super) fn count(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn tables(survey: &Survey) -> String {
+    let headings = |first| [(first, Align::Left), ("count", Align::Right), ("size", Align::Right)];
+    let row = |table: &mut Table, name: &str, tally: Tally| {
+        table.row([Cell::from(name), Cell::from(tally.count.to_string()), Cell::from(size(tally.bytes))]);
+    };
+    let mut kept = Table::new(headings("kept"));
+    for (number, (keeper, tally)) in survey.keepers.iter().enumerate() {
+        let also = if number == 0 { "" } else { " besides" };
+        row(&mut kept, &format!("objects of {}{also}", keeper_text(*keeper)), *tally);
+    }
+    row(&mut kept, "traces of these", survey.kept_traces);
+    let mut unused = Table::new(headings("not referred to"));
+    for (noun, tally) in kinds(survey) {
+        row(&mut unused, &format!("{noun}s"), tally);
+    }
+    format!("{}\n{}", kept.plain(""), unused.plain(""))
+}
+
+fn keeper_text(keeper: Keeper) -> String {
+    match keeper {
+        Keeper::Lock => lock::FILE.to_owned(),
+        Keeper::Revisions(number) => count(number, "git revision"),
+        Keeper::Runs(number) => count(number, "run"),
+    }
+}
+
+/// What goes, by kind.
+fn kinds(survey: &Survey) -> [(&'static str, Tally); 3] {
+    [
+        ("object", Tally::of(survey.objects.iter().map(|object| object.bytes))),
+        ("trace", Tally::of(survey.traces.iter().map(|trace| trace.bytes))),
+        ("temporary file", Tally::of(survey.leftovers.iter().map(|leftover| leftover.bytes))),
+    ]
+}
+
+fn last_line(survey: &Survey, yes: bool) -> String {
+    let kinds = kinds(survey);
+    let bytes = kinds.iter().map(|(_, tally)| tally.bytes).sum();
+    let some = kinds.iter().filter(|(_, tally)| tally.count > 0);
+    let what = some.map(|(noun, tally)| count(tally.count, noun)).collect::<Vec<_>>().join(", ");
+    let mut text = match yes {
+        _ if survey.is_empty() => "there is nothing to remove".to_owned(),
+        true => format!("removed {what}: {}", size(bytes)),
+        false => format!(
+            "nothing is removed yet: `repro gc --yes` with the same options removes {what}: {}",
+            size(bytes)
+        ),
+    };
+    if survey.missing > 0 {
+        let (is, it) = if survey.missing == 1 { ("is", "it") } else { ("are", "them") };
+        text.push_str(&format!(
+            "\n{} that should be kept {is} not in the cache: `repro fsck` names {it}",
+            count(survey.missing, "object")
+        ));
+    }
+    text
+}
+
+fn as_json(survey: &Survey, yes: bool) -> Value {
+    let tally = |tally: Tally| json!({ "count": tally.count, "bytes": tally.bytes });
+    let kept = survey.keepers.iter().map(|(keeper, objects)| match keeper {
+        Keeper::Lock => json!({ "by": "lock", "objects": tally(*objects) }),
+        Keeper::Revisions(number) => json!({ "by": "git", "revisions": number, "objects": tally(*objects) }),
+        Keeper::Runs(number) => json!({ "by": "runs", "runs": number, "objects": tally(*objects) }),
+    });
+    let [objects, traces, temporaries] = kinds(survey).map(|(_, of_kind)| tally(of_kind));
+    json!({
+        "kept": kept.collect::<Vec<_>>(),
+        "kept_traces": tally(survey.kept_traces),
+        "unused": { "objects": objects, "traces": traces, "temporaries": temporaries },
+        "missing": survey.missing,
+        "removed": yes,
+    })
+}

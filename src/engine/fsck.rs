@@ -1,0 +1,221 @@
+//! Is the cache what it says it is? Every object is read, every reference followed, and nothing is changed.
+//!
+//! A reference is an out of a stage in `pipeline.lock` or of a trace; from a tree it leads on to everything inside. The listings of
+//! deps are no references: without them a change is told less finely, and that is all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
+use super::Project;
+use super::gc::Tally;
+use crate::cache::Cache;
+use crate::cache::sweep::{FoundTrace, FoundTree, Health, Shelf};
+use crate::digest::{Content, Digest};
+use crate::error::Result;
+use crate::pipeline::StageName;
+use crate::plan::Trace;
+use crate::repo_path::RepoPath;
+
+pub use super::repair::{Repair, repair};
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub objects: Tally,
+    pub traces: usize,
+    /// Traces of a newer version, which were not looked into.
+    pub newer: usize,
+    pub faults: BTreeMap<Digest, Fault>,
+    /// Traces that say nothing, by their names.
+    pub unreadable: Vec<Digest>,
+    /// Files that no name of ours fits, on both shelves.
+    pub strays: Vec<PathBuf>,
+}
+
+/// An object that is not as it should be, and who needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub what: Wrong,
+    pub referrers: Vec<Referrer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wrong {
+    /// Its bytes are not those of its name.
+    Damaged,
+    /// The disk does not give it out, and why.
+    Unreadable(String),
+    Missing,
+    /// Whole, but no tree, as which it is referred to.
+    NotATree,
+}
+
+/// Who refers to an object, and as what path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Referrer {
+    pub by: By,
+    pub path: RepoPath,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// A stage in the lock.
+    Stage(StageName),
+    /// A trace, by its key.
+    Trace(Digest),
+}
+
+/// How far the reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    pub bytes: u64,
+    pub of: u64,
+}
+
+impl Report {
+    pub fn is_clean(&self) -> bool {
+        self.faults.is_empty() && self.unreadable.is_empty() && self.strays.is_empty()
+    }
+}
+
+/// Reads the whole cache. `progress` is called from many threads.
+pub fn check(project: &Project, progress: &(dyn Fn(Progress) + Sync)) -> Result<Report> {
+    let cache = &project.cache;
+    let listing = cache.list(Shelf::Objects)?;
+    let of = listing.named.iter().map(|object| object.bytes).sum();
+    let done = AtomicU64::new(0);
+    let read = |bytes: u64| {
+        let before = done.fetch_add(bytes, Ordering::Relaxed);
+        progress(Progress { bytes: before + bytes, of });
+    };
+    let unfit: HashMap<Digest, Wrong> = listing
+        .named
+        .par_iter()
+        .filter_map(|object| Some((object.digest, wrong(cache.check(&object.digest, &read))?)))
+        .collect();
+    let mut report = references(project, unfit)?;
+    report.objects = Tally::of(listing.named.iter().map(|object| object.bytes));
+    report.strays.extend(listing.strays);
+    report.strays.sort();
+    Ok(report)
+}
+
+/// `None` for an object that is whole, and for one that went while we looked: if it is needed, a reference will say so.
+fn wrong(health: Health) -> Option<Wrong> {
+    match health {
+        Health::Whole | Health::Gone => None,
+        Health::Damaged => Some(Wrong::Damaged),
+        Health::Unreadable(why) => Some(Wrong::Unreadable(why)),
+    }
+}
+
+/// Follows every reference, given the objects that are known to be unfit. Reads trees and traces, and no other objects.
+pub(super) fn references(project: &Project, unfit: HashMap<Digest, Wrong>) -> Result<Report> {
+    let cache = &project.cache;
+    let mut report = Report::default();
+    let mut walk = Walk { cache, unfit: &unfit, below: HashMap::new() };
+    let mut faults = BTreeMap::new();
+    for (name, trace) in &project.lock.stages {
+        walk.outs(trace, &By::Stage(name.clone()), &mut faults);
+    }
+    let listing = cache.list(Shelf::Traces)?;
+    for named in &listing.named {
+        let mut found = BTreeMap::new();
+        match cache.look_at_trace(&named.digest) {
+            FoundTrace::Trace(trace) => walk.outs(&trace, &By::Trace(named.digest), &mut found),
+            FoundTrace::Newer => report.newer += 1,
+            FoundTrace::Unreadable => report.unreadable.push(named.digest),
+            FoundTrace::Gone => {}
+        }
+        // A `repro gc` beside us takes traces before their objects: a trace that is gone by now refers to nothing.
+        if !found.is_empty() && !matches!(cache.look_at_trace(&named.digest), FoundTrace::Gone) {
+            for (digest, fault) in found {
+                note(&mut faults, digest, fault.what).referrers.extend(fault.referrers);
+            }
+        }
+    }
+    for (digest, what) in &unfit {
+        note(&mut faults, *digest, what.clone());
+    }
+    report.traces = listing.named.len();
+    report.strays = listing.strays;
+    report.faults = faults;
+    Ok(report)
+}
+
+type Faults = BTreeMap<Digest, Fault>;
+
+fn note(faults: &mut Faults, digest: Digest, what: Wrong) -> &mut Fault {
+    faults.entry(digest).or_insert(Fault { what, referrers: Vec::new() })
+}
+
+/// A fault somewhere below a tree: the path from there, the object, and what is wrong with it.
+type Below = (String, Digest, Wrong);
+
+struct Walk<'a> {
+    cache: &'a Cache,
+    unfit: &'a HashMap<Digest, Wrong>,
+    /// What is wrong inside of each tree that was walked: most are in many traces.
+    below: HashMap<Digest, Rc<Vec<Below>>>,
+}
+
+impl Walk<'_> {
+    fn outs(&mut self, trace: &Trace, by: &By, faults: &mut Faults) {
+        for (path, content) in &trace.outs {
+            if let Some(what) = self.object(content) {
+                let fault = note(faults, content.digest(), what);
+                fault.referrers.push(Referrer { by: by.clone(), path: path.clone() });
+            } else if let Content::Tree(digest) = content {
+                for (rest, digest, what) in self.inside(digest).iter() {
+                    let fault = note(faults, *digest, what.clone());
+                    fault.referrers.push(Referrer { by: by.clone(), path: path.join(rest) });
+                }
+            }
+        }
+    }
+
+    /// What is wrong with the object of `content` itself.
+    fn object(&self, content: &Content) -> Option<Wrong> {
+        let digest = content.digest();
+        if let Some(wrong) = self.unfit.get(&digest) {
+            return Some(wrong.clone());
+        }
+        match content {
+            Content::Tree(_) if self.below.contains_key(&digest) => None,
+            Content::Tree(_) => match self.cache.look_at_tree(&digest) {
+                FoundTree::Tree(_) => None,
+                FoundTree::Other => Some(Wrong::NotATree),
+                FoundTree::Unfit(health) => Some(wrong(health).unwrap_or(Wrong::Missing)),
+            },
+            _ => (!self.cache.has(&digest)).then_some(Wrong::Missing),
+        }
+    }
+
+    fn inside(&mut self, tree: &Digest) -> Rc<Vec<Below>> {
+        if let Some(known) = self.below.get(tree) {
+            return Rc::clone(known);
+        }
+        let mut found = Vec::new();
+        if let FoundTree::Tree(tree) = self.cache.look_at_tree(tree) {
+            for (name, content) in &tree.entries {
+                if let Some(what) = self.object(content) {
+                    found.push((name.to_string(), content.digest(), what));
+                } else if let Content::Tree(digest) = content {
+                    let inside = self.inside(digest);
+                    found.extend(
+                        inside
+                            .iter()
+                            .map(|(rest, digest, what)| (format!("{name}/{rest}"), *digest, what.clone())),
+                    );
+                }
+            }
+        }
+        let found = Rc::new(found);
+        self.below.insert(*tree, Rc::clone(&found));
+        found
+    }
+}

@@ -1,0 +1,225 @@
+//! What of the cache is referred to, by whom, and the removal of the rest.
+//!
+//! A reference is an out of `pipeline.lock`, now or at a revision in git, or an artifact of a run. From a tree it reaches
+//! everything inside. Of a directory that is a dep, only the listings are kept, as they were put in: enough to name later what
+//! changed. A trace stays when all of its outs are referred to.
+
+use std::collections::{HashMap, HashSet};
+
+use super::Project;
+use super::revisions::{self, Revisions};
+use crate::cache::Cache;
+use crate::cache::sweep::{FoundTrace, FoundTree, Health, Leftover, Named, Shelf};
+use crate::digest::{Content, Digest};
+use crate::error::{Error, Result};
+use crate::plan::Lock;
+use crate::runs::Store;
+use crate::workspace::run_lock::RunLock;
+
+/// Whose references count besides those of `pipeline.lock`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keep {
+    pub runs: KeepRuns,
+    pub revisions: Vec<Revisions>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeepRuns {
+    Last(usize),
+    All,
+}
+
+/// The cache, told apart.
+#[derive(Debug)]
+pub struct Survey {
+    /// What each keeper keeps that none before it does.
+    pub keepers: Vec<(Keeper, Tally)>,
+    pub kept_traces: Tally,
+    pub objects: Vec<Named>,
+    pub traces: Vec<Named>,
+    pub leftovers: Vec<Leftover>,
+    /// Objects that are referred to and not there.
+    pub missing: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    Lock,
+    /// So many revisions in git.
+    Revisions(usize),
+    /// So many runs.
+    Runs(usize),
+}
+
+/// How many, and how large together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub count: usize,
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    pub fn of(sizes: impl IntoIterator<Item = u64>) -> Tally {
+        let mut tally = Tally::default();
+        sizes.into_iter().for_each(|bytes| tally.add(bytes));
+        tally
+    }
+}
+
+impl Survey {
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty() && self.traces.is_empty() && self.leftovers.is_empty()
+    }
+}
+
+/// Tells apart what is referred to and what is not, and changes nothing.
+///
+/// # Errors
+/// Anything that refers to objects cannot be read: what it keeps is then not known, and nothing may go.
+pub fn survey(project: &Project, _held: &RunLock, keep: &Keep) -> Result<Survey> {
+    let mut reach = Reach::new(&project.cache);
+    let mut keepers = vec![(Keeper::Lock, Tally::default())];
+    reach.lock(0, &project.lock)?;
+    if !keep.revisions.is_empty() {
+        let found = revisions::locks(&project.root, &keep.revisions)?;
+        for lock in &found.locks {
+            reach.lock(keepers.len(), lock)?;
+        }
+        keepers.push((Keeper::Revisions(found.revisions), Tally::default()));
+    }
+    let (runs, artifacts) = artifacts(project, keep.runs)?;
+    for content in &artifacts {
+        reach.whole(keepers.len(), content)?;
+    }
+    keepers.push((Keeper::Runs(runs), Tally::default()));
+
+    let mut objects = Vec::new();
+    let listed = project.cache.list(Shelf::Objects)?.named;
+    let there: HashSet<Digest> = listed.iter().map(|object| object.digest).collect();
+    for object in listed {
+        match reach.kept.get(&object.digest) {
+            Some(keeper) => keepers[*keeper].1.add(object.bytes),
+            None => objects.push(object),
+        }
+    }
+    let needed: HashSet<Digest> = reach.needed.iter().map(Content::digest).collect();
+    let missing = needed.difference(&there).count();
+    let (kept_traces, traces) = traces(&project.cache, &reach.kept)?;
+    let leftovers = project.cache.leftovers()?;
+    Ok(Survey { keepers, kept_traces, objects, traces, leftovers, missing })
+}
+
+/// Removes what nothing refers to. Traces go before objects: stopped half-way, no trace names an object that is gone.
+pub fn sweep(project: &Project, _held: &RunLock, survey: &Survey) -> Result<()> {
+    let cache = &project.cache;
+    survey.traces.iter().try_for_each(|trace| cache.remove(Shelf::Traces, &trace.digest))?;
+    survey.objects.iter().try_for_each(|object| cache.remove(Shelf::Objects, &object.digest))?;
+    survey.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))
+}
+
+/// How many runs count, and the outs of all of them.
+fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)> {
+    let limit = match keep {
+        KeepRuns::Last(count) => count,
+        KeepRuns::All => usize::MAX,
+    };
+    let Some(store) = Store::open_existing(&project.root)? else {
+        return Ok((0, Vec::new()));
+    };
+    let names = store.names(limit)?;
+    let mut contents = HashSet::new();
+    for name in &names {
+        for artifact in store.run(*name)?.artifacts {
+            let Some((kind, digest)) = artifact.content else { continue };
+            let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));
+            contents.insert(content.ok_or_else(|| {
+                Error::environment(format!(
+                    "artifact `{}` of {name} has no digest: `{kind} {digest}`",
+                    artifact.path
+                ))
+                .hint("`--runs 0` leaves the runs out of account")
+            })?);
+        }
+    }
+    Ok((names.len(), contents.into_iter().collect()))
+}
+
+/// The traces that stay, and those that go.
+fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<Named>)> {
+    let mut stay = Tally::default();
+    let mut go = Vec::new();
+    for named in cache.list(Shelf::Traces)?.named {
+        let stays = match cache.look_at_trace(&named.digest) {
+            FoundTrace::Trace(trace) => trace.outs.values().all(|out| kept.contains_key(&out.digest())),
+            // What it refers to is not for this version to judge.
+            FoundTrace::Newer => true,
+            FoundTrace::Unreadable | FoundTrace::Gone => false,
+        };
+        if stays { stay.add(named.bytes) } else { go.push(named) }
+    }
+    Ok((stay, go))
+}
+
+/// What can be reached from references, and the first of the keepers that does.
+struct Reach<'a> {
+    cache: &'a Cache,
+    kept: HashMap<Digest, usize>,
+    /// Without listings, which may lack without harm. The same bytes can be a file here and a tree there.
+    needed: HashSet<Content>,
+    /// Trees whose listings were walked, but not their files.
+    listed: HashSet<Digest>,
+}
+
+impl Reach<'_> {
+    fn new(cache: &Cache) -> Reach<'_> {
+        Reach { cache, kept: HashMap::new(), needed: HashSet::new(), listed: HashSet::new() }
+    }
+
+    fn lock(&mut self, keeper: usize, lock: &Lock) -> Result<()> {
+        for trace in lock.stages.values() {
+            trace.outs.values().try_for_each(|out| self.whole(keeper, out))?;
+            trace.fingerprint.deps.values().try_for_each(|dep| self.listing(keeper, dep))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps an out with all that is in it.
+    fn whole(&mut self, keeper: usize, content: &Content) -> Result<()> {
+        let digest = content.digest();
+        self.kept.entry(digest).or_insert(keeper);
+        let is_new = self.needed.insert(*content);
+        if !is_new || !matches!(content, Content::Tree(_)) {
+            return Ok(());
+        }
+        self.entries(&digest)?.iter().try_for_each(|entry| self.whole(keeper, entry))
+    }
+
+    /// Keeps the listings of a directory.
+    fn listing(&mut self, keeper: usize, content: &Content) -> Result<()> {
+        let Content::Tree(digest) = content else { return Ok(()) };
+        self.kept.entry(*digest).or_insert(keeper);
+        if !self.listed.insert(*digest) {
+            return Ok(());
+        }
+        self.entries(digest)?.iter().try_for_each(|entry| self.listing(keeper, entry))
+    }
+
+    /// What a tree refers to; one that is not there, nothing.
+    fn entries(&self, digest: &Digest) -> Result<Vec<Content>> {
+        match self.cache.look_at_tree(digest) {
+            FoundTree::Tree(tree) => Ok(tree.entries.into_values().collect()),
+            // A whole object that is no tree refers to nothing.
+            FoundTree::Other | FoundTree::Unfit(Health::Gone) => Ok(Vec::new()),
+            FoundTree::Unfit(_) => {
+                Err(Error::damaged(format!("object {} of the cache, a tree, is damaged", digest.short()))
+                    .because("what it refers to cannot be told, so nothing is removed")
+                    .hint("`repro fsck --repair` settles it"))
+            }
+        }
+    }
+}

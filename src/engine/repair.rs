@@ -1,0 +1,127 @@
+//! Putting a cache in order: what does not belong is moved aside, what the workspace still has is put in anew, and traces
+//! that cannot be used any more go. Nothing that a user made is removed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use super::Project;
+use super::fsck::{By, Report, Wrong, references};
+use crate::cache::sweep::Shelf;
+use crate::digest::{Content, Digest};
+use crate::error::{Error, Result};
+use crate::repo_path::RepoPath;
+use crate::workspace::Seen;
+use crate::workspace::run_lock::RunLock;
+
+/// What was done, and what is left to do.
+#[derive(Debug)]
+pub struct Repair {
+    /// From where to where.
+    pub moved: Vec<(PathBuf, PathBuf)>,
+    /// Objects that were made anew from the workspace.
+    pub rebuilt: Vec<Digest>,
+    pub removed_traces: Vec<Digest>,
+    /// Why objects that should have been made anew were not.
+    pub troubles: Vec<Error>,
+    /// Faults that only a run can settle.
+    pub left: Report,
+}
+
+/// Repairs what `report` tells of.
+pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Repair> {
+    let cache = &project.cache;
+    let mut moved = Vec::new();
+    for (digest, fault) in &report.faults {
+        if matches!(fault.what, Wrong::Damaged | Wrong::Unreadable(_)) {
+            let path = cache.object_path(digest);
+            let aside = cache.set_aside(&path, &digest.to_string())?;
+            moved.push((path, aside));
+        }
+    }
+    for stray in &report.strays {
+        let name = stray.file_name().unwrap_or_default().to_string_lossy();
+        moved.push((stray.clone(), cache.set_aside(stray, &name)?));
+    }
+    let wanted: BTreeSet<Digest> =
+        report.faults.keys().copied().filter(|digest| !cache.has(digest)).collect();
+    let (rebuilt, troubles) = rebuild(project, wanted)?;
+
+    let mut useless: BTreeSet<Digest> = report.unreadable.iter().copied().collect();
+    // What has come back was digested on its way in.
+    let now = references(project, HashMap::new())?;
+    for referrer in now.faults.values().flat_map(|fault| &fault.referrers) {
+        if let By::Trace(key) = &referrer.by {
+            useless.insert(*key);
+        }
+    }
+    useless.iter().try_for_each(|key| cache.remove(Shelf::Traces, key))?;
+    let left = references(project, HashMap::new())?;
+    Ok(Repair { moved, rebuilt, removed_traces: useless.into_iter().collect(), troubles, left })
+}
+
+/// Puts those of the `wanted` objects into the cache that lie where the lock's outs and deps are, and gives those, with the troubles on the
+/// way. A tree that has come back can show what is lacking below it, which nobody could know before: so this goes on until nothing
+/// more is found.
+fn rebuild(project: &Project, mut wanted: BTreeSet<Digest>) -> Result<(Vec<Digest>, Vec<Error>)> {
+    let mut offer = Offer { project, wanted: BTreeSet::new(), troubles: Vec::new() };
+    let mut tried = BTreeSet::new();
+    while !wanted.is_empty() {
+        tried.extend(wanted.iter().copied());
+        offer.wanted = wanted;
+        for trace in project.lock.stages.values() {
+            for path in trace.outs.keys().chain(trace.fingerprint.deps.keys()) {
+                // A path that cannot be read holds nothing that could be put in.
+                if let Ok(Some(seen)) = project.workspace.observe(path) {
+                    offer.all(path, &seen);
+                }
+            }
+        }
+        let faults = references(project, HashMap::new())?.faults;
+        wanted = faults.into_keys().filter(|digest| !tried.contains(digest)).collect();
+    }
+    // Without it the next run hashes again, and finds the same.
+    let _ = project.workspace.save_index();
+    Ok((tried.into_iter().filter(|digest| project.cache.has(digest)).collect(), offer.troubles))
+}
+
+struct Offer<'a> {
+    project: &'a Project,
+    wanted: BTreeSet<Digest>,
+    troubles: Vec<Error>,
+}
+
+impl Offer<'_> {
+    fn all(&mut self, path: &RepoPath, seen: &Seen) {
+        match seen {
+            Seen::Leaf(content) => self.leaf(path, content),
+            Seen::Dir { tree, digest, dirs } => {
+                for (name, content) in &tree.entries {
+                    match dirs.get(name) {
+                        Some(dir) => self.all(&path.join(name), dir),
+                        None => self.leaf(&path.join(name), content),
+                    }
+                }
+                if self.wanted.contains(digest) {
+                    let put = self.project.cache.put_bytes(&tree.encode());
+                    self.troubles.extend(put.err());
+                }
+            }
+        }
+    }
+
+    fn leaf(&mut self, path: &RepoPath, content: &Content) {
+        if !self.wanted.contains(&content.digest()) {
+            return;
+        }
+        let full = path.under(&self.project.root);
+        let put = match content {
+            Content::Link(_) => {
+                std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err)).and_then(|target| {
+                    self.project.cache.put_bytes(target.as_os_str().as_encoded_bytes()).map(drop)
+                })
+            }
+            _ => self.project.cache.put_file(&full, &content.digest()),
+        };
+        self.troubles.extend(put.err());
+    }
+}

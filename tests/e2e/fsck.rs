@@ -1,0 +1,268 @@
+//! Faults of the cache: each is found, and repaired as far as can be.
+
+use std::fs;
+
+use crate::run::chain;
+use crate::sandbox::{Sandbox, files};
+use crate::snapshot;
+
+/// A project of three stages that has run, and the object of the one file inside of the directory `counts`.
+fn ran() -> Sandbox {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox
+}
+
+fn object(digest: &str) -> String {
+    format!("cache/objects/{}/{}", &digest[..2], &digest[2..64])
+}
+
+fn object_of(sandbox: &Sandbox, path: &str) -> String {
+    object(&blake3::hash(&fs::read(sandbox.path(path)).unwrap()).to_string())
+}
+
+/// The tree of `counts`.
+fn tree(sandbox: &Sandbox) -> String {
+    let lock = sandbox.read("pipeline.lock");
+    object(lock.lines().find_map(|line| line.strip_prefix("out tree ")).unwrap())
+}
+
+/// Other bytes at the place of an object, which is read-only.
+fn replace(sandbox: &Sandbox, object: &str, bytes: &[u8]) {
+    fs::remove_file(sandbox.path(object)).unwrap();
+    sandbox.write(object, bytes);
+}
+
+fn flip(sandbox: &Sandbox, object: &str) {
+    let mut bytes = fs::read(sandbox.path(object)).unwrap();
+    bytes[0] ^= 1;
+    replace(sandbox, object, &bytes);
+}
+
+#[test]
+fn a_whole_cache_is_said_to_be_so_and_looking_changes_nothing() {
+    let sandbox = ran();
+    let before = files(&sandbox.path("cache"));
+    snapshot!(sandbox.repro(&["fsck"]), @"
+    exit 0
+    --- stdout
+    the cache is whole: 4 objects (137 B), 3 traces
+    ");
+    snapshot!(sandbox.repro(&["fsck", "--json"]), @r#"
+    exit 0
+    --- stdout
+    {
+     "clean": true,
+     "faults": [],
+     "newer_traces": 0,
+     "objects": {
+     "bytes": 137,
+     "count": 4
+     },
+     "strays": [],
+     "traces": 3,
+     "unreadable_traces": []
+    }
+    "#);
+    flip(&sandbox, &object_of(&sandbox, "words.txt"));
+    flip(&sandbox, &tree(&sandbox));
+    assert_eq!(sandbox.repro(&["fsck"]).code, 4);
+    assert_eq!(files(&sandbox.path("cache")), before);
+}
+
+#[test]
+fn a_flipped_byte_is_made_good_from_the_workspace() {
+    let sandbox = ran();
+    let object = object_of(&sandbox, "words.txt");
+    flip(&sandbox, &object);
+    snapshot!(sandbox.repro(&["fsck"]), @"
+    exit 4
+    --- stdout
+    damaged object 969a1f3888
+     `words.txt` of stage `words` in pipeline.lock
+     `words.txt` of trace 0a1ec10722
+    the cache is not whole: 1 damaged object; read 4 objects (137 B), 3 traces
+    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    ");
+    snapshot!(sandbox.repro(&["fsck", "--repair"]), @"
+    exit 0
+    --- stdout
+    damaged object 969a1f3888
+     `words.txt` of stage `words` in pipeline.lock
+     `words.txt` of trace 0a1ec10722
+    the cache is not whole: 1 damaged object; read 4 objects (137 B), 3 traces
+    moved cache/objects/96/9a1f3888b3eedc63810d1a61900a0aa3f05b6b02a6d36e84a521f94e60967a to cache/damaged/969a1f3888b3eedc63810d1a61900a0aa3f05b6b02a6d36e84a521f94e60967a
+    made object 969a1f3888 anew from the workspace
+    the cache is whole again
+    ");
+    assert_eq!(sandbox.read(&object), sandbox.read("words.txt"));
+    assert_eq!(sandbox.repro(&["fsck"]).code, 0);
+    assert_eq!(files(&sandbox.path("cache/damaged")).len(), 1, "nothing is thrown away");
+}
+
+#[test]
+fn a_flipped_byte_that_is_nowhere_else_is_left_to_its_stage() {
+    let sandbox = ran();
+    flip(&sandbox, &object_of(&sandbox, "counts/all"));
+    // `report.txt` has the same bytes.
+    ["counts/all", "report.txt"].iter().for_each(|path| sandbox.write(path, "edited"));
+    snapshot!(sandbox.repro(&["fsck", "--repair"]), @"
+    exit 4
+    --- stdout
+    damaged object 27c4b85d32
+     `counts/all` of stage `count` in pipeline.lock
+     `report.txt` of stage `report` in pipeline.lock
+     `counts/all` of trace 1f92c334f6
+     and 1 more
+    the cache is not whole: 1 damaged object; read 4 objects (137 B), 3 traces
+    moved cache/objects/27/c4b85d3272c8701aabf7bf9e6ad5251455ec406c303ea6d49ef420a4c95219 to cache/damaged/27c4b85d3272c8701aabf7bf9e6ad5251455ec406c303ea6d49ef420a4c95219
+    removed trace 1f92c334f6
+    removed trace 6c572d3be1
+    what is left:
+    missing object 27c4b85d32
+     `counts/all` of stage `count` in pipeline.lock
+     `report.txt` of stage `report` in pipeline.lock
+    `repro run count` makes its outs again
+    `repro run report` makes its outs again
+    ");
+    let json: serde_json::Value = serde_json::from_str(&sandbox.repro(&["fsck", "--json"]).stdout).unwrap();
+    assert_eq!(json["faults"][0]["fault"], "missing");
+    assert_eq!(json["faults"][0]["referrers"][0]["path"], "counts/all");
+    sandbox.ok(&["run", "count"]);
+    assert_eq!(sandbox.ran(), ["count"]);
+    assert_eq!(sandbox.repro(&["fsck"]).code, 0);
+}
+
+#[test]
+fn a_truncated_tree_is_made_good_with_what_lacks_below_it() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'mkdir d; echo 1 > d/f'\nouts = ['d']\n");
+    sandbox.ok(&["run"]);
+    let (tree, below) = (tree(&sandbox), object_of(&sandbox, "d/f"));
+    let bytes = fs::read(sandbox.path(&tree)).unwrap();
+    replace(&sandbox, &tree, &bytes[..bytes.len() / 2]);
+    // Nobody can know of this one before the tree can be read again.
+    sandbox.remove(&below);
+    snapshot!(sandbox.repro(&["fsck"]), @"
+    exit 4
+    --- stdout
+    damaged object 751a2513fc
+     `d` of stage `s` in pipeline.lock
+     `d` of trace 3d334c5af7
+    the cache is not whole: 1 damaged object; read 1 object (42 B), 1 trace
+    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    ");
+    snapshot!(sandbox.repro(&["fsck", "--repair"]), @"
+    exit 0
+    --- stdout
+    damaged object 751a2513fc
+     `d` of stage `s` in pipeline.lock
+     `d` of trace 3d334c5af7
+    the cache is not whole: 1 damaged object; read 1 object (42 B), 1 trace
+    moved cache/objects/75/1a2513fc08ec35959b668a1ddae70f8689c3356c7a8f2cd9a4fe938cb326e5 to cache/damaged/751a2513fc08ec35959b668a1ddae70f8689c3356c7a8f2cd9a4fe938cb326e5
+    made object 50cc1102b1 anew from the workspace
+    made object 751a2513fc anew from the workspace
+    the cache is whole again
+    ");
+    assert_eq!(fs::read(sandbox.path(&tree)).unwrap(), bytes);
+    assert_eq!(sandbox.read(&below), "1\n");
+}
+
+#[test]
+fn a_missing_object_is_named_with_all_that_need_it() {
+    let sandbox = ran();
+    let object = object_of(&sandbox, "report.txt");
+    assert_eq!(object, object_of(&sandbox, "counts/all"), "two outs of the same bytes");
+    sandbox.remove(&object);
+    snapshot!(sandbox.repro(&["fsck"]), @"
+    exit 4
+    --- stdout
+    missing object 27c4b85d32
+     `counts/all` of stage `count` in pipeline.lock
+     `report.txt` of stage `report` in pipeline.lock
+     `counts/all` of trace 1f92c334f6
+     and 1 more
+    the cache is not whole: 1 missing object; read 3 objects (107 B), 3 traces
+    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    ");
+    sandbox.ok(&["fsck", "--repair"]);
+    assert!(sandbox.exists(&object));
+}
+
+#[test]
+fn without_the_object_a_trace_goes_and_its_stage_runs() {
+    let sandbox = ran();
+    sandbox.write("in.txt", "other words");
+    sandbox.ok(&["run", "words"]);
+    sandbox.remove("cache/objects");
+    sandbox.remove("words.txt");
+    sandbox.write("in.txt", "a b c a");
+    let done = sandbox.repro(&["fsck", "--repair"]);
+    assert_eq!(done.code, 4, "{done}");
+    assert!(done.stdout.contains("`repro run words` makes its outs again"), "{done}");
+    assert!(done.stdout.contains("removed trace"), "{done}");
+    sandbox.ran();
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["words"], "the others have their outs in the workspace");
+}
+
+#[test]
+fn an_unreadable_trace_goes_and_one_of_a_newer_version_stays() {
+    let sandbox = ran();
+    let traces = files(&sandbox.path("cache/traces"));
+    for (trace, text) in traces.iter().zip(["no trace", "repro.trace 2\nof a time to come\n"]) {
+        replace(&sandbox, &format!("cache/traces/{trace}"), text.as_bytes());
+    }
+    let done = sandbox.repro(&["fsck"]);
+    assert_eq!(done.code, 4, "{done}");
+    assert!(done.stdout.contains("1 unreadable trace; read"), "{done}");
+    assert!(done.stdout.contains("1 trace of a newer version: not looked into"), "{done}");
+    sandbox.ok(&["fsck", "--repair"]);
+    assert!(!sandbox.exists(&format!("cache/traces/{}", traces[0])));
+    assert!(sandbox.exists(&format!("cache/traces/{}", traces[1])));
+}
+
+#[test]
+fn strays_are_moved_aside() {
+    let sandbox = ran();
+    sandbox.write("cache/objects/ab/note", "mine");
+    sandbox.write("cache/objects/folder/note", "mine too");
+    sandbox.write("cache/traces/note", "and this");
+    snapshot!(sandbox.repro(&["fsck"]), @"
+    exit 4
+    --- stdout
+    stray cache/objects/ab/note
+    stray cache/objects/folder
+    stray cache/traces/note
+    the cache is not whole: 3 strays; read 4 objects (137 B), 3 traces
+    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    ");
+    snapshot!(sandbox.repro(&["fsck", "--repair"]), @"
+    exit 0
+    --- stdout
+    stray cache/objects/ab/note
+    stray cache/objects/folder
+    stray cache/traces/note
+    the cache is not whole: 3 strays; read 4 objects (137 B), 3 traces
+    moved cache/objects/ab/note to cache/damaged/note
+    moved cache/objects/folder to cache/damaged/folder
+    moved cache/traces/note to cache/damaged/note-2
+    the cache is whole again
+    ");
+    assert_eq!(files(&sandbox.path("cache/damaged")), ["folder/note", "note", "note-2"]);
+    assert_eq!(sandbox.repro(&["fsck"]).code, 0);
+}
+
+#[test]
+fn a_stage_that_is_gone_is_not_said_to_be_runnable() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo 1 > out'\nouts = ['out']\n");
+    sandbox.ok(&["run"]);
+    sandbox.remove("cache/objects");
+    sandbox.remove("out");
+    sandbox.write("pipeline.toml", "[stages.t]\ncmd = 'echo 2 > out'\nouts = ['out']\n");
+    let done = sandbox.repro(&["fsck", "--repair"]);
+    assert_eq!(done.code, 4, "{done}");
+    assert!(done.stdout.contains("stage `s` is not in pipeline.toml any more"), "{done}");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.repro(&["fsck"]).code, 0);
+}
