@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Project, commit, ended_orphan};
+use crate::digest::Content;
 use crate::error::{Error, Kind, Result};
 use crate::exec::end_orphans;
-use crate::pipeline::StageName;
+use crate::pipeline::{Kept, StageName};
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
@@ -38,7 +39,7 @@ pub fn checkout(project: &Project, _held: &RunLock, wanted: &dyn Fn(&StageName) 
     let mut done = Vec::new();
     let mut errors = Vec::new();
     for (name, trace) in project.lock.stages.iter().filter(|(name, _)| wanted(name)) {
-        match bring(project, trace) {
+        match bring(project, name, trace) {
             Ok(checked) => done.push((name.clone(), checked)),
             Err(error) => errors.push(about(name, error)),
         }
@@ -48,23 +49,31 @@ pub fn checkout(project: &Project, _held: &RunLock, wanted: &dyn Fn(&StageName) 
     if errors.is_empty() { Ok(Report { warnings, stages: done }) } else { Err(Error::several(errors)) }
 }
 
-fn bring(project: &Project, trace: &Trace) -> Result<Checked> {
+fn bring(project: &Project, name: &StageName, trace: &Trace) -> Result<Checked> {
+    let stage = project.pipeline.find(name.as_str()).map(|ix| &project.pipeline.stages[ix]);
+    // What is not kept in the cache stays as it is; only running brings it back.
+    let is_kept = |path: &RepoPath| {
+        let mut outs = stage.iter().flat_map(|stage| &stage.outs);
+        !outs.any(|out| out.path == *path && out.kept == Kept::Nowhere)
+    };
+    let kept: BTreeMap<RepoPath, Content> =
+        trace.outs.iter().filter(|(path, _)| is_kept(path)).map(|(path, out)| (path.clone(), *out)).collect();
     let mut found: BTreeMap<RepoPath, Option<Seen>> = BTreeMap::new();
-    for path in trace.outs.keys() {
+    for path in kept.keys() {
         found.insert(path.clone(), project.workspace.observe(path)?);
     }
     let differing = |path: &RepoPath| {
-        found.get(path).and_then(Option::as_ref).map(Seen::content) != trace.outs.get(path).copied()
+        found.get(path).and_then(Option::as_ref).map(Seen::content) != kept.get(path).copied()
     };
-    if !trace.outs.keys().any(differing) {
+    if !kept.keys().any(differing) {
         return Ok(Checked::Already);
     }
     if let Some(digest) =
-        trace.outs.iter().filter(|(path, _)| differing(path)).find_map(|(_, out)| project.cache.lacking(out))
+        kept.iter().filter(|(path, _)| differing(path)).find_map(|(_, out)| project.cache.lacking(out))
     {
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
-    commit::restore(project, &trace.outs, &found)?;
+    commit::restore(project, &kept, &found)?;
     Ok(Checked::Brought)
 }
 

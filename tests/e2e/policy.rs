@@ -102,7 +102,11 @@ outs = [{ path = "history.txt", persist = true }, { path = "big.bin", cache = fa
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("history.txt"), "1\n2\n");
     assert_eq!(sandbox.ran(), [""; 0]);
+    sandbox.remove("history.txt");
     sandbox.remove("big.bin");
+    // Of what was never kept, `checkout` brings back the rest.
+    sandbox.ok(&["checkout"]);
+    assert!(sandbox.exists("history.txt") && !sandbox.exists("big.bin"));
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
     --- stdout
