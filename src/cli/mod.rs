@@ -7,6 +7,7 @@ mod metrics;
 mod params;
 mod run;
 mod runs;
+mod schema;
 mod select;
 mod status;
 mod why;
@@ -44,6 +45,7 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     Runs(runs::RunsArgs),
     Checkout(checkout::CheckoutArgs),
+    Schema(schema::SchemaArgs),
 }
 
 /// Does what the command line says and gives the exit code.
@@ -78,6 +80,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Checkout(args) => args.execute(&root()?),
+        Command::Schema(args) => args.execute(),
     }
 }
 

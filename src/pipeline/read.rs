@@ -1,8 +1,8 @@
 //! From the text of `pipeline.toml` to values, collecting every fault on the way.
 //! Reads one declaration at a time; what holds between declarations is `validate`'s.
 
-mod options;
-mod stage;
+pub(super) mod options;
+pub(super) mod stage;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,6 +14,11 @@ use super::{
 use crate::error::did_you_mean;
 use crate::pipeline::problem::Place;
 use crate::repo_path::RepoPath;
+
+/// The keys of the file, of `[pipeline]` and of a metric.
+pub(super) const ROOT: [&str; 5] = ["pipeline", "params", "metrics", "tokens", "stages"];
+pub(super) const PIPELINE: [&str; 1] = ["name"];
+pub(super) const METRIC: [&str; 1] = ["goal"];
 
 /// A param that the command line sets for one invocation; `key` may be short.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +46,7 @@ pub fn parse(
         return reader.fail();
     }
     let root = root.get_ref();
-    reader.only_keys(root, "the file", &["pipeline", "params", "metrics", "tokens", "stages"]);
+    reader.only_keys(root, "the file", &ROOT);
     let name = reader.name(root);
     let mut params = reader.params(root);
     for given in overrides {
@@ -189,7 +194,7 @@ impl Reader {
 
     fn name(&mut self, root: &DeTable<'_>) -> Option<String> {
         let table = self.table(root.get("pipeline")?, "`[pipeline]`")?;
-        self.only_keys(table, "`[pipeline]`", &["name"]);
+        self.only_keys(table, "`[pipeline]`", &PIPELINE);
         self.string(table.get("name")?, "the pipeline's `name`").map(str::to_owned)
     }
 
@@ -270,7 +275,7 @@ impl Reader {
         for (name, value) in table {
             let what = format!("metric `{}`", name.get_ref());
             let Some(options) = self.table(value, &what) else { continue };
-            self.only_keys(options, &what, &["goal"]);
+            self.only_keys(options, &what, &METRIC);
             let Some(goal) = options.get("goal") else { continue };
             match goal.get_ref().as_str() {
                 Some("max") => goals.insert(name.get_ref().to_string(), Goal::Max),

@@ -11,5 +11,6 @@ mod matrix;
 mod policy;
 mod run;
 mod sandbox;
+mod schema;
 mod status;
 mod truth;
