@@ -155,6 +155,11 @@ pub enum Outcome {
     },
     /// It was stopped, or never started because everything was stopped.
     Interrupted,
+    /// It was not run: someone said that what changed does not affect its outs, and why.
+    Accepted {
+        reason: String,
+        changes: Vec<Change>,
+    },
 }
 
 impl Outcome {
@@ -167,6 +172,7 @@ impl Outcome {
             Outcome::Failed(_) => "failed",
             Outcome::Skipped { .. } => "skipped",
             Outcome::Interrupted => "interrupted",
+            Outcome::Accepted { .. } => "accepted",
         }
     }
 }

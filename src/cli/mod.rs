@@ -1,5 +1,6 @@
 //! The commands, one file each. What the user typed comes in; text and an exit code go out.
 
+mod accept;
 mod checkout;
 mod dag;
 mod init;
@@ -45,6 +46,7 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     Runs(runs::RunsArgs),
     Checkout(checkout::CheckoutArgs),
+    Accept(accept::AcceptArgs),
     Schema(schema::SchemaArgs),
 }
 
@@ -80,6 +82,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Checkout(args) => args.execute(&root()?),
+        Command::Accept(args) => args.execute(&root()?),
         Command::Schema(args) => args.execute(),
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod accept;
 mod crash;
 mod declare;
 mod history;
