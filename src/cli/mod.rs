@@ -2,6 +2,7 @@
 
 mod accept;
 mod checkout;
+mod completions;
 mod dag;
 mod init;
 mod metrics;
@@ -48,11 +49,15 @@ enum Command {
     Checkout(checkout::CheckoutArgs),
     Accept(accept::AcceptArgs),
     Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Does what the command line says and gives the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = completions::answer(&args) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => {
@@ -84,6 +89,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Checkout(args) => args.execute(&root()?),
         Command::Accept(args) => args.execute(&root()?),
         Command::Schema(args) => args.execute(),
+        Command::Completions(args) => args.execute(),
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod accept;
+mod completions;
 mod crash;
 mod declare;
 mod history;
