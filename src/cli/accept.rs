@@ -23,7 +23,8 @@ pub(super) struct AcceptArgs {
 
 impl AcceptArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let reason = self.reason.trim();
+        // One line, as it is shown everywhere.
+        let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
         if reason.is_empty() {
             return Err(Error::usage("the reason is empty")
                 .hint("say why the change is harmless: --reason \"only a comment changed\""));
@@ -31,7 +32,7 @@ impl AcceptArgs {
         let (project, held) = Project::load_exclusively(root, &[])?;
         let ix = select::find(&project.pipeline, &self.stage)?;
         let mut recorder = Recorder::start(root);
-        let accepted = accept(&project, &held, ix, reason, std::env::args().collect(), &mut recorder);
+        let accepted = accept(&project, &held, ix, &reason, std::env::args().collect(), &mut recorder);
         if let Some(warning) = recorder.finish() {
             crate::terminal::warn(&warning);
         }

@@ -42,9 +42,8 @@ pub fn accept(
     let observed = observe(project, ix, Force::No, &Predicted::new())?;
     let trace = vouched(stage, locked, &observed, reason)?;
     let changes = observed.fingerprint.changes_since(&locked.fingerprint);
-    let changes = match explain::spell_out(project, Decision::Run(changes), &observed.deps) {
-        Decision::Run(changes) => changes,
-        _ => panic!("BUG: spelling out changed the decision"),
+    let Decision::Run(changes) = explain::spell_out(project, Decision::Run(changes), &observed.deps) else {
+        panic!("BUG: spelling out changed the decision");
     };
     for dep in observed.deps.values() {
         commit::keep_listing(project, dep)?;

@@ -64,9 +64,10 @@ fn the_history_has_it() {
     assert_eq!(shown["stages"][0]["because"], "top is only printed");
     assert_eq!(shown["stages"][0]["reasons"][0], "top 2 → 3");
     sandbox.ok(&["params", "set", "title=u"]);
-    sandbox.ok(&["accept", "report", "--reason", "a title"]);
+    sandbox.ok(&["accept", "report", "--reason", "a\n title "]);
     let shown: serde_json::Value =
         serde_json::from_str(&sandbox.ok(&["runs", "show", "--json"]).stdout).unwrap();
+    assert_eq!(shown["stages"][0]["because"], "a title");
     assert_eq!((&shown["run"], &shown["metrics"]["report.lines"]), (&"run-3".into(), &3.0.into()));
 }
 
