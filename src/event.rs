@@ -158,6 +158,11 @@ pub enum Outcome {
     },
     /// It was stopped, or never started because everything was stopped.
     Interrupted,
+    /// It was not run: someone said that what changed does not affect its outs, and why.
+    Accepted {
+        reason: String,
+        changes: Vec<Change>,
+    },
 }
 
 /// A failure is a value of its own beside the word `failed`, as in the run store.
@@ -175,6 +180,7 @@ impl Outcome {
             Outcome::Failed(_) => "failed",
             Outcome::Skipped { .. } => "skipped",
             Outcome::Interrupted => "interrupted",
+            Outcome::Accepted { .. } => "accepted",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The commands, one file each. What the user typed comes in; text and an exit code go out.
 
+mod accept;
 mod checkout;
+mod completions;
 mod dag;
 mod fsck;
 mod gc;
@@ -9,6 +11,7 @@ mod metrics;
 mod params;
 mod run;
 mod runs;
+mod schema;
 mod select;
 mod status;
 mod why;
@@ -48,11 +51,17 @@ enum Command {
     Checkout(checkout::CheckoutArgs),
     Gc(gc::GcArgs),
     Fsck(fsck::FsckArgs),
+    Accept(accept::AcceptArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Does what the command line says and gives the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = completions::answer(&args) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => {
@@ -84,6 +93,9 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Checkout(args) => args.execute(&root()?),
         Command::Gc(args) => args.execute(&root()?),
         Command::Fsck(args) => args.execute(&root()?),
+        Command::Accept(args) => args.execute(&root()?),
+        Command::Schema(args) => args.execute(),
+        Command::Completions(args) => args.execute(),
     }
 }
 

@@ -92,7 +92,9 @@ fn stage_style(state: &StageState) -> Style {
         StageState::Ran => style::GOOD,
         StageState::Failed(_) => style::BAD,
         StageState::Skipped { .. } | StageState::Interrupted => AnsiColor::Yellow.on_default(),
-        StageState::Running | StageState::Restored => AnsiColor::Cyan.on_default(),
+        StageState::Running | StageState::Restored | StageState::Accepted { .. } => {
+            AnsiColor::Cyan.on_default()
+        }
         StageState::Fresh => style::DIM,
     }
 }

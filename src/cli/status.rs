@@ -39,7 +39,7 @@ impl StatusArgs {
         } else {
             show(&project, &verdicts)?;
         }
-        let stale = verdicts.iter().any(|(_, verdict)| *verdict != Verdict::Fresh);
+        let stale = verdicts.iter().any(|(_, verdict)| !verdict.is_fresh());
         Ok(if self.check && stale { exit::CHECK } else { exit::OK })
     }
 }
@@ -55,7 +55,7 @@ fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Va
 const MOST_REASONS: usize = 4;
 
 pub(super) fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
-    let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| *verdict != Verdict::Fresh).collect();
+    let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.is_fresh()).collect();
     if stale.is_empty() {
         crate::terminal::stdout::say!("everything is up to date ({})", count(verdicts.len()));
         return Ok(());
@@ -75,7 +75,7 @@ pub(super) fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result
 
 fn sentence(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Fresh => "is up to date".into(),
+        Verdict::Fresh { .. } => "is up to date".into(),
         Verdict::Run(changes) => format!("is out of date: {}", reasons(changes)),
         Verdict::Restore(changes) => format!("can be restored from the cache: {}", reasons(changes)),
         Verdict::Waits(changes) => {

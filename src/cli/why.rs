@@ -28,7 +28,10 @@ impl WhyArgs {
             panic!("BUG: no verdict on a wanted stage");
         };
         let headline = match verdict {
-            Verdict::Fresh => {
+            Verdict::Fresh { accepted: Some(reason) } => {
+                format!("is up to date: what changed since it ran was accepted: {reason}")
+            }
+            Verdict::Fresh { accepted: None } => {
                 "is up to date: cmd, deps, params and outs are what they were when it ran".to_owned()
             }
             Verdict::Restore(_) => "will be restored from the cache".to_owned(),
@@ -36,14 +39,20 @@ impl WhyArgs {
             Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),
         };
         crate::terminal::stdout::say!("{}{name}{:#} {headline}", style::STAGE, style::STAGE);
-        for change in verdict.changes() {
-            match change {
-                Change::Cmd { old: Some(old), new: Some(new) } => {
-                    crate::terminal::stdout::say!("  cmd\n    - {old}\n    + {new}");
-                }
-                change => crate::terminal::stdout::say!("  {change}"),
-            }
-        }
+        say_changes(verdict.changes())?;
         Ok(exit::OK)
     }
+}
+
+/// A line each, commands in full.
+pub(super) fn say_changes(changes: &[Change]) -> Result<()> {
+    for change in changes {
+        match change {
+            Change::Cmd { old: Some(old), new: Some(new) } => {
+                crate::terminal::stdout::say!("  cmd\n    - {old}\n    + {new}");
+            }
+            change => crate::terminal::stdout::say!("  {change}"),
+        }
+    }
+    Ok(())
 }

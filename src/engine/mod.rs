@@ -1,6 +1,7 @@
 //! The only place where the effects meet: observe, decide, perform, commit. Everything it tells goes out as events.
 
 mod about;
+pub mod accept;
 pub mod checkout;
 mod commit;
 mod explain;

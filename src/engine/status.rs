@@ -15,7 +15,10 @@ use crate::workspace::Seen;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
-    Fresh,
+    Fresh {
+        /// Why someone said that its outs hold although something has changed since they were made.
+        accepted: Option<String>,
+    },
     Restore(Vec<Change>),
     Run(Vec<Change>),
     /// What it has to do is known once the stages it waits for have run; they come last among the changes.
@@ -25,15 +28,19 @@ pub enum Verdict {
 impl Verdict {
     pub fn changes(&self) -> &[Change] {
         match self {
-            Verdict::Fresh => &[],
+            Verdict::Fresh { .. } => &[],
             Verdict::Restore(changes) | Verdict::Run(changes) | Verdict::Waits(changes) => changes,
         }
+    }
+
+    pub fn is_fresh(&self) -> bool {
+        matches!(self, Verdict::Fresh { .. })
     }
 
     /// One word for lists and JSON.
     pub fn word(&self) -> &'static str {
         match self {
-            Verdict::Fresh => "fresh",
+            Verdict::Fresh { .. } => "fresh",
             Verdict::Restore(_) => "restore",
             Verdict::Run(_) => "run",
             Verdict::Waits(_) => "waits",
@@ -56,7 +63,7 @@ pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Result<Vec
         let verdict = if unknown.is_empty() {
             let force = if forced[ix] { Force::Yes } else { Force::No };
             match observe(project, ix, force, &predicted)?.decision {
-                Decision::Fresh(_) => Verdict::Fresh,
+                Decision::Fresh(trace) => Verdict::Fresh { accepted: trace.accepted },
                 Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
                 Decision::Restore(trace, changes) => {
                     predicted.extend(trace.outs);

@@ -8,6 +8,7 @@ pub mod params_edit;
 pub mod pattern;
 pub mod problem;
 mod read;
+pub mod schema;
 mod template;
 mod validate;
 

@@ -2,8 +2,8 @@
 //! Reads one declaration at a time; what holds between declarations is `validate`'s.
 
 pub(super) mod config;
-mod options;
-mod stage;
+pub(super) mod options;
+pub(super) mod stage;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,6 +14,12 @@ use super::{Goal, Goals, ParamKey, ParamValue, Params, Pipeline, Problem, Stage,
 use crate::error::did_you_mean;
 use crate::pipeline::problem::Place;
 use crate::repo_path::RepoPath;
+
+/// The keys of the file, of `[pipeline]`, of `[config]` and of a metric.
+pub(super) const ROOT: [&str; 6] = ["pipeline", "config", "params", "metrics", "tokens", "stages"];
+pub(super) const PIPELINE: [&str; 1] = ["name"];
+pub(super) const CONFIG: [&str; 2] = ["include", "groups"];
+pub(super) const METRIC: [&str; 1] = ["goal"];
 
 /// What a `-p` of the command line does to a param for one invocation; `key` may be short.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +87,7 @@ pub fn parse(text: &str, overrides: &[Override], world: World<'_>) -> Result<Pip
         return reader.fail();
     }
     let root = root.get_ref();
-    reader.only_keys(root, "the file", &["pipeline", "config", "params", "metrics", "tokens", "stages"]);
+    reader.only_keys(root, "the file", &ROOT);
     let name = reader.name(root);
     let Composed { params, written, groups } = reader.compose(root, overrides, world);
     if reader.problems.iter().any(|problem| matches!(problem.place, Place::Override(_))) {
@@ -204,7 +210,7 @@ impl Reader {
 
     fn name(&mut self, root: &DeTable<'_>) -> Option<String> {
         let table = self.table(root.get("pipeline")?, "`[pipeline]`")?;
-        self.only_keys(table, "`[pipeline]`", &["name"]);
+        self.only_keys(table, "`[pipeline]`", &PIPELINE);
         self.string(table.get("name")?, "the pipeline's `name`").map(str::to_owned)
     }
 
@@ -285,7 +291,7 @@ impl Reader {
         for (name, value) in table {
             let what = format!("metric `{}`", name.get_ref());
             let Some(options) = self.table(value, &what) else { continue };
-            self.only_keys(options, &what, &["goal"]);
+            self.only_keys(options, &what, &METRIC);
             let Some(goal) = options.get("goal") else { continue };
             match goal.get_ref().as_str() {
                 Some("max") => goals.insert(name.get_ref().to_string(), Goal::Max),

@@ -9,7 +9,7 @@ use crate::digest::{Content, Digest};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 use crate::repo_path::RepoPath;
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
     /// No trace of it in the lock.

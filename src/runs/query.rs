@@ -72,8 +72,14 @@ pub enum StageState {
     Restored,
     Ran,
     Failed(Failure),
-    Skipped { because: Option<StageName> },
+    Skipped {
+        because: Option<StageName>,
+    },
     Interrupted,
+    /// Declared to be up to date, for this reason.
+    Accepted {
+        reason: String,
+    },
 }
 
 impl StageState {
@@ -86,6 +92,7 @@ impl StageState {
             StageState::Failed(_) => "failed",
             StageState::Skipped { .. } => "skipped",
             StageState::Interrupted => "interrupted",
+            StageState::Accepted { .. } => "accepted",
         }
     }
 }
@@ -346,6 +353,7 @@ fn stage_state(
         Some("restored") => StageState::Restored,
         Some("ran") => StageState::Ran,
         Some("failed") => StageState::Failed(failure_of(failure.unwrap_or("{}"))?),
+        Some("accepted") => StageState::Accepted { reason: because.unwrap_or_default().to_owned() },
         Some("skipped") => StageState::Skipped { because: because.map(stage_name).transpose()? },
         Some(word) => return Err(damaged("stage's outcome", word)),
     })

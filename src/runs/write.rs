@@ -124,6 +124,10 @@ struct Reason<'a> {
     change: &'a Change,
 }
 
+fn kept(reasons: &[Change]) -> Vec<Reason<'_>> {
+    reasons.iter().take(REASONS).map(|change| Reason { text: change.to_string(), change }).collect()
+}
+
 fn start_stage(
     conn: &Connection,
     run: i64,
@@ -132,8 +136,6 @@ fn start_stage(
     work: Work,
     reasons: &[Change],
 ) -> rusqlite::Result<()> {
-    let kept: Vec<Reason<'_>> =
-        reasons.iter().take(REASONS).map(|change| Reason { text: change.to_string(), change }).collect();
     let work = match work {
         Work::Run => "run",
         Work::Restore => "restore",
@@ -143,7 +145,7 @@ fn start_stage(
          ON CONFLICT DO UPDATE SET work = excluded.work, started = excluded.started, reasons = excluded.reasons,
              reason_count = excluded.reason_count, outcome = NULL, took = NULL, failure = NULL, because = NULL",
     )?
-    .execute(params![run, stage.as_str(), work, at, json(&kept), reasons.len() as i64])?;
+    .execute(params![run, stage.as_str(), work, at, json(&kept(reasons)), reasons.len() as i64])?;
     Ok(())
 }
 
@@ -157,6 +159,7 @@ fn end_stage(
     let (failure, because) = match outcome {
         Outcome::Failed(failure) => (Some(json(failure)), None),
         Outcome::Skipped { because } => (None, Some(because.as_str())),
+        Outcome::Accepted { reason, .. } => (None, Some(reason.as_str())),
         Outcome::Fresh | Outcome::Restored | Outcome::Ran | Outcome::Interrupted => (None, None),
     };
     conn.prepare_cached(
@@ -165,6 +168,12 @@ fn end_stage(
              because = excluded.because",
     )?
     .execute(params![run, stage.as_str(), outcome.word(), took, failure, because])?;
+    if let Outcome::Accepted { changes, .. } = outcome {
+        conn.prepare_cached(
+            "UPDATE stages SET reasons = ?3, reason_count = ?4 WHERE run = ?1 AND stage = ?2",
+        )?
+        .execute(params![run, stage.as_str(), json(&kept(changes)), changes.len() as i64])?;
+    }
     Ok(())
 }
 

@@ -24,6 +24,7 @@ pub(super) fn sign(outcome: &Outcome) -> (&'static str, Style) {
         Outcome::Failed(_) => ("✗", ERROR),
         Outcome::Skipped { .. } => ("⊘", WARNING),
         Outcome::Interrupted => ("■", WARNING),
+        Outcome::Accepted { .. } => ("≈", LIVELY),
     }
 }
 
@@ -38,6 +39,7 @@ pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
         Outcome::Failed(failure) => format!("failed{after}: {}", failure.what),
         Outcome::Skipped { because } => format!("skipped: needs {because}"),
         Outcome::Interrupted => format!("interrupted{after}"),
+        Outcome::Accepted { reason, .. } => format!("accepted: {reason}"),
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod accept;
+mod completions;
 mod config;
 mod crash;
 mod declare;
@@ -14,5 +16,6 @@ mod matrix;
 mod policy;
 mod run;
 mod sandbox;
+mod schema;
 mod status;
 mod truth;

@@ -66,7 +66,8 @@ pub(super) fn json(run: &Run) -> Value {
 fn stage_json(stage: &StageRecord) -> Value {
     let (failure, because) = match &stage.state {
         StageState::Failed(failure) => (Some(failure), None),
-        StageState::Skipped { because } => (None, because.as_ref()),
+        StageState::Skipped { because } => (None, because.as_ref().map(StageName::as_str)),
+        StageState::Accepted { reason } => (None, Some(reason.as_str())),
         _ => (None, None),
     };
     json!({
@@ -133,7 +134,7 @@ fn stages(run: &Run) -> Table {
     for stage in &run.stages {
         let lines = why(stage);
         let took = match stage.state {
-            StageState::Fresh | StageState::Skipped { .. } => String::new(),
+            StageState::Fresh | StageState::Skipped { .. } | StageState::Accepted { .. } => String::new(),
             _ => stage.took.map_or_else(String::new, |took| took.to_string()),
         };
         let name = stage.stage.as_str().into();
@@ -160,6 +161,10 @@ fn why(stage: &StageRecord) -> Vec<String> {
             label = "started because: ";
         }
         StageState::Skipped { because: Some(because) } => lines.push(format!("needs {because}")),
+        StageState::Accepted { reason } => {
+            lines.push(reason.clone());
+            label = "in spite of: ";
+        }
         _ => {}
     }
     lines.extend(stage.reasons.iter().take(SHOWN).map(|reason| format!("{label}{}", shortened(reason, 100))));

@@ -39,7 +39,7 @@ impl Reader {
         let config = root.get("config").and_then(|value| self.table(value, "`[config]`"));
         let mut rest: Vec<&Override> = overrides.iter().collect();
         if let Some(config) = config {
-            self.only_keys(config, "`[config]`", &["include", "groups"]);
+            self.only_keys(config, "`[config]`", &super::CONFIG);
             for (text, at) in self.strings(config, "include", "`[config]`") {
                 if let Some(path) = self.path(text, at, "file", "`include`") {
                     let line = self.line(at);

@@ -9,6 +9,9 @@ use super::{Reader, Value};
 use crate::error::did_you_mean;
 use crate::pipeline::{Demand, Problem, Retries, Tokens};
 
+pub(in crate::pipeline) const RESOURCES: [&str; 4] = ["cpus", "mem", "gpus", "time"];
+pub(in crate::pipeline) const RETRIES: [&str; 2] = ["count", "delay"];
+
 impl Reader {
     pub(super) fn flag(&mut self, table: &DeTable<'_>, key: &str, of: &str, default: bool) -> bool {
         match table.get(key).map(|value| (value, value.get_ref().as_bool())) {
@@ -61,7 +64,7 @@ impl Reader {
         let mut demand = Demand::default();
         let what = format!("`resources` of {of}");
         if let Some(resources) = table.get("resources").and_then(|value| self.table(value, &what)) {
-            self.only_keys(resources, &what, &["cpus", "mem", "gpus", "time"]);
+            self.only_keys(resources, &what, &RESOURCES);
             let get = |key| resources.get(key);
             demand.cpus =
                 get("cpus").and_then(|v| self.whole(v, &format!("`cpus` of {of}"), 1..=4096)).unwrap_or(1);
@@ -98,7 +101,7 @@ impl Reader {
         };
         let count = match value.get_ref() {
             DeValue::Table(options) => {
-                self.only_keys(options, &what, &["count", "delay"]);
+                self.only_keys(options, &what, &RETRIES);
                 if let Some(delay) =
                     options.get("delay").and_then(|value| self.duration(value, &format!("`delay` of {what}")))
                 {

@@ -14,7 +14,7 @@ use crate::pipeline::{
 };
 use crate::repo_path::RepoPath;
 
-const KEYS: [&str; 20] = [
+pub(in crate::pipeline) const KEYS: [&str; 20] = [
     "cmd",
     "desc",
     "each",
@@ -37,8 +37,11 @@ const KEYS: [&str; 20] = [
     "timeout",
 ];
 
+/// The keys of an out that is written as a table.
+pub(in crate::pipeline) const OUT: [&str; 3] = ["path", "cache", "persist"];
+
 /// The key of a matrix that is no axis: combinations to leave out.
-const EXCLUDE: &str = "exclude";
+pub(in crate::pipeline) const EXCLUDE: &str = "exclude";
 
 /// More variants of one stage than this are a mistake.
 const MOST_VARIANTS: usize = 10_000;
@@ -385,7 +388,7 @@ impl Reader {
         let (at, kept, persist) = match entry.get_ref() {
             DeValue::Table(options) => {
                 let what = format!("an entry of `{key}` of {of}");
-                self.only_keys(options, &what, &["path", "cache", "persist"]);
+                self.only_keys(options, &what, &OUT);
                 let Some(path) = options.get("path") else {
                     self.problem(entry, format!("{what} has no `path`"));
                     return None;

@@ -1,0 +1,49 @@
+//! `repro accept`.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::select;
+use crate::engine::Project;
+use crate::engine::accept::accept;
+use crate::error::{Error, Result, exit};
+use crate::runs::Recorder;
+use crate::terminal::style;
+
+/// Declare that what changed since a stage ran does not affect its outs: it is up to date as it is
+#[derive(Debug, Args)]
+pub(super) struct AcceptArgs {
+    #[arg(value_name = "STAGE")]
+    stage: String,
+    /// Why the change is harmless: kept in pipeline.lock and in the history
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+impl AcceptArgs {
+    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        // One line, as it is shown everywhere.
+        let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        if reason.is_empty() {
+            return Err(Error::usage("the reason is empty")
+                .hint("say why the change is harmless: --reason \"only a comment changed\""));
+        }
+        let (project, held) = Project::load_exclusively(root, &[])?;
+        let ix = select::find(&project.pipeline, &self.stage)?;
+        let mut recorder = Recorder::start(root);
+        let accepted = accept(&project, &held, ix, &reason, std::env::args().collect(), &mut recorder);
+        if let Some(warning) = recorder.finish() {
+            crate::terminal::warn(&warning);
+        }
+        let accepted = accepted?;
+        let (name, run) = (&project.pipeline.stages[ix].name, accepted.run);
+        crate::terminal::stdout::say!(
+            "{}{name}{:#} is accepted as up to date in {run}: {reason}",
+            style::STAGE,
+            style::STAGE
+        );
+        super::why::say_changes(&accepted.changes)?;
+        Ok(exit::OK)
+    }
+}

@@ -1,0 +1,127 @@
+//! `repro completions`, and the answers that the shell gets when it asks for completions: every argument whose value is
+//! called STAGE, RUN or KEY is completed with those of the project in the current directory.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, Args, Command, CommandFactory as _};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::env::{CompleteEnv, Shells};
+
+use super::Cli;
+use crate::engine::project;
+use crate::error::{Error, Result, exit};
+use crate::pipeline::Pipeline;
+use crate::runs::Store;
+use crate::workspace::root;
+
+/// Set by the shell's script, to the shell's name.
+const VARIABLE: &str = "REPRO_COMPLETE";
+
+/// More runs than this are not listed.
+const MOST_RUNS: usize = 100;
+
+/// Print the script that makes a shell complete commands, stages, runs and params
+///
+/// To have it in every shell, let the shell's startup file read it: source <(repro completions bash),
+/// or in fish: repro completions fish | source
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    #[arg(value_name = "SHELL", value_parser = PossibleValuesParser::new(Shells::builtins().names()))]
+    shell: String,
+}
+
+impl CompletionsArgs {
+    pub(super) fn execute(self) -> Result<u8> {
+        let shells = Shells::builtins();
+        let Some(shell) = shells.completer(&self.shell) else {
+            panic!("BUG: the command line let an unknown shell pass");
+        };
+        let mut script = Vec::new();
+        shell
+            .write_registration(VARIABLE, "repro", "repro", "repro", &mut script)
+            .map_err(|err| Error::environment("cannot write the script").because(err))?;
+        crate::terminal::stdout::say!("{}", String::from_utf8_lossy(&script).trim_end());
+        Ok(exit::OK)
+    }
+}
+
+/// Answers a shell that asks for completions; `None` if none does.
+pub(super) fn answer(args: &[OsString]) -> Option<u8> {
+    let here = std::env::current_dir().ok();
+    let asked = CompleteEnv::with_factory(command).var(VARIABLE).try_complete(args, here.as_deref());
+    match asked {
+        Ok(true) => Some(exit::OK),
+        Ok(false) => None,
+        Err(err) => {
+            let _ = err.print();
+            Some(exit::USAGE)
+        }
+    }
+}
+
+/// The command line with the dynamic completions.
+fn command() -> Command {
+    completed(Cli::command())
+}
+
+fn completed(command: Command) -> Command {
+    command.mut_args(with_candidates).mut_subcommands(completed)
+}
+
+fn with_candidates(arg: Arg) -> Arg {
+    let name = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+    match name {
+        "STAGE" => arg.add(ArgValueCandidates::new(stages)),
+        "RUN" => arg.add(ArgValueCandidates::new(runs)),
+        "KEY" => arg.add(ArgValueCandidates::new(|| params(""))),
+        "KEY=VALUE" => arg.add(ArgValueCandidates::new(|| params("="))),
+        _ => arg,
+    }
+}
+
+fn pipeline() -> Option<Pipeline> {
+    project::load_pipeline(&project_root()?, &[]).ok()
+}
+
+fn project_root() -> Option<PathBuf> {
+    root::find(Path::new(".")).ok()
+}
+
+/// Stages, and what a matrix made several of.
+fn stages() -> Vec<CompletionCandidate> {
+    let Some(pipeline) = pipeline() else {
+        return Vec::new();
+    };
+    let mut candidates: Vec<CompletionCandidate> = Vec::new();
+    let mut family = None;
+    for stage in &pipeline.stages {
+        if stage.family.is_some() && stage.family != family {
+            candidates.extend(stage.family.as_ref().map(|name| CompletionCandidate::new(name.as_str())));
+        }
+        family.clone_from(&stage.family);
+        let help = stage.desc.as_ref().map(|desc| desc.clone().into());
+        candidates.push(CompletionCandidate::new(stage.name.as_str()).help(help));
+    }
+    candidates
+}
+
+/// The latest runs, newest first.
+fn runs() -> Vec<CompletionCandidate> {
+    let store = project_root().and_then(|root| Store::open_existing(&root).ok().flatten());
+    let names = store.and_then(|store| store.names(MOST_RUNS).ok()).unwrap_or_default();
+    let last = (!names.is_empty()).then(|| CompletionCandidate::new("last"));
+    last.into_iter().chain(names.iter().map(|name| CompletionCandidate::new(name.to_string()))).collect()
+}
+
+/// The keys of params, with what follows them and their values as help.
+fn params(after: &str) -> Vec<CompletionCandidate> {
+    let Some(pipeline) = pipeline() else {
+        return Vec::new();
+    };
+    let candidate = |(key, value): (&crate::pipeline::ParamKey, &crate::pipeline::ParamValue)| {
+        CompletionCandidate::new(format!("{}{after}", key.as_str())).help(Some(value.to_string().into()))
+    };
+    pipeline.params.iter().map(candidate).collect()
+}

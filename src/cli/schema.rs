@@ -1,0 +1,17 @@
+//! `repro schema`.
+
+use clap::Args;
+
+use crate::error::{Result, exit};
+use crate::pipeline::schema::SCHEMA;
+
+/// Print the JSON Schema of pipeline.toml, with which editors complete and check it
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {}
+
+impl SchemaArgs {
+    pub(super) fn execute(self) -> Result<u8> {
+        crate::terminal::stdout::say!("{}", SCHEMA.trim_end());
+        Ok(exit::OK)
+    }
+}

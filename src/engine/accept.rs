@@ -1,0 +1,148 @@
+//! `repro accept`: what changed since a stage ran is declared not to affect its outs. The present fingerprint gets the
+//! outs that the lock names, with the reason, and a record in the history.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::observe::{Observation, observe};
+use super::predict::Predicted;
+use super::{Project, about, commit, explain, metrics};
+use crate::error::{Error, Result};
+use crate::event::{About, Event, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp};
+use crate::pipeline::{Policy, Stage, StageIx};
+use crate::plan::{Change, Decision, Force, Trace, lock};
+use crate::runs;
+use crate::workspace::Seen;
+use crate::workspace::run_lock::RunLock;
+
+/// What was accepted, and the run that it is recorded as.
+#[derive(Debug)]
+pub struct Accepted {
+    pub run: RunName,
+    pub changes: Vec<Change>,
+}
+
+/// Accepts what has changed of a stage. `command` is the command line, for the record.
+///
+/// # Errors
+/// There is nothing to accept, or the workspace does not hold the outs that would be vouched for.
+pub fn accept(
+    project: &Project,
+    _held: &RunLock,
+    ix: StageIx,
+    reason: &str,
+    command: Vec<String>,
+    recorder: &mut dyn Subscriber,
+) -> Result<Accepted> {
+    let stage = &project.pipeline.stages[ix];
+    refuse_policy(stage)?;
+    let Some(locked) = project.lock.stages.get(&stage.name) else {
+        return Err(Error::usage(format!("stage `{}` is not in `{}`", stage.name, lock::FILE))
+            .hint("only what has run once can be accepted as it is"));
+    };
+    let observed = observe(project, ix, Force::No, &Predicted::new())?;
+    let trace = vouched(stage, locked, &observed, reason)?;
+    let changes = observed.fingerprint.changes_since(&locked.fingerprint);
+    let Decision::Run(changes) = explain::spell_out(project, Decision::Run(changes), &observed.deps) else {
+        panic!("BUG: spelling out changed the decision");
+    };
+    for dep in observed.deps.values() {
+        commit::keep_listing(project, dep)?;
+    }
+    project.cache.put_trace(&trace)?;
+    let mut lock = project.lock.clone();
+    lock.stages.insert(stage.name.clone(), trace.clone());
+    project.save_lock(&lock)?;
+    // Without an index the next run hashes again, and finds the same.
+    let _ = project.workspace.save_index();
+    let run = record(project, stage, command, &trace, (reason, &changes), recorder);
+    Ok(Accepted { run, changes })
+}
+
+fn refuse_policy(stage: &Stage) -> Result<()> {
+    let name = &stage.name;
+    if stage.cmd.is_none() {
+        return Err(Error::usage(format!("stage `{name}` tracks an input, which has nothing to accept"))
+            .hint(format!("`repro run {name}` takes the input as it is now")));
+    }
+    if stage.policy == Policy::Always {
+        return Err(Error::usage(format!("stage `{name}` runs each time, whatever is accepted"))
+            .hint(format!("take `always` out of it in line {} of pipeline.toml", stage.line)));
+    }
+    Ok(())
+}
+
+/// The lock's outs as those of the present fingerprint, if they lie there and nothing contradicts it.
+fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) -> Result<Trace> {
+    let name = &stage.name;
+    let changed = observed.fingerprint != locked.fingerprint;
+    if !changed || matches!(observed.decision, Decision::Fresh(_)) {
+        let differs = locked.outs.iter().find(|(path, content)| {
+            observed.outs.get(*path).and_then(Option::as_ref).map(Seen::content) != Some(**content)
+        });
+        return Err(match differs {
+            Some((path, _)) if !changed => differing(stage, path.as_str()),
+            _ => Error::usage(format!("stage `{name}` is up to date: there is nothing to accept")),
+        });
+    }
+    let mut outs = locked.outs.clone();
+    // What it no longer declares is no longer its own.
+    outs.retain(|path, _| observed.outs.contains_key(path));
+    for (path, seen) in &observed.outs {
+        let Some(content) = outs.get(path) else {
+            return Err(Error::usage(format!("out `{path}` of stage `{name}` was never made by it"))
+                .hint(format!("run it once: `repro run {name}`")));
+        };
+        if seen.as_ref().map(Seen::content) != Some(*content) {
+            return Err(differing(stage, path.as_str()));
+        }
+    }
+    if matches!(observed.decision, Decision::Restore(..)) {
+        return Err(Error::usage(format!(
+            "the cache has the outs that stage `{name}` makes of this, and they are others"
+        ))
+        .hint(format!("`repro run {name}` restores them")));
+    }
+    Ok(Trace { fingerprint: observed.fingerprint.clone(), outs, accepted: Some(reason.to_owned()) })
+}
+
+fn differing(stage: &Stage, path: &str) -> Error {
+    let name = &stage.name;
+    Error::usage(format!("out `{path}` of stage `{name}` is not what `{}` says", lock::FILE))
+        .hint(format!("`repro checkout {name}` brings back what it says"))
+}
+
+/// A run of its own in the history, in which nothing but this was done.
+fn record(
+    project: &Project,
+    stage: &Stage,
+    command: Vec<String>,
+    trace: &Trace,
+    (reason, changes): (&str, &[Change]),
+    recorder: &mut dyn Subscriber,
+) -> RunName {
+    let run = runs::next_run(&project.root);
+    let about = About {
+        pipeline: project.pipeline.name.clone(),
+        command,
+        params: project.pipeline.used_params(),
+        overrides: Vec::new(),
+        host: about::host(),
+        git: about::git(&project.root),
+    };
+    recorder.on_event(&Event::RunStarted { run, at: now(), about });
+    let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.to_vec() };
+    let (name, outs) = (stage.name.clone(), trace.outs.clone());
+    recorder.on_event(&Event::StageEnded { stage: name, at: now(), outcome, took: Millis(0), outs });
+    // A metrics file that is no JSON was complained of when it was made.
+    let values = metrics::read(&project.root, stage, |_| {});
+    if !values.is_empty() {
+        recorder.on_event(&Event::FinalMetrics { stage: stage.name.clone(), values });
+    }
+    recorder.on_event(&Event::RunEnded { run: Some(run), at: now(), status: RunStatus::Ok, took: Millis(0) });
+    run
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,137 @@
+//! Accepting a change: what becomes up to date, what is refused, and what remains of it.
+
+use crate::run::chain;
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+const ACCEPT: [&str; 4] = ["accept", "count", "--reason", "top is only printed"];
+
+fn changed() -> Sandbox {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.ok(&["params", "set", "top=3"]);
+    sandbox
+}
+
+#[test]
+fn an_accepted_change_runs_nothing() {
+    let sandbox = changed();
+    snapshot!(sandbox.repro(&ACCEPT), @"
+    exit 0
+    --- stdout
+    count is accepted as up to date in run-2: top is only printed
+     top 2 → 3
+    ");
+    snapshot!(sandbox.repro(&["why", "count"]), @"
+    exit 0
+    --- stdout
+    count is up to date: what changed since it ran was accepted: top is only printed
+    ");
+    assert!(sandbox.read("pipeline.lock").contains("accepted \"top is only printed\"\n"));
+    sandbox.ok(&["status", "--check"]);
+    sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty());
+    assert!(sandbox.read("pipeline.lock").contains("accepted \"top is only printed\"\n"));
+}
+
+#[test]
+fn the_cache_remembers_it_until_the_stage_runs() {
+    let sandbox = changed();
+    sandbox.ok(&ACCEPT);
+    sandbox.remove("pipeline.lock");
+    sandbox.ok(&["run", "count"]);
+    assert!(sandbox.ran().is_empty());
+    sandbox.ok(&["run", "-f=count", "count"]);
+    assert_eq!(sandbox.ran(), ["count"]);
+    assert!(!sandbox.read("pipeline.lock").contains("accepted"));
+}
+
+#[test]
+fn the_history_has_it() {
+    let sandbox = changed();
+    sandbox.ok(&ACCEPT);
+    let shown = sandbox.ok(&["runs", "show"]).stdout;
+    let stages = shown.split("\n\n").find(|part| part.starts_with("stages")).unwrap();
+    snapshot!(stages, @"
+    stages
+     count accepted top is only printed
+     in spite of: top 2 → 3
+    ");
+    let shown: serde_json::Value =
+        serde_json::from_str(&sandbox.ok(&["runs", "show", "--json"]).stdout).unwrap();
+    assert_eq!(shown["stages"][0]["outcome"], "accepted");
+    assert_eq!(shown["stages"][0]["because"], "top is only printed");
+    assert_eq!(shown["stages"][0]["reasons"][0], "top 2 → 3");
+    sandbox.ok(&["params", "set", "title=u"]);
+    sandbox.ok(&["accept", "report", "--reason", "a\n title "]);
+    let shown: serde_json::Value =
+        serde_json::from_str(&sandbox.ok(&["runs", "show", "--json"]).stdout).unwrap();
+    assert_eq!(shown["stages"][0]["because"], "a title");
+    assert_eq!((&shown["run"], &shown["metrics"]["report.lines"]), (&"run-3".into(), &3.0.into()));
+}
+
+/// Refused, with nothing changed and nothing recorded.
+fn refused(sandbox: &Sandbox, args: &[&str], why: &str) {
+    let runs = sandbox.repro(&["runs", "list"]).to_string();
+    let lock = sandbox.exists("pipeline.lock").then(|| sandbox.read("pipeline.lock"));
+    let done = sandbox.repro(args);
+    assert_eq!(done.code, 2, "{done}");
+    assert!(done.stderr.contains(why), "{why}\n{done}");
+    assert_eq!(sandbox.repro(&["runs", "list"]).to_string(), runs);
+    assert_eq!(sandbox.exists("pipeline.lock").then(|| sandbox.read("pipeline.lock")), lock);
+}
+
+#[test]
+fn what_cannot_be_vouched_for_is_refused() {
+    let sandbox = chain();
+    refused(&sandbox, &["accept", "words", "--reason", "x"], "stage `words` is not in `pipeline.lock`");
+    sandbox.ok(&["run"]);
+    refused(&sandbox, &ACCEPT, "is up to date: there is nothing to accept");
+    sandbox.ok(&["params", "set", "top=3"]);
+    refused(&sandbox, &["accept", "count", "--reason", " "], "the reason is empty");
+    refused(&sandbox, &["accept", "cuont", "--reason", "x"], "did you mean `count`?");
+    sandbox.write("counts/all", "by hand");
+    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` is not what `pipeline.lock` says");
+    sandbox.remove("counts");
+    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` is not what `pipeline.lock` says");
+    sandbox.ok(&["params", "set", "top=2"]);
+    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` is not what `pipeline.lock` says");
+}
+
+#[test]
+fn what_is_known_to_be_different_is_refused() {
+    let sandbox = Sandbox::with(
+        "[params]\nn = 1\n[stages.s]\ncmd = 'echo {{ params.n }} > out'\nparams = ['n']\nouts = ['out']\n",
+    );
+    let accept = ["accept", "s", "--reason", "x"];
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["params", "set", "n=2"]);
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["params", "set", "n=1"]);
+    refused(&sandbox, &accept, "the cache has the outs that stage `s` makes of this, and they are others");
+    sandbox.edit("pipeline.toml", "['out']", "['out', 'more']");
+    refused(&sandbox, &accept, "out `more` of stage `s` was never made by it");
+    sandbox.edit("pipeline.toml", "['out', 'more']", "['out']\nalways = true");
+    refused(&sandbox, &accept, "runs each time, whatever is accepted");
+}
+
+#[test]
+fn a_tracked_input_has_nothing_to_accept() {
+    let sandbox = Sandbox::with("[stages.s]\nouts = ['in']\n");
+    sandbox.write("in", "1");
+    sandbox.ok(&["run"]);
+    sandbox.write("in", "2");
+    refused(&sandbox, &["accept", "s", "--reason", "x"], "tracks an input, which has nothing to accept");
+}
+
+#[test]
+fn an_out_that_is_no_longer_declared_is_let_go() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo 1 | tee a > b'\nouts = ['a', 'b']\n");
+    sandbox.ok(&["run"]);
+    sandbox.edit("pipeline.toml", "['a', 'b']", "['a']");
+    sandbox.ok(&["accept", "s", "--reason", "b is a log"]);
+    sandbox.ok(&["status", "--check"]);
+    sandbox.remove("pipeline.lock");
+    sandbox.ok(&["status", "--check"]);
+}

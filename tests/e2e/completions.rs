@@ -1,0 +1,72 @@
+//! What a shell is told when it asks for completions, and the script that makes it ask.
+
+use crate::run::chain;
+use crate::sandbox::Sandbox;
+
+/// The candidates for the last word, as fish gets them: a line each, help after a tab.
+fn candidates(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
+    let mut command = sandbox.command(&["--", "repro"]);
+    let done = sandbox.done(command.args(words).env("REPRO_COMPLETE", "fish").output().unwrap());
+    assert_eq!(done.code, 0, "{done}");
+    done.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn stages_runs_and_params_are_those_of_the_project() {
+    let sandbox = chain();
+    let stages = ["words", "count", "report"];
+    for command in ["run", "status", "why", "checkout", "accept", "dag"] {
+        let found = candidates(&sandbox, &[command, ""]);
+        assert!(stages.iter().all(|stage| found.iter().any(|word| word == stage)), "{command} {found:?}");
+    }
+    assert_eq!(candidates(&sandbox, &["why", "co"]), ["count"]);
+    assert_eq!(candidates(&sandbox, &["run", "--force=re"]), ["--force=report"]);
+    assert_eq!(candidates(&sandbox, &["params", "set", "t"]), ["top="]);
+    assert!(candidates(&sandbox, &["runs", "show", "r"]).is_empty());
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["run", "-f"]);
+    for command in [["runs", "show"], ["runs", "logs"], ["metrics", "show"], ["metrics", "compare"]] {
+        assert_eq!(candidates(&sandbox, &[command[0], command[1], "r"]), ["run-2", "run-1"], "{command:?}");
+    }
+    assert_eq!(candidates(&sandbox, &["runs", "logs", "run-1", "wo"]), ["words"]);
+}
+
+#[test]
+fn a_matrix_is_completed_as_one_and_each() {
+    let sandbox =
+        Sandbox::with("[stages.m]\ncmd = 'true'\nmatrix = { n = [1, 2] }\n[stages.x]\ncmd = 'true'\n");
+    assert_eq!(candidates(&sandbox, &["run", "m"]), ["m", "m@1", "m@2"]);
+}
+
+#[test]
+fn a_broken_pipeline_completes_commands_and_complains_of_nothing() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 1\n");
+    assert!(candidates(&sandbox, &["why", "s"]).is_empty());
+    assert_eq!(candidates(&sandbox, &["sta"]), ["status"]);
+}
+
+#[test]
+fn every_shell_has_a_script() {
+    let sandbox = Sandbox::empty();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = sandbox.ok(&["completions", shell]).stdout;
+        assert!(script.contains("REPRO_COMPLETE"), "{shell}: {script}");
+    }
+    assert_eq!(sandbox.repro(&["completions", "csh"]).code, 2);
+}
+
+#[test]
+fn bash_reads_its_script() {
+    let sandbox = chain();
+    let script = sandbox.ok(&["completions", "bash"]).stdout;
+    sandbox.write("script", script);
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_repro")).parent().unwrap();
+    let ask = format!(
+        "PATH={}:$PATH; . ./script; COMP_WORDS=(repro why co); COMP_CWORD=2; COMP_TYPE=9; \
+         _clap_complete_repro repro co why; echo \"${{COMPREPLY[*]}}\"",
+        binary.display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &ask]).current_dir(sandbox.root()).output();
+    let done = sandbox.done(output.unwrap());
+    assert_eq!(done.stdout.trim(), "count", "{done}");
+}
