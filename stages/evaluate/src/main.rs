@@ -14,7 +14,7 @@ use model::burn::tensor::Device;
 use model::checkpoint;
 use model::dataset::{Clip, Dataset};
 use model::metrics::{ClassScores, Tally, argmax, probabilities};
-use model::split::{self, Part};
+use model::split;
 use serde::Serialize;
 
 // Every batch allocates the same large buffers; this allocator keeps them.
@@ -60,8 +60,7 @@ fn run(args: &Args) -> Result<()> {
     let (network, manifest) = checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), &device)?;
     let split = models.join("split.csv");
     let (clips, parts) = split::read(&split, &manifest.labels)?;
-    let clips: Vec<Clip> =
-        split::indices(&parts, Part::Validation).into_iter().map(|index| clips[index].clone()).collect();
+    let clips: Vec<Clip> = split::measured(&parts).into_iter().map(|index| clips[index].clone()).collect();
     ensure!(
         !clips.is_empty(),
         "`{}` holds no clip out, so there is nothing to measure: raise `train.val_size`",

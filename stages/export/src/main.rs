@@ -13,7 +13,7 @@ use kit::files;
 use model::burn::tensor::Device;
 use model::checkpoint;
 use model::dataset::{Clip, Dataset};
-use model::split::{self, Part};
+use model::split;
 use onnx::classifier::Classifier;
 use onnx::metadata::Metadata;
 use serde::Serialize;
@@ -90,7 +90,7 @@ fn run(args: &Args) -> Result<()> {
 /// The clips that training held out; all of them where it held out none.
 fn clips_to_compare(path: &std::path::Path, labels: &[String]) -> Result<Vec<Clip>> {
     let (clips, parts) = split::read(path, labels)?;
-    let held_out = split::indices(&parts, Part::Validation);
+    let held_out = split::measured(&parts);
     Ok(match held_out.is_empty() {
         true => clips,
         false => held_out.into_iter().map(|index| clips[index].clone()).collect(),

@@ -1,22 +1,33 @@
-//! Which clips are held out, and the table that says so.
+//! Which clips train, which choose the epoch and which test, and the table that says so.
 //!
-//! Each class gives the same share, so that small classes are measured too. Knows nothing about what the
-//! clips contain.
+//! A clip is a whole track: what is cut from it later follows it, so a split never runs through a track.
+//! Knows nothing about what the clips contain.
+
+mod balance;
+mod config;
+mod groups;
+mod lists;
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use self::balance::Pool;
+pub use self::config::{Rule, SplitConfig};
+pub use self::groups::Groups;
 use crate::dataset::Clip;
-use crate::random::{Purpose, Random};
 
 /// What a clip is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// The network learns from it.
     Train,
-    /// Held out: the network never learns from it.
+    /// Held out: it chooses among epochs and params.
     Validation,
+    /// Held out from that choice, too: only the finished model meets it.
+    Test,
+    /// Left out by the list that decides.
+    Unused,
 }
 
 impl Part {
@@ -25,41 +36,74 @@ impl Part {
         match self {
             Part::Train => "train",
             Part::Validation => "val",
+            Part::Test => "test",
+            Part::Unused => "unused",
         }
     }
 
     fn from_name(name: &str) -> Result<Part> {
-        match name {
-            "train" => Ok(Part::Train),
-            "val" => Ok(Part::Validation),
-            _ => bail!("`{name}` is neither `train` nor `val`"),
-        }
+        let known = [Part::Train, Part::Validation, Part::Test, Part::Unused];
+        let found = known.into_iter().find(|part| part.name() == name);
+        found.with_context(|| format!("`{name}` is none of `train`, `val`, `test`, `unused`"))
     }
 }
 
 /// The part of every clip, in their order.
 ///
-/// Of a class with n clips, n · `val_size` are held out, rounded, but one at least, and one at least is
-/// left to train. A class with one clip trains with it. With a `val_size` of 0 nothing is held out. The
-/// choice depends on `seed`, the class's name and its clips alone.
+/// Stratified, with folds: the clips of one fold test. Of the rest of each class, `val_size` is held out to
+/// validate: rounded, but one at least, and one at least is left to train; a class with one clip trains with
+/// it. The choice depends on `seed` and, without groups and folds, on the class's name and its clips alone.
 ///
 /// # Errors
-/// A `val_size` that is not from 0 to 1, without 1.
-pub fn assign(clips: &[Clip], labels: &[String], val_size: f64, seed: u64) -> Result<Vec<Part>> {
-    ensure!(
-        (0.0..1.0).contains(&val_size),
-        "param `train.val_size`: {val_size} is not from 0 to 1, without 1"
-    );
+/// Params that make no sense together or for these clips; a table that cannot be used.
+pub fn assign(clips: &[Clip], labels: &[String], config: &SplitConfig, seed: u64) -> Result<Vec<Part>> {
+    config.check()?;
+    match &config.rule {
+        Rule::Stratified => stratified(clips, labels, config, seed),
+        Rule::FaultFiltered => lists::fault_filtered(clips),
+        Rule::Table(path) => lists::table(path, clips),
+    }
+}
+
+fn stratified(clips: &[Clip], labels: &[String], config: &SplitConfig, seed: u64) -> Result<Vec<Part>> {
+    let classes: Vec<usize> = clips.iter().map(|clip| clip.label).collect();
+    let groups = config.groups.of(clips)?;
+    let pool = Pool { classes: &classes, groups: &groups, names: labels };
     let mut parts = vec![Part::Train; clips.len()];
-    for (label, name) in labels.iter().enumerate() {
-        let mut members: Vec<usize> = (0..clips.len()).filter(|index| clips[*index].label == label).collect();
-        let held_out = held_out(members.len(), val_size);
-        Random::new(seed, Purpose::Split(name)).shuffle(&mut members);
-        for index in members.into_iter().take(held_out) {
-            parts[index] = Part::Validation;
+    if config.folds > 0 {
+        let count = groups.iter().max().map_or(0, |last| last + 1);
+        ensure!(
+            config.folds <= count,
+            "param `train.folds`: {} folds are more than there are groups of clips, {count}",
+            config.folds
+        );
+        let fold_of = balance::folds(pool, config.folds, seed);
+        for (part, group) in parts.iter_mut().zip(&groups) {
+            if fold_of[*group] + 1 == config.fold {
+                *part = Part::Test;
+            }
+        }
+    }
+    let rest = indices(&parts, Part::Train);
+    let held_out = balance::hold_out(pool, &rest, config.val_size, seed);
+    for clip in rest {
+        if held_out.contains(&groups[clip]) {
+            parts[clip] = Part::Validation;
         }
     }
     Ok(parts)
+}
+
+/// The clips that a finished model is measured on: those that test, or, where none does, that validate.
+pub fn measured(parts: &[Part]) -> Vec<usize> {
+    let part = if parts.contains(&Part::Test) { Part::Test } else { Part::Validation };
+    indices(parts, part)
+}
+
+/// A clip's path below its folder without the extension, which spectrograms and audio share.
+fn clip_name(path: &str) -> &str {
+    let file = path.rfind('/').map_or(0, |slash| slash + 1);
+    path[file..].rfind('.').map_or(path, |dot| &path[..file + dot])
 }
 
 /// The indices of the clips of one part.
@@ -81,7 +125,7 @@ pub fn write(path: impl AsRef<Path>, clips: &[Clip], labels: &[String], parts: &
 /// The clips that the table at `path` lists, and their parts.
 ///
 /// # Errors
-/// No such file or column; a label that is none of `labels`; a part that is neither `train` nor `val`.
+/// No such file or column; a label that is none of `labels`; an unknown part.
 pub fn read(path: impl AsRef<Path>, labels: &[String]) -> Result<(Vec<Clip>, Vec<Part>)> {
     let path = path.as_ref();
     let shown = path.display();
@@ -104,13 +148,6 @@ pub fn read(path: impl AsRef<Path>, labels: &[String]) -> Result<(Vec<Clip>, Vec
     Ok((clips, parts))
 }
 
-fn held_out(count: usize, val_size: f64) -> usize {
-    if count < 2 || val_size == 0.0 {
-        return 0;
-    }
-    ((count as f64 * val_size).round() as usize).clamp(1, count - 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,27 +164,14 @@ mod tests {
         (clips, labels)
     }
 
-    #[test]
-    fn each_class_gives_its_share() {
-        for (count, val_size, expected) in [
-            (5, 0.4, 2),
-            (10, 0.4, 4),
-            (100, 0.2, 20),
-            (2, 0.01, 1),
-            (2, 0.99, 1),
-            (3, 0.99, 2),
-            (1, 0.5, 0),
-            (0, 0.5, 0),
-            (50, 0.0, 0),
-        ] {
-            assert_eq!(held_out(count, val_size), expected, "{count} × {val_size}");
-        }
+    fn share(val_size: f64) -> SplitConfig {
+        SplitConfig { val_size, ..SplitConfig::default() }
     }
 
     #[test]
     fn the_seed_decides_and_every_class_keeps_both_parts() {
         let (clips, labels) = clips(&[5, 2, 30, 1]);
-        let of = |seed| assign(&clips, &labels, 0.4, seed).unwrap();
+        let of = |seed| assign(&clips, &labels, &share(0.4), seed).unwrap();
         assert_eq!(of(3), of(3));
         assert_ne!(of(3), of(4));
         for seed in 0..50 {
@@ -167,16 +191,70 @@ mod tests {
     fn another_class_does_not_move_the_others() {
         let (more, labels) = clips(&[5, 8, 5]);
         let (fewer, _) = clips(&[5, 8]);
-        let all = assign(&more, &labels, 0.4, 1).unwrap();
-        assert_eq!(all[..13], assign(&fewer, &labels[..2], 0.4, 1).unwrap());
+        let all = assign(&more, &labels, &share(0.4), 1).unwrap();
+        assert_eq!(all[..13], assign(&fewer, &labels[..2], &share(0.4), 1).unwrap());
+    }
+
+    /// As in ESC-10: the fold is the first number of the file name.
+    #[test]
+    fn every_clip_is_tested_in_one_fold_and_its_group_with_it() {
+        let labels: Vec<String> = ["dog", "rain"].map(str::to_owned).into();
+        let clips: Vec<Clip> = (0..80)
+            .map(|index| Clip { path: format!("x/{}-{index}-A.npy", 1 + index % 5), label: index / 40 })
+            .collect();
+        let groups = Groups::try_from("{}-*".to_owned()).unwrap();
+        let mut tested = vec![0; clips.len()];
+        for fold in 1..=5 {
+            let config = SplitConfig { folds: 5, fold, groups: groups.clone(), val_size: 0.25, ..share(0.0) };
+            let parts = assign(&clips, &labels, &config, 3).unwrap();
+            for index in indices(&parts, Part::Test) {
+                assert!(clips[index].path.starts_with(&format!("x/{fold}-")));
+                tested[index] += 1;
+            }
+            let folds_of = |part| -> std::collections::BTreeSet<_> {
+                indices(&parts, part).into_iter().map(|index| clips[index].path[..4].to_owned()).collect()
+            };
+            assert_eq!(folds_of(Part::Validation).len(), 1);
+            assert!(folds_of(Part::Validation).is_disjoint(&folds_of(Part::Train)));
+        }
+        assert_eq!(tested, [1; 80]);
+        let config = SplitConfig { folds: 6, fold: 1, groups, ..share(0.0) };
+        let error = assign(&clips, &labels, &config, 3).unwrap_err().to_string();
+        assert!(error.contains("6 folds are more than there are groups of clips, 5"), "{error}");
     }
 
     #[test]
-    fn shares_out_of_range_are_refused() {
-        let (clips, labels) = clips(&[5]);
-        for val_size in [-0.1, 1.0, 1.5, f64::NAN, f64::INFINITY] {
-            let error = assign(&clips, &labels, val_size, 1).unwrap_err().to_string();
-            assert!(error.contains("`train.val_size`"), "{error}");
+    fn folds_without_groups_are_stratified_and_complete() {
+        let (clips, labels) = clips(&[20, 10, 3]);
+        let mut tested = vec![0; clips.len()];
+        for fold in 1..=4 {
+            let config = SplitConfig { folds: 4, fold, ..share(0.0) };
+            let parts = assign(&clips, &labels, &config, 9).unwrap();
+            let held = indices(&parts, Part::Test);
+            assert_eq!(held.iter().filter(|index| clips[**index].label == 0).count(), 5);
+            assert_eq!(measured(&parts), held);
+            held.into_iter().for_each(|index| tested[index] += 1);
+        }
+        assert_eq!(tested, [1; 33]);
+    }
+
+    #[test]
+    fn without_a_test_part_the_validation_part_is_measured() {
+        use Part::{Test, Train, Unused, Validation};
+        assert_eq!(measured(&[Train, Validation, Unused, Validation]), [1, 3]);
+        assert_eq!(measured(&[Train, Validation, Test]), [2]);
+    }
+
+    #[test]
+    fn a_clip_has_one_name_whatever_its_file() {
+        for (path, name) in [
+            ("a/b.wav", "a/b"),
+            ("a.b/c", "a.b/c"),
+            ("a/b.00001.npy", "a/b.00001"),
+            ("b", "b"),
+            ("é/.x", "é/"),
+        ] {
+            assert_eq!(clip_name(path), name);
         }
     }
 
@@ -186,13 +264,13 @@ mod tests {
         let path = dir.path().join("split.csv");
         let (mut clips, labels) = clips(&[3, 4]);
         clips[0].path = "0/a, \"b\".npy".to_owned();
-        let parts = assign(&clips, &labels, 0.5, 9).unwrap();
+        let parts = assign(&clips, &labels, &share(0.5), 9).unwrap();
         write(&path, &clips, &labels, &parts).unwrap();
         assert_eq!(read(&path, &labels).unwrap(), (clips, parts));
         let error = format!("{:#}", read(&path, &labels[..1]).unwrap_err());
         assert!(error.contains("does not know the label `genre 1`"), "{error}");
-        std::fs::write(&path, "path,label,split\na.npy,genre 0,test\n").unwrap();
+        std::fs::write(&path, "path,label,split\na.npy,genre 0,dev\n").unwrap();
         let error = format!("{:#}", read(&path, &labels).unwrap_err());
-        assert!(error.contains("line 2: `test` is neither"), "{error}");
+        assert!(error.contains("line 2: `dev` is none of"), "{error}");
     }
 }

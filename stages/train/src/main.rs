@@ -56,7 +56,7 @@ fn run(args: &Args) -> Result<()> {
     let events = kit::Events::open()?;
 
     let dataset = Dataset::load(&args.spectrograms)?;
-    let parts = split::assign(&dataset.clips, &dataset.labels, params.val_size, seed)?;
+    let parts = split::assign(&dataset.clips, &dataset.labels, &params.split(), seed)?;
     let (train, held_out) = (split::indices(&parts, Part::Train), split::indices(&parts, Part::Validation));
     ensure!(
         train.len() >= 2,

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use model::device::DeviceChoice;
+use model::split::{Groups, Rule, SplitConfig};
 use serde::Deserialize;
 
 /// The section `train` of the params, with the pipeline's defaults.
@@ -18,8 +19,16 @@ pub(crate) struct TrainParams {
     pub weight_decay: f64,
     /// The share of the hidden activations that are dropped.
     pub dropout: f64,
-    /// The share of each class that is held out.
+    /// Who decides which clips train: `stratified`, `fault_filtered` or a table.
+    pub split: Rule,
+    /// The share of each class that is held out to choose the best epoch.
     pub val_size: f64,
+    /// Folds of a cross-validation; 0 for none.
+    pub folds: usize,
+    /// The fold that is tested, from 1.
+    pub fold: usize,
+    /// Which clips stay together: a pattern of file names, or a table.
+    pub groups: Groups,
     /// Where to compute.
     pub device: DeviceChoice,
 }
@@ -32,7 +41,11 @@ impl Default for TrainParams {
             learning_rate: 2e-4,
             weight_decay: 0.01,
             dropout: 0.5,
+            split: Rule::Stratified,
             val_size: 0.4,
+            folds: 0,
+            fold: 1,
+            groups: Groups::EachClip,
             device: DeviceChoice::Cpu,
         }
     }
@@ -60,13 +73,23 @@ impl TrainParams {
             "param `train.weight_decay`: {} is not a number from 0 on",
             self.weight_decay
         );
-        for (key, share) in [("dropout", self.dropout), ("val_size", self.val_size)] {
-            ensure!(
-                (0.0..1.0).contains(&share),
-                "param `train.{key}`: {share} is not from 0 to 1, without 1"
-            );
+        ensure!(
+            (0.0..1.0).contains(&self.dropout),
+            "param `train.dropout`: {} is not from 0 to 1, without 1",
+            self.dropout
+        );
+        self.split().check()
+    }
+
+    /// The params that say which clips train.
+    pub(crate) fn split(&self) -> SplitConfig {
+        SplitConfig {
+            rule: self.split.clone(),
+            val_size: self.val_size,
+            folds: self.folds,
+            fold: self.fold,
+            groups: self.groups.clone(),
         }
-        Ok(())
     }
 }
 

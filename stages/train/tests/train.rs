@@ -82,6 +82,26 @@ fn a_run_learns_and_tells_how_it_goes() {
 }
 
 #[test]
+fn one_fold_is_tested_and_never_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    let fold = ["train.epochs=1", "train.folds=3", "train.fold=2", "train.groups='{}'", "train.val_size=0.4"];
+    let output = train(dir.path(), "2", &fold);
+    // Each file name is a group, and there are six: 0 to 5.
+    assert!(output.status.success(), "{output:?}");
+    let split = std::fs::read_to_string(dir.path().join("models/split.csv")).unwrap();
+    let count = |part: &str| split.lines().filter(|line| line.ends_with(part)).count();
+    assert_eq!([count(",train"), count(",val"), count(",test")], [6, 6, 6], "{split}");
+
+    let output = train(dir.path(), "2", &["train.folds=3", "train.fold=4"]);
+    assert!(error(&output).contains("param `train.fold`: 4 is not from 1"), "{output:?}");
+    let output = train(dir.path(), "2", &["train.groups=prefix"]);
+    assert!(error(&output).contains("param `train.groups`: `prefix` is neither a pattern"), "{output:?}");
+    let output = train(dir.path(), "2", &["train.split=fault_filtered"]);
+    assert!(error(&output).contains("is for the whole of GTZAN"), "{output:?}");
+}
+
+#[test]
 fn nothing_held_out_and_classes_of_one_clip() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());

@@ -1,0 +1,148 @@
+//! Splits that somebody decided: the published one of GTZAN, or a table of the user's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{Part, clip_name};
+use crate::dataset::Clip;
+
+const FAULT_FILTERED: &str = include_str!("fault_filtered.txt");
+
+/// The published partition of GTZAN; what it leaves out is unused.
+///
+/// # Errors
+/// No clip in one of the three parts.
+pub(super) fn fault_filtered(clips: &[Clip]) -> Result<Vec<Part>> {
+    let listed = parse(FAULT_FILTERED).context("BUG: the list that is shipped is damaged")?;
+    let parts = assign(clips, &listed);
+    for part in [Part::Train, Part::Validation, Part::Test] {
+        ensure!(
+            parts.contains(&part),
+            "param `train.split`: `fault_filtered` is for the whole of GTZAN, and none of its `{}` clips is here; \
+             `download.source` = `gtzan` with `download.per_genre` = `all` brings them",
+            part.name()
+        );
+    }
+    Ok(parts)
+}
+
+/// A table with the columns `path` and `split`; what it does not list is unused.
+///
+/// # Errors
+/// No such table; a part that is none; nothing to train with.
+pub(super) fn table(path: &Path, clips: &[Clip]) -> Result<Vec<Part>> {
+    let explain = || {
+        format!(
+            "param `train.split`: `{}` is no usable table; it is `stratified`, `fault_filtered` or a `.csv`",
+            path.display()
+        )
+    };
+    let table = kit::csv::read(path).with_context(explain)?;
+    let (path_at, part_at) =
+        (table.column("path").with_context(explain)?, table.column("split").with_context(explain)?);
+    let row = |(row, line): (&Vec<String>, usize)| {
+        let part = Part::from_name(&row[part_at]).with_context(|| format!("line {line}"))?;
+        Ok((clip_name(&row[path_at]).to_owned(), part))
+    };
+    let listed = table.rows.iter().zip(2..).map(row).collect::<Result<_>>().with_context(explain)?;
+    let parts = assign(clips, &listed);
+    ensure!(
+        parts.contains(&Part::Train),
+        "param `train.split`: `{}` lists no clip to train with; a path in it is one below the spectrograms",
+        path.display()
+    );
+    Ok(parts)
+}
+
+fn assign(clips: &[Clip], listed: &BTreeMap<String, Part>) -> Vec<Part> {
+    clips.iter().map(|clip| listed.get(clip_name(&clip.path)).copied().unwrap_or(Part::Unused)).collect()
+}
+
+/// Lines `class part number first-last …`; `#` begins a comment.
+fn parse(text: &str) -> Result<BTreeMap<String, Part>> {
+    let mut listed = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split(' ');
+        let (Some(class), Some(part)) = (words.next(), words.next()) else { bail!("`{line}` has no part") };
+        let part = Part::from_name(part)?;
+        for word in words {
+            let (first, last) = word.split_once('-').unwrap_or((word, word));
+            for number in first.parse::<u32>()?..=last.parse()? {
+                listed.insert(format!("{class}/{class}.{number:05}"), part);
+            }
+        }
+    }
+    Ok(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gtzan() -> Vec<Clip> {
+        let genres =
+            ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
+        let clip = |(label, genre): (usize, &str)| {
+            let genre = genre.to_owned();
+            (0..100).map(move |number| Clip { path: format!("{genre}/{genre}.{number:05}.npy"), label })
+        };
+        genres.into_iter().enumerate().flat_map(clip).collect()
+    }
+
+    #[test]
+    fn the_fault_filtered_partition_is_the_published_one() {
+        let clips = gtzan();
+        let parts = fault_filtered(&clips).unwrap();
+        let count = |wanted| parts.iter().filter(|part| **part == wanted).count();
+        let parts_of = [Part::Train, Part::Validation, Part::Test, Part::Unused].map(count);
+        assert_eq!(parts_of, [443, 197, 290, 70]);
+        let of = |name: &str| parts[clips.iter().position(|clip| clip.path == name).unwrap()];
+        for (name, part) in [
+            ("blues/blues.00029.npy", Part::Train),
+            ("blues/blues.00000.npy", Part::Validation),
+            ("rock/rock.00090.npy", Part::Test),
+            // The corrupt one of Kaggle's copy is sound in the others; a copy is left out, its original is not.
+            ("jazz/jazz.00054.npy", Part::Train),
+            ("pop/pop.00054.npy", Part::Unused),
+            ("pop/pop.00060.npy", Part::Validation),
+        ] {
+            assert_eq!(of(name), part, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_gtzan_is_too_little() {
+        let few = &gtzan()[..5];
+        let error = fault_filtered(few).unwrap_err().to_string();
+        assert!(error.contains("none of its `train` clips is here"), "{error}");
+    }
+
+    #[test]
+    fn a_table_decides_whatever_the_extension() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.csv");
+        std::fs::write(&path, "split,path\ntrain,pop/a.1.wav\ntest,pop/b.npy\nval,c.ogg\n").unwrap();
+        let clips =
+            ["pop/a.1.npy", "pop/b.npy", "pop/c.npy"].map(|path| Clip { path: path.to_owned(), label: 0 });
+        assert_eq!(table(&path, &clips).unwrap(), [Part::Train, Part::Test, Part::Unused]);
+        for (text, part) in [
+            ("path,split\npop/a.1.wav,dev\n", "line 2"),
+            ("path,part\n", "no column `split`"),
+            ("path,split\npop/b.wav,train\npop/c.wav,val\n", ""),
+            ("path,split\npop/x.wav,train\n", "lists no clip to train with"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let answer = table(&path, &clips);
+            if part.is_empty() {
+                answer.unwrap();
+            } else {
+                let error = format!("{:#}", answer.unwrap_err());
+                assert!(error.contains(part), "{error}");
+            }
+        }
+        let error = format!("{:#}", table(&dir.path().join("statified"), &clips).unwrap_err());
+        assert!(error.contains("it is `stratified`, `fault_filtered` or a `.csv`"), "{error}");
+    }
+}
