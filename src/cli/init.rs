@@ -1,7 +1,7 @@
 //! `repro init`: a small pipeline to start from, that works and explains itself.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,6 +10,7 @@ use crate::error::{Error, Result, exit};
 use crate::pipeline;
 use crate::terminal::stdout;
 use crate::terminal::style::{DIM, GOOD, STAGE};
+use crate::workspace::ignore::{self, Ignored};
 
 /// Start a small pipeline that works, in a new or an existing folder
 ///
@@ -70,6 +71,7 @@ In the wood it is quiet; the fox rests, and the dog goes home.
 const INPUT: &str = "example/text.txt";
 const OUTS: [&str; 4] =
     ["example/words.txt", "example/counts.txt", "example/report.txt", "example/metrics.json"];
+const HEADING: &str = "# What `repro run` makes: the cache keeps it.";
 /// The engine's own folders.
 const FOLDERS: [&str; 2] = ["cache/", "runs/"];
 
@@ -84,7 +86,8 @@ impl InitArgs {
         if !input.exists() {
             create(&input, TEXT)?;
         }
-        let ignored = ignore(&dir.join(".gitignore"))?;
+        let patterns: Vec<String> = FOLDERS.into_iter().chain(OUTS).map(|name| format!("/{name}")).collect();
+        let ignored = ignore::add(&dir, HEADING, &patterns)?;
         // Last: whoever sees it sees a pipeline that is complete.
         create(&dir.join(pipeline::FILE), PIPELINE)?;
         stdout::write(&told(&self.path, ignored))?;
@@ -122,53 +125,6 @@ fn create(path: &Path, text: &str) -> Result<()> {
         })
     });
     written.map_err(|err| Error::io("write", path, &err))
-}
-
-/// What became of `.gitignore`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ignored {
-    Created,
-    Extended,
-    Already,
-}
-
-/// Appends what git should not keep and the file does not name yet.
-fn ignore(path: &Path) -> Result<Ignored> {
-    let old = match fs::read(path) {
-        Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(err) if err.kind() == ErrorKind::NotFound => None,
-        Err(err) => return Err(Error::io("read", path, &err)),
-    };
-    let added = missing_patterns(old.as_deref().unwrap_or_default());
-    if added.is_empty() {
-        return Ok(Ignored::Already);
-    }
-    let appended = OpenOptions::new().append(true).create(true).open(path);
-    appended
-        .and_then(|mut file| file.write_all(added.as_bytes()))
-        .map_err(|err| Error::io("write", path, &err))?;
-    Ok(if old.is_some() { Ignored::Extended } else { Ignored::Created })
-}
-
-/// The text to append to a `.gitignore` that is `old`.
-fn missing_patterns(old: &str) -> String {
-    let named = |pattern: &str| {
-        let bare = |line: &str| line.trim().trim_matches('/').to_owned();
-        old.lines().any(|line| bare(line) == bare(pattern))
-    };
-    let missing: Vec<&str> = FOLDERS.into_iter().chain(OUTS).filter(|pattern| !named(pattern)).collect();
-    if missing.is_empty() {
-        return String::new();
-    }
-    let end = if old.contains("\r\n") { "\r\n" } else { "\n" };
-    let mut text = String::new();
-    if !old.is_empty() {
-        let unfinished = if old.ends_with('\n') { "" } else { end };
-        text.push_str(&format!("{unfinished}{end}"));
-    }
-    text.push_str(&format!("# What `repro run` makes: the cache keeps it.{end}"));
-    missing.iter().for_each(|pattern| text.push_str(&format!("/{pattern}{end}")));
-    text
 }
 
 fn told(path: &Path, ignored: Ignored) -> String {
@@ -213,18 +169,6 @@ mod tests {
         assert_eq!(outs, ignored);
         let cmd = pipeline.stages[2].cmd.as_deref().unwrap();
         assert!(cmd.contains("head -n 5 "), "{cmd}");
-    }
-
-    #[test]
-    fn a_gitignore_is_extended_once_and_in_its_own_way() {
-        let fresh = missing_patterns("");
-        assert!(fresh.starts_with("# What") && fresh.contains("\n/cache/\n"), "{fresh}");
-        assert_eq!(missing_patterns(&fresh), "");
-        let mostly = "/cache\r\nruns\r\nexample/words.txt\r\n/example/counts.txt\r\n/example/report.txt";
-        assert_eq!(
-            missing_patterns(mostly),
-            "\r\n\r\n# What `repro run` makes: the cache keeps it.\r\n/example/metrics.json\r\n"
-        );
     }
 
     #[test]

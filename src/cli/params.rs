@@ -1,8 +1,7 @@
 //! `repro params`: the params as `pipeline.toml` has them, and how to change them there.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -14,7 +13,7 @@ use crate::pipeline::{self, ParamKey, ParamValue, Params, Pipeline, Unresolved, 
 use crate::repo_path::RepoPath;
 use crate::terminal::stdout;
 use crate::terminal::style::STAGE;
-use crate::workspace::write::temporary_beside;
+use crate::workspace::write::replace;
 
 /// Read and change params
 #[derive(Debug, Args)]
@@ -57,7 +56,7 @@ impl ParamsArgs {
                 // What the files say now must be a pipeline, or nothing is written.
                 edited.parse(root)?;
                 for (file, text) in &edited.0 {
-                    replace(&root.join(file), text)?;
+                    replace(&root.join(file), text.as_bytes())?;
                 }
                 changes.iter().map(Change::told).collect()
             }
@@ -207,26 +206,6 @@ fn unresolvable(name: &str, why: Unresolved) -> Error {
         Unresolved::Table(keys) => Error::usage(format!("`{name}` is a table of params, not one"))
             .hint(format!("say which: {}", listed(keys))),
     }
-}
-
-/// Replaces a file of the user's, whole or not at all. Its mode stays, and where it is a link, the link.
-fn replace(file: &Path, text: &str) -> Result<()> {
-    let file = &file.canonicalize().map_err(|err| Error::io("open", file, &err))?;
-    let temporary = temporary_beside(file);
-    let written = fs::metadata(file).and_then(|metadata| {
-        let mut new = File::create_new(&temporary)?;
-        new.write_all(text.as_bytes())?;
-        new.set_permissions(metadata.permissions())?;
-        new.sync_all()?;
-        fs::rename(&temporary, file)
-    });
-    written.map_err(|err| {
-        let _ = fs::remove_file(&temporary);
-        Error::io("write", file, &err)
-    })?;
-    // The rename itself, where the file system can.
-    let _ = file.parent().map(|dir| File::open(dir).and_then(|dir| dir.sync_all()));
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! What is noted of the surroundings of a run: host and git.
+//! What is noted of the surroundings of a project: host and git.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use crate::event::{GitState, GitTree};
+use crate::repo_path::RepoPath;
 
 pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
@@ -12,10 +13,7 @@ pub(super) fn host() -> String {
 /// `None` outside of a git checkout, before the first commit, or without git.
 pub(super) fn git(root: &Path) -> Option<GitState> {
     let ask = |args: &[&str]| {
-        let mut git = Command::new("git");
-        git.arg("-C").arg(root).args(args).stdin(Stdio::null()).stderr(Stdio::null());
-        // So that a status does not take git's own lock from under the user's hands.
-        let answer = git.env("GIT_OPTIONAL_LOCKS", "0").output().ok()?;
+        let answer = answer(root, args)?;
         answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())
     };
     let commit = ask(&["rev-parse", "HEAD"])?;
@@ -24,4 +22,34 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
     let changes = ask(&["status", "--porcelain", "--untracked-files=normal", "--", ".", ":!pipeline.lock"])?;
     let tree = if changes.is_empty() { GitTree::Clean } else { GitTree::Dirty };
     Some(GitState { commit, branch, tree })
+}
+
+/// What git has to do with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InGit {
+    /// It lies in no checkout.
+    No,
+    /// Nothing keeps it out of the next commit.
+    Open,
+    Ignored,
+    /// It, or something in it, is committed or about to be.
+    Tracked,
+}
+
+pub(super) fn in_git(root: &Path, path: &RepoPath) -> InGit {
+    let ask = |args: &[&str]| answer(root, &[args, &["--", path.as_str()]].concat());
+    let tracked = ask(&["--literal-pathspecs", "ls-files", "-z"]);
+    match (tracked, ask(&["check-ignore", "-q", "--no-index"]).and_then(|answer| answer.status.code())) {
+        (Some(listed), _) if listed.status.success() && !listed.stdout.is_empty() => InGit::Tracked,
+        (_, Some(0)) => InGit::Ignored,
+        (_, Some(1)) => InGit::Open,
+        _ => InGit::No,
+    }
+}
+
+fn answer(root: &Path, args: &[&str]) -> Option<Output> {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(root).args(args).stdin(Stdio::null()).stderr(Stdio::null());
+    // So that a status does not take git's own lock from under the user's hands.
+    git.env("GIT_OPTIONAL_LOCKS", "0").output().ok()
 }

@@ -48,6 +48,25 @@ pub fn atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     Ok(())
 }
 
+/// Replaces a file of the user's, whole or not at all. Its mode stays, and where it is a link, the link.
+pub fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
+    let file = &file.canonicalize().map_err(|err| Error::io("open", file, &err))?;
+    let temporary = temporary_beside(file);
+    let written = fs::metadata(file).and_then(|metadata| {
+        let mut new = File::create_new(&temporary)?;
+        new.write_all(bytes)?;
+        new.set_permissions(metadata.permissions())?;
+        new.sync_all()?;
+        fs::rename(&temporary, file)
+    });
+    written.map_err(|err| {
+        let _ = fs::remove_file(&temporary);
+        Error::io("write", file, &err)
+    })?;
+    sync_dir(file);
+    Ok(())
+}
+
 /// Makes the rename itself durable, where the file system can.
 fn sync_dir(path: &Path) {
     if let Some(dir) = path.parent() {

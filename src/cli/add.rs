@@ -1,0 +1,122 @@
+//! `repro add`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::run::{all_processors, tell_failures};
+use crate::engine::add::{self, InGit, Standing, Tracked, Wishes};
+use crate::engine::measure::measure;
+use crate::engine::run::{Options, Report, run};
+use crate::engine::{Project, project};
+use crate::error::{Error, Result};
+use crate::event::Outcome;
+use crate::pipeline::{FILE, StageName};
+use crate::repo_path::RepoPath;
+use crate::runs::Recorder;
+use crate::schedule::OnFailure;
+use crate::terminal::{self, stdout, style};
+use crate::workspace::ignore::Ignored;
+use crate::workspace::root;
+
+/// Track files or folders that people make: the cache keeps them, the lock names them
+///
+/// Writes a stage without a command into pipeline.toml and a line into .gitignore. What is tracked already is brought
+/// up to date with what lies there now.
+#[derive(Debug, Args)]
+pub(super) struct AddArgs {
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// The name of its stage [default: made of the path]
+    #[arg(long, value_name = "NAME", value_parser = stage_name)]
+    name: Option<StageName>,
+    /// What it is, for people
+    #[arg(long, value_name = "TEXT")]
+    desc: Option<String>,
+}
+
+impl AddArgs {
+    /// `here` is where a relative path starts from.
+    pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
+        if self.paths.len() > 1 && (self.name.is_some() || self.desc.is_some()) {
+            return Err(Error::usage("`--name` and `--desc` are of one path, and there are several")
+                .hint("add them one by one"));
+        }
+        let inside = |path: &PathBuf| root::inside(root, here, path).map_err(with_a_way_in);
+        let mut paths: Vec<RepoPath> = self.paths.iter().map(inside).collect::<Result<_>>()?;
+        paths.sort();
+        paths.dedup();
+        let held = project::hold(root)?;
+        let tracked = add::declare(root, &held, &paths, &Wishes { name: self.name, desc: self.desc })?;
+        let project = Arc::new(Project::reload(root, &held, &[])?);
+        let stages = &project.pipeline.stages;
+        let options = Options {
+            wanted: stages.iter().map(|stage| tracked.iter().any(|one| one.stage == stage.name)).collect(),
+            forced: vec![false; stages.len()],
+            cpus: all_processors(),
+            on_failure: OnFailure::KeepGoing,
+            command: std::env::args().collect(),
+            overrides: Vec::new(),
+        };
+        let mut recorder = Recorder::start(root);
+        let report = run(&project, &held, &options, vec![&mut recorder]);
+        if let Some(warning) = recorder.finish() {
+            terminal::warn(&warning);
+        }
+        let report = report?;
+        tell_failures(&report);
+        tracked.iter().try_for_each(|one| told(&project, one, &report))?;
+        Ok(report.exit)
+    }
+}
+
+fn with_a_way_in(outside: Error) -> Error {
+    if outside.hint.is_some() {
+        outside
+    } else {
+        outside.hint("move or copy it into the project, or make a link to it there")
+    }
+}
+
+fn told(project: &Project, Tracked { path, stage, standing }: &Tracked, report: &Report) -> Result<()> {
+    let outcome = report.stages.iter().find(|(name, ..)| name == stage).map(|(_, outcome, _)| outcome);
+    let lock = project::load_lock(&project.root)?;
+    let content = lock.stages.get(stage).and_then(|trace| trace.outs.get(path));
+    let size = content.map(|content| super::checkout::amount(measure(project, content))).unwrap_or_default();
+    let (bold, bold_end) = (style::STAGE, style::STAGE);
+    match (standing, outcome) {
+        (Standing::New, Some(Outcome::Ran | Outcome::Restored)) => {
+            stdout::say!("`{path}` is tracked as stage {bold}{stage}{bold_end:#}: {size}");
+        }
+        (Standing::New, _) => stdout::say!(
+            "`{path}` is declared as stage {bold}{stage}{bold_end:#} in {FILE}, but not kept yet"
+        ),
+        (Standing::Known, Some(Outcome::Fresh)) => {
+            stdout::say!("`{path}` is tracked as stage {bold}{stage}{bold_end:#}, and has not changed");
+        }
+        (Standing::Known, Some(Outcome::Ran | Outcome::Restored)) => {
+            stdout::say!(
+                "`{path}` has changed and is tracked anew as stage {bold}{stage}{bold_end:#}: {size}"
+            );
+        }
+        (Standing::Known, _) => {}
+    }
+    let (in_git, ignored) = add::keep_out_of_git(&project.root, path)?;
+    match ignored {
+        Ignored::Created | Ignored::Extended => stdout::say!("added `{path}` to .gitignore"),
+        Ignored::Already => {}
+    }
+    if in_git == InGit::Tracked {
+        terminal::warn(&format!(
+            "git keeps `{path}`, too: `git rm -r --cached {path}` leaves it to the cache"
+        ));
+    }
+    Ok(())
+}
+
+fn stage_name(text: &str) -> Result<StageName, String> {
+    StageName::parse(text)
+        .filter(|name| !name.as_str().contains('@'))
+        .ok_or_else(|| "cannot name a stage: use letters, digits, `_`, `-`, `.`".to_owned())
+}

@@ -1,0 +1,109 @@
+//! Adding a tracked input to the text of `pipeline.toml`: a stage is put at the end, and no other character changes.
+//! Knows nothing of files, and not whether the edited pipeline is valid.
+
+use std::collections::BTreeSet;
+
+use toml_edit::{Document, Item, TableLike, Value};
+
+use super::StageName;
+use crate::repo_path::RepoPath;
+
+/// The names of the stages that a text declares, as far as it can be read.
+pub fn declared(text: &str) -> BTreeSet<String> {
+    let Ok(document) = Document::parse(text) else {
+        return BTreeSet::new();
+    };
+    let stages = document.as_table().get("stages").and_then(Item::as_table_like);
+    stages.into_iter().flat_map(TableLike::iter).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// A name for the input at `path`: its own, with the folders above it as far as `taken` makes it necessary, else numbered.
+pub fn name_for(path: &RepoPath, taken: &BTreeSet<String>) -> StageName {
+    let mut names: Vec<String> =
+        path.as_str().split('/').map(plain).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        names.push("input".to_owned());
+    }
+    let longer = (0..names.len()).rev().map(|from| names[from..].join("-"));
+    let shortest = names[names.len() - 1].clone();
+    let numbered = (2_u64..).map(|number| format!("{shortest}-{number}"));
+    longer
+        .chain(numbered)
+        .filter(|name| !taken.contains(name))
+        .find_map(|name| StageName::parse(&name))
+        .unwrap_or_else(|| panic!("BUG: no number is free"))
+}
+
+/// A file's name without what a stage's name cannot have, and without its extensions.
+fn plain(name: &str) -> String {
+    const LONGEST: usize = 60;
+    let stem = name.trim_start_matches('.').split('.').next().unwrap_or_default();
+    let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let slug: String = stem.chars().map(allowed).take(LONGEST).collect();
+    slug.trim_matches('-').to_owned()
+}
+
+/// The text with a stage more, which tracks `path`.
+pub fn append(text: &str, name: &StageName, desc: Option<&str>, path: &RepoPath) -> String {
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut edited = text.to_owned();
+    if !text.is_empty() {
+        let unfinished = if text.ends_with('\n') { "" } else { end };
+        edited.push_str(&format!("{unfinished}{end}"));
+    }
+    // A dot in a name would make a table in a table of it.
+    let key = if name.as_str().contains(['.', '@']) { format!("\"{name}\"") } else { name.to_string() };
+    edited.push_str(&format!("[stages.{key}]{end}"));
+    if let Some(desc) = desc {
+        edited.push_str(&format!("desc = {}{end}", Value::from(desc)));
+    }
+    edited.push_str(&format!("outs = [{}]{end}", Value::from(path.as_str())));
+    edited
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_name_comes_from_the_path() {
+        let taken = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let cases: &[(&str, &[&str], &str)] = &[
+            ("data/raw", &[], "raw"),
+            ("labels.csv", &[], "labels"),
+            ("a.tar.gz", &[], "a"),
+            (".env.d", &[], "env"),
+            ("data/Über uns.csv", &[], "ber-uns"),
+            ("データ", &[], "input"),
+            ("data/raw", &["raw"], "data-raw"),
+            ("x/data/raw", &["raw", "data-raw"], "x-data-raw"),
+            ("raw", &["raw", "raw-2"], "raw-3"),
+        ];
+        for (text, names, expected) in cases {
+            assert_eq!(name_for(&path(text), &taken(names)).as_str(), *expected, "{text} {names:?}");
+        }
+        let long = "x".repeat(300);
+        assert_eq!(name_for(&path(&format!("{long}/{long}")), &BTreeSet::new()).as_str(), "x".repeat(60));
+    }
+
+    #[test]
+    fn the_rest_of_the_text_stays() {
+        let name = StageName::parse("raw").unwrap();
+        for (text, expected) in [
+            ("", "[stages.raw]\nouts = [\"a b\"]\n"),
+            ("# x", "# x\n\n[stages.raw]\nouts = [\"a b\"]\n"),
+            ("a = 1 # x\n", "a = 1 # x\n\n[stages.raw]\nouts = [\"a b\"]\n"),
+            ("a = 1\r\n", "a = 1\r\n\r\n[stages.raw]\r\nouts = [\"a b\"]\r\n"),
+        ] {
+            assert_eq!(append(text, &name, None, &path("a b")), expected);
+        }
+        let dotted = append("", &StageName::parse("v1.2").unwrap(), Some("say \"a\""), &path("it's"));
+        assert_eq!(dotted, "[stages.\"v1.2\"]\ndesc = 'say \"a\"'\nouts = [\"it's\"]\n");
+        assert_eq!(declared(&dotted).into_iter().collect::<Vec<_>>(), ["v1.2"]);
+        assert!(declared("a = [").is_empty());
+    }
+}
