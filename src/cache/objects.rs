@@ -1,13 +1,14 @@
-//! Objects: in by copy or reflink, out the same way, verified in both directions.
+//! Objects: in by reflink or copy, out also by link, verified in both directions.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
 
 use super::{Cache, name_it};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
+use crate::pipeline::Link;
 use crate::plan::Tree;
 
 const OBJECTS: &str = "objects";
@@ -94,25 +95,77 @@ impl Cache {
         Tree::decode(&bytes).map_err(|_| Error::damaged(format!("object {digest} is not a tree")))
     }
 
-    /// Writes the content of an object to `path`, replacing what file is there, in one rename.
+    /// Puts the content of an object at `path` in the first of the ways in `links` that works, replacing what file is there, in
+    /// one rename. Gives the bytes that it has. A file that is executable is no other name of an object, which is not.
     ///
     /// # Errors
     /// Of kind [`Damaged`](crate::error::Kind::Damaged) if the object is not what its name says; it is then removed.
-    pub fn restore_file(&self, digest: &Digest, path: &Path, temporary: &Path, mode: u32) -> Result<()> {
+    pub fn restore_file(
+        &self,
+        digest: &Digest,
+        path: &Path,
+        temporary: &Path,
+        mode: u32,
+        links: &[Link],
+    ) -> Result<u64> {
         let object = self.path_of(OBJECTS, digest);
-        let copied = copy(&object, temporary, mode).map_err(|err| {
-            let _ = fs::remove_file(temporary);
-            Error::io("restore", path, &err)
-        });
-        let (found, _) = copied?;
-        if found != *digest {
-            let _ = fs::remove_file(temporary);
-            return Err(self.discard(digest));
+        let mut last = io::Error::from(io::ErrorKind::Unsupported);
+        for link in links {
+            let placed = match link {
+                Link::Hardlink | Link::Symlink if mode & 0o111 != 0 => continue,
+                Link::Reflink => copy_as(&object, temporary, mode, share_blocks).map(|(found, _)| found),
+                Link::Copy => copy_as(&object, temporary, mode, copy_blocks).map(|(found, _)| found),
+                // Before anything hangs on it: the file cannot be verified on its way.
+                Link::Hardlink => {
+                    digest_of(&object).and_then(|found| fs::hard_link(&object, temporary).map(|()| found))
+                }
+                Link::Symlink => {
+                    digest_of(&object).and_then(|found| symlink(&object, path, temporary).map(|()| found))
+                }
+            };
+            match placed {
+                Ok(found) if found != *digest => {
+                    let _ = fs::remove_file(temporary);
+                    return Err(self.discard(digest));
+                }
+                Ok(_) => {
+                    return put_in_place(&object, path, temporary)
+                        .map_err(|err| Error::io("restore", path, &err));
+                }
+                Err(err) => {
+                    let _ = fs::remove_file(temporary);
+                    if err.kind() == io::ErrorKind::NotFound && !self.has(digest) {
+                        return Err(Error::damaged(format!("object {digest} is not in the cache any more")));
+                    }
+                    let is_last_word =
+                        matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::StorageFull);
+                    last = err;
+                    if is_last_word {
+                        break;
+                    }
+                }
+            }
         }
-        fs::rename(temporary, path).map_err(|err| {
-            let _ = fs::remove_file(temporary);
-            Error::io("restore", path, &err)
+        let error = Error::io("restore", path, &last);
+        Err(match (error.hint.is_none(), links.contains(&Link::Copy)) {
+            (true, false) => error.hint(
+                "no kind of link that is wished for works here: let `link` of `[cache]` end in \"copy\"",
+            ),
+            _ => error,
         })
+    }
+
+    /// How the file at `path` is one with the object of its content; `None` if it is a file of its own.
+    pub fn shared(&self, path: &Path, digest: &Digest) -> Option<Link> {
+        let meta = fs::symlink_metadata(path).ok()?;
+        if meta.is_symlink() {
+            let target = path.canonicalize().ok()?;
+            let objects = self.dir.join(OBJECTS).canonicalize().ok()?;
+            return target.starts_with(objects).then_some(Link::Symlink);
+        }
+        let object = fs::metadata(self.path_of(OBJECTS, digest)).ok()?;
+        let same = (meta.dev(), meta.ino()) == (object.dev(), object.ino());
+        same.then_some(Link::Hardlink)
     }
 
     /// Drops an object whose bytes are not its own: kept, it would be taken for whole again.
@@ -125,16 +178,54 @@ impl Cache {
 
 /// Copies `from` to the new file `to`, sharing its blocks where the file system can, and digests what was copied.
 fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<(Digest, File)> {
+    copy_as(from, to, mode, |source, target, hasher| {
+        share_blocks(source, target, hasher).or_else(|_| copy_blocks(source, target, hasher))
+    })
+}
+
+/// Fills a new file from another, and digests what it then holds.
+type Fill = fn(&mut File, &mut File, &mut blake3::Hasher) -> io::Result<()>;
+
+fn copy_as(from: &Path, to: &Path, mode: u32, fill: Fill) -> io::Result<(Digest, File)> {
     let mut source = File::open(from)?;
     let mut target = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to)?;
     let mut hasher = blake3::Hasher::new();
-    if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
-        pump(&mut target, &mut hasher, &mut io::sink())?;
-    } else {
-        pump(&mut source, &mut hasher, &mut target)?;
-    }
+    fill(&mut source, &mut target, &mut hasher)?;
     target.set_permissions(Permissions::from_mode(mode))?;
     Ok((hasher.finalize().into(), target))
+}
+
+fn share_blocks(source: &mut File, target: &mut File, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    rustix::fs::ioctl_ficlone(&*target, &*source)?;
+    pump(target, hasher, &mut io::sink())
+}
+
+fn copy_blocks(source: &mut File, target: &mut File, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    pump(source, hasher, target)
+}
+
+fn digest_of(path: &Path) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    pump(&mut File::open(path)?, &mut hasher, &mut io::sink())?;
+    Ok(hasher.finalize().into())
+}
+
+/// A link that leads to the object from where `path` is, so that a project may be moved.
+fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path).canonicalize()?;
+    let object = object.canonicalize()?;
+    let common = folder.components().zip(object.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
+    let target: PathBuf = up.chain(object.components().skip(common)).collect();
+    std::os::unix::fs::symlink(target, temporary)
+}
+
+fn put_in_place(object: &Path, path: &Path, temporary: &Path) -> io::Result<u64> {
+    let renamed = fs::rename(temporary, path);
+    // Of two names of one file, renaming leaves both.
+    let _ = fs::remove_file(temporary);
+    renamed?;
+    fs::metadata(object).map(|meta| meta.len())
 }
 
 fn pump(source: &mut impl Read, hasher: &mut blake3::Hasher, target: &mut impl Write) -> io::Result<()> {

@@ -133,6 +133,17 @@ impl Cache {
         remove_file(&leftover.path)
     }
 
+    /// The folder of all objects.
+    pub fn objects_dir(&self) -> PathBuf {
+        self.dir.join(Shelf::Objects.folder())
+    }
+
+    /// The digest that the file of an object is named by.
+    pub fn digest_of_object(&self, path: &Path) -> Option<Digest> {
+        let shard = path.parent()?.file_name()?.to_str()?;
+        format!("{shard}{}", path.file_name()?.to_str()?).parse().ok()
+    }
+
     /// Where the object of this name lies.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
         self.path_of(Shelf::Objects.folder(), digest)

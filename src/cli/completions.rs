@@ -1,12 +1,14 @@
 //! `repro completions`, and the answers that the shell gets when it asks for completions: every argument whose value is
 //! called STAGE, RUN or KEY is completed with those of the project in the current directory.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Args, Command, CommandFactory as _};
-use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
+use clap_complete::engine::{
+    ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
+};
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::Cli;
@@ -74,6 +76,7 @@ fn with_candidates(arg: Arg) -> Arg {
     let name = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
     match name {
         "STAGE" => arg.add(ArgValueCandidates::new(stages)),
+        "STAGE|PATH" => arg.add(ArgValueCompleter::new(stages_and_paths)),
         "RUN" => arg.add(ArgValueCandidates::new(runs)),
         "KEY" => arg.add(ArgValueCandidates::new(|| params(""))),
         "KEY=VALUE" => arg.add(ArgValueCandidates::new(|| params("="))),
@@ -105,6 +108,13 @@ fn stages() -> Vec<CompletionCandidate> {
         candidates.push(CompletionCandidate::new(stage.name.as_str()).help(help));
     }
     candidates
+}
+
+fn stages_and_paths(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let begins = |candidate: &CompletionCandidate| {
+        candidate.get_value().as_encoded_bytes().starts_with(typed.as_encoded_bytes())
+    };
+    stages().into_iter().filter(begins).chain(PathCompleter::any().complete(typed)).collect()
 }
 
 /// The latest runs, newest first.

@@ -99,6 +99,7 @@ fn keeper_text(keeper: Keeper) -> String {
         Keeper::Lock => lock::FILE.to_owned(),
         Keeper::Revisions(number) => count(number, "git revision"),
         Keeper::Runs(number) => count(number, "run"),
+        Keeper::Links => "links in the workspace".to_owned(),
     }
 }
 
@@ -140,6 +141,7 @@ fn as_json(survey: &Survey, yes: bool) -> Value {
         Keeper::Lock => json!({ "by": "lock", "objects": tally(*objects) }),
         Keeper::Revisions(number) => json!({ "by": "git", "revisions": number, "objects": tally(*objects) }),
         Keeper::Runs(number) => json!({ "by": "runs", "runs": number, "objects": tally(*objects) }),
+        Keeper::Links => json!({ "by": "links", "objects": tally(*objects) }),
     });
     let [objects, traces, temporaries] = kinds(survey).map(|(_, of_kind)| tally(of_kind));
     json!({

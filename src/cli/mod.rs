@@ -1,6 +1,7 @@
 //! The commands, one file each. What the user typed comes in; text and an exit code go out.
 
 mod accept;
+mod add;
 mod checkout;
 mod completions;
 mod dag;
@@ -48,6 +49,7 @@ enum Command {
     Params(params::ParamsArgs),
     Metrics(metrics::MetricsArgs),
     Runs(runs::RunsArgs),
+    Add(add::AddArgs),
     Checkout(checkout::CheckoutArgs),
     Gc(gc::GcArgs),
     Fsck(fsck::FsckArgs),
@@ -90,7 +92,8 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Params(args) => args.execute(&root()?),
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
-        Command::Checkout(args) => args.execute(&root()?),
+        Command::Add(args) => args.execute(&here, &root()?),
+        Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Gc(args) => args.execute(&root()?),
         Command::Fsck(args) => args.execute(&root()?),
         Command::Accept(args) => args.execute(&root()?),

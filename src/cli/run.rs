@@ -117,17 +117,21 @@ impl RunArgs {
 
 /// The last words: each failure in full, then the summary.
 fn close(project: &Project, report: &Report) {
+    tell_failures(report);
+    let summary = Summary::of(&project.pipeline, report);
+    terminal::tell(&summary::render(&summary));
+}
+
+pub(super) fn tell_failures(report: &Report) {
     for (name, outcome, took) in &report.stages {
         if let Outcome::Failed(failure) = outcome {
             let what = format!("stage `{name}` failed after {took}: {}", failure.what);
             terminal::tell(&terminal::error_text(&what, &failure.causes, failure.hint.as_deref()));
         }
     }
-    let summary = Summary::of(&project.pipeline, report);
-    terminal::tell(&summary::render(&summary));
 }
 
-fn all_processors() -> usize {
+pub(super) fn all_processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -2,21 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use super::gc::Tally;
 use super::{Project, commit, ended_orphan};
 use crate::digest::Content;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::exec::end_orphans;
-use crate::pipeline::{Kept, StageName};
-use crate::plan::Trace;
+use crate::pipeline::{Kept, Pattern, StageName};
+use crate::plan::{Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 use crate::workspace::run_lock::RunLock;
 
+/// What is to be brought back of a stage: its outs, or parts of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    pub stage: StageName,
+    pub paths: BTreeMap<RepoPath, Content>,
+}
+
+/// What becomes of files that are as the lock says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Checked {
-    /// It was there.
-    Already,
-    Brought,
+pub enum Present {
+    Stays,
+    /// They get the kind of link that is wished for now.
+    Relinked,
 }
 
 /// What came of it.
@@ -24,57 +33,209 @@ pub enum Checked {
 pub struct Report {
     /// What is worth knowing beside it.
     pub warnings: Vec<String>,
-    pub stages: Vec<(StageName, Checked)>,
+    /// What was not there, and how much was written.
+    pub brought: Vec<(StageName, Vec<RepoPath>)>,
+    pub written: Tally,
 }
 
-/// Brings back the outs of every stage in the lock that `wanted` accepts.
+/// Everything that the lock names.
+pub fn everything(project: &Project) -> Vec<Part> {
+    project.lock.stages.iter().map(|(name, trace)| whole(name, trace)).collect()
+}
+
+/// All outs of the stage, or the stages of a matrix, of that name; none if the lock knows none.
+pub fn of_stage(project: &Project, name: &str) -> Vec<Part> {
+    let is_variant =
+        |stage: &StageName| stage.as_str().split_once('@').is_some_and(|(family, _)| family == name);
+    let stages = project.lock.stages.iter();
+    stages
+        .filter(|(stage, _)| stage.as_str() == name || is_variant(stage))
+        .map(|(name, trace)| whole(name, trace))
+        .collect()
+}
+
+/// What of the outs lies at a path, or matches it.
 ///
 /// # Errors
-/// All stages whose outs the cache does not hold; those of the others are brought back all the same.
-pub fn checkout(project: &Project, _held: &RunLock, wanted: &dyn Fn(&StageName) -> bool) -> Result<Report> {
+/// Nothing does.
+pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
+    let glob = Pattern::parse(path).map_err(|bad| Error::usage(format!("`{path}` has {bad}")))?;
+    let mut parts = Vec::new();
+    for (name, trace) in &project.lock.stages {
+        let mut paths = BTreeMap::new();
+        for (out, content) in &trace.outs {
+            match &glob {
+                Some(glob) => matching(project, glob, out, content, &mut paths)?,
+                None => paths.extend(part_at(project, path, out, content)?),
+            }
+        }
+        if !paths.is_empty() {
+            parts.push(Part { stage: name.clone(), paths });
+        }
+    }
+    let not_kept = |part: &&Part| !part.paths.keys().any(|path| is_kept(project, &part.stage, path));
+    match (&parts[..], parts.iter().find(not_kept)) {
+        ([], _) => Err(nothing_at(project, path)),
+        ([_], Some(Part { stage, .. })) => Err(Error::usage(format!("`{path}` is not kept in the cache"))
+            .hint(format!("`repro run {stage}` makes it"))),
+        _ => Ok(parts),
+    }
+}
+
+fn whole(name: &StageName, trace: &Trace) -> Part {
+    Part { stage: name.clone(), paths: trace.outs.clone() }
+}
+
+/// The part of an out at `path`; the out itself if it lies there.
+fn part_at(
+    project: &Project,
+    path: &RepoPath,
+    out: &RepoPath,
+    content: &Content,
+) -> Result<Option<(RepoPath, Content)>> {
+    if out == path || out.below(path).is_some() {
+        return Ok(Some((out.clone(), *content)));
+    }
+    let Some(below) = path.below(out) else {
+        return Ok(None);
+    };
+    let mut content = *content;
+    for name in below.split('/') {
+        let Content::Tree(digest) = content else { return Ok(None) };
+        match project.cache.tree(&digest)?.entries.get(name) {
+            Some(entry) => content = *entry,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some((path.clone(), content)))
+}
+
+/// What of the content at `path` matches.
+fn matching(
+    project: &Project,
+    glob: &Pattern,
+    path: &RepoPath,
+    content: &Content,
+    paths: &mut BTreeMap<RepoPath, Content>,
+) -> Result<()> {
+    if glob.matches(path.as_str()) {
+        paths.insert(path.clone(), *content);
+        return Ok(());
+    }
+    let Content::Tree(digest) = content else { return Ok(()) };
+    let near = glob
+        .base()
+        .is_none_or(|base| base == path || base.below(path).is_some() || path.below(base).is_some());
+    if !near {
+        return Ok(());
+    }
+    let tree = project.cache.tree(digest)?;
+    tree.entries.iter().try_for_each(|(name, entry)| matching(project, glob, &path.join(name), entry, paths))
+}
+
+fn nothing_at(project: &Project, path: &RepoPath) -> Error {
+    let error = Error::usage(format!("`{}` names no stage and nothing at `{path}`", lock::FILE));
+    let stages = project.lock.stages.keys().map(StageName::as_str);
+    let families = stages.clone().filter_map(|name| name.split_once('@')).map(|(family, _)| family);
+    let outs = project.lock.stages.values().flat_map(|trace| trace.outs.keys().map(RepoPath::as_str));
+    match did_you_mean(path.as_str(), stages.clone().chain(families).chain(outs)) {
+        Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+        None => error.hint(format!("it knows the stages {}", stages.take(20).collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// Brings back parts of the lock.
+///
+/// # Errors
+/// All stages of which the cache does not hold something; what of others was to be brought back is brought back all the same.
+pub fn checkout(project: &Project, _held: &RunLock, parts: &[Part], present: Present) -> Result<Report> {
     project.cache.sweep_temporaries();
     // They would write into the outs that are brought back.
     let orphans = end_orphans(&project.markers())?;
     let warnings = orphans.iter().map(|stage| ended_orphan(stage)).collect();
-    let mut done = Vec::new();
+    let mut report = Report { warnings, brought: Vec::new(), written: Tally::default() };
     let mut errors = Vec::new();
-    for (name, trace) in project.lock.stages.iter().filter(|(name, _)| wanted(name)) {
-        match bring(project, name, trace) {
-            Ok(checked) => done.push((name.clone(), checked)),
-            Err(error) => errors.push(about(name, error)),
+    for part in parts {
+        match bring(project, part, present) {
+            Ok((paths, written)) => {
+                report.written.count += written.count;
+                report.written.bytes += written.bytes;
+                if !paths.is_empty() {
+                    report.brought.push((part.stage.clone(), paths));
+                }
+            }
+            Err(error) => errors.push(about(&part.stage, error)),
         }
     }
     // Without an index the next run hashes again, and finds the same.
     let _ = project.workspace.save_index();
-    if errors.is_empty() { Ok(Report { warnings, stages: done }) } else { Err(Error::several(errors)) }
+    if errors.is_empty() { Ok(report) } else { Err(Error::several(errors)) }
 }
 
-fn bring(project: &Project, name: &StageName, trace: &Trace) -> Result<Checked> {
-    let stage = project.pipeline.find(name.as_str()).map(|ix| &project.pipeline.stages[ix]);
-    // What is not kept in the cache stays as it is; only running brings it back.
-    let is_kept = |path: &RepoPath| {
-        let mut outs = stage.iter().flat_map(|stage| &stage.outs);
-        !outs.any(|out| out.path == *path && out.kept == Kept::Nowhere)
-    };
-    let kept: BTreeMap<RepoPath, Content> =
-        trace.outs.iter().filter(|(path, _)| is_kept(path)).map(|(path, out)| (path.clone(), *out)).collect();
+/// Brings back what differs; says which paths, and what was written.
+fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPath>, Tally)> {
+    let mut differing: BTreeMap<RepoPath, Content> = BTreeMap::new();
     let mut found: BTreeMap<RepoPath, Option<Seen>> = BTreeMap::new();
-    for path in kept.keys() {
-        found.insert(path.clone(), project.workspace.observe(path)?);
+    for (path, content) in part.paths.iter().filter(|(path, _)| is_kept(project, &part.stage, path)) {
+        let seen = project.workspace.observe(path)?;
+        if seen.as_ref().map(Seen::content) != Some(*content) {
+            differing.insert(path.clone(), *content);
+        }
+        found.insert(path.clone(), seen);
     }
-    let differing = |path: &RepoPath| {
-        found.get(path).and_then(Option::as_ref).map(Seen::content) != kept.get(path).copied()
-    };
-    if !kept.keys().any(differing) {
-        return Ok(Checked::Already);
-    }
-    if let Some(digest) =
-        kept.iter().filter(|(path, _)| differing(path)).find_map(|(_, out)| project.cache.lacking(out))
-    {
+    if let Some(digest) = differing.values().find_map(|content| project.cache.lacking(content)) {
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
-    commit::restore(project, &kept, &found)?;
-    Ok(Checked::Brought)
+    for path in differing.keys() {
+        make_way(project, &part.stage, path)?;
+    }
+    let mut written = commit::restore(project, &differing, &found)?;
+    let mut paths: Vec<RepoPath> = differing.keys().cloned().collect();
+    if present == Present::Relinked {
+        for (path, seen) in found.iter().filter(|(path, _)| !differing.contains_key(*path)) {
+            let Some(seen) = seen else { continue };
+            let relinked = commit::relink(project, path, seen, project.links.kinds())?;
+            if relinked.count > 0 {
+                paths.push(path.clone());
+            }
+            written.count += relinked.count;
+            written.bytes += relinked.bytes;
+        }
+    }
+    Ok((paths, written))
+}
+
+/// What is not kept in the cache stays as it is; only running brings it back.
+fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
+    let stage = project.pipeline.find(stage.as_str()).map(|ix| &project.pipeline.stages[ix]);
+    let lies_in = |out: &RepoPath| out == path || path.below(out).is_some();
+    !stage.iter().flat_map(|stage| &stage.outs).any(|out| lies_in(&out.path) && out.kept == Kept::Nowhere)
+}
+
+/// Where a part of an out belongs, a file or a link may stand in place of a folder above it: it is kept and goes.
+fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()> {
+    let outs = project.lock.stages.get(stage).map(|trace| &trace.outs);
+    let Some(out) = outs.and_then(|outs| outs.keys().find(|out| path.below(out).is_some())) else {
+        return Ok(());
+    };
+    let mut above: Vec<&str> =
+        path.ancestors().take_while(|above| above.len() >= out.as_str().len()).collect();
+    above.reverse();
+    for above in above {
+        let folder =
+            RepoPath::parse_canonical(above).unwrap_or_else(|| panic!("BUG: `{above}` is above a path"));
+        match folder.under(&project.root).symlink_metadata() {
+            Ok(meta) if meta.is_dir() => {}
+            Ok(_) => {
+                if let Some(seen) = project.workspace.observe(&folder)? {
+                    commit::keep(project, &folder, &seen)?;
+                }
+                return project.workspace.remove(&folder);
+            }
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
 }
 
 fn about(name: &StageName, error: Error) -> Error {

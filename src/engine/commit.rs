@@ -1,12 +1,15 @@
 //! Outs into the cache, and back: the two directions between workspace and cache.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::Project;
-use crate::digest::{Content, Digest};
+use super::gc::Tally;
+use crate::digest::Content;
 use crate::error::{Error, Result};
+use crate::pipeline::Link;
 use crate::plan::Tree;
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
@@ -78,12 +81,13 @@ pub(super) fn keep_listing(project: &Project, seen: &Seen) -> Result<()> {
     project.cache.put_bytes(&tree.encode()).map(drop)
 }
 
-/// Makes the workspace hold `outs`. What else lies at those paths is kept in the cache first.
+/// Makes the workspace hold `outs`, and says what was written. What else lies at those paths is kept in the cache first.
 pub(super) fn restore(
     project: &Project,
     outs: &BTreeMap<RepoPath, Content>,
     found: &BTreeMap<RepoPath, Option<Seen>>,
-) -> Result<()> {
+) -> Result<Tally> {
+    let putting = Putting::new(project, project.links.kinds());
     for (path, content) in outs {
         let seen = found.get(path).and_then(Option::as_ref);
         if let Some(seen) = seen
@@ -92,59 +96,107 @@ pub(super) fn restore(
             keep(project, path, seen)?;
         }
         project.workspace.make_parent(path)?;
-        put(project, path, content, seen)?;
+        putting.put(path, content, seen)?;
     }
-    Ok(())
+    Ok(putting.tally())
 }
 
-fn put(project: &Project, path: &RepoPath, content: &Content, seen: Option<&Seen>) -> Result<()> {
-    if seen.map(Seen::content) == Some(*content) {
-        return Ok(());
+/// Gives files that are there already, and are in the cache, another kind of link; those that have it stay.
+pub(super) fn relink(project: &Project, path: &RepoPath, seen: &Seen, links: &[Link]) -> Result<Tally> {
+    let putting = Putting::new(project, links);
+    putting.put_again(path, seen)?;
+    Ok(putting.tally())
+}
+
+/// Files on their way into the workspace.
+struct Putting<'a> {
+    project: &'a Project,
+    links: &'a [Link],
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Putting<'_> {
+    fn new<'a>(project: &'a Project, links: &'a [Link]) -> Putting<'a> {
+        Putting { project, links, files: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
-    match content {
-        Content::File(digest) => put_file(project, path, digest, 0o644, seen),
-        Content::Executable(digest) => put_file(project, path, digest, 0o755, seen),
-        Content::Link(digest) => {
-            let target = project.cache.bytes(digest)?;
-            let target = String::from_utf8(target)
-                .map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
-            project.workspace.plant_link(path, &target)
+
+    fn tally(self) -> Tally {
+        let count = usize::try_from(self.files.into_inner()).unwrap_or(usize::MAX);
+        Tally { count, bytes: self.bytes.into_inner() }
+    }
+
+    fn put(&self, path: &RepoPath, content: &Content, seen: Option<&Seen>) -> Result<()> {
+        if seen.map(Seen::content) == Some(*content) {
+            return Ok(());
         }
-        Content::Tree(digest) => put_tree(project, path, &project.cache.tree(digest)?, seen),
-    }
-}
-
-fn put_file(
-    project: &Project,
-    path: &RepoPath,
-    digest: &Digest,
-    mode: u32,
-    seen: Option<&Seen>,
-) -> Result<()> {
-    if matches!(seen, Some(Seen::Dir { .. })) {
-        project.workspace.remove(path)?;
-    }
-    let full = path.under(&project.root);
-    project.cache.restore_file(digest, &full, &temporary_beside(&full), mode)
-}
-
-fn put_tree(project: &Project, path: &RepoPath, tree: &Tree, seen: Option<&Seen>) -> Result<()> {
-    // Through a link the files of another directory would be changed.
-    let is_link = path.under(&project.root).is_symlink();
-    let (had, dirs) = match seen {
-        Some(Seen::Dir { tree, dirs, .. }) if !is_link => (Some(tree), Some(dirs)),
-        _ => (None, None),
-    };
-    project.workspace.make_dir(path)?;
-    if let Some(had) = had {
-        for name in had.entries.keys().filter(|name| !tree.entries.contains_key(*name)) {
-            project.workspace.remove(&path.join(name))?;
+        let project = self.project;
+        match content {
+            Content::File(_) | Content::Executable(_) => {
+                if matches!(seen, Some(Seen::Dir { .. })) {
+                    project.workspace.remove(path)?;
+                }
+                self.file(path, content)
+            }
+            Content::Link(digest) => {
+                let target = project.cache.bytes(digest)?;
+                let target = String::from_utf8(target)
+                    .map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
+                project.workspace.plant_link(path, &target)
+            }
+            Content::Tree(digest) => self.tree(path, &project.cache.tree(digest)?, seen),
         }
     }
-    let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
-    entries.par_iter().try_for_each(|(name, content)| {
-        let leaf = had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
-        let seen = dirs.and_then(|dirs| dirs.get(*name)).or(leaf.as_ref());
-        put(project, &path.join(name), content, seen)
-    })
+
+    fn file(&self, path: &RepoPath, content: &Content) -> Result<()> {
+        let mode = if matches!(content, Content::Executable(_)) { 0o755 } else { 0o644 };
+        let full = path.under(&self.project.root);
+        let (cache, temporary) = (&self.project.cache, temporary_beside(&full));
+        let bytes = cache.restore_file(&content.digest(), &full, &temporary, mode, self.links)?;
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn tree(&self, path: &RepoPath, tree: &Tree, seen: Option<&Seen>) -> Result<()> {
+        let project = self.project;
+        // Through a link the files of another directory would be changed.
+        let is_link = path.under(&project.root).is_symlink();
+        let (had, dirs) = match seen {
+            Some(Seen::Dir { tree, dirs, .. }) if !is_link => (Some(tree), Some(dirs)),
+            _ => (None, None),
+        };
+        project.workspace.make_dir(path)?;
+        if let Some(had) = had {
+            for name in had.entries.keys().filter(|name| !tree.entries.contains_key(*name)) {
+                project.workspace.remove(&path.join(name))?;
+            }
+        }
+        let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
+        entries.par_iter().try_for_each(|(name, content)| {
+            let leaf = had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
+            let seen = dirs.and_then(|dirs| dirs.get(*name)).or(leaf.as_ref());
+            self.put(&path.join(name), content, seen)
+        })
+    }
+
+    fn put_again(&self, path: &RepoPath, seen: &Seen) -> Result<()> {
+        match seen {
+            Seen::Leaf(Content::Link(_)) => Ok(()),
+            Seen::Leaf(content) => {
+                let has = self.project.cache.shared(&path.under(&self.project.root), &content.digest());
+                let executable = matches!(content, Content::Executable(_));
+                // The first kind that such a file can have.
+                let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));
+                if has == wanted.filter(|link| link.is_shared()) { Ok(()) } else { self.file(path, content) }
+            }
+            Seen::Dir { tree, dirs, .. } => {
+                let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
+                entries.par_iter().try_for_each(|(name, content)| match dirs.get(*name) {
+                    Some(dir) => self.put_again(&path.join(name), dir),
+                    None => self.put_again(&path.join(name), &Seen::Leaf(**content)),
+                })
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What of the cache is referred to, by whom, and the removal of the rest.
 //!
-//! A reference is an out of `pipeline.lock`, now or at a revision in git, or an artifact of a run. From a tree it reaches
+//! A reference is an out of `pipeline.lock`, now or at a revision in git, an artifact of a run, or a link in the workspace. From a tree it reaches
 //! everything inside. Of a directory that is a dep, only the listings are kept, as they were put in: enough to name later what
 //! changed. A trace stays when all of its outs are referred to.
 
@@ -14,6 +14,7 @@ use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::plan::Lock;
 use crate::runs::Store;
+use crate::workspace::links;
 use crate::workspace::run_lock::RunLock;
 
 /// Whose references count besides those of `pipeline.lock`.
@@ -49,6 +50,8 @@ pub enum Keeper {
     Revisions(usize),
     /// So many runs.
     Runs(usize),
+    /// Links in the workspace that lead to them.
+    Links,
 }
 
 /// How many, and how large together.
@@ -97,6 +100,13 @@ pub fn survey(project: &Project, _held: &RunLock, keep: &Keep) -> Result<Survey>
         reach.whole(keepers.len(), content)?;
     }
     keepers.push((Keeper::Runs(runs), Tally::default()));
+    let linked = links::into(&project.root, &project.cache.objects_dir());
+    if !linked.is_empty() {
+        for digest in linked.iter().filter_map(|object| project.cache.digest_of_object(object)) {
+            reach.kept.entry(digest).or_insert(keepers.len());
+        }
+        keepers.push((Keeper::Links, Tally::default()));
+    }
 
     let mut objects = Vec::new();
     let listed = project.cache.list(Shelf::Objects)?.named;

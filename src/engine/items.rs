@@ -204,7 +204,7 @@ fn prepare(
     for item in items {
         if let State::Restore(outs) = &item.state {
             let seen = outs.keys().map(|path| (path.clone(), found(observation, path).map(Seen::Leaf)));
-            commit::restore(project, outs, &seen.collect())?;
+            let _written = commit::restore(project, outs, &seen.collect())?;
         }
     }
     for out in

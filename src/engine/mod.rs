@@ -2,12 +2,14 @@
 
 mod about;
 pub mod accept;
+pub mod add;
 pub mod checkout;
 mod commit;
 mod explain;
 pub mod fsck;
 pub mod gc;
 mod items;
+pub mod measure;
 mod metrics;
 pub mod observe;
 mod perform;

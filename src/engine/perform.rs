@@ -14,7 +14,7 @@ use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Millis, RunName, Work};
 use crate::exec::{Ended, Job, Said};
-use crate::pipeline::{Kept, Out, Persist, Stage, StageIx, nested};
+use crate::pipeline::{Kept, Out, PRIVATE, Persist, Stage, StageIx, nested};
 use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
@@ -67,7 +67,7 @@ pub(super) fn perform(
 /// Brings the outs of `trace` back.
 fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Performed {
     match commit::restore(setting.project, &trace.outs, &observation.outs) {
-        Ok(()) => Performed::Done(trace.clone(), Work::Restore),
+        Ok(_) => Performed::Done(trace.clone(), Work::Restore),
         Err(error) if error.kind == Kind::Damaged => Performed::Damaged(error),
         Err(error) => failed("could not be restored", error),
     }
@@ -192,8 +192,10 @@ pub(super) fn make_room(
             if out.kept == Kept::InCache || !is_as_locked(project, stage, path, seen) {
                 commit::keep(project, path, seen)?;
             }
-            if out.persist == Persist::No {
-                project.workspace.remove(path)?;
+            match out.persist {
+                Persist::No => project.workspace.remove(path)?,
+                // The stage will write into what may be the cache's own file.
+                Persist::Yes => drop(commit::relink(project, path, seen, &PRIVATE)?),
             }
         }
         _ if failures > 0 && out.persist == Persist::No => project.workspace.remove(path)?,
@@ -294,6 +296,12 @@ pub(super) fn commit_outs(project: &Project, stage: &Stage, observation: &Observ
     }
     for (path, found) in &seen {
         commit::keep(project, path, found)?;
+    }
+    // What people put somewhere stays theirs to write.
+    if stage.cmd.is_some() && project.links.prefer_shared() {
+        for (path, found) in &seen {
+            commit::relink(project, path, found, project.links.kinds())?;
+        }
     }
     for dep in observation.deps.values() {
         commit::keep_listing(project, dep)?;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cache::Cache;
 use crate::error::{Error, Result};
-use crate::pipeline::{self, Override, Pipeline, Problem, World};
+use crate::pipeline::{self, Links, Override, Pipeline, Problem, World};
 use crate::plan::{Lock, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;
@@ -14,6 +14,8 @@ use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability};
 
 const CACHE: &str = "cache";
+/// Kinds of links, separated by commas.
+const LINKS: &str = "REPRO_CACHE_LINK";
 
 #[derive(Debug)]
 pub struct Project {
@@ -23,6 +25,8 @@ pub struct Project {
     pub cache: Cache,
     pub lock: Lock,
     pub answers: Answers,
+    /// How files come from the cache into the workspace.
+    pub links: Links,
 }
 
 /// What tools have answered so far: each is asked once.
@@ -54,15 +58,22 @@ impl Project {
         let locked = lock.stages.values().flat_map(|trace| trace.outs.keys().cloned());
         let workspace = Workspace::open(root, made.chain(locked).collect(), &root.join(CACHE).join("index"));
         let cache = Cache::open(&root.join(CACHE));
-        Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock, answers: Answers::default() })
+        let links = links(&pipeline)?;
+        let answers = Answers::default();
+        Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock, answers, links })
     }
 
     /// Reads everything but the pipeline under the run lock, so that no other run's result is taken for the state before this
     /// one. A faulty pipeline is told before anything is touched.
     pub fn load_exclusively(root: &Path, overrides: &[Override]) -> Result<(Project, RunLock)> {
         let pipeline = load_pipeline(root, overrides)?;
-        let held = run_lock::take(&root.join(CACHE).join("run.lock"))?;
+        let held = hold(root)?;
         Ok((Project::of(root, pipeline)?, held))
+    }
+
+    /// Reads everything again under a lock that is held already.
+    pub fn reload(root: &Path, _held: &RunLock, overrides: &[Override]) -> Result<Project> {
+        Project::load(root, overrides)
     }
 
     pub fn save_lock(&self, lock: &Lock) -> Result<()> {
@@ -75,17 +86,36 @@ impl Project {
     }
 }
 
-/// The text of `pipeline.toml`, and the pipeline that it declares.
+/// Those of the pipeline, unless this user, on this machine, wants others.
+fn links(pipeline: &Pipeline) -> Result<Links> {
+    match std::env::var(LINKS) {
+        Ok(words) if !words.trim().is_empty() => Links::parse(words.split(',').map(str::trim))
+            .map_err(|bad| Error::usage(format!("the variable `{LINKS}` {bad}")).hint(bad.hint())),
+        _ => Ok(pipeline.links.clone()),
+    }
+}
+
+/// Takes the run lock of the project at `root`.
+pub fn hold(root: &Path) -> Result<RunLock> {
+    run_lock::take(&root.join(CACHE).join("run.lock"))
+}
+
+/// The pipeline that `pipeline.toml` declares.
 pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
+    let exists = |dep: Option<&RepoPath>| dep.is_none_or(|dep| dep.under(root).symlink_metadata().is_ok());
+    parse(root, &text(root)?, overrides, &exists)
+}
+
+/// The text of `pipeline.toml`.
+pub fn text(root: &Path) -> Result<String> {
     let path = root.join(pipeline::FILE);
     let bytes = std::fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
-    let text = std::str::from_utf8(&bytes).map_err(|err| {
-        let line = 1 + bytes[..err.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count();
+    String::from_utf8(bytes).map_err(|err| {
+        let valid = err.utf8_error().valid_up_to();
+        let line = 1 + err.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count();
         let problem = Problem::new(line, "is not UTF-8").hint("save the file as UTF-8");
         pipeline::problem::report(vec![problem])
-    })?;
-    let exists = |dep: Option<&RepoPath>| dep.is_none_or(|dep| dep.under(root).symlink_metadata().is_ok());
-    parse(root, text, overrides, &exists)
+    })
 }
 
 /// The pipeline that a text declares in this project; `exists` as in [`pipeline::World`].
@@ -111,7 +141,7 @@ pub fn options(root: &Path, folder: &RepoPath) -> Vec<String> {
     names
 }
 
-fn load_lock(root: &Path) -> Result<Lock> {
+pub fn load_lock(root: &Path) -> Result<Lock> {
     let path = root.join(lock::FILE);
     let text = match std::fs::read(&path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),

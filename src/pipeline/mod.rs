@@ -3,12 +3,14 @@
 
 mod graph;
 mod items;
+mod links;
 mod params;
 pub mod params_edit;
 pub mod pattern;
 pub mod problem;
 mod read;
 pub mod schema;
+pub mod stage_edit;
 mod template;
 mod validate;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 pub use graph::Graph;
 pub use items::{Each, ItemText, Mode};
+pub use links::{Link, Links, PRIVATE};
 pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
 pub use pattern::Pattern;
 pub use problem::Problem;
@@ -40,6 +43,7 @@ pub struct Pipeline {
     pub groups: BTreeMap<String, String>,
     pub goals: Goals,
     pub tokens: Tokens,
+    pub links: Links,
     /// In the order of declaration; a [`StageIx`] is a position here.
     pub stages: Vec<Stage>,
     pub graph: Graph,

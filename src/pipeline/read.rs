@@ -10,16 +10,17 @@ use toml::de::{DeTable, DeValue};
 
 use self::config::Composed;
 use super::template::Templates;
-use super::{Goal, Goals, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens};
+use super::{Goal, Goals, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens};
 use crate::error::did_you_mean;
 use crate::pipeline::problem::Place;
 use crate::repo_path::RepoPath;
 
-/// The keys of the file, of `[pipeline]`, of `[config]` and of a metric.
-pub(super) const ROOT: [&str; 6] = ["pipeline", "config", "params", "metrics", "tokens", "stages"];
+/// The keys of the file, of `[pipeline]`, of `[config]`, of a metric and of `[cache]`.
+pub(super) const ROOT: [&str; 7] = ["pipeline", "config", "params", "metrics", "tokens", "cache", "stages"];
 pub(super) const PIPELINE: [&str; 1] = ["name"];
 pub(super) const CONFIG: [&str; 2] = ["include", "groups"];
 pub(super) const METRIC: [&str; 1] = ["goal"];
+pub(super) const CACHE: [&str; 1] = ["link"];
 
 /// What a `-p` of the command line does to a param for one invocation; `key` may be short.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,10 +97,11 @@ pub fn parse(text: &str, overrides: &[Override], world: World<'_>) -> Result<Pip
     }
     let goals = reader.goals(root);
     let tokens = reader.tokens(root);
+    let links = reader.links(root);
     let stages = reader.stages(root, &params, &tokens);
     match super::validate::graph(&stages, world.exists) {
         Ok(graph) if reader.problems.is_empty() => {
-            Ok(Pipeline { name, params, written, groups, goals, tokens, stages, graph })
+            Ok(Pipeline { name, params, written, groups, goals, tokens, links, stages, graph })
         }
         Ok(_) => reader.fail(),
         Err(problems) => {
@@ -315,6 +317,29 @@ impl Reader {
             }
         }
         tokens
+    }
+
+    /// `link` of `[cache]`.
+    fn links(&mut self, root: &DeTable<'_>) -> Links {
+        let Some(table) = root.get("cache").and_then(|value| self.table(value, "`[cache]`")) else {
+            return Links::default();
+        };
+        self.only_keys(table, "`[cache]`", &CACHE);
+        let Some(value) = table.get("link") else {
+            return Links::default();
+        };
+        let found = self.problems.len();
+        let words = self.strings(table, "link", "`[cache]`");
+        match Links::parse(words.iter().map(|(word, _)| *word)) {
+            Ok(links) => return links,
+            // What is no string was told already.
+            Err(_) if self.problems.len() > found => {}
+            Err(bad) => {
+                let problem = Problem::new(self.line(value), format!("`link` of `[cache]` {bad}"));
+                self.problems.push(problem.hint(bad.hint()));
+            }
+        }
+        Links::default()
     }
 
     fn stages(&mut self, root: &DeTable<'_>, params: &Params, tokens: &Tokens) -> Vec<Stage> {

@@ -18,11 +18,12 @@ mod tests {
 
     #[test]
     fn the_schema_has_the_keys_of_the_reader() {
-        let cases: [(&str, &[&str]); 8] = [
+        let cases: [(&str, &[&str]); 9] = [
             ("", &read::ROOT),
             ("/properties/pipeline", &read::PIPELINE),
             ("/properties/config", &read::CONFIG),
             ("/$defs/metric", &read::METRIC),
+            ("/properties/cache", &read::CACHE),
             ("/$defs/stage", &stage::KEYS),
             ("/$defs/out/anyOf/1", &stage::OUT),
             ("/$defs/resources", &options::RESOURCES),

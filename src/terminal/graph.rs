@@ -269,6 +269,7 @@ mod tests {
             params: Params::default(),
             goals: Goals::default(),
             tokens: Default::default(),
+            links: Default::default(),
             written: Default::default(),
             groups: Default::default(),
             stages: stages.iter().map(|(name, _)| stage(name)).collect(),

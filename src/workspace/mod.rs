@@ -2,7 +2,9 @@
 //! Knows nothing of stages, the cache or runs.
 
 mod glob;
+pub mod ignore;
 pub mod index;
+pub mod links;
 mod observe;
 pub mod restore;
 pub mod root;

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod accept;
+mod add;
+mod checkout;
 mod completions;
 mod config;
 mod crash;
@@ -12,6 +14,7 @@ mod gc;
 mod history;
 mod inputs;
 mod items;
+mod links;
 mod matrix;
 mod policy;
 mod run;

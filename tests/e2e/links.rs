@@ -1,0 +1,245 @@
+//! Kinds of links between cache and workspace: what lies there, and that nobody writes through one.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use crate::sandbox::{Done, Sandbox, files};
+use crate::snapshot;
+
+const PIPELINE: &str = r#"
+[cache]
+link = ["reflink", "copy"]
+
+[stages.a]
+cmd = "mkdir d; cat in > d/x; cp d/x d/tool; chmod +x d/tool; echo a >> ran"
+deps = ["in"]
+outs = ["d"]
+
+[stages.log]
+cmd = "sed s/^/l/ in >> log; echo log >> ran"
+deps = ["in"]
+outs = [{ path = "log", persist = true }]
+"#;
+
+fn sandbox(kinds: &str) -> Sandbox {
+    let sandbox = Sandbox::with(&PIPELINE.replace(r#"["reflink", "copy"]"#, kinds));
+    sandbox.write("in", "1\n");
+    sandbox
+}
+
+/// How the file is one with an object of its content, and its mode.
+fn kind(sandbox: &Sandbox, path: &str) -> String {
+    let full = sandbox.path(path);
+    let meta = full.symlink_metadata().unwrap();
+    let objects = sandbox.path("cache/objects");
+    let word = match () {
+        () if meta.is_symlink() => {
+            let target = fs::read_link(&full).unwrap();
+            assert!(target.is_relative() && full.canonicalize().unwrap().starts_with(&objects), "{target:?}");
+            "symlink"
+        }
+        () if is_object(&objects, meta.ino()) => "hardlink",
+        () => "private",
+    };
+    format!("{word} {:o}", full.metadata().unwrap().permissions().mode() & 0o777)
+}
+
+fn is_object(objects: &Path, inode: u64) -> bool {
+    files(objects).iter().any(|object| objects.join(object).metadata().unwrap().ino() == inode)
+}
+
+/// The cache is whole.
+fn whole(sandbox: &Sandbox) -> Done {
+    sandbox.ok(&["fsck"])
+}
+
+#[test]
+fn outs_become_the_kind_that_is_wished_for() {
+    for (kinds, expected) in [
+        (r#"["reflink", "copy"]"#, "private 644"),
+        (r#"["copy"]"#, "private 644"),
+        (r#"["hardlink", "copy"]"#, "hardlink 444"),
+        (r#"["symlink", "copy"]"#, "symlink 444"),
+    ] {
+        let sandbox = sandbox(kinds);
+        sandbox.ok(&["run"]);
+        assert_eq!(kind(&sandbox, "d/x"), expected, "{kinds}");
+        // An object is not executable.
+        assert_eq!(kind(&sandbox, "d/tool"), "private 755", "{kinds}");
+        sandbox.ok(&["status", "--check"]);
+        sandbox.remove("d");
+        sandbox.ok(&["checkout"]);
+        assert_eq!(kind(&sandbox, "d/x"), expected, "{kinds}");
+        sandbox.ran();
+        sandbox.ok(&["run"]);
+        assert!(sandbox.ran().is_empty());
+        whole(&sandbox);
+    }
+}
+
+#[test]
+fn a_stage_never_writes_into_the_cache() {
+    for kinds in [r#"["hardlink", "copy"]"#, r#"["symlink", "copy"]"#] {
+        let sandbox = sandbox(kinds);
+        sandbox.ok(&["run"]);
+        sandbox.write("in", "2\n");
+        sandbox.ok(&["run"]);
+        assert_eq!(sandbox.read("log"), "l1\nl2\n");
+        assert_eq!(sandbox.read("d/x"), "2\n");
+        whole(&sandbox);
+        sandbox.write("in", "1\n");
+        sandbox.ran();
+        sandbox.ok(&["run", "a"]);
+        assert!(sandbox.ran().is_empty());
+        assert_eq!(sandbox.read("d/x"), "1\n");
+    }
+}
+
+#[test]
+fn what_is_there_can_be_linked_anew() {
+    let sandbox = sandbox(r#"["reflink", "copy"]"#);
+    sandbox.ok(&["run"]);
+    let with = |kinds: &str, args: &[&str]| {
+        let output = sandbox.command(args).env("REPRO_CACHE_LINK", kinds).output().unwrap();
+        sandbox.done(output)
+    };
+    snapshot!(with("hardlink", &["checkout", "--relink"]), @"
+    exit 0
+    --- stdout
+    brought back or linked anew the outs of a, log: 2 files, 5 B
+    ");
+    assert_eq!(kind(&sandbox, "d/x"), "hardlink 444");
+    snapshot!(with("hardlink", &["checkout", "--relink"]), @"
+    exit 0
+    --- stdout
+    the workspace already holds what `pipeline.lock` names
+    ");
+    snapshot!(with("symlink, copy", &["checkout", "--relink", "d/x"]), @"
+    exit 0
+    --- stdout
+    brought back or linked anew d/x: 1 file, 2 B
+    ");
+    assert_eq!((kind(&sandbox, "d/x"), kind(&sandbox, "log")), ("symlink 444".into(), "hardlink 444".into()));
+    snapshot!(sandbox.repro(&["checkout", "--relink"]), @"
+    exit 0
+    --- stdout
+    brought back or linked anew the outs of a, log: 2 files, 5 B
+    ");
+    assert_eq!((kind(&sandbox, "d/x"), kind(&sandbox, "log")), ("private 644".into(), "private 644".into()));
+    sandbox.ok(&["status", "--check"]);
+    snapshot!(with("hardlnk", &["status"]), @"
+    exit 2
+    --- stderr
+    error: the variable `REPRO_CACHE_LINK` names `hardlnk`, which is no kind of link
+     hint: did you mean `hardlink`?
+    ");
+}
+
+#[test]
+fn an_input_stays_the_users_until_it_is_relinked() {
+    let sandbox = sandbox(r#"["hardlink"]"#);
+    sandbox.ok(&["add", "in"]);
+    assert_eq!(kind(&sandbox, "in"), "private 644");
+    sandbox.ok(&["checkout", "--relink", "in"]);
+    assert_eq!(kind(&sandbox, "in"), "hardlink 444");
+}
+
+#[test]
+fn a_link_that_leads_to_another_object_is_another_content() {
+    let sandbox = sandbox(r#"["symlink"]"#);
+    sandbox.ok(&["run"]);
+    sandbox.remove("d/x");
+    fs::copy(
+        sandbox.path("cache/objects").join(&files(&sandbox.path("cache/objects"))[0]),
+        sandbox.path("d/x"),
+    )
+    .unwrap();
+    sandbox.ok(&["run"]);
+    assert_eq!((sandbox.read("d/x"), kind(&sandbox, "d/x")), ("1\n".into(), "symlink 444".into()));
+}
+
+#[test]
+fn what_the_workspace_links_to_is_not_collected() {
+    let sandbox = sandbox(r#"["symlink"]"#);
+    sandbox.ok(&["run"]);
+    fs::rename(sandbox.path("log"), sandbox.path("mine")).unwrap();
+    sandbox.remove("pipeline.lock");
+    snapshot!(sandbox.repro(&["gc", "--runs", "0", "--yes"]), @"
+    exit 0
+    --- stdout
+    kept count size
+    objects of pipeline.lock 0 0 B
+    objects of 0 runs besides 0 0 B
+    objects of links in the workspace besides 2 5 B
+    traces of these 1 213 B
+
+    not referred to count size
+    objects 1 160 B
+    traces 1 242 B
+    temporary files 0 0 B
+
+    removed 1 object, 1 trace: 402 B
+    ");
+    assert_eq!(sandbox.read("mine"), "l1\n");
+    assert_eq!(sandbox.read("d/x"), "1\n");
+}
+
+#[test]
+fn what_was_written_through_a_link_is_noticed() {
+    let sandbox = sandbox(r#"["hardlink", "copy"]"#);
+    sandbox.ok(&["run"]);
+    fs::set_permissions(sandbox.path("d/x"), fs::Permissions::from_mode(0o644)).unwrap();
+    // Through the link: the object has other bytes now.
+    fs::OpenOptions::new()
+        .write(true)
+        .open(sandbox.path("d/x"))
+        .and_then(|mut file| {
+            use std::io::Write as _;
+            file.write_all(b"X")
+        })
+        .unwrap();
+    let done = sandbox.repro(&["fsck"]);
+    assert_eq!(done.code, 4, "{done}");
+    snapshot!(done, @"
+    exit 4
+    --- stdout
+    damaged object 50cc1102b1
+     `d/tool` of stage `a` in pipeline.lock
+     `d/x` of stage `a` in pipeline.lock
+     `d/tool` of trace 2fbd011002
+     and 1 more
+    the cache is not whole: 1 damaged object; read 3 objects (165 B), 2 traces
+    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    ");
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
+    sandbox.ran();
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("d/x"), "1\n");
+    whole(&sandbox);
+}
+
+#[test]
+fn kinds_are_checked_by_line() {
+    let told = [r#"["hardlnk"]"#, "[]", r#"["copy", "copy"]"#, "3", "[3]"].map(|kinds| {
+        let done = sandbox(kinds).repro(&["status"]);
+        assert_eq!(done.code, 2, "{done}");
+        done.stderr
+    });
+    snapshot!(told.concat(), @"
+    error: pipeline.toml:3: `link` of `[cache]` names `hardlnk`, which is no kind of link
+     hint: did you mean `hardlink`?
+    error: pipeline.toml:3: `link` of `[cache]` names no kind of link
+     hint: the kinds are reflink, hardlink, symlink, copy
+    error: pipeline.toml:3: `link` of `[cache]` names `copy` twice
+     hint: the kinds are reflink, hardlink, symlink, copy
+    error: pipeline.toml:3: `link` of `[cache]` is an integer, not a list of strings
+    error: pipeline.toml:3: an entry of `link` of `[cache]` is an integer, not a string
+    ");
+    snapshot!(Sandbox::with("[cache]\nlinks = ['copy']\n[stages.a]\ncmd = 'true'\n").repro(&["status"]), @"
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: unknown key `links` in `[cache]`
+     hint: did you mean `link`?
+    ");
+}
