@@ -2,26 +2,26 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use kit::npy::Array;
 
 use crate::decode::{Length, decode};
-use crate::params::SpectrogramParams;
+use crate::level;
+use crate::mel::{Bands, MelBank};
+use crate::params::{Kind, LONGEST_SECONDS, SpectrogramParams};
 use crate::resample::resample;
 use crate::resize::resize;
-use crate::stft::Spectrogram;
-
-/// Powers below this are taken as this: the natural logarithm of silence is about -23.
-pub const LOG_FLOOR: f32 = 1e-10;
+use crate::stft::{Exponent, LANES, Spectrogram};
 
 /// The resampler's filter looks ahead; without a little more sound the last frame would hear a cut.
 const LOOK_AHEAD: f64 = 0.1;
 
-/// Makes log-power spectrograms that all have one shape; one for each thread.
+/// Makes spectrograms as the params say; one for each thread.
 #[derive(Debug)]
 pub struct Extractor {
     params: SpectrogramParams,
     spectrogram: Spectrogram,
+    bank: Option<MelBank>,
 }
 
 impl Extractor {
@@ -29,38 +29,81 @@ impl Extractor {
     /// Params out of their bounds.
     pub fn new(params: &SpectrogramParams) -> Result<Extractor> {
         params.validate()?;
-        let spectrogram = Spectrogram::new(params.n_fft, params.hop_length)?;
-        Ok(Extractor { params: params.clone(), spectrogram })
+        let spectrogram = Spectrogram::new(params.n_fft, params.hop_length, params.padding)?;
+        let bank = (params.kind == Kind::LogMel).then(|| {
+            let half = f64::from(params.sample_rate) / 2.0;
+            let bands = Bands {
+                count: params.n_mels,
+                from: params.fmin,
+                to: if params.fmax == 0.0 { half } else { params.fmax },
+                scale: params.mel_scale,
+                norm: params.mel_norm,
+            };
+            MelBank::new(&bands, params.n_fft, params.sample_rate)
+        });
+        Ok(Extractor { params: params.clone(), spectrogram, bank })
     }
 
-    /// The spectrogram of a file's first seconds; see [`Extractor::samples`].
+    /// The spectrogram of a file; see [`Extractor::samples`].
     ///
     /// # Errors
-    /// The file cannot be decoded; the message does not have its name.
+    /// The file cannot be decoded, or is longer than an hour and all of it is wanted; the message does not have
+    /// its name.
     pub fn file(&mut self, path: impl AsRef<Path>) -> Result<Array> {
-        let audio = decode(path, Length::Seconds(self.params.seconds + LOOK_AHEAD))?;
+        let seconds = self.params.seconds;
+        let wanted = if seconds > 0.0 { seconds } else { LONGEST_SECONDS };
+        let audio = decode(path, Length::Seconds(wanted + LOOK_AHEAD))?;
+        ensure!(
+            seconds > 0.0 || audio.samples.len() as f64 <= LONGEST_SECONDS * f64::from(audio.sample_rate),
+            "is longer than an hour; cut it, or set the param `spectrogram.seconds`"
+        );
         let audio = resample(&audio, self.params.sample_rate)?;
         self.samples(audio.samples)
     }
 
-    /// ln(max(power, [`LOG_FLOOR`])) of mono samples at the params' rate, of shape (frequency, time), low
-    /// frequencies first, resized if the params say so. Samples beyond the params' seconds do not count;
-    /// missing ones are silence, at the end.
+    /// The spectrogram of mono samples at the params' rate: of shape (frequency, time), low frequencies first.
+    ///
+    /// Where the params have `seconds`, samples beyond them do not count, and missing ones are silence at
+    /// the end. Without, the clip's length is the spectrogram's; only a clip that is too short for a frame is
+    /// filled up.
     ///
     /// # Errors
     /// None for params that were valid.
     pub fn samples(&mut self, mut samples: Vec<f32>) -> Result<Array> {
-        samples.resize(self.params.samples(), 0.0);
-        let mut data = self.spectrogram.power(&samples)?;
-        for value in &mut data {
-            *value = value.max(LOG_FLOOR).ln();
+        let length = self.params.samples().unwrap_or(samples.len().max(self.params.shortest()));
+        samples.resize(length, 0.0);
+        match self.params.kind {
+            Kind::LogPower => self.log_power(&samples),
+            Kind::LogMel => self.log_mel(&samples),
         }
-        let to = self.params.shape();
-        if self.params.resize {
-            let from = [self.spectrogram.bins(), self.spectrogram.frames(samples.len())];
-            data = resize(&data, from, to);
+    }
+
+    fn log_power(&mut self, samples: &[f32]) -> Result<Array> {
+        let mut data = self.spectrogram.power(samples)?;
+        level::log(&mut data);
+        let from = [self.spectrogram.bins(), self.spectrogram.frames(samples.len())];
+        if !self.params.resize {
+            return Ok(Array { shape: from.to_vec(), data });
         }
-        Ok(Array { shape: to.to_vec(), data })
+        let to = [self.params.size; 2];
+        Ok(Array { shape: to.to_vec(), data: resize(&data, from, to) })
+    }
+
+    fn log_mel(&mut self, samples: &[f32]) -> Result<Array> {
+        let SpectrogramParams { n_mels, power, scale, top_db, normalise, .. } = self.params;
+        let frames = self.spectrogram.frames(samples.len());
+        let mut data = vec![0.0; n_mels * frames];
+        let exponent = if power == 1 { Exponent::Magnitude } else { Exponent::Power };
+        let bank = self.bank.as_ref().context("BUG: no bank for mel bands")?;
+        self.spectrogram.tiles(samples, exponent, |first, tile| {
+            let count = LANES.min(frames - first);
+            bank.apply(tile, |band, values| {
+                data[band * frames + first..][..count].copy_from_slice(&values[..count]);
+            });
+        })?;
+        level::to_scale(&mut data, scale, power, top_db as f32);
+        level::normalise(&mut data, normalise);
+        Ok(Array { shape: vec![n_mels, frames], data })
     }
 }
 
@@ -78,19 +121,42 @@ pub fn clip_spectrogram(path: impl AsRef<Path>, params: &SpectrogramParams) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::level::LOG_FLOOR;
+    use crate::params::Padding;
 
     fn small() -> SpectrogramParams {
         SpectrogramParams { seconds: 0.5, size: 10, ..SpectrogramParams::default() }
     }
 
     #[test]
-    fn all_shapes_agree_whatever_the_length() {
-        for params in [small(), SpectrogramParams { resize: false, ..small() }] {
+    fn with_seconds_all_shapes_agree_whatever_the_length() {
+        for params in [
+            small(),
+            SpectrogramParams { resize: false, ..small() },
+            SpectrogramParams { kind: Kind::LogMel, ..small() },
+        ] {
             let mut extractor = Extractor::new(&params).unwrap();
             for length in [0, 1, 700, 11_025, 50_000] {
                 let array = extractor.samples(vec![0.1; length]).unwrap();
-                assert_eq!(array.shape, params.shape());
+                assert_eq!(array.shape, [params.rows(), params.columns().unwrap()]);
                 assert_eq!(array.data.len(), array.shape[0] * array.shape[1]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_clip_is_as_long_as_it_is() {
+        for (padding, lengths) in [
+            (Padding::Reflect, [(0, 2), (513, 2), (5119, 10), (5120, 11)]),
+            (Padding::Zeros, [(0, 1), (513, 2), (5119, 10), (5120, 11)]),
+            (Padding::None, [(0, 1), (1535, 1), (1536, 2), (5120, 9)]),
+        ] {
+            let params = SpectrogramParams { kind: Kind::LogMel, seconds: 0.0, padding, ..small() };
+            let mut extractor = Extractor::new(&params).unwrap();
+            for (length, frames) in lengths {
+                let array = extractor.samples(vec![0.1; length]).unwrap();
+                assert_eq!(array.shape, [128, frames], "{padding:?} {length}");
+                assert!(array.data.iter().all(|value| value.is_finite()));
             }
         }
     }
@@ -101,6 +167,18 @@ mod tests {
         for value in array.data {
             assert!((value - LOG_FLOOR.ln()).abs() < 1e-4);
         }
+    }
+
+    #[test]
+    fn a_tone_is_loudest_in_its_band() {
+        let params = SpectrogramParams { kind: Kind::LogMel, n_mels: 40, ..SpectrogramParams::default() };
+        let tone = (0..22_050).map(|n| (std::f32::consts::TAU * 1000.0 * n as f32 / 22_050.0).sin());
+        let array = Extractor::new(&params).unwrap().samples(tone.collect()).unwrap();
+        let frames = array.shape[1];
+        let level = |band: &usize| array.data[band * frames + frames / 2];
+        let loudest = (0..40).max_by(|a, b| level(a).total_cmp(&level(b)));
+        // Corners are 49.9 / 41 mels of Slaney's scale apart; 1 kHz is 15 mels.
+        assert_eq!(loudest, Some((15.0 * 41.0 / 49.9_f64).round() as usize - 1));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The power spectrogram: the squared magnitude of a short-time Fourier transform.
 //!
-//! The same as `torchaudio.transforms.Spectrogram(n_fft, hop_length=hop_length, power=2.0)`: a periodic
-//! Hann window as long as the transform, frames centred on multiples of the hop, the signal extended at
-//! both ends by its own reflection, one-sided, not normalised. Knows nothing about where samples come from.
+//! The same as `torchaudio.transforms.Spectrogram(n_fft, hop_length=hop_length, power=2.0)` with
+//! [`Padding::Reflect`], and as the square of `librosa.stft(…)` with [`Padding::Zeros`]: a periodic Hann window as
+//! long as the transform, one-sided, not normalised. Knows nothing about where samples come from.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -11,14 +11,33 @@ use anyhow::{Result, ensure};
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
+use crate::params::Padding;
+
+/// Frames that are handled at once: as many as fit a wide vector register.
+pub(crate) const LANES: usize = 8;
+
+/// For each frequency bin the values of [`LANES`] frames.
+pub(crate) type Tile = [[f32; LANES]];
+
+/// What a tile holds of each complex number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exponent {
+    /// |X|
+    Magnitude,
+    /// |X|²
+    Power,
+}
+
 /// A planned transform with its buffers; one for each thread.
 pub struct Spectrogram {
     fft: Arc<dyn RealToComplex<f32>>,
     window: Vec<f32>,
     hop_length: usize,
+    padding: Padding,
     frame: Vec<f32>,
     bins: Vec<Complex<f32>>,
     scratch: Vec<Complex<f32>>,
+    tile: Vec<[f32; LANES]>,
 }
 
 impl Spectrogram {
@@ -26,17 +45,21 @@ impl Spectrogram {
     ///
     /// # Errors
     /// Numbers that are not so.
-    pub fn new(n_fft: usize, hop_length: usize) -> Result<Spectrogram> {
+    pub fn new(n_fft: usize, hop_length: usize, padding: Padding) -> Result<Spectrogram> {
         ensure!(n_fft >= 2 && n_fft.is_multiple_of(2), "n_fft is {n_fft}, not an even number");
         ensure!(hop_length >= 1, "hop_length is 0");
+        // Real to complex, not two frames in one complex transform, which is no faster here and lets a loud
+        // frame's rounding into a silent one.
         let fft = RealFftPlanner::new().plan_fft_forward(n_fft);
         let window = (0..n_fft).map(|n| (0.5 - 0.5 * (TAU * n as f64 / n_fft as f64).cos()) as f32).collect();
         Ok(Spectrogram {
             window,
             hop_length,
+            padding,
             frame: fft.make_input_vec(),
             bins: fft.make_output_vec(),
             scratch: fft.make_scratch_vec(),
+            tile: vec![[0.0; LANES]; n_fft / 2 + 1],
             fft,
         })
     }
@@ -46,33 +69,74 @@ impl Spectrogram {
         self.window.len() / 2 + 1
     }
 
-    /// Frames for so many samples: `1 + samples / hop_length`; frame `t` is centred on sample `t × hop_length`.
+    /// Frames for so many samples. Frame `t` is centred on sample `t × hop_length`, without padding begins there.
     pub fn frames(&self, samples: usize) -> usize {
-        1 + samples / self.hop_length
+        match self.padding {
+            Padding::Reflect | Padding::Zeros => 1 + samples / self.hop_length,
+            Padding::None => 1 + samples.saturating_sub(self.window.len()) / self.hop_length,
+        }
     }
 
     /// The power |X|², of shape (bins, frames) in C order: `power[k * frames + t]`.
     ///
     /// # Errors
-    /// No more than `n_fft / 2` samples: too few for the reflection.
+    /// Too few samples: no more than `n_fft / 2` for the reflection, fewer than a window without padding.
     pub fn power(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
-        let half = self.window.len() / 2;
-        ensure!(samples.len() > half, "{} samples are too few for windows of {}", samples.len(), 2 * half);
         let frames = self.frames(samples.len());
         let mut power = vec![0.0; self.bins() * frames];
-        for time in 0..frames {
-            // May be negative: the window's first sample, left of the signal.
-            let start = (time * self.hop_length) as isize - half as isize;
-            self.fill_frame(samples, start);
-            let done = self.fft.process_with_scratch(&mut self.frame, &mut self.bins, &mut self.scratch);
-            if let Err(error) = done {
-                panic!("BUG: buffers that the plan made do not fit it: {error}");
+        self.tiles(samples, Exponent::Power, |first, tile| {
+            let count = LANES.min(frames - first);
+            for (row, values) in power.chunks_exact_mut(frames).zip(tile) {
+                row[first..][..count].copy_from_slice(&values[..count]);
             }
-            for (row, bin) in power.chunks_exact_mut(frames).zip(&self.bins) {
-                row[time] = bin.norm_sqr();
-            }
-        }
+        })?;
         Ok(power)
+    }
+
+    /// Calls `each` with the number of a tile's first frame and the tile. Lanes after the last frame have no meaning.
+    pub(crate) fn tiles(
+        &mut self,
+        samples: &[f32],
+        exponent: Exponent,
+        mut each: impl FnMut(usize, &Tile),
+    ) -> Result<()> {
+        let half = self.window.len() / 2;
+        let shortest = match self.padding {
+            Padding::Reflect => half + 1,
+            Padding::Zeros => 0,
+            Padding::None => 2 * half,
+        };
+        ensure!(
+            samples.len() >= shortest,
+            "{} samples are too few for windows of {}",
+            samples.len(),
+            2 * half
+        );
+        let frames = self.frames(samples.len());
+        for first in (0..frames).step_by(LANES) {
+            for lane in 0..LANES.min(frames - first) {
+                self.transform(samples, first + lane);
+                for (values, bin) in self.tile.iter_mut().zip(&self.bins) {
+                    values[lane] = bin.norm_sqr();
+                }
+            }
+            if exponent == Exponent::Magnitude {
+                self.tile.iter_mut().flatten().for_each(|value| *value = value.sqrt());
+            }
+            each(first, &self.tile);
+        }
+        Ok(())
+    }
+
+    /// Leaves the transform of frame number `time` in `bins`.
+    fn transform(&mut self, samples: &[f32], time: usize) {
+        let before = if self.padding == Padding::None { 0 } else { self.window.len() / 2 };
+        // May be negative: the window's first sample, left of the signal.
+        self.fill_frame(samples, (time * self.hop_length) as isize - before as isize);
+        let done = self.fft.process_with_scratch(&mut self.frame, &mut self.bins, &mut self.scratch);
+        if let Err(error) = done {
+            panic!("BUG: buffers that the plan made do not fit it: {error}");
+        }
     }
 
     fn fill_frame(&mut self, samples: &[f32], start: isize) {
@@ -84,7 +148,7 @@ impl Spectrogram {
             }
         } else {
             for (n, (out, weight)) in self.frame.iter_mut().zip(&self.window).enumerate() {
-                *out = samples[reflect(start + n as isize, samples.len())] * weight;
+                *out = sample_at(samples, start + n as isize, self.padding) * weight;
             }
         }
     }
@@ -96,6 +160,16 @@ impl std::fmt::Debug for Spectrogram {
             .field("n_fft", &self.window.len())
             .field("hop_length", &self.hop_length)
             .finish_non_exhaustive()
+    }
+}
+
+/// The sample at an index that may lie up to half a window outside the signal.
+fn sample_at(samples: &[f32], index: isize, padding: Padding) -> f32 {
+    match padding {
+        Padding::Reflect => samples[reflect(index, samples.len())],
+        Padding::Zeros | Padding::None => {
+            usize::try_from(index).ok().and_then(|index| samples.get(index)).copied().unwrap_or(0.0)
+        }
     }
 }
 
@@ -118,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_tone_peaks_in_its_bin() {
-        let mut spectrogram = Spectrogram::new(1024, 512).unwrap();
+        let mut spectrogram = Spectrogram::new(1024, 512, Padding::Reflect).unwrap();
         for bin in [3, 40, 200, 509] {
             let samples: Vec<_> =
                 (0..8192).map(|n| (TAU * bin as f64 * n as f64 / 1024.0).cos() as f32).collect();
@@ -138,18 +212,18 @@ mod tests {
 
     #[test]
     fn too_few_samples_are_an_error() {
-        let mut spectrogram = Spectrogram::new(1024, 512).unwrap();
+        let mut spectrogram = Spectrogram::new(1024, 512, Padding::Reflect).unwrap();
         assert!(spectrogram.power(&[0.0; 512]).is_err());
         assert_eq!(spectrogram.power(&[0.0; 513]).unwrap().len(), 513 * 2);
-        assert!(Spectrogram::new(7, 1).is_err());
-        assert!(Spectrogram::new(8, 0).is_err());
+        assert!(Spectrogram::new(7, 1, Padding::Zeros).is_err());
+        assert!(Spectrogram::new(8, 0, Padding::Zeros).is_err());
     }
 
     proptest! {
         // Parseval: the energy of a windowed frame is that of its spectrum over N.
         #[test]
         fn energy_is_kept(samples in prop::collection::vec(-1.0_f32..1.0, 256..600)) {
-            let mut spectrogram = Spectrogram::new(256, 64).unwrap();
+            let mut spectrogram = Spectrogram::new(256, 64, Padding::Reflect).unwrap();
             let frames = spectrogram.frames(samples.len());
             let power = spectrogram.power(&samples).unwrap();
             for time in 0..frames {

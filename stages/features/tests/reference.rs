@@ -1,9 +1,10 @@
-//! The numbers against torchaudio's and torchvision's; `fixtures/make_fixtures.py` made the references.
+//! The numbers against torchaudio's, torchvision's and librosa's; the scripts in `fixtures/` made the references.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
 
+use features::params::{Kind, MelNorm, MelScale, Normalise, Padding, Scale};
 use features::resize::resize;
 use features::{Array, Extractor, Spectrogram, SpectrogramParams};
 
@@ -41,7 +42,7 @@ fn power_is_torchaudios() {
     for (name, samples, n_fft, hop_length, step) in
         [("power_every_7th_bin.npy", signal.len(), 1024, 512, 7), ("power_256_100.npy", 3000, 256, 100, 3)]
     {
-        let mut spectrogram = Spectrogram::new(n_fft, hop_length).unwrap();
+        let mut spectrogram = Spectrogram::new(n_fft, hop_length, Padding::Reflect).unwrap();
         let power = spectrogram.power(&signal[..samples]).unwrap();
         let reference = fixture(name);
         assert_eq!(reference.shape[1], spectrogram.frames(samples));
@@ -61,4 +62,76 @@ fn the_resized_logarithm_is_torchvisions() {
     let array = Extractor::new(&whole).unwrap().samples(signal).unwrap();
     let reduced = resize(&array.data, [array.shape[0], array.shape[1]], [37, 20]);
     check_logarithms(&reduced, &fixture("log_37x20.npy").data);
+}
+
+/// 1e-4 of the power, in decibels.
+const DECIBELS: f32 = 4.343e-4;
+
+/// librosa's defaults, but for the length of the window.
+fn like_librosa(n_mels: usize) -> SpectrogramParams {
+    SpectrogramParams { kind: Kind::LogMel, padding: Padding::Zeros, n_mels, ..SpectrogramParams::default() }
+}
+
+/// torchaudio's defaults, but for the length of the window; decibels have the limit of 80 that was asked for.
+fn like_torchaudio(n_mels: usize) -> SpectrogramParams {
+    SpectrogramParams {
+        padding: Padding::Reflect,
+        mel_scale: MelScale::Htk,
+        mel_norm: MelNorm::None,
+        ..like_librosa(n_mels)
+    }
+}
+
+/// Every `step`th frame of the fixture signal's mel spectrogram against a reference.
+fn check_mel(name: &str, params: &SpectrogramParams, step: usize, allowed: impl Fn(f32) -> f32) {
+    let array = Extractor::new(params).unwrap().samples(fixture("signal.npy").data).unwrap();
+    let frames = array.shape[1];
+    let rows = array.data.chunks_exact(frames);
+    let thinned: Vec<_> = rows.flat_map(|row| row.iter().step_by(step).copied()).collect();
+    let reference = fixture(&format!("{name}.npy"));
+    assert_eq!(reference.shape, [params.rows(), frames.div_ceil(step)], "{name}");
+    println!("{name}");
+    check(&thinned, &reference.data, allowed);
+}
+
+#[test]
+fn mel_bands_are_librosas() {
+    check_mel("librosa_db", &like_librosa(128), 1, |_| DECIBELS);
+    let htk = SpectrogramParams {
+        n_fft: 512,
+        hop_length: 256,
+        fmin: 50.0,
+        fmax: 8000.0,
+        mel_scale: MelScale::Htk,
+        mel_norm: MelNorm::None,
+        top_db: 0.0,
+        ..like_librosa(40)
+    };
+    check_mel("librosa_db_htk", &htk, 2, |_| DECIBELS);
+    let magnitude = SpectrogramParams { power: 1, ..like_librosa(64) };
+    check_mel("librosa_magnitude", &magnitude, 1, |_| 2.0 * DECIBELS);
+    let tight = SpectrogramParams { padding: Padding::None, ..like_librosa(64) };
+    check_mel("librosa_not_centred", &tight, 1, |_| DECIBELS);
+    let log1p = SpectrogramParams { padding: Padding::Reflect, scale: Scale::Log1p, ..like_librosa(64) };
+    check_mel("librosa_reflect_log1p", &log1p, 1, |value| 1e-4 * value);
+}
+
+#[test]
+fn mel_bands_are_torchaudios() {
+    let defaults = SpectrogramParams { n_fft: 400, hop_length: 200, ..like_torchaudio(40) };
+    check_mel("torchaudio_db", &defaults, 4, |_| DECIBELS);
+    let slaney = SpectrogramParams {
+        fmin: 20.0,
+        fmax: 10_000.0,
+        mel_scale: MelScale::Slaney,
+        mel_norm: MelNorm::Slaney,
+        scale: Scale::Log,
+        ..like_torchaudio(64)
+    };
+    check_mel("torchaudio_log_slaney", &slaney, 1, |_| 1e-4);
+    let tight =
+        SpectrogramParams { n_fft: 512, hop_length: 500, padding: Padding::None, ..like_torchaudio(32) };
+    check_mel("torchaudio_not_centred", &tight, 1, |_| DECIBELS);
+    let normalised = SpectrogramParams { normalise: Normalise::Clip, ..like_torchaudio(64) };
+    check_mel("torchaudio_normalised", &normalised, 1, |_| 1e-4);
 }

@@ -1,4 +1,4 @@
-//! Stage `spectrogram`: one log-power spectrogram and one preview picture for each clip.
+//! Stage `spectrogram`: one spectrogram and one preview picture for each clip.
 //!
 //! Reads a folder of class folders, writes two such folders, a table of the files that could not be
 //! decoded, and the counts. Its outs do not depend on the number of threads. Knows nothing about how a
@@ -22,14 +22,27 @@ use serde_json::json;
 
 const PARAMS_HELP: &str = "\
 Params, with their defaults:
+  spectrogram.kind=log_power     log_power: frequency bins; log_mel: mel bands
   spectrogram.sample_rate=22050  samples a second after resampling
   spectrogram.n_fft=1024         samples in a window of the Fourier transform
   spectrogram.hop_length=512     samples from one window to the next
-  spectrogram.seconds=10.0       the first seconds of a clip that count; shorter clips end in silence
+  spectrogram.padding=reflect    before and after the clip: reflect (torchaudio), zeros (librosa), none
+  spectrogram.seconds=0.0        the first seconds of a clip that count; shorter clips end in silence; 0: whole clips
+of log_power:
   spectrogram.resize=true        reduce to size × size; without it, n_fft / 2 + 1 bins × frames
-  spectrogram.size=100           rows and columns after the resize";
+  spectrogram.size=100           rows and columns after the resize
+of log_mel:
+  spectrogram.n_mels=128         bands
+  spectrogram.fmin=0.0           where the lowest band begins, in Hz
+  spectrogram.fmax=0.0           where the highest band ends, in Hz; 0: half the sample rate
+  spectrogram.mel_scale=slaney   slaney or htk
+  spectrogram.mel_norm=slaney    slaney: bands of one area; none: of one height
+  spectrogram.power=2            exponent of the magnitude, 1 or 2
+  spectrogram.scale=db           db, log or log1p
+  spectrogram.top_db=80.0        in db, nothing is further below the clip's loudest value; 0: no limit
+  spectrogram.normalise=none     clip: the clip's mean becomes 0, its standard deviation 1";
 
-/// Decode every clip and compute its log-power spectrogram.
+/// Decode every clip and compute its spectrogram.
 ///
 /// What is in the two output folders before is replaced.
 #[derive(Debug, Parser)]
@@ -87,9 +100,11 @@ fn run(args: &Args) -> Result<()> {
         );
     }
     write_json(&args.metrics, &json!({ "files": made, "skipped": skipped.len() }))?;
-    let [rows, columns] = section.shape();
+    let columns =
+        section.columns().map_or("as many as a clip has frames".to_owned(), |count| count.to_string());
     println!(
-        "{made} spectrograms of {rows} × {columns} in `{}`; {} files skipped",
+        "{made} spectrograms of {} × {columns} in `{}`; {} files skipped",
+        section.rows(),
         args.spectrograms.display(),
         skipped.len()
     );
@@ -164,6 +179,7 @@ mod tests {
     fn the_help_lists_every_param_with_its_default() {
         let defaults = serde_json::to_value(SpectrogramParams::default()).unwrap();
         for (key, value) in defaults.as_object().unwrap() {
+            let value = value.to_string().replace('"', "");
             let line = format!("  spectrogram.{key}={value} ");
             assert!(PARAMS_HELP.contains(&line), "{line}");
         }

@@ -1,0 +1,175 @@
+//! Mel bands: overlapping triangles over the frequency bins, as librosa and torchaudio lay them.
+//!
+//! Knows nothing about transforms or logarithms.
+
+use crate::params::{MelNorm, MelScale};
+use crate::stft::{LANES, Tile};
+
+/// Which bands there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Bands {
+    /// How many.
+    pub count: usize,
+    /// Where the lowest begins, in Hz.
+    pub from: f64,
+    /// Where the highest ends, in Hz.
+    pub to: f64,
+    /// In which scale they are equally wide.
+    pub scale: MelScale,
+    /// How high they are.
+    pub norm: MelNorm,
+}
+
+/// The triangles, each with the bins that it covers only.
+#[derive(Clone, Debug)]
+pub struct MelBank {
+    triangles: Vec<Triangle>,
+    weights: Vec<f32>,
+}
+
+/// The weights of one band: `count` of them, on the bins from `first` on.
+#[derive(Clone, Copy, Debug)]
+struct Triangle {
+    first: usize,
+    count: usize,
+}
+
+impl MelBank {
+    /// The bank for `n_fft / 2 + 1` bins up to half of `sample_rate`.
+    pub fn new(bands: &Bands, n_fft: usize, sample_rate: u32) -> MelBank {
+        let hertz = |bin: usize| bin as f64 * f64::from(sample_rate) / n_fft as f64;
+        let (low, high) = (to_mel(bands.from, bands.scale), to_mel(bands.to, bands.scale));
+        let corner = |index: usize| {
+            to_hertz(low + (high - low) * index as f64 / (bands.count + 1) as f64, bands.scale)
+        };
+        let mut bank = MelBank { triangles: Vec::with_capacity(bands.count), weights: Vec::new() };
+        for band in 0..bands.count {
+            let (left, top, right) = (corner(band), corner(band + 1), corner(band + 2));
+            let height = match bands.norm {
+                MelNorm::Slaney => 2.0 / (right - left),
+                MelNorm::None => 1.0,
+            };
+            let weight = |bin: usize| {
+                let (rising, falling) =
+                    ((hertz(bin) - left) / (top - left), (right - hertz(bin)) / (right - top));
+                (height * rising.min(falling).max(0.0)) as f32
+            };
+            let first = (0..=n_fft / 2).find(|bin| weight(*bin) > 0.0).unwrap_or(0);
+            let covered = (first..=n_fft / 2).map(weight).take_while(|weight| *weight > 0.0);
+            let before = bank.weights.len();
+            bank.weights.extend(covered);
+            bank.triangles.push(Triangle { first, count: bank.weights.len() - before });
+        }
+        bank
+    }
+
+    /// Adds up each band of a tile of frames: `out(band, values of its frames)`.
+    ///
+    /// All frames of a tile are one vector, so that the bands' lengths, often one or two bins, cost nothing.
+    pub(crate) fn apply(&self, tile: &Tile, mut out: impl FnMut(usize, &[f32; LANES])) {
+        let mut weights = self.weights.as_slice();
+        for (band, Triangle { first, count }) in self.triangles.iter().enumerate() {
+            let (own, rest) = weights.split_at(*count);
+            weights = rest;
+            let mut sums = [0.0; LANES];
+            for (weight, values) in own.iter().zip(&tile[*first..]) {
+                for (sum, value) in sums.iter_mut().zip(values) {
+                    *sum += weight * value;
+                }
+            }
+            out(band, &sums);
+        }
+    }
+
+    /// Bands so narrow that they lie between two bins, and are always silent.
+    pub fn empty_bands(&self) -> usize {
+        self.triangles.iter().filter(|triangle| triangle.count == 0).count()
+    }
+}
+
+/// Slaney's scale (Auditory Toolbox): 3 mels are 200 Hz up to 1 kHz; from there 27 mels are a factor of 6.4.
+const SLANEY_KNEE: f64 = 1000.0;
+const SLANEY_KNEE_MELS: f64 = 15.0;
+
+fn slaney_step() -> f64 {
+    6.4_f64.ln() / 27.0
+}
+
+fn to_mel(hertz: f64, scale: MelScale) -> f64 {
+    match scale {
+        MelScale::Htk => 2595.0 * (1.0 + hertz / 700.0).log10(),
+        MelScale::Slaney if hertz < SLANEY_KNEE => hertz * 3.0 / 200.0,
+        MelScale::Slaney => SLANEY_KNEE_MELS + (hertz / SLANEY_KNEE).ln() / slaney_step(),
+    }
+}
+
+fn to_hertz(mel: f64, scale: MelScale) -> f64 {
+    match scale {
+        MelScale::Htk => 700.0 * (10.0_f64.powf(mel / 2595.0) - 1.0),
+        MelScale::Slaney if mel < SLANEY_KNEE_MELS => mel * 200.0 / 3.0,
+        MelScale::Slaney => SLANEY_KNEE * (slaney_step() * (mel - SLANEY_KNEE_MELS)).exp(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bank(scale: MelScale, norm: MelNorm) -> MelBank {
+        MelBank::new(&Bands { count: 40, from: 0.0, to: 11_025.0, scale, norm }, 2048, 22_050)
+    }
+
+    #[test]
+    fn scales_have_their_known_points() {
+        for (scale, hertz, mel) in [
+            (MelScale::Slaney, 200.0, 3.0),
+            (MelScale::Slaney, 1000.0, 15.0),
+            (MelScale::Slaney, 6400.0, 42.0),
+            (MelScale::Htk, 0.0, 0.0),
+            (MelScale::Htk, 6300.0, 2595.0),
+        ] {
+            assert!((to_mel(hertz, scale) - mel).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn between_the_first_and_the_last_top_triangles_of_height_1_add_up_to_1() {
+        for scale in [MelScale::Slaney, MelScale::Htk] {
+            let bank = bank(scale, MelNorm::None);
+            assert_eq!(bank.empty_bands(), 0);
+            let tile = vec![[1.0; LANES]; 1025];
+            let mut total = 0.0;
+            bank.apply(&tile, |_, sums| total += sums[0]);
+            let triangles = &bank.triangles;
+            let (first, last) = (triangles[0], triangles[39]);
+            let inside = (last.first + last.count - first.first) as f32;
+            let slopes = (first.count + last.count) as f32 / 2.0;
+            assert!(total < inside && total > inside - slopes, "{total} of {inside}");
+        }
+    }
+
+    #[test]
+    fn triangles_of_one_area_answer_noise_alike() {
+        let mut sums = Vec::new();
+        bank(MelScale::Slaney, MelNorm::Slaney).apply(&vec![[1.0; LANES]; 1025], |_, sum| sums.push(sum[3]));
+        let expected = 2048.0 / 22_050.0;
+        assert!(sums.iter().all(|sum| (sum / expected - 1.0).abs() < 0.05), "{sums:?}");
+    }
+
+    #[test]
+    fn more_bands_than_bins_leave_some_empty() {
+        let bands = Bands { count: 128, from: 0.0, to: 11_025.0, scale: MelScale::Htk, norm: MelNorm::None };
+        assert!(MelBank::new(&bands, 256, 22_050).empty_bands() > 0);
+        assert_eq!(MelBank::new(&Bands { scale: MelScale::Slaney, ..bands }, 1024, 22_050).empty_bands(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn scales_can_be_undone(hertz in 0.0_f64..96_000.0) {
+            for scale in [MelScale::Slaney, MelScale::Htk] {
+                prop_assert!((to_hertz(to_mel(hertz, scale), scale) - hertz).abs() < 1e-6);
+            }
+        }
+    }
+}
