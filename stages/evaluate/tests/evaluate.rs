@@ -5,14 +5,15 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use model::checkpoint::Manifest;
-use model::config::NetworkConfig;
+use model::config::{Architecture, NetworkConfig};
 use model::dataset::Clip;
 use model::init::initial_weights;
 use model::split::{self, Part};
 
 /// A model that takes every clip for class `b`, three held-out clips of `a` and `b`, and one that trained.
 fn project(root: &Path) {
-    let config = NetworkConfig { input: [1, 12, 12], classes: 2, dropout: 0.5 };
+    let config =
+        NetworkConfig { model: Architecture::Baseline, input: [1, 12, 12], classes: 2, dropout: 0.5 };
     let mut weights = initial_weights(&config, 1).unwrap();
     weights.insert("linear2.weight", vec![256, 2], vec![0.0; 512]);
     weights.insert("linear2.bias", vec![2], vec![0.0, 1.0]);

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
     use crate::graph;
     use model::burn::tensor::{Device, Tensor, TensorData};
-    use model::config::NetworkConfig;
+    use model::config::{Architecture, NetworkConfig};
     use model::dataset::Clip;
     use model::init::initial_weights;
     use model::random::{Purpose, Random};
@@ -63,8 +63,8 @@ mod tests {
     use onnx::metadata::Metadata;
 
     /// A network after a few batches, so that the running statistics are not those it began with.
-    fn trained(input: [usize; 3], classes: usize) -> Network {
-        let config = NetworkConfig { input, classes, dropout: 0.5 };
+    fn trained(model: Architecture, input: [usize; 3], classes: usize) -> Network {
+        let config = NetworkConfig { model, input, classes, dropout: 0.5 };
         let device = Device::flex().autodiff();
         let mut network = Network::new(&config, &initial_weights(&config, 3).unwrap(), &device).unwrap();
         let mut random = Random::new(5, Purpose::Dropout(0));
@@ -100,19 +100,25 @@ mod tests {
 
     #[test]
     fn the_file_gives_the_answers_of_the_network() {
-        for (input, classes) in [([1, 100, 100], 10), ([1, 12, 12], 2), ([1, 33, 50], 3)] {
-            let network = trained(input, classes);
+        for (model, input, classes) in [
+            (Architecture::Baseline, [1, 100, 100], 10),
+            (Architecture::Baseline, [1, 12, 12], 2),
+            (Architecture::Baseline, [1, 33, 50], 3),
+            (Architecture::ResNet, [1, 64, 216], 10),
+            (Architecture::ResNet, [1, 33, 1], 2),
+        ] {
+            let network = trained(model, input, classes);
             let (_dir, dataset) = dataset(input, 35);
             let classifier = classifier(network.config(), &network.weights().unwrap());
             assert_eq!(classifier.input(), input);
             let difference = compare(&network, &classifier, &dataset, &Device::flex()).unwrap();
-            assert!(difference < 1e-4, "{input:?}: {difference:e}");
+            assert!(difference < 1e-4, "{model:?} {input:?}: {difference:e}");
         }
     }
 
     #[test]
     fn a_file_of_other_weights_is_refused() {
-        let network = trained([1, 12, 12], 2);
+        let network = trained(Architecture::Baseline, [1, 12, 12], 2);
         let (_dir, dataset) = dataset([1, 12, 12], 3);
         let mut weights = network.weights().unwrap();
         let mut bias = weights.get("linear2.bias").unwrap().values.clone();

@@ -3,7 +3,10 @@
 //! Dropout is not there: at inference it does nothing. Knows nothing about files or labels.
 
 use anyhow::Result;
-use model::config::{KERNEL, LEAKY_SLOPE, NORM_EPSILON, NetworkConfig, PADDING, POOL};
+use model::config::{
+    Architecture, KERNEL, LEAKY_SLOPE, NORM_EPSILON, NetworkConfig, PADDING, POOL, RESNET_CHANNELS,
+    RESNET_KERNEL,
+};
 use model::weights::Weights;
 use onnx::classifier::{INPUT, LOGITS, PROBABILITIES};
 use onnx::graph::{Attribute, Dim, Graph};
@@ -17,20 +20,17 @@ pub(crate) fn build(config: &NetworkConfig, weights: &Weights) -> Result<Graph> 
     weights.check(config)?;
     let mut graph = Graph::new("genre");
     for (name, _) in config.tensors()? {
-        let tensor = weights.get(name)?;
-        graph.constant(name, &tensor.shape, &tensor.values);
+        let tensor = weights.get(&name)?;
+        graph.constant(&name, &tensor.shape, &tensor.values);
     }
     let batch = Dim::Symbol("N");
     let [channels, height, width] = config.input.map(Dim::Size);
     graph.input(INPUT, &[batch, channels, height, width]);
 
-    convolution_block(&mut graph, 1, INPUT, PADDING);
-    convolution_block(&mut graph, 2, "pool1", 0);
-    graph.node("Flatten", &["pool2"], "flat", &[("axis", Attribute::Int(1))]);
-    gemm(&mut graph, "linear1", "flat", "hidden");
-    norm(&mut graph, 3, "hidden");
-    leaky_relu(&mut graph, 3);
-    gemm(&mut graph, "linear2", "leaky3", LOGITS);
+    match config.model {
+        Architecture::Baseline => baseline(&mut graph),
+        Architecture::ResNet => resnet(&mut graph),
+    }
     graph.node("Softmax", &[LOGITS], PROBABILITIES, &[("axis", Attribute::Int(-1))]);
 
     let classes = Dim::Size(config.classes);
@@ -39,35 +39,86 @@ pub(crate) fn build(config: &NetworkConfig, weights: &Weights) -> Result<Graph> 
     Ok(graph)
 }
 
-/// Convolution, batch norm, leaky ReLU, max-pool: from `input` to `pool1` or `pool2`.
-fn convolution_block(graph: &mut Graph, number: usize, input: &str, padding: usize) {
-    let convolution = format!("conv{number}");
-    let [weight, bias] = ["weight", "bias"].map(|part| format!("{convolution}.{part}"));
-    let attributes =
-        [("kernel_shape", lengths(KERNEL, 2)), ("pads", lengths(padding, 4)), ("strides", lengths(1, 2))];
-    graph.node("Conv", &[input, &weight, &bias], &convolution, &attributes);
-    norm(graph, number, &convolution);
-    leaky_relu(graph, number);
-    let attributes = [("kernel_shape", lengths(POOL, 2)), ("strides", lengths(POOL, 2))];
-    graph.node("MaxPool", &[&format!("leaky{number}")], &format!("pool{number}"), &attributes);
+fn baseline(graph: &mut Graph) {
+    let pooled = baseline_block(graph, 1, INPUT, PADDING);
+    let pooled = baseline_block(graph, 2, &pooled, 0);
+    graph.node("Flatten", &[&pooled], "flat", &[("axis", Attribute::Int(1))]);
+    gemm(graph, "linear1", "flat", "hidden");
+    norm(graph, "norm3", "hidden");
+    let hidden = leaky_relu(graph, 3);
+    gemm(graph, "linear2", &hidden, LOGITS);
 }
 
-fn norm(graph: &mut Graph, number: usize, input: &str) {
-    let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("norm{number}.{part}"));
+/// Convolution, batch norm, leaky ReLU, max-pool.
+fn baseline_block(graph: &mut Graph, number: usize, input: &str, padding: usize) -> String {
+    let [conv, normed, pool] = ["conv", "norm", "pool"].map(|layer| format!("{layer}{number}"));
+    let [weight, bias] = ["weight", "bias"].map(|part| format!("{conv}.{part}"));
+    graph.node("Conv", &[input, &weight, &bias], &conv, &window(KERNEL, padding, 1));
+    norm(graph, &normed, &conv);
+    let leaky = leaky_relu(graph, number);
+    let attributes = [("kernel_shape", lengths(POOL, 2)), ("strides", lengths(POOL, 2))];
+    graph.node("MaxPool", &[&leaky], &pool, &attributes);
+    pool
+}
+
+fn leaky_relu(graph: &mut Graph, number: usize) -> String {
+    let leaky = format!("leaky{number}");
+    let alpha = [("alpha", Attribute::Float(LEAKY_SLOPE as f32))];
+    graph.node("LeakyRelu", &[&format!("norm{number}")], &leaky, &alpha);
+    leaky
+}
+
+fn resnet(graph: &mut Graph) {
+    norm(graph, "input_norm", INPUT);
+    let stem = normed(graph, "stem", "input_norm", RESNET_KERNEL, 2);
+    let mut last = relu(graph, &stem);
+    for number in 1..RESNET_CHANNELS.len() {
+        last = residual_block(graph, &format!("block{number}"), &last);
+    }
+    graph.node("GlobalAveragePool", &[&last], "mean", &[]);
+    graph.node("Flatten", &["mean"], "flat", &[("axis", Attribute::Int(1))]);
+    gemm(graph, "linear", "flat", LOGITS);
+}
+
+fn residual_block(graph: &mut Graph, name: &str, input: &str) -> String {
+    let first = normed(graph, &format!("{name}.first"), input, RESNET_KERNEL, 2);
+    let first = relu(graph, &first);
+    let second = normed(graph, &format!("{name}.second"), &first, RESNET_KERNEL, 1);
+    let shortcut = normed(graph, &format!("{name}.shortcut"), input, 1, 2);
+    graph.node("Add", &[&second, &shortcut], name, &[]);
+    relu(graph, name)
+}
+
+/// A convolution without bias that pads half its kernel, and a batch norm.
+fn normed(graph: &mut Graph, name: &str, input: &str, kernel: usize, stride: usize) -> String {
+    let [conv, normed] = ["conv", "norm"].map(|layer| format!("{name}.{layer}"));
+    graph.node("Conv", &[input, &format!("{conv}.weight")], &conv, &window(kernel, kernel / 2, stride));
+    norm(graph, &normed, &conv);
+    normed
+}
+
+fn relu(graph: &mut Graph, input: &str) -> String {
+    let output = format!("{input}.relu");
+    graph.node("Relu", &[input], &output, &[]);
+    output
+}
+
+fn norm(graph: &mut Graph, layer: &str, input: &str) {
+    let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{layer}.{part}"));
     let [weight, bias, mean, var] = parts.each_ref().map(String::as_str);
     let epsilon = [("epsilon", Attribute::Float(NORM_EPSILON as f32))];
-    graph.node("BatchNormalization", &[input, weight, bias, mean, var], &format!("norm{number}"), &epsilon);
-}
-
-fn leaky_relu(graph: &mut Graph, number: usize) {
-    let alpha = [("alpha", Attribute::Float(LEAKY_SLOPE as f32))];
-    graph.node("LeakyRelu", &[&format!("norm{number}")], &format!("leaky{number}"), &alpha);
+    graph.node("BatchNormalization", &[input, weight, bias, mean, var], layer, &epsilon);
 }
 
 /// A linear layer. Its weight is `[inputs, outputs]`, so nothing is transposed.
 fn gemm(graph: &mut Graph, layer: &str, input: &str, output: &str) {
     let [weight, bias] = ["weight", "bias"].map(|part| format!("{layer}.{part}"));
     graph.node("Gemm", &[input, &weight, &bias], output, &[("transB", Attribute::Int(0))]);
+}
+
+/// Where a convolution looks.
+fn window(kernel: usize, padding: usize, stride: usize) -> [(&'static str, Attribute); 3] {
+    [("kernel_shape", lengths(kernel, 2)), ("pads", lengths(padding, 4)), ("strides", lengths(stride, 2))]
 }
 
 fn lengths(length: usize, count: usize) -> Attribute {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use model::checkpoint::Manifest;
-use model::config::NetworkConfig;
+use model::config::{Architecture, NetworkConfig};
 use model::dataset::Clip;
 use model::init::initial_weights;
 use model::split::{self, Part};
@@ -13,7 +13,8 @@ use model::weights::Weights;
 use onnx::classifier::Classifier;
 
 fn project(root: &Path, change: impl Fn(&mut Weights)) {
-    let config = NetworkConfig { input: [1, 12, 12], classes: 2, dropout: 0.5 };
+    let config =
+        NetworkConfig { model: Architecture::Baseline, input: [1, 12, 12], classes: 2, dropout: 0.5 };
     let mut weights = initial_weights(&config, 1).unwrap();
     change(&mut weights);
     weights.write(root.join("models/genre.mpk")).unwrap();

@@ -17,13 +17,31 @@ pub const CHANNELS: [usize; 2] = [8, 16];
 pub const HIDDEN: usize = 256;
 /// The slope of the leaky ReLU below zero.
 pub const LEAKY_SLOPE: f64 = 0.01;
+/// The channels after the stem and after each block of the residual network.
+pub const RESNET_CHANNELS: [usize; 4] = [16, 32, 64, 128];
+/// The side of the residual network's kernels, those of the shortcuts aside.
+pub const RESNET_KERNEL: usize = 3;
 /// What batch normalisation adds to a variance before its root, as in PyTorch.
 pub const NORM_EPSILON: f64 = 1e-5;
+
+/// Which layers a network has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// The original: two convolutions and two linear layers.
+    #[default]
+    Baseline,
+    /// A small residual network, for inputs of any size.
+    ResNet,
+}
 
 /// What a network of this crate is built from. The layers are in [`crate::network`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
+    /// Which layers it has; files from before there was a choice do not say.
+    #[serde(default)]
+    pub model: Architecture,
     /// Channels, height and width of one input.
     pub input: [usize; 3],
     /// How many classes there are; one logit each.
@@ -33,7 +51,8 @@ pub struct NetworkConfig {
 }
 
 impl NetworkConfig {
-    /// The lengths after the convolutions and pools: channels, height and width of what is flattened.
+    /// The lengths after the baseline's convolutions and pools: channels, height and width of what is
+    /// flattened.
     ///
     /// # Errors
     /// An input that is too small for the two convolutions and pools, or no channel at all.
@@ -52,50 +71,94 @@ impl NetworkConfig {
         }
     }
 
-    /// How many values one clip has after flattening: the inputs of the first linear layer.
-    ///
-    /// # Errors
-    /// As [`NetworkConfig::pooled`].
-    pub fn flat_features(&self) -> Result<usize> {
-        Ok(self.pooled()?.iter().product())
+    /// How many activations enter the last layer; dropout is on them.
+    pub fn hidden(&self) -> usize {
+        match self.model {
+            Architecture::Baseline => HIDDEN,
+            Architecture::ResNet => RESNET_CHANNELS[RESNET_CHANNELS.len() - 1],
+        }
     }
 
     /// The shape of every tensor that a network of this configuration is made of, by name.
-    /// Names, shapes and order are PyTorch's, save that a linear weight is `[inputs, outputs]`.
+    /// The baseline's names, shapes and order are PyTorch's, save that a linear weight is `[inputs, outputs]`.
     ///
     /// # Errors
     /// An input that is too small; fewer than two classes; a dropout that is not from 0 to 1, without 1.
-    pub fn tensors(&self) -> Result<Vec<(&'static str, Vec<usize>)>> {
-        let flat = self.flat_features()?;
-        let (classes, [one, two]) = (self.classes, CHANNELS);
+    pub fn tensors(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        let classes = self.classes;
         ensure!(classes >= 2, "a classifier needs at least two classes, but there is {classes}");
         ensure!(
             (0.0..1.0).contains(&self.dropout),
             "param `train.dropout`: {} is not from 0 to 1, without 1",
             self.dropout
         );
-        Ok(vec![
-            ("conv1.weight", vec![one, self.input[0], KERNEL, KERNEL]),
-            ("conv1.bias", vec![one]),
-            ("norm1.weight", vec![one]),
-            ("norm1.bias", vec![one]),
-            ("norm1.running_mean", vec![one]),
-            ("norm1.running_var", vec![one]),
-            ("conv2.weight", vec![two, one, KERNEL, KERNEL]),
-            ("conv2.bias", vec![two]),
-            ("norm2.weight", vec![two]),
-            ("norm2.bias", vec![two]),
-            ("norm2.running_mean", vec![two]),
-            ("norm2.running_var", vec![two]),
-            ("linear1.weight", vec![flat, HIDDEN]),
-            ("linear1.bias", vec![HIDDEN]),
-            ("norm3.weight", vec![HIDDEN]),
-            ("norm3.bias", vec![HIDDEN]),
-            ("norm3.running_mean", vec![HIDDEN]),
-            ("norm3.running_var", vec![HIDDEN]),
-            ("linear2.weight", vec![HIDDEN, classes]),
-            ("linear2.bias", vec![classes]),
-        ])
+        match self.model {
+            Architecture::Baseline => self.baseline_tensors(),
+            Architecture::ResNet => self.resnet_tensors(),
+        }
+    }
+
+    fn baseline_tensors(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        let flat = self.pooled()?.iter().product();
+        let [one, two] = CHANNELS;
+        let mut list = TensorList::default();
+        list.convolution("conv1", [one, self.input[0]], KERNEL).bias("conv1", one).norm("norm1", one);
+        list.convolution("conv2", [two, one], KERNEL).bias("conv2", two).norm("norm2", two);
+        list.linear("linear1", flat, HIDDEN).norm("norm3", HIDDEN);
+        list.linear("linear2", HIDDEN, self.classes);
+        Ok(list.0)
+    }
+
+    fn resnet_tensors(&self) -> Result<Vec<(String, Vec<usize>)>> {
+        let [channels, height, width] = self.input;
+        ensure!(
+            channels * height * width > 0,
+            "an input of {channels}×{height}×{width} is empty: raise `spectrogram.seconds`"
+        );
+        let [stem, .., last] = RESNET_CHANNELS;
+        let mut list = TensorList::default();
+        list.norm("input_norm", channels);
+        list.convolution("stem.conv", [stem, channels], RESNET_KERNEL).norm("stem.norm", stem);
+        for (pair, number) in RESNET_CHANNELS.windows(2).zip(1..) {
+            let (before, after) = (pair[0], pair[1]);
+            for (part, channels, side) in
+                [("first", before, RESNET_KERNEL), ("second", after, RESNET_KERNEL), ("shortcut", before, 1)]
+            {
+                let name = format!("block{number}.{part}");
+                list.convolution(&format!("{name}.conv"), [after, channels], side);
+                list.norm(&format!("{name}.norm"), after);
+            }
+        }
+        list.linear("linear", last, self.classes);
+        Ok(list.0)
+    }
+}
+
+/// Names and shapes of tensors, layer by layer.
+#[derive(Default)]
+struct TensorList(Vec<(String, Vec<usize>)>);
+
+impl TensorList {
+    fn convolution(&mut self, layer: &str, [out, channels]: [usize; 2], side: usize) -> &mut TensorList {
+        self.add(layer, "weight", &[out, channels, side, side])
+    }
+
+    fn bias(&mut self, layer: &str, length: usize) -> &mut TensorList {
+        self.add(layer, "bias", &[length])
+    }
+
+    fn norm(&mut self, layer: &str, channels: usize) -> &mut TensorList {
+        self.add(layer, "weight", &[channels]).add(layer, "bias", &[channels]);
+        self.add(layer, "running_mean", &[channels]).add(layer, "running_var", &[channels])
+    }
+
+    fn linear(&mut self, layer: &str, inputs: usize, outputs: usize) -> &mut TensorList {
+        self.add(layer, "weight", &[inputs, outputs]).bias(layer, outputs)
+    }
+
+    fn add(&mut self, layer: &str, part: &str, shape: &[usize]) -> &mut TensorList {
+        self.0.push((format!("{layer}.{part}"), shape.to_vec()));
+        self
     }
 }
 
@@ -104,7 +167,7 @@ mod tests {
     use super::*;
 
     fn config(height: usize, width: usize) -> NetworkConfig {
-        NetworkConfig { input: [1, height, width], classes: 10, dropout: 0.5 }
+        NetworkConfig { model: Architecture::Baseline, input: [1, height, width], classes: 10, dropout: 0.5 }
     }
 
     #[test]
@@ -112,25 +175,37 @@ mod tests {
         for (height, width, flat) in
             [(100, 100, 16 * 23 * 23), (12, 12, 16), (13, 40, 16 * 8), (513, 431, 16 * 126 * 105)]
         {
-            assert_eq!(config(height, width).flat_features().unwrap(), flat, "{height}×{width}");
+            let pooled = config(height, width).pooled().unwrap();
+            assert_eq!(pooled.iter().product::<usize>(), flat, "{height}×{width}");
         }
         for (height, width) in [(11, 100), (100, 11), (0, 0), (4, 4), (1, 1)] {
-            let error = config(height, width).flat_features().unwrap_err().to_string();
+            let error = config(height, width).pooled().unwrap_err().to_string();
             assert!(error.contains("too small"), "{height}×{width}: {error}");
         }
     }
 
     #[test]
-    fn the_network_has_the_parameters_of_the_original() {
-        let trained: usize = config(100, 100)
-            .tensors()
-            .unwrap()
-            .iter()
-            .filter(|(name, _)| !name.contains("running"))
-            .map(|(_, shape)| shape.iter().product::<usize>())
-            .sum();
+    fn the_networks_have_the_parameters_of_their_kind() {
+        let trained = |model| -> usize {
+            let tensors = NetworkConfig { model, ..config(100, 100) }.tensors().unwrap();
+            let trained = tensors.iter().filter(|(name, _)| !name.contains("running"));
+            trained.map(|(_, shape)| shape.iter().product::<usize>()).sum()
+        };
         // conv 208 + 3216, norms 16 + 32 + 512, linear 2 167 040 + 2570.
-        assert_eq!(trained, 2_173_594);
+        assert_eq!(trained(Architecture::Baseline), 2_173_594);
+        // norm 2, stem 144 + 32, blocks 14 528 + 57 728 + 230 144 of convolutions and 3 × 2 × channels of
+        // norms and so on: what PyTorch counts for the same layers.
+        assert_eq!(trained(Architecture::ResNet), 303_868);
+    }
+
+    #[test]
+    fn files_from_before_there_was_a_choice_are_of_the_baseline() {
+        let read: NetworkConfig =
+            serde_json::from_str(r#"{"input":[1,100,100],"classes":10,"dropout":0.5}"#).unwrap();
+        assert_eq!(read, config(100, 100));
+        let residual = NetworkConfig { model: Architecture::ResNet, ..read };
+        let text = serde_json::to_string(&residual).unwrap();
+        assert!(text.starts_with(r#"{"model":"resnet","#), "{text}");
     }
 
     #[test]
@@ -139,5 +214,7 @@ mod tests {
         for dropout in [-0.1, 1.0, f64::NAN] {
             assert!(NetworkConfig { dropout, ..config(100, 100) }.tensors().is_err());
         }
+        let empty = NetworkConfig { model: Architecture::ResNet, ..config(64, 0) };
+        assert!(empty.tensors().unwrap_err().to_string().contains("64×0 is empty"));
     }
 }

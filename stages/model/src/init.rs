@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 
-use crate::config::{CHANNELS, HIDDEN, KERNEL, NetworkConfig};
+use crate::config::NetworkConfig;
 use crate::random::{Purpose, Random};
 use crate::weights::Weights;
 
@@ -17,26 +17,30 @@ use crate::weights::Weights;
 /// # Errors
 /// As [`NetworkConfig::tensors`].
 pub fn initial_weights(config: &NetworkConfig, seed: u64) -> Result<Weights> {
-    let flat = config.flat_features()?;
+    let tensors = config.tensors()?;
     let mut random = Random::new(seed, Purpose::Weights);
     let mut weights = Weights::default();
-    for (name, shape) in config.tensors()? {
+    for (name, shape) in &tensors {
         let count = shape.iter().product();
-        let fan_in = match name.split('.').next() {
-            Some("conv1") => Some(config.input[0] * KERNEL * KERNEL),
-            Some("conv2") => Some(CHANNELS[0] * KERNEL * KERNEL),
-            Some("linear1") => Some(flat),
-            Some("linear2") => Some(HIDDEN),
-            _ => None,
-        };
-        let values = match fan_in {
+        let values = match fan_in(&tensors, name) {
             Some(fan_in) => uniform(&mut random, 1.0 / (fan_in as f32).sqrt(), count),
             None if name.ends_with(".weight") || name.ends_with(".running_var") => vec![1.0; count],
             None => vec![0.0; count],
         };
-        weights.insert(name, shape, values);
+        weights.insert(name, shape.clone(), values);
     }
     Ok(weights)
+}
+
+/// How many inputs one output of this tensor's layer depends on; none for a batch norm.
+fn fan_in(tensors: &[(String, Vec<usize>)], name: &str) -> Option<usize> {
+    let (layer, _) = name.rsplit_once('.')?;
+    let weight = tensors.iter().find(|(name, _)| name.strip_prefix(layer) == Some(".weight"))?;
+    match weight.1[..] {
+        [_, channels, height, width] => Some(channels * height * width),
+        [inputs, _] => Some(inputs),
+        _ => None,
+    }
 }
 
 fn uniform(random: &mut Random, bound: f32, count: usize) -> Vec<f32> {
@@ -46,10 +50,15 @@ fn uniform(random: &mut Random, bound: f32, count: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Architecture;
+
+    fn config(model: Architecture, side: usize) -> NetworkConfig {
+        NetworkConfig { model, input: [1, side, side], classes: 3, dropout: 0.5 }
+    }
 
     #[test]
     fn values_fill_the_bounds_of_pytorch() {
-        let config = NetworkConfig { input: [1, 20, 20], classes: 3, dropout: 0.5 };
+        let config = config(Architecture::Baseline, 20);
         let weights = initial_weights(&config, 7).unwrap();
         weights.check(&config).unwrap();
         let fan_ins = [("conv1", 25.0), ("conv2", 200.0), ("linear1", 144.0), ("linear2", 256.0f32)];
@@ -69,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_seed_decides() {
-        let config = NetworkConfig { input: [1, 12, 12], classes: 2, dropout: 0.0 };
+        let config = config(Architecture::ResNet, 12);
         let of = |seed| initial_weights(&config, seed).unwrap();
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));

@@ -5,16 +5,19 @@
 //! the labels; [`checkpoint`] keeps it. This crate knows nothing about audio, epochs, learning rates or
 //! ONNX: those belong to the stages.
 
+mod baseline;
 pub mod checkpoint;
 pub mod config;
 pub mod dataset;
 pub mod device;
 pub mod init;
+mod layers;
 pub mod metrics;
 pub mod network;
 pub mod norm;
 pub mod optimizer;
 pub mod random;
+mod resnet;
 pub mod split;
 pub mod weights;
 

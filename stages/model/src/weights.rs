@@ -71,7 +71,7 @@ impl Weights {
                 "tensor `{name}` has the shape {found:?}, but the network needs {shape:?}"
             );
         }
-        if let Some(name) = self.tensors.keys().find(|key| expected.iter().all(|(name, _)| name != key)) {
+        if let Some(name) = self.tensors.keys().find(|key| expected.iter().all(|(name, _)| name != *key)) {
             bail!("tensor `{name}` belongs to no layer of the network");
         }
         Ok(())

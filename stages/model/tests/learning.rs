@@ -7,7 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use model::burn;
 use model::checkpoint::{self, Manifest};
-use model::config::NetworkConfig;
+use model::config::{Architecture, NetworkConfig};
 use model::dataset::target_tensor;
 use model::init::initial_weights;
 use model::metrics;
@@ -16,8 +16,10 @@ use model::optimizer::adamw;
 use model::random::{Purpose, Random};
 use model::weights::Weights;
 
-fn config() -> NetworkConfig {
-    NetworkConfig { input: [1, 16, 16], classes: 3, dropout: 0.2 }
+const BOTH: [Architecture; 2] = [Architecture::Baseline, Architecture::ResNet];
+
+fn config(model: Architecture) -> NetworkConfig {
+    NetworkConfig { model, input: [1, 16, 16], classes: 3, dropout: 0.2 }
 }
 
 fn images(count: usize, device: &Device) -> Tensor<4> {
@@ -27,9 +29,10 @@ fn images(count: usize, device: &Device) -> Tensor<4> {
 }
 
 /// `steps` of AdamW on one batch of six; the losses before each, and the network.
-fn train(steps: u64, seed: u64) -> (Vec<f32>, Network) {
+fn train(model: Architecture, steps: u64, seed: u64) -> (Vec<f32>, Network) {
     let device = Device::flex().autodiff();
-    let mut network = Network::new(&config(), &initial_weights(&config(), seed).unwrap(), &device).unwrap();
+    let config = config(model);
+    let mut network = Network::new(&config, &initial_weights(&config, seed).unwrap(), &device).unwrap();
     let mut optimizer = adamw(0.01);
     let targets = target_tensor(&[0, 1, 2, 2, 1, 0], &device);
     let loss_of = CrossEntropyLossConfig::new().init(&device);
@@ -51,37 +54,45 @@ fn logits(network: &Network, count: usize) -> Vec<f32> {
 
 #[test]
 fn a_tiny_batch_is_learnt_by_heart() {
-    let (losses, network) = train(40, 1);
-    assert!(losses[0] > 0.5, "{losses:?}");
-    assert!(losses[39] < 0.05, "{losses:?}");
-    let predictions: Vec<usize> = logits(&network.valid(), 6).chunks(3).map(metrics::argmax).collect();
-    assert_eq!(predictions, [0, 1, 2, 2, 1, 0]);
+    for model in BOTH {
+        let (losses, network) = train(model, 60, 1);
+        assert!(losses[0] > 0.5, "{model:?}: {losses:?}");
+        assert!(losses[59] < 0.05, "{model:?}: {losses:?}");
+        let predictions: Vec<usize> = logits(&network.valid(), 6).chunks(3).map(metrics::argmax).collect();
+        assert_eq!(predictions, [0, 1, 2, 2, 1, 0], "{model:?}");
+    }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
-    let bytes = |seed| train(4, seed).1.weights().unwrap().to_bytes().unwrap();
-    assert_eq!(bytes(5), bytes(5));
-    assert_ne!(bytes(5), bytes(6));
+    for model in BOTH {
+        let bytes = |seed| train(model, 4, seed).1.weights().unwrap().to_bytes().unwrap();
+        assert_eq!(bytes(5), bytes(5), "{model:?}");
+        assert_ne!(bytes(5), bytes(6), "{model:?}");
+    }
 }
 
 #[test]
 fn a_saved_network_gives_the_same_logits() {
-    let dir = tempfile::tempdir().unwrap();
-    let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
-    let (_, network) = train(3, 2);
-    network.weights().unwrap().write(&weights).unwrap();
-    let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
-    Manifest::new(labels.clone(), config()).unwrap().write(&manifest).unwrap();
-    let (loaded, meaning) = checkpoint::load(&weights, &manifest, &Device::flex()).unwrap();
-    assert_eq!(meaning.labels, labels);
-    assert_eq!(logits(&loaded, 5), logits(&network.valid(), 5));
+    for model in BOTH {
+        let dir = tempfile::tempdir().unwrap();
+        let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
+        let (_, network) = train(model, 3, 2);
+        network.weights().unwrap().write(&weights).unwrap();
+        let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+        Manifest::new(labels.clone(), config(model)).unwrap().write(&manifest).unwrap();
+        let (loaded, meaning) = checkpoint::load(&weights, &manifest, &Device::flex()).unwrap();
+        assert_eq!(meaning.labels, labels);
+        assert_eq!(logits(&loaded, 5), logits(&network.valid(), 5), "{model:?}");
+    }
 }
 
 #[test]
 fn a_clip_is_judged_alone_when_evaluating() {
-    let network = train(3, 2).1.valid();
-    assert_eq!(logits(&network, 5)[..6], logits(&network, 2)[..]);
+    for model in BOTH {
+        let network = train(model, 3, 2).1.valid();
+        assert_eq!(logits(&network, 5)[..6], logits(&network, 2)[..], "{model:?}");
+    }
 }
 
 #[test]
@@ -91,10 +102,10 @@ fn unusable_checkpoints_are_clean_errors() {
     let error = || format!("{:#}", checkpoint::load(&weights, &manifest, &Device::flex()).unwrap_err());
     assert!(error().contains("genre.json`: `repro run train` makes it"), "{}", error());
     let labels = |count: usize| (0..count).map(|label| label.to_string()).collect::<Vec<_>>();
-    Manifest::new(labels(3), config()).unwrap().write(&manifest).unwrap();
+    Manifest::new(labels(3), config(Architecture::Baseline)).unwrap().write(&manifest).unwrap();
     assert!(error().contains("genre.mpk`: `repro run train` makes it"), "{}", error());
 
-    let other = NetworkConfig { classes: 4, ..config() };
+    let other = NetworkConfig { classes: 4, ..config(Architecture::Baseline) };
     let kept: Weights = initial_weights(&other, 1).unwrap();
     kept.write(&weights).unwrap();
     assert!(
@@ -108,5 +119,5 @@ fn unusable_checkpoints_are_clean_errors() {
     assert!(error().contains("is damaged"), "{}", error());
     std::fs::write(&manifest, "{\"version\": 1").unwrap();
     assert!(error().contains("genre.json` is damaged"), "{}", error());
-    assert!(Manifest::new(labels(2), config()).is_err());
+    assert!(Manifest::new(labels(2), config(Architecture::Baseline)).is_err());
 }

@@ -7,7 +7,7 @@ use burn::nn::loss::CrossEntropyLossConfig;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use model::burn;
-use model::config::NetworkConfig;
+use model::config::{Architecture, NetworkConfig};
 use model::dataset::target_tensor;
 use model::network::{Network, to_host};
 use model::optimizer::adamw;
@@ -35,7 +35,7 @@ fn weights(config: &NetworkConfig) -> Weights {
             "running_mean" => vec![0.0; count],
             _ => vec![1.0; count],
         };
-        weights.insert(name, shape, values);
+        weights.insert(&name, shape, values);
     }
     weights
 }
@@ -63,7 +63,8 @@ fn assert_close(what: &str, found: &[f32], expected: &serde_json::Value, toleran
 #[test]
 fn six_steps_of_training_are_those_of_pytorch() {
     let fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/pytorch.json")).unwrap();
-    let config = NetworkConfig { input: [1, SIDE, SIDE], classes: 3, dropout: 0.0 };
+    let config =
+        NetworkConfig { model: Architecture::Baseline, input: [1, SIDE, SIDE], classes: 3, dropout: 0.0 };
     let plain = Device::flex();
     let device = plain.clone().autodiff();
     let mut network = Network::new(&config, &weights(&config), &device).unwrap();

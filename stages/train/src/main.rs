@@ -66,7 +66,8 @@ fn run(args: &Args) -> Result<()> {
     warn_of_lonely_classes(&dataset);
 
     let classes = dataset.labels.len();
-    let config = NetworkConfig { input: dataset.shape, classes, dropout: params.dropout };
+    let (model, dropout) = (params.model, params.dropout);
+    let config = NetworkConfig { model, input: dataset.shape, classes, dropout };
     let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
     let mut trainer = Trainer::new(&dataset, &config, &params, device, seed)?;
     println!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());

@@ -1,6 +1,7 @@
 //! What a user can set under `[params.train]`.
 
 use anyhow::{Result, ensure};
+use model::config::Architecture;
 use model::device::DeviceChoice;
 use model::split::{Groups, Rule, SplitConfig};
 use serde::Deserialize;
@@ -9,6 +10,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TrainParams {
+    /// Which network learns: `baseline` or `resnet`.
+    pub model: Architecture,
     /// Passes over the training clips.
     pub epochs: u64,
     /// Clips a step of the optimizer learns from.
@@ -36,6 +39,7 @@ pub(crate) struct TrainParams {
 impl Default for TrainParams {
     fn default() -> Self {
         TrainParams {
+            model: Architecture::Baseline,
             epochs: 10,
             batch_size: 4,
             learning_rate: 2e-4,

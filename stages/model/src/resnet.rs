@@ -1,0 +1,135 @@
+//! A small residual network for spectrograms of any length (He et al. 2016, post-activation blocks).
+//!
+//! ```text
+//! [N, 1, H, W]       batch norm           (the scale of the features is the data's, not a constant)
+//!                    conv 3×3 stride 2 → 16     batch norm  ReLU
+//! [N, 16, H/2, W/2]  block, stride 2 → 32
+//! [N, 32, H/4, W/4]  block, stride 2 → 64
+//! [N, 64, H/8, W/8]  block, stride 2 → 128
+//! [N, 128]           mean over height and width     dropout
+//!                    linear → classes     (logits)
+//!
+//! block: conv 3×3 stride 2, batch norm, ReLU, conv 3×3, batch norm; + conv 1×1 stride 2, batch norm; ReLU
+//! ```
+//!
+//! A mean and a linear layer commute: the logits of a clip are the mean of those of all its segments. So it
+//! learns from crops and judges a whole clip in one pass. Knows nothing about labels, losses, optimizers or
+//! files.
+
+use anyhow::Result;
+use burn::module::Module;
+use burn::tensor::{Tensor, activation::relu};
+
+use crate::config::RESNET_CHANNELS;
+use crate::layers::{Convolution, Linear, Source};
+use crate::norm::BatchNorm;
+use crate::weights::Weights;
+
+#[derive(Module, Debug)]
+pub(crate) struct ResNet {
+    input_norm: BatchNorm,
+    stem: Normed,
+    blocks: Vec<Block>,
+    linear: Linear,
+}
+
+#[derive(Module, Debug)]
+struct Block {
+    first: Normed,
+    second: Normed,
+    shortcut: Normed,
+}
+
+/// A convolution without bias, and the batch norm that has one.
+#[derive(Module, Debug)]
+struct Normed {
+    convolution: Convolution,
+    norm: BatchNorm,
+}
+
+impl ResNet {
+    pub(crate) fn new(source: Source<'_>) -> Result<ResNet> {
+        let blocks = (1..RESNET_CHANNELS.len()).map(|number| Block::new(source, &format!("block{number}")));
+        Ok(ResNet {
+            input_norm: source.norm("input_norm")?,
+            stem: Normed::new(source, "stem", 2, 1)?,
+            blocks: blocks.collect::<Result<_>>()?,
+            linear: source.linear("linear")?,
+        })
+    }
+
+    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = relu(self.stem.forward(self.input_norm.forward(images)));
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
+        self.linear.forward(mean_of_channels(x))
+    }
+
+    pub(crate) fn train_forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
+        let x = relu(self.stem.train_forward(self.input_norm.train_forward(images)));
+        let x = self.blocks.iter_mut().fold(x, |x, block| block.train_forward(x));
+        self.linear.forward(mean_of_channels(x) * mask)
+    }
+
+    pub(crate) fn store(&self, weights: &mut Weights) -> Result<()> {
+        self.input_norm.store("input_norm", weights)?;
+        self.stem.store("stem", weights)?;
+        for (block, number) in self.blocks.iter().zip(1..) {
+            block.store(&format!("block{number}"), weights)?;
+        }
+        self.linear.store("linear", weights)
+    }
+}
+
+impl Block {
+    fn new(source: Source<'_>, name: &str) -> Result<Block> {
+        Ok(Block {
+            first: Normed::new(source, &format!("{name}.first"), 2, 1)?,
+            second: Normed::new(source, &format!("{name}.second"), 1, 1)?,
+            shortcut: Normed::new(source, &format!("{name}.shortcut"), 2, 0)?,
+        })
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let shortcut = self.shortcut.forward(x.clone());
+        relu(self.second.forward(relu(self.first.forward(x))) + shortcut)
+    }
+
+    fn train_forward(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let shortcut = self.shortcut.train_forward(x.clone());
+        relu(self.second.train_forward(relu(self.first.train_forward(x))) + shortcut)
+    }
+
+    fn store(&self, name: &str, weights: &mut Weights) -> Result<()> {
+        self.first.store(&format!("{name}.first"), weights)?;
+        self.second.store(&format!("{name}.second"), weights)?;
+        self.shortcut.store(&format!("{name}.shortcut"), weights)
+    }
+}
+
+impl Normed {
+    fn new(source: Source<'_>, name: &str, stride: usize, padding: usize) -> Result<Normed> {
+        Ok(Normed {
+            convolution: source.convolution(&format!("{name}.conv"), stride, padding)?,
+            norm: source.norm(&format!("{name}.norm"))?,
+        })
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.forward(self.convolution.forward(x))
+    }
+
+    fn train_forward(&mut self, x: Tensor<4>) -> Tensor<4> {
+        self.norm.train_forward(self.convolution.forward(x))
+    }
+
+    fn store(&self, name: &str, weights: &mut Weights) -> Result<()> {
+        self.convolution.store(&format!("{name}.conv"), weights)?;
+        self.norm.store(&format!("{name}.norm"), weights)
+    }
+}
+
+/// `[N, channels, height, width]` → `[N, channels]`
+fn mean_of_channels(x: Tensor<4>) -> Tensor<2> {
+    let [count, channels, ..] = x.dims();
+    x.flatten::<3>(2, 3).mean_dim(2).reshape([count, channels])
+}
