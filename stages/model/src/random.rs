@@ -15,6 +15,13 @@ pub enum Purpose<'a> {
     Order(u64),
     /// Which activations are dropped in this epoch.
     Dropout(u64),
+    /// How a clip is changed in this epoch.
+    Augment {
+        /// The epoch.
+        epoch: u64,
+        /// The clip's place among all.
+        clip: u64,
+    },
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): 64 bits of
@@ -27,13 +34,14 @@ pub struct Random {
 impl Random {
     /// The stream of `seed` for `purpose`.
     pub fn new(seed: u64, purpose: Purpose<'_>) -> Random {
-        let (kind, detail) = match purpose {
-            Purpose::Split(name) => (1, fnv1a(name)),
-            Purpose::Weights => (2, 0),
-            Purpose::Order(epoch) => (3, epoch),
-            Purpose::Dropout(epoch) => (4, epoch),
+        let words: &[u64] = match purpose {
+            Purpose::Split(name) => &[1, fnv1a(name)],
+            Purpose::Weights => &[2, 0],
+            Purpose::Order(epoch) => &[3, epoch],
+            Purpose::Dropout(epoch) => &[4, epoch],
+            Purpose::Augment { epoch, clip } => &[5, epoch, clip],
         };
-        let state = [kind, detail].into_iter().fold(mix(seed), |state, word| mix(state ^ mix(word)));
+        let state = words.iter().fold(mix(seed), |state, word| mix(state ^ mix(*word)));
         Random { state }
     }
 
@@ -107,6 +115,9 @@ mod tests {
             Purpose::Order(1),
             Purpose::Dropout(0),
             Purpose::Dropout(1),
+            Purpose::Augment { epoch: 0, clip: 0 },
+            Purpose::Augment { epoch: 0, clip: 1 },
+            Purpose::Augment { epoch: 1, clip: 0 },
         ];
         let mut firsts: Vec<u64> = [0, 1, 42, u64::MAX]
             .iter()

@@ -58,6 +58,20 @@ impl Weights {
         self.tensors.get(name).with_context(|| format!("the weights have no tensor `{name}`"))
     }
 
+    /// Moves every value towards that of the tensor of the same name in `newer`, which then makes up `share`
+    /// of it: a moving average.
+    ///
+    /// # Errors
+    /// A tensor that `newer` has not.
+    pub fn blend(&mut self, newer: &Weights, share: f32) -> Result<()> {
+        for (name, tensor) in &mut self.tensors {
+            for (value, newer) in tensor.values.iter_mut().zip(&newer.get(name)?.values) {
+                *value += share * (newer - *value);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether these are the tensors that `config` asks for, no more and no less.
     ///
     /// # Errors
@@ -154,6 +168,18 @@ mod tests {
         let bytes = sample().to_bytes().unwrap();
         assert_eq!(Weights::from_bytes(&bytes).unwrap(), sample());
         assert_eq!(bytes, Weights::from_bytes(&bytes).unwrap().to_bytes().unwrap());
+    }
+
+    #[test]
+    fn a_blend_is_between_the_two() {
+        let mut weights = sample();
+        weights.blend(&sample(), 0.3).unwrap();
+        assert_eq!(weights, sample());
+        let mut newer = sample();
+        newer.insert("a", vec![1], vec![11.0]);
+        weights.blend(&newer, 0.25).unwrap();
+        assert_eq!(weights.get("a").unwrap().values, [8.0]);
+        assert!(weights.blend(&Weights::default(), 0.5).is_err());
     }
 
     #[test]

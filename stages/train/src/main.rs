@@ -2,8 +2,10 @@
 //!
 //! Writes its outs when training is over, so that a run that fails leaves none that do not fit together.
 
+mod augment;
 mod params;
 mod report;
+mod schedule;
 mod trainer;
 
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use model::config::NetworkConfig;
 use model::dataset::Dataset;
 use model::split::{self, Part};
 
+use crate::augment::Augment;
 use crate::params::TrainParams;
 use crate::report::Curves;
 use crate::trainer::Trainer;
@@ -69,7 +72,8 @@ fn run(args: &Args) -> Result<()> {
     let (model, dropout) = (params.model, params.dropout);
     let config = NetworkConfig { model, input: dataset.shape, classes, dropout };
     let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
-    let mut trainer = Trainer::new(&dataset, &config, &params, device, seed)?;
+    let augment = Augment::new(&dataset, &params.augment, &train, seed)?;
+    let mut trainer = Trainer::new(&augment, &config, &params, device, seed)?;
     println!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());
 
     let mut curves = Curves::default();
@@ -81,6 +85,10 @@ fn run(args: &Args) -> Result<()> {
             best = trainer.weights()?;
         }
         curves.tell_last(params.epochs, &events);
+        if params.patience > 0 && curves.epochs_since_best() >= params.patience {
+            println!("no better epoch in {}: training stops", params.patience);
+            break;
+        }
     }
 
     let models = &args.models;

@@ -6,6 +6,9 @@ use model::device::DeviceChoice;
 use model::split::{Groups, Rule, SplitConfig};
 use serde::Deserialize;
 
+use crate::augment::AugmentParams;
+use crate::schedule::Schedule;
+
 /// The section `train` of the params, with the pipeline's defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -32,6 +35,18 @@ pub(crate) struct TrainParams {
     pub fold: usize,
     /// Which clips stay together: a pattern of file names, or a table.
     pub groups: Groups,
+    /// The course of the learning rate.
+    pub schedule: Schedule,
+    /// Epochs in which the learning rate grows to its full size before.
+    pub warmup_epochs: u64,
+    /// The share of each target that goes to all classes alike.
+    pub label_smoothing: f64,
+    /// How much of the moving average of the weights a step keeps; 0: the weights themselves are kept.
+    pub ema_decay: f64,
+    /// Epochs without a better one after which training stops; 0: it does not.
+    pub patience: usize,
+    /// How clips are changed in every epoch.
+    pub augment: AugmentParams,
     /// Where to compute.
     pub device: DeviceChoice,
 }
@@ -50,6 +65,12 @@ impl Default for TrainParams {
             folds: 0,
             fold: 1,
             groups: Groups::EachClip,
+            schedule: Schedule::Constant,
+            warmup_epochs: 0,
+            label_smoothing: 0.0,
+            ema_decay: 0.0,
+            patience: 0,
+            augment: AugmentParams::default(),
             device: DeviceChoice::Cpu,
         }
     }
@@ -77,11 +98,23 @@ impl TrainParams {
             "param `train.weight_decay`: {} is not a number from 0 on",
             self.weight_decay
         );
+        for (key, share) in [
+            ("dropout", self.dropout),
+            ("label_smoothing", self.label_smoothing),
+            ("ema_decay", self.ema_decay),
+        ] {
+            ensure!(
+                (0.0..1.0).contains(&share),
+                "param `train.{key}`: {share} is not from 0 to 1, without 1"
+            );
+        }
         ensure!(
-            (0.0..1.0).contains(&self.dropout),
-            "param `train.dropout`: {} is not from 0 to 1, without 1",
-            self.dropout
+            self.warmup_epochs < self.epochs,
+            "param `train.warmup_epochs`: {} leave none of `train.epochs`, {}, at the full learning rate",
+            self.warmup_epochs,
+            self.epochs
         );
+        self.augment.check()?;
         self.split().check()
     }
 
@@ -114,6 +147,13 @@ mod tests {
             ("learning_rate", TrainParams { learning_rate: f64::INFINITY, ..good() }),
             ("weight_decay", TrainParams { weight_decay: -0.1, ..good() }),
             ("dropout", TrainParams { dropout: 1.0, ..good() }),
+            ("label_smoothing", TrainParams { label_smoothing: 1.0, ..good() }),
+            ("ema_decay", TrainParams { ema_decay: f64::NAN, ..good() }),
+            ("warmup_epochs", TrainParams { warmup_epochs: 10, ..good() }),
+            (
+                "augment.mixup",
+                TrainParams { augment: AugmentParams { mixup: 9.0, ..Default::default() }, ..good() },
+            ),
             ("val_size", TrainParams { val_size: 1.0, ..good() }),
             ("val_size", TrainParams { val_size: -0.1, ..good() }),
         ] {

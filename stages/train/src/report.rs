@@ -62,6 +62,11 @@ impl Curves {
         self.best + 1
     }
 
+    /// How many epochs came after the best.
+    pub(crate) fn epochs_since_best(&self) -> usize {
+        self.epochs.len().saturating_sub(self.best_epoch())
+    }
+
     /// Prints a line on the last epoch of `total` and sends its scores as points of the series.
     pub(crate) fn tell_last(&self, total: u64, events: &Events) {
         let Some(last) = self.epochs.last() else { return };

@@ -6,29 +6,30 @@
 use anyhow::{Result, ensure};
 use kit::Events;
 use model::burn::module::Module as _;
-use model::burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use model::burn::optim::{GradientsParams, ModuleOptimizer};
-use model::burn::tensor::Device;
+use model::burn::tensor::{Device, Tensor, TensorData};
 use model::config::NetworkConfig;
-use model::dataset::{Dataset, target_tensor};
 use model::init::initial_weights;
+use model::loss::{cross_entropy, smooth};
 use model::metrics::{Scores, Tally};
 use model::network::{Network, to_host};
 use model::optimizer::adamw;
 use model::random::{Purpose, Random};
 use model::weights::Weights;
 
+use crate::augment::{Augment, Batch};
 use crate::params::TrainParams;
 
 /// A network in training.
 pub(crate) struct Trainer<'a> {
-    dataset: &'a Dataset,
+    augment: &'a Augment<'a>,
     params: &'a TrainParams,
     seed: u64,
     device: Device,
-    loss: CrossEntropyLoss,
     optimizer: ModuleOptimizer,
     network: Network,
+    /// The moving average of the weights, and how many steps are in it.
+    average: Option<(Weights, u64)>,
 }
 
 impl<'a> Trainer<'a> {
@@ -37,20 +38,21 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A configuration that cannot be built.
     pub(crate) fn new(
-        dataset: &'a Dataset,
+        augment: &'a Augment<'a>,
         config: &NetworkConfig,
         params: &'a TrainParams,
         device: Device,
         seed: u64,
     ) -> Result<Trainer<'a>> {
         let device = device.autodiff();
+        let weights = initial_weights(config, seed)?;
         Ok(Trainer {
-            dataset,
+            augment,
             params,
             seed,
-            loss: CrossEntropyLossConfig::new().init(&device),
             optimizer: adamw(params.weight_decay),
-            network: Network::new(config, &initial_weights(config, seed)?, &device)?,
+            network: Network::new(config, &weights, &device)?,
+            average: (params.ema_decay > 0.0).then_some((weights, 0)),
             device,
         })
     }
@@ -60,18 +62,23 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A loss that is no number any more.
     pub(crate) fn epoch(&mut self, epoch: u64, indices: &[usize], events: &Events) -> Result<Scores> {
+        let dataset = self.augment.dataset();
         let mut order = indices.to_vec();
         Random::new(self.seed, Purpose::Order(epoch)).shuffle(&mut order);
         let mut dropout = Random::new(self.seed, Purpose::Dropout(epoch));
-        let mut tally = Tally::new(self.dataset.labels.len());
+        let mut tally = Tally::new(dataset.labels.len());
         let batches = batches(&order, self.params.batch_size);
-        let total = self.params.epochs * batches.len() as u64;
-        for (batch, done) in batches.iter().zip((epoch - 1) * batches.len() as u64 + 1..) {
-            tally.add(&self.step(batch, &mut dropout)?, &self.dataset.targets(batch));
+        let each = batches.len() as u64;
+        let (total, warmup) = (self.params.epochs * each, self.params.warmup_epochs * each);
+        for (clips, done) in batches.iter().zip((epoch - 1) * each..) {
+            let rate = self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
+            let logits = self.step(self.augment.batch(epoch, clips), rate, &mut dropout)?;
+            self.average()?;
+            tally.add(&logits, &dataset.targets(clips));
             finite(tally.scores().loss, epoch, self.params.learning_rate)?;
             // A line for each hundredth says enough.
-            if done * 100 / total != (done - 1) * 100 / total {
-                events.progress(done, total);
+            if (done + 1) * 100 / total != done * 100 / total {
+                events.progress(done + 1, total);
             }
         }
         Ok(tally.scores())
@@ -85,32 +92,54 @@ impl<'a> Trainer<'a> {
         if indices.is_empty() {
             return Ok(None);
         }
-        let logits = self.network.valid().logits(self.dataset, indices, &self.device.clone().inner())?;
-        let mut tally = Tally::new(self.dataset.labels.len());
-        tally.add(&logits, &self.dataset.targets(indices));
+        let (dataset, device) = (self.augment.dataset(), self.device.clone().inner());
+        let network = match &self.average {
+            Some((weights, _)) => Network::new(self.network.config(), weights, &device)?,
+            None => self.network.valid(),
+        };
+        let logits = network.logits(dataset, indices, &device)?;
+        let mut tally = Tally::new(dataset.labels.len());
+        tally.add(&logits, &dataset.targets(indices));
         finite(tally.scores().loss, epoch, self.params.learning_rate)?;
         Ok(Some(tally.scores()))
     }
 
-    /// The weights as they are now.
+    /// The weights as they are now, or their moving average where there is one.
     ///
     /// # Errors
     /// The device fails to give them back.
     pub(crate) fn weights(&self) -> Result<Weights> {
-        self.network.weights()
+        match &self.average {
+            Some((weights, _)) => Ok(weights.clone()),
+            None => self.network.weights(),
+        }
     }
 
     /// One step of the optimizer; the logits that it was computed from.
-    fn step(&mut self, batch: &[usize], dropout: &mut Random) -> Result<Vec<f32>> {
-        let images = self.dataset.images(batch, &self.device);
-        let targets = target_tensor(&self.dataset.targets(batch), &self.device);
-        let mask = self.network.dropout_mask(batch.len(), dropout, &self.device);
+    fn step(&mut self, batch: Batch, rate: f64, dropout: &mut Random) -> Result<Vec<f32>> {
+        let Batch { shape, images, mut targets } = batch;
+        let (count, classes) = (shape[0], self.network.config().classes);
+        smooth(&mut targets, self.params.label_smoothing, classes);
+        let images = Tensor::from_data(TensorData::new(images, shape), &self.device);
+        let targets = Tensor::from_data(TensorData::new(targets, [count, classes]), &self.device);
+        let mask = self.network.dropout_mask(count, dropout, &self.device);
         let logits = self.network.train_forward(images, mask);
-        let loss = self.loss.forward(logits.clone(), targets);
+        let loss = cross_entropy(logits.clone(), targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         let network = self.network.clone();
-        self.network = self.optimizer.step(self.params.learning_rate, network, gradients);
+        self.network = self.optimizer.step(rate, network, gradients);
         to_host(logits)
+    }
+
+    /// Lets the weights into their moving average. The first steps keep less of it, or it would remember
+    /// where the weights began.
+    fn average(&mut self) -> Result<()> {
+        if let Some((average, steps)) = &mut self.average {
+            *steps += 1;
+            let kept = self.params.ema_decay.min(*steps as f64 / (*steps + 9) as f64);
+            average.blend(&self.network.weights()?, (1.0 - kept) as f32)?;
+        }
+        Ok(())
     }
 }
 

@@ -38,17 +38,63 @@ fn error(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Everything that training can do beside the plain thing.
+const RECIPE: [&str; 15] = [
+    "train.model=resnet",
+    "train.batch_size=4",
+    "train.learning_rate=1e-3",
+    "train.schedule=cosine",
+    "train.warmup_epochs=1",
+    "train.label_smoothing=0.1",
+    "train.ema_decay=0.9",
+    "train.patience=50",
+    "train.augment.crop=12",
+    "train.augment.time_stretch=0.2",
+    "train.augment.gain=1.0",
+    "train.augment.mixup=0.3",
+    "train.augment.freq_mask=3",
+    "train.augment.time_mask=3",
+    "train.augment.masks=2",
+];
+
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
-    let runs = [("1", "seed=3"), ("2", "seed=3"), ("3", "seed=3"), ("2", "seed=4")].map(|(threads, seed)| {
-        let dir = tempfile::tempdir().unwrap();
-        spectrograms(dir.path());
-        let output = train(dir.path(), threads, &["train.epochs=3", seed]);
-        assert!(output.status.success(), "{output:?}");
-        outs(dir.path())
-    });
-    assert!(runs[0] == runs[1] && runs[1] == runs[2]);
-    assert_ne!(runs[0][0], runs[3][0]);
+    for recipe in [&[][..], &RECIPE] {
+        let runs =
+            [("1", "seed=3"), ("2", "seed=3"), ("3", "seed=3"), ("2", "seed=4")].map(|(threads, seed)| {
+                let dir = tempfile::tempdir().unwrap();
+                spectrograms(dir.path());
+                let output = train(dir.path(), threads, &[&["train.epochs=3", seed], recipe].concat());
+                assert!(output.status.success(), "{output:?}");
+                outs(dir.path())
+            });
+        assert!(runs[0] == runs[1] && runs[1] == runs[2]);
+        assert_ne!(runs[0][0], runs[3][0]);
+    }
+}
+
+#[test]
+fn the_recipe_learns_what_is_common_to_changed_clips() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    let output = train(dir.path(), "2", &[&["train.epochs=30", "train.val_size=0.3"], &RECIPE[..]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let summary = std::fs::read_to_string(dir.path().join("metrics/train.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+    assert_eq!(summary["val_accuracy"], 1.0, "{summary}");
+    let manifest = std::fs::read_to_string(dir.path().join("models/genre.json")).unwrap();
+    assert!(manifest.contains(r#""model": "resnet""#), "{manifest}");
+}
+
+#[test]
+fn training_stops_when_nothing_gets_better() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    let params = ["train.epochs=50", "train.patience=2", "train.learning_rate=1e-9"];
+    let output = train(dir.path(), "2", &params);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("no better epoch in 2: training stops\nkept epoch"), "{text}");
 }
 
 #[test]
@@ -126,6 +172,12 @@ fn what_cannot_be_trained_is_said_and_leaves_no_outs() {
         ("train.batch_size=1", "error: param `train.batch_size`: 1 is too small"),
         ("train.device=tpu", "unknown variant `tpu`, expected `cpu` or `wgpu`"),
         ("train.epoch=3", "error: param `train.epoch`: unknown field `epoch`"),
+        ("train.model=vgg", "unknown variant `vgg`, expected `baseline` or `resnet`"),
+        ("train.schedule=linear", "unknown variant `linear`, expected `constant` or `cosine`"),
+        ("train.warmup_epochs=10", "error: param `train.warmup_epochs`: 10 leave none"),
+        ("train.augment.crop=17", "error: param `train.augment.crop`: 17 is more than 16"),
+        ("train.augment.mixup=5", "error: param `train.augment.mixup`: 5 is not from 0 to 4"),
+        ("train.augment.cutout=1", "error: param `train.augment.cutout`: unknown field `cutout`"),
         ("seed=-1", "error: param `seed`: -1 is not a whole number"),
     ] {
         let error = error(&train(dir.path(), "2", &[param]));

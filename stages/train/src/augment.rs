@@ -1,0 +1,371 @@
+//! What training makes of a clip before the network meets it: a cut, another tempo, another level, a share
+//! of another clip, hidden bands and stretches.
+//!
+//! All that is random for a clip is drawn from (seed, epoch, clip), so a batch has the same bytes whoever
+//! makes it and in whatever order. Knows nothing about tensors.
+
+use anyhow::{Result, ensure};
+use model::dataset::Dataset;
+use model::random::{Purpose, Random};
+use rayon::prelude::*;
+use serde::Deserialize;
+
+/// The section `train.augment` of the params. By default nothing is changed.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AugmentParams {
+    /// Frames of a cut that begins anywhere and goes on at the clip's beginning; 0: the clip as it is.
+    pub crop: usize,
+    /// The cut is up to exp(±this) as fast.
+    pub time_stretch: f64,
+    /// A level is added that is at most this, in the unit of the spectrograms.
+    pub gain: f64,
+    /// α of mixup (Zhang et al. 2018): shares from Beta(α, α); 0: none.
+    pub mixup: f64,
+    /// F of SpecAugment (Park et al. 2019): the most rows that one mask hides.
+    pub freq_mask: usize,
+    /// T of SpecAugment: the most frames that one mask hides.
+    pub time_mask: usize,
+    /// How many masks of each kind.
+    pub masks: usize,
+}
+
+/// What the network learns from at once.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Batch {
+    /// Clips, channels, height and width.
+    pub shape: [usize; 4],
+    /// The values in C order.
+    pub images: Vec<f32>,
+    /// The share of each class in each clip; a row sums to 1.
+    pub targets: Vec<f32>,
+}
+
+/// Clips on their way into the network.
+#[derive(Debug)]
+pub(crate) struct Augment<'a> {
+    dataset: &'a Dataset,
+    params: &'a AugmentParams,
+    seed: u64,
+    /// What a mask puts in the place of values.
+    fill: f32,
+}
+
+impl AugmentParams {
+    /// Whether one can train with these values.
+    ///
+    /// # Errors
+    /// Names the first param that makes no sense, and what would.
+    pub(crate) fn check(&self) -> Result<()> {
+        let key = "param `train.augment.";
+        let AugmentParams { time_stretch, gain, mixup, masks, .. } = *self;
+        ensure!((0.0..=1.0).contains(&time_stretch), "{key}time_stretch`: {time_stretch} is not from 0 to 1");
+        ensure!(
+            time_stretch == 0.0 || self.crop > 0,
+            "{key}time_stretch`: only a cut is stretched: set `train.augment.crop`"
+        );
+        ensure!(gain.is_finite() && gain >= 0.0, "{key}gain`: {gain} is not a number from 0 on");
+        ensure!((0.0..=4.0).contains(&mixup), "{key}mixup`: {mixup} is not from 0 to 4");
+        ensure!(masks <= 16, "{key}masks`: {masks} are more than 16");
+        ensure!(
+            masks > 0 || self.freq_mask + self.time_mask == 0,
+            "{key}masks`: 0 masks hide nothing: set it to 1 or more, or `freq_mask` and `time_mask` to 0"
+        );
+        Ok(())
+    }
+}
+
+impl<'a> Augment<'a> {
+    /// For a training on the clips at `indices`.
+    ///
+    /// # Errors
+    /// A cut or a mask that is longer than the clips.
+    pub(crate) fn new(
+        dataset: &'a Dataset,
+        params: &'a AugmentParams,
+        indices: &[usize],
+        seed: u64,
+    ) -> Result<Augment<'a>> {
+        let [_, height, width] = dataset.shape;
+        let frames = if params.crop > 0 { params.crop } else { width };
+        for (name, value, most) in [
+            ("crop", params.crop, width),
+            ("freq_mask", params.freq_mask, height),
+            ("time_mask", params.time_mask, frames),
+        ] {
+            ensure!(
+                value <= most,
+                "param `train.augment.{name}`: {value} is more than {most}, which is all there is"
+            );
+        }
+        Ok(Augment { dataset, params, seed, fill: mean(dataset, indices) })
+    }
+
+    /// The clips as they are.
+    pub(crate) fn dataset(&self) -> &'a Dataset {
+        self.dataset
+    }
+
+    /// The clips of one batch as the network meets them in this epoch. Mixup mixes each with the next.
+    pub(crate) fn batch(&self, epoch: u64, clips: &[usize]) -> Batch {
+        let [channels, height, width] = self.dataset.shape;
+        let width = if self.params.crop > 0 { self.params.crop } else { width };
+        let classes = self.dataset.labels.len();
+        let mut drawn: Vec<(Random, Vec<f32>)> =
+            clips.par_iter().map(|clip| self.draw(epoch, *clip)).collect();
+        let shares: Vec<f32> = drawn.iter_mut().map(|(random, _)| self.share(random)).collect();
+        let each = channels * height * width;
+        let mut images = vec![0.0; clips.len() * each];
+        let mut targets = vec![0.0; clips.len() * classes];
+        for (at, share) in shares.into_iter().enumerate() {
+            let next = (at + 1) % clips.len();
+            let image = &mut images[at * each..][..each];
+            mix(image, share, &drawn[at].1, &drawn[next].1);
+            self.mask(image, [height, width], &mut drawn[at].0);
+            for (clip, share) in [(clips[at], share), (clips[next], 1.0 - share)] {
+                targets[at * classes + self.dataset.clips[clip].label] += share;
+            }
+        }
+        Batch { shape: [clips.len(), channels, height, width], images, targets }
+    }
+
+    /// A cut of the clip at its tempo and level, and the stream that the rest is drawn from.
+    fn draw(&self, epoch: u64, clip: usize) -> (Random, Vec<f32>) {
+        let mut random = Random::new(self.seed, Purpose::Augment { epoch, clip: clip as u64 });
+        let width = self.dataset.shape[2];
+        let image = self.dataset.image(clip);
+        let mut cut = match self.params.crop {
+            0 => image.to_vec(),
+            frames => {
+                let factor = (symmetric(&mut random) * self.params.time_stretch).exp();
+                let length = (frames as f64 * factor).round().clamp(1.0, width as f64);
+                let start = random.below(width as u64) as usize;
+                image.chunks_exact(width).flat_map(|row| resized(row, start, length, frames)).collect()
+            }
+        };
+        if self.params.gain > 0.0 {
+            let gain = (symmetric(&mut random) * self.params.gain) as f32;
+            cut.iter_mut().for_each(|value| *value += gain);
+        }
+        (random, cut)
+    }
+
+    /// How much of a mixed clip is the clip itself: a half at least, so its label stays the likeliest.
+    fn share(&self, random: &mut Random) -> f32 {
+        match self.params.mixup {
+            0.0 => 1.0,
+            alpha => {
+                let share = beta(random, alpha);
+                share.max(1.0 - share) as f32
+            }
+        }
+    }
+
+    fn mask(&self, image: &mut [f32], [height, width]: [usize; 2], random: &mut Random) {
+        let mut stretch = |most: usize, length: usize| {
+            let masked = random.below(most as u64 + 1) as usize;
+            let start = random.below((length - masked) as u64 + 1) as usize;
+            start..start + masked
+        };
+        for _ in 0..self.params.masks {
+            let rows = stretch(self.params.freq_mask, height);
+            let frames = stretch(self.params.time_mask, width);
+            for (row, values) in image.chunks_exact_mut(width).enumerate() {
+                let hidden = if rows.contains(&(row % height)) { 0..width } else { frames.clone() };
+                values[hidden].fill(self.fill);
+            }
+        }
+    }
+}
+
+/// `share` of one and the rest of the other.
+fn mix(image: &mut [f32], share: f32, one: &[f32], other: &[f32]) {
+    if share == 1.0 {
+        return image.copy_from_slice(one);
+    }
+    for ((value, one), other) in image.iter_mut().zip(one).zip(other) {
+        *value = share * one + (1.0 - share) * other;
+    }
+}
+
+/// `length` frames of a row from `start` on, which goes on at its beginning, as `frames` frames: linear
+/// between the centres of frames, as PyTorch's `interpolate` without `align_corners`.
+fn resized(row: &[f32], start: usize, length: f64, frames: usize) -> impl Iterator<Item = f32> {
+    let at = move |frame: usize| row[(start + frame) % row.len()];
+    (0..frames).map(move |frame| {
+        let position = ((frame as f64 + 0.5) * length / frames as f64 - 0.5).clamp(0.0, length - 1.0);
+        let (left, right) = (at(position.floor() as usize), at(position.ceil() as usize));
+        left + (right - left) * position.fract() as f32
+    })
+}
+
+/// A number from −1 to 1.
+fn symmetric(random: &mut Random) -> f64 {
+    2.0 * f64::from(random.unit()) - 1.0
+}
+
+/// A number from Beta(α, α), by Jöhnk's method (1964) in logarithms, so that a small α does not underflow.
+fn beta(random: &mut Random, alpha: f64) -> f64 {
+    loop {
+        // 1 − unit is never 0.
+        let [one, other] = [0; 2].map(|_| (1.0 - f64::from(random.unit())).ln() / alpha);
+        if one.exp() + other.exp() <= 1.0 {
+            return 1.0 / (1.0 + (other - one).exp());
+        }
+    }
+}
+
+fn mean(dataset: &Dataset, indices: &[usize]) -> f32 {
+    let values = indices.iter().flat_map(|index| dataset.image(*index));
+    let (sum, count) = values.fold((0.0, 0u64), |(sum, count), value| (sum + f64::from(*value), count + 1));
+    (sum / count.max(1) as f64) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::dataset::Clip;
+
+    const SHAPE: [usize; 2] = [4, 10];
+
+    /// Four clips of two classes; a value tells its clip, its row and its frame: 213 is clip 2, row 1, frame 3.
+    fn dataset() -> Dataset {
+        let dir = tempfile::tempdir().unwrap();
+        let clips: Vec<Clip> =
+            (0..4).map(|clip| Clip { path: format!("{clip}.npy"), label: clip % 2 }).collect();
+        for (number, clip) in clips.iter().enumerate() {
+            let values: Vec<f32> = (0..40).map(|at| (number * 100 + at) as f32).collect();
+            kit::npy::write(dir.path().join(&clip.path), &SHAPE, &values).unwrap();
+        }
+        Dataset::read(dir.path(), vec!["a".to_owned(), "b".to_owned()], clips).unwrap()
+    }
+
+    fn all() -> AugmentParams {
+        AugmentParams {
+            crop: 6,
+            time_stretch: 0.2,
+            gain: 3.0,
+            mixup: 0.4,
+            freq_mask: 2,
+            time_mask: 3,
+            masks: 2,
+        }
+    }
+
+    fn batch(params: &AugmentParams, epoch: u64, clips: &[usize]) -> Batch {
+        let dataset = dataset();
+        Augment::new(&dataset, params, &[0, 1, 2, 3], 7).unwrap().batch(epoch, clips)
+    }
+
+    #[test]
+    fn nothing_asked_for_changes_nothing() {
+        let batch = batch(&AugmentParams::default(), 1, &[2, 1]);
+        let expected: Vec<f32> = (200..240).chain(100..140).map(|value| value as f32).collect();
+        assert_eq!(batch.images, expected);
+        assert_eq!(batch.targets, [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(batch.shape, [2, 1, 4, 10]);
+    }
+
+    #[test]
+    fn the_epoch_and_the_clip_decide() {
+        let of = |epoch| batch(&all(), epoch, &[0, 1, 2]);
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        assert_eq!(of(1).shape, [3, 1, 4, 6]);
+        let alone = AugmentParams { mixup: 0.0, ..all() };
+        let [first, second] = [vec![0, 1, 2], vec![2, 3]].map(|clips| batch(&alone, 1, &clips).images);
+        assert_eq!(first[48..], second[..24], "a clip depends on those beside it");
+    }
+
+    #[test]
+    fn a_cut_goes_on_at_the_beginning() {
+        let params = AugmentParams { crop: 10, ..AugmentParams::default() };
+        let mut starts = [0; 10];
+        for epoch in 0..200 {
+            let images = batch(&params, epoch, &[1, 2]).images;
+            let start = images[0] as usize - 100;
+            starts[start] += 1;
+            for (at, value) in images[..40].iter().enumerate() {
+                assert_eq!(*value as usize, 100 + at / 10 * 10 + (at % 10 + start) % 10);
+            }
+        }
+        assert!(starts.iter().all(|count| *count > 5), "{starts:?}");
+    }
+
+    #[test]
+    fn a_stretch_is_linear_between_frames() {
+        let row = [0.0, 10.0, 20.0, 30.0];
+        let of = |start, length, frames| resized(&row, start, length, frames).collect::<Vec<_>>();
+        assert_eq!(of(0, 4.0, 4), row);
+        assert_eq!(of(1, 2.0, 4), [10.0, 12.5, 17.5, 20.0]);
+        assert_eq!(of(0, 4.0, 2), [5.0, 25.0]);
+        assert_eq!(of(3, 2.0, 2), [30.0, 0.0]);
+    }
+
+    #[test]
+    fn shares_are_those_of_the_beta_distribution() {
+        for alpha in [0.01, 0.3, 1.0, 4.0] {
+            let mut random = Random::new(3, Purpose::Order(0));
+            let shares: Vec<f64> = (0..20_000).map(|_| beta(&mut random, alpha)).collect();
+            let mean = shares.iter().sum::<f64>() / 20_000.0;
+            let variance = shares.iter().map(|share| (share - 0.5).powi(2)).sum::<f64>() / 20_000.0;
+            let expected = 0.25 / (2.0 * alpha + 1.0);
+            assert!((mean - 0.5).abs() < 0.02, "α {alpha}: mean {mean}");
+            assert!((variance / expected - 1.0).abs() < 0.05, "α {alpha}: {variance} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn mixed_targets_say_what_is_in_a_clip() {
+        let params = AugmentParams { mixup: 1.0, ..AugmentParams::default() };
+        let batch = batch(&params, 3, &[0, 1, 2, 3]);
+        for (image, target) in batch.images.chunks(40).zip(batch.targets.chunks(2)) {
+            assert!((target[0] + target[1] - 1.0).abs() < 1e-6, "{target:?}");
+            assert!(target[0] != 0.0 && target[1] != 0.0, "{target:?}");
+            let steps = image.windows(2).all(|pair| (pair[1] - pair[0] - 1.0).abs() < 1e-3);
+            assert!(steps, "a mixture of two ramps is a ramp: {image:?}");
+        }
+    }
+
+    #[test]
+    fn masks_hide_rows_and_frames_behind_the_mean() {
+        let params = AugmentParams { freq_mask: 3, time_mask: 4, masks: 1, ..AugmentParams::default() };
+        let mean = 169.5;
+        let mut hidden = 0;
+        for epoch in 0..50 {
+            let images = batch(&params, epoch, &[0, 1]).images;
+            let rows = images[..40].chunks(10).filter(|row| row.iter().all(|value| *value == mean)).count();
+            let frames = (0..10).filter(|frame| (0..4).all(|row| images[row * 10 + frame] == mean)).count();
+            assert!(rows <= 3 && frames <= 4, "{rows} rows, {frames} frames");
+            hidden += rows + frames;
+        }
+        assert!(hidden > 50, "{hidden}");
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_by_name() {
+        all().check().unwrap();
+        for (key, params) in [
+            ("time_stretch", AugmentParams { time_stretch: 1.5, ..all() }),
+            ("time_stretch", AugmentParams { time_stretch: f64::NAN, ..all() }),
+            ("time_stretch", AugmentParams { crop: 0, ..all() }),
+            ("gain", AugmentParams { gain: f64::INFINITY, ..all() }),
+            ("mixup", AugmentParams { mixup: -0.1, ..all() }),
+            ("mixup", AugmentParams { mixup: 5.0, ..all() }),
+            ("masks", AugmentParams { masks: 17, ..all() }),
+            ("masks", AugmentParams { masks: 0, ..all() }),
+        ] {
+            let error = params.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("param `train.augment.{key}`: ")), "{error}");
+        }
+        let dataset = dataset();
+        for (key, params) in [
+            ("crop", AugmentParams { crop: 11, ..all() }),
+            ("freq_mask", AugmentParams { freq_mask: 5, ..all() }),
+            ("time_mask", AugmentParams { time_mask: 7, ..all() }),
+        ] {
+            let error = Augment::new(&dataset, &params, &[0], 1).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("param `train.augment.{key}`: ")), "{error}");
+        }
+    }
+}
