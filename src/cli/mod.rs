@@ -10,6 +10,7 @@ mod gc;
 mod init;
 mod metrics;
 mod params;
+mod plan;
 mod run;
 mod runs;
 mod schema;

@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{select, status};
+use super::{plan, select};
+use crate::engine::Project;
+use crate::engine::plan::plan;
 use crate::engine::run::{Options, Report, run};
-use crate::engine::{Project, status as assess};
+use crate::engine::watch::{Notice, Watched, watch};
 use crate::error::{Error, Result};
-use crate::event::{Outcome, Subscriber};
-use crate::pipeline::{Operation, Override};
+use crate::event::{Event, Outcome, Subscriber};
+use crate::pipeline::{Operation, Override, Pipeline};
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::summary::{self, Summary};
-use crate::terminal::{self, Face};
+use crate::terminal::{self, Face, style};
 
 /// Bring stages up to date: run what changed, restore what was computed before, skip the rest
 #[derive(Debug, Args)]
@@ -37,13 +39,16 @@ pub(super) struct RunArgs {
     /// Run this stage whatever is known of it (`-f=STAGE`); without a name, all that are selected
     #[arg(short, long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     force: Vec<String>,
-    /// Show what would be done and why, and do nothing
+    /// Run again when files change that the stages read, until Ctrl-C
+    #[arg(short, long, conflicts_with = "plan")]
+    watch: bool,
+    /// Show what would be done, why, and how long it took last time; do nothing
     #[arg(short = 'n', long)]
     plan: bool,
     /// Give a param another value for this run; `+KEY=VALUE` adds one, `~KEY` removes one, `GROUP=OPTION` chooses
     #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = assignment)]
     params: Vec<Override>,
-    /// Write every event as a line of JSON to stdout
+    /// Write every event as a line of JSON to stdout, or the plan as JSON
     #[arg(long)]
     json: bool,
 }
@@ -52,19 +57,29 @@ impl RunArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         if self.plan {
             let project = Project::load(root, &self.params)?;
-            let wanted = self.wanted(&project)?;
+            let wanted = self.wanted(&project.pipeline)?;
             let forced = self.forced(&project, &wanted)?;
-            status::show(&project, &assess::assess(&project, &wanted, &forced)?)?;
-            return Ok(crate::error::exit::OK);
+            let cpus = self.cpus();
+            return plan::show(&project, &plan(&project, &wanted, &forced, cpus)?, cpus, self.json);
         }
+        if self.watch {
+            return watch(root, &self.params, &mut Watching { args: &self, root, forced: Forced::AsAsked });
+        }
+        self.once(root, Forced::AsAsked)
+    }
+
+    fn once(&self, root: &Path, force: Forced) -> Result<u8> {
         let (project, held) = Project::load_exclusively(root, &self.params)?;
         let project = Arc::new(project);
-        let wanted = self.wanted(&project)?;
-        let forced = self.forced(&project, &wanted)?;
+        let wanted = self.wanted(&project.pipeline)?;
+        let forced = match force {
+            Forced::AsAsked => self.forced(&project, &wanted)?,
+            Forced::Nothing => vec![false; wanted.len()],
+        };
         let options = Options {
             wanted,
             forced,
-            cpus: self.jobs.map_or_else(all_processors, usize::from),
+            cpus: self.cpus(),
             on_failure: if self.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
             command: std::env::args().collect(),
             overrides: self.params.iter().map(Override::typed).collect(),
@@ -75,6 +90,9 @@ impl RunArgs {
         let mut face = Face::choose(self.json, &names);
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, face.subscriber()];
         let report = run(&project, &held, &options, subscribers);
+        if let (true, Ok(report)) = (self.json, &report) {
+            tell_end_of_nothing(report, face.subscriber());
+        }
         face.close();
         if let Some(warning) = recorder.finish() {
             terminal::warn(&warning);
@@ -86,11 +104,15 @@ impl RunArgs {
         Ok(report.exit)
     }
 
-    fn wanted(&self, project: &Project) -> Result<Vec<bool>> {
+    fn cpus(&self) -> usize {
+        self.jobs.map_or_else(all_processors, usize::from)
+    }
+
+    fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>> {
         match (&self.downstream[..], self.only) {
-            ([], true) => select::only(&project.pipeline, &self.stages),
-            ([], false) => select::with_needs(&project.pipeline, &self.stages),
-            (stages, _) => select::downstream(&project.pipeline, stages),
+            ([], true) => select::only(pipeline, &self.stages),
+            ([], false) => select::with_needs(pipeline, &self.stages),
+            (stages, _) => select::downstream(pipeline, stages),
         }
     }
 
@@ -113,6 +135,53 @@ impl RunArgs {
         }
         Ok(forced)
     }
+}
+
+/// What `--force` does to a run of several.
+#[derive(Debug, Clone, Copy)]
+enum Forced {
+    AsAsked,
+    /// It was done.
+    Nothing,
+}
+
+/// Runs, one after the other, as files change.
+struct Watching<'a> {
+    args: &'a RunArgs,
+    root: &'a Path,
+    forced: Forced,
+}
+
+impl Watched for Watching<'_> {
+    fn run(&mut self) -> u8 {
+        let force = std::mem::replace(&mut self.forced, Forced::Nothing);
+        self.args.once(self.root, force).unwrap_or_else(|error| {
+            super::show(&error);
+            error.exit_code()
+        })
+    }
+
+    fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>> {
+        self.args.wanted(pipeline)
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let (dim, told) = (
+            style::DIM,
+            match notice {
+                Notice::Waiting => "watching for changes, until Ctrl-C".to_owned(),
+                Notice::Touched(Some(path)) => format!("{path} was touched"),
+                Notice::Touched(None) => "files were touched".to_owned(),
+            },
+        );
+        terminal::tell(&format!("{dim}{told}{dim:#}\n"));
+    }
+}
+
+/// A run that had nothing to do is none, and tells nothing; who reads events waits for an end all the same.
+fn tell_end_of_nothing(report: &Report, reader: &mut dyn Subscriber) {
+    let Report { run: None, status, took, ended, .. } = report else { return };
+    reader.on_event(&Event::RunEnded { run: None, at: *ended, status: *status, took: *took });
 }
 
 /// The last words: each failure in full, then the summary.

@@ -45,16 +45,22 @@ impl StatusArgs {
 }
 
 fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
-    let stages = verdicts.iter().map(|(ix, verdict)| {
-        json!({ "stage": project.pipeline.stages[*ix].name, "verdict": verdict.word(), "changes": verdict.changes() })
-    });
+    let stages = verdicts.iter().map(|(ix, verdict)| stage_json(project, *ix, verdict));
     json!({ "stages": stages.collect::<Vec<_>>() })
+}
+
+pub(super) fn stage_json(project: &Project, ix: StageIx, verdict: &Verdict) -> serde_json::Value {
+    json!({
+        "stage": project.pipeline.stages[ix].name,
+        "verdict": verdict.word(),
+        "changes": verdict.changes(),
+    })
 }
 
 /// More reasons than this are left to `repro why`.
 const MOST_REASONS: usize = 4;
 
-pub(super) fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
+fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
     let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.is_fresh()).collect();
     if stale.is_empty() {
         crate::terminal::stdout::say!("everything is up to date ({})", count(verdicts.len()));
@@ -66,14 +72,17 @@ pub(super) fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result
         let line = sentence(verdict);
         crate::terminal::stdout::say!("{}{:width$}{:#}  {line}", style::STAGE, name(*ix), style::STAGE);
     }
-    let fresh = verdicts.len() - stale.len();
+    say_fresh(verdicts.len() - stale.len())
+}
+
+pub(super) fn say_fresh(fresh: usize) -> Result<()> {
     if fresh > 0 {
         crate::terminal::stdout::say!("{}{} up to date{:#}", style::DIM, count(fresh), style::DIM);
     }
     Ok(())
 }
 
-fn sentence(verdict: &Verdict) -> String {
+pub(super) fn sentence(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Fresh { .. } => "is up to date".into(),
         Verdict::Run(changes) => format!("is out of date: {}", reasons(changes)),
@@ -103,6 +112,6 @@ fn reasons(changes: &[Change]) -> String {
     shown.join(", ")
 }
 
-fn count(stages: usize) -> String {
+pub(super) fn count(stages: usize) -> String {
     if stages == 1 { "1 stage".into() } else { format!("{stages} stages") }
 }

@@ -11,7 +11,7 @@ use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 
 /// More differing files of one directory than this are counted, not named.
-const MOST_NAMED: usize = 100;
+const MOST_NAMED: usize = 1000;
 
 /// The decision, with each change of a directory replaced by those of the files in it, where the cache
 /// still has the directory's former tree.

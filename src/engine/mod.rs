@@ -13,6 +13,7 @@ pub mod measure;
 mod metrics;
 pub mod observe;
 mod perform;
+pub mod plan;
 pub mod predict;
 mod processes;
 pub mod project;
@@ -21,6 +22,7 @@ mod resources;
 pub mod revisions;
 pub mod run;
 pub mod status;
+pub mod watch;
 
 pub use project::Project;
 

@@ -1,6 +1,7 @@
 //! A project on disk, loaded: its pipeline, its lock, its workspace and its cache.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -125,7 +126,21 @@ pub fn parse(
     overrides: &[Override],
     exists: &dyn Fn(Option<&RepoPath>) -> bool,
 ) -> Result<Pipeline> {
-    let read = |path: &RepoPath| std::fs::read_to_string(path.under(root)).map_err(|err| err.to_string());
+    parse_noting(root, text, overrides, exists, &RefCell::default())
+}
+
+/// As [`parse`]; notes each further file that it asks for.
+pub(super) fn parse_noting(
+    root: &Path,
+    text: &str,
+    overrides: &[Override],
+    exists: &dyn Fn(Option<&RepoPath>) -> bool,
+    noted: &RefCell<BTreeSet<RepoPath>>,
+) -> Result<Pipeline> {
+    let read = |path: &RepoPath| {
+        noted.borrow_mut().insert(path.clone());
+        std::fs::read_to_string(path.under(root)).map_err(|err| err.to_string())
+    };
     let list = |folder: &RepoPath| options(root, folder);
     pipeline::parse(text, overrides, World { exists, read: &read, list: &list })
         .map_err(pipeline::problem::report)

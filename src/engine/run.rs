@@ -49,6 +49,7 @@ pub struct Report {
     /// Final metrics, `stage.key`.
     pub metrics: Vec<(String, f64)>,
     pub status: RunStatus,
+    pub ended: Timestamp,
     pub took: Millis,
     pub exit: u8,
 }
@@ -67,7 +68,7 @@ pub fn run(
     let orphans = end_orphans(&project.markers())?;
     let groups = Arc::new(Groups::default());
     let (sender, inbox) = channel();
-    watch_signals(&sender, &groups)?;
+    let _signals = watch_signals(&sender, &groups)?;
     let mut work = Loop::new(project, options, &groups, sender, subscribers);
     for stage in &orphans {
         work.pending.push(Event::Warning { stage: None, text: ended_orphan(stage) });
@@ -91,7 +92,7 @@ enum Note {
 }
 
 /// The first signal stops the run in order; the second kills and leaves.
-fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<()> {
+fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<signals::Watch> {
     let (sender, groups) = (sender.clone(), Arc::clone(groups));
     let mut seen = 0;
     signals::watch(move || {
@@ -476,11 +477,12 @@ impl<'a, 's> Loop<'a, 's> {
         };
         let metrics = if self.run.is_some() { self.final_metrics() } else { Vec::new() };
         let took: Millis = self.began.elapsed().into();
-        self.tell(Event::RunEnded { run: self.run, at: now(), status, took });
+        let ended = now();
+        self.tell(Event::RunEnded { run: self.run, at: ended, status, took });
         if let Some(error) = self.fatal {
             return Err(error);
         }
-        Ok(Report { run: self.run, stages, metrics, status, took, exit })
+        Ok(Report { run: self.run, stages, metrics, status, ended, took, exit })
     }
 
     fn final_metrics(&mut self) -> Vec<(String, f64)> {

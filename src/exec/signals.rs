@@ -1,19 +1,31 @@
 //! Ctrl-C and its kin, as calls.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 
 use crate::error::{Error, Result};
 
+/// Signals are watched for until this is dropped; then they are let pass unheard.
+#[must_use]
+#[derive(Debug)]
+pub struct Watch(Handle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Calls `on_signal` for each SIGINT, SIGTERM and SIGHUP from now on, on a thread of its own, until it says to stop.
 /// Who starts a program with SIGHUP ignored, as `nohup` does, wants it to outlive the terminal: then it stays ignored.
-pub fn watch(mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + 'static) -> Result<()> {
+pub fn watch(mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + 'static) -> Result<Watch> {
     let cannot = |err| Error::environment("cannot watch for signals").because(err);
     let mut watched = vec![SIGINT, SIGTERM];
     if !is_ignored(SIGHUP) {
         watched.push(SIGHUP);
     }
     let mut signals = Signals::new(watched).map_err(cannot)?;
+    let handle = signals.handle();
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
@@ -24,7 +36,7 @@ pub fn watch(mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + '
             }
         })
         .map_err(cannot)?;
-    Ok(())
+    Ok(Watch(handle))
 }
 
 /// Whether this process ignores a signal. `sigaction` would tell it everywhere, but cannot be called safely: where

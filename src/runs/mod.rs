@@ -11,6 +11,6 @@ mod store;
 pub(crate) mod tests;
 mod write;
 
-pub use query::{Artifact, Run, RunState, Series, StageRecord, StageState};
+pub use query::{Artifact, LastTimes, Run, RunState, Series, StageRecord, StageState};
 pub use recorder::Recorder;
 pub use store::{EVENTS, LOG, PARAMS, Store, next_run, run_dir, stage_dir};

@@ -97,6 +97,13 @@ impl StageState {
     }
 }
 
+/// How long stages took when they last ran, or were last restored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastTimes {
+    pub ran: BTreeMap<StageName, Millis>,
+    pub restored: BTreeMap<StageName, Millis>,
+}
+
 /// An out of a stage, or a file that its process pointed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
@@ -148,6 +155,26 @@ impl Store {
         self.rows("SELECT number FROM runs ORDER BY number DESC LIMIT ?1", limit, |row| {
             Ok(RunName(unsigned(row.get(0)?)))
         })
+    }
+
+    /// How long the latest time took that a stage ran, or was restored.
+    pub fn last_times(&self) -> Result<LastTimes> {
+        let sql = "SELECT stage, outcome, took, max(run) FROM stages \
+                   WHERE outcome IN ('ran', 'restored') AND took IS NOT NULL AND ?1 = ?1 GROUP BY stage, outcome";
+        let rows = self.rows(sql, 0, |row| {
+            let (stage, outcome): (String, String) = (row.get(0)?, row.get(1)?);
+            Ok((stage, outcome, Millis(unsigned(row.get(2)?))))
+        })?;
+        let mut times = LastTimes::default();
+        for (stage, outcome, took) in rows {
+            let Some(stage) = StageName::parse(&stage) else { continue };
+            if outcome == "ran" {
+                times.ran.insert(stage, took)
+            } else {
+                times.restored.insert(stage, took)
+            };
+        }
+        Ok(times)
     }
 
     pub fn count(&self) -> Result<usize> {

@@ -4,25 +4,44 @@ use std::io::Write;
 
 use crate::event::{Event, Subscriber};
 
+/// The version of the stream: `docs/events.md`.
+const VERSION: u64 = 1;
+
 /// Writes each event as it happens and flushes, so that a reader of a pipe is never behind.
 /// JSON has no NaN and no infinity: such values are `null`.
 #[derive(Debug)]
 pub struct JsonLines<W> {
     /// Gone once the reader has hung up: the run goes on without it.
     out: Option<W>,
+    beginning: Beginning,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    Due,
+    Written,
 }
 
 impl<W: Write> JsonLines<W> {
     pub fn new(out: W) -> JsonLines<W> {
-        JsonLines { out: Some(out) }
+        JsonLines { out: Some(out), beginning: Beginning::Due }
     }
 }
 
 impl<W: Write> Subscriber for JsonLines<W> {
     fn on_event(&mut self, event: &Event) {
+        if std::mem::replace(&mut self.beginning, Beginning::Written) == Beginning::Due {
+            self.line(&serde_json::json!({ "event": "stream_started", "version": VERSION }));
+        }
+        self.line(event);
+    }
+}
+
+impl<W: Write> JsonLines<W> {
+    fn line(&mut self, value: &impl serde::Serialize) {
         let Some(out) = &mut self.out else { return };
         // One write a line: lines of another writer to the same stream cannot fall in between.
-        let written = serde_json::to_vec(event).map_err(std::io::Error::from).and_then(|mut line| {
+        let written = serde_json::to_vec(value).map_err(std::io::Error::from).and_then(|mut line| {
             line.push(b'\n');
             out.write_all(&line)?;
             out.flush()
@@ -51,9 +70,9 @@ mod tests {
                 serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
             })
             .collect();
-        assert_eq!(names.len(), sample::failing_run().len());
-        assert_eq!(names[..2], ["run_started", "stage_started"]);
-        insta::assert_snapshot!(text.lines().nth(1).unwrap(), @r#"{"event":"stage_started","stage":"download","at":0,"work":"restore","reasons":[{"change":"never_ran"}]}"#);
+        assert_eq!(names.len(), 1 + sample::failing_run().len());
+        assert_eq!(names[..3], ["stream_started", "run_started", "stage_started"]);
+        insta::assert_snapshot!(text.lines().nth(2).unwrap(), @r#"{"event":"stage_started","stage":"download","at":0,"work":"restore","reasons":[{"change":"never_ran"}]}"#);
     }
 
     #[test]
@@ -61,7 +80,7 @@ mod tests {
         let told = |outcome| {
             let mut bytes = Vec::new();
             JsonLines::new(&mut bytes).on_event(&sample::ended("train", outcome, 5));
-            String::from_utf8(bytes).unwrap()
+            String::from_utf8(bytes).unwrap().lines().nth(1).unwrap().to_owned()
         };
         insta::assert_snapshot!(told(Outcome::Ran), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"ran","took":5,"outs":{}}"#);
         insta::assert_snapshot!(told(Outcome::Skipped { because: sample::stage("x") }), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"skipped","because":"x","took":5,"outs":{}}"#);

@@ -10,6 +10,7 @@ pub mod restore;
 pub mod root;
 pub mod run_lock;
 pub mod scan;
+pub mod watch;
 pub mod write;
 
 use std::collections::BTreeSet;

@@ -78,6 +78,19 @@ pub fn is_absent(err: &std::io::Error) -> bool {
     matches!(err.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
+/// Whether a name in what people write is no part of any content.
+pub fn is_nobodys(name: &str) -> bool {
+    PASSED_OVER.contains(&name) || name.starts_with(super::write::TEMPORARY)
+}
+
+/// The folders at and below `top`, links followed, as far as `matters` accepts them. What cannot be read has none.
+pub fn folders(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = PathBuf> {
+    let nobodys = |entry: &DirEntry| entry.file_name().to_str().is_some_and(is_nobodys);
+    let wanted = move |entry: &DirEntry| entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry));
+    let walk = WalkDir::new(top).follow_links(true).into_iter().filter_entry(wanted);
+    walk.flatten().filter(|entry| entry.file_type().is_dir()).map(DirEntry::into_path)
+}
+
 fn scan_dir(root: &Path, top: &Path, made: &BTreeSet<RepoPath>) -> Result<Node> {
     let mut open: Open = vec![(Box::default(), BTreeMap::new())];
     let entries = WalkDir::new(top).min_depth(1).follow_links(true).into_iter();

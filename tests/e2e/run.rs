@@ -300,7 +300,7 @@ fn events_as_json_lines() {
     let events: Vec<serde_json::Value> =
         done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
-    assert_eq!(names.first(), Some(&"run_started"));
+    assert_eq!(names[..2], ["stream_started", "run_started"]);
     assert_eq!(names.last(), Some(&"run_ended"));
     for name in ["stage_started", "line", "metric", "stage_ended"] {
         assert!(names.contains(&name), "{names:?}");

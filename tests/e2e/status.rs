@@ -45,12 +45,13 @@ fn reasons_are_told_and_the_rest_waits() {
     --- stdout
     words is up to date: cmd, deps, params and outs are what they were when it ran
     ");
-    snapshot!(sandbox.repro(&["run", "--plan"]), @"
+    snapshot!(sandbox.repro(&["run", "--plan", "-j", "2"]), @"
     exit 0
     --- stdout
-    count is out of date: top 2 → 3
-    report waits for count
+    count is out of date: top 2 → 3 ([time] last time)
+    report waits for count ([time] last time)
     1 stage up to date
+    at most about [time] with -j 2
     ");
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
     assert_eq!(sandbox.repro(&["status", "--check", "words"]).code, 0);

@@ -1,0 +1,104 @@
+//! `repro run --plan`: the verdicts of a status, with the time that each stage took last and what that makes of the whole.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::status::{Verdict, assess};
+use super::{Project, resources};
+use crate::error::Result;
+use crate::event::Millis;
+use crate::pipeline::{Graph, StageIx};
+use crate::runs::{LastTimes, Store};
+use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler, Supply};
+
+#[derive(Debug)]
+pub struct Plan {
+    /// In the order of the graph.
+    pub stages: Vec<Planned>,
+    /// How long it takes if all that may run does, and takes as long as the last time. What was never timed counts nothing.
+    pub estimate: Millis,
+}
+
+#[derive(Debug)]
+pub struct Planned {
+    pub ix: StageIx,
+    pub verdict: Verdict,
+    /// How long the same took last time.
+    pub took: Option<Millis>,
+}
+
+/// What bringing the wanted stages up to date would do, on so many processors. Nothing is done.
+pub fn plan(project: &Project, wanted: &[bool], forced: &[bool], cpus: usize) -> Result<Plan> {
+    let times = last_times(project);
+    let mut work: Vec<Option<u64>> = vec![None; wanted.len()];
+    let mut stages = Vec::new();
+    for (ix, verdict) in assess(project, wanted, forced)? {
+        let name = &project.pipeline.stages[ix].name;
+        let took = match &verdict {
+            Verdict::Fresh { .. } => None,
+            Verdict::Restore(_) => times.restored.get(name).copied(),
+            Verdict::Run(_) | Verdict::Waits(_) => times.ran.get(name).copied(),
+        };
+        if !verdict.is_fresh() {
+            work[ix] = Some(took.map_or(0, |took| took.0));
+        }
+        stages.push(Planned { ix, verdict, took });
+    }
+    let supply = resources::supply(&project.pipeline, cpus);
+    let estimate = Millis(duration(&project.pipeline.graph, wanted, supply, &work));
+    Ok(Plan { stages, estimate })
+}
+
+/// A history that cannot be read has no times to tell; that is no reason not to plan.
+fn last_times(project: &Project) -> LastTimes {
+    let store = Store::open_existing(&project.root).ok().flatten();
+    store.and_then(|store| store.last_times().ok()).unwrap_or_default()
+}
+
+/// The scheduler's own course of a run in which each stage takes so long; `None` has nothing to do.
+fn duration(graph: &Graph, wanted: &[bool], supply: Supply, work: &[Option<u64>]) -> u64 {
+    let mut scheduler = Scheduler::new(graph, wanted, supply, OnFailure::Stop);
+    let mut effects: VecDeque<Effect> = scheduler.start().into();
+    let mut busy = BinaryHeap::new();
+    let mut now = 0;
+    loop {
+        while let Some(effect) = effects.pop_front() {
+            match effect {
+                Effect::Observe(ix) => {
+                    let need = if work[ix].is_some() { Need::Work } else { Need::Nothing };
+                    effects.extend(scheduler.advance(Msg::Observed(ix, need)));
+                }
+                Effect::Perform(ix) => busy.push(Reverse((now + work[ix].unwrap_or(0), ix))),
+                Effect::Skip { .. } | Effect::Abandon(_) => {}
+            }
+        }
+        let Some(Reverse((at, ix))) = busy.pop() else {
+            return now;
+        };
+        now = at;
+        effects.extend(scheduler.advance(Msg::Ended(ix, End::Good)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_takes_as_long_as_its_longest_way_or_its_processors() {
+        // 0 → 2, 1 → 2, 3 alone.
+        let graph = Graph::new(vec![vec![], vec![], vec![0, 1], vec![]]).unwrap();
+        let supply = |cpus| Supply { limits: vec![cpus], wants: vec![vec![(0, 1)]; 4] };
+        let work = [Some(10), Some(30), Some(5), Some(20)];
+        for (cpus, work, expected) in [
+            (1, work, 65),
+            (2, work, 35),
+            (4, work, 35),
+            (4, [None, None, Some(5), None], 5),
+            (4, [None; 4], 0),
+        ] {
+            assert_eq!(duration(&graph, &[true; 4], supply(cpus), &work), expected, "{cpus} {work:?}");
+        }
+        assert_eq!(duration(&graph, &[true, false, false, false], supply(1), &work), 10);
+    }
+}

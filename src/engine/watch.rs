@@ -1,0 +1,304 @@
+//! `repro run --watch`: runs, and runs again when something changes that a run would read.
+//!
+//! ```text
+//! cover what matters ──▶ run ──▶ (touched meanwhile?) ──no──▶ wait ──▶ let it settle ──▶ cover …
+//! ```
+//! Folders are covered before the run looks at them, so that no change falls in between. What was touched only wakes: whether anything
+//! is out of date the run decides, as always. What stages write does not wake, or each run would be followed by another.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::project;
+use crate::error::{Result, exit};
+use crate::exec::signals;
+use crate::pipeline::{self, Override, Pattern, Pipeline};
+use crate::repo_path::RepoPath;
+use crate::workspace::scan;
+use crate::workspace::watch::{Touched, Watcher};
+
+/// Nothing else has happened for so long: then a save of several files, or a checkout, is over.
+const SETTLED: Duration = Duration::from_millis(100);
+/// Longer than this nobody waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// So many failures in a row, each of which changed what it reads itself, are enough.
+const MOST_FAILURES: usize = 3;
+
+/// What is told between runs.
+#[derive(Debug)]
+pub enum Notice {
+    Waiting,
+    /// `None` if so much was touched that it cannot be told what.
+    Touched(Option<RepoPath>),
+}
+
+/// What a watch does, by its owner.
+pub trait Watched {
+    /// Brings everything up to date once, and tells what is to be told; the exit code.
+    fn run(&mut self) -> u8;
+    /// Membership list: the stages whose inputs matter.
+    fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>>;
+    fn tell(&mut self, notice: Notice);
+}
+
+enum Note {
+    Touched(Touched),
+    Signal,
+}
+
+/// Watches until someone asks for the end; the exit code.
+///
+/// # Errors
+/// The system cannot watch.
+pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> Result<u8> {
+    let (sender, inbox) = channel();
+    let touches = sender.clone();
+    let mut watcher = Watcher::start(move |touched| touches.send(Note::Touched(touched)).is_ok())?;
+    let _signals = watch_signals(sender)?;
+    let mut interest = Interest::default();
+    let mut failures = 0;
+    loop {
+        interest.renew(root, overrides, watched);
+        interest.cover(root, &mut watcher)?;
+        let code = watched.run();
+        if code == exit::INTERRUPTED {
+            return Ok(code);
+        }
+        let mut ears = Ears { root, inbox: &inbox, watcher: &watcher, interest: &interest };
+        let meanwhile = match ears.touched_so_far() {
+            ControlFlow::Continue(meanwhile) => meanwhile,
+            ControlFlow::Break(()) => return Ok(exit::OK),
+        };
+        failures = if code == exit::OK || meanwhile.is_none() { 0 } else { failures + 1 };
+        let touched = match meanwhile {
+            Some(touched) if failures < MOST_FAILURES => touched,
+            _ => {
+                failures = 0;
+                watched.tell(Notice::Waiting);
+                match ears.wait() {
+                    Some(touched) => touched,
+                    None => return Ok(exit::OK),
+                }
+            }
+        };
+        if ears.settle().is_break() {
+            return Ok(exit::OK);
+        }
+        watched.tell(Notice::Touched(touched));
+    }
+}
+
+fn watch_signals(sender: Sender<Note>) -> Result<signals::Watch> {
+    signals::watch(move || match sender.send(Note::Signal) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    })
+}
+
+/// What was touched, as far as it matters; the inner `None` is that it cannot be told.
+type Matter = Option<RepoPath>;
+
+struct Ears<'a> {
+    root: &'a Path,
+    inbox: &'a Receiver<Note>,
+    watcher: &'a Watcher,
+    interest: &'a Interest,
+}
+
+impl Ears<'_> {
+    /// The first thing of those that were touched until now that matters. Breaks on a signal.
+    fn touched_so_far(&mut self) -> ControlFlow<(), Option<Matter>> {
+        let mut first = None;
+        while let Ok(note) = self.inbox.try_recv() {
+            match note {
+                Note::Signal => return ControlFlow::Break(()),
+                Note::Touched(touched) => first = first.or_else(|| self.matter(&touched)),
+            }
+        }
+        ControlFlow::Continue(first)
+    }
+
+    /// Waits for something that matters; `None` is a signal.
+    fn wait(&mut self) -> Option<Matter> {
+        loop {
+            match self.inbox.recv() {
+                Ok(Note::Touched(touched)) => {
+                    if let Some(matter) = self.matter(&touched) {
+                        return Some(matter);
+                    }
+                }
+                Ok(Note::Signal) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Waits until nothing that matters is touched any more. Breaks on a signal.
+    fn settle(&mut self) -> ControlFlow<()> {
+        let patience = Instant::now() + PATIENCE;
+        let mut until = Instant::now() + SETTLED;
+        loop {
+            match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Note::Signal) | Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
+                Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
+                Ok(Note::Touched(touched)) if self.matter(&touched).is_some() => {
+                    until = (Instant::now() + SETTLED).min(patience);
+                }
+                Ok(Note::Touched(_)) => {}
+            }
+        }
+    }
+
+    fn matter(&self, touched: &Touched) -> Option<Matter> {
+        if *touched == Touched::TooMuch {
+            return Some(None);
+        }
+        let full = self.watcher.path(touched)?;
+        if self.interest.targets.contains(&full) {
+            return Some(None);
+        }
+        let path = RepoPath::parse(full.strip_prefix(self.root).ok()?.to_str()?).ok()?;
+        self.interest.holds(&path).then_some(Some(path))
+    }
+}
+
+/// The paths that a run would read.
+#[derive(Debug, Default)]
+struct Interest {
+    /// pipeline.toml and the files that it includes.
+    sources: BTreeSet<RepoPath>,
+    deps: BTreeSet<RepoPath>,
+    globs: Vec<Pattern>,
+    /// What stages write.
+    made: BTreeSet<RepoPath>,
+    /// Where deps that are links lead to.
+    targets: BTreeSet<PathBuf>,
+}
+
+impl Interest {
+    /// What matters to the pipeline as it is now. Of one that is broken only its files can be told; the rest stays.
+    fn renew(&mut self, root: &Path, overrides: &[Override], watched: &dyn Watched) {
+        let read = RefCell::new(BTreeSet::from_iter(RepoPath::parse(pipeline::FILE)));
+        // A dep that is missing is one to wait for.
+        let pipeline = project::text(root)
+            .and_then(|text| project::parse_noting(root, &text, overrides, &|_| true, &read))
+            .and_then(|pipeline| watched.wanted(&pipeline).map(|wanted| (pipeline, wanted)));
+        let read = read.into_inner();
+        let Ok((pipeline, wanted)) = pipeline else {
+            self.sources.extend(read);
+            return;
+        };
+        *self = Interest { sources: read, ..Interest::default() };
+        for (stage, wanted) in pipeline.stages.iter().zip(wanted) {
+            let outs = stage.outs.iter().map(|out| out.path.clone());
+            match (&stage.cmd, wanted) {
+                (Some(_), _) => self.made.extend(outs),
+                (None, true) => self.deps.extend(outs),
+                (None, false) => {}
+            }
+            for dep in stage.deps.iter().filter(|_| wanted) {
+                match &dep.glob {
+                    Some(glob) => self.globs.push(glob.clone()),
+                    None => drop(self.deps.insert(dep.path.clone())),
+                }
+            }
+        }
+        for dep in &self.deps {
+            let full = dep.under(root);
+            if full.is_symlink() {
+                self.targets.extend(full.canonicalize());
+            }
+        }
+    }
+
+    /// Whether what happens at a path may change what a run finds.
+    fn holds(&self, path: &RepoPath) -> bool {
+        if self.sources.contains(path) {
+            return true;
+        }
+        let is_or_holds = |other: &RepoPath| other == path || other.below(path).is_some();
+        if self.is_made(path) || path.is_reserved() || path.as_str().split('/').any(scan::is_nobodys) {
+            // A folder above a file that matters may come or go.
+            return self.sources.iter().any(is_or_holds);
+        }
+        let concerns = |dep: &RepoPath| is_or_holds(dep) || path.below(dep).is_some();
+        let matches = |glob: &Pattern| glob.base().is_none_or(concerns);
+        self.deps.iter().any(concerns)
+            || self.globs.iter().any(matches)
+            || self.sources.iter().any(is_or_holds)
+    }
+
+    fn is_made(&self, path: &RepoPath) -> bool {
+        self.made.contains(path) || path.ancestors().any(|above| self.made.contains(above))
+    }
+
+    /// Watches every folder in which something that matters can happen.
+    fn cover(&self, root: &Path, watcher: &mut Watcher) -> Result<()> {
+        watcher.cover(root)?;
+        for path in self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base)) {
+            // What is not there can only come where something is.
+            for above in path.ancestors() {
+                watcher.cover(&root.join(above))?;
+            }
+        }
+        let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Pattern::base));
+        for top in tops {
+            let top = top.map_or(root.to_owned(), |top| top.under(root));
+            let matters = |path: &Path| {
+                let below = path.strip_prefix(root).ok().and_then(Path::to_str).map(RepoPath::parse);
+                below.and_then(Result::ok).is_none_or(|path| !self.is_made(&path) && !path.is_reserved())
+            };
+            scan::folders(&top, &matters).try_for_each(|folder| watcher.cover(&folder))?;
+        }
+        for folder in self.targets.iter().filter_map(|target| target.parent()) {
+            watcher.cover(folder)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> RepoPath {
+        RepoPath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn what_wakes() {
+        let interest = Interest {
+            sources: [path("pipeline.toml"), path("conf/base.toml")].into(),
+            deps: [path("src"), path("data/in.txt"), path("data/made/x")].into(),
+            globs: vec![Pattern::parse(&path("tests/**/*.py")).unwrap().unwrap()],
+            made: [path("data/made"), path("src/gen")].into(),
+            targets: BTreeSet::new(),
+        };
+        for (text, expected) in [
+            ("pipeline.toml", true),
+            ("conf/base.toml", true),
+            ("conf", true),
+            ("conf/other.toml", false),
+            ("src", true),
+            ("src/a/b", true),
+            ("src/gen", false),
+            ("src/gen/x", false),
+            ("src/__pycache__/a.pyc", false),
+            ("src/.repro-tmp-1-2", false),
+            ("data", true),
+            ("data/in.txt", true),
+            ("data/other.txt", false),
+            ("data/made/x", false),
+            ("tests/a/b.py", true),
+            ("tests", true),
+            ("README.md", false),
+            ("pipeline.lock", false),
+            ("cache/index", false),
+        ] {
+            assert_eq!(interest.holds(&path(text)), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Hears of changes in folders (inotify). Knows nothing of stages, and not whether a change matters.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Touched {
+    /// To the entry of that name in a folder, or to the folder itself.
+    In(Folder, Option<PathBuf>),
+    /// So much that the kernel did not keep it all.
+    TooMuch,
+}
+
+/// A folder that is watched, as the kernel calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Folder(i32);
+
+/// Folders that are watched.
+#[derive(Debug)]
+pub struct Watcher {
+    inotify: Arc<OwnedFd>,
+    /// Where each was when it was last covered: one that is moved keeps its watch.
+    folders: HashMap<Folder, PathBuf>,
+}
+
+impl Watcher {
+    /// Calls `on_touch` for all that happens in folders that will be covered, on a thread of its own, as long as it wants to hear.
+    pub fn start(mut on_touch: impl FnMut(Touched) -> bool + Send + 'static) -> Result<Watcher> {
+        let cannot = |err: std::io::Error| Error::environment("cannot watch for changes").because(err);
+        let inotify = Arc::new(inotify::init(CreateFlags::CLOEXEC).map_err(|err| cannot(err.into()))?);
+        let source = Arc::clone(&inotify);
+        let listen = move || {
+            let mut room = [MaybeUninit::uninit(); 16 << 10];
+            let mut events = inotify::Reader::new(&*source, &mut room);
+            loop {
+                let touched = match events.next() {
+                    Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => Touched::TooMuch,
+                    // The watch is gone, which its folder's end has told.
+                    Ok(event) if event.events().contains(ReadFlags::IGNORED) => continue,
+                    Ok(event) => {
+                        let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).into());
+                        Touched::In(Folder(event.wd()), name)
+                    }
+                    Err(Errno::INTR) => continue,
+                    Err(_) => return,
+                };
+                if !on_touch(touched) {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new().name("watch".into()).spawn(listen).map_err(cannot)?;
+        Ok(Watcher { inotify, folders: HashMap::new() })
+    }
+
+    /// Watches a folder from now on; one that is not there is none.
+    ///
+    /// # Errors
+    /// The kernel has no watch left.
+    pub fn cover(&mut self, folder: &Path) -> Result<()> {
+        let wanted = WatchFlags::CLOSE_WRITE
+            | WatchFlags::ATTRIB
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::ONLYDIR;
+        match inotify::add_watch(&*self.inotify, folder, wanted) {
+            Ok(watch) => drop(self.folders.insert(Folder(watch), folder.to_owned())),
+            Err(Errno::NOSPC) => {
+                return Err(Error::environment(format!(
+                    "cannot watch `{}`: the system has no watch left",
+                    folder.display()
+                ))
+                .hint("raise it: `sysctl fs.inotify.max_user_watches=1048576`"));
+            }
+            // It went, or is not for us to read: then no run can read it, either.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// What was touched; `None` if it cannot be told.
+    pub fn path(&self, touched: &Touched) -> Option<PathBuf> {
+        match touched {
+            Touched::TooMuch => None,
+            Touched::In(folder, name) => {
+                let folder = self.folders.get(folder)?;
+                Some(name.as_ref().map_or(folder.clone(), |name| folder.join(name)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_file_that_is_replaced_is_heard_and_so_is_the_end_of_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("d");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a"), "1").unwrap();
+        let (sender, inbox) = channel();
+        let mut watcher = Watcher::start(move |touched| sender.send(touched).is_ok()).unwrap();
+        watcher.cover(&folder).unwrap();
+        watcher.cover(&dir.path().join("absent")).unwrap();
+        let heard = |watcher: &Watcher, path: &Path| {
+            inbox.iter().find(|touched| watcher.path(touched).as_deref() == Some(path)).is_some()
+        };
+        fs::write(dir.path().join("new"), "2").unwrap();
+        fs::rename(dir.path().join("new"), folder.join("a")).unwrap();
+        assert!(heard(&watcher, &folder.join("a")));
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(heard(&watcher, &folder));
+    }
+}

@@ -1,0 +1,72 @@
+//! What a run would do, with the times of the last.
+
+use crate::run::chain;
+use crate::snapshot;
+
+#[test]
+fn a_plan_tells_what_took_how_long() {
+    let sandbox = chain();
+    snapshot!(sandbox.ok(&["run", "-n", "-j", "2"]), @"
+    exit 0
+    --- stdout
+    words is out of date: never ran
+    count is out of date: never ran; waits for words
+    report is out of date: never ran; waits for count
+    ");
+    sandbox.ok(&["run", "words", "count"]);
+    snapshot!(sandbox.ok(&["run", "-n", "-j", "2"]), @"
+    exit 0
+    --- stdout
+    report is out of date: never ran
+    2 stages up to date
+    ");
+    sandbox.ok(&["run"]);
+    snapshot!(sandbox.ok(&["run", "-n"]), @"
+    exit 0
+    --- stdout
+    everything is up to date (3 stages)
+    ");
+    sandbox.remove("words.txt");
+    sandbox.ok(&["params", "set", "title=u"]);
+    snapshot!(sandbox.ok(&["run", "-n", "-j", "2"]), @r#"
+    exit 0
+    --- stdout
+    words can be restored from the cache: out words.txt is missing
+    report is out of date: report.title "t" → "u" ([time] last time)
+    1 stage up to date
+    at most about [time] with -j 2, and words, whose time is not known
+    "#);
+    sandbox.ok(&["run", "words"]);
+    sandbox.ran();
+    snapshot!(sandbox.ok(&["run", "-n", "--only", "count", "--force", "-j", "3"]), @"
+    exit 0
+    --- stdout
+    count is out of date: forced ([time] last time)
+    at most about [time] with -j 3
+    ");
+    assert!(sandbox.ran().is_empty());
+}
+
+#[test]
+fn a_plan_as_json() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["params", "set", "top=3"]);
+    let plan =
+        |args: &[&str]| -> serde_json::Value { serde_json::from_str(&sandbox.ok(args).stdout).unwrap() };
+    let first = plan(&["run", "-n", "--json", "-j", "2"]);
+    assert_eq!(first["jobs"], 2);
+    let verdicts: Vec<_> =
+        first["stages"].as_array().unwrap().iter().map(|stage| stage["verdict"].clone()).collect();
+    assert_eq!(verdicts, ["fresh", "run", "waits"]);
+    assert_eq!(first["stages"][1]["changes"][0]["key"], "top");
+    assert!(first["stages"][0]["took"].is_null());
+    let took = |ix: usize| first["stages"][ix]["took"].as_u64().unwrap();
+    // One after the other, however many could run at once.
+    assert_eq!(first["estimate"].as_u64().unwrap(), took(1) + took(2));
+    // A history that is gone, or is none, has no times, and stops nothing.
+    sandbox.write("runs/runs.db", "no database");
+    let other = plan(&["run", "-n", "--json"]);
+    assert!(other["stages"][1]["took"].is_null());
+    assert_eq!(other["estimate"], 0);
+}
