@@ -68,7 +68,7 @@ pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> 
         if code == exit::INTERRUPTED {
             return Ok(code);
         }
-        let mut ears = Ears { root, inbox: &inbox, watcher: &watcher, interest: &interest };
+        let mut ears = Ears { root, inbox: &inbox, watcher: &mut watcher, interest: &interest };
         let meanwhile = match ears.touched_so_far() {
             ControlFlow::Continue(meanwhile) => meanwhile,
             ControlFlow::Break(()) => return Ok(exit::OK),
@@ -105,7 +105,7 @@ type Matter = Option<RepoPath>;
 struct Ears<'a> {
     root: &'a Path,
     inbox: &'a Receiver<Note>,
-    watcher: &'a Watcher,
+    watcher: &'a mut Watcher,
     interest: &'a Interest,
 }
 
@@ -116,7 +116,11 @@ impl Ears<'_> {
         while let Ok(note) = self.inbox.try_recv() {
             match note {
                 Note::Signal => return ControlFlow::Break(()),
-                Note::Touched(touched) => first = first.or_else(|| self.matter(&touched)),
+                Note::Touched(touched) => {
+                    // Also asked when it decides nothing: a folder that went is forgotten.
+                    let matter = self.matter(&touched);
+                    first = first.or(matter);
+                }
             }
         }
         ControlFlow::Continue(first)
@@ -152,7 +156,7 @@ impl Ears<'_> {
         }
     }
 
-    fn matter(&self, touched: &Touched) -> Option<Matter> {
+    fn matter(&mut self, touched: &Touched) -> Option<Matter> {
         if *touched == Touched::TooMuch {
             return Some(None);
         }

@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 pub enum Touched {
     /// To the entry of that name in a folder, or to the folder itself.
     In(Folder, Option<PathBuf>),
+    /// The folder is not where it was.
+    Gone(Folder),
     /// So much that the kernel did not keep it all.
     TooMuch,
 }
@@ -30,7 +32,7 @@ pub struct Folder(i32);
 #[derive(Debug)]
 pub struct Watcher {
     inotify: Arc<OwnedFd>,
-    /// Where each was when it was last covered: one that is moved keeps its watch.
+    /// Where each was when it was last covered.
     folders: HashMap<Folder, PathBuf>,
 }
 
@@ -48,6 +50,9 @@ impl Watcher {
                     Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => Touched::TooMuch,
                     // The watch is gone, which its folder's end has told.
                     Ok(event) if event.events().contains(ReadFlags::IGNORED) => continue,
+                    Ok(event) if event.events().intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) => {
+                        Touched::Gone(Folder(event.wd()))
+                    }
                     Ok(event) => {
                         let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).into());
                         Touched::In(Folder(event.wd()), name)
@@ -92,10 +97,16 @@ impl Watcher {
         Ok(())
     }
 
-    /// What was touched; `None` if it cannot be told.
-    pub fn path(&self, touched: &Touched) -> Option<PathBuf> {
+    /// What was touched; `None` if it cannot be told, or is in a folder that was moved away.
+    pub fn path(&mut self, touched: &Touched) -> Option<PathBuf> {
         match touched {
             Touched::TooMuch => None,
+            Touched::Gone(folder) => {
+                let path = self.folders.remove(folder)?;
+                // Moved with it; what is there again will be covered again.
+                self.folders.retain(|_, inside| !inside.starts_with(&path));
+                Some(path)
+            }
             Touched::In(folder, name) => {
                 let folder = self.folders.get(folder)?;
                 Some(name.as_ref().map_or(folder.clone(), |name| folder.join(name)))
@@ -120,13 +131,13 @@ mod tests {
         let mut watcher = Watcher::start(move |touched| sender.send(touched).is_ok()).unwrap();
         watcher.cover(&folder).unwrap();
         watcher.cover(&dir.path().join("absent")).unwrap();
-        let heard = |watcher: &Watcher, path: &Path| {
+        let heard = |watcher: &mut Watcher, path: &Path| {
             inbox.iter().find(|touched| watcher.path(touched).as_deref() == Some(path)).is_some()
         };
         fs::write(dir.path().join("new"), "2").unwrap();
         fs::rename(dir.path().join("new"), folder.join("a")).unwrap();
-        assert!(heard(&watcher, &folder.join("a")));
+        assert!(heard(&mut watcher, &folder.join("a")));
         fs::remove_dir_all(&folder).unwrap();
-        assert!(heard(&watcher, &folder));
+        assert!(heard(&mut watcher, &folder));
     }
 }

@@ -176,11 +176,8 @@ outs = ["b"]
     assert_eq!(sandbox.ran(), ["a 2", "a 2"]);
     // Forced once, not each time.
     fs::File::open(sandbox.path("other")).unwrap();
-    fs::set_permissions(
-        sandbox.path("conf/base.toml"),
-        fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o600)),
-    )
-    .unwrap();
+    fs::set_permissions(sandbox.path("conf/base.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
     woken(&watch, "conf/base.toml");
     assert!(sandbox.ran().is_empty());
     assert_eq!(watch.end(), Some(0));
