@@ -1,9 +1,11 @@
 //! Which files are audio, how many are wanted, how many there were. Knows nothing about their contents.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 use kit::files::has_extension;
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// Lower case, without the dot; whether a file can be decoded shows later.
 const EXTENSIONS: [&str; 20] = [
@@ -23,11 +25,6 @@ pub(crate) enum Amount {
 }
 
 impl Amount {
-    /// The param's value, where 0 means all.
-    pub(crate) fn per_class(count: u32) -> Amount {
-        if count == 0 { Amount::All } else { Amount::First(count) }
-    }
-
     /// The wanted ones of `clips`, which are sorted by their class.
     pub(crate) fn take<T>(self, clips: Vec<T>, class: impl Fn(&T) -> &str) -> Vec<T> {
         let Amount::First(count) = self else { return clips };
@@ -42,6 +39,36 @@ impl Amount {
                 taken <= count
             })
             .collect()
+    }
+}
+
+/// As the param says it: a number, or `"all"`; 0 means all, too.
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
+        struct Word;
+        impl Visitor<'_> for Word {
+            type Value = Amount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number from 0 on, or `all`")
+            }
+
+            fn visit_u64<E: Error>(self, count: u64) -> Result<Amount, E> {
+                match u32::try_from(count) {
+                    Ok(0) => Ok(Amount::All),
+                    Ok(count) => Ok(Amount::First(count)),
+                    Err(_) => Err(E::invalid_value(Unexpected::Unsigned(count), &self)),
+                }
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Amount, E> {
+                match text {
+                    "all" => Ok(Amount::All),
+                    _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Word)
     }
 }
 
@@ -85,9 +112,25 @@ mod tests {
     #[test]
     fn the_first_of_each_class_are_taken() {
         let clips = ["a1", "a2", "a3", "b1", "c1", "c2", "c3"].map(str::to_owned).to_vec();
-        let taken = |count| Amount::per_class(count).take(clips.clone(), |clip| &clip[..1]);
-        assert_eq!(taken(2), ["a1", "a2", "b1", "c1", "c2"]);
-        assert_eq!(taken(0), clips);
+        let taken = |amount: Amount| amount.take(clips.clone(), |clip| &clip[..1]);
+        assert_eq!(taken(Amount::First(2)), ["a1", "a2", "b1", "c1", "c2"]);
+        assert_eq!(taken(Amount::All), clips);
         assert_eq!(Tally::of(["a", "a", "b"]), Tally { files: 3, classes: 2 });
+    }
+
+    #[test]
+    fn an_amount_is_a_number_or_all() {
+        for (json, amount) in [
+            ("5", Amount::First(5)),
+            ("0", Amount::All),
+            ("\"all\"", Amount::All),
+            ("100", Amount::First(100)),
+        ] {
+            assert_eq!(serde_json::from_str::<Amount>(json).unwrap(), amount, "{json}");
+        }
+        for json in ["-1", "1.5", "\"some\"", "4294967296", "true"] {
+            let error = serde_json::from_str::<Amount>(json).unwrap_err().to_string();
+            assert!(error.contains("expected a whole number from 0 on, or `all`"), "{error}");
+        }
     }
 }

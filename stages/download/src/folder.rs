@@ -18,10 +18,6 @@ use crate::audio::{Amount, Tally, is_audio};
 pub(crate) fn copy(source: &Path, out: &Path, amount: Amount, events: &Events) -> Result<Tally> {
     let shown = source.display();
     ensure!(
-        source.is_dir(),
-        "there is no folder `{shown}`; `download.source` is `synth`, a folder, or an http(s) address"
-    );
-    ensure!(
         !overlap(source, out),
         "`{shown}` overlaps the output folder `{}`, which is emptied first; move it elsewhere",
         out.display()

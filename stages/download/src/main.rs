@@ -1,12 +1,21 @@
-//! Stage `download`: a folder of class folders with audio, from the synthesizer, a folder or an archive.
+//! Stage `download`: a folder of class folders with audio, from the synthesizer, this machine or a server.
 //!
 //! Knows nothing about what is in an audio file: a file is audio by its extension.
 
 mod archive;
 mod audio;
-mod fetch;
+mod checksums;
+mod crew;
+mod endpoint;
 mod folder;
+mod gather;
+mod http;
+mod manifest;
+mod meter;
+mod remote;
+mod retry;
 mod source;
+mod spans;
 mod synthetic;
 mod unpack;
 
@@ -20,14 +29,17 @@ use kit::{Events, Params};
 use serde::Deserialize;
 
 use crate::audio::{Amount, Tally};
+use crate::gather::Gathering;
+use crate::remote::Transfers;
 use crate::source::Source;
 
 const PARAMS_HELP: &str = "\
 Params, with their defaults:
   seed=42                 what the synthesizer draws from
-  download.source=synth   synth | a folder of class folders | the http(s) address of a .tar.gz, .tgz, .tar
-                          or .zip
-  download.per_genre=5    clips of each class, the first by name; 0 takes all there are
+  download.source=synth   synth | gtzan | a folder of class folders | an archive (.tar.gz, .tgz, .tar, .zip)
+                          | a manifest (.csv of url, label[, blake3][, path]) | the address of an archive or
+                          a manifest: http(s)://, hf://datasets/OWNER/NAME/PATH, kaggle://OWNER/NAME
+  download.per_genre=5    clips of each class, the first by name; all takes all there are
   download.seconds=10.0   length of a synthetic clip";
 
 /// Fetch or synthesize the audio: one folder a class.
@@ -42,9 +54,15 @@ struct Args {
     /// Folder that keeps archives, whole or in part, between runs
     #[arg(long, value_name = "FOLDER", default_value = "cache/tmp/downloads")]
     downloads: PathBuf,
+    /// Table of the checksums that sources had the first time
+    #[arg(long, value_name = "FILE", default_value = "download.lock")]
+    checksums: PathBuf,
     /// Wait before the first new attempt at a transfer; it doubles with each
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     retry_wait: f64,
+    /// Without a byte for so long, a connection counts as broken
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    patience: f64,
     /// Override a param
     #[arg(short, long, value_name = "KEY=VALUE")]
     param: Vec<String>,
@@ -55,13 +73,13 @@ struct Args {
 #[serde(default, deny_unknown_fields)]
 struct DownloadParams {
     source: String,
-    per_genre: u32,
+    per_genre: Amount,
     seconds: f64,
 }
 
 impl Default for DownloadParams {
     fn default() -> Self {
-        DownloadParams { source: "synth".to_owned(), per_genre: 5, seconds: 10.0 }
+        DownloadParams { source: "synth".to_owned(), per_genre: Amount::First(5), seconds: 10.0 }
     }
 }
 
@@ -76,18 +94,26 @@ fn run(args: &Args) -> Result<()> {
     let seed = params.seed()?;
     params.reject_unread_overrides()?;
     let source = Source::parse(&section.source)?;
-    let amount = Amount::per_class(section.per_genre);
+    let amount = section.per_genre;
     let events = Events::open()?;
 
+    // A time that is no number, or below 0, is none.
+    let time = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let gathering = || Gathering {
+        out: &args.out,
+        amount,
+        transfers: Transfers {
+            agent: http::agent(time(args.patience)),
+            folder: args.downloads.clone(),
+            retry_wait: time(args.retry_wait),
+        },
+        checksums: &args.checksums,
+        events: &events,
+    };
     let tally = match &source {
         Source::Synth => synthetic::write(&args.out, seed, amount, section.seconds, &events)?,
-        Source::Folder(folder) => folder::copy(folder, &args.out, amount, &events)?,
-        Source::Address(address) => {
-            // A wait that is no number, or below 0, is none.
-            let wait = Duration::try_from_secs_f64(args.retry_wait).unwrap_or_default();
-            let archive = fetch::fetch(address, &args.downloads, wait, &events)?;
-            unpack::unpack(&archive, &args.out, amount, &events)?
-        }
+        Source::Local(path) => gathering().local(path)?,
+        Source::Remote(addresses) => gathering().remote(addresses)?,
     };
     let Tally { files, classes } = tally;
     println!("{files} clips of {classes} classes in `{}`, from {source}", args.out.display());
@@ -103,7 +129,7 @@ mod tests {
         let DownloadParams { source, per_genre, seconds } = DownloadParams::default();
         for line in [
             format!("download.source={source} "),
-            format!("download.per_genre={per_genre} "),
+            format!("download.per_genre={} ", if let Amount::First(count) = per_genre { count } else { 0 }),
             format!("download.seconds={seconds:?} "),
         ] {
             assert!(PARAMS_HELP.contains(&line), "{line}");

@@ -1,18 +1,31 @@
 //! Where the audio comes from: what the param `download.source` can say. Knows nothing about how it is got.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
+use kit::files::has_extension;
+
+use crate::endpoint::{SCHEMES, without_secrets};
+
+/// GTZAN: as a .zip, of which a few clips can be had alone, and as one .tar.gz.
+const GTZAN: [&str; 2] = [
+    "kaggle://andradaolteanu/gtzan-dataset-music-genre-classification",
+    "hf://datasets/marsyas/gtzan/data/genres.tar.gz",
+];
+
+/// What the param `download.source` may be, for messages.
+pub(crate) const KINDS: &str = "`synth`, `gtzan`, a folder, an archive, a manifest (.csv), or an address \
+                                (http, https, kaggle, hf) of an archive or a manifest";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The synthesizer.
     Synth,
-    /// A folder of class folders, relative to the project root.
-    Folder(PathBuf),
-    /// An archive behind `http://` or `https://`.
-    Address(String),
+    /// A folder of class folders, an archive or a manifest, relative to the project root.
+    Local(PathBuf),
+    /// Addresses of the same clips: the next one where one fails.
+    Remote(Vec<String>),
 }
 
 impl Source {
@@ -20,44 +33,38 @@ impl Source {
     /// Nothing at all; an address of another scheme.
     pub(crate) fn parse(text: &str) -> Result<Source> {
         let text = text.trim();
-        ensure!(
-            !text.is_empty(),
-            "param `download.source` is empty; it is `synth`, a folder, or an http(s) address"
-        );
-        if text == "synth" {
-            return Ok(Source::Synth);
+        ensure!(!text.is_empty(), "param `download.source` is empty; it is {KINDS}");
+        match text {
+            "synth" => return Ok(Source::Synth),
+            "gtzan" => return Ok(Source::Remote(GTZAN.map(str::to_owned).to_vec())),
+            _ => {}
         }
-        match text.split_once("://") {
-            None => Ok(Source::Folder(PathBuf::from(text))),
-            Some((scheme, _)) => {
-                let known = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-                ensure!(known, "param `download.source`: `{scheme}://` is not http:// or https://");
-                Ok(Source::Address(text.to_owned()))
-            }
+        let Some((scheme, rest)) = text.split_once("://") else { return Ok(Source::Local(text.into())) };
+        let scheme = scheme.to_ascii_lowercase();
+        if !SCHEMES.contains(&scheme.as_str()) {
+            bail!(
+                "param `download.source`: `{scheme}://` is none of {}",
+                SCHEMES.map(|it| format!("{it}://")).join(", ")
+            );
         }
+        Ok(Source::Remote(vec![format!("{scheme}://{rest}")]))
     }
+}
+
+/// Whether a path or an address names a manifest.
+pub(crate) fn is_manifest(text: &str) -> bool {
+    has_extension(Path::new(text.split(['?', '#']).next().unwrap_or_default()), &["csv"])
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Synth => write!(f, "the synthesizer"),
-            Source::Folder(folder) => write!(f, "`{}`", folder.display()),
-            Source::Address(address) => write!(f, "`{}`", without_secrets(address)),
+            Source::Local(path) => write!(f, "`{}`", path.display()),
+            Source::Remote(addresses) => {
+                write!(f, "`{}`", addresses.first().map(|it| without_secrets(it)).unwrap_or_default())
+            }
         }
-    }
-}
-
-/// An address fit for messages: without a password before the host, without the query, which may hold a
-/// signature.
-pub(crate) fn without_secrets(address: &str) -> String {
-    let plain = address.split(['?', '#']).next().unwrap_or_default();
-    let Some((scheme, rest)) = plain.split_once("://") else { return plain.to_owned() };
-    let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
-    let host = host.rsplit('@').next().unwrap_or_default();
-    match path {
-        Some(path) => format!("{scheme}://{host}/{path}"),
-        None => format!("{scheme}://{host}"),
     }
 }
 
@@ -70,25 +77,29 @@ mod tests {
         for (text, source) in [
             ("synth", Source::Synth),
             (" synth ", Source::Synth),
-            ("clips", Source::Folder("clips".into())),
-            ("../my clips/synth", Source::Folder("../my clips/synth".into())),
-            ("http://h/a.zip", Source::Address("http://h/a.zip".to_owned())),
-            ("HTTPS://h/a.tgz?x=1", Source::Address("HTTPS://h/a.tgz?x=1".to_owned())),
+            ("clips", Source::Local("clips".into())),
+            ("../my clips/synth", Source::Local("../my clips/synth".into())),
+            ("http://h/a.zip", Source::Remote(vec!["http://h/a.zip".to_owned()])),
+            ("HTTPS://h/a.tgz?x=1", Source::Remote(vec!["https://h/a.tgz?x=1".to_owned()])),
+            ("kaggle://o/n", Source::Remote(vec!["kaggle://o/n".to_owned()])),
         ] {
             assert_eq!(Source::parse(text).unwrap(), source, "{text}");
         }
+        let Source::Remote(addresses) = Source::parse("gtzan").unwrap() else { panic!("addresses") };
+        assert!(addresses[0].starts_with("kaggle://") && addresses[1].starts_with("hf://"));
         assert!(Source::parse("").is_err());
         assert!(Source::parse("ftp://h/a.zip").is_err());
     }
 
     #[test]
-    fn addresses_are_shown_without_secrets() {
-        for (address, shown) in [
-            ("https://h/a.zip", "https://h/a.zip"),
-            ("https://u:p@h:8/a@b.zip?sig=x#y", "https://h:8/a@b.zip"),
-            ("https://h?token=x", "https://h"),
+    fn manifests_are_known_by_their_names() {
+        for (text, expected) in [
+            ("a/b.csv", true),
+            ("http://h/b.CSV?x=1", true),
+            ("http://h/a.zip?b.csv", false),
+            ("a.tar", false),
         ] {
-            assert_eq!(without_secrets(address), shown);
+            assert_eq!(is_manifest(text), expected, "{text}");
         }
     }
 }

@@ -6,34 +6,67 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use kit::Events;
 use kit::files::fresh_dir;
 
-use crate::archive::{Entry, Kind, visit};
-use crate::audio::{Amount, Tally, is_audio};
+use crate::archive::{Archive, Entry, Kind};
+use crate::audio::{Amount, is_audio};
+use crate::checksums::{self, Found};
+
+/// Fetches ranges of an archive that may be elsewhere; what the reader reads is there afterwards.
+pub(crate) type Bring<'a> = &'a dyn Fn(&[Range<u64>]) -> Result<()>;
 
 /// Unpacks the first clips of each class, sorted by path, to `OUT/CLASS/FILE`.
 ///
 /// Clips of one class and name from several folders keep their folders below the class.
 ///
 /// # Errors
-/// A file that is no usable archive; no audio in class folders; any failure of the file system.
-pub(crate) fn unpack(archive: &Path, out: &Path, amount: Amount, events: &Events) -> Result<Tally> {
-    let explain = || format!("cannot unpack `{}`", archive.display());
+/// A file that is no usable archive; no audio in class folders; any failure of the file system or of `bring`.
+pub(crate) fn unpack(
+    reader: impl Read + Seek,
+    bring: Bring<'_>,
+    out: &Path,
+    amount: Amount,
+    events: &Events,
+) -> Result<Found> {
+    let mut archive = Archive::open(reader)?;
+    if archive.needs_all() {
+        bring(std::slice::from_ref(&(0..u64::MAX)))?;
+    }
+    let entries = archive.entries()?;
+    let clips = amount.take(clips(&entries), |clip| &clip.class);
+    ensure!(!clips.is_empty(), "it has no audio in class folders; is `download.source` right?");
+    let mut wanted: Vec<&Entry> = clips.iter().map(|clip| &entries[clip.index]).collect();
+    wanted.sort_by_key(|entry| (entry.span.start, entry.index));
+    bring(&wanted.iter().map(|entry| entry.span.clone()).collect::<Vec<_>>())?;
+
+    fresh_dir(out)?;
+    let places = places(&clips);
+    let mut found = Found::new();
+    archive.read(&wanted, &mut |entry, content| {
+        let place = &places[&entry.index];
+        found.insert(place.to_string_lossy().into_owned(), write(&out.join(place), content)?);
+        events.progress(found.len() as u64, places.len() as u64);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The clips among the entries, sorted by class, then path.
+fn clips(entries: &[Entry]) -> Vec<Clip> {
     let (mut clips, mut refused) = (Vec::new(), 0);
-    visit(archive, &mut |entry, _| {
-        match Clip::of(&entry) {
+    for entry in entries {
+        match Clip::of(entry) {
             Verdict::Clip(clip) => clips.push(clip),
             Verdict::Refused => refused += 1,
             Verdict::Other => {}
         }
-        Ok(())
-    })
-    .with_context(explain)?;
+    }
     if refused > 0 {
         eprintln!(
             "warning: {refused} audio entries are links, devices, or have unsafe paths; they are left out"
@@ -44,26 +77,7 @@ pub(crate) fn unpack(archive: &Path, out: &Path, amount: Amount, events: &Events
     clips.dedup_by(|one, other| {
         (&one.class, &one.folder, &one.file) == (&other.class, &other.folder, &other.file)
     });
-    let clips = amount.take(clips, |clip| &clip.class);
-    ensure!(
-        !clips.is_empty(),
-        "`{}` has no audio in class folders; is `download.source` right?",
-        archive.display()
-    );
-
-    fresh_dir(out)?;
-    let places = places(&clips);
-    let mut done = 0;
-    visit(archive, &mut |entry, content| {
-        if let Some(place) = places.get(&entry.index) {
-            write(&out.join(place), content)?;
-            done += 1;
-            events.progress(done, places.len() as u64);
-        }
-        Ok(())
-    })
-    .with_context(explain)?;
-    Ok(Tally::of(clips.iter().map(|clip| clip.class.as_str())))
+    clips
 }
 
 /// Ordered by class, then path.
@@ -92,8 +106,9 @@ impl Clip {
         if entry.kind == Kind::Folder || !is_audio(Path::new(&name)) {
             return Verdict::Other;
         }
-        let is_unsafe =
-            name.starts_with('/') || name.contains('\0') || name.split('/').any(|part| part == "..");
+        let has_drive = name.as_bytes().get(1..3) == Some(b":/");
+        let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
+        let is_unsafe = has_drive || leads_out || name.contains('\0');
         if entry.kind != Kind::File || is_unsafe {
             return Verdict::Refused;
         }
@@ -131,13 +146,12 @@ fn places(clips: &[Clip]) -> HashMap<usize, PathBuf> {
         .collect()
 }
 
-fn write(path: &Path, content: &mut dyn Read) -> Result<()> {
+fn write(path: &Path, content: &mut dyn Read) -> Result<blake3::Hash> {
     let explain = || format!("cannot write `{}`", path.display());
     fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(explain)?;
     // The folder was empty: what is in the way now was put there by someone else.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(explain)?;
-    std::io::copy(content, &mut file).with_context(explain)?;
-    Ok(())
+    checksums::copy(content, &mut file).with_context(explain)
 }
 
 #[cfg(test)]
@@ -145,7 +159,7 @@ mod tests {
     use super::*;
 
     fn verdict(name: &str, kind: Kind) -> Verdict {
-        Clip::of(&Entry { index: 0, name: name.to_owned(), kind })
+        Clip::of(&Entry { index: 0, name: name.to_owned(), kind, span: 0..0 })
     }
 
     #[test]
@@ -164,7 +178,14 @@ mod tests {
 
     #[test]
     fn what_is_no_clip_is_refused_or_passed_over() {
-        for name in ["/etc/a.wav", "../blues/a.wav", "blues/../../a.wav", "\\blues\\a.wav", "b\0/a.wav"] {
+        for name in [
+            "/etc/a.wav",
+            "../blues/a.wav",
+            "blues/../../a.wav",
+            "\\blues\\a.wav",
+            "b\0/a.wav",
+            "C:\\b\\a.wav",
+        ] {
             assert_eq!(verdict(name, Kind::File), Verdict::Refused, "{name}");
         }
         assert_eq!(verdict("blues/a.wav", Kind::Other), Verdict::Refused);

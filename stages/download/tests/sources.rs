@@ -109,18 +109,19 @@ fn unusable_sources_are_errors_that_keep_what_is_there() {
         kit::files::write_atomic(root.join(name), "x").unwrap();
     }
     for (params, part) in [
-        (&["download.source=absent"][..], "there is no folder `absent`"),
-        (&["download.source=file"], "there is no folder `file`"),
+        (&["download.source=absent"][..], "there is no folder or file `absent`"),
+        (&["download.source=file"], "it is no .tar.gz, .tgz, .tar or .zip"),
         (&["download.source=flat"], "`flat` has no class folders"),
         (&["download.source=words"], "no class folder in `words` has audio"),
         (&["download.source=data/audio"], "overlaps the output folder"),
         (&["download.source=data"], "overlaps the output folder"),
         (&["download.source=."], "overlaps the output folder"),
         (&["download.source=data/audio/blues"], "overlaps the output folder"),
-        (&["download.source=ftp://host/a.zip"], "not http:// or https://"),
+        (&["download.source=ftp://host/a.zip"], "`ftp://` is none of http://, https://, kaggle://, hf://"),
         (&["download.source="], "`download.source` is empty"),
         (&["download.per_genre=0"], "the synthesizer never ends"),
         (&["download.per_genre=-1"], "param `download.per_genre`"),
+        (&["download.per_genre=some"], "expected a whole number from 0 on, or `all`"),
         (&["download.seconds=0"], "param `download.seconds`"),
         (&["download.seconds=1e9"], "param `download.seconds`"),
         (&["download.sources=synth"], "unknown field `sources`"),
