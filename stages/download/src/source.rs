@@ -62,7 +62,8 @@ impl fmt::Display for Source {
             Source::Synth => write!(f, "the synthesizer"),
             Source::Local(path) => write!(f, "`{}`", path.display()),
             Source::Remote(addresses) => {
-                write!(f, "`{}`", addresses.first().map(|it| without_secrets(it)).unwrap_or_default())
+                let shown: Vec<_> = addresses.iter().map(|it| format!("`{}`", without_secrets(it))).collect();
+                f.write_str(&shown.join(" or "))
             }
         }
     }
