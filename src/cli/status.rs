@@ -44,7 +44,7 @@ impl StatusArgs {
     }
 }
 
-fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
+pub(super) fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
     let stages = verdicts.iter().map(|(ix, verdict)| stage_json(project, *ix, verdict));
     json!({ "stages": stages.collect::<Vec<_>>() })
 }

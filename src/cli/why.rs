@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::status::as_json;
 use super::{load, select};
 use crate::engine::status::{Verdict, assess};
 use crate::error::{Result, exit};
@@ -15,32 +16,42 @@ use crate::terminal::style;
 pub(super) struct WhyArgs {
     #[arg(value_name = "STAGE")]
     stage: String,
+    /// Write it as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl WhyArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let project = load(root)?;
-        let ix = select::find(&project.pipeline, &self.stage)?;
-        let wanted = project.pipeline.graph.with_needs([ix]);
-        let verdicts = assess(&project, &wanted, &vec![false; wanted.len()])?;
-        let name = &project.pipeline.stages[ix].name;
-        let Some((_, verdict)) = verdicts.iter().find(|(other, _)| *other == ix) else {
-            panic!("BUG: no verdict on a wanted stage");
-        };
-        let headline = match verdict {
-            Verdict::Fresh { accepted: Some(reason) } => {
-                format!("is up to date: what changed since it ran was accepted: {reason}")
-            }
-            Verdict::Fresh { accepted: None } => {
-                "is up to date: cmd, deps, params and outs are what they were when it ran".to_owned()
-            }
-            Verdict::Restore(_) => "will be restored from the cache".to_owned(),
-            Verdict::Run(_) => "will run".to_owned(),
-            Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),
-        };
-        crate::terminal::stdout::say!("{}{name}{:#} {headline}", style::STAGE, style::STAGE);
-        say_changes(verdict.changes())?;
+        let asked = select::find_all(&project.pipeline, &self.stage)?;
+        let wanted = project.pipeline.graph.with_needs(asked.iter().copied());
+        let mut verdicts = assess(&project, &wanted, &vec![false; wanted.len()])?;
+        verdicts.retain(|(ix, _)| asked.contains(ix));
+        if self.json {
+            crate::terminal::stdout::say!("{:#}", as_json(&project, &verdicts));
+            return Ok(exit::OK);
+        }
+        for (ix, verdict) in &verdicts {
+            let name = &project.pipeline.stages[*ix].name;
+            crate::terminal::stdout::say!("{}{name}{:#} {}", style::STAGE, style::STAGE, headline(verdict));
+            say_changes(verdict.changes())?;
+        }
         Ok(exit::OK)
+    }
+}
+
+fn headline(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Fresh { accepted: Some(reason) } => {
+            format!("is up to date: what changed since it ran was accepted: {reason}")
+        }
+        Verdict::Fresh { accepted: None } => {
+            "is up to date: cmd, deps, params and outs are what they were when it ran".to_owned()
+        }
+        Verdict::Restore(_) => "will be restored from the cache".to_owned(),
+        Verdict::Run(_) => "will run".to_owned(),
+        Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),
     }
 }
 

@@ -101,3 +101,34 @@ outs = ["d"]
     error: pipeline.toml:18: the matrix of stage `d` has no combination left
     ");
 }
+
+#[test]
+fn a_family_is_explained_whole_and_accepted_one_by_one() {
+    let sandbox = Sandbox::with(GRID);
+    sandbox.ok(&["run"]);
+    sandbox.edit("pipeline.toml", "units = 8", "units = 9");
+    snapshot!(sandbox.repro(&["why", "train"]), @"
+    exit 0
+    --- stdout
+    train@small-0 will run
+     small.units 8 → 9
+    train@small-1 will run
+     small.units 8 → 9
+    train@large-0 is up to date: cmd, deps, params and outs are what they were when it ran
+    ");
+    let why: serde_json::Value =
+        serde_json::from_str(&sandbox.ok(&["why", "train@small-0", "--json"]).stdout).unwrap();
+    assert_eq!(
+        why,
+        serde_json::json!({ "stages": [{
+            "stage": "train@small-0", "verdict": "run",
+            "changes": [{ "change": "param", "key": "small.units", "old": 8, "new": 9 }],
+        }] })
+    );
+    snapshot!(sandbox.repro(&["accept", "train", "--reason", "x"]), @"
+    exit 2
+    --- stderr
+    error: `train` stands for several stages
+     hint: name one of them: train@small-0, train@small-1, train@large-0
+    ");
+}
