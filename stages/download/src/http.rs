@@ -41,6 +41,12 @@ impl Validators {
         strong.or(self.last_modified.as_deref())
     }
 
+    /// Whether a part with other validators is of another content. A part may come without any: then the
+    /// server compared.
+    fn are_refuted_by(&self, other: &Validators) -> bool {
+        other.strong().is_some() && other.strong() != self.strong()
+    }
+
     fn of(headers: &HeaderMap) -> Validators {
         let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
         Validators { etag: text("etag"), last_modified: text("last-modified") }
@@ -113,7 +119,7 @@ impl Client {
             _ => return Err(self.refused(&response, was_moved)),
         };
         let changed = match extent {
-            Extent::Part { .. } => same.is_some_and(|same| *same != validators),
+            Extent::Part { .. } => same.is_some_and(|same| same.are_refuted_by(&validators)),
             Extent::Whole { .. } => same.is_some(),
         };
         if changed {
@@ -234,5 +240,14 @@ mod tests {
         assert_eq!(validators(Some("\"1\""), Some("d")).strong(), Some("\"1\""));
         assert_eq!(validators(Some("W/\"1\""), Some("d")).strong(), Some("d"));
         assert_eq!(validators(Some("W/\"1\""), None).strong(), None);
+        let known = validators(Some("\"1\""), Some("d"));
+        for (etag, date, refuted) in [
+            (Some("\"1\""), Some("d"), false),
+            (Some("\"1\""), Some("another machine's"), false),
+            (Some("\"2\""), Some("d"), true),
+            (None, None, false),
+        ] {
+            assert_eq!(known.are_refuted_by(&validators(etag, date)), refuted, "{etag:?} {date:?}");
+        }
     }
 }

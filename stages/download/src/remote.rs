@@ -194,7 +194,7 @@ impl<'a> Remote<'a> {
         };
         let is_known = {
             let note = self.note();
-            answer.validators.strong().is_some() && note.validators == answer.validators
+            answer.validators.strong().is_some() && note.validators.strong() == answer.validators.strong()
         };
         match answer.extent {
             Extent::Part { total } if answer.validators.strong().is_some() => {
