@@ -151,7 +151,7 @@ fn write(path: &Path, content: &mut dyn Read) -> Result<blake3::Hash> {
     fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(explain)?;
     // The folder was empty: what is in the way now was put there by someone else.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(explain)?;
-    checksums::copy(content, &mut file).with_context(explain)
+    checksums::copy(content, &mut file).with_context(|| format!("cannot unpack `{}`", path.display()))
 }
 
 #[cfg(test)]

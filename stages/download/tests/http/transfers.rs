@@ -1,7 +1,7 @@
 //! Transfers that break, change, stall, and are refused.
 
 use crate::make::{noise, tar};
-use crate::server::{Reply, Request, Server};
+use crate::server::{Reply, Server};
 use crate::{CLIPS, FILES, check_clips, command, download, stderr};
 
 /// An archive of one clip that takes several requests, and the clip.
@@ -105,20 +105,21 @@ fn a_file_that_is_replaced_meanwhile_is_fetched_anew() {
 
 #[test]
 fn a_server_that_lies_about_ranges_is_not_believed() {
-    let whole = |request: &Request, first: usize, total: usize, bytes: &[u8]| match request.range() {
-        Some((0, _)) => Reply::ranged(request, bytes, "\"1\""),
-        _ => Reply::new(
-            &format!("206 Partial Content\r\nETag: \"1\"\r\nContent-Range: bytes {first}-299999/{total}"),
-            &bytes[first..300_000],
-        ),
-    };
     let (archive, _) = large(1);
     let length = archive.len();
-    // Another range than was asked for; another length than before.
-    for (first, total) in [(10, length), (PROBE, length + 1)] {
+    // Another range than was asked for; another length than before; another file, as if nobody had asked for
+    // the same.
+    for (first, total, etag) in [(10, length, 1), (PROBE, length + 1, 1), (PROBE, length, 2)] {
         let dir = tempfile::tempdir().unwrap();
         let archive = archive.clone();
-        let server = Server::start(move |request, _| whole(request, first, total, &archive));
+        let server = Server::start(move |request, _| match request.range() {
+            Some((0, _)) => Reply::ranged(request, &archive, "\"1\""),
+            _ => {
+                let range = format!("Content-Range: bytes {first}-{}/{total}", length - 1);
+                let head = format!("206 Partial Content\r\nETag: \"{etag}\"\r\n{range}");
+                Reply::new(&head, &archive[first..])
+            }
+        });
         let output = download(dir.path(), &format!("{}/a.tar", server.address), &[]);
         assert!(stderr(&output).contains("was replaced again and again"), "{}", stderr(&output));
     }
