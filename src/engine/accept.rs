@@ -76,8 +76,8 @@ fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) 
     let name = &stage.name;
     let changed = observed.fingerprint != locked.fingerprint;
     if !changed || matches!(observed.decision, Decision::Fresh(_)) {
-        let differs = locked.outs.iter().find(|(path, content)| {
-            observed.outs.get(*path).and_then(Option::as_ref).map(Seen::content) != Some(**content)
+        let differs = locked.left().into_iter().find(|(path, left)| {
+            observed.outs.get(path).and_then(Option::as_ref).map(Seen::content) != *left
         });
         return Err(match differs {
             Some((path, _)) if !changed => differing(stage, path.as_str()),
@@ -88,11 +88,11 @@ fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) 
     // What it no longer declares is no longer its own.
     outs.retain(|path, _| observed.outs.contains_key(path));
     for (path, seen) in &observed.outs {
-        let Some(content) = outs.get(path) else {
+        if !locked.fingerprint.outs.contains(path) {
             return Err(Error::usage(format!("out `{path}` of stage `{name}` was never made by it"))
                 .hint(format!("run it once: `repro run {name}`")));
-        };
-        if seen.as_ref().map(Seen::content) != Some(*content) {
+        }
+        if seen.as_ref().map(Seen::content) != outs.get(path).copied() {
             return Err(differing(stage, path.as_str()));
         }
     }

@@ -8,7 +8,7 @@ use crate::digest::Content;
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::exec::end_orphans;
 use crate::pipeline::{Kept, Pattern, StageName};
-use crate::plan::{Trace, lock};
+use crate::plan::{Left, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 use crate::workspace::run_lock::RunLock;
@@ -17,7 +17,7 @@ use crate::workspace::run_lock::RunLock;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     pub stage: StageName,
-    pub paths: BTreeMap<RepoPath, Content>,
+    pub paths: Left,
 }
 
 /// What becomes of files that are as the lock says.
@@ -62,7 +62,7 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
     let glob = Pattern::parse(path).map_err(|bad| Error::usage(format!("`{path}` has {bad}")))?;
     let mut parts = Vec::new();
     for (name, trace) in &project.lock.stages {
-        let mut paths = BTreeMap::new();
+        let mut paths = Left::new();
         for (out, content) in &trace.outs {
             match &glob {
                 Some(glob) => matching(project, glob, out, content, &mut paths)?,
@@ -83,7 +83,7 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
 }
 
 fn whole(name: &StageName, trace: &Trace) -> Part {
-    Part { stage: name.clone(), paths: trace.outs.clone() }
+    Part { stage: name.clone(), paths: trace.left() }
 }
 
 /// The part of an out at `path`; the out itself if it lies there.
@@ -92,9 +92,9 @@ fn part_at(
     path: &RepoPath,
     out: &RepoPath,
     content: &Content,
-) -> Result<Option<(RepoPath, Content)>> {
+) -> Result<Option<(RepoPath, Option<Content>)>> {
     if out == path || out.below(path).is_some() {
-        return Ok(Some((out.clone(), *content)));
+        return Ok(Some((out.clone(), Some(*content))));
     }
     let Some(below) = path.below(out) else {
         return Ok(None);
@@ -107,7 +107,7 @@ fn part_at(
             None => return Ok(None),
         }
     }
-    Ok(Some((path.clone(), content)))
+    Ok(Some((path.clone(), Some(content))))
 }
 
 /// What of the content at `path` matches.
@@ -116,10 +116,10 @@ fn matching(
     glob: &Pattern,
     path: &RepoPath,
     content: &Content,
-    paths: &mut BTreeMap<RepoPath, Content>,
+    paths: &mut Left,
 ) -> Result<()> {
     if glob.matches(path.as_str()) {
-        paths.insert(path.clone(), *content);
+        paths.insert(path.clone(), Some(*content));
         return Ok(());
     }
     let Content::Tree(digest) = content else { return Ok(()) };
@@ -174,16 +174,16 @@ pub fn checkout(project: &Project, _held: &RunLock, parts: &[Part], present: Pre
 
 /// Brings back what differs; says which paths, and what was written.
 fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPath>, Tally)> {
-    let mut differing: BTreeMap<RepoPath, Content> = BTreeMap::new();
+    let mut differing = Left::new();
     let mut found: BTreeMap<RepoPath, Option<Seen>> = BTreeMap::new();
     for (path, content) in part.paths.iter().filter(|(path, _)| is_kept(project, &part.stage, path)) {
         let seen = project.workspace.observe(path)?;
-        if seen.as_ref().map(Seen::content) != Some(*content) {
+        if seen.as_ref().map(Seen::content) != *content {
             differing.insert(path.clone(), *content);
         }
         found.insert(path.clone(), seen);
     }
-    if let Some(digest) = differing.values().find_map(|content| project.cache.lacking(content)) {
+    if let Some(digest) = differing.values().flatten().find_map(|content| project.cache.lacking(content)) {
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
     for path in differing.keys() {

@@ -10,7 +10,7 @@ use super::gc::Tally;
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::pipeline::Link;
-use crate::plan::Tree;
+use crate::plan::{Left, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 use crate::workspace::restore::is_plantable;
@@ -81,22 +81,28 @@ pub(super) fn keep_listing(project: &Project, seen: &Seen) -> Result<()> {
     project.cache.put_bytes(&tree.encode()).map(drop)
 }
 
-/// Makes the workspace hold `outs`, and says what was written. What else lies at those paths is kept in the cache first.
+/// Makes the workspace hold what was left, and says what was written. What else lies at those paths is kept in the cache first.
 pub(super) fn restore(
     project: &Project,
-    outs: &BTreeMap<RepoPath, Content>,
+    left: &Left,
     found: &BTreeMap<RepoPath, Option<Seen>>,
 ) -> Result<Tally> {
     let putting = Putting::new(project, project.links.kinds());
-    for (path, content) in outs {
+    for (path, content) in left {
         let seen = found.get(path).and_then(Option::as_ref);
         if let Some(seen) = seen
-            && seen.content() != *content
+            && Some(seen.content()) != *content
         {
             keep(project, path, seen)?;
         }
-        project.workspace.make_parent(path)?;
-        putting.put(path, content, seen)?;
+        match (content, seen) {
+            (Some(content), seen) => {
+                project.workspace.make_parent(path)?;
+                putting.put(path, content, seen)?;
+            }
+            (None, Some(_)) => project.workspace.remove(path)?,
+            (None, None) => {}
+        }
     }
     Ok(putting.tally())
 }

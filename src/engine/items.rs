@@ -18,8 +18,8 @@ use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Millis, Work};
 use crate::exec::{Ended, Job, Said};
-use crate::pipeline::{Each, Mode, Stage, StageIx};
-use crate::plan::{Change, Decision, Fingerprint, Trace};
+use crate::pipeline::{Each, ItemOut, Mode, Presence, Stage, StageIx};
+use crate::plan::{Change, Decision, Fingerprint, Left, Trace};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 
@@ -36,7 +36,7 @@ struct Item {
 enum State {
     /// Its outs lie there.
     Fresh,
-    Restore(BTreeMap<RepoPath, Content>),
+    Restore(Left),
     Stale,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn run(
 /// Whether an out is a folder of outs by item.
 fn is_by_item(each: &Each, out: &RepoPath) -> bool {
     let lies_in = |base: RepoPath| base == *out || base.below(out).is_some();
-    each.outs.iter().filter_map(|text| text.base()).any(lies_in)
+    each.outs.iter().filter_map(|out| out.path.base()).any(lies_in)
 }
 
 /// The items, each with what is to be done about it.
@@ -103,7 +103,7 @@ fn items(project: &Project, stage: &Stage, each: &Each, observation: &Observatio
     let mut makers: BTreeMap<RepoPath, RepoPath> = BTreeMap::new();
     for (path, content) in matches {
         let mut outs = BTreeSet::new();
-        for text in &each.outs {
+        for ItemOut { path: text, .. } in &each.outs {
             let out = text.path(&path, &each.glob).map_err(|bad| {
                 Error::usage(format!("the out `{text}` of item `{path}` {bad}"))
                     .hint(format!("stage `{}` is declared in line {}", stage.name, stage.line))
@@ -150,12 +150,12 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
     let Some(trace) = project.cache.trace(&fingerprint.key()) else {
         return State::Stale;
     };
-    let differs = |(path, content): &(&RepoPath, &Content)| found(observation, path) != Some(**content);
-    let differing: Vec<&Content> = trace.outs.iter().filter(differs).map(|(_, content)| content).collect();
+    let mut differing = trace.left();
+    differing.retain(|path, left| found(observation, path) != *left);
     if differing.is_empty() {
         State::Fresh
-    } else if differing.iter().all(|content| project.cache.lacking(content).is_none()) {
-        State::Restore(trace.outs)
+    } else if differing.values().flatten().all(|content| project.cache.lacking(content).is_none()) {
+        State::Restore(differing)
     } else {
         State::Stale
     }
@@ -278,7 +278,7 @@ impl Processing<'_> {
         let mut text = String::new();
         for item in self.stale {
             let outs: Result<Vec<RepoPath>, _> =
-                self.each.outs.iter().map(|out| out.path(&item.path, &self.each.glob)).collect();
+                self.each.outs.iter().map(|out| out.path.path(&item.path, &self.each.glob)).collect();
             let line = serde_json::json!({ "item": item.path, "outs": outs.unwrap_or_default() });
             let _ = writeln!(text, "{line}");
         }
@@ -365,6 +365,12 @@ impl Processing<'_> {
         }
     }
 
+    fn is_optional(&self, item: &Item, path: &RepoPath) -> bool {
+        let makes =
+            |out: &&ItemOut| out.path.path(&item.path, &self.each.glob).is_ok_and(|made| made == *path);
+        self.each.outs.iter().find(makes).is_some_and(|out| out.presence == Presence::Optional)
+    }
+
     fn tell_progress(&self) {
         let done = self.kept.lock().unwrap_or_else(PoisonError::into_inner).len();
         (self.say)(vec![Said::Progress { done: done as u64, total: self.stale.len() as u64 }]);
@@ -379,12 +385,15 @@ impl Processing<'_> {
         let mut outs = BTreeMap::new();
         for path in &item.fingerprint.outs {
             let Some(seen) = project.workspace.observe(path)? else {
+                if self.is_optional(item, path) {
+                    continue;
+                }
                 return Err(Error::usage(format!(
                     "exited with code 0, but did not write `{path}`, an out of item `{}`",
                     item.path
                 ))
                 .hint(format!(
-                    "write it, or correct the outs of stage `{}` in line {}",
+                    "write it, or correct the outs of stage `{}` in line {}; `optional = true` if it may be missing",
                     self.stage.name, self.stage.line
                 )));
             };

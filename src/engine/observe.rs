@@ -7,9 +7,9 @@ use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::exec;
-use crate::pipeline::{Dep, Each, ItemText, Kept, Policy, Stage, StageIx};
+use crate::pipeline::{Dep, Each, Kept, Policy, Presence, Stage, StageIx};
 use crate::plan::decide::{Known, Lack};
-use crate::plan::{Change, Decision, Facts, Fingerprint, Force, Trace, decide};
+use crate::plan::{Change, Decision, Facts, Fingerprint, Force, Left, Trace, decide};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 
@@ -29,18 +29,20 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
     for dep in &stage.deps {
-        if let Some(content) = predict::content(project, predicted, dep, || look(project, stage, dep))? {
-            contents.insert(dep.path.clone(), content);
-            continue;
-        }
-        let seen = match look(project, stage, dep)? {
-            Some(seen) => seen,
-            // What a frozen stage would read does not matter.
-            None if stage.policy == Policy::Frozen => continue,
-            None => return Err(missing(stage, dep)),
+        let content = match predict::content(project, predicted, dep, || look(project, stage, dep))? {
+            Some(predicted) => predicted,
+            None => look(project, stage, dep)?.map(|seen| {
+                let content = seen.content();
+                deps.insert(dep.path.clone(), seen);
+                content
+            }),
         };
-        contents.insert(dep.path.clone(), seen.content());
-        deps.insert(dep.path.clone(), seen);
+        match content {
+            Some(content) => drop(contents.insert(dep.path.clone(), content)),
+            // What a frozen stage would read does not matter.
+            None if stage.policy == Policy::Frozen => {}
+            None => return Err(missing(project, stage, dep)),
+        }
     }
     let mut outs = BTreeMap::new();
     for out in &stage.outs {
@@ -92,7 +94,7 @@ pub fn fingerprint(
 }
 
 fn declared(each: &Each) -> impl Iterator<Item = String> {
-    std::iter::once(each.glob.text().to_string()).chain(each.outs.iter().map(ItemText::to_string))
+    std::iter::once(each.glob.text().to_string()).chain(each.outs.iter().map(|out| out.path.to_string()))
 }
 
 fn decision(
@@ -102,15 +104,13 @@ fn decision(
     outs: &BTreeMap<RepoPath, Option<Seen>>,
     force: Force,
 ) -> Decision {
-    let found: BTreeMap<RepoPath, Option<Content>> =
+    let found: Left =
         outs.iter().map(|(path, seen)| (path.clone(), seen.as_ref().map(Seen::content))).collect();
     let known = |trace: Trace| Known { lacks: lacks(project, stage, &trace, &found), trace };
     let locked = project.lock.stages.get(&stage.name).cloned();
     // In the usual case, nothing changed, the cache need not be asked.
-    let as_locked = locked.as_ref().is_some_and(|trace| {
-        trace.fingerprint == *fingerprint
-            && trace.outs.iter().all(|(path, content)| found.get(path) == Some(&Some(*content)))
-    });
+    let as_locked =
+        locked.as_ref().is_some_and(|trace| trace.fingerprint == *fingerprint && trace.left() == found);
     let cached =
         if as_locked || force == Force::Yes { None } else { project.cache.trace(&fingerprint.key()) };
     let facts = Facts {
@@ -124,12 +124,7 @@ fn decision(
 }
 
 /// What keeps the outs of a trace from being brought back.
-fn lacks(
-    project: &Project,
-    stage: &Stage,
-    trace: &Trace,
-    found: &BTreeMap<RepoPath, Option<Content>>,
-) -> Option<Lack> {
+fn lacks(project: &Project, stage: &Stage, trace: &Trace, found: &Left) -> Option<Lack> {
     let differing = trace.outs.iter().filter(|(path, content)| found.get(*path) != Some(&Some(**content)));
     differing.into_iter().find_map(|(path, content)| {
         let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.kept);
@@ -155,7 +150,7 @@ fn blocked(stage: &Stage, changes: &[Change]) -> Error {
         .hint(format!("take `frozen` out of stage `{}` in line {} and run it once", stage.name, stage.line))
 }
 
-fn missing(stage: &Stage, dep: &Dep) -> Error {
+fn missing(project: &Project, stage: &Stage, dep: &Dep) -> Error {
     if dep.glob.is_some() {
         return Error::usage(format!("dep `{}` of stage `{}` matches nothing", dep.path, stage.name)).hint(
             format!(
@@ -164,7 +159,18 @@ fn missing(stage: &Stage, dep: &Dep) -> Error {
             ),
         );
     }
-    Error::usage(format!("dep `{}` of stage `{}` is not there", dep.path, stage.name)).hint(
+    let missing = Error::usage(format!("dep `{}` of stage `{}` is not there", dep.path, stage.name));
+    let maker = project.pipeline.stages.iter().find_map(|maker| {
+        let out = maker.outs.iter().find(|out| out.path == dep.path)?;
+        (out.presence == Presence::Optional).then_some(maker)
+    });
+    if let Some(maker) = maker {
+        return missing.hint(format!(
+            "it is an optional out of stage `{}`, which did not write it; a dep that may be missing is a folder or a glob",
+            maker.name
+        ));
+    }
+    missing.hint(
         "it lies in an out of another stage, which did not write it; look at that stage, or correct the path",
     )
 }

@@ -14,7 +14,7 @@ use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Millis, RunName, Work};
 use crate::exec::{Ended, Job, Said};
-use crate::pipeline::{Kept, Out, PRIVATE, Persist, Stage, StageIx, nested};
+use crate::pipeline::{Kept, Out, PRIVATE, Persist, Presence, Stage, StageIx, nested};
 use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
@@ -66,7 +66,7 @@ pub(super) fn perform(
 
 /// Brings the outs of `trace` back.
 fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Performed {
-    match commit::restore(setting.project, &trace.outs, &observation.outs) {
+    match commit::restore(setting.project, &trace.left(), &observation.outs) {
         Ok(_) => Performed::Done(trace.clone(), Work::Restore),
         Err(error) if error.kind == Kind::Damaged => Performed::Damaged(error),
         Err(error) => failed("could not be restored", error),
@@ -269,12 +269,15 @@ pub(super) fn commit_outs(project: &Project, stage: &Stage, observation: &Observ
     let mut seen = Vec::with_capacity(stage.outs.len());
     for out in &stage.outs {
         let Some(found) = project.workspace.observe(&out.path)? else {
+            if out.presence == Presence::Optional {
+                continue;
+            }
             return Err(Error::usage(format!(
                 "exited with code 0, but did not write its out `{}`",
                 out.path
             ))
             .hint(format!(
-                "write it, or take it out of stage `{}` in line {} of pipeline.toml",
+                "write it, or take it out of stage `{}` in line {} of pipeline.toml; `optional = true` if it may be missing",
                 stage.name, out.line
             )));
         };

@@ -5,20 +5,20 @@ use std::collections::BTreeMap;
 use super::Project;
 use crate::digest::{Content, Digest};
 use crate::pipeline::{Dep, Pattern};
-use crate::plan::Tree;
+use crate::plan::{Left, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
 
-/// Outs of stages that will be restored, with their contents then.
-pub type Predicted = BTreeMap<RepoPath, Content>;
+/// Outs of stages that will be restored, as they will be then.
+pub type Predicted = Left;
 
-/// The content that a dep will have, if an out that will be restored has to do with it. `seen` looks at what is there now.
+/// What a dep will be, if an out that will be restored has to do with it: its content, or not there at all. `seen` looks at what is there now.
 pub(super) fn content(
     project: &Project,
     predicted: &Predicted,
     dep: &Dep,
     seen: impl FnOnce() -> crate::error::Result<Option<Seen>>,
-) -> crate::error::Result<Option<Content>> {
+) -> crate::error::Result<Option<Option<Content>>> {
     let top = match &dep.glob {
         None => Some(&dep.path),
         Some(glob) => glob.base(),
@@ -26,10 +26,11 @@ pub(super) fn content(
     if let Some(top) = top
         && let Some(whole) = inside(project, predicted, top)
     {
-        return Ok(match &dep.glob {
-            None => Some(whole),
-            Some(glob) => matching(project, top.as_str(), whole, glob).or(Some(empty())),
-        });
+        return Ok(Some(match (&dep.glob, whole) {
+            (None, whole) => whole,
+            (Some(glob), Some(whole)) => matching(project, top.as_str(), whole, glob).or(Some(empty())),
+            (Some(_), None) => Some(empty()),
+        }));
     }
     let mut puts: Vec<Put<'_>> = Vec::new();
     for (out, content) in predicted {
@@ -41,8 +42,8 @@ pub(super) fn content(
             continue;
         };
         let content = match &dep.glob {
-            None => Some(*content),
-            Some(glob) => matching(project, out.as_str(), *content, glob),
+            None => *content,
+            Some(glob) => content.and_then(|content| matching(project, out.as_str(), content, glob)),
         };
         puts.push((below.split('/').collect(), content));
     }
@@ -50,7 +51,7 @@ pub(super) fn content(
         return Ok(None);
     }
     let seen = seen()?;
-    Ok(overlaid(seen.as_ref(), &puts))
+    Ok(Some(overlaid(seen.as_ref(), &puts)))
 }
 
 /// The names on the way to a path, and what will lie there.
@@ -60,19 +61,17 @@ fn empty() -> Content {
     Content::Tree(Digest::of(&Tree::default().encode()))
 }
 
-/// The content of `path` if it is, or lies in, a predicted out.
-fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<Content> {
+/// What will lie at `path`, if that is, or lies in, a predicted out.
+fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<Option<Content>> {
     if let Some(content) = predicted.get(path) {
         return Some(*content);
     }
-    let (above, mut content) = path
-        .ancestors()
-        .find_map(|above| predicted.get_key_value(above))
-        .map(|(above, content)| (above, *content))?;
+    let (above, content) = path.ancestors().find_map(|above| predicted.get_key_value(above))?;
+    let Some(mut content) = *content else { return Some(None) };
     for name in path.below(above)?.split('/') {
         content = *project.cache.tree(&content.digest()).ok()?.entries.get(name)?;
     }
-    Some(content)
+    Some(Some(content))
 }
 
 /// What of `content`, which will lie at `path`, a glob matches.

@@ -66,7 +66,7 @@ pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Result<Vec
                 Decision::Fresh(trace) => Verdict::Fresh { accepted: trace.accepted },
                 Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
                 Decision::Restore(trace, changes) => {
-                    predicted.extend(trace.outs);
+                    predicted.extend(trace.left());
                     Verdict::Restore(changes)
                 }
             }

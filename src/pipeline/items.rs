@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Pattern;
+use super::{Pattern, Presence};
 use crate::repo_path::{BadPath, RepoPath};
 
 /// What a stage does for each match of a glob.
@@ -10,8 +10,15 @@ use crate::repo_path::{BadPath, RepoPath};
 pub struct Each {
     pub glob: Pattern,
     /// The outs of one item.
-    pub outs: Vec<ItemText>,
+    pub outs: Vec<ItemOut>,
     pub mode: Mode,
+}
+
+/// An out of each item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemOut {
+    pub path: ItemText,
+    pub presence: Presence,
 }
 
 /// How items become processes.

@@ -19,7 +19,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use graph::Graph;
-pub use items::{Each, ItemText, Mode};
+pub use items::{Each, ItemOut, ItemText, Mode};
 pub use links::{Link, Links, PRIVATE};
 pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
 pub use pattern::Pattern;
@@ -150,8 +150,9 @@ pub struct Out {
     pub role: Role,
     pub kept: Kept,
     pub persist: Persist,
+    pub presence: Presence,
     /// While it is read: the outs by item that it stands for.
-    by_item: Vec<ItemText>,
+    by_item: Vec<ItemOut>,
     pub line: usize,
 }
 
@@ -161,6 +162,14 @@ pub enum Kept {
     InCache,
     /// It cannot be restored, only made again.
     Nowhere,
+}
+
+/// Whether a stage, or an item, has to write an out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Required,
+    /// Nothing there is a result like any other.
+    Optional,
 }
 
 /// Whether an out stays where it is while the stage runs, so that the stage can go on from it.

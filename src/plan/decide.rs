@@ -1,11 +1,8 @@
 //! The decision about one stage. Everything it needs is in [`Facts`].
 
-use std::collections::BTreeMap;
-
-use crate::digest::{Content, Digest};
+use crate::digest::Digest;
 use crate::pipeline::Policy;
-use crate::plan::{Change, Fingerprint, Trace};
-use crate::repo_path::RepoPath;
+use crate::plan::{Change, Fingerprint, Left, Trace};
 
 /// What was observed about a stage.
 #[derive(Debug, Clone)]
@@ -17,7 +14,7 @@ pub struct Facts {
     /// The cache's trace for this very fingerprint.
     pub cached: Option<Known>,
     /// What lies at its out paths.
-    pub outs: BTreeMap<RepoPath, Option<Content>>,
+    pub outs: Left,
     pub policy: Policy,
 }
 
@@ -78,7 +75,7 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
     let known: Vec<&Known> = locked.into_iter().chain(&facts.cached).collect();
     let mut changes = changes;
     for Known { trace, lacks } in &known {
-        let differing = out_changes(&trace.outs, &facts.outs);
+        let differing = out_changes(trace, &facts.outs);
         if differing.is_empty() {
             return Decision::Fresh(trace.clone());
         }
@@ -125,7 +122,7 @@ fn decide_frozen(facts: &Facts) -> Decision {
     let known: Vec<&Known> = facts.locked.iter().chain(&facts.cached).collect();
     let mut missing = Vec::new();
     for Known { trace, lacks } in known {
-        missing = out_changes(&trace.outs, &facts.outs);
+        missing = out_changes(trace, &facts.outs);
         if missing.is_empty() {
             return Decision::Fresh(trace.clone());
         }
@@ -136,16 +133,13 @@ fn decide_frozen(facts: &Facts) -> Decision {
     Decision::Blocked(if missing.is_empty() { vec![Change::NeverRan] } else { missing })
 }
 
-fn out_changes(
-    expected: &BTreeMap<RepoPath, Content>,
-    found: &BTreeMap<RepoPath, Option<Content>>,
-) -> Vec<Change> {
+fn out_changes(trace: &Trace, found: &Left) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (path, content) in expected {
-        match found.get(path).copied().flatten() {
-            None => changes.push(Change::OutMissing { path: path.clone() }),
-            Some(other) if other != *content => changes.push(Change::OutEdited { path: path.clone() }),
-            Some(_) => {}
+    for (path, left) in trace.left() {
+        match (left, found.get(&path).copied().flatten()) {
+            (left, found) if left == found => {}
+            (Some(_), None) => changes.push(Change::OutMissing { path }),
+            (_, Some(_)) | (None, None) => changes.push(Change::OutEdited { path }),
         }
     }
     changes

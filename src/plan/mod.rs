@@ -13,5 +13,5 @@ pub use change::Change;
 pub use decide::{Decision, Facts, Force, decide};
 pub use fingerprint::Fingerprint;
 pub use lock::Lock;
-pub use trace::Trace;
+pub use trace::{Left, Trace};
 pub use tree::Tree;

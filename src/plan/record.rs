@@ -11,9 +11,11 @@
 //! dep tree 1c0a44f7…02fe data/spectrograms
 //! param train.epochs 10
 //! out models/genre.mpk
+//! absent models/notes.txt
 //! accepted "only a comment changed"
 //! ```
-//! In a fingerprint an `out` line has the path alone; in a trace it is `out KIND DIGEST PATH`, and `accepted` may follow. Texts and values are
+//! In a fingerprint an `out` line has the path alone; in a trace it is `out KIND DIGEST PATH`, or `absent PATH` where nothing was
+//! written, and `accepted` may follow. Texts and values are
 //! JSON, so a line is never broken. Lines come in this order, sorted within a kind: equal values have equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +37,9 @@ pub fn write_trace(text: &mut String, trace: &Trace) {
     write_inputs(text, &trace.fingerprint);
     for (path, content) in &trace.outs {
         let _ = writeln!(text, "out {} {} {path}", content.kind(), content.digest());
+    }
+    for path in trace.fingerprint.outs.iter().filter(|path| !trace.outs.contains_key(*path)) {
+        let _ = writeln!(text, "absent {path}");
     }
     if let Some(reason) = &trace.accepted {
         let _ = writeln!(text, "accepted {}", json(reason));
@@ -87,6 +92,7 @@ pub struct TraceReader {
     deps: BTreeMap<RepoPath, Content>,
     params: BTreeMap<ParamKey, ParamValue>,
     outs: BTreeMap<RepoPath, Content>,
+    absent: BTreeSet<RepoPath>,
     accepted: Option<String>,
     each: BTreeSet<String>,
 }
@@ -136,16 +142,33 @@ impl TraceReader {
                 }
                 self.outs.insert(path, content).is_none()
             }
+            "absent" => {
+                let path = RepoPath::parse_canonical(rest).filter(|path| !path.is_reserved())?;
+                self.absent.insert(path)
+            }
             _ => false,
         };
         fresh.then_some(())
     }
 
     pub fn finish(self) -> Trace {
-        let TraceReader { cmd, shell, wdir, env, env_deps, tools, deps, params, outs, accepted, each } = self;
-        let declared: BTreeSet<RepoPath> = outs.keys().cloned().collect();
+        let TraceReader {
+            cmd,
+            shell,
+            wdir,
+            env,
+            env_deps,
+            tools,
+            deps,
+            params,
+            outs,
+            mut absent,
+            accepted,
+            each,
+        } = self;
+        absent.extend(outs.keys().cloned());
         let fingerprint =
-            Fingerprint { cmd, shell, wdir, env, env_deps, tools, deps, params, outs: declared, each };
+            Fingerprint { cmd, shell, wdir, env, env_deps, tools, deps, params, outs: absent, each };
         Trace { fingerprint, outs, accepted }
     }
 }

@@ -186,7 +186,7 @@ outs = ["c"]
     error: pipeline.toml:10: out `{{ item.stem }}.txt` of stage `b` does not lie in a folder of its own
      hint: begin it with a folder that is the same for every item, out/{{ item.stem }}
     error: pipeline.toml:11: `m/{{ item.stem }}.json` of stage `b` is made by item, so it can only be a plain out
-     hint: name it in `outs`, without options
+     hint: name it in `outs`, with no option but `optional`
     error: pipeline.toml:12: `desc` of stage `b` is a template that cannot be rendered: there is no `item.stem`
      hint: params are written `{{ params.KEY }}`; for braces that the shell should see, `{{ '{{' }}`
     error: pipeline.toml:15: stage `c` has `each`, but no out by item

@@ -17,6 +17,7 @@ mod inputs;
 mod items;
 mod links;
 mod matrix;
+mod optional;
 mod plan;
 mod policy;
 mod run;

@@ -9,8 +9,8 @@ use crate::error::did_you_mean;
 use crate::pipeline::pattern::Pattern;
 use crate::pipeline::template::Unrendered;
 use crate::pipeline::{
-    Dep, Each, ItemText, Kept, Mode, Out, ParamKey, ParamValue, Persist, Policy, Problem, Role, Stage,
-    StageName,
+    Dep, Each, ItemOut, ItemText, Kept, Mode, Out, ParamKey, ParamValue, Persist, Policy, Presence, Problem,
+    Role, Stage, StageName,
 };
 use crate::repo_path::RepoPath;
 
@@ -38,7 +38,7 @@ pub(in crate::pipeline) const KEYS: [&str; 20] = [
 ];
 
 /// The keys of an out that is written as a table.
-pub(in crate::pipeline) const OUT: [&str; 3] = ["path", "cache", "persist"];
+pub(in crate::pipeline) const OUT: [&str; 4] = ["path", "cache", "persist", "optional"];
 
 /// The key of a matrix that is no axis: combinations to leave out.
 pub(in crate::pipeline) const EXCLUDE: &str = "exclude";
@@ -225,6 +225,9 @@ impl Reader {
                 Problem::new(line, what)
                     .hint("say what it runs: cmd = \"…\"; a stage that only tracks an input has `outs` and nothing else"),
             );
+        } else if let Some(out) = outs.iter().find(|out| out.presence == Presence::Optional) {
+            let what = format!("out `{}` of {of} is optional, but {of} has no `cmd`", out.path);
+            self.problems.push(Problem::new(out.line, what).hint("an input that is tracked has to be there"));
         } else if outs.is_empty() {
             self.problems
                 .push(Problem::new(line, format!("{of} has no `cmd`")).hint("say what it runs: cmd = \"…\""));
@@ -383,9 +386,9 @@ impl Reader {
         outs
     }
 
-    /// `"PATH"` or `{ path = "PATH", cache = false, persist = true }`.
+    /// `"PATH"` or `{ path = "PATH", cache = false, persist = true, optional = true }`.
     fn out(&mut self, entry: &Value<'_>, key: &str, role: Role, of: &str, scope: Scope<'_>) -> Option<Out> {
-        let (at, kept, persist) = match entry.get_ref() {
+        let (at, kept, persist, presence) = match entry.get_ref() {
             DeValue::Table(options) => {
                 let what = format!("an entry of `{key}` of {of}");
                 self.only_keys(options, &what, &OUT);
@@ -397,14 +400,16 @@ impl Reader {
                     if self.flag(options, "cache", &what, true) { Kept::InCache } else { Kept::Nowhere };
                 let persist =
                     if self.flag(options, "persist", &what, false) { Persist::Yes } else { Persist::No };
-                (path, kept, persist)
+                let optional = self.flag(options, "optional", &what, false);
+                (path, kept, persist, if optional { Presence::Optional } else { Presence::Required })
             }
-            _ => (entry, Kept::InCache, Persist::No),
+            _ => (entry, Kept::InCache, Persist::No, Presence::Required),
         };
         let text = self.text(at, &format!("an entry of `{key}` of {of}"), scope)?;
         let by_item = ItemText::parse(&text);
         if by_item.names_item() {
-            return self.item_out(by_item, at, key, (kept, persist), of);
+            let plain = key == "outs" && (kept, persist) == (Kept::InCache, Persist::No);
+            return self.item_out(ItemOut { path: by_item, presence }, at, plain, of);
         }
         let path = self.path(&text, at, "out", of)?;
         if path.is_reserved() {
@@ -413,22 +418,16 @@ impl Reader {
             self.problems.push(Problem::new(self.line(at), what).hint(hint));
             return None;
         }
-        Some(Out { path, role, kept, persist, by_item: Vec::new(), line: self.line(at) })
+        Some(Out { path, role, kept, persist, presence, by_item: Vec::new(), line: self.line(at) })
     }
 
-    /// An out by item: to the graph it is the folder that holds those of all items.
-    fn item_out(
-        &mut self,
-        text: ItemText,
-        at: &Value<'_>,
-        key: &str,
-        options: (Kept, Persist),
-        of: &str,
-    ) -> Option<Out> {
-        let line = self.line(at);
-        if key != "outs" || options != (Kept::InCache, Persist::No) {
+    /// An out by item: to the graph it is the folder that holds those of all items, and which is always there.
+    fn item_out(&mut self, out: ItemOut, at: &Value<'_>, plain: bool, of: &str) -> Option<Out> {
+        let (line, text) = (self.line(at), &out.path);
+        if !plain {
             let what = format!("`{text}` of {of} is made by item, so it can only be a plain out");
-            self.problems.push(Problem::new(line, what).hint("name it in `outs`, without options"));
+            let hint = "name it in `outs`, with no option but `optional`";
+            self.problems.push(Problem::new(line, what).hint(hint));
             return None;
         }
         let Some(path) = text.base().filter(|base| !base.is_reserved()) else {
@@ -437,7 +436,15 @@ impl Reader {
             self.problems.push(Problem::new(line, what).hint(hint));
             return None;
         };
-        Some(Out { path, role: Role::Data, kept: options.0, persist: options.1, by_item: vec![text], line })
+        Some(Out {
+            path,
+            role: Role::Data,
+            kept: Kept::InCache,
+            persist: Persist::No,
+            presence: Presence::Required,
+            by_item: vec![out],
+            line,
+        })
     }
 
     /// `each`: its glob becomes a dep; outs by item that share a folder become one out.

@@ -1,0 +1,163 @@
+//! Outs that a stage, or an item, may leave out: nothing there is a result like any other.
+
+use crate::sandbox::{Sandbox, files};
+use crate::snapshot;
+
+const NOTES: &str = r#"
+[stages.check]
+cmd = "echo run >> ran; cat in > all; if grep -q odd in; then echo odd > notes/odd; fi"
+deps = ["in"]
+outs = ["all", { path = "notes/odd", optional = true }]
+
+[stages.count]
+cmd = "echo count >> ran; find notes -type f 2>/dev/null | wc -l > count"
+deps = ["notes/*"]
+outs = ["count"]
+"#;
+
+fn notes() -> Sandbox {
+    let sandbox = Sandbox::with(NOTES);
+    sandbox.write("in", "fine");
+    sandbox.write("notes/mine", "");
+    sandbox
+}
+
+#[test]
+fn an_absent_optional_out_is_fresh_and_restored_as_absent() {
+    let sandbox = notes();
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["run", "count"]);
+    assert!(sandbox.read("pipeline.lock").contains("\nabsent notes/odd\n"));
+    snapshot!(sandbox.ok(&["run"]), @"
+    exit 0
+    --- stderr
+    everything is up to date (2 stages, [time])
+    ");
+    sandbox.write("in", "odd");
+    sandbox.ok(&["run"]);
+    assert_eq!((sandbox.ran().len(), sandbox.read("count").trim()), (2, "2"));
+    sandbox.write("in", "fine");
+    // What will be restored is known: nothing at that path.
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    check can be restored from the cache: dep in changed
+    count can be restored from the cache: dep notes/* changed
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert_eq!(files(&sandbox.path("notes")), ["mine"]);
+}
+
+#[test]
+fn a_file_at_an_absent_out_goes_into_the_cache_and_away() {
+    let sandbox = notes();
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    sandbox.write("notes/odd", "by hand");
+    snapshot!(sandbox.ok(&["why", "check"]), @"
+    exit 0
+    --- stdout
+    check will be restored from the cache
+     out notes/odd is not what the stage wrote
+    ");
+    sandbox.ok(&["checkout", "check"]);
+    assert!(!sandbox.exists("notes/odd"));
+    sandbox.write("notes/odd", "by hand");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert!(!sandbox.exists("notes/odd"));
+    let digest = blake3::hash(b"by hand").to_string();
+    assert!(sandbox.exists(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..])));
+}
+
+#[test]
+fn a_dep_on_an_optional_out_that_is_absent_says_so() {
+    let sandbox = notes();
+    sandbox.edit("pipeline.toml", r#"deps = ["notes/*"]"#, r#"deps = ["notes/odd"]"#);
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 2
+    --- stderr
+    run-1: started
+    check: started (for the first time)
+    check: ran in [time]
+    count: failed: cannot be looked at: dep `notes/odd` of stage `count` is not there
+    error: stage `count` failed after [time]: cannot be looked at: dep `notes/odd` of stage `count` is not there
+     hint: it is an optional out of stage `check`, which did not write it; a dep that may be missing is a folder or a glob
+
+    ✓ check ran [time]
+    ✗ count failed
+
+    ✗ run-1 failed after [time]: 1 failed, 1 ran
+    ");
+}
+
+#[test]
+fn an_item_may_end_without_an_optional_out() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.decode]
+each = "in/*"
+cmd = "echo {{ item.stem }} >> ran; if grep -q bad {{ item.path }}; then echo bad > out/{{ item.stem }}.fault; else cp {{ item.path }} out/{{ item.stem }}.ok; fi"
+outs = [
+  { path = "out/{{ item.stem }}.ok", optional = true },
+  { path = "out/{{ item.stem }}.fault", optional = true },
+]
+"#,
+    );
+    for name in ["a", "b", "bad"] {
+        sandbox.write(&format!("in/{name}"), name);
+    }
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(files(&sandbox.path("out")), ["a.ok", "b.ok", "bad.fault"]);
+    sandbox.ran();
+    sandbox.write("in/a", "bad now");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), ["a"]);
+    assert_eq!(files(&sandbox.path("out")), ["a.fault", "b.ok", "bad.fault"]);
+    // Back, from the cache: what the item had not written goes.
+    sandbox.write("in/a", "a");
+    sandbox.write("out/bad.ok", "strange");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert_eq!(files(&sandbox.path("out")), ["a.ok", "b.ok", "bad.fault"]);
+}
+
+#[test]
+fn only_optional_outs_may_be_absent() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.decode]
+each = "in/*"
+cmd = "true {{ item.stem }}"
+outs = ["out/{{ item.stem }}.ok"]
+
+[stages.input]
+outs = [{ path = "in", optional = true }]
+"#,
+    );
+    sandbox.write("in/a", "a");
+    snapshot!(sandbox.repro(&["run", "decode"]), @"
+    exit 2
+    --- stderr
+    error: pipeline.toml:8: out `in` of stage `input` is optional, but stage `input` has no `cmd`
+     hint: an input that is tracked has to be there
+    ");
+    sandbox.edit("pipeline.toml", ", optional = true", "");
+    snapshot!(sandbox.repro(&["run", "decode"]), @"
+    exit 1
+    --- stderr
+    run-1: started
+    input: started (for the first time)
+    input: ran in [time]
+    decode: started (for the first time)
+    decode: failed after [time]: exited with code 0, but did not write `out/a.ok`, an out of item `in/a`
+    error: stage `decode` failed after [time]: exited with code 0, but did not write `out/a.ok`, an out of item `in/a`
+     hint: write it, or correct the outs of stage `decode` in line 2; `optional = true` if it may be missing
+
+    ✓ input ran [time]
+    ✗ decode failed [time]
+
+    ✗ run-1 failed after [time]: 1 failed, 1 ran
+    ");
+}
