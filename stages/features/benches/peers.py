@@ -1,0 +1,93 @@
+"""The other side of against_python.rs: librosa and torchaudio on the same files, one thread.
+
+Reads lines `PEER PART` from stdin, answers each with the processor seconds that it took, or `-` where the peer is
+not installed. `PEER` is librosa or torchaudio; `PART` is decode, resample, mel or all. The files are the arguments.
+"""
+
+import os
+import sys
+import time
+
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
+
+import numpy as np
+import soundfile
+
+RATE, N_FFT, HOP, N_MELS = 22050, 1024, 512, 128
+files = sys.argv[1:]
+
+
+def decode(file):
+    """What librosa.load does, and torchaudio.load did with its soundfile backend: float32, mean of the channels."""
+    samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0], rate
+
+
+def librosa_peer():
+    import librosa
+
+    def resample(samples, rate):
+        return librosa.resample(samples, orig_sr=rate, target_sr=RATE)
+
+    def mel(samples):
+        power = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
+        return librosa.power_to_db(power)
+
+    return resample, mel
+
+
+def torchaudio_peer():
+    import torch
+
+    try:
+        import torchaudio
+    except RuntimeError:
+        # Builds for different CUDA versions refuse each other; on the processor that has no meaning.
+        torch.version.cuda = None
+        import torchaudio
+
+    torch.set_num_threads(1)
+    transforms = torchaudio.transforms
+    power = transforms.MelSpectrogram(RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
+    to_db = transforms.AmplitudeToDB("power", top_db=80.0)
+    resamplers = {}
+
+    def resample(samples, rate):
+        if rate == RATE:
+            return torch.from_numpy(samples)
+        if rate not in resamplers:
+            resamplers[rate] = transforms.Resample(rate, RATE)
+        return resamplers[rate](torch.from_numpy(samples))
+
+    return resample, lambda samples: to_db(power(samples))
+
+
+def passes(peer):
+    """A function for each part, over all files; what comes before a part is done once, here."""
+    resample, mel = peer()
+    decoded = [decode(file) for file in files]
+    resampled = [resample(*one) for one in decoded]
+    return {
+        "decode": lambda: [decode(file) for file in files],
+        "resample": lambda: [resample(*one) for one in decoded],
+        "mel": lambda: [mel(one) for one in resampled],
+        "all": lambda: [mel(resample(*decode(file))) for file in files],
+    }
+
+
+peers = {}
+for name, peer in [("librosa", librosa_peer), ("torchaudio", torchaudio_peer)]:
+    try:
+        peers[name] = passes(peer)
+        for part in peers[name].values():
+            part()
+    except ImportError as error:
+        print(f"{name} is not there: {error}", file=sys.stderr)
+for line in sys.stdin:
+    name, part = line.split()
+    if name not in peers:
+        print("-", flush=True)
+        continue
+    before = time.process_time()
+    peers[name][part]()
+    print(time.process_time() - before, flush=True)
