@@ -38,7 +38,7 @@ fn params() -> SpectrogramParams {
 fn synthesized(dir: &Path) -> Vec<PathBuf> {
     let write = |(index, genre): (usize, synth::Genre)| {
         let samples = synth::clip(genre, 1, 0, 30.0);
-        let audio = resample(&Audio { samples, sample_rate: synth::SAMPLE_RATE }, 44_100).unwrap();
+        let audio = resample(&Audio { samples, sample_rate: synth::SAMPLE_RATE }, 44_100);
         let path = dir.join(format!("{index}.wav"));
         std::fs::write(&path, wav(&audio)).unwrap();
         path
@@ -152,7 +152,7 @@ struct Ours {
 impl Ours {
     fn new(files: &[PathBuf]) -> Ours {
         let decoded: Vec<_> = files.iter().map(|file| decode(file, Length::All).unwrap()).collect();
-        let resampled = decoded.iter().map(|audio| resample(audio, params().sample_rate).unwrap()).collect();
+        let resampled = decoded.iter().map(|audio| resample(audio, params().sample_rate)).collect();
         Ours { files: files.to_vec(), decoded, resampled, extractor: Extractor::new(&params()).unwrap() }
     }
 
@@ -164,7 +164,7 @@ impl Ours {
             "decode" => files.iter().for_each(|file| drop(black_box(decode(file, Length::All).unwrap()))),
             "resample" => {
                 for audio in decoded {
-                    black_box(resample(audio, params().sample_rate).unwrap());
+                    black_box(resample(audio, params().sample_rate));
                 }
             }
             "mel" => {

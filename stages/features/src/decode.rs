@@ -16,7 +16,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
-use crate::resample::resample;
+use crate::collect::Collector;
 
 /// Rates beyond these come from broken headers.
 const RATES: std::ops::RangeInclusive<u32> = 500..=768_000;
@@ -26,6 +26,9 @@ const BAD_PACKETS_IN_A_ROW: u32 = 1_000;
 
 /// Full scale is 1. Float files may exceed it, but not by so much that a power overflows.
 const LOUDEST: f32 = 1e4;
+
+/// Sums of seconds are off by less than this, a hundredth of a sample.
+const ROUNDING: f64 = 1e-8;
 
 /// One channel of sound.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +55,17 @@ pub enum Length {
 /// # Errors
 /// No such file; no format or codec that is known; no packet that could be decoded.
 pub fn decode(path: impl AsRef<Path>, length: Length) -> Result<Audio> {
+    let mut sound = Collector::new(None);
+    decode_pieces(path, length, |piece, rate| sound.push(piece, rate))?;
+    let sample_rate = sound.sample_rate().context("holds no audio")?;
+    Ok(Audio { samples: std::mem::take(sound.finish()), sample_rate })
+}
+
+/// Decodes a file piece by piece: `each` gets mono samples and their rate. Memory does not grow with the file.
+///
+/// # Errors
+/// See [`decode`]. What `each` was given before the fault is as good as the file is.
+pub fn decode_pieces(path: impl AsRef<Path>, length: Length, each: impl FnMut(&[f32], u32)) -> Result<()> {
     let path = path.as_ref();
     let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
     let mut hint = Hint::new();
@@ -62,17 +76,20 @@ pub fn decode(path: impl AsRef<Path>, length: Length) -> Result<Audio> {
     let format = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
         .map_err(|error| anyhow!("not an audio format that can be read ({})", describe(&error)))?;
-    let mut sink = Sink { length, segments: Vec::new(), interleaved: Vec::new() };
+    let mut sink = Sink { length, seconds: 0.0, interleaved: Vec::new(), mono: Vec::new(), each };
     let stopped = read_packets(format, &mut sink);
-    match (sink.finish()?, stopped) {
-        (Some(audio), _) => Ok(audio),
-        (None, Err(error)) => Err(error),
-        (None, Ok(())) => bail!("holds no audio"),
+    match (sink.seconds > 0.0, stopped) {
+        (true, _) => Ok(()),
+        (false, Err(error)) => Err(error),
+        (false, Ok(())) => bail!("holds no audio"),
     }
 }
 
 /// Feeds the sink until it is full or the file ends; an error says why nothing more came.
-fn read_packets(mut format: Box<dyn FormatReader + '_>, sink: &mut Sink) -> Result<()> {
+fn read_packets<E: FnMut(&[f32], u32)>(
+    mut format: Box<dyn FormatReader + '_>,
+    sink: &mut Sink<E>,
+) -> Result<()> {
     let (mut track, mut decoder) = open_track(format.as_ref())?;
     let mut bad = 0;
     let mut first_fault = None;
@@ -119,20 +136,22 @@ fn open_track(format: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecoder>)>
     Ok((track.id, decoder))
 }
 
-/// Mono samples as they come, a segment for each change of the rate.
-struct Sink {
+/// Makes mono pieces of what comes.
+struct Sink<E> {
     length: Length,
-    segments: Vec<Audio>,
+    /// How much has come.
+    seconds: f64,
     interleaved: Vec<f32>,
+    mono: Vec<f32>,
+    each: E,
 }
 
-impl Sink {
+impl<E: FnMut(&[f32], u32)> Sink<E> {
     fn has_room(&self) -> bool {
-        let seconds: f64 =
-            self.segments.iter().map(|audio| audio.samples.len() as f64 / f64::from(audio.sample_rate)).sum();
         match self.length {
             Length::All => true,
-            Length::Seconds(limit) => seconds < limit,
+            // Nothing yet: one sample, however short the limit is.
+            Length::Seconds(limit) => self.seconds == 0.0 || limit - self.seconds > ROUNDING,
         }
     }
 
@@ -141,36 +160,37 @@ impl Sink {
         if channels == 0 || buffer.frames() == 0 {
             return Ok(());
         }
-        let sample_rate = buffer.spec().rate();
-        ensure!(RATES.contains(&sample_rate), "its sample rate is {sample_rate} Hz");
-        if self.segments.last().is_none_or(|last| last.sample_rate != sample_rate) {
-            self.segments.push(Audio { samples: Vec::new(), sample_rate });
-        }
+        let rate = buffer.spec().rate();
+        ensure!(
+            RATES.contains(&rate),
+            "its sample rate is {rate} Hz, which no recording has; its header is damaged"
+        );
         buffer.copy_to_vec_interleaved(&mut self.interleaved);
-        if let Some(segment) = self.segments.last_mut() {
-            segment.samples.extend(self.interleaved.chunks_exact(channels).map(mono));
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Option<Audio>> {
-        let mut segments = self.segments.into_iter();
-        let Some(mut audio) = segments.next() else { return Ok(None) };
-        for segment in segments {
-            audio.samples.extend(resample(&segment, audio.sample_rate)?.samples);
+        self.mono.clear();
+        match channels {
+            1 => self.mono.extend(self.interleaved.iter().map(|sample| clean(*sample))),
+            2 => self
+                .mono
+                .extend(self.interleaved.as_chunks().0.iter().map(|[one, two]| clean((one + two) / 2.0))),
+            _ => self.mono.extend(
+                self.interleaved
+                    .chunks_exact(channels)
+                    .map(|frame| clean(frame.iter().sum::<f32>() / channels as f32)),
+            ),
         }
         if let Length::Seconds(limit) = self.length {
-            // At least one sample, however short the limit is.
-            let most = (limit * f64::from(audio.sample_rate)).ceil().max(1.0) as usize;
-            audio.samples.truncate(most);
+            let most = ((limit - self.seconds - ROUNDING) * f64::from(rate)).ceil().max(1.0) as usize;
+            self.mono.truncate(most);
         }
-        Ok(Some(audio))
+        self.seconds += self.mono.len() as f64 / f64::from(rate);
+        (self.each)(&self.mono, rate);
+        Ok(())
     }
 }
 
-fn mono(frame: &[f32]) -> f32 {
-    let mean = frame.iter().sum::<f32>() / frame.len() as f32;
-    if mean.is_finite() { mean.clamp(-LOUDEST, LOUDEST) } else { 0.0 }
+/// Silence for what is no number.
+fn clean(sample: f32) -> f32 {
+    if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 }
 }
 
 fn describe(error: &Error) -> String {

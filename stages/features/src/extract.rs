@@ -5,16 +5,16 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 use kit::npy::Array;
 
-use crate::decode::{Length, decode};
+use crate::collect::Collector;
+use crate::decode::{Length, decode_pieces};
 use crate::level;
 use crate::mel::{Bands, MelBank};
 use crate::params::{Kind, LONGEST_SECONDS, SpectrogramParams};
-use crate::resample::resample;
 use crate::resize::resize;
 use crate::stft::{Exponent, LANES, Spectrogram};
 
 /// The resampler's filter looks ahead; without a little more sound the last frame would hear a cut.
-const LOOK_AHEAD: f64 = 0.1;
+const LOOK_AHEAD: f64 = 0.25;
 
 /// Makes spectrograms as the params say; one for each thread.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct Extractor {
     params: SpectrogramParams,
     spectrogram: Spectrogram,
     bank: Option<MelBank>,
+    sound: Collector,
 }
 
 impl Extractor {
@@ -41,7 +42,8 @@ impl Extractor {
             };
             MelBank::new(&bands, params.n_fft, params.sample_rate)
         });
-        Ok(Extractor { params: params.clone(), spectrogram, bank })
+        let sound = Collector::new(Some(params.sample_rate));
+        Ok(Extractor { params: params.clone(), spectrogram, bank, sound })
     }
 
     /// The spectrogram of a file; see [`Extractor::samples`].
@@ -52,13 +54,20 @@ impl Extractor {
     pub fn file(&mut self, path: impl AsRef<Path>) -> Result<Array> {
         let seconds = self.params.seconds;
         let wanted = if seconds > 0.0 { seconds } else { LONGEST_SECONDS };
-        let audio = decode(path, Length::Seconds(wanted + LOOK_AHEAD))?;
+        self.sound.clear();
+        decode_pieces(path, Length::Seconds(wanted + LOOK_AHEAD), |piece, rate| {
+            self.sound.push(piece, rate)
+        })?;
+        // Lent and given back: its memory serves the next file.
+        let mut samples = std::mem::take(self.sound.finish());
+        let longest = LONGEST_SECONDS * f64::from(self.params.sample_rate);
         ensure!(
-            seconds > 0.0 || audio.samples.len() as f64 <= LONGEST_SECONDS * f64::from(audio.sample_rate),
-            "is longer than an hour; cut it, or set the param `spectrogram.seconds`"
+            seconds > 0.0 || samples.len() as f64 <= longest,
+            "it is longer than an hour: cut it, or set the param `spectrogram.seconds`"
         );
-        let audio = resample(&audio, self.params.sample_rate)?;
-        self.samples(audio.samples)
+        let array = self.compute(&mut samples);
+        *self.sound.finish() = samples;
+        array
     }
 
     /// The spectrogram of mono samples at the params' rate: of shape (frequency, time), low frequencies first.
@@ -70,11 +79,15 @@ impl Extractor {
     /// # Errors
     /// None for params that were valid.
     pub fn samples(&mut self, mut samples: Vec<f32>) -> Result<Array> {
+        self.compute(&mut samples)
+    }
+
+    fn compute(&mut self, samples: &mut Vec<f32>) -> Result<Array> {
         let length = self.params.samples().unwrap_or(samples.len().max(self.params.shortest()));
         samples.resize(length, 0.0);
         match self.params.kind {
-            Kind::LogPower => self.log_power(&samples),
-            Kind::LogMel => self.log_mel(&samples),
+            Kind::LogPower => self.log_power(samples),
+            Kind::LogMel => self.log_mel(samples),
         }
     }
 
