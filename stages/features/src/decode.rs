@@ -5,6 +5,7 @@
 //! an error. Knows nothing about resampling to a wanted rate or about spectrograms.
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
@@ -17,6 +18,8 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
 use crate::collect::Collector;
+use crate::faults;
+use crate::wav::PlainWav;
 
 /// Rates beyond these come from broken headers.
 const RATES: std::ops::RangeInclusive<u32> = 500..=768_000;
@@ -29,6 +32,8 @@ const LOUDEST: f32 = 1e4;
 
 /// Sums of seconds are off by less than this, a hundredth of a sample.
 const ROUNDING: f64 = 1e-8;
+
+const NO_TRACK: &str = "it holds no audio track: get it again, or remove it";
 
 /// One channel of sound.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +61,9 @@ pub enum Length {
 /// No such file; no format or codec that is known; no packet that could be decoded.
 pub fn decode(path: impl AsRef<Path>, length: Length) -> Result<Audio> {
     let mut sound = Collector::new(None);
-    decode_pieces(path, length, |piece, rate| sound.push(piece, rate))?;
+    decode_pieces(path, length, |piece, rate| {
+        sound.push(piece, rate);
+    })?;
     let sample_rate = sound.sample_rate().context("holds no audio")?;
     Ok(Audio { samples: std::mem::take(sound.finish()), sample_rate })
 }
@@ -67,7 +74,36 @@ pub fn decode(path: impl AsRef<Path>, length: Length) -> Result<Audio> {
 /// See [`decode`]. What `each` was given before the fault is as good as the file is.
 pub fn decode_pieces(path: impl AsRef<Path>, length: Length, each: impl FnMut(&[f32], u32)) -> Result<()> {
     let path = path.as_ref();
-    let file = File::open(path).with_context(|| format!("cannot open `{}`", path.display()))?;
+    let open = || File::open(path).with_context(|| format!("cannot open `{}`", path.display()));
+    let file = open()?;
+    ensure!(!file.metadata()?.is_dir(), "it is a folder: name the files in it");
+    let mut sink = Sink { length, seconds: 0.0, interleaved: Vec::new(), mono: Vec::new(), each };
+    let stopped = match PlainWav::open(file)?.filter(|wav| RATES.contains(&wav.sample_rate)) {
+        Some(wav) => read_plain(wav, &mut sink),
+        None => read_any(open()?, path, &mut sink),
+    };
+    match (sink.seconds > 0.0, stopped) {
+        (true, _) => Ok(()),
+        (false, Err(error)) => Err(error),
+        (false, Ok(())) => bail!("it holds no audio: its header is all there is; get it again, or remove it"),
+    }
+}
+
+fn read_plain<E: FnMut(&[f32], u32)>(mut wav: PlainWav, sink: &mut Sink<E>) -> Result<()> {
+    while sink.has_room() {
+        wav.next(&mut sink.interleaved)?;
+        if sink.interleaved.is_empty() {
+            break;
+        }
+        sink.mix(wav.channels, wav.sample_rate);
+    }
+    Ok(())
+}
+
+fn read_any<E: FnMut(&[f32], u32)>(mut file: File, path: &Path, sink: &mut Sink<E>) -> Result<()> {
+    let mut head = [0; 64];
+    let count = file.read(&mut head)?;
+    file.rewind()?;
     let mut hint = Hint::new();
     if let Some(extension) = path.extension().and_then(|extension| extension.to_str()) {
         hint.with_extension(extension);
@@ -75,14 +111,8 @@ pub fn decode_pieces(path: impl AsRef<Path>, length: Length, each: impl FnMut(&[
     let stream = MediaSourceStream::new(Box::new(file), Default::default());
     let format = symphonia::default::get_probe()
         .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|error| anyhow!("not an audio format that can be read ({})", describe(&error)))?;
-    let mut sink = Sink { length, seconds: 0.0, interleaved: Vec::new(), mono: Vec::new(), each };
-    let stopped = read_packets(format, &mut sink);
-    match (sink.seconds > 0.0, stopped) {
-        (true, _) => Ok(()),
-        (false, Err(error)) => Err(error),
-        (false, Ok(())) => bail!("holds no audio"),
-    }
+        .map_err(|error| anyhow!(faults::not_audio(&head[..count], &error)))?;
+    read_packets(format, sink)
 }
 
 /// Feeds the sink until it is full or the file ends; an error says why nothing more came.
@@ -100,10 +130,11 @@ fn read_packets<E: FnMut(&[f32], u32)>(
             // The next link of a chained stream: other tracks, other codecs.
             Err(Error::ResetRequired) => {
                 (track, decoder) = open_track(format.as_ref())?;
+                bad += 1;
                 continue;
             }
             Err(error) => {
-                first_fault.get_or_insert(describe(&error));
+                first_fault.get_or_insert(error);
                 break;
             }
         };
@@ -116,23 +147,23 @@ fn read_packets<E: FnMut(&[f32], u32)>(
                 bad = 0;
             }
             Err(error) => {
-                first_fault.get_or_insert(describe(&error));
+                first_fault.get_or_insert(error);
                 bad += 1;
             }
         }
     }
     match first_fault {
-        Some(fault) => bail!("no packet can be decoded ({fault})"),
+        Some(fault) => bail!(faults::damaged(&fault)),
         None => Ok(()),
     }
 }
 
 fn open_track(format: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecoder>)> {
-    let track = format.default_track(TrackType::Audio).context("holds no audio track")?;
+    let track = format.default_track(TrackType::Audio).context(NO_TRACK)?;
     let codec = track.codec_params.as_ref().and_then(|params| params.audio());
     let decoder = symphonia::default::get_codecs()
-        .make_audio_decoder(codec.context("holds no audio track")?, &AudioDecoderOptions::default())
-        .map_err(|error| anyhow!("not a codec that can be decoded ({})", describe(&error)))?;
+        .make_audio_decoder(codec.context(NO_TRACK)?, &AudioDecoderOptions::default())
+        .map_err(|error| anyhow!(faults::no_codec(&error)))?;
     Ok((track.id, decoder))
 }
 
@@ -163,9 +194,15 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
         let rate = buffer.spec().rate();
         ensure!(
             RATES.contains(&rate),
-            "its sample rate is {rate} Hz, which no recording has; its header is damaged"
+            "its sample rate is {rate} Hz, which no recording has: its header is damaged; get it again"
         );
         buffer.copy_to_vec_interleaved(&mut self.interleaved);
+        self.mix(channels, rate);
+        Ok(())
+    }
+
+    /// Hands on the mean of the channels of `interleaved`.
+    fn mix(&mut self, channels: usize, rate: u32) {
         self.mono.clear();
         match channels {
             1 => self.mono.extend(self.interleaved.iter().map(|sample| clean(*sample))),
@@ -184,20 +221,10 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
         }
         self.seconds += self.mono.len() as f64 / f64::from(rate);
         (self.each)(&self.mono, rate);
-        Ok(())
     }
 }
 
 /// Silence for what is no number.
 fn clean(sample: f32) -> f32 {
     if sample.is_finite() { sample.clamp(-LOUDEST, LOUDEST) } else { 0.0 }
-}
-
-fn describe(error: &Error) -> String {
-    match error {
-        Error::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            "the file ends too early".to_owned()
-        }
-        error => error.to_string(),
-    }
 }

@@ -56,7 +56,7 @@ impl Extractor {
         let wanted = if seconds > 0.0 { seconds } else { LONGEST_SECONDS };
         self.sound.clear();
         decode_pieces(path, Length::Seconds(wanted + LOOK_AHEAD), |piece, rate| {
-            self.sound.push(piece, rate)
+            self.sound.push(piece, rate);
         })?;
         // Lent and given back: its memory serves the next file.
         let mut samples = std::mem::take(self.sound.finish());

@@ -7,12 +7,14 @@
 mod collect;
 pub mod decode;
 mod extract;
+mod faults;
 pub mod level;
 pub mod mel;
 pub mod params;
 pub mod resample;
 pub mod resize;
 mod stft;
+mod wav;
 
 pub use decode::{Audio, Length, decode};
 pub use extract::{Extractor, clip_spectrogram};

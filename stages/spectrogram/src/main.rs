@@ -1,12 +1,14 @@
 //! Stage `spectrogram`: one spectrogram and one preview picture for each clip.
 //!
-//! Reads a folder of class folders, writes two such folders, a table of the files that could not be
-//! decoded, and the counts. Its outs do not depend on the number of threads. Knows nothing about how a
-//! spectrogram is computed (crate `features`) and nothing about the network.
+//! Reads a folder of class folders, writes two such folders, a third with a text for each clip that cannot be
+//! decoded, a table of those, and the counts. Given items, it computes only theirs; table and counts are always of
+//! all that is there. Its outs do not depend on the number of threads. Knows nothing about how a spectrogram is
+//! computed (crate `features`) and nothing about the network.
 
 mod colours;
 mod names;
 mod preview;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,10 +17,12 @@ use std::sync::Mutex;
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use features::{Extractor, SpectrogramParams};
-use kit::files::{ClassFile, class_files, fresh_dir, write_json};
+use kit::files::{class_files, has_extension, write_atomic, write_json};
 use kit::{Events, Params};
 use rayon::prelude::*;
 use serde_json::json;
+
+use crate::work::{Clip, Folders};
 
 const PARAMS_HELP: &str = "\
 Params, with their defaults:
@@ -44,7 +48,7 @@ of log_mel:
 
 /// Decode every clip and compute its spectrogram.
 ///
-/// What is in the two output folders before is replaced.
+/// What is in the output folders before is replaced.
 #[derive(Debug, Parser)]
 #[command(name = "spectrogram", after_help = PARAMS_HELP)]
 struct Args {
@@ -57,6 +61,9 @@ struct Args {
     /// Folder for the pictures, CLASS/CLIP.png
     #[arg(long, value_name = "FOLDER", default_value = "data/previews")]
     previews: PathBuf,
+    /// Folder for what is said of clips that cannot be decoded, CLASS/CLIP.txt
+    #[arg(long, value_name = "FOLDER", default_value = "data/faults")]
+    faults: PathBuf,
     /// Table of the files that could not be decoded
     #[arg(long, value_name = "FILE", default_value = "data/skipped.csv")]
     skipped: PathBuf,
@@ -79,96 +86,102 @@ fn run(args: &Args) -> Result<()> {
     params.reject_unread_overrides()?;
     section.validate()?;
     let events = Events::open()?;
-    let files = class_files(&args.audio, |_| true)?;
-    if files.is_empty() {
-        bail!("no class folder with a file in `{}`; run the stage `download` first", args.audio.display());
-    }
-    for out in [&args.spectrograms, &args.previews] {
-        fresh_dir(out)?;
-    }
+    let folders = Folders { arrays: &args.spectrograms, pictures: &args.previews, faults: &args.faults };
+    let clips = work::clips(&args.audio, folders)?;
+    process_all(&section, &clips, &events)?;
+    summarise(args, &section, clips.len())
+}
 
-    let faults = process_all(args, &section, &files, &events)?;
-    let skipped: Vec<_> = faults.iter().filter_map(|(file, fault)| Some((*file, fault.as_ref()?))).collect();
-    write_skipped(&args.skipped, &skipped)?;
-    let made = files.len() - skipped.len();
+fn process_all(params: &SpectrogramParams, clips: &[Clip], events: &Events) -> Result<()> {
+    let done = Mutex::new(0);
+    clips.par_iter().try_for_each_init(
+        || Extractor::new(params),
+        |extractor, clip| {
+            let extractor = extractor.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+            process(extractor, params, clip)?;
+            // Under the lock, so that progress never goes back.
+            let mut done = done.lock().unwrap_or_else(|poison| poison.into_inner());
+            *done += 1;
+            events.item(&clip.path);
+            events.progress(*done, clips.len() as u64);
+            Ok(())
+        },
+    )
+}
+
+/// Writes a clip's array and picture, or why it cannot be decoded.
+fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -> Result<()> {
+    let array = match extractor.file(&clip.path) {
+        Ok(array) => array,
+        Err(error) => {
+            // A line each for the path and the reason, whatever the library's words are.
+            let reason = format!("{error:#}").replace(['\n', '\r'], " ");
+            return write_atomic(&clip.fault, format!("{}\n{reason}\n", clip.path.display()));
+        }
+    };
+    kit::npy::write(&clip.array, &array.shape, &array.data)?;
+    let png = preview::png(&array, params);
+    write_atomic(&clip.picture, png.with_context(|| format!("cannot draw `{}`", clip.picture.display()))?)
+}
+
+/// The table and the counts, of all that lies in the folders of outs.
+fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Result<()> {
+    let made = count(&args.spectrograms, "npy")?;
+    let skipped = read_faults(&args.faults)?;
+    kit::csv::write(&args.skipped, &["file", "reason"], &skipped)?;
+    warn(&skipped, &args.skipped);
     if made == 0 {
         bail!(
             "none of the {} files in `{}` could be decoded; `{}` says why",
-            files.len(),
+            skipped.len(),
             args.audio.display(),
             args.skipped.display()
         );
     }
     write_json(&args.metrics, &json!({ "files": made, "skipped": skipped.len() }))?;
     let columns =
-        section.columns().map_or("as many as a clip has frames".to_owned(), |count| count.to_string());
+        params.columns().map_or("as many as a clip has frames".to_owned(), |count| count.to_string());
     println!(
-        "{made} spectrograms of {} × {columns} in `{}`; {} files skipped",
-        section.rows(),
+        "{made} spectrograms of {} × {columns} in `{}`, {processed} files processed; {} files skipped",
+        params.rows(),
         args.spectrograms.display(),
         skipped.len()
     );
     Ok(())
 }
 
-/// Each file with the reason why it was skipped, if it was; in the order of `files`.
-fn process_all<'a>(
-    args: &Args,
-    params: &SpectrogramParams,
-    files: &'a [ClassFile],
-    events: &Events,
-) -> Result<Vec<(&'a ClassFile, Option<String>)>> {
-    let names = names::out_names(&args.audio, files);
-    let done = Mutex::new(0);
-    files
-        .par_iter()
-        .zip(&names)
-        .map_init(
-            || Extractor::new(params),
-            |extractor, (file, name)| {
-                let extractor = extractor.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-                let fault = process(args, extractor, file, name)?;
-                // Under the lock, so that progress never goes back.
-                let mut done = done.lock().unwrap_or_else(|poison| poison.into_inner());
-                *done += 1;
-                events.progress(*done, files.len() as u64);
-                Ok((file, fault))
-            },
-        )
-        .collect()
+fn count(folder: &Path, extension: &str) -> Result<usize> {
+    if !folder.exists() {
+        return Ok(0);
+    }
+    Ok(class_files(folder, |path| has_extension(path, &[extension]))?.len())
 }
 
-/// Writes a clip's two outs, or says why it cannot be decoded.
-fn process(args: &Args, extractor: &mut Extractor, file: &ClassFile, name: &Path) -> Result<Option<String>> {
-    let array = match extractor.file(&file.path) {
-        Ok(array) => array,
-        Err(error) => return Ok(Some(format!("{error:#}"))),
+/// The file and the reason of each fault, by file.
+fn read_faults(folder: &Path) -> Result<Vec<[String; 2]>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let read = |path: &Path| -> Result<[String; 2]> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let (file, reason) = text.split_once('\n').unwrap_or((&text, ""));
+        Ok([file.to_owned(), reason.trim_end().to_owned()])
     };
-    kit::npy::write(with_suffix(&args.spectrograms, name, "npy"), &array.shape, &array.data)?;
-    let picture = with_suffix(&args.previews, name, "png");
-    let png = preview::png(&array).with_context(|| format!("cannot draw `{}`", picture.display()))?;
-    kit::files::write_atomic(picture, png)?;
-    Ok(None)
+    let files = class_files(folder, |path| has_extension(path, &["txt"]))?;
+    let mut faults: Vec<_> = files.iter().map(|file| read(&file.path)).collect::<Result<_>>()?;
+    faults.sort();
+    Ok(faults)
 }
 
-/// Adds to the name: a stem may have dots of its own, as in `blues.00000`.
-fn with_suffix(root: &Path, name: &Path, suffix: &str) -> PathBuf {
-    let mut path = root.join(name).into_os_string();
-    path.push(".");
-    path.push(suffix);
-    path.into()
-}
-
-fn write_skipped(path: &Path, skipped: &[(&ClassFile, &String)]) -> Result<()> {
+fn warn(skipped: &[[String; 2]], table: &Path) {
     const SHOWN: usize = 10;
-    for (file, reason) in skipped.iter().take(SHOWN) {
-        eprintln!("warning: skipped `{}`: {reason}", file.path.display());
+    for [file, reason] in skipped.iter().take(SHOWN) {
+        eprintln!("warning: skipped `{file}`: {reason}");
     }
     if skipped.len() > SHOWN {
-        eprintln!("warning: skipped {} more; `{}` has them all", skipped.len() - SHOWN, path.display());
+        eprintln!("warning: skipped {} more; `{}` has them all", skipped.len() - SHOWN, table.display());
     }
-    let rows = skipped.iter().map(|(file, reason)| [file.path.to_string_lossy(), reason.as_str().into()]);
-    kit::csv::write(path, &["file", "reason"], rows.map(|row| row.map(|cell| cell.into_owned())))
 }
 
 #[cfg(test)]

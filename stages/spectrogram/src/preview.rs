@@ -1,65 +1,161 @@
-//! A spectrogram as a picture: time to the right, frequency upwards, loudness as colour.
+//! A spectrogram as a picture: time to the right, frequency upwards by octaves, loudness as colour.
 //!
-//! Knows nothing about files.
+//! All pictures have one size, for galleries. Knows nothing about files.
 
 use anyhow::{Context as _, Result, ensure};
-use features::{Array, LOG_FLOOR};
+use features::params::{Kind, Normalise, Scale};
+use features::resize::resize;
+use features::{Array, LOG_FLOOR, SpectrogramParams};
 
 use crate::colours::palette;
 
-/// What lies this far below the loudest is black: 80 dB of power as a natural logarithm.
-const RANGE: f32 = 8.0 * std::f32::consts::LN_10;
+const WIDTH: usize = 256;
+const HEIGHT: usize = 128;
 
-/// A PNG of an array of shape (frequency, time), one pixel a value.
-pub(crate) fn png(array: &Array) -> Result<Vec<u8>> {
+/// Where the frequency axis of frequency bins begins: an octave below this takes as much room as one above.
+const LOWEST_HZ: f64 = 60.0;
+
+/// What lies this far below the loudest is black, in dB of power.
+const RANGE_DB: f32 = 75.0;
+
+/// A PNG of an array of shape (frequency, time) that was made with `params`.
+pub(crate) fn png(array: &Array, params: &SpectrogramParams) -> Result<Vec<u8>> {
     let [rows, columns] = array.shape[..] else {
         anyhow::bail!("shape {:?} is no picture", array.shape);
     };
-    ensure!(rows * columns == array.data.len(), "shape {:?} does not fit the data", array.shape);
-    let size = |length| u32::try_from(length).context("too large for a picture");
+    let fits = rows > 0 && columns > 0 && rows * columns == array.data.len();
+    ensure!(fits, "shape {:?} does not fit the data", array.shape);
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, size(columns)?, size(rows)?);
+    let mut encoder = png::Encoder::new(&mut bytes, WIDTH as u32, HEIGHT as u32);
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette(palette());
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(&pixels(&array.data, columns))?;
+    writer.write_image_data(&pixels(&array.data, [rows, columns], params)).context("cannot compress")?;
     writer.finish()?;
     Ok(bytes)
 }
 
 /// Indices into the palette, the top row (the highest frequency) first.
-fn pixels(data: &[f32], columns: usize) -> Vec<u8> {
-    // Silence stays black: the scale never ends below the floor of the logarithm.
-    let loudest = data.iter().copied().fold(LOG_FLOOR.ln() + RANGE, f32::max);
-    let index = |value: &f32| ((1.0 - (loudest - value) / RANGE).clamp(0.0, 1.0) * 255.0).round() as u8;
-    data.chunks_exact(columns).rev().flatten().map(index).collect()
+fn pixels(data: &[f32], shape: [usize; 2], params: &SpectrogramParams) -> Vec<u8> {
+    let [darkest, brightest] = bounds(data, params);
+    let scale = 255.0 / (brightest - darkest).max(f32::MIN_POSITIVE);
+    let index = |value: &f32| ((value - darkest) * scale).clamp(0.0, 255.0).round() as u8;
+    let sized = match params.kind {
+        Kind::LogMel => resize(data, shape, [HEIGHT, WIDTH]),
+        Kind::LogPower => by_octaves(&resize(data, shape, [shape[0], WIDTH]), params.sample_rate),
+    };
+    sized.chunks_exact(WIDTH).rev().flatten().map(index).collect()
+}
+
+/// The values that are black and white. Silence stays black: the scale never ends below what a floor is above.
+fn bounds(data: &[f32], params: &SpectrogramParams) -> [f32; 2] {
+    let most = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let natural = RANGE_DB * std::f32::consts::LN_10 / 10.0;
+    let range_and_floor = match (params.kind, params.scale, params.normalise) {
+        (Kind::LogPower, _, _) | (Kind::LogMel, Scale::Log, Normalise::None) => {
+            Some((natural, LOG_FLOOR.ln()))
+        }
+        (Kind::LogMel, Scale::Db, Normalise::None) => Some((RANGE_DB, 10.0 * LOG_FLOOR.log10())),
+        _ => None,
+    };
+    match range_and_floor {
+        Some((range, floor)) => {
+            let brightest = most.max(floor + range);
+            [brightest - range, brightest]
+        }
+        None => [data.iter().copied().fold(f32::INFINITY, f32::min), most],
+    }
+}
+
+/// From rows of evenly spaced frequencies to [`HEIGHT`] rows of evenly spaced octaves.
+fn by_octaves(data: &[f32], sample_rate: u32) -> Vec<f32> {
+    let last = data.len() / WIDTH - 1;
+    let half = f64::from(sample_rate) / 2.0;
+    let octaves = half / LOWEST_HZ.min(half);
+    let row_at = |row: usize| &data[row.min(last) * WIDTH..][..WIDTH];
+    // Where a row of the picture is between two rows of the data.
+    let place = |row: f64| octaves.powf(row / (HEIGHT - 1) as f64 - 1.0) * last as f64;
+    let mut picture = Vec::with_capacity(HEIGHT * WIDTH);
+    for row in 0..HEIGHT {
+        let here = place(row as f64);
+        let (below, part) = (here as usize, here.fract() as f32);
+        let mix = |(low, high): (&f32, &f32)| low + (high - low) * part;
+        let mut mixed: Vec<f32> = row_at(below).iter().zip(row_at(below + 1)).map(mix).collect();
+        // High up many rows fall into one: the loudest is seen, so that no tone is lost.
+        let (from, to) = (place(row as f64 - 0.5).ceil() as usize, place(row as f64 + 0.5) as usize);
+        for inside in from..=to.min(last) {
+            mixed.iter_mut().zip(row_at(inside)).for_each(|(most, value)| *most = most.max(*value));
+        }
+        picture.append(&mut mixed);
+    }
+    picture
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn kinds() -> [SpectrogramParams; 4] {
+        let power = SpectrogramParams::default();
+        let mel = SpectrogramParams { kind: Kind::LogMel, ..power.clone() };
+        let natural = SpectrogramParams { scale: Scale::Log, ..mel.clone() };
+        let normalised = SpectrogramParams { normalise: Normalise::Clip, ..mel.clone() };
+        [power, mel, natural, normalised]
+    }
+
     #[test]
     fn low_frequencies_are_at_the_bottom_and_loud_is_bright() {
-        let data = [0.0, -RANGE, -2.0 * RANGE, -RANGE / 2.0];
-        assert_eq!(pixels(&data, 2), [0, 128, 255, 0]);
+        for params in kinds() {
+            // The upper rows loud in the second half.
+            let data: Vec<f32> = (0..40 * 20)
+                .map(|index| if index >= 400 && index % 20 >= 10 { 0.0 } else { -90.0 })
+                .collect();
+            let pixels = pixels(&data, [40, 20], &params);
+            assert_eq!(pixels.len(), WIDTH * HEIGHT);
+            let (top, bottom) = (&pixels[..WIDTH], &pixels[(HEIGHT - 1) * WIDTH..]);
+            assert_eq!((top[0], top[WIDTH - 1], bottom[0], bottom[WIDTH - 1]), (0, 255, 0, 0));
+        }
+    }
+
+    #[test]
+    fn an_octave_has_the_same_room_everywhere() {
+        // 500 rows up to 11,025 Hz, loud at 441 Hz and at 882 Hz and at 1764 Hz.
+        let mut data = vec![-90.0; 501 * WIDTH];
+        for row in [20, 40, 80] {
+            data[row * WIDTH..][..WIDTH].fill(0.0);
+        }
+        let picture = by_octaves(&data, 22_050);
+        let loud: Vec<f64> = (1..HEIGHT - 1)
+            .filter(|row| {
+                let at = |row: usize| picture[row * WIDTH];
+                at(*row) > -80.0 && at(*row) >= at(row - 1) && at(*row) >= at(row + 1)
+            })
+            .map(|row| row as f64)
+            .collect();
+        assert_eq!(loud.len(), 3, "{loud:?}");
+        assert!(((loud[2] - loud[1]) - (loud[1] - loud[0])).abs() <= 2.0, "{loud:?}");
     }
 
     #[test]
     fn silence_is_black() {
-        assert_eq!(pixels(&[LOG_FLOOR.ln(); 4], 2), [0; 4]);
+        let [power, mel, _, normalised] = kinds();
+        for (params, level) in [(power, LOG_FLOOR.ln()), (mel, -100.0), (normalised, 0.0)] {
+            assert!(pixels(&[level; 4], [2, 2], &params).iter().all(|index| *index == 0));
+        }
     }
 
     #[test]
     fn the_picture_can_be_read_back() {
+        let params = SpectrogramParams::default();
         let array = Array { shape: vec![2, 3], data: vec![0.0, -1.0, -2.0, -3.0, -4.0, -5.0] };
-        let bytes = png(&array).unwrap();
+        let bytes = png(&array, &params).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
         let mut buffer = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut buffer).unwrap();
-        assert_eq!((info.width, info.height), (3, 2));
-        assert_eq!(buffer[..6], pixels(&array.data, 3));
-        assert!(png(&Array { shape: vec![6], data: vec![0.0; 6] }).is_err());
+        assert_eq!((info.width, info.height), (WIDTH as u32, HEIGHT as u32));
+        assert_eq!(buffer, pixels(&array.data, [2, 3], &params));
+        assert!(png(&Array { shape: vec![6], data: vec![0.0; 6] }, &params).is_err());
+        assert!(png(&Array { shape: vec![0, 4], data: vec![] }, &params).is_err());
     }
 }

@@ -7,13 +7,17 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn spectrogram(root: &Path, threads: &str, params: &[&str]) -> Output {
+    command(root, threads, params).output().unwrap()
+}
+
+fn command(root: &Path, threads: &str, params: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spectrogram"));
     command.current_dir(root).env_clear().env("RAYON_NUM_THREADS", threads);
     command.env("REPRO_EVENTS", root.join("events.jsonl"));
     for param in params {
         command.args(["-p", param]);
     }
-    command.output().unwrap()
+    command
 }
 
 fn stderr(output: &Output) -> String {
@@ -68,7 +72,7 @@ fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(
         String::from_utf8(output.stdout.clone()).unwrap(),
-        "6 spectrograms of 100 × 100 in `data/spectrograms`; 2 files skipped\n"
+        "6 spectrograms of 100 × 100 in `data/spectrograms`, 8 files processed; 2 files skipped\n"
     );
     assert!(
         stderr(&output).contains("warning: skipped `data/audio/rock/notes.txt`: "),
@@ -98,8 +102,51 @@ fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
     let metrics = fs::read_to_string(root.join("metrics/spectrogram.json")).unwrap();
     assert_eq!(metrics, "{\n  \"files\": 6,\n  \"skipped\": 2\n}\n");
     let events = fs::read_to_string(root.join("events.jsonl")).unwrap();
-    let expected: String = (1..=8).map(|done| format!("{{\"progress\":{done},\"total\":8}}\n")).collect();
-    assert_eq!(events, expected);
+    let progress: Vec<_> = events.lines().filter(|line| line.contains("progress")).collect();
+    let expected: Vec<_> = (1..=8).map(|done| format!("{{\"progress\":{done},\"total\":8}}")).collect();
+    assert_eq!(progress, expected);
+    assert_eq!(events.lines().filter(|line| line.contains("\"item\"")).count(), 8);
+}
+
+/// Given items, it computes theirs alone; the table and the counts are of all that is there.
+#[test]
+fn only_the_items_that_are_given_are_computed() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write_clips(root);
+    assert!(spectrogram(root, "2", &[]).status.success());
+    fs::remove_file(root.join("data/spectrograms/rock/rock.00000.npy")).unwrap();
+    fs::write(root.join("data/spectrograms/rock/rock.00001.npy"), "as it was").unwrap();
+    let outs = |name: &str| {
+        format!("\"data/spectrograms/{name}.npy\", \"data/previews/{name}.png\", \"data/faults/{name}.txt\"")
+    };
+    kit::files::write_atomic(root.join("data/audio/rock/new.wav"), "no music").unwrap();
+    let lines: String = [("rock/rock.00000.wav", "rock/rock.00000"), ("rock/new.wav", "rock/new")]
+        .map(|(item, name)| format!("{{\"item\": \"data/audio/{item}\", \"outs\": [{}]}}\n", outs(name)))
+        .concat();
+    fs::write(root.join("items.jsonl"), lines).unwrap();
+    let mut command = command(root, "2", &[]);
+    let output = command.env("REPRO_ITEMS", root.join("items.jsonl")).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(root.join("data/spectrograms/rock/rock.00000.npy").exists());
+    assert_eq!(fs::read(root.join("data/spectrograms/rock/rock.00001.npy")).unwrap(), b"as it was");
+    let fault = fs::read_to_string(root.join("data/faults/rock/new.txt")).unwrap();
+    assert!(fault.starts_with("data/audio/rock/new.wav\nnot an audio format"), "{fault}");
+    assert_eq!(kit::csv::read(root.join("data/skipped.csv")).unwrap().rows.len(), 3);
+    let metrics = fs::read_to_string(root.join("metrics/spectrogram.json")).unwrap();
+    assert_eq!(metrics, "{\n  \"files\": 6,\n  \"skipped\": 3\n}\n");
+}
+
+#[test]
+fn mel_spectrograms_are_as_long_as_their_clips() {
+    let dir = tempfile::tempdir().unwrap();
+    write_clips(dir.path());
+    let output = spectrogram(dir.path(), "2", &["spectrogram.kind=log_mel", "spectrogram.n_mels=64"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    for (name, frames) in [("001 - Dog bark/a", 44), ("001 - Dog bark/b", 13), ("rock/rock.00001", 87)] {
+        let array = kit::npy::read(dir.path().join(format!("data/spectrograms/{name}.npy"))).unwrap();
+        assert_eq!(array.shape, [64, frames], "{name}");
+    }
 }
 
 #[test]
