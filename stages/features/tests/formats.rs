@@ -129,7 +129,7 @@ fn a_header_may_claim_any_length() {
             bytes[at..at + 4].copy_from_slice(&claimed.to_le_bytes());
             match decode_bytes("a.wav", &bytes, Length::All) {
                 Ok(audio) => {
-                    assert!(audio.samples.len() <= 4020, "{kind} {claimed}: {}", audio.samples.len())
+                    assert!(audio.samples.len() <= 4020, "{kind} {claimed}: {}", audio.samples.len());
                 }
                 // A data chunk that is said to be empty is empty, and a format chunk has its size.
                 Err(error) => assert!(kind == "fmt " || claimed <= 1, "{kind} {claimed}: {error:#}"),
