@@ -6,8 +6,12 @@
 //!    │                              └──(nothing to do)────────────────────────────────────▶ Done
 //!    └──(a need failed, or everything stops)────────────────────────────────────────────▶ Dropped
 //! ```
+//!
+//! A stage that is being performed may hand its work in as units. From then on it holds nothing itself: each unit takes what the stage
+//! wants, beside other stages and their units. What has least at work goes first, so that a thousand units hold up no other stage.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use crate::pipeline::{Graph, StageIx};
 
@@ -16,6 +20,9 @@ use crate::pipeline::{Graph, StageIx};
 pub enum Msg {
     Observed(StageIx, Need),
     Ended(StageIx, End),
+    /// The rest of the work of a stage that is being performed is so many units.
+    Units(StageIx, usize),
+    UnitEnded(StageIx, End),
     /// Start nothing more. What is being performed is the engine's to stop; it still reports each end.
     Stop,
 }
@@ -40,6 +47,10 @@ pub enum Effect {
     Observe(StageIx),
     /// Do its work, then send [`Msg::Ended`].
     Perform(StageIx),
+    /// Start the unit of this number, counted from 0, then send [`Msg::UnitEnded`].
+    Start(StageIx, usize),
+    /// No unit of it is at work or will be started any more: finish the stage, then send [`Msg::Ended`].
+    Close(StageIx),
     /// It will not be done: a stage failed.
     Skip { stage: StageIx, because: StageIx },
     /// It will not be done: everything was stopped.
@@ -65,10 +76,18 @@ pub enum OnFailure {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Waiting { needs: usize },
+    Waiting {
+        needs: usize,
+    },
     Observing,
     Queued,
     Performing,
+    /// Performing by units: the next one, how many there are, how many are at work.
+    Parted {
+        next: usize,
+        count: usize,
+        running: usize,
+    },
     Done,
     Dropped,
 }
@@ -88,7 +107,8 @@ pub struct Scheduler<'g> {
     /// The rank of each stage in the graph's order: of several that could start, the first in order does.
     rank: Vec<usize>,
     states: Vec<State>,
-    queue: BTreeSet<(usize, StageIx)>,
+    /// What could start: how much of it is at work, its rank, the stage.
+    queue: BTreeSet<(usize, usize, StageIx)>,
     /// What is left of each resource.
     free: Vec<u64>,
     on_failure: OnFailure,
@@ -151,17 +171,36 @@ impl<'g> Scheduler<'g> {
             Msg::Observed(stage, Need::Work) => match self.mode {
                 Mode::Going => {
                     self.states[stage] = State::Queued;
-                    self.queue.insert((self.rank[stage], stage));
+                    self.queue.insert((0, self.rank[stage], stage));
                 }
                 Mode::Failed { .. } | Mode::Stopped => self.drop_with_dependents(stage, &mut effects),
             },
             Msg::Ended(stage, end) => {
-                for &(resource, amount) in &self.wants[stage] {
-                    self.free[resource] += amount;
-                }
+                self.leave_queue(stage);
+                let holding = match self.states[stage] {
+                    State::Parted { running, .. } => running,
+                    _ => 1,
+                };
+                self.release(stage, holding);
                 match end {
                     End::Good => self.finish(stage, &mut effects),
                     End::Bad => self.fail(stage, &mut effects),
+                }
+            }
+            Msg::Units(stage, count) => {
+                self.release(stage, 1);
+                let count = if self.mode == Mode::Going { count } else { 0 };
+                self.part(stage, State::Parted { next: 0, count, running: 0 }, &mut effects);
+            }
+            Msg::UnitEnded(stage, end) => {
+                self.release(stage, 1);
+                self.leave_queue(stage);
+                if let State::Parted { next, count, running } = self.states[stage] {
+                    let state = State::Parted { next, count, running: running - 1 };
+                    self.part(stage, state, &mut effects);
+                }
+                if end == End::Bad {
+                    self.stop_after_failure(stage, &mut effects);
                 }
             }
             Msg::Stop => {
@@ -191,12 +230,43 @@ impl<'g> Scheduler<'g> {
         }
     }
 
+    /// Gives back what a stage holds so many times.
+    fn release(&mut self, stage: StageIx, times: usize) {
+        for &(resource, amount) in &self.wants[stage] {
+            self.free[resource] += amount * times as u64;
+        }
+    }
+
+    /// Sets where a stage is with its units, and queues the next one.
+    fn part(&mut self, stage: StageIx, state: State, effects: &mut Vec<Effect>) {
+        self.states[stage] = state;
+        match state {
+            State::Parted { next, count, running } if next < count => {
+                self.queue.insert((running, self.rank[stage], stage));
+            }
+            State::Parted { running: 0, .. } => effects.push(Effect::Close(stage)),
+            _ => {}
+        }
+    }
+
+    fn leave_queue(&mut self, stage: StageIx) {
+        let at_work = match self.states[stage] {
+            State::Parted { running, .. } => running,
+            _ => 0,
+        };
+        self.queue.remove(&(at_work, self.rank[stage], stage));
+    }
+
     fn fail(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
         self.states[stage] = State::Dropped;
         self.open -= 1;
         for &dependent in self.graph.needed_by(stage) {
             self.drop_because(dependent, stage, effects);
         }
+        self.stop_after_failure(stage, effects);
+    }
+
+    fn stop_after_failure(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
         if self.on_failure == OnFailure::Stop && self.mode == Mode::Going {
             self.mode = Mode::Failed { first: stage };
             self.drop_unstarted(effects);
@@ -215,10 +285,13 @@ impl<'g> Scheduler<'g> {
     fn drop_because(&mut self, stage: StageIx, because: StageIx, effects: &mut Vec<Effect>) {
         let mut open = vec![stage];
         while let Some(stage) = open.pop() {
-            if matches!(self.states[stage], State::Done | State::Dropped | State::Performing) {
+            if matches!(
+                self.states[stage],
+                State::Done | State::Dropped | State::Performing | State::Parted { .. }
+            ) {
                 continue;
             }
-            self.queue.remove(&(self.rank[stage], stage));
+            self.leave_queue(stage);
             self.states[stage] = State::Dropped;
             self.open -= 1;
             effects.push(match self.mode {
@@ -229,14 +302,21 @@ impl<'g> Scheduler<'g> {
         }
     }
 
-    /// Stages under observation are left: what they turn out to need decides.
+    /// Stages under observation are left: what they turn out to need decides. Of stages that have begun, the units that have not are dropped.
     fn drop_unstarted(&mut self, effects: &mut Vec<Effect>) {
+        let queued: Vec<StageIx> = self.queue.iter().map(|&(_, _, stage)| stage).collect();
+        for stage in queued {
+            if let State::Parted { next, running, .. } = self.states[stage] {
+                self.leave_queue(stage);
+                self.part(stage, State::Parted { next, count: next, running }, effects);
+            }
+        }
         let unstarted =
             |stage: &StageIx| matches!(self.states[*stage], State::Waiting { .. } | State::Queued);
         // A stage that waits only for one under observation may yet turn out to be up to date.
         let dropped: Vec<StageIx> = match self.mode {
             Mode::Stopped => self.graph.order().iter().copied().filter(unstarted).collect(),
-            Mode::Going | Mode::Failed { .. } => self.queue.iter().map(|&(_, stage)| stage).collect(),
+            Mode::Going | Mode::Failed { .. } => self.queue.iter().map(|&(_, _, stage)| stage).collect(),
         };
         for stage in dropped {
             self.drop_with_dependents(stage, effects);
@@ -244,23 +324,29 @@ impl<'g> Scheduler<'g> {
     }
 
     fn start_queued(&mut self, effects: &mut Vec<Effect>) {
-        let mut starting = Vec::new();
-        for &(rank, stage) in &self.queue {
+        let mut at = Bound::Unbounded;
+        // What did not fit does not later on: meanwhile there is only less. The next unit of a stage lies ahead.
+        while let Some(&entry) = self.queue.range((at, Bound::Unbounded)).next() {
             // The first resource is one that every stage wants some of.
             if self.free.first() == Some(&0) {
                 break;
             }
-            if self.wants[stage].iter().all(|&(resource, amount)| amount <= self.free[resource]) {
-                for &(resource, amount) in &self.wants[stage] {
-                    self.free[resource] -= amount;
-                }
-                starting.push((rank, stage));
+            at = Bound::Excluded(entry);
+            let (_, _, stage) = entry;
+            if self.wants[stage].iter().any(|&(resource, amount)| amount > self.free[resource]) {
+                continue;
             }
-        }
-        for entry in starting {
+            for &(resource, amount) in &self.wants[stage] {
+                self.free[resource] -= amount;
+            }
             self.queue.remove(&entry);
-            self.states[entry.1] = State::Performing;
-            effects.push(Effect::Perform(entry.1));
+            if let State::Parted { next, count, running } = self.states[stage] {
+                effects.push(Effect::Start(stage, next));
+                self.part(stage, State::Parted { next: next + 1, count, running: running + 1 }, effects);
+            } else {
+                self.states[stage] = State::Performing;
+                effects.push(Effect::Perform(stage));
+            }
         }
     }
 }
@@ -324,6 +410,50 @@ mod tests {
         assert!(scheduler.is_finished());
     }
 
+    #[test]
+    fn units_leave_room_for_other_stages() {
+        use Effect::{Close, Observe, Perform, Start};
+        let graph = graph(&[&[], &[]]);
+        let mut scheduler = Scheduler::new(&graph, &[true; 2], supply(&[1; 2], 4), OnFailure::Stop);
+        assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
+        assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
+        let four = [0, 1, 2, 3].map(|unit| Start(0, unit));
+        assert_eq!(scheduler.advance(Msg::Units(0, 6)), four);
+        assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
+        // Three and one, though the stage with units comes first.
+        assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), [Perform(1)]);
+        assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), [Start(0, 4)]);
+        assert_eq!(scheduler.advance(Msg::Ended(1, End::Good)), [Start(0, 5)]);
+        for _ in 0..3 {
+            assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), []);
+        }
+        assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), [Close(0)]);
+        assert_eq!(scheduler.advance(Msg::Ended(0, End::Good)), []);
+        assert!(scheduler.is_finished());
+    }
+
+    #[test]
+    fn after_a_failed_unit_only_keep_going_starts_more() {
+        let graph = graph(&[&[]]);
+        for on_failure in [OnFailure::Stop, OnFailure::KeepGoing] {
+            let mut scheduler = Scheduler::new(&graph, &[true], supply(&[1], 1), on_failure);
+            scheduler.start();
+            scheduler.advance(Msg::Observed(0, Need::Work));
+            assert_eq!(scheduler.advance(Msg::Units(0, 2)), [Effect::Start(0, 0)]);
+            let next = if on_failure == OnFailure::Stop { Effect::Close(0) } else { Effect::Start(0, 1) };
+            assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Bad)), [next]);
+        }
+    }
+
+    /// What the engine is working on.
+    #[derive(Clone, Copy)]
+    enum Work {
+        Looking,
+        Performing,
+        Unit,
+        Closing,
+    }
+
     /// A random run: any graph, any order of completion, any failures, at most one stop.
     fn check(needs: &[Vec<StageIx>], supply: &Supply, choices: &[u8], on_failure: OnFailure) {
         let graph = Graph::new(needs.to_vec()).unwrap();
@@ -336,8 +466,10 @@ mod tests {
         };
         let mut busy = vec![0; supply.limits.len()];
         let mut stopped = false;
-        // What the engine is working on: (stage, whether it is performing).
-        let mut at_work: Vec<(StageIx, bool)> = Vec::new();
+        let mut at_work: Vec<(StageIx, Work)> = Vec::new();
+        // Of each stage: the units that it has handed in and those that were started, and whether nothing may be started any more.
+        let mut units = vec![(0, 0); count];
+        let mut failed = false;
         let mut effects = scheduler.start();
         let mut choices = choices.iter().copied().cycle();
         loop {
@@ -348,14 +480,34 @@ mod tests {
                             needs[stage].iter().all(|&need| ended[need] == Some(true)),
                             "{stage} is too early"
                         );
-                        at_work.push((stage, false));
+                        at_work.push((stage, Work::Looking));
                     }
-                    Effect::Perform(stage) => {
+                    Effect::Perform(stage) | Effect::Start(stage, _) => {
+                        assert!(
+                            !stopped && !(failed && on_failure == OnFailure::Stop),
+                            "{stage} is too late"
+                        );
                         for (resource, busy) in busy.iter_mut().enumerate() {
                             *busy += takes(stage, resource);
                             assert!(*busy <= supply.limits[resource], "more of {resource} than there is");
                         }
-                        at_work.push((stage, true));
+                        if let Effect::Start(_, unit) = effect {
+                            assert_eq!(unit, units[stage].1, "each unit once, in order");
+                            units[stage].1 += 1;
+                            assert!(units[stage].1 <= units[stage].0);
+                            at_work.push((stage, Work::Unit));
+                        } else {
+                            at_work.push((stage, Work::Performing));
+                        }
+                    }
+                    Effect::Close(stage) => {
+                        let at_work_yet = |(other, work): &(StageIx, Work)| {
+                            *other == stage && matches!(work, Work::Unit | Work::Closing)
+                        };
+                        assert!(!at_work.iter().any(at_work_yet), "{stage} is closed too early");
+                        let cut = stopped || (failed && on_failure == OnFailure::Stop);
+                        assert!(cut || units[stage].0 == units[stage].1, "units of {stage} are lost");
+                        at_work.push((stage, Work::Closing));
                     }
                     Effect::Skip { stage, .. } | Effect::Abandon(stage) => {
                         assert_eq!(ended[stage].replace(false), None, "{stage} ends twice");
@@ -370,19 +522,33 @@ mod tests {
                 effects = scheduler.advance(Msg::Stop);
                 continue;
             }
-            let (stage, performing) = at_work.swap_remove(choice as usize % at_work.len());
+            let (stage, work) = at_work.swap_remove(choice as usize % at_work.len());
             let good = choice % 7 != 0;
-            effects = if performing {
+            let end = if good { End::Good } else { End::Bad };
+            if matches!(work, Work::Performing | Work::Unit) {
                 for (resource, busy) in busy.iter_mut().enumerate() {
                     *busy -= takes(stage, resource);
                 }
-                assert_eq!(ended[stage].replace(good), None);
-                scheduler.advance(Msg::Ended(stage, if good { End::Good } else { End::Bad }))
-            } else if choice % 3 == 0 {
-                assert_eq!(ended[stage].replace(true), None);
-                scheduler.advance(Msg::Observed(stage, Need::Nothing))
-            } else {
-                scheduler.advance(Msg::Observed(stage, Need::Work))
+            }
+            effects = match work {
+                Work::Performing if choice % 2 == 0 => {
+                    units[stage].0 = choice as usize % 5;
+                    scheduler.advance(Msg::Units(stage, units[stage].0))
+                }
+                Work::Performing | Work::Closing => {
+                    failed |= !good;
+                    assert_eq!(ended[stage].replace(good), None);
+                    scheduler.advance(Msg::Ended(stage, end))
+                }
+                Work::Unit => {
+                    failed |= !good;
+                    scheduler.advance(Msg::UnitEnded(stage, end))
+                }
+                Work::Looking if choice % 3 == 0 => {
+                    assert_eq!(ended[stage].replace(true), None);
+                    scheduler.advance(Msg::Observed(stage, Need::Nothing))
+                }
+                Work::Looking => scheduler.advance(Msg::Observed(stage, Need::Work)),
             };
         }
         assert!(scheduler.is_finished());

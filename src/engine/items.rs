@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::observe::Observation;
 use super::perform::{Performed, Setting, committed, failed, job, make_room, unsuccessful};
 use super::processes::{Stop, execute, following};
-use super::{Project, commit, resources};
+use super::{Project, commit};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Millis, Work};
@@ -70,7 +70,7 @@ pub(super) fn run(
         };
     }
     let by_path = stale.iter().map(|item| (item.path.as_str(), *item)).collect();
-    let work = Processing { setting, ix, stage, each, stale: &stale, by_path, kept: Mutex::default(), say };
+    let work = Processing { setting, stage, each, stale: &stale, by_path, kept: Mutex::default(), say };
     match work.all(job) {
         Err(error) if error.kind == Kind::Usage => {
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
@@ -242,7 +242,6 @@ fn clear(project: &Project, path: &RepoPath, seen: &Seen, staying: &BTreeSet<&Re
 /// The processes of a stage's stale items.
 struct Processing<'a> {
     setting: Setting<'a>,
-    ix: StageIx,
     stage: &'a Stage,
     each: &'a Each,
     stale: &'a [&'a Item],
@@ -291,39 +290,34 @@ impl Processing<'_> {
         Ok(None)
     }
 
-    /// As many processes at once as the machine has room for.
+    /// A process an item, each when the scheduler has room for it.
     fn apart(&self, job: &Job) -> Result<Option<Performed>> {
-        let next = AtomicUsize::new(0);
-        let first_bad: Mutex<Option<Result<Performed>>> = Mutex::new(None);
-        let bad = || first_bad.lock().unwrap_or_else(PoisonError::into_inner);
-        let width = resources::width(&self.setting.project.pipeline, self.ix, self.setting.cpus);
-        std::thread::scope(|scope| {
-            for worker in 0..width.min(self.stale.len()) {
-                let (next, bad) = (&next, &bad);
-                scope.spawn(move || {
-                    while bad().is_none() {
-                        let Some(item) = self.stale.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                        let marker = format!("{}~{worker}", self.stage.name);
-                        let job = Job {
-                            cmd: item.fingerprint.cmd.clone().unwrap_or_default(),
-                            shell: job.shell.clone(),
-                            dir: job.dir.clone(),
-                            env: job.env.clone(),
-                            log: job.log.clone(),
-                            marker: job.marker.with_file_name(marker),
-                        };
-                        let ended = self.attempts(&job).and_then(|ended| match ended {
-                            None => self.keep(item).map(|()| self.tell_progress()).map(|()| None),
-                            Some(bad) => Ok(Some(about(bad, item))),
-                        });
-                        if let Some(ended) = ended.transpose() {
-                            bad().get_or_insert(ended);
-                        }
-                    }
-                });
+        let done = self.setting.units.perform(self.stale.len(), |number| {
+            let item = self.stale[number];
+            let job = Job {
+                cmd: item.fingerprint.cmd.clone().unwrap_or_default(),
+                shell: job.shell.clone(),
+                dir: job.dir.clone(),
+                env: job.env.clone(),
+                log: job.log.clone(),
+                marker: job.marker.with_file_name(format!("{}~{number}", self.stage.name)),
+            };
+            match self.attempts(&job).map_err(Err)? {
+                None => {
+                    self.keep(item).map_err(Err)?;
+                    self.tell_progress();
+                    Ok(())
+                }
+                Some(bad) => Err(Ok(about(bad, item))),
             }
         });
-        first_bad.into_inner().unwrap_or_else(PoisonError::into_inner).transpose()
+        let others = done.bad.len().saturating_sub(1);
+        match (done.bad.into_values().next(), done.unstarted) {
+            (None, 0) => Ok(None),
+            (None, _) if self.setting.groups.stops_within(Duration::ZERO) => Ok(Some(Performed::Stopped)),
+            (None, _) => Ok(Some(Performed::Cut)),
+            (Some(first), _) => first.map(|bad| Some(and_others(bad, others))),
+        }
     }
 
     /// One process, tried as often as the stage allows.
@@ -416,6 +410,16 @@ fn about(bad: Performed, item: &Item) -> Performed {
     match bad {
         Performed::Failed { mut failure, exit } => {
             failure.what = format!("{}, for item `{}`", failure.what, item.path);
+            Performed::Failed { failure, exit }
+        }
+        other => other,
+    }
+}
+
+fn and_others(bad: Performed, count: usize) -> Performed {
+    match bad {
+        Performed::Failed { mut failure, exit } if count > 0 => {
+            failure.causes.push(format!("{count} more {} failed", if count == 1 { "item" } else { "items" }));
             Performed::Failed { failure, exit }
         }
         other => other,

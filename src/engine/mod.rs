@@ -22,6 +22,7 @@ mod resources;
 pub mod revisions;
 pub mod run;
 pub mod status;
+mod units;
 pub mod watch;
 
 pub use project::Project;

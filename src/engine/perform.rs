@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::observe::{Observation, look, observe};
 use super::predict::Predicted;
 use super::processes::{Groups, Stop, execute, following};
+use super::units::Units;
 use super::{Project, commit, items};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, exit};
@@ -31,6 +32,8 @@ pub(super) enum Performed {
         exit: u8,
     },
     Stopped,
+    /// Units of it were not started, since another stage failed.
+    Cut,
 }
 
 /// What the work on any stage of a run needs.
@@ -39,8 +42,8 @@ pub(super) struct Setting<'a> {
     pub project: &'a Project,
     pub run: RunName,
     pub groups: &'a Groups,
-    /// How many processors stages may keep busy together.
-    pub cpus: usize,
+    /// Where the stage can hand in its work as units.
+    pub units: &'a Units,
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and

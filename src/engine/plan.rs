@@ -69,7 +69,8 @@ fn duration(graph: &Graph, wanted: &[bool], supply: Supply, work: &[Option<u64>]
                     effects.extend(scheduler.advance(Msg::Observed(ix, need)));
                 }
                 Effect::Perform(ix) => busy.push(Reverse((now + work[ix].unwrap_or(0), ix))),
-                Effect::Skip { .. } | Effect::Abandon(_) => {}
+                // No stage hands in units here.
+                Effect::Start(..) | Effect::Close(_) | Effect::Skip { .. } | Effect::Abandon(_) => {}
             }
         }
         let Some(Reverse((at, ix))) = busy.pop() else {

@@ -1,6 +1,6 @@
 //! What the machine has, and what stages want of it, in the scheduler's terms.
 
-use crate::pipeline::{Mode, Pipeline, StageIx};
+use crate::pipeline::Pipeline;
 use crate::schedule::Supply;
 
 const CPUS: usize = 0;
@@ -13,10 +13,6 @@ pub(super) fn supply(pipeline: &Pipeline, cpus: usize) -> Supply {
     let mut limits = vec![(cpus as u64).max(1), memory(), graphics_cards().max(1)];
     limits.extend(pipeline.tokens.values());
     let wants = pipeline.stages.iter().map(|stage| {
-        // A stage whose items are processes of their own has the machine to itself, and fills it.
-        if stage.each.as_ref().is_some_and(|each| each.mode != Mode::Together) {
-            return limits.iter().copied().enumerate().collect();
-        }
         let demand = &stage.demand;
         let token = |name: &String| pipeline.tokens.keys().position(|token| token == name);
         let tokens = demand.tokens.iter().filter_map(|(name, &count)| Some((TOKENS + token(name)?, count)));
@@ -25,18 +21,6 @@ pub(super) fn supply(pipeline: &Pipeline, cpus: usize) -> Supply {
     });
     let wants = wants.collect();
     Supply { limits, wants }
-}
-
-/// How many processes of a stage there is room for at once.
-pub(super) fn width(pipeline: &Pipeline, ix: StageIx, cpus: usize) -> usize {
-    let demand = &pipeline.stages[ix].demand;
-    let tokens =
-        demand.tokens.iter().map(|(name, wants)| (pipeline.tokens.get(name).copied().unwrap_or(1), *wants));
-    let machine =
-        [(cpus as u64, demand.cpus), (memory(), demand.mem), (graphics_cards().max(1), demand.gpus)];
-    let room =
-        machine.into_iter().chain(tokens).filter(|(_, wants)| *wants > 0).map(|(has, wants)| has / wants);
-    usize::try_from(room.min().unwrap_or(1)).unwrap_or(1).max(1)
 }
 
 /// In bytes.

@@ -11,6 +11,7 @@ use super::observe::{Observation, observe};
 use super::perform::{Performed, Setting};
 use super::predict::Predicted;
 use super::processes::{GRACE, Groups};
+use super::units::Units;
 use super::{Project, about, ended_orphan, metrics, perform, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
@@ -83,11 +84,15 @@ pub fn run(
 /// A panic in a worker must not leave the loop waiting for it.
 const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 
-enum Note {
+#[derive(Debug)]
+pub(super) enum Note {
     Observed(StageIx, Result<Arc<Observation>>),
     /// With what the stage's follower waits on: dropped when all of it is passed on.
     Said(StageIx, Vec<Said>, Sender<()>),
     Ended(StageIx, Performed, Millis),
+    /// So many units of its work wait; the number of each goes back when it may start, and the other end is dropped after the last.
+    Units(StageIx, usize, Sender<usize>),
+    UnitEnded(StageIx, End),
     Signal,
 }
 
@@ -144,6 +149,8 @@ struct Progress {
     last_line: Option<String>,
     misunderstood: bool,
     skipped: bool,
+    /// Where the numbers of its units go.
+    units: Option<Sender<usize>>,
     ended: Option<(Outcome, Millis)>,
 }
 
@@ -224,6 +231,13 @@ impl<'a, 's> Loop<'a, 's> {
                 });
             }
             Effect::Perform(ix) => self.start(ix),
+            Effect::Start(ix, unit) => {
+                if let Some(units) = &self.stages[ix].units {
+                    // A stage whose thread panicked does not wait for it any more.
+                    let _ = units.send(unit);
+                }
+            }
+            Effect::Close(ix) => self.stages[ix].units = None,
             Effect::Skip { stage, because } => {
                 let because = self.project.pipeline.stages[because].name.clone();
                 self.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
@@ -264,6 +278,11 @@ impl<'a, 's> Loop<'a, 's> {
                 Vec::new()
             }
             Note::Ended(ix, performed, took) => self.ended(ix, performed, took),
+            Note::Units(ix, count, start) => {
+                self.stages[ix].units = Some(start);
+                self.scheduler.advance(Msg::Units(ix, count))
+            }
+            Note::UnitEnded(ix, end) => self.scheduler.advance(Msg::UnitEnded(ix, end)),
         }
     }
 
@@ -288,9 +307,9 @@ impl<'a, 's> Loop<'a, 's> {
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
         let force = if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
-        let cpus = self.options.cpus;
         std::thread::spawn(move || {
-            let setting = Setting { project: &project, run, groups: &groups, cpus };
+            let units = Units { ix, sender: sender.clone() };
+            let setting = Setting { project: &project, run, groups: &groups, units: &units };
             let say = |said| hand_over(&sender, ix, said);
             let began = Instant::now();
             let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, &say));
@@ -331,6 +350,16 @@ impl<'a, 's> Loop<'a, 's> {
                 (Outcome::Failed(self.with_circumstances(ix, failure)), BTreeMap::new(), End::Bad)
             }
             Performed::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Bad),
+            Performed::Cut => {
+                let is_failed =
+                    |stage: &&StageIx| matches!(self.stages[**stage].ended, Some((Outcome::Failed(_), _)));
+                let order = self.project.pipeline.graph.order();
+                let outcome = match order.iter().find(is_failed) {
+                    Some(&because) => Outcome::Skipped { because: self.name(because) },
+                    None => Outcome::Interrupted,
+                };
+                (outcome, BTreeMap::new(), End::Bad)
+            }
             Performed::Damaged(_) => panic!("BUG: damage is handled before"),
         };
         self.end(ix, outcome, took, outs);

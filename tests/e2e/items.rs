@@ -155,6 +155,115 @@ outs = ["up/{{ item.name }}"]
 }
 
 #[test]
+fn items_and_other_stages_run_side_by_side() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.up]
+each = "in/*"
+cmd = "touch begun; until [ -e other.txt ]; do sleep 0.01; done; cp {{ item.path }} up/"
+outs = ["up/{{ item.name }}"]
+timeout = "60s"
+
+[stages.other]
+cmd = "until [ -e begun ]; do sleep 0.01; done; echo > other.txt"
+outs = ["other.txt"]
+timeout = "60s"
+"#,
+    );
+    for name in ["a", "b", "c"] {
+        sandbox.write(&format!("in/{name}"), name);
+    }
+    sandbox.ok(&["run", "-j2"]);
+    assert_eq!(files(&sandbox.path("up")), ["a", "b", "c"]);
+}
+
+#[test]
+fn items_take_turns_for_a_token_with_each_other_and_with_stages() {
+    let alone = "mkdir busy && touch busy/x && rm busy/x && rmdir busy";
+    let sandbox = Sandbox::with(&format!(
+        r#"
+[tokens]
+licence = 1
+
+[stages.up]
+each = "in/*"
+cmd = "{alone} && cp {{{{ item.path }}}} up/"
+outs = ["up/{{{{ item.name }}}}"]
+uses = ["licence"]
+
+[stages.other]
+cmd = "{alone} && echo > other.txt"
+outs = ["other.txt"]
+uses = ["licence"]
+"#
+    ));
+    for name in 0..20 {
+        sandbox.write(&format!("in/{name}"), "x");
+    }
+    sandbox.ok(&["run", "-j4"]);
+    assert_eq!(files(&sandbox.path("up")).len(), 20);
+}
+
+#[test]
+fn with_keep_going_an_item_that_fails_holds_up_no_other() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.up]
+each = "in/*"
+cmd = "test ! -e bad-{{ item.name }} && cp {{ item.path }} up/ && echo {{ item.name }} >> ran"
+outs = ["up/{{ item.name }}"]
+
+[stages.next]
+cmd = "ls up > next.txt"
+deps = ["up"]
+outs = ["next.txt"]
+"#,
+    );
+    for name in ["a", "b", "c", "d", "e"] {
+        sandbox.write(&format!("in/{name}"), name);
+    }
+    sandbox.write("bad-b", "");
+    sandbox.write("bad-d", "");
+    let done = sandbox.repro(&["run", "-j1", "-k"]);
+    assert_eq!(done.code, 1, "{done}");
+    assert!(done.stderr.contains("exited with code 1, for item `in/b`"), "{done}");
+    assert!(done.stderr.contains("1 more item failed"), "{done}");
+    assert!(done.stderr.contains("next: skipped: needs up"), "{done}");
+    assert_eq!(sandbox.ran(), ["a", "c", "e"]);
+    sandbox.remove("bad-b");
+    sandbox.remove("bad-d");
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran(), ["b", "d"]);
+}
+
+#[test]
+fn an_item_is_tried_again_by_itself_and_has_a_time_of_its_own() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.up]
+each = "in/*"
+cmd = "echo {{ item.name }} >> ran; test {{ item.name }} != b || test -e tried || { touch tried; exit 1; }; cp {{ item.path }} up/"
+outs = ["up/{{ item.name }}"]
+retries = { count = 1, delay = "1s" }
+"#,
+    );
+    for name in ["a", "b", "c"] {
+        sandbox.write(&format!("in/{name}"), name);
+    }
+    let done = sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran(), ["a", "b", "b", "c"]);
+    assert!(done.stderr.contains("exited with code 1; it is tried again"), "{done}");
+    sandbox.edit("pipeline.toml", "retries = { count = 1, delay = \"1s\" }", "timeout = \"1s\"");
+    sandbox.edit(
+        "pipeline.toml",
+        "echo {{ item.name }} >> ran;",
+        "test {{ item.name }} != b || exec sleep 600;",
+    );
+    let done = sandbox.repro(&["run", "-j1"]);
+    assert!(done.stderr.contains("took longer than its timeout of 1.0s, for item `in/b`"), "{done}");
+}
+
+#[test]
 fn what_each_cannot_be() {
     let sandbox = Sandbox::with(
         r#"
