@@ -14,6 +14,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use features::resample::resample;
 use features::{Audio, Extractor, Kind, Length, SpectrogramParams, decode};
 use realfft::RealFftPlanner;
+use rustix::time::{ClockId, clock_gettime};
 
 const PARTS: [&str; 4] = ["decode", "resample", "mel", "all"];
 const PEERS: [&str; 2] = ["librosa", "torchaudio"];
@@ -134,12 +135,12 @@ fn least(mut work: impl FnMut()) -> f64 {
 /// Processor seconds of this thread: what others do on the machine counts little.
 fn timed(work: impl FnOnce()) -> f64 {
     let now = || {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        text.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
     };
     let before = now();
     work();
-    (now() - before) as f64 / 1e9
+    now() - before
 }
 
 struct Ours {

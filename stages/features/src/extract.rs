@@ -109,9 +109,13 @@ impl Extractor {
         let exponent = if power == 1 { Exponent::Magnitude } else { Exponent::Power };
         let bank = self.bank.as_ref().context("BUG: no bank for mel bands")?;
         self.spectrogram.tiles(samples, exponent, |first, tile| {
-            let count = LANES.min(frames - first);
             bank.apply(tile, |band, values| {
-                data[band * frames + first..][..count].copy_from_slice(&values[..count]);
+                let row = &mut data[band * frames..][..frames];
+                // A copy of a known length is two instructions, of another one a call.
+                match row[first..].first_chunk_mut::<LANES>() {
+                    Some(full) => *full = *values,
+                    None => row[first..].copy_from_slice(&values[..frames - first]),
+                }
             });
         })?;
         level::to_scale(&mut data, scale, power, top_db as f32);

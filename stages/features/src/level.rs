@@ -27,11 +27,10 @@ pub fn to_scale(values: &mut [f32], scale: Scale, power: u8, top_db: f32) {
                 1 => (20.0, LOG_FLOOR.sqrt()),
                 _ => (10.0, LOG_FLOOR),
             };
-            let mut loudest = f32::NEG_INFINITY;
             for value in values.iter_mut() {
                 *value = factor * std::f32::consts::LOG10_E * ln(value.max(floor));
-                loudest = loudest.max(*value);
             }
+            let loudest = loudest(values);
             if top_db > 0.0 {
                 for value in values {
                     *value = value.max(loudest - top_db);
@@ -41,10 +40,23 @@ pub fn to_scale(values: &mut [f32], scale: Scale, power: u8, top_db: f32) {
     }
 }
 
+/// The largest value, by lanes: one chain of comparisons would wait for each of them.
+fn loudest(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<16>();
+    let mut lanes = [f32::NEG_INFINITY; 16];
+    for chunk in chunks {
+        for (most, value) in lanes.iter_mut().zip(chunk) {
+            *most = if value > most { *value } else { *most };
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
 /// The natural logarithm of a positive, normal number, within 2e-7 of it or of 1.
 ///
 /// The polynomial of Cephes' `logf`. The platform's logarithm is a call for each value, a third of all time; this
 /// one is computed for whole vectors at once, and is the same on every machine.
+#[inline]
 fn ln(x: f32) -> f32 {
     // x = 2^exponent (1 + m), 1 + m from √½ to √2.
     let exponent = (x.to_bits() as i32 - 0x3f35_04f3) >> 23;
