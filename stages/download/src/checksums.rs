@@ -65,7 +65,7 @@ impl Checksums {
         if self.rows.len() > before {
             let rows = self.rows.iter().map(|((source, path), digest)| [source, path, digest]);
             kit::csv::write(&self.path, &COLUMNS, rows)?;
-            println!("{} checksums recorded in `{}`", self.rows.len() - before, self.path.display());
+            kit::say!("{} checksums recorded in `{}`", self.rows.len() - before, self.path.display());
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ fn run(args: &Args) -> Result<()> {
         Source::Remote(addresses) => gathering().remote(addresses)?,
     };
     let Tally { files, classes } = tally;
-    println!("{files} clips of {classes} classes in `{}`, from {source}", args.out.display());
+    kit::say!("{files} clips of {classes} classes in `{}`, from {source}", args.out.display());
     Ok(())
 }
 

@@ -54,7 +54,7 @@ impl<'a> Meter<'a> {
         let now = Instant::now();
         if now - state.line >= LINE {
             state.line = now;
-            println!("{}", line(state.done, state.total, now - state.start));
+            kit::say!("{}", line(state.done, state.total, now - state.start));
         }
     }
 

@@ -79,7 +79,7 @@ fn run(args: &Args) -> Result<()> {
     let clips = dataset.clips.len();
     let report = Report { max_abs_difference: difference, bytes: bytes.len(), clips_compared: clips };
     files::write_json(args.metrics.join("export.json"), &report)?;
-    println!(
+    kit::say!(
         "wrote `{}`, {} bytes; on {clips} clips it differs from the network by at most {difference:.1e}",
         path.display(),
         bytes.len()

@@ -43,6 +43,19 @@ pub fn main(stage: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     }
 }
 
+/// Prints a line to stdout, like `println!`, but goes on when nobody reads it any more: `stage | head` is no
+/// reason to stop or to lose outs.
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => { $crate::say_line(format_args!($($words)*)) };
+}
+
+/// What [`say!`] does.
+pub fn say_line(words: std::fmt::Arguments<'_>) {
+    // One write a line: lines of several threads do not mix.
+    let _ = std::io::stdout().write_all(format!("{words}\n").as_bytes());
+}
+
 fn render(error: &anyhow::Error) -> String {
     let mut causes = error.chain().map(ToString::to_string);
     let mut last = causes.next().unwrap_or_default();

@@ -141,7 +141,7 @@ fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Resul
     write_json(&args.metrics, &json!({ "files": made, "skipped": skipped.len() }))?;
     let columns =
         params.columns().map_or("as many as a clip has frames".to_owned(), |count| count.to_string());
-    println!(
+    kit::say!(
         "{made} spectrograms of {} × {columns} in `{}`, {processed} files processed; {} files skipped",
         params.rows(),
         args.spectrograms.display(),

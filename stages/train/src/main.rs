@@ -74,7 +74,7 @@ fn run(args: &Args) -> Result<()> {
     let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
     let augment = Augment::new(&dataset, &params.augment, &train, seed)?;
     let mut trainer = Trainer::new(&augment, &config, &params, device, seed)?;
-    println!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());
+    kit::say!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());
 
     let mut curves = Curves::default();
     let mut best = trainer.weights()?;
@@ -86,7 +86,7 @@ fn run(args: &Args) -> Result<()> {
         }
         curves.tell_last(params.epochs, &events);
         if params.patience > 0 && curves.epochs_since_best() >= params.patience {
-            println!("no better epoch in {}: training stops", params.patience);
+            kit::say!("no better epoch in {}: training stops", params.patience);
             break;
         }
     }
@@ -98,7 +98,7 @@ fn run(args: &Args) -> Result<()> {
     split::write(models.join("split.csv"), &dataset.clips, &dataset.labels, &parts)?;
     curves.write(&args.metrics.join("curves.csv"))?;
     kit::files::write_json(args.metrics.join("train.json"), &curves.summary())?;
-    println!("kept epoch {} as `{}`", curves.best_epoch(), models.join("genre.mpk").display());
+    kit::say!("kept epoch {} as `{}`", curves.best_epoch(), models.join("genre.mpk").display());
     Ok(())
 }
 

@@ -85,7 +85,7 @@ impl Curves {
         let validated = last.validated.map_or(String::new(), |scores| format!(" · {}", line("val", scores)));
         let best = if self.best_epoch() as u64 == step { " · best" } else { "" };
         let width = total.to_string().len();
-        println!("epoch {step:>width$}/{total} · {}{validated}{best}", line("train", last.trained));
+        kit::say!("epoch {step:>width$}/{total} · {}{validated}{best}", line("train", last.trained));
     }
 
     /// What `train.json` says; all zero where there was no epoch.
