@@ -1,21 +1,34 @@
 //! The stage `evaluate`: how good the model is on the clips that training held out.
 
-mod confusion;
-mod picture;
+mod answers;
+mod calibration;
+mod params;
+mod pictures;
+mod plot;
+mod scores;
+mod svg;
+mod tables;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use clap::Parser;
-use kit::files;
+use kit::{Events, files};
 use model::burn::tensor::Device;
 use model::checkpoint;
 use model::dataset::{Clip, Dataset};
-use model::metrics::{ClassScores, Tally, argmax, probabilities};
+use model::metrics::{ClassScores, Confusion};
 use model::split;
 use serde::Serialize;
+
+use crate::answers::Answer;
+use crate::calibration::Bin;
+use crate::params::EvaluateParams;
+use crate::scores::{Interval, Scores};
 
 // Every batch allocates the same large buffers; this allocator keeps them.
 #[global_allocator]
@@ -30,10 +43,13 @@ struct Args {
     /// Where genre.mpk, genre.json and split.csv are.
     #[arg(long, value_name = "DIR", default_value = "models")]
     models: PathBuf,
-    /// Where evaluate.json, predictions.csv and confusion.{json,csv,svg} go.
+    /// The folder of the clips' pictures, for the gallery.
+    #[arg(long, value_name = "DIR", default_value = "data/previews")]
+    previews: PathBuf,
+    /// Where curves.csv is, and evaluate.json, tables and pictures go.
     #[arg(long, value_name = "DIR", default_value = "metrics")]
     metrics: PathBuf,
-    /// A param in place of the pipeline's. This stage reads none.
+    /// A param in place of the pipeline's, as in `evaluate.resamples=5000`.
     #[arg(short, long = "param", value_name = "KEY=VALUE")]
     params: Vec<String>,
 }
@@ -41,10 +57,14 @@ struct Args {
 /// `evaluate.json`.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
-    accuracy: f64,
-    macro_f1: f64,
+    #[serde(flatten)]
+    scores: Scores<f64>,
     loss: f64,
+    /// The expected calibration error.
+    ece: f64,
     clips: usize,
+    /// The middle 95 % of each score with clips drawn anew.
+    interval: Scores<Interval>,
     per_class: BTreeMap<&'a str, ClassScores>,
 }
 
@@ -54,7 +74,48 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    kit::Params::load(&args.params)?.reject_unread_overrides()?;
+    let given = kit::Params::load(&args.params)?;
+    let (seed, params): (u64, EvaluateParams) = (given.seed()?, given.section("evaluate")?);
+    given.reject_unread_overrides()?;
+    params.check()?;
+    let (dataset, logits) = measure(args)?;
+    let labels = &dataset.labels;
+    let answers = answers::answers(&dataset.clips, &logits, labels.len());
+    let all: Vec<&Answer<'_>> = answers.iter().collect();
+    let scores = scores::scores(labels.len(), &all);
+    let interval = scores::intervals(labels.len(), &all, params.resamples, seed);
+    let confusion = answers::confusion(labels.len(), &answers);
+    let confidences = answers.iter().map(|answer| (answer.confidence(), answer.is_right()));
+    let bins = calibration::bins(confidences, params.bins);
+
+    let report = Report {
+        scores,
+        loss: answers.iter().map(|answer| answer.loss).sum::<f64>() / answers.len() as f64,
+        ece: calibration::expected_error(&bins),
+        clips: answers.len(),
+        interval,
+        per_class: labels.iter().map(String::as_str).zip(confusion.per_class()).collect(),
+    };
+    files::write_json(args.metrics.join("evaluate.json"), &report)?;
+    write_tables(args, labels, &answers, &confusion, &bins)?;
+    draw_pictures(args, labels, &answers, &confusion, &bins, params.gallery)?;
+    let Interval { low, high } = interval.accuracy;
+    kit::say!(
+        "{} held-out clips: accuracy {:.3} ({low:.3} to {high:.3}), balanced {:.3}, macro F1 {:.3}, top 3 {:.3}, \
+         calibration error {:.3}; see `{}`",
+        answers.len(),
+        scores.accuracy,
+        scores.balanced_accuracy,
+        scores.macro_f1,
+        scores.top3_accuracy,
+        report.ece,
+        args.metrics.join("confusion.svg").display()
+    );
+    Ok(())
+}
+
+/// The clips that training held out, and the network's logits for them.
+fn measure(args: &Args) -> Result<(Dataset, Vec<f32>)> {
     let models = &args.models;
     let device = Device::flex();
     let (network, manifest) = checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), &device)?;
@@ -68,49 +129,53 @@ fn run(args: &Args) -> Result<()> {
     );
     let dataset = Dataset::read(&args.spectrograms, manifest.labels.clone(), clips)?;
     manifest.check_input(dataset.shape)?;
-
     let all: Vec<usize> = (0..dataset.clips.len()).collect();
     let logits = network.logits(&dataset, &all, &device)?;
-    let mut tally = Tally::new(dataset.labels.len());
-    tally.add(&logits, &dataset.targets(&all));
-
-    let metrics = &args.metrics;
-    let scores = tally.scores();
-    let report = Report {
-        accuracy: scores.accuracy,
-        macro_f1: scores.macro_f1,
-        loss: scores.loss,
-        clips: all.len(),
-        per_class: dataset.labels.iter().map(String::as_str).zip(tally.confusion().per_class()).collect(),
-    };
-    files::write_json(metrics.join("evaluate.json"), &report)?;
-    write_predictions(&metrics.join("predictions.csv"), &dataset, &logits)?;
-    confusion::write_json(&metrics.join("confusion.json"), &dataset.labels, tally.confusion())?;
-    confusion::write_csv(&metrics.join("confusion.csv"), &dataset.labels, tally.confusion())?;
-    let picture = picture::draw(&dataset.labels, tally.confusion());
-    files::write_atomic(metrics.join("confusion.svg"), picture)?;
-    println!(
-        "{} held-out clips: accuracy {:.3}, macro F1 {:.3}, loss {:.4}; see `{}`",
-        all.len(),
-        scores.accuracy,
-        scores.macro_f1,
-        scores.loss,
-        metrics.join("confusion.svg").display()
-    );
-    Ok(())
+    Ok((dataset, logits))
 }
 
-/// `path,prediction,label,probability`: a row a clip, the probability that of the prediction.
-fn write_predictions(path: &Path, dataset: &Dataset, logits: &[f32]) -> Result<()> {
-    let rows = dataset.clips.iter().zip(logits.chunks_exact(dataset.labels.len())).map(|(clip, logits)| {
-        let prediction = argmax(logits);
-        let probability = format!("{:.6}", probabilities(logits)[prediction]);
-        [
-            clip.path.clone(),
-            dataset.labels[prediction].clone(),
-            dataset.labels[clip.label].clone(),
-            probability,
-        ]
-    });
-    kit::csv::write(path, &["path", "prediction", "label", "probability"], rows)
+fn write_tables(
+    args: &Args,
+    labels: &[String],
+    answers: &[Answer<'_>],
+    confusion: &Confusion,
+    bins: &[Bin],
+) -> Result<()> {
+    let at = |name: &str| args.metrics.join(name);
+    tables::predictions(&at("predictions.csv"), labels, answers)?;
+    tables::mistakes(&at("mistakes.csv"), labels, answers)?;
+    tables::per_class(&at("per_class.csv"), labels, confusion)?;
+    tables::calibration(&at("calibration.csv"), bins)?;
+    tables::confusion_json(&at("confusion.json"), labels, confusion)?;
+    tables::confusion_csv(&at("confusion.csv"), labels, confusion)
+}
+
+fn draw_pictures(
+    args: &Args,
+    labels: &[String],
+    answers: &[Answer<'_>],
+    confusion: &Confusion,
+    bins: &[Bin],
+    gallery: usize,
+) -> Result<()> {
+    let curves = args.metrics.join("curves.csv");
+    let curves = kit::csv::read(&curves)
+        .and_then(|table| pictures::curves::draw(&table))
+        .with_context(|| format!("`{}`: `repro run train` makes it", curves.display()))?;
+    let png = |clip: &str| {
+        let path = args.previews.join(clip).with_extension("png");
+        std::fs::read(path).ok().map(|bytes| BASE64_STANDARD.encode(bytes))
+    };
+    let events = Events::open()?;
+    for (name, picture) in [
+        ("curves.svg", curves),
+        ("confusion.svg", pictures::confusion::draw(labels, confusion)),
+        ("reliability.svg", pictures::reliability::draw(bins)),
+        ("gallery.svg", pictures::gallery::draw(labels, answers, gallery, png)),
+    ] {
+        let path = args.metrics.join(name);
+        files::write_atomic(&path, picture)?;
+        events.artifact(&path);
+    }
+    Ok(())
 }

@@ -28,12 +28,24 @@ fn project(root: &Path) {
     for clip in &clips[..3] {
         kit::npy::write(root.join("data").join(&clip.path), &[12, 12], &[0.5; 144]).unwrap();
     }
+    kit::files::write_atomic(root.join("data/previews/a/1.png"), "a picture").unwrap();
+    let curves = "epoch,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1\n1,2,0.5,0.5,3,0.25,0.2\n";
+    kit::files::write_atomic(root.join("metrics/curves.csv"), curves).unwrap();
+}
+
+fn command(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
+    command.current_dir(root).env_remove("REPRO_PARAMS").env_remove("REPRO_EVENTS");
+    command.args(["--spectrograms", "data"]);
+    command
+}
+
+fn evaluate_with(root: &Path, arguments: &[&str]) -> Output {
+    command(root).args(arguments).output().unwrap()
 }
 
 fn evaluate(root: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
-    command.current_dir(root).env_remove("REPRO_PARAMS").env_remove("REPRO_EVENTS");
-    command.args(["--spectrograms", "data"]).output().unwrap()
+    evaluate_with(root, &[])
 }
 
 fn text(root: &Path, name: &str) -> String {
@@ -50,6 +62,13 @@ fn every_out_says_the_same() {
     assert_eq!(report["clips"], 3);
     assert_eq!(report["accuracy"], 1.0 / 3.0);
     assert_eq!(report["macro_f1"], 0.25);
+    // The recalls are 0 and 1, and of two classes the own one is always among three.
+    assert_eq!((&report["balanced_accuracy"], &report["top3_accuracy"]), (&0.5.into(), &1.0.into()));
+    let interval = &report["interval"]["accuracy"];
+    assert_eq!((&interval["low"], &interval["high"]), (&0.0.into(), &1.0.into()), "{report}");
+    // All clips have one confidence, and a third is right.
+    let ece = 0.731_058_578_63 - 1.0 / 3.0;
+    assert!((report["ece"].as_f64().unwrap() - ece).abs() < 1e-6, "{report}");
     // Softmax of (0, 1) is (0.269, 0.731).
     let loss = (2.0 * 1.313_261_687_5 + 0.313_261_687_5) / 3.0;
     assert!((report["loss"].as_f64().unwrap() - loss).abs() < 1e-6, "{report}");
@@ -62,13 +81,57 @@ fn every_out_says_the_same() {
          b/1.npy,{quoted},{quoted},0.731059\n"
     );
     assert_eq!(text(dir.path(), "predictions.csv"), expected);
+    let expected = format!(
+        "path,label,prediction,probability,label_probability\na/1.npy,a,{quoted},0.731059,0.268941\n\
+         a/2.npy,a,{quoted},0.731059,0.268941\n"
+    );
+    assert_eq!(text(dir.path(), "mistakes.csv"), expected);
+    let expected = format!(
+        "class,precision,recall,f1,support\na,0.000000,0.000000,0.000000,2\n{quoted},0.333333,1.000000,0.500000,1\n"
+    );
+    assert_eq!(text(dir.path(), "per_class.csv"), expected);
+    let calibration = text(dir.path(), "calibration.csv");
+    assert!(calibration.contains("\n0.6,0.7,0,,\n0.7,0.8,3,0.731059,0.333333\n"), "{calibration}");
     let matrix: serde_json::Value = serde_json::from_str(&text(dir.path(), "confusion.json")).unwrap();
     assert_eq!(matrix["matrix"], serde_json::json!([[0, 2], [0, 1]]));
     assert!(
         text(dir.path(), "confusion.csv")
             .starts_with(&format!("label,prediction,count\na,a,0\na,{quoted},2\n"))
     );
-    assert!(text(dir.path(), "confusion.svg").contains("b, &quot;c&quot; &amp; &lt;d&gt;"));
+    for (picture, words) in [
+        ("confusion.svg", "b, &quot;c&quot; &amp; &lt;d&gt;"),
+        ("curves.svg", "1 epoch<"),
+        ("reliability.svg", "3 clips said 73.1 %, 33.3 % are right"),
+        // The one clip that has a picture, and one that has none.
+        ("gallery.svg", "base64,YSBwaWN0dXJl"),
+        ("gallery.svg", "no picture"),
+    ] {
+        assert!(text(dir.path(), picture).contains(words), "{picture}: {words}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path());
+    let report = |arguments: &[&str]| {
+        assert!(evaluate_with(dir.path(), arguments).status.success());
+        text(dir.path(), "evaluate.json")
+    };
+    let first = report(&[]);
+    assert_eq!(report(&[]), first);
+    assert_ne!(report(&["-p", "evaluate.resamples=101", "-p", "seed=7"]), first);
+}
+
+#[test]
+fn a_reader_that_leaves_early_costs_no_out() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = command(dir.path()).stdout(writer).status().unwrap();
+    assert!(status.success(), "{status}");
+    assert!(text(dir.path(), "gallery.svg").ends_with("</svg>\n"));
 }
 
 #[test]
@@ -82,10 +145,16 @@ fn what_cannot_be_measured_is_said() {
     };
     assert!(error().contains("`models/genre.json`: `repro run train` makes it"), "{}", error());
     project(root);
+    let output = evaluate_with(root, &["-p", "evaluate.bins=1"]);
+    let refused = String::from_utf8(output.stderr).unwrap();
+    assert!(refused.contains("param `evaluate.bins`: 1 is not from 2 to 100"), "{refused}");
     kit::npy::write(root.join("data/a/2.npy"), &[13, 12], &[0.0; 156]).unwrap();
     assert!(error().contains("`data/a/2.npy` has the shape [1, 13, 12]"), "{}", error());
     std::fs::remove_file(root.join("data/a/2.npy")).unwrap();
     assert!(error().contains("`data/a/2.npy`"), "{}", error());
+    project(root);
+    std::fs::remove_file(root.join("metrics/curves.csv")).unwrap();
+    assert!(error().contains("`metrics/curves.csv`: `repro run train` makes it"), "{}", error());
     std::fs::write(root.join("models/split.csv"), "path,label,split\na/1.npy,a,train\n").unwrap();
     assert!(error().contains("holds no clip out, so there is nothing to measure"), "{}", error());
 }

@@ -70,6 +70,13 @@ impl Confusion {
         ratio((0..self.classes).map(|class| self.count(class, class)).sum(), self.total())
     }
 
+    /// The mean recall over the classes that have clips: the accuracy, were all classes as large as each other.
+    pub fn balanced_accuracy(&self) -> f64 {
+        let recalls: Vec<f64> =
+            self.per_class().iter().filter(|class| class.support > 0).map(|class| class.recall).collect();
+        recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
+    }
+
     /// The scores of every class, in order.
     pub fn per_class(&self) -> Vec<ClassScores> {
         (0..self.classes)
@@ -158,6 +165,17 @@ pub fn argmax(logits: &[f32]) -> usize {
     best
 }
 
+/// How many classes are taken for likelier than `target`: 0 where it is the prediction. Of equals the first is
+/// likelier, as in [`argmax`].
+///
+/// # Panics
+/// A target that has no logit.
+pub fn rank(logits: &[f32], target: usize) -> usize {
+    let own = logits[target];
+    let before = |(class, logit): (usize, &f32)| *logit > own || (*logit == own && class < target);
+    logits.iter().enumerate().filter(|pair| before(*pair)).count()
+}
+
 /// Softmax: e^logit over their sum, without overflow.
 pub fn probabilities(logits: &[f32]) -> Vec<f64> {
     let shift = log_sum_exp(logits);
@@ -206,6 +224,33 @@ mod tests {
             let confusion = Confusion::of(3, labels.iter().copied().zip(predictions.iter().copied()));
             assert!(close(confusion.accuracy(), accuracy), "{labels:?} {predictions:?}");
             assert!(close(confusion.macro_f1(), macro_f1), "{labels:?} {predictions:?}");
+        }
+    }
+
+    /// Labels, predictions, and scikit-learn's `balanced_accuracy_score`.
+    #[test]
+    fn classes_of_any_size_count_alike() {
+        let table: [(&[usize], &[usize], f64); 4] = [
+            // Recalls 3/4, 1/1, 0/1.
+            (&[0, 0, 0, 0, 1, 2], &[0, 0, 0, 1, 1, 0], 1.75 / 3.0),
+            // Class 2 has no clip: it is a prediction only.
+            (&[0, 0, 1, 1], &[0, 2, 1, 1], 0.75),
+            (&[1, 1], &[0, 2], 0.0),
+            (&[], &[], 0.0),
+        ];
+        for (labels, predictions, expected) in table {
+            let confusion = Confusion::of(3, labels.iter().copied().zip(predictions.iter().copied()));
+            assert!(close(confusion.balanced_accuracy(), expected), "{labels:?} {predictions:?}");
+        }
+    }
+
+    #[test]
+    fn the_rank_of_a_class_counts_what_is_likelier() {
+        for (logits, expected) in
+            [([3.0, 2.0, 1.0], [0, 1, 2]), ([1.0, 5.0, 1.0], [1, 0, 2]), ([0.0, 0.0, 0.0], [0, 1, 2])]
+        {
+            assert_eq!([0, 1, 2].map(|target| rank(&logits, target)), expected, "{logits:?}");
+            assert_eq!(rank(&logits, argmax(&logits)), 0);
         }
     }
 

@@ -22,6 +22,8 @@ pub enum Purpose<'a> {
         /// The clip's place among all.
         clip: u64,
     },
+    /// Which clips this resample of a bootstrap has.
+    Resample(u64),
 }
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): 64 bits of
@@ -40,6 +42,7 @@ impl Random {
             Purpose::Order(epoch) => &[3, epoch],
             Purpose::Dropout(epoch) => &[4, epoch],
             Purpose::Augment { epoch, clip } => &[5, epoch, clip],
+            Purpose::Resample(number) => &[6, number],
         };
         let state = words.iter().fold(mix(seed), |state, word| mix(state ^ mix(*word)));
         Random { state }

@@ -1,0 +1,113 @@
+//! The learning curves: loss, accuracy and macro F1 by epoch, of the clips that train and of those that validate.
+//!
+//! Knows nothing about where the table comes from.
+
+use anyhow::{Context as _, Result};
+use kit::csv::Table;
+
+use crate::plot::{Plot, range};
+use crate::svg::{BLUE, GREY, NOTE, ORANGE, Svg, TEXT};
+
+const PANELS: [(&str, &str); 3] = [("loss", "Loss"), ("accuracy", "Accuracy"), ("macro_f1", "Macro F1")];
+const PARTS: [(&str, &str, &str); 2] = [("train", "training", ORANGE), ("val", "validation", BLUE)];
+const PANEL: [f64; 2] = [270.0, 200.0];
+const GAP: f64 = 62.0;
+const LEFT: f64 = 54.0;
+const TOP: f64 = 106.0;
+
+/// Draws a table with the columns `epoch`, `train_loss`, `val_loss`, `train_accuracy` and so on. A cell that is
+/// empty or no number is left out.
+///
+/// # Errors
+/// A column that is missing.
+pub(crate) fn draw(table: &Table) -> Result<String> {
+    let epochs = numbers(table, "epoch")?;
+    let width = LEFT + PANELS.len() as f64 * (PANEL[0] + GAP);
+    let mut svg = Svg::new("Learning curves", [width, TOP + PANEL[1] + 56.0]);
+    let last = epochs.iter().flatten().copied().fold(0.0, f64::max);
+    let plural = if last == 1.0 { "" } else { "s" };
+    svg.heading(LEFT, "Learning curves", &format!("{last} epoch{plural}"));
+    for ((_, name, colour), x) in PARTS.into_iter().zip([180.0, 320.0]) {
+        svg.line([[x, 52.0], [x + 24.0, 52.0]], &format!("stroke=\"{colour}\" stroke-width=\"2.5\""));
+        svg.text([x + 30.0, 56.0], TEXT, &format!("fill=\"{GREY}\""), name);
+    }
+    for (index, (key, name)) in PANELS.into_iter().enumerate() {
+        let lines = PARTS.map(|(part, ..)| numbers(table, &format!("{part}_{key}")));
+        let [train, val] = lines;
+        let lines = [train?, val?];
+        let top =
+            if key == "loss" { range(0.0, lines.iter().flatten().flatten().copied()) } else { [0.0, 1.0] };
+        let corner = [LEFT + index as f64 * (PANEL[0] + GAP), TOP];
+        let plot = Plot { corner, size: PANEL, x: range(1.0, [last]), y: top };
+        svg.text([corner[0], TOP - 10.0], TEXT, "font-weight=\"600\"", name);
+        plot.frame(&mut svg, ["Epoch", ""]);
+        for (line, (_, _, colour)) in lines.iter().zip(PARTS) {
+            curve(&mut svg, &plot, &epochs, line, colour);
+        }
+    }
+    Ok(svg.finish())
+}
+
+/// One line, with its last value beside its end.
+fn curve(svg: &mut Svg, plot: &Plot, epochs: &[Option<f64>], values: &[Option<f64>], colour: &str) {
+    let points: Vec<[f64; 2]> = epochs.iter().zip(values).filter_map(|(x, y)| Some([(*x)?, (*y)?])).collect();
+    let Some([x, y]) = points.last().copied() else { return };
+    let places = points.iter().map(|[x, y]| plot.place(*x, *y));
+    let style =
+        format!("stroke=\"{colour}\" stroke-width=\"2\" stroke-linejoin=\"round\" stroke-linecap=\"round\"");
+    svg.line(places, &style);
+    let [right, height] = plot.place(x, y);
+    svg.text([right + 5.0, height + 4.0], NOTE, &format!("fill=\"{colour}\""), &format!("{y:.2}"));
+}
+
+/// The numbers of a column; none where a cell has no finite one.
+fn numbers(table: &Table, name: &str) -> Result<Vec<Option<f64>>> {
+    let column = table.column(name)?;
+    let number = |row: &Vec<String>| {
+        let cell = row.get(column).context("BUG: a row shorter than the header")?;
+        Ok(cell.parse::<f64>().ok().filter(|value| value.is_finite()))
+    };
+    table.rows.iter().map(number).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rows: &[[&str; 7]]) -> Table {
+        let header = [
+            "epoch",
+            "train_loss",
+            "train_accuracy",
+            "train_macro_f1",
+            "val_loss",
+            "val_accuracy",
+            "val_macro_f1",
+        ];
+        let owned = |cells: &[&str; 7]| cells.map(str::to_owned).to_vec();
+        Table { header: owned(&header), rows: rows.iter().map(owned).collect() }
+    }
+
+    #[test]
+    fn every_score_is_a_line_with_its_last_value() {
+        let svg = draw(&table(&[
+            ["1", "2", "0.25", "0.125", "1.5", "0.5", "0.25"],
+            ["2", "1", "0.5", "0.3", "1.25", "0.75", "0.6"],
+        ]))
+        .unwrap();
+        for value in [">1.00<", ">0.50<", ">0.30<", ">1.25<", ">0.75<", ">0.60<", "2 epochs"] {
+            assert!(svg.contains(value), "{value}: {svg}");
+        }
+        // The loss axis ends at 2, the first training loss, and the line begins in that corner.
+        assert!(svg.contains(&format!("points=\"{LEFT},{TOP} ")), "{svg}");
+    }
+
+    #[test]
+    fn cells_without_a_number_are_left_out() {
+        let svg = draw(&table(&[["1", "NaN", "0.25", "inf", "", "", ""]])).unwrap();
+        assert!(!svg.contains("NaN") && !svg.contains("inf\""), "{svg}");
+        assert_eq!(svg.matches("stroke-linejoin").count(), 1);
+        let error = draw(&Table { header: vec!["epoch".to_owned()], rows: vec![] }).unwrap_err().to_string();
+        assert!(error.contains("no column `train_loss`"), "{error}");
+    }
+}
