@@ -46,9 +46,12 @@ pub(crate) fn expected_error(bins: &[Bin]) -> f64 {
 mod tests {
     use super::*;
 
+    /// Clips, bins, error.
+    type Case<'a> = (&'a [(f64, bool)], usize, f64);
+
     #[test]
     fn errors_by_hand() {
-        let table: [(&[(f64, bool)], usize, f64); 6] = [
+        let table: [Case<'_>; 6] = [
             // 0.95 right: 0.05; 0.85 wrong: 0.85; two of 0.55, one right: 2 · 0.05.
             (&[(0.95, true), (0.85, false), (0.55, true), (0.55, false)], 10, 0.25),
             // In one bin: mean confidence 0.725, half are right.

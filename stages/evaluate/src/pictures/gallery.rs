@@ -17,10 +17,13 @@ pub(crate) fn draw(
     columns: usize,
     png: impl Fn(&str) -> Option<String>,
 ) -> String {
+    let most =
+        (0..labels.len()).map(|label| answers.iter().filter(|answer| answer.label == label).count()).max();
+    let columns = columns.min(most.unwrap_or_default());
     let names: Vec<String> = labels.iter().map(|label| shorten(label)).collect();
     let left = names.iter().map(|name| width_of(name, TEXT)).fold(0.0, f64::max) + 40.0;
     let size = [
-        left + columns as f64 * (PICTURE[0] + GAP[0]) + 8.0,
+        left + columns.max(3) as f64 * (PICTURE[0] + GAP[0]) + 8.0,
         TOP + labels.len() as f64 * (PICTURE[1] + GAP[1]),
     ];
     let mut svg = Svg::new("Clips of each class", size);
