@@ -1,0 +1,340 @@
+//! Normalisation by channel, then an activation, then a pool, in slices: two passes over the input forward, two
+//! backward, and no intermediate result.
+//!
+//! `z = (x − mean) · scale · weight + bias` for each channel, `scale = 1 / √(variance + ε)`; `y = pool(f(z))`. With
+//! `g` the gradient of `z`, and means over the values of a channel (Ioffe and Szegedy 2015):
+//! `dx = weight · scale · (g − mean(g) − x̂ · mean(g · x̂))`. Knows nothing about tensors.
+
+use rayon::prelude::*;
+
+use crate::activation::Activation;
+use crate::simd::{sum_of, vectorized};
+
+/// What is made of windows of the activations. Windows do not overlap, and those that the edge cuts are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// Every value for itself.
+    None,
+    /// The largest of a window of this height and width; of equal ones the first.
+    Max([usize; 2]),
+    /// The mean of a window of this height and width.
+    Average([usize; 2]),
+}
+
+/// The sizes of a batch and what is done with it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Block {
+    pub batch: usize,
+    pub channels: usize,
+    /// Height and width of the input.
+    pub size: [usize; 2],
+    pub activation: Activation,
+    pub pool: Pool,
+}
+
+/// What each channel is normalised with.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Statistics {
+    pub mean: Vec<f32>,
+    /// The biased variance.
+    pub variance: Vec<f32>,
+}
+
+/// The gradients of a block.
+#[derive(Debug)]
+pub(crate) struct Gradients {
+    pub input: Vec<f32>,
+    pub weight: Vec<f32>,
+    pub bias: Vec<f32>,
+}
+
+/// What a channel's values are multiplied with, and what is added: `z = x · factor + shift`.
+#[derive(Clone, Copy, Debug)]
+struct Affine {
+    factor: f32,
+    shift: f32,
+}
+
+impl Block {
+    /// Height and width of a window.
+    fn window(&self) -> [usize; 2] {
+        match self.pool {
+            Pool::None => [1, 1],
+            Pool::Max(window) | Pool::Average(window) => window,
+        }
+    }
+
+    /// Height and width of the output.
+    pub(crate) fn out(&self) -> [usize; 2] {
+        let window = self.window();
+        [self.size[0] / window[0], self.size[1] / window[1]]
+    }
+
+    fn plane(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    fn plane_out(&self) -> usize {
+        self.out()[0] * self.out()[1]
+    }
+
+    /// The planes of a channel, sample by sample.
+    fn planes<'a>(
+        &self,
+        channel: usize,
+        input: &'a [f32],
+        plane: usize,
+    ) -> impl Iterator<Item = &'a [f32]> + Clone {
+        let (channels, batch) = (self.channels, self.batch);
+        (0..batch).map(move |sample| &input[(sample * channels + channel) * plane..][..plane])
+    }
+
+    /// Mean and variance of each channel, in two passes: the second about the mean, so that nothing cancels.
+    pub(crate) fn statistics(&self, input: &[f32]) -> Statistics {
+        let count = (self.batch * self.plane()) as f64;
+        let of_channel = |channel| {
+            let planes = self.planes(channel, input, self.plane());
+            let sum =
+                |map: &dyn Fn(&[f32]) -> f32| planes.clone().map(|plane| f64::from(map(plane))).sum::<f64>();
+            let mean = (sum(&|plane| vectorized(|| sum_of(plane, plane, |value, _| value))) / count) as f32;
+            let squares = |plane: &[f32]| {
+                vectorized(|| sum_of(plane, plane, |value, _| (value - mean) * (value - mean)))
+            };
+            (mean, (sum(&squares) / count) as f32)
+        };
+        let (mean, variance) = (0..self.channels).into_par_iter().map(of_channel).unzip();
+        Statistics { mean, variance }
+    }
+
+    /// The output, and for a max-pool where in its plane each value of the output comes from.
+    pub(crate) fn forward(
+        &self,
+        input: &[f32],
+        statistics: &Statistics,
+        weight: &[f32],
+        bias: &[f32],
+        epsilon: f32,
+    ) -> (Vec<f32>, Vec<u32>) {
+        let mut output = vec![0.0; self.batch * self.channels * self.plane_out()];
+        let mut origins = vec![0; if matches!(self.pool, Pool::Max(_)) { output.len() } else { 0 }];
+        if output.is_empty() {
+            return (output, origins);
+        }
+        let affine = affine(statistics, weight, bias, epsilon);
+        let planes = output.par_chunks_exact_mut(self.plane_out()).zip(input.par_chunks_exact(self.plane()));
+        match self.pool {
+            Pool::Max(window) => {
+                let origins = origins.par_chunks_exact_mut(self.plane_out());
+                planes.zip(origins).enumerate().for_each_init(
+                    Vec::new,
+                    |rows, (at, ((output, input), origins))| {
+                        vectorized(|| {
+                            self.max_pool(window, affine[at % self.channels], input, rows, output, origins);
+                        });
+                    },
+                );
+            }
+            Pool::Average(window) => planes.enumerate().for_each(|(at, (output, input))| {
+                vectorized(|| self.average_pool(window, affine[at % self.channels], input, output));
+            }),
+            Pool::None => planes.enumerate().for_each(|(at, (output, input))| {
+                let affine = affine[at % self.channels];
+                vectorized(|| {
+                    output.iter_mut().zip(input).for_each(|(y, x)| *y = self.activation.at(affine.at(*x)));
+                });
+            }),
+        }
+        (output, origins)
+    }
+
+    #[inline(always)]
+    fn max_pool(
+        &self,
+        [height, width]: [usize; 2],
+        affine: Affine,
+        input: &[f32],
+        activated: &mut Vec<f32>,
+        output: &mut [f32],
+        origins: &mut [u32],
+    ) {
+        let (row, row_out) = (self.size[1], self.out()[1]);
+        activated.resize(row, 0.0);
+        let lines = output.chunks_exact_mut(row_out).zip(origins.chunks_exact_mut(row_out));
+        for (line, (output, origins)) in lines.enumerate() {
+            for i in 0..height {
+                let first = (line * height + i) * row;
+                let source = &input[first..][..row];
+                activated.iter_mut().zip(source).for_each(|(y, x)| *y = self.activation.at(affine.at(*x)));
+                for j in 0..width {
+                    let begin = (first + j) as u32;
+                    let candidates = activated.chunks_exact(width).map(|window| window[j]);
+                    let places = output.iter_mut().zip(origins.iter_mut());
+                    for (column, ((best, origin), value)) in (0u32..).zip(places.zip(candidates)) {
+                        let better = (i == 0 && j == 0) || value > *best;
+                        *best = if better { value } else { *best };
+                        *origin = if better { begin + column * width as u32 } else { *origin };
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn average_pool(&self, [height, width]: [usize; 2], affine: Affine, input: &[f32], output: &mut [f32]) {
+        let (row, row_out) = (self.size[1], self.out()[1]);
+        let share = 1.0 / (height * width) as f32;
+        for (line, output) in output.chunks_exact_mut(row_out).enumerate() {
+            for i in 0..height {
+                let source = &input[(line * height + i) * row..][..row];
+                for (mean, window) in output.iter_mut().zip(source.chunks_exact(width)) {
+                    *mean += sum_of(window, window, |x, _| self.activation.at(affine.at(x))) * share;
+                }
+            }
+        }
+    }
+
+    /// The gradients for the gradient of the output.
+    pub(crate) fn backward(
+        &self,
+        input: &[f32],
+        statistics: &Statistics,
+        [weight, bias]: [&[f32]; 2],
+        epsilon: f32,
+        output: &[f32],
+        origins: &[u32],
+    ) -> Gradients {
+        let affine = affine(statistics, weight, bias, epsilon);
+        let scale: Vec<f32> = statistics.variance.iter().map(|it| 1.0 / (it + epsilon).sqrt()).collect();
+        let sums_of = |channel: usize| {
+            let (affine, mean) = (affine[channel], statistics.mean[channel]);
+            let mut sums = [0.0f64; 2];
+            for sample in 0..self.batch {
+                let at = sample * self.channels + channel;
+                let of_plane = vectorized(|| self.plane_sums(affine, mean, at, input, output, origins));
+                sums.iter_mut().zip(of_plane).for_each(|(sum, part)| *sum += f64::from(part));
+            }
+            [sums[0] as f32, sums[1] as f32 * scale[channel]]
+        };
+        let sums: Vec<[f32; 2]> = (0..self.channels).into_par_iter().map(sums_of).collect();
+        let count = (self.batch * self.plane()) as f32;
+        let mut gradient = vec![0.0; input.len()];
+        if !input.is_empty() {
+            gradient.par_chunks_exact_mut(self.plane()).enumerate().for_each(|(at, gradient)| {
+                let channel = at % self.channels;
+                let [of_bias, of_weight] = sums[channel];
+                // dx = a · (g − mean(g) − x̂ · mean(g · x̂)) = a · g + slope · x + level
+                let a = affine[channel].factor;
+                let slope = -a * scale[channel] * of_weight / count;
+                let level = -a * of_bias / count - slope * statistics.mean[channel];
+                let input = &input[at * self.plane()..][..self.plane()];
+                vectorized(|| {
+                    gradient.iter_mut().zip(input).for_each(|(dx, x)| *dx = x * slope + level);
+                    self.add_gradient(affine[channel], at, input, output, origins, gradient);
+                });
+            });
+        }
+        let bias = sums.iter().map(|sums| sums[0]).collect();
+        Gradients { input: gradient, weight: sums.iter().map(|sums| sums[1]).collect(), bias }
+    }
+
+    /// The sums of `g` and of `g · (x − mean)` over a plane.
+    #[inline(always)]
+    fn plane_sums(
+        &self,
+        affine: Affine,
+        mean: f32,
+        at: usize,
+        input: &[f32],
+        output: &[f32],
+        origins: &[u32],
+    ) -> [f32; 2] {
+        let input = &input[at * self.plane()..][..self.plane()];
+        let output = &output[at * self.plane_out()..][..self.plane_out()];
+        let slope = |x: f32| self.activation.slope(affine.at(x));
+        match self.pool {
+            Pool::None => [
+                sum_of(input, output, |x, g| g * slope(x)),
+                sum_of(input, output, |x, g| g * slope(x) * (x - mean)),
+            ],
+            Pool::Max(_) => {
+                let origins = &origins[at * self.plane_out()..][..self.plane_out()];
+                let mut sums = [0.0; 2];
+                for (g, origin) in output.iter().zip(origins) {
+                    let x = input[*origin as usize];
+                    let g = g * slope(x);
+                    sums[0] += g;
+                    sums[1] += g * (x - mean);
+                }
+                sums
+            }
+            Pool::Average([height, width]) => {
+                let mut sums = [0.0; 2];
+                self.each_window(height, width, |first, out| {
+                    let (window, g) = (&input[first..][..width], output[out] / (height * width) as f32);
+                    sums[0] += g * sum_of(window, window, |x, _| slope(x));
+                    sums[1] += g * sum_of(window, window, |x, _| slope(x) * (x - mean));
+                });
+                sums
+            }
+        }
+    }
+
+    /// Adds `a · g` to the gradient of a plane.
+    #[inline(always)]
+    fn add_gradient(
+        &self,
+        affine: Affine,
+        at: usize,
+        input: &[f32],
+        output: &[f32],
+        origins: &[u32],
+        gradient: &mut [f32],
+    ) {
+        let output = &output[at * self.plane_out()..][..self.plane_out()];
+        let factor = |x: f32| self.activation.slope(affine.at(x)) * affine.factor;
+        match self.pool {
+            Pool::None => {
+                let pairs = input.iter().zip(output);
+                gradient.iter_mut().zip(pairs).for_each(|(dx, (x, g))| *dx += g * factor(*x));
+            }
+            Pool::Max(_) => {
+                let origins = &origins[at * self.plane_out()..][..self.plane_out()];
+                for (g, origin) in output.iter().zip(origins) {
+                    gradient[*origin as usize] += g * factor(input[*origin as usize]);
+                }
+            }
+            Pool::Average([height, width]) => self.each_window(height, width, |first, out| {
+                let g = output[out] / (height * width) as f32;
+                let window = gradient[first..][..width].iter_mut().zip(&input[first..][..width]);
+                window.for_each(|(dx, x)| *dx += g * factor(*x));
+            }),
+        }
+    }
+
+    /// Calls `each` for every row of every window: where the row begins in the plane, and the window's index.
+    #[inline(always)]
+    fn each_window(&self, height: usize, width: usize, mut each: impl FnMut(usize, usize)) {
+        let [lines, columns] = self.out();
+        for line in 0..lines * height {
+            for column in 0..columns {
+                each(line * self.size[1] + column * width, line / height * columns + column);
+            }
+        }
+    }
+}
+
+impl Affine {
+    #[inline(always)]
+    fn at(self, x: f32) -> f32 {
+        x * self.factor + self.shift
+    }
+}
+
+fn affine(statistics: &Statistics, weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<Affine> {
+    let channels = statistics.mean.iter().zip(&statistics.variance).zip(weight.iter().zip(bias));
+    let of = |((mean, variance), (weight, bias)): ((&f32, &f32), (&f32, &f32))| {
+        let factor = weight / (variance + epsilon).sqrt();
+        Affine { factor, shift: bias - mean * factor }
+    };
+    channels.map(of).collect()
+}

@@ -1,0 +1,273 @@
+//! Convolution of slices, forward and backward, by patches and matrix products.
+//!
+//! Samples are computed in parallel, each by one thread. Knows nothing about tensors or gradients of anything else.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::depthwise;
+use crate::gemm::{Destination, Matrix, multiply};
+use crate::patches;
+use crate::simd::{sum_of, vectorized};
+
+/// The gradients of weights are summed in so many parts, whatever the number of threads.
+const PARTS: usize = 8;
+
+/// The sizes of a convolution. Dilation is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    pub batch: usize,
+    pub channels_in: usize,
+    pub channels_out: usize,
+    /// Height and width of the input.
+    pub size: [usize; 2],
+    /// Height and width of the output.
+    pub out: [usize; 2],
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub padding: [usize; 2],
+    pub groups: usize,
+}
+
+/// The gradients of a convolution; that of the input only where it is wanted.
+#[derive(Debug)]
+pub(crate) struct Gradients {
+    pub input: Option<Vec<f32>>,
+    pub weight: Vec<f32>,
+    pub bias: Vec<f32>,
+}
+
+impl Geometry {
+    /// Input channels of a group.
+    pub(crate) fn group_in(&self) -> usize {
+        self.channels_in / self.groups
+    }
+
+    /// Output channels of a group.
+    pub(crate) fn group_out(&self) -> usize {
+        self.channels_out / self.groups
+    }
+
+    /// Values of a patch: what one value of the output is computed from.
+    pub(crate) fn patch(&self) -> usize {
+        self.group_in() * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Values of one channel of the input.
+    pub(crate) fn plane(&self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    /// Values of one channel of the output.
+    pub(crate) fn plane_out(&self) -> usize {
+        self.out[0] * self.out[1]
+    }
+
+    /// The places in the kernel, in C order.
+    pub(crate) fn taps(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let [height, width] = self.kernel;
+        (0..height).flat_map(move |i| (0..width).map(move |j| (i, j)))
+    }
+
+    /// The row of the input that the kernel's row `i` sees for the output's `row`; none in the padding.
+    pub(crate) fn source_row(&self, row: usize, i: usize) -> Option<usize> {
+        (row * self.stride[0] + i).checked_sub(self.padding[0]).filter(|row| *row < self.size[0])
+    }
+
+    /// The columns of the output for which the kernel's column `j` sees the input and not the padding.
+    pub(crate) fn columns(&self, j: usize) -> Range<usize> {
+        let (stride, padding) = (self.stride[1], self.padding[1]);
+        let end = (self.size[1] + padding).saturating_sub(j).div_ceil(stride).min(self.out[1]);
+        let start = padding.saturating_sub(j).div_ceil(stride).min(end);
+        start..end
+    }
+
+    /// The column of the input that the kernel's column `j` sees for the output's `column`, one of
+    /// [`Geometry::columns`].
+    pub(crate) fn source_column(&self, column: usize, j: usize) -> usize {
+        column * self.stride[1] + j - self.padding[1]
+    }
+
+    /// Whether the patches are the input as it lies.
+    fn is_pointwise(&self) -> bool {
+        (self.kernel, self.stride, self.padding) == ([1, 1], [1, 1], [0, 0])
+    }
+
+    fn is_depthwise(&self) -> bool {
+        self.groups == self.channels_in && self.groups == self.channels_out
+    }
+}
+
+/// The output `[batch, channels out, height, width]`.
+pub(crate) fn forward(geometry: &Geometry, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+    let plane = geometry.plane_out();
+    let mut output = vec![0.0; geometry.batch * geometry.channels_out * plane];
+    if output.is_empty() {
+        return output;
+    }
+    if geometry.is_depthwise() {
+        depthwise::forward(geometry, input, weight, bias, &mut output);
+        return output;
+    }
+    let samples = output.par_chunks_exact_mut(geometry.channels_out * plane);
+    samples.zip(input.par_chunks_exact(geometry.channels_in * geometry.plane())).for_each_init(
+        Vec::new,
+        |scratch, (output, input)| {
+            for (channel, bias) in output.chunks_exact_mut(plane).zip(bias) {
+                channel.fill(*bias);
+            }
+            let groups = output.chunks_exact_mut(geometry.group_out() * plane).zip(inputs(geometry, input));
+            for ((output, input), weight) in groups.zip(weights(geometry, weight)) {
+                tiles(geometry, input, scratch, |at, patches| {
+                    multiply(&mut output[at..], plane, weight, patches, Destination::Add);
+                });
+            }
+        },
+    );
+    output
+}
+
+/// Whether the gradient of the input is to be computed: that of the first layer is of no use to anyone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InputGradient {
+    Wanted,
+    Unused,
+}
+
+/// The gradients for the gradient of the output.
+pub(crate) fn backward(
+    geometry: &Geometry,
+    input: &[f32],
+    weight: &[f32],
+    output: &[f32],
+    wanted: InputGradient,
+) -> Gradients {
+    let mut input_gradient = vec![0.0; if wanted == InputGradient::Wanted { input.len() } else { 0 }];
+    let bias = bias_gradient(geometry, output);
+    let weight = if output.is_empty() || input.is_empty() {
+        vec![0.0; weight.len()]
+    } else if geometry.is_depthwise() {
+        depthwise::backward(geometry, input, weight, output, &mut input_gradient)
+    } else {
+        samples_backward(geometry, input, weight, output, &mut input_gradient)
+    };
+    let input = (wanted == InputGradient::Wanted).then_some(input_gradient);
+    Gradients { input, weight, bias }
+}
+
+/// Writes the gradient of the input, if there is room for it, and gives that of the weights.
+fn samples_backward(
+    geometry: &Geometry,
+    input: &[f32],
+    weight: &[f32],
+    output: &[f32],
+    input_gradient: &mut [f32],
+) -> Vec<f32> {
+    let part = geometry.batch.div_ceil(PARTS);
+    let (sample_in, sample_out) =
+        (geometry.channels_in * geometry.plane(), geometry.channels_out * geometry.plane_out());
+    let compute = |input: &[f32], output: &[f32], mut gradient: Option<&mut [f32]>| {
+        let mut sum = vec![0.0; weight.len()];
+        let mut scratch = Vec::new();
+        for sample in 0..output.len() / sample_out {
+            let input = &input[sample * sample_in..][..sample_in];
+            let output = &output[sample * sample_out..][..sample_out];
+            let gradient = gradient.as_deref_mut().map(|all| &mut all[sample * sample_in..][..sample_in]);
+            sample_backward(geometry, input, weight, output, gradient, &mut sum, &mut scratch);
+        }
+        sum
+    };
+    let parts = input.par_chunks(part * sample_in).zip(output.par_chunks(part * sample_out));
+    let sums: Vec<Vec<f32>> = if input_gradient.is_empty() {
+        parts.map(|(input, output)| compute(input, output, None)).collect()
+    } else {
+        let gradients = input_gradient.par_chunks_mut(part * sample_in);
+        parts.zip(gradients).map(|((input, output), it)| compute(input, output, Some(it))).collect()
+    };
+    sum_in_order(sums)
+}
+
+/// Adds one sample's part to the gradient of the weights, and to that of the input.
+fn sample_backward(
+    geometry: &Geometry,
+    input: &[f32],
+    weight: &[f32],
+    output: &[f32],
+    mut input_gradient: Option<&mut [f32]>,
+    weight_gradient: &mut [f32],
+    scratch: &mut Vec<f32>,
+) {
+    let (plane, rows, depth) = (geometry.plane_out(), geometry.group_out(), geometry.patch());
+    let mut backwards = Vec::new();
+    let group_in = geometry.group_in() * geometry.plane();
+    for (group, (input, weight)) in inputs(geometry, input).zip(weights(geometry, weight)).enumerate() {
+        let output = &output[group * rows * plane..][..rows * plane];
+        let target = &mut weight_gradient[group * rows * depth..][..rows * depth];
+        let mut gradient = input_gradient.as_deref_mut().map(|all| &mut all[group * group_in..][..group_in]);
+        tiles(geometry, input, scratch, |at, patches| {
+            let output = Matrix::rows(&output[at..], rows, patches.columns, plane);
+            multiply(target, depth, output, patches.transposed(), Destination::Add);
+            let Some(gradient) = gradient.as_deref_mut() else { return };
+            if geometry.is_pointwise() {
+                multiply(&mut gradient[at..], plane, weight.transposed(), output, Destination::Replace);
+                return;
+            }
+            backwards.resize(depth * patches.columns, 0.0);
+            multiply(&mut backwards, patches.columns, weight.transposed(), output, Destination::Replace);
+            let first = at / geometry.out[1];
+            let rows = first..first + patches.columns / geometry.out[1];
+            vectorized(|| patches::scatter(geometry, &backwards, rows, gradient));
+        });
+    }
+}
+
+/// Calls `each` with the matrix of patches of each tile and where its columns begin in a plane of the output.
+fn tiles(
+    geometry: &Geometry,
+    input: &[f32],
+    scratch: &mut Vec<f32>,
+    mut each: impl FnMut(usize, Matrix<'_>),
+) {
+    let depth = geometry.patch();
+    if geometry.is_pointwise() {
+        return each(0, Matrix::rows(input, depth, geometry.plane(), geometry.plane()));
+    }
+    let step = patches::tile_rows(geometry);
+    for first in (0..geometry.out[0]).step_by(step) {
+        let rows = first..(first + step).min(geometry.out[0]);
+        let columns = rows.len() * geometry.out[1];
+        scratch.resize(depth * columns, 0.0);
+        vectorized(|| patches::gather(geometry, input, rows, scratch));
+        each(first * geometry.out[1], Matrix::rows(scratch, depth, columns, columns));
+    }
+}
+
+fn inputs<'a>(geometry: &Geometry, input: &'a [f32]) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+    input.chunks_exact(geometry.group_in() * geometry.plane())
+}
+
+fn weights<'a>(geometry: &Geometry, weight: &'a [f32]) -> impl Iterator<Item = Matrix<'a>> + use<'a> {
+    let (rows, depth) = (geometry.group_out(), geometry.patch());
+    weight.chunks_exact(rows * depth).map(move |group| Matrix::rows(group, rows, depth, depth))
+}
+
+fn bias_gradient(geometry: &Geometry, output: &[f32]) -> Vec<f32> {
+    let (channels, plane) = (geometry.channels_out, geometry.plane_out());
+    let sum = |channel: usize| {
+        let planes =
+            (0..geometry.batch).map(|sample| &output[(sample * channels + channel) * plane..][..plane]);
+        planes.map(|plane| vectorized(|| sum_of(plane, plane, |value, _| value))).sum()
+    };
+    (0..channels).into_par_iter().map(sum).collect()
+}
+
+/// The sum of slices of one length, one after the other.
+pub(crate) fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {
+    let mut parts = parts.into_iter();
+    let mut total = parts.next().unwrap_or_default();
+    for part in parts {
+        vectorized(|| total.iter_mut().zip(&part).for_each(|(total, part)| *total += part));
+    }
+    total
+}

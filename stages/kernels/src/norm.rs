@@ -1,0 +1,179 @@
+//! Batch normalisation with the activation and the pool that follow it, as an operation on tensors.
+//!
+//! Knows nothing about running statistics: the caller keeps them.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
+
+use crate::activation::Activation;
+use crate::block::{Block, Pool, Statistics};
+use crate::bridge::{Host, erase, host, packed, tensor, values};
+
+/// What is applied to the normalised values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Then {
+    /// First, to each value.
+    pub activation: Activation,
+    /// Then, to windows of them.
+    pub pool: Pool,
+}
+
+/// The trained part of a normalisation: `[channels]` each.
+#[derive(Clone, Debug)]
+pub struct Scale {
+    /// What the normalised values are multiplied with.
+    pub weight: Tensor<1>,
+    /// What is added then.
+    pub bias: Tensor<1>,
+    /// What is added to the variance.
+    pub epsilon: f64,
+}
+
+/// The result of a normalisation by a batch's own statistics.
+#[derive(Clone, Debug)]
+pub struct Normalized {
+    /// The values after activation and pool.
+    pub output: Tensor<4>,
+    /// The mean of each channel, without gradients.
+    pub mean: Tensor<1>,
+    /// The biased variance of each channel, without gradients.
+    pub variance: Tensor<1>,
+}
+
+/// Normalises `[N, channels, height, width]` by the batch's own statistics.
+pub fn by_batch(input: Tensor<4>, scale: Scale, then: Then) -> Normalized {
+    let device = input.device();
+    let block = block(&input, then);
+    match host([erase(&input), erase(&scale.weight), erase(&scale.bias)]) {
+        Some(Host::Recorded(tensors)) => recorded(block, tensors, scale.epsilon as f32, &device),
+        _ => {
+            let batch = ops::batch_norm_train(input, scale.weight, scale.bias, scale.epsilon);
+            let (mean, variance) = (batch.mean.detach(), batch.variance.detach());
+            Normalized { output: by_operations(batch.output, then), mean, variance }
+        }
+    }
+}
+
+/// Normalises `[N, channels, height, width]` by given statistics, `[channels]` each.
+pub fn by_statistics(
+    input: Tensor<4>,
+    mean: Tensor<1>,
+    variance: Tensor<1>,
+    scale: Scale,
+    then: Then,
+) -> Tensor<4> {
+    let block = block(&input, then);
+    let tensors = [&mean, &variance, &scale.weight, &scale.bias].map(erase);
+    let [of_mean, of_variance, of_weight, of_bias] = tensors;
+    match host([erase(&input), of_mean, of_variance, of_weight, of_bias]) {
+        Some(Host::Plain(tensors)) => {
+            let tensors = tensors.map(packed);
+            let [input, mean, variance, weight, bias] = tensors.each_ref().map(values);
+            let statistics = Statistics { mean: mean.to_vec(), variance: variance.to_vec() };
+            let (output, _) = block.forward(input, &statistics, weight, bias, scale.epsilon as f32);
+            Tensor::from_primitive::<Flex>(tensor(output, shape(block)))
+        }
+        _ => {
+            let output = ops::batch_norm(input, scale.weight, scale.bias, mean, variance, scale.epsilon);
+            by_operations(output, then)
+        }
+    }
+}
+
+fn block(input: &Tensor<4>, then: Then) -> Block {
+    let [batch, channels, height, width] = input.dims();
+    Block { batch, channels, size: [height, width], activation: then.activation, pool: then.pool }
+}
+
+fn shape(block: Block) -> [usize; 4] {
+    let [height, width] = block.out();
+    [block.batch, block.channels, height, width]
+}
+
+/// Activation and pool by burn's own operations.
+fn by_operations(x: Tensor<4>, then: Then) -> Tensor<4> {
+    let x = match then.activation {
+        Activation::Identity => x,
+        // Its gradient needs no mask, unlike that of burn's `leaky_relu`.
+        Activation::LeakyRelu(slope) => {
+            activation::relu(x.clone()).mul_scalar(1.0 - slope) + x.mul_scalar(slope)
+        }
+        Activation::Silu => activation::silu(x),
+    };
+    match then.pool {
+        Pool::None => x,
+        Pool::Max(window) => ops::max_pool2d(x, MaxPoolOptions::new(window)),
+        Pool::Average(window) => ops::avg_pool2d(x, AvgPoolOptions::new(window)),
+    }
+}
+
+fn recorded(
+    block: Block,
+    tensors: [crate::bridge::Recorded; 3],
+    epsilon: f32,
+    device: &Device,
+) -> Normalized {
+    let guards = tensors.each_ref().map(|tensor| tensor.node());
+    let [input, weight, bias] = tensors.map(|tensor| packed(tensor.into_primitive()));
+    let statistics = block.statistics(values(&input));
+    let (output, origins) =
+        block.forward(values(&input), &statistics, values(&weight), values(&bias), epsilon);
+    let output = tensor(output, shape(block));
+    let of_channels = |values: &[f32]| {
+        let data = TensorData::new(values.to_vec(), [values.len()]);
+        Tensor::from_data(data, device)
+    };
+    let (mean, variance) = (of_channels(&statistics.mean), of_channels(&statistics.variance));
+    let output = match NormBlock.prepare::<NoCheckpointing>(guards).compute_bound().stateful() {
+        OpsKind::Tracked(operation) => {
+            let kept = Arc::new((statistics, origins));
+            operation.finish(State { block, input, weight, bias, epsilon, kept }, output)
+        }
+        OpsKind::UnTracked(operation) => operation.finish(output),
+    };
+    Normalized { output: Tensor::from_primitive::<Autodiff<Flex>>(output), mean, variance }
+}
+
+#[derive(Debug)]
+struct NormBlock;
+
+#[derive(Clone, Debug)]
+struct State {
+    block: Block,
+    input: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    epsilon: f32,
+    kept: Arc<(Statistics, Vec<u32>)>,
+}
+
+impl Backward<Flex, 3> for NormBlock {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let output = packed(gradients.consume::<Flex>(&ops.node));
+        let State { block, input, weight, bias, epsilon, kept } = ops.state;
+        let (statistics, origins) = &*kept;
+        let scale = [values(&weight), values(&bias)];
+        let found = block.backward(values(&input), statistics, scale, epsilon, values(&output), origins);
+        let [for_input, for_weight, for_bias] = ops.parents;
+        let found = [
+            (for_input, found.input, &input),
+            (for_weight, found.weight, &weight),
+            (for_bias, found.bias, &bias),
+        ];
+        for (node, gradient, like) in found {
+            if let Some(node) = node {
+                gradients.register::<Flex>(node.id, tensor(gradient, like.layout().shape().clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Seconds for an epoch of training and for a pass of inference, beside PyTorch and onnxruntime.
+//!
+//! ```sh
+//! PEER_PYTHON=venv/bin/python cargo bench -p model --bench epoch      # with torch, onnx and onnxruntime
+//! ```
+//!
+//! Runs alternate, so that what else the machine does meets both; a ratio is the median of the ratios of
+//! neighbours. In brackets: the processor's time, which tells more where the machine is busy. Two threads each,
+//! or as many as BENCH_THREADS says.
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use model::burn::module::Module as _;
+use model::burn::tensor::{Device, Tensor, TensorData};
+use model::config::NetworkConfig;
+use model::init::initial_weights;
+use model::learner::Learner;
+use model::network::Network;
+use model::random::{Purpose, Random};
+
+const CLIPS: usize = 128;
+const SIDE: usize = 100;
+const CLASSES: usize = 10;
+const ROUNDS: usize = 7;
+
+// What the stages use.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Seconds that passed, and seconds of the processor.
+#[derive(Clone, Copy, Debug)]
+struct Seconds([f64; 2]);
+
+fn main() {
+    let threads = std::env::var("BENCH_THREADS").map_or(2, |threads| threads.parse().unwrap());
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
+    let mut peer = Peer::start(threads);
+    match &peer {
+        Some(peer) => println!("peer: {}", peer.name),
+        None => println!("no peer: set PEER_PYTHON to a Python with torch, onnx and onnxruntime"),
+    }
+    println!("{CLIPS} clips of 1×{SIDE}×{SIDE}; medians of {ROUNDS} rounds");
+    for batch in [4, 32] {
+        let mut ours = Ours::new();
+        compare("train", batch, &mut peer, || ours.train(batch));
+        compare("forward", batch, &mut peer, || ours.forward(batch));
+    }
+}
+
+/// Prints a line: what was measured, ours, the peer's, and the ratios.
+fn compare(what: &str, batch: usize, peer: &mut Option<Peer>, mut ours: impl FnMut()) {
+    let mut rounds = Vec::new();
+    for round in 0..=ROUNDS {
+        let mine = timed(&mut ours);
+        let theirs = peer.as_mut().map(|peer| peer.run(what, batch));
+        // The first warms caches and allocators.
+        if round > 0 {
+            rounds.push((mine, theirs));
+        }
+    }
+    let mine = [0, 1].map(|clock| median(rounds.iter().map(|(mine, _)| mine.0[clock]).collect()));
+    print!("{what:>8} batch {batch:>2}: {:7.1} ms (processor {:7.1})", mine[0] * 1e3, mine[1] * 1e3);
+    if rounds.iter().all(|(_, theirs)| theirs.is_some()) {
+        let theirs = [0, 1].map(|clock| {
+            median(rounds.iter().filter_map(|(_, theirs)| Some(theirs.as_ref()?.0[clock])).collect())
+        });
+        let ratio = |clock: usize| {
+            let of =
+                |(mine, theirs): &(Seconds, Option<Seconds>)| Some(mine.0[clock] / theirs.as_ref()?.0[clock]);
+            median(rounds.iter().filter_map(of).collect())
+        };
+        print!(", peer {:7.1} ms ({:7.1})", theirs[0] * 1e3, theirs[1] * 1e3);
+        print!(", ratio {:.2} ({:.2})", ratio(0), ratio(1));
+    }
+    println!();
+}
+
+/// The baseline network with clips of noise.
+struct Ours {
+    learner: Learner,
+    device: Device,
+    clips: Vec<f32>,
+    random: Random,
+}
+
+impl Ours {
+    fn new() -> Ours {
+        let config = NetworkConfig { input: [1, SIDE, SIDE], classes: CLASSES, dropout: 0.5 };
+        let device = Device::flex().autodiff();
+        let network = Network::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();
+        let mut random = Random::new(1, Purpose::Order(0));
+        let clips = (0..CLIPS * SIDE * SIDE).map(|_| random.unit() * 4.0 - 2.0).collect();
+        Ours { learner: Learner::new(network, 0.01, device.clone()), device, clips, random }
+    }
+
+    fn images(&self, clips: &[usize], device: &Device) -> Tensor<4> {
+        let values = clips.iter().flat_map(|clip| &self.clips[clip * SIDE * SIDE..][..SIDE * SIDE]).copied();
+        Tensor::from_data(TensorData::new(values.collect::<Vec<f32>>(), [clips.len(), 1, SIDE, SIDE]), device)
+    }
+
+    fn train(&mut self, batch: usize) {
+        let mut order: Vec<usize> = (0..CLIPS).collect();
+        self.random.shuffle(&mut order);
+        for clips in order.chunks(batch) {
+            let targets: Vec<usize> = clips.iter().map(|clip| clip % CLASSES).collect();
+            let mask = self.learner.network().dropout_mask(clips.len(), &mut self.random, &self.device);
+            self.learner.step(self.images(clips, &self.device), &targets, mask, 2e-4).unwrap();
+        }
+    }
+
+    fn forward(&self, batch: usize) {
+        let (network, device) = (self.learner.network().valid(), self.device.clone().inner());
+        let order: Vec<usize> = (0..CLIPS).collect();
+        for clips in order.chunks(batch) {
+            network.forward(self.images(clips, &device)).into_data();
+        }
+    }
+}
+
+/// A Python process that runs the same work on demand.
+struct Peer {
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    name: String,
+}
+
+impl Peer {
+    fn start(threads: usize) -> Option<Peer> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peer.py");
+        let mut command = Command::new(std::env::var_os("PEER_PYTHON")?);
+        let mut process = command
+            .args([script, &threads.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (requests, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        let mut peer = Peer { process, requests, answers: BufReader::new(answers), name: String::new() };
+        peer.name = peer.line();
+        Some(peer)
+    }
+
+    fn run(&mut self, what: &str, batch: usize) -> Seconds {
+        writeln!(self.requests, "{what} {batch}").unwrap();
+        let line = self.line();
+        let mut seconds = line.split_whitespace().map(|word| word.parse().unwrap());
+        Seconds([seconds.next().unwrap(), seconds.next().unwrap()])
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the peer has stopped");
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn timed(work: &mut impl FnMut()) -> Seconds {
+    let (start, before) = (Instant::now(), processor_seconds());
+    work();
+    Seconds([start.elapsed().as_secs_f64(), processor_seconds() - before])
+}
+
+/// What all threads of this process have used so far, where Linux tells it.
+fn processor_seconds() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let used = |thread: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    threads.filter_map(used).sum::<f64>() * 1e-9
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
