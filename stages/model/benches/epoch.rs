@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use model::burn::module::Module as _;
 use model::burn::tensor::{Device, Tensor, TensorData};
-use model::config::NetworkConfig;
+use model::config::{Architecture, NetworkConfig};
 use model::init::initial_weights;
 use model::learner::Learner;
 use model::network::Network;
@@ -88,12 +88,13 @@ struct Ours {
 
 impl Ours {
     fn new() -> Ours {
-        let config = NetworkConfig { input: [1, SIDE, SIDE], classes: CLASSES, dropout: 0.5 };
+        let (model, input) = (Architecture::Baseline, [1, SIDE, SIDE]);
+        let config = NetworkConfig { model, input, classes: CLASSES, dropout: 0.5 };
         let device = Device::flex().autodiff();
         let network = Network::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();
         let mut random = Random::new(1, Purpose::Order(0));
         let clips = (0..CLIPS * SIDE * SIDE).map(|_| random.unit() * 4.0 - 2.0).collect();
-        Ours { learner: Learner::new(network, 0.01, device.clone()), device, clips, random }
+        Ours { learner: Learner::new(network, 0.01), device, clips, random }
     }
 
     fn images(&self, clips: &[usize], device: &Device) -> Tensor<4> {
@@ -105,9 +106,11 @@ impl Ours {
         let mut order: Vec<usize> = (0..CLIPS).collect();
         self.random.shuffle(&mut order);
         for clips in order.chunks(batch) {
-            let targets: Vec<usize> = clips.iter().map(|clip| clip % CLASSES).collect();
+            let mut targets = vec![0.0f32; clips.len() * CLASSES];
+            clips.iter().enumerate().for_each(|(row, clip)| targets[row * CLASSES + clip % CLASSES] = 1.0);
+            let targets = Tensor::from_data(TensorData::new(targets, [clips.len(), CLASSES]), &self.device);
             let mask = self.learner.network().dropout_mask(clips.len(), &mut self.random, &self.device);
-            self.learner.step(self.images(clips, &self.device), &targets, mask, 2e-4).unwrap();
+            self.learner.step(self.images(clips, &self.device), targets, mask, 2e-4).unwrap();
         }
     }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData, module as ops};
+use kernels::conv2d::conv2d;
 
 use crate::network::to_host;
 use crate::norm::BatchNorm;
@@ -72,7 +73,7 @@ impl Source<'_> {
 impl Convolution {
     pub(crate) fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], 1);
-        ops::conv2d(input, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+        conv2d(input, self.weight.val(), self.bias.as_ref().map(Param::val), options)
     }
 
     /// Puts its tensors into `weights`, as those of `layer`.

@@ -3,11 +3,10 @@
 //! Knows nothing about epochs, the order of clips or files.
 
 use anyhow::{Result, ensure};
-use burn::nn::loss::{CrossEntropyLoss, CrossEntropyLossConfig};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
-use crate::dataset::target_tensor;
+use crate::loss::cross_entropy;
 use crate::network::{Network, to_host};
 use crate::optimizer::{AdamW, State, adamw};
 
@@ -17,15 +16,12 @@ pub struct Learner {
     /// Taken out only during a step, which updates it in place.
     network: Option<Network>,
     optimizer: AdamW,
-    loss: CrossEntropyLoss,
-    device: Device,
 }
 
 impl Learner {
     /// For a network on an autodiff device.
-    pub fn new(network: Network, weight_decay: f64, device: Device) -> Learner {
-        let loss = CrossEntropyLossConfig::new().init(&device);
-        Learner { network: Some(network), optimizer: adamw(weight_decay), loss, device }
+    pub fn new(network: Network, weight_decay: f64) -> Learner {
+        Learner { network: Some(network), optimizer: adamw(weight_decay) }
     }
 
     /// The network as it is now.
@@ -33,21 +29,21 @@ impl Learner {
         self.network.as_ref().expect("BUG: the network is missing outside of a step")
     }
 
-    /// Learns from a batch of `[N, channels, height, width]` with these classes; the logits that it gave
-    /// before, on the host. `mask` is one of [`Network::dropout_mask`].
+    /// Learns from a batch of `[N, channels, height, width]` and the shares of the classes in each, `[N, classes]`;
+    /// the logits that it gave before, on the host. `mask` is one of [`Network::dropout_mask`].
     ///
     /// # Errors
     /// The device fails to give the logits back.
     pub fn step(
         &mut self,
         images: Tensor<4>,
-        targets: &[usize],
+        targets: Tensor<2>,
         mask: Tensor<2>,
         learning_rate: f64,
     ) -> Result<Vec<f32>> {
         let mut network = self.network.take().expect("BUG: the network is missing outside of a step");
         let logits = network.train_forward(images, mask);
-        let loss = self.loss.forward(logits.clone(), target_tensor(targets, &self.device));
+        let loss = cross_entropy(logits.clone(), targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         self.network = Some(self.optimizer.step(learning_rate, network, gradients));
         to_host(logits)

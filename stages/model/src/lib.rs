@@ -12,6 +12,7 @@ pub mod dataset;
 pub mod device;
 pub mod init;
 mod layers;
+pub mod learner;
 pub mod loss;
 pub mod metrics;
 pub mod network;

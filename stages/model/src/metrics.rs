@@ -3,7 +3,7 @@
 //! Pure functions of numbers. Zero divisions and averages are those of scikit-learn with
 //! `zero_division=0`. Knows nothing about networks, clips or files.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often each class was taken for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ impl Confusion {
 }
 
 /// Loss, accuracy and macro F1 of a set of clips.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// The mean cross entropy, in nats.
     pub loss: f64,

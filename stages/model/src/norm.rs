@@ -6,7 +6,8 @@
 //! update: [`BatchNorm::train_forward`] takes `&mut self`. Knows nothing about the layers around it.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData, module as ops};
+use burn::tensor::{Device, Tensor, TensorData};
+use kernels::norm::{self, Scale, Then};
 
 use crate::config::NORM_EPSILON;
 
@@ -37,22 +38,27 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises `[batch, channels, …]` by the running statistics.
-    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        let (mean, var) = (self.running_mean.clone(), self.running_var.clone());
-        ops::batch_norm(input, self.weight.val(), self.bias.val(), mean, var, NORM_EPSILON)
+    /// Normalises `[batch, channels, height, width]` by the running statistics, and does what follows.
+    pub fn forward(&self, input: Tensor<4>, then: Then) -> Tensor<4> {
+        let (mean, variance) = (self.running_mean.clone(), self.running_var.clone());
+        norm::by_statistics(input, mean, variance, self.scale(), then)
     }
 
-    /// Normalises `[batch, channels, …]` by the batch's own statistics and moves the running ones towards
-    /// them. A channel needs two values at least: the variance of one is nothing to divide by.
-    pub fn train_forward<const D: usize>(&mut self, input: Tensor<D>) -> Tensor<D> {
-        let dims = input.dims();
-        let count = (dims.iter().product::<usize>() / dims[1].max(1)) as f64;
-        let batch = ops::batch_norm_train(input, self.weight.val(), self.bias.val(), NORM_EPSILON);
+    /// Normalises `[batch, channels, height, width]` by the batch's own statistics, moves the running ones
+    /// towards them, and does what follows. A channel needs two values at least: the variance of one is
+    /// nothing to divide by.
+    pub fn train_forward(&mut self, input: Tensor<4>, then: Then) -> Tensor<4> {
+        let [batch, _, height, width] = input.dims();
+        let count = (batch * height * width) as f64;
+        let batch = norm::by_batch(input, self.scale(), then);
         let unbiased = count / (count - 1.0);
         self.running_mean = blend(&self.running_mean, batch.mean, 1.0);
         self.running_var = blend(&self.running_var, batch.variance, unbiased);
         batch.output
+    }
+
+    fn scale(&self) -> Scale {
+        Scale { weight: self.weight.val(), bias: self.bias.val(), epsilon: NORM_EPSILON }
     }
 }
 
@@ -63,6 +69,8 @@ fn blend(running: &Tensor<1>, batch: Tensor<1>, scale: f64) -> Tensor<1> {
 
 #[cfg(test)]
 mod tests {
+    use kernels::{Activation, Pool};
+
     use super::*;
 
     #[test]
@@ -72,7 +80,9 @@ mod tests {
         let mut norm =
             BatchNorm::new([of([1.0, 2.0]), of([0.0, 1.0]), of([0.0, 0.0]), of([1.0, 1.0])], &device);
         let input = Tensor::<2>::from_data([[1.0, 10.0], [3.0, 30.0], [5.0, 80.0]], &device);
-        let output: Vec<f32> = norm.train_forward(input).into_data().iter::<f32>().collect();
+        let then = Then { activation: Activation::Identity, pool: Pool::None };
+        let input = input.reshape([3, 2, 1, 1]);
+        let output: Vec<f32> = norm.train_forward(input, then).into_data().iter::<f32>().collect();
         // Channel 0: mean 3, biased variance 8/3, unbiased 4. Channel 1: mean 40, unbiased 1300.
         let expected = [0.3, 4.0, 0.9 + 0.4, 0.9 + 130.0];
         let running = [norm.running_mean.clone(), norm.running_var.clone()].map(|tensor| tensor.into_data());

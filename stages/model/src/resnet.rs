@@ -19,11 +19,17 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Tensor, activation::relu};
+use kernels::norm::Then;
+use kernels::{Activation, Pool};
 
 use crate::config::RESNET_CHANNELS;
 use crate::layers::{Convolution, Linear, Source};
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
+
+/// What follows a normalisation.
+const RELU: Then = Then { activation: Activation::LeakyRelu(0.0), pool: Pool::None };
+const NOTHING: Then = Then { activation: Activation::Identity, pool: Pool::None };
 
 #[derive(Module, Debug)]
 pub(crate) struct ResNet {
@@ -59,13 +65,13 @@ impl ResNet {
     }
 
     pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = relu(self.stem.forward(self.input_norm.forward(images)));
+        let x = self.stem.forward(self.input_norm.forward(images, NOTHING), RELU);
         let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
         self.linear.forward(mean_of_channels(x))
     }
 
     pub(crate) fn train_forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
-        let x = relu(self.stem.train_forward(self.input_norm.train_forward(images)));
+        let x = self.stem.train_forward(self.input_norm.train_forward(images, NOTHING), RELU);
         let x = self.blocks.iter_mut().fold(x, |x, block| block.train_forward(x));
         self.linear.forward(mean_of_channels(x) * mask)
     }
@@ -90,13 +96,13 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let shortcut = self.shortcut.forward(x.clone());
-        relu(self.second.forward(relu(self.first.forward(x))) + shortcut)
+        let shortcut = self.shortcut.forward(x.clone(), NOTHING);
+        relu(self.second.forward(self.first.forward(x, RELU), NOTHING) + shortcut)
     }
 
     fn train_forward(&mut self, x: Tensor<4>) -> Tensor<4> {
-        let shortcut = self.shortcut.train_forward(x.clone());
-        relu(self.second.train_forward(relu(self.first.train_forward(x))) + shortcut)
+        let shortcut = self.shortcut.train_forward(x.clone(), NOTHING);
+        relu(self.second.train_forward(self.first.train_forward(x, RELU), NOTHING) + shortcut)
     }
 
     fn store(&self, name: &str, weights: &mut Weights) -> Result<()> {
@@ -114,12 +120,12 @@ impl Normed {
         })
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.forward(self.convolution.forward(x))
+    fn forward(&self, x: Tensor<4>, then: Then) -> Tensor<4> {
+        self.norm.forward(self.convolution.forward(x), then)
     }
 
-    fn train_forward(&mut self, x: Tensor<4>) -> Tensor<4> {
-        self.norm.train_forward(self.convolution.forward(x))
+    fn train_forward(&mut self, x: Tensor<4>, then: Then) -> Tensor<4> {
+        self.norm.train_forward(self.convolution.forward(x), then)
     }
 
     fn store(&self, name: &str, weights: &mut Weights) -> Result<()> {
