@@ -5,11 +5,13 @@
 mod augment;
 mod params;
 mod report;
+mod resume;
 mod schedule;
 mod trainer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -21,6 +23,7 @@ use model::split::{self, Part};
 use crate::augment::Augment;
 use crate::params::TrainParams;
 use crate::report::Curves;
+use crate::resume::{Keeper, Progress};
 use crate::trainer::Trainer;
 
 // Training allocates the same large buffers over and over; this allocator keeps them.
@@ -39,6 +42,9 @@ struct Args {
     /// Where train.json and curves.csv go.
     #[arg(long, value_name = "DIR", default_value = "metrics")]
     metrics: PathBuf,
+    /// Seconds after which what has been learnt is kept, so that a training that is broken off can go on.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    keep_every: u64,
     /// A param in place of the pipeline's, as in `train.epochs=3`.
     #[arg(short, long = "param", value_name = "KEY=VALUE")]
     params: Vec<String>,
@@ -76,9 +82,19 @@ fn run(args: &Args) -> Result<()> {
     let mut trainer = Trainer::new(&augment, &config, &params, device, seed)?;
     kit::say!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());
 
-    let mut curves = Curves::default();
-    let mut best = trainer.weights()?;
-    for epoch in 1..=params.epochs {
+    let path = args.models.join("train.resume");
+    let every = Duration::from_secs(args.keep_every);
+    let mut keeper = Keeper::new(path, every, &params, seed, (&dataset, &parts))?;
+    let (mut curves, mut best) = match keeper.load() {
+        None => (Curves::default(), trainer.weights()?),
+        Some(Progress { curves, best, learnt }) => {
+            kit::say!("going on after epoch {}", curves.len());
+            curves.tell_series(&events);
+            trainer.resume(learnt)?;
+            (curves, best)
+        }
+    };
+    for epoch in curves.len() as u64 + 1..=params.epochs {
         let trained = trainer.epoch(epoch, &train, &events)?;
         let validated = trainer.validate(epoch, &held_out)?;
         if curves.push(trained, validated) {
@@ -89,6 +105,10 @@ fn run(args: &Args) -> Result<()> {
             kit::say!("no better epoch in {}: training stops", params.patience);
             break;
         }
+        if keeper.is_due() && epoch < params.epochs {
+            let learnt = trainer.learnt()?;
+            keeper.keep(Progress { curves: curves.clone(), best: best.clone(), learnt })?;
+        }
     }
 
     let models = &args.models;
@@ -98,6 +118,7 @@ fn run(args: &Args) -> Result<()> {
     split::write(models.join("split.csv"), &dataset.clips, &dataset.labels, &parts)?;
     curves.write(&args.metrics.join("curves.csv"))?;
     kit::files::write_json(args.metrics.join("train.json"), &curves.summary())?;
+    keeper.forget();
     kit::say!("kept epoch {} as `{}`", curves.best_epoch(), models.join("genre.mpk").display());
     Ok(())
 }

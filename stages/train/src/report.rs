@@ -7,16 +7,16 @@ use std::path::Path;
 use anyhow::Result;
 use kit::Events;
 use model::metrics::Scores;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The scores of the epochs so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Curves {
     epochs: Vec<Epoch>,
     best: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Epoch {
     trained: Scores,
     validated: Option<Scores>,
@@ -62,20 +62,27 @@ impl Curves {
         self.best + 1
     }
 
+    /// How many epochs there were.
+    pub(crate) fn len(&self) -> usize {
+        self.epochs.len()
+    }
+
     /// How many epochs came after the best.
     pub(crate) fn epochs_since_best(&self) -> usize {
         self.epochs.len().saturating_sub(self.best_epoch())
+    }
+
+    /// Sends the scores of all epochs as points of the series: what an earlier process told, this one's run
+    /// does not know.
+    pub(crate) fn tell_series(&self, events: &Events) {
+        self.epochs.iter().zip(1..).for_each(|(epoch, step)| epoch.tell(step, events));
     }
 
     /// Prints a line on the last epoch of `total` and sends its scores as points of the series.
     pub(crate) fn tell_last(&self, total: u64, events: &Events) {
         let Some(last) = self.epochs.last() else { return };
         let step = self.epochs.len() as u64;
-        for (key, value) in KEYS.iter().zip(last.values()) {
-            if let Some(value) = value {
-                events.metric(key, step, value);
-            }
-        }
+        last.tell(step, events);
         let line = |name: &str, scores: Scores| {
             format!(
                 "{name} loss {:.4} accuracy {:.3} F1 {:.3}",
@@ -118,6 +125,14 @@ impl Curves {
 }
 
 impl Epoch {
+    fn tell(&self, step: u64, events: &Events) {
+        for (key, value) in KEYS.iter().zip(self.values()) {
+            if let Some(value) = value {
+                events.metric(key, step, value);
+            }
+        }
+    }
+
     fn beats(&self, best: &Epoch) -> bool {
         match (self.validated, best.validated) {
             (Some(new), Some(best)) if new.accuracy == best.accuracy => new.loss < best.loss,

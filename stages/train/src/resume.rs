@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::params::TrainParams;
 use crate::report::Curves;
+use crate::trainer::Learnt;
 
 /// Where and how often progress is kept, and what it counts for.
 #[derive(Debug)]
@@ -32,9 +33,8 @@ pub(crate) struct Keeper {
 #[derive(Debug)]
 pub(crate) struct Progress {
     pub curves: Curves,
-    pub weights: Weights,
     pub best: Weights,
-    pub optimizer: State,
+    pub learnt: Learnt,
 }
 
 /// The file: MessagePack.
@@ -43,6 +43,7 @@ struct File {
     key: u64,
     curves: Curves,
     weights: serde_bytes::ByteBuf,
+    average: Option<(serde_bytes::ByteBuf, u64)>,
     best: serde_bytes::ByteBuf,
     steps: i32,
     moments: serde_bytes::ByteBuf,
@@ -110,7 +111,7 @@ impl Keeper {
 
 impl File {
     fn new(key: u64, progress: Progress) -> Result<File> {
-        let Progress { curves, weights, best, optimizer } = progress;
+        let Progress { curves, best, learnt: Learnt { weights, average, optimizer } } = progress;
         let mut moments = Weights::default();
         for (at, pair) in optimizer.moments.into_iter().enumerate() {
             for (name, values) in ["first", "second"].iter().zip(pair) {
@@ -119,7 +120,9 @@ impl File {
         }
         let bytes = |weights: &Weights| weights.to_bytes().map(serde_bytes::ByteBuf::from);
         let (weights, best, moments) = (bytes(&weights)?, bytes(&best)?, bytes(&moments)?);
-        Ok(File { key, curves, weights, best, steps: optimizer.steps, moments })
+        let average =
+            average.map(|(average, steps)| Ok::<_, anyhow::Error>((bytes(&average)?, steps))).transpose()?;
+        Ok(File { key, curves, weights, average, best, steps: optimizer.steps, moments })
     }
 
     fn progress(self) -> Result<Progress> {
@@ -128,7 +131,9 @@ impl File {
         let pairs = (0..).map_while(|at| Some([values(at, "first")?, values(at, "second")?]));
         let optimizer = State { steps: self.steps, moments: pairs.collect() };
         ensure!(self.curves.best_epoch() <= self.curves.len(), "the best epoch is none of them");
-        let [weights, best] = [&self.weights, &self.best].map(|bytes| Weights::from_bytes(bytes));
-        Ok(Progress { curves: self.curves, weights: weights?, best: best?, optimizer })
+        let average = self.average.map(|(bytes, steps)| Weights::from_bytes(&bytes).map(|it| (it, steps)));
+        let learnt =
+            Learnt { weights: Weights::from_bytes(&self.weights)?, average: average.transpose()?, optimizer };
+        Ok(Progress { curves: self.curves, best: Weights::from_bytes(&self.best)?, learnt })
     }
 }

@@ -6,14 +6,14 @@
 use anyhow::{Result, ensure};
 use kit::Events;
 use model::burn::module::Module as _;
-use model::burn::optim::{GradientsParams, ModuleOptimizer};
 use model::burn::tensor::{Device, Tensor, TensorData};
 use model::config::NetworkConfig;
 use model::init::initial_weights;
-use model::loss::{cross_entropy, smooth};
+use model::learner::Learner;
+use model::loss::smooth;
 use model::metrics::{Scores, Tally};
-use model::network::{Network, to_host};
-use model::optimizer::adamw;
+use model::network::Network;
+use model::optimizer::State;
 use model::random::{Purpose, Random};
 use model::weights::Weights;
 
@@ -26,10 +26,17 @@ pub(crate) struct Trainer<'a> {
     params: &'a TrainParams,
     seed: u64,
     device: Device,
-    optimizer: ModuleOptimizer,
-    network: Network,
+    learner: Learner,
     /// The moving average of the weights, and how many steps are in it.
     average: Option<(Weights, u64)>,
+}
+
+/// What a trainer has made of the first weights: with it another one goes on.
+#[derive(Debug)]
+pub(crate) struct Learnt {
+    pub weights: Weights,
+    pub average: Option<(Weights, u64)>,
+    pub optimizer: State,
 }
 
 impl<'a> Trainer<'a> {
@@ -44,17 +51,33 @@ impl<'a> Trainer<'a> {
         device: Device,
         seed: u64,
     ) -> Result<Trainer<'a>> {
-        let device = device.autodiff();
         let weights = initial_weights(config, seed)?;
-        Ok(Trainer {
-            augment,
-            params,
-            seed,
-            optimizer: adamw(params.weight_decay),
-            network: Network::new(config, &weights, &device)?,
-            average: (params.ema_decay > 0.0).then_some((weights, 0)),
-            device,
-        })
+        let average = (params.ema_decay > 0.0).then(|| (weights.clone(), 0));
+        let device = device.autodiff();
+        let learner = Learner::new(Network::new(config, &weights, &device)?, params.weight_decay);
+        Ok(Trainer { augment, params, seed, device, learner, average })
+    }
+
+    /// Goes on where another trainer was.
+    ///
+    /// # Errors
+    /// What was learnt by another network.
+    pub(crate) fn resume(&mut self, learnt: Learnt) -> Result<()> {
+        let Learnt { weights, average, optimizer } = learnt;
+        let network = Network::new(self.learner.network().config(), &weights, &self.device)?;
+        self.learner = Learner::new(network, self.params.weight_decay);
+        self.learner.restore_optimizer(optimizer)?;
+        self.average = average;
+        Ok(())
+    }
+
+    /// What it has learnt so far.
+    ///
+    /// # Errors
+    /// The device fails to give it back.
+    pub(crate) fn learnt(&self) -> Result<Learnt> {
+        let weights = self.learner.network().weights()?;
+        Ok(Learnt { weights, average: self.average.clone(), optimizer: self.learner.optimizer_state() })
     }
 
     /// Learns from the clips at `indices`, once each; the scores are those of the batches as they were met.
@@ -94,8 +117,8 @@ impl<'a> Trainer<'a> {
         }
         let (dataset, device) = (self.augment.dataset(), self.device.clone().inner());
         let network = match &self.average {
-            Some((weights, _)) => Network::new(self.network.config(), weights, &device)?,
-            None => self.network.valid(),
+            Some((weights, _)) => Network::new(self.learner.network().config(), weights, &device)?,
+            None => self.learner.network().valid(),
         };
         let logits = network.logits(dataset, indices, &device)?;
         let mut tally = Tally::new(dataset.labels.len());
@@ -111,24 +134,19 @@ impl<'a> Trainer<'a> {
     pub(crate) fn weights(&self) -> Result<Weights> {
         match &self.average {
             Some((weights, _)) => Ok(weights.clone()),
-            None => self.network.weights(),
+            None => self.learner.network().weights(),
         }
     }
 
     /// One step of the optimizer; the logits that it was computed from.
     fn step(&mut self, batch: Batch, rate: f64, dropout: &mut Random) -> Result<Vec<f32>> {
         let Batch { shape, images, mut targets } = batch;
-        let (count, classes) = (shape[0], self.network.config().classes);
+        let (count, classes) = (shape[0], self.learner.network().config().classes);
         smooth(&mut targets, self.params.label_smoothing, classes);
         let images = Tensor::from_data(TensorData::new(images, shape), &self.device);
         let targets = Tensor::from_data(TensorData::new(targets, [count, classes]), &self.device);
-        let mask = self.network.dropout_mask(count, dropout, &self.device);
-        let logits = self.network.train_forward(images, mask);
-        let loss = cross_entropy(logits.clone(), targets);
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        let network = self.network.clone();
-        self.network = self.optimizer.step(rate, network, gradients);
-        to_host(logits)
+        let mask = self.learner.network().dropout_mask(count, dropout, &self.device);
+        self.learner.step(images, targets, mask, rate)
     }
 
     /// Lets the weights into their moving average. The first steps keep less of it, or it would remember
@@ -137,7 +155,7 @@ impl<'a> Trainer<'a> {
         if let Some((average, steps)) = &mut self.average {
             *steps += 1;
             let kept = self.params.ema_decay.min(*steps as f64 / (*steps + 9) as f64);
-            average.blend(&self.network.weights()?, (1.0 - kept) as f32)?;
+            average.blend(&self.learner.network().weights()?, (1.0 - kept) as f32)?;
         }
         Ok(())
     }

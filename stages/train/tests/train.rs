@@ -1,8 +1,9 @@
 //! The program as a user runs it: real files in, real files out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Three classes of six clips, 16 × 16: a bright band at the top, in the middle or at the bottom, and noise.
 fn spectrograms(root: &Path) {
@@ -21,10 +22,15 @@ fn spectrograms(root: &Path) {
 }
 
 fn train(root: &Path, threads: &str, params: &[&str]) -> Output {
+    command(root, threads, params).output().unwrap()
+}
+
+fn command(root: &Path, threads: &str, params: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
     command.current_dir(root).env_remove("REPRO_PARAMS").env("REPRO_EVENTS", root.join("events.jsonl"));
     command.env("RAYON_NUM_THREADS", threads).args(["--spectrograms", "data"]);
-    command.args(params.iter().flat_map(|param| ["-p", param])).output().unwrap()
+    command.args(params.iter().flat_map(|param| ["-p", param]));
+    command
 }
 
 fn outs(root: &Path) -> Vec<Vec<u8>> {
@@ -95,6 +101,60 @@ fn training_stops_when_nothing_gets_better() {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("no better epoch in 2: training stops\nkept epoch"), "{text}");
+}
+
+#[test]
+fn a_training_that_was_killed_goes_on_to_the_same_bytes() {
+    let params = ["train.epochs=6", "seed=3", "train.ema_decay=0.9"];
+    let whole = tempfile::tempdir().unwrap();
+    spectrograms(whole.path());
+    assert!(train(whole.path(), "2", &params).status.success());
+
+    let broken = tempfile::tempdir().unwrap();
+    spectrograms(broken.path());
+    let mut child = command(broken.path(), "2", &params);
+    let mut child = child.args(["--keep-every", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+    // By the line on an epoch the one before has been kept.
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map(Result::unwrap).any(|line| line.starts_with("epoch 3/6")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!broken.path().join("models/genre.mpk").exists(), "killed too late to show anything");
+
+    let output = train(broken.path(), "1", &params);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\ngoing on after epoch "), "{text}");
+    assert!(outs(whole.path()) == outs(broken.path()));
+    assert!(!broken.path().join("models/train.resume").exists());
+}
+
+#[test]
+fn what_was_kept_counts_for_the_same_training_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    let kept = dir.path().join("models/train.resume");
+    let broken_off = || {
+        let mut child = command(dir.path(), "2", &["train.epochs=50"]);
+        let mut child = child.args(["--keep-every", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map(Result::unwrap).any(|line| line.starts_with("epoch  3/50")));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    broken_off();
+    let output = train(dir.path(), "2", &["train.epochs=3"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("going on"));
+
+    broken_off();
+    let bytes = std::fs::read(&kept).unwrap();
+    std::fs::write(&kept, &bytes[..bytes.len() / 2]).unwrap();
+    let output = train(dir.path(), "2", &["train.epochs=50"]);
+    assert!(output.status.success(), "{output:?}");
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(warning.contains("train.resume` is damaged"), "{warning}");
+    assert!(warning.ends_with(": training begins anew\n"), "{warning}");
 }
 
 #[test]
