@@ -28,8 +28,8 @@ pub(super) fn content(
     {
         return Ok(Some(match (&dep.glob, whole) {
             (None, whole) => whole,
-            (Some(glob), Some(whole)) => matching(project, top.as_str(), whole, glob).or(Some(empty())),
-            (Some(_), None) => Some(empty()),
+            (Some(glob), Some(whole)) => matching(project, top.as_str(), whole, glob),
+            (Some(_), None) => None,
         }));
     }
     let mut puts: Vec<Put<'_>> = Vec::new();
@@ -56,10 +56,6 @@ pub(super) fn content(
 
 /// The names on the way to a path, and what will lie there.
 type Put<'a> = (Vec<&'a str>, Option<Content>);
-
-fn empty() -> Content {
-    Content::Tree(Digest::of(&Tree::default().encode()))
-}
 
 /// What will lie at `path`, if that is, or lies in, a predicted out.
 fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<Option<Content>> {

@@ -62,11 +62,18 @@ pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Result<Vec
         }
         let verdict = if unknown.is_empty() {
             let force = if forced[ix] { Force::Yes } else { Force::No };
-            match observe(project, ix, force, &predicted)?.decision {
+            let observation = observe(project, ix, force, &predicted)?;
+            match observation.decision {
                 Decision::Fresh(trace) => Verdict::Fresh { accepted: trace.accepted },
                 Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
                 Decision::Restore(trace, changes) => {
-                    predicted.extend(trace.left());
+                    // What lies there already is looked at where it lies: the cache need not have it.
+                    for (path, left) in trace.left() {
+                        let found = observation.outs.get(&path).and_then(Option::as_ref);
+                        if found.map(Seen::content) != left {
+                            predicted.insert(path, left);
+                        }
+                    }
                     Verdict::Restore(changes)
                 }
             }

@@ -1,7 +1,7 @@
 //! Status, why and plan: the verdicts that a run would reach, and nothing changed by asking.
 
 use crate::run::chain;
-use crate::sandbox::files;
+use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
 #[test]
@@ -145,4 +145,37 @@ fn an_out_that_was_edited_or_lost_is_seen() {
     sandbox.ok(&["run"]);
     assert!(sandbox.ran().is_empty());
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 0);
+}
+
+#[test]
+fn an_out_that_lies_there_is_judged_by_what_lies_there_and_not_by_the_cache() {
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'mkdir -p d; echo 1 > d/a.x; echo 2 > lost'\nouts = ['d', 'lost']\n\
+         [stages.t]\ncmd = 'cat d/*.x > all'\ndeps = ['d/*.x']\nouts = ['all']\n",
+    );
+    sandbox.ok(&["run"]);
+    let lock = sandbox.read("pipeline.lock");
+    let line = lock.lines().find(|line| line.starts_with("out tree ") && line.ends_with(" d")).unwrap();
+    let digest = line.split(' ').nth(2).unwrap();
+    sandbox.remove(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]));
+    sandbox.remove("lost");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    s can be restored from the cache: out lost is missing
+    1 stage up to date
+    ");
+}
+
+#[test]
+fn a_glob_that_will_match_nothing_of_what_is_restored_is_told() {
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'mkdir -p d; echo 1 > d/a.x'\nouts = ['d']\n\
+         [stages.t]\ncmd = 'touch all'\ndeps = ['d/*.y']\nouts = ['all']\n",
+    );
+    sandbox.ok(&["run", "s"]);
+    sandbox.remove("d");
+    let done = sandbox.repro(&["status"]);
+    assert_eq!(done.code, 2, "{done}");
+    assert!(done.stderr.contains("dep `d/*.y` of stage `t` matches nothing"), "{done}");
 }
