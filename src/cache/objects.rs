@@ -117,10 +117,10 @@ impl Cache {
                 Link::Copy => copy_as(&object, temporary, mode, copy_blocks).map(|(found, _)| found),
                 // Before anything hangs on it: the file cannot be verified on its way.
                 Link::Hardlink => {
-                    digest_of(&object).and_then(|found| fs::hard_link(&object, temporary).map(|()| found))
+                    sharable(&object).and_then(|found| fs::hard_link(&object, temporary).map(|()| found))
                 }
                 Link::Symlink => {
-                    digest_of(&object).and_then(|found| symlink(&object, path, temporary).map(|()| found))
+                    sharable(&object).and_then(|found| symlink(&object, path, temporary).map(|()| found))
                 }
             };
             match placed {
@@ -204,9 +204,15 @@ fn copy_blocks(source: &mut File, target: &mut File, hasher: &mut blake3::Hasher
     pump(source, hasher, target)
 }
 
-fn digest_of(path: &Path) -> io::Result<Digest> {
+/// Digests an object that is to be a file of the workspace as well, with the mode that it must then have: somebody may have
+/// changed it through another link.
+fn sharable(object: &Path) -> io::Result<Digest> {
+    let mut file = File::open(object)?;
+    if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
+        file.set_permissions(Permissions::from_mode(0o444))?;
+    }
     let mut hasher = blake3::Hasher::new();
-    pump(&mut File::open(path)?, &mut hasher, &mut io::sink())?;
+    pump(&mut file, &mut hasher, &mut io::sink())?;
     Ok(hasher.finalize().into())
 }
 

@@ -8,7 +8,7 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use super::Project;
 use super::gc::Tally;
 use crate::digest::Content;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::pipeline::Link;
 use crate::plan::{Left, Tree};
 use crate::repo_path::RepoPath;
@@ -194,7 +194,17 @@ impl Putting<'_> {
                 let executable = matches!(content, Content::Executable(_));
                 // The first kind that such a file can have.
                 let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));
-                if has == wanted.filter(|link| link.is_shared()) { Ok(()) } else { self.file(path, content) }
+                if has == wanted.filter(|link| link.is_shared()) {
+                    return Ok(());
+                }
+                match self.file(path, content) {
+                    // Someone wrote through a link. The file here is whole, and becomes the object.
+                    Err(error) if error.kind == Kind::Damaged => {
+                        keep_leaf(self.project, path, content)?;
+                        self.file(path, content)
+                    }
+                    other => other,
+                }
             }
             Seen::Dir { tree, dirs, .. } => {
                 let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();

@@ -243,3 +243,28 @@ fn kinds_are_checked_by_line() {
      hint: did you mean `link`?
     ");
 }
+
+#[test]
+fn an_object_that_was_damaged_through_a_link_is_made_anew_by_the_stage_that_writes_it_again() {
+    for kind in ["hardlink", "symlink"] {
+        let sandbox = sandbox(&format!("[\"{kind}\", \"copy\"]"));
+        sandbox.ok(&["run"]);
+        fs::write(sandbox.path("d/x"), "through the link").unwrap();
+        sandbox.edit("pipeline.toml", "mkdir d;", ": again; mkdir d;");
+        sandbox.ok(&["run"]);
+        assert_eq!(sandbox.read("d/x"), "1\n", "{kind}");
+        whole(&sandbox);
+    }
+}
+
+#[test]
+fn a_mode_that_was_changed_through_a_link_does_not_come_back_with_the_object() {
+    for kind in ["hardlink", "symlink"] {
+        let sandbox = sandbox(&format!("[\"{kind}\", \"copy\"]"));
+        sandbox.ok(&["run"]);
+        fs::set_permissions(sandbox.path("d/x"), fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(sandbox.repro(&["status", "--check"]).code, 4, "{kind}");
+        sandbox.ok(&["run"]);
+        sandbox.ok(&["status", "--check"]);
+    }
+}
