@@ -1,5 +1,5 @@
-//! One `repro run` a project at a time. The kernel holds the lock for the process and lets go when it dies,
-//! however it dies, so a lock is never stale.
+//! One command that changes things a project at a time: `run`, `checkout`, `gc` and their like. The kernel holds the lock for
+//! the process and lets go when it dies, however it dies, so a lock is never stale.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -30,8 +30,8 @@ pub fn take(path: &Path) -> Result<RunLock> {
             let mut pid = String::new();
             let _ = file.read_to_string(&mut pid);
             let holder = match pid.trim() {
-                "" => "another `repro run`".to_owned(),
-                pid => format!("another `repro run` (pid {pid})"),
+                "" => "another `repro`".to_owned(),
+                pid => format!("another `repro` (pid {pid})"),
             };
             return Err(Error::environment(format!("{holder} is at work in this project"))
                 .hint("wait until it ends, or stop it with Ctrl-C where it runs"));
