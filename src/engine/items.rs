@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::observe::Observation;
+use super::observe::{self, Observation};
 use super::perform::{Performed, Setting, committed, failed, job, make_room, unsuccessful};
 use super::processes::{Stop, execute, following};
 use super::{Project, commit};
@@ -21,13 +21,14 @@ use crate::exec::{Ended, Job, Said};
 use crate::pipeline::{Each, ItemOut, Mode, Presence, Stage, StageIx};
 use crate::plan::{Change, Decision, Fingerprint, Left, Trace};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::{Seen, Stamp};
 
 /// One match of the stage's glob.
 #[derive(Debug)]
 struct Item {
     path: RepoPath,
     content: Content,
+    stamp: Stamp,
     fingerprint: Fingerprint,
     state: State,
 }
@@ -70,7 +71,8 @@ pub(super) fn run(
         };
     }
     let by_path = stale.iter().map(|item| (item.path.as_str(), *item)).collect();
-    let work = Processing { setting, stage, each, stale: &stale, by_path, kept: Mutex::default(), say };
+    let work =
+        Processing { setting, stage, each, observation, stale: &stale, by_path, kept: Mutex::default(), say };
     match work.all(job) {
         Err(error) if error.kind == Kind::Usage => {
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
@@ -124,7 +126,8 @@ fn items(project: &Project, stage: &Stage, each: &Each, observation: &Observatio
         if let Mode::Apart(cmd) = &each.mode {
             fingerprint.cmd = Some(cmd.command(&path, &each.glob));
         }
-        items.push(Item { path, content, fingerprint, state: State::Stale });
+        let stamp = project.workspace.stamp(&path)?;
+        items.push(Item { path, content, stamp, fingerprint, state: State::Stale });
     }
     if !forced {
         let states: Vec<State> =
@@ -244,6 +247,7 @@ struct Processing<'a> {
     setting: Setting<'a>,
     stage: &'a Stage,
     each: &'a Each,
+    observation: &'a Observation,
     stale: &'a [&'a Item],
     by_path: BTreeMap<&'a str, &'a Item>,
     /// Items whose outs are in the cache by now.
@@ -395,14 +399,26 @@ impl Processing<'_> {
             commit::keep(project, path, &seen)?;
             outs.insert(path.clone(), seen.content());
         }
-        let now = project.workspace.observe(&item.path)?;
-        if now.as_ref().map(Seen::content) != Some(item.content) {
-            return Err(Error::usage(format!("item `{}` changed while it was processed", item.path))
-                .hint("run again"));
-        }
+        self.check_unwritten(item)?;
         project.cache.put_trace(&Trace { fingerprint: item.fingerprint.clone(), outs, accepted: None })?;
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(item.path.clone());
         Ok(())
+    }
+}
+
+impl Processing<'_> {
+    /// Refuses outs that may have been made of something else: of what the item, or a dep of them all, was for a while.
+    fn check_unwritten(&self, item: &Item) -> Result<()> {
+        let (project, stage) = (self.setting.project, self.stage);
+        let now = project.workspace.observe(&item.path)?;
+        if now.as_ref().map(Seen::content) != Some(item.content)
+            || project.workspace.stamp(&item.path)? != item.stamp
+        {
+            return Err(Error::usage(format!("item `{}` changed while it was processed", item.path))
+                .hint("run again"));
+        }
+        let of_all = stage.deps.iter().filter(|dep| dep.path != *self.each.glob.text());
+        of_all.into_iter().try_for_each(|dep| observe::check_unwritten(project, stage, dep, self.observation))
     }
 }
 

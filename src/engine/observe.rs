@@ -11,7 +11,7 @@ use crate::pipeline::{Dep, Each, Kept, Policy, Presence, Stage, StageIx};
 use crate::plan::decide::{Known, Lack};
 use crate::plan::{Change, Decision, Facts, Fingerprint, Force, Left, Trace, decide};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::{self, Seen, Stamp};
 
 /// What was seen of a stage and what follows from it.
 #[derive(Debug)]
@@ -21,7 +21,12 @@ pub struct Observation {
     pub outs: BTreeMap<RepoPath, Option<Seen>>,
     /// With what changed inside of directories spelt out.
     pub decision: Decision,
+    /// Noted by who runs the stage, before it runs.
+    pub written: Written,
 }
+
+/// When the files of each dep were written last.
+pub type Written = BTreeMap<RepoPath, Stamp>;
 
 /// Looks at a stage, all of whose deps are there or predicted.
 pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predicted) -> Result<Observation> {
@@ -54,17 +59,79 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
         return Err(blocked(stage, changes));
     }
     let decision = explain::spell_out(project, decision, &deps);
-    Ok(Observation { fingerprint, deps, outs, decision })
+    Ok(Observation { fingerprint, deps, outs, decision, written: Written::new() })
 }
 
 /// What lies at a dep, or matches it; `None` if nothing does. What the stage itself writes is no match.
 pub(super) fn look(project: &Project, stage: &Stage, dep: &Dep) -> Result<Option<Seen>> {
     match &dep.glob {
         None => project.workspace.observe(&dep.path),
-        Some(glob) => {
-            let own = |path: &str| stage.outs.iter().any(|out| out.path.as_str() == path);
-            project.workspace.observe_glob(glob, &own)
+        Some(glob) => project.workspace.observe_glob(glob, &|path| is_own(stage, path)),
+    }
+}
+
+fn is_own(stage: &Stage, path: &str) -> bool {
+    stage.outs.iter().any(|out| out.path.as_str() == path)
+}
+
+/// A dep that is not left alone for so long would not be left alone while the stage runs.
+const MOST_WAITS: usize = 10;
+
+/// What is written at each dep from now on can be told. Of a file that was written a moment ago that takes another moment; what
+/// stages make nobody else writes.
+pub(super) fn written(project: &Project, ix: StageIx) -> Result<Written> {
+    let stage = &project.pipeline.stages[ix];
+    let mut written = Written::new();
+    for dep in &stage.deps {
+        let mut noted = stamp(project, stage, dep)?;
+        let is_made = || project.pipeline.graph.needs(ix).iter().any(|&maker| touches(project, maker, dep));
+        let mut waits = 0;
+        while !noted.settles_in(workspace::now()).is_zero() && !is_made() {
+            if waits == MOST_WAITS {
+                return Err(Error::environment(format!("its dep `{}` is written all the time", dep.path))
+                    .hint("wait until the program that writes it has ended"));
+            }
+            waits += 1;
+            std::thread::sleep(noted.settles_in(workspace::now()));
+            noted = stamp(project, stage, dep)?;
         }
+        written.insert(dep.path.clone(), noted);
+    }
+    Ok(written)
+}
+
+/// Refuses a dep that was written since it was noted. The content alone says too little: changed and changed back, it was read
+/// as what it no longer is.
+pub(super) fn check_unwritten(
+    project: &Project,
+    stage: &Stage,
+    dep: &Dep,
+    observation: &Observation,
+) -> Result<()> {
+    let Some(before) = observation.deps.get(&dep.path) else { return Ok(()) };
+    let (path, after) = (&dep.path, look(project, stage, dep)?);
+    let how = match after.as_ref().map(Seen::content) != Some(before.content()) {
+        true => "changed",
+        false if observation.written.get(path) != Some(&stamp(project, stage, dep)?) => "was written",
+        false => return Ok(()),
+    };
+    Err(Error::usage(format!("its dep `{path}` {how} while it ran, so its outs belong to neither state"))
+        .hint("run again; if the stage itself writes there, declare the file as an out or move it"))
+}
+
+/// Whether a stage writes at a dep, in it, or round it.
+pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
+    let path = &dep.path;
+    project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
+        Some(glob) => glob.concerns(&out.path),
+        None => out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some(),
+    })
+}
+
+fn stamp(project: &Project, stage: &Stage, dep: &Dep) -> Result<Stamp> {
+    match &dep.glob {
+        None => project.workspace.stamp(&dep.path),
+        Some(glob) => project.workspace.stamp_glob(glob, &|path| is_own(stage, path)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::observe::{Observation, look, observe};
+use super::observe::{self, Observation, observe};
 use super::predict::Predicted;
 use super::processes::{Groups, Stop, execute, following};
 use super::units::Units;
@@ -55,7 +55,7 @@ pub(super) fn perform(
     say: &(dyn Fn(Vec<Said>) + Sync),
 ) -> (Performed, Millis) {
     let began = Instant::now();
-    let performed = match observe(setting.project, ix, force, &Predicted::new()) {
+    let performed = match look_again(setting.project, ix, force) {
         Err(error) => failed("cannot be looked at", error),
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => Performed::Done(trace.clone(), Work::Restore),
@@ -65,6 +65,14 @@ pub(super) fn perform(
         },
     };
     (performed, began.elapsed().into())
+}
+
+fn look_again(project: &Project, ix: StageIx, force: Force) -> Result<Observation> {
+    let mut observation = observe(project, ix, force, &Predicted::new())?;
+    if let Decision::Run(_) = observation.decision {
+        observation.written = observe::written(project, ix)?;
+    }
+    Ok(observation)
 }
 
 /// Brings the outs of `trace` back.
@@ -291,14 +299,7 @@ pub(super) fn commit_outs(project: &Project, stage: &Stage, observation: &Observ
         }
     }
     for dep in &stage.deps {
-        let Some(before) = observation.deps.get(&dep.path) else { continue };
-        let (path, after) = (&dep.path, look(project, stage, dep)?);
-        if after.as_ref().map(Seen::content) != Some(before.content()) {
-            return Err(Error::usage(format!(
-                "its dep `{path}` changed while it ran, so its outs belong to neither state"
-            ))
-            .hint("run again; if the stage itself writes there, declare the file as an out or move it"));
-        }
+        observe::check_unwritten(project, stage, dep, observation)?;
     }
     for (path, found) in &seen {
         commit::keep(project, path, found)?;

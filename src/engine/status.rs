@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::observe::{self, look, observe};
+use super::observe::{self, look, observe, touches};
 use super::predict::Predicted;
 use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::Result;
-use crate::pipeline::{Dep, Policy, StageIx};
+use crate::pipeline::{Policy, StageIx};
 use crate::plan::{Change, Decision, Force};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
@@ -121,12 +121,4 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> R
     }
     changes.extend(upstream);
     Ok(Verdict::Waits(changes))
-}
-
-fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
-    let path = &dep.path;
-    project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
-        Some(glob) => glob.concerns(&out.path),
-        None => out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some(),
-    })
 }

@@ -14,31 +14,44 @@ impl Workspace {
     /// The matches of a glob, as the tree of its [base](Pattern::base) without all else; `None` if there is none. What lies
     /// at a path that is `passed_over` is no match.
     pub fn observe_glob(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Option<Seen>> {
-        if let Some(base) = glob.base() {
-            let node = scan::scan(&self.root, base, &self.made)?
-                .and_then(|node| matching(base.as_str(), node, glob, passed_over));
-            return node.map(|node| self.digest(base, node)).transpose();
+        match (glob.base(), self.matches(glob, passed_over)?) {
+            (_, None) => Ok(None),
+            (Some(base), Some(node)) => self.digest(base, node).map(Some),
+            (None, Some(Node::Dir(entries))) => {
+                let mut seen = BTreeMap::new();
+                for (name, node) in entries {
+                    let Some(path) = RepoPath::parse_canonical(&name) else { continue };
+                    seen.insert(name, self.digest(&path, node)?);
+                }
+                let entries = seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect();
+                let tree = Tree { entries };
+                let digest = Digest::of(&tree.encode());
+                seen.retain(|_, seen| matches!(seen, Seen::Dir { .. }));
+                Ok(Some(Seen::Dir { tree, digest, dirs: seen }))
+            }
+            (None, Some(_)) => panic!("BUG: a project root that is no directory"),
         }
-        let mut seen = BTreeMap::new();
+    }
+
+    /// The matches by name and stat, in the same shape.
+    pub(super) fn matches(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Option<Node>> {
+        if let Some(base) = glob.base() {
+            let node = scan::scan(&self.root, base, &self.made)?;
+            return Ok(node.and_then(|node| matching(base.as_str(), node, glob, passed_over)));
+        }
+        let mut found = BTreeMap::new();
         let names = std::fs::read_dir(&self.root).map_err(|err| Error::io("read", &self.root, &err))?;
         for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
             let Some(path) = RepoPath::parse_canonical(&name) else { continue };
             if path.is_reserved() || !glob.concerns(&path) {
                 continue;
             }
-            if let Some(node) = scan::scan(&self.root, &path, &self.made)?
-                .and_then(|node| matching(&name, node, glob, passed_over))
-            {
-                seen.insert(name.into_boxed_str(), self.digest(&path, node)?);
+            let node = scan::scan(&self.root, &path, &self.made)?;
+            if let Some(node) = node.and_then(|node| matching(&name, node, glob, passed_over)) {
+                found.insert(name.into_boxed_str(), node);
             }
         }
-        if seen.is_empty() {
-            return Ok(None);
-        }
-        let tree = Tree { entries: seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect() };
-        let digest = Digest::of(&tree.encode());
-        seen.retain(|_, seen| matches!(seen, Seen::Dir { .. }));
-        Ok(Some(Seen::Dir { tree, digest, dirs: seen }))
+        Ok((!found.is_empty()).then_some(Node::Dir(found)))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::Result;
 const HEADER: &[u8] = b"repro.index 1\n";
 
 /// Kernel clocks behind file times tick every 1 to 10 ms; twice that is safe.
-const TICK: i64 = 20_000_000;
+pub(super) const TICK: i64 = 20_000_000;
 /// File systems that keep whole (FAT: even) seconds show times without a fraction.
 const WHOLE_SECONDS_TICK: i64 = 2_000_000_000;
 

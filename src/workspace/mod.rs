@@ -10,6 +10,7 @@ pub mod restore;
 pub mod root;
 pub mod run_lock;
 pub mod scan;
+mod stamp;
 pub mod watch;
 pub mod write;
 
@@ -17,7 +18,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-pub use observe::Seen;
+pub use observe::{Seen, now};
+pub use stamp::Stamp;
 
 use crate::error::Result;
 use crate::repo_path::RepoPath;

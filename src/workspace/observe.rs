@@ -131,7 +131,8 @@ fn fill(file: &mut File, chunk: &mut [u8]) -> std::io::Result<usize> {
     Ok(filled)
 }
 
-fn now() -> i64 {
+/// Nanoseconds since 1970.
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

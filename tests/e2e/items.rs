@@ -316,3 +316,25 @@ fn two_items_with_one_out_are_told() {
     assert_eq!(done.code, 2, "{done}");
     assert!(done.stderr.contains("items `in/1/x` and `in/2/x` would both write `out/x`"), "{done}");
 }
+
+#[test]
+fn an_item_that_was_made_while_a_dep_was_another_is_not_kept() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.a]
+each = "in/*"
+deps = ["model"]
+cmd = "test ! -e swap || { rm swap; echo B > model; }; cat model {{ item.path }} > up/{{ item.name }}"
+outs = ["up/{{ item.name }}"]
+"#,
+    );
+    sandbox.write("in/x", "x\n");
+    sandbox.write("model", "A\n");
+    sandbox.write("swap", "");
+    let done = sandbox.repro(&["run"]);
+    assert_eq!(done.code, 1, "{done}");
+    assert!(done.stderr.contains("its dep `model` changed while it ran"), "{done}");
+    sandbox.write("model", "A\n");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("up/x"), "A\nx\n");
+}

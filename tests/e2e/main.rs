@@ -24,5 +24,6 @@ mod run;
 mod sandbox;
 mod schema;
 mod status;
+mod stealth;
 mod truth;
 mod watch;
