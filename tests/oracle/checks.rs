@@ -1,0 +1,153 @@
+//! What must hold after a run: what ran, what lies on the disk, what the lock says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use crate::declared::Policy;
+use crate::foresee::{Foreseen, Outcome};
+use crate::model::{Disk, made};
+use crate::sequence::{Sequence, Step};
+use crate::tree::Node;
+use crate::work;
+
+impl Sequence {
+    pub(super) fn check_run(
+        &self,
+        foreseen: &Foreseen,
+        found: &BTreeMap<String, String>,
+        ran: &[String],
+    ) -> Step {
+        for (name, expected) in &foreseen.outcomes {
+            let found = match found.get(name) {
+                // As a stream of events a run that does nothing is empty.
+                None if found.is_empty() => "fresh",
+                None => "nothing",
+                Some(found) => found,
+            };
+            let fits = match expected {
+                Outcome::Fresh => found == "fresh",
+                Outcome::Restored => found == "restored",
+                Outcome::Ran => found == "ran",
+                Outcome::RanOrRestored => matches!(found, "ran" | "restored"),
+                Outcome::Failed => found.starts_with("failed"),
+                Outcome::Skipped => found == "skipped",
+            };
+            if !fits {
+                return Err(format!("run: `{name}` should be {expected:?} and is {found}"));
+            }
+            let stage_of = |line: &&String| line.split(' ').next() == Some(name);
+            let mut left: Vec<&String> = ran.iter().filter(stage_of).collect();
+            let mut should: Vec<&String> = foreseen.ran.get(name).into_iter().flatten().collect();
+            left.sort();
+            should.sort();
+            if left != should && !foreseen.loose.contains(name) {
+                return Err(format!("run: of `{name}` ran {left:?}, not {should:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing but what was foreseen has changed, and the lock says what is there.
+    pub(super) fn check_disk(&self, foreseen: &Foreseen, after: &Disk) -> Step {
+        let (mut should, mut is) = (foreseen.world.clone(), after.world.clone());
+        for path in &foreseen.blurred {
+            should.remove(path);
+            is.remove(path);
+        }
+        let (should, is) = (without_empty(should), without_empty(is));
+        if should != is {
+            return Err(format!("run: on the disk {}", difference(&should, &is)));
+        }
+        for (name, trace) in &foreseen.lock {
+            match after.lock.get(name) {
+                Some(found) if found.text() == trace.text() => {}
+                found => {
+                    return Err(format!(
+                        "run: the lock has for `{name}`\n{:?}\nnot\n{}",
+                        found.map(|trace| trace.text()),
+                        trace.text()
+                    ));
+                }
+            }
+        }
+        if after.lock.len() != foreseen.lock.len() {
+            return Err("run: the lock has stages too many".into());
+        }
+        let text = fs::read_to_string(self.root.join("pipeline.lock")).unwrap_or("repro.lock 1\n".into());
+        let blocks: String =
+            after.lock.iter().map(|(name, trace)| format!("\nstage {name}\n{}", trace.text())).collect();
+        if text != format!("repro.lock 1\n{blocks}") {
+            return Err(format!("run: the lock is not in its one spelling:\n{text}"));
+        }
+        for (name, outcome) in &foreseen.outcomes {
+            let stage = self.pipeline.expanded().into_iter().find(|stage| stage.name == *name).unwrap();
+            let kept = stage.outs.iter().filter(|out| out.kept).map(|out| out.path.as_str());
+            for path in kept.chain(stage.each.iter().map(|each| each.folder.as_str())) {
+                if *outcome == Outcome::Ran && !self.oracle.has(after.world.get(path).unwrap()) {
+                    return Err(format!("run: `{path}` is not in the cache"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The outs are those that the commands make of what is there now.
+    pub(super) fn check_work(&self, after: &Disk, is_done: &dyn Fn(&str) -> bool) -> Step {
+        let stages = self.pipeline.expanded();
+        for stage in stages
+            .iter()
+            .filter(|stage| is_done(&stage.name) && !stage.tracked && stage.policy != Policy::Frozen)
+        {
+            let deps = self.oracle.deps(stage, &after.world, &made(&stages)).map_err(|trouble| trouble.0)?;
+            let work = self.oracle.work(stage, &self.pipeline, deps.clone());
+            for out in &stage.outs {
+                if work.result(out.shape).as_ref() != after.world.get(&out.path) {
+                    return Err(format!(
+                        "after the run `{}` is not what `{}` makes of its deps",
+                        out.path, stage.name
+                    ));
+                }
+            }
+            let Some(each) = &stage.each else { continue };
+            for (item, node) in each.glob.items(&deps[&each.glob.text()]) {
+                let out = each.out_of(&item);
+                let should = work::item_work(&work, each, &item, &node).result(crate::declared::Shape::File);
+                if should.as_ref() != after.world.get(&out) {
+                    return Err(format!(
+                        "after the run `{out}` is not what `{}` makes of `{item}`",
+                        stage.name
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Folders are made for outs that then fail; they are nothing.
+fn without_empty(node: Node) -> Node {
+    let Node::Dir(entries) = node else { return node };
+    let kept = entries.into_iter().map(|(name, node)| (name, without_empty(node)));
+    Node::Dir(kept.filter(|(_, node)| !matches!(node, Node::Dir(entries) if entries.is_empty())).collect())
+}
+
+fn difference(should: &Node, is: &Node) -> String {
+    let list = |node: &Node| {
+        let mut list = BTreeMap::new();
+        node.visit("", &mut |path, node| {
+            if let Node::File { bytes, executable } = node {
+                list.insert(
+                    path.to_owned(),
+                    format!("{:?}, executable: {executable}", String::from_utf8_lossy(bytes)),
+                );
+            } else if let Node::Link(target) = node {
+                list.insert(path.to_owned(), format!("a link to {target}"));
+            }
+        });
+        list
+    };
+    let (should, is) = (list(should), list(is));
+    let paths: BTreeSet<&String> = should.keys().chain(is.keys()).collect();
+    let differing = paths.into_iter().filter(|path| should.get(*path) != is.get(*path));
+    differing.map(|path| format!("`{path}` is {:?}, not {:?}; ", is.get(path), should.get(path))).collect()
+}

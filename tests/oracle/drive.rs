@@ -1,0 +1,121 @@
+//! The engine, asked the way the commands ask it: as a library in this process, or as the program.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use repro::engine::Project;
+use repro::engine::run::{Options, run};
+use repro::engine::status::assess;
+use repro::event::Outcome;
+use repro::schedule::OnFailure;
+
+use crate::model::value_of;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    Library,
+    Program,
+}
+
+pub type Answer = Result<BTreeMap<String, String>, String>;
+
+/// Which stages: all, or some by name.
+pub struct Which<'a> {
+    pub wanted: &'a dyn Fn(&str) -> bool,
+    /// The stages to name on a command line; none for all.
+    pub targets: &'a [String],
+    pub forced: &'a dyn Fn(&str) -> bool,
+    pub force: &'a [String],
+}
+
+/// The word of each stage's verdict.
+pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Answer {
+    match face {
+        Face::Library => {
+            let project = Project::load(root, &[]).map_err(|error| error.to_string())?;
+            let (wanted, forced) = lists(&project, which);
+            let verdicts = assess(&project, &wanted, &forced).map_err(|error| error.to_string())?;
+            let _ = project.workspace.save_index();
+            let name = |ix: usize| project.pipeline.stages[ix].name.to_string();
+            Ok(verdicts.into_iter().map(|(ix, verdict)| (name(ix), verdict.word().to_owned())).collect())
+        }
+        Face::Program => {
+            let done = program(root, &[&["status", "--json"], &texts(which.targets)[..]].concat());
+            let (code, stdout, stderr) = done;
+            if code != 0 {
+                return Err(stderr);
+            }
+            let value = value_of(&stdout);
+            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            let stages = value["stages"].as_array().unwrap().iter();
+            Ok(stages.map(|stage| (text(&stage["stage"]), text(&stage["verdict"]))).collect())
+        }
+    }
+}
+
+/// The word of each stage's outcome.
+pub fn go(root: &Path, face: Face, cpus: usize, which: &Which<'_>) -> Answer {
+    match face {
+        Face::Library => {
+            let loaded = Project::load_exclusively(root, &[]).map_err(|error| error.to_string())?;
+            let (project, held) = loaded;
+            let project = Arc::new(project);
+            let (wanted, forced) = lists(&project, which);
+            let options = Options {
+                wanted,
+                forced,
+                cpus,
+                on_failure: OnFailure::KeepGoing,
+                command: Vec::new(),
+                overrides: Vec::new(),
+            };
+            let report = run(&project, &held, &options, Vec::new()).map_err(|error| error.to_string())?;
+            let stages = report.stages.into_iter();
+            Ok(stages.map(|(name, outcome, _)| (name.to_string(), told(&outcome))).collect())
+        }
+        Face::Program => {
+            let force: Vec<String> = which.force.iter().map(|name| format!("-f={name}")).collect();
+            let jobs = format!("-j{cpus}");
+            let args = [&["run", "-k", "--json", &jobs], &texts(&force)[..], &texts(which.targets)].concat();
+            let (_, stdout, stderr) = program(root, &args);
+            let ended = stdout.lines().map(value_of).filter(|event| event["event"] == "stage_ended");
+            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            let outcomes: BTreeMap<String, String> =
+                ended.map(|event| (text(&event["stage"]), text(&event["outcome"]))).collect();
+            if outcomes.is_empty() && !stderr.is_empty() { Err(stderr) } else { Ok(outcomes) }
+        }
+    }
+}
+
+/// With the reason of a failure, for whoever reads about it.
+fn told(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed(failure) => format!("failed: {}: {}", failure.what, failure.causes.join(": ")),
+        outcome => outcome.word().to_owned(),
+    }
+}
+
+fn lists(project: &Project, which: &Which<'_>) -> (Vec<bool>, Vec<bool>) {
+    let list = |is: &dyn Fn(&str) -> bool| {
+        project.pipeline.stages.iter().map(|stage| is(stage.name.as_str())).collect()
+    };
+    (list(which.wanted), list(which.forced))
+}
+
+fn texts(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+pub fn command(root: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
+    command.arg("-C").arg(root).args(args).stdin(Stdio::null());
+    command
+}
+
+pub fn program(root: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = command(root, args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}

@@ -1,0 +1,190 @@
+//! What a run with `--keep-going` will do, stage by stage, and what will lie on the disk then.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use crate::declared::{Pipeline, Policy, Stage, ordered};
+use crate::model::{Decision, Disk, Inputs, Lock, Oracle, Outs, Trace, Trouble, loads, made};
+use crate::tree::Node;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Fresh,
+    Restored,
+    Ran,
+    /// Whether an object is found damaged or was put back by another stage hangs on their order.
+    RanOrRestored,
+    Failed,
+    Skipped,
+}
+
+#[derive(Debug)]
+pub struct Foreseen {
+    pub outcomes: BTreeMap<String, Outcome>,
+    /// The lines that processes leave, by stage.
+    pub ran: BTreeMap<String, Vec<String>>,
+    /// Stages of which more or fewer processes may run than that.
+    pub loose: BTreeSet<String>,
+    pub world: Node,
+    pub lock: Lock,
+    /// Where something half done may lie.
+    pub blurred: BTreeSet<String>,
+}
+
+impl Oracle {
+    pub fn foresee(
+        &mut self,
+        pipeline: &Pipeline,
+        disk: &Disk,
+        wanted: &dyn Fn(&str) -> bool,
+        forced: &dyn Fn(&str) -> bool,
+    ) -> Result<Foreseen, Trouble> {
+        let stages = pipeline.expanded();
+        loads(&stages, &disk.world)?;
+        let made = made(&stages);
+        let mut foreseen = Foreseen {
+            outcomes: BTreeMap::new(),
+            ran: BTreeMap::new(),
+            loose: BTreeSet::new(),
+            world: disk.world.clone(),
+            lock: disk.lock.clone(),
+            blurred: BTreeSet::new(),
+        };
+        for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| wanted(&stage.name)) {
+            let is_bad = |need: &String| {
+                matches!(foreseen.outcomes.get(need), Some(Outcome::Failed | Outcome::Skipped))
+            };
+            let outcome = if needs.iter().any(is_bad) {
+                Outcome::Skipped
+            } else {
+                match self.perform(stage, pipeline, &made, forced(&stage.name), &mut foreseen) {
+                    Some((outcome, trace)) => {
+                        foreseen.lock.insert(stage.name.clone(), trace);
+                        outcome
+                    }
+                    None => {
+                        foreseen.blurred.extend(stage.out_paths().iter().map(|path| (*path).to_owned()));
+                        Outcome::Failed
+                    }
+                }
+            };
+            foreseen.outcomes.insert(stage.name.clone(), outcome);
+        }
+        foreseen.lock.retain(|name, _| stages.iter().any(|stage| stage.name == *name));
+        Ok(foreseen)
+    }
+
+    fn perform(
+        &mut self,
+        stage: &Stage,
+        pipeline: &Pipeline,
+        made: &[String],
+        forced: bool,
+        foreseen: &mut Foreseen,
+    ) -> Option<(Outcome, Rc<Trace>)> {
+        let deps = self.deps(stage, &foreseen.world, made).ok()?;
+        let inputs = self.inputs(stage, pipeline, deps);
+        let decision = self.decide(stage, &inputs, &foreseen.world, &foreseen.lock, forced).ok()?;
+        let (trace, outcome) = match decision {
+            Decision::Fresh(trace) => return Some((Outcome::Fresh, trace)),
+            Decision::Restore(trace) => {
+                let differs = |(path, node): &(&String, &Node)| foreseen.world.get(path) != Some(*node);
+                let whole = trace.outs.iter().filter(differs).all(|(_, node)| self.has_whole(node));
+                if whole {
+                    (trace, Outcome::Restored)
+                } else if stage.tracked || stage.policy == Policy::Frozen {
+                    return None;
+                } else {
+                    self.execute(stage, pipeline, &inputs, true, foreseen)?;
+                    foreseen.loose.insert(stage.name.clone());
+                    (trace, Outcome::RanOrRestored)
+                }
+            }
+            Decision::Run { lacking } => {
+                let (outs, outcome) = self.execute(stage, pipeline, &inputs, forced, foreseen)?;
+                let trace = self.learn(Trace { inputs, outs, accepted: None });
+                if lacking {
+                    foreseen.loose.insert(stage.name.clone());
+                }
+                let loose = foreseen.loose.contains(&stage.name);
+                (trace, if loose { Outcome::RanOrRestored } else { outcome })
+            }
+        };
+        let put = |(path, node): (&String, &Node)| foreseen.world.put(path, node.clone());
+        trace.outs.iter().all(put).then_some((outcome, trace))
+    }
+
+    /// The outs that a stage will make; `None` if it will fail.
+    fn execute(
+        &mut self,
+        stage: &Stage,
+        pipeline: &Pipeline,
+        inputs: &Inputs,
+        forced: bool,
+        foreseen: &mut Foreseen,
+    ) -> Option<(Outs, Outcome)> {
+        let world = foreseen.world.clone();
+        if stage.tracked {
+            let outs = inputs.outs.iter().map(|path| (path.clone(), world.get(path).unwrap().clone()));
+            let outs: Outs = outs.collect();
+            return (!outs.values().any(Node::is_unplantable)).then_some((outs, Outcome::Ran));
+        }
+        let is_folder = |path: &str| matches!(world.get(path), Some(Node::Dir(_)));
+        if stage.wdir.as_ref().is_some_and(|wdir| !is_folder(wdir)) {
+            return None;
+        }
+        let blocked = stage.out_paths().into_iter().any(|path| {
+            let above = path.rsplit_once('/').map(|(above, _)| above);
+            above.is_some_and(|above| world.get(above).is_some() && !is_folder(above))
+        });
+        if blocked {
+            return None;
+        }
+        let work = self.work(stage, pipeline, inputs.deps.clone());
+        let mut outs = Outs::new();
+        let mut process = true;
+        let ran = foreseen.ran.entry(stage.name.clone()).or_default();
+        if let Some(each) = &stage.each {
+            let items = self.items(stage, inputs, &work);
+            let mut folder = Node::Dir(BTreeMap::new());
+            let mut failed = false;
+            let mut stale = 0;
+            for item in &items {
+                let known = if forced { None } else { self.is_item_known(&item.inputs, &world) };
+                if let Some(known) = &known {
+                    let differs = |(path, node): (&String, &Node)| {
+                        world.get(path) != Some(node) && !self.has_whole(node)
+                    };
+                    if known.outs.iter().any(differs) {
+                        foreseen.loose.insert(stage.name.clone());
+                    }
+                } else {
+                    stale += 1;
+                    if !failed {
+                        ran.push(format!("{} {}", stage.name, item.path));
+                    }
+                    failed |= item.trace.is_none();
+                }
+                if let Some(trace) = known.as_ref().or(item.trace.as_ref()) {
+                    let below = item.out.strip_prefix(&each.folder).unwrap();
+                    folder.put(&below[1..], trace.outs[&item.out].clone());
+                }
+            }
+            if failed {
+                if each.apart {
+                    foreseen.loose.insert(stage.name.clone());
+                }
+                return None;
+            }
+            process = stale > 0 || (!stage.outs.is_empty() && !each.apart);
+            outs.insert(each.folder.clone(), folder);
+        }
+        if process && !stage.each.as_ref().is_some_and(|each| each.apart) {
+            ran.push(stage.name.clone());
+        }
+        for out in &stage.outs {
+            outs.insert(out.path.clone(), work.result(out.shape)?);
+        }
+        Some((outs, if process { Outcome::Ran } else { Outcome::Restored }))
+    }
+}

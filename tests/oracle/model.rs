@@ -1,0 +1,411 @@
+//! The oracle: what is true of a pipeline, from what lies on the disk at this moment and the texts of all traces there ever
+//! were. It reads everything each time; it has no index, and nothing of the engine's.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+
+use crate::declared::{Dep, Pipeline, Policy, Stage, ordered};
+use crate::tree::Node;
+use crate::work::{Work, is_at_or_below, item_work};
+
+pub type Outs = BTreeMap<String, Node>;
+
+/// A trace with its lines as docs/lock.md has them: those of the fingerprint, then the outs.
+#[derive(Debug)]
+pub struct Trace {
+    pub inputs: Inputs,
+    pub outs: Outs,
+    pub accepted: Option<String>,
+}
+
+/// A fingerprint: facts by line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inputs {
+    /// Everything before the deps.
+    pub head: Vec<String>,
+    pub deps: BTreeMap<String, Node>,
+    pub params: BTreeMap<String, i64>,
+    pub outs: BTreeSet<String>,
+}
+
+impl Inputs {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.head {
+            let _ = writeln!(text, "{line}");
+        }
+        for (path, node) in &self.deps {
+            let _ = writeln!(text, "dep {} {path}", node.content());
+        }
+        for (key, value) in &self.params {
+            let _ = writeln!(text, "param {key} {value}");
+        }
+        text
+    }
+
+    pub fn key(&self) -> String {
+        let outs = self.outs.iter().map(|path| format!("out {path}\n"));
+        blake3::hash((self.text() + &outs.collect::<String>()).as_bytes()).to_hex().to_string()
+    }
+}
+
+impl Trace {
+    pub fn text(&self) -> String {
+        let mut text = self.inputs.text();
+        for (path, node) in &self.outs {
+            let _ = writeln!(text, "out {} {path}", node.content());
+        }
+        if let Some(reason) = &self.accepted {
+            let _ = writeln!(text, "accepted {}", json!(reason));
+        }
+        text
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Fresh,
+    Restore,
+    Run,
+    Waits,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Fresh => "fresh",
+            Verdict::Restore => "restore",
+            Verdict::Run => "run",
+            Verdict::Waits => "waits",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub enum Decision {
+    Fresh(Rc<Trace>),
+    Restore(Rc<Trace>),
+    /// For lack of something in the cache, if so.
+    Run {
+        lacking: bool,
+    },
+}
+
+/// Why a stage cannot be decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble(pub String);
+
+pub type Lock = BTreeMap<String, Rc<Trace>>;
+
+/// All that lies on the disk at one moment.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    pub world: Node,
+    pub lock: Lock,
+}
+
+#[derive(Debug)]
+pub struct Oracle {
+    pub root: PathBuf,
+    /// Every trace that there ever was, by text.
+    pub known: HashMap<String, Rc<Trace>>,
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Oracle {
+    pub fn learn(&mut self, trace: Trace) -> Rc<Trace> {
+        Rc::clone(self.known.entry(trace.text()).or_insert_with(|| Rc::new(trace)))
+    }
+
+    /// # Errors
+    /// The lock holds what never was.
+    pub fn look(&self) -> Result<Disk, String> {
+        let mut world = BTreeMap::new();
+        for entry in fs::read_dir(&self.root).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if !["cache", "runs", "pipeline.toml", "pipeline.lock"].contains(&name.as_str()) {
+                world.insert(name.clone(), Node::read(&self.root.join(&name)).unwrap());
+            }
+        }
+        let text = fs::read_to_string(self.root.join("pipeline.lock")).unwrap_or_default();
+        let mut lock = Lock::new();
+        for block in text.split("\n\n").skip(1) {
+            let (name, lines) = block.split_once('\n').unwrap_or((block, ""));
+            let lines = format!("{}\n", lines.trim_end_matches('\n'));
+            let trace =
+                self.known.get(&lines).ok_or_else(|| format!("the lock has `{block}`, which never was"))?;
+            lock.insert(name.strip_prefix("stage ").unwrap().to_owned(), Rc::clone(trace));
+        }
+        Ok(Disk { world: Node::Dir(world), lock })
+    }
+
+    fn in_cache(&self, shelf: &str, hex: &str) -> PathBuf {
+        self.root.join("cache").join(shelf).join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// The trace in the cache, if its text is whole.
+    fn cached(&self, inputs: &Inputs) -> Option<Rc<Trace>> {
+        let text = fs::read_to_string(self.in_cache("traces", &inputs.key())).ok()?;
+        self.known.get(text.strip_prefix("repro.trace 1\n")?).cloned()
+    }
+
+    /// Whether the cache has all objects of `node`: trees whole, files by name.
+    pub fn has(&self, node: &Node) -> bool {
+        let object = node.object();
+        let path = self.in_cache("objects", blake3::hash(&object).to_hex().as_str());
+        match node {
+            Node::Dir(entries) => {
+                fs::read(&path).is_ok_and(|bytes| bytes == object)
+                    && entries.values().all(|node| self.has(node))
+            }
+            _ => path.is_file(),
+        }
+    }
+
+    /// Whether all of `node` is in the cache, whole.
+    pub fn has_whole(&self, node: &Node) -> bool {
+        let object = node.object();
+        let path = self.in_cache("objects", blake3::hash(&object).to_hex().as_str());
+        let below = match node {
+            Node::Dir(entries) => entries.values().all(|node| self.has_whole(node)),
+            _ => true,
+        };
+        below && fs::read(&path).is_ok_and(|bytes| bytes == object)
+    }
+
+    pub fn inputs(&self, stage: &Stage, pipeline: &Pipeline, deps: BTreeMap<String, Node>) -> Inputs {
+        let mut head = Vec::new();
+        head.extend(stage.cmd().map(|cmd| format!("cmd {}", json!(cmd))));
+        head.extend(stage.wdir.iter().map(|wdir| format!("wdir {wdir}")));
+        let each = stage.each.iter().flat_map(|each| [each.glob.text(), each.out_text()]);
+        let each: BTreeSet<String> = each.collect();
+        head.extend(each.iter().map(|text| format!("each {}", json!(text))));
+        head.extend(stage.env.iter().map(|value| format!("env SHADE {}", json!(value))));
+        for name in &stage.env_deps {
+            head.push(format!("envdep {name} {}", json!(self.variables.get(name))));
+        }
+        Inputs {
+            head,
+            deps,
+            params: params_of(stage, pipeline),
+            outs: stage.out_paths().iter().map(|path| (*path).to_owned()).collect(),
+        }
+    }
+
+    /// The contents of a stage's deps.
+    pub fn deps(
+        &self,
+        stage: &Stage,
+        world: &Node,
+        made: &[String],
+    ) -> Result<BTreeMap<String, Node>, Trouble> {
+        let is_made = |path: &str| made.iter().any(|made| is_at_or_below(path, made));
+        let own = stage.out_paths();
+        let mut deps = BTreeMap::new();
+        for (text, dep) in stage.all_deps() {
+            match dep.look(world, &own, &is_made) {
+                Some(node) => drop(deps.insert(text, node)),
+                None if stage.policy == Policy::Frozen => {}
+                None => return Err(Trouble(format!("dep `{text}` of `{}` is not there", stage.name))),
+            }
+        }
+        Ok(deps)
+    }
+
+    pub fn decide(
+        &self,
+        stage: &Stage,
+        inputs: &Inputs,
+        world: &Node,
+        lock: &Lock,
+        forced: bool,
+    ) -> Result<Decision, Trouble> {
+        let locked = lock.get(&stage.name);
+        let differs = |trace: &Trace| -> Vec<(String, Node)> {
+            let is_there = |path: &String, node| inputs.outs.contains(path) && world.get(path) == Some(node);
+            let outs = trace.outs.iter().filter(|(path, node)| !is_there(path, *node));
+            outs.map(|(path, node)| (path.clone(), node.clone())).collect()
+        };
+        let restorable = |trace: &Trace| {
+            differs(trace).iter().all(|(path, node)| {
+                let plain = stage.outs.iter().any(|out| out.path == *path && out.kept);
+                (plain || stage.each.as_ref().is_some_and(|each| each.folder == *path)) && self.has(node)
+            })
+        };
+        if stage.tracked {
+            let missing = inputs.outs.iter().any(|path| world.get(path).is_none());
+            let same = locked.filter(|trace| trace.inputs == *inputs);
+            let edited = |trace: &Trace| {
+                trace.outs.iter().any(|(path, node)| world.get(path).is_some_and(|found| found != node))
+            };
+            return match (missing, same) {
+                (false, Some(trace)) if differs(trace).is_empty() => Ok(Decision::Fresh(Rc::clone(trace))),
+                (false, _) => Ok(Decision::Run { lacking: false }),
+                (true, Some(trace)) if !edited(trace) && restorable(trace) => {
+                    Ok(Decision::Restore(Rc::clone(trace)))
+                }
+                (true, _) => Err(Trouble(format!("the input `{}` is gone", stage.name))),
+            };
+        }
+        let frozen = stage.policy == Policy::Frozen;
+        if !frozen && (forced || stage.policy == Policy::Always) {
+            return Ok(Decision::Run { lacking: false });
+        }
+        let locked = locked.filter(|trace| frozen || trace.inputs == *inputs).cloned();
+        let known: Vec<Rc<Trace>> = locked.into_iter().chain(self.cached(inputs)).collect();
+        for trace in &known {
+            if differs(trace).is_empty() {
+                return Ok(Decision::Fresh(Rc::clone(trace)));
+            }
+            if restorable(trace) {
+                return Ok(Decision::Restore(Rc::clone(trace)));
+            }
+        }
+        match frozen {
+            true => Err(Trouble(format!("`{}` is frozen", stage.name))),
+            false => Ok(Decision::Run { lacking: !known.is_empty() }),
+        }
+    }
+
+    /// The verdicts on the wanted stages, by the rule that the outs of a stage that would be restored are taken as there.
+    pub fn status(
+        &self,
+        pipeline: &Pipeline,
+        disk: &Disk,
+        wanted: &dyn Fn(&str) -> bool,
+        forced: &dyn Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Verdict>, Trouble> {
+        let stages = pipeline.expanded();
+        let made = made(&stages);
+        loads(&stages, &disk.world)?;
+        let mut world = disk.world.clone();
+        let mut verdicts = BTreeMap::new();
+        for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| wanted(&stage.name)) {
+            let waits =
+                needs.iter().any(|need| matches!(verdicts.get(need), Some(Verdict::Run | Verdict::Waits)));
+            let verdict = if waits && stage.policy != Policy::Frozen {
+                Verdict::Waits
+            } else {
+                let inputs = self.inputs(stage, pipeline, self.deps(stage, &world, &made)?);
+                match self.decide(stage, &inputs, &world, &disk.lock, forced(&stage.name))? {
+                    Decision::Fresh(_) => Verdict::Fresh,
+                    Decision::Run { .. } => Verdict::Run,
+                    Decision::Restore(trace) => {
+                        for (path, node) in &trace.outs {
+                            world.lay(path, node.clone());
+                        }
+                        Verdict::Restore
+                    }
+                }
+            };
+            verdicts.insert(stage.name.clone(), verdict);
+        }
+        Ok(verdicts)
+    }
+
+    pub fn work(&self, stage: &Stage, pipeline: &Pipeline, deps: BTreeMap<String, Node>) -> Work {
+        let mut nested = json!({});
+        for (key, value) in params_of(stage, pipeline) {
+            match key.split_once('.') {
+                None => nested[key] = json!(value),
+                Some((table, key)) => nested[table][key] = json!(value),
+            }
+        }
+        Work {
+            salt: stage.salt.clone(),
+            modulus: stage.modulus,
+            env: stage.env.clone(),
+            env_deps: stage
+                .env_deps
+                .iter()
+                .map(|name| (name.clone(), self.variables.get(name).cloned()))
+                .collect(),
+            params: nested,
+            deps,
+        }
+    }
+
+    /// What each item of a stage would make, with its trace, in the order of the items; an out is `None` where the command fails.
+    pub fn items(&mut self, stage: &Stage, inputs: &Inputs, work: &Work) -> Vec<ItemWork> {
+        let each = stage.each.as_ref().unwrap();
+        let tree = &inputs.deps[&each.glob.text()];
+        let items = each.glob.items(tree);
+        let done = items.into_iter().map(|(path, node)| {
+            let work = item_work(work, each, &path, &node);
+            let out = each.out_of(&path);
+            let mut inputs = Inputs { deps: work.deps.clone(), outs: [out.clone()].into(), ..inputs.clone() };
+            inputs.head.retain(|line| !line.starts_with("each "));
+            if each.apart {
+                inputs.head[0] = format!("cmd {}", json!(each.filled(&stage.cmd().unwrap(), &path)));
+            }
+            let made = work.result(crate::declared::Shape::File);
+            let trace = made.map(|node| {
+                self.learn(Trace {
+                    inputs: inputs.clone(),
+                    outs: [(out.clone(), node)].into(),
+                    accepted: None,
+                })
+            });
+            ItemWork { path, out, inputs, trace }
+        });
+        done.collect()
+    }
+
+    /// Whether an item's outs are known, and lie there or can be brought back.
+    pub fn is_item_known(&self, inputs: &Inputs, world: &Node) -> Option<Rc<Trace>> {
+        let trace = self.cached(inputs)?;
+        let had = trace.outs.iter().all(|(path, node)| world.get(path) == Some(node) || self.has(node));
+        had.then_some(trace)
+    }
+}
+
+#[derive(Debug)]
+pub struct ItemWork {
+    pub path: String,
+    pub out: String,
+    pub inputs: Inputs,
+    /// `None` if its command fails.
+    pub trace: Option<Rc<Trace>>,
+}
+
+fn params_of(stage: &Stage, pipeline: &Pipeline) -> BTreeMap<String, i64> {
+    let stands =
+        |key: &str| stage.params.iter().any(|param| key == param || key.starts_with(&format!("{param}.")));
+    pipeline.params.iter().filter(|(key, _)| stands(key)).map(|(key, value)| (key.clone(), *value)).collect()
+}
+
+pub fn made(stages: &[Stage]) -> Vec<String> {
+    stages.iter().flat_map(|stage| stage.out_paths()).map(str::to_owned).collect()
+}
+
+/// A dep that no stage makes must be there when the pipeline is read.
+pub fn loads(stages: &[Stage], world: &Node) -> Result<(), Trouble> {
+    if stages.is_empty() {
+        return Err(Trouble("no stage is declared".into()));
+    }
+    let order = ordered(stages).unwrap();
+    for (stage, _) in &order {
+        for dep in stage.all_deps().values() {
+            let made = stages
+                .iter()
+                .any(|other| other.out_paths().iter().any(|out| crate::declared::is_near(dep, out)));
+            let there = match dep {
+                Dep::Path(path) => world.get(path).is_some(),
+                Dep::Glob(glob) => glob.base.is_empty() || world.get(&glob.base).is_some(),
+            };
+            if !made && !there {
+                return Err(Trouble(format!("dep `{}` is made by no stage", dep.text())));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub fn value_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}

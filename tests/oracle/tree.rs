@@ -1,0 +1,182 @@
+//! What lies on the disk, by value: read whole each time, with no memory of it. Digests as docs/cache.md has them,
+//! computed here anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Node {
+    File {
+        bytes: Vec<u8>,
+        executable: bool,
+    },
+    Dir(BTreeMap<String, Node>),
+    /// A link that leads nowhere.
+    Link(String),
+}
+
+/// Names that appear by themselves in the directories of people.
+const PASSED_OVER: [&str; 2] = ["__pycache__", ".DS_Store"];
+
+pub fn file(text: impl Into<Vec<u8>>) -> Node {
+    Node::File { bytes: text.into(), executable: false }
+}
+
+impl Node {
+    /// Links that lead somewhere are what they lead to.
+    pub fn read(path: &Path) -> Option<Node> {
+        let Ok(meta) = fs::metadata(path) else {
+            return fs::read_link(path).ok().map(|target| Node::Link(target.to_str().unwrap().to_owned()));
+        };
+        if !meta.is_dir() {
+            let executable = meta.permissions().mode() & 0o100 != 0;
+            return Some(Node::File { bytes: fs::read(path).unwrap(), executable });
+        }
+        let entries = fs::read_dir(path).unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().into_string().unwrap(), Node::read(&entry.path()).unwrap())
+        });
+        // What a killed run left half-written is nobody's.
+        Some(Node::Dir(entries.filter(|(name, _)| !name.starts_with(".repro-tmp-")).collect()))
+    }
+
+    /// Makes `path` this, whatever was there.
+    pub fn write(&self, path: &Path) {
+        remove(path);
+        for above in
+            path.ancestors().skip(1).filter(|above| above.symlink_metadata().is_ok() && !above.is_dir())
+        {
+            remove(above);
+        }
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match self {
+            Node::Link(target) => symlink(target, path).unwrap(),
+            Node::File { bytes, executable } => {
+                fs::write(path, bytes).unwrap();
+                if *executable {
+                    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+                }
+            }
+            Node::Dir(entries) => {
+                fs::create_dir(path).unwrap();
+                entries.iter().for_each(|(name, node)| node.write(&path.join(name)));
+            }
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Option<&Node> {
+        path.split('/').try_fold(self, |node, name| match node {
+            Node::Dir(entries) => entries.get(name),
+            _ => None,
+        })
+    }
+
+    /// Puts `node` at `path`; false if a folder on the way is no folder.
+    pub fn put(&mut self, path: &str, node: Node) -> bool {
+        let Node::Dir(entries) = self else { return false };
+        match path.split_once('/') {
+            None => {
+                entries.insert(path.to_owned(), node);
+                true
+            }
+            Some((name, rest)) => {
+                let below = entries.entry(name.to_owned()).or_insert_with(|| Node::Dir(BTreeMap::new()));
+                below.put(rest, node)
+            }
+        }
+    }
+
+    /// Puts `node` at `path`, with folders in place of whatever is on the way.
+    pub fn lay(&mut self, path: &str, node: Node) {
+        for (at, _) in path.match_indices('/') {
+            if !matches!(self.get(&path[..at]), Some(Node::Dir(_))) {
+                self.put(&path[..at], Node::Dir(BTreeMap::new()));
+            }
+        }
+        self.put(path, node);
+    }
+
+    pub fn remove(&mut self, path: &str) {
+        let Node::Dir(entries) = self else { return };
+        match path.split_once('/') {
+            None => drop(entries.remove(path)),
+            Some((name, rest)) => {
+                if let Some(below) = entries.get_mut(name) {
+                    below.remove(rest);
+                }
+            }
+        }
+    }
+
+    /// Without what is passed over where no stage writes; `path` is where this lies.
+    pub fn counting(&self, path: &str, is_made: &dyn Fn(&str) -> bool) -> Node {
+        let Node::Dir(entries) = self else { return self.clone() };
+        let below = entries.iter().filter_map(|(name, node)| {
+            let path = format!("{path}/{name}");
+            let passed_over = PASSED_OVER.contains(&name.as_str()) && !is_made(&path);
+            (!passed_over).then(|| (name.clone(), node.counting(&path, is_made)))
+        });
+        Node::Dir(below.collect())
+    }
+
+    /// `KIND DIGEST`.
+    pub fn content(&self) -> String {
+        let (kind, bytes) = match self {
+            Node::File { bytes, executable: false } => ("file", bytes.clone()),
+            Node::File { bytes, executable: true } => ("exec", bytes.clone()),
+            Node::Link(target) => ("link", target.clone().into_bytes()),
+            Node::Dir(_) => ("tree", self.object()),
+        };
+        format!("{kind} {}", blake3::hash(&bytes).to_hex())
+    }
+
+    /// The bytes that the cache keeps of it.
+    pub fn object(&self) -> Vec<u8> {
+        match self {
+            Node::File { bytes, .. } => bytes.clone(),
+            Node::Link(target) => target.clone().into_bytes(),
+            Node::Dir(entries) => {
+                let lines = entries.iter().map(|(name, node)| format!("{} {name}\n", node.content()));
+                format!("repro.tree 1\n{}", lines.collect::<String>()).into_bytes()
+            }
+        }
+    }
+
+    pub fn visit<'a>(&'a self, path: &str, each: &mut dyn FnMut(&str, &'a Node)) {
+        each(path, self);
+        if let Node::Dir(entries) = self {
+            for (name, node) in entries {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                node.visit(&below, each);
+            }
+        }
+    }
+
+    /// Whether a link in it leads upwards or to an absolute path, to where nothing is: nobody could bring it back.
+    pub fn is_unplantable(&self) -> bool {
+        match self {
+            Node::File { .. } => false,
+            Node::Link(target) => target.starts_with('/') || target.split('/').any(|name| name == ".."),
+            Node::Dir(entries) => entries.values().any(Node::is_unplantable),
+        }
+    }
+
+    pub fn holds(&self, word: &[u8]) -> bool {
+        match self {
+            Node::File { bytes, .. } => bytes.windows(word.len()).any(|window| window == word),
+            Node::Link(_) => false,
+            Node::Dir(entries) => entries.values().any(|node| node.holds(word)),
+        }
+    }
+}
+
+/// Removes whatever lies there; a link goes, not what it leads to.
+pub fn remove(path: &Path) {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path).unwrap(),
+        Ok(_) => fs::remove_file(path).unwrap(),
+        Err(_) => {}
+    }
+}

@@ -1,0 +1,206 @@
+//! What the commands of the pipelines do: outs that follow from salt, variables, params and deps alone. One function for the
+//! oracle, which calls it, and for the processes, which are this program started as `tool work …`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::declared::{Dep, Each, Glob, Shape, Stage};
+use crate::tree::{Node, file, remove};
+
+/// A file that holds it makes every command fail that reads it.
+pub const BOOM: &[u8] = b"boom";
+
+#[derive(Debug)]
+pub struct Work {
+    pub salt: String,
+    pub modulus: u64,
+    pub env: Option<String>,
+    pub env_deps: BTreeMap<String, Option<String>>,
+    pub params: Value,
+    pub deps: BTreeMap<String, Node>,
+}
+
+impl Work {
+    /// `None` if the command fails.
+    pub fn result(&self, shape: Shape) -> Option<Node> {
+        if self.deps.values().any(|dep| dep.holds(BOOM)) {
+            return None;
+        }
+        let mut text = format!("{} {:?} {:?} {}\n", self.salt, self.env, self.env_deps, self.params);
+        self.deps.iter().for_each(|(path, node)| text.push_str(&format!("{path} {}\n", node.content())));
+        let mark = u64::from_le_bytes(blake3::hash(text.as_bytes()).as_bytes()[..8].try_into().unwrap());
+        let mark = if self.modulus == 0 { mark } else { mark % self.modulus };
+        Some(match shape {
+            Shape::File => file(format!("{mark}")),
+            Shape::Executable => Node::File { bytes: format!("{mark}").into(), executable: true },
+            Shape::Dir => {
+                let mut dir = Node::Dir(BTreeMap::new());
+                dir.put("a.x", file(format!("{mark}")));
+                dir.put("tool", Node::File { bytes: b"#!/bin/sh\n".to_vec(), executable: true });
+                dir.put("gone", Node::Link("nowhere".into()));
+                dir.put("empty", Node::Dir(BTreeMap::new()));
+                dir.put("sub/c.x", file(format!("{}", mark / 2)));
+                if mark % 2 == 0 {
+                    dir.put("b.x", file("even"));
+                }
+                dir
+            }
+        })
+    }
+}
+
+/// What a process needs to know of its stage beside its arguments.
+pub fn note(stage: &Stage, made: &[String]) -> String {
+    let mut lines: Vec<String> = made.iter().map(|path| format!("made {path}")).collect();
+    lines.extend(stage.out_paths().iter().map(|path| format!("own {path}")));
+    lines.extend(stage.env_deps.iter().map(|name| format!("env {name}")));
+    for dep in &stage.deps {
+        lines.push(match dep {
+            Dep::Path(path) => format!("path {path}"),
+            Dep::Glob(glob) => written("glob", glob),
+        });
+    }
+    lines.extend(stage.each.iter().map(|each| written("each", &each.glob)));
+    lines.join("\n")
+}
+
+fn written(word: &str, glob: &Glob) -> String {
+    format!("{word} {}/{}/{}", glob.base.replace('/', ":"), glob.deep, glob.ext)
+}
+
+fn as_read(text: &str) -> Glob {
+    let mut fields = text.split('/');
+    let mut next = || fields.next().unwrap().to_owned();
+    Glob { base: next().replace(':', "/"), deep: next() == "true", ext: next() }
+}
+
+/// The process of a stage. Leaves a line with its name where the test counts them.
+pub fn process(args: &[String]) -> u8 {
+    let root = PathBuf::from(std::env::var_os("REPRO_ROOT").unwrap());
+    let outside = root.parent().unwrap();
+    let stage = std::env::var("REPRO_STAGE").unwrap();
+    let note = fs::read_to_string(outside.join("notes").join(&stage)).unwrap();
+    let of = |word: &str| -> Vec<String> {
+        let lines = note.lines().filter_map(|line| line.split_once(' '));
+        lines.filter(|(first, _)| *first == word).map(|(_, rest)| rest.to_owned()).collect()
+    };
+    let made = of("made");
+    let is_made = |path: &str| made.iter().any(|made| is_at_or_below(path, made));
+    let own = of("own");
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let mut deps: Vec<Dep> = of("path").into_iter().map(Dep::Path).collect();
+    deps.extend(of("glob").iter().map(|text| Dep::Glob(as_read(text))));
+    let look = |dep: &Dep| dep.look(&partial(&root, dep), &own, &is_made);
+    let params = fs::read(std::env::var_os("REPRO_PARAMS").unwrap()).unwrap();
+    let mut work = Work {
+        salt: args[0].clone(),
+        modulus: args[1].parse().unwrap(),
+        env: std::env::var("SHADE").ok(),
+        env_deps: of("env").into_iter().map(|name| (name.clone(), std::env::var(&name).ok())).collect(),
+        params: serde_json::from_slice(&params).unwrap(),
+        deps: deps.iter().map(|dep| (dep.text(), look(dep).unwrap())).collect(),
+    };
+    let leave = |name: &str| {
+        let mut ran = OpenOptions::new().create(true).append(true).open(outside.join("ran")).unwrap();
+        ran.write_all(format!("{name}\n").as_bytes()).unwrap();
+    };
+    if outside.join("slow").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+    if args.get(2).is_some_and(|word| word == "item") {
+        let node = Node::read(&root.join(&args[3])).unwrap().counting(&args[3], &is_made);
+        work.deps.insert(args[3].clone(), node);
+        leave(&format!("{stage} {}", args[3]));
+        return write(&root, &work, &[(Shape::File, args[4].clone())]);
+    }
+    if let Some(glob) = of("each").first().map(|text| as_read(text)) {
+        let items = std::env::var_os("REPRO_ITEMS").unwrap();
+        let mut events =
+            OpenOptions::new().append(true).open(std::env::var_os("REPRO_EVENTS").unwrap()).unwrap();
+        for line in fs::read_to_string(items).unwrap().lines() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let (item, out) = (line["item"].as_str().unwrap(), line["outs"][0].as_str().unwrap());
+            let before = work.deps.clone();
+            let node = Node::read(&root.join(item)).unwrap().counting(item, &is_made);
+            work.deps.insert(item.to_owned(), node);
+            leave(&format!("{stage} {item}"));
+            if write(&root, &work, &[(Shape::File, out.to_owned())]) != 0 {
+                return 3;
+            }
+            work.deps = before;
+            events.write_all(format!("{}\n", serde_json::json!({ "item": item })).as_bytes()).unwrap();
+        }
+        let dep = Dep::Glob(glob);
+        work.deps.insert(dep.text(), look(&dep).unwrap());
+    }
+    leave(&stage);
+    let outs: Vec<(Shape, String)> =
+        args[2..].chunks(2).map(|out| (shape(&out[0]), out[1].clone())).collect();
+    write(&root, &work, &outs)
+}
+
+pub fn is_at_or_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Of the root only what the dep could stand for: the rest may be written at this moment.
+fn partial(root: &Path, dep: &Dep) -> Node {
+    let mut partial = Node::Dir(BTreeMap::new());
+    let base = match dep {
+        Dep::Path(path) => path.clone(),
+        Dep::Glob(glob) => glob.base.clone(),
+    };
+    if base.is_empty() {
+        let Dep::Glob(glob) = dep else { unreachable!() };
+        for entry in fs::read_dir(root).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if glob.matches(&name) {
+                partial.put(&name, Node::read(&root.join(&name)).unwrap());
+            }
+        }
+    } else if let Some(node) = Node::read(&root.join(&base)) {
+        partial.put(&base, node);
+    }
+    partial
+}
+
+fn shape(word: &str) -> Shape {
+    match word {
+        "File" => Shape::File,
+        "Executable" => Shape::Executable,
+        _ => Shape::Dir,
+    }
+}
+
+fn write(root: &Path, work: &Work, outs: &[(Shape, String)]) -> u8 {
+    for (shape, path) in outs {
+        let path = root.join(path);
+        let Some(node) = work.result(*shape) else {
+            // Half of the work, as those that fail do.
+            remove(&path);
+            fs::write(path, "half").unwrap();
+            return 3;
+        };
+        node.write(&path);
+    }
+    0
+}
+
+/// What a stage's command would write by item, and beside it.
+pub fn item_work(work: &Work, each: &Each, item: &str, node: &Node) -> Work {
+    let mut deps = work.deps.clone();
+    deps.remove(&each.glob.text());
+    deps.insert(item.to_owned(), node.clone());
+    Work {
+        salt: work.salt.clone(),
+        env: work.env.clone(),
+        env_deps: work.env_deps.clone(),
+        params: work.params.clone(),
+        deps,
+        ..*work
+    }
+}
