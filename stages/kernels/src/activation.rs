@@ -54,3 +54,25 @@ impl Activation {
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
+
+/// Computes `$body` with an activation of which the compiler knows which it is: loops in it have no branch for it.
+macro_rules! with_known {
+    ($activation:expr, |$known:ident| $body:expr) => {
+        match $activation {
+            $crate::Activation::Identity => {
+                let $known = $crate::Activation::Identity;
+                $body
+            }
+            $crate::Activation::LeakyRelu(slope) => {
+                let $known = $crate::Activation::LeakyRelu(slope);
+                $body
+            }
+            $crate::Activation::Silu => {
+                let $known = $crate::Activation::Silu;
+                $body
+            }
+        }
+    };
+}
+
+pub(crate) use with_known;

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use crate::activation::Activation;
+use crate::activation::{Activation, with_known};
 use crate::simd::{sum_of, vectorized};
 
 /// What is made of windows of the activations. Windows do not overlap, and those that the edge cuts are left out.
@@ -122,72 +122,85 @@ impl Block {
         }
         let affine = affine(statistics, weight, bias, epsilon);
         let planes = output.par_chunks_exact_mut(self.plane_out()).zip(input.par_chunks_exact(self.plane()));
+        let planes =
+            planes.enumerate().map(|(at, (output, input))| (affine[at % self.channels], input, output));
         match self.pool {
             Pool::Max(window) => {
-                let origins = origins.par_chunks_exact_mut(self.plane_out());
-                planes.zip(origins).enumerate().for_each_init(
-                    Vec::new,
-                    |rows, (at, ((output, input), origins))| {
-                        vectorized(|| {
-                            self.max_pool(window, affine[at % self.channels], input, rows, output, origins);
-                        });
-                    },
-                );
+                let planes = planes.zip(origins.par_chunks_exact_mut(self.plane_out()));
+                planes.for_each_init(Columns::default, |columns, (plane, origins)| {
+                    vectorized(|| {
+                        with_known!(self.activation, |known| self
+                            .max_pool(window, known, plane, columns, origins));
+                    });
+                });
             }
-            Pool::Average(window) => planes.enumerate().for_each(|(at, (output, input))| {
-                vectorized(|| self.average_pool(window, affine[at % self.channels], input, output));
+            Pool::Average(window) => planes.for_each(|plane| {
+                vectorized(|| with_known!(self.activation, |known| self.average_pool(window, known, plane)));
             }),
-            Pool::None => planes.enumerate().for_each(|(at, (output, input))| {
-                let affine = affine[at % self.channels];
+            Pool::None => planes.for_each(|(affine, input, output)| {
                 vectorized(|| {
-                    output.iter_mut().zip(input).for_each(|(y, x)| *y = self.activation.at(affine.at(*x)));
+                    with_known!(self.activation, |known| {
+                        output.iter_mut().zip(input).for_each(|(y, x)| *y = known.at(affine.at(*x)));
+                    });
                 });
             }),
         }
         (output, origins)
     }
 
+    /// Column by column first, which is vectors of work, then across.
     #[inline(always)]
     fn max_pool(
         &self,
         [height, width]: [usize; 2],
-        affine: Affine,
-        input: &[f32],
-        activated: &mut Vec<f32>,
-        output: &mut [f32],
+        activation: Activation,
+        (affine, input, output): (Affine, &[f32], &mut [f32]),
+        columns: &mut Columns,
         origins: &mut [u32],
     ) {
         let (row, row_out) = (self.size[1], self.out()[1]);
-        activated.resize(row, 0.0);
+        columns.resize(row);
         let lines = output.chunks_exact_mut(row_out).zip(origins.chunks_exact_mut(row_out));
-        for (line, (output, origins)) in lines.enumerate() {
-            for i in 0..height {
-                let first = (line * height + i) * row;
-                let source = &input[first..][..row];
-                activated.iter_mut().zip(source).for_each(|(y, x)| *y = self.activation.at(affine.at(*x)));
-                for j in 0..width {
-                    let begin = (first + j) as u32;
-                    let candidates = activated.chunks_exact(width).map(|window| window[j]);
-                    let places = output.iter_mut().zip(origins.iter_mut());
-                    for (column, ((best, origin), value)) in (0u32..).zip(places.zip(candidates)) {
-                        let better = (i == 0 && j == 0) || value > *best;
-                        *best = if better { value } else { *best };
-                        *origin = if better { begin + column * width as u32 } else { *origin };
-                    }
+        for (first, (output, origins)) in (0..).step_by(height * row).zip(lines) {
+            let mut rows =
+                (first as u32..).step_by(row).zip(input[first..][..height * row].chunks_exact(row));
+            if let Some((begin, source)) = rows.next() {
+                columns.rows.fill(begin);
+                columns
+                    .values
+                    .iter_mut()
+                    .zip(source)
+                    .for_each(|(best, x)| *best = activation.at(affine.at(*x)));
+            }
+            for (begin, source) in rows {
+                let best = columns.values.iter_mut().zip(&mut columns.rows);
+                for ((best, row), x) in best.zip(source) {
+                    let value = activation.at(affine.at(*x));
+                    *row = if value > *best { begin } else { *row };
+                    *best = if value > *best { value } else { *best };
                 }
+            }
+            match width {
+                2 => columns.larger_of_two(output, origins),
+                _ => columns.largest_across(width, output, origins),
             }
         }
     }
 
     #[inline(always)]
-    fn average_pool(&self, [height, width]: [usize; 2], affine: Affine, input: &[f32], output: &mut [f32]) {
+    fn average_pool(
+        &self,
+        [height, width]: [usize; 2],
+        activation: Activation,
+        (affine, input, output): (Affine, &[f32], &mut [f32]),
+    ) {
         let (row, row_out) = (self.size[1], self.out()[1]);
         let share = 1.0 / (height * width) as f32;
         for (line, output) in output.chunks_exact_mut(row_out).enumerate() {
             for i in 0..height {
                 let source = &input[(line * height + i) * row..][..row];
                 for (mean, window) in output.iter_mut().zip(source.chunks_exact(width)) {
-                    *mean += sum_of(window, window, |x, _| self.activation.at(affine.at(x))) * share;
+                    *mean += sum_of(window, window, |x, _| activation.at(affine.at(x))) * share;
                 }
             }
         }
@@ -210,7 +223,16 @@ impl Block {
             let mut sums = [0.0f64; 2];
             for sample in 0..self.batch {
                 let at = sample * self.channels + channel;
-                let of_plane = vectorized(|| self.plane_sums(affine, mean, at, input, output, origins));
+                let of_plane = vectorized(|| {
+                    with_known!(self.activation, |known| self.plane_sums(
+                        known,
+                        affine,
+                        mean,
+                        at,
+                        [input, output],
+                        origins
+                    ))
+                });
                 sums.iter_mut().zip(of_plane).for_each(|(sum, part)| *sum += f64::from(part));
             }
             [sums[0] as f32, sums[1] as f32 * scale[channel]]
@@ -229,7 +251,9 @@ impl Block {
                 let input = &input[at * self.plane()..][..self.plane()];
                 vectorized(|| {
                     gradient.iter_mut().zip(input).for_each(|(dx, x)| *dx = x * slope + level);
-                    self.add_gradient(affine[channel], at, input, output, origins, gradient);
+                    with_known!(self.activation, |known| {
+                        self.add_gradient(known, affine[channel], at, [input, output], origins, gradient);
+                    });
                 });
             });
         }
@@ -241,16 +265,16 @@ impl Block {
     #[inline(always)]
     fn plane_sums(
         &self,
+        activation: Activation,
         affine: Affine,
         mean: f32,
         at: usize,
-        input: &[f32],
-        output: &[f32],
+        [input, output]: [&[f32]; 2],
         origins: &[u32],
     ) -> [f32; 2] {
         let input = &input[at * self.plane()..][..self.plane()];
         let output = &output[at * self.plane_out()..][..self.plane_out()];
-        let slope = |x: f32| self.activation.slope(affine.at(x));
+        let slope = |x: f32| activation.slope(affine.at(x));
         match self.pool {
             Pool::None => [
                 sum_of(input, output, |x, g| g * slope(x)),
@@ -283,15 +307,15 @@ impl Block {
     #[inline(always)]
     fn add_gradient(
         &self,
+        activation: Activation,
         affine: Affine,
         at: usize,
-        input: &[f32],
-        output: &[f32],
+        [input, output]: [&[f32]; 2],
         origins: &[u32],
         gradient: &mut [f32],
     ) {
         let output = &output[at * self.plane_out()..][..self.plane_out()];
-        let factor = |x: f32| self.activation.slope(affine.at(x)) * affine.factor;
+        let factor = |x: f32| activation.slope(affine.at(x)) * affine.factor;
         match self.pool {
             Pool::None => {
                 let pairs = input.iter().zip(output);
@@ -319,6 +343,55 @@ impl Block {
             for column in 0..columns {
                 each(line * self.size[1] + column * width, line / height * columns + column);
             }
+        }
+    }
+}
+
+/// The largest value of each column in the rows of a window.
+#[derive(Debug, Default)]
+struct Columns {
+    values: Vec<f32>,
+    /// Where in the plane the row begins that the value is from.
+    rows: Vec<u32>,
+}
+
+impl Columns {
+    fn resize(&mut self, length: usize) {
+        self.values.resize(length, 0.0);
+        self.rows.resize(length, 0);
+    }
+
+    /// [`Columns::largest_across`] for pairs, in a form that becomes vectors.
+    #[inline(always)]
+    fn larger_of_two(&self, output: &mut [f32], origins: &mut [u32]) {
+        let (values, _) = self.values.as_chunks::<2>();
+        let (rows, _) = self.rows.as_chunks::<2>();
+        let count = output.len().min(values.len()).min(rows.len()).min(origins.len());
+        let (values, rows) = (&values[..count], &rows[..count]);
+        let (output, origins) = (&mut output[..count], &mut origins[..count]);
+        for at in 0..count {
+            let ([left, right], [row, other]) = (values[at], rows[at]);
+            let better = (right > left) | ((right == left) & (other < row));
+            output[at] = if better { right } else { left };
+            origins[at] = if better { other + 1 } else { row } + 2 * at as u32;
+        }
+    }
+
+    /// The largest of each `width` columns, and where in the plane it is: of equal ones the first in C order.
+    #[inline(always)]
+    fn largest_across(&self, width: usize, output: &mut [f32], origins: &mut [u32]) {
+        let windows = self.values.chunks_exact(width).zip(self.rows.chunks_exact(width));
+        let places = output.iter_mut().zip(origins);
+        for ((first, (values, rows)), (output, origin)) in (0u32..).step_by(width).zip(windows).zip(places) {
+            let (mut value, mut row, mut column) = (values[0], rows[0], first);
+            for (other, (candidate, begin)) in (first..).zip(values.iter().zip(rows)).skip(1) {
+                // Without short cuts, which would be branches that nobody can predict.
+                let better = (*candidate > value) | ((*candidate == value) & (*begin < row));
+                value = if better { *candidate } else { value };
+                row = if better { *begin } else { row };
+                column = if better { other } else { column };
+            }
+            (*output, *origin) = (value, row + column);
         }
     }
 }

@@ -114,12 +114,14 @@ pub(crate) fn forward(geometry: &Geometry, input: &[f32], weight: &[f32], bias: 
     samples.zip(input.par_chunks_exact(geometry.channels_in * geometry.plane())).for_each_init(
         Vec::new,
         |scratch, (output, input)| {
-            for (channel, bias) in output.chunks_exact_mut(plane).zip(bias) {
-                channel.fill(*bias);
-            }
             let groups = output.chunks_exact_mut(geometry.group_out() * plane).zip(inputs(geometry, input));
-            for ((output, input), weight) in groups.zip(weights(geometry, weight)) {
+            let groups = groups.zip(weights(geometry, weight)).zip(bias.chunks_exact(geometry.group_out()));
+            for (((output, input), weight), bias) in groups {
                 tiles(geometry, input, scratch, |at, patches| {
+                    // Tile by tile, so that they are still in the cache when the product is added.
+                    for (channel, bias) in output.chunks_exact_mut(plane).zip(bias) {
+                        channel[at..][..patches.columns].fill(*bias);
+                    }
                     multiply(&mut output[at..], plane, weight, patches, Destination::Add);
                 });
             }

@@ -98,8 +98,11 @@ impl Ours {
     }
 
     fn images(&self, clips: &[usize], device: &Device) -> Tensor<4> {
-        let values = clips.iter().flat_map(|clip| &self.clips[clip * SIDE * SIDE..][..SIDE * SIDE]).copied();
-        Tensor::from_data(TensorData::new(values.collect::<Vec<f32>>(), [clips.len(), 1, SIDE, SIDE]), device)
+        let mut values = Vec::with_capacity(clips.len() * SIDE * SIDE);
+        clips
+            .iter()
+            .for_each(|clip| values.extend_from_slice(&self.clips[clip * SIDE * SIDE..][..SIDE * SIDE]));
+        Tensor::from_data(TensorData::new(values, [clips.len(), 1, SIDE, SIDE]), device)
     }
 
     fn train(&mut self, batch: usize) {
