@@ -43,26 +43,28 @@ fn main() {
         None => println!("no peer: set PEER_PYTHON to a Python with torch, onnx and onnxruntime"),
     }
     println!("{CLIPS} clips of 1×{SIDE}×{SIDE}; medians of {ROUNDS} rounds");
-    for batch in [4, 32] {
-        let mut ours = Ours::new();
-        compare("train", batch, &mut peer, || ours.train(batch));
-        compare("forward", batch, &mut peer, || ours.forward(batch));
+    for (name, model) in [("baseline", Architecture::Baseline), ("resnet", Architecture::ResNet)] {
+        for batch in [4, 32] {
+            let mut ours = Ours::new(model);
+            compare(&format!("train {name} {batch}"), &mut peer, || ours.train(batch));
+            compare(&format!("forward {name} {batch}"), &mut peer, || ours.forward(batch));
+        }
     }
 }
 
-/// Prints a line: what was measured, ours, the peer's, and the ratios.
-fn compare(what: &str, batch: usize, peer: &mut Option<Peer>, mut ours: impl FnMut()) {
+/// Prints a line: what was measured (action, network, batch), ours, the peer's, and the ratios.
+fn compare(what: &str, peer: &mut Option<Peer>, mut ours: impl FnMut()) {
     let mut rounds = Vec::new();
     for round in 0..=ROUNDS {
         let mine = timed(&mut ours);
-        let theirs = peer.as_mut().map(|peer| peer.run(what, batch));
+        let theirs = peer.as_mut().map(|peer| peer.run(what));
         // The first warms caches and allocators.
         if round > 0 {
             rounds.push((mine, theirs));
         }
     }
     let mine = [0, 1].map(|clock| median(rounds.iter().map(|(mine, _)| mine.0[clock]).collect()));
-    print!("{what:>8} batch {batch:>2}: {:7.1} ms (processor {:7.1})", mine[0] * 1e3, mine[1] * 1e3);
+    print!("{what:<19}: {:7.1} ms (processor {:7.1})", mine[0] * 1e3, mine[1] * 1e3);
     if rounds.iter().all(|(_, theirs)| theirs.is_some()) {
         let theirs = [0, 1].map(|clock| {
             median(rounds.iter().filter_map(|(_, theirs)| Some(theirs.as_ref()?.0[clock])).collect())
@@ -78,7 +80,7 @@ fn compare(what: &str, batch: usize, peer: &mut Option<Peer>, mut ours: impl FnM
     println!();
 }
 
-/// The baseline network with clips of noise.
+/// A network with clips of noise.
 struct Ours {
     learner: Learner,
     device: Device,
@@ -87,9 +89,8 @@ struct Ours {
 }
 
 impl Ours {
-    fn new() -> Ours {
-        let (model, input) = (Architecture::Baseline, [1, SIDE, SIDE]);
-        let config = NetworkConfig { model, input, classes: CLASSES, dropout: 0.5 };
+    fn new(model: Architecture) -> Ours {
+        let config = NetworkConfig { model, input: [1, SIDE, SIDE], classes: CLASSES, dropout: 0.5 };
         let device = Device::flex().autodiff();
         let network = Network::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();
         let mut random = Random::new(1, Purpose::Order(0));
@@ -150,8 +151,8 @@ impl Peer {
         Some(peer)
     }
 
-    fn run(&mut self, what: &str, batch: usize) -> Seconds {
-        writeln!(self.requests, "{what} {batch}").unwrap();
+    fn run(&mut self, what: &str) -> Seconds {
+        writeln!(self.requests, "{what}").unwrap();
         let line = self.line();
         let mut seconds = line.split_whitespace().map(|word| word.parse().unwrap());
         Seconds([seconds.next().unwrap(), seconds.next().unwrap()])

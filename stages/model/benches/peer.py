@@ -1,6 +1,7 @@
-"""The baseline network in PyTorch and onnxruntime, for benches/epoch.rs: a line in, the seconds it took out.
+"""The networks in PyTorch and onnxruntime, for benches/epoch.rs: a line in, the seconds it took out.
 
-Lines: `train BATCH` (one epoch), `forward BATCH` (one pass with onnxruntime). The argument: how many threads.
+Lines: `train NETWORK BATCH` (one epoch), `forward NETWORK BATCH` (one pass: the baseline with onnxruntime, the
+residual network with PyTorch). The argument: how many threads.
 """
 
 import sys
@@ -17,7 +18,7 @@ torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(0)
 
 
-class Network(nn.Module):
+class Baseline(nn.Module):
     def __init__(self):
         super().__init__()
         self.conv1, self.norm1 = nn.Conv2d(1, 8, 5, padding=2), nn.BatchNorm2d(8)
@@ -31,6 +32,34 @@ class Network(nn.Module):
         x = self.pool(self.leaky(self.norm2(self.conv2(x))))
         x = self.dropout(self.leaky(self.norm3(self.linear1(x.flatten(1)))))
         return self.linear2(x)
+
+
+def normed(before, after, side, stride):
+    return nn.Sequential(
+        nn.Conv2d(before, after, side, stride, padding=side // 2, bias=False), nn.BatchNorm2d(after)
+    )
+
+
+class Block(nn.Module):
+    def __init__(self, before, after):
+        super().__init__()
+        self.first, self.second = normed(before, after, 3, 2), normed(after, after, 3, 1)
+        self.shortcut = normed(before, after, 1, 2)
+
+    def forward(self, x):
+        return torch.relu(self.second(torch.relu(self.first(x))) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.input_norm, self.stem = nn.BatchNorm2d(1), normed(1, 16, 3, 2)
+        self.blocks = nn.Sequential(Block(16, 32), Block(32, 64), Block(64, 128))
+        self.dropout, self.linear = nn.Dropout(0.5), nn.Linear(128, CLASSES)
+
+    def forward(self, x):
+        x = self.blocks(torch.relu(self.stem(self.input_norm(x))))
+        return self.linear(self.dropout(x.mean((2, 3))))
 
 
 def session(network):
@@ -66,29 +95,37 @@ def session(network):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-network = Network()
-optimizer = torch.optim.AdamW(network.parameters(), lr=2e-4, weight_decay=0.01)
+networks = {"baseline": Baseline(), "resnet": ResNet()}
+optimizers = {
+    name: torch.optim.AdamW(network.parameters(), lr=2e-4, weight_decay=0.01)
+    for name, network in networks.items()
+}
 images, targets = torch.rand(CLIPS, 1, SIDE, SIDE) * 4 - 2, torch.arange(CLIPS) % CLASSES
-onnx = session(network)
+onnx = session(networks["baseline"])
 clips = images.numpy()
 
 
-def train(batch):
-    network.train()
+def train(name, batch):
+    network, optimizer = networks[name].train(), optimizers[name]
     for order in torch.randperm(CLIPS).split(batch):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(images[order]), targets[order]).backward()
         optimizer.step()
 
 
-def forward(batch):
+def forward(name, batch):
+    network = networks[name].eval()
     for first in range(0, CLIPS, batch):
-        onnx.run(None, {"x": np.ascontiguousarray(clips[first : first + batch])})
+        if name == "baseline":
+            onnx.run(None, {"x": np.ascontiguousarray(clips[first : first + batch])})
+        else:
+            with torch.inference_mode():
+                network(images[first : first + batch])
 
 
 print(f"torch {torch.__version__.split('+')[0]}, onnxruntime {onnxruntime.__version__}", flush=True)
 for line in sys.stdin:
-    what, batch = line.split()
+    what, name, batch = line.split()
     wall, cpu = time.perf_counter(), time.process_time()
-    {"train": train, "forward": forward}[what](int(batch))
+    {"train": train, "forward": forward}[what](name, int(batch))
     print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
