@@ -3,6 +3,9 @@
 //! Everything random is drawn from (seed, epoch), so an epoch does not depend on what ran before in the
 //! process. Knows nothing about files.
 
+use std::sync::mpsc;
+use std::thread;
+
 use anyhow::{Result, ensure};
 use kit::Events;
 use model::burn::module::Module as _;
@@ -19,6 +22,9 @@ use model::weights::Weights;
 
 use crate::augment::{Augment, Batch};
 use crate::params::TrainParams;
+
+/// How many batches are made before they are needed.
+const BATCHES_AHEAD: usize = 2;
 
 /// A network in training.
 pub(crate) struct Trainer<'a> {
@@ -93,18 +99,22 @@ impl<'a> Trainer<'a> {
         let batches = batches(&order, self.params.batch_size);
         let each = batches.len() as u64;
         let (total, warmup) = (self.params.epochs * each, self.params.warmup_epochs * each);
-        for (clips, done) in batches.iter().zip((epoch - 1) * each..) {
-            let rate = self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
-            let logits = self.step(self.augment.batch(epoch, clips), rate, &mut dropout)?;
-            self.average()?;
-            tally.add(&logits, &dataset.targets(clips));
-            finite(tally.scores().loss, epoch, self.params.learning_rate)?;
-            // A line for each hundredth says enough.
-            if (done + 1) * 100 / total != done * 100 / total {
-                events.progress(done + 1, total);
+        let augment = self.augment;
+        let made = batches.iter().map(|clips| augment.batch(epoch, clips));
+        ahead(made, |made| {
+            for ((clips, batch), done) in batches.iter().zip(made).zip((epoch - 1) * each..) {
+                let rate = self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
+                let logits = self.step(batch, rate, &mut dropout)?;
+                self.average()?;
+                tally.add(&logits, &dataset.targets(clips));
+                finite(tally.scores().loss, epoch, self.params.learning_rate)?;
+                // A line for each hundredth says enough.
+                if (done + 1) * 100 / total != done * 100 / total {
+                    events.progress(done + 1, total);
+                }
             }
-        }
-        Ok(tally.scores())
+            Ok(tally.scores())
+        })
     }
 
     /// The scores on the clips at `indices`; nothing where there is none.
@@ -159,6 +169,23 @@ impl<'a> Trainer<'a> {
         }
         Ok(())
     }
+}
+
+/// Gives `learn` the batches while a thread makes the next ones, so that a step does not wait for them. What is
+/// in a batch depends on the epoch and the clips alone, not on when it is made.
+fn ahead<B: Send, R>(made: impl Iterator<Item = B> + Send, learn: impl FnOnce(mpsc::IntoIter<B>) -> R) -> R {
+    thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
+        scope.spawn(move || {
+            for batch in made {
+                // Nobody takes it where training has failed.
+                if sender.send(batch).is_err() {
+                    break;
+                }
+            }
+        });
+        learn(receiver.into_iter())
+    })
 }
 
 fn finite(loss: f64, epoch: u64, learning_rate: f64) -> Result<()> {
