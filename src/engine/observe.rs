@@ -42,7 +42,8 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
                 content
             }),
         };
-        match content {
+        let nothing = || is_of_items(stage, dep).then(|| Seen::nothing().content());
+        match content.or_else(nothing) {
             Some(content) => drop(contents.insert(dep.path.clone(), content)),
             // What a frozen stage would read does not matter.
             None if stage.policy == Policy::Frozen => {}
@@ -66,8 +67,16 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
 pub(super) fn look(project: &Project, stage: &Stage, dep: &Dep) -> Result<Option<Seen>> {
     match &dep.glob {
         None => project.workspace.observe(&dep.path),
-        Some(glob) => project.workspace.observe_glob(glob, &|path| is_own(stage, path)),
+        Some(glob) => {
+            let matches = project.workspace.observe_glob(glob, &|path| is_own(stage, path))?;
+            Ok(matches.or_else(|| is_of_items(stage, dep).then(Seen::nothing)))
+        }
     }
+}
+
+/// Whether it is the glob of the stage's items, of which there may be none.
+fn is_of_items(stage: &Stage, dep: &Dep) -> bool {
+    stage.each.as_ref().is_some_and(|each| dep.glob.as_ref() == Some(&each.glob))
 }
 
 fn is_own(stage: &Stage, path: &str) -> bool {

@@ -28,6 +28,12 @@ pub enum Seen {
 }
 
 impl Seen {
+    /// A directory with nothing in it.
+    pub fn nothing() -> Seen {
+        let tree = Tree::default();
+        Seen::Dir { digest: Digest::of(&tree.encode()), tree, dirs: BTreeMap::new() }
+    }
+
     pub fn content(&self) -> Content {
         match self {
             Seen::Leaf(content) => *content,

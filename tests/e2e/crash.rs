@@ -15,15 +15,19 @@ fn waiting() -> Sandbox {
          [stages.wait]\ncmd = 'echo $$ > pid; echo begun > begun; exec sleep 600'\ndeps = ['first']\nouts = ['never']\n\
          [stages.after]\ncmd = 'true'\ndeps = ['never']\n",
     );
+    fifo(&sandbox, "begun");
+    sandbox
+}
+
+fn fifo(sandbox: &Sandbox, name: &str) {
     rustix::fs::mknodat(
         rustix::fs::CWD,
-        sandbox.path("begun"),
+        sandbox.path(name),
         rustix::fs::FileType::Fifo,
         rustix::fs::Mode::from_raw_mode(0o600),
         0,
     )
     .unwrap();
-    sandbox
 }
 
 /// Starts a run and returns when its stage has begun.
@@ -164,4 +168,91 @@ fn an_interrupt_while_a_large_dep_is_looked_at_is_answered_at_once() {
     stopping… (Ctrl-C again ends it at once)
     interrupted before anything was done (1 stage, [time])
     ");
+}
+
+/// How work on items comes to an end half way.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Interrupt,
+    KillRepro,
+    KillProcess,
+}
+
+/// Ends a run half way, and checks that nothing is left when the next one is done.
+fn cut(sandbox: &Sandbox, mut child: Child, stages: &[Pid], how: Cut) {
+    match how {
+        Cut::Interrupt => kill_process(pid(&child), Signal::INT).unwrap(),
+        Cut::KillRepro => child.kill().unwrap(),
+        Cut::KillProcess => stages.iter().for_each(|stage| kill_process(*stage, Signal::KILL).unwrap()),
+    }
+    let code = child.wait_with_output().unwrap().status.code();
+    match how {
+        Cut::Interrupt => assert_eq!(code, Some(130)),
+        Cut::KillProcess => assert_eq!(code, Some(1)),
+        Cut::KillRepro => {
+            assert!(stages.iter().all(|stage| !is_gone(*stage)), "they should outlive their killed engine");
+        }
+    }
+    sandbox.remove("wait");
+    sandbox.ran();
+    sandbox.ok(&["run", "-j1"]);
+    assert!(stages.iter().all(|stage| is_gone(*stage)), "{how:?}");
+}
+
+#[test]
+fn one_process_for_all_items_is_ended_half_way_and_the_finished_half_stays() {
+    for how in [Cut::Interrupt, Cut::KillRepro, Cut::KillProcess] {
+        let sandbox = Sandbox::with(
+            "[stages.up]\neach = 'in/*'\ncmd = 'sh up.sh'\ndeps = ['up.sh']\nouts = ['up/{{ item.name }}']\n",
+        );
+        sandbox.write(
+            "up.sh",
+            r#"
+            sed 's/.*"item":"in\/\([^"]*\)".*/\1/' "$REPRO_ITEMS" | while read -r item; do
+              cp in/$item up/$item
+              echo $item >> ran
+              if [ -e wait ] && [ $item = b ]; then sh -c 'echo $PPID > pid'; fi
+              echo "{\"item\":\"in/$item\"}" >> "$REPRO_EVENTS"
+              if [ -e wait ] && [ $item = b ]; then exec sleep 600; fi
+            done
+            "#,
+        );
+        for item in ["a", "b", "c", "d"] {
+            sandbox.write(&format!("in/{item}"), item);
+        }
+        sandbox.write("wait", "");
+        let mut child = sandbox.command(&["run", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains(r#""done":2"#)), "{how:?}");
+        let stage = Pid::from_raw(sandbox.read("pid").trim().parse().unwrap()).unwrap();
+        cut(&sandbox, child, &[stage], how);
+        assert_eq!(sandbox.ran(), ["c", "d"], "{how:?}");
+        assert_eq!(crate::sandbox::files(&sandbox.path("up")), ["a", "b", "c", "d"]);
+    }
+}
+
+#[test]
+fn processes_of_items_are_ended_and_the_finished_items_stay() {
+    for how in [Cut::Interrupt, Cut::KillRepro, Cut::KillProcess] {
+        let sandbox = Sandbox::with(
+            r#"
+[stages.up]
+each = "in/*"
+cmd = "[ ! -e wait ] || [ ! -e begun-{{ item.name }} ] || { echo $$ > begun-{{ item.name }}; exec sleep 600; }; cp {{ item.path }} up/; echo {{ item.name }} >> ran"
+outs = ["up/{{ item.name }}"]
+"#,
+        );
+        for item in ["a", "b", "c", "d", "e"] {
+            sandbox.write(&format!("in/{item}"), item);
+        }
+        sandbox.write("wait", "");
+        fifo(&sandbox, "begun-c");
+        fifo(&sandbox, "begun-d");
+        let child = sandbox.command(&["run", "-j2"]).stderr(Stdio::piped()).spawn().unwrap();
+        // The second of them has begun, so the first two are done.
+        let stages = ["begun-c", "begun-d"]
+            .map(|name| Pid::from_raw(sandbox.read(name).trim().parse().unwrap()).unwrap());
+        cut(&sandbox, child, &stages, how);
+        assert_eq!(sandbox.ran(), ["c", "d", "e"], "{how:?}");
+    }
 }

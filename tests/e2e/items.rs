@@ -338,3 +338,156 @@ outs = ["up/{{ item.name }}"]
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("up/x"), "A\nx\n");
 }
+
+#[test]
+fn the_lock_has_a_digest_for_the_folder_and_none_for_an_item() {
+    let sandbox = together();
+    sandbox.ok(&["run", "upper"]);
+    let lock = sandbox.read("pipeline.lock");
+    assert_eq!(lock.lines().filter(|line| line.starts_with("out tree ") && line.ends_with(" up")).count(), 1);
+    assert!(!lock.contains("a.txt") && !lock.contains("a.up"), "{lock}");
+}
+
+#[test]
+fn what_did_not_change_since_the_lock_needs_no_trace() {
+    let sandbox = together();
+    sandbox.ok(&["run", "upper"]);
+    sandbox.ran();
+    sandbox.remove("cache/traces");
+    sandbox.write("in/x/y/e.txt", "e");
+    sandbox.remove("in/x/c.txt");
+    sandbox.ok(&["run", "upper"]);
+    assert_eq!(sandbox.ran(), ["in/x/y/e.txt"]);
+    assert_eq!(files(&sandbox.path("up")), ["a.up", "b.up", "x/y/d.up", "x/y/e.up"]);
+    // Outs that are not those of the lock say nothing: what was made is asked for by item.
+    sandbox.remove("cache/traces");
+    sandbox.write("up/a.up", "edited");
+    sandbox.write("in/f.txt", "f");
+    sandbox.ok(&["run", "upper"]);
+    assert_eq!(sandbox.ran().len(), 5);
+    assert_eq!(sandbox.read("up/a.up"), "A");
+}
+
+#[test]
+fn an_accepted_change_stays_accepted_for_the_items_there_were() {
+    let sandbox = together();
+    sandbox.ok(&["run", "upper"]);
+    sandbox.ran();
+    sandbox.edit("pipeline.toml", "mark = \"!\"", "mark = \"?\"");
+    sandbox.write("in/new.txt", "n");
+    sandbox.ok(&["accept", "upper", "--reason", "the mark is not read"]);
+    sandbox.write("in/e.txt", "e");
+    sandbox.ok(&["run", "upper"]);
+    // Of the one that came with the accepted change nobody made an out.
+    assert_eq!(sandbox.ran(), ["in/e.txt", "in/new.txt"]);
+}
+
+#[test]
+fn there_may_be_no_items() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.split]
+cmd = "mkdir parts; for part in $(cat list); do echo $part > parts/$part.txt; done"
+deps = ["list"]
+outs = ["parts"]
+
+[stages.up]
+each = "parts/*.txt"
+cmd = "tr a-z A-Z < {{ item.path }} > up/{{ item.name }}; echo {{ item.stem }} >> ran"
+outs = ["up/{{ item.name }}"]
+
+[stages.all]
+cmd = "ls up | wc -l > all.txt"
+deps = ["up"]
+outs = ["all.txt"]
+"#,
+    );
+    sandbox.write("list", "");
+    let done = sandbox.ok(&["run", "-j1"]);
+    assert!(done.stderr.contains("up: warning: `parts/*.txt` matches nothing: there are no items"), "{done}");
+    assert!(done.stderr.contains("run-1 done"), "{done}");
+    assert_eq!(files(&sandbox.path("up")), [""; 0]);
+    assert_eq!(sandbox.read("all.txt").trim(), "0");
+    sandbox.ok(&["status", "--check"]);
+    sandbox.write("list", "a b");
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran(), ["a", "b"]);
+    // None again: status foretells it from the cache.
+    sandbox.write("list", "");
+    sandbox.ok(&["status"]);
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert_eq!(files(&sandbox.path("up")), [""; 0]);
+    assert_eq!(sandbox.read("all.txt").trim(), "0");
+}
+
+#[test]
+fn a_glob_in_a_folder_that_nobody_makes_is_a_mistake() {
+    let sandbox = Sandbox::with(
+        "[stages.up]\neach = 'inn/*'\ncmd = 'cp {{ item.path }} up/'\nouts = ['up/{{ item.name }}']\n",
+    );
+    snapshot!(sandbox.repro(&["run"]), @"
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: dep `inn/*` of stage `up` is made by no stage and does not exist
+    ");
+    std::fs::create_dir(sandbox.path("inn")).unwrap();
+    let done = sandbox.ok(&["run"]);
+    assert!(done.stderr.contains("`inn/*` matches nothing"), "{done}");
+}
+
+#[test]
+fn each_stage_of_a_matrix_has_items_of_its_own() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.cut]
+matrix = { size = [1, 2] }
+each = "in/*"
+cmd = "head -c {{ matrix.size }} {{ item.path }} > cut/{{ matrix.size }}/{{ item.name }}; echo {{ matrix.size }} {{ item.name }} >> ran"
+outs = ["cut/{{ matrix.size }}/{{ item.name }}"]
+"#,
+    );
+    sandbox.write("in/a", "abc");
+    sandbox.write("in/b", "bcd");
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran().len(), 4);
+    assert_eq!((sandbox.read("cut/1/a"), sandbox.read("cut/2/b")), ("a".into(), "bc".into()));
+    sandbox.write("in/c", "cde");
+    sandbox.ok(&["run", "-j1", "cut@2"]);
+    assert_eq!(sandbox.ran(), ["2 c"]);
+    // Another value is another stage: what is of the others stays.
+    sandbox.edit("pipeline.toml", "size = [1, 2]", "size = [2, 3]");
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran(), ["3 a", "3 b", "3 c"]);
+}
+
+#[test]
+fn items_lie_behind_links_to_folders() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.up]
+each = "in/**/*.txt"
+cmd = "tr a-z A-Z < {{ item.path }} > up/{{ item.dir }}/{{ item.name }}; echo {{ item.path }} >> ran"
+outs = ["up/{{ item.dir }}/{{ item.name }}"]
+"#,
+    );
+    let elsewhere = Sandbox::empty();
+    sandbox.write("in/a.txt", "a");
+    elsewhere.write("b.txt", "b");
+    elsewhere.write("deep/c.txt", "c");
+    std::os::unix::fs::symlink(elsewhere.root(), sandbox.path("in/x")).unwrap();
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran(), ["in/a.txt", "in/x/b.txt", "in/x/deep/c.txt"]);
+    assert_eq!(sandbox.read("up/x/deep/c.txt"), "C");
+    elsewhere.write("b.txt", "other");
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran(), ["in/x/b.txt"]);
+    // The folder itself, in place of the link to it.
+    sandbox.remove("in/a.txt");
+    std::fs::remove_file(sandbox.path("in/x")).unwrap();
+    sandbox.write("in/x/b.txt", "other");
+    sandbox.ok(&["run", "-j1"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    assert_eq!(files(&sandbox.path("up")), ["x/b.txt"]);
+    assert!(elsewhere.exists("deep/c.txt"));
+}

@@ -1,0 +1,230 @@
+//! Which items a stage has, and what is to be done about each: by the lock where it can say so, else by traces of their own.
+//! Changes nothing.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::iter::{IntoParallelRefMutIterator as _, ParallelIterator as _};
+
+use crate::digest::Content;
+use crate::engine::Project;
+use crate::engine::observe::Observation;
+use crate::error::{Error, Result};
+use crate::pipeline::{Each, ItemOut, Mode, Presence, Stage};
+use crate::plan::{Change, Decision, Fingerprint, Left, Tree};
+use crate::repo_path::RepoPath;
+use crate::workspace::{Seen, Stamp};
+
+/// The items of a stage.
+#[derive(Debug)]
+pub(super) struct Items {
+    pub all: Vec<Item>,
+    pub shared: Shared,
+}
+
+/// One match of the stage's glob.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub path: RepoPath,
+    pub content: Content,
+    /// In the order of the declaration.
+    pub outs: Vec<RepoPath>,
+    pub state: State,
+    /// When it was written last, for one that will be processed.
+    pub stamp: Option<Stamp>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its outs lie there.
+    Fresh,
+    Restore(Left),
+    Stale,
+}
+
+/// What the fingerprints of all items of a stage have in common.
+#[derive(Debug)]
+pub(super) struct Shared(Fingerprint);
+
+impl Shared {
+    fn of(stage: &Fingerprint, glob: &RepoPath) -> Shared {
+        Shared(Fingerprint { outs: BTreeSet::new(), each: BTreeSet::new(), ..without(stage, glob) })
+    }
+
+    /// Made when it is needed: of a hundred thousand items, they would fill the memory.
+    pub(super) fn fingerprint(&self, each: &Each, item: &Item) -> Fingerprint {
+        let mut fingerprint = self.0.clone();
+        fingerprint.deps.insert(item.path.clone(), item.content);
+        fingerprint.outs = item.outs.iter().cloned().collect();
+        if let Mode::Apart(cmd) = &each.mode {
+            fingerprint.cmd = Some(cmd.command(&item.path, &each.glob));
+        }
+        fingerprint
+    }
+}
+
+fn without(stage: &Fingerprint, glob: &RepoPath) -> Fingerprint {
+    let mut fingerprint = stage.clone();
+    fingerprint.deps.remove(glob);
+    fingerprint
+}
+
+impl Items {
+    /// The items, each with what is to be done about it.
+    pub(super) fn of(
+        project: &Project,
+        stage: &Stage,
+        each: &Each,
+        observation: &Observation,
+    ) -> Result<Items> {
+        let shared = Shared::of(&observation.fingerprint, each.glob.text());
+        let forced =
+            matches!(&observation.decision, Decision::Run(changes) if changes[..] == [Change::Forced]);
+        let locked = if forced { None } else { locked(project, stage, each, observation) };
+        let mut finding = Finding { project, stage, each, all: Vec::new() };
+        if let Some(seen) = observation.deps.get(each.glob.text()) {
+            let base = each.glob.base().map_or(String::new(), |base| format!("{base}/"));
+            finding.find(&base, seen, locked.as_ref())?;
+        }
+        let mut all = finding.all;
+        check_makers(&all)?;
+        if !forced {
+            all.par_iter_mut().for_each(|item| {
+                if item.state == State::Stale || !has_outs(each, observation, item) {
+                    item.state = state(project, observation, &shared.fingerprint(each, item));
+                }
+            });
+        }
+        for item in all.iter_mut().filter(|item| item.state == State::Stale) {
+            item.stamp = Some(project.workspace.stamp(&item.path)?);
+        }
+        Ok(Items { all, shared })
+    }
+
+    pub(super) fn stale(&self) -> Vec<&Item> {
+        self.all.iter().filter(|item| item.state == State::Stale).collect()
+    }
+}
+
+/// Whether an out is a folder of outs by item.
+pub(super) fn is_by_item(each: &Each, out: &RepoPath) -> bool {
+    let lies_in = |base: RepoPath| base == *out || base.below(out).is_some();
+    each.outs.iter().filter_map(|out| out.path.base()).any(lies_in)
+}
+
+/// The listing of the items whose outs lie there as the lock says: one that is in it as it is now needs no trace of its own,
+/// so that of a hundred thousand only the new ones are looked up.
+fn locked(project: &Project, stage: &Stage, each: &Each, observation: &Observation) -> Option<Tree> {
+    let glob = each.glob.text();
+    let trace = project.lock.stages.get(&stage.name)?;
+    if without(&trace.fingerprint, glob) != without(&observation.fingerprint, glob) {
+        return None;
+    }
+    let mut folders = stage.outs.iter().filter(|out| is_by_item(each, &out.path));
+    let lies_there = |path: &RepoPath| {
+        let seen = observation.outs.get(path).and_then(Option::as_ref);
+        seen.map(Seen::content).as_ref() == trace.outs.get(path)
+    };
+    if !folders.all(|out| lies_there(&out.path)) {
+        return None;
+    }
+    project.cache.tree(&trace.fingerprint.deps.get(glob)?.digest()).ok()
+}
+
+/// The way through what the glob matches.
+struct Finding<'a> {
+    project: &'a Project,
+    stage: &'a Stage,
+    each: &'a Each,
+    all: Vec<Item>,
+}
+
+impl Finding<'_> {
+    /// Adds the items in a folder: fresh what was the same before, the rest stale for the time being.
+    fn find(&mut self, base: &str, seen: &Seen, before: Option<&Tree>) -> Result<()> {
+        let Seen::Dir { tree, dirs, .. } = seen else { return Ok(()) };
+        for (name, content) in &tree.entries {
+            let path = format!("{base}{name}");
+            let earlier = before.and_then(|before| before.entries.get(name));
+            if self.each.glob.matches(&path) {
+                let state = if earlier == Some(content) { State::Fresh } else { State::Stale };
+                if let Some(path) = RepoPath::parse_canonical(&path) {
+                    let outs = self.outs(&path)?;
+                    self.all.push(Item { path, content: *content, outs, state, stamp: None });
+                }
+            } else if let Some(dir) = dirs.get(name) {
+                let before = earlier.and_then(|earlier| self.before(earlier, content, dir));
+                self.find(&format!("{path}/"), dir, before.as_deref())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn before<'s>(&self, earlier: &Content, content: &Content, dir: &'s Seen) -> Option<Cow<'s, Tree>> {
+        match dir {
+            Seen::Dir { tree, .. } if earlier == content => Some(Cow::Borrowed(tree)),
+            _ => self.project.cache.tree(&earlier.digest()).ok().map(Cow::Owned),
+        }
+    }
+
+    fn outs(&self, item: &RepoPath) -> Result<Vec<RepoPath>> {
+        let path = |out: &ItemOut| {
+            let text = &out.path;
+            text.path(item, &self.each.glob).map_err(|bad| {
+                Error::usage(format!("the out `{text}` of item `{item}` {bad}"))
+                    .hint(format!("stage `{}` is declared in line {}", self.stage.name, self.stage.line))
+            })
+        };
+        self.each.outs.iter().map(path).collect()
+    }
+}
+
+fn check_makers(items: &[Item]) -> Result<()> {
+    let mut makers: BTreeMap<&RepoPath, &RepoPath> = BTreeMap::new();
+    for (out, item) in items.iter().flat_map(|item| item.outs.iter().map(|out| (out, &item.path))) {
+        if let Some(other) = makers.insert(out, item) {
+            return Err(Error::usage(format!("items `{other}` and `{item}` would both write `{out}`"))
+                .hint("name more of the item in the out: `{{ item.dir }}`, `{{ item.name }}`"));
+        }
+    }
+    Ok(())
+}
+
+/// A change that was accepted may have brought an item whose outs nobody made.
+fn has_outs(each: &Each, observation: &Observation, item: &Item) -> bool {
+    let mut outs = each.outs.iter().zip(&item.outs);
+    outs.all(|(out, path)| out.presence == Presence::Optional || found(observation, path).is_some())
+}
+
+fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint) -> State {
+    let Some(trace) = project.cache.trace(&fingerprint.key()) else {
+        return State::Stale;
+    };
+    let mut differing = trace.left();
+    differing.retain(|path, left| found(observation, path) != *left);
+    if differing.is_empty() {
+        State::Fresh
+    } else if differing.values().flatten().all(|content| project.cache.lacking(content).is_none()) {
+        State::Restore(differing)
+    } else {
+        State::Stale
+    }
+}
+
+/// What lay at the path of an item's out when the stage was looked at.
+pub(super) fn found(observation: &Observation, path: &RepoPath) -> Option<Content> {
+    let (top, seen) = observation.outs.iter().find(|(out, _)| *out == path || path.below(out).is_some())?;
+    let mut seen = seen.as_ref()?;
+    let Some(below) = path.below(top) else {
+        return Some(seen.content());
+    };
+    let mut names = below.split('/').peekable();
+    while let Some(name) = names.next() {
+        let Seen::Dir { tree, dirs, .. } = seen else { return None };
+        if names.peek().is_none() {
+            return tree.entries.get(name).copied();
+        }
+        seen = dirs.get(name)?;
+    }
+    None
+}

@@ -1,0 +1,71 @@
+//! Room for items that will be processed: what belongs to no item or will be made anew goes into the cache and away, what was
+//! computed before comes from there.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use super::list::{Items, State, found, is_by_item};
+use crate::engine::observe::Observation;
+use crate::engine::perform::make_room;
+use crate::engine::{Project, commit};
+use crate::error::Result;
+use crate::pipeline::{Each, Stage};
+use crate::repo_path::RepoPath;
+use crate::workspace::Seen;
+
+/// Leaves at the stage's outs what is fresh, and restores what can be.
+pub(super) fn prepare(
+    project: &Project,
+    stage: &Stage,
+    each: &Each,
+    observation: &Observation,
+    items: &Items,
+) -> Result<()> {
+    let mut staying: BTreeSet<&RepoPath> = BTreeSet::new();
+    for item in items.all.iter().filter(|item| item.state != State::Stale) {
+        staying.extend(&item.outs);
+    }
+    for out in &stage.outs {
+        if !is_by_item(each, &out.path) {
+            make_room(project, stage, out, observation, 0)?;
+            continue;
+        }
+        if let Some(Some(seen)) = observation.outs.get(&out.path) {
+            clear(project, &out.path, seen, &staying)?;
+        }
+        project.workspace.make_dir(&out.path)?;
+    }
+    for item in &items.all {
+        match &item.state {
+            State::Fresh => {}
+            State::Restore(outs) => {
+                let seen = outs.keys().map(|path| (path.clone(), found(observation, path).map(Seen::Leaf)));
+                let _written = commit::restore(project, outs, &seen.collect())?;
+            }
+            State::Stale => item.outs.iter().try_for_each(|out| project.workspace.make_parent(out))?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes all but what stays, and the folders that this empties.
+fn clear(project: &Project, path: &RepoPath, seen: &Seen, staying: &BTreeSet<&RepoPath>) -> Result<()> {
+    if staying.contains(path) {
+        return Ok(());
+    }
+    let holds = || {
+        let next = staying.range::<RepoPath, _>((Bound::Excluded(path), Bound::Unbounded));
+        let mut next = next.take_while(|other| other.as_str().starts_with(path.as_str()));
+        next.any(|other| other.below(path).is_some())
+    };
+    match seen {
+        Seen::Dir { tree, dirs, .. } if holds() => tree.entries.iter().try_for_each(|(name, content)| {
+            let leaf = Seen::Leaf(*content);
+            clear(project, &path.join(name), dirs.get(name).unwrap_or(&leaf), staying)
+        }),
+        _ => {
+            commit::keep(project, path, seen)?;
+            project.workspace.remove(path)
+        }
+    }
+}
