@@ -483,10 +483,7 @@ mod tests {
                         at_work.push((stage, Work::Looking));
                     }
                     Effect::Perform(stage) | Effect::Start(stage, _) => {
-                        assert!(
-                            !stopped && !(failed && on_failure == OnFailure::Stop),
-                            "{stage} is too late"
-                        );
+                        assert!(!(stopped || failed && on_failure == OnFailure::Stop), "{stage} is too late");
                         for (resource, busy) in busy.iter_mut().enumerate() {
                             *busy += takes(stage, resource);
                             assert!(*busy <= supply.limits[resource], "more of {resource} than there is");

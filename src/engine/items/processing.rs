@@ -102,13 +102,13 @@ impl<'a> Processing<'a> {
                 log: job.log.clone(),
                 marker: job.marker.with_file_name(format!("{}~{number}", self.stage.name)),
             };
-            match self.attempts(&job).map_err(Err)? {
+            match self.attempts(&job).map_err(|err| Box::new(Err(err)))? {
                 None => {
-                    self.keep(item).map_err(Err)?;
+                    self.keep(item).map_err(|err| Box::new(Err(err)))?;
                     self.tell_progress();
                     Ok(())
                 }
-                Some(bad) => Err(Ok(about(bad, item))),
+                Some(bad) => Err(Box::new(Ok(about(bad, item)))),
             }
         });
         let others = done.bad.len().saturating_sub(1);
@@ -116,7 +116,7 @@ impl<'a> Processing<'a> {
             (None, 0) => Ok(None),
             (None, _) if self.setting.groups.stops_within(Duration::ZERO) => Ok(Some(Performed::Stopped)),
             (None, _) => Ok(Some(Performed::Cut)),
-            (Some(first), _) => first.map(|bad| Some(and_others(bad, others))),
+            (Some(first), _) => (*first).map(|bad| Some(and_others(bad, others))),
         }
     }
 
