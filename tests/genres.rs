@@ -30,6 +30,7 @@ impl Project {
         );
         std::fs::write(dir.path().join("pipeline.toml"), pipeline).unwrap();
         copy(&source.join("stages"), &dir.path().join("stages"));
+        copy(&source.join("conf"), &dir.path().join("conf"));
         Project { dir, programs }
     }
 
@@ -110,6 +111,7 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
         "download.seconds=3",
         "spectrogram.seconds=3.0",
         "epochs=2",
+        "warmup_epochs=1",
     ]);
     project.repro(&["run"]);
     let ran = |names: &[&str]| {
@@ -166,4 +168,12 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
     assert!(header.contains("prediction") && header.contains("label"), "{header}");
     assert_eq!(csv.lines().count(), 41);
     assert!(csv.lines().any(|line| line.contains("jazz.00000.wav") && line.contains(",jazz")), "{csv}");
+
+    // The original features and network are one choice away.
+    project.repro(&["params", "set", "spectrogram=log_power", "train=baseline"]);
+    project.repro(&["params", "set", "epochs=2", "spectrogram.seconds=3.0"]);
+    project.repro(&["run"]);
+    let manifest = numbers(&project.path("models/genre.json"));
+    assert_eq!(manifest["network"]["model"], "baseline", "{manifest}");
+    assert_eq!(manifest["network"]["input"], serde_json::json!([1, 100, 100]), "{manifest}");
 }

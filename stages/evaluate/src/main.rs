@@ -128,7 +128,7 @@ fn measure(args: &Args) -> Result<(Dataset, Vec<f32>)> {
         split.display()
     );
     let dataset = Dataset::read(&args.spectrograms, manifest.labels.clone(), clips)?;
-    manifest.check_input(dataset.shape)?;
+    manifest.check_input(&dataset)?;
     let all: Vec<usize> = (0..dataset.clips.len()).collect();
     let logits = network.logits(&dataset, &all, &device)?;
     Ok((dataset, logits))

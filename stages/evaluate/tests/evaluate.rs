@@ -139,7 +139,9 @@ fn what_cannot_be_measured_is_said() {
     let refused = String::from_utf8(output.stderr).unwrap();
     assert!(refused.contains("param `evaluate.bins`: 1 is not from 2 to 100"), "{refused}");
     kit::npy::write(root.join("data/a/2.npy"), &[13, 12], &[0.0; 156]).unwrap();
-    assert!(error().contains("`data/a/2.npy` has the shape [1, 13, 12]"), "{}", error());
+    assert!(error().contains("`data/a/2.npy` has 1 × 13 rows, but"), "{}", error());
+    kit::npy::write(root.join("data/a/2.npy"), &[12, 13], &[0.0; 156]).unwrap();
+    assert!(error().contains("`a/2.npy` has 13 frames, but `a/1.npy` has 12"), "{}", error());
     std::fs::remove_file(root.join("data/a/2.npy")).unwrap();
     assert!(error().contains("`data/a/2.npy`"), "{}", error());
     project(root);

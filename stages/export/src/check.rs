@@ -28,9 +28,12 @@ pub(crate) fn compare(
     let expected = network.logits(dataset, &all, device)?;
     let classes = network.config().classes;
     let mut largest = 0.0;
-    for (batch, expected) in all.chunks(BATCH).zip(expected.chunks(BATCH * classes)) {
+    let mut rest = &expected[..];
+    for batch in dataset.batches(&all, BATCH) {
+        let expected = rest.split_off(..batch.len() * classes).unwrap_or_default();
+        let [channels, height] = dataset.rows;
         let values = batch.iter().flat_map(|index| dataset.image(*index)).copied().collect();
-        let found = classifier.run(values)?;
+        let found = classifier.run([batch.len(), channels, height, dataset.width(batch[0])], values)?;
         let pairs = found.logits.iter().zip(expected).map(|(found, expected)| (*found, f64::from(*expected)));
         let shares = expected.chunks(classes).flat_map(probabilities);
         for (found, expected) in pairs.chain(found.probabilities.iter().copied().zip(shares)) {
@@ -110,7 +113,7 @@ mod tests {
             let network = trained(model, input, classes);
             let (_dir, dataset) = dataset(input, 35);
             let classifier = classifier(network.config(), &network.weights().unwrap());
-            assert_eq!(classifier.input(), input);
+            classifier.check_input(input).unwrap();
             let difference = compare(&network, &classifier, &dataset, &Device::flex()).unwrap();
             assert!(difference < 1e-4, "{model:?} {input:?}: {difference:e}");
         }

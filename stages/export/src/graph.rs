@@ -25,6 +25,10 @@ pub(crate) fn build(config: &NetworkConfig, weights: &Weights) -> Result<Graph> 
     }
     let batch = Dim::Symbol("N");
     let [channels, height, width] = config.input.map(Dim::Size);
+    let width = match config.model {
+        Architecture::Baseline => width,
+        Architecture::ResNet => Dim::Symbol("T"),
+    };
     graph.input(INPUT, &[batch, channels, height, width]);
 
     match config.model {

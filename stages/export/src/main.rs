@@ -62,7 +62,7 @@ fn run(args: &Args) -> Result<()> {
     let (network, manifest) = checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), &device)?;
     let clips = clips_to_compare(&models.join("split.csv"), &manifest.labels)?;
     let dataset = Dataset::read(&args.spectrograms, manifest.labels.clone(), clips)?;
-    manifest.check_input(dataset.shape)?;
+    manifest.check_input(&dataset)?;
 
     // All of them, defaults too: what a default is may change, the model's inputs may not.
     let spectrogram = serde_json::to_value(spectrogram)?;

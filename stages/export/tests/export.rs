@@ -44,9 +44,11 @@ fn the_file_has_all_that_predicting_needs() {
     assert_eq!(classifier.metadata().labels, ["blues", "hip \"hop\""]);
     assert_eq!(classifier.metadata().spectrogram["size"], 12);
     assert_eq!(classifier.metadata().spectrogram["n_fft"], 1024, "defaults are written too");
-    let probabilities = classifier.run(vec![0.0; 288]).unwrap().probabilities;
+    let probabilities = classifier.run([2, 1, 12, 12], vec![0.0; 288]).unwrap().probabilities;
     assert!((probabilities[0] + probabilities[1] - 1.0).abs() < 1e-6);
-    assert!(classifier.run(vec![0.0; 100]).is_err());
+    assert!(classifier.run([2, 1, 12, 12], vec![0.0; 100]).is_err());
+    let error = classifier.run([1, 1, 12, 13], vec![0.0; 156]).unwrap_err().to_string();
+    assert_eq!(error, "the shape is [1, 12, 13], but the model takes [1, 12, 12]");
 
     let report = std::fs::read_to_string(dir.path().join("metrics/export.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();

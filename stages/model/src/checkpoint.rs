@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::config::NetworkConfig;
+use crate::config::{Architecture, NetworkConfig};
+use crate::dataset::Dataset;
 use crate::network::Network;
 use crate::weights::Weights;
 
@@ -61,15 +62,19 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Whether clips of this shape, channels, height and width, are what the network takes.
+    /// Whether these clips are what the network takes.
     ///
     /// # Errors
     /// They are not.
-    pub fn check_input(&self, shape: [usize; 3]) -> Result<()> {
+    pub fn check_input(&self, dataset: &Dataset) -> Result<()> {
         let input = self.network.input;
+        let (found, expected) = match self.network.model {
+            Architecture::Baseline => (dataset.uniform_shape()?.to_vec(), &input[..]),
+            Architecture::ResNet => (dataset.rows.to_vec(), &input[..2]),
+        };
         ensure!(
-            shape == input,
-            "the spectrograms have the shape {shape:?}, but the model was trained on {input:?}: `repro run train`"
+            found == expected,
+            "the spectrograms have the shape {found:?}, but the model was trained on {expected:?}: `repro run train`"
         );
         Ok(())
     }

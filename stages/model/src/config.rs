@@ -42,7 +42,7 @@ pub struct NetworkConfig {
     /// Which layers it has; files from before there was a choice do not say.
     #[serde(default)]
     pub model: Architecture,
-    /// Channels, height and width of one input.
+    /// Channels, height and width of one input; the residual network takes any width.
     pub input: [usize; 3],
     /// How many classes there are; one logit each.
     pub classes: usize,

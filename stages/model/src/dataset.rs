@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use kit::files;
 
 /// One file.
@@ -18,15 +18,17 @@ pub struct Clip {
     pub label: usize,
 }
 
-/// Clips of one shape, with their values.
+/// Clips of one height, with their values. They may differ in width, which is time.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// The names of the classes.
     pub labels: Vec<String>,
     /// The clips, in the order of their values.
     pub clips: Vec<Clip>,
-    /// Channels, height and width of every clip.
-    pub shape: [usize; 3],
+    /// Channels and height of every clip.
+    pub rows: [usize; 2],
+    /// Where each clip's values begin, and where the last's end.
+    starts: Vec<usize>,
     values: Vec<f32>,
 }
 
@@ -56,44 +58,83 @@ impl Dataset {
     /// Reads these clips.
     ///
     /// # Errors
-    /// No clips; a file that is missing, is not two-dimensional, has another shape than the first, or holds
-    /// a value that is not finite. The message names it.
+    /// No clips; a file that is missing, is not two-dimensional, is empty, has other rows than the first, or
+    /// holds a value that is not finite. The message names it.
     pub fn read(root: impl AsRef<Path>, labels: Vec<String>, clips: Vec<Clip>) -> Result<Dataset> {
         let root = root.as_ref();
-        let mut shape = None;
+        let mut rows = None;
+        let mut starts = vec![0];
         let mut values = Vec::new();
         for clip in &clips {
             let path = root.join(&clip.path);
             let array = kit::npy::read(&path)?;
-            let found = image_shape(&array.shape).with_context(|| format!("`{}`", path.display()))?;
-            let expected = *shape.get_or_insert(found);
-            if found != expected {
+            let [channels, height, _] =
+                image_shape(&array.shape).with_context(|| format!("`{}`", path.display()))?;
+            ensure!(!array.data.is_empty(), "`{}` is empty", path.display());
+            let expected = *rows.get_or_insert([channels, height]);
+            if [channels, height] != expected {
                 bail!(
-                    "`{}` has the shape {found:?}, but `{}` has {expected:?}: one set has one shape",
+                    "`{}` has {channels} × {height} rows, but `{}` has {} × {}: one set has one height",
                     path.display(),
-                    root.join(&clips[0].path).display()
+                    root.join(&clips[0].path).display(),
+                    expected[0],
+                    expected[1],
                 );
             }
             if let Some(value) = array.data.iter().find(|value| !value.is_finite()) {
                 bail!("`{}` holds {value}, which no network can learn from", path.display());
             }
             values.extend_from_slice(&array.data);
+            starts.push(values.len());
         }
-        let shape = shape.context("there is no clip to read")?;
-        Ok(Dataset { labels, clips, shape, values })
+        let rows = rows.context("there is no clip to read")?;
+        Ok(Dataset { labels, clips, rows, starts, values })
     }
 
-    /// The clips at `indices` as one tensor, `[N, channels, height, width]`.
+    /// Channels, height and width of all clips.
+    ///
+    /// # Errors
+    /// Two clips of different widths, which the message names.
+    pub fn uniform_shape(&self) -> Result<[usize; 3]> {
+        let width = self.width(0);
+        if let Some(other) = (0..self.clips.len()).find(|clip| self.width(*clip) != width) {
+            bail!(
+                "`{}` has {} frames, but `{}` has {width}, and without `train.model` = `resnet` and a \
+                 `train.augment.crop` all must have as many: set `spectrogram.seconds`",
+                self.clips[other].path,
+                self.width(other),
+                self.clips[0].path
+            );
+        }
+        Ok([self.rows[0], self.rows[1], width])
+    }
+
+    /// The width of one clip: its frames.
     ///
     /// # Panics
     /// An index that is no clip's.
+    pub fn width(&self, index: usize) -> usize {
+        self.image(index).len() / self.rows.iter().product::<usize>()
+    }
+
+    /// The clips at `indices`, in batches of equal width and at most `size` clips: each as long as it can be.
+    pub fn batches<'a>(&'a self, indices: &'a [usize], size: usize) -> impl Iterator<Item = &'a [usize]> {
+        let same_width = |one: &usize, other: &usize| self.width(*one) == self.width(*other);
+        indices.chunk_by(same_width).flat_map(move |run| run.chunks(size))
+    }
+
+    /// The clips at `indices`, which have one width, as one tensor, `[N, channels, height, width]`.
+    ///
+    /// # Panics
+    /// An index that is no clip's; no index.
     pub fn images(&self, indices: &[usize], device: &Device) -> Tensor<4> {
-        let [channels, height, width] = self.shape;
-        let mut values = Vec::with_capacity(indices.len() * self.values_each());
+        let [channels, height] = self.rows;
+        let shape = [indices.len(), channels, height, self.width(indices[0])];
+        let mut values = Vec::with_capacity(shape.iter().product());
         for index in indices {
             values.extend_from_slice(self.image(*index));
         }
-        Tensor::from_data(TensorData::new(values, [indices.len(), channels, height, width]), device)
+        Tensor::from_data(TensorData::new(values, shape), device)
     }
 
     /// The values of one clip, in C order.
@@ -101,7 +142,7 @@ impl Dataset {
     /// # Panics
     /// An index that is no clip's.
     pub fn image(&self, index: usize) -> &[f32] {
-        &self.values[index * self.values_each()..][..self.values_each()]
+        &self.values[self.starts[index]..self.starts[index + 1]]
     }
 
     /// The classes of the clips at `indices`.
@@ -111,16 +152,6 @@ impl Dataset {
     pub fn targets(&self, indices: &[usize]) -> Vec<usize> {
         indices.iter().map(|index| self.clips[*index].label).collect()
     }
-
-    fn values_each(&self) -> usize {
-        self.shape.iter().product()
-    }
-}
-
-/// Classes as a tensor of shape `[N]`.
-pub fn target_tensor(targets: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i32> = targets.iter().map(|target| *target as i32).collect();
-    Tensor::from_data(TensorData::new(values, [targets.len()]), device)
 }
 
 /// Channels, height and width of an array: `[height, width]` or `[channels, height, width]`.
@@ -152,7 +183,7 @@ mod tests {
         assert_eq!(set.labels, ["a", "b c"]);
         let paths: Vec<_> = set.clips.iter().map(|clip| (clip.path.as_str(), clip.label)).collect();
         assert_eq!(paths, [("a/9.npy", 0), ("b c/1.npy", 1), ("b c/2.npy", 1)]);
-        assert_eq!(set.shape, [1, 2, 3]);
+        assert_eq!(set.uniform_shape().unwrap(), [1, 2, 3]);
         assert_eq!(set.image(2), [2.0; 6]);
         assert_eq!(set.targets(&[2, 0]), [1, 0]);
         let images = set.images(&[1, 0], &Device::flex());
@@ -161,15 +192,34 @@ mod tests {
     }
 
     #[test]
+    fn clips_may_differ_in_width() {
+        let dir = folder(&[
+            ("a/1.npy", &[2, 3], 1.0),
+            ("a/2.npy", &[2, 3], 2.0),
+            ("a/3.npy", &[2, 5], 3.0),
+            ("b/4.npy", &[2, 3], 4.0),
+        ]);
+        let set = Dataset::load(dir.path()).unwrap();
+        let batches = |size| set.batches(&[0, 1, 2, 3], size).map(<[usize]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(batches(8), [vec![0, 1], vec![2], vec![3]]);
+        assert_eq!(batches(1), [[0], [1], [2], [3]]);
+        assert_eq!(set.image(2), [3.0; 10]);
+        assert_eq!(set.images(&[2], &Device::flex()).dims(), [1, 1, 2, 5]);
+        let error = set.uniform_shape().unwrap_err().to_string();
+        assert!(error.starts_with("`a/3.npy` has 5 frames, but `a/1.npy` has 3"), "{error}");
+    }
+
+    #[test]
     fn unusable_clips_are_named() {
         for (files, expected) in [
             (
                 vec![("a/1.npy", &[2, 3][..], 1.0), ("b/2.npy", &[3, 2][..], 1.0)],
-                "b/2.npy` has the shape [1, 3, 2]",
+                "b/2.npy` has 1 × 3 rows, but `",
             ),
             (vec![("a/1.npy", &[6][..], 1.0)], "the shape [6] is not that of a spectrogram"),
             (vec![("a/1.npy", &[2, 3][..], f32::NAN)], "a/1.npy` holds NaN"),
             (vec![("a/1.npy", &[2, 3][..], f32::NEG_INFINITY)], "holds -inf"),
+            (vec![("a/1.npy", &[2, 0][..], 0.0)], "a/1.npy` is empty"),
             (vec![("1.npy", &[2, 3][..], 0.0)], "no `.npy` file in the class folders"),
         ] {
             let dir = folder(&files);

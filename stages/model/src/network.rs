@@ -68,7 +68,7 @@ impl Network {
     /// The device fails to give them back.
     pub fn logits(&self, dataset: &Dataset, indices: &[usize], device: &Device) -> Result<Vec<f32>> {
         let mut logits = Vec::with_capacity(indices.len() * self.config.classes);
-        for batch in indices.chunks(EVALUATION_BATCH) {
+        for batch in dataset.batches(indices, EVALUATION_BATCH) {
             logits.extend(to_host(self.forward(dataset.images(batch, device)))?);
         }
         Ok(logits)

@@ -22,7 +22,7 @@ pub const PROBABILITIES: &str = "probabilities";
 pub struct Classifier {
     model: Model,
     metadata: Metadata,
-    input: [usize; 3],
+    input: [Option<usize>; 3],
     ends: [NodeId; 3],
 }
 
@@ -65,11 +65,14 @@ impl Classifier {
         let end = |name: &str| model.node_id(name).with_context(|| format!("it has no `{name}`"));
         let ends = [end(INPUT)?, end(LOGITS)?, end(PROBABILITIES)?];
         let shape = model.node_info(ends[0]).and_then(|info| info.shape()).unwrap_or_default();
-        let [_, Dimension::Fixed(channels), Dimension::Fixed(height), Dimension::Fixed(width)] = shape[..]
-        else {
-            bail!("its input is not a batch of pictures of one size");
+        let [_, channels, height, width] = &shape[..] else {
+            bail!("its input is not a batch of pictures");
         };
-        Ok(Classifier { metadata, input: [channels, height, width], ends, model })
+        let input = [channels, height, width].map(|length| match length {
+            Dimension::Fixed(length) => Some(*length),
+            Dimension::Symbolic(_) => None,
+        });
+        Ok(Classifier { metadata, input, ends, model })
     }
 
     /// What the file says beside the network.
@@ -77,25 +80,36 @@ impl Classifier {
         &self.metadata
     }
 
-    /// The channels, height and width of one clip.
-    pub fn input(&self) -> [usize; 3] {
-        self.input
-    }
-
-    /// Runs the model on clips that lie one after the other in `values`.
+    /// Whether the model takes clips of this shape: channels, height and width.
     ///
     /// # Errors
-    /// Values that are no whole number of clips; outputs that do not fit the labels; a failure of the runtime.
-    pub fn run(&self, values: Vec<f32>) -> Result<Outputs> {
-        let [channels, height, width] = self.input;
-        let each = channels * height * width;
+    /// It does not; the message says what it takes.
+    pub fn check_input(&self, shape: [usize; 3]) -> Result<()> {
+        let fits =
+            shape.iter().zip(self.input).all(|(found, asked)| asked.is_none_or(|asked| *found == asked));
+        let asked = self.input.map(|length| length.map_or("any".to_owned(), |length| length.to_string()));
         ensure!(
-            each > 0 && values.len().is_multiple_of(each),
-            "{} values are no whole number of clips of {channels}×{height}×{width}",
+            fits && shape.iter().all(|length| *length > 0),
+            "the shape is {shape:?}, but the model takes [{}]",
+            asked.join(", ")
+        );
+        Ok(())
+    }
+
+    /// Runs the model on a batch of clips: their number, channels, height and width, and the values in C order.
+    ///
+    /// # Errors
+    /// As [`Classifier::check_input`]; values that do not fit the shape; outputs that do not fit the labels; a
+    /// failure of the runtime.
+    pub fn run(&self, shape: [usize; 4], values: Vec<f32>) -> Result<Outputs> {
+        let [count, channels, height, width] = shape;
+        self.check_input([channels, height, width])?;
+        ensure!(
+            values.len() == shape.iter().product::<usize>(),
+            "{} values are not {count} clips of {channels}×{height}×{width}",
             values.len()
         );
-        let count = values.len() / each;
-        let batch = NdTensor::from_data([count, channels, height, width], values);
+        let batch = NdTensor::from_data(shape, values);
         let [input, logits, probabilities] = self.ends;
         let inputs = vec![(input, batch.view().into())];
         let outputs =

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use features::{Extractor, SpectrogramParams};
 use onnx::classifier::Classifier;
@@ -85,14 +85,13 @@ fn spectrogram_params(classifier: &Classifier) -> Result<SpectrogramParams> {
 
 fn classify(classifier: &Classifier, extractor: &mut Extractor, path: &Path) -> Result<Vec<(String, f32)>> {
     let array = extractor.file(path)?;
-    let [_, height, width] = classifier.input();
-    ensure!(
-        array.shape == [height, width],
-        "its spectrogram has the shape {:?}, but the model takes {:?}: export the model again",
-        array.shape,
-        [height, width]
-    );
-    let probabilities = classifier.run(array.data)?.probabilities;
+    let [height, width] = array.shape[..] else {
+        bail!("its spectrogram has the shape {:?}, not [height, width]", array.shape);
+    };
+    classifier
+        .check_input([1, height, width])
+        .context("its spectrogram does not fit: export the model again")?;
+    let probabilities = classifier.run([1, 1, height, width], array.data)?.probabilities;
     let mut genres: Vec<_> = classifier.metadata().labels.iter().cloned().zip(probabilities).collect();
     genres.sort_by(|one, other| other.1.total_cmp(&one.1));
     Ok(genres)

@@ -47,6 +47,8 @@ pub(crate) struct Augment<'a> {
     dataset: &'a Dataset,
     params: &'a AugmentParams,
     seed: u64,
+    /// Frames of every clip after the cut.
+    width: usize,
     /// What a mask puts in the place of values.
     fill: f32,
 }
@@ -79,26 +81,29 @@ impl<'a> Augment<'a> {
     /// For a training on the clips at `indices`.
     ///
     /// # Errors
-    /// A cut or a mask that is longer than the clips.
+    /// A cut or a mask that is longer than a clip; clips of several widths that are not cut.
     pub(crate) fn new(
         dataset: &'a Dataset,
         params: &'a AugmentParams,
         indices: &[usize],
         seed: u64,
     ) -> Result<Augment<'a>> {
-        let [_, height, width] = dataset.shape;
-        let frames = if params.crop > 0 { params.crop } else { width };
+        let longest = (0..dataset.clips.len()).map(|clip| dataset.width(clip)).max().unwrap_or_default();
+        let width = match params.crop {
+            0 => dataset.uniform_shape()?[2],
+            crop => crop,
+        };
         for (name, value, most) in [
-            ("crop", params.crop, width),
-            ("freq_mask", params.freq_mask, height),
-            ("time_mask", params.time_mask, frames),
+            ("crop", params.crop, longest),
+            ("freq_mask", params.freq_mask, dataset.rows[1]),
+            ("time_mask", params.time_mask, width),
         ] {
             ensure!(
                 value <= most,
                 "param `train.augment.{name}`: {value} is more than {most}, which is all there is"
             );
         }
-        Ok(Augment { dataset, params, seed, fill: mean(dataset, indices) })
+        Ok(Augment { dataset, params, seed, width, fill: mean(dataset, indices) })
     }
 
     /// The clips as they are.
@@ -106,10 +111,15 @@ impl<'a> Augment<'a> {
         self.dataset
     }
 
+    /// Channels, height and width of what the network meets.
+    pub(crate) fn input(&self) -> [usize; 3] {
+        let [channels, height] = self.dataset.rows;
+        [channels, height, self.width]
+    }
+
     /// The clips of one batch as the network meets them in this epoch. Mixup mixes each with the next.
     pub(crate) fn batch(&self, epoch: u64, clips: &[usize]) -> Batch {
-        let [channels, height, width] = self.dataset.shape;
-        let width = if self.params.crop > 0 { self.params.crop } else { width };
+        let ([channels, height], width) = (self.dataset.rows, self.width);
         let classes = self.dataset.labels.len();
         let mut drawn: Vec<(Random, Vec<f32>)> =
             clips.par_iter().map(|clip| self.draw(epoch, *clip)).collect();
@@ -132,13 +142,12 @@ impl<'a> Augment<'a> {
     /// A cut of the clip at its tempo and level, and the stream that the rest is drawn from.
     fn draw(&self, epoch: u64, clip: usize) -> (Random, Vec<f32>) {
         let mut random = Random::new(self.seed, Purpose::Augment { epoch, clip: clip as u64 });
-        let width = self.dataset.shape[2];
-        let image = self.dataset.image(clip);
+        let (image, width) = (self.dataset.image(clip), self.dataset.width(clip));
         let mut cut = match self.params.crop {
             0 => image.to_vec(),
             frames => {
                 let factor = (symmetric(&mut random) * self.params.time_stretch).exp();
-                let length = (frames as f64 * factor).round().clamp(1.0, width as f64);
+                let length = (frames as f64 * factor).round();
                 let start = random.below(width as u64) as usize;
                 image.chunks_exact(width).flat_map(|row| resized(row, start, length, frames)).collect()
             }

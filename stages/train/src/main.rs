@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use model::checkpoint::Manifest;
 use model::config::NetworkConfig;
@@ -75,10 +75,13 @@ fn run(args: &Args) -> Result<()> {
     warn_of_lonely_classes(&dataset);
 
     let classes = dataset.labels.len();
-    let (model, dropout) = (params.model, params.dropout);
-    let config = NetworkConfig { model, input: dataset.shape, classes, dropout };
-    let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
     let augment = Augment::new(&dataset, &params.augment, &train, seed)?;
+    let (model, input, dropout) = (params.model, augment.input(), params.dropout);
+    let config = NetworkConfig { model, input, classes, dropout };
+    let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
+    manifest
+        .check_input(&dataset)
+        .context("param `train.augment.crop`: only `train.model` = `resnet` learns from cuts of a clip")?;
     let mut trainer = Trainer::new(&augment, &config, &params, device, seed)?;
     kit::say!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());
 

@@ -93,6 +93,21 @@ fn the_recipe_learns_what_is_common_to_changed_clips() {
 }
 
 #[test]
+fn clips_of_several_lengths_train_the_residual_network() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    kit::npy::write(dir.path().join("data/mid/9.npy"), &[16, 20], &[0.0; 320]).unwrap();
+    let output = train(dir.path(), "2", &[&["train.epochs=2"], &RECIPE[..]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let output = train(
+        dir.path(),
+        "2",
+        &[&RECIPE[..], &["train.augment.crop=0", "train.augment.time_stretch=0"]].concat(),
+    );
+    assert!(error(&output).contains("`mid/9.npy` has 20 frames, but `high/0.npy` has 16"), "{output:?}");
+}
+
+#[test]
 fn training_stops_when_nothing_gets_better() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
@@ -236,6 +251,7 @@ fn what_cannot_be_trained_is_said_and_leaves_no_outs() {
         ("train.schedule=linear", "unknown variant `linear`, expected `constant` or `cosine`"),
         ("train.warmup_epochs=10", "error: param `train.warmup_epochs`: 10 leave none"),
         ("train.augment.crop=17", "error: param `train.augment.crop`: 17 is more than 16"),
+        ("train.augment.crop=13", "only `train.model` = `resnet` learns from cuts of a clip"),
         ("train.augment.mixup=5", "error: param `train.augment.mixup`: 5 is not from 0 to 4"),
         ("train.augment.cutout=1", "error: param `train.augment.cutout`: unknown field `cutout`"),
         ("seed=-1", "error: param `seed`: -1 is not a whole number"),
