@@ -120,6 +120,8 @@ pub struct About {
     pub overrides: Vec<String>,
     pub host: String,
     pub git: Option<GitState>,
+    /// How many stages were up to date before it began; they are not told of one by one.
+    pub fresh: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

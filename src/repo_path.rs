@@ -63,7 +63,10 @@ impl RepoPath {
 
     /// Reads a path as a file of ours stores it: refused unless it is in its one canonical spelling.
     pub fn parse_canonical(text: &str) -> Option<RepoPath> {
-        RepoPath::parse(text).ok().filter(|path| path.as_str() == text)
+        let plain = |name: &str| !matches!(name, "" | "." | "..");
+        let canonical =
+            !text.bytes().any(|byte| byte < b' ' || byte >= 0x7f) || !text.chars().any(char::is_control);
+        (canonical && text.split('/').all(plain)).then(|| RepoPath(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -119,6 +122,13 @@ impl fmt::Debug for RepoPath {
 impl serde::Serialize for RepoPath {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for RepoPath {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<RepoPath, D::Error> {
+        let text = String::deserialize(d)?;
+        RepoPath::parse_canonical(&text).ok_or_else(|| serde::de::Error::custom("no path inside the project"))
     }
 }
 

@@ -50,7 +50,7 @@ fn without(untimed: &[&str]) -> String {
 
 fn as_json(project: &Project, plan: &Plan, cpus: usize) -> serde_json::Value {
     let stages = plan.stages.iter().map(|planned| {
-        let mut stage = stage_json(project, planned.ix, &planned.verdict);
+        let mut stage = stage_json(project.pipeline.stages[planned.ix].name.as_str(), &planned.verdict);
         stage["took"] = json!(planned.took);
         stage
     });

@@ -69,7 +69,10 @@ impl RunArgs {
     }
 
     fn once(&self, root: &Path, force: Forced) -> Result<u8> {
-        let (project, held) = Project::load_exclusively(root, &self.params)?;
+        let (project, held) = match self.selects_all() {
+            true => Project::load_stale_exclusively(root)?,
+            false => Project::load_exclusively(root, &self.params)?,
+        };
         let project = Arc::new(project);
         let wanted = self.wanted(&project.pipeline)?;
         let forced = match force {
@@ -106,6 +109,12 @@ impl RunArgs {
 
     fn cpus(&self) -> usize {
         self.jobs.map_or_else(all_processors, usize::from)
+    }
+
+    /// Nothing on the command line says which stages, or how they are other than declared.
+    fn selects_all(&self) -> bool {
+        let lists = [&self.stages, &self.downstream, &self.force];
+        lists.iter().all(|list| list.is_empty()) && self.params.is_empty()
     }
 
     fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>> {

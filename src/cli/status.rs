@@ -29,7 +29,7 @@ pub(super) struct StatusArgs {
 
 impl StatusArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let project = load(root)?;
+        let project = if self.stages.is_empty() { Project::load_stale(root)? } else { load(root)? };
         let wanted = select::with_needs(&project.pipeline, &self.stages)?;
         let verdicts = assess(&project, &wanted, &vec![false; wanted.len()])?;
         // A read-only checkout has a status, too: what was learnt is then lost.
@@ -45,13 +45,16 @@ impl StatusArgs {
 }
 
 pub(super) fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
-    let stages = verdicts.iter().map(|(ix, verdict)| stage_json(project, *ix, verdict));
+    let known = Verdict::Fresh { accepted: None };
+    let fresh = project.rest.names().map(|name| stage_json(name, &known));
+    let name = |ix: StageIx| project.pipeline.stages[ix].name.as_str();
+    let stages = fresh.chain(verdicts.iter().map(|(ix, verdict)| stage_json(name(*ix), verdict)));
     json!({ "stages": stages.collect::<Vec<_>>() })
 }
 
-pub(super) fn stage_json(project: &Project, ix: StageIx, verdict: &Verdict) -> serde_json::Value {
+pub(super) fn stage_json(name: &str, verdict: &Verdict) -> serde_json::Value {
     json!({
-        "stage": project.pipeline.stages[ix].name,
+        "stage": name,
         "verdict": verdict.word(),
         "changes": verdict.changes(),
     })
@@ -63,7 +66,8 @@ const MOST_REASONS: usize = 4;
 fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
     let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.is_fresh()).collect();
     if stale.is_empty() {
-        crate::terminal::stdout::say!("everything is up to date ({})", count(verdicts.len()));
+        let all = project.rest.count() + verdicts.len();
+        crate::terminal::stdout::say!("everything is up to date ({})", count(all));
         return Ok(());
     }
     let name = |ix: StageIx| project.pipeline.stages[ix].name.as_str();
@@ -72,7 +76,7 @@ fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
         let line = sentence(verdict);
         crate::terminal::stdout::say!("{}{:width$}{:#}  {line}", style::STAGE, name(*ix), style::STAGE);
     }
-    say_fresh(verdicts.len() - stale.len())
+    say_fresh(project.rest.count() + verdicts.len() - stale.len())
 }
 
 pub(super) fn say_fresh(fresh: usize) -> Result<()> {

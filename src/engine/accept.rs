@@ -128,6 +128,7 @@ fn record(
         overrides: Vec::new(),
         host: about::host(),
         git: about::git(&project.root),
+        fresh: 0,
     };
     recorder.on_event(&Event::RunStarted { run, at: now(), about });
     let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.to_vec() };

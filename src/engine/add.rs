@@ -1,6 +1,5 @@
 //! `repro add`: declares inputs as tracked, in the text of `pipeline.toml`. Their content is kept by the run that follows.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 pub use super::about::InGit;
@@ -97,7 +96,7 @@ fn check(root: &Path, path: &RepoPath) -> Result<()> {
         return Err(Error::usage(format!("`{path}` has braces in its name that would be a template"))
             .hint("rename it"));
     }
-    match scan::scan(root, path, &BTreeSet::from([path.clone()]))? {
+    match scan::scan(root, path, &|_| true)? {
         Some(scan::Node::Link(target)) => {
             Err(Error::usage(format!("`{path}` is a link to `{target}`, where nothing is"))
                 .hint("make what it leads to, or remove it"))

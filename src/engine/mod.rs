@@ -11,6 +11,7 @@ pub mod gc;
 mod items;
 pub mod measure;
 mod metrics;
+mod narrow;
 pub mod observe;
 mod perform;
 pub mod plan;

@@ -1,8 +1,10 @@
 //! Looking at one stage: its deps, its outs, its traces; and the decision that follows.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::predict::{self, Predicted};
+use super::project::Answers;
 use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::{Error, Result};
@@ -54,7 +56,7 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
     for out in &stage.outs {
         outs.insert(out.path.clone(), project.workspace.observe(&out.path)?);
     }
-    let fingerprint = fingerprint(project, stage, contents)?;
+    let fingerprint = fingerprint(&project.root, &project.answers, stage, contents)?;
     let decision = decision(project, stage, &fingerprint, &outs, force);
     if let Decision::Blocked(changes) = &decision {
         return Err(blocked(stage, changes));
@@ -146,14 +148,15 @@ fn stamp(project: &Project, stage: &Stage, dep: &Dep) -> Result<Stamp> {
 
 /// What determines the outs of a stage, given the contents of its deps.
 pub fn fingerprint(
-    project: &Project,
+    root: &Path,
+    answers: &Answers,
     stage: &Stage,
     deps: BTreeMap<RepoPath, Content>,
 ) -> Result<Fingerprint> {
     let variable = |name: &String| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let mut tools = BTreeMap::new();
     for tool in &stage.tools {
-        tools.insert(tool.clone(), project.answers.get(tool, || exec::ask(tool, &project.root))?);
+        tools.insert(tool.clone(), answers.get(tool, || exec::ask(tool, root))?);
     }
     Ok(Fingerprint {
         cmd: stage.cmd.clone(),

@@ -3,12 +3,17 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cache::Cache;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::pipeline::{self, Links, Override, Pipeline, Problem, World};
-use crate::plan::{Lock, lock};
+use crate::pipeline::{
+    self, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName, World,
+};
+use crate::plan::checked::Sources;
+use crate::plan::lock::{BadLock, Blocks};
+use crate::plan::{Checked, Lock, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;
 use crate::workspace::run_lock::{self, RunLock};
@@ -24,10 +29,46 @@ pub struct Project {
     pub pipeline: Pipeline,
     pub workspace: Workspace,
     pub cache: Cache,
+    /// What it says of the stages of `pipeline`, and of those that are declared no more.
     pub lock: Lock,
+    /// All of its text.
+    pub blocks: Arc<Blocks>,
+    pub rest: Rest,
     pub answers: Answers,
     /// How files come from the cache into the workspace.
     pub links: Links,
+}
+
+/// What was left out of a project that was loaded in part: stages that are up to date.
+#[derive(Debug, Default)]
+pub struct Rest {
+    of: Option<Arc<Checked>>,
+    /// In the order of the graph.
+    fresh: Vec<StageIx>,
+}
+
+impl Rest {
+    pub(super) fn of(checked: Arc<Checked>, stale: &[bool]) -> Rest {
+        let fresh = checked.order().filter(|&ix| !stale[ix]).collect();
+        Rest { of: Some(checked), fresh }
+    }
+
+    pub fn count(&self) -> usize {
+        self.fresh.len()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.of.iter().flat_map(|of| self.fresh.iter().map(|&ix| of.name(ix)))
+    }
+}
+
+/// What loading comes to.
+pub(super) struct Parts {
+    pub pipeline: Pipeline,
+    pub workspace: Workspace,
+    pub lock: Lock,
+    pub blocks: Arc<Blocks>,
+    pub rest: Rest,
 }
 
 /// What tools have answered so far: each is asked once.
@@ -49,19 +90,26 @@ impl Answers {
 impl Project {
     /// Reads everything and changes nothing.
     pub fn load(root: &Path, overrides: &[Override]) -> Result<Project> {
-        Project::of(root, load_pipeline(root, overrides)?)
+        Project::whole(root, load_pipeline(root, overrides)?)
     }
 
-    fn of(root: &Path, pipeline: Pipeline) -> Result<Project> {
-        let lock = load_lock(root)?;
+    fn whole(root: &Path, pipeline: Pipeline) -> Result<Project> {
+        let blocks = Arc::new(load_blocks(root)?);
+        let lock = Lock::of(&blocks).map_err(bad_lock)?;
         let made = pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.clone());
         // Also what the lock alone still knows of: `checkout` brings it back.
         let locked = lock.stages.values().flat_map(|trace| trace.outs.keys().cloned());
-        let workspace = Workspace::open(root, made.chain(locked).collect(), &root.join(CACHE).join("index"));
-        let cache = Cache::open(&root.join(CACHE));
+        let made: BTreeSet<RepoPath> = made.chain(locked).collect();
+        let workspace = Workspace::open(root, || made, &cache_dir(root).join("index"));
+        Project::of(root, Parts { pipeline, workspace, lock, blocks, rest: Rest::default() })
+    }
+
+    pub(super) fn of(root: &Path, parts: Parts) -> Result<Project> {
+        let Parts { pipeline, workspace, lock, blocks, rest } = parts;
+        let cache = Cache::open(&cache_dir(root));
         let links = links(&pipeline)?;
-        let answers = Answers::default();
-        Ok(Project { root: root.to_owned(), pipeline, workspace, cache, lock, answers, links })
+        let (root, answers) = (root.to_owned(), Answers::default());
+        Ok(Project { root, pipeline, workspace, cache, lock, blocks, rest, answers, links })
     }
 
     /// Reads everything but the pipeline under the run lock, so that no other run's result is taken for the state before this
@@ -69,7 +117,7 @@ impl Project {
     pub fn load_exclusively(root: &Path, overrides: &[Override]) -> Result<(Project, RunLock)> {
         let pipeline = load_pipeline(root, overrides)?;
         let held = hold(root)?;
-        Ok((Project::of(root, pipeline)?, held))
+        Ok((Project::whole(root, pipeline)?, held))
     }
 
     /// Reads everything again under a lock that is held already.
@@ -81,10 +129,27 @@ impl Project {
         write::atomic(&self.root.join(lock::FILE), lock.encode().as_bytes(), Durability::Synced)
     }
 
+    /// Writes the lock with some stages' traces replaced or, for `None`, forgotten.
+    pub fn save_changes(&self, changes: &BTreeMap<StageName, Option<Trace>>) -> Result<()> {
+        let text = self.blocks.with(changes.iter().map(|(name, trace)| (name, trace.as_ref())));
+        write::atomic(&self.root.join(lock::FILE), text.as_bytes(), Durability::Synced)
+    }
+
+    /// The params that any stage reads, each once.
+    pub fn used_params(&self) -> BTreeMap<ParamKey, ParamValue> {
+        let mut params = self.pipeline.used_params();
+        params.extend(self.rest.of.iter().flat_map(|of| of.head.params.clone()));
+        params
+    }
+
     /// Where the processes of running stages are marked.
     pub fn markers(&self) -> PathBuf {
         self.root.join(CACHE).join("tmp/running")
     }
+}
+
+pub(super) fn cache_dir(root: &Path) -> PathBuf {
+    root.join(CACHE)
 }
 
 /// Those of the pipeline, unless this user, on this machine, wants others.
@@ -103,8 +168,43 @@ pub fn hold(root: &Path) -> Result<RunLock> {
 
 /// The pipeline that `pipeline.toml` declares.
 pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
-    let exists = |dep: Option<&RepoPath>| dep.is_none_or(|dep| dep.under(root).symlink_metadata().is_ok());
-    parse(root, &text(root)?, overrides, &exists)
+    load_with_sources(root, overrides).map(|(pipeline, _)| pipeline)
+}
+
+/// What reading a pipeline has asked the disk.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub sources: Sources,
+    /// Paths that no stage makes and that are there.
+    pub present: BTreeSet<RepoPath>,
+}
+
+/// The pipeline, and all that its reading has asked the disk.
+pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(Pipeline, Asked)> {
+    let asked = RefCell::new(Asked::default());
+    let keep = |path: RepoPath, text: &str| {
+        asked.borrow_mut().sources.files.insert(path, Digest::of(text.as_bytes()));
+    };
+    let exists = |dep: Option<&RepoPath>| {
+        let there = dep.is_none_or(|dep| dep.under(root).symlink_metadata().is_ok());
+        asked.borrow_mut().present.extend(dep.filter(|_| there).cloned());
+        there
+    };
+    let read = |path: &RepoPath| {
+        let text = std::fs::read_to_string(path.under(root)).map_err(|err| err.to_string())?;
+        keep(path.clone(), &text);
+        Ok(text)
+    };
+    let list = |folder: &RepoPath| {
+        let names = options(root, folder);
+        asked.borrow_mut().sources.folders.insert(folder.clone(), names.clone());
+        names
+    };
+    let text = text(root)?;
+    keep(RepoPath::parse(pipeline::FILE).unwrap_or_else(|bad| panic!("BUG: {bad}")), &text);
+    let world = World { exists: &exists, read: &read, list: &list };
+    let pipeline = pipeline::parse(&text, overrides, world).map_err(pipeline::problem::report)?;
+    Ok((pipeline, asked.into_inner()))
 }
 
 /// The text of `pipeline.toml`.
@@ -157,14 +257,22 @@ pub fn options(root: &Path, folder: &RepoPath) -> Vec<String> {
 }
 
 pub fn load_lock(root: &Path) -> Result<Lock> {
+    Lock::of(&load_blocks(root)?).map_err(bad_lock)
+}
+
+pub(super) fn load_blocks(root: &Path) -> Result<Blocks> {
     let path = root.join(lock::FILE);
     let text = match std::fs::read(&path) {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Lock::default()),
+        Ok(bytes) => String::from_utf8(bytes)
+            .unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Blocks::default()),
         Err(err) => return Err(Error::io("read", &path, &err)),
     };
-    Lock::decode(&text).map_err(|bad| {
-        Error::usage(format!("{}:{}: {}", lock::FILE, bad.line, bad.what))
-            .hint("settle it in git, or delete the file: the next `repro run` writes it anew, mostly from the cache")
-    })
+    Blocks::cut(text).map_err(bad_lock)
+}
+
+pub(super) fn bad_lock(bad: BadLock) -> Error {
+    Error::usage(format!("{}:{}: {}", lock::FILE, bad.line, bad.what)).hint(
+        "settle it in git, or delete the file: the next `repro run` writes it anew, mostly from the cache",
+    )
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
 use crate::exec::{Halt, Said, end_orphans, signals};
 use crate::pipeline::{StageIx, StageName};
-use crate::plan::{Decision, Force, Lock};
+use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
 use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
@@ -45,7 +45,9 @@ pub struct Options {
 pub struct Report {
     /// `None` if there was nothing to do.
     pub run: Option<RunName>,
-    /// In the order of the graph.
+    /// How many stages were up to date before anything began.
+    pub fresh: usize,
+    /// The others, in the order of the graph.
     pub stages: Vec<(StageName, Outcome, Millis)>,
     /// Final metrics, `stage.key`.
     pub metrics: Vec<(String, f64)>,
@@ -134,7 +136,8 @@ struct Loop<'a, 's> {
     stages: Vec<Progress>,
     /// Those that are being looked at, unless everything stops: then nobody waits for them.
     observing: BTreeSet<StageIx>,
-    lock: Lock,
+    /// What is to become of traces in the lock.
+    changes: BTreeMap<StageName, Option<Trace>>,
     lock_saved: Instant,
     stop_by: Option<Instant>,
     exit: u8,
@@ -178,7 +181,7 @@ impl<'a, 's> Loop<'a, 's> {
             pending: Vec::new(),
             stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
             observing: BTreeSet::new(),
-            lock: project.lock.clone(),
+            changes: BTreeMap::new(),
             lock_saved: began,
             stop_by: None,
             exit: exit::OK,
@@ -262,7 +265,7 @@ impl<'a, 's> Loop<'a, 's> {
             Note::Observed(ix, _) if !self.observing.remove(&ix) => Vec::new(),
             Note::Observed(ix, observed) => {
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
-                    self.lock.stages.insert(self.name(ix), trace.clone());
+                    self.remember(ix, trace.clone());
                     self.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
                     return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
                 }
@@ -337,7 +340,7 @@ impl<'a, 's> Loop<'a, 's> {
         let (outcome, outs, end) = match performed {
             Performed::Done(trace, work) => {
                 let outs = trace.outs.clone();
-                self.lock.stages.insert(self.name(ix), trace);
+                self.remember(ix, trace);
                 self.save_lock_now_and_then();
                 let outcome = match work {
                     Work::Restore => Outcome::Restored,
@@ -446,10 +449,11 @@ impl<'a, 's> Loop<'a, 's> {
         let about = About {
             pipeline: self.project.pipeline.name.clone(),
             command: self.options.command.clone(),
-            params: self.project.pipeline.used_params(),
+            params: self.project.used_params(),
             overrides: self.options.overrides.clone(),
             host: about::host(),
             git: about::git(&self.project.root),
+            fresh: self.project.rest.count(),
         };
         let pending = std::mem::take(&mut self.pending);
         self.tell(Event::RunStarted { run, at: now(), about });
@@ -472,10 +476,17 @@ impl<'a, 's> Loop<'a, 's> {
         self.project.pipeline.stages[ix].name.clone()
     }
 
+    fn remember(&mut self, ix: StageIx, trace: Trace) {
+        let name = self.name(ix);
+        if self.project.lock.stages.get(&name) != Some(&trace) {
+            self.changes.insert(name, Some(trace));
+        }
+    }
+
     fn save_lock_now_and_then(&mut self) {
         if self.lock_saved.elapsed() >= LOCK_EVERY {
             self.lock_saved = Instant::now();
-            if let Err(error) = self.project.save_lock(&self.lock) {
+            if let Err(error) = self.project.save_changes(&self.changes) {
                 self.fatal.get_or_insert(error);
             }
         }
@@ -485,9 +496,10 @@ impl<'a, 's> Loop<'a, 's> {
         let pipeline = &self.project.pipeline;
         // What the pipeline no longer declares is forgotten; stages that were not wanted stay.
         let declared: BTreeSet<&StageName> = pipeline.stages.iter().map(|stage| &stage.name).collect();
-        self.lock.stages.retain(|name, _| declared.contains(name));
-        if self.lock != self.project.lock {
-            self.project.save_lock(&self.lock)?;
+        let forgotten = self.project.lock.stages.keys().filter(|name| !declared.contains(name));
+        self.changes.extend(forgotten.map(|name| (name.clone(), None)));
+        if !self.changes.is_empty() {
+            self.project.save_changes(&self.changes)?;
         }
         let stages: Vec<(StageName, Outcome, Millis)> = pipeline
             .graph
@@ -511,7 +523,8 @@ impl<'a, 's> Loop<'a, 's> {
         if let Some(error) = self.fatal {
             return Err(error);
         }
-        Ok(Report { run: self.run, stages, metrics, status, ended, took, exit })
+        let fresh = self.project.rest.count();
+        Ok(Report { run: self.run, fresh, stages, metrics, status, ended, took, exit })
     }
 
     fn final_metrics(&mut self) -> Vec<(String, f64)> {

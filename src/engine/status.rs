@@ -112,7 +112,8 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> R
                     .extend(locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c))),
             }
         }
-        let known = observe::fingerprint(project, stage, contents)?.changes_since(&locked.fingerprint);
+        let known = observe::fingerprint(&project.root, &project.answers, stage, contents)?
+            .changes_since(&locked.fingerprint);
         if let Decision::Run(known) = explain::spell_out(project, Decision::Run(known), &seen) {
             changes = known;
         }

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Pattern, Presence};
 use crate::repo_path::{BadPath, RepoPath};
 
 /// What a stage does for each match of a glob.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Each {
     pub glob: Pattern,
     /// The outs of one item.
@@ -15,14 +17,14 @@ pub struct Each {
 }
 
 /// An out of each item.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemOut {
     pub path: ItemText,
     pub presence: Presence,
 }
 
 /// How items become processes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// One process for all items that are out of date; it finds them in `REPRO_ITEMS`.
     Together,
@@ -31,17 +33,17 @@ pub enum Mode {
 }
 
 /// A text that names the item: `data/{{ item.stem }}.npy`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemText(Vec<Piece>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Piece {
     Text(String),
     Part(Part),
 }
 
 /// A part of an item's path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Part {
     Path,
     Dir,

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::did_you_mean;
 
 /// How a file in the workspace and its object in the cache are one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Link {
     /// Two files that share their blocks until one is written; not every file system can.
     Reflink,
@@ -35,7 +35,7 @@ impl Link {
 }
 
 /// The kinds to try, each once, the first that works wins.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Links(Vec<Link>);
 
 /// A file of its own, which can be written.

@@ -18,6 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
+
 pub use graph::Graph;
 pub use items::{Each, ItemOut, ItemText, Mode};
 pub use links::{Link, Links, PRIVATE};
@@ -75,39 +78,59 @@ impl Pipeline {
 }
 
 /// A declared unit of work, with everything in it resolved.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stage {
     pub name: StageName,
     /// The name that was declared, if a matrix made several stages of it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub family: Option<StageName>,
     /// The line of `pipeline.toml` that declares it, counted from 1.
     pub line: usize,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub desc: Option<String>,
     /// Given to the shell; templates are rendered. A stage without one only tracks its outs, which people make.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cmd: Option<String>,
     /// What runs `cmd`, the words before it; `sh -c` if empty.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub shell: Vec<String>,
     /// Where the process runs; the project root unless set.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub wdir: Option<RepoPath>,
     /// Variables given to the process.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub env: BTreeMap<String, String>,
     /// Variables of the surroundings whose values count.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub env_deps: BTreeSet<String>,
     /// Commands whose output counts, `rustc --version`.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub tools: BTreeSet<String>,
     /// Sorted by path, each once.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub deps: Vec<Dep>,
     /// What the declared keys and prefixes stand for.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub params: BTreeMap<ParamKey, ParamValue>,
     /// Sorted by path, each once. Of outs by item it is the folder that holds them all.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub outs: Vec<Out>,
     /// The work is done item by item; the glob is then a dep as well.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub each: Option<Each>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub policy: Policy,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub demand: Demand,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retries: Retries,
     /// The longest that the process may take.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub timeout: Option<Duration>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Stage {
@@ -136,7 +159,7 @@ impl Stage {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dep {
     /// The path as declared; with wildcards if it is a glob.
     pub path: RepoPath,
@@ -144,7 +167,7 @@ pub struct Dep {
     pub line: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Out {
     pub path: RepoPath,
     pub role: Role,
@@ -152,12 +175,13 @@ pub struct Out {
     pub persist: Persist,
     pub presence: Presence,
     /// While it is read: the outs by item that it stands for.
+    #[serde(skip)]
     by_item: Vec<ItemOut>,
     pub line: usize,
 }
 
 /// Where an out's content is kept besides the workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kept {
     InCache,
     /// It cannot be restored, only made again.
@@ -165,7 +189,7 @@ pub enum Kept {
 }
 
 /// Whether a stage, or an item, has to write an out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
     Required,
     /// Nothing there is a result like any other.
@@ -173,15 +197,16 @@ pub enum Presence {
 }
 
 /// Whether an out stays where it is while the stage runs, so that the stage can go on from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Persist {
     No,
     Yes,
 }
 
 /// When a stage runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
+    #[default]
     WhenStale,
     /// Never: what the lock says of it holds.
     Frozen,
@@ -190,7 +215,7 @@ pub enum Policy {
 }
 
 /// What a stage needs of the machine while it runs. No part of the fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
     /// Processors it keeps busy, at least 1.
     pub cpus: u64,
@@ -209,7 +234,7 @@ impl Default for Demand {
 }
 
 /// How often a command that failed is started again, and how long after the first failure; twice as long after each further one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
     pub count: u64,
     pub delay: Duration,
@@ -222,7 +247,7 @@ impl Default for Retries {
 }
 
 /// What an out is to people; to the cache all outs are alike.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
     Data,
     /// A JSON file whose numbers are the stage's final metrics.
@@ -261,14 +286,21 @@ impl fmt::Debug for StageName {
     }
 }
 
-impl serde::Serialize for StageName {
+impl Serialize for StageName {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(&self.0)
     }
 }
 
+impl<'de> Deserialize<'de> for StageName {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<StageName, D::Error> {
+        let text = String::deserialize(d)?;
+        StageName::parse(&text).ok_or_else(|| D::Error::custom("no name of a stage"))
+    }
+}
+
 /// Which way a metric is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
     Max,
@@ -276,7 +308,7 @@ pub enum Goal {
 }
 
 /// The `[metrics]` table: a name stands for every metric whose dotted key ends in it.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goals(BTreeMap<String, Goal>);
 
 impl Goals {

@@ -46,6 +46,12 @@ impl serde::Serialize for ParamKey {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for ParamKey {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<ParamKey, D::Error> {
+        String::deserialize(d).map(ParamKey::new)
+    }
+}
+
 /// All params of a pipeline, by dotted key.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Params(BTreeMap<ParamKey, ParamValue>);

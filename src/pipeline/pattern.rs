@@ -5,7 +5,7 @@ use std::fmt;
 use crate::repo_path::RepoPath;
 
 /// A path with wildcards: `*` and `?` within a name, `[…]`, `{a,b}`, and `**` for any number of folders.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pattern {
     text: RepoPath,
     /// The names before the first one with a wildcard in it.

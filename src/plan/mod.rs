@@ -2,14 +2,17 @@
 //! decide and explain, so the two cannot disagree. Knows nothing of disks, clocks or threads.
 
 pub mod change;
+pub mod checked;
 pub mod decide;
 pub mod fingerprint;
 pub mod lock;
+pub mod outline;
 pub mod record;
 pub mod trace;
 pub mod tree;
 
 pub use change::Change;
+pub use checked::Checked;
 pub use decide::{Decision, Facts, Force, decide};
 pub use fingerprint::Fingerprint;
 pub use lock::Lock;

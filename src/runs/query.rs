@@ -215,6 +215,7 @@ impl Store {
             overrides: texts(&head.overrides)?,
             host: head.host,
             git,
+            fresh: usize::try_from(head.fresh).unwrap_or(0),
         };
         Ok(Run {
             name: run,
@@ -290,8 +291,24 @@ impl Store {
             .collect()
     }
 
+    /// What the stages that were up to date before `run` had written when they were last looked at.
+    pub fn artifacts_before(&self, run: RunName) -> Result<Vec<Artifact>> {
+        self.artifacts_by(
+            "WITH last AS (
+                 SELECT stage, max(run) AS run FROM stages
+                 WHERE run < ?1 AND outcome IN ('fresh', 'restored', 'ran', 'accepted') GROUP BY stage
+             )
+             SELECT stage, path, kind, digest FROM last JOIN artifacts USING (run, stage)
+             WHERE stage NOT IN (SELECT stage FROM stages WHERE run = ?1)",
+            run,
+        )
+    }
+
     fn artifacts(&self, run: RunName) -> Result<Vec<Artifact>> {
-        let sql = "SELECT stage, path, kind, digest FROM artifacts WHERE run = ?1";
+        self.artifacts_by("SELECT stage, path, kind, digest FROM artifacts WHERE run = ?1", run)
+    }
+
+    fn artifacts_by(&self, sql: &str, run: RunName) -> Result<Vec<Artifact>> {
         let rows = self.rows(sql, signed(run), |row| {
             let content: (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
             Ok((row.get::<_, String>(0)?, row.get(1)?, content.0.zip(content.1)))
@@ -345,11 +362,12 @@ struct Head {
     commit: Option<String>,
     branch: Option<String>,
     tree: Option<String>,
+    fresh: i64,
 }
 
 // SQLite knows the time zone, which the standard library does not.
 const HEAD: &str = "SELECT status, started, coalesce(strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch', 'localtime'), '-'),
-    took, pipeline, command, overrides, host, git_commit, git_branch, git_tree FROM runs WHERE number = ?1";
+    took, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh FROM runs WHERE number = ?1";
 
 fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
     Ok(Head {
@@ -364,6 +382,7 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
         commit: row.get(8)?,
         branch: row.get(9)?,
         tree: row.get(10)?,
+        fresh: row.get(11)?,
     })
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// One script a version: the database of version N has had the first N applied. A script that was released is never
 /// edited; a change is a new one at the end.
-const SCRIPTS: &[&str] = &[FIRST];
+const SCRIPTS: &[&str] = &[FIRST, SECOND];
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = SCRIPTS.len() as i64;
@@ -77,6 +77,8 @@ CREATE TABLE artifacts (
     PRIMARY KEY (run, stage, path)
 ) STRICT, WITHOUT ROWID;
 ";
+
+const SECOND: &str = "ALTER TABLE runs ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0";
 
 /// The version of an open database; 0 for an empty file.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {

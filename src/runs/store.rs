@@ -266,7 +266,7 @@ mod tests {
         {
             assert_eq!(
                 error.what,
-                "`runs/runs.db` is of version 99, and this `repro` knows versions up to 1"
+                "`runs/runs.db` is of version 99, and this `repro` knows versions up to 2"
             );
             assert_eq!(error.exit_code(), crate::error::exit::ENVIRONMENT);
         }

@@ -37,6 +37,7 @@ pub(crate) fn about(epochs: u64) -> About {
             branch: Some("main".into()),
             tree: if epochs > 10 { GitTree::Dirty } else { GitTree::Clean },
         }),
+        fresh: 0,
     }
 }
 

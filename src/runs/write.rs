@@ -95,8 +95,8 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, about: &About) -> rusqlite:
         GitTree::Dirty => "dirty",
     });
     conn.execute(
-        "INSERT INTO runs (number, status, started, pipeline, command, overrides, host, git_commit, git_branch, git_tree)
-         VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO runs (number, status, started, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh)
+         VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             run,
             at,
@@ -107,6 +107,7 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, about: &About) -> rusqlite:
             git.map(|git| &git.commit),
             git.and_then(|git| git.branch.as_ref()),
             tree,
+            int(about.fresh as u64),
         ],
     )?;
     let mut insert = conn.prepare_cached("INSERT INTO params (run, key, value) VALUES (?1, ?2, ?3)")?;

@@ -43,6 +43,7 @@ pub(super) fn failing_run() -> Vec<Event> {
         overrides: vec![],
         host: "box".into(),
         git: None,
+        fresh: 0,
     };
     let mut events = vec![
         Event::RunStarted { run: RunName(12), at: 0, about },

@@ -16,11 +16,13 @@ use crate::terminal::style::{DIM, ERROR, GOOD, STAGE, WARNING};
 pub struct Summary {
     /// `None` if nothing was done.
     pub run: Option<RunName>,
-    /// In the order in which they are to be shown.
+    /// How many stages were up to date before anything began.
+    pub fresh: usize,
+    /// The others, in the order in which they are to be shown.
     pub stages: Vec<StageLine>,
     /// `evaluate.accuracy` and its value, in the order in which they are to be shown.
     pub metrics: Vec<(String, f64)>,
-    /// What the run was there to make: the data outs of the stages that no other stage of it reads.
+    /// What the run was there to make: the data outs of the stages whose work no other stage of it reads.
     pub products: Vec<Product>,
     pub took: Millis,
     pub status: RunStatus,
@@ -49,6 +51,7 @@ impl Summary {
         });
         Summary {
             run: report.run,
+            fresh: report.fresh,
             stages: stages.collect(),
             metrics: report.metrics.clone(),
             products: products_of(pipeline, report),
@@ -65,8 +68,8 @@ fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
     }
     let numbered = pipeline.stages.iter().enumerate();
     let positions: BTreeMap<_, _> = numbered.map(|(ix, stage)| (&stage.name, ix)).collect();
-    let within: BTreeSet<StageIx> =
-        report.stages.iter().filter_map(|(name, ..)| positions.get(name).copied()).collect();
+    let made = report.stages.iter().filter(|(_, outcome, _)| *outcome != Outcome::Fresh);
+    let within: BTreeSet<StageIx> = made.filter_map(|(name, ..)| positions.get(name).copied()).collect();
     let is_last = |ix: &StageIx| !pipeline.graph.needed_by(*ix).iter().any(|reader| within.contains(reader));
     let last = within.iter().copied().filter(is_last).map(|ix| &pipeline.stages[ix]);
     last.flat_map(|stage| {
@@ -97,7 +100,7 @@ pub fn render(summary: &Summary) -> String {
 }
 
 fn idle(summary: &Summary) -> String {
-    let counted = phrase::count(summary.stages.len(), "stage");
+    let counted = phrase::count(summary.fresh + summary.stages.len(), "stage");
     match summary.status {
         RunStatus::Ok => format!("everything is up to date ({counted}, {})", summary.took),
         status => format!("{} before anything was done ({counted}, {})", status.word(), summary.took),
@@ -113,7 +116,10 @@ fn headline(run: RunName, summary: &Summary) -> String {
     let verdict = format!("{word} {}", summary.took);
     let counts: Vec<String> = ["failed", "interrupted", "skipped", "ran", "restored", "fresh"]
         .into_iter()
-        .map(|word| (summary.stages.iter().filter(|stage| stage.outcome.word() == word).count(), word))
+        .map(|word| {
+            let before = if word == Outcome::Fresh.word() { summary.fresh } else { 0 };
+            (before + summary.stages.iter().filter(|stage| stage.outcome.word() == word).count(), word)
+        })
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
@@ -221,6 +227,7 @@ mod tests {
     fn summary(stages: Vec<StageLine>, status: RunStatus, took: u64) -> Summary {
         Summary {
             run: Some(RunName(12)),
+            fresh: 0,
             stages,
             metrics: vec![],
             products: vec![],

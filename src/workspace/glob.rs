@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::scan::{self, Node};
+use super::scan::Node;
 use super::{Seen, Workspace};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ impl Workspace {
     /// The matches by name and stat, in the same shape.
     pub(super) fn matches(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Option<Node>> {
         if let Some(base) = glob.base() {
-            let node = scan::scan(&self.root, base, &self.made)?;
+            let node = self.scan(base)?;
             return Ok(node.and_then(|node| matching(base.as_str(), node, glob, passed_over)));
         }
         let mut found = BTreeMap::new();
@@ -46,7 +46,7 @@ impl Workspace {
             if path.is_reserved() || !glob.concerns(&path) {
                 continue;
             }
-            let node = scan::scan(&self.root, &path, &self.made)?;
+            let node = self.scan(&path)?;
             if let Some(node) = node.and_then(|node| matching(&name, node, glob, passed_over)) {
                 found.insert(name.into_boxed_str(), node);
             }

@@ -16,7 +16,7 @@ pub mod write;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 pub use observe::{Seen, now};
 pub use stamp::Stamp;
@@ -25,20 +25,37 @@ use crate::error::Result;
 use crate::repo_path::RepoPath;
 use index::Index;
 
+/// The paths that stages write.
+type Made = LazyLock<BTreeSet<RepoPath>, Box<dyn FnOnce() -> BTreeSet<RepoPath> + Send>>;
+
 /// The files below a project root, and what is remembered of their digests.
 #[derive(Debug)]
 pub struct Workspace {
     root: PathBuf,
-    /// What stages write.
-    made: BTreeSet<RepoPath>,
+    made: Made,
     index: Mutex<Index>,
 }
 
 impl Workspace {
-    /// `made` are the paths that stages write; `index` is where the stat index is kept: one that is missing or damaged
+    /// `made` tells the paths that stages write, should it matter; `index` is where the stat index is kept: one that is missing or damaged
     /// costs only time.
-    pub fn open(root: &Path, made: BTreeSet<RepoPath>, index: &Path) -> Workspace {
+    pub fn open(
+        root: &Path,
+        made: impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static,
+        index: &Path,
+    ) -> Workspace {
+        let made: Made = LazyLock::new(Box::new(made));
         Workspace { root: root.to_owned(), made, index: Mutex::new(Index::load(index)) }
+    }
+
+    /// What lies at `path`, by names and stats.
+    fn scan(&self, path: &RepoPath) -> Result<Option<scan::Node>> {
+        scan::scan(&self.root, path, &|path| self.is_made(path))
+    }
+
+    /// Whether a path is, or lies in, something that a stage writes.
+    fn is_made(&self, path: &RepoPath) -> bool {
+        self.made.contains(path) || path.ancestors().any(|above| self.made.contains(above))
     }
 
     pub fn root(&self) -> &Path {

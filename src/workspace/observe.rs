@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use super::Workspace;
-use super::scan::{self, Executable, Node, Stat};
+use super::scan::{Executable, Node, Stat};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::plan::Tree;
@@ -46,9 +46,11 @@ impl Workspace {
     /// What lies at `path`; `None` if nothing does.
     ///
     /// # Errors
-    /// Those of [`scan::scan`], and a file that cannot be read or does not hold still.
+    /// Those of [`scan`](super::scan::scan), and a file that cannot be read or does not hold still.
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Seen>> {
-        scan::scan(&self.root, path, &self.made)?.map(|node| self.digest(path, node)).transpose()
+        self.scan(path)?
+            .map(|node| self.digest(path, node))
+            .transpose()
     }
 
     pub(super) fn digest(&self, path: &RepoPath, node: Node) -> Result<Seen> {

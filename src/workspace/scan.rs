@@ -1,6 +1,6 @@
 //! What lies at a path, by name and stat alone: no content is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -56,14 +56,14 @@ impl Stat {
     }
 }
 
-/// What lies at `path` below `root`; `None` if nothing does. `made` are the paths that stages write.
+/// What lies at `path` below `root`; `None` if nothing does. `is_made` tells what stages write.
 ///
 /// # Errors
 /// Something below cannot be read, has a name that is no UTF-8, is no file, directory or link, or is a loop of links.
-pub fn scan(root: &Path, path: &RepoPath, made: &BTreeSet<RepoPath>) -> Result<Option<Node>> {
+pub fn scan(root: &Path, path: &RepoPath, is_made: &IsMade<'_>) -> Result<Option<Node>> {
     let top = path.under(root);
     match std::fs::metadata(&top) {
-        Ok(meta) if meta.is_dir() => Ok(Some(scan_dir(root, &top, made)?)),
+        Ok(meta) if meta.is_dir() => Ok(Some(scan_dir(root, &top, is_made)?)),
         Ok(meta) => file_node(&top, &meta).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
             Ok(target) => link_node(&top, target).map(Some),
@@ -91,10 +91,10 @@ pub fn folders(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Ite
     walk.flatten().filter(|entry| entry.file_type().is_dir()).map(DirEntry::into_path)
 }
 
-fn scan_dir(root: &Path, top: &Path, made: &BTreeSet<RepoPath>) -> Result<Node> {
+fn scan_dir(root: &Path, top: &Path, is_made: &IsMade<'_>) -> Result<Node> {
     let mut open: Open = vec![(Box::default(), BTreeMap::new())];
     let entries = WalkDir::new(top).min_depth(1).follow_links(true).into_iter();
-    for entry in entries.filter_entry(|entry| !is_passed_over(root, entry, made)) {
+    for entry in entries.filter_entry(|entry| !is_passed_over(root, entry, is_made)) {
         let (depth, name, node) = match entry {
             Ok(entry) => (entry.depth(), plain_name(entry.path())?, entry_node(&entry)?),
             Err(err) => broken_entry(top, &err)?,
@@ -129,19 +129,20 @@ fn insert(open: &mut Open, name: Box<str>, node: Node) {
     }
 }
 
-fn is_passed_over(root: &Path, entry: &DirEntry, made: &BTreeSet<RepoPath>) -> bool {
+fn is_passed_over(root: &Path, entry: &DirEntry, is_made: &IsMade<'_>) -> bool {
     let name = entry.file_name();
     if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
         return true;
     }
-    PASSED_OVER.iter().any(|passed| name == *passed) && !is_made(root, entry.path(), made)
+    let made = || {
+        let inside = entry.path().strip_prefix(root).ok().and_then(Path::to_str);
+        inside.and_then(RepoPath::parse_canonical).is_some_and(|path| is_made(&path))
+    };
+    PASSED_OVER.iter().any(|passed| name == *passed) && !made()
 }
 
-fn is_made(root: &Path, path: &Path, made: &BTreeSet<RepoPath>) -> bool {
-    let inside = path.strip_prefix(root).ok().and_then(Path::to_str);
-    let inside = inside.and_then(RepoPath::parse_canonical);
-    inside.is_some_and(|path| made.contains(&path) || path.ancestors().any(|above| made.contains(above)))
-}
+/// Whether a path is, or lies in, something that a stage writes.
+pub type IsMade<'a> = dyn Fn(&RepoPath) -> bool + 'a;
 
 fn entry_node(entry: &DirEntry) -> Result<Node> {
     if entry.file_type().is_dir() {

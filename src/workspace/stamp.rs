@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Workspace;
 use super::index::TICK;
-use super::scan::{self, Node};
+use super::scan::Node;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::pipeline::Pattern;
@@ -32,7 +32,7 @@ impl Stamp {
 
 impl Workspace {
     pub fn stamp(&self, path: &RepoPath) -> Result<Stamp> {
-        Ok(stamp(scan::scan(&self.root, path, &self.made)?.as_ref()))
+        Ok(stamp(self.scan(path)?.as_ref()))
     }
 
     /// Of what a glob matches, but for what is `passed_over`.

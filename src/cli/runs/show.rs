@@ -57,6 +57,7 @@ pub(super) fn json(run: &Run) -> Value {
         "host": run.about.host,
         "git": run.about.git,
         "params": run.about.params,
+        "fresh": run.about.fresh,
         "stages": run.stages.iter().map(stage_json).collect::<Vec<_>>(),
         "metrics": metrics,
         "artifacts": artifacts,
@@ -89,6 +90,10 @@ fn text(run: &Run) -> String {
     let mut out = format!("{bold}{}{bold:#}  {state}{}{state:#}{took}\n\n", run.name, run.state.word());
     out.push_str(&about(run).plain("  "));
     section(&mut out, "stages", &stages(run));
+    if run.about.fresh > 0 {
+        let dim = style::DIM;
+        out.push_str(&format!("  {dim}{} up to date before{dim:#}\n", run.about.fresh));
+    }
     section(&mut out, "metrics", &metrics(run));
     section(&mut out, "params", &params(run));
     section(&mut out, "artifacts", &artifacts(run));
@@ -323,6 +328,7 @@ artifacts
     "-p",
     "note=a b"
   ],
+  "fresh": 0,
   "git": {
     "branch": "main",
     "commit": "3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9",

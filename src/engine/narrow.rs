@@ -1,0 +1,216 @@
+//! Loads a project with only those stages that may have something to do. Of all others the lock's block is the one that would be
+//! written now, by the same contents that observing finds: deciding would call them fresh, too. What is left out costs a stat of
+//! each path, however much the pipeline declares.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+
+use super::observe::fingerprint;
+use super::project::{self, Answers, Asked, Parts, Project, Rest};
+use crate::digest::{Content, Digest};
+use crate::error::Result;
+use crate::pipeline::{Policy, Stage, StageName};
+use crate::plan::checked::Sources;
+use crate::plan::lock::Blocks;
+use crate::plan::{Checked, Lock, outline};
+use crate::repo_path::RepoPath;
+use crate::workspace::Workspace;
+use crate::workspace::run_lock::RunLock;
+use crate::workspace::write::{self, Durability};
+
+const FILE: &str = "pipeline";
+
+impl Project {
+    /// Reads the lock and the stages that may have something to do, and changes nothing but what is remembered of
+    /// `pipeline.toml`.
+    pub fn load_stale(root: &Path) -> Result<Project> {
+        let checked = Standing::find(root)?;
+        narrowed(root, checked)
+    }
+
+    /// As [`Project::load_stale`], under the run lock.
+    pub fn load_stale_exclusively(root: &Path) -> Result<(Project, RunLock)> {
+        let checked = Standing::find(root)?;
+        let held = project::hold(root)?;
+        Ok((narrowed(root, checked)?, held))
+    }
+}
+
+/// How the checked pipeline was come by.
+enum Standing {
+    /// All that it was made from is as it was, but for what is present.
+    Remembered(Checked),
+    Read(Checked),
+}
+
+impl Standing {
+    fn find(root: &Path) -> Result<Standing> {
+        let remembered =
+            std::fs::read(project::cache_dir(root).join(FILE)).ok().and_then(|bytes| Checked::decode(&bytes));
+        match remembered.filter(|checked| is_current(root, &checked.head.made_from)) {
+            Some(checked) => Ok(Standing::Remembered(checked)),
+            None => read(root).map(Standing::Read),
+        }
+    }
+}
+
+fn is_current(root: &Path, made_from: &Sources) -> bool {
+    made_from.program == program()
+        && made_from.variables.iter().all(|(name, value)| variable(name) == *value)
+        && made_from.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
+        && made_from.files.iter().all(|(path, digest)| {
+            std::fs::read(path.under(root)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+        })
+}
+
+/// This program, as a file: what another one made of a pipeline does not count.
+fn program() -> String {
+    let file = std::env::current_exe().and_then(std::fs::metadata);
+    let stat = file.map(|meta| crate::workspace::scan::Stat::of(&meta));
+    format!("{} {stat:?}", env!("CARGO_PKG_VERSION"))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// Reads and checks `pipeline.toml`, and remembers what came of it.
+fn read(root: &Path) -> Result<Checked> {
+    let (pipeline, Asked { sources: mut made_from, present }) = project::load_with_sources(root, &[])?;
+    let variables = pipeline.stages.iter().flat_map(|stage| &stage.env_deps);
+    made_from.variables = variables.map(|name| (name.clone(), variable(name))).collect();
+    made_from.program = program();
+    let checked = Checked::of(&pipeline, made_from, present, |stage| outline_of(root, stage));
+    // Without it the next time pipeline.toml is read again.
+    let _ = write::atomic(&project::cache_dir(root).join(FILE), &checked.encode(), Durability::Relaxed);
+    Ok(checked)
+}
+
+/// `None` where more decides than texts and the contents of paths.
+fn outline_of(root: &Path, stage: &Stage) -> Option<String> {
+    let is_glob = stage.deps.iter().any(|dep| dep.glob.is_some());
+    if is_glob || !stage.tools.is_empty() || stage.policy == Policy::Always {
+        return None;
+    }
+    // The contents are left out of an outline.
+    let nothing = Content::File(Digest::of(b""));
+    let deps = stage.deps.iter().map(|dep| (dep.path.clone(), nothing)).collect();
+    fingerprint(root, &Answers::default(), stage, deps).ok().map(|fingerprint| outline::outline(&fingerprint))
+}
+
+fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
+    let blocks = Arc::new(project::load_blocks(root)?);
+    let (checked, is_remembered) = match standing {
+        Standing::Remembered(checked) => (Arc::new(checked), true),
+        Standing::Read(checked) => (Arc::new(checked), false),
+    };
+    let workspace = Workspace::open(root, made(&checked, &blocks), &project::cache_dir(root).join("index"));
+    let found = look(&workspace, &checked);
+    if is_remembered && !is_present(root, &checked, &found) {
+        // Reading says what is wrong about that.
+        return narrowed(root, Standing::Read(read(root)?));
+    }
+    let lines = lines(&checked, &blocks);
+    let stale = stale(&checked, &lines.of_stages, &found);
+    let pipeline = checked.part(&stale).unwrap_or_else(|| panic!("BUG: a stage that does not read back"));
+    let mut lock = Lock::default();
+    let stages = pipeline.stages.iter().map(|stage| stage.name.clone());
+    for name in stages.chain(lines.undeclared.into_iter().filter_map(StageName::parse)) {
+        if let Some(trace) = blocks.trace(name.as_str()).map_err(project::bad_lock)? {
+            lock.stages.insert(name, trace);
+        }
+    }
+    let rest = Rest::of(checked, &stale);
+    Project::of(root, Parts { pipeline, workspace, lock, blocks, rest })
+}
+
+/// What stages write, and what the lock alone still knows that they did.
+fn made(
+    checked: &Arc<Checked>,
+    blocks: &Arc<Blocks>,
+) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static {
+    let (checked, blocks) = (Arc::clone(checked), Arc::clone(blocks));
+    move || {
+        let mut made: BTreeSet<RepoPath> = checked.head.other_outs.iter().cloned().collect();
+        let outlines = (0..checked.count()).filter_map(|ix| checked.outline(ix));
+        made.extend(outlines.flat_map(|(text, _)| outline::outs(text)).filter_map(RepoPath::parse_canonical));
+        let locked = blocks.names().filter_map(|name| blocks.trace(name).ok().flatten());
+        made.extend(locked.flat_map(|trace| trace.outs.into_keys()));
+        made
+    }
+}
+
+/// What was found at a path.
+enum Found {
+    /// A content, as the lock writes it.
+    Content(String),
+    Nothing,
+    /// It cannot be looked at; whoever needs it will say so.
+    Trouble,
+}
+
+/// Looks at every path that decides.
+fn look(workspace: &Workspace, checked: &Checked) -> Vec<Found> {
+    let paths: Vec<&str> = checked.paths().collect();
+    let look = |path: &str| match RepoPath::parse_canonical(path).map(|path| workspace.observe(&path)) {
+        Some(Ok(Some(seen))) => Found::Content(outline::written(&seen.content())),
+        Some(Ok(None)) => Found::Nothing,
+        Some(Err(_)) | None => Found::Trouble,
+    };
+    paths.into_par_iter().with_min_len(256).map(look).collect()
+}
+
+/// Whether what no stage makes is still there.
+fn is_present(root: &Path, checked: &Checked, found: &[Found]) -> bool {
+    let missing: HashSet<&str> = checked
+        .paths()
+        .zip(found)
+        .filter_map(|(path, found)| matches!(found, Found::Nothing).then_some(path))
+        .collect();
+    let head = &checked.head;
+    let is_there = |path: &RepoPath| path.under(root).symlink_metadata().is_ok();
+    head.present.iter().all(|path| !missing.contains(path.as_str())) && head.also_present.iter().all(is_there)
+}
+
+/// The blocks of the lock: by stage, and the names of those that the pipeline does not declare.
+struct Lines<'b> {
+    of_stages: Vec<Option<&'b str>>,
+    undeclared: Vec<&'b str>,
+}
+
+fn lines<'b>(checked: &Checked, blocks: &'b Blocks) -> Lines<'b> {
+    let mut lines = Lines { of_stages: vec![None; checked.count()], undeclared: Vec::new() };
+    let mut stages = checked.by_name().peekable();
+    for (name, text) in blocks.iter() {
+        while stages.next_if(|&ix| checked.name(ix) < name).is_some() {}
+        match stages.next_if(|&ix| checked.name(ix) == name) {
+            Some(ix) => lines.of_stages[ix] = Some(text),
+            None => lines.undeclared.push(name),
+        }
+    }
+    lines
+}
+
+/// Membership list: stages whose block in the lock is not what would be written now, and all that need them.
+fn stale(checked: &Checked, lines: &[Option<&str>], found: &[Found]) -> Vec<bool> {
+    let mut stale = vec![false; checked.count()];
+    let content = |path: usize| match &found[path] {
+        Found::Content(content) => Some(content.as_str()),
+        Found::Nothing | Found::Trouble => None,
+    };
+    for ix in checked.order() {
+        let holds = || match (checked.outline(ix), lines[ix]) {
+            (Some((outline, paths)), Some(block)) => outline::holds(outline, block, paths.map(content)),
+            _ => false,
+        };
+        stale[ix] = checked.needs(ix).any(|need| stale[need]) || !holds();
+    }
+    // The metrics of a run are those of all its stages.
+    if stale.contains(&true) {
+        checked.head.with_metrics.iter().for_each(|&ix| stale[ix] = true);
+    }
+    stale
+}
