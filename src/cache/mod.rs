@@ -6,18 +6,21 @@
 //! cache/traces/ab/cdef…    what a fingerprint produced
 //! cache/tmp/               files on their way
 //! cache/damaged/           what `repro fsck --repair` has taken out
+//! cache/unsynced           there may be names whose content the disk does not have yet
 //! ```
-//! A file gets its name in one rename after it was written whole and synced, so whatever has a name is whole, whenever
-//! the process or the machine stops.
+//! A file gets its name in one rename after it was written whole, so whatever has a name is whole, whenever the process stops.
+//! Many are [synced together](unsynced); what a power cut leaves torn is found by that and removed.
 
 mod objects;
 pub mod sweep;
 mod traces;
+mod unsynced;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::unsynced::Unsynced;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
@@ -25,16 +28,18 @@ use crate::error::{Error, Result};
 pub struct Cache {
     dir: PathBuf,
     counter: AtomicU64,
+    unsynced: Unsynced,
 }
 
 impl Cache {
     /// The cache in `dir`, which need not exist yet.
     pub fn open(dir: &Path) -> Cache {
-        Cache { dir: dir.to_owned(), counter: AtomicU64::new(0) }
+        Cache { dir: dir.to_owned(), counter: AtomicU64::new(0), unsynced: Unsynced::default() }
     }
 
-    /// Removes what processes that were killed left behind. Only safe under the run lock.
+    /// Removes what processes that were killed, or a power cut, left behind. Only safe under the run lock.
     pub fn sweep_temporaries(&self) {
+        self.recover();
         let Ok(entries) = fs::read_dir(self.dir.join("tmp")) else {
             return;
         };

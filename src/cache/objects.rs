@@ -4,8 +4,10 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
-use super::{Cache, name_it};
+use super::Cache;
+use super::unsynced::LARGE;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::pipeline::Link;
@@ -40,7 +42,10 @@ impl Cache {
         }
         let temporary = self.temporary()?;
         let copied = copy(path, &temporary, 0o444).and_then(|(found, file)| {
-            file.sync_all()?;
+            // What others wait for at the end stays little.
+            if file.metadata()?.len() >= LARGE {
+                file.sync_all()?;
+            }
             Ok(found)
         });
         let finished = copied.map_err(|err| Error::io("cache", path, &err)).and_then(|found| {
@@ -51,7 +56,8 @@ impl Cache {
                 ))
                 .hint("a program still writes it; run again when it has ended"));
             }
-            name_it(&temporary, &self.path_of(OBJECTS, digest)).map_err(|err| Error::io("cache", path, &err))
+            let name = self.path_of(OBJECTS, digest);
+            self.name_unsynced(&temporary, &name).map_err(|err| Error::io("cache", path, &err))
         });
         finished.inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
@@ -65,14 +71,13 @@ impl Cache {
         Ok(digest)
     }
 
-    /// Writes a small file under its final name, synced.
+    /// Writes a small file under its final name.
     pub(super) fn write_named(&self, bytes: &[u8], name: &Path) -> Result<()> {
         let temporary = self.temporary()?;
         let written = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary);
         let written = written.and_then(|mut file| {
             file.write_all(bytes)?;
-            file.sync_all()?;
-            name_it(&temporary, name)
+            self.name_unsynced(&temporary, name)
         });
         written.map_err(|err| {
             let _ = fs::remove_file(&temporary);
@@ -207,44 +212,31 @@ fn copy_blocks(source: &mut File, target: &mut File, hasher: &mut blake3::Hasher
 /// Digests an object that is to be a file of the workspace as well, with the mode that it must then have: somebody may have
 /// changed it through another link.
 fn sharable(object: &Path) -> io::Result<Digest> {
-    let mut file = File::open(object)?;
+    let file = File::open(object)?;
     if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
         file.set_permissions(Permissions::from_mode(0o444))?;
     }
-    let mut hasher = blake3::Hasher::new();
-    pump(&mut file, &mut hasher, &mut io::sink())?;
-    Ok(hasher.finalize().into())
+    digest_of(file)
 }
 
-/// A link that leads to the object from where `path` is, so that a project may be moved.
-fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path).canonicalize()?;
-    let object = object.canonicalize()?;
-    let common = folder.components().zip(object.components()).take_while(|(a, b)| a == b).count();
-    let up = folder.components().skip(common).map(|_| Component::ParentDir);
-    let target: PathBuf = up.chain(object.components().skip(common)).collect();
-    std::os::unix::fs::symlink(target, temporary)
-}
-
-fn put_in_place(object: &Path, path: &Path, temporary: &Path) -> io::Result<u64> {
-    let renamed = fs::rename(temporary, path);
-    // Of two names of one file, renaming leaves both.
-    let _ = fs::remove_file(temporary);
-    renamed?;
-    fs::metadata(object).map(|meta| meta.len())
-}
-
-fn pump(source: &mut impl Read, hasher: &mut blake3::Hasher, target: &mut impl Write) -> io::Result<()> {
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        match source.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                hasher.update_rayon(&chunk[..count]);
-                target.write_all(&chunk[..count])?;
-            }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
+/// Removes the objects, named at `since` or later, that are not what their names say.
+pub(super) fn remove_torn(cache: &Path, since: SystemTime) {
+    let shards = fs::read_dir(cache.join(OBJECTS)).into_iter().flatten().flatten();
+    let objects = shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
+    for object in objects {
+        let is_new = object.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| time >= since);
+        let path = object.path();
+        let is_whole = || {
+            let shard = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+            let name = format!("{shard}{}", object.file_name().to_string_lossy());
+            File::open(&path).and_then(digest_of).is_ok_and(|found| found.to_string() == name)
+        };
+        if is_new && !is_whole() {
+            let _ = fs::remove_file(&path);
         }
+    }
+}
+
+fn digest_of(mut file: File) -> io::Result<Digest> {
     }
 }

@@ -125,12 +125,15 @@ impl Project {
         Project::load(root, overrides)
     }
 
+    /// Writes the lock, when all that it refers to is on the disk.
     pub fn save_lock(&self, lock: &Lock) -> Result<()> {
+        self.cache.sync()?;
         write::atomic(&self.root.join(lock::FILE), lock.encode().as_bytes(), Durability::Synced)
     }
 
     /// Writes the lock with some stages' traces replaced or, for `None`, forgotten.
     pub fn save_changes(&self, changes: &BTreeMap<StageName, Option<Trace>>) -> Result<()> {
+        self.cache.sync()?;
         let text = self.blocks.with(changes.iter().map(|(name, trace)| (name, trace.as_ref())));
         write::atomic(&self.root.join(lock::FILE), text.as_bytes(), Durability::Synced)
     }

@@ -498,8 +498,9 @@ impl<'a, 's> Loop<'a, 's> {
         let declared: BTreeSet<&StageName> = pipeline.stages.iter().map(|stage| &stage.name).collect();
         let forgotten = self.project.lock.stages.keys().filter(|name| !declared.contains(name));
         self.changes.extend(forgotten.map(|name| (name.clone(), None)));
-        if !self.changes.is_empty() {
-            self.project.save_changes(&self.changes)?;
+        match self.changes.is_empty() {
+            true => self.project.cache.sync()?,
+            false => self.project.save_changes(&self.changes)?,
         }
         let stages: Vec<(StageName, Outcome, Millis)> = pipeline
             .graph

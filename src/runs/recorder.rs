@@ -108,6 +108,7 @@ impl Writer {
 
     fn listen(mut self, inbox: &Receiver<Event>) -> Option<String> {
         let mut due: Option<Instant> = None;
+        let mut flushed: Option<Instant> = None;
         loop {
             let event = match due {
                 None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -115,11 +116,14 @@ impl Writer {
             };
             match event {
                 Ok(event) => {
-                    let at_once = is_milestone(&event);
+                    // The first of them at once, as when a stage begins; a quick succession of them together.
+                    let from = if is_milestone(&event) { flushed } else { Some(Instant::now()) };
+                    let wanted = from.map_or_else(Instant::now, |from| from + DELAY);
                     self.keep(event);
-                    let due_at = *due.get_or_insert_with(|| Instant::now() + DELAY);
+                    let due_at = due.map_or(wanted, |due| due.min(wanted));
+                    due = Some(due_at);
                     let many = self.waiting.len() >= BATCH && self.trouble.is_none();
-                    if !(at_once || many) && Instant::now() < due_at {
+                    if !many && Instant::now() < due_at {
                         continue;
                     }
                 }
@@ -127,7 +131,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.flush();
-            due = None;
+            (due, flushed) = (None, Some(Instant::now()));
         }
         self.flush();
         self.warning()

@@ -60,7 +60,7 @@ fn a_run_is_told_as_events() {
     lines[begin..end].sort();
     snapshot!(lines.join("\n"), @r#"
     stream_started {"version":1}
-    run_started {"about":{"git":null,"overrides":["n=2"],"params":{"n":2},"pipeline":null},"at":"[time]","run":"run-1"}
+    run_started {"about":{"fresh":0,"git":null,"overrides":["n=2"],"params":{"n":2},"pipeline":null},"at":"[time]","run":"run-1"}
     stage_started {"at":"[time]","reasons":[{"change":"never_ran"}],"stage":"a","work":"run"}
     artifact {"path":"notes.txt","stage":"a"}
     line {"stage":"a","text":"to stdout"}
@@ -85,7 +85,7 @@ fn restored_and_fresh_stages_are_told_too() {
     sandbox.remove("a");
     snapshot!(golden(&sandbox.ok(&["run", "--json"])), @r#"
     stream_started {"version":1}
-    run_started {"about":{"git":null,"overrides":[],"params":{},"pipeline":null},"at":"[time]","run":"run-2"}
+    run_started {"about":{"fresh":0,"git":null,"overrides":[],"params":{},"pipeline":null},"at":"[time]","run":"run-2"}
     stage_started {"at":"[time]","reasons":[{"change":"out_missing","path":"a"}],"stage":"a","work":"restore"}
     stage_ended {"at":"[time]","outcome":"restored","outs":{"a":"file 50cc1102b1c612e6962547aacdcef9a400d4416ef8dd9388e885991853c400c9"},"stage":"a","took":"[time]"}
     stage_ended {"at":"[time]","outcome":"fresh","outs":{"b":"file 50cc1102b1c612e6962547aacdcef9a400d4416ef8dd9388e885991853c400c9"},"stage":"b","took":"[time]"}

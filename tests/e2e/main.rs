@@ -18,6 +18,7 @@ mod items;
 mod links;
 mod matrix;
 mod optional;
+mod narrow;
 mod plan;
 mod policy;
 mod run;

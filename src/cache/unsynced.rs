@@ -1,0 +1,155 @@
+//! Names in the cache that the disk may not have yet. Syncing each costs more than computing what small stages compute, so many
+//! are synced together, before anything outside of the cache refers to them:
+//!
+//! ```text
+//! cache/unsynced written and synced → objects and traces named → all of them synced → the lock written → cache/unsynced removed
+//! ```
+//! The kernel has all of it even if this process dies. After a power cut the file is still there, and of another boot: then
+//! the objects that were named since are digested, and those that did not arrive whole are removed. Traces that did not
+//! are none anyway.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::{Cache, name_it, objects};
+use crate::error::{Error, Result};
+
+const MARKER: &str = "unsynced";
+/// So many files are synced one by one. To sync more, the whole file system is: that costs less, unless others write a lot to it.
+const FEW: usize = 64;
+/// A file at least this large is synced before it is named.
+pub(super) const LARGE: u64 = 1 << 20;
+/// By how much the clock of files may lag behind.
+const TICK: Duration = Duration::from_secs(2);
+
+/// What was named and is not known to be on the disk.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced(Mutex<State>);
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Nothing,
+    Few(Vec<PathBuf>),
+    Many,
+}
+
+impl Cache {
+    /// Gives a finished file, whose content is not synced, its name.
+    pub(super) fn name_unsynced(&self, temporary: &Path, name: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        match &mut *state {
+            State::Nothing => {
+                self.mark()?;
+                *state = State::Few(vec![name.to_owned()]);
+            }
+            State::Few(names) if names.len() < FEW => names.push(name.to_owned()),
+            State::Few(_) => *state = State::Many,
+            State::Many => {}
+        }
+        // Before anyone else syncs what was noted.
+        name_it(temporary, name)
+    }
+
+    /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards.
+    pub fn sync(&self) -> Result<()> {
+        let unsynced = std::mem::take(&mut *self.state());
+        let synced = match unsynced {
+            State::Nothing => return Ok(()),
+            State::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
+                Ok(file) => file.sync_all(),
+                // Found to be damaged, and removed.
+                Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(err) => Err(err),
+            }),
+            State::Many => File::open(&self.dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)),
+        };
+        let mut state = self.state();
+        match synced {
+            Err(err) => {
+                *state = State::Many;
+                Err(Error::io("sync", &self.dir, &err))
+            }
+            Ok(()) => {
+                if matches!(*state, State::Nothing) {
+                    // If it stays, objects are digested once more than need be.
+                    let _ = fs::remove_file(self.dir.join(MARKER));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes up for the end of a run that did not come to syncing. Only safe under the run lock.
+    pub(super) fn recover(&self) {
+        let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
+        if marker == boot() {
+            *self.state() = State::Many;
+            return;
+        }
+        let since = fs::metadata(self.dir.join(MARKER)).and_then(|meta| meta.modified());
+        let since = since.map_or(SystemTime::UNIX_EPOCH, |time| time.checked_sub(TICK).unwrap_or(time));
+        objects::remove_torn(&self.dir, since);
+        let _ = fs::remove_file(self.dir.join(MARKER));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.unsynced.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        let mut file = File::create(self.dir.join(MARKER))?;
+        file.write_all(boot().as_bytes())?;
+        file.sync_all()?;
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+/// This start of the machine. Without a name for it, none is like another.
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_else(|_| format!("{:?}", SystemTime::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_power_cut_only_whole_objects_keep_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        let (whole, torn) = (cache.put_bytes(b"whole").unwrap(), cache.put_bytes(b"torn").unwrap());
+        let object = |digest: &crate::digest::Digest| {
+            let hex = digest.to_string();
+            dir.path().join("objects").join(&hex[..2]).join(&hex[2..])
+        };
+        fs::remove_file(object(&torn)).unwrap();
+        fs::write(object(&torn), "").unwrap();
+        // Of this boot: the kernel has it all.
+        Cache::open(dir.path()).recover();
+        assert!(cache.has(&torn));
+        fs::write(dir.path().join(MARKER), "another boot").unwrap();
+        Cache::open(dir.path()).recover();
+        assert!(cache.has(&whole) && !cache.has(&torn));
+        assert!(!dir.path().join(MARKER).exists());
+    }
+
+    #[test]
+    fn many_are_synced_together_and_then_nothing_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        for count in [1, FEW, 3 * FEW] {
+            for number in 0..count {
+                cache.put_bytes(format!("{count} {number}").as_bytes()).unwrap();
+            }
+            assert!(dir.path().join(MARKER).exists());
+            cache.sync().unwrap();
+            assert!(!dir.path().join(MARKER).exists());
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! All stages at once are answered from what is remembered of the pipeline; stages by name are each looked at. Both must say
+//! the same, whatever was edited.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::sandbox::Sandbox;
+
+const STAGES: [&str; 7] = ["copy", "folder", "all", "glob", "env", "frozen", "metrics"];
+
+const PIPELINE: &str = r#"
+[params]
+a = 1
+[stages.copy]
+cmd = "cp in/one copied; echo {{ params.a }} >> copied"
+deps = ["in/one"]
+outs = ["copied"]
+[stages.folder]
+cmd = "mkdir -p made/sub && cp in/two made/sub && cp copied made"
+deps = ["in/two", "copied"]
+outs = ["made"]
+[stages.all]
+cmd = "ls -R in made | wc -l > count"
+deps = ["in", "made"]
+outs = ["count"]
+[stages.glob]
+cmd = "cat in/*.txt > texts"
+deps = ["in/*.txt"]
+outs = ["texts"]
+[stages.env]
+cmd = "echo \"$COLOUR\" > colour"
+env_deps = ["COLOUR"]
+outs = ["colour"]
+[stages.frozen]
+cmd = "cp copied kept"
+deps = ["copied"]
+outs = ["kept"]
+[stages.metrics]
+cmd = "echo '{\"n\": 1}' > m.json"
+deps = ["count"]
+metrics = ["m.json"]
+"#;
+
+fn verdicts(sandbox: &Sandbox, stages: &[&str], colour: &str) -> (BTreeMap<String, Value>, i32) {
+    let args = [&["status", "--json", "--check"], stages].concat();
+    let output = sandbox.command(&args).env("COLOUR", colour).output().unwrap();
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    let stages = shown["stages"].as_array().cloned().unwrap_or_default();
+    let named = stages.into_iter().map(|stage| (stage["stage"].as_str().unwrap().to_owned(), stage));
+    (named.collect(), output.status.code().unwrap())
+}
+
+/// One of many edits, by number.
+fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
+    let text = format!("{choice}\n");
+    match choice % 16 {
+        0 => sandbox.write("in/one", text),
+        1 => sandbox.write("in/two", "2"),
+        2 => sandbox.write("in/three.txt", text),
+        3 if sandbox.exists("in/three.txt") => sandbox.remove("in/three.txt"),
+        4 => sandbox.write("made/sub/more", text),
+        5 if sandbox.exists("copied") => sandbox.remove("copied"),
+        6 => sandbox.write("count", text),
+        7 => *colour = text,
+        8 if sandbox.exists("pipeline.lock") => sandbox.remove("pipeline.lock"),
+        9 if sandbox.exists("cache/index") => sandbox.remove("cache/index"),
+        10 => {
+            let pipeline = sandbox.read("pipeline.toml");
+            let other =
+                if pipeline.contains("a = 1\n") { ("a = 1\n", "a = 2\n") } else { ("a = 2\n", "a = 1\n") };
+            sandbox.write("pipeline.toml", pipeline.replace(other.0, other.1));
+        }
+        11 if sandbox.exists("cache/pipeline") => {
+            let mut bytes = std::fs::read(sandbox.path("cache/pipeline")).unwrap();
+            let at = choice as usize % bytes.len();
+            bytes[at] ^= 1;
+            sandbox.write("cache/pipeline", bytes);
+        }
+        12 => std::fs::set_permissions(sandbox.path("in/one"), PermissionsExt::from_mode(0o755)).unwrap(),
+        13 if sandbox.exists("made") => sandbox.remove("made"),
+        _ => {
+            let done = sandbox.command(&["run"]).env("COLOUR", &*colour).output().unwrap();
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_is_what_looking_at_each_stage_calls_fresh() {
+    for seed in 1..=6_u64 {
+        let sandbox = Sandbox::with(PIPELINE);
+        sandbox.write("in/one", "1");
+        sandbox.write("in/two", "2");
+        sandbox.write("in/a.txt", "a");
+        let (mut colour, mut state) = ("red".to_owned(), seed);
+        for step in 0..25 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            edit(&sandbox, state >> 33, &mut colour);
+            let (all, each) = (verdicts(&sandbox, &[], &colour), verdicts(&sandbox, &STAGES, &colour));
+            assert_eq!(all, each, "seed {seed}, step {step}, edit {}", (state >> 33) % 16);
+        }
+    }
+}
+
+#[test]
+fn an_input_that_is_gone_is_told_with_its_line_each_time() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = \"cp in out\"\ndeps = [\"in\"]\nouts = [\"out\"]\n");
+    sandbox.write("in", "x");
+    sandbox.ok(&["run"]);
+    sandbox.remove("in");
+    for args in [["status"], ["run"], ["status"]] {
+        let done = sandbox.repro(&args);
+        assert_eq!(done.code, 2, "{done}");
+        assert!(done.stderr.contains("pipeline.toml:3: "), "{done}");
+    }
+    sandbox.write("in", "x");
+    assert!(sandbox.ok(&["status"]).stdout.starts_with("everything is up to date"));
+}
