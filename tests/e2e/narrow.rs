@@ -2,7 +2,7 @@
 //! the same, whatever was edited.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 
 use serde_json::Value;
 
