@@ -1,6 +1,6 @@
 //! Loads a project with only those stages that may have something to do. Of all others the lock's block is the one that would be
-//! written now, by the same contents that observing finds: deciding would call them fresh, too. What is left out costs a stat of
-//! each path, however much the pipeline declares.
+//! written now, by the same contents that observing finds: deciding would call them fresh, too. No content is read for that: what is left
+//! out costs a stat of each path, however much the pipeline declares.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -148,17 +148,17 @@ enum Found {
     /// A content, as the lock writes it.
     Content(String),
     Nothing,
-    /// It cannot be looked at; whoever needs it will say so.
-    Trouble,
+    /// It would have to be read, or cannot be looked at: that is for who observes its stage.
+    Unknown,
 }
 
 /// Looks at every path that decides.
 fn look(workspace: &Workspace, checked: &Checked) -> Vec<Found> {
     let paths: Vec<&str> = checked.paths().collect();
-    let look = |path: &str| match RepoPath::parse_canonical(path).map(|path| workspace.observe(&path)) {
-        Some(Ok(Some(seen))) => Found::Content(outline::written(&seen.content())),
-        Some(Ok(None)) => Found::Nothing,
-        Some(Err(_)) | None => Found::Trouble,
+    let look = |path: &str| match RepoPath::parse_canonical(path).and_then(|path| workspace.recall(&path)) {
+        Some(Some(content)) => Found::Content(outline::written(&content)),
+        Some(None) => Found::Nothing,
+        None => Found::Unknown,
     };
     paths.into_par_iter().with_min_len(256).map(look).collect()
 }
@@ -199,7 +199,7 @@ fn stale(checked: &Checked, lines: &[Option<&str>], found: &[Found]) -> Vec<bool
     let mut stale = vec![false; checked.count()];
     let content = |path: usize| match &found[path] {
         Found::Content(content) => Some(content.as_str()),
-        Found::Nothing | Found::Trouble => None,
+        Found::Nothing | Found::Unknown => None,
     };
     for ix in checked.order() {
         let holds = || match (checked.outline(ix), lines[ix]) {

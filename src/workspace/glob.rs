@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::observe::Unknown;
 use super::scan::Node;
 use super::{Seen, Workspace};
 use crate::digest::Digest;
@@ -16,12 +17,12 @@ impl Workspace {
     pub fn observe_glob(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Option<Seen>> {
         match (glob.base(), self.matches(glob, passed_over)?) {
             (_, None) => Ok(None),
-            (Some(base), Some(node)) => self.digest(base, node).map(Some),
+            (Some(base), Some(node)) => self.digest(base, node, Unknown::Read).map(Some),
             (None, Some(Node::Dir(entries))) => {
                 let mut seen = BTreeMap::new();
                 for (name, node) in entries {
                     let Some(path) = RepoPath::parse_canonical(&name) else { continue };
-                    seen.insert(name, self.digest(&path, node)?);
+                    seen.insert(name, self.digest(&path, node, Unknown::Read)?);
                 }
                 let entries = seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect();
                 let tree = Tree { entries };

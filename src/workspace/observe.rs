@@ -42,22 +42,35 @@ impl Seen {
     }
 }
 
+/// What to do about a file that the index does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unknown {
+    Read,
+    GiveUp,
+}
+
 impl Workspace {
     /// What lies at `path`; `None` if nothing does.
     ///
     /// # Errors
     /// Those of [`scan`](super::scan::scan), and a file that cannot be read or does not hold still.
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Seen>> {
-        self.scan(path)?
-            .map(|node| self.digest(path, node))
-            .transpose()
+        let node = self.scan(path)?;
+        node.map(|node| self.digest(path, node, Unknown::Read)).transpose()
     }
 
-    pub(super) fn digest(&self, path: &RepoPath, node: Node) -> Result<Seen> {
+    /// What lies at `path`, as far as that is known without reading a file; `None` if it is not.
+    pub fn recall(&self, path: &RepoPath) -> Option<Option<Content>> {
+        let node = self.scan(path).ok()?;
+        let seen = node.map(|node| self.digest(path, node, Unknown::GiveUp)).transpose().ok()?;
+        Some(seen.map(|seen| seen.content()))
+    }
+
+    pub(super) fn digest(&self, path: &RepoPath, node: Node, unknown: Unknown) -> Result<Seen> {
         match node {
             Node::Link(target) => Ok(Seen::Leaf(Content::Link(Digest::of(target.as_bytes())))),
             Node::File(stat) => {
-                let digest = self.file_digest(path, &stat)?;
+                let digest = self.file_digest(path, &stat, unknown)?;
                 Ok(Seen::Leaf(match stat.executable {
                     Executable::No => Content::File(digest),
                     Executable::Yes => Content::Executable(digest),
@@ -68,7 +81,9 @@ impl Workspace {
                     .into_iter()
                     .collect::<Vec<_>>()
                     .into_par_iter()
-                    .map(|(name, node)| self.digest(&path.join(&name), node).map(|seen| (name, seen)))
+                    .map(|(name, node)| {
+                        self.digest(&path.join(&name), node, unknown).map(|seen| (name, seen))
+                    })
                     .collect::<Result<_>>()?;
                 let entries = seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect();
                 let tree = Tree { entries };
@@ -79,11 +94,14 @@ impl Workspace {
         }
     }
 
-    fn file_digest(&self, path: &RepoPath, stat: &Stat) -> Result<Digest> {
+    fn file_digest(&self, path: &RepoPath, stat: &Stat, unknown: Unknown) -> Result<Digest> {
         if let Some(digest) = self.index().get(path.as_str(), stat) {
             return Ok(digest);
         }
         let full = path.under(&self.root);
+        if unknown == Unknown::GiveUp {
+            return Err(Error::environment(format!("`{}` was not read", full.display())));
+        }
         let (digest, stat, hashed_at) = hash_still_file(&full)?;
         self.index().insert(path.as_str(), stat, digest, hashed_at);
         Ok(digest)
