@@ -238,5 +238,45 @@ pub(super) fn remove_torn(cache: &Path, since: SystemTime) {
 }
 
 fn digest_of(mut file: File) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    pump(&mut file, &mut hasher, &mut io::sink())?;
+    Ok(hasher.finalize().into())
+}
+
+/// A link that leads to the object from where `path` is, so that a project may be moved.
+fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path).canonicalize()?;
+    let object = object.canonicalize()?;
+    let common = folder.components().zip(object.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(common).map(|_| Component::ParentDir);
+    let target: PathBuf = up.chain(object.components().skip(common)).collect();
+    std::os::unix::fs::symlink(target, temporary)
+}
+
+fn put_in_place(object: &Path, path: &Path, temporary: &Path) -> io::Result<u64> {
+    let renamed = fs::rename(temporary, path);
+    // Of two names of one file, renaming leaves both.
+    let _ = fs::remove_file(temporary);
+    renamed?;
+    fs::metadata(object).map(|meta| meta.len())
+}
+
+fn pump(source: &mut impl Read, hasher: &mut blake3::Hasher, target: &mut impl Write) -> io::Result<()> {
+    const LARGEST: usize = 1 << 20;
+    let mut chunk = vec![0; 16 << 10];
+    loop {
+        match source.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) => {
+                hasher.update_rayon(&chunk[..count]);
+                target.write_all(&chunk[..count])?;
+                // Most files are small; of one that is not, the rest is read in large pieces.
+                if count == chunk.len() && count < LARGEST {
+                    chunk.resize(LARGEST, 0);
+                }
+            }
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
     }
 }
