@@ -4,7 +4,6 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
-use std::time::SystemTime;
 
 use super::Cache;
 use super::unsynced::LARGE;
@@ -219,19 +218,19 @@ fn sharable(object: &Path) -> io::Result<Digest> {
     digest_of(file)
 }
 
-/// Removes the objects, named at `since` or later, that are not what their names say.
-pub(super) fn remove_torn(cache: &Path, since: SystemTime) {
+/// Removes the objects that are not what their names say. The large ones were synced before they were named.
+pub(super) fn remove_torn(cache: &Path) {
     let shards = fs::read_dir(cache.join(OBJECTS)).into_iter().flatten().flatten();
     let objects = shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
     for object in objects {
-        let is_new = object.metadata().and_then(|meta| meta.modified()).is_ok_and(|time| time >= since);
+        let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);
         let path = object.path();
         let is_whole = || {
             let shard = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
             let name = format!("{shard}{}", object.file_name().to_string_lossy());
             File::open(&path).and_then(digest_of).is_ok_and(|found| found.to_string() == name)
         };
-        if is_new && !is_whole() {
+        if is_small && !is_whole() {
             let _ = fs::remove_file(&path);
         }
     }

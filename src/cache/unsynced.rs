@@ -5,14 +5,14 @@
 //! cache/unsynced written and synced → objects and traces named → all of them synced → the lock written → cache/unsynced removed
 //! ```
 //! The kernel has all of it even if this process dies. After a power cut the file is still there, and of another boot: then
-//! the objects that were named since are digested, and those that did not arrive whole are removed. Traces that did not
-//! are none anyway.
+//! all objects but the large ones are digested, since no clock is to be trusted with what is older than the file, and those that did not
+//! arrive whole are removed. Traces that did not are none anyway.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::{Cache, name_it, objects};
 use crate::error::{Error, Result};
@@ -22,15 +22,20 @@ const MARKER: &str = "unsynced";
 const FEW: usize = 64;
 /// A file at least this large is synced before it is named.
 pub(super) const LARGE: u64 = 1 << 20;
-/// By how much the clock of files may lag behind.
-const TICK: Duration = Duration::from_secs(2);
 
 /// What was named and is not known to be on the disk.
 #[derive(Debug, Default)]
 pub(super) struct Unsynced(Mutex<State>);
 
 #[derive(Debug, Default)]
-enum State {
+struct State {
+    /// The file that says so is on the disk.
+    marked: bool,
+    named: Named,
+}
+
+#[derive(Debug, Default)]
+enum Named {
     #[default]
     Nothing,
     Few(Vec<PathBuf>),
@@ -41,45 +46,53 @@ impl Cache {
     /// Gives a finished file, whose content is not synced, its name.
     pub(super) fn name_unsynced(&self, temporary: &Path, name: &Path) -> io::Result<()> {
         let mut state = self.state();
-        match &mut *state {
-            State::Nothing => {
-                self.mark()?;
-                *state = State::Few(vec![name.to_owned()]);
-            }
-            State::Few(names) if names.len() < FEW => names.push(name.to_owned()),
-            State::Few(_) => *state = State::Many,
-            State::Many => {}
+        if !state.marked {
+            self.mark()?;
+            state.marked = true;
+        }
+        match &mut state.named {
+            Named::Nothing => state.named = Named::Few(vec![name.to_owned()]),
+            Named::Few(names) if names.len() < FEW => names.push(name.to_owned()),
+            Named::Few(_) => state.named = Named::Many,
+            Named::Many => {}
         }
         // Before anyone else syncs what was noted.
         name_it(temporary, name)
     }
 
-    /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards.
+    /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards, and what it was copied
+    /// from to be removed.
     pub fn sync(&self) -> Result<()> {
-        let unsynced = std::mem::take(&mut *self.state());
-        let synced = match unsynced {
-            State::Nothing => return Ok(()),
-            State::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
+        let named = self.take_named();
+        let synced = match &named {
+            Named::Nothing => return Ok(()),
+            Named::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
                 Ok(file) => file.sync_all(),
                 // Found to be damaged, and removed.
                 Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(err) => Err(err),
             }),
-            State::Many => File::open(&self.dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)),
+            Named::Many => File::open(&self.dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)),
         };
-        let mut state = self.state();
         match synced {
-            Err(err) => {
-                *state = State::Many;
-                Err(Error::io("sync", &self.dir, &err))
-            }
-            Ok(()) => {
-                if matches!(*state, State::Nothing) {
-                    // If it stays, objects are digested once more than need be.
-                    let _ = fs::remove_file(self.dir.join(MARKER));
-                }
-                Ok(())
-            }
+            Ok(()) => self.unmark(),
+            Err(_) => self.state().named = Named::Many,
+        }
+        synced.map_err(|err| Error::io("sync", &self.dir, &err))
+    }
+
+    /// What is to be synced now. The mark stays: others go on naming.
+    fn take_named(&self) -> Named {
+        std::mem::take(&mut self.state().named)
+    }
+
+    /// What was taken is on the disk. The mark goes, unless more was named meanwhile.
+    fn unmark(&self) {
+        let mut state = self.state();
+        if matches!(state.named, Named::Nothing) {
+            // If it stays, objects are digested once more than need be.
+            let _ = fs::remove_file(self.dir.join(MARKER));
+            state.marked = false;
         }
     }
 
@@ -87,12 +100,10 @@ impl Cache {
     pub(super) fn recover(&self) {
         let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
         if marker == boot() {
-            *self.state() = State::Many;
+            *self.state() = State { marked: true, named: Named::Many };
             return;
         }
-        let since = fs::metadata(self.dir.join(MARKER)).and_then(|meta| meta.modified());
-        let since = since.map_or(SystemTime::UNIX_EPOCH, |time| time.checked_sub(TICK).unwrap_or(time));
-        objects::remove_torn(&self.dir, since);
+        objects::remove_torn(&self.dir);
         let _ = fs::remove_file(self.dir.join(MARKER));
     }
 
@@ -117,6 +128,8 @@ fn boot() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]
@@ -130,12 +143,29 @@ mod tests {
         };
         fs::remove_file(object(&torn)).unwrap();
         fs::write(object(&torn), "").unwrap();
+        // Whatever the clock said.
+        File::open(object(&torn)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         // Of this boot: the kernel has it all.
         Cache::open(dir.path()).recover();
         assert!(cache.has(&torn));
         fs::write(dir.path().join(MARKER), "another boot").unwrap();
         Cache::open(dir.path()).recover();
         assert!(cache.has(&whole) && !cache.has(&torn));
+        assert!(!dir.path().join(MARKER).exists());
+    }
+
+    #[test]
+    fn what_is_named_while_others_are_synced_stays_marked() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        cache.put_bytes(b"first").unwrap();
+        let marked = fs::metadata(dir.path().join(MARKER)).unwrap();
+        let _first = cache.take_named();
+        cache.put_bytes(b"second").unwrap();
+        cache.unmark();
+        let still = fs::metadata(dir.path().join(MARKER)).unwrap();
+        assert_eq!((still.ino(), still.mtime_nsec()), (marked.ino(), marked.mtime_nsec()));
+        cache.sync().unwrap();
         assert!(!dir.path().join(MARKER).exists());
     }
 

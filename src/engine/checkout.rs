@@ -228,7 +228,7 @@ fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()>
             Ok(meta) if meta.is_dir() => {}
             Ok(_) => {
                 if let Some(seen) = project.workspace.observe(&folder)? {
-                    commit::keep(project, &folder, &seen)?;
+                    commit::save(project, &folder, &seen)?;
                 }
                 return project.workspace.remove(&folder);
             }

@@ -34,6 +34,12 @@ pub(super) fn keep(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()
     }
 }
 
+/// Keeps what is about to be removed from the workspace or overwritten: then the cache must have it whatever happens.
+pub(super) fn save(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
+    keep(project, path, seen)?;
+    project.cache.sync()
+}
+
 fn keep_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()> {
     let full = path.under(&project.root);
     match content {
@@ -93,7 +99,7 @@ pub(super) fn restore(
         if let Some(seen) = seen
             && Some(seen.content()) != *content
         {
-            keep(project, path, seen)?;
+            save(project, path, seen)?;
         }
         match (content, seen) {
             (Some(content), seen) => {

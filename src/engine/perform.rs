@@ -200,8 +200,11 @@ pub(super) fn make_room(
     // What a failed attempt left behind is nobody's.
     match observation.outs.get(path) {
         Some(Some(seen)) if failures == 0 => {
-            if out.kept == Kept::InCache || !is_as_locked(project, stage, path, seen) {
-                commit::keep(project, path, seen)?;
+            // What the lock names was on the disk before the lock was.
+            match is_as_locked(project, stage, path, seen) {
+                false => commit::save(project, path, seen)?,
+                true if out.kept == Kept::InCache => commit::keep(project, path, seen)?,
+                true => {}
             }
             match out.persist {
                 Persist::No => project.workspace.remove(path)?,

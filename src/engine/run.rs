@@ -17,7 +17,7 @@ use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
 use crate::exec::{Halt, Said, end_orphans, signals};
 use crate::pipeline::{StageIx, StageName};
-use crate::plan::{Decision, Force, Trace};
+use crate::plan::{Change, Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
 use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
@@ -306,6 +306,10 @@ impl<'a, 's> Loop<'a, 's> {
             Decision::Run(changes) => (Work::Run, changes.clone()),
             Decision::Fresh(_) | Decision::Blocked(_) => panic!("BUG: work on a stage that has none"),
         };
+        self.work_on(ix, run, work, reasons);
+    }
+
+    fn work_on(&mut self, ix: StageIx, run: RunName, work: Work, reasons: Vec<Change>) {
         self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
@@ -324,16 +328,15 @@ impl<'a, 's> Loop<'a, 's> {
         });
     }
 
-    /// The cache had a damaged object, which is gone now: the stage is looked at anew, and run.
+    /// The cache had a damaged object, which is gone now: the stage is run.
     fn rerun_damaged(&mut self, ix: StageIx, error: &Error) {
         self.tell(Event::Warning {
             stage: Some(self.name(ix)),
             text: format!("{error}; the stage runs instead"),
         });
         self.stages[ix].damaged = true;
-        let observed = observe(self.project, ix, Force::Yes, &Predicted::new());
-        self.stages[ix].observed = Some(observed.map(Arc::new));
-        self.start(ix);
+        let run = self.begin();
+        self.work_on(ix, run, Work::Run, vec![Change::Forced]);
     }
 
     fn ended(&mut self, ix: StageIx, performed: Performed, took: Millis) -> Vec<Effect> {

@@ -64,7 +64,7 @@ fn clear(project: &Project, path: &RepoPath, seen: &Seen, staying: &BTreeSet<&Re
             clear(project, &path.join(name), dirs.get(name).unwrap_or(&leaf), staying)
         }),
         _ => {
-            commit::keep(project, path, seen)?;
+            commit::save(project, path, seen)?;
             project.workspace.remove(path)
         }
     }
