@@ -98,22 +98,36 @@ fn run(
     if let Some(each) = &stage.each {
         return items::run(setting, ix, each, observation, say);
     }
+    let failure = |ended: &Performed| match ended {
+        Performed::Failed { failure, .. } => Some(failure.what.clone()),
+        _ => None,
+    };
+    retrying(setting, stage, say, failure, |failures| attempt(setting, ix, observation, failures, say))
+        .unwrap_or(Performed::Stopped)
+}
+
+/// What came of the last attempt: a failed one is repeated as often as the stage allows, after a pause that doubles. An attempt is
+/// told how many failed before it. `None` if everything stops meanwhile.
+pub(super) fn retrying<T>(
+    setting: Setting<'_>,
+    stage: &Stage,
+    say: &(dyn Fn(Vec<Said>) + Sync),
+    failure: impl Fn(&T) -> Option<String>,
+    attempt: impl Fn(u64) -> T,
+) -> Option<T> {
     let mut failures = 0;
     loop {
-        let ended = attempt(setting, ix, observation, failures, say);
-        if !matches!(ended, Performed::Failed { .. }) || failures >= stage.retries.count {
-            return ended;
-        }
+        let ended = attempt(failures);
+        let Some(what) = failure(&ended).filter(|_| failures < stage.retries.count) else {
+            return Some(ended);
+        };
         let delay = stage.retries.delay.saturating_mul(1 << failures.min(16));
         failures += 1;
-        if let Performed::Failed { failure, .. } = &ended {
-            let left = stage.retries.count - failures + 1;
-            let times = if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
-            let delay = Millis::from(delay);
-            say(vec![Said::Warning(format!("{}; it is tried {times}, after {delay}", failure.what))]);
-        }
+        let left = stage.retries.count - failures + 1;
+        let times = if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
+        say(vec![Said::Warning(format!("{what}; it is tried {times}, after {}", Millis::from(delay)))]);
         if setting.groups.stops_within(delay) {
-            return Performed::Stopped;
+            return None;
         }
     }
 }

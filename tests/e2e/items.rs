@@ -252,7 +252,7 @@ retries = { count = 1, delay = "1s" }
     }
     let done = sandbox.ok(&["run", "-j1"]);
     assert_eq!(sandbox.ran(), ["a", "b", "b", "c"]);
-    assert!(done.stderr.contains("exited with code 1; it is tried again"), "{done}");
+    assert!(done.stderr.contains("exited with code 1; it is tried once more"), "{done}");
     sandbox.edit("pipeline.toml", "retries = { count = 1, delay = \"1s\" }", "timeout = \"1s\"");
     sandbox.edit(
         "pipeline.toml",
@@ -490,4 +490,44 @@ outs = ["up/{{ item.dir }}/{{ item.name }}"]
     assert_eq!(sandbox.ran(), [""; 0]);
     assert_eq!(files(&sandbox.path("up")), ["x/b.txt"]);
     assert!(elsewhere.exists("deep/c.txt"));
+}
+
+#[test]
+fn a_further_attempt_at_an_item_finds_nothing_of_the_failed_one() {
+    let apart = r#"
+[stages.upper]
+each = "in/*"
+retries = { count = 1, delay = "1s" }
+cmd = "echo x >> up/{{ item.name }}; test -e tried || { touch tried up/{{ item.name }}.err; exit 1; }"
+outs = ["up/{{ item.name }}", { path = "up/{{ item.name }}.err", optional = true }]
+"#;
+    let together = apart
+        .replace("{{ item.name }}; test", "a; test")
+        .replace("up/{{ item.name }}.err; exit", "up/a.err; exit");
+    for pipeline in [apart, &together] {
+        let sandbox = Sandbox::with(pipeline);
+        sandbox.write("in/a", "a");
+        sandbox.ok(&["run"]);
+        assert!(sandbox.exists("tried"));
+        assert_eq!(sandbox.read("up/a"), "x\n");
+        assert_eq!(files(&sandbox.path("up")), ["a"]);
+    }
+}
+
+#[test]
+fn items_of_a_stage_that_runs_each_time_are_processed_each_time() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.upper]
+each = "in/*"
+always = true
+cmd = "echo {{ item.name }} >> ran; cp {{ item.path }} up/{{ item.name }}"
+outs = ["up/{{ item.name }}"]
+"#,
+    );
+    sandbox.write("in/a", "a");
+    for _ in 0..2 {
+        sandbox.ok(&["run"]);
+        assert_eq!(sandbox.ran(), ["a"]);
+    }
 }

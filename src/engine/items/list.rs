@@ -78,8 +78,8 @@ impl Items {
         observation: &Observation,
     ) -> Result<Items> {
         let shared = Shared::of(&observation.fingerprint, each.glob.text());
-        let forced =
-            matches!(&observation.decision, Decision::Run(changes) if changes[..] == [Change::Forced]);
+        let forced = matches!(&observation.decision, Decision::Run(changes)
+            if matches!(changes[..], [Change::Forced | Change::Always]));
         let locked = if forced { None } else { locked(project, stage, each, observation) };
         let mut finding = Finding { project, stage, each, all: Vec::new() };
         if let Some(seen) = observation.deps.get(each.glob.text()) {

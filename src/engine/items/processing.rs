@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::list::{Item, Shared};
+use super::list::{Item, Shared, is_by_item};
 use crate::engine::commit;
 use crate::engine::observe::{self, Observation};
-use crate::engine::perform::{Performed, Setting, unsuccessful};
+use crate::engine::perform::{Performed, Setting, make_room, retrying, unsuccessful};
 use crate::engine::processes::{Stop, execute, following};
 use crate::error::{Error, Result};
-use crate::event::Millis;
 use crate::exec::{Ended, Job, Said};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
@@ -76,14 +75,23 @@ impl<'a> Processing<'a> {
 
     fn together(&self, mut job: Job) -> Result<Option<Performed>> {
         let list = job.log.with_file_name("items.jsonl");
-        let mut text = String::new();
-        for item in self.stale {
-            let line = serde_json::json!({ "item": item.path, "outs": item.outs });
-            let _ = writeln!(text, "{line}");
-        }
-        fs::write(&list, text).map_err(|err| Error::io("write", &list, &err))?;
-        job.env.push(("REPRO_ITEMS".into(), list.into()));
-        if let Some(bad) = self.attempts(&job)? {
+        job.env.push(("REPRO_ITEMS".into(), list.clone().into()));
+        let prepare = |failures| {
+            let left = self.left();
+            if failures > 0 {
+                for out in self.stage.outs.iter().filter(|out| !is_by_item(self.each, &out.path)) {
+                    make_room(self.setting.project, self.stage, out, self.observation, failures)?;
+                }
+                self.remove_outs(&left)?;
+            }
+            let mut text = String::new();
+            for item in left {
+                let line = serde_json::json!({ "item": item.path, "outs": item.outs });
+                let _ = writeln!(text, "{line}");
+            }
+            fs::write(&list, text).map_err(|err| Error::io("write", &list, &err))
+        };
+        if let Some(bad) = self.attempts(&job, prepare)? {
             return Ok(Some(bad));
         }
         self.stale.par_iter().try_for_each(|item| self.keep(item))?;
@@ -102,7 +110,8 @@ impl<'a> Processing<'a> {
                 log: job.log.clone(),
                 marker: job.marker.with_file_name(format!("{}~{number}", self.stage.name)),
             };
-            match self.attempts(&job).map_err(|err| Box::new(Err(err)))? {
+            let prepare = |failures| if failures > 0 { self.remove_outs(&[item]) } else { Ok(()) };
+            match self.attempts(&job, prepare).map_err(|err| Box::new(Err(err)))? {
                 None => {
                     self.keep(item).map_err(|err| Box::new(Err(err)))?;
                     self.tell_progress();
@@ -121,29 +130,30 @@ impl<'a> Processing<'a> {
     }
 
     /// One process, tried as often as the stage allows.
-    fn attempts(&self, job: &Job) -> Result<Option<Performed>> {
-        let mut failures = 0;
-        loop {
+    fn attempts(&self, job: &Job, prepare: impl Fn(u64) -> Result<()>) -> Result<Option<Performed>> {
+        let failure = |ended: &Result<Option<Performed>>| match ended {
+            Ok(Some(Performed::Failed { failure, .. })) => Some(failure.what.clone()),
+            _ => None,
+        };
+        let attempt = |failures| {
+            prepare(failures)?;
             let (ended, stop): (Ended, Stop) =
                 execute(self.setting.groups, job, self.stage.timeout, self.say)?;
-            let bad = unsuccessful(self.stage, ended, stop);
-            let Some(Performed::Failed { failure, .. }) = &bad else {
-                return Ok(bad);
-            };
-            if failures >= self.stage.retries.count {
-                return Ok(bad);
-            }
-            let delay = self.stage.retries.delay.saturating_mul(1 << failures.min(16));
-            failures += 1;
-            (self.say)(vec![Said::Warning(format!(
-                "{}; it is tried again after {}",
-                failure.what,
-                Millis::from(delay)
-            ))]);
-            if self.setting.groups.stops_within(delay) {
-                return Ok(Some(Performed::Stopped));
-            }
-        }
+            Ok(unsuccessful(self.stage, ended, stop))
+        };
+        retrying(self.setting, self.stage, self.say, failure, attempt).unwrap_or(Ok(Some(Performed::Stopped)))
+    }
+
+    /// The items that no process has finished yet.
+    fn left(&self) -> Vec<&'a Item> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stale.iter().copied().filter(|item| !kept.contains(&item.path)).collect()
+    }
+
+    /// What a failed attempt left behind is nobody's.
+    fn remove_outs(&self, items: &[&Item]) -> Result<()> {
+        let workspace = &self.setting.project.workspace;
+        items.iter().flat_map(|item| &item.outs).try_for_each(|out| workspace.remove(out))
     }
 
     /// A process said that the outs of an item are complete.
