@@ -64,8 +64,8 @@ impl RepoPath {
     /// Reads a path as a file of ours stores it: refused unless it is in its one canonical spelling.
     pub fn parse_canonical(text: &str) -> Option<RepoPath> {
         let plain = |name: &str| !matches!(name, "" | "." | "..");
-        let canonical =
-            !text.bytes().any(|byte| byte < b' ' || byte >= 0x7f) || !text.chars().any(char::is_control);
+        let printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+        let canonical = text.bytes().all(printable) || !text.chars().any(char::is_control);
         (canonical && text.split('/').all(plain)).then(|| RepoPath(text.into()))
     }
 
