@@ -27,6 +27,8 @@ pub struct Foreseen {
     pub loose: BTreeSet<String>,
     pub world: Node,
     pub lock: Lock,
+    /// Whether a stage that may not run gets its outs back hangs on whether another stage has made them before.
+    pub unsure: bool,
     /// Where something half done may lie.
     pub blurred: BTreeSet<String>,
 }
@@ -48,6 +50,7 @@ impl Oracle {
             loose: BTreeSet::new(),
             world: disk.world.clone(),
             lock: disk.lock.clone(),
+            unsure: false,
             blurred: BTreeSet::new(),
         };
         for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| wanted(&stage.name)) {
@@ -84,7 +87,10 @@ impl Oracle {
     ) -> Option<(Outcome, Rc<Trace>)> {
         let deps = self.deps(stage, &foreseen.world, made).ok()?;
         let inputs = self.inputs(stage, pipeline, deps);
-        let decision = self.decide(stage, &inputs, &foreseen.world, &foreseen.lock, forced).ok()?;
+        let may_run = !stage.tracked && stage.policy != Policy::Frozen;
+        let decision = self.decide(stage, &inputs, &foreseen.world, &foreseen.lock, forced);
+        foreseen.unsure |= decision.is_err() && !may_run && foreseen.lock.contains_key(&stage.name);
+        let decision = decision.ok()?;
         let (trace, outcome) = match decision {
             Decision::Fresh(trace) => return Some((Outcome::Fresh, trace)),
             Decision::Restore(trace) => {
@@ -92,7 +98,8 @@ impl Oracle {
                 let whole = trace.outs.iter().filter(differs).all(|(_, node)| self.has_whole(node));
                 if whole {
                     (trace, Outcome::Restored)
-                } else if stage.tracked || stage.policy == Policy::Frozen {
+                } else if !may_run {
+                    foreseen.unsure = true;
                     return None;
                 } else {
                     self.execute(stage, pipeline, &inputs, true, foreseen)?;

@@ -28,6 +28,8 @@ pub struct Sequence {
     indexes: Vec<Vec<(PathBuf, Vec<u8>)>>,
     pub counts: Counts,
     pub tells: bool,
+    /// What happened hangs on the order of stages that nobody promises: there is nothing more to foresee.
+    is_over: bool,
 }
 
 /// What git would bring back.
@@ -97,6 +99,7 @@ impl Sequence {
             indexes: Vec::new(),
             counts: Counts::default(),
             tells: false,
+            is_over: false,
         };
         sequence.write_pipeline();
         sequence
@@ -113,6 +116,9 @@ impl Sequence {
     }
 
     pub fn step(&mut self, at: usize) -> Step {
+        if self.is_over {
+            return Ok(());
+        }
         let mut random = Random::new(self.seed ^ (at as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
         let face = if random.percent(3) { Face::Program } else { Face::Library };
         match random.below(100) {
@@ -125,7 +131,7 @@ impl Sequence {
             23..=25 => self.checkout(&mut random)?,
             _ => self.edit(&mut random),
         }
-        self.status(face, &mut random)
+        if self.is_over { Ok(()) } else { self.status(face, &mut random) }
     }
 
     fn tell(&self, what: &str) {
@@ -288,6 +294,10 @@ impl Sequence {
         if self.tells {
             println!("  {:?}", foreseen.outcomes);
         }
+        if foreseen.unsure {
+            self.is_over = true;
+            return Ok(());
+        }
         self.check_run(&foreseen, &found, &ran)?;
         let after = self.oracle.look()?;
         self.check_disk(&foreseen, &after)?;
@@ -339,6 +349,10 @@ impl Sequence {
         let ran = self.ran();
         self.counts.processes += ran.len() as u64;
         match (foreseen, found) {
+            (Ok(foreseen), Ok(_)) if foreseen.unsure => {
+                self.is_over = true;
+                Ok(())
+            }
             (Ok(_), Ok(found)) => {
                 let after = self.oracle.look()?;
                 self.check_work(&after, &|name| {
