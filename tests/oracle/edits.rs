@@ -85,6 +85,7 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
             let other = root.join(source(random));
             if other.is_file() && !path.is_dir() && other.canonicalize().ok() != path.canonicalize().ok() {
                 let meta = fs::metadata(&other).unwrap();
+                unlink_if_odd(&path);
                 fs::copy(&other, &path).unwrap();
                 if let Ok(opened) = fs::File::options().write(true).open(&path) {
                     opened.set_times(FileTimes::new().set_modified(meta.modified().unwrap())).unwrap();
