@@ -153,11 +153,15 @@ impl Oracle {
         let ran = foreseen.ran.entry(stage.name.clone()).or_default();
         if let Some(each) = &stage.each {
             let items = self.items(stage, inputs, &work);
+            let locked = self.locked_items(stage, inputs, &world, &foreseen.lock);
             let mut folder = Node::Dir(BTreeMap::new());
             let mut failed = false;
             let mut stale = 0;
             for item in &items {
-                let known = if forced { None } else { self.is_item_known(&item.inputs, &world) };
+                // The command has made it, or else it would not lie there as the lock says.
+                let as_locked = item.trace.clone().filter(|_| locked.contains(&item.path));
+                let known = as_locked.or_else(|| self.is_item_known(&item.inputs, &world));
+                let known = known.filter(|_| !forced);
                 if let Some(known) = &known {
                     let differs = |(path, node): (&String, &Node)| {
                         world.get(path) != Some(node) && !self.has_whole(node)

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::declared::{Dep, Pipeline, Policy, Stage, ordered};
+use crate::declared::{Dep, Each, Pipeline, Policy, Stage, ordered};
 use crate::tree::Node;
 use crate::work::{Work, is_at_or_below, item_work};
 
@@ -208,7 +208,10 @@ impl Oracle {
         let own = stage.out_paths();
         let mut deps = BTreeMap::new();
         for (text, dep) in stage.all_deps() {
-            match dep.look(world, &own, &is_made) {
+            // There may be no items.
+            let is_of_items = stage.each.as_ref().is_some_and(|each| each.glob.text() == text);
+            let nothing = || is_of_items.then(|| Node::Dir(BTreeMap::new()));
+            match dep.look(world, &own, &is_made).or_else(nothing) {
                 Some(node) => drop(deps.insert(text, node)),
                 None if stage.policy == Policy::Frozen => {}
                 None => return Err(Trouble(format!("dep `{text}` of `{}` is not there", stage.name))),
@@ -354,6 +357,61 @@ impl Oracle {
             ItemWork { path, out, inputs, trace }
         });
         done.collect()
+    }
+
+    /// Items that are in the lock as they are now, while all their outs lie there as it says: they need no trace of their own. The
+    /// listing of the former items is the cache's.
+    pub fn locked_items(
+        &self,
+        stage: &Stage,
+        inputs: &Inputs,
+        world: &Node,
+        lock: &Lock,
+    ) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let (Some(each), Some(trace)) = (&stage.each, lock.get(&stage.name)) else { return found };
+        let glob = each.glob.text();
+        let mut former = trace.inputs.clone();
+        let Some(before) = former.deps.remove(&glob) else { return found };
+        let mut now = inputs.clone();
+        let Some(items) = now.deps.remove(&glob) else { return found };
+        let lies_there =
+            world.get(&each.folder).is_some_and(|node| trace.outs.get(&each.folder) == Some(node));
+        if former == now && lies_there && self.has_listing(&before) {
+            self.same_items(each, &each.glob.base, &items, Some(&before), &mut found);
+        }
+        found.retain(|item| world.get(&each.out_of(item)).is_some());
+        found
+    }
+
+    fn same_items(
+        &self,
+        each: &Each,
+        path: &str,
+        node: &Node,
+        before: Option<&Node>,
+        found: &mut BTreeSet<String>,
+    ) {
+        let Node::Dir(entries) = node else { return };
+        for (name, node) in entries {
+            let path = format!("{path}/{name}");
+            let earlier = before.and_then(|before| before.get(name));
+            if each.glob.matches(&path) {
+                if earlier == Some(node) {
+                    found.insert(path);
+                }
+            } else {
+                let known = earlier.filter(|earlier| *earlier == node || self.has_listing(earlier));
+                self.same_items(each, &path, node, known, found);
+            }
+        }
+    }
+
+    /// Whether the cache has the tree of a directory, whatever it has of what is in it.
+    fn has_listing(&self, node: &Node) -> bool {
+        let object = node.object();
+        let path = self.in_cache("objects", blake3::hash(&object).to_hex().as_str());
+        matches!(node, Node::Dir(_)) && fs::read(path).is_ok_and(|bytes| bytes == object)
     }
 
     /// Whether an item's outs are known, and lie there or can be brought back.

@@ -135,7 +135,7 @@ pub fn process(args: &[String]) -> u8 {
             events.write_all(format!("{}\n", serde_json::json!({ "item": item })).as_bytes()).unwrap();
         }
         let dep = Dep::Glob(glob);
-        work.deps.insert(dep.text(), look(&dep).unwrap());
+        work.deps.insert(dep.text(), look(&dep).unwrap_or(Node::Dir(BTreeMap::new())));
     }
     leave(&stage);
     let outs: Vec<(Shape, String)> =
