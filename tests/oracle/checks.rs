@@ -18,11 +18,8 @@ impl Sequence {
         ran: &[String],
     ) -> Step {
         for (name, expected) in &foreseen.outcomes {
-            let found = match found.get(name) {
-                // What was up to date before anything began is not told of.
-                None => "fresh",
-                Some(found) => found,
-            };
+            // What was up to date before anything began is not told of.
+            let found = found.get(name).map_or("fresh", String::as_str);
             let fits = match expected {
                 Outcome::Fresh => found == "fresh",
                 Outcome::Restored => found == "restored",

@@ -30,11 +30,19 @@ pub struct Which<'a> {
     pub force: &'a [String],
 }
 
-/// The word of each stage's verdict.
+impl Which<'_> {
+    /// All stages, as they are: those that are fresh are then left out of what the engine loads.
+    fn is_all(&self) -> bool {
+        self.targets.is_empty() && self.force.is_empty()
+    }
+}
+
+/// The word of each stage's verdict; a wanted stage without one is fresh.
 pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Answer {
     match face {
         Face::Library => {
-            let project = Project::load(root, &[]).map_err(|error| error.to_string())?;
+            let loaded = if which.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
+            let project = loaded.map_err(|error| error.to_string())?;
             let (wanted, forced) = lists(&project, which);
             let verdicts = assess(&project, &wanted, &forced).map_err(|error| error.to_string())?;
             let _ = project.workspace.save_index();
@@ -55,12 +63,15 @@ pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Answer {
     }
 }
 
-/// The word of each stage's outcome.
+/// The word of each stage's outcome; a wanted stage without one was fresh.
 pub fn go(root: &Path, face: Face, cpus: usize, which: &Which<'_>) -> Answer {
     match face {
         Face::Library => {
-            let loaded = Project::load_exclusively(root, &[]).map_err(|error| error.to_string())?;
-            let (project, held) = loaded;
+            let loaded = match which.is_all() {
+                true => Project::load_stale_exclusively(root),
+                false => Project::load_exclusively(root, &[]),
+            };
+            let (project, held) = loaded.map_err(|error| error.to_string())?;
             let project = Arc::new(project);
             let (wanted, forced) = lists(&project, which);
             let options = Options {

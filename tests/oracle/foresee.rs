@@ -108,6 +108,8 @@ impl Oracle {
                 }
             }
             Decision::Run { lacking } => {
+                // A stage that runs each time processes all its items.
+                let forced = forced || stage.policy == Policy::Always;
                 let (outs, outcome) = self.execute(stage, pipeline, &inputs, forced, foreseen)?;
                 let trace = self.learn(Trace { inputs, outs, accepted: None });
                 if lacking {
