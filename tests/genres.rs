@@ -63,6 +63,8 @@ impl Project {
                 format!("{} {}", stage["stage"].as_str().unwrap(), stage["outcome"].as_str().unwrap())
             })
             .collect();
+        // Of a stage that was fresh before the run began, the run may tell nothing.
+        outcomes.retain(|outcome| !outcome.ends_with(" fresh"));
         outcomes.sort();
         outcomes
     }
@@ -114,11 +116,8 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
         "warmup_epochs=1",
     ]);
     project.repro(&["run"]);
-    let ran = |names: &[&str]| {
-        let all = ["download", "evaluate", "export", "spectrogram", "train"];
-        all.map(|name| format!("{name} {}", if names.contains(&name) { "ran" } else { "fresh" })).to_vec()
-    };
-    assert_eq!(project.outcomes("run-1"), ran(&["download", "spectrogram", "train", "evaluate", "export"]));
+    let all = ["download ran", "evaluate ran", "export ran", "spectrogram ran", "train ran"];
+    assert_eq!(project.outcomes("run-1"), all);
 
     let evaluate = numbers(&project.path("metrics/evaluate.json"));
     assert!((0.0..=1.0).contains(&evaluate["accuracy"].as_f64().unwrap()), "{evaluate}");
@@ -140,9 +139,9 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
     project.repro(&["run"]);
     // Where the third epoch is no better, the best weights are the same bytes, and what reads them stays fresh.
     let second = project.outcomes("run-2");
-    for outcome in ["download fresh", "spectrogram fresh", "train ran"] {
-        assert!(second.iter().any(|other| other == outcome), "{second:?}");
-    }
+    assert!(second.contains(&"train ran".to_owned()), "{second:?}");
+    let before_it = |outcome: &String| outcome.starts_with("download") || outcome.starts_with("spectrogram");
+    assert!(!second.iter().any(before_it), "{second:?}");
     project.repro(&["params", "set", "epochs=2"]);
     project.repro(&["run"]);
     assert!(project.outcomes("run-3").contains(&"train restored".to_owned()));
@@ -152,7 +151,7 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
     let edited = std::fs::read_to_string(&source).unwrap() + "// edited\n";
     std::fs::write(&source, edited).unwrap();
     project.repro(&["run"]);
-    assert_eq!(project.outcomes("run-4"), ran(&["evaluate"]));
+    assert_eq!(project.outcomes("run-4"), ["evaluate ran"]);
 
     // The same seed gives the same bytes.
     project.repro(&["run", "--force=train"]);
