@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Component, Path, PathBuf};
 
 use super::Cache;
-use super::unsynced::LARGE;
+use super::unsynced::{Former, LARGE};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::pipeline::Link;
@@ -56,7 +56,7 @@ impl Cache {
                 .hint("a program still writes it; run again when it has ended"));
             }
             let name = self.path_of(OBJECTS, digest);
-            self.name_unsynced(&temporary, &name).map_err(|err| Error::io("cache", path, &err))
+            self.name_unsynced(&temporary, &name, Former::Stays).map_err(|err| Error::io("cache", path, &err))
         });
         finished.inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
@@ -65,18 +65,18 @@ impl Cache {
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
         if !self.has(&digest) {
-            self.write_named(bytes, &self.path_of(OBJECTS, &digest))?;
+            self.write_named(bytes, &self.path_of(OBJECTS, &digest), Former::Stays)?;
         }
         Ok(digest)
     }
 
     /// Writes a small file under its final name.
-    pub(super) fn write_named(&self, bytes: &[u8], name: &Path) -> Result<()> {
+    pub(super) fn write_named(&self, bytes: &[u8], name: &Path, former: Former) -> Result<()> {
         let temporary = self.temporary()?;
         let written = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary);
         let written = written.and_then(|mut file| {
             file.write_all(bytes)?;
-            self.name_unsynced(&temporary, name)
+            self.name_unsynced(&temporary, name, former)
         });
         written.map_err(|err| {
             let _ = fs::remove_file(&temporary);
@@ -172,6 +172,20 @@ impl Cache {
         same.then_some(Link::Hardlink)
     }
 
+    /// Removes the objects that are not what their names say. The large ones were synced before they were named.
+    pub(super) fn remove_torn(&self) {
+        let shards = fs::read_dir(self.objects_dir()).into_iter().flatten().flatten();
+        let objects = shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
+        for object in objects {
+            let path = object.path();
+            let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);
+            let found = || File::open(&path).and_then(digest_of).ok();
+            if is_small && found() != self.digest_of_object(&path) {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+
     /// Drops an object whose bytes are not its own: kept, it would be taken for whole again.
     fn discard(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
@@ -216,24 +230,6 @@ fn sharable(object: &Path) -> io::Result<Digest> {
         file.set_permissions(Permissions::from_mode(0o444))?;
     }
     digest_of(file)
-}
-
-/// Removes the objects that are not what their names say. The large ones were synced before they were named.
-pub(super) fn remove_torn(cache: &Path) {
-    let shards = fs::read_dir(cache.join(OBJECTS)).into_iter().flatten().flatten();
-    let objects = shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
-    for object in objects {
-        let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);
-        let path = object.path();
-        let is_whole = || {
-            let shard = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-            let name = format!("{shard}{}", object.file_name().to_string_lossy());
-            File::open(&path).and_then(digest_of).is_ok_and(|found| found.to_string() == name)
-        };
-        if is_small && !is_whole() {
-            let _ = fs::remove_file(&path);
-        }
-    }
 }
 
 fn digest_of(mut file: File) -> io::Result<Digest> {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::Cache;
+use super::unsynced::Former;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::plan::Trace;
@@ -26,6 +27,7 @@ impl Cache {
     pub fn put_trace(&self, trace: &Trace) -> Result<()> {
         let mut text = HEADER.to_owned();
         write_trace(&mut text, trace);
-        self.write_named(text.as_bytes(), &self.path_of(TRACES, &trace.fingerprint.key()))
+        let name = self.path_of(TRACES, &trace.fingerprint.key());
+        self.write_named(text.as_bytes(), &name, Former::Goes)
     }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use super::{Cache, name_it, objects};
+use super::{Cache, name_it};
 use crate::error::{Error, Result};
 
 const MARKER: &str = "unsynced";
@@ -34,6 +34,14 @@ struct State {
     named: Named,
 }
 
+/// What becomes of a file that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Former {
+    /// It has the same content, and others may be about to link it: a file that is replaced between the look and the link is gone.
+    Stays,
+    Goes,
+}
+
 #[derive(Debug, Default)]
 enum Named {
     #[default]
@@ -44,7 +52,7 @@ enum Named {
 
 impl Cache {
     /// Gives a finished file, whose content is not synced, its name.
-    pub(super) fn name_unsynced(&self, temporary: &Path, name: &Path) -> io::Result<()> {
+    pub(super) fn name_unsynced(&self, temporary: &Path, name: &Path, former: Former) -> io::Result<()> {
         let mut state = self.state();
         if !state.marked {
             self.mark()?;
@@ -56,8 +64,11 @@ impl Cache {
             Named::Few(_) => state.named = Named::Many,
             Named::Many => {}
         }
-        // Before anyone else syncs what was noted.
-        name_it(temporary, name)
+        // Before anyone else syncs what was noted, or gives the same name.
+        match former {
+            Former::Stays if name.is_file() => fs::remove_file(temporary),
+            Former::Stays | Former::Goes => name_it(temporary, name),
+        }
     }
 
     /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards, and what it was copied
@@ -103,7 +114,7 @@ impl Cache {
             *self.state() = State { marked: true, named: Named::Many };
             return;
         }
-        objects::remove_torn(&self.dir);
+        self.remove_torn();
         let _ = fs::remove_file(self.dir.join(MARKER));
     }
 
@@ -167,6 +178,22 @@ mod tests {
         assert_eq!((still.ino(), still.mtime_nsec()), (marked.ino(), marked.mtime_nsec()));
         cache.sync().unwrap();
         assert!(!dir.path().join(MARKER).exists());
+    }
+
+    #[test]
+    fn an_object_that_two_put_at_once_is_named_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        let name = dir.path().join("objects/ab/cd");
+        let mut inodes = Vec::new();
+        for _ in 0..2 {
+            let temporary = cache.temporary().unwrap();
+            fs::write(&temporary, "same").unwrap();
+            cache.name_unsynced(&temporary, &name, Former::Stays).unwrap();
+            assert!(!temporary.exists());
+            inodes.push(fs::metadata(&name).unwrap().ino());
+        }
+        assert_eq!(inodes[0], inodes[1]);
     }
 
     #[test]
