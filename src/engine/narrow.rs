@@ -58,7 +58,7 @@ impl Standing {
 }
 
 fn is_current(root: &Path, made_from: &Sources) -> bool {
-    made_from.program == program()
+    program().is_some_and(|program| program == made_from.program)
         && made_from.variables.iter().all(|(name, value)| variable(name) == *value)
         && made_from.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
         && made_from.files.iter().all(|(path, digest)| {
@@ -66,11 +66,12 @@ fn is_current(root: &Path, made_from: &Sources) -> bool {
         })
 }
 
-/// This program, as a file: what another one made of a pipeline does not count.
-fn program() -> String {
-    let file = std::env::current_exe().and_then(std::fs::metadata);
-    let stat = file.map(|meta| crate::workspace::scan::Stat::of(&meta));
-    format!("{} {stat:?}", env!("CARGO_PKG_VERSION"))
+/// This program, as a file: what another one made of a pipeline does not count. `None` if its file is gone, replaced while it runs: then
+/// nothing is remembered.
+fn program() -> Option<String> {
+    let meta = std::env::current_exe().and_then(std::fs::metadata).ok()?;
+    let stat = crate::workspace::scan::Stat::of(&meta);
+    Some(format!("{} {stat:?}", env!("CARGO_PKG_VERSION")))
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -82,10 +83,13 @@ fn read(root: &Path) -> Result<Checked> {
     let (pipeline, Asked { sources: mut made_from, present }) = project::load_with_sources(root, &[])?;
     let variables = pipeline.stages.iter().flat_map(|stage| &stage.env_deps);
     made_from.variables = variables.map(|name| (name.clone(), variable(name))).collect();
-    made_from.program = program();
+    let program = program();
+    made_from.program = program.clone().unwrap_or_default();
     let checked = Checked::of(&pipeline, made_from, present, |stage| outline_of(root, stage));
-    // Without it the next time pipeline.toml is read again.
-    let _ = write::atomic(&project::cache_dir(root).join(FILE), &checked.encode(), Durability::Relaxed);
+    if program.is_some() {
+        // Without it the next time pipeline.toml is read again.
+        let _ = write::atomic(&project::cache_dir(root).join(FILE), &checked.encode(), Durability::Relaxed);
+    }
     Ok(checked)
 }
 
@@ -115,7 +119,11 @@ fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
     }
     let lines = lines(&checked, &blocks);
     let stale = stale(&checked, &lines.of_stages, &found);
-    let pipeline = checked.part(&stale).unwrap_or_else(|| panic!("BUG: a stage that does not read back"));
+    let pipeline = match checked.part(&stale) {
+        Some(pipeline) => pipeline,
+        None if is_remembered => return narrowed(root, Standing::Read(read(root)?)),
+        None => panic!("BUG: a stage that does not read back"),
+    };
     let mut lock = Lock::default();
     let stages = pipeline.stages.iter().map(|stage| stage.name.clone());
     for name in stages.chain(lines.undeclared.into_iter().filter_map(StageName::parse)) {
