@@ -8,6 +8,7 @@ mod commit;
 mod explain;
 pub mod fsck;
 pub mod gc;
+mod heard;
 mod items;
 pub mod measure;
 mod metrics;

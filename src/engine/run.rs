@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::heard::Heard;
 use super::observe::{Observation, observe};
 use super::perform::{Performed, Setting};
 use super::predict::Predicted;
@@ -15,7 +16,7 @@ use super::units::Units;
 use super::{Project, about, ended_orphan, metrics, perform, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
-use crate::exec::{Halt, Said, end_orphans, signals};
+use crate::exec::{Said, end_orphans, signals};
 use crate::pipeline::{StageIx, StageName};
 use crate::plan::{Change, Decision, Force, Trace};
 use crate::repo_path::RepoPath;
@@ -149,9 +150,7 @@ struct Progress {
     observed: Option<Result<Arc<Observation>>>,
     /// Its objects in the cache turned out to be damaged, so it has to run.
     damaged: bool,
-    last_line: Option<String>,
-    misunderstood: bool,
-    skipped: bool,
+    heard: Heard,
     /// Where the numbers of its units go.
     units: Option<Sender<usize>>,
     ended: Option<(Outcome, Millis)>,
@@ -374,7 +373,7 @@ impl<'a, 's> Loop<'a, 's> {
 
     /// A failure with what this loop knows of it: the last line that the process wrote, where the log is.
     fn with_circumstances(&self, ix: StageIx, mut failure: Failure) -> Failure {
-        if let Some(line) = &self.stages[ix].last_line {
+        if let Some(line) = self.stages[ix].heard.last_line() {
             failure.causes.push(format!("its last line: \"{}\"", line.trim()));
             if failure.hint.is_none() {
                 let run = self.run.map(|run| run.to_string()).unwrap_or_default();
@@ -397,50 +396,9 @@ impl<'a, 's> Loop<'a, 's> {
 
     fn pass_on(&mut self, ix: StageIx, said: Said) {
         let stage = self.name(ix);
-        let event = match said {
-            Said::Line(text) => {
-                if !text.trim().is_empty() {
-                    self.stages[ix].last_line = Some(text.clone());
-                }
-                Event::Line { stage, text }
-            }
-            Said::Metric { key, step, value } => Event::Metric { stage, at: now(), key, step, value },
-            Said::Progress { done, total } => Event::Progress { stage, done, total },
-            Said::Artifact(path) => match RepoPath::parse(&path) {
-                Ok(path) => Event::Artifact { stage, path },
-                Err(bad) => Event::Warning { stage: Some(stage), text: format!("artifact `{path}` {bad}") },
-            },
-            Said::Item(_) => return,
-            Said::Warning(text) => Event::Warning { stage: Some(stage), text },
-            Said::Skipped => {
-                if std::mem::replace(&mut self.stages[ix].skipped, true) {
-                    return;
-                }
-                let text = "writes faster than can be shown; its log keeps every line".to_owned();
-                Event::Warning { stage: Some(stage), text }
-            }
-            Said::Halted(halt) => {
-                let text = match halt {
-                    Halt::WantsTerminal => {
-                        "is halted: it waits for the terminal, which a stage does not have".to_owned()
-                    }
-                    Halt::BySignal(signal) => {
-                        format!("is halted by signal {signal}; `kill -CONT` lets it go on")
-                    }
-                };
-                Event::Warning { stage: Some(stage), text }
-            }
-            Said::NotUnderstood(line) => {
-                if std::mem::replace(&mut self.stages[ix].misunderstood, true) {
-                    return;
-                }
-                Event::Warning {
-                    stage: Some(stage),
-                    text: format!("wrote an event that is not understood: {line}"),
-                }
-            }
-        };
-        self.tell(event);
+        if let Some(event) = self.stages[ix].heard.event(stage, now(), said) {
+            self.tell(event);
+        }
     }
 
     fn begin(&mut self) -> RunName {
