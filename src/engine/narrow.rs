@@ -48,8 +48,7 @@ enum Standing {
 
 impl Standing {
     fn find(root: &Path) -> Result<Standing> {
-        let remembered =
-            std::fs::read(project::cache_dir(root).join(FILE)).ok().and_then(|bytes| Checked::decode(&bytes));
+        let remembered = std::fs::read(project::cache_dir(root).join(FILE)).ok().and_then(Checked::decode);
         match remembered.filter(|checked| is_current(root, &checked.head.made_from)) {
             Some(checked) => Ok(Standing::Remembered(checked)),
             None => read(root).map(Standing::Read),

@@ -10,7 +10,9 @@ const TOKENS: usize = 3;
 
 /// `cpus` processors, all the memory and all the graphics cards of this machine, and the declared tokens.
 pub(super) fn supply(pipeline: &Pipeline, cpus: usize) -> Supply {
-    let mut limits = vec![(cpus as u64).max(1), memory(), graphics_cards().max(1)];
+    let wants_cards = pipeline.stages.iter().any(|stage| stage.demand.gpus > 0);
+    let cards = if wants_cards { graphics_cards() } else { 0 };
+    let mut limits = vec![(cpus as u64).max(1), memory(), cards.max(1)];
     limits.extend(pipeline.tokens.values());
     let wants = pipeline.stages.iter().map(|stage| {
         let demand = &stage.demand;

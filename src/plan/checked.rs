@@ -13,7 +13,8 @@ use crate::pipeline::{
 use crate::plan::outline;
 use crate::repo_path::RepoPath;
 
-const HEADER: &[u8] = b"repro.checked 1\n";
+/// Before the texts.
+const HEADER: &str = "repro.checked 2\n";
 
 /// Numbers and texts are kept apart, so that loading takes neither apart further than it is asked for.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ impl Checked {
             present,
             also_present,
         };
-        let mut parts = Parts::default();
+        let mut parts = Parts { numbers: Vec::new(), texts: HEADER.to_owned() };
         parts.text(&json(&head));
         parts.number(paths.len());
         for (position, (path, at)) in paths.iter_mut().enumerate() {
@@ -123,28 +124,33 @@ impl Checked {
     }
 
     /// `None` unless every byte is as it was written.
-    pub fn decode(bytes: &[u8]) -> Option<Checked> {
-        let (checksum, body) = bytes.strip_prefix(HEADER)?.split_first_chunk::<32>()?;
+    pub fn decode(mut bytes: Vec<u8>) -> Option<Checked> {
+        let (body, checksum) = bytes.split_last_chunk::<32>()?;
         if Digest::of(body) != Digest::from_bytes(*checksum) {
             return None;
         }
-        let (count, rest) = body.split_first_chunk::<4>()?;
-        let (numbers, texts) = rest.split_at_checked(u32::from_le_bytes(*count) as usize * 4)?;
-        let numbers =
-            numbers.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default()));
-        Checked::from_parts(numbers.collect(), std::str::from_utf8(texts).ok()?.to_owned())
+        let (body, count) = body.split_last_chunk::<4>()?;
+        let length = body.len().checked_sub(u32::from_le_bytes(*count) as usize * 4)?;
+        let words = body[length..].chunks_exact(4);
+        let numbers = words.map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default())).collect();
+        // The texts are most of it, and stay where they were read.
+        bytes.truncate(length);
+        Checked::from_parts(numbers, String::from_utf8(bytes).ok()?)
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let mut body = Vec::with_capacity(4 + self.numbers.len() * 4 + self.texts.len());
-        body.extend_from_slice(&small(self.numbers.len()).to_le_bytes());
-        body.extend(self.numbers.iter().flat_map(|number| number.to_le_bytes()));
-        body.extend_from_slice(self.texts.as_bytes());
-        [HEADER, Digest::of(&body).as_bytes(), &body].concat()
+        let mut bytes = Vec::with_capacity(self.texts.len() + self.numbers.len() * 4 + 36);
+        bytes.extend_from_slice(self.texts.as_bytes());
+        bytes.extend(self.numbers.iter().flat_map(|number| number.to_le_bytes()));
+        bytes.extend_from_slice(&small(self.numbers.len()).to_le_bytes());
+        let checksum = Digest::of(&bytes);
+        bytes.extend_from_slice(checksum.as_bytes());
+        bytes
     }
 
     fn from_parts(numbers: Vec<u32>, texts: String) -> Option<Checked> {
-        let mut cursor = Cursor { numbers: &numbers, at: 0, text: 0 };
+        texts.strip_prefix(HEADER)?;
+        let mut cursor = Cursor { numbers: &numbers, at: 0, text: HEADER.len() };
         let head = serde_json::from_str(texts.get(cursor.text()?)?).ok()?;
         let paths = (0..cursor.number()?).map(|_| cursor.text()).collect::<Option<Vec<_>>>()?;
         let count = cursor.number()?;
@@ -239,7 +245,6 @@ fn small(value: usize) -> u32 {
 }
 
 /// Numbers and texts as they are put down, one behind the other.
-#[derive(Default)]
 struct Parts {
     numbers: Vec<u32>,
     texts: String,

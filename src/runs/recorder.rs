@@ -18,9 +18,9 @@ use crate::event::{Event, RunName, Subscriber};
 const DELAY: Duration = Duration::from_millis(200);
 /// With so many events a transaction costs next to nothing each.
 const BATCH: usize = 10_000;
-/// So many events may be on their way to the writer: who tells faster than a disk writes is held up, and not kept in
-/// memory.
-const MOST_COMING: usize = 2 * BATCH;
+/// So many events may be on their way to the writer, who takes a batch before it writes: who tells faster than a disk writes
+/// is held up, and not kept in memory.
+const MOST_COMING: usize = 1024;
 /// How long a run waits, in all, for another process that keeps the database to itself. After that each further attempt
 /// is made at once or not at all; a write that succeeds gives the patience back.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,6 +30,13 @@ const MOST_WAITING: usize = 200_000;
 /// Records one run. Started under the run lock, so that one records at a time.
 #[derive(Debug)]
 pub struct Recorder {
+    root: PathBuf,
+    /// Once there is something to write.
+    writing: Option<Writing>,
+}
+
+#[derive(Debug)]
+struct Writing {
     events: SyncSender<Event>,
     /// Hears once that the run's beginning was written, or could not be.
     begun: Receiver<()>,
@@ -39,19 +46,14 @@ pub struct Recorder {
 impl Recorder {
     /// Begins to listen for the project at `root`. Nothing is created before [`Event::RunStarted`].
     pub fn start(root: &Path) -> Recorder {
-        let (events, inbox) = mpsc::sync_channel(MOST_COMING);
-        let (begin, begun) = mpsc::channel();
-        let root = root.to_owned();
-        let writer = thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || Writer::new(root, begin).listen(&inbox));
-        Recorder { events, begun, writer }
+        Recorder { root: root.to_owned(), writing: None }
     }
 
     /// Waits until everything is written; the warning to show if something could not be.
     pub fn finish(self) -> Option<String> {
-        drop(self.events);
-        match self.writer.map(JoinHandle::join) {
+        let Writing { events, writer, .. } = self.writing?;
+        drop(events);
+        match writer.map(JoinHandle::join) {
             Ok(Ok(warning)) => warning,
             Ok(Err(_)) => Some("the run was not recorded whole: the recorder stopped early".to_owned()),
             Err(err) => Some(format!("the run was not recorded: cannot start a thread: {err}")),
@@ -59,15 +61,28 @@ impl Recorder {
     }
 }
 
+impl Writing {
+    fn start(root: PathBuf) -> Writing {
+        let (events, inbox) = mpsc::sync_channel(MOST_COMING);
+        let (begin, begun) = mpsc::channel();
+        let writer = thread::Builder::new()
+            .name("recorder".into())
+            .spawn(move || Writer::new(root, begin).listen(&inbox));
+        Writing { events, begun, writer }
+    }
+}
+
 impl Subscriber for Recorder {
     fn on_event(&mut self, event: &Event) {
-        if write::concerns(event) {
-            // A writer that is gone is reported by `finish`.
-            let _ = self.events.send(event.clone());
+        if !write::concerns(event) {
+            return;
         }
+        let writing = self.writing.get_or_insert_with(|| Writing::start(self.root.clone()));
+        // A writer that is gone is reported by `finish`.
+        let _ = writing.events.send(event.clone());
         // A run is on record before its first process starts: what a killed run did can then be told from nothing.
         if matches!(event, Event::RunStarted { .. }) {
-            let _ = self.begun.recv();
+            let _ = writing.begun.recv();
         }
     }
 }
