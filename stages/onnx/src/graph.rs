@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 
 use crate::proto::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, DimensionProto, FLOAT, GraphProto,
-    ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto, TensorShapeProto,
-    TensorTypeProto, TypeProto, ValueInfoProto,
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_STRING, AttributeProto, DimensionProto, FLOAT,
+    GraphProto, INT64, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
+    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 
 /// The version of the file format.
@@ -35,9 +35,11 @@ pub enum Attribute {
     Float(f32),
     /// Whole numbers.
     Ints(Vec<i64>),
+    /// A word.
+    Text(&'static str),
 }
 
-/// A network of operators, in the order in which they are computed. All tensors are 32-bit floats.
+/// A network of operators, in the order in which they are computed. Inputs and outputs are 32-bit floats.
 #[derive(Clone, Debug)]
 pub struct Graph {
     proto: GraphProto,
@@ -64,6 +66,16 @@ impl Graph {
         self.proto.initializer.push(TensorProto {
             dims: shape.iter().map(|length| *length as i64).collect(),
             data_type: FLOAT,
+            name: name.to_owned(),
+            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        });
+    }
+
+    /// Adds a constant list of whole numbers, which some operators take lengths and axes as.
+    pub fn integers(&mut self, name: &str, values: &[i64]) {
+        self.proto.initializer.push(TensorProto {
+            dims: vec![values.len() as i64],
+            data_type: INT64,
             name: name.to_owned(),
             raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
         });
@@ -112,6 +124,9 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
     match value {
         Attribute::Int(value) => AttributeProto { i: Some(*value), r#type: ATTRIBUTE_INT, ..empty },
         Attribute::Float(value) => AttributeProto { f: Some(*value), r#type: ATTRIBUTE_FLOAT, ..empty },
+        Attribute::Text(word) => {
+            AttributeProto { s: Some(word.as_bytes().to_vec()), r#type: ATTRIBUTE_STRING, ..empty }
+        }
         Attribute::Ints(values) => AttributeProto { ints: values.clone(), r#type: ATTRIBUTE_INTS, ..empty },
     }
 }
@@ -119,6 +134,16 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_and_whole_numbers_byte_by_byte() {
+        let found = attribute("m", &Attribute::Text("abc")).encode_to_vec();
+        assert_eq!(found, b"\x0a\x01m\x22\x03abc\xa0\x01\x03");
+        let mut graph = Graph::new("");
+        graph.integers("n", &[1, -1]);
+        let expected = b"\x08\x02\x10\x07\x42\x01n\x4a\x10\x01\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff";
+        assert_eq!(graph.proto.initializer[0].encode_to_vec(), expected);
+    }
 
     /// Field by field against the wire format, so that a wrong tag is seen.
     #[test]

@@ -9,9 +9,12 @@ use prost::Message;
 /// `AttributeProto.AttributeType`
 pub(crate) const ATTRIBUTE_FLOAT: i32 = 1;
 pub(crate) const ATTRIBUTE_INT: i32 = 2;
+pub(crate) const ATTRIBUTE_STRING: i32 = 3;
 pub(crate) const ATTRIBUTE_INTS: i32 = 7;
 /// `TensorProto.DataType.FLOAT`
 pub(crate) const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT64`
+pub(crate) const INT64: i32 = 7;
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ModelProto {
@@ -81,6 +84,8 @@ pub(crate) struct AttributeProto {
     pub(crate) f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub(crate) i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub(crate) s: Option<Vec<u8>>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(crate) ints: Vec<i64>,
     #[prost(int32, tag = "20")]

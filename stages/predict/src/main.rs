@@ -3,41 +3,57 @@
 //! Needs the ONNX file alone: the labels and the spectrogram params are in it. Knows nothing about the
 //! framework that trained it.
 
+mod answers;
+mod crew;
 mod inputs;
+mod judge;
+mod segments;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
-use features::{Extractor, SpectrogramParams};
-use onnx::classifier::Classifier;
+use serde_json::json;
 
-use crate::inputs::Input;
+use crate::answers::Answer;
+use crate::crew::Crew;
+use crate::inputs::{Fault, STDIN};
+use crate::judge::Judge;
+
+/// The segments of a timeline where the model takes clips of any length, in seconds.
+const SEGMENT: f64 = 10.0;
 
 /// Name the genres of audio files with the exported model.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Audio files, folders of them, or folders of class folders.
-    #[arg(required = true, value_name = "PATH")]
+    /// Audio files, folders of them, folders of class folders, or patterns, as in 'music/**/*.mp3'; `-` is audio
+    /// on stdin.
+    #[arg(required_unless_present = "files_from", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Also the paths in this list, one a line; `-` is a list on stdin.
+    #[arg(long, value_name = "FILE")]
+    files_from: Option<PathBuf>,
     /// The exported model.
     #[arg(long, value_name = "FILE", default_value = "models/genre.onnx")]
     model: PathBuf,
     /// How many genres to print for each file, the likeliest first.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     top: u64,
-    /// Also write a table with the columns path, prediction, label and probability.
+    /// Judge each file of any length in segments, and say what each is; the file is their mean.
+    #[arg(long)]
+    timeline: bool,
+    /// The length of the segments, in seconds; by default what the model was trained on, or 10.
+    #[arg(long, value_name = "SECONDS", requires = "timeline")]
+    segment: Option<f64>,
+    /// Write a table with the columns path, prediction, label and probability; with --timeline path, start, end,
+    /// prediction and probability.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-}
-
-/// A file and what the model takes it for, the likeliest genre first.
-#[derive(Debug)]
-struct Prediction {
-    input: Input,
-    genres: Vec<(String, f32)>,
+    /// Write a list of objects, with all probabilities and what could not be read; `-` is stdout, in place of the
+    /// lines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -46,79 +62,76 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let classifier = Classifier::read(&args.model)?;
-    let params = spectrogram_params(&classifier).with_context(|| format!("`{}`", args.model.display()))?;
-    let mut extractor = Extractor::new(&params)?;
-    let inputs = inputs::find(&args.paths)?;
-    let mut predictions = Vec::with_capacity(inputs.len());
-    let mut failed = 0;
-    for input in inputs {
-        match classify(&classifier, &mut extractor, &input.path) {
-            Ok(genres) => {
-                let prediction = Prediction { input, genres };
-                print(&prediction, args.top)?;
-                predictions.push(prediction);
+    let judge = Judge::read(&args.model)?;
+    let crew = Crew { judge: &judge, segment: segment(args, &judge)? };
+    let mut paths = args.paths.clone();
+    if let Some(list) = &args.files_from {
+        paths.extend(inputs::listed(list)?);
+    }
+    let top = usize::try_from(args.top).unwrap_or(usize::MAX);
+    let lines_wanted = args.json.as_deref() != Some(Path::new(STDIN));
+    let (mut answers, mut faults) = (Vec::new(), Vec::new());
+    crew.judge_all(inputs::find(&paths), |outcome| {
+        match outcome {
+            Ok(answer) => {
+                if lines_wanted {
+                    answers::print(&answers::lines(&answer, judge.labels(), top))?;
+                }
+                answers.push(answer);
             }
-            Err(error) => {
-                eprintln!("warning: `{}`: {error:#}", input.path.display());
-                failed += 1;
+            Err(fault) => {
+                eprintln!("warning: `{}`: {:#}", fault.path.display(), fault.error);
+                faults.push(fault);
             }
         }
-    }
-    if let Some(path) = &args.csv {
-        write_csv(path, &predictions)?;
-    }
-    match failed {
+        Ok(())
+    })?;
+    write_files(args, &judge, &answers, &faults)?;
+    match faults.len() {
         0 => Ok(()),
-        _ => bail!("{failed} of {} files could not be read", failed + predictions.len()),
+        failed => bail!("{failed} of {} files could not be read", failed + answers.len()),
     }
 }
 
-/// The params that the model's inputs were made with.
-fn spectrogram_params(classifier: &Classifier) -> Result<SpectrogramParams> {
-    let section = classifier.metadata().spectrogram.clone();
-    let params: SpectrogramParams =
-        serde_json::from_value(section).context("its property `spectrogram` is not usable")?;
-    params.validate().context("its property `spectrogram`")?;
-    Ok(params)
-}
-
-fn classify(classifier: &Classifier, extractor: &mut Extractor, path: &Path) -> Result<Vec<(String, f32)>> {
-    let array = extractor.file(path)?;
-    let [height, width] = array.shape[..] else {
-        bail!("its spectrogram has the shape {:?}, not [height, width]", array.shape);
-    };
-    classifier
-        .check_input([1, height, width])
-        .context("its spectrogram does not fit: export the model again")?;
-    let probabilities = classifier.run([1, 1, height, width], array.data)?.probabilities;
-    let mut genres: Vec<_> = classifier.metadata().labels.iter().cloned().zip(probabilities).collect();
-    genres.sort_by(|one, other| other.1.total_cmp(&one.1));
-    Ok(genres)
-}
-
-fn print(prediction: &Prediction, top: u64) -> Result<()> {
-    let genres = prediction.genres.iter().take(usize::try_from(top).unwrap_or(usize::MAX));
-    let words: Vec<String> =
-        genres.map(|(genre, probability)| format!("{genre} {:.1} %", probability * 100.0)).collect();
-    let line = format!("{}: {}\n", prediction.input.path.display(), words.join(", "));
-    match std::io::stdout().write_all(line.as_bytes()) {
-        // Whoever read the first lines has seen enough; the table is still wanted.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to stdout"),
+/// How long the segments are, if there are any.
+fn segment(args: &Args, judge: &Judge) -> Result<Option<f64>> {
+    let params = judge.params();
+    let fixed = (params.seconds > 0.0).then_some(params.seconds);
+    if !args.timeline {
+        return Ok(None);
+    }
+    match (fixed, args.segment) {
+        (Some(fixed), Some(asked)) => {
+            ensure!(asked == fixed, "--segment: the model takes {fixed} seconds at a time, not {asked}");
+            Ok(Some(fixed))
+        }
+        (fixed, asked) => {
+            let seconds = asked.or(fixed).unwrap_or(SEGMENT);
+            ensure!(
+                (0.5..=3600.0).contains(&seconds),
+                "--segment: {seconds} is not from 0.5 to 3600 seconds"
+            );
+            Ok(Some(seconds))
+        }
     }
 }
 
-fn write_csv(path: &Path, predictions: &[Prediction]) -> Result<()> {
-    let rows = predictions.iter().map(|Prediction { input, genres }| {
-        let (genre, probability) =
-            genres.first().map_or(("", 0.0), |(genre, share)| (genre.as_str(), *share));
-        [
-            input.path.to_string_lossy().into_owned(),
-            genre.to_owned(),
-            input.label.clone().unwrap_or_default(),
-            format!("{probability:.6}"),
-        ]
-    });
-    kit::csv::write(path, &["path", "prediction", "label", "probability"], rows)
+fn write_files(args: &Args, judge: &Judge, answers: &[Answer], faults: &[Fault]) -> Result<()> {
+    let labels = judge.labels();
+    if let Some(path) = &args.csv {
+        match args.timeline {
+            true => {
+                kit::csv::write(path, &answers::TIMELINE_COLUMNS, answers::timeline_rows(answers, labels))?
+            }
+            false => kit::csv::write(path, &answers::COLUMNS, answers::rows(answers, labels))?,
+        }
+    }
+    let Some(path) = &args.json else { return Ok(()) };
+    let fault = |fault: &Fault| json!({ "path": fault.path.to_string_lossy(), "error": format!("{:#}", fault.error) });
+    let objects: Vec<_> =
+        answers.iter().map(|answer| answers::json(answer, labels)).chain(faults.iter().map(fault)).collect();
+    match path == Path::new(STDIN) {
+        true => answers::print(&format!("{:#}\n", serde_json::Value::Array(objects))),
+        false => kit::files::write_json(path, &objects),
+    }
 }

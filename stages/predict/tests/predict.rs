@@ -1,8 +1,9 @@
 //! The program as a user runs it: real audio in, genres out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use onnx::classifier::{INPUT, LOGITS, PROBABILITIES};
 use onnx::graph::{Attribute, Dim, Graph};
@@ -25,15 +26,24 @@ fn model(path: &Path) {
     kit::files::write_atomic(path, graph.encode(&metadata.to_properties().unwrap())).unwrap();
 }
 
-/// Half a second of noise of this amplitude, 8 kHz, mono, 16 bits.
-fn wav(path: &Path, amplitude: i32) {
+/// Noise of this amplitude.
+fn noise(count: usize, amplitude: i32) -> Vec<i16> {
     let mut state = 1u32;
-    let samples: Vec<u8> = (0..4000)
-        .flat_map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            ((((state >> 16) as i32 - 32_768) * amplitude / 32_768) as i16).to_le_bytes()
-        })
-        .collect();
+    let mut sample = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((((state >> 16) as i32 - 32_768) * amplitude) / 32_768) as i16
+    };
+    (0..count).map(|_| sample()).collect()
+}
+
+/// Half a second of noise.
+fn wav(path: &Path, amplitude: i32) {
+    write_wav(path, &noise(4000, amplitude));
+}
+
+/// 8 kHz, mono, 16 bits.
+fn write_wav(path: &Path, samples: &[i16]) {
+    let samples: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     let mut bytes =
         b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data".to_vec();
     bytes.extend_from_slice(&(samples.len() as u32).to_le_bytes());
@@ -44,7 +54,17 @@ fn wav(path: &Path, amplitude: i32) {
 }
 
 fn predict(root: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_predict")).current_dir(root).args(arguments).output().unwrap()
+    predict_with(root, arguments, b"")
+}
+
+fn predict_with(root: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_predict"));
+    command.current_dir(root).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Small enough for the pipe, so that nobody waits.
+    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    child.wait_with_output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -73,6 +93,93 @@ fn files_and_folders_of_classes() {
 }
 
 #[test]
+fn patterns_lists_and_stdin() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    for name in ["a/1.wav", "a/b/2.wav", "c.wav"] {
+        wav(&root.join(name), 20_000);
+    }
+    let first_words = |output: Output| -> Vec<String> {
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout).lines().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(first_words(predict(root, &["a/**/*.wav"])), ["a/1.wav", "a/b/2.wav"]);
+    std::fs::write(root.join("list"), "c.wav\n\na/1.wav\n").unwrap();
+    assert_eq!(first_words(predict(root, &["--files-from", "list"])), ["c.wav", "a/1.wav"]);
+    assert_eq!(first_words(predict_with(root, &["--files-from", "-"], b"a/b/2.wav\n")), ["a/b/2.wav"]);
+    let sound = std::fs::read(root.join("c.wav")).unwrap();
+    let output = predict_with(root, &["-", "--top", "1"], &sound);
+    assert_eq!(text(&output.stdout), "-: loud 100.0 %\n", "{output:?}");
+}
+
+#[test]
+fn a_timeline_covers_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    // The model takes half a second at a time: noise, noise, silence, silence, and a rest of 0.3 s.
+    let mut samples = noise(8000, 20_000);
+    samples.resize(18_400 - 2400, 0);
+    samples.extend(noise(2400, 20_000));
+    write_wav(&root.join("long.wav"), &samples);
+    let output =
+        predict(root, &["long.wav", "--timeline", "--csv", "t.csv", "--json", "t.json", "--top", "1"]);
+    assert!(output.status.success(), "{output:?}");
+    let table = std::fs::read_to_string(root.join("t.csv")).unwrap();
+    let rows: Vec<&str> = table.lines().map(|line| line.rsplit_once(',').unwrap().0).collect();
+    let expected = [
+        "path,start,end,prediction",
+        "long.wav,0.000,0.500,loud",
+        "long.wav,0.500,1.000,loud",
+        "long.wav,1.000,1.500,quiet",
+        "long.wav,1.500,2.300,quiet",
+    ];
+    assert_eq!(rows[..4], expected[..4]);
+    assert_eq!(rows.last().unwrap().split(',').nth(2), Some("2.300"), "{table}");
+    let lines = text(&output.stdout);
+    assert!(lines.contains("\n     0:01 –  0:01.5  quiet 100.0 %\n"), "{lines}");
+    let json = std::fs::read_to_string(root.join("t.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let timeline = json[0]["timeline"].as_array().unwrap();
+    let mean: f64 = timeline.iter().filter(|part| part["prediction"] == "loud").count() as f64;
+    let share = json[0]["probabilities"]["loud"].as_f64().unwrap();
+    assert!((share - mean / timeline.len() as f64).abs() < 1e-3, "{json}");
+
+    let output = predict(root, &["long.wav", "--timeline", "--segment", "3"]);
+    let error = text(&output.stderr);
+    assert!(error.contains("--segment: the model takes 0.5 seconds at a time, not 3"), "{error}");
+}
+
+#[test]
+fn json_is_all_there_is_on_stdout() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    wav(&root.join("set/noise/a.wav"), 20_000);
+    std::fs::write(root.join("bad.wav"), "no sound").unwrap();
+    let output = predict(root, &["set", "bad.wav", "--json", "-"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found[0]["label"], &found[0]["prediction"]), (&"noise".into(), &"loud".into()));
+    assert_eq!(found[1]["path"], "bad.wav");
+    assert!(found[1]["error"].as_str().unwrap().starts_with("not an audio format"), "{found}");
+}
+
+#[test]
+fn many_files_keep_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    for number in 0..40 {
+        write_wav(&root.join(format!("{number:02}.wav")), &noise(4000 * (1 + number % 7), 20_000));
+    }
+    let output = predict(root, &["."]);
+    let names: Vec<String> = text(&output.stdout).lines().map(|line| line[..6].to_owned()).collect();
+    assert!(names.len() == 40 && names.is_sorted(), "{names:?}");
+}
+
+#[test]
 fn a_file_that_cannot_be_read_does_not_stop_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
@@ -85,6 +192,11 @@ fn a_file_that_cannot_be_read_does_not_stop_the_others() {
     let errors = text(&output.stderr);
     assert!(errors.starts_with("warning: `bad.wav`: "), "{errors}");
     assert!(errors.ends_with("error: 1 of 2 files could not be read\n"), "{errors}");
+    let output = predict(root, &["--model", "m.onnx", "none.wav", "*.flac", "good.wav"]);
+    assert!(text(&output.stdout).starts_with("good.wav: loud"), "{output:?}");
+    let errors = text(&output.stderr);
+    assert!(errors.contains("warning: `none.wav`: cannot read it: "), "{errors}");
+    assert!(errors.contains("warning: `*.flac`: no file matches it\n"), "{errors}");
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! A file of any length in segments of one length, as it is decoded. Memory does not grow with the file.
+//!
+//! Knows nothing about spectrograms.
+
+use std::path::Path;
+
+use anyhow::Result;
+use features::Length;
+use features::decode::decode_pieces;
+use features::resample::Resampler;
+
+/// A rest that is shorter than this belongs to the segment before it, in seconds: codecs round lengths up.
+const SHORTEST: f64 = 0.5;
+
+/// A part of a file, in seconds from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) start: f64,
+    pub(crate) end: f64,
+}
+
+/// Calls `each` for segments of `seconds`, with their mono samples at `rate`, and gives the spans back.
+///
+/// The last span is what is left; its samples are the last whole segment of the file, which reaches back before the
+/// span, so that the end is judged by as much sound as the rest. A file shorter than a segment is one segment.
+///
+/// # Errors
+/// A file that cannot be decoded; what `each` fails with.
+pub(crate) fn segments(
+    path: &Path,
+    rate: u32,
+    seconds: f64,
+    mut each: impl FnMut(Vec<f32>) -> Result<()>,
+) -> Result<Vec<Span>> {
+    let mut cutter = Cutter::new(rate, (seconds * f64::from(rate)).round().max(1.0) as usize);
+    let mut resampler: Option<Resampler> = None;
+    let mut outcome = Ok(());
+    decode_pieces(path, Length::All, |piece, from| {
+        let known = resampler.as_mut().filter(|resampler| resampler.rates() == [from, rate]);
+        match known {
+            Some(resampler) => resampler.push(piece, &mut cutter.samples),
+            None => {
+                if let Some(resampler) = &mut resampler {
+                    resampler.finish(&mut cutter.samples);
+                }
+                resampler.insert(Resampler::new(from, rate)).push(piece, &mut cutter.samples);
+            }
+        }
+        while let (Ok(()), Some(segment)) = (&outcome, cutter.whole()) {
+            outcome = each(segment);
+        }
+    })?;
+    outcome?;
+    if let Some(resampler) = &mut resampler {
+        resampler.finish(&mut cutter.samples);
+    }
+    while let Some(segment) = cutter.whole() {
+        each(segment)?;
+    }
+    cutter.rest().into_iter().try_for_each(each)?;
+    Ok(cutter.spans)
+}
+
+/// Samples on their way into segments.
+struct Cutter {
+    rate: u32,
+    length: usize,
+    samples: Vec<f32>,
+    spans: Vec<Span>,
+    /// Samples of the segments that were cut off.
+    before: usize,
+}
+
+impl Cutter {
+    fn new(rate: u32, length: usize) -> Cutter {
+        Cutter { rate, length, samples: Vec::new(), spans: Vec::new(), before: 0 }
+    }
+
+    /// The next segment, once as much again has come: the end may need what is before it.
+    fn whole(&mut self) -> Option<Vec<f32>> {
+        if self.samples.len() < 2 * self.length {
+            return None;
+        }
+        let segment = self.samples.drain(..self.length).collect();
+        self.tell(self.length);
+        Some(segment)
+    }
+
+    /// The one or two segments of what is left at the end.
+    fn rest(&mut self) -> Vec<Vec<f32>> {
+        let samples = std::mem::take(&mut self.samples);
+        let over = samples.len().saturating_sub(self.length);
+        if samples.is_empty() {
+            return Vec::new();
+        }
+        if (over as f64) < SHORTEST * f64::from(self.rate) {
+            self.tell(samples.len());
+            return vec![samples[..samples.len() - over].to_vec()];
+        }
+        self.tell(self.length);
+        self.tell(over);
+        vec![samples[..self.length].to_vec(), samples[over..].to_vec()]
+    }
+
+    fn tell(&mut self, length: usize) {
+        let seconds = |samples: usize| samples as f64 / f64::from(self.rate);
+        self.spans.push(Span { start: seconds(self.before), end: seconds(self.before + length) });
+        self.before += length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Segments of two seconds at 4 samples a second: spans, and first and last sample of each.
+    fn cut(count: usize) -> Vec<([f64; 2], [f32; 2])> {
+        let mut cutter = Cutter::new(4, 8);
+        let mut segments = Vec::new();
+        for sample in 0..count {
+            cutter.samples.push(sample as f32);
+            segments.extend(cutter.whole());
+        }
+        segments.extend(cutter.rest());
+        let ends = segments.iter().map(|segment| [segment[0], segment[segment.len() - 1]]);
+        cutter.spans.iter().map(|span| [span.start, span.end]).zip(ends).collect()
+    }
+
+    #[test]
+    fn the_whole_file_is_covered_and_the_end_has_a_whole_segment() {
+        assert_eq!(cut(0), []);
+        assert_eq!(cut(3), [([0.0, 0.75], [0.0, 2.0])]);
+        assert_eq!(cut(8), [([0.0, 2.0], [0.0, 7.0])]);
+        // A quarter of a second over joins the segment.
+        assert_eq!(cut(9), [([0.0, 2.25], [0.0, 7.0])]);
+        assert_eq!(cut(10), [([0.0, 2.0], [0.0, 7.0]), ([2.0, 2.5], [2.0, 9.0])]);
+        assert_eq!(cut(16), [([0.0, 2.0], [0.0, 7.0]), ([2.0, 4.0], [8.0, 15.0])]);
+        let three = [([0.0, 2.0], [0.0, 7.0]), ([2.0, 4.0], [8.0, 15.0]), ([4.0, 5.0], [12.0, 19.0])];
+        assert_eq!(cut(20), three);
+    }
+}
