@@ -67,7 +67,7 @@ impl Gathering<'_> {
         for address in others {
             match self.address(address) {
                 Ok(tally) => return Ok(tally),
-                Err(error) => eprintln!("warning: {error:#}; trying `{}`", without_secrets(last)),
+                Err(error) => kit::warn!("{error:#}; trying `{}`", without_secrets(last)),
             }
         }
         self.address(last)
@@ -86,7 +86,7 @@ impl Gathering<'_> {
             if let Some(tally) = self.archive(address)? {
                 return Ok(tally);
             }
-            eprintln!("warning: `{shown}` was replaced during the transfer");
+            kit::warn!("`{shown}` was replaced during the transfer");
         }
         bail!("`{shown}` was replaced again and again")
     }

@@ -177,7 +177,7 @@ impl<'a> Remote<'a> {
             match retry.after(now > most, asked, jitter()) {
                 Err(reason) => return Err(fault.context(reason)).with_context(explain),
                 Ok(wait) => {
-                    eprintln!("warning: {fault:#}; trying again");
+                    kit::warn!("{fault:#}; trying again");
                     std::thread::sleep(wait);
                 }
             }

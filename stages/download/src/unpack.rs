@@ -68,9 +68,7 @@ fn clips(entries: &[Entry]) -> Vec<Clip> {
         }
     }
     if refused > 0 {
-        eprintln!(
-            "warning: {refused} audio entries are links, devices, or have unsafe paths; they are left out"
-        );
+        kit::warn!("{refused} audio entries are links, devices, or have unsafe paths; they are left out");
     }
     clips.sort();
     // An archive may hold a path twice; the first one counts.

@@ -6,7 +6,7 @@ use crate::resample::Resampler;
 
 /// A sound as it comes in; one can be used for many, and keeps its memory and its filter.
 #[derive(Debug)]
-pub(crate) struct Collector {
+pub struct Collector {
     wanted: Option<u32>,
     resampler: Option<Resampler>,
     samples: Vec<f32>,
@@ -14,15 +14,17 @@ pub(crate) struct Collector {
 
 impl Collector {
     /// For a wanted rate, or that of the first piece.
-    pub(crate) fn new(wanted: Option<u32>) -> Collector {
+    pub fn new(wanted: Option<u32>) -> Collector {
         Collector { wanted, resampler: None, samples: Vec::new() }
     }
 
-    pub(crate) fn sample_rate(&self) -> Option<u32> {
+    /// The rate of the sound, once it is known.
+    pub fn sample_rate(&self) -> Option<u32> {
         self.resampler.as_ref().map(|resampler| resampler.rates()[1])
     }
 
-    pub(crate) fn push(&mut self, piece: &[f32], rate: u32) {
+    /// Appends a piece, and lends what there is of the sound so far, to take from its beginning what is done with.
+    pub fn push(&mut self, piece: &[f32], rate: u32) -> &mut Vec<f32> {
         let to = self.wanted.or(self.sample_rate()).unwrap_or(rate);
         let known = self.resampler.as_mut().filter(|resampler| resampler.rates() == [rate, to]);
         match known {
@@ -32,10 +34,11 @@ impl Collector {
                 self.resampler.insert(Resampler::new(rate, to)).push(piece, &mut self.samples);
             }
         }
+        &mut self.samples
     }
 
-    /// The whole sound.
-    pub(crate) fn finish(&mut self) -> &mut Vec<f32> {
+    /// The whole sound, or what is left of it.
+    pub fn finish(&mut self) -> &mut Vec<f32> {
         if let Some(resampler) = &mut self.resampler {
             resampler.finish(&mut self.samples);
         }
@@ -43,7 +46,7 @@ impl Collector {
     }
 
     /// Forgets the sound.
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.finish();
         self.samples.clear();
     }

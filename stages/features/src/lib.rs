@@ -4,7 +4,7 @@
 //! logarithm → resize ([`resize`]); or mel bands ([`mel`]) → decibels or logarithm ([`level`]).
 //! [`Extractor`] is all of it. Knows nothing about labels, folders of clips, or what becomes of the arrays.
 
-mod collect;
+pub mod collect;
 pub mod decode;
 mod extract;
 mod faults;

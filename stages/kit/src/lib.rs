@@ -56,6 +56,17 @@ pub fn say_line(words: std::fmt::Arguments<'_>) {
     let _ = std::io::stdout().write_all(format!("{words}\n").as_bytes());
 }
 
+/// Prints a warning to stderr, like `eprintln!`, but goes on when nobody reads it any more.
+#[macro_export]
+macro_rules! warn {
+    ($($words:tt)*) => { $crate::warn_line(format_args!($($words)*)) };
+}
+
+/// What [`warn!`] does.
+pub fn warn_line(words: std::fmt::Arguments<'_>) {
+    let _ = std::io::stderr().write_all(format!("warning: {words}\n").as_bytes());
+}
+
 fn render(error: &anyhow::Error) -> String {
     let mut causes = error.chain().map(ToString::to_string);
     let mut last = causes.next().unwrap_or_default();

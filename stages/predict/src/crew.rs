@@ -14,15 +14,27 @@ use crate::inputs::{Fault, Input};
 use crate::judge::{Judge, Shares, mean};
 use crate::segments::{Span, segments};
 
-/// Segments that are judged at once.
-const BATCH: usize = 16;
+/// The sound that is judged at once, in seconds: what bounds memory.
+const BATCH: f64 = 160.0;
+/// A file of no more than these seconds is judged as a whole.
+pub(crate) const WHOLE: f64 = 600.0;
 
-/// Who judges, and how.
+/// What of a file is judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Extent {
+    /// Its first seconds, as the model's params have it.
+    Beginning,
+    /// All of it; the mean of parts of [`WHOLE`], if it is longer.
+    Whole,
+    /// Each segment of so many seconds, and their mean.
+    Segments(f64),
+}
+
+/// Who judges, and what.
 #[derive(Debug)]
 pub(crate) struct Crew<'a> {
     pub(crate) judge: &'a Judge,
-    /// The length of a timeline's segments, in seconds; none: the file as the model's params have it.
-    pub(crate) segment: Option<f64>,
+    pub(crate) extent: Extent,
 }
 
 impl Crew<'_> {
@@ -69,34 +81,36 @@ impl Crew<'_> {
     }
 
     fn judge_one(&self, input: Input, extractor: &mut Extractor) -> Result<Answer, Fault> {
-        let answer = match self.segment {
-            None => self.whole(&input, extractor),
-            Some(seconds) => self.timeline(&input, extractor, seconds),
+        let outcome = match self.extent {
+            Extent::Beginning => self.beginning(&input, extractor).map(|shares| (shares, Vec::new())),
+            Extent::Whole => self.parts(&input, extractor, WHOLE).map(|(shares, _)| (shares, Vec::new())),
+            Extent::Segments(seconds) => self.parts(&input, extractor, seconds),
         };
-        match answer {
+        match outcome {
             Ok((shares, timeline)) => Ok(Answer { path: input.path, label: input.label, shares, timeline }),
             Err(error) => Err(Fault { path: input.path, error }),
         }
     }
 
-    fn whole(&self, input: &Input, extractor: &mut Extractor) -> Result<(Shares, Vec<(Span, Shares)>)> {
+    fn beginning(&self, input: &Input, extractor: &mut Extractor) -> Result<Shares> {
         let spectrogram = extractor.file(input.file())?;
-        let shares = self.judge.shares(&[spectrogram])?.pop().context("BUG: no answer to a clip")?;
-        Ok((shares, Vec::new()))
+        self.judge.shares(&[spectrogram])?.pop().context("BUG: no answer to a clip")
     }
 
-    fn timeline(
+    /// The mean, and what each part is.
+    fn parts(
         &self,
         input: &Input,
         extractor: &mut Extractor,
         seconds: f64,
     ) -> Result<(Shares, Vec<(Span, Shares)>)> {
+        let at_once = (BATCH / seconds).max(1.0) as usize;
         let mut waiting: Vec<Array> = Vec::new();
         let mut shares = Vec::new();
         let rate = self.judge.params().sample_rate;
         let spans = segments(input.file(), rate, seconds, |samples| {
             waiting.push(extractor.samples(samples)?);
-            if waiting.len() == BATCH {
+            if waiting.len() == at_once {
                 shares.extend(self.judge.shares(&waiting)?);
                 waiting.clear();
             }

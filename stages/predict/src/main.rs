@@ -17,7 +17,7 @@ use clap::Parser;
 use serde_json::json;
 
 use crate::answers::Answer;
-use crate::crew::Crew;
+use crate::crew::{Crew, Extent, WHOLE};
 use crate::inputs::{Fault, STDIN};
 use crate::judge::Judge;
 
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     let judge = Judge::read(&args.model)?;
-    let crew = Crew { judge: &judge, segment: segment(args, &judge)? };
+    let crew = Crew { judge: &judge, extent: extent(args, &judge)? };
     let mut paths = args.paths.clone();
     if let Some(list) = &args.files_from {
         paths.extend(inputs::listed(list)?);
@@ -80,7 +80,7 @@ fn run(args: &Args) -> Result<()> {
                 answers.push(answer);
             }
             Err(fault) => {
-                eprintln!("warning: `{}`: {:#}", fault.path.display(), fault.error);
+                kit::warn!("`{}`: {:#}", fault.path.display(), fault.error);
                 faults.push(fault);
             }
         }
@@ -93,27 +93,19 @@ fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// How long the segments are, if there are any.
-fn segment(args: &Args, judge: &Judge) -> Result<Option<f64>> {
+/// What of each file is judged.
+fn extent(args: &Args, judge: &Judge) -> Result<Extent> {
     let params = judge.params();
     let fixed = (params.seconds > 0.0).then_some(params.seconds);
     if !args.timeline {
-        return Ok(None);
+        return Ok(fixed.map_or(Extent::Whole, |_| Extent::Beginning));
     }
-    match (fixed, args.segment) {
-        (Some(fixed), Some(asked)) => {
-            ensure!(asked == fixed, "--segment: the model takes {fixed} seconds at a time, not {asked}");
-            Ok(Some(fixed))
-        }
-        (fixed, asked) => {
-            let seconds = asked.or(fixed).unwrap_or(SEGMENT);
-            ensure!(
-                (0.5..=3600.0).contains(&seconds),
-                "--segment: {seconds} is not from 0.5 to 3600 seconds"
-            );
-            Ok(Some(seconds))
-        }
+    if let (Some(fixed), Some(asked)) = (fixed, args.segment) {
+        ensure!(asked == fixed, "--segment: the model takes {fixed} seconds at a time, not {asked}");
     }
+    let seconds = fixed.or(args.segment).unwrap_or(SEGMENT);
+    ensure!((0.5..=WHOLE).contains(&seconds), "--segment: {seconds} is not from 0.5 to {WHOLE} seconds");
+    Ok(Extent::Segments(seconds))
 }
 
 fn write_files(args: &Args, judge: &Judge, answers: &[Answer], faults: &[Fault]) -> Result<()> {

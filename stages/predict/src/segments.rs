@@ -5,9 +5,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use features::Length;
-use features::decode::decode_pieces;
-use features::resample::Resampler;
+use features::collect::Collector;
+use features::decode::{Length, decode_pieces};
 
 /// A rest that is shorter than this belongs to the segment before it, in seconds: codecs round lengths up.
 const SHORTEST: f64 = 0.5;
@@ -33,39 +32,27 @@ pub(crate) fn segments(
     mut each: impl FnMut(Vec<f32>) -> Result<()>,
 ) -> Result<Vec<Span>> {
     let mut cutter = Cutter::new(rate, (seconds * f64::from(rate)).round().max(1.0) as usize);
-    let mut resampler: Option<Resampler> = None;
+    let mut sound = Collector::new(Some(rate));
     let mut outcome = Ok(());
     decode_pieces(path, Length::All, |piece, from| {
-        let known = resampler.as_mut().filter(|resampler| resampler.rates() == [from, rate]);
-        match known {
-            Some(resampler) => resampler.push(piece, &mut cutter.samples),
-            None => {
-                if let Some(resampler) = &mut resampler {
-                    resampler.finish(&mut cutter.samples);
-                }
-                resampler.insert(Resampler::new(from, rate)).push(piece, &mut cutter.samples);
-            }
-        }
-        while let (Ok(()), Some(segment)) = (&outcome, cutter.whole()) {
+        let samples = sound.push(piece, from);
+        while let (Ok(()), Some(segment)) = (&outcome, cutter.whole(samples)) {
             outcome = each(segment);
         }
     })?;
     outcome?;
-    if let Some(resampler) = &mut resampler {
-        resampler.finish(&mut cutter.samples);
-    }
-    while let Some(segment) = cutter.whole() {
+    let samples = sound.finish();
+    while let Some(segment) = cutter.whole(samples) {
         each(segment)?;
     }
-    cutter.rest().into_iter().try_for_each(each)?;
+    cutter.rest(samples).into_iter().try_for_each(each)?;
     Ok(cutter.spans)
 }
 
-/// Samples on their way into segments.
+/// Cuts samples into segments.
 struct Cutter {
     rate: u32,
     length: usize,
-    samples: Vec<f32>,
     spans: Vec<Span>,
     /// Samples of the segments that were cut off.
     before: usize,
@@ -73,22 +60,21 @@ struct Cutter {
 
 impl Cutter {
     fn new(rate: u32, length: usize) -> Cutter {
-        Cutter { rate, length, samples: Vec::new(), spans: Vec::new(), before: 0 }
+        Cutter { rate, length, spans: Vec::new(), before: 0 }
     }
 
     /// The next segment, once as much again has come: the end may need what is before it.
-    fn whole(&mut self) -> Option<Vec<f32>> {
-        if self.samples.len() < 2 * self.length {
+    fn whole(&mut self, samples: &mut Vec<f32>) -> Option<Vec<f32>> {
+        if samples.len() < 2 * self.length {
             return None;
         }
-        let segment = self.samples.drain(..self.length).collect();
+        let segment = samples.drain(..self.length).collect();
         self.tell(self.length);
         Some(segment)
     }
 
     /// The one or two segments of what is left at the end.
-    fn rest(&mut self) -> Vec<Vec<f32>> {
-        let samples = std::mem::take(&mut self.samples);
+    fn rest(&mut self, samples: &[f32]) -> Vec<Vec<f32>> {
         let over = samples.len().saturating_sub(self.length);
         if samples.is_empty() {
             return Vec::new();
@@ -117,11 +103,12 @@ mod tests {
     fn cut(count: usize) -> Vec<([f64; 2], [f32; 2])> {
         let mut cutter = Cutter::new(4, 8);
         let mut segments = Vec::new();
+        let mut samples = Vec::new();
         for sample in 0..count {
-            cutter.samples.push(sample as f32);
-            segments.extend(cutter.whole());
+            samples.push(sample as f32);
+            segments.extend(cutter.whole(&mut samples));
         }
-        segments.extend(cutter.rest());
+        segments.extend(cutter.rest(&samples));
         let ends = segments.iter().map(|segment| [segment[0], segment[segment.len() - 1]]);
         cutter.spans.iter().map(|span| [span.start, span.end]).zip(ends).collect()
     }

@@ -18,10 +18,32 @@ fn model(path: &Path) {
     graph.constant("bias", &[2], &[10.0, 0.0]);
     graph.node("Flatten", &[INPUT], "flat", &[("axis", Attribute::Int(1))]);
     graph.node("Gemm", &["flat", "weight", "bias"], LOGITS, &[]);
-    graph.node("Softmax", &[LOGITS], PROBABILITIES, &[("axis", Attribute::Int(-1))]);
-    graph.output(LOGITS, &[batch, Dim::Size(2)]);
-    graph.output(PROBABILITIES, &[batch, Dim::Size(2)]);
     let spectrogram = serde_json::json!({ "sample_rate": 8000, "n_fft": 256, "hop_length": 128, "seconds": 0.5, "size": 8 });
+    write_model(graph, path, spectrogram);
+}
+
+/// As [`model`], of spectrograms of whole clips at 1 kHz.
+fn model_of_any_length(path: &Path) {
+    let mut graph = Graph::new("loudness");
+    let [batch, one] = [Dim::Symbol("N"), Dim::Size(1)];
+    graph.input(INPUT, &[batch, one, Dim::Size(9), Dim::Symbol("width")]);
+    graph.constant("weight", &[1, 2], &[1.0, 0.0]);
+    graph.constant("bias", &[2], &[10.0, 0.0]);
+    graph.node("GlobalAveragePool", &[INPUT], "mean", &[]);
+    graph.node("Flatten", &["mean"], "flat", &[("axis", Attribute::Int(1))]);
+    graph.node("Gemm", &["flat", "weight", "bias"], LOGITS, &[]);
+    write_model(
+        graph,
+        path,
+        serde_json::json!({ "sample_rate": 1000, "n_fft": 16, "hop_length": 16, "resize": false }),
+    );
+}
+
+fn write_model(mut graph: Graph, path: &Path, spectrogram: serde_json::Value) {
+    let classes = [Dim::Symbol("N"), Dim::Size(2)];
+    graph.node("Softmax", &[LOGITS], PROBABILITIES, &[("axis", Attribute::Int(-1))]);
+    graph.output(LOGITS, &classes);
+    graph.output(PROBABILITIES, &classes);
     let metadata = Metadata { labels: vec!["loud".to_owned(), "quiet".to_owned()], spectrogram };
     kit::files::write_atomic(path, graph.encode(&metadata.to_properties().unwrap())).unwrap();
 }
@@ -38,14 +60,16 @@ fn noise(count: usize, amplitude: i32) -> Vec<i16> {
 
 /// Half a second of noise.
 fn wav(path: &Path, amplitude: i32) {
-    write_wav(path, &noise(4000, amplitude));
+    write_wav(path, &noise(4000, amplitude), 8000);
 }
 
-/// 8 kHz, mono, 16 bits.
-fn write_wav(path: &Path, samples: &[i16]) {
+/// Mono, 16 bits.
+fn write_wav(path: &Path, samples: &[i16], rate: u32) {
     let samples: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-    let mut bytes =
-        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data".to_vec();
+    let mut bytes = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
+    bytes.extend_from_slice(&rate.to_le_bytes());
+    bytes.extend_from_slice(&(2 * rate).to_le_bytes());
+    bytes.extend_from_slice(b"\x02\0\x10\0data");
     bytes.extend_from_slice(&(samples.len() as u32).to_le_bytes());
     bytes.extend_from_slice(&samples);
     let size = bytes.len() as u32 - 8;
@@ -122,7 +146,7 @@ fn a_timeline_covers_the_file() {
     let mut samples = noise(8000, 20_000);
     samples.resize(18_400 - 2400, 0);
     samples.extend(noise(2400, 20_000));
-    write_wav(&root.join("long.wav"), &samples);
+    write_wav(&root.join("long.wav"), &samples, 8000);
     let output =
         predict(root, &["long.wav", "--timeline", "--csv", "t.csv", "--json", "t.json", "--top", "1"]);
     assert!(output.status.success(), "{output:?}");
@@ -152,6 +176,55 @@ fn a_timeline_covers_the_file() {
 }
 
 #[test]
+fn music_in_every_usual_format() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    for extension in ["mp3", "flac", "ogg", "m4a"] {
+        let name = format!("noise_then_silence.{extension}");
+        std::fs::copy(fixtures.join(&name), root.join(&name)).unwrap();
+        let output = predict(root, &[&name, "--timeline", "--top", "1"]);
+        let lines = text(&output.stdout);
+        let genres: Vec<&str> =
+            lines.lines().skip(1).filter_map(|line| line.split("  ").last()?.split(' ').next()).collect();
+        assert!(output.status.success() && genres == ["loud", "loud", "quiet", "quiet"], "{output:?}");
+        // A pipe has no name to tell the format by.
+        let sound = std::fs::read(root.join(&name)).unwrap();
+        let output = predict_with(root, &["-", "--top", "1"], &sound);
+        assert!(text(&output.stdout).starts_with("-: loud"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_file_longer_than_an_hour_is_judged_by_its_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model_of_any_length(&root.join("models/genre.onnx"));
+    // Six parts of ten minutes are noise, the seventh is silence.
+    let mut samples = noise(3_600_000, 20_000);
+    samples.resize(4_200_000, 0);
+    write_wav(&root.join("long.wav"), &samples, 1000);
+    let output = predict(root, &["long.wav"]);
+    assert_eq!(text(&output.stdout), "long.wav: loud 85.7 %, quiet 14.3 %\n", "{output:?}");
+}
+
+#[test]
+fn nobody_needs_to_read_to_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    wav(&root.join("good.wav"), 20_000);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_predict"));
+    command.current_dir(root).args(["good.wav", "none.wav", "--csv", "table.csv"]).stdin(Stdio::null());
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.stdout(writer.try_clone().unwrap()).stderr(writer);
+    drop(reader);
+    assert_eq!(command.status().unwrap().code(), Some(1), "as if somebody had read that a file is missing");
+    assert!(std::fs::read_to_string(root.join("table.csv")).unwrap().contains("good.wav,loud"));
+}
+
+#[test]
 fn json_is_all_there_is_on_stdout() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
@@ -172,7 +245,7 @@ fn many_files_keep_their_order() {
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
     for number in 0..40 {
-        write_wav(&root.join(format!("{number:02}.wav")), &noise(4000 * (1 + number % 7), 20_000));
+        write_wav(&root.join(format!("{number:02}.wav")), &noise(4000 * (1 + number % 7), 20_000), 8000);
     }
     let output = predict(root, &["."]);
     let names: Vec<String> = text(&output.stdout).lines().map(|line| line[..6].to_owned()).collect();

@@ -177,10 +177,10 @@ fn read_faults(folder: &Path) -> Result<Vec<[String; 2]>> {
 fn warn(skipped: &[[String; 2]], table: &Path) {
     const SHOWN: usize = 10;
     for [file, reason] in skipped.iter().take(SHOWN) {
-        eprintln!("warning: skipped `{file}`: {reason}");
+        kit::warn!("skipped `{file}`: {reason}");
     }
     if skipped.len() > SHOWN {
-        eprintln!("warning: skipped {} more; `{}` has them all", skipped.len() - SHOWN, table.display());
+        kit::warn!("skipped {} more; `{}` has them all", skipped.len() - SHOWN, table.display());
     }
 }
 

@@ -129,7 +129,7 @@ fn run(args: &Args) -> Result<()> {
 fn warn_of_lonely_classes(dataset: &Dataset) {
     for (label, name) in dataset.labels.iter().enumerate() {
         if dataset.clips.iter().filter(|clip| clip.label == label).count() == 1 {
-            eprintln!("warning: class `{name}` has one clip: it trains with it and is not measured");
+            kit::warn!("class `{name}` has one clip: it trains with it and is not measured");
         }
     }
 }

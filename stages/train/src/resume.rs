@@ -80,7 +80,7 @@ impl Keeper {
             .context("cut short")
             .and_then(|file| (file.key == self.key).then(|| file.progress()).transpose());
         progress.unwrap_or_else(|error| {
-            eprintln!("warning: `{}` is damaged ({error:#}): training begins anew", self.path.display());
+            kit::warn!("`{}` is damaged ({error:#}): training begins anew", self.path.display());
             None
         })
     }
