@@ -111,12 +111,11 @@ fn extent(args: &Args, judge: &Judge) -> Result<Extent> {
 fn write_files(args: &Args, judge: &Judge, answers: &[Answer], faults: &[Fault]) -> Result<()> {
     let labels = judge.labels();
     if let Some(path) = &args.csv {
-        match args.timeline {
-            true => {
-                kit::csv::write(path, &answers::TIMELINE_COLUMNS, answers::timeline_rows(answers, labels))?
-            }
-            false => kit::csv::write(path, &answers::COLUMNS, answers::rows(answers, labels))?,
-        }
+        let (columns, rows): (&[&str], _) = match args.timeline {
+            true => (&answers::TIMELINE_COLUMNS, answers::timeline_rows(answers, labels)),
+            false => (&answers::COLUMNS, answers::rows(answers, labels)),
+        };
+        kit::csv::write(path, columns, rows)?;
     }
     let Some(path) = &args.json else { return Ok(()) };
     let fault = |fault: &Fault| json!({ "path": fault.path.to_string_lossy(), "error": format!("{:#}", fault.error) });
