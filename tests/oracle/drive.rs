@@ -120,7 +120,8 @@ fn texts(names: &[String]) -> Vec<&str> {
 }
 
 pub fn command(root: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
+    let program = std::env::var_os("ORACLE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_repro").into());
+    let mut command = Command::new(program);
     command.arg("-C").arg(root).args(args).stdin(Stdio::null());
     command
 }

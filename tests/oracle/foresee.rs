@@ -25,12 +25,66 @@ pub struct Foreseen {
     pub ran: BTreeMap<String, Vec<String>>,
     /// Stages of which more or fewer processes may run than that.
     pub loose: BTreeSet<String>,
+    /// What each stage puts into the cache at some time of the run, if it does anything: digests of objects.
+    puts: BTreeMap<String, BTreeSet<String>>,
+    /// Of stages that run though all or a part of their outs was made before: what keeps those from being brought back.
+    lacking: BTreeMap<String, Lacking>,
     pub world: Node,
     pub lock: Lock,
     /// Whether a stage that may not run gets its outs back hangs on whether another stage has made them before.
     pub unsure: bool,
     /// Where something half done may lie.
     pub blurred: BTreeSet<String>,
+}
+
+/// The objects that a stage would have to find in the cache in order to run less.
+#[derive(Debug, Default)]
+struct Lacking {
+    /// For all of its outs at once, by one trace or another.
+    whole: Vec<BTreeSet<String>>,
+    /// For those of an item each.
+    items: Vec<BTreeSet<String>>,
+    /// A process runs whatever is found for the items.
+    runs_anyway: bool,
+}
+
+impl Foreseen {
+    fn put(&mut self, stage: &str, node: Option<&Node>) {
+        let digests = self.puts.entry(stage.to_owned()).or_default();
+        digests.extend(node.into_iter().flat_map(Node::digests));
+    }
+
+    /// A stage that lacks objects runs less if another one puts them there first.
+    fn settle_order(&mut self, order: &[(Stage, BTreeSet<String>)]) {
+        for (name, lacking) in &self.lacking {
+            let later = with_later(name, order);
+            let others = self.puts.iter().filter(|(other, _)| !later.contains(other));
+            let others: BTreeSet<&String> = others.flat_map(|(_, digests)| digests).collect();
+            let may_be_had =
+                |digests: &BTreeSet<String>| digests.iter().all(|digest| others.contains(digest));
+            let whole = lacking.whole.iter().any(may_be_had);
+            let all_items = !lacking.runs_anyway && lacking.items.iter().all(may_be_had);
+            if whole || lacking.items.iter().any(may_be_had) {
+                self.loose.insert(name.clone());
+            }
+            if let Some(outcome @ Outcome::Ran) = self.outcomes.get_mut(name)
+                && (whole || all_items)
+            {
+                *outcome = Outcome::RanOrRestored;
+            }
+        }
+    }
+}
+
+/// A stage, and those that come after it whatever the order.
+fn with_later<'a>(name: &'a String, order: &'a [(Stage, BTreeSet<String>)]) -> BTreeSet<&'a String> {
+    let mut later = BTreeSet::from([name]);
+    for (stage, needs) in order {
+        if needs.iter().any(|need| later.contains(need)) {
+            later.insert(&stage.name);
+        }
+    }
+    later
 }
 
 impl Oracle {
@@ -48,12 +102,15 @@ impl Oracle {
             outcomes: BTreeMap::new(),
             ran: BTreeMap::new(),
             loose: BTreeSet::new(),
+            puts: BTreeMap::new(),
+            lacking: BTreeMap::new(),
             world: disk.world.clone(),
             lock: disk.lock.clone(),
             unsure: false,
             blurred: BTreeSet::new(),
         };
-        for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| wanted(&stage.name)) {
+        let order = ordered(&stages).unwrap();
+        for (stage, needs) in order.iter().filter(|(stage, _)| wanted(&stage.name)) {
             let is_bad = |need: &String| {
                 matches!(foreseen.outcomes.get(need), Some(Outcome::Failed | Outcome::Skipped))
             };
@@ -73,6 +130,7 @@ impl Oracle {
             };
             foreseen.outcomes.insert(stage.name.clone(), outcome);
         }
+        foreseen.settle_order(&order);
         foreseen.lock.retain(|name, _| stages.iter().any(|stage| stage.name == *name));
         Ok(foreseen)
     }
@@ -91,6 +149,13 @@ impl Oracle {
         let decision = self.decide(stage, &inputs, &foreseen.world, &foreseen.lock, forced);
         foreseen.unsure |= decision.is_err() && !may_run && foreseen.lock.contains_key(&stage.name);
         let decision = decision.ok()?;
+        if !matches!(decision, Decision::Fresh(_)) {
+            // What lies in the way is kept.
+            for path in &inputs.outs {
+                let node = foreseen.world.get(path).cloned();
+                foreseen.put(&stage.name, node.as_ref());
+            }
+        }
         let (trace, outcome) = match decision {
             Decision::Fresh(trace) => return Some((Outcome::Fresh, trace)),
             Decision::Restore(trace) => {
@@ -107,20 +172,22 @@ impl Oracle {
                     (trace, Outcome::RanOrRestored)
                 }
             }
-            Decision::Run { lacking } => {
+            Decision::Run { lacks } => {
+                let lacking = foreseen.lacking.entry(stage.name.clone()).or_default();
+                lacking.whole = lacks;
                 // A stage that runs each time processes all its items.
                 let forced = forced || stage.policy == Policy::Always;
                 let (outs, outcome) = self.execute(stage, pipeline, &inputs, forced, foreseen)?;
                 let trace = self.learn(Trace { inputs, outs, accepted: None });
-                if lacking {
-                    foreseen.loose.insert(stage.name.clone());
-                }
                 let loose = foreseen.loose.contains(&stage.name);
                 (trace, if loose { Outcome::RanOrRestored } else { outcome })
             }
         };
-        let put = |(path, node): (&String, &Node)| foreseen.world.put(path, node.clone());
-        trace.outs.iter().all(put).then_some((outcome, trace))
+        let lay = |(path, node): (&String, &Node)| {
+            foreseen.put(&stage.name, Some(node));
+            foreseen.world.put(path, node.clone())
+        };
+        trace.outs.iter().all(lay).then_some((outcome, trace))
     }
 
     /// The outs that a stage will make; `None` if it will fail.
@@ -153,6 +220,8 @@ impl Oracle {
         let mut outs = Outs::new();
         let mut process = true;
         let ran = foreseen.ran.entry(stage.name.clone()).or_default();
+        let lacking = foreseen.lacking.entry(stage.name.clone()).or_default();
+        let puts = foreseen.puts.entry(stage.name.clone()).or_default();
         if let Some(each) = &stage.each {
             let items = self.items(stage, inputs, &work);
             let locked = self.locked_items(stage, inputs, &world, &foreseen.lock);
@@ -162,8 +231,10 @@ impl Oracle {
             for item in &items {
                 // The command has made it, or else it would not lie there as the lock says.
                 let as_locked = item.trace.clone().filter(|_| locked.contains(&item.path));
-                let known = as_locked.or_else(|| self.is_item_known(&item.inputs, &world));
-                let known = known.filter(|_| !forced);
+                let cached = self.item_known(&item.inputs, &world).filter(|_| !forced);
+                let had =
+                    cached.as_ref().filter(|(_, gone)| gone.is_empty()).map(|(trace, _)| Rc::clone(trace));
+                let known = as_locked.filter(|_| !forced).or(had);
                 if let Some(known) = &known {
                     let differs = |(path, node): (&String, &Node)| {
                         world.get(path) != Some(node) && !self.has_whole(node)
@@ -177,8 +248,13 @@ impl Oracle {
                         ran.push(format!("{} {}", stage.name, item.path));
                     }
                     failed |= item.trace.is_none();
+                    match cached {
+                        Some((_, gone)) => lacking.items.push(gone),
+                        None => lacking.runs_anyway = true,
+                    }
                 }
                 if let Some(trace) = known.as_ref().or(item.trace.as_ref()) {
+                    puts.extend(trace.outs.values().flat_map(Node::digests));
                     let below = item.out.strip_prefix(&each.folder).unwrap();
                     folder.put(&below[1..], trace.outs[&item.out].clone());
                 }
@@ -190,7 +266,10 @@ impl Oracle {
                 return None;
             }
             process = stale > 0 || (!stage.outs.is_empty() && !each.apart);
+            lacking.runs_anyway |= !stage.outs.is_empty() && !each.apart;
             outs.insert(each.folder.clone(), folder);
+        } else {
+            lacking.runs_anyway = true;
         }
         if process && !stage.each.as_ref().is_some_and(|each| each.apart) {
             ran.push(stage.name.clone());

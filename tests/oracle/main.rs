@@ -2,7 +2,8 @@
 //! oracle that reads everything each time. Run without arguments it is short; ARCHITECTURE.md has the long form.
 //!
 //! `ORACLE_STEPS` (how many steps), `ORACLE_SECONDS` (or how long), `ORACLE_SEED` (the first sequence), `ORACLE_DIR`
-//! (where the projects lie). A step is one edit, or one comparison of the verdicts on a project.
+//! (where the projects lie), `ORACLE_PROGRAM` (a copy of `repro` that no build replaces meanwhile). A step is one edit,
+//! or one comparison of the verdicts on a project.
 
 #![allow(clippy::unwrap_used, missing_debug_implementations, unreachable_pub)]
 
@@ -72,6 +73,7 @@ fn oracle() -> ExitCode {
         match attempt(&dir, seed, &BTreeSet::new(), LONGEST) {
             Ok(counts) => total += counts,
             Err((at, what)) => {
+                println!("oracle: seeds {first} to {} in {}s: {total}", seed - 1, began.elapsed().as_secs());
                 println!("seed {seed}: after step {at}: {what}");
                 shrink(&dir, seed, at);
                 return ExitCode::FAILURE;

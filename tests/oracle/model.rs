@@ -90,9 +90,9 @@ impl Verdict {
 pub enum Decision {
     Fresh(Rc<Trace>),
     Restore(Rc<Trace>),
-    /// For lack of something in the cache, if so.
+    /// By each trace that is known, the objects for want of which its outs cannot be brought back.
     Run {
-        lacking: bool,
+        lacks: Vec<BTreeSet<String>>,
     },
 }
 
@@ -156,21 +156,30 @@ impl Oracle {
 
     /// Whether the cache has all objects of `node`: trees whole, files by name.
     pub fn has(&self, node: &Node) -> bool {
-        let object = node.object();
-        let path = self.in_cache("objects", blake3::hash(&object).to_hex().as_str());
-        match node {
-            Node::Dir(entries) => {
-                fs::read(&path).is_ok_and(|bytes| bytes == object)
-                    && entries.values().all(|node| self.has(node))
+        self.gone(node).is_empty()
+    }
+
+    /// The objects for want of which the cache does not have `node`.
+    fn gone(&self, node: &Node) -> BTreeSet<String> {
+        let mut gone = BTreeSet::new();
+        node.visit("", &mut |_, node| {
+            let digest = node.digest();
+            let path = self.in_cache("objects", &digest);
+            let had = match node {
+                Node::Dir(_) => fs::read(&path).is_ok_and(|bytes| bytes == node.object()),
+                _ => path.is_file(),
+            };
+            if !had {
+                gone.insert(digest);
             }
-            _ => path.is_file(),
-        }
+        });
+        gone
     }
 
     /// Whether all of `node` is in the cache, whole.
     pub fn has_whole(&self, node: &Node) -> bool {
         let object = node.object();
-        let path = self.in_cache("objects", blake3::hash(&object).to_hex().as_str());
+        let path = self.in_cache("objects", &node.digest());
         let below = match node {
             Node::Dir(entries) => entries.values().all(|node| self.has_whole(node)),
             _ => true,
@@ -234,12 +243,16 @@ impl Oracle {
             let outs = trace.outs.iter().filter(|(path, node)| !is_there(path, *node));
             outs.map(|(path, node)| (path.clone(), node.clone())).collect()
         };
-        let restorable = |trace: &Trace| {
-            differs(trace).iter().all(|(path, node)| {
-                let plain = stage.outs.iter().any(|out| out.path == *path && out.kept);
-                (plain || stage.each.as_ref().is_some_and(|each| each.folder == *path)) && self.has(node)
-            })
+        // What of the outs would have to be brought back, and is not in the cache; `None` where an out is never kept there.
+        let lacks = |trace: &Trace| -> Option<BTreeSet<String>> {
+            let gone = differs(trace).into_iter().map(|(path, node)| {
+                let plain = stage.outs.iter().any(|out| out.path == path && out.kept);
+                let kept = plain || stage.each.as_ref().is_some_and(|each| each.folder == path);
+                kept.then(|| self.gone(&node))
+            });
+            gone.collect::<Option<Vec<_>>>().map(|gone| gone.into_iter().flatten().collect())
         };
+        let restorable = |trace: &Trace| lacks(trace).is_some_and(|gone| gone.is_empty());
         if stage.tracked {
             let missing = inputs.outs.iter().any(|path| world.get(path).is_none());
             let same = locked.filter(|trace| trace.inputs == *inputs);
@@ -248,7 +261,7 @@ impl Oracle {
             };
             return match (missing, same) {
                 (false, Some(trace)) if differs(trace).is_empty() => Ok(Decision::Fresh(Rc::clone(trace))),
-                (false, _) => Ok(Decision::Run { lacking: false }),
+                (false, _) => Ok(Decision::Run { lacks: Vec::new() }),
                 (true, Some(trace)) if !edited(trace) && restorable(trace) => {
                     Ok(Decision::Restore(Rc::clone(trace)))
                 }
@@ -257,7 +270,7 @@ impl Oracle {
         }
         let frozen = stage.policy == Policy::Frozen;
         if !frozen && (forced || stage.policy == Policy::Always) {
-            return Ok(Decision::Run { lacking: false });
+            return Ok(Decision::Run { lacks: Vec::new() });
         }
         let locked = locked.filter(|trace| frozen || trace.inputs == *inputs).cloned();
         let known: Vec<Rc<Trace>> = locked.into_iter().chain(self.cached(inputs)).collect();
@@ -271,7 +284,7 @@ impl Oracle {
         }
         match frozen {
             true => Err(Trouble(format!("`{}` is frozen", stage.name))),
-            false => Ok(Decision::Run { lacking: !known.is_empty() }),
+            false => Ok(Decision::Run { lacks: known.iter().filter_map(|trace| lacks(trace)).collect() }),
         }
     }
 
@@ -410,15 +423,16 @@ impl Oracle {
     /// Whether the cache has the tree of a directory, whatever it has of what is in it.
     fn has_listing(&self, node: &Node) -> bool {
         let object = node.object();
-        let path = self.in_cache("objects", blake3::hash(&object).to_hex().as_str());
+        let path = self.in_cache("objects", &node.digest());
         matches!(node, Node::Dir(_)) && fs::read(path).is_ok_and(|bytes| bytes == object)
     }
 
-    /// Whether an item's outs are known, and lie there or can be brought back.
-    pub fn is_item_known(&self, inputs: &Inputs, world: &Node) -> Option<Rc<Trace>> {
+    /// The cache's trace of an item, with the objects for want of which its outs cannot be had.
+    pub fn item_known(&self, inputs: &Inputs, world: &Node) -> Option<(Rc<Trace>, BTreeSet<String>)> {
         let trace = self.cached(inputs)?;
-        let had = trace.outs.iter().all(|(path, node)| world.get(path) == Some(node) || self.has(node));
-        had.then_some(trace)
+        let differing = trace.outs.iter().filter(|(path, node)| world.get(path) != Some(node));
+        let gone = differing.flat_map(|(_, node)| self.gone(node)).collect();
+        Some((trace, gone))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What lies on the disk, by value: read whole each time, with no memory of it. Digests as docs/cache.md has them,
 //! computed here anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
@@ -123,13 +123,26 @@ impl Node {
 
     /// `KIND DIGEST`.
     pub fn content(&self) -> String {
-        let (kind, bytes) = match self {
-            Node::File { bytes, executable: false } => ("file", bytes.clone()),
-            Node::File { bytes, executable: true } => ("exec", bytes.clone()),
-            Node::Link(target) => ("link", target.clone().into_bytes()),
-            Node::Dir(_) => ("tree", self.object()),
+        let kind = match self {
+            Node::File { executable: false, .. } => "file",
+            Node::File { executable: true, .. } => "exec",
+            Node::Link(_) => "link",
+            Node::Dir(_) => "tree",
         };
-        format!("{kind} {}", blake3::hash(&bytes).to_hex())
+        format!("{kind} {}", self.digest())
+    }
+
+    pub fn digest(&self) -> String {
+        blake3::hash(&self.object()).to_hex().to_string()
+    }
+
+    /// Of all the objects that the cache keeps of it.
+    pub fn digests(&self) -> BTreeSet<String> {
+        let mut digests = BTreeSet::new();
+        self.visit("", &mut |_, node| {
+            digests.insert(node.digest());
+        });
+        digests
     }
 
     /// The bytes that the cache keeps of it.
