@@ -8,8 +8,9 @@ use super::project::Answers;
 use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::{Error, Result};
+use crate::event::Failure;
 use crate::exec;
-use crate::pipeline::{Dep, Each, Kept, Policy, Presence, Stage, StageIx};
+use crate::pipeline::{Dep, Each, Kept, Out, Policy, Presence, Stage, StageIx};
 use crate::plan::decide::{Known, Lack};
 use crate::plan::{Change, Decision, Facts, Fingerprint, Force, Left, Trace, decide};
 use crate::repo_path::RepoPath;
@@ -192,11 +193,13 @@ fn decision(
         locked.as_ref().is_some_and(|trace| trace.fingerprint == *fingerprint && trace.left() == found);
     let cached =
         if as_locked || force == Force::Yes { None } else { project.cache.trace(&fingerprint.key()) };
+    let optional = stage.outs.iter().filter(|out| out.presence == Presence::Optional);
     let facts = Facts {
         fingerprint: fingerprint.clone(),
         locked: locked.map(known),
         cached: cached.map(known),
         outs: found,
+        optional: optional.map(|out| out.path.clone()).collect(),
         policy: stage.policy,
     };
     decide(&facts, force)
@@ -204,6 +207,11 @@ fn decision(
 
 /// What keeps the outs of a trace from being brought back.
 fn lacks(project: &Project, stage: &Stage, trace: &Trace, found: &Left) -> Option<Lack> {
+    let absent =
+        |out: &Out| trace.fingerprint.outs.contains(&out.path) && !trace.outs.contains_key(&out.path);
+    if stage.outs.iter().any(|out| out.presence == Presence::Required && absent(out)) {
+        return Some(Lack::NotWritten);
+    }
     let differing = trace.outs.iter().filter(|(path, content)| found.get(*path) != Some(&Some(**content)));
     differing.into_iter().find_map(|(path, content)| {
         let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.kept);
@@ -227,6 +235,11 @@ fn blocked(stage: &Stage, changes: &[Change]) -> Error {
     }
     Error::usage(format!("stage `{}` is frozen, and the cache does not have its outs: {reasons}", stage.name))
         .hint(format!("take `frozen` out of stage `{}` in line {} and run it once", stage.name, stage.line))
+}
+
+/// What there is to tell of a stage that cannot be looked at.
+pub(super) fn unseen(error: Error) -> Failure {
+    Failure { what: format!("cannot be looked at: {}", error.what), causes: error.causes, hint: error.hint }
 }
 
 fn missing(project: &Project, stage: &Stage, dep: &Dep) -> Error {

@@ -1,8 +1,11 @@
 //! The decision about one stage. Everything it needs is in [`Facts`].
 
+use std::collections::BTreeSet;
+
 use crate::digest::Digest;
 use crate::pipeline::Policy;
 use crate::plan::{Change, Fingerprint, Left, Trace};
+use crate::repo_path::RepoPath;
 
 /// What was observed about a stage.
 #[derive(Debug, Clone)]
@@ -15,6 +18,8 @@ pub struct Facts {
     pub cached: Option<Known>,
     /// What lies at its out paths.
     pub outs: Left,
+    /// Outs that it need not write.
+    pub optional: BTreeSet<RepoPath>,
     pub policy: Policy,
 }
 
@@ -32,6 +37,8 @@ pub enum Lack {
     Object(Digest),
     /// An out that is not to be kept in the cache.
     NotKept,
+    /// An out that was not written, and may not be missing.
+    NotWritten,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +82,7 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
     let known: Vec<&Known> = locked.into_iter().chain(&facts.cached).collect();
     let mut changes = changes;
     for Known { trace, lacks } in &known {
-        let differing = out_changes(trace, &facts.outs);
+        let differing = out_changes(trace, facts);
         if differing.is_empty() {
             return Decision::Fresh(trace.clone());
         }
@@ -122,7 +129,7 @@ fn decide_frozen(facts: &Facts) -> Decision {
     let known: Vec<&Known> = facts.locked.iter().chain(&facts.cached).collect();
     let mut missing = Vec::new();
     for Known { trace, lacks } in known {
-        missing = out_changes(trace, &facts.outs);
+        missing = out_changes(trace, facts);
         if missing.is_empty() {
             return Decision::Fresh(trace.clone());
         }
@@ -133,10 +140,14 @@ fn decide_frozen(facts: &Facts) -> Decision {
     Decision::Blocked(if missing.is_empty() { vec![Change::NeverRan] } else { missing })
 }
 
-fn out_changes(trace: &Trace, found: &Left) -> Vec<Change> {
+fn out_changes(trace: &Trace, facts: &Facts) -> Vec<Change> {
     let mut changes = Vec::new();
     for (path, left) in trace.left() {
-        match (left, found.get(&path).copied().flatten()) {
+        match (left, facts.outs.get(&path).copied().flatten()) {
+            // It was optional when the stage left it out, and is no more.
+            (None, None) if facts.outs.contains_key(&path) && !facts.optional.contains(&path) => {
+                changes.push(Change::OutMissing { path });
+            }
             (left, found) if left == found => {}
             (Some(_), None) => changes.push(Change::OutMissing { path }),
             (_, Some(_)) | (None, None) => changes.push(Change::OutEdited { path }),

@@ -161,3 +161,19 @@ outs = [{ path = "in", optional = true }]
     ✗ run-1 failed after [time]: 1 failed, 1 ran
     ");
 }
+
+#[test]
+fn an_out_that_is_optional_no_more_has_to_be_made() {
+    let sandbox = notes();
+    sandbox.ok(&["run", "check"]);
+    sandbox.ran();
+    sandbox.edit("pipeline.toml", ", optional = true", "");
+    snapshot!(sandbox.ok(&["status", "check"]), @"
+    exit 0
+    --- stdout
+    check is out of date: out notes/odd is missing
+    ");
+    sandbox.edit("pipeline.toml", "if grep", "touch notes/odd; if grep");
+    sandbox.ok(&["run", "check"]);
+    assert_eq!(sandbox.ran(), ["run"]);
+}

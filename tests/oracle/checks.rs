@@ -79,7 +79,8 @@ impl Sequence {
             let stage = self.pipeline.expanded().into_iter().find(|stage| stage.name == *name).unwrap();
             let kept = stage.outs.iter().filter(|out| out.kept).map(|out| out.path.as_str());
             for path in kept.chain(stage.each.iter().map(|each| each.folder.as_str())) {
-                if *outcome == Outcome::Ran && !self.oracle.has(after.world.get(path).unwrap()) {
+                let had = after.world.get(path).is_none_or(|node| self.oracle.has(node));
+                if *outcome == Outcome::Ran && !had {
                     return Err(format!("run: `{path}` is not in the cache"));
                 }
             }
@@ -97,7 +98,8 @@ impl Sequence {
             let deps = self.oracle.deps(stage, &after.world, &made(&stages)).map_err(|trouble| trouble.0)?;
             let work = self.oracle.work(stage, &self.pipeline, deps.clone());
             for out in &stage.outs {
-                if work.result(out.shape).as_ref() != after.world.get(&out.path) {
+                let should = work.out(out.shape, out.shy);
+                if should.as_ref().map(Option::as_ref) != Some(after.world.get(&out.path)) {
                     return Err(format!(
                         "after the run `{}` is not what `{}` makes of its deps",
                         out.path, stage.name

@@ -73,6 +73,10 @@ pub struct Out {
     pub shape: Shape,
     pub kept: bool,
     pub persist: bool,
+    /// It may be missing when the stage has ended.
+    pub optional: bool,
+    /// Its command leaves it out now and then.
+    pub shy: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +208,7 @@ impl Stage {
             return Some(cmd);
         }
         for out in &self.outs {
-            let _ = write!(cmd, " {:?} {}", out.shape, out.path);
+            let _ = write!(cmd, " {:?}{} {}", out.shape, if out.shy { "?" } else { "" }, out.path);
         }
         Some(cmd)
     }
@@ -245,9 +249,9 @@ impl Stage {
             let _ = writeln!(text, "deps = {}", list(self.deps.iter().map(Dep::text).collect()));
         }
         let by_item = self.each.iter().map(|each| format!("'{}'", each.out_text()));
-        let plain = self.outs.iter().map(|Out { path, kept, persist, .. }| match (kept, persist) {
-            (true, false) => format!("'{path}'"),
-            _ => format!("{{ path = '{path}', cache = {kept}, persist = {persist} }}"),
+        let plain = self.outs.iter().map(|Out { path, kept, persist, optional, .. }| match (kept, persist) {
+            (true, false) if !optional => format!("'{path}'"),
+            _ => format!("{{ path = '{path}', cache = {kept}, persist = {persist}, optional = {optional} }}"),
         });
         let _ = writeln!(text, "outs = [{}]", by_item.chain(plain).collect::<Vec<_>>().join(", "));
         if self.tracked {

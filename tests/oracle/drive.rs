@@ -44,15 +44,15 @@ pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Answer {
             let loaded = if which.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
             let project = loaded.map_err(|error| error.to_string())?;
             let (wanted, forced) = lists(&project, which);
-            let verdicts = assess(&project, &wanted, &forced).map_err(|error| error.to_string())?;
+            let verdicts = assess(&project, &wanted, &forced);
             let _ = project.workspace.save_index();
             let name = |ix: usize| project.pipeline.stages[ix].name.to_string();
             Ok(verdicts.into_iter().map(|(ix, verdict)| (name(ix), verdict.word().to_owned())).collect())
         }
         Face::Program => {
             let done = program(root, &[&["status", "--json"], &texts(which.targets)[..]].concat());
-            let (code, stdout, stderr) = done;
-            if code != 0 {
+            let (_, stdout, stderr) = done;
+            if stdout.is_empty() {
                 return Err(stderr);
             }
             let value = value_of(&stdout);

@@ -201,7 +201,11 @@ pub fn edit_out(root: &Path, outs: &[String], random: &mut Random) -> String {
     let Some(name) = random.any(outs) else { return "no outs".into() };
     let path = root.join(&name);
     if path.symlink_metadata().is_err() {
-        return format!("{name} is not there");
+        if random.percent(70) {
+            return format!("{name} is not there");
+        }
+        file(text(random)).write(&path);
+        return format!("something at {name}");
     }
     let inner = inner_file(&path, random);
     match random.below(9) {

@@ -183,6 +183,9 @@ impl Oracle {
                 (trace, if loose { Outcome::RanOrRestored } else { outcome })
             }
         };
+        for path in trace.absent() {
+            foreseen.world.remove(path);
+        }
         let lay = |(path, node): (&String, &Node)| {
             foreseen.put(&stage.name, Some(node));
             foreseen.world.put(path, node.clone())
@@ -275,7 +278,11 @@ impl Oracle {
             ran.push(stage.name.clone());
         }
         for out in &stage.outs {
-            outs.insert(out.path.clone(), work.result(out.shape)?);
+            match work.out(out.shape, out.shy)? {
+                Some(node) => drop(outs.insert(out.path.clone(), node)),
+                None if out.optional => {}
+                None => return None,
+            }
         }
         Some((outs, if process { Outcome::Ran } else { Outcome::Restored }))
     }

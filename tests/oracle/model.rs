@@ -55,10 +55,18 @@ impl Inputs {
 }
 
 impl Trace {
+    /// Outs that were not written.
+    pub fn absent(&self) -> impl Iterator<Item = &String> {
+        self.inputs.outs.iter().filter(|path| !self.outs.contains_key(*path))
+    }
+
     pub fn text(&self) -> String {
         let mut text = self.inputs.text();
         for (path, node) in &self.outs {
             let _ = writeln!(text, "out {} {path}", node.content());
+        }
+        for path in self.absent() {
+            let _ = writeln!(text, "absent {path}");
         }
         if let Some(reason) = &self.accepted {
             let _ = writeln!(text, "accepted {}", json!(reason));
@@ -73,6 +81,8 @@ pub enum Verdict {
     Restore,
     Run,
     Waits,
+    Fails,
+    Skipped,
 }
 
 impl Verdict {
@@ -82,6 +92,8 @@ impl Verdict {
             Verdict::Restore => "restore",
             Verdict::Run => "run",
             Verdict::Waits => "waits",
+            Verdict::Fails => "fails",
+            Verdict::Skipped => "skipped",
         }
     }
 }
@@ -238,14 +250,22 @@ impl Oracle {
         forced: bool,
     ) -> Result<Decision, Trouble> {
         let locked = lock.get(&stage.name);
-        let differs = |trace: &Trace| -> Vec<(String, Node)> {
-            let is_there = |path: &String, node| inputs.outs.contains(path) && world.get(path) == Some(node);
-            let outs = trace.outs.iter().filter(|(path, node)| !is_there(path, *node));
-            outs.map(|(path, node)| (path.clone(), node.clone())).collect()
+        let may_miss = |path: &String| stage.outs.iter().all(|out| out.path != *path || out.optional);
+        let differs = |trace: &Trace| -> Vec<(String, Option<Node>)> {
+            let found = |path: &String| world.get(path).filter(|_| inputs.outs.contains(path));
+            let outs = trace.outs.iter().map(|(path, node)| (path, Some(node)));
+            let all = outs.chain(trace.absent().map(|path| (path, None)));
+            let as_said = |path: &String, node: Option<&Node>| {
+                found(path) == node && (node.is_some() || may_miss(path))
+            };
+            all.filter(|(path, node)| !as_said(path, *node))
+                .map(|(path, node)| (path.clone(), node.cloned()))
+                .collect()
         };
         // What of the outs would have to be brought back, and is not in the cache; `None` where an out is never kept there.
         let lacks = |trace: &Trace| -> Option<BTreeSet<String>> {
             let gone = differs(trace).into_iter().map(|(path, node)| {
+                let Some(node) = node else { return may_miss(&path).then(BTreeSet::new) };
                 let plain = stage.outs.iter().any(|out| out.path == path && out.kept);
                 let kept = plain || stage.each.as_ref().is_some_and(|each| each.folder == path);
                 kept.then(|| self.gone(&node))
@@ -302,19 +322,27 @@ impl Oracle {
         let mut world = disk.world.clone();
         let mut verdicts = BTreeMap::new();
         for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| wanted(&stage.name)) {
-            let waits =
-                needs.iter().any(|need| matches!(verdicts.get(need), Some(Verdict::Run | Verdict::Waits)));
-            let verdict = if waits && stage.policy != Policy::Frozen {
+            let any = |among: [Verdict; 2]| {
+                needs.iter().any(|need| verdicts.get(need).is_some_and(|verdict| among.contains(verdict)))
+            };
+            let verdict = if any([Verdict::Fails, Verdict::Skipped]) {
+                Verdict::Skipped
+            } else if any([Verdict::Run, Verdict::Waits]) && stage.policy != Policy::Frozen {
                 Verdict::Waits
             } else {
-                let inputs = self.inputs(stage, pipeline, self.deps(stage, &world, &made)?);
-                match self.decide(stage, &inputs, &world, &disk.lock, forced(&stage.name))? {
-                    Decision::Fresh(_) => Verdict::Fresh,
-                    Decision::Run { .. } => Verdict::Run,
-                    Decision::Restore(trace) => {
+                let decided = self.deps(stage, &world, &made).and_then(|deps| {
+                    let inputs = self.inputs(stage, pipeline, deps);
+                    self.decide(stage, &inputs, &world, &disk.lock, forced(&stage.name))
+                });
+                match decided {
+                    Err(_) => Verdict::Fails,
+                    Ok(Decision::Fresh(_)) => Verdict::Fresh,
+                    Ok(Decision::Run { .. }) => Verdict::Run,
+                    Ok(Decision::Restore(trace)) => {
                         for (path, node) in &trace.outs {
                             world.lay(path, node.clone());
                         }
+                        trace.absent().for_each(|path| world.remove(path));
                         Verdict::Restore
                     }
                 }

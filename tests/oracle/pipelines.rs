@@ -58,7 +58,7 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
     let stage = &mut pipeline.stages[at];
     let name = stage.name.clone();
     // A tracked input has a name and nothing else to change.
-    let what = if stage.tracked { random.below(2) } else { random.below(13) };
+    let what = if stage.tracked { random.below(2) } else { random.below(14) };
     match what {
         0 => {
             pipeline.stages.remove(at);
@@ -99,6 +99,11 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
         10 => stage.env = random.any(&[None, Some("dark".to_owned()), Some("light".to_owned())]).unwrap(),
         11 => {
             stage.wdir = random.any(&[None, None, Some("src".to_owned()), Some("data".to_owned())]).unwrap();
+        }
+        12 => {
+            if let Some(out) = stage.outs.last_mut() {
+                out.optional = !out.optional;
+            }
         }
         _ => {
             stage.env_deps = ["ORACLE_SET", "ORACLE_UNSET"]
@@ -154,7 +159,9 @@ fn random_out(stage: &Stage, random: &mut Random) -> Out {
         2 => (format!("bin/o{id}{matrix}.run"), Shape::Executable),
         _ => (format!("gen{id}{matrix}"), Shape::Dir),
     };
-    Out { path, shape, kept: !random.percent(10), persist: random.percent(10) }
+    let shy = random.percent(20);
+    let optional = random.percent(if shy { 85 } else { 5 });
+    Out { path, shape, kept: !random.percent(10), persist: random.percent(10), optional, shy }
 }
 
 fn add(pipeline: &mut Pipeline, random: &mut Random) {
@@ -181,7 +188,14 @@ fn add(pipeline: &mut Pipeline, random: &mut Random) {
     };
     if tracked {
         let path = random.pick(&["one.txt", "two.txt", "src/sub", "data/mine.txt", "alt2"]);
-        stage.outs.push(Out { path: path.into(), shape: Shape::File, kept: true, persist: false });
+        stage.outs.push(Out {
+            path: path.into(),
+            shape: Shape::File,
+            kept: true,
+            persist: false,
+            optional: false,
+            shy: false,
+        });
     } else {
         stage.deps = (0..random.below(4)).filter_map(|_| random.any(&deps)).collect();
         let globs: Vec<Glob> = deps

@@ -25,15 +25,24 @@ pub struct Work {
 }
 
 impl Work {
+    fn mark(&self) -> u64 {
+        let mut text = format!("{} {:?} {:?} {}\n", self.salt, self.env, self.env_deps, self.params);
+        self.deps.iter().for_each(|(path, node)| text.push_str(&format!("{path} {}\n", node.content())));
+        let mark = u64::from_le_bytes(blake3::hash(text.as_bytes()).as_bytes()[..8].try_into().unwrap());
+        if self.modulus == 0 { mark } else { mark % self.modulus }
+    }
+
+    /// What is at an out when the command has ended; `None` if it fails.
+    pub fn out(&self, shape: Shape, shy: bool) -> Option<Option<Node>> {
+        self.result(shape).map(|node| (!shy || self.mark() % 2 == 0).then_some(node))
+    }
+
     /// `None` if the command fails.
     pub fn result(&self, shape: Shape) -> Option<Node> {
         if self.deps.values().any(|dep| dep.holds(BOOM)) {
             return None;
         }
-        let mut text = format!("{} {:?} {:?} {}\n", self.salt, self.env, self.env_deps, self.params);
-        self.deps.iter().for_each(|(path, node)| text.push_str(&format!("{path} {}\n", node.content())));
-        let mark = u64::from_le_bytes(blake3::hash(text.as_bytes()).as_bytes()[..8].try_into().unwrap());
-        let mark = if self.modulus == 0 { mark } else { mark % self.modulus };
+        let mark = self.mark();
         Some(match shape {
             Shape::File => file(format!("{mark}")),
             Shape::Executable => Node::File { bytes: format!("{mark}").into(), executable: true },
@@ -115,7 +124,7 @@ pub fn process(args: &[String]) -> u8 {
         let node = Node::read(&root.join(&args[3])).unwrap().counting(&args[3], &is_made);
         work.deps.insert(args[3].clone(), node);
         leave(&format!("{stage} {}", args[3]));
-        return write(&root, &work, &[(Shape::File, args[4].clone())]);
+        return write(&root, &work, &[((Shape::File, false), args[4].clone())]);
     }
     if let Some(glob) = of("each").first().map(|text| as_read(text)) {
         let items = std::env::var_os("REPRO_ITEMS").unwrap();
@@ -128,7 +137,7 @@ pub fn process(args: &[String]) -> u8 {
             let node = Node::read(&root.join(item)).unwrap().counting(item, &is_made);
             work.deps.insert(item.to_owned(), node);
             leave(&format!("{stage} {item}"));
-            if write(&root, &work, &[(Shape::File, out.to_owned())]) != 0 {
+            if write(&root, &work, &[((Shape::File, false), out.to_owned())]) != 0 {
                 return 3;
             }
             work.deps = before;
@@ -138,7 +147,7 @@ pub fn process(args: &[String]) -> u8 {
         work.deps.insert(dep.text(), look(&dep).unwrap_or(Node::Dir(BTreeMap::new())));
     }
     leave(&stage);
-    let outs: Vec<(Shape, String)> =
+    let outs: Vec<((Shape, bool), String)> =
         args[2..].chunks(2).map(|out| (shape(&out[0]), out[1].clone())).collect();
     write(&root, &work, &outs)
 }
@@ -168,24 +177,29 @@ fn partial(root: &Path, dep: &Dep) -> Node {
     partial
 }
 
-fn shape(word: &str) -> Shape {
-    match word {
+/// With whether it is left out now and then.
+fn shape(word: &str) -> (Shape, bool) {
+    let shape = match word.trim_end_matches('?') {
         "File" => Shape::File,
         "Executable" => Shape::Executable,
         _ => Shape::Dir,
-    }
+    };
+    (shape, word.ends_with('?'))
 }
 
-fn write(root: &Path, work: &Work, outs: &[(Shape, String)]) -> u8 {
-    for (shape, path) in outs {
+fn write(root: &Path, work: &Work, outs: &[((Shape, bool), String)]) -> u8 {
+    for ((shape, shy), path) in outs {
         let path = root.join(path);
-        let Some(node) = work.result(*shape) else {
+        let Some(node) = work.out(*shape, *shy) else {
             // Half of the work, as those that fail do.
             remove(&path);
             fs::write(path, "half").unwrap();
             return 3;
         };
-        node.write(&path);
+        match node {
+            Some(node) => node.write(&path),
+            None => remove(&path),
+        }
     }
     0
 }
