@@ -9,6 +9,7 @@ use super::{load, select};
 use crate::engine::Project;
 use crate::engine::status::{Verdict, assess};
 use crate::error::{Result, exit};
+use crate::event::Failure;
 use crate::pipeline::StageIx;
 use crate::plan::Change;
 use crate::terminal::style;
@@ -31,7 +32,7 @@ impl StatusArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let project = if self.stages.is_empty() { Project::load_stale(root)? } else { load(root)? };
         let wanted = select::with_needs(&project.pipeline, &self.stages)?;
-        let verdicts = assess(&project, &wanted, &vec![false; wanted.len()])?;
+        let verdicts = assess(&project, &wanted, &vec![false; wanted.len()]);
         // A read-only checkout has a status, too: what was learnt is then lost.
         let _ = project.workspace.save_index();
         if self.json {
@@ -40,8 +41,14 @@ impl StatusArgs {
             show(&project, &verdicts)?;
         }
         let stale = verdicts.iter().any(|(_, verdict)| !verdict.is_fresh());
-        Ok(if self.check && stale { exit::CHECK } else { exit::OK })
+        let failing = exit_code(verdicts.iter().map(|(_, verdict)| verdict));
+        Ok(if failing == exit::OK && self.check && stale { exit::CHECK } else { failing })
     }
+}
+
+/// Not 0 if a run would fail for what can be seen already.
+pub(super) fn exit_code<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> u8 {
+    verdicts.map(Verdict::exit_code).max().unwrap_or(exit::OK)
 }
 
 pub(super) fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
@@ -53,11 +60,17 @@ pub(super) fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> ser
 }
 
 pub(super) fn stage_json(name: &str, verdict: &Verdict) -> serde_json::Value {
-    json!({
+    let mut stage = json!({
         "stage": name,
         "verdict": verdict.word(),
         "changes": verdict.changes(),
-    })
+    });
+    match verdict {
+        Verdict::Fails(failure, _) => stage["failure"] = json!(failure),
+        Verdict::Skipped { because } => stage["because"] = json!(because),
+        _ => {}
+    }
+    stage
 }
 
 /// More reasons than this are left to `repro why`.
@@ -75,6 +88,7 @@ fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
     for (ix, verdict) in &stale {
         let line = sentence(verdict);
         crate::terminal::stdout::say!("{}{:width$}{:#}  {line}", style::STAGE, name(*ix), style::STAGE);
+        say_hint(verdict)?;
     }
     say_fresh(project.rest.count() + verdicts.len() - stale.len())
 }
@@ -82,6 +96,14 @@ fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
 pub(super) fn say_fresh(fresh: usize) -> Result<()> {
     if fresh > 0 {
         crate::terminal::stdout::say!("{}{} up to date{:#}", style::DIM, count(fresh), style::DIM);
+    }
+    Ok(())
+}
+
+/// What to do about a stage that fails.
+pub(super) fn say_hint(verdict: &Verdict) -> Result<()> {
+    if let Verdict::Fails(Failure { hint: Some(hint), .. }, _) = verdict {
+        crate::terminal::stdout::say!("  hint: {hint}");
     }
     Ok(())
 }
@@ -98,6 +120,8 @@ pub(super) fn sentence(verdict: &Verdict) -> String {
             let waits = format!("waits for {}", waits.join(", "));
             if known.is_empty() { waits } else { format!("is out of date: {}; {waits}", reasons(&known)) }
         }
+        Verdict::Fails(failure, _) => [&[failure.what.clone()], &failure.causes[..]].concat().join(": "),
+        Verdict::Skipped { because } => format!("needs {because}, which fails"),
     }
 }
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::status::as_json;
+use super::status::{as_json, exit_code, say_hint, sentence};
 use super::{load, select};
 use crate::engine::status::{Verdict, assess};
-use crate::error::{Result, exit};
+use crate::error::Result;
 use crate::plan::Change;
 use crate::terminal::style;
 
@@ -26,18 +26,20 @@ impl WhyArgs {
         let project = load(root)?;
         let asked = select::find_all(&project.pipeline, &self.stage)?;
         let wanted = project.pipeline.graph.with_needs(asked.iter().copied());
-        let mut verdicts = assess(&project, &wanted, &vec![false; wanted.len()])?;
+        let mut verdicts = assess(&project, &wanted, &vec![false; wanted.len()]);
         verdicts.retain(|(ix, _)| asked.contains(ix));
+        let exit = exit_code(verdicts.iter().map(|(_, verdict)| verdict));
         if self.json {
             crate::terminal::stdout::say!("{:#}", as_json(&project, &verdicts));
-            return Ok(exit::OK);
+            return Ok(exit);
         }
         for (ix, verdict) in &verdicts {
             let name = &project.pipeline.stages[*ix].name;
             crate::terminal::stdout::say!("{}{name}{:#} {}", style::STAGE, style::STAGE, headline(verdict));
             say_changes(verdict.changes())?;
+            say_hint(verdict)?;
         }
-        Ok(exit::OK)
+        Ok(exit)
     }
 }
 
@@ -51,6 +53,7 @@ fn headline(verdict: &Verdict) -> String {
         }
         Verdict::Restore(_) => "will be restored from the cache".to_owned(),
         Verdict::Run(_) => "will run".to_owned(),
+        Verdict::Fails(..) | Verdict::Skipped { .. } => sentence(verdict),
         Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),
     }
 }

@@ -32,10 +32,10 @@ pub fn plan(project: &Project, wanted: &[bool], forced: &[bool], cpus: usize) ->
     let times = last_times(project);
     let mut work: Vec<Option<u64>> = vec![None; wanted.len()];
     let mut stages = Vec::new();
-    for (ix, verdict) in assess(project, wanted, forced)? {
+    for (ix, verdict) in assess(project, wanted, forced) {
         let name = &project.pipeline.stages[ix].name;
         let took = match &verdict {
-            Verdict::Fresh { .. } => None,
+            Verdict::Fresh { .. } | Verdict::Fails(..) | Verdict::Skipped { .. } => None,
             Verdict::Restore(_) => times.restored.get(name).copied(),
             Verdict::Run(_) | Verdict::Waits(_) => times.ran.get(name).copied(),
         };

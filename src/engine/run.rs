@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::heard::Heard;
-use super::observe::{Observation, observe};
+use super::observe::{Observation, observe, unseen};
 use super::perform::{Performed, Setting};
 use super::predict::Predicted;
 use super::processes::{GRACE, Groups};
@@ -294,7 +294,7 @@ impl<'a, 's> Loop<'a, 's> {
         let observation = match self.stages[ix].observed.take() {
             Some(Ok(observation)) => observation,
             Some(Err(error)) => {
-                let performed = Performed::Failed { exit: error.exit_code(), failure: as_failure(error) };
+                let performed = Performed::Failed { exit: error.exit_code(), failure: unseen(error) };
                 let _ = self.sender.send(Note::Ended(ix, performed, Millis(0)));
                 return;
             }
@@ -320,7 +320,7 @@ impl<'a, 's> Loop<'a, 's> {
             let began = Instant::now();
             let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, &say));
             let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
-                let failure = as_failure(Error::environment(PANICKED));
+                let failure = unseen(Error::environment(PANICKED));
                 (Performed::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
             });
             let _ = sender.send(Note::Ended(ix, performed, took));
@@ -512,10 +512,6 @@ impl<'a, 's> Loop<'a, 's> {
         }
         all
     }
-}
-
-fn as_failure(error: Error) -> Failure {
-    Failure { what: format!("cannot be looked at: {}", error.what), causes: error.causes, hint: error.hint }
 }
 
 fn now() -> Timestamp {

@@ -7,8 +7,9 @@ use super::observe::{self, look, observe, touches};
 use super::predict::Predicted;
 use super::{Project, explain};
 use crate::digest::Content;
-use crate::error::Result;
-use crate::pipeline::{Policy, StageIx};
+use crate::error::{Result, exit};
+use crate::event::Failure;
+use crate::pipeline::{Policy, StageIx, StageName};
 use crate::plan::{Change, Decision, Force};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
@@ -23,18 +24,32 @@ pub enum Verdict {
     Run(Vec<Change>),
     /// What it has to do is known once the stages it waits for have run; they come last among the changes.
     Waits(Vec<Change>),
+    /// It cannot be looked at, or not be had: a run fails there, with this exit code.
+    Fails(Failure, u8),
+    /// It needs that stage, which fails.
+    Skipped {
+        because: StageName,
+    },
 }
 
 impl Verdict {
     pub fn changes(&self) -> &[Change] {
         match self {
-            Verdict::Fresh { .. } => &[],
+            Verdict::Fresh { .. } | Verdict::Fails(..) | Verdict::Skipped { .. } => &[],
             Verdict::Restore(changes) | Verdict::Run(changes) | Verdict::Waits(changes) => changes,
         }
     }
 
     pub fn is_fresh(&self) -> bool {
         matches!(self, Verdict::Fresh { .. })
+    }
+
+    /// What a run that comes to it would exit with on its account.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Verdict::Fails(_, code) => *code,
+            _ => exit::OK,
+        }
     }
 
     /// One word for lists and JSON.
@@ -44,55 +59,75 @@ impl Verdict {
             Verdict::Restore(_) => "restore",
             Verdict::Run(_) => "run",
             Verdict::Waits(_) => "waits",
+            Verdict::Fails(..) => "fails",
+            Verdict::Skipped { .. } => "skipped",
         }
     }
 }
 
 /// The verdict on each wanted stage, in the order of the graph.
-pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Result<Vec<(StageIx, Verdict)>> {
+pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Vec<(StageIx, Verdict)> {
     let graph = &project.pipeline.graph;
     let mut predicted = Predicted::new();
     let mut verdicts: BTreeMap<StageIx, Verdict> = BTreeMap::new();
     let mut ordered = Vec::new();
     for &ix in graph.order().iter().filter(|&&ix| wanted[ix]) {
-        let runs = |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
-        let mut unknown: Vec<StageIx> = graph.needs(ix).iter().filter(runs).copied().collect();
-        if project.pipeline.stages[ix].policy == Policy::Frozen {
-            unknown.clear();
-        }
-        let verdict = if unknown.is_empty() {
-            let force = if forced[ix] { Force::Yes } else { Force::No };
-            let observation = observe(project, ix, force, &predicted)?;
-            match observation.decision {
-                Decision::Fresh(trace) => Verdict::Fresh { accepted: trace.accepted },
-                Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
-                Decision::Restore(trace, changes) => {
-                    // What lies there already is looked at where it lies: the cache need not have it.
-                    for (path, left) in trace.left() {
-                        let found = observation.outs.get(&path).and_then(Option::as_ref);
-                        if found.map(Seen::content) != left {
-                            predicted.insert(path, left);
-                        }
-                    }
-                    Verdict::Restore(changes)
-                }
-            }
-        } else {
-            waits(project, ix, &unknown, forced[ix])?
-        };
+        let force = if forced[ix] { Force::Yes } else { Force::No };
+        let verdict = verdict(project, ix, force, &verdicts, &mut predicted).unwrap_or_else(|error| {
+            let exit = error.exit_code();
+            Verdict::Fails(observe::unseen(error), exit)
+        });
         verdicts.insert(ix, verdict.clone());
         ordered.push((ix, verdict));
     }
-    Ok(ordered)
+    ordered
+}
+
+fn verdict(
+    project: &Project,
+    ix: StageIx,
+    force: Force,
+    verdicts: &BTreeMap<StageIx, Verdict>,
+    predicted: &mut Predicted,
+) -> Result<Verdict> {
+    let needs = project.pipeline.graph.needs(ix);
+    let because = needs.iter().find_map(|need| match verdicts.get(need) {
+        Some(Verdict::Fails(..)) => Some(project.pipeline.stages[*need].name.clone()),
+        Some(Verdict::Skipped { because }) => Some(because.clone()),
+        _ => None,
+    });
+    if let Some(because) = because {
+        return Ok(Verdict::Skipped { because });
+    }
+    let runs = |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
+    let unknown: Vec<StageIx> = needs.iter().filter(runs).copied().collect();
+    if !unknown.is_empty() && project.pipeline.stages[ix].policy != Policy::Frozen {
+        return waits(project, ix, &unknown, force);
+    }
+    let observation = observe(project, ix, force, predicted)?;
+    Ok(match observation.decision {
+        Decision::Fresh(trace) => Verdict::Fresh { accepted: trace.accepted },
+        Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
+        Decision::Restore(trace, changes) => {
+            // What lies there already is looked at where it lies: the cache need not have it.
+            for (path, left) in trace.left() {
+                let found = observation.outs.get(&path).and_then(Option::as_ref);
+                if found.map(Seen::content) != left {
+                    predicted.insert(path, left);
+                }
+            }
+            Verdict::Restore(changes)
+        }
+    })
 }
 
 /// A stage some of whose deps are yet to be made: what is known to have changed, and whom it waits for.
-fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], forced: bool) -> Result<Verdict> {
+fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> Result<Verdict> {
     let stage = &project.pipeline.stages[ix];
     let upstream =
         unknown.iter().map(|&need| Change::Upstream { stage: project.pipeline.stages[need].name.clone() });
     let mut changes = Vec::new();
-    if forced {
+    if force == Force::Yes {
         changes.push(Change::Forced);
     } else if stage.policy == Policy::Always {
         changes.push(Change::Always);

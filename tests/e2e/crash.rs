@@ -15,19 +15,8 @@ fn waiting() -> Sandbox {
          [stages.wait]\ncmd = 'echo $$ > pid; echo begun > begun; exec sleep 600'\ndeps = ['first']\nouts = ['never']\n\
          [stages.after]\ncmd = 'true'\ndeps = ['never']\n",
     );
-    fifo(&sandbox, "begun");
+    sandbox.fifo("begun");
     sandbox
-}
-
-fn fifo(sandbox: &Sandbox, name: &str) {
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        sandbox.path(name),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
 }
 
 /// Starts a run and returns when its stage has begun.
@@ -246,8 +235,8 @@ outs = ["up/{{ item.name }}"]
             sandbox.write(&format!("in/{item}"), item);
         }
         sandbox.write("wait", "");
-        fifo(&sandbox, "begun-c");
-        fifo(&sandbox, "begun-d");
+        sandbox.fifo("begun-c");
+        sandbox.fifo("begun-d");
         let child = sandbox.command(&["run", "-j2"]).stderr(Stdio::piped()).spawn().unwrap();
         // The second of them has begun, so the first two are done.
         let stages = ["begun-c", "begun-d"]

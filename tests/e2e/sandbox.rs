@@ -53,6 +53,17 @@ impl Sandbox {
         if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
     }
 
+    pub fn fifo(&self, name: &str) {
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            self.path(name),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+    }
+
     /// Replaces the one place in a file where `from` stands.
     pub fn edit(&self, path: &str, from: &str, to: &str) {
         let text = self.read(path);

@@ -1,5 +1,13 @@
 //! Status, why and plan: the verdicts that a run would reach, and nothing changed by asking.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+
+use serde_json::Value;
+
 use crate::run::chain;
 use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
@@ -177,5 +185,123 @@ fn a_glob_that_will_match_nothing_of_what_is_restored_is_told() {
     sandbox.remove("d");
     let done = sandbox.repro(&["status"]);
     assert_eq!(done.code, 2, "{done}");
-    assert!(done.stderr.contains("dep `d/*.y` of stage `t` matches nothing"), "{done}");
+    assert!(done.stdout.contains("dep `d/*.y` of stage `t` matches nothing"), "{done}");
+}
+
+/// Three stages, one of which reads a folder.
+fn folder_and_file() -> Sandbox {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.join]
+cmd = "cat in/* > joined"
+deps = ["in"]
+outs = ["joined"]
+
+[stages.count]
+cmd = "wc -l < joined > count"
+deps = ["joined"]
+outs = ["count"]
+
+[stages.other]
+cmd = "cp o other"
+deps = ["o"]
+outs = ["other"]
+"#,
+    );
+    sandbox.write("in/a", "a\n");
+    sandbox.write("o", "1");
+    sandbox.ok(&["run"]);
+    sandbox
+}
+
+#[test]
+fn a_stage_that_cannot_be_looked_at_fails_by_itself() {
+    let sandbox = folder_and_file();
+    sandbox.write("o", "2");
+    sandbox.fifo("in/pipe");
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 2
+    --- stdout
+    join cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: sockets, pipes and devices have no content to depend on; move it out of there
+    count needs join, which fails
+    other is out of date: dep o changed
+    ");
+    // It is no matter of being out of date.
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 2);
+    snapshot!(sandbox.repro(&["why", "join"]), @"
+    exit 2
+    --- stdout
+    join cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: sockets, pipes and devices have no content to depend on; move it out of there
+    ");
+    snapshot!(sandbox.repro(&["why", "count"]), @"
+    exit 0
+    --- stdout
+    count needs join, which fails
+    ");
+    snapshot!(sandbox.repro(&["run", "--plan"]), @"
+    exit 2
+    --- stdout
+    join cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: sockets, pipes and devices have no content to depend on; move it out of there
+    count needs join, which fails
+    other is out of date: dep o changed ([time] last time)
+    at most about [time] with -j 2
+    ");
+    snapshot!(sandbox.repro(&["run", "-k"]), @"
+    exit 2
+    --- stderr
+    run-2: started
+    other: started (dep o changed)
+    join: failed: cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
+    count: skipped: needs join
+    other: ran in [time]
+    error: stage `join` failed after [time]: cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: sockets, pipes and devices have no content to depend on; move it out of there
+
+    ✗ join failed
+    ⊘ count skipped
+    ✓ other ran [time]
+
+    ✗ run-2 failed after [time]: 1 failed, 1 skipped, 1 ran
+    ");
+}
+
+#[test]
+fn status_and_run_agree_on_what_cannot_be_looked_at() {
+    let sandbox = folder_and_file();
+    let words = |args: &[&str], key: &str| -> BTreeMap<String, String> {
+        let told = sandbox.repro(args).stdout;
+        let told = serde_json::Deserializer::from_str(&told).into_iter::<Value>().map(Result::unwrap);
+        let told = told.flat_map(|told| told["stages"].as_array().cloned().unwrap_or(vec![told]));
+        let word = |told: Value, key| told[key].as_str().map(str::to_owned);
+        told.filter_map(|told| Some((word(told.clone(), "stage")?, word(told, key)?))).collect()
+    };
+    let troubles: [(&dyn Fn(), &[u8], i32); 4] = [
+        (&|| sandbox.fifo("in/pipe"), b"in/pipe", 2),
+        (&|| fs::write(sandbox.root().join(OsStr::from_bytes(b"in/b\xffd")), "").unwrap(), b"in/b\xffd", 2),
+        (&|| symlink("loop", sandbox.path("in/loop")).unwrap(), b"in/loop", 3),
+        (&|| replace_by_fifo(&sandbox, "joined"), b"joined", 2),
+    ];
+    for (make, path, code) in troubles {
+        make();
+        let status = sandbox.repro(&["status"]);
+        assert_eq!((status.code, sandbox.repro(&["run", "-k"]).code), (code, code), "{status}");
+        let verdicts = words(&["status", "--json"], "verdict");
+        let outcomes = words(&["run", "-k", "--json"], "outcome");
+        let pick = |words: &BTreeMap<String, String>| [words["join"].clone(), words["count"].clone()];
+        assert_eq!(
+            (pick(&verdicts), pick(&outcomes)),
+            (["fails", "skipped"].map(Into::into), ["failed", "skipped"].map(Into::into))
+        );
+        assert_eq!(verdicts["other"], "fresh");
+        assert!(sandbox.repro(&["status", "--json"]).stdout.contains("\"what\": \"cannot be looked at: "));
+        fs::remove_file(sandbox.root().join(OsStr::from_bytes(path))).unwrap();
+    }
+}
+
+fn replace_by_fifo(sandbox: &Sandbox, path: &str) {
+    sandbox.remove(path);
+    sandbox.fifo(path);
 }
