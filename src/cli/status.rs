@@ -120,7 +120,7 @@ pub(super) fn sentence(verdict: &Verdict) -> String {
             let waits = format!("waits for {}", waits.join(", "));
             if known.is_empty() { waits } else { format!("is out of date: {}; {waits}", reasons(&known)) }
         }
-        Verdict::Fails(failure, _) => [&[failure.what.clone()], &failure.causes[..]].concat().join(": "),
+        Verdict::Fails(failure, _) => failure.to_string(),
         Verdict::Skipped { because } => format!("needs {because}, which fails"),
     }
 }

@@ -34,8 +34,8 @@ outs = ["count.txt"]
     sandbox.remove("src/x");
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
-    --- stderr
-    error: dep `src/**/*.txt` of stage `count` matches nothing
+    --- stdout
+    count cannot be looked at: dep `src/**/*.txt` of stage `count` matches nothing
      hint: correct the pattern in line 4 of pipeline.toml, or make what it should match
     ");
 }
@@ -114,9 +114,8 @@ outs = ["a.txt"]
     sandbox.remove("version");
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
-    --- stderr
-    error: `cat version`, which it depends on, ended with exit status: 1
-     caused by: cat: version: No such file or directory
+    --- stdout
+    a cannot be looked at: `cat version`, which it depends on, ended with exit status: 1: cat: version: No such file or directory
     ");
 }
 

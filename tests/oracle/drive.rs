@@ -103,7 +103,7 @@ pub fn go(root: &Path, face: Face, cpus: usize, which: &Which<'_>) -> Answer {
 /// With the reason of a failure, for whoever reads about it.
 fn told(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Failed(failure) => format!("failed: {}: {}", failure.what, failure.causes.join(": ")),
+        Outcome::Failed(failure) => format!("failed: {failure}"),
         outcome => outcome.word().to_owned(),
     }
 }

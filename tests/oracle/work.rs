@@ -34,7 +34,7 @@ impl Work {
 
     /// What is at an out when the command has ended; `None` if it fails.
     pub fn out(&self, shape: Shape, shy: bool) -> Option<Option<Node>> {
-        self.result(shape).map(|node| (!shy || self.mark() % 2 == 0).then_some(node))
+        self.result(shape).map(|node| (!shy || self.mark().is_multiple_of(2)).then_some(node))
     }
 
     /// `None` if the command fails.
@@ -53,7 +53,7 @@ impl Work {
                 dir.put("gone", Node::Link("nowhere".into()));
                 dir.put("empty", Node::Dir(BTreeMap::new()));
                 dir.put("sub/c.x", file(format!("{}", mark / 2)));
-                if mark % 2 == 0 {
+                if mark.is_multiple_of(2) {
                     dir.put("b.x", file("even"));
                 }
                 dir
