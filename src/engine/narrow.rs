@@ -6,8 +6,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
-
 use super::observe::fingerprint;
 use super::project::{self, Answers, Asked, Parts, Project, Rest};
 use crate::digest::{Content, Digest};
@@ -22,6 +20,8 @@ use crate::workspace::run_lock::RunLock;
 use crate::workspace::write::{self, Durability};
 
 const FILE: &str = "pipeline";
+/// So many paths are looked at sooner than a thread is started.
+const FEW: usize = 1000;
 
 impl Project {
     /// Reads the lock and the stages that may have something to do, and changes nothing but what is remembered of
@@ -161,13 +161,26 @@ enum Found {
 
 /// Looks at every path that decides.
 fn look(workspace: &Workspace, checked: &Checked) -> Vec<Found> {
-    let paths: Vec<&str> = checked.paths().collect();
     let look = |path: &str| match RepoPath::parse_canonical(path).and_then(|path| workspace.recall(&path)) {
         Some(Some(content)) => Found::Content(outline::written(&content)),
         Some(None) => Found::Nothing,
         None => Found::Unknown,
     };
-    paths.into_par_iter().with_min_len(256).map(look).collect()
+    let paths: Vec<&str> = checked.paths().collect();
+    // Not by rayon's threads: those that wait for work spin, and here all are done at about the same time.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len() / FEW + 1);
+    let mut shares = paths.chunks(paths.len().div_ceil(threads).max(1));
+    let mine = shares.next().unwrap_or_default();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = shares
+            .map(|share| scope.spawn(move || share.iter().copied().map(look).collect::<Vec<_>>()))
+            .collect();
+        let mut found: Vec<Found> = mine.iter().copied().map(look).collect();
+        for other in others {
+            found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        found
+    })
 }
 
 /// Whether what no stage makes is still there.

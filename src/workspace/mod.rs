@@ -16,7 +16,7 @@ pub mod write;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use observe::{Seen, now};
 pub use stamp::Stamp;
@@ -33,7 +33,7 @@ type Made = LazyLock<BTreeSet<RepoPath>, Box<dyn FnOnce() -> BTreeSet<RepoPath> 
 pub struct Workspace {
     root: PathBuf,
     made: Made,
-    index: Mutex<Index>,
+    index: RwLock<Index>,
 }
 
 impl Workspace {
@@ -45,7 +45,7 @@ impl Workspace {
         index: &Path,
     ) -> Workspace {
         let made: Made = LazyLock::new(Box::new(made));
-        Workspace { root: root.to_owned(), made, index: Mutex::new(Index::load(index)) }
+        Workspace { root: root.to_owned(), made, index: RwLock::new(Index::load(index)) }
     }
 
     /// What lies at `path`, by names and stats.
@@ -64,11 +64,16 @@ impl Workspace {
 
     /// Keeps what was learnt for the next time.
     pub fn save_index(&self) -> Result<()> {
-        self.index().save()
+        self.index_mut().save()
     }
 
-    fn index(&self) -> std::sync::MutexGuard<'_, Index> {
-        // A panic elsewhere leaves the index as it was: every entry is written whole.
-        self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    // A panic elsewhere leaves the index as it was: every entry is written whole.
+
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

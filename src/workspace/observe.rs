@@ -103,7 +103,7 @@ impl Workspace {
             return Err(Error::environment(format!("`{}` was not read", full.display())));
         }
         let (digest, stat, hashed_at) = hash_still_file(&full)?;
-        self.index().insert(path.as_str(), stat, digest, hashed_at);
+        self.index_mut().insert(path.as_str(), stat, digest, hashed_at);
         Ok(digest)
     }
 }
