@@ -67,7 +67,7 @@ fn run(args: &Args) -> Result<()> {
     // All of them, defaults too: what a default is may change, the model's inputs may not.
     let spectrogram = serde_json::to_value(spectrogram)?;
     let metadata = Metadata { labels: manifest.labels, spectrogram };
-    let graph = graph::build(network.config(), &network.weights()?)?;
+    let graph = graph::build(network.config(), network.weights())?;
     let bytes = graph.encode(&metadata.to_properties()?);
     let path = models.join("genre.onnx");
     // A model of an older network beside the weights of this one would be taken for it.

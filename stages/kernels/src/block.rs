@@ -9,17 +9,7 @@ use rayon::prelude::*;
 
 use crate::activation::{Activation, with_known};
 use crate::simd::{sum_of, vectorized};
-
-/// What is made of windows of the activations. Windows do not overlap, and those that the edge cuts are left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
-    /// Every value for itself.
-    None,
-    /// The largest of a window of this height and width; of equal ones the first.
-    Max([usize; 2]),
-    /// The mean of a window of this height and width.
-    Average([usize; 2]),
-}
+use crate::then::{Pool, Then};
 
 /// The sizes of a batch and what is done with it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,8 +18,7 @@ pub(crate) struct Block {
     pub channels: usize,
     /// Height and width of the input.
     pub size: [usize; 2],
-    pub activation: Activation,
-    pub pool: Pool,
+    pub then: Then,
 }
 
 /// What each channel is normalised with.
@@ -56,18 +45,9 @@ struct Affine {
 }
 
 impl Block {
-    /// Height and width of a window.
-    fn window(&self) -> [usize; 2] {
-        match self.pool {
-            Pool::None => [1, 1],
-            Pool::Max(window) | Pool::Average(window) => window,
-        }
-    }
-
     /// Height and width of the output.
     pub(crate) fn out(&self) -> [usize; 2] {
-        let window = self.window();
-        [self.size[0] / window[0], self.size[1] / window[1]]
+        self.then.pool.out(self.size)
     }
 
     fn plane(&self) -> usize {
@@ -116,7 +96,7 @@ impl Block {
         epsilon: f32,
     ) -> (Vec<f32>, Vec<u32>) {
         let mut output = vec![0.0; self.batch * self.channels * self.plane_out()];
-        let mut origins = vec![0; if matches!(self.pool, Pool::Max(_)) { output.len() } else { 0 }];
+        let mut origins = vec![0; if matches!(self.then.pool, Pool::Max(_)) { output.len() } else { 0 }];
         if output.is_empty() {
             return (output, origins);
         }
@@ -124,22 +104,24 @@ impl Block {
         let planes = output.par_chunks_exact_mut(self.plane_out()).zip(input.par_chunks_exact(self.plane()));
         let planes =
             planes.enumerate().map(|(at, (output, input))| (affine[at % self.channels], input, output));
-        match self.pool {
+        match self.then.pool {
             Pool::Max(window) => {
                 let planes = planes.zip(origins.par_chunks_exact_mut(self.plane_out()));
                 planes.for_each_init(Columns::default, |columns, (plane, origins)| {
                     vectorized(|| {
-                        with_known!(self.activation, |known| self
+                        with_known!(self.then.activation, |known| self
                             .max_pool(window, known, plane, columns, origins));
                     });
                 });
             }
             Pool::Average(window) => planes.for_each(|plane| {
-                vectorized(|| with_known!(self.activation, |known| self.average_pool(window, known, plane)));
+                vectorized(|| {
+                    with_known!(self.then.activation, |known| self.average_pool(window, known, plane));
+                });
             }),
             Pool::None => planes.for_each(|(affine, input, output)| {
                 vectorized(|| {
-                    with_known!(self.activation, |known| {
+                    with_known!(self.then.activation, |known| {
                         output.iter_mut().zip(input).for_each(|(y, x)| *y = known.at(affine.at(*x)));
                     });
                 });
@@ -224,7 +206,7 @@ impl Block {
             for sample in 0..self.batch {
                 let at = sample * self.channels + channel;
                 let of_plane = vectorized(|| {
-                    with_known!(self.activation, |known| self.plane_sums(
+                    with_known!(self.then.activation, |known| self.plane_sums(
                         known,
                         affine,
                         mean,
@@ -251,7 +233,7 @@ impl Block {
                 let input = &input[at * self.plane()..][..self.plane()];
                 vectorized(|| {
                     gradient.iter_mut().zip(input).for_each(|(dx, x)| *dx = x * slope + level);
-                    with_known!(self.activation, |known| {
+                    with_known!(self.then.activation, |known| {
                         self.add_gradient(known, affine[channel], at, [input, output], origins, gradient);
                     });
                 });
@@ -275,7 +257,7 @@ impl Block {
         let input = &input[at * self.plane()..][..self.plane()];
         let output = &output[at * self.plane_out()..][..self.plane_out()];
         let slope = |x: f32| activation.slope(affine.at(x));
-        match self.pool {
+        match self.then.pool {
             Pool::None => [
                 sum_of(input, output, |x, g| g * slope(x)),
                 sum_of(input, output, |x, g| g * slope(x) * (x - mean)),
@@ -316,7 +298,7 @@ impl Block {
     ) {
         let output = &output[at * self.plane_out()..][..self.plane_out()];
         let factor = |x: f32| activation.slope(affine.at(x)) * affine.factor;
-        match self.pool {
+        match self.then.pool {
             Pool::None => {
                 let pairs = input.iter().zip(output);
                 gradient.iter_mut().zip(pairs).for_each(|(dx, (x, g))| *dx += g * factor(*x));

@@ -1,4 +1,4 @@
-//! Convolution of slices, forward and backward, by patches and matrix products.
+//! Convolution of slices, backward, by patches and matrix products.
 //!
 //! Samples are computed in parallel, each by one thread. Knows nothing about tensors or gradients of anything else.
 
@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::depthwise;
 use crate::gemm::{Destination, Matrix, multiply};
 use crate::patches;
 use crate::simd::{sum_of, vectorized};
@@ -93,41 +92,6 @@ impl Geometry {
     fn is_pointwise(&self) -> bool {
         (self.kernel, self.stride, self.padding) == ([1, 1], [1, 1], [0, 0])
     }
-
-    fn is_depthwise(&self) -> bool {
-        self.groups == self.channels_in && self.groups == self.channels_out
-    }
-}
-
-/// The output `[batch, channels out, height, width]`.
-pub(crate) fn forward(geometry: &Geometry, input: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let plane = geometry.plane_out();
-    let mut output = vec![0.0; geometry.batch * geometry.channels_out * plane];
-    if output.is_empty() {
-        return output;
-    }
-    if geometry.is_depthwise() {
-        depthwise::forward(geometry, input, weight, bias, &mut output);
-        return output;
-    }
-    let samples = output.par_chunks_exact_mut(geometry.channels_out * plane);
-    samples.zip(input.par_chunks_exact(geometry.channels_in * geometry.plane())).for_each_init(
-        Vec::new,
-        |scratch, (output, input)| {
-            let groups = output.chunks_exact_mut(geometry.group_out() * plane).zip(inputs(geometry, input));
-            let groups = groups.zip(weights(geometry, weight)).zip(bias.chunks_exact(geometry.group_out()));
-            for (((output, input), weight), bias) in groups {
-                tiles(geometry, input, scratch, |at, patches| {
-                    // Tile by tile, so that they are still in the cache when the product is added.
-                    for (channel, bias) in output.chunks_exact_mut(plane).zip(bias) {
-                        channel[at..][..patches.columns].fill(*bias);
-                    }
-                    multiply(&mut output[at..], plane, weight, patches, Destination::Add);
-                });
-            }
-        },
-    );
-    output
 }
 
 /// Whether the gradient of the input is to be computed: that of the first layer is of no use to anyone.
@@ -149,8 +113,6 @@ pub(crate) fn backward(
     let bias = bias_gradient(geometry, output);
     let weight = if output.is_empty() || input.is_empty() {
         vec![0.0; weight.len()]
-    } else if geometry.is_depthwise() {
-        depthwise::backward(geometry, input, weight, output, &mut input_gradient)
     } else {
         samples_backward(geometry, input, weight, output, &mut input_gradient)
     };

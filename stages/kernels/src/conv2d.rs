@@ -11,8 +11,10 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, module as ops};
 
-use crate::bridge::{Host, erase, host, packed, tensor, values};
+use crate::bridge::{Erased, Host, erase, host, packed, tensor, values};
 use crate::conv::{self, Geometry, InputGradient};
+use crate::direct::{self, Operands};
+use crate::then::Then;
 
 /// The convolution of `[N, in, height, width]` with the weight `[out, in / groups, height, width]` and the bias
 /// `[out]`: burn's [`ops::conv2d`], faster on the CPU backend.
@@ -32,18 +34,56 @@ pub fn conv2d(
     match host([erase(&input), erase(&weight), erase(&with_bias)]) {
         None => ops::conv2d(input, weight, bias, options),
         Some(Host::Plain(tensors)) => {
-            Tensor::from_primitive::<Flex>(forward(&geometry, &tensors.map(packed)))
+            Tensor::from_primitive::<Flex>(forward(&geometry, &tensors.map(packed), None, Then::NOTHING))
         }
         Some(Host::Recorded(tensors)) => {
             let guards = tensors.each_ref().map(|tensor| tensor.node());
             let tensors = tensors.map(|tensor| packed(tensor.into_primitive()));
-            let output = forward(&geometry, &tensors);
+            let output = forward(&geometry, &tensors, None, Then::NOTHING);
             let [input, weight, _] = tensors;
             let output = match Conv2d.prepare::<NoCheckpointing>(guards).compute_bound().stateful() {
                 OpsKind::Tracked(operation) => operation.finish(State { input, weight, geometry }, output),
                 OpsKind::UnTracked(operation) => operation.finish(output),
             };
             Tensor::from_primitive::<Autodiff<Flex>>(output)
+        }
+    }
+}
+
+/// What [`conv2d`] gives, added to `onto`, after activation and pool: in one pass on the CPU backend. Without
+/// gradients there.
+///
+/// # Panics
+/// Shapes that do not fit each other, as burn's.
+pub fn conv2d_then(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    options: ConvOptions<2>,
+    onto: Option<Tensor<4>>,
+    then: Then,
+) -> Tensor<4> {
+    let fits = |geometry: &Geometry| {
+        let [height, width] = geometry.out;
+        let out = [geometry.batch, geometry.channels_out, height, width];
+        onto.as_ref().is_none_or(|onto| onto.dims() == out)
+    };
+    let geometry = geometry(&input, &weight, &options).filter(fits);
+    let operands = host([erase(&input), erase(&weight), erase(&bias)]);
+    match (geometry, operands, onto.as_ref().map(erase)) {
+        (Some(geometry), Some(Host::Plain(operands)), None) => {
+            Tensor::from_primitive::<Flex>(forward(&geometry, &operands.map(packed), None, then))
+        }
+        (Some(geometry), Some(Host::Plain(operands)), Some(Erased::Plain(onto))) => {
+            let onto = packed(onto);
+            Tensor::from_primitive::<Flex>(forward(&geometry, &operands.map(packed), Some(&onto), then))
+        }
+        _ => {
+            let output = ops::conv2d(input, weight, Some(bias), options);
+            then.by_operations(match onto {
+                Some(onto) => output + onto,
+                None => output,
+            })
         }
     }
 }
@@ -78,9 +118,17 @@ fn geometry(input: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> 
     })
 }
 
-fn forward(geometry: &Geometry, [input, weight, bias]: &[FlexTensor; 3]) -> FlexTensor {
-    let output = conv::forward(geometry, values(input), values(weight), values(bias));
-    tensor(output, [geometry.batch, geometry.channels_out, geometry.out[0], geometry.out[1]])
+fn forward(
+    geometry: &Geometry,
+    [input, weight, bias]: &[FlexTensor; 3],
+    onto: Option<&FlexTensor>,
+    then: Then,
+) -> FlexTensor {
+    let onto = onto.map(values).unwrap_or_default();
+    let operands = Operands { input: values(input), weight: values(weight), bias: values(bias), onto };
+    let [height, width] = then.pool.out(geometry.out);
+    let shape = [geometry.batch, geometry.channels_out, height, width];
+    tensor(direct::forward(geometry, operands, then), shape)
 }
 
 #[derive(Debug)]

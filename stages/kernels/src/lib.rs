@@ -7,8 +7,9 @@
 //! Knows nothing about networks, losses or files.
 //!
 //! ```text
-//! conv2d → conv, depthwise → patches, gemm     tensors → slices
-//! norm   → block → activation                  on all: simd
+//! conv2d → direct                              tensors → slices: forward
+//!        → conv → patches, gemm                backward
+//! norm   → block → activation, then            on all: simd
 //! adamw
 //! ```
 
@@ -18,11 +19,12 @@ mod block;
 mod bridge;
 mod conv;
 pub mod conv2d;
-mod depthwise;
+mod direct;
 mod gemm;
 pub mod norm;
 mod patches;
 mod simd;
+mod then;
 
 pub use activation::Activation;
-pub use block::Pool;
+pub use then::{Pool, Then};

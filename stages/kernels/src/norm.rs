@@ -10,21 +10,11 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
-use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
+use burn::tensor::{Device, Tensor, TensorData, module as ops};
 
-use crate::activation::Activation;
-use crate::block::{Block, Pool, Statistics};
+use crate::block::{Block, Statistics};
 use crate::bridge::{Host, erase, host, packed, tensor, values};
-
-/// What is applied to the normalised values.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Then {
-    /// First, to each value.
-    pub activation: Activation,
-    /// Then, to windows of them.
-    pub pool: Pool,
-}
+use crate::then::Then;
 
 /// The trained part of a normalisation: `[channels]` each.
 #[derive(Clone, Debug)]
@@ -57,62 +47,19 @@ pub fn by_batch(input: Tensor<4>, scale: Scale, then: Then) -> Normalized {
         _ => {
             let batch = ops::batch_norm_train(input, scale.weight, scale.bias, scale.epsilon);
             let (mean, variance) = (batch.mean.detach(), batch.variance.detach());
-            Normalized { output: by_operations(batch.output, then), mean, variance }
-        }
-    }
-}
-
-/// Normalises `[N, channels, height, width]` by given statistics, `[channels]` each.
-pub fn by_statistics(
-    input: Tensor<4>,
-    mean: Tensor<1>,
-    variance: Tensor<1>,
-    scale: Scale,
-    then: Then,
-) -> Tensor<4> {
-    let block = block(&input, then);
-    let tensors = [&mean, &variance, &scale.weight, &scale.bias].map(erase);
-    let [of_mean, of_variance, of_weight, of_bias] = tensors;
-    match host([erase(&input), of_mean, of_variance, of_weight, of_bias]) {
-        Some(Host::Plain(tensors)) => {
-            let tensors = tensors.map(packed);
-            let [input, mean, variance, weight, bias] = tensors.each_ref().map(values);
-            let statistics = Statistics { mean: mean.to_vec(), variance: variance.to_vec() };
-            let (output, _) = block.forward(input, &statistics, weight, bias, scale.epsilon as f32);
-            Tensor::from_primitive::<Flex>(tensor(output, shape(block)))
-        }
-        _ => {
-            let output = ops::batch_norm(input, scale.weight, scale.bias, mean, variance, scale.epsilon);
-            by_operations(output, then)
+            Normalized { output: then.by_operations(batch.output), mean, variance }
         }
     }
 }
 
 fn block(input: &Tensor<4>, then: Then) -> Block {
     let [batch, channels, height, width] = input.dims();
-    Block { batch, channels, size: [height, width], activation: then.activation, pool: then.pool }
+    Block { batch, channels, size: [height, width], then }
 }
 
 fn shape(block: Block) -> [usize; 4] {
     let [height, width] = block.out();
     [block.batch, block.channels, height, width]
-}
-
-/// Activation and pool by burn's own operations.
-fn by_operations(x: Tensor<4>, then: Then) -> Tensor<4> {
-    let x = match then.activation {
-        Activation::Identity => x,
-        // Its gradient needs no mask, unlike that of burn's `leaky_relu`.
-        Activation::LeakyRelu(slope) => {
-            activation::relu(x.clone()).mul_scalar(1.0 - slope) + x.mul_scalar(slope)
-        }
-        Activation::Silu => activation::silu(x),
-    };
-    match then.pool {
-        Pool::None => x,
-        Pool::Max(window) => ops::max_pool2d(x, MaxPoolOptions::new(window)),
-        Pool::Average(window) => ops::avg_pool2d(x, AvgPoolOptions::new(window)),
-    }
 }
 
 fn recorded(

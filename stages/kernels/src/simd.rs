@@ -2,6 +2,8 @@
 //!
 //! Knows nothing about what is computed: a loop over slices, written plainly, is what the compiler vectorises.
 
+use pulp::{Simd, WithSimd};
+
 /// Runs `loops` compiled for AVX2 and FMA where the processor has them, else for the target's baseline.
 ///
 /// Mark the closure's own helpers `#[inline(always)]`: what is not inlined is compiled for the baseline.
@@ -12,6 +14,16 @@ pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
         return unit.vectorize(loops);
     }
     loops()
+}
+
+/// Does `work` with the vectors of the unit that [`vectorized`] would compile for.
+#[inline(always)]
+pub(crate) fn with_vectors<W: WithSimd>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(unit) = pulp::x86::V3::try_new() {
+        return Simd::vectorize(unit, work);
+    }
+    pulp::Arch::new().dispatch(work)
 }
 
 /// How many partial sums a sum is split into: fixed, so that a sum is the same on every vector unit, and enough

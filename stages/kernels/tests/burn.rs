@@ -3,8 +3,9 @@
 
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
-use kernels::norm::{self, Scale, Then};
-use kernels::{Activation, Pool, conv2d::conv2d};
+use kernels::conv2d::{conv2d, conv2d_then};
+use kernels::norm::{self, Scale};
+use kernels::{Activation, Pool, Then};
 use proptest::prelude::*;
 
 /// Values between −1 and 1 that no two tensors share; the same for the same seed.
@@ -39,7 +40,9 @@ type Shape = (usize, usize, [usize; 2], [usize; 2], [usize; 2], [usize; 2], [usi
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];
-    let sizes = ([4..20usize, 4..40], pair(1..5), pair(1..4), pair(0..3));
+    // Most are small; some are computed in several strips.
+    let size = prop_oneof![4 => [4..20usize, 4..40], 1 => [40..90usize, 60..90]];
+    let sizes = (size, pair(1..5), pair(1..4), pair(0..3));
     (1..11usize, 1..4usize, pair(1..4), sizes, any::<bool>()).prop_map(
         |(batch, groups, channels, (size, kernel, stride, padding), bias)| {
             (batch, groups, channels, size, kernel, stride, padding, bias)
@@ -66,9 +69,7 @@ fn convolved(convolution: Convolution, shape: &Shape, device: &Device) -> [Vec<f
     ]
 }
 
-type Block = ([usize; 4], Activation, Pool);
-
-fn blocks() -> impl Strategy<Value = Block> {
+fn thens() -> impl Strategy<Value = Then> {
     let activation = prop_oneof![
         Just(Activation::Identity),
         Just(Activation::LeakyRelu(0.01)),
@@ -80,18 +81,21 @@ fn blocks() -> impl Strategy<Value = Block> {
         [1..4usize, 1..4].prop_map(Pool::Max),
         [1..4usize, 1..4].prop_map(Pool::Average)
     ];
-    ([2..6usize, 1..5, 3..12, 3..40], activation, pool)
+    (activation, pool).prop_map(|(activation, pool)| Then { activation, pool })
 }
 
-/// The block by burn's own operations, one after the other.
-fn by_parts(input: Tensor<4>, scale: Scale, (_, activation, pool): &Block) -> Tensor<4> {
-    let x = ops::batch_norm_train(input, scale.weight, scale.bias, scale.epsilon).output;
-    let x = match *activation {
+fn blocks() -> impl Strategy<Value = ([usize; 4], Then)> {
+    ([2..6usize, 1..5, 3..12, 3..40], thens())
+}
+
+/// Activation and pool by burn's own operations, one after the other.
+fn by_parts(x: Tensor<4>, then: Then) -> Tensor<4> {
+    let x = match then.activation {
         Activation::Identity => x,
         Activation::LeakyRelu(slope) => activation::leaky_relu(x, f64::from(slope)),
         Activation::Silu => activation::silu(x),
     };
-    match *pool {
+    match then.pool {
         Pool::None => x,
         Pool::Max(window) => ops::max_pool2d(x, MaxPoolOptions::new(window)),
         Pool::Average(window) => ops::avg_pool2d(x, AvgPoolOptions::new(window)),
@@ -128,30 +132,37 @@ proptest! {
     }
 
     #[test]
-    fn a_block_is_that_of_burn(block in blocks()) {
-        let device = Device::flex().autodiff();
-        let then = Then { activation: block.1, pool: block.2 };
-        let expected = normalized(|input, scale| by_parts(input, scale, &block), block.0, &device);
-        let found = normalized(|input, scale| norm::by_batch(input, scale, then).output, block.0, &device);
-        for (what, (found, expected)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&expected)) {
-            close(what, found, expected)?;
-        }
+    fn a_convolution_and_what_follows_it_are_those_of_burn(shape in shapes(), then in thens(), more in any::<bool>()) {
+        let device = Device::flex();
+        let (batch, groups, [group_in, group_out], size, kernel, stride, padding, _) = shape;
+        let input = values(1, [batch, group_in * groups, size[0], size[1]], &device);
+        let weight = values(2, [group_out * groups, group_in, kernel[0], kernel[1]], &device);
+        let bias: Tensor<1> = values(3, [group_out * groups], &device);
+        let options = || ConvOptions::new(stride, padding, [1, 1], groups);
+        let output = ops::conv2d(input.clone(), weight.clone(), Some(bias.clone()), options());
+        let [height, width] = match then.pool {
+            Pool::None => [1, 1],
+            Pool::Max(window) | Pool::Average(window) => window,
+        };
+        let [.., rows, columns] = output.dims();
+        prop_assume!(rows >= height && columns >= width);
+        let onto = more.then(|| values(4, output.dims(), &device));
+        let expected = by_parts(onto.clone().map_or(output.clone(), |onto| output + onto), then);
+        let found = conv2d_then(input, weight, bias, options(), onto, then);
+        prop_assert_eq!(found.dims(), expected.dims());
+        close("output", &host(found), &host(expected))?;
     }
 
     #[test]
-    fn given_statistics_normalise_as_the_batch_did(block in blocks()) {
-        let device = Device::flex();
-        let then = Then { activation: block.1, pool: block.2 };
-        let scale = || Scale {
-            weight: values(6, [block.0[1]], &device),
-            bias: values(7, [block.0[1]], &device),
-            epsilon: 1e-5,
+    fn a_block_is_that_of_burn((shape, then) in blocks()) {
+        let device = Device::flex().autodiff();
+        let by_burn = |input, Scale { weight, bias, epsilon }| {
+            by_parts(ops::batch_norm_train(input, weight, bias, epsilon).output, then)
         };
-        let input: Tensor<4> = values(5, block.0, &device);
-        let recorded = Scale { weight: scale().weight.autodiff(), bias: scale().bias.autodiff(), epsilon: 1e-5 };
-        let batch = norm::by_batch(input.clone().autodiff(), recorded, then);
-        let (mean, variance) = (batch.mean.inner(), batch.variance.inner());
-        let again = norm::by_statistics(input, mean, variance, scale(), then);
-        prop_assert_eq!(host(again), host(batch.output.inner()));
+        let expected = normalized(by_burn, shape, &device);
+        let found = normalized(|input, scale| norm::by_batch(input, scale, then).output, shape, &device);
+        for (what, (found, expected)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&expected)) {
+            close(what, found, expected)?;
+        }
     }
 }

@@ -13,13 +13,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
-use model::burn::module::Module as _;
 use model::burn::tensor::{Device, Tensor, TensorData};
 use model::config::{Architecture, NetworkConfig};
 use model::init::initial_weights;
 use model::learner::Learner;
 use model::network::Network;
 use model::random::{Purpose, Random};
+use model::trainable::Trainable;
 
 const CLIPS: usize = 128;
 const SIDE: usize = 100;
@@ -44,16 +44,24 @@ fn main() {
     }
     println!("{CLIPS} clips of 1×{SIDE}×{SIDE}; medians of {ROUNDS} rounds");
     for (name, model) in [("baseline", Architecture::Baseline), ("resnet", Architecture::ResNet)] {
+        let mut ours = Ours::new(model);
         for batch in [4, 32] {
-            let mut ours = Ours::new(model);
             compare(&format!("train {name} {batch}"), &mut peer, || ours.train(batch));
-            compare(&format!("forward {name} {batch}"), &mut peer, || ours.forward(batch));
+        }
+        let network = ours.network();
+        for batch in [1, 4, 32] {
+            compare(&format!("forward {name} {batch}"), &mut peer, || ours.forward(&network, batch));
         }
     }
 }
 
 /// Prints a line: what was measured (action, network, batch), ours, the peer's, and the ratios.
 fn compare(what: &str, peer: &mut Option<Peer>, mut ours: impl FnMut()) {
+    // Whoever gives words on the command line wants what has them all.
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
+    if !words.all(|word| what.contains(&word)) {
+        return;
+    }
     let mut rounds = Vec::new();
     for round in 0..=ROUNDS {
         let mine = timed(&mut ours);
@@ -92,7 +100,7 @@ impl Ours {
     fn new(model: Architecture) -> Ours {
         let config = NetworkConfig { model, input: [1, SIDE, SIDE], classes: CLASSES, dropout: 0.5 };
         let device = Device::flex().autodiff();
-        let network = Network::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();
+        let network = Trainable::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();
         let mut random = Random::new(1, Purpose::Order(0));
         let clips = (0..CLIPS * SIDE * SIDE).map(|_| random.unit() * 4.0 - 2.0).collect();
         Ours { learner: Learner::new(network, 0.01), device, clips, random }
@@ -118,8 +126,14 @@ impl Ours {
         }
     }
 
-    fn forward(&self, batch: usize) {
-        let (network, device) = (self.learner.network().valid(), self.device.clone().inner());
+    /// The network to judge with that has learnt what this one has.
+    fn network(&self) -> Network {
+        let network = self.learner.network();
+        Network::new(network.config(), &network.weights().unwrap(), &self.device.clone().inner()).unwrap()
+    }
+
+    fn forward(&self, network: &Network, batch: usize) {
+        let device = self.device.clone().inner();
         let order: Vec<usize> = (0..CLIPS).collect();
         for clips in order.chunks(batch) {
             network.forward(self.images(clips, &device)).into_data();
@@ -143,6 +157,8 @@ impl Peer {
             .args([script, &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // Threads of OpenMP that wait in a loop take the processor from the others where there are few.
+            .env("OMP_WAIT_POLICY", "passive")
             .spawn()
             .unwrap();
         let (requests, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());

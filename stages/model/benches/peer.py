@@ -1,19 +1,19 @@
 """The networks in PyTorch and onnxruntime, for benches/epoch.rs: a line in, the seconds it took out.
 
-Lines: `train NETWORK BATCH` (one epoch), `forward NETWORK BATCH` (one pass: the baseline with onnxruntime, the
-residual network with PyTorch). The argument: how many threads.
+Lines: `train NETWORK BATCH` (one epoch, PyTorch), `forward NETWORK BATCH` (one pass, onnxruntime). The argument:
+how many threads.
 """
 
 import sys
 import time
 
-import numpy as np
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 CLIPS, SIDE, CLASSES = 128, 100, 10
+NORM = ["weight", "bias", "running_mean", "running_var"]
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(0)
 
@@ -62,37 +62,54 @@ class ResNet(nn.Module):
         return self.linear(self.dropout(x.mean((2, 3))))
 
 
-def session(network):
-    """The network as an ONNX model, built by hand: the exporter needs packages of its own."""
-    tensors = [numpy_helper.from_array(v.numpy(), k) for k, v in network.state_dict().items() if v.dim()]
-    norm = lambda x, n, y: helper.make_node(
-        "BatchNormalization", [x, f"{n}.weight", f"{n}.bias", f"{n}.running_mean", f"{n}.running_var"], [y]
-    )
-    gemm = lambda x, n, y: helper.make_node("Gemm", [x, f"{n}.weight", f"{n}.bias"], [y], transB=1)
-    nodes = []
-    for layer, source, pads, target in [(1, "x", [2] * 4, "p1"), (2, "p1", [0] * 4, "p2")]:
-        weights = [f"conv{layer}.weight", f"conv{layer}.bias"]
-        nodes += [
-            helper.make_node("Conv", [source, *weights], [f"c{layer}"], pads=pads),
-            norm(f"c{layer}", f"norm{layer}", f"n{layer}"),
-            helper.make_node("LeakyRelu", [f"n{layer}"], [f"a{layer}"], alpha=0.01),
-            helper.make_node("MaxPool", [f"a{layer}"], [target], kernel_shape=[2, 2], strides=[2, 2]),
-        ]
-    nodes += [
-        helper.make_node("Flatten", ["p2"], ["f"]),
-        gemm("f", "linear1", "l1"),
-        norm("l1", "norm3", "n3"),
-        helper.make_node("LeakyRelu", ["n3"], ["a3"], alpha=0.01),
-        gemm("a3", "linear2", "y"),
-    ]
-    value = lambda name, *shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-    graph = helper.make_graph(
-        nodes, "g", [value("x", "N", 1, SIDE, SIDE)], [value("y", "N", CLASSES)], tensors
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(sys.argv[1])
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+class Graph:
+    """An ONNX model of a network, built by hand: PyTorch's exporter needs packages of its own."""
+
+    def __init__(self, network):
+        self.tensors = [numpy_helper.from_array(v.numpy(), k) for k, v in network.state_dict().items() if v.dim()]
+        self.nodes = []
+
+    def node(self, kind, *inputs, **attributes):
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+    def norm(self, x, layer):
+        return self.node("BatchNormalization", x, *(f"{layer}.{part}" for part in NORM))
+
+    def normed(self, x, layer, stride, pad):
+        x = self.node("Conv", x, f"{layer}.0.weight", strides=[stride] * 2, pads=[pad] * 4)
+        return self.norm(x, f"{layer}.1")
+
+    def linear(self, x, layer):
+        return self.node("Gemm", x, f"{layer}.weight", f"{layer}.bias", transB=1)
+
+    def baseline(self, x):
+        for layer, pad in [(1, 2), (2, 0)]:
+            x = self.node("Conv", x, f"conv{layer}.weight", f"conv{layer}.bias", pads=[pad] * 4)
+            x = self.node("LeakyRelu", self.norm(x, f"norm{layer}"), alpha=0.01)
+            x = self.node("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+        x = self.norm(self.linear(self.node("Flatten", x), "linear1"), "norm3")
+        return self.linear(self.node("LeakyRelu", x, alpha=0.01), "linear2")
+
+    def resnet(self, x):
+        x = self.node("Relu", self.normed(self.norm(x, "input_norm"), "stem", 2, 1))
+        for block in ["blocks.0", "blocks.1", "blocks.2"]:
+            inner = self.node("Relu", self.normed(x, f"{block}.first", 2, 1))
+            inner = self.normed(inner, f"{block}.second", 1, 1)
+            x = self.node("Relu", self.node("Add", inner, self.normed(x, f"{block}.shortcut", 2, 0)))
+        return self.linear(self.node("Flatten", self.node("GlobalAveragePool", x)), "linear")
+
+    def session(self, layers):
+        value = lambda name, *shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        output = value(layers("x"), "N", CLASSES)
+        graph = helper.make_graph(self.nodes, "g", [value("x", "N", 1, SIDE, SIDE)], [output], self.tensors)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = int(sys.argv[1])
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
 
 
 networks = {"baseline": Baseline(), "resnet": ResNet()}
@@ -101,8 +118,13 @@ optimizers = {
     for name, network in networks.items()
 }
 images, targets = torch.rand(CLIPS, 1, SIDE, SIDE) * 4 - 2, torch.arange(CLIPS) % CLASSES
-onnx = session(networks["baseline"])
+graphs = {name: Graph(network) for name, network in networks.items()}
+sessions = {name: graph.session(getattr(graph, name)) for name, graph in graphs.items()}
 clips = images.numpy()
+for name, network in networks.items():
+    with torch.inference_mode():
+        apart = abs(network.eval()(images).numpy() - sessions[name].run(None, {"x": clips})[0]).max()
+    assert apart < 1e-4, f"the ONNX model of {name} is another: {apart}"
 
 
 def train(name, batch):
@@ -114,13 +136,8 @@ def train(name, batch):
 
 
 def forward(name, batch):
-    network = networks[name].eval()
     for first in range(0, CLIPS, batch):
-        if name == "baseline":
-            onnx.run(None, {"x": np.ascontiguousarray(clips[first : first + batch])})
-        else:
-            with torch.inference_mode():
-                network(images[first : first + batch])
+        sessions[name].run(None, {"x": clips[first : first + batch]})
 
 
 print(f"torch {torch.__version__.split('+')[0]}, onnxruntime {onnxruntime.__version__}", flush=True)

@@ -12,11 +12,11 @@
 
 use anyhow::Result;
 use burn::module::Module;
-use burn::tensor::Tensor;
-use kernels::norm::Then;
-use kernels::{Activation, Pool};
+use burn::tensor::{Tensor, activation::leaky_relu};
+use kernels::{Activation, Pool, Then};
 
 use crate::config::{LEAKY_SLOPE, PADDING, POOL};
+use crate::folded::{FoldedConvolution, FoldedLinear};
 use crate::layers::{Convolution, Linear, Source};
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
@@ -29,6 +29,7 @@ const HIDDEN: Then = Then { activation: LEAKY_RELU, pool: Pool::None };
 
 const LEAKY_RELU: Activation = Activation::LeakyRelu(LEAKY_SLOPE as f32);
 
+/// The layers to train.
 #[derive(Module, Debug)]
 pub(crate) struct Baseline {
     conv1: Convolution,
@@ -53,18 +54,11 @@ impl Baseline {
         })
     }
 
-    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+    pub(crate) fn forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
         let x = self.norm1.forward(self.conv1.forward(images), POOLED);
         let x = self.norm2.forward(self.conv2.forward(x), POOLED);
         let x = self.linear1.forward(x.flatten(1, 3)).unsqueeze_dims(&[-1, -1]);
-        self.linear2.forward(self.norm3.forward(x, HIDDEN).flatten(1, 3))
-    }
-
-    pub(crate) fn train_forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
-        let x = self.norm1.train_forward(self.conv1.forward(images), POOLED);
-        let x = self.norm2.train_forward(self.conv2.forward(x), POOLED);
-        let x = self.linear1.forward(x.flatten(1, 3)).unsqueeze_dims(&[-1, -1]);
-        let x: Tensor<2> = self.norm3.train_forward(x, HIDDEN).flatten(1, 3);
+        let x: Tensor<2> = self.norm3.forward(x, HIDDEN).flatten(1, 3);
         self.linear2.forward(x * mask)
     }
 
@@ -76,5 +70,30 @@ impl Baseline {
         self.linear1.store("linear1", weights)?;
         self.norm3.store("norm3", weights)?;
         self.linear2.store("linear2", weights)
+    }
+}
+
+/// The layers to judge with.
+#[derive(Debug)]
+pub(crate) struct FoldedBaseline {
+    conv1: FoldedConvolution,
+    conv2: FoldedConvolution,
+    linear1: FoldedLinear,
+    linear2: FoldedLinear,
+}
+
+impl FoldedBaseline {
+    pub(crate) fn new(source: Source<'_>) -> Result<FoldedBaseline> {
+        Ok(FoldedBaseline {
+            conv1: source.folded_convolution(["conv1", "norm1"], 1, PADDING)?,
+            conv2: source.folded_convolution(["conv2", "norm2"], 1, 0)?,
+            linear1: source.folded_linear("linear1", Some("norm3"))?,
+            linear2: source.folded_linear("linear2", None)?,
+        })
+    }
+
+    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = self.conv2.forward(self.conv1.forward(images, None, POOLED), None, POOLED);
+        self.linear2.forward(leaky_relu(self.linear1.forward(x.flatten(1, 3)), LEAKY_SLOPE))
     }
 }

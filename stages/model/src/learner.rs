@@ -7,30 +7,31 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 use crate::loss::cross_entropy;
-use crate::network::{Network, to_host};
+use crate::network::to_host;
 use crate::optimizer::{AdamW, State, adamw};
+use crate::trainable::Trainable;
 
 /// A network that learns.
 #[derive(Debug)]
 pub struct Learner {
     /// Taken out only during a step, which updates it in place.
-    network: Option<Network>,
+    network: Option<Trainable>,
     optimizer: AdamW,
 }
 
 impl Learner {
     /// For a network on an autodiff device.
-    pub fn new(network: Network, weight_decay: f64) -> Learner {
+    pub fn new(network: Trainable, weight_decay: f64) -> Learner {
         Learner { network: Some(network), optimizer: adamw(weight_decay) }
     }
 
     /// The network as it is now.
-    pub fn network(&self) -> &Network {
+    pub fn network(&self) -> &Trainable {
         self.network.as_ref().expect("BUG: the network is missing outside of a step")
     }
 
     /// Learns from a batch of `[N, channels, height, width]` and the shares of the classes in each, `[N, classes]`;
-    /// the logits that it gave before, on the host. `mask` is one of [`Network::dropout_mask`].
+    /// the logits that it gave before, on the host. `mask` is one of [`Trainable::dropout_mask`].
     ///
     /// # Errors
     /// The device fails to give the logits back.
@@ -42,7 +43,7 @@ impl Learner {
         learning_rate: f64,
     ) -> Result<Vec<f32>> {
         let mut network = self.network.take().expect("BUG: the network is missing outside of a step");
-        let logits = network.train_forward(images, mask);
+        let logits = network.forward(images, mask);
         let loss = cross_entropy(logits.clone(), targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         self.network = Some(self.optimizer.step(learning_rate, network, gradients));

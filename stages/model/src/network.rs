@@ -1,36 +1,33 @@
-//! A network as a value: weights in, logits out.
+//! A network to judge with: weights in, logits out, by the running statistics.
 //!
-//! Knows nothing about labels, losses, optimizers or files; which layers there are, [`crate::config`] says.
+//! Knows nothing about labels, gradients or files; which layers there are, [`crate::config`] says.
 
 use anyhow::{Context as _, Result};
-use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
-use crate::baseline::Baseline;
+use crate::baseline::FoldedBaseline;
 use crate::config::{Architecture, NetworkConfig};
 use crate::dataset::Dataset;
 use crate::layers::Source;
-use crate::random::Random;
-use crate::resnet::ResNet;
+use crate::resnet::FoldedResNet;
 use crate::weights::Weights;
 
 /// How many clips are evaluated at once: enough to keep the cores busy, and 30 MB of activations.
 const EVALUATION_BATCH: usize = 32;
 
-/// The network on a device. On an autodiff device it can be trained; [`Module::valid`] gives the one to
-/// evaluate with.
-#[derive(Module, Debug)]
+/// The layers on a device without autodiff, with each normalisation folded into the layer before it.
+#[derive(Debug)]
 pub struct Network {
     layers: Layers,
-    #[module(skip)]
     config: NetworkConfig,
+    weights: Weights,
 }
 
-#[derive(Module, Debug)]
+#[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a process has one or two of them")]
 enum Layers {
-    Baseline(Baseline),
-    ResNet(ResNet),
+    Baseline(FoldedBaseline),
+    ResNet(FoldedResNet),
 }
 
 impl Network {
@@ -42,10 +39,10 @@ impl Network {
         weights.check(config)?;
         let source = Source { weights, device };
         let layers = match config.model {
-            Architecture::Baseline => Layers::Baseline(Baseline::new(source)?),
-            Architecture::ResNet => Layers::ResNet(ResNet::new(source)?),
+            Architecture::Baseline => Layers::Baseline(FoldedBaseline::new(source)?),
+            Architecture::ResNet => Layers::ResNet(FoldedResNet::new(source)?),
         };
-        Ok(Network { layers, config: config.clone() })
+        Ok(Network { layers, config: config.clone(), weights: weights.clone() })
     }
 
     /// What the network was built from.
@@ -53,7 +50,12 @@ impl Network {
         &self.config
     }
 
-    /// The logits of a batch, by the running statistics: `[N, channels, height, width]` → `[N, classes]`.
+    /// The weights that it was built from.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The logits of a batch: `[N, channels, height, width]` → `[N, classes]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         match &self.layers {
             Layers::Baseline(layers) => layers.forward(images),
@@ -62,49 +64,15 @@ impl Network {
     }
 
     /// The logits of the clips at `indices`, on the host: one row of [`NetworkConfig::classes`] a clip.
-    /// The network must be one to evaluate with, on `device`.
     ///
     /// # Errors
-    /// The device fails to give them back.
+    /// The device, which is the network's, fails to give them back.
     pub fn logits(&self, dataset: &Dataset, indices: &[usize], device: &Device) -> Result<Vec<f32>> {
         let mut logits = Vec::with_capacity(indices.len() * self.config.classes);
         for batch in dataset.batches(indices, EVALUATION_BATCH) {
             logits.extend(to_host(self.forward(dataset.images(batch, device)))?);
         }
         Ok(logits)
-    }
-
-    /// The logits of a batch of two or more by its own statistics, which also move the running ones.
-    ///
-    /// `mask` of shape `[N, hidden]` multiplies the hidden activations: zero drops one, and the rest are
-    /// scaled so that the expected sum stays ([`Network::dropout_mask`]).
-    pub fn train_forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
-        match &mut self.layers {
-            Layers::Baseline(layers) => layers.train_forward(images, mask),
-            Layers::ResNet(layers) => layers.train_forward(images, mask),
-        }
-    }
-
-    /// A dropout mask for `count` clips: zero with the configured probability, else 1 / (1 − probability).
-    pub fn dropout_mask(&self, count: usize, random: &mut Random, device: &Device) -> Tensor<2> {
-        let (dropout, hidden) = (self.config.dropout as f32, self.config.hidden());
-        let kept = 1.0 / (1.0 - dropout);
-        let mask: Vec<f32> =
-            (0..count * hidden).map(|_| if random.unit() < dropout { 0.0 } else { kept }).collect();
-        Tensor::from_data(TensorData::new(mask, [count, hidden]), device)
-    }
-
-    /// The weights on the host.
-    ///
-    /// # Errors
-    /// The device fails to give them back.
-    pub fn weights(&self) -> Result<Weights> {
-        let mut weights = Weights::default();
-        match &self.layers {
-            Layers::Baseline(layers) => layers.store(&mut weights)?,
-            Layers::ResNet(layers) => layers.store(&mut weights)?,
-        }
-        Ok(weights)
     }
 }
 

@@ -3,11 +3,12 @@
 //! Not the tensor library's own layer, which keeps the biased variance in its running statistics (PyTorch:
 //! the unbiased one; for the hidden layer and batches of four that is a third more) and updates them behind
 //! a shared reference, so that a module saved while it trains is one batch stale. Here the caller sees the
-//! update: [`BatchNorm::train_forward`] takes `&mut self`. Knows nothing about the layers around it.
+//! update: [`BatchNorm::forward`] takes `&mut self`. Knows nothing about the layers around it.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use kernels::norm::{self, Scale, Then};
+use kernels::Then;
+use kernels::norm::{self, Scale};
 
 use crate::config::NORM_EPSILON;
 
@@ -38,16 +39,10 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises `[batch, channels, height, width]` by the running statistics, and does what follows.
-    pub fn forward(&self, input: Tensor<4>, then: Then) -> Tensor<4> {
-        let (mean, variance) = (self.running_mean.clone(), self.running_var.clone());
-        norm::by_statistics(input, mean, variance, self.scale(), then)
-    }
-
     /// Normalises `[batch, channels, height, width]` by the batch's own statistics, moves the running ones
     /// towards them, and does what follows. A channel needs two values at least: the variance of one is
     /// nothing to divide by.
-    pub fn train_forward(&mut self, input: Tensor<4>, then: Then) -> Tensor<4> {
+    pub fn forward(&mut self, input: Tensor<4>, then: Then) -> Tensor<4> {
         let [batch, _, height, width] = input.dims();
         let count = (batch * height * width) as f64;
         let batch = norm::by_batch(input, self.scale(), then);
@@ -82,7 +77,7 @@ mod tests {
         let input = Tensor::<2>::from_data([[1.0, 10.0], [3.0, 30.0], [5.0, 80.0]], &device);
         let then = Then { activation: Activation::Identity, pool: Pool::None };
         let input = input.reshape([3, 2, 1, 1]);
-        let output: Vec<f32> = norm.train_forward(input, then).into_data().iter::<f32>().collect();
+        let output: Vec<f32> = norm.forward(input, then).into_data().iter::<f32>().collect();
         // Channel 0: mean 3, biased variance 8/3, unbiased 4. Channel 1: mean 40, unbiased 1300.
         let expected = [0.3, 4.0, 0.9 + 0.4, 0.9 + 130.0];
         let running = [norm.running_mean.clone(), norm.running_var.clone()].map(|tensor| tensor.into_data());

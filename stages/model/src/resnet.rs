@@ -19,18 +19,18 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Tensor, activation::relu};
-use kernels::norm::Then;
-use kernels::{Activation, Pool};
+use kernels::{Activation, Pool, Then};
 
 use crate::config::RESNET_CHANNELS;
+use crate::folded::{FoldedConvolution, FoldedLinear};
 use crate::layers::{Convolution, Linear, Source};
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
 
 /// What follows a normalisation.
 const RELU: Then = Then { activation: Activation::LeakyRelu(0.0), pool: Pool::None };
-const NOTHING: Then = Then { activation: Activation::Identity, pool: Pool::None };
 
+/// The layers to train.
 #[derive(Module, Debug)]
 pub(crate) struct ResNet {
     input_norm: BatchNorm,
@@ -64,15 +64,9 @@ impl ResNet {
         })
     }
 
-    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.stem.forward(self.input_norm.forward(images, NOTHING), RELU);
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        self.linear.forward(mean_of_channels(x))
-    }
-
-    pub(crate) fn train_forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
-        let x = self.stem.train_forward(self.input_norm.train_forward(images, NOTHING), RELU);
-        let x = self.blocks.iter_mut().fold(x, |x, block| block.train_forward(x));
+    pub(crate) fn forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
+        let x = self.stem.forward(self.input_norm.forward(images, Then::NOTHING), RELU);
+        let x = self.blocks.iter_mut().fold(x, |x, block| block.forward(x));
         self.linear.forward(mean_of_channels(x) * mask)
     }
 
@@ -95,14 +89,9 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let shortcut = self.shortcut.forward(x.clone(), NOTHING);
-        relu(self.second.forward(self.first.forward(x, RELU), NOTHING) + shortcut)
-    }
-
-    fn train_forward(&mut self, x: Tensor<4>) -> Tensor<4> {
-        let shortcut = self.shortcut.train_forward(x.clone(), NOTHING);
-        relu(self.second.train_forward(self.first.train_forward(x, RELU), NOTHING) + shortcut)
+    fn forward(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let shortcut = self.shortcut.forward(x.clone(), Then::NOTHING);
+        relu(self.second.forward(self.first.forward(x, RELU), Then::NOTHING) + shortcut)
     }
 
     fn store(&self, name: &str, weights: &mut Weights) -> Result<()> {
@@ -120,12 +109,8 @@ impl Normed {
         })
     }
 
-    fn forward(&self, x: Tensor<4>, then: Then) -> Tensor<4> {
+    fn forward(&mut self, x: Tensor<4>, then: Then) -> Tensor<4> {
         self.norm.forward(self.convolution.forward(x), then)
-    }
-
-    fn train_forward(&mut self, x: Tensor<4>, then: Then) -> Tensor<4> {
-        self.norm.train_forward(self.convolution.forward(x), then)
     }
 
     fn store(&self, name: &str, weights: &mut Weights) -> Result<()> {
@@ -138,4 +123,54 @@ impl Normed {
 fn mean_of_channels(x: Tensor<4>) -> Tensor<2> {
     let [count, channels, ..] = x.dims();
     x.flatten::<3>(2, 3).mean_dim(2).reshape([count, channels])
+}
+
+/// The layers to judge with.
+#[derive(Debug)]
+pub(crate) struct FoldedResNet {
+    input_norm: FoldedConvolution,
+    stem: FoldedConvolution,
+    blocks: Vec<FoldedBlock>,
+    linear: FoldedLinear,
+}
+
+#[derive(Debug)]
+struct FoldedBlock {
+    first: FoldedConvolution,
+    second: FoldedConvolution,
+    shortcut: FoldedConvolution,
+}
+
+impl FoldedResNet {
+    pub(crate) fn new(source: Source<'_>) -> Result<FoldedResNet> {
+        let normed = |name: &str, stride, padding| {
+            source.folded_convolution([&format!("{name}.conv"), &format!("{name}.norm")], stride, padding)
+        };
+        let block = |number| {
+            Ok(FoldedBlock {
+                first: normed(&format!("block{number}.first"), 2, 1)?,
+                second: normed(&format!("block{number}.second"), 1, 1)?,
+                shortcut: normed(&format!("block{number}.shortcut"), 2, 0)?,
+            })
+        };
+        Ok(FoldedResNet {
+            input_norm: source.folded_norm("input_norm")?,
+            stem: normed("stem", 2, 1)?,
+            blocks: (1..RESNET_CHANNELS.len()).map(block).collect::<Result<_>>()?,
+            linear: source.folded_linear("linear", None)?,
+        })
+    }
+
+    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let x = self.stem.forward(self.input_norm.forward(images, None, Then::NOTHING), None, RELU);
+        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
+        self.linear.forward(mean_of_channels(x))
+    }
+}
+
+impl FoldedBlock {
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let shortcut = self.shortcut.forward(x.clone(), None, Then::NOTHING);
+        self.second.forward(self.first.forward(x, None, RELU), Some(shortcut), RELU)
+    }
 }

@@ -1,7 +1,6 @@
 //! The network as a whole: it learns, it is kept, it repeats itself.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use model::burn;
@@ -13,6 +12,7 @@ use model::metrics;
 use model::network::Network;
 use model::optimizer::adamw;
 use model::random::{Purpose, Random};
+use model::trainable::Trainable;
 use model::weights::Weights;
 
 const BOTH: [Architecture; 2] = [Architecture::Baseline, Architecture::ResNet];
@@ -28,22 +28,27 @@ fn images(count: usize, device: &Device) -> Tensor<4> {
 }
 
 /// `steps` of AdamW on one batch of six; the losses before each, and the network.
-fn train(model: Architecture, steps: u64, seed: u64) -> (Vec<f32>, Network) {
+fn train(model: Architecture, steps: u64, seed: u64) -> (Vec<f32>, Trainable) {
     let device = Device::flex().autodiff();
     let config = config(model);
-    let mut network = Network::new(&config, &initial_weights(&config, seed).unwrap(), &device).unwrap();
+    let mut network = Trainable::new(&config, &initial_weights(&config, seed).unwrap(), &device).unwrap();
     let mut optimizer = adamw(0.01);
     let [a, b, c] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     let targets = Tensor::<2>::from_data([a, b, c, c, b, a], &device);
     let mut losses = Vec::new();
     for step in 0..steps {
         let mask = network.dropout_mask(6, &mut Random::new(seed, Purpose::Dropout(step)), &device);
-        let loss = cross_entropy(network.train_forward(images(6, &device), mask), targets.clone());
+        let loss = cross_entropy(network.forward(images(6, &device), mask), targets.clone());
         losses.push(loss.clone().into_scalar::<f32>());
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
         network = optimizer.step(1e-3, network, gradients);
     }
     (losses, network)
+}
+
+/// The network to judge with that has learnt what `network` has.
+fn judge(network: &Trainable) -> Network {
+    Network::new(network.config(), &network.weights().unwrap(), &Device::flex()).unwrap()
 }
 
 fn logits(network: &Network, count: usize) -> Vec<f32> {
@@ -57,7 +62,7 @@ fn a_tiny_batch_is_learnt_by_heart() {
         let (losses, network) = train(model, 60, 1);
         assert!(losses[0] > 0.5, "{model:?}: {losses:?}");
         assert!(losses[59] < 0.05, "{model:?}: {losses:?}");
-        let predictions: Vec<usize> = logits(&network.valid(), 6).chunks(3).map(metrics::argmax).collect();
+        let predictions: Vec<usize> = logits(&judge(&network), 6).chunks(3).map(metrics::argmax).collect();
         assert_eq!(predictions, [0, 1, 2, 2, 1, 0], "{model:?}");
     }
 }
@@ -82,14 +87,14 @@ fn a_saved_network_gives_the_same_logits() {
         Manifest::new(labels.clone(), config(model)).unwrap().write(&manifest).unwrap();
         let (loaded, meaning) = checkpoint::load(&weights, &manifest, &Device::flex()).unwrap();
         assert_eq!(meaning.labels, labels);
-        assert_eq!(logits(&loaded, 5), logits(&network.valid(), 5), "{model:?}");
+        assert_eq!(logits(&loaded, 5), logits(&judge(&network), 5), "{model:?}");
     }
 }
 
 #[test]
 fn a_clip_is_judged_alone_when_evaluating() {
     for model in BOTH {
-        let network = train(model, 3, 2).1.valid();
+        let network = judge(&train(model, 3, 2).1);
         assert_eq!(logits(&network, 5)[..6], logits(&network, 2)[..], "{model:?}");
     }
 }

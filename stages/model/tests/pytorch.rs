@@ -1,8 +1,8 @@
-//! The network, its loss, its gradients and its optimizer against PyTorch's: `fixtures/pytorch.py` wrote
+//! Both networks, their loss, gradients and optimizer against PyTorch's: `fixtures/pytorch.py` wrote
 //! what they must give.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module as _, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use model::burn;
@@ -10,6 +10,7 @@ use model::config::{Architecture, NetworkConfig};
 use model::loss::cross_entropy;
 use model::network::{Network, to_host};
 use model::optimizer::adamw;
+use model::trainable::Trainable;
 use model::weights::Weights;
 
 const SIDE: usize = 20;
@@ -19,22 +20,46 @@ fn value(index: usize, tensor: usize, scale: f64) -> f32 {
     (scale * (0.37 * index as f64 + 1.3 * tensor as f64).sin()) as f32
 }
 
-/// The weights by the script's formulas.
+/// A network of the script, its weights by the script's formulas, and what PyTorch made of it.
+struct Case {
+    name: &'static str,
+    config: NetworkConfig,
+    weights: Weights,
+    fixture: serde_json::Value,
+    /// Where AdamW makes whole steps of gradients that are zero but for rounding, in a direction of its own: those of
+    /// shifts which a later normalisation takes out again.
+    shifts: &'static [&'static str],
+}
+
+fn cases() -> [Case; 2] {
+    let mut fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/pytorch.json")).unwrap();
+    let shifts = &["conv1.bias", "conv2.bias", "linear1.bias", "norm2.bias"];
+    [("baseline", Architecture::Baseline, &shifts[..]), ("resnet", Architecture::ResNet, &[])].map(
+        |(name, model, shifts)| {
+            let config = NetworkConfig { model, input: [1, SIDE, SIDE], classes: 3, dropout: 0.0 };
+            let weights = weights(&config);
+            Case { name, config, weights, fixture: fixture[name].take(), shifts }
+        },
+    )
+}
+
 fn weights(config: &NetworkConfig) -> Weights {
-    let order = ["conv1", "norm1", "conv2", "norm2", "linear1", "norm3", "linear2"];
+    let tensors = config.tensors().unwrap();
+    let mut layers: Vec<&str> = tensors.iter().map(|(name, _)| name.rsplit_once('.').unwrap().0).collect();
+    layers.dedup();
     let mut weights = Weights::default();
-    for (name, shape) in config.tensors().unwrap() {
-        let (layer, part) = name.split_once('.').unwrap();
-        let number = 2 * order.iter().position(|it| *it == layer).unwrap();
+    for (name, shape) in &tensors {
+        let (layer, part) = name.rsplit_once('.').unwrap();
+        let number = 2 * layers.iter().position(|it| *it == layer).unwrap();
         let count: usize = shape.iter().product();
-        let one = if layer.starts_with("norm") { 1.0 } else { 0.0 };
+        let one = if layer.contains("norm") { 1.0 } else { 0.0 };
         let values = match part {
             "weight" => (0..count).map(|index| value(index, number, 0.1) + one).collect(),
             "bias" => (0..count).map(|index| value(index, number + 1, 0.1)).collect(),
             "running_mean" => vec![0.0; count],
             _ => vec![1.0; count],
         };
-        weights.insert(&name, shape, values);
+        weights.insert(name, shape.clone(), values);
     }
     weights
 }
@@ -66,43 +91,33 @@ fn assert_close(what: &str, found: &[f32], expected: &serde_json::Value, toleran
 
 #[test]
 fn six_steps_of_training_are_those_of_pytorch() {
-    let fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/pytorch.json")).unwrap();
-    let config =
-        NetworkConfig { model: Architecture::Baseline, input: [1, SIDE, SIDE], classes: 3, dropout: 0.0 };
-    let plain = Device::flex();
-    let device = plain.clone().autodiff();
-    let mut network = Network::new(&config, &weights(&config), &device).unwrap();
-    let logits = |network: &Network| to_host(network.valid().forward(images(&plain))).unwrap();
-    assert_close("logits before", &logits(&network), &fixture["logits_before"], 1e-5);
+    for Case { name, config, weights, fixture, shifts } in cases() {
+        let plain = Device::flex();
+        let device = plain.clone().autodiff();
+        let judge = Network::new(&config, &weights, &plain).unwrap();
+        let logits = to_host(judge.forward(images(&plain))).unwrap();
+        assert_close(&format!("{name}: logits before"), &logits, &fixture["logits_before"], 1e-5);
 
-    let mut optimizer = adamw(1.0);
-    let mut losses = Vec::new();
-    for _ in 0..fixture["losses"].as_array().unwrap().len() {
-        let mask = Tensor::ones([CLIPS, 256], &device);
-        let predicted = network.train_forward(images(&device), mask);
-        let loss = cross_entropy(predicted, targets(&device));
-        losses.push(loss.clone().into_scalar::<f32>());
-        let gradients = GradientsParams::from_grads(loss.backward(), &network);
-        network = optimizer.step(1e-3, network, gradients);
-    }
-    assert_close("losses", &losses, &fixture["losses"], 1e-4);
-    let after = network.weights().unwrap();
-    for name in [
-        "conv1.weight",
-        "norm2.weight",
-        "linear2.weight",
-        "linear2.bias",
-        "norm2.running_var",
-        "norm3.running_var",
-    ] {
-        let expected = &fixture[name.replace('.', "_") + "_after"];
-        let found = &after.get(name).unwrap().values[..expected.as_array().unwrap().len()];
-        assert_close(name, found, expected, 1e-4);
+        let mut network = Trainable::new(&config, &weights, &device).unwrap();
+        let mut optimizer = adamw(1.0);
+        let mut losses = Vec::new();
+        for _ in 0..fixture["losses"].as_array().unwrap().len() {
+            let mask = Tensor::ones([CLIPS, config.hidden()], &device);
+            let predicted = network.forward(images(&device), mask);
+            let loss = cross_entropy(predicted, targets(&device));
+            losses.push(loss.clone().into_scalar::<f32>());
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            network = optimizer.step(1e-3, network, gradients);
+        }
+        assert_close(&format!("{name}: losses"), &losses, &fixture["losses"], 1e-4);
+        let means = ["norm1.running_mean", "norm2.running_mean", "norm3.running_mean"];
+        let moved = [shifts, if shifts.is_empty() { &[] } else { &means[..] }].concat();
+        assert_state(name, &network.weights().unwrap(), &fixture["after"], &moved);
     }
 }
 
 /// The name of each trained tensor, its gradient's values in C order.
-fn named_gradients(network: &Network, gradients: &GradientsParams) -> Vec<(String, Vec<f32>)> {
+fn named_gradients(network: &Trainable, gradients: &GradientsParams) -> Vec<(String, Vec<f32>)> {
     struct Visit<'a> {
         gradients: &'a GradientsParams,
         path: Vec<String>,
@@ -117,8 +132,11 @@ fn named_gradients(network: &Network, gradients: &GradientsParams) -> Vec<(Strin
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                // The layer and the part: above are the network and which one it is.
-                let name = self.path[self.path.len() - 2..].join(".");
+                // Above are the network and which one it is; a file calls some parts otherwise.
+                let name = self.path[2..].join(".").replace("convolution", "conv");
+                let name = [0, 1, 2].iter().fold(name, |name, block| {
+                    name.replace(&format!("blocks.{block}"), &format!("block{}", block + 1))
+                });
                 self.found.push((name, to_host(gradient).unwrap()));
             }
         }
@@ -141,29 +159,32 @@ fn assert_kept(what: &str, found: &[f32], expected: &serde_json::Value) {
     }
 }
 
+/// Whether a network's tensors are those of the fixture, but for those of the names in `but`.
+fn assert_state(network: &str, found: &Weights, expected: &serde_json::Value, but: &[&str]) {
+    for (name, expected) in expected.as_object().unwrap() {
+        if !but.contains(&name.as_str()) {
+            assert_kept(&format!("{network}: {name}"), &found.get(name).unwrap().values, expected);
+        }
+    }
+}
+
 #[test]
 fn every_number_of_the_first_step_is_that_of_pytorch() {
-    let fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/pytorch.json")).unwrap();
-    let fixture = &fixture["first_step"];
-    let config =
-        NetworkConfig { model: Architecture::Baseline, input: [1, SIDE, SIDE], classes: 3, dropout: 0.0 };
-    let device = Device::flex().autodiff();
-    let mut network = Network::new(&config, &weights(&config), &device).unwrap();
-    let predicted = network.train_forward(images(&device), Tensor::ones([CLIPS, 256], &device));
-    assert_close("logits", &to_host(predicted.clone()).unwrap(), &fixture["logits"], 1e-4);
-    let loss = cross_entropy(predicted, targets(&device));
-    let gradients = GradientsParams::from_grads(loss.backward(), &network);
-    let named = named_gradients(&network, &gradients);
-    assert_eq!(named.len(), fixture["gradients"].as_object().unwrap().len());
-    for (name, found) in named {
-        assert_kept(&format!("gradient of {name}"), &found, &fixture["gradients"][&name]);
-    }
-    let after = adamw(1.0).step(1e-3, network, gradients).weights().unwrap();
-    for (name, expected) in fixture["after"].as_object().unwrap() {
-        // AdamW makes whole steps of a gradient that is zero but for rounding, in a direction of its own. That
-        // is the gradient of a shift which a later normalisation takes out again.
-        if !["conv1.bias", "conv2.bias", "linear1.bias", "norm2.bias"].contains(&name.as_str()) {
-            assert_kept(name, &after.get(name).unwrap().values, expected);
+    for Case { name, config, weights, fixture, shifts } in cases() {
+        let fixture = &fixture["first_step"];
+        let device = Device::flex().autodiff();
+        let mut network = Trainable::new(&config, &weights, &device).unwrap();
+        let predicted = network.forward(images(&device), Tensor::ones([CLIPS, config.hidden()], &device));
+        let logits = to_host(predicted.clone()).unwrap();
+        assert_close(&format!("{name}: logits"), &logits, &fixture["logits"], 1e-4);
+        let loss = cross_entropy(predicted, targets(&device));
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        let named = named_gradients(&network, &gradients);
+        assert_eq!(named.len(), fixture["gradients"].as_object().unwrap().len(), "{name}");
+        for (tensor, found) in named {
+            assert_kept(&format!("{name}: gradient of {tensor}"), &found, &fixture["gradients"][&tensor]);
         }
+        let after = adamw(1.0).step(1e-3, network, gradients).weights().unwrap();
+        assert_state(name, &after, &fixture["after"], shifts);
     }
 }

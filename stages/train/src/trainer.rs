@@ -8,7 +8,6 @@ use std::thread;
 
 use anyhow::{Result, ensure};
 use kit::Events;
-use model::burn::module::Module as _;
 use model::burn::tensor::{Device, Tensor, TensorData};
 use model::config::NetworkConfig;
 use model::init::initial_weights;
@@ -18,6 +17,7 @@ use model::metrics::{Scores, Tally};
 use model::network::Network;
 use model::optimizer::State;
 use model::random::{Purpose, Random};
+use model::trainable::Trainable;
 use model::weights::Weights;
 
 use crate::augment::{Augment, Batch};
@@ -60,7 +60,7 @@ impl<'a> Trainer<'a> {
         let weights = initial_weights(config, seed)?;
         let average = (params.ema_decay > 0.0).then(|| (weights.clone(), 0));
         let device = device.autodiff();
-        let learner = Learner::new(Network::new(config, &weights, &device)?, params.weight_decay);
+        let learner = Learner::new(Trainable::new(config, &weights, &device)?, params.weight_decay);
         Ok(Trainer { augment, params, seed, device, learner, average })
     }
 
@@ -70,7 +70,7 @@ impl<'a> Trainer<'a> {
     /// What was learnt by another network.
     pub(crate) fn resume(&mut self, learnt: Learnt) -> Result<()> {
         let Learnt { weights, average, optimizer } = learnt;
-        let network = Network::new(self.learner.network().config(), &weights, &self.device)?;
+        let network = Trainable::new(self.learner.network().config(), &weights, &self.device)?;
         self.learner = Learner::new(network, self.params.weight_decay);
         self.learner.restore_optimizer(optimizer)?;
         self.average = average;
@@ -126,10 +126,7 @@ impl<'a> Trainer<'a> {
             return Ok(None);
         }
         let (dataset, device) = (self.augment.dataset(), self.device.clone().inner());
-        let network = match &self.average {
-            Some((weights, _)) => Network::new(self.learner.network().config(), weights, &device)?,
-            None => self.learner.network().valid(),
-        };
+        let network = Network::new(self.learner.network().config(), &self.weights()?, &device)?;
         let logits = network.logits(dataset, indices, &device)?;
         let mut tally = Tally::new(dataset.labels.len());
         tally.add(&logits, &dataset.targets(indices));

@@ -1,0 +1,304 @@
+//! Convolution of slices, forward: sums of shifted views of the images, a tile of the output at a time in registers.
+//!
+//! Each channel is copied once, with its padding, and for a stride of s as s × s planes of every s-th row and column.
+//! In those, what one place of the kernel sees for consecutive places of the output lies at consecutive addresses,
+//! across rows, too: no matrix of patches is needed. Between the rows are sums that nobody wants; they are left out
+//! when a strip of rows is finished, by bias, activation and pool, while it is in the cache. Knows nothing about
+//! tensors.
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::activation::{Activation, with_known};
+use crate::conv::Geometry;
+use crate::simd::{vectorized, with_vectors};
+use crate::then::{Pool, Then};
+
+/// The size of a tile in channels of the output and in vectors: with 16 registers, 12 of sums, 3 of the image, 1 of
+/// weights.
+const CHANNELS: usize = 4;
+const VECTORS: usize = 3;
+
+/// What a tile may reach beyond what is wanted: the longest vectors have 16 values.
+const SLACK: usize = VECTORS * 16;
+
+/// How many sums of a channel are made before they are finished: 4 channels of them are 64 KiB.
+const STRIP: usize = 4096;
+
+/// What a convolution is given beside its geometry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operands<'a> {
+    pub input: &'a [f32],
+    pub weight: &'a [f32],
+    pub bias: &'a [f32],
+    /// What the output is added to before the activation, of its size before the pool; may be empty.
+    pub onto: &'a [f32],
+}
+
+/// The output `[batch, channels out, height, width]` after activation and pool.
+pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>, then: Then) -> Vec<f32> {
+    let [height, width] = then.pool.out(geometry.out);
+    let mut output = vec![0.0; geometry.batch * geometry.channels_out * height * width];
+    if output.is_empty() {
+        return output;
+    }
+    let layout = Layout::new(geometry);
+    let images = layout.copies(geometry, operands.input);
+    let weights = blocks(geometry, operands.weight);
+    let of_group = geometry.group_out().div_ceil(CHANNELS);
+    let groups = output.chunks_exact_mut(geometry.group_out() * height * width);
+    let jobs: Vec<(usize, &mut [f32])> = groups
+        .enumerate()
+        .flat_map(|(group, output)| (group * of_group..).zip(output.chunks_mut(CHANNELS * height * width)))
+        .collect();
+    jobs.into_par_iter().for_each_init(Vec::new, |sums, (block, output)| {
+        let (all, image) = (block / of_group, &images[block / of_group * layout.group..]);
+        let (sample, group) = (all / geometry.groups, all % geometry.groups);
+        let first = group * geometry.group_out() + block % of_group * CHANNELS;
+        let job = Job { geometry, layout: &layout, then, bias: &operands.bias[first..], image };
+        let onto = operands.onto.get((sample * geometry.channels_out + first) * geometry.plane_out()..);
+        let weights = &weights[block % (of_group * geometry.groups)];
+        job.run(weights, onto.unwrap_or_default(), output, sums);
+    });
+    output
+}
+
+/// Where things lie in the copy of a group of channels.
+#[derive(Debug)]
+struct Layout {
+    /// Height and width of a plane of every s-th row and column.
+    size: [usize; 2],
+    /// How many such planes a channel has, in height and width: no more than the kernel meets.
+    phases: [usize; 2],
+    /// Where what a place of the kernel sees begins, place by place and channel by channel.
+    offsets: Vec<usize>,
+    /// The values of a group.
+    group: usize,
+}
+
+impl Layout {
+    fn new(geometry: &Geometry) -> Layout {
+        let of_axis = |axis: usize| {
+            let padded = geometry.size[axis] + 2 * geometry.padding[axis];
+            (padded.div_ceil(geometry.stride[axis]), geometry.stride[axis].min(geometry.kernel[axis]))
+        };
+        let ((height, phases_down), (width, phases_across)) = (of_axis(0), of_axis(1));
+        let channel = phases_down * phases_across * height * width;
+        let offset = |channel_at: usize, (i, j): (usize, usize)| {
+            let [down, across] = geometry.stride;
+            let phase = i % down * phases_across + j % across;
+            channel_at * channel + (phase * height + i / down) * width + j / across
+        };
+        let channels = 0..geometry.group_in();
+        let offsets = channels.flat_map(|at| geometry.taps().map(move |tap| offset(at, tap))).collect();
+        let group = geometry.group_in() * channel;
+        Layout { size: [height, width], phases: [phases_down, phases_across], offsets, group }
+    }
+
+    /// All images, and room behind them: the last tile is a whole one, too.
+    fn copies(&self, geometry: &Geometry, input: &[f32]) -> Vec<f32> {
+        let mut copies = vec![0.0; geometry.batch * geometry.groups * self.group + SLACK];
+        let plane = self.size[0] * self.size[1];
+        let phases = self.phases[0] * self.phases[1];
+        let channels =
+            copies.par_chunks_exact_mut(phases * plane).zip(input.par_chunks_exact(geometry.plane()));
+        channels.for_each(|(copy, image)| {
+            vectorized(|| {
+                for (phase, copy) in copy.chunks_exact_mut(plane).enumerate() {
+                    self.copy(geometry, [phase / self.phases[1], phase % self.phases[1]], image, copy);
+                }
+            });
+        });
+        copies
+    }
+
+    /// Copies every s-th row and column of an image.
+    #[inline(always)]
+    fn copy(&self, geometry: &Geometry, phase: [usize; 2], image: &[f32], copy: &mut [f32]) {
+        let first = |axis: usize| {
+            // The first place that is not padding, and which of the image it is.
+            let (stride, padding) = (geometry.stride[axis], geometry.padding[axis]);
+            let at = padding.saturating_sub(phase[axis]).div_ceil(stride);
+            (at, at * stride + phase[axis] - padding)
+        };
+        let ((row, y), (column, x)) = (first(0), first(1));
+        let rows = image.chunks_exact(geometry.size[1]).skip(y).step_by(geometry.stride[0]);
+        for (target, source) in copy.chunks_exact_mut(self.size[1]).skip(row).zip(rows) {
+            let (target, source) = (&mut target[column..], source.get(x..).unwrap_or_default());
+            if geometry.stride[1] == 1 {
+                target[..source.len()].copy_from_slice(source);
+            } else {
+                let source = source.iter().step_by(geometry.stride[1]);
+                target.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
+            }
+        }
+    }
+}
+
+/// The weights of a few channels of the output: of each place of the kernel side by side.
+type Weights = Vec<[f32; CHANNELS]>;
+
+fn blocks(geometry: &Geometry, weight: &[f32]) -> Vec<Weights> {
+    let depth = geometry.patch();
+    let groups = weight.chunks_exact(geometry.group_out() * depth);
+    let block = |block: &[f32]| {
+        let mut weights = vec![[0.0; CHANNELS]; depth];
+        for (channel, of_channel) in block.chunks_exact(depth).enumerate() {
+            weights.iter_mut().zip(of_channel).for_each(|(all, weight)| all[channel] = *weight);
+        }
+        weights
+    };
+    groups.flat_map(|group| group.chunks(CHANNELS * depth).map(block)).collect()
+}
+
+/// A few channels of the output of one image.
+#[derive(Clone, Copy, Debug)]
+struct Job<'a> {
+    geometry: &'a Geometry,
+    layout: &'a Layout,
+    then: Then,
+    bias: &'a [f32],
+    image: &'a [f32],
+}
+
+impl Job<'_> {
+    fn run(&self, weights: &Weights, onto: &[f32], output: &mut [f32], sums: &mut Vec<f32>) {
+        let ([rows, width], pitch) = (self.geometry.out, self.layout.size[1]);
+        let [window, _] = self.then.pool.window();
+        let [rows_out, width_out] = self.then.pool.out([rows, width]);
+        let strip = (STRIP / (pitch * window)).clamp(1, rows_out) * window;
+        let length = strip * pitch + SLACK;
+        sums.resize(CHANNELS * length, 0.0);
+        for first in (0..rows_out * window).step_by(strip) {
+            let rows = first..(first + strip).min(rows_out * window);
+            let count = (rows.len() - 1) * pitch + width;
+            let offsets = &self.layout.offsets;
+            let image = &self.image[first * pitch..];
+            with_vectors(Sums { weights, offsets, image, count, length, sums });
+            let channels = output.chunks_exact_mut(rows_out * width_out).zip(sums.chunks_exact_mut(length));
+            for (channel, (output, sums)) in channels.enumerate() {
+                let output = &mut output[rows.start / window * width_out..rows.end / window * width_out];
+                let onto =
+                    onto.get(channel * self.geometry.plane_out() + first * width..).unwrap_or_default();
+                vectorized(|| {
+                    with_known!(self.then.activation, |known| {
+                        Rows { width, pitch }.finish(
+                            known,
+                            self.bias[channel],
+                            onto,
+                            self.then.pool,
+                            sums,
+                            output,
+                        );
+                    });
+                });
+            }
+        }
+    }
+}
+
+/// The sums of a strip, not finished.
+struct Sums<'a> {
+    weights: &'a Weights,
+    offsets: &'a [usize],
+    image: &'a [f32],
+    count: usize,
+    /// From a channel of `sums` to the next.
+    length: usize,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Sums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let lanes = VECTORS * S::F32_LANES;
+        for at in (0..self.count).step_by(lanes) {
+            let mut tile = [[simd.splat_f32s(0.0); VECTORS]; CHANNELS];
+            for (weights, offset) in self.weights.iter().zip(self.offsets) {
+                let (source, _) = S::as_simd_f32s(&self.image[offset + at..][..lanes]);
+                let source: [S::f32s; VECTORS] = std::array::from_fn(|vector| source[vector]);
+                for channel in 0..CHANNELS {
+                    let weight = simd.splat_f32s(weights[channel]);
+                    for vector in 0..VECTORS {
+                        tile[channel][vector] =
+                            simd.mul_add_e_f32s(weight, source[vector], tile[channel][vector]);
+                    }
+                }
+            }
+            for (sums, tile) in self.sums.chunks_exact_mut(self.length).zip(tile) {
+                let (target, _) = S::as_mut_simd_f32s(&mut sums[at..][..lanes]);
+                target.copy_from_slice(&tile);
+            }
+        }
+    }
+}
+
+/// Rows of a channel's sums, `pitch` apart, and `width` of them in each.
+#[derive(Clone, Copy, Debug)]
+struct Rows {
+    width: usize,
+    pitch: usize,
+}
+
+impl Rows {
+    /// Makes rows of the output of the sums, which are overwritten.
+    #[inline(always)]
+    fn finish(
+        self,
+        activation: Activation,
+        bias: f32,
+        onto: &[f32],
+        pool: Pool,
+        sums: &mut [f32],
+        output: &mut [f32],
+    ) {
+        let window = pool.window();
+        let mut onto = onto.chunks_exact(self.width);
+        let lines = sums.chunks_exact_mut(window[0] * self.pitch);
+        for (sums, output) in lines.zip(output.chunks_exact_mut(self.width / window[1])) {
+            for row in sums.chunks_exact_mut(self.pitch) {
+                let row = &mut row[..self.width];
+                if let Some(onto) = onto.next() {
+                    row.iter_mut().zip(onto).for_each(|(sum, more)| *sum += more);
+                }
+                row.iter_mut().for_each(|sum| *sum = activation.at(*sum + bias));
+            }
+            match pool {
+                Pool::None => output.copy_from_slice(&sums[..self.width]),
+                Pool::Max(_) => {
+                    self.pool(window, |one, other| if other > one { other } else { one }, sums, output);
+                }
+                Pool::Average([height, width]) => {
+                    self.pool(window, |one, other| one + other, sums, output);
+                    output.iter_mut().for_each(|sum| *sum *= 1.0 / (height * width) as f32);
+                }
+            }
+        }
+    }
+
+    /// Joins the values of each window: first those of a column, which is vectors of work, then across.
+    #[inline(always)]
+    fn pool(
+        self,
+        [_, across]: [usize; 2],
+        join: impl Fn(f32, f32) -> f32,
+        rows: &mut [f32],
+        output: &mut [f32],
+    ) {
+        let (first, rest) = rows.split_at_mut(self.pitch);
+        for row in rest.chunks_exact(self.pitch) {
+            first.iter_mut().zip(row).for_each(|(all, one)| *all = join(*all, *one));
+        }
+        if across == 2 {
+            let (pairs, _) = first.as_chunks::<2>();
+            output.iter_mut().zip(pairs).for_each(|(all, [one, other])| *all = join(*one, *other));
+        } else {
+            let windows = first.chunks_exact(across);
+            output.iter_mut().zip(windows).for_each(|(all, window)| {
+                *all = window[1..].iter().fold(window[0], |all, one| join(all, *one));
+            });
+        }
+    }
+}
