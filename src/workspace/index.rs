@@ -4,15 +4,20 @@
 //! only kept if, when the file was hashed, its times were already older than a tick could be ("racily clean" in git's words);
 //! a file hashed sooner after its last change is hashed again next time. With `ctime` in the stat, setting `mtime` back (`touch -d`,
 //! `cp -p`, tar) is no way around it.
+//!
+//! What the last time left is looked up where it [lies](stored) in the file's bytes, a folder at a time, side by side with a sorted listing;
+//! what is learnt now lies beside it. Files that are found to be gone are forgotten, so the index is as large as the workspace.
 
-use std::collections::HashMap;
+mod stored;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::scan::{Executable, Stat};
+use self::stored::{Entry, Stored};
+use super::scan::{Entries, Node, Stat};
 use crate::digest::Digest;
 use crate::error::Result;
-
-const HEADER: &[u8] = b"repro.index 1\n";
 
 /// Kernel clocks behind file times tick every 1 to 10 ms; twice that is safe.
 pub(super) const TICK: i64 = 20_000_000;
@@ -22,52 +27,157 @@ const WHOLE_SECONDS_TICK: i64 = 2_000_000_000;
 #[derive(Debug)]
 pub struct Index {
     path: PathBuf,
-    entries: HashMap<Box<str>, Entry>,
+    stored: Stored,
+    learnt: RwLock<Learnt>,
+}
+
+/// What differs from what is stored, by folder and name; `None` where an entry does not count any more.
+type Changes = BTreeMap<Box<str>, BTreeMap<Box<str>, Option<Entry>>>;
+
+#[derive(Debug, Default)]
+struct Learnt {
+    changes: Changes,
     state: State,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
+    #[default]
     Saved,
     Changed,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    stat: Stat,
-    digest: Digest,
+/// What becomes of the files of a folder that are not in a listing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    /// The listing is of a part.
+    Stay,
+    Go,
 }
 
 impl Index {
     pub fn load(path: &Path) -> Index {
-        let entries = std::fs::read(path).ok().and_then(|bytes| decode(&bytes)).unwrap_or_default();
-        Index { path: path.to_owned(), entries, state: State::Saved }
+        let stored = std::fs::read(path).ok().and_then(Stored::decode).unwrap_or_default();
+        Index { path: path.to_owned(), stored, learnt: RwLock::default() }
     }
 
     /// The digest of `path` if its stat is still the one it was hashed with.
     pub fn get(&self, path: &str, stat: &Stat) -> Option<Digest> {
-        self.entries.get(path).filter(|entry| entry.stat == *stat).map(|entry| entry.digest)
+        let (folder, name) = split(path);
+        let learnt = self.learnt();
+        let change = learnt.changes.get(folder).and_then(|changes| changes.get(name));
+        let entry = match change {
+            Some(change) => *change,
+            None => self.stored.folder(folder).find(name),
+        };
+        entry.filter(|entry| entry.stat == *stat).map(|entry| entry.digest)
+    }
+
+    /// The same for all that a folder lists.
+    pub fn get_all(&self, folder: &str, listed: &Entries, others: Others) -> Vec<Option<Digest>> {
+        let learnt = self.learnt();
+        let changes = learnt.changes.get(folder);
+        let mut stored = self.stored.folder(folder).iter().peekable();
+        let mut gone = Vec::new();
+        let known = listed.iter().map(|(name, node)| {
+            let Node::File(stat) = node else { return None };
+            while let Some(other) = stored.next_if(|other| *other.name < *name.as_bytes()) {
+                gone.push(other.name);
+            }
+            let before = stored.next_if(|other| *other.name == *name.as_bytes());
+            let entry = match changes.and_then(|changes| changes.get(name)) {
+                Some(change) => *change,
+                None => before.map(|before| before.entry()),
+            };
+            entry.filter(|entry| entry.stat == *stat).map(|entry| entry.digest)
+        });
+        let known = known.collect();
+        gone.extend(stored.map(|other| other.name));
+        drop(learnt);
+        if others == Others::Go {
+            self.forget(folder, gone.into_iter());
+        }
+        known
     }
 
     /// Remembers a digest of content that was read, start to end, after `hashed_at` (nanoseconds since 1970),
     /// with `stat` the same before and after.
-    pub fn insert(&mut self, path: &str, stat: Stat, digest: Digest, hashed_at: i64) {
+    pub fn insert(&self, path: &str, stat: Stat, digest: Digest, hashed_at: i64) {
+        let (folder, name) = split(path);
         if is_settled(&stat, hashed_at) {
-            self.entries.insert(path.into(), Entry { stat, digest });
-            self.state = State::Changed;
-        } else if self.entries.remove(path).is_some() {
-            self.state = State::Changed;
+            self.learn(folder, name, Some(Entry { stat, digest }));
+        } else {
+            self.forget(folder, std::iter::once(name.as_bytes()));
+        }
+    }
+
+    /// Forgets what is stored of files at and below `path` that do not lie there any more. Those in a folder that is still there
+    /// are left to [`Index::get_all`].
+    pub fn forget_gone(&self, path: &str, node: Option<&Node>) {
+        if !matches!(node, Some(Node::File(_))) {
+            let (folder, name) = split(path);
+            self.forget(folder, std::iter::once(name.as_bytes()));
+        }
+        for folder in self.stored.folders_from(path) {
+            let below = folder[path.len()..].split('/').skip(1);
+            let there = below.fold(node, |node, name| match node {
+                Some(Node::Dir(entries)) => {
+                    let at = entries.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
+                    Some(&entries[at].1)
+                }
+                _ => None,
+            });
+            if !matches!(there, Some(Node::Dir(_))) {
+                self.forget(folder, self.stored.folder(folder).iter().map(|other| other.name));
+            }
+        }
+    }
+
+    fn forget<'a>(&self, folder: &str, names: impl Iterator<Item = &'a [u8]>) {
+        for name in names.filter_map(|name| std::str::from_utf8(name).ok()) {
+            let counts = |learnt: &Learnt| match learnt.changes.get(folder).and_then(|all| all.get(name)) {
+                Some(change) => change.is_some(),
+                None => self.stored.folder(folder).find(name).is_some(),
+            };
+            if counts(&self.learnt()) {
+                self.learn(folder, name, None);
+            }
+        }
+    }
+
+    fn learn(&self, folder: &str, name: &str, entry: Option<Entry>) {
+        let mut learnt = self.learning();
+        learnt.state = State::Changed;
+        match learnt.changes.get_mut(folder) {
+            Some(changes) => drop(changes.insert(name.into(), entry)),
+            None => drop(learnt.changes.insert(folder.into(), BTreeMap::from([(name.into(), entry)]))),
         }
     }
 
     /// Writes the index if it has changed. It is not synced: a torn file is noticed and costs a hashing.
-    pub fn save(&mut self) -> Result<()> {
-        if self.state == State::Changed {
-            super::write::atomic(&self.path, &encode(&self.entries), super::write::Durability::Relaxed)?;
-            self.state = State::Saved;
+    pub fn save(&self) -> Result<()> {
+        let mut learnt = self.learning();
+        if learnt.state == State::Changed {
+            let bytes = self.stored.with(&learnt.changes);
+            super::write::atomic(&self.path, &bytes, super::write::Durability::Relaxed)?;
+            learnt.state = State::Saved;
         }
         Ok(())
     }
+
+    // A panic elsewhere leaves what is learnt as it was: every entry is put there whole.
+    fn learnt(&self) -> RwLockReadGuard<'_, Learnt> {
+        self.learnt.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn learning(&self) -> RwLockWriteGuard<'_, Learnt> {
+        self.learnt.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The folder of a path, empty for the root, and the name in it.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('/').unwrap_or(("", path))
 }
 
 fn is_settled(stat: &Stat, hashed_at: i64) -> bool {
@@ -78,67 +188,19 @@ fn is_settled(stat: &Stat, hashed_at: i64) -> bool {
     })
 }
 
-fn encode(entries: &HashMap<Box<str>, Entry>) -> Vec<u8> {
-    let mut body = Vec::with_capacity(entries.len() * 128);
-    for (path, Entry { stat, digest }) in entries {
-        let length = u32::try_from(path.len()).unwrap_or(0);
-        body.extend_from_slice(&length.to_le_bytes());
-        body.extend_from_slice(&path.as_bytes()[..length as usize]);
-        body.extend_from_slice(digest.as_bytes());
-        for word in [stat.size, stat.inode, stat.device] {
-            body.extend_from_slice(&word.to_le_bytes());
-        }
-        for time in [stat.mtime, stat.ctime] {
-            body.extend_from_slice(&time.to_le_bytes());
-        }
-        body.push(u8::from(stat.executable == Executable::Yes));
-    }
-    let mut bytes = HEADER.to_vec();
-    bytes.extend_from_slice(Digest::of(&body).as_bytes());
-    bytes.extend_from_slice(&body);
-    bytes
-}
-
-/// `None` unless every byte is as it was written.
-fn decode(bytes: &[u8]) -> Option<HashMap<Box<str>, Entry>> {
-    let rest = bytes.strip_prefix(HEADER)?;
-    let (checksum, mut rest) = rest.split_first_chunk::<32>()?;
-    if Digest::of(rest) != Digest::from_bytes(*checksum) {
-        return None;
-    }
-    let mut entries = HashMap::with_capacity(rest.len() / 120);
-    while !rest.is_empty() {
-        let length = u32::from_le_bytes(*take(&mut rest)?) as usize;
-        let (path, after) = rest.split_at_checked(length)?;
-        rest = after;
-        let path = std::str::from_utf8(path).ok()?;
-        let digest = Digest::from_bytes(*take(&mut rest)?);
-        let [size, inode, device] =
-            [take(&mut rest)?, take(&mut rest)?, take(&mut rest)?].map(|b| u64::from_le_bytes(*b));
-        let [mtime, ctime] = [take(&mut rest)?, take(&mut rest)?].map(|b| i64::from_le_bytes(*b));
-        let executable = if take::<1>(&mut rest)? == &[0] { Executable::No } else { Executable::Yes };
-        entries.insert(
-            path.into(),
-            Entry { stat: Stat { size, mtime, ctime, inode, device, executable }, digest },
-        );
-    }
-    Some(entries)
-}
-
-fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; N]> {
-    let (chunk, after) = rest.split_first_chunk::<N>()?;
-    *rest = after;
-    Some(chunk)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::scan::Executable;
 
     const SECOND: i64 = 1_000_000_000;
 
     fn stat(mtime: i64, ctime: i64) -> Stat {
         Stat { size: 3, mtime, ctime, inode: 7, device: 1, executable: Executable::No }
+    }
+
+    fn listed(names: &[&str]) -> Entries {
+        names.iter().map(|name| ((*name).into(), Node::File(stat(5, 6)))).collect()
     }
 
     #[test]
@@ -153,9 +215,11 @@ mod tests {
             ("whole seconds, old", stat(990 * SECOND, 990 * SECOND), true),
         ];
         for (what, stat, believed) in cases {
-            let mut index = Index::load(Path::new("/nonexistent/index"));
+            let index = Index::load(Path::new("/nonexistent/index"));
             index.insert("a", stat, Digest::of(b"x"), now);
             assert_eq!(index.get("a", &stat).is_some(), believed, "{what}");
+            let all = index.get_all("", &vec![("a".into(), Node::File(stat))], Others::Go);
+            assert_eq!(all[0].is_some(), believed, "{what}");
         }
     }
 
@@ -163,7 +227,7 @@ mod tests {
     fn an_index_reads_back_and_a_damaged_one_is_empty() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
-        let mut index = Index::load(&path);
+        let index = Index::load(&path);
         index.insert("data/é x", stat(5, 6), Digest::of(b"x"), SECOND);
         index.save().unwrap();
         assert_eq!(Index::load(&path).get("data/é x", &stat(5, 6)), Some(Digest::of(b"x")));
@@ -171,9 +235,42 @@ mod tests {
         let mut bytes = std::fs::read(&path).unwrap();
         for at in 0..bytes.len() {
             bytes[at] ^= 1;
-            assert!(decode(&bytes).is_none(), "byte {at}");
+            assert!(Stored::decode(bytes.clone()).is_none(), "byte {at}");
             bytes[at] ^= 1;
-            assert!(decode(&bytes[..at]).is_none(), "length {at}");
+            assert!(Stored::decode(bytes[..at].to_vec()).is_none(), "length {at}");
         }
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let paths = ["d/a", "d/b", "d/c", "d/e/f", "d/e.x/g", "d/old/deep/h", "x"];
+        let index = Index::load(&path);
+        for path in paths {
+            index.insert(path, stat(5, 6), Digest::of(path.as_bytes()), SECOND);
+        }
+        index.save().unwrap();
+        let left = |index: &Index| -> Vec<&str> {
+            index.save().unwrap();
+            let saved = Index::load(&path);
+            paths.into_iter().filter(|path| saved.get(path, &stat(5, 6)).is_some()).collect()
+        };
+        let index = Index::load(&path);
+        let part = index.get_all("d", &listed(&["b"]), Others::Stay);
+        assert_eq!(part, [Some(Digest::of(b"d/b"))]);
+        assert_eq!(left(&index), paths);
+        let whole = index.get_all("d", &listed(&["b", "bb", "c"]), Others::Go);
+        assert_eq!(whole, [Some(Digest::of(b"d/b")), None, Some(Digest::of(b"d/c"))]);
+        assert_eq!(left(&index), paths[1..]);
+        let inside = Node::Dir(vec![("f".into(), Node::File(stat(5, 6)))]);
+        let node = Node::Dir(vec![("b".into(), Node::File(stat(5, 6))), ("e".into(), inside)]);
+        let index = Index::load(&path);
+        index.forget_gone("d", Some(&node));
+        assert_eq!(left(&index), ["d/b", "d/c", "d/e/f", "x"]);
+        index.forget_gone("x", None);
+        index.insert("d/b", stat(5, 7), Digest::of(b"new"), SECOND);
+        assert_eq!(left(&index), ["d/c", "d/e/f"]);
+        assert_eq!(index.get("d/b", &stat(5, 7)), Some(Digest::of(b"new")));
     }
 }

@@ -16,7 +16,7 @@ pub mod write;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::LazyLock;
 
 pub use observe::{Seen, now};
 pub use stamp::Stamp;
@@ -33,7 +33,7 @@ type Made = LazyLock<BTreeSet<RepoPath>, Box<dyn FnOnce() -> BTreeSet<RepoPath> 
 pub struct Workspace {
     root: PathBuf,
     made: Made,
-    index: RwLock<Index>,
+    index: Index,
 }
 
 impl Workspace {
@@ -45,7 +45,7 @@ impl Workspace {
         index: &Path,
     ) -> Workspace {
         let made: Made = LazyLock::new(Box::new(made));
-        Workspace { root: root.to_owned(), made, index: RwLock::new(Index::load(index)) }
+        Workspace { root: root.to_owned(), made, index: Index::load(index) }
     }
 
     /// What lies at `path`, by names and stats.
@@ -64,16 +64,6 @@ impl Workspace {
 
     /// Keeps what was learnt for the next time.
     pub fn save_index(&self) -> Result<()> {
-        self.index_mut().save()
-    }
-
-    // A panic elsewhere leaves the index as it was: every entry is written whole.
-
-    fn index(&self) -> RwLockReadGuard<'_, Index> {
-        self.index.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
-        self.index.write().unwrap_or_else(PoisonError::into_inner)
+        self.index.save()
     }
 }

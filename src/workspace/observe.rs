@@ -6,10 +6,11 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use super::Workspace;
-use super::scan::{Executable, Node, Stat};
+use super::index::Others;
+use super::scan::{Entries, Node, Stat};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::plan::Tree;
@@ -42,11 +43,15 @@ impl Seen {
     }
 }
 
-/// What to do about a file that the index does not know.
+/// How a look treats what the index knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unknown {
-    Read,
-    GiveUp,
+pub(super) enum Look {
+    /// At all that lies there: of files that do not any more nothing stays known.
+    Whole,
+    /// At what a glob matches.
+    Part,
+    /// Only as far as everything is known.
+    Recall,
 }
 
 impl Workspace {
@@ -56,55 +61,62 @@ impl Workspace {
     /// Those of [`scan`](super::scan::scan), and a file that cannot be read or does not hold still.
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Seen>> {
         let node = self.scan(path)?;
-        node.map(|node| self.digest(path, node, Unknown::Read)).transpose()
+        self.index.forget_gone(path.as_str(), node.as_ref());
+        node.map(|node| self.digest(path.as_str(), node, Look::Whole)).transpose()
     }
 
     /// What lies at `path`, as far as that is known without reading a file; `None` if it is not.
     pub fn recall(&self, path: &RepoPath) -> Option<Option<Content>> {
         let node = self.scan(path).ok()?;
-        let seen = node.map(|node| self.digest(path, node, Unknown::GiveUp)).transpose().ok()?;
+        let seen = node.map(|node| self.digest(path.as_str(), node, Look::Recall)).transpose().ok()?;
         Some(seen.map(|seen| seen.content()))
     }
 
-    pub(super) fn digest(&self, path: &RepoPath, node: Node, unknown: Unknown) -> Result<Seen> {
+    /// `path` is empty for the root.
+    pub(super) fn digest(&self, path: &str, node: Node, look: Look) -> Result<Seen> {
         match node {
             Node::Link(target) => Ok(Seen::Leaf(Content::Link(Digest::of(target.as_bytes())))),
             Node::File(stat) => {
-                let digest = self.file_digest(path, &stat, unknown)?;
-                Ok(Seen::Leaf(match stat.executable {
-                    Executable::No => Content::File(digest),
-                    Executable::Yes => Content::Executable(digest),
-                }))
+                let known = self.index.get(path, &stat);
+                self.file(path, &stat, known, look).map(Seen::Leaf)
             }
-            Node::Dir(entries) => {
-                let seen: Vec<(Box<str>, Seen)> = entries
-                    .into_iter()
-                    .collect::<Vec<_>>()
-                    .into_par_iter()
-                    .map(|(name, node)| {
-                        self.digest(&path.join(&name), node, unknown).map(|seen| (name, seen))
-                    })
-                    .collect::<Result<_>>()?;
-                let entries = seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect();
-                let tree = Tree { entries };
-                let digest = Digest::of(&tree.encode());
-                let dirs = seen.into_iter().filter(|(_, seen)| matches!(seen, Seen::Dir { .. })).collect();
-                Ok(Seen::Dir { tree, digest, dirs })
-            }
+            Node::Dir(entries) => self.dir(path, entries, look),
         }
     }
 
-    fn file_digest(&self, path: &RepoPath, stat: &Stat, unknown: Unknown) -> Result<Digest> {
-        if let Some(digest) = self.index().get(path.as_str(), stat) {
-            return Ok(digest);
+    fn dir(&self, path: &str, entries: Entries, look: Look) -> Result<Seen> {
+        let others = if look == Look::Whole { Others::Go } else { Others::Stay };
+        let known = self.index.get_all(path, &entries, others);
+        let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        let seen = entries.into_par_iter().zip(known).map(|((name, node), known)| {
+            let seen = match node {
+                Node::File(stat) => match known {
+                    Some(digest) => Seen::Leaf(stat.content(digest)),
+                    None => Seen::Leaf(self.file(&inside(&name), &stat, None, look)?),
+                },
+                node => self.digest(&inside(&name), node, look)?,
+            };
+            Ok((name, seen))
+        });
+        let seen: Vec<(Box<str>, Seen)> = seen.collect::<Result<_>>()?;
+        let entries = seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect();
+        let tree = Tree { entries };
+        let digest = Digest::of(&tree.encode());
+        let dirs = seen.into_iter().filter(|(_, seen)| matches!(seen, Seen::Dir { .. })).collect();
+        Ok(Seen::Dir { tree, digest, dirs })
+    }
+
+    fn file(&self, path: &str, stat: &Stat, known: Option<Digest>, look: Look) -> Result<Content> {
+        if let Some(digest) = known {
+            return Ok(stat.content(digest));
         }
-        let full = path.under(&self.root);
-        if unknown == Unknown::GiveUp {
+        let full = self.root.join(path);
+        if look == Look::Recall {
             return Err(Error::environment(format!("`{}` was not read", full.display())));
         }
-        let (digest, stat, hashed_at) = hash_still_file(&full)?;
-        self.index_mut().insert(path.as_str(), stat, digest, hashed_at);
-        Ok(digest)
+        let (digest, after, hashed_at) = hash_still_file(&full)?;
+        self.index.insert(path, after, digest, hashed_at);
+        Ok(stat.content(digest))
     }
 }
 

@@ -1,12 +1,14 @@
-//! What lies at a path, by name and stat alone: no content is read.
+//! What lies at a path, by name and stat alone: no content is read. Directories are read on all processors, and what is in them
+//! is asked for by name below the open directory: a path is taken apart once for each directory, not for each file.
 
-use std::collections::BTreeMap;
-use std::fs::Metadata;
+use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+use walkdir::WalkDir;
 
+use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
@@ -18,10 +20,13 @@ const PASSED_OVER: [&str; 5] = [".git", "__pycache__", ".ipynb_checkpoints", ".D
 #[derive(Debug, Clone)]
 pub enum Node {
     File(Stat),
-    Dir(BTreeMap<Box<str>, Node>),
+    Dir(Entries),
     /// A link whose target does not exist, with the target's text.
     Link(Box<str>),
 }
+
+/// What is in a directory, sorted by name.
+pub type Entries = Vec<(Box<str>, Node)>;
 
 /// The identity of a file's content as far as the file system tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +59,14 @@ impl Stat {
             executable: if meta.mode() & 0o100 == 0 { Executable::No } else { Executable::Yes },
         }
     }
+
+    /// Of a file with this stat and these bytes.
+    pub fn content(&self, digest: Digest) -> Content {
+        match self.executable {
+            Executable::No => Content::File(digest),
+            Executable::Yes => Content::Executable(digest),
+        }
+    }
 }
 
 /// What lies at `path` below `root`; `None` if nothing does. `is_made` tells what stages write.
@@ -63,8 +76,10 @@ impl Stat {
 pub fn scan(root: &Path, path: &RepoPath, is_made: &IsMade<'_>) -> Result<Option<Node>> {
     let top = path.under(root);
     match std::fs::metadata(&top) {
-        Ok(meta) if meta.is_dir() => Ok(Some(scan_dir(root, &top, is_made)?)),
-        Ok(meta) => file_node(&top, &meta).map(Some),
+        Ok(meta) if meta.is_dir() => {
+            Scan { root, is_made }.dir(&Folder { path: &top, above: None }).map(Node::Dir).map(Some)
+        }
+        Ok(meta) => file_node(&meta, || top).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
             Ok(target) => link_node(&top, target).map(Some),
             Err(_) => Ok(None),
@@ -85,99 +100,131 @@ pub fn is_nobodys(name: &str) -> bool {
 
 /// The folders at and below `top`, links followed, as far as `matters` accepts them. What cannot be read has none.
 pub fn folders(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = PathBuf> {
-    let nobodys = |entry: &DirEntry| entry.file_name().to_str().is_some_and(is_nobodys);
-    let wanted = move |entry: &DirEntry| entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry));
+    let nobodys = |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_nobodys);
+    let wanted =
+        move |entry: &walkdir::DirEntry| entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry));
     let walk = WalkDir::new(top).follow_links(true).into_iter().filter_entry(wanted);
-    walk.flatten().filter(|entry| entry.file_type().is_dir()).map(DirEntry::into_path)
-}
-
-fn scan_dir(root: &Path, top: &Path, is_made: &IsMade<'_>) -> Result<Node> {
-    let mut open: Open = vec![(Box::default(), BTreeMap::new())];
-    let entries = WalkDir::new(top).min_depth(1).follow_links(true).into_iter();
-    for entry in entries.filter_entry(|entry| !is_passed_over(root, entry, is_made)) {
-        let (depth, name, node) = match entry {
-            Ok(entry) => (entry.depth(), plain_name(entry.path())?, entry_node(&entry)?),
-            Err(err) => broken_entry(top, &err)?,
-        };
-        while open.len() > depth {
-            close_last(&mut open);
-        }
-        match node {
-            Node::Dir(entries) => open.push((name, entries)),
-            leaf => insert(&mut open, name, leaf),
-        }
-    }
-    while open.len() > 1 {
-        close_last(&mut open);
-    }
-    let (_, entries) = open.pop().unwrap_or_default();
-    Ok(Node::Dir(entries))
-}
-
-/// The directories that are open on the way down, with the name of each.
-type Open = Vec<(Box<str>, BTreeMap<Box<str>, Node>)>;
-
-fn close_last(open: &mut Open) {
-    if let Some((name, entries)) = open.pop() {
-        insert(open, name, Node::Dir(entries));
-    }
-}
-
-fn insert(open: &mut Open, name: Box<str>, node: Node) {
-    if let Some((_, entries)) = open.last_mut() {
-        entries.insert(name, node);
-    }
-}
-
-fn is_passed_over(root: &Path, entry: &DirEntry, is_made: &IsMade<'_>) -> bool {
-    let name = entry.file_name();
-    if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
-        return true;
-    }
-    let made = || {
-        let inside = entry.path().strip_prefix(root).ok().and_then(Path::to_str);
-        inside.and_then(RepoPath::parse_canonical).is_some_and(|path| is_made(&path))
-    };
-    PASSED_OVER.iter().any(|passed| name == *passed) && !made()
+    walk.flatten().filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path)
 }
 
 /// Whether a path is, or lies in, something that a stage writes.
-pub type IsMade<'a> = dyn Fn(&RepoPath) -> bool + 'a;
+pub type IsMade<'a> = dyn Fn(&RepoPath) -> bool + Sync + 'a;
 
-fn entry_node(entry: &DirEntry) -> Result<Node> {
-    if entry.file_type().is_dir() {
-        return Ok(Node::Dir(BTreeMap::new()));
-    }
-    let meta = entry.metadata().map_err(|err| {
-        Error::environment(format!("cannot read `{}`", entry.path().display())).because(err)
-    })?;
-    file_node(entry.path(), &meta)
+#[derive(Clone, Copy)]
+struct Scan<'a> {
+    root: &'a Path,
+    is_made: &'a IsMade<'a>,
 }
 
-fn file_node(path: &Path, meta: &Metadata) -> Result<Node> {
+/// A directory on the way down.
+struct Folder<'a> {
+    path: &'a Path,
+    above: Option<&'a Folder<'a>>,
+}
+
+/// An entry, as far as it is known before directories are gone into.
+enum Found {
+    Leaf(Node),
+    Dir(PathBuf),
+}
+
+impl Scan<'_> {
+    fn dir(self, folder: &Folder<'_>) -> Result<Entries> {
+        /// So many stats are worth another thread.
+        const MANY: usize = 256;
+        let listed = std::fs::read_dir(folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let mut listed = listed.map_err(|err| unreadable(folder.path, err))?;
+        listed.retain(|entry| !self.is_passed_over(entry));
+        let found = listed.into_par_iter().with_min_len(MANY);
+        let found = found.map(|entry| Ok((plain_name(&entry)?, look(folder, &entry)?)));
+        let (mut entries, mut dirs) = (Entries::new(), Vec::new());
+        for (name, found) in found.collect::<Result<Vec<_>>>()? {
+            match found {
+                Found::Leaf(node) => entries.push((name, node)),
+                Found::Dir(path) => dirs.push((name, path)),
+            }
+        }
+        let dirs = dirs.into_par_iter().map(|(name, path)| {
+            let inside = self.dir(&Folder { path: &path, above: Some(folder) })?;
+            Ok((name, Node::Dir(inside)))
+        });
+        entries.extend(dirs.collect::<Result<Vec<_>>>()?);
+        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(entries)
+    }
+
+    fn is_passed_over(self, entry: &DirEntry) -> bool {
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
+            return true;
+        }
+        let made = || {
+            let path = entry.path();
+            let inside = path.strip_prefix(self.root).ok().and_then(Path::to_str);
+            inside.and_then(RepoPath::parse_canonical).is_some_and(|path| (self.is_made)(&path))
+        };
+        PASSED_OVER.iter().any(|passed| name == *passed) && !made()
+    }
+}
+
+fn look(folder: &Folder<'_>, entry: &DirEntry) -> Result<Found> {
+    let failed = |err| unreadable(&entry.path(), err);
+    let kind = entry.file_type().map_err(failed)?;
+    if kind.is_dir() {
+        return Ok(Found::Dir(entry.path()));
+    }
+    if !kind.is_symlink() {
+        let meta = entry.metadata().map_err(failed)?;
+        // It may have become a link meanwhile.
+        if !meta.is_symlink() {
+            return file_node(&meta, || entry.path()).map(Found::Leaf);
+        }
+    }
+    follow(folder, entry.path())
+}
+
+/// What a link leads to.
+fn follow(folder: &Folder<'_>, path: PathBuf) -> Result<Found> {
+    match std::fs::metadata(&path) {
+        Ok(meta) if meta.is_dir() => match above(folder, &meta) {
+            None => Ok(Found::Dir(path)),
+            Some(above) => Err(Error::usage(format!(
+                "`{}` is a link back to `{}`, above it",
+                path.display(),
+                above.display()
+            ))
+            .hint("a directory that holds itself has no end; remove the link")),
+        },
+        Ok(meta) => file_node(&meta, || path).map(Found::Leaf),
+        Err(err) => match std::fs::read_link(&path) {
+            Ok(target) if is_absent(&err) => link_node(&path, target).map(Found::Leaf),
+            _ => Err(unreadable(&path, err)),
+        },
+    }
+}
+
+/// Which directory on the way down to `folder`, that one included, `meta` is of.
+fn above<'a>(folder: &'a Folder<'_>, meta: &Metadata) -> Option<&'a Path> {
+    let mut next = Some(folder);
+    while let Some(Folder { path, above }) = next {
+        if std::fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (meta.dev(), meta.ino())) {
+            return Some(path);
+        }
+        next = *above;
+    }
+    None
+}
+
+fn unreadable(path: &Path, err: std::io::Error) -> Error {
+    Error::environment(format!("cannot read `{}`", path.display())).because(err)
+}
+
+fn file_node(meta: &Metadata, path: impl FnOnce() -> PathBuf) -> Result<Node> {
     if meta.is_file() {
         return Ok(Node::File(Stat::of(meta)));
     }
-    Err(Error::usage(format!("`{}` is neither a file nor a directory", path.display()))
+    Err(Error::usage(format!("`{}` is neither a file nor a directory", path().display()))
         .hint("sockets, pipes and devices have no content to depend on; move it out of there"))
-}
-
-/// An entry that the walk could not follow: a broken link, or a fault.
-fn broken_entry(top: &Path, err: &walkdir::Error) -> Result<(usize, Box<str>, Node)> {
-    let path = err.path().unwrap_or(top);
-    if let Some(above) = err.loop_ancestor() {
-        return Err(Error::usage(format!(
-            "`{}` is a link back to `{}`, above it",
-            path.display(),
-            above.display()
-        ))
-        .hint("a directory that holds itself has no end; remove the link"));
-    }
-    let absent = err.io_error().is_some_and(is_absent);
-    if absent && let Ok(target) = std::fs::read_link(path) {
-        return Ok((err.depth(), plain_name(path)?, link_node(path, target)?));
-    }
-    Err(Error::environment(format!("cannot read `{}`", path.display())).because(err))
 }
 
 fn link_node(path: &Path, target: PathBuf) -> Result<Node> {
@@ -185,11 +232,14 @@ fn link_node(path: &Path, target: PathBuf) -> Result<Node> {
     target.map(|target| Node::Link(target.into())).map_err(|_| not_utf8(path))
 }
 
-fn plain_name(path: &Path) -> Result<Box<str>> {
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| not_utf8(path))?;
+fn plain_name(entry: &DirEntry) -> Result<Box<str>> {
+    let name = entry.file_name().into_string().map_err(|_| not_utf8(&entry.path()))?;
     if name.chars().any(char::is_control) {
-        return Err(Error::usage(format!("`{}` has a control character in its name", path.display()))
-            .hint("rename it"));
+        return Err(Error::usage(format!(
+            "`{}` has a control character in its name",
+            entry.path().display()
+        ))
+        .hint("rename it"));
     }
     Ok(name.into())
 }

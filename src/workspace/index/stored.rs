@@ -1,0 +1,244 @@
+//! The stat index as a file, read as one piece and looked up where it lies in it: nothing is taken apart that is not asked for.
+//! Knows nothing of what an entry is good for.
+//!
+//! ```text
+//! repro.index 2
+//! the digest of the rest       32 bytes
+//! then for each folder, sorted by path:
+//!   length of the path, count of the files, length of all names   u32 each
+//!   path
+//!   for each file, sorted by name: where its name ends (u32), digest, stat
+//!   names, one behind the other
+//! ```
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::Changes;
+use crate::digest::Digest;
+use crate::workspace::scan::{Executable, Stat};
+
+const HEADER: &[u8] = b"repro.index 2\n";
+/// Before the first folder: the header and the digest.
+const START: usize = HEADER.len() + 32;
+/// End of the name, digest, five words, executable.
+const RECORD: usize = 4 + 32 + 5 * 8 + 1;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub stat: Stat,
+    pub digest: Digest,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    bytes: Vec<u8>,
+    folders: Vec<Place>,
+}
+
+/// Where a folder is in the bytes.
+#[derive(Debug)]
+struct Place {
+    whole: Range<usize>,
+    path: Range<usize>,
+    records: Range<usize>,
+}
+
+/// The files of one folder.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Folder<'a> {
+    records: &'a [u8],
+    names: &'a [u8],
+}
+
+/// A file that is not taken apart yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'a> {
+    pub name: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl Stored {
+    /// `None` unless every byte is as it was written.
+    pub(super) fn decode(bytes: Vec<u8>) -> Option<Stored> {
+        let (checksum, body) = bytes.strip_prefix(HEADER)?.split_first_chunk::<32>()?;
+        if Digest::of(body) != Digest::from_bytes(*checksum) {
+            return None;
+        }
+        let mut folders = Vec::new();
+        let mut rest = body;
+        while !rest.is_empty() {
+            let start = bytes.len() - rest.len();
+            let [path, count, names] = [take(&mut rest)?, take(&mut rest)?, take(&mut rest)?]
+                .map(|length| u32::from_le_bytes(length) as usize);
+            let path = start + 12..start + 12 + path;
+            let records = path.end..path.end.checked_add(count.checked_mul(RECORD)?)?;
+            let whole = start..records.end.checked_add(names)?;
+            std::str::from_utf8(bytes.get(path.clone())?).ok()?;
+            rest = bytes.get(whole.end..)?;
+            folders.push(Place { whole, path, records });
+        }
+        Some(Stored { bytes, folders })
+    }
+
+    fn path(&self, place: &Place) -> &str {
+        // They were looked at when the file was read.
+        std::str::from_utf8(&self.bytes[place.path.clone()]).unwrap_or_default()
+    }
+
+    /// One that is not there has no files.
+    pub(super) fn folder(&self, path: &str) -> Folder<'_> {
+        let found = self.folders.binary_search_by(|place| self.path(place).cmp(path));
+        found.map_or_else(|_| Folder::default(), |at| self.folder_at(&self.folders[at]))
+    }
+
+    fn folder_at(&self, place: &Place) -> Folder<'_> {
+        Folder {
+            records: &self.bytes[place.records.clone()],
+            names: &self.bytes[place.records.end..place.whole.end],
+        }
+    }
+
+    /// The paths of the folder at `path` and of those in it.
+    pub(super) fn folders_from<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
+        let from = self.folders.partition_point(|place| self.path(place) < path);
+        let behind = self.folders[from..].iter().map(|place| self.path(place));
+        // `a.b` sorts between `a` and `a/b`.
+        behind.take_while(move |other| other.starts_with(path)).filter(move |other| {
+            let below = &other[path.len()..];
+            below.is_empty() || below.starts_with('/')
+        })
+    }
+
+    /// The bytes of an index with some files changed or, for `None`, left out.
+    pub(super) fn with(&self, changes: &Changes) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes.len().max(START) + (64 << 10));
+        bytes.extend_from_slice(HEADER);
+        bytes.extend_from_slice(&[0; 32]);
+        let mut changes = changes.iter().peekable();
+        for place in &self.folders {
+            let path = self.path(place);
+            while let Some((before, changed)) = changes.next_if(|(other, _)| ***other < *path) {
+                write_folder(&mut bytes, before, Folder::default(), changed);
+            }
+            match changes.next_if(|(other, _)| ***other == *path) {
+                Some((_, changed)) => write_folder(&mut bytes, path, self.folder_at(place), changed),
+                None => bytes.extend_from_slice(&self.bytes[place.whole.clone()]),
+            }
+        }
+        changes.for_each(|(path, changed)| write_folder(&mut bytes, path, Folder::default(), changed));
+        let digest = Digest::of(&bytes[START..]);
+        bytes[HEADER.len()..START].copy_from_slice(digest.as_bytes());
+        bytes
+    }
+}
+
+impl<'a> Folder<'a> {
+    pub(super) fn iter(self) -> impl Iterator<Item = Record<'a>> {
+        (0..self.count()).map(move |at| self.record(at))
+    }
+
+    pub(super) fn find(self, name: &str) -> Option<Entry> {
+        let (mut from, mut to) = (0, self.count());
+        while from < to {
+            let middle = from.midpoint(to);
+            let record = self.record(middle);
+            match record.name.cmp(name.as_bytes()) {
+                std::cmp::Ordering::Less => from = middle + 1,
+                std::cmp::Ordering::Equal => return Some(record.entry()),
+                std::cmp::Ordering::Greater => to = middle,
+            }
+        }
+        None
+    }
+
+    fn count(self) -> usize {
+        self.records.len() / RECORD
+    }
+
+    fn record(self, at: usize) -> Record<'a> {
+        let end = |at: usize| {
+            let mut bytes = &self.records[at * RECORD..];
+            u32::from_le_bytes(take(&mut bytes).unwrap_or_default()) as usize
+        };
+        let start = if at == 0 { 0 } else { end(at - 1) };
+        Record {
+            name: self.names.get(start..end(at)).unwrap_or_default(),
+            rest: &self.records[at * RECORD + 4..(at + 1) * RECORD],
+        }
+    }
+}
+
+impl Record<'_> {
+    pub(super) fn entry(&self) -> Entry {
+        let mut rest = self.rest;
+        let digest = Digest::from_bytes(take(&mut rest).unwrap_or_default());
+        let mut word = || take(&mut rest).unwrap_or_default();
+        let [size, inode, device] = [word(), word(), word()].map(u64::from_le_bytes);
+        let [mtime, ctime] = [word(), word()].map(i64::from_le_bytes);
+        let executable = if rest == [0] { Executable::No } else { Executable::Yes };
+        Entry { stat: Stat { size, mtime, ctime, inode, device, executable }, digest }
+    }
+}
+
+/// A folder without files is left out.
+fn write_folder(
+    bytes: &mut Vec<u8>,
+    path: &str,
+    stored: Folder<'_>,
+    changes: &BTreeMap<Box<str>, Option<Entry>>,
+) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&[0; 12]);
+    bytes.extend_from_slice(path.as_bytes());
+    let (mut names, mut count) = (Vec::new(), 0);
+    let mut write = |name: &[u8], rest: &dyn Fn(&mut Vec<u8>)| {
+        names.extend_from_slice(name);
+        bytes.extend_from_slice(&short(names.len()));
+        rest(bytes);
+        count += 1;
+    };
+    let mut changes = changes.iter().peekable();
+    let mut stored = stored.iter().peekable();
+    loop {
+        let next = changes.peek().map(|(name, _)| name.as_bytes());
+        if let Some(same) = stored.next_if(|record| next.is_none_or(|next| *record.name < *next)) {
+            write(same.name, &|bytes| bytes.extend_from_slice(same.rest));
+            continue;
+        }
+        let Some((name, entry)) = changes.next() else { break };
+        stored.next_if(|record| *record.name == *name.as_bytes());
+        if let Some(entry) = entry {
+            write(name.as_bytes(), &|bytes| write_entry(bytes, entry));
+        }
+    }
+    if count == 0 {
+        return bytes.truncate(start);
+    }
+    bytes.extend_from_slice(&names);
+    for (at, length) in [path.len(), count, names.len()].into_iter().enumerate() {
+        bytes[start + 4 * at..start + 4 * at + 4].copy_from_slice(&short(length));
+    }
+}
+
+fn write_entry(bytes: &mut Vec<u8>, Entry { stat, digest }: &Entry) {
+    bytes.extend_from_slice(digest.as_bytes());
+    for word in [stat.size, stat.inode, stat.device] {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    for time in [stat.mtime, stat.ctime] {
+        bytes.extend_from_slice(&time.to_le_bytes());
+    }
+    bytes.push(u8::from(stat.executable == Executable::Yes));
+}
+
+/// What does not fit makes a file that is refused when it is read, and costs a hashing.
+fn short(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (chunk, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*chunk)
+}
