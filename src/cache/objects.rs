@@ -1,9 +1,13 @@
 //! Objects: in by reflink or copy, out also by link, verified in both directions.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use rayon::slice::ParallelSliceMut as _;
 
 use super::Cache;
 use super::unsynced::{Former, LARGE};
@@ -17,6 +21,35 @@ const OBJECTS: &str = "objects";
 impl Cache {
     pub fn has(&self, digest: &Digest) -> bool {
         self.path_of(OBJECTS, digest).is_file()
+    }
+
+    /// Those of `asked` that are not there. To read a folder of objects costs less than to ask for many of them by name: what was not
+    /// met is asked for then.
+    pub fn absent(&self, mut asked: Vec<Digest>) -> HashSet<Digest> {
+        asked.par_sort_unstable();
+        asked.dedup();
+        let shards: Vec<&[Digest]> = asked.chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0]).collect();
+        shards.into_par_iter().flat_map_iter(|asked| self.absent_of_shard(asked)).collect()
+    }
+
+    fn absent_of_shard(&self, asked: &[Digest]) -> Vec<Digest> {
+        /// So many entries are read for each that is asked for: of a cache that has far more, that would not pay.
+        const READ: usize = 8;
+        /// So few are asked for by name.
+        const FEW: usize = 16;
+        let mut met = vec![false; asked.len()];
+        let shard = (asked.len() > FEW).then(|| self.object_path(&asked[0]));
+        let entries =
+            shard.and_then(|object| fs::read_dir(object.parent()?).ok()).into_iter().flatten().flatten();
+        for entry in entries.take(READ * asked.len()) {
+            let digest = self.digest_of_object(&entry.path());
+            let at = digest.and_then(|digest| asked.binary_search(&digest).ok());
+            if let Some(at) = at {
+                met[at] = entry.file_type().is_ok_and(|kind| kind.is_file());
+            }
+        }
+        let unmet = asked.iter().zip(met).filter_map(|(digest, met)| (!met).then_some(*digest));
+        unmet.filter(|digest| !self.has(digest)).collect()
     }
 
     /// The first object that is not there of all that `content` needs.

@@ -1,13 +1,13 @@
 //! Outs into the cache, and back: the two directions between workspace and cache.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::Project;
 use super::gc::Tally;
-use crate::digest::Content;
+use crate::digest::{Content, Digest};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Link;
 use crate::plan::{Left, Tree};
@@ -16,20 +16,42 @@ use crate::workspace::Seen;
 use crate::workspace::restore::is_plantable;
 use crate::workspace::write::temporary_beside;
 
-/// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole.
+/// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole. All that is there is asked
+/// for at once; what is written is only what is not.
 pub(super) fn keep(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
+    let mut leaves = Vec::new();
+    list_leaves(seen, &mut leaves);
+    let absent = project.cache.absent(leaves);
+    keep_absent(project, path, seen, &absent)
+}
+
+fn list_leaves(seen: &Seen, leaves: &mut Vec<Digest>) {
     match seen {
-        Seen::Leaf(content) => keep_leaf(project, path, content),
+        Seen::Leaf(content) => leaves.push(content.digest()),
+        Seen::Dir { tree, dirs, .. } => {
+            let files = tree.entries.values().filter(|content| !matches!(content, Content::Tree(_)));
+            leaves.extend(files.map(Content::digest));
+            dirs.values().for_each(|dir| list_leaves(dir, leaves));
+        }
+    }
+}
+
+fn keep_absent(project: &Project, path: &RepoPath, seen: &Seen, absent: &HashSet<Digest>) -> Result<()> {
+    match seen {
+        Seen::Leaf(content) if absent.contains(&content.digest()) => keep_leaf(project, path, content),
+        Seen::Leaf(_) => Ok(()),
         Seen::Dir { tree, digest, dirs } => {
-            if project.cache.has(digest) && project.cache.lacking(&Content::Tree(*digest)).is_none() {
-                return Ok(());
-            }
             let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
             entries.par_iter().try_for_each(|(name, content)| match dirs.get(*name) {
-                Some(dir) => keep(project, &path.join(name), dir),
+                Some(dir) => keep_absent(project, &path.join(name), dir, absent),
+                None if !absent.contains(&content.digest()) => Ok(()),
                 None => keep_leaf(project, &path.join(name), content),
             })?;
-            project.cache.put_bytes(&tree.encode()).map(drop)
+            // Read, not only asked for: one that is damaged is made anew.
+            match project.cache.bytes(digest) {
+                Ok(_) => Ok(()),
+                Err(_) => project.cache.put_bytes(&tree.encode()).map(drop),
+            }
         }
     }
 }
@@ -80,10 +102,13 @@ fn check_link(project: &Project, path: &RepoPath) -> Result<()> {
 
 /// Keeps the listings of a directory, not what is in its files: enough to name later what changed.
 pub(super) fn keep_listing(project: &Project, seen: &Seen) -> Result<()> {
-    let Seen::Dir { tree, dirs, .. } = seen else {
+    let Seen::Dir { tree, digest, dirs } = seen else {
         return Ok(());
     };
     dirs.values().try_for_each(|dir| keep_listing(project, dir))?;
+    if project.cache.has(digest) {
+        return Ok(());
+    }
     project.cache.put_bytes(&tree.encode()).map(drop)
 }
 

@@ -53,10 +53,7 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
             None => return Err(missing(project, stage, dep)),
         }
     }
-    let mut outs = BTreeMap::new();
-    for out in &stage.outs {
-        outs.insert(out.path.clone(), project.workspace.observe(&out.path)?);
-    }
+    let outs = outs(project, stage)?;
     let fingerprint = fingerprint(&project.root, &project.answers, stage, contents)?;
     let decision = decision(project, stage, &fingerprint, &outs, force);
     if let Decision::Blocked(changes) = &decision {
@@ -64,6 +61,12 @@ pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predict
     }
     let decision = explain::spell_out(project, decision, &deps);
     Ok(Observation { fingerprint, deps, outs, decision, written: Written::new() })
+}
+
+/// What lies at the outs of a stage.
+pub(super) fn outs(project: &Project, stage: &Stage) -> Result<BTreeMap<RepoPath, Option<Seen>>> {
+    let look = |out: &Out| Ok((out.path.clone(), project.workspace.observe(&out.path)?));
+    stage.outs.iter().map(look).collect()
 }
 
 /// What lies at a dep, or matches it; `None` if nothing does. What the stage itself writes is no match.
@@ -212,7 +215,11 @@ fn lacks(project: &Project, stage: &Stage, trace: &Trace, found: &Left) -> Optio
     if stage.outs.iter().any(|out| out.presence == Presence::Required && absent(out)) {
         return Some(Lack::NotWritten);
     }
-    let differing = trace.outs.iter().filter(|(path, content)| found.get(*path) != Some(&Some(**content)));
+    let differing = trace.outs.iter().filter(|(path, content)| match found.get(*path) {
+        // Over what people put there nothing is brought back.
+        Some(Some(_)) if stage.cmd.is_none() => false,
+        found => found != Some(&Some(**content)),
+    });
     differing.into_iter().find_map(|(path, content)| {
         let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.kept);
         match kept {

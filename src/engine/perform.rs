@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::observe::{self, Observation, observe};
@@ -47,15 +48,18 @@ pub(super) struct Setting<'a> {
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
-/// what people wrote meanwhile counts. Says how long the work itself took, too.
+/// what people wrote meanwhile counts. But an `input` is kept as it was seen: nothing runs that could read it otherwise. Says how
+/// long the work itself took, too.
 pub(super) fn perform(
     setting: Setting<'_>,
     ix: StageIx,
     force: Force,
+    input: Option<Arc<Observation>>,
     say: &(dyn Fn(Vec<Said>) + Sync),
 ) -> (Performed, Millis) {
     let began = Instant::now();
-    let performed = match look_again(setting.project, ix, force) {
+    let looked = input.map_or_else(|| look_again(setting.project, ix, force).map(Arc::new), Ok);
+    let performed = match looked {
         Err(error) => failed("cannot be looked at", error),
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => Performed::Done(trace.clone(), Work::Restore),
@@ -293,10 +297,18 @@ fn environment(
 
 /// Checks that the stage did what it declared, then keeps outs, listings and trace, in this order.
 pub(super) fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> Result<Trace> {
+    let written;
+    let found = match stage.cmd {
+        Some(_) => {
+            written = observe::outs(project, stage)?;
+            &written
+        }
+        None => &observation.outs,
+    };
     let mut outs: BTreeMap<RepoPath, Content> = BTreeMap::new();
     let mut seen = Vec::with_capacity(stage.outs.len());
     for out in &stage.outs {
-        let Some(found) = project.workspace.observe(&out.path)? else {
+        let Some(found) = found.get(&out.path).and_then(Option::as_ref) else {
             if out.presence == Presence::Optional {
                 continue;
             }
@@ -309,7 +321,7 @@ pub(super) fn commit_outs(project: &Project, stage: &Stage, observation: &Observ
                 stage.name, out.line
             )));
         };
-        commit::check_restorable(project, &out.path, &found)?;
+        commit::check_restorable(project, &out.path, found)?;
         outs.insert(out.path.clone(), found.content());
         if out.kept == Kept::InCache {
             seen.push((&out.path, found));

@@ -305,10 +305,18 @@ impl<'a, 's> Loop<'a, 's> {
             Decision::Run(changes) => (Work::Run, changes.clone()),
             Decision::Fresh(_) | Decision::Blocked(_) => panic!("BUG: work on a stage that has none"),
         };
-        self.work_on(ix, run, work, reasons);
+        let is_input = self.project.pipeline.stages[ix].cmd.is_none() && work == Work::Run;
+        self.work_on(ix, run, work, reasons, is_input.then_some(observation));
     }
 
-    fn work_on(&mut self, ix: StageIx, run: RunName, work: Work, reasons: Vec<Change>) {
+    fn work_on(
+        &mut self,
+        ix: StageIx,
+        run: RunName,
+        work: Work,
+        reasons: Vec<Change>,
+        input: Option<Arc<Observation>>,
+    ) {
         self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
@@ -318,7 +326,7 @@ impl<'a, 's> Loop<'a, 's> {
             let setting = Setting { project: &project, run, groups: &groups, units: &units };
             let say = |said| hand_over(&sender, ix, said);
             let began = Instant::now();
-            let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, &say));
+            let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, input, &say));
             let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
                 let failure = unseen(Error::environment(PANICKED));
                 (Performed::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
@@ -335,7 +343,7 @@ impl<'a, 's> Loop<'a, 's> {
         });
         self.stages[ix].damaged = true;
         let run = self.begin();
-        self.work_on(ix, run, Work::Run, vec![Change::Forced]);
+        self.work_on(ix, run, Work::Run, vec![Change::Forced], None);
     }
 
     fn ended(&mut self, ix: StageIx, performed: Performed, took: Millis) -> Vec<Effect> {
