@@ -22,6 +22,11 @@ impl Digest {
         &self.0
     }
 
+    /// What it is shown as.
+    pub fn to_hex(&self) -> impl std::ops::Deref<Target = str> + use<> {
+        blake3::Hash::from_bytes(self.0).to_hex()
+    }
+
     /// The first ten digits: enough for a person to tell two apart.
     pub fn short(&self) -> String {
         let mut hex = self.to_string();
@@ -38,7 +43,7 @@ impl From<blake3::Hash> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+        f.write_str(&self.to_hex())
     }
 }
 

@@ -18,6 +18,7 @@ mod unsynced;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::unsynced::Unsynced;
@@ -29,12 +30,19 @@ pub struct Cache {
     dir: PathBuf,
     counter: AtomicU64,
     unsynced: Unsynced,
+    /// Set when `tmp` is there.
+    with_tmp: OnceLock<()>,
 }
 
 impl Cache {
     /// The cache in `dir`, which need not exist yet.
     pub fn open(dir: &Path) -> Cache {
-        Cache { dir: dir.to_owned(), counter: AtomicU64::new(0), unsynced: Unsynced::default() }
+        Cache {
+            dir: dir.to_owned(),
+            counter: AtomicU64::new(0),
+            unsynced: Unsynced::default(),
+            with_tmp: OnceLock::new(),
+        }
     }
 
     /// Removes what processes that were killed, or a power cut, left behind. Only safe under the run lock.
@@ -59,7 +67,10 @@ impl Cache {
     /// A file name that nothing uses, in `tmp`, on the same file system as the objects.
     fn temporary(&self) -> Result<PathBuf> {
         let dir = self.dir.join("tmp");
-        fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;
+        if self.with_tmp.get().is_none() {
+            fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;
+            let _ = self.with_tmp.set(());
+        }
         let count = self.counter.fetch_add(1, Ordering::Relaxed);
         Ok(dir.join(format!("object-{}-{count}", std::process::id())))
     }

@@ -2,6 +2,7 @@
 //! Knows nothing of stages, the cache or runs.
 
 mod glob;
+mod hash;
 pub mod ignore;
 pub mod index;
 pub mod links;
@@ -17,6 +18,8 @@ pub mod write;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 pub use observe::{Seen, now};
 pub use stamp::Stamp;
@@ -66,4 +69,17 @@ impl Workspace {
     pub fn save_index(&self) -> Result<()> {
         self.index.save()
     }
+}
+
+/// Maps in order, on all processors if there are more than `grain`, of which each then has as many at least.
+fn each<T: Send, U: Send>(
+    items: Vec<T>,
+    grain: usize,
+    map: impl Fn(T) -> Result<U> + Sync + Send,
+) -> Result<Vec<U>> {
+    // To hand over to other threads costs more than a few stats.
+    if items.len() <= grain {
+        return items.into_iter().map(map).collect();
+    }
+    items.into_par_iter().with_min_len(grain).map(map).collect()
 }

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
-
-use super::Workspace;
 use super::index::Others;
 use super::scan::{Entries, Node, Stat};
+use super::{Workspace, each, hash};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::plan::Tree;
@@ -77,8 +74,8 @@ impl Workspace {
         match node {
             Node::Link(target) => Ok(Seen::Leaf(Content::Link(Digest::of(target.as_bytes())))),
             Node::File(stat) => {
-                let known = self.index.get(path, &stat);
-                self.file(path, &stat, known, look).map(Seen::Leaf)
+                let known = self.index.get(path, &stat).map(|digest| stat.content(digest));
+                known.map_or_else(|| self.read(path, &stat, look), Ok).map(Seen::Leaf)
             }
             Node::Dir(entries) => self.dir(path, entries, look),
         }
@@ -88,17 +85,18 @@ impl Workspace {
         let others = if look == Look::Whole { Others::Go } else { Others::Stay };
         let known = self.index.get_all(path, &entries, others);
         let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-        let seen = entries.into_par_iter().zip(known).map(|((name, node), known)| {
+        // What is known takes no time worth another thread.
+        let grain = if known.contains(&None) { 1 } else { usize::MAX };
+        let seen = each(entries.into_iter().zip(known).collect(), grain, |((name, node), known)| {
             let seen = match node {
-                Node::File(stat) => match known {
-                    Some(digest) => Seen::Leaf(stat.content(digest)),
-                    None => Seen::Leaf(self.file(&inside(&name), &stat, None, look)?),
-                },
+                Node::File(stat) => Seen::Leaf(match known {
+                    Some(digest) => stat.content(digest),
+                    None => self.read(&inside(&name), &stat, look)?,
+                }),
                 node => self.digest(&inside(&name), node, look)?,
             };
             Ok((name, seen))
-        });
-        let seen: Vec<(Box<str>, Seen)> = seen.collect::<Result<_>>()?;
+        })?;
         let entries = seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect();
         let tree = Tree { entries };
         let digest = Digest::of(&tree.encode());
@@ -106,10 +104,7 @@ impl Workspace {
         Ok(Seen::Dir { tree, digest, dirs })
     }
 
-    fn file(&self, path: &str, stat: &Stat, known: Option<Digest>, look: Look) -> Result<Content> {
-        if let Some(digest) = known {
-            return Ok(stat.content(digest));
-        }
+    fn read(&self, path: &str, stat: &Stat, look: Look) -> Result<Content> {
         let full = self.root.join(path);
         if look == Look::Recall {
             return Err(Error::environment(format!("`{}` was not read", full.display())));
@@ -126,9 +121,12 @@ fn hash_still_file(path: &Path) -> Result<(Digest, Stat, i64)> {
     let failed = |err: std::io::Error| Error::io("read", path, &err);
     for _ in 0..TRIES {
         let hashed_at = now();
-        let mut file = File::open(path).map_err(failed)?;
+        let file = File::open(path).map_err(failed)?;
         let before = Stat::of(&file.metadata().map_err(failed)?);
-        let digest = hash(&mut file, before.size).map_err(failed)?;
+        let digest = match hash::digest(&file, before.size) {
+            Err(err) if err.kind() == std::io::ErrorKind::UnexpectedEof => continue,
+            other => other.map_err(failed)?,
+        };
         let after = Stat::of(&file.metadata().map_err(failed)?);
         if before == after {
             return Ok((digest, after, hashed_at));
@@ -136,37 +134,6 @@ fn hash_still_file(path: &Path) -> Result<(Digest, Stat, i64)> {
     }
     Err(Error::environment(format!("`{}` changes while it is read", path.display()))
         .hint("wait until the program that writes it has ended"))
-}
-
-fn hash(file: &mut File, size: u64) -> std::io::Result<Digest> {
-    // Read, not mapped: a file that shrinks under a mapping kills the process.
-    const CHUNK: u64 = 8 << 20;
-    let mut hasher = blake3::Hasher::new();
-    let mut chunk = vec![0; size.clamp(1, CHUNK) as usize];
-    loop {
-        let filled = fill(file, &mut chunk)?;
-        if filled == 0 {
-            return Ok(hasher.finalize().into());
-        }
-        if filled >= 256 << 10 {
-            hasher.update_rayon(&chunk[..filled]);
-        } else {
-            hasher.update(&chunk[..filled]);
-        }
-    }
-}
-
-fn fill(file: &mut File, chunk: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < chunk.len() {
-        match file.read(&mut chunk[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(err) if err.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
-    Ok(filled)
 }
 
 /// Nanoseconds since 1970.

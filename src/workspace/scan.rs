@@ -5,9 +5,9 @@ use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use walkdir::WalkDir;
 
+use super::each;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
@@ -135,20 +135,18 @@ impl Scan<'_> {
         let listed = std::fs::read_dir(folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
         let mut listed = listed.map_err(|err| unreadable(folder.path, err))?;
         listed.retain(|entry| !self.is_passed_over(entry));
-        let found = listed.into_par_iter().with_min_len(MANY);
-        let found = found.map(|entry| Ok((plain_name(&entry)?, look(folder, &entry)?)));
+        let found = each(listed, MANY, |entry| Ok((plain_name(&entry)?, look(folder, &entry)?)))?;
         let (mut entries, mut dirs) = (Entries::new(), Vec::new());
-        for (name, found) in found.collect::<Result<Vec<_>>>()? {
+        for (name, found) in found {
             match found {
                 Found::Leaf(node) => entries.push((name, node)),
                 Found::Dir(path) => dirs.push((name, path)),
             }
         }
-        let dirs = dirs.into_par_iter().map(|(name, path)| {
+        entries.extend(each(dirs, 1, |(name, path): (_, PathBuf)| {
             let inside = self.dir(&Folder { path: &path, above: Some(folder) })?;
             Ok((name, Node::Dir(inside)))
-        });
-        entries.extend(dirs.collect::<Result<Vec<_>>>()?);
+        })?);
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Ok(entries)
     }
