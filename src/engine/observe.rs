@@ -194,8 +194,9 @@ fn decision(
     // In the usual case, nothing changed, the cache need not be asked.
     let as_locked =
         locked.as_ref().is_some_and(|trace| trace.fingerprint == *fingerprint && trace.left() == found);
-    let cached =
-        if as_locked || force == Force::Yes { None } else { project.cache.trace(&fingerprint.key()) };
+    // One that is frozen does not run if it is told to.
+    let runs_anyway = force == Force::Yes && stage.policy != Policy::Frozen;
+    let cached = if as_locked || runs_anyway { None } else { project.cache.trace(&fingerprint.key()) };
     let optional = stage.outs.iter().filter(|out| out.presence == Presence::Optional);
     let facts = Facts {
         fingerprint: fingerprint.clone(),

@@ -28,6 +28,13 @@ outs = ["next.txt"]
     sandbox.ok(&["run", "-f"]);
     assert_eq!(sandbox.ran(), ["next"]);
     assert_eq!(sandbox.read("slow.txt"), "1\n");
+    // Without a lock it is the cache that knows it, forced or not.
+    sandbox.edit("pipeline.toml", "n = 2", "n = 1");
+    sandbox.remove("pipeline.lock");
+    sandbox.ok(&["run", "-f", "slow"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+    sandbox.ok(&["run"]);
+    sandbox.edit("pipeline.toml", "n = 1", "n = 2");
     sandbox.remove("slow.txt");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("slow.txt"), "1\n");
