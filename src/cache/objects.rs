@@ -171,7 +171,9 @@ impl Cache {
                 }
                 Err(err) => {
                     let _ = fs::remove_file(temporary);
-                    if err.kind() == io::ErrorKind::NotFound && !self.has(digest) {
+                    // The folder is there: it was the object that was not, even if another thread has put it anew by now.
+                    let has_place = || temporary.parent().is_some_and(Path::is_dir);
+                    if err.kind() == io::ErrorKind::NotFound && has_place() {
                         return Err(Error::damaged(format!("object {digest} is not in the cache any more")));
                     }
                     let is_last_word =
@@ -222,7 +224,7 @@ impl Cache {
     /// Drops an object whose bytes are not its own: kept, it would be taken for whole again.
     fn discard(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
-        let _ = fs::remove_file(&path);
+        self.unname(&path, || File::open(&path).and_then(digest_of).is_ok_and(|found| found == *digest));
         Error::damaged(format!("object {digest} of the cache was damaged"))
     }
 }

@@ -71,6 +71,15 @@ impl Cache {
         }
     }
 
+    /// Takes the name from what is not what it says. `is_whole` looks once more, while nothing is named: another thread may have
+    /// found the same, and have put it anew, and a third may link to that already.
+    pub(super) fn unname(&self, name: &Path, is_whole: impl FnOnce() -> bool) {
+        let _nothing_is_named = self.state();
+        if !is_whole() {
+            let _ = fs::remove_file(name);
+        }
+    }
+
     /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards, and what it was copied
     /// from to be removed.
     pub fn sync(&self) -> Result<()> {
@@ -194,6 +203,19 @@ mod tests {
             inodes.push(fs::metadata(&name).unwrap().ino());
         }
         assert_eq!(inodes[0], inodes[1]);
+    }
+
+    #[test]
+    fn what_was_put_anew_meanwhile_keeps_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        let digest = cache.put_bytes(b"bytes").unwrap();
+        let object = cache.path_of("objects", &digest);
+        // Two find it damaged; one has it put anew before the other takes the name away.
+        cache.unname(&object, || true);
+        assert!(object.is_file());
+        cache.unname(&object, || false);
+        assert!(!object.exists());
     }
 
     #[test]

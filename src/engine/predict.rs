@@ -51,7 +51,8 @@ pub(super) fn content(
         return Ok(None);
     }
     let seen = seen()?;
-    Ok(Some(overlaid(seen.as_ref(), &puts)))
+    let empty = if dep.glob.is_some() { Empty::MatchesNothing } else { Empty::Stays };
+    Ok(Some(overlaid(seen.as_ref(), &puts, empty)))
 }
 
 /// The names on the way to a path, and what will lie there.
@@ -89,8 +90,15 @@ fn matching(project: &Project, path: &str, content: Content, glob: &Pattern) -> 
     (!entries.is_empty()).then(|| Content::Tree(Digest::of(&Tree { entries }.encode())))
 }
 
-/// A directory with some paths in it replaced (or gone: `None`); `None` if nothing is left of it.
-fn overlaid(seen: Option<&Seen>, puts: &[Put<'_>]) -> Option<Content> {
+/// What a directory is in which nothing is left.
+#[derive(Debug, Clone, Copy)]
+enum Empty {
+    Stays,
+    MatchesNothing,
+}
+
+/// A directory with some paths in it replaced (or gone: `None`); `None` if nothing is there then.
+fn overlaid(seen: Option<&Seen>, puts: &[Put<'_>], empty: Empty) -> Option<Content> {
     if let Some((_, content)) = puts.iter().find(|(names, _)| names.is_empty()) {
         return *content;
     }
@@ -104,10 +112,17 @@ fn overlaid(seen: Option<&Seen>, puts: &[Put<'_>]) -> Option<Content> {
         by_name.entry(names[0]).or_default().push((names[1..].to_vec(), *content));
     }
     for (name, puts) in by_name {
-        match overlaid(dirs.get(name), &puts) {
+        let leaf = entries.get(name).map(|content| Seen::Leaf(*content));
+        match overlaid(dirs.get(name).or(leaf.as_ref()), &puts, empty) {
             Some(content) => drop(entries.insert(name.into(), content)),
             None => drop(entries.remove(name)),
         }
     }
-    (!entries.is_empty()).then(|| Content::Tree(Digest::of(&Tree { entries }.encode())))
+    match (entries.is_empty(), empty, seen) {
+        // A path in it at which nothing will be makes no folder of nothing, or of a file.
+        (true, Empty::Stays, None) => None,
+        (true, Empty::Stays, Some(Seen::Leaf(content))) => Some(*content),
+        (true, Empty::MatchesNothing, _) => None,
+        _ => Some(Content::Tree(Digest::of(&Tree { entries }.encode()))),
+    }
 }

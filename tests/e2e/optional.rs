@@ -177,3 +177,24 @@ fn an_out_that_is_optional_no_more_has_to_be_made() {
     sandbox.ok(&["run", "check"]);
     assert_eq!(sandbox.ran(), ["run"]);
 }
+
+#[test]
+fn a_folder_that_will_be_empty_is_there_all_the_same() {
+    let sandbox = notes();
+    sandbox.edit("pipeline.toml", r#"deps = ["notes/*"]"#, r#"deps = ["notes"]"#);
+    sandbox.remove("notes/mine");
+    for text in ["fine", "odd"] {
+        sandbox.write("in", text);
+        sandbox.ok(&["run"]);
+    }
+    sandbox.ran();
+    sandbox.write("in", "fine");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    check can be restored from the cache: dep in changed
+    count can be restored from the cache: dep notes changed
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.ran(), [""; 0]);
+}
