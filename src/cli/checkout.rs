@@ -31,7 +31,7 @@ pub(super) struct CheckoutArgs {
 impl CheckoutArgs {
     /// `here` is where a relative path starts from.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
-        let (project, held) = Project::load_exclusively(root, &[])?;
+        let (project, held) = Project::load_with_locked(root)?;
         if project.lock.stages.is_empty() {
             return Err(
                 Error::usage(format!("`{}` names no outs yet", lock::FILE)).hint("`repro run` makes them")

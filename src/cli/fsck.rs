@@ -47,7 +47,7 @@ impl FsckArgs {
             }
             return Ok(if report.is_clean() { exit::OK } else { exit::CHECK });
         }
-        let (project, held) = Project::load_exclusively(root, &[])?;
+        let (project, held) = Project::load_with_locked(root)?;
         let report = read(&project)?;
         let done = repair(&project, &held, &report)?;
         for trouble in &done.troubles {

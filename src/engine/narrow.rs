@@ -110,7 +110,7 @@ fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
         Standing::Remembered(checked) => (Arc::new(checked), true),
         Standing::Read(checked) => (Arc::new(checked), false),
     };
-    let workspace = Workspace::open(root, made(&checked, &blocks), &project::cache_dir(root).join("index"));
+    let workspace = Workspace::open(root, made(&checked), &project::cache_dir(root).join("index"));
     let found = look(&workspace, &checked);
     if is_remembered && !is_present(root, &checked, &found) {
         // Reading says what is wrong about that.
@@ -134,18 +134,13 @@ fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
     Project::of(root, Parts { pipeline, workspace, lock, blocks, rest })
 }
 
-/// What stages write, and what the lock alone still knows that they did.
-fn made(
-    checked: &Arc<Checked>,
-    blocks: &Arc<Blocks>,
-) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static {
-    let (checked, blocks) = (Arc::clone(checked), Arc::clone(blocks));
+/// What stages write.
+fn made(checked: &Arc<Checked>) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static {
+    let checked = Arc::clone(checked);
     move || {
         let mut made: BTreeSet<RepoPath> = checked.head.other_outs.iter().cloned().collect();
         let outlines = (0..checked.count()).filter_map(|ix| checked.outline(ix));
         made.extend(outlines.flat_map(|(text, _)| outline::outs(text)).filter_map(RepoPath::parse_canonical));
-        let locked = blocks.names().filter_map(|name| blocks.trace(name).ok().flatten());
-        made.extend(locked.flat_map(|trace| trace.outs.into_keys()));
         made
     }
 }

@@ -87,19 +87,28 @@ impl Answers {
     }
 }
 
+/// By what it is told where stages write, so that everything there counts, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// A run forgets what is declared no more: what it read there by the lock, the next one would find changed.
+    AsDeclared,
+    OrLocked,
+}
+
 impl Project {
     /// Reads everything and changes nothing.
     pub fn load(root: &Path, overrides: &[Override]) -> Result<Project> {
-        Project::whole(root, load_pipeline(root, overrides)?)
+        Project::whole(root, load_pipeline(root, overrides)?, Made::AsDeclared)
     }
 
-    fn whole(root: &Path, pipeline: Pipeline) -> Result<Project> {
+    fn whole(root: &Path, pipeline: Pipeline, by: Made) -> Result<Project> {
         let blocks = Arc::new(load_blocks(root)?);
         let lock = Lock::of(&blocks).map_err(bad_lock)?;
         let made = pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.clone());
-        // Also what the lock alone still knows of: `checkout` brings it back.
-        let locked = lock.stages.values().flat_map(|trace| trace.outs.keys().cloned());
-        let made: BTreeSet<RepoPath> = made.chain(locked).collect();
+        let mut made: BTreeSet<RepoPath> = made.collect();
+        if by == Made::OrLocked {
+            made.extend(lock.stages.values().flat_map(|trace| trace.outs.keys().cloned()));
+        }
         let workspace = Workspace::open(root, || made, &cache_dir(root).join("index"));
         Project::of(root, Parts { pipeline, workspace, lock, blocks, rest: Rest::default() })
     }
@@ -115,9 +124,18 @@ impl Project {
     /// Reads everything but the pipeline under the run lock, so that no other run's result is taken for the state before this
     /// one. A faulty pipeline is told before anything is touched.
     pub fn load_exclusively(root: &Path, overrides: &[Override]) -> Result<(Project, RunLock)> {
+        Project::whole_exclusively(root, overrides, Made::AsDeclared)
+    }
+
+    /// The same for who looks at the outs that the lock names, whether the pipeline still declares them or not.
+    pub fn load_with_locked(root: &Path) -> Result<(Project, RunLock)> {
+        Project::whole_exclusively(root, &[], Made::OrLocked)
+    }
+
+    fn whole_exclusively(root: &Path, overrides: &[Override], by: Made) -> Result<(Project, RunLock)> {
         let pipeline = load_pipeline(root, overrides)?;
         let held = hold(root)?;
-        Ok((Project::whole(root, pipeline)?, held))
+        Ok((Project::whole(root, pipeline, by)?, held))
     }
 
     /// Reads everything again under a lock that is held already.

@@ -209,3 +209,16 @@ fn what_belongs_to_git_or_to_repro_is_no_out() {
         assert_eq!(chain.repro(&["checkout"]).code, 2, "{out}");
     }
 }
+
+#[test]
+fn what_a_stage_made_that_is_declared_no_more_is_read_as_any_folder() {
+    let list = "[stages.t]\ncmd = 'ls d > list'\ndeps = ['d']\nouts = ['list']\n";
+    let sandbox = Sandbox::with(&format!(
+        "[stages.s]\ncmd = 'mkdir -p d/__pycache__; touch d/f d/__pycache__/f'\nouts = ['d']\n{list}"
+    ));
+    sandbox.ok(&["run"]);
+    sandbox.write("pipeline.toml", list);
+    sandbox.ok(&["run"]);
+    // As the lock said that a stage wrote there, so did the first of the two runs.
+    sandbox.ok(&["status", "--check"]);
+}

@@ -11,6 +11,8 @@ use repro::engine::status::assess;
 use repro::event::Outcome;
 use repro::schedule::OnFailure;
 
+use serde_json::{Value, json};
+
 use crate::model::value_of;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,13 @@ pub enum Face {
 }
 
 pub type Answer = Result<BTreeMap<String, String>, String>;
+
+/// A stage's verdict, in a word, and the changes that are named as its reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub verdict: String,
+    pub changes: Vec<Value>,
+}
 
 /// Which stages: all, or some by name.
 pub struct Which<'a> {
@@ -37,8 +46,8 @@ impl Which<'_> {
     }
 }
 
-/// The word of each stage's verdict; a wanted stage without one is fresh.
-pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Answer {
+/// Of each stage; a wanted stage that is not told of is fresh.
+pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Result<BTreeMap<String, Told>, String> {
     match face {
         Face::Library => {
             let loaded = if which.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
@@ -47,7 +56,11 @@ pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Answer {
             let verdicts = assess(&project, &wanted, &forced);
             let _ = project.workspace.save_index();
             let name = |ix: usize| project.pipeline.stages[ix].name.to_string();
-            Ok(verdicts.into_iter().map(|(ix, verdict)| (name(ix), verdict.word().to_owned())).collect())
+            let told = verdicts.into_iter().map(|(ix, verdict)| {
+                let changes = verdict.changes().iter().map(|change| json!(change)).collect();
+                (name(ix), Told { verdict: verdict.word().to_owned(), changes })
+            });
+            Ok(told.collect())
         }
         Face::Program => {
             let done = program(root, &[&["status", "--json"], &texts(which.targets)[..]].concat());
@@ -56,9 +69,12 @@ pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Answer {
                 return Err(stderr);
             }
             let value = value_of(&stdout);
-            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-            let stages = value["stages"].as_array().unwrap().iter();
-            Ok(stages.map(|stage| (text(&stage["stage"]), text(&stage["verdict"]))).collect())
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
+            let told = value["stages"].as_array().unwrap().iter().map(|stage| {
+                let changes = stage["changes"].as_array().unwrap().clone();
+                (text(&stage["stage"]), Told { verdict: text(&stage["verdict"]), changes })
+            });
+            Ok(told.collect())
         }
     }
 }
@@ -92,7 +108,7 @@ pub fn go(root: &Path, face: Face, cpus: usize, which: &Which<'_>) -> Answer {
             let args = [&["run", "-k", "--json", &jobs], &texts(&force)[..], &texts(which.targets)].concat();
             let (_, stdout, stderr) = program(root, &args);
             let ended = stdout.lines().map(value_of).filter(|event| event["event"] == "stage_ended");
-            let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            let text = |value: &Value| value.as_str().unwrap().to_owned();
             let outcomes: BTreeMap<String, String> =
                 ended.map(|event| (text(&event["stage"]), text(&event["outcome"]))).collect();
             if outcomes.is_empty() && !stderr.is_empty() { Err(stderr) } else { Ok(outcomes) }

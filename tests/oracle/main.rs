@@ -15,6 +15,7 @@ mod foresee;
 mod model;
 mod pipelines;
 mod random;
+mod reasons;
 mod sequence;
 mod tree;
 mod work;

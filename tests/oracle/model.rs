@@ -10,6 +10,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use crate::declared::{Dep, Each, Pipeline, Policy, Stage, ordered};
+use crate::reasons::Reasons;
 use crate::tree::Node;
 use crate::work::{Work, is_at_or_below, item_work};
 
@@ -315,7 +316,7 @@ impl Oracle {
         disk: &Disk,
         wanted: &dyn Fn(&str) -> bool,
         forced: &dyn Fn(&str) -> bool,
-    ) -> Result<BTreeMap<String, Verdict>, Trouble> {
+    ) -> Result<BTreeMap<String, (Verdict, Option<Reasons>)>, Trouble> {
         let stages = pipeline.expanded();
         let made = made(&stages);
         loads(&stages, &disk.world)?;
@@ -323,8 +324,10 @@ impl Oracle {
         let mut verdicts = BTreeMap::new();
         for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| wanted(&stage.name)) {
             let any = |among: [Verdict; 2]| {
-                needs.iter().any(|need| verdicts.get(need).is_some_and(|verdict| among.contains(verdict)))
+                let is_among = |(verdict, _): &(Verdict, _)| among.contains(verdict);
+                needs.iter().any(|need| verdicts.get(need).is_some_and(is_among))
             };
+            let mut reasons = None;
             let verdict = if any([Verdict::Fails, Verdict::Skipped]) {
                 Verdict::Skipped
             } else if any([Verdict::Run, Verdict::Waits]) && stage.policy != Policy::Frozen {
@@ -332,7 +335,11 @@ impl Oracle {
             } else {
                 let decided = self.deps(stage, &world, &made).and_then(|deps| {
                     let inputs = self.inputs(stage, pipeline, deps);
-                    self.decide(stage, &inputs, &world, &disk.lock, forced(&stage.name))
+                    let decided = self.decide(stage, &inputs, &world, &disk.lock, forced(&stage.name));
+                    if !stage.tracked && stage.policy == Policy::WhenStale && !forced(&stage.name) {
+                        reasons = Some(Reasons::of(stage, &inputs, &world, &disk.lock));
+                    }
+                    decided
                 });
                 match decided {
                     Err(_) => Verdict::Fails,
@@ -347,7 +354,8 @@ impl Oracle {
                     }
                 }
             };
-            verdicts.insert(stage.name.clone(), verdict);
+            reasons = reasons.filter(|_| matches!(verdict, Verdict::Run | Verdict::Restore));
+            verdicts.insert(stage.name.clone(), (verdict, reasons));
         }
         Ok(verdicts)
     }

@@ -12,7 +12,7 @@ use crate::declared::Pipeline;
 use crate::drive::{self, Face, Which};
 use crate::edits;
 use crate::foresee::Outcome;
-use crate::model::{Disk, Oracle, made};
+use crate::model::{Disk, Oracle, Verdict, made};
 use crate::pipelines;
 use crate::random::Random;
 use crate::tree::{Node, remove};
@@ -128,7 +128,8 @@ impl Sequence {
                 self.tell("time passes");
                 std::thread::sleep(Duration::from_millis(25));
             }
-            23..=25 => self.checkout(&mut random)?,
+            23..=24 => self.checkout(&mut random)?,
+            25 => self.gc(&mut random)?,
             _ => self.edit(&mut random),
         }
         if self.is_over { Ok(()) } else { self.status(face, &mut random) }
@@ -252,25 +253,30 @@ impl Sequence {
         let which = Which { wanted: &is_wanted, targets: &targets, forced: &|_| false, force: &[] };
         let found = drive::status(&self.root, face, &which);
         self.counts.statuses += 1;
+        let differ = || {
+            let should =
+                expected.as_ref().map(|all| words(all.iter().map(|(name, (word, _))| (name, word.word()))));
+            let is = found.as_ref().map(|all| words(all.iter().map(|(name, told)| (name, &*told.verdict))));
+            format!("status ({face:?})\n should be {should:?}\n is        {is:?}")
+        };
         match (&expected, &found) {
             (Err(_), Err(_)) => Ok(()),
             (Ok(expected), Ok(found)) => {
-                let mut found = found.clone();
-                for name in expected.keys() {
-                    found.entry(name.clone()).or_insert_with(|| "fresh".to_owned());
-                }
                 self.counts.verdicts += expected.len() as u64;
-                let expected: BTreeMap<String, String> = expected
-                    .iter()
-                    .map(|(name, verdict)| (name.clone(), verdict.word().to_owned()))
-                    .collect();
-                if expected == found {
-                    Ok(())
-                } else {
-                    Err(format!("status ({face:?})\n should be {expected:?}\n is        {found:?}"))
+                let word = |name: &String| found.get(name).map_or("fresh", |told| told.verdict.as_str());
+                let is_so = |(name, (verdict, _)): (&String, &(Verdict, _))| word(name) == verdict.word();
+                if !expected.iter().all(is_so) || found.keys().any(|name| !expected.contains_key(name)) {
+                    return Err(differ());
                 }
+                for (name, told) in found {
+                    if let (_, Some(reasons)) = &expected[name] {
+                        let check = reasons.check(&told.changes);
+                        check.map_err(|what| format!("why `{name}` ({face:?}): {what}"))?;
+                    }
+                }
+                Ok(())
             }
-            _ => Err(format!("status ({face:?})\n should be {expected:?}\n is        {found:?}")),
+            _ => Err(differ()),
         }
     }
 
@@ -370,6 +376,25 @@ impl Sequence {
         }
     }
 
+    /// What goes is nothing that lies there, or that the lock could bring back.
+    fn gc(&mut self, random: &mut Random) -> Step {
+        self.tell("repro gc");
+        let before = self.oracle.look()?;
+        let outs = before.lock.values().flat_map(|trace| &trace.outs);
+        let had: Vec<_> = outs.filter(|(_, node)| self.oracle.has_whole(node)).collect();
+        let runs = random.pick(&["0", "1", "all"]);
+        let (code, _, said) = drive::program(&self.root, &["gc", "--yes", "--runs", runs]);
+        self.counts.edits += 1;
+        let after = self.oracle.look()?;
+        if after.world != before.world || after.lock.keys().ne(before.lock.keys()) {
+            return Err(format!("gc: changed what is no cache\n{said}"));
+        }
+        match had.iter().find(|(_, node)| !self.oracle.has_whole(node)) {
+            Some((path, _)) => Err(format!("gc: the cache lacks `{path}` now (code {code})\n{said}")),
+            None => Ok(()),
+        }
+    }
+
     fn checkout(&mut self, _random: &mut Random) -> Step {
         self.tell("repro checkout");
         let before = self.oracle.look()?;
@@ -393,6 +418,10 @@ impl Sequence {
         }
         Ok(())
     }
+}
+
+fn words<'a>(all: impl Iterator<Item = (&'a String, &'a str)>) -> BTreeMap<&'a String, &'a str> {
+    all.filter(|(_, word)| *word != "fresh").collect()
 }
 
 fn overlaps(disk: &Disk) -> bool {
