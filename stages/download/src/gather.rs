@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use kit::Events;
 use kit::files::fresh_dir;
+use kit::without_secrets;
 
 use crate::audio::{Amount, Tally};
 use crate::checksums::{self, Checksums, Found};
 use crate::crew::share_out;
-use crate::endpoint::{Endpoint, join, without_secrets};
+use crate::endpoint::{Endpoint, join};
 use crate::folder;
 use crate::manifest::{self, Item};
 use crate::meter::Meter;

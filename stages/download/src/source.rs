@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 use kit::files::has_extension;
+use kit::without_secrets;
 
-use crate::endpoint::{SCHEMES, without_secrets};
+use crate::endpoint::SCHEMES;
 
 /// GTZAN: as a .zip, of which a few clips can be had alone, and as one .tar.gz.
 const GTZAN: [&str; 2] = [

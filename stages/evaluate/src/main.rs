@@ -46,7 +46,10 @@ struct Args {
     /// The folder of the clips' pictures, for the gallery.
     #[arg(long, value_name = "DIR", default_value = "data/previews")]
     previews: PathBuf,
-    /// Where curves.csv is, and evaluate.json, tables and pictures go.
+    /// The learning curves: what `train` wrote.
+    #[arg(long, value_name = "FILE", default_value = "metrics/curves.csv")]
+    curves: PathBuf,
+    /// Where evaluate.json, tables and pictures go.
     #[arg(long, value_name = "DIR", default_value = "metrics")]
     metrics: PathBuf,
     /// A param in place of the pipeline's, as in `evaluate.resamples=5000`.
@@ -158,10 +161,9 @@ fn draw_pictures(
     bins: &[Bin],
     gallery: usize,
 ) -> Result<()> {
-    let curves = args.metrics.join("curves.csv");
-    let curves = kit::csv::read(&curves)
+    let curves = kit::csv::read(&args.curves)
         .and_then(|table| pictures::curves::draw(&table))
-        .with_context(|| format!("`{}`: `repro run train` makes it", curves.display()))?;
+        .with_context(|| format!("`{}`: `repro run train` makes it", args.curves.display()))?;
     let png = |clip: &str| {
         let path = args.previews.join(clip).with_extension("png");
         std::fs::read(path).ok().map(|bytes| BASE64_STANDARD.encode(bytes))

@@ -3,14 +3,22 @@
 //! Knows nothing about how the file was made.
 
 use anyhow::{Result, ensure};
-use model::burn::tensor::Device;
+use features::{Extractor, SpectrogramParams};
+use model::burn::tensor::{Device, Tensor, TensorData};
 use model::dataset::Dataset;
 use model::metrics::probabilities;
-use model::network::Network;
-use onnx::classifier::Classifier;
+use model::network::{Network, to_host};
+use model::random::{Purpose, Random};
+use onnx::classifier::{Classifier, LOGITS};
+
+use crate::front::WAVEFORM;
 
 /// How far an answer may be off. Two runtimes add the same numbers in other orders, no more.
 const TOLERANCE: f64 = 1e-4;
+/// The same with the features inside: a slow transform rounds otherwise than a fast one.
+const WAVEFORM_TOLERANCE: f64 = 1e-3;
+/// The length of the sound where the params leave it open.
+const SOUND_SECONDS: f32 = 3.0;
 /// How many clips run at once.
 const BATCH: usize = 32;
 
@@ -48,6 +56,49 @@ pub(crate) fn compare(
     Ok(largest)
 }
 
+/// The largest difference between the network's logits for our own features of a made-up sound and those of a
+/// file that takes waveforms.
+///
+/// # Errors
+/// A difference above 1e-3, or an answer that is no number; a failure of the runtime.
+pub(crate) fn compare_waveform(
+    network: &Network,
+    file: &[u8],
+    params: &SpectrogramParams,
+    device: &Device,
+) -> Result<f64> {
+    let sound = sound(params);
+    let found = onnx::once::run(file.to_vec(), WAVEFORM, &[1, sound.len()], sound.clone(), LOGITS)?;
+    let array = Extractor::new(params)?.samples(sound)?;
+    let shape = [1, 1, array.shape[0], array.shape[1]];
+    let images = Tensor::from_data(TensorData::new(array.data, shape), device);
+    let expected = to_host(network.forward(images))?;
+    let pairs = found.iter().zip(&expected);
+    let largest =
+        pairs.fold(0.0, |largest, (found, expected)| worse(largest, f64::from((found - expected).abs())));
+    ensure!(
+        largest <= WAVEFORM_TOLERANCE,
+        "the ONNX model that takes waveforms differs from the network by {largest:.1e}, more than \
+         {WAVEFORM_TOLERANCE:.0e}; nothing was written: train again with a lower `train.learning_rate`, or report this as \
+         a fault of the export"
+    );
+    Ok(largest)
+}
+
+/// A sound in which every filter hears something: decaying tones over noise. As long as the params want it.
+fn sound(params: &SpectrogramParams) -> Vec<f32> {
+    let rate = params.sample_rate as f32;
+    let count = params.samples().unwrap_or((SOUND_SECONDS * rate) as usize).max(params.shortest());
+    let mut random = Random::new(0, Purpose::Order(0));
+    let mut noise = move || random.unit() - 0.5;
+    let mut sample = |n: usize| {
+        let beat = n as f32 / rate % 0.5;
+        let tone = |hertz: f32| (std::f32::consts::TAU * hertz * beat).sin();
+        (-6.0 * beat).exp() * (0.3 * tone(220.0) + 0.15 * tone(660.0) + 0.1 * tone(1760.0)) + 0.05 * noise()
+    };
+    (0..count).map(&mut sample).collect()
+}
+
 /// The larger difference; a NaN is worse than any number.
 fn worse(one: f64, other: f64) -> f64 {
     if one.is_nan() || one > other { one } else { other }
@@ -57,11 +108,10 @@ fn worse(one: f64, other: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::graph;
-    use model::burn::tensor::{Device, Tensor, TensorData};
+    use features::params::{Kind, MelNorm, MelScale, Normalise, Padding, Scale};
     use model::config::{Architecture, NetworkConfig};
     use model::dataset::Clip;
     use model::init::initial_weights;
-    use model::random::{Purpose, Random};
     use model::trainable::Trainable;
     use model::weights::Weights;
     use onnx::metadata::Metadata;
@@ -118,6 +168,48 @@ mod tests {
             let difference = compare(&network, &classifier, &dataset, &Device::flex()).unwrap();
             assert!(difference < 1e-4, "{model:?} {input:?}: {difference:e}");
         }
+    }
+
+    #[test]
+    fn waveforms_get_the_answers_of_our_own_features() {
+        let mel = SpectrogramParams {
+            kind: Kind::LogMel,
+            n_mels: 40,
+            seconds: 1.0,
+            ..SpectrogramParams::default()
+        };
+        let power = SpectrogramParams { seconds: 1.0, size: 20, ..SpectrogramParams::default() };
+        for params in [
+            power.clone(),
+            SpectrogramParams {
+                resize: false,
+                n_fft: 128,
+                hop_length: 128,
+                padding: Padding::None,
+                ..power.clone()
+            },
+            SpectrogramParams { seconds: 0.0, padding: Padding::Zeros, ..mel.clone() },
+            SpectrogramParams { power: 1, mel_scale: MelScale::Htk, mel_norm: MelNorm::None, ..mel.clone() },
+            SpectrogramParams { scale: Scale::Log1p, top_db: 0.0, ..mel.clone() },
+            SpectrogramParams { scale: Scale::Log, normalise: Normalise::Clip, ..mel.clone() },
+        ] {
+            let columns = params.columns().unwrap_or(params.frames(3 * 22_050));
+            let network = trained(Architecture::ResNet, [1, params.rows(), columns], 5);
+            let graph = graph::build_with_front(network.config(), network.weights(), &params).unwrap();
+            let bytes = graph.encode(&std::collections::BTreeMap::new());
+            let difference = compare_waveform(&network, &bytes, &params, &Device::flex()).unwrap();
+            assert!(difference < 1e-3, "{params:?}: {difference:e}");
+        }
+        let network = trained(Architecture::ResNet, [1, 40, 44], 5);
+        let graph = graph::build_with_front(network.config(), network.weights(), &mel).unwrap();
+        let bytes = graph.encode(&std::collections::BTreeMap::new());
+        let other = SpectrogramParams { mel_scale: MelScale::Htk, ..mel };
+        let error = compare_waveform(&network, &bytes, &other, &Device::flex()).unwrap_err().to_string();
+        assert!(error.contains("that takes waveforms differs from the network by"), "{error}");
+        let whole = SpectrogramParams { seconds: 0.0, ..power };
+        let network = trained(Architecture::ResNet, [1, 20, 20], 5);
+        let graph = graph::build_with_front(network.config(), network.weights(), &whole);
+        assert!(graph.unwrap_err().to_string().contains("set `spectrogram.seconds`"));
     }
 
     #[test]

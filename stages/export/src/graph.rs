@@ -3,6 +3,7 @@
 //! Dropout is not there: at inference it does nothing. Knows nothing about files or labels.
 
 use anyhow::Result;
+use features::SpectrogramParams;
 use model::config::{
     Architecture, KERNEL, LEAKY_SLOPE, NORM_EPSILON, NetworkConfig, PADDING, POOL, RESNET_CHANNELS,
     RESNET_KERNEL,
@@ -11,36 +12,59 @@ use model::weights::Weights;
 use onnx::classifier::{INPUT, LOGITS, PROBABILITIES};
 use onnx::graph::{Attribute, Dim, Graph};
 
+use crate::front;
+
+/// How many clips there are at once.
+const BATCH: Dim = Dim::Symbol("N");
+
 /// The graph from `spectrograms`, `[N, channels, height, width]`, to `logits` and `probabilities`,
 /// `[N, classes]`.
 ///
 /// # Errors
 /// Weights that do not fit the configuration.
 pub(crate) fn build(config: &NetworkConfig, weights: &Weights) -> Result<Graph> {
-    weights.check(config)?;
     let mut graph = Graph::new("genre");
-    for (name, _) in config.tensors()? {
-        let tensor = weights.get(&name)?;
-        graph.constant(&name, &tensor.shape, &tensor.values);
-    }
-    let batch = Dim::Symbol("N");
     let [channels, height, width] = config.input.map(Dim::Size);
     let width = match config.model {
         Architecture::Baseline => width,
         Architecture::ResNet => Dim::Symbol("T"),
     };
-    graph.input(INPUT, &[batch, channels, height, width]);
+    graph.input(INPUT, &[BATCH, channels, height, width]);
+    network(&mut graph, config, weights)?;
+    Ok(graph)
+}
 
+/// The graph from `waveform`, `[N, samples]`, to `logits` and `probabilities`, `[N, classes]`.
+///
+/// # Errors
+/// As [`build`] and [`front::check`].
+pub(crate) fn build_with_front(
+    config: &NetworkConfig,
+    weights: &Weights,
+    params: &SpectrogramParams,
+) -> Result<Graph> {
+    let mut graph = Graph::new("genre");
+    front::waveform(&mut graph, params, INPUT)?;
+    network(&mut graph, config, weights)?;
+    Ok(graph)
+}
+
+/// From the tensor `spectrograms` to the outputs.
+fn network(graph: &mut Graph, config: &NetworkConfig, weights: &Weights) -> Result<()> {
+    weights.check(config)?;
+    for (name, _) in config.tensors()? {
+        let tensor = weights.get(&name)?;
+        graph.constant(&name, &tensor.shape, &tensor.values);
+    }
     match config.model {
-        Architecture::Baseline => baseline(&mut graph),
-        Architecture::ResNet => resnet(&mut graph),
+        Architecture::Baseline => baseline(graph),
+        Architecture::ResNet => resnet(graph),
     }
     graph.node("Softmax", &[LOGITS], PROBABILITIES, &[("axis", Attribute::Int(-1))]);
-
     let classes = Dim::Size(config.classes);
-    graph.output(LOGITS, &[batch, classes]);
-    graph.output(PROBABILITIES, &[batch, classes]);
-    Ok(graph)
+    graph.output(LOGITS, &[BATCH, classes]);
+    graph.output(PROBABILITIES, &[BATCH, classes]);
+    Ok(())
 }
 
 fn baseline(graph: &mut Graph) {

@@ -1,9 +1,11 @@
-//! The stage `export`: the trained network as an ONNX file that gives the same answers.
+//! The stage `export`: the trained network as ONNX files that give the same answers, and its model card.
 
+mod card;
 mod check;
+mod front;
 mod graph;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -11,26 +13,33 @@ use clap::Parser;
 use features::SpectrogramParams;
 use kit::files;
 use model::burn::tensor::Device;
-use model::checkpoint;
+use model::checkpoint::{self, Manifest};
 use model::dataset::{Clip, Dataset};
-use model::split;
+use model::network::Network;
+use model::split::{self, Part};
 use onnx::classifier::Classifier;
 use onnx::metadata::Metadata;
 use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::card::Card;
 
 // Every batch allocates the same large buffers; this allocator keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Write the model as ONNX and check it against the network.
+/// Write the model as ONNX, with its card, and check it against the network.
 #[derive(Debug, Parser)]
 struct Args {
     /// The folder of class folders of `.npy` spectrograms.
     #[arg(long, value_name = "DIR", default_value = "data/spectrograms")]
     spectrograms: PathBuf,
-    /// Where genre.mpk, genre.json and split.csv are, and genre.onnx goes.
+    /// Where genre.mpk, genre.json and split.csv are, and genre.onnx, genre_waveform.onnx and genre.md go.
     #[arg(long, value_name = "DIR", default_value = "models")]
     models: PathBuf,
+    /// The measures for the card: what `evaluate` wrote.
+    #[arg(long, value_name = "FILE", default_value = "metrics/evaluate.json")]
+    scores: PathBuf,
     /// Where export.json goes.
     #[arg(long, value_name = "DIR", default_value = "metrics")]
     metrics: PathBuf,
@@ -42,9 +51,26 @@ struct Args {
 /// `export.json`.
 #[derive(Debug, Serialize)]
 struct Report {
-    max_abs_difference: f64,
-    bytes: usize,
     clips_compared: usize,
+    #[serde(flatten)]
+    file: File,
+    /// The model that takes waveforms, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waveform: Option<File>,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    bytes: usize,
+    max_abs_difference: f64,
+}
+
+/// A trained model as `train` leaves it.
+struct Trained {
+    network: Network,
+    manifest: Manifest,
+    clips: Vec<Clip>,
+    parts: Vec<Part>,
 }
 
 fn main() -> ExitCode {
@@ -53,51 +79,124 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    let params = kit::Params::load(&args.params)?;
-    let spectrogram: SpectrogramParams = params.section("spectrogram")?;
-    params.reject_unread_overrides()?;
+    let given = kit::Params::load(&args.params)?;
+    let spectrogram: SpectrogramParams = given.section("spectrogram")?;
+    let mut sections = Map::from_iter([("seed".to_owned(), given.seed()?.into())]);
+    for name in ["download", "spectrogram", "train"] {
+        sections.insert(name.to_owned(), given.section(name)?);
+    }
+    given.reject_unread_overrides()?;
     spectrogram.validate()?;
     let models = &args.models;
     let device = Device::flex();
-    let (network, manifest) = checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), &device)?;
-    let clips = clips_to_compare(&models.join("split.csv"), &manifest.labels)?;
-    let dataset = Dataset::read(&args.spectrograms, manifest.labels.clone(), clips)?;
-    manifest.check_input(&dataset)?;
-
+    let trained = Trained::read(models, &device)?;
+    let labels = trained.manifest.labels.clone();
     // All of them, defaults too: what a default is may change, the model's inputs may not.
-    let spectrogram = serde_json::to_value(spectrogram)?;
-    let metadata = Metadata { labels: manifest.labels, spectrogram };
-    let graph = graph::build(network.config(), network.weights())?;
-    let bytes = graph.encode(&metadata.to_properties()?);
-    let path = models.join("genre.onnx");
-    // A model of an older network beside the weights of this one would be taken for it.
-    remove(&path)?;
-    let classifier = Classifier::from_bytes(bytes.clone()).context("the file that was to be written")?;
-    let difference = check::compare(&network, &classifier, &dataset, &device)?;
-    files::write_atomic(&path, &bytes)?;
+    let metadata = Metadata { labels, spectrogram: serde_json::to_value(&spectrogram)? };
+    let [path, waveform_path, card_path] =
+        ["genre.onnx", "genre_waveform.onnx", "genre.md"].map(|name| models.join(name));
+    // What is told of an older network would be taken for this one's.
+    [&path, &waveform_path, &card_path].into_iter().try_for_each(|path| remove(path))?;
 
-    let clips = dataset.clips.len();
-    let report = Report { max_abs_difference: difference, bytes: bytes.len(), clips_compared: clips };
-    files::write_json(args.metrics.join("export.json"), &report)?;
+    let (bytes, file, clips) = plain(&trained, &metadata, &args.spectrograms, &device)?;
+    let waveform = with_waveform(&trained, &metadata, &spectrogram, &device)?;
+    let card = card(&trained, args, &sections, waveform.as_ref().map(|_| spectrogram.sample_rate))?;
     kit::say!(
-        "wrote `{}`, {} bytes; on {clips} clips it differs from the network by at most {difference:.1e}",
+        "wrote `{}`, {} bytes; on {clips} clips it differs from the network by at most {:.1e}",
         path.display(),
-        bytes.len()
+        file.bytes,
+        file.max_abs_difference
     );
-    Ok(())
+    files::write_atomic(&path, bytes)?;
+    let waveform = match waveform {
+        Some((bytes, file)) => {
+            files::write_atomic(&waveform_path, bytes)?;
+            Some(file)
+        }
+        None => None,
+    };
+    files::write_atomic(&card_path, card)?;
+    files::write_json(args.metrics.join("export.json"), &Report { clips_compared: clips, file, waveform })
 }
 
-/// The clips that training held out; all of them where it held out none.
-fn clips_to_compare(path: &std::path::Path, labels: &[String]) -> Result<Vec<Clip>> {
-    let (clips, parts) = split::read(path, labels)?;
-    let held_out = split::measured(&parts);
-    Ok(match held_out.is_empty() {
-        true => clips,
-        false => held_out.into_iter().map(|index| clips[index].clone()).collect(),
-    })
+impl Trained {
+    fn read(models: &Path, device: &Device) -> Result<Trained> {
+        let (network, manifest) =
+            checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), device)?;
+        let (clips, parts) = split::read(models.join("split.csv"), &manifest.labels)?;
+        Ok(Trained { network, manifest, clips, parts })
+    }
+
+    /// The clips that training held out; all of them where it held out none.
+    fn clips_to_compare(&self) -> Vec<Clip> {
+        let held_out = split::measured(&self.parts);
+        match held_out.is_empty() {
+            true => self.clips.clone(),
+            false => held_out.into_iter().map(|index| self.clips[index].clone()).collect(),
+        }
+    }
 }
 
-fn remove(path: &std::path::Path) -> Result<()> {
+/// The model that takes spectrograms, and the number of clips on which it was compared.
+fn plain(
+    trained: &Trained,
+    metadata: &Metadata,
+    spectrograms: &Path,
+    device: &Device,
+) -> Result<(Vec<u8>, File, usize)> {
+    let Trained { network, manifest, .. } = trained;
+    let dataset = Dataset::read(spectrograms, manifest.labels.clone(), trained.clips_to_compare())?;
+    manifest.check_input(&dataset)?;
+    let bytes = graph::build(network.config(), network.weights())?.encode(&metadata.to_properties()?);
+    let classifier = Classifier::from_bytes(bytes.clone()).context("the file that was to be written")?;
+    let difference = check::compare(network, &classifier, &dataset, device)?;
+    let file = File { bytes: bytes.len(), max_abs_difference: difference };
+    Ok((bytes, file, dataset.clips.len()))
+}
+
+/// The model that takes waveforms, where the features can be had as operators.
+fn with_waveform(
+    trained: &Trained,
+    metadata: &Metadata,
+    params: &SpectrogramParams,
+    device: &Device,
+) -> Result<Option<(Vec<u8>, File)>> {
+    let network = &trained.network;
+    if let Err(obstacle) = front::check(params) {
+        kit::warn!("no model that takes waveforms is written: {obstacle}");
+        return Ok(None);
+    }
+    let graph = graph::build_with_front(network.config(), network.weights(), params)?;
+    let bytes = graph.encode(&metadata.to_properties()?);
+    let difference = check::compare_waveform(network, &bytes, params, device)?;
+    let file = File { bytes: bytes.len(), max_abs_difference: difference };
+    Ok(Some((bytes, file)))
+}
+
+fn card(
+    trained: &Trained,
+    args: &Args,
+    params: &Map<String, Value>,
+    waveform: Option<u32>,
+) -> Result<String> {
+    let shown = args.scores.display();
+    let scores =
+        std::fs::read(&args.scores).with_context(|| format!("`{shown}`: `repro run evaluate` makes it"))?;
+    let scores = serde_json::from_slice(&scores).with_context(|| format!("`{shown}` is not JSON"))?;
+    let tensors = trained.manifest.network.tensors()?;
+    let card = Card {
+        manifest: &trained.manifest,
+        weights: tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum(),
+        digest: blake3::hash(&std::fs::read(args.models.join("genre.mpk"))?).to_string(),
+        parts: &trained.parts,
+        scores: &scores,
+        params,
+        waveform,
+    };
+    Ok(card.text())
+}
+
+fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot replace `{}`", path.display()))

@@ -8,7 +8,7 @@ use kit::npy::Array;
 use crate::collect::Collector;
 use crate::decode::{Length, decode_pieces};
 use crate::level;
-use crate::mel::{Bands, MelBank};
+use crate::mel::MelBank;
 use crate::params::{Kind, LONGEST_SECONDS, SpectrogramParams};
 use crate::resize::resize;
 use crate::stft::{Exponent, LANES, Spectrogram};
@@ -31,17 +31,7 @@ impl Extractor {
     pub fn new(params: &SpectrogramParams) -> Result<Extractor> {
         params.validate()?;
         let spectrogram = Spectrogram::new(params.n_fft, params.hop_length, params.padding)?;
-        let bank = (params.kind == Kind::LogMel).then(|| {
-            let half = f64::from(params.sample_rate) / 2.0;
-            let bands = Bands {
-                count: params.n_mels,
-                from: params.fmin,
-                to: if params.fmax == 0.0 { half } else { params.fmax },
-                scale: params.mel_scale,
-                norm: params.mel_norm,
-            };
-            MelBank::new(&bands, params.n_fft, params.sample_rate)
-        });
+        let bank = (params.kind == Kind::LogMel).then(|| MelBank::of(params));
         let sound = Collector::new(Some(params.sample_rate));
         Ok(Extractor { params: params.clone(), spectrogram, bank, sound })
     }

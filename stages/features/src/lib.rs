@@ -21,4 +21,4 @@ pub use extract::{Extractor, clip_spectrogram};
 pub use kit::npy::Array;
 pub use level::LOG_FLOOR;
 pub use params::{Kind, SpectrogramParams};
-pub use stft::Spectrogram;
+pub use stft::{Spectrogram, hann};

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing about transforms or logarithms.
 
-use crate::params::{MelNorm, MelScale};
+use crate::params::{MelNorm, MelScale, SpectrogramParams};
 use crate::stft::{LANES, Tile};
 
 /// Which bands there are.
@@ -35,6 +35,31 @@ struct Triangle {
 }
 
 impl MelBank {
+    /// The bank that `params` ask for.
+    pub fn of(params: &SpectrogramParams) -> MelBank {
+        let half = f64::from(params.sample_rate) / 2.0;
+        let bands = Bands {
+            count: params.n_mels,
+            from: params.fmin,
+            to: if params.fmax == 0.0 { half } else { params.fmax },
+            scale: params.mel_scale,
+            norm: params.mel_norm,
+        };
+        MelBank::new(&bands, params.n_fft, params.sample_rate)
+    }
+
+    /// The weights as a matrix with a row for each band and a column for each of `bins`.
+    pub fn matrix(&self, bins: usize) -> Vec<f32> {
+        let mut matrix = vec![0.0; self.triangles.len() * bins];
+        let mut weights = self.weights.as_slice();
+        for (row, Triangle { first, count }) in matrix.chunks_exact_mut(bins).zip(&self.triangles) {
+            let (own, rest) = weights.split_at(*count);
+            row[*first..][..*count].copy_from_slice(own);
+            weights = rest;
+        }
+        matrix
+    }
+
     /// The bank for `n_fft / 2 + 1` bins up to half of `sample_rate`.
     pub fn new(bands: &Bands, n_fft: usize, sample_rate: u32) -> MelBank {
         let hertz = |bin: usize| bin as f64 * f64::from(sample_rate) / n_fft as f64;
@@ -147,6 +172,18 @@ mod tests {
             let slopes = (first.count + last.count) as f32 / 2.0;
             assert!(total < inside && total > inside - slopes, "{total} of {inside}");
         }
+    }
+
+    #[test]
+    fn a_matrix_gives_the_sums_of_the_bank() {
+        let bank = bank(MelScale::Htk, MelNorm::Slaney);
+        let tile: Vec<_> = (0..1025).map(|bin| [(bin % 7) as f32; LANES]).collect();
+        let matrix = bank.matrix(1025);
+        bank.apply(&tile, |band, sums| {
+            let row = &matrix[band * 1025..][..1025];
+            let sum: f32 = row.iter().zip(&tile).map(|(weight, values)| weight * values[0]).sum();
+            assert!((sum - sums[0]).abs() < 1e-5, "{band}: {sum} {}", sums[0]);
+        });
     }
 
     #[test]

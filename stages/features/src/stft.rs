@@ -51,7 +51,7 @@ impl Spectrogram {
         // Real to complex, not two frames in one complex transform, which is no faster here and lets a loud
         // frame's rounding into a silent one.
         let fft = RealFftPlanner::new().plan_fft_forward(n_fft);
-        let window = (0..n_fft).map(|n| (0.5 - 0.5 * (TAU * n as f64 / n_fft as f64).cos()) as f32).collect();
+        let window = hann(n_fft).map(|weight| weight as f32).collect();
         Ok(Spectrogram {
             window,
             hop_length,
@@ -152,6 +152,11 @@ impl Spectrogram {
             }
         }
     }
+}
+
+/// The periodic Hann window that every frame is weighted with.
+pub fn hann(length: usize) -> impl Iterator<Item = f64> {
+    (0..length).map(move |n| 0.5 - 0.5 * (TAU * n as f64 / length as f64).cos())
 }
 
 impl std::fmt::Debug for Spectrogram {

@@ -67,6 +67,19 @@ pub fn warn_line(words: std::fmt::Arguments<'_>) {
     let _ = std::io::stderr().write_all(format!("warning: {words}\n").as_bytes());
 }
 
+/// An address fit for messages: without a password before the host, without the query, which may hold a
+/// signature.
+pub fn without_secrets(address: &str) -> String {
+    let plain = address.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = plain.split_once("://") else { return plain.to_owned() };
+    let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+    let host = host.rsplit('@').next().unwrap_or_default();
+    match path {
+        Some(path) => format!("{scheme}://{host}/{path}"),
+        None => format!("{scheme}://{host}"),
+    }
+}
+
 fn render(error: &anyhow::Error) -> String {
     let mut causes = error.chain().map(ToString::to_string);
     let mut last = causes.next().unwrap_or_default();
@@ -83,7 +96,7 @@ fn render(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::render;
+    use super::{render, without_secrets};
 
     #[test]
     fn an_error_is_rendered_with_its_causes() {
@@ -98,5 +111,16 @@ mod tests {
     fn a_cause_that_was_just_said_is_not_said_again() {
         let error = anyhow::anyhow!("disk full").context("cannot write `a.npy`: disk full");
         assert_eq!(render(&error), "error: cannot write `a.npy`: disk full\n");
+    }
+
+    #[test]
+    fn addresses_are_shown_without_secrets() {
+        for (address, shown) in [
+            ("https://h/a.zip", "https://h/a.zip"),
+            ("https://u:p@h:8/a@b.zip?sig=x#y", "https://h:8/a@b.zip"),
+            ("https://h?token=x", "https://h"),
+        ] {
+            assert_eq!(without_secrets(address), shown);
+        }
     }
 }

@@ -110,7 +110,8 @@ impl TrainParams {
         }
         ensure!(
             self.warmup_epochs < self.epochs,
-            "param `train.warmup_epochs`: {} leave none of `train.epochs`, {}, at the full learning rate",
+            "param `train.warmup_epochs`: {} leave none of `train.epochs`, {}, at the full learning rate: set \
+             `train.warmup_epochs` below `train.epochs`",
             self.warmup_epochs,
             self.epochs
         );

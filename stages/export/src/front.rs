@@ -1,0 +1,191 @@
+//! The features of crate `features` as ONNX operators: from waveforms to what the network takes.
+//!
+//! A short-time Fourier transform is a convolution with windowed cosines and sines, mel bands and the resize are
+//! matrices: operators that every runtime has. It takes some times what a fast transform takes. Knows nothing
+//! about the network.
+
+use std::f64::consts::TAU;
+
+use anyhow::{Result, ensure};
+use features::mel::MelBank;
+use features::params::{Kind, Normalise, Padding, Scale, SpectrogramParams};
+use features::resize::resize;
+use features::{LOG_FLOOR, hann};
+use onnx::graph::{Attribute, Dim, Graph};
+
+/// The name of the input, `[N, samples]`: mono, at the params' sample rate, full scale 1.
+pub(crate) const WAVEFORM: &str = "waveform";
+/// Below this a clip's deviation is rounding, not sound.
+const STILL: f32 = 1e-5;
+
+/// Whether there is such a graph.
+///
+/// # Errors
+/// A resize of spectrograms whose length is not known.
+pub(crate) fn check(params: &SpectrogramParams) -> Result<()> {
+    let resized = params.kind == Kind::LogPower && params.resize;
+    ensure!(
+        !resized || params.samples().is_some(),
+        "a resize needs clips of one length: set `spectrogram.seconds`"
+    );
+    Ok(())
+}
+
+/// Adds the input and the operators up to `output`, `[N, 1, rows, columns]`.
+///
+/// Where the params have `seconds`, a waveform has exactly so many; else any length that makes a frame.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn waveform(graph: &mut Graph, params: &SpectrogramParams, output: &str) -> Result<()> {
+    check(params)?;
+    let samples = params.samples().map_or(Dim::Symbol("samples"), Dim::Size);
+    graph.input(WAVEFORM, &[Dim::Symbol("N"), samples]);
+    graph.integers("front.channel", &[1]);
+    graph.node("Unsqueeze", &[WAVEFORM, "front.channel"], "front.mono", &[]);
+    let padded = pad(graph, params);
+    power(graph, params, padded);
+    let levels = match params.kind {
+        Kind::LogPower => log_power(graph, params),
+        Kind::LogMel => log_mel(graph, params),
+    };
+    graph.node("Unsqueeze", &[levels, "front.channel"], output, &[]);
+    Ok(())
+}
+
+/// Half a window of what the params say on both sides.
+fn pad(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
+    let mode = match params.padding {
+        Padding::Reflect => "reflect",
+        Padding::Zeros => "constant",
+        Padding::None => return "front.mono",
+    };
+    let half = (params.n_fft / 2) as i64;
+    graph.integers("front.pads", &[0, 0, half, 0, 0, half]);
+    let mode = [("mode", Attribute::Text(mode))];
+    graph.node("Pad", &["front.mono", "front.pads"], "front.padded", &mode);
+    "front.padded"
+}
+
+/// The squared magnitudes, `[N, bins, frames]`, as `front.power`.
+fn power(graph: &mut Graph, params: &SpectrogramParams, samples: &str) {
+    let (n_fft, bins) = (params.n_fft, bins(params));
+    let window: Vec<f64> = hann(n_fft).collect();
+    let kernel = |wave: fn(f64) -> f64| -> Vec<f32> {
+        // The angle of bin × sample, without the turns, which would cost digits.
+        let angle = |bin: usize, n: usize| TAU * (bin * n % n_fft) as f64 / n_fft as f64;
+        let taps =
+            |bin| window.iter().enumerate().map(move |(n, weight)| (weight * wave(angle(bin, n))) as f32);
+        (0..bins).flat_map(taps).collect()
+    };
+    let attributes = [
+        ("kernel_shape", Attribute::Ints(vec![n_fft as i64])),
+        ("strides", Attribute::Ints(vec![params.hop_length as i64])),
+    ];
+    for (part, wave) in [("cosine", f64::cos as fn(f64) -> f64), ("sine", f64::sin)] {
+        let [weights, sums, squares] =
+            ["weights", "sums", "squares"].map(|name| format!("front.{part}.{name}"));
+        graph.constant(&weights, &[bins, 1, n_fft], &kernel(wave));
+        graph.node("Conv", &[samples, &weights], &sums, &attributes);
+        graph.node("Mul", &[&sums, &sums], &squares, &[]);
+    }
+    graph.node("Add", &["front.cosine.squares", "front.sine.squares"], "front.power", &[]);
+}
+
+fn log_power(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
+    floor_and_log(graph, "front.power", LOG_FLOOR, "front.log");
+    let (true, Some(samples)) = (params.resize, params.samples()) else {
+        return "front.log";
+    };
+    // What the resize makes of the unit matrix is the resize as a matrix.
+    let (bins, frames, size) = (bins(params), params.frames(samples), params.size);
+    graph.constant("front.rows", &[size, bins], &resize(&unit(bins), [bins, bins], [size, bins]));
+    graph.constant(
+        "front.columns",
+        &[frames, size],
+        &resize(&unit(frames), [frames, frames], [frames, size]),
+    );
+    graph.node("MatMul", &["front.log", "front.columns"], "front.narrow", &[]);
+    graph.node("MatMul", &["front.rows", "front.narrow"], "front.resized", &[]);
+    "front.resized"
+}
+
+fn log_mel(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
+    let bins = bins(params);
+    graph.constant("front.bank", &[params.n_mels, bins], &MelBank::of(params).matrix(bins));
+    let values = match params.power {
+        1 => {
+            graph.node("Sqrt", &["front.power"], "front.magnitude", &[]);
+            "front.magnitude"
+        }
+        _ => "front.power",
+    };
+    graph.node("MatMul", &["front.bank", values], "front.bands", &[]);
+    let levels = match params.scale {
+        Scale::Log => {
+            floor_and_log(graph, "front.bands", LOG_FLOOR, "front.log");
+            "front.log"
+        }
+        Scale::Log1p => {
+            graph.constant("front.one", &[], &[1.0]);
+            graph.node("Add", &["front.bands", "front.one"], "front.above_one", &[]);
+            graph.node("Log", &["front.above_one"], "front.log", &[]);
+            "front.log"
+        }
+        Scale::Db => decibels(graph, params),
+    };
+    match params.normalise {
+        Normalise::None => levels,
+        Normalise::Clip => normalised(graph, levels),
+    }
+}
+
+/// As `features::level::to_scale`: the floor and the factor are those of power or of magnitude.
+fn decibels(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
+    let exponent = f32::from(params.power);
+    floor_and_log(graph, "front.bands", LOG_FLOOR.powf(exponent / 2.0), "front.log");
+    graph.constant("front.per_decade", &[], &[20.0 / exponent * std::f32::consts::LOG10_E]);
+    graph.node("Mul", &["front.log", "front.per_decade"], "front.decibels", &[]);
+    if params.top_db == 0.0 {
+        return "front.decibels";
+    }
+    graph.constant("front.top_db", &[], &[params.top_db as f32]);
+    graph.node("ReduceMax", &["front.decibels"], "front.loudest", &over_a_clip());
+    graph.node("Sub", &["front.loudest", "front.top_db"], "front.lowest", &[]);
+    graph.node("Max", &["front.decibels", "front.lowest"], "front.limited", &[]);
+    "front.limited"
+}
+
+/// Mean 0 and deviation 1 over each clip; 0 for a clip that is the same everywhere.
+fn normalised(graph: &mut Graph, levels: &str) -> &'static str {
+    graph.constant("front.still", &[], &[STILL]);
+    graph.node("ReduceMean", &[levels], "front.mean", &over_a_clip());
+    graph.node("Sub", &[levels, "front.mean"], "front.centred", &[]);
+    graph.node("Mul", &["front.centred", "front.centred"], "front.centred_squares", &[]);
+    graph.node("ReduceMean", &["front.centred_squares"], "front.variance", &over_a_clip());
+    graph.node("Sqrt", &["front.variance"], "front.deviation", &[]);
+    graph.node("Greater", &["front.deviation", "front.still"], "front.sounds", &[]);
+    graph.node("Cast", &["front.sounds"], "front.zero_or_one", &[("to", Attribute::Int(1))]);
+    graph.node("Max", &["front.deviation", "front.still"], "front.divisor", &[]);
+    graph.node("Div", &["front.zero_or_one", "front.divisor"], "front.factor", &[]);
+    graph.node("Mul", &["front.centred", "front.factor"], "front.normalised", &[]);
+    "front.normalised"
+}
+
+fn floor_and_log(graph: &mut Graph, input: &str, floor: f32, output: &str) {
+    graph.constant("front.floor", &[], &[floor]);
+    graph.node("Max", &[input, "front.floor"], "front.floored", &[]);
+    graph.node("Log", &["front.floored"], output, &[]);
+}
+
+fn over_a_clip() -> [(&'static str, Attribute); 2] {
+    [("axes", Attribute::Ints(vec![1, 2])), ("keepdims", Attribute::Int(1))]
+}
+
+fn bins(params: &SpectrogramParams) -> usize {
+    params.n_fft / 2 + 1
+}
+
+fn unit(size: usize) -> Vec<f32> {
+    (0..size * size).map(|at| if at % (size + 1) == 0 { 1.0 } else { 0.0 }).collect()
+}

@@ -1,0 +1,29 @@
+//! Running a model file once, whatever its input is.
+//!
+//! Knows nothing about labels or metadata.
+
+use anyhow::{Context as _, Result, ensure};
+use rten::Model;
+use rten_tensor::prelude::*;
+use rten_tensor::{NdTensor, Tensor};
+
+/// The rows of the output `output` for `values` of `shape` as the input `input`.
+///
+/// # Errors
+/// Bytes that are no ONNX model; an input or output that it does not have; values that do not fit the shape; a
+/// failure of the runtime.
+pub fn run(bytes: Vec<u8>, input: &str, shape: &[usize], values: Vec<f32>, output: &str) -> Result<Vec<f32>> {
+    let model = Model::load(bytes).context("cannot load it as ONNX")?;
+    let end = |name: &str| model.node_id(name).with_context(|| format!("it has no `{name}`"));
+    ensure!(
+        values.len() == shape.iter().product::<usize>(),
+        "{} values do not fit the shape {shape:?}",
+        values.len()
+    );
+    let values = Tensor::from_data(shape, values);
+    let [found] = model
+        .run_n(vec![(end(input)?, values.view().into())], [end(output)?], None)
+        .context("cannot run the model")?;
+    let rows: NdTensor<f32, 2> = found.try_into().context("an output is not a table of numbers")?;
+    Ok(rows.view().to_vec())
+}
