@@ -70,7 +70,7 @@ impl Card<'_> {
             .map(|(name, count)| format!("{count} {name}"));
         let source = self.params.get("download").and_then(|section| section["source"].as_str());
         format!(
-            "## Data\n\n{}\n\nClips: {}; `split.csv` has which. A split is by recording.\n",
+            "## Data\n\n{}\n\nClips: {}; `split.csv` has which. No clip is in two parts.\n",
             source.map_or(
                 "The audio was not made by this pipeline; its licence is not known here.".to_owned(),
                 origin
