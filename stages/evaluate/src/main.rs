@@ -81,7 +81,7 @@ fn run(args: &Args) -> Result<()> {
     let (seed, params): (u64, EvaluateParams) = (given.seed()?, given.section("evaluate")?);
     given.reject_unread_overrides()?;
     params.check()?;
-    let (dataset, logits) = measure(args)?;
+    let (dataset, logits) = measure(args, &params.device.open("evaluate")?)?;
     let labels = &dataset.labels;
     let answers = answers::answers(&dataset.clips, &logits, labels.len());
     let all: Vec<&Answer<'_>> = answers.iter().collect();
@@ -118,10 +118,9 @@ fn run(args: &Args) -> Result<()> {
 }
 
 /// The clips that training held out, and the network's logits for them.
-fn measure(args: &Args) -> Result<(Dataset, Vec<f32>)> {
+fn measure(args: &Args, device: &Device) -> Result<(Dataset, Vec<f32>)> {
     let models = &args.models;
-    let device = Device::flex();
-    let (network, manifest) = checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), &device)?;
+    let (network, manifest) = checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), device)?;
     let split = models.join("split.csv");
     let (clips, parts) = split::read(&split, &manifest.labels)?;
     let clips: Vec<Clip> = split::measured(&parts).into_iter().map(|index| clips[index].clone()).collect();
@@ -133,7 +132,7 @@ fn measure(args: &Args) -> Result<(Dataset, Vec<f32>)> {
     let dataset = Dataset::read(&args.spectrograms, manifest.labels.clone(), clips)?;
     manifest.check_input(&dataset)?;
     let all: Vec<usize> = (0..dataset.clips.len()).collect();
-    let logits = network.logits(&dataset, &all, &device)?;
+    let logits = network.logits(&dataset, &all, device)?;
     Ok((dataset, logits))
 }
 

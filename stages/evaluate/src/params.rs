@@ -1,6 +1,7 @@
 //! What a user can set under `[params.evaluate]`.
 
 use anyhow::{Result, ensure};
+use model::device::DeviceChoice;
 use serde::Deserialize;
 
 /// The section `evaluate` of the params, with the pipeline's defaults.
@@ -13,11 +14,13 @@ pub(crate) struct EvaluateParams {
     pub bins: usize,
     /// The most clips of each class in the gallery.
     pub gallery: usize,
+    /// Where to compute.
+    pub device: DeviceChoice,
 }
 
 impl Default for EvaluateParams {
     fn default() -> Self {
-        EvaluateParams { resamples: 1000, bins: 10, gallery: 4 }
+        EvaluateParams { resamples: 1000, bins: 10, gallery: 4, device: DeviceChoice::Cpu }
     }
 }
 
@@ -25,7 +28,7 @@ impl EvaluateParams {
     /// # Errors
     /// Names the first param that makes no sense, and what would.
     pub(crate) fn check(&self) -> Result<()> {
-        let EvaluateParams { resamples, bins, gallery } = *self;
+        let EvaluateParams { resamples, bins, gallery, device: _ } = *self;
         ensure!(
             (100..=1_000_000).contains(&resamples),
             "param `evaluate.resamples`: {resamples} is not from 100 to 1000000"

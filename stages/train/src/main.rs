@@ -61,7 +61,7 @@ fn run(args: &Args) -> Result<()> {
     let params: TrainParams = given.section("train")?;
     given.reject_unread_overrides()?;
     params.check()?;
-    let device = params.device.open()?;
+    let device = params.device.open("train")?;
     let events = kit::Events::open()?;
 
     let dataset = Dataset::load(&args.spectrograms)?;
@@ -123,6 +123,7 @@ fn run(args: &Args) -> Result<()> {
     kit::files::write_json(args.metrics.join("train.json"), &curves.summary())?;
     keeper.forget();
     kit::say!("kept epoch {} as `{}`", curves.best_epoch(), models.join("genre.mpk").display());
+    kit::say!("{:.1} % of the training went by waiting for batches", 100.0 * trainer.waiting());
     Ok(())
 }
 

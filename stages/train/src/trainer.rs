@@ -3,8 +3,10 @@
 //! Everything random is drawn from (seed, epoch), so an epoch does not depend on what ran before in the
 //! process. Knows nothing about files.
 
+use std::iter;
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use kit::Events;
@@ -35,6 +37,9 @@ pub(crate) struct Trainer<'a> {
     learner: Learner,
     /// The moving average of the weights, and how many steps are in it.
     average: Option<(Weights, u64)>,
+    /// How long the epochs took, and how much of that went by until a batch was made.
+    spent: Duration,
+    waited: Duration,
 }
 
 /// What a trainer has made of the first weights: with it another one goes on.
@@ -61,7 +66,8 @@ impl<'a> Trainer<'a> {
         let average = (params.ema_decay > 0.0).then(|| (weights.clone(), 0));
         let device = device.autodiff();
         let learner = Learner::new(Trainable::new(config, &weights, &device)?, params.weight_decay);
-        Ok(Trainer { augment, params, seed, device, learner, average })
+        let (spent, waited) = (Duration::ZERO, Duration::ZERO);
+        Ok(Trainer { augment, params, seed, device, learner, average, spent, waited })
     }
 
     /// Goes on where another trainer was.
@@ -101,7 +107,15 @@ impl<'a> Trainer<'a> {
         let (total, warmup) = (self.params.epochs * each, self.params.warmup_epochs * each);
         let augment = self.augment;
         let made = batches.iter().map(|clips| augment.batch(epoch, clips));
-        ahead(made, |made| {
+        let began = Instant::now();
+        let mut waited = Duration::ZERO;
+        let scores = ahead(made, |mut made| {
+            let made = iter::from_fn(|| {
+                let asked = Instant::now();
+                let batch = made.next();
+                waited += asked.elapsed();
+                batch
+            });
             for ((clips, batch), done) in batches.iter().zip(made).zip((epoch - 1) * each..) {
                 let rate = self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
                 let logits = self.step(batch, rate, &mut dropout)?;
@@ -114,7 +128,15 @@ impl<'a> Trainer<'a> {
                 }
             }
             Ok(tally.scores())
-        })
+        });
+        self.spent += began.elapsed();
+        self.waited += waited;
+        scores
+    }
+
+    /// The share of the time of its epochs that went by waiting for batches.
+    pub(crate) fn waiting(&self) -> f64 {
+        self.waited.as_secs_f64() / self.spent.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
     /// The scores on the clips at `indices`; nothing where there is none.

@@ -245,7 +245,7 @@ fn what_cannot_be_trained_is_said_and_leaves_no_outs() {
         ("train.epochs=0", "error: param `train.epochs`: 0 epochs train nothing"),
         ("train.epochs=-1", "error: param `train.epochs`: invalid value: integer `-1`"),
         ("train.batch_size=1", "error: param `train.batch_size`: 1 is too small"),
-        ("train.device=tpu", "unknown variant `tpu`, expected `cpu` or `wgpu`"),
+        ("train.device=tpu", "unknown variant `tpu`, expected one of `cpu`, `wgpu`, `cuda`"),
         ("train.epoch=3", "error: param `train.epoch`: unknown field `epoch`"),
         ("train.model=vgg", "unknown variant `vgg`, expected `baseline` or `resnet`"),
         ("train.schedule=linear", "unknown variant `linear`, expected `constant` or `cosine`"),
@@ -259,11 +259,11 @@ fn what_cannot_be_trained_is_said_and_leaves_no_outs() {
         let error = error(&train(dir.path(), "2", &[param]));
         assert!(error.contains(expected), "{param}: {error}");
     }
-    #[cfg(not(feature = "wgpu"))]
-    assert!(
-        error(&train(dir.path(), "2", &["train.device=wgpu"]))
-            .contains("`cargo run --release -p train --features wgpu`")
-    );
+    #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+    for device in ["wgpu", "cuda"] {
+        let error = error(&train(dir.path(), "2", &[&format!("train.device={device}")]));
+        assert!(error.contains(&format!("`cargo run --release -p train --features {device}`")), "{error}");
+    }
     assert!(!dir.path().join("models").exists() && !dir.path().join("metrics").exists());
 
     let empty = tempfile::tempdir().unwrap();
