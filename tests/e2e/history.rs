@@ -198,10 +198,11 @@ fn a_history_that_cannot_be_written_can_be_read() {
     };
     let mut command = sandbox.command(&["runs", "list"]);
     if rustix::process::geteuid().is_root() {
-        // Root may write everywhere: somebody else reads, who may not even reach where the program was built.
-        std::fs::copy(command.get_program(), sandbox.path("repro")).unwrap();
-        command = std::process::Command::new(sandbox.path("repro"));
-        command.args(["runs", "list"]).current_dir(sandbox.root()).uid(65534);
+        // Root may write everywhere: somebody else reads, who may not even reach where the program was built, and has it open
+        // already. A copy would be busy if another test begot a process while it was written.
+        let program = std::fs::File::open(command.get_program()).unwrap();
+        command = std::process::Command::new("/proc/self/fd/0");
+        command.args(["runs", "list"]).current_dir(sandbox.root()).uid(65534).stdin(program);
     }
     mode(0o444, &["runs/runs.db", "runs/recording.lock", "pipeline.toml"]);
     mode(0o555, &["runs", "."]);
