@@ -17,7 +17,7 @@ use super::{Project, about, ended_orphan, metrics, perform, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
 use crate::exec::{Said, end_orphans, signals};
-use crate::pipeline::{StageIx, StageName};
+use crate::pipeline::{Presence, StageIx, StageName};
 use crate::plan::{Change, Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
@@ -50,6 +50,8 @@ pub struct Report {
     pub fresh: usize,
     /// The others, in the order of the graph.
     pub stages: Vec<(StageName, Outcome, Millis)>,
+    /// Optional outs that lie nowhere now.
+    pub absent: BTreeSet<RepoPath>,
     /// Final metrics, `stage.key`.
     pub metrics: Vec<(String, f64)>,
     pub status: RunStatus,
@@ -494,7 +496,17 @@ impl<'a, 's> Loop<'a, 's> {
             return Err(error);
         }
         let fresh = self.project.rest.count();
-        Ok(Report { run: self.run, fresh, stages, metrics, status, ended, took, exit })
+        Ok(Report {
+            run: self.run,
+            fresh,
+            stages,
+            absent: absent(self.project),
+            metrics,
+            status,
+            ended,
+            took,
+            exit,
+        })
     }
 
     fn final_metrics(&mut self) -> Vec<(String, f64)> {
@@ -520,6 +532,12 @@ impl<'a, 's> Loop<'a, 's> {
         }
         all
     }
+}
+
+fn absent(project: &Project) -> BTreeSet<RepoPath> {
+    let outs = project.pipeline.stages.iter().flat_map(|stage| &stage.outs);
+    let optional = outs.filter(|out| out.presence == Presence::Optional).map(|out| &out.path);
+    optional.filter(|path| path.under(&project.root).symlink_metadata().is_err()).cloned().collect()
 }
 
 fn now() -> Timestamp {

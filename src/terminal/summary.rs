@@ -73,7 +73,8 @@ fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
     let is_last = |ix: &StageIx| !pipeline.graph.needed_by(*ix).iter().any(|reader| within.contains(reader));
     let last = within.iter().copied().filter(is_last).map(|ix| &pipeline.stages[ix]);
     last.flat_map(|stage| {
-        let data = stage.outs.iter().filter(|out| out.role == Role::Data);
+        let data =
+            stage.outs.iter().filter(|out| out.role == Role::Data && !report.absent.contains(&out.path));
         data.map(|out| Product { path: out.path.clone(), stage: stage.name.clone() })
     })
     .collect()

@@ -25,6 +25,17 @@ fn notes() -> Sandbox {
 #[test]
 fn an_absent_optional_out_is_fresh_and_restored_as_absent() {
     let sandbox = notes();
+    snapshot!(sandbox.ok(&["run", "check"]), @"
+    exit 0
+    --- stderr
+    run-1: started
+    check: started (for the first time)
+    check: ran in [time]
+
+     all by check
+
+    ✓ run-1 done in [time]: 1 ran
+    ");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["run", "count"]);
     assert!(sandbox.read("pipeline.lock").contains("\nabsent notes/odd\n"));
