@@ -2,15 +2,21 @@
 //! the same, whatever was edited.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::Value;
 
 use crate::sandbox::Sandbox;
+use crate::stealth::set_modified;
 
-const STAGES: [&str; 7] = ["copy", "folder", "all", "glob", "env", "frozen", "metrics"];
+/// The last one is renamed now and then.
+const STAGES: [&str; 11] =
+    ["copy", "folder", "all", "glob", "env", "frozen", "metrics", "files", "asked", "linked", "spare"];
 
 const PIPELINE: &str = r#"
+[config]
+include = ["more.toml"]
+groups = { size = "small" }
 [params]
 a = 1
 [stages.copy]
@@ -41,10 +47,28 @@ outs = ["kept"]
 cmd = "echo '{\"n\": 1}' > m.json"
 deps = ["count"]
 metrics = ["m.json"]
+[stages.files]
+cmd = "cp $REPRO_PARAMS files"
+params = ["b", "size"]
+outs = ["files"]
+[stages.asked]
+cmd = "cp tool asked"
+tools = ["cat tool"]
+outs = ["asked"]
+[stages.linked]
+cmd = "cp -rL link linked"
+deps = ["link"]
+outs = ["linked"]
+[stages.spare]
+cmd = "cp in/one spare"
+deps = ["in/one"]
+outs = ["spare"]
 "#;
 
 fn verdicts(sandbox: &Sandbox, stages: &[&str], colour: &str) -> (BTreeMap<String, Value>, i32) {
-    let args = [&["status", "--json", "--check"], stages].concat();
+    let renamed = sandbox.read("pipeline.toml").contains("[stages.other]");
+    let present = stages.iter().map(|&name| if renamed && name == "spare" { "other" } else { name });
+    let args: Vec<&str> = ["status", "--json", "--check"].into_iter().chain(present).collect();
     let output = sandbox.command(&args).env("COLOUR", colour).output().unwrap();
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     let stages = shown["stages"].as_array().cloned().unwrap_or_default();
@@ -55,7 +79,7 @@ fn verdicts(sandbox: &Sandbox, stages: &[&str], colour: &str) -> (BTreeMap<Strin
 /// One of many edits, by number.
 fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
     let text = format!("{choice}\n");
-    match choice % 16 {
+    match choice % 28 {
         0 => sandbox.write("in/one", text),
         1 => sandbox.write("in/two", "2"),
         2 => sandbox.write("in/three.txt", text),
@@ -80,11 +104,41 @@ fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
         }
         12 => std::fs::set_permissions(sandbox.path("in/one"), PermissionsExt::from_mode(0o755)).unwrap(),
         13 if sandbox.exists("made") => sandbox.remove("made"),
+        14 => sandbox.write("more.toml", format!("b = {}\n", choice % 3)),
+        15 => sandbox.write("conf/size/small.toml", format!("n = {}\n", choice % 3)),
+        16 => sandbox.write("conf/size/large.toml", format!("n = {}\n", choice % 3)),
+        17 => replace(sandbox, "size = \"small\"", "size = \"large\""),
+        18 => replace(sandbox, "[stages.spare]", "[stages.other]"),
+        19 => replace(sandbox, "cmd = \"cp in/one spare\"", "always = true\ncmd = \"cp in/one spare\""),
+        20 => sandbox.write("tool", text),
+        21 => {
+            std::fs::remove_file(sandbox.path("link")).unwrap();
+            symlink(["in", "in/one", "in/a.txt"][choice as usize / 28 % 3], sandbox.path("link")).unwrap();
+        }
+        // As many bytes as before, and the time of before.
+        22 => {
+            let before = std::fs::metadata(sandbox.path("in/a.txt")).unwrap();
+            sandbox.write("in/a.txt", ["a", "b", "c"][choice as usize / 28 % 3]);
+            set_modified(sandbox, "in/a.txt", before.modified().unwrap());
+        }
+        // `cp -p`.
+        23 => {
+            sandbox.write("in/one", std::fs::read(sandbox.path("in/two")).unwrap());
+            let time = std::fs::metadata(sandbox.path("in/two")).unwrap().modified().unwrap();
+            set_modified(sandbox, "in/one", time);
+        }
         _ => {
             let done = sandbox.command(&["run"]).env("COLOUR", &*colour).output().unwrap();
             assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         }
     }
+}
+
+/// Turns the one into the other, or back.
+fn replace(sandbox: &Sandbox, one: &str, other: &str) {
+    let pipeline = sandbox.read("pipeline.toml");
+    let (from, to) = if pipeline.contains(other) { (other, one) } else { (one, other) };
+    sandbox.write("pipeline.toml", pipeline.replacen(from, to, 1));
 }
 
 #[test]
@@ -94,12 +148,17 @@ fn what_is_left_out_is_what_looking_at_each_stage_calls_fresh() {
         sandbox.write("in/one", "1");
         sandbox.write("in/two", "2");
         sandbox.write("in/a.txt", "a");
+        sandbox.write("more.toml", "b = 1\n");
+        sandbox.write("conf/size/small.toml", "n = 1\n");
+        sandbox.write("conf/size/large.toml", "n = 10\n");
+        sandbox.write("tool", "1");
+        symlink("in", sandbox.path("link")).unwrap();
         let (mut colour, mut state) = ("red".to_owned(), seed);
-        for step in 0..25 {
+        for step in 0..40 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             edit(&sandbox, state >> 33, &mut colour);
             let (all, each) = (verdicts(&sandbox, &[], &colour), verdicts(&sandbox, &STAGES, &colour));
-            assert_eq!(all, each, "seed {seed}, step {step}, edit {}", (state >> 33) % 16);
+            assert_eq!(all, each, "seed {seed}, step {step}, edit {}", (state >> 33) % 28);
         }
     }
 }

@@ -22,7 +22,7 @@ fn settle(sandbox: &Sandbox) {
     }
 }
 
-fn set_modified(sandbox: &Sandbox, path: &str, time: SystemTime) {
+pub fn set_modified(sandbox: &Sandbox, path: &str, time: SystemTime) {
     let file = File::options().write(true).open(sandbox.path(path)).unwrap();
     file.set_times(FileTimes::new().set_modified(time)).unwrap();
 }
