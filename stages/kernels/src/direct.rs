@@ -29,7 +29,8 @@ const STRIP: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operands<'a> {
     pub input: &'a [f32],
-    pub weight: &'a [f32],
+    /// As [`blocks`] gives them.
+    pub weight: &'a [Weights],
     pub bias: &'a [f32],
     /// What the output is added to before the activation, of its size before the pool; may be empty.
     pub onto: &'a [f32],
@@ -44,7 +45,6 @@ pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>, then: Then) -
     }
     let layout = Layout::new(geometry);
     let images = layout.copies(geometry, operands.input);
-    let weights = blocks(geometry, operands.weight);
     let of_group = geometry.group_out().div_ceil(CHANNELS);
     let groups = output.chunks_exact_mut(geometry.group_out() * height * width);
     let jobs: Vec<(usize, &mut [f32])> = groups
@@ -57,7 +57,7 @@ pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>, then: Then) -
         let first = group * geometry.group_out() + block % of_group * CHANNELS;
         let job = Job { geometry, layout: &layout, then, bias: &operands.bias[first..], image };
         let onto = operands.onto.get((sample * geometry.channels_out + first) * geometry.plane_out()..);
-        let weights = &weights[block % (of_group * geometry.groups)];
+        let weights = &operands.weight[block % (of_group * geometry.groups)];
         job.run(weights, onto.unwrap_or_default(), output, sums);
     });
     output
@@ -125,30 +125,37 @@ impl Layout {
         let rows = image.chunks_exact(geometry.size[1]).skip(y).step_by(geometry.stride[0]);
         for (target, source) in copy.chunks_exact_mut(self.size[1]).skip(row).zip(rows) {
             let (target, source) = (&mut target[column..], source.get(x..).unwrap_or_default());
-            if geometry.stride[1] == 1 {
-                target[..source.len()].copy_from_slice(source);
-            } else {
-                let source = source.iter().step_by(geometry.stride[1]);
-                target.iter_mut().zip(source).for_each(|(to, from)| *to = *from);
+            match geometry.stride[1] {
+                1 => target[..source.len()].copy_from_slice(source),
+                2 => {
+                    // In a form that becomes vectors.
+                    let (pairs, rest) = source.as_chunks::<2>();
+                    let (whole, last) = target.split_at_mut(pairs.len());
+                    whole.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
+                    last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                }
+                stride => {
+                    target.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+                }
             }
         }
     }
 }
 
 /// The weights of a few channels of the output: of each place of the kernel side by side.
-type Weights = Vec<[f32; CHANNELS]>;
+pub(crate) type Weights = Vec<[f32; CHANNELS]>;
 
-fn blocks(geometry: &Geometry, weight: &[f32]) -> Vec<Weights> {
-    let depth = geometry.patch();
-    let groups = weight.chunks_exact(geometry.group_out() * depth);
+/// The weights of groups of `group_out` channels with `patch` places each, a few channels after the other.
+pub(crate) fn blocks(group_out: usize, patch: usize, weight: &[f32]) -> Vec<Weights> {
     let block = |block: &[f32]| {
-        let mut weights = vec![[0.0; CHANNELS]; depth];
-        for (channel, of_channel) in block.chunks_exact(depth).enumerate() {
+        let mut weights = vec![[0.0; CHANNELS]; patch];
+        for (channel, of_channel) in block.chunks_exact(patch).enumerate() {
             weights.iter_mut().zip(of_channel).for_each(|(all, weight)| all[channel] = *weight);
         }
         weights
     };
-    groups.flat_map(|group| group.chunks(CHANNELS * depth).map(block)).collect()
+    let groups = weight.chunks_exact(group_out * patch);
+    groups.flat_map(|group| group.chunks(CHANNELS * patch).map(block)).collect()
 }
 
 /// A few channels of the output of one image.
@@ -212,25 +219,41 @@ impl WithSimd for Sums<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let lanes = VECTORS * S::F32_LANES;
-        for at in (0..self.count).step_by(lanes) {
-            let mut tile = [[simd.splat_f32s(0.0); VECTORS]; CHANNELS];
-            for (weights, offset) in self.weights.iter().zip(self.offsets) {
-                let (source, _) = S::as_simd_f32s(&self.image[offset + at..][..lanes]);
-                let source: [S::f32s; VECTORS] = std::array::from_fn(|vector| source[vector]);
-                for channel in 0..CHANNELS {
-                    let weight = simd.splat_f32s(weights[channel]);
-                    for vector in 0..VECTORS {
-                        tile[channel][vector] =
-                            simd.mul_add_e_f32s(weight, source[vector], tile[channel][vector]);
-                    }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut at = 0;
+        while at < self.count {
+            // What is left at the end of a small image is often less than a whole tile.
+            if self.count - at > 2 * S::F32_LANES {
+                self.tile::<S, VECTORS>(simd, at);
+                at += VECTORS * S::F32_LANES;
+            } else {
+                self.tile::<S, 2>(simd, at);
+                at += 2 * S::F32_LANES;
+            }
+        }
+    }
+}
+
+impl Sums<'_> {
+    /// The sums of `WIDTH` vectors of each channel, from place `at` on.
+    #[inline(always)]
+    fn tile<S: Simd, const WIDTH: usize>(&mut self, simd: S, at: usize) {
+        let lanes = WIDTH * S::F32_LANES;
+        let mut tile = [[simd.splat_f32s(0.0); WIDTH]; CHANNELS];
+        for (weights, offset) in self.weights.iter().zip(self.offsets) {
+            let (source, _) = S::as_simd_f32s(&self.image[offset + at..][..lanes]);
+            let source: [S::f32s; WIDTH] = std::array::from_fn(|vector| source[vector]);
+            for channel in 0..CHANNELS {
+                let weight = simd.splat_f32s(weights[channel]);
+                for vector in 0..WIDTH {
+                    tile[channel][vector] =
+                        simd.mul_add_e_f32s(weight, source[vector], tile[channel][vector]);
                 }
             }
-            for (sums, tile) in self.sums.chunks_exact_mut(self.length).zip(tile) {
-                let (target, _) = S::as_mut_simd_f32s(&mut sums[at..][..lanes]);
-                target.copy_from_slice(&tile);
-            }
+        }
+        for (sums, tile) in self.sums.chunks_exact_mut(self.length).zip(tile) {
+            let (target, _) = S::as_mut_simd_f32s(&mut sums[at..][..lanes]);
+            target.copy_from_slice(&tile);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
-use kernels::conv2d::{conv2d, conv2d_then};
+use kernels::conv2d::{Fixed, conv2d};
 use kernels::norm::{self, Scale};
 use kernels::{Activation, Pool, Then};
 use proptest::prelude::*;
@@ -148,7 +148,7 @@ proptest! {
         prop_assume!(rows >= height && columns >= width);
         let onto = more.then(|| values(4, output.dims(), &device));
         let expected = by_parts(onto.clone().map_or(output.clone(), |onto| output + onto), then);
-        let found = conv2d_then(input, weight, bias, options(), onto, then);
+        let found = Fixed::new(weight, bias, options()).forward(input, onto, then);
         prop_assert_eq!(found.dims(), expected.dims());
         close("output", &host(found), &host(expected))?;
     }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Runs alternate, so that what else the machine does meets both; a ratio is the median of the ratios of
-//! neighbours. In brackets: the processor's time, which tells more where the machine is busy. Two threads each,
+//! neighbours. Words on the command line pick lines: `-- forward resnet`. In brackets: the processor's time, which tells more where the machine is busy. Two threads each,
 //! or as many as BENCH_THREADS says.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
 

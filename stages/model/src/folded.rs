@@ -7,7 +7,7 @@ use anyhow::Result;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData, module as ops};
 use kernels::Then;
-use kernels::conv2d::conv2d_then;
+use kernels::conv2d::Fixed;
 
 use crate::config::NORM_EPSILON;
 use crate::layers::Source;
@@ -15,15 +15,7 @@ use crate::weights::Weights;
 
 /// A convolution over height and width, with the normalisation of its output.
 #[derive(Debug)]
-pub(crate) struct FoldedConvolution {
-    /// `[channels out, channels in of a group, side, side]`
-    weight: Tensor<4>,
-    /// `[channels out]`
-    bias: Tensor<1>,
-    stride: usize,
-    padding: usize,
-    groups: usize,
-}
+pub(crate) struct FoldedConvolution(Fixed);
 
 /// A matrix product and a bias, with the normalisation of its output.
 #[derive(Debug)]
@@ -48,13 +40,10 @@ impl Source<'_> {
         let rows = weight.values.chunks_exact(each).zip(&channels.factor);
         let values: Vec<f32> =
             rows.flat_map(|(row, factor)| row.iter().map(move |value| value * factor)).collect();
-        Ok(FoldedConvolution {
-            weight: Tensor::from_data(TensorData::new(values, weight.shape.clone()), self.device),
-            bias: self.bias(channels.bias(self.weights, layer)),
-            stride,
-            padding,
-            groups: 1,
-        })
+        let weight = Tensor::from_data(TensorData::new(values, weight.shape.clone()), self.device);
+        let bias = self.bias(channels.bias(self.weights, layer));
+        let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
+        Ok(FoldedConvolution(Fixed::new(weight, bias, options)))
     }
 
     /// The batch norm `norm` by itself: a convolution of each channel with one number.
@@ -62,7 +51,8 @@ impl Source<'_> {
         let Channels { factor, shift } = Channels::of(self.weights, norm)?;
         let groups = factor.len();
         let weight = Tensor::from_data(TensorData::new(factor, [groups, 1, 1, 1]), self.device);
-        Ok(FoldedConvolution { weight, bias: self.bias(shift), stride: 1, padding: 0, groups })
+        let options = ConvOptions::new([1; 2], [0; 2], [1, 1], groups);
+        Ok(FoldedConvolution(Fixed::new(weight, self.bias(shift), options)))
     }
 
     /// The linear layer `layer` with the batch norm `norm`, if there is one.
@@ -128,8 +118,7 @@ impl Channels {
 impl FoldedConvolution {
     /// The output added to `onto`, if there is any, and what is made of it then.
     pub(crate) fn forward(&self, input: Tensor<4>, onto: Option<Tensor<4>>, then: Then) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [self.padding; 2], [1, 1], self.groups);
-        conv2d_then(input, self.weight.clone(), self.bias.clone(), options, onto, then)
+        self.0.forward(input, onto, then)
     }
 }
 
