@@ -84,7 +84,7 @@ pub fn scan(root: &Path, path: &RepoPath, is_made: &IsMade<'_>) -> Result<Option
             Ok(target) => link_node(&top, target).map(Some),
             Err(_) => Ok(None),
         },
-        Err(err) => Err(Error::io("read", &top, &err)),
+        Err(err) => Err(unreadable(&top, err)),
     }
 }
 
@@ -214,7 +214,14 @@ fn above<'a>(folder: &'a Folder<'_>, meta: &Metadata) -> Option<&'a Path> {
 }
 
 fn unreadable(path: &Path, err: std::io::Error) -> Error {
-    Error::environment(format!("cannot read `{}`", path.display())).because(err)
+    let is_loop = err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
+    let is_forbidden = err.kind() == std::io::ErrorKind::PermissionDenied;
+    let error = Error::environment(format!("cannot read `{}`", path.display())).because(err);
+    match (is_loop, is_forbidden) {
+        (true, _) => error.hint("a link that leads to itself has no content; remove it"),
+        (_, true) => error.hint("permit yourself to read it, or move it out of there"),
+        _ => error,
+    }
 }
 
 fn file_node(meta: &Metadata, path: impl FnOnce() -> PathBuf) -> Result<Node> {

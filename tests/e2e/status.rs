@@ -307,4 +307,5 @@ fn join_fails(sandbox: &Sandbox, code: i32) {
     assert_eq!(verdicts["other"], "fresh");
     let join = stages.iter().find(|stage| stage["stage"] == "join").unwrap();
     assert!(join["failure"]["what"].as_str().unwrap().starts_with("cannot be looked at: "), "{join}");
+    assert!(join["failure"]["hint"].is_string(), "{join}");
 }
