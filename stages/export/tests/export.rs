@@ -55,8 +55,39 @@ fn the_file_has_all_that_predicting_needs() {
     let report = std::fs::read_to_string(dir.path().join("metrics/export.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["clips_compared"], &report["bytes"]), (&1.into(), &bytes.len().into()));
+    let card = std::fs::read_to_string(dir.path().join("models/genre.md")).unwrap();
+    let digest = blake3::hash(&std::fs::read(dir.path().join("models/genre.mpk")).unwrap());
+    for words in
+        [&format!("blake3 `{digest}`"), "| accuracy | 0.500 | 0.250 to 0.750 |", "0 train, 1 val, 0 test"]
+    {
+        assert!(card.contains(words), "{card}");
+    }
     assert!(export(dir.path()).status.success());
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "the same model gives the same bytes");
+    assert_eq!(std::fs::read_to_string(dir.path().join("models/genre.md")).unwrap(), card);
+}
+
+#[test]
+fn clips_of_any_length_cannot_be_resized_by_operators() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), |_| ());
+    let waveform = dir.path().join("models/genre_waveform.onnx");
+    std::fs::write(&waveform, "an older model").unwrap();
+    let output = export(dir.path());
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && warning.contains("set `spectrogram.seconds`"), "{warning}");
+    assert!(!waveform.exists());
+    let card = std::fs::read_to_string(dir.path().join("models/genre.md")).unwrap();
+    assert!(!card.contains("genre_waveform.onnx"), "{card}");
+}
+
+#[test]
+fn measures_are_needed() {
+    let dir = tempfile::tempdir().unwrap();
+    project(dir.path(), |_| ());
+    std::fs::remove_file(dir.path().join("metrics/evaluate.json")).unwrap();
+    let error = String::from_utf8(export(dir.path()).stderr).unwrap();
+    assert!(error.contains("`metrics/evaluate.json`: `repro run evaluate` makes it"), "{error}");
 }
 
 #[test]
