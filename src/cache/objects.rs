@@ -310,3 +310,29 @@ fn pump(source: &mut impl Read, hasher: &mut blake3::Hasher, target: &mut impl W
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_absent_is_told_however_much_else_there_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        // So many that folders are read, and more than is read of them for what is asked.
+        let kept: Vec<Digest> =
+            (0..30_000_u32).map(|number| cache.put_bytes(&number.to_le_bytes()).unwrap()).collect();
+        let never = Digest::of(b"never kept");
+        let lost = kept[7];
+        fs::remove_file(cache.object_path(&lost)).unwrap();
+        let no_file = kept[8];
+        fs::remove_file(cache.object_path(&no_file)).unwrap();
+        fs::create_dir(cache.object_path(&no_file)).unwrap();
+        for step in [1, 5, 1000] {
+            let mut asked: Vec<Digest> = kept.iter().step_by(step).copied().collect();
+            asked.extend([never, lost, no_file, lost]);
+            assert_eq!(cache.absent(asked), HashSet::from([never, lost, no_file]), "every {step}");
+        }
+        assert_eq!(cache.absent(Vec::new()), HashSet::new());
+    }
+}
