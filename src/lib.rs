@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`digest`], [`repo_path`], [`error`] | values |
+//! | [`digest`], [`repo_path`], [`error`], [`unique`] | values, names |
 //! | [`pipeline`] | what the user declared |
 //! | [`plan`] | is it up to date, and why not |
 //! | [`event`], [`schedule`] | what happened; what happens next |
@@ -26,4 +26,5 @@ pub mod repo_path;
 pub mod runs;
 pub mod schedule;
 pub mod terminal;
+pub mod unique;
 pub mod workspace;

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["pipeline"],
     &["digest", "repo_path"],
-    &["error"],
+    &["error", "unique"],
 ];
 
 /// The modules that compute and nothing else.

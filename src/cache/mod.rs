@@ -19,16 +19,15 @@ mod unsynced;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use self::unsynced::Unsynced;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::unique::unique;
 
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
-    counter: AtomicU64,
     unsynced: Unsynced,
     /// Set when `tmp` is there.
     with_tmp: OnceLock<()>,
@@ -37,12 +36,7 @@ pub struct Cache {
 impl Cache {
     /// The cache in `dir`, which need not exist yet.
     pub fn open(dir: &Path) -> Cache {
-        Cache {
-            dir: dir.to_owned(),
-            counter: AtomicU64::new(0),
-            unsynced: Unsynced::default(),
-            with_tmp: OnceLock::new(),
-        }
+        Cache { dir: dir.to_owned(), unsynced: Unsynced::default(), with_tmp: OnceLock::new() }
     }
 
     /// Removes what processes that were killed, or a power cut, left behind. Only safe under the run lock.
@@ -71,8 +65,7 @@ impl Cache {
             fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;
             let _ = self.with_tmp.set(());
         }
-        let count = self.counter.fetch_add(1, Ordering::Relaxed);
-        Ok(dir.join(format!("object-{}-{count}", std::process::id())))
+        Ok(dir.join(format!("object-{}", unique())))
     }
 }
 

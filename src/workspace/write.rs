@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+use crate::unique::unique;
 
 /// Whether the bytes must be on the disk when the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,9 @@ pub enum Durability {
 /// How the names of our temporary files begin. One that a killed process left behind is no part of any content.
 pub const TEMPORARY: &str = ".repro-tmp-";
 
-/// A new name in the folder of `path`, which no one else uses: process and counter are in it.
+/// A new name in the folder of `path`, which no one else uses.
 pub fn temporary_beside(path: &Path) -> PathBuf {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    path.with_file_name(format!("{TEMPORARY}{}-{count}", std::process::id()))
+    path.with_file_name(format!("{TEMPORARY}{}", unique()))
 }
 
 /// Replaces `path` with `bytes`: a temporary file in the same folder, then rename. The folder is made if need be.
