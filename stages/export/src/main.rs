@@ -90,6 +90,7 @@ fn run(args: &Args) -> Result<()> {
     let models = &args.models;
     let device = Device::flex();
     let trained = Trained::read(models, &device)?;
+    let scores = read_scores(&args.scores)?;
     let labels = trained.manifest.labels.clone();
     // All of them, defaults too: what a default is may change, the model's inputs may not.
     let metadata = Metadata { labels, spectrogram: serde_json::to_value(&spectrogram)? };
@@ -100,7 +101,8 @@ fn run(args: &Args) -> Result<()> {
 
     let (bytes, file, clips) = plain(&trained, &metadata, &args.spectrograms, &device)?;
     let waveform = with_waveform(&trained, &metadata, &spectrogram, &device)?;
-    let card = card(&trained, args, &sections, waveform.as_ref().map(|_| spectrogram.sample_rate))?;
+    let sample_rate = waveform.as_ref().map(|_| spectrogram.sample_rate);
+    let card = card(&trained, models, &scores, &sections, sample_rate)?;
     kit::say!(
         "wrote `{}`, {} bytes; on {clips} clips it differs from the network by at most {:.1e}",
         path.display(),
@@ -175,25 +177,28 @@ fn with_waveform(
 
 fn card(
     trained: &Trained,
-    args: &Args,
+    models: &Path,
+    scores: &Value,
     params: &Map<String, Value>,
     waveform: Option<u32>,
 ) -> Result<String> {
-    let shown = args.scores.display();
-    let scores =
-        std::fs::read(&args.scores).with_context(|| format!("`{shown}`: `repro run evaluate` makes it"))?;
-    let scores = serde_json::from_slice(&scores).with_context(|| format!("`{shown}` is not JSON"))?;
     let tensors = trained.manifest.network.tensors()?;
     let card = Card {
         manifest: &trained.manifest,
         weights: tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum(),
-        digest: blake3::hash(&std::fs::read(args.models.join("genre.mpk"))?).to_string(),
+        digest: blake3::hash(&std::fs::read(models.join("genre.mpk"))?).to_string(),
         parts: &trained.parts,
-        scores: &scores,
+        scores,
         params,
         waveform,
     };
     Ok(card.text())
+}
+
+fn read_scores(path: &Path) -> Result<Value> {
+    let shown = path.display();
+    let scores = std::fs::read(path).with_context(|| format!("`{shown}`: `repro run evaluate` makes it"))?;
+    serde_json::from_slice(&scores).with_context(|| format!("`{shown}` is not JSON"))
 }
 
 fn remove(path: &Path) -> Result<()> {

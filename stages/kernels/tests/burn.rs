@@ -43,7 +43,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
     // Most are small; some are computed in several strips.
     let size = prop_oneof![4 => [4..20usize, 4..40], 1 => [40..90usize, 60..90]];
     let sizes = (size, pair(1..5), pair(1..4), pair(0..3));
-    (1..11usize, 1..4usize, pair(1..4), sizes, any::<bool>()).prop_map(
+    // Of outputs also more than a block of them, and blocks that are not full.
+    (1..11usize, 1..4usize, [1..4usize, 1..11], sizes, any::<bool>()).prop_map(
         |(batch, groups, channels, (size, kernel, stride, padding), bias)| {
             (batch, groups, channels, size, kernel, stride, padding, bias)
         },
