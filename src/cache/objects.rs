@@ -224,7 +224,7 @@ impl Cache {
     /// Drops an object whose bytes are not its own: kept, it would be taken for whole again.
     fn discard(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
-        self.unname(&path, || File::open(&path).and_then(digest_of).is_ok_and(|found| found == *digest));
+        self.unname(&path, || digest_alone(&path).is_ok_and(|found| found == *digest));
         Error::damaged(format!("object {digest} of the cache was damaged"))
     }
 }
@@ -270,6 +270,14 @@ fn sharable(object: &Path) -> io::Result<Digest> {
 fn digest_of(mut file: File) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     pump(&mut file, &mut hasher, &mut io::sink())?;
+    Ok(hasher.finalize().into())
+}
+
+/// By this thread alone. One that waits for others takes up what else is to be done meanwhile: while it holds back the names, that may be
+/// to name something.
+fn digest_alone(path: &Path) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
     Ok(hasher.finalize().into())
 }
 

@@ -50,6 +50,8 @@ fn keep_absent(project: &Project, path: &RepoPath, seen: &Seen, absent: &HashSet
             // Read, not only asked for: one that is damaged is made anew.
             match project.cache.bytes(digest) {
                 Ok(_) => Ok(()),
+                // It is there, whole or not, and nobody may read it.
+                Err(error) if project.cache.has(digest) => Err(error),
                 Err(_) => project.cache.put_bytes(&tree.encode()).map(drop),
             }
         }

@@ -48,8 +48,7 @@ pub(super) struct Setting<'a> {
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
-/// what people wrote meanwhile counts. But an `input` is kept as it was seen: nothing runs that could read it otherwise. Says how
-/// long the work itself took, too.
+/// what people wrote meanwhile counts. An `input` that was seen just now is kept as it was seen. Says how long the work itself took, too.
 pub(super) fn perform(
     setting: Setting<'_>,
     ix: StageIx,

@@ -139,6 +139,8 @@ struct Loop<'a, 's> {
     stages: Vec<Progress>,
     /// Those that are being looked at, unless everything stops: then nobody waits for them.
     observing: BTreeSet<StageIx>,
+    /// What it found there was the last thing that came in: no time has passed, and no work was done.
+    just_seen: Option<StageIx>,
     /// What is to become of traces in the lock.
     changes: BTreeMap<StageName, Option<Trace>>,
     lock_saved: Instant,
@@ -182,6 +184,7 @@ impl<'a, 's> Loop<'a, 's> {
             pending: Vec::new(),
             stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
             observing: BTreeSet::new(),
+            just_seen: None,
             changes: BTreeMap::new(),
             lock_saved: began,
             stop_by: None,
@@ -251,6 +254,7 @@ impl<'a, 's> Loop<'a, 's> {
     }
 
     fn take(&mut self, note: Note) -> Vec<Effect> {
+        self.just_seen = None;
         match note {
             Note::Signal => {
                 self.groups.terminate();
@@ -271,6 +275,7 @@ impl<'a, 's> Loop<'a, 's> {
                     return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
                 }
                 self.stages[ix].observed = Some(observed);
+                self.just_seen = Some(ix);
                 self.scheduler.advance(Msg::Observed(ix, Need::Work))
             }
             Note::Said(ix, said, _passed_on) => {
@@ -308,7 +313,8 @@ impl<'a, 's> Loop<'a, 's> {
             Decision::Fresh(_) | Decision::Blocked(_) => panic!("BUG: work on a stage that has none"),
         };
         let is_input = self.project.pipeline.stages[ix].cmd.is_none() && work == Work::Run;
-        self.work_on(ix, run, work, reasons, is_input.then_some(observation));
+        let as_seen = is_input && self.just_seen == Some(ix);
+        self.work_on(ix, run, work, reasons, as_seen.then_some(observation));
     }
 
     fn work_on(

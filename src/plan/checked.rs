@@ -150,16 +150,20 @@ impl Checked {
 
     fn from_parts(numbers: Vec<u32>, texts: String) -> Option<Checked> {
         texts.strip_prefix(HEADER)?;
-        let mut cursor = Cursor { numbers: &numbers, at: 0, text: HEADER.len() };
-        let head = serde_json::from_str(texts.get(cursor.text()?)?).ok()?;
+        let mut cursor = Cursor { numbers: &numbers, texts: &texts, at: 0, text: HEADER.len() };
+        let head = serde_json::from_str(&texts[cursor.text()?]).ok()?;
         let paths = (0..cursor.number()?).map(|_| cursor.text()).collect::<Option<Vec<_>>>()?;
         let count = cursor.number()?;
-        let mut entries = Vec::with_capacity(count);
+        let mut entries = Vec::with_capacity(count.min(numbers.len()));
         for _ in 0..count {
             let (name, outline, declaration) = (cursor.text()?, cursor.text()?, cursor.text()?);
-            entries.push(Entry { name, outline, declaration, paths: cursor.list()?, needs: cursor.list()? });
+            let (paths, needs) = (cursor.list(paths.len())?, cursor.list(count)?);
+            entries.push(Entry { name, outline, declaration, paths, needs });
         }
-        Some(Checked { head, numbers, texts, paths, entries })
+        let is_full = |list: Range<usize>| list.len() == count;
+        let last_lists_are_full = is_full(cursor.list(count)?) && is_full(cursor.list(count)?);
+        let is_all = last_lists_are_full && cursor.at == numbers.len();
+        is_all.then_some(Checked { head, numbers, texts, paths, entries })
     }
 
     /// How many stages there are.
@@ -267,9 +271,10 @@ impl Parts {
     }
 }
 
-/// Finds them again, in the same order.
+/// Finds them again, in the same order; `None` where there is none.
 struct Cursor<'n> {
     numbers: &'n [u32],
+    texts: &'n str,
     at: usize,
     text: usize,
 }
@@ -283,13 +288,15 @@ impl Cursor<'_> {
     fn text(&mut self) -> Option<Range<usize>> {
         let start = self.text;
         self.text += self.number()?;
-        Some(start..self.text)
+        self.texts.get(start..self.text).map(|_| start..self.text)
     }
 
-    fn list(&mut self) -> Option<Range<usize>> {
+    /// A list of positions in something of that length.
+    fn list(&mut self, length: usize) -> Option<Range<usize>> {
         let count = self.number()?;
         let start = self.at;
         self.at += count;
-        Some(start..self.at)
+        let list = self.numbers.get(start..self.at)?;
+        list.iter().all(|&position| (position as usize) < length).then_some(start..self.at)
     }
 }

@@ -179,6 +179,36 @@ outs = ["sum.txt"]
 }
 
 #[test]
+fn an_input_that_waited_for_a_processor_is_kept_as_it_is_then() {
+    // `edit` stands for somebody who edits the input meanwhile; with one processor the input waits for it.
+    let sandbox = Sandbox::with(
+        r#"
+[stages.edit]
+cmd = "cp to raw/a; cp to edited"
+deps = ["to"]
+outs = ["edited"]
+
+[stages.raw]
+outs = [{ path = "raw", cache = true }]
+
+[stages.sum]
+cmd = "cat raw/a > sum.txt"
+deps = ["raw"]
+outs = ["sum.txt"]
+"#,
+    );
+    sandbox.write("raw/a", "one\n");
+    // The third time the cache has both, and the input's listing too.
+    for to in ["two\n", "three\n", "two\n"] {
+        sandbox.write("to", to);
+        sandbox.write("raw/b", to);
+        sandbox.ok(&["run", "-j1"]);
+        assert_eq!(sandbox.read("sum.txt"), to);
+        sandbox.ok(&["status", "--check"]);
+    }
+}
+
+#[test]
 fn a_stage_without_a_command_does_nothing() {
     let sandbox = Sandbox::with("[stages.raw]\ndeps = ['x']\nouts = ['raw']\n\n[stages.none]\ndesc = 'x'\n");
     snapshot!(sandbox.repro(&["status"]), @r#"
