@@ -39,6 +39,9 @@ pub(crate) fn segments(
         while let (Ok(()), Some(segment)) = (&outcome, cutter.whole(samples)) {
             outcome = each(segment);
         }
+        if outcome.is_err() {
+            samples.clear();
+        }
     })?;
     outcome?;
     let samples = sound.finish();
@@ -81,7 +84,7 @@ impl Cutter {
         }
         if (over as f64) < SHORTEST * f64::from(self.rate) {
             self.tell(samples.len());
-            return vec![samples[..samples.len() - over].to_vec()];
+            return vec![samples[over..].to_vec()];
         }
         self.tell(self.length);
         self.tell(over);
@@ -118,8 +121,8 @@ mod tests {
         assert_eq!(cut(0), []);
         assert_eq!(cut(3), [([0.0, 0.75], [0.0, 2.0])]);
         assert_eq!(cut(8), [([0.0, 2.0], [0.0, 7.0])]);
-        // A quarter of a second over joins the segment.
-        assert_eq!(cut(9), [([0.0, 2.25], [0.0, 7.0])]);
+        // A quarter of a second over joins the segment, whose beginning gives way to it.
+        assert_eq!(cut(9), [([0.0, 2.25], [1.0, 8.0])]);
         assert_eq!(cut(10), [([0.0, 2.0], [0.0, 7.0]), ([2.0, 2.5], [2.0, 9.0])]);
         assert_eq!(cut(16), [([0.0, 2.0], [0.0, 7.0]), ([2.0, 4.0], [8.0, 15.0])]);
         let three = [([0.0, 2.0], [0.0, 7.0]), ([2.0, 4.0], [8.0, 15.0]), ([4.0, 5.0], [12.0, 19.0])];
