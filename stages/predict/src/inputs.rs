@@ -2,16 +2,20 @@
 //!
 //! Knows nothing about what is in the files.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, Read as _};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow};
 use tempfile::TempPath;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 /// The extensions of files that are looked for in folders. A file that is named itself may have any.
 const AUDIO: [&str; 12] =
     ["wav", "mp3", "flac", "ogg", "oga", "au", "aif", "aiff", "m4a", "caf", "mka", "webm"];
+/// What makes a path a pattern.
+const WILD: [char; 4] = ['*', '?', '[', '{'];
 /// What stands for stdin.
 pub(crate) const STDIN: &str = "-";
 
@@ -37,7 +41,7 @@ impl Input {
     }
 }
 
-/// What is told of an argument that names nothing to read.
+/// What is told of an argument that names nothing to read, or of what cannot be looked at below one.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) path: PathBuf,
@@ -49,19 +53,15 @@ pub(crate) struct Fault {
 ///
 /// The audio files right in a folder have no label; those in its folders have the folder's name. A path that
 /// does not exist and has a `*`, `?`, `[` or `{` is a pattern: shells leave those to programs that match nothing,
-/// or that are quoted.
+/// or that are quoted. What cannot be looked at in a folder is a fault of its own, and costs no other file.
 pub(crate) fn find(paths: &[PathBuf]) -> Vec<Result<Input, Fault>> {
-    let mut inputs = Vec::new();
-    for path in paths {
-        match files_of(path) {
-            Ok(files) => inputs.extend(files.into_iter().map(Ok)),
-            Err(error) => inputs.push(Err(Fault { path: path.clone(), error })),
-        }
-    }
-    inputs
+    let found = |path: &PathBuf| {
+        files_of(path).unwrap_or_else(|error| vec![Err(Fault { path: path.clone(), error })])
+    };
+    paths.iter().flat_map(found).collect()
 }
 
-/// The paths in a list, one a line; `-` reads stdin.
+/// The paths in a list, one a line, in any encoding; `-` reads stdin.
 ///
 /// # Errors
 /// A list that cannot be read.
@@ -71,31 +71,34 @@ pub(crate) fn listed(list: &Path) -> Result<Vec<PathBuf>> {
             true => Box::new(std::io::stdin().lock()),
             false => Box::new(std::io::BufReader::new(std::fs::File::open(list)?)),
         };
-        let lines = reader.lines().filter(|line| line.as_ref().map_or(true, |line| !line.is_empty()));
-        Ok(lines.map(|line| line.map(PathBuf::from)).collect::<std::io::Result<_>>()?)
+        let mut paths = Vec::new();
+        for line in reader.split(b'\n') {
+            let mut line = line?;
+            line.pop_if(|last| *last == b'\r');
+            if !line.is_empty() {
+                paths.push(OsString::from_vec(line).into());
+            }
+        }
+        Ok(paths)
     };
     read().with_context(|| format!("cannot read the list `{}`", list.display()))
 }
 
-fn files_of(path: &Path) -> Result<Vec<Input>> {
+fn files_of(path: &Path) -> Result<Vec<Result<Input, Fault>>> {
     if path == Path::new(STDIN) {
-        return Ok(vec![spool()?]);
+        return Ok(vec![Ok(spool()?)]);
     }
-    match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => {
-            let mut files = files_right_in(path)?;
-            let labelled = kit::files::class_files(path, is_audio)?;
-            let input =
-                |file: kit::files::ClassFile| Input { label: Some(file.label), ..Input::new(file.path) };
-            files.extend(labelled.into_iter().map(input));
-            ensure!(!files.is_empty(), "no audio file in it");
-            Ok(files)
-        }
-        Ok(_) => Ok(vec![Input::new(path.to_owned())]),
-        Err(error) => match path.to_str().filter(|text| text.contains(['*', '?', '[', '{'])) {
-            Some(pattern) => matching(pattern),
-            None => Err(error).context("cannot read it"),
+    let (found, nothing) = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => (below(path), "no audio file in it"),
+        Ok(_) => return Ok(vec![Ok(Input::new(path.to_owned()))]),
+        Err(error) => match path.to_str().filter(|text| text.contains(WILD)) {
+            Some(pattern) => (matching(pattern), "no file matches it"),
+            None => return Err(error).context("cannot read it"),
         },
+    };
+    match found.is_empty() {
+        true => Err(anyhow!(nothing)),
+        false => Ok(found),
     }
 }
 
@@ -110,41 +113,87 @@ fn spool() -> Result<Input> {
     Ok(Input { spooled: Some(spooled), ..Input::new(STDIN.into()) })
 }
 
-/// The files that match a pattern; `**` stands for any folders. As in shells, names that begin with a dot match
-/// nothing.
-fn matching(pattern: &str) -> Result<Vec<Input>> {
-    let wild = pattern.find(['*', '?', '[', '{']).unwrap_or(pattern.len());
-    let fixed = pattern[..wild].rfind('/').map_or("", |slash| &pattern[..=slash]);
-    let root = if fixed.is_empty() { "." } else { fixed };
-    let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".")
-    };
-    let mut files = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter().filter_entry(visible) {
-        let Ok(entry) = entry else { continue };
-        let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        let path = Path::new(fixed).join(below);
-        let matches = path.to_str().is_some_and(|text| fast_glob::glob_match(pattern, text));
-        if matches && entry.file_type().is_file() {
-            files.push(Input::new(path));
+/// The audio files of a folder: those right in it, then those of its class folders.
+fn below(folder: &Path) -> Vec<Result<Input, Fault>> {
+    let mut found = Vec::new();
+    for entry in walk(folder, usize::MAX) {
+        match entry {
+            Ok(entry) => found.extend(audio_in(folder, entry)),
+            Err(error) => found.push(Err(fault(folder, error))),
         }
     }
-    match files.is_empty() {
-        true => Err(anyhow!("no file matches it")),
-        false => Ok(files),
+    found.sort_by_key(|input| input.as_ref().is_ok_and(|input| input.label.is_some()));
+    found
+}
+
+/// The audio file that an entry of a folder is. A class folder whose name cannot be a label is told once, and
+/// what is in it is passed over.
+fn audio_in(folder: &Path, entry: DirEntry) -> Option<Result<Input, Fault>> {
+    let (depth, kind) = (entry.depth(), entry.file_type());
+    let path = entry.into_path();
+    let audio = kind.is_file() && is_audio(&path);
+    if depth <= 1 && kind.is_file() {
+        return audio.then(|| Ok(Input::new(path)));
+    }
+    let class = path.strip_prefix(folder).unwrap_or(&path).iter().next().unwrap_or_default();
+    match class.to_str().map(str::to_owned) {
+        Some(label) => audio.then(|| Ok(Input { label: Some(label), ..Input::new(path) })),
+        None if depth == 1 && kind.is_dir() => Some(Err(Fault {
+            path,
+            error: anyhow!("the name of a class that is not UTF-8: rename the folder"),
+        })),
+        None => None,
     }
 }
 
-fn files_right_in(folder: &Path) -> Result<Vec<Input>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).context("cannot list it")? {
-        let path = entry.context("cannot list it")?.path();
-        if is_audio(&path) && path.is_file() {
-            files.push(path);
+/// The files that match a pattern; `**` stands for any folders. As in shells, names that begin with a dot match
+/// nothing.
+fn matching(pattern: &str) -> Vec<Result<Input, Fault>> {
+    let fixed =
+        pattern[..pattern.find(WILD).unwrap_or(pattern.len())].rfind('/').map_or(0, |slash| slash + 1);
+    let (fixed, wild) = pattern.split_at(fixed);
+    let root = Path::new(if fixed.is_empty() { "." } else { fixed });
+    // What is deeper cannot match.
+    let depth = if wild.contains("**") { usize::MAX } else { 1 + wild.matches('/').count() };
+    // The matcher would take a `!` that leads for a "not"; in shells it is a character.
+    let glob = format!("{}{pattern}", if pattern.starts_with('!') { "\\" } else { "" });
+    let as_given = |path: &Path| Path::new(fixed).join(path.strip_prefix(root).unwrap_or(path));
+    let matches = |path: &Path| fast_glob::glob_match(&glob, as_given(path).to_string_lossy().as_ref());
+    let found = walk(root, depth).filter_map(|entry| match entry {
+        Ok(entry) => {
+            let wanted = entry.file_type().is_file() && matches(entry.path());
+            wanted.then(|| Ok(Input::new(as_given(entry.path()))))
         }
-    }
-    files.sort();
-    Ok(files.into_iter().map(Input::new).collect())
+        // What is at the last level would have to match itself; what is above it may hold what matches.
+        Err(error) => {
+            let matters = error.depth() < depth || error.path().is_some_and(matches);
+            matters.then(|| Err(fault(root, error)))
+        }
+    });
+    found.collect()
+}
+
+/// A folder and what is below it, sorted; links are followed. Names that begin with a dot are passed over.
+fn walk(root: &Path, depth: usize) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
+    let seen = |depth: usize, path: Option<&Path>| {
+        let name = path.and_then(Path::file_name).unwrap_or_default();
+        depth == 0 || !name.as_encoded_bytes().starts_with(b".")
+    };
+    let walk = WalkDir::new(root).follow_links(true).max_depth(depth).sort_by_file_name();
+    walk.into_iter().filter_entry(move |entry| seen(entry.depth(), Some(entry.path()))).filter(move |entry| {
+        // Editors leave links to nowhere with such names.
+        entry.as_ref().err().is_none_or(|error| seen(error.depth(), error.path()))
+    })
+}
+
+fn fault(root: &Path, error: walkdir::Error) -> Fault {
+    let path = error.path().unwrap_or(root).to_owned();
+    let above = error.loop_ancestor().unwrap_or(root).to_owned();
+    let error = match error.into_io_error() {
+        Some(error) => anyhow::Error::from(error).context("cannot read it"),
+        None => anyhow!("a link that leads back to `{}`", above.display()),
+    };
+    Fault { path, error }
 }
 
 fn is_audio(path: &Path) -> bool {

@@ -9,11 +9,13 @@ mod inputs;
 mod judge;
 mod segments;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail, ensure};
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
 use serde_json::json;
 
 use crate::answers::Answer;
@@ -23,6 +25,8 @@ use crate::judge::Judge;
 
 /// The segments of a timeline where the model takes clips of any length, in seconds.
 const SEGMENT: f64 = 10.0;
+/// What segments can be, in seconds.
+const SEGMENTS: RangeInclusive<f64> = 0.5..=WHOLE;
 
 /// Name the genres of audio files with the exported model.
 #[derive(Debug, Parser)]
@@ -44,7 +48,7 @@ struct Args {
     #[arg(long)]
     timeline: bool,
     /// The length of the segments, in seconds; by default what the model was trained on, or 10.
-    #[arg(long, value_name = "SECONDS", requires = "timeline")]
+    #[arg(long, value_name = "SECONDS", requires = "timeline", value_parser = segment)]
     segment: Option<f64>,
     /// Write a table with the columns path, prediction, label and probability; with --timeline path, start, end,
     /// prediction and probability.
@@ -58,6 +62,11 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let stdin = Path::new(STDIN);
+    if args.files_from.as_deref() == Some(stdin) && args.paths.iter().any(|path| path == stdin) {
+        let error = "`-` and `--files-from -`: stdin is either audio or a list";
+        Args::command().error(ErrorKind::ArgumentConflict, error).exit();
+    }
     kit::main(|| run(&args))
 }
 
@@ -93,6 +102,14 @@ fn run(args: &Args) -> Result<()> {
     }
 }
 
+fn segment(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    match SEGMENTS.contains(&seconds) {
+        true => Ok(seconds),
+        false => Err(format!("not from {} to {} seconds", SEGMENTS.start(), SEGMENTS.end())),
+    }
+}
+
 /// What of each file is judged.
 fn extent(args: &Args, judge: &Judge) -> Result<Extent> {
     let params = judge.params();
@@ -104,7 +121,11 @@ fn extent(args: &Args, judge: &Judge) -> Result<Extent> {
         ensure!(asked == fixed, "--segment: the model takes {fixed} seconds at a time, not {asked}");
     }
     let seconds = fixed.or(args.segment).unwrap_or(SEGMENT);
-    ensure!((0.5..=WHOLE).contains(&seconds), "--segment: {seconds} is not from 0.5 to {WHOLE} seconds");
+    let (least, most) = (SEGMENTS.start(), SEGMENTS.end());
+    ensure!(
+        SEGMENTS.contains(&seconds),
+        "--timeline: the model takes {seconds} seconds at a time; segments are {least} to {most}"
+    );
     Ok(Extent::Segments(seconds))
 }
 

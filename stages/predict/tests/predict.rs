@@ -1,7 +1,10 @@
 //! The program as a user runs it: real audio in, genres out.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -274,6 +277,80 @@ fn a_file_that_cannot_be_read_does_not_stop_the_others() {
     let errors = text(&output.stderr);
     assert!(errors.contains("warning: `none.wav`: cannot read it: "), "{errors}");
     assert!(errors.contains("warning: `*.flac`: no file matches it\n"), "{errors}");
+}
+
+/// The lines about files, of a run in which some could not be read.
+fn judged(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    text(&output.stdout).replace(": loud 100.0 %", "")
+}
+
+#[test]
+fn what_cannot_be_read_in_a_folder_does_not_stop_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    for name in ["set/a/1.wav", "set/z/2.wav", "set/0.wav", "set/.hidden.wav", "set/.git/3.wav"] {
+        wav(&root.join(name), 20_000);
+    }
+    let latin = Path::new(OsStr::from_bytes(b"set/caf\xe9"));
+    wav(&root.join(latin).join("4.wav"), 20_000);
+    symlink("nowhere", root.join("set/a/gone.wav")).unwrap();
+    symlink("nowhere", root.join("set/a/.#lock.wav")).unwrap();
+    symlink("..", root.join("set/a/round")).unwrap();
+    let output = predict(root, &["set", "--top", "1"]);
+    assert_eq!(judged(&output), "set/0.wav\nset/a/1.wav\nset/z/2.wav\n");
+    let errors = [
+        "warning: `set/a/gone.wav`: cannot read it: No such file or directory (os error 2)\n",
+        "warning: `set/a/round`: a link that leads back to `set`\n",
+        "warning: `set/caf\u{fffd}`: the name of a class that is not UTF-8: rename the folder\n",
+        "error: 3 of 6 files could not be read\n",
+    ];
+    assert_eq!(text(&output.stderr), errors.concat());
+}
+
+#[test]
+fn a_pattern_tells_what_it_cannot_look_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    for name in [&b"set/a/1.wav"[..], b"set/a/caf\xe9.wav", b"set/!2.wav", b"!3.wav"] {
+        wav(&root.join(OsStr::from_bytes(name)), 20_000);
+    }
+    symlink("nowhere", root.join("set/a/gone.wav")).unwrap();
+    symlink("nowhere", root.join("set/a/gone.txt")).unwrap();
+    let output = predict(root, &["set/*/*.wav", "!*.wav", "--top", "1"]);
+    assert_eq!(judged(&output), "set/a/1.wav\nset/a/caf\u{fffd}.wav\n!3.wav\n");
+    let errors = "warning: `set/a/gone.wav`: cannot read it: No such file or directory (os error 2)\n\
+                  error: 1 of 4 files could not be read\n";
+    assert_eq!(text(&output.stderr), errors);
+}
+
+#[test]
+fn a_list_may_have_names_of_any_encoding() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    model(&root.join("models/genre.onnx"));
+    wav(&root.join("a.wav"), 20_000);
+    wav(&root.join(OsStr::from_bytes(b"caf\xe9.wav")), 20_000);
+    let output =
+        predict_with(root, &["--files-from", "-", "--top", "1"], b"caf\xe9.wav\nnone\xe9\na.wav\r\n");
+    assert_eq!(judged(&output), "caf\u{fffd}.wav\na.wav\n");
+}
+
+#[test]
+fn mistakes_in_the_arguments_are_told_from_files_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    for (arguments, words) in [
+        (&["-", "--files-from", "-"][..], "stdin is either audio or a list"),
+        (&["a.wav", "--timeline", "--segment", "0.1"], "not from 0.5 to 600 seconds"),
+        (&["a.wav", "--timeline", "--segment", "nan"], "not from 0.5 to 600 seconds"),
+        (&["a.wav", "--timeline", "--segment", "long"], "not a number"),
+    ] {
+        let output = predict(dir.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(text(&output.stderr).contains(words), "{output:?}");
+    }
 }
 
 #[test]
