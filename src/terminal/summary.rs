@@ -152,7 +152,7 @@ fn stages(summary: &Summary) -> String {
     let mut text = String::new();
     for stage in &shown {
         let (sign, style) = phrase::sign(&stage.outcome);
-        let began = stage.took.0 > 0;
+        let began = stage.took.0 > 0 || matches!(stage.outcome, Outcome::Ran | Outcome::Restored);
         let took = if began { stage.took.to_string() } else { String::new() };
         let line = format!(
             "{} {:<name_width$}  {:<word_width$}  {took:>6}  {}",
