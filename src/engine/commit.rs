@@ -47,13 +47,12 @@ fn keep_absent(project: &Project, path: &RepoPath, seen: &Seen, absent: &HashSet
                 None if !absent.contains(&content.digest()) => Ok(()),
                 None => keep_leaf(project, &path.join(name), content),
             })?;
-            // Read, not only asked for: one that is damaged is made anew.
-            match project.cache.bytes(digest) {
-                Ok(_) => Ok(()),
-                // It is there, whole or not, and nobody may read it.
-                Err(error) if project.cache.has(digest) => Err(error),
-                Err(_) => project.cache.put_bytes(&tree.encode()).map(drop),
+            // Read, not only asked for: one that is damaged is gone then, and made anew; one that nobody may read is an error.
+            if project.cache.bytes(digest).is_err() {
+                project.cache.put_bytes(&tree.encode())?;
+                project.cache.bytes(digest)?;
             }
+            Ok(())
         }
     }
 }
