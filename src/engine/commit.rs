@@ -13,48 +13,59 @@ use crate::pipeline::Link;
 use crate::plan::{Left, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;
+use crate::workspace::levels::{by_level, downward};
 use crate::workspace::restore::is_plantable;
 use crate::workspace::write::temporary_beside;
 
 /// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole. All that is there is asked
 /// for at once; what is written is only what is not.
 pub(super) fn keep(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
-    let mut leaves = Vec::new();
-    list_leaves(seen, &mut leaves);
-    let absent = project.cache.absent(leaves);
+    let mut digests = Vec::new();
+    list_leaves(seen, &mut digests);
+    let absent = project.cache.absent(digests);
     keep_absent(project, path, seen, &absent)
 }
 
-fn list_leaves(seen: &Seen, leaves: &mut Vec<Digest>) {
+fn list_leaves(seen: &Seen, digests: &mut Vec<Digest>) {
     match seen {
-        Seen::Leaf(content) => leaves.push(content.digest()),
+        Seen::Leaf(content) => digests.push(content.digest()),
         Seen::Dir { tree, dirs, .. } => {
-            let files = tree.entries.values().filter(|content| !matches!(content, Content::Tree(_)));
-            leaves.extend(files.map(Content::digest));
-            dirs.values().for_each(|dir| list_leaves(dir, leaves));
+            digests.extend(leaves(tree).map(|(_, content)| content.digest()));
+            dirs.values().for_each(|dir| list_leaves(dir, digests));
         }
     }
 }
 
 fn keep_absent(project: &Project, path: &RepoPath, seen: &Seen, absent: &HashSet<Digest>) -> Result<()> {
-    match seen {
-        Seen::Leaf(content) if absent.contains(&content.digest()) => keep_leaf(project, path, content),
-        Seen::Leaf(_) => Ok(()),
-        Seen::Dir { tree, digest, dirs } => {
-            let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
-            entries.par_iter().try_for_each(|(name, content)| match dirs.get(*name) {
-                Some(dir) => keep_absent(project, &path.join(name), dir, absent),
-                None if !absent.contains(&content.digest()) => Ok(()),
-                None => keep_leaf(project, &path.join(name), content),
-            })?;
-            // Read, not only asked for: one that is damaged is gone then, and made anew; one that nobody may read is an error.
-            if project.cache.bytes(digest).is_err() {
-                project.cache.put_bytes(&tree.encode())?;
-                project.cache.bytes(digest)?;
-            }
-            Ok(())
+    let keep_leaf = |path: &RepoPath, content: &Content| match absent.contains(&content.digest()) {
+        true => keep_leaf(project, path, content),
+        false => Ok(()),
+    };
+    let close = |folder: Option<(&Tree, &Digest)>, _: Vec<()>| match folder {
+        // Read, not only asked for: one that is damaged is gone then, and made anew; one that nobody may read is an error.
+        Some((tree, digest)) if project.cache.bytes(digest).is_err() => {
+            project.cache.put_bytes(&tree.encode())?;
+            project.cache.bytes(digest).map(drop)
         }
-    }
+        _ => Ok(()),
+    };
+    let top = (path.clone(), seen);
+    by_level(
+        top,
+        |(path, seen)| match seen {
+            Seen::Leaf(content) => keep_leaf(&path, content).map(|()| (None, Vec::new())),
+            Seen::Dir { tree, digest, dirs } => {
+                let leaves: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+                leaves.par_iter().try_for_each(|(name, content)| keep_leaf(&path.join(name), content))?;
+                Ok((Some((tree, digest)), dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect()))
+            }
+        },
+        close,
+    )
+}
+
+fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
+    tree.entries.iter().filter(|(_, content)| !matches!(content, Content::Tree(_)))
 }
 
 /// Keeps what is about to be removed from the workspace or overwritten: then the cache must have it whatever happens.
@@ -165,7 +176,15 @@ impl Putting<'_> {
     }
 
     fn put(&self, path: &RepoPath, content: &Content, seen: Option<&Seen>) -> Result<()> {
-        if seen.map(Seen::content) == Some(*content) {
+        downward((path.clone(), *content, seen), |(path, content, seen)| match content {
+            Content::Tree(_) if is_there(&content, seen) => Ok(Vec::new()),
+            Content::Tree(digest) => self.tree(&path, &self.project.cache.tree(&digest)?, seen),
+            _ => self.leaf(&path, &content, seen).map(|()| Vec::new()),
+        })
+    }
+
+    fn leaf(&self, path: &RepoPath, content: &Content, seen: Option<&Seen>) -> Result<()> {
+        if is_there(content, seen) {
             return Ok(());
         }
         let project = self.project;
@@ -182,7 +201,7 @@ impl Putting<'_> {
                     .map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
                 project.workspace.plant_link(path, &target)
             }
-            Content::Tree(digest) => self.tree(path, &project.cache.tree(digest)?, seen),
+            Content::Tree(_) => panic!("BUG: a tree among the leaves"),
         }
     }
 
@@ -196,7 +215,8 @@ impl Putting<'_> {
         Ok(())
     }
 
-    fn tree(&self, path: &RepoPath, tree: &Tree, seen: Option<&Seen>) -> Result<()> {
+    /// Makes a folder with the leaves in it, and gives what else is to be put there.
+    fn tree<'s>(&self, path: &RepoPath, tree: &Tree, seen: Option<&'s Seen>) -> Result<Vec<Folder<'s>>> {
         let project = self.project;
         // Through a link the files of another directory would be changed.
         let is_link = path.under(&project.root).is_symlink();
@@ -210,41 +230,54 @@ impl Putting<'_> {
                 project.workspace.remove(&path.join(name))?;
             }
         }
-        let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
-        entries.par_iter().try_for_each(|(name, content)| {
+        let dir = |name: &str| dirs.and_then(|dirs| dirs.get(name));
+        let leaves: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+        leaves.par_iter().try_for_each(|(name, content)| {
             let leaf = had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
-            let seen = dirs.and_then(|dirs| dirs.get(*name)).or(leaf.as_ref());
-            self.put(&path.join(name), content, seen)
-        })
+            self.leaf(&path.join(name), content, dir(name).or(leaf.as_ref()))
+        })?;
+        let trees = tree.entries.iter().filter(|(_, content)| matches!(content, Content::Tree(_)));
+        Ok(trees.map(|(name, content)| (path.join(name), *content, dir(name))).collect())
     }
 
     fn put_again(&self, path: &RepoPath, seen: &Seen) -> Result<()> {
-        match seen {
-            Seen::Leaf(Content::Link(_)) => Ok(()),
-            Seen::Leaf(content) => {
-                let has = self.project.cache.shared(&path.under(&self.project.root), &content.digest());
-                let executable = matches!(content, Content::Executable(_));
-                // The first kind that such a file can have.
-                let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));
-                if has == wanted.filter(|link| link.is_shared()) {
-                    return Ok(());
-                }
-                match self.file(path, content) {
-                    // Someone wrote through a link. The file here is whole, and becomes the object.
-                    Err(error) if error.kind == Kind::Damaged => {
-                        keep_leaf(self.project, path, content)?;
-                        self.file(path, content)
-                    }
-                    other => other,
-                }
-            }
+        downward((path.clone(), seen), |(path, seen)| match seen {
+            Seen::Leaf(content) => self.leaf_again(&path, content).map(|()| Vec::new()),
             Seen::Dir { tree, dirs, .. } => {
-                let entries: Vec<(&Box<str>, &Content)> = tree.entries.iter().collect();
-                entries.par_iter().try_for_each(|(name, content)| match dirs.get(*name) {
-                    Some(dir) => self.put_again(&path.join(name), dir),
-                    None => self.put_again(&path.join(name), &Seen::Leaf(**content)),
-                })
+                let leaves: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+                leaves
+                    .par_iter()
+                    .try_for_each(|(name, content)| self.leaf_again(&path.join(name), content))?;
+                Ok(dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect())
             }
+        })
+    }
+
+    fn leaf_again(&self, path: &RepoPath, content: &Content) -> Result<()> {
+        if matches!(content, Content::Link(_)) {
+            return Ok(());
+        }
+        let has = self.project.cache.shared(&path.under(&self.project.root), &content.digest());
+        let executable = matches!(content, Content::Executable(_));
+        // The first kind that such a file can have.
+        let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));
+        if has == wanted.filter(|link| link.is_shared()) {
+            return Ok(());
+        }
+        match self.file(path, content) {
+            // Someone wrote through a link. The file here is whole, and becomes the object.
+            Err(error) if error.kind == Kind::Damaged => {
+                keep_leaf(self.project, path, content)?;
+                self.file(path, content)
+            }
+            other => other,
         }
     }
+}
+
+/// What is to be put where, and what lies there.
+type Folder<'s> = (RepoPath, Content, Option<&'s Seen>);
+
+fn is_there(content: &Content, seen: Option<&Seen>) -> bool {
+    seen.map(Seen::content) == Some(*content)
 }

@@ -5,6 +5,7 @@ mod glob;
 mod hash;
 pub mod ignore;
 pub mod index;
+pub mod levels;
 pub mod links;
 mod observe;
 pub mod restore;

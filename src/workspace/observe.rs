@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::index::Others;
+use super::levels::by_level;
 use super::scan::{Entries, Node, Stat};
 use super::{Workspace, each, hash};
 use crate::digest::{Content, Digest};
@@ -72,36 +73,41 @@ impl Workspace {
     /// `path` is empty for the root.
     pub(super) fn digest(&self, path: &str, node: Node, look: Look) -> Result<Seen> {
         match node {
-            Node::Link(target) => Ok(Seen::Leaf(Content::Link(Digest::of(target.as_bytes())))),
+            Node::Link(target) => Ok(Seen::Leaf(link(&target))),
             Node::File(stat) => {
                 let known = self.index.get(path, &stat).map(|digest| stat.content(digest));
                 known.map_or_else(|| self.read(path, &stat, look), Ok).map(Seen::Leaf)
             }
-            Node::Dir(entries) => self.dir(path, entries, look),
+            Node::Dir(entries) => {
+                let top = (path.to_owned(), entries);
+                by_level(top, |(path, entries)| self.leaves(&path, entries, look), together)
+            }
         }
     }
 
-    fn dir(&self, path: &str, entries: Entries, look: Look) -> Result<Seen> {
+    /// What is known of a folder before those in it are looked at, and those.
+    fn leaves(&self, path: &str, entries: Entries, look: Look) -> Result<(Listed, Vec<(String, Entries)>)> {
         let others = if look == Look::Whole { Others::Go } else { Others::Stay };
         let known = self.index.get_all(path, &entries, others);
         let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-        // What is known takes no time worth another thread.
-        let grain = if known.contains(&None) { 1 } else { usize::MAX };
-        let seen = each(entries.into_iter().zip(known).collect(), grain, |((name, node), known)| {
-            let seen = match node {
-                Node::File(stat) => Seen::Leaf(match known {
-                    Some(digest) => stat.content(digest),
-                    None => self.read(&inside(&name), &stat, look)?,
-                }),
-                node => self.digest(&inside(&name), node, look)?,
-            };
-            Ok((name, seen))
-        })?;
-        let entries = seen.iter().map(|(name, seen)| (name.clone(), seen.content())).collect();
-        let tree = Tree { entries };
-        let digest = Digest::of(&tree.encode());
-        let dirs = seen.into_iter().filter(|(_, seen)| matches!(seen, Seen::Dir { .. })).collect();
-        Ok(Seen::Dir { tree, digest, dirs })
+        let (mut leaves, mut names) = (Vec::with_capacity(entries.len()), Vec::new());
+        let (mut unread, mut folders) = (Vec::new(), Vec::new());
+        for ((name, node), known) in entries.into_iter().zip(known) {
+            match (node, known) {
+                (Node::File(stat), Some(digest)) => leaves.push((name, stat.content(digest))),
+                (Node::File(stat), None) => unread.push((name, stat)),
+                (Node::Link(target), _) => leaves.push((name, link(&target))),
+                (Node::Dir(entries), _) => {
+                    folders.push((inside(&name), entries));
+                    names.push(name);
+                }
+            }
+        }
+        leaves.extend(each(unread, 1, |(name, stat): (Box<str>, Stat)| {
+            let content = self.read(&inside(&name), &stat, look)?;
+            Ok((name, content))
+        })?);
+        Ok(((leaves, names), folders))
     }
 
     fn read(&self, path: &str, stat: &Stat, look: Look) -> Result<Content> {
@@ -113,6 +119,21 @@ impl Workspace {
         self.index.insert(path, after, digest, hashed_at);
         Ok(stat.content(digest))
     }
+}
+
+/// The leaves of a folder, and the names of the folders in it.
+type Listed = (Vec<(Box<str>, Content)>, Vec<Box<str>>);
+
+/// A folder, given what is in the folders in it.
+fn together((leaves, names): Listed, inside: Vec<Seen>) -> Result<Seen> {
+    let dirs: BTreeMap<Box<str>, Seen> = names.into_iter().zip(inside).collect();
+    let contents = dirs.iter().map(|(name, seen)| (name.clone(), seen.content()));
+    let tree = Tree { entries: leaves.into_iter().chain(contents).collect() };
+    Ok(Seen::Dir { digest: Digest::of(&tree.encode()), tree, dirs })
+}
+
+fn link(target: &str) -> Content {
+    Content::Link(Digest::of(target.as_bytes()))
 }
 
 /// Hashes a file, again if it changes meanwhile.

@@ -1,7 +1,10 @@
 //! Making room in the workspace: folders for what is to come, and the removal of what was. Never follows a link.
 
 use std::fs;
+use std::io;
 use std::path::Path;
+
+use walkdir::WalkDir;
 
 use super::Workspace;
 use super::scan::is_absent;
@@ -45,13 +48,14 @@ impl Workspace {
         )))
     }
 
-    /// Makes `path` a directory: what else is there goes, a directory stays as it is.
+    /// Makes `path` a directory: what else is there goes, a directory stays as it is. The folder that it lies in must have been made
+    /// here: to look anew at each on the way down whether it leads out would cost most of the time.
     pub fn make_dir(&self, path: &RepoPath) -> Result<()> {
         let full = path.under(&self.root);
         match fs::symlink_metadata(&full) {
             Ok(meta) if meta.is_dir() => return Ok(()),
             Ok(_) => self.remove(path)?,
-            Err(_) => self.make_parent(path)?,
+            Err(_) => {}
         }
         fs::create_dir(&full).map_err(|err| Error::io("create", &full, &err))
     }
@@ -64,7 +68,7 @@ impl Workspace {
         self.stays_inside(path)?;
         let full = path.under(&self.root);
         let removed = match fs::symlink_metadata(&full) {
-            Ok(meta) if meta.is_dir() => fs::remove_dir_all(&full),
+            Ok(meta) if meta.is_dir() => remove_dir(&full),
             Ok(_) => fs::remove_file(&full),
             Err(err) => Err(err),
         };
@@ -88,4 +92,16 @@ impl Workspace {
         let full = path.under(&self.root);
         std::os::unix::fs::symlink(target, &full).map_err(|err| Error::io("link", &full, &err))
     }
+}
+
+/// A directory with all that is in it. Unlike that of the standard library, which holds each folder on the way down open, this does
+/// with few open files however deep they nest.
+fn remove_dir(dir: &Path) -> io::Result<()> {
+    WalkDir::new(dir).contents_first(true).into_iter().try_for_each(|entry| {
+        let entry = entry?;
+        match entry.file_type().is_dir() {
+            true => fs::remove_dir(entry.path()),
+            false => fs::remove_file(entry.path()),
+        }
+    })
 }

@@ -4,10 +4,12 @@
 use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use walkdir::WalkDir;
 
 use super::each;
+use super::levels::by_level;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
@@ -77,7 +79,9 @@ pub fn scan(root: &Path, path: &RepoPath, is_made: &IsMade<'_>) -> Result<Option
     let top = path.under(root);
     match std::fs::metadata(&top) {
         Ok(meta) if meta.is_dir() => {
-            Scan { root, is_made }.dir(&Folder { path: &top, above: None }).map(Node::Dir).map(Some)
+            let scan = Scan { root, is_made };
+            let top = Folder { path: top, above: None };
+            by_level(top, |folder| scan.list(folder), together).map(Node::Dir).map(Some)
         }
         Ok(meta) => file_node(&meta, || top).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
@@ -116,10 +120,10 @@ struct Scan<'a> {
     is_made: &'a IsMade<'a>,
 }
 
-/// A directory on the way down.
-struct Folder<'a> {
-    path: &'a Path,
-    above: Option<&'a Folder<'a>>,
+/// A directory, and those it lies in.
+struct Folder {
+    path: PathBuf,
+    above: Option<Arc<Folder>>,
 }
 
 /// An entry, as far as it is known before directories are gone into.
@@ -128,27 +132,29 @@ enum Found {
     Dir(PathBuf),
 }
 
+/// What is in a directory: the leaves, and the names of the directories.
+type Listed = (Entries, Vec<Box<str>>);
+
 impl Scan<'_> {
-    fn dir(self, folder: &Folder<'_>) -> Result<Entries> {
+    fn list(self, folder: Folder) -> Result<(Listed, Vec<Folder>)> {
         /// So many stats are worth another thread.
         const MANY: usize = 256;
-        let listed = std::fs::read_dir(folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-        let mut listed = listed.map_err(|err| unreadable(folder.path, err))?;
+        let listed = std::fs::read_dir(&folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let mut listed = listed.map_err(|err| unreadable(&folder.path, err))?;
         listed.retain(|entry| !self.is_passed_over(entry));
-        let found = each(listed, MANY, |entry| Ok((plain_name(&entry)?, look(folder, &entry)?)))?;
-        let (mut entries, mut dirs) = (Entries::new(), Vec::new());
+        let found = each(listed, MANY, |entry| Ok((plain_name(&entry)?, look(&folder, &entry)?)))?;
+        let folder = Arc::new(folder);
+        let (mut leaves, mut names, mut inside) = (Entries::new(), Vec::new(), Vec::new());
         for (name, found) in found {
             match found {
-                Found::Leaf(node) => entries.push((name, node)),
-                Found::Dir(path) => dirs.push((name, path)),
+                Found::Leaf(node) => leaves.push((name, node)),
+                Found::Dir(path) => {
+                    names.push(name);
+                    inside.push(Folder { path, above: Some(Arc::clone(&folder)) });
+                }
             }
         }
-        entries.extend(each(dirs, 1, |(name, path): (_, PathBuf)| {
-            let inside = self.dir(&Folder { path: &path, above: Some(folder) })?;
-            Ok((name, Node::Dir(inside)))
-        })?);
-        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(entries)
+        Ok(((leaves, names), inside))
     }
 
     fn is_passed_over(self, entry: &DirEntry) -> bool {
@@ -165,7 +171,14 @@ impl Scan<'_> {
     }
 }
 
-fn look(folder: &Folder<'_>, entry: &DirEntry) -> Result<Found> {
+/// The leaves of a directory, and what is in the directories of these names.
+fn together((mut entries, names): Listed, inside: Vec<Entries>) -> Result<Entries> {
+    entries.extend(names.into_iter().zip(inside.into_iter().map(Node::Dir)));
+    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(entries)
+}
+
+fn look(folder: &Folder, entry: &DirEntry) -> Result<Found> {
     let failed = |err| unreadable(&entry.path(), err);
     let kind = entry.file_type().map_err(failed)?;
     if kind.is_dir() {
@@ -182,7 +195,7 @@ fn look(folder: &Folder<'_>, entry: &DirEntry) -> Result<Found> {
 }
 
 /// What a link leads to.
-fn follow(folder: &Folder<'_>, path: PathBuf) -> Result<Found> {
+fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_dir() => match above(folder, &meta) {
             None => Ok(Found::Dir(path)),
@@ -202,15 +215,12 @@ fn follow(folder: &Folder<'_>, path: PathBuf) -> Result<Found> {
 }
 
 /// Which directory on the way down to `folder`, that one included, `meta` is of.
-fn above<'a>(folder: &'a Folder<'_>, meta: &Metadata) -> Option<&'a Path> {
-    let mut next = Some(folder);
-    while let Some(Folder { path, above }) = next {
-        if std::fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (meta.dev(), meta.ino())) {
-            return Some(path);
-        }
-        next = *above;
-    }
-    None
+fn above<'a>(folder: &'a Folder, meta: &Metadata) -> Option<&'a Path> {
+    let mut all = std::iter::successors(Some(folder), |folder| folder.above.as_deref());
+    let is_it = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (meta.dev(), meta.ino()))
+    };
+    all.find(|folder| is_it(&folder.path)).map(|folder| &*folder.path)
 }
 
 fn unreadable(path: &Path, err: std::io::Error) -> Error {

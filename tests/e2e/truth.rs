@@ -54,6 +54,40 @@ fn a_loop_of_links_is_an_error() {
 }
 
 #[test]
+fn folders_may_nest_deeply() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
+    let deep = |top: &str| format!("{top}{}", "/d".repeat(800));
+    let mut dir = sandbox.path("in");
+    for level in 0..800 {
+        dir.push("d");
+        fs::create_dir_all(&dir).unwrap();
+        fs::create_dir(dir.with_file_name("e")).unwrap();
+        fs::write(dir.with_file_name("f"), level.to_string()).unwrap();
+    }
+    sandbox.ok(&["run"]);
+    sandbox.remove("out");
+    sandbox.write("out", "in the way");
+    sandbox.ok(&["checkout"]);
+    assert!(sandbox.exists(&deep("out")));
+    sandbox.write(&format!("{}/g", deep("in")), "new");
+    assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
+    sandbox.ok(&["fsck"]);
+}
+
+#[test]
+fn nothing_is_made_for_items_through_a_link_that_leads_out() {
+    let outside = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'cp {{ item.path }} d/made'\neach = 'in/*'\nouts = ['d/made/{{ item.name }}']\n",
+    );
+    sandbox.write("in/a", "a");
+    symlink(outside.path(), sandbox.path("d")).unwrap();
+    let done = sandbox.repro(&["run"]);
+    assert!(done.stderr.contains("outside of the project"), "{done}");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn nothing_is_restored_through_a_link_that_leads_out() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("f"), "mine").unwrap();

@@ -33,6 +33,7 @@ pub(super) fn prepare(
         if let Some(Some(seen)) = observation.outs.get(&out.path) {
             clear(project, &out.path, seen, &staying)?;
         }
+        project.workspace.make_parent(&out.path)?;
         project.workspace.make_dir(&out.path)?;
     }
     for item in &items.all {
