@@ -160,7 +160,8 @@ pub fn fingerprint(
     let variable = |name: &String| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let mut tools = BTreeMap::new();
     for tool in &stage.tools {
-        tools.insert(tool.clone(), answers.get(tool, || exec::ask(tool, root))?);
+        let answer = answers.get(tool, || exec::ask(tool, root)).map_err(|error| unanswered(stage, error))?;
+        tools.insert(tool.clone(), answer);
     }
     Ok(Fingerprint {
         cmd: stage.cmd.clone(),
@@ -174,6 +175,13 @@ pub fn fingerprint(
         outs: stage.outs.iter().map(|out| out.path.clone()).collect(),
         each: stage.each.iter().flat_map(declared).collect(),
     })
+}
+
+fn unanswered(stage: &Stage, error: Error) -> Error {
+    let Stage { name, line, .. } = stage;
+    error.hint(format!(
+        "`tools` of stage `{name}`, line {line} of pipeline.toml, is for commands that are there and print a version"
+    ))
 }
 
 fn declared(each: &Each) -> impl Iterator<Item = String> {

@@ -48,16 +48,16 @@ pub(super) struct Setting<'a> {
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
-/// what people wrote meanwhile counts. An `input` that was seen just now is kept as it was seen. Says how long the work itself took, too.
+/// what people wrote meanwhile counts. An input that was seen just now is kept `as_seen`. Says how long the work itself took, too.
 pub(super) fn perform(
     setting: Setting<'_>,
     ix: StageIx,
     force: Force,
-    input: Option<Arc<Observation>>,
+    as_seen: Option<Arc<Observation>>,
     say: &(dyn Fn(Vec<Said>) + Sync),
 ) -> (Performed, Millis) {
     let began = Instant::now();
-    let looked = input.map_or_else(|| look_again(setting.project, ix, force).map(Arc::new), Ok);
+    let looked = as_seen.map_or_else(|| look_again(setting.project, ix, force).map(Arc::new), Ok);
     let performed = match looked {
         Err(error) => failed("cannot be looked at", error),
         Ok(observation) => match &observation.decision {

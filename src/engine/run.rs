@@ -323,7 +323,7 @@ impl<'a, 's> Loop<'a, 's> {
         run: RunName,
         work: Work,
         reasons: Vec<Change>,
-        input: Option<Arc<Observation>>,
+        as_seen: Option<Arc<Observation>>,
     ) {
         self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
         let (project, groups, sender) =
@@ -334,7 +334,7 @@ impl<'a, 's> Loop<'a, 's> {
             let setting = Setting { project: &project, run, groups: &groups, units: &units };
             let say = |said| hand_over(&sender, ix, said);
             let began = Instant::now();
-            let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, input, &say));
+            let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, as_seen, &say));
             let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
                 let failure = unseen(Error::environment(PANICKED));
                 (Performed::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())

@@ -28,8 +28,7 @@ pub fn ask(cmd: &str, dir: &Path) -> Result<String> {
         });
     }
     if text.len() > LONGEST {
-        return Err(Error::usage(format!("`{cmd}`, which it depends on, prints more than {LONGEST} bytes"))
-            .hint("name a command that prints a version"));
+        return Err(Error::usage(format!("`{cmd}`, which it depends on, prints more than {LONGEST} bytes")));
     }
     Ok(text)
 }

@@ -8,11 +8,10 @@ pub(super) mod stage;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use self::config::Composed;
+use self::config::{Composed, Whole};
 use super::template::Templates;
 use super::{Goal, Goals, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens};
 use crate::error::did_you_mean;
-use crate::pipeline::problem::Place;
 use crate::repo_path::RepoPath;
 
 /// The keys of the file, of `[pipeline]`, of `[config]`, of a metric and of `[cache]`.
@@ -90,14 +89,14 @@ pub fn parse(text: &str, overrides: &[Override], world: World<'_>) -> Result<Pip
     let root = root.get_ref();
     reader.only_keys(root, "the file", &ROOT);
     let name = reader.name(root);
-    let Composed { params, written, groups } = reader.compose(root, overrides, world);
-    if reader.problems.iter().any(|problem| matches!(problem.place, Place::Override(_))) {
-        // What hangs on a param that is not there would only repeat it.
-        return reader.fail();
-    }
     let goals = reader.goals(root);
     let tokens = reader.tokens(root);
     let links = reader.links(root);
+    let Composed { params, written, groups, whole } = reader.compose(root, overrides, world);
+    if whole == Whole::No {
+        // What hangs on a param that is not there would only repeat it.
+        return reader.fail();
+    }
     let stages = reader.stages(root, &params, &tokens);
     match super::validate::graph(&stages, world.exists) {
         Ok(graph) if reader.problems.is_empty() => {

@@ -116,6 +116,7 @@ outs = ["a.txt"]
     exit 2
     --- stdout
     a cannot be looked at: `cat version`, which it depends on, ended with exit status: 1: cat: version: No such file or directory
+     hint: `tools` of stage `a`, line 2 of pipeline.toml, is for commands that are there and print a version
     ");
 }
 

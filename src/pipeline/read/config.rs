@@ -25,6 +25,16 @@ pub(super) struct Composed {
     pub(super) written: BTreeMap<ParamKey, Written>,
     /// The chosen option of each group.
     pub(super) groups: BTreeMap<String, String>,
+    pub(super) whole: Whole,
+}
+
+/// Whether the params are all that were meant.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whole {
+    #[default]
+    Yes,
+    /// A file or a group could not be had, or an override could not be followed.
+    No,
 }
 
 impl Reader {
@@ -36,6 +46,7 @@ impl Reader {
         world: World<'_>,
     ) -> Composed {
         let mut composed = Composed::default();
+        let before = self.problems.len();
         let config = root.get("config").and_then(|value| self.table(value, "`[config]`"));
         let mut rest: Vec<&Override> = overrides.iter().collect();
         if let Some(config) = config {
@@ -54,11 +65,22 @@ impl Reader {
                 }
             }
         }
+        if self.problems.len() > before {
+            composed.whole = Whole::No;
+        }
         let own = self.params(root);
         own.iter().for_each(|(key, value)| composed.insert(key.clone(), value.clone(), None));
+        let of_files = composed.whole;
         for given in rest {
+            // It may be one of those that could not be had.
+            let is_unknown =
+                || matches!(composed.params.resolve(&given.key), Err(Unresolved::Unknown { .. }));
+            if of_files == Whole::No && is_unknown() {
+                continue;
+            }
             if let Err(problem) = composed.apply(given) {
                 self.problems.push(problem);
+                composed.whole = Whole::No;
             }
         }
         composed
