@@ -72,10 +72,17 @@ impl Error {
     pub fn io(verb: &str, path: &Path, err: &std::io::Error) -> Error {
         let error = Error::environment(format!("cannot {verb} `{}`", path.display())).because(err);
         match err.kind() {
-            std::io::ErrorKind::StorageFull => error.hint(
-                "free some room on that disk, then run the same command again: what was finished is kept",
-            ),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => error.hint(no_room(path)),
             _ => error,
+        }
+    }
+
+    /// The same of a file that is copied `into` a folder, whose disk may be another.
+    pub fn io_into(into: &Path, verb: &str, path: &Path, err: &std::io::Error) -> Error {
+        let error = Error::io(verb, path, err);
+        match error.hint {
+            Some(_) => error.hint(no_room(into)),
+            None => error,
         }
     }
 
@@ -97,6 +104,13 @@ impl Error {
             Kind::Environment | Kind::Damaged => exit::ENVIRONMENT,
         }
     }
+}
+
+fn no_room(path: &Path) -> String {
+    format!(
+        "free some room on the disk of `{}`, then run the same command again: what was finished is kept; `repro gc` shows what the cache can do without",
+        path.display()
+    )
 }
 
 impl fmt::Display for Error {

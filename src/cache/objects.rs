@@ -80,17 +80,19 @@ impl Cache {
             }
             Ok(found)
         });
-        let finished = copied.map_err(|err| Error::io("cache", path, &err)).and_then(|found| {
-            if found != *digest {
-                return Err(Error::environment(format!(
-                    "`{}` changed while it was put into the cache",
-                    path.display()
-                ))
-                .hint("a program still writes it; run again when it has ended"));
-            }
-            let name = self.path_of(OBJECTS, digest);
-            self.name_unsynced(&temporary, &name, Former::Stays).map_err(|err| Error::io("cache", path, &err))
-        });
+        let finished =
+            copied.map_err(|err| Error::io_into(&self.dir, "cache", path, &err)).and_then(|found| {
+                if found != *digest {
+                    return Err(Error::environment(format!(
+                        "`{}` changed while it was put into the cache",
+                        path.display()
+                    ))
+                    .hint("a program still writes it; run again when it has ended"));
+                }
+                let name = self.path_of(OBJECTS, digest);
+                self.name_unsynced(&temporary, &name, Former::Stays)
+                    .map_err(|err| Error::io_into(&self.dir, "cache", path, &err))
+            });
         finished.inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 

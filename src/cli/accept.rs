@@ -9,7 +9,7 @@ use crate::engine::Project;
 use crate::engine::accept::accept;
 use crate::error::{Error, Result, exit};
 use crate::runs::Recorder;
-use crate::terminal::style;
+use crate::terminal::{self, style};
 
 /// Declare that what changed since a stage ran does not affect its outs: it is up to date as it is
 #[derive(Debug, Args)]
@@ -31,14 +31,14 @@ impl AcceptArgs {
         }
         let (project, held) = Project::load_exclusively(root, &[])?;
         let ix = select::find(&project.pipeline, &self.stage)?;
-        let mut recorder = Recorder::start(root);
+        let mut recorder = Recorder::start(root, terminal::note);
         let accepted = accept(&project, &held, ix, &reason, std::env::args().collect(), &mut recorder);
         if let Some(warning) = recorder.finish() {
-            crate::terminal::warn(&warning);
+            terminal::warn_of(&warning);
         }
         let accepted = accepted?;
         let (name, run) = (&project.pipeline.stages[ix].name, accepted.run);
-        crate::terminal::stdout::say!(
+        terminal::stdout::say!(
             "{}{name}{:#} is accepted as up to date in {run}: {reason}",
             style::STAGE,
             style::STAGE

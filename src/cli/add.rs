@@ -59,10 +59,10 @@ impl AddArgs {
             command: std::env::args().collect(),
             overrides: Vec::new(),
         };
-        let mut recorder = Recorder::start(root);
+        let mut recorder = Recorder::start(root, terminal::note);
         let report = run(&project, &held, &options, vec![&mut recorder]);
         if let Some(warning) = recorder.finish() {
-            terminal::warn(&warning);
+            terminal::warn_of(&warning);
         }
         let report = report?;
         tell_failures(&report);

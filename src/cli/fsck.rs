@@ -51,7 +51,7 @@ impl FsckArgs {
         let report = read(&project)?;
         let done = repair(&project, &held, &report)?;
         for trouble in &done.troubles {
-            terminal::warn(&trouble.to_string());
+            terminal::warn_of(trouble);
         }
         if self.json {
             let mut value = as_json(&project, &report);

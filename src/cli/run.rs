@@ -16,7 +16,7 @@ use crate::pipeline::{Operation, Override, Pipeline};
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::summary::{self, Summary};
-use crate::terminal::{self, Face, style};
+use crate::terminal::{self, Face};
 
 /// Bring stages up to date: run what changed, restore what was computed before, skip the rest
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ impl RunArgs {
             command: std::env::args().collect(),
             overrides: self.params.iter().map(Override::typed).collect(),
         };
-        let mut recorder = Recorder::start(root);
+        let mut recorder = Recorder::start(root, terminal::note);
         let chosen = project.pipeline.stages.iter().zip(&options.wanted).filter(|(_, wanted)| **wanted);
         let names: Vec<_> = chosen.map(|(stage, _)| stage.name.clone()).collect();
         let mut face = Face::choose(self.json, &names);
@@ -98,9 +98,12 @@ impl RunArgs {
         }
         face.close();
         if let Some(warning) = recorder.finish() {
-            terminal::warn(&warning);
+            terminal::warn_of(&warning);
         }
         let report = report?;
+        if let Some(unsaved) = &report.index {
+            terminal::warn_of(unsaved);
+        }
         if !self.json {
             close(&project, &report);
         }
@@ -175,15 +178,11 @@ impl Watched for Watching<'_> {
     }
 
     fn tell(&mut self, notice: Notice) {
-        let (dim, told) = (
-            style::DIM,
-            match notice {
-                Notice::Waiting => "watching for changes, until Ctrl-C".to_owned(),
-                Notice::Touched(Some(path)) => format!("{path} was touched"),
-                Notice::Touched(None) => "files were touched".to_owned(),
-            },
-        );
-        terminal::tell(&format!("{dim}{told}{dim:#}\n"));
+        terminal::note(&match notice {
+            Notice::Waiting => "watching for changes, until Ctrl-C".to_owned(),
+            Notice::Touched(Some(path)) => format!("{path} was touched"),
+            Notice::Touched(None) => "files were touched".to_owned(),
+        });
     }
 }
 

@@ -119,6 +119,12 @@ pub(super) fn execute(
         if !matches!(ended, Ok(Ended::Code(0))) {
             group.kill();
         }
+        if job.is_log_full() {
+            say(vec![Said::Warning(format!(
+                "the disk of `{}` is full: of what it wrote there, and of its metrics, the end may be missing",
+                job.log.display()
+            ))]);
+        }
         drop(done);
         let stop = match groups.leave(number) {
             true => Stop::Stopped,

@@ -58,6 +58,8 @@ pub struct Report {
     pub ended: Timestamp,
     pub took: Millis,
     pub exit: u8,
+    /// What kept the stat index from being written: the next run hashes again, and finds the same.
+    pub index: Option<Error>,
 }
 
 /// Brings the wanted stages up to date.
@@ -81,9 +83,8 @@ pub fn run(
     }
     work.go(&inbox);
     let report = work.finish();
-    // Without an index the next run hashes again, and finds the same.
-    let _ = project.workspace.save_index();
-    report
+    let index = project.workspace.save_index().err();
+    report.map(|report| Report { index, ..report })
 }
 
 /// A panic in a worker must not leave the loop waiting for it.
@@ -475,9 +476,12 @@ impl<'a, 's> Loop<'a, 's> {
         let declared: BTreeSet<&StageName> = pipeline.stages.iter().map(|stage| &stage.name).collect();
         let forgotten = self.project.lock.stages.keys().filter(|name| !declared.contains(name));
         self.changes.extend(forgotten.map(|name| (name.clone(), None)));
-        match self.changes.is_empty() {
-            true => self.project.cache.sync()?,
-            false => self.project.save_changes(&self.changes)?,
+        let saved = match self.changes.is_empty() {
+            true => self.project.cache.sync(),
+            false => self.project.save_changes(&self.changes),
+        };
+        if let Err(error) = saved {
+            self.fatal.get_or_insert(error);
         }
         let stages: Vec<(StageName, Outcome, Millis)> = pipeline
             .graph
@@ -489,7 +493,7 @@ impl<'a, 's> Loop<'a, 's> {
             .collect();
         let failed = stages.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)));
         let interrupted = stages.iter().any(|(_, outcome, _)| *outcome == Outcome::Interrupted);
-        let (status, exit) = match (interrupted, failed) {
+        let (status, exit) = match (interrupted, failed || self.fatal.is_some()) {
             (true, _) => (RunStatus::Interrupted, exit::INTERRUPTED),
             (false, true) => (RunStatus::Failed, self.exit.max(exit::STAGE_FAILED)),
             (false, false) => (RunStatus::Ok, exit::OK),
@@ -512,6 +516,7 @@ impl<'a, 's> Loop<'a, 's> {
             ended,
             took,
             exit,
+            index: None,
         })
     }
 

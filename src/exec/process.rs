@@ -30,6 +30,11 @@ impl Job {
     pub fn events(&self) -> PathBuf {
         self.log.with_file_name("events.jsonl")
     }
+
+    /// Whether nothing more can be written to the log and to the events.
+    pub fn is_log_full(&self) -> bool {
+        rustix::fs::statvfs(&self.log).is_ok_and(|disk| disk.f_bavail == 0)
+    }
 }
 
 #[derive(Debug)]

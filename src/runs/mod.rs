@@ -3,6 +3,7 @@
 //! The format is described in `docs/runs.md`.
 
 pub mod compare;
+mod holder;
 pub mod query;
 mod recorder;
 mod schema;

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 
-use super::store::{Store, failed, hold_recording};
+use super::holder::holder;
+use super::store::{DATABASE, Store, failed, hold_recording};
 use super::write;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Event, RunName, Subscriber};
 
 /// How old the newest point of a series may be for a reader of the database.
@@ -24,6 +25,8 @@ const MOST_COMING: usize = 1024;
 /// How long a run waits, in all, for another process that keeps the database to itself. After that each further attempt
 /// is made at once or not at all; a write that succeeds gives the patience back.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A wait that is longer is told, so that nobody wonders.
+const NOTICED: Duration = Duration::from_millis(300);
 /// When so many events wait for a database that cannot be written at the moment, further points of series are dropped.
 const MOST_WAITING: usize = 200_000;
 
@@ -31,6 +34,8 @@ const MOST_WAITING: usize = 200_000;
 #[derive(Debug)]
 pub struct Recorder {
     root: PathBuf,
+    /// Hears what is waited for.
+    tell: fn(&str),
     /// Once there is something to write.
     writing: Option<Writing>,
 }
@@ -38,37 +43,51 @@ pub struct Recorder {
 #[derive(Debug)]
 struct Writing {
     events: SyncSender<Event>,
-    /// Hears once that the run's beginning was written, or could not be.
-    begun: Receiver<()>,
-    writer: std::io::Result<JoinHandle<Option<String>>>,
+    /// Hears once that the run's beginning was written, or could not be, and then of the writer's end.
+    writer_says: Receiver<()>,
+    writer: std::io::Result<JoinHandle<Option<Error>>>,
 }
 
 impl Recorder {
     /// Begins to listen for the project at `root`. Nothing is created before [`Event::RunStarted`].
-    pub fn start(root: &Path) -> Recorder {
-        Recorder { root: root.to_owned(), writing: None }
+    pub fn start(root: &Path, tell: fn(&str)) -> Recorder {
+        Recorder { root: root.to_owned(), tell, writing: None }
     }
 
     /// Waits until everything is written; the warning to show if something could not be.
-    pub fn finish(self) -> Option<String> {
-        let Writing { events, writer, .. } = self.writing?;
+    pub fn finish(self) -> Option<Error> {
+        let Writing { events, writer_says, writer } = self.writing?;
         drop(events);
+        wait(&self.root, self.tell, &writer_says);
         match writer.map(JoinHandle::join) {
             Ok(Ok(warning)) => warning,
-            Ok(Err(_)) => Some("the run was not recorded whole: the recorder stopped early".to_owned()),
-            Err(err) => Some(format!("the run was not recorded: cannot start a thread: {err}")),
+            Ok(Err(_)) => {
+                Some(Error::environment("the run was not recorded whole: the recorder stopped early"))
+            }
+            Err(err) => Some(Error::environment("the run was not recorded").because(err)),
         }
+    }
+}
+
+/// Waits for the writer, and tells who keeps it waiting.
+fn wait(root: &Path, tell: fn(&str), writer_says: &Receiver<()>) {
+    if writer_says.recv_timeout(NOTICED) == Err(RecvTimeoutError::Timeout) {
+        // A slow disk is no news.
+        if let Some(holder) = holder(root) {
+            tell(&format!("waiting for `{DATABASE}`, to which {holder} writes"));
+        }
+        let _ = writer_says.recv();
     }
 }
 
 impl Writing {
     fn start(root: PathBuf) -> Writing {
         let (events, inbox) = mpsc::sync_channel(MOST_COMING);
-        let (begin, begun) = mpsc::channel();
+        let (say, writer_says) = mpsc::channel();
         let writer = thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || Writer::new(root, begin).listen(&inbox));
-        Writing { events, begun, writer }
+            .spawn(move || Writer::new(root, say).listen(&inbox));
+        Writing { events, writer_says, writer }
     }
 }
 
@@ -82,21 +101,22 @@ impl Subscriber for Recorder {
         let _ = writing.events.send(event.clone());
         // A run is on record before its first process starts: what a killed run did can then be told from nothing.
         if matches!(event, Event::RunStarted { .. }) {
-            let _ = writing.begun.recv();
+            wait(&self.root, self.tell, &writing.writer_says);
         }
     }
 }
 
 struct Writer {
     root: PathBuf,
-    /// Taken when it has been used: what it says is said once.
-    begin: Option<Sender<()>>,
+    /// What it says is said once; then who waits hears of its end.
+    say: Sender<()>,
+    begun: bool,
     run: Option<RunName>,
     open: Option<Open>,
     /// Not yet in the database. Also what came before the run was known to be one: stages that are fresh.
     waiting: Vec<Event>,
     lost: usize,
-    trouble: Option<String>,
+    trouble: Option<Error>,
     /// What is left of it.
     patience: Duration,
 }
@@ -108,10 +128,11 @@ struct Open {
 }
 
 impl Writer {
-    fn new(root: PathBuf, begin: Sender<()>) -> Writer {
+    fn new(root: PathBuf, say: Sender<()>) -> Writer {
         Writer {
             root,
-            begin: Some(begin),
+            say,
+            begun: false,
             run: None,
             open: None,
             waiting: Vec::new(),
@@ -121,7 +142,7 @@ impl Writer {
         }
     }
 
-    fn listen(mut self, inbox: &Receiver<Event>) -> Option<String> {
+    fn listen(mut self, inbox: &Receiver<Event>) -> Option<Error> {
         let mut due: Option<Instant> = None;
         let mut flushed: Option<Instant> = None;
         loop {
@@ -182,12 +203,12 @@ impl Writer {
                 self.patience = PATIENCE;
             }
             Err(err) => {
-                self.trouble = Some(err.to_string());
+                self.trouble = Some(err);
                 self.patience = self.patience.saturating_sub(began.elapsed());
             }
         }
-        if let Some(begin) = self.begin.take() {
-            let _ = begin.send(());
+        if !std::mem::replace(&mut self.begun, true) {
+            let _ = self.say.send(());
         }
     }
 
@@ -213,15 +234,25 @@ impl Writer {
         write().map_err(|err| failed("write", err))
     }
 
-    fn warning(&self) -> Option<String> {
+    fn warning(self) -> Option<Error> {
         let run = self.run?;
-        match (&self.trouble, self.lost) {
-            (Some(trouble), _) if self.open.is_none() => Some(format!("{run} was not recorded: {trouble}")),
-            (Some(trouble), _) => Some(format!("{run} was not recorded whole: {trouble}")),
+        let not_recorded = match self.open {
+            None => format!("{run} was not recorded; what it did is done all the same"),
+            Some(_) => format!("{run} was not recorded whole; what it did is done all the same"),
+        };
+        match (self.trouble, self.lost) {
+            (Some(trouble), _) => {
+                let causes = std::iter::once(trouble.what).chain(trouble.causes);
+                let warning = causes.fold(Error::environment(not_recorded), Error::because);
+                Some(match trouble.hint {
+                    Some(hint) => warning.hint(hint),
+                    None => warning,
+                })
+            }
             (None, 0) => None,
-            (None, lost) => Some(format!(
+            (None, lost) => Some(Error::environment(format!(
                 "{run} was not recorded whole: {lost} points of series came while the database was not writable"
-            )),
+            ))),
         }
     }
 }
@@ -256,12 +287,13 @@ mod tests {
         writer.keep(Event::RunEnded { run: Some(run), at: 0, status: RunStatus::Ok, took: Millis(1) });
         writer.flush();
         assert_eq!(
-            writer.warning().as_deref(),
-            Some("run-1 was not recorded: cannot write `runs/runs.db`: database is locked")
+            writer.trouble.as_ref().unwrap().to_string(),
+            "cannot write `runs/runs.db`: database is locked"
         );
         other.conn.execute_batch("ROLLBACK").unwrap();
         writer.flush();
-        assert_eq!((writer.warning(), writer.patience), (None, PATIENCE));
+        assert_eq!(writer.patience, PATIENCE);
+        assert!(writer.warning().is_none());
         assert_eq!(other.count().unwrap(), 1);
     }
 }

@@ -13,8 +13,10 @@ use crate::pipeline::StageName;
 
 /// The folder of the run store, below the project root.
 const FOLDER: &str = "runs";
-const DATABASE: &str = "runs/runs.db";
+pub(super) const DATABASE: &str = "runs/runs.db";
 const LOG_AHEAD: &str = "runs/runs.db-wal";
+/// Where its readers and its writer tell each other of their locks.
+pub(super) const SHARED: &str = "runs/runs.db-shm";
 /// An empty file that is locked for as long as a run is being recorded; the kernel lets go of it when the process dies.
 const RECORDING: &str = "runs/recording.lock";
 /// How long a reader waits for another process that keeps the database to itself.
@@ -147,16 +149,26 @@ pub(super) fn is_recording(root: &Path) -> bool {
 /// An SQLite error as the user sees it.
 pub(super) fn failed(verb: &str, err: rusqlite::Error) -> Error {
     let code = err.sqlite_error_code();
+    let is_full = has_no_room(&err);
     let error = Error::environment(format!("cannot {verb} `{DATABASE}`")).because(err);
+    if is_full {
+        return error.hint(format!("free some room on the disk of `{DATABASE}`, which is full"));
+    }
     match code {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error
             .hint(format!("move `{DATABASE}` away: the next run begins a new history, and no work is lost")),
-        Some(ErrorCode::DiskFull) => error.hint("free some room on that disk"),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             error.hint("another process has been writing to it for seconds: try again when it has ended")
         }
         _ => error,
     }
+}
+
+/// Also without room for what its readers share: that is told as a fault of the disk.
+fn has_no_room(err: &rusqlite::Error) -> bool {
+    let extended = err.sqlite_error().map(|err| err.extended_code);
+    err.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// A value in the database that this program never writes.
@@ -177,6 +189,7 @@ fn connect(root: &Path, patience: Duration) -> rusqlite::Result<(Connection, i64
     let result = open();
     let refused = |err: &rusqlite::Error| {
         matches!(err.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
+            || has_no_room(err)
     };
     // With a write-ahead log even readers write beside the database. Where they cannot, nobody else can either, and
     // the database is all there is, unless a log holds what never came into it.

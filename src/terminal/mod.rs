@@ -19,6 +19,7 @@ pub mod table;
 
 use std::io::IsTerminal as _;
 
+use crate::error::Error;
 use crate::event::Subscriber;
 
 /// Who shows a run.
@@ -61,8 +62,13 @@ impl Face {
 
 /// `error: …`, its causes and its hint, as lines.
 pub fn error_text(what: &str, causes: &[String], hint: Option<&str>) -> String {
+    let label = format!("{}error{:#}", style::ERROR, style::ERROR);
+    labelled(&label, what, causes, hint)
+}
+
+fn labelled(label: &str, what: &str, causes: &[String], hint: Option<&str>) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("{}error{:#}: {what}\n", style::ERROR, style::ERROR);
+    let mut text = format!("{label}: {what}\n");
     for cause in causes {
         let _ = writeln!(text, "  caused by: {cause}");
     }
@@ -73,12 +79,21 @@ pub fn error_text(what: &str, causes: &[String], hint: Option<&str>) -> String {
 }
 
 pub fn warn(text: &str) {
-    tell(&format!(
-        "{}warning{:#}: {text}
-",
-        style::WARNING,
-        style::WARNING
-    ));
+    tell(&labelled(&warning(), text, &[], None));
+}
+
+/// An error that stopped nothing.
+pub fn warn_of(error: &Error) {
+    tell(&labelled(&warning(), &error.what, &error.causes, error.hint.as_deref()));
+}
+
+fn warning() -> String {
+    format!("{}warning{:#}", style::WARNING, style::WARNING)
+}
+
+/// What goes on beside the work.
+pub fn note(text: &str) {
+    tell(&format!("{}{text}{:#}\n", style::DIM, style::DIM));
 }
 
 /// Writes to stderr. Where that cannot be written there is nobody to tell.

@@ -11,6 +11,7 @@ mod crash;
 mod declare;
 mod events;
 mod fsck;
+mod full;
 mod gc;
 mod history;
 mod inputs;

@@ -152,6 +152,7 @@ macro_rules! snapshot {
             (r"\b\d+h\d\dm\b|\b\d+m\d\ds\b|\b\d+(\.\d)?s\b|\b\d+ms\b", "[time]"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "[date]"),
             (r"pid \d+", "pid [pid]"),
+            (r"process \d+ \(`.*`\)", "process [pid] (`[name]`)"),
             // Widths and bars follow the times.
             (r" {2,}━+", ""),
             (r" {2,}", " "),

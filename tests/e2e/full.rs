@@ -1,0 +1,177 @@
+//! A disk that is full, and a database that others hold: what cannot be written is told, and with room again all goes on.
+
+use std::process::Command;
+
+use crate::sandbox::{Done, Sandbox};
+use crate::snapshot;
+
+/// What a script does in a mount namespace of its own, `$REPRO` being the binary; `None` where the system does not let us have one.
+fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Done> {
+    if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("no mount namespace: not tested");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).current_dir(sandbox.root()).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap()).env("REPRO", env!("CARGO_BIN_EXE_repro"));
+    Some(sandbox.done(command.output().unwrap()))
+}
+
+fn copy() -> Sandbox {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cat in > out'\ndeps = ['in']\nouts = ['out']\n");
+    sandbox.write("in", "x".repeat(100_000));
+    for folder in ["cache", "runs"] {
+        std::fs::create_dir(sandbox.path(folder)).unwrap();
+    }
+    sandbox
+}
+
+#[test]
+fn a_cache_without_room_names_its_disk_and_goes_on_with_more() {
+    let script = "mount -t tmpfs -o size=64k none cache; $REPRO run; mount -o remount,size=20m none cache; $REPRO run; $REPRO fsck";
+    let Some(done) = with_mounts(&copy(), script) else { return };
+    snapshot!(done, @"
+    exit 0
+    --- stdout
+    the cache is whole: 1 object (100 kB), 1 trace
+    --- stderr
+    run-1: started
+    s: started (for the first time)
+    s: failed after [time]: ran, but its outs could not be kept
+    error: stage `s` failed after [time]: ran, but its outs could not be kept
+     caused by: cannot cache `$ROOT/out`
+     caused by: No space left on device (os error 28)
+     hint: free some room on the disk of `$ROOT/cache`, then run the same command again: what was finished is kept; `repro gc` shows what the cache can do without
+
+    ✗ run-1 failed after [time]: 1 failed
+    run-2: started
+    s: started (for the first time)
+    s: ran in [time]
+
+     out by s
+
+    ✓ run-2 done in [time]: 1 ran
+    ");
+}
+
+#[test]
+fn a_history_without_room_stops_no_work() {
+    let script = "mount -t tmpfs -o size=40k none runs; $REPRO run; mount -o remount,size=20m none runs; $REPRO run -f 2> told; $REPRO runs list | tail -n +2 | cut -c -9";
+    let Some(done) = with_mounts(&copy(), script) else { return };
+    snapshot!(done, @"
+    exit 0
+    --- stdout
+    run-2 ok
+    --- stderr
+    run-1: started
+    s: started (for the first time)
+    s: ran in [time]
+    warning: run-1 was not recorded; what it did is done all the same
+     caused by: cannot write `runs/runs.db`
+     caused by: database or disk is full
+     hint: free some room on the disk of `runs/runs.db`, which is full
+
+     out by s
+
+    ✓ run-1 done in [time]: 1 ran
+    ");
+}
+
+#[test]
+fn a_log_without_room_is_told() {
+    let sandbox = copy();
+    sandbox.edit("pipeline.toml", "cat in > out", "cat in in in in; cat in > out");
+    let script = "mount -t tmpfs -o size=200k none runs; $REPRO run > /dev/null 2> told; grep -v '|' told";
+    let Some(done) = with_mounts(&sandbox, script) else { return };
+    snapshot!(done, @"
+    exit 0
+    --- stdout
+    run-1: started
+    s: started (for the first time)
+    s: warning: the disk of `$ROOT/runs/run-1/s/log` is full: of what it wrote there, and of its metrics, the end may be missing
+    s: ran in [time]
+    warning: run-1 was not recorded whole; what it did is done all the same
+     caused by: cannot write `runs/runs.db`
+     caused by: database or disk is full
+     hint: free some room on the disk of `runs/runs.db`, which is full
+
+     out by s
+
+    ✓ run-1 done in [time]: 1 ran
+    ");
+}
+
+#[test]
+fn a_lock_without_room_is_told_and_what_ran_is_kept() {
+    let sandbox = copy();
+    let script = "
+        mkdir full; mount -t tmpfs -o size=200k none full; cd full; mkdir cache runs
+        mount -t tmpfs none cache; mount -t tmpfs none runs
+        printf \"[stages.s]\\ncmd = 'echo ran'\\n\" > pipeline.toml
+        head -c 1000000 /dev/zero > filler 2> /dev/null
+        $REPRO run; rm filler; $REPRO run";
+    let Some(done) = with_mounts(&sandbox, script) else { return };
+    snapshot!(done, @"
+    exit 0
+    --- stderr
+    run-1: started
+    s: started (for the first time)
+    s | ran
+    s: ran in [time]
+    error: cannot write `$ROOT/full/pipeline.lock`
+     caused by: No space left on device (os error 28)
+     hint: free some room on the disk of `$ROOT/full/pipeline.lock`, then run the same command again: what was finished is kept; `repro gc` shows what the cache can do without
+    everything is up to date (1 stage, [time])
+    ");
+}
+
+#[test]
+fn gc_and_the_history_are_there_where_nothing_can_be_written() {
+    let script = "
+        mkdir full; mount -t tmpfs -o size=1m none full; cd full; cp ../pipeline.toml ../in .; $REPRO run 2> told
+        rm -r cache/traces pipeline.lock; cat /dev/zero > filler 2> /dev/null
+        $REPRO gc --yes; $REPRO runs list | tail -1 | cut -c -9";
+    let Some(done) = with_mounts(&copy(), script) else { return };
+    snapshot!(done, @"
+    exit 0
+    --- stdout
+    kept count size
+    objects of pipeline.lock 0 0 B
+    objects of 1 run besides 1 100 kB
+    traces of these 0 0 B
+
+    not referred to count size
+    objects 0 0 B
+    traces 0 0 B
+    temporary files 0 0 B
+
+    there is nothing to remove
+    run-1 ok
+    ");
+}
+
+#[test]
+fn who_keeps_the_history_waiting_is_named() {
+    let sandbox = copy();
+    sandbox.ok(&["run"]);
+    let other = rusqlite::Connection::open(sandbox.path("runs/runs.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let done = sandbox.ok(&["run", "-f"]);
+    assert!(done.stderr.contains(&format!("to which process {} (", std::process::id())), "{done}");
+    snapshot!(done, @"
+    exit 0
+    --- stderr
+    waiting for `runs/runs.db`, to which process [pid] (`[name]`) writes
+    run-2: started
+    s: started (forced)
+    s: ran in [time]
+    warning: run-2 was not recorded; what it did is done all the same
+     caused by: cannot write `runs/runs.db`
+     caused by: database is locked
+     hint: another process has been writing to it for seconds: try again when it has ended
+
+     out by s
+
+    ✓ run-2 done in [time]: 1 ran
+    ");
+}
