@@ -132,7 +132,7 @@ fn measure(args: &Args, device: &Device) -> Result<(Dataset, Vec<f32>)> {
     let dataset = Dataset::read(&args.spectrograms, manifest.labels.clone(), clips)?;
     manifest.check_input(&dataset)?;
     let all: Vec<usize> = (0..dataset.clips.len()).collect();
-    let logits = network.logits(&dataset, &all, device)?;
+    let logits = network.logits(&dataset, &all)?;
     Ok((dataset, logits))
 }
 

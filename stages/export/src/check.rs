@@ -4,10 +4,9 @@
 
 use anyhow::{Result, ensure};
 use features::{Extractor, SpectrogramParams};
-use model::burn::tensor::{Device, Tensor, TensorData};
 use model::dataset::Dataset;
 use model::metrics::probabilities;
-use model::network::{Network, to_host};
+use model::network::Network;
 use model::random::{Purpose, Random};
 use onnx::classifier::{Classifier, LOGITS};
 
@@ -26,14 +25,9 @@ const BATCH: usize = 32;
 ///
 /// # Errors
 /// A difference above 1e-4, or an answer that is no number; a failure of the runtime.
-pub(crate) fn compare(
-    network: &Network,
-    classifier: &Classifier,
-    dataset: &Dataset,
-    device: &Device,
-) -> Result<f64> {
+pub(crate) fn compare(network: &Network, classifier: &Classifier, dataset: &Dataset) -> Result<f64> {
     let all: Vec<usize> = (0..dataset.clips.len()).collect();
-    let expected = network.logits(dataset, &all, device)?;
+    let expected = network.logits(dataset, &all)?;
     let classes = network.config().classes;
     let mut largest = 0.0;
     let mut rest = &expected[..];
@@ -61,18 +55,12 @@ pub(crate) fn compare(
 ///
 /// # Errors
 /// A difference above 1e-3, or an answer that is no number; a failure of the runtime.
-pub(crate) fn compare_waveform(
-    network: &Network,
-    file: &[u8],
-    params: &SpectrogramParams,
-    device: &Device,
-) -> Result<f64> {
+pub(crate) fn compare_waveform(network: &Network, file: &[u8], params: &SpectrogramParams) -> Result<f64> {
     let sound = sound(params);
     let found = onnx::once::run(file.to_vec(), WAVEFORM, &[1, sound.len()], sound.clone(), LOGITS)?;
     let array = Extractor::new(params)?.samples(sound)?;
     let shape = [1, 1, array.shape[0], array.shape[1]];
-    let images = Tensor::from_data(TensorData::new(array.data, shape), device);
-    let expected = to_host(network.forward(images))?;
+    let expected = network.judge(array.data, shape)?;
     let pairs = found.iter().zip(&expected);
     let largest =
         pairs.fold(0.0, |largest, (found, expected)| worse(largest, f64::from((found - expected).abs())));
@@ -109,6 +97,7 @@ mod tests {
     use super::*;
     use crate::graph;
     use features::params::{Kind, MelNorm, MelScale, Normalise, Padding, Scale};
+    use model::burn::tensor::{Device, Tensor, TensorData};
     use model::config::{Architecture, NetworkConfig};
     use model::dataset::Clip;
     use model::init::initial_weights;
@@ -165,7 +154,7 @@ mod tests {
             let (_dir, dataset) = dataset(input, 35);
             let classifier = classifier(network.config(), network.weights());
             classifier.check_input(input).unwrap();
-            let difference = compare(&network, &classifier, &dataset, &Device::flex()).unwrap();
+            let difference = compare(&network, &classifier, &dataset).unwrap();
             assert!(difference < 1e-4, "{model:?} {input:?}: {difference:e}");
         }
     }
@@ -197,14 +186,14 @@ mod tests {
             let network = trained(Architecture::ResNet, [1, params.rows(), columns], 5);
             let graph = graph::build_with_front(network.config(), network.weights(), &params).unwrap();
             let bytes = graph.encode(&std::collections::BTreeMap::new());
-            let difference = compare_waveform(&network, &bytes, &params, &Device::flex()).unwrap();
+            let difference = compare_waveform(&network, &bytes, &params).unwrap();
             assert!(difference < 1e-3, "{params:?}: {difference:e}");
         }
         let network = trained(Architecture::ResNet, [1, 40, 44], 5);
         let graph = graph::build_with_front(network.config(), network.weights(), &mel).unwrap();
         let bytes = graph.encode(&std::collections::BTreeMap::new());
         let other = SpectrogramParams { mel_scale: MelScale::Htk, ..mel };
-        let error = compare_waveform(&network, &bytes, &other, &Device::flex()).unwrap_err().to_string();
+        let error = compare_waveform(&network, &bytes, &other).unwrap_err().to_string();
         assert!(error.contains("that takes waveforms differs from the network by"), "{error}");
         let whole = SpectrogramParams { seconds: 0.0, ..power };
         let network = trained(Architecture::ResNet, [1, 20, 20], 5);
@@ -220,8 +209,7 @@ mod tests {
         let mut bias = weights.get("linear2.bias").unwrap().values.clone();
         bias[1] += 0.001;
         weights.insert("linear2.bias", vec![2], bias);
-        let error = compare(&network, &classifier(network.config(), &weights), &dataset, &Device::flex())
-            .unwrap_err();
+        let error = compare(&network, &classifier(network.config(), &weights), &dataset).unwrap_err();
         assert!(error.to_string().contains("differs from the network by"), "{error}");
     }
 

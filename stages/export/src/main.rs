@@ -88,8 +88,7 @@ fn run(args: &Args) -> Result<()> {
     given.reject_unread_overrides()?;
     spectrogram.validate()?;
     let models = &args.models;
-    let device = Device::flex();
-    let trained = Trained::read(models, &device)?;
+    let trained = Trained::read(models)?;
     let scores = read_scores(&args.scores)?;
     let labels = trained.manifest.labels.clone();
     // All of them, defaults too: what a default is may change, the model's inputs may not.
@@ -99,8 +98,8 @@ fn run(args: &Args) -> Result<()> {
     // What is told of an older network would be taken for this one's.
     [&path, &waveform_path, &card_path].into_iter().try_for_each(|path| remove(path))?;
 
-    let (bytes, file, clips) = plain(&trained, &metadata, &args.spectrograms, &device)?;
-    let waveform = with_waveform(&trained, &metadata, &spectrogram, &device)?;
+    let (bytes, file, clips) = plain(&trained, &metadata, &args.spectrograms)?;
+    let waveform = with_waveform(&trained, &metadata, &spectrogram)?;
     let sample_rate = waveform.as_ref().map(|_| spectrogram.sample_rate);
     let card = card(&trained, models, &scores, &sections, sample_rate)?;
     kit::say!(
@@ -122,9 +121,9 @@ fn run(args: &Args) -> Result<()> {
 }
 
 impl Trained {
-    fn read(models: &Path, device: &Device) -> Result<Trained> {
+    fn read(models: &Path) -> Result<Trained> {
         let (network, manifest) =
-            checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), device)?;
+            checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), &Device::flex())?;
         let (clips, parts) = split::read(models.join("split.csv"), &manifest.labels)?;
         Ok(Trained { network, manifest, clips, parts })
     }
@@ -140,18 +139,13 @@ impl Trained {
 }
 
 /// The model that takes spectrograms, and the number of clips on which it was compared.
-fn plain(
-    trained: &Trained,
-    metadata: &Metadata,
-    spectrograms: &Path,
-    device: &Device,
-) -> Result<(Vec<u8>, File, usize)> {
+fn plain(trained: &Trained, metadata: &Metadata, spectrograms: &Path) -> Result<(Vec<u8>, File, usize)> {
     let Trained { network, manifest, .. } = trained;
     let dataset = Dataset::read(spectrograms, manifest.labels.clone(), trained.clips_to_compare())?;
     manifest.check_input(&dataset)?;
     let bytes = graph::build(network.config(), network.weights())?.encode(&metadata.to_properties()?);
     let classifier = Classifier::from_bytes(bytes.clone()).context("the file that was to be written")?;
-    let difference = check::compare(network, &classifier, &dataset, device)?;
+    let difference = check::compare(network, &classifier, &dataset)?;
     let file = File { bytes: bytes.len(), max_abs_difference: difference };
     Ok((bytes, file, dataset.clips.len()))
 }
@@ -161,7 +155,6 @@ fn with_waveform(
     trained: &Trained,
     metadata: &Metadata,
     params: &SpectrogramParams,
-    device: &Device,
 ) -> Result<Option<(Vec<u8>, File)>> {
     let network = &trained.network;
     if let Err(obstacle) = front::check(params) {
@@ -170,7 +163,7 @@ fn with_waveform(
     }
     let graph = graph::build_with_front(network.config(), network.weights(), params)?;
     let bytes = graph.encode(&metadata.to_properties()?);
-    let difference = check::compare_waveform(network, &bytes, params, device)?;
+    let difference = check::compare_waveform(network, &bytes, params)?;
     let file = File { bytes: bytes.len(), max_abs_difference: difference };
     Ok(Some((bytes, file)))
 }

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use features::{Extractor, SpectrogramParams};
-use model::burn::tensor::{Device, Tensor, TensorData};
+use model::burn::tensor::Device;
 use model::checkpoint::Manifest;
 use model::config::{Architecture, NetworkConfig};
 use model::dataset::Clip;
 use model::init::initial_weights;
 use model::metrics::probabilities;
-use model::network::{Network, to_host};
+use model::network::Network;
 use model::split::{self, Part};
 
 /// How far a probability may be off.
@@ -83,10 +83,8 @@ impl Case {
 
         let values: Vec<f32> = spectrograms.iter().flat_map(|array| &array.data).copied().collect();
         let shape = [2, 1, rows, columns];
-        let device = Device::flex();
-        let network = Network::new(&config, &weights, &device).unwrap();
-        let images = Tensor::from_data(TensorData::new(values.clone(), shape), &device);
-        let logits = to_host(network.forward(images)).unwrap();
+        let network = Network::new(&config, &weights, &Device::flex()).unwrap();
+        let logits = network.judge(values.clone(), shape).unwrap();
         let expected: Vec<f64> = logits.chunks(4).flat_map(probabilities).collect();
 
         let waves: Vec<f32> = sounds.iter().flatten().copied().collect();

@@ -11,10 +11,9 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, module as ops};
 
-use crate::bridge::{Erased, Host, erase, host, packed, tensor, values};
+use crate::bridge::{Host, erase, host, packed, tensor, values};
 use crate::conv::{self, Geometry, InputGradient};
-use crate::direct::{self, Operands, Weights};
-use crate::then::Then;
+use crate::direct::{self, Operands};
 
 /// The convolution of `[N, in, height, width]` with the weight `[out, in / groups, height, width]` and the bias
 /// `[out]`: burn's [`ops::conv2d`], faster on the CPU backend.
@@ -46,67 +45,6 @@ pub fn conv2d(
                 OpsKind::UnTracked(operation) => operation.finish(output),
             };
             Tensor::from_primitive::<Autodiff<Flex>>(output)
-        }
-    }
-}
-
-/// A convolution whose weights stay, and what follows it: for networks that judge. Without gradients on the CPU backend.
-#[derive(Debug)]
-pub struct Fixed {
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    options: ConvOptions<2>,
-    /// The weights as the kernels want them, on the CPU backend.
-    blocks: Option<Vec<Weights>>,
-}
-
-impl Fixed {
-    /// With the weight and the bias of [`conv2d`].
-    pub fn new(weight: Tensor<4>, bias: Tensor<1>, options: ConvOptions<2>) -> Fixed {
-        let [channels_out, group_in, height, width] = weight.dims();
-        let (group_out, patch) = (channels_out / options.groups.max(1), group_in * height * width);
-        let blocks = match erase(&weight) {
-            Erased::Plain(weight) if group_out * patch > 0 => {
-                Some(direct::blocks(group_out, patch, values(&packed(weight))))
-            }
-            _ => None,
-        };
-        Fixed { weight, bias, options, blocks }
-    }
-
-    /// What [`conv2d`] gives, added to `onto`, after activation and pool: in one pass on the CPU backend.
-    ///
-    /// # Panics
-    /// Shapes that do not fit each other, as burn's.
-    pub fn forward(&self, input: Tensor<4>, onto: Option<Tensor<4>>, then: Then) -> Tensor<4> {
-        let fits = |geometry: &Geometry| {
-            let [height, width] = geometry.out;
-            let out = [geometry.batch, geometry.channels_out, height, width];
-            onto.as_ref().is_none_or(|onto| onto.dims() == out)
-        };
-        let geometry = geometry(&input, &self.weight, &self.options).filter(fits);
-        let operands = host([erase(&input), erase(&self.bias)]);
-        // What is on another backend is not plain; nothing to be added to is.
-        let plain = match onto.as_ref().map(erase) {
-            None => Some(None),
-            Some(Erased::Plain(onto)) => Some(Some(packed(onto))),
-            Some(_) => None,
-        };
-        match (geometry, operands, &self.blocks, plain) {
-            (Some(geometry), Some(Host::Plain(operands)), Some(weight), Some(onto)) => {
-                let [input, bias] = &operands.map(packed);
-                let onto = onto.as_ref().map(values).unwrap_or_default();
-                let operands = Operands { input: values(input), weight, bias: values(bias), onto };
-                Tensor::from_primitive::<Flex>(forward(&geometry, operands, then))
-            }
-            _ => {
-                let (weight, bias) = (self.weight.clone(), self.bias.clone());
-                let output = ops::conv2d(input, weight, Some(bias), self.options.clone());
-                then.by_operations(match onto {
-                    Some(onto) => output + onto,
-                    None => output,
-                })
-            }
         }
     }
 }
@@ -143,14 +81,9 @@ fn geometry(input: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> 
 
 fn plain_forward(geometry: &Geometry, [input, weight, bias]: &[FlexTensor; 3]) -> FlexTensor {
     let weight = direct::blocks(geometry.group_out(), geometry.patch(), values(weight));
-    let operands = Operands { input: values(input), weight: &weight, bias: values(bias), onto: &[] };
-    forward(geometry, operands, Then::NOTHING)
-}
-
-fn forward(geometry: &Geometry, operands: Operands<'_>, then: Then) -> FlexTensor {
-    let [height, width] = then.pool.out(geometry.out);
-    let shape = [geometry.batch, geometry.channels_out, height, width];
-    tensor(direct::forward(geometry, operands, then), shape)
+    let operands = Operands { input: values(input), weight: &weight, bias: values(bias) };
+    let [height, width] = geometry.out;
+    tensor(direct::forward(geometry, operands), [geometry.batch, geometry.channels_out, height, width])
 }
 
 #[derive(Debug)]

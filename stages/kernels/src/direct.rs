@@ -3,16 +3,13 @@
 //! Each channel is copied once, with its padding, and for a stride of s as s × s planes of every s-th row and column.
 //! In those, what one place of the kernel sees for consecutive places of the output lies at consecutive addresses,
 //! across rows, too: no matrix of patches is needed. Between the rows are sums that nobody wants; they are left out
-//! when a strip of rows is finished, by bias, activation and pool, while it is in the cache. Knows nothing about
-//! tensors.
+//! when a strip of rows is done, while it is in the cache. Knows nothing about tensors.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::activation::{Activation, with_known};
 use crate::conv::Geometry;
 use crate::simd::{vectorized, with_vectors};
-use crate::then::{Pool, Then};
 
 /// The size of a tile in channels of the output and in vectors: with 16 registers, 12 of sums, 3 of the image, 1 of
 /// weights.
@@ -22,7 +19,7 @@ const VECTORS: usize = 3;
 /// What a tile may reach beyond what is wanted: the longest vectors have 16 values.
 const SLACK: usize = VECTORS * 16;
 
-/// How many sums of a channel are made before they are finished: 4 channels of them are 64 KiB.
+/// How many sums of a channel are made before they are written: 4 channels of them are 64 KiB.
 const STRIP: usize = 4096;
 
 /// What a convolution is given beside its geometry.
@@ -32,13 +29,11 @@ pub(crate) struct Operands<'a> {
     /// As [`blocks`] gives them.
     pub weight: &'a [Weights],
     pub bias: &'a [f32],
-    /// What the output is added to before the activation, of its size before the pool; may be empty.
-    pub onto: &'a [f32],
 }
 
-/// The output `[batch, channels out, height, width]` after activation and pool.
-pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>, then: Then) -> Vec<f32> {
-    let [height, width] = then.pool.out(geometry.out);
+/// The output `[batch, channels out, height, width]`.
+pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>) -> Vec<f32> {
+    let [height, width] = geometry.out;
     let mut output = vec![0.0; geometry.batch * geometry.channels_out * height * width];
     if output.is_empty() {
         return output;
@@ -53,12 +48,9 @@ pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>, then: Then) -
         .collect();
     jobs.into_par_iter().for_each_init(Vec::new, |sums, (block, output)| {
         let (all, image) = (block / of_group, &images[block / of_group * layout.group..]);
-        let (sample, group) = (all / geometry.groups, all % geometry.groups);
-        let first = group * geometry.group_out() + block % of_group * CHANNELS;
-        let job = Job { geometry, layout: &layout, then, bias: &operands.bias[first..], image };
-        let onto = operands.onto.get((sample * geometry.channels_out + first) * geometry.plane_out()..);
-        let weights = &operands.weight[block % (of_group * geometry.groups)];
-        job.run(weights, onto.unwrap_or_default(), output, sums);
+        let first = all % geometry.groups * geometry.group_out() + block % of_group * CHANNELS;
+        let job = Job { geometry, layout: &layout, bias: &operands.bias[first..], image };
+        job.run(&operands.weight[block % (of_group * geometry.groups)], output, sums);
     });
     output
 }
@@ -163,48 +155,36 @@ pub(crate) fn blocks(group_out: usize, patch: usize, weight: &[f32]) -> Vec<Weig
 struct Job<'a> {
     geometry: &'a Geometry,
     layout: &'a Layout,
-    then: Then,
     bias: &'a [f32],
     image: &'a [f32],
 }
 
 impl Job<'_> {
-    fn run(&self, weights: &Weights, onto: &[f32], output: &mut [f32], sums: &mut Vec<f32>) {
+    fn run(&self, weights: &Weights, output: &mut [f32], sums: &mut Vec<f32>) {
         let ([rows, width], pitch) = (self.geometry.out, self.layout.size[1]);
-        let [window, _] = self.then.pool.window();
-        let [rows_out, width_out] = self.then.pool.out([rows, width]);
-        let strip = (STRIP / (pitch * window)).clamp(1, rows_out) * window;
+        let strip = (STRIP / pitch).clamp(1, rows);
         let length = strip * pitch + SLACK;
         sums.resize(CHANNELS * length, 0.0);
-        for first in (0..rows_out * window).step_by(strip) {
-            let rows = first..(first + strip).min(rows_out * window);
+        for first in (0..rows).step_by(strip) {
+            let rows = first..(first + strip).min(rows);
             let count = (rows.len() - 1) * pitch + width;
             let offsets = &self.layout.offsets;
             let image = &self.image[first * pitch..];
             with_vectors(Sums { weights, offsets, image, count, length, sums });
-            let channels = output.chunks_exact_mut(rows_out * width_out).zip(sums.chunks_exact_mut(length));
-            for (channel, (output, sums)) in channels.enumerate() {
-                let output = &mut output[rows.start / window * width_out..rows.end / window * width_out];
-                let onto =
-                    onto.get(channel * self.geometry.plane_out() + first * width..).unwrap_or_default();
+            let channels = output.chunks_exact_mut(self.geometry.plane_out()).zip(sums.chunks_exact(length));
+            for ((output, sums), bias) in channels.zip(self.bias) {
+                let output = output[rows.start * width..rows.end * width].chunks_exact_mut(width);
                 vectorized(|| {
-                    with_known!(self.then.activation, |known| {
-                        Rows { width, pitch }.finish(
-                            known,
-                            self.bias[channel],
-                            onto,
-                            self.then.pool,
-                            sums,
-                            output,
-                        );
-                    });
+                    for (output, sums) in output.zip(sums.chunks(pitch)) {
+                        output.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum + bias);
+                    }
                 });
             }
         }
     }
 }
 
-/// The sums of a strip, not finished.
+/// The sums of a strip, without bias.
 struct Sums<'a> {
     weights: &'a Weights,
     offsets: &'a [usize],
@@ -254,74 +234,6 @@ impl Sums<'_> {
         for (sums, tile) in self.sums.chunks_exact_mut(self.length).zip(tile) {
             let (target, _) = S::as_mut_simd_f32s(&mut sums[at..][..lanes]);
             target.copy_from_slice(&tile);
-        }
-    }
-}
-
-/// Rows of a channel's sums, `pitch` apart, and `width` of them in each.
-#[derive(Clone, Copy, Debug)]
-struct Rows {
-    width: usize,
-    pitch: usize,
-}
-
-impl Rows {
-    /// Makes rows of the output of the sums, which are overwritten.
-    #[inline(always)]
-    fn finish(
-        self,
-        activation: Activation,
-        bias: f32,
-        onto: &[f32],
-        pool: Pool,
-        sums: &mut [f32],
-        output: &mut [f32],
-    ) {
-        let window = pool.window();
-        let mut onto = onto.chunks_exact(self.width);
-        let lines = sums.chunks_exact_mut(window[0] * self.pitch);
-        for (sums, output) in lines.zip(output.chunks_exact_mut(self.width / window[1])) {
-            for row in sums.chunks_exact_mut(self.pitch) {
-                let row = &mut row[..self.width];
-                if let Some(onto) = onto.next() {
-                    row.iter_mut().zip(onto).for_each(|(sum, more)| *sum += more);
-                }
-                row.iter_mut().for_each(|sum| *sum = activation.at(*sum + bias));
-            }
-            match pool {
-                Pool::None => output.copy_from_slice(&sums[..self.width]),
-                Pool::Max(_) => {
-                    self.pool(window, |one, other| if other > one { other } else { one }, sums, output);
-                }
-                Pool::Average([height, width]) => {
-                    self.pool(window, |one, other| one + other, sums, output);
-                    output.iter_mut().for_each(|sum| *sum *= 1.0 / (height * width) as f32);
-                }
-            }
-        }
-    }
-
-    /// Joins the values of each window: first those of a column, which is vectors of work, then across.
-    #[inline(always)]
-    fn pool(
-        self,
-        [_, across]: [usize; 2],
-        join: impl Fn(f32, f32) -> f32,
-        rows: &mut [f32],
-        output: &mut [f32],
-    ) {
-        let (first, rest) = rows.split_at_mut(self.pitch);
-        for row in rest.chunks_exact(self.pitch) {
-            first.iter_mut().zip(row).for_each(|(all, one)| *all = join(*all, *one));
-        }
-        if across == 2 {
-            let (pairs, _) = first.as_chunks::<2>();
-            output.iter_mut().zip(pairs).for_each(|(all, [one, other])| *all = join(*one, *other));
-        } else {
-            let windows = first.chunks_exact(across);
-            output.iter_mut().zip(windows).for_each(|(all, window)| {
-                *all = window[1..].iter().fold(window[0], |all, one| join(all, *one));
-            });
         }
     }
 }

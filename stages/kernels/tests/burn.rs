@@ -3,7 +3,7 @@
 
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
-use kernels::conv2d::{Fixed, conv2d};
+use kernels::conv2d::conv2d;
 use kernels::norm::{self, Scale};
 use kernels::{Activation, Pool, Then};
 use proptest::prelude::*;
@@ -130,28 +130,6 @@ proptest! {
         for (what, (found, expected)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&expected)) {
             close(what, found, expected)?;
         }
-    }
-
-    #[test]
-    fn a_convolution_and_what_follows_it_are_those_of_burn(shape in shapes(), then in thens(), more in any::<bool>()) {
-        let device = Device::flex();
-        let (batch, groups, [group_in, group_out], size, kernel, stride, padding, _) = shape;
-        let input = values(1, [batch, group_in * groups, size[0], size[1]], &device);
-        let weight = values(2, [group_out * groups, group_in, kernel[0], kernel[1]], &device);
-        let bias: Tensor<1> = values(3, [group_out * groups], &device);
-        let options = || ConvOptions::new(stride, padding, [1, 1], groups);
-        let output = ops::conv2d(input.clone(), weight.clone(), Some(bias.clone()), options());
-        let [height, width] = match then.pool {
-            Pool::None => [1, 1],
-            Pool::Max(window) | Pool::Average(window) => window,
-        };
-        let [.., rows, columns] = output.dims();
-        prop_assume!(rows >= height && columns >= width);
-        let onto = more.then(|| values(4, output.dims(), &device));
-        let expected = by_parts(onto.clone().map_or(output.clone(), |onto| output + onto), then);
-        let found = Fixed::new(weight, bias, options()).forward(input, onto, then);
-        prop_assert_eq!(found.dims(), expected.dims());
-        close("output", &host(found), &host(expected))?;
     }
 
     #[test]

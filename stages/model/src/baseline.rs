@@ -12,11 +12,12 @@
 
 use anyhow::Result;
 use burn::module::Module;
-use burn::tensor::{Tensor, activation::leaky_relu};
+use burn::tensor::Tensor;
+use kernels::plan::{self, Affine, Head, Pixels, Plan, STRAIGHT};
 use kernels::{Activation, Pool, Then};
 
-use crate::config::{LEAKY_SLOPE, PADDING, POOL};
-use crate::folded::{FoldedConvolution, FoldedLinear};
+use crate::config::{LEAKY_SLOPE, NetworkConfig, PADDING, POOL};
+use crate::folded::Folded;
 use crate::layers::{Convolution, Linear, Source};
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
@@ -73,27 +74,23 @@ impl Baseline {
     }
 }
 
-/// The layers to judge with.
-#[derive(Debug)]
-pub(crate) struct FoldedBaseline {
-    conv1: FoldedConvolution,
-    conv2: FoldedConvolution,
-    linear1: FoldedLinear,
-    linear2: FoldedLinear,
-}
-
-impl FoldedBaseline {
-    pub(crate) fn new(source: Source<'_>) -> Result<FoldedBaseline> {
-        Ok(FoldedBaseline {
-            conv1: source.folded_convolution(["conv1", "norm1"], 1, PADDING)?,
-            conv2: source.folded_convolution(["conv2", "norm2"], 1, 0)?,
-            linear1: source.folded_linear("linear1", Some("norm3"))?,
-            linear2: source.folded_linear("linear2", None)?,
-        })
+/// The layers to judge with, for clips of this configuration.
+pub(crate) fn plan(weights: &Weights, config: &NetworkConfig) -> Result<Plan> {
+    let folded = Folded(weights);
+    let [_, height, width] = config.pooled()?;
+    let mut plan = Plan {
+        input: vec![Affine { factor: 1.0, shift: 0.0 }; config.input[0]],
+        convolutions: Vec::new(),
+        head: Head::Flatten([height, width]),
+        linears: vec![
+            folded.linear("linear1", Some("norm3"), LEAKY_SLOPE as f32)?,
+            folded.linear("linear2", None, STRAIGHT)?,
+        ],
+    };
+    for (names, padding) in [(["conv1", "norm1"], PADDING), (["conv2", "norm2"], 0)] {
+        let (term, bias) = folded.convolution(names, plan.last(), [1, padding])?;
+        let (slope, pixels) = (LEAKY_SLOPE as f32, Pixels::LargestOfFour);
+        plan.convolutions.push(plan::Convolution { terms: vec![term], bias, slope, pixels });
     }
-
-    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.conv2.forward(self.conv1.forward(images, None, POOLED), None, POOLED);
-        self.linear2.forward(leaky_relu(self.linear1.forward(x.flatten(1, 3)), LEAKY_SLOPE))
-    }
+    Ok(plan)
 }

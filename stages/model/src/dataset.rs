@@ -6,7 +6,6 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use burn::tensor::{Device, Tensor, TensorData};
 use kit::files;
 
 /// One file.
@@ -123,18 +122,19 @@ impl Dataset {
         indices.chunk_by(same_width).flat_map(move |run| run.chunks(size))
     }
 
-    /// The clips at `indices`, which have one width, as one tensor, `[N, channels, height, width]`.
+    /// The clips at `indices`, which have one width: the values in C order, and the lengths
+    /// `[N, channels, height, width]`.
     ///
     /// # Panics
     /// An index that is no clip's; no index.
-    pub fn images(&self, indices: &[usize], device: &Device) -> Tensor<4> {
+    pub fn values(&self, indices: &[usize]) -> (Vec<f32>, [usize; 4]) {
         let [channels, height] = self.rows;
         let shape = [indices.len(), channels, height, self.width(indices[0])];
         let mut values = Vec::with_capacity(shape.iter().product());
         for index in indices {
             values.extend_from_slice(self.image(*index));
         }
-        Tensor::from_data(TensorData::new(values, shape), device)
+        (values, shape)
     }
 
     /// The values of one clip, in C order.
@@ -186,9 +186,9 @@ mod tests {
         assert_eq!(set.uniform_shape().unwrap(), [1, 2, 3]);
         assert_eq!(set.image(2), [2.0; 6]);
         assert_eq!(set.targets(&[2, 0]), [1, 0]);
-        let images = set.images(&[1, 0], &Device::flex());
-        assert_eq!(images.dims(), [2, 1, 2, 3]);
-        assert_eq!(images.into_data().iter::<f32>().nth(6), Some(9.0));
+        let (values, shape) = set.values(&[1, 0]);
+        assert_eq!(shape, [2, 1, 2, 3]);
+        assert_eq!(values, [[1.0; 6], [9.0; 6]].as_flattened());
     }
 
     #[test]
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(batches(8), [vec![0, 1], vec![2], vec![3]]);
         assert_eq!(batches(1), [[0], [1], [2], [3]]);
         assert_eq!(set.image(2), [3.0; 10]);
-        assert_eq!(set.images(&[2], &Device::flex()).dims(), [1, 1, 2, 5]);
+        assert_eq!(set.values(&[2]).1, [1, 1, 2, 5]);
         let error = set.uniform_shape().unwrap_err().to_string();
         assert!(error.starts_with("`a/3.npy` has 5 frames, but `a/1.npy` has 3"), "{error}");
     }

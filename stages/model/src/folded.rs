@@ -1,79 +1,51 @@
 //! The layers that networks judge with: a normalisation by running statistics is a factor and a shift for each
 //! channel, which the layer before it takes up.
 //!
-//! Knows nothing about how a network puts them together.
+//! Knows nothing about how a network puts them together, or where it is computed.
 
-use anyhow::Result;
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, TensorData, module as ops};
-use kernels::Then;
-use kernels::conv2d::Fixed;
+use anyhow::{Context as _, Result};
+use kernels::plan::{Affine, Linear, PictureId, Term};
 
 use crate::config::NORM_EPSILON;
-use crate::layers::Source;
 use crate::weights::Weights;
 
-/// A convolution over height and width, with the normalisation of its output.
-#[derive(Debug)]
-pub(crate) struct FoldedConvolution(Fixed);
+/// Where folded layers come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Folded<'a>(pub &'a Weights);
 
-/// A matrix product and a bias, with the normalisation of its output.
-#[derive(Debug)]
-pub(crate) struct FoldedLinear {
-    /// `[inputs, outputs]`
-    weight: Tensor<2>,
-    /// `[outputs]`
-    bias: Tensor<1>,
-}
-
-impl Source<'_> {
-    /// The convolution `layer` with the batch norm `norm`.
-    pub(crate) fn folded_convolution(
+impl Folded<'_> {
+    /// The convolution `layer` of a picture, with the batch norm `norm`, and its bias.
+    pub(crate) fn convolution(
         self,
         [layer, norm]: [&str; 2],
-        stride: usize,
-        padding: usize,
-    ) -> Result<FoldedConvolution> {
-        let channels = Channels::of(self.weights, norm)?;
-        let weight = self.weights.get(&format!("{layer}.weight"))?;
+        from: PictureId,
+        [stride, padding]: [usize; 2],
+    ) -> Result<(Term, Vec<f32>)> {
+        let channels = Channels::of(self.0, norm)?;
+        let weight = self.0.get(&format!("{layer}.weight"))?;
+        let shape = weight.shape[..].try_into().ok().context("BUG: a convolution has four lengths")?;
         let each = weight.values.len() / channels.factor.len();
         let rows = weight.values.chunks_exact(each).zip(&channels.factor);
-        let values: Vec<f32> =
-            rows.flat_map(|(row, factor)| row.iter().map(move |value| value * factor)).collect();
-        let weight = Tensor::from_data(TensorData::new(values, weight.shape.clone()), self.device);
-        let bias = self.bias(channels.bias(self.weights, layer));
-        let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
-        Ok(FoldedConvolution(Fixed::new(weight, bias, options)))
+        let weight = rows.flat_map(|(row, factor)| row.iter().map(move |value| value * factor)).collect();
+        Ok((Term { from, weight, shape, stride, padding }, channels.bias(self.0, layer)))
     }
 
-    /// The batch norm `norm` by itself: a convolution of each channel with one number.
-    pub(crate) fn folded_norm(self, norm: &str) -> Result<FoldedConvolution> {
-        let Channels { factor, shift } = Channels::of(self.weights, norm)?;
-        let groups = factor.len();
-        let weight = Tensor::from_data(TensorData::new(factor, [groups, 1, 1, 1]), self.device);
-        let options = ConvOptions::new([1; 2], [0; 2], [1, 1], groups);
-        Ok(FoldedConvolution(Fixed::new(weight, self.bias(shift), options)))
+    /// The batch norm `norm` of the clip itself.
+    pub(crate) fn norm(self, norm: &str) -> Result<Vec<Affine>> {
+        let Channels { factor, shift } = Channels::of(self.0, norm)?;
+        Ok(factor.into_iter().zip(shift).map(|(factor, shift)| Affine { factor, shift }).collect())
     }
 
     /// The linear layer `layer` with the batch norm `norm`, if there is one.
-    pub(crate) fn folded_linear(self, layer: &str, norm: Option<&str>) -> Result<FoldedLinear> {
-        let weight = self.weights.get(&format!("{layer}.weight"))?;
+    pub(crate) fn linear(self, layer: &str, norm: Option<&str>, slope: f32) -> Result<Linear> {
+        let weight = self.0.get(&format!("{layer}.weight"))?;
         let outputs = weight.shape[1];
         let channels =
-            norm.map_or_else(|| Ok(Channels::unchanged(outputs)), |norm| Channels::of(self.weights, norm))?;
+            norm.map_or_else(|| Ok(Channels::unchanged(outputs)), |norm| Channels::of(self.0, norm))?;
         let rows = weight.values.chunks_exact(outputs);
-        let values: Vec<f32> = rows
-            .flat_map(|row| row.iter().zip(&channels.factor).map(|(value, factor)| value * factor))
-            .collect();
-        Ok(FoldedLinear {
-            weight: Tensor::from_data(TensorData::new(values, weight.shape.clone()), self.device),
-            bias: self.bias(channels.bias(self.weights, layer)),
-        })
-    }
-
-    fn bias(self, values: Vec<f32>) -> Tensor<1> {
-        let count = values.len();
-        Tensor::from_data(TensorData::new(values, [count]), self.device)
+        let scaled =
+            rows.flat_map(|row| row.iter().zip(&channels.factor).map(|(value, factor)| value * factor));
+        Ok(Linear { weight: scaled.collect(), bias: channels.bias(self.0, layer), slope })
     }
 }
 
@@ -112,18 +84,5 @@ impl Channels {
                 scaled.zip(&self.shift).map(|(bias, shift)| bias + shift).collect()
             }
         }
-    }
-}
-
-impl FoldedConvolution {
-    /// The output added to `onto`, if there is any, and what is made of it then.
-    pub(crate) fn forward(&self, input: Tensor<4>, onto: Option<Tensor<4>>, then: Then) -> Tensor<4> {
-        self.0.forward(input, onto, then)
-    }
-}
-
-impl FoldedLinear {
-    pub(crate) fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        ops::linear(input, self.weight.clone(), Some(self.bias.clone()))
     }
 }

@@ -3,14 +3,14 @@
 //! Knows nothing about labels, gradients or files; which layers there are, [`crate::config`] says.
 
 use anyhow::{Context as _, Result};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use kernels::compiled::Compiled;
+use kernels::on_device::OnDevice;
 
-use crate::baseline::FoldedBaseline;
 use crate::config::{Architecture, NetworkConfig};
 use crate::dataset::Dataset;
-use crate::layers::Source;
-use crate::resnet::FoldedResNet;
 use crate::weights::Weights;
+use crate::{baseline, resnet};
 
 /// How many clips are evaluated at once: enough to keep the cores busy, and 30 MB of activations.
 const EVALUATION_BATCH: usize = 32;
@@ -26,8 +26,8 @@ pub struct Network {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a process has one or two of them")]
 enum Layers {
-    Baseline(FoldedBaseline),
-    ResNet(FoldedResNet),
+    Processor(Compiled),
+    Device(OnDevice, Device),
 }
 
 impl Network {
@@ -37,10 +37,13 @@ impl Network {
     /// Weights that do not fit the configuration; as [`NetworkConfig::tensors`].
     pub fn new(config: &NetworkConfig, weights: &Weights, device: &Device) -> Result<Network> {
         weights.check(config)?;
-        let source = Source { weights, device };
-        let layers = match config.model {
-            Architecture::Baseline => Layers::Baseline(FoldedBaseline::new(source)?),
-            Architecture::ResNet => Layers::ResNet(FoldedResNet::new(source)?),
+        let plan = match config.model {
+            Architecture::Baseline => baseline::plan(weights, config)?,
+            Architecture::ResNet => resnet::plan(weights)?,
+        };
+        let layers = match *device == Device::flex() {
+            true => Layers::Processor(Compiled::new(&plan)),
+            false => Layers::Device(OnDevice::new(&plan, device), device.clone()),
         };
         Ok(Network { layers, config: config.clone(), weights: weights.clone() })
     }
@@ -55,22 +58,29 @@ impl Network {
         &self.weights
     }
 
-    /// The logits of a batch: `[N, channels, height, width]` → `[N, classes]`.
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+    /// The logits of a batch, one row of [`NetworkConfig::classes`] a clip: the values `[N, channels, height, width]`
+    /// in C order and these four lengths.
+    ///
+    /// # Errors
+    /// The device fails to give them back.
+    pub fn judge(&self, values: Vec<f32>, shape: [usize; 4]) -> Result<Vec<f32>> {
         match &self.layers {
-            Layers::Baseline(layers) => layers.forward(images),
-            Layers::ResNet(layers) => layers.forward(images),
+            Layers::Processor(layers) => Ok(layers.run(&values, [shape[2], shape[3]])),
+            Layers::Device(layers, device) => {
+                to_host(layers.forward(Tensor::from_data(TensorData::new(values, shape), device)))
+            }
         }
     }
 
-    /// The logits of the clips at `indices`, on the host: one row of [`NetworkConfig::classes`] a clip.
+    /// The logits of the clips at `indices`.
     ///
     /// # Errors
-    /// The device, which is the network's, fails to give them back.
-    pub fn logits(&self, dataset: &Dataset, indices: &[usize], device: &Device) -> Result<Vec<f32>> {
+    /// As [`Network::judge`].
+    pub fn logits(&self, dataset: &Dataset, indices: &[usize]) -> Result<Vec<f32>> {
         let mut logits = Vec::with_capacity(indices.len() * self.config.classes);
         for batch in dataset.batches(indices, EVALUATION_BATCH) {
-            logits.extend(to_host(self.forward(dataset.images(batch, device)))?);
+            let (values, shape) = dataset.values(batch);
+            logits.extend(self.judge(values, shape)?);
         }
         Ok(logits)
     }

@@ -19,16 +19,20 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Tensor, activation::relu};
+use kernels::plan::{self, Head, Pixels, Plan, STRAIGHT};
 use kernels::{Activation, Pool, Then};
 
 use crate::config::RESNET_CHANNELS;
-use crate::folded::{FoldedConvolution, FoldedLinear};
+use crate::folded::Folded;
 use crate::layers::{Convolution, Linear, Source};
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
 
+/// The slope of a ReLU below zero.
+const RELU_SLOPE: f32 = 0.0;
+
 /// What follows a normalisation.
-const RELU: Then = Then { activation: Activation::LeakyRelu(0.0), pool: Pool::None };
+const RELU: Then = Then { activation: Activation::LeakyRelu(RELU_SLOPE), pool: Pool::None };
 
 /// The layers to train.
 #[derive(Module, Debug)]
@@ -125,52 +129,29 @@ fn mean_of_channels(x: Tensor<4>) -> Tensor<2> {
     x.flatten::<3>(2, 3).mean_dim(2).reshape([count, channels])
 }
 
-/// The layers to judge with.
-#[derive(Debug)]
-pub(crate) struct FoldedResNet {
-    input_norm: FoldedConvolution,
-    stem: FoldedConvolution,
-    blocks: Vec<FoldedBlock>,
-    linear: FoldedLinear,
-}
-
-#[derive(Debug)]
-struct FoldedBlock {
-    first: FoldedConvolution,
-    second: FoldedConvolution,
-    shortcut: FoldedConvolution,
-}
-
-impl FoldedResNet {
-    pub(crate) fn new(source: Source<'_>) -> Result<FoldedResNet> {
-        let normed = |name: &str, stride, padding| {
-            source.folded_convolution([&format!("{name}.conv"), &format!("{name}.norm")], stride, padding)
-        };
-        let block = |number| {
-            Ok(FoldedBlock {
-                first: normed(&format!("block{number}.first"), 2, 1)?,
-                second: normed(&format!("block{number}.second"), 1, 1)?,
-                shortcut: normed(&format!("block{number}.shortcut"), 2, 0)?,
-            })
-        };
-        Ok(FoldedResNet {
-            input_norm: source.folded_norm("input_norm")?,
-            stem: normed("stem", 2, 1)?,
-            blocks: (1..RESNET_CHANNELS.len()).map(block).collect::<Result<_>>()?,
-            linear: source.folded_linear("linear", None)?,
-        })
+/// The layers to judge with. The shortcut of a block is a part of its second convolution.
+pub(crate) fn plan(weights: &Weights) -> Result<Plan> {
+    let folded = Folded(weights);
+    let mut plan = Plan {
+        input: folded.norm("input_norm")?,
+        convolutions: Vec::new(),
+        head: Head::Mean,
+        linears: vec![folded.linear("linear", None, STRAIGHT)?],
+    };
+    let normed = |name: &str, from, shape| {
+        folded.convolution([&format!("{name}.conv"), &format!("{name}.norm")], from, shape)
+    };
+    let rectified = |terms, bias| plan::Convolution { terms, bias, slope: RELU_SLOPE, pixels: Pixels::All };
+    let (stem, bias) = normed("stem", plan.last(), [2, 1])?;
+    plan.convolutions.push(rectified(vec![stem], bias));
+    for block in 1..RESNET_CHANNELS.len() {
+        let x = plan.last();
+        let (first, bias) = normed(&format!("block{block}.first"), x, [2, 1])?;
+        plan.convolutions.push(rectified(vec![first], bias));
+        let (second, bias) = normed(&format!("block{block}.second"), plan.last(), [1, 1])?;
+        let (shortcut, more) = normed(&format!("block{block}.shortcut"), x, [2, 0])?;
+        let bias = bias.iter().zip(more).map(|(one, other)| one + other).collect();
+        plan.convolutions.push(rectified(vec![second, shortcut], bias));
     }
-
-    pub(crate) fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.stem.forward(self.input_norm.forward(images, None, Then::NOTHING), None, RELU);
-        let x = self.blocks.iter().fold(x, |x, block| block.forward(x));
-        self.linear.forward(mean_of_channels(x))
-    }
-}
-
-impl FoldedBlock {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let shortcut = self.shortcut.forward(x.clone(), None, Then::NOTHING);
-        self.second.forward(self.first.forward(x, None, RELU), Some(shortcut), RELU)
-    }
+    Ok(plan)
 }

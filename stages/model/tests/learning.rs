@@ -9,7 +9,7 @@ use model::config::{Architecture, NetworkConfig};
 use model::init::initial_weights;
 use model::loss::cross_entropy;
 use model::metrics;
-use model::network::Network;
+use model::network::{Network, to_host};
 use model::optimizer::adamw;
 use model::random::{Purpose, Random};
 use model::trainable::Trainable;
@@ -53,7 +53,8 @@ fn judge(network: &Trainable) -> Network {
 
 fn logits(network: &Network, count: usize) -> Vec<f32> {
     let device = Device::flex();
-    network.forward(images(count, &device)).into_data().iter::<f32>().collect()
+    let images = images(count, &device);
+    network.judge(to_host(images.clone()).unwrap(), images.dims()).unwrap()
 }
 
 #[test]

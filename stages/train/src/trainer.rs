@@ -149,7 +149,7 @@ impl<'a> Trainer<'a> {
         }
         let (dataset, device) = (self.augment.dataset(), self.device.clone().inner());
         let network = Network::new(self.learner.network().config(), &self.weights()?, &device)?;
-        let logits = network.logits(dataset, indices, &device)?;
+        let logits = network.logits(dataset, indices)?;
         let mut tally = Tally::new(dataset.labels.len());
         tally.add(&logits, &dataset.targets(indices));
         finite(tally.scores().loss, epoch, self.params.learning_rate)?;

@@ -1,0 +1,174 @@
+//! A plan on the processor.
+//!
+//! A clip goes through all convolutions in buffers that stay in the cache: nothing is allocated, and no other clip is
+//! waited for. Clips are shared among the threads; where there are fewer clips than threads, the rows of a layer are,
+//! too. A sum is always made in the same order: results depend neither on the number of threads nor on what else is
+//! in the batch. Knows nothing about tensors.
+//!
+//! ```text
+//! Compiled → body → strip → tile → lanes
+//!          → linear ───────→ tile
+//! ```
+
+mod body;
+mod convolution;
+mod linear;
+mod picture;
+mod strip;
+mod tile;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use crate::lanes::Unit;
+use crate::plan::{Head, Plan};
+use body::{Body, Buffers, Sharing};
+use linear::Linear;
+use picture::Picture;
+
+/// The layers of a [`Plan`], with their weights as the kernels want them.
+#[derive(Debug)]
+pub struct Compiled {
+    body: Body,
+    head: Head,
+    /// How many numbers the head makes.
+    features: usize,
+    linears: Vec<Linear>,
+    /// Which output each number of the last row is; some are none.
+    places: Vec<Option<usize>>,
+    /// Buffers that no thread uses now.
+    idle: Mutex<Vec<Buffers>>,
+}
+
+impl Compiled {
+    /// Packs the weights.
+    pub fn new(plan: &Plan) -> Compiled {
+        Compiled::on(Unit::default(), plan)
+    }
+
+    fn on(unit: Unit, plan: &Plan) -> Compiled {
+        let body = Body::new(plan, unit);
+        let mut places = places(&body, plan.head);
+        let features = places.len();
+        let linears = plan.linears.iter().map(|layer| {
+            let linear = Linear::pack(layer, &places, unit);
+            places = (0..linear.outputs()).map(|at| Some(at).filter(|at| *at < layer.bias.len())).collect();
+            linear
+        });
+        let linears = linears.collect();
+        Compiled { body, head: plan.head, features, linears, places, idle: Mutex::default() }
+    }
+
+    /// A row of outputs for each of the clips `[N, channels, height, width]`.
+    ///
+    /// # Panics
+    /// Clips of a size that the plan is not for: each of its pictures has a pixel at least.
+    pub fn run(&self, clips: &[f32], size: [usize; 2]) -> Vec<f32> {
+        // Inside the pool, where threads go from layer to layer without being woken.
+        rayon::scope(|_| self.rows(self.features(clips, size)))
+    }
+
+    /// What the head makes of each clip.
+    fn features(&self, clips: &[f32], size: [usize; 2]) -> Vec<f32> {
+        let layouts = self.body.layouts(size);
+        let last = layouts.last().expect("BUG: there is always the clip itself");
+        if let Head::Flatten(size) = self.head {
+            assert_eq!(last.size, size, "BUG: clips of another size");
+        }
+        let clips = clips.par_chunks_exact(self.body.clip(size));
+        let sharing = match clips.len() < rayon::current_num_threads() {
+            true => Sharing::Rows,
+            false => Sharing::Clips,
+        };
+        let mut features = vec![0.0; clips.len() * self.features];
+        features.par_chunks_exact_mut(self.features).zip(clips).for_each(|(features, clip)| {
+            let mut buffers = self.idle().pop().unwrap_or_default();
+            buffers.fit(&layouts);
+            let picture = self.body.run(clip, &layouts, sharing, &mut buffers);
+            match self.head {
+                Head::Mean => last.mean(picture, features),
+                Head::Flatten(_) => features.copy_from_slice(&picture[last.rows()]),
+            }
+            self.idle().push(buffers);
+        });
+        features
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Buffers>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The linear layers, of all clips at once: their weights are many, and are read once for several clips.
+    fn rows(&self, mut rows: Vec<f32>) -> Vec<f32> {
+        for linear in &self.linears {
+            rows = linear.run(&rows);
+        }
+        let outputs = self.places.iter().flatten().count();
+        let mut output = vec![0.0; rows.len() / self.places.len() * outputs];
+        for (output, row) in output.chunks_exact_mut(outputs).zip(rows.chunks_exact(self.places.len())) {
+            for (place, value) in self.places.iter().zip(row) {
+                place.iter().for_each(|place| output[*place] = *value);
+            }
+        }
+        output
+    }
+}
+
+/// Which number of the plan's row each of the head's numbers is; some are none.
+fn places(body: &Body, head: Head) -> Vec<Option<usize>> {
+    let (channels, count) = body.last();
+    let size = match head {
+        Head::Mean => [1, 1],
+        Head::Flatten(size) => size,
+    };
+    Picture { channels, size, border: 0 }.places(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Affine, Convolution, Linear, PictureId, Pixels, Term};
+
+    /// Values between −1 and 1.
+    fn values(count: usize) -> Vec<f32> {
+        (0..count).map(|at| (at * 7919 % 1009) as f32 / 504.5 - 1.0).collect()
+    }
+
+    #[test]
+    fn all_vector_units_compute_the_same() {
+        let layer = |from, [out, channels_in]: [usize; 2], stride, pixels| {
+            let shape = [out, channels_in, 3, 3];
+            let weight =
+                values(shape.iter().product()).iter().map(|value| value / channels_in as f32).collect();
+            let term = Term { from: PictureId(from), weight, shape, stride, padding: 1 };
+            Convolution { terms: vec![term], bias: values(out), slope: 0.1, pixels }
+        };
+        let plan = Plan {
+            input: vec![Affine { factor: 0.5, shift: 0.25 }],
+            convolutions: vec![
+                layer(0, [8, 1], 1, Pixels::LargestOfFour),
+                layer(1, [16, 8], 1, Pixels::LargestOfFour),
+                layer(2, [64, 16], 2, Pixels::All),
+                layer(3, [20, 64], 1, Pixels::All),
+            ],
+            head: Head::Flatten([7, 9]),
+            linears: vec![Linear { weight: values(1260 * 40), bias: values(40), slope: 1.0 }],
+        };
+        let clips = values(13 * 53 * 71);
+        let outputs = Unit::there().map(|unit| (unit, Compiled::on(unit, &plan).run(&clips, [53, 71])));
+        let outputs: Vec<_> = outputs.collect();
+        let (_, expected) = &outputs[0];
+        for (unit, found) in &outputs {
+            // Without a fused multiply-add, each product is rounded.
+            let tolerance = if matches!(unit, Unit::Any(_)) { 1e-5 } else { 0.0 };
+            let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            for (found, expected) in found.iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() <= tolerance * largest,
+                    "{unit:?}: {found} is not {expected}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A network to judge with, as numbers: convolutions of pictures, then linear layers.
+//!
+//! Normalisations are folded in. Knows nothing about how or where it is computed: [`crate::compiled`] is for the
+//! processor.
+
+/// The layers.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What each channel of a clip is scaled with.
+    pub input: Vec<Affine>,
+    /// Each makes a picture.
+    pub convolutions: Vec<Convolution>,
+    /// What becomes of the last picture.
+    pub head: Head,
+    /// Each makes a row of numbers of the one before it.
+    pub linears: Vec<Linear>,
+}
+
+/// What the numbers of a channel are multiplied with, and what is added then.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    #[expect(missing_docs, reason = "above")]
+    pub factor: f32,
+    #[expect(missing_docs, reason = "above")]
+    pub shift: f32,
+}
+
+/// A sum of convolutions of pictures and of a bias, a leaky ReLU, and perhaps a pool.
+#[derive(Clone, Debug)]
+pub struct Convolution {
+    /// All make pictures of one size.
+    pub terms: Vec<Term>,
+    /// `[channels]`
+    pub bias: Vec<f32>,
+    /// What is below zero is multiplied with it: 0 to 1.
+    pub slope: f32,
+    /// What stays.
+    pub pixels: Pixels,
+}
+
+/// A picture's part in a convolution.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// The picture.
+    pub from: PictureId,
+    /// `[channels out, channels in, height, width]`
+    pub weight: Vec<f32>,
+    /// The four lengths.
+    pub shape: [usize; 4],
+    /// How far apart the kernel's places in the picture are.
+    pub stride: usize,
+    /// The zeros around the picture.
+    pub padding: usize,
+}
+
+/// A picture: the clip is the first, that of a convolution comes after those of the ones before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureId(pub usize);
+
+/// Which numbers of a convolution stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pixels {
+    /// Every one.
+    All,
+    /// Of each two rows and two columns the largest of a channel.
+    LargestOfFour,
+}
+
+/// How a picture becomes a row of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The mean of each channel.
+    Mean,
+    /// All of a picture of this height and width: channel by channel, row by row.
+    Flatten([usize; 2]),
+}
+
+/// A matrix product, a bias and a leaky ReLU.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `[inputs, outputs]`
+    pub weight: Vec<f32>,
+    /// `[outputs]`
+    pub bias: Vec<f32>,
+    /// As that of a [`Convolution`].
+    pub slope: f32,
+}
+
+/// The slope of no activation at all.
+pub const STRAIGHT: f32 = 1.0;
+
+impl Plan {
+    /// The picture that the convolutions so far end with.
+    pub fn last(&self) -> PictureId {
+        PictureId(self.convolutions.len())
+    }
+}
