@@ -147,8 +147,9 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> R
                     .extend(locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c))),
             }
         }
-        let known = observe::fingerprint(&project.root, &project.answers, stage, contents)?
-            .changes_since(&locked.fingerprint);
+        // A tool that does not answer yet may be what it waits for.
+        let now = observe::fingerprint(&project.root, &project.answers, stage, contents);
+        let known = now.map_or_else(|_| Vec::new(), |now| now.changes_since(&locked.fingerprint));
         if let Decision::Run(known) = explain::spell_out(project, Decision::Run(known), &seen) {
             changes = known;
         }

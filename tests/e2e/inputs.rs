@@ -121,6 +121,36 @@ outs = ["a.txt"]
 }
 
 #[test]
+fn a_tool_may_be_made_by_the_stage_that_is_waited_for() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.build]
+cmd = "cp src tool; chmod +x tool"
+deps = ["src"]
+outs = ["tool"]
+
+[stages.use]
+cmd = "./tool > out.txt"
+deps = ["tool"]
+tools = ["./tool"]
+outs = ["out.txt"]
+"#,
+    );
+    sandbox.write("src", "echo 1\n");
+    sandbox.ok(&["run"]);
+    sandbox.remove("tool");
+    sandbox.write("src", "echo 2\n");
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    build is out of date: dep src changed
+    use waits for build
+    ");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("out.txt"), "2\n");
+}
+
+#[test]
 fn a_stage_without_a_command_tracks_what_people_make() {
     let sandbox = Sandbox::with(
         r#"

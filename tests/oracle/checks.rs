@@ -7,7 +7,7 @@ use crate::declared::Policy;
 use crate::foresee::{Foreseen, Outcome};
 use crate::model::{Disk, made};
 use crate::sequence::{Sequence, Step};
-use crate::tree::Node;
+use crate::tree::{Node, without_empty};
 use crate::work;
 
 impl Sequence {
@@ -94,6 +94,7 @@ impl Sequence {
         for stage in stages
             .iter()
             .filter(|stage| is_done(&stage.name) && !stage.tracked && stage.policy != Policy::Frozen)
+            .filter(|stage| !after.lock.get(&stage.name).is_some_and(|trace| self.oracle.is_vouched(trace)))
         {
             let deps = self.oracle.deps(stage, &after.world, &made(&stages)).map_err(|trouble| trouble.0)?;
             let work = self.oracle.work(stage, &self.pipeline, deps.clone());
@@ -120,13 +121,6 @@ impl Sequence {
         }
         Ok(())
     }
-}
-
-/// Folders are made for outs that then fail; they are nothing.
-fn without_empty(node: Node) -> Node {
-    let Node::Dir(entries) = node else { return node };
-    let kept = entries.into_iter().map(|(name, node)| (name, without_empty(node)));
-    Node::Dir(kept.filter(|(_, node)| !matches!(node, Node::Dir(entries) if entries.is_empty())).collect())
 }
 
 fn difference(should: &Node, is: &Node) -> String {

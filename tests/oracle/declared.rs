@@ -29,11 +29,16 @@ pub struct Stage {
     pub params: BTreeSet<String>,
     pub env: Option<String>,
     pub env_deps: BTreeSet<String>,
+    /// Whether what [`TOOL`] prints counts.
+    pub has_tool: bool,
     pub wdir: Option<String>,
     pub policy: Policy,
     /// Of no importance to any verdict.
     pub cpus: usize,
 }
+
+/// It fails if there is no version.
+pub const TOOL: &str = "read -r v < ../version && echo \"version $v\"";
 
 pub const MATRIX: &str = "{{ matrix.m }}";
 
@@ -260,6 +265,9 @@ impl Stage {
         let _ = writeln!(text, "params = {}", list(self.params.iter().cloned().collect()));
         let _ = writeln!(text, "env_deps = {}", list(self.env_deps.iter().cloned().collect()));
         let _ = writeln!(text, "resources = {{ cpus = {} }}\ndesc = 'about {}'", self.cpus, self.cpus);
+        if self.has_tool {
+            let _ = writeln!(text, "tools = ['{TOOL}']");
+        }
         if let Some(value) = &self.env {
             let _ = writeln!(text, "env = {{ SHADE = '{value}' }}");
         }

@@ -13,6 +13,7 @@ use repro::schedule::OnFailure;
 
 use serde_json::{Value, json};
 
+use crate::choice::Choice;
 use crate::model::value_of;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,29 +31,13 @@ pub struct Told {
     pub changes: Vec<Value>,
 }
 
-/// Which stages: all, or some by name.
-pub struct Which<'a> {
-    pub wanted: &'a dyn Fn(&str) -> bool,
-    /// The stages to name on a command line; none for all.
-    pub targets: &'a [String],
-    pub forced: &'a dyn Fn(&str) -> bool,
-    pub force: &'a [String],
-}
-
-impl Which<'_> {
-    /// All stages, as they are: those that are fresh are then left out of what the engine loads.
-    fn is_all(&self) -> bool {
-        self.targets.is_empty() && self.force.is_empty()
-    }
-}
-
 /// Of each stage; a wanted stage that is not told of is fresh.
-pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Result<BTreeMap<String, Told>, String> {
+pub fn status(root: &Path, face: Face, choice: &Choice) -> Result<BTreeMap<String, Told>, String> {
     match face {
         Face::Library => {
-            let loaded = if which.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
+            let loaded = if choice.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
             let project = loaded.map_err(|error| error.to_string())?;
-            let (wanted, forced) = lists(&project, which);
+            let (wanted, forced) = lists(&project, choice);
             let verdicts = assess(&project, &wanted, &forced);
             let _ = project.workspace.save_index();
             let name = |ix: usize| project.pipeline.stages[ix].name.to_string();
@@ -63,7 +48,7 @@ pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Result<BTreeMap<Str
             Ok(told.collect())
         }
         Face::Program => {
-            let done = program(root, &[&["status", "--json"], &texts(which.targets)[..]].concat());
+            let done = program(root, &[&["status", "--json"], &texts(&choice.words)[..]].concat());
             let (_, stdout, stderr) = done;
             if stdout.is_empty() {
                 return Err(stderr);
@@ -80,21 +65,21 @@ pub fn status(root: &Path, face: Face, which: &Which<'_>) -> Result<BTreeMap<Str
 }
 
 /// The word of each stage's outcome; a wanted stage without one was fresh.
-pub fn go(root: &Path, face: Face, cpus: usize, which: &Which<'_>) -> Answer {
+pub fn go(root: &Path, face: Face, cpus: usize, choice: &Choice) -> Answer {
     match face {
         Face::Library => {
-            let loaded = match which.is_all() {
+            let loaded = match choice.is_all() {
                 true => Project::load_stale_exclusively(root),
                 false => Project::load_exclusively(root, &[]),
             };
             let (project, held) = loaded.map_err(|error| error.to_string())?;
             let project = Arc::new(project);
-            let (wanted, forced) = lists(&project, which);
+            let (wanted, forced) = lists(&project, choice);
             let options = Options {
                 wanted,
                 forced,
                 cpus,
-                on_failure: OnFailure::KeepGoing,
+                on_failure: choice.on_failure,
                 command: Vec::new(),
                 overrides: Vec::new(),
             };
@@ -103,9 +88,9 @@ pub fn go(root: &Path, face: Face, cpus: usize, which: &Which<'_>) -> Answer {
             Ok(stages.map(|(name, outcome, _)| (name.to_string(), told(&outcome))).collect())
         }
         Face::Program => {
-            let force: Vec<String> = which.force.iter().map(|name| format!("-f={name}")).collect();
             let jobs = format!("-j{cpus}");
-            let args = [&["run", "-k", "--json", &jobs], &texts(&force)[..], &texts(which.targets)].concat();
+            let on: &[&str] = if choice.on_failure == OnFailure::KeepGoing { &["-k"] } else { &[] };
+            let args = [&["run", "--json", &jobs], on, &texts(&choice.words)].concat();
             let (_, stdout, stderr) = program(root, &args);
             let ended = stdout.lines().map(value_of).filter(|event| event["event"] == "stage_ended");
             let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -124,11 +109,11 @@ fn told(outcome: &Outcome) -> String {
     }
 }
 
-fn lists(project: &Project, which: &Which<'_>) -> (Vec<bool>, Vec<bool>) {
+fn lists(project: &Project, choice: &Choice) -> (Vec<bool>, Vec<bool>) {
     let list = |is: &dyn Fn(&str) -> bool| {
         project.pipeline.stages.iter().map(|stage| is(stage.name.as_str())).collect()
     };
-    (list(which.wanted), list(which.forced))
+    (list(&|name| choice.wants(name)), list(&|name| choice.forces(name)))
 }
 
 fn texts(names: &[String]) -> Vec<&str> {

@@ -1,8 +1,9 @@
-//! What a run with `--keep-going` will do, stage by stage, and what will lie on the disk then.
+//! What a run will do, stage by stage, and what will lie on the disk then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::choice::Choice;
 use crate::declared::{Pipeline, Policy, Stage, ordered};
 use crate::model::{Decision, Disk, Inputs, Lock, Oracle, Outs, Trace, Trouble, loads, made};
 use crate::tree::Node;
@@ -35,6 +36,8 @@ pub struct Foreseen {
     pub unsure: bool,
     /// Where something half done may lie.
     pub blurred: BTreeSet<String>,
+    /// Stages that keep outs of items which were accepted.
+    vouched: BTreeSet<String>,
 }
 
 /// The objects that a stage would have to find in the cache in order to run less.
@@ -52,6 +55,30 @@ impl Foreseen {
     fn put(&mut self, stage: &str, node: Option<&Node>) {
         let digests = self.puts.entry(stage.to_owned()).or_default();
         digests.extend(node.into_iter().flat_map(Node::digests));
+    }
+
+    /// After the first failure nothing more was started: what was skipped is as it was before.
+    pub fn cut(&mut self, skipped: &BTreeSet<String>, before: &Disk, stages: &[Stage]) {
+        for stage in stages.iter().filter(|stage| skipped.contains(&stage.name)) {
+            let name = &stage.name;
+            self.outcomes.insert(name.clone(), Outcome::Skipped);
+            self.ran.remove(name);
+            for path in stage.out_paths() {
+                match before.world.get(path) {
+                    Some(node) => self.world.lay(path, node.clone()),
+                    None => self.world.remove(path),
+                }
+            }
+            match before.lock.get(name) {
+                Some(trace) => drop(self.lock.insert(name.clone(), Rc::clone(trace))),
+                None => drop(self.lock.remove(name)),
+            }
+            // Some of its items may have been processed.
+            if stage.each.is_some() {
+                self.loose.insert(name.clone());
+                self.blurred.extend(stage.out_paths().iter().map(|path| (*path).to_owned()));
+            }
+        }
     }
 
     /// A stage that lacks objects runs less if another one puts them there first.
@@ -92,8 +119,7 @@ impl Oracle {
         &mut self,
         pipeline: &Pipeline,
         disk: &Disk,
-        wanted: &dyn Fn(&str) -> bool,
-        forced: &dyn Fn(&str) -> bool,
+        choice: &Choice,
     ) -> Result<Foreseen, Trouble> {
         let stages = pipeline.expanded();
         loads(&stages, &disk.world)?;
@@ -108,16 +134,17 @@ impl Oracle {
             lock: disk.lock.clone(),
             unsure: false,
             blurred: BTreeSet::new(),
+            vouched: BTreeSet::new(),
         };
         let order = ordered(&stages).unwrap();
-        for (stage, needs) in order.iter().filter(|(stage, _)| wanted(&stage.name)) {
+        for (stage, needs) in order.iter().filter(|(stage, _)| choice.wants(&stage.name)) {
             let is_bad = |need: &String| {
                 matches!(foreseen.outcomes.get(need), Some(Outcome::Failed | Outcome::Skipped))
             };
             let outcome = if needs.iter().any(is_bad) {
                 Outcome::Skipped
             } else {
-                match self.perform(stage, pipeline, &made, forced(&stage.name), &mut foreseen) {
+                match self.perform(stage, pipeline, &made, choice.forces(&stage.name), &mut foreseen) {
                     Some((outcome, trace)) => {
                         foreseen.lock.insert(stage.name.clone(), trace);
                         outcome
@@ -163,7 +190,7 @@ impl Oracle {
                 let whole = trace.outs.iter().filter(differs).all(|(_, node)| self.has_whole(node));
                 if whole {
                     (trace, Outcome::Restored)
-                } else if !may_run {
+                } else if !may_run || self.is_vouched(&trace) {
                     foreseen.unsure = true;
                     return None;
                 } else {
@@ -179,6 +206,9 @@ impl Oracle {
                 let forced = forced || stage.policy == Policy::Always;
                 let (outs, outcome) = self.execute(stage, pipeline, &inputs, forced, foreseen)?;
                 let trace = self.learn(Trace { inputs, outs, accepted: None });
+                if foreseen.vouched.contains(&stage.name) {
+                    self.vouched.insert(trace.text());
+                }
                 let loose = foreseen.loose.contains(&stage.name);
                 (trace, if loose { Outcome::RanOrRestored } else { outcome })
             }
@@ -228,16 +258,22 @@ impl Oracle {
         if let Some(each) = &stage.each {
             let items = self.items(stage, inputs, &work);
             let locked = self.locked_items(stage, inputs, &world, &foreseen.lock);
+            let vouched = foreseen.lock.get(&stage.name).is_some_and(|trace| self.is_vouched(trace));
             let mut folder = Node::Dir(BTreeMap::new());
             let mut failed = false;
             let mut stale = 0;
             for item in &items {
-                // The command has made it, or else it would not lie there as the lock says.
-                let as_locked = item.trace.clone().filter(|_| locked.contains(&item.path));
+                // The command has made it, or it was accepted.
+                let lies_there = world.get(&item.out).filter(|_| locked.contains(&item.path));
+                let as_locked = lies_there.map(|node| Rc::new(item.made(node.clone())));
                 let cached = self.item_known(&item.inputs, &world).filter(|_| !forced);
                 let had =
                     cached.as_ref().filter(|(_, gone)| gone.is_empty()).map(|(trace, _)| Rc::clone(trace));
+                let as_locked_counts = as_locked.is_some() && !forced;
                 let known = as_locked.filter(|_| !forced).or(had);
+                if as_locked_counts {
+                    foreseen.vouched.extend(vouched.then(|| stage.name.clone()));
+                }
                 if let Some(known) = &known {
                     let differs = |(path, node): (&String, &Node)| {
                         world.get(path) != Some(node) && !self.has_whole(node)

@@ -8,6 +8,8 @@
 #![allow(clippy::unwrap_used, missing_debug_implementations, unreachable_pub)]
 
 mod checks;
+mod choice;
+mod commands;
 mod declared;
 mod drive;
 mod edits;

@@ -1,7 +1,7 @@
 //! The oracle: what is true of a pipeline, from what lies on the disk at this moment and the texts of all traces there ever
 //! were. It reads everything each time; it has no index, and nothing of the engine's.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::declared::{Dep, Each, Pipeline, Policy, Stage, ordered};
+use crate::choice::Choice;
+use crate::declared::{Dep, Each, Pipeline, Policy, Stage, TOOL, ordered};
 use crate::reasons::Reasons;
 use crate::tree::Node;
 use crate::work::{Work, is_at_or_below, item_work};
@@ -128,11 +129,24 @@ pub struct Oracle {
     /// Every trace that there ever was, by text.
     pub known: HashMap<String, Rc<Trace>>,
     pub variables: BTreeMap<String, String>,
+    /// The texts of traces whose outs nobody made of these inputs: they were accepted.
+    pub vouched: HashSet<String>,
 }
 
 impl Oracle {
     pub fn learn(&mut self, trace: Trace) -> Rc<Trace> {
         Rc::clone(self.known.entry(trace.text()).or_insert_with(|| Rc::new(trace)))
+    }
+
+    pub fn is_vouched(&self, trace: &Trace) -> bool {
+        self.vouched.contains(&trace.text())
+    }
+
+    /// What the tool of a stage answers, which lies beside the project.
+    fn tool(&self) -> Result<String, Trouble> {
+        let version = fs::read_to_string(self.root.with_file_name("version"));
+        let version = version.map_err(|_| Trouble(format!("`{TOOL}` fails")))?;
+        Ok(format!("version {}", version.trim_end()))
     }
 
     /// # Errors
@@ -211,6 +225,9 @@ impl Oracle {
         for name in &stage.env_deps {
             head.push(format!("envdep {name} {}", json!(self.variables.get(name))));
         }
+        if stage.has_tool {
+            head.extend(self.tool().map(|answer| format!("tool {}", json!([TOOL, answer]))));
+        }
         Inputs {
             head,
             deps,
@@ -238,6 +255,9 @@ impl Oracle {
                 None if stage.policy == Policy::Frozen => {}
                 None => return Err(Trouble(format!("dep `{text}` of `{}` is not there", stage.name))),
             }
+        }
+        if stage.has_tool {
+            self.tool()?;
         }
         Ok(deps)
     }
@@ -314,15 +334,15 @@ impl Oracle {
         &self,
         pipeline: &Pipeline,
         disk: &Disk,
-        wanted: &dyn Fn(&str) -> bool,
-        forced: &dyn Fn(&str) -> bool,
+        choice: &Choice,
     ) -> Result<BTreeMap<String, (Verdict, Option<Reasons>)>, Trouble> {
         let stages = pipeline.expanded();
         let made = made(&stages);
         loads(&stages, &disk.world)?;
         let mut world = disk.world.clone();
         let mut verdicts = BTreeMap::new();
-        for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| wanted(&stage.name)) {
+        for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| choice.wants(&stage.name))
+        {
             let any = |among: [Verdict; 2]| {
                 let is_among = |(verdict, _): &(Verdict, _)| among.contains(verdict);
                 needs.iter().any(|need| verdicts.get(need).is_some_and(is_among))
@@ -335,8 +355,8 @@ impl Oracle {
             } else {
                 let decided = self.deps(stage, &world, &made).and_then(|deps| {
                     let inputs = self.inputs(stage, pipeline, deps);
-                    let decided = self.decide(stage, &inputs, &world, &disk.lock, forced(&stage.name));
-                    if !stage.tracked && stage.policy == Policy::WhenStale && !forced(&stage.name) {
+                    let decided = self.decide(stage, &inputs, &world, &disk.lock, choice.forces(&stage.name));
+                    if !stage.tracked && stage.policy == Policy::WhenStale && !choice.forces(&stage.name) {
                         reasons = Some(Reasons::of(stage, &inputs, &world, &disk.lock));
                     }
                     decided
@@ -479,6 +499,13 @@ pub struct ItemWork {
     pub inputs: Inputs,
     /// `None` if its command fails.
     pub trace: Option<Rc<Trace>>,
+}
+
+impl ItemWork {
+    /// Its trace if that were made of it.
+    pub fn made(&self, node: Node) -> Trace {
+        Trace { inputs: self.inputs.clone(), outs: [(self.out.clone(), node)].into(), accepted: None }
+    }
 }
 
 fn params_of(stage: &Stage, pipeline: &Pipeline) -> BTreeMap<String, i64> {

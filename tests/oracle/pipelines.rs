@@ -58,7 +58,7 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
     let stage = &mut pipeline.stages[at];
     let name = stage.name.clone();
     // A tracked input has a name and nothing else to change.
-    let what = if stage.tracked { random.below(2) } else { random.below(14) };
+    let what = if stage.tracked { random.below(2) } else { random.below(15) };
     match what {
         0 => {
             pipeline.stages.remove(at);
@@ -105,6 +105,7 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
                 out.optional = !out.optional;
             }
         }
+        13 => stage.has_tool = !stage.has_tool,
         _ => {
             stage.env_deps = ["ORACLE_SET", "ORACLE_UNSET"]
                 .into_iter()
@@ -182,6 +183,7 @@ fn add(pipeline: &mut Pipeline, random: &mut Random) {
         params: if tracked { BTreeSet::new() } else { random_params(random) },
         env: None,
         env_deps: BTreeSet::new(),
+        has_tool: !tracked && random.percent(10),
         wdir: None,
         policy: if !tracked && random.percent(4) { Policy::Always } else { Policy::WhenStale },
         cpus: 1,

@@ -1,18 +1,21 @@
 //! One project, and what happens to it step by step. Each step draws from a number of its own, so that leaving some out leaves
 //! the others what they are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use repro::schedule::OnFailure;
+
+use crate::choice::Choice;
 use crate::declared::Pipeline;
-use crate::drive::{self, Face, Which};
+use crate::drive::{self, Face};
 use crate::edits;
 use crate::foresee::Outcome;
-use crate::model::{Disk, Oracle, Verdict, made};
+use crate::model::{Oracle, Verdict, made};
 use crate::pipelines;
 use crate::random::Random;
 use crate::tree::{Node, remove};
@@ -87,9 +90,11 @@ impl Sequence {
         symlink(std::env::current_exe().unwrap(), place.join("tool")).unwrap();
         let mut random = Random::new(seed);
         edits::sources(&root, &mut random);
+        fs::write(place.join("version"), "0\n").unwrap();
         let pipeline = pipelines::random_pipeline(&mut random);
         let variables = [("ORACLE_SET".to_owned(), "set".to_owned())].into();
-        let oracle = Oracle { root: root.clone(), known: HashMap::new(), variables };
+        let (known, vouched) = (HashMap::new(), HashSet::new());
+        let oracle = Oracle { root: root.clone(), known, variables, vouched };
         let sequence = Sequence {
             root,
             seed,
@@ -128,14 +133,20 @@ impl Sequence {
                 self.tell("time passes");
                 std::thread::sleep(Duration::from_millis(25));
             }
-            23..=24 => self.checkout(&mut random)?,
-            25 => self.gc(&mut random)?,
+            23..=25 => self.command(Sequence::checkout, &mut random)?,
+            26 => self.command(Sequence::gc, &mut random)?,
+            27..=31 => self.command(Sequence::accept, &mut random)?,
             _ => self.edit(&mut random),
         }
         if self.is_over { Ok(()) } else { self.status(face, &mut random) }
     }
 
-    fn tell(&self, what: &str) {
+    fn command(&mut self, command: fn(&mut Sequence, &mut Random) -> Step, random: &mut Random) -> Step {
+        self.counts.edits += 1;
+        command(self, random)
+    }
+
+    pub(super) fn tell(&self, what: &str) {
         if self.tells {
             println!("{what}");
         }
@@ -162,7 +173,8 @@ impl Sequence {
                 }
                 83..=89 => edits::edit_cache(&self.root, random),
                 90..=93 => self.edit_lock(random),
-                94..=96 => self.travel(random),
+                94 => self.other_version(random),
+                95..=96 => self.travel(random),
                 _ => self.former_index(random),
             };
             self.tell(&what);
@@ -209,6 +221,18 @@ impl Sequence {
         "checkout of a former state".into()
     }
 
+    /// Of the tool that some stages depend on.
+    fn other_version(&self, random: &mut Random) -> String {
+        let path = self.root.with_file_name("version");
+        if random.percent(20) {
+            remove(&path);
+            return "the tool is gone".into();
+        }
+        let version = random.below(3);
+        fs::write(path, format!("{version}\n")).unwrap();
+        format!("version {version} of the tool")
+    }
+
     fn remember(&mut self) {
         let sources = SOURCES.iter().map(|path| ((*path).to_owned(), Node::read(&self.root.join(path))));
         let lock = fs::read(self.root.join("pipeline.lock")).ok();
@@ -226,32 +250,11 @@ impl Sequence {
         "an older index".into()
     }
 
-    /// The stages to ask for, and those to force.
-    fn which(&self, random: &mut Random) -> (Option<BTreeSet<String>>, Vec<String>, Vec<String>) {
-        let stages = self.pipeline.expanded();
-        let names: Vec<String> = stages.iter().map(|stage| stage.name.clone()).collect();
-        if random.percent(80) {
-            let force = if random.percent(5) { random.any(&names).into_iter().collect() } else { Vec::new() };
-            return (None, Vec::new(), force);
-        }
-        let Some(target) = random.any(&names) else { return (None, Vec::new(), Vec::new()) };
-        let order = crate::declared::ordered(&stages).unwrap();
-        let mut wanted = BTreeSet::from([target.clone()]);
-        for (stage, needs) in order.iter().rev() {
-            if wanted.contains(&stage.name) {
-                wanted.extend(needs.iter().cloned());
-            }
-        }
-        (Some(wanted), vec![target], Vec::new())
-    }
-
     fn status(&mut self, face: Face, random: &mut Random) -> Step {
-        let (wanted, targets, _) = self.which(random);
-        let is_wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| wanted.contains(name));
+        let choice = Choice::to_look(&self.pipeline.expanded(), random);
         let disk = self.oracle.look()?;
-        let expected = self.oracle.status(&self.pipeline, &disk, &is_wanted, &|_| false);
-        let which = Which { wanted: &is_wanted, targets: &targets, forced: &|_| false, force: &[] };
-        let found = drive::status(&self.root, face, &which);
+        let expected = self.oracle.status(&self.pipeline, &disk, &choice);
+        let found = drive::status(&self.root, face, &choice);
         self.counts.statuses += 1;
         let differ = || {
             let should =
@@ -281,20 +284,20 @@ impl Sequence {
     }
 
     fn run(&mut self, face: Face, random: &mut Random) -> Step {
-        let (wanted, targets, force) = self.which(random);
-        let is_wanted = |name: &str| wanted.as_ref().is_none_or(|wanted| wanted.contains(name));
-        let is_forced = |name: &str| force.iter().any(|forced| forced == name);
+        let stages = self.pipeline.expanded();
+        let choice = Choice::to_run(&stages, random);
+        // What is typed is read by the program alone.
+        let face = if !choice.is_all() && random.percent(15) { Face::Program } else { face };
         let cpus = 1 + random.below(4);
-        self.tell(&format!("run {targets:?}, forced {force:?}, by {face:?}, -j{cpus}"));
+        self.tell(&format!("run {:?}, {:?}, by {face:?}, -j{cpus}", choice.words, choice.on_failure));
         edits::tidy(&self.root);
         let before = self.oracle.look()?;
-        let expected = self.oracle.foresee(&self.pipeline, &before, &is_wanted, &is_forced);
-        let which = Which { wanted: &is_wanted, targets: &targets, forced: &is_forced, force: &force };
-        let found = drive::go(&self.root, face, cpus, &which);
+        let expected = self.oracle.foresee(&self.pipeline, &before, &choice);
+        let found = drive::go(&self.root, face, cpus, &choice);
         self.counts.runs += 1;
         let ran = self.ran();
         self.counts.processes += ran.len() as u64;
-        let (foreseen, found) = match (expected, found) {
+        let (mut foreseen, found) = match (expected, found) {
             (Ok(foreseen), Ok(found)) => (foreseen, found),
             (Err(_), Err(_)) => return Ok(()),
             (expected, found) => {
@@ -307,6 +310,14 @@ impl Sequence {
         if foreseen.unsure {
             self.is_over = true;
             return Ok(());
+        }
+        let failed = found.values().filter(|outcome| outcome.starts_with("failed")).count();
+        if failed > 0 && choice.on_failure == OnFailure::Stop {
+            if failed > 1 && cpus == 1 {
+                return Err(format!("run: went on after a failure: {found:?}"));
+            }
+            let skipped = found.iter().filter(|(_, outcome)| *outcome == "skipped");
+            foreseen.cut(&skipped.map(|(name, _)| name.clone()).collect(), &before, &stages);
         }
         self.check_run(&foreseen, &found, &ran)?;
         let after = self.oracle.look()?;
@@ -335,7 +346,7 @@ impl Sequence {
         edits::tidy(&self.root);
         let before = self.oracle.look()?;
         // What it will leave behind has to be known.
-        let foreseen = self.oracle.foresee(&self.pipeline, &before, &|_| true, &|_| false);
+        let foreseen = self.oracle.foresee(&self.pipeline, &before, &Choice::all());
         let slow = self.root.with_file_name("slow");
         if random.percent(50) {
             fs::write(&slow, "").unwrap();
@@ -348,12 +359,11 @@ impl Sequence {
         child.wait().unwrap();
         remove(&slow);
         self.counts.edits += 1;
-        let which = Which { wanted: &|_| true, targets: &[], forced: &|_| false, force: &[] };
-        let mut found = drive::go(&self.root, Face::Library, 2, &which);
+        let mut found = drive::go(&self.root, Face::Library, 2, &Choice::all());
         // A process that was just being born has the lock of the killed one until it is another program.
         while matches!(&found, Err(error) if error.contains("is at work in this project")) {
             std::thread::sleep(Duration::from_millis(1));
-            found = drive::go(&self.root, Face::Library, 2, &which);
+            found = drive::go(&self.root, Face::Library, 2, &Choice::all());
         }
         self.counts.runs += 1;
         let ran = self.ran();
@@ -375,58 +385,8 @@ impl Sequence {
             }
         }
     }
-
-    /// What goes is nothing that lies there, or that the lock could bring back.
-    fn gc(&mut self, random: &mut Random) -> Step {
-        self.tell("repro gc");
-        let before = self.oracle.look()?;
-        let outs = before.lock.values().flat_map(|trace| &trace.outs);
-        let had: Vec<_> = outs.filter(|(_, node)| self.oracle.has_whole(node)).collect();
-        let runs = random.pick(&["0", "1", "all"]);
-        let (code, _, said) = drive::program(&self.root, &["gc", "--yes", "--runs", runs]);
-        self.counts.edits += 1;
-        let after = self.oracle.look()?;
-        if after.world != before.world || after.lock.keys().ne(before.lock.keys()) {
-            return Err(format!("gc: changed what is no cache\n{said}"));
-        }
-        match had.iter().find(|(_, node)| !self.oracle.has_whole(node)) {
-            Some((path, _)) => Err(format!("gc: the cache lacks `{path}` now (code {code})\n{said}")),
-            None => Ok(()),
-        }
-    }
-
-    fn checkout(&mut self, _random: &mut Random) -> Step {
-        self.tell("repro checkout");
-        let before = self.oracle.look()?;
-        let whole =
-            before.lock.values().all(|trace| trace.outs.values().all(|node| self.oracle.has_whole(node)));
-        let (code, _, said) = drive::program(&self.root, &["checkout"]);
-        self.counts.edits += 1;
-        let after = self.oracle.look()?;
-        if code == 0 && whole && !overlaps(&before) {
-            for (name, trace) in &before.lock {
-                let stage = self.pipeline.expanded().into_iter().find(|stage| stage.name == *name);
-                for (path, node) in &trace.outs {
-                    let kept = stage
-                        .as_ref()
-                        .is_none_or(|stage| stage.outs.iter().all(|out| out.path != *path || out.kept));
-                    if kept && after.world.get(path) != Some(node) {
-                        return Err(format!("checkout: `{path}` of `{name}` was not brought back\n{said}"));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
 }
 
 fn words<'a>(all: impl Iterator<Item = (&'a String, &'a str)>) -> BTreeMap<&'a String, &'a str> {
     all.filter(|(_, word)| *word != "fresh").collect()
-}
-
-fn overlaps(disk: &Disk) -> bool {
-    let outs: Vec<&String> = disk.lock.values().flat_map(|trace| trace.outs.keys()).collect();
-    outs.iter().enumerate().any(|(a, path)| {
-        outs.iter().enumerate().any(|(b, other)| a != b && work::is_at_or_below(path, other))
-    })
 }

@@ -193,3 +193,10 @@ pub fn remove(path: &Path) {
         Err(_) => {}
     }
 }
+
+/// Folders are made for outs that then fail; they are nothing.
+pub fn without_empty(node: Node) -> Node {
+    let Node::Dir(entries) = node else { return node };
+    let kept = entries.into_iter().map(|(name, node)| (name, without_empty(node)));
+    Node::Dir(kept.filter(|(_, node)| !matches!(node, Node::Dir(entries) if entries.is_empty())).collect())
+}
