@@ -10,6 +10,7 @@ mod config;
 mod crash;
 mod declare;
 mod events;
+mod formats;
 mod fsck;
 mod full;
 mod gc;

@@ -1,0 +1,275 @@
+//! The stored formats, byte by byte: what is written is what the pages in `docs/` say, and what a version wrote before is read. A format that
+//! changes gets a new version, and here a second text beside the first, not another one in its place.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use crate::sandbox::{Sandbox, files};
+use crate::snapshot;
+
+const PIPELINE: &str = r#"
+[params]
+words.most = 3
+
+[stages.all]
+cmd = "mkdir -p ../made/sub && cat ../in/* > ../made/text && cp ../made/text ../made/sub/tool && chmod +x ../made/sub/tool && ln -s nowhere ../made/link"
+shell = ["/bin/sh", "-ec"]
+wdir = "in"
+deps = ["in", "one.txt"]
+env = { MODE = "fast" }
+env_deps = ["SEED"]
+tools = ["echo 1.0"]
+params = ["words"]
+outs = ["made", { path = "notes.txt", optional = true }]
+
+[stages.each]
+cmd = "cp {{ item.path }} items/{{ item.name }}"
+each = "in/*"
+outs = ["items/{{ item.name }}"]
+"#;
+
+const LOCK: &str = r#"repro.lock 1
+
+stage all
+cmd "mkdir -p ../made/sub && cat ../in/* > ../made/text && cp ../made/text ../made/sub/tool && chmod +x ../made/sub/tool && ln -s nowhere ../made/link"
+shell ["/bin/sh","-ec"]
+wdir in
+env MODE "fast"
+envdep SEED null
+tool ["echo 1.0","1.0"]
+dep tree a4ada3d8aff359f3c568fda5eb75f9316cff74afdc028d2c233068159c9e9a4b in
+dep file 50cc1102b1c612e6962547aacdcef9a400d4416ef8dd9388e885991853c400c9 one.txt
+param words.most 3
+out tree 2e3514826a2610d47082e8e4ba28cc3048e57b1084fcf783a625e0e3837c9c4f made
+absent notes.txt
+
+stage each
+cmd "cp {{ item.path }} items/{{ item.name }}"
+each "in/*"
+each "items/{{ item.name }}"
+dep tree a4ada3d8aff359f3c568fda5eb75f9316cff74afdc028d2c233068159c9e9a4b in/*
+out tree a4ada3d8aff359f3c568fda5eb75f9316cff74afdc028d2c233068159c9e9a4b items
+"#;
+
+/// Of the folder that stage `all` writes.
+const TREE: &str = "repro.tree 1
+link c7a51aa3268f8f8fb9a67a997b3df4097f135d12ebf1410a780a83324f64011c link
+tree ac967c06c703126ba497c3b2faa330ff234940b6e7a35830217deb650f4b5bf7 sub
+file 41153ec5e22e7e1d208eec929ef45dcd31fd71283799b0615bb8753491715e5b text
+";
+
+/// `blake3` of the fingerprint of stage `all`.
+const KEY: &str = "c241191c8955886994ae1e3f3cae181d32667cc2e850e5c0c2bd4c605331e994";
+
+fn project() -> Sandbox {
+    let sandbox = Sandbox::with(PIPELINE);
+    sandbox.write("in/a.txt", "a\n");
+    sandbox.write("in/b.txt", "b\n");
+    sandbox.write("one.txt", "1\n");
+    sandbox
+}
+
+#[test]
+fn lock_trace_and_tree_are_written_as_ever() {
+    let sandbox = project();
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("pipeline.lock"), LOCK);
+    let block = LOCK.split("\n\n").nth(1).unwrap().split_once('\n').unwrap().1;
+    let (shard, name) = KEY.split_at(2);
+    assert_eq!(sandbox.read(&format!("cache/traces/{shard}/{name}")), format!("repro.trace 1\n{block}\n"));
+    let tree = blake3::hash(TREE.as_bytes()).to_hex();
+    assert!(LOCK.contains(&format!("\nout tree {tree} made\n")), "{tree}");
+    assert_eq!(sandbox.read(&format!("cache/objects/{}/{}", &tree[..2], &tree[2..])), TREE);
+}
+
+#[test]
+fn a_lock_and_a_cache_of_before_are_read() {
+    let sandbox = project();
+    sandbox.write("pipeline.lock", LOCK);
+    let object = |bytes: &str| {
+        let digest = blake3::hash(bytes.as_bytes()).to_hex();
+        sandbox.write(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]), bytes);
+    };
+    let sub = TREE.lines().find_map(|line| line.strip_prefix("tree ")).unwrap().split_once(' ').unwrap().0;
+    let tool = format!("repro.tree 1\nexec {} tool\n", blake3::hash(b"a\nb\n").to_hex());
+    assert_eq!(blake3::hash(tool.as_bytes()).to_hex().as_str(), sub);
+    for bytes in [TREE, &tool, "a\nb\n", "nowhere"] {
+        object(bytes);
+    }
+    snapshot!(sandbox.ok(&["status"]), @"
+    exit 0
+    --- stdout
+    all can be restored from the cache: out made is missing
+    each is out of date: out items is missing, the cache has lost object a4ada3d8af
+    ");
+    // A trace does as well as a lock.
+    sandbox.remove("pipeline.lock");
+    let block = LOCK.split("\n\n").nth(1).unwrap().split_once('\n').unwrap().1;
+    let (shard, name) = KEY.split_at(2);
+    sandbox.write(&format!("cache/traces/{shard}/{name}"), format!("repro.trace 1\n{block}\n"));
+    let done = sandbox.ok(&["run", "all"]);
+    assert!(done.stderr.contains("all: restored"), "{done}");
+    assert_eq!(files(&sandbox.path("made")), ["sub/tool", "text"]);
+    assert_eq!(fs::read_link(sandbox.path("made/link")).unwrap().to_str(), Some("nowhere"));
+}
+
+/// Version 2, with a run in it.
+const HISTORY: &str = "
+CREATE TABLE runs (
+    number     INTEGER PRIMARY KEY,
+    status     TEXT NOT NULL,
+    started    INTEGER NOT NULL,
+    ended      INTEGER,
+    took       INTEGER,
+    pipeline   TEXT,
+    command    TEXT NOT NULL,
+    overrides  TEXT NOT NULL,
+    host       TEXT NOT NULL,
+    git_commit TEXT,
+    git_branch TEXT,
+    git_tree   TEXT
+, fresh INTEGER NOT NULL DEFAULT 0) STRICT;
+CREATE TABLE params (
+    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (run, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE stages (
+    id           INTEGER PRIMARY KEY,
+    run          INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    stage        TEXT NOT NULL,
+    outcome      TEXT,
+    work         TEXT,
+    started      INTEGER,
+    took         INTEGER,
+    reasons      TEXT NOT NULL DEFAULT '[]',
+    reason_count INTEGER NOT NULL DEFAULT 0,
+    failure      TEXT,
+    because      TEXT,
+    UNIQUE (run, stage)
+) STRICT;
+CREATE TABLE metrics (
+    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    stage TEXT NOT NULL,
+    key   TEXT NOT NULL,
+    value REAL,
+    PRIMARY KEY (run, stage, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE series (
+    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    stage TEXT NOT NULL,
+    key   TEXT NOT NULL,
+    step  INTEGER NOT NULL,
+    value REAL,
+    at    INTEGER NOT NULL,
+    PRIMARY KEY (run, stage, key, step)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE artifacts (
+    run    INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    stage  TEXT NOT NULL,
+    path   TEXT NOT NULL,
+    kind   TEXT,
+    digest TEXT,
+    PRIMARY KEY (run, stage, path)
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 2;
+INSERT INTO runs VALUES (7, 'failed', 1700000000000, 1700000061000, 61000, 'words', '[\"repro\",\"run\"]', '[\"words.most=4\"]', 'box', NULL, NULL, NULL, 3);
+INSERT INTO params VALUES (7, 'words.most', '4');
+INSERT INTO stages (run, stage, outcome, work, started, took, reasons, reason_count, failure, because) VALUES
+    (7, 'all', 'ran', 'run', 1700000000000, 60000, '[{\"text\":\"dep one.txt changed\",\"change\":\"dep\",\"path\":\"one.txt\"}]', 1, NULL, NULL),
+    (7, 'each', 'failed', 'run', 1700000060000, 1000, '[]', 0, '{\"what\":\"exited with code 1\",\"causes\":[\"its last line: \\\"no\\\"\"],\"hint\":null}', NULL),
+    (7, 'last', 'skipped', NULL, NULL, 0, '[]', 0, NULL, 'each');
+INSERT INTO metrics VALUES (7, 'all', 'words', 12.5), (7, 'all', 'odd', NULL);
+INSERT INTO series VALUES (7, 'all', 'loss', 1, 0.5, 1700000000000), (7, 'all', 'loss', 2, 0.25, 1700000001000);
+INSERT INTO artifacts VALUES (7, 'all', 'made', 'tree', '00000000000000000000000000000000000000000000000000000000000000aa');
+";
+
+fn schema(conn: &Connection) -> (i64, Vec<String>) {
+    let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let mut tables = conn.prepare("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name").unwrap();
+    let tables = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    (version, tables)
+}
+
+#[test]
+fn a_history_is_written_and_read_as_ever() {
+    let sandbox = project();
+    sandbox.ok(&["run"]);
+    let written = schema(&Connection::open(sandbox.path("runs/runs.db")).unwrap());
+    sandbox.remove("runs");
+    fs::create_dir(sandbox.path("runs")).unwrap();
+    let former = Connection::open(sandbox.path("runs/runs.db")).unwrap();
+    former.execute_batch(HISTORY).unwrap();
+    assert_eq!(written, schema(&former));
+    drop(former);
+    snapshot!(sandbox.ok(&["runs", "show", "run-7"]), @"
+    exit 0
+    --- stdout
+    run-7 failed in [time]
+
+     started [date]
+     command repro run
+     pipeline words
+     git not a git repository
+     host box
+
+    stages
+     all ran [time] dep one.txt changed
+     each failed [time] exited with code 1
+     caused by: its last line: \"no\"
+     last skipped needs each
+     3 up to date before
+
+    metrics
+     all.odd NaN
+     all.words 12.5
+
+    params
+     words.most 4
+
+    artifacts
+     all made tree 0000000000
+    ");
+    snapshot!(sandbox.ok(&["metrics", "show", "run-7"]), @"
+    exit 0
+    --- stdout
+    run-7 value
+    all.odd NaN
+    all.words 12.5
+
+    series steps first last
+    all.loss 1–2 0.5 0.25 █▁
+    ");
+}
+
+/// Read here by what docs/cache.md says of it.
+#[test]
+fn the_index_is_written_as_ever() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\ndeps = ['in']\n");
+    sandbox.write("in/a", "a");
+    sandbox.write("in/tool", "tool");
+    let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+    fs::File::options().write(true).open(sandbox.path("in/a")).unwrap().set_times(old).unwrap();
+    let bytes = loop {
+        sandbox.ok(&["status"]);
+        // Files of this very moment are not in it.
+        match fs::read(sandbox.path("cache/index")) {
+            Ok(bytes) if bytes.windows(5).any(|name| name == b"atool") => break bytes,
+            _ => {}
+        }
+    };
+    let rest = bytes.strip_prefix(b"repro.index 2\n").unwrap();
+    let (digest, rest) = rest.split_at(32);
+    assert_eq!(digest, blake3::hash(rest).as_bytes());
+    let number = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap());
+    assert_eq!([number(0), number(4), number(8)], [2, 2, 5]);
+    assert_eq!(&rest[12..14], b"in");
+    let (first, second) = (&rest[14..91], &rest[91..168]);
+    assert_eq!((first[0], second[0]), (1, 5));
+    assert_eq!(&first[4..36], blake3::hash(b"a").as_bytes());
+    assert_eq!(&first[36..44], 1_u64.to_le_bytes());
+    assert_eq!(&first[60..68], 0_i64.to_le_bytes());
+    assert_eq!(&rest[168..], b"atool");
+}
