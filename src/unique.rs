@@ -7,9 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What no other call has got, in this process or another: the process, when it first asked, and a count. Without the time the
 /// file of a killed process would be in the way of a later one that has its number, as happens in containers.
 pub fn unique() -> String {
-    static BEGAN: LazyLock<u128> =
-        LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos());
+    static PROCESS: LazyLock<String> = LazyLock::new(|| {
+        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{}-{:x}", std::process::id(), began.as_nanos())
+    });
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{:x}-{count}", std::process::id(), *BEGAN)
+    format!("{}-{}", *PROCESS, COUNTER.fetch_add(1, Ordering::Relaxed))
 }

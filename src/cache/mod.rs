@@ -11,15 +11,17 @@
 //! A file gets its name in one rename after it was written whole, so whatever has a name is whole, whenever the process stops.
 //! Many are [synced together](unsynced); what a power cut leaves torn is found by that and removed.
 
+mod fill;
 mod objects;
 pub mod sweep;
 mod traces;
 mod unsynced;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
+use self::fill::{Sharing, create};
 use self::unsynced::Unsynced;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -29,14 +31,13 @@ use crate::unique::unique;
 pub struct Cache {
     dir: PathBuf,
     unsynced: Unsynced,
-    /// Set when `tmp` is there.
-    with_tmp: OnceLock<()>,
+    sharing: Sharing,
 }
 
 impl Cache {
     /// The cache in `dir`, which need not exist yet.
     pub fn open(dir: &Path) -> Cache {
-        Cache { dir: dir.to_owned(), unsynced: Unsynced::default(), with_tmp: OnceLock::new() }
+        Cache { dir: dir.to_owned(), unsynced: Unsynced::default(), sharing: Sharing::default() }
     }
 
     /// Removes what processes that were killed, or a power cut, left behind. Only safe under the run lock.
@@ -58,25 +59,23 @@ impl Cache {
         self.dir.join(kind).join(shard).join(rest)
     }
 
-    /// A file name that nothing uses, in `tmp`, on the same file system as the objects.
-    fn temporary(&self) -> Result<PathBuf> {
-        let dir = self.dir.join("tmp");
-        if self.with_tmp.get().is_none() {
-            fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;
-            let _ = self.with_tmp.set(());
-        }
-        Ok(dir.join(format!("object-{}", unique())))
+    /// Fills a new file in `tmp`, on the same file system as the objects, and gives it a name; if that fails, it is removed.
+    fn with_temporary<T>(&self, fill: impl FnOnce(&Path, &File) -> Result<T>) -> Result<T> {
+        let tmp = self.dir.join("tmp");
+        let temporary = tmp.join(format!("object-{}", unique()));
+        // The folder may go at any time, as with all of the cache.
+        let file = or_in_new_folder(&tmp, || create(&temporary, 0o444));
+        let file = file.map_err(|err| Error::io("write to", &tmp, &err))?;
+        fill(&temporary, &file).inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 }
 
-/// Renames a finished file to its name, making the shard folder if need be.
-fn name_it(temporary: &Path, name: &Path) -> std::io::Result<()> {
-    match fs::rename(temporary, name) {
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => {
-            if let Some(shard) = name.parent() {
-                fs::create_dir_all(shard)?;
-            }
-            fs::rename(temporary, name)
+/// Makes the folder, if it turns out to be missing, and tries again.
+fn or_in_new_folder<T>(folder: &Path, put: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match put() {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            put()
         }
         other => other,
     }

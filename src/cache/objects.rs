@@ -1,15 +1,17 @@
 //! Objects: in by reflink or copy, out also by link, verified in both directions.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use rayon::slice::ParallelSliceMut as _;
+use rustix::io::Errno;
 
 use super::Cache;
+use super::fill::{Bytes, create, digest_alone, pump};
 use super::unsynced::{Former, LARGE};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
@@ -37,19 +39,26 @@ impl Cache {
         const READ: usize = 8;
         /// So few are asked for by name.
         const FEW: usize = 16;
+        if asked.len() <= FEW {
+            return asked.iter().filter(|digest| !self.has(digest)).copied().collect();
+        }
         let mut met = vec![false; asked.len()];
-        let shard = (asked.len() > FEW).then(|| self.object_path(&asked[0]));
-        let entries =
-            shard.and_then(|object| fs::read_dir(object.parent()?).ok()).into_iter().flatten().flatten();
-        for entry in entries.take(READ * asked.len()) {
+        let most = READ * asked.len();
+        let mut read = 0;
+        let shard = self.object_path(&asked[0]);
+        let entries = shard.parent().map(fs::read_dir);
+        let is_missing = matches!(&entries, Some(Err(err)) if err.kind() == io::ErrorKind::NotFound);
+        for entry in entries.into_iter().flatten().flatten().flatten().take(most) {
+            read += 1;
             let digest = self.digest_of_object(&entry.path());
             let at = digest.and_then(|digest| asked.binary_search(&digest).ok());
             if let Some(at) = at {
                 met[at] = entry.file_type().is_ok_and(|kind| kind.is_file());
             }
         }
+        let all_are_met = is_missing || (0 < read && read < most);
         let unmet = asked.iter().zip(met).filter_map(|(digest, met)| (!met).then_some(*digest));
-        unmet.filter(|digest| !self.has(digest)).collect()
+        unmet.filter(|digest| all_are_met || !self.has(digest)).collect()
     }
 
     /// The first object that is not there of all that `content` needs.
@@ -69,31 +78,31 @@ impl Cache {
     /// # Errors
     /// The bytes are others by now, or cannot be copied.
     pub fn put_file(&self, path: &Path, digest: &Digest) -> Result<()> {
-        if self.has(digest) {
-            return Ok(());
-        }
-        let temporary = self.temporary()?;
-        let copied = copy(path, &temporary, 0o444).and_then(|(found, file)| {
-            // What others wait for at the end stays little.
-            if file.metadata()?.len() >= LARGE {
-                file.sync_all()?;
+        let failed = |err: io::Error| Error::io_into(&self.dir, "cache", path, &err);
+        let source = File::open(path).map_err(failed)?;
+        self.with_temporary(|temporary, target| {
+            let found = self.copy_in(&source, digest, target).map_err(failed)?;
+            if found.digest != *digest {
+                return Err(Error::environment(format!(
+                    "`{}` changed while it was put into the cache",
+                    path.display()
+                ))
+                .hint("a program still writes it; run again when it has ended"));
             }
-            Ok(found)
-        });
-        let finished =
-            copied.map_err(|err| Error::io_into(&self.dir, "cache", path, &err)).and_then(|found| {
-                if found != *digest {
-                    return Err(Error::environment(format!(
-                        "`{}` changed while it was put into the cache",
-                        path.display()
-                    ))
-                    .hint("a program still writes it; run again when it has ended"));
-                }
-                let name = self.path_of(OBJECTS, digest);
-                self.name_unsynced(&temporary, &name, Former::Stays)
-                    .map_err(|err| Error::io_into(&self.dir, "cache", path, &err))
-            });
-        finished.inspect_err(|_| drop(fs::remove_file(&temporary)))
+            // What others wait for at the end stays little.
+            if found.count >= LARGE {
+                target.sync_all().map_err(failed)?;
+            }
+            self.name_unsynced(temporary, &self.path_of(OBJECTS, digest), Former::Stays).map_err(failed)
+        })
+    }
+
+    /// Sharing its blocks where the file system can.
+    fn copy_in(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Bytes> {
+        match self.sharing.share_blocks(source, target) {
+            Ok(()) => pump(target, digest, io::sink()),
+            Err(_) => pump(source, digest, target),
+        }
     }
 
     /// Keeps `bytes`.
@@ -107,15 +116,9 @@ impl Cache {
 
     /// Writes a small file under its final name.
     pub(super) fn write_named(&self, bytes: &[u8], name: &Path, former: Former) -> Result<()> {
-        let temporary = self.temporary()?;
-        let written = OpenOptions::new().write(true).create_new(true).mode(0o444).open(&temporary);
-        let written = written.and_then(|mut file| {
-            file.write_all(bytes)?;
-            self.name_unsynced(&temporary, name, former)
-        });
-        written.map_err(|err| {
-            let _ = fs::remove_file(&temporary);
-            Error::io("write", name, &err)
+        self.with_temporary(|temporary, mut file| {
+            let written = file.write_all(bytes).and_then(|()| self.name_unsynced(temporary, name, former));
+            written.map_err(|err| Error::io("write", name, &err))
         })
     }
 
@@ -148,27 +151,32 @@ impl Cache {
         links: &[Link],
     ) -> Result<u64> {
         let object = self.path_of(OBJECTS, digest);
-        let mut last = io::Error::from(io::ErrorKind::Unsupported);
+        let mut last = io::Error::from(Errno::OPNOTSUPP);
         for link in links {
             let placed = match link {
                 Link::Hardlink | Link::Symlink if mode & 0o111 != 0 => continue,
-                Link::Reflink => copy_as(&object, temporary, mode, share_blocks).map(|(found, _)| found),
-                Link::Copy => copy_as(&object, temporary, mode, copy_blocks).map(|(found, _)| found),
+                Link::Reflink if self.sharing.is_ruled_out() => continue,
+                Link::Reflink => copy_out(&object, temporary, mode, |source, target| {
+                    self.sharing.share_blocks(source, target)?;
+                    pump(target, digest, io::sink())
+                }),
+                Link::Copy => {
+                    copy_out(&object, temporary, mode, |source, target| pump(source, digest, target))
+                }
                 // Before anything hangs on it: the file cannot be verified on its way.
-                Link::Hardlink => {
-                    sharable(&object).and_then(|found| fs::hard_link(&object, temporary).map(|()| found))
-                }
-                Link::Symlink => {
-                    sharable(&object).and_then(|found| symlink(&object, path, temporary).map(|()| found))
-                }
+                Link::Hardlink => sharable(&object, digest)
+                    .and_then(|found| fs::hard_link(&object, temporary).map(|()| found)),
+                Link::Symlink => sharable(&object, digest)
+                    .and_then(|found| symlink(&object, path, temporary).map(|()| found)),
             };
             match placed {
-                Ok(found) if found != *digest => {
+                Ok(found) if found.digest != *digest => {
                     let _ = fs::remove_file(temporary);
                     return Err(self.discard(digest));
                 }
-                Ok(_) => {
-                    return put_in_place(&object, path, temporary)
+                Ok(found) => {
+                    return put_in_place(path, temporary)
+                        .map(|()| found.count)
                         .map_err(|err| Error::io("restore", path, &err));
                 }
                 Err(err) => {
@@ -216,8 +224,11 @@ impl Cache {
         for object in objects {
             let path = object.path();
             let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);
-            let found = || File::open(&path).and_then(digest_of).ok();
-            if is_small && found() != self.digest_of_object(&path) {
+            let is_whole = |named: &Digest| {
+                let found = File::open(&path).and_then(|file| pump(&file, named, io::sink()));
+                found.is_ok_and(|found| found.digest == *named)
+            };
+            if is_small && !self.digest_of_object(&path).as_ref().is_some_and(is_whole) {
                 let _ = fs::remove_file(&path);
             }
         }
@@ -231,56 +242,28 @@ impl Cache {
     }
 }
 
-/// Copies `from` to the new file `to`, sharing its blocks where the file system can, and digests what was copied.
-fn copy(from: &Path, to: &Path, mode: u32) -> io::Result<(Digest, File)> {
-    copy_as(from, to, mode, |source, target, hasher| {
-        share_blocks(source, target, hasher).or_else(|_| copy_blocks(source, target, hasher))
-    })
-}
-
-/// Fills a new file from another, and digests what it then holds.
-type Fill = fn(&mut File, &mut File, &mut blake3::Hasher) -> io::Result<()>;
-
-fn copy_as(from: &Path, to: &Path, mode: u32, fill: Fill) -> io::Result<(Digest, File)> {
-    let mut source = File::open(from)?;
-    let mut target = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(to)?;
-    let mut hasher = blake3::Hasher::new();
-    fill(&mut source, &mut target, &mut hasher)?;
+/// Fills a new file from an object, and gives it its mode.
+fn copy_out(
+    object: &Path,
+    to: &Path,
+    mode: u32,
+    fill: impl FnOnce(&File, &File) -> io::Result<Bytes>,
+) -> io::Result<Bytes> {
+    let source = File::open(object)?;
+    let target = create(to, 0o600)?;
+    let found = fill(&source, &target)?;
     target.set_permissions(Permissions::from_mode(mode))?;
-    Ok((hasher.finalize().into(), target))
-}
-
-fn share_blocks(source: &mut File, target: &mut File, hasher: &mut blake3::Hasher) -> io::Result<()> {
-    rustix::fs::ioctl_ficlone(&*target, &*source)?;
-    pump(target, hasher, &mut io::sink())
-}
-
-fn copy_blocks(source: &mut File, target: &mut File, hasher: &mut blake3::Hasher) -> io::Result<()> {
-    pump(source, hasher, target)
+    Ok(found)
 }
 
 /// Digests an object that is to be a file of the workspace as well, with the mode that it must then have: somebody may have
 /// changed it through another link.
-fn sharable(object: &Path) -> io::Result<Digest> {
+fn sharable(object: &Path, digest: &Digest) -> io::Result<Bytes> {
     let file = File::open(object)?;
     if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
         file.set_permissions(Permissions::from_mode(0o444))?;
     }
-    digest_of(file)
-}
-
-fn digest_of(mut file: File) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    pump(&mut file, &mut hasher, &mut io::sink())?;
-    Ok(hasher.finalize().into())
-}
-
-/// By this thread alone. One that waits for others takes up what else is to be done meanwhile: while it holds back the names, that may be
-/// to name something.
-fn digest_alone(path: &Path) -> io::Result<Digest> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok(hasher.finalize().into())
+    pump(&file, digest, io::sink())
 }
 
 /// A link that leads to the object from where `path` is, so that a project may be moved.
@@ -293,32 +276,11 @@ fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, temporary)
 }
 
-fn put_in_place(object: &Path, path: &Path, temporary: &Path) -> io::Result<u64> {
+fn put_in_place(path: &Path, temporary: &Path) -> io::Result<()> {
     let renamed = fs::rename(temporary, path);
     // Of two names of one file, renaming leaves both.
     let _ = fs::remove_file(temporary);
-    renamed?;
-    fs::metadata(object).map(|meta| meta.len())
-}
-
-fn pump(source: &mut impl Read, hasher: &mut blake3::Hasher, target: &mut impl Write) -> io::Result<()> {
-    const LARGEST: usize = 1 << 20;
-    let mut chunk = vec![0; 16 << 10];
-    loop {
-        match source.read(&mut chunk) {
-            Ok(0) => return Ok(()),
-            Ok(count) => {
-                hasher.update_rayon(&chunk[..count]);
-                target.write_all(&chunk[..count])?;
-                // Most files are small; of one that is not, the rest is read in large pieces.
-                if count == chunk.len() && count < LARGEST {
-                    chunk.resize(LARGEST, 0);
-                }
-            }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
+    renamed
 }
 
 #[cfg(test)]

@@ -11,10 +11,13 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
-use super::{Cache, name_it};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::{Cache, or_in_new_folder};
 use crate::error::{Error, Result};
 
 const MARKER: &str = "unsynced";
@@ -25,13 +28,18 @@ pub(super) const LARGE: u64 = 1 << 20;
 
 /// What was named and is not known to be on the disk.
 #[derive(Debug, Default)]
-pub(super) struct Unsynced(Mutex<State>);
+pub(super) struct Unsynced {
+    /// Held together by all who give names, alone by who takes account of them.
+    mark: RwLock<Mark>,
+    named: Mutex<Named>,
+}
 
-#[derive(Debug, Default)]
-struct State {
-    /// The file that says so is on the disk.
-    marked: bool,
-    named: Named,
+/// Whether the file that says so is on the disk.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    #[default]
+    Missing,
+    Set,
 }
 
 /// What becomes of a file that has the name already.
@@ -53,28 +61,32 @@ enum Named {
 impl Cache {
     /// Gives a finished file, whose content is not synced, its name.
     pub(super) fn name_unsynced(&self, temporary: &Path, name: &Path, former: Former) -> io::Result<()> {
-        let mut state = self.state();
-        if !state.marked {
+        let _naming = self.marked()?;
+        // Also one that another thread has just given: who comes first to sync has noted it.
+        self.named().note(name);
+        let shard = name.parent().unwrap_or(name);
+        or_in_new_folder(shard, || rename(temporary, name, former))
+    }
+
+    /// While this is held, the mark stays.
+    fn marked(&self) -> io::Result<RwLockReadGuard<'_, Mark>> {
+        let mark = self.unsynced.mark.read().unwrap_or_else(PoisonError::into_inner);
+        if *mark == Mark::Set {
+            return Ok(mark);
+        }
+        drop(mark);
+        let mut mark = self.nothing_is_named();
+        if *mark == Mark::Missing {
             self.mark()?;
-            state.marked = true;
+            *mark = Mark::Set;
         }
-        match &mut state.named {
-            Named::Nothing => state.named = Named::Few(vec![name.to_owned()]),
-            Named::Few(names) if names.len() < FEW => names.push(name.to_owned()),
-            Named::Few(_) => state.named = Named::Many,
-            Named::Many => {}
-        }
-        // Before anyone else syncs what was noted, or gives the same name.
-        match former {
-            Former::Stays if name.is_file() => fs::remove_file(temporary),
-            Former::Stays | Former::Goes => name_it(temporary, name),
-        }
+        Ok(RwLockWriteGuard::downgrade(mark))
     }
 
     /// Takes the name from what is not what it says. `is_whole` looks once more, while nothing is named: another thread may have
     /// found the same, and have put it anew, and a third may link to that already.
     pub(super) fn unname(&self, name: &Path, is_whole: impl FnOnce() -> bool) {
-        let _nothing_is_named = self.state();
+        let _nothing_is_named = self.nothing_is_named();
         if !is_whole() {
             let _ = fs::remove_file(name);
         }
@@ -96,23 +108,24 @@ impl Cache {
         };
         match synced {
             Ok(()) => self.unmark(),
-            Err(_) => self.state().named = Named::Many,
+            Err(_) => *self.named() = Named::Many,
         }
         synced.map_err(|err| Error::io("sync", &self.dir, &err))
     }
 
     /// What is to be synced now. The mark stays: others go on naming.
     fn take_named(&self) -> Named {
-        std::mem::take(&mut self.state().named)
+        let _nothing_is_named = self.nothing_is_named();
+        std::mem::take(&mut *self.named())
     }
 
     /// What was taken is on the disk. The mark goes, unless more was named meanwhile.
     fn unmark(&self) {
-        let mut state = self.state();
-        if matches!(state.named, Named::Nothing) {
+        let mut mark = self.nothing_is_named();
+        if matches!(*self.named(), Named::Nothing) {
             // If it stays, objects are digested once more than need be.
             let _ = fs::remove_file(self.dir.join(MARKER));
-            state.marked = false;
+            *mark = Mark::Missing;
         }
     }
 
@@ -120,15 +133,21 @@ impl Cache {
     pub(super) fn recover(&self) {
         let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
         if marker == boot() {
-            *self.state() = State { marked: true, named: Named::Many };
+            *self.nothing_is_named() = Mark::Set;
+            *self.named() = Named::Many;
             return;
         }
         self.remove_torn();
         let _ = fs::remove_file(self.dir.join(MARKER));
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.unsynced.0.lock().unwrap_or_else(PoisonError::into_inner)
+    // A panic elsewhere leaves both as they are: each is put there whole.
+    fn nothing_is_named(&self) -> RwLockWriteGuard<'_, Mark> {
+        self.unsynced.mark.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        self.unsynced.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mark(&self) -> io::Result<()> {
@@ -137,6 +156,32 @@ impl Cache {
         file.write_all(boot().as_bytes())?;
         file.sync_all()?;
         File::open(&self.dir)?.sync_all()
+    }
+}
+
+impl Named {
+    fn note(&mut self, name: &Path) {
+        match self {
+            Named::Nothing => *self = Named::Few(vec![name.to_owned()]),
+            Named::Few(names) if names.len() < FEW => names.push(name.to_owned()),
+            Named::Few(_) => *self = Named::Many,
+            Named::Many => {}
+        }
+    }
+}
+
+fn rename(temporary: &Path, name: &Path, former: Former) -> io::Result<()> {
+    if former == Former::Goes {
+        return fs::rename(temporary, name);
+    }
+    match renameat_with(CWD, temporary, CWD, name, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) if name.is_file() => fs::remove_file(temporary),
+        // The file system cannot do both in one.
+        Err(Errno::INVAL | Errno::NOSYS) => match name.is_file() {
+            true => fs::remove_file(temporary),
+            false => fs::rename(temporary, name),
+        },
+        renamed => Ok(renamed?),
     }
 }
 
@@ -196,13 +241,33 @@ mod tests {
         let name = dir.path().join("objects/ab/cd");
         let mut inodes = Vec::new();
         for _ in 0..2 {
-            let temporary = cache.temporary().unwrap();
-            fs::write(&temporary, "same").unwrap();
-            cache.name_unsynced(&temporary, &name, Former::Stays).unwrap();
-            assert!(!temporary.exists());
+            cache.write_named(b"same", &name, Former::Stays).unwrap();
+            assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
             inodes.push(fs::metadata(&name).unwrap().ino());
         }
         assert_eq!(inodes[0], inodes[1]);
+    }
+
+    #[test]
+    fn folders_that_go_while_the_cache_is_in_use_are_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        let digest = cache.put_bytes(b"first").unwrap();
+        for folder in ["tmp", "objects"] {
+            fs::remove_dir_all(dir.path().join(folder)).unwrap();
+            cache.put_bytes(b"second").unwrap();
+            cache.put_bytes(b"first").unwrap();
+            assert!(cache.has(&digest));
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_takes_no_name_from_an_object() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        fs::create_dir_all(cache.path_of("objects", &crate::digest::Digest::of(b"bytes"))).unwrap();
+        assert!(cache.put_bytes(b"bytes").is_err());
+        assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
     }
 
     #[test]

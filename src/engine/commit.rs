@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
@@ -22,7 +23,7 @@ use crate::workspace::write::temporary_beside;
 pub(super) fn keep(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
     let mut digests = Vec::new();
     list_leaves(seen, &mut digests);
-    let absent = project.cache.absent(digests);
+    let absent = Mutex::new(project.cache.absent(digests));
     keep_absent(project, path, seen, &absent)
 }
 
@@ -36,8 +37,15 @@ fn list_leaves(seen: &Seen, digests: &mut Vec<Digest>) {
     }
 }
 
-fn keep_absent(project: &Project, path: &RepoPath, seen: &Seen, absent: &HashSet<Digest>) -> Result<()> {
-    let keep_leaf = |path: &RepoPath, content: &Content| match absent.contains(&content.digest()) {
+/// Of what lies in several places, the first that is met is kept.
+fn keep_absent(
+    project: &Project,
+    path: &RepoPath,
+    seen: &Seen,
+    absent: &Mutex<HashSet<Digest>>,
+) -> Result<()> {
+    let is_first = |digest: &Digest| absent.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    let keep_leaf = |path: &RepoPath, content: &Content| match is_first(&content.digest()) {
         true => keep_leaf(project, path, content),
         false => Ok(()),
     };

@@ -5,12 +5,14 @@
 //! little more than a mapping would.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blake3::hazmat::{ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use crate::digest::Digest;
 
@@ -20,14 +22,25 @@ const PART: u64 = 512 << 10;
 /// The digest of all of a file whose size is known.
 ///
 /// # Errors
-/// Those of reading; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if a large file turns out to have another size.
+/// Those of reading; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if it turns out to have another size, and is or should be large.
 pub(super) fn digest(file: &File, size: u64) -> io::Result<Digest> {
     if size <= PART { small(file, size) } else { large(file, size) }
 }
 
-fn small(mut file: &File, size: u64) -> io::Result<Digest> {
+/// Most files have the size that they had when they were looked at, and are read at once: who asks looks again afterwards. What shows
+/// another size, as in `/proc`, is read to its end, if it has one.
+fn small(file: &File, size: u64) -> io::Result<Digest> {
     let mut bytes = Vec::with_capacity(size as usize + 1);
-    file.read_to_end(&mut bytes)?;
+    loop {
+        match rustix::io::read(file, spare_capacity(&mut bytes)) {
+            Ok(0) => break,
+            Ok(_) if bytes.len() as u64 == size => break,
+            Ok(_) if bytes.len() as u64 > PART => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => bytes.reserve(bytes.len()),
+            Err(Errno::INTR) => {}
+            Err(err) => return Err(err.into()),
+        }
+    }
     Ok(Digest::of(&bytes))
 }
 
@@ -109,6 +122,18 @@ mod tests {
     fn large_or_small(mut file: &File, size: u64) -> Digest {
         io::Seek::rewind(&mut file).unwrap();
         digest(file, size).unwrap()
+    }
+
+    #[test]
+    fn of_a_small_file_all_is_read_whatever_size_it_shows() {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes: Vec<u8> = (0..PART).map(|at| (at ^ (at >> 8)) as u8).collect();
+        file.write_all(&bytes).unwrap();
+        for size in [0, 7, PART - 1, PART] {
+            assert_eq!(large_or_small(&file, size), Digest::of(&bytes[..PART as usize]), "{size}");
+        }
+        let endless = File::open("/dev/zero").unwrap();
+        assert_eq!(digest(&endless, 0).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]

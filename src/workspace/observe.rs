@@ -115,9 +115,9 @@ impl Workspace {
         if look == Look::Recall {
             return Err(Error::environment(format!("`{}` was not read", full.display())));
         }
-        let (digest, after, hashed_at) = hash_still_file(&full)?;
+        let (digest, after, hashed_at) = hash_still_file(&full, *stat)?;
         self.index.insert(path, after, digest, hashed_at);
-        Ok(stat.content(digest))
+        Ok(after.content(digest))
     }
 }
 
@@ -136,21 +136,21 @@ fn link(target: &str) -> Content {
     Content::Link(Digest::of(target.as_bytes()))
 }
 
-/// Hashes a file, again if it changes meanwhile.
-fn hash_still_file(path: &Path) -> Result<(Digest, Stat, i64)> {
-    const TRIES: usize = 3;
+/// Hashes a file that was seen as `before`, again if it is another meanwhile.
+fn hash_still_file(path: &Path, mut before: Stat) -> Result<(Digest, Stat, i64)> {
+    const TRIES: usize = 4;
     let failed = |err: std::io::Error| Error::io("read", path, &err);
     for _ in 0..TRIES {
         let hashed_at = now();
         let file = File::open(path).map_err(failed)?;
-        let before = Stat::of(&file.metadata().map_err(failed)?);
         let digest = match hash::digest(&file, before.size) {
-            Err(err) if err.kind() == std::io::ErrorKind::UnexpectedEof => continue,
-            other => other.map_err(failed)?,
+            Err(err) if err.kind() == std::io::ErrorKind::UnexpectedEof => None,
+            other => Some(other.map_err(failed)?),
         };
         let after = Stat::of(&file.metadata().map_err(failed)?);
-        if before == after {
-            return Ok((digest, after, hashed_at));
+        match digest {
+            Some(digest) if before == after => return Ok((digest, after, hashed_at)),
+            _ => before = after,
         }
     }
     Err(Error::environment(format!("`{}` changes while it is read", path.display()))
