@@ -12,6 +12,11 @@ pub(super) fn host() -> String {
 
 /// `None` outside of a git checkout, before the first commit, or without git.
 pub(super) fn git(root: &Path) -> Option<GitState> {
+    // To ask git costs as much as all else about a small run.
+    let is_checkout = |folder: &Path| folder.join(".git").exists();
+    if std::env::var_os("GIT_DIR").is_none() && !root.canonicalize().ok()?.ancestors().any(is_checkout) {
+        return None;
+    }
     let ask = |args: &[&str]| {
         let answer = answer(root, args)?;
         answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())

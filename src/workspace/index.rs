@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::stored::{Entry, Stored};
-use super::scan::{Entries, Node, Stat};
+use super::scan::{Entries, Node, Stat, is_nobodys};
 use crate::digest::Digest;
 use crate::error::Result;
 
@@ -73,6 +73,12 @@ impl Index {
         entry.filter(|entry| entry.stat == *stat).map(|entry| entry.digest)
     }
 
+    /// Whether, when this was loaded, anything was known of what lies at or below `path`.
+    pub fn knew(&self, path: &str) -> bool {
+        let (folder, name) = split(path);
+        self.stored.folder(folder).find(name).is_some() || self.stored.folders_from(path).next().is_some()
+    }
+
     /// The same for all that a folder lists.
     pub fn get_all(&self, folder: &str, listed: &Entries, others: Others) -> Vec<Option<Digest>> {
         let learnt = self.learnt();
@@ -95,7 +101,9 @@ impl Index {
         gone.extend(stored.map(|other| other.name));
         drop(learnt);
         if others == Others::Go {
-            self.forget(folder, gone.into_iter());
+            // What listings pass over may be there all the same, for who names it.
+            let is_gone = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(is_nobodys);
+            self.forget(folder, gone.into_iter().filter(is_gone));
         }
         known
     }
@@ -120,6 +128,9 @@ impl Index {
         }
         for folder in self.stored.folders_from(path) {
             let below = folder[path.len()..].split('/').skip(1);
+            if below.clone().any(is_nobodys) {
+                continue;
+            }
             let there = below.fold(node, |node, name| match node {
                 Some(Node::Dir(entries)) => {
                     let at = entries.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
@@ -242,6 +253,24 @@ mod tests {
     }
 
     #[test]
+    fn what_listings_pass_over_is_not_forgotten_by_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let paths = ["d/.DS_Store", "d/.git/config", "d/.git/hooks/x", "d/e/__pycache__/y", "d/gone/x"];
+        let index = Index::load(&path);
+        for path in paths {
+            index.insert(path, stat(5, 6), Digest::of(path.as_bytes()), SECOND);
+        }
+        index.save().unwrap();
+        let index = Index::load(&path);
+        index.forget_gone("d", Some(&Node::Dir(listed(&["b"]))));
+        index.get_all("d", &listed(&["b"]), Others::Go);
+        let left: Vec<&str> =
+            paths.into_iter().filter(|path| index.get(path, &stat(5, 6)).is_some()).collect();
+        assert_eq!(left, paths[..4]);
+    }
+
+    #[test]
     fn what_is_gone_is_forgotten_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
@@ -269,6 +298,7 @@ mod tests {
         index.forget_gone("d", Some(&node));
         assert_eq!(left(&index), ["d/b", "d/c", "d/e/f", "x"]);
         index.forget_gone("x", None);
+        assert!(index.knew("d/e") && index.knew("d/b") && !index.knew("d/ol") && !index.knew("d/e/g"));
         index.insert("d/b", stat(5, 7), Digest::of(b"new"), SECOND);
         assert_eq!(left(&index), ["d/c", "d/e/f"]);
         assert_eq!(index.get("d/b", &stat(5, 7)), Some(Digest::of(b"new")));

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::index::Others;
 use super::levels::by_level;
-use super::scan::{Entries, Node, Stat};
+use super::scan::{Entries, Node, Stat, is_absent};
 use super::{Workspace, each, hash};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
@@ -65,6 +65,10 @@ impl Workspace {
 
     /// What lies at `path`, as far as that is known without reading a file; `None` if it is not.
     pub fn recall(&self, path: &RepoPath) -> Option<Option<Content>> {
+        if !self.index.knew(path.as_str()) {
+            let missing = path.under(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));
+            return missing.then_some(None);
+        }
         let node = self.scan(path).ok()?;
         let seen = node.map(|node| self.digest(path.as_str(), node, Look::Recall)).transpose().ok()?;
         Some(seen.map(|seen| seen.content()))
