@@ -26,6 +26,7 @@ pub mod run;
 pub mod status;
 mod units;
 pub mod watch;
+mod workers;
 
 pub use project::Project;
 

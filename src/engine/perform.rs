@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::observe::{self, Observation, observe};
 use super::predict::Predicted;
-use super::processes::{Groups, Stop, execute, following};
+use super::processes::{Groups, Stop, execute_and_follow};
 use super::units::Units;
 use super::{Project, commit, items};
 use crate::digest::Content;
@@ -144,9 +144,8 @@ fn attempt(
     say: &(dyn Fn(Vec<Said>) + Sync),
 ) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
-    let ended = prepare(setting, stage, observation, failures).and_then(|job| {
-        following(&job.log, &job.events(), say, || execute(setting.groups, &job, stage.timeout, say))
-    });
+    let ended = prepare(setting, stage, observation, failures)
+        .and_then(|job| execute_and_follow(setting.groups, &job, stage.timeout, say));
     match ended {
         Err(error) => failed("could not be started", error),
         Ok((ended, stop)) => {

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::exec::{Ended, Follower, Group, Job, More, Process, Said};
+use crate::exec::{Ended, Follower, Group, Halt, Job, More, Process, Said};
 
 /// How often a running stage's files are looked at. Shorter would cost, longer would show.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -99,74 +98,92 @@ pub(super) enum Stop {
     Stopped,
 }
 
-/// Runs a process to its end, and says when it is halted.
+/// Runs a process to its end, and says when it is halted. `meanwhile` is called all the time, and tells whether to call it again at once.
 pub(super) fn execute(
     groups: &Groups,
     job: &Job,
     limit: Option<Duration>,
     say: &(dyn Fn(Vec<Said>) + Sync),
+    mut meanwhile: impl FnMut() -> More,
 ) -> Result<(Ended, Stop)> {
     let process = Process::start(job)?;
     let group = process.group();
     let number = groups.enter(group);
-    let late = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let (done, is_done) = channel::<()>();
-        let watch = Watch { group, began: Instant::now(), limit, late: &late, say };
-        scope.spawn(move || watch.until(&is_done));
-        let ended = process.wait();
-        // What a stage that failed left in the background would write into the next attempt's outs.
-        if !matches!(ended, Ok(Ended::Code(0))) {
-            group.kill();
-        }
-        if job.is_log_full() {
-            say(vec![Said::Warning(format!(
-                "the disk of `{}` is full: of what it wrote there, and of its metrics, the end may be missing",
-                job.log.display()
-            ))]);
-        }
-        drop(done);
-        let stop = match groups.leave(number) {
-            true => Stop::Stopped,
-            false if late.load(Ordering::Relaxed) => Stop::TimedOut,
-            false => Stop::None,
-        };
-        Ok((ended?, stop))
-    })
+    let mut watch = Watch { group, began: Instant::now(), limit, is_late: false, halted: None };
+    let mut pause = LOOK_EVERY;
+    while !process.ends_within(pause) {
+        say(watch.look().map(Said::Halted).into_iter().collect());
+        pause = pause_before(meanwhile());
+    }
+    let ended = process.wait();
+    // What a stage that failed left in the background would write into the next attempt's outs.
+    if !matches!(ended, Ok(Ended::Code(0))) {
+        group.kill();
+    }
+    if job.is_log_full() {
+        say(vec![Said::Warning(format!(
+            "the disk of `{}` is full: of what it wrote there, and of its metrics, the end may be missing",
+            job.log.display()
+        ))]);
+    }
+    let stop = match groups.leave(number) {
+        true => Stop::Stopped,
+        false if watch.is_late => Stop::TimedOut,
+        false => Stop::None,
+    };
+    Ok((ended?, stop))
+}
+
+fn pause_before(more: More) -> Duration {
+    match more {
+        More::Now => Duration::ZERO,
+        More::Later => LOOK_EVERY,
+    }
 }
 
 /// Keeps a process to its time, and notices when it is halted.
-struct Watch<'a> {
+struct Watch {
     group: Group,
     began: Instant,
     limit: Option<Duration>,
-    late: &'a AtomicBool,
-    say: &'a (dyn Fn(Vec<Said>) + Sync),
+    is_late: bool,
+    halted: Option<Halt>,
 }
 
-impl Watch<'_> {
-    fn until(&self, is_done: &Receiver<()>) {
-        let mut halted = None;
-        while is_done.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
-            let now = self.group.halted();
-            if let Some(halt) = now.filter(|_| now != halted) {
-                (self.say)(vec![Said::Halted(halt)]);
-            }
-            halted = now;
-            let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) else {
-                continue;
-            };
-            if !self.late.swap(true, Ordering::Relaxed) {
+impl Watch {
+    /// Says so when it has come to a halt.
+    fn look(&mut self) -> Option<Halt> {
+        if let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) {
+            if !std::mem::replace(&mut self.is_late, true) {
                 self.group.terminate();
             } else if over > GRACE {
                 self.group.kill();
             }
         }
+        let before = std::mem::replace(&mut self.halted, self.group.halted());
+        self.halted.filter(|_| self.halted != before)
     }
 }
 
-/// Passes on what processes write to `log` and `events` while `work` goes on. `say` returns when what it was given is passed
-/// on: what waits for it waits in the files.
+/// Runs a process to its end and passes on what it writes. `say` returns when what it was given is passed on: what waits for it
+/// waits in the files.
+pub(super) fn execute_and_follow(
+    groups: &Groups,
+    job: &Job,
+    limit: Option<Duration>,
+    say: &(dyn Fn(Vec<Said>) + Sync),
+) -> Result<(Ended, Stop)> {
+    let mut follower = Follower::new(&job.log, &job.events());
+    let ended = execute(groups, job, limit, say, || {
+        let (said, more) = follower.news();
+        say(said);
+        more
+    });
+    follower.rest(say);
+    ended
+}
+
+/// The same while `work` goes on, of which `say` may take its time: on a thread of its own, so that no process waits for it.
 pub(super) fn following<T>(
     log: &Path,
     events: &Path,
@@ -181,7 +198,7 @@ pub(super) fn following<T>(
             while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let (said, more) = follower.news();
                 say(said);
-                pause = if more == More::Now { Duration::ZERO } else { LOOK_EVERY };
+                pause = pause_before(more);
             }
             follower.rest(say);
         });

@@ -13,6 +13,7 @@ use super::perform::{Performed, Setting};
 use super::predict::Predicted;
 use super::processes::{GRACE, Groups};
 use super::units::Units;
+use super::workers::Workers;
 use super::{Project, about, ended_orphan, metrics, perform, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
@@ -131,6 +132,8 @@ struct Loop<'a, 's> {
     options: &'a Options,
     groups: &'a Arc<Groups>,
     sender: Sender<Note>,
+    observers: Workers,
+    performers: Workers,
     subscribers: Vec<&'s mut dyn Subscriber>,
     scheduler: Scheduler<'a>,
     began: Instant,
@@ -178,6 +181,8 @@ impl<'a, 's> Loop<'a, 's> {
             options,
             groups,
             sender,
+            observers: Workers::at_most(std::thread::available_parallelism().map_or(1, usize::from)),
+            performers: Workers::at_most(usize::MAX),
             subscribers,
             scheduler,
             began,
@@ -230,7 +235,7 @@ impl<'a, 's> Loop<'a, 's> {
                 self.observing.insert(ix);
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced[ix] { Force::Yes } else { Force::No };
-                rayon::spawn(move || {
+                self.observers.spawn(move || {
                     let looking = AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
                     let observed =
                         catch_unwind(looking).unwrap_or_else(|_| Err(Error::environment(PANICKED)));
@@ -330,7 +335,7 @@ impl<'a, 's> Loop<'a, 's> {
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
         let force = if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
-        std::thread::spawn(move || {
+        self.performers.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let setting = Setting { project: &project, run, groups: &groups, units: &units };
             let say = |said| hand_over(&sender, ix, said);

@@ -2,13 +2,21 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 
 use crate::error::{Error, Result};
+
+/// How often a process is looked at where its end is not told.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What to start.
 #[derive(Debug)]
@@ -41,6 +49,8 @@ impl Job {
 pub struct Process {
     child: Child,
     group: Group,
+    /// Tells of its end; `None` where the kernel has no such thing.
+    handle: Option<OwnedFd>,
     marker: PathBuf,
 }
 
@@ -78,13 +88,25 @@ impl Process {
                 _ => error.hint(format!("it would run in `{}`", job.dir.display())),
             }
         })?;
-        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).map(Group);
-        let Some(group) = group else { panic!("BUG: a process id that is none") };
-        Ok(Process { child, group, marker: job.marker.clone() })
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let Some(pid) = pid else { panic!("BUG: a process id that is none") };
+        let handle = pidfd_open(pid, PidfdFlags::empty()).ok();
+        Ok(Process { child, group: Group(pid), handle, marker: job.marker.clone() })
     }
 
     pub fn group(&self) -> Group {
         self.group
+    }
+
+    /// Whether it ends before so much time has passed. Asking costs no thread.
+    pub fn ends_within(&self, patience: Duration) -> bool {
+        let Some(handle) = &self.handle else {
+            std::thread::sleep(patience.min(LOOK_EVERY));
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            return !matches!(waitid(WaitId::Pid(self.group.0), options), Ok(None));
+        };
+        let patience = Timespec::try_from(patience).ok();
+        poll(&mut [PollFd::new(handle, PollFlags::IN)], patience.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     pub fn wait(mut self) -> Result<Ended> {

@@ -16,7 +16,7 @@ use crate::engine::observe::{self, Observation};
 use crate::engine::perform::{Performed, Setting, make_room, retrying, unsuccessful};
 use crate::engine::processes::{Stop, execute, following};
 use crate::error::{Error, Result};
-use crate::exec::{Ended, Job, Said};
+use crate::exec::{Ended, Job, More, Said};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
@@ -138,7 +138,7 @@ impl<'a> Processing<'a> {
         let attempt = |failures| {
             prepare(failures)?;
             let (ended, stop): (Ended, Stop) =
-                execute(self.setting.groups, job, self.stage.timeout, self.say)?;
+                execute(self.setting.groups, job, self.stage.timeout, self.say, || More::Later)?;
             Ok(unsuccessful(self.stage, ended, stop))
         };
         retrying(self.setting, self.stage, self.say, failure, attempt).unwrap_or(Ok(Some(Performed::Stopped)))

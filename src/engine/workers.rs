@@ -1,0 +1,125 @@
+//! Threads that work beside the loop, kept for further work: to start one costs as much as many a look at a stage. Not rayon's, which
+//! spin when they have nothing to do, and whose work is short. Knows nothing of what the work is.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// When this is dropped, the threads end as they have done what they were given.
+#[derive(Debug)]
+pub(super) struct Workers {
+    /// So many threads at most; what else there is to do waits for them.
+    most: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Work>,
+    threads: usize,
+    idle: usize,
+    is_over: bool,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Workers {
+    pub(super) fn at_most(most: usize) -> Workers {
+        Workers { most, shared: Arc::default() }
+    }
+
+    /// Does `work`, which does not panic, on a thread that is idle, or on a new one.
+    pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        let mut state = self.shared.state();
+        state.waiting.push_back(Box::new(work));
+        if state.waiting.len() <= state.idle || state.threads == self.most {
+            self.shared.changed.notify_one();
+            return;
+        }
+        state.threads += 1;
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || shared.work());
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.state().is_over = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut state = self.state();
+        loop {
+            if let Some(work) = state.waiting.pop_front() {
+                drop(state);
+                work();
+                state = self.state();
+            } else if state.is_over {
+                return;
+            } else {
+                state.idle += 1;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Barrier;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn all_is_done_by_no_more_threads_than_there_may_be() {
+        let workers = Workers::at_most(3);
+        let (sender, done) = channel();
+        for number in 0..100 {
+            let sender = sender.clone();
+            workers.spawn(move || sender.send((number, thread::current().id())).unwrap());
+        }
+        drop((sender, workers));
+        let (mut numbers, threads): (Vec<_>, BTreeSet<_>) =
+            done.iter().map(|(number, id)| (number, format!("{id:?}"))).unzip();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..100));
+        assert!(threads.len() <= 3, "{threads:?}");
+    }
+
+    #[test]
+    fn as_many_work_at_once_as_there_are_given() {
+        let workers = Workers::at_most(usize::MAX);
+        for _ in 0..3 {
+            let together = Arc::new(Barrier::new(9));
+            for _ in 0..8 {
+                let together = Arc::clone(&together);
+                workers.spawn(move || {
+                    together.wait();
+                });
+            }
+            together.wait();
+        }
+    }
+}
