@@ -73,6 +73,7 @@ struct Report<'a> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    model::threads::share();
     kit::main(|| run(&args))
 }
 

@@ -75,6 +75,7 @@ struct Trained {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    model::threads::share();
     kit::main(|| run(&args))
 }
 

@@ -12,7 +12,8 @@
 use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use model::burn::tensor::{Device, Tensor, TensorData};
 use model::config::{Architecture, NetworkConfig};
@@ -20,12 +21,17 @@ use model::init::initial_weights;
 use model::learner::Learner;
 use model::network::Network;
 use model::random::{Purpose, Random};
+use model::threads::share_among;
 use model::trainable::Trainable;
 
 const CLIPS: usize = 128;
 const SIDE: usize = 100;
 const CLASSES: usize = 10;
 const ROUNDS: usize = 7;
+
+/// Threads of onnxruntime wait in a loop for more work, and would take the processor from ours meanwhile; they sleep
+/// after some tens of milliseconds.
+const PEER_WAITS: Duration = Duration::from_millis(150);
 
 // What the stages use.
 #[global_allocator]
@@ -37,7 +43,7 @@ struct Seconds([f64; 2]);
 
 fn main() {
     let threads = std::env::var("BENCH_THREADS").map_or(2, |threads| threads.parse().unwrap());
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().unwrap();
+    share_among(threads);
     let mut peer = Peer::start(threads);
     match &peer {
         Some(peer) => println!("peer: {}", peer.name),
@@ -65,6 +71,9 @@ fn compare(what: &str, peer: &mut Option<Peer>, mut ours: impl FnMut()) {
     }
     let mut rounds = Vec::new();
     for round in 0..=ROUNDS {
+        if peer.is_some() {
+            thread::sleep(PEER_WAITS);
+        }
         let mine = timed(&mut ours);
         let theirs = peer.as_mut().map(|peer| peer.run(what));
         // The first warms caches and allocators.

@@ -23,6 +23,7 @@ pub mod optimizer;
 pub mod random;
 mod resnet;
 pub mod split;
+pub mod threads;
 pub mod trainable;
 pub mod weights;
 

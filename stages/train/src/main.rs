@@ -52,6 +52,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    model::threads::share();
     kit::main(|| run(&args))
 }
 
