@@ -18,7 +18,7 @@ use crate::error::{Result, exit};
 use crate::exec::signals;
 use crate::pipeline::{self, Override, Pattern, Pipeline};
 use crate::repo_path::RepoPath;
-use crate::workspace::scan;
+use crate::workspace::scan::{self, Place};
 use crate::workspace::watch::{Touched, Watcher};
 
 /// Nothing else has happened for so long: then a save of several files, or a checkout, is over.
@@ -160,12 +160,17 @@ impl Ears<'_> {
         if *touched == Touched::TooMuch {
             return Some(None);
         }
-        let full = self.watcher.path(touched)?;
-        if self.interest.targets.contains(&full) {
-            return Some(None);
+        let paths = self.watcher.paths(touched);
+        let inside = paths.iter().filter_map(|path| path.strip_prefix(self.root).ok()?.to_str());
+        let mut inside = inside.filter_map(|path| RepoPath::parse(path).ok());
+        if let Some(path) = inside.find(|path| self.interest.holds(path)) {
+            return Some(Some(path));
         }
-        let path = RepoPath::parse(full.strip_prefix(self.root).ok()?.to_str()?).ok()?;
-        self.interest.holds(&path).then_some(Some(path))
+        // Or a folder that one lies in.
+        let is_target = |path: &PathBuf| {
+            self.interest.targets.range(path.clone()..).next().is_some_and(|target| target.starts_with(path))
+        };
+        paths.iter().any(is_target).then_some(None)
     }
 }
 
@@ -178,7 +183,7 @@ struct Interest {
     globs: Vec<Pattern>,
     /// What stages write.
     made: BTreeSet<RepoPath>,
-    /// Where deps that are links lead to.
+    /// What lies elsewhere and is read by way of links: those links, and what they lead to.
     targets: BTreeSet<PathBuf>,
 }
 
@@ -210,12 +215,8 @@ impl Interest {
                 }
             }
         }
-        for dep in &self.deps {
-            let full = dep.under(root);
-            if full.is_symlink() {
-                self.targets.extend(full.canonicalize());
-            }
-        }
+        let read = self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base));
+        self.targets = read.flat_map(|path| scan::links_of(&path.under(root))).collect();
     }
 
     /// Whether what happens at a path may change what a run finds.
@@ -240,7 +241,8 @@ impl Interest {
     }
 
     /// Watches every folder in which something that matters can happen.
-    fn cover(&self, root: &Path, watcher: &mut Watcher) -> Result<()> {
+    fn cover(&mut self, root: &Path, watcher: &mut Watcher) -> Result<()> {
+        watcher.forget();
         watcher.cover(root)?;
         for path in self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base)) {
             // What is not there can only come where something is.
@@ -248,6 +250,7 @@ impl Interest {
                 watcher.cover(&root.join(above))?;
             }
         }
+        let mut targets = Vec::new();
         let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Pattern::base));
         for top in tops {
             let top = top.map_or(root.to_owned(), |top| top.under(root));
@@ -255,10 +258,18 @@ impl Interest {
                 let below = path.strip_prefix(root).ok().and_then(Path::to_str).map(RepoPath::parse);
                 below.and_then(Result::ok).is_none_or(|path| !self.is_made(&path) && !path.is_reserved())
             };
-            scan::folders(&top, &matters).try_for_each(|folder| watcher.cover(&folder))?;
+            for place in scan::places(&top, &matters) {
+                match place {
+                    Place::Folder(folder) => watcher.cover(&folder)?,
+                    Place::Link(link) => targets.extend(scan::links_of(&link)),
+                }
+            }
         }
-        for folder in self.targets.iter().filter_map(|target| target.parent()) {
-            watcher.cover(folder)?;
+        self.targets.extend(targets);
+        let folders: BTreeSet<&Path> = self.targets.iter().filter_map(|target| target.parent()).collect();
+        for folder in folders {
+            let there = folder.ancestors().find(|folder| folder.is_dir());
+            there.map_or(Ok(()), |there| watcher.cover(there))?;
         }
         Ok(())
     }

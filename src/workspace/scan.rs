@@ -102,13 +102,56 @@ pub fn is_nobodys(name: &str) -> bool {
     PASSED_OVER.contains(&name) || name.starts_with(super::write::TEMPORARY)
 }
 
-/// The folders at and below `top`, links followed, as far as `matters` accepts them. What cannot be read has none.
-pub fn folders(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = PathBuf> {
+/// Where a change may happen that changes a content.
+#[derive(Debug)]
+pub enum Place {
+    Folder(PathBuf),
+    /// Also one that leads nowhere. One that leads to a folder is both.
+    Link(PathBuf),
+}
+
+/// The folders and links at and below `top`, links followed, as far as `matters` accepts them. What cannot be read has none.
+pub fn places(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = Place> {
     let nobodys = |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_nobodys);
     let wanted =
         move |entry: &walkdir::DirEntry| entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry));
     let walk = WalkDir::new(top).follow_links(true).into_iter().filter_entry(wanted);
-    walk.flatten().filter(|entry| entry.file_type().is_dir()).map(walkdir::DirEntry::into_path)
+    walk.flat_map(|entry| {
+        let (path, is_link, is_dir) = match &entry {
+            Ok(entry) => (entry.path(), entry.path_is_symlink(), entry.file_type().is_dir()),
+            Err(err) => {
+                (err.path().unwrap_or(Path::new("")), err.path().is_some_and(Path::is_symlink), false)
+            }
+        };
+        let folder = is_dir.then(|| Place::Folder(path.to_owned()));
+        folder.into_iter().chain(is_link.then(|| Place::Link(path.to_owned())))
+    })
+}
+
+/// All that a path, which is absolute, hangs on by way of links: each link on the way, where it really is, and last what they lead to.
+pub fn links_of(path: &Path) -> Vec<PathBuf> {
+    /// As the kernel has it.
+    const MOST: usize = 40;
+    let parts = |path: &Path| path.iter().map(ToOwned::to_owned).rev().collect::<Vec<_>>();
+    let (mut way, mut at, mut open) = (Vec::new(), PathBuf::new(), parts(path));
+    while let Some(part) = open.pop() {
+        if part == ".." {
+            at.pop();
+            continue;
+        }
+        at.push(part);
+        let Ok(target) = std::fs::read_link(&at) else { continue };
+        way.push(at.clone());
+        if way.len() == MOST {
+            return way;
+        }
+        at.pop();
+        open.extend(parts(&target));
+    }
+    if !way.is_empty() {
+        way.push(at);
+    }
+    way
 }
 
 /// Whether a path is, or lies in, something that a stage writes.

@@ -1,6 +1,6 @@
 //! Hears of changes in folders (inotify). Knows nothing of stages, and not whether a change matters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -32,15 +32,21 @@ pub struct Folder(i32);
 #[derive(Debug)]
 pub struct Watcher {
     inotify: Arc<OwnedFd>,
-    /// Where each was when it was last covered.
-    folders: HashMap<Folder, PathBuf>,
+    /// Where each was when it was last covered: by links it may be in several places.
+    folders: HashMap<Folder, BTreeSet<PathBuf>>,
 }
 
 impl Watcher {
     /// Calls `on_touch` for all that happens in folders that will be covered, on a thread of its own, as long as it wants to hear.
     pub fn start(mut on_touch: impl FnMut(Touched) -> bool + Send + 'static) -> Result<Watcher> {
         let cannot = |err: std::io::Error| Error::environment("cannot watch for changes").because(err);
-        let inotify = Arc::new(inotify::init(CreateFlags::CLOEXEC).map_err(|err| cannot(err.into()))?);
+        let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(|err| match err {
+            Errno::MFILE => cannot(err.into()).hint(
+                "others watch, too: end some of them, or raise it: `sysctl fs.inotify.max_user_instances=1024`",
+            ),
+            _ => cannot(err.into()),
+        })?;
+        let inotify = Arc::new(inotify);
         let source = Arc::clone(&inotify);
         let listen = move || {
             let mut room = [MaybeUninit::uninit(); 16 << 10];
@@ -69,6 +75,11 @@ impl Watcher {
         Ok(Watcher { inotify, folders: HashMap::new() })
     }
 
+    /// What will not be covered again does not matter any more.
+    pub fn forget(&mut self) {
+        self.folders.clear();
+    }
+
     /// Watches a folder from now on; one that is not there is none.
     ///
     /// # Errors
@@ -83,7 +94,7 @@ impl Watcher {
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         match inotify::add_watch(&*self.inotify, folder, wanted) {
-            Ok(watch) => drop(self.folders.insert(Folder(watch), folder.to_owned())),
+            Ok(watch) => drop(self.folders.entry(Folder(watch)).or_default().insert(folder.to_owned())),
             Err(Errno::NOSPC) => {
                 return Err(Error::environment(format!(
                     "cannot watch `{}`: the system has no watch left",
@@ -92,24 +103,31 @@ impl Watcher {
                 .hint("raise it: `sysctl fs.inotify.max_user_watches=1048576`"));
             }
             // It went, or is not for us to read: then no run can read it, either.
-            Err(_) => {}
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP | Errno::NAMETOOLONG) => {}
+            Err(err) => {
+                let error = Error::environment(format!("cannot watch `{}`", folder.display()));
+                return Err(error.because(std::io::Error::from(err)));
+            }
         }
         Ok(())
     }
 
-    /// What was touched; `None` if it cannot be told, or is in a folder that was moved away.
-    pub fn path(&mut self, touched: &Touched) -> Option<PathBuf> {
+    /// What was touched, by all its paths; none if it cannot be told, or is in a folder that was moved away.
+    pub fn paths(&mut self, touched: &Touched) -> Vec<PathBuf> {
         match touched {
-            Touched::TooMuch => None,
+            Touched::TooMuch => Vec::new(),
             Touched::Gone(folder) => {
-                let path = self.folders.remove(folder)?;
+                let gone = self.folders.remove(folder).unwrap_or_default();
                 // Moved with it; what is there again will be covered again.
-                self.folders.retain(|_, inside| !inside.starts_with(&path));
-                Some(path)
+                let is_inside = |path: &PathBuf| gone.iter().any(|gone| path.starts_with(gone));
+                for paths in self.folders.values_mut() {
+                    paths.retain(|path| !is_inside(path));
+                }
+                gone.into_iter().collect()
             }
             Touched::In(folder, name) => {
-                let folder = self.folders.get(folder)?;
-                Some(name.as_ref().map_or(folder.clone(), |name| folder.join(name)))
+                let folders = self.folders.get(folder).into_iter().flatten();
+                folders.map(|folder| name.as_ref().map_or(folder.clone(), |name| folder.join(name))).collect()
             }
         }
     }
@@ -132,7 +150,7 @@ mod tests {
         watcher.cover(&folder).unwrap();
         watcher.cover(&dir.path().join("absent")).unwrap();
         let heard = |watcher: &mut Watcher, path: &Path| {
-            inbox.iter().find(|touched| watcher.path(touched).as_deref() == Some(path)).is_some()
+            inbox.iter().find(|touched| watcher.paths(touched) == [path]).is_some()
         };
         fs::write(dir.path().join("new"), "2").unwrap();
         fs::rename(dir.path().join("new"), folder.join("a")).unwrap();

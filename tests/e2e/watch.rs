@@ -68,7 +68,8 @@ impl Drop for Watch {
 /// The next turn was because of this.
 fn woken(watch: &Watch, by: &str) -> Vec<String> {
     let lines = watch.turn();
-    assert_eq!(lines[0], format!("{by} was touched"), "{lines:#?}");
+    let told = if by.ends_with("touched") { by.to_owned() } else { format!("{by} was touched") };
+    assert_eq!(lines[0], told, "{lines:#?}");
     lines
 }
 
@@ -237,4 +238,59 @@ fn a_run_after_the_first_is_stopped_as_well() {
     watch.signal("-INT");
     assert_eq!(watch.child.wait().unwrap().code(), Some(130));
     assert_eq!(sandbox.ran(), ["ended"]);
+}
+
+/// Of what is read by way of links, each thing on the way wakes.
+#[test]
+fn what_lies_behind_links_wakes_wherever_it_is() {
+    let outside = tempfile::tempdir().unwrap();
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'cat in/* ln/a > out'\ndeps = ['in', 'ln/a']\nouts = ['out']\n");
+    let link = |to: &str, from: &str| {
+        let from = sandbox.path(from);
+        let _ = fs::remove_file(&from);
+        std::os::unix::fs::symlink(to, from).unwrap();
+    };
+    for (path, text) in [("store/one", "1"), ("store/two", "2"), ("v1/a", "a"), ("v2/a", "b")] {
+        sandbox.write(path, text);
+    }
+    fs::write(outside.path().join("far"), "far").unwrap();
+    fs::create_dir(sandbox.path("in")).unwrap();
+    link("../store/one", "in/one");
+    link("../later/three", "in/three");
+    link(outside.path().join("far").to_str().unwrap(), "in/far");
+    link("current", "ln");
+    link("v1", "current");
+    let watch = Watch::start(&sandbox, &["-k"]);
+    watch.turn();
+    sandbox.write("store/one", "one");
+    woken(&watch, "files were touched");
+    fs::write(outside.path().join("far"), "farther").unwrap();
+    woken(&watch, "files were touched");
+    link("v2", "current");
+    woken(&watch, "files were touched");
+    sandbox.write("v2/a", "c");
+    woken(&watch, "ln/a");
+    sandbox.write("later/three", "3");
+    woken(&watch, "files were touched");
+    assert_eq!(watch.end(), Some(0));
+    assert_eq!(sandbox.read("out"), "fartherone3c");
+}
+
+/// A folder that is in two places by a link is looked at in both.
+#[test]
+fn a_folder_that_a_link_leads_to_wakes_by_either_name() {
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'cat in/sub/* cur > out'\ndeps = ['in', 'cur']\nouts = ['out']\n");
+    sandbox.write("store/a", "a");
+    sandbox.write("store/b", "b");
+    fs::create_dir(sandbox.path("in")).unwrap();
+    std::os::unix::fs::symlink("../store", sandbox.path("in/sub")).unwrap();
+    std::os::unix::fs::symlink("store/a", sandbox.path("cur")).unwrap();
+    let watch = Watch::start(&sandbox, &[]);
+    watch.turn();
+    sandbox.write("store/b", "c");
+    woken(&watch, "in/sub/b");
+    assert_eq!(watch.end(), Some(0));
+    assert_eq!(sandbox.read("out"), "aca");
 }
