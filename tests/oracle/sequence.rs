@@ -287,7 +287,7 @@ impl Sequence {
         let stages = self.pipeline.expanded();
         let choice = Choice::to_run(&stages, random);
         // What is typed is read by the program alone.
-        let face = if !choice.is_all() && random.percent(15) { Face::Program } else { face };
+        let face = if !choice.is_all() && random.percent(40) { Face::Program } else { face };
         let cpus = 1 + random.below(4);
         self.tell(&format!("run {:?}, {:?}, by {face:?}, -j{cpus}", choice.words, choice.on_failure));
         edits::tidy(&self.root);
