@@ -19,9 +19,9 @@ pub struct Plan {
 /// What the numbers of a channel are multiplied with, and what is added then.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine {
-    #[expect(missing_docs, reason = "above")]
+    /// The multiplier.
     pub factor: f32,
-    #[expect(missing_docs, reason = "above")]
+    /// What is added.
     pub shift: f32,
 }
 

@@ -12,7 +12,7 @@ use crate::dataset::Dataset;
 use crate::weights::Weights;
 use crate::{baseline, resnet};
 
-/// How many clips are evaluated at once: enough to keep the cores busy, and 30 MB of activations.
+/// How many clips are evaluated at once: enough to keep the cores busy.
 const EVALUATION_BATCH: usize = 32;
 
 /// The layers on a device without autodiff, with each normalisation folded into the layer before it.

@@ -51,7 +51,7 @@ impl Work for Strip<'_> {
     }
 }
 
-/// Calls `$tile` for as many columns as there are registers for, again and again, then for what is left.
+/// Tiles of as many columns as there are registers for, again and again, then those for what is left.
 macro_rules! tiles {
     ($row:ident, $lanes:ident, $output:ident: <$rows:literal, $blocks:literal> [$($columns:literal)*]) => {
         let mut first = 0;
