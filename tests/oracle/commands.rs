@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use crate::declared::{Glob, Stage};
+use crate::declared::{Glob, Pipeline, Policy, Stage};
 use crate::drive;
 use crate::edits;
-use crate::model::{Decision, Disk, Oracle, Trace, loads, made};
+use crate::model::{Decision, Disk, Oracle, loads, made};
 use crate::random::Random;
 use crate::sequence::{Sequence, Step};
+use crate::traces::Trace;
 use crate::tree::{Node, without_empty};
 use crate::work::is_at_or_below;
 
@@ -127,13 +128,13 @@ impl Oracle {
     fn acceptable(
         &mut self,
         stage: &Stage,
-        pipeline: &crate::declared::Pipeline,
+        pipeline: &Pipeline,
         disk: &Disk,
         reason: &str,
     ) -> Option<Rc<Trace>> {
         let stages = pipeline.expanded();
         loads(&stages, &disk.world).ok()?;
-        let always = stage.policy == crate::declared::Policy::Always;
+        let always = stage.policy == Policy::Always;
         let locked = disk.lock.get(&stage.name).filter(|_| !stage.tracked && !always)?;
         let deps = self.deps(stage, &disk.world, &made(&stages)).ok()?;
         let inputs = self.inputs(stage, pipeline, deps);

@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use crate::choice::Choice;
 use crate::declared::{Pipeline, Policy, Stage, ordered};
-use crate::model::{Decision, Disk, Inputs, Lock, Oracle, Outs, Trace, Trouble, loads, made};
+use crate::model::{Decision, Disk, Lock, Oracle, Trouble, loads, made};
+use crate::traces::{Inputs, Outs, Trace};
 use crate::tree::Node;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,11 +14,13 @@ mod declared;
 mod drive;
 mod edits;
 mod foresee;
+mod items;
 mod model;
 mod pipelines;
 mod random;
 mod reasons;
 mod sequence;
+mod traces;
 mod tree;
 mod work;
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::declared::Stage;
-use crate::model::{Inputs, Lock, Trace};
+use crate::model::Lock;
+use crate::traces::{Inputs, Trace};
 use crate::tree::Node;
 
 /// A line for each change, as `dep in.txt` or `out_missing out.txt`; what may be told by file instead.

@@ -1,0 +1,70 @@
+//! What determines a stage's outs, and what came of it: by value, with their lines as docs/lock.md has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::tree::Node;
+
+pub type Outs = BTreeMap<String, Node>;
+
+/// A trace with its lines as docs/lock.md has them: those of the fingerprint, then the outs.
+#[derive(Debug)]
+pub struct Trace {
+    pub inputs: Inputs,
+    pub outs: Outs,
+    pub accepted: Option<String>,
+}
+
+/// A fingerprint: facts by line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inputs {
+    /// Everything before the deps.
+    pub head: Vec<String>,
+    pub deps: BTreeMap<String, Node>,
+    pub params: BTreeMap<String, i64>,
+    pub outs: BTreeSet<String>,
+}
+
+impl Inputs {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.head {
+            let _ = writeln!(text, "{line}");
+        }
+        for (path, node) in &self.deps {
+            let _ = writeln!(text, "dep {} {path}", node.content());
+        }
+        for (key, value) in &self.params {
+            let _ = writeln!(text, "param {key} {value}");
+        }
+        text
+    }
+
+    pub fn key(&self) -> String {
+        let outs = self.outs.iter().map(|path| format!("out {path}\n"));
+        blake3::hash((self.text() + &outs.collect::<String>()).as_bytes()).to_hex().to_string()
+    }
+}
+
+impl Trace {
+    /// Outs that were not written.
+    pub fn absent(&self) -> impl Iterator<Item = &String> {
+        self.inputs.outs.iter().filter(|path| !self.outs.contains_key(*path))
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = self.inputs.text();
+        for (path, node) in &self.outs {
+            let _ = writeln!(text, "out {} {path}", node.content());
+        }
+        for path in self.absent() {
+            let _ = writeln!(text, "absent {path}");
+        }
+        if let Some(reason) = &self.accepted {
+            let _ = writeln!(text, "accepted {}", json!(reason));
+        }
+        text
+    }
+}
