@@ -27,6 +27,8 @@ use crate::workspace::run_lock::RunLock;
 
 /// The lock is written at the end, and meanwhile at most this often: until then the traces in the cache hold what was done.
 const LOCK_EVERY: Duration = Duration::from_secs(1);
+/// Nor so often that more than one part in so many of a run is spent on it: on a slow disk nothing else starts meanwhile.
+const LOCK_SHARE: u32 = 20;
 
 #[derive(Debug)]
 pub struct Options {
@@ -147,7 +149,7 @@ struct Loop<'a, 's> {
     just_seen: Option<StageIx>,
     /// What is to become of traces in the lock.
     changes: BTreeMap<StageName, Option<Trace>>,
-    lock_saved: Instant,
+    lock_due: Instant,
     stop_by: Option<Instant>,
     exit: u8,
     fatal: Option<Error>,
@@ -192,7 +194,7 @@ impl<'a, 's> Loop<'a, 's> {
             observing: BTreeSet::new(),
             just_seen: None,
             changes: BTreeMap::new(),
-            lock_saved: began,
+            lock_due: began + LOCK_EVERY,
             stop_by: None,
             exit: exit::OK,
             fatal: None,
@@ -467,11 +469,12 @@ impl<'a, 's> Loop<'a, 's> {
     }
 
     fn save_lock_now_and_then(&mut self) {
-        if self.lock_saved.elapsed() >= LOCK_EVERY {
-            self.lock_saved = Instant::now();
+        let began = Instant::now();
+        if began >= self.lock_due {
             if let Err(error) = self.project.save_changes(&self.changes) {
                 self.fatal.get_or_insert(error);
             }
+            self.lock_due = Instant::now() + LOCK_EVERY.max(began.elapsed() * LOCK_SHARE);
         }
     }
 
