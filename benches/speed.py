@@ -4,16 +4,19 @@
 Each row runs repro and a peer in turn, several times, and prints the median CPU time (user + system, of the process and all
 that it waited for), the median of the ratios pair by pair, and the peak memory of repro itself. The data are made anew in a
 temporary directory, the same bytes each time; every tool has a copy of its own. The peers are ninja and make, as far as they
-are installed; `--peers ninja,make,dvc,snakemake` asks for more, which take minutes and are therefore run once.
+are installed; `--peers ninja,make,dvc,snakemake` asks for more, which take minutes and are therefore run once. The row `durable` is
+repro on the disk against repro in /dev/shm, where syncing is free: what durability costs.
 """
 import argparse
 import hashlib
 import os
 import pathlib
+import tempfile
 
-from measuring import REPRO, has, measure, row, run_rows
+from measuring import CPU, REPRO, WALL, has, measure, row, run_rows
 
 JOBS = 2
+MEMORY = pathlib.Path("/dev/shm")
 WIDTHS = {1: 1, 1_000: 25, 10_000: 100}
 PEERS = ["ninja", "make", "dvc", "snakemake"]
 SLOW = {"dvc", "snakemake"}
@@ -124,6 +127,24 @@ def pipelines(repro, work, count, pairs, peers):
         row(f"one leaf changed of {count} stages", run, other, times, touch)
 
 
+def durable(repro, work, pairs):
+    """What it costs that the disk has everything: the same run where syncing is free, in a file system in memory."""
+    if not MEMORY.is_dir() or os.stat(work).st_dev == os.stat(MEMORY).st_dev:
+        return
+    with tempfile.TemporaryDirectory(prefix="repro-bench-", dir=MEMORY) as memory:
+        folders = [work, pathlib.Path(memory)]
+        for folder in folders:
+            write_grid(folder, 1_000, ["repro"])
+
+        def anew():
+            for folder in folders:
+                for name in ["cache", "runs", "pipeline.lock", "out"]:
+                    measure("rm", "-rf", folder / "repro" / name)
+
+        disk, memory = ((repro, "-C", folder / "repro", "run", f"-j{JOBS}") for folder in folders)
+        row("first run, 1000 stages, synced : not", disk, memory, pairs, anew, (CPU, WALL))
+
+
 def one_stage(repro, work, pairs):
     write_grid(work, 1, ["repro"])
     run = (repro, "-C", work / "repro", "run")
@@ -133,9 +154,10 @@ def one_stage(repro, work, pairs):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="of: one, small, big [default: all]")
+    parser.add_argument("names", nargs="*", help="of: one, small, big, durable [default: all]")
     parser.add_argument("--repro", type=pathlib.Path, default=REPRO, help="the program to measure")
     parser.add_argument("--pairs", type=int, default=9)
+    parser.add_argument("--in", dest="folder", help="where to work [default: the temporary directory]")
     parser.add_argument("--peers", default="ninja,make", help=f"of: {', '.join(PEERS)}")
     args = parser.parse_args()
     repro = args.repro.resolve()
@@ -144,7 +166,8 @@ if __name__ == "__main__":
     os.environ["DVC_NO_ANALYTICS"] = "1"
     rows = {
         "one": lambda work: one_stage(repro, work, args.pairs),
+        "durable": lambda work: durable(repro, work, min(args.pairs, 3)),
         "small": lambda work: pipelines(repro, work, 1_000, args.pairs, peers),
         "big": lambda work: pipelines(repro, work, 10_000, args.pairs, [peer for peer in peers if peer not in SLOW]),
     }
-    run_rows(rows, args.names)
+    run_rows(rows, args.names, args.folder)
