@@ -50,6 +50,8 @@ struct Lacking {
     items: Vec<BTreeSet<String>>,
     /// A process runs whatever is found for the items.
     runs_anyway: bool,
+    /// What would be brought back was accepted: it may be something else than what a process makes.
+    vouched: bool,
 }
 
 impl Foreseen {
@@ -92,6 +94,7 @@ impl Foreseen {
                 |digests: &BTreeSet<String>| digests.iter().all(|digest| others.contains(digest));
             let whole = lacking.whole.iter().any(may_be_had);
             let all_items = !lacking.runs_anyway && lacking.items.iter().all(may_be_had);
+            self.unsure |= whole && lacking.vouched;
             if whole || lacking.items.iter().any(may_be_had) {
                 self.loose.insert(name.clone());
             }
@@ -201,7 +204,10 @@ impl Oracle {
                 }
             }
             Decision::Run { lacks } => {
+                let known = foreseen.lock.get(&stage.name).cloned().into_iter().chain(self.cached(&inputs));
+                let vouched = known.into_iter().any(|trace| self.is_vouched(&trace));
                 let lacking = foreseen.lacking.entry(stage.name.clone()).or_default();
+                lacking.vouched = vouched;
                 lacking.whole = lacks;
                 // A stage that runs each time processes all its items.
                 let forced = forced || stage.policy == Policy::Always;
