@@ -2,6 +2,7 @@
 
 mod about;
 pub mod accept;
+mod account;
 pub mod add;
 pub mod checkout;
 mod commit;

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
+use super::account::{Account, now};
 use super::heard::Heard;
 use super::observe::{Observation, observe, unseen};
 use super::perform::{Performed, Setting};
@@ -14,21 +15,16 @@ use super::predict::Predicted;
 use super::processes::{GRACE, Groups};
 use super::units::Units;
 use super::workers::Workers;
-use super::{Project, about, ended_orphan, metrics, perform, resources};
+use super::{Project, ended_orphan, perform, resources};
 use crate::error::{Error, Result, exit};
-use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp, Work};
+use crate::event::{Event, Failure, Millis, Outcome, RunName, Subscriber, Work};
 use crate::exec::{Said, end_orphans, signals};
-use crate::pipeline::{Presence, StageIx, StageName};
-use crate::plan::{Change, Decision, Force, Trace};
-use crate::repo_path::RepoPath;
-use crate::runs;
+use crate::pipeline::StageIx;
+use crate::plan::{Change, Decision, Force};
 use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
 use crate::workspace::run_lock::RunLock;
 
-/// The lock is written at the end, and meanwhile at most this often: until then the traces in the cache hold what was done.
-const LOCK_EVERY: Duration = Duration::from_secs(1);
-/// Nor so often that more than one part in so many of a run is spent on it: on a slow disk nothing else starts meanwhile.
-const LOCK_SHARE: u32 = 20;
+pub use super::account::Report;
 
 #[derive(Debug)]
 pub struct Options {
@@ -42,27 +38,6 @@ pub struct Options {
     /// For the record: the command line, and the `key=value` overrides in it.
     pub command: Vec<String>,
     pub overrides: Vec<String>,
-}
-
-/// What came of it.
-#[derive(Debug)]
-pub struct Report {
-    /// `None` if there was nothing to do.
-    pub run: Option<RunName>,
-    /// How many stages were up to date before anything began.
-    pub fresh: usize,
-    /// The others, in the order of the graph.
-    pub stages: Vec<(StageName, Outcome, Millis)>,
-    /// Optional outs that lie nowhere now.
-    pub absent: BTreeSet<RepoPath>,
-    /// Final metrics, `stage.key`.
-    pub metrics: Vec<(String, f64)>,
-    pub status: RunStatus,
-    pub ended: Timestamp,
-    pub took: Millis,
-    pub exit: u8,
-    /// What kept the stat index from being written: the next run hashes again, and finds the same.
-    pub index: Option<Error>,
 }
 
 /// Brings the wanted stages up to date.
@@ -82,10 +57,10 @@ pub fn run(
     let _signals = watch_signals(&sender, &groups)?;
     let mut work = Loop::new(project, options, &groups, sender, subscribers);
     for stage in &orphans {
-        work.pending.push(Event::Warning { stage: None, text: ended_orphan(stage) });
+        work.account.tell(Event::Warning { stage: None, text: ended_orphan(stage) });
     }
     work.go(&inbox);
-    let report = work.finish();
+    let report = work.account.close();
     let index = project.workspace.save_index().err();
     report.map(|report| Report { index, ..report })
 }
@@ -136,23 +111,14 @@ struct Loop<'a, 's> {
     sender: Sender<Note>,
     observers: Workers,
     performers: Workers,
-    subscribers: Vec<&'s mut dyn Subscriber>,
+    account: Account<'a, 's>,
     scheduler: Scheduler<'a>,
-    began: Instant,
-    run: Option<RunName>,
-    /// Told once there is a run to tell of.
-    pending: Vec<Event>,
     stages: Vec<Progress>,
     /// Those that are being looked at, unless everything stops: then nobody waits for them.
     observing: BTreeSet<StageIx>,
     /// What it found there was the last thing that came in: no time has passed, and no work was done.
     just_seen: Option<StageIx>,
-    /// What is to become of traces in the lock.
-    changes: BTreeMap<StageName, Option<Trace>>,
-    lock_due: Instant,
     stop_by: Option<Instant>,
-    exit: u8,
-    fatal: Option<Error>,
 }
 
 #[derive(Debug, Default)]
@@ -163,7 +129,6 @@ struct Progress {
     heard: Heard,
     /// Where the numbers of its units go.
     units: Option<Sender<usize>>,
-    ended: Option<(Outcome, Millis)>,
 }
 
 impl<'a, 's> Loop<'a, 's> {
@@ -177,7 +142,6 @@ impl<'a, 's> Loop<'a, 's> {
         let pipeline = &project.pipeline;
         let supply = resources::supply(pipeline, options.cpus);
         let scheduler = Scheduler::new(&pipeline.graph, &options.wanted, supply, options.on_failure);
-        let began = Instant::now();
         Loop {
             project,
             options,
@@ -185,19 +149,12 @@ impl<'a, 's> Loop<'a, 's> {
             sender,
             observers: Workers::at_most(std::thread::available_parallelism().map_or(1, usize::from)),
             performers: Workers::at_most(usize::MAX),
-            subscribers,
+            account: Account::open(project, options, subscribers),
             scheduler,
-            began,
-            run: None,
-            pending: Vec::new(),
             stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
             observing: BTreeSet::new(),
             just_seen: None,
-            changes: BTreeMap::new(),
-            lock_due: began + LOCK_EVERY,
             stop_by: None,
-            exit: exit::OK,
-            fatal: None,
         }
     }
 
@@ -254,10 +211,12 @@ impl<'a, 's> Loop<'a, 's> {
             }
             Effect::Close(ix) => self.stages[ix].units = None,
             Effect::Skip { stage, because } => {
-                let because = self.project.pipeline.stages[because].name.clone();
-                self.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
+                let because = self.account.name(because);
+                self.account.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
             }
-            Effect::Abandon(stage) => self.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new()),
+            Effect::Abandon(stage) => {
+                self.account.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new());
+            }
         }
     }
 
@@ -267,7 +226,7 @@ impl<'a, 's> Loop<'a, 's> {
             Note::Signal => {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);
-                self.tell(Event::Stopping);
+                self.account.tell(Event::Stopping);
                 let mut effects = self.scheduler.advance(Msg::Stop);
                 // A look at a large dep may take minutes, and what it would find is of no use any more.
                 for ix in std::mem::take(&mut self.observing) {
@@ -278,8 +237,8 @@ impl<'a, 's> Loop<'a, 's> {
             Note::Observed(ix, _) if !self.observing.remove(&ix) => Vec::new(),
             Note::Observed(ix, observed) => {
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
-                    self.remember(ix, trace.clone());
-                    self.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
+                    self.account.remember(ix, trace.clone());
+                    self.account.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
                     return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
                 }
                 self.stages[ix].observed = Some(observed);
@@ -305,7 +264,7 @@ impl<'a, 's> Loop<'a, 's> {
 
     /// Starts the work on a stage. The first one makes this a run.
     fn start(&mut self, ix: StageIx) {
-        let run = self.begin();
+        let run = self.account.begin();
         let observation = match self.stages[ix].observed.take() {
             Some(Ok(observation)) => observation,
             Some(Err(error)) => {
@@ -333,7 +292,7 @@ impl<'a, 's> Loop<'a, 's> {
         reasons: Vec<Change>,
         as_seen: Option<Arc<Observation>>,
     ) {
-        self.tell(Event::StageStarted { stage: self.name(ix), at: now(), work, reasons });
+        self.account.tell(Event::StageStarted { stage: self.account.name(ix), at: now(), work, reasons });
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
         let force = if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
@@ -353,12 +312,12 @@ impl<'a, 's> Loop<'a, 's> {
 
     /// The cache had a damaged object, which is gone now: the stage is run.
     fn rerun_damaged(&mut self, ix: StageIx, error: &Error) {
-        self.tell(Event::Warning {
-            stage: Some(self.name(ix)),
+        self.account.tell(Event::Warning {
+            stage: Some(self.account.name(ix)),
             text: format!("{error}; the stage runs instead"),
         });
         self.stages[ix].damaged = true;
-        let run = self.begin();
+        let run = self.account.begin();
         self.work_on(ix, run, Work::Run, vec![Change::Forced], None);
     }
 
@@ -366,8 +325,8 @@ impl<'a, 's> Loop<'a, 's> {
         let (outcome, outs, end) = match performed {
             Performed::Done(trace, work) => {
                 let outs = trace.outs.clone();
-                self.remember(ix, trace);
-                self.save_lock_now_and_then();
+                self.account.remember(ix, trace);
+                self.account.save_lock_now_and_then();
                 let outcome = match work {
                     Work::Restore => Outcome::Restored,
                     Work::Run => Outcome::Ran,
@@ -375,23 +334,20 @@ impl<'a, 's> Loop<'a, 's> {
                 (outcome, outs, End::Good)
             }
             Performed::Failed { failure, exit } => {
-                self.exit = self.exit.max(exit);
+                self.account.exit_with(exit);
                 (Outcome::Failed(self.with_circumstances(ix, failure)), BTreeMap::new(), End::Bad)
             }
             Performed::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Bad),
             Performed::Cut => {
-                let is_failed =
-                    |stage: &&StageIx| matches!(self.stages[**stage].ended, Some((Outcome::Failed(_), _)));
-                let order = self.project.pipeline.graph.order();
-                let outcome = match order.iter().find(is_failed) {
-                    Some(&because) => Outcome::Skipped { because: self.name(because) },
+                let outcome = match self.account.first_failed() {
+                    Some(because) => Outcome::Skipped { because: self.account.name(because) },
                     None => Outcome::Interrupted,
                 };
                 (outcome, BTreeMap::new(), End::Bad)
             }
             Performed::Damaged(_) => panic!("BUG: damage is handled before"),
         };
-        self.end(ix, outcome, took, outs);
+        self.account.end(ix, outcome, took, outs);
         self.scheduler.advance(Msg::Ended(ix, end))
     }
 
@@ -400,166 +356,18 @@ impl<'a, 's> Loop<'a, 's> {
         if let Some(line) = self.stages[ix].heard.last_line() {
             failure.causes.push(format!("its last line: \"{}\"", line.trim()));
             if failure.hint.is_none() {
-                let run = self.run.map(|run| run.to_string()).unwrap_or_default();
-                failure.hint = Some(format!("`repro runs logs {run} {}` shows the whole log", self.name(ix)));
+                let run = self.account.run().map(|run| run.to_string()).unwrap_or_default();
+                failure.hint =
+                    Some(format!("`repro runs logs {run} {}` shows the whole log", self.account.name(ix)));
             }
         }
         failure
     }
 
-    fn end(
-        &mut self,
-        ix: StageIx,
-        outcome: Outcome,
-        took: Millis,
-        outs: BTreeMap<RepoPath, crate::digest::Content>,
-    ) {
-        self.stages[ix].ended = Some((outcome.clone(), took));
-        self.tell(Event::StageEnded { stage: self.name(ix), at: now(), outcome, took, outs });
-    }
-
     fn pass_on(&mut self, ix: StageIx, said: Said) {
-        let stage = self.name(ix);
+        let stage = self.account.name(ix);
         if let Some(event) = self.stages[ix].heard.event(stage, now(), said) {
-            self.tell(event);
+            self.account.tell(event);
         }
     }
-
-    fn begin(&mut self) -> RunName {
-        if let Some(run) = self.run {
-            return run;
-        }
-        let run = runs::next_run(&self.project.root);
-        self.run = Some(run);
-        let about = About {
-            pipeline: self.project.pipeline.name.clone(),
-            command: self.options.command.clone(),
-            params: self.project.used_params(),
-            overrides: self.options.overrides.clone(),
-            host: about::host(),
-            git: about::git(&self.project.root),
-            fresh: self.project.rest.count(),
-        };
-        let pending = std::mem::take(&mut self.pending);
-        self.tell(Event::RunStarted { run, at: now(), about });
-        pending.into_iter().for_each(|event| self.tell(event));
-        run
-    }
-
-    /// Tells the subscribers, or keeps it for them until there is a run.
-    fn tell(&mut self, event: Event) {
-        if self.run.is_none() && !matches!(event, Event::Stopping) {
-            self.pending.push(event);
-            return;
-        }
-        for subscriber in &mut self.subscribers {
-            subscriber.on_event(&event);
-        }
-    }
-
-    fn name(&self, ix: StageIx) -> StageName {
-        self.project.pipeline.stages[ix].name.clone()
-    }
-
-    fn remember(&mut self, ix: StageIx, trace: Trace) {
-        let name = self.name(ix);
-        if self.project.lock.stages.get(&name) != Some(&trace) {
-            self.changes.insert(name, Some(trace));
-        }
-    }
-
-    fn save_lock_now_and_then(&mut self) {
-        let began = Instant::now();
-        if began >= self.lock_due {
-            if let Err(error) = self.project.save_changes(&self.changes) {
-                self.fatal.get_or_insert(error);
-            }
-            self.lock_due = Instant::now() + LOCK_EVERY.max(began.elapsed() * LOCK_SHARE);
-        }
-    }
-
-    fn finish(mut self) -> Result<Report> {
-        let pipeline = &self.project.pipeline;
-        // What the pipeline no longer declares is forgotten; stages that were not wanted stay.
-        let declared: BTreeSet<&StageName> = pipeline.stages.iter().map(|stage| &stage.name).collect();
-        let forgotten = self.project.lock.stages.keys().filter(|name| !declared.contains(name));
-        self.changes.extend(forgotten.map(|name| (name.clone(), None)));
-        let saved = match self.changes.is_empty() {
-            true => self.project.cache.sync(),
-            false => self.project.save_changes(&self.changes),
-        };
-        if let Err(error) = saved {
-            self.fatal.get_or_insert(error);
-        }
-        let stages: Vec<(StageName, Outcome, Millis)> = pipeline
-            .graph
-            .order()
-            .iter()
-            .filter_map(|&ix| {
-                self.stages[ix].ended.clone().map(|(outcome, took)| (self.name(ix), outcome, took))
-            })
-            .collect();
-        let failed = stages.iter().any(|(_, outcome, _)| matches!(outcome, Outcome::Failed(_)));
-        let interrupted = stages.iter().any(|(_, outcome, _)| *outcome == Outcome::Interrupted);
-        let (status, exit) = match (interrupted, failed || self.fatal.is_some()) {
-            (true, _) => (RunStatus::Interrupted, exit::INTERRUPTED),
-            (false, true) => (RunStatus::Failed, self.exit.max(exit::STAGE_FAILED)),
-            (false, false) => (RunStatus::Ok, exit::OK),
-        };
-        let metrics = if self.run.is_some() { self.final_metrics() } else { Vec::new() };
-        let took: Millis = self.began.elapsed().into();
-        let ended = now();
-        self.tell(Event::RunEnded { run: self.run, at: ended, status, took });
-        if let Some(error) = self.fatal {
-            return Err(error);
-        }
-        let fresh = self.project.rest.count();
-        Ok(Report {
-            run: self.run,
-            fresh,
-            stages,
-            absent: absent(self.project),
-            metrics,
-            status,
-            ended,
-            took,
-            exit,
-            index: None,
-        })
-    }
-
-    fn final_metrics(&mut self) -> Vec<(String, f64)> {
-        let mut all = Vec::new();
-        let project = self.project;
-        for (ix, stage) in project.pipeline.stages.iter().enumerate() {
-            // Of a stage that failed, or was not looked at, the files are of another time.
-            let holds = |(outcome, _): &(Outcome, Millis)| {
-                matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)
-            };
-            if !self.stages[ix].ended.as_ref().is_some_and(holds) {
-                continue;
-            }
-            let mut complaints = Vec::new();
-            let values = metrics::read(&project.root, stage, |text| complaints.push(text));
-            for text in complaints {
-                self.tell(Event::Warning { stage: Some(stage.name.clone()), text });
-            }
-            if !values.is_empty() {
-                all.extend(values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)));
-                self.tell(Event::FinalMetrics { stage: stage.name.clone(), values });
-            }
-        }
-        all
-    }
-}
-
-fn absent(project: &Project) -> BTreeSet<RepoPath> {
-    let outs = project.pipeline.stages.iter().flat_map(|stage| &stage.outs);
-    let optional = outs.filter(|out| out.presence == Presence::Optional).map(|out| &out.path);
-    optional.filter(|path| path.under(&project.root).symlink_metadata().is_err()).cloned().collect()
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
 }

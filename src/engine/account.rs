@@ -1,0 +1,257 @@
+//! The account of a run: what became of its stages, told to the subscribers, kept in the lock, and summed up at its end. Knows nothing
+//! of threads, or of what is to be done next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::run::Options;
+use super::{Project, about, metrics};
+use crate::digest::Content;
+use crate::error::{Error, Result, exit};
+use crate::event::{About, Event, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp};
+use crate::pipeline::{Presence, StageIx, StageName};
+use crate::plan::Trace;
+use crate::repo_path::RepoPath;
+use crate::runs;
+
+/// The lock is written at the end, and meanwhile at most this often: until then the traces in the cache hold what was done.
+const LOCK_EVERY: Duration = Duration::from_secs(1);
+/// Nor so often that more than one part in so many of a run is spent on it: on a slow disk nothing else starts meanwhile.
+const LOCK_SHARE: u32 = 20;
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// `None` if there was nothing to do.
+    pub run: Option<RunName>,
+    /// How many stages were up to date before anything began.
+    pub fresh: usize,
+    /// The others, in the order of the graph.
+    pub stages: Vec<(StageName, Outcome, Millis)>,
+    /// Optional outs that lie nowhere now.
+    pub absent: BTreeSet<RepoPath>,
+    /// Final metrics, `stage.key`.
+    pub metrics: Vec<(String, f64)>,
+    pub status: RunStatus,
+    pub ended: Timestamp,
+    pub took: Millis,
+    pub exit: u8,
+    /// What kept the stat index from being written: the next run hashes again, and finds the same.
+    pub index: Option<Error>,
+}
+
+pub(super) struct Account<'a, 's> {
+    project: &'a Arc<Project>,
+    options: &'a Options,
+    subscribers: Vec<&'s mut dyn Subscriber>,
+    began: Instant,
+    run: Option<RunName>,
+    /// Told once there is a run to tell of.
+    pending: Vec<Event>,
+    /// What became of each stage.
+    ended: Vec<Option<(Outcome, Millis)>>,
+    /// What is to become of traces in the lock.
+    changes: BTreeMap<StageName, Option<Trace>>,
+    lock_due: Instant,
+    /// The gravest of the failures.
+    exit: u8,
+    fatal: Option<Error>,
+}
+
+impl<'a, 's> Account<'a, 's> {
+    pub(super) fn open(
+        project: &'a Arc<Project>,
+        options: &'a Options,
+        subscribers: Vec<&'s mut dyn Subscriber>,
+    ) -> Account<'a, 's> {
+        let began = Instant::now();
+        Account {
+            project,
+            options,
+            subscribers,
+            began,
+            run: None,
+            pending: Vec::new(),
+            ended: vec![None; project.pipeline.stages.len()],
+            changes: BTreeMap::new(),
+            lock_due: began + LOCK_EVERY,
+            exit: exit::OK,
+            fatal: None,
+        }
+    }
+
+    /// There is work: this is a run from now on, if it was none.
+    pub(super) fn begin(&mut self) -> RunName {
+        if let Some(run) = self.run {
+            return run;
+        }
+        let run = runs::next_run(&self.project.root);
+        self.run = Some(run);
+        let about = About {
+            pipeline: self.project.pipeline.name.clone(),
+            command: self.options.command.clone(),
+            params: self.project.used_params(),
+            overrides: self.options.overrides.clone(),
+            host: about::host(),
+            git: about::git(&self.project.root),
+            fresh: self.project.rest.count(),
+        };
+        let pending = std::mem::take(&mut self.pending);
+        self.tell(Event::RunStarted { run, at: now(), about });
+        pending.into_iter().for_each(|event| self.tell(event));
+        run
+    }
+
+    /// `None` as long as there was no work.
+    pub(super) fn run(&self) -> Option<RunName> {
+        self.run
+    }
+
+    /// Tells the subscribers, or keeps it for them until there is a run.
+    pub(super) fn tell(&mut self, event: Event) {
+        if self.run.is_none() && !matches!(event, Event::Stopping) {
+            self.pending.push(event);
+            return;
+        }
+        for subscriber in &mut self.subscribers {
+            subscriber.on_event(&event);
+        }
+    }
+
+    /// A stage has come to its end.
+    pub(super) fn end(
+        &mut self,
+        ix: StageIx,
+        outcome: Outcome,
+        took: Millis,
+        outs: BTreeMap<RepoPath, Content>,
+    ) {
+        self.ended[ix] = Some((outcome.clone(), took));
+        self.tell(Event::StageEnded { stage: self.name(ix), at: now(), outcome, took, outs });
+    }
+
+    /// The process is to exit with this, unless with something graver.
+    pub(super) fn exit_with(&mut self, exit: u8) {
+        self.exit = self.exit.max(exit);
+    }
+
+    /// The first stage, in the order of the graph, that has failed.
+    pub(super) fn first_failed(&self) -> Option<StageIx> {
+        let has_failed = |ix: &StageIx| matches!(self.ended[*ix], Some((Outcome::Failed(_), _)));
+        self.project.pipeline.graph.order().iter().copied().find(has_failed)
+    }
+
+    pub(super) fn name(&self, ix: StageIx) -> StageName {
+        self.project.pipeline.stages[ix].name.clone()
+    }
+
+    /// Has the lock name what a stage consumed and produced.
+    pub(super) fn remember(&mut self, ix: StageIx, trace: Trace) {
+        let name = self.name(ix);
+        if self.project.lock.stages.get(&name) != Some(&trace) {
+            self.changes.insert(name, Some(trace));
+        }
+    }
+
+    pub(super) fn save_lock_now_and_then(&mut self) {
+        let began = Instant::now();
+        if began >= self.lock_due {
+            if let Err(error) = self.project.save_changes(&self.changes) {
+                self.fatal.get_or_insert(error);
+            }
+            self.lock_due = Instant::now() + LOCK_EVERY.max(began.elapsed() * LOCK_SHARE);
+        }
+    }
+
+    /// Writes the lock, tells the end, and gives the sum.
+    pub(super) fn close(mut self) -> Result<Report> {
+        self.save_lock();
+        let (status, exit) = self.status();
+        let metrics = if self.run.is_some() { self.final_metrics() } else { Vec::new() };
+        let took: Millis = self.began.elapsed().into();
+        let ended = now();
+        self.tell(Event::RunEnded { run: self.run, at: ended, status, took });
+        if let Some(error) = self.fatal {
+            return Err(error);
+        }
+        let order = self.project.pipeline.graph.order().iter();
+        let stages = order.filter_map(|&ix| {
+            let (outcome, took) = self.ended[ix].clone()?;
+            Some((self.name(ix), outcome, took))
+        });
+        Ok(Report {
+            run: self.run,
+            fresh: self.project.rest.count(),
+            stages: stages.collect(),
+            absent: absent(self.project),
+            metrics,
+            status,
+            ended,
+            took,
+            exit,
+            index: None,
+        })
+    }
+
+    fn save_lock(&mut self) {
+        let pipeline = &self.project.pipeline;
+        // What the pipeline no longer declares is forgotten; stages that were not wanted stay.
+        let declared: BTreeSet<&StageName> = pipeline.stages.iter().map(|stage| &stage.name).collect();
+        let forgotten = self.project.lock.stages.keys().filter(|name| !declared.contains(name));
+        self.changes.extend(forgotten.map(|name| (name.clone(), None)));
+        let saved = match self.changes.is_empty() {
+            true => self.project.cache.sync(),
+            false => self.project.save_changes(&self.changes),
+        };
+        if let Err(error) = saved {
+            self.fatal.get_or_insert(error);
+        }
+    }
+
+    fn status(&self) -> (RunStatus, u8) {
+        let outcomes = || self.ended.iter().flatten().map(|(outcome, _)| outcome);
+        let failed = self.fatal.is_some() || outcomes().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let interrupted = outcomes().any(|outcome| *outcome == Outcome::Interrupted);
+        match (interrupted, failed) {
+            (true, _) => (RunStatus::Interrupted, exit::INTERRUPTED),
+            (false, true) => (RunStatus::Failed, self.exit.max(exit::STAGE_FAILED)),
+            (false, false) => (RunStatus::Ok, exit::OK),
+        }
+    }
+
+    fn final_metrics(&mut self) -> Vec<(String, f64)> {
+        let mut all = Vec::new();
+        let project = self.project;
+        for (ix, stage) in project.pipeline.stages.iter().enumerate() {
+            // Of a stage that failed, or was not looked at, the files are of another time.
+            let holds = |(outcome, _): &(Outcome, Millis)| {
+                matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)
+            };
+            if !self.ended[ix].as_ref().is_some_and(holds) {
+                continue;
+            }
+            let mut complaints = Vec::new();
+            let values = metrics::read(&project.root, stage, |text| complaints.push(text));
+            for text in complaints {
+                self.tell(Event::Warning { stage: Some(stage.name.clone()), text });
+            }
+            if !values.is_empty() {
+                all.extend(values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)));
+                self.tell(Event::FinalMetrics { stage: stage.name.clone(), values });
+            }
+        }
+        all
+    }
+}
+
+fn absent(project: &Project) -> BTreeSet<RepoPath> {
+    let outs = project.pipeline.stages.iter().flat_map(|stage| &stage.outs);
+    let optional = outs.filter(|out| out.presence == Presence::Optional).map(|out| &out.path);
+    optional.filter(|path| path.under(&project.root).symlink_metadata().is_err()).cloned().collect()
+}
+
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
+}
