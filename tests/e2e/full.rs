@@ -2,13 +2,13 @@
 
 use std::process::Command;
 
-use crate::sandbox::{Done, Sandbox};
+use crate::sandbox::{Done, Sandbox, untested};
 use crate::snapshot;
 
 /// What a script does in a mount namespace of its own, `$REPRO` being the binary; `None` where the system does not let us have one.
 fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Done> {
     if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success()) {
-        eprintln!("no mount namespace: not tested");
+        untested("`unshare -rm` gives no mount namespace");
         return None;
     }
     let mut command = Command::new("unshare");
