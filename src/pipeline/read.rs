@@ -2,7 +2,9 @@
 //! Reads one declaration at a time; what holds between declarations is `validate`'s.
 
 pub(super) mod config;
+pub(super) mod matrix;
 pub(super) mod options;
+pub(super) mod outs;
 pub(super) mod stage;
 
 use toml::Spanned;

@@ -10,7 +10,7 @@ mod tests {
     use serde_json::Value;
 
     use super::SCHEMA;
-    use crate::pipeline::read::{self, options, stage};
+    use crate::pipeline::read::{self, matrix, options, outs, stage};
 
     fn schema() -> Value {
         serde_json::from_str(SCHEMA).unwrap()
@@ -25,7 +25,7 @@ mod tests {
             ("/$defs/metric", &read::METRIC),
             ("/properties/cache", &read::CACHE),
             ("/$defs/stage", &stage::KEYS),
-            ("/$defs/out/anyOf/1", &stage::OUT),
+            ("/$defs/out/anyOf/1", &outs::OUT),
             ("/$defs/resources", &options::RESOURCES),
             ("/$defs/retries", &options::RETRIES),
         ];
@@ -38,7 +38,7 @@ mod tests {
             assert_eq!(known, keys.iter().copied().collect::<BTreeSet<&str>>(), "{at}");
         }
         let axes = &schema["$defs"]["stage"]["properties"]["matrix"]["properties"];
-        assert_eq!(axes.as_object().unwrap().keys().collect::<Vec<_>>(), [stage::EXCLUDE]);
+        assert_eq!(axes.as_object().unwrap().keys().collect::<Vec<_>>(), [matrix::EXCLUDE]);
     }
 
     #[test]

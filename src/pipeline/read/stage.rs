@@ -1,17 +1,14 @@
-//! One `[stages.NAME]`: its keys one by one, and the variants that a `matrix` makes of it.
+//! One `[stages.NAME]`: its keys one by one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::{Reader, Scope, Value, kind};
+use super::{Reader, Scope, Value};
 use crate::error::did_you_mean;
 use crate::pipeline::pattern::Pattern;
 use crate::pipeline::template::Unrendered;
-use crate::pipeline::{
-    Dep, Each, ItemOut, ItemText, Kept, Mode, Out, ParamKey, ParamValue, Persist, Policy, Presence, Problem,
-    Role, Stage, StageName,
-};
+use crate::pipeline::{Dep, Out, ParamKey, ParamValue, Policy, Presence, Problem, Stage, StageName};
 use crate::repo_path::RepoPath;
 
 pub(in crate::pipeline) const KEYS: [&str; 20] = [
@@ -37,133 +34,8 @@ pub(in crate::pipeline) const KEYS: [&str; 20] = [
     "timeout",
 ];
 
-/// The keys of an out that is written as a table.
-pub(in crate::pipeline) const OUT: [&str; 4] = ["path", "cache", "persist", "optional"];
-
-/// The key of a matrix that is no axis: combinations to leave out.
-pub(in crate::pipeline) const EXCLUDE: &str = "exclude";
-
-/// More variants of one stage than this are a mistake.
-const MOST_VARIANTS: usize = 10_000;
-
 impl Reader {
-    /// The stage, or one for each combination of its matrix.
-    pub(super) fn stage_or_matrix(
-        &mut self,
-        name: &StageName,
-        line: usize,
-        table: &DeTable<'_>,
-        scope: Scope<'_>,
-        stages: &mut Vec<Stage>,
-    ) {
-        let of = format!("stage `{name}`");
-        self.only_keys(table, &of, &KEYS);
-        let Some(matrix) = table.get("matrix") else {
-            stages.push(self.stage(name.clone(), None, line, table, scope));
-            return;
-        };
-        let mut names = BTreeMap::new();
-        for variant in self.variants(matrix, &of) {
-            let text = variant.iter().map(|(_, value)| file_name_part(value)).collect::<Vec<_>>().join("-");
-            let Some(full) = StageName::parse(&format!("{name}@{text}")) else {
-                self.problem(matrix, format!("`{name}@{text}` cannot name a stage: it is too long"));
-                continue;
-            };
-            if names.insert(full.clone(), ()).is_some() {
-                self.problem(
-                    matrix,
-                    format!("two combinations of the matrix of {of} are both named `{full}`"),
-                );
-                continue;
-            }
-            let templates = scope.templates.with_matrix(&variant);
-            let scope = Scope { templates: &templates, ..scope };
-            stages.push(self.stage(full, Some(name.clone()), line, table, scope));
-        }
-        if names.is_empty() {
-            self.problem(matrix, format!("the matrix of {of} has no combination left"));
-        }
-    }
-
-    /// Every combination of the axes, the first axis slowest, without what is excluded.
-    fn variants(&mut self, matrix: &Value<'_>, of: &str) -> Vec<Vec<(String, ParamValue)>> {
-        let Some(table) = self.table(matrix, &format!("`matrix` of {of}")) else {
-            return Vec::new();
-        };
-        // In the order of the text: a table of TOML does not keep it.
-        let mut axes: Vec<_> = table.iter().filter(|(name, _)| name.get_ref() != EXCLUDE).collect();
-        axes.sort_by_key(|(name, _)| name.span().start);
-        let mut variants: Vec<Vec<(String, ParamValue)>> = vec![Vec::new()];
-        for (name, value) in axes {
-            let axis = name.get_ref().to_string();
-            let what = format!("matrix.{axis}");
-            let list = self.param_value(value, &what).and_then(|value| value.as_array().cloned());
-            let scalar = |value: &ParamValue| !value.is_array() && !value.is_object();
-            let Some(list) = list.filter(|list| !list.is_empty() && list.iter().all(scalar)) else {
-                self.problem(value, format!("`{axis}` in the matrix of {of} is no list of plain values"));
-                return Vec::new();
-            };
-            if variants.len() * list.len() > MOST_VARIANTS {
-                self.problem(value, format!("the matrix of {of} has more than {MOST_VARIANTS} combinations"));
-                return Vec::new();
-            }
-            let with = |variant: &Vec<(String, ParamValue)>, value: &ParamValue| {
-                variant.iter().cloned().chain([(axis.clone(), value.clone())]).collect()
-            };
-            variants = variants
-                .iter()
-                .flat_map(|v| list.iter().map(move |value| (v, value)))
-                .map(|(v, value)| with(v, value))
-                .collect();
-        }
-        for rule in self.exclusions(table.get(EXCLUDE), of) {
-            for (axis, at) in rule.iter().map(|(axis, (_, at))| (axis, *at)) {
-                if axis == EXCLUDE || table.get(axis.as_str()).is_none() {
-                    self.problems.push(Problem::new(
-                        at,
-                        format!("`exclude` of {of} names `{axis}`, which its matrix does not have"),
-                    ));
-                }
-            }
-            variants.retain(|variant| {
-                !rule
-                    .iter()
-                    .all(|(axis, (value, _))| variant.iter().any(|(name, is)| name == axis && is == value))
-            });
-        }
-        variants
-    }
-
-    fn exclusions(
-        &mut self,
-        exclude: Option<&Value<'_>>,
-        of: &str,
-    ) -> Vec<BTreeMap<String, (ParamValue, usize)>> {
-        let Some(value) = exclude else {
-            return Vec::new();
-        };
-        let Some(list) = value.get_ref().as_array() else {
-            self.problem(value, format!("`exclude` of {of} is {}, not a list of tables", kind(value)));
-            return Vec::new();
-        };
-        let mut rules = Vec::new();
-        for entry in list {
-            let Some(table) = self.table(entry, &format!("an entry of `exclude` of {of}")) else { continue };
-            let mut rule = BTreeMap::new();
-            for (name, value) in table {
-                let line = self.line(name);
-                if let Some(value) = self.param_value(value, name.get_ref()) {
-                    rule.insert(name.get_ref().to_string(), (value, line));
-                }
-            }
-            if !rule.is_empty() {
-                rules.push(rule);
-            }
-        }
-        rules
-    }
-
-    fn stage(
+    pub(super) fn stage(
         &mut self,
         name: StageName,
         family: Option<StageName>,
@@ -244,7 +116,7 @@ impl Reader {
     }
 
     /// A string with its templates rendered.
-    fn text(&mut self, value: &Value<'_>, what: &str, scope: Scope<'_>) -> Option<String> {
+    pub(super) fn text(&mut self, value: &Value<'_>, what: &str, scope: Scope<'_>) -> Option<String> {
         let text = self.string(value, what)?;
         self.rendered(text, value, what, scope)
     }
@@ -370,136 +242,6 @@ impl Reader {
         used
     }
 
-    fn outs(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> Vec<Out> {
-        let mut outs: Vec<Out> = Vec::new();
-        for (key, role) in [("outs", Role::Data), ("metrics", Role::Metrics), ("plots", Role::Plot)] {
-            let Some(value) = table.get(key) else { continue };
-            let Some(list) = value.get_ref().as_array() else {
-                self.problem(value, format!("`{key}` of {of} is {}, not a list", kind(value)));
-                continue;
-            };
-            for entry in list {
-                outs.extend(self.out(entry, key, role, of, scope));
-            }
-        }
-        outs.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-        outs
-    }
-
-    /// `"PATH"` or `{ path = "PATH", cache = false, persist = true, optional = true }`.
-    fn out(&mut self, entry: &Value<'_>, key: &str, role: Role, of: &str, scope: Scope<'_>) -> Option<Out> {
-        let (at, kept, persist, presence) = match entry.get_ref() {
-            DeValue::Table(options) => {
-                let what = format!("an entry of `{key}` of {of}");
-                self.only_keys(options, &what, &OUT);
-                let Some(path) = options.get("path") else {
-                    self.problem(entry, format!("{what} has no `path`"));
-                    return None;
-                };
-                let kept =
-                    if self.flag(options, "cache", &what, true) { Kept::InCache } else { Kept::Nowhere };
-                let persist =
-                    if self.flag(options, "persist", &what, false) { Persist::Yes } else { Persist::No };
-                let optional = self.flag(options, "optional", &what, false);
-                (path, kept, persist, if optional { Presence::Optional } else { Presence::Required })
-            }
-            _ => (entry, Kept::InCache, Persist::No, Presence::Required),
-        };
-        let text = self.text(at, &format!("an entry of `{key}` of {of}"), scope)?;
-        let by_item = ItemText::parse(&text);
-        if by_item.names_item() {
-            let plain = key == "outs" && (kept, persist) == (Kept::InCache, Persist::No);
-            return self.item_out(ItemOut { path: by_item, presence }, at, plain, of);
-        }
-        let path = self.path(&text, at, "out", of)?;
-        if path.is_reserved() {
-            let what = format!("out `{path}` of {of} is not a stage's to write");
-            let hint = "git and `repro` keep their own things there; give it another path";
-            self.problems.push(Problem::new(self.line(at), what).hint(hint));
-            return None;
-        }
-        Some(Out { path, role, kept, persist, presence, by_item: Vec::new(), line: self.line(at) })
-    }
-
-    /// An out by item: to the graph it is the folder that holds those of all items, and which is always there.
-    fn item_out(&mut self, out: ItemOut, at: &Value<'_>, plain: bool, of: &str) -> Option<Out> {
-        let (line, text) = (self.line(at), &out.path);
-        if !plain {
-            let what = format!("`{text}` of {of} is made by item, so it can only be a plain out");
-            let hint = "name it in `outs`, with no option but `optional`";
-            self.problems.push(Problem::new(line, what).hint(hint));
-            return None;
-        }
-        let Some(path) = text.base().filter(|base| !base.is_reserved()) else {
-            let what = format!("out `{text}` of {of} does not lie in a folder of its own");
-            let hint = "begin it with a folder that is the same for every item, out/{{ item.stem }}";
-            self.problems.push(Problem::new(line, what).hint(hint));
-            return None;
-        };
-        Some(Out {
-            path,
-            role: Role::Data,
-            kept: Kept::InCache,
-            persist: Persist::No,
-            presence: Presence::Required,
-            by_item: vec![out],
-            line,
-        })
-    }
-
-    /// `each`: its glob becomes a dep; outs by item that share a folder become one out.
-    fn each(
-        &mut self,
-        value: &Value<'_>,
-        cmd: &mut String,
-        deps: &mut Vec<Dep>,
-        outs: &mut Vec<Out>,
-        of: &str,
-        scope: Scope<'_>,
-    ) -> Option<Each> {
-        let text = self.text(value, &format!("`each` of {of}"), scope)?;
-        let path = self.path(&text, value, "`each`", of)?;
-        let Ok(Some(glob)) = Pattern::parse(&path) else {
-            self.problem(value, format!("`each` of {of} is no glob like \"data/*/*.wav\""));
-            return None;
-        };
-        let mode = ItemText::parse(cmd);
-        let mode = if mode.names_item() { Mode::Apart(mode) } else { Mode::Together };
-        if let Mode::Apart(text) = &mode {
-            *cmd = text.to_string();
-        }
-        let (by_item, mut plain): (Vec<Out>, Vec<Out>) =
-            std::mem::take(outs).into_iter().partition(|out| !out.by_item.is_empty());
-        if by_item.is_empty() {
-            let problem = Problem::new(self.line(value), format!("{of} has `each`, but no out by item"));
-            self.problems.push(problem.hint("name the item in an out: outs = [\"out/{{ item.stem }}.txt\"]"));
-        }
-        if let (Mode::Apart(_), Some(out)) = (&mode, plain.first()) {
-            let what = format!("out `{}` of {of} is of no item, and its command runs once an item", out.path);
-            self.problems.push(
-                Problem::new(out.line, what)
-                    .hint("leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS"),
-            );
-        }
-        let mut texts = Vec::new();
-        for out in by_item {
-            texts.extend(out.by_item);
-            // Outs in a folder that is an out already are part of it.
-            let shared = |other: &Out| other.path == out.path || out.path.below(&other.path).is_some();
-            if !plain.iter().any(shared) {
-                plain.retain(|other| other.path.below(&out.path).is_none() || other.role != Role::Data);
-                plain.push(Out { by_item: Vec::new(), ..out });
-            }
-        }
-        plain.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-        *outs = plain;
-        if !deps.iter().any(|dep| dep.path == path) {
-            deps.push(Dep { path, glob: Some(glob.clone()), line: self.line(value) });
-            deps.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-        }
-        Some(Each { glob, outs: texts, mode })
-    }
-
     fn policy(&mut self, table: &DeTable<'_>, of: &str) -> Policy {
         match (self.flag(table, "frozen", of, false), self.flag(table, "always", of, false)) {
             (false, false) => Policy::WhenStale,
@@ -518,11 +260,4 @@ impl Reader {
 fn is_variable(name: &str) -> bool {
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.chars().all(valid)
-}
-
-/// A value as part of a stage's name.
-fn file_name_part(value: &ParamValue) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    text.chars().map(|c| if allowed(c) { c } else { '_' }).collect()
 }

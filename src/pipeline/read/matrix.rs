@@ -1,0 +1,140 @@
+//! `matrix`: the stages that one block of `pipeline.toml` declares.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use super::stage::KEYS;
+use super::{Reader, Scope, Value, kind};
+use crate::pipeline::{ParamValue, Problem, Stage, StageName};
+
+/// The key of a matrix that is no axis: combinations to leave out.
+pub(in crate::pipeline) const EXCLUDE: &str = "exclude";
+
+/// More variants of one stage than this are a mistake.
+const MOST_VARIANTS: usize = 10_000;
+
+impl Reader {
+    /// The stage, or one for each combination of its matrix.
+    pub(super) fn stage_or_matrix(
+        &mut self,
+        name: &StageName,
+        line: usize,
+        table: &DeTable<'_>,
+        scope: Scope<'_>,
+        stages: &mut Vec<Stage>,
+    ) {
+        let of = format!("stage `{name}`");
+        self.only_keys(table, &of, &KEYS);
+        let Some(matrix) = table.get("matrix") else {
+            stages.push(self.stage(name.clone(), None, line, table, scope));
+            return;
+        };
+        let mut names = BTreeMap::new();
+        for variant in self.variants(matrix, &of) {
+            let text = variant.iter().map(|(_, value)| file_name_part(value)).collect::<Vec<_>>().join("-");
+            let Some(full) = StageName::parse(&format!("{name}@{text}")) else {
+                self.problem(matrix, format!("`{name}@{text}` cannot name a stage: it is too long"));
+                continue;
+            };
+            if names.insert(full.clone(), ()).is_some() {
+                self.problem(
+                    matrix,
+                    format!("two combinations of the matrix of {of} are both named `{full}`"),
+                );
+                continue;
+            }
+            let templates = scope.templates.with_matrix(&variant);
+            let scope = Scope { templates: &templates, ..scope };
+            stages.push(self.stage(full, Some(name.clone()), line, table, scope));
+        }
+        if names.is_empty() {
+            self.problem(matrix, format!("the matrix of {of} has no combination left"));
+        }
+    }
+
+    /// Every combination of the axes, the first axis slowest, without what is excluded.
+    fn variants(&mut self, matrix: &Value<'_>, of: &str) -> Vec<Vec<(String, ParamValue)>> {
+        let Some(table) = self.table(matrix, &format!("`matrix` of {of}")) else {
+            return Vec::new();
+        };
+        // In the order of the text: a table of TOML does not keep it.
+        let mut axes: Vec<_> = table.iter().filter(|(name, _)| name.get_ref() != EXCLUDE).collect();
+        axes.sort_by_key(|(name, _)| name.span().start);
+        let mut variants: Vec<Vec<(String, ParamValue)>> = vec![Vec::new()];
+        for (name, value) in axes {
+            let axis = name.get_ref().to_string();
+            let what = format!("matrix.{axis}");
+            let list = self.param_value(value, &what).and_then(|value| value.as_array().cloned());
+            let scalar = |value: &ParamValue| !value.is_array() && !value.is_object();
+            let Some(list) = list.filter(|list| !list.is_empty() && list.iter().all(scalar)) else {
+                self.problem(value, format!("`{axis}` in the matrix of {of} is no list of plain values"));
+                return Vec::new();
+            };
+            if variants.len() * list.len() > MOST_VARIANTS {
+                self.problem(value, format!("the matrix of {of} has more than {MOST_VARIANTS} combinations"));
+                return Vec::new();
+            }
+            let with = |variant: &Vec<(String, ParamValue)>, value: &ParamValue| {
+                variant.iter().cloned().chain([(axis.clone(), value.clone())]).collect()
+            };
+            variants = variants
+                .iter()
+                .flat_map(|v| list.iter().map(move |value| (v, value)))
+                .map(|(v, value)| with(v, value))
+                .collect();
+        }
+        for rule in self.exclusions(table.get(EXCLUDE), of) {
+            for (axis, at) in rule.iter().map(|(axis, (_, at))| (axis, *at)) {
+                if axis == EXCLUDE || table.get(axis.as_str()).is_none() {
+                    self.problems.push(Problem::new(
+                        at,
+                        format!("`exclude` of {of} names `{axis}`, which its matrix does not have"),
+                    ));
+                }
+            }
+            variants.retain(|variant| {
+                !rule
+                    .iter()
+                    .all(|(axis, (value, _))| variant.iter().any(|(name, is)| name == axis && is == value))
+            });
+        }
+        variants
+    }
+
+    fn exclusions(
+        &mut self,
+        exclude: Option<&Value<'_>>,
+        of: &str,
+    ) -> Vec<BTreeMap<String, (ParamValue, usize)>> {
+        let Some(value) = exclude else {
+            return Vec::new();
+        };
+        let Some(list) = value.get_ref().as_array() else {
+            self.problem(value, format!("`exclude` of {of} is {}, not a list of tables", kind(value)));
+            return Vec::new();
+        };
+        let mut rules = Vec::new();
+        for entry in list {
+            let Some(table) = self.table(entry, &format!("an entry of `exclude` of {of}")) else { continue };
+            let mut rule = BTreeMap::new();
+            for (name, value) in table {
+                let line = self.line(name);
+                if let Some(value) = self.param_value(value, name.get_ref()) {
+                    rule.insert(name.get_ref().to_string(), (value, line));
+                }
+            }
+            if !rule.is_empty() {
+                rules.push(rule);
+            }
+        }
+        rules
+    }
+}
+
+/// A value as part of a stage's name.
+fn file_name_part(value: &ParamValue) -> String {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    text.chars().map(|c| if allowed(c) { c } else { '_' }).collect()
+}

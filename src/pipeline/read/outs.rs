@@ -1,0 +1,142 @@
+//! What a stage writes: `outs`, `metrics` and `plots`, plain or by item, and `each`, which says what the items are.
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Reader, Scope, Value, kind};
+use crate::pipeline::pattern::Pattern;
+use crate::pipeline::{Dep, Each, ItemOut, ItemText, Kept, Mode, Out, Persist, Presence, Problem, Role};
+
+/// The keys of an out that is written as a table.
+pub(in crate::pipeline) const OUT: [&str; 4] = ["path", "cache", "persist", "optional"];
+
+impl Reader {
+    pub(super) fn outs(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> Vec<Out> {
+        let mut outs: Vec<Out> = Vec::new();
+        for (key, role) in [("outs", Role::Data), ("metrics", Role::Metrics), ("plots", Role::Plot)] {
+            let Some(value) = table.get(key) else { continue };
+            let Some(list) = value.get_ref().as_array() else {
+                self.problem(value, format!("`{key}` of {of} is {}, not a list", kind(value)));
+                continue;
+            };
+            for entry in list {
+                outs.extend(self.out(entry, key, role, of, scope));
+            }
+        }
+        outs.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        outs
+    }
+
+    /// `"PATH"` or `{ path = "PATH", cache = false, persist = true, optional = true }`.
+    fn out(&mut self, entry: &Value<'_>, key: &str, role: Role, of: &str, scope: Scope<'_>) -> Option<Out> {
+        let (at, kept, persist, presence) = match entry.get_ref() {
+            DeValue::Table(options) => {
+                let what = format!("an entry of `{key}` of {of}");
+                self.only_keys(options, &what, &OUT);
+                let Some(path) = options.get("path") else {
+                    self.problem(entry, format!("{what} has no `path`"));
+                    return None;
+                };
+                let kept =
+                    if self.flag(options, "cache", &what, true) { Kept::InCache } else { Kept::Nowhere };
+                let persist =
+                    if self.flag(options, "persist", &what, false) { Persist::Yes } else { Persist::No };
+                let optional = self.flag(options, "optional", &what, false);
+                (path, kept, persist, if optional { Presence::Optional } else { Presence::Required })
+            }
+            _ => (entry, Kept::InCache, Persist::No, Presence::Required),
+        };
+        let text = self.text(at, &format!("an entry of `{key}` of {of}"), scope)?;
+        let by_item = ItemText::parse(&text);
+        if by_item.names_item() {
+            let plain = key == "outs" && (kept, persist) == (Kept::InCache, Persist::No);
+            return self.item_out(ItemOut { path: by_item, presence }, at, plain, of);
+        }
+        let path = self.path(&text, at, "out", of)?;
+        if path.is_reserved() {
+            let what = format!("out `{path}` of {of} is not a stage's to write");
+            let hint = "git and `repro` keep their own things there; give it another path";
+            self.problems.push(Problem::new(self.line(at), what).hint(hint));
+            return None;
+        }
+        Some(Out { path, role, kept, persist, presence, by_item: Vec::new(), line: self.line(at) })
+    }
+
+    /// An out by item: to the graph it is the folder that holds those of all items, and which is always there.
+    fn item_out(&mut self, out: ItemOut, at: &Value<'_>, plain: bool, of: &str) -> Option<Out> {
+        let (line, text) = (self.line(at), &out.path);
+        if !plain {
+            let what = format!("`{text}` of {of} is made by item, so it can only be a plain out");
+            let hint = "name it in `outs`, with no option but `optional`";
+            self.problems.push(Problem::new(line, what).hint(hint));
+            return None;
+        }
+        let Some(path) = text.base().filter(|base| !base.is_reserved()) else {
+            let what = format!("out `{text}` of {of} does not lie in a folder of its own");
+            let hint = "begin it with a folder that is the same for every item, out/{{ item.stem }}";
+            self.problems.push(Problem::new(line, what).hint(hint));
+            return None;
+        };
+        Some(Out {
+            path,
+            role: Role::Data,
+            kept: Kept::InCache,
+            persist: Persist::No,
+            presence: Presence::Required,
+            by_item: vec![out],
+            line,
+        })
+    }
+
+    /// `each`: its glob becomes a dep; outs by item that share a folder become one out.
+    pub(super) fn each(
+        &mut self,
+        value: &Value<'_>,
+        cmd: &mut String,
+        deps: &mut Vec<Dep>,
+        outs: &mut Vec<Out>,
+        of: &str,
+        scope: Scope<'_>,
+    ) -> Option<Each> {
+        let text = self.text(value, &format!("`each` of {of}"), scope)?;
+        let path = self.path(&text, value, "`each`", of)?;
+        let Ok(Some(glob)) = Pattern::parse(&path) else {
+            self.problem(value, format!("`each` of {of} is no glob like \"data/*/*.wav\""));
+            return None;
+        };
+        let mode = ItemText::parse(cmd);
+        let mode = if mode.names_item() { Mode::Apart(mode) } else { Mode::Together };
+        if let Mode::Apart(text) = &mode {
+            *cmd = text.to_string();
+        }
+        let (by_item, mut plain): (Vec<Out>, Vec<Out>) =
+            std::mem::take(outs).into_iter().partition(|out| !out.by_item.is_empty());
+        if by_item.is_empty() {
+            let problem = Problem::new(self.line(value), format!("{of} has `each`, but no out by item"));
+            self.problems.push(problem.hint("name the item in an out: outs = [\"out/{{ item.stem }}.txt\"]"));
+        }
+        if let (Mode::Apart(_), Some(out)) = (&mode, plain.first()) {
+            let what = format!("out `{}` of {of} is of no item, and its command runs once an item", out.path);
+            self.problems.push(
+                Problem::new(out.line, what)
+                    .hint("leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS"),
+            );
+        }
+        let mut texts = Vec::new();
+        for out in by_item {
+            texts.extend(out.by_item);
+            // Outs in a folder that is an out already are part of it.
+            let shared = |other: &Out| other.path == out.path || out.path.below(&other.path).is_some();
+            if !plain.iter().any(shared) {
+                plain.retain(|other| other.path.below(&out.path).is_none() || other.role != Role::Data);
+                plain.push(Out { by_item: Vec::new(), ..out });
+            }
+        }
+        plain.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        *outs = plain;
+        if !deps.iter().any(|dep| dep.path == path) {
+            deps.push(Dep { path, glob: Some(glob.clone()), line: self.line(value) });
+            deps.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+        }
+        Some(Each { glob, outs: texts, mode })
+    }
+}
