@@ -73,6 +73,8 @@ impl Error {
         let error = Error::environment(format!("cannot {verb} `{}`", path.display())).because(err);
         match err.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => error.hint(no_room(path)),
+            _ if err.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => error
+                .hint("raise the limit of open files, `ulimit -n`, or let fewer stages run at once, `-j`"),
             _ => error,
         }
     }

@@ -32,6 +32,8 @@ pub(super) struct Unsynced {
     /// Held together by all who give names, alone by who takes account of them.
     mark: RwLock<Mark>,
     named: Mutex<Named>,
+    /// Held while all of it is brought to the disk: who comes meanwhile may rely on it only afterwards.
+    syncing: Mutex<()>,
 }
 
 /// Whether the file that says so is on the disk.
@@ -95,6 +97,7 @@ impl Cache {
     /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards, and what it was copied
     /// from to be removed.
     pub fn sync(&self) -> Result<()> {
+        let _syncing = self.unsynced.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let named = self.take_named();
         let synced = match &named {
             Named::Nothing => return Ok(()),
@@ -176,12 +179,18 @@ fn rename(temporary: &Path, name: &Path, former: Former) -> io::Result<()> {
     }
     match renameat_with(CWD, temporary, CWD, name, RenameFlags::NOREPLACE) {
         Err(Errno::EXIST) if name.is_file() => fs::remove_file(temporary),
-        // The file system cannot do both in one.
-        Err(Errno::INVAL | Errno::NOSYS) => match name.is_file() {
-            true => fs::remove_file(temporary),
-            false => fs::rename(temporary, name),
-        },
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_by_link(temporary, name),
         renamed => Ok(renamed?),
+    }
+}
+
+/// Where the file system cannot look and rename in one.
+fn rename_by_link(temporary: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(temporary, name) {
+        Ok(()) => fs::remove_file(temporary),
+        Err(_) if name.is_file() => fs::remove_file(temporary),
+        // It has no links either.
+        Err(_) => fs::rename(temporary, name),
     }
 }
 
@@ -246,6 +255,51 @@ mod tests {
             inodes.push(fs::metadata(&name).unwrap().ino());
         }
         assert_eq!(inodes[0], inodes[1]);
+    }
+
+    #[test]
+    fn what_cannot_be_renamed_at_once_is_linked() {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, name) = (dir.path().join("temporary"), dir.path().join("shard/name"));
+        fs::write(&temporary, "first").unwrap();
+        assert_eq!(rename_by_link(&temporary, &name).unwrap_err().kind(), io::ErrorKind::NotFound);
+        fs::create_dir(dir.path().join("shard")).unwrap();
+        for text in ["first", "second"] {
+            fs::write(&temporary, text).unwrap();
+            rename_by_link(&temporary, &name).unwrap();
+            assert_eq!(fs::read_to_string(&name).unwrap(), "first", "the former stays");
+            assert!(!temporary.exists());
+        }
+        fs::write(&temporary, "third").unwrap();
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        assert!(rename_by_link(&temporary, &dir.path().join("folder")).is_err());
+    }
+
+    #[test]
+    fn who_syncs_while_another_does_waits_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        cache.put_bytes(b"bytes").unwrap();
+        // To open this waits for a writer, and to sync it fails.
+        let slow = dir.path().join("slow");
+        rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        cache.named().note(&slow);
+        let shared = &cache;
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| shared.sync());
+            while !matches!(*cache.named(), Named::Nothing) {
+                std::thread::yield_now();
+            }
+            let (said, heard) = std::sync::mpsc::channel();
+            let second = scope.spawn(move || said.send(shared.sync()));
+            let early = heard.recv_timeout(std::time::Duration::from_millis(50));
+            fs::OpenOptions::new().write(true).open(&slow).unwrap();
+            assert!(first.join().unwrap().is_err());
+            second.join().unwrap().unwrap();
+            assert!(early.is_err(), "nothing was on the disk yet");
+            heard.recv().unwrap().unwrap();
+        });
+        assert!(!dir.path().join(MARKER).exists());
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn list_leaves(seen: &Seen, digests: &mut Vec<Digest>) {
     }
 }
 
-/// Of what lies in several places, the first that is met is kept.
+/// Of equal contents only the first that is met is written.
 fn keep_absent(
     project: &Project,
     path: &RepoPath,
@@ -63,8 +63,8 @@ fn keep_absent(
         |(path, seen)| match seen {
             Seen::Leaf(content) => keep_leaf(&path, content).map(|()| (None, Vec::new())),
             Seen::Dir { tree, digest, dirs } => {
-                let leaves: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
-                leaves.par_iter().try_for_each(|(name, content)| keep_leaf(&path.join(name), content))?;
+                let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+                files.par_iter().try_for_each(|(name, content)| keep_leaf(&path.join(name), content))?;
                 Ok((Some((tree, digest)), dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect()))
             }
         },
@@ -239,8 +239,8 @@ impl Putting<'_> {
             }
         }
         let dir = |name: &str| dirs.and_then(|dirs| dirs.get(name));
-        let leaves: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
-        leaves.par_iter().try_for_each(|(name, content)| {
+        let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+        files.par_iter().try_for_each(|(name, content)| {
             let leaf = had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
             self.leaf(&path.join(name), content, dir(name).or(leaf.as_ref()))
         })?;
@@ -252,8 +252,8 @@ impl Putting<'_> {
         downward((path.clone(), seen), |(path, seen)| match seen {
             Seen::Leaf(content) => self.leaf_again(&path, content).map(|()| Vec::new()),
             Seen::Dir { tree, dirs, .. } => {
-                let leaves: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
-                leaves
+                let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+                files
                     .par_iter()
                     .try_for_each(|(name, content)| self.leaf_again(&path.join(name), content))?;
                 Ok(dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect())

@@ -18,11 +18,14 @@ use crate::digest::Digest;
 
 /// A power of two of blake3's chunks, so that all parts but the last are whole subtrees.
 const PART: u64 = 512 << 10;
+/// What shows no size, and has more than this, has no end.
+const MOST: u64 = 1 << 28;
 
 /// The digest of all of a file whose size is known.
 ///
 /// # Errors
-/// Those of reading; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if it turns out to have another size, and is or should be large.
+/// Those of reading; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if it should be large, and turns out to have another size;
+/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if it should be small, and comes to no end.
 pub(super) fn digest(file: &File, size: u64) -> io::Result<Digest> {
     if size <= PART { small(file, size) } else { large(file, size) }
 }
@@ -35,13 +38,30 @@ fn small(file: &File, size: u64) -> io::Result<Digest> {
         match rustix::io::read(file, spare_capacity(&mut bytes)) {
             Ok(0) => break,
             Ok(_) if bytes.len() as u64 == size => break,
-            Ok(_) if bytes.len() as u64 > PART => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) if bytes.len() as u64 > PART => return further(file, bytes),
             Ok(_) => bytes.reserve(bytes.len()),
             Err(Errno::INTR) => {}
             Err(err) => return Err(err.into()),
         }
     }
     Ok(Digest::of(&bytes))
+}
+
+/// More of a file than it showed to have.
+fn further(file: &File, mut bytes: Vec<u8>) -> io::Result<Digest> {
+    let mut hasher = blake3::Hasher::new();
+    loop {
+        hasher.update(&bytes);
+        if hasher.count() > MOST {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        bytes.clear();
+        match rustix::io::read(file, spare_capacity(&mut bytes)) {
+            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(err) => return Err(err.into()),
+        }
+    }
 }
 
 fn large(file: &File, size: u64) -> io::Result<Digest> {
@@ -132,8 +152,11 @@ mod tests {
         for size in [0, 7, PART - 1, PART] {
             assert_eq!(large_or_small(&file, size), Digest::of(&bytes[..PART as usize]), "{size}");
         }
+        let more = bytes.repeat(3);
+        file.write_all(&more[bytes.len()..]).unwrap();
+        assert_eq!(large_or_small(&file, 0), Digest::of(&more));
         let endless = File::open("/dev/zero").unwrap();
-        assert_eq!(digest(&endless, 0).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(digest(&endless, 0).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]
