@@ -71,6 +71,9 @@ impl Sequence {
         let wanted = wanted(&before, place.as_ref(), &stages);
         let mut links = aliases(&self.root);
         let args = [&["checkout"], text.as_deref().as_slice()].concat();
+        // What lies there now is kept before it is replaced: objects that are missing may be there afterwards.
+        let outs = || before.lock.values().flat_map(|trace| &trace.outs);
+        let has_all = outs().all(|(_, node)| self.oracle.has_whole(node));
         let (code, _, said) = drive::program(&self.root, &args);
         let mut after = self.oracle.look()?;
         if overlaps(&before) {
@@ -89,9 +92,7 @@ impl Sequence {
             expected.remove(path);
             after.world.remove(path);
         }
-        let outs = || before.lock.values().flat_map(|trace| &trace.outs);
-        let whole =
-            loads(&stages, &before.world).is_ok() && outs().all(|(_, node)| self.oracle.has_whole(node));
+        let whole = has_all && loads(&stages, &before.world).is_ok();
         let is_way = |path: &str| matches!(before.world.get(path), None | Some(Node::Dir(_)));
         let ways = outs().all(|(path, _)| path.match_indices('/').all(|(at, _)| is_way(&path[..at])));
         if whole
