@@ -179,6 +179,7 @@ impl Ears<'_> {
 struct Interest {
     /// pipeline.toml and the files that it includes.
     sources: BTreeSet<RepoPath>,
+    /// As far as no stage writes them.
     deps: BTreeSet<RepoPath>,
     globs: Vec<Pattern>,
     /// What stages write.
@@ -215,8 +216,15 @@ impl Interest {
                 }
             }
         }
+        let deps = std::mem::take(&mut self.deps);
+        self.deps = deps.into_iter().filter(|dep| !self.is_made(dep)).collect();
         let read = self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base));
-        self.targets = read.flat_map(|path| scan::links_of(&path.under(root))).collect();
+        self.targets = read.flat_map(|path| self.links_of(root, &path.under(root))).collect();
+    }
+
+    /// What a path hangs on by way of links, up to what a run writes: nobody is woken by that, nor by what it leads to.
+    fn links_of(&self, root: &Path, path: &Path) -> Vec<PathBuf> {
+        scan::links_of(path).into_iter().take_while(|at| !self.is_written(root, at)).collect()
     }
 
     /// Whether what happens at a path may change what a run finds.
@@ -240,6 +248,12 @@ impl Interest {
         self.made.contains(path) || path.ancestors().any(|above| self.made.contains(above))
     }
 
+    /// Whether a run writes there, by its stages or itself.
+    fn is_written(&self, root: &Path, path: &Path) -> bool {
+        let below = path.strip_prefix(root).ok().and_then(Path::to_str).map(RepoPath::parse);
+        below.and_then(Result::ok).is_some_and(|path| self.is_made(&path) || path.is_reserved())
+    }
+
     /// Watches every folder in which something that matters can happen.
     fn cover(&mut self, root: &Path, watcher: &mut Watcher) -> Result<()> {
         watcher.forget();
@@ -254,14 +268,10 @@ impl Interest {
         let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Pattern::base));
         for top in tops {
             let top = top.map_or(root.to_owned(), |top| top.under(root));
-            let matters = |path: &Path| {
-                let below = path.strip_prefix(root).ok().and_then(Path::to_str).map(RepoPath::parse);
-                below.and_then(Result::ok).is_none_or(|path| !self.is_made(&path) && !path.is_reserved())
-            };
-            for place in scan::places(&top, &matters) {
+            for place in scan::places(&top, &|path| !self.is_written(root, path)) {
                 match place {
                     Place::Folder(folder) => watcher.cover(&folder)?,
-                    Place::Link(link) => targets.extend(scan::links_of(&link)),
+                    Place::Link(link) => targets.extend(self.links_of(root, &link)),
                 }
             }
         }

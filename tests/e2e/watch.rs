@@ -277,6 +277,33 @@ fn what_lies_behind_links_wakes_wherever_it_is() {
     assert_eq!(sandbox.read("out"), "fartherone3c");
 }
 
+/// Were it woken, it would run until the stage fails.
+#[test]
+fn an_out_that_a_link_in_a_dep_leads_to_wakes_nobody() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.fetch]
+cmd = "echo x >> turns; test $(wc -l < turns) -lt 9 && cp turns v && ln -sf ../v data/latest; echo fetch >> ran"
+always = true
+outs = ["data/latest"]
+
+[stages.use]
+cmd = "cat conf/model > used; echo use >> ran"
+deps = ["conf", "data/latest"]
+outs = ["used"]
+"#,
+    );
+    sandbox.write("conf/other", "");
+    std::os::unix::fs::symlink("../data/latest", sandbox.path("conf/model")).unwrap();
+    let watch = Watch::start(&sandbox, &[]);
+    watch.turn();
+    assert_eq!(sandbox.ran(), ["fetch", "use"]);
+    sandbox.write("conf/other", "x");
+    assert_eq!(touches(&woken(&watch, "conf/other")), 1);
+    assert_eq!(sandbox.ran(), ["fetch", "use"]);
+    assert_eq!(watch.end(), Some(0));
+}
+
 /// A folder that is in two places by a link is looked at in both.
 #[test]
 fn a_folder_that_a_link_leads_to_wakes_by_either_name() {
