@@ -10,6 +10,7 @@ use self::processing::Processing;
 use self::room::prepare;
 use super::observe::Observation;
 use super::perform::{Performed, Setting, committed, failed, job};
+use super::processes::Say;
 use crate::error::{Kind, exit};
 use crate::event::{Failure, Work};
 use crate::exec::Said;
@@ -21,7 +22,7 @@ pub(super) fn run(
     ix: StageIx,
     each: &Each,
     observation: &Observation,
-    say: &(dyn Fn(Vec<Said>) + Sync),
+    say: &Say<'_>,
 ) -> Performed {
     let project = setting.project;
     let stage = &project.pipeline.stages[ix];

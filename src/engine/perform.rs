@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::observe::{self, Observation, observe};
 use super::predict::Predicted;
-use super::processes::{Groups, Stop, execute_and_follow};
+use super::processes::{Groups, Say, Stop, execute_and_follow};
 use super::units::Units;
 use super::{Project, commit, items};
 use crate::digest::Content;
@@ -54,7 +54,7 @@ pub(super) fn perform(
     ix: StageIx,
     force: Force,
     as_seen: Option<Arc<Observation>>,
-    say: &(dyn Fn(Vec<Said>) + Sync),
+    say: &Say<'_>,
 ) -> (Performed, Millis) {
     let began = Instant::now();
     let looked = as_seen.map_or_else(|| look_again(setting.project, ix, force).map(Arc::new), Ok);
@@ -87,13 +87,8 @@ fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Pe
     }
 }
 
-/// Runs the stage's command and commits its outs, while another thread follows what the command writes.
-fn run(
-    setting: Setting<'_>,
-    ix: StageIx,
-    observation: &Observation,
-    say: &(dyn Fn(Vec<Said>) + Sync),
-) -> Performed {
+/// Runs the stage's command and commits its outs.
+fn run(setting: Setting<'_>, ix: StageIx, observation: &Observation, say: &Say<'_>) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
     if stage.cmd.is_none() {
         return committed(setting.project, stage, observation);
@@ -114,7 +109,7 @@ fn run(
 pub(super) fn retrying<T>(
     setting: Setting<'_>,
     stage: &Stage,
-    say: &(dyn Fn(Vec<Said>) + Sync),
+    say: &Say<'_>,
     failure: impl Fn(&T) -> Option<String>,
     attempt: impl Fn(u64) -> T,
 ) -> Option<T> {
@@ -141,7 +136,7 @@ fn attempt(
     ix: StageIx,
     observation: &Observation,
     failures: u64,
-    say: &(dyn Fn(Vec<Said>) + Sync),
+    say: &Say<'_>,
 ) -> Performed {
     let stage = &setting.project.pipeline.stages[ix];
     let ended = prepare(setting, stage, observation, failures)

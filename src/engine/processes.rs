@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,31 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// How long a process has, once asked, to end by itself.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// Hands over what a stage says.
+pub(super) type Say<'a> = dyn Fn(Vec<Said>) -> Passing + Sync + 'a;
+
+/// What a stage said, on its way to those who watch.
+#[derive(Debug)]
+pub(super) struct Passing(Option<Receiver<()>>);
+
+impl Passing {
+    pub(super) const NOTHING: Passing = Passing(None);
+
+    /// It is over when the other end is dropped.
+    pub(super) fn until_dropped(end: Receiver<()>) -> Passing {
+        Passing(Some(end))
+    }
+
+    pub(super) fn wait(self) {
+        let _ = self.0.map(|end| end.recv());
+    }
+
+    /// Whether it is over before so much time has passed.
+    fn ends_within(&self, patience: Duration) -> bool {
+        self.0.as_ref().is_none_or(|end| end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout))
+    }
+}
 
 /// The processes at work, so that they can be stopped from elsewhere.
 #[derive(Debug, Default)]
@@ -98,12 +123,13 @@ pub(super) enum Stop {
     Stopped,
 }
 
-/// Runs a process to its end, and says when it is halted. `meanwhile` is called all the time, and tells whether to call it again at once.
+/// Runs a process to its end, and says when it is halted. `meanwhile` is called after each pause, and tells whether to call it again
+/// at once; while it waits, nobody keeps the process to its time.
 pub(super) fn execute(
     groups: &Groups,
     job: &Job,
     limit: Option<Duration>,
-    say: &(dyn Fn(Vec<Said>) + Sync),
+    say: &Say<'_>,
     mut meanwhile: impl FnMut() -> More,
 ) -> Result<(Ended, Stop)> {
     let process = Process::start(job)?;
@@ -165,21 +191,26 @@ impl Watch {
     }
 }
 
-/// Runs a process to its end and passes on what it writes. `say` returns when what it was given is passed on: what waits for it
-/// waits in the files.
+/// Runs a process to its end and passes on what it writes, a piece when the one before has arrived: the rest waits in the files, and
+/// the process is kept to its time however long that takes.
 pub(super) fn execute_and_follow(
     groups: &Groups,
     job: &Job,
     limit: Option<Duration>,
-    say: &(dyn Fn(Vec<Said>) + Sync),
+    say: &Say<'_>,
 ) -> Result<(Ended, Stop)> {
     let mut follower = Follower::new(&job.log, &job.events());
+    let mut passing = Passing::NOTHING;
     let ended = execute(groups, job, limit, say, || {
+        if !passing.ends_within(LOOK_EVERY) {
+            return More::Now;
+        }
         let (said, more) = follower.news();
-        say(said);
+        passing = say(said);
         more
     });
-    follower.rest(say);
+    passing.wait();
+    follower.rest(|said| say(said).wait());
     ended
 }
 

@@ -12,7 +12,7 @@ use super::heard::Heard;
 use super::observe::{Observation, observe, unseen};
 use super::perform::{Performed, Setting};
 use super::predict::Predicted;
-use super::processes::{GRACE, Groups};
+use super::processes::{GRACE, Groups, Passing};
 use super::units::Units;
 use super::workers::Workers;
 use super::{Project, ended_orphan, perform, resources};
@@ -71,7 +71,7 @@ const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 #[derive(Debug)]
 pub(super) enum Note {
     Observed(StageIx, Result<Arc<Observation>>),
-    /// With what the stage's follower waits on: dropped when all of it is passed on.
+    /// With what the stage's follower waits for: dropped when all of it is passed on.
     Said(StageIx, Vec<Said>, Sender<()>),
     Ended(StageIx, Performed, Millis),
     /// So many units of its work wait; the number of each goes back when it may start, and the other end is dropped after the last.
@@ -94,13 +94,15 @@ fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<signals:
     })
 }
 
-/// Gives the loop what a stage said and waits until it is passed on, so that of each stage there is never more in memory
-/// than a piece of its files. The loop waits for no worker, and a loop that is gone has dropped what it was given.
-fn hand_over(sender: &Sender<Note>, ix: StageIx, said: Vec<Said>) {
-    let (passing, passed_on) = channel();
-    if !said.is_empty() && sender.send(Note::Said(ix, said, passing)).is_ok() {
-        let _ = passed_on.recv();
+/// Gives the loop what a stage said. Who waits until it is passed on never has more in memory than a piece of the stage's files.
+/// The loop waits for no worker, and a loop that is gone has dropped what it was given.
+fn hand_over(sender: &Sender<Note>, ix: StageIx, said: Vec<Said>) -> Passing {
+    if said.is_empty() {
+        return Passing::NOTHING;
     }
+    let (passing, passed_on) = channel();
+    let _ = sender.send(Note::Said(ix, said, passing));
+    Passing::until_dropped(passed_on)
 }
 
 /// The state of a run, which one thread owns.

@@ -49,7 +49,7 @@ impl Job {
 pub struct Process {
     child: Child,
     group: Group,
-    /// Tells of its end; `None` where the kernel has no such thing.
+    /// Tells of its end; `None` where the kernel gives none: it has no such thing, or too many files are open.
     handle: Option<OwnedFd>,
     marker: PathBuf,
 }

@@ -1,5 +1,8 @@
 //! When and how a stage runs: frozen, always, persistent and uncached outs, tokens, retries, timeouts, shells, selections.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
@@ -237,6 +240,28 @@ fn a_command_that_takes_too_long_is_ended() {
 
     ✗ run-1 failed after [time]: 1 failed
     ");
+}
+
+/// Nobody reads what is shown until the process has been told to end.
+#[test]
+fn a_command_that_takes_too_long_is_ended_while_the_display_is_blocked() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.a]
+cmd = "trap 'echo told > told; exit 1' TERM; yes line | head -c 3000000; while :; do sleep 0.01; done"
+timeout = "1s"
+"#,
+    );
+    sandbox.fifo("told");
+    let (sender, told) = std::sync::mpsc::channel();
+    let path = sandbox.path("told");
+    std::thread::spawn(move || sender.send(std::fs::read_to_string(path)));
+    let run = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
+    let told = told.recv_timeout(Duration::from_secs(60));
+    let done = sandbox.done(run.wait_with_output().unwrap());
+    assert_eq!(told.map(Result::unwrap), Ok("told\n".to_owned()));
+    assert!(done.stderr.contains("took longer than its timeout of 1.0s"), "no timeout");
+    assert_eq!(done.code, 1);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::list::{Item, Shared, is_by_item};
 use crate::engine::commit;
 use crate::engine::observe::{self, Observation};
 use crate::engine::perform::{Performed, Setting, make_room, retrying, unsuccessful};
-use crate::engine::processes::{Stop, execute, following};
+use crate::engine::processes::{Say, Stop, execute, following};
 use crate::error::{Error, Result};
 use crate::exec::{Ended, Job, More, Said};
 use crate::pipeline::{Each, Mode, Presence, Stage};
@@ -33,7 +33,7 @@ pub(super) struct Processing<'a> {
     by_path: BTreeMap<&'a str, &'a Item>,
     /// Items whose outs are in the cache by now.
     kept: Mutex<BTreeSet<&'a RepoPath>>,
-    say: &'a (dyn Fn(Vec<Said>) + Sync),
+    say: &'a Say<'a>,
 }
 
 impl<'a> Processing<'a> {
@@ -44,7 +44,7 @@ impl<'a> Processing<'a> {
         shared: &'a Shared,
         stale: &'a [&'a Item],
         observation: &'a Observation,
-        say: &'a (dyn Fn(Vec<Said>) + Sync),
+        say: &'a Say<'a>,
     ) -> Processing<'a> {
         let by_path = stale.iter().map(|item| (item.path.as_str(), *item)).collect();
         Processing { setting, stage, each, shared, stale, observation, by_path, kept: Mutex::default(), say }
@@ -57,7 +57,7 @@ impl<'a> Processing<'a> {
         let say = |said: Vec<Said>| {
             let (items, rest) = said.into_iter().partition(|said| matches!(said, Said::Item(_)));
             let items: Vec<Said> = items;
-            (self.say)(rest);
+            (self.say)(rest).wait();
             items.par_iter().for_each(|said| {
                 if let Said::Item(path) = said {
                     self.finished(path);
@@ -159,18 +159,20 @@ impl<'a> Processing<'a> {
     /// A process said that the outs of an item are complete.
     fn finished(&self, path: &str) {
         let Some(item) = self.by_path.get(path) else {
-            return (self.say)(vec![Said::Warning(format!(
-                "reported item `{path}`, which it was not given"
-            ))]);
+            return self.tell(Said::Warning(format!("reported item `{path}`, which it was not given")));
         };
         if let Err(error) = self.keep(item) {
-            (self.say)(vec![Said::Warning(format!("item `{path}` is not kept yet: {error}"))]);
+            self.tell(Said::Warning(format!("item `{path}` is not kept yet: {error}")));
         }
     }
 
     fn tell_progress(&self) {
         let done = self.kept.lock().unwrap_or_else(PoisonError::into_inner).len();
-        (self.say)(vec![Said::Progress { done: done as u64, total: self.stale.len() as u64 }]);
+        self.tell(Said::Progress { done: done as u64, total: self.stale.len() as u64 });
+    }
+
+    fn tell(&self, said: Said) {
+        (self.say)(vec![said]).wait();
     }
 
     /// Keeps the outs of an item and its trace.
