@@ -50,6 +50,8 @@ struct Live {
     stopping: Option<Stopping>,
     groups: BTreeMap<u64, Group>,
     entered: u64,
+    /// One of them could not write to its log any more.
+    met_full_disk: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,11 @@ impl Groups {
             group.kill();
         }
         live.stopping.is_some()
+    }
+
+    /// Whether no process before this one filled the disk.
+    fn is_first_full(&self) -> bool {
+        !std::mem::replace(&mut self.live().met_full_disk, true)
     }
 
     /// Waits, and says whether everything is being stopped.
@@ -146,7 +153,7 @@ pub(super) fn execute(
     if !matches!(ended, Ok(Ended::Code(0))) {
         group.kill();
     }
-    if job.is_log_full() {
+    if job.is_log_full() && groups.is_first_full() {
         say(vec![Said::Warning(format!(
             "the disk of `{}` is full: of what it wrote there, and of its metrics, the end may be missing",
             job.log.display()

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, geteuid, kill_process_group, pidfd_open, waitid,
 };
 
 use crate::error::{Error, Result};
@@ -39,9 +39,13 @@ impl Job {
         self.log.with_file_name("events.jsonl")
     }
 
-    /// Whether nothing more can be written to the log and to the events.
+    /// Whether nothing more can be written to the log and to the events. Some file systems have no size, and root writes also
+    /// where the rest is kept free for it.
     pub fn is_log_full(&self) -> bool {
-        rustix::fs::statvfs(&self.log).is_ok_and(|disk| disk.f_bavail == 0)
+        rustix::fs::statvfs(&self.log).is_ok_and(|disk| {
+            let free = if geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
+            disk.f_blocks > 0 && free == 0
+        })
     }
 }
 

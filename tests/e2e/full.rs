@@ -78,6 +78,22 @@ fn a_history_without_room_stops_no_work() {
 }
 
 #[test]
+fn a_disk_without_a_size_is_not_full() {
+    let Some(done) = with_mounts(&copy(), "mount -t ramfs none runs; $REPRO run") else { return };
+    snapshot!(done, @"
+    exit 0
+    --- stderr
+    run-1: started
+    s: started (for the first time)
+    s: ran in [time]
+
+     out by s
+
+    ✓ run-1 done in [time]: 1 ran
+    ");
+}
+
+#[test]
 fn a_log_without_room_is_told() {
     let sandbox = copy();
     sandbox.edit("pipeline.toml", "cat in > out", "cat in in in in; cat in > out");
@@ -99,6 +115,24 @@ fn a_log_without_room_is_told() {
 
     ✓ run-1 done in [time]: 1 ran
     ");
+}
+
+#[test]
+fn a_log_that_many_processes_fill_is_told_once() {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.s]
+each = "in/*"
+cmd = "cat {{ item.path }}; cp {{ item.path }} up/"
+outs = ["up/{{ item.name }}"]
+"#,
+    );
+    for item in ["a", "b", "c"] {
+        sandbox.write(&format!("in/{item}"), "x".repeat(400_000));
+    }
+    let script = "mkdir runs; mount -t tmpfs -o size=200k none runs; $REPRO run 2> told; echo $?; grep -c 'log` is full' told";
+    let Some(done) = with_mounts(&sandbox, script) else { return };
+    assert_eq!(done.stdout, "0\n1\n");
 }
 
 #[test]
