@@ -1,7 +1,7 @@
-"""The networks in PyTorch and onnxruntime, for benches/epoch.rs: a line in, the seconds it took out.
+"""The networks in PyTorch and onnxruntime, for the benches of model and onnx: a line in, the seconds it took out.
 
-Lines: `train NETWORK BATCH` (one epoch, PyTorch), `forward NETWORK BATCH` (one pass, onnxruntime). The argument:
-how many threads.
+Lines: `train NETWORK BATCH` (one epoch, PyTorch), `forward NETWORK BATCH` (one pass, onnxruntime), where NETWORK may be
+an ONNX file. The argument: how many threads.
 """
 
 import sys
@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 CLIPS, SIDE, CLASSES = 128, 100, 10
+ANY = 128  # the width of a clip, for a file that takes any
 NORM = ["weight", "bias", "running_mean", "running_var"]
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(0)
@@ -105,11 +106,14 @@ class Graph:
         output = value(layers("x"), "N", CLASSES)
         graph = helper.make_graph(self.nodes, "g", [value("x", "N", 1, SIDE, SIDE)], [output], self.tensors)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(sys.argv[1])
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        return session_of(model.SerializeToString())
+
+
+def session_of(model):
+    """Of a file's name or its bytes."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(sys.argv[1])
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 networks = {"baseline": Baseline(), "resnet": ResNet()}
@@ -120,10 +124,10 @@ optimizers = {
 images, targets = torch.rand(CLIPS, 1, SIDE, SIDE) * 4 - 2, torch.arange(CLIPS) % CLASSES
 graphs = {name: Graph(network) for name, network in networks.items()}
 sessions = {name: graph.session(getattr(graph, name)) for name, graph in graphs.items()}
-clips = images.numpy()
+clips = {name: images.numpy() for name in sessions}
 for name, network in networks.items():
     with torch.inference_mode():
-        apart = abs(network.eval()(images).numpy() - sessions[name].run(None, {"x": clips})[0]).max()
+        apart = abs(network.eval()(images).numpy() - sessions[name].run(None, {"x": clips[name]})[0]).max()
     assert apart < 1e-4, f"the ONNX model of {name} is another: {apart}"
 
 
@@ -136,13 +140,23 @@ def train(name, batch):
 
 
 def forward(name, batch):
+    [x] = sessions[name].get_inputs()
     for first in range(0, CLIPS, batch):
-        sessions[name].run(None, {"x": clips[first : first + batch]})
+        sessions[name].run(None, {x.name: clips[name][first : first + batch]})
+
+
+def load(file):
+    sessions[file] = session_of(file)
+    [x] = sessions[file].get_inputs()
+    shape = [side if isinstance(side, int) else ANY for side in x.shape[1:]]
+    clips[file] = (torch.rand(CLIPS, *shape) * 4 - 2).numpy()
 
 
 print(f"torch {torch.__version__.split('+')[0]}, onnxruntime {onnxruntime.__version__}", flush=True)
 for line in sys.stdin:
     what, name, batch = line.split()
+    if name not in sessions:
+        load(name)
     wall, cpu = time.perf_counter(), time.process_time()
     {"train": train, "forward": forward}[what](name, int(batch))
     print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)

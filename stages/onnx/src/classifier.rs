@@ -80,6 +80,11 @@ impl Classifier {
         &self.metadata
     }
 
+    /// The lengths of a clip that the model takes: channels, height and width; none where it takes any.
+    pub fn input(&self) -> [Option<usize>; 3] {
+        self.input
+    }
+
     /// Whether the model takes clips of this shape: channels, height and width.
     ///
     /// # Errors
