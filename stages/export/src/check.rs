@@ -121,11 +121,11 @@ mod tests {
         Network::new(&config, &network.weights().unwrap(), &Device::flex()).unwrap()
     }
 
-    fn classifier(config: &NetworkConfig, weights: &Weights) -> Classifier {
+    fn file(config: &NetworkConfig, weights: &Weights) -> Vec<u8> {
         let labels = (0..config.classes).map(|label| format!("genre {label}")).collect();
         let metadata = Metadata { labels, spectrogram: serde_json::Value::Null };
         let graph = graph::build(config, weights).unwrap();
-        Classifier::from_bytes(graph.encode(&metadata.to_properties().unwrap())).unwrap()
+        graph.encode(&metadata.to_properties().unwrap())
     }
 
     fn dataset(shape: [usize; 3], count: usize) -> (tempfile::TempDir, Dataset) {
@@ -152,10 +152,45 @@ mod tests {
         ] {
             let network = trained(model, input, classes);
             let (_dir, dataset) = dataset(input, 35);
-            let classifier = classifier(network.config(), network.weights());
+            let classifier = Classifier::by_operators(file(network.config(), network.weights())).unwrap();
             classifier.check_input(input).unwrap();
             let difference = compare(&network, &classifier, &dataset).unwrap();
             assert!(difference < 1e-4, "{model:?} {input:?}: {difference:e}");
+        }
+    }
+
+    #[test]
+    fn a_compiled_file_gives_what_its_operators_give() {
+        for (model, input, width) in [
+            (Architecture::Baseline, [1, 100, 100], 100),
+            (Architecture::Baseline, [1, 12, 12], 12),
+            (Architecture::Baseline, [1, 33, 50], 50),
+            (Architecture::ResNet, [1, 64, 128], 128),
+            (Architecture::ResNet, [1, 64, 128], 1),
+            (Architecture::ResNet, [1, 64, 128], 217),
+            (Architecture::ResNet, [1, 33, 9], 31),
+        ] {
+            let network = trained(model, input, 5);
+            let bytes = file(network.config(), network.weights());
+            let compiled = Classifier::from_bytes(bytes.clone()).unwrap();
+            assert!(compiled.is_compiled(), "{model:?} {input:?}");
+            let operators = Classifier::by_operators(bytes).unwrap();
+            let mut random = Random::new(2, Purpose::Order(0));
+            let shape = [3, input[0], input[1], width];
+            let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
+            let [found, expected] =
+                [&compiled, &operators].map(|file| file.run(shape, values.clone()).unwrap());
+            // The same kernels, on the same plan.
+            assert_eq!(found.logits, network.judge(values.clone(), shape).unwrap());
+            let logits = found.logits.iter().zip(&expected.logits);
+            let shares = found.probabilities.iter().zip(&expected.probabilities);
+            for (found, expected) in logits.chain(shares) {
+                let tolerance = 1e-5 * expected.abs().max(1.0);
+                assert!(
+                    (found - expected).abs() <= tolerance,
+                    "{model:?} {shape:?}: {found} is not {expected}"
+                );
+            }
         }
     }
 
@@ -209,7 +244,8 @@ mod tests {
         let mut bias = weights.get("linear2.bias").unwrap().values.clone();
         bias[1] += 0.001;
         weights.insert("linear2.bias", vec![2], bias);
-        let error = compare(&network, &classifier(network.config(), &weights), &dataset).unwrap_err();
+        let other = Classifier::by_operators(file(network.config(), &weights)).unwrap();
+        let error = compare(&network, &other, &dataset).unwrap_err();
         assert!(error.to_string().contains("differs from the network by"), "{error}");
     }
 

@@ -145,7 +145,7 @@ fn plain(trained: &Trained, metadata: &Metadata, spectrograms: &Path) -> Result<
     let dataset = Dataset::read(spectrograms, manifest.labels.clone(), trained.clips_to_compare())?;
     manifest.check_input(&dataset)?;
     let bytes = graph::build(network.config(), network.weights())?.encode(&metadata.to_properties()?);
-    let classifier = Classifier::from_bytes(bytes.clone()).context("the file that was to be written")?;
+    let classifier = Classifier::by_operators(bytes.clone()).context("the file that was to be written")?;
     let difference = check::compare(network, &classifier, &dataset)?;
     let file = File { bytes: bytes.len(), max_abs_difference: difference };
     Ok((bytes, file, dataset.clips.len()))

@@ -1,10 +1,8 @@
-//! Kernels for the processor: to learn with, and to judge with.
-//!
-//! To learn with, operations on burn's tensors where burn's own are slow: convolution, batch normalisation fused
+//! Operations on burn's tensors for the processor, where burn's own are slow: convolution, batch normalisation fused
 //! with what follows it, AdamW in one pass. Each knows its gradient, and hands over to burn's own where it is not
 //! meant for: another backend, another element type, gradient checkpointing.
 //!
-//! To judge with, all of a network at once, without tensors: a plan, compiled.
+//! And burn's own operations for a network to judge with, where it is not on the processor.
 //!
 //! Results do not depend on the number of threads: work is split by the shape of the data, and partial sums are added
 //! in a fixed order. Knows nothing about which networks there are, losses or files.
@@ -14,24 +12,20 @@
 //!        → conv → patches, gemm                backward
 //! norm   → block → activation, then            on all: simd
 //! adamw
-//! plan → compiled → lanes
-//!      → on_device
+//! on_device
 //! ```
 
 mod activation;
 pub mod adamw;
 mod block;
 mod bridge;
-pub mod compiled;
 mod conv;
 pub mod conv2d;
 mod direct;
 mod gemm;
-mod lanes;
 pub mod norm;
 pub mod on_device;
 mod patches;
-pub mod plan;
 mod simd;
 mod then;
 

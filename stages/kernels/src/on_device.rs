@@ -1,11 +1,11 @@
-//! A plan by burn's operations, on any device: what graphics cards judge with, and what [`crate::compiled`] is measured
+//! A plan by burn's operations, on any device: what graphics cards judge with, and what [`judge::compiled`] is measured
 //! against.
 //!
 //! Knows nothing about networks.
 
-use crate::plan::{Head, Pixels, Plan, STRAIGHT};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
+use judge::plan::{Head, Pixels, Plan, STRAIGHT};
 
 /// The layers of a [`Plan`], with their weights on a device.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use kernels::compiled::Compiled;
+use judge::compiled::Compiled;
+use judge::plan::{Affine, Convolution, Head, Linear, Pixels, Plan, Term};
 use kernels::on_device::OnDevice;
-use kernels::plan::{Affine, Convolution, Head, Linear, Pixels, Plan, Term};
 use proptest::prelude::*;
 use rayon::ThreadPoolBuilder;
 

@@ -13,7 +13,7 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use kernels::plan::{self, Affine, Head, Pixels, Plan, STRAIGHT};
+use judge::plan::{self, Affine, Head, Pixels, Plan, STRAIGHT};
 use kernels::{Activation, Pool, Then};
 
 use crate::config::{LEAKY_SLOPE, NetworkConfig, PADDING, POOL};

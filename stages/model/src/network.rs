@@ -4,7 +4,7 @@
 
 use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor, TensorData};
-use kernels::compiled::Compiled;
+use judge::compiled::Compiled;
 use kernels::on_device::OnDevice;
 
 use crate::config::{Architecture, NetworkConfig};

@@ -19,7 +19,7 @@
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Tensor, activation::relu};
-use kernels::plan::{self, Head, Pixels, Plan, STRAIGHT};
+use judge::plan::{self, Head, Pixels, Plan, STRAIGHT};
 use kernels::{Activation, Pool, Then};
 
 use crate::config::RESNET_CHANNELS;

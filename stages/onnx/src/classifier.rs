@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use rten::{Dimension, Model, NodeId};
-use rten_tensor::prelude::*;
-use rten_tensor::{NdTensor, NdTensorView};
+use anyhow::{Context as _, Result, ensure};
+use judge::compiled::Compiled;
+use prost::bytes::Bytes;
 
 use crate::metadata::Metadata;
+use crate::operators::Operators;
+use crate::recognise::recognise;
 
 /// The name of the input, `[N, channels, height, width]`.
 pub const INPUT: &str = "spectrograms";
@@ -19,17 +20,20 @@ pub const LOGITS: &str = "logits";
 pub const PROBABILITIES: &str = "probabilities";
 
 /// A model that is ready to run.
+#[derive(Debug)]
 pub struct Classifier {
-    model: Model,
+    runtime: Runtime,
     metadata: Metadata,
     input: [Option<usize>; 3],
-    ends: [NodeId; 3],
 }
 
-impl std::fmt::Debug for Classifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Classifier").field("metadata", &self.metadata).field("input", &self.input).finish()
-    }
+/// What computes the answers.
+#[derive(Debug)]
+enum Runtime {
+    /// The whole network at once.
+    Compiled(Compiled),
+    /// One operator after the other: any graph.
+    Operators(Operators),
 }
 
 /// What a model says of a batch: a row of as many values as labels for each clip.
@@ -54,25 +58,32 @@ impl Classifier {
         Classifier::from_bytes(bytes).with_context(|| format!("`{shown}` is not a usable model"))
     }
 
-    /// The model in these bytes.
+    /// The model in these bytes: compiled, where its operators are those of a network of this pipeline.
+    ///
+    /// # Errors
+    /// As [`Classifier::by_operators`].
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Classifier> {
+        // Weights are shared with the file's bytes until they are packed, not copied.
+        let bytes = Bytes::from(bytes);
+        let Some(found) = recognise(bytes.clone()) else { return Classifier::by_operators(bytes.into()) };
+        let metadata = Metadata::from_properties(|key| found.properties.get(key).map(String::as_str))?;
+        Ok(Classifier { runtime: Runtime::Compiled(found.network), metadata, input: found.input })
+    }
+
+    /// The model in these bytes, run operator by operator: slower, and by none of the code that networks judge with.
     ///
     /// # Errors
     /// Bytes that are no ONNX model, that lack the metadata, or whose input and outputs are not those of a
     /// model that `export` wrote.
-    pub fn from_bytes(bytes: Vec<u8>) -> Result<Classifier> {
-        let model = Model::load(bytes).context("cannot load it as ONNX")?;
-        let metadata = Metadata::from_properties(|key| model.metadata().get(key))?;
-        let end = |name: &str| model.node_id(name).with_context(|| format!("it has no `{name}`"));
-        let ends = [end(INPUT)?, end(LOGITS)?, end(PROBABILITIES)?];
-        let shape = model.node_info(ends[0]).and_then(|info| info.shape()).unwrap_or_default();
-        let [_, channels, height, width] = &shape[..] else {
-            bail!("its input is not a batch of pictures");
-        };
-        let input = [channels, height, width].map(|length| match length {
-            Dimension::Fixed(length) => Some(*length),
-            Dimension::Symbolic(_) => None,
-        });
-        Ok(Classifier { metadata, input, ends, model })
+    pub fn by_operators(bytes: Vec<u8>) -> Result<Classifier> {
+        let operators = Operators::from_bytes(bytes)?;
+        let (metadata, input) = (operators.metadata()?, operators.input()?);
+        Ok(Classifier { runtime: Runtime::Operators(operators), metadata, input })
+    }
+
+    /// Whether the network was recognised, and runs at once.
+    pub fn is_compiled(&self) -> bool {
+        matches!(self.runtime, Runtime::Compiled(_))
     }
 
     /// What the file says beside the network.
@@ -114,19 +125,32 @@ impl Classifier {
             "{} values are not {count} clips of {channels}×{height}×{width}",
             values.len()
         );
-        let batch = NdTensor::from_data(shape, values);
-        let [input, logits, probabilities] = self.ends;
-        let inputs = vec![(input, batch.view().into())];
-        let outputs =
-            self.model.run_n(inputs, [logits, probabilities], None).context("cannot run the model")?;
-        let rows = outputs.map(|value| -> Result<Vec<f32>> {
-            let rows: NdTensor<f32, 2> = value.try_into().context("an output is not a table of numbers")?;
-            let expected = [count, self.metadata.labels.len()];
-            ensure!(rows.shape() == expected, "an output has the shape {:?}, not {expected:?}", rows.shape());
-            let rows: NdTensorView<'_, f32, 2> = rows.view();
-            Ok(rows.to_vec())
-        });
-        let [logits, probabilities] = rows;
-        Ok(Outputs { logits: logits?, probabilities: probabilities? })
+        let classes = self.metadata.labels.len();
+        let [logits, probabilities] = match &self.runtime {
+            Runtime::Operators(operators) => operators.run(shape, values, classes)?,
+            Runtime::Compiled(network) => {
+                ensure!(
+                    network.takes([height, width]),
+                    "clips of {height}×{width} are too small for the model"
+                );
+                let logits = network.run(&values, [height, width]);
+                ensure!(
+                    logits.len() == count * classes,
+                    "its outputs are not {classes}, as many as its labels"
+                );
+                let probabilities = logits.chunks(classes.max(1)).flat_map(softmax).collect();
+                [logits, probabilities]
+            }
+        };
+        Ok(Outputs { logits, probabilities })
     }
+}
+
+/// Scores as shares, which sum to 1.
+fn softmax(scores: &[f32]) -> Vec<f32> {
+    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut shares: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
+    let sum: f32 = shares.iter().sum();
+    shares.iter_mut().for_each(|share| *share /= sum);
+    shares
 }

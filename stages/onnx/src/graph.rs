@@ -15,7 +15,7 @@ use crate::proto::{
 /// The version of the file format.
 const IR_VERSION: i64 = 8;
 /// The version of the operators.
-const OPSET: i64 = 17;
+pub(crate) const OPSET: i64 = 17;
 
 /// The length of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,7 @@ impl Graph {
             name: output.to_owned(),
             op_type: operator.to_owned(),
             attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
+            domain: String::new(),
         });
     }
 

@@ -5,6 +5,7 @@
 //! presence means something are optional, so that a zero is written.
 
 use prost::Message;
+use prost::bytes::Bytes;
 
 /// `AttributeProto.AttributeType`
 pub(crate) const ATTRIBUTE_FLOAT: i32 = 1;
@@ -74,6 +75,8 @@ pub(crate) struct NodeProto {
     pub(crate) op_type: String,
     #[prost(message, repeated, tag = "5")]
     pub(crate) attribute: Vec<AttributeProto>,
+    #[prost(string, tag = "7")]
+    pub(crate) domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -101,8 +104,8 @@ pub(crate) struct TensorProto {
     #[prost(string, tag = "8")]
     pub(crate) name: String,
     /// Little-endian values in C order.
-    #[prost(bytes = "vec", tag = "9")]
-    pub(crate) raw_data: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub(crate) raw_data: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -23,6 +23,10 @@ use crate::crew::{Crew, Extent, WHOLE};
 use crate::inputs::{Fault, STDIN};
 use crate::judge::Judge;
 
+// As the model comes in, the buffers of one step are used by the next.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The segments of a timeline where the model takes clips of any length, in seconds.
 const SEGMENT: f64 = 10.0;
 /// What segments can be, in seconds.

@@ -4,7 +4,7 @@
 
 use super::picture::Channels;
 use crate::lanes::{LANES, Sixteen, Unit, sixteens};
-use crate::plan::{self, PictureId};
+use crate::plan::{self, PictureId, Pixels, Window};
 
 /// A sum of convolutions of pictures and of a bias, a leaky ReLU, and perhaps a pool.
 #[derive(Debug)]
@@ -63,17 +63,18 @@ impl Convolution {
         packed
     }
 
-    /// Height and width of what it makes of pictures of these sizes.
-    pub(crate) fn size(&self, sizes: &[[usize; 2]]) -> [usize; 2] {
-        let mut made = self.terms.iter().map(|term| {
-            let side = |axis: usize| sizes[term.from][axis] + 2 * term.padding - term.kernel[axis];
-            [0, 1].map(|axis| side(axis) / term.stride[0] + 1)
+    /// Height and width of what it makes of pictures of these sizes; none if that has no pixel, or is a sum of several
+    /// sizes.
+    pub(crate) fn size(&self, sizes: &[[usize; 2]]) -> Option<[usize; 2]> {
+        let windows = self.terms.iter().map(|term| Window {
+            picture: sizes[term.from],
+            kernel: term.kernel,
+            stride: term.stride[0],
+            padding: term.padding,
         });
-        let size = made.next().expect("BUG: a convolution of nothing");
-        assert!(made.all(|other| other == size), "BUG: a sum of pictures of several sizes");
         match self.finish {
-            Finish::Every => size,
-            Finish::Largest | Finish::LargestOfHalves => size.map(|length| length / 2),
+            Finish::Every => Pixels::All.size(windows),
+            Finish::Largest | Finish::LargestOfHalves => Pixels::LargestOfFour.size(windows),
         }
     }
 

@@ -25,6 +25,19 @@ pub struct Affine {
     pub shift: f32,
 }
 
+impl Affine {
+    /// What a normalisation by running statistics does to a channel: its weight, bias, mean and variance.
+    pub fn of_norm([weight, bias, mean, variance]: [f32; 4], epsilon: f64) -> Affine {
+        let factor = (f64::from(weight) * (1.0 / (f64::from(variance) + epsilon).sqrt())) as f32;
+        Affine { factor, shift: bias - mean * factor }
+    }
+
+    /// One number.
+    pub fn of(self, number: f32) -> f32 {
+        number * self.factor + self.shift
+    }
+}
+
 /// A sum of convolutions of pictures and of a bias, a leaky ReLU, and perhaps a pool.
 #[derive(Clone, Debug)]
 pub struct Convolution {
@@ -66,6 +79,44 @@ pub enum Pixels {
     LargestOfFour,
 }
 
+/// Where a kernel looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Height and width of the picture.
+    pub picture: [usize; 2],
+    /// Height and width of the kernel.
+    pub kernel: [usize; 2],
+    /// As those of a [`Term`].
+    pub stride: usize,
+    /// As that of a [`Term`].
+    pub padding: usize,
+}
+
+impl Window {
+    /// Height and width of what it makes; none if the kernel does not fit in.
+    fn size(self) -> Option<[usize; 2]> {
+        let side = |axis: usize| {
+            let free = (self.picture[axis] + 2 * self.padding).checked_sub(self.kernel[axis])?;
+            Some(free / self.stride + 1)
+        };
+        Some([side(0)?, side(1)?])
+    }
+}
+
+impl Pixels {
+    /// Height and width of what stays of a sum; none if that is nothing, or if it is of pictures of several sizes.
+    pub fn size(self, windows: impl IntoIterator<Item = Window>) -> Option<[usize; 2]> {
+        let mut sizes = windows.into_iter().map(Window::size);
+        let size = sizes.next()??;
+        let alike = sizes.all(|other| other == Some(size));
+        let left = match self {
+            Pixels::All => size,
+            Pixels::LargestOfFour => size.map(|side| side / 2),
+        };
+        Some(left).filter(|left| alike && !left.contains(&0))
+    }
+}
+
 /// How a picture becomes a row of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
@@ -93,5 +144,21 @@ impl Plan {
     /// The picture that the convolutions so far end with.
     pub fn last(&self) -> PictureId {
         PictureId(self.convolutions.len())
+    }
+
+    /// Height and width of each picture of a clip of this size; none if one has no pixel.
+    pub fn sizes(&self, clip: [usize; 2]) -> Option<Vec<[usize; 2]>> {
+        let mut sizes = vec![clip];
+        for convolution in &self.convolutions {
+            let windows = convolution.terms.iter().map(|term| Window {
+                picture: sizes[term.from.0],
+                kernel: [term.shape[2], term.shape[3]],
+                stride: term.stride,
+                padding: term.padding,
+            });
+            let size = convolution.pixels.size(windows)?;
+            sizes.push(size);
+        }
+        Some(sizes)
     }
 }

@@ -79,14 +79,14 @@ impl Body {
         self.input.len() * height * width
     }
 
-    /// How the pictures of a clip of this size lie.
-    pub(crate) fn layouts(&self, size: [usize; 2]) -> Vec<Picture> {
+    /// How the pictures of a clip of this size lie; none if one of them has no pixel.
+    pub(crate) fn layouts(&self, size: [usize; 2]) -> Option<Vec<Picture>> {
         let mut sizes = vec![size];
         for convolution in &self.convolutions {
-            sizes.push(convolution.size(&sizes));
+            sizes.push(convolution.size(&sizes)?);
         }
         let of = |(made, size): (&Made, _)| Picture { channels: made.channels, size, border: made.border };
-        self.pictures.iter().zip(sizes).map(of).collect()
+        Some(self.pictures.iter().zip(sizes).map(of).collect())
     }
 
     /// Makes all pictures of a clip, and gives the last.
@@ -123,7 +123,7 @@ impl Body {
         let ([height, width], lanes) = (layout.size, layout.channels.lanes);
         for (channel, (values, affine)) in clip.chunks_exact(height * width).zip(&self.input).enumerate() {
             let begin = channel / lanes * layout.pitch() + layout.border * lanes + channel % lanes;
-            let scaled = |value: &f32| value * affine.factor + affine.shift;
+            let scaled = |value: &f32| affine.of(*value);
             let rows = picture[layout.rows()].chunks_exact_mut(layout.row());
             for (target, source) in rows.zip(values.chunks_exact(width)) {
                 let target = target[begin..].iter_mut();
@@ -148,7 +148,9 @@ impl Buffers {
     /// Makes room for such pictures, with borders of zeros: nothing else is ever written there.
     pub(crate) fn fit(&mut self, layouts: &[Picture]) {
         if self.layouts != layouts {
-            self.pictures = layouts.iter().map(|layout| vec![0.0; layout.len()]).collect();
+            // Pictures of another size make room first: those of a long clip are large.
+            self.pictures.clear();
+            self.pictures.extend(layouts.iter().map(|layout| vec![0.0; layout.len()]));
             self.layouts = layouts.to_vec();
         }
     }

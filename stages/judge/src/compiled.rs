@@ -60,10 +60,26 @@ impl Compiled {
         Compiled { body, head: plan.head, features, linears, places, idle: Mutex::default() }
     }
 
+    /// Whether clips of this height and width can be judged: each picture has a pixel, and the last one the size that
+    /// the head is for.
+    pub fn takes(&self, size: [usize; 2]) -> bool {
+        self.layouts(size).is_some()
+    }
+
+    fn layouts(&self, size: [usize; 2]) -> Option<Vec<Picture>> {
+        let layouts = self.body.layouts(size)?;
+        let last = layouts.last()?.size;
+        let head = match self.head {
+            Head::Mean => last,
+            Head::Flatten(size) => size,
+        };
+        (last == head && !last.contains(&0)).then_some(layouts)
+    }
+
     /// A row of outputs for each of the clips `[N, channels, height, width]`.
     ///
     /// # Panics
-    /// Clips of a size that the plan is not for: each of its pictures has a pixel at least.
+    /// Clips of a size that it does not [take](Compiled::takes).
     pub fn run(&self, clips: &[f32], size: [usize; 2]) -> Vec<f32> {
         // Inside the pool, where threads go from layer to layer without being woken.
         rayon::scope(|_| self.rows(self.features(clips, size)))
@@ -71,11 +87,8 @@ impl Compiled {
 
     /// What the head makes of each clip.
     fn features(&self, clips: &[f32], size: [usize; 2]) -> Vec<f32> {
-        let layouts = self.body.layouts(size);
+        let layouts = self.layouts(size).expect("BUG: clips of another size");
         let last = layouts.last().expect("BUG: there is always the clip itself");
-        if let Head::Flatten(size) = self.head {
-            assert_eq!(last.size, size, "BUG: clips of another size");
-        }
         let clips = clips.par_chunks_exact(self.body.clip(size));
         let sharing = match clips.len() < rayon::current_num_threads() {
             true => Sharing::Rows,

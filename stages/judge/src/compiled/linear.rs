@@ -24,21 +24,23 @@ pub(crate) struct Linear {
 impl Linear {
     /// `places`: which of the layer's inputs each number of a row is, if it is one.
     pub(crate) fn pack(layer: &plan::Linear, places: &[Option<usize>], unit: Unit) -> Linear {
-        let outputs = layer.bias.len();
-        let blocks: Vec<usize> = (0..outputs.div_ceil(LANES)).collect();
-        let weight = |place: usize, block: usize| {
-            std::array::from_fn(|lane| match block * LANES + lane {
-                output if output < outputs => layer.weight[place * outputs + output],
-                _ => 0.0,
-            })
-        };
-        let weights = blocks.chunks(group(blocks.len())).flat_map(|group| {
-            places.iter().flat_map(|place| {
-                group.iter().map(|block| place.map_or([0.0; LANES], |place| weight(place, *block)))
-            })
-        });
-        let weights = weights.collect();
-        Linear { inputs: places.len(), weights, bias: sixteens(&layer.bias), slope: layer.slope, unit }
+        let (bias, outputs) = (sixteens(&layer.bias), layer.bias.len());
+        let group = group(bias.len());
+        // Most of what there is of some networks: it is allocated and written once.
+        let mut weights = Vec::with_capacity(places.len() * bias.len());
+        for first in (0..outputs).step_by(group * LANES) {
+            for place in places {
+                let Some(place) = place else {
+                    weights.resize(weights.len() + group, [0.0; LANES]);
+                    continue;
+                };
+                let row = &layer.weight[place * outputs..][..outputs];
+                let (whole, rest) = row[first..outputs.min(first + group * LANES)].as_chunks();
+                weights.extend_from_slice(whole);
+                weights.extend(sixteens(rest));
+            }
+        }
+        Linear { inputs: places.len(), weights, bias, slope: layer.slope, unit }
     }
 
     /// The numbers of a row that is made: the outputs, and zeros.

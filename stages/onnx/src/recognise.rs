@@ -1,0 +1,355 @@
+//! A network to judge with, read back from the operators of a file.
+//!
+//! What is not exactly the arithmetic of a [`Plan`] is not recognised, nor is a fault: both are left to a runtime for any
+//! graph, and its errors. A value that may still change is taken out when an operator takes it in, so that no other
+//! can; only pictures are there for many. Knows nothing about labels, or how a plan is computed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use judge::compiled::Compiled;
+use judge::plan::{Affine, Convolution, Head, Linear, PictureId, Pixels, Plan, STRAIGHT, Term};
+use prost::Message as _;
+use prost::bytes::Bytes;
+
+use crate::classifier::{INPUT, LOGITS, PROBABILITIES};
+use crate::graph::{Attribute, OPSET};
+use crate::proto::{
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, FLOAT, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+};
+
+/// What is allocated by a number in the file alone is bounded.
+const MOST_CHANNELS: usize = 1024;
+/// The widest window that compiled plans are tested with: kernel, stride and padding.
+const WIDEST: [usize; 3] = [5, 3, 2];
+
+/// A network, and what the file says beside it.
+pub(crate) struct Recognised {
+    pub(crate) network: Compiled,
+    /// The channels, height and width of a clip; none where it takes any.
+    pub(crate) input: [Option<usize>; 3],
+    pub(crate) properties: BTreeMap<String, String>,
+}
+
+/// The network in the bytes of an ONNX file, if it is one that can be compiled.
+pub(crate) fn recognise(bytes: Bytes) -> Option<Recognised> {
+    let model = ModelProto::decode(bytes).ok()?;
+    let [opset] = &model.opset_import[..] else { return None };
+    let standard = opset.domain.as_deref().unwrap_or_default().is_empty() && opset.version == OPSET;
+    let graph = model.graph.as_ref().filter(|_| standard)?;
+    let [clips] = &graph.input[..] else { return None };
+    let input = input(clips)?;
+    let mut constants = BTreeMap::new();
+    for tensor in &graph.initializer {
+        if constants.insert(tensor.name.as_str(), tensor).is_some() {
+            return None;
+        }
+    }
+    let mut reader = Reader::new(constants, input)?;
+    for node in &graph.node {
+        reader.read(node)?;
+    }
+    if !reader.complete {
+        return None;
+    }
+    let network = Compiled::new(&reader.plan);
+    // Clips that it would refuse are judged by who knows better.
+    if reader.clip.is_some_and(|size| !network.takes(size)) {
+        return None;
+    }
+    let mut properties = BTreeMap::new();
+    for property in model.metadata_props {
+        if properties.insert(property.key, property.value).is_some() {
+            return None;
+        }
+    }
+    Some(Recognised { network, input, properties })
+}
+
+/// The lengths of the input after that of the batch.
+fn input(clips: &ValueInfoProto) -> Option<[Option<usize>; 3]> {
+    let tensor = clips.r#type.as_ref()?.tensor_type.as_ref()?;
+    let [batch, channels, height, width] = &tensor.shape.as_ref()?.dim[..] else { return None };
+    let usable = clips.name == INPUT && tensor.elem_type == FLOAT && batch.dim_value.is_none();
+    let mut lengths = [None; 3];
+    for (length, dim) in lengths.iter_mut().zip([channels, height, width]) {
+        *length = match dim.dim_value {
+            Some(value) => Some(usize::try_from(value).ok().filter(|length| *length > 0)?),
+            None => None,
+        };
+    }
+    usable.then_some(lengths)
+}
+
+/// What a name in the graph stands for.
+enum Value {
+    /// The clip as it comes in.
+    Clip,
+    Picture(PictureId),
+    /// A picture that is no part of the plan yet: what follows may be part of it.
+    Sum(Convolution),
+    /// The mean of each channel of the last picture.
+    Means,
+    /// So many numbers, the head's or those of the last linear layer.
+    Row(usize),
+}
+
+struct Reader<'a> {
+    constants: BTreeMap<&'a str, &'a TensorProto>,
+    values: BTreeMap<&'a str, Value>,
+    /// All names so far.
+    names: BTreeSet<&'a str>,
+    plan: Plan,
+    /// The height and width of a clip, where the file has them.
+    clip: Option<[usize; 2]>,
+    /// Whether the outputs were seen.
+    complete: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn new(constants: BTreeMap<&'a str, &'a TensorProto>, input: [Option<usize>; 3]) -> Option<Reader<'a>> {
+        let [channels, height, width] = input;
+        let channels = channels.filter(|channels| *channels <= MOST_CHANNELS)?;
+        let mut names: BTreeSet<&str> = constants.keys().copied().collect();
+        let plan = Plan {
+            input: vec![Affine { factor: 1.0, shift: 0.0 }; channels],
+            convolutions: Vec::new(),
+            head: Head::Mean,
+            linears: Vec::new(),
+        };
+        let values = BTreeMap::from([(INPUT, Value::Clip)]);
+        let clip = height.zip(width).map(|(height, width)| [height, width]);
+        names.insert(INPUT).then_some(Reader { constants, values, names, plan, clip, complete: false })
+    }
+
+    /// Takes in an operator; none if it is not one of a plan's there.
+    fn read(&mut self, node: &'a NodeProto) -> Option<()> {
+        let [output] = &node.output[..] else { return None };
+        if !node.domain.is_empty() || !self.names.insert(output) {
+            return None;
+        }
+        let inputs: Vec<&'a str> = node.input.iter().map(String::as_str).collect();
+        let attributes = attributes(node)?;
+        let value = match (node.op_type.as_str(), &inputs[..], &attributes[..]) {
+            (
+                "Conv",
+                [x, weight, bias @ ..],
+                [
+                    ("kernel_shape", Attribute::Ints(kernel)),
+                    ("pads", Attribute::Ints(pads)),
+                    ("strides", Attribute::Ints(strides)),
+                ],
+            ) => self.convolution(x, weight, bias, [kernel, pads, strides])?,
+            ("BatchNormalization", [x, parts @ ..], [("epsilon", Attribute::Float(epsilon))]) => {
+                self.norm(x, parts, *epsilon)?
+            }
+            ("LeakyRelu", [x], [("alpha", Attribute::Float(alpha))]) => self.activation(x, *alpha)?,
+            ("Relu", [x], []) => self.activation(x, 0.0)?,
+            (
+                "MaxPool",
+                [x],
+                [("kernel_shape", Attribute::Ints(kernel)), ("strides", Attribute::Ints(strides))],
+            ) if kernel == &[2, 2] && strides == &[2, 2] => self.pool(x)?,
+            ("Add", [one, other], []) => self.sum(one, other)?,
+            ("GlobalAveragePool", [x], []) => self.means(x)?,
+            ("Flatten", [x], [("axis", Attribute::Int(1))]) => self.flat(x)?,
+            ("Gemm", [x, weight, bias], [("transB", Attribute::Int(0))]) => self.linear(x, weight, bias)?,
+            ("Softmax", [x], [("axis", Attribute::Int(-1))]) => return self.end(x, output),
+            _ => return None,
+        };
+        self.values.insert(output, value);
+        Some(())
+    }
+
+    fn convolution(
+        &mut self,
+        x: &'a str,
+        weight: &str,
+        bias: &[&str],
+        [kernel, pads, strides]: [&[i64]; 3],
+    ) -> Option<Value> {
+        let from = self.picture(x)?;
+        let (shape, weight) = self.constant::<4>(weight)?;
+        let bias = match bias {
+            [] => vec![0.0; shape[0]],
+            [bias] => self.of_channels(bias, shape[0])?,
+            _ => return None,
+        };
+        let ([padding, stride], [height, width]) =
+            ([alike::<4>(pads)?, alike::<2>(strides)?], [shape[2], shape[3]]);
+        let fits = self.channels(from) == shape[1]
+            && kernel.iter().map(|side| usize::try_from(*side).ok()).eq([Some(height), Some(width)])
+            && stride > 0
+            && [height.max(width), stride, padding]
+                .iter()
+                .zip(WIDEST)
+                .all(|(found, widest)| *found <= widest);
+        let term = Term { from, weight, shape, stride, padding };
+        let sum = Convolution { terms: vec![term], bias, slope: STRAIGHT, pixels: Pixels::All };
+        fits.then_some(Value::Sum(sum))
+    }
+
+    fn norm(&mut self, x: &str, parts: &[&str], epsilon: f32) -> Option<Value> {
+        let [weight, bias, mean, variance] = parts else { return None };
+        let (_, weight) = self.constant::<1>(weight)?;
+        let part = |name| self.of_channels(name, weight.len());
+        let (bias, mean, variance) = (part(bias)?, part(mean)?, part(variance)?);
+        let channel =
+            |at: usize| Affine::of_norm([weight[at], bias[at], mean[at], variance[at]], f64::from(epsilon));
+        let channels: Vec<Affine> = (0..weight.len()).map(channel).collect();
+        let finite = channels.iter().all(|channel| channel.factor.is_finite() && channel.shift.is_finite());
+        if !finite {
+            return None;
+        }
+        match self.values.remove(x)? {
+            Value::Clip if channels.len() == self.plan.input.len() => {
+                self.plan.input = channels;
+                Some(Value::Picture(PictureId(0)))
+            }
+            Value::Sum(mut sum) if sum.slope == STRAIGHT && sum.bias.len() == channels.len() => {
+                for term in &mut sum.terms {
+                    let rows = term.weight.chunks_exact_mut(term.shape[1..].iter().product());
+                    rows.zip(&channels).for_each(|(row, channel)| {
+                        row.iter_mut().for_each(|value| *value *= channel.factor);
+                    });
+                }
+                sum.bias.iter_mut().zip(&channels).for_each(|(bias, channel)| *bias = channel.of(*bias));
+                Some(Value::Sum(sum))
+            }
+            Value::Row(count) if channels.len() == count => {
+                let layer = self.plan.linears.last_mut().filter(|layer| layer.slope == STRAIGHT)?;
+                for row in layer.weight.chunks_exact_mut(count) {
+                    row.iter_mut().zip(&channels).for_each(|(value, channel)| *value *= channel.factor);
+                }
+                layer.bias.iter_mut().zip(&channels).for_each(|(bias, channel)| *bias = channel.of(*bias));
+                Some(Value::Row(count))
+            }
+            _ => None,
+        }
+    }
+
+    fn activation(&mut self, x: &str, slope: f32) -> Option<Value> {
+        let mut value = self.values.remove(x)?;
+        let current = match &mut value {
+            Value::Sum(sum) => &mut sum.slope,
+            Value::Row(_) => &mut self.plan.linears.last_mut()?.slope,
+            _ => return None,
+        };
+        let usable = *current == STRAIGHT && (0.0..=STRAIGHT).contains(&slope);
+        *current = slope;
+        usable.then_some(value)
+    }
+
+    fn pool(&mut self, x: &str) -> Option<Value> {
+        let Value::Sum(sum) = self.values.remove(x)? else { return None };
+        self.plan.convolutions.push(Convolution { pixels: Pixels::LargestOfFour, ..sum });
+        Some(Value::Picture(self.plan.last()))
+    }
+
+    fn sum(&mut self, one: &str, other: &str) -> Option<Value> {
+        let (Value::Sum(mut one), Value::Sum(other)) = (self.values.remove(one)?, self.values.remove(other)?)
+        else {
+            return None;
+        };
+        let alike = [one.slope, other.slope] == [STRAIGHT; 2] && one.bias.len() == other.bias.len();
+        one.terms.extend(other.terms);
+        one.bias.iter_mut().zip(other.bias).for_each(|(one, other)| *one += other);
+        alike.then_some(Value::Sum(one))
+    }
+
+    fn means(&mut self, x: &'a str) -> Option<Value> {
+        let last = self.picture(x)? == self.plan.last();
+        // Nothing else can become a part of the plan before its head.
+        self.values.clear();
+        last.then_some(Value::Means)
+    }
+
+    fn flat(&mut self, x: &'a str) -> Option<Value> {
+        if let Some(Value::Means) = self.values.get(x) {
+            self.values.clear();
+            return Some(Value::Row(self.channels(self.plan.last())));
+        }
+        let Value::Means = self.means(x)? else { return None };
+        let [height, width] = *self.plan.sizes(self.clip?)?.last()?;
+        self.plan.head = Head::Flatten([height, width]);
+        Some(Value::Row(self.channels(self.plan.last()).checked_mul(height)?.checked_mul(width)?))
+    }
+
+    fn linear(&mut self, x: &str, weight: &str, bias: &str) -> Option<Value> {
+        let Value::Row(count) = self.values.remove(x)? else { return None };
+        let ([inputs, outputs], weight) = self.constant::<2>(weight)?;
+        let bias = self.of_channels(bias, outputs)?;
+        self.plan.linears.push(Linear { weight, bias, slope: STRAIGHT });
+        (inputs == count).then_some(Value::Row(outputs))
+    }
+
+    fn end(&mut self, x: &str, output: &str) -> Option<()> {
+        let Value::Row(_) = self.values.remove(x)? else { return None };
+        self.complete = true;
+        // Without a layer, the length of a row is but a claim of the file.
+        ([x, output] == [LOGITS, PROBABILITIES] && !self.plan.linears.is_empty()).then_some(())
+    }
+
+    /// The picture of this name, from now on as it is.
+    fn picture(&mut self, name: &'a str) -> Option<PictureId> {
+        let picture = match self.values.remove(name)? {
+            Value::Clip => PictureId(0),
+            Value::Picture(picture) => picture,
+            Value::Sum(sum) => {
+                self.plan.convolutions.push(sum);
+                self.plan.last()
+            }
+            Value::Means | Value::Row(_) => return None,
+        };
+        self.values.insert(name, Value::Picture(picture));
+        Some(picture)
+    }
+
+    fn channels(&self, PictureId(picture): PictureId) -> usize {
+        match picture.checked_sub(1) {
+            None => self.plan.input.len(),
+            Some(made) => self.plan.convolutions[made].bias.len(),
+        }
+    }
+
+    fn of_channels(&self, name: &str, count: usize) -> Option<Vec<f32>> {
+        let ([found], values) = self.constant::<1>(name)?;
+        (found == count).then_some(values)
+    }
+
+    /// The shape and the values of a constant, if they fit, and all are numbers.
+    fn constant<const D: usize>(&self, name: &str) -> Option<([usize; D], Vec<f32>)> {
+        let tensor = self.constants.get(name).filter(|tensor| tensor.data_type == FLOAT)?;
+        let (values, rest) = tensor.raw_data.as_chunks();
+        let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let lengths: Vec<usize> = tensor.dims.iter().filter_map(|dim| usize::try_from(*dim).ok()).collect();
+        let shape: [usize; D] = lengths.try_into().ok().filter(|_| tensor.dims.len() == D)?;
+        let count = shape.iter().try_fold(1usize, |count, length| count.checked_mul(*length))?;
+        let usable = count > 0 && count == values.len() && rest.is_empty();
+        (usable && values.iter().all(|value| value.is_finite())).then_some((shape, values))
+    }
+}
+
+/// By name; none if there is one of another type.
+fn attributes(node: &NodeProto) -> Option<Vec<(&str, Attribute)>> {
+    let attribute = |attribute: &crate::proto::AttributeProto| {
+        Some(match attribute.r#type {
+            ATTRIBUTE_INT => Attribute::Int(attribute.i?),
+            ATTRIBUTE_FLOAT => Attribute::Float(attribute.f?),
+            ATTRIBUTE_INTS => Attribute::Ints(attribute.ints.clone()),
+            _ => return None,
+        })
+    };
+    let all = node.attribute.iter().map(|found| Some((found.name.as_str(), attribute(found)?)));
+    let mut all: Vec<_> = all.collect::<Option<_>>()?;
+    all.sort_by_key(|(name, _)| *name);
+    Some(all)
+}
+
+/// The length that all of these `D` are.
+fn alike<const D: usize>(lengths: &[i64]) -> Option<usize> {
+    let [first, ..] = lengths else { return None };
+    (lengths == [*first; D]).then(|| usize::try_from(*first).ok())?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Which graphs are compiled, and that they then say what they say operator by operator.
+
+use prost::bytes::Bytes;
+
+use super::recognise;
+use crate::classifier::{Classifier, INPUT, LOGITS, PROBABILITIES};
+use crate::graph::{Attribute, Dim, Graph};
+use crate::metadata::Metadata;
+
+/// An operator, its inputs, its output and its attributes.
+type Node = (&'static str, Vec<&'static str>, &'static str, Vec<(&'static str, Attribute)>);
+
+/// What a graph is made of.
+#[derive(Clone)]
+struct Parts {
+    width: Dim,
+    constants: Vec<(&'static str, Vec<usize>)>,
+    nodes: Vec<Node>,
+}
+
+const HEIGHT: usize = 7;
+
+impl Parts {
+    /// All that a plan has: two channels, a pool, a sum of two convolutions, linear layers.
+    fn new() -> Parts {
+        let ints = |value: i64, count| Attribute::Ints(vec![value; count]);
+        let conv = |x, weight, output, [side, pad, stride]: [i64; 3]| -> Node {
+            let window =
+                vec![("kernel_shape", ints(side, 2)), ("pads", ints(pad, 4)), ("strides", ints(stride, 2))];
+            ("Conv", [vec![x, weight], vec!["bias3"; usize::from(weight == "w1")]].concat(), output, window)
+        };
+        let norm = |x, [a, b, c, d]: [&'static str; 4], output| -> Node {
+            ("BatchNormalization", vec![x, a, b, c, d], output, vec![("epsilon", Attribute::Float(1e-5))])
+        };
+        let leaky =
+            |x, output| -> Node { ("LeakyRelu", vec![x], output, vec![("alpha", Attribute::Float(0.1))]) };
+        let gemm = |inputs: [&'static str; 3], output| -> Node {
+            ("Gemm", inputs.to_vec(), output, vec![("transB", Attribute::Int(0))])
+        };
+        let pool = vec![("kernel_shape", ints(2, 2)), ("strides", ints(2, 2))];
+        Parts {
+            width: Dim::Size(9),
+            constants: [
+                ("two", &[2][..]),
+                ("bias3", &[3]),
+                ("w1", &[3, 2, 3, 3]),
+                ("w2", &[4, 3, 1, 1]),
+                ("w3", &[4, 3, 3, 3]),
+                ("w4", &[16, 5]),
+                ("five", &[5]),
+                ("w5", &[5, 3]),
+            ]
+            .map(|(name, shape)| (name, shape.to_vec()))
+            .to_vec(),
+            nodes: vec![
+                norm(INPUT, ["two"; 4], "in"),
+                conv("in", "w1", "c1", [3, 1, 2]),
+                leaky("c1", "l1"),
+                ("MaxPool", vec!["l1"], "p1", pool),
+                conv("p1", "w2", "c2", [1, 0, 1]),
+                conv("p1", "w3", "c3", [3, 1, 1]),
+                ("Add", vec!["c2", "c3"], "a", vec![]),
+                ("Relu", vec!["a"], "r", vec![]),
+                ("Flatten", vec!["r"], "f", vec![("axis", Attribute::Int(1))]),
+                gemm(["f", "w4", "five"], "g"),
+                norm("g", ["five"; 4], "h"),
+                leaky("h", "i"),
+                gemm(["i", "w5", "bias3"], LOGITS),
+                ("Softmax", vec![LOGITS], PROBABILITIES, vec![("axis", Attribute::Int(-1))]),
+            ],
+        }
+    }
+
+    /// The same with means in place of all pixels, for clips of any width.
+    fn of_any_width() -> Parts {
+        let mut parts = Parts::new();
+        parts.width = Dim::Symbol("T");
+        parts.constants[5].1 = vec![4, 5];
+        parts.nodes[8].1 = vec!["means"];
+        parts.nodes.insert(8, ("GlobalAveragePool", vec!["r"], "means", vec![]));
+        parts
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut graph = Graph::new("g");
+        graph.input(INPUT, &[Dim::Symbol("N"), Dim::Size(2), Dim::Size(HEIGHT), self.width]);
+        for (at, (name, shape)) in self.constants.iter().enumerate() {
+            // Those of the norms are variances, too.
+            let lowest = if shape.len() > 1 { -0.6 } else { 0.2 };
+            let value = |index: usize| ((index + at) * 7919 % 101) as f32 / 84.0 + lowest;
+            graph.constant(name, shape, &(0..shape.iter().product()).map(value).collect::<Vec<_>>());
+        }
+        for (operator, inputs, output, attributes) in &self.nodes {
+            graph.node(operator, inputs, output, attributes);
+        }
+        graph.output(LOGITS, &[Dim::Symbol("N"), Dim::Size(3)]);
+        graph.output(PROBABILITIES, &[Dim::Symbol("N"), Dim::Size(3)]);
+        let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+        let metadata = Metadata { labels, spectrogram: serde_json::Value::Null };
+        graph.encode(&metadata.to_properties().unwrap())
+    }
+}
+
+fn clips(shape: [usize; 4]) -> Vec<f32> {
+    (0..shape.iter().product()).map(|at: usize| (at * 7919 % 1009) as f32 / 252.0 - 2.0).collect()
+}
+
+#[test]
+fn a_compiled_graph_says_what_its_operators_say() {
+    for (parts, widths) in [(Parts::new(), 9..=9), (Parts::of_any_width(), 3..=40)] {
+        let compiled = Classifier::from_bytes(parts.encode()).unwrap();
+        assert!(compiled.is_compiled());
+        let operators = Classifier::by_operators(parts.encode()).unwrap();
+        for width in widths {
+            let shape = [3, 2, HEIGHT, width];
+            let [found, expected] =
+                [&compiled, &operators].map(|file| file.run(shape, clips(shape)).unwrap());
+            let all = |outputs: crate::classifier::Outputs| [outputs.logits, outputs.probabilities].concat();
+            for (found, expected) in all(found).into_iter().zip(all(expected)) {
+                assert!(
+                    (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+                    "{width}: {found}, {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn clips_that_leave_no_pixel_are_refused() {
+    let compiled = Classifier::from_bytes(Parts::of_any_width().encode()).unwrap();
+    let shape = [1, 2, HEIGHT, 2];
+    let error = compiled.run(shape, clips(shape)).unwrap_err();
+    assert_eq!(error.to_string(), "clips of 7×2 are too small for the model");
+}
+
+#[test]
+fn what_means_something_else_is_not_compiled() {
+    let edits: [(&str, fn(&mut Parts)); 14] = [
+        ("an attribute that a plan lacks", |parts| {
+            parts.nodes[1].3.push(("dilations", Attribute::Ints(vec![2, 2])));
+        }),
+        ("pads that differ", |parts| parts.nodes[1].3[1].1 = Attribute::Ints(vec![1, 1, 1, 2])),
+        ("strides beyond those that are tested", |parts| {
+            parts.nodes[1].3[2].1 = Attribute::Ints(vec![i64::MAX, i64::MAX]);
+        }),
+        ("a slope above one", |parts| parts.nodes[2].3[0].1 = Attribute::Float(1.5)),
+        ("a slope that is no number", |parts| parts.nodes[2].3[0].1 = Attribute::Float(f32::NAN)),
+        ("what is pooled is read by another, too", |parts| parts.nodes[4].1[0] = "l1"),
+        ("what is normalised is read by another, too", |parts| parts.nodes[11].1[0] = "g"),
+        ("the clip itself is read by another, too", |parts| {
+            parts.nodes[1].1[0] = INPUT;
+            parts.nodes[4].1[0] = "in";
+        }),
+        ("an activation of an activation", |parts| {
+            parts.nodes.insert(3, ("LeakyRelu", vec!["l1"], "l2", parts.nodes[2].3.clone()));
+            parts.nodes[4].1[0] = "l2";
+        }),
+        ("a constant that is not there", |parts| parts.nodes[1].1[1] = "nothing"),
+        ("a constant of another shape", |parts| parts.constants[2].1 = vec![3, 1, 3, 6]),
+        ("a circle", |parts| parts.nodes[4].1[0] = "r"),
+        ("a name twice", |parts| parts.nodes[5].2 = "c2"),
+        ("probabilities of something else", |parts| parts.nodes[13].1[0] = "g"),
+    ];
+    for (what, edit) in edits {
+        let mut parts = Parts::new();
+        edit(&mut parts);
+        let compiled = Classifier::from_bytes(parts.encode()).is_ok_and(|file| file.is_compiled());
+        assert!(!compiled, "{what}");
+    }
+}
+
+/// Each byte, one by one, as others: what is still recognised can be run.
+#[test]
+fn no_byte_makes_a_compiled_network_panic() {
+    let file = Parts::new().encode();
+    let mut run = 0;
+    for at in 0..file.len() {
+        for other in [0, 1, 0x7f, 0x80, 0xff] {
+            let mut bytes = file.clone();
+            bytes[at] = other;
+            let Some(found) = recognise(Bytes::from(bytes)) else { continue };
+            let [channels, height, width] = found.input.map(|length| length.unwrap_or(9));
+            if found.network.takes([height, width]) {
+                run += 1;
+                found.network.run(&clips([1, channels, height, width]), [height, width]);
+            }
+        }
+    }
+    assert!(run > 1000, "{run}");
+}
