@@ -76,8 +76,8 @@ impl Classifier {
     /// Bytes that are no ONNX model, that lack the metadata, or whose input and outputs are not those of a
     /// model that `export` wrote.
     pub fn by_operators(bytes: Vec<u8>) -> Result<Classifier> {
-        let operators = Operators::from_bytes(bytes)?;
-        let (metadata, input) = (operators.metadata()?, operators.input()?);
+        let (operators, metadata) = Operators::from_bytes(bytes)?;
+        let input = operators.input()?;
         Ok(Classifier { runtime: Runtime::Operators(operators), metadata, input })
     }
 

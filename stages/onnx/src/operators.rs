@@ -23,21 +23,17 @@ impl std::fmt::Debug for Operators {
 }
 
 impl Operators {
-    /// The graph in these bytes.
+    /// The graph in these bytes, and what they say beside it.
     ///
     /// # Errors
-    /// Bytes that are no ONNX model, or one without the input and the outputs.
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<Operators> {
+    /// Bytes that are no ONNX model, or one without the metadata, the input or the outputs.
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<(Operators, Metadata)> {
         let model = Model::load(bytes).context("cannot load it as ONNX")?;
+        // Whose file it is comes first: a stranger's has other names, too.
+        let metadata = Metadata::from_properties(|key| model.metadata().get(key))?;
         let end = |name: &str| model.node_id(name).with_context(|| format!("it has no `{name}`"));
         let ends = [end(INPUT)?, end(LOGITS)?, end(PROBABILITIES)?];
-        Ok(Operators { ends, model })
-    }
-
-    /// # Errors
-    /// As [`Metadata::from_properties`].
-    pub(crate) fn metadata(&self) -> Result<Metadata> {
-        Metadata::from_properties(|key| self.model.metadata().get(key))
+        Ok((Operators { ends, model }, metadata))
     }
 
     /// The channels, height and width of a clip; none where it takes any.

@@ -18,6 +18,8 @@ struct Parts {
     nodes: Vec<Node>,
 }
 
+type Edit = fn(&mut Parts);
+
 const HEIGHT: usize = 7;
 
 impl Parts {
@@ -136,7 +138,7 @@ fn clips_that_leave_no_pixel_are_refused() {
 
 #[test]
 fn what_means_something_else_is_not_compiled() {
-    let edits: [(&str, fn(&mut Parts)); 14] = [
+    let edits: [(&str, Edit); 14] = [
         ("an attribute that a plan lacks", |parts| {
             parts.nodes[1].3.push(("dilations", Attribute::Ints(vec![2, 2])));
         }),
