@@ -71,17 +71,35 @@ impl Picture {
         (0..self.len()).map(place).collect()
     }
 
-    /// The mean of each channel of `picture`.
+    /// The mean of each channel of `picture`. The sums have more digits than the numbers: a long picture of equal
+    /// numbers keeps theirs.
     pub(crate) fn mean(&self, picture: &[f32], means: &mut [f32]) {
         let (lanes, width) = (self.channels.lanes, self.size[1] * self.channels.lanes);
+        let mut sums = vec![0.0f64; means.len()];
         for row in picture[self.rows()].chunks_exact(self.row()) {
-            for (means, block) in means.chunks_exact_mut(lanes).zip(row.chunks_exact(self.pitch())) {
+            for (sums, block) in sums.chunks_exact_mut(lanes).zip(row.chunks_exact(self.pitch())) {
                 for pixel in block[self.border * lanes..][..width].chunks_exact(lanes) {
-                    means.iter_mut().zip(pixel).for_each(|(mean, value)| *mean += value);
+                    sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += f64::from(*value));
                 }
             }
         }
-        let share = 1.0 / (self.size[0] * self.size[1]) as f32;
-        means.iter_mut().for_each(|mean| *mean *= share);
+        let count = (self.size[0] * self.size[1]) as f64;
+        means.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / count) as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_picture_of_equal_numbers_has_their_mean() {
+        let picture =
+            Picture { channels: Channels { blocks: 1, lanes: LANES }, size: [64, 25_840], border: 1 };
+        let numbers: [f32; LANES] = std::array::from_fn(|lane| 0.1 + lane as f32 / 7.0);
+        let values: Vec<f32> = numbers.iter().copied().cycle().take(picture.len()).collect();
+        let mut means = [0.0; LANES];
+        picture.mean(&values, &mut means);
+        assert_eq!(means, numbers);
     }
 }
