@@ -1,9 +1,9 @@
 //! A plan on the processor.
 //!
-//! A clip goes through all convolutions in buffers that stay in the cache: nothing is allocated, and no other clip is
-//! waited for. Clips are shared among the threads; where there are fewer clips than threads, the rows of a layer are,
-//! too. A sum is always made in the same order: results depend neither on the number of threads nor on what else is
-//! in the batch. Knows nothing about tensors.
+//! A clip goes through all convolutions in buffers of its own, waiting for no other: where it is short, they stay in
+//! the cache. They are kept for the next clip, if that has the same size. Threads get equally many clips each; of those
+//! that are left, they share the rows, layer by layer. A sum is always made in the same order: results depend neither on
+//! the number of threads nor on what else is in the batch. Knows nothing about tensors.
 //!
 //! ```text
 //! Compiled → body → strip → tile → lanes
@@ -73,13 +73,13 @@ impl Compiled {
             Head::Mean => last,
             Head::Flatten(size) => size,
         };
-        (last == head && !last.contains(&0)).then_some(layouts)
+        (last == head && !size.contains(&0)).then_some(layouts)
     }
 
     /// A row of outputs for each of the clips `[N, channels, height, width]`.
     ///
     /// # Panics
-    /// Clips of a size that it does not [take](Compiled::takes).
+    /// Clips of a size that it does not [take](Compiled::takes); a part of a clip.
     pub fn run(&self, clips: &[f32], size: [usize; 2]) -> Vec<f32> {
         // Inside the pool, where threads go from layer to layer without being woken.
         rayon::scope(|_| self.rows(self.features(clips, size)))
@@ -89,22 +89,28 @@ impl Compiled {
     fn features(&self, clips: &[f32], size: [usize; 2]) -> Vec<f32> {
         let layouts = self.layouts(size).expect("BUG: clips of another size");
         let last = layouts.last().expect("BUG: there is always the clip itself");
-        let clips = clips.par_chunks_exact(self.body.clip(size));
-        let sharing = match clips.len() < rayon::current_num_threads() {
-            true => Sharing::Rows,
-            false => Sharing::Clips,
-        };
-        let mut features = vec![0.0; clips.len() * self.features];
-        features.par_chunks_exact_mut(self.features).zip(clips).for_each(|(features, clip)| {
-            let mut buffers = self.idle().pop().unwrap_or_default();
-            buffers.fit(&layouts);
-            let picture = self.body.run(clip, &layouts, sharing, &mut buffers);
-            match self.head {
-                Head::Mean => last.mean(picture, features),
-                Head::Flatten(_) => features.copy_from_slice(&picture[last.rows()]),
-            }
-            self.idle().push(buffers);
-        });
+        let clip = self.body.clip(size);
+        assert!(clips.len().is_multiple_of(clip), "BUG: a part of a clip");
+        let count = clips.len() / clip;
+        let mut features = vec![0.0; count * self.features];
+        // Each thread gets as many clips as the others; of those that are left, all share the rows.
+        let whole = count - count % rayon::current_num_threads();
+        let (by_clips, by_rows) = features.split_at_mut(whole * self.features);
+        let (clips, left) = clips.split_at(whole * clip);
+        for (features, clips, sharing) in [(by_clips, clips, Sharing::Clips), (by_rows, left, Sharing::Rows)]
+        {
+            let features = features.par_chunks_exact_mut(self.features);
+            features.zip(clips.par_chunks_exact(clip)).for_each(|(features, clip)| {
+                let mut buffers = self.idle().pop().unwrap_or_default();
+                buffers.fit(&layouts);
+                let picture = self.body.run(clip, &layouts, sharing, &mut buffers);
+                match self.head {
+                    Head::Mean => last.mean(picture, features),
+                    Head::Flatten(_) => features.copy_from_slice(&picture[last.rows()]),
+                }
+                self.idle().push(buffers);
+            });
+        }
         features
     }
 
