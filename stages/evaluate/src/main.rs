@@ -73,11 +73,11 @@ struct Report<'a> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    model::threads::share();
     kit::main(|| run(&args))
 }
 
 fn run(args: &Args) -> Result<()> {
+    model::threads::share()?;
     let given = kit::Params::load(&args.params)?;
     let (seed, params): (u64, EvaluateParams) = (given.seed()?, given.section("evaluate")?);
     given.reject_unread_overrides()?;

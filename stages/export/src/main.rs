@@ -75,11 +75,11 @@ struct Trained {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    model::threads::share();
     kit::main(|| run(&args))
 }
 
 fn run(args: &Args) -> Result<()> {
+    model::threads::share()?;
     let given = kit::Params::load(&args.params)?;
     let spectrogram: SpectrogramParams = given.section("spectrogram")?;
     let mut sections = Map::from_iter([("seed".to_owned(), given.seed()?.into())]);

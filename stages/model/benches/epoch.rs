@@ -33,7 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     let threads = beside::threads();
-    share_among(threads);
+    share_among(threads).unwrap();
     let mut peer = Peer::start(threads);
     println!("{CLIPS} clips of 1×{SIDE}×{SIDE}; medians of {ROUNDS} rounds");
     for (name, model) in [("baseline", Architecture::Baseline), ("resnet", Architecture::ResNet)] {

@@ -52,11 +52,11 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    model::threads::share();
     kit::main(|| run(&args))
 }
 
 fn run(args: &Args) -> Result<()> {
+    model::threads::share()?;
     let given = kit::Params::load(&args.params)?;
     let seed = given.seed()?;
     let params: TrainParams = given.section("train")?;

@@ -64,6 +64,20 @@ const RECIPE: [&str; 15] = [
 ];
 
 #[test]
+fn threads_that_cannot_be_started_are_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    spectrograms(dir.path());
+    // No machine has room for such a stack.
+    let output =
+        command(dir.path(), "3", &[]).env("RUST_MIN_STACK", (1u64 << 50).to_string()).output().unwrap();
+    let error = error(&output);
+    assert!(
+        error.starts_with("error: cannot start 3 threads: set `RAYON_NUM_THREADS` to fewer\n"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
     for recipe in [&[][..], &RECIPE] {
         let runs =
