@@ -71,6 +71,14 @@ impl NetworkConfig {
         }
     }
 
+    /// Whether the network takes clips of these channels, height and width.
+    pub(crate) fn takes(&self, clip: [usize; 3]) -> bool {
+        match self.model {
+            Architecture::Baseline => clip == self.input,
+            Architecture::ResNet => clip[0] == self.input[0] && !clip.contains(&0),
+        }
+    }
+
     /// How many activations enter the last layer; dropout is on them.
     pub fn hidden(&self) -> usize {
         match self.model {

@@ -1,4 +1,4 @@
-//! The clips of a folder of spectrograms, all in memory, as batches of tensors.
+//! The clips of a folder of spectrograms, all in memory, in batches.
 //!
 //! A clip is one `.npy` file, its label the name of its class folder. Knows nothing about how the
 //! spectrograms were made or which of them train.

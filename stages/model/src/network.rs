@@ -2,7 +2,7 @@
 //!
 //! Knows nothing about labels, gradients or files; which layers there are, [`crate::config`] says.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use judge::compiled::Compiled;
 use kernels::on_device::OnDevice;
@@ -12,7 +12,8 @@ use crate::dataset::Dataset;
 use crate::weights::Weights;
 use crate::{baseline, resnet};
 
-/// How many clips are evaluated at once: enough to keep the cores busy.
+/// How many clips are evaluated at once: a device wants many. The processor judges clip by clip, but reads the weights
+/// of the linear layers once for several.
 const EVALUATION_BATCH: usize = 32;
 
 /// The layers on a device without autodiff, with each normalisation folded into the layer before it.
@@ -62,8 +63,20 @@ impl Network {
     /// in C order and these four lengths.
     ///
     /// # Errors
-    /// The device fails to give them back.
+    /// A shape of clips that the network does not take, the baseline those of one shape only; another number of values,
+    /// or none; the device fails to give the logits back.
     pub fn judge(&self, values: Vec<f32>, shape: [usize; 4]) -> Result<Vec<f32>> {
+        let ([count, clip @ ..], input) = (shape, self.config.input);
+        ensure!(
+            self.config.takes(clip),
+            "clips of the shape {clip:?} do not fit the network, which learnt from {input:?}"
+        );
+        let product = shape.iter().try_fold(1usize, |product, length| product.checked_mul(*length));
+        let there = values.len();
+        ensure!(
+            there > 0 && product == Some(there),
+            "{there} values are not those of {count} clips of the shape {clip:?}"
+        );
         match &self.layers {
             Layers::Processor(layers) => Ok(layers.run(&values, [shape[2], shape[3]])),
             Layers::Device(layers, device) => {

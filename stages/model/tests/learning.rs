@@ -101,6 +101,31 @@ fn a_clip_is_judged_alone_when_evaluating() {
 }
 
 #[test]
+fn values_that_are_no_clips_of_the_network_are_errors() {
+    const WRAPS: usize = 1 << 62;
+    for model in BOTH {
+        let network = judge(&train(model, 1, 2).1);
+        let [channels, height, width] = config(model).input;
+        let clip = channels * height * width;
+        for (values, shape) in [
+            (clip - 3, [1, channels, height, width]),
+            (2 * clip, [5, channels, height, width]),
+            (2 * clip, [1, 2 * channels, height, width]),
+            (2 * clip, [1, channels, height, width]),
+            (0, [0, channels, height, width]),
+            (0, [1, channels, 0, width]),
+            (0, [1, channels, height, 0]),
+            (0, [WRAPS, channels, height, width]),
+        ] {
+            let error = network.judge(vec![0.5; values], shape).unwrap_err().to_string();
+            assert!(error.contains("the shape ["), "{model:?}, {values} as {shape:?}: {error}");
+        }
+        let narrow = network.judge(vec![0.5; clip / width], [1, channels, height, 1]);
+        assert_eq!(narrow.is_ok(), model == Architecture::ResNet, "{model:?}: {narrow:?}");
+    }
+}
+
+#[test]
 fn unusable_checkpoints_are_clean_errors() {
     let dir = tempfile::tempdir().unwrap();
     let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
