@@ -58,7 +58,7 @@ impl Unit {
         #[cfg(target_arch = "x86_64")]
         let vectors = [x86::Avx512::detect().map(Unit::Avx512), x86::Avx2::detect().map(Unit::Avx2)];
         #[cfg(not(target_arch = "x86_64"))]
-        let vectors = [];
+        let vectors: [Option<Unit>; 0] = [];
         vectors.into_iter().flatten().chain([Unit::Any(Plain)])
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing about what is computed: a loop over slices, written plainly, is what the compiler vectorises.
 
-use pulp::{Simd, WithSimd};
+use pulp::WithSimd;
 
 /// Runs `loops` compiled for AVX2 and FMA where the processor has them, else for the target's baseline.
 ///
@@ -21,7 +21,7 @@ pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
 pub(crate) fn with_vectors<W: WithSimd>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     if let Some(unit) = pulp::x86::V3::try_new() {
-        return Simd::vectorize(unit, work);
+        return pulp::Simd::vectorize(unit, work);
     }
     pulp::Arch::new().dispatch(work)
 }
