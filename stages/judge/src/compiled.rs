@@ -15,6 +15,8 @@ mod convolution;
 mod linear;
 mod picture;
 mod strip;
+#[cfg(test)]
+mod tests;
 mod tile;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -142,52 +144,4 @@ fn places(body: &Body, head: Head) -> Vec<Option<usize>> {
         Head::Flatten(size) => size,
     };
     Picture { channels, size, border: 0 }.places(count)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{Affine, Convolution, Linear, PictureId, Pixels, Term};
-
-    /// Values between −1 and 1.
-    fn values(count: usize) -> Vec<f32> {
-        (0..count).map(|at| (at * 7919 % 1009) as f32 / 504.5 - 1.0).collect()
-    }
-
-    #[test]
-    fn all_vector_units_compute_the_same() {
-        let layer = |from, [out, channels_in]: [usize; 2], stride, pixels| {
-            let shape = [out, channels_in, 3, 3];
-            let weight =
-                values(shape.iter().product()).iter().map(|value| value / channels_in as f32).collect();
-            let term = Term { from: PictureId(from), weight, shape, stride, padding: 1 };
-            Convolution { terms: vec![term], bias: values(out), slope: 0.1, pixels }
-        };
-        let plan = Plan {
-            input: vec![Affine { factor: 0.5, shift: 0.25 }],
-            convolutions: vec![
-                layer(0, [8, 1], 1, Pixels::LargestOfFour),
-                layer(1, [16, 8], 1, Pixels::LargestOfFour),
-                layer(2, [64, 16], 2, Pixels::All),
-                layer(3, [20, 64], 1, Pixels::All),
-            ],
-            head: Head::Flatten([7, 9]),
-            linears: vec![Linear { weight: values(1260 * 40), bias: values(40), slope: 1.0 }],
-        };
-        let clips = values(13 * 53 * 71);
-        let outputs = Unit::there().map(|unit| (unit, Compiled::on(unit, &plan).run(&clips, [53, 71])));
-        let outputs: Vec<_> = outputs.collect();
-        let (_, expected) = &outputs[0];
-        for (unit, found) in &outputs {
-            // Without a fused multiply-add, each product is rounded.
-            let tolerance = if matches!(unit, Unit::Any(_)) { 1e-5 } else { 0.0 };
-            let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-            for (found, expected) in found.iter().zip(expected) {
-                assert!(
-                    (found - expected).abs() <= tolerance * largest,
-                    "{unit:?}: {found} is not {expected}"
-                );
-            }
-        }
-    }
 }
