@@ -1,7 +1,7 @@
 //! A network to judge with, as numbers: convolutions of pictures, then linear layers.
 //!
-//! Normalisations are folded in. Knows nothing about how or where it is computed: [`crate::compiled`] is for the
-//! processor.
+//! Normalisations are folded in. Knows nothing about how or where it is computed: on the processor by
+//! [`crate::compiled`], on other devices by those who depend on this crate.
 
 /// The layers.
 #[derive(Clone, Debug)]
@@ -75,7 +75,8 @@ pub struct PictureId(pub usize);
 pub enum Pixels {
     /// Every one.
     All,
-    /// Of each two rows and two columns the largest of a channel.
+    /// Of each two rows and two columns the largest of a channel. They are finite numbers: one that is none (NaN) may be
+    /// passed over. All else keeps it.
     LargestOfFour,
 }
 

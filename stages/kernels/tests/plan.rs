@@ -26,8 +26,9 @@ fn plan(head: Head) -> Plan {
         Convolution { terms, bias, slope, pixels }
     };
     let linear = |inputs: usize, outputs: usize, slope| {
-        let weight = values(inputs * outputs, outputs).iter().map(|value| value / (inputs as f32).sqrt());
-        Linear { weight: weight.collect(), bias: values(outputs, inputs), slope }
+        let scale = 1.0 / (inputs as f32).sqrt();
+        let weight = values(inputs * outputs, outputs).iter().map(|value| value * scale).collect();
+        Linear { weight, bias: values(outputs, inputs), slope }
     };
     let features = if head == Head::Mean { 20 } else { 20 * 3 * 5 };
     Plan {

@@ -301,3 +301,39 @@ fn clips_of_several_sizes_do_not_disturb_each_other() {
     assert_eq!(compiled.run(&clip, [30, 20]), turned);
     assert_ne!(alone, turned);
 }
+
+#[test]
+fn convolutions_and_relus_keep_what_is_no_number() {
+    const SIDE: usize = 8;
+    let cases =
+        |unit| [4, 20].into_iter().flat_map(move |out| [0.0, 0.01, 1.0].map(|slope| (unit, out, slope)));
+    for (unit, channels, slope) in Unit::there().flat_map(cases) {
+        let shape = [channels, 1, 3, 3];
+        let term = Term { from: PictureId(0), weight: vec![1.0; channels * 9], shape, stride: 1, padding: 1 };
+        let bias = vec![0.0; channels];
+        let plan = Plan {
+            input: vec![Affine { factor: 1.0, shift: 0.0 }],
+            convolutions: vec![Convolution { terms: vec![term], bias, slope, pixels: Pixels::All }],
+            head: Head::Flatten([SIDE; 2]),
+            linears: Vec::new(),
+        };
+        let compiled = Compiled::on(unit, &plan);
+        for none in 0..SIDE * SIDE {
+            let mut clip = [1.0; SIDE * SIDE];
+            clip[none] = f32::NAN;
+            for (at, output) in compiled.run(&clip, [SIDE; 2]).iter().enumerate() {
+                let beside = |at: usize, none: usize| at.abs_diff(none) <= 1;
+                let expected = beside(at / SIDE % SIDE, none / SIDE) && beside(at % SIDE, none % SIDE);
+                assert_eq!(output.is_nan(), expected, "{unit:?}, {channels}, {slope}: {none} at {at}");
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "BUG: a part of a clip")]
+fn a_part_of_a_clip_is_refused() {
+    let input = vec![Affine { factor: 1.0, shift: 0.0 }];
+    let plan = Plan { input, convolutions: Vec::new(), head: Head::Mean, linears: Vec::new() };
+    Compiled::new(&plan).run(&[0.0; 7], [2, 2]);
+}
