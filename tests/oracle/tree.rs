@@ -114,7 +114,7 @@ impl Node {
     pub fn counting(&self, path: &str, is_made: &dyn Fn(&str) -> bool) -> Node {
         let Node::Dir(entries) = self else { return self.clone() };
         let below = entries.iter().filter_map(|(name, node)| {
-            let path = format!("{path}/{name}");
+            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
             let passed_over = PASSED_OVER.contains(&name.as_str()) && !is_made(&path);
             (!passed_over).then(|| (name.clone(), node.counting(&path, is_made)))
         });
