@@ -2,13 +2,17 @@
 //!
 //! Knows nothing about labels.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, bail, ensure};
+use prost::Message as _;
 use rten::{Dimension, Model, NodeId};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, NdTensorView};
 
 use crate::classifier::{INPUT, LOGITS, PROBABILITIES};
 use crate::metadata::Metadata;
+use crate::proto::{GraphProto, ModelProto};
 
 /// A graph that is ready to run.
 pub(crate) struct Operators {
@@ -28,6 +32,11 @@ impl Operators {
     /// # Errors
     /// Bytes that are no ONNX model, or one without the metadata, the input or the outputs.
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<(Operators, Metadata)> {
+        let proto = ModelProto::decode(&*bytes).context("cannot load it as ONNX")?;
+        ensure!(
+            is_in_order(&proto.graph.unwrap_or_default()),
+            "its operators are not in the order that ONNX asks for"
+        );
         let model = Model::load(bytes).context("cannot load it as ONNX")?;
         // Whose file it is comes first: a stranger's has other names, too.
         let metadata = Metadata::from_properties(|key| model.metadata().get(key))?;
@@ -70,4 +79,16 @@ impl Operators {
         });
         Ok([logits?, probabilities?])
     }
+}
+
+/// Whether each operator takes in only what is there before it, and gives only what is not: in a circle the runtime would go
+/// round for ever.
+fn is_in_order(graph: &GraphProto) -> bool {
+    let inputs = graph.input.iter().map(|value| &value.name);
+    let mut there: BTreeSet<&String> =
+        inputs.chain(graph.initializer.iter().map(|tensor| &tensor.name)).collect();
+    graph.node.iter().all(|node| {
+        node.input.iter().all(|name| name.is_empty() || there.contains(name))
+            && node.output.iter().all(|name| name.is_empty() || there.insert(name))
+    })
 }

@@ -1,11 +1,13 @@
 //! Which graphs are compiled, and that they then say what they say operator by operator.
 
+use prost::Message as _;
 use prost::bytes::Bytes;
 
 use super::recognise;
 use crate::classifier::{Classifier, INPUT, LOGITS, PROBABILITIES};
 use crate::graph::{Attribute, Dim, Graph};
 use crate::metadata::Metadata;
+use crate::proto::ModelProto;
 
 /// An operator, its inputs, its output and its attributes.
 type Node = (&'static str, Vec<&'static str>, &'static str, Vec<(&'static str, Attribute)>);
@@ -190,4 +192,14 @@ fn no_byte_makes_a_compiled_network_panic() {
         }
     }
     assert!(run > 1000, "{run}");
+}
+
+#[test]
+fn a_graph_that_goes_round_in_a_circle_is_an_error() {
+    let mut model = ModelProto::decode(&*Parts::new().encode()).unwrap();
+    assert!(Classifier::by_operators(model.encode_to_vec()).is_ok());
+    let node = &mut model.graph.as_mut().unwrap().node[1];
+    node.input[0] = node.output[0].clone();
+    let error = Classifier::by_operators(model.encode_to_vec()).unwrap_err();
+    assert!(error.to_string().contains("order"), "{error:#}");
 }
