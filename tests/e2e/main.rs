@@ -17,6 +17,7 @@ mod gc;
 mod history;
 mod inputs;
 mod items;
+mod items_apart;
 mod links;
 mod matrix;
 mod narrow;
