@@ -19,7 +19,8 @@ impl Walk {
             let next = self.folders.lock().expect("no thread panics").pop();
             match next {
                 Some(folder) => {
-                    self.read(&folder).unwrap_or_else(|err| eprintln!("{}: {err}", folder.display()));
+                    self.read(&folder)
+                        .unwrap_or_else(|err| eprintln!("{}: {err}", folder.display()));
                     self.open.fetch_sub(1, Ordering::Release);
                 }
                 None => std::thread::yield_now(),

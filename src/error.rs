@@ -72,9 +72,12 @@ impl Error {
     pub fn io(verb: &str, path: &Path, err: &std::io::Error) -> Error {
         let error = Error::environment(format!("cannot {verb} `{}`", path.display())).because(err);
         match err.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => error.hint(no_room(path)),
-            _ if err.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => error
-                .hint("raise the limit of open files, `ulimit -n`, or let fewer stages run at once, `-j`"),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                error.hint(no_room(path))
+            }
+            _ if err.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => error.hint(
+                "raise the limit of open files, `ulimit -n`, or let fewer stages run at once, `-j`",
+            ),
             _ => error,
         }
     }
@@ -128,7 +131,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The candidate that `word` is most likely a misspelling of.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))

@@ -128,7 +128,8 @@ impl serde::Serialize for RepoPath {
 impl<'de> serde::Deserialize<'de> for RepoPath {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<RepoPath, D::Error> {
         let text = String::deserialize(d)?;
-        RepoPath::parse_canonical(&text).ok_or_else(|| serde::de::Error::custom("no path inside the project"))
+        RepoPath::parse_canonical(&text)
+            .ok_or_else(|| serde::de::Error::custom("no path inside the project"))
     }
 }
 

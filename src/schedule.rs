@@ -119,7 +119,12 @@ pub struct Scheduler<'g> {
 
 impl<'g> Scheduler<'g> {
     /// For the stages that are `wanted`, with all that they need.
-    pub fn new(graph: &'g Graph, wanted: &[bool], supply: Supply, on_failure: OnFailure) -> Scheduler<'g> {
+    pub fn new(
+        graph: &'g Graph,
+        wanted: &[bool],
+        supply: Supply,
+        on_failure: OnFailure,
+    ) -> Scheduler<'g> {
         let Supply { limits, mut wants } = supply;
         // A stage that wants more than there is runs when nothing else uses it.
         for (resource, amount) in wants.iter_mut().flatten() {
@@ -131,7 +136,9 @@ impl<'g> Scheduler<'g> {
         }
         let state = |stage: StageIx| match wanted[stage] {
             // What is not wanted is taken as it is.
-            true => State::Waiting { needs: graph.needs(stage).iter().filter(|&&need| wanted[need]).count() },
+            true => State::Waiting {
+                needs: graph.needs(stage).iter().filter(|&&need| wanted[need]).count(),
+            },
             false => State::Done,
         };
         let states = (0..wanted.len()).map(state).collect();
@@ -173,7 +180,9 @@ impl<'g> Scheduler<'g> {
                     self.states[stage] = State::Queued;
                     self.queue.insert((0, self.rank[stage], stage));
                 }
-                Mode::Failed { .. } | Mode::Stopped => self.drop_with_dependents(stage, &mut effects),
+                Mode::Failed { .. } | Mode::Stopped => {
+                    self.drop_with_dependents(stage, &mut effects)
+                }
             },
             Msg::Ended(stage, end) => {
                 self.leave_queue(stage);
@@ -316,7 +325,9 @@ impl<'g> Scheduler<'g> {
         // A stage that waits only for one under observation may yet turn out to be up to date.
         let dropped: Vec<StageIx> = match self.mode {
             Mode::Stopped => self.graph.order().iter().copied().filter(unstarted).collect(),
-            Mode::Going | Mode::Failed { .. } => self.queue.iter().map(|&(_, _, stage)| stage).collect(),
+            Mode::Going | Mode::Failed { .. } => {
+                self.queue.iter().map(|&(_, _, stage)| stage).collect()
+            }
         };
         for stage in dropped {
             self.drop_with_dependents(stage, effects);
@@ -342,7 +353,11 @@ impl<'g> Scheduler<'g> {
             self.queue.remove(&entry);
             if let State::Parted { next, count, running } = self.states[stage] {
                 effects.push(Effect::Start(stage, next));
-                self.part(stage, State::Parted { next: next + 1, count, running: running + 1 }, effects);
+                self.part(
+                    stage,
+                    State::Parted { next: next + 1, count, running: running + 1 },
+                    effects,
+                );
             } else {
                 self.states[stage] = State::Performing;
                 effects.push(Effect::Perform(stage));

@@ -21,8 +21,10 @@ impl Project {
         let mut pipeline = std::fs::read_to_string(source.join("pipeline.toml")).unwrap();
         for program in PROGRAMS {
             let path = programs.join(program);
-            pipeline = pipeline
-                .replace(&format!("\"cargo run --release -p {program}\""), &format!("'{}'", path.display()));
+            pipeline = pipeline.replace(
+                &format!("\"cargo run --release -p {program}\""),
+                &format!("'{}'", path.display()),
+            );
         }
         assert!(
             !pipeline.contains("\"cargo run"),
@@ -39,7 +41,8 @@ impl Project {
     }
 
     fn command(&self, program: &Path, args: &[&str]) -> String {
-        let output = Command::new(program).args(args).current_dir(self.dir.path()).output().unwrap();
+        let output =
+            Command::new(program).args(args).current_dir(self.dir.path()).output().unwrap();
         let text = text(&output);
         assert!(output.status.success(), "{} {args:?}\n{text}", program.display());
         text
@@ -60,7 +63,11 @@ impl Project {
         let stages = shown["stages"].as_array().unwrap().iter();
         let mut outcomes: Vec<String> = stages
             .map(|stage| {
-                format!("{} {}", stage["stage"].as_str().unwrap(), stage["outcome"].as_str().unwrap())
+                format!(
+                    "{} {}",
+                    stage["stage"].as_str().unwrap(),
+                    stage["outcome"].as_str().unwrap()
+                )
             })
             .collect();
         // Of a stage that was fresh before the run began, the run may tell nothing.
@@ -71,7 +78,11 @@ impl Project {
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// The folder with the stages' programs, freshly built.
@@ -140,7 +151,8 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
     // Where the third epoch is no better, the best weights are the same bytes, and what reads them stays fresh.
     let second = project.outcomes("run-2");
     assert!(second.contains(&"train ran".to_owned()), "{second:?}");
-    let before_it = |outcome: &String| outcome.starts_with("download") || outcome.starts_with("spectrogram");
+    let before_it =
+        |outcome: &String| outcome.starts_with("download") || outcome.starts_with("spectrogram");
     assert!(!second.iter().any(before_it), "{second:?}");
     project.repro(&["params", "set", "epochs=2"]);
     project.repro(&["run"]);
@@ -166,7 +178,10 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
     let header = csv.lines().next().unwrap();
     assert!(header.contains("prediction") && header.contains("label"), "{header}");
     assert_eq!(csv.lines().count(), 41);
-    assert!(csv.lines().any(|line| line.contains("jazz.00000.wav") && line.contains(",jazz")), "{csv}");
+    assert!(
+        csv.lines().any(|line| line.contains("jazz.00000.wav") && line.contains(",jazz")),
+        "{csv}"
+    );
 
     // The original features and network are one choice away.
     project.repro(&["params", "set", "spectrogram=log_power", "train=baseline"]);

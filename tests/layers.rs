@@ -55,11 +55,13 @@ fn a_module_imports_only_from_below() {
         if matches!(module.as_str(), "main" | "lib") {
             continue;
         }
-        let own = rank(&module).unwrap_or_else(|| panic!("`{module}` has no layer: give it one in LAYERS"));
+        let own = rank(&module)
+            .unwrap_or_else(|| panic!("`{module}` has no layer: give it one in LAYERS"));
         let code = code(&path);
         for (at, _) in code.match_indices("crate::") {
             let rest = &code[at + "crate::".len()..];
-            let other: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let other: String =
+                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let Some(theirs) = rank(&other) else { continue };
             seen += 1;
             if other != module && theirs <= own {
@@ -84,7 +86,9 @@ fn the_core_is_pure() {
         "rayon::",
     ];
     let mut broken = Vec::new();
-    for path in sources(Path::new("src")).into_iter().filter(|path| PURE.contains(&module_of(path).as_str()))
+    for path in sources(Path::new("src"))
+        .into_iter()
+        .filter(|path| PURE.contains(&module_of(path).as_str()))
     {
         let code = code(&path);
         broken.extend(
@@ -108,7 +112,10 @@ fn engine_and_stages_do_not_know_each_other() {
     let engine: toml_edit::DocumentMut = fs::read_to_string("Cargo.toml").unwrap().parse().unwrap();
     for table in ["dependencies", "dev-dependencies"] {
         for (name, _) in engine[table].as_table().unwrap() {
-            assert!(!stages.iter().any(|stage| stage == name), "the engine depends on stage `{name}`");
+            assert!(
+                !stages.iter().any(|stage| stage == name),
+                "the engine depends on stage `{name}`"
+            );
         }
     }
     for stage in &stages {

@@ -30,7 +30,8 @@ impl Cache {
     pub fn absent(&self, mut asked: Vec<Digest>) -> HashSet<Digest> {
         asked.par_sort_unstable();
         asked.dedup();
-        let shards: Vec<&[Digest]> = asked.chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0]).collect();
+        let shards: Vec<&[Digest]> =
+            asked.chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0]).collect();
         shards.into_par_iter().flat_map_iter(|asked| self.absent_of_shard(asked)).collect()
     }
 
@@ -47,7 +48,8 @@ impl Cache {
         let mut read = 0;
         let shard = self.object_path(&asked[0]);
         let entries = shard.parent().map(fs::read_dir);
-        let is_missing = matches!(&entries, Some(Err(err)) if err.kind() == io::ErrorKind::NotFound);
+        let is_missing =
+            matches!(&entries, Some(Err(err)) if err.kind() == io::ErrorKind::NotFound);
         for entry in entries.into_iter().flatten().flatten().flatten().take(most) {
             read += 1;
             let digest = self.digest_of_object(&entry.path());
@@ -93,7 +95,8 @@ impl Cache {
             if found.count >= LARGE {
                 target.sync_all().map_err(failed)?;
             }
-            self.name_unsynced(temporary, &self.path_of(OBJECTS, digest), Former::Stays).map_err(failed)
+            self.name_unsynced(temporary, &self.path_of(OBJECTS, digest), Former::Stays)
+                .map_err(failed)
         })
     }
 
@@ -117,7 +120,8 @@ impl Cache {
     /// Writes a small file under its final name.
     pub(super) fn write_named(&self, bytes: &[u8], name: &Path, former: Former) -> Result<()> {
         self.with_temporary(|temporary, mut file| {
-            let written = file.write_all(bytes).and_then(|()| self.name_unsynced(temporary, name, former));
+            let written =
+                file.write_all(bytes).and_then(|()| self.name_unsynced(temporary, name, former));
             written.map_err(|err| Error::io("write", name, &err))
         })
     }
@@ -160,9 +164,9 @@ impl Cache {
                     self.sharing.share_blocks(source, target)?;
                     pump(target, digest, io::sink())
                 }),
-                Link::Copy => {
-                    copy_out(&object, temporary, mode, |source, target| pump(source, digest, target))
-                }
+                Link::Copy => copy_out(&object, temporary, mode, |source, target| {
+                    pump(source, digest, target)
+                }),
                 // Before anything hangs on it: the file cannot be verified on its way.
                 Link::Hardlink => sharable(&object, digest)
                     .and_then(|found| fs::hard_link(&object, temporary).map(|()| found)),
@@ -184,7 +188,9 @@ impl Cache {
                     // The folder is there: it was the object that was not, even if another thread has put it anew by now.
                     let has_place = || temporary.parent().is_some_and(Path::is_dir);
                     if err.kind() == io::ErrorKind::NotFound && has_place() {
-                        return Err(Error::damaged(format!("object {digest} is not in the cache any more")));
+                        return Err(Error::damaged(format!(
+                            "object {digest} is not in the cache any more"
+                        )));
                     }
                     let is_last_word =
                         matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::StorageFull);
@@ -220,7 +226,8 @@ impl Cache {
     /// Removes the objects that are not what their names say. The large ones were synced before they were named.
     pub(super) fn remove_torn(&self) {
         let shards = fs::read_dir(self.objects_dir()).into_iter().flatten().flatten();
-        let objects = shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
+        let objects =
+            shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
         for object in objects {
             let path = object.path();
             let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);

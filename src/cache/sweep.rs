@@ -96,7 +96,9 @@ impl Cache {
                 match named(prefix, &entry) {
                     Some(named) => listing.named.push(named),
                     // What was removed since it was listed is no stray either.
-                    None if entry.path().symlink_metadata().is_ok() => listing.strays.push(entry.path()),
+                    None if entry.path().symlink_metadata().is_ok() => {
+                        listing.strays.push(entry.path())
+                    }
                     None => {}
                 }
             }
@@ -154,7 +156,8 @@ impl Cache {
     pub fn set_aside(&self, path: &Path, name: &str) -> Result<PathBuf> {
         let dir = self.dir.join("damaged");
         fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;
-        let names = std::iter::once(name.to_owned()).chain((2u64..).map(|number| format!("{name}-{number}")));
+        let names = std::iter::once(name.to_owned())
+            .chain((2u64..).map(|number| format!("{name}-{number}")));
         let free = names.map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_err());
         let aside = free.unwrap_or_else(|| panic!("BUG: more things in `damaged/` than numbers"));
         fs::rename(path, &aside).map_err(|err| Error::io("move", path, &err))?;
@@ -219,10 +222,12 @@ fn writer_of(name: &str) -> Option<Pid> {
 }
 
 fn is_newer_trace(bytes: &[u8]) -> bool {
-    let version =
-        bytes.strip_prefix(b"repro.trace ").and_then(|rest| rest.split(|byte| *byte == b'\n').next());
-    let version =
-        version.and_then(|text| std::str::from_utf8(text).ok()).and_then(|text| text.parse::<u32>().ok());
+    let version = bytes
+        .strip_prefix(b"repro.trace ")
+        .and_then(|rest| rest.split(|byte| *byte == b'\n').next());
+    let version = version
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .and_then(|text| text.parse::<u32>().ok());
     version.is_some_and(|version| version > 1)
 }
 
@@ -296,7 +301,10 @@ mod tests {
     fn a_shelf_tells_digests_from_strays() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
-        assert!(cache.list(Shelf::Objects).unwrap().named.is_empty(), "a cache that does not exist is empty");
+        assert!(
+            cache.list(Shelf::Objects).unwrap().named.is_empty(),
+            "a cache that does not exist is empty"
+        );
         let digest = cache.put_bytes(b"abc").unwrap();
         let hex = digest.to_string();
         let strays = ["AB/x", "note", "zz", &format!("{}/{}x", &hex[..2], &hex[2..])];

@@ -62,7 +62,12 @@ enum Named {
 
 impl Cache {
     /// Gives a finished file, whose content is not synced, its name.
-    pub(super) fn name_unsynced(&self, temporary: &Path, name: &Path, former: Former) -> io::Result<()> {
+    pub(super) fn name_unsynced(
+        &self,
+        temporary: &Path,
+        name: &Path,
+        former: Former,
+    ) -> io::Result<()> {
         let _naming = self.marked()?;
         // Also one that another thread has just given: who comes first to sync has noted it.
         self.named().note(name);
@@ -282,7 +287,8 @@ mod tests {
         cache.put_bytes(b"bytes").unwrap();
         // To open this waits for a writer, and to sync it fails.
         let slow = dir.path().join("slow");
-        rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+            .unwrap();
         cache.named().note(&slow);
         let shared = &cache;
         std::thread::scope(|scope| {

@@ -32,7 +32,8 @@ impl AcceptArgs {
         let (project, held) = Project::load_exclusively(root, &[])?;
         let ix = select::find(&project.pipeline, &self.stage)?;
         let mut recorder = Recorder::start(root, terminal::note);
-        let accepted = accept(&project, &held, ix, &reason, std::env::args().collect(), &mut recorder);
+        let accepted =
+            accept(&project, &held, ix, &reason, std::env::args().collect(), &mut recorder);
         if let Some(warning) = recorder.finish() {
             terminal::warn_of(&warning);
         }

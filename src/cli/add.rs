@@ -40,19 +40,25 @@ impl AddArgs {
     /// `here` is where a relative path starts from.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         if self.paths.len() > 1 && (self.name.is_some() || self.desc.is_some()) {
-            return Err(Error::usage("`--name` and `--desc` are of one path, and there are several")
-                .hint("add them one by one"));
+            return Err(Error::usage(
+                "`--name` and `--desc` are of one path, and there are several",
+            )
+            .hint("add them one by one"));
         }
         let inside = |path: &PathBuf| root::inside(root, here, path).map_err(with_a_way_in);
         let mut paths: Vec<RepoPath> = self.paths.iter().map(inside).collect::<Result<_>>()?;
         paths.sort();
         paths.dedup();
         let held = project::hold(root)?;
-        let tracked = add::declare(root, &held, &paths, &Wishes { name: self.name, desc: self.desc })?;
+        let tracked =
+            add::declare(root, &held, &paths, &Wishes { name: self.name, desc: self.desc })?;
         let project = Arc::new(Project::reload(root, &held, &[])?);
         let stages = &project.pipeline.stages;
         let options = Options {
-            wanted: stages.iter().map(|stage| tracked.iter().any(|one| one.stage == stage.name)).collect(),
+            wanted: stages
+                .iter()
+                .map(|stage| tracked.iter().any(|one| one.stage == stage.name))
+                .collect(),
             forced: vec![false; stages.len()],
             cpus: all_processors(),
             on_failure: OnFailure::KeepGoing,
@@ -79,11 +85,18 @@ fn with_a_way_in(outside: Error) -> Error {
     }
 }
 
-fn told(project: &Project, Tracked { path, stage, standing }: &Tracked, report: &Report) -> Result<()> {
-    let outcome = report.stages.iter().find(|(name, ..)| name == stage).map(|(_, outcome, _)| outcome);
+fn told(
+    project: &Project,
+    Tracked { path, stage, standing }: &Tracked,
+    report: &Report,
+) -> Result<()> {
+    let outcome =
+        report.stages.iter().find(|(name, ..)| name == stage).map(|(_, outcome, _)| outcome);
     let lock = project::load_lock(&project.root)?;
     let content = lock.stages.get(stage).and_then(|trace| trace.outs.get(path));
-    let size = content.map(|content| super::checkout::amount(measure(project, content))).unwrap_or_default();
+    let size = content
+        .map(|content| super::checkout::amount(measure(project, content)))
+        .unwrap_or_default();
     let (bold, bold_end) = (style::STAGE, style::STAGE);
     match (standing, outcome) {
         (Standing::New, Some(Outcome::Ran | Outcome::Restored)) => {
@@ -93,7 +106,9 @@ fn told(project: &Project, Tracked { path, stage, standing }: &Tracked, report: 
             "`{path}` is declared as stage {bold}{stage}{bold_end:#} in {FILE}, but not kept yet"
         ),
         (Standing::Known, Some(Outcome::Fresh)) => {
-            stdout::say!("`{path}` is tracked as stage {bold}{stage}{bold_end:#}, and has not changed");
+            stdout::say!(
+                "`{path}` is tracked as stage {bold}{stage}{bold_end:#}, and has not changed"
+            );
         }
         (Standing::Known, Some(Outcome::Ran | Outcome::Restored)) => {
             stdout::say!(

@@ -33,9 +33,8 @@ impl CheckoutArgs {
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         let (project, held) = Project::load_with_locked(root)?;
         if project.lock.stages.is_empty() {
-            return Err(
-                Error::usage(format!("`{}` names no outs yet", lock::FILE)).hint("`repro run` makes them")
-            );
+            return Err(Error::usage(format!("`{}` names no outs yet", lock::FILE))
+                .hint("`repro run` makes them"));
         }
         let parts = match &self.names[..] {
             [] => checkout::everything(&project),
@@ -71,13 +70,19 @@ fn told(report: &Report, names: &[String], present: Present) -> String {
         return match names {
             [] => format!("the workspace already holds what `{}` names", lock::FILE),
             names => {
-                format!("the workspace already holds what `{}` names of {}", lock::FILE, names.join(", "))
+                format!(
+                    "the workspace already holds what `{}` names of {}",
+                    lock::FILE,
+                    names.join(", ")
+                )
             }
         };
     }
     let mut what: Vec<String> = match names.is_empty() {
         true => report.brought.iter().map(|(stage, _)| stage.to_string()).collect(),
-        false => report.brought.iter().flat_map(|(_, paths)| paths).map(ToString::to_string).collect(),
+        false => {
+            report.brought.iter().flat_map(|(_, paths)| paths).map(ToString::to_string).collect()
+        }
     };
     if what.len() > MOST_NAMED {
         let more = what.split_off(MOST_NAMED).len();

@@ -52,7 +52,8 @@ impl CompletionsArgs {
 /// Answers a shell that asks for completions; `None` if none does.
 pub(super) fn answer(args: &[OsString]) -> Option<u8> {
     let here = std::env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(command).var(VARIABLE).try_complete(args, here.as_deref());
+    let asked =
+        CompleteEnv::with_factory(command).var(VARIABLE).try_complete(args, here.as_deref());
     match asked {
         Ok(true) => Some(exit::OK),
         Ok(false) => None,
@@ -73,7 +74,8 @@ fn completed(command: Command) -> Command {
 }
 
 fn with_candidates(arg: Arg) -> Arg {
-    let name = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+    let name =
+        arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
     match name {
         "STAGE" => arg.add(ArgValueCandidates::new(stages)),
         "STAGE|PATH" => arg.add(ArgValueCompleter::new(stages_and_paths)),
@@ -101,7 +103,8 @@ fn stages() -> Vec<CompletionCandidate> {
     let mut family = None;
     for stage in &pipeline.stages {
         if stage.family.is_some() && stage.family != family {
-            candidates.extend(stage.family.as_ref().map(|name| CompletionCandidate::new(name.as_str())));
+            candidates
+                .extend(stage.family.as_ref().map(|name| CompletionCandidate::new(name.as_str())));
         }
         family.clone_from(&stage.family);
         let help = stage.desc.as_ref().map(|desc| desc.clone().into());
@@ -122,7 +125,9 @@ fn runs() -> Vec<CompletionCandidate> {
     let store = project_root().and_then(|root| Store::open_existing(&root).ok().flatten());
     let names = store.and_then(|store| store.names(MOST_RUNS).ok()).unwrap_or_default();
     let last = (!names.is_empty()).then(|| CompletionCandidate::new("last"));
-    last.into_iter().chain(names.iter().map(|name| CompletionCandidate::new(name.to_string()))).collect()
+    last.into_iter()
+        .chain(names.iter().map(|name| CompletionCandidate::new(name.to_string())))
+        .collect()
 }
 
 /// The keys of params, with what follows them and their values as help.
@@ -131,7 +136,8 @@ fn params(after: &str) -> Vec<CompletionCandidate> {
         return Vec::new();
     };
     let candidate = |(key, value): (&crate::pipeline::ParamKey, &crate::pipeline::ParamValue)| {
-        CompletionCandidate::new(format!("{}{after}", key.as_str())).help(Some(value.to_string().into()))
+        CompletionCandidate::new(format!("{}{after}", key.as_str()))
+            .help(Some(value.to_string().into()))
     };
     pipeline.params.iter().map(candidate).collect()
 }

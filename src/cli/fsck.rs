@@ -84,7 +84,8 @@ fn found(project: &Project, report: &Report) -> String {
         let _ = writeln!(text, "stray       {}", inside(project, stray));
     }
     if report.newer > 0 {
-        let _ = writeln!(text, "{} of a newer version: not looked into", count(report.newer, "trace"));
+        let _ =
+            writeln!(text, "{} of a newer version: not looked into", count(report.newer, "trace"));
     }
     let looked = format!(
         "{} ({}), {}",
@@ -102,14 +103,22 @@ fn found(project: &Project, report: &Report) -> String {
 fn faults(report: &Report) -> String {
     let mut text = String::new();
     for (digest, fault) in &report.faults {
-        let _ = writeln!(text, "{:<11} object {}{}", word(&fault.what), digest.short(), detail(&fault.what));
+        let _ = writeln!(
+            text,
+            "{:<11} object {}{}",
+            word(&fault.what),
+            digest.short(),
+            detail(&fault.what)
+        );
         // Those of the lock first: they are what the user has names for.
         let (stages, traces): (Vec<&Referrer>, Vec<&Referrer>) =
             fault.referrers.iter().partition(|referrer| matches!(referrer.by, By::Stage(_)));
         let all: Vec<&Referrer> = stages.into_iter().chain(traces).collect();
         for Referrer { by, path } in all.iter().take(MOST_REFERRERS) {
             let _ = match by {
-                By::Stage(stage) => writeln!(text, "  `{path}` of stage `{stage}` in {}", lock::FILE),
+                By::Stage(stage) => {
+                    writeln!(text, "  `{path}` of stage `{stage}` in {}", lock::FILE)
+                }
                 By::Trace(key) => writeln!(text, "  `{path}` of trace {}", key.short()),
             };
         }
@@ -144,14 +153,18 @@ fn tallies(report: &Report) -> String {
     let kinds = ["damaged", "unreadable", "missing", "no tree"];
     let mut parts: Vec<String> = kinds
         .iter()
-        .map(|kind| (kind, report.faults.values().filter(|fault| word(&fault.what) == *kind).count()))
+        .map(|kind| {
+            (kind, report.faults.values().filter(|fault| word(&fault.what) == *kind).count())
+        })
         .filter(|(_, number)| *number > 0)
         .map(|(kind, number)| match *kind {
             "no tree" => format!("{} that should be a tree", count(number, "object")),
             kind => count(number, &format!("{kind} object")),
         })
         .collect();
-    for (number, noun) in [(report.unreadable.len(), "unreadable trace"), (report.strays.len(), "stray")] {
+    for (number, noun) in
+        [(report.unreadable.len(), "unreadable trace"), (report.strays.len(), "stray")]
+    {
         if number > 0 {
             parts.push(count(number, noun));
         }

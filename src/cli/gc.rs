@@ -57,7 +57,8 @@ impl GcArgs {
     }
 
     fn keep(&self) -> Keep {
-        let mut revisions: Vec<Revisions> = self.git.iter().cloned().map(Revisions::Named).collect();
+        let mut revisions: Vec<Revisions> =
+            self.git.iter().cloned().map(Revisions::Named).collect();
         revisions.extend(self.all_branches.then_some(Revisions::AllBranches));
         revisions.extend(self.all_tags.then_some(Revisions::AllTags));
         Keep { runs: self.runs, revisions }
@@ -67,7 +68,10 @@ impl GcArgs {
 fn kept_runs(text: &str) -> Result<KeepRuns, String> {
     match text {
         "all" => Ok(KeepRuns::All),
-        number => number.parse().map(KeepRuns::Last).map_err(|_| "is neither a number nor `all`".to_owned()),
+        number => number
+            .parse()
+            .map(KeepRuns::Last)
+            .map_err(|_| "is neither a number nor `all`".to_owned()),
     }
 }
 
@@ -79,7 +83,11 @@ pub(super) fn count(count: usize, noun: &str) -> String {
 fn tables(survey: &Survey) -> String {
     let headings = |first| [(first, Align::Left), ("count", Align::Right), ("size", Align::Right)];
     let row = |table: &mut Table, name: &str, tally: Tally| {
-        table.row([Cell::from(name), Cell::from(tally.count.to_string()), Cell::from(size(tally.bytes))]);
+        table.row([
+            Cell::from(name),
+            Cell::from(tally.count.to_string()),
+            Cell::from(size(tally.bytes)),
+        ]);
     };
     let mut kept = Table::new(headings("kept"));
     for (number, (keeper, tally)) in survey.keepers.iter().enumerate() {
@@ -139,7 +147,9 @@ fn as_json(survey: &Survey, yes: bool) -> Value {
     let tally = |tally: Tally| json!({ "count": tally.count, "bytes": tally.bytes });
     let kept = survey.keepers.iter().map(|(keeper, objects)| match keeper {
         Keeper::Lock => json!({ "by": "lock", "objects": tally(*objects) }),
-        Keeper::Revisions(number) => json!({ "by": "git", "revisions": number, "objects": tally(*objects) }),
+        Keeper::Revisions(number) => {
+            json!({ "by": "git", "revisions": number, "objects": tally(*objects) })
+        }
         Keeper::Runs(number) => json!({ "by": "runs", "runs": number, "objects": tally(*objects) }),
         Keeper::Links => json!({ "by": "links", "objects": tally(*objects) }),
     });

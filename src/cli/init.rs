@@ -86,7 +86,8 @@ impl InitArgs {
         if !input.exists() {
             create(&input, TEXT)?;
         }
-        let patterns: Vec<String> = FOLDERS.into_iter().chain(OUTS).map(|name| format!("/{name}")).collect();
+        let patterns: Vec<String> =
+            FOLDERS.into_iter().chain(OUTS).map(|name| format!("/{name}")).collect();
         let ignored = ignore::add(&dir, HEADING, &patterns)?;
         // Last: whoever sees it sees a pipeline that is complete.
         create(&dir.join(pipeline::FILE), PIPELINE)?;
@@ -99,17 +100,22 @@ impl InitArgs {
 /// short left behind is its own.
 fn refuse_to_overwrite(dir: &Path, typed: &Path) -> Result<()> {
     let taken = |name: &str| dir.join(name).symlink_metadata().is_ok();
-    let shown =
-        |name: &str| if is_here(typed) { name.to_owned() } else { typed.join(name).display().to_string() };
+    let shown = |name: &str| {
+        if is_here(typed) { name.to_owned() } else { typed.join(name).display().to_string() }
+    };
     if taken(pipeline::FILE) {
-        return Err(Error::usage(format!("`{}` exists already", shown(pipeline::FILE)))
-            .hint("`repro run` brings it up to date; `repro init DIR` starts another one elsewhere"));
+        return Err(Error::usage(format!("`{}` exists already", shown(pipeline::FILE))).hint(
+            "`repro run` brings it up to date; `repro init DIR` starts another one elsewhere",
+        ));
     }
-    let ours =
-        |name: &str| name == INPUT && fs::read(dir.join(name)).is_ok_and(|bytes| bytes == TEXT.as_bytes());
+    let ours = |name: &str| {
+        name == INPUT && fs::read(dir.join(name)).is_ok_and(|bytes| bytes == TEXT.as_bytes())
+    };
     match [INPUT].into_iter().chain(OUTS).find(|name| taken(name) && !ours(name)) {
-        Some(name) => Err(Error::usage(format!("`{}` exists, and the example would use it", shown(name)))
-            .hint("move it away, or start elsewhere with `repro init DIR`")),
+        Some(name) => {
+            Err(Error::usage(format!("`{}` exists, and the example would use it", shown(name)))
+                .hint("move it away, or start elsewhere with `repro init DIR`"))
+        }
         None => Ok(()),
     }
 }
@@ -129,8 +135,9 @@ fn create(path: &Path, text: &str) -> Result<()> {
 
 fn told(path: &Path, ignored: Ignored) -> String {
     let mut text = format!("{GOOD}✓{GOOD:#} started a pipeline of three stages\n\n");
-    let mut line =
-        |name: &str, what: &str| text.push_str(&format!("  {STAGE}{name:<17}{STAGE:#} {DIM}{what}{DIM:#}\n"));
+    let mut line = |name: &str, what: &str| {
+        text.push_str(&format!("  {STAGE}{name:<17}{STAGE:#} {DIM}{what}{DIM:#}\n"))
+    };
     line(pipeline::FILE, "stages and params; its comments explain them");
     line(INPUT, "the text whose words it counts");
     match ignored {
@@ -159,10 +166,18 @@ mod tests {
     #[test]
     fn the_example_is_a_valid_pipeline_and_all_its_outs_are_ignored() {
         let exists = |path: Option<&RepoPath>| path.is_some_and(|path| path.as_str() == INPUT);
-        let world = pipeline::World { exists: &exists, read: &|_| Err(String::new()), list: &|_| Vec::new() };
+        let world = pipeline::World {
+            exists: &exists,
+            read: &|_| Err(String::new()),
+            list: &|_| Vec::new(),
+        };
         let pipeline = pipeline::parse(PIPELINE, &[], world).unwrap();
-        let mut outs: Vec<&str> =
-            pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.as_str()).collect();
+        let mut outs: Vec<&str> = pipeline
+            .stages
+            .iter()
+            .flat_map(|stage| &stage.outs)
+            .map(|out| out.path.as_str())
+            .collect();
         let mut ignored = OUTS.to_vec();
         outs.sort_unstable();
         ignored.sort_unstable();

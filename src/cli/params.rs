@@ -81,7 +81,8 @@ impl Files {
 
     /// The pipeline with these texts. Whether deps are there does not matter to params.
     fn parse(&self, root: &Path) -> Result<Pipeline> {
-        let read = |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
+        let read =
+            |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
         let list = |folder: &RepoPath| project::options(root, folder);
         let world = World { exists: &|_| true, read: &read, list: &list };
         pipeline::parse(&self.text(root, pipeline::FILE)?, &[], world).map_err(super::problems)
@@ -171,7 +172,9 @@ fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place
         panic!("BUG: `{key}` is a param without a value");
     };
     let place = match pipeline.written.get(key.as_str()) {
-        Some(written) => Place { file: written.file.to_string(), tables: &[], key: written.key.clone() },
+        Some(written) => {
+            Place { file: written.file.to_string(), tables: &[], key: written.key.clone() }
+        }
         None => own(&["params"], key.clone()),
     };
     Ok((key.clone(), old.clone(), place))
@@ -181,7 +184,9 @@ fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place
 fn edit(root: &Path, changes: &[Change]) -> Result<Files> {
     let mut files = Files::default();
     // A value that is equal keeps its spelling, too.
-    for Change { new, place, .. } in changes.iter().filter(|change| change.old != *change.new.value()) {
+    for Change { new, place, .. } in
+        changes.iter().filter(|change| change.old != *change.new.value())
+    {
         let because = |why: params_edit::Uneditable| Error::usage(format!("{}: {why}", place.file));
         let text = files.text(root, &place.file)?;
         let text = params_edit::set(&text, place.tables, &place.key, new).map_err(because)?;
@@ -191,8 +196,9 @@ fn edit(root: &Path, changes: &[Change]) -> Result<Files> {
 }
 
 fn unresolvable(name: &str, why: Unresolved) -> Error {
-    let listed =
-        |keys: Vec<ParamKey>| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let listed = |keys: Vec<ParamKey>| {
+        keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+    };
     match why {
         Unresolved::Unknown { meant } => {
             let error = Error::usage(format!("there is no param `{name}`"));
@@ -229,7 +235,9 @@ outs = [\"model\"]
 ";
 
     fn declared() -> Pipeline {
-        Files([(pipeline::FILE.to_owned(), FILE.to_owned())].into()).parse(Path::new("/nonexistent")).unwrap()
+        Files([(pipeline::FILE.to_owned(), FILE.to_owned())].into())
+            .parse(Path::new("/nonexistent"))
+            .unwrap()
     }
 
     fn project() -> tempfile::TempDir {
@@ -300,7 +308,8 @@ outs = [\"model\"]
         let params = declared().params;
         let shown = |names: &[&str], json| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            anstream::adapter::strip_str(&show(&selected(&params, &names).unwrap(), json)).to_string()
+            anstream::adapter::strip_str(&show(&selected(&params, &names).unwrap(), json))
+                .to_string()
         };
         insta::assert_snapshot!(shown(&[], false), @r#"
         fine.epochs   3
@@ -330,7 +339,8 @@ outs = [\"model\"]
         set(dir.path(), &["seed=1", "train.epochs=ten"]).unwrap_err();
         assert_eq!(fs::read_to_string(&file).unwrap(), FILE);
         assert_eq!(set(dir.path(), &["seed=1", "train.epochs=30"]).unwrap(), exit::OK);
-        let expected = FILE.replace("seed = 42 ", "seed = 1 ").replace("epochs = 10", "epochs = 30");
+        let expected =
+            FILE.replace("seed = 42 ", "seed = 1 ").replace("epochs = 10", "epochs = 30");
         assert_eq!(fs::read_to_string(&file).unwrap(), expected);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
     }

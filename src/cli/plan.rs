@@ -21,7 +21,8 @@ pub(super) fn show(project: &Project, plan: &Plan, cpus: usize, json: bool) -> R
         return Ok(exit);
     }
     let name = |planned: &&Planned| project.pipeline.stages[planned.ix].name.as_str();
-    let work: Vec<&Planned> = plan.stages.iter().filter(|planned| !planned.verdict.is_fresh()).collect();
+    let work: Vec<&Planned> =
+        plan.stages.iter().filter(|planned| !planned.verdict.is_fresh()).collect();
     if work.is_empty() {
         stdout::say!("everything is up to date ({})", count(plan.stages.len()));
         return Ok(exit);
@@ -29,15 +30,22 @@ pub(super) fn show(project: &Project, plan: &Plan, cpus: usize, json: bool) -> R
     let width = work.iter().map(|planned| name(planned).chars().count()).max().unwrap_or(0);
     let (bold, dim) = (style::STAGE, style::DIM);
     for planned in &work {
-        let took = planned.took.map(|took| format!(" {dim}({took} last time){dim:#}")).unwrap_or_default();
-        stdout::say!("{bold}{:width$}{bold:#}  {}{took}", name(planned), sentence(&planned.verdict));
+        let took =
+            planned.took.map(|took| format!(" {dim}({took} last time){dim:#}")).unwrap_or_default();
+        stdout::say!(
+            "{bold}{:width$}{bold:#}  {}{took}",
+            name(planned),
+            sentence(&planned.verdict)
+        );
         say_hint(&planned.verdict)?;
     }
     say_fresh(plan.stages.len() - work.len())?;
-    let is_work =
-        |planned: &&&Planned| !matches!(planned.verdict, Verdict::Fails(..) | Verdict::Skipped { .. });
+    let is_work = |planned: &&&Planned| {
+        !matches!(planned.verdict, Verdict::Fails(..) | Verdict::Skipped { .. })
+    };
     let work: Vec<&Planned> = work.iter().filter(is_work).copied().collect();
-    let untimed: Vec<&str> = work.iter().filter(|planned| planned.took.is_none()).map(name).collect();
+    let untimed: Vec<&str> =
+        work.iter().filter(|planned| planned.took.is_none()).map(name).collect();
     if untimed.len() < work.len() {
         stdout::say!("at most about {} with -j {cpus}{}", plan.estimate, without(&untimed));
     }
@@ -50,13 +58,16 @@ fn without(untimed: &[&str]) -> String {
     match (named, rest.len()) {
         ([], _) => String::new(),
         (named, 0) => format!(", and {}, whose time is not known", named.join(", ")),
-        (named, more) => format!(", and {} and {more} more, whose times are not known", named.join(", ")),
+        (named, more) => {
+            format!(", and {} and {more} more, whose times are not known", named.join(", "))
+        }
     }
 }
 
 fn as_json(project: &Project, plan: &Plan, cpus: usize) -> serde_json::Value {
     let stages = plan.stages.iter().map(|planned| {
-        let mut stage = stage_json(project.pipeline.stages[planned.ix].name.as_str(), &planned.verdict);
+        let mut stage =
+            stage_json(project.pipeline.stages[planned.ix].name.as_str(), &planned.verdict);
         stage["took"] = json!(planned.took);
         stage
     });

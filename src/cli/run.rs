@@ -63,7 +63,11 @@ impl RunArgs {
             return plan::show(&project, &plan(&project, &wanted, &forced, cpus)?, cpus, self.json);
         }
         if self.watch {
-            return watch(root, &self.params, &mut Watching { args: &self, root, forced: Forced::AsAsked });
+            return watch(
+                root,
+                &self.params,
+                &mut Watching { args: &self, root, forced: Forced::AsAsked },
+            );
         }
         self.once(root, Forced::AsAsked)
     }
@@ -88,7 +92,8 @@ impl RunArgs {
             overrides: self.params.iter().map(Override::typed).collect(),
         };
         let mut recorder = Recorder::start(root, terminal::note);
-        let chosen = project.pipeline.stages.iter().zip(&options.wanted).filter(|(_, wanted)| **wanted);
+        let chosen =
+            project.pipeline.stages.iter().zip(&options.wanted).filter(|(_, wanted)| **wanted);
         let names: Vec<_> = chosen.map(|(stage, _)| stage.name.clone()).collect();
         let mut face = Face::choose(self.json, &names);
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, face.subscriber()];
@@ -216,14 +221,19 @@ pub(super) fn all_processors() -> usize {
 fn assignment(text: &str) -> Result<Override, String> {
     let text = text.trim_start();
     if let Some(key) = text.strip_prefix('~') {
-        return Ok(Override { operation: Operation::Remove, key: key.trim().to_owned(), raw: String::new() });
+        return Ok(Override {
+            operation: Operation::Remove,
+            key: key.trim().to_owned(),
+            raw: String::new(),
+        });
     }
     let (operation, rest) = match (text.strip_prefix("++"), text.strip_prefix('+')) {
         (Some(rest), _) => (Operation::Put, rest),
         (None, Some(rest)) => (Operation::Add, rest),
         (None, None) => (Operation::Set, text),
     };
-    let (key, value) = rest.split_once('=').ok_or("is not KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY")?;
+    let (key, value) =
+        rest.split_once('=').ok_or("is not KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY")?;
     let key = key.trim();
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     if key.is_empty() || !key.chars().all(plain) || key.split('.').any(str::is_empty) {

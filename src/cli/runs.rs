@@ -163,7 +163,11 @@ mod tests {
                 "run-1 has no stage `trian`",
                 "did you mean `train`? It has download, train, evaluate",
             ),
-            (&["logs", "1", "../x"], "run-1 has no stage `../x`", "it has download, train, evaluate"),
+            (
+                &["logs", "1", "../x"],
+                "run-1 has no stage `../x`",
+                "it has download, train, evaluate",
+            ),
             (
                 &["logs", "1", "download"],
                 "stage `download` wrote no log in run-1: it was fresh",
@@ -172,7 +176,11 @@ mod tests {
         ];
         for (args, what, hint) in cases {
             let error = execute(dir.path(), args).unwrap_err();
-            assert_eq!((error.what.as_str(), error.hint.as_deref()), (what, Some(hint)), "{args:?}");
+            assert_eq!(
+                (error.what.as_str(), error.hint.as_deref()),
+                (what, Some(hint)),
+                "{args:?}"
+            );
             assert_eq!(error.exit_code(), exit::USAGE, "{args:?}");
         }
     }
@@ -180,6 +188,9 @@ mod tests {
     #[test]
     fn numbers_that_json_lacks_are_words() {
         let values = [0.5, 2.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(json_number);
-        assert_eq!(serde_json::json!(values).to_string(), r#"[0.5,2.0,"NaN","Infinity","-Infinity"]"#);
+        assert_eq!(
+            serde_json::json!(values).to_string(),
+            r#"[0.5,2.0,"NaN","Infinity","-Infinity"]"#
+        );
     }
 }

@@ -10,18 +10,26 @@ const MOST_LISTED: usize = 20;
 pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
     pipeline.find(name).ok_or_else(|| {
         let variants = pipeline.stages.iter().filter(|stage| is_variant(stage, name));
-        let variants: Vec<&str> = variants.map(|stage| stage.name.as_str()).take(MOST_LISTED).collect();
+        let variants: Vec<&str> =
+            variants.map(|stage| stage.name.as_str()).take(MOST_LISTED).collect();
         if !variants.is_empty() {
             return Error::usage(format!("`{name}` stands for several stages"))
                 .hint(format!("name one of them: {}", variants.join(", ")));
         }
         let families = pipeline.stages.iter().filter_map(|stage| stage.family.as_ref());
-        let names = pipeline.stages.iter().map(|stage| &stage.name).chain(families).map(|name| name.as_str());
+        let names = pipeline
+            .stages
+            .iter()
+            .map(|stage| &stage.name)
+            .chain(families)
+            .map(|name| name.as_str());
         let error = Error::usage(format!("there is no stage `{name}`"));
         match did_you_mean(name, names.clone()) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-            None => error
-                .hint(format!("the stages are {}", names.take(MOST_LISTED).collect::<Vec<_>>().join(", "))),
+            None => error.hint(format!(
+                "the stages are {}",
+                names.take(MOST_LISTED).collect::<Vec<_>>().join(", ")
+            )),
         }
     })
 }
@@ -29,7 +37,8 @@ pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
 /// The stage of that name, or all that a matrix made under it.
 pub(super) fn find_all(pipeline: &Pipeline, name: &str) -> Result<Vec<StageIx>> {
     let stages = &pipeline.stages;
-    let found: Vec<StageIx> = (0..stages.len()).filter(|&ix| is_variant(&stages[ix], name)).collect();
+    let found: Vec<StageIx> =
+        (0..stages.len()).filter(|&ix| is_variant(&stages[ix], name)).collect();
     if found.is_empty() { find(pipeline, name).map(|ix| vec![ix]) } else { Ok(found) }
 }
 

@@ -87,7 +87,12 @@ fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
     let width = stale.iter().map(|(ix, _)| name(*ix).chars().count()).max().unwrap_or(0);
     for (ix, verdict) in &stale {
         let line = sentence(verdict);
-        crate::terminal::stdout::say!("{}{:width$}{:#}  {line}", style::STAGE, name(*ix), style::STAGE);
+        crate::terminal::stdout::say!(
+            "{}{:width$}{:#}  {line}",
+            style::STAGE,
+            name(*ix),
+            style::STAGE
+        );
         say_hint(verdict)?;
     }
     say_fresh(project.rest.count() + verdicts.len() - stale.len())
@@ -112,13 +117,19 @@ pub(super) fn sentence(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Fresh { .. } => "is up to date".into(),
         Verdict::Run(changes) => format!("is out of date: {}", reasons(changes)),
-        Verdict::Restore(changes) => format!("can be restored from the cache: {}", reasons(changes)),
+        Verdict::Restore(changes) => {
+            format!("can be restored from the cache: {}", reasons(changes))
+        }
         Verdict::Waits(changes) => {
             let waits: Vec<String> = changes.iter().filter_map(upstream).collect();
             let known: Vec<Change> =
                 changes.iter().filter(|change| upstream(change).is_none()).cloned().collect();
             let waits = format!("waits for {}", waits.join(", "));
-            if known.is_empty() { waits } else { format!("is out of date: {}; {waits}", reasons(&known)) }
+            if known.is_empty() {
+                waits
+            } else {
+                format!("is out of date: {}; {waits}", reasons(&known))
+            }
         }
         Verdict::Fails(failure, _) => failure.to_string(),
         Verdict::Skipped { because } => format!("needs {because}, which fails"),

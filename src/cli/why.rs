@@ -35,7 +35,12 @@ impl WhyArgs {
         }
         for (ix, verdict) in &verdicts {
             let name = &project.pipeline.stages[*ix].name;
-            crate::terminal::stdout::say!("{}{name}{:#} {}", style::STAGE, style::STAGE, headline(verdict));
+            crate::terminal::stdout::say!(
+                "{}{name}{:#} {}",
+                style::STAGE,
+                style::STAGE,
+                headline(verdict)
+            );
             say_changes(verdict.changes())?;
             say_hint(verdict)?;
         }

@@ -14,17 +14,23 @@ pub(super) fn host() -> String {
 pub(super) fn git(root: &Path) -> Option<GitState> {
     // To ask git costs as much as all else about a small run.
     let is_checkout = |folder: &Path| folder.join(".git").exists();
-    if std::env::var_os("GIT_DIR").is_none() && !root.canonicalize().ok()?.ancestors().any(is_checkout) {
+    if std::env::var_os("GIT_DIR").is_none()
+        && !root.canonicalize().ok()?.ancestors().any(is_checkout)
+    {
         return None;
     }
     let ask = |args: &[&str]| {
         let answer = answer(root, args)?;
-        answer.status.success().then(|| String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())
+        answer
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())
     };
     let commit = ask(&["rev-parse", "HEAD"])?;
     let branch = ask(&["symbolic-ref", "--short", "-q", "HEAD"]);
     // The lock is ours: a run changes it, so it says nothing about the tree that the run began with.
-    let changes = ask(&["status", "--porcelain", "--untracked-files=normal", "--", ".", ":!pipeline.lock"])?;
+    let changes =
+        ask(&["status", "--porcelain", "--untracked-files=normal", "--", ".", ":!pipeline.lock"])?;
     let tree = if changes.is_empty() { GitTree::Clean } else { GitTree::Dirty };
     Some(GitState { commit, branch, tree })
 }
@@ -44,7 +50,10 @@ pub enum InGit {
 pub(super) fn in_git(root: &Path, path: &RepoPath) -> InGit {
     let ask = |args: &[&str]| answer(root, &[args, &["--", path.as_str()]].concat());
     let tracked = ask(&["--literal-pathspecs", "ls-files", "-z"]);
-    match (tracked, ask(&["check-ignore", "-q", "--no-index"]).and_then(|answer| answer.status.code())) {
+    match (
+        tracked,
+        ask(&["check-ignore", "-q", "--no-index"]).and_then(|answer| answer.status.code()),
+    ) {
         (Some(listed), _) if listed.status.success() && !listed.stdout.is_empty() => InGit::Tracked,
         (_, Some(0)) => InGit::Ignored,
         (_, Some(1)) => InGit::Open,

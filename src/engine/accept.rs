@@ -42,7 +42,9 @@ pub fn accept(
     let observed = observe(project, ix, Force::No, &Predicted::new())?;
     let trace = vouched(stage, locked, &observed, reason)?;
     let changes = observed.fingerprint.changes_since(&locked.fingerprint);
-    let Decision::Run(changes) = explain::spell_out(project, Decision::Run(changes), &observed.deps) else {
+    let Decision::Run(changes) =
+        explain::spell_out(project, Decision::Run(changes), &observed.deps)
+    else {
         panic!("BUG: spelling out changed the decision");
     };
     for dep in observed.deps.values() {
@@ -61,8 +63,10 @@ pub fn accept(
 fn refuse_policy(stage: &Stage) -> Result<()> {
     let name = &stage.name;
     if stage.cmd.is_none() {
-        return Err(Error::usage(format!("stage `{name}` tracks an input, which has nothing to accept"))
-            .hint(format!("`repro run {name}` takes the input as it is now")));
+        return Err(Error::usage(format!(
+            "stage `{name}` tracks an input, which has nothing to accept"
+        ))
+        .hint(format!("`repro run {name}` takes the input as it is now")));
     }
     if stage.policy == Policy::Always {
         return Err(Error::usage(format!("stage `{name}` runs each time, whatever is accepted"))
@@ -89,8 +93,10 @@ fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) 
     outs.retain(|path, _| observed.outs.contains_key(path));
     for (path, seen) in &observed.outs {
         if !locked.fingerprint.outs.contains(path) {
-            return Err(Error::usage(format!("out `{path}` of stage `{name}` was never made by it"))
-                .hint(format!("run it once: `repro run {name}`")));
+            return Err(Error::usage(format!(
+                "out `{path}` of stage `{name}` was never made by it"
+            ))
+            .hint(format!("run it once: `repro run {name}`")));
         }
         if seen.as_ref().map(Seen::content) != outs.get(path).copied() {
             return Err(differing(stage, path.as_str()));
@@ -133,13 +139,24 @@ fn record(
     recorder.on_event(&Event::RunStarted { run, at: now(), about });
     let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.to_vec() };
     let (name, outs) = (stage.name.clone(), trace.outs.clone());
-    recorder.on_event(&Event::StageEnded { stage: name, at: now(), outcome, took: Millis(0), outs });
+    recorder.on_event(&Event::StageEnded {
+        stage: name,
+        at: now(),
+        outcome,
+        took: Millis(0),
+        outs,
+    });
     // A metrics file that is no JSON was complained of when it was made.
     let values = metrics::read(&project.root, stage, |_| {});
     if !values.is_empty() {
         recorder.on_event(&Event::FinalMetrics { stage: stage.name.clone(), values });
     }
-    recorder.on_event(&Event::RunEnded { run: Some(run), at: now(), status: RunStatus::Ok, took: Millis(0) });
+    recorder.on_event(&Event::RunEnded {
+        run: Some(run),
+        at: now(),
+        status: RunStatus::Ok,
+        took: Millis(0),
+    });
     run
 }
 

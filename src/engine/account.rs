@@ -197,7 +197,8 @@ impl<'a, 's> Account<'a, 's> {
     fn save_lock(&mut self) {
         let pipeline = &self.project.pipeline;
         // What the pipeline no longer declares is forgotten; stages that were not wanted stay.
-        let declared: BTreeSet<&StageName> = pipeline.stages.iter().map(|stage| &stage.name).collect();
+        let declared: BTreeSet<&StageName> =
+            pipeline.stages.iter().map(|stage| &stage.name).collect();
         let forgotten = self.project.lock.stages.keys().filter(|name| !declared.contains(name));
         self.changes.extend(forgotten.map(|name| (name.clone(), None)));
         let saved = match self.changes.is_empty() {
@@ -211,7 +212,8 @@ impl<'a, 's> Account<'a, 's> {
 
     fn status(&self) -> (RunStatus, u8) {
         let outcomes = || self.ended.iter().flatten().map(|(outcome, _)| outcome);
-        let failed = self.fatal.is_some() || outcomes().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let failed =
+            self.fatal.is_some() || outcomes().any(|outcome| matches!(outcome, Outcome::Failed(_)));
         let interrupted = outcomes().any(|outcome| *outcome == Outcome::Interrupted);
         match (interrupted, failed) {
             (true, _) => (RunStatus::Interrupted, exit::INTERRUPTED),
@@ -237,7 +239,9 @@ impl<'a, 's> Account<'a, 's> {
                 self.tell(Event::Warning { stage: Some(stage.name.clone()), text });
             }
             if !values.is_empty() {
-                all.extend(values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)));
+                all.extend(
+                    values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)),
+                );
                 self.tell(Event::FinalMetrics { stage: stage.name.clone(), values });
             }
         }

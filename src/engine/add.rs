@@ -38,27 +38,34 @@ pub enum Standing {
 ///
 /// # Errors
 /// A path is not there, is no input, or a stage has to do with it already.
-pub fn declare(root: &Path, _held: &RunLock, paths: &[RepoPath], wishes: &Wishes) -> Result<Vec<Tracked>> {
+pub fn declare(
+    root: &Path,
+    _held: &RunLock,
+    paths: &[RepoPath],
+    wishes: &Wishes,
+) -> Result<Vec<Tracked>> {
     let old = project::text(root)?;
     let mut names = stage_edit::declared(&old);
-    let mut claims = if names.is_empty() { Vec::new() } else { claims(&project::load_pipeline(root, &[])?) };
+    let mut claims =
+        if names.is_empty() { Vec::new() } else { claims(&project::load_pipeline(root, &[])?) };
     let mut text = old.clone();
     let mut tracked = Vec::new();
     for path in paths {
         check(root, path)?;
         if let Some(stage) = known(&claims, path)? {
             if wishes.name.as_ref().is_some_and(|name| *name != stage) || wishes.desc.is_some() {
-                return Err(Error::usage(format!("`{path}` is tracked already, by stage `{stage}`"))
-                    .hint(format!("change its name or `desc` in {}", pipeline::FILE)));
+                return Err(Error::usage(format!(
+                    "`{path}` is tracked already, by stage `{stage}`"
+                ))
+                .hint(format!("change its name or `desc` in {}", pipeline::FILE)));
             }
             tracked.push(Tracked { path: path.clone(), stage, standing: Standing::Known });
             continue;
         }
         let stage = wishes.name.clone().unwrap_or_else(|| stage_edit::name_for(path, &names));
         if !names.insert(stage.to_string()) {
-            return Err(
-                Error::usage(format!("there is a stage `{stage}` already")).hint("give it another --name")
-            );
+            return Err(Error::usage(format!("there is a stage `{stage}` already"))
+                .hint("give it another --name"));
         }
         text = stage_edit::append(&text, &stage, wishes.desc.as_deref(), path);
         claims.push(Claim { path: path.clone(), stage: stage.clone(), by: By::Input });
@@ -93,8 +100,10 @@ fn check(root: &Path, path: &RepoPath) -> Result<()> {
             .hint("move what is yours out of there, and add it at its new place"));
     }
     if ["{{", "{%", "{#"].iter().any(|mark| path.as_str().contains(mark)) {
-        return Err(Error::usage(format!("`{path}` has braces in its name that would be a template"))
-            .hint("rename it"));
+        return Err(Error::usage(format!(
+            "`{path}` has braces in its name that would be a template"
+        ))
+        .hint("rename it"));
     }
     match scan::scan(root, path, &|_| true)? {
         Some(scan::Node::Link(target)) => {
@@ -102,10 +111,8 @@ fn check(root: &Path, path: &RepoPath) -> Result<()> {
                 .hint("make what it leads to, or remove it"))
         }
         Some(_) => Ok(()),
-        None => {
-            Err(Error::usage(format!("there is no `{path}`"))
-                .hint("paths count from the folder that you are in"))
-        }
+        None => Err(Error::usage(format!("there is no `{path}`"))
+            .hint("paths count from the folder that you are in")),
     }
 }
 

@@ -45,8 +45,9 @@ pub fn everything(project: &Project) -> Vec<Part> {
 
 /// All outs of the stage, or the stages of a matrix, of that name; none if the lock knows none.
 pub fn of_stage(project: &Project, name: &str) -> Vec<Part> {
-    let is_variant =
-        |stage: &StageName| stage.as_str().split_once('@').is_some_and(|(family, _)| family == name);
+    let is_variant = |stage: &StageName| {
+        stage.as_str().split_once('@').is_some_and(|(family, _)| family == name)
+    };
     let stages = project.lock.stages.iter();
     stages
         .filter(|(stage, _)| stage.as_str() == name || is_variant(stage))
@@ -73,11 +74,14 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
             parts.push(Part { stage: name.clone(), paths });
         }
     }
-    let not_kept = |part: &&Part| !part.paths.keys().any(|path| is_kept(project, &part.stage, path));
+    let not_kept =
+        |part: &&Part| !part.paths.keys().any(|path| is_kept(project, &part.stage, path));
     match (&parts[..], parts.iter().find(not_kept)) {
         ([], _) => Err(nothing_at(project, path)),
-        ([_], Some(Part { stage, .. })) => Err(Error::usage(format!("`{path}` is not kept in the cache"))
-            .hint(format!("`repro run {stage}` makes it"))),
+        ([_], Some(Part { stage, .. })) => {
+            Err(Error::usage(format!("`{path}` is not kept in the cache"))
+                .hint(format!("`repro run {stage}` makes it")))
+        }
         _ => Ok(parts),
     }
 }
@@ -123,24 +127,30 @@ fn matching(
         return Ok(());
     }
     let Content::Tree(digest) = content else { return Ok(()) };
-    let near = glob
-        .base()
-        .is_none_or(|base| base == path || base.below(path).is_some() || path.below(base).is_some());
+    let near = glob.base().is_none_or(|base| {
+        base == path || base.below(path).is_some() || path.below(base).is_some()
+    });
     if !near {
         return Ok(());
     }
     let tree = project.cache.tree(digest)?;
-    tree.entries.iter().try_for_each(|(name, entry)| matching(project, glob, &path.join(name), entry, paths))
+    tree.entries
+        .iter()
+        .try_for_each(|(name, entry)| matching(project, glob, &path.join(name), entry, paths))
 }
 
 fn nothing_at(project: &Project, path: &RepoPath) -> Error {
     let error = Error::usage(format!("`{}` names no stage and nothing at `{path}`", lock::FILE));
     let stages = project.lock.stages.keys().map(StageName::as_str);
     let families = stages.clone().filter_map(|name| name.split_once('@')).map(|(family, _)| family);
-    let outs = project.lock.stages.values().flat_map(|trace| trace.outs.keys().map(RepoPath::as_str));
+    let outs =
+        project.lock.stages.values().flat_map(|trace| trace.outs.keys().map(RepoPath::as_str));
     match did_you_mean(path.as_str(), stages.clone().chain(families).chain(outs)) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-        None => error.hint(format!("it knows the stages {}", stages.take(20).collect::<Vec<_>>().join(", "))),
+        None => error.hint(format!(
+            "it knows the stages {}",
+            stages.take(20).collect::<Vec<_>>().join(", ")
+        )),
     }
 }
 
@@ -148,7 +158,12 @@ fn nothing_at(project: &Project, path: &RepoPath) -> Error {
 ///
 /// # Errors
 /// All stages of which the cache does not hold something; what of others was to be brought back is brought back all the same.
-pub fn checkout(project: &Project, _held: &RunLock, parts: &[Part], present: Present) -> Result<Report> {
+pub fn checkout(
+    project: &Project,
+    _held: &RunLock,
+    parts: &[Part],
+    present: Present,
+) -> Result<Report> {
     project.cache.sweep_temporaries();
     // They would write into the outs that are brought back.
     let orphans = end_orphans(&project.markers())?;
@@ -176,14 +191,17 @@ pub fn checkout(project: &Project, _held: &RunLock, parts: &[Part], present: Pre
 fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPath>, Tally)> {
     let mut differing = Left::new();
     let mut found: BTreeMap<RepoPath, Option<Seen>> = BTreeMap::new();
-    for (path, content) in part.paths.iter().filter(|(path, _)| is_kept(project, &part.stage, path)) {
+    for (path, content) in part.paths.iter().filter(|(path, _)| is_kept(project, &part.stage, path))
+    {
         let seen = project.workspace.observe(path)?;
         if seen.as_ref().map(Seen::content) != *content {
             differing.insert(path.clone(), *content);
         }
         found.insert(path.clone(), seen);
     }
-    if let Some(digest) = differing.values().flatten().find_map(|content| project.cache.lacking(content)) {
+    if let Some(digest) =
+        differing.values().flatten().find_map(|content| project.cache.lacking(content))
+    {
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
     for path in differing.keys() {
@@ -209,7 +227,10 @@ fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPa
 fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
     let stage = project.pipeline.find(stage.as_str()).map(|ix| &project.pipeline.stages[ix]);
     let lies_in = |out: &RepoPath| out == path || path.below(out).is_some();
-    !stage.iter().flat_map(|stage| &stage.outs).any(|out| lies_in(&out.path) && out.kept == Kept::Nowhere)
+    !stage
+        .iter()
+        .flat_map(|stage| &stage.outs)
+        .any(|out| lies_in(&out.path) && out.kept == Kept::Nowhere)
 }
 
 /// Where a part of an out belongs, a file or a link may stand in place of a folder above it: it is kept and goes.
@@ -222,8 +243,8 @@ fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()>
         path.ancestors().take_while(|above| above.len() >= out.as_str().len()).collect();
     above.reverse();
     for above in above {
-        let folder =
-            RepoPath::parse_canonical(above).unwrap_or_else(|| panic!("BUG: `{above}` is above a path"));
+        let folder = RepoPath::parse_canonical(above)
+            .unwrap_or_else(|| panic!("BUG: `{above}` is above a path"));
         match folder.under(&project.root).symlink_metadata() {
             Ok(meta) if meta.is_dir() => {}
             Ok(_) => {

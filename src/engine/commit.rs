@@ -44,7 +44,8 @@ fn keep_absent(
     seen: &Seen,
     absent: &Mutex<HashSet<Digest>>,
 ) -> Result<()> {
-    let is_first = |digest: &Digest| absent.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    let is_first =
+        |digest: &Digest| absent.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
     let keep_leaf = |path: &RepoPath, content: &Content| match is_first(&content.digest()) {
         true => keep_leaf(project, path, content),
         false => Ok(()),
@@ -64,8 +65,13 @@ fn keep_absent(
             Seen::Leaf(content) => keep_leaf(&path, content).map(|()| (None, Vec::new())),
             Seen::Dir { tree, digest, dirs } => {
                 let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
-                files.par_iter().try_for_each(|(name, content)| keep_leaf(&path.join(name), content))?;
-                Ok((Some((tree, digest)), dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect()))
+                files
+                    .par_iter()
+                    .try_for_each(|(name, content)| keep_leaf(&path.join(name), content))?;
+                Ok((
+                    Some((tree, digest)),
+                    dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect(),
+                ))
             }
         },
         close,
@@ -85,7 +91,9 @@ pub(super) fn save(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()
 fn keep_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()> {
     let full = path.under(&project.root);
     match content {
-        Content::File(digest) | Content::Executable(digest) => project.cache.put_file(&full, digest),
+        Content::File(digest) | Content::Executable(digest) => {
+            project.cache.put_file(&full, digest)
+        }
         Content::Link(_) => {
             let target = std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err))?;
             project.cache.put_bytes(target.as_os_str().as_encoded_bytes()).map(drop)
@@ -159,7 +167,12 @@ pub(super) fn restore(
 }
 
 /// Gives files that are there already, and are in the cache, another kind of link; those that have it stay.
-pub(super) fn relink(project: &Project, path: &RepoPath, seen: &Seen, links: &[Link]) -> Result<Tally> {
+pub(super) fn relink(
+    project: &Project,
+    path: &RepoPath,
+    seen: &Seen,
+    links: &[Link],
+) -> Result<Tally> {
     let putting = Putting::new(project, links);
     putting.put_again(path, seen)?;
     Ok(putting.tally())
@@ -224,7 +237,12 @@ impl Putting<'_> {
     }
 
     /// Makes a folder with the leaves in it, and gives what else is to be put there.
-    fn tree<'s>(&self, path: &RepoPath, tree: &Tree, seen: Option<&'s Seen>) -> Result<Vec<Folder<'s>>> {
+    fn tree<'s>(
+        &self,
+        path: &RepoPath,
+        tree: &Tree,
+        seen: Option<&'s Seen>,
+    ) -> Result<Vec<Folder<'s>>> {
         let project = self.project;
         // Through a link the files of another directory would be changed.
         let is_link = path.under(&project.root).is_symlink();
@@ -241,7 +259,8 @@ impl Putting<'_> {
         let dir = |name: &str| dirs.and_then(|dirs| dirs.get(name));
         let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
         files.par_iter().try_for_each(|(name, content)| {
-            let leaf = had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
+            let leaf =
+                had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
             self.leaf(&path.join(name), content, dir(name).or(leaf.as_ref()))
         })?;
         let trees = tree.entries.iter().filter(|(_, content)| matches!(content, Content::Tree(_)));

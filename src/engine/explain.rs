@@ -15,16 +15,26 @@ const MOST_NAMED: usize = 1000;
 
 /// The decision, with each change of a directory replaced by those of the files in it, where the cache
 /// still has the directory's former tree.
-pub(super) fn spell_out(project: &Project, decision: Decision, deps: &BTreeMap<RepoPath, Seen>) -> Decision {
+pub(super) fn spell_out(
+    project: &Project,
+    decision: Decision,
+    deps: &BTreeMap<RepoPath, Seen>,
+) -> Decision {
     match decision {
         Decision::Fresh(trace) => Decision::Fresh(trace),
-        Decision::Restore(trace, changes) => Decision::Restore(trace, detailed(project, changes, deps)),
+        Decision::Restore(trace, changes) => {
+            Decision::Restore(trace, detailed(project, changes, deps))
+        }
         Decision::Run(changes) => Decision::Run(detailed(project, changes, deps)),
         Decision::Blocked(changes) => Decision::Blocked(changes),
     }
 }
 
-fn detailed(project: &Project, changes: Vec<Change>, deps: &BTreeMap<RepoPath, Seen>) -> Vec<Change> {
+fn detailed(
+    project: &Project,
+    changes: Vec<Change>,
+    deps: &BTreeMap<RepoPath, Seen>,
+) -> Vec<Change> {
     let mut detailed = Vec::with_capacity(changes.len());
     for change in changes {
         let files = match &change {
@@ -51,7 +61,13 @@ fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Seen) -> Optio
     Some(changes)
 }
 
-fn compare(project: &Project, base: &str, old: &Tree, seen: &Seen, changes: &mut Vec<Change>) -> Option<()> {
+fn compare(
+    project: &Project,
+    base: &str,
+    old: &Tree,
+    seen: &Seen,
+    changes: &mut Vec<Change>,
+) -> Option<()> {
     let Seen::Dir { tree, dirs, .. } = seen else {
         return None;
     };

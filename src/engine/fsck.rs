@@ -206,11 +206,9 @@ impl Walk<'_> {
                     found.push((name.to_string(), content.digest(), what));
                 } else if let Content::Tree(digest) = content {
                     let inside = self.inside(digest);
-                    found.extend(
-                        inside
-                            .iter()
-                            .map(|(rest, digest, what)| (format!("{name}/{rest}"), *digest, what.clone())),
-                    );
+                    found.extend(inside.iter().map(|(rest, digest, what)| {
+                        (format!("{name}/{rest}"), *digest, what.clone())
+                    }));
                 }
             }
         }

@@ -144,7 +144,9 @@ fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)>
     let names = store.names(limit)?;
     let mut contents = HashSet::new();
     let oldest = names.last().map(|oldest| store.artifacts_before(*oldest)).transpose()?;
-    for (name, before) in names.iter().rev().zip(oldest.into_iter().chain(std::iter::repeat_with(Vec::new))) {
+    for (name, before) in
+        names.iter().rev().zip(oldest.into_iter().chain(std::iter::repeat_with(Vec::new)))
+    {
         for artifact in store.run(*name)?.artifacts.into_iter().chain(before) {
             let Some((kind, digest)) = artifact.content else { continue };
             let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));
@@ -166,7 +168,9 @@ fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<Na
     let mut go = Vec::new();
     for named in cache.list(Shelf::Traces)?.named {
         let stays = match cache.look_at_trace(&named.digest) {
-            FoundTrace::Trace(trace) => trace.outs.values().all(|out| kept.contains_key(&out.digest())),
+            FoundTrace::Trace(trace) => {
+                trace.outs.values().all(|out| kept.contains_key(&out.digest()))
+            }
             // What it refers to is not for this version to judge.
             FoundTrace::Newer => true,
             FoundTrace::Unreadable | FoundTrace::Gone => false,
@@ -226,11 +230,12 @@ impl Reach<'_> {
             FoundTree::Tree(tree) => Ok(tree.entries.into_values().collect()),
             // A whole object that is no tree refers to nothing.
             FoundTree::Other | FoundTree::Unfit(Health::Gone) => Ok(Vec::new()),
-            FoundTree::Unfit(_) => {
-                Err(Error::damaged(format!("object {} of the cache, a tree, is damaged", digest.short()))
-                    .because("what it refers to cannot be told, so nothing is removed")
-                    .hint("`repro fsck --repair` settles it"))
-            }
+            FoundTree::Unfit(_) => Err(Error::damaged(format!(
+                "object {} of the cache, a tree, is damaged",
+                digest.short()
+            ))
+            .because("what it refers to cannot be told, so nothing is removed")
+            .hint("`repro fsck --repair` settles it")),
         }
     }
 }

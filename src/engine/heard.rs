@@ -40,7 +40,10 @@ impl Heard {
                 if std::mem::replace(&mut self.skipped, true) {
                     return None;
                 }
-                warning(stage, "writes faster than can be shown; its log keeps every line".to_owned())
+                warning(
+                    stage,
+                    "writes faster than can be shown; its log keeps every line".to_owned(),
+                )
             }
             Said::Halted(Halt::WantsTerminal) => {
                 let text = "is halted: it waits for the terminal, which a stage does not have";

@@ -31,13 +31,18 @@ pub(super) fn run(
         Err(error) => return failed("could not be started", error),
     };
     if items.all.is_empty() {
-        say(vec![Said::Warning(format!("`{}` matches nothing: there are no items", each.glob.text()))]);
+        say(vec![Said::Warning(format!(
+            "`{}` matches nothing: there are no items",
+            each.glob.text()
+        ))]);
     }
     let stale = items.stale();
     // What is of no item is written anew whenever the set of items is another one.
     let plain = stage.outs.iter().any(|out| !is_by_item(each, &out.path));
     let process = !stale.is_empty() || (plain && each.mode == Mode::Together);
-    let job = match prepare(project, stage, each, observation, &items).and_then(|()| job(setting, stage, 0)) {
+    let job = match prepare(project, stage, each, observation, &items)
+        .and_then(|()| job(setting, stage, 0))
+    {
         Ok(job) => job,
         Err(error) if error.kind == Kind::Damaged => return Performed::Damaged(error),
         Err(error) => return failed("could not be started", error),

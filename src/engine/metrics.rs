@@ -8,7 +8,11 @@ use serde_json::Value;
 use crate::pipeline::{Role, Stage};
 
 /// The numbers by dotted key. A file that is missing or no JSON has none; `complain` is told.
-pub(super) fn read(root: &Path, stage: &Stage, mut complain: impl FnMut(String)) -> BTreeMap<String, f64> {
+pub(super) fn read(
+    root: &Path,
+    stage: &Stage,
+    mut complain: impl FnMut(String),
+) -> BTreeMap<String, f64> {
     let mut numbers = BTreeMap::new();
     for out in stage.outs.iter().filter(|out| out.role == Role::Metrics) {
         let Ok(text) = std::fs::read_to_string(out.path.under(root)) else {
@@ -17,7 +21,10 @@ pub(super) fn read(root: &Path, stage: &Stage, mut complain: impl FnMut(String))
         match serde_json::from_str::<Value>(&text) {
             Ok(value) => flatten(&value, String::new(), &mut numbers),
             Err(err) => {
-                complain(format!("`{}` is no JSON, so its metrics are not recorded: {err}", out.path));
+                complain(format!(
+                    "`{}` is no JSON, so its metrics are not recorded: {err}",
+                    out.path
+                ));
             }
         }
     }
@@ -43,7 +50,8 @@ mod tests {
 
     #[test]
     fn numbers_get_dotted_keys() {
-        let value = serde_json::json!({"a": 1, "b": {"c": 0.5, "ok": true}, "list": [1], "text": "x"});
+        let value =
+            serde_json::json!({"a": 1, "b": {"c": 0.5, "ok": true}, "list": [1], "text": "x"});
         let mut numbers = BTreeMap::new();
         flatten(&value, String::new(), &mut numbers);
         let expected = [("a", 1.0), ("b.c", 0.5), ("b.ok", 1.0)];

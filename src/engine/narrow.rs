@@ -48,7 +48,8 @@ enum Standing {
 
 impl Standing {
     fn find(root: &Path) -> Result<Standing> {
-        let remembered = std::fs::read(project::cache_dir(root).join(FILE)).ok().and_then(Checked::decode);
+        let remembered =
+            std::fs::read(project::cache_dir(root).join(FILE)).ok().and_then(Checked::decode);
         match remembered.filter(|checked| is_current(root, &checked.head.made_from)) {
             Some(checked) => Ok(Standing::Remembered(checked)),
             None => read(root).map(Standing::Read),
@@ -79,7 +80,8 @@ fn variable(name: &str) -> Option<String> {
 
 /// Reads and checks `pipeline.toml`, and remembers what came of it.
 fn read(root: &Path) -> Result<Checked> {
-    let (pipeline, Asked { sources: mut made_from, present }) = project::load_with_sources(root, &[])?;
+    let (pipeline, Asked { sources: mut made_from, present }) =
+        project::load_with_sources(root, &[])?;
     let variables = pipeline.stages.iter().flat_map(|stage| &stage.env_deps);
     made_from.variables = variables.map(|name| (name.clone(), variable(name))).collect();
     let program = program();
@@ -87,7 +89,11 @@ fn read(root: &Path) -> Result<Checked> {
     let checked = Checked::of(&pipeline, made_from, present, |stage| outline_of(root, stage));
     if program.is_some() {
         // Without it the next time pipeline.toml is read again.
-        let _ = write::atomic(&project::cache_dir(root).join(FILE), &checked.encode(), Durability::Relaxed);
+        let _ = write::atomic(
+            &project::cache_dir(root).join(FILE),
+            &checked.encode(),
+            Durability::Relaxed,
+        );
     }
     Ok(checked)
 }
@@ -101,7 +107,9 @@ fn outline_of(root: &Path, stage: &Stage) -> Option<String> {
     // The contents are left out of an outline.
     let nothing = Content::File(Digest::of(b""));
     let deps = stage.deps.iter().map(|dep| (dep.path.clone(), nothing)).collect();
-    fingerprint(root, &Answers::default(), stage, deps).ok().map(|fingerprint| outline::outline(&fingerprint))
+    fingerprint(root, &Answers::default(), stage, deps)
+        .ok()
+        .map(|fingerprint| outline::outline(&fingerprint))
 }
 
 fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
@@ -140,7 +148,11 @@ fn made(checked: &Arc<Checked>) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 
     move || {
         let mut made: BTreeSet<RepoPath> = checked.head.other_outs.iter().cloned().collect();
         let outlines = (0..checked.count()).filter_map(|ix| checked.outline(ix));
-        made.extend(outlines.flat_map(|(text, _)| outline::outs(text)).filter_map(RepoPath::parse_canonical));
+        made.extend(
+            outlines
+                .flat_map(|(text, _)| outline::outs(text))
+                .filter_map(RepoPath::parse_canonical),
+        );
         made
     }
 }
@@ -156,14 +168,17 @@ enum Found {
 
 /// Looks at every path that decides.
 fn look(workspace: &Workspace, checked: &Checked) -> Vec<Found> {
-    let look = |path: &str| match RepoPath::parse_canonical(path).and_then(|path| workspace.recall(&path)) {
+    let look = |path: &str| match RepoPath::parse_canonical(path)
+        .and_then(|path| workspace.recall(&path))
+    {
         Some(Some(content)) => Found::Content(outline::written(&content)),
         Some(None) => Found::Nothing,
         None => Found::Unknown,
     };
     let paths: Vec<&str> = checked.paths().collect();
     // Not by rayon's threads: those that wait for work spin, and here all are done at about the same time.
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len() / FEW + 1);
+    let threads =
+        std::thread::available_parallelism().map_or(1, usize::from).min(paths.len() / FEW + 1);
     let mut shares = paths.chunks(paths.len().div_ceil(threads).max(1));
     let mine = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {
@@ -187,7 +202,8 @@ fn is_present(root: &Path, checked: &Checked, found: &[Found]) -> bool {
         .collect();
     let head = &checked.head;
     let is_there = |path: &RepoPath| path.under(root).symlink_metadata().is_ok();
-    head.present.iter().all(|path| !missing.contains(path.as_str())) && head.also_present.iter().all(is_there)
+    head.present.iter().all(|path| !missing.contains(path.as_str()))
+        && head.also_present.iter().all(is_there)
 }
 
 /// The blocks of the lock: by stage, and the names of those that the pipeline does not declare.
@@ -218,7 +234,9 @@ fn stale(checked: &Checked, lines: &[Option<&str>], found: &[Found]) -> Vec<bool
     };
     for ix in checked.order() {
         let holds = || match (checked.outline(ix), lines[ix]) {
-            (Some((outline, paths)), Some(block)) => outline::holds(outline, block, paths.map(content)),
+            (Some((outline, paths)), Some(block)) => {
+                outline::holds(outline, block, paths.map(content))
+            }
             _ => false,
         };
         stale[ix] = checked.needs(ix).any(|need| stale[need]) || !holds();

@@ -32,12 +32,18 @@ pub struct Observation {
 pub type Written = BTreeMap<RepoPath, Stamp>;
 
 /// Looks at a stage, all of whose deps are there or predicted.
-pub fn observe(project: &Project, ix: StageIx, force: Force, predicted: &Predicted) -> Result<Observation> {
+pub fn observe(
+    project: &Project,
+    ix: StageIx,
+    force: Force,
+    predicted: &Predicted,
+) -> Result<Observation> {
     let stage = &project.pipeline.stages[ix];
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
     for dep in &stage.deps {
-        let content = match predict::content(project, predicted, dep, || look(project, stage, dep))? {
+        let content = match predict::content(project, predicted, dep, || look(project, stage, dep))?
+        {
             Some(predicted) => predicted,
             None => look(project, stage, dep)?.map(|seen| {
                 let content = seen.content();
@@ -99,12 +105,16 @@ pub(super) fn written(project: &Project, ix: StageIx) -> Result<Written> {
     let mut written = Written::new();
     for dep in &stage.deps {
         let mut noted = stamp(project, stage, dep)?;
-        let is_made = || project.pipeline.graph.needs(ix).iter().any(|&maker| touches(project, maker, dep));
+        let is_made =
+            || project.pipeline.graph.needs(ix).iter().any(|&maker| touches(project, maker, dep));
         let mut waits = 0;
         while !noted.settles_in(workspace::now()).is_zero() && !is_made() {
             if waits == MOST_WAITS {
-                return Err(Error::environment(format!("its dep `{}` is written all the time", dep.path))
-                    .hint("wait until the program that writes it has ended"));
+                return Err(Error::environment(format!(
+                    "its dep `{}` is written all the time",
+                    dep.path
+                ))
+                .hint("wait until the program that writes it has ended"));
             }
             waits += 1;
             std::thread::sleep(noted.settles_in(workspace::now()));
@@ -127,11 +137,15 @@ pub(super) fn check_unwritten(
     let (path, after) = (&dep.path, look(project, stage, dep)?);
     let how = match after.as_ref().map(Seen::content) != Some(before.content()) {
         true => "changed",
-        false if observation.written.get(path) != Some(&stamp(project, stage, dep)?) => "was written",
+        false if observation.written.get(path) != Some(&stamp(project, stage, dep)?) => {
+            "was written"
+        }
         false => return Ok(()),
     };
-    Err(Error::usage(format!("its dep `{path}` {how} while it ran, so its outs belong to neither state"))
-        .hint("run again; if the stage itself writes there, declare the file as an out or move it"))
+    Err(Error::usage(format!(
+        "its dep `{path}` {how} while it ran, so its outs belong to neither state"
+    ))
+    .hint("run again; if the stage itself writes there, declare the file as an out or move it"))
 }
 
 /// Whether a stage writes at a dep, in it, or round it.
@@ -139,7 +153,9 @@ pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
     let path = &dep.path;
     project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
         Some(glob) => glob.concerns(&out.path),
-        None => out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some(),
+        None => {
+            out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some()
+        }
     })
 }
 
@@ -157,10 +173,13 @@ pub fn fingerprint(
     stage: &Stage,
     deps: BTreeMap<RepoPath, Content>,
 ) -> Result<Fingerprint> {
-    let variable = |name: &String| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+    let variable =
+        |name: &String| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let mut tools = BTreeMap::new();
     for tool in &stage.tools {
-        let answer = answers.get(tool, || exec::ask(tool, root)).map_err(|error| unanswered(stage, error))?;
+        let answer = answers
+            .get(tool, || exec::ask(tool, root))
+            .map_err(|error| unanswered(stage, error))?;
         tools.insert(tool.clone(), answer);
     }
     Ok(Fingerprint {
@@ -185,7 +204,8 @@ fn unanswered(stage: &Stage, error: Error) -> Error {
 }
 
 fn declared(each: &Each) -> impl Iterator<Item = String> {
-    std::iter::once(each.glob.text().to_string()).chain(each.outs.iter().map(|out| out.path.to_string()))
+    std::iter::once(each.glob.text().to_string())
+        .chain(each.outs.iter().map(|out| out.path.to_string()))
 }
 
 fn decision(
@@ -200,11 +220,13 @@ fn decision(
     let known = |trace: Trace| Known { lacks: lacks(project, stage, &trace, &found), trace };
     let locked = project.lock.stages.get(&stage.name).cloned();
     // In the usual case, nothing changed, the cache need not be asked.
-    let as_locked =
-        locked.as_ref().is_some_and(|trace| trace.fingerprint == *fingerprint && trace.left() == found);
+    let as_locked = locked
+        .as_ref()
+        .is_some_and(|trace| trace.fingerprint == *fingerprint && trace.left() == found);
     // One that is frozen does not run if it is told to.
     let runs_anyway = force == Force::Yes && stage.policy != Policy::Frozen;
-    let cached = if as_locked || runs_anyway { None } else { project.cache.trace(&fingerprint.key()) };
+    let cached =
+        if as_locked || runs_anyway { None } else { project.cache.trace(&fingerprint.key()) };
     let optional = stage.outs.iter().filter(|out| out.presence == Presence::Optional);
     let facts = Facts {
         fingerprint: fingerprint.clone(),
@@ -219,8 +241,9 @@ fn decision(
 
 /// What keeps the outs of a trace from being brought back.
 fn lacks(project: &Project, stage: &Stage, trace: &Trace, found: &Left) -> Option<Lack> {
-    let absent =
-        |out: &Out| trace.fingerprint.outs.contains(&out.path) && !trace.outs.contains_key(&out.path);
+    let absent = |out: &Out| {
+        trace.fingerprint.outs.contains(&out.path) && !trace.outs.contains_key(&out.path)
+    };
     if stage.outs.iter().any(|out| out.presence == Presence::Required && absent(out)) {
         return Some(Lack::NotWritten);
     }
@@ -249,25 +272,38 @@ fn blocked(stage: &Stage, changes: &[Change]) -> Error {
         ))
         .hint("put it there, or take the stage out of pipeline.toml");
     }
-    Error::usage(format!("stage `{}` is frozen, and the cache does not have its outs: {reasons}", stage.name))
-        .hint(format!("take `frozen` out of stage `{}` in line {} and run it once", stage.name, stage.line))
+    Error::usage(format!(
+        "stage `{}` is frozen, and the cache does not have its outs: {reasons}",
+        stage.name
+    ))
+    .hint(format!(
+        "take `frozen` out of stage `{}` in line {} and run it once",
+        stage.name, stage.line
+    ))
 }
 
 /// What there is to tell of a stage that cannot be looked at.
 pub(super) fn unseen(error: Error) -> Failure {
-    Failure { what: format!("cannot be looked at: {}", error.what), causes: error.causes, hint: error.hint }
+    Failure {
+        what: format!("cannot be looked at: {}", error.what),
+        causes: error.causes,
+        hint: error.hint,
+    }
 }
 
 fn missing(project: &Project, stage: &Stage, dep: &Dep) -> Error {
     if dep.glob.is_some() {
-        return Error::usage(format!("dep `{}` of stage `{}` matches nothing", dep.path, stage.name)).hint(
-            format!(
-                "correct the pattern in line {} of pipeline.toml, or make what it should match",
-                dep.line
-            ),
-        );
+        return Error::usage(format!(
+            "dep `{}` of stage `{}` matches nothing",
+            dep.path, stage.name
+        ))
+        .hint(format!(
+            "correct the pattern in line {} of pipeline.toml, or make what it should match",
+            dep.line
+        ));
     }
-    let missing = Error::usage(format!("dep `{}` of stage `{}` is not there", dep.path, stage.name));
+    let missing =
+        Error::usage(format!("dep `{}` of stage `{}` is not there", dep.path, stage.name));
     let maker = project.pipeline.stages.iter().find_map(|maker| {
         let out = maker.outs.iter().find(|out| out.path == dep.path)?;
         (out.presence == Presence::Optional).then_some(maker)

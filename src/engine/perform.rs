@@ -100,8 +100,10 @@ fn run(setting: Setting<'_>, ix: StageIx, observation: &Observation, say: &Say<'
         Performed::Failed { failure, .. } => Some(failure.what.clone()),
         _ => None,
     };
-    retrying(setting, stage, say, failure, |failures| attempt(setting, ix, observation, failures, say))
-        .unwrap_or(Performed::Stopped)
+    retrying(setting, stage, say, failure, |failures| {
+        attempt(setting, ix, observation, failures, say)
+    })
+    .unwrap_or(Performed::Stopped)
 }
 
 /// What came of the last attempt: a failed one is repeated as often as the stage allows, after a pause that doubles. An attempt is
@@ -122,8 +124,12 @@ pub(super) fn retrying<T>(
         let delay = stage.retries.delay.saturating_mul(1 << failures.min(16));
         failures += 1;
         let left = stage.retries.count - failures + 1;
-        let times = if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
-        say(vec![Said::Warning(format!("{what}; it is tried {times}, after {}", Millis::from(delay)))]);
+        let times =
+            if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
+        say(vec![Said::Warning(format!(
+            "{what}; it is tried {times}, after {}",
+            Millis::from(delay)
+        ))]);
         if setting.groups.stops_within(delay) {
             return None;
         }
@@ -143,9 +149,8 @@ fn attempt(
         .and_then(|job| execute_and_follow(setting.groups, &job, stage.timeout, say));
     match ended {
         Err(error) => failed("could not be started", error),
-        Ok((ended, stop)) => {
-            unsuccessful(stage, ended, stop).unwrap_or_else(|| committed(setting.project, stage, observation))
-        }
+        Ok((ended, stop)) => unsuccessful(stage, ended, stop)
+            .unwrap_or_else(|| committed(setting.project, stage, observation)),
     }
 }
 
@@ -154,7 +159,10 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<Pe
     let (what, hint) = match (ended, stop) {
         (_, Stop::Stopped) => return Some(Performed::Stopped),
         (_, Stop::TimedOut) => (
-            format!("took longer than its timeout of {}", Millis::from(stage.timeout.unwrap_or_default())),
+            format!(
+                "took longer than its timeout of {}",
+                Millis::from(stage.timeout.unwrap_or_default())
+            ),
             Some(format!("`timeout` is set in stage `{}`, line {}", stage.name, stage.line)),
         ),
         (Ended::Code(0), Stop::None) => return None,
@@ -169,7 +177,10 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<Pe
         ),
         (Ended::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
     };
-    Some(Performed::Failed { failure: Failure { what, causes: Vec::new(), hint }, exit: exit::STAGE_FAILED })
+    Some(Performed::Failed {
+        failure: Failure { what, causes: Vec::new(), hint },
+        exit: exit::STAGE_FAILED,
+    })
 }
 
 pub(super) fn committed(project: &Project, stage: &Stage, observation: &Observation) -> Performed {
@@ -191,7 +202,12 @@ pub(super) fn failed(what: &str, error: Error) -> Performed {
 }
 
 /// Clears the way: former outs are kept in the cache and removed, folders and the contract's files are made.
-fn prepare(setting: Setting<'_>, stage: &Stage, observation: &Observation, failures: u64) -> Result<Job> {
+fn prepare(
+    setting: Setting<'_>,
+    stage: &Stage,
+    observation: &Observation,
+    failures: u64,
+) -> Result<Job> {
     let job = job(setting, stage, failures)?;
     for out in &stage.outs {
         make_room(setting.project, stage, out, observation, failures)?;
@@ -246,7 +262,8 @@ pub(super) fn job(setting: Setting<'_>, stage: &Stage, failures: u64) -> Result<
     let events = folder.join("events.jsonl");
     if failures > 0 {
         let earlier = folder.join(format!("log.{failures}"));
-        fs::rename(folder.join("log"), &earlier).map_err(|err| Error::io("write", &earlier, &err))?;
+        fs::rename(folder.join("log"), &earlier)
+            .map_err(|err| Error::io("write", &earlier, &err))?;
     }
     // A stage that is run again within a run (its cached outs were damaged) begins anew.
     for (path, bytes) in [(&params, text.as_bytes()), (&events, &[]), (&folder.join("log"), &[])] {
@@ -289,7 +306,11 @@ fn environment(
 }
 
 /// Checks that the stage did what it declared, then keeps outs, listings and trace, in this order.
-pub(super) fn commit_outs(project: &Project, stage: &Stage, observation: &Observation) -> Result<Trace> {
+pub(super) fn commit_outs(
+    project: &Project,
+    stage: &Stage,
+    observation: &Observation,
+) -> Result<Trace> {
     let written;
     let found = match stage.cmd {
         Some(_) => {

@@ -70,7 +70,8 @@ fn duration(graph: &Graph, wanted: &[bool], supply: Supply, work: &[Option<u64>]
                 }
                 Effect::Perform(ix) => busy.push(Reverse((now + work[ix].unwrap_or(0), ix))),
                 // No stage hands in units here.
-                Effect::Start(..) | Effect::Close(_) | Effect::Skip { .. } | Effect::Abandon(_) => {}
+                Effect::Start(..) | Effect::Close(_) | Effect::Skip { .. } | Effect::Abandon(_) => {
+                }
             }
         }
         let Some(Reverse((at, ix))) = busy.pop() else {
@@ -98,7 +99,11 @@ mod tests {
             (4, [None, None, Some(5), None], 5),
             (4, [None; 4], 0),
         ] {
-            assert_eq!(duration(&graph, &[true; 4], supply(cpus), &work), expected, "{cpus} {work:?}");
+            assert_eq!(
+                duration(&graph, &[true; 4], supply(cpus), &work),
+                expected,
+                "{cpus} {work:?}"
+            );
         }
         assert_eq!(duration(&graph, &[true, false, false, false], supply(1), &work), 10);
     }

@@ -38,12 +38,15 @@ pub(super) fn content(
             Some(top) => out.below(top),
             None => Some(out.as_str()),
         };
-        let (Some(below), true) = (below, dep.glob.as_ref().is_none_or(|glob| glob.concerns(out))) else {
+        let (Some(below), true) = (below, dep.glob.as_ref().is_none_or(|glob| glob.concerns(out)))
+        else {
             continue;
         };
         let content = match &dep.glob {
             None => *content,
-            Some(glob) => content.and_then(|content| matching(project, out.as_str(), content, glob)),
+            Some(glob) => {
+                content.and_then(|content| matching(project, out.as_str(), content, glob))
+            }
         };
         puts.push((below.split('/').collect(), content));
     }
@@ -84,7 +87,8 @@ fn matching(project: &Project, path: &str, content: Content, glob: &Pattern) -> 
         .entries
         .into_iter()
         .filter_map(|(name, content)| {
-            matching(project, &format!("{path}/{name}"), content, glob).map(|content| (name, content))
+            matching(project, &format!("{path}/{name}"), content, glob)
+                .map(|content| (name, content))
         })
         .collect();
     (!entries.is_empty()).then(|| Content::Tree(Digest::of(&Tree { entries }.encode())))

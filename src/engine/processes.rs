@@ -37,7 +37,9 @@ impl Passing {
 
     /// Whether it is over before so much time has passed.
     fn ends_within(&self, patience: Duration) -> bool {
-        self.0.as_ref().is_none_or(|end| end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout))
+        self.0
+            .as_ref()
+            .is_none_or(|end| end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout))
     }
 }
 

@@ -132,7 +132,11 @@ impl Project {
         Project::whole_exclusively(root, &[], Made::OrLocked)
     }
 
-    fn whole_exclusively(root: &Path, overrides: &[Override], by: Made) -> Result<(Project, RunLock)> {
+    fn whole_exclusively(
+        root: &Path,
+        overrides: &[Override],
+        by: Made,
+    ) -> Result<(Project, RunLock)> {
         let pipeline = load_pipeline(root, overrides)?;
         let held = hold(root)?;
         Ok((Project::whole(root, pipeline, by)?, held))

@@ -115,11 +115,11 @@ impl Offer<'_> {
         }
         let full = path.under(&self.project.root);
         let put = match content {
-            Content::Link(_) => {
-                std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err)).and_then(|target| {
+            Content::Link(_) => std::fs::read_link(&full)
+                .map_err(|err| Error::io("read", &full, &err))
+                .and_then(|target| {
                     self.project.cache.put_bytes(target.as_os_str().as_encoded_bytes()).map(drop)
-                })
-            }
+                }),
             _ => self.project.cache.put_file(&full, &content.digest()),
         };
         self.troubles.extend(put.err());

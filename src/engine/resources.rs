@@ -17,7 +17,8 @@ pub(super) fn supply(pipeline: &Pipeline, cpus: usize) -> Supply {
     let wants = pipeline.stages.iter().map(|stage| {
         let demand = &stage.demand;
         let token = |name: &String| pipeline.tokens.keys().position(|token| token == name);
-        let tokens = demand.tokens.iter().filter_map(|(name, &count)| Some((TOKENS + token(name)?, count)));
+        let tokens =
+            demand.tokens.iter().filter_map(|(name, &count)| Some((TOKENS + token(name)?, count)));
         let machine = [(CPUS, demand.cpus.max(1)), (MEM, demand.mem), (GPUS, demand.gpus)];
         machine.into_iter().filter(|(_, amount)| *amount > 0).chain(tokens).collect()
     });
@@ -34,7 +35,8 @@ fn memory() -> u64 {
 fn graphics_cards() -> u64 {
     let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
     let is_card = |name: &str| {
-        name.strip_prefix("nvidia").is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        name.strip_prefix("nvidia")
+            .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
     };
     devices.filter(|device| device.file_name().to_str().is_some_and(is_card)).count() as u64
 }

@@ -35,8 +35,12 @@ pub fn locks(root: &Path, wanted: &[Revisions]) -> Result<Locks> {
     for revisions in wanted {
         let listed = match revisions {
             // Without this a name that begins with a dash would be an option.
-            Revisions::Named(name) => ask(root, &["rev-list", "--no-walk", "--end-of-options", name, "--"]),
-            Revisions::AllBranches => ask(root, &["rev-list", "--no-walk", "--branches", "--remotes"]),
+            Revisions::Named(name) => {
+                ask(root, &["rev-list", "--no-walk", "--end-of-options", name, "--"])
+            }
+            Revisions::AllBranches => {
+                ask(root, &["rev-list", "--no-walk", "--branches", "--remotes"])
+            }
             Revisions::AllTags => ask(root, &["rev-list", "--no-walk", "--tags"]),
         };
         commits.extend(listed?.lines().map(str::to_owned));
@@ -65,7 +69,8 @@ fn decode(commit: &str, text: &str) -> Result<Lock> {
 fn ask(root: &Path, args: &[&str]) -> Result<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(root).args(args).stdin(Stdio::null()).env("GIT_OPTIONAL_LOCKS", "0");
-    let answer = git.output().map_err(|err| Error::environment("cannot start `git`").because(err))?;
+    let answer =
+        git.output().map_err(|err| Error::environment("cannot start `git`").because(err))?;
     if answer.status.success() {
         return Ok(String::from_utf8_lossy(&answer.stdout).into_owned());
     }

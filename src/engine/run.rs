@@ -143,13 +143,16 @@ impl<'a, 's> Loop<'a, 's> {
     ) -> Loop<'a, 's> {
         let pipeline = &project.pipeline;
         let supply = resources::supply(pipeline, options.cpus);
-        let scheduler = Scheduler::new(&pipeline.graph, &options.wanted, supply, options.on_failure);
+        let scheduler =
+            Scheduler::new(&pipeline.graph, &options.wanted, supply, options.on_failure);
         Loop {
             project,
             options,
             groups,
             sender,
-            observers: Workers::at_most(std::thread::available_parallelism().map_or(1, usize::from)),
+            observers: Workers::at_most(
+                std::thread::available_parallelism().map_or(1, usize::from),
+            ),
             performers: Workers::at_most(usize::MAX),
             account: Account::open(project, options, subscribers),
             scheduler,
@@ -197,7 +200,8 @@ impl<'a, 's> Loop<'a, 's> {
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced[ix] { Force::Yes } else { Force::No };
                 self.observers.spawn(move || {
-                    let looking = AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
+                    let looking =
+                        AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
                     let observed =
                         catch_unwind(looking).unwrap_or_else(|_| Err(Error::environment(PANICKED)));
                     // The loop outlives every observation.
@@ -270,7 +274,8 @@ impl<'a, 's> Loop<'a, 's> {
         let observation = match self.stages[ix].observed.take() {
             Some(Ok(observation)) => observation,
             Some(Err(error)) => {
-                let performed = Performed::Failed { exit: error.exit_code(), failure: unseen(error) };
+                let performed =
+                    Performed::Failed { exit: error.exit_code(), failure: unseen(error) };
                 let _ = self.sender.send(Note::Ended(ix, performed, Millis(0)));
                 return;
             }
@@ -279,7 +284,9 @@ impl<'a, 's> Loop<'a, 's> {
         let (work, reasons) = match &observation.decision {
             Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
             Decision::Run(changes) => (Work::Run, changes.clone()),
-            Decision::Fresh(_) | Decision::Blocked(_) => panic!("BUG: work on a stage that has none"),
+            Decision::Fresh(_) | Decision::Blocked(_) => {
+                panic!("BUG: work on a stage that has none")
+            }
         };
         let is_input = self.project.pipeline.stages[ix].cmd.is_none() && work == Work::Run;
         let as_seen = is_input && self.just_seen == Some(ix);
@@ -294,10 +301,16 @@ impl<'a, 's> Loop<'a, 's> {
         reasons: Vec<Change>,
         as_seen: Option<Arc<Observation>>,
     ) {
-        self.account.tell(Event::StageStarted { stage: self.account.name(ix), at: now(), work, reasons });
+        self.account.tell(Event::StageStarted {
+            stage: self.account.name(ix),
+            at: now(),
+            work,
+            reasons,
+        });
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
-        let force = if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
+        let force =
+            if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
         self.performers.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let setting = Setting { project: &project, run, groups: &groups, units: &units };
@@ -359,8 +372,10 @@ impl<'a, 's> Loop<'a, 's> {
             failure.causes.push(format!("its last line: \"{}\"", line.trim()));
             if failure.hint.is_none() {
                 let run = self.account.run().map(|run| run.to_string()).unwrap_or_default();
-                failure.hint =
-                    Some(format!("`repro runs logs {run} {}` shows the whole log", self.account.name(ix)));
+                failure.hint = Some(format!(
+                    "`repro runs logs {run} {}` shows the whole log",
+                    self.account.name(ix)
+                ));
             }
         }
         failure

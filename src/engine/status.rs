@@ -73,10 +73,11 @@ pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Vec<(Stage
     let mut ordered = Vec::new();
     for &ix in graph.order().iter().filter(|&&ix| wanted[ix]) {
         let force = if forced[ix] { Force::Yes } else { Force::No };
-        let verdict = verdict(project, ix, force, &verdicts, &mut predicted).unwrap_or_else(|error| {
-            let exit = error.exit_code();
-            Verdict::Fails(observe::unseen(error), exit)
-        });
+        let verdict =
+            verdict(project, ix, force, &verdicts, &mut predicted).unwrap_or_else(|error| {
+                let exit = error.exit_code();
+                Verdict::Fails(observe::unseen(error), exit)
+            });
         verdicts.insert(ix, verdict.clone());
         ordered.push((ix, verdict));
     }
@@ -99,7 +100,8 @@ fn verdict(
     if let Some(because) = because {
         return Ok(Verdict::Skipped { because });
     }
-    let runs = |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
+    let runs =
+        |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
     let unknown: Vec<StageIx> = needs.iter().filter(runs).copied().collect();
     if !unknown.is_empty() && project.pipeline.stages[ix].policy != Policy::Frozen {
         return waits(project, ix, &unknown, force);
@@ -124,8 +126,9 @@ fn verdict(
 /// A stage some of whose deps are yet to be made: what is known to have changed, and whom it waits for.
 fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> Result<Verdict> {
     let stage = &project.pipeline.stages[ix];
-    let upstream =
-        unknown.iter().map(|&need| Change::Upstream { stage: project.pipeline.stages[need].name.clone() });
+    let upstream = unknown
+        .iter()
+        .map(|&need| Change::Upstream { stage: project.pipeline.stages[need].name.clone() });
     let mut changes = Vec::new();
     if force == Force::Yes {
         changes.push(Change::Forced);
@@ -143,8 +146,9 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> R
                     contents.insert(dep.path.clone(), found.content());
                     seen.insert(dep.path.clone(), found);
                 }
-                None => contents
-                    .extend(locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c))),
+                None => contents.extend(
+                    locked.fingerprint.deps.get_key_value(&dep.path).map(|(p, c)| (p.clone(), *c)),
+                ),
             }
         }
         // A tool that does not answer yet may be what it waits for.

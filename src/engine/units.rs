@@ -51,7 +51,9 @@ impl Units {
                     match done {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => {
-                            bad.lock().unwrap_or_else(PoisonError::into_inner).insert(number, error);
+                            bad.lock()
+                                .unwrap_or_else(PoisonError::into_inner)
+                                .insert(number, error);
                         }
                         // Told as a panic of the thread that waits here.
                         Err(panic) => resume_unwind(panic),

@@ -146,7 +146,9 @@ impl Ears<'_> {
         let mut until = Instant::now() + SETTLED;
         loop {
             match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Note::Signal) | Err(RecvTimeoutError::Disconnected) => return ControlFlow::Break(()),
+                Ok(Note::Signal) | Err(RecvTimeoutError::Disconnected) => {
+                    return ControlFlow::Break(());
+                }
                 Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
                 Ok(Note::Touched(touched)) if self.matter(&touched).is_some() => {
                     until = (Instant::now() + SETTLED).min(patience);
@@ -168,7 +170,11 @@ impl Ears<'_> {
         }
         // Or a folder that one lies in.
         let is_target = |path: &PathBuf| {
-            self.interest.targets.range(path.clone()..).next().is_some_and(|target| target.starts_with(path))
+            self.interest
+                .targets
+                .range(path.clone()..)
+                .next()
+                .is_some_and(|target| target.starts_with(path))
         };
         paths.iter().any(is_target).then_some(None)
     }
@@ -218,7 +224,11 @@ impl Interest {
         }
         let deps = std::mem::take(&mut self.deps);
         self.deps = deps.into_iter().filter(|dep| !self.is_made(dep)).collect();
-        let read = self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base));
+        let read = self
+            .sources
+            .iter()
+            .chain(&self.deps)
+            .chain(self.globs.iter().filter_map(Pattern::base));
         self.targets = read.flat_map(|path| self.links_of(root, &path.under(root))).collect();
     }
 
@@ -233,7 +243,10 @@ impl Interest {
             return true;
         }
         let is_or_holds = |other: &RepoPath| other == path || other.below(path).is_some();
-        if self.is_made(path) || path.is_reserved() || path.as_str().split('/').any(scan::is_nobodys) {
+        if self.is_made(path)
+            || path.is_reserved()
+            || path.as_str().split('/').any(scan::is_nobodys)
+        {
             // A folder above a file that matters may come or go.
             return self.sources.iter().any(is_or_holds);
         }
@@ -258,7 +271,9 @@ impl Interest {
     fn cover(&mut self, root: &Path, watcher: &mut Watcher) -> Result<()> {
         watcher.forget();
         watcher.cover(root)?;
-        for path in self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base)) {
+        for path in
+            self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base))
+        {
             // What is not there can only come where something is.
             for above in path.ancestors() {
                 watcher.cover(&root.join(above))?;
@@ -276,7 +291,8 @@ impl Interest {
             }
         }
         self.targets.extend(targets);
-        let folders: BTreeSet<&Path> = self.targets.iter().filter_map(|target| target.parent()).collect();
+        let folders: BTreeSet<&Path> =
+            self.targets.iter().filter_map(|target| target.parent()).collect();
         for folder in folders {
             let there = folder.ancestors().find(|folder| folder.is_dir());
             there.map_or(Ok(()), |there| watcher.cover(there))?;

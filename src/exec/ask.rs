@@ -15,20 +15,24 @@ const LONGEST: usize = 16 << 10;
 pub fn ask(cmd: &str, dir: &Path) -> Result<String> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", cmd]).current_dir(dir).stdin(Stdio::null());
-    let output =
-        shell.output().map_err(|err| Error::environment(format!("cannot start `{cmd}`")).because(err))?;
+    let output = shell
+        .output()
+        .map_err(|err| Error::environment(format!("cannot start `{cmd}`")).because(err))?;
     let mut bytes = output.stdout;
     bytes.extend_from_slice(&output.stderr);
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
     if !output.status.success() {
-        let error = Error::usage(format!("`{cmd}`, which it depends on, ended with {}", output.status));
+        let error =
+            Error::usage(format!("`{cmd}`, which it depends on, ended with {}", output.status));
         return Err(match text.lines().last() {
             Some(line) => error.because(line),
             None => error,
         });
     }
     if text.len() > LONGEST {
-        return Err(Error::usage(format!("`{cmd}`, which it depends on, prints more than {LONGEST} bytes")));
+        return Err(Error::usage(format!(
+            "`{cmd}`, which it depends on, prints more than {LONGEST} bytes"
+        )));
     }
     Ok(text)
 }

@@ -120,7 +120,8 @@ fn count(event: &Value, name: &str) -> Option<u64> {
 /// `3`, and `3.0` as some languages write it.
 fn whole(value: &Value) -> Option<u64> {
     // Beyond 2^53 a float stands for several whole numbers.
-    let exact = |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
+    let exact =
+        |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
     value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 
@@ -176,7 +177,14 @@ const MOST_BEHIND: u64 = 4 * PIECE;
 
 impl Tail {
     fn new(path: &Path, behind: Behind) -> Tail {
-        Tail { path: path.to_owned(), file: None, behind, at: 0, partial: Vec::new(), headless: false }
+        Tail {
+            path: path.to_owned(),
+            file: None,
+            behind,
+            at: 0,
+            partial: Vec::new(),
+            headless: false,
+        }
     }
 
     /// The lines of the next piece before `end`. A file that is not there yet, or cannot be read, has none.
@@ -241,7 +249,10 @@ mod tests {
                 r#"{"metric":"loss","step":3,"value":0.5}"#,
                 Said::Metric { key: "loss".into(), step: 3, value: 0.5 },
             ),
-            (r#"{"metric":"loss","value":2}"#, Said::Metric { key: "loss".into(), step: 0, value: 2.0 }),
+            (
+                r#"{"metric":"loss","value":2}"#,
+                Said::Metric { key: "loss".into(), step: 0, value: 2.0 },
+            ),
             (
                 r#"{"metric":"loss","value":"Infinity"}"#,
                 Said::Metric { key: "loss".into(), step: 0, value: f64::INFINITY },
@@ -252,8 +263,15 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(understand(line), expected);
         }
-        for line in ["", "x", "{}", r#"{"metric":"loss"}"#, r#"{"metric":"loss","value":"x"}"#, "[1]", "null"]
-        {
+        for line in [
+            "",
+            "x",
+            "{}",
+            r#"{"metric":"loss"}"#,
+            r#"{"metric":"loss","value":"x"}"#,
+            "[1]",
+            "null",
+        ] {
             assert_eq!(understand(line), Said::NotUnderstood(line.to_owned()));
         }
     }
@@ -307,7 +325,8 @@ mod tests {
         let mut lines = "a line of the log\n".repeat(400_000);
         lines.push_str("the last");
         std::fs::write(&log, lines).unwrap();
-        let points = (0..200_000).map(|step| format!("{{\"metric\":\"m\",\"step\":{step},\"value\":1}}\n"));
+        let points =
+            (0..200_000).map(|step| format!("{{\"metric\":\"m\",\"step\":{step},\"value\":1}}\n"));
         std::fs::write(&events, points.collect::<String>()).unwrap();
         let sizes = [&log, &events].map(|path| path.metadata().unwrap().len());
         assert!(sizes.iter().all(|&size| size > MOST_BEHIND), "{sizes:?}");

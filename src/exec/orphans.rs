@@ -78,7 +78,8 @@ fn left_running(stage: &str, pids: &[Pid]) -> Error {
 }
 
 fn is_held(marker: &Path) -> bool {
-    File::open(marker).is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+    File::open(marker)
+        .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
 /// The processes that have this file open, but for this one.

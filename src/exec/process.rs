@@ -110,12 +110,15 @@ impl Process {
             return !matches!(waitid(WaitId::Pid(self.group.0), options), Ok(None));
         };
         let patience = Timespec::try_from(patience).ok();
-        poll(&mut [PollFd::new(handle, PollFlags::IN)], patience.as_ref()).is_ok_and(|ready| ready > 0)
+        poll(&mut [PollFd::new(handle, PollFlags::IN)], patience.as_ref())
+            .is_ok_and(|ready| ready > 0)
     }
 
     pub fn wait(mut self) -> Result<Ended> {
-        let status =
-            self.child.wait().map_err(|err| Error::environment("cannot wait for a process").because(err))?;
+        let status = self
+            .child
+            .wait()
+            .map_err(|err| Error::environment("cannot wait for a process").because(err))?;
         let _ = std::fs::remove_file(&self.marker);
         Ok(ended(status))
     }
@@ -136,8 +139,13 @@ fn mark(path: &PathBuf) -> Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(cannot)?;
     }
-    let marker =
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(cannot)?;
+    let marker = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .map_err(cannot)?;
     marker.lock().map_err(cannot)?;
     Ok(marker)
 }

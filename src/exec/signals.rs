@@ -18,7 +18,9 @@ impl Drop for Watch {
 
 /// Calls `on_signal` for each SIGINT, SIGTERM and SIGHUP from now on, on a thread of its own, until it says to stop.
 /// Who starts a program with SIGHUP ignored, as `nohup` does, wants it to outlive the terminal: then it stays ignored.
-pub fn watch(mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + 'static) -> Result<Watch> {
+pub fn watch(
+    mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + 'static,
+) -> Result<Watch> {
     let cannot = |err| Error::environment("cannot watch for signals").because(err);
     let mut watched = vec![SIGINT, SIGTERM];
     if !is_ignored(SIGHUP) {
@@ -58,7 +60,8 @@ mod tests {
 
     #[test]
     fn the_mask_of_ignored_signals_is_read() {
-        let status = "Name:\trepro\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
+        let status =
+            "Name:\trepro\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
         assert_eq!(
             [SIGHUP, SIGINT, 13, SIGTERM].map(|signal| ignores(status, signal)),
             [true, false, true, false]

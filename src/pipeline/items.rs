@@ -130,7 +130,11 @@ impl ItemText {
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./@%+=:,".contains(c);
     // An empty part may stand inside of a word: `out{{ item.dir }}/x`.
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// As it was written: `data/{{ item.stem }}.npy`.
@@ -139,7 +143,8 @@ impl fmt::Display for ItemText {
         self.0.iter().try_for_each(|piece| match piece {
             Piece::Text(text) => f.write_str(text),
             Piece::Part(part) => {
-                let name = PARTS.iter().find(|(_, other)| other == part).map_or("", |(name, _)| *name);
+                let name =
+                    PARTS.iter().find(|(_, other)| other == part).map_or("", |(name, _)| *name);
                 write!(f, "{{{{ item.{name} }}}}")
             }
         })
@@ -185,7 +190,8 @@ mod tests {
     #[test]
     fn a_command_quotes_what_a_shell_would_split() {
         let glob = Pattern::parse(&path("in/*")).unwrap().unwrap();
-        let command = |item: &str| text("cp {{ item.path }} out/{{ item.name }}").command(&path(item), &glob);
+        let command =
+            |item: &str| text("cp {{ item.path }} out/{{ item.name }}").command(&path(item), &glob);
         assert_eq!(command("in/a.txt"), "cp in/a.txt out/a.txt");
         assert_eq!(command("in/a b"), "cp 'in/a b' out/'a b'");
         assert_eq!(command("in/it's;rm"), r"cp 'in/it'\''s;rm' out/'it'\''s;rm'");

@@ -95,7 +95,9 @@ impl fmt::Display for BadLinks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadLinks::None => f.write_str("names no kind of link"),
-            BadLinks::Unknown(word) => write!(f, "names `{}`, which is no kind of link", word.escape_debug()),
+            BadLinks::Unknown(word) => {
+                write!(f, "names `{}`, which is no kind of link", word.escape_debug())
+            }
             BadLinks::Twice(link) => write!(f, "names `{}` twice", link.word()),
         }
     }
@@ -114,7 +116,10 @@ mod tests {
         let bad = Links::parse(["hardlnk"]).unwrap_err();
         assert_eq!(
             (bad.to_string(), bad.hint()),
-            ("names `hardlnk`, which is no kind of link".to_owned(), "did you mean `hardlink`?".to_owned(),)
+            (
+                "names `hardlnk`, which is no kind of link".to_owned(),
+                "did you mean `hardlink`?".to_owned(),
+            )
         );
         assert!(Links::parse(["hardlink", "copy"]).unwrap().prefer_shared());
         assert!(!Links::default().prefer_shared());

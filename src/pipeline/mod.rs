@@ -264,8 +264,9 @@ impl StageName {
     /// `None` if `text` is empty, longer than 100 bytes, starts with `-` or `.`, or has another character in it.
     pub fn parse(text: &str) -> Option<StageName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
-        let valid =
-            (1..=100).contains(&text.len()) && text.chars().all(allowed) && !text.starts_with(['-', '.']);
+        let valid = (1..=100).contains(&text.len())
+            && text.chars().all(allowed)
+            && !text.starts_with(['-', '.']);
         valid.then(|| StageName(text.into()))
     }
 
@@ -318,7 +319,8 @@ impl Goals {
 
     /// The goal of metric `key`, by its longest declared ending.
     pub fn of(&self, key: &str) -> Option<Goal> {
-        let endings = std::iter::once(key).chain(key.match_indices('.').map(|(at, _)| &key[at + 1..]));
+        let endings =
+            std::iter::once(key).chain(key.match_indices('.').map(|(at, _)| &key[at + 1..]));
         endings.into_iter().find_map(|ending| self.0.get(ending).copied())
     }
 }

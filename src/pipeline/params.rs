@@ -75,7 +75,8 @@ impl Params {
     /// Inserts, and removes what cannot stand beside it: params below a key that is now a value, values above it.
     pub fn replace(&mut self, key: ParamKey, value: ParamValue) {
         let clash = |other: &ParamKey| {
-            let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
+            let below =
+                |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
             below(other.as_str(), key.as_str()) || below(key.as_str(), other.as_str())
         };
         if !self.0.contains_key(key.as_str()) {
@@ -102,7 +103,8 @@ impl Params {
 
     /// The params that a declaration names: the key itself, or everything below it.
     pub fn named(&self, key_or_prefix: &str) -> BTreeMap<ParamKey, ParamValue> {
-        let below = |key: &str| key.strip_prefix(key_or_prefix).is_some_and(|rest| rest.starts_with('.'));
+        let below =
+            |key: &str| key.strip_prefix(key_or_prefix).is_some_and(|rest| rest.starts_with('.'));
         self.0
             .range::<str, _>((Bound::Included(key_or_prefix), Bound::Unbounded))
             .take_while(|(key, _)| key.as_str().starts_with(key_or_prefix))
@@ -156,7 +158,8 @@ pub fn nested(params: &BTreeMap<ParamKey, ParamValue>) -> ParamValue {
                 table.insert(name.to_owned(), value.clone());
                 break;
             }
-            let entry = table.entry(name).or_insert_with(|| ParamValue::Object(serde_json::Map::new()));
+            let entry =
+                table.entry(name).or_insert_with(|| ParamValue::Object(serde_json::Map::new()));
             let ParamValue::Object(inner) = entry else {
                 panic!("BUG: param `{key}` lies below a param that is no table");
             };
@@ -204,7 +207,8 @@ mod tests {
             ("train-x", json!(2)),
             ("trainer.b", json!(3)),
         ]);
-        let names: Vec<String> = params.named("train").into_keys().map(|key| key.to_string()).collect();
+        let names: Vec<String> =
+            params.named("train").into_keys().map(|key| key.to_string()).collect();
         assert_eq!(names, ["train", "train.a"]);
     }
 

@@ -38,7 +38,12 @@ pub enum Uneditable {
 ///
 /// # Errors
 /// The text is not TOML, or has no such param in one place.
-pub fn set(text: &str, tables: &[&str], key: &ParamKey, literal: &Literal) -> Result<String, Uneditable> {
+pub fn set(
+    text: &str,
+    tables: &[&str],
+    key: &ParamKey,
+    literal: &Literal,
+) -> Result<String, Uneditable> {
     let span = span(text, tables, key)?;
     Ok(format!("{}{}{}", &text[..span.start], literal.toml, &text[span.end..]))
 }
@@ -81,8 +86,10 @@ impl Literal {
             Value::Integer(integer) => {
                 let spelled = integer.display_repr();
                 // `0xff.0` would be no number.
-                let decimal = spelled.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'_'));
-                let toml = if decimal { format!("{spelled}.0") } else { format!("{}.0", integer.value()) };
+                let decimal =
+                    spelled.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'_'));
+                let toml =
+                    if decimal { format!("{spelled}.0") } else { format!("{}.0", integer.value()) };
                 toml.parse::<Value>().ok().and_then(Literal::new)
             }
             Value::Float(_) => Literal::new(value),
@@ -120,7 +127,9 @@ fn json(value: &Value) -> Option<ParamValue> {
         Value::Float(float) => serde_json::Number::from_f64(*float.value()).map(ParamValue::Number),
         Value::Boolean(boolean) => Some((*boolean.value()).into()),
         Value::Datetime(_) => None,
-        Value::Array(array) => array.iter().map(json).collect::<Option<Vec<_>>>().map(ParamValue::Array),
+        Value::Array(array) => {
+            array.iter().map(json).collect::<Option<Vec<_>>>().map(ParamValue::Array)
+        }
         Value::InlineTable(table) => {
             let entries = table.iter().map(|(key, value)| Some((key.to_owned(), json(value)?)));
             entries.collect::<Option<serde_json::Map<_, _>>>().map(ParamValue::Object)
@@ -140,9 +149,11 @@ fn type_name(value: &ParamValue) -> &'static str {
 }
 
 fn span(text: &str, tables: &[&str], key: &ParamKey) -> Result<Range<usize>, Uneditable> {
-    let document = Document::parse(text).map_err(|err| Uneditable::NotToml(err.message().to_owned()))?;
+    let document =
+        Document::parse(text).map_err(|err| Uneditable::NotToml(err.message().to_owned()))?;
     let root: &dyn TableLike = document.as_table();
-    let params = tables.iter().try_fold(root, |table, name| table.get(name).and_then(Item::as_table_like));
+    let params =
+        tables.iter().try_fold(root, |table, name| table.get(name).and_then(Item::as_table_like));
     match params.and_then(|params| find(params, key.as_str())) {
         Some(Item::Value(value)) => value.span().ok_or_else(|| Uneditable::Missing(key.clone())),
         Some(Item::ArrayOfTables(_)) => Err(Uneditable::Sections(key.clone())),
@@ -174,7 +185,10 @@ impl fmt::Display for Uneditable {
             Uneditable::NotToml(why) => f.write_str(why),
             Uneditable::Missing(key) => write!(f, "param `{key}` is not written in `[params]`"),
             Uneditable::Sections(key) => {
-                write!(f, "param `{key}` is spread over `[[params.{key}]]` sections: edit them by hand")
+                write!(
+                    f,
+                    "param `{key}` is spread over `[[params.{key}]]` sections: edit them by hand"
+                )
             }
         }
     }
@@ -252,7 +266,8 @@ cmd = "train --epochs 10"
 
     #[test]
     fn what_a_user_types_keeps_the_type() {
-        let typed = |raw, old: ParamValue| Literal::typed(raw, &old).map(|l| (l.value, l.toml)).ok();
+        let typed =
+            |raw, old: ParamValue| Literal::typed(raw, &old).map(|l| (l.value, l.toml)).ok();
         let same = |value: ParamValue, toml: &str| Some((value, toml.to_owned()));
         assert_eq!(typed("synth", json!("x")), same(json!("synth"), "\"synth\""));
         assert_eq!(typed("30", json!("x")), same(json!("30"), "\"30\""));
@@ -309,8 +324,9 @@ cmd = "train --epochs 10"
     #[test]
     fn refusals_say_why() {
         let literal = Literal::typed("1", &json!(1)).unwrap();
-        let refusal =
-            |text, key: &str| set(text, &["params"], &ParamKey::new(key), &literal).unwrap_err().to_string();
+        let refusal = |text, key: &str| {
+            set(text, &["params"], &ParamKey::new(key), &literal).unwrap_err().to_string()
+        };
         assert_eq!(refusal(FILE, "train"), "param `train` is not written in `[params]`");
         assert_eq!(refusal(FILE, "seed.x"), "param `seed.x` is not written in `[params]`");
         assert_eq!(refusal("", "seed"), "param `seed` is not written in `[params]`");

@@ -22,7 +22,9 @@ pub enum BadPattern {
 impl fmt::Display for BadPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BadPattern::Brackets => "a `[` without its `]` (a `[` of a file's name is written `[[]`)",
+            BadPattern::Brackets => {
+                "a `[` without its `]` (a `[` of a file's name is written `[[]`)"
+            }
             BadPattern::Braces => {
                 "a `{` without its `}` in the same name (a `{` of a file's name is written `[{]`)"
             }
@@ -63,7 +65,8 @@ impl Pattern {
     pub fn concerns(&self, path: &RepoPath) -> bool {
         let name = path.as_str().rsplit('/').next().unwrap_or_default();
         if name.trim_start_matches('.').contains('.') {
-            return self.matches(path.as_str()) || path.ancestors().any(|above| self.matches(above));
+            return self.matches(path.as_str())
+                || path.ancestors().any(|above| self.matches(above));
         }
         let mut wanted = self.text.as_str().split('/');
         for name in path.as_str().split('/') {
@@ -126,9 +129,11 @@ mod tests {
         assert_eq!(pattern("a/b/*.c").base().map(RepoPath::as_str), Some("a/b"));
         assert_eq!(pattern("*/b").base(), None);
         assert_eq!(Pattern::parse(&RepoPath::parse("a/b").unwrap()), Ok(None));
-        for (bad, why) in
-            [("a/[x", BadPattern::Brackets), ("{a,b/c}", BadPattern::Braces), ("a}{", BadPattern::Braces)]
-        {
+        for (bad, why) in [
+            ("a/[x", BadPattern::Brackets),
+            ("{a,b/c}", BadPattern::Braces),
+            ("a}{", BadPattern::Braces),
+        ] {
             assert_eq!(Pattern::parse(&RepoPath::parse(bad).unwrap()), Err(why), "{bad}");
         }
     }
@@ -148,7 +153,11 @@ mod tests {
             ("made/*", "made/a/b.txt", true),
         ];
         for (glob, path, expected) in cases {
-            assert_eq!(pattern(glob).concerns(&RepoPath::parse(path).unwrap()), expected, "{glob} {path}");
+            assert_eq!(
+                pattern(glob).concerns(&RepoPath::parse(path).unwrap()),
+                expected,
+                "{glob} {path}"
+            );
         }
     }
 }

@@ -12,12 +12,15 @@ use toml::de::{DeTable, DeValue};
 
 use self::config::{Composed, Whole};
 use super::template::Templates;
-use super::{Goal, Goals, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens};
+use super::{
+    Goal, Goals, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens,
+};
 use crate::error::did_you_mean;
 use crate::repo_path::RepoPath;
 
 /// The keys of the file, of `[pipeline]`, of `[config]`, of a metric and of `[cache]`.
-pub(super) const ROOT: [&str; 7] = ["pipeline", "config", "params", "metrics", "tokens", "cache", "stages"];
+pub(super) const ROOT: [&str; 7] =
+    ["pipeline", "config", "params", "metrics", "tokens", "cache", "stages"];
 pub(super) const PIPELINE: [&str; 1] = ["name"];
 pub(super) const CONFIG: [&str; 2] = ["include", "groups"];
 pub(super) const METRIC: [&str; 1] = ["goal"];
@@ -78,7 +81,11 @@ impl std::fmt::Debug for World<'_> {
 ///
 /// # Errors
 /// Every fault of its files, by line.
-pub fn parse(text: &str, overrides: &[Override], world: World<'_>) -> Result<Pipeline, Vec<Problem>> {
+pub fn parse(
+    text: &str,
+    overrides: &[Override],
+    world: World<'_>,
+) -> Result<Pipeline, Vec<Problem>> {
     let mut reader = Reader::new(text);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
@@ -130,7 +137,8 @@ struct Reader {
 
 impl Reader {
     fn new(text: &str) -> Reader {
-        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let starts =
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Reader { line_starts: std::iter::once(0).chain(starts).collect(), problems: Vec::new() }
     }
 
@@ -156,8 +164,10 @@ impl Reader {
     fn only_keys(&mut self, table: &DeTable<'_>, of: &str, known: &[&str]) {
         for (key, _) in table {
             if !known.contains(&key.get_ref().as_ref()) {
-                let problem =
-                    Problem::new(self.line(key), format!("unknown key `{}` in {of}", key.get_ref()));
+                let problem = Problem::new(
+                    self.line(key),
+                    format!("unknown key `{}` in {of}", key.get_ref()),
+                );
                 let problem = match did_you_mean(key.get_ref(), known.iter().copied()) {
                     Some(meant) => problem.meant(Some(meant)),
                     None => problem.hint(format!("the keys are {}", known.join(", "))),
@@ -194,7 +204,10 @@ impl Reader {
             return Vec::new();
         };
         let Some(list) = value.get_ref().as_array() else {
-            self.problem(value, format!("`{key}` of {of} is {}, not a list of strings", kind(value)));
+            self.problem(
+                value,
+                format!("`{key}` of {of} is {}, not a list of strings", kind(value)),
+            );
             return Vec::new();
         };
         let what = format!("an entry of `{key}` of {of}");
@@ -259,15 +272,18 @@ impl Reader {
             DeValue::String(text) => Some(ParamValue::from(text.as_ref())),
             DeValue::Boolean(flag) => Some(ParamValue::from(*flag)),
             DeValue::Datetime(time) => Some(ParamValue::from(time.to_string())),
-            DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
-                Ok(number) => Some(ParamValue::from(number)),
-                Err(_) => {
-                    self.problem(value, format!("param `{key}` does not fit in 64 bits"));
-                    None
+            DeValue::Integer(digits) => {
+                match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                    Ok(number) => Some(ParamValue::from(number)),
+                    Err(_) => {
+                        self.problem(value, format!("param `{key}` does not fit in 64 bits"));
+                        None
+                    }
                 }
-            },
+            }
             DeValue::Float(digits) => {
-                let number = digits.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                let number =
+                    digits.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
                 if number.is_none() {
                     self.problem(
                         value,
@@ -280,7 +296,9 @@ impl Reader {
             DeValue::Table(table) => {
                 let entries = table.iter();
                 entries
-                    .map(|(name, value)| Some((name.get_ref().to_string(), self.param_value(value, key)?)))
+                    .map(|(name, value)| {
+                        Some((name.get_ref().to_string(), self.param_value(value, key)?))
+                    })
                     .collect()
             }
         }
@@ -288,7 +306,8 @@ impl Reader {
 
     fn goals(&mut self, root: &DeTable<'_>) -> Goals {
         let mut goals = Goals::default();
-        let Some(table) = root.get("metrics").and_then(|value| self.table(value, "`[metrics]`")) else {
+        let Some(table) = root.get("metrics").and_then(|value| self.table(value, "`[metrics]`"))
+        else {
             return goals;
         };
         for (name, value) in table {
@@ -308,7 +327,8 @@ impl Reader {
     /// `[tokens]`: how many there are of each.
     fn tokens(&mut self, root: &DeTable<'_>) -> Tokens {
         let mut tokens = Tokens::new();
-        let Some(table) = root.get("tokens").and_then(|value| self.table(value, "`[tokens]`")) else {
+        let Some(table) = root.get("tokens").and_then(|value| self.table(value, "`[tokens]`"))
+        else {
             return tokens;
         };
         for (name, value) in table {
@@ -347,8 +367,7 @@ impl Reader {
         let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
         let Some(table) = table.filter(|table| !table.is_empty()) else {
             if self.problems.is_empty() {
-                let hint =
-                    "add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example";
+                let hint = "add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example";
                 self.problems.push(Problem::new(1, "declares no stage").hint(hint));
             }
             return Vec::new();

@@ -53,9 +53,12 @@ mod tests {
         }
         if let Some(keys) = value.get("properties").and_then(Value::as_object) {
             for (key, described) in keys {
-                let target = described.get("$ref").and_then(|target| schema.pointer(&target.as_str()?[1..]));
-                let text =
-                    [Some(described), target].into_iter().flatten().find_map(|it| it.get("description"));
+                let target =
+                    described.get("$ref").and_then(|target| schema.pointer(&target.as_str()?[1..]));
+                let text = [Some(described), target]
+                    .into_iter()
+                    .flatten()
+                    .find_map(|it| it.get("description"));
                 assert!(text.is_some_and(Value::is_string), "{at}/{key} has no description");
             }
         }

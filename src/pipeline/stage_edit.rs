@@ -52,7 +52,8 @@ pub fn append(text: &str, name: &StageName, desc: Option<&str>, path: &RepoPath)
         edited.push_str(&format!("{unfinished}{end}"));
     }
     // A dot in a name would make a table in a table of it.
-    let key = if name.as_str().contains(['.', '@']) { format!("\"{name}\"") } else { name.to_string() };
+    let key =
+        if name.as_str().contains(['.', '@']) { format!("\"{name}\"") } else { name.to_string() };
     edited.push_str(&format!("[stages.{key}]{end}"));
     if let Some(desc) = desc {
         edited.push_str(&format!("desc = {}{end}", Value::from(desc)));
@@ -84,10 +85,17 @@ mod tests {
             ("raw", &["raw", "raw-2"], "raw-3"),
         ];
         for (text, names, expected) in cases {
-            assert_eq!(name_for(&path(text), &taken(names)).as_str(), *expected, "{text} {names:?}");
+            assert_eq!(
+                name_for(&path(text), &taken(names)).as_str(),
+                *expected,
+                "{text} {names:?}"
+            );
         }
         let long = "x".repeat(300);
-        assert_eq!(name_for(&path(&format!("{long}/{long}")), &BTreeSet::new()).as_str(), "x".repeat(60));
+        assert_eq!(
+            name_for(&path(&format!("{long}/{long}")), &BTreeSet::new()).as_str(),
+            "x".repeat(60)
+        );
     }
 
     #[test]
@@ -101,7 +109,8 @@ mod tests {
         ] {
             assert_eq!(append(text, &name, None, &path("a b")), expected);
         }
-        let dotted = append("", &StageName::parse("v1.2").unwrap(), Some("say \"a\""), &path("it's"));
+        let dotted =
+            append("", &StageName::parse("v1.2").unwrap(), Some("say \"a\""), &path("it's"));
         assert_eq!(dotted, "[stages.\"v1.2\"]\ndesc = 'say \"a\"'\nouts = [\"it's\"]\n");
         assert_eq!(declared(&dotted).into_iter().collect::<Vec<_>>(), ["v1.2"]);
         assert!(declared("a = [").is_empty());

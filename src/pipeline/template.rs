@@ -34,7 +34,8 @@ impl Templates {
         let nested = minijinja::Value::from(Serde(super::nested(&all)));
         let mut names = BTreeSet::from(["params".to_owned()]);
         for (key, _) in params.iter() {
-            let ends = key.as_str().match_indices('.').map(|(at, _)| at).chain([key.as_str().len()]);
+            let ends =
+                key.as_str().match_indices('.').map(|(at, _)| at).chain([key.as_str().len()]);
             names.extend(ends.map(|end| format!("params.{}", &key.as_str()[..end])));
         }
         Templates { environment, params: nested, matrix: None, item: None, names }
@@ -72,14 +73,20 @@ impl Templates {
     }
 
     fn explain(&self, text: &str, error: &minijinja::Error) -> Unrendered {
-        let used =
-            self.environment.template_from_str(text).map(|template| template.undeclared_variables(true));
-        let mut unknown: Vec<String> =
-            used.unwrap_or_default().into_iter().filter(|name| !self.names.contains(name)).collect();
+        let used = self
+            .environment
+            .template_from_str(text)
+            .map(|template| template.undeclared_variables(true));
+        let mut unknown: Vec<String> = used
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|name| !self.names.contains(name))
+            .collect();
         unknown.sort();
         match unknown.first() {
             Some(name) => {
-                let meant = did_you_mean(name, self.names.iter().map(String::as_str)).map(str::to_owned);
+                let meant =
+                    did_you_mean(name, self.names.iter().map(String::as_str)).map(str::to_owned);
                 Unrendered { why: format!("there is no `{name}`"), meant }
             }
             None => {

@@ -60,7 +60,8 @@ fn makers(stages: &[Stage], problems: &mut Vec<Problem>) -> Makers {
             match makers.insert(out.path.clone(), ix) {
                 None => {}
                 Some(other) if other == ix => {
-                    let what = format!("out `{}` of stage `{}` is declared twice", out.path, stage.name);
+                    let what =
+                        format!("out `{}` of stage `{}` is declared twice", out.path, stage.name);
                     problems.push(Problem::new(out.line, what));
                 }
                 Some(other) => {
@@ -83,7 +84,8 @@ fn makers(stages: &[Stage], problems: &mut Vec<Problem>) -> Makers {
 fn nested_outs(stages: &[Stage], makers: &Makers, problems: &mut Vec<Problem>) {
     for stage in stages {
         for out in &stage.outs {
-            let Some((outer, owner)) = out.path.ancestors().find_map(|above| makers.get_key_value(above))
+            let Some((outer, owner)) =
+                out.path.ancestors().find_map(|above| makers.get_key_value(above))
             else {
                 continue;
             };
@@ -110,7 +112,10 @@ fn makers_of(makers: &Makers, path: &RepoPath) -> BTreeSet<StageIx> {
 }
 
 fn missing_dep(stages: &[Stage], makers: &Makers, stage: &Stage, dep: &super::Dep) -> Problem {
-    let what = format!("dep `{}` of stage `{}` is made by no stage and does not exist", dep.path, stage.name);
+    let what = format!(
+        "dep `{}` of stage `{}` is made by no stage and does not exist",
+        dep.path, stage.name
+    );
     let problem = Problem::new(dep.line, what);
     let others = makers.iter().filter(|(_, maker)| stages[**maker].name != stage.name);
     let likely = did_you_mean(dep.path.as_str(), others.map(|(out, _)| out.as_str()));
@@ -126,5 +131,8 @@ fn cycle_problem(stages: &[Stage], cycle: &[StageIx]) -> Problem {
     let first = &stages[cycle[0]];
     let mut names: Vec<String> = cycle.iter().map(|&ix| format!("`{}`", stages[ix].name)).collect();
     names.push(names[0].clone());
-    Problem::new(first.line, format!("stages need each other in a circle: {}", names.join(" needs ")))
+    Problem::new(
+        first.line,
+        format!("stages need each other in a circle: {}", names.join(" needs ")),
+    )
 }

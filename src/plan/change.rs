@@ -115,9 +115,12 @@ impl fmt::Display for Change {
             Change::Forced => f.write_str("forced"),
             Change::Always => f.write_str("runs each time"),
             Change::Cmd { old, new } => write!(f, "cmd {} → {}", shown_cmd(old), shown_cmd(new)),
-            Change::Shell { old, new } => write!(f, "shell {} → {}", shown_shell(old), shown_shell(new)),
+            Change::Shell { old, new } => {
+                write!(f, "shell {} → {}", shown_shell(old), shown_shell(new))
+            }
             Change::Each { old, new } => {
-                let shown = |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(", ");
+                let shown =
+                    |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(", ");
                 write!(f, "items {} → {}", shown(old), shown(new))
             }
             Change::Tool { cmd, old, new } => {
@@ -126,7 +129,9 @@ impl fmt::Display for Change {
             Change::InputChanged { path } => write!(f, "{path} changed"),
             Change::Wdir { old, new } => write!(f, "wdir {} → {}", shown_dir(old), shown_dir(new)),
             Change::Param { key, old, new } => write!(f, "{key} {} → {}", shown(old), shown(new)),
-            Change::Env { name, old, new } => write!(f, "env {name} {} → {}", shown(old), shown(new)),
+            Change::Env { name, old, new } => {
+                write!(f, "env {name} {} → {}", shown(old), shown(new))
+            }
             Change::Dep { path, old: None, .. } => write!(f, "dep {path} added"),
             Change::Dep { path, new: None, .. } => write!(f, "dep {path} removed"),
             Change::Dep { path, .. } => write!(f, "dep {path} changed"),
@@ -135,7 +140,9 @@ impl fmt::Display for Change {
             Change::OutDropped { path } => write!(f, "out {path} is no longer declared"),
             Change::OutMissing { path } => write!(f, "out {path} is missing"),
             Change::OutEdited { path } => write!(f, "out {path} is not what the stage wrote"),
-            Change::ObjectGone { digest } => write!(f, "the cache has lost object {}", digest.short()),
+            Change::ObjectGone { digest } => {
+                write!(f, "the cache has lost object {}", digest.short())
+            }
             Change::Upstream { stage } => write!(f, "waits for {stage}"),
         }
     }

@@ -86,7 +86,8 @@ impl Checked {
         let others = stages.iter().zip(&outlines).filter(|(_, outline)| outline.is_empty());
         let mut paths: BTreeMap<&str, usize> =
             outlines.iter().flat_map(|text| outline::paths(text)).map(|path| (path, 0)).collect();
-        let (present, also_present) = present.into_iter().partition(|path| paths.contains_key(path.as_str()));
+        let (present, also_present) =
+            present.into_iter().partition(|path| paths.contains_key(path.as_str()));
         let head = Head {
             made_from,
             name: pipeline.name.clone(),
@@ -96,7 +97,10 @@ impl Checked {
             tokens: pipeline.tokens.clone(),
             links: pipeline.links.clone(),
             with_metrics: (0..stages.len()).filter(|&ix| has_metrics(&stages[ix])).collect(),
-            other_outs: others.flat_map(|(stage, _)| &stage.outs).map(|out| out.path.clone()).collect(),
+            other_outs: others
+                .flat_map(|(stage, _)| &stage.outs)
+                .map(|out| out.path.clone())
+                .collect(),
             present,
             also_present,
         };
@@ -132,7 +136,8 @@ impl Checked {
         let (body, count) = body.split_last_chunk::<4>()?;
         let length = body.len().checked_sub(u32::from_le_bytes(*count) as usize * 4)?;
         let words = body[length..].chunks_exact(4);
-        let numbers = words.map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default())).collect();
+        let numbers =
+            words.map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default())).collect();
         // The texts are most of it, and stay where they were read.
         bytes.truncate(length);
         Checked::from_parts(numbers, String::from_utf8(bytes).ok()?)
@@ -205,8 +210,9 @@ impl Checked {
     /// The pipeline without the stages that are not among the `chosen`. `None` if something does not read back.
     pub fn part(&self, chosen: &[bool]) -> Option<Pipeline> {
         let kept: Vec<StageIx> = (0..self.entries.len()).filter(|&ix| chosen[ix]).collect();
-        let stage =
-            |&ix: &StageIx| serde_json::from_str(&self.texts[self.entries[ix].declaration.clone()]).ok();
+        let stage = |&ix: &StageIx| {
+            serde_json::from_str(&self.texts[self.entries[ix].declaration.clone()]).ok()
+        };
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok();
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
@@ -241,7 +247,8 @@ fn has_metrics(stage: &Stage) -> bool {
 }
 
 fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_else(|err| panic!("BUG: a declaration is no JSON: {err}"))
+    serde_json::to_string(value)
+        .unwrap_or_else(|err| panic!("BUG: a declaration is no JSON: {err}"))
 }
 
 fn small(value: usize) -> u32 {

@@ -103,7 +103,8 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
 /// An input that people make: what lies there counts, and the lock follows it.
 fn decide_tracked(facts: &Facts) -> Decision {
     let missing = facts.outs.iter().filter(|(_, found)| found.is_none());
-    let missing: Vec<Change> = missing.map(|(path, _)| Change::OutMissing { path: path.clone() }).collect();
+    let missing: Vec<Change> =
+        missing.map(|(path, _)| Change::OutMissing { path: path.clone() }).collect();
     let Some(Known { trace, lacks }) = &facts.locked else {
         return if missing.is_empty() {
             Decision::Run(vec![Change::NeverRan])

@@ -64,7 +64,11 @@ impl Fingerprint {
             changes.push(Change::Env { name: name.clone(), old, new });
         });
         each_difference(&old.env_deps, &self.env_deps, |name, old, new| {
-            changes.push(Change::Env { name: name.clone(), old: old.flatten(), new: new.flatten() });
+            changes.push(Change::Env {
+                name: name.clone(),
+                old: old.flatten(),
+                new: new.flatten(),
+            });
         });
         each_difference(&old.tools, &self.tools, |cmd, old, new| {
             changes.push(Change::Tool { cmd: cmd.clone(), old, new });
@@ -72,9 +76,12 @@ impl Fingerprint {
         each_difference(&old.deps, &self.deps, |path, old, new| {
             changes.push(Change::Dep { path: path.clone(), old, new });
         });
-        changes
-            .extend(self.outs.difference(&old.outs).map(|path| Change::OutDeclared { path: path.clone() }));
-        changes.extend(old.outs.difference(&self.outs).map(|path| Change::OutDropped { path: path.clone() }));
+        changes.extend(
+            self.outs.difference(&old.outs).map(|path| Change::OutDeclared { path: path.clone() }),
+        );
+        changes.extend(
+            old.outs.difference(&self.outs).map(|path| Change::OutDropped { path: path.clone() }),
+        );
         changes
     }
 }

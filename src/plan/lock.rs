@@ -92,7 +92,8 @@ impl Blocks {
         }
         // In a lock that we wrote they are sorted, and sorting finds it so.
         blocks.sort_by(|one, other| text[one.name.clone()].cmp(&text[other.name.clone()]));
-        let twice = blocks.windows(2).find(|pair| text[pair[0].name.clone()] == text[pair[1].name.clone()]);
+        let twice =
+            blocks.windows(2).find(|pair| text[pair[0].name.clone()] == text[pair[1].name.clone()]);
         let twice = twice.map(|pair| pair[1].name.start);
         let blocks = Blocks { text, blocks };
         match twice {
@@ -108,7 +109,9 @@ impl Blocks {
 
     /// By name, the lines of each stage's block.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.blocks.iter().map(|block| (&self.text[block.name.clone()], &self.text[block.lines.clone()]))
+        self.blocks
+            .iter()
+            .map(|block| (&self.text[block.name.clone()], &self.text[block.lines.clone()]))
     }
 
     /// The trace that a block holds.
@@ -117,7 +120,10 @@ impl Blocks {
     }
 
     /// The text with some stages' traces replaced, added or, for `None`, left out; `changes` are sorted by name.
-    pub fn with<'t>(&self, changes: impl IntoIterator<Item = (&'t StageName, Option<&'t Trace>)>) -> String {
+    pub fn with<'t>(
+        &self,
+        changes: impl IntoIterator<Item = (&'t StageName, Option<&'t Trace>)>,
+    ) -> String {
         let mut text = String::with_capacity(self.text.len() + 4096);
         text.push_str(HEADER);
         text.push('\n');

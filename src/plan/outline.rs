@@ -41,7 +41,11 @@ pub fn written(content: &Content) -> String {
 
 /// Whether `block`, the lines of a stage in the lock, is what would be written of it now: with `contents`,
 /// [as written](written), at the outline's [paths]; `None` where nothing is.
-pub fn holds<'c>(outline: &str, block: &str, mut contents: impl Iterator<Item = Option<&'c str>>) -> bool {
+pub fn holds<'c>(
+    outline: &str,
+    block: &str,
+    mut contents: impl Iterator<Item = Option<&'c str>>,
+) -> bool {
     let mut lines = block.lines();
     let mut says = |expected: &str, line: &str| match located(expected) {
         None => line == expected,
@@ -69,13 +73,21 @@ mod tests {
         let (one, two) = (content("1"), content("2"));
         let outline = "cmd \"x\"\ndep in\nparam a 1\nout o\n";
         let block = format!("cmd \"x\"\ndep {one}in\nparam a 1\nout {two}o\n\n");
-        let check = |block: &str, contents: [Option<&str>; 2]| holds(outline, block, contents.into_iter());
+        let check =
+            |block: &str, contents: [Option<&str>; 2]| holds(outline, block, contents.into_iter());
         assert!(check(&block, [Some(&one), Some(&two)]));
         assert!(check(&format!("{block}accepted \"why\"\n"), [Some(&one), Some(&two)]));
-        let others =
-            [[Some(&one), None], [None, Some(&two)], [Some(&two), Some(&two)], [Some(&one), Some(&one)]];
+        let others = [
+            [Some(&one), None],
+            [None, Some(&two)],
+            [Some(&two), Some(&two)],
+            [Some(&one), Some(&one)],
+        ];
         for contents in others {
-            assert!(!check(&block, contents.map(|content| content.map(String::as_str))), "{contents:?}");
+            assert!(
+                !check(&block, contents.map(|content| content.map(String::as_str))),
+                "{contents:?}"
+            );
         }
         let edits = [
             ("x", "y"),
@@ -87,7 +99,10 @@ mod tests {
             ("\n\n", "\nout z\n"),
         ];
         for (from, to) in edits {
-            assert!(!check(&block.replacen(from, to, 1), [Some(&one), Some(&two)]), "{from} → {to}");
+            assert!(
+                !check(&block.replacen(from, to, 1), [Some(&one), Some(&two)]),
+                "{from} → {to}"
+            );
         }
     }
 }

@@ -111,7 +111,9 @@ impl TraceReader {
         let (word, rest) = line.split_once(' ')?;
         let fresh = match word {
             "cmd" => self.cmd.replace(serde_json::from_str(rest).ok()?).is_none(),
-            "shell" => std::mem::replace(&mut self.shell, serde_json::from_str(rest).ok()?).is_empty(),
+            "shell" => {
+                std::mem::replace(&mut self.shell, serde_json::from_str(rest).ok()?).is_empty()
+            }
             "each" => self.each.insert(serde_json::from_str(rest).ok()?),
             "accepted" => self.accepted.replace(serde_json::from_str(rest).ok()?).is_none(),
             "envdep" => {
@@ -167,8 +169,18 @@ impl TraceReader {
             each,
         } = self;
         absent.extend(outs.keys().cloned());
-        let fingerprint =
-            Fingerprint { cmd, shell, wdir, env, env_deps, tools, deps, params, outs: absent, each };
+        let fingerprint = Fingerprint {
+            cmd,
+            shell,
+            wdir,
+            env,
+            env_deps,
+            tools,
+            deps,
+            params,
+            outs: absent,
+            each,
+        };
         Trace { fingerprint, outs, accepted }
     }
 }

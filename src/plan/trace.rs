@@ -21,6 +21,10 @@ pub struct Trace {
 impl Trace {
     /// What lay at each declared out afterwards.
     pub fn left(&self) -> Left {
-        self.fingerprint.outs.iter().map(|path| (path.clone(), self.outs.get(path).copied())).collect()
+        self.fingerprint
+            .outs
+            .iter()
+            .map(|path| (path.clone(), self.outs.get(path).copied()))
+            .collect()
     }
 }

@@ -46,7 +46,9 @@ impl Tree {
         let mut tree = Tree::default();
         for line in body.split_terminator('\n') {
             let mut fields = line.splitn(3, ' ');
-            let (Some(kind), Some(digest), Some(name)) = (fields.next(), fields.next(), fields.next()) else {
+            let (Some(kind), Some(digest), Some(name)) =
+                (fields.next(), fields.next(), fields.next())
+            else {
                 return Err(NotATree);
             };
             let digest: Digest = digest.parse().map_err(|_| NotATree)?;
@@ -76,7 +78,9 @@ mod tests {
             let bytes = format!("repro.tree 1\nfile {digest} {name}\n");
             assert_eq!(Tree::decode(bytes.as_bytes()), Err(NotATree), "{name:?}");
         }
-        for bytes in ["", "repro.tree 2\n", "repro.tree 1\nfile abc x\n", "repro.tree 1\nodd 00 x\n"] {
+        for bytes in
+            ["", "repro.tree 2\n", "repro.tree 1\nfile abc x\n", "repro.tree 1\nodd 00 x\n"]
+        {
             assert_eq!(Tree::decode(bytes.as_bytes()), Err(NotATree), "{bytes:?}");
         }
         let twice = format!("repro.tree 1\nfile {digest} a\nfile {digest} a\n");

@@ -79,7 +79,8 @@ impl Verdict {
 /// Compares `sides`, two or more, in the order given. Values are the same only if they are exactly equal; NaN is
 /// the same as NaN and worse than any number.
 pub fn compare(sides: &[Side], goals: &Goals) -> Comparison {
-    let param_keys: BTreeSet<&ParamKey> = sides.iter().flat_map(|side| side.params.keys()).collect();
+    let param_keys: BTreeSet<&ParamKey> =
+        sides.iter().flat_map(|side| side.params.keys()).collect();
     let metric_keys: BTreeSet<&(StageName, String)> =
         sides.iter().flat_map(|side| side.metrics.keys()).collect();
     Comparison {
@@ -94,7 +95,11 @@ pub fn compare(sides: &[Side], goals: &Goals) -> Comparison {
         metrics: metric_keys
             .into_iter()
             .map(|key| {
-                metric_row(key, sides.iter().map(|side| side.metrics.get(key).copied()).collect(), goals)
+                metric_row(
+                    key,
+                    sides.iter().map(|side| side.metrics.get(key).copied()).collect(),
+                    goals,
+                )
             })
             .collect(),
     }
@@ -130,7 +135,8 @@ fn verdict(first: f64, last: f64, goal: Option<Goal>) -> Verdict {
 fn best(values: &[Option<f64>], goal: Goal) -> Vec<usize> {
     let there = || values.iter().enumerate().filter_map(|(at, value)| Some((at, (*value)?)));
     let Some((_, top)) = there().max_by(|a, b| merit(a.1, b.1, goal)) else { return Vec::new() };
-    let best: Vec<usize> = there().filter(|(_, value)| same(*value, top)).map(|(at, _)| at).collect();
+    let best: Vec<usize> =
+        there().filter(|(_, value)| same(*value, top)).map(|(at, _)| at).collect();
     if best.len() == there().count() { Vec::new() } else { best }
 }
 
@@ -165,11 +171,15 @@ mod tests {
     }
 
     fn side(run: u64, params: &[(&str, ParamValue)], metrics: &[(&str, f64)]) -> Side {
-        let metric =
-            |(key, value): &(&str, f64)| ((StageName::parse("train").unwrap(), (*key).to_owned()), *value);
+        let metric = |(key, value): &(&str, f64)| {
+            ((StageName::parse("train").unwrap(), (*key).to_owned()), *value)
+        };
         Side {
             run: RunName(run),
-            params: params.iter().map(|(key, value)| (ParamKey::new(*key), value.clone())).collect(),
+            params: params
+                .iter()
+                .map(|(key, value)| (ParamKey::new(*key), value.clone()))
+                .collect(),
             metrics: metrics.iter().map(metric).collect(),
         }
     }
@@ -198,7 +208,8 @@ mod tests {
             ("accuracy", 0.0, -0.0, 0.0, Same),
         ];
         for (key, first, last, difference, verdict) in cases {
-            let compared = compare(&[side(1, &[], &[(key, first)]), side(2, &[], &[(key, last)])], &goals());
+            let compared =
+                compare(&[side(1, &[], &[(key, first)]), side(2, &[], &[(key, last)])], &goals());
             let row = &compared.metrics[0];
             let case = format!("{key} {first} → {last}");
             assert_eq!(row.key, format!("train.{key}"), "{case}");
@@ -209,11 +220,17 @@ mod tests {
 
     #[test]
     fn a_metric_that_one_run_lacks_has_no_difference() {
-        let compared = compare(&[side(1, &[], &[("loss", 1.0)]), side(2, &[], &[("f1", 2.0)])], &goals());
+        let compared =
+            compare(&[side(1, &[], &[("loss", 1.0)]), side(2, &[], &[("f1", 2.0)])], &goals());
         let rows: Vec<_> =
             compared.metrics.iter().map(|row| (row.key.as_str(), row.values.clone())).collect();
-        assert_eq!(rows, [("train.f1", vec![None, Some(2.0)]), ("train.loss", vec![Some(1.0), None])]);
-        assert!(compared.metrics.iter().all(|row| row.difference.is_none() && row.verdict.is_none()));
+        assert_eq!(
+            rows,
+            [("train.f1", vec![None, Some(2.0)]), ("train.loss", vec![Some(1.0), None])]
+        );
+        assert!(
+            compared.metrics.iter().all(|row| row.difference.is_none() && row.verdict.is_none())
+        );
     }
 
     #[test]
@@ -236,8 +253,12 @@ mod tests {
         let old = [("a", json!(1)), ("b", json!(1)), ("c", json!("x")), ("d", json!([1]))];
         let new = [("a", json!(1)), ("b", json!(1.0)), ("d", json!([1])), ("e", json!(true))];
         let compared = compare(&[side(1, &old, &[]), side(2, &new, &[])], &goals());
-        let differing: Vec<&str> =
-            compared.params.iter().filter(|row| row.differs()).map(|row| row.key.as_str()).collect();
+        let differing: Vec<&str> = compared
+            .params
+            .iter()
+            .filter(|row| row.differs())
+            .map(|row| row.key.as_str())
+            .collect();
         assert_eq!(differing, ["b", "c", "e"]);
     }
 

@@ -198,15 +198,20 @@ impl Store {
         let head = self
             .one(HEAD, signed(run), head)?
             .ok_or_else(|| Error::usage(format!("there is no run `{run}`")))?;
-        let state = match RunState::parse(&head.status).ok_or_else(|| damaged("status", &head.status))? {
-            // Its process died, or it would hold the lock.
-            RunState::Running if !is_recording(&self.root) => RunState::Interrupted,
-            state => state,
-        };
+        let state =
+            match RunState::parse(&head.status).ok_or_else(|| damaged("status", &head.status))? {
+                // Its process died, or it would hold the lock.
+                RunState::Running if !is_recording(&self.root) => RunState::Interrupted,
+                state => state,
+            };
         let git = head.commit.map(|commit| GitState {
             commit,
             branch: head.branch,
-            tree: if head.tree.as_deref() == Some("clean") { GitTree::Clean } else { GitTree::Dirty },
+            tree: if head.tree.as_deref() == Some("clean") {
+                GitTree::Clean
+            } else {
+                GitTree::Dirty
+            },
         });
         let about = About {
             pipeline: head.pipeline,
@@ -233,8 +238,9 @@ impl Store {
     /// Every param of `run`.
     pub fn params(&self, run: RunName) -> Result<BTreeMap<ParamKey, ParamValue>> {
         let sql = "SELECT key, value FROM params WHERE run = ?1";
-        let rows =
-            self.rows(sql, signed(run), |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let rows = self.rows(sql, signed(run), |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
         rows.into_iter()
             .map(|(key, text)| {
                 let value = serde_json::from_str(&text).map_err(|_| damaged("param", &text))?;
@@ -246,9 +252,12 @@ impl Store {
     /// The final metrics of `run`.
     pub fn metrics(&self, run: RunName) -> Result<BTreeMap<(StageName, String), f64>> {
         let sql = "SELECT stage, key, value FROM metrics WHERE run = ?1";
-        let rows =
-            self.rows(sql, signed(run), |row| Ok((row.get::<_, String>(0)?, row.get(1)?, number(row, 2)?)))?;
-        rows.into_iter().map(|(stage, key, value)| Ok(((stage_name(&stage)?, key), value))).collect()
+        let rows = self.rows(sql, signed(run), |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, number(row, 2)?))
+        })?;
+        rows.into_iter()
+            .map(|(stage, key, value)| Ok(((stage_name(&stage)?, key), value)))
+            .collect()
     }
 
     /// Every series of `run`, by stage, then key.
@@ -261,7 +270,9 @@ impl Store {
         let mut all: Vec<Series> = Vec::new();
         for (stage, key, point) in rows {
             match all.last_mut() {
-                Some(last) if last.stage.as_str() == stage && last.key == key => last.points.push(point),
+                Some(last) if last.stage.as_str() == stage && last.key == key => {
+                    last.points.push(point)
+                }
                 _ => all.push(Series { stage: stage_name(&stage)?, key, points: vec![point] }),
             }
         }
@@ -275,13 +286,24 @@ impl Store {
             let state: (Option<String>, Option<String>, Option<String>) =
                 (row.get(1)?, row.get(6)?, row.get(7)?);
             let reasons: (String, i64) = (row.get(4)?, row.get(5)?);
-            Ok((row.get::<_, String>(0)?, state, row.get(2)?, row.get::<_, Option<i64>>(3)?, reasons))
+            Ok((
+                row.get::<_, String>(0)?,
+                state,
+                row.get(2)?,
+                row.get::<_, Option<i64>>(3)?,
+                reasons,
+            ))
         })?;
         rows.into_iter()
             .map(|(stage, (outcome, failure, because), started, took, (reasons, reason_count))| {
                 Ok(StageRecord {
                     stage: stage_name(&stage)?,
-                    state: stage_state(of, outcome.as_deref(), failure.as_deref(), because.as_deref())?,
+                    state: stage_state(
+                        of,
+                        outcome.as_deref(),
+                        failure.as_deref(),
+                        because.as_deref(),
+                    )?,
                     started,
                     took: took.map(|took| Millis(unsigned(took))),
                     reasons: reason_texts(&reasons)?,
@@ -314,7 +336,9 @@ impl Store {
             Ok((row.get::<_, String>(0)?, row.get(1)?, content.0.zip(content.1)))
         })?;
         rows.into_iter()
-            .map(|(stage, path, content)| Ok(Artifact { stage: stage_name(&stage)?, path, content }))
+            .map(|(stage, path, content)| {
+                Ok(Artifact { stage: stage_name(&stage)?, path, content })
+            })
             .collect()
     }
 
@@ -339,7 +363,10 @@ impl Store {
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
         let found = || {
-            self.conn.prepare_cached(sql)?.query_map([param], &read)?.collect::<rusqlite::Result<Vec<T>>>()
+            self.conn
+                .prepare_cached(sql)?
+                .query_map([param], &read)?
+                .collect::<rusqlite::Result<Vec<T>>>()
         };
         found().map_err(|err| failed("read", err))
     }
@@ -406,7 +433,8 @@ fn stage_state(
 }
 
 fn failure_of(text: &str) -> Result<Failure> {
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|_| damaged("failure", text))?;
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|_| damaged("failure", text))?;
     let string = |key: &str| value[key].as_str().map(ToOwned::to_owned);
     let causes = value["causes"].as_array().into_iter().flatten();
     Ok(Failure {

@@ -61,9 +61,9 @@ impl Recorder {
         wait(&self.root, self.tell, &writer_says);
         match writer.map(JoinHandle::join) {
             Ok(Ok(warning)) => warning,
-            Ok(Err(_)) => {
-                Some(Error::environment("the run was not recorded whole: the recorder stopped early"))
-            }
+            Ok(Err(_)) => Some(Error::environment(
+                "the run was not recorded whole: the recorder stopped early",
+            )),
             Err(err) => Some(Error::environment("the run was not recorded").because(err)),
         }
     }
@@ -225,7 +225,8 @@ impl Writer {
         open.store.conn.busy_timeout(self.patience).map_err(|err| failed("write", err))?;
         let waiting = &self.waiting;
         let mut write = || {
-            let transaction = open.store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction =
+                open.store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for event in waiting {
                 write::apply(&transaction, run, event)?;
             }
@@ -284,7 +285,12 @@ mod tests {
         writer.keep(Event::RunStarted { run, at: 0, about: crate::runs::tests::about(1) });
         writer.flush();
         assert_eq!(writer.patience, Duration::ZERO);
-        writer.keep(Event::RunEnded { run: Some(run), at: 0, status: RunStatus::Ok, took: Millis(1) });
+        writer.keep(Event::RunEnded {
+            run: Some(run),
+            at: 0,
+            status: RunStatus::Ok,
+            took: Millis(1),
+        });
         writer.flush();
         assert_eq!(
             writer.trouble.as_ref().unwrap().to_string(),

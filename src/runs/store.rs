@@ -72,7 +72,8 @@ impl Store {
         let mut conn = Connection::open(root.join(DATABASE)).map_err(|err| failed("open", err))?;
         refuse_newer(settle(&conn, patience).map_err(|err| failed("open", err))?)?;
         // Kept by the file. On a file system without shared memory SQLite keeps its old mode, which works as well.
-        conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(|err| failed("open", err))?;
+        conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
+            .map_err(|err| failed("open", err))?;
         schema::migrate(&mut conn).map_err(|err| failed("write", err))?;
         Ok(Store { conn, root: root.to_owned() })
     }
@@ -128,7 +129,9 @@ pub(super) fn hold_recording(root: &Path, patience: Duration) -> Result<File> {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             // Readers hold it for the moment of a question only.
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOOK_EVERY),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(LOOK_EVERY)
+            }
             Err(err) => return Err(Error::io("lock", at, &err.into())),
         }
     }
@@ -155,11 +158,12 @@ pub(super) fn failed(verb: &str, err: rusqlite::Error) -> Error {
         return error.hint(format!("free some room on the disk of `{DATABASE}`, which is full"));
     }
     match code {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error
-            .hint(format!("move `{DATABASE}` away: the next run begins a new history, and no work is lost")),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            error.hint("another process has been writing to it for seconds: try again when it has ended")
-        }
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.hint(format!(
+            "move `{DATABASE}` away: the next run begins a new history, and no work is lost"
+        )),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => error.hint(
+            "another process has been writing to it for seconds: try again when it has ended",
+        ),
         _ => error,
     }
 }
@@ -173,8 +177,9 @@ fn has_no_room(err: &rusqlite::Error) -> bool {
 
 /// A value in the database that this program never writes.
 pub(super) fn damaged(what: &str, value: &str) -> Error {
-    Error::environment(format!("`{DATABASE}` holds a {what} that is none: `{value}`"))
-        .hint(format!("move `{DATABASE}` away: the next run begins a new history, and no work is lost"))
+    Error::environment(format!("`{DATABASE}` holds a {what} that is none: `{value}`")).hint(
+        format!("move `{DATABASE}` away: the next run begins a new history, and no work is lost"),
+    )
 }
 
 /// A connection to a database that is there, and its version.
@@ -208,7 +213,9 @@ fn unchanging(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
     let bytes = path.as_os_str().as_encoded_bytes().iter();
     let escaped =
-        bytes.map(|&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") });
+        bytes.map(
+            |&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") },
+        );
     format!("file:{}?immutable=1", escaped.collect::<String>())
 }
 
@@ -229,7 +236,9 @@ fn refuse_newer(version: i64) -> Result<()> {
     Err(Error::environment(format!(
         "`{DATABASE}` is of version {version}, and this `repro` knows versions up to {known}"
     ))
-    .hint(format!("use the newer `repro` that wrote it, or move `{DATABASE}` away to begin a new history")))
+    .hint(format!(
+        "use the newer `repro` that wrote it, or move `{DATABASE}` away to begin a new history"
+    )))
 }
 
 fn highest_folder(root: &Path) -> u64 {
@@ -273,10 +282,14 @@ mod tests {
     fn a_database_of_a_newer_version_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         drop(Store::open(dir.path(), PATIENCE).unwrap());
-        Connection::open(dir.path().join(DATABASE)).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        for error in
-            [Store::open(dir.path(), PATIENCE).unwrap_err(), Store::open_existing(dir.path()).unwrap_err()]
-        {
+        Connection::open(dir.path().join(DATABASE))
+            .unwrap()
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+        for error in [
+            Store::open(dir.path(), PATIENCE).unwrap_err(),
+            Store::open_existing(dir.path()).unwrap_err(),
+        ] {
             assert_eq!(
                 error.what,
                 "`runs/runs.db` is of version 99, and this `repro` knows versions up to 2"
@@ -289,7 +302,11 @@ mod tests {
     fn a_file_that_is_no_database_is_said_to_be_so_and_does_not_stop_the_numbers() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("runs/run-3")).unwrap();
-        fs::write(dir.path().join(DATABASE), "these bytes are not a database, by far: ".repeat(100)).unwrap();
+        fs::write(
+            dir.path().join(DATABASE),
+            "these bytes are not a database, by far: ".repeat(100),
+        )
+        .unwrap();
         let error = Store::open_existing(dir.path()).unwrap_err();
         assert_eq!(error.to_string(), "cannot open `runs/runs.db`: file is not a database");
         assert!(error.hint.unwrap().starts_with("move `runs/runs.db` away"));
@@ -301,8 +318,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
             let store = Store::open(dir.path(), PATIENCE).unwrap();
-            let mode: String = store.conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
-            assert_eq!((schema::version(&store.conn).unwrap(), mode.as_str()), (schema::VERSION, "wal"));
+            let mode: String =
+                store.conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+            assert_eq!(
+                (schema::version(&store.conn).unwrap(), mode.as_str()),
+                (schema::VERSION, "wal")
+            );
         }
     }
 

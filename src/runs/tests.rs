@@ -9,7 +9,8 @@ use serde_json::json;
 use super::*;
 use crate::digest::{Content, Digest};
 use crate::event::{
-    About, Event, Failure, GitState, GitTree, Millis, Outcome, RunName, RunStatus, Subscriber as _, Work,
+    About, Event, Failure, GitState, GitTree, Millis, Outcome, RunName, RunStatus, Subscriber as _,
+    Work,
 };
 use crate::pipeline::{ParamKey, StageName};
 use crate::plan::Change;
@@ -42,7 +43,8 @@ pub(crate) fn about(epochs: u64) -> About {
 }
 
 fn ended(name: &str, outcome: Outcome, took: u64, outs: &[&str]) -> Event {
-    let outs = outs.iter().map(|out| (path(out), Content::File(Digest::of(out.as_bytes())))).collect();
+    let outs =
+        outs.iter().map(|out| (path(out), Content::File(Digest::of(out.as_bytes())))).collect();
     Event::StageEnded { stage: stage(name), at: 0, outcome, took: Millis(took), outs }
 }
 
@@ -99,12 +101,14 @@ fn second() -> Vec<Event> {
         Event::RunStarted { run: RunName(2), at: 1_778_335_700_000, about: about(30) },
         started("train", reasons),
     ];
-    events.extend([(1, 2.3), (2, f64::NAN), (3, 0.4), (3, 0.5)].map(|(step, value)| Event::Metric {
-        stage: stage("train"),
-        at: 1_778_335_701_000,
-        key: "loss".into(),
-        step,
-        value,
+    events.extend([(1, 2.3), (2, f64::NAN), (3, 0.4), (3, 0.5)].map(|(step, value)| {
+        Event::Metric {
+            stage: stage("train"),
+            at: 1_778_335_701_000,
+            key: "loss".into(),
+            step,
+            value,
+        }
     }));
     events.extend([
         Event::Artifact { stage: stage("train"), path: path("plots/x.png") },
@@ -114,11 +118,19 @@ fn second() -> Vec<Event> {
         ended("evaluate", Outcome::Ran, 3100, &[]),
         Event::FinalMetrics {
             stage: stage("train"),
-            values: [("loss", 0.412_345), ("steps", 30.0), ("grad", f64::NAN), ("top", f64::INFINITY)]
-                .map(|(key, value)| (key.into(), value))
-                .into(),
+            values: [
+                ("loss", 0.412_345),
+                ("steps", 30.0),
+                ("grad", f64::NAN),
+                ("top", f64::INFINITY),
+            ]
+            .map(|(key, value)| (key.into(), value))
+            .into(),
         },
-        Event::FinalMetrics { stage: stage("evaluate"), values: [("accuracy".into(), 0.625)].into() },
+        Event::FinalMetrics {
+            stage: stage("evaluate"),
+            values: [("accuracy".into(), 0.625)].into(),
+        },
         Event::RunEnded {
             run: Some(RunName(2)),
             at: 1_778_335_766_000,
@@ -148,7 +160,8 @@ fn what_is_recorded_is_read_back() {
     let store = open(dir.path());
     let run = store.run(RunName(2)).unwrap();
     assert_eq!((run.state, run.took, &run.about), (RunState::Ok, Some(Millis(66_000)), &about(30)));
-    let states: Vec<_> = run.stages.iter().map(|s| (s.stage.as_str(), s.state.word(), s.took)).collect();
+    let states: Vec<_> =
+        run.stages.iter().map(|s| (s.stage.as_str(), s.state.word(), s.took)).collect();
     assert_eq!(
         states,
         [
@@ -192,7 +205,10 @@ fn an_out_has_its_digest_whether_or_not_it_was_pointed_out_too() {
     let dir = finished();
     let artifacts = open(dir.path()).run(RunName(2)).unwrap().artifacts;
     let content = |path: &str| artifacts.iter().find(|a| a.path == path).unwrap().content.clone();
-    assert_eq!(content("models/a.mpk"), Some(("file".into(), Digest::of(b"models/a.mpk").to_string())));
+    assert_eq!(
+        content("models/a.mpk"),
+        Some(("file".into(), Digest::of(b"models/a.mpk").to_string()))
+    );
     assert_eq!(content("plots/x.png"), None);
 }
 
@@ -241,7 +257,10 @@ fn a_run_that_is_recorded_now_is_running() {
         }
         std::thread::yield_now();
     };
-    assert_eq!((running.state, &running.stages[1].state), (RunState::Running, &StageState::Running));
+    assert_eq!(
+        (running.state, &running.stages[1].state),
+        (RunState::Running, &StageState::Running)
+    );
     assert!(recorder.finish().is_none());
 }
 
@@ -302,8 +321,9 @@ fn a_database_that_cannot_be_written_is_a_warning_and_what_was_there_stays() {
     std::fs::write(spoiled.path().join("runs"), "a file where the folder should be").unwrap();
     let warning = record(spoiled.path(), &first()).unwrap();
     assert!(
-        warning
-            .starts_with("run-1 was not recorded; what it did is done all the same: cannot create `runs`: "),
+        warning.starts_with(
+            "run-1 was not recorded; what it did is done all the same: cannot create `runs`: "
+        ),
         "{warning}"
     );
 }

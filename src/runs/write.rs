@@ -14,7 +14,9 @@ const REASONS: usize = 100;
 /// Whether [`apply`] does anything with it.
 pub(super) fn concerns(event: &Event) -> bool {
     match event {
-        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => false,
+        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => {
+            false
+        }
         Event::RunStarted { .. }
         | Event::StageStarted { .. }
         | Event::Metric { .. }
@@ -82,7 +84,9 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
             )?;
             Ok(())
         }
-        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => Ok(()),
+        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => {
+            Ok(())
+        }
     }
 }
 
@@ -110,7 +114,8 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, about: &About) -> rusqlite:
             int(about.fresh as u64),
         ],
     )?;
-    let mut insert = conn.prepare_cached("INSERT INTO params (run, key, value) VALUES (?1, ?2, ?3)")?;
+    let mut insert =
+        conn.prepare_cached("INSERT INTO params (run, key, value) VALUES (?1, ?2, ?3)")?;
     for (key, value) in &about.params {
         insert.execute(params![run, key.as_str(), json(value)])?;
     }
@@ -173,7 +178,12 @@ fn end_stage(
         conn.prepare_cached(
             "UPDATE stages SET reasons = ?3, reason_count = ?4 WHERE run = ?1 AND stage = ?2",
         )?
-        .execute(params![run, stage.as_str(), json(&kept(changes)), changes.len() as i64])?;
+        .execute(params![
+            run,
+            stage.as_str(),
+            json(&kept(changes)),
+            changes.len() as i64
+        ])?;
     }
     Ok(())
 }

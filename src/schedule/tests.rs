@@ -48,7 +48,8 @@ fn after_a_failure_only_keep_going_starts_more() {
 #[test]
 fn stopping_abandons_what_was_not_started() {
     let graph = graph(&[&[], &[0], &[]]);
-    let mut scheduler = Scheduler::new(&graph, &[true; 3], supply(&[1; 3], 1), OnFailure::KeepGoing);
+    let mut scheduler =
+        Scheduler::new(&graph, &[true; 3], supply(&[1; 3], 1), OnFailure::KeepGoing);
     scheduler.start();
     scheduler.advance(Msg::Observed(0, Need::Work));
     assert_eq!(scheduler.advance(Msg::Stop), [Effect::Abandon(1)]);
@@ -87,7 +88,8 @@ fn after_a_failed_unit_only_keep_going_starts_more() {
         scheduler.start();
         scheduler.advance(Msg::Observed(0, Need::Work));
         assert_eq!(scheduler.advance(Msg::Units(0, 2)), [Effect::Start(0, 0)]);
-        let next = if on_failure == OnFailure::Stop { Effect::Close(0) } else { Effect::Start(0, 1) };
+        let next =
+            if on_failure == OnFailure::Stop { Effect::Close(0) } else { Effect::Start(0, 1) };
         assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Bad)), [next]);
     }
 }
@@ -130,10 +132,16 @@ fn check(needs: &[Vec<StageIx>], supply: &Supply, choices: &[u8], on_failure: On
                     at_work.push((stage, Work::Looking));
                 }
                 Effect::Perform(stage) | Effect::Start(stage, _) => {
-                    assert!(!(stopped || failed && on_failure == OnFailure::Stop), "{stage} is too late");
+                    assert!(
+                        !(stopped || failed && on_failure == OnFailure::Stop),
+                        "{stage} is too late"
+                    );
                     for (resource, busy) in busy.iter_mut().enumerate() {
                         *busy += takes(stage, resource);
-                        assert!(*busy <= supply.limits[resource], "more of {resource} than there is");
+                        assert!(
+                            *busy <= supply.limits[resource],
+                            "more of {resource} than there is"
+                        );
                     }
                     if let Effect::Start(_, unit) = effect {
                         assert_eq!(unit, units[stage].1, "each unit once, in order");

@@ -143,7 +143,8 @@ fn draw(view: &View<'_>) -> Option<Vec<Line>> {
 
 /// The lanes as they run on: `│   │`.
 fn rails(lanes: &[Option<Lane>]) -> String {
-    let cells: Vec<&str> = lanes.iter().map(|lane| if lane.is_some() { "│" } else { " " }).collect();
+    let cells: Vec<&str> =
+        lanes.iter().map(|lane| if lane.is_some() { "│" } else { " " }).collect();
     cells.join(" ").trim_end().to_owned()
 }
 
@@ -174,8 +175,9 @@ fn junction(lanes: &[Option<Lane>], touched: &[bool], at: usize) -> String {
 }
 
 fn labelled(view: &View<'_>, lines: &[Line]) -> String {
-    let width =
-        |line: &Line| line.rails.chars().count() + line.stage.map_or(0, |stage| view.name(stage).len() + 2);
+    let width = |line: &Line| {
+        line.rails.chars().count() + line.stage.map_or(0, |stage| view.name(stage).len() + 2)
+    };
     let column = lines.iter().map(width).max().unwrap_or(0) + 2;
     let mut text = String::new();
     for line in lines {
@@ -201,8 +203,15 @@ fn list(view: &View<'_>) -> String {
             0 => styled(STAGE, view.name(stage)),
             count => {
                 let named = needs[..count.min(NAMED)].join(", ");
-                let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
-                format!("{}  ← {named}{more}", styled(STAGE, &format!("{:<width$}", view.name(stage))))
+                let more = if count > NAMED {
+                    format!(" and {} more", count - NAMED)
+                } else {
+                    String::new()
+                };
+                format!(
+                    "{}  ← {named}{more}",
+                    styled(STAGE, &format!("{:<width$}", view.name(stage)))
+                )
             }
         };
         text.push_str(&line);
@@ -222,12 +231,17 @@ pub fn dot(view: &View<'_>) -> String {
     text.push_str("  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n");
     for &stage in &view.order {
         let tooltip = view.pipeline.stages[stage].desc.as_ref();
-        let tooltip =
-            tooltip.map(|desc| format!(" [tooltip={}]", dot_quoted(&flat(desc)))).unwrap_or_default();
+        let tooltip = tooltip
+            .map(|desc| format!(" [tooltip={}]", dot_quoted(&flat(desc))))
+            .unwrap_or_default();
         text.push_str(&format!("  {}{tooltip};\n", dot_quoted(view.name(stage))));
     }
     for (from, to) in edges(view) {
-        text.push_str(&format!("  {} -> {};\n", dot_quoted(view.name(from)), dot_quoted(view.name(to))));
+        text.push_str(&format!(
+            "  {} -> {};\n",
+            dot_quoted(view.name(from)),
+            dot_quoted(view.name(to))
+        ));
     }
     text.push_str("}\n");
     text
@@ -360,7 +374,8 @@ mod tests {
     #[test]
     fn a_wide_graph_is_listed() {
         let names: Vec<String> = (0..40).map(|at| format!("s{at}")).collect();
-        let mut stages: Vec<(&str, &[usize])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
+        let mut stages: Vec<(&str, &[usize])> =
+            names.iter().map(|name| (name.as_str(), &[][..])).collect();
         let every: Vec<usize> = (0..40).collect();
         stages.push(("report", &every));
         let text = drawn(&pipeline(&stages));
@@ -412,7 +427,8 @@ mod tests {
         for line in drawing.lines() {
             let cells: Vec<char> = line.chars().collect();
             let node = cells.iter().position(|&c| c == '○');
-            let name: String = node.map(|_| line.rsplit("  ").next().unwrap().to_owned()).unwrap_or_default();
+            let name: String =
+                node.map(|_| line.rsplit("  ").next().unwrap().to_owned()).unwrap_or_default();
             let cell = |lane: usize| cells.get(lane * 2).copied().unwrap_or(' ');
             let width = lanes.len().max(node.map_or(0, |at| at / 2 + 1));
             lanes.resize(width, None);

@@ -41,11 +41,12 @@ impl<W: Write> JsonLines<W> {
     fn line(&mut self, value: &impl serde::Serialize) {
         let Some(out) = &mut self.out else { return };
         // One write a line: lines of another writer to the same stream cannot fall in between.
-        let written = serde_json::to_vec(value).map_err(std::io::Error::from).and_then(|mut line| {
-            line.push(b'\n');
-            out.write_all(&line)?;
-            out.flush()
-        });
+        let written =
+            serde_json::to_vec(value).map_err(std::io::Error::from).and_then(|mut line| {
+                line.push(b'\n');
+                out.write_all(&line)?;
+                out.flush()
+            });
         if written.is_err() {
             self.out = None;
         }
@@ -67,7 +68,10 @@ mod tests {
         let names: Vec<String> = text
             .lines()
             .map(|line| {
-                serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["event"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
             })
             .collect();
         assert_eq!(names.len(), 1 + sample::failing_run().len());

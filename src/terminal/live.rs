@@ -153,7 +153,8 @@ impl Display {
     fn warn(&mut self, stage: Option<&StageName>, text: &str) {
         let sign = styled(WARNING, "!");
         let width = self.name_width;
-        let stage = stage.map(|stage| styled(STAGE, &format!("{stage:<width$}  "))).unwrap_or_default();
+        let stage =
+            stage.map(|stage| styled(STAGE, &format!("{stage:<width$}  "))).unwrap_or_default();
         self.keep(&format!("{sign} {stage}{} {text}\n", styled(WARNING, "warning:")));
     }
 
@@ -286,7 +287,8 @@ mod tests {
     fn running_stages_stand_below_what_has_ended() {
         let paper = Paper::default();
         let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), ColorChoice::Always);
-        let mut display = Display::new(screen, &["download", "spectrogram", "train"].map(sample::stage));
+        let mut display =
+            Display::new(screen, &["download", "spectrogram", "train"].map(sample::stage));
         let mut seen = Vec::new();
         let mut see = |display: &mut Display, events: &[Event]| {
             events.iter().for_each(|event| display.on_event(event));
@@ -300,7 +302,10 @@ mod tests {
         see(&mut display, &[sample::ended("download", Outcome::Restored, 12)]);
         see(
             &mut display,
-            &[sample::line("train", "a line that is much too long for the window, so that it has to be cut")],
+            &[sample::line(
+                "train",
+                "a line that is much too long for the window, so that it has to be cut",
+            )],
         );
         // A slow machine may be a second late.
         insta::with_settings!({ filters => vec![(r"\b\ds\b", "0s")] }, {

@@ -49,7 +49,8 @@ pub(super) const STOPPING: &str = "stopping… (Ctrl-C again ends it at once)";
 /// The most telling reason and how many more there are; `None` if there is none.
 pub(super) fn reasons(changes: &[Change]) -> Option<String> {
     // A param that is filled into the command changes both: the param is what the user did, and shorter.
-    let told = changes.iter().find(|change| !matches!(change, Change::Cmd { .. })).or(changes.first())?;
+    let told =
+        changes.iter().find(|change| !matches!(change, Change::Cmd { .. })).or(changes.first())?;
     let first = match told {
         Change::NeverRan => "for the first time".to_owned(),
         change => change.to_string(),
@@ -147,12 +148,21 @@ mod tests {
         );
         assert_eq!(ended(&Outcome::Failed(failure), Millis(0)), "failed: exited with code 1");
         assert_eq!(ended(&Outcome::Skipped { because: train }, Millis(0)), "skipped: needs train");
-        let epochs =
-            Change::Param { key: ParamKey::new("train.epochs"), old: Some(10.into()), new: Some(30.into()) };
+        let epochs = Change::Param {
+            key: ParamKey::new("train.epochs"),
+            old: Some(10.into()),
+            new: Some(30.into()),
+        };
         let cmd = Change::Cmd { old: Some("train 10".into()), new: Some("train 30".into()) };
         assert_eq!(reasons(&[]), None);
-        assert_eq!(reasons(std::slice::from_ref(&cmd)).as_deref(), Some("cmd `train 10` → `train 30`"));
-        assert_eq!(reasons(&[cmd, epochs.clone()]).as_deref(), Some("train.epochs 10 → 30, and 1 more"));
+        assert_eq!(
+            reasons(std::slice::from_ref(&cmd)).as_deref(),
+            Some("cmd `train 10` → `train 30`")
+        );
+        assert_eq!(
+            reasons(&[cmd, epochs.clone()]).as_deref(),
+            Some("train.epochs 10 → 30, and 1 more")
+        );
         assert_eq!(reasons(&[Change::NeverRan]).as_deref(), Some("for the first time"));
         assert_eq!(
             reasons(&[epochs, Change::Forced, Change::Forced]).as_deref(),

@@ -60,12 +60,17 @@ impl<W: Write> Subscriber for Plain<W> {
         match event {
             Event::RunStarted { run, .. } => self.line(&format!("{run}: started")),
             Event::StageStarted { stage, work: Work::Run, reasons, .. } => {
-                let why = phrase::reasons(reasons).map(|why| format!(" ({why})")).unwrap_or_default();
+                let why =
+                    phrase::reasons(reasons).map(|why| format!(" ({why})")).unwrap_or_default();
                 self.line(&format!("{stage}: started{why}"));
             }
-            Event::Line { stage, text } => self.line(&format!("{stage} | {}", phrase::visible(text))),
+            Event::Line { stage, text } => {
+                self.line(&format!("{stage} | {}", phrase::visible(text)))
+            }
             Event::Progress { stage, done, total } => self.progress(stage, *done, *total),
-            Event::Warning { stage: Some(stage), text } => self.line(&format!("{stage}: warning: {text}")),
+            Event::Warning { stage: Some(stage), text } => {
+                self.line(&format!("{stage}: warning: {text}"))
+            }
             Event::Warning { stage: None, text } => self.line(&format!("warning: {text}")),
             Event::Stopping => self.line(phrase::STOPPING),
             Event::StageEnded { outcome: Outcome::Fresh, .. } => {}

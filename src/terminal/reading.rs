@@ -29,7 +29,8 @@ impl Reading {
         let Ok(mut shown) = shown.try_lock() else { return };
         if shown.elapsed() >= EVERY {
             *shown = Instant::now();
-            let percent = if of == 0 { 100 } else { u128::from(bytes.min(of)) * 100 / u128::from(of) };
+            let percent =
+                if of == 0 { 100 } else { u128::from(bytes.min(of)) * 100 / u128::from(of) };
             draw(&format!("reading the cache: {} of {}, {percent} %", size(bytes), size(of)));
         }
     }

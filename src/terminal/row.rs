@@ -39,7 +39,14 @@ struct Point {
 impl Row {
     pub(super) fn new(name: StageName, work: Work, reasons: &[Change]) -> Row {
         let tail = VecDeque::with_capacity(TAIL);
-        Row { name, work, reasons: phrase::reasons(reasons), progress: None, metrics: Vec::new(), tail }
+        Row {
+            name,
+            work,
+            reasons: phrase::reasons(reasons),
+            progress: None,
+            metrics: Vec::new(),
+            tail,
+        }
     }
 
     pub(super) fn reasons(&self) -> Option<&str> {
@@ -120,8 +127,13 @@ pub(super) fn clock(elapsed: Duration) -> String {
 }
 
 fn bar(done: u64, total: u64) -> String {
-    let filled = usize::try_from(u128::from(done) * BAR as u128 / u128::from(total.max(1))).unwrap_or(BAR);
-    format!("{}{}", styled(LIVELY, &"━".repeat(filled)), styled(DIM, &"─".repeat(BAR - filled.min(BAR))))
+    let filled =
+        usize::try_from(u128::from(done) * BAR as u128 / u128::from(total.max(1))).unwrap_or(BAR);
+    format!(
+        "{}{}",
+        styled(LIVELY, &"━".repeat(filled)),
+        styled(DIM, &"─".repeat(BAR - filled.min(BAR)))
+    )
 }
 
 #[cfg(test)]

@@ -23,7 +23,13 @@ pub(super) fn metric(name: &str, key: &str, step: u64, value: f64) -> Event {
 }
 
 pub(super) fn ended(name: &str, outcome: Outcome, took: u64) -> Event {
-    Event::StageEnded { stage: stage(name), at: 0, outcome, took: Millis(took), outs: BTreeMap::new() }
+    Event::StageEnded {
+        stage: stage(name),
+        at: 0,
+        outcome,
+        took: Millis(took),
+        outs: BTreeMap::new(),
+    }
 }
 
 pub(super) fn exited() -> Outcome {
@@ -53,7 +59,11 @@ pub(super) fn failing_run() -> Vec<Event> {
         started("spectrogram", Work::Run, vec![Change::NeverRan]),
         line("spectrogram", "\u{1b}[1m\u{1b}[32m   Compiling\u{1b}[0m features v0.1.0"),
     ];
-    events.extend((1..=50).map(|done| Event::Progress { stage: stage("spectrogram"), done, total: 50 }));
+    events.extend((1..=50).map(|done| Event::Progress {
+        stage: stage("spectrogram"),
+        done,
+        total: 50,
+    }));
     events.extend([
         Event::Warning { stage: Some(stage("spectrogram")), text: "one clip was skipped".into() },
         ended("spectrogram", Outcome::Ran, 62_000),
@@ -68,7 +78,12 @@ pub(super) fn failing_run() -> Vec<Event> {
         line("train", "error: loss is NaN"),
         ended("train", exited(), 3000),
         ended("export", Outcome::Skipped { because: stage("train") }, 0),
-        Event::RunEnded { run: Some(RunName(12)), at: 0, status: RunStatus::Failed, took: Millis(65_000) },
+        Event::RunEnded {
+            run: Some(RunName(12)),
+            at: 0,
+            status: RunStatus::Failed,
+            took: Millis(65_000),
+        },
     ]);
     events
 }

@@ -32,7 +32,11 @@ impl Screen {
         Screen::new(Box::new(std::io::stderr()), stderr_size, colour)
     }
 
-    pub(super) fn new(out: Box<dyn Write + Send>, size: fn() -> Option<Size>, colour: ColorChoice) -> Screen {
+    pub(super) fn new(
+        out: Box<dyn Write + Send>,
+        size: fn() -> Option<Size>,
+        colour: ColorChoice,
+    ) -> Screen {
         Screen { out, size, colour, drawn: 0 }
     }
 
@@ -54,7 +58,9 @@ impl Screen {
         let lines = fitting(lines, rows);
         if !lines.is_empty() {
             frame.push_str(BEGIN);
-            lines.iter().for_each(|line| frame.push_str(&format!("\x1b[K{}\n", cut(line, columns).0)));
+            lines
+                .iter()
+                .for_each(|line| frame.push_str(&format!("\x1b[K{}\n", cut(line, columns).0)));
             frame.push_str(END);
         }
         if self.drawn > 0 {
@@ -92,7 +98,8 @@ fn over_what_was_there(line: &str, columns: usize) -> String {
 fn stderr_size() -> Option<Size> {
     let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
     // Some serial lines and containers have a terminal without a size.
-    (size.ws_col > 0 && size.ws_row > 0).then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
+    (size.ws_col > 0 && size.ws_row > 0)
+        .then_some((usize::from(size.ws_col), usize::from(size.ws_row)))
 }
 
 /// The lines that a window of that height has room for. The last one, which sums up, is always among them.
@@ -140,7 +147,9 @@ fn cut(line: &str, columns: usize) -> (String, usize) {
 fn columns_of(c: char) -> usize {
     match u32::from(c) {
         0x300..=0x36f | 0x200b..=0x200f | 0xfe00..=0xfe0f => 0,
-        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => {
+            2
+        }
         0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
         _ => 1,
     }
@@ -187,7 +196,8 @@ pub(super) mod tests {
         /// What a terminal without an end shows: it understands the codes that are used here and no others.
         pub(in crate::terminal) fn seen(&self) -> String {
             let raw = self.raw();
-            let (mut rows, mut row, mut column): (Vec<Vec<char>>, usize, usize) = (vec![vec![]], 0, 0);
+            let (mut rows, mut row, mut column): (Vec<Vec<char>>, usize, usize) =
+                (vec![vec![]], 0, 0);
             let mut chars = raw.chars();
             while let Some(c) = chars.next() {
                 match c {
@@ -238,7 +248,8 @@ pub(super) mod tests {
     #[test]
     fn lines_that_stay_stand_above_the_drawn_ones() {
         let paper = Paper::default();
-        let mut screen = Screen::new(Box::new(paper.clone()), || Some((20, 10)), ColorChoice::Never);
+        let mut screen =
+            Screen::new(Box::new(paper.clone()), || Some((20, 10)), ColorChoice::Never);
         screen.draw("", &lines(&["one", "two"]));
         assert_eq!(paper.seen(), "one\ntwo\n");
         screen.draw("kept\n", &lines(&["\x1b[1mone again\x1b[0m, longer than that"]));

@@ -69,12 +69,16 @@ fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
     let numbered = pipeline.stages.iter().enumerate();
     let positions: BTreeMap<_, _> = numbered.map(|(ix, stage)| (&stage.name, ix)).collect();
     let made = report.stages.iter().filter(|(_, outcome, _)| *outcome != Outcome::Fresh);
-    let within: BTreeSet<StageIx> = made.filter_map(|(name, ..)| positions.get(name).copied()).collect();
-    let is_last = |ix: &StageIx| !pipeline.graph.needed_by(*ix).iter().any(|reader| within.contains(reader));
+    let within: BTreeSet<StageIx> =
+        made.filter_map(|(name, ..)| positions.get(name).copied()).collect();
+    let is_last =
+        |ix: &StageIx| !pipeline.graph.needed_by(*ix).iter().any(|reader| within.contains(reader));
     let last = within.iter().copied().filter(is_last).map(|ix| &pipeline.stages[ix]);
     last.flat_map(|stage| {
-        let data =
-            stage.outs.iter().filter(|out| out.role == Role::Data && !report.absent.contains(&out.path));
+        let data = stage
+            .outs
+            .iter()
+            .filter(|out| out.role == Role::Data && !report.absent.contains(&out.path));
         data.map(|out| Product { path: out.path.clone(), stage: stage.name.clone() })
     })
     .collect()
@@ -94,8 +98,11 @@ const BAR: usize = 24;
 pub fn render(summary: &Summary) -> String {
     let Some(run) = summary.run else { return format!("{}\n", idle(summary)) };
     let blocks = [stages(summary), metrics(&summary.metrics), products(&summary.products)];
-    let mut text: String =
-        blocks.into_iter().filter(|block| !block.is_empty()).map(|block| format!("\n{block}")).collect();
+    let mut text: String = blocks
+        .into_iter()
+        .filter(|block| !block.is_empty())
+        .map(|block| format!("\n{block}"))
+        .collect();
     text.push_str(&format!("\n{}\n", headline(run, summary)));
     text
 }
@@ -104,7 +111,9 @@ fn idle(summary: &Summary) -> String {
     let counted = phrase::count(summary.fresh + summary.stages.len(), "stage");
     match summary.status {
         RunStatus::Ok => format!("everything is up to date ({counted}, {})", summary.took),
-        status => format!("{} before anything was done ({counted}, {})", status.word(), summary.took),
+        status => {
+            format!("{} before anything was done ({counted}, {})", status.word(), summary.took)
+        }
     }
 }
 
@@ -119,7 +128,10 @@ fn headline(run: RunName, summary: &Summary) -> String {
         .into_iter()
         .map(|word| {
             let before = if word == Outcome::Fresh.word() { summary.fresh } else { 0 };
-            (before + summary.stages.iter().filter(|stage| stage.outcome.word() == word).count(), word)
+            (
+                before + summary.stages.iter().filter(|stage| stage.outcome.word() == word).count(),
+                word,
+            )
         })
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
@@ -169,8 +181,9 @@ fn stages(summary: &Summary) -> String {
 }
 
 fn share(took: u64, total: u64) -> String {
-    let cells =
-        (u128::from(took) * BAR as u128 + u128::from(total) / 2).checked_div(u128::from(total)).unwrap_or(0);
+    let cells = (u128::from(took) * BAR as u128 + u128::from(total) / 2)
+        .checked_div(u128::from(total))
+        .unwrap_or(0);
     match usize::try_from(cells).unwrap_or(BAR) {
         0 => String::new(),
         cells => styled(LIVELY, &"━".repeat(cells)),
@@ -261,8 +274,10 @@ mod tests {
             path: RepoPath::parse(path).unwrap(),
             stage: sample::stage(stage),
         };
-        all.products =
-            vec![product("metrics/predictions.csv", "evaluate"), product("models/genre.onnx", "export")];
+        all.products = vec![
+            product("metrics/predictions.csv", "evaluate"),
+            product("models/genre.onnx", "export"),
+        ];
         insta::assert_snapshot!(plain(&all).trim_start(), @r#"
         ↺ download     restored    12ms
         ✓ spectrogram  ran          41s  ━━━━
@@ -303,7 +318,8 @@ mod tests {
 
     #[test]
     fn nothing_to_do_is_one_line() {
-        let mut idle = summary((0..5).map(|_| stage("s", Outcome::Fresh, 0)).collect(), RunStatus::Ok, 12);
+        let mut idle =
+            summary((0..5).map(|_| stage("s", Outcome::Fresh, 0)).collect(), RunStatus::Ok, 12);
         idle.run = None;
         assert_eq!(render(&idle), "everything is up to date (5 stages, 12ms)\n");
         idle.stages.truncate(1);

@@ -23,7 +23,8 @@ impl Cell {
     /// A cell in `style`, which must only repeat what the text says.
     pub fn styled(text: impl AsRef<str>, style: Style) -> Cell {
         // A control character would move the cursor, and the rest of the table with it.
-        let visible = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        let visible =
+            |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
         Cell { text: text.as_ref().chars().map(visible).collect(), style }
     }
 
@@ -69,8 +70,10 @@ impl Table {
         let used = |column: &usize| {
             self.rows.iter().any(|row| row.get(*column).is_some_and(|cell| !cell.text.is_empty()))
         };
-        let shown: Vec<(usize, Layout)> =
-            (0..self.columns.len()).filter(used).map(|column| (column, self.layout(column))).collect();
+        let shown: Vec<(usize, Layout)> = (0..self.columns.len())
+            .filter(used)
+            .map(|column| (column, self.layout(column)))
+            .collect();
         let headings: Vec<Cell> = self.columns.iter().map(|(heading, _)| heading.clone()).collect();
         let mut out = String::new();
         if headings.iter().any(|heading| !heading.text.is_empty()) {
@@ -197,8 +200,14 @@ fn line(
         let (before, behind) = spaces(layout, cell);
         owed += before;
         if !cell.text.is_empty() {
-            let _ =
-                write!(text, "{:owed$}{}{}{}", "", cell.style.render(), cell.text, cell.style.render_reset());
+            let _ = write!(
+                text,
+                "{:owed$}{}{}{}",
+                "",
+                cell.style.render(),
+                cell.text,
+                cell.style.render_reset()
+            );
             owed = 0;
         }
         owed += behind + 2;

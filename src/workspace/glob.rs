@@ -10,21 +10,32 @@ use crate::repo_path::RepoPath;
 impl Workspace {
     /// The matches of a glob, as the tree of its [base](Pattern::base) without all else; `None` if there is none. What lies
     /// at a path that is `passed_over` is no match.
-    pub fn observe_glob(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Option<Seen>> {
+    pub fn observe_glob(
+        &self,
+        glob: &Pattern,
+        passed_over: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<Seen>> {
         match (glob.base(), self.matches(glob, passed_over)?) {
             (_, None) => Ok(None),
-            (base, Some(node)) => self.digest(base.map_or("", RepoPath::as_str), node, Look::Part).map(Some),
+            (base, Some(node)) => {
+                self.digest(base.map_or("", RepoPath::as_str), node, Look::Part).map(Some)
+            }
         }
     }
 
     /// The matches by name and stat, in the same shape.
-    pub(super) fn matches(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Option<Node>> {
+    pub(super) fn matches(
+        &self,
+        glob: &Pattern,
+        passed_over: &dyn Fn(&str) -> bool,
+    ) -> Result<Option<Node>> {
         if let Some(base) = glob.base() {
             let node = self.scan(base)?;
             return Ok(node.and_then(|node| matching(base.as_str(), node, glob, passed_over)));
         }
         let mut found = Entries::new();
-        let names = std::fs::read_dir(&self.root).map_err(|err| Error::io("read", &self.root, &err))?;
+        let names =
+            std::fs::read_dir(&self.root).map_err(|err| Error::io("read", &self.root, &err))?;
         for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
             let Some(path) = RepoPath::parse_canonical(&name) else { continue };
             if path.is_reserved() || !glob.concerns(&path) {
@@ -40,7 +51,12 @@ impl Workspace {
     }
 }
 
-fn matching(path: &str, node: Node, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Option<Node> {
+fn matching(
+    path: &str,
+    node: Node,
+    glob: &Pattern,
+    passed_over: &dyn Fn(&str) -> bool,
+) -> Option<Node> {
     if passed_over(path) {
         return None;
     }

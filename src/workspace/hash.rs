@@ -9,7 +9,9 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use blake3::hazmat::{ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root};
+use blake3::hazmat::{
+    ChainingValue, HasherExt as _, Mode, merge_subtrees_non_root, merge_subtrees_root,
+};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
@@ -119,7 +121,8 @@ mod tests {
     #[test]
     fn a_file_has_the_digest_of_its_bytes() {
         let mut file = tempfile::tempfile().unwrap();
-        let bytes: Vec<u8> = (0..7 * PART + 3).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
+        let bytes: Vec<u8> =
+            (0..7 * PART + 3).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
         file.write_all(&bytes).unwrap();
         let sizes = [
             7 * PART + 3,

@@ -109,14 +109,22 @@ mod tests {
         let fresh = after("", &["/cache/", "/a"]);
         assert_eq!(fresh, "# ours\n/cache/\n/a\n");
         assert_eq!(after(&fresh, &["/a", "/cache/"]), fresh);
-        assert_eq!(after("/cache\r\nruns", &["/cache/", "/b"]), "/cache\r\nruns\r\n\r\n# ours\r\n/b\r\n");
+        assert_eq!(
+            after("/cache\r\nruns", &["/cache/", "/b"]),
+            "/cache\r\nruns\r\n\r\n# ours\r\n/b\r\n"
+        );
         assert_eq!(after("x\n\n# ours\n/a\n\ny\n", &["/b"]), "x\n\n# ours\n/a\n/b\n\ny\n");
         assert_eq!(after("# ours\n/a\n", &["/b"]), "# ours\n/a\n/b\n");
     }
 
     #[test]
     fn a_name_is_not_taken_for_a_pattern() {
-        let cases = [("data/a b", "/data/a b"), ("a*[1]?", "/a\\*\\[1]\\?"), ("a ", "/a\\ "), ("!a", "/!a")];
+        let cases = [
+            ("data/a b", "/data/a b"),
+            ("a*[1]?", "/a\\*\\[1]\\?"),
+            ("a ", "/a\\ "),
+            ("!a", "/!a"),
+        ];
         for (path, expected) in cases {
             assert_eq!(pattern(&RepoPath::parse(path).unwrap()), expected);
         }

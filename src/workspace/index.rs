@@ -76,7 +76,8 @@ impl Index {
     /// Whether, when this was loaded, anything was known of what lies at or below `path`.
     pub fn knew(&self, path: &str) -> bool {
         let (folder, name) = split(path);
-        self.stored.folder(folder).find(name).is_some() || self.stored.folders_from(path).next().is_some()
+        self.stored.folder(folder).find(name).is_some()
+            || self.stored.folders_from(path).next().is_some()
     }
 
     /// The same for all that a folder lists.
@@ -146,10 +147,11 @@ impl Index {
 
     fn forget<'a>(&self, folder: &str, names: impl Iterator<Item = &'a [u8]>) {
         for name in names.filter_map(|name| std::str::from_utf8(name).ok()) {
-            let counts = |learnt: &Learnt| match learnt.changes.get(folder).and_then(|all| all.get(name)) {
-                Some(change) => change.is_some(),
-                None => self.stored.folder(folder).find(name).is_some(),
-            };
+            let counts =
+                |learnt: &Learnt| match learnt.changes.get(folder).and_then(|all| all.get(name)) {
+                    Some(change) => change.is_some(),
+                    None => self.stored.folder(folder).find(name).is_some(),
+                };
             if counts(&self.learnt()) {
                 self.learn(folder, name, None);
             }
@@ -161,7 +163,9 @@ impl Index {
         learnt.state = State::Changed;
         match learnt.changes.get_mut(folder) {
             Some(changes) => drop(changes.insert(name.into(), entry)),
-            None => drop(learnt.changes.insert(folder.into(), BTreeMap::from([(name.into(), entry)]))),
+            None => {
+                drop(learnt.changes.insert(folder.into(), BTreeMap::from([(name.into(), entry)])))
+            }
         }
     }
 
@@ -256,7 +260,8 @@ mod tests {
     fn what_listings_pass_over_is_not_forgotten_by_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
-        let paths = ["d/.DS_Store", "d/.git/config", "d/.git/hooks/x", "d/e/__pycache__/y", "d/gone/x"];
+        let paths =
+            ["d/.DS_Store", "d/.git/config", "d/.git/hooks/x", "d/e/__pycache__/y", "d/gone/x"];
         let index = Index::load(&path);
         for path in paths {
             index.insert(path, stat(5, 6), Digest::of(path.as_bytes()), SECOND);
@@ -298,7 +303,9 @@ mod tests {
         index.forget_gone("d", Some(&node));
         assert_eq!(left(&index), ["d/b", "d/c", "d/e/f", "x"]);
         index.forget_gone("x", None);
-        assert!(index.knew("d/e") && index.knew("d/b") && !index.knew("d/ol") && !index.knew("d/e/g"));
+        assert!(
+            index.knew("d/e") && index.knew("d/b") && !index.knew("d/ol") && !index.knew("d/e/g")
+        );
         index.insert("d/b", stat(5, 7), Digest::of(b"new"), SECOND);
         assert_eq!(left(&index), ["d/c", "d/e/f"]);
         assert_eq!(index.get("d/b", &stat(5, 7)), Some(Digest::of(b"new")));

@@ -28,8 +28,11 @@ pub fn by_level<Folder: Send, Open: Send, Closed: Send>(
     let mut closed = Vec::new();
     for level in levels.into_iter().rev() {
         let mut inside = closed.into_iter();
-        let level = level.into_iter().map(|(opened, count)| (opened, inside.by_ref().take(count).collect()));
-        closed = each(level.collect(), 1, |(opened, inside): (_, Vec<Closed>)| close(opened, inside))?;
+        let level = level
+            .into_iter()
+            .map(|(opened, count)| (opened, inside.by_ref().take(count).collect()));
+        closed =
+            each(level.collect(), 1, |(opened, inside): (_, Vec<Closed>)| close(opened, inside))?;
     }
     close(whole, closed)
 }

@@ -11,7 +11,8 @@ pub fn into(root: &Path, folder: &Path) -> Vec<PathBuf> {
     let Ok(folder) = folder.canonicalize() else {
         return Vec::new();
     };
-    let walk = WalkDir::new(root).min_depth(1).into_iter().filter_entry(|entry| !is_reserved(root, entry));
+    let walk =
+        WalkDir::new(root).min_depth(1).into_iter().filter_entry(|entry| !is_reserved(root, entry));
     // What cannot be read holds no link that could be followed.
     let links = walk.flatten().filter(DirEntry::path_is_symlink);
     links

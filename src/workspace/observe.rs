@@ -66,11 +66,13 @@ impl Workspace {
     /// What lies at `path`, as far as that is known without reading a file; `None` if it is not.
     pub fn recall(&self, path: &RepoPath) -> Option<Option<Content>> {
         if !self.index.knew(path.as_str()) {
-            let missing = path.under(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));
+            let missing =
+                path.under(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));
             return missing.then_some(None);
         }
         let node = self.scan(path).ok()?;
-        let seen = node.map(|node| self.digest(path.as_str(), node, Look::Recall)).transpose().ok()?;
+        let seen =
+            node.map(|node| self.digest(path.as_str(), node, Look::Recall)).transpose().ok()?;
         Some(seen.map(|seen| seen.content()))
     }
 
@@ -90,10 +92,16 @@ impl Workspace {
     }
 
     /// What is known of a folder before those in it are looked at, and those.
-    fn leaves(&self, path: &str, entries: Entries, look: Look) -> Result<(Listed, Vec<(String, Entries)>)> {
+    fn leaves(
+        &self,
+        path: &str,
+        entries: Entries,
+        look: Look,
+    ) -> Result<(Listed, Vec<(String, Entries)>)> {
         let others = if look == Look::Whole { Others::Go } else { Others::Stay };
         let known = self.index.get_all(path, &entries, others);
-        let inside = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        let inside =
+            |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
         let (mut leaves, mut names) = (Vec::with_capacity(entries.len()), Vec::new());
         let (mut unread, mut folders) = (Vec::new(), Vec::new());
         for ((name, node), known) in entries.into_iter().zip(known) {

@@ -98,10 +98,11 @@ impl Workspace {
 /// with few open files however deep they nest.
 fn remove_dir(dir: &Path) -> io::Result<()> {
     WalkDir::new(dir).contents_first(true).into_iter().try_for_each(|entry| {
-        let removed = entry.map_err(io::Error::from).and_then(|entry| match entry.file_type().is_dir() {
-            true => fs::remove_dir(entry.path()),
-            false => fs::remove_file(entry.path()),
-        });
+        let removed =
+            entry.map_err(io::Error::from).and_then(|entry| match entry.file_type().is_dir() {
+                true => fs::remove_dir(entry.path()),
+                false => fs::remove_file(entry.path()),
+            });
         match removed {
             // Somebody else removes there, too: the rest has to go all the same.
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -123,7 +124,8 @@ mod tests {
             fs::write(folder.join(name.to_string()), "").unwrap();
         }
         // In the order of the walk, which has read the names of many when it removes the first.
-        let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let files: Vec<_> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while files[0].exists() {

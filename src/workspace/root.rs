@@ -22,8 +22,13 @@ pub fn find(start: &Path) -> Result<PathBuf> {
 /// # Errors
 /// It is not inside the project, or could not be named in a pipeline.
 pub fn inside(root: &Path, here: &Path, typed: &Path) -> Result<RepoPath> {
-    let outside =
-        || Error::usage(format!("`{}` is not inside the project, `{}`", typed.display(), root.display()));
+    let outside = || {
+        Error::usage(format!(
+            "`{}` is not inside the project, `{}`",
+            typed.display(),
+            root.display()
+        ))
+    };
     let full = here.join(typed);
     // `x/..` has no last name, and the root has none above it that counts.
     let (folder, name) = match full.file_name() {
@@ -40,10 +45,9 @@ pub fn inside(root: &Path, here: &Path, typed: &Path) -> Result<RepoPath> {
         Error::usage(format!("the name of `{}` is not UTF-8", typed.display())).hint("rename it")
     })?;
     match text {
-        "" => {
-            Err(Error::usage(format!("`{}` is the project itself", typed.display()))
-                .hint("name something in it"))
-        }
-        text => RepoPath::parse(text).map_err(|bad| Error::usage(format!("`{}` {bad}", typed.display()))),
+        "" => Err(Error::usage(format!("`{}` is the project itself", typed.display()))
+            .hint("name something in it")),
+        text => RepoPath::parse(text)
+            .map_err(|bad| Error::usage(format!("`{}` {bad}", typed.display()))),
     }
 }

@@ -16,7 +16,8 @@ use crate::repo_path::RepoPath;
 
 /// Names that are no part of the content of a directory that people write: they appear there by themselves, and no stage's
 /// result should hang on them. In what a stage writes they are content like all else.
-const PASSED_OVER: [&str; 5] = [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db"];
+const PASSED_OVER: [&str; 5] =
+    [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db"];
 
 /// What lies at a path. Links that lead somewhere are followed.
 #[derive(Debug, Clone)]
@@ -51,7 +52,8 @@ pub enum Executable {
 
 impl Stat {
     pub fn of(meta: &Metadata) -> Stat {
-        let nanos = |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        let nanos =
+            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
         Stat {
             size: meta.size(),
             mtime: nanos(meta.mtime(), meta.mtime_nsec()),
@@ -113,15 +115,18 @@ pub enum Place {
 /// The folders and links at and below `top`, links followed, as far as `matters` accepts them. What cannot be read has none.
 pub fn places(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = Place> {
     let nobodys = |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_nobodys);
-    let wanted =
-        move |entry: &walkdir::DirEntry| entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry));
+    let wanted = move |entry: &walkdir::DirEntry| {
+        entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry))
+    };
     let walk = WalkDir::new(top).follow_links(true).into_iter().filter_entry(wanted);
     walk.flat_map(|entry| {
         let (path, is_link, is_dir) = match &entry {
             Ok(entry) => (entry.path(), entry.path_is_symlink(), entry.file_type().is_dir()),
-            Err(err) => {
-                (err.path().unwrap_or(Path::new("")), err.path().is_some_and(Path::is_symlink), false)
-            }
+            Err(err) => (
+                err.path().unwrap_or(Path::new("")),
+                err.path().is_some_and(Path::is_symlink),
+                false,
+            ),
         };
         let folder = is_dir.then(|| Place::Folder(path.to_owned()));
         folder.into_iter().chain(is_link.then(|| Place::Link(path.to_owned())))
@@ -182,7 +187,8 @@ impl Scan<'_> {
     fn list(self, folder: Folder) -> Result<(Listed, Vec<Folder>)> {
         /// So many stats are worth another thread.
         const MANY: usize = 256;
-        let listed = std::fs::read_dir(&folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        let listed =
+            std::fs::read_dir(&folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
         let mut listed = listed.map_err(|err| unreadable(&folder.path, err))?;
         listed.retain(|entry| !self.is_passed_over(entry));
         let found = each(listed, MANY, |entry| Ok((plain_name(&entry)?, look(&folder, &entry)?)))?;

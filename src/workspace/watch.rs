@@ -39,7 +39,8 @@ pub struct Watcher {
 impl Watcher {
     /// Calls `on_touch` for all that happens in folders that will be covered, on a thread of its own, as long as it wants to hear.
     pub fn start(mut on_touch: impl FnMut(Touched) -> bool + Send + 'static) -> Result<Watcher> {
-        let cannot = |err: std::io::Error| Error::environment("cannot watch for changes").because(err);
+        let cannot =
+            |err: std::io::Error| Error::environment("cannot watch for changes").because(err);
         let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(|err| match err {
             Errno::MFILE => cannot(err.into()).hint(
                 "others watch, too: end some of them, or raise it: `sysctl fs.inotify.max_user_instances=1024`",
@@ -53,14 +54,21 @@ impl Watcher {
             let mut events = inotify::Reader::new(&*source, &mut room);
             loop {
                 let touched = match events.next() {
-                    Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => Touched::TooMuch,
+                    Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
+                        Touched::TooMuch
+                    }
                     // The watch is gone, which its folder's end has told.
                     Ok(event) if event.events().contains(ReadFlags::IGNORED) => continue,
-                    Ok(event) if event.events().intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) => {
+                    Ok(event)
+                        if event
+                            .events()
+                            .intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) =>
+                    {
                         Touched::Gone(Folder(event.wd()))
                     }
                     Ok(event) => {
-                        let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).into());
+                        let name =
+                            event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).into());
                         Touched::In(Folder(event.wd()), name)
                     }
                     Err(Errno::INTR) => continue,
@@ -94,7 +102,9 @@ impl Watcher {
             | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         match inotify::add_watch(&*self.inotify, folder, wanted) {
-            Ok(watch) => drop(self.folders.entry(Folder(watch)).or_default().insert(folder.to_owned())),
+            Ok(watch) => {
+                drop(self.folders.entry(Folder(watch)).or_default().insert(folder.to_owned()))
+            }
             Err(Errno::NOSPC) => {
                 return Err(Error::environment(format!(
                     "cannot watch `{}`: the system has no watch left",
@@ -103,7 +113,9 @@ impl Watcher {
                 .hint("raise it: `sysctl fs.inotify.max_user_watches=1048576`"));
             }
             // It went, or is not for us to read: then no run can read it, either.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP | Errno::NAMETOOLONG) => {}
+            Err(
+                Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP | Errno::NAMETOOLONG,
+            ) => {}
             Err(err) => {
                 let error = Error::environment(format!("cannot watch `{}`", folder.display()));
                 return Err(error.because(std::io::Error::from(err)));
@@ -127,7 +139,9 @@ impl Watcher {
             }
             Touched::In(folder, name) => {
                 let folders = self.folders.get(folder).into_iter().flatten();
-                folders.map(|folder| name.as_ref().map_or(folder.clone(), |name| folder.join(name))).collect()
+                folders
+                    .map(|folder| name.as_ref().map_or(folder.clone(), |name| folder.join(name)))
+                    .collect()
             }
         }
     }

@@ -85,7 +85,11 @@ fn refused(sandbox: &Sandbox, args: &[&str], why: &str) {
 #[test]
 fn what_cannot_be_vouched_for_is_refused() {
     let sandbox = chain();
-    refused(&sandbox, &["accept", "words", "--reason", "x"], "stage `words` is not in `pipeline.lock`");
+    refused(
+        &sandbox,
+        &["accept", "words", "--reason", "x"],
+        "stage `words` is not in `pipeline.lock`",
+    );
     sandbox.ok(&["run"]);
     refused(&sandbox, &ACCEPT, "is up to date: there is nothing to accept");
     sandbox.ok(&["params", "set", "top=3"]);
@@ -109,7 +113,11 @@ fn what_is_known_to_be_different_is_refused() {
     sandbox.ok(&["params", "set", "n=2"]);
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "n=1"]);
-    refused(&sandbox, &accept, "the cache has the outs that stage `s` makes of this, and they are others");
+    refused(
+        &sandbox,
+        &accept,
+        "the cache has the outs that stage `s` makes of this, and they are others",
+    );
     sandbox.edit("pipeline.toml", "['out']", "['out', 'more']");
     refused(&sandbox, &accept, "out `more` of stage `s` was never made by it");
     sandbox.edit("pipeline.toml", "['out', 'more']", "['out']\nalways = true");
@@ -122,7 +130,11 @@ fn a_tracked_input_has_nothing_to_accept() {
     sandbox.write("in", "1");
     sandbox.ok(&["run"]);
     sandbox.write("in", "2");
-    refused(&sandbox, &["accept", "s", "--reason", "x"], "tracks an input, which has nothing to accept");
+    refused(
+        &sandbox,
+        &["accept", "s", "--reason", "x"],
+        "tracks an input, which has nothing to accept",
+    );
 }
 
 #[test]

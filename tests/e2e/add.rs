@@ -31,7 +31,10 @@ fn an_input_gets_a_stage_a_place_in_the_cache_and_a_line_in_gitignore() {
     `data/raw` is tracked as stage raw: 2 files, 4 B
     added `data/raw` to .gitignore
     ");
-    assert_eq!(sandbox.read("pipeline.toml"), format!("{PIPELINE}\n[stages.raw]\nouts = [\"data/raw\"]\n"));
+    assert_eq!(
+        sandbox.read("pipeline.toml"),
+        format!("{PIPELINE}\n[stages.raw]\nouts = [\"data/raw\"]\n")
+    );
     snapshot!(sandbox.read(".gitignore"), @"
     /out
 
@@ -112,8 +115,10 @@ fn names_are_made_of_paths_or_given() {
 #[test]
 fn a_path_counts_from_where_it_is_typed() {
     let sandbox = sandbox();
-    let output =
-        sandbox.command(&["add", "raw", "../data/raw/../raw"]).current_dir(sandbox.path("data")).output();
+    let output = sandbox
+        .command(&["add", "raw", "../data/raw/../raw"])
+        .current_dir(sandbox.path("data"))
+        .output();
     snapshot!(sandbox.done(output.unwrap()), @"
     exit 0
     --- stdout
@@ -126,7 +131,10 @@ fn a_pipeline_without_stages_can_begin_with_an_input() {
     let sandbox = Sandbox::with("[pipeline]\nname = 'x'");
     sandbox.write("in.txt", "1");
     sandbox.ok(&["add", "in.txt"]);
-    assert_eq!(sandbox.read("pipeline.toml"), "[pipeline]\nname = 'x'\n\n[stages.in]\nouts = [\"in.txt\"]\n");
+    assert_eq!(
+        sandbox.read("pipeline.toml"),
+        "[pipeline]\nname = 'x'\n\n[stages.in]\nouts = [\"in.txt\"]\n"
+    );
 }
 
 #[test]

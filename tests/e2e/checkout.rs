@@ -89,7 +89,8 @@ fn what_stood_in_the_way_is_kept_in_the_cache() {
     assert!(!sandbox.exists("data/audio/jazz/mine.txt"));
     let objects: Vec<String> = crate::sandbox::files(&sandbox.path("cache/objects"));
     for text in ["edited", "of mine", "a file"] {
-        let kept = objects.iter().any(|object| sandbox.read(&format!("cache/objects/{object}")) == text);
+        let kept =
+            objects.iter().any(|object| sandbox.read(&format!("cache/objects/{object}")) == text);
         assert!(kept, "{text}");
     }
 }

@@ -17,7 +17,10 @@ fn stages_runs_and_params_are_those_of_the_project() {
     let stages = ["words", "count", "report"];
     for command in ["run", "status", "why", "checkout", "accept", "dag"] {
         let found = candidates(&sandbox, &[command, ""]);
-        assert!(stages.iter().all(|stage| found.iter().any(|word| word == stage)), "{command} {found:?}");
+        assert!(
+            stages.iter().all(|stage| found.iter().any(|word| word == stage)),
+            "{command} {found:?}"
+        );
     }
     assert_eq!(candidates(&sandbox, &["why", "co"]), ["count"]);
     assert_eq!(candidates(&sandbox, &["run", "--force=re"]), ["--force=report"]);
@@ -25,16 +28,22 @@ fn stages_runs_and_params_are_those_of_the_project() {
     assert!(candidates(&sandbox, &["runs", "show", "r"]).is_empty());
     sandbox.ok(&["run"]);
     sandbox.ok(&["run", "-f"]);
-    for command in [["runs", "show"], ["runs", "logs"], ["metrics", "show"], ["metrics", "compare"]] {
-        assert_eq!(candidates(&sandbox, &[command[0], command[1], "r"]), ["run-2", "run-1"], "{command:?}");
+    for command in [["runs", "show"], ["runs", "logs"], ["metrics", "show"], ["metrics", "compare"]]
+    {
+        assert_eq!(
+            candidates(&sandbox, &[command[0], command[1], "r"]),
+            ["run-2", "run-1"],
+            "{command:?}"
+        );
     }
     assert_eq!(candidates(&sandbox, &["runs", "logs", "run-1", "wo"]), ["words"]);
 }
 
 #[test]
 fn a_matrix_is_completed_as_one_and_each() {
-    let sandbox =
-        Sandbox::with("[stages.m]\ncmd = 'true'\nmatrix = { n = [1, 2] }\n[stages.x]\ncmd = 'true'\n");
+    let sandbox = Sandbox::with(
+        "[stages.m]\ncmd = 'true'\nmatrix = { n = [1, 2] }\n[stages.x]\ncmd = 'true'\n",
+    );
     assert_eq!(candidates(&sandbox, &["run", "m"]), ["m", "m@1", "m@2"]);
 }
 
@@ -66,7 +75,8 @@ fn bash_reads_its_script() {
          _clap_complete_repro repro co why; echo \"${{COMPREPLY[*]}}\"",
         binary.display()
     );
-    let output = std::process::Command::new("bash").args(["-c", &ask]).current_dir(sandbox.root()).output();
+    let output =
+        std::process::Command::new("bash").args(["-c", &ask]).current_dir(sandbox.root()).output();
     let done = sandbox.done(output.unwrap());
     assert_eq!(done.stdout.trim(), "count", "{done}");
 }

@@ -39,7 +39,8 @@ fn pid(child: &Child) -> Pid {
 
 fn is_gone(stage: Pid) -> bool {
     // A process that is dead but not yet waited for by its adoptive parent counts as gone.
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", stage.as_raw_nonzero())).unwrap_or_default();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", stage.as_raw_nonzero()))
+        .unwrap_or_default();
     test_kill_process(stage).is_err()
         || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
@@ -65,8 +66,15 @@ fn after_kill_9_nothing_is_lost_stuck_or_left_running() {
     let (mut child, stage) = start(&sandbox);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!is_gone(stage), "the stage should outlive its killed engine, or this test shows nothing");
-    sandbox.edit("pipeline.toml", "echo $$ > pid; echo begun > begun; exec sleep 600", "touch never");
+    assert!(
+        !is_gone(stage),
+        "the stage should outlive its killed engine, or this test shows nothing"
+    );
+    sandbox.edit(
+        "pipeline.toml",
+        "echo $$ > pid; echo begun > begun; exec sleep 600",
+        "touch never",
+    );
     let done = sandbox.ok(&["run"]);
     assert!(is_gone(stage), "{done}");
     assert!(done.stderr.contains("had left running of stage `wait`"), "{done}");
@@ -94,7 +102,10 @@ fn checkout_ends_what_a_killed_run_left_running() {
     let (mut child, stage) = start(&sandbox);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!is_gone(stage), "the stage should outlive its killed engine, or this test shows nothing");
+    assert!(
+        !is_gone(stage),
+        "the stage should outlive its killed engine, or this test shows nothing"
+    );
     let done = sandbox.ok(&["checkout"]);
     assert!(is_gone(stage), "{done}");
     assert!(done.stderr.contains("had left running of stage `wait`"), "{done}");
@@ -106,7 +117,10 @@ fn with_hangups_ignored_a_run_outlives_its_terminal() {
     sandbox.edit("pipeline.toml", "exec sleep 600", "read go < begun; touch never");
     let repro = sandbox.command(&[]);
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" run"]).arg(repro.get_program()).current_dir(sandbox.root());
+    command
+        .args(["-c", "trap '' HUP; exec \"$0\" run"])
+        .arg(repro.get_program())
+        .current_dir(sandbox.root());
     let (child, _) = begun(&sandbox, command);
     kill_process(pid(&child), Signal::HUP).unwrap();
     std::fs::write(sandbox.path("begun"), "go\n").unwrap();
@@ -118,7 +132,10 @@ fn with_hangups_ignored_a_run_outlives_its_terminal() {
 #[test]
 fn a_stage_that_waits_for_the_terminal_is_told_and_can_be_stopped() {
     for (cmd, told) in [
-        ("kill -TTIN $$", "s: warning: is halted: it waits for the terminal, which a stage does not have"),
+        (
+            "kill -TTIN $$",
+            "s: warning: is halted: it waits for the terminal, which a stage does not have",
+        ),
         ("kill -STOP $$", "s: warning: is halted by signal 19; `kill -CONT` lets it go on"),
     ] {
         let heard = r#"trap "touch heard; exit 1" TERM"#;
@@ -172,14 +189,19 @@ fn cut(sandbox: &Sandbox, mut child: Child, stages: &[Pid], how: Cut) {
     match how {
         Cut::Interrupt => kill_process(pid(&child), Signal::INT).unwrap(),
         Cut::KillRepro => child.kill().unwrap(),
-        Cut::KillProcess => stages.iter().for_each(|stage| kill_process(*stage, Signal::KILL).unwrap()),
+        Cut::KillProcess => {
+            stages.iter().for_each(|stage| kill_process(*stage, Signal::KILL).unwrap())
+        }
     }
     let code = child.wait_with_output().unwrap().status.code();
     match how {
         Cut::Interrupt => assert_eq!(code, Some(130)),
         Cut::KillProcess => assert_eq!(code, Some(1)),
         Cut::KillRepro => {
-            assert!(stages.iter().all(|stage| !is_gone(*stage)), "they should outlive their killed engine");
+            assert!(
+                stages.iter().all(|stage| !is_gone(*stage)),
+                "they should outlive their killed engine"
+            );
         }
     }
     sandbox.remove("wait");

@@ -77,7 +77,10 @@ fn lock_trace_and_tree_are_written_as_ever() {
     assert_eq!(sandbox.read("pipeline.lock"), LOCK);
     let block = LOCK.split("\n\n").nth(1).unwrap().split_once('\n').unwrap().1;
     let (shard, name) = KEY.split_at(2);
-    assert_eq!(sandbox.read(&format!("cache/traces/{shard}/{name}")), format!("repro.trace 1\n{block}\n"));
+    assert_eq!(
+        sandbox.read(&format!("cache/traces/{shard}/{name}")),
+        format!("repro.trace 1\n{block}\n")
+    );
     let tree = blake3::hash(TREE.as_bytes()).to_hex();
     assert!(LOCK.contains(&format!("\nout tree {tree} made\n")), "{tree}");
     assert_eq!(sandbox.read(&format!("cache/objects/{}/{}", &tree[..2], &tree[2..])), TREE);
@@ -91,7 +94,13 @@ fn a_lock_and_a_cache_of_before_are_read() {
         let digest = blake3::hash(bytes.as_bytes()).to_hex();
         sandbox.write(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]), bytes);
     };
-    let sub = TREE.lines().find_map(|line| line.strip_prefix("tree ")).unwrap().split_once(' ').unwrap().0;
+    let sub = TREE
+        .lines()
+        .find_map(|line| line.strip_prefix("tree "))
+        .unwrap()
+        .split_once(' ')
+        .unwrap()
+        .0;
     let tool = format!("repro.tree 1\nexec {} tool\n", blake3::hash(b"a\nb\n").to_hex());
     assert_eq!(blake3::hash(tool.as_bytes()).to_hex().as_str(), sub);
     for bytes in [TREE, &tool, "a\nb\n", "nowhere"] {
@@ -188,7 +197,8 @@ INSERT INTO artifacts VALUES (7, 'all', 'made', 'tree', '00000000000000000000000
 
 fn schema(conn: &Connection) -> (i64, Vec<String>) {
     let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-    let mut tables = conn.prepare("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name").unwrap();
+    let mut tables =
+        conn.prepare("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY name").unwrap();
     let tables = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     (version, tables)
 }

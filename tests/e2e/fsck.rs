@@ -126,7 +126,8 @@ fn a_flipped_byte_that_is_nowhere_else_is_left_to_its_stage() {
     `repro run count` makes its outs again
     `repro run report` makes its outs again
     ");
-    let json: serde_json::Value = serde_json::from_str(&sandbox.repro(&["fsck", "--json"]).stdout).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&sandbox.repro(&["fsck", "--json"]).stdout).unwrap();
     assert_eq!(json["faults"][0]["fault"], "missing");
     assert_eq!(json["faults"][0]["referrers"][0]["path"], "counts/all");
     sandbox.ok(&["run", "count"]);

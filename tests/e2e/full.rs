@@ -7,18 +7,22 @@ use crate::snapshot;
 
 /// What a script does in a mount namespace of its own, `$REPRO` being the binary; `None` where the system does not let us have one.
 fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Done> {
-    if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success()) {
+    if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success())
+    {
         untested("`unshare -rm` gives no mount namespace");
         return None;
     }
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", script]).current_dir(sandbox.root()).env_clear();
-    command.env("PATH", std::env::var_os("PATH").unwrap()).env("REPRO", env!("CARGO_BIN_EXE_repro"));
+    command
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("REPRO", env!("CARGO_BIN_EXE_repro"));
     Some(sandbox.done(command.output().unwrap()))
 }
 
 fn copy() -> Sandbox {
-    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cat in > out'\ndeps = ['in']\nouts = ['out']\n");
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'cat in > out'\ndeps = ['in']\nouts = ['out']\n");
     sandbox.write("in", "x".repeat(100_000));
     for folder in ["cache", "runs"] {
         std::fs::create_dir(sandbox.path(folder)).unwrap();
@@ -97,7 +101,8 @@ fn a_disk_without_a_size_is_not_full() {
 fn a_log_without_room_is_told() {
     let sandbox = copy();
     sandbox.edit("pipeline.toml", "cat in > out", "cat in in in in; cat in > out");
-    let script = "mount -t tmpfs -o size=200k none runs; $REPRO run > /dev/null 2> told; grep -v '|' told";
+    let script =
+        "mount -t tmpfs -o size=200k none runs; $REPRO run > /dev/null 2> told; grep -v '|' told";
     let Some(done) = with_mounts(&sandbox, script) else { return };
     snapshot!(done, @"
     exit 0

@@ -100,7 +100,11 @@ fn a_run_knows_its_commit_and_whether_the_tree_was_dirty() {
     sandbox.ok(&["params", "set", "top=3"]);
     sandbox.ok(&["run"]);
     let show = |run| sandbox.ok(&["runs", "show", run]).stdout;
-    assert!(show("run-1").contains("on main") && !show("run-1").contains("uncommitted"), "{}", show("run-1"));
+    assert!(
+        show("run-1").contains("on main") && !show("run-1").contains("uncommitted"),
+        "{}",
+        show("run-1")
+    );
     assert!(show("run-2").contains("on main, with uncommitted changes"), "{}", show("run-2"));
 }
 
@@ -193,7 +197,8 @@ fn a_history_that_cannot_be_written_can_be_read() {
     let listed = sandbox.ok(&["runs", "list"]).stdout;
     let mode = |mode: u32, paths: &[&str]| {
         for path in paths {
-            std::fs::set_permissions(sandbox.path(path), std::fs::Permissions::from_mode(mode)).unwrap();
+            std::fs::set_permissions(sandbox.path(path), std::fs::Permissions::from_mode(mode))
+                .unwrap();
         }
     };
     let mut command = sandbox.command(&["runs", "list"]);

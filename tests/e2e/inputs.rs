@@ -243,7 +243,8 @@ outs = ["sum.txt"]
 
 #[test]
 fn a_stage_without_a_command_does_nothing() {
-    let sandbox = Sandbox::with("[stages.raw]\ndeps = ['x']\nouts = ['raw']\n\n[stages.none]\ndesc = 'x'\n");
+    let sandbox =
+        Sandbox::with("[stages.raw]\ndeps = ['x']\nouts = ['raw']\n\n[stages.none]\ndesc = 'x'\n");
     snapshot!(sandbox.repro(&["status"]), @r#"
     exit 2
     --- stderr

@@ -201,7 +201,10 @@ fn the_lock_has_a_digest_for_the_folder_and_none_for_an_item() {
     let sandbox = together();
     sandbox.ok(&["run", "upper"]);
     let lock = sandbox.read("pipeline.lock");
-    assert_eq!(lock.lines().filter(|line| line.starts_with("out tree ") && line.ends_with(" up")).count(), 1);
+    assert_eq!(
+        lock.lines().filter(|line| line.starts_with("out tree ") && line.ends_with(" up")).count(),
+        1
+    );
     assert!(!lock.contains("a.txt") && !lock.contains("a.up"), "{lock}");
 }
 
@@ -261,7 +264,10 @@ outs = ["all.txt"]
     );
     sandbox.write("list", "");
     let done = sandbox.ok(&["run", "-j1"]);
-    assert!(done.stderr.contains("up: warning: `parts/*.txt` matches nothing: there are no items"), "{done}");
+    assert!(
+        done.stderr.contains("up: warning: `parts/*.txt` matches nothing: there are no items"),
+        "{done}"
+    );
     assert!(done.stderr.contains("run-1 done"), "{done}");
     assert_eq!(files(&sandbox.path("up")), [""; 0]);
     assert_eq!(sandbox.read("all.txt").trim(), "0");

@@ -142,5 +142,8 @@ retries = { count = 1, delay = "1s" }
         "test {{ item.name }} != b || exec sleep 600;",
     );
     let done = sandbox.repro(&["run", "-j1"]);
-    assert!(done.stderr.contains("took longer than its timeout of 1.0s, for item `in/b`"), "{done}");
+    assert!(
+        done.stderr.contains("took longer than its timeout of 1.0s, for item `in/b`"),
+        "{done}"
+    );
 }

@@ -36,7 +36,10 @@ fn kind(sandbox: &Sandbox, path: &str) -> String {
     let word = match () {
         () if meta.is_symlink() => {
             let target = fs::read_link(&full).unwrap();
-            assert!(target.is_relative() && full.canonicalize().unwrap().starts_with(&objects), "{target:?}");
+            assert!(
+                target.is_relative() && full.canonicalize().unwrap().starts_with(&objects),
+                "{target:?}"
+            );
             "symlink"
         }
         () if is_object(&objects, meta.ino()) => "hardlink",
@@ -120,13 +123,19 @@ fn what_is_there_can_be_linked_anew() {
     --- stdout
     brought back or linked anew d/x: 1 file, 2 B
     ");
-    assert_eq!((kind(&sandbox, "d/x"), kind(&sandbox, "log")), ("symlink 444".into(), "hardlink 444".into()));
+    assert_eq!(
+        (kind(&sandbox, "d/x"), kind(&sandbox, "log")),
+        ("symlink 444".into(), "hardlink 444".into())
+    );
     snapshot!(sandbox.repro(&["checkout", "--relink"]), @"
     exit 0
     --- stdout
     brought back or linked anew the outs of a, log: 2 files, 5 B
     ");
-    assert_eq!((kind(&sandbox, "d/x"), kind(&sandbox, "log")), ("private 644".into(), "private 644".into()));
+    assert_eq!(
+        (kind(&sandbox, "d/x"), kind(&sandbox, "log")),
+        ("private 644".into(), "private 644".into())
+    );
     sandbox.ok(&["status", "--check"]);
     snapshot!(with("hardlnk", &["status"]), @"
     exit 2

@@ -10,8 +10,10 @@ use crate::sandbox::Sandbox;
 use crate::stealth::set_modified;
 
 /// The last one is renamed now and then.
-const STAGES: [&str; 11] =
-    ["copy", "folder", "all", "glob", "env", "frozen", "metrics", "files", "asked", "linked", "spare"];
+const STAGES: [&str; 11] = [
+    "copy", "folder", "all", "glob", "env", "frozen", "metrics", "files", "asked", "linked",
+    "spare",
+];
 
 const PIPELINE: &str = r#"
 [config]
@@ -67,12 +69,14 @@ outs = ["spare"]
 
 fn verdicts(sandbox: &Sandbox, stages: &[&str], colour: &str) -> (BTreeMap<String, Value>, i32) {
     let renamed = sandbox.read("pipeline.toml").contains("[stages.other]");
-    let present = stages.iter().map(|&name| if renamed && name == "spare" { "other" } else { name });
+    let present =
+        stages.iter().map(|&name| if renamed && name == "spare" { "other" } else { name });
     let args: Vec<&str> = ["status", "--json", "--check"].into_iter().chain(present).collect();
     let output = sandbox.command(&args).env("COLOUR", colour).output().unwrap();
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
     let stages = shown["stages"].as_array().cloned().unwrap_or_default();
-    let named = stages.into_iter().map(|stage| (stage["stage"].as_str().unwrap().to_owned(), stage));
+    let named =
+        stages.into_iter().map(|stage| (stage["stage"].as_str().unwrap().to_owned(), stage));
     (named.collect(), output.status.code().unwrap())
 }
 
@@ -92,8 +96,11 @@ fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
         9 if sandbox.exists("cache/index") => sandbox.remove("cache/index"),
         10 => {
             let pipeline = sandbox.read("pipeline.toml");
-            let other =
-                if pipeline.contains("a = 1\n") { ("a = 1\n", "a = 2\n") } else { ("a = 2\n", "a = 1\n") };
+            let other = if pipeline.contains("a = 1\n") {
+                ("a = 1\n", "a = 2\n")
+            } else {
+                ("a = 2\n", "a = 1\n")
+            };
             sandbox.write("pipeline.toml", pipeline.replace(other.0, other.1));
         }
         11 if sandbox.exists("cache/pipeline") => {
@@ -102,18 +109,24 @@ fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
             bytes[at] ^= 1;
             sandbox.write("cache/pipeline", bytes);
         }
-        12 => std::fs::set_permissions(sandbox.path("in/one"), PermissionsExt::from_mode(0o755)).unwrap(),
+        12 => std::fs::set_permissions(sandbox.path("in/one"), PermissionsExt::from_mode(0o755))
+            .unwrap(),
         13 if sandbox.exists("made") => sandbox.remove("made"),
         14 => sandbox.write("more.toml", format!("b = {}\n", choice % 3)),
         15 => sandbox.write("conf/size/small.toml", format!("n = {}\n", choice % 3)),
         16 => sandbox.write("conf/size/large.toml", format!("n = {}\n", choice % 3)),
         17 => replace(sandbox, "size = \"small\"", "size = \"large\""),
         18 => replace(sandbox, "[stages.spare]", "[stages.other]"),
-        19 => replace(sandbox, "cmd = \"cp in/one spare\"", "always = true\ncmd = \"cp in/one spare\""),
+        19 => replace(
+            sandbox,
+            "cmd = \"cp in/one spare\"",
+            "always = true\ncmd = \"cp in/one spare\"",
+        ),
         20 => sandbox.write("tool", text),
         21 => {
             std::fs::remove_file(sandbox.path("link")).unwrap();
-            symlink(["in", "in/one", "in/a.txt"][choice as usize / 28 % 3], sandbox.path("link")).unwrap();
+            symlink(["in", "in/one", "in/a.txt"][choice as usize / 28 % 3], sandbox.path("link"))
+                .unwrap();
         }
         // As many bytes as before, and the time of before.
         22 => {
@@ -155,9 +168,12 @@ fn what_is_left_out_is_what_looking_at_each_stage_calls_fresh() {
         symlink("in", sandbox.path("link")).unwrap();
         let (mut colour, mut state) = ("red".to_owned(), seed);
         for step in 0..40 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             edit(&sandbox, state >> 33, &mut colour);
-            let (all, each) = (verdicts(&sandbox, &[], &colour), verdicts(&sandbox, &STAGES, &colour));
+            let (all, each) =
+                (verdicts(&sandbox, &[], &colour), verdicts(&sandbox, &STAGES, &colour));
             assert_eq!(all, each, "seed {seed}, step {step}, edit {}", (state >> 33) % 28);
         }
     }
@@ -165,7 +181,8 @@ fn what_is_left_out_is_what_looking_at_each_stage_calls_fresh() {
 
 #[test]
 fn an_input_that_is_gone_is_told_with_its_line_each_time() {
-    let sandbox = Sandbox::with("[stages.a]\ncmd = \"cp in out\"\ndeps = [\"in\"]\nouts = [\"out\"]\n");
+    let sandbox =
+        Sandbox::with("[stages.a]\ncmd = \"cp in out\"\ndeps = [\"in\"]\nouts = [\"out\"]\n");
     sandbox.write("in", "x");
     sandbox.ok(&["run"]);
     sandbox.remove("in");

@@ -52,8 +52,9 @@ fn a_plan_as_json() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "top=3"]);
-    let plan =
-        |args: &[&str]| -> serde_json::Value { serde_json::from_str(&sandbox.ok(args).stdout).unwrap() };
+    let plan = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&sandbox.ok(args).stdout).unwrap()
+    };
     let first = plan(&["run", "-n", "--json", "-j", "2"]);
     assert_eq!(first["jobs"], 2);
     let verdicts: Vec<_> =

@@ -197,7 +197,9 @@ outs = ["y"]
     sandbox.write("pipeline.toml", text + other);
     let done = sandbox.repro(&["run", "-j", "1", "--keep-going"]);
     assert_eq!(done.code, 1, "{done}");
-    for line in ["after: skipped: needs bad", "other: ran in", "1 failed, 1 skipped, 1 ran, 1 fresh"] {
+    for line in
+        ["after: skipped: needs bad", "other: ran in", "1 failed, 1 skipped, 1 ran, 1 fresh"]
+    {
         assert!(done.stderr.contains(line), "{done}");
     }
     assert!(sandbox.exists("other"));
@@ -207,12 +209,17 @@ outs = ["y"]
 fn a_stage_that_does_not_keep_its_word_fails() {
     let cases = [
         ("an out that is not written", "true", "did not write its out `x`"),
-        ("a dep that is written", "touch x; echo more >> in.txt", "its dep `in.txt` changed while it ran"),
+        (
+            "a dep that is written",
+            "touch x; echo more >> in.txt",
+            "its dep `in.txt` changed while it ran",
+        ),
         ("a command that is not there", "no-such-command-anywhere", "exited with code 127"),
         ("a signal", "kill -9 $$", "was killed by signal 9"),
     ];
     for (what, cmd, message) in cases {
-        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{cmd}'\ndeps = ['in.txt']\nouts = ['x']\n"));
+        let sandbox =
+            Sandbox::with(&format!("[stages.s]\ncmd = '{cmd}'\ndeps = ['in.txt']\nouts = ['x']\n"));
         sandbox.write("in.txt", "1");
         let done = sandbox.repro(&["run"]);
         assert_eq!(done.code, 1, "{what}: {done}");
@@ -252,8 +259,9 @@ outs = ["sub/params.json", "sub/env.txt", "sub/pwd.txt"]
 
 #[test]
 fn a_path_of_the_stages_own_does_not_hide_the_shell() {
-    let sandbox =
-        Sandbox::with("[stages.s]\ncmd = 'echo \"$PATH\" > x'\nenv = { PATH = '/nowhere' }\nouts = ['x']\n");
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'echo \"$PATH\" > x'\nenv = { PATH = '/nowhere' }\nouts = ['x']\n",
+    );
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("x"), "/nowhere\n");
 }

@@ -50,7 +50,11 @@ impl Sandbox {
 
     pub fn remove(&self, path: &str) {
         let path = self.path(path);
-        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
     }
 
     pub fn fifo(&self, name: &str) {
@@ -75,7 +79,10 @@ impl Sandbox {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
         command.args(args).current_dir(self.root()).env_clear().stdin(Stdio::null());
-        command.env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.root()).env("LC_ALL", "C");
+        command
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.root())
+            .env("LC_ALL", "C");
         command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CEILING_DIRECTORIES", "/");
         command
     }
@@ -93,18 +100,32 @@ impl Sandbox {
     }
 
     pub fn git(&self, args: &[&str]) {
-        let identity =
-            ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"];
+        let identity = [
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ];
         let mut git = Command::new("git");
-        git.args(identity).args(args).current_dir(self.root()).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        git.args(identity)
+            .args(args)
+            .current_dir(self.root())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null");
         let output = git.output().unwrap();
-        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     pub fn done(&self, output: Output) -> Done {
         let root = self.root();
-        let text =
-            |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(root.to_str().unwrap(), "$ROOT");
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap().replace(root.to_str().unwrap(), "$ROOT")
+        };
         Done {
             code: output.status.code().unwrap_or(-1),
             stdout: text(output.stdout),

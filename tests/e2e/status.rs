@@ -102,8 +102,9 @@ fn asking_changes_nothing() {
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "top=3"]);
     // Digests that were learnt on the way may be remembered.
-    let state =
-        || files(&sandbox.root()).into_iter().filter(|path| path != "cache/index").collect::<Vec<_>>();
+    let state = || {
+        files(&sandbox.root()).into_iter().filter(|path| path != "cache/index").collect::<Vec<_>>()
+    };
     let before = state();
     for args in [
         &["status"][..],
@@ -163,7 +164,8 @@ fn an_out_that_lies_there_is_judged_by_what_lies_there_and_not_by_the_cache() {
     );
     sandbox.ok(&["run"]);
     let lock = sandbox.read("pipeline.lock");
-    let line = lock.lines().find(|line| line.starts_with("out tree ") && line.ends_with(" d")).unwrap();
+    let line =
+        lock.lines().find(|line| line.starts_with("out tree ") && line.ends_with(" d")).unwrap();
     let digest = line.split(' ').nth(2).unwrap();
     sandbox.remove(&format!("cache/objects/{}/{}", &digest[..2], &digest[2..]));
     sandbox.remove("lost");
@@ -306,6 +308,9 @@ fn join_fails(sandbox: &Sandbox, code: i32) {
     assert_eq!((&*verdicts["count"], &*outcomes["count"]), ("skipped", "skipped"));
     assert_eq!(verdicts["other"], "fresh");
     let join = stages.iter().find(|stage| stage["stage"] == "join").unwrap();
-    assert!(join["failure"]["what"].as_str().unwrap().starts_with("cannot be looked at: "), "{join}");
+    assert!(
+        join["failure"]["what"].as_str().unwrap().starts_with("cannot be looked at: "),
+        "{join}"
+    );
     assert!(join["failure"]["hint"].is_string(), "{join}");
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::sandbox::{Sandbox, untested};
 
 fn copying() -> Sandbox {
-    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
     sandbox.write("in", "first");
     sandbox
 }
@@ -66,8 +67,10 @@ fn a_copy_that_keeps_its_times_is_noticed() {
     }
     sandbox.ok(&["run"]);
     settle(&sandbox);
-    let copied =
-        std::process::Command::new("cp").arg("-p").args([sandbox.path("kept"), sandbox.path("in")]).status();
+    let copied = std::process::Command::new("cp")
+        .arg("-p")
+        .args([sandbox.path("kept"), sandbox.path("in")])
+        .status();
     assert!(copied.unwrap().success());
     assert_eq!(fs::metadata(sandbox.path("in")).unwrap().modified().unwrap(), time);
     is_noticed(&sandbox, "cp -p");
@@ -131,7 +134,12 @@ fn a_file_of_several_names_is_one_file() {
     sandbox.ok(&["run"]);
     settle(&sandbox);
     let time = fs::metadata(sandbox.path("in")).unwrap().modified().unwrap();
-    File::options().write(true).open(sandbox.path("other name")).unwrap().write_at(b"F", 0).unwrap();
+    File::options()
+        .write(true)
+        .open(sandbox.path("other name"))
+        .unwrap()
+        .write_at(b"F", 0)
+        .unwrap();
     set_modified(&sandbox, "other name", time);
     is_noticed(&sandbox, "written by its other name");
     assert_eq!(sandbox.read("out"), "First");
@@ -144,15 +152,24 @@ fn a_large_file_with_holes_comes_back_and_one_byte_in_it_is_noticed() {
         "[stages.s]\ncmd = 'truncate -s {SIZE} out; printf x | dd of=out bs=1 seek=123456789 conv=notrunc'\nouts = ['out']\n"
     ));
     sandbox.ok(&["run"]);
-    let digest =
-        || blake3::Hasher::new().update_reader(File::open(sandbox.path("out")).unwrap()).unwrap().finalize();
+    let digest = || {
+        blake3::Hasher::new()
+            .update_reader(File::open(sandbox.path("out")).unwrap())
+            .unwrap()
+            .finalize()
+    };
     let before = digest();
     sandbox.remove("out");
     sandbox.ok(&["run"]);
     assert_eq!((fs::metadata(sandbox.path("out")).unwrap().len(), digest()), (SIZE, before));
     settle(&sandbox);
     let time = fs::metadata(sandbox.path("out")).unwrap().modified().unwrap();
-    File::options().write(true).open(sandbox.path("out")).unwrap().write_at(b"y", SIZE / 2).unwrap();
+    File::options()
+        .write(true)
+        .open(sandbox.path("out"))
+        .unwrap()
+        .write_at(b"y", SIZE / 2)
+        .unwrap();
     set_modified(&sandbox, "out", time);
     is_noticed(&sandbox, "one byte of many");
     assert_eq!(digest(), before);
@@ -164,8 +181,10 @@ fn what_is_written_through_a_mapping_is_noticed() {
     sandbox.ok(&["run"]);
     settle(&sandbox);
     let script = "import mmap\nwith open('in', 'r+b') as f:\n    m = mmap.mmap(f.fileno(), 0)\n    m[0:1] = b'F'\n    m.close()\n";
-    let python =
-        std::process::Command::new("python3").args(["-c", script]).current_dir(sandbox.root()).status();
+    let python = std::process::Command::new("python3")
+        .args(["-c", script])
+        .current_dir(sandbox.root())
+        .status();
     match python {
         Ok(status) if status.success() => is_noticed(&sandbox, "mapped"),
         _ => untested("there is no python3 that could map a file"),
@@ -189,8 +208,8 @@ fn a_file_that_is_replaced_all_the_time_never_gets_the_outs_of_another_state() {
                 }
             }
         });
-        let runs =
-            (0..40).map(|_| (sandbox.repro(&["run"]), fs::read_to_string(sandbox.path("pipeline.lock"))));
+        let runs = (0..40)
+            .map(|_| (sandbox.repro(&["run"]), fs::read_to_string(sandbox.path("pipeline.lock"))));
         let ended: Vec<_> = runs.collect();
         stop.store(true, Ordering::Relaxed);
         ended

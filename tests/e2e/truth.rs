@@ -31,7 +31,8 @@ fn edits_in_quick_succession_are_all_noticed() {
 
 #[test]
 fn a_link_is_what_it_leads_to() {
-    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
     sandbox.write("one/f", "1");
     sandbox.write("two/f", "2");
     symlink("one", sandbox.path("in")).unwrap();
@@ -55,7 +56,8 @@ fn a_loop_of_links_is_an_error() {
 
 #[test]
 fn folders_may_nest_deeply() {
-    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
     let deep = |top: &str| format!("{top}{}", "/d".repeat(800));
     let mut dir = sandbox.path("in");
     for level in 0..800 {
@@ -160,7 +162,8 @@ fn restored_files_can_be_written() {
 #[test]
 fn floats_read_back_from_the_lock() {
     let floats = "9.014274576114835e-20\n93.21874718936273\n0.1\n1e300\n5e-324";
-    let params: String = floats.lines().zip(0..).map(|(float, n)| format!("p{n} = {float}\n")).collect();
+    let params: String =
+        floats.lines().zip(0..).map(|(float, n)| format!("p{n} = {float}\n")).collect();
     let names: Vec<String> = (0..floats.lines().count()).map(|n| format!("'p{n}'")).collect();
     let sandbox = Sandbox::with(&format!(
         "[params]\n{params}[stages.s]\ncmd = 'true'\nparams = [{}]\n",
@@ -203,14 +206,18 @@ fn an_out_keeps_what_is_passed_over_elsewhere() {
     sandbox.ok(&["run"]);
     sandbox.edit("pipeline.toml", "n = 2", "n = 1");
     sandbox.ok(&["run"]);
-    assert_eq!((sandbox.read("d/__pycache__/x"), sandbox.read("d/.git/x")), ("1\n".into(), "1\n".into()));
+    assert_eq!(
+        (sandbox.read("d/__pycache__/x"), sandbox.read("d/.git/x")),
+        ("1\n".into(), "1\n".into())
+    );
     sandbox.write("in/__pycache__/x", "noise");
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 0);
 }
 
 #[test]
 fn a_broken_link_that_cannot_be_restored_is_not_kept() {
-    let sandbox = Sandbox::with("[stages.s]\ncmd = 'mkdir d; ln -s /nowhere/x d/link'\nouts = ['d']\n");
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'mkdir d; ln -s /nowhere/x d/link'\nouts = ['d']\n");
     snapshot!(sandbox.repro(&["run"]), @"
     exit 1
     --- stderr
@@ -231,7 +238,9 @@ fn a_broken_link_that_cannot_be_restored_is_not_kept() {
 
 #[test]
 fn what_belongs_to_git_or_to_repro_is_no_out() {
-    for out in ["cache", "cache/x", "runs", ".git/hooks/post-checkout", "pipeline.toml", "pipeline.lock"] {
+    for out in
+        ["cache", "cache/x", "runs", ".git/hooks/post-checkout", "pipeline.toml", "pipeline.lock"]
+    {
         let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = 'true'\nouts = ['{out}']\n"));
         let done = sandbox.repro(&["run"]);
         assert_eq!(done.code, 2, "{done}");

@@ -182,8 +182,11 @@ outs = ["b"]
     assert_eq!(sandbox.ran(), ["a 2", "a 2"]);
     // Forced once, not each time.
     fs::File::open(sandbox.path("other")).unwrap();
-    fs::set_permissions(sandbox.path("conf/base.toml"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-        .unwrap();
+    fs::set_permissions(
+        sandbox.path("conf/base.toml"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .unwrap();
     woken(&watch, "conf/base.toml");
     assert!(sandbox.ran().is_empty());
     assert_eq!(watch.end(), Some(0));
@@ -233,7 +236,10 @@ fn a_run_after_the_first_is_stopped_as_well() {
     let mut watch = Watch::start(&sandbox, &[]);
     watch.turn();
     // It asks to be ended in order, which a process that exits at once would not do.
-    sandbox.write("in", "trap 'echo ended >> ran; exit 1' TERM; echo begun; while :; do sleep 0.01; done");
+    sandbox.write(
+        "in",
+        "trap 'echo ended >> ran; exit 1' TERM; echo begun; while :; do sleep 0.01; done",
+    );
     watch.until("begun");
     watch.signal("-INT");
     assert_eq!(watch.child.wait().unwrap().code(), Some(130));
@@ -244,8 +250,9 @@ fn a_run_after_the_first_is_stopped_as_well() {
 #[test]
 fn what_lies_behind_links_wakes_wherever_it_is() {
     let outside = tempfile::tempdir().unwrap();
-    let sandbox =
-        Sandbox::with("[stages.s]\ncmd = 'cat in/* ln/a > out'\ndeps = ['in', 'ln/a']\nouts = ['out']\n");
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'cat in/* ln/a > out'\ndeps = ['in', 'ln/a']\nouts = ['out']\n",
+    );
     let link = |to: &str, from: &str| {
         let from = sandbox.path(from);
         let _ = fs::remove_file(&from);
@@ -307,8 +314,9 @@ outs = ["used"]
 /// A folder that is in two places by a link is looked at in both.
 #[test]
 fn a_folder_that_a_link_leads_to_wakes_by_either_name() {
-    let sandbox =
-        Sandbox::with("[stages.s]\ncmd = 'cat in/sub/* cur > out'\ndeps = ['in', 'cur']\nouts = ['out']\n");
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'cat in/sub/* cur > out'\ndeps = ['in', 'cur']\nouts = ['out']\n",
+    );
     sandbox.write("store/a", "a");
     sandbox.write("store/b", "b");
     fs::create_dir(sandbox.path("in")).unwrap();

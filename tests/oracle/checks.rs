@@ -69,14 +69,19 @@ impl Sequence {
         if after.lock.len() != foreseen.lock.len() {
             return Err("run: the lock has stages too many".into());
         }
-        let text = fs::read_to_string(self.root.join("pipeline.lock")).unwrap_or("repro.lock 1\n".into());
-        let blocks: String =
-            after.lock.iter().map(|(name, trace)| format!("\nstage {name}\n{}", trace.text())).collect();
+        let text =
+            fs::read_to_string(self.root.join("pipeline.lock")).unwrap_or("repro.lock 1\n".into());
+        let blocks: String = after
+            .lock
+            .iter()
+            .map(|(name, trace)| format!("\nstage {name}\n{}", trace.text()))
+            .collect();
         if text != format!("repro.lock 1\n{blocks}") {
             return Err(format!("run: the lock is not in its one spelling:\n{text}"));
         }
         for (name, outcome) in &foreseen.outcomes {
-            let stage = self.pipeline.expanded().into_iter().find(|stage| stage.name == *name).unwrap();
+            let stage =
+                self.pipeline.expanded().into_iter().find(|stage| stage.name == *name).unwrap();
             let kept = stage.outs.iter().filter(|out| out.kept).map(|out| out.path.as_str());
             for path in kept.chain(stage.each.iter().map(|each| each.folder.as_str())) {
                 let had = after.world.get(path).is_none_or(|node| self.oracle.has(node));
@@ -93,10 +98,17 @@ impl Sequence {
         let stages = self.pipeline.expanded();
         for stage in stages
             .iter()
-            .filter(|stage| is_done(&stage.name) && !stage.tracked && stage.policy != Policy::Frozen)
-            .filter(|stage| !after.lock.get(&stage.name).is_some_and(|trace| self.oracle.is_vouched(trace)))
+            .filter(|stage| {
+                is_done(&stage.name) && !stage.tracked && stage.policy != Policy::Frozen
+            })
+            .filter(|stage| {
+                !after.lock.get(&stage.name).is_some_and(|trace| self.oracle.is_vouched(trace))
+            })
         {
-            let deps = self.oracle.deps(stage, &after.world, &made(&stages)).map_err(|trouble| trouble.0)?;
+            let deps = self
+                .oracle
+                .deps(stage, &after.world, &made(&stages))
+                .map_err(|trouble| trouble.0)?;
             let work = self.oracle.work(stage, &self.pipeline, deps.clone());
             for out in &stage.outs {
                 let should = work.out(out.shape, out.shy);
@@ -110,7 +122,8 @@ impl Sequence {
             let Some(each) = &stage.each else { continue };
             for (item, node) in each.glob.items(&deps[&each.glob.text()]) {
                 let out = each.out_of(&item);
-                let should = work::item_work(&work, each, &item, &node).result(crate::declared::Shape::File);
+                let should =
+                    work::item_work(&work, each, &item, &node).result(crate::declared::Shape::File);
                 if should.as_ref() != after.world.get(&out) {
                     return Err(format!(
                         "after the run `{out}` is not what `{}` makes of `{item}`",
@@ -141,5 +154,7 @@ fn difference(should: &Node, is: &Node) -> String {
     let (should, is) = (list(should), list(is));
     let paths: BTreeSet<&String> = should.keys().chain(is.keys()).collect();
     let differing = paths.into_iter().filter(|path| should.get(*path) != is.get(*path));
-    differing.map(|path| format!("`{path}` is {:?}, not {:?}; ", is.get(path), should.get(path))).collect()
+    differing
+        .map(|path| format!("`{path}` is {:?}, not {:?}; ", is.get(path), should.get(path)))
+        .collect()
 }

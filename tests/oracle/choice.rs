@@ -20,7 +20,12 @@ pub struct Choice {
 impl Choice {
     /// All stages as they are.
     pub fn all() -> Choice {
-        Choice { wanted: None, forced: BTreeSet::new(), words: Vec::new(), on_failure: OnFailure::KeepGoing }
+        Choice {
+            wanted: None,
+            forced: BTreeSet::new(),
+            words: Vec::new(),
+            on_failure: OnFailure::KeepGoing,
+        }
     }
 
     /// For a status: all, or one with what it needs.
@@ -57,9 +62,13 @@ impl Choice {
         match random.below(100) {
             0..=5 => {
                 choice.words.extend(random.any(&wanted).iter().map(|name| format!("-f={name}")));
-                choice
-                    .forced
-                    .extend(choice.words.last().and_then(|word| word.strip_prefix("-f=")).map(str::to_owned));
+                choice.forced.extend(
+                    choice
+                        .words
+                        .last()
+                        .and_then(|word| word.strip_prefix("-f="))
+                        .map(str::to_owned),
+                );
             }
             6 => {
                 choice.words.push("-f".into());

@@ -29,7 +29,9 @@ impl Sequence {
             return Err(format!("gc: changed what is no cache\n{said}"));
         }
         match had.iter().find(|(_, node)| !self.oracle.has_whole(node)) {
-            Some((path, _)) => Err(format!("gc: the cache lacks `{path}` now (code {code})\n{said}")),
+            Some((path, _)) => {
+                Err(format!("gc: the cache lacks `{path}` now (code {code})\n{said}"))
+            }
             None => Ok(()),
         }
     }
@@ -48,7 +50,10 @@ impl Sequence {
         }
         let (code, _, said) = drive::program(&self.root, &["accept", name, "--reason", reason]);
         if (code == 0) != trace.is_some() {
-            return Err(format!("accept: `{name}` should be accepted: {}, and {said}", trace.is_some()));
+            return Err(format!(
+                "accept: `{name}` should be accepted: {}, and {said}",
+                trace.is_some()
+            ));
         }
         let after = self.oracle.look()?;
         let texts = |disk: &Disk| -> BTreeMap<String, String> {
@@ -94,7 +99,8 @@ impl Sequence {
         }
         let whole = has_all && loads(&stages, &before.world).is_ok();
         let is_way = |path: &str| matches!(before.world.get(path), None | Some(Node::Dir(_)));
-        let ways = outs().all(|(path, _)| path.match_indices('/').all(|(at, _)| is_way(&path[..at])));
+        let ways =
+            outs().all(|(path, _)| path.match_indices('/').all(|(at, _)| is_way(&path[..at])));
         if whole
             && ways
             && !wanted.is_empty()
@@ -105,7 +111,9 @@ impl Sequence {
             ));
         }
         let is_wanted = |path: &str| {
-            wanted.iter().any(|(wanted, _)| is_at_or_below(path, wanted) || is_at_or_below(wanted, path))
+            wanted
+                .iter()
+                .any(|(wanted, _)| is_at_or_below(path, wanted) || is_at_or_below(wanted, path))
         };
         let mut fault = None;
         before.world.visit("", &mut |path, node| {
@@ -171,7 +179,9 @@ impl Place {
     /// What of an out is meant.
     fn of(&self, out: &str, node: &Node, found: &mut Vec<(String, Node)>) {
         match self {
-            Place::Path(path) if is_at_or_below(out, path) => found.push((out.to_owned(), node.clone())),
+            Place::Path(path) if is_at_or_below(out, path) => {
+                found.push((out.to_owned(), node.clone()))
+            }
             Place::Path(path) => {
                 let below = path.strip_prefix(out).and_then(|below| below.strip_prefix('/'));
                 let inner = below.and_then(|below| node.get(below));
@@ -180,7 +190,9 @@ impl Place {
             Place::Glob(glob) if glob.matches(out) => found.push((out.to_owned(), node.clone())),
             Place::Glob(_) => {
                 let Node::Dir(entries) = node else { return };
-                entries.iter().for_each(|(name, node)| self.of(&format!("{out}/{name}"), node, found));
+                entries
+                    .iter()
+                    .for_each(|(name, node)| self.of(&format!("{out}/{name}"), node, found));
             }
         }
     }
@@ -193,12 +205,24 @@ fn random_place(disk: &Disk, random: &mut Random) -> Option<Place> {
     for (out, node) in disk.lock.values().flat_map(|trace| &trace.outs) {
         paths.extend(out.rsplit_once('/').map(|(above, _)| above.to_owned()));
         node.visit(out, &mut |path, _| paths.push(path.to_owned()));
-        let base = if out.contains('.') { out.rsplit_once('/').map_or("", |(above, _)| above) } else { out };
+        let base = if out.contains('.') {
+            out.rsplit_once('/').map_or("", |(above, _)| above)
+        } else {
+            out
+        };
         for ext in ["x", "txt", "o"] {
-            globs.extend([false, true].map(|deep| Glob { base: base.to_owned(), deep, ext: ext.to_owned() }));
+            globs.extend([false, true].map(|deep| Glob {
+                base: base.to_owned(),
+                deep,
+                ext: ext.to_owned(),
+            }));
         }
     }
-    if random.percent(60) { random.any(&paths).map(Place::Path) } else { random.any(&globs).map(Place::Glob) }
+    if random.percent(60) {
+        random.any(&paths).map(Place::Path)
+    } else {
+        random.any(&globs).map(Place::Glob)
+    }
 }
 
 /// Links to what has a name of its own in the project: it changes with that.
@@ -207,7 +231,9 @@ fn aliases(root: &Path) -> Vec<String> {
     while let Some(dir) = open.pop() {
         for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
             match fs::read_link(&path) {
-                Ok(target) if path.exists() && !target.to_str().unwrap().contains("cache/objects/") => {
+                Ok(target)
+                    if path.exists() && !target.to_str().unwrap().contains("cache/objects/") =>
+                {
                     aliases.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
                 }
                 Ok(_) => {}
@@ -245,7 +271,7 @@ fn wanted(disk: &Disk, place: Option<&Place>, stages: &[Stage]) -> Vec<(String, 
 
 fn overlaps(disk: &Disk) -> bool {
     let outs: Vec<&String> = disk.lock.values().flat_map(|trace| trace.outs.keys()).collect();
-    outs.iter()
-        .enumerate()
-        .any(|(a, path)| outs.iter().enumerate().any(|(b, other)| a != b && is_at_or_below(path, other)))
+    outs.iter().enumerate().any(|(a, path)| {
+        outs.iter().enumerate().any(|(b, other)| a != b && is_at_or_below(path, other))
+    })
 }

@@ -264,7 +264,8 @@ impl Stage {
         }
         let _ = writeln!(text, "params = {}", list(self.params.iter().cloned().collect()));
         let _ = writeln!(text, "env_deps = {}", list(self.env_deps.iter().cloned().collect()));
-        let _ = writeln!(text, "resources = {{ cpus = {} }}\ndesc = 'about {}'", self.cpus, self.cpus);
+        let _ =
+            writeln!(text, "resources = {{ cpus = {} }}\ndesc = 'about {}'", self.cpus, self.cpus);
         if self.has_tool {
             let _ = writeln!(text, "tools = ['{TOOL}']");
         }
@@ -313,7 +314,9 @@ pub fn ordered(stages: &[Stage]) -> Option<Vec<(Stage, BTreeSet<String>)>> {
     for stage in stages {
         let mut needs = BTreeSet::new();
         for dep in stage.all_deps().values() {
-            for other in stages.iter().filter(|other| other.out_paths().iter().any(|out| is_near(dep, out))) {
+            for other in
+                stages.iter().filter(|other| other.out_paths().iter().any(|out| is_near(dep, out)))
+            {
                 if other.name != stage.name {
                     needs.insert(other.name.clone());
                 } else if matches!(dep, Dep::Path(_)) {
@@ -326,7 +329,8 @@ pub fn ordered(stages: &[Stage]) -> Option<Vec<(Stage, BTreeSet<String>)>> {
     let mut order: Vec<(Stage, BTreeSet<String>)> = Vec::new();
     while !open.is_empty() {
         let done: BTreeSet<&String> = order.iter().map(|(stage, _)| &stage.name).collect();
-        let next = open.iter().position(|(_, needs)| needs.iter().all(|need| done.contains(need)))?;
+        let next =
+            open.iter().position(|(_, needs)| needs.iter().all(|need| done.contains(need)))?;
         order.push(open.remove(next));
     }
     Some(order)
@@ -335,7 +339,9 @@ pub fn ordered(stages: &[Stage]) -> Option<Vec<(Stage, BTreeSet<String>)>> {
 pub fn is_near(dep: &Dep, out: &str) -> bool {
     match dep {
         Dep::Path(path) => {
-            path == out || path.starts_with(&format!("{out}/")) || out.starts_with(&format!("{path}/"))
+            path == out
+                || path.starts_with(&format!("{out}/"))
+                || out.starts_with(&format!("{path}/"))
         }
         Dep::Glob(glob) => glob.concerns(out),
     }

@@ -35,7 +35,8 @@ pub struct Told {
 pub fn status(root: &Path, face: Face, choice: &Choice) -> Result<BTreeMap<String, Told>, String> {
     match face {
         Face::Library => {
-            let loaded = if choice.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
+            let loaded =
+                if choice.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
             let project = loaded.map_err(|error| error.to_string())?;
             let (wanted, forced) = lists(&project, choice);
             let verdicts = assess(&project, &wanted, &forced);
@@ -83,7 +84,8 @@ pub fn go(root: &Path, face: Face, cpus: usize, choice: &Choice) -> Answer {
                 command: Vec::new(),
                 overrides: Vec::new(),
             };
-            let report = run(&project, &held, &options, Vec::new()).map_err(|error| error.to_string())?;
+            let report =
+                run(&project, &held, &options, Vec::new()).map_err(|error| error.to_string())?;
             let stages = report.stages.into_iter();
             Ok(stages.map(|(name, outcome, _)| (name.to_string(), told(&outcome))).collect())
         }
@@ -92,7 +94,8 @@ pub fn go(root: &Path, face: Face, cpus: usize, choice: &Choice) -> Answer {
             let on: &[&str] = if choice.on_failure == OnFailure::KeepGoing { &["-k"] } else { &[] };
             let args = [&["run", "--json", &jobs], on, &texts(&choice.words)].concat();
             let (_, stdout, stderr) = program(root, &args);
-            let ended = stdout.lines().map(value_of).filter(|event| event["event"] == "stage_ended");
+            let ended =
+                stdout.lines().map(value_of).filter(|event| event["event"] == "stage_ended");
             let text = |value: &Value| value.as_str().unwrap().to_owned();
             let outcomes: BTreeMap<String, String> =
                 ended.map(|event| (text(&event["stage"]), text(&event["outcome"]))).collect();
@@ -121,7 +124,8 @@ fn texts(names: &[String]) -> Vec<&str> {
 }
 
 pub fn command(root: &Path, args: &[&str]) -> Command {
-    let program = std::env::var_os("ORACLE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_repro").into());
+    let program =
+        std::env::var_os("ORACLE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_repro").into());
     let mut command = Command::new(program);
     command.arg("-C").arg(root).args(args).stdin(Stdio::null());
     command

@@ -71,7 +71,9 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
             fs::write(&path, text(random)).unwrap();
             format!("write {name}")
         }
-        3 => format!("write {name} with its size and time as before: {}", stealthily(&path, random)),
+        3 => {
+            format!("write {name} with its size and time as before: {}", stealthily(&path, random))
+        }
         4 => {
             if let Ok(opened) = fs::File::options().write(true).open(&path) {
                 let time = std::time::SystemTime::now()
@@ -83,12 +85,17 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
         }
         5 => {
             let other = root.join(source(random));
-            if other.is_file() && !path.is_dir() && other.canonicalize().ok() != path.canonicalize().ok() {
+            if other.is_file()
+                && !path.is_dir()
+                && other.canonicalize().ok() != path.canonicalize().ok()
+            {
                 let meta = fs::metadata(&other).unwrap();
                 unlink_if_odd(&path);
                 fs::copy(&other, &path).unwrap();
                 if let Ok(opened) = fs::File::options().write(true).open(&path) {
-                    opened.set_times(FileTimes::new().set_modified(meta.modified().unwrap())).unwrap();
+                    opened
+                        .set_times(FileTimes::new().set_modified(meta.modified().unwrap()))
+                        .unwrap();
                 }
             }
             format!("cp -p to {name}")
@@ -116,7 +123,8 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
         9 => {
             let link = root.join("ln");
             remove(&link);
-            let target = random.pick(&["alt1", "alt2", "alt1", "alt2", "src/sub", "nowhere", "one.txt"]);
+            let target =
+                random.pick(&["alt1", "alt2", "alt1", "alt2", "src/sub", "nowhere", "one.txt"]);
             symlink(target, &link).unwrap();
             format!("ln -sfn {target} ln")
         }
@@ -125,7 +133,8 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
             // `alt1/a.x` and `alt2/a.x` are never links: there is no loop.
             if !name.starts_with("alt") {
                 let up = "../".repeat(name.matches('/').count());
-                symlink(format!("{up}{}", random.pick(&["alt1/a.x", "alt2/a.x", "gone"])), &path).unwrap();
+                symlink(format!("{up}{}", random.pick(&["alt1/a.x", "alt2/a.x", "gone"])), &path)
+                    .unwrap();
             }
             format!("ln -sf to {name}")
         }
@@ -274,7 +283,8 @@ fn inner_file(path: &Path, random: &mut Random) -> Option<PathBuf> {
     if !path.is_dir() {
         return Some(path.to_owned());
     }
-    let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
     random.any(&names).filter(|path| !path.is_dir())
 }
@@ -363,7 +373,8 @@ pub fn state_files(cache: &Path) -> Vec<PathBuf> {
 }
 
 fn things(shelf: &Path) -> Vec<PathBuf> {
-    let inside = |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let inside =
+        |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut things: Vec<PathBuf> = inside(shelf.to_owned()).flat_map(inside).collect();
     things.sort();
     things

@@ -108,7 +108,10 @@ impl Foreseen {
 }
 
 /// A stage, and those that come after it whatever the order.
-fn with_later<'a>(name: &'a String, order: &'a [(Stage, BTreeSet<String>)]) -> BTreeSet<&'a String> {
+fn with_later<'a>(
+    name: &'a String,
+    order: &'a [(Stage, BTreeSet<String>)],
+) -> BTreeSet<&'a String> {
     let mut later = BTreeSet::from([name]);
     for (stage, needs) in order {
         if needs.iter().any(|need| later.contains(need)) {
@@ -148,13 +151,21 @@ impl Oracle {
             let outcome = if needs.iter().any(is_bad) {
                 Outcome::Skipped
             } else {
-                match self.perform(stage, pipeline, &made, choice.forces(&stage.name), &mut foreseen) {
+                match self.perform(
+                    stage,
+                    pipeline,
+                    &made,
+                    choice.forces(&stage.name),
+                    &mut foreseen,
+                ) {
                     Some((outcome, trace)) => {
                         foreseen.lock.insert(stage.name.clone(), trace);
                         outcome
                     }
                     None => {
-                        foreseen.blurred.extend(stage.out_paths().iter().map(|path| (*path).to_owned()));
+                        foreseen
+                            .blurred
+                            .extend(stage.out_paths().iter().map(|path| (*path).to_owned()));
                         Outcome::Failed
                     }
                 }
@@ -190,7 +201,8 @@ impl Oracle {
         let (trace, outcome) = match decision {
             Decision::Fresh(trace) => return Some((Outcome::Fresh, trace)),
             Decision::Restore(trace) => {
-                let differs = |(path, node): &(&String, &Node)| foreseen.world.get(path) != Some(*node);
+                let differs =
+                    |(path, node): &(&String, &Node)| foreseen.world.get(path) != Some(*node);
                 let whole = trace.outs.iter().filter(differs).all(|(_, node)| self.has_whole(node));
                 if whole {
                     (trace, Outcome::Restored)
@@ -204,7 +216,8 @@ impl Oracle {
                 }
             }
             Decision::Run { lacks } => {
-                let known = foreseen.lock.get(&stage.name).cloned().into_iter().chain(self.cached(&inputs));
+                let known =
+                    foreseen.lock.get(&stage.name).cloned().into_iter().chain(self.cached(&inputs));
                 let vouched = known.into_iter().any(|trace| self.is_vouched(&trace));
                 let lacking = foreseen.lacking.entry(stage.name.clone()).or_default();
                 lacking.vouched = vouched;
@@ -241,7 +254,8 @@ impl Oracle {
     ) -> Option<(Outs, Outcome)> {
         let world = foreseen.world.clone();
         if stage.tracked {
-            let outs = inputs.outs.iter().map(|path| (path.clone(), world.get(path).unwrap().clone()));
+            let outs =
+                inputs.outs.iter().map(|path| (path.clone(), world.get(path).unwrap().clone()));
             let outs: Outs = outs.collect();
             return (!outs.values().any(Node::is_unplantable)).then_some((outs, Outcome::Ran));
         }
@@ -265,7 +279,8 @@ impl Oracle {
         if let Some(each) = &stage.each {
             let items = self.items(stage, inputs, &work);
             let locked = self.locked_items(stage, inputs, &world, &foreseen.lock);
-            let vouched = foreseen.lock.get(&stage.name).is_some_and(|trace| self.is_vouched(trace));
+            let vouched =
+                foreseen.lock.get(&stage.name).is_some_and(|trace| self.is_vouched(trace));
             let mut folder = Node::Dir(BTreeMap::new());
             let mut failed = false;
             let mut stale = 0;
@@ -274,8 +289,10 @@ impl Oracle {
                 let lies_there = world.get(&item.out).filter(|_| locked.contains(&item.path));
                 let as_locked = lies_there.map(|node| Rc::new(item.made(node.clone())));
                 let cached = self.item_known(&item.inputs, &world).filter(|_| !forced);
-                let had =
-                    cached.as_ref().filter(|(_, gone)| gone.is_empty()).map(|(trace, _)| Rc::clone(trace));
+                let had = cached
+                    .as_ref()
+                    .filter(|(_, gone)| gone.is_empty())
+                    .map(|(trace, _)| Rc::clone(trace));
                 let as_locked_counts = as_locked.is_some() && !forced;
                 let known = as_locked.filter(|_| !forced).or(had);
                 if as_locked_counts {

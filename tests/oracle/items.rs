@@ -21,10 +21,12 @@ impl Oracle {
         let done = items.into_iter().map(|(path, node)| {
             let work = item_work(work, each, &path, &node);
             let out = each.out_of(&path);
-            let mut inputs = Inputs { deps: work.deps.clone(), outs: [out.clone()].into(), ..inputs.clone() };
+            let mut inputs =
+                Inputs { deps: work.deps.clone(), outs: [out.clone()].into(), ..inputs.clone() };
             inputs.head.retain(|line| !line.starts_with("each "));
             if each.apart {
-                inputs.head[0] = format!("cmd {}", json!(each.filled(&stage.cmd().unwrap(), &path)));
+                inputs.head[0] =
+                    format!("cmd {}", json!(each.filled(&stage.cmd().unwrap(), &path)));
             }
             let made = work.result(Shape::File);
             let trace = made.map(|node| {
@@ -95,7 +97,11 @@ impl Oracle {
     }
 
     /// The cache's trace of an item, with the objects for want of which its outs cannot be had.
-    pub fn item_known(&self, inputs: &Inputs, world: &Node) -> Option<(Rc<Trace>, BTreeSet<String>)> {
+    pub fn item_known(
+        &self,
+        inputs: &Inputs,
+        world: &Node,
+    ) -> Option<(Rc<Trace>, BTreeSet<String>)> {
         let trace = self.cached(inputs)?;
         let differing = trace.outs.iter().filter(|(path, node)| world.get(path) != Some(node));
         let gone = differing.flat_map(|(_, node)| self.gone(node)).collect();
@@ -115,6 +121,10 @@ pub struct ItemWork {
 impl ItemWork {
     /// Its trace if that were made of it.
     pub fn made(&self, node: Node) -> Trace {
-        Trace { inputs: self.inputs.clone(), outs: [(self.out.clone(), node)].into(), accepted: None }
+        Trace {
+            inputs: self.inputs.clone(),
+            outs: [(self.out.clone(), node)].into(),
+            accepted: None,
+        }
     }
 }

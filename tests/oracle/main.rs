@@ -58,12 +58,17 @@ fn in_an_environment_of_its_own() -> ExitCode {
 }
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+    std::env::var(name)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
 fn oracle() -> ExitCode {
-    let steps =
-        number("ORACLE_STEPS").unwrap_or(if number("ORACLE_SECONDS").is_some() { u64::MAX } else { 1500 });
+    let steps = number("ORACLE_STEPS").unwrap_or(if number("ORACLE_SECONDS").is_some() {
+        u64::MAX
+    } else {
+        1500
+    });
     let seconds = number("ORACLE_SECONDS").unwrap_or(u64::MAX);
     let first = number("ORACLE_SEED").unwrap_or(1);
     let dir = std::env::var_os("ORACLE_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
@@ -72,13 +77,21 @@ fn oracle() -> ExitCode {
     let mut told = Instant::now();
     for seed in first.. {
         if total.steps() >= steps || began.elapsed().as_secs() >= seconds {
-            println!("oracle: seeds {first} to {} in {}s: {total}", seed - 1, began.elapsed().as_secs());
+            println!(
+                "oracle: seeds {first} to {} in {}s: {total}",
+                seed - 1,
+                began.elapsed().as_secs()
+            );
             return ExitCode::SUCCESS;
         }
         match attempt(&dir, seed, &BTreeSet::new(), LONGEST) {
             Ok(counts) => total += counts,
             Err((at, what)) => {
-                println!("oracle: seeds {first} to {} in {}s: {total}", seed - 1, began.elapsed().as_secs());
+                println!(
+                    "oracle: seeds {first} to {} in {}s: {total}",
+                    seed - 1,
+                    began.elapsed().as_secs()
+                );
                 println!("seed {seed}: after step {at}: {what}");
                 shrink(&dir, seed, at);
                 return ExitCode::FAILURE;
@@ -138,5 +151,8 @@ fn shrink(dir: &std::path::Path, seed: u64, at: usize) {
             return;
         }
     }
-    println!("!!! does not happen again: it hangs on time; the project lies in {}", place.display());
+    println!(
+        "!!! does not happen again: it hangs on time; the project lies in {}",
+        place.display()
+    );
 }

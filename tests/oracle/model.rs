@@ -102,8 +102,10 @@ impl Oracle {
         for block in text.split("\n\n").skip(1) {
             let (name, lines) = block.split_once('\n').unwrap_or((block, ""));
             let lines = format!("{}\n", lines.trim_end_matches('\n'));
-            let trace =
-                self.known.get(&lines).ok_or_else(|| format!("the lock has `{block}`, which never was"))?;
+            let trace = self
+                .known
+                .get(&lines)
+                .ok_or_else(|| format!("the lock has `{block}`, which never was"))?;
             lock.insert(name.strip_prefix("stage ").unwrap().to_owned(), Rc::clone(trace));
         }
         Ok(Disk { world: Node::Dir(world), lock })
@@ -152,7 +154,12 @@ impl Oracle {
         below && fs::read(&path).is_ok_and(|bytes| bytes == object)
     }
 
-    pub fn inputs(&self, stage: &Stage, pipeline: &Pipeline, deps: BTreeMap<String, Node>) -> Inputs {
+    pub fn inputs(
+        &self,
+        stage: &Stage,
+        pipeline: &Pipeline,
+        deps: BTreeMap<String, Node>,
+    ) -> Inputs {
         let mut head = Vec::new();
         head.extend(stage.cmd().map(|cmd| format!("cmd {}", json!(cmd))));
         head.extend(stage.wdir.iter().map(|wdir| format!("wdir {wdir}")));
@@ -191,7 +198,9 @@ impl Oracle {
             match dep.look(world, &own, &is_made).or_else(nothing) {
                 Some(node) => drop(deps.insert(text, node)),
                 None if stage.policy == Policy::Frozen => {}
-                None => return Err(Trouble(format!("dep `{text}` of `{}` is not there", stage.name))),
+                None => {
+                    return Err(Trouble(format!("dep `{text}` of `{}` is not there", stage.name)));
+                }
             }
         }
         if stage.has_tool {
@@ -209,7 +218,8 @@ impl Oracle {
         forced: bool,
     ) -> Result<Decision, Trouble> {
         let locked = lock.get(&stage.name);
-        let may_miss = |path: &String| stage.outs.iter().all(|out| out.path != *path || out.optional);
+        let may_miss =
+            |path: &String| stage.outs.iter().all(|out| out.path != *path || out.optional);
         let differs = |trace: &Trace| -> Vec<(String, Option<Node>)> {
             let found = |path: &String| world.get(path).filter(|_| inputs.outs.contains(path));
             let outs = trace.outs.iter().map(|(path, node)| (path, Some(node)));
@@ -236,10 +246,15 @@ impl Oracle {
             let missing = inputs.outs.iter().any(|path| world.get(path).is_none());
             let same = locked.filter(|trace| trace.inputs == *inputs);
             let edited = |trace: &Trace| {
-                trace.outs.iter().any(|(path, node)| world.get(path).is_some_and(|found| found != node))
+                trace
+                    .outs
+                    .iter()
+                    .any(|(path, node)| world.get(path).is_some_and(|found| found != node))
             };
             return match (missing, same) {
-                (false, Some(trace)) if differs(trace).is_empty() => Ok(Decision::Fresh(Rc::clone(trace))),
+                (false, Some(trace)) if differs(trace).is_empty() => {
+                    Ok(Decision::Fresh(Rc::clone(trace)))
+                }
                 (false, _) => Ok(Decision::Run { lacks: Vec::new() }),
                 (true, Some(trace)) if !edited(trace) && restorable(trace) => {
                     Ok(Decision::Restore(Rc::clone(trace)))
@@ -263,7 +278,9 @@ impl Oracle {
         }
         match frozen {
             true => Err(Trouble(format!("`{}` is frozen", stage.name))),
-            false => Ok(Decision::Run { lacks: known.iter().filter_map(|trace| lacks(trace)).collect() }),
+            false => {
+                Ok(Decision::Run { lacks: known.iter().filter_map(|trace| lacks(trace)).collect() })
+            }
         }
     }
 
@@ -279,7 +296,8 @@ impl Oracle {
         loads(&stages, &disk.world)?;
         let mut world = disk.world.clone();
         let mut verdicts = BTreeMap::new();
-        for (stage, needs) in ordered(&stages).unwrap().iter().filter(|(stage, _)| choice.wants(&stage.name))
+        for (stage, needs) in
+            ordered(&stages).unwrap().iter().filter(|(stage, _)| choice.wants(&stage.name))
         {
             let any = |among: [Verdict; 2]| {
                 let is_among = |(verdict, _): &(Verdict, _)| among.contains(verdict);
@@ -293,8 +311,12 @@ impl Oracle {
             } else {
                 let decided = self.deps(stage, &world, &made).and_then(|deps| {
                     let inputs = self.inputs(stage, pipeline, deps);
-                    let decided = self.decide(stage, &inputs, &world, &disk.lock, choice.forces(&stage.name));
-                    if !stage.tracked && stage.policy == Policy::WhenStale && !choice.forces(&stage.name) {
+                    let decided =
+                        self.decide(stage, &inputs, &world, &disk.lock, choice.forces(&stage.name));
+                    if !stage.tracked
+                        && stage.policy == Policy::WhenStale
+                        && !choice.forces(&stage.name)
+                    {
                         reasons = Some(Reasons::of(stage, &inputs, &world, &disk.lock));
                     }
                     decided
@@ -342,9 +364,15 @@ impl Oracle {
 }
 
 fn params_of(stage: &Stage, pipeline: &Pipeline) -> BTreeMap<String, i64> {
-    let stands =
-        |key: &str| stage.params.iter().any(|param| key == param || key.starts_with(&format!("{param}.")));
-    pipeline.params.iter().filter(|(key, _)| stands(key)).map(|(key, value)| (key.clone(), *value)).collect()
+    let stands = |key: &str| {
+        stage.params.iter().any(|param| key == param || key.starts_with(&format!("{param}.")))
+    };
+    pipeline
+        .params
+        .iter()
+        .filter(|(key, _)| stands(key))
+        .map(|(key, value)| (key.clone(), *value))
+        .collect()
 }
 
 pub fn made(stages: &[Stage]) -> Vec<String> {
@@ -359,9 +387,9 @@ pub fn loads(stages: &[Stage], world: &Node) -> Result<(), Trouble> {
     let order = ordered(stages).unwrap();
     for (stage, _) in &order {
         for dep in stage.all_deps().values() {
-            let made = stages
-                .iter()
-                .any(|other| other.out_paths().iter().any(|out| crate::declared::is_near(dep, out)));
+            let made = stages.iter().any(|other| {
+                other.out_paths().iter().any(|out| crate::declared::is_near(dep, out))
+            });
             let there = match dep {
                 Dep::Path(path) => world.get(path).is_some(),
                 Dep::Glob(glob) => glob.base.is_empty() || world.get(&glob.base).is_some(),

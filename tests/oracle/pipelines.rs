@@ -25,10 +25,16 @@ pub fn change(pipeline: &mut Pipeline, random: &mut Random) -> Option<String> {
     let twice = names.len() < pipeline.stages.len();
     let nested = nested_outs(&pipeline.expanded());
     // Of its items a stage cannot say as well that each hangs on all.
-    let both =
-        |stage: &Stage| stage.each.iter().any(|each| stage.deps.contains(&Dep::Glob(each.glob.clone())));
+    let both = |stage: &Stage| {
+        stage.each.iter().any(|each| stage.deps.contains(&Dep::Glob(each.glob.clone())))
+    };
     let both = pipeline.stages.iter().any(both);
-    if pipeline.stages.is_empty() || twice || nested || both || ordered(&pipeline.expanded()).is_none() {
+    if pipeline.stages.is_empty()
+        || twice
+        || nested
+        || both
+        || ordered(&pipeline.expanded()).is_none()
+    {
         *pipeline = before;
         return None;
     }
@@ -91,14 +97,18 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
             }
         }
         7 => {
-            stage.policy =
-                [Policy::WhenStale, Policy::WhenStale, Policy::Frozen, Policy::Always][random.below(4)];
+            stage.policy = [Policy::WhenStale, Policy::WhenStale, Policy::Frozen, Policy::Always]
+                [random.below(4)];
         }
         8 => stage.params = random_params(random),
         9 => stage.cpus = 1 + random.below(3),
-        10 => stage.env = random.any(&[None, Some("dark".to_owned()), Some("light".to_owned())]).unwrap(),
+        10 => {
+            stage.env =
+                random.any(&[None, Some("dark".to_owned()), Some("light".to_owned())]).unwrap()
+        }
         11 => {
-            stage.wdir = random.any(&[None, None, Some("src".to_owned()), Some("data".to_owned())]).unwrap();
+            stage.wdir =
+                random.any(&[None, None, Some("src".to_owned()), Some("data".to_owned())]).unwrap();
         }
         12 => {
             if let Some(out) = stage.outs.last_mut() {

@@ -42,13 +42,15 @@ impl Reasons {
             if let (Some(before @ Node::Dir(_)), Some(after @ Node::Dir(_))) =
                 (old.deps.get(&path), new.deps.get(&path))
             {
-                let base =
-                    path.split_once('*').map_or(path.clone(), |(base, _)| base.trim_end_matches('/').into());
+                let base = path
+                    .split_once('*')
+                    .map_or(path.clone(), |(base, _)| base.trim_end_matches('/').into());
                 compare(&base, before, after, self.by_file.entry(line.clone()).or_default());
             }
             self.lines.insert(line);
         }
-        self.lines.extend(new.outs.difference(&old.outs).map(|path| format!("out_declared {path}")));
+        self.lines
+            .extend(new.outs.difference(&old.outs).map(|path| format!("out_declared {path}")));
         self.lines.extend(old.outs.difference(&new.outs).map(|path| format!("out_dropped {path}")));
     }
 
@@ -76,8 +78,10 @@ impl Reasons {
             told.contains(line) || files.is_some_and(|files| files.is_subset(&told))
         };
         let silent: Vec<&String> = self.lines.iter().filter(|line| !is_told(line)).collect();
-        let strange: Vec<&String> =
-            told.iter().filter(|line| !self.lines.contains(*line) && !by_file.contains(*line)).collect();
+        let strange: Vec<&String> = told
+            .iter()
+            .filter(|line| !self.lines.contains(*line) && !by_file.contains(*line))
+            .collect();
         if silent.is_empty() && strange.is_empty() {
             return Ok(());
         }
@@ -118,7 +122,11 @@ fn differing<'a, V: PartialEq>(
     new: &'a BTreeMap<String, V>,
 ) -> impl Iterator<Item = String> {
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    keys.into_iter().filter(|key| old.get(*key) != new.get(*key)).cloned().collect::<Vec<_>>().into_iter()
+    keys.into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .cloned()
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 fn compare(path: &str, old: &Node, new: &Node, lines: &mut BTreeSet<String>) {

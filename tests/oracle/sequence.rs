@@ -124,7 +124,8 @@ impl Sequence {
         if self.is_over {
             return Ok(());
         }
-        let mut random = Random::new(self.seed ^ (at as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let mut random =
+            Random::new(self.seed ^ (at as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
         let face = if random.percent(3) { Face::Program } else { Face::Library };
         match random.below(100) {
             0..=17 => self.run(face, &mut random)?,
@@ -141,7 +142,11 @@ impl Sequence {
         if self.is_over { Ok(()) } else { self.status(face, &mut random) }
     }
 
-    fn command(&mut self, command: fn(&mut Sequence, &mut Random) -> Step, random: &mut Random) -> Step {
+    fn command(
+        &mut self,
+        command: fn(&mut Sequence, &mut Random) -> Step,
+        random: &mut Random,
+    ) -> Step {
         self.counts.edits += 1;
         command(self, random)
     }
@@ -167,7 +172,8 @@ impl Sequence {
                     edits::edit_out(&self.root, &made(&tracked), random)
                 }
                 65..=82 => {
-                    let what = pipelines::change(&mut self.pipeline, random).unwrap_or("no change".into());
+                    let what =
+                        pipelines::change(&mut self.pipeline, random).unwrap_or("no change".into());
                     self.write_pipeline();
                     what
                 }
@@ -234,11 +240,17 @@ impl Sequence {
     }
 
     fn remember(&mut self) {
-        let sources = SOURCES.iter().map(|path| ((*path).to_owned(), Node::read(&self.root.join(path))));
+        let sources =
+            SOURCES.iter().map(|path| ((*path).to_owned(), Node::read(&self.root.join(path))));
         let lock = fs::read(self.root.join("pipeline.lock")).ok();
-        self.history.push(Former { pipeline: self.pipeline.clone(), sources: sources.collect(), lock });
+        self.history.push(Former {
+            pipeline: self.pipeline.clone(),
+            sources: sources.collect(),
+            lock,
+        });
         let files = edits::state_files(&self.root.join("cache"));
-        self.indexes.push(files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect());
+        self.indexes
+            .push(files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect());
     }
 
     fn former_index(&mut self, random: &mut Random) -> String {
@@ -257,18 +269,25 @@ impl Sequence {
         let found = drive::status(&self.root, face, &choice);
         self.counts.statuses += 1;
         let differ = || {
-            let should =
-                expected.as_ref().map(|all| words(all.iter().map(|(name, (word, _))| (name, word.word()))));
-            let is = found.as_ref().map(|all| words(all.iter().map(|(name, told)| (name, &*told.verdict))));
+            let should = expected
+                .as_ref()
+                .map(|all| words(all.iter().map(|(name, (word, _))| (name, word.word()))));
+            let is = found
+                .as_ref()
+                .map(|all| words(all.iter().map(|(name, told)| (name, &*told.verdict))));
             format!("status ({face:?})\n should be {should:?}\n is        {is:?}")
         };
         match (&expected, &found) {
             (Err(_), Err(_)) => Ok(()),
             (Ok(expected), Ok(found)) => {
                 self.counts.verdicts += expected.len() as u64;
-                let word = |name: &String| found.get(name).map_or("fresh", |told| told.verdict.as_str());
-                let is_so = |(name, (verdict, _)): (&String, &(Verdict, _))| word(name) == verdict.word();
-                if !expected.iter().all(is_so) || found.keys().any(|name| !expected.contains_key(name)) {
+                let word =
+                    |name: &String| found.get(name).map_or("fresh", |told| told.verdict.as_str());
+                let is_so =
+                    |(name, (verdict, _)): (&String, &(Verdict, _))| word(name) == verdict.word();
+                if !expected.iter().all(is_so)
+                    || found.keys().any(|name| !expected.contains_key(name))
+                {
                     return Err(differ());
                 }
                 for (name, told) in found {
@@ -289,7 +308,10 @@ impl Sequence {
         // What is typed is read by the program alone.
         let face = if !choice.is_all() && random.percent(40) { Face::Program } else { face };
         let cpus = 1 + random.below(4);
-        self.tell(&format!("run {:?}, {:?}, by {face:?}, -j{cpus}", choice.words, choice.on_failure));
+        self.tell(&format!(
+            "run {:?}, {:?}, by {face:?}, -j{cpus}",
+            choice.words, choice.on_failure
+        ));
         edits::tidy(&self.root);
         let before = self.oracle.look()?;
         let expected = self.oracle.foresee(&self.pipeline, &before, &choice);
@@ -301,7 +323,10 @@ impl Sequence {
             (Ok(foreseen), Ok(found)) => (foreseen, found),
             (Err(_), Err(_)) => return Ok(()),
             (expected, found) => {
-                return Err(format!("run: should be {:?}, is {found:?}", expected.map(|run| run.outcomes)));
+                return Err(format!(
+                    "run: should be {:?}, is {found:?}",
+                    expected.map(|run| run.outcomes)
+                ));
             }
         };
         if self.tells {
@@ -352,8 +377,11 @@ impl Sequence {
             fs::write(&slow, "").unwrap();
         }
         let mut run = drive::command(&self.root, &["run", "-k", "--json"]);
-        let mut child =
-            run.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child = run
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
         std::thread::sleep(Duration::from_micros(random.below(60_000) as u64));
         child.kill().unwrap();
         child.wait().unwrap();
@@ -376,7 +404,10 @@ impl Sequence {
             (Ok(_), Ok(found)) => {
                 let after = self.oracle.look()?;
                 self.check_work(&after, &|name| {
-                    matches!(found.get(name).map(String::as_str), None | Some("fresh" | "ran" | "restored"))
+                    matches!(
+                        found.get(name).map(String::as_str),
+                        None | Some("fresh" | "ran" | "restored")
+                    )
                 })
             }
             (Err(_), Err(_)) => Ok(()),

@@ -28,7 +28,9 @@ impl Node {
     /// Links that lead somewhere are what they lead to.
     pub fn read(path: &Path) -> Option<Node> {
         let Ok(meta) = fs::metadata(path) else {
-            return fs::read_link(path).ok().map(|target| Node::Link(target.to_str().unwrap().to_owned()));
+            return fs::read_link(path)
+                .ok()
+                .map(|target| Node::Link(target.to_str().unwrap().to_owned()));
         };
         if !meta.is_dir() {
             let executable = meta.permissions().mode() & 0o100 != 0;
@@ -45,8 +47,10 @@ impl Node {
     /// Makes `path` this, whatever was there.
     pub fn write(&self, path: &Path) {
         remove(path);
-        for above in
-            path.ancestors().skip(1).filter(|above| above.symlink_metadata().is_ok() && !above.is_dir())
+        for above in path
+            .ancestors()
+            .skip(1)
+            .filter(|above| above.symlink_metadata().is_ok() && !above.is_dir())
         {
             remove(above);
         }
@@ -82,7 +86,8 @@ impl Node {
                 true
             }
             Some((name, rest)) => {
-                let below = entries.entry(name.to_owned()).or_insert_with(|| Node::Dir(BTreeMap::new()));
+                let below =
+                    entries.entry(name.to_owned()).or_insert_with(|| Node::Dir(BTreeMap::new()));
                 below.put(rest, node)
             }
         }
@@ -151,7 +156,8 @@ impl Node {
             Node::File { bytes, .. } => bytes.clone(),
             Node::Link(target) => target.clone().into_bytes(),
             Node::Dir(entries) => {
-                let lines = entries.iter().map(|(name, node)| format!("{} {name}\n", node.content()));
+                let lines =
+                    entries.iter().map(|(name, node)| format!("{} {name}\n", node.content()));
                 format!("repro.tree 1\n{}", lines.collect::<String>()).into_bytes()
             }
         }
@@ -171,7 +177,9 @@ impl Node {
     pub fn is_unplantable(&self) -> bool {
         match self {
             Node::File { .. } => false,
-            Node::Link(target) => target.starts_with('/') || target.split('/').any(|name| name == ".."),
+            Node::Link(target) => {
+                target.starts_with('/') || target.split('/').any(|name| name == "..")
+            }
             Node::Dir(entries) => entries.values().any(Node::is_unplantable),
         }
     }
@@ -198,5 +206,8 @@ pub fn remove(path: &Path) {
 pub fn without_empty(node: Node) -> Node {
     let Node::Dir(entries) = node else { return node };
     let kept = entries.into_iter().map(|(name, node)| (name, without_empty(node)));
-    Node::Dir(kept.filter(|(_, node)| !matches!(node, Node::Dir(entries) if entries.is_empty())).collect())
+    Node::Dir(
+        kept.filter(|(_, node)| !matches!(node, Node::Dir(entries) if entries.is_empty()))
+            .collect(),
+    )
 }

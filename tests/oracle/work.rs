@@ -26,9 +26,13 @@ pub struct Work {
 
 impl Work {
     fn mark(&self) -> u64 {
-        let mut text = format!("{} {:?} {:?} {}\n", self.salt, self.env, self.env_deps, self.params);
-        self.deps.iter().for_each(|(path, node)| text.push_str(&format!("{path} {}\n", node.content())));
-        let mark = u64::from_le_bytes(blake3::hash(text.as_bytes()).as_bytes()[..8].try_into().unwrap());
+        let mut text =
+            format!("{} {:?} {:?} {}\n", self.salt, self.env, self.env_deps, self.params);
+        self.deps
+            .iter()
+            .for_each(|(path, node)| text.push_str(&format!("{path} {}\n", node.content())));
+        let mark =
+            u64::from_le_bytes(blake3::hash(text.as_bytes()).as_bytes()[..8].try_into().unwrap());
         if self.modulus == 0 { mark } else { mark % self.modulus }
     }
 
@@ -109,12 +113,16 @@ pub fn process(args: &[String]) -> u8 {
         salt: args[0].clone(),
         modulus: args[1].parse().unwrap(),
         env: std::env::var("SHADE").ok(),
-        env_deps: of("env").into_iter().map(|name| (name.clone(), std::env::var(&name).ok())).collect(),
+        env_deps: of("env")
+            .into_iter()
+            .map(|name| (name.clone(), std::env::var(&name).ok()))
+            .collect(),
         params: serde_json::from_slice(&params).unwrap(),
         deps: deps.iter().map(|dep| (dep.text(), look(dep).unwrap())).collect(),
     };
     let leave = |name: &str| {
-        let mut ran = OpenOptions::new().create(true).append(true).open(outside.join("ran")).unwrap();
+        let mut ran =
+            OpenOptions::new().create(true).append(true).open(outside.join("ran")).unwrap();
         ran.write_all(format!("{name}\n").as_bytes()).unwrap();
     };
     if outside.join("slow").exists() {
@@ -128,8 +136,10 @@ pub fn process(args: &[String]) -> u8 {
     }
     if let Some(glob) = of("each").first().map(|text| as_read(text)) {
         let items = std::env::var_os("REPRO_ITEMS").unwrap();
-        let mut events =
-            OpenOptions::new().append(true).open(std::env::var_os("REPRO_EVENTS").unwrap()).unwrap();
+        let mut events = OpenOptions::new()
+            .append(true)
+            .open(std::env::var_os("REPRO_EVENTS").unwrap())
+            .unwrap();
         for line in fs::read_to_string(items).unwrap().lines() {
             let line: Value = serde_json::from_str(line).unwrap();
             let (item, out) = (line["item"].as_str().unwrap(), line["outs"][0].as_str().unwrap());
@@ -141,7 +151,9 @@ pub fn process(args: &[String]) -> u8 {
                 return 3;
             }
             work.deps = before;
-            events.write_all(format!("{}\n", serde_json::json!({ "item": item })).as_bytes()).unwrap();
+            events
+                .write_all(format!("{}\n", serde_json::json!({ "item": item })).as_bytes())
+                .unwrap();
         }
         let dep = Dep::Glob(glob);
         work.deps.insert(dep.text(), look(&dep).unwrap_or(Node::Dir(BTreeMap::new())));

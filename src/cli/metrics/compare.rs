@@ -35,8 +35,10 @@ pub(super) struct CompareArgs {
 impl CompareArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
-        let runs =
-            named(&store, &self.runs)?.into_iter().map(|run| store.run(run)).collect::<Result<Vec<Run>>>()?;
+        let runs = named(&store, &self.runs)?
+            .into_iter()
+            .map(|run| store.run(run))
+            .collect::<Result<Vec<Run>>>()?;
         let mut compared = compare(&runs.iter().map(Side::from).collect::<Vec<_>>(), goals);
         let equal = compared.params.iter().filter(|row| !row.differs()).count();
         if !self.all {
@@ -52,13 +54,16 @@ impl CompareArgs {
 
 /// Two runs or more.
 fn named(store: &Store, names: &[String]) -> Result<Vec<RunName>> {
-    let mut runs = names.iter().map(|name| store.resolve(name)).collect::<Result<Vec<RunName>>>()?;
+    let mut runs =
+        names.iter().map(|name| store.resolve(name)).collect::<Result<Vec<RunName>>>()?;
     match runs[..] {
         [] => {
             let last = store.resolve("last")?;
             let before = store.before(last)?.ok_or_else(|| {
-                Error::usage(format!("there is nothing to compare `{last}` with: it is the only run"))
-                    .hint("change something, then `repro run`")
+                Error::usage(format!(
+                    "there is nothing to compare `{last}` with: it is the only run"
+                ))
+                .hint("change something, then `repro run`")
             })?;
             runs = vec![before, last];
         }
@@ -112,7 +117,11 @@ fn compare_text(runs: &[Run], compared: &Comparison, equal: usize) -> String {
         (_, false) => part(format!("{equal} other params are equal: `--all` lists them\n")),
     }
     let metrics = metrics_table(compared);
-    part(if metrics.is_empty() { "no metrics in these runs\n".to_owned() } else { metrics.plain("") });
+    part(if metrics.is_empty() {
+        "no metrics in these runs\n".to_owned()
+    } else {
+        metrics.plain("")
+    });
     out
 }
 
@@ -171,7 +180,9 @@ fn metrics_table(compared: &Comparison) -> Table {
     let mut table = Table::new(columns);
     for row in &compared.metrics {
         let mut cells: Vec<Cell> = vec![row.key.as_str().into()];
-        cells.extend(row.values.iter().map(|value| value.map_or("-".into(), |value| number(value).into())));
+        cells.extend(
+            row.values.iter().map(|value| value.map_or("-".into(), |value| number(value).into())),
+        );
         cells.extend([changed(row), verdict(row.verdict)]);
         if several {
             let best = row.best.iter().map(|at| compared.runs[*at].to_string());
@@ -206,7 +217,8 @@ mod tests {
     fn runs(numbers: &[u64]) -> Vec<Run> {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let mut runs: Vec<Run> = numbers.iter().map(|number| store.run(RunName(*number)).unwrap()).collect();
+        let mut runs: Vec<Run> =
+            numbers.iter().map(|number| store.run(RunName(*number)).unwrap()).collect();
         runs.iter_mut().for_each(at_a_fixed_time);
         runs
     }
@@ -303,8 +315,9 @@ mod tests {
     fn which_runs_are_compared() {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let names =
-            |words: &[&str]| named(&store, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        let names = |words: &[&str]| {
+            named(&store, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+        };
         let pair = vec![RunName(1), RunName(2)];
         assert_eq!(names(&[]).unwrap(), pair);
         assert_eq!(names(&["1"]).unwrap(), pair);

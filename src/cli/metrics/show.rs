@@ -64,11 +64,17 @@ fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
     for series in series {
         let key = format!("{}.{}", series.stage, series.key);
         let values: Vec<f64> = series.points.iter().map(|point| point.1).collect();
-        let (Some(first), Some(last)) = (series.points.first(), series.points.last()) else { continue };
+        let (Some(first), Some(last)) = (series.points.first(), series.points.last()) else {
+            continue;
+        };
         let best = best_point(series, goals.of(&key));
         let at = best.map_or_else(String::new, |(step, _)| format!("at {step}"));
         let best = best.map_or_else(String::new, |(_, value)| number(value));
-        let steps = if first.0 == last.0 { first.0.to_string() } else { format!("{}–{}", first.0, last.0) };
+        let steps = if first.0 == last.0 {
+            first.0.to_string()
+        } else {
+            format!("{}–{}", first.0, last.0)
+        };
         table.row([
             key.into(),
             steps.into(),
@@ -79,7 +85,8 @@ fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
             sparkline(&values).into(),
         ]);
     }
-    let parts = [finals, table].into_iter().filter(|table| !table.is_empty()).map(|table| table.plain(""));
+    let parts =
+        [finals, table].into_iter().filter(|table| !table.is_empty()).map(|table| table.plain(""));
     parts.collect::<Vec<_>>().join("\n")
 }
 
@@ -98,8 +105,8 @@ fn sparkline(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const PLACES: usize = 24;
     let finite = || values.iter().copied().filter(|value| value.is_finite());
-    let (low, high) =
-        finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let (low, high) = finite()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if values.len() < 2 {
         return String::new();
     }
@@ -107,7 +114,8 @@ fn sparkline(values: &[f64]) -> String {
     let bar = |place: usize| {
         // The first and the last value always show.
         let value = values[place * (values.len() - 1) / (places - 1)];
-        let height = if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.0 };
+        let height =
+            if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.0 };
         if value.is_finite() { BARS[((height * 7.0).round() as usize).min(7)] } else { '×' }
     };
     (0..places).map(bar).collect()
@@ -120,8 +128,10 @@ fn show_json(run: &Run, series: &[Series]) -> Value {
         let point = |(step, value, at): &(u64, f64, i64)| json!({ "step": step, "value": json_number(*value), "at": at });
         series.points.iter().map(point).collect()
     };
-    let series: Map<String, Value> =
-        series.iter().map(|series| (format!("{}.{}", series.stage, series.key), points(series))).collect();
+    let series: Map<String, Value> = series
+        .iter()
+        .map(|series| (format!("{}.{}", series.stage, series.key), points(series)))
+        .collect();
     json!({ "run": run.name, "metrics": metrics, "series": series })
 }
 

@@ -98,7 +98,13 @@ enum Stages {
 
 /// The table with as much of each run as fits in a line.
 fn fitting(entries: &[Entry], goals: &Goals) -> String {
-    let most = [(2, Stages::All), (2, Stages::Done), (1, Stages::Done), (1, Stages::None), (0, Stages::None)];
+    let most = [
+        (2, Stages::All),
+        (2, Stages::Done),
+        (1, Stages::Done),
+        (1, Stages::None),
+        (0, Stages::None),
+    ];
     let mut text = String::new();
     for (metrics, stages) in most {
         let whole = Columns { metrics, stages, changed: usize::MAX };
@@ -107,7 +113,8 @@ fn fitting(entries: &[Entry], goals: &Goals) -> String {
         if over == 0 {
             break;
         }
-        let longest = entries.iter().map(|entry| changes(&entry.changed).chars().count()).max().unwrap_or(0);
+        let longest =
+            entries.iter().map(|entry| changes(&entry.changed).chars().count()).max().unwrap_or(0);
         let changed = longest.saturating_sub(over).max(CHANGED_AT_LEAST);
         text = table(entries, goals, Columns { changed, ..whole }).plain("");
         if wide(&text) <= WIDE {
@@ -140,9 +147,14 @@ fn table(entries: &[Entry], goals: &Goals, shown: Columns) -> Table {
             run.took.map_or_else(|| "-".to_owned(), |took| took.to_string()).into(),
         ];
         cells.extend(
-            headline.iter().map(|key| run.metrics.get(key).map_or("-".into(), |value| number(*value).into())),
+            headline
+                .iter()
+                .map(|key| run.metrics.get(key).map_or("-".into(), |value| number(*value).into())),
         );
-        cells.extend([shortened(&changes(changed), shown.changed).into(), stages(run, shown.stages).into()]);
+        cells.extend([
+            shortened(&changes(changed), shown.changed).into(),
+            stages(run, shown.stages).into(),
+        ]);
         table.row(cells);
     }
     table
@@ -176,7 +188,8 @@ fn stages(run: &Run, shown: Stages) -> String {
     let counts = words
         .iter()
         .map(|word| (run.stages.iter().filter(|stage| stage.state.word() == *word).count(), word));
-    let shown = counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    let shown =
+        counts.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
     let text = shown.collect::<Vec<_>>().join(", ");
     let failed = run.stages.iter().find(|stage| matches!(stage.state, StageState::Failed(_)));
     match failed {
@@ -191,8 +204,10 @@ fn changes(changed: &[Changed]) -> String {
     let value = |value: &Option<ParamValue>| {
         value.as_ref().map_or_else(|| "-".to_owned(), |value| shortened(&value.to_string(), 20))
     };
-    let shown =
-        changed.iter().take(2).map(|(key, old, new)| format!("{key} {} → {}", value(old), value(new)));
+    let shown = changed
+        .iter()
+        .take(2)
+        .map(|(key, old, new)| format!("{key} {} → {}", value(old), value(new)));
     let mut parts: Vec<String> = shown.collect();
     if changed.len() > 2 {
         parts.push(format!("{} more", changed.len() - 2));
@@ -204,7 +219,8 @@ fn entry(Entry { run, changed }: &Entry) -> Value {
     let mut value = super::show::json(run);
     if let Value::Object(map) = &mut value {
         map.retain(|key, _| !matches!(key.as_str(), "artifacts" | "params"));
-        let changed = changed.iter().map(|(key, old, new)| json!({ "key": key, "old": old, "new": new }));
+        let changed =
+            changed.iter().map(|(key, old, new)| json!({ "key": key, "old": old, "new": new }));
         map.insert("changed".to_owned(), changed.collect());
     }
     value
@@ -259,11 +275,13 @@ mod tests {
                 let evaluate = StageName::parse("evaluate").unwrap();
                 run.metrics.clear();
                 let keys = ["accuracy".to_owned(), long.clone()];
-                run.metrics
-                    .extend(keys.into_iter().take(metrics).map(|key| ((evaluate.clone(), key), -1.234e-17)));
+                run.metrics.extend(
+                    keys.into_iter().take(metrics).map(|key| ((evaluate.clone(), key), -1.234e-17)),
+                );
                 let key = || ParamKey::new("some.section.of.the.params.learning_rate".to_owned());
-                *changed =
-                    (0..5).map(|n| (key(), Some(json!(n)), Some(json!("a value of some length")))).collect();
+                *changed = (0..5)
+                    .map(|n| (key(), Some(json!(n)), Some(json!("a value of some length"))))
+                    .collect();
             }
             let text = fitting(&entries, &goals);
             assert!(wide(&text) <= WIDE, "{} of\n{text}", wide(&text));

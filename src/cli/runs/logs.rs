@@ -42,10 +42,12 @@ fn find<'a>(run: &'a Run, name: &str) -> Result<&'a StageRecord> {
     }
     let names: Vec<&str> = run.stages.iter().map(|stage| stage.stage.as_str()).collect();
     let there = names.join(", ");
-    Err(Error::usage(format!("{} has no stage `{name}`", run.name)).hint(match did_you_mean(name, names) {
-        Some(meant) => format!("did you mean `{meant}`? It has {there}"),
-        None => format!("it has {there}"),
-    }))
+    Err(Error::usage(format!("{} has no stage `{name}`", run.name)).hint(
+        match did_you_mean(name, names) {
+            Some(meant) => format!("did you mean `{meant}`? It has {there}"),
+            None => format!("it has {there}"),
+        },
+    ))
 }
 
 fn no_log(run: &Run, stage: &StageRecord) -> Error {
@@ -61,7 +63,11 @@ fn all(root: &Path, run: &Run) -> Result<u8> {
         let Some(log) = open(root, run, stage)? else { continue };
         let took = stage.took.map_or_else(String::new, |took| format!(" in {took}"));
         let gap = if any { "\n" } else { "" };
-        super::print(&format!("{gap}{bold}==> {}{bold:#} ({}{took})\n", stage.stage, stage.state.word()))?;
+        super::print(&format!(
+            "{gap}{bold}==> {}{bold:#} ({}{took})\n",
+            stage.stage,
+            stage.state.word()
+        ))?;
         copy(log)?;
         any = true;
     }

@@ -87,7 +87,8 @@ fn text(run: &Run) -> String {
     let bold = Style::new().bold();
     let state = run_style(run.state);
     let took = run.took.map_or_else(String::new, |took| format!(" in {took}"));
-    let mut out = format!("{bold}{}{bold:#}  {state}{}{state:#}{took}\n\n", run.name, run.state.word());
+    let mut out =
+        format!("{bold}{}{bold:#}  {state}{}{state:#}{took}\n\n", run.name, run.state.word());
     out.push_str(&about(run).plain("  "));
     section(&mut out, "stages", &stages(run));
     if run.about.fresh > 0 {
@@ -109,9 +110,13 @@ fn section(out: &mut String, heading: &str, table: &Table) {
 
 fn about(run: &Run) -> Table {
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
-    let mut fact = |name: &str, value: String| table.row([Cell::styled(name, style::DIM), value.into()]);
+    let mut fact =
+        |name: &str, value: String| table.row([Cell::styled(name, style::DIM), value.into()]);
     fact("started", run.started_local.clone());
-    fact("command", run.about.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+    fact(
+        "command",
+        run.about.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
+    );
     if let Some(pipeline) = &run.about.pipeline {
         fact("pipeline", pipeline.clone());
     }
@@ -121,7 +126,8 @@ fn about(run: &Run) -> Table {
 }
 
 fn git(git: &GitState) -> String {
-    let branch = git.branch.as_ref().map_or_else(|| "no branch".to_owned(), |branch| format!("on {branch}"));
+    let branch =
+        git.branch.as_ref().map_or_else(|| "no branch".to_owned(), |branch| format!("on {branch}"));
     let tree = match git.tree {
         GitTree::Clean => "clean",
         GitTree::Dirty => "with uncommitted changes",
@@ -135,11 +141,14 @@ pub(in crate::cli) fn shortened_commit(commit: &str) -> String {
 }
 
 fn stages(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::Left), ("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+    let mut table =
+        Table::new([("", Align::Left), ("", Align::Left), ("", Align::Right), ("", Align::Left)]);
     for stage in &run.stages {
         let lines = why(stage);
         let took = match stage.state {
-            StageState::Fresh | StageState::Skipped { .. } | StageState::Accepted { .. } => String::new(),
+            StageState::Fresh | StageState::Skipped { .. } | StageState::Accepted { .. } => {
+                String::new()
+            }
             _ => stage.took.map_or_else(String::new, |took| took.to_string()),
         };
         let name = stage.stage.as_str().into();
@@ -172,7 +181,9 @@ fn why(stage: &StageRecord) -> Vec<String> {
         }
         _ => {}
     }
-    lines.extend(stage.reasons.iter().take(SHOWN).map(|reason| format!("{label}{}", shortened(reason, 100))));
+    lines.extend(
+        stage.reasons.iter().take(SHOWN).map(|reason| format!("{label}{}", shortened(reason, 100))),
+    );
     if stage.reason_count > SHOWN {
         lines.push(format!("and {} more", stage.reason_count - SHOWN));
     }

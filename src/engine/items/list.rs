@@ -114,7 +114,12 @@ pub(super) fn is_by_item(each: &Each, out: &RepoPath) -> bool {
 
 /// The listing of the items whose outs lie there as the lock says: one that is in it as it is now needs no trace of its own,
 /// so that of a hundred thousand only the new ones are looked up.
-fn locked(project: &Project, stage: &Stage, each: &Each, observation: &Observation) -> Option<Tree> {
+fn locked(
+    project: &Project,
+    stage: &Stage,
+    each: &Each,
+    observation: &Observation,
+) -> Option<Tree> {
     let glob = each.glob.text();
     let trace = project.lock.stages.get(&stage.name)?;
     if without(&trace.fingerprint, glob) != without(&observation.fingerprint, glob) {
@@ -160,7 +165,12 @@ impl Finding<'_> {
         Ok(())
     }
 
-    fn before<'s>(&self, earlier: &Content, content: &Content, dir: &'s Seen) -> Option<Cow<'s, Tree>> {
+    fn before<'s>(
+        &self,
+        earlier: &Content,
+        content: &Content,
+        dir: &'s Seen,
+    ) -> Option<Cow<'s, Tree>> {
         match dir {
             Seen::Dir { tree, .. } if earlier == content => Some(Cow::Borrowed(tree)),
             _ => self.project.cache.tree(&earlier.digest()).ok().map(Cow::Owned),
@@ -171,8 +181,10 @@ impl Finding<'_> {
         let path = |out: &ItemOut| {
             let text = &out.path;
             text.path(item, &self.each.glob).map_err(|bad| {
-                Error::usage(format!("the out `{text}` of item `{item}` {bad}"))
-                    .hint(format!("stage `{}` is declared in line {}", self.stage.name, self.stage.line))
+                Error::usage(format!("the out `{text}` of item `{item}` {bad}")).hint(format!(
+                    "stage `{}` is declared in line {}",
+                    self.stage.name, self.stage.line
+                ))
             })
         };
         self.each.outs.iter().map(path).collect()
@@ -183,8 +195,10 @@ fn check_makers(items: &[Item]) -> Result<()> {
     let mut makers: BTreeMap<&RepoPath, &RepoPath> = BTreeMap::new();
     for (out, item) in items.iter().flat_map(|item| item.outs.iter().map(|out| (out, &item.path))) {
         if let Some(other) = makers.insert(out, item) {
-            return Err(Error::usage(format!("items `{other}` and `{item}` would both write `{out}`"))
-                .hint("name more of the item in the out: `{{ item.dir }}`, `{{ item.name }}`"));
+            return Err(Error::usage(format!(
+                "items `{other}` and `{item}` would both write `{out}`"
+            ))
+            .hint("name more of the item in the out: `{{ item.dir }}`, `{{ item.name }}`"));
         }
     }
     Ok(())
@@ -213,7 +227,8 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
 
 /// What lay at the path of an item's out when the stage was looked at.
 pub(super) fn found(observation: &Observation, path: &RepoPath) -> Option<Content> {
-    let (top, seen) = observation.outs.iter().find(|(out, _)| *out == path || path.below(out).is_some())?;
+    let (top, seen) =
+        observation.outs.iter().find(|(out, _)| *out == path || path.below(out).is_some())?;
     let mut seen = seen.as_ref()?;
     let Some(below) = path.below(top) else {
         return Some(seen.content());

@@ -47,7 +47,17 @@ impl<'a> Processing<'a> {
         say: &'a Say<'a>,
     ) -> Processing<'a> {
         let by_path = stale.iter().map(|item| (item.path.as_str(), *item)).collect();
-        Processing { setting, stage, each, shared, stale, observation, by_path, kept: Mutex::default(), say }
+        Processing {
+            setting,
+            stage,
+            each,
+            shared,
+            stale,
+            observation,
+            by_path,
+            kept: Mutex::default(),
+            say,
+        }
     }
 
     /// Runs them all; `Some` is what went wrong.
@@ -123,14 +133,20 @@ impl<'a> Processing<'a> {
         let others = done.bad.len().saturating_sub(1);
         match (done.bad.into_values().next(), done.unstarted) {
             (None, 0) => Ok(None),
-            (None, _) if self.setting.groups.stops_within(Duration::ZERO) => Ok(Some(Performed::Stopped)),
+            (None, _) if self.setting.groups.stops_within(Duration::ZERO) => {
+                Ok(Some(Performed::Stopped))
+            }
             (None, _) => Ok(Some(Performed::Cut)),
             (Some(first), _) => (*first).map(|bad| Some(and_others(bad, others))),
         }
     }
 
     /// One process, tried as often as the stage allows.
-    fn attempts(&self, job: &Job, prepare: impl Fn(u64) -> Result<()>) -> Result<Option<Performed>> {
+    fn attempts(
+        &self,
+        job: &Job,
+        prepare: impl Fn(u64) -> Result<()>,
+    ) -> Result<Option<Performed>> {
         let failure = |ended: &Result<Option<Performed>>| match ended {
             Ok(Some(Performed::Failed { failure, .. })) => Some(failure.what.clone()),
             _ => None,
@@ -141,7 +157,8 @@ impl<'a> Processing<'a> {
                 execute(self.setting.groups, job, self.stage.timeout, self.say, || More::Later)?;
             Ok(unsuccessful(self.stage, ended, stop))
         };
-        retrying(self.setting, self.stage, self.say, failure, attempt).unwrap_or(Ok(Some(Performed::Stopped)))
+        retrying(self.setting, self.stage, self.say, failure, attempt)
+            .unwrap_or(Ok(Some(Performed::Stopped)))
     }
 
     /// The items that no process has finished yet.
@@ -159,7 +176,8 @@ impl<'a> Processing<'a> {
     /// A process said that the outs of an item are complete.
     fn finished(&self, path: &str) {
         let Some(item) = self.by_path.get(path) else {
-            return self.tell(Said::Warning(format!("reported item `{path}`, which it was not given")));
+            return self
+                .tell(Said::Warning(format!("reported item `{path}`, which it was not given")));
         };
         if let Err(error) = self.keep(item) {
             self.tell(Said::Warning(format!("item `{path}` is not kept yet: {error}")));
@@ -214,11 +232,16 @@ impl<'a> Processing<'a> {
         if now.as_ref().map(Seen::content) != Some(item.content)
             || Some(project.workspace.stamp(&item.path)?) != item.stamp
         {
-            return Err(Error::usage(format!("item `{}` changed while it was processed", item.path))
-                .hint("run again"));
+            return Err(Error::usage(format!(
+                "item `{}` changed while it was processed",
+                item.path
+            ))
+            .hint("run again"));
         }
         let of_all = stage.deps.iter().filter(|dep| dep.path != *self.each.glob.text());
-        of_all.into_iter().try_for_each(|dep| observe::check_unwritten(project, stage, dep, self.observation))
+        of_all
+            .into_iter()
+            .try_for_each(|dep| observe::check_unwritten(project, stage, dep, self.observation))
     }
 }
 
@@ -235,7 +258,9 @@ fn about(bad: Performed, item: &Item) -> Performed {
 fn and_others(bad: Performed, count: usize) -> Performed {
     match bad {
         Performed::Failed { mut failure, exit } if count > 0 => {
-            failure.causes.push(format!("{count} more {} failed", if count == 1 { "item" } else { "items" }));
+            failure
+                .causes
+                .push(format!("{count} more {} failed", if count == 1 { "item" } else { "items" }));
             Performed::Failed { failure, exit }
         }
         other => other,

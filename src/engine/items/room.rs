@@ -40,17 +40,26 @@ pub(super) fn prepare(
         match &item.state {
             State::Fresh => {}
             State::Restore(outs) => {
-                let seen = outs.keys().map(|path| (path.clone(), found(observation, path).map(Seen::Leaf)));
+                let seen = outs
+                    .keys()
+                    .map(|path| (path.clone(), found(observation, path).map(Seen::Leaf)));
                 let _written = commit::restore(project, outs, &seen.collect())?;
             }
-            State::Stale => item.outs.iter().try_for_each(|out| project.workspace.make_parent(out))?,
+            State::Stale => {
+                item.outs.iter().try_for_each(|out| project.workspace.make_parent(out))?
+            }
         }
     }
     Ok(())
 }
 
 /// Removes all but what stays, and the folders that this empties.
-fn clear(project: &Project, path: &RepoPath, seen: &Seen, staying: &BTreeSet<&RepoPath>) -> Result<()> {
+fn clear(
+    project: &Project,
+    path: &RepoPath,
+    seen: &Seen,
+    staying: &BTreeSet<&RepoPath>,
+) -> Result<()> {
     if staying.contains(path) {
         return Ok(());
     }
@@ -60,10 +69,12 @@ fn clear(project: &Project, path: &RepoPath, seen: &Seen, staying: &BTreeSet<&Re
         next.any(|other| other.below(path).is_some())
     };
     match seen {
-        Seen::Dir { tree, dirs, .. } if holds() => tree.entries.iter().try_for_each(|(name, content)| {
-            let leaf = Seen::Leaf(*content);
-            clear(project, &path.join(name), dirs.get(name).unwrap_or(&leaf), staying)
-        }),
+        Seen::Dir { tree, dirs, .. } if holds() => {
+            tree.entries.iter().try_for_each(|(name, content)| {
+                let leaf = Seen::Leaf(*content);
+                clear(project, &path.join(name), dirs.get(name).unwrap_or(&leaf), staying)
+            })
+        }
         _ => {
             commit::save(project, path, seen)?;
             project.workspace.remove(path)

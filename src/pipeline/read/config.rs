@@ -95,7 +95,8 @@ impl Reader {
         world: World<'_>,
         composed: &mut Composed,
     ) {
-        let Some(mut option) = self.string(value, &format!("group `{group}`")).map(str::to_owned) else {
+        let Some(mut option) = self.string(value, &format!("group `{group}`")).map(str::to_owned)
+        else {
             return;
         };
         let mut place = Place::Line(self.line(value));
@@ -164,7 +165,11 @@ impl Reader {
         reader.params_below(table.get_ref(), "", &mut params);
         for (key, value) in params.iter() {
             let written = Written { file: path.clone(), key: key.clone() };
-            let full = if prefix.is_empty() { key.clone() } else { ParamKey::new(format!("{prefix}.{key}")) };
+            let full = if prefix.is_empty() {
+                key.clone()
+            } else {
+                ParamKey::new(format!("{prefix}.{key}"))
+            };
             composed.insert(full, value.clone(), Some(written));
         }
         self.problems.extend(reader.problems.into_iter().map(|problem| match problem.place {

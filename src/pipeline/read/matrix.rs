@@ -32,9 +32,16 @@ impl Reader {
         };
         let mut names = BTreeMap::new();
         for variant in self.variants(matrix, &of) {
-            let text = variant.iter().map(|(_, value)| file_name_part(value)).collect::<Vec<_>>().join("-");
+            let text = variant
+                .iter()
+                .map(|(_, value)| file_name_part(value))
+                .collect::<Vec<_>>()
+                .join("-");
             let Some(full) = StageName::parse(&format!("{name}@{text}")) else {
-                self.problem(matrix, format!("`{name}@{text}` cannot name a stage: it is too long"));
+                self.problem(
+                    matrix,
+                    format!("`{name}@{text}` cannot name a stage: it is too long"),
+                );
                 continue;
             };
             if names.insert(full.clone(), ()).is_some() {
@@ -68,11 +75,17 @@ impl Reader {
             let list = self.param_value(value, &what).and_then(|value| value.as_array().cloned());
             let scalar = |value: &ParamValue| !value.is_array() && !value.is_object();
             let Some(list) = list.filter(|list| !list.is_empty() && list.iter().all(scalar)) else {
-                self.problem(value, format!("`{axis}` in the matrix of {of} is no list of plain values"));
+                self.problem(
+                    value,
+                    format!("`{axis}` in the matrix of {of} is no list of plain values"),
+                );
                 return Vec::new();
             };
             if variants.len() * list.len() > MOST_VARIANTS {
-                self.problem(value, format!("the matrix of {of} has more than {MOST_VARIANTS} combinations"));
+                self.problem(
+                    value,
+                    format!("the matrix of {of} has more than {MOST_VARIANTS} combinations"),
+                );
                 return Vec::new();
             }
             let with = |variant: &Vec<(String, ParamValue)>, value: &ParamValue| {
@@ -94,9 +107,9 @@ impl Reader {
                 }
             }
             variants.retain(|variant| {
-                !rule
-                    .iter()
-                    .all(|(axis, (value, _))| variant.iter().any(|(name, is)| name == axis && is == value))
+                !rule.iter().all(|(axis, (value, _))| {
+                    variant.iter().any(|(name, is)| name == axis && is == value)
+                })
             });
         }
         variants
@@ -111,12 +124,17 @@ impl Reader {
             return Vec::new();
         };
         let Some(list) = value.get_ref().as_array() else {
-            self.problem(value, format!("`exclude` of {of} is {}, not a list of tables", kind(value)));
+            self.problem(
+                value,
+                format!("`exclude` of {of} is {}, not a list of tables", kind(value)),
+            );
             return Vec::new();
         };
         let mut rules = Vec::new();
         for entry in list {
-            let Some(table) = self.table(entry, &format!("an entry of `exclude` of {of}")) else { continue };
+            let Some(table) = self.table(entry, &format!("an entry of `exclude` of {of}")) else {
+                continue;
+            };
             let mut rule = BTreeMap::new();
             for (name, value) in table {
                 let line = self.line(name);

@@ -24,12 +24,21 @@ impl Reader {
         }
     }
 
-    pub(super) fn whole(&mut self, value: &Value<'_>, what: &str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn whole(
+        &mut self,
+        value: &Value<'_>,
+        what: &str,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
         let digits = value.get_ref().as_integer();
-        let number = digits.and_then(|digits| u64::from_str_radix(digits.as_str(), digits.radix()).ok());
+        let number =
+            digits.and_then(|digits| u64::from_str_radix(digits.as_str(), digits.radix()).ok());
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            self.problem(value, format!("{what} is not a number from {} to {}", range.start(), range.end()));
+            self.problem(
+                value,
+                format!("{what} is not a number from {} to {}", range.start(), range.end()),
+            );
         }
         number
     }
@@ -37,13 +46,18 @@ impl Reader {
     /// `"90s"`, `"30m"`, `"2h"`, `"1d"`, or a number of seconds.
     pub(super) fn duration(&mut self, value: &Value<'_>, what: &str) -> Option<Duration> {
         let seconds = match value.get_ref() {
-            DeValue::String(text) => with_unit(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)]),
+            DeValue::String(text) => {
+                with_unit(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])
+            }
             DeValue::Integer(digits) => digits.as_str().parse().ok(),
             _ => None,
         };
         let seconds = seconds.filter(|seconds| (1..=1_000_000_000).contains(seconds));
         if seconds.is_none() {
-            self.problem(value, format!("{what} is no duration like \"90s\", \"30m\", \"2h\" or \"1d\""));
+            self.problem(
+                value,
+                format!("{what} is no duration like \"90s\", \"30m\", \"2h\" or \"1d\""),
+            );
         }
         seconds.map(Duration::from_secs)
     }
@@ -66,17 +80,22 @@ impl Reader {
         if let Some(resources) = table.get("resources").and_then(|value| self.table(value, &what)) {
             self.only_keys(resources, &what, &RESOURCES);
             let get = |key| resources.get(key);
-            demand.cpus =
-                get("cpus").and_then(|v| self.whole(v, &format!("`cpus` of {of}"), 1..=4096)).unwrap_or(1);
-            demand.gpus =
-                get("gpus").and_then(|v| self.whole(v, &format!("`gpus` of {of}"), 0..=4096)).unwrap_or(0);
-            demand.mem = get("mem").and_then(|v| self.size(v, &format!("`mem` of {of}"))).unwrap_or(0);
+            demand.cpus = get("cpus")
+                .and_then(|v| self.whole(v, &format!("`cpus` of {of}"), 1..=4096))
+                .unwrap_or(1);
+            demand.gpus = get("gpus")
+                .and_then(|v| self.whole(v, &format!("`gpus` of {of}"), 0..=4096))
+                .unwrap_or(0);
+            demand.mem =
+                get("mem").and_then(|v| self.size(v, &format!("`mem` of {of}"))).unwrap_or(0);
             demand.time = get("time").and_then(|v| self.duration(v, &format!("`time` of {of}")));
         }
         for (name, at) in self.strings(table, "uses", of) {
             let Some(&count) = tokens.get(name) else {
-                let problem =
-                    Problem::new(self.line(at), format!("{of} uses token `{name}`, which is not declared"));
+                let problem = Problem::new(
+                    self.line(at),
+                    format!("{of} uses token `{name}`, which is not declared"),
+                );
                 self.problems.push(match did_you_mean(name, tokens.keys().map(String::as_str)) {
                     Some(meant) => problem.meant(Some(meant)),
                     None => problem.hint(format!("say how many there are: [tokens] {name} = 1")),
@@ -86,7 +105,10 @@ impl Reader {
             let used = demand.tokens.entry(name.to_owned()).or_insert(0);
             *used += 1;
             if *used > count {
-                self.problem(at, format!("{of} uses {used} of token `{name}`, of which there are {count}"));
+                self.problem(
+                    at,
+                    format!("{of} uses {used} of token `{name}`, of which there are {count}"),
+                );
             }
         }
         demand
@@ -102,8 +124,9 @@ impl Reader {
         let count = match value.get_ref() {
             DeValue::Table(options) => {
                 self.only_keys(options, &what, &RETRIES);
-                if let Some(delay) =
-                    options.get("delay").and_then(|value| self.duration(value, &format!("`delay` of {what}")))
+                if let Some(delay) = options
+                    .get("delay")
+                    .and_then(|value| self.duration(value, &format!("`delay` of {what}")))
                 {
                     retries.delay = delay;
                 }
@@ -124,10 +147,17 @@ impl Reader {
         };
         let words: Vec<String> = match value.get_ref() {
             DeValue::String(text) => text.split_whitespace().map(str::to_owned).collect(),
-            _ => self.strings(table, "shell", of).into_iter().map(|(word, _)| word.to_owned()).collect(),
+            _ => self
+                .strings(table, "shell", of)
+                .into_iter()
+                .map(|(word, _)| word.to_owned())
+                .collect(),
         };
         if words.is_empty() || words.iter().any(|word| word.contains('\0')) {
-            self.problem(value, format!("`shell` of {of} is no command like \"bash -euo pipefail -c\""));
+            self.problem(
+                value,
+                format!("`shell` of {of} is no command like \"bash -euo pipefail -c\""),
+            );
             return Vec::new();
         }
         words

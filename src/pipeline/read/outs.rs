@@ -4,7 +4,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, Scope, Value, kind};
 use crate::pipeline::pattern::Pattern;
-use crate::pipeline::{Dep, Each, ItemOut, ItemText, Kept, Mode, Out, Persist, Presence, Problem, Role};
+use crate::pipeline::{
+    Dep, Each, ItemOut, ItemText, Kept, Mode, Out, Persist, Presence, Problem, Role,
+};
 
 /// The keys of an out that is written as a table.
 pub(in crate::pipeline) const OUT: [&str; 4] = ["path", "cache", "persist", "optional"];
@@ -12,7 +14,8 @@ pub(in crate::pipeline) const OUT: [&str; 4] = ["path", "cache", "persist", "opt
 impl Reader {
     pub(super) fn outs(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> Vec<Out> {
         let mut outs: Vec<Out> = Vec::new();
-        for (key, role) in [("outs", Role::Data), ("metrics", Role::Metrics), ("plots", Role::Plot)] {
+        for (key, role) in [("outs", Role::Data), ("metrics", Role::Metrics), ("plots", Role::Plot)]
+        {
             let Some(value) = table.get(key) else { continue };
             let Some(list) = value.get_ref().as_array() else {
                 self.problem(value, format!("`{key}` of {of} is {}, not a list", kind(value)));
@@ -27,7 +30,14 @@ impl Reader {
     }
 
     /// `"PATH"` or `{ path = "PATH", cache = false, persist = true, optional = true }`.
-    fn out(&mut self, entry: &Value<'_>, key: &str, role: Role, of: &str, scope: Scope<'_>) -> Option<Out> {
+    fn out(
+        &mut self,
+        entry: &Value<'_>,
+        key: &str,
+        role: Role,
+        of: &str,
+        scope: Scope<'_>,
+    ) -> Option<Out> {
         let (at, kept, persist, presence) = match entry.get_ref() {
             DeValue::Table(options) => {
                 let what = format!("an entry of `{key}` of {of}");
@@ -36,12 +46,23 @@ impl Reader {
                     self.problem(entry, format!("{what} has no `path`"));
                     return None;
                 };
-                let kept =
-                    if self.flag(options, "cache", &what, true) { Kept::InCache } else { Kept::Nowhere };
-                let persist =
-                    if self.flag(options, "persist", &what, false) { Persist::Yes } else { Persist::No };
+                let kept = if self.flag(options, "cache", &what, true) {
+                    Kept::InCache
+                } else {
+                    Kept::Nowhere
+                };
+                let persist = if self.flag(options, "persist", &what, false) {
+                    Persist::Yes
+                } else {
+                    Persist::No
+                };
                 let optional = self.flag(options, "optional", &what, false);
-                (path, kept, persist, if optional { Presence::Optional } else { Presence::Required })
+                (
+                    path,
+                    kept,
+                    persist,
+                    if optional { Presence::Optional } else { Presence::Required },
+                )
             }
             _ => (entry, Kept::InCache, Persist::No, Presence::Required),
         };
@@ -72,7 +93,8 @@ impl Reader {
         }
         let Some(path) = text.base().filter(|base| !base.is_reserved()) else {
             let what = format!("out `{text}` of {of} does not lie in a folder of its own");
-            let hint = "begin it with a folder that is the same for every item, out/{{ item.stem }}";
+            let hint =
+                "begin it with a folder that is the same for every item, out/{{ item.stem }}";
             self.problems.push(Problem::new(line, what).hint(hint));
             return None;
         };
@@ -111,23 +133,31 @@ impl Reader {
         let (by_item, mut plain): (Vec<Out>, Vec<Out>) =
             std::mem::take(outs).into_iter().partition(|out| !out.by_item.is_empty());
         if by_item.is_empty() {
-            let problem = Problem::new(self.line(value), format!("{of} has `each`, but no out by item"));
-            self.problems.push(problem.hint("name the item in an out: outs = [\"out/{{ item.stem }}.txt\"]"));
+            let problem =
+                Problem::new(self.line(value), format!("{of} has `each`, but no out by item"));
+            self.problems.push(
+                problem.hint("name the item in an out: outs = [\"out/{{ item.stem }}.txt\"]"),
+            );
         }
         if let (Mode::Apart(_), Some(out)) = (&mode, plain.first()) {
-            let what = format!("out `{}` of {of} is of no item, and its command runs once an item", out.path);
-            self.problems.push(
-                Problem::new(out.line, what)
-                    .hint("leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS"),
+            let what = format!(
+                "out `{}` of {of} is of no item, and its command runs once an item",
+                out.path
             );
+            self.problems.push(Problem::new(out.line, what).hint(
+                "leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS",
+            ));
         }
         let mut texts = Vec::new();
         for out in by_item {
             texts.extend(out.by_item);
             // Outs in a folder that is an out already are part of it.
-            let shared = |other: &Out| other.path == out.path || out.path.below(&other.path).is_some();
+            let shared =
+                |other: &Out| other.path == out.path || out.path.below(&other.path).is_some();
             if !plain.iter().any(shared) {
-                plain.retain(|other| other.path.below(&out.path).is_none() || other.role != Role::Data);
+                plain.retain(|other| {
+                    other.path.below(&out.path).is_none() || other.role != Role::Data
+                });
                 plain.push(Out { by_item: Vec::new(), ..out });
             }
         }

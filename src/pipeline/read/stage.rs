@@ -8,7 +8,9 @@ use super::{Reader, Scope, Value};
 use crate::error::did_you_mean;
 use crate::pipeline::pattern::Pattern;
 use crate::pipeline::template::Unrendered;
-use crate::pipeline::{Dep, Out, ParamKey, ParamValue, Policy, Presence, Problem, Stage, StageName};
+use crate::pipeline::{
+    Dep, Out, ParamKey, ParamValue, Policy, Presence, Problem, Stage, StageName,
+};
 use crate::repo_path::RepoPath;
 
 pub(in crate::pipeline) const KEYS: [&str; 20] = [
@@ -45,9 +47,11 @@ impl Reader {
     ) -> Stage {
         let with_item = table.get("each").map(|_| scope.templates.with_item());
         // Only what names the item can be rendered with it.
-        let item_scope = Scope { templates: with_item.as_ref().unwrap_or(scope.templates), ..scope };
+        let item_scope =
+            Scope { templates: with_item.as_ref().unwrap_or(scope.templates), ..scope };
         let of = format!("stage `{}`", family.as_ref().unwrap_or(&name));
-        let desc = table.get("desc").and_then(|value| self.text(value, &format!("`desc` of {of}"), scope));
+        let desc =
+            table.get("desc").and_then(|value| self.text(value, &format!("`desc` of {of}"), scope));
         let mut outs = self.outs(table, &of, item_scope);
         let mut deps = self.deps(table, &of, scope);
         let mut cmd = match table.get("cmd") {
@@ -90,7 +94,9 @@ impl Reader {
 
     /// A stage without `cmd` is a tracked input: it can have outs and a description, and nothing to do.
     fn only_tracks(&mut self, table: &DeTable<'_>, of: &str, line: usize, outs: &[Out]) {
-        let acts = |key: &&&str| !matches!(**key, "outs" | "desc" | "frozen") && table.get(**key).is_some();
+        let acts = |key: &&&str| {
+            !matches!(**key, "outs" | "desc" | "frozen") && table.get(**key).is_some()
+        };
         if let Some(key) = KEYS.iter().find(acts) {
             let what = format!("{of} has no `cmd`, but `{key}`");
             self.problems.push(
@@ -99,10 +105,14 @@ impl Reader {
             );
         } else if let Some(out) = outs.iter().find(|out| out.presence == Presence::Optional) {
             let what = format!("out `{}` of {of} is optional, but {of} has no `cmd`", out.path);
-            self.problems.push(Problem::new(out.line, what).hint("an input that is tracked has to be there"));
+            self.problems.push(
+                Problem::new(out.line, what).hint("an input that is tracked has to be there"),
+            );
         } else if outs.is_empty() {
-            self.problems
-                .push(Problem::new(line, format!("{of} has no `cmd`")).hint("say what it runs: cmd = \"…\""));
+            self.problems.push(
+                Problem::new(line, format!("{of} has no `cmd`"))
+                    .hint("say what it runs: cmd = \"…\""),
+            );
         }
     }
 
@@ -116,12 +126,23 @@ impl Reader {
     }
 
     /// A string with its templates rendered.
-    pub(super) fn text(&mut self, value: &Value<'_>, what: &str, scope: Scope<'_>) -> Option<String> {
+    pub(super) fn text(
+        &mut self,
+        value: &Value<'_>,
+        what: &str,
+        scope: Scope<'_>,
+    ) -> Option<String> {
         let text = self.string(value, what)?;
         self.rendered(text, value, what, scope)
     }
 
-    fn rendered(&mut self, text: &str, at: &Value<'_>, what: &str, scope: Scope<'_>) -> Option<String> {
+    fn rendered(
+        &mut self,
+        text: &str,
+        at: &Value<'_>,
+        what: &str,
+        scope: Scope<'_>,
+    ) -> Option<String> {
         match scope.templates.render(text) {
             // Neither an argument nor a variable of a process can hold it.
             Ok(text) if text.contains('\0') => {
@@ -154,13 +175,17 @@ impl Reader {
 
     fn env(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
-        let Some(variables) = table.get("env").and_then(|value| self.table(value, &format!("`env` of {of}")))
+        let Some(variables) =
+            table.get("env").and_then(|value| self.table(value, &format!("`env` of {of}")))
         else {
             return env;
         };
         for (name, value) in variables {
             if !is_variable(name.get_ref()) {
-                self.problem(name, format!("`{}` cannot name a variable", name.get_ref().escape_debug()));
+                self.problem(
+                    name,
+                    format!("`{}` cannot name a variable", name.get_ref().escape_debug()),
+                );
             } else if let Some(text) =
                 self.text(value, &format!("variable `{}` of {of}", name.get_ref()), scope)
             {
@@ -188,7 +213,9 @@ impl Reader {
         for (_, at) in self.strings(table, "tools", of) {
             let what = format!("an entry of `tools` of {of}");
             match self.text(at, &what, scope) {
-                Some(text) if text.trim().is_empty() => self.problem(at, format!("{what} is empty")),
+                Some(text) if text.trim().is_empty() => {
+                    self.problem(at, format!("{what} is empty"))
+                }
                 Some(text) => drop(tools.insert(text)),
                 None => {}
             }
@@ -199,7 +226,9 @@ impl Reader {
     fn deps(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> Vec<Dep> {
         let mut deps: Vec<Dep> = Vec::new();
         for (text, at) in self.strings(table, "deps", of) {
-            let Some(text) = self.rendered(text, at, &format!("a dep of {of}"), scope) else { continue };
+            let Some(text) = self.rendered(text, at, &format!("a dep of {of}"), scope) else {
+                continue;
+            };
             let Some(path) = self.path(&text, at, "dep", of) else { continue };
             let glob = match Pattern::parse(&path) {
                 Ok(glob) => glob,
@@ -224,13 +253,19 @@ impl Reader {
         let params = scope.params;
         let mut used = BTreeMap::new();
         for (text, at) in self.strings(table, "params", of) {
-            let Some(name) = self.rendered(text, at, &format!("a param of {of}"), scope) else { continue };
+            let Some(name) = self.rendered(text, at, &format!("a param of {of}"), scope) else {
+                continue;
+            };
             let found = params.named(&name);
             if found.is_empty() {
-                let problem = Problem::new(self.line(at), format!("param `{name}` of {of} does not exist"));
-                let tables: BTreeSet<&str> =
-                    params.iter().filter_map(|(key, _)| Some(key.as_str().rsplit_once('.')?.0)).collect();
-                let full = did_you_mean(&name, params.iter().map(|(key, _)| key.as_str()).chain(tables));
+                let problem =
+                    Problem::new(self.line(at), format!("param `{name}` of {of} does not exist"));
+                let tables: BTreeSet<&str> = params
+                    .iter()
+                    .filter_map(|(key, _)| Some(key.as_str().rsplit_once('.')?.0))
+                    .collect();
+                let full =
+                    did_you_mean(&name, params.iter().map(|(key, _)| key.as_str()).chain(tables));
                 let ending = params.resolve(&name).ok().map(ParamKey::as_str);
                 self.problems.push(match ending.or(full) {
                     Some(meant) => problem.meant(Some(meant)),

@@ -122,11 +122,14 @@ impl Stored {
                 write_folder(&mut bytes, before, Folder::default(), changed);
             }
             match changes.next_if(|(other, _)| ***other == *path) {
-                Some((_, changed)) => write_folder(&mut bytes, path, self.folder_at(place), changed),
+                Some((_, changed)) => {
+                    write_folder(&mut bytes, path, self.folder_at(place), changed)
+                }
                 None => bytes.extend_from_slice(&self.bytes[place.whole.clone()]),
             }
         }
-        changes.for_each(|(path, changed)| write_folder(&mut bytes, path, Folder::default(), changed));
+        changes
+            .for_each(|(path, changed)| write_folder(&mut bytes, path, Folder::default(), changed));
         let digest = Digest::of(&bytes[START..]);
         bytes[HEADER.len()..START].copy_from_slice(digest.as_bytes());
         bytes

@@ -172,13 +172,16 @@ fn zip_entries<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<Entry>> {
     for index in 0..zip.len() {
         let member = zip.by_index_data(index).context("it is damaged")?;
         let start = member.header_start();
-        extents.push((start, start.saturating_add(HEADER).saturating_add(member.compressed_size())));
+        extents
+            .push((start, start.saturating_add(HEADER).saturating_add(member.compressed_size())));
         // The upper bits of a Unix mode say what kind of file it is; 0 is what other systems write.
         let format = member.unix_mode().map_or(0, |mode| mode & 0o170_000);
         let name = member.name().map(|name| name.into_owned());
         let kind = match &name {
             Ok(_) if member.is_dir() => Kind::Folder,
-            Ok(_) if member.is_file() && matches!(format, 0 | 0o100_000) && !member.encrypted() => Kind::File,
+            Ok(_) if member.is_file() && matches!(format, 0 | 0o100_000) && !member.encrypted() => {
+                Kind::File
+            }
             _ => Kind::Other,
         };
         let name = name.unwrap_or_else(|_| format!("entry {index}"));
@@ -187,7 +190,8 @@ fn zip_entries<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<Entry>> {
     }
     // Where one member ends the next begins, and the directory after the last.
     extents.sort_unstable();
-    let starts = extents.iter().skip(1).map(|(start, _)| *start).chain([zip.central_directory_start()]);
+    let starts =
+        extents.iter().skip(1).map(|(start, _)| *start).chain([zip.central_directory_start()]);
     let mut next_of = HashMap::new();
     for ((start, end), next) in extents.iter().zip(starts) {
         ensure!(*end <= next, "it is damaged: its members overlap");

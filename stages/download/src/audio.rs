@@ -9,8 +9,8 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// Lower case, without the dot; whether a file can be decoded shows later.
 const EXTENSIONS: [&str; 20] = [
-    "aac", "aif", "aifc", "aiff", "alac", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mp1", "mp2", "mp3",
-    "mp4", "oga", "ogg", "wav", "wave", "webm",
+    "aac", "aif", "aifc", "aiff", "alac", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mp1", "mp2",
+    "mp3", "mp4", "oga", "ogg", "wav", "wave", "webm",
 ];
 
 pub(crate) fn is_audio(path: &Path) -> bool {

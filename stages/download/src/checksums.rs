@@ -52,8 +52,11 @@ impl Checksums {
         };
         let changed: Vec<_> = found.iter().filter(differ).map(|(path, _)| path.as_str()).collect();
         if let Some(first) = changed.first() {
-            let more =
-                if changed.len() > 1 { format!(" and {} more", changed.len() - 1) } else { String::new() };
+            let more = if changed.len() > 1 {
+                format!(" and {} more", changed.len() - 1)
+            } else {
+                String::new()
+            };
             bail!(
                 "`{first}`{more} from `{source}` is not what it was when `{}` was written: the source changed, or \
                  somebody tampers with it; to accept it, remove the lines of the source from that file",
@@ -65,7 +68,11 @@ impl Checksums {
         if self.rows.len() > before {
             let rows = self.rows.iter().map(|((source, path), digest)| [source, path, digest]);
             kit::csv::write(&self.path, &COLUMNS, rows)?;
-            kit::say!("{} checksums recorded in `{}`", self.rows.len() - before, self.path.display());
+            kit::say!(
+                "{} checksums recorded in `{}`",
+                self.rows.len() - before,
+                self.path.display()
+            );
         }
         Ok(())
     }
@@ -96,7 +103,10 @@ mod tests {
     use super::*;
 
     fn found(clips: &[(&str, &str)]) -> Found {
-        clips.iter().map(|(path, text)| ((*path).to_owned(), blake3::hash(text.as_bytes()))).collect()
+        clips
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), blake3::hash(text.as_bytes())))
+            .collect()
     }
 
     #[test]

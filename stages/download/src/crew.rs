@@ -18,7 +18,11 @@ pub(crate) fn share_out<T: Send, E: Send>(
     let lock = || failure.lock().unwrap_or_else(|poison| poison.into_inner());
     let next = || {
         let stopped = lock().is_some();
-        if stopped { None } else { queue.lock().unwrap_or_else(|poison| poison.into_inner()).next() }
+        if stopped {
+            None
+        } else {
+            queue.lock().unwrap_or_else(|poison| poison.into_inner()).next()
+        }
     };
     let hand = || {
         while let Some(item) = next() {

@@ -55,7 +55,9 @@ impl Endpoint {
         let endpoint = match source.split_once("://") {
             Some(("kaggle", rest)) => {
                 let parts: Vec<&str> = rest.split('/').collect();
-                let [owner, name] = parts[..] else { bail!("`{source}` is not `kaggle://OWNER/NAME`") };
+                let [owner, name] = parts[..] else {
+                    bail!("`{source}` is not `kaggle://OWNER/NAME`")
+                };
                 check_names(source, [owner, name])?;
                 let base = base("KAGGLE_API_ENDPOINT", KAGGLE);
                 let address = format!("{base}/api/v1/datasets/download/{owner}/{name}");
@@ -63,7 +65,8 @@ impl Endpoint {
                     let pair = format!("{}:{}", env("KAGGLE_USERNAME")?, env("KAGGLE_KEY")?);
                     Some(format!("Basic {}", BASE64_STANDARD.encode(pair)))
                 };
-                let token = env("KAGGLE_API_TOKEN").map(|token| format!("Bearer {token}")).or_else(basic);
+                let token =
+                    env("KAGGLE_API_TOKEN").map(|token| format!("Bearer {token}")).or_else(basic);
                 let hint = "; set KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, if it is not public";
                 Endpoint { address, authorization: token.map(Secret), hint }
             }
@@ -77,7 +80,11 @@ impl Endpoint {
                 let base = base("HF_ENDPOINT", HUGGING_FACE);
                 let address = format!("{base}/datasets/{owner}/{name}/resolve/{revision}/{path}");
                 let token = env("HF_TOKEN").map(|token| Secret(format!("Bearer {token}")));
-                Endpoint { address, authorization: token, hint: "; set HF_TOKEN if it is not public" }
+                Endpoint {
+                    address,
+                    authorization: token,
+                    hint: "; set HF_TOKEN if it is not public",
+                }
             }
             _ => Endpoint {
                 address: source.to_owned(),
@@ -137,8 +144,9 @@ mod tests {
     use super::*;
 
     fn endpoint(source: &str, variables: &[(&str, &str)]) -> Result<Endpoint> {
-        let find =
-            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, it)| (*it).to_owned());
+        let find = |name: &str| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, it)| (*it).to_owned())
+        };
         Endpoint::of(source, &find)
     }
 
@@ -147,7 +155,10 @@ mod tests {
         for (source, address) in [
             ("https://h/a.zip?x=1", "https://h/a.zip?x=1"),
             ("kaggle://o/n-1", "https://www.kaggle.com/api/v1/datasets/download/o/n-1"),
-            ("hf://datasets/o/n/d/a.tgz", "https://huggingface.co/datasets/o/n/resolve/main/d/a.tgz"),
+            (
+                "hf://datasets/o/n/d/a.tgz",
+                "https://huggingface.co/datasets/o/n/resolve/main/d/a.tgz",
+            ),
             ("hf://datasets/o/n@v1.0/a", "https://huggingface.co/datasets/o/n/resolve/v1.0/a"),
         ] {
             assert_eq!(endpoint(source, &[]).unwrap().address, address);
@@ -177,8 +188,13 @@ mod tests {
         assert_eq!(secret("kaggle://o/n", &[("KAGGLE_API_TOKEN", "k1")]).unwrap(), "Bearer k1");
         assert_eq!(secret("hf://datasets/o/n/a", &[]).unwrap(), "Bearer hf_1");
         assert_eq!(secret("https://www.kaggle.com/a.zip", &[]), None);
-        assert_eq!(secret("hf://datasets/o/n/a", &[("HF_ENDPOINT", "http://mirror.example")]), None);
-        assert!(secret("hf://datasets/o/n/a", &[("HF_ENDPOINT", "http://127.0.0.1:8080/")]).is_some());
+        assert_eq!(
+            secret("hf://datasets/o/n/a", &[("HF_ENDPOINT", "http://mirror.example")]),
+            None
+        );
+        assert!(
+            secret("hf://datasets/o/n/a", &[("HF_ENDPOINT", "http://127.0.0.1:8080/")]).is_some()
+        );
         let shown = format!("{:?}", endpoint("kaggle://o/n", &variables).unwrap());
         assert!(shown.contains("Secret(…)") && !shown.contains("bWU6a2V5"), "{shown}");
     }

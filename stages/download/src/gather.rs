@@ -45,7 +45,10 @@ impl Gathering<'_> {
         if path.is_dir() {
             return folder::copy(path, self.out, self.amount, self.events);
         }
-        ensure!(path.is_file(), "there is no folder or file `{shown}`; `download.source` is {KINDS}");
+        ensure!(
+            path.is_file(),
+            "there is no folder or file `{shown}`; `download.source` is {KINDS}"
+        );
         if is_manifest(&shown) {
             let base = path.parent().unwrap_or(Path::new(""));
             let place = |url: &str| match url.contains("://") {
@@ -64,7 +67,9 @@ impl Gathering<'_> {
     /// # Errors
     /// Those of the last address, after those of the others as warnings.
     pub(crate) fn remote(&self, addresses: &[String]) -> Result<Tally> {
-        let Some((last, others)) = addresses.split_last() else { bail!("BUG: a source without address") };
+        let Some((last, others)) = addresses.split_last() else {
+            bail!("BUG: a source without address")
+        };
         for address in others {
             match self.address(address) {
                 Ok(tally) => return Ok(tally),
@@ -100,9 +105,13 @@ impl Gathering<'_> {
         let found = match unpack(Reader::new(&remote), &bring, self.out, self.amount, self.events) {
             Ok(found) => found,
             Err(_) if remote.has_changed() => return Ok(None),
-            Err(error) => return Err(error.context(format!("cannot get the clips of `{}`", remote.shown()))),
+            Err(error) => {
+                return Err(error.context(format!("cannot get the clips of `{}`", remote.shown())));
+            }
         };
-        if let Err(error) = Checksums::read(self.checksums)?.enforce(&without_secrets(address), &found) {
+        if let Err(error) =
+            Checksums::read(self.checksums)?.enforce(&without_secrets(address), &found)
+        {
             // What was fetched is not to be met again.
             remote.forget()?;
             return Err(error);
@@ -116,15 +125,21 @@ impl Gathering<'_> {
     }
 
     /// The clips that the manifest at `path` names, each where `place` says that its url leads.
-    fn manifest(&self, path: &Path, source: &str, place: &(dyn Fn(&str) -> Place + Sync)) -> Result<Tally> {
+    fn manifest(
+        &self,
+        path: &Path,
+        source: &str,
+        place: &(dyn Fn(&str) -> Place + Sync),
+    ) -> Result<Tally> {
         let explain = || format!("the manifest `{source}` is not usable");
         let items = manifest::items(&kit::csv::read(path)?).with_context(explain)?;
         let items = self.amount.take(items, |item| &item.label);
         let brought = Mutex::new(Vec::new());
         let (done, total) = (AtomicU64::new(0), items.len() as u64);
         share_out(items, |item| {
-            let from =
-                self.bring(place(&item.url)).with_context(|| format!("`{}/{}`", item.label, item.path))?;
+            let from = self
+                .bring(place(&item.url))
+                .with_context(|| format!("`{}/{}`", item.label, item.path))?;
             brought.lock().unwrap_or_else(|poison| poison.into_inner()).push((item, from));
             self.events.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             anyhow::Ok(())
@@ -158,7 +173,8 @@ impl Gathering<'_> {
         let explain = || format!("cannot copy `{}` to `{}`", from.display(), to.display());
         fs::create_dir_all(to.parent().unwrap_or(self.out)).with_context(explain)?;
         let mut content = File::open(from).with_context(explain)?;
-        let digest = checksums::copy(&mut content, &mut File::create_new(&to).with_context(explain)?)?;
+        let digest =
+            checksums::copy(&mut content, &mut File::create_new(&to).with_context(explain)?)?;
         match &item.digest {
             Some(expected) if *expected != digest.to_string() => Err(anyhow!(
                 "`{}` is not what the manifest says: its blake3 is {digest}, not {expected}",

@@ -103,14 +103,20 @@ impl Client {
     }
 
     /// Asks for a range, or for all; of the content with these validators, if they are given.
-    pub(crate) fn get(&self, range: Option<&Range<u64>>, same: Option<&Validators>) -> Result<Answer, Fault> {
+    pub(crate) fn get(
+        &self,
+        range: Option<&Range<u64>>,
+        same: Option<&Validators>,
+    ) -> Result<Answer, Fault> {
         let (response, was_moved) = self.call(range, same)?;
         let status = response.status();
         let validators = Validators::of(response.headers());
         let extent = match (status, range) {
             (StatusCode::OK, _) => Extent::Whole { length: response.body().content_length() },
             (StatusCode::PARTIAL_CONTENT, Some(range)) => match content_range(response.headers()) {
-                Some((found, total)) if found.start == range.start && found.end <= range.end.min(total) => {
+                Some((found, total))
+                    if found.start == range.start && found.end <= range.end.min(total) =>
+                {
                     Extent::Part { total }
                 }
                 _ => return Err(Fault::Changed),
@@ -168,11 +174,15 @@ impl Client {
         let shown = self.shown();
         let (is_final, reason) = match error {
             // Its text has the whole address, with what a signature may be in.
-            ureq::Error::RequireHttpsOnly(_) => (true, "it redirects to an address without https".to_owned()),
+            ureq::Error::RequireHttpsOnly(_) => {
+                (true, "it redirects to an address without https".to_owned())
+            }
             ureq::Error::BadUri(_) => (true, "it is no address".to_owned()),
             ureq::Error::Http(_) | ureq::Error::TooManyRedirects => (true, error.to_string()),
             // What is no TLS, or a certificate that nobody vouches for.
-            ureq::Error::Io(io) => (io.kind() == std::io::ErrorKind::InvalidData, error.to_string()),
+            ureq::Error::Io(io) => {
+                (io.kind() == std::io::ErrorKind::InvalidData, error.to_string())
+            }
             _ => (false, error.to_string()),
         };
         let error = anyhow!("cannot reach `{shown}`: {reason}");
@@ -184,8 +194,12 @@ impl Client {
         let error = anyhow!("`{}` answered {status}", self.shown());
         let busy = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
         if busy || status.is_server_error() {
-            let asked = response.headers().get("retry-after").and_then(|header| header.to_str().ok());
-            return Fault::Passing(error, asked.and_then(|asked| retry_after(asked, SystemTime::now())));
+            let asked =
+                response.headers().get("retry-after").and_then(|header| header.to_str().ok());
+            return Fault::Passing(
+                error,
+                asked.and_then(|asked| retry_after(asked, SystemTime::now())),
+            );
         }
         if was_moved {
             // A signed address runs out; the first one gives a new one.
@@ -226,7 +240,9 @@ mod tests {
             ("lines 0-1/9", None),
         ] {
             let headers: HeaderMap =
-                [(ureq::http::header::CONTENT_RANGE, HeaderValue::from_static(header))].into_iter().collect();
+                [(ureq::http::header::CONTENT_RANGE, HeaderValue::from_static(header))]
+                    .into_iter()
+                    .collect();
             assert_eq!(content_range(&headers), expected, "{header}");
         }
     }

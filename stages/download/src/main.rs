@@ -129,7 +129,10 @@ mod tests {
         let DownloadParams { source, per_genre, seconds } = DownloadParams::default();
         for line in [
             format!("download.source={source} "),
-            format!("download.per_genre={} ", if let Amount::First(count) = per_genre { count } else { 0 }),
+            format!(
+                "download.per_genre={} ",
+                if let Amount::First(count) = per_genre { count } else { 0 }
+            ),
             format!("download.seconds={seconds:?} "),
         ] {
             assert!(PARAMS_HELP.contains(&line), "{line}");

@@ -47,9 +47,13 @@ pub(crate) fn items(table: &Table) -> Result<Vec<Item>> {
                 "`{path}` is no audio by its extension; a column `path` can name it"
             );
             let digest = cell(digest_at).map(str::to_ascii_lowercase);
-            let is_digest =
-                |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            ensure!(digest.as_ref().is_none_or(is_digest), "the blake3 is not 64 hexadecimal digits");
+            let is_digest = |text: &String| {
+                text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+            };
+            ensure!(
+                digest.as_ref().is_none_or(is_digest),
+                "the blake3 is not 64 hexadecimal digits"
+            );
             ensure!(
                 places.insert((label.to_owned(), path.to_owned())),
                 "`{label}/{path}` is that of another row, too; a column `path` can tell them apart"
@@ -70,7 +74,8 @@ fn file_name(url: &str) -> &str {
 
 /// Names that do not lead out, and that are not hidden, joined by `/`.
 fn is_plain(path: &str) -> bool {
-    let is_name = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['\\', '\0']);
+    let is_name =
+        |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['\\', '\0']);
     path.split('/').all(is_name)
 }
 
@@ -79,19 +84,27 @@ mod tests {
     use super::*;
 
     fn table(header: &[&str], rows: &[&[&str]]) -> Table {
-        let owned = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+        let owned =
+            |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
         Table { header: owned(header), rows: rows.iter().map(|row| owned(row)).collect() }
     }
 
     #[test]
     fn rows_become_items_in_the_order_of_their_places() {
         let digest = "A".repeat(64);
-        let rows: &[&[&str]] =
-            &[&["https://h/b.wav?sig=1", "rock", "", ""], &["c/a.ogg", "blues", &digest, "cd 1/x.ogg"]];
+        let rows: &[&[&str]] = &[
+            &["https://h/b.wav?sig=1", "rock", "", ""],
+            &["c/a.ogg", "blues", &digest, "cd 1/x.ogg"],
+        ];
         let items = items(&table(&["url", "label", "blake3", "path"], rows)).unwrap();
-        let shown: Vec<_> =
-            items.iter().map(|item| (item.label.as_str(), item.path.as_str(), item.url.as_str())).collect();
-        assert_eq!(shown, [("blues", "cd 1/x.ogg", "c/a.ogg"), ("rock", "b.wav", "https://h/b.wav?sig=1")]);
+        let shown: Vec<_> = items
+            .iter()
+            .map(|item| (item.label.as_str(), item.path.as_str(), item.url.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [("blues", "cd 1/x.ogg", "c/a.ogg"), ("rock", "b.wav", "https://h/b.wav?sig=1")]
+        );
         assert_eq!(items[0].digest, Some("a".repeat(64)));
         assert_eq!(items[1].digest, None);
     }

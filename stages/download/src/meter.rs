@@ -31,7 +31,10 @@ impl<'a> Meter<'a> {
     /// Tells by lines and, unless something else counts for them, by events.
     pub(crate) fn new(events: Option<&'a Events>) -> Meter<'a> {
         let now = Instant::now();
-        Meter { events, state: Mutex::new(State { done: 0, total: 0, reported: 0, start: now, line: now }) }
+        Meter {
+            events,
+            state: Mutex::new(State { done: 0, total: 0, reported: 0, start: now, line: now }),
+        }
     }
 
     /// So many bytes more are to come.

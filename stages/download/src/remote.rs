@@ -88,11 +88,13 @@ impl<'a> Remote<'a> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
         let name = format!("{:016x}", fnv1a(&endpoint.address));
-        let (path, note_path) = (folder.join(format!("{name}.part")), folder.join(format!("{name}.json")));
+        let (path, note_path) =
+            (folder.join(format!("{name}.part")), folder.join(format!("{name}.json")));
         // A note that cannot be read is as good as none: the transfer starts over.
         let note = fs::read(&note_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut note: Note = note.unwrap_or_default();
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.with_context(|| format!("cannot write `{}`", path.display()))?;
         if file.metadata()?.len() != note.length {
             note = Note::default();
@@ -144,7 +146,8 @@ impl<'a> Remote<'a> {
     /// As [`Remote::open`]; a file that became another one.
     pub(crate) fn bring(&self, wanted: &[Range<u64>]) -> Result<()> {
         let length = self.length();
-        let inside: Vec<_> = wanted.iter().map(|range| range.start..range.end.min(length)).collect();
+        let inside: Vec<_> =
+            wanted.iter().map(|range| range.start..range.end.min(length)).collect();
         let pieces = self.note().there.pieces(&inside, GAP, PIECE);
         self.meter.expect(pieces.iter().map(|piece| piece.end - piece.start).sum());
         share_out(pieces, |piece| self.attempt_until_done(|| self.piece(&piece)))
@@ -194,7 +197,8 @@ impl<'a> Remote<'a> {
         };
         let is_known = {
             let note = self.note();
-            answer.validators.strong().is_some() && note.validators.strong() == answer.validators.strong()
+            answer.validators.strong().is_some()
+                && note.validators.strong() == answer.validators.strong()
         };
         match answer.extent {
             Extent::Part { total } if answer.validators.strong().is_some() => {
@@ -359,6 +363,7 @@ fn ended_after(bytes: u64) -> Fault {
 
 /// A name for an address, after Fowler, Noll and Vo.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -40,7 +40,9 @@ impl Source {
             "gtzan" => return Ok(Source::Remote(GTZAN.map(str::to_owned).to_vec())),
             _ => {}
         }
-        let Some((scheme, rest)) = text.split_once("://") else { return Ok(Source::Local(text.into())) };
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Ok(Source::Local(text.into()));
+        };
         let scheme = scheme.to_ascii_lowercase();
         if !SCHEMES.contains(&scheme.as_str()) {
             bail!(
@@ -63,7 +65,8 @@ impl fmt::Display for Source {
             Source::Synth => write!(f, "the synthesizer"),
             Source::Local(path) => write!(f, "`{}`", path.display()),
             Source::Remote(addresses) => {
-                let shown: Vec<_> = addresses.iter().map(|it| format!("`{}`", without_secrets(it))).collect();
+                let shown: Vec<_> =
+                    addresses.iter().map(|it| format!("`{}`", without_secrets(it))).collect();
                 f.write_str(&shown.join(" or "))
             }
         }
@@ -87,7 +90,9 @@ mod tests {
         ] {
             assert_eq!(Source::parse(text).unwrap(), source, "{text}");
         }
-        let Source::Remote(addresses) = Source::parse("gtzan").unwrap() else { panic!("addresses") };
+        let Source::Remote(addresses) = Source::parse("gtzan").unwrap() else {
+            panic!("addresses")
+        };
         assert!(addresses[0].starts_with("kaggle://") && addresses[1].starts_with("hf://"));
         assert!(Source::parse("").is_err());
         assert!(Source::parse("ftp://h/a.zip").is_err());

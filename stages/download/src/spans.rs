@@ -16,7 +16,8 @@ impl Spans {
         }
         let from = self.0.partition_point(|span| span.end < range.start);
         let to = self.0.partition_point(|span| span.start <= range.end);
-        let start = self.0[from..to].first().map_or(range.start, |span| span.start.min(range.start));
+        let start =
+            self.0[from..to].first().map_or(range.start, |span| span.start.min(range.start));
         let end = self.0[from..to].last().map_or(range.end, |span| span.end.max(range.end));
         self.0.splice(from..to, std::iter::once(start..end));
     }
@@ -58,7 +59,10 @@ impl Spans {
     /// become one, since a request costs more than the gap; none is longer than `longest`.
     pub(crate) fn pieces(&self, wanted: &[Range<u64>], gap: u64, longest: u64) -> Vec<Range<u64>> {
         let mut all = Spans::default();
-        wanted.iter().flat_map(|range| self.missing(range.clone())).for_each(|range| all.add(range));
+        wanted
+            .iter()
+            .flat_map(|range| self.missing(range.clone()))
+            .for_each(|range| all.add(range));
         let mut joined: Vec<Range<u64>> = Vec::new();
         for span in all.0 {
             match joined.last_mut().filter(|last| span.start - last.end < gap) {
@@ -114,7 +118,8 @@ mod tests {
             (state >> 33) % below
         };
         for _ in 0..500 {
-            let added: Vec<_> = (0..draw(6)).map(|_| (draw(40), draw(40))).filter(|(a, b)| a < b).collect();
+            let added: Vec<_> =
+                (0..draw(6)).map(|_| (draw(40), draw(40))).filter(|(a, b)| a < b).collect();
             let there = |byte: u64| added.iter().any(|(start, end)| (*start..*end).contains(&byte));
             let spans = spans(&added);
             let (start, end) = (draw(20), 20 + draw(20));
@@ -133,8 +138,14 @@ mod tests {
         assert_eq!(there.pieces(&ranges(&[(0, 30)]), 1, 100), ranges(&[(0, 10), (20, 30)]));
         assert_eq!(there.pieces(&ranges(&[(0, 30)]), 11, 100), ranges(&[(0, 30)]));
         assert_eq!(there.pieces(&ranges(&[(45, 60)]), 3, 100), ranges(&[(45, 60)]));
-        assert_eq!(there.pieces(&ranges(&[(20, 45)]), 1, 10), ranges(&[(20, 30), (30, 40), (40, 45)]));
-        assert_eq!(there.pieces(&ranges(&[(25, 30), (22, 27), (30, 31)]), 1, 10), ranges(&[(22, 31)]));
+        assert_eq!(
+            there.pieces(&ranges(&[(20, 45)]), 1, 10),
+            ranges(&[(20, 30), (30, 40), (40, 45)])
+        );
+        assert_eq!(
+            there.pieces(&ranges(&[(25, 30), (22, 27), (30, 31)]), 1, 10),
+            ranges(&[(22, 31)])
+        );
         assert_eq!(there.pieces(&ranges(&[(12, 18)]), 1, 10), ranges(&[]));
         let end = u64::MAX;
         assert_eq!(there.pieces(&ranges(&[(end - 3, end)]), 1, 10), ranges(&[(end - 3, end)]));

@@ -15,15 +15,31 @@ use crate::audio::{Amount, Tally};
 ///
 /// # Errors
 /// No end, or no length within bounds; any failure of the file system.
-pub(crate) fn write(out: &Path, seed: u64, amount: Amount, seconds: f64, events: &Events) -> Result<Tally> {
+pub(crate) fn write(
+    out: &Path,
+    seed: u64,
+    amount: Amount,
+    seconds: f64,
+    events: &Events,
+) -> Result<Tally> {
     let Amount::First(count) = amount else {
-        bail!("param `download.per_genre`: the synthesizer never ends, so 0 (all) is too many; say how many");
+        bail!(
+            "param `download.per_genre`: the synthesizer never ends, so 0 (all) is too many; say how many"
+        );
     };
-    ensure!(count <= 10_000, "param `download.per_genre`: {count} synthetic clips are more than 10000");
-    ensure!((0.1..=600.0).contains(&seconds), "param `download.seconds`: {seconds} is not from 0.1 to 600");
+    ensure!(
+        count <= 10_000,
+        "param `download.per_genre`: {count} synthetic clips are more than 10000"
+    );
+    ensure!(
+        (0.1..=600.0).contains(&seconds),
+        "param `download.seconds`: {seconds} is not from 0.1 to 600"
+    );
     fresh_dir(out)?;
-    let clips: Vec<_> =
-        Genre::ALL.into_iter().flat_map(|genre| (0..count).map(move |index| (genre, index))).collect();
+    let clips: Vec<_> = Genre::ALL
+        .into_iter()
+        .flat_map(|genre| (0..count).map(move |index| (genre, index)))
+        .collect();
     let done = Mutex::new(0);
     clips.par_iter().try_for_each(|(genre, index)| {
         let name = genre.name();
@@ -55,7 +71,9 @@ fn wav(samples: &[f32]) -> Vec<u8> {
     bytes.extend(16_u16.to_le_bytes());
     bytes.extend(b"data");
     bytes.extend(data.to_le_bytes());
-    bytes.extend(samples.iter().flat_map(|sample| ((sample * 32767.0).round() as i16).to_le_bytes()));
+    bytes.extend(
+        samples.iter().flat_map(|sample| ((sample * 32767.0).round() as i16).to_le_bytes()),
+    );
     bytes
 }
 

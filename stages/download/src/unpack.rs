@@ -68,7 +68,9 @@ fn clips(entries: &[Entry]) -> Vec<Clip> {
         }
     }
     if refused > 0 {
-        kit::warn!("{refused} audio entries are links, devices, or have unsafe paths; they are left out");
+        kit::warn!(
+            "{refused} audio entries are links, devices, or have unsafe paths; they are left out"
+        );
     }
     clips.sort();
     // An archive may hold a path twice; the first one counts.
@@ -110,7 +112,8 @@ impl Clip {
         if entry.kind != Kind::File || is_unsafe {
             return Verdict::Refused;
         }
-        let mut parts: Vec<_> = name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let mut parts: Vec<_> =
+            name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         // Among them what macOS puts beside each file.
         if parts.iter().any(|part| part.starts_with('.') || *part == "__MACOSX") {
             return Verdict::Other;
@@ -148,8 +151,10 @@ fn write(path: &Path, content: &mut dyn Read) -> Result<blake3::Hash> {
     let explain = || format!("cannot write `{}`", path.display());
     fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(explain)?;
     // The folder was empty: what is in the way now was put there by someone else.
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).with_context(explain)?;
-    checksums::copy(content, &mut file).with_context(|| format!("cannot unpack `{}`", path.display()))
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).open(path).with_context(explain)?;
+    checksums::copy(content, &mut file)
+        .with_context(|| format!("cannot unpack `{}`", path.display()))
 }
 
 #[cfg(test)]
@@ -168,8 +173,12 @@ mod tests {
             ("x/y/001 - Dog bark/b.ogg", "x/y", "001 - Dog bark", "b.ogg"),
             ("genres\\rock\\c.mp3", "genres", "rock", "c.mp3"),
         ] {
-            let clip =
-                Clip { class: class.to_owned(), folder: folder.into(), file: file.to_owned(), index: 0 };
+            let clip = Clip {
+                class: class.to_owned(),
+                folder: folder.into(),
+                file: file.to_owned(),
+                index: 0,
+            };
             assert_eq!(verdict(name, Kind::File), Verdict::Clip(clip), "{name}");
         }
     }
@@ -187,7 +196,9 @@ mod tests {
             assert_eq!(verdict(name, Kind::File), Verdict::Refused, "{name}");
         }
         assert_eq!(verdict("blues/a.wav", Kind::Other), Verdict::Refused);
-        for name in ["a.wav", "blues/a.txt", "blues/._a.wav", "__MACOSX/blues/a.wav", ".git/a.wav", ""] {
+        for name in
+            ["a.wav", "blues/a.txt", "blues/._a.wav", "__MACOSX/blues/a.wav", ".git/a.wav", ""]
+        {
             assert_eq!(verdict(name, Kind::File), Verdict::Other, "{name}");
         }
         assert_eq!(verdict("blues/a.wav", Kind::Folder), Verdict::Other);
@@ -201,7 +212,11 @@ mod tests {
             file: file.to_owned(),
             index,
         };
-        let places = places(&[clip(0, "train", "a.wav"), clip(1, "test", "a.wav"), clip(2, "test", "b.wav")]);
+        let places = places(&[
+            clip(0, "train", "a.wav"),
+            clip(1, "test", "a.wav"),
+            clip(2, "test", "b.wav"),
+        ]);
         let shown: Vec<_> = (0..3).map(|index| places[&index].to_str().unwrap()).collect();
         assert_eq!(shown, ["rock/train/a.wav", "rock/test/a.wav", "rock/b.wav"]);
     }

@@ -59,8 +59,11 @@ fn the_synthesizer_writes_a_folder_a_genre() {
 fn the_engines_files_are_read_and_written() {
     let dir = tempfile::tempdir().unwrap();
     let (params, events) = (dir.path().join("params.json"), dir.path().join("events.jsonl"));
-    fs::write(&params, r#"{"seed": 1, "download": {"source": "synth", "per_genre": 1, "seconds": 0.2}}"#)
-        .unwrap();
+    fs::write(
+        &params,
+        r#"{"seed": 1, "download": {"source": "synth", "per_genre": 1, "seconds": 0.2}}"#,
+    )
+    .unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_download"))
         .current_dir(dir.path())
         .env_clear()
@@ -117,7 +120,10 @@ fn unusable_sources_are_errors_that_keep_what_is_there() {
         (&["download.source=data"], "overlaps the output folder"),
         (&["download.source=."], "overlaps the output folder"),
         (&["download.source=data/audio/blues"], "overlaps the output folder"),
-        (&["download.source=ftp://host/a.zip"], "`ftp://` is none of http://, https://, kaggle://, hf://"),
+        (
+            &["download.source=ftp://host/a.zip"],
+            "`ftp://` is none of http://, https://, kaggle://, hf://",
+        ),
         (&["download.source="], "`download.source` is empty"),
         (&["download.per_genre=0"], "the synthesizer never ends"),
         (&["download.per_genre=-1"], "param `download.per_genre`"),

@@ -51,6 +51,9 @@ pub(crate) fn answers<'a>(clips: &'a [Clip], logits: &[f32], classes: usize) -> 
 }
 
 /// What was taken for what.
-pub(crate) fn confusion<'a>(classes: usize, answers: impl IntoIterator<Item = &'a Answer<'a>>) -> Confusion {
+pub(crate) fn confusion<'a>(
+    classes: usize,
+    answers: impl IntoIterator<Item = &'a Answer<'a>>,
+) -> Confusion {
     Confusion::of(classes, answers.into_iter().map(|answer| (answer.label, answer.prediction)))
 }

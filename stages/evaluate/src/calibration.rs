@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn a_bin_has_the_means_of_its_clips() {
         let bins = bins([(0.3, true), (0.4, false), (0.45, false), (0.9, true)], 4);
-        let expected = Bin { from: 0.25, to: 0.5, clips: 3, confidence: 1.15 / 3.0, accuracy: 1.0 / 3.0 };
+        let expected =
+            Bin { from: 0.25, to: 0.5, clips: 3, confidence: 1.15 / 3.0, accuracy: 1.0 / 3.0 };
         assert!((bins[1].confidence - expected.confidence).abs() < 1e-12);
         assert_eq!(Bin { confidence: expected.confidence, ..bins[1] }, expected);
         assert_eq!(bins.iter().map(|bin| bin.clips).collect::<Vec<_>>(), [0, 3, 0, 1]);

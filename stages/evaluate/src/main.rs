@@ -121,10 +121,12 @@ fn run(args: &Args) -> Result<()> {
 /// The clips that training held out, and the network's logits for them.
 fn measure(args: &Args, device: &Device) -> Result<(Dataset, Vec<f32>)> {
     let models = &args.models;
-    let (network, manifest) = checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), device)?;
+    let (network, manifest) =
+        checkpoint::load(models.join("genre.mpk"), models.join("genre.json"), device)?;
     let split = models.join("split.csv");
     let (clips, parts) = split::read(&split, &manifest.labels)?;
-    let clips: Vec<Clip> = split::measured(&parts).into_iter().map(|index| clips[index].clone()).collect();
+    let clips: Vec<Clip> =
+        split::measured(&parts).into_iter().map(|index| clips[index].clone()).collect();
     ensure!(
         !clips.is_empty(),
         "`{}` holds no clip out, so there is nothing to measure: raise `train.val_size`",

@@ -34,7 +34,10 @@ impl EvaluateParams {
             "param `evaluate.resamples`: {resamples} is not from 100 to 1000000"
         );
         ensure!((2..=100).contains(&bins), "param `evaluate.bins`: {bins} is not from 2 to 100");
-        ensure!((1..=20).contains(&gallery), "param `evaluate.gallery`: {gallery} is not from 1 to 20");
+        ensure!(
+            (1..=20).contains(&gallery),
+            "param `evaluate.gallery`: {gallery} is not from 1 to 20"
+        );
         Ok(())
     }
 }

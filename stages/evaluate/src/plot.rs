@@ -36,11 +36,19 @@ impl Plot {
         for mark in marks(self.y) {
             let [_, y] = self.place(self.x[0], mark);
             svg.line([[left, y], [left + width, y]], &grid);
-            svg.text([left - 6.0, y + 4.0], NOTE, &format!("{note} text-anchor=\"end\""), &number(mark));
+            svg.text(
+                [left - 6.0, y + 4.0],
+                NOTE,
+                &format!("{note} text-anchor=\"end\""),
+                &number(mark),
+            );
         }
         for mark in marks(self.x) {
             let [x, _] = self.place(mark, self.y[0]);
-            svg.line([[x, top + height], [x, top + height + 4.0]], &format!("stroke=\"{OUTLINE}\""));
+            svg.line(
+                [[x, top + height], [x, top + height + 4.0]],
+                &format!("stroke=\"{OUTLINE}\""),
+            );
             let style = format!("{note} text-anchor=\"middle\"");
             svg.text([x, top + height + 17.0], NOTE, &style, &number(mark));
         }
@@ -68,7 +76,8 @@ pub(crate) fn range(from: f64, values: impl IntoIterator<Item = f64>) -> [f64; 2
 fn marks([from, to]: [f64; 2]) -> Vec<f64> {
     let rough = (to - from) / MARKS;
     let power = 10.0_f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|step| *step >= rough);
+    let step =
+        [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|step| *step >= rough);
     let step = step.unwrap_or(rough);
     let (first, last) = ((from / step - 1e-9).ceil() as i64, (to / step + 1e-9).floor() as i64);
     (first..=last).map(|index| index as f64 * step).collect()
@@ -91,7 +100,11 @@ mod tests {
             ([1.0, 60.0], vec!["20", "40", "60"]),
             ([0.5, 2.5], vec!["0.5", "1", "1.5", "2", "2.5"]),
         ] {
-            assert_eq!(marks(range).into_iter().map(number).collect::<Vec<_>>(), expected, "{range:?}");
+            assert_eq!(
+                marks(range).into_iter().map(number).collect::<Vec<_>>(),
+                expected,
+                "{range:?}"
+            );
         }
     }
 

@@ -62,7 +62,10 @@ pub(crate) fn intervals<'a>(
     let interval = |of: fn(&Scores<f64>) -> f64| {
         let mut values: Vec<f64> = drawn.iter().map(of).collect();
         values.sort_by(f64::total_cmp);
-        Interval { low: quantile(&values, OUTSIDE / 2.0), high: quantile(&values, 1.0 - OUTSIDE / 2.0) }
+        Interval {
+            low: quantile(&values, OUTSIDE / 2.0),
+            high: quantile(&values, 1.0 - OUTSIDE / 2.0),
+        }
     };
     Scores {
         accuracy: interval(|it| it.accuracy),
@@ -88,7 +91,8 @@ mod tests {
 
     /// Clips of the given labels, each with logits that put the classes into the given order.
     fn said(cases: &[(usize, [usize; 4])]) -> (Vec<Clip>, Vec<f32>) {
-        let clips = cases.iter().map(|(label, _)| Clip { path: String::new(), label: *label }).collect();
+        let clips =
+            cases.iter().map(|(label, _)| Clip { path: String::new(), label: *label }).collect();
         let logits = |order: &[usize; 4]| {
             let mut row = [0.0; 4];
             order.iter().zip([4.0, 3.0, 2.0, 1.0]).for_each(|(class, logit)| row[*class] = logit);
@@ -104,7 +108,10 @@ mod tests {
             said(&[(0, [0, 1, 2, 3]), (0, [1, 2, 0, 3]), (1, [0, 2, 3, 1]), (3, [3, 0, 1, 2])]);
         let answers = answers(&clips, &logits, 4);
         let found = scores(4, &answers.iter().collect::<Vec<_>>());
-        assert_eq!((found.accuracy, found.balanced_accuracy, found.top3_accuracy), (0.5, 0.5, 0.75));
+        assert_eq!(
+            (found.accuracy, found.balanced_accuracy, found.top3_accuracy),
+            (0.5, 0.5, 0.75)
+        );
         // F1 of class 0: 2·1 / (2 + 2); of 1: 0; of 3: 1; class 2 does not occur.
         assert!((found.macro_f1 - 0.5).abs() < 1e-12, "{found:?}");
     }
@@ -125,15 +132,22 @@ mod tests {
     #[test]
     fn intervals_are_as_wide_as_theory_has_them_and_follow_from_the_seed() {
         // Of a hundred clips half are right: the deviation of the share is √(0.5 · 0.5 / 100) = 0.05.
-        let cases: Vec<_> =
-            (0..100).map(|clip| (0, if clip % 2 == 0 { [0, 1, 2, 3] } else { [1, 2, 3, 0] })).collect();
+        let cases: Vec<_> = (0..100)
+            .map(|clip| (0, if clip % 2 == 0 { [0, 1, 2, 3] } else { [1, 2, 3, 0] }))
+            .collect();
         let (clips, logits) = said(&cases);
         let answers = answers(&clips, &logits, 4);
         let answers: Vec<_> = answers.iter().collect();
         let found = intervals(4, &answers, 2000, 1).accuracy;
-        assert!((found.low - 0.402).abs() < 0.015 && (found.high - 0.598).abs() < 0.015, "{found:?}");
+        assert!(
+            (found.low - 0.402).abs() < 0.015 && (found.high - 0.598).abs() < 0.015,
+            "{found:?}"
+        );
         assert_eq!(intervals(4, &answers, 200, 7), intervals(4, &answers, 200, 7));
-        assert_ne!(intervals(4, &answers, 200, 7).macro_f1, intervals(4, &answers, 200, 8).macro_f1);
+        assert_ne!(
+            intervals(4, &answers, 200, 7).macro_f1,
+            intervals(4, &answers, 200, 8).macro_f1
+        );
 
         let right: Vec<_> = answers.iter().copied().filter(|answer| answer.is_right()).collect();
         let found = intervals(4, &right, 100, 1);

@@ -42,7 +42,10 @@ impl Svg {
     /// Words that begin at a place; `style` are more attributes.
     pub(crate) fn text(&mut self, [x, y]: [f64; 2], size: f64, style: &str, words: &str) {
         let (x, y, words) = (px(x), px(y), escape(words));
-        let _ = writeln!(self.text, "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" {style}>{words}</text>");
+        let _ = writeln!(
+            self.text,
+            "<text x=\"{x}\" y=\"{y}\" font-size=\"{size}\" {style}>{words}</text>"
+        );
     }
 
     /// Words turned around their place: `degrees` clockwise.
@@ -58,8 +61,15 @@ impl Svg {
     }
 
     /// A rectangle by its upper left corner, width and height; `tip` is shown by viewers that a pointer asks.
-    pub(crate) fn rect(&mut self, [x, y]: [f64; 2], [width, height]: [f64; 2], style: &str, tip: &str) {
-        let tip = if tip.is_empty() { String::new() } else { format!("<title>{}</title>", escape(tip)) };
+    pub(crate) fn rect(
+        &mut self,
+        [x, y]: [f64; 2],
+        [width, height]: [f64; 2],
+        style: &str,
+        tip: &str,
+    ) {
+        let tip =
+            if tip.is_empty() { String::new() } else { format!("<title>{}</title>", escape(tip)) };
         let _ = writeln!(
             self.text,
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" {style}>{tip}</rect>",
@@ -72,8 +82,13 @@ impl Svg {
 
     /// A line through places.
     pub(crate) fn line(&mut self, places: impl IntoIterator<Item = [f64; 2]>, style: &str) {
-        let places: Vec<String> = places.into_iter().map(|[x, y]| format!("{},{}", px(x), px(y))).collect();
-        let _ = writeln!(self.text, "<polyline points=\"{}\" fill=\"none\" {style}/>", places.join(" "));
+        let places: Vec<String> =
+            places.into_iter().map(|[x, y]| format!("{},{}", px(x), px(y))).collect();
+        let _ = writeln!(
+            self.text,
+            "<polyline points=\"{}\" fill=\"none\" {style}/>",
+            places.join(" ")
+        );
     }
 
     /// A PNG that lies in the picture itself.

@@ -17,8 +17,13 @@ use crate::calibration::Bin;
 /// Any failure of the file system.
 pub(crate) fn predictions(path: &Path, labels: &[String], answers: &[Answer<'_>]) -> Result<()> {
     let rows = answers.iter().map(|answer| {
-        [answer.path, &labels[answer.prediction], &labels[answer.label], &share(answer.confidence())]
-            .map(str::to_owned)
+        [
+            answer.path,
+            &labels[answer.prediction],
+            &labels[answer.label],
+            &share(answer.confidence()),
+        ]
+        .map(str::to_owned)
     });
     kit::csv::write(path, &["path", "prediction", "label", "probability"], rows)
 }
@@ -30,14 +35,19 @@ pub(crate) fn predictions(path: &Path, labels: &[String], answers: &[Answer<'_>]
 /// Any failure of the file system.
 pub(crate) fn mistakes(path: &Path, labels: &[String], answers: &[Answer<'_>]) -> Result<()> {
     let mut wrong: Vec<&Answer<'_>> = answers.iter().filter(|answer| !answer.is_right()).collect();
-    wrong
-        .sort_by(|one, other| other.confidence().total_cmp(&one.confidence()).then(one.path.cmp(other.path)));
+    wrong.sort_by(|one, other| {
+        other.confidence().total_cmp(&one.confidence()).then(one.path.cmp(other.path))
+    });
     let rows = wrong.into_iter().map(|answer| {
         let (probability, own) = (share(answer.confidence()), share(answer.label_probability()));
         [answer.path, &labels[answer.label], &labels[answer.prediction], &probability, &own]
             .map(str::to_owned)
     });
-    kit::csv::write(path, &["path", "label", "prediction", "probability", "label_probability"], rows)
+    kit::csv::write(
+        path,
+        &["path", "label", "prediction", "probability", "label_probability"],
+        rows,
+    )
 }
 
 /// `class,precision,recall,f1,support`.

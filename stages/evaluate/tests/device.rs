@@ -16,12 +16,15 @@ fn project(root: &Path, model: Architecture) {
     initial_weights(&config, 1).unwrap().write(root.join("models/genre.mpk")).unwrap();
     let labels = ["a", "b"].map(str::to_owned);
     Manifest::new(labels.to_vec(), config).unwrap().write(root.join("models/genre.json")).unwrap();
-    let clip =
-        |number: usize| Clip { path: format!("{}/{number}.npy", labels[number % 2]), label: number % 2 };
+    let clip = |number: usize| Clip {
+        path: format!("{}/{number}.npy", labels[number % 2]),
+        label: number % 2,
+    };
     let clips: Vec<Clip> = (0..8).map(clip).collect();
     split::write(root.join("models/split.csv"), &clips, &labels, &[Part::Validation; 8]).unwrap();
     for (number, clip) in clips.iter().enumerate() {
-        let values: Vec<f32> = (0..1024).map(|at| (at as f32 * (0.1 + 0.07 * number as f32)).sin()).collect();
+        let values: Vec<f32> =
+            (0..1024).map(|at| (at as f32 * (0.1 + 0.07 * number as f32)).sin()).collect();
         kit::npy::write(root.join("data").join(&clip.path), &[32, 32], &values).unwrap();
     }
     let curves = "epoch,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1\n1,2,0.5,0.5,3,0.25,0.2\n";
@@ -31,7 +34,13 @@ fn project(root: &Path, model: Architecture) {
 fn judge(root: &Path, device: &str) -> serde_json::Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
     command.current_dir(root).env_remove("REPRO_PARAMS").env_remove("REPRO_EVENTS");
-    command.args(["--spectrograms", "data", "--metrics", device, &format!("-pevaluate.device={device}")]);
+    command.args([
+        "--spectrograms",
+        "data",
+        "--metrics",
+        device,
+        &format!("-pevaluate.device={device}"),
+    ]);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = std::fs::read_to_string(root.join(device).join("evaluate.json")).unwrap();

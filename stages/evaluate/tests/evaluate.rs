@@ -12,8 +12,12 @@ use model::split::{self, Part};
 
 /// A model that takes every clip for class `b`, three held-out clips of `a` and `b`, and one that trained.
 fn project(root: &Path) {
-    let config =
-        NetworkConfig { model: Architecture::Baseline, input: [1, 12, 12], classes: 2, dropout: 0.5 };
+    let config = NetworkConfig {
+        model: Architecture::Baseline,
+        input: [1, 12, 12],
+        classes: 2,
+        dropout: 0.5,
+    };
     let mut weights = initial_weights(&config, 1).unwrap();
     weights.insert("linear2.weight", vec![256, 2], vec![0.0; 512]);
     weights.insert("linear2.bias", vec![2], vec![0.0, 1.0]);
@@ -61,12 +65,16 @@ fn every_out_says_the_same() {
     let before = text(dir.path(), "evaluate.json");
     assert!(evaluate(dir.path()).status.success());
     assert_eq!(text(dir.path(), "evaluate.json"), before, "the same seed gives the same bytes");
-    let report: serde_json::Value = serde_json::from_str(&text(dir.path(), "evaluate.json")).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_str(&text(dir.path(), "evaluate.json")).unwrap();
     assert_eq!(report["clips"], 3);
     assert_eq!(report["accuracy"], 1.0 / 3.0);
     assert_eq!(report["macro_f1"], 0.25);
     // The recalls are 0 and 1, and of two classes the own one is always among three.
-    assert_eq!((&report["balanced_accuracy"], &report["top3_accuracy"]), (&0.5.into(), &1.0.into()));
+    assert_eq!(
+        (&report["balanced_accuracy"], &report["top3_accuracy"]),
+        (&0.5.into(), &1.0.into())
+    );
     let interval = &report["interval"]["accuracy"];
     assert_eq!((&interval["low"], &interval["high"]), (&0.0.into(), &1.0.into()), "{report}");
     // All clips have one confidence, and a third is right.
@@ -76,7 +84,11 @@ fn every_out_says_the_same() {
     let loss = (2.0 * 1.313_261_687_5 + 0.313_261_687_5) / 3.0;
     assert!((report["loss"].as_f64().unwrap() - loss).abs() < 1e-6, "{report}");
     let b = &report["per_class"]["b, \"c\" & <d>"];
-    assert_eq!((&b["support"], &b["recall"], &b["f1"]), (&1.into(), &1.0.into(), &0.5.into()), "{report}");
+    assert_eq!(
+        (&b["support"], &b["recall"], &b["f1"]),
+        (&1.into(), &1.0.into(), &0.5.into()),
+        "{report}"
+    );
 
     let quoted = "\"b, \"\"c\"\" & <d>\"";
     let expected = format!(
@@ -95,7 +107,8 @@ fn every_out_says_the_same() {
     assert_eq!(text(dir.path(), "per_class.csv"), expected);
     let calibration = text(dir.path(), "calibration.csv");
     assert!(calibration.contains("\n0.6,0.7,0,,\n0.7,0.8,3,0.731059,0.333333\n"), "{calibration}");
-    let matrix: serde_json::Value = serde_json::from_str(&text(dir.path(), "confusion.json")).unwrap();
+    let matrix: serde_json::Value =
+        serde_json::from_str(&text(dir.path(), "confusion.json")).unwrap();
     assert_eq!(matrix["matrix"], serde_json::json!([[0, 2], [0, 1]]));
     assert!(
         text(dir.path(), "confusion.csv")

@@ -60,7 +60,11 @@ impl Card<'_> {
                 "| `genre_waveform.onnx` | `{WAVEFORM}` [N, samples]: mono, {rate} Hz, full scale 1 | the same |"
             );
         }
-        let _ = writeln!(text, "\nThe outputs are, in this order: {}.", self.manifest.labels.join(", "));
+        let _ = writeln!(
+            text,
+            "\nThe outputs are, in this order: {}.",
+            self.manifest.labels.join(", ")
+        );
         text
     }
 
@@ -72,7 +76,8 @@ impl Card<'_> {
         format!(
             "## Data\n\n{}\n\nClips: {}; `split.csv` has which. No clip is in two parts.\n",
             source.map_or(
-                "The audio was not made by this pipeline; its licence is not known here.".to_owned(),
+                "The audio was not made by this pipeline; its licence is not known here."
+                    .to_owned(),
                 origin
             ),
             counts.join(", ")
@@ -166,7 +171,10 @@ mod tests {
         for (source, words) in [
             ("synth", "the project's own licence"),
             ("gtzan", "whose rights are with their owners"),
-            ("hf://datasets/marsyas/gtzan/data/genres.tar.gz", "whose rights are with their owners"),
+            (
+                "hf://datasets/marsyas/gtzan/data/genres.tar.gz",
+                "whose rights are with their owners",
+            ),
             (
                 "https://me:secret@example.org/a.zip?signature=secret",
                 "Audio from `https://example.org/a.zip`. Its",

@@ -25,7 +25,11 @@ const BATCH: usize = 32;
 ///
 /// # Errors
 /// A difference above 1e-4, or an answer that is no number; a failure of the runtime.
-pub(crate) fn compare(network: &Network, classifier: &Classifier, dataset: &Dataset) -> Result<f64> {
+pub(crate) fn compare(
+    network: &Network,
+    classifier: &Classifier,
+    dataset: &Dataset,
+) -> Result<f64> {
     let all: Vec<usize> = (0..dataset.clips.len()).collect();
     let expected = network.logits(dataset, &all)?;
     let classes = network.config().classes;
@@ -35,8 +39,13 @@ pub(crate) fn compare(network: &Network, classifier: &Classifier, dataset: &Data
         let expected = rest.split_off(..batch.len() * classes).unwrap_or_default();
         let [channels, height] = dataset.rows;
         let values = batch.iter().flat_map(|index| dataset.image(*index)).copied().collect();
-        let found = classifier.run([batch.len(), channels, height, dataset.width(batch[0])], values)?;
-        let pairs = found.logits.iter().zip(expected).map(|(found, expected)| (*found, f64::from(*expected)));
+        let found =
+            classifier.run([batch.len(), channels, height, dataset.width(batch[0])], values)?;
+        let pairs = found
+            .logits
+            .iter()
+            .zip(expected)
+            .map(|(found, expected)| (*found, f64::from(*expected)));
         let shares = expected.chunks(classes).flat_map(probabilities);
         for (found, expected) in pairs.chain(found.probabilities.iter().copied().zip(shares)) {
             largest = worse(largest, (f64::from(found) - expected).abs());
@@ -55,15 +64,20 @@ pub(crate) fn compare(network: &Network, classifier: &Classifier, dataset: &Data
 ///
 /// # Errors
 /// A difference above 1e-3, or an answer that is no number; a failure of the runtime.
-pub(crate) fn compare_waveform(network: &Network, file: &[u8], params: &SpectrogramParams) -> Result<f64> {
+pub(crate) fn compare_waveform(
+    network: &Network,
+    file: &[u8],
+    params: &SpectrogramParams,
+) -> Result<f64> {
     let sound = sound(params);
     let found = onnx::once::run(file.to_vec(), WAVEFORM, &[1, sound.len()], sound.clone(), LOGITS)?;
     let array = Extractor::new(params)?.samples(sound)?;
     let shape = [1, 1, array.shape[0], array.shape[1]];
     let expected = network.judge(array.data, shape)?;
     let pairs = found.iter().zip(&expected);
-    let largest =
-        pairs.fold(0.0, |largest, (found, expected)| worse(largest, f64::from((found - expected).abs())));
+    let largest = pairs.fold(0.0, |largest, (found, expected)| {
+        worse(largest, f64::from((found - expected).abs()))
+    });
     ensure!(
         largest <= WAVEFORM_TOLERANCE,
         "the ONNX model that takes waveforms differs from the network by {largest:.1e}, more than \
@@ -82,7 +96,8 @@ fn sound(params: &SpectrogramParams) -> Vec<f32> {
     let mut sample = |n: usize| {
         let beat = n as f32 / rate % 0.5;
         let tone = |hertz: f32| (std::f32::consts::TAU * hertz * beat).sin();
-        (-6.0 * beat).exp() * (0.3 * tone(220.0) + 0.15 * tone(660.0) + 0.1 * tone(1760.0)) + 0.05 * noise()
+        (-6.0 * beat).exp() * (0.3 * tone(220.0) + 0.15 * tone(660.0) + 0.1 * tone(1760.0))
+            + 0.05 * noise()
     };
     (0..count).map(&mut sample).collect()
 }
@@ -109,11 +124,13 @@ mod tests {
     fn trained(model: Architecture, input: [usize; 3], classes: usize) -> Network {
         let config = NetworkConfig { model, input, classes, dropout: 0.5 };
         let device = Device::flex().autodiff();
-        let mut network = Trainable::new(&config, &initial_weights(&config, 3).unwrap(), &device).unwrap();
+        let mut network =
+            Trainable::new(&config, &initial_weights(&config, 3).unwrap(), &device).unwrap();
         let mut random = Random::new(5, Purpose::Dropout(0));
         for _ in 0..3 {
             let [channels, height, width] = input;
-            let values = (0..4 * channels * height * width).map(|_| random.unit() * 30.0 - 23.0).collect();
+            let values =
+                (0..4 * channels * height * width).map(|_| random.unit() * 30.0 - 23.0).collect();
             let images = TensorData::new::<f32, _>(values, [4, channels, height, width]);
             let mask = network.dropout_mask(4, &mut random, &device);
             let _ = network.forward(Tensor::from_data(images, &device), mask);
@@ -134,7 +151,8 @@ mod tests {
         let clips: Vec<Clip> =
             (0..count).map(|index| Clip { path: format!("{index}.npy"), label: 0 }).collect();
         for clip in &clips {
-            let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
+            let values: Vec<f32> =
+                (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
             kit::npy::write(dir.path().join(&clip.path), &shape[1..], &values).unwrap();
         }
         let dataset = Dataset::read(dir.path(), vec!["a".to_owned()], clips).unwrap();
@@ -152,7 +170,8 @@ mod tests {
         ] {
             let network = trained(model, input, classes);
             let (_dir, dataset) = dataset(input, 35);
-            let classifier = Classifier::by_operators(file(network.config(), network.weights())).unwrap();
+            let classifier =
+                Classifier::by_operators(file(network.config(), network.weights())).unwrap();
             classifier.check_input(input).unwrap();
             let difference = compare(&network, &classifier, &dataset).unwrap();
             assert!(difference < 1e-4, "{model:?} {input:?}: {difference:e}");
@@ -177,7 +196,8 @@ mod tests {
             let operators = Classifier::by_operators(bytes).unwrap();
             let mut random = Random::new(2, Purpose::Order(0));
             let shape = [3, input[0], input[1], width];
-            let values: Vec<f32> = (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
+            let values: Vec<f32> =
+                (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
             let [found, expected] =
                 [&compiled, &operators].map(|file| file.run(shape, values.clone()).unwrap());
             // The same kernels, on the same plan.
@@ -213,13 +233,19 @@ mod tests {
                 ..power.clone()
             },
             SpectrogramParams { seconds: 0.0, padding: Padding::Zeros, ..mel.clone() },
-            SpectrogramParams { power: 1, mel_scale: MelScale::Htk, mel_norm: MelNorm::None, ..mel.clone() },
+            SpectrogramParams {
+                power: 1,
+                mel_scale: MelScale::Htk,
+                mel_norm: MelNorm::None,
+                ..mel.clone()
+            },
             SpectrogramParams { scale: Scale::Log1p, top_db: 0.0, ..mel.clone() },
             SpectrogramParams { scale: Scale::Log, normalise: Normalise::Clip, ..mel.clone() },
         ] {
             let columns = params.columns().unwrap_or(params.frames(3 * 22_050));
             let network = trained(Architecture::ResNet, [1, params.rows(), columns], 5);
-            let graph = graph::build_with_front(network.config(), network.weights(), &params).unwrap();
+            let graph =
+                graph::build_with_front(network.config(), network.weights(), &params).unwrap();
             let bytes = graph.encode(&std::collections::BTreeMap::new());
             let difference = compare_waveform(&network, &bytes, &params).unwrap();
             assert!(difference < 1e-3, "{params:?}: {difference:e}");

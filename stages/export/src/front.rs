@@ -74,8 +74,9 @@ fn power(graph: &mut Graph, params: &SpectrogramParams, samples: &str) {
     let kernel = |wave: fn(f64) -> f64| -> Vec<f32> {
         // The angle of bin × sample, without the turns, which would cost digits.
         let angle = |bin: usize, n: usize| TAU * (bin * n % n_fft) as f64 / n_fft as f64;
-        let taps =
-            |bin| window.iter().enumerate().map(move |(n, weight)| (weight * wave(angle(bin, n))) as f32);
+        let taps = |bin| {
+            window.iter().enumerate().map(move |(n, weight)| (weight * wave(angle(bin, n))) as f32)
+        };
         (0..bins).flat_map(taps).collect()
     };
     let attributes = [

@@ -120,7 +120,12 @@ fn residual_block(graph: &mut Graph, name: &str, input: &str) -> String {
 /// A convolution without bias that pads half its kernel, and a batch norm.
 fn normed(graph: &mut Graph, name: &str, input: &str, kernel: usize, stride: usize) -> String {
     let [conv, normed] = ["conv", "norm"].map(|layer| format!("{name}.{layer}"));
-    graph.node("Conv", &[input, &format!("{conv}.weight")], &conv, &window(kernel, kernel / 2, stride));
+    graph.node(
+        "Conv",
+        &[input, &format!("{conv}.weight")],
+        &conv,
+        &window(kernel, kernel / 2, stride),
+    );
     norm(graph, &normed, &conv);
     normed
 }
@@ -132,7 +137,8 @@ fn relu(graph: &mut Graph, input: &str) -> String {
 }
 
 fn norm(graph: &mut Graph, layer: &str, input: &str) {
-    let parts = ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{layer}.{part}"));
+    let parts =
+        ["weight", "bias", "running_mean", "running_var"].map(|part| format!("{layer}.{part}"));
     let [weight, bias, mean, var] = parts.each_ref().map(String::as_str);
     let epsilon = [("epsilon", Attribute::Float(NORM_EPSILON as f32))];
     graph.node("BatchNormalization", &[input, weight, bias, mean, var], layer, &epsilon);
@@ -146,7 +152,11 @@ fn gemm(graph: &mut Graph, layer: &str, input: &str, output: &str) {
 
 /// Where a convolution looks.
 fn window(kernel: usize, padding: usize, stride: usize) -> [(&'static str, Attribute); 3] {
-    [("kernel_shape", lengths(kernel, 2)), ("pads", lengths(padding, 4)), ("strides", lengths(stride, 2))]
+    [
+        ("kernel_shape", lengths(kernel, 2)),
+        ("pads", lengths(padding, 4)),
+        ("strides", lengths(stride, 2)),
+    ]
 }
 
 fn lengths(length: usize, count: usize) -> Attribute {

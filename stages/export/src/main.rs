@@ -118,7 +118,10 @@ fn run(args: &Args) -> Result<()> {
         None => None,
     };
     files::write_atomic(&card_path, card)?;
-    files::write_json(args.metrics.join("export.json"), &Report { clips_compared: clips, file, waveform })
+    files::write_json(
+        args.metrics.join("export.json"),
+        &Report { clips_compared: clips, file, waveform },
+    )
 }
 
 impl Trained {
@@ -140,12 +143,18 @@ impl Trained {
 }
 
 /// The model that takes spectrograms, and the number of clips on which it was compared.
-fn plain(trained: &Trained, metadata: &Metadata, spectrograms: &Path) -> Result<(Vec<u8>, File, usize)> {
+fn plain(
+    trained: &Trained,
+    metadata: &Metadata,
+    spectrograms: &Path,
+) -> Result<(Vec<u8>, File, usize)> {
     let Trained { network, manifest, .. } = trained;
     let dataset = Dataset::read(spectrograms, manifest.labels.clone(), trained.clips_to_compare())?;
     manifest.check_input(&dataset)?;
-    let bytes = graph::build(network.config(), network.weights())?.encode(&metadata.to_properties()?);
-    let classifier = Classifier::by_operators(bytes.clone()).context("the file that was to be written")?;
+    let bytes =
+        graph::build(network.config(), network.weights())?.encode(&metadata.to_properties()?);
+    let classifier =
+        Classifier::by_operators(bytes.clone()).context("the file that was to be written")?;
     let difference = check::compare(network, &classifier, &dataset)?;
     let file = File { bytes: bytes.len(), max_abs_difference: difference };
     Ok((bytes, file, dataset.clips.len()))
@@ -191,7 +200,8 @@ fn card(
 
 fn read_scores(path: &Path) -> Result<Value> {
     let shown = path.display();
-    let scores = std::fs::read(path).with_context(|| format!("`{shown}`: `repro run evaluate` makes it"))?;
+    let scores =
+        std::fs::read(path).with_context(|| format!("`{shown}`: `repro run evaluate` makes it"))?;
     serde_json::from_slice(&scores).with_context(|| format!("`{shown}` is not JSON"))
 }
 

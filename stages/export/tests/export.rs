@@ -13,8 +13,12 @@ use model::weights::Weights;
 use onnx::classifier::Classifier;
 
 fn project(root: &Path, change: impl Fn(&mut Weights)) {
-    let config =
-        NetworkConfig { model: Architecture::Baseline, input: [1, 12, 12], classes: 2, dropout: 0.5 };
+    let config = NetworkConfig {
+        model: Architecture::Baseline,
+        input: [1, 12, 12],
+        classes: 2,
+        dropout: 0.5,
+    };
     let mut weights = initial_weights(&config, 1).unwrap();
     change(&mut weights);
     weights.write(root.join("models/genre.mpk")).unwrap();
@@ -23,7 +27,8 @@ fn project(root: &Path, change: impl Fn(&mut Weights)) {
     let clips = [Clip { path: "blues/1.npy".to_owned(), label: 0 }];
     split::write(root.join("models/split.csv"), &clips, &labels, &[Part::Validation]).unwrap();
     let values: Vec<f32> = (0..144u16).map(|at| f32::from(at) / 9.0 - 8.0).collect();
-    let scores = r#"{"accuracy":0.5,"clips":1,"ece":0.25,"interval":{"accuracy":{"low":0.25,"high":0.75}}}"#;
+    let scores =
+        r#"{"accuracy":0.5,"clips":1,"ece":0.25,"interval":{"accuracy":{"low":0.25,"high":0.75}}}"#;
     kit::files::write_atomic(root.join("metrics/evaluate.json"), scores).unwrap();
     kit::npy::write(root.join("data/blues/1.npy"), &[12, 12], &values).unwrap();
 }
@@ -57,9 +62,11 @@ fn the_file_has_all_that_predicting_needs() {
     assert_eq!((&report["clips_compared"], &report["bytes"]), (&1.into(), &bytes.len().into()));
     let card = std::fs::read_to_string(dir.path().join("models/genre.md")).unwrap();
     let digest = blake3::hash(&std::fs::read(dir.path().join("models/genre.mpk")).unwrap());
-    for words in
-        [&format!("blake3 `{digest}`"), "| accuracy | 0.500 | 0.250 to 0.750 |", "0 train, 1 val, 0 test"]
-    {
+    for words in [
+        &format!("blake3 `{digest}`"),
+        "| accuracy | 0.500 | 0.250 to 0.750 |",
+        "0 train, 1 val, 0 test",
+    ] {
         assert!(card.contains(words), "{card}");
     }
     assert!(export(dir.path()).status.success());

@@ -34,7 +34,13 @@ fn python() -> Option<std::ffi::OsString> {
     python
 }
 
-fn ask(python: &std::ffi::OsStr, file: &Path, input: &str, shape: &[usize], values: &[f32]) -> Vec<f64> {
+fn ask(
+    python: &std::ffi::OsStr,
+    file: &Path,
+    input: &str,
+    shape: &[usize],
+    values: &[f32],
+) -> Vec<f64> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run_onnx.py");
     let mut command = Command::new(python);
     command.arg(script).arg(file).arg(input).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -77,7 +83,12 @@ impl Case {
         let sounds = [sound(self.samples, 1), sound(self.samples, 2)];
         let spectrograms = sounds.clone().map(|sound| extractor.samples(sound).unwrap());
         let [rows, columns] = spectrograms[0].shape[..] else { panic!("no picture") };
-        let config = NetworkConfig { model: self.model, input: [1, rows, columns], classes: 4, dropout: 0.5 };
+        let config = NetworkConfig {
+            model: self.model,
+            input: [1, rows, columns],
+            classes: 4,
+            dropout: 0.5,
+        };
         let weights = initial_weights(&config, 5).unwrap();
         self.project(root, &config, &weights, &spectrograms[0].data);
 
@@ -94,10 +105,16 @@ impl Case {
             ("genre_waveform.onnx", "waveform", &wave_shape[..], &waves),
         ] {
             let found = ask(python, &root.join("models").join(file), input, shape, values);
-            let largest =
-                found.iter().zip(&expected).map(|(one, other)| (one - other).abs()).fold(0.0, f64::max);
+            let largest = found
+                .iter()
+                .zip(&expected)
+                .map(|(one, other)| (one - other).abs())
+                .fold(0.0, f64::max);
             println!("{file} {:?}: at most {largest:.1e} off", self.params.kind);
-            assert!(found.len() == expected.len() && largest < TOLERANCE, "{file}: {found:?} {expected:?}");
+            assert!(
+                found.len() == expected.len() && largest < TOLERANCE,
+                "{file}: {found:?} {expected:?}"
+            );
         }
     }
 
@@ -110,10 +127,14 @@ impl Case {
     ) {
         weights.write(root.join("models/genre.mpk")).unwrap();
         let labels = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
-        Manifest::new(labels.clone(), config.clone()).unwrap().write(root.join("models/genre.json")).unwrap();
+        Manifest::new(labels.clone(), config.clone())
+            .unwrap()
+            .write(root.join("models/genre.json"))
+            .unwrap();
         let clips = [Clip { path: "a/1.npy".to_owned(), label: 0 }];
         split::write(root.join("models/split.csv"), &clips, &labels, &[Part::Validation]).unwrap();
-        kit::npy::write(root.join("data/spectrograms/a/1.npy"), &config.input[1..], spectrogram).unwrap();
+        kit::npy::write(root.join("data/spectrograms/a/1.npy"), &config.input[1..], spectrogram)
+            .unwrap();
         kit::files::write_atomic(root.join("metrics/evaluate.json"), r#"{"clips":1}"#).unwrap();
         let params = serde_json::json!({ "spectrogram": self.params });
         kit::files::write_json(root.join("params.json"), &params).unwrap();

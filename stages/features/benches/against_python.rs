@@ -26,7 +26,9 @@ fn main() {
     let dir = tempfile::tempdir().unwrap();
     report("WAV, 44.1 kHz, 16 bits, mono, 30 s, synthesized", &synthesized(dir.path()));
     match std::env::var_os("REPRO_BENCH_AUDIO") {
-        Some(folder) => report(&format!("files of {}", folder.display()), &some_of_each(Path::new(&folder))),
+        Some(folder) => {
+            report(&format!("files of {}", folder.display()), &some_of_each(Path::new(&folder)))
+        }
         None => println!("REPRO_BENCH_AUDIO names no folder: only WAV was measured"),
     }
 }
@@ -56,7 +58,8 @@ fn wav(audio: &Audio) -> Vec<u8> {
     bytes.extend((audio.sample_rate * 2).to_le_bytes());
     bytes.extend(b"\x02\0\x10\0data");
     bytes.extend(size.to_le_bytes());
-    bytes.extend(audio.samples.iter().flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes()));
+    bytes
+        .extend(audio.samples.iter().flat_map(|sample| ((sample * 32_767.0) as i16).to_le_bytes()));
     bytes
 }
 
@@ -154,7 +157,12 @@ impl Ours {
     fn new(files: &[PathBuf]) -> Ours {
         let decoded: Vec<_> = files.iter().map(|file| decode(file, Length::All).unwrap()).collect();
         let resampled = decoded.iter().map(|audio| resample(audio, params().sample_rate)).collect();
-        Ours { files: files.to_vec(), decoded, resampled, extractor: Extractor::new(&params()).unwrap() }
+        Ours {
+            files: files.to_vec(),
+            decoded,
+            resampled,
+            extractor: Extractor::new(&params()).unwrap(),
+        }
     }
 
     fn seconds(&mut self, part: &str) -> f64 {
@@ -162,7 +170,9 @@ impl Ours {
         // Copies that the mel part takes over; they are no part of it.
         let mut samples: Vec<_> = resampled.iter().map(|audio| audio.samples.clone()).collect();
         timed(|| match part {
-            "decode" => files.iter().for_each(|file| drop(black_box(decode(file, Length::All).unwrap()))),
+            "decode" => {
+                files.iter().for_each(|file| drop(black_box(decode(file, Length::All).unwrap())))
+            }
             "resample" => {
                 for audio in decoded {
                     black_box(resample(audio, params().sample_rate));

@@ -66,7 +66,10 @@ mod tests {
                 sound.push(&[0.5; 8000], 8000);
                 sound.push(&[0.5; 22_050], 44_100);
                 sound.push(&[0.5; 16_000], 16_000);
-                assert_eq!((sound.sample_rate(), sound.finish().len()), (Some(expected.0), expected.1));
+                assert_eq!(
+                    (sound.sample_rate(), sound.finish().len()),
+                    (Some(expected.0), expected.1)
+                );
                 sound.clear();
             }
         }

@@ -72,7 +72,11 @@ pub fn decode(path: impl AsRef<Path>, length: Length) -> Result<Audio> {
 ///
 /// # Errors
 /// See [`decode`]. What `each` was given before the fault is as good as the file is.
-pub fn decode_pieces(path: impl AsRef<Path>, length: Length, each: impl FnMut(&[f32], u32)) -> Result<()> {
+pub fn decode_pieces(
+    path: impl AsRef<Path>,
+    length: Length,
+    each: impl FnMut(&[f32], u32),
+) -> Result<()> {
     let path = path.as_ref();
     let open = || File::open(path).with_context(|| format!("cannot open `{}`", path.display()));
     let file = open()?;
@@ -85,7 +89,9 @@ pub fn decode_pieces(path: impl AsRef<Path>, length: Length, each: impl FnMut(&[
     match (sink.seconds > 0.0, stopped) {
         (true, _) => Ok(()),
         (false, Err(error)) => Err(error),
-        (false, Ok(())) => bail!("it holds no audio: its header is all there is; get it again, or remove it"),
+        (false, Ok(())) => {
+            bail!("it holds no audio: its header is all there is; get it again, or remove it")
+        }
     }
 }
 
@@ -206,9 +212,9 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
         self.mono.clear();
         match channels {
             1 => self.mono.extend(self.interleaved.iter().map(|sample| clean(*sample))),
-            2 => self
-                .mono
-                .extend(self.interleaved.as_chunks().0.iter().map(|[one, two]| clean((one + two) / 2.0))),
+            2 => self.mono.extend(
+                self.interleaved.as_chunks().0.iter().map(|[one, two]| clean((one + two) / 2.0)),
+            ),
             _ => self.mono.extend(
                 self.interleaved
                     .chunks_exact(channels)
@@ -216,7 +222,8 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
             ),
         }
         if let Length::Seconds(limit) = self.length {
-            let most = ((limit - self.seconds - ROUNDING) * f64::from(rate)).ceil().max(1.0) as usize;
+            let most =
+                ((limit - self.seconds - ROUNDING) * f64::from(rate)).ceil().max(1.0) as usize;
             self.mono.truncate(most);
         }
         self.seconds += self.mono.len() as f64 / f64::from(rate);

@@ -178,8 +178,10 @@ mod tests {
 
     #[test]
     fn a_tone_is_loudest_in_its_band() {
-        let params = SpectrogramParams { kind: Kind::LogMel, n_mels: 40, ..SpectrogramParams::default() };
-        let tone = (0..22_050).map(|n| (std::f32::consts::TAU * 1000.0 * n as f32 / 22_050.0).sin());
+        let params =
+            SpectrogramParams { kind: Kind::LogMel, n_mels: 40, ..SpectrogramParams::default() };
+        let tone =
+            (0..22_050).map(|n| (std::f32::consts::TAU * 1000.0 * n as f32 / 22_050.0).sin());
         let array = Extractor::new(&params).unwrap().samples(tone.collect()).unwrap();
         let frames = array.shape[1];
         let level = |band: &usize| array.data[band * frames + frames / 2];

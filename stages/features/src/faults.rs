@@ -24,8 +24,9 @@ pub(crate) fn not_audio(head: &[u8], error: &Error) -> String {
     if head.is_empty() {
         return "it is empty: get it again".to_owned();
     }
-    let begins =
-        |magic: &[u8]| head.get(..magic.len()).is_some_and(|start| start.eq_ignore_ascii_case(magic));
+    let begins = |magic: &[u8]| {
+        head.get(..magic.len()).is_some_and(|start| start.eq_ignore_ascii_case(magic))
+    };
     match KNOWN.iter().find(|(magic, _)| begins(magic)) {
         Some((_, what)) => format!("{what}: get the audio again, or remove it"),
         None => format!(
@@ -67,7 +68,10 @@ mod tests {
         for (head, expected) in [
             (&b""[..], "it is empty: get it again"),
             (b"<!DOCTYPE HTML><p>404", "it is a web page: get the audio again, or remove it"),
-            (b"version https://git-lfs.github.com/spec/v1", "it is a Git LFS pointer, not the file itself: "),
+            (
+                b"version https://git-lfs.github.com/spec/v1",
+                "it is a Git LFS pointer, not the file itself: ",
+            ),
             (b"words", "not an audio format that can be read ("),
         ] {
             let message = not_audio(head, &error);

@@ -87,7 +87,8 @@ pub fn normalise(values: &mut [f32], how: Normalise) {
         Normalise::Clip => {
             let count = values.len().max(1) as f64;
             let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
-            let square = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
+            let square =
+                values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
             // Below this it is rounding, not sound.
             let factor = if square.sqrt() > 1e-5 { 1.0 / square.sqrt() } else { 0.0 };
             for value in values {
@@ -106,7 +107,10 @@ mod tests {
         let mut x = f32::MIN_POSITIVE;
         while x < 1e37 {
             let (value, expected) = (f64::from(ln(x)), f64::from(x).ln());
-            assert!((value - expected).abs() <= 2e-7 * expected.abs().max(1.0), "ln({x:e}) is {value}");
+            assert!(
+                (value - expected).abs() <= 2e-7 * expected.abs().max(1.0),
+                "ln({x:e}) is {value}"
+            );
             x *= 1.000_7;
         }
         assert_eq!(ln(1.0), 0.0);
@@ -114,9 +118,11 @@ mod tests {
 
     #[test]
     fn decibels_have_a_floor_and_a_range() {
-        for (power, top_db, expected) in
-            [(2, 0.0, [0.0, 20.0, -100.0]), (2, 80.0, [0.0, 20.0, -60.0]), (1, 0.0, [0.0, 40.0, -100.0])]
-        {
+        for (power, top_db, expected) in [
+            (2, 0.0, [0.0, 20.0, -100.0]),
+            (2, 80.0, [0.0, 20.0, -60.0]),
+            (1, 0.0, [0.0, 40.0, -100.0]),
+        ] {
             let mut values = [1.0, 100.0, 0.0];
             to_scale(&mut values, Scale::Db, power, top_db);
             for (value, expected) in values.iter().zip(expected) {

@@ -189,16 +189,26 @@ mod tests {
     #[test]
     fn triangles_of_one_area_answer_noise_alike() {
         let mut sums = Vec::new();
-        bank(MelScale::Slaney, MelNorm::Slaney).apply(&vec![[1.0; LANES]; 1025], |_, sum| sums.push(sum[3]));
+        bank(MelScale::Slaney, MelNorm::Slaney)
+            .apply(&vec![[1.0; LANES]; 1025], |_, sum| sums.push(sum[3]));
         let expected = 2048.0 / 22_050.0;
         assert!(sums.iter().all(|sum| (sum / expected - 1.0).abs() < 0.05), "{sums:?}");
     }
 
     #[test]
     fn more_bands_than_bins_leave_some_empty() {
-        let bands = Bands { count: 128, from: 0.0, to: 11_025.0, scale: MelScale::Htk, norm: MelNorm::None };
+        let bands = Bands {
+            count: 128,
+            from: 0.0,
+            to: 11_025.0,
+            scale: MelScale::Htk,
+            norm: MelNorm::None,
+        };
         assert!(MelBank::new(&bands, 256, 22_050).empty_bands() > 0);
-        assert_eq!(MelBank::new(&Bands { scale: MelScale::Slaney, ..bands }, 1024, 22_050).empty_bands(), 0);
+        assert_eq!(
+            MelBank::new(&Bands { scale: MelScale::Slaney, ..bands }, 1024, 22_050).empty_bands(),
+            0
+        );
     }
 
     proptest! {

@@ -74,7 +74,8 @@ impl Resampler {
             return;
         };
         while !samples.is_empty() {
-            let (fits, rest) = samples.split_at(samples.len().min(filter.block_in() - self.block.len()));
+            let (fits, rest) =
+                samples.split_at(samples.len().min(filter.block_in() - self.block.len()));
             self.block.extend_from_slice(fits);
             samples = rest;
             if self.block.len() == filter.block_in() {
@@ -147,11 +148,13 @@ impl Filter {
         let (length_in, length_out) = (blocks * ratio[0], blocks * ratio[1]);
 
         let mut planner = RealFftPlanner::new();
-        let (forward, backward) = (planner.plan_fft_forward(length_in), planner.plan_fft_inverse(length_out));
+        let (forward, backward) =
+            (planner.plan_fft_forward(length_in), planner.plan_fft_inverse(length_out));
         let common = length_in.min(length_out) / 2 + 1;
         let mut time_in = forward.make_input_vec();
         let mut spectrum_in = forward.make_output_vec();
-        let scratch = vec![Complex::default(); forward.get_scratch_len().max(backward.get_scratch_len())];
+        let scratch =
+            vec![Complex::default(); forward.get_scratch_len().max(backward.get_scratch_len())];
         low_pass(&mut time_in, half_length, narrower);
         transform(forward.process(&mut time_in, &mut spectrum_in));
         // Neither transform divides by its length.
@@ -180,7 +183,11 @@ impl Filter {
         self.time_in.copy_from_slice(block);
         let Filter { time_in, spectrum_in, spectrum_out, time_out, scratch, .. } = self;
         let forward_scratch = self.forward.get_scratch_len();
-        transform(self.forward.process_with_scratch(time_in, spectrum_in, &mut scratch[..forward_scratch]));
+        transform(self.forward.process_with_scratch(
+            time_in,
+            spectrum_in,
+            &mut scratch[..forward_scratch],
+        ));
         for ((out, bin), weight) in spectrum_out.iter_mut().zip(&*spectrum_in).zip(&self.response) {
             *out = bin * weight;
         }

@@ -26,7 +26,8 @@ pub fn resize(data: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
         })
         .collect();
     let mut resized = vec![0.0; to[0] * to[1]];
-    for (out, Taps { first, weights }) in resized.chunks_exact_mut(to[1]).zip(taps(from[0], to[0])) {
+    for (out, Taps { first, weights }) in resized.chunks_exact_mut(to[1]).zip(taps(from[0], to[0]))
+    {
         for (weight, row) in weights.iter().zip(narrow.chunks_exact(to[1]).skip(first)) {
             for (sum, value) in out.iter_mut().zip(row) {
                 *sum += weight * value;

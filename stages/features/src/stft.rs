@@ -133,7 +133,8 @@ impl Spectrogram {
         let before = if self.padding == Padding::None { 0 } else { self.window.len() / 2 };
         // May be negative: the window's first sample, left of the signal.
         self.fill_frame(samples, (time * self.hop_length) as isize - before as isize);
-        let done = self.fft.process_with_scratch(&mut self.frame, &mut self.bins, &mut self.scratch);
+        let done =
+            self.fft.process_with_scratch(&mut self.frame, &mut self.bins, &mut self.scratch);
         if let Err(error) = done {
             panic!("BUG: buffers that the plan made do not fit it: {error}");
         }
@@ -141,7 +142,8 @@ impl Spectrogram {
 
     fn fill_frame(&mut self, samples: &[f32], start: isize) {
         let length = self.frame.len();
-        let inside = usize::try_from(start).ok().and_then(|start| samples.get(start..start + length));
+        let inside =
+            usize::try_from(start).ok().and_then(|start| samples.get(start..start + length));
         if let Some(inside) = inside {
             for ((out, sample), weight) in self.frame.iter_mut().zip(inside).zip(&self.window) {
                 *out = sample * weight;
@@ -204,8 +206,8 @@ mod tests {
             let power = spectrogram.power(&samples).unwrap();
             let frames = spectrogram.frames(samples.len());
             for time in 2..frames - 2 {
-                let peak =
-                    (0..513).max_by(|a, b| power[a * frames + time].total_cmp(&power[b * frames + time]));
+                let peak = (0..513)
+                    .max_by(|a, b| power[a * frames + time].total_cmp(&power[b * frames + time]));
                 assert_eq!(peak, Some(bin));
                 // A cosine of amplitude 1 under a Hann window: |X| = N / 4 at its bin, N / 8 beside it.
                 let at = |bin: usize| f64::from(power[bin * frames + time]).sqrt();

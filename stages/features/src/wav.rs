@@ -39,7 +39,14 @@ impl PlainWav {
         let Some(layout) = layout(&head, length) else { return Ok(None) };
         file.seek(SeekFrom::Start(layout.start))?;
         let Layout { channels, sample_rate, encoding, size, .. } = layout;
-        Ok(Some(PlainWav { channels, sample_rate, encoding, left: size, file, bytes: vec![0; BLOCK] }))
+        Ok(Some(PlainWav {
+            channels,
+            sample_rate,
+            encoding,
+            left: size,
+            file,
+            bytes: vec![0; BLOCK],
+        }))
     }
 
     /// The next samples, channel by channel, in place of those in `interleaved`; none at the end.
@@ -51,10 +58,15 @@ impl PlainWav {
         interleaved.clear();
         match self.encoding {
             Encoding::Pcm16 => interleaved.extend(
-                bytes.as_chunks().0.iter().map(|sample| f32::from(i16::from_le_bytes(*sample)) / 32_768.0),
+                bytes
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|sample| f32::from(i16::from_le_bytes(*sample)) / 32_768.0),
             ),
             Encoding::Float32 => {
-                interleaved.extend(bytes.as_chunks().0.iter().map(|sample| f32::from_le_bytes(*sample)));
+                interleaved
+                    .extend(bytes.as_chunks().0.iter().map(|sample| f32::from_le_bytes(*sample)));
             }
         }
         Ok(())
@@ -117,7 +129,8 @@ mod tests {
     /// A header of 44 bytes: PCM of 16 bits, two channels.
     fn head(size: u32) -> Vec<u8> {
         let mut bytes =
-            b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0data".to_vec();
+            b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0data"
+                .to_vec();
         bytes.extend(size.to_le_bytes());
         bytes
     }
@@ -128,7 +141,10 @@ mod tests {
             [(400, 444, 400), (400, 443, 396), (402, 446, 400), (u32::MAX, 450, 404)]
         {
             let found = layout(&head(claimed), length).unwrap();
-            assert_eq!((found.channels, found.sample_rate, found.start, found.size), (2, 8000, 44, size));
+            assert_eq!(
+                (found.channels, found.sample_rate, found.start, found.size),
+                (2, 8000, 44, size)
+            );
         }
         let changed = |at: usize, value: u8| {
             let mut bytes = head(400);

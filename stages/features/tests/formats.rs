@@ -47,9 +47,14 @@ fn channels_are_averaged() {
 #[test]
 fn only_as_much_as_asked_for_is_decoded() {
     let bytes = wav(1, 16, 1, 8000, &pcm16((0..16_000).map(|n| n as i16)));
-    let lengths = [(Length::All, 16_000), (Length::Seconds(0.5), 4000), (Length::Seconds(9.0), 16_000)];
+    let lengths =
+        [(Length::All, 16_000), (Length::Seconds(0.5), 4000), (Length::Seconds(9.0), 16_000)];
     for (length, expected) in lengths {
-        assert_eq!(decode_bytes("a.wav", &bytes, length).unwrap().samples.len(), expected, "{length:?}");
+        assert_eq!(
+            decode_bytes("a.wav", &bytes, length).unwrap().samples.len(),
+            expected,
+            "{length:?}"
+        );
     }
 }
 
@@ -129,10 +134,16 @@ fn a_header_may_claim_any_length() {
             bytes[at..at + 4].copy_from_slice(&claimed.to_le_bytes());
             match decode_bytes("a.wav", &bytes, Length::All) {
                 Ok(audio) => {
-                    assert!(audio.samples.len() <= 4020, "{kind} {claimed}: {}", audio.samples.len());
+                    assert!(
+                        audio.samples.len() <= 4020,
+                        "{kind} {claimed}: {}",
+                        audio.samples.len()
+                    );
                 }
                 // A data chunk that is said to be empty is empty, and a format chunk has its size.
-                Err(error) => assert!(kind == "fmt " || claimed <= 1, "{kind} {claimed}: {error:#}"),
+                Err(error) => {
+                    assert!(kind == "fmt " || claimed <= 1, "{kind} {claimed}: {error:#}")
+                }
             }
         }
     }
@@ -182,7 +193,8 @@ fn odd_files_are_decoded_or_refused() {
         println!("no folder of odd files: neither REPRO_ODD_AUDIO nor ../shared/audio/odd");
         return;
     };
-    let params = SpectrogramParams { kind: Kind::LogMel, seconds: 5.0, ..SpectrogramParams::default() };
+    let params =
+        SpectrogramParams { kind: Kind::LogMel, seconds: 5.0, ..SpectrogramParams::default() };
     let manifest = kit::csv::read(root.join("MANIFEST.csv")).unwrap();
     let [path, verdict] = ["path", "libsndfile_1.2.2"].map(|name| manifest.column(name).unwrap());
     let (mut decoded, mut refused_here_alone) = (0, 0);
@@ -212,7 +224,10 @@ fn odd_files_are_decoded_or_refused() {
 
 fn odd_files() -> Option<PathBuf> {
     let beside = || Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/audio/odd"));
-    std::env::var_os("REPRO_ODD_AUDIO").map(PathBuf::from).or_else(beside).filter(|root| root.is_dir())
+    std::env::var_os("REPRO_ODD_AUDIO")
+        .map(PathBuf::from)
+        .or_else(beside)
+        .filter(|root| root.is_dir())
 }
 
 /// Other bytes at twenty places, half of them in the first kilobyte; the same for a seed.

@@ -39,9 +39,10 @@ fn every_nth_row(data: &[f32], columns: usize, n: usize) -> Vec<f32> {
 #[test]
 fn power_is_torchaudios() {
     let signal = fixture("signal.npy").data;
-    for (name, samples, n_fft, hop_length, step) in
-        [("power_every_7th_bin.npy", signal.len(), 1024, 512, 7), ("power_256_100.npy", 3000, 256, 100, 3)]
-    {
+    for (name, samples, n_fft, hop_length, step) in [
+        ("power_every_7th_bin.npy", signal.len(), 1024, 512, 7),
+        ("power_256_100.npy", 3000, 256, 100, 3),
+    ] {
         let mut spectrogram = Spectrogram::new(n_fft, hop_length, Padding::Reflect).unwrap();
         let power = spectrogram.power(&signal[..samples]).unwrap();
         let reference = fixture(name);
@@ -69,7 +70,12 @@ const DECIBELS: f32 = 4.343e-4;
 
 /// librosa's defaults, but for the length of the window.
 fn like_librosa(n_mels: usize) -> SpectrogramParams {
-    SpectrogramParams { kind: Kind::LogMel, padding: Padding::Zeros, n_mels, ..SpectrogramParams::default() }
+    SpectrogramParams {
+        kind: Kind::LogMel,
+        padding: Padding::Zeros,
+        n_mels,
+        ..SpectrogramParams::default()
+    }
 }
 
 /// torchaudio's defaults, but for the length of the window; decibels have the limit of 80 that was asked for.
@@ -112,7 +118,8 @@ fn mel_bands_are_librosas() {
     check_mel("librosa_magnitude", &magnitude, 1, |_| 2.0 * DECIBELS);
     let tight = SpectrogramParams { padding: Padding::None, ..like_librosa(64) };
     check_mel("librosa_not_centred", &tight, 1, |_| DECIBELS);
-    let log1p = SpectrogramParams { padding: Padding::Reflect, scale: Scale::Log1p, ..like_librosa(64) };
+    let log1p =
+        SpectrogramParams { padding: Padding::Reflect, scale: Scale::Log1p, ..like_librosa(64) };
     check_mel("librosa_reflect_log1p", &log1p, 1, |value| 1e-4 * value);
 }
 
@@ -129,8 +136,12 @@ fn mel_bands_are_torchaudios() {
         ..like_torchaudio(64)
     };
     check_mel("torchaudio_log_slaney", &slaney, 1, |_| 1e-4);
-    let tight =
-        SpectrogramParams { n_fft: 512, hop_length: 500, padding: Padding::None, ..like_torchaudio(32) };
+    let tight = SpectrogramParams {
+        n_fft: 512,
+        hop_length: 500,
+        padding: Padding::None,
+        ..like_torchaudio(32)
+    };
     check_mel("torchaudio_not_centred", &tight, 1, |_| DECIBELS);
     let normalised = SpectrogramParams { normalise: Normalise::Clip, ..like_torchaudio(64) };
     check_mel("torchaudio_normalised", &normalised, 1, |_| 1e-4);

@@ -55,7 +55,9 @@ impl Compiled {
         let features = places.len();
         let linears = plan.linears.iter().map(|layer| {
             let linear = Linear::pack(layer, &places, unit);
-            places = (0..linear.outputs()).map(|at| Some(at).filter(|at| *at < layer.bias.len())).collect();
+            places = (0..linear.outputs())
+                .map(|at| Some(at).filter(|at| *at < layer.bias.len()))
+                .collect();
             linear
         });
         let linears = linears.collect();
@@ -99,7 +101,8 @@ impl Compiled {
         let whole = count - count % rayon::current_num_threads();
         let (by_clips, by_rows) = features.split_at_mut(whole * self.features);
         let (clips, left) = clips.split_at(whole * clip);
-        for (features, clips, sharing) in [(by_clips, clips, Sharing::Clips), (by_rows, left, Sharing::Rows)]
+        for (features, clips, sharing) in
+            [(by_clips, clips, Sharing::Clips), (by_rows, left, Sharing::Rows)]
         {
             let features = features.par_chunks_exact_mut(self.features);
             features.zip(clips.par_chunks_exact(clip)).for_each(|(features, clip)| {
@@ -127,7 +130,9 @@ impl Compiled {
         }
         let outputs = self.places.iter().flatten().count();
         let mut output = vec![0.0; rows.len() / self.places.len() * outputs];
-        for (output, row) in output.chunks_exact_mut(outputs).zip(rows.chunks_exact(self.places.len())) {
+        for (output, row) in
+            output.chunks_exact_mut(outputs).zip(rows.chunks_exact(self.places.len()))
+        {
             for (place, value) in self.places.iter().zip(row) {
                 place.iter().for_each(|place| output[*place] = *value);
             }

@@ -56,7 +56,8 @@ impl Unit {
     /// Those that are there, the best first.
     pub(crate) fn there() -> impl Iterator<Item = Unit> {
         #[cfg(target_arch = "x86_64")]
-        let vectors = [x86::Avx512::detect().map(Unit::Avx512), x86::Avx2::detect().map(Unit::Avx2)];
+        let vectors =
+            [x86::Avx512::detect().map(Unit::Avx512), x86::Avx2::detect().map(Unit::Avx2)];
         #[cfg(not(target_arch = "x86_64"))]
         let vectors: [Option<Unit>; 0] = [];
         vectors.into_iter().flatten().chain([Unit::Any(Plain)])
@@ -109,7 +110,9 @@ impl Lanes for Plain {
     fn mul_add(self, a: Sixteen, b: Sixteen, c: Sixteen) -> Sixteen {
         // Without an instruction for it, a fused multiply-add is a call.
         let fused = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
-        std::array::from_fn(|at| if fused { a[at].mul_add(b[at], c[at]) } else { a[at] * b[at] + c[at] })
+        std::array::from_fn(
+            |at| if fused { a[at].mul_add(b[at], c[at]) } else { a[at] * b[at] + c[at] },
+        )
     }
 
     #[inline(always)]

@@ -64,7 +64,12 @@ impl AdamW {
     /// The module after a step against the gradients. Parameters without a gradient stay as they are.
     ///
     /// Updates in place where nothing else holds the parameters, so hand over the module itself, not a clone.
-    pub fn step<M: Module>(&mut self, learning_rate: f64, module: M, gradients: GradientsParams) -> M {
+    pub fn step<M: Module>(
+        &mut self,
+        learning_rate: f64,
+        module: M,
+        gradients: GradientsParams,
+    ) -> M {
         self.steps += 1;
         let step = Step::new(self.settings, self.steps, learning_rate);
         module.map(&mut Update { step, gradients, moments: &mut self.moments })
@@ -82,8 +87,12 @@ impl AdamW {
     /// # Errors
     /// The index of the first parameter that has another number of values, or none.
     pub fn restore<M: Module>(&mut self, module: &M, state: State) -> Result<(), usize> {
-        let mut visit =
-            Distribute { moments: HashMap::new(), state: state.moments.into_iter(), at: 0, misfit: None };
+        let mut visit = Distribute {
+            moments: HashMap::new(),
+            state: state.moments.into_iter(),
+            at: 0,
+            misfit: None,
+        };
         module.visit(&mut visit);
         if let Some(at) = visit.misfit.or((visit.state.len() > 0).then_some(visit.at)) {
             return Err(at);
@@ -119,14 +128,22 @@ impl Step {
     }
 
     /// On the CPU backend: one pass, in place.
-    fn in_place(self, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+    fn in_place(
+        self,
+        weights: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
         let chunks = weights.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
         let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
         chunks.zip(moments).for_each(|((weights, gradient), (first, second))| {
             vectorized(|| {
                 let [fast, slow] = self.betas;
                 let moments = first.iter_mut().zip(second);
-                for ((weight, gradient), (first, second)) in weights.iter_mut().zip(gradient).zip(moments) {
+                for ((weight, gradient), (first, second)) in
+                    weights.iter_mut().zip(gradient).zip(moments)
+                {
                     *first += (1.0 - fast) * (gradient - *first);
                     *second = slow * *second + (1.0 - slow) * gradient * gradient;
                     let root = second.sqrt() * self.scale + self.epsilon;
@@ -137,12 +154,17 @@ impl Step {
     }
 
     /// On any backend, by its operations.
-    fn by_operations(self, weights: Tensor<1>, gradient: Tensor<1>, moments: &mut Moments) -> Tensor<1> {
+    fn by_operations(
+        self,
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: &mut Moments,
+    ) -> Tensor<1> {
         let [fast, slow] = self.betas;
         let first = moments.first.clone();
         moments.first = first.clone() + (gradient.clone() - first).mul_scalar(1.0 - fast);
-        moments.second =
-            moments.second.clone().mul_scalar(slow) + (gradient.clone() * gradient).mul_scalar(1.0 - slow);
+        moments.second = moments.second.clone().mul_scalar(slow)
+            + (gradient.clone() * gradient).mul_scalar(1.0 - slow);
         let root = moments.second.clone().sqrt().mul_scalar(self.scale).add_scalar(self.epsilon);
         weights.mul_scalar(self.kept) - (moments.first.clone() / root).mul_scalar(self.rate)
     }
@@ -162,7 +184,8 @@ impl ModuleMapper for Update<'_> {
         let (value, shape) = (value.inner(), gradient.shape());
         let count = [shape.num_elements()];
         let zeros = || Tensor::zeros(count, &value.device());
-        let moments = self.moments.entry(id).or_insert_with(|| Moments { first: zeros(), second: zeros() });
+        let moments =
+            self.moments.entry(id).or_insert_with(|| Moments { first: zeros(), second: zeros() });
         let updated = if is_host(&value) && is_host(&gradient) && is_host(&moments.first) {
             let nothing = Tensor::zeros([0], &value.device());
             let Moments { first, second } =
@@ -176,7 +199,8 @@ impl ModuleMapper for Update<'_> {
             *moments = Moments { first, second };
             Tensor::from_primitive::<Flex>(weights)
         } else {
-            let flat = self.step.by_operations(value.reshape(count), gradient.reshape(count), moments);
+            let flat =
+                self.step.by_operations(value.reshape(count), gradient.reshape(count), moments);
             flat.reshape(shape)
         };
         let updated = Tensor::from_inner(updated).set_require_grad(trained);
@@ -185,7 +209,10 @@ impl ModuleMapper for Update<'_> {
 }
 
 fn is_host<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.clone().try_into_primitive::<Flex>().is_ok_and(|tensor| tensor.dtype() == burn::tensor::DType::F32)
+    tensor
+        .clone()
+        .try_into_primitive::<Flex>()
+        .is_ok_and(|tensor| tensor.dtype() == burn::tensor::DType::F32)
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
@@ -218,8 +245,8 @@ impl ModuleVisitor for Distribute {
         let (count, device) = (param.shape().num_elements(), param.val().device().inner());
         match self.state.next() {
             Some(moments) if moments.iter().all(|values| values.len() == count) => {
-                let [first, second] =
-                    moments.map(|values| Tensor::from_data(TensorData::new(values, [count]), &device));
+                let [first, second] = moments
+                    .map(|values| Tensor::from_data(TensorData::new(values, [count]), &device));
                 self.moments.insert(param.id, Moments { first, second });
             }
             _ => self.misfit = self.misfit.or(Some(self.at)),

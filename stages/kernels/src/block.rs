@@ -74,9 +74,11 @@ impl Block {
         let count = (self.batch * self.plane()) as f64;
         let of_channel = |channel| {
             let planes = self.planes(channel, input, self.plane());
-            let sum =
-                |map: &dyn Fn(&[f32]) -> f32| planes.clone().map(|plane| f64::from(map(plane))).sum::<f64>();
-            let mean = (sum(&|plane| vectorized(|| sum_of(plane, plane, |value, _| value))) / count) as f32;
+            let sum = |map: &dyn Fn(&[f32]) -> f32| {
+                planes.clone().map(|plane| f64::from(map(plane))).sum::<f64>()
+            };
+            let mean = (sum(&|plane| vectorized(|| sum_of(plane, plane, |value, _| value))) / count)
+                as f32;
             let squares = |plane: &[f32]| {
                 vectorized(|| sum_of(plane, plane, |value, _| (value - mean) * (value - mean)))
             };
@@ -96,14 +98,17 @@ impl Block {
         epsilon: f32,
     ) -> (Vec<f32>, Vec<u32>) {
         let mut output = vec![0.0; self.batch * self.channels * self.plane_out()];
-        let mut origins = vec![0; if matches!(self.then.pool, Pool::Max(_)) { output.len() } else { 0 }];
+        let mut origins =
+            vec![0; if matches!(self.then.pool, Pool::Max(_)) { output.len() } else { 0 }];
         if output.is_empty() {
             return (output, origins);
         }
         let affine = affine(statistics, weight, bias, epsilon);
-        let planes = output.par_chunks_exact_mut(self.plane_out()).zip(input.par_chunks_exact(self.plane()));
         let planes =
-            planes.enumerate().map(|(at, (output, input))| (affine[at % self.channels], input, output));
+            output.par_chunks_exact_mut(self.plane_out()).zip(input.par_chunks_exact(self.plane()));
+        let planes = planes
+            .enumerate()
+            .map(|(at, (output, input))| (affine[at % self.channels], input, output));
         match self.then.pool {
             Pool::Max(window) => {
                 let planes = planes.zip(origins.par_chunks_exact_mut(self.plane_out()));
@@ -116,13 +121,17 @@ impl Block {
             }
             Pool::Average(window) => planes.for_each(|plane| {
                 vectorized(|| {
-                    with_known!(self.then.activation, |known| self.average_pool(window, known, plane));
+                    with_known!(self.then.activation, |known| self
+                        .average_pool(window, known, plane));
                 });
             }),
             Pool::None => planes.for_each(|(affine, input, output)| {
                 vectorized(|| {
                     with_known!(self.then.activation, |known| {
-                        output.iter_mut().zip(input).for_each(|(y, x)| *y = known.at(affine.at(*x)));
+                        output
+                            .iter_mut()
+                            .zip(input)
+                            .for_each(|(y, x)| *y = known.at(affine.at(*x)));
                     });
                 });
             }),
@@ -199,7 +208,8 @@ impl Block {
         origins: &[u32],
     ) -> Gradients {
         let affine = affine(statistics, weight, bias, epsilon);
-        let scale: Vec<f32> = statistics.variance.iter().map(|it| 1.0 / (it + epsilon).sqrt()).collect();
+        let scale: Vec<f32> =
+            statistics.variance.iter().map(|it| 1.0 / (it + epsilon).sqrt()).collect();
         let sums_of = |channel: usize| {
             let (affine, mean) = (affine[channel], statistics.mean[channel]);
             let mut sums = [0.0f64; 2];
@@ -234,7 +244,14 @@ impl Block {
                 vectorized(|| {
                     gradient.iter_mut().zip(input).for_each(|(dx, x)| *dx = x * slope + level);
                     with_known!(self.then.activation, |known| {
-                        self.add_gradient(known, affine[channel], at, [input, output], origins, gradient);
+                        self.add_gradient(
+                            known,
+                            affine[channel],
+                            at,
+                            [input, output],
+                            origins,
+                            gradient,
+                        );
                     });
                 });
             });
@@ -276,7 +293,8 @@ impl Block {
             Pool::Average([height, width]) => {
                 let mut sums = [0.0; 2];
                 self.each_window(height, width, |first, out| {
-                    let (window, g) = (&input[first..][..width], output[out] / (height * width) as f32);
+                    let (window, g) =
+                        (&input[first..][..width], output[out] / (height * width) as f32);
                     sums[0] += g * sum_of(window, window, |x, _| slope(x));
                     sums[1] += g * sum_of(window, window, |x, _| slope(x) * (x - mean));
                 });
@@ -364,7 +382,9 @@ impl Columns {
     fn largest_across(&self, width: usize, output: &mut [f32], origins: &mut [u32]) {
         let windows = self.values.chunks_exact(width).zip(self.rows.chunks_exact(width));
         let places = output.iter_mut().zip(origins);
-        for ((first, (values, rows)), (output, origin)) in (0u32..).step_by(width).zip(windows).zip(places) {
+        for ((first, (values, rows)), (output, origin)) in
+            (0u32..).step_by(width).zip(windows).zip(places)
+        {
             let (mut value, mut row, mut column) = (values[0], rows[0], first);
             for (other, (candidate, begin)) in (first..).zip(values.iter().zip(rows)).skip(1) {
                 // Without short cuts, which would be branches that nobody can predict.

@@ -109,7 +109,8 @@ pub(crate) fn backward(
     output: &[f32],
     wanted: InputGradient,
 ) -> Gradients {
-    let mut input_gradient = vec![0.0; if wanted == InputGradient::Wanted { input.len() } else { 0 }];
+    let mut input_gradient =
+        vec![0.0; if wanted == InputGradient::Wanted { input.len() } else { 0 }];
     let bias = bias_gradient(geometry, output);
     let weight = if output.is_empty() || input.is_empty() {
         vec![0.0; weight.len()]
@@ -137,7 +138,8 @@ fn samples_backward(
         for sample in 0..output.len() / sample_out {
             let input = &input[sample * sample_in..][..sample_in];
             let output = &output[sample * sample_out..][..sample_out];
-            let gradient = gradient.as_deref_mut().map(|all| &mut all[sample * sample_in..][..sample_in]);
+            let gradient =
+                gradient.as_deref_mut().map(|all| &mut all[sample * sample_in..][..sample_in]);
             sample_backward(geometry, input, weight, output, gradient, &mut sum, &mut scratch);
         }
         sum
@@ -165,20 +167,35 @@ fn sample_backward(
     let (plane, rows, depth) = (geometry.plane_out(), geometry.group_out(), geometry.patch());
     let mut backwards = Vec::new();
     let group_in = geometry.group_in() * geometry.plane();
-    for (group, (input, weight)) in inputs(geometry, input).zip(weights(geometry, weight)).enumerate() {
+    for (group, (input, weight)) in
+        inputs(geometry, input).zip(weights(geometry, weight)).enumerate()
+    {
         let output = &output[group * rows * plane..][..rows * plane];
         let target = &mut weight_gradient[group * rows * depth..][..rows * depth];
-        let mut gradient = input_gradient.as_deref_mut().map(|all| &mut all[group * group_in..][..group_in]);
+        let mut gradient =
+            input_gradient.as_deref_mut().map(|all| &mut all[group * group_in..][..group_in]);
         tiles(geometry, input, scratch, |at, patches| {
             let output = Matrix::rows(&output[at..], rows, patches.columns, plane);
             multiply(target, depth, output, patches.transposed(), Destination::Add);
             let Some(gradient) = gradient.as_deref_mut() else { return };
             if geometry.is_pointwise() {
-                multiply(&mut gradient[at..], plane, weight.transposed(), output, Destination::Replace);
+                multiply(
+                    &mut gradient[at..],
+                    plane,
+                    weight.transposed(),
+                    output,
+                    Destination::Replace,
+                );
                 return;
             }
             backwards.resize(depth * patches.columns, 0.0);
-            multiply(&mut backwards, patches.columns, weight.transposed(), output, Destination::Replace);
+            multiply(
+                &mut backwards,
+                patches.columns,
+                weight.transposed(),
+                output,
+                Destination::Replace,
+            );
             let first = at / geometry.out[1];
             let rows = first..first + patches.columns / geometry.out[1];
             vectorized(|| patches::scatter(geometry, &backwards, rows, gradient));
@@ -211,7 +228,10 @@ fn inputs<'a>(geometry: &Geometry, input: &'a [f32]) -> impl Iterator<Item = &'a
     input.chunks_exact(geometry.group_in() * geometry.plane())
 }
 
-fn weights<'a>(geometry: &Geometry, weight: &'a [f32]) -> impl Iterator<Item = Matrix<'a>> + use<'a> {
+fn weights<'a>(
+    geometry: &Geometry,
+    weight: &'a [f32],
+) -> impl Iterator<Item = Matrix<'a>> + use<'a> {
     let (rows, depth) = (geometry.group_out(), geometry.patch());
     weight.chunks_exact(rows * depth).map(move |group| Matrix::rows(group, rows, depth, depth))
 }
@@ -219,8 +239,8 @@ fn weights<'a>(geometry: &Geometry, weight: &'a [f32]) -> impl Iterator<Item = M
 fn bias_gradient(geometry: &Geometry, output: &[f32]) -> Vec<f32> {
     let (channels, plane) = (geometry.channels_out, geometry.plane_out());
     let sum = |channel: usize| {
-        let planes =
-            (0..geometry.batch).map(|sample| &output[(sample * channels + channel) * plane..][..plane]);
+        let planes = (0..geometry.batch)
+            .map(|sample| &output[(sample * channels + channel) * plane..][..plane]);
         planes.map(|plane| vectorized(|| sum_of(plane, plane, |value, _| value))).sum()
     };
     (0..channels).into_par_iter().map(sum).collect()

@@ -29,7 +29,8 @@ pub fn conv2d(
     let Some(geometry) = geometry(&input, &weight, &options) else {
         return ops::conv2d(input, weight, bias, options);
     };
-    let with_bias = bias.clone().unwrap_or_else(|| Tensor::zeros([geometry.channels_out], &input.device()));
+    let with_bias =
+        bias.clone().unwrap_or_else(|| Tensor::zeros([geometry.channels_out], &input.device()));
     match host([erase(&input), erase(&weight), erase(&with_bias)]) {
         None => ops::conv2d(input, weight, bias, options),
         Some(Host::Plain(tensors)) => {
@@ -40,8 +41,11 @@ pub fn conv2d(
             let tensors = tensors.map(|tensor| packed(tensor.into_primitive()));
             let output = plain_forward(&geometry, &tensors);
             let [input, weight, _] = tensors;
-            let output = match Conv2d.prepare::<NoCheckpointing>(guards).compute_bound().stateful() {
-                OpsKind::Tracked(operation) => operation.finish(State { input, weight, geometry }, output),
+            let output = match Conv2d.prepare::<NoCheckpointing>(guards).compute_bound().stateful()
+            {
+                OpsKind::Tracked(operation) => {
+                    operation.finish(State { input, weight, geometry }, output)
+                }
                 OpsKind::UnTracked(operation) => operation.finish(output),
             };
             Tensor::from_primitive::<Autodiff<Flex>>(output)
@@ -62,9 +66,13 @@ fn geometry(input: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> 
         Some(room / stride[axis].max(1) + 1)
     };
     let out = [side(height, 0)?, side(width, 1)?];
-    let fits = groups > 0 && channels_in == group_in * groups && channels_out.is_multiple_of(groups);
-    let usual =
-        even && dilation == [1, 1] && stride[0] > 0 && stride[1] > 0 && weight.shape().num_elements() > 0;
+    let fits =
+        groups > 0 && channels_in == group_in * groups && channels_out.is_multiple_of(groups);
+    let usual = even
+        && dilation == [1, 1]
+        && stride[0] > 0
+        && stride[1] > 0
+        && weight.shape().num_elements() > 0;
     let size = [height, width];
     (fits && usual).then_some(Geometry {
         batch,
@@ -83,7 +91,10 @@ fn plain_forward(geometry: &Geometry, [input, weight, bias]: &[FlexTensor; 3]) -
     let weight = direct::blocks(geometry.group_out(), geometry.patch(), values(weight));
     let operands = Operands { input: values(input), weight: &weight, bias: values(bias) };
     let [height, width] = geometry.out;
-    tensor(direct::forward(geometry, operands), [geometry.batch, geometry.channels_out, height, width])
+    tensor(
+        direct::forward(geometry, operands),
+        [geometry.batch, geometry.channels_out, height, width],
+    )
 }
 
 #[derive(Debug)]
@@ -103,13 +114,16 @@ impl Backward<Flex, 3> for Conv2d {
         let output = packed(gradients.consume::<Flex>(&ops.node));
         let State { input, weight, geometry } = ops.state;
         let [for_input, for_weight, for_bias] = ops.parents;
-        let wanted = if for_input.is_some() { InputGradient::Wanted } else { InputGradient::Unused };
-        let found = conv::backward(&geometry, values(&input), values(&weight), values(&output), wanted);
+        let wanted =
+            if for_input.is_some() { InputGradient::Wanted } else { InputGradient::Unused };
+        let found =
+            conv::backward(&geometry, values(&input), values(&weight), values(&output), wanted);
         if let (Some(node), Some(gradient)) = (for_input, found.input) {
             gradients.register::<Flex>(node.id, tensor(gradient, input.layout().shape().clone()));
         }
         if let Some(node) = for_weight {
-            gradients.register::<Flex>(node.id, tensor(found.weight, weight.layout().shape().clone()));
+            gradients
+                .register::<Flex>(node.id, tensor(found.weight, weight.layout().shape().clone()));
         }
         if let Some(node) = for_bias {
             gradients.register::<Flex>(node.id, tensor(found.bias, [geometry.channels_out]));

@@ -44,7 +44,9 @@ pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>) -> Vec<f32> {
     let groups = output.chunks_exact_mut(geometry.group_out() * height * width);
     let jobs: Vec<(usize, &mut [f32])> = groups
         .enumerate()
-        .flat_map(|(group, output)| (group * of_group..).zip(output.chunks_mut(CHANNELS * height * width)))
+        .flat_map(|(group, output)| {
+            (group * of_group..).zip(output.chunks_mut(CHANNELS * height * width))
+        })
         .collect();
     jobs.into_par_iter().for_each_init(Vec::new, |sums, (block, output)| {
         let (all, image) = (block / of_group, &images[block / of_group * layout.group..]);
@@ -72,7 +74,10 @@ impl Layout {
     fn new(geometry: &Geometry) -> Layout {
         let of_axis = |axis: usize| {
             let padded = geometry.size[axis] + 2 * geometry.padding[axis];
-            (padded.div_ceil(geometry.stride[axis]), geometry.stride[axis].min(geometry.kernel[axis]))
+            (
+                padded.div_ceil(geometry.stride[axis]),
+                geometry.stride[axis].min(geometry.kernel[axis]),
+            )
         };
         let ((height, phases_down), (width, phases_across)) = (of_axis(0), of_axis(1));
         let channel = phases_down * phases_across * height * width;
@@ -82,7 +87,8 @@ impl Layout {
             channel_at * channel + (phase * height + i / down) * width + j / across
         };
         let channels = 0..geometry.group_in();
-        let offsets = channels.flat_map(|at| geometry.taps().map(move |tap| offset(at, tap))).collect();
+        let offsets =
+            channels.flat_map(|at| geometry.taps().map(move |tap| offset(at, tap))).collect();
         let group = geometry.group_in() * channel;
         Layout { size: [height, width], phases: [phases_down, phases_across], offsets, group }
     }
@@ -92,12 +98,18 @@ impl Layout {
         let mut copies = vec![0.0; geometry.batch * geometry.groups * self.group + SLACK];
         let plane = self.size[0] * self.size[1];
         let phases = self.phases[0] * self.phases[1];
-        let channels =
-            copies.par_chunks_exact_mut(phases * plane).zip(input.par_chunks_exact(geometry.plane()));
+        let channels = copies
+            .par_chunks_exact_mut(phases * plane)
+            .zip(input.par_chunks_exact(geometry.plane()));
         channels.for_each(|(copy, image)| {
             vectorized(|| {
                 for (phase, copy) in copy.chunks_exact_mut(plane).enumerate() {
-                    self.copy(geometry, [phase / self.phases[1], phase % self.phases[1]], image, copy);
+                    self.copy(
+                        geometry,
+                        [phase / self.phases[1], phase % self.phases[1]],
+                        image,
+                        copy,
+                    );
                 }
             });
         });
@@ -127,7 +139,10 @@ impl Layout {
                     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
                 }
                 stride => {
-                    target.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+                    target
+                        .iter_mut()
+                        .zip(source.iter().step_by(stride))
+                        .for_each(|(to, from)| *to = *from);
                 }
             }
         }
@@ -171,7 +186,8 @@ impl Job<'_> {
             let offsets = &self.layout.offsets;
             let image = &self.image[first * pitch..];
             with_vectors(Sums { weights, offsets, image, count, length, sums });
-            let channels = output.chunks_exact_mut(self.geometry.plane_out()).zip(sums.chunks_exact(length));
+            let channels =
+                output.chunks_exact_mut(self.geometry.plane_out()).zip(sums.chunks_exact(length));
             for ((output, sums), bias) in channels.zip(self.bias) {
                 let output = output[rows.start * width..rows.end * width].chunks_exact_mut(width);
                 vectorized(|| {

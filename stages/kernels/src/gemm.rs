@@ -17,7 +17,12 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// A matrix in C order whose rows begin `row_stride` apart.
-    pub(crate) fn rows(values: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Matrix<'a> {
+    pub(crate) fn rows(
+        values: &'a [f32],
+        rows: usize,
+        columns: usize,
+        row_stride: usize,
+    ) -> Matrix<'a> {
         Matrix { values, rows, columns, row_stride, column_stride: 1 }
     }
 
@@ -58,9 +63,13 @@ pub(crate) fn multiply(
     let (rows, depth, columns) = (left.rows, left.columns, right.columns);
     assert_eq!(depth, right.rows, "BUG: matrices that do not fit each other");
     assert!(left.fits() && right.fits(), "BUG: a matrix larger than its slice");
-    assert!(fits(target.len(), rows, columns, row_stride, 1), "BUG: a target larger than its slice");
+    assert!(
+        fits(target.len(), rows, columns, row_stride, 1),
+        "BUG: a target larger than its slice"
+    );
     assert!(row_stride >= columns || rows <= 1, "BUG: rows of the target overlap");
-    let stride = |stride: usize| isize::try_from(stride).expect("BUG: a stride beyond the address space");
+    let stride =
+        |stride: usize| isize::try_from(stride).expect("BUG: a stride beyond the address space");
     // SAFETY: every index below rows × columns of each matrix lies in its slice, as asserted above, and the
     // target is borrowed exclusively.
     unsafe {
@@ -88,7 +97,13 @@ pub(crate) fn multiply(
     }
 }
 
-fn fits(length: usize, rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> bool {
+fn fits(
+    length: usize,
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+) -> bool {
     rows > 0 && columns > 0 && (rows - 1) * row_stride + (columns - 1) * column_stride < length
 }
 

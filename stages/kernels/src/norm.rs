@@ -110,7 +110,8 @@ impl Backward<Flex, 3> for NormBlock {
         let State { block, input, weight, bias, epsilon, kept } = ops.state;
         let (statistics, origins) = &*kept;
         let scale = [values(&weight), values(&bias)];
-        let found = block.backward(values(&input), statistics, scale, epsilon, values(&output), origins);
+        let found =
+            block.backward(values(&input), statistics, scale, epsilon, values(&output), origins);
         let [for_input, for_weight, for_bias] = ops.parents;
         let found = [
             (for_input, found.input, &input),
@@ -119,7 +120,8 @@ impl Backward<Flex, 3> for NormBlock {
         ];
         for (node, gradient, like) in found {
             if let Some(node) = node {
-                gradients.register::<Flex>(node.id, tensor(gradient, like.layout().shape().clone()));
+                gradients
+                    .register::<Flex>(node.id, tensor(gradient, like.layout().shape().clone()));
             }
         }
     }

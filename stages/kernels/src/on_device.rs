@@ -101,7 +101,12 @@ impl OnDevice {
 impl Convolution {
     fn forward(&self, pictures: &[Tensor<4>]) -> Tensor<4> {
         let sum = self.terms.iter().fold(self.bias.clone(), |sum, term| {
-            sum + ops::conv2d(pictures[term.from].clone(), term.weight.clone(), None, term.options.clone())
+            sum + ops::conv2d(
+                pictures[term.from].clone(),
+                term.weight.clone(),
+                None,
+                term.options.clone(),
+            )
         });
         let x = active(sum, self.slope);
         match self.pixels {

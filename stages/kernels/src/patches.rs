@@ -48,7 +48,9 @@ pub(crate) fn scatter(geometry: &Geometry, patches: &[f32], rows: Range<usize>, 
             let columns = geometry.columns(j);
             for row in rows.clone() {
                 let line = lines.next().expect("BUG: a matrix too small for its patches");
-                let Some(y) = geometry.source_row(row, i).filter(|_| !columns.is_empty()) else { continue };
+                let Some(y) = geometry.source_row(row, i).filter(|_| !columns.is_empty()) else {
+                    continue;
+                };
                 let target = &mut channel[y * width + geometry.source_column(columns.start, j)..];
                 add(target, &line[columns.clone()], geometry.stride[1]);
             }

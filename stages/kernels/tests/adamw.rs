@@ -29,7 +29,8 @@ fn pair() -> Pair {
 
 fn gradients(pair: &Pair, step: usize) -> GradientsParams {
     let (large, small) = (pair.large.val(), pair.small.val());
-    let loss = (large.clone() * large.mul_scalar(step as f32 - 1.5)).sum() + small.powi_scalar(3).sum();
+    let loss =
+        (large.clone() * large.mul_scalar(step as f32 - 1.5)).sum() + small.powi_scalar(3).sum();
     GradientsParams::from_grads(loss.backward(), pair)
 }
 

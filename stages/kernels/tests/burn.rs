@@ -13,7 +13,8 @@ fn values<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tens
     let count = shape.iter().product::<usize>();
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     };
     let values: Vec<f32> = std::iter::repeat_with(next).take(count).collect();
@@ -30,7 +31,10 @@ fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), TestCaseErro
     let largest = expected.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
     for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
         let apart = (found - expected).abs();
-        prop_assert!(apart <= 2e-5 * largest, "{what}[{at}]: {found} is not {expected}, of {largest}");
+        prop_assert!(
+            apart <= 2e-5 * largest,
+            "{what}[{at}]: {found} is not {expected}, of {largest}"
+        );
     }
     Ok(())
 }
@@ -57,10 +61,12 @@ type Convolution = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -
 fn convolved(convolution: Convolution, shape: &Shape, device: &Device) -> [Vec<f32>; 4] {
     let (batch, groups, [group_in, group_out], size, kernel, stride, padding, with_bias) = *shape;
     let input = values(1, [batch, group_in * groups, size[0], size[1]], device).require_grad();
-    let weight = values(2, [group_out * groups, group_in, kernel[0], kernel[1]], device).require_grad();
+    let weight =
+        values(2, [group_out * groups, group_in, kernel[0], kernel[1]], device).require_grad();
     let bias = values(3, [group_out * groups], device).require_grad();
     let options = ConvOptions::new(stride, padding, [1, 1], groups);
-    let output = convolution(input.clone(), weight.clone(), with_bias.then(|| bias.clone()), options);
+    let output =
+        convolution(input.clone(), weight.clone(), with_bias.then(|| bias.clone()), options);
     let gradients = (output.clone() * values(4, output.dims(), device)).sum().backward();
     [
         host(output),
@@ -113,7 +119,8 @@ fn normalized(
     let input = values(5, shape, device).add_scalar(0.3).require_grad();
     let weight = values(6, [shape[1]], device).add_scalar(0.2).require_grad();
     let bias = values(7, [shape[1]], device).require_grad();
-    let output = forward(input.clone(), Scale { weight: weight.clone(), bias: bias.clone(), epsilon: 1e-5 });
+    let output =
+        forward(input.clone(), Scale { weight: weight.clone(), bias: bias.clone(), epsilon: 1e-5 });
     let gradients = (output.clone() * values(8, output.dims(), device)).sum().backward();
     let gradient_of = |tensor: &Tensor<1>| host(tensor.grad(&gradients).unwrap());
     [host(output), host(input.grad(&gradients).unwrap()), gradient_of(&weight), gradient_of(&bias)]

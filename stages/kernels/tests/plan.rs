@@ -14,7 +14,8 @@ fn values(count: usize, series: usize) -> Vec<f32> {
 fn term(from: usize, shape: [usize; 4], stride: usize, padding: usize) -> Term {
     let [_, channels, height, width] = shape;
     let scale = 1.7 / ((channels * height * width) as f32).sqrt();
-    let weight = values(shape.iter().product(), from + height).iter().map(|value| value * scale).collect();
+    let weight =
+        values(shape.iter().product(), from + height).iter().map(|value| value * scale).collect();
     Term { from: PictureId(from), weight, shape, stride, padding }
 }
 
@@ -55,8 +56,11 @@ fn a_compiled_plan_gives_what_operations_give() {
     for head in [Head::Mean, Head::Flatten([3, 5])] {
         let plan = plan(head);
         let images = Tensor::from_data(TensorData::new(clips.clone(), shape), &device);
-        let expected =
-            OnDevice::new(&plan, &device).forward(images).into_data().try_into_vec::<f32>().unwrap();
+        let expected = OnDevice::new(&plan, &device)
+            .forward(images)
+            .into_data()
+            .try_into_vec::<f32>()
+            .unwrap();
         let found = Compiled::new(&plan).run(&clips, [14, 19]);
         assert_eq!(found.len(), 9);
         assert_eq!(found.len(), expected.len());

@@ -34,7 +34,11 @@ impl Table {
 ///
 /// # Errors
 /// A row whose length is not the header's; any failure of the file system.
-pub fn write<Row>(path: impl AsRef<Path>, header: &[&str], rows: impl IntoIterator<Item = Row>) -> Result<()>
+pub fn write<Row>(
+    path: impl AsRef<Path>,
+    header: &[&str],
+    rows: impl IntoIterator<Item = Row>,
+) -> Result<()>
 where
     Row: IntoIterator<Item: AsRef<[u8]>>,
 {
@@ -47,7 +51,10 @@ where
         }
         Ok(writer.into_inner()?)
     };
-    files::write_atomic(path, bytes().with_context(|| format!("cannot write `{}`", path.display()))?)
+    files::write_atomic(
+        path,
+        bytes().with_context(|| format!("cannot write `{}`", path.display()))?,
+    )
 }
 
 /// Reads a table with a header line.

@@ -101,7 +101,8 @@ pub fn class_files(root: impl AsRef<Path>, keep: impl Fn(&Path) -> bool) -> Resu
         Ok(meta) if meta.is_dir() => {}
         Ok(_) => bail!("`{}` is a file, not a folder of class folders", root.display()),
         Err(error) => {
-            return Err(error).with_context(|| format!("cannot read the folder `{}`", root.display()));
+            return Err(error)
+                .with_context(|| format!("cannot read the folder `{}`", root.display()));
         }
     }
     let mut found = Vec::new();
@@ -119,9 +120,9 @@ pub fn class_files(root: impl AsRef<Path>, keep: impl Fn(&Path) -> bool) -> Resu
 
 /// Whether the file's extension is one of `extensions` (lower case, without dots), in either case.
 pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known)))
+    path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
+        extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
+    })
 }
 
 fn is_visible(entry: &DirEntry) -> bool {
@@ -130,7 +131,8 @@ fn is_visible(entry: &DirEntry) -> bool {
 
 fn label_of(root: &Path, path: &Path) -> Result<String> {
     let inside = path.strip_prefix(root).unwrap_or(path);
-    let class = inside.components().next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
+    let class =
+        inside.components().next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
     class.into_string().map_err(|name| {
         anyhow::anyhow!(
             "the class folder `{}` has a name that is not UTF-8; rename it",
@@ -227,7 +229,10 @@ mod tests {
         assert!(file.exists());
         let here = std::env::current_dir().unwrap();
         for path in [Path::new(""), Path::new("."), Path::new("/"), Path::new("x/.."), &here] {
-            assert!(fresh_dir(path).unwrap_err().to_string().contains("cannot be emptied"), "{path:?}");
+            assert!(
+                fresh_dir(path).unwrap_err().to_string().contains("cannot be emptied"),
+                "{path:?}"
+            );
         }
         assert!(here.exists());
     }
@@ -251,7 +256,9 @@ mod tests {
         let found = class_files(root, |path| has_extension(path, &["wav", "flac"])).unwrap();
         let shown: Vec<_> = found
             .iter()
-            .map(|file| (file.label.as_str(), file.path.strip_prefix(root).unwrap().to_str().unwrap()))
+            .map(|file| {
+                (file.label.as_str(), file.path.strip_prefix(root).unwrap().to_str().unwrap())
+            })
             .collect();
         assert_eq!(
             shown,

@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn an_error_is_rendered_with_its_causes() {
-        let error = anyhow::anyhow!("disk full").context("cannot write `a.npy`").context("stage stopped");
+        let error =
+            anyhow::anyhow!("disk full").context("cannot write `a.npy`").context("stage stopped");
         assert_eq!(
             render(&error),
             "error: stage stopped\n  caused by: cannot write `a.npy`\n  caused by: disk full\n"

@@ -27,7 +27,8 @@ pub struct Array {
 /// `shape` does not fit the number of values; any failure of the file system.
 pub fn write(path: impl AsRef<Path>, shape: &[usize], data: &[f32]) -> Result<()> {
     let path = path.as_ref();
-    let bytes = encode(shape, data).with_context(|| format!("cannot write `{}`", path.display()))?;
+    let bytes =
+        encode(shape, data).with_context(|| format!("cannot write `{}`", path.display()))?;
     files::write_atomic(path, bytes)
 }
 
@@ -44,12 +45,17 @@ pub fn read(path: impl AsRef<Path>) -> Result<Array> {
 }
 
 fn encode(shape: &[usize], data: &[f32]) -> Result<Vec<u8>> {
-    ensure!(count(shape) == Some(data.len()), "shape {shape:?} does not hold {} values", data.len());
+    ensure!(
+        count(shape) == Some(data.len()),
+        "shape {shape:?} does not hold {} values",
+        data.len()
+    );
     let dims: Vec<_> = shape.iter().map(ToString::to_string).collect();
     // A tuple of one needs its comma in Python.
     let comma = if shape.len() == 1 { "," } else { "" };
     let dims = dims.join(", ");
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({dims}{comma}), }}");
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({dims}{comma}), }}");
     // Values start at a multiple of 64 bytes; the header ends in a newline.
     let prefix = MAGIC.len() + 4;
     let padded = (prefix + header.len() + 1).next_multiple_of(64) - prefix;
@@ -160,7 +166,10 @@ mod tests {
             (with_header(good, &[0; 7]), "does not fit"),
             (with_header(good, &[0; 12]), "does not fit"),
             (with_header(&good.replace("(2,)", "(9999999999,)"), &[0; 8]), "does not fit"),
-            (with_header(&good.replace("(2,)", &format!("({0}, {0})", u64::MAX)), &[]), "does not fit"),
+            (
+                with_header(&good.replace("(2,)", &format!("({0}, {0})", u64::MAX)), &[]),
+                "does not fit",
+            ),
         ] {
             let message = format!("{:#}", decode(&bytes).unwrap_err());
             assert!(message.contains(part), "{message}");

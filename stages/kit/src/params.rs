@@ -58,9 +58,9 @@ impl Params {
         self.note_read("seed");
         match self.values.get("seed") {
             None => Ok(42),
-            Some(value) => {
-                value.as_u64().ok_or_else(|| anyhow!("param `seed`: {value} is not a whole number from 0 on"))
-            }
+            Some(value) => value
+                .as_u64()
+                .ok_or_else(|| anyhow!("param `seed`: {value} is not a whole number from 0 on")),
         }
     }
 
@@ -103,7 +103,8 @@ impl Params {
         let (key, value) = text.split_once('=').context("has no `=`; write KEY=VALUE")?;
         let key = key.trim();
         let value = parse_value(value)?;
-        let (path, last) = key.rsplit_once('.').map_or((None, key), |(path, last)| (Some(path), last));
+        let (path, last) =
+            key.rsplit_once('.').map_or((None, key), |(path, last)| (Some(path), last));
         if key.split('.').any(str::is_empty) {
             bail!("`{key}` is not a dotted key; write it as in `train.epochs`");
         }
@@ -113,7 +114,9 @@ impl Params {
                 .entry(part)
                 .or_insert_with(|| Value::Object(Map::new()))
                 .as_object_mut()
-                .with_context(|| format!("`{part}` holds a value, so nothing can be set below it"))?;
+                .with_context(|| {
+                    format!("`{part}` holds a value, so nothing can be set below it")
+                })?;
         }
         object.insert(last.to_owned(), value);
         Ok(key.to_owned())
@@ -177,7 +180,9 @@ mod tests {
     }
 
     fn given(json: &str, overrides: &[&str]) -> Result<Params> {
-        let Value::Object(values) = serde_json::from_str(json).unwrap() else { panic!("an object") };
+        let Value::Object(values) = serde_json::from_str(json).unwrap() else {
+            panic!("an object")
+        };
         let overrides: Vec<_> = overrides.iter().map(ToString::to_string).collect();
         Params::from_values(values, &overrides)
     }

@@ -43,7 +43,9 @@ fn main() {
         }
         let network = ours.network();
         for batch in [1, 4, 32] {
-            compare(&format!("forward {name} {batch}"), &mut peer, || ours.forward(&network, batch));
+            compare(&format!("forward {name} {batch}"), &mut peer, || {
+                ours.forward(&network, batch)
+            });
         }
     }
 }
@@ -58,9 +60,11 @@ struct Ours {
 
 impl Ours {
     fn new(model: Architecture) -> Ours {
-        let config = NetworkConfig { model, input: [1, SIDE, SIDE], classes: CLASSES, dropout: 0.5 };
+        let config =
+            NetworkConfig { model, input: [1, SIDE, SIDE], classes: CLASSES, dropout: 0.5 };
         let device = Device::flex().autodiff();
-        let network = Trainable::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();
+        let network =
+            Trainable::new(&config, &initial_weights(&config, 1).unwrap(), &device).unwrap();
         let mut random = Random::new(1, Purpose::Order(0));
         let clips = (0..CLIPS * SIDE * SIDE).map(|_| random.unit() * 4.0 - 2.0).collect();
         Ours { learner: Learner::new(network, 0.01), device, clips, random }
@@ -68,9 +72,9 @@ impl Ours {
 
     fn images(&self, clips: &[usize], device: &Device) -> Tensor<4> {
         let mut values = Vec::with_capacity(clips.len() * SIDE * SIDE);
-        clips
-            .iter()
-            .for_each(|clip| values.extend_from_slice(&self.clips[clip * SIDE * SIDE..][..SIDE * SIDE]));
+        clips.iter().for_each(|clip| {
+            values.extend_from_slice(&self.clips[clip * SIDE * SIDE..][..SIDE * SIDE])
+        });
         Tensor::from_data(TensorData::new(values, [clips.len(), 1, SIDE, SIDE]), device)
     }
 
@@ -79,9 +83,14 @@ impl Ours {
         self.random.shuffle(&mut order);
         for clips in order.chunks(batch) {
             let mut targets = vec![0.0f32; clips.len() * CLASSES];
-            clips.iter().enumerate().for_each(|(row, clip)| targets[row * CLASSES + clip % CLASSES] = 1.0);
-            let targets = Tensor::from_data(TensorData::new(targets, [clips.len(), CLASSES]), &self.device);
-            let mask = self.learner.network().dropout_mask(clips.len(), &mut self.random, &self.device);
+            clips
+                .iter()
+                .enumerate()
+                .for_each(|(row, clip)| targets[row * CLASSES + clip % CLASSES] = 1.0);
+            let targets =
+                Tensor::from_data(TensorData::new(targets, [clips.len(), CLASSES]), &self.device);
+            let mask =
+                self.learner.network().dropout_mask(clips.len(), &mut self.random, &self.device);
             self.learner.step(self.images(clips, &self.device), targets, mask, 2e-4).unwrap();
         }
     }
@@ -89,7 +98,8 @@ impl Ours {
     /// The network to judge with that has learnt what this one has.
     fn network(&self) -> Network {
         let network = self.learner.network();
-        Network::new(network.config(), &network.weights().unwrap(), &self.device.clone().inner()).unwrap()
+        Network::new(network.config(), &network.weights().unwrap(), &self.device.clone().inner())
+            .unwrap()
     }
 
     fn forward(&self, network: &Network, batch: usize) {

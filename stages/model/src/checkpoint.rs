@@ -80,7 +80,11 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<()> {
-        ensure!(self.version == VERSION, "version {} is not {VERSION}, the one that is known", self.version);
+        ensure!(
+            self.version == VERSION,
+            "version {} is not {VERSION}, the one that is known",
+            self.version
+        );
         let (labels, classes) = (self.labels.len(), self.network.classes);
         ensure!(labels == classes, "{labels} labels do not fit a network for {classes} classes");
         self.network.tensors().map(drop)
@@ -98,8 +102,13 @@ pub fn load(
 ) -> Result<(Network, Manifest)> {
     let (weights, manifest) = (weights.as_ref(), manifest.as_ref());
     let meaning = Manifest::read(manifest)?;
-    let network = Network::new(&meaning.network, &Weights::read(weights)?, device).with_context(|| {
-        format!("`{}` does not fit `{}`: `repro run train`", weights.display(), manifest.display())
-    })?;
+    let network =
+        Network::new(&meaning.network, &Weights::read(weights)?, device).with_context(|| {
+            format!(
+                "`{}` does not fit `{}`: `repro run train`",
+                weights.display(),
+                manifest.display()
+            )
+        })?;
     Ok((network, meaning))
 }

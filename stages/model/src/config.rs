@@ -110,7 +110,9 @@ impl NetworkConfig {
         let flat = self.pooled()?.iter().product();
         let [one, two] = CHANNELS;
         let mut list = TensorList::default();
-        list.convolution("conv1", [one, self.input[0]], KERNEL).bias("conv1", one).norm("norm1", one);
+        list.convolution("conv1", [one, self.input[0]], KERNEL)
+            .bias("conv1", one)
+            .norm("norm1", one);
         list.convolution("conv2", [two, one], KERNEL).bias("conv2", two).norm("norm2", two);
         list.linear("linear1", flat, HIDDEN).norm("norm3", HIDDEN);
         list.linear("linear2", HIDDEN, self.classes);
@@ -129,9 +131,11 @@ impl NetworkConfig {
         list.convolution("stem.conv", [stem, channels], RESNET_KERNEL).norm("stem.norm", stem);
         for (pair, number) in RESNET_CHANNELS.windows(2).zip(1..) {
             let (before, after) = (pair[0], pair[1]);
-            for (part, channels, side) in
-                [("first", before, RESNET_KERNEL), ("second", after, RESNET_KERNEL), ("shortcut", before, 1)]
-            {
+            for (part, channels, side) in [
+                ("first", before, RESNET_KERNEL),
+                ("second", after, RESNET_KERNEL),
+                ("shortcut", before, 1),
+            ] {
                 let name = format!("block{number}.{part}");
                 list.convolution(&format!("{name}.conv"), [after, channels], side);
                 list.norm(&format!("{name}.norm"), after);
@@ -147,7 +151,12 @@ impl NetworkConfig {
 struct TensorList(Vec<(String, Vec<usize>)>);
 
 impl TensorList {
-    fn convolution(&mut self, layer: &str, [out, channels]: [usize; 2], side: usize) -> &mut TensorList {
+    fn convolution(
+        &mut self,
+        layer: &str,
+        [out, channels]: [usize; 2],
+        side: usize,
+    ) -> &mut TensorList {
         self.add(layer, "weight", &[out, channels, side, side])
     }
 
@@ -175,7 +184,12 @@ mod tests {
     use super::*;
 
     fn config(height: usize, width: usize) -> NetworkConfig {
-        NetworkConfig { model: Architecture::Baseline, input: [1, height, width], classes: 10, dropout: 0.5 }
+        NetworkConfig {
+            model: Architecture::Baseline,
+            input: [1, height, width],
+            classes: 10,
+            dropout: 0.5,
+        }
     }
 
     #[test]

@@ -117,7 +117,11 @@ impl Dataset {
     }
 
     /// The clips at `indices`, in batches of equal width and at most `size` clips: each as long as it can be.
-    pub fn batches<'a>(&'a self, indices: &'a [usize], size: usize) -> impl Iterator<Item = &'a [usize]> {
+    pub fn batches<'a>(
+        &'a self,
+        indices: &'a [usize],
+        size: usize,
+    ) -> impl Iterator<Item = &'a [usize]> {
         let same_width = |one: &usize, other: &usize| self.width(*one) == self.width(*other);
         indices.chunk_by(same_width).flat_map(move |run| run.chunks(size))
     }
@@ -170,15 +174,19 @@ mod tests {
     fn folder(files: &[(&str, &[usize], f32)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (path, shape, value) in files {
-            kit::npy::write(dir.path().join(path), shape, &vec![*value; shape.iter().product()]).unwrap();
+            kit::npy::write(dir.path().join(path), shape, &vec![*value; shape.iter().product()])
+                .unwrap();
         }
         dir
     }
 
     #[test]
     fn clips_come_in_order_with_their_labels() {
-        let dir =
-            folder(&[("b c/2.npy", &[2, 3], 2.0), ("b c/1.npy", &[2, 3], 1.0), ("a/9.npy", &[2, 3], 9.0)]);
+        let dir = folder(&[
+            ("b c/2.npy", &[2, 3], 2.0),
+            ("b c/1.npy", &[2, 3], 1.0),
+            ("a/9.npy", &[2, 3], 9.0),
+        ]);
         let set = Dataset::load(dir.path()).unwrap();
         assert_eq!(set.labels, ["a", "b c"]);
         let paths: Vec<_> = set.clips.iter().map(|clip| (clip.path.as_str(), clip.label)).collect();
@@ -200,7 +208,8 @@ mod tests {
             ("b/4.npy", &[2, 3], 4.0),
         ]);
         let set = Dataset::load(dir.path()).unwrap();
-        let batches = |size| set.batches(&[0, 1, 2, 3], size).map(<[usize]>::to_vec).collect::<Vec<_>>();
+        let batches =
+            |size| set.batches(&[0, 1, 2, 3], size).map(<[usize]>::to_vec).collect::<Vec<_>>();
         assert_eq!(batches(8), [vec![0, 1], vec![2], vec![3]]);
         assert_eq!(batches(1), [[0], [1], [2], [3]]);
         assert_eq!(set.image(2), [3.0; 10]);

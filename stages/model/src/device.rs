@@ -32,7 +32,9 @@ impl DeviceChoice {
                 Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)
             }),
             #[cfg(feature = "cuda")]
-            DeviceChoice::Cuda => opened(stage, "CUDA", || Device::cuda(burn::tensor::DeviceIndex::Default)),
+            DeviceChoice::Cuda => {
+                opened(stage, "CUDA", || Device::cuda(burn::tensor::DeviceIndex::Default))
+            }
             #[cfg(not(feature = "wgpu"))]
             DeviceChoice::Wgpu => not_built(stage, "wgpu"),
             #[cfg(not(feature = "cuda"))]

@@ -23,10 +23,13 @@ impl Folded<'_> {
     ) -> Result<(Term, Vec<f32>)> {
         let channels = Channels::of(self.0, norm)?;
         let weight = self.0.get(&format!("{layer}.weight"))?;
-        let shape = weight.shape[..].try_into().ok().context("BUG: a convolution has four lengths")?;
+        let shape =
+            weight.shape[..].try_into().ok().context("BUG: a convolution has four lengths")?;
         let each = weight.values.len() / channels.0.len();
         let rows = weight.values.chunks_exact(each).zip(&channels.0);
-        let weight = rows.flat_map(|(row, channel)| row.iter().map(|value| value * channel.factor)).collect();
+        let weight = rows
+            .flat_map(|(row, channel)| row.iter().map(|value| value * channel.factor))
+            .collect();
         Ok((Term { from, weight, shape, stride, padding }, channels.bias(self.0, layer)))
     }
 
@@ -39,11 +42,12 @@ impl Folded<'_> {
     pub(crate) fn linear(self, layer: &str, norm: Option<&str>, slope: f32) -> Result<Linear> {
         let weight = self.0.get(&format!("{layer}.weight"))?;
         let outputs = weight.shape[1];
-        let channels =
-            norm.map_or_else(|| Ok(Channels::unchanged(outputs)), |norm| Channels::of(self.0, norm))?;
+        let channels = norm
+            .map_or_else(|| Ok(Channels::unchanged(outputs)), |norm| Channels::of(self.0, norm))?;
         let rows = weight.values.chunks_exact(outputs);
-        let scaled =
-            rows.flat_map(|row| row.iter().zip(&channels.0).map(|(value, channel)| value * channel.factor));
+        let scaled = rows.flat_map(|row| {
+            row.iter().zip(&channels.0).map(|(value, channel)| value * channel.factor)
+        });
         Ok(Linear { weight: scaled.collect(), bias: channels.bias(self.0, layer), slope })
     }
 }
@@ -53,7 +57,8 @@ struct Channels(Vec<Affine>);
 
 impl Channels {
     fn of(weights: &Weights, norm: &str) -> Result<Channels> {
-        let part = |part: &str| Ok::<_, anyhow::Error>(&weights.get(&format!("{norm}.{part}"))?.values);
+        let part =
+            |part: &str| Ok::<_, anyhow::Error>(&weights.get(&format!("{norm}.{part}"))?.values);
         let (weight, bias) = (part("weight")?, part("bias")?);
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
         let channels = weight.iter().zip(bias).zip(mean.iter().zip(variance));
@@ -71,7 +76,9 @@ impl Channels {
     fn bias(&self, weights: &Weights, layer: &str) -> Vec<f32> {
         match weights.get(&format!("{layer}.bias")) {
             Err(_) => self.0.iter().map(|channel| channel.shift).collect(),
-            Ok(bias) => bias.values.iter().zip(&self.0).map(|(bias, channel)| channel.of(*bias)).collect(),
+            Ok(bias) => {
+                bias.values.iter().zip(&self.0).map(|(bias, channel)| channel.of(*bias)).collect()
+            }
         }
     }
 }

@@ -61,7 +61,8 @@ mod tests {
         let config = config(Architecture::Baseline, 20);
         let weights = initial_weights(&config, 7).unwrap();
         weights.check(&config).unwrap();
-        let fan_ins = [("conv1", 25.0), ("conv2", 200.0), ("linear1", 144.0), ("linear2", 256.0f32)];
+        let fan_ins =
+            [("conv1", 25.0), ("conv2", 200.0), ("linear1", 144.0), ("linear2", 256.0f32)];
         for (layer, fan_in) in fan_ins {
             let bound = 1.0 / fan_in.sqrt();
             for part in ["weight", "bias"] {

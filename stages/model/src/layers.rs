@@ -40,7 +40,12 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     /// The convolution `layer`: with a bias if the weights have one.
-    pub(crate) fn convolution(self, layer: &str, stride: usize, padding: usize) -> Result<Convolution> {
+    pub(crate) fn convolution(
+        self,
+        layer: &str,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Convolution> {
         let weight = Param::from_data(self.data(layer, "weight")?, self.device);
         let bias = self.weights.get(&format!("{layer}.bias")).is_ok();
         let bias = bias.then(|| self.data(layer, "bias")).transpose()?;
@@ -105,7 +110,12 @@ impl BatchNorm {
     }
 }
 
-fn store<const D: usize>(weights: &mut Weights, layer: &str, part: &str, tensor: Tensor<D>) -> Result<()> {
+fn store<const D: usize>(
+    weights: &mut Weights,
+    layer: &str,
+    part: &str,
+    tensor: Tensor<D>,
+) -> Result<()> {
     let shape = tensor.dims().to_vec();
     weights.insert(&format!("{layer}.{part}"), shape, to_host(tensor)?);
     Ok(())

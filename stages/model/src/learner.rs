@@ -42,7 +42,8 @@ impl Learner {
         mask: Tensor<2>,
         learning_rate: f64,
     ) -> Result<Vec<f32>> {
-        let mut network = self.network.take().expect("BUG: the network is missing outside of a step");
+        let mut network =
+            self.network.take().expect("BUG: the network is missing outside of a step");
         let logits = network.forward(images, mask);
         let loss = cross_entropy(logits.clone(), targets);
         let gradients = GradientsParams::from_grads(loss.backward(), &network);

@@ -41,7 +41,12 @@ mod tests {
         let mut targets = [1.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0];
         smooth(&mut targets, 0.2, 4);
         let expected = [0.85, 0.05, 0.05, 0.05, 0.45, 0.45, 0.05, 0.05];
-        assert!(targets.iter().zip(expected).all(|(found, value): (&f32, f32)| (found - value).abs() < 1e-6));
+        assert!(
+            targets
+                .iter()
+                .zip(expected)
+                .all(|(found, value): (&f32, f32)| (found - value).abs() < 1e-6)
+        );
         let mut untouched = [0.25, 0.75];
         smooth(&mut untouched, 0.0, 2);
         assert_eq!(untouched, [0.25, 0.75]);

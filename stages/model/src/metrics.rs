@@ -72,8 +72,12 @@ impl Confusion {
 
     /// The mean recall over the classes that have clips: the accuracy, were all classes as large as each other.
     pub fn balanced_accuracy(&self) -> f64 {
-        let recalls: Vec<f64> =
-            self.per_class().iter().filter(|class| class.support > 0).map(|class| class.recall).collect();
+        let recalls: Vec<f64> = self
+            .per_class()
+            .iter()
+            .filter(|class| class.support > 0)
+            .map(|class| class.recall)
+            .collect();
         recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
     }
 
@@ -98,7 +102,8 @@ impl Confusion {
     pub fn macro_f1(&self) -> f64 {
         let scores = self.per_class();
         let occurs = |class: &usize| {
-            scores[*class].support > 0 || (0..self.classes).any(|label| self.count(label, *class) > 0)
+            scores[*class].support > 0
+                || (0..self.classes).any(|label| self.count(label, *class) > 0)
         };
         let occurring: Vec<usize> = (0..self.classes).filter(occurs).collect();
         let sum: f64 = occurring.iter().map(|class| scores[*class].f1).sum();
@@ -221,7 +226,8 @@ mod tests {
             (&[], &[], 0.0, 0.0),
         ];
         for (labels, predictions, accuracy, macro_f1) in table {
-            let confusion = Confusion::of(3, labels.iter().copied().zip(predictions.iter().copied()));
+            let confusion =
+                Confusion::of(3, labels.iter().copied().zip(predictions.iter().copied()));
             assert!(close(confusion.accuracy(), accuracy), "{labels:?} {predictions:?}");
             assert!(close(confusion.macro_f1(), macro_f1), "{labels:?} {predictions:?}");
         }
@@ -239,16 +245,19 @@ mod tests {
             (&[], &[], 0.0),
         ];
         for (labels, predictions, expected) in table {
-            let confusion = Confusion::of(3, labels.iter().copied().zip(predictions.iter().copied()));
+            let confusion =
+                Confusion::of(3, labels.iter().copied().zip(predictions.iter().copied()));
             assert!(close(confusion.balanced_accuracy(), expected), "{labels:?} {predictions:?}");
         }
     }
 
     #[test]
     fn the_rank_of_a_class_counts_what_is_likelier() {
-        for (logits, expected) in
-            [([3.0, 2.0, 1.0], [0, 1, 2]), ([1.0, 5.0, 1.0], [1, 0, 2]), ([0.0, 0.0, 0.0], [0, 1, 2])]
-        {
+        for (logits, expected) in [
+            ([3.0, 2.0, 1.0], [0, 1, 2]),
+            ([1.0, 5.0, 1.0], [1, 0, 2]),
+            ([0.0, 0.0, 0.0], [0, 1, 2]),
+        ] {
             assert_eq!([0, 1, 2].map(|target| rank(&logits, target)), expected, "{logits:?}");
             assert_eq!(rank(&logits, argmax(&logits)), 0);
         }
@@ -259,7 +268,10 @@ mod tests {
         // Three of class 0: two right, one taken for class 1; one of class 1, right; none of class 2.
         let confusion = Confusion::of(3, [(0, 0), (0, 0), (0, 1), (1, 1)]);
         let scores = confusion.per_class();
-        assert_eq!(scores[0], ClassScores { precision: 1.0, recall: 2.0 / 3.0, f1: 0.8, support: 3 });
+        assert_eq!(
+            scores[0],
+            ClassScores { precision: 1.0, recall: 2.0 / 3.0, f1: 0.8, support: 3 }
+        );
         assert_eq!(scores[1].precision, 0.5);
         assert_eq!(scores[1].recall, 1.0);
         assert!(close(scores[1].f1, 2.0 / 3.0));

@@ -30,7 +30,10 @@ pub struct BatchNorm {
 
 impl BatchNorm {
     /// From its four tensors, each of shape `[channels]`, in the order of the fields.
-    pub fn new([weight, bias, running_mean, running_var]: [TensorData; 4], device: &Device) -> BatchNorm {
+    pub fn new(
+        [weight, bias, running_mean, running_var]: [TensorData; 4],
+        device: &Device,
+    ) -> BatchNorm {
         BatchNorm {
             weight: Param::from_data(weight, device),
             bias: Param::from_data(bias, device),
@@ -72,15 +75,18 @@ mod tests {
     fn running_statistics_are_those_of_pytorch() {
         let device = Device::flex().autodiff();
         let of = |values: [f32; 2]| TensorData::from(values);
-        let mut norm =
-            BatchNorm::new([of([1.0, 2.0]), of([0.0, 1.0]), of([0.0, 0.0]), of([1.0, 1.0])], &device);
+        let mut norm = BatchNorm::new(
+            [of([1.0, 2.0]), of([0.0, 1.0]), of([0.0, 0.0]), of([1.0, 1.0])],
+            &device,
+        );
         let input = Tensor::<2>::from_data([[1.0, 10.0], [3.0, 30.0], [5.0, 80.0]], &device);
         let then = Then { activation: Activation::Identity, pool: Pool::None };
         let input = input.reshape([3, 2, 1, 1]);
         let output: Vec<f32> = norm.forward(input, then).into_data().iter::<f32>().collect();
         // Channel 0: mean 3, biased variance 8/3, unbiased 4. Channel 1: mean 40, unbiased 1300.
         let expected = [0.3, 4.0, 0.9 + 0.4, 0.9 + 130.0];
-        let running = [norm.running_mean.clone(), norm.running_var.clone()].map(|tensor| tensor.into_data());
+        let running =
+            [norm.running_mean.clone(), norm.running_var.clone()].map(|tensor| tensor.into_data());
         for (found, expected) in running.iter().flat_map(|data| data.iter::<f32>()).zip(expected) {
             assert!((found - expected).abs() < 1e-5 * expected, "{found} is not {expected}");
         }

@@ -92,8 +92,9 @@ fn mix(mut z: u64) -> u64 {
 
 /// FNV-1a: a word from a name that is the same on every machine and in every version of Rust.
 fn fnv1a(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -104,7 +105,8 @@ mod tests {
     fn the_generator_is_splitmix64() {
         // The first outputs of the reference implementation for the state 1234567.
         let mut random = Random { state: 1_234_567 };
-        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        let expected =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(expected, [random.bits(), random.bits(), random.bits()]);
     }
 

@@ -59,7 +59,8 @@ struct Normed {
 
 impl ResNet {
     pub(crate) fn new(source: Source<'_>) -> Result<ResNet> {
-        let blocks = (1..RESNET_CHANNELS.len()).map(|number| Block::new(source, &format!("block{number}")));
+        let blocks =
+            (1..RESNET_CHANNELS.len()).map(|number| Block::new(source, &format!("block{number}")));
         Ok(ResNet {
             input_norm: source.norm("input_norm")?,
             stem: Normed::new(source, "stem", 2, 1)?,
@@ -141,7 +142,8 @@ pub(crate) fn plan(weights: &Weights) -> Result<Plan> {
     let normed = |name: &str, from, shape| {
         folded.convolution([&format!("{name}.conv"), &format!("{name}.norm")], from, shape)
     };
-    let rectified = |terms, bias| plan::Convolution { terms, bias, slope: RELU_SLOPE, pixels: Pixels::All };
+    let rectified =
+        |terms, bias| plan::Convolution { terms, bias, slope: RELU_SLOPE, pixels: Pixels::All };
     let (stem, bias) = normed("stem", plan.last(), [2, 1])?;
     plan.convolutions.push(rectified(vec![stem], bias));
     for block in 1..RESNET_CHANNELS.len() {

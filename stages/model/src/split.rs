@@ -56,7 +56,12 @@ impl Part {
 ///
 /// # Errors
 /// Params that make no sense together or for these clips; a table that cannot be used.
-pub fn assign(clips: &[Clip], labels: &[String], config: &SplitConfig, seed: u64) -> Result<Vec<Part>> {
+pub fn assign(
+    clips: &[Clip],
+    labels: &[String],
+    config: &SplitConfig,
+    seed: u64,
+) -> Result<Vec<Part>> {
     config.check()?;
     match &config.rule {
         Rule::Stratified => stratified(clips, labels, config, seed),
@@ -65,7 +70,12 @@ pub fn assign(clips: &[Clip], labels: &[String], config: &SplitConfig, seed: u64
     }
 }
 
-fn stratified(clips: &[Clip], labels: &[String], config: &SplitConfig, seed: u64) -> Result<Vec<Part>> {
+fn stratified(
+    clips: &[Clip],
+    labels: &[String],
+    config: &SplitConfig,
+    seed: u64,
+) -> Result<Vec<Part>> {
     let classes: Vec<usize> = clips.iter().map(|clip| clip.label).collect();
     let groups = config.groups.of(clips)?;
     let pool = Pool { classes: &classes, groups: &groups, names: labels };
@@ -115,7 +125,12 @@ pub fn indices(parts: &[Part], part: Part) -> Vec<usize> {
 ///
 /// # Errors
 /// Any failure of the file system.
-pub fn write(path: impl AsRef<Path>, clips: &[Clip], labels: &[String], parts: &[Part]) -> Result<()> {
+pub fn write(
+    path: impl AsRef<Path>,
+    clips: &[Clip],
+    labels: &[String],
+    parts: &[Part],
+) -> Result<()> {
     let rows = clips.iter().zip(parts).map(|(clip, part)| {
         [clip.path.as_str(), labels.get(clip.label).map_or("", String::as_str), part.name()]
     });
@@ -143,7 +158,9 @@ pub fn read(path: impl AsRef<Path>, labels: &[String]) -> Result<(Vec<Clip>, Vec
             )
         })?;
         clips.push(Clip { path: row[path_at].clone(), label });
-        parts.push(Part::from_name(&row[part_at]).with_context(|| format!("`{shown}` line {line}"))?);
+        parts.push(
+            Part::from_name(&row[part_at]).with_context(|| format!("`{shown}` line {line}"))?,
+        );
     }
     Ok((clips, parts))
 }
@@ -200,19 +217,31 @@ mod tests {
     fn every_clip_is_tested_in_one_fold_and_its_group_with_it() {
         let labels: Vec<String> = ["dog", "rain"].map(str::to_owned).into();
         let clips: Vec<Clip> = (0..80)
-            .map(|index| Clip { path: format!("x/{}-{index}-A.npy", 1 + index % 5), label: index / 40 })
+            .map(|index| Clip {
+                path: format!("x/{}-{index}-A.npy", 1 + index % 5),
+                label: index / 40,
+            })
             .collect();
         let groups = Groups::try_from("{}-*".to_owned()).unwrap();
         let mut tested = vec![0; clips.len()];
         for fold in 1..=5 {
-            let config = SplitConfig { folds: 5, fold, groups: groups.clone(), val_size: 0.25, ..share(0.0) };
+            let config = SplitConfig {
+                folds: 5,
+                fold,
+                groups: groups.clone(),
+                val_size: 0.25,
+                ..share(0.0)
+            };
             let parts = assign(&clips, &labels, &config, 3).unwrap();
             for index in indices(&parts, Part::Test) {
                 assert!(clips[index].path.starts_with(&format!("x/{fold}-")));
                 tested[index] += 1;
             }
             let folds_of = |part| -> std::collections::BTreeSet<_> {
-                indices(&parts, part).into_iter().map(|index| clips[index].path[..4].to_owned()).collect()
+                indices(&parts, part)
+                    .into_iter()
+                    .map(|index| clips[index].path[..4].to_owned())
+                    .collect()
             };
             assert_eq!(folds_of(Part::Validation).len(), 1);
             assert!(folds_of(Part::Validation).is_disjoint(&folds_of(Part::Train)));

@@ -85,7 +85,9 @@ impl Weights {
                 "tensor `{name}` has the shape {found:?}, but the network needs {shape:?}"
             );
         }
-        if let Some(name) = self.tensors.keys().find(|key| expected.iter().all(|(name, _)| name != *key)) {
+        if let Some(name) =
+            self.tensors.keys().find(|key| expected.iter().all(|(name, _)| name != *key))
+        {
             bail!("tensor `{name}` belongs to no layer of the network");
         }
         Ok(())
@@ -109,7 +111,8 @@ impl Weights {
     /// # Errors
     /// Bytes that are cut short or another format; a tensor whose data does not fit its shape.
     pub fn from_bytes(bytes: &[u8]) -> Result<Weights> {
-        let file: File = rmp_serde::from_slice(bytes).context("cut short, or not a file of weights")?;
+        let file: File =
+            rmp_serde::from_slice(bytes).context("cut short, or not a file of weights")?;
         ensure!(
             file.format == FORMAT && file.version == VERSION,
             "the format is `{}` version {}, not `{FORMAT}` version {VERSION}",
@@ -125,7 +128,11 @@ impl Weights {
                 data.len()
             );
             let (words, _) = data.as_chunks::<4>();
-            weights.insert(&name, shape, words.iter().map(|word| f32::from_le_bytes(*word)).collect());
+            weights.insert(
+                &name,
+                shape,
+                words.iter().map(|word| f32::from_le_bytes(*word)).collect(),
+            );
         }
         Ok(weights)
     }
@@ -211,6 +218,9 @@ mod tests {
     #[test]
     fn a_missing_file_names_the_remedy() {
         let error = format!("{:#}", Weights::read("no/such.mpk").unwrap_err());
-        assert!(error.starts_with("cannot read `no/such.mpk`: `repro run train` makes it"), "{error}");
+        assert!(
+            error.starts_with("cannot read `no/such.mpk`: `repro run train` makes it"),
+            "{error}"
+        );
     }
 }

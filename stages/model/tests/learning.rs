@@ -31,7 +31,8 @@ fn images(count: usize, device: &Device) -> Tensor<4> {
 fn train(model: Architecture, steps: u64, seed: u64) -> (Vec<f32>, Trainable) {
     let device = Device::flex().autodiff();
     let config = config(model);
-    let mut network = Trainable::new(&config, &initial_weights(&config, seed).unwrap(), &device).unwrap();
+    let mut network =
+        Trainable::new(&config, &initial_weights(&config, seed).unwrap(), &device).unwrap();
     let mut optimizer = adamw(0.01);
     let [a, b, c] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     let targets = Tensor::<2>::from_data([a, b, c, c, b, a], &device);
@@ -63,7 +64,8 @@ fn a_tiny_batch_is_learnt_by_heart() {
         let (losses, network) = train(model, 60, 1);
         assert!(losses[0] > 0.5, "{model:?}: {losses:?}");
         assert!(losses[59] < 0.05, "{model:?}: {losses:?}");
-        let predictions: Vec<usize> = logits(&judge(&network), 6).chunks(3).map(metrics::argmax).collect();
+        let predictions: Vec<usize> =
+            logits(&judge(&network), 6).chunks(3).map(metrics::argmax).collect();
         assert_eq!(predictions, [0, 1, 2, 2, 1, 0], "{model:?}");
     }
 }
@@ -129,7 +131,8 @@ fn values_that_are_no_clips_of_the_network_are_errors() {
 fn unusable_checkpoints_are_clean_errors() {
     let dir = tempfile::tempdir().unwrap();
     let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
-    let error = || format!("{:#}", checkpoint::load(&weights, &manifest, &Device::flex()).unwrap_err());
+    let error =
+        || format!("{:#}", checkpoint::load(&weights, &manifest, &Device::flex()).unwrap_err());
     assert!(error().contains("genre.json`: `repro run train` makes it"), "{}", error());
     let labels = |count: usize| (0..count).map(|label| label.to_string()).collect::<Vec<_>>();
     Manifest::new(labels(3), config(Architecture::Baseline)).unwrap().write(&manifest).unwrap();

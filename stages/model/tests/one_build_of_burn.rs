@@ -28,7 +28,8 @@ fn features(selection: &[&str]) -> Features {
 
 #[test]
 fn all_commands_select_the_same_features_below_burn() {
-    let below: Vec<String> = features(&["--package", "burn", "--edges", "normal"]).into_keys().collect();
+    let below: Vec<String> =
+        features(&["--package", "burn", "--edges", "normal"]).into_keys().collect();
     let whole = features(&["--workspace", "--edges", "normal,build"]);
     let mut differences = Vec::new();
     for selection in [
@@ -47,9 +48,14 @@ fn all_commands_select_the_same_features_below_burn() {
             let sets = |features: &Features| features.get(package).cloned().unwrap_or_default();
             let (found, all) = (sets(&part), sets(&whole));
             if !found.is_subset(&all) && !all.is_subset(&found) {
-                differences.push(format!("{selection:?}: {package} has {found:?}, the workspace {all:?}"));
+                differences
+                    .push(format!("{selection:?}: {package} has {found:?}, the workspace {all:?}"));
             }
         }
     }
-    assert!(differences.is_empty(), "pin these in stages/kernels/Cargo.toml:\n{}", differences.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "pin these in stages/kernels/Cargo.toml:\n{}",
+        differences.join("\n")
+    );
 }

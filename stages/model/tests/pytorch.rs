@@ -32,7 +32,8 @@ struct Case {
 }
 
 fn cases() -> [Case; 2] {
-    let mut fixture: serde_json::Value = serde_json::from_str(include_str!("fixtures/pytorch.json")).unwrap();
+    let mut fixture: serde_json::Value =
+        serde_json::from_str(include_str!("fixtures/pytorch.json")).unwrap();
     let shifts = &["conv1.bias", "conv2.bias", "linear1.bias", "norm2.bias"];
     [("baseline", Architecture::Baseline, &shifts[..]), ("resnet", Architecture::ResNet, &[])].map(
         |(name, model, shifts)| {
@@ -45,7 +46,8 @@ fn cases() -> [Case; 2] {
 
 fn weights(config: &NetworkConfig) -> Weights {
     let tensors = config.tensors().unwrap();
-    let mut layers: Vec<&str> = tensors.iter().map(|(name, _)| name.rsplit_once('.').unwrap().0).collect();
+    let mut layers: Vec<&str> =
+        tensors.iter().map(|(name, _)| name.rsplit_once('.').unwrap().0).collect();
     layers.dedup();
     let mut weights = Weights::default();
     for (name, shape) in &tensors {
@@ -174,7 +176,8 @@ fn every_number_of_the_first_step_is_that_of_pytorch() {
         let fixture = &fixture["first_step"];
         let device = Device::flex().autodiff();
         let mut network = Trainable::new(&config, &weights, &device).unwrap();
-        let predicted = network.forward(images(&device), Tensor::ones([CLIPS, config.hidden()], &device));
+        let predicted =
+            network.forward(images(&device), Tensor::ones([CLIPS, config.hidden()], &device));
         let logits = to_host(predicted.clone()).unwrap();
         assert_close(&format!("{name}: logits"), &logits, &fixture["logits"], 1e-4);
         let loss = cross_entropy(predicted, targets(&device));
@@ -182,7 +185,11 @@ fn every_number_of_the_first_step_is_that_of_pytorch() {
         let named = named_gradients(&network, &gradients);
         assert_eq!(named.len(), fixture["gradients"].as_object().unwrap().len(), "{name}");
         for (tensor, found) in named {
-            assert_kept(&format!("{name}: gradient of {tensor}"), &found, &fixture["gradients"][&tensor]);
+            assert_kept(
+                &format!("{name}: gradient of {tensor}"),
+                &found,
+                &fixture["gradients"][&tensor],
+            );
         }
         let after = adamw(1.0).step(1e-3, network, gradients).weights().unwrap();
         assert_state(name, &after, &fixture["after"], shifts);

@@ -22,8 +22,10 @@ const CLIPS: usize = 128;
 const ANY: usize = 128;
 
 fn main() {
-    let path = std::env::var_os("REPRO_BENCH_MODEL")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/genre.onnx"), PathBuf::from);
+    let path = std::env::var_os("REPRO_BENCH_MODEL").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/genre.onnx"),
+        PathBuf::from,
+    );
     if !path.exists() {
         println!("not run: no model at `{}`; `repro run` makes it", path.display());
         return;
@@ -31,7 +33,8 @@ fn main() {
     let classifier = Classifier::read(&path).unwrap();
     let shape = classifier.input().map(|length| length.unwrap_or(ANY));
     let clip: usize = shape.iter().product();
-    let clips: Vec<f32> = (0..CLIPS * clip).map(|at| (at * 7919 % 1009) as f32 / 252.0 - 2.0).collect();
+    let clips: Vec<f32> =
+        (0..CLIPS * clip).map(|at| (at * 7919 % 1009) as f32 / 252.0 - 2.0).collect();
     let mut peer = Peer::start(beside::threads());
     println!("{CLIPS} clips of {shape:?}; medians of {ROUNDS} rounds");
     let [channels, height, width] = shape;

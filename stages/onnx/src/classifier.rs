@@ -65,8 +65,11 @@ impl Classifier {
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Classifier> {
         // Weights are shared with the file's bytes until they are packed, not copied.
         let bytes = Bytes::from(bytes);
-        let Some(found) = recognise(bytes.clone()) else { return Classifier::by_operators(bytes.into()) };
-        let metadata = Metadata::from_properties(|key| found.properties.get(key).map(String::as_str))?;
+        let Some(found) = recognise(bytes.clone()) else {
+            return Classifier::by_operators(bytes.into());
+        };
+        let metadata =
+            Metadata::from_properties(|key| found.properties.get(key).map(String::as_str))?;
         Ok(Classifier { runtime: Runtime::Compiled(found.network), metadata, input: found.input })
     }
 
@@ -101,9 +104,12 @@ impl Classifier {
     /// # Errors
     /// It does not; the message says what it takes.
     pub fn check_input(&self, shape: [usize; 3]) -> Result<()> {
-        let fits =
-            shape.iter().zip(self.input).all(|(found, asked)| asked.is_none_or(|asked| *found == asked));
-        let asked = self.input.map(|length| length.map_or("any".to_owned(), |length| length.to_string()));
+        let fits = shape
+            .iter()
+            .zip(self.input)
+            .all(|(found, asked)| asked.is_none_or(|asked| *found == asked));
+        let asked =
+            self.input.map(|length| length.map_or("any".to_owned(), |length| length.to_string()));
         ensure!(
             fits && shape.iter().all(|length| *length > 0),
             "the shape is {shape:?}, but the model takes [{}]",

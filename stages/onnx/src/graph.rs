@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 
 use crate::proto::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_STRING, AttributeProto, DimensionProto, FLOAT,
-    GraphProto, INT64, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto, TensorProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_STRING, AttributeProto,
+    DimensionProto, FLOAT, GraphProto, INT64, ModelProto, NodeProto, OperatorSetIdProto,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto,
+    ValueInfoProto,
 };
 
 /// The version of the file format.
@@ -82,7 +83,13 @@ impl Graph {
     }
 
     /// Adds an operator of the ONNX standard with one output, named `output`, as is the operator.
-    pub fn node(&mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Attribute)]) {
+    pub fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&str, Attribute)],
+    ) {
         self.proto.node.push(NodeProto {
             input: inputs.iter().map(ToString::to_string).collect(),
             output: vec![output.to_owned()],
@@ -95,9 +102,10 @@ impl Graph {
 
     /// The file's bytes, with `metadata` as its properties.
     pub fn encode(self, metadata: &BTreeMap<&str, String>) -> Vec<u8> {
-        let properties = metadata
-            .iter()
-            .map(|(key, value)| StringStringEntryProto { key: (*key).to_owned(), value: value.clone() });
+        let properties = metadata.iter().map(|(key, value)| StringStringEntryProto {
+            key: (*key).to_owned(),
+            value: value.clone(),
+        });
         let model = ModelProto {
             ir_version: IR_VERSION,
             producer_name: "repro".to_owned(),
@@ -112,7 +120,9 @@ impl Graph {
 
 fn value_info(name: &str, shape: &[Dim]) -> ValueInfoProto {
     let dim = shape.iter().map(|dim| match dim {
-        Dim::Symbol(name) => DimensionProto { dim_value: None, dim_param: Some((*name).to_owned()) },
+        Dim::Symbol(name) => {
+            DimensionProto { dim_value: None, dim_param: Some((*name).to_owned()) }
+        }
         Dim::Size(length) => DimensionProto { dim_value: Some(*length as i64), dim_param: None },
     });
     let shape = Some(TensorShapeProto { dim: dim.collect() });
@@ -124,11 +134,15 @@ fn attribute(name: &str, value: &Attribute) -> AttributeProto {
     let empty = AttributeProto { name: name.to_owned(), ..AttributeProto::default() };
     match value {
         Attribute::Int(value) => AttributeProto { i: Some(*value), r#type: ATTRIBUTE_INT, ..empty },
-        Attribute::Float(value) => AttributeProto { f: Some(*value), r#type: ATTRIBUTE_FLOAT, ..empty },
+        Attribute::Float(value) => {
+            AttributeProto { f: Some(*value), r#type: ATTRIBUTE_FLOAT, ..empty }
+        }
         Attribute::Text(word) => {
             AttributeProto { s: Some(word.as_bytes().to_vec()), r#type: ATTRIBUTE_STRING, ..empty }
         }
-        Attribute::Ints(values) => AttributeProto { ints: values.clone(), r#type: ATTRIBUTE_INTS, ..empty },
+        Attribute::Ints(values) => {
+            AttributeProto { ints: values.clone(), r#type: ATTRIBUTE_INTS, ..empty }
+        }
     }
 }
 
@@ -142,7 +156,8 @@ mod tests {
         assert_eq!(found, b"\x0a\x01m\x22\x03abc\xa0\x01\x03");
         let mut graph = Graph::new("");
         graph.integers("n", &[1, -1]);
-        let expected = b"\x08\x02\x10\x07\x42\x01n\x4a\x10\x01\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff";
+        let expected =
+            b"\x08\x02\x10\x07\x42\x01n\x4a\x10\x01\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff";
         assert_eq!(graph.proto.initializer[0].encode_to_vec(), expected);
     }
 
@@ -151,7 +166,12 @@ mod tests {
     fn a_small_model_byte_by_byte() {
         let mut graph = Graph::new("g");
         graph.constant("w", &[1], &[1.0]);
-        graph.node("Op", &["w"], "y", &[("a", Attribute::Int(0)), ("p", Attribute::Ints(vec![2, 0]))]);
+        graph.node(
+            "Op",
+            &["w"],
+            "y",
+            &[("a", Attribute::Int(0)), ("p", Attribute::Ints(vec![2, 0]))],
+        );
         graph.output("y", &[Dim::Symbol("N"), Dim::Size(3)]);
         let node = b"\x0a\x01w\x12\x01y\x1a\x01y\x22\x02Op\x2a\x08\x0a\x01a\x18\x00\xa0\x01\x02\x2a\x0a\x0a\x01p\x40\x02\x40\x00\xa0\x01\x07";
         let weight = b"\x08\x01\x10\x01\x42\x01w\x4a\x04\x00\x00\x80\x3f";

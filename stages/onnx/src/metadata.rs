@@ -42,13 +42,18 @@ impl Metadata {
     /// A property that is missing or is not what [`Metadata::to_properties`] writes.
     pub fn from_properties<'a>(property: impl Fn(&str) -> Option<&'a str>) -> Result<Metadata> {
         let text = |key: &str| {
-            property(key)
-                .with_context(|| format!("it has no property `{key}`: `repro run export` writes one"))
+            property(key).with_context(|| {
+                format!("it has no property `{key}`: `repro run export` writes one")
+            })
         };
         let version = text(VERSION)?;
-        ensure!(version == CURRENT, "its version is `{version}`, but this program knows `{CURRENT}`");
+        ensure!(
+            version == CURRENT,
+            "its version is `{version}`, but this program knows `{CURRENT}`"
+        );
         let labels = serde_json::from_str(text(LABELS)?).context("its property `labels`")?;
-        let spectrogram = serde_json::from_str(text(SPECTROGRAM)?).context("its property `spectrogram`")?;
+        let spectrogram =
+            serde_json::from_str(text(SPECTROGRAM)?).context("its property `spectrogram`")?;
         Ok(Metadata { labels, spectrogram })
     }
 }
@@ -60,13 +65,18 @@ mod tests {
     #[test]
     fn properties_survive_a_round_trip() {
         let spectrogram = serde_json::from_str(r#"{"n_fft":1024,"resize":true}"#).unwrap();
-        let metadata = Metadata { labels: vec!["hip \"hop\"".to_owned(), "é".to_owned()], spectrogram };
+        let metadata =
+            Metadata { labels: vec!["hip \"hop\"".to_owned(), "é".to_owned()], spectrogram };
         let properties = metadata.to_properties().unwrap();
         let of = |key: &str| properties.get(key).map(String::as_str);
         assert_eq!(Metadata::from_properties(of).unwrap(), metadata);
         for missing in [LABELS, SPECTROGRAM, VERSION] {
-            let error = Metadata::from_properties(|key| of(key).filter(|_| key != missing)).unwrap_err();
-            assert!(format!("{error:#}").contains(&format!("no property `{missing}`")), "{error:#}");
+            let error =
+                Metadata::from_properties(|key| of(key).filter(|_| key != missing)).unwrap_err();
+            assert!(
+                format!("{error:#}").contains(&format!("no property `{missing}`")),
+                "{error:#}"
+            );
         }
     }
 }

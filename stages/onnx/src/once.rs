@@ -12,7 +12,13 @@ use rten_tensor::{NdTensor, Tensor};
 /// # Errors
 /// Bytes that are no ONNX model; an input or output that it does not have; values that do not fit the shape; a
 /// failure of the runtime.
-pub fn run(bytes: Vec<u8>, input: &str, shape: &[usize], values: Vec<f32>, output: &str) -> Result<Vec<f32>> {
+pub fn run(
+    bytes: Vec<u8>,
+    input: &str,
+    shape: &[usize],
+    values: Vec<f32>,
+    output: &str,
+) -> Result<Vec<f32>> {
     let model = Model::load(bytes).context("cannot load it as ONNX")?;
     let end = |name: &str| model.node_id(name).with_context(|| format!("it has no `{name}`"));
     ensure!(

@@ -50,7 +50,8 @@ impl Operators {
     /// # Errors
     /// An input of other dimensions.
     pub(crate) fn input(&self) -> Result<[Option<usize>; 3]> {
-        let shape = self.model.node_info(self.ends[0]).and_then(|info| info.shape()).unwrap_or_default();
+        let shape =
+            self.model.node_info(self.ends[0]).and_then(|info| info.shape()).unwrap_or_default();
         let [_, channels, height, width] = &shape[..] else {
             bail!("its input is not a batch of pictures");
         };
@@ -64,16 +65,28 @@ impl Operators {
     ///
     /// # Errors
     /// Outputs of other shapes; a failure of the runtime.
-    pub(crate) fn run(&self, shape: [usize; 4], values: Vec<f32>, classes: usize) -> Result<[Vec<f32>; 2]> {
+    pub(crate) fn run(
+        &self,
+        shape: [usize; 4],
+        values: Vec<f32>,
+        classes: usize,
+    ) -> Result<[Vec<f32>; 2]> {
         let batch = NdTensor::from_data(shape, values);
         let [input, logits, probabilities] = self.ends;
         let inputs = vec![(input, batch.view().into())];
-        let outputs =
-            self.model.run_n(inputs, [logits, probabilities], None).context("cannot run the model")?;
+        let outputs = self
+            .model
+            .run_n(inputs, [logits, probabilities], None)
+            .context("cannot run the model")?;
         let [logits, probabilities] = outputs.map(|value| -> Result<Vec<f32>> {
-            let rows: NdTensor<f32, 2> = value.try_into().context("an output is not a table of numbers")?;
+            let rows: NdTensor<f32, 2> =
+                value.try_into().context("an output is not a table of numbers")?;
             let expected = [shape[0], classes];
-            ensure!(rows.shape() == expected, "an output has the shape {:?}, not {expected:?}", rows.shape());
+            ensure!(
+                rows.shape() == expected,
+                "an output has the shape {:?}, not {expected:?}",
+                rows.shape()
+            );
             let rows: NdTensorView<'_, f32, 2> = rows.view();
             Ok(rows.to_vec())
         });

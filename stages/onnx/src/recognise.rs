@@ -14,7 +14,8 @@ use prost::bytes::Bytes;
 use crate::classifier::{INPUT, LOGITS, PROBABILITIES};
 use crate::graph::{Attribute, OPSET};
 use crate::proto::{
-    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, FLOAT, ModelProto, NodeProto, TensorProto, ValueInfoProto,
+    ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, FLOAT, ModelProto, NodeProto, TensorProto,
+    ValueInfoProto,
 };
 
 /// What is allocated by a number in the file alone is bounded.
@@ -106,7 +107,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(constants: BTreeMap<&'a str, &'a TensorProto>, input: [Option<usize>; 3]) -> Option<Reader<'a>> {
+    fn new(
+        constants: BTreeMap<&'a str, &'a TensorProto>,
+        input: [Option<usize>; 3],
+    ) -> Option<Reader<'a>> {
         let [channels, height, width] = input;
         let channels = channels.filter(|channels| *channels <= MOST_CHANNELS)?;
         let mut names: BTreeSet<&str> = constants.keys().copied().collect();
@@ -118,7 +122,14 @@ impl<'a> Reader<'a> {
         };
         let values = BTreeMap::from([(INPUT, Value::Clip)]);
         let clip = height.zip(width).map(|(height, width)| [height, width]);
-        names.insert(INPUT).then_some(Reader { constants, values, names, plan, clip, complete: false })
+        names.insert(INPUT).then_some(Reader {
+            constants,
+            values,
+            names,
+            plan,
+            clip,
+            complete: false,
+        })
     }
 
     /// Takes in an operator; none if it is not one of a plan's there.
@@ -142,7 +153,9 @@ impl<'a> Reader<'a> {
             ("BatchNormalization", [x, parts @ ..], [("epsilon", Attribute::Float(epsilon))]) => {
                 self.norm(x, parts, *epsilon)?
             }
-            ("LeakyRelu", [x], [("alpha", Attribute::Float(alpha))]) => self.activation(x, *alpha)?,
+            ("LeakyRelu", [x], [("alpha", Attribute::Float(alpha))]) => {
+                self.activation(x, *alpha)?
+            }
             ("Relu", [x], []) => self.activation(x, 0.0)?,
             (
                 "MaxPool",
@@ -152,7 +165,9 @@ impl<'a> Reader<'a> {
             ("Add", [one, other], []) => self.sum(one, other)?,
             ("GlobalAveragePool", [x], []) => self.means(x)?,
             ("Flatten", [x], [("axis", Attribute::Int(1))]) => self.flat(x)?,
-            ("Gemm", [x, weight, bias], [("transB", Attribute::Int(0))]) => self.linear(x, weight, bias)?,
+            ("Gemm", [x, weight, bias], [("transB", Attribute::Int(0))]) => {
+                self.linear(x, weight, bias)?
+            }
             ("Softmax", [x], [("axis", Attribute::Int(-1))]) => return self.end(x, output),
             _ => return None,
         };
@@ -177,7 +192,10 @@ impl<'a> Reader<'a> {
         let ([padding, stride], [height, width]) =
             ([alike::<4>(pads)?, alike::<2>(strides)?], [shape[2], shape[3]]);
         let fits = self.channels(from) == shape[1]
-            && kernel.iter().map(|side| usize::try_from(*side).ok()).eq([Some(height), Some(width)])
+            && kernel
+                .iter()
+                .map(|side| usize::try_from(*side).ok())
+                .eq([Some(height), Some(width)])
             && stride > 0
             && [height.max(width), stride, padding]
                 .iter()
@@ -193,10 +211,12 @@ impl<'a> Reader<'a> {
         let (_, weight) = self.constant::<1>(weight)?;
         let part = |name| self.of_channels(name, weight.len());
         let (bias, mean, variance) = (part(bias)?, part(mean)?, part(variance)?);
-        let channel =
-            |at: usize| Affine::of_norm([weight[at], bias[at], mean[at], variance[at]], f64::from(epsilon));
+        let channel = |at: usize| {
+            Affine::of_norm([weight[at], bias[at], mean[at], variance[at]], f64::from(epsilon))
+        };
         let channels: Vec<Affine> = (0..weight.len()).map(channel).collect();
-        let finite = channels.iter().all(|channel| channel.factor.is_finite() && channel.shift.is_finite());
+        let finite =
+            channels.iter().all(|channel| channel.factor.is_finite() && channel.shift.is_finite());
         if !finite {
             return None;
         }
@@ -212,15 +232,24 @@ impl<'a> Reader<'a> {
                         row.iter_mut().for_each(|value| *value *= channel.factor);
                     });
                 }
-                sum.bias.iter_mut().zip(&channels).for_each(|(bias, channel)| *bias = channel.of(*bias));
+                sum.bias
+                    .iter_mut()
+                    .zip(&channels)
+                    .for_each(|(bias, channel)| *bias = channel.of(*bias));
                 Some(Value::Sum(sum))
             }
             Value::Row(count) if channels.len() == count => {
                 let layer = self.plan.linears.last_mut().filter(|layer| layer.slope == STRAIGHT)?;
                 for row in layer.weight.chunks_exact_mut(count) {
-                    row.iter_mut().zip(&channels).for_each(|(value, channel)| *value *= channel.factor);
+                    row.iter_mut()
+                        .zip(&channels)
+                        .for_each(|(value, channel)| *value *= channel.factor);
                 }
-                layer.bias.iter_mut().zip(&channels).for_each(|(bias, channel)| *bias = channel.of(*bias));
+                layer
+                    .bias
+                    .iter_mut()
+                    .zip(&channels)
+                    .for_each(|(bias, channel)| *bias = channel.of(*bias));
                 Some(Value::Row(count))
             }
             _ => None,
@@ -246,7 +275,8 @@ impl<'a> Reader<'a> {
     }
 
     fn sum(&mut self, one: &str, other: &str) -> Option<Value> {
-        let (Value::Sum(mut one), Value::Sum(other)) = (self.values.remove(one)?, self.values.remove(other)?)
+        let (Value::Sum(mut one), Value::Sum(other)) =
+            (self.values.remove(one)?, self.values.remove(other)?)
         else {
             return None;
         };
@@ -321,7 +351,8 @@ impl<'a> Reader<'a> {
         let tensor = self.constants.get(name).filter(|tensor| tensor.data_type == FLOAT)?;
         let (values, rest) = tensor.raw_data.as_chunks();
         let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        let lengths: Vec<usize> = tensor.dims.iter().filter_map(|dim| usize::try_from(*dim).ok()).collect();
+        let lengths: Vec<usize> =
+            tensor.dims.iter().filter_map(|dim| usize::try_from(*dim).ok()).collect();
         let shape: [usize; D] = lengths.try_into().ok().filter(|_| tensor.dims.len() == D)?;
         let count = shape.iter().try_fold(1usize, |count, length| count.checked_mul(*length))?;
         let usable = count > 0 && count == values.len() && rest.is_empty();

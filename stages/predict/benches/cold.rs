@@ -15,27 +15,33 @@ const ROUNDS: usize = 51;
 const SECONDS: u32 = 30;
 
 fn main() {
-    let model = std::env::var_os("REPRO_BENCH_MODEL")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/genre.onnx"), PathBuf::from);
+    let model = std::env::var_os("REPRO_BENCH_MODEL").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/genre.onnx"),
+        PathBuf::from,
+    );
     if !model.exists() {
         println!("not run: no model at `{}`; `repro run` makes it", model.display());
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    for (what, rate, channels) in [("44.1 kHz, stereo", 44_100, 2), ("22.05 kHz, mono", 22_050, 1)] {
+    for (what, rate, channels) in [("44.1 kHz, stereo", 44_100, 2), ("22.05 kHz, mono", 22_050, 1)]
+    {
         let path = dir.path().join("a.wav");
         kit::files::write_atomic(&path, wav(rate, channels)).unwrap();
         let mut times: Vec<f64> = (0..ROUNDS).map(|_| seconds(&model, &path)).collect();
         times.sort_by(f64::total_cmp);
         let [least, median] = [times[0], times[ROUNDS / 2]].map(|seconds| seconds * 1e3);
-        println!("{SECONDS} s, {what}: least {least:.0} ms, median {median:.0} ms of {ROUNDS} processes");
+        println!(
+            "{SECONDS} s, {what}: least {least:.0} ms, median {median:.0} ms of {ROUNDS} processes"
+        );
     }
 }
 
 fn seconds(model: &Path, path: &Path) -> f64 {
     let start = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_predict"));
-    let status = command.arg("--model").arg(model).arg(path).stdout(Stdio::null()).status().unwrap();
+    let status =
+        command.arg("--model").arg(model).arg(path).stdout(Stdio::null()).status().unwrap();
     assert!(status.success());
     start.elapsed().as_secs_f64()
 }

@@ -41,7 +41,8 @@ pub(crate) fn lines(answer: &Answer, labels: &[String], top: usize) -> String {
 /// `path,prediction,label,probability`: a row a file.
 pub(crate) const COLUMNS: [&str; 4] = ["path", "prediction", "label", "probability"];
 /// `path,start,end,prediction,probability`: a row a part.
-pub(crate) const TIMELINE_COLUMNS: [&str; 5] = ["path", "start", "end", "prediction", "probability"];
+pub(crate) const TIMELINE_COLUMNS: [&str; 5] =
+    ["path", "start", "end", "prediction", "probability"];
 
 /// The rows under [`COLUMNS`].
 pub(crate) fn rows(answers: &[Answer], labels: &[String]) -> Vec<Vec<String>> {
@@ -60,17 +61,20 @@ pub(crate) fn timeline_rows(answers: &[Answer], labels: &[String]) -> Vec<Vec<St
         let [start, end] = [span.start, span.end].map(|seconds| format!("{seconds:.3}"));
         vec![shown(&answer.path), start, end, genre, format!("{probability:.6}")]
     };
-    let rows = answers
-        .iter()
-        .flat_map(|answer| answer.timeline.iter().map(move |(span, shares)| row(answer, span, shares)));
+    let rows = answers.iter().flat_map(|answer| {
+        answer.timeline.iter().map(move |(span, shares)| row(answer, span, shares))
+    });
     rows.collect()
 }
 
 /// An object for a file.
 pub(crate) fn json(answer: &Answer, labels: &[String]) -> Value {
     let (genre, probability) = best(labels, &answer.shares);
-    let shares: Map<String, Value> =
-        labels.iter().cloned().zip(answer.shares.iter().map(|share| json!(rounded(*share)))).collect();
+    let shares: Map<String, Value> = labels
+        .iter()
+        .cloned()
+        .zip(answer.shares.iter().map(|share| json!(rounded(*share))))
+        .collect();
     let mut object = json!({
         "path": shown(&answer.path),
         "prediction": genre,
@@ -102,7 +106,10 @@ pub(crate) fn print(text: &str) -> Result<()> {
 }
 
 fn best(labels: &[String], shares: &Shares) -> (String, f32) {
-    ranked(labels, shares).first().map(|(genre, share)| ((*genre).to_owned(), *share)).unwrap_or_default()
+    ranked(labels, shares)
+        .first()
+        .map(|(genre, share)| ((*genre).to_owned(), *share))
+        .unwrap_or_default()
 }
 
 /// Six digits, as in the tables.
@@ -132,9 +139,13 @@ mod tests {
 
     #[test]
     fn times_are_those_of_players() {
-        for (seconds, expected) in
-            [(0.0, "0:00"), (9.96, "0:10"), (61.5, "1:01.5"), (3600.0, "1:00:00"), (3723.04, "1:02:03")]
-        {
+        for (seconds, expected) in [
+            (0.0, "0:00"),
+            (9.96, "0:10"),
+            (61.5, "1:01.5"),
+            (3600.0, "1:00:00"),
+            (3723.04, "1:02:03"),
+        ] {
             assert_eq!(clock(seconds), expected);
         }
     }
@@ -162,6 +173,9 @@ mod tests {
         );
         let answers = [answer];
         assert_eq!(rows(&answers, &labels), [["a.mp3", "jazz", "jazz", "0.562500"]]);
-        assert_eq!(timeline_rows(&answers, &labels)[1], ["a.mp3", "10.000", "12.500", "jazz", "0.875000"]);
+        assert_eq!(
+            timeline_rows(&answers, &labels)[1],
+            ["a.mp3", "10.000", "12.500", "jazz", "0.875000"]
+        );
     }
 }

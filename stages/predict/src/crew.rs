@@ -82,12 +82,18 @@ impl Crew<'_> {
 
     fn judge_one(&self, input: Input, extractor: &mut Extractor) -> Result<Answer, Fault> {
         let outcome = match self.extent {
-            Extent::Beginning => self.beginning(&input, extractor).map(|shares| (shares, Vec::new())),
-            Extent::Whole => self.parts(&input, extractor, WHOLE).map(|(shares, _)| (shares, Vec::new())),
+            Extent::Beginning => {
+                self.beginning(&input, extractor).map(|shares| (shares, Vec::new()))
+            }
+            Extent::Whole => {
+                self.parts(&input, extractor, WHOLE).map(|(shares, _)| (shares, Vec::new()))
+            }
             Extent::Segments(seconds) => self.parts(&input, extractor, seconds),
         };
         match outcome {
-            Ok((shares, timeline)) => Ok(Answer { path: input.path, label: input.label, shares, timeline }),
+            Ok((shares, timeline)) => {
+                Ok(Answer { path: input.path, label: input.label, shares, timeline })
+            }
             Err(error) => Err(Fault { path: input.path, error }),
         }
     }

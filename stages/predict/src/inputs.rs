@@ -149,8 +149,9 @@ fn audio_in(folder: &Path, entry: DirEntry) -> Option<Result<Input, Fault>> {
 /// The files that match a pattern; `**` stands for any folders. As in shells, names that begin with a dot match
 /// nothing.
 fn matching(pattern: &str) -> Vec<Result<Input, Fault>> {
-    let fixed =
-        pattern[..pattern.find(WILD).unwrap_or(pattern.len())].rfind('/').map_or(0, |slash| slash + 1);
+    let fixed = pattern[..pattern.find(WILD).unwrap_or(pattern.len())]
+        .rfind('/')
+        .map_or(0, |slash| slash + 1);
     let (fixed, wild) = pattern.split_at(fixed);
     let root = Path::new(if fixed.is_empty() { "." } else { fixed });
     // What is deeper cannot match.
@@ -158,7 +159,8 @@ fn matching(pattern: &str) -> Vec<Result<Input, Fault>> {
     // The matcher would take a `!` that leads for a "not"; in shells it is a character.
     let glob = format!("{}{pattern}", if pattern.starts_with('!') { "\\" } else { "" });
     let as_given = |path: &Path| Path::new(fixed).join(path.strip_prefix(root).unwrap_or(path));
-    let matches = |path: &Path| fast_glob::glob_match(&glob, as_given(path).to_string_lossy().as_ref());
+    let matches =
+        |path: &Path| fast_glob::glob_match(&glob, as_given(path).to_string_lossy().as_ref());
     let found = walk(root, depth).filter_map(|entry| match entry {
         Ok(entry) => {
             let wanted = entry.file_type().is_file() && matches(entry.path());
@@ -180,10 +182,12 @@ fn walk(root: &Path, depth: usize) -> impl Iterator<Item = walkdir::Result<DirEn
         depth == 0 || !name.as_encoded_bytes().starts_with(b".")
     };
     let walk = WalkDir::new(root).follow_links(true).max_depth(depth).sort_by_file_name();
-    walk.into_iter().filter_entry(move |entry| seen(entry.depth(), Some(entry.path()))).filter(move |entry| {
-        // Editors leave links to nowhere with such names.
-        entry.as_ref().err().is_none_or(|error| seen(error.depth(), error.path()))
-    })
+    walk.into_iter().filter_entry(move |entry| seen(entry.depth(), Some(entry.path()))).filter(
+        move |entry| {
+            // Editors leave links to nowhere with such names.
+            entry.as_ref().err().is_none_or(|error| seen(error.depth(), error.path()))
+        },
+    )
 }
 
 fn fault(root: &Path, error: walkdir::Error) -> Fault {
@@ -248,7 +252,8 @@ mod tests {
 
     #[test]
     fn patterns_are_those_of_shells() {
-        let dir = folder(&["a/1.wav", "a/2.wav", "a/b/3.wav", "a/.hidden.wav", "a/x.mp3", "c[1].wav"]);
+        let dir =
+            folder(&["a/1.wav", "a/2.wav", "a/b/3.wav", "a/.hidden.wav", "a/x.mp3", "c[1].wav"]);
         for (pattern, expected) in [
             ("a/*.wav", vec!["a/1.wav", "a/2.wav"]),
             ("a/**/*.wav", vec!["a/1.wav", "a/2.wav", "a/b/3.wav"]),
@@ -269,7 +274,9 @@ mod tests {
         let inputs = find(&[at("empty"), at("none.wav"), at("*.flac"), at("a.wav")]);
         let faults: Vec<String> = inputs
             .iter()
-            .map(|input| input.as_ref().err().map_or("fine".to_owned(), |fault| fault.error.to_string()))
+            .map(|input| {
+                input.as_ref().err().map_or("fine".to_owned(), |fault| fault.error.to_string())
+            })
             .collect();
         assert_eq!(faults, ["no audio file in it", "cannot read it", "no file matches it", "fine"]);
     }

@@ -25,8 +25,8 @@ impl Judge {
         let classifier = Classifier::read(path)?;
         let params = || -> Result<SpectrogramParams> {
             let section = classifier.metadata().spectrogram.clone();
-            let params: SpectrogramParams =
-                serde_json::from_value(section).context("its property `spectrogram` is not usable")?;
+            let params: SpectrogramParams = serde_json::from_value(section)
+                .context("its property `spectrogram` is not usable")?;
             params.validate().context("its property `spectrogram`")?;
             Ok(params)
         };
@@ -61,7 +61,9 @@ impl Judge {
                 .classifier
                 .run(shape, values)
                 .context("its spectrogram does not fit: export the model again")?;
-            all.extend(outputs.probabilities.chunks_exact(self.labels().len()).map(<[f32]>::to_vec));
+            all.extend(
+                outputs.probabilities.chunks_exact(self.labels().len()).map(<[f32]>::to_vec),
+            );
         }
         Ok(all)
     }
@@ -82,7 +84,8 @@ pub(crate) fn mean<'a>(parts: impl IntoIterator<Item = &'a Shares>) -> Option<Sh
 
 /// Genres and their shares, the likeliest first.
 pub(crate) fn ranked<'a>(labels: &'a [String], shares: &Shares) -> Vec<(&'a str, f32)> {
-    let mut genres: Vec<_> = labels.iter().map(String::as_str).zip(shares.iter().copied()).collect();
+    let mut genres: Vec<_> =
+        labels.iter().map(String::as_str).zip(shares.iter().copied()).collect();
     genres.sort_by(|one, other| other.1.total_cmp(&one.1));
     genres
 }

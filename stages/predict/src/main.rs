@@ -122,7 +122,10 @@ fn extent(args: &Args, judge: &Judge) -> Result<Extent> {
         return Ok(fixed.map_or(Extent::Whole, |_| Extent::Beginning));
     }
     if let (Some(fixed), Some(asked)) = (fixed, args.segment) {
-        ensure!(asked == fixed, "--segment: the model takes {fixed} seconds at a time, not {asked}");
+        ensure!(
+            asked == fixed,
+            "--segment: the model takes {fixed} seconds at a time, not {asked}"
+        );
     }
     let seconds = fixed.or(args.segment).unwrap_or(SEGMENT);
     let (least, most) = (SEGMENTS.start(), SEGMENTS.end());
@@ -144,8 +147,11 @@ fn write_files(args: &Args, judge: &Judge, answers: &[Answer], faults: &[Fault])
     }
     let Some(path) = &args.json else { return Ok(()) };
     let fault = |fault: &Fault| json!({ "path": fault.path.to_string_lossy(), "error": format!("{:#}", fault.error) });
-    let objects: Vec<_> =
-        answers.iter().map(|answer| answers::json(answer, labels)).chain(faults.iter().map(fault)).collect();
+    let objects: Vec<_> = answers
+        .iter()
+        .map(|answer| answers::json(answer, labels))
+        .chain(faults.iter().map(fault))
+        .collect();
     match path == Path::new(STDIN) {
         true => answers::print(&format!("{:#}\n", serde_json::Value::Array(objects))),
         false => kit::files::write_json(path, &objects),

@@ -103,17 +103,24 @@ fn files_and_folders_of_classes() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
-    for (path, amplitude) in [("set/noise/a.wav", 20_000), ("set/rest/b.wav", 0), ("one.wav", 20_000)] {
+    for (path, amplitude) in
+        [("set/noise/a.wav", 20_000), ("set/rest/b.wav", 0), ("one.wav", 20_000)]
+    {
         wav(&root.join(path), amplitude);
     }
     let output = predict(root, &["one.wav", "set", "--top", "1", "--csv", "out/table.csv"]);
     assert!(output.status.success(), "{output:?}");
-    let expected = "one.wav: loud 100.0 %\nset/noise/a.wav: loud 100.0 %\nset/rest/b.wav: quiet 100.0 %\n";
+    let expected =
+        "one.wav: loud 100.0 %\nset/noise/a.wav: loud 100.0 %\nset/rest/b.wav: quiet 100.0 %\n";
     assert_eq!(text(&output.stdout), expected);
     let table = std::fs::read_to_string(root.join("out/table.csv")).unwrap();
     let rows: Vec<_> = table.lines().map(|line| line.rsplit_once(',').unwrap().0).collect();
-    let expected =
-        ["path,prediction,label", "one.wav,loud,", "set/noise/a.wav,loud,noise", "set/rest/b.wav,quiet,rest"];
+    let expected = [
+        "path,prediction,label",
+        "one.wav,loud,",
+        "set/noise/a.wav,loud,noise",
+        "set/rest/b.wav,quiet,rest",
+    ];
     assert_eq!(rows, expected);
     let output = predict(root, &["one.wav"]);
     assert!(text(&output.stdout).starts_with("one.wav: loud 100.0 %, quiet 0.0 %\n"), "{output:?}");
@@ -129,12 +136,18 @@ fn patterns_lists_and_stdin() {
     }
     let first_words = |output: Output| -> Vec<String> {
         assert!(output.status.success(), "{output:?}");
-        text(&output.stdout).lines().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+        text(&output.stdout)
+            .lines()
+            .map(|line| line.split(':').next().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(first_words(predict(root, &["a/**/*.wav"])), ["a/1.wav", "a/b/2.wav"]);
     std::fs::write(root.join("list"), "c.wav\n\na/1.wav\n").unwrap();
     assert_eq!(first_words(predict(root, &["--files-from", "list"])), ["c.wav", "a/1.wav"]);
-    assert_eq!(first_words(predict_with(root, &["--files-from", "-"], b"a/b/2.wav\n")), ["a/b/2.wav"]);
+    assert_eq!(
+        first_words(predict_with(root, &["--files-from", "-"], b"a/b/2.wav\n")),
+        ["a/b/2.wav"]
+    );
     let sound = std::fs::read(root.join("c.wav")).unwrap();
     let output = predict_with(root, &["-", "--top", "1"], &sound);
     assert_eq!(text(&output.stdout), "-: loud 100.0 %\n", "{output:?}");
@@ -150,8 +163,10 @@ fn a_timeline_covers_the_file() {
     samples.resize(18_400 - 2400, 0);
     samples.extend(noise(2400, 20_000));
     write_wav(&root.join("long.wav"), &samples, 8000);
-    let output =
-        predict(root, &["long.wav", "--timeline", "--csv", "t.csv", "--json", "t.json", "--top", "1"]);
+    let output = predict(
+        root,
+        &["long.wav", "--timeline", "--csv", "t.csv", "--json", "t.json", "--top", "1"],
+    );
     assert!(output.status.success(), "{output:?}");
     let table = std::fs::read_to_string(root.join("t.csv")).unwrap();
     let rows: Vec<&str> = table.lines().map(|line| line.rsplit_once(',').unwrap().0).collect();
@@ -193,9 +208,15 @@ fn music_in_every_usual_format() {
         std::fs::copy(fixtures.join(&name), root.join(&name)).unwrap();
         let output = predict(root, &[&name, "--timeline", "--top", "1"]);
         let lines = text(&output.stdout);
-        let genres: Vec<&str> =
-            lines.lines().skip(1).filter_map(|line| line.split("  ").last()?.split(' ').next()).collect();
-        assert!(output.status.success() && genres == ["loud", "loud", "quiet", "quiet"], "{output:?}");
+        let genres: Vec<&str> = lines
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split("  ").last()?.split(' ').next())
+            .collect();
+        assert!(
+            output.status.success() && genres == ["loud", "loud", "quiet", "quiet"],
+            "{output:?}"
+        );
         // A pipe has no name to tell the format by.
         let sound = std::fs::read(root.join(&name)).unwrap();
         let output = predict_with(root, &["-", "--top", "1"], &sound);
@@ -223,11 +244,18 @@ fn nobody_needs_to_read_to_the_end() {
     model(&root.join("models/genre.onnx"));
     wav(&root.join("good.wav"), 20_000);
     let mut command = Command::new(env!("CARGO_BIN_EXE_predict"));
-    command.current_dir(root).args(["good.wav", "none.wav", "--csv", "table.csv"]).stdin(Stdio::null());
+    command
+        .current_dir(root)
+        .args(["good.wav", "none.wav", "--csv", "table.csv"])
+        .stdin(Stdio::null());
     let (reader, writer) = std::io::pipe().unwrap();
     command.stdout(writer.try_clone().unwrap()).stderr(writer);
     drop(reader);
-    assert_eq!(command.status().unwrap().code(), Some(1), "as if somebody had read that a file is missing");
+    assert_eq!(
+        command.status().unwrap().code(),
+        Some(1),
+        "as if somebody had read that a file is missing"
+    );
     assert!(std::fs::read_to_string(root.join("table.csv")).unwrap().contains("good.wav,loud"));
 }
 
@@ -252,10 +280,15 @@ fn many_files_keep_their_order() {
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
     for number in 0..40 {
-        write_wav(&root.join(format!("{number:02}.wav")), &noise(4000 * (1 + number % 7), 20_000), 8000);
+        write_wav(
+            &root.join(format!("{number:02}.wav")),
+            &noise(4000 * (1 + number % 7), 20_000),
+            8000,
+        );
     }
     let output = predict(root, &["."]);
-    let names: Vec<String> = text(&output.stdout).lines().map(|line| line[..6].to_owned()).collect();
+    let names: Vec<String> =
+        text(&output.stdout).lines().map(|line| line[..6].to_owned()).collect();
     assert!(names.len() == 40 && names.is_sorted(), "{names:?}");
 }
 
@@ -333,8 +366,11 @@ fn a_list_may_have_names_of_any_encoding() {
     model(&root.join("models/genre.onnx"));
     wav(&root.join("a.wav"), 20_000);
     wav(&root.join(OsStr::from_bytes(b"caf\xe9.wav")), 20_000);
-    let output =
-        predict_with(root, &["--files-from", "-", "--top", "1"], b"caf\xe9.wav\nnone\xe9\na.wav\r\n");
+    let output = predict_with(
+        root,
+        &["--files-from", "-", "--top", "1"],
+        b"caf\xe9.wav\nnone\xe9\na.wav\r\n",
+    );
     assert_eq!(judged(&output), "caf\u{fffd}.wav\na.wav\n");
 }
 
@@ -364,13 +400,23 @@ fn unusable_models_are_named_with_the_remedy() {
         text(&output.stderr)
     };
     assert!(
-        error().starts_with("error: cannot read the model `models/genre.onnx`: `repro run` makes it\n"),
+        error().starts_with(
+            "error: cannot read the model `models/genre.onnx`: `repro run` makes it\n"
+        ),
         "{}",
         error()
     );
     kit::files::write_atomic(root.join("models/genre.onnx"), "not a model").unwrap();
-    assert!(error().starts_with("error: `models/genre.onnx` is not a usable model\n"), "{}", error());
+    assert!(
+        error().starts_with("error: `models/genre.onnx` is not a usable model\n"),
+        "{}",
+        error()
+    );
     let bare = Graph::new("bare").encode(&std::collections::BTreeMap::new());
     kit::files::write_atomic(root.join("models/genre.onnx"), bare).unwrap();
-    assert!(error().contains("it has no property `version`: `repro run export` writes one"), "{}", error());
+    assert!(
+        error().contains("it has no property `version`: `repro run export` writes one"),
+        "{}",
+        error()
+    );
 }

@@ -22,7 +22,8 @@ pub(crate) fn palette() -> Vec<u8> {
             let (anchor, part) = (scaled / 255, scaled % 255);
             let next = ANCHORS[(anchor + 1).min(ANCHORS.len() - 1)];
             std::array::from_fn::<_, 3, _>(|channel| {
-                let (from, to) = (usize::from(ANCHORS[anchor][channel]), usize::from(next[channel]));
+                let (from, to) =
+                    (usize::from(ANCHORS[anchor][channel]), usize::from(next[channel]));
                 ((from * (255 - part) + to * part + 127) / 255) as u8
             })
         })
@@ -40,7 +41,8 @@ mod tests {
         assert_eq!(palette[..3], ANCHORS[0]);
         assert_eq!(palette[765..], ANCHORS[8]);
         // Relative luminance, ITU-R BT.709.
-        let light = |c: &[u8]| 2126 * u32::from(c[0]) + 7152 * u32::from(c[1]) + 722 * u32::from(c[2]);
+        let light =
+            |c: &[u8]| 2126 * u32::from(c[0]) + 7152 * u32::from(c[1]) + 722 * u32::from(c[2]);
         let lights: Vec<_> = palette.chunks_exact(3).map(light).collect();
         assert!(lights.is_sorted(), "{lights:?}");
     }

@@ -86,7 +86,8 @@ fn run(args: &Args) -> Result<()> {
     params.reject_unread_overrides()?;
     section.validate()?;
     let events = Events::open()?;
-    let folders = Folders { arrays: &args.spectrograms, pictures: &args.previews, faults: &args.faults };
+    let folders =
+        Folders { arrays: &args.spectrograms, pictures: &args.previews, faults: &args.faults };
     let clips = work::clips(&args.audio, folders)?;
     process_all(&section, &clips, &events)?;
     summarise(args, &section, clips.len())
@@ -121,7 +122,10 @@ fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -
     };
     kit::npy::write(&clip.array, &array.shape, &array.data)?;
     let png = preview::png(&array, params);
-    write_atomic(&clip.picture, png.with_context(|| format!("cannot draw `{}`", clip.picture.display()))?)
+    write_atomic(
+        &clip.picture,
+        png.with_context(|| format!("cannot draw `{}`", clip.picture.display()))?,
+    )
 }
 
 /// The table and the counts, of all that lies in the folders of outs.
@@ -139,8 +143,9 @@ fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Resul
         );
     }
     write_json(&args.metrics, &json!({ "files": made, "skipped": skipped.len() }))?;
-    let columns =
-        params.columns().map_or("as many as a clip has frames".to_owned(), |count| count.to_string());
+    let columns = params
+        .columns()
+        .map_or("as many as a clip has frames".to_owned(), |count| count.to_string());
     kit::say!(
         "{made} spectrograms of {} × {columns} in `{}`, {processed} files processed; {} files skipped",
         params.rows(),
@@ -163,8 +168,8 @@ fn read_faults(folder: &Path) -> Result<Vec<[String; 2]>> {
         return Ok(Vec::new());
     }
     let read = |path: &Path| -> Result<[String; 2]> {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
         let (file, reason) = text.split_once('\n').unwrap_or((&text, ""));
         Ok([file.to_owned(), reason.trim_end().to_owned()])
     };

@@ -55,9 +55,16 @@ mod tests {
 
     #[test]
     fn a_name_is_the_path_without_the_extension() {
-        let names =
-            names_of(&["blues/blues.00000.wav", "001 - Dog bark/1-30226-A.ogg", "rock/cd1/a.mp3", "rock/a"]);
-        assert_eq!(names, ["blues/blues.00000", "001 - Dog bark/1-30226-A", "rock/cd1/a", "rock/a"]);
+        let names = names_of(&[
+            "blues/blues.00000.wav",
+            "001 - Dog bark/1-30226-A.ogg",
+            "rock/cd1/a.mp3",
+            "rock/a",
+        ]);
+        assert_eq!(
+            names,
+            ["blues/blues.00000", "001 - Dog bark/1-30226-A", "rock/cd1/a", "rock/a"]
+        );
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub(crate) fn png(array: &Array, params: &SpectrogramParams) -> Result<Vec<u8>> 
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_palette(palette());
     let mut writer = encoder.write_header()?;
-    writer.write_image_data(&pixels(&array.data, [rows, columns], params)).context("cannot compress")?;
+    writer
+        .write_image_data(&pixels(&array.data, [rows, columns], params))
+        .context("cannot compress")?;
     writer.finish()?;
     Ok(bytes)
 }
@@ -83,7 +85,8 @@ fn by_octaves(data: &[f32], sample_rate: u32) -> Vec<f32> {
         let mix = |(low, high): (&f32, &f32)| low + (high - low) * part;
         let mut mixed: Vec<f32> = row_at(below).iter().zip(row_at(below + 1)).map(mix).collect();
         // High up many rows fall into one: the loudest is seen, so that no tone is lost.
-        let (from, to) = (place(row as f64 - 0.5).ceil() as usize, place(row as f64 + 0.5) as usize);
+        let (from, to) =
+            (place(row as f64 - 0.5).ceil() as usize, place(row as f64 + 0.5) as usize);
         for inside in from..=to.min(last) {
             mixed.iter_mut().zip(row_at(inside)).for_each(|(most, value)| *most = most.max(*value));
         }

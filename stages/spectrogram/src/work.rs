@@ -48,7 +48,10 @@ pub(crate) fn clips(audio: &Path, folders: Folders<'_>) -> Result<Vec<Clip>> {
     }
     let files = class_files(audio, |_| true)?;
     if files.is_empty() {
-        bail!("no class folder with a file in `{}`; run the stage `download` first", audio.display());
+        bail!(
+            "no class folder with a file in `{}`; run the stage `download` first",
+            audio.display()
+        );
     }
     for folder in [folders.arrays, folders.pictures, folders.faults] {
         fresh_dir(folder)?;
@@ -57,12 +60,13 @@ pub(crate) fn clips(audio: &Path, folders: Folders<'_>) -> Result<Vec<Clip>> {
 }
 
 fn listed(line: &str) -> Result<Clip> {
-    let Item { item, outs } =
-        serde_json::from_str(line).with_context(|| format!("`{line}` is not an item with its outs"))?;
+    let Item { item, outs } = serde_json::from_str(line)
+        .with_context(|| format!("`{line}` is not an item with its outs"))?;
     let with = |extension: &str| {
         let out = outs.iter().find(|out| kit::files::has_extension(out, &[extension]));
-        out.cloned()
-            .with_context(|| format!("item `{}` has no out that ends in .{extension}", item.display()))
+        out.cloned().with_context(|| {
+            format!("item `{}` has no out that ends in .{extension}", item.display())
+        })
     };
     Ok(Clip { array: with("npy")?, picture: with("png")?, fault: with("txt")?, path: item.clone() })
 }
@@ -92,8 +96,10 @@ mod tests {
 
     #[test]
     fn a_line_is_an_item_with_its_outs_in_any_order() {
-        let line = r#"{"item": "data/audio/a/1.wav", "outs": ["p/a/1.png", "s/a/1.npy", "f/a/1.txt"]}"#;
-        let expected = ["data/audio/a/1.wav", "s/a/1.npy", "p/a/1.png", "f/a/1.txt"].map(PathBuf::from);
+        let line =
+            r#"{"item": "data/audio/a/1.wav", "outs": ["p/a/1.png", "s/a/1.npy", "f/a/1.txt"]}"#;
+        let expected =
+            ["data/audio/a/1.wav", "s/a/1.npy", "p/a/1.png", "f/a/1.txt"].map(PathBuf::from);
         let Clip { path, array, picture, fault } = listed(line).unwrap();
         assert_eq!([path, array, picture, fault], expected);
         for (line, part) in [

@@ -80,7 +80,8 @@ fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
         stderr(&output)
     );
 
-    let names: Vec<_> = tree(&root.join("data/spectrograms")).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> =
+        tree(&root.join("data/spectrograms")).into_iter().map(|(name, _)| name).collect();
     let expected = [
         "001 - Dog bark/a",
         "001 - Dog bark/b",
@@ -90,7 +91,8 @@ fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
         "rock/same.wav",
     ];
     assert_eq!(names, expected.map(|name| format!("{name}.npy")));
-    let pictures: Vec<_> = tree(&root.join("data/previews")).into_iter().map(|(name, _)| name).collect();
+    let pictures: Vec<_> =
+        tree(&root.join("data/previews")).into_iter().map(|(name, _)| name).collect();
     assert_eq!(pictures, expected.map(|name| format!("{name}.png")));
 
     let array = kit::npy::read(root.join("data/spectrograms/001 - Dog bark/a.npy")).unwrap();
@@ -103,7 +105,8 @@ fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
     assert_eq!(metrics, "{\n  \"files\": 6,\n  \"skipped\": 2\n}\n");
     let events = fs::read_to_string(root.join("events.jsonl")).unwrap();
     let progress: Vec<_> = events.lines().filter(|line| line.contains("progress")).collect();
-    let expected: Vec<_> = (1..=8).map(|done| format!("{{\"progress\":{done},\"total\":8}}")).collect();
+    let expected: Vec<_> =
+        (1..=8).map(|done| format!("{{\"progress\":{done},\"total\":8}}")).collect();
     assert_eq!(progress, expected);
     assert_eq!(events.lines().filter(|line| line.contains("\"item\"")).count(), 8);
 }
@@ -118,11 +121,15 @@ fn only_the_items_that_are_given_are_computed() {
     fs::remove_file(root.join("data/spectrograms/rock/rock.00000.npy")).unwrap();
     fs::write(root.join("data/spectrograms/rock/rock.00001.npy"), "as it was").unwrap();
     let outs = |name: &str| {
-        format!("\"data/spectrograms/{name}.npy\", \"data/previews/{name}.png\", \"data/faults/{name}.txt\"")
+        format!(
+            "\"data/spectrograms/{name}.npy\", \"data/previews/{name}.png\", \"data/faults/{name}.txt\""
+        )
     };
     kit::files::write_atomic(root.join("data/audio/rock/new.wav"), "no music").unwrap();
     let lines: String = [("rock/rock.00000.wav", "rock/rock.00000"), ("rock/new.wav", "rock/new")]
-        .map(|(item, name)| format!("{{\"item\": \"data/audio/{item}\", \"outs\": [{}]}}\n", outs(name)))
+        .map(|(item, name)| {
+            format!("{{\"item\": \"data/audio/{item}\", \"outs\": [{}]}}\n", outs(name))
+        })
         .concat();
     fs::write(root.join("items.jsonl"), lines).unwrap();
     let mut command = command(root, "2", &[]);
@@ -141,10 +148,14 @@ fn only_the_items_that_are_given_are_computed() {
 fn mel_spectrograms_are_as_long_as_their_clips() {
     let dir = tempfile::tempdir().unwrap();
     write_clips(dir.path());
-    let output = spectrogram(dir.path(), "2", &["spectrogram.kind=log_mel", "spectrogram.n_mels=64"]);
+    let output =
+        spectrogram(dir.path(), "2", &["spectrogram.kind=log_mel", "spectrogram.n_mels=64"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    for (name, frames) in [("001 - Dog bark/a", 44), ("001 - Dog bark/b", 13), ("rock/rock.00001", 87)] {
-        let array = kit::npy::read(dir.path().join(format!("data/spectrograms/{name}.npy"))).unwrap();
+    for (name, frames) in
+        [("001 - Dog bark/a", 44), ("001 - Dog bark/b", 13), ("rock/rock.00001", 87)]
+    {
+        let array =
+            kit::npy::read(dir.path().join(format!("data/spectrograms/{name}.npy"))).unwrap();
         assert_eq!(array.shape, [64, frames], "{name}");
     }
 }
@@ -184,10 +195,12 @@ fn the_outs_do_not_depend_on_the_threads() {
 fn without_resize_all_shapes_still_agree() {
     let dir = tempfile::tempdir().unwrap();
     write_clips(dir.path());
-    let output = spectrogram(dir.path(), "2", &["spectrogram.seconds=1", "spectrogram.resize=false"]);
+    let output =
+        spectrogram(dir.path(), "2", &["spectrogram.seconds=1", "spectrogram.resize=false"]);
     assert!(output.status.success(), "{}", stderr(&output));
     for name in ["001 - Dog bark/b", "rock/rock.00001"] {
-        let array = kit::npy::read(dir.path().join(format!("data/spectrograms/{name}.npy"))).unwrap();
+        let array =
+            kit::npy::read(dir.path().join(format!("data/spectrograms/{name}.npy"))).unwrap();
         assert_eq!(array.shape, [513, 44]);
     }
 }

@@ -52,7 +52,9 @@ mod tests {
     fn beats_fall_where_tempo_and_swing_put_them() {
         let clock = Clock::new(120.0).with_swing(2.0 / 3.0);
         let half = SAMPLE_RATE as f32 / 2.0;
-        for (beat, expected) in [(0.0, 0.0), (1.0, 1.0), (1.5, 1.0 + 2.0 / 3.0), (3.75, 3.0 + 5.0 / 6.0)] {
+        for (beat, expected) in
+            [(0.0, 0.0), (1.0, 1.0), (1.5, 1.0 + 2.0 / 3.0), (3.75, 3.0 + 5.0 / 6.0)]
+        {
             assert!((clock.at(beat) as f32 - expected * half).abs() < 2.0, "{beat}");
         }
     }

@@ -139,8 +139,8 @@ fn clap(ring: f32, rng: &mut Rng) -> Vec<f32> {
 fn cymbal(seconds: f32, metal: f32, rng: &mut Rng) -> Vec<f32> {
     let (fall, mut level) = (decay(seconds), 0.6);
     let mut phases = [0.0_f32; 6];
-    let steps =
-        [205.3, 304.4, 369.6, 522.7, 540.0, 800.0].map(|hertz| 9.0 * metal * hertz / SAMPLE_RATE as f32);
+    let steps = [205.3, 304.4, 369.6, 522.7, 540.0, 800.0]
+        .map(|hertz| 9.0 * metal * hertz / SAMPLE_RATE as f32);
     let mut sound: Vec<f32> = (0..samples(seconds * 5.0))
         .map(|_| {
             let mut ring = 0.0;
@@ -159,7 +159,8 @@ fn cymbal(seconds: f32, metal: f32, rng: &mut Rng) -> Vec<f32> {
 }
 
 fn ride(seconds: f32, metal: f32, rng: &mut Rng) -> Vec<f32> {
-    let mut sound: Vec<f32> = cymbal(seconds, metal * 0.9, rng).iter().map(|sample| 0.45 * sample).collect();
+    let mut sound: Vec<f32> =
+        cymbal(seconds, metal * 0.9, rng).iter().map(|sample| 0.45 * sample).collect();
     let ping = drum(3100.0 * metal, 0.0, 0.06, 0.3, 0.18, rng);
     mix(&mut sound, &ping);
     sound

@@ -27,8 +27,9 @@ pub(crate) fn sine(turns: f32) -> f32 {
 pub(crate) fn exp2(x: f32) -> f32 {
     let whole = x.clamp(-100.0, 100.0).floor();
     let y = (x - whole) * LN_2;
-    let part =
-        1.0 + y * (1.0 + y / 2.0 * (1.0 + y / 3.0 * (1.0 + y / 4.0 * (1.0 + y / 5.0 * (1.0 + y / 6.0)))));
+    let part = 1.0
+        + y * (1.0
+            + y / 2.0 * (1.0 + y / 3.0 * (1.0 + y / 4.0 * (1.0 + y / 5.0 * (1.0 + y / 6.0)))));
     // The exponent of a float is its power of two.
     part * f32::from_bits(((whole as i32 + 127) as u32) << 23)
 }

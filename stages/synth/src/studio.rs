@@ -111,7 +111,14 @@ impl Studio {
 
     /// A drum through the whole piece: a string a bar, `x` loud, `o` medium, `-` soft, `.` nothing; as many
     /// characters as the bar has parts.
-    pub(crate) fn beat(&mut self, bus: &mut [f32], kit: &Kit, drum: Drum, bars: &[&str], gain: f32) {
+    pub(crate) fn beat(
+        &mut self,
+        bus: &mut [f32],
+        kit: &Kit,
+        drum: Drum,
+        bars: &[&str],
+        gain: f32,
+    ) {
         for bar in 0..self.bars() {
             let steps = bars[bar % bars.len()];
             let step = BAR / steps.len() as f32;

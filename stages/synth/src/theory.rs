@@ -29,7 +29,8 @@ pub(crate) fn hertz(note: f32) -> f32 {
 
 /// A chord's tones as MIDI notes from `low` on, each as low as it can be: near voicings for all chords.
 pub(crate) fn voicing(key: i32, (root, tones): Chord, low: i32) -> Vec<i32> {
-    let mut notes: Vec<_> = tones.iter().map(|tone| low + (key + root + tone - low).rem_euclid(12)).collect();
+    let mut notes: Vec<_> =
+        tones.iter().map(|tone| low + (key + root + tone - low).rem_euclid(12)).collect();
     notes.sort_unstable();
     notes.dedup();
     notes

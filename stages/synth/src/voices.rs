@@ -47,7 +47,8 @@ impl Pluck {
         let damped = loss * 0.9;
         let (mut index, mut last, mut low) = (0, 0.0, 0.0);
         let room = bus.get_mut(note.at..).unwrap_or_default();
-        for (n, sample) in room.iter_mut().take(note.length + SAMPLE_RATE as usize / 10).enumerate() {
+        for (n, sample) in room.iter_mut().take(note.length + SAMPLE_RATE as usize / 10).enumerate()
+        {
             let next = (index + 1) % line.len();
             // Between two slots of the line, for the exact pitch.
             let out = line[next] * (1.0 - part) + line[index] * part;
@@ -116,7 +117,9 @@ impl Synth {
         let mut phases: Vec<f32> = (0..self.voices.max(1)).map(|_| rng.unit()).collect();
         let middle = (phases.len() - 1) as f32 / 2.0;
         let ratios: Vec<f32> = (0..phases.len())
-            .map(|voice| exp2((voice as f32 - middle) * self.spread / (12.0 * (2.0 * middle).max(1.0))))
+            .map(|voice| {
+                exp2((voice as f32 - middle) * self.spread / (12.0 * (2.0 * middle).max(1.0)))
+            })
             .collect();
         let gain = note.gain / (phases.len() as f32).sqrt();
         let wobble = rng.range(4.6, 6.0);
@@ -204,7 +207,13 @@ pub(crate) const PIANO: Keys = Keys {
 };
 
 pub(crate) const ELECTRIC_PIANO: Keys = Keys {
-    partials: &[(1.0, 1.0, 1.0), (2.0, 0.25, 0.5), (3.0, 0.08, 0.3), (7.0, 0.12, 0.06), (14.0, 0.05, 0.02)],
+    partials: &[
+        (1.0, 1.0, 1.0),
+        (2.0, 0.25, 0.5),
+        (3.0, 0.08, 0.3),
+        (7.0, 0.12, 0.06),
+        (14.0, 0.05, 0.02),
+    ],
     attack: 0.003,
     release: 0.2,
 };
@@ -229,8 +238,11 @@ pub(crate) const HARP: Keys = Keys {
     release: 0.4,
 };
 
-pub(crate) const VIBRAPHONE: Keys =
-    Keys { partials: &[(1.0, 1.0, 1.2), (4.0, 0.3, 0.4), (10.0, 0.08, 0.1)], attack: 0.002, release: 0.3 };
+pub(crate) const VIBRAPHONE: Keys = Keys {
+    partials: &[(1.0, 1.0, 1.2), (4.0, 0.3, 0.4), (10.0, 0.08, 0.1)],
+    attack: 0.002,
+    release: 0.3,
+};
 
 impl Keys {
     pub(crate) fn play(&self, bus: &mut [f32], note: Note, rng: &mut Rng) {
@@ -245,7 +257,11 @@ impl Keys {
                 continue;
             }
             // Higher notes ring shorter.
-            let fall = if *seconds > 0.0 { decay(seconds * (300.0 / (base + 150.0)).min(1.5)) } else { 1.0 };
+            let fall = if *seconds > 0.0 {
+                decay(seconds * (300.0 / (base + 150.0)).min(1.5))
+            } else {
+                1.0
+            };
             let mut phase = rng.unit();
             let mut gain = note.gain * level;
             let room = bus.get_mut(note.at..).unwrap_or_default();
@@ -271,7 +287,8 @@ mod tests {
     fn energy_at(samples: &[f32], hertz: f32) -> f64 {
         let (mut re, mut im) = (0.0, 0.0);
         for (n, sample) in samples.iter().enumerate() {
-            let angle = std::f64::consts::TAU * f64::from(hertz) * n as f64 / f64::from(SAMPLE_RATE);
+            let angle =
+                std::f64::consts::TAU * f64::from(hertz) * n as f64 / f64::from(SAMPLE_RATE);
             re += f64::from(*sample) * angle.cos();
             im += f64::from(*sample) * angle.sin();
         }

@@ -57,7 +57,8 @@ fn clips_have_their_length_and_level_and_no_gaps() {
             assert!(full < samples.len() / 100, "{genre:?} {index}: {full} samples at full scale");
             // A second and a half is longer than any rest.
             for (n, part) in samples.chunks(SAMPLE_RATE as usize * 3 / 2).enumerate() {
-                let energy = part.iter().map(|sample| sample * sample).sum::<f32>() / part.len() as f32;
+                let energy =
+                    part.iter().map(|sample| sample * sample).sum::<f32>() / part.len() as f32;
                 assert!(energy.sqrt() > 0.01, "{genre:?} {index}: part {n} is silent");
             }
         }
@@ -84,7 +85,8 @@ fn features(samples: &[f32]) -> Vec<f64> {
         fft.process(&mut input, &mut output).unwrap();
         let bands: Vec<f64> = (0..9)
             .map(|octave| {
-                let energy: f32 = output[1 << octave..2 << octave].iter().map(|bin| bin.norm_sqr()).sum();
+                let energy: f32 =
+                    output[1 << octave..2 << octave].iter().map(|bin| bin.norm_sqr()).sum();
                 f64::from(energy + 1e-6).ln()
             })
             .collect();
@@ -94,7 +96,8 @@ fn features(samples: &[f32]) -> Vec<f64> {
     let mean: Vec<f64> =
         (0..9).map(|band| frames.iter().map(|frame| frame[band]).sum::<f64>() / count).collect();
     let spread = (0..9).map(|band| {
-        let variance = frames.iter().map(|frame| (frame[band] - mean[band]).powi(2)).sum::<f64>() / count;
+        let variance =
+            frames.iter().map(|frame| (frame[band] - mean[band]).powi(2)).sum::<f64>() / count;
         variance.sqrt()
     });
     let level = mean.iter().sum::<f64>() / 9.0;
@@ -114,15 +117,19 @@ fn genres_differ_and_overlap() {
     let centres: Vec<Vec<f64>> = all
         .iter()
         .map(|clips| {
-            (0..18).map(|n| clips[..half].iter().map(|clip| clip[n]).sum::<f64>() / half as f64).collect()
+            (0..18)
+                .map(|n| clips[..half].iter().map(|clip| clip[n]).sum::<f64>() / half as f64)
+                .collect()
         })
         .collect();
-    let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    let distance =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
     let mut right = 0;
     for (genre, clips) in all.iter().enumerate() {
         for clip in &clips[half..] {
-            let nearest =
-                (0..10).min_by(|a, b| distance(clip, &centres[*a]).total_cmp(&distance(clip, &centres[*b])));
+            let nearest = (0..10).min_by(|a, b| {
+                distance(clip, &centres[*a]).total_cmp(&distance(clip, &centres[*b]))
+            });
             right += usize::from(nearest == Some(genre));
         }
     }

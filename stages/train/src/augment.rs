@@ -61,7 +61,10 @@ impl AugmentParams {
     pub(crate) fn check(&self) -> Result<()> {
         let key = "param `train.augment.";
         let AugmentParams { time_stretch, gain, mixup, masks, .. } = *self;
-        ensure!((0.0..=1.0).contains(&time_stretch), "{key}time_stretch`: {time_stretch} is not from 0 to 1");
+        ensure!(
+            (0.0..=1.0).contains(&time_stretch),
+            "{key}time_stretch`: {time_stretch} is not from 0 to 1"
+        );
         ensure!(
             time_stretch == 0.0 || self.crop > 0,
             "{key}time_stretch`: only a cut is stretched: set `train.augment.crop`"
@@ -88,7 +91,8 @@ impl<'a> Augment<'a> {
         indices: &[usize],
         seed: u64,
     ) -> Result<Augment<'a>> {
-        let longest = (0..dataset.clips.len()).map(|clip| dataset.width(clip)).max().unwrap_or_default();
+        let longest =
+            (0..dataset.clips.len()).map(|clip| dataset.width(clip)).max().unwrap_or_default();
         let width = match params.crop {
             0 => dataset.uniform_shape()?[2],
             crop => crop,
@@ -149,7 +153,10 @@ impl<'a> Augment<'a> {
                 let factor = (symmetric(&mut random) * self.params.time_stretch).exp();
                 let length = (frames as f64 * factor).round();
                 let start = random.below(width as u64) as usize;
-                image.chunks_exact(width).flat_map(|row| resized(row, start, length, frames)).collect()
+                image
+                    .chunks_exact(width)
+                    .flat_map(|row| resized(row, start, length, frames))
+                    .collect()
             }
         };
         if self.params.gain > 0.0 {
@@ -202,7 +209,8 @@ fn mix(image: &mut [f32], share: f32, one: &[f32], other: &[f32]) {
 fn resized(row: &[f32], start: usize, length: f64, frames: usize) -> impl Iterator<Item = f32> {
     let at = move |frame: usize| row[(start + frame) % row.len()];
     (0..frames).map(move |frame| {
-        let position = ((frame as f64 + 0.5) * length / frames as f64 - 0.5).clamp(0.0, length - 1.0);
+        let position =
+            ((frame as f64 + 0.5) * length / frames as f64 - 0.5).clamp(0.0, length - 1.0);
         let (left, right) = (at(position.floor() as usize), at(position.ceil() as usize));
         left + (right - left) * position.fract() as f32
     })
@@ -226,7 +234,8 @@ fn beta(random: &mut Random, alpha: f64) -> f64 {
 
 fn mean(dataset: &Dataset, indices: &[usize]) -> f32 {
     let values = indices.iter().flat_map(|index| dataset.image(*index));
-    let (sum, count) = values.fold((0.0, 0u64), |(sum, count), value| (sum + f64::from(*value), count + 1));
+    let (sum, count) =
+        values.fold((0.0, 0u64), |(sum, count), value| (sum + f64::from(*value), count + 1));
     (sum / count.max(1) as f64) as f32
 }
 
@@ -282,7 +291,8 @@ mod tests {
         assert_ne!(of(1), of(2));
         assert_eq!(of(1).shape, [3, 1, 4, 6]);
         let alone = AugmentParams { mixup: 0.0, ..all() };
-        let [first, second] = [vec![0, 1, 2], vec![2, 3]].map(|clips| batch(&alone, 1, &clips).images);
+        let [first, second] =
+            [vec![0, 1, 2], vec![2, 3]].map(|clips| batch(&alone, 1, &clips).images);
         assert_eq!(first[48..], second[..24], "a clip depends on those beside it");
     }
 
@@ -320,7 +330,10 @@ mod tests {
             let variance = shares.iter().map(|share| (share - 0.5).powi(2)).sum::<f64>() / 20_000.0;
             let expected = 0.25 / (2.0 * alpha + 1.0);
             assert!((mean - 0.5).abs() < 0.02, "α {alpha}: mean {mean}");
-            assert!((variance / expected - 1.0).abs() < 0.05, "α {alpha}: {variance} is not {expected}");
+            assert!(
+                (variance / expected - 1.0).abs() < 0.05,
+                "α {alpha}: {variance} is not {expected}"
+            );
         }
     }
 
@@ -338,13 +351,18 @@ mod tests {
 
     #[test]
     fn masks_hide_rows_and_frames_behind_the_mean() {
-        let params = AugmentParams { freq_mask: 3, time_mask: 4, masks: 1, ..AugmentParams::default() };
+        let params =
+            AugmentParams { freq_mask: 3, time_mask: 4, masks: 1, ..AugmentParams::default() };
         let mean = 169.5;
         let mut hidden = 0;
         for epoch in 0..50 {
             let images = batch(&params, epoch, &[0, 1]).images;
-            let rows = images[..40].chunks(10).filter(|row| row.iter().all(|value| *value == mean)).count();
-            let frames = (0..10).filter(|frame| (0..4).all(|row| images[row * 10 + frame] == mean)).count();
+            let rows = images[..40]
+                .chunks(10)
+                .filter(|row| row.iter().all(|value| *value == mean))
+                .count();
+            let frames =
+                (0..10).filter(|frame| (0..4).all(|row| images[row * 10 + frame] == mean)).count();
             assert!(rows <= 3 && frames <= 4, "{rows} rows, {frames} frames");
             hidden += rows + frames;
         }

@@ -67,7 +67,8 @@ fn run(args: &Args) -> Result<()> {
 
     let dataset = Dataset::load(&args.spectrograms)?;
     let parts = split::assign(&dataset.clips, &dataset.labels, &params.split(), seed)?;
-    let (train, held_out) = (split::indices(&parts, Part::Train), split::indices(&parts, Part::Validation));
+    let (train, held_out) =
+        (split::indices(&parts, Part::Train), split::indices(&parts, Part::Validation));
     ensure!(
         train.len() >= 2,
         "one clip is too few to train with: add some below `{}`",
@@ -80,11 +81,15 @@ fn run(args: &Args) -> Result<()> {
     let (model, input, dropout) = (params.model, augment.input(), params.dropout);
     let config = NetworkConfig { model, input, classes, dropout };
     let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
-    manifest
-        .check_input(&dataset)
-        .context("param `train.augment.crop`: only `train.model` = `resnet` learns from cuts of a clip")?;
+    manifest.check_input(&dataset).context(
+        "param `train.augment.crop`: only `train.model` = `resnet` learns from cuts of a clip",
+    )?;
     let mut trainer = Trainer::new(&augment, &config, &params, device, seed)?;
-    kit::say!("training on {} clips of {classes} classes, {} held out", train.len(), held_out.len());
+    kit::say!(
+        "training on {} clips of {classes} classes, {} held out",
+        train.len(),
+        held_out.len()
+    );
 
     let path = args.models.join("train.resume");
     let every = Duration::from_secs(args.keep_every);

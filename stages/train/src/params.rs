@@ -153,7 +153,10 @@ mod tests {
             ("warmup_epochs", TrainParams { warmup_epochs: 10, ..good() }),
             (
                 "augment.mixup",
-                TrainParams { augment: AugmentParams { mixup: 9.0, ..Default::default() }, ..good() },
+                TrainParams {
+                    augment: AugmentParams { mixup: 9.0, ..Default::default() },
+                    ..good()
+                },
             ),
             ("val_size", TrainParams { val_size: 1.0, ..good() }),
             ("val_size", TrainParams { val_size: -0.1, ..good() }),

@@ -89,10 +89,14 @@ impl Curves {
                 scores.loss, scores.accuracy, scores.macro_f1
             )
         };
-        let validated = last.validated.map_or(String::new(), |scores| format!(" · {}", line("val", scores)));
+        let validated =
+            last.validated.map_or(String::new(), |scores| format!(" · {}", line("val", scores)));
         let best = if self.best_epoch() as u64 == step { " · best" } else { "" };
         let width = total.to_string().len();
-        kit::say!("epoch {step:>width$}/{total} · {}{validated}{best}", line("train", last.trained));
+        kit::say!(
+            "epoch {step:>width$}/{total} · {}{validated}{best}",
+            line("train", last.trained)
+        );
     }
 
     /// What `train.json` says; all zero where there was no epoch.
@@ -117,7 +121,8 @@ impl Curves {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let header: Vec<&str> = std::iter::once("epoch").chain(KEYS).collect();
         let rows = self.epochs.iter().zip(1..).map(|(epoch, number)| {
-            let cells = epoch.values().map(|value| value.map_or(String::new(), |value| value.to_string()));
+            let cells =
+                epoch.values().map(|value| value.map_or(String::new(), |value| value.to_string()));
             std::iter::once(number.to_string()).chain(cells).collect::<Vec<_>>()
         });
         kit::csv::write(path, &header, rows)

@@ -61,10 +61,12 @@ impl Keeper {
         seed: u64,
         (dataset, parts): (&Dataset, &[Part]),
     ) -> Result<Keeper> {
-        let program =
-            std::env::current_exe().and_then(fs::read).context("cannot read the program's own file")?;
+        let program = std::env::current_exe()
+            .and_then(fs::read)
+            .context("cannot read the program's own file")?;
         let mut hash = DefaultHasher::new();
-        (program, seed, format!("{params:?}"), format!("{parts:?}"), &dataset.labels).hash(&mut hash);
+        (program, seed, format!("{params:?}"), format!("{parts:?}"), &dataset.labels)
+            .hash(&mut hash);
         for (index, clip) in dataset.clips.iter().enumerate() {
             (&clip.path, clip.label).hash(&mut hash);
             dataset.image(index).iter().for_each(|value| value.to_bits().hash(&mut hash));
@@ -95,8 +97,8 @@ impl Keeper {
     /// # Errors
     /// Any failure of the file system.
     pub(crate) fn keep(&mut self, progress: Progress) -> Result<()> {
-        let bytes =
-            rmp_serde::to_vec_named(&File::new(self.key, progress)?).context("cannot encode progress")?;
+        let bytes = rmp_serde::to_vec_named(&File::new(self.key, progress)?)
+            .context("cannot encode progress")?;
         kit::files::write_atomic(&self.path, bytes)?;
         self.written = Instant::now();
         Ok(())
@@ -120,20 +122,26 @@ impl File {
         }
         let bytes = |weights: &Weights| weights.to_bytes().map(serde_bytes::ByteBuf::from);
         let (weights, best, moments) = (bytes(&weights)?, bytes(&best)?, bytes(&moments)?);
-        let average =
-            average.map(|(average, steps)| Ok::<_, anyhow::Error>((bytes(&average)?, steps))).transpose()?;
+        let average = average
+            .map(|(average, steps)| Ok::<_, anyhow::Error>((bytes(&average)?, steps)))
+            .transpose()?;
         Ok(File { key, curves, weights, average, best, steps: optimizer.steps, moments })
     }
 
     fn progress(self) -> Result<Progress> {
         let stored = Weights::from_bytes(&self.moments)?;
-        let values = |at: usize, name: &str| Some(stored.get(&format!("{at}.{name}")).ok()?.values.clone());
+        let values =
+            |at: usize, name: &str| Some(stored.get(&format!("{at}.{name}")).ok()?.values.clone());
         let pairs = (0..).map_while(|at| Some([values(at, "first")?, values(at, "second")?]));
         let optimizer = State { steps: self.steps, moments: pairs.collect() };
         ensure!(self.curves.best_epoch() <= self.curves.len(), "the best epoch is none of them");
-        let average = self.average.map(|(bytes, steps)| Weights::from_bytes(&bytes).map(|it| (it, steps)));
-        let learnt =
-            Learnt { weights: Weights::from_bytes(&self.weights)?, average: average.transpose()?, optimizer };
+        let average =
+            self.average.map(|(bytes, steps)| Weights::from_bytes(&bytes).map(|it| (it, steps)));
+        let learnt = Learnt {
+            weights: Weights::from_bytes(&self.weights)?,
+            average: average.transpose()?,
+            optimizer,
+        };
         Ok(Progress { curves: self.curves, best: Weights::from_bytes(&self.best)?, learnt })
     }
 }

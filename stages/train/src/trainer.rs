@@ -89,14 +89,23 @@ impl<'a> Trainer<'a> {
     /// The device fails to give it back.
     pub(crate) fn learnt(&self) -> Result<Learnt> {
         let weights = self.learner.network().weights()?;
-        Ok(Learnt { weights, average: self.average.clone(), optimizer: self.learner.optimizer_state() })
+        Ok(Learnt {
+            weights,
+            average: self.average.clone(),
+            optimizer: self.learner.optimizer_state(),
+        })
     }
 
     /// Learns from the clips at `indices`, once each; the scores are those of the batches as they were met.
     ///
     /// # Errors
     /// A loss that is no number any more.
-    pub(crate) fn epoch(&mut self, epoch: u64, indices: &[usize], events: &Events) -> Result<Scores> {
+    pub(crate) fn epoch(
+        &mut self,
+        epoch: u64,
+        indices: &[usize],
+        events: &Events,
+    ) -> Result<Scores> {
         let dataset = self.augment.dataset();
         let mut order = indices.to_vec();
         Random::new(self.seed, Purpose::Order(epoch)).shuffle(&mut order);
@@ -117,7 +126,8 @@ impl<'a> Trainer<'a> {
                 batch
             });
             for ((clips, batch), done) in batches.iter().zip(made).zip((epoch - 1) * each..) {
-                let rate = self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
+                let rate =
+                    self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
                 let logits = self.step(batch, rate, &mut dropout)?;
                 self.average()?;
                 tally.add(&logits, &dataset.targets(clips));
@@ -192,7 +202,10 @@ impl<'a> Trainer<'a> {
 
 /// Gives `learn` the batches while a thread makes the next ones, so that a step does not wait for them. What is
 /// in a batch depends on the epoch and the clips alone, not on when it is made.
-fn ahead<B: Send, R>(made: impl Iterator<Item = B> + Send, learn: impl FnOnce(mpsc::IntoIter<B>) -> R) -> R {
+fn ahead<B: Send, R>(
+    made: impl Iterator<Item = B> + Send,
+    learn: impl FnOnce(mpsc::IntoIter<B>) -> R,
+) -> R {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
         scope.spawn(move || {

@@ -13,7 +13,8 @@ fn spectrograms(root: &Path) {
                 band + (at as f32 * (0.3 + 0.1 * clip as f32)).sin()
             };
             let values: Vec<f32> = (0..256).map(value).collect();
-            kit::npy::write(root.join(format!("data/{name}/{clip}.npy")), &[16, 16], &values).unwrap();
+            kit::npy::write(root.join(format!("data/{name}/{clip}.npy")), &[16, 16], &values)
+                .unwrap();
         }
     }
 }
@@ -21,7 +22,16 @@ fn spectrograms(root: &Path) {
 fn train(root: &Path, device: &str, network: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
     command.current_dir(root).env_remove("REPRO_PARAMS").env_remove("REPRO_EVENTS");
-    command.args(["--spectrograms", "data", "--models", device, "--metrics", device, "-p", "train.epochs=3"]);
+    command.args([
+        "--spectrograms",
+        "data",
+        "--models",
+        device,
+        "--metrics",
+        device,
+        "-p",
+        "train.epochs=3",
+    ]);
     command.args([format!("-ptrain.device={device}"), format!("-ptrain.model={network}")]);
     command
 }
@@ -38,7 +48,11 @@ fn a_device_gives_the_numbers_of_the_processor() {
             std::fs::read_to_string(dir.path().join(device).join("curves.csv")).unwrap()
         });
         let numbers = |text: &str| -> Vec<f64> {
-            text.lines().skip(1).flat_map(|line| line.split(',')).map(|word| word.parse().unwrap()).collect()
+            text.lines()
+                .skip(1)
+                .flat_map(|line| line.split(','))
+                .map(|word| word.parse().unwrap())
+                .collect()
         };
         let pairs = numbers(&device).into_iter().zip(numbers(&cpu));
         assert_eq!(pairs.len(), numbers(&cpu).len());
@@ -63,7 +77,10 @@ fn a_device_that_is_not_there_is_an_error() {
     let output = command.output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("error: param `train.device`: no graphics card can be reached"), "{error}");
+    assert!(
+        error.contains("error: param `train.device`: no graphics card can be reached"),
+        "{error}"
+    );
     assert!(error.contains("or set the param to `cpu`") && !error.contains("panicked"), "{error}");
     assert!(!dir.path().join("wgpu").exists());
 }

@@ -16,7 +16,8 @@ fn spectrograms(root: &Path) {
                     band + noise as f32 / 50.0
                 })
                 .collect();
-            kit::npy::write(root.join(format!("data/{name}/{clip}.npy")), &[16, 16], &values).unwrap();
+            kit::npy::write(root.join(format!("data/{name}/{clip}.npy")), &[16, 16], &values)
+                .unwrap();
         }
     }
 }
@@ -27,7 +28,10 @@ fn train(root: &Path, threads: &str, params: &[&str]) -> Output {
 
 fn command(root: &Path, threads: &str, params: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
-    command.current_dir(root).env_remove("REPRO_PARAMS").env("REPRO_EVENTS", root.join("events.jsonl"));
+    command
+        .current_dir(root)
+        .env_remove("REPRO_PARAMS")
+        .env("REPRO_EVENTS", root.join("events.jsonl"));
     command.env("RAYON_NUM_THREADS", threads).args(["--spectrograms", "data"]);
     command.args(params.iter().flat_map(|param| ["-p", param]));
     command
@@ -68,8 +72,10 @@ fn threads_that_cannot_be_started_are_an_error() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     // No machine has room for such a stack.
-    let output =
-        command(dir.path(), "3", &[]).env("RUST_MIN_STACK", (1u64 << 50).to_string()).output().unwrap();
+    let output = command(dir.path(), "3", &[])
+        .env("RUST_MIN_STACK", (1u64 << 50).to_string())
+        .output()
+        .unwrap();
     let error = error(&output);
     assert!(
         error.starts_with("error: cannot start 3 threads: set `RAYON_NUM_THREADS` to fewer\n"),
@@ -80,14 +86,16 @@ fn threads_that_cannot_be_started_are_an_error() {
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
     for recipe in [&[][..], &RECIPE] {
-        let runs =
-            [("1", "seed=3"), ("2", "seed=3"), ("3", "seed=3"), ("2", "seed=4")].map(|(threads, seed)| {
+        let runs = [("1", "seed=3"), ("2", "seed=3"), ("3", "seed=3"), ("2", "seed=4")].map(
+            |(threads, seed)| {
                 let dir = tempfile::tempdir().unwrap();
                 spectrograms(dir.path());
-                let output = train(dir.path(), threads, &[&["train.epochs=3", seed], recipe].concat());
+                let output =
+                    train(dir.path(), threads, &[&["train.epochs=3", seed], recipe].concat());
                 assert!(output.status.success(), "{output:?}");
                 outs(dir.path())
-            });
+            },
+        );
         assert!(runs[0] == runs[1] && runs[1] == runs[2]);
         assert_ne!(runs[0][0], runs[3][0]);
     }
@@ -97,7 +105,8 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
 fn the_recipe_learns_what_is_common_to_changed_clips() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
-    let output = train(dir.path(), "2", &[&["train.epochs=30", "train.val_size=0.3"], &RECIPE[..]].concat());
+    let output =
+        train(dir.path(), "2", &[&["train.epochs=30", "train.val_size=0.3"], &RECIPE[..]].concat());
     assert!(output.status.success(), "{output:?}");
     let summary = std::fs::read_to_string(dir.path().join("metrics/train.json")).unwrap();
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
@@ -118,7 +127,10 @@ fn clips_of_several_lengths_train_the_residual_network() {
         "2",
         &[&RECIPE[..], &["train.augment.crop=0", "train.augment.time_stretch=0"]].concat(),
     );
-    assert!(error(&output).contains("`mid/9.npy` has 20 frames, but `high/0.npy` has 16"), "{output:?}");
+    assert!(
+        error(&output).contains("`mid/9.npy` has 20 frames, but `high/0.npy` has 16"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -190,7 +202,8 @@ fn what_was_kept_counts_for_the_same_training_alone() {
 fn a_run_learns_and_tells_how_it_goes() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
-    let params = ["train.epochs=8", "train.learning_rate=1e-3", "train.val_size=0.3", "train.batch_size=3"];
+    let params =
+        ["train.epochs=8", "train.learning_rate=1e-3", "train.val_size=0.3", "train.batch_size=3"];
     let output = train(dir.path(), "2", &params);
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
@@ -205,8 +218,14 @@ fn a_run_learns_and_tells_how_it_goes() {
     let events = std::fs::read_to_string(dir.path().join("events.jsonl")).unwrap();
     let events: Vec<serde_json::Value> =
         events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    for key in ["train_loss", "train_accuracy", "train_macro_f1", "val_loss", "val_accuracy", "val_macro_f1"]
-    {
+    for key in [
+        "train_loss",
+        "train_accuracy",
+        "train_macro_f1",
+        "val_loss",
+        "val_accuracy",
+        "val_macro_f1",
+    ] {
         let steps: Vec<_> =
             events.iter().filter(|it| it["metric"] == key).map(|it| it["step"].as_u64()).collect();
         assert_eq!(steps, (1..=8).map(Some).collect::<Vec<_>>(), "{key}");
@@ -220,7 +239,13 @@ fn a_run_learns_and_tells_how_it_goes() {
 fn one_fold_is_tested_and_never_seen() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
-    let fold = ["train.epochs=1", "train.folds=3", "train.fold=2", "train.groups='{}'", "train.val_size=0.4"];
+    let fold = [
+        "train.epochs=1",
+        "train.folds=3",
+        "train.fold=2",
+        "train.groups='{}'",
+        "train.val_size=0.4",
+    ];
     let output = train(dir.path(), "2", &fold);
     // Each file name is a group, and there are six: 0 to 5.
     assert!(output.status.success(), "{output:?}");
@@ -231,7 +256,10 @@ fn one_fold_is_tested_and_never_seen() {
     let output = train(dir.path(), "2", &["train.folds=3", "train.fold=4"]);
     assert!(error(&output).contains("param `train.fold`: 4 is not from 1"), "{output:?}");
     let output = train(dir.path(), "2", &["train.groups=prefix"]);
-    assert!(error(&output).contains("param `train.groups`: `prefix` is neither a pattern"), "{output:?}");
+    assert!(
+        error(&output).contains("param `train.groups`: `prefix` is neither a pattern"),
+        "{output:?}"
+    );
     let output = train(dir.path(), "2", &["train.split=fault_filtered"]);
     assert!(error(&output).contains("is for the whole of GTZAN"), "{output:?}");
 }
@@ -276,12 +304,20 @@ fn what_cannot_be_trained_is_said_and_leaves_no_outs() {
     #[cfg(not(any(feature = "wgpu", feature = "cuda")))]
     for device in ["wgpu", "cuda"] {
         let error = error(&train(dir.path(), "2", &[&format!("train.device={device}")]));
-        assert!(error.contains(&format!("`cargo run --release -p train --features {device}`")), "{error}");
+        assert!(
+            error.contains(&format!("`cargo run --release -p train --features {device}`")),
+            "{error}"
+        );
     }
     assert!(!dir.path().join("models").exists() && !dir.path().join("metrics").exists());
 
     let empty = tempfile::tempdir().unwrap();
-    assert!(error(&train(empty.path(), "2", &[])).starts_with("error: cannot read the folder `data`"));
+    assert!(
+        error(&train(empty.path(), "2", &[])).starts_with("error: cannot read the folder `data`")
+    );
     std::fs::create_dir(empty.path().join("data")).unwrap();
-    assert!(error(&train(empty.path(), "2", &[])).contains("no `.npy` file in the class folders of `data`"));
+    assert!(
+        error(&train(empty.path(), "2", &[]))
+            .contains("no `.npy` file in the class folders of `data`")
+    );
 }

@@ -21,7 +21,8 @@ fn every_kind_of_archive_is_unpacked() {
         let output = download(dir.path(), &format!("{}/{name}", server.address), &[]);
         check_clips(dir.path(), &output, CLIPS);
         assert_eq!(server.requests()[0].path, format!("/{name}"));
-        let output = download(dir.path(), &format!("{}/{name}", server.address), &["download.per_genre=1"]);
+        let output =
+            download(dir.path(), &format!("{}/{name}", server.address), &["download.per_genre=1"]);
         check_clips(dir.path(), &output, &CLIPS[..2]);
         // The same from the disk.
         fs::write(dir.path().join("local"), &bytes).unwrap();
@@ -36,18 +37,22 @@ fn of_a_zip_only_the_wanted_members_are_fetched() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = large_zip();
     let length = bytes.len();
-    let server = Server::start(move |request, _| Reply::ranged(request, &bytes, "\"1\"").in_slices_of(9999));
+    let server =
+        Server::start(move |request, _| Reply::ranged(request, &bytes, "\"1\"").in_slices_of(9999));
     let source = format!("{}/a", server.address);
     let clips = |count: u64| -> Vec<(String, String)> {
         let of = |class: &'static str| {
-            (0..count).map(move |number| (format!("{class}/{class}.{number:05}.wav"), clip(class, number)))
+            (0..count).map(move |number| {
+                (format!("{class}/{class}.{number:05}.wav"), clip(class, number))
+            })
         };
         ["blues", "classical", "metal"].into_iter().flat_map(of).collect()
     };
     let check = |count: u64, params: &[&str]| {
         let output = download(dir.path(), &source, params);
         let clips = clips(count);
-        let clips: Vec<_> = clips.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let clips: Vec<_> =
+            clips.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         check_clips(dir.path(), &output, &clips);
     };
     check(2, &["download.per_genre=2"]);
@@ -79,7 +84,10 @@ fn files_that_are_no_usable_archives_are_errors() {
         (no_directory, "it is damaged"),
         (overlapping_zip(FILES), "its members overlap"),
         (gzip(&tar(FILES))[..200].to_vec(), "cannot get the clips"),
-        (tar(&[("README.md", "words"), ("a.wav", "in no folder")]), "has no audio in class folders"),
+        (
+            tar(&[("README.md", "words"), ("a.wav", "in no folder")]),
+            "has no audio in class folders",
+        ),
         (gzip(&tar(&[("x/a.wav", &bomb)])), "unpacks to more than 100 times its size"),
         (zip(&[("x/a.wav", &bomb)]), "unpacks to more than 100 times its size"),
     ] {
@@ -95,7 +103,9 @@ fn files_that_are_no_usable_archives_are_errors() {
 fn hostile_entries_never_leave_the_folder() {
     use tar::EntryType;
     let mut builder = tar::Builder::new(Vec::new());
-    for name in ["../evil/a.wav", "/tmp/evil/a.wav", "rock/../../../evil/b.wav", "rock/..", "../../x.wav"] {
+    for name in
+        ["../evil/a.wav", "/tmp/evil/a.wav", "rock/../../../evil/b.wav", "rock/..", "../../x.wav"]
+    {
         append(&mut builder, name, EntryType::Regular, b"evil");
     }
     for (name, kind) in [
@@ -127,8 +137,10 @@ fn hostile_entries_never_leave_the_folder() {
         let output = download(&root, &format!("{}/a", server.address), &[]);
         check_clips(&root, &output, &[("pop/a.wav", "pop a")]);
         assert!(stderr(&output).contains("unsafe paths; they are left out"), "{}", stderr(&output));
-        let above: Vec<_> =
-            fs::read_dir(root.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let above: Vec<_> = fs::read_dir(root.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(above, ["project"]);
         assert!(!Path::new("/tmp/evil").exists());
     }

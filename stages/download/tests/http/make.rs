@@ -6,7 +6,12 @@ use zip::CompressionMethod::{Deflated, Stored};
 use zip::write::SimpleFileOptions;
 
 /// A tar header takes any name this way, also those that `tar` refuses to write.
-pub(crate) fn append(tar: &mut tar::Builder<Vec<u8>>, name: &str, kind: tar::EntryType, content: &[u8]) {
+pub(crate) fn append(
+    tar: &mut tar::Builder<Vec<u8>>,
+    name: &str,
+    kind: tar::EntryType,
+    content: &[u8],
+) {
     let mut header = tar::Header::new_ustar();
     header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
     header.set_entry_type(kind);
@@ -47,7 +52,8 @@ pub(crate) fn zip(files: &[(&str, &str)]) -> Vec<u8> {
 pub(crate) fn noise(seed: u64, length: usize) -> String {
     let mut state = seed;
     let mut draw = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         char::from(b' ' + (state >> 33) as u8 % 95)
     };
     (0..length).map(|_| draw()).collect()
@@ -66,8 +72,10 @@ pub(crate) fn large_zip() -> Vec<u8> {
     for class in ["blues", "metal", "classical"] {
         for number in 0..10 {
             let method = if number % 2 == 0 { Stored } else { Deflated };
-            let options = SimpleFileOptions::default().compression_method(method).large_file(number % 3 == 0);
-            zip.start_file(format!("Data/genres/{class}/{class}.{number:05}.wav"), options).unwrap();
+            let options =
+                SimpleFileOptions::default().compression_method(method).large_file(number % 3 == 0);
+            zip.start_file(format!("Data/genres/{class}/{class}.{number:05}.wav"), options)
+                .unwrap();
             zip.write_all(clip(class, number).as_bytes()).unwrap();
             zip.start_file(format!("Data/images/{class}/{class}{number:05}.png"), options).unwrap();
             zip.write_all(noise(number, 50_000).as_bytes()).unwrap();

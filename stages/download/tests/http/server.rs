@@ -69,9 +69,10 @@ impl Reply {
         let is_same = request.header("if-range").is_none_or(|tag| tag == etag);
         match request.range().filter(|_| is_same) {
             None => Reply::file(body, etag),
-            Some((first, _)) if first >= body.len() => {
-                Reply::status(&format!("416 Range Not Satisfiable\r\nContent-Range: bytes */{}", body.len()))
-            }
+            Some((first, _)) if first >= body.len() => Reply::status(&format!(
+                "416 Range Not Satisfiable\r\nContent-Range: bytes */{}",
+                body.len()
+            )),
             Some((first, last)) => {
                 let last = last.min(body.len() - 1);
                 let total = body.len();
@@ -124,7 +125,9 @@ pub(crate) struct Server {
 impl Server {
     /// Answers each request on a connection and a thread of its own; `reply` gets the request and how many
     /// there were before.
-    pub(crate) fn start(reply: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static) -> Server {
+    pub(crate) fn start(
+        reply: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
+    ) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -162,7 +165,9 @@ fn read(stream: &TcpStream) -> Option<Request> {
     let path = lines.next()?.split(' ').nth(1).unwrap_or_default().to_owned();
     let headers = lines
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_once(": ").map(|(key, value)| (key.to_lowercase(), value.to_owned())))
+        .filter_map(|line| {
+            line.split_once(": ").map(|(key, value)| (key.to_lowercase(), value.to_owned()))
+        })
         .collect();
     Some(Request { path, headers })
 }

@@ -68,9 +68,13 @@ fn gtzan_has_a_second_source() {
     };
     let output = run(&mirror.address);
     check_clips(dir.path(), &output, CLIPS);
-    let dataset = "/api/v1/datasets/download/andradaolteanu/gtzan-dataset-music-genre-classification";
+    let dataset =
+        "/api/v1/datasets/download/andradaolteanu/gtzan-dataset-music-genre-classification";
     assert_eq!(kaggle.requests()[0].path, dataset);
-    assert_eq!(mirror.requests()[0].path, "/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz");
+    assert_eq!(
+        mirror.requests()[0].path,
+        "/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz"
+    );
     assert_eq!(mirror.requests()[0].header("authorization"), Some("Bearer hf_s3cret"));
     assert!(stderr(&output).contains("404 Not Found; set KAGGLE_API_TOKEN"), "{}", stderr(&output));
 
@@ -153,7 +157,10 @@ fn a_manifest_names_clips_one_by_one() {
 fn a_manifest_that_is_wrong_is_an_error() {
     let digest = blake3::hash(b"other");
     for (manifest, part) in [
-        (format!("url,label,blake3\na.wav,x,{digest}\n"), "is not what the manifest says: its blake3 is "),
+        (
+            format!("url,label,blake3\na.wav,x,{digest}\n"),
+            "is not what the manifest says: its blake3 is ",
+        ),
         ("url,label\na.wav,../x\n".to_owned(), "the label `../x`"),
         ("url\na.wav\n".to_owned(), "no column `label`"),
         ("url,label\nabsent.wav,x\n".to_owned(), "404 Not Found"),

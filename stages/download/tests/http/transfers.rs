@@ -74,7 +74,8 @@ fn a_server_without_ranges_starts_over_and_is_asked_once_while_it_has_the_same()
 fn a_file_without_a_length_ends_with_the_connection() {
     let dir = tempfile::tempdir().unwrap();
     let archive = tar(FILES);
-    let server = Server::start(move |_, _| Reply::new("200 OK", &archive).with_head("HTTP/1.1 200 OK\r\n"));
+    let server =
+        Server::start(move |_, _| Reply::new("200 OK", &archive).with_head("HTTP/1.1 200 OK\r\n"));
     let output = download(dir.path(), &format!("{}/a.tar", server.address), &[]);
     check_clips(dir.path(), &output, CLIPS);
 }
@@ -139,7 +140,8 @@ fn a_body_that_is_shorter_than_its_length_is_an_error_and_a_longer_one_is_cut() 
     let length = archive.len();
     archive.extend(b"more");
     let server = Server::start(move |_, _| {
-        Reply::new("200 OK", &archive).with_head(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n"))
+        Reply::new("200 OK", &archive)
+            .with_head(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n"))
     });
     let output = download(dir.path(), &format!("{}/a.tar", server.address), &[]);
     check_clips(dir.path(), &output, CLIPS);
@@ -151,7 +153,10 @@ fn a_file_without_validators_is_never_put_together_of_parts() {
     let (archive, clip) = large(1);
     let server = Server::start(move |request, before| match request.range() {
         Some((first, last)) => Reply::new(
-            &format!("206 Partial Content\r\nContent-Range: bytes {first}-{last}/{}", archive.len()),
+            &format!(
+                "206 Partial Content\r\nContent-Range: bytes {first}-{last}/{}",
+                archive.len()
+            ),
             &archive[first..=last],
         ),
         None => {

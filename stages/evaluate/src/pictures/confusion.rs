@@ -63,7 +63,12 @@ fn row(svg: &mut Svg, [left, y]: [f64; 2], labels: &[String], label: usize, conf
             let bold = format!("{style} font-weight=\"{weight}\"");
             let middle = x + CELL / 2.0;
             svg.text([middle, y + CELL / 2.0], TEXT, &bold, &count.to_string());
-            svg.text([middle, y + CELL / 2.0 + 15.0], NOTE, &style, &format!("{:.0} %", share * 100.0));
+            svg.text(
+                [middle, y + CELL / 2.0 + 15.0],
+                NOTE,
+                &style,
+                &format!("{:.0} %", share * 100.0),
+            );
         }
     }
 }
@@ -92,9 +97,14 @@ mod tests {
     fn counts_shares_labels_and_colours_are_there() {
         let labels = ["rock & roll".to_owned(), "<blues>".to_owned()];
         let svg = draw(&labels, &Confusion::of(2, [(0, 0), (0, 0), (0, 1), (0, 1), (1, 1)]));
-        for expected in
-            ["rock &amp; roll", "&lt;blues&gt;", "Predicted class", "True class", "of the row", "5 clips"]
-        {
+        for expected in [
+            "rock &amp; roll",
+            "&lt;blues&gt;",
+            "Predicted class",
+            "True class",
+            "of the row",
+            "5 clips",
+        ] {
             assert!(svg.contains(expected), "{expected}");
         }
         // Row 0 is shared evenly between two cells; row 1 is in one.

@@ -8,7 +8,8 @@ use kit::csv::Table;
 use crate::plot::{Plot, range};
 use crate::svg::{BLUE, GREY, NOTE, ORANGE, Svg, TEXT};
 
-const PANELS: [(&str, &str); 3] = [("loss", "Loss"), ("accuracy", "Accuracy"), ("macro_f1", "Macro F1")];
+const PANELS: [(&str, &str); 3] =
+    [("loss", "Loss"), ("accuracy", "Accuracy"), ("macro_f1", "Macro F1")];
 const PARTS: [(&str, &str, &str); 2] = [("train", "training", ORANGE), ("val", "validation", BLUE)];
 const PANEL: [f64; 2] = [270.0, 200.0];
 const GAP: f64 = 62.0;
@@ -28,15 +29,21 @@ pub(crate) fn draw(table: &Table) -> Result<String> {
     let plural = if last == 1.0 { "" } else { "s" };
     svg.heading(LEFT, "Learning curves", &format!("{last} epoch{plural}"));
     for ((_, name, colour), x) in PARTS.into_iter().zip([180.0, 320.0]) {
-        svg.line([[x, 52.0], [x + 24.0, 52.0]], &format!("stroke=\"{colour}\" stroke-width=\"2.5\""));
+        svg.line(
+            [[x, 52.0], [x + 24.0, 52.0]],
+            &format!("stroke=\"{colour}\" stroke-width=\"2.5\""),
+        );
         svg.text([x + 30.0, 56.0], TEXT, &format!("fill=\"{GREY}\""), name);
     }
     for (index, (key, name)) in PANELS.into_iter().enumerate() {
         let lines = PARTS.map(|(part, ..)| numbers(table, &format!("{part}_{key}")));
         let [train, val] = lines;
         let lines = [train?, val?];
-        let top =
-            if key == "loss" { range(0.0, lines.iter().flatten().flatten().copied()) } else { [0.0, 1.0] };
+        let top = if key == "loss" {
+            range(0.0, lines.iter().flatten().flatten().copied())
+        } else {
+            [0.0, 1.0]
+        };
         let corner = [LEFT + index as f64 * (PANEL[0] + GAP), TOP];
         let plot = Plot { corner, size: PANEL, x: range(1.0, [last]), y: top };
         svg.text([corner[0], TOP - 10.0], TEXT, "font-weight=\"600\"", name);
@@ -50,11 +57,13 @@ pub(crate) fn draw(table: &Table) -> Result<String> {
 
 /// One line, with its last value beside its end.
 fn curve(svg: &mut Svg, plot: &Plot, epochs: &[Option<f64>], values: &[Option<f64>], colour: &str) {
-    let points: Vec<[f64; 2]> = epochs.iter().zip(values).filter_map(|(x, y)| Some([(*x)?, (*y)?])).collect();
+    let points: Vec<[f64; 2]> =
+        epochs.iter().zip(values).filter_map(|(x, y)| Some([(*x)?, (*y)?])).collect();
     let Some([x, y]) = points.last().copied() else { return };
     let places = points.iter().map(|[x, y]| plot.place(*x, *y));
-    let style =
-        format!("stroke=\"{colour}\" stroke-width=\"2\" stroke-linejoin=\"round\" stroke-linecap=\"round\"");
+    let style = format!(
+        "stroke=\"{colour}\" stroke-width=\"2\" stroke-linejoin=\"round\" stroke-linecap=\"round\""
+    );
     svg.line(places, &style);
     let [right, height] = plot.place(x, y);
     svg.text([right + 5.0, height + 4.0], NOTE, &format!("fill=\"{colour}\""), &format!("{y:.2}"));
@@ -107,7 +116,9 @@ mod tests {
         let svg = draw(&table(&[["1", "NaN", "0.25", "inf", "", "", ""]])).unwrap();
         assert!(!svg.contains("NaN") && !svg.contains("inf\""), "{svg}");
         assert_eq!(svg.matches("stroke-linejoin").count(), 1);
-        let error = draw(&Table { header: vec!["epoch".to_owned()], rows: vec![] }).unwrap_err().to_string();
+        let error = draw(&Table { header: vec!["epoch".to_owned()], rows: vec![] })
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("no column `train_loss`"), "{error}");
     }
 }

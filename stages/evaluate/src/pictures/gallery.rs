@@ -17,8 +17,9 @@ pub(crate) fn draw(
     columns: usize,
     png: impl Fn(&str) -> Option<String>,
 ) -> String {
-    let most =
-        (0..labels.len()).map(|label| answers.iter().filter(|answer| answer.label == label).count()).max();
+    let most = (0..labels.len())
+        .map(|label| answers.iter().filter(|answer| answer.label == label).count())
+        .max();
     let columns = columns.min(most.unwrap_or_default());
     let names: Vec<String> = labels.iter().map(|label| shorten(label)).collect();
     let left = names.iter().map(|name| width_of(name, TEXT)).fold(0.0, f64::max) + 40.0;
@@ -50,7 +51,12 @@ fn cell(svg: &mut Svg, [x, y]: [f64; 2], answer: &Answer<'_>, name: &str, png: O
         None => {
             svg.rect([x, y], PICTURE, &format!("fill=\"{FAINT}\""), "");
             let middle = [x + PICTURE[0] / 2.0, y + PICTURE[1] / 2.0 + 4.0];
-            svg.text(middle, NOTE, &format!("fill=\"{GREY}\" text-anchor=\"middle\""), "no picture");
+            svg.text(
+                middle,
+                NOTE,
+                &format!("fill=\"{GREY}\" text-anchor=\"middle\""),
+                "no picture",
+            );
         }
     }
     svg.rect([x, y], PICTURE, &format!("fill=\"transparent\" stroke=\"{OUTLINE}\""), answer.path);
@@ -80,8 +86,9 @@ mod tests {
 
     #[test]
     fn clips_are_taken_evenly_from_the_surest_to_the_least() {
-        let clips: Vec<Clip> =
-            (0..8).map(|at| Clip { path: format!("{at}.npy"), label: usize::from(at == 7) }).collect();
+        let clips: Vec<Clip> = (0..8)
+            .map(|at| Clip { path: format!("{at}.npy"), label: usize::from(at == 7) })
+            .collect();
         // The logit of class 0 falls with the number.
         let logits: Vec<f32> = (0..8).flat_map(|at| [3.0 - at as f32, 0.0]).collect();
         let answers = answers(&clips, &logits, 2);

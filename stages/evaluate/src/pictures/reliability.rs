@@ -17,7 +17,8 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
     let below = TOP + SIDE + 62.0;
     let mut svg = Svg::new("Reliability", [LEFT + SIDE + 170.0, below + COUNTS + 56.0]);
     let clips: u64 = bins.iter().map(|bin| bin.clips).sum();
-    let summary = format!("{clips} clips · expected calibration error {:.1} %", expected_error(bins) * 100.0);
+    let summary =
+        format!("{clips} clips · expected calibration error {:.1} %", expected_error(bins) * 100.0);
     svg.heading(LEFT, "Reliability", &summary);
 
     let shares = Plot { corner: [LEFT, TOP], size: [SIDE; 2], x: [0.0, 1.0], y: [0.0, 1.0] };
@@ -31,7 +32,14 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
             bin.confidence * 100.0,
             bin.accuracy * 100.0
         );
-        bar(&mut svg, &shares, bin, bin.accuracy, &format!("fill=\"{BLUE}\" fill-opacity=\"0.75\""), &tip);
+        bar(
+            &mut svg,
+            &shares,
+            bin,
+            bin.accuracy,
+            &format!("fill=\"{BLUE}\" fill-opacity=\"0.75\""),
+            &tip,
+        );
         let [left, right] = [bin.from, bin.to].map(|edge| shares.place(edge, bin.confidence));
         svg.line([left, right], &format!("stroke=\"{ORANGE}\" stroke-width=\"3\""));
         bar(&mut svg, &counts, bin, bin.clips as f64, &format!("fill=\"{OUTLINE}\""), &tip);
@@ -46,14 +54,18 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
     ] {
         let left = LEFT + SIDE + 18.0;
         let dashed = if colour == GREY { "stroke-dasharray=\"5 4\"" } else { "stroke-width=\"4\"" };
-        svg.line([[left, y - 4.0], [left + 22.0, y - 4.0]], &format!("stroke=\"{colour}\" {dashed}"));
+        svg.line(
+            [[left, y - 4.0], [left + 22.0, y - 4.0]],
+            &format!("stroke=\"{colour}\" {dashed}"),
+        );
         svg.text([left + 28.0, y], TEXT, &format!("fill=\"{GREY}\""), name);
     }
     svg.finish()
 }
 
 fn bar(svg: &mut Svg, plot: &Plot, bin: &Bin, value: f64, style: &str, tip: &str) {
-    let ([left, top], [right, bottom]) = (plot.place(bin.from, value), plot.place(bin.to, plot.y[0]));
+    let ([left, top], [right, bottom]) =
+        (plot.place(bin.from, value), plot.place(bin.to, plot.y[0]));
     svg.rect([left + 1.0, top], [right - left - 2.0, bottom - top], style, tip);
 }
 
@@ -68,7 +80,10 @@ mod tests {
         assert!(svg.contains("4 clips · expected calibration error"), "{svg}");
         // The upper half: two of three are right.
         assert!(svg.contains("3 clips said 91.7 %, 66.7 % are right"), "{svg}");
-        assert!(svg.contains(&format!("height=\"{}\"", (SIDE * 2.0 / 3.0 * 10.0).round() / 10.0)), "{svg}");
+        assert!(
+            svg.contains(&format!("height=\"{}\"", (SIDE * 2.0 / 3.0 * 10.0).round() / 10.0)),
+            "{svg}"
+        );
     }
 
     #[test]

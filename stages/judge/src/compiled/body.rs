@@ -44,7 +44,8 @@ impl Body {
     pub(crate) fn new(plan: &Plan, unit: Unit) -> Body {
         let count = plan.input.len();
         let clip = Made { count, channels: Channels::of(count), border: 0 };
-        let mut body = Body { input: plan.input.clone(), convolutions: Vec::new(), pictures: vec![clip] };
+        let mut body =
+            Body { input: plan.input.clone(), convolutions: Vec::new(), pictures: vec![clip] };
         for convolution in &plan.convolutions {
             let count = convolution.bias.len();
             let mut channels = Channels { blocks: count.div_ceil(LANES), lanes: LANES };
@@ -61,7 +62,8 @@ impl Body {
                 made.border = made.border.max(term.padding);
             }
             let pictures = &body.pictures;
-            let packed = Convolution::pack(convolution, finish, unit, |from| pictures[from.0].channels);
+            let packed =
+                Convolution::pack(convolution, finish, unit, |from| pictures[from.0].channels);
             body.convolutions.push(packed);
             body.pictures.push(Made { count, channels, border: 0 });
         }
@@ -85,7 +87,11 @@ impl Body {
         for convolution in &self.convolutions {
             sizes.push(convolution.size(&sizes)?);
         }
-        let of = |(made, size): (&Made, _)| Picture { channels: made.channels, size, border: made.border };
+        let of = |(made, size): (&Made, _)| Picture {
+            channels: made.channels,
+            size,
+            border: made.border,
+        };
         Some(self.pictures.iter().zip(sizes).map(of).collect())
     }
 
@@ -110,7 +116,8 @@ impl Body {
                 continue;
             }
             let products = convolution.products() * layout.size[0] * layout.size[1];
-            let share = units.div_ceil((products / GRAIN).clamp(1, 2 * rayon::current_num_threads()));
+            let share =
+                units.div_ceil((products / GRAIN).clamp(1, 2 * rayon::current_num_threads()));
             output.par_chunks_mut(share * unit).enumerate().for_each(|(part, output)| {
                 Strip { row, units: part * share..(part + 1) * share, output }.run();
             });
@@ -121,7 +128,9 @@ impl Body {
     /// Copies a clip to where its border is.
     fn take_in(&self, clip: &[f32], layout: &Picture, picture: &mut [f32]) {
         let ([height, width], lanes) = (layout.size, layout.channels.lanes);
-        for (channel, (values, affine)) in clip.chunks_exact(height * width).zip(&self.input).enumerate() {
+        for (channel, (values, affine)) in
+            clip.chunks_exact(height * width).zip(&self.input).enumerate()
+        {
             let begin = channel / lanes * layout.pitch() + layout.border * lanes + channel % lanes;
             let scaled = |value: &f32| affine.of(*value);
             let rows = picture[layout.rows()].chunks_exact_mut(layout.row());
@@ -130,7 +139,9 @@ impl Body {
                 match lanes {
                     // In a form that becomes vectors.
                     1 => target.zip(source).for_each(|(to, from)| *to = scaled(from)),
-                    _ => target.step_by(lanes).zip(source).for_each(|(to, from)| *to = scaled(from)),
+                    _ => {
+                        target.step_by(lanes).zip(source).for_each(|(to, from)| *to = scaled(from))
+                    }
                 }
             }
         }

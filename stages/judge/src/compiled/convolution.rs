@@ -56,10 +56,12 @@ impl Convolution {
         if finish == Finish::LargestOfHalves {
             bias.iter_mut().for_each(|bias| bias.copy_within(..HALF, HALF));
         }
-        let mut packed = Convolution { terms: Vec::new(), bias, slope: convolution.slope, finish, unit };
+        let mut packed =
+            Convolution { terms: Vec::new(), bias, slope: convolution.slope, finish, unit };
         let group = packed.group();
         let terms = convolution.terms.iter();
-        packed.terms = terms.map(|term| Term::pack(term, channels(term.from), finish, group)).collect();
+        packed.terms =
+            terms.map(|term| Term::pack(term, channels(term.from), finish, group)).collect();
         packed
     }
 
@@ -104,7 +106,8 @@ impl Term {
             let at = ((channel * channels_in + channel_in) * height + i) * width + j;
             if there { term.weight[at] } else { 0.0 }
         };
-        let weight = |block: usize, lane: usize, channel_in: usize, i: usize, j: usize| match finish {
+        let weight = |block: usize, lane: usize, channel_in: usize, i: usize, j: usize| match finish
+        {
             Finish::Every | Finish::Largest => value(block * LANES + lane, channel_in, i, j),
             Finish::LargestOfHalves => {
                 let (half, channel) = (lane / HALF, lane % HALF);
@@ -112,7 +115,8 @@ impl Term {
             }
         };
         let blocks = out.div_ceil(LANES);
-        let mut weights = Vec::with_capacity(blocks * height * columns * channels.blocks * channels.lanes);
+        let mut weights =
+            Vec::with_capacity(blocks * height * columns * channels.blocks * channels.lanes);
         for first in (0..blocks).step_by(group) {
             for (i, block_in) in pairs(height, channels.blocks) {
                 for (j, lane_in) in pairs(columns, channels.lanes) {

@@ -53,9 +53,11 @@ impl Linear {
         let count = rows.len() / self.inputs;
         let (columns, outputs) = (group(self.bias.len()) * LANES, self.outputs());
         let mut by_group = vec![0.0; count * outputs];
-        by_group.par_chunks_exact_mut((count * columns).max(1)).enumerate().for_each(|(group, output)| {
-            self.unit.run(Group { linear: self, rows, group, output });
-        });
+        by_group.par_chunks_exact_mut((count * columns).max(1)).enumerate().for_each(
+            |(group, output)| {
+                self.unit.run(Group { linear: self, rows, group, output });
+            },
+        );
         let mut output = Vec::with_capacity(by_group.len());
         for row in 0..count {
             let groups = by_group.chunks_exact(count * columns);

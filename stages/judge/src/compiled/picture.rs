@@ -64,7 +64,8 @@ impl Picture {
         let [height, width] = self.size;
         let place = |at: usize| {
             let (pixel, lane) = (at / lanes, at % lanes);
-            let (row, block, column) = (pixel / (width * blocks), pixel / width % blocks, pixel % width);
+            let (row, block, column) =
+                (pixel / (width * blocks), pixel / width % blocks, pixel % width);
             let channel = block * lanes + lane;
             (channel < count).then_some((channel * height + row) * width + column)
         };
@@ -94,8 +95,11 @@ mod tests {
 
     #[test]
     fn a_long_picture_of_equal_numbers_has_their_mean() {
-        let picture =
-            Picture { channels: Channels { blocks: 1, lanes: LANES }, size: [64, 25_840], border: 1 };
+        let picture = Picture {
+            channels: Channels { blocks: 1, lanes: LANES },
+            size: [64, 25_840],
+            border: 1,
+        };
         let numbers: [f32; LANES] = std::array::from_fn(|lane| 0.1 + lane as f32 / 7.0);
         let values: Vec<f32> = numbers.iter().copied().cycle().take(picture.len()).collect();
         let mut means = [0.0; LANES];

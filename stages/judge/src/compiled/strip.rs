@@ -116,7 +116,8 @@ impl Row<'_> {
             let weights = &weights[self.group * term.kernel[0] * blocks * run..];
             let weights = &weights[begin * blocks * run..end * blocks * run];
             let outside = layout.border - term.padding;
-            let corner = (top + begin + outside) * layout.row() + (first * across + outside) * lanes_in;
+            let corner =
+                (top + begin + outside) * layout.row() + (first * across + outside) * lanes_in;
             let view = View {
                 numbers: &picture[corner..],
                 run,
@@ -128,8 +129,12 @@ impl Row<'_> {
             match view.across {
                 2 => tile::add_known::<_, _, _, _, 2>(lanes, &mut sums, view, weights),
                 8 if ROWS == 2 => tile::add_known::<_, _, _, _, 8>(lanes, &mut sums, view, weights),
-                16 if ROWS == 1 => tile::add_known::<_, _, _, _, 16>(lanes, &mut sums, view, weights),
-                32 if ROWS == 1 => tile::add_known::<_, _, _, _, 32>(lanes, &mut sums, view, weights),
+                16 if ROWS == 1 => {
+                    tile::add_known::<_, _, _, _, 16>(lanes, &mut sums, view, weights)
+                }
+                32 if ROWS == 1 => {
+                    tile::add_known::<_, _, _, _, 32>(lanes, &mut sums, view, weights)
+                }
                 _ => tile::add(lanes, &mut sums, view, weights),
             }
         }
@@ -151,7 +156,8 @@ impl Row<'_> {
         match self.convolution.finish {
             Finish::Every => {
                 for block in 0..BLOCKS {
-                    let (output, _) = output[block * self.layout.pitch() + border..].as_chunks_mut::<LANES>();
+                    let (output, _) =
+                        output[block * self.layout.pitch() + border..].as_chunks_mut::<LANES>();
                     for (sums, output) in sums[0].iter().zip(&mut output[first..][..COLUMNS]) {
                         lanes.store(active(sums[block]), output);
                     }

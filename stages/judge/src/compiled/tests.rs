@@ -13,7 +13,8 @@ struct Values(u64);
 
 impl Values {
     fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 
@@ -59,14 +60,20 @@ struct Case {
 
 fn cases() -> impl Strategy<Value = Case> {
     // Blocks that are full and blocks that are not, one of them and several; halves of one.
-    let channels = || prop_oneof![2 => 1..9usize, 1 => Just(16usize), 1 => Just(32usize), 1 => 9..50usize];
+    let channels =
+        || prop_oneof![2 => 1..9usize, 1 => Just(16usize), 1 => Just(32usize), 1 => 9..50usize];
     let slope = || prop_oneof![Just(1.0f32), Just(0.0), Just(0.01)];
     let pixels = prop_oneof![2 => Just(Pixels::All), 1 => Just(Pixels::LargestOfFour)];
     let look = (any::<Index>(), [1..6usize, 1..6usize], 1..4usize, 0..4usize)
         .prop_map(|(from, kernel, stride, padding)| Look { from, kernel, stride, padding });
-    let layer = (channels(), look, prop::collection::vec(any::<Index>(), 0..3), slope(), pixels).prop_map(
-        |(channels, first, others, slope, pixels)| Layer { channels, first, others, slope, pixels },
-    );
+    let layer = (channels(), look, prop::collection::vec(any::<Index>(), 0..3), slope(), pixels)
+        .prop_map(|(channels, first, others, slope, pixels)| Layer {
+            channels,
+            first,
+            others,
+            slope,
+            pixels,
+        });
     let layers = prop::collection::vec(layer, 0..5);
     let linears = prop::collection::vec((1..50usize, slope()), 0..3);
     let input = prop_oneof![3 => Just(1usize), 1 => 1..20usize];
@@ -88,8 +95,14 @@ type Shape = (usize, [usize; 2]);
 /// A term's picture, kernel, stride and padding.
 type Place = (usize, [usize; 2], usize, usize);
 
-fn made(picture: [usize; 2], kernel: [usize; 2], stride: usize, padding: usize) -> Option<[usize; 2]> {
-    let side = |axis: usize| Some((picture[axis] + 2 * padding).checked_sub(kernel[axis])? / stride + 1);
+fn made(
+    picture: [usize; 2],
+    kernel: [usize; 2],
+    stride: usize,
+    padding: usize,
+) -> Option<[usize; 2]> {
+    let side =
+        |axis: usize| Some((picture[axis] + 2 * padding).checked_sub(kernel[axis])? / stride + 1);
     Some([side(0)?, side(1)?])
 }
 
@@ -98,7 +111,8 @@ fn places_for(pictures: &[Shape], size: [usize; 2]) -> Vec<Place> {
     let mut places = Vec::new();
     for (from, (_, picture)) in pictures.iter().enumerate() {
         for at in 0..3 * 4 * 25 {
-            let (stride, padding, kernel) = (at % 3 + 1, at / 3 % 4, [at / 12 % 5 + 1, at / 60 + 1]);
+            let (stride, padding, kernel) =
+                (at % 3 + 1, at / 3 % 4, [at / 12 % 5 + 1, at / 60 + 1]);
             if made(*picture, kernel, stride, padding) == Some(size) {
                 places.push((from, kernel, stride, padding));
             }
@@ -135,7 +149,12 @@ fn plan(case: &Case) -> Option<Plan> {
             return None;
         }
         let bias = values.some(layer.channels);
-        plan.convolutions.push(Convolution { terms, bias, slope: layer.slope, pixels: layer.pixels });
+        plan.convolutions.push(Convolution {
+            terms,
+            bias,
+            slope: layer.slope,
+            pixels: layer.pixels,
+        });
         pictures.push((layer.channels, size));
     }
     let (mut inputs, size) = *pictures.last()?;
@@ -179,13 +198,16 @@ fn convolved(convolution: &Convolution, pictures: &[Plain]) -> Plain {
     let kernel = [first.shape[2], first.shape[3]];
     let size = made(pictures[first.from.0].size, kernel, first.stride, first.padding).unwrap();
     let sum = |at: usize| {
-        let (channel, row, column) = (at / (size[0] * size[1]), at / size[1] % size[0], at % size[1]);
+        let (channel, row, column) =
+            (at / (size[0] * size[1]), at / size[1] % size[0], at % size[1]);
         let products = convolution.terms.iter().flat_map(|term| {
             let [_, channels, height, width] = term.shape;
             let inside = |at: usize, tap: usize| (at * term.stride + tap).checked_sub(term.padding);
             (0..channels * height * width).map(move |tap| {
-                let (channel_in, i, j) = (tap / (height * width), tap / width % height, tap % width);
-                let number = pictures[term.from.0].at(channel_in, inside(row, i), inside(column, j));
+                let (channel_in, i, j) =
+                    (tap / (height * width), tap / width % height, tap % width);
+                let number =
+                    pictures[term.from.0].at(channel_in, inside(row, i), inside(column, j));
                 number * f64::from(term.weight[channel * channels * height * width + tap])
             })
         });
@@ -200,8 +222,9 @@ fn pooled(picture: &Plain) -> Plain {
     let largest = |at: usize| {
         let (channel, row, column) = (at / (height * width), at / width % height, at % width);
         let four = [[0, 0], [0, 1], [1, 0], [1, 1]];
-        let four =
-            four.map(|[down, right]| picture.at(channel, Some(2 * row + down), Some(2 * column + right)));
+        let four = four.map(|[down, right]| {
+            picture.at(channel, Some(2 * row + down), Some(2 * column + right))
+        });
         four.into_iter().fold(f64::NEG_INFINITY, f64::max)
     };
     Plain { size: [height, width], values: (0..channels * height * width).map(largest).collect() }
@@ -211,7 +234,9 @@ fn pooled(picture: &Plain) -> Plain {
 fn by_loops(plan: &Plan, clip: &[f32], size: [usize; 2]) -> Vec<f64> {
     let channels = clip.chunks_exact(size[0] * size[1]).zip(&plan.input);
     let scaled = channels.flat_map(|(channel, affine)| {
-        channel.iter().map(|value| f64::from(*value) * f64::from(affine.factor) + f64::from(affine.shift))
+        channel
+            .iter()
+            .map(|value| f64::from(*value) * f64::from(affine.factor) + f64::from(affine.shift))
     });
     let mut pictures = vec![Plain { size, values: scaled.collect() }];
     for convolution in &plan.convolutions {
@@ -233,7 +258,8 @@ fn by_loops(plan: &Plan, clip: &[f32], size: [usize; 2]) -> Vec<f64> {
         let outputs = linear.bias.len();
         let output = |output: usize| {
             let weights = linear.weight[output..].iter().step_by(outputs);
-            let sum: f64 = row.iter().zip(weights).map(|(value, weight)| value * f64::from(*weight)).sum();
+            let sum: f64 =
+                row.iter().zip(weights).map(|(value, weight)| value * f64::from(*weight)).sum();
             active(f64::from(linear.bias[output]) + sum, linear.slope)
         };
         (0..outputs).map(output).collect()
@@ -290,9 +316,11 @@ fn clips_of_several_sizes_do_not_disturb_each_other() {
         };
         Convolution { terms: vec![term], bias: vec![0.0; out], slope: 0.0, pixels }
     };
-    let convolutions = vec![layer(1, [8, 3], Pixels::LargestOfFour), layer(8, [40, 3], Pixels::All)];
+    let convolutions =
+        vec![layer(1, [8, 3], Pixels::LargestOfFour), layer(8, [40, 3], Pixels::All)];
     let input = vec![Affine { factor: 1.0, shift: 0.0 }];
-    let compiled = Compiled::new(&Plan { input, convolutions, head: Head::Mean, linears: Vec::new() });
+    let compiled =
+        Compiled::new(&Plan { input, convolutions, head: Head::Mean, linears: Vec::new() });
     let clip = Values(5).some(600);
     let alone = compiled.run(&clip, [20, 30]);
     // The same number of values, and other places for the border.
@@ -305,11 +333,18 @@ fn clips_of_several_sizes_do_not_disturb_each_other() {
 #[test]
 fn convolutions_and_relus_keep_what_is_no_number() {
     const SIDE: usize = 8;
-    let cases =
-        |unit| [4, 20].into_iter().flat_map(move |out| [0.0, 0.01, 1.0].map(|slope| (unit, out, slope)));
+    let cases = |unit| {
+        [4, 20].into_iter().flat_map(move |out| [0.0, 0.01, 1.0].map(|slope| (unit, out, slope)))
+    };
     for (unit, channels, slope) in Unit::there().flat_map(cases) {
         let shape = [channels, 1, 3, 3];
-        let term = Term { from: PictureId(0), weight: vec![1.0; channels * 9], shape, stride: 1, padding: 1 };
+        let term = Term {
+            from: PictureId(0),
+            weight: vec![1.0; channels * 9],
+            shape,
+            stride: 1,
+            padding: 1,
+        };
         let bias = vec![0.0; channels];
         let plan = Plan {
             input: vec![Affine { factor: 1.0, shift: 0.0 }],
@@ -323,8 +358,13 @@ fn convolutions_and_relus_keep_what_is_no_number() {
             clip[none] = f32::NAN;
             for (at, output) in compiled.run(&clip, [SIDE; 2]).iter().enumerate() {
                 let beside = |at: usize, none: usize| at.abs_diff(none) <= 1;
-                let expected = beside(at / SIDE % SIDE, none / SIDE) && beside(at % SIDE, none % SIDE);
-                assert_eq!(output.is_nan(), expected, "{unit:?}, {channels}, {slope}: {none} at {at}");
+                let expected =
+                    beside(at / SIDE % SIDE, none / SIDE) && beside(at % SIDE, none % SIDE);
+                assert_eq!(
+                    output.is_nan(),
+                    expected,
+                    "{unit:?}, {channels}, {slope}: {none} at {at}"
+                );
             }
         }
     }

@@ -42,11 +42,14 @@ pub(crate) fn compare(what: &str, peer: &mut Option<Peer>, mut ours: impl FnMut(
     print!("{what:<19}: {:7.1} ms (processor {:7.1})", mine[0] * 1e3, mine[1] * 1e3);
     if rounds.iter().all(|(_, theirs)| theirs.is_some()) {
         let theirs = [0, 1].map(|clock| {
-            median(rounds.iter().filter_map(|(_, theirs)| Some(theirs.as_ref()?.0[clock])).collect())
+            median(
+                rounds.iter().filter_map(|(_, theirs)| Some(theirs.as_ref()?.0[clock])).collect(),
+            )
         });
         let ratio = |clock: usize| {
-            let of =
-                |(mine, theirs): &(Seconds, Option<Seconds>)| Some(mine.0[clock] / theirs.as_ref()?.0[clock]);
+            let of = |(mine, theirs): &(Seconds, Option<Seconds>)| {
+                Some(mine.0[clock] / theirs.as_ref()?.0[clock])
+            };
             median(rounds.iter().filter_map(of).collect())
         };
         print!(", peer {:7.1} ms ({:7.1})", theirs[0] * 1e3, theirs[1] * 1e3);

@@ -144,8 +144,12 @@ mod tests {
     fn grouped() -> (Vec<usize>, Vec<usize>, Vec<String>) {
         let classes: Vec<usize> = (0..60).map(|clip| clip / 20).collect();
         let sizes = [3, 1, 4, 2, 1, 4, 3, 3, 1, 2, 4, 2, 1, 4, 1, 2, 3, 4, 2, 1, 4, 3, 3, 2];
-        let groups: Vec<usize> =
-            sizes.iter().enumerate().flat_map(|(group, size)| vec![group; *size]).take(60).collect();
+        let groups: Vec<usize> = sizes
+            .iter()
+            .enumerate()
+            .flat_map(|(group, size)| vec![group; *size])
+            .take(60)
+            .collect();
         assert_eq!(groups.len(), 60);
         (classes, groups, names(3))
     }
@@ -158,7 +162,8 @@ mod tests {
         for seed in 0..50 {
             let held = hold_out(pool, &all, 0.4, seed);
             for class in 0..3 {
-                let of_class = |clip: &&usize| classes[**clip] == class && held.contains(&groups[**clip]);
+                let of_class =
+                    |clip: &&usize| classes[**clip] == class && held.contains(&groups[**clip]);
                 let count = all.iter().filter(of_class).count();
                 assert!((6..=10).contains(&count), "seed {seed}: {count} of class {class}");
             }
@@ -175,10 +180,12 @@ mod tests {
             let classes: Vec<usize> = (0..34).map(|clip| usize::from(clip >= 23)).collect();
             let groups: Vec<usize> = (0..34).collect();
             let names = names(2);
-            let fold_of = folds(Pool { classes: &classes, groups: &groups, names: &names }, 5, seed);
+            let fold_of =
+                folds(Pool { classes: &classes, groups: &groups, names: &names }, 5, seed);
             for fold in 0..5 {
-                let count =
-                    |class| (0..34).filter(|clip| fold_of[*clip] == fold && classes[*clip] == class).count();
+                let count = |class| {
+                    (0..34).filter(|clip| fold_of[*clip] == fold && classes[*clip] == class).count()
+                };
                 assert!((4..=5).contains(&count(0)) && (2..=3).contains(&count(1)));
                 assert!((6..=7).contains(&(count(0) + count(1))));
             }

@@ -94,7 +94,11 @@ mod tests {
             ("folds", SplitConfig { folds: 5, fold: 1, rule: Rule::FaultFiltered, ..good() }),
             (
                 "groups",
-                SplitConfig { rule: Rule::FaultFiltered, groups: Groups::Table("a.csv".into()), ..good() },
+                SplitConfig {
+                    rule: Rule::FaultFiltered,
+                    groups: Groups::Table("a.csv".into()),
+                    ..good()
+                },
             ),
         ] {
             let error = config.check().unwrap_err().to_string();

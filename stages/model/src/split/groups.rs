@@ -78,10 +78,15 @@ impl Pattern {
     fn group(&self, path: &str) -> Result<String> {
         let name = clip_name(path);
         let name = name.rsplit('/').next().unwrap_or(name);
-        let shown =
-            || format!("param `train.groups`: `{}{{}}{}` does not match `{name}`", self.before, self.after);
+        let shown = || {
+            format!(
+                "param `train.groups`: `{}{{}}{}` does not match `{name}`",
+                self.before, self.after
+            )
+        };
         // The group is the shortest text that lets both sides match.
-        let starts = name.char_indices().map(|(at, _)| at).filter(|at| matches(&self.before, &name[..*at]));
+        let starts =
+            name.char_indices().map(|(at, _)| at).filter(|at| matches(&self.before, &name[..*at]));
         for start in starts {
             let rest = &name[start..];
             let ends = rest.char_indices().map(|(at, _)| at).skip(1).chain([rest.len()]);
@@ -98,7 +103,10 @@ fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            rest.char_indices().map(|(at, _)| at).chain([rest.len()]).any(|at| matches(tail, &rest[at..]))
+            rest.char_indices()
+                .map(|(at, _)| at)
+                .chain([rest.len()])
+                .any(|at| matches(tail, &rest[at..]))
         }),
     }
 }

@@ -46,7 +46,8 @@ pub(super) fn table(path: &Path, clips: &[Clip]) -> Result<Vec<Part>> {
         let part = Part::from_name(&row[part_at]).with_context(|| format!("line {line}"))?;
         Ok((clip_name(&row[path_at]).to_owned(), part))
     };
-    let listed = table.rows.iter().zip(2..).map(row).collect::<Result<_>>().with_context(explain)?;
+    let listed =
+        table.rows.iter().zip(2..).map(row).collect::<Result<_>>().with_context(explain)?;
     let parts = assign(clips, &listed);
     ensure!(
         parts.contains(&Part::Train),
@@ -57,7 +58,10 @@ pub(super) fn table(path: &Path, clips: &[Clip]) -> Result<Vec<Part>> {
 }
 
 fn assign(clips: &[Clip], listed: &BTreeMap<String, Part>) -> Vec<Part> {
-    clips.iter().map(|clip| listed.get(clip_name(&clip.path)).copied().unwrap_or(Part::Unused)).collect()
+    clips
+        .iter()
+        .map(|clip| listed.get(clip_name(&clip.path)).copied().unwrap_or(Part::Unused))
+        .collect()
 }
 
 /// Lines `class part number first-last …`; `#` begins a comment.
@@ -65,7 +69,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, Part>> {
     let mut listed = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let mut words = line.split(' ');
-        let (Some(class), Some(part)) = (words.next(), words.next()) else { bail!("`{line}` has no part") };
+        let (Some(class), Some(part)) = (words.next(), words.next()) else {
+            bail!("`{line}` has no part")
+        };
         let part = Part::from_name(part)?;
         for word in words {
             let (first, last) = word.split_once('-').unwrap_or((word, word));
@@ -82,11 +88,22 @@ mod tests {
     use super::*;
 
     fn gtzan() -> Vec<Clip> {
-        let genres =
-            ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
+        let genres = [
+            "blues",
+            "classical",
+            "country",
+            "disco",
+            "hiphop",
+            "jazz",
+            "metal",
+            "pop",
+            "reggae",
+            "rock",
+        ];
         let clip = |(label, genre): (usize, &str)| {
             let genre = genre.to_owned();
-            (0..100).map(move |number| Clip { path: format!("{genre}/{genre}.{number:05}.npy"), label })
+            (0..100)
+                .map(move |number| Clip { path: format!("{genre}/{genre}.{number:05}.npy"), label })
         };
         genres.into_iter().enumerate().flat_map(clip).collect()
     }
@@ -123,9 +140,10 @@ mod tests {
     fn a_table_decides_whatever_the_extension() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.csv");
-        std::fs::write(&path, "split,path\ntrain,pop/a.1.wav\ntest,pop/b.npy\nval,c.ogg\n").unwrap();
-        let clips =
-            ["pop/a.1.npy", "pop/b.npy", "pop/c.npy"].map(|path| Clip { path: path.to_owned(), label: 0 });
+        std::fs::write(&path, "split,path\ntrain,pop/a.1.wav\ntest,pop/b.npy\nval,c.ogg\n")
+            .unwrap();
+        let clips = ["pop/a.1.npy", "pop/b.npy", "pop/c.npy"]
+            .map(|path| Clip { path: path.to_owned(), label: 0 });
         assert_eq!(table(&path, &clips).unwrap(), [Part::Train, Part::Test, Part::Unused]);
         for (text, part) in [
             ("path,split\npop/a.1.wav,dev\n", "line 2"),

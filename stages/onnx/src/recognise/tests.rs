@@ -29,15 +29,29 @@ impl Parts {
     fn new() -> Parts {
         let ints = |value: i64, count| Attribute::Ints(vec![value; count]);
         let conv = |x, weight, output, [side, pad, stride]: [i64; 3]| -> Node {
-            let window =
-                vec![("kernel_shape", ints(side, 2)), ("pads", ints(pad, 4)), ("strides", ints(stride, 2))];
-            ("Conv", [vec![x, weight], vec!["bias3"; usize::from(weight == "w1")]].concat(), output, window)
+            let window = vec![
+                ("kernel_shape", ints(side, 2)),
+                ("pads", ints(pad, 4)),
+                ("strides", ints(stride, 2)),
+            ];
+            (
+                "Conv",
+                [vec![x, weight], vec!["bias3"; usize::from(weight == "w1")]].concat(),
+                output,
+                window,
+            )
         };
         let norm = |x, [a, b, c, d]: [&'static str; 4], output| -> Node {
-            ("BatchNormalization", vec![x, a, b, c, d], output, vec![("epsilon", Attribute::Float(1e-5))])
+            (
+                "BatchNormalization",
+                vec![x, a, b, c, d],
+                output,
+                vec![("epsilon", Attribute::Float(1e-5))],
+            )
         };
-        let leaky =
-            |x, output| -> Node { ("LeakyRelu", vec![x], output, vec![("alpha", Attribute::Float(0.1))]) };
+        let leaky = |x, output| -> Node {
+            ("LeakyRelu", vec![x], output, vec![("alpha", Attribute::Float(0.1))])
+        };
         let gemm = |inputs: [&'static str; 3], output| -> Node {
             ("Gemm", inputs.to_vec(), output, vec![("transB", Attribute::Int(0))])
         };
@@ -92,7 +106,11 @@ impl Parts {
             // Those of the norms are variances, too.
             let lowest = if shape.len() > 1 { -0.6 } else { 0.2 };
             let value = |index: usize| ((index + at) * 7919 % 101) as f32 / 84.0 + lowest;
-            graph.constant(name, shape, &(0..shape.iter().product()).map(value).collect::<Vec<_>>());
+            graph.constant(
+                name,
+                shape,
+                &(0..shape.iter().product()).map(value).collect::<Vec<_>>(),
+            );
         }
         for (operator, inputs, output, attributes) in &self.nodes {
             graph.node(operator, inputs, output, attributes);
@@ -119,7 +137,9 @@ fn a_compiled_graph_says_what_its_operators_say() {
             let shape = [3, 2, HEIGHT, width];
             let [found, expected] =
                 [&compiled, &operators].map(|file| file.run(shape, clips(shape)).unwrap());
-            let all = |outputs: crate::classifier::Outputs| [outputs.logits, outputs.probabilities].concat();
+            let all = |outputs: crate::classifier::Outputs| {
+                [outputs.logits, outputs.probabilities].concat()
+            };
             for (found, expected) in all(found).into_iter().zip(all(expected)) {
                 assert!(
                     (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),

@@ -78,8 +78,11 @@ fn rhythm(studio: &mut Studio, changes: &[(f32, Chord)]) {
 fn lead(studio: &mut Studio) {
     let mut bus = studio.bus();
     let harmonica = studio.rng.chance(0.35);
-    let voice =
-        if harmonica { singer(studio, Wave::Square, (1500.0, 3000.0)) } else { electric_guitar(studio) };
+    let voice = if harmonica {
+        singer(studio, Wave::Square, (1500.0, 3000.0))
+    } else {
+        electric_guitar(studio)
+    };
     let melody = Melody::new(&mut studio.rng, BLUES_SCALE, studio.key + 24, 2);
     studio.solo(
         &mut bus,

@@ -4,11 +4,22 @@ use super::{singer, strings};
 use crate::clock::Clock;
 use crate::effects::reverb;
 use crate::studio::{BAR, Instrument, Studio};
-use crate::theory::{Chord, MAJOR, MAJOR_SCALE, MINOR, MINOR_SCALE, Melody, SEVENTH, above, voicing};
+use crate::theory::{
+    Chord, MAJOR, MAJOR_SCALE, MINOR, MINOR_SCALE, Melody, SEVENTH, above, voicing,
+};
 use crate::voices::{HARP, PIANO, Wave};
 
 const MAJOR_CHORDS: &[&[Chord]] = &[
-    &[(0, MAJOR), (7, MAJOR), (9, MINOR), (4, MINOR), (5, MAJOR), (0, MAJOR), (5, MAJOR), (7, SEVENTH)],
+    &[
+        (0, MAJOR),
+        (7, MAJOR),
+        (9, MINOR),
+        (4, MINOR),
+        (5, MAJOR),
+        (0, MAJOR),
+        (5, MAJOR),
+        (7, SEVENTH),
+    ],
     &[(0, MAJOR), (5, MAJOR), (7, SEVENTH), (0, MAJOR)],
     &[(0, MAJOR), (2, MINOR), (7, SEVENTH), (0, MAJOR)],
 ];
@@ -19,7 +30,8 @@ const MINOR_CHORDS: &[&[Chord]] = &[
 ];
 
 pub(super) fn play(studio: &mut Studio) {
-    studio.clock = Clock::new(studio.rng.range(56.0, 138.0)).with_rubato(studio.rng.range(0.05, 0.3));
+    studio.clock =
+        Clock::new(studio.rng.range(56.0, 138.0)).with_rubato(studio.rng.range(0.05, 0.3));
     let minor = studio.rng.chance(0.5);
     let changes = if minor { studio.rng.pick(MINOR_CHORDS) } else { studio.rng.pick(MAJOR_CHORDS) };
     let changes = studio.changes(changes);
@@ -61,8 +73,11 @@ fn broken_chords(studio: &mut Studio, changes: &[(f32, Chord)], hall: f32) {
     let mut bus = studio.bus();
     let keys = Instrument::Keys(studio.rng.pick(&[PIANO, PIANO, HARP]));
     // Alberti's bass, an arpeggio up, one up and down; indices into the chord.
-    let figure =
-        studio.rng.pick(&[[0, 2, 1, 2, 0, 2, 1, 2], [0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3, 4, 3, 2, 1]]);
+    let figure = studio.rng.pick(&[
+        [0, 2, 1, 2, 0, 2, 1, 2],
+        [0, 1, 2, 3, 4, 5, 6, 7],
+        [0, 1, 2, 3, 4, 3, 2, 1],
+    ]);
     let rate = studio.rng.pick(&[0.5, 0.5, 0.25]);
     let low = 43 + studio.rng.below(8) as i32;
     for (start, chord) in changes {

@@ -8,7 +8,16 @@ use crate::theory::{Chord, MAJOR, MAJOR_PENTATONIC, MINOR, Melody, SEVENTH, abov
 use crate::voices::{Pluck, Wave};
 
 const CHORDS: &[&[Chord]] = &[
-    &[(0, MAJOR), (0, MAJOR), (5, MAJOR), (0, MAJOR), (7, MAJOR), (7, SEVENTH), (0, MAJOR), (0, MAJOR)],
+    &[
+        (0, MAJOR),
+        (0, MAJOR),
+        (5, MAJOR),
+        (0, MAJOR),
+        (7, MAJOR),
+        (7, SEVENTH),
+        (0, MAJOR),
+        (0, MAJOR),
+    ],
     &[(0, MAJOR), (5, MAJOR), (0, MAJOR), (7, MAJOR)],
     &[(0, MAJOR), (9, MINOR), (5, MAJOR), (7, MAJOR)],
 ];
@@ -58,7 +67,14 @@ fn boom_chick(studio: &mut Studio, changes: &[(f32, Chord)]) {
 }
 
 /// The strings of a guitar sound one after the other.
-fn strum(studio: &mut Studio, bus: &mut [f32], guitar: &Instrument, beat: f32, notes: &[i32], gain: f32) {
+fn strum(
+    studio: &mut Studio,
+    bus: &mut [f32],
+    guitar: &Instrument,
+    beat: f32,
+    notes: &[i32],
+    gain: f32,
+) {
     for (n, pitch) in notes.iter().chain([&(notes[0] + 12)]).enumerate() {
         studio.note(bus, guitar, (beat + n as f32 * 0.02, 0.5), *pitch, gain * 0.5);
     }

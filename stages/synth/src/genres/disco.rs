@@ -69,7 +69,13 @@ fn stabs(studio: &mut Studio, changes: &[(f32, Chord)]) {
             studio.chord(&mut bus, &section, (start + beat, *length), &notes, 1.0);
         }
         if let Some(piano) = &piano {
-            studio.chord(&mut bus, piano, (*start, BAR * 0.9), &voicing(studio.key, *chord, 55), 0.6);
+            studio.chord(
+                &mut bus,
+                piano,
+                (*start, BAR * 0.9),
+                &voicing(studio.key, *chord, 55),
+                0.6,
+            );
         }
     }
     reverb(&mut bus, 0.7, 0.4);

@@ -3,7 +3,9 @@
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{crackle, lowpass};
 use crate::studio::{BAR, Instrument, Studio};
-use crate::theory::{Chord, MAJOR_7, MINOR, MINOR_7, MINOR_9, MINOR_PENTATONIC, Melody, above, voicing};
+use crate::theory::{
+    Chord, MAJOR_7, MINOR, MINOR_7, MINOR_9, MINOR_PENTATONIC, Melody, above, voicing,
+};
 use crate::voices::{ELECTRIC_PIANO, PIANO, Synth, VIBRAPHONE, Wave};
 
 const CHORDS: &[&[Chord]] = &[

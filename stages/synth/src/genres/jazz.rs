@@ -5,8 +5,8 @@ use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{lowpass, reverb};
 use crate::studio::{Instrument, Studio};
 use crate::theory::{
-    BLUES_SCALE, Chord, HALF_DIMINISHED, MAJOR_7, MAJOR_SCALE, MINOR_7, MINOR_SCALE, Melody, SEVENTH, above,
-    voicing,
+    BLUES_SCALE, Chord, HALF_DIMINISHED, MAJOR_7, MAJOR_SCALE, MINOR_7, MINOR_SCALE, Melody,
+    SEVENTH, above, voicing,
 };
 use crate::voices::{PIANO, VIBRAPHONE, Wave};
 

@@ -41,11 +41,19 @@ fn drums(studio: &mut Studio, riff: &str) {
     let mut bus = studio.bus();
     // The kick doubles the guitar's mutes, rolls, or blasts.
     let doubled = riff.replace(['m', 'c'], "x");
-    let kick =
-        studio.rng.pick(&[doubled.as_str(), "xxxxxxxxxxxxxxxx", "x.xxx.xxx.xxx.xx", "x.x.x.x.x.x.x.x."]);
+    let kick = studio.rng.pick(&[
+        doubled.as_str(),
+        "xxxxxxxxxxxxxxxx",
+        "x.xxx.xxx.xxx.xx",
+        "x.x.x.x.x.x.x.x.",
+    ]);
     studio.beat(&mut bus, &kit, Drum::Kick, &[kick], 0.9);
-    let snare =
-        studio.rng.pick(&["....x.......x...", "........x.......", ".x.x.x.x.x.x.x.x", "..x...x...x...x."]);
+    let snare = studio.rng.pick(&[
+        "....x.......x...",
+        "........x.......",
+        ".x.x.x.x.x.x.x.x",
+        "..x...x...x...x.",
+    ]);
     studio.beat(&mut bus, &kit, Drum::Snare, &[snare], 0.9);
     let cymbal = studio.rng.pick(&[Drum::Crash, Drum::Ride, Drum::OpenHat]);
     studio.beat(&mut bus, &kit, cymbal, &["x...x...x...x..."], 0.35);
@@ -73,7 +81,13 @@ fn riffs(studio: &mut Studio, changes: &[(f32, Chord)], riff: &str) {
                     &[lowest_root(studio, lowest), root],
                     1.0,
                 ),
-                'c' => studio.chord(&mut guitars, &open, (beat, 0.9), &[root, root + 7, root + 12], 1.4),
+                'c' => studio.chord(
+                    &mut guitars,
+                    &open,
+                    (beat, 0.9),
+                    &[root, root + 7, root + 12],
+                    1.4,
+                ),
                 _ => continue,
             }
             studio.note(&mut low, &bass, (beat, 0.22), root, 1.0);
@@ -101,7 +115,13 @@ fn lead(studio: &mut Studio) {
     let guitar = electric_guitar(studio);
     let scale = studio.rng.pick(&[MINOR_SCALE, PHRYGIAN]);
     let melody = Melody::new(&mut studio.rng, scale, studio.key + 24, 2);
-    studio.solo(&mut bus, &guitar, melody, &[&[0.25; 8], &[0.25; 4], &[0.5, 0.5, 1.0], &[0.5; 4]], 1.0);
+    studio.solo(
+        &mut bus,
+        &guitar,
+        melody,
+        &[&[0.25; 8], &[0.25; 4], &[0.5, 0.5, 1.0], &[0.5; 4]],
+        1.0,
+    );
     amplify(studio, &mut bus, (4.0, 10.0));
     reverb(&mut bus, 0.6, 0.3);
     studio.mix(&bus, 0.6);

@@ -41,7 +41,14 @@ fn upright_bass(studio: &mut Studio) -> Instrument {
 fn electric_bass(studio: &mut Studio) -> Instrument {
     let cutoff = studio.rng.range(250.0, 700.0);
     let wave = studio.rng.pick(&[Wave::Saw, Wave::Triangle, Wave::Square]);
-    Instrument::Synth(Synth { wave, cutoff, open: cutoff * 2.5, decay: 0.2, sustain: 0.5, ..Synth::PLAIN })
+    Instrument::Synth(Synth {
+        wave,
+        cutoff,
+        open: cutoff * 2.5,
+        decay: 0.2,
+        sustain: 0.5,
+        ..Synth::PLAIN
+    })
 }
 
 /// An electric guitar before its amplifier.

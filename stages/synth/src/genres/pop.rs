@@ -27,8 +27,12 @@ pub(super) fn play(studio: &mut Studio) {
 fn drums(studio: &mut Studio) {
     let kit = Kit::new(studio.rng.pick(&[KitStyle::Machine, KitStyle::Acoustic]), &mut studio.rng);
     let mut bus = studio.bus();
-    let kick =
-        studio.rng.pick(&["x...x...x...x...", "x.....x.x.......", "x...x..xx...x...", "x......x..x....."]);
+    let kick = studio.rng.pick(&[
+        "x...x...x...x...",
+        "x.....x.x.......",
+        "x...x..xx...x...",
+        "x......x..x.....",
+    ]);
     studio.beat(&mut bus, &kit, Drum::Kick, &[kick], 1.0);
     let back = studio.rng.pick(&[Drum::Snare, Drum::Clap]);
     studio.beat(&mut bus, &kit, back, &["....x.......x..."], 0.8);
@@ -87,7 +91,8 @@ fn figure(studio: &mut Studio, changes: &[(f32, Chord)]) {
         for n in 0..8 {
             let time = (start + n as f32 * 0.5, 0.4);
             if !block {
-                let pitch = notes[[0, 2, 1, 2][n % 4] % notes.len()] + if n % 4 == 3 { 12 } else { 0 };
+                let pitch =
+                    notes[[0, 2, 1, 2][n % 4] % notes.len()] + if n % 4 == 3 { 12 } else { 0 };
                 studio.note(&mut bus, &player, time, pitch, 0.8);
             } else if n % 2 == 0 {
                 studio.chord(&mut bus, &player, time, &notes, 0.9);

@@ -41,8 +41,12 @@ fn drums(studio: &mut Studio) {
     let kit = Kit::new(KitStyle::Acoustic, &mut studio.rng);
     let mut bus = studio.bus();
     // One drop, rockers, steppers.
-    let kick =
-        studio.rng.pick(&["....x.......x...", "........x.......", "x.......x.......", "x...x...x...x..."]);
+    let kick = studio.rng.pick(&[
+        "....x.......x...",
+        "........x.......",
+        "x.......x.......",
+        "x...x...x...x...",
+    ]);
     let rim = studio.rng.pick(&["....x.......x...", "........x.......", "....x..-....x.-."]);
     studio.beat(&mut bus, &kit, Drum::Kick, &[kick], 1.0);
     let stick = studio.rng.pick(&[Drum::Rim, Drum::Rim, Drum::Snare]);

@@ -27,11 +27,17 @@ pub(super) fn play(studio: &mut Studio) {
 }
 
 fn drums(studio: &mut Studio) {
-    let kit =
-        Kit::new(studio.rng.pick(&[KitStyle::Acoustic, KitStyle::Acoustic, KitStyle::Hard]), &mut studio.rng);
+    let kit = Kit::new(
+        studio.rng.pick(&[KitStyle::Acoustic, KitStyle::Acoustic, KitStyle::Hard]),
+        &mut studio.rng,
+    );
     let mut bus = studio.bus();
-    let kick =
-        studio.rng.pick(&["x.......x.......", "x.......x.x.....", "x..x....x.x.....", "x.x.....x.....x."]);
+    let kick = studio.rng.pick(&[
+        "x.......x.......",
+        "x.......x.x.....",
+        "x..x....x.x.....",
+        "x.x.....x.....x.",
+    ]);
     studio.beat(&mut bus, &kit, Drum::Kick, &[kick], 1.0);
     studio.beat(&mut bus, &kit, Drum::Snare, &["....x.......x...", "....x.......x..."], 0.9);
     let cymbal = studio.rng.pick(&[Drum::ClosedHat, Drum::OpenHat, Drum::Ride]);
@@ -79,7 +85,8 @@ fn guitars(studio: &mut Studio, changes: &[(f32, Chord)]) {
 fn lead(studio: &mut Studio) {
     let mut bus = studio.bus();
     let sung = studio.rng.chance(0.6);
-    let voice = if sung { singer(studio, Wave::Saw, (1400.0, 3000.0)) } else { electric_guitar(studio) };
+    let voice =
+        if sung { singer(studio, Wave::Saw, (1400.0, 3000.0)) } else { electric_guitar(studio) };
     let melody = Melody::new(&mut studio.rng, MINOR_PENTATONIC, studio.key + 24, 2);
     studio.solo(
         &mut bus,
