@@ -17,6 +17,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
+use crate::audio::Audio;
 use crate::collect::Collector;
 use crate::faults;
 use crate::wav::PlainWav;
@@ -34,15 +35,6 @@ const LOUDEST: f32 = 1e4;
 const ROUNDING: f64 = 1e-8;
 
 const NO_TRACK: &str = "it holds no audio track: get it again, or remove it";
-
-/// One channel of sound.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Audio {
-    /// Full scale is ±1; every sample is finite. Never empty when it comes from [`decode`].
-    pub samples: Vec<f32>,
-    /// Samples a second.
-    pub sample_rate: u32,
-}
 
 /// How much of a file is decoded.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -4,6 +4,7 @@
 //! logarithm → resize ([`resize`]); or mel bands ([`mel`]) → decibels or logarithm ([`level`]).
 //! [`Extractor`] is all of it. Knows nothing about labels, folders of clips, or what becomes of the arrays.
 
+mod audio;
 pub mod collect;
 pub mod decode;
 mod extract;
@@ -16,7 +17,8 @@ pub mod resize;
 mod stft;
 mod wav;
 
-pub use decode::{Audio, Length, decode};
+pub use audio::Audio;
+pub use decode::{Length, decode};
 pub use extract::{Extractor, clip_spectrogram};
 pub use kit::npy::Array;
 pub use level::LOG_FLOOR;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use realfft::num_complex::Complex;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-use crate::decode::Audio;
+use crate::audio::Audio;
 
 /// Where the filter begins to fall, as a share of the narrower half rate.
 const PASSBAND: f64 = 0.913;

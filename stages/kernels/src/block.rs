@@ -8,8 +8,8 @@
 use rayon::prelude::*;
 
 use crate::activation::{Activation, with_known};
+use crate::epilogue::{Pool, Then};
 use crate::simd::{sum_of, vectorized};
-use crate::then::{Pool, Then};
 
 /// The sizes of a batch and what is done with it.
 #[derive(Clone, Copy, Debug, PartialEq)]

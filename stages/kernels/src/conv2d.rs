@@ -12,8 +12,9 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, module as ops};
 
 use crate::bridge::{Host, erase, host, packed, tensor, values};
-use crate::conv::{self, Geometry, InputGradient};
+use crate::conv::{self, InputGradient};
 use crate::direct::{self, Operands};
+use crate::geometry::Geometry;
 
 /// The convolution of `[N, in, height, width]` with the weight `[out, in / groups, height, width]` and the bias
 /// `[out]`: burn's [`ops::conv2d`], faster on the CPU backend.

@@ -8,7 +8,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::conv::Geometry;
+use crate::geometry::Geometry;
 use crate::simd::{vectorized, with_vectors};
 
 /// The size of a tile in channels of the output and in vectors: with 16 registers, 12 of sums, 3 of the image, 1 of

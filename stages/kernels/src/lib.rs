@@ -22,12 +22,13 @@ mod bridge;
 mod conv;
 pub mod conv2d;
 mod direct;
+mod epilogue;
 mod gemm;
+mod geometry;
 pub mod norm;
 pub mod on_device;
 mod patches;
 mod simd;
-mod then;
 
 pub use activation::Activation;
-pub use then::{Pool, Then};
+pub use epilogue::{Pool, Then};

@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData, module as ops};
 
 use crate::block::{Block, Statistics};
 use crate::bridge::{Host, erase, host, packed, tensor, values};
-use crate::then::Then;
+use crate::epilogue::Then;
 
 /// The trained part of a normalisation: `[channels]` each.
 #[derive(Clone, Debug)]

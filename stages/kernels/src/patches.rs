@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::conv::Geometry;
+use crate::geometry::Geometry;
 
 /// How many values a tile of patches may have: 128 KiB of floats, which second-level caches hold.
 const TILE: usize = 32 * 1024;

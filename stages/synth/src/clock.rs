@@ -1,7 +1,6 @@
 //! From beats to samples: tempo, swing and rubato. Knows nothing about what is played.
 
-use crate::SAMPLE_RATE;
-use crate::maths::sine;
+use crate::maths::{SAMPLE_RATE, sine};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {

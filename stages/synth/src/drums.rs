@@ -2,9 +2,8 @@
 //!
 //! Knows nothing about genres.
 
-use crate::SAMPLE_RATE;
 use crate::effects::{highpass, lowpass};
-use crate::maths::{decay, sine, soft_clip};
+use crate::maths::{SAMPLE_RATE, decay, sine, soft_clip};
 use crate::rng::Rng;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! What is done to a bus of samples: filters, drive, echo, room, noise. Knows nothing about notes.
 
-use crate::SAMPLE_RATE;
-use crate::maths::{follow, sine, soft_clip};
+use crate::maths::{SAMPLE_RATE, follow, sine, soft_clip};
 use crate::rng::Rng;
 
 /// Two one-pole low-passes in a row: 12 dB an octave.

@@ -18,59 +18,10 @@ mod studio;
 mod theory;
 mod voices;
 
+pub use genres::Genre;
+pub use maths::SAMPLE_RATE;
 use rng::Rng;
 use studio::Studio;
-
-/// Samples a second of every clip.
-pub const SAMPLE_RATE: u32 = 22_050;
-
-/// A style of music.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are all there is to say")]
-pub enum Genre {
-    Blues,
-    Classical,
-    Country,
-    Disco,
-    Hiphop,
-    Jazz,
-    Metal,
-    Pop,
-    Reggae,
-    Rock,
-}
-
-impl Genre {
-    /// All styles, in the order of their names.
-    pub const ALL: [Genre; 10] = [
-        Genre::Blues,
-        Genre::Classical,
-        Genre::Country,
-        Genre::Disco,
-        Genre::Hiphop,
-        Genre::Jazz,
-        Genre::Metal,
-        Genre::Pop,
-        Genre::Reggae,
-        Genre::Rock,
-    ];
-
-    /// The name in lower case, fit for a folder.
-    pub fn name(self) -> &'static str {
-        match self {
-            Genre::Blues => "blues",
-            Genre::Classical => "classical",
-            Genre::Country => "country",
-            Genre::Disco => "disco",
-            Genre::Hiphop => "hiphop",
-            Genre::Jazz => "jazz",
-            Genre::Metal => "metal",
-            Genre::Pop => "pop",
-            Genre::Reggae => "reggae",
-            Genre::Rock => "rock",
-        }
-    }
-}
 
 /// Clip number `index` of a style: mono, [`SAMPLE_RATE`] samples a second, the loudest sample at ±0.95.
 ///

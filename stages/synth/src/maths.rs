@@ -5,7 +5,8 @@
 
 use std::f32::consts::{LN_2, TAU};
 
-use crate::SAMPLE_RATE;
+/// Samples a second of every clip.
+pub const SAMPLE_RATE: u32 = 22_050;
 
 /// The sine of a phase in turns; an error of 2e-4 at most, 76 dB below full scale.
 pub(crate) fn sine(turns: f32) -> f32 {

@@ -2,11 +2,10 @@
 //!
 //! Knows how to place notes and hits in time; the genres know which.
 
-use crate::SAMPLE_RATE;
 use crate::clock::Clock;
 use crate::drums::{Drum, Kit};
 use crate::effects::{highpass, hiss, lowpass, normalise, rms};
-use crate::maths::soft_clip;
+use crate::maths::{SAMPLE_RATE, soft_clip};
 use crate::rng::Rng;
 use crate::theory::{Chord, Melody};
 use crate::voices::{Keys, Note, Pluck, Synth};

@@ -2,8 +2,7 @@
 //!
 //! Each adds one note to a bus. Knows nothing about rhythm, harmony or genres.
 
-use crate::SAMPLE_RATE;
-use crate::maths::{decay, exp2, follow, sine};
+use crate::maths::{SAMPLE_RATE, decay, exp2, follow, sine};
 use crate::rng::Rng;
 use crate::theory::hertz;
 

@@ -1,6 +1,6 @@
 //! Twelve bars in a shuffle: boogie guitar or piano, walking bass, a guitar or harmonica that bends.
 
-use super::{electric_guitar, singer, upright_bass};
+use super::players::{electric_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{drive, reverb};
 use crate::studio::{BAR, Instrument, Studio};

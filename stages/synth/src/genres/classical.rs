@@ -1,6 +1,6 @@
 //! No drums: strings, a piano or harp in broken chords, a violin or flute above, rubato, a hall.
 
-use super::{singer, strings};
+use super::players::{singer, strings};
 use crate::clock::Clock;
 use crate::effects::reverb;
 use crate::studio::{BAR, Instrument, Studio};

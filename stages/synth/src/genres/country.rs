@@ -1,6 +1,6 @@
 //! Boom-chick: root and fifth below, strummed guitar between, a train beat, twang, fiddle or steel.
 
-use super::{acoustic_guitar, singer, upright_bass};
+use super::players::{acoustic_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{echo, reverb};
 use crate::studio::{Instrument, Studio};

@@ -1,6 +1,6 @@
 //! Four on the floor, open hats between, a bass in octaves, strings that stab, a scratching guitar.
 
-use super::{electric_bass, electric_guitar, strings};
+use super::players::{electric_bass, electric_guitar, strings};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{highpass, reverb, wah};
 use crate::studio::{BAR, Instrument, Studio};

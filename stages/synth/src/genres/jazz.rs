@@ -1,6 +1,6 @@
 //! Swing: a ride, a walking bass, sevenths off the beat, a horn, piano or vibraphone that improvises.
 
-use super::{electric_guitar, singer, upright_bass};
+use super::players::{electric_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{lowpass, reverb};
 use crate::studio::{Instrument, Studio};

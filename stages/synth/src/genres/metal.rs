@@ -1,6 +1,6 @@
 //! Palm-muted power chords through too much gain, a double kick, a minor key, a lead that never rests.
 
-use super::{electric_bass, electric_guitar};
+use super::players::{electric_bass, electric_guitar};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{drive, highpass, lowpass, reverb};
 use crate::studio::{Instrument, Studio};

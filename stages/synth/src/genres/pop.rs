@@ -1,6 +1,6 @@
 //! Four chords, a singer, a clean kit with claps, a synthesizer that pulses or a guitar that is picked.
 
-use super::{acoustic_guitar, electric_bass, singer};
+use super::players::{acoustic_guitar, electric_bass, singer};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{echo, reverb};
 use crate::studio::{BAR, Instrument, Studio};

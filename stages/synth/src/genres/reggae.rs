@@ -1,6 +1,6 @@
 //! The off-beat: guitar and organ chop between the beats, the drum drops the one, the bass sings.
 
-use super::{electric_guitar, singer, upright_bass};
+use super::players::{electric_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{echo, highpass, lowpass, reverb};
 use crate::studio::{Instrument, Studio};

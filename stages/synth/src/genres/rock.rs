@@ -1,6 +1,6 @@
 //! Straight eighths: crunching chords, a bass on the roots, a loud backbeat, a voice or guitar above.
 
-use super::{electric_bass, electric_guitar, singer};
+use super::players::{electric_bass, electric_guitar, singer};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{drive, lowpass, reverb};
 use crate::studio::Studio;
