@@ -68,6 +68,16 @@ pub enum Padding {
     None,
 }
 
+impl Padding {
+    /// Returns the number of frames of `samples` samples; 1 if there are too few for a window.
+    pub fn frames(self, samples: usize, n_fft: usize, hop_length: usize) -> usize {
+        match self {
+            Padding::Reflect | Padding::Zeros => 1 + samples / hop_length,
+            Padding::None => 1 + samples.saturating_sub(n_fft) / hop_length,
+        }
+    }
+}
+
 /// Which bands are equally wide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -215,10 +225,7 @@ impl SpectrogramParams {
 
     /// Frames for so many samples, at least [`SpectrogramParams::shortest`].
     pub fn frames(&self, samples: usize) -> usize {
-        match self.padding {
-            Padding::Reflect | Padding::Zeros => 1 + samples / self.hop_length,
-            Padding::None => 1 + samples.saturating_sub(self.n_fft) / self.hop_length,
-        }
+        self.padding.frames(samples, self.n_fft, self.hop_length)
     }
 }
 

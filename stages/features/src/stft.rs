@@ -71,10 +71,7 @@ impl Spectrogram {
 
     /// Frames for so many samples. Frame `t` is centred on sample `t × hop_length`, without padding begins there.
     pub fn frames(&self, samples: usize) -> usize {
-        match self.padding {
-            Padding::Reflect | Padding::Zeros => 1 + samples / self.hop_length,
-            Padding::None => 1 + samples.saturating_sub(self.window.len()) / self.hop_length,
-        }
+        self.padding.frames(samples, self.window.len(), self.hop_length)
     }
 
     /// The power |X|², of shape (bins, frames) in C order: `power[k * frames + t]`.
