@@ -154,7 +154,7 @@ impl Step {
     }
 
     /// On any backend, by its operations.
-    fn by_operations(
+    fn with_burn_ops(
         self,
         weights: Tensor<1>,
         gradient: Tensor<1>,
@@ -200,7 +200,7 @@ impl ModuleMapper for Update<'_> {
             Tensor::from_primitive::<Flex>(weights)
         } else {
             let flat =
-                self.step.by_operations(value.reshape(count), gradient.reshape(count), moments);
+                self.step.with_burn_ops(value.reshape(count), gradient.reshape(count), moments);
             flat.reshape(shape)
         };
         let updated = Tensor::from_inner(updated).set_require_grad(trained);

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::activation::{Activation, with_known};
-use crate::epilogue::{Pool, Then};
+use crate::epilogue::{Epilogue, Pool};
 use crate::simd::{sum_of, vectorized};
 
 /// The sizes of a batch and what is done with it.
@@ -18,7 +18,7 @@ pub(crate) struct Block {
     pub channels: usize,
     /// Height and width of the input.
     pub size: [usize; 2],
-    pub then: Then,
+    pub epilogue: Epilogue,
 }
 
 /// What each channel is normalised with.
@@ -47,7 +47,7 @@ struct Affine {
 impl Block {
     /// Height and width of the output.
     pub(crate) fn out(&self) -> [usize; 2] {
-        self.then.pool.out(self.size)
+        self.epilogue.pool.out(self.size)
     }
 
     fn plane(&self) -> usize {
@@ -99,7 +99,7 @@ impl Block {
     ) -> (Vec<f32>, Vec<u32>) {
         let mut output = vec![0.0; self.batch * self.channels * self.plane_out()];
         let mut origins =
-            vec![0; if matches!(self.then.pool, Pool::Max(_)) { output.len() } else { 0 }];
+            vec![0; if matches!(self.epilogue.pool, Pool::Max(_)) { output.len() } else { 0 }];
         if output.is_empty() {
             return (output, origins);
         }
@@ -109,25 +109,25 @@ impl Block {
         let planes = planes
             .enumerate()
             .map(|(at, (output, input))| (affine[at % self.channels], input, output));
-        match self.then.pool {
+        match self.epilogue.pool {
             Pool::Max(window) => {
                 let planes = planes.zip(origins.par_chunks_exact_mut(self.plane_out()));
                 planes.for_each_init(Columns::default, |columns, (plane, origins)| {
                     vectorized(|| {
-                        with_known!(self.then.activation, |known| self
+                        with_known!(self.epilogue.activation, |known| self
                             .max_pool(window, known, plane, columns, origins));
                     });
                 });
             }
             Pool::Average(window) => planes.for_each(|plane| {
                 vectorized(|| {
-                    with_known!(self.then.activation, |known| self
+                    with_known!(self.epilogue.activation, |known| self
                         .average_pool(window, known, plane));
                 });
             }),
             Pool::None => planes.for_each(|(affine, input, output)| {
                 vectorized(|| {
-                    with_known!(self.then.activation, |known| {
+                    with_known!(self.epilogue.activation, |known| {
                         output
                             .iter_mut()
                             .zip(input)
@@ -216,7 +216,7 @@ impl Block {
             for sample in 0..self.batch {
                 let at = sample * self.channels + channel;
                 let of_plane = vectorized(|| {
-                    with_known!(self.then.activation, |known| self.plane_sums(
+                    with_known!(self.epilogue.activation, |known| self.plane_sums(
                         known,
                         affine,
                         mean,
@@ -243,7 +243,7 @@ impl Block {
                 let input = &input[at * self.plane()..][..self.plane()];
                 vectorized(|| {
                     gradient.iter_mut().zip(input).for_each(|(dx, x)| *dx = x * slope + level);
-                    with_known!(self.then.activation, |known| {
+                    with_known!(self.epilogue.activation, |known| {
                         self.add_gradient(
                             known,
                             affine[channel],
@@ -274,7 +274,7 @@ impl Block {
         let input = &input[at * self.plane()..][..self.plane()];
         let output = &output[at * self.plane_out()..][..self.plane_out()];
         let slope = |x: f32| activation.slope(affine.at(x));
-        match self.then.pool {
+        match self.epilogue.pool {
             Pool::None => [
                 sum_of(input, output, |x, g| g * slope(x)),
                 sum_of(input, output, |x, g| g * slope(x) * (x - mean)),
@@ -316,7 +316,7 @@ impl Block {
     ) {
         let output = &output[at * self.plane_out()..][..self.plane_out()];
         let factor = |x: f32| activation.slope(affine.at(x)) * affine.factor;
-        match self.then.pool {
+        match self.epilogue.pool {
             Pool::None => {
                 let pairs = input.iter().zip(output);
                 gradient.iter_mut().zip(pairs).for_each(|(dx, (x, g))| *dx += g * factor(*x));

@@ -9,10 +9,10 @@ use crate::activation::Activation;
 
 /// What is applied to the output of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Then {
+pub struct Epilogue {
     /// First, to each value.
     pub activation: Activation,
-    /// Then, to windows of them.
+    /// Epilogue, to windows of them.
     pub pool: Pool,
 }
 
@@ -27,12 +27,12 @@ pub enum Pool {
     Average([usize; 2]),
 }
 
-impl Then {
+impl Epilogue {
     /// Nothing.
-    pub const NOTHING: Then = Then { activation: Activation::Identity, pool: Pool::None };
+    pub const NONE: Epilogue = Epilogue { activation: Activation::Identity, pool: Pool::None };
 
     /// Activation and pool by burn's own operations.
-    pub(crate) fn by_operations(self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn with_burn_ops(self, x: Tensor<4>) -> Tensor<4> {
         let x = match self.activation {
             Activation::Identity => x,
             // Its gradient needs no mask, unlike that of burn's `leaky_relu`.

@@ -31,4 +31,4 @@ mod patches;
 mod simd;
 
 pub use activation::Activation;
-pub use epilogue::{Pool, Then};
+pub use epilogue::{Epilogue, Pool};

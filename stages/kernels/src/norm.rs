@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData, module as ops};
 
 use crate::block::{Block, Statistics};
 use crate::bridge::{Host, erase, host, packed, tensor, values};
-use crate::epilogue::Then;
+use crate::epilogue::Epilogue;
 
 /// The trained part of a normalisation: `[channels]` each.
 #[derive(Clone, Debug)]
@@ -39,22 +39,22 @@ pub struct Normalized {
 }
 
 /// Normalises `[N, channels, height, width]` by the batch's own statistics.
-pub fn by_batch(input: Tensor<4>, scale: Scale, then: Then) -> Normalized {
+pub fn batch_norm(input: Tensor<4>, scale: Scale, epilogue: Epilogue) -> Normalized {
     let device = input.device();
-    let block = block(&input, then);
+    let block = block(&input, epilogue);
     match host([erase(&input), erase(&scale.weight), erase(&scale.bias)]) {
         Some(Host::Recorded(tensors)) => recorded(block, tensors, scale.epsilon as f32, &device),
         _ => {
             let batch = ops::batch_norm_train(input, scale.weight, scale.bias, scale.epsilon);
             let (mean, variance) = (batch.mean.detach(), batch.variance.detach());
-            Normalized { output: then.by_operations(batch.output), mean, variance }
+            Normalized { output: epilogue.with_burn_ops(batch.output), mean, variance }
         }
     }
 }
 
-fn block(input: &Tensor<4>, then: Then) -> Block {
+fn block(input: &Tensor<4>, epilogue: Epilogue) -> Block {
     let [batch, channels, height, width] = input.dims();
-    Block { batch, channels, size: [height, width], then }
+    Block { batch, channels, size: [height, width], epilogue }
 }
 
 fn shape(block: Block) -> [usize; 4] {

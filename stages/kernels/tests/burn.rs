@@ -5,7 +5,7 @@ use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
 use kernels::conv2d::conv2d;
 use kernels::norm::{self, Scale};
-use kernels::{Activation, Pool, Then};
+use kernels::{Activation, Epilogue, Pool};
 use proptest::prelude::*;
 
 /// Values between −1 and 1 that no two tensors share; the same for the same seed.
@@ -76,7 +76,7 @@ fn convolved(convolution: Convolution, shape: &Shape, device: &Device) -> [Vec<f
     ]
 }
 
-fn thens() -> impl Strategy<Value = Then> {
+fn epilogues() -> impl Strategy<Value = Epilogue> {
     let activation = prop_oneof![
         Just(Activation::Identity),
         Just(Activation::LeakyRelu(0.01)),
@@ -88,21 +88,21 @@ fn thens() -> impl Strategy<Value = Then> {
         [1..4usize, 1..4].prop_map(Pool::Max),
         [1..4usize, 1..4].prop_map(Pool::Average)
     ];
-    (activation, pool).prop_map(|(activation, pool)| Then { activation, pool })
+    (activation, pool).prop_map(|(activation, pool)| Epilogue { activation, pool })
 }
 
-fn blocks() -> impl Strategy<Value = ([usize; 4], Then)> {
-    ([2..6usize, 1..5, 3..12, 3..40], thens())
+fn blocks() -> impl Strategy<Value = ([usize; 4], Epilogue)> {
+    ([2..6usize, 1..5, 3..12, 3..40], epilogues())
 }
 
 /// Activation and pool by burn's own operations, one after the other.
-fn by_parts(x: Tensor<4>, then: Then) -> Tensor<4> {
-    let x = match then.activation {
+fn by_parts(x: Tensor<4>, epilogue: Epilogue) -> Tensor<4> {
+    let x = match epilogue.activation {
         Activation::Identity => x,
         Activation::LeakyRelu(slope) => activation::leaky_relu(x, f64::from(slope)),
         Activation::Silu => activation::silu(x),
     };
-    match then.pool {
+    match epilogue.pool {
         Pool::None => x,
         Pool::Max(window) => ops::max_pool2d(x, MaxPoolOptions::new(window)),
         Pool::Average(window) => ops::avg_pool2d(x, AvgPoolOptions::new(window)),
@@ -146,7 +146,7 @@ proptest! {
             by_parts(ops::batch_norm_train(input, weight, bias, epsilon).output, then)
         };
         let expected = normalized(by_burn, shape, &device);
-        let found = normalized(|input, scale| norm::by_batch(input, scale, then).output, shape, &device);
+        let found = normalized(|input, scale| norm::batch_norm(input, scale, then).output, shape, &device);
         for (what, (found, expected)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&expected)) {
             close(what, found, expected)?;
         }

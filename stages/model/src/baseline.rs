@@ -14,7 +14,7 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use judge::plan::{self, Affine, Head, Pixels, Plan, STRAIGHT};
-use kernels::{Activation, Pool, Then};
+use kernels::{Activation, Epilogue, Pool};
 
 use crate::config::{LEAKY_SLOPE, NetworkConfig, PADDING, POOL};
 use crate::folded::Folded;
@@ -23,10 +23,10 @@ use crate::norm::BatchNorm;
 use crate::weights::Weights;
 
 /// What follows the normalisation of a convolution.
-const POOLED: Then = Then { activation: LEAKY_RELU, pool: Pool::Max([POOL; 2]) };
+const POOLED: Epilogue = Epilogue { activation: LEAKY_RELU, pool: Pool::Max([POOL; 2]) };
 
 /// What follows that of the hidden layer.
-const HIDDEN: Then = Then { activation: LEAKY_RELU, pool: Pool::None };
+const HIDDEN: Epilogue = Epilogue { activation: LEAKY_RELU, pool: Pool::None };
 
 const LEAKY_RELU: Activation = Activation::LeakyRelu(LEAKY_SLOPE as f32);
 

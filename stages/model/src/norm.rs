@@ -7,7 +7,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use kernels::Then;
+use kernels::Epilogue;
 use kernels::norm::{self, Scale};
 
 use crate::config::NORM_EPSILON;
@@ -45,10 +45,10 @@ impl BatchNorm {
     /// Normalises `[batch, channels, height, width]` by the batch's own statistics, moves the running ones
     /// towards them, and does what follows. A channel needs two values at least: the variance of one is
     /// nothing to divide by.
-    pub fn forward(&mut self, input: Tensor<4>, then: Then) -> Tensor<4> {
+    pub fn forward(&mut self, input: Tensor<4>, then: Epilogue) -> Tensor<4> {
         let [batch, _, height, width] = input.dims();
         let count = (batch * height * width) as f64;
-        let batch = norm::by_batch(input, self.scale(), then);
+        let batch = norm::batch_norm(input, self.scale(), then);
         let unbiased = count / (count - 1.0);
         self.running_mean = blend(&self.running_mean, batch.mean, 1.0);
         self.running_var = blend(&self.running_var, batch.variance, unbiased);
@@ -80,7 +80,7 @@ mod tests {
             &device,
         );
         let input = Tensor::<2>::from_data([[1.0, 10.0], [3.0, 30.0], [5.0, 80.0]], &device);
-        let then = Then { activation: Activation::Identity, pool: Pool::None };
+        let then = Epilogue { activation: Activation::Identity, pool: Pool::None };
         let input = input.reshape([3, 2, 1, 1]);
         let output: Vec<f32> = norm.forward(input, then).into_data().iter::<f32>().collect();
         // Channel 0: mean 3, biased variance 8/3, unbiased 4. Channel 1: mean 40, unbiased 1300.

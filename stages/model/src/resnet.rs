@@ -20,7 +20,7 @@ use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Tensor, activation::relu};
 use judge::plan::{self, Head, Pixels, Plan, STRAIGHT};
-use kernels::{Activation, Pool, Then};
+use kernels::{Activation, Epilogue, Pool};
 
 use crate::config::RESNET_CHANNELS;
 use crate::folded::Folded;
@@ -32,7 +32,7 @@ use crate::weights::Weights;
 const RELU_SLOPE: f32 = 0.0;
 
 /// What follows a normalisation.
-const RELU: Then = Then { activation: Activation::LeakyRelu(RELU_SLOPE), pool: Pool::None };
+const RELU: Epilogue = Epilogue { activation: Activation::LeakyRelu(RELU_SLOPE), pool: Pool::None };
 
 /// The layers to train.
 #[derive(Module, Debug)]
@@ -70,7 +70,7 @@ impl ResNet {
     }
 
     pub(crate) fn forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
-        let x = self.stem.forward(self.input_norm.forward(images, Then::NOTHING), RELU);
+        let x = self.stem.forward(self.input_norm.forward(images, Epilogue::NONE), RELU);
         let x = self.blocks.iter_mut().fold(x, |x, block| block.forward(x));
         self.linear.forward(mean_of_channels(x) * mask)
     }
@@ -95,8 +95,8 @@ impl Block {
     }
 
     fn forward(&mut self, x: Tensor<4>) -> Tensor<4> {
-        let shortcut = self.shortcut.forward(x.clone(), Then::NOTHING);
-        relu(self.second.forward(self.first.forward(x, RELU), Then::NOTHING) + shortcut)
+        let shortcut = self.shortcut.forward(x.clone(), Epilogue::NONE);
+        relu(self.second.forward(self.first.forward(x, RELU), Epilogue::NONE) + shortcut)
     }
 
     fn store(&self, name: &str, weights: &mut Weights) -> Result<()> {
@@ -114,7 +114,7 @@ impl Normed {
         })
     }
 
-    fn forward(&mut self, x: Tensor<4>, then: Then) -> Tensor<4> {
+    fn forward(&mut self, x: Tensor<4>, then: Epilogue) -> Tensor<4> {
         self.norm.forward(self.convolution.forward(x), then)
     }
 
