@@ -5,10 +5,10 @@
 //! all that is there. Its outs do not depend on the number of threads. Knows nothing about how a spectrogram is
 //! computed (crate `features`) and nothing about the network.
 
+mod clips;
 mod colours;
 mod names;
 mod preview;
-mod work;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,7 +22,7 @@ use kit::{Events, Params};
 use rayon::prelude::*;
 use serde_json::json;
 
-use crate::work::{Clip, Folders};
+use crate::clips::{Clip, Folders};
 
 const PARAMS_HELP: &str = "\
 Params, with their defaults:
@@ -88,7 +88,7 @@ fn run(args: &Args) -> Result<()> {
     let events = Events::open()?;
     let folders =
         Folders { arrays: &args.spectrograms, pictures: &args.previews, faults: &args.faults };
-    let clips = work::clips(&args.audio, folders)?;
+    let clips = clips::load(&args.audio, folders)?;
     process_all(&section, &clips, &events)?;
     summarise(args, &section, clips.len())
 }

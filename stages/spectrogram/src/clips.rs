@@ -40,7 +40,7 @@ struct Item {
 ///
 /// # Errors
 /// A list that cannot be read; no clip in `audio`; folders that cannot be emptied.
-pub(crate) fn clips(audio: &Path, folders: Folders<'_>) -> Result<Vec<Clip>> {
+pub(crate) fn load(audio: &Path, folders: Folders<'_>) -> Result<Vec<Clip>> {
     if let Some(list) = std::env::var_os("REPRO_ITEMS").filter(|list| !list.is_empty()) {
         let text = std::fs::read_to_string(&list)
             .with_context(|| format!("cannot read `{}` (REPRO_ITEMS)", list.display()))?;
