@@ -38,7 +38,7 @@ impl Clock {
     }
 
     /// The samples that so many beats last, swing aside.
-    pub(crate) fn last(&self, beats: f32) -> usize {
+    pub(crate) fn duration(&self, beats: f32) -> usize {
         (beats * self.samples_per_beat) as usize
     }
 }

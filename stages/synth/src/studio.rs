@@ -60,7 +60,7 @@ impl Studio {
 
     /// As many bars as the piece has, the last one perhaps in part; at least one.
     pub(crate) fn bars(&self) -> usize {
-        self.mixed.len() / self.clock.last(BAR).max(1) + 1
+        self.mixed.len() / self.clock.duration(BAR).max(1) + 1
     }
 
     /// The beat at which each bar begins, with its chord; the progression starts at one of its bars.
@@ -82,7 +82,7 @@ impl Studio {
     ) {
         let note = Note {
             at: self.near(beat),
-            length: self.clock.last(beats),
+            length: self.clock.duration(beats),
             pitch: pitch as f32,
             gain: gain * self.rng.range(0.8, 1.1),
         };

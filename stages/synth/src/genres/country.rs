@@ -103,7 +103,7 @@ fn lead(studio: &mut Studio) {
         0.8,
     );
     if studio.rng.chance(0.5) {
-        echo(&mut bus, studio.clock.last(0.25), 0.35);
+        echo(&mut bus, studio.clock.duration(0.25), 0.35);
     }
     reverb(&mut bus, 0.3, 0.2);
     let level = studio.rng.range(0.5, 1.0);

@@ -100,7 +100,7 @@ fn figure(studio: &mut Studio, changes: &[(f32, Chord)]) {
         }
     }
     if studio.rng.chance(0.5) {
-        echo(&mut bus, studio.clock.last(0.75), 0.4);
+        echo(&mut bus, studio.clock.duration(0.75), 0.4);
     }
     studio.mix(&bus, 0.6);
 }

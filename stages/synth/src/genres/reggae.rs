@@ -54,7 +54,7 @@ fn drums(studio: &mut Studio) {
     let hats = studio.rng.pick(&["x.x.x.x.x.x.x.x.", "x-xox-xox-xox-xo", "..x...x...x...x."]);
     studio.beat(&mut bus, &kit, Drum::ClosedHat, &[hats], 0.3);
     if studio.rng.chance(0.3) {
-        echo(&mut bus, studio.clock.last(0.75), 0.3);
+        echo(&mut bus, studio.clock.duration(0.75), 0.3);
     }
     studio.mix(&bus, 0.7);
 }
@@ -96,7 +96,7 @@ fn skank(studio: &mut Studio, changes: &[(f32, Chord)]) {
     }
     highpass(&mut chops, 300.0);
     if studio.rng.chance(0.5) {
-        echo(&mut chops, studio.clock.last(0.75), studio.rng.range(0.3, 0.6));
+        echo(&mut chops, studio.clock.duration(0.75), studio.rng.range(0.3, 0.6));
     }
     reverb(&mut chops, 0.5, 0.25);
     studio.mix(&chops, 0.7);
@@ -111,7 +111,7 @@ fn lead(studio: &mut Studio) {
     let voice = singer(studio, wave, (1200.0, 2600.0));
     let melody = Melody::new(&mut studio.rng, MINOR_PENTATONIC, studio.key + 24, 1);
     studio.solo(&mut bus, &voice, melody, &[&[0.5, 0.5, 1.0], &[1.0, 1.0], &[1.5, 0.5]], 0.8);
-    echo(&mut bus, studio.clock.last(0.75), 0.35);
+    echo(&mut bus, studio.clock.duration(0.75), 0.35);
     reverb(&mut bus, 0.6, 0.3);
     studio.mix(&bus, 0.7);
 }
