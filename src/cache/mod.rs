@@ -13,16 +13,16 @@
 
 mod fill;
 mod objects;
+mod pending_sync;
 pub mod sweep;
 mod traces;
-mod unsynced;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use self::fill::{Sharing, create};
-use self::unsynced::Unsynced;
+use self::pending_sync::Unsynced;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::unique::unique;

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::Cache;
 use super::fill::{Bytes, create, digest_alone, pump};
-use super::unsynced::{Former, LARGE};
+use super::pending_sync::{Former, LARGE};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::pipeline::Link;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::Cache;
-use super::unsynced::Former;
+use super::pending_sync::Former;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::plan::Trace;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::run::{all_processors, tell_failures};
 use crate::engine::add::{self, InGit, Standing, Tracked, Wishes};
-use crate::engine::measure::measure;
+use crate::engine::size::measure;
 use crate::engine::run::{Options, Report, run};
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};

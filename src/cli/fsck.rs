@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::gc::count;
 use crate::engine::Project;
-use crate::engine::fsck::{By, Fault, Progress, Referrer, Repair, Report, Wrong, check, repair};
+use crate::engine::upkeep::fsck::{By, Fault, Progress, Referrer, Report, Wrong, check};
+use crate::engine::upkeep::repair::{Repair, repair};
 use crate::error::{Result, exit};
 use crate::plan::lock;
 use crate::terminal::reading::Reading;

@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::engine::Project;
-use crate::engine::gc::{Keep, KeepRuns, Keeper, Survey, Tally, survey, sweep};
-use crate::engine::revisions::Revisions;
+use crate::engine::upkeep::gc::{Keep, KeepRuns, Keeper, Survey, Tally, survey, sweep};
+use crate::engine::upkeep::revisions::Revisions;
 use crate::error::{Result, exit};
 use crate::plan::lock;
 use crate::terminal::size::size;

@@ -3,9 +3,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::observe::{Observation, observe};
-use super::predict::Predicted;
-use super::{Project, about, commit, explain, metrics};
+use super::observe::predict::Predicted;
+use super::observe::{Observation, explain, observe};
+use super::{Project, commit, metrics, provenance};
 use crate::error::{Error, Result};
 use crate::event::{About, Event, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp};
 use crate::pipeline::{Policy, Stage, StageIx};
@@ -132,8 +132,8 @@ fn record(
         command,
         params: project.pipeline.used_params(),
         overrides: Vec::new(),
-        host: about::host(),
-        git: about::git(&project.root),
+        host: provenance::host(),
+        git: provenance::git(&project.root),
         fresh: 0,
     };
     recorder.on_event(&Event::RunStarted { run, at: now(), about });

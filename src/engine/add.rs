@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-pub use super::about::InGit;
-use super::{about, project};
+pub use super::provenance::InGit;
+use super::{project, provenance};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Pipeline, StageName, stage_edit};
 use crate::repo_path::RepoPath;
@@ -85,7 +85,7 @@ pub fn declare(
 
 /// Keeps the input out of git, where nothing does yet.
 pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, Ignored)> {
-    let standing = about::in_git(root, path);
+    let standing = provenance::in_git(root, path);
     let ignored = match standing {
         InGit::Open | InGit::Tracked => ignore::add(root, HEADING, &[ignore::pattern(path)])?,
         InGit::No | InGit::Ignored => Ignored::Already,

@@ -1,33 +1,21 @@
 //! The only place where the effects meet: observe, decide, perform, commit. Everything it tells goes out as events.
 
-mod about;
 pub mod accept;
-mod account;
 pub mod add;
 pub mod checkout;
 mod commit;
-mod explain;
-pub mod fsck;
-pub mod gc;
-mod heard;
-mod items;
-pub mod measure;
+mod load_stale;
 mod metrics;
-mod narrow;
 pub mod observe;
-mod perform;
 pub mod plan;
-pub mod predict;
-mod processes;
 pub mod project;
-mod repair;
+mod provenance;
 mod resources;
-pub mod revisions;
 pub mod run;
+pub mod size;
 pub mod status;
-mod units;
+pub mod upkeep;
 pub mod watch;
-mod workers;
 
 pub use project::Project;
 

@@ -1,11 +1,14 @@
 //! Looking at one stage: its deps, its outs, its traces; and the decision that follows.
 
+pub mod explain;
+pub mod predict;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::predict::{self, Predicted};
+use self::predict::Predicted;
+use super::Project;
 use super::project::Answers;
-use super::{Project, explain};
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::pipeline::{
     self, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName, World,
 };
-use crate::plan::checked::Sources;
 use crate::plan::lock::{BadLock, Blocks};
+use crate::plan::snapshot::Sources;
 use crate::plan::{Checked, Lock, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;

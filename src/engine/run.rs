@@ -1,5 +1,13 @@
 //! `repro run`: performs the scheduler's effects on threads and feeds back, through one channel, what came of them.
 
+mod items;
+mod ledger;
+mod processes;
+mod stage_output;
+mod thread_pool;
+mod units;
+mod worker;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,15 +15,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-use super::account::{Account, now};
-use super::heard::Heard;
+use self::ledger::{Account, now};
+use self::processes::{GRACE, Groups, Passing};
+use self::stage_output::Heard;
+use self::thread_pool::Workers;
+use self::units::Units;
+use self::worker::{Performed, Setting};
+use super::observe::predict::Predicted;
 use super::observe::{Observation, observe, unseen};
-use super::perform::{Performed, Setting};
-use super::predict::Predicted;
-use super::processes::{GRACE, Groups, Passing};
-use super::units::Units;
-use super::workers::Workers;
-use super::{Project, ended_orphan, perform, resources};
+use super::{Project, ended_orphan, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{Event, Failure, Millis, Outcome, RunName, Subscriber, Work};
 use crate::exec::{Said, end_orphans, signals};
@@ -24,7 +32,7 @@ use crate::plan::{Change, Decision, Force};
 use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
 use crate::workspace::run_lock::RunLock;
 
-pub use super::account::Report;
+pub use self::ledger::Report;
 
 #[derive(Debug)]
 pub struct Options {
@@ -316,7 +324,7 @@ impl<'a, 's> Loop<'a, 's> {
             let setting = Setting { project: &project, run, groups: &groups, units: &units };
             let say = |said| hand_over(&sender, ix, said);
             let began = Instant::now();
-            let working = AssertUnwindSafe(|| perform::perform(setting, ix, force, as_seen, &say));
+            let working = AssertUnwindSafe(|| worker::perform(setting, ix, force, as_seen, &say));
             let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
                 let failure = unseen(Error::environment(PANICKED));
                 (Performed::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())

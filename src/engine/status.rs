@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::observe::{self, look, observe, touches};
-use super::predict::Predicted;
-use super::{Project, explain};
+use super::Project;
+use super::observe::predict::Predicted;
+use super::observe::{self, explain, look, observe, touches};
 use crate::digest::Content;
 use crate::error::{Result, exit};
 use crate::event::Failure;

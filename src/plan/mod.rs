@@ -2,19 +2,19 @@
 //! decide and explain, so the two cannot disagree. Knows nothing of disks, clocks or threads.
 
 pub mod change;
-pub mod checked;
 pub mod decide;
 pub mod fingerprint;
 pub mod lock;
-pub mod outline;
+pub mod lock_template;
 pub mod record;
+pub mod snapshot;
 pub mod trace;
 pub mod tree;
 
 pub use change::Change;
-pub use checked::Checked;
 pub use decide::{Decision, Facts, Force, decide};
 pub use fingerprint::Fingerprint;
 pub use lock::Lock;
+pub use snapshot::Checked;
 pub use trace::{Left, Trace};
 pub use tree::Tree;

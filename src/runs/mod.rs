@@ -3,7 +3,7 @@
 //! The format is described in `docs/runs.md`.
 
 pub mod compare;
-mod holder;
+mod lock_owner;
 pub mod query;
 mod recorder;
 mod schema;

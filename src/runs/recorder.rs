@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 
-use super::holder::holder;
+use super::lock_owner::holder;
 use super::store::{DATABASE, Store, failed, hold_recording};
 use super::write;
 use crate::error::{Error, Result};

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::observe::{self, Observation, observe};
-use super::predict::Predicted;
+use super::items;
 use super::processes::{Groups, Say, Stop, execute_and_follow};
 use super::units::Units;
-use super::{Project, commit, items};
 use crate::digest::Content;
+use crate::engine::observe::predict::Predicted;
+use crate::engine::observe::{self, Observation, observe};
+use crate::engine::{Project, commit};
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Millis, RunName, Work};
 use crate::exec::{Ended, Job, Said};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Project;
 use crate::digest::{Content, Digest};
+use crate::engine::Project;
 use crate::pipeline::Pattern;
 use crate::plan::change::Fate;
 use crate::plan::{Change, Decision, Tree};
@@ -15,7 +15,7 @@ const MOST_NAMED: usize = 1000;
 
 /// The decision, with each change of a directory replaced by those of the files in it, where the cache
 /// still has the directory's former tree.
-pub(super) fn spell_out(
+pub(in crate::engine) fn spell_out(
     project: &Project,
     decision: Decision,
     deps: &BTreeMap<RepoPath, Seen>,

@@ -1,7 +1,7 @@
 //! How much a content is: files and bytes, as the cache has them.
 
 use super::Project;
-use super::gc::Tally;
+use super::upkeep::gc::Tally;
 use crate::digest::Content;
 
 /// What of it is in the cache; what is not counts nothing.

@@ -10,17 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::Project;
 use super::gc::Tally;
 use crate::cache::Cache;
 use crate::cache::sweep::{FoundTrace, FoundTree, Health, Shelf};
 use crate::digest::{Content, Digest};
+use crate::engine::Project;
 use crate::error::Result;
 use crate::pipeline::StageName;
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
-
-pub use super::repair::{Repair, repair};
 
 /// What was looked at, and what is wrong with it.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::run::Options;
-use super::{Project, about, metrics};
+use super::Options;
 use crate::digest::Content;
+use crate::engine::{Project, metrics, provenance};
 use crate::error::{Error, Result, exit};
 use crate::event::{About, Event, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp};
 use crate::pipeline::{Presence, StageIx, StageName};
@@ -93,8 +93,8 @@ impl<'a, 's> Account<'a, 's> {
             command: self.options.command.clone(),
             params: self.project.used_params(),
             overrides: self.options.overrides.clone(),
-            host: about::host(),
-            git: about::git(&self.project.root),
+            host: provenance::host(),
+            git: provenance::git(&self.project.root),
             fresh: self.project.rest.count(),
         };
         let pending = std::mem::take(&mut self.pending);

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Project;
 use crate::digest::{Content, Digest};
+use crate::engine::Project;
 use crate::pipeline::{Dep, Pattern};
 use crate::plan::{Left, Tree};
 use crate::repo_path::RepoPath;

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use super::list::{Items, State, found, is_by_item};
 use crate::engine::observe::Observation;
-use crate::engine::perform::make_room;
+use crate::engine::run::worker::make_room;
 use crate::engine::{Project, commit};
 use crate::error::Result;
 use crate::pipeline::{Each, Stage};

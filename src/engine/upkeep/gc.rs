@@ -6,11 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Project;
 use super::revisions::{self, Revisions};
 use crate::cache::Cache;
 use crate::cache::sweep::{FoundTrace, FoundTree, Health, Leftover, Named, Shelf};
 use crate::digest::{Content, Digest};
+use crate::engine::Project;
 use crate::error::{Error, Result};
 use crate::plan::Lock;
 use crate::runs::Store;

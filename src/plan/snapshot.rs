@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::pipeline::{
     Goals, Graph, Links, ParamKey, ParamValue, Params, Pipeline, Role, Stage, StageIx, Tokens,
 };
-use crate::plan::outline;
+use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
 /// Before the texts.
@@ -84,8 +84,11 @@ impl Checked {
         let outlines: Vec<String> =
             stages.iter().map(|stage| outline_of(stage).unwrap_or_default()).collect();
         let others = stages.iter().zip(&outlines).filter(|(_, outline)| outline.is_empty());
-        let mut paths: BTreeMap<&str, usize> =
-            outlines.iter().flat_map(|text| outline::paths(text)).map(|path| (path, 0)).collect();
+        let mut paths: BTreeMap<&str, usize> = outlines
+            .iter()
+            .flat_map(|text| lock_template::paths(text))
+            .map(|path| (path, 0))
+            .collect();
         let (present, also_present) =
             present.into_iter().partition(|path| paths.contains_key(path.as_str()));
         let head = Head {
@@ -116,7 +119,7 @@ impl Checked {
             parts.text(stage.name.as_str());
             parts.text(outline);
             parts.text(&json(stage));
-            parts.list(outline::paths(outline).map(|path| paths[path]));
+            parts.list(lock_template::paths(outline).map(|path| paths[path]));
             parts.list(pipeline.graph.needs(ix).iter().copied());
         }
         let mut by_name: Vec<StageIx> = (0..stages.len()).collect();

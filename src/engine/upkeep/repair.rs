@@ -4,10 +4,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::Project;
 use super::fsck::{By, Report, Wrong, references};
 use crate::cache::sweep::Shelf;
 use crate::digest::{Content, Digest};
+use crate::engine::Project;
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 use crate::workspace::Seen;

@@ -2,15 +2,15 @@
 //! cache, the rest is processed.
 
 mod list;
-mod processing;
-mod room;
+mod prepare;
+mod process;
 
 use self::list::{Items, is_by_item};
-use self::processing::Processing;
-use self::room::prepare;
-use super::observe::Observation;
-use super::perform::{Performed, Setting, committed, failed, job};
+use self::prepare::prepare;
+use self::process::Processing;
 use super::processes::Say;
+use super::worker::{Performed, Setting, committed, failed, job};
+use crate::engine::observe::Observation;
 use crate::error::{Kind, exit};
 use crate::event::{Failure, Work};
 use crate::exec::Said;

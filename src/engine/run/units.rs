@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::run::Note;
+use super::Note;
 use crate::pipeline::StageIx;
 use crate::schedule::End;
 

@@ -11,9 +11,9 @@ use super::project::{self, Answers, Asked, Parts, Project, Rest};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
 use crate::pipeline::{Policy, Stage, StageName};
-use crate::plan::checked::Sources;
 use crate::plan::lock::Blocks;
-use crate::plan::{Checked, Lock, outline};
+use crate::plan::snapshot::Sources;
+use crate::plan::{Checked, Lock, lock_template};
 use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;
 use crate::workspace::run_lock::RunLock;
@@ -109,7 +109,7 @@ fn outline_of(root: &Path, stage: &Stage) -> Option<String> {
     let deps = stage.deps.iter().map(|dep| (dep.path.clone(), nothing)).collect();
     fingerprint(root, &Answers::default(), stage, deps)
         .ok()
-        .map(|fingerprint| outline::outline(&fingerprint))
+        .map(|fingerprint| lock_template::outline(&fingerprint))
 }
 
 fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
@@ -150,7 +150,7 @@ fn made(checked: &Arc<Checked>) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 
         let outlines = (0..checked.count()).filter_map(|ix| checked.outline(ix));
         made.extend(
             outlines
-                .flat_map(|(text, _)| outline::outs(text))
+                .flat_map(|(text, _)| lock_template::outs(text))
                 .filter_map(RepoPath::parse_canonical),
         );
         made
@@ -171,7 +171,7 @@ fn look(workspace: &Workspace, checked: &Checked) -> Vec<Found> {
     let look = |path: &str| match RepoPath::parse_canonical(path)
         .and_then(|path| workspace.recall(&path))
     {
-        Some(Some(content)) => Found::Content(outline::written(&content)),
+        Some(Some(content)) => Found::Content(lock_template::written(&content)),
         Some(None) => Found::Nothing,
         None => Found::Unknown,
     };
@@ -235,7 +235,7 @@ fn stale(checked: &Checked, lines: &[Option<&str>], found: &[Found]) -> Vec<bool
     for ix in checked.order() {
         let holds = || match (checked.outline(ix), lines[ix]) {
             (Some((outline, paths)), Some(block)) => {
-                outline::holds(outline, block, paths.map(content))
+                lock_template::holds(outline, block, paths.map(content))
             }
             _ => false,
         };
