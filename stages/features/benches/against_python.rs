@@ -1,8 +1,10 @@
-//! Decode + resample + mel in dB, one thread, against librosa and torchaudio on the same files in the same run.
+//! Benchmark of decode, resample and mel in dB against librosa and torchaudio.
 //!
-//! `REPRO_BENCH_PYTHON=venv/bin/python cargo bench -p features` prints processor seconds and ratios; the Python has
-//! librosa, torchaudio and soundfile. Without it our own figures are all there is, and that is said. The WAVs are
-//! synthesized; `REPRO_BENCH_AUDIO` names a folder of class folders with more files (Ogg, MP3 …), four of each class.
+//! All run on one thread, on the same files, in the same run.
+//! `REPRO_BENCH_PYTHON=venv/bin/python cargo bench -p features` prints CPU seconds and ratios; that
+//! Python needs librosa, torchaudio and soundfile. Without it only our own figures are printed. The
+//! WAV files are synthesized. `REPRO_BENCH_AUDIO` names a folder of class folders with more files
+//! (Ogg, MP3 …); four per class are used.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on fails")]
 
@@ -19,7 +21,7 @@ use rustix::time::{ClockId, clock_gettime};
 const PARTS: [&str; 4] = ["decode", "resample", "mel", "all"];
 const PEERS: [&str; 2] = ["librosa", "torchaudio"];
 
-/// Each figure is the least of so many rounds, in which all take their turn.
+/// Number of interleaved rounds; each figure is the minimum over them.
 const ROUNDS: usize = 7;
 
 fn main() {
@@ -29,7 +31,7 @@ fn main() {
         Some(folder) => {
             report(&format!("files of {}", folder.display()), &some_of_each(Path::new(&folder)))
         }
-        None => println!("REPRO_BENCH_AUDIO names no folder: only WAV was measured"),
+        None => println!("REPRO_BENCH_AUDIO is not set: only WAV was measured"),
     }
 }
 
@@ -37,7 +39,7 @@ fn params() -> SpectrogramParams {
     SpectrogramParams { kind: Kind::LogMel, ..SpectrogramParams::default() }
 }
 
-/// Ten clips, one a genre.
+/// Writes ten clips, one per genre.
 fn synthesized(dir: &Path) -> Vec<PathBuf> {
     let write = |(index, genre): (usize, synth::Genre)| {
         let samples = synth::clip(genre, 1, 0, 30.0);
@@ -87,7 +89,7 @@ fn report(title: &str, files: &[PathBuf]) {
             }
         }
     }
-    println!("\n{title}: {} files; processor ms a file, one thread", files.len());
+    println!("\n{title}: {} files; CPU ms per file, one thread", files.len());
     println!("{:12} {:>9} {:>9} {:>9} {:>9}", "", PARTS[0], PARTS[1], PARTS[2], PARTS[3]);
     for (name, row) in ["features", PEERS[0], PEERS[1]].into_iter().zip(&least) {
         let cell = |seconds: &f64| match seconds.is_finite() {
@@ -104,7 +106,7 @@ fn report(title: &str, files: &[PathBuf]) {
     limits(&ours, least[0][2]);
 }
 
-/// How far the mel part is from what its transforms alone take, and from one pass over its memory.
+/// Compares the mel part with its transforms alone and with one pass over its memory.
 fn limits(ours: &Ours, mel: f64) {
     let params = params();
     let frames: usize = ours.resampled.iter().map(|audio| params.frames(audio.samples.len())).sum();
@@ -121,10 +123,11 @@ fn limits(ours: &Ours, mel: f64) {
             black_box(audio.samples.clone());
         }
     });
-    // Real transforms: half of the 5 N log2 N operations of a complex one.
+    // A real transform takes half of the 5 N log2 N operations of a complex one.
     let flops = frames as f64 * 2.5 * params.n_fft as f64 * (params.n_fft as f64).log2();
     println!(
-        "limits of mel: its {frames} transforms alone are {:.0} % of its time ({:.1} GFLOP/s), a copy of its samples {:.0} %",
+        "limits of mel: its {frames} transforms alone take {:.0} % of its time ({:.1} GFLOP/s), \
+         a copy of its samples {:.0} %",
         100.0 * transforms / mel,
         flops / transforms / 1e9,
         100.0 * memory / mel
@@ -135,7 +138,7 @@ fn least(mut work: impl FnMut()) -> f64 {
     (0..ROUNDS).map(|_| timed(&mut work)).fold(f64::INFINITY, f64::min)
 }
 
-/// Processor seconds of this thread: what others do on the machine counts little.
+/// Returns the CPU seconds of this thread, which other load on the machine affects little.
 fn timed(work: impl FnOnce()) -> f64 {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
@@ -167,7 +170,7 @@ impl Ours {
 
     fn seconds(&mut self, part: &str) -> f64 {
         let Ours { files, decoded, resampled, extractor } = self;
-        // Copies that the mel part takes over; they are no part of it.
+        // The mel part consumes these copies; making them is not measured.
         let mut samples: Vec<_> = resampled.iter().map(|audio| audio.samples.clone()).collect();
         timed(|| match part {
             "decode" => {
@@ -188,7 +191,7 @@ impl Ours {
     }
 }
 
-/// `peers.py`, waiting for what to do.
+/// A running `peers.py`, which waits for requests.
 struct Peers {
     child: Child,
     ask: ChildStdin,
@@ -198,7 +201,7 @@ struct Peers {
 impl Peers {
     fn start(files: &[PathBuf]) -> Option<Peers> {
         let Some(python) = std::env::var_os("REPRO_BENCH_PYTHON") else {
-            println!("REPRO_BENCH_PYTHON names no Python: nothing to compare with");
+            println!("REPRO_BENCH_PYTHON is not set: nothing to compare with");
             return None;
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers.py");
@@ -224,7 +227,7 @@ impl Peers {
 
 impl Drop for Peers {
     fn drop(&mut self) {
-        // It waits for a line that does not come.
+        // The script would wait for another request.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,14 +1,16 @@
-"""The other side of against_python.rs: librosa and torchaudio on the same files, one thread.
+"""The peers of against_python.rs: librosa and torchaudio on the same files, one thread.
 
-Reads lines `PEER PART` from stdin, answers each with the processor seconds that it took, or `-` where the peer is
-not installed. `PEER` is librosa or torchaudio; `PART` is decode, resample, mel or all. The files are the arguments.
+Reads lines `PEER PART` from stdin and answers each with the CPU seconds it took, or with `-` if the
+peer is not installed. `PEER` is librosa or torchaudio; `PART` is decode, resample, mel or all. The
+files are the arguments.
 """
 
 import os
 import sys
 import time
 
-os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
+for library in ["OMP", "MKL", "OPENBLAS", "NUMBA"]:
+    os.environ[f"{library}_NUM_THREADS"] = "1"
 
 import numpy as np
 import soundfile
@@ -18,7 +20,10 @@ files = sys.argv[1:]
 
 
 def decode(file):
-    """What librosa.load does, and torchaudio.load did with its soundfile backend: float32, mean of the channels."""
+    """Decodes to the mean of the channels in float32.
+
+    This is what librosa.load does, and what torchaudio.load did with its soundfile backend.
+    """
     samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     return samples.mean(axis=1) if samples.shape[1] > 1 else samples[:, 0], rate
 
@@ -30,7 +35,9 @@ def librosa_peer():
         return librosa.resample(samples, orig_sr=rate, target_sr=RATE)
 
     def mel(samples):
-        power = librosa.feature.melspectrogram(y=samples, sr=RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS)
+        power = librosa.feature.melspectrogram(
+            y=samples, sr=RATE, n_fft=N_FFT, hop_length=HOP, n_mels=N_MELS
+        )
         return librosa.power_to_db(power)
 
     return resample, mel
@@ -42,7 +49,7 @@ def torchaudio_peer():
     try:
         import torchaudio
     except RuntimeError:
-        # Builds for different CUDA versions refuse each other; on the processor that has no meaning.
+        # Builds for different CUDA versions refuse each other, which is irrelevant on the CPU.
         torch.version.cuda = None
         import torchaudio
 
@@ -63,7 +70,7 @@ def torchaudio_peer():
 
 
 def passes(peer):
-    """A function for each part, over all files; what comes before a part is done once, here."""
+    """Returns a function per part that runs over all files; earlier parts run once, here."""
     resample, mel = peer()
     decoded = [decode(file) for file in files]
     resampled = [resample(*one) for one in decoded]
@@ -82,7 +89,7 @@ for name, peer in [("librosa", librosa_peer), ("torchaudio", torchaudio_peer)]:
         for part in peers[name].values():
             part()
     except ImportError as error:
-        print(f"{name} is not there: {error}", file=sys.stderr)
+        print(f"{name} is not installed: {error}", file=sys.stderr)
 for line in sys.stdin:
     name, part = line.split()
     if name not in peers:

@@ -3,8 +3,8 @@
 /// One channel of sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {
-    /// Full scale is ±1; every sample is finite. Never empty when it comes from [`decode`](crate::decode()).
+    /// Samples; full scale is ±1. Audio from [`decode`](crate::decode()) is finite and never empty.
     pub samples: Vec<f32>,
-    /// Samples a second.
+    /// Samples per second.
     pub sample_rate: u32,
 }

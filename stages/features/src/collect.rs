@@ -1,10 +1,11 @@
-//! Pieces of sound, of whatever rates, to one sound of one rate.
+//! Concatenates decoded chunks and resamples them to one rate.
 //!
-//! Knows nothing about where pieces come from.
+//! Unaware of the source of the chunks.
 
 use crate::resample::Resampler;
 
-/// A sound as it comes in; one can be used for many, and keeps its memory and its filter.
+/// A sound that arrives in chunks. Reusing a collector for the next sound keeps its buffers and its
+/// filter.
 #[derive(Debug)]
 pub struct Collector {
     wanted: Option<u32>,
@@ -13,31 +14,33 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// For a wanted rate, or that of the first piece.
+    /// Creates a collector for sounds at rate `wanted`; `None` means the rate of the first chunk.
     pub fn new(wanted: Option<u32>) -> Collector {
         Collector { wanted, resampler: None, samples: Vec::new() }
     }
 
-    /// The rate of the sound, once it is known.
+    /// Returns the output rate in Hz; `None` before the first chunk.
     pub fn sample_rate(&self) -> Option<u32> {
         self.resampler.as_ref().map(|resampler| resampler.rates()[1])
     }
 
-    /// Appends a piece, and lends what there is of the sound so far, to take from its beginning what is done with.
-    pub fn push(&mut self, piece: &[f32], rate: u32) -> &mut Vec<f32> {
+    /// Appends a chunk and returns the sound so far.
+    ///
+    /// The caller may remove samples from the front once it has processed them.
+    pub fn push(&mut self, chunk: &[f32], rate: u32) -> &mut Vec<f32> {
         let to = self.wanted.or(self.sample_rate()).unwrap_or(rate);
         let known = self.resampler.as_mut().filter(|resampler| resampler.rates() == [rate, to]);
         match known {
-            Some(resampler) => resampler.push(piece, &mut self.samples),
+            Some(resampler) => resampler.push(chunk, &mut self.samples),
             None => {
                 self.finish();
-                self.resampler.insert(Resampler::new(rate, to)).push(piece, &mut self.samples);
+                self.resampler.insert(Resampler::new(rate, to)).push(chunk, &mut self.samples);
             }
         }
         &mut self.samples
     }
 
-    /// The whole sound, or what is left of it.
+    /// Flushes the resampler and returns the rest of the sound.
     pub fn finish(&mut self) -> &mut Vec<f32> {
         if let Some(resampler) = &mut self.resampler {
             resampler.finish(&mut self.samples);
@@ -45,7 +48,7 @@ impl Collector {
         &mut self.samples
     }
 
-    /// Forgets the sound.
+    /// Drops the sound and keeps the buffers.
     pub fn clear(&mut self) {
         self.finish();
         self.samples.clear();
@@ -57,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_of_several_rates_become_one_sound() {
+    fn chunks_of_mixed_rates() {
         for (wanted, expected) in
             [(None, (8000, 8000 + 4000 + 8000)), (Some(4000), (4000, 4000 + 2000 + 4000))]
         {

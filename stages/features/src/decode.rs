@@ -1,8 +1,8 @@
-//! Audio files to mono samples, by symphonia.
+//! Decodes audio files to mono samples with symphonia.
 //!
-//! WAV, AIFF and CAF with PCM or ADPCM; MP1, MP2 and MP3; FLAC; Ogg and Matroska with Vorbis or FLAC; MP4 with
-//! AAC or ALAC. A packet that is damaged is passed over, as players do; only a file with no audio at all is
-//! an error. Knows nothing about resampling to a wanted rate or about spectrograms.
+//! Supports WAV, AIFF and CAF with PCM or ADPCM; MP1, MP2 and MP3; FLAC; Ogg and Matroska with
+//! Vorbis or FLAC; MP4 with AAC or ALAC. A damaged packet is skipped, as players do. Only a file
+//! with no audio at all is an error. Unaware of the target sample rate and of spectrograms.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
@@ -22,49 +22,52 @@ use crate::collect::Collector;
 use crate::faults;
 use crate::wav::PlainWav;
 
-/// Rates beyond these come from broken headers.
+/// Plausible sample rates in Hz; any other rate comes from a broken header.
 const RATES: std::ops::RangeInclusive<u32> = 500..=768_000;
 
-/// A file that gives this many bad packets in a row gives nothing more.
+/// Number of consecutive bad packets after which the rest of a file is given up.
 const BAD_PACKETS_IN_A_ROW: u32 = 1_000;
 
-/// Full scale is 1. Float files may exceed it, but not by so much that a power overflows.
+/// Bound on the magnitude of a sample, where full scale is 1. Float files may exceed full scale,
+/// but not by so much that a power overflows.
 const LOUDEST: f32 = 1e4;
 
-/// Sums of seconds are off by less than this, a hundredth of a sample.
+/// Upper bound on the rounding error of summed seconds, about a hundredth of a sample.
 const ROUNDING: f64 = 1e-8;
 
-const NO_TRACK: &str = "it holds no audio track: get it again, or remove it";
+const NO_TRACK: &str = "the file has no audio track: replace or remove it";
 
-/// How much of a file is decoded.
+/// The part of a file to decode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Length {
-    /// All of it, in memory: 10 MB a minute at 44.1 kHz.
+    /// The whole file, in memory: 10 MB per minute at 44.1 kHz.
     All,
-    /// At most the first seconds.
+    /// At most this many seconds from the start.
     Seconds(f64),
 }
 
 /// Decodes a file's first audio track to the mean of its channels.
 ///
-/// Where the rate changes within a file, the rest is resampled to the first rate.
+/// If the sample rate changes within a file, the rest is resampled to the first rate.
 ///
 /// # Errors
-/// No such file; no format or codec that is known; no packet that could be decoded.
+/// The file cannot be read, its format or codec is unknown, or no packet could be decoded.
 pub fn decode(path: impl AsRef<Path>, length: Length) -> Result<Audio> {
     let mut sound = Collector::new(None);
-    decode_pieces(path, length, |piece, rate| {
-        sound.push(piece, rate);
+    decode_chunks(path, length, |chunk, rate| {
+        sound.push(chunk, rate);
     })?;
-    let sample_rate = sound.sample_rate().context("holds no audio")?;
+    let sample_rate = sound.sample_rate().context("the file has no audio")?;
     Ok(Audio { samples: std::mem::take(sound.finish()), sample_rate })
 }
 
-/// Decodes a file piece by piece: `each` gets mono samples and their rate. Memory does not grow with the file.
+/// Decodes a file in chunks and passes each chunk of mono samples and its rate in Hz to `each`.
+///
+/// Memory use does not grow with the file.
 ///
 /// # Errors
-/// See [`decode`]. What `each` was given before the fault is as good as the file is.
-pub fn decode_pieces(
+/// See [`decode()`]. Chunks passed to `each` before the error are valid.
+pub fn decode_chunks(
     path: impl AsRef<Path>,
     length: Length,
     each: impl FnMut(&[f32], u32),
@@ -72,7 +75,7 @@ pub fn decode_pieces(
     let path = path.as_ref();
     let open = || File::open(path).with_context(|| format!("cannot open `{}`", path.display()));
     let file = open()?;
-    ensure!(!file.metadata()?.is_dir(), "it is a folder: name the files in it");
+    ensure!(!file.metadata()?.is_dir(), "this is a folder: name the files in it");
     let mut sink = Sink { length, seconds: 0.0, interleaved: Vec::new(), mono: Vec::new(), each };
     let stopped = match PlainWav::open(file)?.filter(|wav| RATES.contains(&wav.sample_rate)) {
         Some(wav) => read_plain(wav, &mut sink),
@@ -82,7 +85,7 @@ pub fn decode_pieces(
         (true, _) => Ok(()),
         (false, Err(error)) => Err(error),
         (false, Ok(())) => {
-            bail!("it holds no audio: its header is all there is; get it again, or remove it")
+            bail!("the file has a header but no audio: replace or remove it")
         }
     }
 }
@@ -113,7 +116,10 @@ fn read_any<E: FnMut(&[f32], u32)>(mut file: File, path: &Path, sink: &mut Sink<
     read_packets(format, sink)
 }
 
-/// Feeds the sink until it is full or the file ends; an error says why nothing more came.
+/// Feeds the sink until it is full or the file ends.
+///
+/// # Errors
+/// The first fault, even if audio was decoded before or after it.
 fn read_packets<E: FnMut(&[f32], u32)>(
     mut format: Box<dyn FormatReader + '_>,
     sink: &mut Sink<E>,
@@ -125,7 +131,7 @@ fn read_packets<E: FnMut(&[f32], u32)>(
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
-            // The next link of a chained stream: other tracks, other codecs.
+            // A chained stream starts its next link, with other tracks and codecs.
             Err(Error::ResetRequired) => {
                 (track, decoder) = open_track(format.as_ref())?;
                 bad += 1;
@@ -165,10 +171,10 @@ fn open_track(format: &dyn FormatReader) -> Result<(u32, Box<dyn AudioDecoder>)>
     Ok((track.id, decoder))
 }
 
-/// Makes mono pieces of what comes.
+/// Mixes decoded buffers to mono and passes them on.
 struct Sink<E> {
     length: Length,
-    /// How much has come.
+    /// Duration received so far.
     seconds: f64,
     interleaved: Vec<f32>,
     mono: Vec<f32>,
@@ -179,7 +185,7 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
     fn has_room(&self) -> bool {
         match self.length {
             Length::All => true,
-            // Nothing yet: one sample, however short the limit is.
+            // Take at least one sample, however short the limit is.
             Length::Seconds(limit) => self.seconds == 0.0 || limit - self.seconds > ROUNDING,
         }
     }
@@ -192,14 +198,14 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
         let rate = buffer.spec().rate();
         ensure!(
             RATES.contains(&rate),
-            "its sample rate is {rate} Hz, which no recording has: its header is damaged; get it again"
+            "the sample rate {rate} Hz is implausible: the header is damaged; replace the file"
         );
         buffer.copy_to_vec_interleaved(&mut self.interleaved);
         self.mix(channels, rate);
         Ok(())
     }
 
-    /// Hands on the mean of the channels of `interleaved`.
+    /// Passes the mean of the channels of `interleaved` to `each`.
     fn mix(&mut self, channels: usize, rate: u32) {
         self.mono.clear();
         match channels {
@@ -223,7 +229,9 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
     }
 }
 
-/// Silence for what is no number. Without a branch, and inlined: it is called for each sample.
+/// Clamps a sample and replaces NaN and infinities with silence.
+///
+/// It is branchless and inlined because it is called for each sample.
 #[inline]
 fn clean(sample: f32) -> f32 {
     let bounded = sample.clamp(-LOUDEST, LOUDEST);

@@ -1,4 +1,4 @@
-//! All of it: from a file to the array that the network sees.
+//! The whole pipeline from a file to the array that the network sees.
 
 use std::path::Path;
 
@@ -6,17 +6,18 @@ use anyhow::{Context as _, Result, ensure};
 use kit::npy::Array;
 
 use crate::collect::Collector;
-use crate::decode::{Length, decode_pieces};
+use crate::decode::{Length, decode_chunks};
 use crate::level;
 use crate::mel::MelBank;
 use crate::params::{Kind, LONGEST_SECONDS, SpectrogramParams};
 use crate::resize::resize;
 use crate::stft::{Exponent, LANES, Spectrogram};
 
-/// The resampler's filter looks ahead; without a little more sound the last frame would hear a cut.
+/// Extra seconds to decode. The resampler's filter looks ahead; without them the last frame would
+/// contain a cut.
 const LOOK_AHEAD: f64 = 0.25;
 
-/// Makes spectrograms as the params say; one for each thread.
+/// Computes spectrograms with fixed params and reuses its buffers. Each thread needs its own.
 #[derive(Debug)]
 pub struct Extractor {
     params: SpectrogramParams,
@@ -26,8 +27,10 @@ pub struct Extractor {
 }
 
 impl Extractor {
+    /// Plans the transforms and the mel bank.
+    ///
     /// # Errors
-    /// Params out of their bounds.
+    /// A param is out of bounds.
     pub fn new(params: &SpectrogramParams) -> Result<Extractor> {
         params.validate()?;
         let spectrogram = Spectrogram::new(params.n_fft, params.hop_length, params.padding)?;
@@ -36,38 +39,38 @@ impl Extractor {
         Ok(Extractor { params: params.clone(), spectrogram, bank, sound })
     }
 
-    /// The spectrogram of a file; see [`Extractor::samples`].
+    /// Computes the spectrogram of a file; see [`Extractor::samples`].
     ///
     /// # Errors
-    /// The file cannot be decoded, or is longer than an hour and all of it is wanted; the message does not have
-    /// its name.
+    /// The file cannot be decoded, or the params ask for whole clips and it is longer than an hour.
+    /// The message does not name the file.
     pub fn file(&mut self, path: impl AsRef<Path>) -> Result<Array> {
         let seconds = self.params.seconds;
         let wanted = if seconds > 0.0 { seconds } else { LONGEST_SECONDS };
         self.sound.clear();
-        decode_pieces(path, Length::Seconds(wanted + LOOK_AHEAD), |piece, rate| {
-            self.sound.push(piece, rate);
+        decode_chunks(path, Length::Seconds(wanted + LOOK_AHEAD), |chunk, rate| {
+            self.sound.push(chunk, rate);
         })?;
-        // Lent and given back: its memory serves the next file.
+        // Taken and put back below, so that the next file reuses the buffer.
         let mut samples = std::mem::take(self.sound.finish());
         let longest = LONGEST_SECONDS * f64::from(self.params.sample_rate);
         ensure!(
             seconds > 0.0 || samples.len() as f64 <= longest,
-            "it is longer than an hour: cut it, or set the param `spectrogram.seconds`"
+            "the clip is longer than an hour: cut it, or set the param `spectrogram.seconds`"
         );
         let array = self.compute(&mut samples);
         *self.sound.finish() = samples;
         array
     }
 
-    /// The spectrogram of mono samples at the params' rate: of shape (frequency, time), low frequencies first.
+    /// Computes the spectrogram of mono samples at the rate of the params.
     ///
-    /// Where the params have `seconds`, samples beyond them do not count, and missing ones are silence at
-    /// the end. Without, the clip's length is the spectrogram's; only a clip that is too short for a frame is
-    /// filled up.
+    /// The shape is (frequency, time), low frequencies first. If the params set `seconds`, longer
+    /// clips are cut and shorter ones padded with silence. Otherwise the clip keeps its length,
+    /// unless it is too short for a single frame; then it is padded to one.
     ///
     /// # Errors
-    /// None for params that were valid.
+    /// None if the params are valid.
     pub fn samples(&mut self, mut samples: Vec<f32>) -> Result<Array> {
         self.compute(&mut samples)
     }
@@ -97,11 +100,11 @@ impl Extractor {
         let frames = self.spectrogram.frames(samples.len());
         let mut data = vec![0.0; n_mels * frames];
         let exponent = if power == 1 { Exponent::Magnitude } else { Exponent::Power };
-        let bank = self.bank.as_ref().context("BUG: no bank for mel bands")?;
+        let bank = self.bank.as_ref().context("BUG: a log_mel extractor without a mel bank")?;
         self.spectrogram.tiles(samples, exponent, |first, tile| {
             bank.apply(tile, |band, values| {
                 let row = &mut data[band * frames..][..frames];
-                // A copy of a known length is two instructions, of another one a call.
+                // A copy of constant length compiles to two instructions; any other is a call.
                 match row[first..].first_chunk_mut::<LANES>() {
                     Some(full) => *full = *values,
                     None => row[first..].copy_from_slice(&values[..frames - first]),
@@ -114,10 +117,10 @@ impl Extractor {
     }
 }
 
-/// The spectrogram of one file; for many, keep an [`Extractor`].
+/// Computes the spectrogram of one file. For many files, reuse an [`Extractor`].
 ///
 /// # Errors
-/// Params out of their bounds; a file that cannot be decoded, named.
+/// A param is out of bounds, or the file cannot be decoded; the message names the file.
 pub fn clip_spectrogram(path: impl AsRef<Path>, params: &SpectrogramParams) -> Result<Array> {
     let path = path.as_ref();
     Extractor::new(params)?
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn with_seconds_all_shapes_agree_whatever_the_length() {
+    fn fixed_seconds_give_fixed_shapes() {
         for params in [
             small(),
             SpectrogramParams { resize: false, ..small() },
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_clip_is_as_long_as_it_is() {
+    fn frames_of_whole_clips() {
         for (padding, lengths) in [
             (Padding::Reflect, [(0, 2), (513, 2), (5119, 10), (5120, 11)]),
             (Padding::Zeros, [(0, 1), (513, 2), (5119, 10), (5120, 11)]),
@@ -169,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_the_floor() {
+    fn silence_has_floor_level() {
         let array = Extractor::new(&small()).unwrap().samples(vec![]).unwrap();
         for value in array.data {
             assert!((value - LOG_FLOOR.ln()).abs() < 1e-4);
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tone_is_loudest_in_its_band() {
+    fn tone_peaks_in_its_mel_band() {
         let params =
             SpectrogramParams { kind: Kind::LogMel, n_mels: 40, ..SpectrogramParams::default() };
         let tone =
@@ -186,12 +189,12 @@ mod tests {
         let frames = array.shape[1];
         let level = |band: &usize| array.data[band * frames + frames / 2];
         let loudest = (0..40).max_by(|a, b| level(a).total_cmp(&level(b)));
-        // Corners are 49.9 / 41 mels of Slaney's scale apart; 1 kHz is 15 mels.
+        // On Slaney's scale, band corners are 49.9 / 41 mels apart and 1 kHz is 15 mels.
         assert_eq!(loudest, Some((15.0 * 41.0 / 49.9_f64).round() as usize - 1));
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn missing_file_is_named() {
         let error = clip_spectrogram("no/such.wav", &small()).unwrap_err();
         let message = format!("{error:#}");
         assert!(message.contains("`no/such.wav`"), "{message}");

@@ -1,52 +1,53 @@
-//! What is said of a file that cannot be decoded: what it is, and what to do.
+//! Error messages for files that cannot be decoded: what the file is, and what to do about it.
 //!
-//! Knows nothing about decoding.
+//! Does not decode anything.
 
 use symphonia::core::errors::Error;
 
-/// What a file often is in place of audio, by its first bytes.
+/// Common files that are mistaken for audio, by their first bytes.
 const KNOWN: [(&[u8], &str); 11] = [
-    (b"<!doctype html", "it is a web page"),
-    (b"<html", "it is a web page"),
-    (b"<?xml", "it is an XML file"),
-    (b"version https://git-lfs", "it is a Git LFS pointer, not the file itself"),
-    (b"%pdf", "it is a PDF document"),
-    (b"pk\x03\x04", "it is a ZIP archive"),
-    (b"\x1f\x8b", "it is a gzip archive"),
-    (b"\x89png", "it is a picture"),
-    (b"\xff\xd8\xff", "it is a picture"),
-    (b"gif8", "it is a picture"),
-    (b"\x93numpy", "it is a NumPy array"),
+    (b"<!doctype html", "this is a web page"),
+    (b"<html", "this is a web page"),
+    (b"<?xml", "this is an XML file"),
+    (b"version https://git-lfs", "this is a Git LFS pointer, not the file itself"),
+    (b"%pdf", "this is a PDF document"),
+    (b"pk\x03\x04", "this is a ZIP archive"),
+    (b"\x1f\x8b", "this is a gzip archive"),
+    (b"\x89png", "this is an image"),
+    (b"\xff\xd8\xff", "this is an image"),
+    (b"gif8", "this is an image"),
+    (b"\x93numpy", "this is a NumPy array"),
 ];
 
-/// Why a file that begins with `head` is no audio.
+/// Returns the message for a file that begins with `head` and is not audio.
 pub(crate) fn not_audio(head: &[u8], error: &Error) -> String {
     if head.is_empty() {
-        return "it is empty: get it again".to_owned();
+        return "the file is empty: replace or remove it".to_owned();
     }
     let begins = |magic: &[u8]| {
         head.get(..magic.len()).is_some_and(|start| start.eq_ignore_ascii_case(magic))
     };
     match KNOWN.iter().find(|(magic, _)| begins(magic)) {
-        Some((_, what)) => format!("{what}: get the audio again, or remove it"),
+        Some((_, what)) => format!("{what}: replace it with audio, or remove it"),
         None => format!(
-            "not an audio format that can be read ({}): convert it to WAV, FLAC, MP3 or Ogg Vorbis, or remove it",
+            "unsupported audio format ({}): \
+             convert it to WAV, FLAC, MP3 or Ogg Vorbis, or remove it",
             describe(error)
         ),
     }
 }
 
-/// Why nothing of a file's audio could be decoded.
+/// Returns the message for a file with no packet that could be decoded.
 pub(crate) fn damaged(error: &Error) -> String {
-    format!("nothing in it can be decoded ({}): it is damaged; get it again", describe(error))
-}
-
-/// A codec that there is no decoder for.
-pub(crate) fn no_codec(error: &Error) -> String {
     format!(
-        "not a codec that can be decoded ({}): convert it to WAV, FLAC, MP3 or Ogg Vorbis",
+        "no part can be decoded ({}): the file is damaged; replace or remove it",
         describe(error)
     )
+}
+
+/// Returns the message for a codec without a decoder.
+pub(crate) fn no_codec(error: &Error) -> String {
+    format!("unsupported codec ({}): convert it to WAV, FLAC, MP3 or Ogg Vorbis", describe(error))
 }
 
 fn describe(error: &Error) -> String {
@@ -63,16 +64,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_is_is_said_where_it_is_known() {
+    fn known_file_types_are_named() {
         let error = Error::DecodeError("odd");
         for (head, expected) in [
-            (&b""[..], "it is empty: get it again"),
-            (b"<!DOCTYPE HTML><p>404", "it is a web page: get the audio again, or remove it"),
+            (&b""[..], "the file is empty: replace or remove it"),
+            (b"<!DOCTYPE HTML><p>404", "this is a web page: replace it with audio, or remove it"),
             (
                 b"version https://git-lfs.github.com/spec/v1",
-                "it is a Git LFS pointer, not the file itself: ",
+                "this is a Git LFS pointer, not the file itself: ",
             ),
-            (b"words", "not an audio format that can be read ("),
+            (b"words", "unsupported audio format ("),
         ] {
             let message = not_audio(head, &error);
             assert!(message.starts_with(expected), "{message}");

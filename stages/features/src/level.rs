@@ -1,23 +1,25 @@
-//! From powers and band values to the levels that a network sees: logarithms and normalisation.
+//! Converts powers and band values to the levels that a network sees: logarithms and normalisation.
 //!
-//! Knows nothing about frequency and time: values are a flat list.
+//! Unaware of frequency and time: values are a flat slice.
 
 use crate::params::{Normalise, Scale};
 
-/// Powers below this are taken as this: the natural logarithm of silence is about -23, its level -100 dB.
+/// Lower bound on powers before a logarithm. The natural logarithm of silence is therefore about
+/// -23 and its level -100 dB.
 pub const LOG_FLOOR: f32 = 1e-10;
 
-/// ln(max(value, [`LOG_FLOOR`])).
+/// Replaces each value by ln(max(value, [`LOG_FLOOR`])).
 pub fn log(values: &mut [f32]) {
     for value in values {
         *value = ln(value.max(LOG_FLOOR));
     }
 }
 
-/// Puts `values`, magnitudes to the `power` of 1 or 2, on a scale.
+/// Converts `values`, which are magnitudes raised to `power` (1 or 2), to a scale.
 ///
-/// Decibels are librosa's `power_to_db` and `amplitude_to_db` with `ref=1.0` (for `power` 2 also torchaudio's
-/// `AmplitudeToDB`): the floor is 1e-10 of power, 1e-5 of magnitude. A `top_db` of 0 sets no limit.
+/// Decibels match librosa's `power_to_db` and `amplitude_to_db` with `ref=1.0`, and for `power` 2
+/// also torchaudio's `AmplitudeToDB`. The floor is 1e-10 for powers and 1e-5 for magnitudes. A
+/// `top_db` of 0 sets no limit.
 pub fn to_scale(values: &mut [f32], scale: Scale, power: u8, top_db: f32) {
     match scale {
         Scale::Log => log(values),
@@ -40,7 +42,7 @@ pub fn to_scale(values: &mut [f32], scale: Scale, power: u8, top_db: f32) {
     }
 }
 
-/// The largest value, by lanes: one chain of comparisons would wait for each of them.
+/// Returns the largest value. Comparing in lanes avoids one long chain of dependent comparisons.
 fn loudest(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<16>();
     let mut lanes = [f32::NEG_INFINITY; 16];
@@ -52,13 +54,14 @@ fn loudest(values: &[f32]) -> f32 {
     lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
-/// The natural logarithm of a positive, normal number, within 2e-7 of it or of 1.
+/// Returns the natural logarithm of a positive, normal number.
 ///
-/// The polynomial of Cephes' `logf`. The platform's logarithm is a call for each value, a third of all time; this
-/// one is computed for whole vectors at once, and is the same on every machine.
+/// The error is at most 2e-7, relative to the result or to 1, whichever is larger. The polynomial
+/// is that of Cephes' `logf`. The platform's logarithm is a function call per value and took a
+/// third of the total time; this one vectorises and gives the same bits on every machine.
 #[inline]
 fn ln(x: f32) -> f32 {
-    // x = 2^exponent (1 + m), 1 + m from √½ to √2.
+    // x = 2^exponent · (1 + m), with 1 + m from √½ to √2.
     let exponent = (x.to_bits() as i32 - 0x3f35_04f3) >> 23;
     let m = f32::from_bits(x.to_bits().wrapping_sub((exponent << 23) as u32)) - 1.0;
     let exponent = exponent as f32;
@@ -75,12 +78,12 @@ fn ln(x: f32) -> f32 {
     ] {
         polynomial = polynomial * m + coefficient;
     }
-    // ln 2 in two parts: the first times an exponent is exact.
+    // ln 2 is split in two parts; the larger one times an exponent is exact.
     let small = polynomial * m * m * m - 2.121_944_4e-4 * exponent - 0.5 * m * m;
     m + small + 0.693_359_4 * exponent
 }
 
-/// See [`Normalise`]. Values that are all equal become 0.
+/// Normalises a clip's values; see [`Normalise`]. Values that are all equal become 0.
 pub fn normalise(values: &mut [f32], how: Normalise) {
     match how {
         Normalise::None => {}
@@ -89,7 +92,7 @@ pub fn normalise(values: &mut [f32], how: Normalise) {
             let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
             let square =
                 values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
-            // Below this it is rounding, not sound.
+            // A smaller deviation is rounding error, not sound.
             let factor = if square.sqrt() > 1e-5 { 1.0 / square.sqrt() } else { 0.0 };
             for value in values {
                 *value = ((f64::from(*value) - mean) * factor) as f32;
@@ -103,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_logarithm_is_the_platforms() {
+    fn ln_matches_platform() {
         let mut x = f32::MIN_POSITIVE;
         while x < 1e37 {
             let (value, expected) = (f64::from(ln(x)), f64::from(x).ln());
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn decibels_have_a_floor_and_a_range() {
+    fn decibel_floor_and_range() {
         for (power, top_db, expected) in [
             (2, 0.0, [0.0, 20.0, -100.0]),
             (2, 80.0, [0.0, 20.0, -60.0]),
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn logarithms_of_silence_are_finite() {
+    fn logarithms_of_silence() {
         let mut values = [0.0, 1.0];
         to_scale(&mut values, Scale::Log, 2, 80.0);
         assert!((values[0] - LOG_FLOOR.ln()).abs() < 1e-5 && values[1] == 0.0, "{values:?}");
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_normalised_clip_has_mean_0_and_deviation_1() {
+    fn normalised_mean_and_deviation() {
         let mut values = [1.0, 3.0, 1.0, 3.0];
         normalise(&mut values, Normalise::Clip);
         assert_eq!(values, [-1.0, 1.0, -1.0, 1.0]);

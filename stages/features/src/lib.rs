@@ -1,8 +1,9 @@
-//! From an audio file to the picture of it that the network sees.
+//! Turns an audio file into the spectrogram that the network sees.
 //!
-//! decode ([`decode`]) → resample ([`resample`]) → pad → short-time Fourier transform ([`Spectrogram`]) →
-//! logarithm → resize ([`resize`]); or mel bands ([`mel`]) → decibels or logarithm ([`level`]).
-//! [`Extractor`] is all of it. Knows nothing about labels, folders of clips, or what becomes of the arrays.
+//! The steps are: decode ([`decode`](mod@decode)), resample ([`resample`]), pad, and apply a
+//! short-time Fourier transform ([`Spectrogram`]). Then either take logarithms and resize
+//! ([`resize`]), or sum into mel bands ([`mel`]) and convert to decibels or logarithms ([`level`]).
+//! [`Extractor`] runs all of them. Unaware of labels, folders of clips, and the use of the arrays.
 
 mod audio;
 pub mod collect;

@@ -1,33 +1,33 @@
-//! Mel bands: overlapping triangles over the frequency bins, as librosa and torchaudio lay them.
+//! Mel bands: overlapping triangles over the frequency bins, as in librosa and torchaudio.
 //!
-//! Knows nothing about transforms or logarithms.
+//! Unaware of transforms and logarithms.
 
 use crate::params::{MelNorm, MelScale, SpectrogramParams};
 use crate::stft::{LANES, Tile};
 
-/// Which bands there are.
+/// Number, range and shape of the bands.
 #[derive(Clone, Copy, Debug)]
 pub struct Bands {
-    /// How many.
+    /// Number of bands.
     pub count: usize,
-    /// Where the lowest begins, in Hz.
+    /// Lower edge of the lowest band, in Hz.
     pub from: f64,
-    /// Where the highest ends, in Hz.
+    /// Upper edge of the highest band, in Hz.
     pub to: f64,
-    /// In which scale they are equally wide.
+    /// Scale on which all bands have the same width.
     pub scale: MelScale,
-    /// How high they are.
+    /// Height of the triangles.
     pub norm: MelNorm,
 }
 
-/// The triangles, each with the bins that it covers only.
+/// A mel filter bank. Each triangle stores the weights of the bins it covers.
 #[derive(Clone, Debug)]
 pub struct MelBank {
     triangles: Vec<Triangle>,
     weights: Vec<f32>,
 }
 
-/// The weights of one band: `count` of them, on the bins from `first` on.
+/// One band: `count` weights for the bins from `first` on.
 #[derive(Clone, Copy, Debug)]
 struct Triangle {
     first: usize,
@@ -35,7 +35,7 @@ struct Triangle {
 }
 
 impl MelBank {
-    /// The bank that `params` ask for.
+    /// Creates the bank for `params`.
     pub fn of(params: &SpectrogramParams) -> MelBank {
         let half = f64::from(params.sample_rate) / 2.0;
         let bands = Bands {
@@ -48,7 +48,7 @@ impl MelBank {
         MelBank::new(&bands, params.n_fft, params.sample_rate)
     }
 
-    /// The weights as a matrix with a row for each band and a column for each of `bins`.
+    /// Returns the weights as a dense matrix of shape (bands, bins) in C order.
     pub fn matrix(&self, bins: usize) -> Vec<f32> {
         let mut matrix = vec![0.0; self.triangles.len() * bins];
         let mut weights = self.weights.as_slice();
@@ -60,7 +60,7 @@ impl MelBank {
         matrix
     }
 
-    /// The bank for `n_fft / 2 + 1` bins up to half of `sample_rate`.
+    /// Creates a bank for `n_fft / 2 + 1` bins from 0 Hz to half of `sample_rate`.
     pub fn new(bands: &Bands, n_fft: usize, sample_rate: u32) -> MelBank {
         let hertz = |bin: usize| bin as f64 * f64::from(sample_rate) / n_fft as f64;
         let (low, high) = (to_mel(bands.from, bands.scale), to_mel(bands.to, bands.scale));
@@ -88,9 +88,10 @@ impl MelBank {
         bank
     }
 
-    /// Adds up each band of a tile of frames: `out(band, values of its frames)`.
+    /// Sums each band over a tile of frames and calls `out(band, sums)`, with one sum per frame.
     ///
-    /// All frames of a tile are one vector, so that the bands' lengths, often one or two bins, cost nothing.
+    /// Vectors run across the frames of a tile, so short bands, often of one or two bins, cost
+    /// nothing extra.
     pub(crate) fn apply(&self, tile: &Tile, mut out: impl FnMut(usize, &[f32; LANES])) {
         let mut weights = self.weights.as_slice();
         for (band, Triangle { first, count }) in self.triangles.iter().enumerate() {
@@ -106,13 +107,16 @@ impl MelBank {
         }
     }
 
-    /// Bands so narrow that they lie between two bins, and are always silent.
+    /// Returns the number of bands that are so narrow that they fall between two bins and are
+    /// always silent.
     pub fn empty_bands(&self) -> usize {
         self.triangles.iter().filter(|triangle| triangle.count == 0).count()
     }
 }
 
-/// Slaney's scale (Auditory Toolbox): 3 mels are 200 Hz up to 1 kHz; from there 27 mels are a factor of 6.4.
+/// Frequency in Hz at which Slaney's scale (Auditory Toolbox) turns from linear to logarithmic.
+///
+/// Below it, 3 mels are 200 Hz; above it, 27 mels are a factor of 6.4.
 const SLANEY_KNEE: f64 = 1000.0;
 const SLANEY_KNEE_MELS: f64 = 15.0;
 
@@ -146,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn scales_have_their_known_points() {
+    fn known_points_of_mel_scales() {
         for (scale, hertz, mel) in [
             (MelScale::Slaney, 200.0, 3.0),
             (MelScale::Slaney, 1000.0, 15.0),
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn between_the_first_and_the_last_top_triangles_of_height_1_add_up_to_1() {
+    fn unit_triangles_sum_to_one() {
         for scale in [MelScale::Slaney, MelScale::Htk] {
             let bank = bank(scale, MelNorm::None);
             assert_eq!(bank.empty_bands(), 0);
@@ -175,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_gives_the_sums_of_the_bank() {
+    fn matrix_matches_bank() {
         let bank = bank(MelScale::Htk, MelNorm::Slaney);
         let tile: Vec<_> = (0..1025).map(|bin| [(bin % 7) as f32; LANES]).collect();
         let matrix = bank.matrix(1025);
@@ -187,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn triangles_of_one_area_answer_noise_alike() {
+    fn slaney_norm_is_flat_for_white_spectrum() {
         let mut sums = Vec::new();
         bank(MelScale::Slaney, MelNorm::Slaney)
             .apply(&vec![[1.0; LANES]; 1025], |_, sum| sums.push(sum[3]));
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn more_bands_than_bins_leave_some_empty() {
+    fn empty_bands() {
         let bands = Bands {
             count: 128,
             from: 0.0,
@@ -213,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scales_can_be_undone(hertz in 0.0_f64..96_000.0) {
+        fn mel_round_trip(hertz in 0.0_f64..96_000.0) {
             for scale in [MelScale::Slaney, MelScale::Htk] {
                 prop_assert!((to_hertz(to_mel(hertz, scale), scale) - hertz).abs() < 1e-6);
             }

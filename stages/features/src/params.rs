@@ -1,75 +1,75 @@
-//! The params of the section `spectrogram`, their defaults and their bounds.
+//! Params of the section `spectrogram`, their defaults and their bounds.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// The most of a clip that is ever held: what is longer has to be cut, or `seconds` be set.
+/// Longest clip that is processed whole, in seconds. A longer one must be cut, or `seconds` be set.
 pub const LONGEST_SECONDS: f64 = 3600.0;
 
-/// What a spectrogram is made with. Keys of the other kind have no effect.
+/// Params of a spectrogram. Keys of the other kind have no effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpectrogramParams {
-    /// What the rows are.
+    /// Kind of the rows.
     pub kind: Kind,
-    /// Samples a second after resampling, 1,000 to 192,000.
+    /// Samples per second after resampling, 1,000 to 192,000.
     pub sample_rate: u32,
-    /// Samples in a window of the Fourier transform; there are `n_fft / 2 + 1` frequency bins.
+    /// Window length of the Fourier transform in samples; it gives `n_fft / 2 + 1` frequency bins.
     pub n_fft: usize,
-    /// Samples from one window to the next.
+    /// Distance between windows in samples.
     pub hop_length: usize,
-    /// What lies before the first sample and after the last.
+    /// Padding before the first sample and after the last.
     pub padding: Padding,
-    /// The first seconds of a clip that count, a shorter clip being filled up with silence; 0: the whole clip.
+    /// Seconds of each clip to use; a shorter clip is padded with silence. 0 means the whole clip.
     pub seconds: f64,
-    /// `log_power`: whether the picture is reduced to `size` × `size`. Without it, it is bins × frames.
+    /// `log_power`: whether to resize to `size` × `size`. Otherwise the shape is bins × frames.
     pub resize: bool,
     /// `log_power`: rows and columns after the resize.
     pub size: usize,
-    /// `log_mel`: how many bands.
+    /// `log_mel`: number of bands.
     pub n_mels: usize,
-    /// `log_mel`: where the lowest band begins, in Hz.
+    /// `log_mel`: lower edge of the lowest band, in Hz.
     pub fmin: f64,
-    /// `log_mel`: where the highest band ends, in Hz; 0: half the sample rate.
+    /// `log_mel`: upper edge of the highest band, in Hz; 0 means half the sample rate.
     pub fmax: f64,
-    /// `log_mel`: which bands are equally wide.
+    /// `log_mel`: scale on which all bands have the same width.
     pub mel_scale: MelScale,
-    /// `log_mel`: how high a band's triangle is.
+    /// `log_mel`: height of the triangles.
     pub mel_norm: MelNorm,
-    /// `log_mel`: the exponent of the magnitude, 1 or 2.
+    /// `log_mel`: exponent of the magnitude, 1 or 2.
     pub power: u8,
-    /// `log_mel`: what is made of the bands' values.
+    /// `log_mel`: scale of the band values.
     pub scale: Scale,
-    /// `log_mel` in dB: nothing is further below the clip's loudest value; 0: no such limit.
+    /// `log_mel` in dB: largest distance below the clip's loudest value; 0 means no limit.
     pub top_db: f64,
-    /// `log_mel`: what is done at the end.
+    /// `log_mel`: final normalisation.
     pub normalise: Normalise,
 }
 
-/// What the rows of a spectrogram are.
+/// Kind of the rows of a spectrogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// Logarithms of the power in each frequency bin, low ones first.
+    /// Logarithm of the power in each frequency bin, low frequencies first.
     LogPower,
-    /// Logarithms of what lies in each mel band, low ones first.
+    /// Level of each mel band, low frequencies first.
     LogMel,
 }
 
-/// What lies before the first sample and after the last.
+/// Padding before the first sample and after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Padding {
-    /// Half a window of the signal mirrored: frames are centred, as torchaudio has it.
+    /// Half a window of the mirrored signal; frames are centred, as in torchaudio.
     Reflect,
-    /// Half a window of zeros: frames are centred, as librosa has it.
+    /// Half a window of zeros; frames are centred, as in librosa.
     Zeros,
-    /// Nothing: the first frame begins with the first sample (`center=False` of both).
+    /// No padding; the first frame begins at the first sample (`center=False` in both).
     None,
 }
 
 impl Padding {
-    /// Returns the number of frames of `samples` samples; 1 if there are too few for a window.
+    /// Returns the number of frames of a signal of `samples` samples, at least 1.
     pub fn frames(self, samples: usize, n_fft: usize, hop_length: usize) -> usize {
         match self {
             Padding::Reflect | Padding::Zeros => 1 + samples / hop_length,
@@ -78,45 +78,45 @@ impl Padding {
     }
 }
 
-/// Which bands are equally wide.
+/// Scale on which all bands have the same width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MelScale {
-    /// Linear below 1 kHz, logarithmic above: librosa's default.
+    /// Linear below 1 kHz, logarithmic above; librosa's default.
     Slaney,
-    /// 2595 log10(1 + f / 700): torchaudio's default.
+    /// 2595 log10(1 + f / 700); torchaudio's default.
     Htk,
 }
 
-/// How high a band's triangle is.
+/// Height of the triangle of a band.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MelNorm {
-    /// All have the same area: librosa's default.
+    /// All triangles have the same area; librosa's default.
     Slaney,
-    /// All have the height 1: torchaudio's default.
+    /// All triangles have height 1; torchaudio's default.
     None,
 }
 
-/// What is made of the bands' values.
+/// Scale of the band values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
-    /// Decibels of at least 1e-10 in power, at most `top_db` below the loudest.
+    /// Decibels, with a floor of 1e-10 in power and at most `top_db` below the loudest value.
     Db,
-    /// The natural logarithm of at least 1e-10.
+    /// Natural logarithm, with a floor of 1e-10.
     Log,
     /// ln(1 + value).
     Log1p,
 }
 
-/// What is done at the end.
+/// Final normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalise {
-    /// Nothing.
+    /// No normalisation.
     None,
-    /// The mean of the clip's values becomes 0, their standard deviation 1.
+    /// Each clip is scaled to mean 0 and standard deviation 1.
     Clip,
 }
 
@@ -145,32 +145,34 @@ impl Default for SpectrogramParams {
 }
 
 impl SpectrogramParams {
+    /// Checks that every value is within its bounds.
+    ///
     /// # Errors
-    /// A value out of its bounds, named with its key.
+    /// Names the key of a value that is out of bounds.
     pub fn validate(&self) -> Result<()> {
         let SpectrogramParams { sample_rate, n_fft, hop_length, seconds, size, .. } = *self;
         let key = "param `spectrogram.";
         ensure!(
             (1_000..=192_000).contains(&sample_rate),
-            "{key}sample_rate`: {sample_rate} is not from 1000 to 192000"
+            "{key}sample_rate` must be from 1000 to 192000, not {sample_rate}"
         );
         ensure!(
             (16..=65_536).contains(&n_fft) && n_fft.is_multiple_of(2),
-            "{key}n_fft`: {n_fft} is not an even number from 16 to 65536"
+            "{key}n_fft` must be an even number from 16 to 65536, not {n_fft}"
         );
         ensure!(
             (1..=n_fft).contains(&hop_length),
-            "{key}hop_length`: {hop_length} is not from 1 to n_fft, {n_fft}"
+            "{key}hop_length` must be from 1 to {n_fft} (n_fft), not {hop_length}"
         );
         ensure!(
             (0.0..=LONGEST_SECONDS).contains(&seconds),
-            "{key}seconds`: {seconds} is not from 0 to {LONGEST_SECONDS}"
+            "{key}seconds` must be from 0 to {LONGEST_SECONDS}, not {seconds}"
         );
-        ensure!((1..=4096).contains(&size), "{key}size`: {size} is not from 1 to 4096");
+        ensure!((1..=4096).contains(&size), "{key}size` must be from 1 to 4096, not {size}");
         if let Some(samples) = self.samples() {
             ensure!(
                 samples >= self.shortest(),
-                "{key}seconds`: {seconds} s are {samples} samples, too few for an n_fft of {n_fft}"
+                "{key}seconds` is too short: {samples} samples are too few for an n_fft of {n_fft}"
             );
         }
         self.validate_mel()
@@ -180,33 +182,41 @@ impl SpectrogramParams {
         let SpectrogramParams { n_mels, fmin, fmax, power, top_db, .. } = *self;
         let key = "param `spectrogram.";
         let half = f64::from(self.sample_rate) / 2.0;
-        ensure!((1..=4096).contains(&n_mels), "{key}n_mels`: {n_mels} is not from 1 to 4096");
-        ensure!((0.0..half).contains(&fmin), "{key}fmin`: {fmin} is not from 0 to below {half} Hz");
+        ensure!((1..=4096).contains(&n_mels), "{key}n_mels` must be from 1 to 4096, not {n_mels}");
+        ensure!(
+            (0.0..half).contains(&fmin),
+            "{key}fmin` must be at least 0 and below {half} Hz, not {fmin}"
+        );
         ensure!(
             fmax == 0.0 || (fmax > fmin && fmax <= half),
-            "{key}fmax`: {fmax} is neither 0 nor above fmin, {fmin}, and at most {half} Hz"
+            "{key}fmax` must be 0, or above {fmin} (fmin) and at most {half} Hz, not {fmax}"
         );
-        ensure!(matches!(power, 1 | 2), "{key}power`: {power} is neither 1 nor 2");
-        ensure!((0.0..=1000.0).contains(&top_db), "{key}top_db`: {top_db} is not from 0 to 1000");
+        ensure!(matches!(power, 1 | 2), "{key}power` must be 1 or 2, not {power}");
+        ensure!(
+            (0.0..=1000.0).contains(&top_db),
+            "{key}top_db` must be from 0 to 1000, not {top_db}"
+        );
         Ok(())
     }
 
-    /// Samples that count after resampling, `seconds` × `sample_rate`, rounded; none: all of the clip's.
+    /// Returns the samples of a clip to use after resampling: `seconds` × `sample_rate`, rounded.
+    /// `None` means the whole clip.
     pub fn samples(&self) -> Option<usize> {
         (self.seconds > 0.0).then(|| (self.seconds * f64::from(self.sample_rate)).round() as usize)
     }
 
-    /// The fewest samples that make a frame; a clip that has fewer is filled up with silence.
+    /// Returns the smallest number of samples that gives a frame. A shorter clip is padded with
+    /// silence.
     pub fn shortest(&self) -> usize {
         match self.padding {
-            // A mirror needs a sample more than it shows.
+            // Mirroring n samples needs n + 1, since the end itself is not repeated.
             Padding::Reflect => self.n_fft / 2 + 1,
             Padding::Zeros => 1,
             Padding::None => self.n_fft,
         }
     }
 
-    /// Frequency rows of every spectrogram made with these params.
+    /// Returns the number of frequency rows of every spectrogram with these params.
     pub fn rows(&self) -> usize {
         match self.kind {
             Kind::LogPower if self.resize => self.size,
@@ -215,7 +225,8 @@ impl SpectrogramParams {
         }
     }
 
-    /// Time columns of every spectrogram made with these params; none: as many as the clip is long.
+    /// Returns the number of time columns of every spectrogram with these params; `None` if it
+    /// depends on the length of the clip.
     pub fn columns(&self) -> Option<usize> {
         match self.kind {
             Kind::LogPower if self.resize => Some(self.size),
@@ -223,7 +234,8 @@ impl SpectrogramParams {
         }
     }
 
-    /// Frames for so many samples, at least [`SpectrogramParams::shortest`].
+    /// Returns the number of frames for `samples`, which must be at least
+    /// [`SpectrogramParams::shortest`].
     pub fn frames(&self, samples: usize) -> usize {
         self.padding.frames(samples, self.n_fft, self.hop_length)
     }
@@ -234,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_valid() {
+    fn defaults_are_valid() {
         let params = SpectrogramParams::default();
         params.validate().unwrap();
         assert_eq!((params.rows(), params.columns()), (100, Some(100)));
@@ -247,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_bounds_are_named() {
+    fn out_of_bounds_values_are_named() {
         let good = SpectrogramParams::default();
         for (params, key) in [
             (SpectrogramParams { sample_rate: 0, ..good.clone() }, "sample_rate"),
@@ -269,7 +281,7 @@ mod tests {
             (SpectrogramParams { top_db: f64::INFINITY, ..good.clone() }, "top_db"),
         ] {
             let message = params.validate().unwrap_err().to_string();
-            assert!(message.starts_with(&format!("param `spectrogram.{key}`: ")), "{message}");
+            assert!(message.starts_with(&format!("param `spectrogram.{key}` ")), "{message}");
         }
     }
 }

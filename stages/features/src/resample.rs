@@ -1,9 +1,10 @@
-//! Changing the sample rate: a linear-phase low pass, applied block by block in the frequency domain.
+//! Sample rate conversion: a linear-phase low pass, applied block by block in the frequency domain.
 //!
-//! The filter is a sinc under a Kaiser window with the band edges of soxr's HQ, librosa's default: flat up to
-//! 91.3 % of what both rates can hold, and nothing (-120 dB) from there on that would fold back. Each block is
-//! transformed, multiplied, cut to the bins that the new rate has (or filled up) and transformed back; its ends,
-//! where the circle closes, are thrown away (overlap-save). Knows nothing about files.
+//! The filter is a Kaiser-windowed sinc with the band edges of soxr's HQ, librosa's default. It is
+//! flat up to 91.3 % of the lower Nyquist frequency and rejects everything above that frequency,
+//! which would alias, by 120 dB. Each block is transformed, multiplied by the response, cut or
+//! zero-padded to the bins of the new rate, and transformed back. The ends of a block, where the
+//! circular convolution wraps around, are discarded (overlap-save). Unaware of files.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -13,22 +14,23 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use crate::audio::Audio;
 
-/// Where the filter begins to fall, as a share of the narrower half rate.
+/// End of the passband, as a fraction of the lower Nyquist frequency.
 const PASSBAND: f64 = 0.913;
 
-/// How much is left of what the new rate cannot hold, in dB.
+/// Stopband attenuation in dB.
 const REJECTION: f64 = 120.0;
 
-/// A block is at least this many times as long as half the filter: little of it is thrown away, and it is in the cache.
+/// Approximate ratio of block length to half the filter length. At this ratio little of a block is
+/// discarded, and the block still fits in the cache.
 const BLOCK_TO_HALF: usize = 16;
 
-/// The same sound at another rate, without delay: sample `n` of the result is at `n / sample_rate` seconds.
+/// Resamples a sound without delay: sample `n` of the result is at `n / sample_rate` seconds.
 ///
-/// Its length is that of the input times the ratio of the rates, rounded up. Frequencies that the new
-/// rate cannot hold are filtered out.
+/// The length is that of the input times the ratio of the rates, rounded up. Frequencies above the
+/// new Nyquist frequency are filtered out.
 ///
 /// # Panics
-/// A rate of 0.
+/// If a rate is 0.
 pub fn resample(audio: &Audio, sample_rate: u32) -> Audio {
     let mut samples = Vec::new();
     let mut resampler = Resampler::new(audio.sample_rate, sample_rate);
@@ -37,20 +39,22 @@ pub fn resample(audio: &Audio, sample_rate: u32) -> Audio {
     Audio { samples, sample_rate }
 }
 
-/// Resamples a sound that comes in pieces; its memory does not grow with the sound.
+/// Resamples a sound that arrives in chunks. Memory use does not grow with the sound.
 pub struct Resampler {
     rates: [u32; 2],
-    /// None where the rates are equal.
+    /// `None` if the rates are equal.
     filter: Option<Filter>,
-    /// The block to come: its first samples are the last ones of the block before.
+    /// The next block. It begins with the last samples of the previous one.
     block: Vec<f32>,
     received: usize,
     produced: usize,
 }
 
 impl Resampler {
+    /// Creates a resampler between two rates in Hz.
+    ///
     /// # Panics
-    /// A rate of 0.
+    /// If a rate is 0.
     pub fn new(from: u32, to: u32) -> Resampler {
         assert!(from > 0 && to > 0, "BUG: a sample rate of 0");
         let filter = (from != to).then(|| Filter::new(from, to));
@@ -60,12 +64,12 @@ impl Resampler {
         resampler
     }
 
-    /// The rates it goes from and to.
+    /// Returns the input rate and the output rate.
     pub fn rates(&self) -> [u32; 2] {
         self.rates
     }
 
-    /// Appends to `out` what can be said after these samples.
+    /// Takes more input and appends to `out` the output that is complete.
     pub fn push(&mut self, mut samples: &[f32], out: &mut Vec<f32>) {
         self.received += samples.len();
         let Some(filter) = &mut self.filter else {
@@ -87,7 +91,7 @@ impl Resampler {
         }
     }
 
-    /// Appends the rest, as if silence followed, and is as new.
+    /// Appends the rest, as if silence followed, and resets the resampler.
     pub fn finish(&mut self, out: &mut Vec<f32>) {
         if let Some(filter) = &self.filter {
             let (block_in, ratio) = (filter.block_in(), filter.ratio);
@@ -106,7 +110,7 @@ impl Resampler {
         self.block.clear();
         (self.received, self.produced) = (0, 0);
         if let Some(filter) = &self.filter {
-            // What lies before the first sample.
+            // Silence before the first sample.
             self.block.resize(filter.edge_in, 0.0);
         }
     }
@@ -120,13 +124,13 @@ impl std::fmt::Debug for Resampler {
 
 /// The low pass for blocks of one length.
 struct Filter {
-    /// The rates without their common divisor.
+    /// Input and output rate, divided by their greatest common divisor.
     ratio: [usize; 2],
     forward: Arc<dyn RealToComplex<f32>>,
     backward: Arc<dyn ComplexToReal<f32>>,
-    /// The response at each bin that input and output have in common; real, since the filter has no delay.
+    /// Response at each bin that input and output share; real, since the filter has no delay.
     response: Vec<f32>,
-    /// Samples at each end of a block that are not used, at the rate of the input.
+    /// Samples to discard at each end of a block, at the input rate.
     edge_in: usize,
     time_in: Vec<f32>,
     spectrum_in: Vec<Complex<f32>>,
@@ -139,7 +143,7 @@ impl Filter {
     fn new(from: u32, to: u32) -> Filter {
         let divisor = common_divisor(from, to);
         let ratio = [(from / divisor) as usize, (to / divisor) as usize];
-        // Of the input's half rate.
+        // The cutoff relative to the input's Nyquist frequency.
         let narrower = (ratio[1] as f64 / ratio[0] as f64).min(1.0);
         let half_length = half_length(narrower);
         // Edges and blocks are whole numbers of samples at both rates.
@@ -178,7 +182,7 @@ impl Filter {
         self.time_in.len()
     }
 
-    /// The filtered inside of a block, at the new rate.
+    /// Returns the filtered middle of a block at the output rate.
     fn apply(&mut self, block: &[f32]) -> &[f32] {
         self.time_in.copy_from_slice(block);
         let Filter { time_in, spectrum_in, spectrum_out, time_out, scratch, .. } = self;
@@ -191,7 +195,8 @@ impl Filter {
         for ((out, bin), weight) in spectrum_out.iter_mut().zip(&*spectrum_in).zip(&self.response) {
             *out = bin * weight;
         }
-        // The transform back wants these real; the filter has left next to nothing of the last one.
+        // The inverse transform requires these two to be real. The filter leaves almost nothing of
+        // the last one.
         spectrum_out[0].im = 0.0;
         if let Some(last) = spectrum_out.last_mut() {
             last.im = 0.0;
@@ -210,17 +215,17 @@ impl Filter {
 
 fn transform(done: Result<(), realfft::FftError>) {
     if let Err(error) = done {
-        panic!("BUG: buffers that the plan made do not fit it: {error}");
+        panic!("BUG: buffers do not fit the plan that made them: {error}");
     }
 }
 
-/// Taps on each side of the middle one, by Kaiser's formula for the length.
+/// Returns the number of taps on each side of the middle one, by Kaiser's length formula.
 fn half_length(narrower: f64) -> usize {
     let transition = PI * narrower * (1.0 - PASSBAND);
     ((REJECTION - 7.95) / (2.285 * transition) / 2.0).ceil() as usize
 }
 
-/// Writes the filter into `taps`, its middle at 0, its left half at the end: the circle of the transform.
+/// Writes the filter into `taps` in circular order: the middle at 0 and the left half at the end.
 fn low_pass(taps: &mut [f32], half_length: usize, narrower: f64) {
     let cutoff = narrower * (1.0 + PASSBAND) / 2.0;
     let beta = 0.1102 * (REJECTION - 8.7);
@@ -239,7 +244,7 @@ fn low_pass(taps: &mut [f32], half_length: usize, narrower: f64) {
     }
 }
 
-/// The modified Bessel function of the first kind, order 0, by its series.
+/// Returns the modified Bessel function of the first kind, order 0, by its power series.
 fn bessel(x: f64) -> f64 {
     let (mut sum, mut term, mut k) = (1.0, 1.0, 1.0);
     while term > 1e-17 * sum {
@@ -262,7 +267,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Faded in and out, so that the ends have no wide spectrum.
+    /// Returns a sine that fades in and out, so that its ends do not widen the spectrum.
     fn tone(frequency: f64, sample_rate: u32, seconds: f64) -> Audio {
         let samples = (0..(seconds * f64::from(sample_rate)) as usize)
             .map(|n| {
@@ -278,7 +283,7 @@ mod tests {
         f64::from(samples.into_iter().fold(0.0_f32, |most, sample| most.max(sample.abs())))
     }
 
-    /// The largest difference between a resampled tone and the tone at the new rate.
+    /// Returns the largest difference between a resampled tone and the tone at the new rate.
     fn error(frequency: f64, from: u32, to: u32) -> f64 {
         let resampled = resample(&tone(frequency, from, 0.5), to).samples;
         let expected = tone(frequency, to, 0.5).samples;
@@ -287,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_passband_is_flat_and_without_delay() {
+    fn passband_is_flat_without_delay() {
         for (from, to) in [
             (44_100, 22_050),
             (48_000, 22_050),
@@ -305,29 +310,29 @@ mod tests {
     }
 
     #[test]
-    fn what_the_new_rate_cannot_hold_is_filtered_out() {
+    fn aliases_are_rejected() {
         for (from, to) in [(44_100, 22_050), (48_000, 22_050), (44_100, 16_000)] {
             for share in [1.001, 1.05, 1.3, 1.9] {
                 let frequency = share * f64::from(to) / 2.0;
                 let left = loudest(resample(&tone(frequency, from, 0.5), to).samples);
-                // -110 dB: the fade widens the tone by a few Hz, and floats round.
+                // The limit is -110 dB: the fade widens the tone by a few Hz, and floats round.
                 assert!(left < 3e-6, "{from} → {to}: {left:e} at {frequency} Hz");
             }
         }
     }
 
     #[test]
-    fn nothing_is_mirrored_when_the_rate_grows() {
+    fn upsampling_adds_no_images() {
         let up = resample(&tone(3_900.0, 8_000, 0.5), 44_100);
         let back = resample(&up, 8_000);
         let lost = loudest(up.samples.iter().copied());
-        // Within the fall of the filter: weaker, and nothing else.
+        // The tone is in the transition band: it is attenuated, and nothing else appears.
         assert!(lost < 1.0 && back.samples.len() == 4000, "{lost}");
         assert!(error(3_600.0, 8_000, 44_100) < 1e-5);
     }
 
     #[test]
-    fn short_sounds_have_a_length() {
+    fn lengths_of_short_sounds() {
         for frames in [0, 1, 2, 3, 100] {
             let audio = Audio { samples: vec![0.5; frames], sample_rate: 44_100 };
             assert_eq!(resample(&audio, 22_050).samples.len(), frames.div_ceil(2));
@@ -338,15 +343,18 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn pieces_are_as_good_as_the_whole(cuts in prop::collection::vec(0_usize..3000, 0..8), to in 4000_u32..20_000) {
+        fn chunked_input_matches_whole_input(
+            cuts in prop::collection::vec(0_usize..3000, 0..8),
+            to in 4000_u32..20_000,
+        ) {
             let audio = tone(440.0, 11_025, 0.7);
             let whole = resample(&audio, to).samples;
             let mut resampler = Resampler::new(11_025, to);
             for _ in 0..2 {
                 let (mut out, mut rest) = (Vec::new(), audio.samples.as_slice());
                 for cut in &cuts {
-                    let (piece, after) = rest.split_at(rest.len().min(*cut));
-                    resampler.push(piece, &mut out);
+                    let (chunk, after) = rest.split_at(rest.len().min(*cut));
+                    resampler.push(chunk, &mut out);
                     rest = after;
                 }
                 resampler.push(rest, &mut out);

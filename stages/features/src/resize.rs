@@ -1,19 +1,21 @@
-//! Resizing a picture with an antialiased triangle filter.
+//! Image resizing with an antialiased triangle filter.
 //!
-//! The same as `torch.nn.functional.interpolate(mode="bilinear", antialias=True, align_corners=False)`,
-//! which `torchvision.transforms.functional.resize` calls, and as Pillow's `BILINEAR`. Knows nothing about
-//! sound.
+//! Equal to
+//! `torch.nn.functional.interpolate(mode="bilinear", antialias=True, align_corners=False)`, which
+//! `torchvision.transforms.functional.resize` calls, and to Pillow's `BILINEAR`. Unaware of sound.
 
-/// The taps of one output pixel: `weights` on the inputs from `first` on; their sum is 1.
+/// Filter taps of one output pixel: `weights`, which sum to 1, for the inputs from `first` on.
 struct Taps {
     first: usize,
     weights: Vec<f32>,
 }
 
-/// Resizes `data`, of shape (rows, columns) in C order, to shape `to`, all lengths 1 or more.
+/// Resizes `data` from shape `from` to shape `to`.
+///
+/// Shapes are (rows, columns) in C order; all lengths are at least 1.
 ///
 /// # Panics
-/// When `data` is not as long as its shape says: a fault of the caller.
+/// If the length of `data` does not match `from`.
 pub fn resize(data: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
     assert_eq!(data.len(), from[0] * from[1], "BUG: the shape {from:?} does not fit the data");
     let columns = taps(from[1], to[1]);
@@ -37,7 +39,10 @@ pub fn resize(data: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
     resized
 }
 
-/// The triangle is as wide as one input pixel when enlarging, as one output pixel when reducing.
+/// Returns the taps along one axis.
+///
+/// Half the base of the triangle is one input pixel when enlarging and one output pixel when
+/// reducing.
 fn taps(from: usize, to: usize) -> Vec<Taps> {
     let scale = from as f64 / to as f64;
     let support = scale.max(1.0);
@@ -61,14 +66,14 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_same_size_changes_nothing() {
+    fn same_size_is_identity() {
         let data: Vec<_> = (0..12).map(|n| n as f32).collect();
         assert_eq!(resize(&data, [3, 4], [3, 4]), data);
     }
 
     #[test]
     fn reducing_averages_and_enlarging_interpolates() {
-        // By hand: halving 0 1 2 3 with triangles of width 4 cut off at the edges.
+        // Computed by hand: 0 1 2 3 halved with triangles of width 4, cut off at the edges.
         let halved = resize(&[0.0, 1.0, 2.0, 3.0], [1, 4], [1, 2]);
         let expected = [(0.75 + 0.5) / 1.75, 3.0 - (0.75 + 0.5) / 1.75];
         for (value, expected) in halved.iter().zip(expected) {
@@ -79,7 +84,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plain_picture_stays_plain(
+        fn constant_image_stays_constant(
             from in [1_usize..40, 1_usize..40],
             to in [1_usize..40, 1_usize..40],
             value in -20.0_f32..5.0,

@@ -1,8 +1,10 @@
-//! The power spectrogram: the squared magnitude of a short-time Fourier transform.
+//! Power spectrogram: the squared magnitude of a short-time Fourier transform.
 //!
-//! The same as `torchaudio.transforms.Spectrogram(n_fft, hop_length=hop_length, power=2.0)` with
-//! [`Padding::Reflect`], and as the square of `librosa.stft(…)` with [`Padding::Zeros`]: a periodic Hann window as
-//! long as the transform, one-sided, not normalised. Knows nothing about where samples come from.
+//! With [`Padding::Reflect`] it equals
+//! `torchaudio.transforms.Spectrogram(n_fft, hop_length=hop_length, power=2.0)`, and with
+//! [`Padding::Zeros`] the squared magnitude of `librosa.stft(…)`. The window is a periodic Hann
+//! window as long as the transform; the spectrum is one-sided and not normalised. Unaware of the
+//! source of the samples.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -13,13 +15,13 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::params::Padding;
 
-/// Frames that are handled at once: as many as fit a wide vector register.
+/// Frames per tile: as many values as fit in a wide vector register.
 pub(crate) const LANES: usize = 8;
 
-/// For each frequency bin the values of [`LANES`] frames.
+/// Values of [`LANES`] consecutive frames, for each frequency bin.
 pub(crate) type Tile = [[f32; LANES]];
 
-/// What a tile holds of each complex number.
+/// Exponent of the magnitude of each bin X in a tile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exponent {
     /// |X|
@@ -28,7 +30,7 @@ pub(crate) enum Exponent {
     Power,
 }
 
-/// A planned transform with its buffers; one for each thread.
+/// A planned transform with its buffers. Each thread needs its own.
 pub struct Spectrogram {
     fft: Arc<dyn RealToComplex<f32>>,
     window: Vec<f32>,
@@ -41,15 +43,18 @@ pub struct Spectrogram {
 }
 
 impl Spectrogram {
-    /// Plans transforms of `n_fft` samples, an even number from 2 on, every `hop_length` samples, 1 or more.
+    /// Plans transforms of `n_fft` samples, one every `hop_length` samples.
     ///
     /// # Errors
-    /// Numbers that are not so.
+    /// `n_fft` is not an even number of at least 2, or `hop_length` is 0.
     pub fn new(n_fft: usize, hop_length: usize, padding: Padding) -> Result<Spectrogram> {
-        ensure!(n_fft >= 2 && n_fft.is_multiple_of(2), "n_fft is {n_fft}, not an even number");
-        ensure!(hop_length >= 1, "hop_length is 0");
-        // Real to complex, not two frames in one complex transform, which is no faster here and lets a loud
-        // frame's rounding into a silent one.
+        ensure!(
+            n_fft >= 2 && n_fft.is_multiple_of(2),
+            "`n_fft` must be a positive even number, not {n_fft}"
+        );
+        ensure!(hop_length >= 1, "`hop_length` must be at least 1");
+        // A real-to-complex transform per frame. Packing two frames into one complex transform is
+        // not faster here, and it leaks the rounding error of a loud frame into a silent one.
         let fft = RealFftPlanner::new().plan_fft_forward(n_fft);
         let window = hann(n_fft).map(|weight| weight as f32).collect();
         Ok(Spectrogram {
@@ -64,20 +69,24 @@ impl Spectrogram {
         })
     }
 
-    /// Frequency bins: `n_fft / 2 + 1`; bin `k` is at `k × sample_rate / n_fft` Hz.
+    /// Returns the number of frequency bins, `n_fft / 2 + 1`. Bin `k` is at
+    /// `k × sample_rate / n_fft` Hz.
     pub fn bins(&self) -> usize {
         self.window.len() / 2 + 1
     }
 
-    /// Frames for so many samples. Frame `t` is centred on sample `t × hop_length`, without padding begins there.
+    /// Returns the number of frames for a number of samples.
+    ///
+    /// Frame `t` is centred on sample `t × hop_length`; without padding it begins there.
     pub fn frames(&self, samples: usize) -> usize {
         self.padding.frames(samples, self.window.len(), self.hop_length)
     }
 
-    /// The power |X|², of shape (bins, frames) in C order: `power[k * frames + t]`.
+    /// Returns the power |X|² of shape (bins, frames) in C order: `power[k * frames + t]`.
     ///
     /// # Errors
-    /// Too few samples: no more than `n_fft / 2` for the reflection, fewer than a window without padding.
+    /// There are too few samples: at most `n_fft / 2` with [`Padding::Reflect`], or fewer than
+    /// `n_fft` with [`Padding::None`].
     pub fn power(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
         let frames = self.frames(samples.len());
         let mut power = vec![0.0; self.bins() * frames];
@@ -90,7 +99,9 @@ impl Spectrogram {
         Ok(power)
     }
 
-    /// Calls `each` with the number of a tile's first frame and the tile. Lanes after the last frame have no meaning.
+    /// Calls `each` with the index of a tile's first frame and the tile.
+    ///
+    /// Lanes after the last frame are undefined.
     pub(crate) fn tiles(
         &mut self,
         samples: &[f32],
@@ -105,7 +116,7 @@ impl Spectrogram {
         };
         ensure!(
             samples.len() >= shortest,
-            "{} samples are too few for windows of {}",
+            "{} samples are too few for a window of {}",
             samples.len(),
             2 * half
         );
@@ -125,15 +136,15 @@ impl Spectrogram {
         Ok(())
     }
 
-    /// Leaves the transform of frame number `time` in `bins`.
+    /// Writes the transform of frame `time` to `self.bins`.
     fn transform(&mut self, samples: &[f32], time: usize) {
         let before = if self.padding == Padding::None { 0 } else { self.window.len() / 2 };
-        // May be negative: the window's first sample, left of the signal.
+        // The start is negative if the window begins before the signal.
         self.fill_frame(samples, (time * self.hop_length) as isize - before as isize);
         let done =
             self.fft.process_with_scratch(&mut self.frame, &mut self.bins, &mut self.scratch);
         if let Err(error) = done {
-            panic!("BUG: buffers that the plan made do not fit it: {error}");
+            panic!("BUG: buffers do not fit the plan that made them: {error}");
         }
     }
 
@@ -153,7 +164,7 @@ impl Spectrogram {
     }
 }
 
-/// The periodic Hann window that every frame is weighted with.
+/// Returns the periodic Hann window applied to every frame.
 pub fn hann(length: usize) -> impl Iterator<Item = f64> {
     (0..length).map(move |n| 0.5 - 0.5 * (TAU * n as f64 / length as f64).cos())
 }
@@ -167,7 +178,7 @@ impl std::fmt::Debug for Spectrogram {
     }
 }
 
-/// The sample at an index that may lie up to half a window outside the signal.
+/// Returns the sample at an index up to half a window outside the signal.
 fn sample_at(samples: &[f32], index: isize, padding: Padding) -> f32 {
     match padding {
         Padding::Reflect => samples[reflect(index, samples.len())],
@@ -177,7 +188,8 @@ fn sample_at(samples: &[f32], index: isize, padding: Padding) -> f32 {
     }
 }
 
-/// `… 2 1 | 0 1 2 … length-1 | length-2 …`: the ends are not repeated.
+/// Reflects an index into the signal without repeating the ends:
+/// `… 2 1 | 0 1 2 … length-1 | length-2 …`.
 fn reflect(index: isize, length: usize) -> usize {
     let from_start = index.unsigned_abs();
     if from_start < length { from_start } else { 2 * (length - 1) - from_start }
@@ -189,13 +201,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_signal_is_reflected_at_its_ends() {
+    fn reflected_indices() {
         let indices: Vec<_> = (-3..8).map(|index| reflect(index, 5)).collect();
         assert_eq!(indices, [3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1]);
     }
 
     #[test]
-    fn a_tone_peaks_in_its_bin() {
+    fn tone_peaks_in_its_bin() {
         let mut spectrogram = Spectrogram::new(1024, 512, Padding::Reflect).unwrap();
         for bin in [3, 40, 200, 509] {
             let samples: Vec<_> =
@@ -206,7 +218,8 @@ mod tests {
                 let peak = (0..513)
                     .max_by(|a, b| power[a * frames + time].total_cmp(&power[b * frames + time]));
                 assert_eq!(peak, Some(bin));
-                // A cosine of amplitude 1 under a Hann window: |X| = N / 4 at its bin, N / 8 beside it.
+                // For a cosine of amplitude 1 under a Hann window, |X| is N / 4 at its bin and N /
+                // 8 beside it.
                 let at = |bin: usize| f64::from(power[bin * frames + time]).sqrt();
                 assert!((at(bin) / 256.0 - 1.0).abs() < 1e-4, "{}", at(bin));
                 assert!((at(bin - 1) / 128.0 - 1.0).abs() < 1e-4, "{}", at(bin - 1));
@@ -215,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_samples_are_an_error() {
+    fn too_few_samples() {
         let mut spectrogram = Spectrogram::new(1024, 512, Padding::Reflect).unwrap();
         assert!(spectrogram.power(&[0.0; 512]).is_err());
         assert_eq!(spectrogram.power(&[0.0; 513]).unwrap().len(), 513 * 2);
@@ -224,9 +237,9 @@ mod tests {
     }
 
     proptest! {
-        // Parseval: the energy of a windowed frame is that of its spectrum over N.
+        // Parseval's theorem: the energy of a windowed frame equals that of its spectrum over N.
         #[test]
-        fn energy_is_kept(samples in prop::collection::vec(-1.0_f32..1.0, 256..600)) {
+        fn energy_is_preserved(samples in prop::collection::vec(-1.0_f32..1.0, 256..600)) {
             let mut spectrogram = Spectrogram::new(256, 64, Padding::Reflect).unwrap();
             let frames = spectrogram.frames(samples.len());
             let power = spectrogram.power(&samples).unwrap();

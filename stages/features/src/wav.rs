@@ -1,16 +1,18 @@
-//! The plain WAV file: RIFF with 16-bit PCM or 32-bit floats, one or two channels, as most data sets have it.
+//! Fast reader for plain WAV files: RIFF with 16-bit PCM or 32-bit floats, one or two channels.
 //!
-//! Its samples are only converted, which takes a fraction of a general reader's time. One that was cut off, or whose
-//! header claims more than there is, as recorders that were stopped leave it, gives what it has. Whatever else is
-//! unusual about a file makes it not plain, and is left to the general reader. Knows nothing about mixing.
+//! Most data sets use this format. Samples are only converted, which takes a fraction of a general
+//! reader's time. A file that is truncated, or has a header that claims too much data because the
+//! recorder was stopped, yields the samples it has. Anything else unusual makes a file not plain
+//! and is left to the general reader. Does not mix channels.
 
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
 
-/// The data begins within so many bytes, or the file is not plain.
+/// Bytes within which the data of a plain file must begin.
 const HEAD: u64 = 4096;
 
-/// Bytes that are converted at a time: they stay in the fastest cache. A multiple of all frames.
+/// Bytes converted at a time. They fit in the first-level cache and are a multiple of every frame
+/// size.
 const BLOCK: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +21,20 @@ enum Encoding {
     Float32,
 }
 
-/// A plain WAV file, read up to its first sample.
+/// An open plain WAV file, positioned at its first unread sample.
 #[derive(Debug)]
 pub(crate) struct PlainWav {
     pub(crate) channels: usize,
     pub(crate) sample_rate: u32,
     encoding: Encoding,
+    /// Bytes of samples not yet read.
     left: u64,
     file: File,
     bytes: Vec<u8>,
 }
 
 impl PlainWav {
-    /// None: not plain. The file's position has then no meaning.
+    /// Opens a file; `None` if it is not plain. The file's position is then undefined.
     pub(crate) fn open(mut file: File) -> std::io::Result<Option<PlainWav>> {
         let mut head = Vec::new();
         Read::by_ref(&mut file).take(HEAD).read_to_end(&mut head)?;
@@ -49,7 +52,7 @@ impl PlainWav {
         }))
     }
 
-    /// The next samples, channel by channel, in place of those in `interleaved`; none at the end.
+    /// Replaces the contents of `interleaved` with the next samples, or with nothing at the end.
     pub(crate) fn next(&mut self, interleaved: &mut Vec<f32>) -> std::io::Result<()> {
         let count = self.left.min(BLOCK as u64) as usize;
         let bytes = &mut self.bytes[..count];
@@ -81,7 +84,8 @@ struct Layout {
     size: u64,
 }
 
-/// Where the samples of a plain file of `length` bytes are, by its first bytes.
+/// Finds the samples of a plain file of `length` bytes from its first bytes; `None` if it is not
+/// plain.
 fn layout(head: &[u8], length: u64) -> Option<Layout> {
     let chunks = head.strip_prefix(b"RIFF")?.get(4..)?.strip_prefix(b"WAVE")?;
     let (mut rest, mut format) = (chunks, None);
@@ -97,7 +101,7 @@ fn layout(head: &[u8], length: u64) -> Option<Layout> {
             }
             _ => {}
         }
-        // Chunks begin at even places.
+        // Chunks begin at even offsets.
         rest = body.get((size as usize).checked_next_multiple_of(2)?..)?;
     }
 }
@@ -116,8 +120,8 @@ fn plain(format: &[u8], start: u64, size: u64, length: u64) -> Option<Layout> {
     if !matches!(channels, 1 | 2) || frame != expected {
         return None;
     }
-    let there = size.min(length.saturating_sub(start));
-    let size = there - there % frame;
+    let present = size.min(length.saturating_sub(start));
+    let size = present - present % frame;
     (size > 0).then_some(Layout { channels, sample_rate: four(4)?, encoding, start, size })
 }
 
@@ -126,7 +130,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A header of 44 bytes: PCM of 16 bits, two channels.
+    /// Returns a header of 44 bytes for 16-bit PCM with two channels.
     fn head(size: u32) -> Vec<u8> {
         let mut bytes =
             b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x02\0\x40\x1f\0\0\0\x7d\0\0\x04\0\x10\0data"
@@ -136,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_usual_is_plain() {
+    fn plain_layouts() {
         for (claimed, length, size) in
             [(400, 444, 400), (400, 443, 396), (402, 446, 400), (u32::MAX, 450, 404)]
         {
@@ -170,7 +174,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..60), cut in 0_usize..44, length in any::<u64>()) {
+        fn layout_never_panics(
+            bytes in prop::collection::vec(any::<u8>(), 0..60),
+            cut in 0_usize..44,
+            length in any::<u64>(),
+        ) {
             let mut mixed = head(400);
             mixed.truncate(cut);
             mixed.extend(bytes);

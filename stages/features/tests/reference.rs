@@ -1,4 +1,5 @@
-//! The numbers against torchaudio's, torchvision's and librosa's; the scripts in `fixtures/` made the references.
+//! Comparison with torchaudio, torchvision and librosa. The scripts in `fixtures/` wrote the
+//! references.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -13,13 +14,14 @@ fn fixture(name: &str) -> Array {
     kit::npy::read(path).unwrap()
 }
 
-/// Powers: within 1e-4 of the reference, plus 1e-6 of the largest there, where the transform's rounding shows.
+/// Checks powers to a relative error of 1e-4, plus 1e-6 of the largest power for the rounding error
+/// of the transform.
 fn check_powers(values: &[f32], reference: &[f32]) {
     let largest = reference.iter().fold(0.0_f32, |most, value| most.max(*value));
     check(values, reference, |power| 1e-4 * power + 1e-6 * largest);
 }
 
-/// Logarithms: within 1e-4, which is 1e-4 of the power.
+/// Checks logarithms to an absolute error of 1e-4, which is a relative error of 1e-4 in power.
 fn check_logarithms(values: &[f32], reference: &[f32]) {
     check(values, reference, |_| 1e-4);
 }
@@ -37,7 +39,7 @@ fn every_nth_row(data: &[f32], columns: usize, n: usize) -> Vec<f32> {
 }
 
 #[test]
-fn power_is_torchaudios() {
+fn power_matches_torchaudio() {
     let signal = fixture("signal.npy").data;
     for (name, samples, n_fft, hop_length, step) in [
         ("power_every_7th_bin.npy", signal.len(), 1024, 512, 7),
@@ -52,7 +54,7 @@ fn power_is_torchaudios() {
 }
 
 #[test]
-fn the_resized_logarithm_is_torchvisions() {
+fn resized_logarithm_matches_torchvision() {
     let signal = fixture("signal.npy").data;
     // 100 × 100 enlarges the 26 frames; 37 × 20 reduces both.
     let params = SpectrogramParams { seconds: 0.6, ..SpectrogramParams::default() };
@@ -65,10 +67,10 @@ fn the_resized_logarithm_is_torchvisions() {
     check_logarithms(&reduced, &fixture("log_37x20.npy").data);
 }
 
-/// 1e-4 of the power, in decibels.
+/// A relative error of 1e-4 in power, in decibels.
 const DECIBELS: f32 = 4.343e-4;
 
-/// librosa's defaults, but for the length of the window.
+/// Returns librosa's defaults except for the window length.
 fn like_librosa(n_mels: usize) -> SpectrogramParams {
     SpectrogramParams {
         kind: Kind::LogMel,
@@ -78,7 +80,7 @@ fn like_librosa(n_mels: usize) -> SpectrogramParams {
     }
 }
 
-/// torchaudio's defaults, but for the length of the window; decibels have the limit of 80 that was asked for.
+/// Returns torchaudio's defaults except for the window length and a `top_db` of 80.
 fn like_torchaudio(n_mels: usize) -> SpectrogramParams {
     SpectrogramParams {
         padding: Padding::Reflect,
@@ -88,7 +90,7 @@ fn like_torchaudio(n_mels: usize) -> SpectrogramParams {
     }
 }
 
-/// Every `step`th frame of the fixture signal's mel spectrogram against a reference.
+/// Compares every `step`th frame of the fixture signal's mel spectrogram with a reference.
 fn check_mel(name: &str, params: &SpectrogramParams, step: usize, allowed: impl Fn(f32) -> f32) {
     let array = Extractor::new(params).unwrap().samples(fixture("signal.npy").data).unwrap();
     let frames = array.shape[1];
@@ -101,7 +103,7 @@ fn check_mel(name: &str, params: &SpectrogramParams, step: usize, allowed: impl 
 }
 
 #[test]
-fn mel_bands_are_librosas() {
+fn mel_bands_match_librosa() {
     check_mel("librosa_db", &like_librosa(128), 1, |_| DECIBELS);
     let htk = SpectrogramParams {
         n_fft: 512,
@@ -124,7 +126,7 @@ fn mel_bands_are_librosas() {
 }
 
 #[test]
-fn mel_bands_are_torchaudios() {
+fn mel_bands_match_torchaudio() {
     let defaults = SpectrogramParams { n_fft: 400, hop_length: 200, ..like_torchaudio(40) };
     check_mel("torchaudio_db", &defaults, 4, |_| DECIBELS);
     let slaney = SpectrogramParams {
