@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use features::collect::Collector;
-use features::decode::{Length, decode_pieces};
+use features::decode::{Length, decode_chunks};
 
 /// A rest that is shorter than this belongs to the segment before it, in seconds: codecs round lengths up.
 const SHORTEST: f64 = 0.5;
@@ -34,7 +34,7 @@ pub(crate) fn segments(
     let mut cutter = Cutter::new(rate, (seconds * f64::from(rate)).round().max(1.0) as usize);
     let mut sound = Collector::new(Some(rate));
     let mut outcome = Ok(());
-    decode_pieces(path, Length::All, |piece, from| {
+    decode_chunks(path, Length::All, |piece, from| {
         let samples = sound.push(piece, from);
         while let (Ok(()), Some(segment)) = (&outcome, cutter.whole(samples)) {
             outcome = each(segment);
