@@ -47,7 +47,7 @@ pub enum Event {
     RunStarted {
         run: RunName,
         at: Timestamp,
-        about: About,
+        about: RunInfo,
     },
     /// A stage's process, or its restoring, begins.
     StageStarted {
@@ -110,7 +110,7 @@ pub enum Event {
 
 /// What is known of a run when it begins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct About {
+pub struct RunInfo {
     pub pipeline: Option<String>,
     /// The command line as typed.
     pub command: Vec<String>,

@@ -74,7 +74,7 @@ impl RepoPath {
     }
 
     /// Where this path is on the disk.
-    pub fn under(&self, root: &Path) -> PathBuf {
+    pub fn to_path(&self, root: &Path) -> PathBuf {
         root.join(&*self.0)
     }
 
@@ -90,7 +90,7 @@ impl RepoPath {
     }
 
     /// What is left of this path below `dir`, if it lies inside it.
-    pub fn below(&self, dir: &RepoPath) -> Option<&str> {
+    pub fn strip_prefix(&self, dir: &RepoPath) -> Option<&str> {
         self.0.strip_prefix(&*dir.0)?.strip_prefix('/')
     }
 
@@ -163,9 +163,9 @@ mod tests {
     #[test]
     fn below_is_by_whole_names() {
         let path = |text| RepoPath::parse(text).unwrap();
-        assert_eq!(path("a/b/c").below(&path("a")), Some("b/c"));
-        assert_eq!(path("ab/c").below(&path("a")), None);
-        assert_eq!(path("a").below(&path("a")), None);
+        assert_eq!(path("a/b/c").strip_prefix(&path("a")), Some("b/c"));
+        assert_eq!(path("ab/c").strip_prefix(&path("a")), None);
+        assert_eq!(path("a").strip_prefix(&path("a")), None);
         assert_eq!(path("a/b/c").ancestors().collect::<Vec<_>>(), ["a/b", "a"]);
     }
 

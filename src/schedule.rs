@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A stage that is being performed may hand its work in as units. From then on it holds nothing itself: each unit takes what the stage
-//! wants, beside other stages and their units. What has least at work goes first, so that a thousand units hold up no other stage.
+//! demand, beside other stages and their units. What has least at work goes first, so that a thousand units hold up no other stage.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -36,8 +36,8 @@ pub enum Need {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    Good,
-    Bad,
+    Success,
+    Failure,
 }
 
 /// What to do.
@@ -57,13 +57,13 @@ pub enum Effect {
     Abandon(StageIx),
 }
 
-/// Resources by number, and what each stage wants of them. The first is processors, of which every stage wants some.
+/// Resources by number, and what each stage demand of them. The first is processors, of which every stage demand some.
 #[derive(Debug, Clone, Default)]
-pub struct Supply {
+pub struct Capacity {
     /// How much there is of each resource, at least 1.
     pub limits: Vec<u64>,
     /// For each stage: resource and amount, each resource once.
-    pub wants: Vec<Vec<(usize, u64)>>,
+    pub demand: Vec<Vec<(usize, u64)>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ enum State {
     Queued,
     Performing,
     /// Performing by units: the next one, how many there are, how many are at work.
-    Parted {
+    Splitting {
         next: usize,
         count: usize,
         running: usize,
@@ -103,7 +103,7 @@ enum Mode {
 pub struct Scheduler<'g> {
     graph: &'g Graph,
     /// What each stage keeps busy while it is performed: resource and amount.
-    wants: Vec<Vec<(usize, u64)>>,
+    demand: Vec<Vec<(usize, u64)>>,
     /// The rank of each stage in the graph's order: of several that could start, the first in order does.
     rank: Vec<usize>,
     states: Vec<State>,
@@ -122,12 +122,12 @@ impl<'g> Scheduler<'g> {
     pub fn new(
         graph: &'g Graph,
         wanted: &[bool],
-        supply: Supply,
+        capacity: Capacity,
         on_failure: OnFailure,
     ) -> Scheduler<'g> {
-        let Supply { limits, mut wants } = supply;
-        // A stage that wants more than there is runs when nothing else uses it.
-        for (resource, amount) in wants.iter_mut().flatten() {
+        let Capacity { limits, mut demand } = capacity;
+        // A stage that demand more than there is runs when nothing else uses it.
+        for (resource, amount) in demand.iter_mut().flatten() {
             *amount = (*amount).min(limits[*resource]);
         }
         let mut rank = vec![0; wanted.len()];
@@ -144,7 +144,7 @@ impl<'g> Scheduler<'g> {
         let states = (0..wanted.len()).map(state).collect();
         Scheduler {
             graph,
-            wants,
+            demand,
             rank,
             states,
             queue: BTreeSet::new(),
@@ -187,28 +187,32 @@ impl<'g> Scheduler<'g> {
             Msg::Ended(stage, end) => {
                 self.leave_queue(stage);
                 let holding = match self.states[stage] {
-                    State::Parted { running, .. } => running,
+                    State::Splitting { running, .. } => running,
                     _ => 1,
                 };
                 self.release(stage, holding);
                 match end {
-                    End::Good => self.finish(stage, &mut effects),
-                    End::Bad => self.fail(stage, &mut effects),
+                    End::Success => self.finish(stage, &mut effects),
+                    End::Failure => self.fail(stage, &mut effects),
                 }
             }
             Msg::Units(stage, count) => {
                 self.release(stage, 1);
                 let count = if self.mode == Mode::Going { count } else { 0 };
-                self.part(stage, State::Parted { next: 0, count, running: 0 }, &mut effects);
+                self.requeue_units(
+                    stage,
+                    State::Splitting { next: 0, count, running: 0 },
+                    &mut effects,
+                );
             }
             Msg::UnitEnded(stage, end) => {
                 self.release(stage, 1);
                 self.leave_queue(stage);
-                if let State::Parted { next, count, running } = self.states[stage] {
-                    let state = State::Parted { next, count, running: running - 1 };
-                    self.part(stage, state, &mut effects);
+                if let State::Splitting { next, count, running } = self.states[stage] {
+                    let state = State::Splitting { next, count, running: running - 1 };
+                    self.requeue_units(stage, state, &mut effects);
                 }
-                if end == End::Bad {
+                if end == End::Failure {
                     self.stop_after_failure(stage, &mut effects);
                 }
             }
@@ -241,26 +245,26 @@ impl<'g> Scheduler<'g> {
 
     /// Gives back what a stage holds so many times.
     fn release(&mut self, stage: StageIx, times: usize) {
-        for &(resource, amount) in &self.wants[stage] {
+        for &(resource, amount) in &self.demand[stage] {
             self.free[resource] += amount * times as u64;
         }
     }
 
     /// Sets where a stage is with its units, and queues the next one.
-    fn part(&mut self, stage: StageIx, state: State, effects: &mut Vec<Effect>) {
+    fn requeue_units(&mut self, stage: StageIx, state: State, effects: &mut Vec<Effect>) {
         self.states[stage] = state;
         match state {
-            State::Parted { next, count, running } if next < count => {
+            State::Splitting { next, count, running } if next < count => {
                 self.queue.insert((running, self.rank[stage], stage));
             }
-            State::Parted { running: 0, .. } => effects.push(Effect::Close(stage)),
+            State::Splitting { running: 0, .. } => effects.push(Effect::Close(stage)),
             _ => {}
         }
     }
 
     fn leave_queue(&mut self, stage: StageIx) {
         let at_work = match self.states[stage] {
-            State::Parted { running, .. } => running,
+            State::Splitting { running, .. } => running,
             _ => 0,
         };
         self.queue.remove(&(at_work, self.rank[stage], stage));
@@ -296,7 +300,7 @@ impl<'g> Scheduler<'g> {
         while let Some(stage) = open.pop() {
             if matches!(
                 self.states[stage],
-                State::Done | State::Dropped | State::Performing | State::Parted { .. }
+                State::Done | State::Dropped | State::Performing | State::Splitting { .. }
             ) {
                 continue;
             }
@@ -315,9 +319,9 @@ impl<'g> Scheduler<'g> {
     fn drop_unstarted(&mut self, effects: &mut Vec<Effect>) {
         let queued: Vec<StageIx> = self.queue.iter().map(|&(_, _, stage)| stage).collect();
         for stage in queued {
-            if let State::Parted { next, running, .. } = self.states[stage] {
+            if let State::Splitting { next, running, .. } = self.states[stage] {
                 self.leave_queue(stage);
-                self.part(stage, State::Parted { next, count: next, running }, effects);
+                self.requeue_units(stage, State::Splitting { next, count: next, running }, effects);
             }
         }
         let unstarted =
@@ -338,24 +342,24 @@ impl<'g> Scheduler<'g> {
         let mut at = Bound::Unbounded;
         // What did not fit does not later on: meanwhile there is only less. The next unit of a stage lies ahead.
         while let Some(&entry) = self.queue.range((at, Bound::Unbounded)).next() {
-            // The first resource is one that every stage wants some of.
+            // The first resource is one that every stage demand some of.
             if self.free.first() == Some(&0) {
                 break;
             }
             at = Bound::Excluded(entry);
             let (_, _, stage) = entry;
-            if self.wants[stage].iter().any(|&(resource, amount)| amount > self.free[resource]) {
+            if self.demand[stage].iter().any(|&(resource, amount)| amount > self.free[resource]) {
                 continue;
             }
-            for &(resource, amount) in &self.wants[stage] {
+            for &(resource, amount) in &self.demand[stage] {
                 self.free[resource] -= amount;
             }
             self.queue.remove(&entry);
-            if let State::Parted { next, count, running } = self.states[stage] {
+            if let State::Splitting { next, count, running } = self.states[stage] {
                 effects.push(Effect::Start(stage, next));
-                self.part(
+                self.requeue_units(
                     stage,
-                    State::Parted { next: next + 1, count, running: running + 1 },
+                    State::Splitting { next: next + 1, count, running: running + 1 },
                     effects,
                 );
             } else {

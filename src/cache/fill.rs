@@ -52,7 +52,11 @@ pub(super) struct Bytes {
 }
 
 /// Copies what is left of `source`, of which it is known what it should be.
-pub(super) fn pump(source: &File, expected: &Digest, mut target: impl Write) -> io::Result<Bytes> {
+pub(super) fn copy_and_hash(
+    source: &File,
+    expected: &Digest,
+    mut target: impl Write,
+) -> io::Result<Bytes> {
     let mut hasher = blake3::Hasher::new();
     let mut piece = Vec::with_capacity(PIECE);
     let mut count = 0;
@@ -80,7 +84,7 @@ pub(super) fn pump(source: &File, expected: &Digest, mut target: impl Write) -> 
 
 /// By this thread alone. One that waits for others takes up what else is to be done meanwhile: while it holds back the names, that may be
 /// to name something.
-pub(super) fn digest_alone(path: &Path) -> io::Result<Digest> {
+pub(super) fn hash_single_threaded(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
     Ok(hasher.finalize().into())
@@ -100,7 +104,8 @@ mod tests {
             let digest = Digest::of(&bytes);
             for expected in [digest, Digest::of(b"another")] {
                 let mut copy = Vec::new();
-                let found = pump(&File::open(&path).unwrap(), &expected, &mut copy).unwrap();
+                let found =
+                    copy_and_hash(&File::open(&path).unwrap(), &expected, &mut copy).unwrap();
                 assert_eq!(found, Bytes { digest, count: size as u64 }, "{size}");
                 assert!(copy == bytes, "{size}");
             }

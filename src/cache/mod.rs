@@ -22,7 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::fill::{Sharing, create};
-use self::pending_sync::Unsynced;
+use self::pending_sync::PendingSync;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::unique::unique;
@@ -30,14 +30,14 @@ use crate::unique::unique;
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
-    unsynced: Unsynced,
+    pending: PendingSync,
     sharing: Sharing,
 }
 
 impl Cache {
     /// The cache in `dir`, which need not exist yet.
     pub fn open(dir: &Path) -> Cache {
-        Cache { dir: dir.to_owned(), unsynced: Unsynced::default(), sharing: Sharing::default() }
+        Cache { dir: dir.to_owned(), pending: PendingSync::default(), sharing: Sharing::default() }
     }
 
     /// Removes what processes that were killed, or a power cut, left behind. Only safe under the run lock.

@@ -11,8 +11,8 @@ use rayon::slice::ParallelSliceMut as _;
 use rustix::io::Errno;
 
 use super::Cache;
-use super::fill::{Bytes, create, digest_alone, pump};
-use super::pending_sync::{Former, LARGE};
+use super::fill::{Bytes, copy_and_hash, create, hash_single_threaded};
+use super::pending_sync::{LARGE, OnExisting};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::pipeline::Link;
@@ -95,7 +95,7 @@ impl Cache {
             if found.count >= LARGE {
                 target.sync_all().map_err(failed)?;
             }
-            self.name_unsynced(temporary, &self.path_of(OBJECTS, digest), Former::Stays)
+            self.publish_unsynced(temporary, &self.path_of(OBJECTS, digest), OnExisting::Keep)
                 .map_err(failed)
         })
     }
@@ -103,8 +103,8 @@ impl Cache {
     /// Sharing its blocks where the file system can.
     fn copy_in(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Bytes> {
         match self.sharing.share_blocks(source, target) {
-            Ok(()) => pump(target, digest, io::sink()),
-            Err(_) => pump(source, digest, target),
+            Ok(()) => copy_and_hash(target, digest, io::sink()),
+            Err(_) => copy_and_hash(source, digest, target),
         }
     }
 
@@ -112,16 +112,16 @@ impl Cache {
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
         if !self.has(&digest) {
-            self.write_named(bytes, &self.path_of(OBJECTS, &digest), Former::Stays)?;
+            self.write_named(bytes, &self.path_of(OBJECTS, &digest), OnExisting::Keep)?;
         }
         Ok(digest)
     }
 
     /// Writes a small file under its final name.
-    pub(super) fn write_named(&self, bytes: &[u8], name: &Path, former: Former) -> Result<()> {
+    pub(super) fn write_named(&self, bytes: &[u8], name: &Path, former: OnExisting) -> Result<()> {
         self.with_temporary(|temporary, mut file| {
             let written =
-                file.write_all(bytes).and_then(|()| self.name_unsynced(temporary, name, former));
+                file.write_all(bytes).and_then(|()| self.publish_unsynced(temporary, name, former));
             written.map_err(|err| Error::io("write", name, &err))
         })
     }
@@ -162,10 +162,10 @@ impl Cache {
                 Link::Reflink if self.sharing.is_ruled_out() => continue,
                 Link::Reflink => copy_out(&object, temporary, mode, |source, target| {
                     self.sharing.share_blocks(source, target)?;
-                    pump(target, digest, io::sink())
+                    copy_and_hash(target, digest, io::sink())
                 }),
                 Link::Copy => copy_out(&object, temporary, mode, |source, target| {
-                    pump(source, digest, target)
+                    copy_and_hash(source, digest, target)
                 }),
                 // Before anything hangs on it: the file cannot be verified on its way.
                 Link::Hardlink => sharable(&object, digest)
@@ -232,7 +232,8 @@ impl Cache {
             let path = object.path();
             let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);
             let is_whole = |named: &Digest| {
-                let found = File::open(&path).and_then(|file| pump(&file, named, io::sink()));
+                let found =
+                    File::open(&path).and_then(|file| copy_and_hash(&file, named, io::sink()));
                 found.is_ok_and(|found| found.digest == *named)
             };
             if is_small && !self.digest_of_object(&path).as_ref().is_some_and(is_whole) {
@@ -244,7 +245,9 @@ impl Cache {
     /// Drops an object whose bytes are not its own: kept, it would be taken for whole again.
     fn discard(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
-        self.unname(&path, || digest_alone(&path).is_ok_and(|found| found == *digest));
+        self.remove_damaged(&path, || {
+            hash_single_threaded(&path).is_ok_and(|found| found == *digest)
+        });
         Error::damaged(format!("object {digest} of the cache was damaged"))
     }
 }
@@ -270,7 +273,7 @@ fn sharable(object: &Path, digest: &Digest) -> io::Result<Bytes> {
     if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
         file.set_permissions(Permissions::from_mode(0o444))?;
     }
-    pump(&file, digest, io::sink())
+    copy_and_hash(&file, digest, io::sink())
 }
 
 /// A link that leads to the object from where `path` is, so that a project may be moved.

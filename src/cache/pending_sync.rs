@@ -28,17 +28,17 @@ pub(super) const LARGE: u64 = 1 << 20;
 
 /// What was named and is not known to be on the disk.
 #[derive(Debug, Default)]
-pub(super) struct Unsynced {
+pub(super) struct PendingSync {
     /// Held together by all who give names, alone by who takes account of them.
-    mark: RwLock<Mark>,
-    named: Mutex<Named>,
+    mark: RwLock<Marker>,
+    pending: Mutex<Pending>,
     /// Held while all of it is brought to the disk: who comes meanwhile may rely on it only afterwards.
     syncing: Mutex<()>,
 }
 
 /// Whether the file that says so is on the disk.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+enum Marker {
     #[default]
     Missing,
     Set,
@@ -46,14 +46,14 @@ enum Mark {
 
 /// What becomes of a file that has the name already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Former {
+pub(super) enum OnExisting {
     /// It has the same content, and others may be about to link it: a file that is replaced between the look and the link is gone.
-    Stays,
-    Goes,
+    Keep,
+    Replace,
 }
 
 #[derive(Debug, Default)]
-enum Named {
+enum Pending {
     #[default]
     Nothing,
     Few(Vec<PathBuf>),
@@ -62,38 +62,38 @@ enum Named {
 
 impl Cache {
     /// Gives a finished file, whose content is not synced, its name.
-    pub(super) fn name_unsynced(
+    pub(super) fn publish_unsynced(
         &self,
         temporary: &Path,
         name: &Path,
-        former: Former,
+        on_existing: OnExisting,
     ) -> io::Result<()> {
         let _naming = self.marked()?;
         // Also one that another thread has just given: who comes first to sync has noted it.
-        self.named().note(name);
+        self.pending().note(name);
         let shard = name.parent().unwrap_or(name);
-        or_in_new_folder(shard, || rename(temporary, name, former))
+        or_in_new_folder(shard, || rename(temporary, name, on_existing))
     }
 
     /// While this is held, the mark stays.
-    fn marked(&self) -> io::Result<RwLockReadGuard<'_, Mark>> {
-        let mark = self.unsynced.mark.read().unwrap_or_else(PoisonError::into_inner);
-        if *mark == Mark::Set {
+    fn marked(&self) -> io::Result<RwLockReadGuard<'_, Marker>> {
+        let mark = self.pending.mark.read().unwrap_or_else(PoisonError::into_inner);
+        if *mark == Marker::Set {
             return Ok(mark);
         }
         drop(mark);
-        let mut mark = self.nothing_is_named();
-        if *mark == Mark::Missing {
+        let mut mark = self.lock_pending();
+        if *mark == Marker::Missing {
             self.mark()?;
-            *mark = Mark::Set;
+            *mark = Marker::Set;
         }
         Ok(RwLockWriteGuard::downgrade(mark))
     }
 
     /// Takes the name from what is not what it says. `is_whole` looks once more, while nothing is named: another thread may have
     /// found the same, and have put it anew, and a third may link to that already.
-    pub(super) fn unname(&self, name: &Path, is_whole: impl FnOnce() -> bool) {
-        let _nothing_is_named = self.nothing_is_named();
+    pub(super) fn remove_damaged(&self, name: &Path, is_whole: impl FnOnce() -> bool) {
+        let _nothing_is_named = self.lock_pending();
         if !is_whole() {
             let _ = fs::remove_file(name);
         }
@@ -102,38 +102,38 @@ impl Cache {
     /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards, and what it was copied
     /// from to be removed.
     pub fn sync(&self) -> Result<()> {
-        let _syncing = self.unsynced.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = self.take_named();
+        let _syncing = self.pending.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = self.take_pending();
         let synced = match &named {
-            Named::Nothing => return Ok(()),
-            Named::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
+            Pending::Nothing => return Ok(()),
+            Pending::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
                 Ok(file) => file.sync_all(),
                 // Found to be damaged, and removed.
                 Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(err) => Err(err),
             }),
-            Named::Many => File::open(&self.dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)),
+            Pending::Many => File::open(&self.dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)),
         };
         match synced {
             Ok(()) => self.unmark(),
-            Err(_) => *self.named() = Named::Many,
+            Err(_) => *self.pending() = Pending::Many,
         }
         synced.map_err(|err| Error::io("sync", &self.dir, &err))
     }
 
     /// What is to be synced now. The mark stays: others go on naming.
-    fn take_named(&self) -> Named {
-        let _nothing_is_named = self.nothing_is_named();
-        std::mem::take(&mut *self.named())
+    fn take_pending(&self) -> Pending {
+        let _nothing_is_named = self.lock_pending();
+        std::mem::take(&mut *self.pending())
     }
 
     /// What was taken is on the disk. The mark goes, unless more was named meanwhile.
     fn unmark(&self) {
-        let mut mark = self.nothing_is_named();
-        if matches!(*self.named(), Named::Nothing) {
+        let mut mark = self.lock_pending();
+        if matches!(*self.pending(), Pending::Nothing) {
             // If it stays, objects are digested once more than need be.
             let _ = fs::remove_file(self.dir.join(MARKER));
-            *mark = Mark::Missing;
+            *mark = Marker::Missing;
         }
     }
 
@@ -141,8 +141,8 @@ impl Cache {
     pub(super) fn recover(&self) {
         let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
         if marker == boot() {
-            *self.nothing_is_named() = Mark::Set;
-            *self.named() = Named::Many;
+            *self.lock_pending() = Marker::Set;
+            *self.pending() = Pending::Many;
             return;
         }
         self.remove_torn();
@@ -150,12 +150,12 @@ impl Cache {
     }
 
     // A panic elsewhere leaves both as they are: each is put there whole.
-    fn nothing_is_named(&self) -> RwLockWriteGuard<'_, Mark> {
-        self.unsynced.mark.write().unwrap_or_else(PoisonError::into_inner)
+    fn lock_pending(&self) -> RwLockWriteGuard<'_, Marker> {
+        self.pending.mark.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn named(&self) -> MutexGuard<'_, Named> {
-        self.unsynced.named.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn mark(&self) -> io::Result<()> {
@@ -167,19 +167,19 @@ impl Cache {
     }
 }
 
-impl Named {
+impl Pending {
     fn note(&mut self, name: &Path) {
         match self {
-            Named::Nothing => *self = Named::Few(vec![name.to_owned()]),
-            Named::Few(names) if names.len() < FEW => names.push(name.to_owned()),
-            Named::Few(_) => *self = Named::Many,
-            Named::Many => {}
+            Pending::Nothing => *self = Pending::Few(vec![name.to_owned()]),
+            Pending::Few(names) if names.len() < FEW => names.push(name.to_owned()),
+            Pending::Few(_) => *self = Pending::Many,
+            Pending::Many => {}
         }
     }
 }
 
-fn rename(temporary: &Path, name: &Path, former: Former) -> io::Result<()> {
-    if former == Former::Goes {
+fn rename(temporary: &Path, name: &Path, on_existing: OnExisting) -> io::Result<()> {
+    if on_existing == OnExisting::Replace {
         return fs::rename(temporary, name);
     }
     match renameat_with(CWD, temporary, CWD, name, RenameFlags::NOREPLACE) {
@@ -239,7 +239,7 @@ mod tests {
         let cache = Cache::open(dir.path());
         cache.put_bytes(b"first").unwrap();
         let marked = fs::metadata(dir.path().join(MARKER)).unwrap();
-        let _first = cache.take_named();
+        let _first = cache.take_pending();
         cache.put_bytes(b"second").unwrap();
         cache.unmark();
         let still = fs::metadata(dir.path().join(MARKER)).unwrap();
@@ -255,7 +255,7 @@ mod tests {
         let name = dir.path().join("objects/ab/cd");
         let mut inodes = Vec::new();
         for _ in 0..2 {
-            cache.write_named(b"same", &name, Former::Stays).unwrap();
+            cache.write_named(b"same", &name, OnExisting::Keep).unwrap();
             assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
             inodes.push(fs::metadata(&name).unwrap().ino());
         }
@@ -272,7 +272,7 @@ mod tests {
         for text in ["first", "second"] {
             fs::write(&temporary, text).unwrap();
             rename_by_link(&temporary, &name).unwrap();
-            assert_eq!(fs::read_to_string(&name).unwrap(), "first", "the former stays");
+            assert_eq!(fs::read_to_string(&name).unwrap(), "first", "the on_existing stays");
             assert!(!temporary.exists());
         }
         fs::write(&temporary, "third").unwrap();
@@ -289,11 +289,11 @@ mod tests {
         let slow = dir.path().join("slow");
         rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
-        cache.named().note(&slow);
+        cache.pending().note(&slow);
         let shared = &cache;
         std::thread::scope(|scope| {
             let first = scope.spawn(|| shared.sync());
-            while !matches!(*cache.named(), Named::Nothing) {
+            while !matches!(*cache.pending(), Pending::Nothing) {
                 std::thread::yield_now();
             }
             let (said, heard) = std::sync::mpsc::channel();
@@ -337,9 +337,9 @@ mod tests {
         let digest = cache.put_bytes(b"bytes").unwrap();
         let object = cache.path_of("objects", &digest);
         // Two find it damaged; one has it put anew before the other takes the name away.
-        cache.unname(&object, || true);
+        cache.remove_damaged(&object, || true);
         assert!(object.is_file());
-        cache.unname(&object, || false);
+        cache.remove_damaged(&object, || false);
         assert!(!object.exists());
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::Cache;
-use super::pending_sync::Former;
+use super::pending_sync::OnExisting;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::plan::Trace;
@@ -28,6 +28,6 @@ impl Cache {
         let mut text = HEADER.to_owned();
         write_trace(&mut text, trace);
         let name = self.path_of(TRACES, &trace.fingerprint.key());
-        self.write_named(text.as_bytes(), &name, Former::Goes)
+        self.write_named(text.as_bytes(), &name, OnExisting::Replace)
     }
 }

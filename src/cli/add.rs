@@ -6,9 +6,9 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::run::{all_processors, tell_failures};
-use crate::engine::add::{self, InGit, Standing, Tracked, Wishes};
-use crate::engine::size::measure;
+use crate::engine::add::{self, InGit, SnapshotSource, Tracked, Wishes};
 use crate::engine::run::{Options, Report, run};
+use crate::engine::size::measure;
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
@@ -99,23 +99,23 @@ fn told(
         .unwrap_or_default();
     let (bold, bold_end) = (style::STAGE, style::STAGE);
     match (standing, outcome) {
-        (Standing::New, Some(Outcome::Ran | Outcome::Restored)) => {
+        (SnapshotSource::New, Some(Outcome::Ran | Outcome::Restored)) => {
             stdout::say!("`{path}` is tracked as stage {bold}{stage}{bold_end:#}: {size}");
         }
-        (Standing::New, _) => stdout::say!(
+        (SnapshotSource::New, _) => stdout::say!(
             "`{path}` is declared as stage {bold}{stage}{bold_end:#} in {FILE}, but not kept yet"
         ),
-        (Standing::Known, Some(Outcome::Fresh)) => {
+        (SnapshotSource::Candidate, Some(Outcome::Fresh)) => {
             stdout::say!(
                 "`{path}` is tracked as stage {bold}{stage}{bold_end:#}, and has not changed"
             );
         }
-        (Standing::Known, Some(Outcome::Ran | Outcome::Restored)) => {
+        (SnapshotSource::Candidate, Some(Outcome::Ran | Outcome::Restored)) => {
             stdout::say!(
                 "`{path}` has changed and is tracked anew as stage {bold}{stage}{bold_end:#}: {size}"
             );
         }
-        (Standing::Known, _) => {}
+        (SnapshotSource::Candidate, _) => {}
     }
     let (in_git, ignored) = add::keep_out_of_git(&project.root, path)?;
     match ignored {

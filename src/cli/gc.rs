@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::engine::Project;
-use crate::engine::upkeep::gc::{Keep, KeepRuns, Keeper, Survey, Tally, survey, sweep};
+use crate::engine::upkeep::gc::{GcPlan, Keep, KeepRuns, Root, Tally, plan, sweep};
 use crate::engine::upkeep::revisions::Revisions;
 use crate::error::{Result, exit};
 use crate::plan::lock;
@@ -42,16 +42,16 @@ pub(super) struct GcArgs {
 impl GcArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let (project, held) = Project::load_exclusively(root, &[])?;
-        let survey = survey(&project, &held, &self.keep())?;
+        let plan = plan(&project, &held, &self.keep())?;
         if !self.json {
-            stdout::write(&tables(&survey))?;
+            stdout::write(&tables(&plan))?;
         }
         if self.yes {
-            sweep(&project, &held, &survey)?;
+            sweep(&project, &held, &plan)?;
         }
         match self.json {
-            true => stdout::write(&format!("{:#}\n", as_json(&survey, self.yes)))?,
-            false => stdout::write(&format!("\n{}\n", last_line(&survey, self.yes)))?,
+            true => stdout::write(&format!("{:#}\n", as_json(&plan, self.yes)))?,
+            false => stdout::write(&format!("\n{}\n", last_line(&plan, self.yes)))?,
         }
         Ok(exit::OK)
     }
@@ -80,8 +80,9 @@ pub(super) fn count(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn tables(survey: &Survey) -> String {
-    let headings = |first| [(first, Align::Left), ("count", Align::Right), ("size", Align::Right)];
+fn tables(plan: &GcPlan) -> String {
+    let headings =
+        |first| [(first, Align::OutContents), ("count", Align::Right), ("size", Align::Right)];
     let row = |table: &mut Table, name: &str, tally: Tally| {
         table.row([
             Cell::from(name),
@@ -90,75 +91,75 @@ fn tables(survey: &Survey) -> String {
         ]);
     };
     let mut kept = Table::new(headings("kept"));
-    for (number, (keeper, tally)) in survey.keepers.iter().enumerate() {
+    for (number, (root, tally)) in plan.roots.iter().enumerate() {
         let also = if number == 0 { "" } else { " besides" };
-        row(&mut kept, &format!("objects of {}{also}", keeper_text(*keeper)), *tally);
+        row(&mut kept, &format!("objects of {}{also}", root_text(*root)), *tally);
     }
-    row(&mut kept, "traces of these", survey.kept_traces);
+    row(&mut kept, "traces of these", plan.kept_traces);
     let mut unused = Table::new(headings("not referred to"));
-    for (noun, tally) in kinds(survey) {
+    for (noun, tally) in kinds(plan) {
         row(&mut unused, &format!("{noun}s"), tally);
     }
     format!("{}\n{}", kept.plain(""), unused.plain(""))
 }
 
-fn keeper_text(keeper: Keeper) -> String {
-    match keeper {
-        Keeper::Lock => lock::FILE.to_owned(),
-        Keeper::Revisions(number) => count(number, "git revision"),
-        Keeper::Runs(number) => count(number, "run"),
-        Keeper::Links => "links in the workspace".to_owned(),
+fn root_text(root: Root) -> String {
+    match root {
+        Root::Lock => lock::FILE.to_owned(),
+        Root::Revisions(number) => count(number, "git revision"),
+        Root::Runs(number) => count(number, "run"),
+        Root::Links => "links in the workspace".to_owned(),
     }
 }
 
 /// What goes, by kind.
-fn kinds(survey: &Survey) -> [(&'static str, Tally); 3] {
+fn kinds(plan: &GcPlan) -> [(&'static str, Tally); 3] {
     [
-        ("object", Tally::of(survey.objects.iter().map(|object| object.bytes))),
-        ("trace", Tally::of(survey.traces.iter().map(|trace| trace.bytes))),
-        ("temporary file", Tally::of(survey.leftovers.iter().map(|leftover| leftover.bytes))),
+        ("object", Tally::of(plan.objects.iter().map(|object| object.bytes))),
+        ("trace", Tally::of(plan.traces.iter().map(|trace| trace.bytes))),
+        ("temporary file", Tally::of(plan.leftovers.iter().map(|leftover| leftover.bytes))),
     ]
 }
 
-fn last_line(survey: &Survey, yes: bool) -> String {
-    let kinds = kinds(survey);
+fn last_line(plan: &GcPlan, yes: bool) -> String {
+    let kinds = kinds(plan);
     let bytes = kinds.iter().map(|(_, tally)| tally.bytes).sum();
     let some = kinds.iter().filter(|(_, tally)| tally.count > 0);
     let what = some.map(|(noun, tally)| count(tally.count, noun)).collect::<Vec<_>>().join(", ");
     let mut text = match yes {
-        _ if survey.is_empty() => "there is nothing to remove".to_owned(),
+        _ if plan.is_empty() => "there is nothing to remove".to_owned(),
         true => format!("removed {what}: {}", size(bytes)),
         false => format!(
             "nothing is removed yet: `repro gc --yes` with the same options removes {what}: {}",
             size(bytes)
         ),
     };
-    if survey.missing > 0 {
-        let (is, it) = if survey.missing == 1 { ("is", "it") } else { ("are", "them") };
+    if plan.missing > 0 {
+        let (is, it) = if plan.missing == 1 { ("is", "it") } else { ("are", "them") };
         text.push_str(&format!(
             "\n{} that should be kept {is} not in the cache: `repro fsck` names {it}",
-            count(survey.missing, "object")
+            count(plan.missing, "object")
         ));
     }
     text
 }
 
-fn as_json(survey: &Survey, yes: bool) -> Value {
+fn as_json(plan: &GcPlan, yes: bool) -> Value {
     let tally = |tally: Tally| json!({ "count": tally.count, "bytes": tally.bytes });
-    let kept = survey.keepers.iter().map(|(keeper, objects)| match keeper {
-        Keeper::Lock => json!({ "by": "lock", "objects": tally(*objects) }),
-        Keeper::Revisions(number) => {
+    let kept = plan.roots.iter().map(|(root, objects)| match root {
+        Root::Lock => json!({ "by": "lock", "objects": tally(*objects) }),
+        Root::Revisions(number) => {
             json!({ "by": "git", "revisions": number, "objects": tally(*objects) })
         }
-        Keeper::Runs(number) => json!({ "by": "runs", "runs": number, "objects": tally(*objects) }),
-        Keeper::Links => json!({ "by": "links", "objects": tally(*objects) }),
+        Root::Runs(number) => json!({ "by": "runs", "runs": number, "objects": tally(*objects) }),
+        Root::Links => json!({ "by": "links", "objects": tally(*objects) }),
     });
-    let [objects, traces, temporaries] = kinds(survey).map(|(_, of_kind)| tally(of_kind));
+    let [objects, traces, temporaries] = kinds(plan).map(|(_, of_kind)| tally(of_kind));
     json!({
         "kept": kept.collect::<Vec<_>>(),
-        "kept_traces": tally(survey.kept_traces),
+        "kept_traces": tally(plan.kept_traces),
         "unused": { "objects": objects, "traces": traces, "temporaries": temporaries },
-        "missing": survey.missing,
+        "missing": plan.missing,
         "removed": yes,
     })
 }

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn the_example_is_a_valid_pipeline_and_all_its_outs_are_ignored() {
         let exists = |path: Option<&RepoPath>| path.is_some_and(|path| path.as_str() == INPUT);
-        let world = pipeline::World {
+        let world = pipeline::FileSource {
             exists: &exists,
             read: &|_| Err(String::new()),
             list: &|_| Vec::new(),

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use crate::engine::project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::params_edit::{self, Literal};
-use crate::pipeline::{self, ParamKey, ParamValue, Params, Pipeline, Unresolved, World};
+use crate::pipeline::{self, FileSource, ParamKey, ParamValue, Params, Pipeline, Unresolved};
 use crate::repo_path::RepoPath;
 use crate::terminal::stdout;
 use crate::terminal::style::STAGE;
@@ -84,7 +84,7 @@ impl Files {
         let read =
             |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
         let list = |folder: &RepoPath| project::options(root, folder);
-        let world = World { exists: &|_| true, read: &read, list: &list };
+        let world = FileSource { exists: &|_| true, read: &read, list: &list };
         pipeline::parse(&self.text(root, pipeline::FILE)?, &[], world).map_err(super::problems)
     }
 }

@@ -185,8 +185,8 @@ impl Watched for Watching<'_> {
     fn tell(&mut self, notice: Notice) {
         terminal::note(&match notice {
             Notice::Waiting => "watching for changes, until Ctrl-C".to_owned(),
-            Notice::Touched(Some(path)) => format!("{path} was touched"),
-            Notice::Touched(None) => "files were touched".to_owned(),
+            Notice::Changed(Some(path)) => format!("{path} was touched"),
+            Notice::Changed(None) => "files were touched".to_owned(),
         });
     }
 }

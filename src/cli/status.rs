@@ -53,7 +53,7 @@ pub(super) fn exit_code<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> u8 {
 
 pub(super) fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
     let known = Verdict::Fresh { accepted: None };
-    let fresh = project.rest.names().map(|name| stage_json(name, &known));
+    let fresh = project.up_to_date.names().map(|name| stage_json(name, &known));
     let name = |ix: StageIx| project.pipeline.stages[ix].name.as_str();
     let stages = fresh.chain(verdicts.iter().map(|(ix, verdict)| stage_json(name(*ix), verdict)));
     json!({ "stages": stages.collect::<Vec<_>>() })
@@ -79,7 +79,7 @@ const MOST_REASONS: usize = 4;
 fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
     let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.is_fresh()).collect();
     if stale.is_empty() {
-        let all = project.rest.count() + verdicts.len();
+        let all = project.up_to_date.count() + verdicts.len();
         crate::terminal::stdout::say!("everything is up to date ({})", count(all));
         return Ok(());
     }
@@ -95,7 +95,7 @@ fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
         );
         say_hint(verdict)?;
     }
-    say_fresh(project.rest.count() + verdicts.len() - stale.len())
+    say_fresh(project.up_to_date.count() + verdicts.len() - stale.len())
 }
 
 pub(super) fn say_fresh(fresh: usize) -> Result<()> {

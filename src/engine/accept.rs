@@ -7,11 +7,11 @@ use super::observe::predict::Predicted;
 use super::observe::{Observation, explain, observe};
 use super::{Project, commit, metrics, provenance};
 use crate::error::{Error, Result};
-use crate::event::{About, Event, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp};
+use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber, Timestamp};
 use crate::pipeline::{Policy, Stage, StageIx};
 use crate::plan::{Change, Decision, Force, Trace, lock};
 use crate::runs;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
 /// What was accepted, and the run that it is recorded as.
@@ -48,7 +48,7 @@ pub fn accept(
         panic!("BUG: spelling out changed the decision");
     };
     for dep in observed.deps.values() {
-        commit::keep_listing(project, dep)?;
+        commit::store_listing(project, dep)?;
     }
     project.cache.put_trace(&trace)?;
     let mut lock = project.lock.clone();
@@ -80,8 +80,8 @@ fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) 
     let name = &stage.name;
     let changed = observed.fingerprint != locked.fingerprint;
     if !changed || matches!(observed.decision, Decision::Fresh(_)) {
-        let differs = locked.left().into_iter().find(|(path, left)| {
-            observed.outs.get(path).and_then(Option::as_ref).map(Seen::content) != *left
+        let differs = locked.out_contents().into_iter().find(|(path, left)| {
+            observed.outs.get(path).and_then(Option::as_ref).map(Observed::content) != *left
         });
         return Err(match differs {
             Some((path, _)) if !changed => differing(stage, path.as_str()),
@@ -98,7 +98,7 @@ fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) 
             ))
             .hint(format!("run it once: `repro run {name}`")));
         }
-        if seen.as_ref().map(Seen::content) != outs.get(path).copied() {
+        if seen.as_ref().map(Observed::content) != outs.get(path).copied() {
             return Err(differing(stage, path.as_str()));
         }
     }
@@ -127,7 +127,7 @@ fn record(
     recorder: &mut dyn Subscriber,
 ) -> RunName {
     let run = runs::next_run(&project.root);
-    let about = About {
+    let about = RunInfo {
         pipeline: project.pipeline.name.clone(),
         command,
         params: project.pipeline.used_params(),

@@ -24,14 +24,14 @@ pub struct Wishes {
 pub struct Tracked {
     pub path: RepoPath,
     pub stage: StageName,
-    pub standing: Standing,
+    pub standing: SnapshotSource,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SnapshotSource {
     New,
     /// Its stage was there before.
-    Known,
+    Candidate,
 }
 
 /// Declares a stage for each path that none tracks yet. All are declared or none.
@@ -59,7 +59,11 @@ pub fn declare(
                 ))
                 .hint(format!("change its name or `desc` in {}", pipeline::FILE)));
             }
-            tracked.push(Tracked { path: path.clone(), stage, standing: Standing::Known });
+            tracked.push(Tracked {
+                path: path.clone(),
+                stage,
+                standing: SnapshotSource::Candidate,
+            });
             continue;
         }
         let stage = wishes.name.clone().unwrap_or_else(|| stage_edit::name_for(path, &names));
@@ -69,7 +73,7 @@ pub fn declare(
         }
         text = stage_edit::append(&text, &stage, wishes.desc.as_deref(), path);
         claims.push(Claim { path: path.clone(), stage: stage.clone(), by: By::Input });
-        tracked.push(Tracked { path: path.clone(), stage, standing: Standing::New });
+        tracked.push(Tracked { path: path.clone(), stage, standing: SnapshotSource::New });
     }
     if text != old {
         // What is written must be a pipeline.
@@ -154,15 +158,15 @@ fn known(claims: &[Claim], path: &RepoPath) -> Result<Option<StageName>> {
                 format!("is an out of stage `{stage}`, which makes it"),
                 "there is nothing to add: `repro run` keeps it".to_owned(),
             ),
-            By::Input if path.below(other).is_some() => (
+            By::Input if path.strip_prefix(other).is_some() => (
                 format!("lies in `{other}`, which stage `{stage}` tracks"),
                 format!("`repro add {other}` takes up what changed in it"),
             ),
-            By::Command if path.below(other).is_some() => (
+            By::Command if path.strip_prefix(other).is_some() => (
                 format!("lies in `{other}`, an out of stage `{stage}`"),
                 "an input lies where no stage writes: move it out of there".to_owned(),
             ),
-            _ if other.below(path).is_some() => (
+            _ if other.strip_prefix(path).is_some() => (
                 format!(
                     "holds `{other}`, which stage `{stage}` {}",
                     if *by == By::Input { "tracks" } else { "makes" }

@@ -7,17 +7,17 @@ use super::{Project, commit, ended_orphan};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::exec::end_orphans;
-use crate::pipeline::{Kept, Pattern, StageName};
-use crate::plan::{Left, Trace, lock};
+use crate::pipeline::{Cached, Pattern, StageName};
+use crate::plan::{OutContents, Trace, lock};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
 /// What is to be brought back of a stage: its outs, or parts of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     pub stage: StageName,
-    pub paths: Left,
+    pub paths: OutContents,
 }
 
 /// What becomes of files that are as the lock says.
@@ -63,7 +63,7 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
     let glob = Pattern::parse(path).map_err(|bad| Error::usage(format!("`{path}` has {bad}")))?;
     let mut parts = Vec::new();
     for (name, trace) in &project.lock.stages {
-        let mut paths = Left::new();
+        let mut paths = OutContents::new();
         for (out, content) in &trace.outs {
             match &glob {
                 Some(glob) => matching(project, glob, out, content, &mut paths)?,
@@ -87,7 +87,7 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
 }
 
 fn whole(name: &StageName, trace: &Trace) -> Part {
-    Part { stage: name.clone(), paths: trace.left() }
+    Part { stage: name.clone(), paths: trace.out_contents() }
 }
 
 /// The part of an out at `path`; the out itself if it lies there.
@@ -97,10 +97,10 @@ fn part_at(
     out: &RepoPath,
     content: &Content,
 ) -> Result<Option<(RepoPath, Option<Content>)>> {
-    if out == path || out.below(path).is_some() {
+    if out == path || out.strip_prefix(path).is_some() {
         return Ok(Some((out.clone(), Some(*content))));
     }
-    let Some(below) = path.below(out) else {
+    let Some(below) = path.strip_prefix(out) else {
         return Ok(None);
     };
     let mut content = *content;
@@ -120,7 +120,7 @@ fn matching(
     glob: &Pattern,
     path: &RepoPath,
     content: &Content,
-    paths: &mut Left,
+    paths: &mut OutContents,
 ) -> Result<()> {
     if glob.matches(path.as_str()) {
         paths.insert(path.clone(), Some(*content));
@@ -128,7 +128,7 @@ fn matching(
     }
     let Content::Tree(digest) = content else { return Ok(()) };
     let near = glob.base().is_none_or(|base| {
-        base == path || base.below(path).is_some() || path.below(base).is_some()
+        base == path || base.strip_prefix(path).is_some() || path.strip_prefix(base).is_some()
     });
     if !near {
         return Ok(());
@@ -189,12 +189,12 @@ pub fn checkout(
 
 /// Brings back what differs; says which paths, and what was written.
 fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPath>, Tally)> {
-    let mut differing = Left::new();
-    let mut found: BTreeMap<RepoPath, Option<Seen>> = BTreeMap::new();
+    let mut differing = OutContents::new();
+    let mut found: BTreeMap<RepoPath, Option<Observed>> = BTreeMap::new();
     for (path, content) in part.paths.iter().filter(|(path, _)| is_kept(project, &part.stage, path))
     {
         let seen = project.workspace.observe(path)?;
-        if seen.as_ref().map(Seen::content) != *content {
+        if seen.as_ref().map(Observed::content) != *content {
             differing.insert(path.clone(), *content);
         }
         found.insert(path.clone(), seen);
@@ -226,17 +226,18 @@ fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPa
 /// What is not kept in the cache stays as it is; only running brings it back.
 fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
     let stage = project.pipeline.find(stage.as_str()).map(|ix| &project.pipeline.stages[ix]);
-    let lies_in = |out: &RepoPath| out == path || path.below(out).is_some();
+    let lies_in = |out: &RepoPath| out == path || path.strip_prefix(out).is_some();
     !stage
         .iter()
         .flat_map(|stage| &stage.outs)
-        .any(|out| lies_in(&out.path) && out.kept == Kept::Nowhere)
+        .any(|out| lies_in(&out.path) && out.cached == Cached::No)
 }
 
 /// Where a part of an out belongs, a file or a link may stand in place of a folder above it: it is kept and goes.
 fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()> {
     let outs = project.lock.stages.get(stage).map(|trace| &trace.outs);
-    let Some(out) = outs.and_then(|outs| outs.keys().find(|out| path.below(out).is_some())) else {
+    let Some(out) = outs.and_then(|outs| outs.keys().find(|out| path.strip_prefix(out).is_some()))
+    else {
         return Ok(());
     };
     let mut above: Vec<&str> =
@@ -245,11 +246,11 @@ fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()>
     for above in above {
         let folder = RepoPath::parse_canonical(above)
             .unwrap_or_else(|| panic!("BUG: `{above}` is above a path"));
-        match folder.under(&project.root).symlink_metadata() {
+        match folder.to_path(&project.root).symlink_metadata() {
             Ok(meta) if meta.is_dir() => {}
             Ok(_) => {
                 if let Some(seen) = project.workspace.observe(&folder)? {
-                    commit::save(project, &folder, &seen)?;
+                    commit::store_durably(project, &folder, &seen)?;
                 }
                 return project.workspace.remove(&folder);
             }

@@ -11,26 +11,26 @@ use super::upkeep::gc::Tally;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Link;
-use crate::plan::{Left, Tree};
+use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 use crate::workspace::levels::{by_level, downward};
 use crate::workspace::restore::is_plantable;
 use crate::workspace::write::temporary_beside;
 
 /// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole. All that is there is asked
 /// for at once; what is written is only what is not.
-pub(super) fn keep(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
+pub(super) fn store(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     let mut digests = Vec::new();
     list_leaves(seen, &mut digests);
     let absent = Mutex::new(project.cache.absent(digests));
-    keep_absent(project, path, seen, &absent)
+    store_absent(project, path, seen, &absent)
 }
 
-fn list_leaves(seen: &Seen, digests: &mut Vec<Digest>) {
+fn list_leaves(seen: &Observed, digests: &mut Vec<Digest>) {
     match seen {
-        Seen::Leaf(content) => digests.push(content.digest()),
-        Seen::Dir { tree, dirs, .. } => {
+        Observed::Leaf(content) => digests.push(content.digest()),
+        Observed::Dir { tree, dirs, .. } => {
             digests.extend(leaves(tree).map(|(_, content)| content.digest()));
             dirs.values().for_each(|dir| list_leaves(dir, digests));
         }
@@ -38,16 +38,16 @@ fn list_leaves(seen: &Seen, digests: &mut Vec<Digest>) {
 }
 
 /// Of equal contents only the first that is met is written.
-fn keep_absent(
+fn store_absent(
     project: &Project,
     path: &RepoPath,
-    seen: &Seen,
+    seen: &Observed,
     absent: &Mutex<HashSet<Digest>>,
 ) -> Result<()> {
     let is_first =
         |digest: &Digest| absent.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
-    let keep_leaf = |path: &RepoPath, content: &Content| match is_first(&content.digest()) {
-        true => keep_leaf(project, path, content),
+    let store_leaf = |path: &RepoPath, content: &Content| match is_first(&content.digest()) {
+        true => store_leaf(project, path, content),
         false => Ok(()),
     };
     let close = |folder: Option<(&Tree, &Digest)>, _: Vec<()>| match folder {
@@ -62,12 +62,12 @@ fn keep_absent(
     by_level(
         top,
         |(path, seen)| match seen {
-            Seen::Leaf(content) => keep_leaf(&path, content).map(|()| (None, Vec::new())),
-            Seen::Dir { tree, digest, dirs } => {
+            Observed::Leaf(content) => store_leaf(&path, content).map(|()| (None, Vec::new())),
+            Observed::Dir { tree, digest, dirs } => {
                 let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
                 files
                     .par_iter()
-                    .try_for_each(|(name, content)| keep_leaf(&path.join(name), content))?;
+                    .try_for_each(|(name, content)| store_leaf(&path.join(name), content))?;
                 Ok((
                     Some((tree, digest)),
                     dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect(),
@@ -83,13 +83,13 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
 }
 
 /// Keeps what is about to be removed from the workspace or overwritten: then the cache must have it whatever happens.
-pub(super) fn save(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
-    keep(project, path, seen)?;
+pub(super) fn store_durably(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
+    store(project, path, seen)?;
     project.cache.sync()
 }
 
-fn keep_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()> {
-    let full = path.under(&project.root);
+fn store_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()> {
+    let full = path.to_path(&project.root);
     match content {
         Content::File(digest) | Content::Executable(digest) => {
             project.cache.put_file(&full, digest)
@@ -103,11 +103,11 @@ fn keep_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()
 }
 
 /// Refuses what could be kept, but not brought back.
-pub(super) fn check_restorable(project: &Project, path: &RepoPath, seen: &Seen) -> Result<()> {
+pub(super) fn check_restorable(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     match seen {
-        Seen::Leaf(Content::Link(_)) => check_link(project, path),
-        Seen::Leaf(_) => Ok(()),
-        Seen::Dir { tree, dirs, .. } => {
+        Observed::Leaf(Content::Link(_)) => check_link(project, path),
+        Observed::Leaf(_) => Ok(()),
+        Observed::Dir { tree, dirs, .. } => {
             tree.entries.iter().try_for_each(|(name, content)| match (content, dirs.get(name)) {
                 (Content::Link(_), _) => check_link(project, &path.join(name)),
                 (_, Some(dir)) => check_restorable(project, &path.join(name), dir),
@@ -118,7 +118,7 @@ pub(super) fn check_restorable(project: &Project, path: &RepoPath, seen: &Seen) 
 }
 
 fn check_link(project: &Project, path: &RepoPath) -> Result<()> {
-    let full = path.under(&project.root);
+    let full = path.to_path(&project.root);
     let target = std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err))?;
     if target.to_str().is_some_and(is_plantable) {
         return Ok(());
@@ -129,11 +129,11 @@ fn check_link(project: &Project, path: &RepoPath) -> Result<()> {
 }
 
 /// Keeps the listings of a directory, not what is in its files: enough to name later what changed.
-pub(super) fn keep_listing(project: &Project, seen: &Seen) -> Result<()> {
-    let Seen::Dir { tree, digest, dirs } = seen else {
+pub(super) fn store_listing(project: &Project, seen: &Observed) -> Result<()> {
+    let Observed::Dir { tree, digest, dirs } = seen else {
         return Ok(());
     };
-    dirs.values().try_for_each(|dir| keep_listing(project, dir))?;
+    dirs.values().try_for_each(|dir| store_listing(project, dir))?;
     if project.cache.has(digest) {
         return Ok(());
     }
@@ -143,52 +143,52 @@ pub(super) fn keep_listing(project: &Project, seen: &Seen) -> Result<()> {
 /// Makes the workspace hold what was left, and says what was written. What else lies at those paths is kept in the cache first.
 pub(super) fn restore(
     project: &Project,
-    left: &Left,
-    found: &BTreeMap<RepoPath, Option<Seen>>,
+    left: &OutContents,
+    found: &BTreeMap<RepoPath, Option<Observed>>,
 ) -> Result<Tally> {
-    let putting = Putting::new(project, project.links.kinds());
+    let restorer = Restorer::new(project, project.links.kinds());
     for (path, content) in left {
         let seen = found.get(path).and_then(Option::as_ref);
         if let Some(seen) = seen
             && Some(seen.content()) != *content
         {
-            save(project, path, seen)?;
+            store_durably(project, path, seen)?;
         }
         match (content, seen) {
             (Some(content), seen) => {
                 project.workspace.make_parent(path)?;
-                putting.put(path, content, seen)?;
+                restorer.put(path, content, seen)?;
             }
             (None, Some(_)) => project.workspace.remove(path)?,
             (None, None) => {}
         }
     }
-    Ok(putting.tally())
+    Ok(restorer.tally())
 }
 
 /// Gives files that are there already, and are in the cache, another kind of link; those that have it stay.
 pub(super) fn relink(
     project: &Project,
     path: &RepoPath,
-    seen: &Seen,
+    seen: &Observed,
     links: &[Link],
 ) -> Result<Tally> {
-    let putting = Putting::new(project, links);
-    putting.put_again(path, seen)?;
-    Ok(putting.tally())
+    let restorer = Restorer::new(project, links);
+    restorer.put_again(path, seen)?;
+    Ok(restorer.tally())
 }
 
 /// Files on their way into the workspace.
-struct Putting<'a> {
+struct Restorer<'a> {
     project: &'a Project,
     links: &'a [Link],
     files: AtomicU64,
     bytes: AtomicU64,
 }
 
-impl Putting<'_> {
-    fn new<'a>(project: &'a Project, links: &'a [Link]) -> Putting<'a> {
-        Putting { project, links, files: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+impl Restorer<'_> {
+    fn new<'a>(project: &'a Project, links: &'a [Link]) -> Restorer<'a> {
+        Restorer { project, links, files: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
     fn tally(self) -> Tally {
@@ -196,7 +196,7 @@ impl Putting<'_> {
         Tally { count, bytes: self.bytes.into_inner() }
     }
 
-    fn put(&self, path: &RepoPath, content: &Content, seen: Option<&Seen>) -> Result<()> {
+    fn put(&self, path: &RepoPath, content: &Content, seen: Option<&Observed>) -> Result<()> {
         downward((path.clone(), *content, seen), |(path, content, seen)| match content {
             Content::Tree(_) if is_there(&content, seen) => Ok(Vec::new()),
             Content::Tree(digest) => self.tree(&path, &self.project.cache.tree(&digest)?, seen),
@@ -204,14 +204,14 @@ impl Putting<'_> {
         })
     }
 
-    fn leaf(&self, path: &RepoPath, content: &Content, seen: Option<&Seen>) -> Result<()> {
+    fn leaf(&self, path: &RepoPath, content: &Content, seen: Option<&Observed>) -> Result<()> {
         if is_there(content, seen) {
             return Ok(());
         }
         let project = self.project;
         match content {
             Content::File(_) | Content::Executable(_) => {
-                if matches!(seen, Some(Seen::Dir { .. })) {
+                if matches!(seen, Some(Observed::Dir { .. })) {
                     project.workspace.remove(path)?;
                 }
                 self.file(path, content)
@@ -228,7 +228,7 @@ impl Putting<'_> {
 
     fn file(&self, path: &RepoPath, content: &Content) -> Result<()> {
         let mode = if matches!(content, Content::Executable(_)) { 0o755 } else { 0o644 };
-        let full = path.under(&self.project.root);
+        let full = path.to_path(&self.project.root);
         let (cache, temporary) = (&self.project.cache, temporary_beside(&full));
         let bytes = cache.restore_file(&content.digest(), &full, &temporary, mode, self.links)?;
         self.files.fetch_add(1, Ordering::Relaxed);
@@ -241,13 +241,13 @@ impl Putting<'_> {
         &self,
         path: &RepoPath,
         tree: &Tree,
-        seen: Option<&'s Seen>,
+        seen: Option<&'s Observed>,
     ) -> Result<Vec<Folder<'s>>> {
         let project = self.project;
         // Through a link the files of another directory would be changed.
-        let is_link = path.under(&project.root).is_symlink();
+        let is_link = path.to_path(&project.root).is_symlink();
         let (had, dirs) = match seen {
-            Some(Seen::Dir { tree, dirs, .. }) if !is_link => (Some(tree), Some(dirs)),
+            Some(Observed::Dir { tree, dirs, .. }) if !is_link => (Some(tree), Some(dirs)),
             _ => (None, None),
         };
         project.workspace.make_dir(path)?;
@@ -260,17 +260,17 @@ impl Putting<'_> {
         let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
         files.par_iter().try_for_each(|(name, content)| {
             let leaf =
-                had.and_then(|had| had.entries.get(*name)).map(|content| Seen::Leaf(*content));
+                had.and_then(|had| had.entries.get(*name)).map(|content| Observed::Leaf(*content));
             self.leaf(&path.join(name), content, dir(name).or(leaf.as_ref()))
         })?;
         let trees = tree.entries.iter().filter(|(_, content)| matches!(content, Content::Tree(_)));
         Ok(trees.map(|(name, content)| (path.join(name), *content, dir(name))).collect())
     }
 
-    fn put_again(&self, path: &RepoPath, seen: &Seen) -> Result<()> {
+    fn put_again(&self, path: &RepoPath, seen: &Observed) -> Result<()> {
         downward((path.clone(), seen), |(path, seen)| match seen {
-            Seen::Leaf(content) => self.leaf_again(&path, content).map(|()| Vec::new()),
-            Seen::Dir { tree, dirs, .. } => {
+            Observed::Leaf(content) => self.leaf_again(&path, content).map(|()| Vec::new()),
+            Observed::Dir { tree, dirs, .. } => {
                 let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
                 files
                     .par_iter()
@@ -284,7 +284,7 @@ impl Putting<'_> {
         if matches!(content, Content::Link(_)) {
             return Ok(());
         }
-        let has = self.project.cache.shared(&path.under(&self.project.root), &content.digest());
+        let has = self.project.cache.shared(&path.to_path(&self.project.root), &content.digest());
         let executable = matches!(content, Content::Executable(_));
         // The first kind that such a file can have.
         let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));
@@ -294,7 +294,7 @@ impl Putting<'_> {
         match self.file(path, content) {
             // Someone wrote through a link. The file here is whole, and becomes the object.
             Err(error) if error.kind == Kind::Damaged => {
-                keep_leaf(self.project, path, content)?;
+                store_leaf(self.project, path, content)?;
                 self.file(path, content)
             }
             other => other,
@@ -303,8 +303,8 @@ impl Putting<'_> {
 }
 
 /// What is to be put where, and what lies there.
-type Folder<'s> = (RepoPath, Content, Option<&'s Seen>);
+type Folder<'s> = (RepoPath, Content, Option<&'s Observed>);
 
-fn is_there(content: &Content, seen: Option<&Seen>) -> bool {
-    seen.map(Seen::content) == Some(*content)
+fn is_there(content: &Content, seen: Option<&Observed>) -> bool {
+    seen.map(Observed::content) == Some(*content)
 }

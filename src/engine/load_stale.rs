@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::observe::fingerprint;
-use super::project::{self, Answers, Asked, Parts, Project, Rest};
+use super::project::{self, Answers, Asked, Parts, Project, UpToDate};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
 use crate::pipeline::{Policy, Stage, StageName};
 use crate::plan::lock::Blocks;
-use crate::plan::snapshot::Sources;
-use crate::plan::{Checked, Lock, lock_template};
+use crate::plan::snapshot::Inputs;
+use crate::plan::{Lock, PipelineSnapshot, lock_template};
 use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;
 use crate::workspace::run_lock::RunLock;
@@ -27,42 +27,43 @@ impl Project {
     /// Reads the lock and the stages that may have something to do, and changes nothing but what is remembered of
     /// `pipeline.toml`.
     pub fn load_stale(root: &Path) -> Result<Project> {
-        let checked = Standing::find(root)?;
-        narrowed(root, checked)
+        let snapshot = SnapshotSource::find(root)?;
+        load_from(root, snapshot)
     }
 
     /// As [`Project::load_stale`], under the run lock.
     pub fn load_stale_exclusively(root: &Path) -> Result<(Project, RunLock)> {
-        let checked = Standing::find(root)?;
+        let snapshot = SnapshotSource::find(root)?;
         let held = project::hold(root)?;
-        Ok((narrowed(root, checked)?, held))
+        Ok((load_from(root, snapshot)?, held))
     }
 }
 
-/// How the checked pipeline was come by.
-enum Standing {
+/// How the snapshot pipeline was come by.
+enum SnapshotSource {
     /// All that it was made from is as it was, but for what is present.
-    Remembered(Checked),
-    Read(Checked),
+    Remembered(PipelineSnapshot),
+    Read(PipelineSnapshot),
 }
 
-impl Standing {
-    fn find(root: &Path) -> Result<Standing> {
-        let remembered =
-            std::fs::read(project::cache_dir(root).join(FILE)).ok().and_then(Checked::decode);
-        match remembered.filter(|checked| is_current(root, &checked.head.made_from)) {
-            Some(checked) => Ok(Standing::Remembered(checked)),
-            None => read(root).map(Standing::Read),
+impl SnapshotSource {
+    fn find(root: &Path) -> Result<SnapshotSource> {
+        let remembered = std::fs::read(project::cache_dir(root).join(FILE))
+            .ok()
+            .and_then(PipelineSnapshot::decode);
+        match remembered.filter(|snapshot| is_current(root, &snapshot.header.inputs)) {
+            Some(snapshot) => Ok(SnapshotSource::Remembered(snapshot)),
+            None => read(root).map(SnapshotSource::Read),
         }
     }
 }
 
-fn is_current(root: &Path, made_from: &Sources) -> bool {
-    program().is_some_and(|program| program == made_from.program)
-        && made_from.variables.iter().all(|(name, value)| variable(name) == *value)
-        && made_from.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
-        && made_from.files.iter().all(|(path, digest)| {
-            std::fs::read(path.under(root)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+fn is_current(root: &Path, inputs: &Inputs) -> bool {
+    program().is_some_and(|program| program == inputs.program)
+        && inputs.variables.iter().all(|(name, value)| variable(name) == *value)
+        && inputs.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
+        && inputs.files.iter().all(|(path, digest)| {
+            std::fs::read(path.to_path(root)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
         })
 }
 
@@ -79,56 +80,56 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// Reads and checks `pipeline.toml`, and remembers what came of it.
-fn read(root: &Path) -> Result<Checked> {
-    let (pipeline, Asked { sources: mut made_from, present }) =
-        project::load_with_sources(root, &[])?;
+fn read(root: &Path) -> Result<PipelineSnapshot> {
+    let (pipeline, Asked { sources: mut inputs, present }) = project::load_with_sources(root, &[])?;
     let variables = pipeline.stages.iter().flat_map(|stage| &stage.env_deps);
-    made_from.variables = variables.map(|name| (name.clone(), variable(name))).collect();
+    inputs.variables = variables.map(|name| (name.clone(), variable(name))).collect();
     let program = program();
-    made_from.program = program.clone().unwrap_or_default();
-    let checked = Checked::of(&pipeline, made_from, present, |stage| outline_of(root, stage));
+    inputs.program = program.clone().unwrap_or_default();
+    let snapshot =
+        PipelineSnapshot::of(&pipeline, inputs, present, |stage| template_of(root, stage));
     if program.is_some() {
         // Without it the next time pipeline.toml is read again.
         let _ = write::atomic(
             &project::cache_dir(root).join(FILE),
-            &checked.encode(),
+            &snapshot.encode(),
             Durability::Relaxed,
         );
     }
-    Ok(checked)
+    Ok(snapshot)
 }
 
 /// `None` where more decides than texts and the contents of paths.
-fn outline_of(root: &Path, stage: &Stage) -> Option<String> {
+fn template_of(root: &Path, stage: &Stage) -> Option<String> {
     let is_glob = stage.deps.iter().any(|dep| dep.glob.is_some());
     if is_glob || !stage.tools.is_empty() || stage.policy == Policy::Always {
         return None;
     }
-    // The contents are left out of an outline.
+    // The contents are left out of an template.
     let nothing = Content::File(Digest::of(b""));
     let deps = stage.deps.iter().map(|dep| (dep.path.clone(), nothing)).collect();
     fingerprint(root, &Answers::default(), stage, deps)
         .ok()
-        .map(|fingerprint| lock_template::outline(&fingerprint))
+        .map(|fingerprint| lock_template::render(&fingerprint))
 }
 
-fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
+fn load_from(root: &Path, standing: SnapshotSource) -> Result<Project> {
     let blocks = Arc::new(project::load_blocks(root)?);
-    let (checked, is_remembered) = match standing {
-        Standing::Remembered(checked) => (Arc::new(checked), true),
-        Standing::Read(checked) => (Arc::new(checked), false),
+    let (snapshot, is_remembered) = match standing {
+        SnapshotSource::Remembered(snapshot) => (Arc::new(snapshot), true),
+        SnapshotSource::Read(snapshot) => (Arc::new(snapshot), false),
     };
-    let workspace = Workspace::open(root, made(&checked), &project::cache_dir(root).join("index"));
-    let found = look(&workspace, &checked);
-    if is_remembered && !is_present(root, &checked, &found) {
+    let workspace = Workspace::open(root, made(&snapshot), &project::cache_dir(root).join("index"));
+    let found = observe_dep(&workspace, &snapshot);
+    if is_remembered && !is_present(root, &snapshot, &found) {
         // Reading says what is wrong about that.
-        return narrowed(root, Standing::Read(read(root)?));
+        return load_from(root, SnapshotSource::Read(read(root)?));
     }
-    let lines = lines(&checked, &blocks);
-    let stale = stale(&checked, &lines.of_stages, &found);
-    let pipeline = match checked.part(&stale) {
+    let lines = lines(&snapshot, &blocks);
+    let stale = stale(&snapshot, &lines.of_stages, &found);
+    let pipeline = match snapshot.part(&stale) {
         Some(pipeline) => pipeline,
-        None if is_remembered => return narrowed(root, Standing::Read(read(root)?)),
+        None if is_remembered => return load_from(root, SnapshotSource::Read(read(root)?)),
         None => panic!("BUG: a stage that does not read back"),
     };
     let mut lock = Lock::default();
@@ -138,18 +139,18 @@ fn narrowed(root: &Path, standing: Standing) -> Result<Project> {
             lock.stages.insert(name, trace);
         }
     }
-    let rest = Rest::of(checked, &stale);
-    Project::of(root, Parts { pipeline, workspace, lock, blocks, rest })
+    let up_to_date = UpToDate::of(snapshot, &stale);
+    Project::of(root, Parts { pipeline, workspace, lock, blocks, up_to_date })
 }
 
 /// What stages write.
-fn made(checked: &Arc<Checked>) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static {
-    let checked = Arc::clone(checked);
+fn made(snapshot: &Arc<PipelineSnapshot>) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static {
+    let snapshot = Arc::clone(snapshot);
     move || {
-        let mut made: BTreeSet<RepoPath> = checked.head.other_outs.iter().cloned().collect();
-        let outlines = (0..checked.count()).filter_map(|ix| checked.outline(ix));
+        let mut made: BTreeSet<RepoPath> = snapshot.header.other_outs.iter().cloned().collect();
+        let templates = (0..snapshot.count()).filter_map(|ix| snapshot.template(ix));
         made.extend(
-            outlines
+            templates
                 .flat_map(|(text, _)| lock_template::outs(text))
                 .filter_map(RepoPath::parse_canonical),
         );
@@ -167,15 +168,15 @@ enum Found {
 }
 
 /// Looks at every path that decides.
-fn look(workspace: &Workspace, checked: &Checked) -> Vec<Found> {
+fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found> {
     let look = |path: &str| match RepoPath::parse_canonical(path)
         .and_then(|path| workspace.recall(&path))
     {
-        Some(Some(content)) => Found::Content(lock_template::written(&content)),
+        Some(Some(content)) => Found::Content(lock_template::content_prefix(&content)),
         Some(None) => Found::Nothing,
         None => Found::Unknown,
     };
-    let paths: Vec<&str> = checked.paths().collect();
+    let paths: Vec<&str> = snapshot.paths().collect();
     // Not by rayon's threads: those that wait for work spin, and here all are done at about the same time.
     let threads =
         std::thread::available_parallelism().map_or(1, usize::from).min(paths.len() / FEW + 1);
@@ -194,16 +195,16 @@ fn look(workspace: &Workspace, checked: &Checked) -> Vec<Found> {
 }
 
 /// Whether what no stage makes is still there.
-fn is_present(root: &Path, checked: &Checked, found: &[Found]) -> bool {
-    let missing: HashSet<&str> = checked
+fn is_present(root: &Path, snapshot: &PipelineSnapshot, found: &[Found]) -> bool {
+    let missing: HashSet<&str> = snapshot
         .paths()
         .zip(found)
         .filter_map(|(path, found)| matches!(found, Found::Nothing).then_some(path))
         .collect();
-    let head = &checked.head;
-    let is_there = |path: &RepoPath| path.under(root).symlink_metadata().is_ok();
-    head.present.iter().all(|path| !missing.contains(path.as_str()))
-        && head.also_present.iter().all(is_there)
+    let header = &snapshot.header;
+    let is_there = |path: &RepoPath| path.to_path(root).symlink_metadata().is_ok();
+    header.present.iter().all(|path| !missing.contains(path.as_str()))
+        && header.also_present.iter().all(is_there)
 }
 
 /// The blocks of the lock: by stage, and the names of those that the pipeline does not declare.
@@ -212,12 +213,12 @@ struct Lines<'b> {
     undeclared: Vec<&'b str>,
 }
 
-fn lines<'b>(checked: &Checked, blocks: &'b Blocks) -> Lines<'b> {
-    let mut lines = Lines { of_stages: vec![None; checked.count()], undeclared: Vec::new() };
-    let mut stages = checked.by_name().peekable();
+fn lines<'b>(snapshot: &PipelineSnapshot, blocks: &'b Blocks) -> Lines<'b> {
+    let mut lines = Lines { of_stages: vec![None; snapshot.count()], undeclared: Vec::new() };
+    let mut stages = snapshot.by_name().peekable();
     for (name, text) in blocks.iter() {
-        while stages.next_if(|&ix| checked.name(ix) < name).is_some() {}
-        match stages.next_if(|&ix| checked.name(ix) == name) {
+        while stages.next_if(|&ix| snapshot.name(ix) < name).is_some() {}
+        match stages.next_if(|&ix| snapshot.name(ix) == name) {
             Some(ix) => lines.of_stages[ix] = Some(text),
             None => lines.undeclared.push(name),
         }
@@ -226,24 +227,24 @@ fn lines<'b>(checked: &Checked, blocks: &'b Blocks) -> Lines<'b> {
 }
 
 /// Membership list: stages whose block in the lock is not what would be written now, and all that need them.
-fn stale(checked: &Checked, lines: &[Option<&str>], found: &[Found]) -> Vec<bool> {
-    let mut stale = vec![false; checked.count()];
+fn stale(snapshot: &PipelineSnapshot, lines: &[Option<&str>], found: &[Found]) -> Vec<bool> {
+    let mut stale = vec![false; snapshot.count()];
     let content = |path: usize| match &found[path] {
         Found::Content(content) => Some(content.as_str()),
         Found::Nothing | Found::Unknown => None,
     };
-    for ix in checked.order() {
-        let holds = || match (checked.outline(ix), lines[ix]) {
-            (Some((outline, paths)), Some(block)) => {
-                lock_template::holds(outline, block, paths.map(content))
+    for ix in snapshot.order() {
+        let matches = || match (snapshot.template(ix), lines[ix]) {
+            (Some((template, paths)), Some(block)) => {
+                lock_template::matches(template, block, paths.map(content))
             }
             _ => false,
         };
-        stale[ix] = checked.needs(ix).any(|need| stale[need]) || !holds();
+        stale[ix] = snapshot.needs(ix).any(|need| stale[need]) || !matches();
     }
     // The metrics of a run are those of all its stages.
     if stale.contains(&true) {
-        checked.head.with_metrics.iter().for_each(|&ix| stale[ix] = true);
+        snapshot.header.with_metrics.iter().for_each(|&ix| stale[ix] = true);
     }
     stale
 }

@@ -15,7 +15,7 @@ pub(super) fn read(
 ) -> BTreeMap<String, f64> {
     let mut numbers = BTreeMap::new();
     for out in stage.outs.iter().filter(|out| out.role == Role::Metrics) {
-        let Ok(text) = std::fs::read_to_string(out.path.under(root)) else {
+        let Ok(text) = std::fs::read_to_string(out.path.to_path(root)) else {
             continue;
         };
         match serde_json::from_str::<Value>(&text) {

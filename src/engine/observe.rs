@@ -13,26 +13,26 @@ use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;
 use crate::exec;
-use crate::pipeline::{Dep, Each, Kept, Out, Policy, Presence, Stage, StageIx};
-use crate::plan::decide::{Known, Lack};
-use crate::plan::{Change, Decision, Facts, Fingerprint, Force, Left, Trace, decide};
+use crate::pipeline::{Cached, Dep, Each, Out, Policy, Presence, Stage, StageIx};
+use crate::plan::decide::{Candidate, RestoreBlocker};
+use crate::plan::{Change, Decision, Facts, Fingerprint, Force, OutContents, Trace, decide};
 use crate::repo_path::RepoPath;
-use crate::workspace::{self, Seen, Stamp};
+use crate::workspace::{self, Observed, Stamp};
 
 /// What was seen of a stage and what follows from it.
 #[derive(Debug)]
 pub struct Observation {
     pub fingerprint: Fingerprint,
-    pub deps: BTreeMap<RepoPath, Seen>,
-    pub outs: BTreeMap<RepoPath, Option<Seen>>,
+    pub deps: BTreeMap<RepoPath, Observed>,
+    pub outs: BTreeMap<RepoPath, Option<Observed>>,
     /// With what changed inside of directories spelt out.
     pub decision: Decision,
     /// Noted by who runs the stage, before it runs.
-    pub written: Written,
+    pub stamps: DepStamps,
 }
 
 /// When the files of each dep were written last.
-pub type Written = BTreeMap<RepoPath, Stamp>;
+pub type DepStamps = BTreeMap<RepoPath, Stamp>;
 
 /// Looks at a stage, all of whose deps are there or predicted.
 pub fn observe(
@@ -45,16 +45,16 @@ pub fn observe(
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
     for dep in &stage.deps {
-        let content = match predict::content(project, predicted, dep, || look(project, stage, dep))?
-        {
-            Some(predicted) => predicted,
-            None => look(project, stage, dep)?.map(|seen| {
-                let content = seen.content();
-                deps.insert(dep.path.clone(), seen);
-                content
-            }),
-        };
-        let nothing = || is_of_items(stage, dep).then(|| Seen::nothing().content());
+        let content =
+            match predict::content(project, predicted, dep, || observe_dep(project, stage, dep))? {
+                Some(predicted) => predicted,
+                None => observe_dep(project, stage, dep)?.map(|seen| {
+                    let content = seen.content();
+                    deps.insert(dep.path.clone(), seen);
+                    content
+                }),
+            };
+        let nothing = || is_of_items(stage, dep).then(|| Observed::nothing().content());
         match content.or_else(nothing) {
             Some(content) => drop(contents.insert(dep.path.clone(), content)),
             // What a frozen stage would read does not matter.
@@ -69,22 +69,25 @@ pub fn observe(
         return Err(blocked(stage, changes));
     }
     let decision = explain::spell_out(project, decision, &deps);
-    Ok(Observation { fingerprint, deps, outs, decision, written: Written::new() })
+    Ok(Observation { fingerprint, deps, outs, decision, stamps: DepStamps::new() })
 }
 
 /// What lies at the outs of a stage.
-pub(super) fn outs(project: &Project, stage: &Stage) -> Result<BTreeMap<RepoPath, Option<Seen>>> {
+pub(super) fn outs(
+    project: &Project,
+    stage: &Stage,
+) -> Result<BTreeMap<RepoPath, Option<Observed>>> {
     let look = |out: &Out| Ok((out.path.clone(), project.workspace.observe(&out.path)?));
     stage.outs.iter().map(look).collect()
 }
 
 /// What lies at a dep, or matches it; `None` if nothing does. What the stage itself writes is no match.
-pub(super) fn look(project: &Project, stage: &Stage, dep: &Dep) -> Result<Option<Seen>> {
+pub(super) fn observe_dep(project: &Project, stage: &Stage, dep: &Dep) -> Result<Option<Observed>> {
     match &dep.glob {
         None => project.workspace.observe(&dep.path),
         Some(glob) => {
             let matches = project.workspace.observe_glob(glob, &|path| is_own(stage, path))?;
-            Ok(matches.or_else(|| is_of_items(stage, dep).then(Seen::nothing)))
+            Ok(matches.or_else(|| is_of_items(stage, dep).then(Observed::nothing)))
         }
     }
 }
@@ -103,9 +106,9 @@ const MOST_WAITS: usize = 10;
 
 /// What is written at each dep from now on can be told. Of a file that was written a moment ago that takes another moment; what
 /// stages make nobody else writes.
-pub(super) fn written(project: &Project, ix: StageIx) -> Result<Written> {
+pub(super) fn dep_stamps(project: &Project, ix: StageIx) -> Result<DepStamps> {
     let stage = &project.pipeline.stages[ix];
-    let mut written = Written::new();
+    let mut written = DepStamps::new();
     for dep in &stage.deps {
         let mut noted = stamp(project, stage, dep)?;
         let is_made =
@@ -137,10 +140,10 @@ pub(super) fn check_unwritten(
     observation: &Observation,
 ) -> Result<()> {
     let Some(before) = observation.deps.get(&dep.path) else { return Ok(()) };
-    let (path, after) = (&dep.path, look(project, stage, dep)?);
-    let how = match after.as_ref().map(Seen::content) != Some(before.content()) {
+    let (path, after) = (&dep.path, observe_dep(project, stage, dep)?);
+    let how = match after.as_ref().map(Observed::content) != Some(before.content()) {
         true => "changed",
-        false if observation.written.get(path) != Some(&stamp(project, stage, dep)?) => {
+        false if observation.stamps.get(path) != Some(&stamp(project, stage, dep)?) => {
             "was written"
         }
         false => return Ok(()),
@@ -157,7 +160,9 @@ pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
     project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
         Some(glob) => glob.concerns(&out.path),
         None => {
-            out.path == *path || path.below(&out.path).is_some() || out.path.below(path).is_some()
+            out.path == *path
+                || path.strip_prefix(&out.path).is_some()
+                || out.path.strip_prefix(path).is_some()
         }
     })
 }
@@ -182,7 +187,7 @@ pub fn fingerprint(
     for tool in &stage.tools {
         let answer = answers
             .get(tool, || exec::ask(tool, root))
-            .map_err(|error| unanswered(stage, error))?;
+            .map_err(|error| tool_failed(stage, error))?;
         tools.insert(tool.clone(), answer);
     }
     Ok(Fingerprint {
@@ -199,7 +204,7 @@ pub fn fingerprint(
     })
 }
 
-fn unanswered(stage: &Stage, error: Error) -> Error {
+fn tool_failed(stage: &Stage, error: Error) -> Error {
     let Stage { name, line, .. } = stage;
     error.hint(format!(
         "`tools` of stage `{name}`, line {line} of pipeline.toml, is for commands that are there and print a version"
@@ -215,17 +220,22 @@ fn decision(
     project: &Project,
     stage: &Stage,
     fingerprint: &Fingerprint,
-    outs: &BTreeMap<RepoPath, Option<Seen>>,
+    outs: &BTreeMap<RepoPath, Option<Observed>>,
     force: Force,
 ) -> Decision {
-    let found: Left =
-        outs.iter().map(|(path, seen)| (path.clone(), seen.as_ref().map(Seen::content))).collect();
-    let known = |trace: Trace| Known { lacks: lacks(project, stage, &trace, &found), trace };
+    let found: OutContents = outs
+        .iter()
+        .map(|(path, seen)| (path.clone(), seen.as_ref().map(Observed::content)))
+        .collect();
+    let known = |trace: Trace| Candidate {
+        blocker: restore_blocker(project, stage, &trace, &found),
+        trace,
+    };
     let locked = project.lock.stages.get(&stage.name).cloned();
     // In the usual case, nothing changed, the cache need not be asked.
     let as_locked = locked
         .as_ref()
-        .is_some_and(|trace| trace.fingerprint == *fingerprint && trace.left() == found);
+        .is_some_and(|trace| trace.fingerprint == *fingerprint && trace.out_contents() == found);
     // One that is frozen does not run if it is told to.
     let runs_anyway = force == Force::Yes && stage.policy != Policy::Frozen;
     let cached =
@@ -243,12 +253,17 @@ fn decision(
 }
 
 /// What keeps the outs of a trace from being brought back.
-fn lacks(project: &Project, stage: &Stage, trace: &Trace, found: &Left) -> Option<Lack> {
+fn restore_blocker(
+    project: &Project,
+    stage: &Stage,
+    trace: &Trace,
+    found: &OutContents,
+) -> Option<RestoreBlocker> {
     let absent = |out: &Out| {
         trace.fingerprint.outs.contains(&out.path) && !trace.outs.contains_key(&out.path)
     };
     if stage.outs.iter().any(|out| out.presence == Presence::Required && absent(out)) {
-        return Some(Lack::NotWritten);
+        return Some(RestoreBlocker::NotWritten);
     }
     let differing = trace.outs.iter().filter(|(path, content)| match found.get(*path) {
         // Over what people put there nothing is brought back.
@@ -256,11 +271,11 @@ fn lacks(project: &Project, stage: &Stage, trace: &Trace, found: &Left) -> Optio
         found => found != Some(&Some(**content)),
     });
     differing.into_iter().find_map(|(path, content)| {
-        let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.kept);
+        let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.cached);
         match kept {
             // What the stage no longer declares is not brought back, either.
-            None | Some(Kept::Nowhere) => Some(Lack::NotKept),
-            Some(Kept::InCache) => project.cache.lacking(content).map(Lack::Object),
+            None | Some(Cached::No) => Some(RestoreBlocker::NotKept),
+            Some(Cached::Yes) => project.cache.lacking(content).map(RestoreBlocker::Object),
         }
     })
 }
@@ -286,7 +301,7 @@ fn blocked(stage: &Stage, changes: &[Change]) -> Error {
 }
 
 /// What there is to tell of a stage that cannot be looked at.
-pub(super) fn unseen(error: Error) -> Failure {
+pub(super) fn observe_failed(error: Error) -> Failure {
     Failure {
         what: format!("cannot be looked at: {}", error.what),
         causes: error.causes,

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::event::Millis;
 use crate::pipeline::{Graph, StageIx};
 use crate::runs::{LastTimes, Store};
-use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler, Supply};
+use crate::schedule::{Capacity, Effect, End, Msg, Need, OnFailure, Scheduler};
 
 #[derive(Debug)]
 pub struct Plan {
@@ -44,8 +44,8 @@ pub fn plan(project: &Project, wanted: &[bool], forced: &[bool], cpus: usize) ->
         }
         stages.push(Planned { ix, verdict, took });
     }
-    let supply = resources::supply(&project.pipeline, cpus);
-    let estimate = Millis(duration(&project.pipeline.graph, wanted, supply, &work));
+    let capacity = resources::capacity(&project.pipeline, cpus);
+    let estimate = Millis(duration(&project.pipeline.graph, wanted, capacity, &work));
     Ok(Plan { stages, estimate })
 }
 
@@ -56,8 +56,8 @@ fn last_times(project: &Project) -> LastTimes {
 }
 
 /// The scheduler's own course of a run in which each stage takes so long; `None` has nothing to do.
-fn duration(graph: &Graph, wanted: &[bool], supply: Supply, work: &[Option<u64>]) -> u64 {
-    let mut scheduler = Scheduler::new(graph, wanted, supply, OnFailure::Stop);
+fn duration(graph: &Graph, wanted: &[bool], capacity: Capacity, work: &[Option<u64>]) -> u64 {
+    let mut scheduler = Scheduler::new(graph, wanted, capacity, OnFailure::Stop);
     let mut effects: VecDeque<Effect> = scheduler.start().into();
     let mut busy = BinaryHeap::new();
     let mut now = 0;
@@ -78,7 +78,7 @@ fn duration(graph: &Graph, wanted: &[bool], supply: Supply, work: &[Option<u64>]
             return now;
         };
         now = at;
-        effects.extend(scheduler.advance(Msg::Ended(ix, End::Good)));
+        effects.extend(scheduler.advance(Msg::Ended(ix, End::Success)));
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     fn a_run_takes_as_long_as_its_longest_way_or_its_processors() {
         // 0 → 2, 1 → 2, 3 alone.
         let graph = Graph::new(vec![vec![], vec![], vec![0, 1], vec![]]).unwrap();
-        let supply = |cpus| Supply { limits: vec![cpus], wants: vec![vec![(0, 1)]; 4] };
+        let capacity = |cpus| Capacity { limits: vec![cpus], demand: vec![vec![(0, 1)]; 4] };
         let work = [Some(10), Some(30), Some(5), Some(20)];
         for (cpus, work, expected) in [
             (1, work, 65),
@@ -100,11 +100,11 @@ mod tests {
             (4, [None; 4], 0),
         ] {
             assert_eq!(
-                duration(&graph, &[true; 4], supply(cpus), &work),
+                duration(&graph, &[true; 4], capacity(cpus), &work),
                 expected,
                 "{cpus} {work:?}"
             );
         }
-        assert_eq!(duration(&graph, &[true, false, false, false], supply(1), &work), 10);
+        assert_eq!(duration(&graph, &[true, false, false, false], capacity(1), &work), 10);
     }
 }

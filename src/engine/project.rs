@@ -9,11 +9,11 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    self, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName, World,
+    self, FileSource, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName,
 };
 use crate::plan::lock::{BadLock, Blocks};
-use crate::plan::snapshot::Sources;
-use crate::plan::{Checked, Lock, Trace, lock};
+use crate::plan::snapshot::Inputs;
+use crate::plan::{Lock, PipelineSnapshot, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Workspace;
 use crate::workspace::run_lock::{self, RunLock};
@@ -33,7 +33,7 @@ pub struct Project {
     pub lock: Lock,
     /// All of its text.
     pub blocks: Arc<Blocks>,
-    pub rest: Rest,
+    pub up_to_date: UpToDate,
     pub answers: Answers,
     /// How files come from the cache into the workspace.
     pub links: Links,
@@ -41,16 +41,16 @@ pub struct Project {
 
 /// What was left out of a project that was loaded in part: stages that are up to date.
 #[derive(Debug, Default)]
-pub struct Rest {
-    of: Option<Arc<Checked>>,
+pub struct UpToDate {
+    of: Option<Arc<PipelineSnapshot>>,
     /// In the order of the graph.
     fresh: Vec<StageIx>,
 }
 
-impl Rest {
-    pub(super) fn of(checked: Arc<Checked>, stale: &[bool]) -> Rest {
+impl UpToDate {
+    pub(super) fn of(checked: Arc<PipelineSnapshot>, stale: &[bool]) -> UpToDate {
         let fresh = checked.order().filter(|&ix| !stale[ix]).collect();
-        Rest { of: Some(checked), fresh }
+        UpToDate { of: Some(checked), fresh }
     }
 
     pub fn count(&self) -> usize {
@@ -68,7 +68,7 @@ pub(super) struct Parts {
     pub workspace: Workspace,
     pub lock: Lock,
     pub blocks: Arc<Blocks>,
-    pub rest: Rest,
+    pub up_to_date: UpToDate,
 }
 
 /// What tools have answered so far: each is asked once.
@@ -110,15 +110,18 @@ impl Project {
             made.extend(lock.stages.values().flat_map(|trace| trace.outs.keys().cloned()));
         }
         let workspace = Workspace::open(root, || made, &cache_dir(root).join("index"));
-        Project::of(root, Parts { pipeline, workspace, lock, blocks, rest: Rest::default() })
+        Project::of(
+            root,
+            Parts { pipeline, workspace, lock, blocks, up_to_date: UpToDate::default() },
+        )
     }
 
     pub(super) fn of(root: &Path, parts: Parts) -> Result<Project> {
-        let Parts { pipeline, workspace, lock, blocks, rest } = parts;
+        let Parts { pipeline, workspace, lock, blocks, up_to_date } = parts;
         let cache = Cache::open(&cache_dir(root));
         let links = links(&pipeline)?;
         let (root, answers) = (root.to_owned(), Answers::default());
-        Ok(Project { root, pipeline, workspace, cache, lock, blocks, rest, answers, links })
+        Ok(Project { root, pipeline, workspace, cache, lock, blocks, up_to_date, answers, links })
     }
 
     /// Reads everything but the pipeline under the run lock, so that no other run's result is taken for the state before this
@@ -163,7 +166,7 @@ impl Project {
     /// The params that any stage reads, each once.
     pub fn used_params(&self) -> BTreeMap<ParamKey, ParamValue> {
         let mut params = self.pipeline.used_params();
-        params.extend(self.rest.of.iter().flat_map(|of| of.head.params.clone()));
+        params.extend(self.up_to_date.of.iter().flat_map(|of| of.header.params.clone()));
         params
     }
 
@@ -199,7 +202,7 @@ pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
 /// What reading a pipeline has asked the disk.
 #[derive(Default)]
 pub(super) struct Asked {
-    pub sources: Sources,
+    pub sources: Inputs,
     /// Paths that no stage makes and that are there.
     pub present: BTreeSet<RepoPath>,
 }
@@ -211,12 +214,12 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
         asked.borrow_mut().sources.files.insert(path, Digest::of(text.as_bytes()));
     };
     let exists = |dep: Option<&RepoPath>| {
-        let there = dep.is_none_or(|dep| dep.under(root).symlink_metadata().is_ok());
+        let there = dep.is_none_or(|dep| dep.to_path(root).symlink_metadata().is_ok());
         asked.borrow_mut().present.extend(dep.filter(|_| there).cloned());
         there
     };
     let read = |path: &RepoPath| {
-        let text = std::fs::read_to_string(path.under(root)).map_err(|err| err.to_string())?;
+        let text = std::fs::read_to_string(path.to_path(root)).map_err(|err| err.to_string())?;
         keep(path.clone(), &text);
         Ok(text)
     };
@@ -227,7 +230,7 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
     };
     let text = text(root)?;
     keep(RepoPath::parse(pipeline::FILE).unwrap_or_else(|bad| panic!("BUG: {bad}")), &text);
-    let world = World { exists: &exists, read: &read, list: &list };
+    let world = FileSource { exists: &exists, read: &read, list: &list };
     let pipeline = pipeline::parse(&text, overrides, world).map_err(pipeline::problem::report)?;
     Ok((pipeline, asked.into_inner()))
 }
@@ -244,7 +247,7 @@ pub fn text(root: &Path) -> Result<String> {
     })
 }
 
-/// The pipeline that a text declares in this project; `exists` as in [`pipeline::World`].
+/// The pipeline that a text declares in this project; `exists` as in [`pipeline::FileSource`].
 pub fn parse(
     root: &Path,
     text: &str,
@@ -264,16 +267,16 @@ pub(super) fn parse_noting(
 ) -> Result<Pipeline> {
     let read = |path: &RepoPath| {
         noted.borrow_mut().insert(path.clone());
-        std::fs::read_to_string(path.under(root)).map_err(|err| err.to_string())
+        std::fs::read_to_string(path.to_path(root)).map_err(|err| err.to_string())
     };
     let list = |folder: &RepoPath| options(root, folder);
-    pipeline::parse(text, overrides, World { exists, read: &read, list: &list })
+    pipeline::parse(text, overrides, FileSource { exists, read: &read, list: &list })
         .map_err(pipeline::problem::report)
 }
 
 /// The names of the `.toml` files in a folder, without the ending.
 pub fn options(root: &Path, folder: &RepoPath) -> Vec<String> {
-    let entries = std::fs::read_dir(folder.under(root)).into_iter().flatten().flatten();
+    let entries = std::fs::read_dir(folder.to_path(root)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> =
         names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect();

@@ -1,7 +1,7 @@
 //! What the machine has, and what stages want of it, in the scheduler's terms.
 
 use crate::pipeline::Pipeline;
-use crate::schedule::Supply;
+use crate::schedule::Capacity;
 
 const CPUS: usize = 0;
 const MEM: usize = 1;
@@ -9,21 +9,23 @@ const GPUS: usize = 2;
 const TOKENS: usize = 3;
 
 /// `cpus` processors, all the memory and all the graphics cards of this machine, and the declared tokens.
-pub(super) fn supply(pipeline: &Pipeline, cpus: usize) -> Supply {
-    let wants_cards = pipeline.stages.iter().any(|stage| stage.demand.gpus > 0);
-    let cards = if wants_cards { graphics_cards() } else { 0 };
+pub(super) fn capacity(pipeline: &Pipeline, cpus: usize) -> Capacity {
+    let needs_gpus = pipeline.stages.iter().any(|stage| stage.resources.gpus > 0);
+    let cards = if needs_gpus { count_gpus() } else { 0 };
     let mut limits = vec![(cpus as u64).max(1), memory(), cards.max(1)];
     limits.extend(pipeline.tokens.values());
-    let wants = pipeline.stages.iter().map(|stage| {
-        let demand = &stage.demand;
+    let demand = pipeline.stages.iter().map(|stage| {
+        let resources = &stage.resources;
         let token = |name: &String| pipeline.tokens.keys().position(|token| token == name);
-        let tokens =
-            demand.tokens.iter().filter_map(|(name, &count)| Some((TOKENS + token(name)?, count)));
-        let machine = [(CPUS, demand.cpus.max(1)), (MEM, demand.mem), (GPUS, demand.gpus)];
+        let tokens = resources
+            .tokens
+            .iter()
+            .filter_map(|(name, &count)| Some((TOKENS + token(name)?, count)));
+        let machine = [(CPUS, resources.cpus.max(1)), (MEM, resources.mem), (GPUS, resources.gpus)];
         machine.into_iter().filter(|(_, amount)| *amount > 0).chain(tokens).collect()
     });
-    let wants = wants.collect();
-    Supply { limits, wants }
+    let demand = demand.collect();
+    Capacity { limits, demand }
 }
 
 /// In bytes.
@@ -32,7 +34,7 @@ fn memory() -> u64 {
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit)).max(1)
 }
 
-fn graphics_cards() -> u64 {
+fn count_gpus() -> u64 {
     let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
     let is_card = |name: &str| {
         name.strip_prefix("nvidia")

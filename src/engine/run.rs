@@ -15,18 +15,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-use self::ledger::{Account, now};
-use self::processes::{GRACE, Groups, Passing};
-use self::stage_output::Heard;
-use self::thread_pool::Workers;
+use self::ledger::{Ledger, now};
+use self::processes::{Delivery, GRACE, ProcessGroups};
+use self::stage_output::StageOutput;
+use self::thread_pool::ThreadPool;
 use self::units::Units;
-use self::worker::{Performed, Setting};
+use self::worker::{RunContext, StageResult};
 use super::observe::predict::Predicted;
-use super::observe::{Observation, observe, unseen};
+use super::observe::{Observation, observe, observe_failed};
 use super::{Project, ended_orphan, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{Event, Failure, Millis, Outcome, RunName, Subscriber, Work};
-use crate::exec::{Said, end_orphans, signals};
+use crate::exec::{StageMessage, end_orphans, signals};
 use crate::pipeline::StageIx;
 use crate::plan::{Change, Decision, Force};
 use crate::schedule::{Effect, End, Msg, Need, OnFailure, Scheduler};
@@ -60,15 +60,15 @@ pub fn run(
 ) -> Result<Report> {
     project.cache.sweep_temporaries();
     let orphans = end_orphans(&project.markers())?;
-    let groups = Arc::new(Groups::default());
+    let groups = Arc::new(ProcessGroups::default());
     let (sender, inbox) = channel();
     let _signals = watch_signals(&sender, &groups)?;
-    let mut work = Loop::new(project, options, &groups, sender, subscribers);
+    let mut work = Dispatcher::new(project, options, &groups, sender, subscribers);
     for stage in &orphans {
-        work.account.tell(Event::Warning { stage: None, text: ended_orphan(stage) });
+        work.ledger.tell(Event::Warning { stage: None, text: ended_orphan(stage) });
     }
     work.go(&inbox);
-    let report = work.account.close();
+    let report = work.ledger.close();
     let index = project.workspace.save_index().err();
     report.map(|report| Report { index, ..report })
 }
@@ -77,11 +77,11 @@ pub fn run(
 const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 
 #[derive(Debug)]
-pub(super) enum Note {
+pub(super) enum Message {
     Observed(StageIx, Result<Arc<Observation>>),
     /// With what the stage's follower waits for: dropped when all of it is passed on.
-    Said(StageIx, Vec<Said>, Sender<()>),
-    Ended(StageIx, Performed, Millis),
+    Output(StageIx, Vec<StageMessage>, Sender<()>),
+    Ended(StageIx, StageResult, Millis),
     /// So many units of its work wait; the number of each goes back when it may start, and the other end is dropped after the last.
     Units(StageIx, usize, Sender<usize>),
     UnitEnded(StageIx, End),
@@ -89,12 +89,12 @@ pub(super) enum Note {
 }
 
 /// The first signal stops the run in order; the second kills and leaves.
-fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<signals::Watch> {
+fn watch_signals(sender: &Sender<Message>, groups: &Arc<ProcessGroups>) -> Result<signals::Watch> {
     let (sender, groups) = (sender.clone(), Arc::clone(groups));
     let mut seen = 0;
     signals::watch(move || {
         seen += 1;
-        if seen == 1 && sender.send(Note::Signal).is_ok() {
+        if seen == 1 && sender.send(Message::Signal).is_ok() {
             return ControlFlow::Continue(());
         }
         groups.kill();
@@ -104,24 +104,24 @@ fn watch_signals(sender: &Sender<Note>, groups: &Arc<Groups>) -> Result<signals:
 
 /// Gives the loop what a stage said. Who waits until it is passed on never has more in memory than a piece of the stage's files.
 /// The loop waits for no worker, and a loop that is gone has dropped what it was given.
-fn hand_over(sender: &Sender<Note>, ix: StageIx, said: Vec<Said>) -> Passing {
+fn deliver_to(sender: &Sender<Message>, ix: StageIx, said: Vec<StageMessage>) -> Delivery {
     if said.is_empty() {
-        return Passing::NOTHING;
+        return Delivery::NOTHING;
     }
-    let (passing, passed_on) = channel();
-    let _ = sender.send(Note::Said(ix, said, passing));
-    Passing::until_dropped(passed_on)
+    let (delivery, delivered) = channel();
+    let _ = sender.send(Message::Output(ix, said, delivery));
+    Delivery::until_dropped(delivered)
 }
 
 /// The state of a run, which one thread owns.
-struct Loop<'a, 's> {
+struct Dispatcher<'a, 's> {
     project: &'a Arc<Project>,
     options: &'a Options,
-    groups: &'a Arc<Groups>,
-    sender: Sender<Note>,
-    observers: Workers,
-    performers: Workers,
-    account: Account<'a, 's>,
+    groups: &'a Arc<ProcessGroups>,
+    sender: Sender<Message>,
+    observers: ThreadPool,
+    performers: ThreadPool,
+    ledger: Ledger<'a, 's>,
     scheduler: Scheduler<'a>,
     stages: Vec<Progress>,
     /// Those that are being looked at, unless everything stops: then nobody waits for them.
@@ -136,33 +136,33 @@ struct Progress {
     observed: Option<Result<Arc<Observation>>>,
     /// Its objects in the cache turned out to be damaged, so it has to run.
     damaged: bool,
-    heard: Heard,
+    output: StageOutput,
     /// Where the numbers of its units go.
     units: Option<Sender<usize>>,
 }
 
-impl<'a, 's> Loop<'a, 's> {
+impl<'a, 's> Dispatcher<'a, 's> {
     fn new(
         project: &'a Arc<Project>,
         options: &'a Options,
-        groups: &'a Arc<Groups>,
-        sender: Sender<Note>,
+        groups: &'a Arc<ProcessGroups>,
+        sender: Sender<Message>,
         subscribers: Vec<&'s mut dyn Subscriber>,
-    ) -> Loop<'a, 's> {
+    ) -> Dispatcher<'a, 's> {
         let pipeline = &project.pipeline;
-        let supply = resources::supply(pipeline, options.cpus);
+        let capacity = resources::capacity(pipeline, options.cpus);
         let scheduler =
-            Scheduler::new(&pipeline.graph, &options.wanted, supply, options.on_failure);
-        Loop {
+            Scheduler::new(&pipeline.graph, &options.wanted, capacity, options.on_failure);
+        Dispatcher {
             project,
             options,
             groups,
             sender,
-            observers: Workers::at_most(
+            observers: ThreadPool::at_most(
                 std::thread::available_parallelism().map_or(1, usize::from),
             ),
-            performers: Workers::at_most(usize::MAX),
-            account: Account::open(project, options, subscribers),
+            performers: ThreadPool::at_most(usize::MAX),
+            ledger: Ledger::open(project, options, subscribers),
             scheduler,
             stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
             observing: BTreeSet::new(),
@@ -171,7 +171,7 @@ impl<'a, 's> Loop<'a, 's> {
         }
     }
 
-    fn go(&mut self, inbox: &Receiver<Note>) {
+    fn go(&mut self, inbox: &Receiver<Message>) {
         let mut effects = self.scheduler.start();
         loop {
             for effect in std::mem::take(&mut effects) {
@@ -187,7 +187,7 @@ impl<'a, 's> Loop<'a, 's> {
     }
 
     /// The next note; `None` when the stages have had their time to stop.
-    fn next(&mut self, inbox: &Receiver<Note>) -> Option<Note> {
+    fn next(&mut self, inbox: &Receiver<Message>) -> Option<Message> {
         let Some(stop_by) = self.stop_by else {
             return inbox.recv().ok();
         };
@@ -213,7 +213,7 @@ impl<'a, 's> Loop<'a, 's> {
                     let observed =
                         catch_unwind(looking).unwrap_or_else(|_| Err(Error::environment(PANICKED)));
                     // The loop outlives every observation.
-                    let _ = sender.send(Note::Observed(ix, observed.map(Arc::new)));
+                    let _ = sender.send(Message::Observed(ix, observed.map(Arc::new)));
                 });
             }
             Effect::Perform(ix) => self.start(ix),
@@ -225,22 +225,22 @@ impl<'a, 's> Loop<'a, 's> {
             }
             Effect::Close(ix) => self.stages[ix].units = None,
             Effect::Skip { stage, because } => {
-                let because = self.account.name(because);
-                self.account.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
+                let because = self.ledger.name(because);
+                self.ledger.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
             }
             Effect::Abandon(stage) => {
-                self.account.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new());
+                self.ledger.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new());
             }
         }
     }
 
-    fn take(&mut self, note: Note) -> Vec<Effect> {
+    fn take(&mut self, note: Message) -> Vec<Effect> {
         self.just_seen = None;
         match note {
-            Note::Signal => {
+            Message::Signal => {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);
-                self.account.tell(Event::Stopping);
+                self.ledger.tell(Event::Stopping);
                 let mut effects = self.scheduler.advance(Msg::Stop);
                 // A look at a large dep may take minutes, and what it would find is of no use any more.
                 for ix in std::mem::take(&mut self.observing) {
@@ -248,43 +248,43 @@ impl<'a, 's> Loop<'a, 's> {
                 }
                 effects
             }
-            Note::Observed(ix, _) if !self.observing.remove(&ix) => Vec::new(),
-            Note::Observed(ix, observed) => {
+            Message::Observed(ix, _) if !self.observing.remove(&ix) => Vec::new(),
+            Message::Observed(ix, observed) => {
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
-                    self.account.remember(ix, trace.clone());
-                    self.account.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
+                    self.ledger.remember(ix, trace.clone());
+                    self.ledger.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
                     return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
                 }
                 self.stages[ix].observed = Some(observed);
                 self.just_seen = Some(ix);
                 self.scheduler.advance(Msg::Observed(ix, Need::Work))
             }
-            Note::Said(ix, said, _passed_on) => {
+            Message::Output(ix, said, _passed_on) => {
                 said.into_iter().for_each(|said| self.pass_on(ix, said));
                 Vec::new()
             }
-            Note::Ended(ix, Performed::Damaged(error), _) => {
+            Message::Ended(ix, StageResult::Damaged(error), _) => {
                 self.rerun_damaged(ix, &error);
                 Vec::new()
             }
-            Note::Ended(ix, performed, took) => self.ended(ix, performed, took),
-            Note::Units(ix, count, start) => {
+            Message::Ended(ix, performed, took) => self.ended(ix, performed, took),
+            Message::Units(ix, count, start) => {
                 self.stages[ix].units = Some(start);
                 self.scheduler.advance(Msg::Units(ix, count))
             }
-            Note::UnitEnded(ix, end) => self.scheduler.advance(Msg::UnitEnded(ix, end)),
+            Message::UnitEnded(ix, end) => self.scheduler.advance(Msg::UnitEnded(ix, end)),
         }
     }
 
     /// Starts the work on a stage. The first one makes this a run.
     fn start(&mut self, ix: StageIx) {
-        let run = self.account.begin();
+        let run = self.ledger.begin();
         let observation = match self.stages[ix].observed.take() {
             Some(Ok(observation)) => observation,
             Some(Err(error)) => {
                 let performed =
-                    Performed::Failed { exit: error.exit_code(), failure: unseen(error) };
-                let _ = self.sender.send(Note::Ended(ix, performed, Millis(0)));
+                    StageResult::Failed { exit: error.exit_code(), failure: observe_failed(error) };
+                let _ = self.sender.send(Message::Ended(ix, performed, Millis(0)));
                 return;
             }
             None => panic!("BUG: work on a stage that was not looked at"),
@@ -309,8 +309,8 @@ impl<'a, 's> Loop<'a, 's> {
         reasons: Vec<Change>,
         as_seen: Option<Arc<Observation>>,
     ) {
-        self.account.tell(Event::StageStarted {
-            stage: self.account.name(ix),
+        self.ledger.tell(Event::StageStarted {
+            stage: self.ledger.name(ix),
             at: now(),
             work,
             reasons,
@@ -321,78 +321,83 @@ impl<'a, 's> Loop<'a, 's> {
             if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
         self.performers.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
-            let setting = Setting { project: &project, run, groups: &groups, units: &units };
-            let say = |said| hand_over(&sender, ix, said);
+            let context = RunContext { project: &project, run, groups: &groups, units: &units };
+            let deliver = |said| deliver_to(&sender, ix, said);
             let began = Instant::now();
-            let working = AssertUnwindSafe(|| worker::perform(setting, ix, force, as_seen, &say));
+            let working =
+                AssertUnwindSafe(|| worker::execute_stage(context, ix, force, as_seen, &deliver));
             let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
-                let failure = unseen(Error::environment(PANICKED));
-                (Performed::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
+                let failure = observe_failed(Error::environment(PANICKED));
+                (StageResult::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
             });
-            let _ = sender.send(Note::Ended(ix, performed, took));
+            let _ = sender.send(Message::Ended(ix, performed, took));
         });
     }
 
     /// The cache had a damaged object, which is gone now: the stage is run.
     fn rerun_damaged(&mut self, ix: StageIx, error: &Error) {
-        self.account.tell(Event::Warning {
-            stage: Some(self.account.name(ix)),
+        self.ledger.tell(Event::Warning {
+            stage: Some(self.ledger.name(ix)),
             text: format!("{error}; the stage runs instead"),
         });
         self.stages[ix].damaged = true;
-        let run = self.account.begin();
+        let run = self.ledger.begin();
         self.work_on(ix, run, Work::Run, vec![Change::Forced], None);
     }
 
-    fn ended(&mut self, ix: StageIx, performed: Performed, took: Millis) -> Vec<Effect> {
+    fn ended(&mut self, ix: StageIx, performed: StageResult, took: Millis) -> Vec<Effect> {
         let (outcome, outs, end) = match performed {
-            Performed::Done(trace, work) => {
+            StageResult::Done(trace, work) => {
                 let outs = trace.outs.clone();
-                self.account.remember(ix, trace);
-                self.account.save_lock_now_and_then();
+                self.ledger.remember(ix, trace);
+                self.ledger.save_lock_now_and_then();
                 let outcome = match work {
                     Work::Restore => Outcome::Restored,
                     Work::Run => Outcome::Ran,
                 };
-                (outcome, outs, End::Good)
+                (outcome, outs, End::Success)
             }
-            Performed::Failed { failure, exit } => {
-                self.account.exit_with(exit);
-                (Outcome::Failed(self.with_circumstances(ix, failure)), BTreeMap::new(), End::Bad)
+            StageResult::Failed { failure, exit } => {
+                self.ledger.exit_with(exit);
+                (
+                    Outcome::Failed(self.with_circumstances(ix, failure)),
+                    BTreeMap::new(),
+                    End::Failure,
+                )
             }
-            Performed::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Bad),
-            Performed::Cut => {
-                let outcome = match self.account.first_failed() {
-                    Some(because) => Outcome::Skipped { because: self.account.name(because) },
+            StageResult::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Failure),
+            StageResult::Cut => {
+                let outcome = match self.ledger.first_failed() {
+                    Some(because) => Outcome::Skipped { because: self.ledger.name(because) },
                     None => Outcome::Interrupted,
                 };
-                (outcome, BTreeMap::new(), End::Bad)
+                (outcome, BTreeMap::new(), End::Failure)
             }
-            Performed::Damaged(_) => panic!("BUG: damage is handled before"),
+            StageResult::Damaged(_) => panic!("BUG: damage is handled before"),
         };
-        self.account.end(ix, outcome, took, outs);
+        self.ledger.end(ix, outcome, took, outs);
         self.scheduler.advance(Msg::Ended(ix, end))
     }
 
     /// A failure with what this loop knows of it: the last line that the process wrote, where the log is.
     fn with_circumstances(&self, ix: StageIx, mut failure: Failure) -> Failure {
-        if let Some(line) = self.stages[ix].heard.last_line() {
+        if let Some(line) = self.stages[ix].output.last_line() {
             failure.causes.push(format!("its last line: \"{}\"", line.trim()));
             if failure.hint.is_none() {
-                let run = self.account.run().map(|run| run.to_string()).unwrap_or_default();
+                let run = self.ledger.run().map(|run| run.to_string()).unwrap_or_default();
                 failure.hint = Some(format!(
                     "`repro runs logs {run} {}` shows the whole log",
-                    self.account.name(ix)
+                    self.ledger.name(ix)
                 ));
             }
         }
         failure
     }
 
-    fn pass_on(&mut self, ix: StageIx, said: Said) {
-        let stage = self.account.name(ix);
-        if let Some(event) = self.stages[ix].heard.event(stage, now(), said) {
-            self.account.tell(event);
+    fn pass_on(&mut self, ix: StageIx, said: StageMessage) {
+        let stage = self.ledger.name(ix);
+        if let Some(event) = self.stages[ix].output.event(stage, now(), said) {
+            self.ledger.tell(event);
         }
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use super::Project;
 use super::observe::predict::Predicted;
-use super::observe::{self, explain, look, observe, touches};
+use super::observe::{self, explain, observe, observe_dep, touches};
 use crate::digest::Content;
 use crate::error::{Result, exit};
 use crate::event::Failure;
 use crate::pipeline::{Policy, StageIx, StageName};
 use crate::plan::{Change, Decision, Force};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
@@ -76,7 +76,7 @@ pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Vec<(Stage
         let verdict =
             verdict(project, ix, force, &verdicts, &mut predicted).unwrap_or_else(|error| {
                 let exit = error.exit_code();
-                Verdict::Fails(observe::unseen(error), exit)
+                Verdict::Fails(observe::observe_failed(error), exit)
             });
         verdicts.insert(ix, verdict.clone());
         ordered.push((ix, verdict));
@@ -112,9 +112,9 @@ fn verdict(
         Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
         Decision::Restore(trace, changes) => {
             // What lies there already is looked at where it lies: the cache need not have it.
-            for (path, left) in trace.left() {
+            for (path, left) in trace.out_contents() {
                 let found = observation.outs.get(&path).and_then(Option::as_ref);
-                if found.map(Seen::content) != left {
+                if found.map(Observed::content) != left {
                     predicted.insert(path, left);
                 }
             }
@@ -136,11 +136,11 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> R
         changes.push(Change::Always);
     } else if let Some(locked) = project.lock.stages.get(&stage.name) {
         let mut contents: BTreeMap<RepoPath, Content> = BTreeMap::new();
-        let mut seen: BTreeMap<RepoPath, Seen> = BTreeMap::new();
+        let mut seen: BTreeMap<RepoPath, Observed> = BTreeMap::new();
         for dep in &stage.deps {
             // A dep that is still to be made is taken to stay what it was.
             let made = unknown.iter().any(|&need| touches(project, need, dep));
-            let found = if made { None } else { look(project, stage, dep)? };
+            let found = if made { None } else { observe_dep(project, stage, dep)? };
             match found {
                 Some(found) => {
                     contents.insert(dep.path.clone(), found.content());

@@ -1,9 +1,9 @@
 //! `repro run --watch`: runs, and runs again when something changes that a run would read.
 //!
 //! ```text
-//! cover what matters ──▶ run ──▶ (touched meanwhile?) ──no──▶ wait ──▶ let it settle ──▶ cover …
+//! cover what matters ──▶ run ──▶ (changed meanwhile?) ──no──▶ wait ──▶ let it settle ──▶ cover …
 //! ```
-//! Folders are covered before the run looks at them, so that no change falls in between. What was touched only wakes: whether anything
+//! Folders are covered before the run looks at them, so that no change falls in between. What was changed only wakes: whether anything
 //! is out of date the run decides, as always. What stages write does not wake, or each run would be followed by another.
 
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ use crate::exec::signals;
 use crate::pipeline::{self, Override, Pattern, Pipeline};
 use crate::repo_path::RepoPath;
 use crate::workspace::scan::{self, Place};
-use crate::workspace::watch::{Touched, Watcher};
+use crate::workspace::watch::{Changed, Watcher};
 
 /// Nothing else has happened for so long: then a save of several files, or a checkout, is over.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -32,21 +32,21 @@ const MOST_FAILURES: usize = 3;
 #[derive(Debug)]
 pub enum Notice {
     Waiting,
-    /// `None` if so much was touched that it cannot be told what.
-    Touched(Option<RepoPath>),
+    /// `None` if so much was changed that it cannot be told what.
+    Changed(Option<RepoPath>),
 }
 
 /// What a watch does, by its owner.
 pub trait Watched {
     /// Brings everything up to date once, and tells what is to be told; the exit code.
     fn run(&mut self) -> u8;
-    /// Membership list: the stages whose inputs matter.
+    /// Membership list: the stages whose inputs changed_path.
     fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>>;
     fn tell(&mut self, notice: Notice);
 }
 
 enum Note {
-    Touched(Touched),
+    Changed(Changed),
     Signal,
 }
 
@@ -56,39 +56,40 @@ enum Note {
 /// The system cannot watch.
 pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> Result<u8> {
     let (sender, inbox) = channel();
-    let touches = sender.clone();
-    let mut watcher = Watcher::start(move |touched| touches.send(Note::Touched(touched)).is_ok())?;
+    let changes = sender.clone();
+    let mut watcher = Watcher::start(move |changed| changes.send(Note::Changed(changed)).is_ok())?;
     let _signals = watch_signals(sender)?;
-    let mut interest = Interest::default();
+    let mut watch_set = WatchSet::default();
     let mut failures = 0;
     loop {
-        interest.renew(root, overrides, watched);
-        interest.cover(root, &mut watcher)?;
+        watch_set.renew(root, overrides, watched);
+        watch_set.watch(root, &mut watcher)?;
         let code = watched.run();
         if code == exit::INTERRUPTED {
             return Ok(code);
         }
-        let mut ears = Ears { root, inbox: &inbox, watcher: &mut watcher, interest: &interest };
-        let meanwhile = match ears.touched_so_far() {
+        let mut events =
+            EventSource { root, inbox: &inbox, watcher: &mut watcher, watch_set: &watch_set };
+        let meanwhile = match events.changed_so_far() {
             ControlFlow::Continue(meanwhile) => meanwhile,
             ControlFlow::Break(()) => return Ok(exit::OK),
         };
         failures = if code == exit::OK || meanwhile.is_none() { 0 } else { failures + 1 };
-        let touched = match meanwhile {
-            Some(touched) if failures < MOST_FAILURES => touched,
+        let changed = match meanwhile {
+            Some(changed) if failures < MOST_FAILURES => changed,
             _ => {
                 failures = 0;
                 watched.tell(Notice::Waiting);
-                match ears.wait() {
-                    Some(touched) => touched,
+                match events.wait() {
+                    Some(changed) => changed,
                     None => return Ok(exit::OK),
                 }
             }
         };
-        if ears.settle().is_break() {
+        if events.settle().is_break() {
             return Ok(exit::OK);
         }
-        watched.tell(Notice::Touched(touched));
+        watched.tell(Notice::Changed(changed));
     }
 }
 
@@ -99,27 +100,27 @@ fn watch_signals(sender: Sender<Note>) -> Result<signals::Watch> {
     })
 }
 
-/// What was touched, as far as it matters; the inner `None` is that it cannot be told.
-type Matter = Option<RepoPath>;
+/// What was changed, as far as it matters; the inner `None` is that it cannot be told.
+type ChangedPath = Option<RepoPath>;
 
-struct Ears<'a> {
+struct EventSource<'a> {
     root: &'a Path,
     inbox: &'a Receiver<Note>,
     watcher: &'a mut Watcher,
-    interest: &'a Interest,
+    watch_set: &'a WatchSet,
 }
 
-impl Ears<'_> {
-    /// The first thing of those that were touched until now that matters. Breaks on a signal.
-    fn touched_so_far(&mut self) -> ControlFlow<(), Option<Matter>> {
+impl EventSource<'_> {
+    /// The first thing of those that were changed until now that matters. Breaks on a signal.
+    fn changed_so_far(&mut self) -> ControlFlow<(), Option<ChangedPath>> {
         let mut first = None;
         while let Ok(note) = self.inbox.try_recv() {
             match note {
                 Note::Signal => return ControlFlow::Break(()),
-                Note::Touched(touched) => {
+                Note::Changed(changed) => {
                     // Also asked when it decides nothing: a folder that went is forgotten.
-                    let matter = self.matter(&touched);
-                    first = first.or(matter);
+                    let changed_path = self.changed_path(&changed);
+                    first = first.or(changed_path);
                 }
             }
         }
@@ -127,12 +128,12 @@ impl Ears<'_> {
     }
 
     /// Waits for something that matters; `None` is a signal.
-    fn wait(&mut self) -> Option<Matter> {
+    fn wait(&mut self) -> Option<ChangedPath> {
         loop {
             match self.inbox.recv() {
-                Ok(Note::Touched(touched)) => {
-                    if let Some(matter) = self.matter(&touched) {
-                        return Some(matter);
+                Ok(Note::Changed(changed)) => {
+                    if let Some(changed_path) = self.changed_path(&changed) {
+                        return Some(changed_path);
                     }
                 }
                 Ok(Note::Signal) | Err(_) => return None,
@@ -140,7 +141,7 @@ impl Ears<'_> {
         }
     }
 
-    /// Waits until nothing that matters is touched any more. Breaks on a signal.
+    /// Waits until nothing that matters is changed any more. Breaks on a signal.
     fn settle(&mut self) -> ControlFlow<()> {
         let patience = Instant::now() + PATIENCE;
         let mut until = Instant::now() + SETTLED;
@@ -150,27 +151,27 @@ impl Ears<'_> {
                     return ControlFlow::Break(());
                 }
                 Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
-                Ok(Note::Touched(touched)) if self.matter(&touched).is_some() => {
+                Ok(Note::Changed(changed)) if self.changed_path(&changed).is_some() => {
                     until = (Instant::now() + SETTLED).min(patience);
                 }
-                Ok(Note::Touched(_)) => {}
+                Ok(Note::Changed(_)) => {}
             }
         }
     }
 
-    fn matter(&mut self, touched: &Touched) -> Option<Matter> {
-        if *touched == Touched::TooMuch {
+    fn changed_path(&mut self, changed: &Changed) -> Option<ChangedPath> {
+        if *changed == Changed::TooMuch {
             return Some(None);
         }
-        let paths = self.watcher.paths(touched);
+        let paths = self.watcher.paths(changed);
         let inside = paths.iter().filter_map(|path| path.strip_prefix(self.root).ok()?.to_str());
         let mut inside = inside.filter_map(|path| RepoPath::parse(path).ok());
-        if let Some(path) = inside.find(|path| self.interest.holds(path)) {
+        if let Some(path) = inside.find(|path| self.watch_set.holds(path)) {
             return Some(Some(path));
         }
         // Or a folder that one lies in.
         let is_target = |path: &PathBuf| {
-            self.interest
+            self.watch_set
                 .targets
                 .range(path.clone()..)
                 .next()
@@ -182,7 +183,7 @@ impl Ears<'_> {
 
 /// The paths that a run would read.
 #[derive(Debug, Default)]
-struct Interest {
+struct WatchSet {
     /// pipeline.toml and the files that it includes.
     sources: BTreeSet<RepoPath>,
     /// As far as no stage writes them.
@@ -194,7 +195,7 @@ struct Interest {
     targets: BTreeSet<PathBuf>,
 }
 
-impl Interest {
+impl WatchSet {
     /// What matters to the pipeline as it is now. Of one that is broken only its files can be told; the rest stays.
     fn renew(&mut self, root: &Path, overrides: &[Override], watched: &dyn Watched) {
         let read = RefCell::new(BTreeSet::from_iter(RepoPath::parse(pipeline::FILE)));
@@ -207,7 +208,7 @@ impl Interest {
             self.sources.extend(read);
             return;
         };
-        *self = Interest { sources: read, ..Interest::default() };
+        *self = WatchSet { sources: read, ..WatchSet::default() };
         for (stage, wanted) in pipeline.stages.iter().zip(wanted) {
             let outs = stage.outs.iter().map(|out| out.path.clone());
             match (&stage.cmd, wanted) {
@@ -229,7 +230,7 @@ impl Interest {
             .iter()
             .chain(&self.deps)
             .chain(self.globs.iter().filter_map(Pattern::base));
-        self.targets = read.flat_map(|path| self.links_of(root, &path.under(root))).collect();
+        self.targets = read.flat_map(|path| self.links_of(root, &path.to_path(root))).collect();
     }
 
     /// What a path hangs on by way of links, up to what a run writes: nobody is woken by that, nor by what it leads to.
@@ -242,7 +243,7 @@ impl Interest {
         if self.sources.contains(path) {
             return true;
         }
-        let is_or_holds = |other: &RepoPath| other == path || other.below(path).is_some();
+        let is_or_holds = |other: &RepoPath| other == path || other.strip_prefix(path).is_some();
         if self.is_made(path)
             || path.is_reserved()
             || path.as_str().split('/').any(scan::is_nobodys)
@@ -250,7 +251,7 @@ impl Interest {
             // A folder above a file that matters may come or go.
             return self.sources.iter().any(is_or_holds);
         }
-        let concerns = |dep: &RepoPath| is_or_holds(dep) || path.below(dep).is_some();
+        let concerns = |dep: &RepoPath| is_or_holds(dep) || path.strip_prefix(dep).is_some();
         let matches = |glob: &Pattern| glob.base().is_none_or(concerns);
         self.deps.iter().any(concerns)
             || self.globs.iter().any(matches)
@@ -268,24 +269,24 @@ impl Interest {
     }
 
     /// Watches every folder in which something that matters can happen.
-    fn cover(&mut self, root: &Path, watcher: &mut Watcher) -> Result<()> {
+    fn watch(&mut self, root: &Path, watcher: &mut Watcher) -> Result<()> {
         watcher.forget();
-        watcher.cover(root)?;
+        watcher.watch(root)?;
         for path in
             self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base))
         {
             // What is not there can only come where something is.
             for above in path.ancestors() {
-                watcher.cover(&root.join(above))?;
+                watcher.watch(&root.join(above))?;
             }
         }
         let mut targets = Vec::new();
         let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Pattern::base));
         for top in tops {
-            let top = top.map_or(root.to_owned(), |top| top.under(root));
+            let top = top.map_or(root.to_owned(), |top| top.to_path(root));
             for place in scan::places(&top, &|path| !self.is_written(root, path)) {
                 match place {
-                    Place::Folder(folder) => watcher.cover(&folder)?,
+                    Place::Folder(folder) => watcher.watch(&folder)?,
                     Place::Link(link) => targets.extend(self.links_of(root, &link)),
                 }
             }
@@ -295,7 +296,7 @@ impl Interest {
             self.targets.iter().filter_map(|target| target.parent()).collect();
         for folder in folders {
             let there = folder.ancestors().find(|folder| folder.is_dir());
-            there.map_or(Ok(()), |there| watcher.cover(there))?;
+            there.map_or(Ok(()), |there| watcher.watch(there))?;
         }
         Ok(())
     }
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_wakes() {
-        let interest = Interest {
+        let watch_set = WatchSet {
             sources: [path("pipeline.toml"), path("conf/base.toml")].into(),
             deps: [path("src"), path("data/in.txt"), path("data/made/x")].into(),
             globs: vec![Pattern::parse(&path("tests/**/*.py")).unwrap().unwrap()],
@@ -339,7 +340,7 @@ mod tests {
             ("pipeline.lock", false),
             ("cache/index", false),
         ] {
-            assert_eq!(interest.holds(&path(text)), expected, "{text}");
+            assert_eq!(watch_set.holds(&path(text)), expected, "{text}");
         }
     }
 }

@@ -10,7 +10,7 @@ use super::process::Halt;
 
 /// Something a stage's process said.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Said {
+pub enum StageMessage {
     Line(String),
     /// Lines came faster than they could be read; the log keeps them.
     Skipped,
@@ -26,10 +26,10 @@ pub enum Said {
     Artifact(String),
     /// The outs of an item are complete.
     Item(String),
-    /// Said by us, not by the process.
+    /// StageMessage by us, not by the process.
     Warning(String),
     /// A line of the event file that is no event.
-    NotUnderstood(String),
+    Malformed(String),
     /// It neither runs nor ends.
     Halted(Halt),
 }
@@ -60,7 +60,7 @@ impl Follower {
     }
 
     /// What was written since the last call, whole lines only, and of each file at most a piece.
-    pub fn news(&mut self) -> (Vec<Said>, More) {
+    pub fn news(&mut self) -> (Vec<StageMessage>, More) {
         let (lines, log) = self.log.lines(u64::MAX);
         let (events, more) = self.events.lines(u64::MAX);
         (said(lines, events), log.or(more))
@@ -68,7 +68,7 @@ impl Follower {
 
     /// Hands over the rest, piece by piece, when the process has ended: also what lacks its line end. What others
     /// write from now on, as a job in the background may, is not part of it.
-    pub fn rest(&mut self, mut say: impl FnMut(Vec<Said>)) {
+    pub fn rest(&mut self, mut say: impl FnMut(Vec<StageMessage>)) {
         let (log_end, events_end) = (self.log.end(), self.events.end());
         loop {
             let (lines, log) = self.log.lines(log_end);
@@ -83,33 +83,43 @@ impl Follower {
     }
 }
 
-fn said(log: Vec<Entry>, events: Vec<Entry>) -> Vec<Said> {
+fn said(log: Vec<Entry>, events: Vec<Entry>) -> Vec<StageMessage> {
     let lines = log.into_iter().map(|entry| match entry {
-        Entry::Text(line) => Said::Line(line),
-        Entry::Gap => Said::Skipped,
+        Entry::Text(line) => StageMessage::Line(line),
+        Entry::Gap => StageMessage::Skipped,
     });
     let events = events.into_iter().filter_map(|entry| match entry {
-        Entry::Text(line) => (!line.trim().is_empty()).then(|| understand(&line)),
+        Entry::Text(line) => (!line.trim().is_empty()).then(|| parse(&line)),
         Entry::Gap => None,
     });
     lines.chain(events).collect()
 }
 
-fn understand(line: &str) -> Said {
-    let event: Option<Said> = serde_json::from_str(line).ok().and_then(|event: Value| {
+fn parse(line: &str) -> StageMessage {
+    let event: Option<StageMessage> = serde_json::from_str(line).ok().and_then(|event: Value| {
         if let Some(key) = event.get("metric").and_then(Value::as_str) {
             let value = number(event.get("value")?)?;
-            return Some(Said::Metric { key: key.to_owned(), step: count(&event, "step")?, value });
+            return Some(StageMessage::Metric {
+                key: key.to_owned(),
+                step: count(&event, "step")?,
+                value,
+            });
         }
         if let Some(done) = event.get("progress") {
-            return Some(Said::Progress { done: whole(done)?, total: count(&event, "total")? });
+            return Some(StageMessage::Progress {
+                done: whole(done)?,
+                total: count(&event, "total")?,
+            });
         }
         if let Some(path) = event.get("item").and_then(Value::as_str) {
-            return Some(Said::Item(path.to_owned()));
+            return Some(StageMessage::Item(path.to_owned()));
         }
-        event.get("artifact").and_then(Value::as_str).map(|path| Said::Artifact(path.to_owned()))
+        event
+            .get("artifact")
+            .and_then(Value::as_str)
+            .map(|path| StageMessage::Artifact(path.to_owned()))
     });
-    event.unwrap_or_else(|| Said::NotUnderstood(line.to_owned()))
+    event.unwrap_or_else(|| StageMessage::Malformed(line.to_owned()))
 }
 
 /// A count that is 0 unless it is given; `None` for one that is given as something else.
@@ -247,21 +257,21 @@ mod tests {
         let cases = [
             (
                 r#"{"metric":"loss","step":3,"value":0.5}"#,
-                Said::Metric { key: "loss".into(), step: 3, value: 0.5 },
+                StageMessage::Metric { key: "loss".into(), step: 3, value: 0.5 },
             ),
             (
                 r#"{"metric":"loss","value":2}"#,
-                Said::Metric { key: "loss".into(), step: 0, value: 2.0 },
+                StageMessage::Metric { key: "loss".into(), step: 0, value: 2.0 },
             ),
             (
                 r#"{"metric":"loss","value":"Infinity"}"#,
-                Said::Metric { key: "loss".into(), step: 0, value: f64::INFINITY },
+                StageMessage::Metric { key: "loss".into(), step: 0, value: f64::INFINITY },
             ),
-            (r#"{"progress":3,"total":50}"#, Said::Progress { done: 3, total: 50 }),
-            (r#"{"artifact":"plots/x.png"}"#, Said::Artifact("plots/x.png".into())),
+            (r#"{"progress":3,"total":50}"#, StageMessage::Progress { done: 3, total: 50 }),
+            (r#"{"artifact":"plots/x.png"}"#, StageMessage::Artifact("plots/x.png".into())),
         ];
         for (line, expected) in cases {
-            assert_eq!(understand(line), expected);
+            assert_eq!(parse(line), expected);
         }
         for line in [
             "",
@@ -272,7 +282,7 @@ mod tests {
             "[1]",
             "null",
         ] {
-            assert_eq!(understand(line), Said::NotUnderstood(line.to_owned()));
+            assert_eq!(parse(line), StageMessage::Malformed(line.to_owned()));
         }
     }
 
@@ -284,11 +294,11 @@ mod tests {
                 format!(r#"{{"progress":1,"total":{step}}}"#),
                 format!(r#"{{"progress":{step},"total":9}}"#),
             ] {
-                assert_eq!(understand(&line), Said::NotUnderstood(line.clone()));
+                assert_eq!(parse(&line), StageMessage::Malformed(line.clone()));
             }
         }
-        let whole = understand(r#"{"metric":"loss","step":3.0,"value":1}"#);
-        assert_eq!(whole, Said::Metric { key: "loss".into(), step: 3, value: 1.0 });
+        let whole = parse(r#"{"metric":"loss","step":3.0,"value":1}"#);
+        assert_eq!(whole, StageMessage::Metric { key: "loss".into(), step: 3, value: 1.0 });
     }
 
     fn texts(tail: &mut Tail) -> Vec<String> {
@@ -319,7 +329,7 @@ mod tests {
     }
 
     /// Both files have more than may be behind; what is told of them, in as many pieces as it takes.
-    fn told_of_much() -> Vec<Vec<Said>> {
+    fn told_of_much() -> Vec<Vec<StageMessage>> {
         let dir = tempfile::tempdir().unwrap();
         let (log, events) = (dir.path().join("log"), dir.path().join("events"));
         let mut lines = "a line of the log\n".repeat(400_000);
@@ -337,16 +347,16 @@ mod tests {
 
     #[test]
     fn of_much_at_once_lines_are_skipped_and_events_never() {
-        let told: Vec<Said> = told_of_much().concat();
+        let told: Vec<StageMessage> = told_of_much().concat();
         let steps = told.iter().filter_map(|said| match said {
-            Said::Metric { step, .. } => Some(*step),
+            StageMessage::Metric { step, .. } => Some(*step),
             _ => None,
         });
         assert!(steps.eq(0..200_000));
         let lines: Vec<&str> = told
             .iter()
             .filter_map(|said| match said {
-                Said::Line(line) => Some(line.as_str()),
+                StageMessage::Line(line) => Some(line.as_str()),
                 _ => None,
             })
             .collect();
@@ -354,7 +364,7 @@ mod tests {
         assert_eq!(lines.last(), Some(&"the last"));
         // None begins in the middle.
         assert!(lines[..lines.len() - 1].iter().all(|line| *line == "a line of the log"));
-        assert_eq!(told.iter().filter(|said| **said == Said::Skipped).count(), 1);
+        assert_eq!(told.iter().filter(|said| **said == StageMessage::Skipped).count(), 1);
     }
 
     #[test]

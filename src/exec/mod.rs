@@ -8,6 +8,6 @@ mod process;
 pub mod signals;
 
 pub use ask::ask;
-pub use follow::{Follower, More, Said};
+pub use follow::{Follower, More, StageMessage};
 pub use orphans::end_orphans;
 pub use process::{Ended, Group, Halt, Job, Process};

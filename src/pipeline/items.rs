@@ -27,9 +27,9 @@ pub struct ItemOut {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// One process for all items that are out of date; it finds them in `REPRO_ITEMS`.
-    Together,
+    Batch,
     /// One process an item: its command names the item.
-    Apart(ItemText),
+    PerItem(ItemText),
 }
 
 /// A text that names the item: `data/{{ item.stem }}.npy`.

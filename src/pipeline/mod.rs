@@ -28,7 +28,7 @@ pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
 pub use pattern::Pattern;
 pub use problem::Problem;
 pub use read::config::GROUPS;
-pub use read::{Operation, Override, World, parse};
+pub use read::{FileSource, Operation, Override, parse};
 
 use crate::repo_path::RepoPath;
 
@@ -121,7 +121,7 @@ pub struct Stage {
     #[serde(default, skip_serializing_if = "is_default")]
     pub policy: Policy,
     #[serde(default, skip_serializing_if = "is_default")]
-    pub demand: Demand,
+    pub resources: Resources,
     #[serde(default, skip_serializing_if = "is_default")]
     pub retries: Retries,
     /// The longest that the process may take.
@@ -152,7 +152,7 @@ impl Stage {
             outs: Vec::new(),
             each: None,
             policy: Policy::WhenStale,
-            demand: Demand::default(),
+            resources: Resources::default(),
             retries: Retries::default(),
             timeout: None,
         }
@@ -171,21 +171,21 @@ pub struct Dep {
 pub struct Out {
     pub path: RepoPath,
     pub role: Role,
-    pub kept: Kept,
+    pub cached: Cached,
     pub persist: Persist,
     pub presence: Presence,
     /// While it is read: the outs by item that it stands for.
     #[serde(skip)]
-    by_item: Vec<ItemOut>,
+    per_item: Vec<ItemOut>,
     pub line: usize,
 }
 
 /// Where an out's content is kept besides the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kept {
-    InCache,
+pub enum Cached {
+    Yes,
     /// It cannot be restored, only made again.
-    Nowhere,
+    No,
 }
 
 /// Whether a stage, or an item, has to write an out.
@@ -216,7 +216,7 @@ pub enum Policy {
 
 /// What a stage needs of the machine while it runs. No part of the fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Demand {
+pub struct Resources {
     /// Processors it keeps busy, at least 1.
     pub cpus: u64,
     /// Bytes; 0 is "no word about it".
@@ -227,9 +227,9 @@ pub struct Demand {
     pub tokens: BTreeMap<String, u64>,
 }
 
-impl Default for Demand {
-    fn default() -> Demand {
-        Demand { cpus: 1, mem: 0, gpus: 0, time: None, tokens: BTreeMap::new() }
+impl Default for Resources {
+    fn default() -> Resources {
+        Resources { cpus: 1, mem: 0, gpus: 0, time: None, tokens: BTreeMap::new() }
     }
 }
 

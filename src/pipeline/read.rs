@@ -62,7 +62,7 @@ impl Override {
 
 /// What a pipeline's text is read against.
 #[derive(Clone, Copy)]
-pub struct World<'w> {
+pub struct FileSource<'w> {
     /// Whether a path, or the root, is there: for deps that no stage makes.
     pub exists: &'w dyn Fn(Option<&RepoPath>) -> bool,
     /// The text of a further file of params.
@@ -71,9 +71,9 @@ pub struct World<'w> {
     pub list: &'w dyn Fn(&RepoPath) -> Vec<String>,
 }
 
-impl std::fmt::Debug for World<'_> {
+impl std::fmt::Debug for FileSource<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("World")
+        f.write_str("FileSource")
     }
 }
 
@@ -84,7 +84,7 @@ impl std::fmt::Debug for World<'_> {
 pub fn parse(
     text: &str,
     overrides: &[Override],
-    world: World<'_>,
+    world: FileSource<'_>,
 ) -> Result<Pipeline, Vec<Problem>> {
     let mut reader = Reader::new(text);
     let (root, errors) = DeTable::parse_recoverable(text);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::pipeline::Policy;
-use crate::plan::{Change, Fingerprint, Left, Trace};
+use crate::plan::{Change, Fingerprint, OutContents, Trace};
 use crate::repo_path::RepoPath;
 
 /// What was observed about a stage.
@@ -13,11 +13,11 @@ pub struct Facts {
     /// What would determine its outs if it ran now.
     pub fingerprint: Fingerprint,
     /// The lock's trace of it: what is thought to lie in the workspace.
-    pub locked: Option<Known>,
+    pub locked: Option<Candidate>,
     /// The cache's trace for this very fingerprint.
-    pub cached: Option<Known>,
+    pub cached: Option<Candidate>,
     /// What lies at its out paths.
-    pub outs: Left,
+    pub outs: OutContents,
     /// Outs that it need not write.
     pub optional: BTreeSet<RepoPath>,
     pub policy: Policy,
@@ -25,14 +25,14 @@ pub struct Facts {
 
 /// A trace, and whether its outs can be had without running.
 #[derive(Debug, Clone)]
-pub struct Known {
+pub struct Candidate {
     pub trace: Trace,
     /// What keeps the outs that do not lie there already from being brought back.
-    pub lacks: Option<Lack>,
+    pub blocker: Option<RestoreBlocker>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lack {
+pub enum RestoreBlocker {
     /// The cache does not have this object.
     Object(Digest),
     /// An out that is not to be kept in the cache.
@@ -79,9 +79,9 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
         Some(locked) => facts.fingerprint.changes_since(&locked.trace.fingerprint),
     };
     let locked = facts.locked.as_ref().filter(|_| changes.is_empty());
-    let known: Vec<&Known> = locked.into_iter().chain(&facts.cached).collect();
+    let known: Vec<&Candidate> = locked.into_iter().chain(&facts.cached).collect();
     let mut changes = changes;
-    for Known { trace, lacks } in &known {
+    for Candidate { trace, blocker } in &known {
         let differing = out_changes(trace, facts);
         if differing.is_empty() {
             return Decision::Fresh(trace.clone());
@@ -90,11 +90,11 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
         if changes.is_empty() {
             changes = differing;
         }
-        if lacks.is_none() {
+        if blocker.is_none() {
             return Decision::Restore(trace.clone(), changes);
         }
     }
-    if let Some(Lack::Object(digest)) = known.last().and_then(|known| known.lacks) {
+    if let Some(RestoreBlocker::Object(digest)) = known.last().and_then(|known| known.blocker) {
         changes.push(Change::ObjectGone { digest });
     }
     Decision::Run(changes)
@@ -105,7 +105,7 @@ fn decide_tracked(facts: &Facts) -> Decision {
     let missing = facts.outs.iter().filter(|(_, found)| found.is_none());
     let missing: Vec<Change> =
         missing.map(|(path, _)| Change::OutMissing { path: path.clone() }).collect();
-    let Some(Known { trace, lacks }) = &facts.locked else {
+    let Some(Candidate { trace, blocker }) = &facts.locked else {
         return if missing.is_empty() {
             Decision::Run(vec![Change::NeverRan])
         } else {
@@ -120,21 +120,21 @@ fn decide_tracked(facts: &Facts) -> Decision {
     match (missing.is_empty(), changes.is_empty()) {
         (true, true) => Decision::Fresh(trace.clone()),
         (true, false) => Decision::Run(changes),
-        (false, true) if lacks.is_none() => Decision::Restore(trace.clone(), missing),
+        (false, true) if blocker.is_none() => Decision::Restore(trace.clone(), missing),
         (false, _) => Decision::Blocked(missing),
     }
 }
 
 /// What the lock says holds, whatever has changed since.
 fn decide_frozen(facts: &Facts) -> Decision {
-    let known: Vec<&Known> = facts.locked.iter().chain(&facts.cached).collect();
+    let known: Vec<&Candidate> = facts.locked.iter().chain(&facts.cached).collect();
     let mut missing = Vec::new();
-    for Known { trace, lacks } in known {
+    for Candidate { trace, blocker } in known {
         missing = out_changes(trace, facts);
         if missing.is_empty() {
             return Decision::Fresh(trace.clone());
         }
-        if lacks.is_none() {
+        if blocker.is_none() {
             return Decision::Restore(trace.clone(), missing);
         }
     }
@@ -143,7 +143,7 @@ fn decide_frozen(facts: &Facts) -> Decision {
 
 fn out_changes(trace: &Trace, facts: &Facts) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (path, left) in trace.left() {
+    for (path, left) in trace.out_contents() {
         match (left, facts.outs.get(&path).copied().flatten()) {
             // It was optional when the stage left it out, and is no more.
             (None, None) if facts.outs.contains_key(&path) && !facts.optional.contains(&path) => {

@@ -6,7 +6,7 @@
 //! each declared param, and the set of out paths.
 //!
 //! What never does: the stage's name, its description, its resources, the role of an out, and anything of
-//! the machine. Known holes: programs on `PATH` that are no declared tools, undeclared files and variables, time and chance.
+//! the machine. Candidate holes: programs on `PATH` that are no declared tools, undeclared files and variables, time and chance.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -12,8 +12,8 @@
 use crate::digest::Content;
 use crate::plan::{Fingerprint, record};
 
-/// The outline of a stage; of the fingerprint's deps, the paths count.
-pub fn outline(fingerprint: &Fingerprint) -> String {
+/// The template of a stage; of the fingerprint's deps, the paths count.
+pub fn render(fingerprint: &Fingerprint) -> String {
     let mut text = String::new();
     record::write_fingerprint(&mut text, fingerprint);
     let path = |line: &str| line.strip_prefix("dep ")?.splitn(3, ' ').nth(2).map(str::to_owned);
@@ -24,41 +24,41 @@ pub fn outline(fingerprint: &Fingerprint) -> String {
     lines.collect()
 }
 
-/// The paths of the deps and outs in an outline.
-pub fn paths(outline: &str) -> impl Iterator<Item = &str> {
-    outline.lines().filter_map(located).map(|(_, path)| path)
+/// The paths of the deps and outs in an template.
+pub fn paths(template: &str) -> impl Iterator<Item = &str> {
+    template.lines().filter_map(path_line).map(|(_, path)| path)
 }
 
-/// The paths of the outs in an outline.
-pub fn outs(outline: &str) -> impl Iterator<Item = &str> {
-    outline.lines().filter_map(|line| line.strip_prefix("out "))
+/// The paths of the outs in an template.
+pub fn outs(template: &str) -> impl Iterator<Item = &str> {
+    template.lines().filter_map(|line| line.strip_prefix("out "))
 }
 
 /// A content as the lock writes it, before the path.
-pub fn written(content: &Content) -> String {
+pub fn content_prefix(content: &Content) -> String {
     format!("{} {} ", content.kind(), content.digest())
 }
 
 /// Whether `block`, the lines of a stage in the lock, is what would be written of it now: with `contents`,
-/// [as written](written), at the outline's [paths]; `None` where nothing is.
-pub fn holds<'c>(
-    outline: &str,
+/// [as written](content_prefix), at the template's [paths]; `None` where nothing is.
+pub fn matches<'c>(
+    template: &str,
     block: &str,
     mut contents: impl Iterator<Item = Option<&'c str>>,
 ) -> bool {
     let mut lines = block.lines();
-    let mut says = |expected: &str, line: &str| match located(expected) {
+    let mut says = |expected: &str, line: &str| match path_line(expected) {
         None => line == expected,
         Some((word, path)) => contents.next().flatten().is_some_and(|content| {
             let rest = line.strip_prefix(word).and_then(|rest| rest.strip_prefix(' '));
             rest.and_then(|rest| rest.strip_prefix(content)) == Some(path)
         }),
     };
-    outline.lines().all(|expected| lines.next().is_some_and(|line| says(expected, line)))
+    template.lines().all(|expected| lines.next().is_some_and(|line| says(expected, line)))
         && lines.all(|line| line.is_empty() || line.starts_with("accepted "))
 }
 
-fn located(line: &str) -> Option<(&str, &str)> {
+fn path_line(line: &str) -> Option<(&str, &str)> {
     line.split_once(' ').filter(|(word, _)| matches!(*word, "dep" | "out"))
 }
 
@@ -69,12 +69,13 @@ mod tests {
 
     #[test]
     fn a_block_holds_while_every_line_is_what_would_be_written() {
-        let content = |text: &str| written(&Content::File(Digest::of(text.as_bytes())));
+        let content = |text: &str| content_prefix(&Content::File(Digest::of(text.as_bytes())));
         let (one, two) = (content("1"), content("2"));
-        let outline = "cmd \"x\"\ndep in\nparam a 1\nout o\n";
+        let template = "cmd \"x\"\ndep in\nparam a 1\nout o\n";
         let block = format!("cmd \"x\"\ndep {one}in\nparam a 1\nout {two}o\n\n");
-        let check =
-            |block: &str, contents: [Option<&str>; 2]| holds(outline, block, contents.into_iter());
+        let check = |block: &str, contents: [Option<&str>; 2]| {
+            matches(template, block, contents.into_iter())
+        };
         assert!(check(&block, [Some(&one), Some(&two)]));
         assert!(check(&format!("{block}accepted \"why\"\n"), [Some(&one), Some(&two)]));
         let others = [

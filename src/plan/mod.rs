@@ -15,6 +15,6 @@ pub use change::Change;
 pub use decide::{Decision, Facts, Force, decide};
 pub use fingerprint::Fingerprint;
 pub use lock::Lock;
-pub use snapshot::Checked;
-pub use trace::{Left, Trace};
+pub use snapshot::PipelineSnapshot;
+pub use trace::{OutContents, Trace};
 pub use tree::Tree;

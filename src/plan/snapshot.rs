@@ -1,5 +1,5 @@
 //! A valid pipeline as bytes, from which single stages can be read: what is left when `pipeline.toml` was read and checked.
-//! It holds as long as all that it was made from is what it was. Knows nothing of where the bytes are kept.
+//! It matches as long as all that it was made from is what it was. Knows nothing of where the bytes are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,23 +14,23 @@ use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
 /// Before the texts.
-const HEADER: &str = "repro.checked 2\n";
+const HEADER: &str = "repro.snapshot 3\n";
 
 /// Numbers and texts are kept apart, so that loading takes neither apart further than it is asked for.
 #[derive(Debug)]
-pub struct Checked {
-    pub head: Head,
+pub struct PipelineSnapshot {
+    pub header: Header,
     numbers: Vec<u32>,
     texts: String,
-    /// The paths that outlines name, each once.
+    /// The paths that templates name, each once.
     paths: Vec<Range<usize>>,
     entries: Vec<Entry>,
 }
 
 /// What is said of the pipeline as a whole.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Head {
-    pub made_from: Sources,
+pub struct Header {
+    pub inputs: Inputs,
     name: Option<String>,
     /// Those that a stage reads.
     pub params: BTreeMap<ParamKey, ParamValue>,
@@ -40,16 +40,16 @@ pub struct Head {
     links: Links,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
-    /// What stages without an outline write.
+    /// What stages without an template write.
     pub other_outs: Vec<RepoPath>,
-    /// Paths that no stage makes and that were there: those that an outline names, and the others.
+    /// Paths that no stage makes and that were there: those that an template names, and the others.
     pub present: Vec<RepoPath>,
     pub also_present: Vec<RepoPath>,
 }
 
 /// What a pipeline is made from.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sources {
+pub struct Inputs {
     /// Which program read it: another one may read it differently.
     pub program: String,
     /// Files, and the digests of their texts.
@@ -64,35 +64,35 @@ pub struct Sources {
 #[derive(Debug)]
 struct Entry {
     name: Range<usize>,
-    outline: Range<usize>,
+    template: Range<usize>,
     declaration: Range<usize>,
-    /// Positions in `paths`, in the order of the outline's lines.
+    /// Positions in `paths`, in the order of the template's lines.
     paths: Range<usize>,
     needs: Range<usize>,
 }
 
-impl Checked {
-    /// `outline_of` gives the [outline] of a stage, `None` if it has none.
+impl PipelineSnapshot {
+    /// `template_of` gives the [template] of a stage, `None` if it has none.
     /// `present` are the paths that no stage makes and that were there.
     pub fn of(
         pipeline: &Pipeline,
-        made_from: Sources,
+        inputs: Inputs,
         present: BTreeSet<RepoPath>,
-        outline_of: impl Fn(&Stage) -> Option<String>,
-    ) -> Checked {
+        template_of: impl Fn(&Stage) -> Option<String>,
+    ) -> PipelineSnapshot {
         let stages = &pipeline.stages;
-        let outlines: Vec<String> =
-            stages.iter().map(|stage| outline_of(stage).unwrap_or_default()).collect();
-        let others = stages.iter().zip(&outlines).filter(|(_, outline)| outline.is_empty());
-        let mut paths: BTreeMap<&str, usize> = outlines
+        let templates: Vec<String> =
+            stages.iter().map(|stage| template_of(stage).unwrap_or_default()).collect();
+        let others = stages.iter().zip(&templates).filter(|(_, template)| template.is_empty());
+        let mut paths: BTreeMap<&str, usize> = templates
             .iter()
             .flat_map(|text| lock_template::paths(text))
             .map(|path| (path, 0))
             .collect();
         let (present, also_present) =
             present.into_iter().partition(|path| paths.contains_key(path.as_str()));
-        let head = Head {
-            made_from,
+        let header = Header {
+            inputs,
             name: pipeline.name.clone(),
             params: pipeline.used_params(),
             groups: pipeline.groups.clone(),
@@ -108,30 +108,30 @@ impl Checked {
             also_present,
         };
         let mut parts = Parts { numbers: Vec::new(), texts: HEADER.to_owned() };
-        parts.text(&json(&head));
+        parts.text(&json(&header));
         parts.number(paths.len());
         for (position, (path, at)) in paths.iter_mut().enumerate() {
             *at = position;
             parts.text(path);
         }
         parts.number(stages.len());
-        for (ix, (stage, outline)) in stages.iter().zip(&outlines).enumerate() {
+        for (ix, (stage, template)) in stages.iter().zip(&templates).enumerate() {
             parts.text(stage.name.as_str());
-            parts.text(outline);
+            parts.text(template);
             parts.text(&json(stage));
-            parts.list(lock_template::paths(outline).map(|path| paths[path]));
+            parts.list(lock_template::paths(template).map(|path| paths[path]));
             parts.list(pipeline.graph.needs(ix).iter().copied());
         }
         let mut by_name: Vec<StageIx> = (0..stages.len()).collect();
         by_name.sort_by_key(|&ix| &stages[ix].name);
         parts.list(pipeline.graph.order().iter().copied());
         parts.list(by_name.into_iter());
-        Checked::from_parts(parts.numbers, parts.texts)
+        PipelineSnapshot::from_parts(parts.numbers, parts.texts)
             .unwrap_or_else(|| panic!("BUG: a pipeline that does not read back"))
     }
 
     /// `None` unless every byte is as it was written.
-    pub fn decode(mut bytes: Vec<u8>) -> Option<Checked> {
+    pub fn decode(mut bytes: Vec<u8>) -> Option<PipelineSnapshot> {
         let (body, checksum) = bytes.split_last_chunk::<32>()?;
         if Digest::of(body) != Digest::from_bytes(*checksum) {
             return None;
@@ -143,7 +143,7 @@ impl Checked {
             words.map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default())).collect();
         // The texts are most of it, and stay where they were read.
         bytes.truncate(length);
-        Checked::from_parts(numbers, String::from_utf8(bytes).ok()?)
+        PipelineSnapshot::from_parts(numbers, String::from_utf8(bytes).ok()?)
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -156,22 +156,22 @@ impl Checked {
         bytes
     }
 
-    fn from_parts(numbers: Vec<u32>, texts: String) -> Option<Checked> {
+    fn from_parts(numbers: Vec<u32>, texts: String) -> Option<PipelineSnapshot> {
         texts.strip_prefix(HEADER)?;
         let mut cursor = Cursor { numbers: &numbers, texts: &texts, at: 0, text: HEADER.len() };
-        let head = serde_json::from_str(&texts[cursor.text()?]).ok()?;
+        let header = serde_json::from_str(&texts[cursor.text()?]).ok()?;
         let paths = (0..cursor.number()?).map(|_| cursor.text()).collect::<Option<Vec<_>>>()?;
         let count = cursor.number()?;
         let mut entries = Vec::with_capacity(count.min(numbers.len()));
         for _ in 0..count {
-            let (name, outline, declaration) = (cursor.text()?, cursor.text()?, cursor.text()?);
+            let (name, template, declaration) = (cursor.text()?, cursor.text()?, cursor.text()?);
             let (paths, needs) = (cursor.list(paths.len())?, cursor.list(count)?);
-            entries.push(Entry { name, outline, declaration, paths, needs });
+            entries.push(Entry { name, template, declaration, paths, needs });
         }
         let is_full = |list: Range<usize>| list.len() == count;
         let last_lists_are_full = is_full(cursor.list(count)?) && is_full(cursor.list(count)?);
         let is_all = last_lists_are_full && cursor.at == numbers.len();
-        is_all.then_some(Checked { head, numbers, texts, paths, entries })
+        is_all.then_some(PipelineSnapshot { header, numbers, texts, paths, entries })
     }
 
     /// How many stages there are.
@@ -179,7 +179,7 @@ impl Checked {
         self.entries.len()
     }
 
-    /// The paths that outlines name, each once.
+    /// The paths that templates name, each once.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.paths.iter().map(|path| &self.texts[path.clone()])
     }
@@ -188,11 +188,11 @@ impl Checked {
         &self.texts[self.entries[ix].name.clone()]
     }
 
-    /// The outline of a stage, with the positions of its paths in [`Checked::paths`]; `None` if more than texts and contents
+    /// The template of a stage, with the positions of its paths in [`PipelineSnapshot::paths`]; `None` if more than texts and contents
     /// decide whether the stage is up to date.
-    pub fn outline(&self, ix: StageIx) -> Option<(&str, impl Iterator<Item = usize>)> {
+    pub fn template(&self, ix: StageIx) -> Option<(&str, impl Iterator<Item = usize>)> {
         let entry = &self.entries[ix];
-        let text = &self.texts[entry.outline.clone()];
+        let text = &self.texts[entry.template.clone()];
         (!text.is_empty()).then(|| (text, self.list(entry.paths.clone())))
     }
 
@@ -219,7 +219,7 @@ impl Checked {
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok();
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
-        let Head { name, groups, goals, tokens, links, .. } = &self.head;
+        let Header { name, groups, goals, tokens, links, .. } = &self.header;
         Some(Pipeline {
             name: name.clone(),
             params: Params::default(),

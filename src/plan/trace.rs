@@ -7,7 +7,7 @@ use crate::plan::Fingerprint;
 use crate::repo_path::RepoPath;
 
 /// What lies at each of some paths, or will; `None` where nothing does.
-pub type Left = BTreeMap<RepoPath, Option<Content>>;
+pub type OutContents = BTreeMap<RepoPath, Option<Content>>;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
@@ -20,7 +20,7 @@ pub struct Trace {
 
 impl Trace {
     /// What lay at each declared out afterwards.
-    pub fn left(&self) -> Left {
+    pub fn out_contents(&self) -> OutContents {
         self.fingerprint
             .outs
             .iter()

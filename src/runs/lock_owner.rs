@@ -7,7 +7,7 @@ use std::path::Path;
 use super::store::{DATABASE, SHARED};
 
 /// `process 4711 (`python3`)`
-pub(super) fn holder(root: &Path) -> Option<String> {
+pub(super) fn lock_owner(root: &Path) -> Option<String> {
     let locks = fs::read_to_string("/proc/locks").ok()?;
     let files = [DATABASE, SHARED].iter().filter_map(|path| fs::metadata(root.join(path)).ok());
     let files: Vec<String> = files

@@ -1,6 +1,6 @@
 //! The run store: what each run was given, what it did, and what came of it, in `runs/runs.db`, with a folder of logs a
 //! run. Knows nothing of how stages are run or whether they are up to date; delete `runs/` and only the history is lost.
-//! The format is described in `docs/runs.md`.
+//! The format is described in `docs/reference/runs.md`.
 
 pub mod compare;
 mod lock_owner;

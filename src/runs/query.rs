@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row};
 
 use super::store::{Store, damaged, failed, is_recording};
 use crate::error::{Error, Result};
-use crate::event::{About, Failure, GitState, GitTree, Millis, RunName, Timestamp};
+use crate::event::{Failure, GitState, GitTree, Millis, RunInfo, RunName, Timestamp};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 
 /// Everything that is recorded of a run but its series.
@@ -19,7 +19,7 @@ pub struct Run {
     pub started_local: String,
     /// `None` while it runs, and for a run that died.
     pub took: Option<Millis>,
-    pub about: About,
+    pub about: RunInfo,
     /// In the order in which they were reached.
     pub stages: Vec<StageRecord>,
     /// By stage, then key.
@@ -213,7 +213,7 @@ impl Store {
                 GitTree::Dirty
             },
         });
-        let about = About {
+        let about = RunInfo {
             pipeline: head.pipeline,
             command: texts(&head.command)?,
             params: self.params(run)?,

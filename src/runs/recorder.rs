@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 
-use super::lock_owner::holder;
+use super::lock_owner::lock_owner;
 use super::store::{DATABASE, Store, failed, hold_recording};
 use super::write;
 use crate::error::{Error, Result};
@@ -73,8 +73,8 @@ impl Recorder {
 fn wait(root: &Path, tell: fn(&str), writer_says: &Receiver<()>) {
     if writer_says.recv_timeout(NOTICED) == Err(RecvTimeoutError::Timeout) {
         // A slow disk is no news.
-        if let Some(holder) = holder(root) {
-            tell(&format!("waiting for `{DATABASE}`, to which {holder} writes"));
+        if let Some(owner) = lock_owner(root) {
+            tell(&format!("waiting for `{DATABASE}`, to which {owner} writes"));
         }
         let _ = writer_says.recv();
     }

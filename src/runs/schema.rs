@@ -1,5 +1,5 @@
 //! The tables of `runs/runs.db` and how an older database becomes a current one. Knows nothing of what is written
-//! to them. `docs/runs.md` tells users what each column means.
+//! to them. `docs/reference/runs.md` tells users what each column means.
 
 use rusqlite::{Connection, TransactionBehavior};
 

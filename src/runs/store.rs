@@ -71,7 +71,7 @@ impl Store {
         fs::create_dir_all(&folder).map_err(|err| Error::io("create", Path::new(FOLDER), &err))?;
         let mut conn = Connection::open(root.join(DATABASE)).map_err(|err| failed("open", err))?;
         refuse_newer(settle(&conn, patience).map_err(|err| failed("open", err))?)?;
-        // Kept by the file. On a file system without shared memory SQLite keeps its old mode, which works as well.
+        // Cached by the file. On a file system without shared memory SQLite keeps its old mode, which works as well.
         conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
             .map_err(|err| failed("open", err))?;
         schema::migrate(&mut conn).map_err(|err| failed("write", err))?;

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::*;
 use crate::digest::{Content, Digest};
 use crate::event::{
-    About, Event, Failure, GitState, GitTree, Millis, Outcome, RunName, RunStatus, Subscriber as _,
-    Work,
+    Event, Failure, GitState, GitTree, Millis, Outcome, RunInfo, RunName, RunStatus,
+    Subscriber as _, Work,
 };
 use crate::pipeline::{ParamKey, StageName};
 use crate::plan::Change;
@@ -24,8 +24,8 @@ fn path(text: &str) -> RepoPath {
     RepoPath::parse(text).unwrap()
 }
 
-pub(crate) fn about(epochs: u64) -> About {
-    About {
+pub(crate) fn about(epochs: u64) -> RunInfo {
+    RunInfo {
         pipeline: Some("genres".into()),
         command: ["repro", "run", "-p", "note=a b"].map(Into::into).to_vec(),
         params: [("seed", json!(42)), ("source", json!("synth")), ("train.epochs", json!(epochs))]
@@ -73,7 +73,7 @@ fn first() -> Vec<Event> {
         hint: Some("look".into()),
     };
     vec![
-        // Known to be fresh before it is known that there is anything to do.
+        // Candidate to be fresh before it is known that there is anything to do.
         ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
         Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, about: about(10) },
         started("train", vec![Change::NeverRan]),

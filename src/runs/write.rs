@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use crate::event::{About, Event, GitTree, Outcome, RunName, Timestamp, Work};
+use crate::event::{Event, GitTree, Outcome, RunInfo, RunName, Timestamp, Work};
 use crate::pipeline::StageName;
 use crate::plan::Change;
 
@@ -90,7 +90,7 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
     }
 }
 
-fn begin(conn: &Connection, run: i64, at: Timestamp, about: &About) -> rusqlite::Result<()> {
+fn begin(conn: &Connection, run: i64, at: Timestamp, about: &RunInfo) -> rusqlite::Result<()> {
     // Runs exclude each other, so one that is still `running` has died without a word.
     conn.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'", [])?;
     let git = about.git.as_ref();

@@ -8,20 +8,24 @@ fn graph(needs: &[&[StageIx]]) -> Graph {
 }
 
 /// One resource, processors.
-fn supply(wants: &[u64], limit: u64) -> Supply {
-    Supply { limits: vec![limit], wants: wants.iter().map(|&amount| vec![(0, amount)]).collect() }
+fn capacity(demand: &[u64], limit: u64) -> Capacity {
+    Capacity {
+        limits: vec![limit],
+        demand: demand.iter().map(|&amount| vec![(0, amount)]).collect(),
+    }
 }
 
 #[test]
 fn a_stage_starts_when_its_needs_are_done_and_processors_are_free() {
     use Effect::{Observe, Perform};
     let graph = graph(&[&[], &[], &[0, 1]]);
-    let mut scheduler = Scheduler::new(&graph, &[true; 3], supply(&[1, 2, 1], 2), OnFailure::Stop);
+    let mut scheduler =
+        Scheduler::new(&graph, &[true; 3], capacity(&[1, 2, 1], 2), OnFailure::Stop);
     assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
     assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
     assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
-    assert_eq!(scheduler.advance(Msg::Ended(0, End::Good)), [Perform(1)]);
-    assert_eq!(scheduler.advance(Msg::Ended(1, End::Good)), [Observe(2)]);
+    assert_eq!(scheduler.advance(Msg::Ended(0, End::Success)), [Perform(1)]);
+    assert_eq!(scheduler.advance(Msg::Ended(1, End::Success)), [Observe(2)]);
     assert_eq!(scheduler.advance(Msg::Observed(2, Need::Nothing)), []);
     assert!(scheduler.is_finished());
 }
@@ -31,11 +35,11 @@ fn after_a_failure_only_keep_going_starts_more() {
     use Effect::{Observe, Perform, Skip};
     let graph = graph(&[&[], &[], &[0], &[1]]);
     for on_failure in [OnFailure::Stop, OnFailure::KeepGoing] {
-        let mut scheduler = Scheduler::new(&graph, &[true; 4], supply(&[1; 4], 1), on_failure);
+        let mut scheduler = Scheduler::new(&graph, &[true; 4], capacity(&[1; 4], 1), on_failure);
         assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
         assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
         assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
-        let effects = scheduler.advance(Msg::Ended(0, End::Bad));
+        let effects = scheduler.advance(Msg::Ended(0, End::Failure));
         let skip = |stage| Skip { stage, because: 0 };
         match on_failure {
             OnFailure::Stop => assert_eq!(effects, [skip(2), skip(1), skip(3)]),
@@ -49,12 +53,12 @@ fn after_a_failure_only_keep_going_starts_more() {
 fn stopping_abandons_what_was_not_started() {
     let graph = graph(&[&[], &[0], &[]]);
     let mut scheduler =
-        Scheduler::new(&graph, &[true; 3], supply(&[1; 3], 1), OnFailure::KeepGoing);
+        Scheduler::new(&graph, &[true; 3], capacity(&[1; 3], 1), OnFailure::KeepGoing);
     scheduler.start();
     scheduler.advance(Msg::Observed(0, Need::Work));
     assert_eq!(scheduler.advance(Msg::Stop), [Effect::Abandon(1)]);
     assert_eq!(scheduler.advance(Msg::Observed(2, Need::Work)), [Effect::Abandon(2)]);
-    assert_eq!(scheduler.advance(Msg::Ended(0, End::Bad)), []);
+    assert_eq!(scheduler.advance(Msg::Ended(0, End::Failure)), []);
     assert!(scheduler.is_finished());
 }
 
@@ -62,21 +66,21 @@ fn stopping_abandons_what_was_not_started() {
 fn units_leave_room_for_other_stages() {
     use Effect::{Close, Observe, Perform, Start};
     let graph = graph(&[&[], &[]]);
-    let mut scheduler = Scheduler::new(&graph, &[true; 2], supply(&[1; 2], 4), OnFailure::Stop);
+    let mut scheduler = Scheduler::new(&graph, &[true; 2], capacity(&[1; 2], 4), OnFailure::Stop);
     assert_eq!(scheduler.start(), [Observe(0), Observe(1)]);
     assert_eq!(scheduler.advance(Msg::Observed(0, Need::Work)), [Perform(0)]);
     let four = [0, 1, 2, 3].map(|unit| Start(0, unit));
     assert_eq!(scheduler.advance(Msg::Units(0, 6)), four);
     assert_eq!(scheduler.advance(Msg::Observed(1, Need::Work)), []);
     // Three and one, though the stage with units comes first.
-    assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), [Perform(1)]);
-    assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), [Start(0, 4)]);
-    assert_eq!(scheduler.advance(Msg::Ended(1, End::Good)), [Start(0, 5)]);
+    assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Success)), [Perform(1)]);
+    assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Success)), [Start(0, 4)]);
+    assert_eq!(scheduler.advance(Msg::Ended(1, End::Success)), [Start(0, 5)]);
     for _ in 0..3 {
-        assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), []);
+        assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Success)), []);
     }
-    assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Good)), [Close(0)]);
-    assert_eq!(scheduler.advance(Msg::Ended(0, End::Good)), []);
+    assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Success)), [Close(0)]);
+    assert_eq!(scheduler.advance(Msg::Ended(0, End::Success)), []);
     assert!(scheduler.is_finished());
 }
 
@@ -84,13 +88,13 @@ fn units_leave_room_for_other_stages() {
 fn after_a_failed_unit_only_keep_going_starts_more() {
     let graph = graph(&[&[]]);
     for on_failure in [OnFailure::Stop, OnFailure::KeepGoing] {
-        let mut scheduler = Scheduler::new(&graph, &[true], supply(&[1], 1), on_failure);
+        let mut scheduler = Scheduler::new(&graph, &[true], capacity(&[1], 1), on_failure);
         scheduler.start();
         scheduler.advance(Msg::Observed(0, Need::Work));
         assert_eq!(scheduler.advance(Msg::Units(0, 2)), [Effect::Start(0, 0)]);
         let next =
             if on_failure == OnFailure::Stop { Effect::Close(0) } else { Effect::Start(0, 1) };
-        assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Bad)), [next]);
+        assert_eq!(scheduler.advance(Msg::UnitEnded(0, End::Failure)), [next]);
     }
 }
 
@@ -104,16 +108,16 @@ enum Work {
 }
 
 /// A random run: any graph, any order of completion, any failures, at most one stop.
-fn check(needs: &[Vec<StageIx>], supply: &Supply, choices: &[u8], on_failure: OnFailure) {
+fn check(needs: &[Vec<StageIx>], capacity: &Capacity, choices: &[u8], on_failure: OnFailure) {
     let graph = Graph::new(needs.to_vec()).unwrap();
     let count = needs.len();
-    let mut scheduler = Scheduler::new(&graph, &vec![true; count], supply.clone(), on_failure);
+    let mut scheduler = Scheduler::new(&graph, &vec![true; count], capacity.clone(), on_failure);
     let mut ended: Vec<Option<bool>> = vec![None; count];
     let takes = |stage: StageIx, resource: usize| -> u64 {
-        let wants = supply.wants[stage].iter().filter(|(which, _)| *which == resource);
-        wants.map(|(_, amount)| *amount).sum::<u64>().min(supply.limits[resource])
+        let demand = capacity.demand[stage].iter().filter(|(which, _)| *which == resource);
+        demand.map(|(_, amount)| *amount).sum::<u64>().min(capacity.limits[resource])
     };
-    let mut busy = vec![0; supply.limits.len()];
+    let mut busy = vec![0; capacity.limits.len()];
     let mut stopped = false;
     let mut at_work: Vec<(StageIx, Work)> = Vec::new();
     // Of each stage: the units that it has handed in and those that were started, and whether nothing may be started any more.
@@ -139,7 +143,7 @@ fn check(needs: &[Vec<StageIx>], supply: &Supply, choices: &[u8], on_failure: On
                     for (resource, busy) in busy.iter_mut().enumerate() {
                         *busy += takes(stage, resource);
                         assert!(
-                            *busy <= supply.limits[resource],
+                            *busy <= capacity.limits[resource],
                             "more of {resource} than there is"
                         );
                     }
@@ -176,7 +180,7 @@ fn check(needs: &[Vec<StageIx>], supply: &Supply, choices: &[u8], on_failure: On
         }
         let (stage, work) = at_work.swap_remove(choice as usize % at_work.len());
         let good = choice % 7 != 0;
-        let end = if good { End::Good } else { End::Bad };
+        let end = if good { End::Success } else { End::Failure };
         if matches!(work, Work::Performing | Work::Unit) {
             for (resource, busy) in busy.iter_mut().enumerate() {
                 *busy -= takes(stage, resource);
@@ -211,7 +215,7 @@ proptest! {
     #[test]
     fn any_order_of_completion_keeps_the_rules(
         edges in proptest::collection::vec((0usize..12, 0usize..12), 0..30),
-        wants in proptest::collection::vec((1u64..5, 0u64..3), 12),
+        demand in proptest::collection::vec((1u64..5, 0u64..3), 12),
         limits in (1u64..4, 1u64..3),
         choices in proptest::collection::vec(any::<u8>(), 1..60),
         keep_going in any::<bool>(),
@@ -224,8 +228,8 @@ proptest! {
         }
         let needs: Vec<Vec<StageIx>> = needs.into_iter().map(|set| set.into_iter().collect()).collect();
         let on_failure = if keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
-        let wants = wants.into_iter().map(|(cpus, tokens)| vec![(0, cpus), (1, tokens)]).collect();
-        let supply = Supply { limits: vec![limits.0, limits.1], wants };
-        check(&needs, &supply, &choices, on_failure);
+        let demand = demand.into_iter().map(|(cpus, tokens)| vec![(0, cpus), (1, tokens)]).collect();
+        let capacity = Capacity { limits: vec![limits.0, limits.1], demand };
+        check(&needs, &capacity, &choices, on_failure);
     }
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::event::{Event, Subscriber};
 
-/// The version of the stream: `docs/events.md`.
+/// The version of the stream: `docs/reference/events.md`.
 const VERSION: u64 = 1;
 
 /// Writes each event as it happens and flushes, so that a reader of a pipe is never behind.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{About, Event, Failure, Millis, Outcome, RunName, RunStatus, Work};
+use crate::event::{Event, Failure, Millis, Outcome, RunInfo, RunName, RunStatus, Work};
 use crate::pipeline::{ParamKey, StageName};
 use crate::plan::Change;
 
@@ -42,7 +42,7 @@ pub(super) fn epochs() -> Change {
 
 /// Restored, ran, failed after some output, skipped; with a warning and a fresh stage on the way.
 pub(super) fn failing_run() -> Vec<Event> {
-    let about = About {
+    let about = RunInfo {
         pipeline: Some("genres".into()),
         command: vec!["repro".into(), "run".into()],
         params: BTreeMap::new(),

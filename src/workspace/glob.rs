@@ -2,7 +2,7 @@
 
 use super::observe::Look;
 use super::scan::{Entries, Node};
-use super::{Seen, Workspace};
+use super::{Observed, Workspace};
 use crate::error::{Error, Result};
 use crate::pipeline::Pattern;
 use crate::repo_path::RepoPath;
@@ -14,7 +14,7 @@ impl Workspace {
         &self,
         glob: &Pattern,
         passed_over: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<Seen>> {
+    ) -> Result<Option<Observed>> {
         match (glob.base(), self.matches(glob, passed_over)?) {
             (_, None) => Ok(None),
             (base, Some(node)) => {

@@ -16,27 +16,27 @@ use crate::repo_path::RepoPath;
 
 /// What lies at a path, with the digest of everything in it.
 #[derive(Debug, Clone)]
-pub enum Seen {
+pub enum Observed {
     /// A file, or a link that leads nowhere.
     Leaf(Content),
     Dir {
         tree: Tree,
         digest: Digest,
-        dirs: BTreeMap<Box<str>, Seen>,
+        dirs: BTreeMap<Box<str>, Observed>,
     },
 }
 
-impl Seen {
+impl Observed {
     /// A directory with nothing in it.
-    pub fn nothing() -> Seen {
+    pub fn nothing() -> Observed {
         let tree = Tree::default();
-        Seen::Dir { digest: Digest::of(&tree.encode()), tree, dirs: BTreeMap::new() }
+        Observed::Dir { digest: Digest::of(&tree.encode()), tree, dirs: BTreeMap::new() }
     }
 
     pub fn content(&self) -> Content {
         match self {
-            Seen::Leaf(content) => *content,
-            Seen::Dir { digest, .. } => Content::Tree(*digest),
+            Observed::Leaf(content) => *content,
+            Observed::Dir { digest, .. } => Content::Tree(*digest),
         }
     }
 }
@@ -57,7 +57,7 @@ impl Workspace {
     ///
     /// # Errors
     /// Those of [`scan`](super::scan::scan), and a file that cannot be read or does not hold still.
-    pub fn observe(&self, path: &RepoPath) -> Result<Option<Seen>> {
+    pub fn observe(&self, path: &RepoPath) -> Result<Option<Observed>> {
         let node = self.scan(path)?;
         self.index.forget_gone(path.as_str(), node.as_ref());
         node.map(|node| self.digest(path.as_str(), node, Look::Whole)).transpose()
@@ -67,7 +67,7 @@ impl Workspace {
     pub fn recall(&self, path: &RepoPath) -> Option<Option<Content>> {
         if !self.index.knew(path.as_str()) {
             let missing =
-                path.under(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));
+                path.to_path(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));
             return missing.then_some(None);
         }
         let node = self.scan(path).ok()?;
@@ -77,12 +77,12 @@ impl Workspace {
     }
 
     /// `path` is empty for the root.
-    pub(super) fn digest(&self, path: &str, node: Node, look: Look) -> Result<Seen> {
+    pub(super) fn digest(&self, path: &str, node: Node, look: Look) -> Result<Observed> {
         match node {
-            Node::Link(target) => Ok(Seen::Leaf(link(&target))),
+            Node::Link(target) => Ok(Observed::Leaf(link(&target))),
             Node::File(stat) => {
                 let known = self.index.get(path, &stat).map(|digest| stat.content(digest));
-                known.map_or_else(|| self.read(path, &stat, look), Ok).map(Seen::Leaf)
+                known.map_or_else(|| self.read(path, &stat, look), Ok).map(Observed::Leaf)
             }
             Node::Dir(entries) => {
                 let top = (path.to_owned(), entries);
@@ -137,11 +137,11 @@ impl Workspace {
 type Listed = (Vec<(Box<str>, Content)>, Vec<Box<str>>);
 
 /// A folder, given what is in the folders in it.
-fn together((leaves, names): Listed, inside: Vec<Seen>) -> Result<Seen> {
-    let dirs: BTreeMap<Box<str>, Seen> = names.into_iter().zip(inside).collect();
+fn together((leaves, names): Listed, inside: Vec<Observed>) -> Result<Observed> {
+    let dirs: BTreeMap<Box<str>, Observed> = names.into_iter().zip(inside).collect();
     let contents = dirs.iter().map(|(name, seen)| (name.clone(), seen.content()));
     let tree = Tree { entries: leaves.into_iter().chain(contents).collect() };
-    Ok(Seen::Dir { digest: Digest::of(&tree.encode()), tree, dirs })
+    Ok(Observed::Dir { digest: Digest::of(&tree.encode()), tree, dirs })
 }
 
 fn link(target: &str) -> Content {

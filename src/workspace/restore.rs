@@ -25,14 +25,14 @@ impl Workspace {
     /// A folder on the way is a link that leads out of the project.
     pub fn make_parent(&self, path: &RepoPath) -> Result<()> {
         self.stays_inside(path)?;
-        let full = path.under(&self.root);
+        let full = path.to_path(&self.root);
         let parent = full.parent().unwrap_or(&self.root);
         fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, &err))
     }
 
     /// Refuses a path whose folder is, on the disk, outside of the project.
     fn stays_inside(&self, path: &RepoPath) -> Result<()> {
-        let full = path.under(&self.root);
+        let full = path.to_path(&self.root);
         let there = full.ancestors().skip(1).find(|dir| dir.exists()).unwrap_or(&self.root);
         let real = there.canonicalize().map_err(|err| Error::io("open", there, &err))?;
         if real.starts_with(&self.root) {
@@ -51,7 +51,7 @@ impl Workspace {
     /// Makes `path` a directory: what else is there goes, a directory stays as it is. The folder that it lies in must have been made
     /// here: to look anew at each on the way down whether it leads out would cost most of the time.
     pub fn make_dir(&self, path: &RepoPath) -> Result<()> {
-        let full = path.under(&self.root);
+        let full = path.to_path(&self.root);
         match fs::symlink_metadata(&full) {
             Ok(meta) if meta.is_dir() => return Ok(()),
             Ok(_) => self.remove(path)?,
@@ -66,7 +66,7 @@ impl Workspace {
     /// Those of the disk, and a folder on the way that is a link out of the project.
     pub fn remove(&self, path: &RepoPath) -> Result<()> {
         self.stays_inside(path)?;
-        let full = path.under(&self.root);
+        let full = path.to_path(&self.root);
         let removed = match fs::symlink_metadata(&full) {
             Ok(meta) if meta.is_dir() => remove_dir(&full),
             Ok(_) => fs::remove_file(&full),
@@ -89,7 +89,7 @@ impl Workspace {
             )));
         }
         self.remove(path)?;
-        let full = path.under(&self.root);
+        let full = path.to_path(&self.root);
         std::os::unix::fs::symlink(target, &full).map_err(|err| Error::io("link", &full, &err))
     }
 }

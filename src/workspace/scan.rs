@@ -78,7 +78,7 @@ impl Stat {
 /// # Errors
 /// Something below cannot be read, has a name that is no UTF-8, is no file, directory or link, or is a loop of links.
 pub fn scan(root: &Path, path: &RepoPath, is_made: &IsMade<'_>) -> Result<Option<Node>> {
-    let top = path.under(root);
+    let top = path.to_path(root);
     match std::fs::metadata(&top) {
         Ok(meta) if meta.is_dir() => {
             let scan = Scan { root, is_made };

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Touched {
+pub enum Changed {
     /// To the entry of that name in a folder, or to the folder itself.
     In(Folder, Option<PathBuf>),
     /// The folder is not where it was.
@@ -37,8 +37,8 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Calls `on_touch` for all that happens in folders that will be covered, on a thread of its own, as long as it wants to hear.
-    pub fn start(mut on_touch: impl FnMut(Touched) -> bool + Send + 'static) -> Result<Watcher> {
+    /// Calls `on_change` for all that happens in folders that will be covered, on a thread of its own, as long as it wants to hear.
+    pub fn start(mut on_change: impl FnMut(Changed) -> bool + Send + 'static) -> Result<Watcher> {
         let cannot =
             |err: std::io::Error| Error::environment("cannot watch for changes").because(err);
         let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(|err| match err {
@@ -53,9 +53,9 @@ impl Watcher {
             let mut room = [MaybeUninit::uninit(); 16 << 10];
             let mut events = inotify::Reader::new(&*source, &mut room);
             loop {
-                let touched = match events.next() {
+                let changed = match events.next() {
                     Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
-                        Touched::TooMuch
+                        Changed::TooMuch
                     }
                     // The watch is gone, which its folder's end has told.
                     Ok(event) if event.events().contains(ReadFlags::IGNORED) => continue,
@@ -64,17 +64,17 @@ impl Watcher {
                             .events()
                             .intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) =>
                     {
-                        Touched::Gone(Folder(event.wd()))
+                        Changed::Gone(Folder(event.wd()))
                     }
                     Ok(event) => {
                         let name =
                             event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).into());
-                        Touched::In(Folder(event.wd()), name)
+                        Changed::In(Folder(event.wd()), name)
                     }
                     Err(Errno::INTR) => continue,
                     Err(_) => return,
                 };
-                if !on_touch(touched) {
+                if !on_change(changed) {
                     return;
                 }
             }
@@ -83,7 +83,7 @@ impl Watcher {
         Ok(Watcher { inotify, folders: HashMap::new() })
     }
 
-    /// What will not be covered again does not matter any more.
+    /// What will not be covered again does not changed_path any more.
     pub fn forget(&mut self) {
         self.folders.clear();
     }
@@ -92,7 +92,7 @@ impl Watcher {
     ///
     /// # Errors
     /// The kernel has no watch left.
-    pub fn cover(&mut self, folder: &Path) -> Result<()> {
+    pub fn watch(&mut self, folder: &Path) -> Result<()> {
         let wanted = WatchFlags::CLOSE_WRITE
             | WatchFlags::ATTRIB
             | WatchFlags::CREATE
@@ -124,11 +124,11 @@ impl Watcher {
         Ok(())
     }
 
-    /// What was touched, by all its paths; none if it cannot be told, or is in a folder that was moved away.
-    pub fn paths(&mut self, touched: &Touched) -> Vec<PathBuf> {
-        match touched {
-            Touched::TooMuch => Vec::new(),
-            Touched::Gone(folder) => {
+    /// What was changed, by all its paths; none if it cannot be told, or is in a folder that was moved away.
+    pub fn paths(&mut self, changed: &Changed) -> Vec<PathBuf> {
+        match changed {
+            Changed::TooMuch => Vec::new(),
+            Changed::Gone(folder) => {
                 let gone = self.folders.remove(folder).unwrap_or_default();
                 // Moved with it; what is there again will be covered again.
                 let is_inside = |path: &PathBuf| gone.iter().any(|gone| path.starts_with(gone));
@@ -137,7 +137,7 @@ impl Watcher {
                 }
                 gone.into_iter().collect()
             }
-            Touched::In(folder, name) => {
+            Changed::In(folder, name) => {
                 let folders = self.folders.get(folder).into_iter().flatten();
                 folders
                     .map(|folder| name.as_ref().map_or(folder.clone(), |name| folder.join(name)))
@@ -160,11 +160,11 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("a"), "1").unwrap();
         let (sender, inbox) = channel();
-        let mut watcher = Watcher::start(move |touched| sender.send(touched).is_ok()).unwrap();
-        watcher.cover(&folder).unwrap();
-        watcher.cover(&dir.path().join("absent")).unwrap();
+        let mut watcher = Watcher::start(move |changed| sender.send(changed).is_ok()).unwrap();
+        watcher.watch(&folder).unwrap();
+        watcher.watch(&dir.path().join("absent")).unwrap();
         let heard = |watcher: &mut Watcher, path: &Path| {
-            inbox.iter().find(|touched| watcher.paths(touched) == [path]).is_some()
+            inbox.iter().find(|changed| watcher.paths(changed) == [path]).is_some()
         };
         fs::write(dir.path().join("new"), "2").unwrap();
         fs::rename(dir.path().join("new"), folder.join("a")).unwrap();

@@ -133,11 +133,11 @@ fn compare_md(runs: &[Run], compared: &Comparison) -> String {
 
 fn heads(runs: &[Run]) -> Table {
     let columns = [
-        ("run", Align::Left),
-        ("status", Align::Left),
-        ("started", Align::Left),
+        ("run", Align::OutContents),
+        ("status", Align::OutContents),
+        ("started", Align::OutContents),
         ("took", Align::Right),
-        ("git", Align::Left),
+        ("git", Align::OutContents),
     ];
     let mut table = Table::new(columns);
     for run in runs {
@@ -158,7 +158,8 @@ fn heads(runs: &[Run]) -> Table {
 
 fn params_table(compared: &Comparison) -> Table {
     let runs = compared.runs.iter().map(|run| (run.to_string(), Align::Decimal));
-    let mut table = Table::new(std::iter::once(("param".to_owned(), Align::Left)).chain(runs));
+    let mut table =
+        Table::new(std::iter::once(("param".to_owned(), Align::OutContents)).chain(runs));
     for row in &compared.params {
         let value = |value: &Option<Value>| {
             Cell::from(value.as_ref().map_or_else(|| "-".to_owned(), Value::to_string))
@@ -169,13 +170,13 @@ fn params_table(compared: &Comparison) -> Table {
 }
 
 fn metrics_table(compared: &Comparison) -> Table {
-    let mut columns = vec![("metric".to_owned(), Align::Left)];
+    let mut columns = vec![("metric".to_owned(), Align::OutContents)];
     columns.extend(compared.runs.iter().map(|run| (run.to_string(), Align::Decimal)));
-    columns.extend([("change".to_owned(), Align::Decimal), (String::new(), Align::Left)]);
+    columns.extend([("change".to_owned(), Align::Decimal), (String::new(), Align::OutContents)]);
     // Of two runs, better and worse say which is the best.
     let several = compared.runs.len() > 2;
     if several {
-        columns.push(("best".to_owned(), Align::Left));
+        columns.push(("best".to_owned(), Align::OutContents));
     }
     let mut table = Table::new(columns);
     for row in &compared.metrics {

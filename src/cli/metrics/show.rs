@@ -41,9 +41,9 @@ impl ShowArgs {
 
 fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
     let mut finals = Table::new([
-        (run.name.to_string(), Align::Left),
+        (run.name.to_string(), Align::OutContents),
         ("value".into(), Align::Decimal),
-        ("goal".into(), Align::Left),
+        ("goal".into(), Align::OutContents),
     ]);
     for (key, value) in &run.metrics {
         let key = metric_key(key);
@@ -56,10 +56,10 @@ fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
     }
     let right = ["first", "last", "best"].map(|name| (name, Align::Decimal));
     let mut table = Table::new(
-        [("series", Align::Left), ("steps", Align::Right)]
+        [("series", Align::OutContents), ("steps", Align::Right)]
             .into_iter()
             .chain(right)
-            .chain([("", Align::Left), ("", Align::Left)]),
+            .chain([("", Align::OutContents), ("", Align::OutContents)]),
     );
     for series in series {
         let key = format!("{}.{}", series.stage, series.key);

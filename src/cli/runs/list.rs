@@ -133,11 +133,11 @@ fn table(entries: &[Entry], goals: &Goals, shown: Columns) -> Table {
     let mut headline = headline(entries.iter().map(|entry| &entry.run), goals);
     headline.truncate(shown.metrics);
     let mut columns: Vec<(String, Align)> =
-        ["run", "status", "started"].map(|name| (name.to_owned(), Align::Left)).into();
+        ["run", "status", "started"].map(|name| (name.to_owned(), Align::OutContents)).into();
     columns.push(("took".to_owned(), Align::Right));
     // They are all of one stage, so their keys tell them apart.
     columns.extend(headline.iter().map(|key| (shortened(&key.1, 16), Align::Decimal)));
-    columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::Left)));
+    columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::OutContents)));
     let mut table = Table::new(columns);
     for Entry { run, changed } in entries {
         let mut cells: Vec<Cell> = vec![

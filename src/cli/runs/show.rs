@@ -109,7 +109,7 @@ fn section(out: &mut String, heading: &str, table: &Table) {
 }
 
 fn about(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
+    let mut table = Table::new([("", Align::OutContents), ("", Align::OutContents)]);
     let mut fact =
         |name: &str, value: String| table.row([Cell::styled(name, style::DIM), value.into()]);
     fact("started", run.started_local.clone());
@@ -141,8 +141,12 @@ pub(in crate::cli) fn shortened_commit(commit: &str) -> String {
 }
 
 fn stages(run: &Run) -> Table {
-    let mut table =
-        Table::new([("", Align::Left), ("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+    let mut table = Table::new([
+        ("", Align::OutContents),
+        ("", Align::OutContents),
+        ("", Align::Right),
+        ("", Align::OutContents),
+    ]);
     for stage in &run.stages {
         let lines = why(stage);
         let took = match stage.state {
@@ -191,7 +195,7 @@ fn why(stage: &StageRecord) -> Vec<String> {
 }
 
 fn metrics(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::Left), ("", Align::Decimal)]);
+    let mut table = Table::new([("", Align::OutContents), ("", Align::Decimal)]);
     for (key, value) in &run.metrics {
         table.row([metric_key(key).into(), number(*value).into()]);
     }
@@ -199,7 +203,7 @@ fn metrics(run: &Run) -> Table {
 }
 
 fn params(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
+    let mut table = Table::new([("", Align::OutContents), ("", Align::OutContents)]);
     for (key, value) in &run.about.params {
         table.row([key.as_str().into(), value.to_string().into()]);
     }
@@ -207,7 +211,8 @@ fn params(run: &Run) -> Table {
 }
 
 fn artifacts(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left)]);
+    let mut table =
+        Table::new([("", Align::OutContents), ("", Align::OutContents), ("", Align::OutContents)]);
     // In the order of the stages, which is that of the work.
     let place = |stage: &StageName| run.stages.iter().position(|record| record.stage == *stage);
     let mut artifacts: Vec<_> = run.artifacts.iter().collect();

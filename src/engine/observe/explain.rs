@@ -8,7 +8,7 @@ use crate::pipeline::Pattern;
 use crate::plan::change::Fate;
 use crate::plan::{Change, Decision, Tree};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 
 /// More differing files of one directory than this are counted, not named.
 const MOST_NAMED: usize = 1000;
@@ -18,7 +18,7 @@ const MOST_NAMED: usize = 1000;
 pub(in crate::engine) fn spell_out(
     project: &Project,
     decision: Decision,
-    deps: &BTreeMap<RepoPath, Seen>,
+    deps: &BTreeMap<RepoPath, Observed>,
 ) -> Decision {
     match decision {
         Decision::Fresh(trace) => Decision::Fresh(trace),
@@ -33,7 +33,7 @@ pub(in crate::engine) fn spell_out(
 fn detailed(
     project: &Project,
     changes: Vec<Change>,
-    deps: &BTreeMap<RepoPath, Seen>,
+    deps: &BTreeMap<RepoPath, Observed>,
 ) -> Vec<Change> {
     let mut detailed = Vec::with_capacity(changes.len());
     for change in changes {
@@ -51,7 +51,7 @@ fn detailed(
     detailed
 }
 
-fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Seen) -> Option<Vec<Change>> {
+fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Observed) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
     let base = match Pattern::parse(path) {
         Ok(Some(glob)) => glob.base().map_or(String::new(), |base| format!("{base}/")),
@@ -65,10 +65,10 @@ fn compare(
     project: &Project,
     base: &str,
     old: &Tree,
-    seen: &Seen,
+    seen: &Observed,
     changes: &mut Vec<Change>,
 ) -> Option<()> {
-    let Seen::Dir { tree, dirs, .. } = seen else {
+    let Observed::Dir { tree, dirs, .. } = seen else {
         return None;
     };
     let mut report = |name: &str, fate| {

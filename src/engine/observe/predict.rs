@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::pipeline::{Dep, Pattern};
-use crate::plan::{Left, Tree};
+use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 
 /// Outs of stages that will be restored, as they will be then.
-pub type Predicted = Left;
+pub type Predicted = OutContents;
 
 /// What a dep will be, if an out that will be restored has to do with it: its content, or not there at all. `seen` looks at what is there now.
 pub(super) fn content(
     project: &Project,
     predicted: &Predicted,
     dep: &Dep,
-    seen: impl FnOnce() -> crate::error::Result<Option<Seen>>,
+    seen: impl FnOnce() -> crate::error::Result<Option<Observed>>,
 ) -> crate::error::Result<Option<Option<Content>>> {
     let top = match &dep.glob {
         None => Some(&dep.path),
@@ -35,7 +35,7 @@ pub(super) fn content(
     let mut puts: Vec<Put<'_>> = Vec::new();
     for (out, content) in predicted {
         let below = match top {
-            Some(top) => out.below(top),
+            Some(top) => out.strip_prefix(top),
             None => Some(out.as_str()),
         };
         let (Some(below), true) = (below, dep.glob.as_ref().is_none_or(|glob| glob.concerns(out)))
@@ -68,7 +68,7 @@ fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<O
     }
     let (above, content) = path.ancestors().find_map(|above| predicted.get_key_value(above))?;
     let Some(mut content) = *content else { return Some(None) };
-    for name in path.below(above)?.split('/') {
+    for name in path.strip_prefix(above)?.split('/') {
         content = *project.cache.tree(&content.digest()).ok()?.entries.get(name)?;
     }
     Some(Some(content))
@@ -102,21 +102,21 @@ enum Empty {
 }
 
 /// A directory with some paths in it replaced (or gone: `None`); `None` if nothing is there then.
-fn overlaid(seen: Option<&Seen>, puts: &[Put<'_>], empty: Empty) -> Option<Content> {
+fn overlaid(seen: Option<&Observed>, puts: &[Put<'_>], empty: Empty) -> Option<Content> {
     if let Some((_, content)) = puts.iter().find(|(names, _)| names.is_empty()) {
         return *content;
     }
     let none = BTreeMap::new();
     let (mut entries, dirs) = match seen {
-        Some(Seen::Dir { tree, dirs, .. }) => (tree.entries.clone(), dirs),
-        Some(Seen::Leaf(_)) | None => (BTreeMap::new(), &none),
+        Some(Observed::Dir { tree, dirs, .. }) => (tree.entries.clone(), dirs),
+        Some(Observed::Leaf(_)) | None => (BTreeMap::new(), &none),
     };
     let mut by_name: BTreeMap<&str, Vec<Put<'_>>> = BTreeMap::new();
     for (names, content) in puts {
         by_name.entry(names[0]).or_default().push((names[1..].to_vec(), *content));
     }
     for (name, puts) in by_name {
-        let leaf = entries.get(name).map(|content| Seen::Leaf(*content));
+        let leaf = entries.get(name).map(|content| Observed::Leaf(*content));
         match overlaid(dirs.get(name).or(leaf.as_ref()), &puts, empty) {
             Some(content) => drop(entries.insert(name.into(), content)),
             None => drop(entries.remove(name)),
@@ -125,7 +125,7 @@ fn overlaid(seen: Option<&Seen>, puts: &[Put<'_>], empty: Empty) -> Option<Conte
     match (entries.is_empty(), empty, seen) {
         // A path in it at which nothing will be makes no folder of nothing, or of a file.
         (true, Empty::Stays, None) => None,
-        (true, Empty::Stays, Some(Seen::Leaf(content))) => Some(*content),
+        (true, Empty::Stays, Some(Observed::Leaf(content))) => Some(*content),
         (true, Empty::MatchesNothing, _) => None,
         _ => Some(Content::Tree(Digest::of(&Tree { entries }.encode()))),
     }

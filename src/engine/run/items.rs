@@ -8,30 +8,30 @@ mod process;
 use self::list::{Items, is_by_item};
 use self::prepare::prepare;
 use self::process::Processing;
-use super::processes::Say;
-use super::worker::{Performed, Setting, committed, failed, job};
+use super::processes::Deliver;
+use super::worker::{RunContext, StageResult, committed, failed, job};
 use crate::engine::observe::Observation;
 use crate::error::{Kind, exit};
 use crate::event::{Failure, Work};
-use crate::exec::Said;
+use crate::exec::StageMessage;
 use crate::pipeline::{Each, Mode, StageIx};
 
 /// Brings the items of a stage up to date, and commits the stage.
 pub(super) fn run(
-    setting: Setting<'_>,
+    context: RunContext<'_>,
     ix: StageIx,
     each: &Each,
     observation: &Observation,
-    say: &Say<'_>,
-) -> Performed {
-    let project = setting.project;
+    deliver: &Deliver<'_>,
+) -> StageResult {
+    let project = context.project;
     let stage = &project.pipeline.stages[ix];
     let items = match Items::of(project, stage, each, observation) {
         Ok(items) => items,
         Err(error) => return failed("could not be started", error),
     };
     if items.all.is_empty() {
-        say(vec![Said::Warning(format!(
+        deliver(vec![StageMessage::Warning(format!(
             "`{}` matches nothing: there are no items",
             each.glob.text()
         ))]);
@@ -39,24 +39,26 @@ pub(super) fn run(
     let stale = items.stale();
     // What is of no item is written anew whenever the set of items is another one.
     let plain = stage.outs.iter().any(|out| !is_by_item(each, &out.path));
-    let process = !stale.is_empty() || (plain && each.mode == Mode::Together);
+    let process = !stale.is_empty() || (plain && each.mode == Mode::Batch);
     let job = match prepare(project, stage, each, observation, &items)
-        .and_then(|()| job(setting, stage, 0))
+        .and_then(|()| job(context, stage, 0))
     {
         Ok(job) => job,
-        Err(error) if error.kind == Kind::Damaged => return Performed::Damaged(error),
+        Err(error) if error.kind == Kind::Damaged => return StageResult::Damaged(error),
         Err(error) => return failed("could not be started", error),
     };
     if !process {
         return match committed(project, stage, observation) {
-            Performed::Done(trace, _) => Performed::Done(trace, Work::Restore),
+            StageResult::Done(trace, _) => StageResult::Done(trace, Work::Restore),
             other => other,
         };
     }
-    match Processing::new(setting, stage, each, &items.shared, &stale, observation, say).all(job) {
+    match Processing::new(context, stage, each, &items.shared, &stale, observation, deliver)
+        .all(job)
+    {
         Err(error) if error.kind == Kind::Usage => {
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
-            Performed::Failed { failure, exit: exit::STAGE_FAILED }
+            StageResult::Failed { failure, exit: exit::STAGE_FAILED }
         }
         Err(error) => failed("has items that could not be processed", error),
         Ok(Some(unsuccessful)) => unsuccessful,

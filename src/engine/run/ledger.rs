@@ -1,4 +1,4 @@
-//! The account of a run: what became of its stages, told to the subscribers, kept in the lock, and summed up at its end. Knows nothing
+//! The ledger of a run: what became of its stages, told to the subscribers, kept in the lock, and summed up at its end. Knows nothing
 //! of threads, or of what is to be done next.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use super::Options;
 use crate::digest::Content;
 use crate::engine::{Project, metrics, provenance};
 use crate::error::{Error, Result, exit};
-use crate::event::{About, Event, Millis, Outcome, RunName, RunStatus, Subscriber, Timestamp};
+use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber, Timestamp};
 use crate::pipeline::{Presence, StageIx, StageName};
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
@@ -41,7 +41,7 @@ pub struct Report {
     pub index: Option<Error>,
 }
 
-pub(super) struct Account<'a, 's> {
+pub(super) struct Ledger<'a, 's> {
     project: &'a Arc<Project>,
     options: &'a Options,
     subscribers: Vec<&'s mut dyn Subscriber>,
@@ -59,14 +59,14 @@ pub(super) struct Account<'a, 's> {
     fatal: Option<Error>,
 }
 
-impl<'a, 's> Account<'a, 's> {
+impl<'a, 's> Ledger<'a, 's> {
     pub(super) fn open(
         project: &'a Arc<Project>,
         options: &'a Options,
         subscribers: Vec<&'s mut dyn Subscriber>,
-    ) -> Account<'a, 's> {
+    ) -> Ledger<'a, 's> {
         let began = Instant::now();
-        Account {
+        Ledger {
             project,
             options,
             subscribers,
@@ -88,14 +88,14 @@ impl<'a, 's> Account<'a, 's> {
         }
         let run = runs::next_run(&self.project.root);
         self.run = Some(run);
-        let about = About {
+        let about = RunInfo {
             pipeline: self.project.pipeline.name.clone(),
             command: self.options.command.clone(),
             params: self.project.used_params(),
             overrides: self.options.overrides.clone(),
             host: provenance::host(),
             git: provenance::git(&self.project.root),
-            fresh: self.project.rest.count(),
+            fresh: self.project.up_to_date.count(),
         };
         let pending = std::mem::take(&mut self.pending);
         self.tell(Event::RunStarted { run, at: now(), about });
@@ -182,7 +182,7 @@ impl<'a, 's> Account<'a, 's> {
         });
         Ok(Report {
             run: self.run,
-            fresh: self.project.rest.count(),
+            fresh: self.project.up_to_date.count(),
             stages: stages.collect(),
             absent: absent(self.project),
             metrics,
@@ -252,7 +252,10 @@ impl<'a, 's> Account<'a, 's> {
 fn absent(project: &Project) -> BTreeSet<RepoPath> {
     let outs = project.pipeline.stages.iter().flat_map(|stage| &stage.outs);
     let optional = outs.filter(|out| out.presence == Presence::Optional).map(|out| &out.path);
-    optional.filter(|path| path.under(&project.root).symlink_metadata().is_err()).cloned().collect()
+    optional
+        .filter(|path| path.to_path(&project.root).symlink_metadata().is_err())
+        .cloned()
+        .collect()
 }
 
 pub(super) fn now() -> Timestamp {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::exec::{Ended, Follower, Group, Halt, Job, More, Process, Said};
+use crate::exec::{Ended, Follower, Group, Halt, Job, More, Process, StageMessage};
 
 /// How often a running stage's files are looked at. Shorter would cost, longer would show.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -17,18 +17,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// Hands over what a stage says.
-pub(super) type Say<'a> = dyn Fn(Vec<Said>) -> Passing + Sync + 'a;
+pub(super) type Deliver<'a> = dyn Fn(Vec<StageMessage>) -> Delivery + Sync + 'a;
 
 /// What a stage said, on its way to those who watch.
 #[derive(Debug)]
-pub(super) struct Passing(Option<Receiver<()>>);
+pub(super) struct Delivery(Option<Receiver<()>>);
 
-impl Passing {
-    pub(super) const NOTHING: Passing = Passing(None);
+impl Delivery {
+    pub(super) const NOTHING: Delivery = Delivery(None);
 
     /// It is over when the other end is dropped.
-    pub(super) fn until_dropped(end: Receiver<()>) -> Passing {
-        Passing(Some(end))
+    pub(super) fn until_dropped(end: Receiver<()>) -> Delivery {
+        Delivery(Some(end))
     }
 
     pub(super) fn wait(self) {
@@ -45,7 +45,7 @@ impl Passing {
 
 /// The processes at work, so that they can be stopped from elsewhere.
 #[derive(Debug, Default)]
-pub(super) struct Groups(Mutex<Live>);
+pub(super) struct ProcessGroups(Mutex<Live>);
 
 #[derive(Debug, Default)]
 struct Live {
@@ -62,7 +62,7 @@ enum Stopping {
     Forced,
 }
 
-impl Groups {
+impl ProcessGroups {
     pub(super) fn terminate(&self) {
         let mut live = self.live();
         live.stopping = live.stopping.or(Some(Stopping::Asked));
@@ -135,10 +135,10 @@ pub(super) enum Stop {
 /// Runs a process to its end, and says when it is halted. `meanwhile` is called after each pause, and tells whether to call it again
 /// at once; while it waits, nobody keeps the process to its time.
 pub(super) fn execute(
-    groups: &Groups,
+    groups: &ProcessGroups,
     job: &Job,
     limit: Option<Duration>,
-    say: &Say<'_>,
+    deliver: &Deliver<'_>,
     mut meanwhile: impl FnMut() -> More,
 ) -> Result<(Ended, Stop)> {
     let process = Process::start(job)?;
@@ -147,7 +147,7 @@ pub(super) fn execute(
     let mut watch = Watch { group, began: Instant::now(), limit, is_late: false, halted: None };
     let mut pause = LOOK_EVERY;
     while !process.ends_within(pause) {
-        say(watch.look().map(Said::Halted).into_iter().collect());
+        deliver(watch.observe_dep().map(StageMessage::Halted).into_iter().collect());
         pause = pause_before(meanwhile());
     }
     let ended = process.wait();
@@ -156,7 +156,7 @@ pub(super) fn execute(
         group.kill();
     }
     if job.is_log_full() && groups.is_first_full() {
-        say(vec![Said::Warning(format!(
+        deliver(vec![StageMessage::Warning(format!(
             "the disk of `{}` is full: of what it wrote there, and of its metrics, the end may be missing",
             job.log.display()
         ))]);
@@ -187,7 +187,7 @@ struct Watch {
 
 impl Watch {
     /// Says so when it has come to a halt.
-    fn look(&mut self) -> Option<Halt> {
+    fn observe_dep(&mut self) -> Option<Halt> {
         if let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) {
             if !std::mem::replace(&mut self.is_late, true) {
                 self.group.terminate();
@@ -203,31 +203,31 @@ impl Watch {
 /// Runs a process to its end and passes on what it writes, a piece when the one before has arrived: the rest waits in the files, and
 /// the process is kept to its time however long that takes.
 pub(super) fn execute_and_follow(
-    groups: &Groups,
+    groups: &ProcessGroups,
     job: &Job,
     limit: Option<Duration>,
-    say: &Say<'_>,
+    deliver: &Deliver<'_>,
 ) -> Result<(Ended, Stop)> {
     let mut follower = Follower::new(&job.log, &job.events());
-    let mut passing = Passing::NOTHING;
-    let ended = execute(groups, job, limit, say, || {
-        if !passing.ends_within(LOOK_EVERY) {
+    let mut delivery = Delivery::NOTHING;
+    let ended = execute(groups, job, limit, deliver, || {
+        if !delivery.ends_within(LOOK_EVERY) {
             return More::Now;
         }
         let (said, more) = follower.news();
-        passing = say(said);
+        delivery = deliver(said);
         more
     });
-    passing.wait();
-    follower.rest(|said| say(said).wait());
+    delivery.wait();
+    follower.rest(|said| deliver(said).wait());
     ended
 }
 
-/// The same while `work` goes on, of which `say` may take its time: on a thread of its own, so that no process waits for it.
+/// The same while `work` goes on, of which `deliver` may take its time: on a thread of its own, so that no process waits for it.
 pub(super) fn following<T>(
     log: &Path,
     events: &Path,
-    say: &(dyn Fn(Vec<Said>) + Sync),
+    deliver: &(dyn Fn(Vec<StageMessage>) + Sync),
     work: impl FnOnce() -> T,
 ) -> T {
     let mut follower = Follower::new(log, events);
@@ -237,10 +237,10 @@ pub(super) fn following<T>(
             let mut pause = LOOK_EVERY;
             while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let (said, more) = follower.news();
-                say(said);
+                deliver(said);
                 pause = pause_before(more);
             }
-            follower.rest(say);
+            follower.rest(deliver);
         });
         let result = work();
         drop(done);

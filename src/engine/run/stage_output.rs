@@ -1,42 +1,49 @@
 //! What a stage says, as events. Knows nothing of who hears them.
 
 use crate::event::{Event, Timestamp};
-use crate::exec::{Halt, Said};
+use crate::exec::{Halt, StageMessage};
 use crate::pipeline::StageName;
 use crate::repo_path::RepoPath;
 
-/// What was heard of one stage so far.
+/// What was output of one stage so far.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct StageOutput {
     last_line: Option<String>,
     misunderstood: bool,
     skipped: bool,
 }
 
-impl Heard {
+impl StageOutput {
     /// The last line that was not empty.
     pub(super) fn last_line(&self) -> Option<&str> {
         self.last_line.as_deref()
     }
 
     /// `None` where there is nothing to tell, or nothing that was not told before.
-    pub(super) fn event(&mut self, stage: StageName, at: Timestamp, said: Said) -> Option<Event> {
+    pub(super) fn event(
+        &mut self,
+        stage: StageName,
+        at: Timestamp,
+        said: StageMessage,
+    ) -> Option<Event> {
         let event = match said {
-            Said::Line(text) => {
+            StageMessage::Line(text) => {
                 if !text.trim().is_empty() {
                     self.last_line = Some(text.clone());
                 }
                 Event::Line { stage, text }
             }
-            Said::Metric { key, step, value } => Event::Metric { stage, at, key, step, value },
-            Said::Progress { done, total } => Event::Progress { stage, done, total },
-            Said::Artifact(path) => match RepoPath::parse(&path) {
+            StageMessage::Metric { key, step, value } => {
+                Event::Metric { stage, at, key, step, value }
+            }
+            StageMessage::Progress { done, total } => Event::Progress { stage, done, total },
+            StageMessage::Artifact(path) => match RepoPath::parse(&path) {
                 Ok(path) => Event::Artifact { stage, path },
                 Err(bad) => warning(stage, format!("artifact `{path}` {bad}")),
             },
-            Said::Item(_) => return None,
-            Said::Warning(text) => warning(stage, text),
-            Said::Skipped => {
+            StageMessage::Item(_) => return None,
+            StageMessage::Warning(text) => warning(stage, text),
+            StageMessage::Skipped => {
                 if std::mem::replace(&mut self.skipped, true) {
                     return None;
                 }
@@ -45,14 +52,14 @@ impl Heard {
                     "writes faster than can be shown; its log keeps every line".to_owned(),
                 )
             }
-            Said::Halted(Halt::WantsTerminal) => {
+            StageMessage::Halted(Halt::WantsTerminal) => {
                 let text = "is halted: it waits for the terminal, which a stage does not have";
                 warning(stage, text.to_owned())
             }
-            Said::Halted(Halt::BySignal(signal)) => {
+            StageMessage::Halted(Halt::BySignal(signal)) => {
                 warning(stage, format!("is halted by signal {signal}; `kill -CONT` lets it go on"))
             }
-            Said::NotUnderstood(line) => {
+            StageMessage::Malformed(line) => {
                 if std::mem::replace(&mut self.misunderstood, true) {
                     return None;
                 }

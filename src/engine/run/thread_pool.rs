@@ -9,7 +9,7 @@ type Work = Box<dyn FnOnce() + Send>;
 
 /// When this is dropped, the threads end as they have done what they were given.
 #[derive(Debug)]
-pub(super) struct Workers {
+pub(super) struct ThreadPool {
     /// So many threads at most; what else there is to do waits for them.
     most: usize,
     shared: Arc<Shared>,
@@ -35,9 +35,9 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-impl Workers {
-    pub(super) fn at_most(most: usize) -> Workers {
-        Workers { most, shared: Arc::default() }
+impl ThreadPool {
+    pub(super) fn at_most(most: usize) -> ThreadPool {
+        ThreadPool { most, shared: Arc::default() }
     }
 
     /// Does `work`, which does not panic, on a thread that is idle, or on a new one.
@@ -54,7 +54,7 @@ impl Workers {
     }
 }
 
-impl Drop for Workers {
+impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.state().is_over = true;
         self.shared.changed.notify_all();
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn all_is_done_by_no_more_threads_than_there_may_be() {
-        let workers = Workers::at_most(3);
+        let workers = ThreadPool::at_most(3);
         let (sender, done) = channel();
         for number in 0..100 {
             let sender = sender.clone();
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn as_many_work_at_once_as_there_are_given() {
-        let workers = Workers::at_most(usize::MAX);
+        let workers = ThreadPool::at_most(usize::MAX);
         for _ in 0..3 {
             let together = Arc::new(Barrier::new(9));
             for _ in 0..8 {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::Note;
+use super::Message;
 use crate::pipeline::StageIx;
 use crate::schedule::End;
 
@@ -15,7 +15,7 @@ use crate::schedule::End;
 #[derive(Debug)]
 pub(super) struct Units {
     pub ix: StageIx,
-    pub sender: Sender<Note>,
+    pub sender: Sender<Message>,
 }
 
 /// What came of units.
@@ -38,7 +38,7 @@ impl Units {
         let bad = Mutex::new(BTreeMap::new());
         let mut started = 0;
         // The loop outlives every stage.
-        let _ = self.sender.send(Note::Units(self.ix, count, start));
+        let _ = self.sender.send(Message::Units(self.ix, count, start));
         thread::scope(|scope| {
             // Until the loop lets go of its end.
             for number in &starting {
@@ -46,8 +46,8 @@ impl Units {
                 let (unit, bad) = (&unit, &bad);
                 scope.spawn(move || {
                     let done = catch_unwind(AssertUnwindSafe(|| unit(number)));
-                    let end = if matches!(done, Ok(Ok(()))) { End::Good } else { End::Bad };
-                    let _ = self.sender.send(Note::UnitEnded(self.ix, end));
+                    let end = if matches!(done, Ok(Ok(()))) { End::Success } else { End::Failure };
+                    let _ = self.sender.send(Message::UnitEnded(self.ix, end));
                     match done {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => {

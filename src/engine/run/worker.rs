@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::items;
-use super::processes::{Groups, Say, Stop, execute_and_follow};
+use super::processes::{Deliver, ProcessGroups, Stop, execute_and_follow};
 use super::units::Units;
 use crate::digest::Content;
 use crate::engine::observe::predict::Predicted;
@@ -16,16 +16,16 @@ use crate::engine::observe::{self, Observation, observe};
 use crate::engine::{Project, commit};
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Millis, RunName, Work};
-use crate::exec::{Ended, Job, Said};
-use crate::pipeline::{Kept, Out, PRIVATE, Persist, Presence, Stage, StageIx, nested};
+use crate::exec::{Ended, Job, StageMessage};
+use crate::pipeline::{Cached, Out, PRIVATE, Persist, Presence, Stage, StageIx, nested};
 use crate::plan::{Decision, Force, Trace};
 use crate::repo_path::RepoPath;
 use crate::runs;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 
 /// How the work on a stage ended.
 #[derive(Debug)]
-pub(super) enum Performed {
+pub(super) enum StageResult {
     Done(Trace, Work),
     /// The cache turned out not to have what it should: the stage has to run.
     Damaged(Error),
@@ -40,32 +40,32 @@ pub(super) enum Performed {
 
 /// What the work on any stage of a run needs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Setting<'a> {
+pub(super) struct RunContext<'a> {
     pub project: &'a Project,
     pub run: RunName,
-    pub groups: &'a Groups,
+    pub groups: &'a ProcessGroups,
     /// Where the stage can hand in its work as units.
     pub units: &'a Units,
 }
 
 /// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
 /// what people wrote meanwhile counts. An input that was seen just now is kept `as_seen`. Says how long the work itself took, too.
-pub(super) fn perform(
-    setting: Setting<'_>,
+pub(super) fn execute_stage(
+    context: RunContext<'_>,
     ix: StageIx,
     force: Force,
     as_seen: Option<Arc<Observation>>,
-    say: &Say<'_>,
-) -> (Performed, Millis) {
+    deliver: &Deliver<'_>,
+) -> (StageResult, Millis) {
     let began = Instant::now();
-    let looked = as_seen.map_or_else(|| look_again(setting.project, ix, force).map(Arc::new), Ok);
+    let looked = as_seen.map_or_else(|| look_again(context.project, ix, force).map(Arc::new), Ok);
     let performed = match looked {
         Err(error) => failed("cannot be looked at", error),
         Ok(observation) => match &observation.decision {
-            Decision::Fresh(trace) => Performed::Done(trace.clone(), Work::Restore),
-            Decision::Restore(trace, _) => restore(setting, trace, &observation),
+            Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
+            Decision::Restore(trace, _) => restore(context, trace, &observation),
             Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
-            Decision::Run(_) => run(setting, ix, &observation, say),
+            Decision::Run(_) => run(context, ix, &observation, deliver),
         },
     };
     (performed, began.elapsed().into())
@@ -74,45 +74,50 @@ pub(super) fn perform(
 fn look_again(project: &Project, ix: StageIx, force: Force) -> Result<Observation> {
     let mut observation = observe(project, ix, force, &Predicted::new())?;
     if let Decision::Run(_) = observation.decision {
-        observation.written = observe::written(project, ix)?;
+        observation.stamps = observe::dep_stamps(project, ix)?;
     }
     Ok(observation)
 }
 
 /// Brings the outs of `trace` back.
-fn restore(setting: Setting<'_>, trace: &Trace, observation: &Observation) -> Performed {
-    match commit::restore(setting.project, &trace.left(), &observation.outs) {
-        Ok(_) => Performed::Done(trace.clone(), Work::Restore),
-        Err(error) if error.kind == Kind::Damaged => Performed::Damaged(error),
+fn restore(context: RunContext<'_>, trace: &Trace, observation: &Observation) -> StageResult {
+    match commit::restore(context.project, &trace.out_contents(), &observation.outs) {
+        Ok(_) => StageResult::Done(trace.clone(), Work::Restore),
+        Err(error) if error.kind == Kind::Damaged => StageResult::Damaged(error),
         Err(error) => failed("could not be restored", error),
     }
 }
 
 /// Runs the stage's command and commits its outs.
-fn run(setting: Setting<'_>, ix: StageIx, observation: &Observation, say: &Say<'_>) -> Performed {
-    let stage = &setting.project.pipeline.stages[ix];
+fn run(
+    context: RunContext<'_>,
+    ix: StageIx,
+    observation: &Observation,
+    deliver: &Deliver<'_>,
+) -> StageResult {
+    let stage = &context.project.pipeline.stages[ix];
     if stage.cmd.is_none() {
-        return committed(setting.project, stage, observation);
+        return committed(context.project, stage, observation);
     }
     if let Some(each) = &stage.each {
-        return items::run(setting, ix, each, observation, say);
+        return items::run(context, ix, each, observation, deliver);
     }
-    let failure = |ended: &Performed| match ended {
-        Performed::Failed { failure, .. } => Some(failure.what.clone()),
+    let failure = |ended: &StageResult| match ended {
+        StageResult::Failed { failure, .. } => Some(failure.what.clone()),
         _ => None,
     };
-    retrying(setting, stage, say, failure, |failures| {
-        attempt(setting, ix, observation, failures, say)
+    retrying(context, stage, deliver, failure, |failures| {
+        attempt(context, ix, observation, failures, deliver)
     })
-    .unwrap_or(Performed::Stopped)
+    .unwrap_or(StageResult::Stopped)
 }
 
 /// What came of the last attempt: a failed one is repeated as often as the stage allows, after a pause that doubles. An attempt is
 /// told how many failed before it. `None` if everything stops meanwhile.
 pub(super) fn retrying<T>(
-    setting: Setting<'_>,
+    context: RunContext<'_>,
     stage: &Stage,
-    say: &Say<'_>,
+    deliver: &Deliver<'_>,
     failure: impl Fn(&T) -> Option<String>,
     attempt: impl Fn(u64) -> T,
 ) -> Option<T> {
@@ -127,11 +132,11 @@ pub(super) fn retrying<T>(
         let left = stage.retries.count - failures + 1;
         let times =
             if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
-        say(vec![Said::Warning(format!(
+        deliver(vec![StageMessage::Warning(format!(
             "{what}; it is tried {times}, after {}",
             Millis::from(delay)
         ))]);
-        if setting.groups.stops_within(delay) {
+        if context.groups.stops_within(delay) {
             return None;
         }
     }
@@ -139,26 +144,26 @@ pub(super) fn retrying<T>(
 
 /// Runs the command once; `failures` is how often it has failed before.
 fn attempt(
-    setting: Setting<'_>,
+    context: RunContext<'_>,
     ix: StageIx,
     observation: &Observation,
     failures: u64,
-    say: &Say<'_>,
-) -> Performed {
-    let stage = &setting.project.pipeline.stages[ix];
-    let ended = prepare(setting, stage, observation, failures)
-        .and_then(|job| execute_and_follow(setting.groups, &job, stage.timeout, say));
+    deliver: &Deliver<'_>,
+) -> StageResult {
+    let stage = &context.project.pipeline.stages[ix];
+    let ended = prepare(context, stage, observation, failures)
+        .and_then(|job| execute_and_follow(context.groups, &job, stage.timeout, deliver));
     match ended {
         Err(error) => failed("could not be started", error),
         Ok((ended, stop)) => unsuccessful(stage, ended, stop)
-            .unwrap_or_else(|| committed(setting.project, stage, observation)),
+            .unwrap_or_else(|| committed(context.project, stage, observation)),
     }
 }
 
 /// What is to be said of a process that did not do its work; `None` if it did.
-pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<Performed> {
+pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<StageResult> {
     let (what, hint) = match (ended, stop) {
-        (_, Stop::Stopped) => return Some(Performed::Stopped),
+        (_, Stop::Stopped) => return Some(StageResult::Stopped),
         (_, Stop::TimedOut) => (
             format!(
                 "took longer than its timeout of {}",
@@ -178,46 +183,53 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<Pe
         ),
         (Ended::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
     };
-    Some(Performed::Failed {
+    Some(StageResult::Failed {
         failure: Failure { what, causes: Vec::new(), hint },
         exit: exit::STAGE_FAILED,
     })
 }
 
-pub(super) fn committed(project: &Project, stage: &Stage, observation: &Observation) -> Performed {
+pub(super) fn committed(
+    project: &Project,
+    stage: &Stage,
+    observation: &Observation,
+) -> StageResult {
     match commit_outs(project, stage, observation) {
-        Ok(trace) => Performed::Done(trace, Work::Run),
+        Ok(trace) => StageResult::Done(trace, Work::Run),
         Err(error) if error.kind == Kind::Usage => {
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
-            Performed::Failed { failure, exit: exit::STAGE_FAILED }
+            StageResult::Failed { failure, exit: exit::STAGE_FAILED }
         }
         Err(error) => failed("ran, but its outs could not be kept", error),
     }
 }
 
-pub(super) fn failed(what: &str, error: Error) -> Performed {
+pub(super) fn failed(what: &str, error: Error) -> StageResult {
     let exit = error.exit_code();
     let mut causes = vec![error.what];
     causes.extend(error.causes);
-    Performed::Failed { failure: Failure { what: what.to_owned(), causes, hint: error.hint }, exit }
+    StageResult::Failed {
+        failure: Failure { what: what.to_owned(), causes, hint: error.hint },
+        exit,
+    }
 }
 
 /// Clears the way: former outs are kept in the cache and removed, folders and the contract's files are made.
 fn prepare(
-    setting: Setting<'_>,
+    context: RunContext<'_>,
     stage: &Stage,
     observation: &Observation,
     failures: u64,
 ) -> Result<Job> {
-    let job = job(setting, stage, failures)?;
+    let job = job(context, stage, failures)?;
     for out in &stage.outs {
-        make_room(setting.project, stage, out, observation, failures)?;
+        clear_out(context.project, stage, out, observation, failures)?;
     }
     Ok(job)
 }
 
 /// Clears the way for one out.
-pub(super) fn make_room(
+pub(super) fn clear_out(
     project: &Project,
     stage: &Stage,
     out: &Out,
@@ -230,8 +242,8 @@ pub(super) fn make_room(
         Some(Some(seen)) if failures == 0 => {
             // What the lock names was on the disk before the lock was.
             match is_as_locked(project, stage, path, seen) {
-                false => commit::save(project, path, seen)?,
-                true if out.kept == Kept::InCache => commit::keep(project, path, seen)?,
+                false => commit::store_durably(project, path, seen)?,
+                true if out.cached == Cached::Yes => commit::store(project, path, seen)?,
                 true => {}
             }
             match out.persist {
@@ -247,9 +259,9 @@ pub(super) fn make_room(
 }
 
 /// The stage's command and the files of the contract, made anew.
-pub(super) fn job(setting: Setting<'_>, stage: &Stage, failures: u64) -> Result<Job> {
-    let Setting { project, run, .. } = setting;
-    let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.under(&project.root));
+pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Result<Job> {
+    let RunContext { project, run, .. } = context;
+    let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.to_path(&project.root));
     if !dir.is_dir() {
         let wdir = stage.wdir.as_ref().map_or(".", RepoPath::as_str);
         return Err(Error::usage(format!("its `wdir` `{wdir}` is no directory"))
@@ -274,20 +286,20 @@ pub(super) fn job(setting: Setting<'_>, stage: &Stage, failures: u64) -> Result<
         cmd: stage.cmd.clone().unwrap_or_default(),
         shell: stage.shell.clone(),
         dir,
-        env: environment(setting, stage, params, events),
+        env: environment(context, stage, params, events),
         log: folder.join("log"),
         marker: project.markers().join(stage.name.as_str()),
     })
 }
 
 /// The content is one that the stage wrote, and can write again.
-fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Seen) -> bool {
+fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Observed) -> bool {
     let locked = project.lock.stages.get(&stage.name);
     locked.and_then(|trace| trace.outs.get(path)) == Some(&seen.content())
 }
 
 fn environment(
-    setting: Setting<'_>,
+    context: RunContext<'_>,
     stage: &Stage,
     params: PathBuf,
     events: PathBuf,
@@ -299,8 +311,8 @@ fn environment(
     }
     env.extend(stage.env.iter().map(|(name, value)| (name.clone(), value.into())));
     env.push(("REPRO_STAGE".into(), stage.name.as_str().into()));
-    env.push(("REPRO_RUN".into(), setting.run.to_string().into()));
-    env.push(("REPRO_ROOT".into(), setting.project.root.clone().into()));
+    env.push(("REPRO_RUN".into(), context.run.to_string().into()));
+    env.push(("REPRO_ROOT".into(), context.project.root.clone().into()));
     env.push(("REPRO_PARAMS".into(), params.into()));
     env.push(("REPRO_EVENTS".into(), events.into()));
     env
@@ -338,7 +350,7 @@ pub(super) fn commit_outs(
         };
         commit::check_restorable(project, &out.path, found)?;
         outs.insert(out.path.clone(), found.content());
-        if out.kept == Kept::InCache {
+        if out.cached == Cached::Yes {
             seen.push((&out.path, found));
         }
     }
@@ -346,7 +358,7 @@ pub(super) fn commit_outs(
         observe::check_unwritten(project, stage, dep, observation)?;
     }
     for (path, found) in &seen {
-        commit::keep(project, path, found)?;
+        commit::store(project, path, found)?;
     }
     // What people put somewhere stays theirs to write.
     if stage.cmd.is_some() && project.links.prefer_shared() {
@@ -355,7 +367,7 @@ pub(super) fn commit_outs(
         }
     }
     for dep in observation.deps.values() {
-        commit::keep_listing(project, dep)?;
+        commit::store_listing(project, dep)?;
     }
     let trace = Trace { fingerprint: observation.fingerprint.clone(), outs, accepted: None };
     // Of a tracked input the lock alone knows: its fingerprint stands for any content.

@@ -32,9 +32,9 @@ pub enum KeepRuns {
 
 /// The cache, told apart.
 #[derive(Debug)]
-pub struct Survey {
-    /// What each keeper keeps that none before it does.
-    pub keepers: Vec<(Keeper, Tally)>,
+pub struct GcPlan {
+    /// What each root keeps that none before it does.
+    pub roots: Vec<(Root, Tally)>,
     pub kept_traces: Tally,
     pub objects: Vec<Named>,
     pub traces: Vec<Named>,
@@ -44,7 +44,7 @@ pub struct Survey {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeper {
+pub enum Root {
     Lock,
     /// So many revisions in git.
     Revisions(usize),
@@ -74,7 +74,7 @@ impl Tally {
     }
 }
 
-impl Survey {
+impl GcPlan {
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty() && self.traces.is_empty() && self.leftovers.is_empty()
     }
@@ -84,52 +84,52 @@ impl Survey {
 ///
 /// # Errors
 /// Anything that refers to objects cannot be read: what it keeps is then not known, and nothing may go.
-pub fn survey(project: &Project, _held: &RunLock, keep: &Keep) -> Result<Survey> {
-    let mut reach = Reach::new(&project.cache);
-    let mut keepers = vec![(Keeper::Lock, Tally::default())];
-    reach.lock(0, &project.lock)?;
+pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
+    let mut marker = Marker::new(&project.cache);
+    let mut roots = vec![(Root::Lock, Tally::default())];
+    marker.lock(0, &project.lock)?;
     if !keep.revisions.is_empty() {
         let found = revisions::locks(&project.root, &keep.revisions)?;
         for lock in &found.locks {
-            reach.lock(keepers.len(), lock)?;
+            marker.lock(roots.len(), lock)?;
         }
-        keepers.push((Keeper::Revisions(found.revisions), Tally::default()));
+        roots.push((Root::Revisions(found.revisions), Tally::default()));
     }
     let (runs, artifacts) = artifacts(project, keep.runs)?;
     for content in &artifacts {
-        reach.whole(keepers.len(), content)?;
+        marker.whole(roots.len(), content)?;
     }
-    keepers.push((Keeper::Runs(runs), Tally::default()));
+    roots.push((Root::Runs(runs), Tally::default()));
     let linked = links::into(&project.root, &project.cache.objects_dir());
     if !linked.is_empty() {
         for digest in linked.iter().filter_map(|object| project.cache.digest_of_object(object)) {
-            reach.kept.entry(digest).or_insert(keepers.len());
+            marker.kept.entry(digest).or_insert(roots.len());
         }
-        keepers.push((Keeper::Links, Tally::default()));
+        roots.push((Root::Links, Tally::default()));
     }
 
     let mut objects = Vec::new();
     let listed = project.cache.list(Shelf::Objects)?.named;
     let there: HashSet<Digest> = listed.iter().map(|object| object.digest).collect();
     for object in listed {
-        match reach.kept.get(&object.digest) {
-            Some(keeper) => keepers[*keeper].1.add(object.bytes),
+        match marker.kept.get(&object.digest) {
+            Some(root) => roots[*root].1.add(object.bytes),
             None => objects.push(object),
         }
     }
-    let needed: HashSet<Digest> = reach.needed.iter().map(Content::digest).collect();
+    let needed: HashSet<Digest> = marker.needed.iter().map(Content::digest).collect();
     let missing = needed.difference(&there).count();
-    let (kept_traces, traces) = traces(&project.cache, &reach.kept)?;
+    let (kept_traces, traces) = traces(&project.cache, &marker.kept)?;
     let leftovers = project.cache.leftovers()?;
-    Ok(Survey { keepers, kept_traces, objects, traces, leftovers, missing })
+    Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, missing })
 }
 
 /// Removes what nothing refers to. Traces go before objects: stopped half-way, no trace names an object that is gone.
-pub fn sweep(project: &Project, _held: &RunLock, survey: &Survey) -> Result<()> {
+pub fn sweep(project: &Project, _held: &RunLock, plan: &GcPlan) -> Result<()> {
     let cache = &project.cache;
-    survey.traces.iter().try_for_each(|trace| cache.remove(Shelf::Traces, &trace.digest))?;
-    survey.objects.iter().try_for_each(|object| cache.remove(Shelf::Objects, &object.digest))?;
-    survey.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))
+    plan.traces.iter().try_for_each(|trace| cache.remove(Shelf::Traces, &trace.digest))?;
+    plan.objects.iter().try_for_each(|object| cache.remove(Shelf::Objects, &object.digest))?;
+    plan.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))
 }
 
 /// How many runs count, and the outs of all of them.
@@ -180,8 +180,8 @@ fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<Na
     Ok((stay, go))
 }
 
-/// What can be reached from references, and the first of the keepers that does.
-struct Reach<'a> {
+/// What can be reached from references, and the first of the roots that does.
+struct Marker<'a> {
     cache: &'a Cache,
     kept: HashMap<Digest, usize>,
     /// Without listings, which may lack without harm. The same bytes can be a file here and a tree there.
@@ -190,38 +190,38 @@ struct Reach<'a> {
     listed: HashSet<Digest>,
 }
 
-impl Reach<'_> {
-    fn new(cache: &Cache) -> Reach<'_> {
-        Reach { cache, kept: HashMap::new(), needed: HashSet::new(), listed: HashSet::new() }
+impl Marker<'_> {
+    fn new(cache: &Cache) -> Marker<'_> {
+        Marker { cache, kept: HashMap::new(), needed: HashSet::new(), listed: HashSet::new() }
     }
 
-    fn lock(&mut self, keeper: usize, lock: &Lock) -> Result<()> {
+    fn lock(&mut self, root: usize, lock: &Lock) -> Result<()> {
         for trace in lock.stages.values() {
-            trace.outs.values().try_for_each(|out| self.whole(keeper, out))?;
-            trace.fingerprint.deps.values().try_for_each(|dep| self.listing(keeper, dep))?;
+            trace.outs.values().try_for_each(|out| self.whole(root, out))?;
+            trace.fingerprint.deps.values().try_for_each(|dep| self.listing(root, dep))?;
         }
         Ok(())
     }
 
     /// Keeps an out with all that is in it.
-    fn whole(&mut self, keeper: usize, content: &Content) -> Result<()> {
+    fn whole(&mut self, root: usize, content: &Content) -> Result<()> {
         let digest = content.digest();
-        self.kept.entry(digest).or_insert(keeper);
+        self.kept.entry(digest).or_insert(root);
         let is_new = self.needed.insert(*content);
         if !is_new || !matches!(content, Content::Tree(_)) {
             return Ok(());
         }
-        self.entries(&digest)?.iter().try_for_each(|entry| self.whole(keeper, entry))
+        self.entries(&digest)?.iter().try_for_each(|entry| self.whole(root, entry))
     }
 
     /// Keeps the listings of a directory.
-    fn listing(&mut self, keeper: usize, content: &Content) -> Result<()> {
+    fn listing(&mut self, root: usize, content: &Content) -> Result<()> {
         let Content::Tree(digest) = content else { return Ok(()) };
-        self.kept.entry(*digest).or_insert(keeper);
+        self.kept.entry(*digest).or_insert(root);
         if !self.listed.insert(*digest) {
             return Ok(());
         }
-        self.entries(digest)?.iter().try_for_each(|entry| self.listing(keeper, entry))
+        self.entries(digest)?.iter().try_for_each(|entry| self.listing(root, entry))
     }
 
     /// What a tree refers to; one that is not there, nothing.

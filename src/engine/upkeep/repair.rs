@@ -1,4 +1,4 @@
-//! Putting a cache in order: what does not belong is moved aside, what the workspace still has is put in anew, and traces
+//! Restorer a cache in order: what does not belong is moved aside, what the workspace still has is put in anew, and traces
 //! that cannot be used any more go. Nothing that a user made is removed.
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
 /// What was done, and what is left to do.
@@ -63,16 +63,16 @@ pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Rep
 /// way. A tree that has come back can show what is lacking below it, which nobody could know before: so this goes on until nothing
 /// more is found.
 fn rebuild(project: &Project, mut wanted: BTreeSet<Digest>) -> Result<(Vec<Digest>, Vec<Error>)> {
-    let mut offer = Offer { project, wanted: BTreeSet::new(), troubles: Vec::new() };
+    let mut rebuilder = Rebuilder { project, wanted: BTreeSet::new(), troubles: Vec::new() };
     let mut tried = BTreeSet::new();
     while !wanted.is_empty() {
         tried.extend(wanted.iter().copied());
-        offer.wanted = wanted;
+        rebuilder.wanted = wanted;
         for trace in project.lock.stages.values() {
             for path in trace.outs.keys().chain(trace.fingerprint.deps.keys()) {
                 // A path that cannot be read holds nothing that could be put in.
                 if let Ok(Some(seen)) = project.workspace.observe(path) {
-                    offer.all(path, &seen);
+                    rebuilder.all(path, &seen);
                 }
             }
         }
@@ -81,20 +81,20 @@ fn rebuild(project: &Project, mut wanted: BTreeSet<Digest>) -> Result<(Vec<Diges
     }
     // Without it the next run hashes again, and finds the same.
     let _ = project.workspace.save_index();
-    Ok((tried.into_iter().filter(|digest| project.cache.has(digest)).collect(), offer.troubles))
+    Ok((tried.into_iter().filter(|digest| project.cache.has(digest)).collect(), rebuilder.troubles))
 }
 
-struct Offer<'a> {
+struct Rebuilder<'a> {
     project: &'a Project,
     wanted: BTreeSet<Digest>,
     troubles: Vec<Error>,
 }
 
-impl Offer<'_> {
-    fn all(&mut self, path: &RepoPath, seen: &Seen) {
+impl Rebuilder<'_> {
+    fn all(&mut self, path: &RepoPath, seen: &Observed) {
         match seen {
-            Seen::Leaf(content) => self.leaf(path, content),
-            Seen::Dir { tree, digest, dirs } => {
+            Observed::Leaf(content) => self.leaf(path, content),
+            Observed::Dir { tree, digest, dirs } => {
                 for (name, content) in &tree.entries {
                     match dirs.get(name) {
                         Some(dir) => self.all(&path.join(name), dir),
@@ -113,7 +113,7 @@ impl Offer<'_> {
         if !self.wanted.contains(&content.digest()) {
             return;
         }
-        let full = path.under(&self.project.root);
+        let full = path.to_path(&self.project.root);
         let put = match content {
             Content::Link(_) => std::fs::read_link(&full)
                 .map_err(|err| Error::io("read", &full, &err))

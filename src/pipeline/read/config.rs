@@ -10,7 +10,7 @@ use crate::error::did_you_mean;
 use crate::pipeline::params_edit::{self, Literal};
 use crate::pipeline::problem::Place;
 use crate::pipeline::{
-    Operation, Override, ParamKey, ParamValue, Params, Problem, Unresolved, World, Written,
+    FileSource, Operation, Override, ParamKey, ParamValue, Params, Problem, Unresolved, Written,
 };
 use crate::repo_path::RepoPath;
 
@@ -43,7 +43,7 @@ impl Reader {
         &mut self,
         root: &DeTable<'_>,
         overrides: &[Override],
-        world: World<'_>,
+        world: FileSource<'_>,
     ) -> Composed {
         let mut composed = Composed::default();
         let before = self.problems.len();
@@ -92,7 +92,7 @@ impl Reader {
         group: &str,
         value: &Value<'_>,
         rest: &mut Vec<&Override>,
-        world: World<'_>,
+        world: FileSource<'_>,
         composed: &mut Composed,
     ) {
         let Some(mut option) = self.string(value, &format!("group `{group}`")).map(str::to_owned)
@@ -120,7 +120,7 @@ impl Reader {
             return;
         };
         let options = (world.list)(&folder);
-        if path.below(&folder).is_none() || !options.contains(&option) {
+        if path.strip_prefix(&folder).is_none() || !options.contains(&option) {
             let meant = did_you_mean(&option, options.iter().map(String::as_str));
             let hint = match (meant, options.is_empty()) {
                 (Some(meant), _) => format!("did you mean `{meant}`?"),
@@ -141,7 +141,7 @@ impl Reader {
         path: &RepoPath,
         prefix: &str,
         place: Place,
-        world: World<'_>,
+        world: FileSource<'_>,
         composed: &mut Composed,
     ) {
         let text = match (world.read)(path) {

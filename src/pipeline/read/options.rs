@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reader, Value};
 use crate::error::did_you_mean;
-use crate::pipeline::{Demand, Problem, Retries, Tokens};
+use crate::pipeline::{Problem, Resources, Retries, Tokens};
 
 pub(in crate::pipeline) const RESOURCES: [&str; 4] = ["cpus", "mem", "gpus", "time"];
 pub(in crate::pipeline) const RETRIES: [&str; 2] = ["count", "delay"];
@@ -74,21 +74,26 @@ impl Reader {
         bytes
     }
 
-    pub(super) fn demand(&mut self, table: &DeTable<'_>, of: &str, tokens: &Tokens) -> Demand {
-        let mut demand = Demand::default();
+    pub(super) fn resources(
+        &mut self,
+        table: &DeTable<'_>,
+        of: &str,
+        tokens: &Tokens,
+    ) -> Resources {
+        let mut resources = Resources::default();
         let what = format!("`resources` of {of}");
-        if let Some(resources) = table.get("resources").and_then(|value| self.table(value, &what)) {
-            self.only_keys(resources, &what, &RESOURCES);
-            let get = |key| resources.get(key);
-            demand.cpus = get("cpus")
+        if let Some(table) = table.get("resources").and_then(|value| self.table(value, &what)) {
+            self.only_keys(table, &what, &RESOURCES);
+            let get = |key| table.get(key);
+            resources.cpus = get("cpus")
                 .and_then(|v| self.whole(v, &format!("`cpus` of {of}"), 1..=4096))
                 .unwrap_or(1);
-            demand.gpus = get("gpus")
+            resources.gpus = get("gpus")
                 .and_then(|v| self.whole(v, &format!("`gpus` of {of}"), 0..=4096))
                 .unwrap_or(0);
-            demand.mem =
+            resources.mem =
                 get("mem").and_then(|v| self.size(v, &format!("`mem` of {of}"))).unwrap_or(0);
-            demand.time = get("time").and_then(|v| self.duration(v, &format!("`time` of {of}")));
+            resources.time = get("time").and_then(|v| self.duration(v, &format!("`time` of {of}")));
         }
         for (name, at) in self.strings(table, "uses", of) {
             let Some(&count) = tokens.get(name) else {
@@ -102,7 +107,7 @@ impl Reader {
                 });
                 continue;
             };
-            let used = demand.tokens.entry(name.to_owned()).or_insert(0);
+            let used = resources.tokens.entry(name.to_owned()).or_insert(0);
             *used += 1;
             if *used > count {
                 self.problem(
@@ -111,7 +116,7 @@ impl Reader {
                 );
             }
         }
-        demand
+        resources
     }
 
     /// `retries = 3` or `retries = { count = 3, delay = "10s" }`.

@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use super::{Reader, Scope, Value, kind};
 use crate::pipeline::pattern::Pattern;
 use crate::pipeline::{
-    Dep, Each, ItemOut, ItemText, Kept, Mode, Out, Persist, Presence, Problem, Role,
+    Cached, Dep, Each, ItemOut, ItemText, Mode, Out, Persist, Presence, Problem, Role,
 };
 
 /// The keys of an out that is written as a table.
@@ -38,7 +38,7 @@ impl Reader {
         of: &str,
         scope: Scope<'_>,
     ) -> Option<Out> {
-        let (at, kept, persist, presence) = match entry.get_ref() {
+        let (at, cached, persist, presence) = match entry.get_ref() {
             DeValue::Table(options) => {
                 let what = format!("an entry of `{key}` of {of}");
                 self.only_keys(options, &what, &OUT);
@@ -46,11 +46,8 @@ impl Reader {
                     self.problem(entry, format!("{what} has no `path`"));
                     return None;
                 };
-                let kept = if self.flag(options, "cache", &what, true) {
-                    Kept::InCache
-                } else {
-                    Kept::Nowhere
-                };
+                let cached =
+                    if self.flag(options, "cache", &what, true) { Cached::Yes } else { Cached::No };
                 let persist = if self.flag(options, "persist", &what, false) {
                     Persist::Yes
                 } else {
@@ -59,18 +56,18 @@ impl Reader {
                 let optional = self.flag(options, "optional", &what, false);
                 (
                     path,
-                    kept,
+                    cached,
                     persist,
                     if optional { Presence::Optional } else { Presence::Required },
                 )
             }
-            _ => (entry, Kept::InCache, Persist::No, Presence::Required),
+            _ => (entry, Cached::Yes, Persist::No, Presence::Required),
         };
         let text = self.text(at, &format!("an entry of `{key}` of {of}"), scope)?;
-        let by_item = ItemText::parse(&text);
-        if by_item.names_item() {
-            let plain = key == "outs" && (kept, persist) == (Kept::InCache, Persist::No);
-            return self.item_out(ItemOut { path: by_item, presence }, at, plain, of);
+        let per_item = ItemText::parse(&text);
+        if per_item.names_item() {
+            let plain = key == "outs" && (cached, persist) == (Cached::Yes, Persist::No);
+            return self.item_out(ItemOut { path: per_item, presence }, at, plain, of);
         }
         let path = self.path(&text, at, "out", of)?;
         if path.is_reserved() {
@@ -79,7 +76,15 @@ impl Reader {
             self.problems.push(Problem::new(self.line(at), what).hint(hint));
             return None;
         }
-        Some(Out { path, role, kept, persist, presence, by_item: Vec::new(), line: self.line(at) })
+        Some(Out {
+            path,
+            role,
+            cached,
+            persist,
+            presence,
+            per_item: Vec::new(),
+            line: self.line(at),
+        })
     }
 
     /// An out by item: to the graph it is the folder that holds those of all items, and which is always there.
@@ -101,10 +106,10 @@ impl Reader {
         Some(Out {
             path,
             role: Role::Data,
-            kept: Kept::InCache,
+            cached: Cached::Yes,
             persist: Persist::No,
             presence: Presence::Required,
-            by_item: vec![out],
+            per_item: vec![out],
             line,
         })
     }
@@ -126,20 +131,20 @@ impl Reader {
             return None;
         };
         let mode = ItemText::parse(cmd);
-        let mode = if mode.names_item() { Mode::Apart(mode) } else { Mode::Together };
-        if let Mode::Apart(text) = &mode {
+        let mode = if mode.names_item() { Mode::PerItem(mode) } else { Mode::Batch };
+        if let Mode::PerItem(text) = &mode {
             *cmd = text.to_string();
         }
-        let (by_item, mut plain): (Vec<Out>, Vec<Out>) =
-            std::mem::take(outs).into_iter().partition(|out| !out.by_item.is_empty());
-        if by_item.is_empty() {
+        let (per_item, mut plain): (Vec<Out>, Vec<Out>) =
+            std::mem::take(outs).into_iter().partition(|out| !out.per_item.is_empty());
+        if per_item.is_empty() {
             let problem =
                 Problem::new(self.line(value), format!("{of} has `each`, but no out by item"));
             self.problems.push(
                 problem.hint("name the item in an out: outs = [\"out/{{ item.stem }}.txt\"]"),
             );
         }
-        if let (Mode::Apart(_), Some(out)) = (&mode, plain.first()) {
+        if let (Mode::PerItem(_), Some(out)) = (&mode, plain.first()) {
             let what = format!(
                 "out `{}` of {of} is of no item, and its command runs once an item",
                 out.path
@@ -149,16 +154,17 @@ impl Reader {
             ));
         }
         let mut texts = Vec::new();
-        for out in by_item {
-            texts.extend(out.by_item);
+        for out in per_item {
+            texts.extend(out.per_item);
             // Outs in a folder that is an out already are part of it.
-            let shared =
-                |other: &Out| other.path == out.path || out.path.below(&other.path).is_some();
+            let shared = |other: &Out| {
+                other.path == out.path || out.path.strip_prefix(&other.path).is_some()
+            };
             if !plain.iter().any(shared) {
                 plain.retain(|other| {
-                    other.path.below(&out.path).is_none() || other.role != Role::Data
+                    other.path.strip_prefix(&out.path).is_none() || other.role != Role::Data
                 });
-                plain.push(Out { by_item: Vec::new(), ..out });
+                plain.push(Out { per_item: Vec::new(), ..out });
             }
         }
         plain.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));

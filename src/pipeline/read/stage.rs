@@ -79,7 +79,7 @@ impl Reader {
             each,
             params: self.used_params(table, &of, scope),
             policy: self.policy(table, &of),
-            demand: self.demand(table, &of, scope.tokens),
+            resources: self.resources(table, &of, scope.tokens),
             retries: self.retries(table, &of),
             timeout: table
                 .get("timeout")

@@ -11,9 +11,9 @@ use crate::engine::Project;
 use crate::engine::observe::Observation;
 use crate::error::{Error, Result};
 use crate::pipeline::{Each, ItemOut, Mode, Presence, Stage};
-use crate::plan::{Change, Decision, Fingerprint, Left, Tree};
+use crate::plan::{Change, Decision, Fingerprint, OutContents, Tree};
 use crate::repo_path::RepoPath;
-use crate::workspace::{Seen, Stamp};
+use crate::workspace::{Observed, Stamp};
 
 /// The items of a stage.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct Item {
 pub(super) enum State {
     /// Its outs lie there.
     Fresh,
-    Restore(Left),
+    Restore(OutContents),
     Stale,
 }
 
@@ -56,7 +56,7 @@ impl Shared {
         let mut fingerprint = self.0.clone();
         fingerprint.deps.insert(item.path.clone(), item.content);
         fingerprint.outs = item.outs.iter().cloned().collect();
-        if let Mode::Apart(cmd) = &each.mode {
+        if let Mode::PerItem(cmd) = &each.mode {
             fingerprint.cmd = Some(cmd.command(&item.path, &each.glob));
         }
         fingerprint
@@ -108,7 +108,7 @@ impl Items {
 
 /// Whether an out is a folder of outs by item.
 pub(super) fn is_by_item(each: &Each, out: &RepoPath) -> bool {
-    let lies_in = |base: RepoPath| base == *out || base.below(out).is_some();
+    let lies_in = |base: RepoPath| base == *out || base.strip_prefix(out).is_some();
     each.outs.iter().filter_map(|out| out.path.base()).any(lies_in)
 }
 
@@ -128,7 +128,7 @@ fn locked(
     let mut folders = stage.outs.iter().filter(|out| is_by_item(each, &out.path));
     let lies_there = |path: &RepoPath| {
         let seen = observation.outs.get(path).and_then(Option::as_ref);
-        seen.map(Seen::content).as_ref() == trace.outs.get(path)
+        seen.map(Observed::content).as_ref() == trace.outs.get(path)
     };
     if !folders.all(|out| lies_there(&out.path)) {
         return None;
@@ -146,8 +146,8 @@ struct Finding<'a> {
 
 impl Finding<'_> {
     /// Adds the items in a folder: fresh what was the same before, the rest stale for the time being.
-    fn find(&mut self, base: &str, seen: &Seen, before: Option<&Tree>) -> Result<()> {
-        let Seen::Dir { tree, dirs, .. } = seen else { return Ok(()) };
+    fn find(&mut self, base: &str, seen: &Observed, before: Option<&Tree>) -> Result<()> {
+        let Observed::Dir { tree, dirs, .. } = seen else { return Ok(()) };
         for (name, content) in &tree.entries {
             let path = format!("{base}{name}");
             let earlier = before.and_then(|before| before.entries.get(name));
@@ -169,10 +169,10 @@ impl Finding<'_> {
         &self,
         earlier: &Content,
         content: &Content,
-        dir: &'s Seen,
+        dir: &'s Observed,
     ) -> Option<Cow<'s, Tree>> {
         match dir {
-            Seen::Dir { tree, .. } if earlier == content => Some(Cow::Borrowed(tree)),
+            Observed::Dir { tree, .. } if earlier == content => Some(Cow::Borrowed(tree)),
             _ => self.project.cache.tree(&earlier.digest()).ok().map(Cow::Owned),
         }
     }
@@ -214,7 +214,7 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
     let Some(trace) = project.cache.trace(&fingerprint.key()) else {
         return State::Stale;
     };
-    let mut differing = trace.left();
+    let mut differing = trace.out_contents();
     differing.retain(|path, left| found(observation, path) != *left);
     if differing.is_empty() {
         State::Fresh
@@ -227,15 +227,17 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
 
 /// What lay at the path of an item's out when the stage was looked at.
 pub(super) fn found(observation: &Observation, path: &RepoPath) -> Option<Content> {
-    let (top, seen) =
-        observation.outs.iter().find(|(out, _)| *out == path || path.below(out).is_some())?;
+    let (top, seen) = observation
+        .outs
+        .iter()
+        .find(|(out, _)| *out == path || path.strip_prefix(out).is_some())?;
     let mut seen = seen.as_ref()?;
-    let Some(below) = path.below(top) else {
+    let Some(below) = path.strip_prefix(top) else {
         return Some(seen.content());
     };
     let mut names = below.split('/').peekable();
     while let Some(name) = names.next() {
-        let Seen::Dir { tree, dirs, .. } = seen else { return None };
+        let Observed::Dir { tree, dirs, .. } = seen else { return None };
         if names.peek().is_none() {
             return tree.entries.get(name).copied();
         }

@@ -6,12 +6,12 @@ use std::ops::Bound;
 
 use super::list::{Items, State, found, is_by_item};
 use crate::engine::observe::Observation;
-use crate::engine::run::worker::make_room;
+use crate::engine::run::worker::clear_out;
 use crate::engine::{Project, commit};
 use crate::error::Result;
 use crate::pipeline::{Each, Stage};
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 
 /// Leaves at the stage's outs what is fresh, and restores what can be.
 pub(super) fn prepare(
@@ -27,7 +27,7 @@ pub(super) fn prepare(
     }
     for out in &stage.outs {
         if !is_by_item(each, &out.path) {
-            make_room(project, stage, out, observation, 0)?;
+            clear_out(project, stage, out, observation, 0)?;
             continue;
         }
         if let Some(Some(seen)) = observation.outs.get(&out.path) {
@@ -42,7 +42,7 @@ pub(super) fn prepare(
             State::Restore(outs) => {
                 let seen = outs
                     .keys()
-                    .map(|path| (path.clone(), found(observation, path).map(Seen::Leaf)));
+                    .map(|path| (path.clone(), found(observation, path).map(Observed::Leaf)));
                 let _written = commit::restore(project, outs, &seen.collect())?;
             }
             State::Stale => {
@@ -57,7 +57,7 @@ pub(super) fn prepare(
 fn clear(
     project: &Project,
     path: &RepoPath,
-    seen: &Seen,
+    seen: &Observed,
     staying: &BTreeSet<&RepoPath>,
 ) -> Result<()> {
     if staying.contains(path) {
@@ -66,17 +66,17 @@ fn clear(
     let holds = || {
         let next = staying.range::<RepoPath, _>((Bound::Excluded(path), Bound::Unbounded));
         let mut next = next.take_while(|other| other.as_str().starts_with(path.as_str()));
-        next.any(|other| other.below(path).is_some())
+        next.any(|other| other.strip_prefix(path).is_some())
     };
     match seen {
-        Seen::Dir { tree, dirs, .. } if holds() => {
+        Observed::Dir { tree, dirs, .. } if holds() => {
             tree.entries.iter().try_for_each(|(name, content)| {
-                let leaf = Seen::Leaf(*content);
+                let leaf = Observed::Leaf(*content);
                 clear(project, &path.join(name), dirs.get(name).unwrap_or(&leaf), staying)
             })
         }
         _ => {
-            commit::save(project, path, seen)?;
+            commit::store_durably(project, path, seen)?;
             project.workspace.remove(path)
         }
     }

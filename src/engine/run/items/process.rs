@@ -13,18 +13,18 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use super::list::{Item, Shared, is_by_item};
 use crate::engine::commit;
 use crate::engine::observe::{self, Observation};
-use crate::engine::run::processes::{Say, Stop, execute, following};
-use crate::engine::run::worker::{Performed, Setting, make_room, retrying, unsuccessful};
+use crate::engine::run::processes::{Deliver, Stop, execute, following};
+use crate::engine::run::worker::{RunContext, StageResult, clear_out, retrying, unsuccessful};
 use crate::error::{Error, Result};
-use crate::exec::{Ended, Job, More, Said};
+use crate::exec::{Ended, Job, More, StageMessage};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
-use crate::workspace::Seen;
+use crate::workspace::Observed;
 
 /// The processes of a stage's stale items.
 pub(super) struct Processing<'a> {
-    setting: Setting<'a>,
+    context: RunContext<'a>,
     stage: &'a Stage,
     each: &'a Each,
     shared: &'a Shared,
@@ -33,22 +33,22 @@ pub(super) struct Processing<'a> {
     by_path: BTreeMap<&'a str, &'a Item>,
     /// Items whose outs are in the cache by now.
     kept: Mutex<BTreeSet<&'a RepoPath>>,
-    say: &'a Say<'a>,
+    deliver: &'a Deliver<'a>,
 }
 
 impl<'a> Processing<'a> {
     pub(super) fn new(
-        setting: Setting<'a>,
+        context: RunContext<'a>,
         stage: &'a Stage,
         each: &'a Each,
         shared: &'a Shared,
         stale: &'a [&'a Item],
         observation: &'a Observation,
-        say: &'a Say<'a>,
+        deliver: &'a Deliver<'a>,
     ) -> Processing<'a> {
         let by_path = stale.iter().map(|item| (item.path.as_str(), *item)).collect();
         Processing {
-            setting,
+            context,
             stage,
             each,
             shared,
@@ -56,20 +56,21 @@ impl<'a> Processing<'a> {
             observation,
             by_path,
             kept: Mutex::default(),
-            say,
+            deliver,
         }
     }
 
     /// Runs them all; `Some` is what went wrong.
-    pub(super) fn all(&self, job: Job) -> Result<Option<Performed>> {
+    pub(super) fn all(&self, job: Job) -> Result<Option<StageResult>> {
         self.tell_progress();
         let (log, events) = (job.log.clone(), job.events());
-        let say = |said: Vec<Said>| {
-            let (items, rest) = said.into_iter().partition(|said| matches!(said, Said::Item(_)));
-            let items: Vec<Said> = items;
-            (self.say)(rest).wait();
+        let deliver = |said: Vec<StageMessage>| {
+            let (items, rest) =
+                said.into_iter().partition(|said| matches!(said, StageMessage::Item(_)));
+            let items: Vec<StageMessage> = items;
+            (self.deliver)(rest).wait();
             items.par_iter().for_each(|said| {
-                if let Said::Item(path) = said {
+                if let StageMessage::Item(path) = said {
                     self.finished(path);
                 }
             });
@@ -77,25 +78,25 @@ impl<'a> Processing<'a> {
                 self.tell_progress();
             }
         };
-        following(&log, &events, &say, || match &self.each.mode {
-            Mode::Together => self.together(job),
-            Mode::Apart(_) => self.apart(&job),
+        following(&log, &events, &deliver, || match &self.each.mode {
+            Mode::Batch => self.run_batch(job),
+            Mode::PerItem(_) => self.run_per_item(&job),
         })
     }
 
-    fn together(&self, mut job: Job) -> Result<Option<Performed>> {
+    fn run_batch(&self, mut job: Job) -> Result<Option<StageResult>> {
         let list = job.log.with_file_name("items.jsonl");
         job.env.push(("REPRO_ITEMS".into(), list.clone().into()));
         let prepare = |failures| {
-            let left = self.left();
+            let unfinished = self.unfinished();
             if failures > 0 {
                 for out in self.stage.outs.iter().filter(|out| !is_by_item(self.each, &out.path)) {
-                    make_room(self.setting.project, self.stage, out, self.observation, failures)?;
+                    clear_out(self.context.project, self.stage, out, self.observation, failures)?;
                 }
-                self.remove_outs(&left)?;
+                self.remove_outs(&unfinished)?;
             }
             let mut text = String::new();
-            for item in left {
+            for item in unfinished {
                 let line = serde_json::json!({ "item": item.path, "outs": item.outs });
                 let _ = writeln!(text, "{line}");
             }
@@ -109,8 +110,8 @@ impl<'a> Processing<'a> {
     }
 
     /// A process an item, each when the scheduler has room for it.
-    fn apart(&self, job: &Job) -> Result<Option<Performed>> {
-        let done = self.setting.units.perform(self.stale.len(), |number| {
+    fn run_per_item(&self, job: &Job) -> Result<Option<StageResult>> {
+        let done = self.context.units.perform(self.stale.len(), |number| {
             let item = self.stale[number];
             let job = Job {
                 cmd: self.shared.fingerprint(self.each, item).cmd.unwrap_or_default(),
@@ -133,10 +134,10 @@ impl<'a> Processing<'a> {
         let others = done.bad.len().saturating_sub(1);
         match (done.bad.into_values().next(), done.unstarted) {
             (None, 0) => Ok(None),
-            (None, _) if self.setting.groups.stops_within(Duration::ZERO) => {
-                Ok(Some(Performed::Stopped))
+            (None, _) if self.context.groups.stops_within(Duration::ZERO) => {
+                Ok(Some(StageResult::Stopped))
             }
-            (None, _) => Ok(Some(Performed::Cut)),
+            (None, _) => Ok(Some(StageResult::Cut)),
             (Some(first), _) => (*first).map(|bad| Some(and_others(bad, others))),
         }
     }
@@ -146,51 +147,54 @@ impl<'a> Processing<'a> {
         &self,
         job: &Job,
         prepare: impl Fn(u64) -> Result<()>,
-    ) -> Result<Option<Performed>> {
-        let failure = |ended: &Result<Option<Performed>>| match ended {
-            Ok(Some(Performed::Failed { failure, .. })) => Some(failure.what.clone()),
+    ) -> Result<Option<StageResult>> {
+        let failure = |ended: &Result<Option<StageResult>>| match ended {
+            Ok(Some(StageResult::Failed { failure, .. })) => Some(failure.what.clone()),
             _ => None,
         };
         let attempt = |failures| {
             prepare(failures)?;
             let (ended, stop): (Ended, Stop) =
-                execute(self.setting.groups, job, self.stage.timeout, self.say, || More::Later)?;
+                execute(self.context.groups, job, self.stage.timeout, self.deliver, || {
+                    More::Later
+                })?;
             Ok(unsuccessful(self.stage, ended, stop))
         };
-        retrying(self.setting, self.stage, self.say, failure, attempt)
-            .unwrap_or(Ok(Some(Performed::Stopped)))
+        retrying(self.context, self.stage, self.deliver, failure, attempt)
+            .unwrap_or(Ok(Some(StageResult::Stopped)))
     }
 
     /// The items that no process has finished yet.
-    fn left(&self) -> Vec<&'a Item> {
+    fn unfinished(&self) -> Vec<&'a Item> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.stale.iter().copied().filter(|item| !kept.contains(&item.path)).collect()
     }
 
     /// What a failed attempt left behind is nobody's.
     fn remove_outs(&self, items: &[&Item]) -> Result<()> {
-        let workspace = &self.setting.project.workspace;
+        let workspace = &self.context.project.workspace;
         items.iter().flat_map(|item| &item.outs).try_for_each(|out| workspace.remove(out))
     }
 
     /// A process said that the outs of an item are complete.
     fn finished(&self, path: &str) {
         let Some(item) = self.by_path.get(path) else {
-            return self
-                .tell(Said::Warning(format!("reported item `{path}`, which it was not given")));
+            return self.tell(StageMessage::Warning(format!(
+                "reported item `{path}`, which it was not given"
+            )));
         };
         if let Err(error) = self.keep(item) {
-            self.tell(Said::Warning(format!("item `{path}` is not kept yet: {error}")));
+            self.tell(StageMessage::Warning(format!("item `{path}` is not kept yet: {error}")));
         }
     }
 
     fn tell_progress(&self) {
         let done = self.kept.lock().unwrap_or_else(PoisonError::into_inner).len();
-        self.tell(Said::Progress { done: done as u64, total: self.stale.len() as u64 });
+        self.tell(StageMessage::Progress { done: done as u64, total: self.stale.len() as u64 });
     }
 
-    fn tell(&self, said: Said) {
-        (self.say)(vec![said]).wait();
+    fn tell(&self, said: StageMessage) {
+        (self.deliver)(vec![said]).wait();
     }
 
     /// Keeps the outs of an item and its trace.
@@ -198,7 +202,7 @@ impl<'a> Processing<'a> {
         if self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains(&item.path) {
             return Ok(());
         }
-        let project = self.setting.project;
+        let project = self.context.project;
         let mut outs = BTreeMap::new();
         for (path, out) in item.outs.iter().zip(&self.each.outs) {
             let Some(seen) = project.workspace.observe(path)? else {
@@ -215,7 +219,7 @@ impl<'a> Processing<'a> {
                 )));
             };
             commit::check_restorable(project, path, &seen)?;
-            commit::keep(project, path, &seen)?;
+            commit::store(project, path, &seen)?;
             outs.insert(path.clone(), seen.content());
         }
         self.check_unwritten(item)?;
@@ -227,9 +231,9 @@ impl<'a> Processing<'a> {
 
     /// Refuses outs that may have been made of something else: of what the item, or a dep of them all, was for a while.
     fn check_unwritten(&self, item: &Item) -> Result<()> {
-        let (project, stage) = (self.setting.project, self.stage);
+        let (project, stage) = (self.context.project, self.stage);
         let now = project.workspace.observe(&item.path)?;
-        if now.as_ref().map(Seen::content) != Some(item.content)
+        if now.as_ref().map(Observed::content) != Some(item.content)
             || Some(project.workspace.stamp(&item.path)?) != item.stamp
         {
             return Err(Error::usage(format!(
@@ -245,23 +249,23 @@ impl<'a> Processing<'a> {
     }
 }
 
-fn about(bad: Performed, item: &Item) -> Performed {
+fn about(bad: StageResult, item: &Item) -> StageResult {
     match bad {
-        Performed::Failed { mut failure, exit } => {
+        StageResult::Failed { mut failure, exit } => {
             failure.what = format!("{}, for item `{}`", failure.what, item.path);
-            Performed::Failed { failure, exit }
+            StageResult::Failed { failure, exit }
         }
         other => other,
     }
 }
 
-fn and_others(bad: Performed, count: usize) -> Performed {
+fn and_others(bad: StageResult, count: usize) -> StageResult {
     match bad {
-        Performed::Failed { mut failure, exit } if count > 0 => {
+        StageResult::Failed { mut failure, exit } if count > 0 => {
             failure
                 .causes
                 .push(format!("{count} more {} failed", if count == 1 { "item" } else { "items" }));
-            Performed::Failed { failure, exit }
+            StageResult::Failed { failure, exit }
         }
         other => other,
     }
