@@ -7,7 +7,7 @@ use clap::Args;
 use super::gc::count;
 use crate::engine::Project;
 use crate::engine::checkout::{self, Part, Present, Report, checkout};
-use crate::engine::upkeep::gc::Tally;
+use crate::engine::size::Tally;
 use crate::error::{Error, Result, exit};
 use crate::plan::lock;
 use crate::terminal::size::size;

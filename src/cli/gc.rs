@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::engine::Project;
-use crate::engine::upkeep::gc::{GcPlan, Keep, KeepRuns, Root, Tally, plan, sweep};
+use crate::engine::upkeep::gc::{GcPlan, Keep, KeepRuns, Root, plan, sweep};
+use crate::engine::size::Tally;
 use crate::engine::upkeep::revisions::Revisions;
 use crate::error::{Result, exit};
 use crate::plan::lock;

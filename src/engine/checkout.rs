@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::upkeep::gc::Tally;
+use super::size::Tally;
 use super::{Project, commit, ended_orphan};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, did_you_mean};

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::Project;
-use super::upkeep::gc::Tally;
+use super::size::Tally;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Link;

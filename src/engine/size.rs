@@ -1,8 +1,27 @@
 //! How much a content is: files and bytes, as the cache has them.
 
 use super::Project;
-use super::upkeep::gc::Tally;
 use crate::digest::Content;
+
+/// How many, and how large together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub count: usize,
+    pub bytes: u64,
+}
+
+impl Tally {
+    pub fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    pub fn of(sizes: impl IntoIterator<Item = u64>) -> Tally {
+        let mut tally = Tally::default();
+        sizes.into_iter().for_each(|bytes| tally.add(bytes));
+        tally
+    }
+}
 
 /// What of it is in the cache; what is not counts nothing.
 pub fn measure(project: &Project, content: &Content) -> Tally {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::Options;
+use super::options::Options;
 use crate::digest::Content;
 use crate::engine::{Project, metrics, provenance};
 use crate::error::{Error, Result, exit};

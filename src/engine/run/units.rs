@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::Message;
+use super::message::Message;
 use crate::pipeline::StageIx;
 use crate::schedule::End;
 

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::gc::Tally;
 use crate::cache::Cache;
 use crate::cache::sweep::{FoundTrace, FoundTree, Health, Shelf};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
+use crate::engine::size::Tally;
 use crate::error::Result;
 use crate::pipeline::StageName;
 use crate::plan::Trace;

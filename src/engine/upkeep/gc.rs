@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::cache::sweep::{FoundTrace, FoundTree, Health, Leftover, Named, Shelf};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
+use crate::engine::size::Tally;
 use crate::error::{Error, Result};
 use crate::plan::Lock;
 use crate::runs::Store;
@@ -52,26 +53,6 @@ pub enum Root {
     Runs(usize),
     /// Links in the workspace that lead to them.
     Links,
-}
-
-/// How many, and how large together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub count: usize,
-    pub bytes: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, bytes: u64) {
-        self.count += 1;
-        self.bytes += bytes;
-    }
-
-    pub fn of(sizes: impl IntoIterator<Item = u64>) -> Tally {
-        let mut tally = Tally::default();
-        sizes.into_iter().for_each(|bytes| tally.add(bytes));
-        tally
-    }
 }
 
 impl GcPlan {

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use super::list::{Items, State, found, is_by_item};
 use crate::engine::observe::Observation;
-use crate::engine::run::worker::clear_out;
+use crate::engine::run::outs::clear_out;
 use crate::engine::{Project, commit};
 use crate::error::Result;
 use crate::pipeline::{Each, Stage};

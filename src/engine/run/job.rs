@@ -1,0 +1,110 @@
+//! The job of a stage: its command, its environment and the files of the stage contract; and how
+//! often a failed job is tried again.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+
+use super::processes::{Deliver, ProcessGroups};
+use super::units::Units;
+use crate::engine::Project;
+use crate::error::{Error, Result};
+use crate::event::{Millis, RunName};
+use crate::exec::{Job, StageMessage};
+use crate::pipeline::{Stage, nested};
+use crate::repo_path::RepoPath;
+use crate::runs;
+
+/// What the work on any stage of a run needs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RunContext<'a> {
+    pub project: &'a Project,
+    pub run: RunName,
+    pub groups: &'a ProcessGroups,
+    /// Where the stage can hand in its work as units.
+    pub units: &'a Units,
+}
+
+/// What came of the last attempt: a failed one is repeated as often as the stage allows, after a pause that doubles. An attempt is
+/// told how many failed before it. `None` if everything stops meanwhile.
+pub(super) fn retrying<T>(
+    context: RunContext<'_>,
+    stage: &Stage,
+    deliver: &Deliver<'_>,
+    failure: impl Fn(&T) -> Option<String>,
+    attempt: impl Fn(u64) -> T,
+) -> Option<T> {
+    let mut failures = 0;
+    loop {
+        let ended = attempt(failures);
+        let Some(what) = failure(&ended).filter(|_| failures < stage.retries.count) else {
+            return Some(ended);
+        };
+        let delay = stage.retries.delay.saturating_mul(1 << failures.min(16));
+        failures += 1;
+        let left = stage.retries.count - failures + 1;
+        let times =
+            if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
+        deliver(vec![StageMessage::Warning(format!(
+            "{what}; it is tried {times}, after {}",
+            Millis::from(delay)
+        ))]);
+        if context.groups.stops_within(delay) {
+            return None;
+        }
+    }
+}
+
+/// The stage's command and the files of the contract, made anew.
+pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Result<Job> {
+    let RunContext { project, run, .. } = context;
+    let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.to_path(&project.root));
+    if !dir.is_dir() {
+        let wdir = stage.wdir.as_ref().map_or(".", RepoPath::as_str);
+        return Err(Error::usage(format!("its `wdir` `{wdir}` is no directory"))
+            .hint(format!("make it, or correct stage `{}` in line {}", stage.name, stage.line)));
+    }
+    let folder = runs::stage_dir(&project.root, run, &stage.name);
+    fs::create_dir_all(&folder).map_err(|err| Error::io("create", &folder, &err))?;
+    let params = folder.join("params.json");
+    let mut text = serde_json::to_string_pretty(&nested(&stage.params)).unwrap_or_default();
+    text.push('\n');
+    let events = folder.join("events.jsonl");
+    if failures > 0 {
+        let earlier = folder.join(format!("log.{failures}"));
+        fs::rename(folder.join("log"), &earlier)
+            .map_err(|err| Error::io("write", &earlier, &err))?;
+    }
+    // A stage that is run again within a run (its cached outs were damaged) begins anew.
+    for (path, bytes) in [(&params, text.as_bytes()), (&events, &[]), (&folder.join("log"), &[])] {
+        fs::write(path, bytes).map_err(|err| Error::io("write", path, &err))?;
+    }
+    Ok(Job {
+        cmd: stage.cmd.clone().unwrap_or_default(),
+        shell: stage.shell.clone(),
+        dir,
+        env: environment(context, stage, params, events),
+        log: folder.join("log"),
+        marker: project.markers().join(stage.name.as_str()),
+    })
+}
+
+fn environment(
+    context: RunContext<'_>,
+    stage: &Stage,
+    params: PathBuf,
+    events: PathBuf,
+) -> Vec<(String, OsString)> {
+    let mut env: Vec<(String, OsString)> = Vec::new();
+    // Python holds back what it prints to a file until it ends; nobody who watches wants that.
+    if std::env::var_os("PYTHONUNBUFFERED").is_none() {
+        env.push(("PYTHONUNBUFFERED".into(), "1".into()));
+    }
+    env.extend(stage.env.iter().map(|(name, value)| (name.clone(), value.into())));
+    env.push(("REPRO_STAGE".into(), stage.name.as_str().into()));
+    env.push(("REPRO_RUN".into(), context.run.to_string().into()));
+    env.push(("REPRO_ROOT".into(), context.project.root.clone().into()));
+    env.push(("REPRO_PARAMS".into(), params.into()));
+    env.push(("REPRO_EVENTS".into(), events.into()));
+    env
+}

@@ -1,0 +1,63 @@
+//! How the work on a stage ended.
+
+use crate::error::{Error, exit};
+use crate::event::{Failure, Millis, Work};
+use crate::exec::Ended;
+use crate::pipeline::Stage;
+use crate::plan::Trace;
+
+use super::processes::Stop;
+
+/// How the work on a stage ended.
+#[derive(Debug)]
+pub(super) enum StageResult {
+    Done(Trace, Work),
+    /// The cache turned out not to have what it should: the stage has to run.
+    Damaged(Error),
+    Failed {
+        failure: Failure,
+        exit: u8,
+    },
+    Stopped,
+    /// Units of it were not started, since another stage failed.
+    Cut,
+}
+
+/// What is to be said of a process that did not do its work; `None` if it did.
+pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<StageResult> {
+    let (what, hint) = match (ended, stop) {
+        (_, Stop::Stopped) => return Some(StageResult::Stopped),
+        (_, Stop::TimedOut) => (
+            format!(
+                "took longer than its timeout of {}",
+                Millis::from(stage.timeout.unwrap_or_default())
+            ),
+            Some(format!("`timeout` is set in stage `{}`, line {}", stage.name, stage.line)),
+        ),
+        (Ended::Code(0), Stop::None) => return None,
+        (Ended::Code(127), Stop::None) => (
+            "exited with code 127".to_owned(),
+            Some("a shell says so when it does not find a command".into()),
+        ),
+        (Ended::Code(code), Stop::None) => (format!("exited with code {code}"), None),
+        (Ended::Signal(9), Stop::None) => (
+            "was killed by signal 9".into(),
+            Some("if nobody did that by hand, the kernel did: it was out of memory".into()),
+        ),
+        (Ended::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
+    };
+    Some(StageResult::Failed {
+        failure: Failure { what, causes: Vec::new(), hint },
+        exit: exit::STAGE_FAILED,
+    })
+}
+
+pub(super) fn failed(what: &str, error: Error) -> StageResult {
+    let exit = error.exit_code();
+    let mut causes = vec![error.what];
+    causes.extend(error.causes);
+    StageResult::Failed {
+        failure: Failure { what: what.to_owned(), causes, hint: error.hint },
+        exit,
+    }
+}

@@ -1,0 +1,124 @@
+//! The outs of a stage: cleared before its command runs, committed to the cache afterwards.
+
+use std::collections::BTreeMap;
+
+use super::outcome::{StageResult, failed};
+use crate::digest::Content;
+use crate::engine::observe::{self, Observation};
+use crate::engine::{Project, commit};
+use crate::error::{Error, Kind, Result, exit};
+use crate::event::{Failure, Work};
+use crate::pipeline::{Cached, Out, PRIVATE, Persist, Presence, Stage};
+use crate::plan::Trace;
+use crate::repo_path::RepoPath;
+use crate::workspace::Observed;
+
+/// Clears the way for one out.
+pub(super) fn clear_out(
+    project: &Project,
+    stage: &Stage,
+    out: &Out,
+    observation: &Observation,
+    failures: u64,
+) -> Result<()> {
+    let path = &out.path;
+    // What a failed attempt left behind is nobody's.
+    match observation.outs.get(path) {
+        Some(Some(seen)) if failures == 0 => {
+            // What the lock names was on the disk before the lock was.
+            match is_as_locked(project, stage, path, seen) {
+                false => commit::store_durably(project, path, seen)?,
+                true if out.cached == Cached::Yes => commit::store(project, path, seen)?,
+                true => {}
+            }
+            match out.persist {
+                Persist::No => project.workspace.remove(path)?,
+                // The stage will write into what may be the cache's own file.
+                Persist::Yes => drop(commit::relink(project, path, seen, &PRIVATE)?),
+            }
+        }
+        _ if failures > 0 && out.persist == Persist::No => project.workspace.remove(path)?,
+        _ => {}
+    }
+    project.workspace.make_parent(path)
+}
+
+/// The content is one that the stage wrote, and can write again.
+fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Observed) -> bool {
+    let locked = project.lock.stages.get(&stage.name);
+    locked.and_then(|trace| trace.outs.get(path)) == Some(&seen.content())
+}
+
+pub(super) fn committed(
+    project: &Project,
+    stage: &Stage,
+    observation: &Observation,
+) -> StageResult {
+    match commit_outs(project, stage, observation) {
+        Ok(trace) => StageResult::Done(trace, Work::Run),
+        Err(error) if error.kind == Kind::Usage => {
+            let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
+            StageResult::Failed { failure, exit: exit::STAGE_FAILED }
+        }
+        Err(error) => failed("ran, but its outs could not be kept", error),
+    }
+}
+
+/// Checks that the stage did what it declared, then keeps outs, listings and trace, in this order.
+pub(super) fn commit_outs(
+    project: &Project,
+    stage: &Stage,
+    observation: &Observation,
+) -> Result<Trace> {
+    let written;
+    let found = match stage.cmd {
+        Some(_) => {
+            written = observe::outs(project, stage)?;
+            &written
+        }
+        None => &observation.outs,
+    };
+    let mut outs: BTreeMap<RepoPath, Content> = BTreeMap::new();
+    let mut seen = Vec::with_capacity(stage.outs.len());
+    for out in &stage.outs {
+        let Some(found) = found.get(&out.path).and_then(Option::as_ref) else {
+            if out.presence == Presence::Optional {
+                continue;
+            }
+            return Err(Error::usage(format!(
+                "exited with code 0, but did not write its out `{}`",
+                out.path
+            ))
+            .hint(format!(
+                "write it, or take it out of stage `{}` in line {} of pipeline.toml; `optional = true` if it may be missing",
+                stage.name, out.line
+            )));
+        };
+        commit::check_restorable(project, &out.path, found)?;
+        outs.insert(out.path.clone(), found.content());
+        if out.cached == Cached::Yes {
+            seen.push((&out.path, found));
+        }
+    }
+    for dep in &stage.deps {
+        observe::check_unwritten(project, stage, dep, observation)?;
+    }
+    for (path, found) in &seen {
+        commit::store(project, path, found)?;
+    }
+    // What people put somewhere stays theirs to write.
+    if stage.cmd.is_some() && project.links.prefer_shared() {
+        for (path, found) in &seen {
+            commit::relink(project, path, found, project.links.kinds())?;
+        }
+    }
+    for dep in observation.deps.values() {
+        commit::store_listing(project, dep)?;
+    }
+    let trace = Trace { fingerprint: observation.fingerprint.clone(), outs, accepted: None };
+    // Of a tracked input the lock alone knows: its fingerprint stands for any content.
+    if stage.cmd.is_some() {
+        project.cache.put_trace(&trace)?;
+    }
+    Ok(trace)
+}
