@@ -1,6 +1,6 @@
-//! Comma-separated values as RFC 4180 has them, with a header line, for small tables.
+//! Small CSV tables (RFC 4180) with a header line.
 //!
-//! Knows nothing about what the columns mean.
+//! Unaware of the meaning of the columns.
 
 use std::path::Path;
 
@@ -8,32 +8,31 @@ use anyhow::{Context as _, Result};
 
 use crate::files;
 
-/// A table of text: what [`read`] gives.
+/// A table of text, as returned by [`read`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
-    /// The names of the columns.
+    /// Column names.
     pub header: Vec<String>,
-    /// The rows, each as long as the header.
+    /// Rows, each as long as the header.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// Where the column `name` is.
+    /// Returns the index of column `name`.
     ///
     /// # Errors
-    /// No such column; the message lists those there are.
+    /// The column does not exist; the message lists the existing ones.
     pub fn column(&self, name: &str) -> Result<usize> {
-        self.header
-            .iter()
-            .position(|column| column == name)
-            .with_context(|| format!("no column `{name}`; there are: {}", self.header.join(", ")))
+        self.header.iter().position(|column| column == name).with_context(|| {
+            format!("there is no column `{name}`; the columns are: {}", self.header.join(", "))
+        })
     }
 }
 
-/// Writes a header and rows, whole or not at all. Lines end in `\n`; a cell is quoted only where it must be.
+/// Writes a header and rows atomically. Lines end in `\n`, and cells are quoted only if necessary.
 ///
 /// # Errors
-/// A row whose length is not the header's; any failure of the file system.
+/// A row is not as long as the header, or the file system fails.
 pub fn write<Row>(
     path: impl AsRef<Path>,
     header: &[&str],
@@ -60,11 +59,11 @@ where
 /// Reads a table with a header line.
 ///
 /// # Errors
-/// No such file; a row whose length is not the header's; text that is not UTF-8.
+/// The file cannot be read or is not UTF-8, or a row is not as long as the header.
 pub fn read(path: impl AsRef<Path>) -> Result<Table> {
     let path = path.as_ref();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    parse(&bytes).with_context(|| format!("`{}` is not a usable table", path.display()))
+    parse(&bytes).with_context(|| format!("`{}` is not a valid CSV table", path.display()))
 }
 
 fn parse(bytes: &[u8]) -> Result<Table> {
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cells_with_commas_quotes_and_newlines_survive() {
+    fn quoted_cells_round_trip() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.csv");
         let rows = [["a,b.wav", "it said \"no\""], ["two\nlines", ""]];
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_table_keeps_its_header() {
+    fn empty_table_keeps_header() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.csv");
         write(&path, &["file", "reason"], [[""; 2]; 0]).unwrap();
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_another_length_are_errors() {
+    fn ragged_rows_are_errors() {
         assert!(parse(b"a,b\n1,2,3\n").is_err());
         assert!(parse(b"a,b\n\xff,2\n").is_err());
         assert_eq!(parse(b"").unwrap(), Table::default());

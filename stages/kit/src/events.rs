@@ -1,7 +1,6 @@
-//! What a stage tells while it works: JSON lines appended to the file that `REPRO_EVENTS` names.
+//! Events of a running stage: JSON lines appended to the file that `REPRO_EVENTS` names.
 //!
-//! Events are observations: a stage never fails because one could not be written. Knows nothing about
-//! who reads them.
+//! A stage never fails because an event could not be written. Unaware of the readers of the events.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -11,7 +10,7 @@ use std::sync::Mutex;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-/// The open event file, or nothing when a stage is run by hand. Shared by reference between threads.
+/// The open event file, or nothing if a stage is run by hand. Threads share it by reference.
 #[derive(Debug)]
 pub struct Events {
     file: Option<Mutex<Sink>>,
@@ -24,7 +23,9 @@ enum Sink {
 }
 
 impl Events {
-    /// Opens the file that `REPRO_EVENTS` names for appending; without the variable all methods do nothing.
+    /// Opens the file that `REPRO_EVENTS` names for appending.
+    ///
+    /// If the variable is unset or empty, all methods do nothing.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -35,22 +36,23 @@ impl Events {
         }
     }
 
-    /// One point of a series. A value that is not finite is written as `null`, which JSON has a word for.
+    /// Records one point of a series. A value that is not finite is written as `null`, since JSON
+    /// cannot represent it.
     pub fn metric(&self, key: &str, step: u64, value: f64) {
         self.write(&json!({ "metric": key, "step": step, "value": value }));
     }
 
-    /// `done` of `total` units of work are complete.
+    /// Reports that `done` of `total` units of work are complete.
     pub fn progress(&self, done: u64, total: u64) {
         self.write(&json!({ "progress": done, "total": total }));
     }
 
-    /// The outs of the item at `path` are complete.
+    /// Reports that the outs of the item at `path` are complete.
     pub fn item(&self, path: impl AsRef<Path>) {
         self.write(&json!({ "item": path.as_ref().to_string_lossy() }));
     }
 
-    /// A file worth keeping with the run.
+    /// Names a file to keep with the run.
     pub fn artifact(&self, path: impl AsRef<Path>) {
         self.write(&json!({ "artifact": path.as_ref().to_string_lossy() }));
     }
@@ -68,9 +70,12 @@ impl Events {
         let Some(file) = &self.file else { return };
         let mut sink = file.lock().unwrap_or_else(|poison| poison.into_inner());
         let Sink::Open(file) = &mut *sink else { return };
-        // One write a line: with O_APPEND, lines of several processes do not mix.
+        // One write per line: with O_APPEND, lines of several processes do not mix.
         if let Err(error) = file.write_all(format!("{event}\n").as_bytes()) {
-            let _ = writeln!(std::io::stderr(), "warning: events are no longer written: {error}");
+            let _ = writeln!(
+                std::io::stderr(),
+                "warning: events are no longer recorded: {error}"
+            );
             *sink = Sink::Broken;
         }
     }
@@ -81,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_event_is_one_line_of_json() {
+    fn events_are_json_lines() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         std::fs::write(&path, "{\"progress\":1,\"total\":9}\n").unwrap();
@@ -106,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_several_threads_do_not_mix() {
+    fn concurrent_lines_do_not_mix() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("events.jsonl");
         let (one, other) = (Events::append_to(&path).unwrap(), Events::append_to(&path).unwrap());

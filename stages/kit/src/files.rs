@@ -1,7 +1,8 @@
-//! Files of a stage: outs that are written whole or not at all, and folders of class folders.
+//! Files of a stage: atomic writes of outs, and folders of class folders.
 //!
-//! A rename replaces a name and never writes through it, so an out that is a link into the cache is safe.
-//! Nothing is synced to disk here: the engine does that for what it keeps. Knows nothing about contents.
+//! A rename replaces a name and never writes through it, so an out that is a link into the cache is
+//! safe. Nothing is synced to disk here; the engine syncs the outs it stores. Unaware of the
+//! contents of files.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,10 +14,12 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use walkdir::{DirEntry, WalkDir};
 
-/// Writes `path` through a temporary file in the same folder and a rename; makes the parents.
+/// Writes `path` atomically, through a temporary file in the same folder and a rename.
+///
+/// Missing parent folders are created.
 ///
 /// # Errors
-/// Any failure of the file system; the old file is then as it was.
+/// The file system fails; the old file is then unchanged.
 pub fn write_atomic(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
     let path = path.as_ref();
     let in_place = || -> Result<()> {
@@ -29,7 +32,7 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<(
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
         let done = file.write_all(bytes.as_ref()).and_then(|()| fs::rename(&temporary, path));
         if done.is_err() {
-            // The failure that is reported is the first one.
+            // Ignore a second failure: the first one is reported.
             let _ = fs::remove_file(&temporary);
         }
         Ok(done?)
@@ -40,7 +43,7 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<(
 /// Writes a value as indented JSON with a final newline, through [`write_atomic`].
 ///
 /// # Errors
-/// A value that JSON cannot hold (a map key that is not text); any failure of the file system.
+/// JSON cannot represent the value (a map key is not a string), or the file system fails.
 pub fn write_json(path: impl AsRef<Path>, value: &impl Serialize) -> Result<()> {
     let path = path.as_ref();
     let mut text = serde_json::to_string_pretty(value)
@@ -49,52 +52,55 @@ pub fn write_json(path: impl AsRef<Path>, value: &impl Serialize) -> Result<()> 
     write_atomic(path, text)
 }
 
-/// Makes `path` an empty folder. What is there goes: a folder with all below it, a link without what it
-/// points to.
+/// Makes `path` an empty folder.
+///
+/// An existing folder is removed with its contents; a link is removed without its target.
 ///
 /// # Errors
-/// A path that is empty, ends in `..`, or is or contains the working directory; a plain file in the
-/// place; any failure of the file system.
+/// The path is empty, ends in `..`, is a file, or is or contains the working directory; or the file
+/// system fails.
 pub fn fresh_dir(path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let shown = path.display();
     if !matches!(path.components().next_back(), Some(Component::Normal(_))) {
-        bail!("`{shown}` cannot be emptied: name a folder of its own");
+        bail!("cannot empty `{shown}`: it must be a folder reserved for this output");
     }
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot look at `{shown}`")),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{shown}`")),
         Ok(meta) if meta.is_symlink() => {
             fs::remove_file(path).with_context(|| format!("cannot remove the link `{shown}`"))?;
         }
         Ok(meta) if meta.is_dir() => {
-            let here = std::env::current_dir().context("cannot name the working directory")?;
+            let here = std::env::current_dir().context("cannot determine the working directory")?;
             if path.canonicalize().is_ok_and(|full| here.starts_with(full)) {
-                bail!("`{shown}` cannot be emptied: it holds the working directory");
+                bail!("cannot empty `{shown}`: it contains the working directory");
             }
             fs::remove_dir_all(path).with_context(|| format!("cannot empty `{shown}`"))?;
         }
         Ok(_) => bail!("`{shown}` is a file, not a folder; move it away"),
     }
-    fs::create_dir_all(path).with_context(|| format!("cannot make the folder `{shown}`"))
+    fs::create_dir_all(path).with_context(|| format!("cannot create the folder `{shown}`"))
 }
 
-/// A file of a class: the label is the name of the class folder as it is.
+/// A file in a class folder, labelled with the folder's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClassFile {
-    /// The class folder's name, spaces and digits included.
+    /// The class folder's exact name, including spaces and digits.
     pub label: String,
-    /// The file, below the root that was asked for.
+    /// Path of the file, beginning with the root passed to [`class_files`].
     pub path: PathBuf,
 }
 
-/// The files below a folder of class folders that `keep` wants, sorted by label, then path.
+/// Returns the files in the class folders of `root` that `keep` accepts, sorted by label, then
+/// path.
 ///
-/// Folders inside a class folder belong to the class; files beside the class folders to none. Names that
-/// begin with a dot are passed over. Links are followed.
+/// Files in subfolders of a class folder belong to the class. Files beside the class folders and
+/// names that begin with a dot are ignored. Links are followed.
 ///
 /// # Errors
-/// No such folder; a class folder whose name is not UTF-8; a link that goes round in a circle or nowhere.
+/// `root` is not a readable folder, the name of a class folder is not UTF-8, or a link is dangling
+/// or part of a loop.
 pub fn class_files(root: impl AsRef<Path>, keep: impl Fn(&Path) -> bool) -> Result<Vec<ClassFile>> {
     let root = root.as_ref();
     match fs::metadata(root) {
@@ -118,7 +124,8 @@ pub fn class_files(root: impl AsRef<Path>, keep: impl Fn(&Path) -> bool) -> Resu
     Ok(found)
 }
 
-/// Whether the file's extension is one of `extensions` (lower case, without dots), in either case.
+/// Reports whether the file has one of `extensions`, ignoring ASCII case; they are given without
+/// dots.
 pub fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
         extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
@@ -135,13 +142,13 @@ fn label_of(root: &Path, path: &Path) -> Result<String> {
         inside.components().next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
     class.into_string().map_err(|name| {
         anyhow::anyhow!(
-            "the class folder `{}` has a name that is not UTF-8; rename it",
+            "the name of the class folder `{}` is not UTF-8; rename it",
             root.join(name).display()
         )
     })
 }
 
-/// A name no other thread or process uses, in the folder of `path`.
+/// Returns a name for a temporary file beside `path` that no other thread or process uses.
 fn temporary_name(path: &Path) -> Result<OsString> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -149,9 +156,9 @@ fn temporary_name(path: &Path) -> Result<OsString> {
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |time| time.subsec_nanos());
     if path.file_name().is_none() {
-        bail!("it names no file");
+        bail!("the path has no file name");
     }
-    // The file's own name is left out: it may be as long as the file system allows.
+    // The file's own name is not included, since it may be as long as the file system allows.
     Ok(format!(".tmp-{}-{nanos}-{count}", std::process::id()).into())
 }
 
@@ -169,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn write_atomic_makes_parents_replaces_and_leaves_nothing_behind() {
+    fn write_atomic_leaves_no_temporary_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b/c.txt");
         write_atomic(&path, "one").unwrap();
@@ -177,14 +184,14 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         assert_eq!(names(path.parent().unwrap()), ["c.txt"]);
 
-        write_atomic(dir.path().join("a/b"), "a folder is in the way").unwrap_err();
+        write_atomic(dir.path().join("a/b"), "blocked by a folder").unwrap_err();
         assert_eq!(names(&dir.path().join("a")), ["b"]);
         write_atomic(dir.path().join("x".repeat(255)), "a long name").unwrap();
     }
 
     #[cfg(unix)]
     #[test]
-    fn write_atomic_replaces_a_link_and_leaves_its_target() {
+    fn write_atomic_replaces_link() {
         let dir = tempfile::tempdir().unwrap();
         let (object, out) = (dir.path().join("object"), dir.path().join("out"));
         fs::write(&object, "cached").unwrap();
@@ -195,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn write_json_is_indented_and_ends_in_a_newline() {
+    fn write_json_format() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.json");
         write_json(&path, &serde_json::json!({ "files": 2 })).unwrap();
@@ -204,7 +211,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn fresh_dir_empties_a_folder_and_never_follows_a_link() {
+    fn fresh_dir_does_not_follow_links() {
         let dir = tempfile::tempdir().unwrap();
         let (kept, out) = (dir.path().join("kept"), dir.path().join("data/out"));
         fs::create_dir_all(out.join("old")).unwrap();
@@ -221,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn fresh_dir_refuses_what_is_no_out() {
+    fn fresh_dir_refuses_unsafe_paths() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "x").unwrap();
@@ -229,16 +236,13 @@ mod tests {
         assert!(file.exists());
         let here = std::env::current_dir().unwrap();
         for path in [Path::new(""), Path::new("."), Path::new("/"), Path::new("x/.."), &here] {
-            assert!(
-                fresh_dir(path).unwrap_err().to_string().contains("cannot be emptied"),
-                "{path:?}"
-            );
+            assert!(fresh_dir(path).unwrap_err().to_string().contains("cannot empty"), "{path:?}");
         }
         assert!(here.exists());
     }
 
     #[test]
-    fn class_files_are_sorted_and_keep_their_labels() {
+    fn class_files_order_and_labels() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         for file in [

@@ -1,8 +1,8 @@
-//! The stages' half of their contract with the engine: params in, events out, files written whole.
+//! The stages' side of the contract with the engine: params in, events out, atomic file writes.
 //!
-//! A stage is a program that reads `REPRO_PARAMS`, appends to `REPRO_EVENTS` and exits with 0 when its
-//! outs are complete; with neither variable set it works by hand with its defaults. This crate knows
-//! nothing about the pipeline, about other stages, or about audio and networks.
+//! A stage is a program that reads `REPRO_PARAMS`, appends to `REPRO_EVENTS`, and exits with 0 when
+//! its outs are complete. With neither variable set it can be run by hand with its defaults. This
+//! crate is unaware of the pipeline, of other stages, and of audio and networks.
 //!
 //! ```no_run
 //! # #[derive(serde::Deserialize, Default)]
@@ -31,44 +31,47 @@ pub use params::Params;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-/// Runs a stage: exit code 0, or 1 after the error and its causes are on stderr.
+/// Runs a stage and returns exit code 0, or prints the error and its causes to stderr and returns
+/// 1.
 pub fn main(stage: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     match stage() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed stderr leaves nobody to tell; the exit code still says it.
+            // If stderr is closed, the exit code still reports the failure.
             let _ = std::io::stderr().write_all(render(&error).as_bytes());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints a line to stdout, like `println!`, but goes on when nobody reads it any more: `stage | head` is no
-/// reason to stop or to lose outs.
+/// Prints a line to stdout like `println!`, but ignores a closed stdout.
+///
+/// With `stage | head`, for instance, the stage must not stop and lose its outs.
 #[macro_export]
 macro_rules! say {
     ($($words:tt)*) => { $crate::say_line(format_args!($($words)*)) };
 }
 
-/// What [`say!`] does.
+/// Implementation of [`say!`].
 pub fn say_line(words: std::fmt::Arguments<'_>) {
-    // One write a line: lines of several threads do not mix.
+    // One write per line: lines of several threads do not mix.
     let _ = std::io::stdout().write_all(format!("{words}\n").as_bytes());
 }
 
-/// Prints a warning to stderr, like `eprintln!`, but goes on when nobody reads it any more.
+/// Prints a warning to stderr like `eprintln!`, but ignores a closed stderr.
 #[macro_export]
 macro_rules! warn {
     ($($words:tt)*) => { $crate::warn_line(format_args!($($words)*)) };
 }
 
-/// What [`warn!`] does.
+/// Implementation of [`warn!`].
 pub fn warn_line(words: std::fmt::Arguments<'_>) {
     let _ = std::io::stderr().write_all(format!("warning: {words}\n").as_bytes());
 }
 
-/// An address fit for messages: without a password before the host, without the query, which may hold a
-/// signature.
+/// Strips the credentials and the query from a URL, so that it can be shown in messages.
+///
+/// The query may contain a signature.
 pub fn without_secrets(address: &str) -> String {
     let plain = address.split(['?', '#']).next().unwrap_or_default();
     let Some((scheme, rest)) = plain.split_once("://") else { return plain.to_owned() };
@@ -85,7 +88,7 @@ fn render(error: &anyhow::Error) -> String {
     let mut last = causes.next().unwrap_or_default();
     let mut text = format!("error: {last}\n");
     for cause in causes {
-        // Some libraries print their source inside their own message.
+        // Some libraries include the source in their own message.
         if !last.ends_with(&cause) {
             text.push_str(&format!("  caused by: {cause}\n"));
         }
@@ -99,7 +102,7 @@ mod tests {
     use super::{render, without_secrets};
 
     #[test]
-    fn an_error_is_rendered_with_its_causes() {
+    fn error_with_causes() {
         let error =
             anyhow::anyhow!("disk full").context("cannot write `a.npy`").context("stage stopped");
         assert_eq!(
@@ -109,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_was_just_said_is_not_said_again() {
+    fn repeated_cause_is_omitted() {
         let error = anyhow::anyhow!("disk full").context("cannot write `a.npy`: disk full");
         assert_eq!(render(&error), "error: cannot write `a.npy`: disk full\n");
     }
 
     #[test]
-    fn addresses_are_shown_without_secrets() {
+    fn urls_without_secrets() {
         for (address, shown) in [
             ("https://h/a.zip", "https://h/a.zip"),
             ("https://u:p@h:8/a@b.zip?sig=x#y", "https://h:8/a@b.zip"),

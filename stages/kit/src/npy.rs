@@ -1,8 +1,8 @@
-//! NumPy's `.npy`, version 1.0, for 32-bit floats in C order.
+//! NumPy's `.npy` format, version 1.0, for 32-bit floats in C order.
 //!
-//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Reads what numpy
-//! writes with `np.save(path, array.astype("<f4"))`; other types and Fortran order are errors. Knows
-//! nothing about what the numbers mean.
+//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Reads the
+//! files that numpy writes with `np.save(path, array.astype("<f4"))`; other types and Fortran order
+//! are errors. Unaware of the meaning of the numbers.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ use crate::files;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
-/// An array of 32-bit floats in C order: the last index runs fastest.
+/// An array of 32-bit floats in C order (the last index varies fastest).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// The length of each dimension; empty for a single number.
+    /// Length of each dimension; empty for a scalar.
     pub shape: Vec<usize>,
-    /// As many values as the product of `shape`.
+    /// Values; their number is the product of `shape`.
     pub data: Vec<f32>,
 }
 
-/// Writes `data` as an array of `shape`, whole or not at all. Equal arrays give equal bytes.
+/// Writes `data` as an array of `shape`, atomically. Equal arrays give equal bytes.
 ///
 /// # Errors
-/// `shape` does not fit the number of values; any failure of the file system.
+/// `shape` does not match the number of values, or the file system fails.
 pub fn write(path: impl AsRef<Path>, shape: &[usize], data: &[f32]) -> Result<()> {
     let path = path.as_ref();
     let bytes =
@@ -32,26 +32,28 @@ pub fn write(path: impl AsRef<Path>, shape: &[usize], data: &[f32]) -> Result<()
     files::write_atomic(path, bytes)
 }
 
-/// Reads an array that [`write`] or numpy wrote.
+/// Reads an array written by [`write`] or numpy.
+///
+/// The memory used is bounded by the size of the file, whatever the header claims.
 ///
 /// # Errors
-/// No such file; not `.npy`; a type other than little-endian `f4`; Fortran order; fewer or more values
-/// than the header says. The file's size bounds the memory, whatever the header says.
+/// The file cannot be read, is not `.npy`, has a type other than little-endian `f4` or is in
+/// Fortran order, or the number of values does not match the header.
 pub fn read(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read `{shown}`"))?;
-    decode(&bytes).with_context(|| format!("`{shown}` is not a usable `.npy` file"))
+    decode(&bytes).with_context(|| format!("`{shown}` is not a valid `.npy` file"))
 }
 
 fn encode(shape: &[usize], data: &[f32]) -> Result<Vec<u8>> {
     ensure!(
         count(shape) == Some(data.len()),
-        "shape {shape:?} does not hold {} values",
+        "shape {shape:?} does not match {} values",
         data.len()
     );
     let dims: Vec<_> = shape.iter().map(ToString::to_string).collect();
-    // A tuple of one needs its comma in Python.
+    // Python needs a comma in a tuple of one.
     let comma = if shape.len() == 1 { "," } else { "" };
     let dims = dims.join(", ");
     let mut header =
@@ -73,23 +75,25 @@ fn encode(shape: &[usize], data: &[f32]) -> Result<Vec<u8>> {
 }
 
 fn decode(bytes: &[u8]) -> Result<Array> {
-    let rest = bytes.strip_prefix(MAGIC).context("it does not begin with `\\x93NUMPY`")?;
-    let (version, rest) = rest.split_first_chunk::<2>().context("it ends in its header")?;
+    let rest = bytes.strip_prefix(MAGIC).context("the file does not begin with `\\x93NUMPY`")?;
+    let (version, rest) =
+        rest.split_first_chunk::<2>().context("the file ends within its header")?;
     let (length, rest) = match version {
         [1, 0] => {
-            let (length, rest) = rest.split_first_chunk::<2>().context("it ends in its header")?;
+            let (length, rest) =
+                rest.split_first_chunk::<2>().context("the file ends within its header")?;
             (usize::from(u16::from_le_bytes(*length)), rest)
         }
-        [major, minor] => bail!("its version is {major}.{minor}, not 1.0"),
+        [major, minor] => bail!("expected version 1.0, found {major}.{minor}"),
     };
-    ensure!(length <= rest.len(), "it ends in its header");
+    ensure!(length <= rest.len(), "the file ends within its header");
     let (header, values) = rest.split_at(length);
-    let header = std::str::from_utf8(header).context("its header is not text")?;
+    let header = std::str::from_utf8(header).context("the header is not UTF-8")?;
     let shape = parse_header(header)?;
     let (values, tail) = values.as_chunks::<4>();
     ensure!(
         tail.is_empty() && count(&shape) == Some(values.len()),
-        "shape {shape:?} does not fit the {} bytes of its values",
+        "shape {shape:?} does not match {} bytes of values",
         values.len() * 4 + tail.len()
     );
     let data = values.iter().map(|value| f32::from_le_bytes(*value)).collect();
@@ -100,20 +104,21 @@ fn count(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |count, &length| count.checked_mul(length))
 }
 
-/// The shape in a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
+/// Parses the shape from a header such as
+/// `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }`.
 fn parse_header(header: &str) -> Result<Vec<usize>> {
-    let descr = field(header, "descr").context("its header has no `descr`")?;
+    let descr = field(header, "descr").context("the header has no `descr`")?;
     let descr = descr.get(1..).and_then(|text| text.split(['\'', '"']).next()).unwrap_or_default();
-    ensure!(descr == "<f4", "its values are `{descr}`, not 32-bit floats (`<f4`)");
-    let order = field(header, "fortran_order").context("its header has no `fortran_order`")?;
-    ensure!(order.starts_with("False"), "its values are in Fortran order, not C order");
-    let shape = field(header, "shape").context("its header has no `shape`")?;
+    ensure!(descr == "<f4", "expected 32-bit floats (`<f4`), found `{descr}`");
+    let order = field(header, "fortran_order").context("the header has no `fortran_order`")?;
+    ensure!(order.starts_with("False"), "the values are in Fortran order, not in C order");
+    let shape = field(header, "shape").context("the header has no `shape`")?;
     shape
         .strip_prefix('(')
         .and_then(|text| text.split_once(')'))
         .map(|(dims, _)| dims.split(',').map(str::trim).filter(|dim| !dim.is_empty()))
-        .context("its shape is not a tuple")?
-        .map(|dim| dim.parse().with_context(|| format!("its shape holds `{dim}`")))
+        .context("the shape is not a tuple")?
+        .map(|dim| dim.parse().with_context(|| format!("the shape contains `{dim}`")))
         .collect()
 }
 
@@ -137,8 +142,8 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_those_numpy_writes() {
-        // np.save(f, np.array([[1, 2, 3], [4, 5, 6]], dtype="<f4")) of numpy 2.
+    fn bytes_match_numpy() {
+        // Written by numpy 2: np.save(f, np.array([[1, 2, 3], [4, 5, 6]], dtype="<f4")).
         let bytes = encode(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
         let mut expected = b"\x93NUMPY\x01\x00v\x00".to_vec();
@@ -150,25 +155,25 @@ mod tests {
     }
 
     #[test]
-    fn odd_files_are_errors_that_say_why() {
+    fn malformed_files() {
         let good = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
         for (bytes, part) in [
             (b"".to_vec(), "does not begin"),
             (b"RIFF....".to_vec(), "does not begin"),
-            (b"\x93NUMPY\x01".to_vec(), "ends in its header"),
-            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(), "version is 2.0"),
-            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends in its header"),
+            (b"\x93NUMPY\x01".to_vec(), "ends within its header"),
+            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(), "found 2.0"),
+            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends within its header"),
             (with_header("{}", &[]), "no `descr`"),
-            (with_header(&good.replace("<f4", "<f8"), &[0; 16]), "are `<f8`"),
+            (with_header(&good.replace("<f4", "<f8"), &[0; 16]), "found `<f8`"),
             (with_header(&good.replace("False", "True"), &[0; 8]), "Fortran"),
-            (with_header(&good.replace("(2,)", "(-2,)"), &[0; 8]), "holds `-2`"),
+            (with_header(&good.replace("(2,)", "(-2,)"), &[0; 8]), "contains `-2`"),
             (with_header(&good.replace("(2,)", "2"), &[0; 8]), "not a tuple"),
-            (with_header(good, &[0; 7]), "does not fit"),
-            (with_header(good, &[0; 12]), "does not fit"),
-            (with_header(&good.replace("(2,)", "(9999999999,)"), &[0; 8]), "does not fit"),
+            (with_header(good, &[0; 7]), "does not match"),
+            (with_header(good, &[0; 12]), "does not match"),
+            (with_header(&good.replace("(2,)", "(9999999999,)"), &[0; 8]), "does not match"),
             (
                 with_header(&good.replace("(2,)", &format!("({0}, {0})", u64::MAX)), &[]),
-                "does not fit",
+                "does not match",
             ),
         ] {
             let message = format!("{:#}", decode(&bytes).unwrap_err());
@@ -177,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_back() {
+    fn file_round_trip() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a/b.npy");
         write(&path, &[1, 2], &[0.5, -1.0]).unwrap();
@@ -188,15 +193,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arrays_survive(rows in 0_usize..9, columns in 0_usize..9, seed in any::<u32>()) {
-            let data: Vec<_> = (0..rows * columns).map(|i| f32::from(i as u8) * seed as f32).collect();
+        fn array_round_trip(rows in 0_usize..9, columns in 0_usize..9, seed in any::<u32>()) {
+            let count = rows * columns;
+            let data: Vec<_> = (0..count).map(|i| f32::from(i as u8) * seed as f32).collect();
             let shape = vec![rows, columns];
             let array = decode(&encode(&shape, &data).unwrap()).unwrap();
             prop_assert_eq!(array, Array { shape, data });
         }
 
         #[test]
-        fn no_bytes_make_it_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..200) {
+        fn decode_never_panics(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..200),
+            cut in 0_usize..200,
+        ) {
             let _ = decode(&bytes);
             let mut header = encode(&[2, 3], &[0.0; 6]).unwrap();
             header.truncate(cut);

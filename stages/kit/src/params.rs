@@ -1,6 +1,6 @@
-//! The params a stage was given: the file named by `REPRO_PARAMS`, then the overrides of the command line.
+//! Params of a stage: the file that `REPRO_PARAMS` names, then overrides from the command line.
 //!
-//! Defaults live in the structs of the stages. Knows nothing about which params exist.
+//! Defaults are in the structs of the stages. Unaware of the params of any stage.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// Params by their dotted keys, `train.epochs`, as one nested JSON object.
+/// Params as one nested JSON object, addressed by dotted keys such as `train.epochs`.
 #[derive(Debug, Default)]
 pub struct Params {
     values: Map<String, Value>,
@@ -19,11 +19,11 @@ pub struct Params {
 }
 
 impl Params {
-    /// Reads the file that `REPRO_PARAMS` names (none when it is unset), then applies `KEY=VALUE` overrides.
+    /// Reads the file that `REPRO_PARAMS` names, if it is set, and applies `KEY=VALUE` overrides.
     ///
     /// # Errors
-    /// A file that cannot be read or is not a JSON object; an override without `=`, with an empty key
-    /// segment, or below a key that holds a plain value.
+    /// The file cannot be read or is not a JSON object, or an override has no `=`, has an empty key
+    /// segment, or is nested under a key with a plain value.
     pub fn load(overrides: &[String]) -> Result<Params> {
         match std::env::var_os("REPRO_PARAMS").filter(|path| !path.is_empty()) {
             Some(path) => Params::read(Path::new(&path), overrides),
@@ -31,10 +31,10 @@ impl Params {
         }
     }
 
-    /// A section as a struct: the object under `name`. Keys it lacks take the struct's serde defaults.
+    /// Deserializes the section `name`. Missing keys take the struct's serde defaults.
     ///
     /// # Errors
-    /// A value of the wrong type or an unknown key; the message has the key's full name.
+    /// A value has the wrong type or a key is unknown; the message has the full name of the key.
     pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         self.note_read(name);
         let mut keys = name.split('.');
@@ -50,21 +50,22 @@ impl Params {
         })
     }
 
-    /// The param `seed`, 42 by default.
+    /// Returns the param `seed`, 42 by default.
     ///
     /// # Errors
-    /// A seed that is not a whole number from 0 to 2^64 - 1.
+    /// The seed is not an integer from 0 to 2^64 - 1.
     pub fn seed(&self) -> Result<u64> {
         self.note_read("seed");
         match self.values.get("seed") {
             None => Ok(42),
             Some(value) => value
                 .as_u64()
-                .ok_or_else(|| anyhow!("param `seed`: {value} is not a whole number from 0 on")),
+                .ok_or_else(|| anyhow!("param `seed` must be a non-negative integer, not {value}")),
         }
     }
 
-    /// Refuses overrides of params that nothing has read: a misspelt `-p` would otherwise change nothing.
+    /// Rejects overrides of params that were not read, so that a misspelt `-p` is not ignored.
+    ///
     /// Call it after the last [`Params::section`].
     ///
     /// # Errors
@@ -74,7 +75,7 @@ impl Params {
         for key in &self.overrides {
             if !read.iter().any(|name| is_prefix(name, key) || is_prefix(key, name)) {
                 let known: Vec<_> = read.iter().map(|name| format!("`{name}`")).collect();
-                bail!("no param `{key}` is read here; this stage reads {}", known.join(", "));
+                bail!("there is no param `{key}` here; this stage reads {}", known.join(", "));
             }
         }
         Ok(())
@@ -100,13 +101,13 @@ impl Params {
     }
 
     fn apply(&mut self, text: &str) -> Result<String> {
-        let (key, value) = text.split_once('=').context("has no `=`; write KEY=VALUE")?;
+        let (key, value) = text.split_once('=').context("there is no `=`; write KEY=VALUE")?;
         let key = key.trim();
         let value = parse_value(value)?;
         let (path, last) =
             key.rsplit_once('.').map_or((None, key), |(path, last)| (Some(path), last));
         if key.split('.').any(str::is_empty) {
-            bail!("`{key}` is not a dotted key; write it as in `train.epochs`");
+            bail!("`{key}` is not a dotted key such as `train.epochs`");
         }
         let mut object = &mut self.values;
         for part in path.into_iter().flat_map(|path| path.split('.')) {
@@ -115,7 +116,7 @@ impl Params {
                 .or_insert_with(|| Value::Object(Map::new()))
                 .as_object_mut()
                 .with_context(|| {
-                    format!("`{part}` holds a value, so nothing can be set below it")
+                    format!("`{part}` has a plain value and cannot contain other keys")
                 })?;
         }
         object.insert(last.to_owned(), value);
@@ -132,7 +133,8 @@ fn is_prefix(name: &str, key: &str) -> bool {
     key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// A TOML value where the text is one, else the text itself: `2e-4`, `true`, `"a"`, `[1, 2]`, `cpu`.
+/// Parses the text as a TOML value (`2e-4`, `true`, `"a"`, `[1, 2]`), or else takes it as a string
+/// (`cpu`).
 fn parse_value(text: &str) -> Result<Value> {
     let text = text.trim();
     match text.parse::<toml::Value>() {
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_keys_and_missing_sections_take_the_defaults() {
+    fn defaults_of_missing_keys_and_sections() {
         let params = given(r#"{"train": {"epochs": 3}}"#, &[]).unwrap();
         let expected = Train { epochs: 3, ..Train::default() };
         assert_eq!(params.section::<Train>("train").unwrap(), expected);
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn overrides_win_over_the_file_and_are_read_as_toml() {
+    fn overrides_win_over_file() {
         let overrides = ["train.epochs=7", "train.rate = 2e-4", "train.device=wgpu", "seed=9"];
         let params = given(r#"{"train": {"epochs": 3}, "seed": 1}"#, &overrides).unwrap();
         let expected = Train { epochs: 7, rate: 2e-4, device: "wgpu".to_owned() };
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_toml_where_they_can_be() {
+    fn override_values_parse_as_toml() {
         for (text, json) in [
             ("3", "3"),
             ("-1.5", "-1.5"),
@@ -231,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_key_in_full() {
+    fn errors_name_full_key() {
         let unknown = given(r#"{"train": {"epoch": 3}}"#, &[]).unwrap();
         let message = error_of(unknown.section::<Train>("train"));
         assert!(message.starts_with("param `train.epoch`: unknown field `epoch`"), "{message}");
@@ -242,16 +244,19 @@ mod tests {
 
         let plain = given(r#"{"train": 3}"#, &[]).unwrap();
         assert!(error_of(plain.section::<Train>("train")).starts_with("param `train`: "));
-        assert!(error_of(given(r#"{"seed": -1}"#, &[]).unwrap().seed()).contains("`seed`: -1"));
+        assert!(
+            error_of(given(r#"{"seed": -1}"#, &[]).unwrap().seed())
+                .contains("`seed` must be a non-negative integer, not -1")
+        );
     }
 
     #[test]
-    fn overrides_that_cannot_be_applied_are_errors() {
+    fn invalid_overrides() {
         for (text, part) in [
             ("epochs", "no `=`"),
             ("=3", "not a dotted key"),
             ("train..epochs=3", "not a dotted key"),
-            ("train.epochs.x=3", "nothing can be set below"),
+            ("train.epochs.x=3", "cannot contain other keys"),
             ("train.rate=inf", "not a finite number"),
         ] {
             let message = error_of(given(r#"{"train": {"epochs": 3}}"#, &[text]));
@@ -260,10 +265,10 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_override_is_refused() {
+    fn misspelt_override() {
         let params = given("{}", &["trian.epochs=3"]).unwrap();
         params.section::<Train>("train").unwrap();
         let message = error_of(params.reject_unread_overrides());
-        assert_eq!(message, "no param `trian.epochs` is read here; this stage reads `train`");
+        assert_eq!(message, "there is no param `trian.epochs` here; this stage reads `train`");
     }
 }
