@@ -1,7 +1,8 @@
-//! What is to be done: the clips, each with the files that are made of it.
+//! The clips to process, each with the paths of its outs.
 //!
-//! Under the engine these are the items that are out of date, and the engine names their outs. By hand they are all
-//! files of a folder of class folders. Knows nothing about what is in any of the files.
+//! Under the engine these are the outdated items, and the engine names their outs. If the stage is
+//! run by hand, they are all files in a folder of class folders. Unaware of the contents of the
+//! files.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +12,13 @@ use serde::Deserialize;
 
 use crate::names;
 
-/// A clip and what becomes of it: array and picture, or else a fault.
+/// A clip and its possible outs: an array and a preview, or else a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Clip {
     pub(crate) path: PathBuf,
     pub(crate) array: PathBuf,
-    pub(crate) picture: PathBuf,
-    /// A text: the clip's path, and in the next line why it cannot be decoded.
+    pub(crate) preview: PathBuf,
+    /// Text file with the clip's path and, on the second line, the reason why it cannot be decoded.
     pub(crate) fault: PathBuf,
 }
 
@@ -25,21 +26,23 @@ pub(crate) struct Clip {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Folders<'a> {
     pub(crate) arrays: &'a Path,
-    pub(crate) pictures: &'a Path,
+    pub(crate) previews: &'a Path,
     pub(crate) faults: &'a Path,
 }
 
-/// A line of the file that `REPRO_ITEMS` names.
+/// A JSON line of the file that `REPRO_ITEMS` names.
 #[derive(Debug, Deserialize)]
 struct Item {
     item: PathBuf,
     outs: Vec<PathBuf>,
 }
 
-/// The clips that `REPRO_ITEMS` lists; without the variable all in `audio`, and the folders of outs are emptied.
+/// Returns the clips listed in the file that `REPRO_ITEMS` names.
+///
+/// If the variable is unset or empty, returns all clips in `audio` and empties the folders of outs.
 ///
 /// # Errors
-/// A list that cannot be read; no clip in `audio`; folders that cannot be emptied.
+/// The list cannot be read or parsed, `audio` has no clip, or a folder cannot be emptied.
 pub(crate) fn load(audio: &Path, folders: Folders<'_>) -> Result<Vec<Clip>> {
     if let Some(list) = std::env::var_os("REPRO_ITEMS").filter(|list| !list.is_empty()) {
         let text = std::fs::read_to_string(&list)
@@ -49,26 +52,24 @@ pub(crate) fn load(audio: &Path, folders: Folders<'_>) -> Result<Vec<Clip>> {
     let files = class_files(audio, |_| true)?;
     if files.is_empty() {
         bail!(
-            "no class folder with a file in `{}`; run the stage `download` first",
+            "there is no class folder with a file in `{}`; run the stage `download` first",
             audio.display()
         );
     }
-    for folder in [folders.arrays, folders.pictures, folders.faults] {
+    for folder in [folders.arrays, folders.previews, folders.faults] {
         fresh_dir(folder)?;
     }
     Ok(found(audio, &files, folders))
 }
 
 fn listed(line: &str) -> Result<Clip> {
-    let Item { item, outs } = serde_json::from_str(line)
-        .with_context(|| format!("`{line}` is not an item with its outs"))?;
+    let Item { item, outs } =
+        serde_json::from_str(line).with_context(|| format!("`{line}` is not an item with outs"))?;
     let with = |extension: &str| {
         let out = outs.iter().find(|out| kit::files::has_extension(out, &[extension]));
-        out.cloned().with_context(|| {
-            format!("item `{}` has no out that ends in .{extension}", item.display())
-        })
+        out.cloned().with_context(|| format!("item `{}` has no `.{extension}` out", item.display()))
     };
-    Ok(Clip { array: with("npy")?, picture: with("png")?, fault: with("txt")?, path: item.clone() })
+    Ok(Clip { array: with("npy")?, preview: with("png")?, fault: with("txt")?, path: item.clone() })
 }
 
 fn found(audio: &Path, files: &[ClassFile], folders: Folders<'_>) -> Vec<Clip> {
@@ -76,13 +77,13 @@ fn found(audio: &Path, files: &[ClassFile], folders: Folders<'_>) -> Vec<Clip> {
     let clip = |(file, name): (&ClassFile, PathBuf)| Clip {
         path: file.path.clone(),
         array: with_suffix(folders.arrays, &name, "npy"),
-        picture: with_suffix(folders.pictures, &name, "png"),
+        preview: with_suffix(folders.previews, &name, "png"),
         fault: with_suffix(folders.faults, &name, "txt"),
     };
     files.iter().zip(names).map(clip).collect()
 }
 
-/// Adds to the name: a stem may have dots of its own, as in `blues.00000`.
+/// Appends a suffix without replacing an extension, since a stem may contain dots (`blues.00000`).
 fn with_suffix(root: &Path, name: &Path, suffix: &str) -> PathBuf {
     let mut path = root.join(name).into_os_string();
     path.push(".");
@@ -95,16 +96,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_an_item_with_its_outs_in_any_order() {
+    fn item_lines() {
         let line =
             r#"{"item": "data/audio/a/1.wav", "outs": ["p/a/1.png", "s/a/1.npy", "f/a/1.txt"]}"#;
         let expected =
             ["data/audio/a/1.wav", "s/a/1.npy", "p/a/1.png", "f/a/1.txt"].map(PathBuf::from);
-        let Clip { path, array, picture, fault } = listed(line).unwrap();
-        assert_eq!([path, array, picture, fault], expected);
+        let Clip { path, array, preview, fault } = listed(line).unwrap();
+        assert_eq!([path, array, preview, fault], expected);
         for (line, part) in [
             ("{}", "not an item"),
-            (r#"{"item": "a", "outs": ["a.npy", "a.txt"]}"#, "no out that ends in .png"),
+            (r#"{"item": "a", "outs": ["a.npy", "a.txt"]}"#, "no `.png` out"),
         ] {
             let message = format!("{:#}", listed(line).unwrap_err());
             assert!(message.contains(part), "{message}");

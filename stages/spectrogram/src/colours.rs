@@ -1,6 +1,7 @@
-//! A colour map whose lightness grows evenly, so that equal differences look equal, in grey too.
+//! Perceptually uniform colour map: lightness grows evenly, so that equal differences look equal,
+//! even in greyscale.
 //!
-//! Nine colours of matplotlib's `magma` (CC0), with straight lines between them. Knows nothing about sound.
+//! It interpolates linearly between nine colours of matplotlib's `magma` (CC0). Unaware of sound.
 
 const ANCHORS: [[u8; 3]; 9] = [
     [0x00, 0x00, 0x04],
@@ -14,7 +15,7 @@ const ANCHORS: [[u8; 3]; 9] = [
     [0xfc, 0xfd, 0xbf],
 ];
 
-/// 256 colours from dark to bright: red, green, blue, one after the other.
+/// Returns 256 colours from dark to bright as consecutive red, green and blue bytes.
 pub(crate) fn palette() -> Vec<u8> {
     (0..256_usize)
         .flat_map(|index| {
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_map_goes_from_dark_to_bright_without_a_step_back() {
+    fn lightness_is_monotonic() {
         let palette = palette();
         assert_eq!(palette.len(), 768);
         assert_eq!(palette[..3], ANCHORS[0]);

@@ -1,9 +1,10 @@
-//! Stage `spectrogram`: one spectrogram and one preview picture for each clip.
+//! Stage `spectrogram`: one spectrogram and one preview image for each clip.
 //!
-//! Reads a folder of class folders, writes two such folders, a third with a text for each clip that cannot be
-//! decoded, a table of those, and the counts. Given items, it computes only theirs; table and counts are always of
-//! all that is there. Its outs do not depend on the number of threads. Knows nothing about how a spectrogram is
-//! computed (crate `features`) and nothing about the network.
+//! Reads a folder of class folders. Writes a folder of arrays, a folder of images, a folder with an
+//! error text for each clip that cannot be decoded, a table of those errors, and the counts. Given
+//! items, it computes only their outs; the table and the counts always cover all outs in the
+//! folders. The outs do not depend on the number of threads. Unaware of how a spectrogram is
+//! computed (crate `features`) and of the network.
 
 mod clips;
 mod colours;
@@ -27,28 +28,28 @@ use crate::clips::{Clip, Folders};
 const PARAMS_HELP: &str = "\
 Params, with their defaults:
   spectrogram.kind=log_power     log_power: frequency bins; log_mel: mel bands
-  spectrogram.sample_rate=22050  samples a second after resampling
-  spectrogram.n_fft=1024         samples in a window of the Fourier transform
-  spectrogram.hop_length=512     samples from one window to the next
-  spectrogram.padding=reflect    before and after the clip: reflect (torchaudio), zeros (librosa), none
-  spectrogram.seconds=0.0        the first seconds of a clip that count; shorter clips end in silence; 0: whole clips
-of log_power:
-  spectrogram.resize=true        reduce to size × size; without it, n_fft / 2 + 1 bins × frames
+  spectrogram.sample_rate=22050  samples per second after resampling
+  spectrogram.n_fft=1024         window length of the Fourier transform, in samples
+  spectrogram.hop_length=512     distance between windows, in samples
+  spectrogram.padding=reflect    padding of clips: reflect (torchaudio), zeros (librosa), none
+  spectrogram.seconds=0.0        cut or pad clips to this many seconds; 0: whole clips
+for log_power:
+  spectrogram.resize=true        resize to size × size; if false, n_fft / 2 + 1 bins × frames
   spectrogram.size=100           rows and columns after the resize
-of log_mel:
-  spectrogram.n_mels=128         bands
-  spectrogram.fmin=0.0           where the lowest band begins, in Hz
-  spectrogram.fmax=0.0           where the highest band ends, in Hz; 0: half the sample rate
+for log_mel:
+  spectrogram.n_mels=128         number of bands
+  spectrogram.fmin=0.0           lower edge of the lowest band, in Hz
+  spectrogram.fmax=0.0           upper edge of the highest band, in Hz; 0: half the sample rate
   spectrogram.mel_scale=slaney   slaney or htk
-  spectrogram.mel_norm=slaney    slaney: bands of one area; none: of one height
+  spectrogram.mel_norm=slaney    slaney: bands of equal area; none: of equal height
   spectrogram.power=2            exponent of the magnitude, 1 or 2
   spectrogram.scale=db           db, log or log1p
-  spectrogram.top_db=80.0        in db, nothing is further below the clip's loudest value; 0: no limit
-  spectrogram.normalise=none     clip: the clip's mean becomes 0, its standard deviation 1";
+  spectrogram.top_db=80.0        for db, clamp to this far below the loudest value; 0: no limit
+  spectrogram.normalise=none     clip: scale each clip to mean 0 and standard deviation 1";
 
 /// Decode every clip and compute its spectrogram.
 ///
-/// What is in the output folders before is replaced.
+/// The output folders are replaced.
 #[derive(Debug, Parser)]
 #[command(name = "spectrogram", after_help = PARAMS_HELP)]
 struct Args {
@@ -58,16 +59,16 @@ struct Args {
     /// Folder for the arrays, CLASS/CLIP.npy
     #[arg(long, value_name = "FOLDER", default_value = "data/spectrograms")]
     spectrograms: PathBuf,
-    /// Folder for the pictures, CLASS/CLIP.png
+    /// Folder for the preview images, CLASS/CLIP.png
     #[arg(long, value_name = "FOLDER", default_value = "data/previews")]
     previews: PathBuf,
-    /// Folder for what is said of clips that cannot be decoded, CLASS/CLIP.txt
+    /// Folder for the errors of clips that cannot be decoded, CLASS/CLIP.txt
     #[arg(long, value_name = "FOLDER", default_value = "data/faults")]
     faults: PathBuf,
-    /// Table of the files that could not be decoded
+    /// Table of the files that cannot be decoded
     #[arg(long, value_name = "FILE", default_value = "data/skipped.csv")]
     skipped: PathBuf,
-    /// The counts
+    /// File for the counts
     #[arg(long, value_name = "FILE", default_value = "metrics/spectrogram.json")]
     metrics: PathBuf,
     /// Override a param
@@ -87,7 +88,7 @@ fn run(args: &Args) -> Result<()> {
     section.validate()?;
     let events = Events::open()?;
     let folders =
-        Folders { arrays: &args.spectrograms, pictures: &args.previews, faults: &args.faults };
+        Folders { arrays: &args.spectrograms, previews: &args.previews, faults: &args.faults };
     let clips = clips::load(&args.audio, folders)?;
     process_all(&section, &clips, &events)?;
     summarise(args, &section, clips.len())
@@ -100,7 +101,7 @@ fn process_all(params: &SpectrogramParams, clips: &[Clip], events: &Events) -> R
         |extractor, clip| {
             let extractor = extractor.as_mut().map_err(|error| anyhow::anyhow!("{error:#}"))?;
             process(extractor, params, clip)?;
-            // Under the lock, so that progress never goes back.
+            // Send under the lock, so that progress never decreases.
             let mut done = done.lock().unwrap_or_else(|poison| poison.into_inner());
             *done += 1;
             events.item(&clip.path);
@@ -110,12 +111,12 @@ fn process_all(params: &SpectrogramParams, clips: &[Clip], events: &Events) -> R
     )
 }
 
-/// Writes a clip's array and picture, or why it cannot be decoded.
+/// Writes a clip's array and image, or the error if it cannot be decoded.
 fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -> Result<()> {
     let array = match extractor.file(&clip.path) {
         Ok(array) => array,
         Err(error) => {
-            // A line each for the path and the reason, whatever the library's words are.
+            // The reason must be a single line, whatever the library's message.
             let reason = format!("{error:#}").replace(['\n', '\r'], " ");
             return write_atomic(&clip.fault, format!("{}\n{reason}\n", clip.path.display()));
         }
@@ -123,12 +124,12 @@ fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -
     kit::npy::write(&clip.array, &array.shape, &array.data)?;
     let png = preview::png(&array, params);
     write_atomic(
-        &clip.picture,
-        png.with_context(|| format!("cannot draw `{}`", clip.picture.display()))?,
+        &clip.preview,
+        png.with_context(|| format!("cannot draw `{}`", clip.preview.display()))?,
     )
 }
 
-/// The table and the counts, of all that lies in the folders of outs.
+/// Writes the table and the counts, from all files in the folders of outs.
 fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Result<()> {
     let made = count(&args.spectrograms, "npy")?;
     let skipped = read_faults(&args.faults)?;
@@ -143,11 +144,10 @@ fn summarise(args: &Args, params: &SpectrogramParams, processed: usize) -> Resul
         );
     }
     write_json(&args.metrics, &json!({ "files": made, "skipped": skipped.len() }))?;
-    let columns = params
-        .columns()
-        .map_or("as many as a clip has frames".to_owned(), |count| count.to_string());
+    let columns = params.columns().map_or("frames".to_owned(), |count| count.to_string());
     kit::say!(
-        "{made} spectrograms of {} × {columns} in `{}`, {processed} files processed; {} files skipped",
+        "{made} spectrograms of {} × {columns} in `{}`, {processed} files processed; \
+         {} files skipped",
         params.rows(),
         args.spectrograms.display(),
         skipped.len()
@@ -162,7 +162,7 @@ fn count(folder: &Path, extension: &str) -> Result<usize> {
     Ok(class_files(folder, |path| has_extension(path, &[extension]))?.len())
 }
 
-/// The file and the reason of each fault, by file.
+/// Reads the file and the reason of each error, sorted by file.
 fn read_faults(folder: &Path) -> Result<Vec<[String; 2]>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -185,7 +185,7 @@ fn warn(skipped: &[[String; 2]], table: &Path) {
         kit::warn!("skipped `{file}`: {reason}");
     }
     if skipped.len() > SHOWN {
-        kit::warn!("skipped {} more; `{}` has them all", skipped.len() - SHOWN, table.display());
+        kit::warn!("skipped {} more; see `{}` for all", skipped.len() - SHOWN, table.display());
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_lists_every_param_with_its_default() {
+    fn help_lists_every_param() {
         let defaults = serde_json::to_value(SpectrogramParams::default()).unwrap();
         for (key, value) in defaults.as_object().unwrap() {
             let value = value.to_string().replace('"', "");

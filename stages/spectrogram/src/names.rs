@@ -1,19 +1,22 @@
-//! What the outs of each clip are called. Knows nothing about what is in them.
+//! File names of the outs of each clip.
+//!
+//! Unaware of the contents of the outs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use kit::files::ClassFile;
 
-/// A name for each file, relative to the folders of outs and without the outs' suffix: the file's own
-/// path below `root` without its extension, `blues/blues.00000`.
+/// Returns a unique name for each file, relative to a folder of outs and without the suffix of the
+/// out.
 ///
-/// Files that would share a name keep their extensions instead: `rock/a.mp3` and `rock/a.wav`.
+/// The name is the file's path below `root` without its extension, such as `blues/blues.00000`.
+/// Files that would share a name keep their extensions: `rock/a.mp3` and `rock/a.wav`.
 pub(crate) fn out_names(root: &Path, files: &[ClassFile]) -> Vec<PathBuf> {
     let full: Vec<_> = files.iter().map(|file| relative(root, &file.path)).collect();
     let mut names: Vec<PathBuf> = full.iter().map(|path| path.with_file_name(stem(path))).collect();
-    // A name that gets its extension back can be the stem of another file, `a.wav` of `a.wav.mp3`; full
-    // names differ, so the rounds end.
+    // A name that regains its extension can equal the stem of another file, as `a.wav` and the stem
+    // of `a.wav.mp3`. Full names are distinct, so the loop ends.
     loop {
         let mut counts: HashMap<PathBuf, usize> = HashMap::new();
         for name in &names {
@@ -54,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_the_path_without_the_extension() {
+    fn names_without_extensions() {
         let names = names_of(&[
             "blues/blues.00000.wav",
             "001 - Dog bark/1-30226-A.ogg",
@@ -68,13 +71,13 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_stem_keep_their_extensions() {
+    fn same_stem_keeps_extensions() {
         let names = names_of(&["rock/a.mp3", "rock/a.wav", "rock/b.wav", "pop/a.wav"]);
         assert_eq!(names, ["rock/a.mp3", "rock/a.wav", "rock/b", "pop/a"]);
     }
 
     #[test]
-    fn a_full_name_never_meets_another_stem() {
+    fn full_name_equal_to_another_stem() {
         let mut names = names_of(&["r/a", "r/a.mp3", "r/a.wav", "r/a.wav.mp3", "r/a.wav.mp3.ogg"]);
         assert_eq!(names, ["r/a", "r/a.mp3", "r/a.wav", "r/a.wav.mp3", "r/a.wav.mp3.ogg"]);
         names.sort();

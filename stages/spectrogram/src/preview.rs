@@ -1,6 +1,6 @@
-//! A spectrogram as a picture: time to the right, frequency upwards by octaves, loudness as colour.
+//! Draws a spectrogram as an image: time to the right, log frequency upwards, level as colour.
 //!
-//! All pictures have one size, for galleries. Knows nothing about files.
+//! All images have the same size, for galleries. Does not read or write files.
 
 use anyhow::{Context as _, Result, ensure};
 use features::params::{Kind, Normalise, Scale};
@@ -12,19 +12,19 @@ use crate::colours::palette;
 const WIDTH: usize = 256;
 const HEIGHT: usize = 128;
 
-/// Where the frequency axis of frequency bins begins: an octave below this takes as much room as one above.
+/// Lowest frequency on the axis of `log_power` images, which is logarithmic.
 const LOWEST_HZ: f64 = 60.0;
 
-/// What lies this far below the loudest is black, in dB of power.
+/// Dynamic range in dB of power; values further below the loudest are black.
 const RANGE_DB: f32 = 75.0;
 
-/// A PNG of an array of shape (frequency, time) that was made with `params`.
+/// Encodes an array of shape (frequency, time) that was computed with `params` as a PNG.
 pub(crate) fn png(array: &Array, params: &SpectrogramParams) -> Result<Vec<u8>> {
     let [rows, columns] = array.shape[..] else {
-        anyhow::bail!("shape {:?} is no picture", array.shape);
+        anyhow::bail!("shape {:?} is not two-dimensional", array.shape);
     };
     let fits = rows > 0 && columns > 0 && rows * columns == array.data.len();
-    ensure!(fits, "shape {:?} does not fit the data", array.shape);
+    ensure!(fits, "shape {:?} does not match the data", array.shape);
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, WIDTH as u32, HEIGHT as u32);
     encoder.set_color(png::ColorType::Indexed);
@@ -38,7 +38,7 @@ pub(crate) fn png(array: &Array, params: &SpectrogramParams) -> Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// Indices into the palette, the top row (the highest frequency) first.
+/// Returns indices into the palette of shape ([`HEIGHT`], [`WIDTH`]), highest frequency first.
 fn pixels(data: &[f32], shape: [usize; 2], params: &SpectrogramParams) -> Vec<u8> {
     let [darkest, brightest] = bounds(data, params);
     let scale = 255.0 / (brightest - darkest).max(f32::MIN_POSITIVE);
@@ -50,7 +50,10 @@ fn pixels(data: &[f32], shape: [usize; 2], params: &SpectrogramParams) -> Vec<u8
     sized.chunks_exact(WIDTH).rev().flatten().map(index).collect()
 }
 
-/// The values that are black and white. Silence stays black: the scale never ends below what a floor is above.
+/// Returns the values drawn darkest and brightest.
+///
+/// If the levels have a floor, the brightest value is at least [`RANGE_DB`] above it, so that
+/// silence stays black.
 fn bounds(data: &[f32], params: &SpectrogramParams) -> [f32; 2] {
     let most = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let natural = RANGE_DB * std::f32::consts::LN_10 / 10.0;
@@ -70,29 +73,30 @@ fn bounds(data: &[f32], params: &SpectrogramParams) -> [f32; 2] {
     }
 }
 
-/// From rows of evenly spaced frequencies to [`HEIGHT`] rows of evenly spaced octaves.
+/// Resamples rows of evenly spaced frequencies to [`HEIGHT`] rows spaced evenly in log frequency.
 fn by_octaves(data: &[f32], sample_rate: u32) -> Vec<f32> {
     let last = data.len() / WIDTH - 1;
     let half = f64::from(sample_rate) / 2.0;
     let octaves = half / LOWEST_HZ.min(half);
     let row_at = |row: usize| &data[row.min(last) * WIDTH..][..WIDTH];
-    // Where a row of the picture is between two rows of the data.
+    // Position of an image row among the rows of the data.
     let place = |row: f64| octaves.powf(row / (HEIGHT - 1) as f64 - 1.0) * last as f64;
-    let mut picture = Vec::with_capacity(HEIGHT * WIDTH);
+    let mut image = Vec::with_capacity(HEIGHT * WIDTH);
     for row in 0..HEIGHT {
         let here = place(row as f64);
         let (below, part) = (here as usize, here.fract() as f32);
         let mix = |(low, high): (&f32, &f32)| low + (high - low) * part;
         let mut mixed: Vec<f32> = row_at(below).iter().zip(row_at(below + 1)).map(mix).collect();
-        // High up many rows fall into one: the loudest is seen, so that no tone is lost.
+        // At high frequencies many data rows fall into one: take the maximum, so that no tone is
+        // lost.
         let (from, to) =
             (place(row as f64 - 0.5).ceil() as usize, place(row as f64 + 0.5) as usize);
         for inside in from..=to.min(last) {
             mixed.iter_mut().zip(row_at(inside)).for_each(|(most, value)| *most = most.max(*value));
         }
-        picture.append(&mut mixed);
+        image.append(&mut mixed);
     }
-    picture
+    image
 }
 
 #[cfg(test)]
@@ -108,9 +112,9 @@ mod tests {
     }
 
     #[test]
-    fn low_frequencies_are_at_the_bottom_and_loud_is_bright() {
+    fn orientation_and_brightness() {
         for params in kinds() {
-            // The upper rows loud in the second half.
+            // The upper half of the rows is loud in the second half of the time.
             let data: Vec<f32> = (0..40 * 20)
                 .map(|index| if index >= 400 && index % 20 >= 10 { 0.0 } else { -90.0 })
                 .collect();
@@ -122,16 +126,16 @@ mod tests {
     }
 
     #[test]
-    fn an_octave_has_the_same_room_everywhere() {
-        // 500 rows up to 11,025 Hz, loud at 441 Hz and at 882 Hz and at 1764 Hz.
+    fn octaves_have_equal_height() {
+        // 501 rows from 0 to 11,025 Hz, loud at 441 Hz, 882 Hz and 1764 Hz.
         let mut data = vec![-90.0; 501 * WIDTH];
         for row in [20, 40, 80] {
             data[row * WIDTH..][..WIDTH].fill(0.0);
         }
-        let picture = by_octaves(&data, 22_050);
+        let image = by_octaves(&data, 22_050);
         let loud: Vec<f64> = (1..HEIGHT - 1)
             .filter(|row| {
-                let at = |row: usize| picture[row * WIDTH];
+                let at = |row: usize| image[row * WIDTH];
                 at(*row) > -80.0 && at(*row) >= at(row - 1) && at(*row) >= at(row + 1)
             })
             .map(|row| row as f64)
@@ -149,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_can_be_read_back() {
+    fn png_round_trip() {
         let params = SpectrogramParams::default();
         let array = Array { shape: vec![2, 3], data: vec![0.0, -1.0, -2.0, -3.0, -4.0, -5.0] };
         let bytes = png(&array, &params).unwrap();

@@ -1,4 +1,4 @@
-//! The program on real files: its outs, what it skips, and that threads do not show.
+//! End-to-end tests of the program: outs, skipped files, and independence of the thread count.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -24,7 +24,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Mono, 16 bits: a tone.
+/// Returns a WAV file with a tone, mono, 16 bits.
 fn wav(sample_rate: u32, hertz: f64, seconds: f64) -> Vec<u8> {
     let samples = (seconds * f64::from(sample_rate)) as u32;
     let mut bytes = b"RIFF".to_vec();
@@ -63,7 +63,7 @@ fn tree(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
+fn outs_and_skipped_files() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     write_clips(root);
@@ -111,9 +111,9 @@ fn clips_become_arrays_and_pictures_and_the_rest_is_listed() {
     assert_eq!(events.lines().filter(|line| line.contains("\"item\"")).count(), 8);
 }
 
-/// Given items, it computes theirs alone; the table and the counts are of all that is there.
+/// Given items, only their outs are computed, but the table and the counts cover all outs.
 #[test]
-fn only_the_items_that_are_given_are_computed() {
+fn only_given_items_are_computed() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     write_clips(root);
@@ -122,7 +122,8 @@ fn only_the_items_that_are_given_are_computed() {
     fs::write(root.join("data/spectrograms/rock/rock.00001.npy"), "as it was").unwrap();
     let outs = |name: &str| {
         format!(
-            "\"data/spectrograms/{name}.npy\", \"data/previews/{name}.png\", \"data/faults/{name}.txt\""
+            "\"data/spectrograms/{name}.npy\", \"data/previews/{name}.png\", \
+             \"data/faults/{name}.txt\""
         )
     };
     kit::files::write_atomic(root.join("data/audio/rock/new.wav"), "no music").unwrap();
@@ -138,14 +139,14 @@ fn only_the_items_that_are_given_are_computed() {
     assert!(root.join("data/spectrograms/rock/rock.00000.npy").exists());
     assert_eq!(fs::read(root.join("data/spectrograms/rock/rock.00001.npy")).unwrap(), b"as it was");
     let fault = fs::read_to_string(root.join("data/faults/rock/new.txt")).unwrap();
-    assert!(fault.starts_with("data/audio/rock/new.wav\nnot an audio format"), "{fault}");
+    assert!(fault.starts_with("data/audio/rock/new.wav\nunsupported audio format"), "{fault}");
     assert_eq!(kit::csv::read(root.join("data/skipped.csv")).unwrap().rows.len(), 3);
     let metrics = fs::read_to_string(root.join("metrics/spectrogram.json")).unwrap();
     assert_eq!(metrics, "{\n  \"files\": 6,\n  \"skipped\": 3\n}\n");
 }
 
 #[test]
-fn mel_spectrograms_are_as_long_as_their_clips() {
+fn mel_spectrograms_of_whole_clips() {
     let dir = tempfile::tempdir().unwrap();
     write_clips(dir.path());
     let output =
@@ -161,11 +162,11 @@ fn mel_spectrograms_are_as_long_as_their_clips() {
 }
 
 #[test]
-fn low_frequencies_come_first_and_time_runs_to_the_right() {
+fn axes_of_arrays() {
     let dir = tempfile::tempdir().unwrap();
     write_clips(dir.path());
     assert!(spectrogram(dir.path(), "1", &["spectrogram.seconds=1"]).status.success());
-    // 8 kHz of 11,025 Hz, and a tone of 0.3 s, of which the last second's part is silent.
+    // A tone at 8 kHz of 11,025 Hz, and a tone of 0.3 s followed by silence.
     let loudest = |name: &str, column: usize| {
         let array = kit::npy::read(dir.path().join("data/spectrograms").join(name)).unwrap();
         let at = |row: usize| array.data[row * 100 + column];
@@ -180,7 +181,7 @@ fn low_frequencies_come_first_and_time_runs_to_the_right() {
 }
 
 #[test]
-fn the_outs_do_not_depend_on_the_threads() {
+fn outs_do_not_depend_on_threads() {
     let dir = tempfile::tempdir().unwrap();
     write_clips(dir.path());
     let run = |threads| {
@@ -192,7 +193,7 @@ fn the_outs_do_not_depend_on_the_threads() {
 }
 
 #[test]
-fn without_resize_all_shapes_still_agree() {
+fn shapes_without_resize() {
     let dir = tempfile::tempdir().unwrap();
     write_clips(dir.path());
     let output =
@@ -206,7 +207,7 @@ fn without_resize_all_shapes_still_agree() {
 }
 
 #[test]
-fn nothing_to_do_is_an_error() {
+fn no_clips_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     let check = |part: &str| {
