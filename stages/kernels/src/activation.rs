@@ -1,20 +1,20 @@
-//! Activation functions and their slopes.
+//! Activation functions and their derivatives.
 //!
-//! Knows nothing about tensors.
+//! Unaware of tensors.
 
-/// What is applied to each value after the normalisation.
+/// Function applied to each value after the normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
-    /// Nothing.
+    /// The identity.
     Identity,
-    /// `max(x, 0) + slope · min(x, 0)`: ReLU with a slope of 0.
+    /// `max(x, 0) + slope · min(x, 0)`; ReLU if the slope is 0.
     LeakyRelu(f32),
     /// `x · sigmoid(x)` (Elfwing, Uchibe and Doya 2018).
     Silu,
 }
 
 impl Activation {
-    /// The value at `x`.
+    /// Returns the value at `x`.
     #[inline(always)]
     pub(crate) fn at(self, x: f32) -> f32 {
         match self {
@@ -30,7 +30,7 @@ impl Activation {
         }
     }
 
-    /// The derivative at `x`; that of a leaky ReLU at 0 is its slope, as in PyTorch.
+    /// Returns the derivative at `x`. For a leaky ReLU at 0 it is the slope, as in PyTorch.
     #[inline(always)]
     pub(crate) fn slope(self, x: f32) -> f32 {
         match self {
@@ -55,7 +55,7 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Computes `$body` with an activation of which the compiler knows which it is: loops in it have no branch for it.
+/// Evaluates `$body` once per kind of activation, so that its loops do not branch on the kind.
 macro_rules! with_known {
     ($activation:expr, |$known:ident| $body:expr) => {
         match $activation {

@@ -1,7 +1,8 @@
 //! AdamW in one pass over each parameter.
 //!
-//! burn's own is a dozen tensor operations, each with a result of its own; for a network of two million weights
-//! and small batches that is most of a step. Knows nothing about schedules or how gradients are computed.
+//! burn's own optimizer runs a dozen tensor operations, and each allocates its result. For a network
+//! of two million weights and small batches that is most of a training step. Unaware of learning
+//! rate schedules and of how gradients are computed.
 
 use std::collections::HashMap;
 
@@ -15,11 +16,12 @@ use rayon::prelude::*;
 use crate::bridge::{packed, values};
 use crate::simd::vectorized;
 
-/// Values that a thread updates at a time.
+/// Number of values that a thread updates at a time.
 const CHUNK: usize = 16 * 1024;
 
-/// AdamW (Loshchilov and Hutter 2019) as `torch.optim.AdamW` computes it: the decay is decoupled from the
-/// gradients and on all parameters.
+/// AdamW (Loshchilov and Hutter 2019), computed as in `torch.optim.AdamW`.
+///
+/// The weight decay is decoupled from the gradients and applies to all parameters.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     settings: Settings,
@@ -30,25 +32,25 @@ pub struct AdamW {
 /// The constants of AdamW.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// How slowly the mean of the gradients and that of their squares forget.
+    /// Decay rates of the running means of the gradients and of their squares.
     pub betas: [f64; 2],
-    /// What is added to the root of the mean square.
+    /// Term added to the root of the mean square.
     pub epsilon: f64,
-    /// The decay of the weights, as a share of the learning rate.
+    /// Weight decay per step, as a fraction of the learning rate.
     pub weight_decay: f64,
 }
 
-/// What is remembered between steps, on the host.
+/// Optimizer state between steps, on the host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
-    /// The steps that were made.
+    /// Number of steps taken.
     pub steps: i32,
-    /// For each parameter, in the order of the module: the mean of its gradients and that of their squares.
+    /// Running means of the gradients and of their squares, for each parameter in module order.
     /// Empty before the first step.
     pub moments: Vec<[Vec<f32>; 2]>,
 }
 
-/// The running means of the gradients and of their squares, flat, where the parameter is.
+/// Running means of the gradients and of their squares, flat, on the parameter's device.
 #[derive(Clone, Debug)]
 struct Moments {
     first: Tensor<1>,
@@ -56,14 +58,15 @@ struct Moments {
 }
 
 impl AdamW {
-    /// An optimizer that has seen nothing.
+    /// Creates an optimizer without state.
     pub fn new(settings: Settings) -> AdamW {
         AdamW { settings, steps: 0, moments: HashMap::new() }
     }
 
-    /// The module after a step against the gradients. Parameters without a gradient stay as they are.
+    /// Takes one step and returns the updated module. Parameters without a gradient do not change.
     ///
-    /// Updates in place where nothing else holds the parameters, so hand over the module itself, not a clone.
+    /// Parameters are updated in place unless they are shared, so pass the module itself and not a
+    /// clone.
     pub fn step<M: Module>(
         &mut self,
         learning_rate: f64,
@@ -75,17 +78,18 @@ impl AdamW {
         module.map(&mut Update { step, gradients, moments: &mut self.moments })
     }
 
-    /// What is remembered of the parameters of a module.
+    /// Returns the state for the parameters of a module.
     pub fn state<M: Module>(&self, module: &M) -> State {
         let mut visit = Collect { known: &self.moments, moments: Vec::new() };
         module.visit(&mut visit);
         State { steps: self.steps, moments: visit.moments }
     }
 
-    /// Takes up what another optimizer remembered of the same parameters.
+    /// Restores the state that another optimizer had for the same parameters.
     ///
     /// # Errors
-    /// The index of the first parameter that has another number of values, or none.
+    /// The index of the first parameter without matching state: its length differs or it is
+    /// missing. If there is too much state, the number of parameters.
     pub fn restore<M: Module>(&mut self, module: &M, state: State) -> Result<(), usize> {
         let mut visit = Distribute {
             moments: HashMap::new(),
@@ -102,15 +106,15 @@ impl AdamW {
     }
 }
 
-/// The factors of one step.
+/// Factors of one step.
 #[derive(Clone, Copy, Debug)]
 struct Step {
     betas: [f32; 2],
-    /// What is left of a weight after the decay.
+    /// Factor of a weight in the decay, 1 − learning rate · weight decay.
     kept: f32,
-    /// The learning rate with the correction of the first mean's bias.
+    /// Learning rate, corrected for the bias of the mean of the gradients.
     rate: f32,
-    /// The reciprocal root of the correction of the second.
+    /// Reciprocal root of the bias correction of the mean of the squares.
     scale: f32,
     epsilon: f32,
 }
@@ -127,7 +131,7 @@ impl Step {
         }
     }
 
-    /// On the CPU backend: one pass, in place.
+    /// Updates slices in place in one pass, for the CPU backend.
     fn in_place(
         self,
         weights: &mut [f32],
@@ -153,7 +157,7 @@ impl Step {
         });
     }
 
-    /// On any backend, by its operations.
+    /// Computes the step with tensor operations, for any other backend.
     fn with_burn_ops(
         self,
         weights: Tensor<1>,
@@ -216,7 +220,7 @@ fn is_host<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
-    packed(tensor.try_into_primitive::<Flex>().expect("BUG: a tensor on another backend"))
+    packed(tensor.try_into_primitive::<Flex>().expect("BUG: tensor on another backend"))
 }
 
 struct Collect<'a> {

@@ -1,9 +1,12 @@
-//! Normalisation by channel, then an activation, then a pool, in slices: two passes over the input forward, two
-//! backward, and no intermediate result.
+//! Normalisation per channel, activation and pooling of slices, fused.
 //!
-//! `z = (x − mean) · scale · weight + bias` for each channel, `scale = 1 / √(variance + ε)`; `y = pool(f(z))`. With
-//! `g` the gradient of `z`, and means over the values of a channel (Ioffe and Szegedy 2015):
-//! `dx = weight · scale · (g − mean(g) − x̂ · mean(g · x̂))`. Knows nothing about tensors.
+//! The forward and the backward pass each read the input twice and store no intermediate result.
+//!
+//! For each channel, `z = (x − mean) · scale · weight + bias` with `scale = 1 / √(variance + ε)`,
+//! and `y = pool(f(z))`. With `g` the gradient of `z`, `x̂ = (x − mean) · scale`, and means over
+//! the values of a channel (Ioffe and Szegedy 2015),
+//! `dx = weight · scale · (g − mean(g) − x̂ · mean(g · x̂))`. Inputs have shape (batch, channels,
+//! height, width) in C order. Unaware of tensors.
 
 use rayon::prelude::*;
 
@@ -11,7 +14,7 @@ use crate::activation::{Activation, with_known};
 use crate::epilogue::{Epilogue, Pool};
 use crate::simd::{sum_of, vectorized};
 
-/// The sizes of a batch and what is done with it.
+/// Sizes of a batch and its epilogue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Block {
     pub batch: usize,
@@ -21,15 +24,15 @@ pub(crate) struct Block {
     pub epilogue: Epilogue,
 }
 
-/// What each channel is normalised with.
+/// Statistics of each channel.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Statistics {
     pub mean: Vec<f32>,
-    /// The biased variance.
+    /// Biased variance.
     pub variance: Vec<f32>,
 }
 
-/// The gradients of a block.
+/// Gradients of a block.
 #[derive(Debug)]
 pub(crate) struct Gradients {
     pub input: Vec<f32>,
@@ -37,7 +40,7 @@ pub(crate) struct Gradients {
     pub bias: Vec<f32>,
 }
 
-/// What a channel's values are multiplied with, and what is added: `z = x · factor + shift`.
+/// Normalisation of a channel as an affine map: `z = x · factor + shift`.
 #[derive(Clone, Copy, Debug)]
 struct Affine {
     factor: f32,
@@ -45,7 +48,7 @@ struct Affine {
 }
 
 impl Block {
-    /// Height and width of the output.
+    /// Returns height and width of the output.
     pub(crate) fn out(&self) -> [usize; 2] {
         self.epilogue.pool.out(self.size)
     }
@@ -58,7 +61,7 @@ impl Block {
         self.out()[0] * self.out()[1]
     }
 
-    /// The planes of a channel, sample by sample.
+    /// Returns the planes of a channel, one per sample.
     fn planes<'a>(
         &self,
         channel: usize,
@@ -69,7 +72,9 @@ impl Block {
         (0..batch).map(move |sample| &input[(sample * channels + channel) * plane..][..plane])
     }
 
-    /// Mean and variance of each channel, in two passes: the second about the mean, so that nothing cancels.
+    /// Returns mean and variance of each channel.
+    ///
+    /// The variance takes a second pass about the mean, which avoids cancellation.
     pub(crate) fn statistics(&self, input: &[f32]) -> Statistics {
         let count = (self.batch * self.plane()) as f64;
         let of_channel = |channel| {
@@ -88,7 +93,7 @@ impl Block {
         Statistics { mean, variance }
     }
 
-    /// The output, and for a max-pool where in its plane each value of the output comes from.
+    /// Returns the output and, for a max-pool, the index in the input plane of each output value.
     pub(crate) fn forward(
         &self,
         input: &[f32],
@@ -139,7 +144,8 @@ impl Block {
         (output, origins)
     }
 
-    /// Column by column first, which is vectors of work, then across.
+    /// Takes the maximum down each column first, which vectorises, then across the columns of a
+    /// window.
     #[inline(always)]
     fn max_pool(
         &self,
@@ -197,7 +203,7 @@ impl Block {
         }
     }
 
-    /// The gradients for the gradient of the output.
+    /// Returns the gradients, given the gradient of the output in `output`.
     pub(crate) fn backward(
         &self,
         input: &[f32],
@@ -260,7 +266,7 @@ impl Block {
         Gradients { input: gradient, weight: sums.iter().map(|sums| sums[1]).collect(), bias }
     }
 
-    /// The sums of `g` and of `g · (x − mean)` over a plane.
+    /// Returns the sums of `g` and of `g · (x − mean)` over a plane.
     #[inline(always)]
     fn plane_sums(
         &self,
@@ -335,7 +341,8 @@ impl Block {
         }
     }
 
-    /// Calls `each` for every row of every window: where the row begins in the plane, and the window's index.
+    /// Calls `each` for every row of every window, with the index in the plane where the row begins
+    /// and the index of the window.
     #[inline(always)]
     fn each_window(&self, height: usize, width: usize, mut each: impl FnMut(usize, usize)) {
         let [lines, columns] = self.out();
@@ -347,11 +354,11 @@ impl Block {
     }
 }
 
-/// The largest value of each column in the rows of a window.
+/// Maximum of each column over the rows of a window.
 #[derive(Debug, Default)]
 struct Columns {
     values: Vec<f32>,
-    /// Where in the plane the row begins that the value is from.
+    /// Index in the plane where the row of that maximum begins.
     rows: Vec<u32>,
 }
 
@@ -361,7 +368,7 @@ impl Columns {
         self.rows.resize(length, 0);
     }
 
-    /// [`Columns::largest_across`] for pairs, in a form that becomes vectors.
+    /// Does [`Columns::largest_across`] for pairs of columns, in a form that vectorises.
     #[inline(always)]
     fn larger_of_two(&self, output: &mut [f32], origins: &mut [u32]) {
         let (values, _) = self.values.as_chunks::<2>();
@@ -377,7 +384,8 @@ impl Columns {
         }
     }
 
-    /// The largest of each `width` columns, and where in the plane it is: of equal ones the first in C order.
+    /// Writes the maximum of every `width` columns and its index in the plane. Of equal values, the
+    /// first in C order counts.
     #[inline(always)]
     fn largest_across(&self, width: usize, output: &mut [f32], origins: &mut [u32]) {
         let windows = self.values.chunks_exact(width).zip(self.rows.chunks_exact(width));
@@ -387,7 +395,7 @@ impl Columns {
         {
             let (mut value, mut row, mut column) = (values[0], rows[0], first);
             for (other, (candidate, begin)) in (first..).zip(values.iter().zip(rows)).skip(1) {
-                // Without short cuts, which would be branches that nobody can predict.
+                // No short-circuit operators: they would be unpredictable branches.
                 let better = (*candidate > value) | ((*candidate == value) & (*begin < row));
                 value = if better { *candidate } else { value };
                 row = if better { *begin } else { row };

@@ -1,16 +1,16 @@
-//! From burn's tensors to slices and back.
+//! Conversion between burn's tensors and slices.
 //!
-//! Knows nothing about what is computed with them.
+//! Unaware of the computations on them.
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Bytes, DType, Shape, Tensor};
 
-/// A tensor whose operations an autodiff graph records.
+/// A tensor on an autodiff graph.
 pub(crate) type Recorded = FloatTensor<Autodiff<Flex>>;
 
-/// Tensors of 32-bit floats on the CPU backend, with one primitive each.
+/// Primitives of 32-bit float tensors on the CPU backend.
 pub(crate) enum Host<const N: usize> {
     /// Without gradients.
     Plain([FlexTensor; N]),
@@ -18,18 +18,18 @@ pub(crate) enum Host<const N: usize> {
     Recorded([Recorded; N]),
 }
 
-/// The primitives of tensors, if all of them are such that the kernels are meant for.
+/// Returns the primitives of the tensors if the kernels support all of them.
 pub(crate) fn host<const N: usize>(tensors: [Erased; N]) -> Option<Host<N>> {
     if tensors.iter().all(|tensor| matches!(tensor, Erased::Plain(_))) {
         return Some(Host::Plain(tensors.map(|tensor| match tensor {
             Erased::Plain(tensor) => tensor,
-            _ => unreachable!("BUG: all are plain"),
+            _ => unreachable!("BUG: every tensor is plain"),
         })));
     }
     if tensors.iter().all(|tensor| matches!(tensor, Erased::Recorded(_))) {
         return Some(Host::Recorded(tensors.map(|tensor| match tensor {
             Erased::Recorded(tensor) => tensor,
-            _ => unreachable!("BUG: all are recorded"),
+            _ => unreachable!("BUG: every tensor is recorded"),
         })));
     }
     None
@@ -43,7 +43,7 @@ pub(crate) enum Erased {
     Foreign,
 }
 
-/// The tensor without its rank.
+/// Erases the rank of a tensor.
 pub(crate) fn erase<const D: usize>(tensor: &Tensor<D>) -> Erased {
     if tensor.dtype() != DType::F32 {
         return Erased::Foreign;
@@ -56,17 +56,17 @@ pub(crate) fn erase<const D: usize>(tensor: &Tensor<D>) -> Erased {
     }
 }
 
-/// The same values in C order without gaps.
+/// Returns the same values, contiguous in C order.
 pub(crate) fn packed(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
-/// The values of a packed tensor.
+/// Returns the values of a packed tensor.
 pub(crate) fn values(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice().expect("BUG: a tensor that is not packed")
+    tensor.as_slice().expect("BUG: tensor is not packed")
 }
 
-/// A tensor of these values in C order.
+/// Creates a tensor from values in C order.
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
 }

@@ -1,6 +1,6 @@
-//! Convolution of slices, backward, by patches and matrix products.
+//! Backward pass of a convolution on slices, by patches and matrix products.
 //!
-//! Samples are computed in parallel, each by one thread. Knows nothing about tensors or gradients of anything else.
+//! Samples are computed in parallel, each by one thread. Unaware of tensors and of other gradients.
 
 use rayon::prelude::*;
 
@@ -9,10 +9,10 @@ use crate::geometry::Geometry;
 use crate::patches;
 use crate::simd::{sum_of, vectorized};
 
-/// The gradients of weights are summed in so many parts, whatever the number of threads.
+/// Number of partial sums of the weight gradients, independent of the number of threads.
 const PARTS: usize = 8;
 
-/// The gradients of a convolution; that of the input only where it is wanted.
+/// Gradients of a convolution; that of the input only on request.
 #[derive(Debug)]
 pub(crate) struct Gradients {
     pub input: Option<Vec<f32>>,
@@ -20,14 +20,14 @@ pub(crate) struct Gradients {
     pub bias: Vec<f32>,
 }
 
-/// Whether the gradient of the input is to be computed: that of the first layer is of no use to anyone.
+/// Request for the gradient of the input, which is not needed in the first layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InputGradient {
     Wanted,
     Unused,
 }
 
-/// The gradients for the gradient of the output.
+/// Returns the gradients, given the gradient of the output in `output`.
 pub(crate) fn backward(
     geometry: &Geometry,
     input: &[f32],
@@ -47,7 +47,7 @@ pub(crate) fn backward(
     Gradients { input, weight, bias }
 }
 
-/// Writes the gradient of the input, if there is room for it, and gives that of the weights.
+/// Writes the gradient of the input, unless its slice is empty, and returns that of the weights.
 fn samples_backward(
     geometry: &Geometry,
     input: &[f32],
@@ -80,7 +80,7 @@ fn samples_backward(
     sum_in_order(sums)
 }
 
-/// Adds one sample's part to the gradient of the weights, and to that of the input.
+/// Adds one sample's contribution to the gradients of the weights and of the input.
 fn sample_backward(
     geometry: &Geometry,
     input: &[f32],
@@ -129,7 +129,8 @@ fn sample_backward(
     }
 }
 
-/// Calls `each` with the matrix of patches of each tile and where its columns begin in a plane of the output.
+/// Calls `each` with the patch matrix of each tile and the index in an output plane where its
+/// columns begin.
 fn tiles(
     geometry: &Geometry,
     input: &[f32],
@@ -172,7 +173,7 @@ fn bias_gradient(geometry: &Geometry, output: &[f32]) -> Vec<f32> {
     (0..channels).into_par_iter().map(sum).collect()
 }
 
-/// The sum of slices of one length, one after the other.
+/// Sums vectors of equal length in order.
 pub(crate) fn sum_in_order(parts: Vec<Vec<f32>>) -> Vec<f32> {
     let mut parts = parts.into_iter();
     let mut total = parts.next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Two-dimensional convolution as an operation on tensors, with its gradients.
 //!
-//! Knows nothing about how it is computed.
+//! Does not compute anything itself; see `direct` and `conv`.
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -16,11 +16,13 @@ use crate::conv::{self, InputGradient};
 use crate::direct::{self, Operands};
 use crate::geometry::Geometry;
 
-/// The convolution of `[N, in, height, width]` with the weight `[out, in / groups, height, width]` and the bias
-/// `[out]`: burn's [`ops::conv2d`], faster on the CPU backend.
+/// Convolves like burn's [`ops::conv2d`], but faster on the CPU backend.
+///
+/// The shapes are `[N, in, height, width]` for the input, `[out, in / groups, height, width]` for
+/// the weight and `[out]` for the bias.
 ///
 /// # Panics
-/// Shapes that do not fit each other, as burn's.
+/// If the shapes do not match, as in burn.
 pub fn conv2d(
     input: Tensor<4>,
     weight: Tensor<4>,
@@ -54,7 +56,7 @@ pub fn conv2d(
     }
 }
 
-/// The sizes, if they are such that the kernels are meant for.
+/// Returns the sizes if the kernels support them.
 fn geometry(input: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> Option<Geometry> {
     let [batch, channels_in, height, width] = input.dims();
     let [channels_out, group_in, kernel_height, kernel_width] = weight.dims();

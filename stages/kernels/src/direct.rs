@@ -1,9 +1,11 @@
-//! Convolution of slices, forward: sums of shifted views of the images, a tile of the output at a time in registers.
+//! Forward pass of a convolution on slices: sums of shifted views of the images, with one tile of
+//! the output at a time in registers.
 //!
-//! Each channel is copied once, with its padding, and for a stride of s as s × s planes of every s-th row and column.
-//! In those, what one place of the kernel sees for consecutive places of the output lies at consecutive addresses,
-//! across rows, too: no matrix of patches is needed. Between the rows are sums that nobody wants; they are left out
-//! when a strip of rows is done, while it is in the cache. Knows nothing about tensors.
+//! Each channel is copied once, with its padding. For a stride of s the copy consists of s × s
+//! planes (phases) of every s-th row and column. In a phase, the inputs of one kernel position for
+//! consecutive output positions are at consecutive addresses, even across rows, so no patch matrix
+//! is needed. The sums at the padding between rows are meaningless. They are dropped when a strip
+//! of rows is complete and still in the cache. Unaware of tensors.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -11,27 +13,29 @@ use rayon::prelude::*;
 use crate::geometry::Geometry;
 use crate::simd::{vectorized, with_vectors};
 
-/// The size of a tile in channels of the output and in vectors: with 16 registers, 12 of sums, 3 of the image, 1 of
+/// Output channels in a tile. Of 16 registers, 4 × 3 hold sums, 3 hold the image and 1 holds
 /// weights.
 const CHANNELS: usize = 4;
+
+/// Vectors per channel in a tile.
 const VECTORS: usize = 3;
 
-/// What a tile may reach beyond what is wanted: the longest vectors have 16 values.
+/// Number of values that a tile may extend past the end; the longest vectors have 16 values.
 const SLACK: usize = VECTORS * 16;
 
-/// How many sums of a channel are made before they are written: 4 channels of them are 64 KiB.
+/// Approximate number of sums per channel in a strip; those of 4 channels take 64 KiB.
 const STRIP: usize = 4096;
 
-/// What a convolution is given beside its geometry.
+/// Operands of a convolution.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operands<'a> {
     pub input: &'a [f32],
-    /// As [`blocks`] gives them.
+    /// Weights in the layout of [`blocks`].
     pub weight: &'a [Weights],
     pub bias: &'a [f32],
 }
 
-/// The output `[batch, channels out, height, width]`.
+/// Returns the output, of shape (batch, channels_out, height, width) in C order.
 pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>) -> Vec<f32> {
     let [height, width] = geometry.out;
     let mut output = vec![0.0; geometry.batch * geometry.channels_out * height * width];
@@ -57,16 +61,16 @@ pub(crate) fn forward(geometry: &Geometry, operands: Operands<'_>) -> Vec<f32> {
     output
 }
 
-/// Where things lie in the copy of a group of channels.
+/// Layout of the copy of a group of channels.
 #[derive(Debug)]
 struct Layout {
-    /// Height and width of a plane of every s-th row and column.
+    /// Height and width of a phase.
     size: [usize; 2],
-    /// How many such planes a channel has, in height and width: no more than the kernel meets.
+    /// Number of phases of a channel, vertically and horizontally; only those that the kernel uses.
     phases: [usize; 2],
-    /// Where what a place of the kernel sees begins, place by place and channel by channel.
+    /// Offset of the first input of each kernel position, for each channel in turn.
     offsets: Vec<usize>,
-    /// The values of a group.
+    /// Number of values in a group.
     group: usize,
 }
 
@@ -93,7 +97,7 @@ impl Layout {
         Layout { size: [height, width], phases: [phases_down, phases_across], offsets, group }
     }
 
-    /// All images, and room behind them: the last tile is a whole one, too.
+    /// Copies all images, with slack at the end so that the last tile can be a full one.
     fn copies(&self, geometry: &Geometry, input: &[f32]) -> Vec<f32> {
         let mut copies = vec![0.0; geometry.batch * geometry.groups * self.group + SLACK];
         let plane = self.size[0] * self.size[1];
@@ -116,11 +120,11 @@ impl Layout {
         copies
     }
 
-    /// Copies every s-th row and column of an image.
+    /// Copies one phase of an image: every s-th row and column.
     #[inline(always)]
     fn copy(&self, geometry: &Geometry, phase: [usize; 2], image: &[f32], copy: &mut [f32]) {
         let first = |axis: usize| {
-            // The first place that is not padding, and which of the image it is.
+            // The first index in the phase that is not padding, and its index in the image.
             let (stride, padding) = (geometry.stride[axis], geometry.padding[axis]);
             let at = padding.saturating_sub(phase[axis]).div_ceil(stride);
             (at, at * stride + phase[axis] - padding)
@@ -132,7 +136,7 @@ impl Layout {
             match geometry.stride[1] {
                 1 => target[..source.len()].copy_from_slice(source),
                 2 => {
-                    // In a form that becomes vectors.
+                    // In a form that vectorises.
                     let (pairs, rest) = source.as_chunks::<2>();
                     let (whole, last) = target.split_at_mut(pairs.len());
                     whole.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
@@ -149,10 +153,11 @@ impl Layout {
     }
 }
 
-/// The weights of a few channels of the output: of each place of the kernel side by side.
+/// Weights of [`CHANNELS`] output channels, interleaved at each kernel position.
 pub(crate) type Weights = Vec<[f32; CHANNELS]>;
 
-/// The weights of groups of `group_out` channels with `patch` places each, a few channels after the other.
+/// Rearranges the weights of groups of `group_out` output channels with `patch` values each into
+/// blocks of [`CHANNELS`] channels.
 pub(crate) fn blocks(group_out: usize, patch: usize, weight: &[f32]) -> Vec<Weights> {
     let block = |block: &[f32]| {
         let mut weights = vec![[0.0; CHANNELS]; patch];
@@ -165,7 +170,7 @@ pub(crate) fn blocks(group_out: usize, patch: usize, weight: &[f32]) -> Vec<Weig
     groups.flat_map(|group| group.chunks(CHANNELS * patch).map(block)).collect()
 }
 
-/// A few channels of the output of one image.
+/// The computation of up to [`CHANNELS`] output channels of one image.
 #[derive(Clone, Copy, Debug)]
 struct Job<'a> {
     geometry: &'a Geometry,
@@ -200,13 +205,13 @@ impl Job<'_> {
     }
 }
 
-/// The sums of a strip, without bias.
+/// The computation of the sums of a strip, without bias.
 struct Sums<'a> {
     weights: &'a Weights,
     offsets: &'a [usize],
     image: &'a [f32],
     count: usize,
-    /// From a channel of `sums` to the next.
+    /// Distance between channels in `sums`.
     length: usize,
     sums: &'a mut [f32],
 }
@@ -218,7 +223,7 @@ impl WithSimd for Sums<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let mut at = 0;
         while at < self.count {
-            // What is left at the end of a small image is often less than a whole tile.
+            // The rest of a small image is often less than a full tile.
             if self.count - at > 2 * S::F32_LANES {
                 self.tile::<S, VECTORS>(simd, at);
                 at += VECTORS * S::F32_LANES;
@@ -231,7 +236,7 @@ impl WithSimd for Sums<'_> {
 }
 
 impl Sums<'_> {
-    /// The sums of `WIDTH` vectors of each channel, from place `at` on.
+    /// Computes `WIDTH` vectors of sums of each channel, from index `at` on.
     #[inline(always)]
     fn tile<S: Simd, const WIDTH: usize>(&mut self, simd: S, at: usize) {
         let lanes = WIDTH * S::F32_LANES;

@@ -1,41 +1,42 @@
-//! What follows a layer: an activation, then a pool.
+//! Epilogue of a layer: an activation, then a pool.
 //!
-//! Knows nothing about layers.
+//! Unaware of layers.
 
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module as ops};
 
 use crate::activation::Activation;
 
-/// What is applied to the output of a layer.
+/// Operations applied to the output of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epilogue {
-    /// First, to each value.
+    /// Activation of each value, applied first.
     pub activation: Activation,
-    /// Epilogue, to windows of them.
+    /// Pool over windows of the activations.
     pub pool: Pool,
 }
 
-/// What is made of windows of the activations. Windows do not overlap, and those that the edge cuts are left out.
+/// Pooling of the activations. Windows do not overlap, and incomplete windows at the edges are
+/// dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pool {
-    /// Every value for itself.
+    /// No pooling.
     None,
-    /// The largest of a window of this height and width; of equal ones the first.
+    /// Maximum over windows of this height and width; of equal values, the first counts.
     Max([usize; 2]),
-    /// The mean of a window of this height and width.
+    /// Mean over windows of this height and width.
     Average([usize; 2]),
 }
 
 impl Epilogue {
-    /// Nothing.
+    /// The identity.
     pub const NONE: Epilogue = Epilogue { activation: Activation::Identity, pool: Pool::None };
 
-    /// Activation and pool by burn's own operations.
+    /// Applies activation and pool with burn's own operations.
     pub(crate) fn with_burn_ops(self, x: Tensor<4>) -> Tensor<4> {
         let x = match self.activation {
             Activation::Identity => x,
-            // Its gradient needs no mask, unlike that of burn's `leaky_relu`.
+            // Unlike burn's `leaky_relu`, this needs no mask for its gradient.
             Activation::LeakyRelu(slope) => {
                 activation::relu(x.clone()).mul_scalar(1.0 - slope) + x.mul_scalar(slope)
             }
@@ -50,7 +51,7 @@ impl Epilogue {
 }
 
 impl Pool {
-    /// Height and width of a window.
+    /// Returns height and width of a window.
     pub(crate) fn window(self) -> [usize; 2] {
         match self {
             Pool::None => [1, 1],
@@ -58,7 +59,7 @@ impl Pool {
         }
     }
 
-    /// Height and width of what is made of a plane of this size.
+    /// Returns height and width of the output for a plane of this size.
     pub(crate) fn out(self, size: [usize; 2]) -> [usize; 2] {
         let window = self.window();
         [size[0] / window[0], size[1] / window[1]]

@@ -1,22 +1,22 @@
-//! Matrix products of 32-bit floats: a safe face for the crate `gemm`.
+//! Matrix products of 32-bit floats: a safe interface to the crate `gemm`.
 //!
-//! Single-threaded: the callers split their work by sample. Knows nothing about tensors.
-#![allow(unsafe_code, reason = "`gemm::gemm` takes pointers; the bounds are checked before")]
+//! Single-threaded, since the callers split their work by sample. Unaware of tensors.
+#![allow(unsafe_code, reason = "`gemm::gemm` takes pointers; the bounds are checked first")]
 
-/// A matrix within a slice.
+/// A strided view of a matrix in a slice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix<'a> {
     pub values: &'a [f32],
     pub rows: usize,
     pub columns: usize,
-    /// The distance from a row to the next.
+    /// Distance between rows.
     pub row_stride: usize,
-    /// The distance from a column to the next.
+    /// Distance between columns.
     pub column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
-    /// A matrix in C order whose rows begin `row_stride` apart.
+    /// Creates a view in C order with rows `row_stride` apart.
     pub(crate) fn rows(
         values: &'a [f32],
         rows: usize,
@@ -26,7 +26,7 @@ impl<'a> Matrix<'a> {
         Matrix { values, rows, columns, row_stride, column_stride: 1 }
     }
 
-    /// The same values with rows and columns exchanged.
+    /// Returns the transpose.
     pub(crate) fn transposed(self) -> Matrix<'a> {
         Matrix {
             rows: self.columns,
@@ -42,17 +42,20 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What becomes of the values that are in the destination.
+/// Treatment of the values already in the destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
     Replace,
     Add,
 }
 
-/// `target[rows × columns] (+)= left · right`, the target in C order with rows `row_stride` apart.
+/// Computes `target = left · right`, or `target += left · right` for [`Destination::Add`].
+///
+/// The target has shape (rows of `left`, columns of `right`) in C order, with rows `row_stride`
+/// apart.
 ///
 /// # Panics
-/// Matrices that do not fit each other or their slices.
+/// If the shapes do not match or a matrix is empty or larger than its slice.
 pub(crate) fn multiply(
     target: &mut [f32],
     row_stride: usize,
@@ -61,17 +64,17 @@ pub(crate) fn multiply(
     mode: Destination,
 ) {
     let (rows, depth, columns) = (left.rows, left.columns, right.columns);
-    assert_eq!(depth, right.rows, "BUG: matrices that do not fit each other");
-    assert!(left.fits() && right.fits(), "BUG: a matrix larger than its slice");
+    assert_eq!(depth, right.rows, "BUG: matrix shapes do not match");
+    assert!(left.fits() && right.fits(), "BUG: matrix is larger than its slice");
     assert!(
         fits(target.len(), rows, columns, row_stride, 1),
-        "BUG: a target larger than its slice"
+        "BUG: target is larger than its slice"
     );
     assert!(row_stride >= columns || rows <= 1, "BUG: rows of the target overlap");
     let stride =
-        |stride: usize| isize::try_from(stride).expect("BUG: a stride beyond the address space");
-    // SAFETY: every index below rows × columns of each matrix lies in its slice, as asserted above, and the
-    // target is borrowed exclusively.
+        |stride: usize| isize::try_from(stride).expect("BUG: stride exceeds the address space");
+    // SAFETY: every element of each matrix is inside its slice, as asserted above, and the target
+    // is borrowed exclusively.
     unsafe {
         gemm::gemm(
             rows,
@@ -112,8 +115,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_of_strided_and_transposed_matrices() {
-        // Rows of 4 apart, of which 3 count.
+    fn strided_and_transposed_matrices() {
+        // Rows are 4 apart and have 3 values.
         let left = [1.0, 2.0, 3.0, 9.0, 4.0, 5.0, 6.0];
         let left = Matrix::rows(&left, 2, 3, 4);
         let right = [1.0, 0.0, 2.0, 0.0, 1.0, 1.0];
@@ -126,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "BUG: a matrix larger than its slice")]
-    fn a_matrix_larger_than_its_slice_is_refused() {
+    #[should_panic(expected = "BUG: matrix is larger than its slice")]
+    fn matrix_larger_than_slice() {
         let values = [0.0; 5];
         let matrix = Matrix::rows(&values, 2, 3, 3);
         multiply(&mut [0.0; 4], 2, matrix, matrix.transposed(), Destination::Replace);

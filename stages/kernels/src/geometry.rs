@@ -1,8 +1,10 @@
-//! The sizes of a convolution.
+//! Sizes and index arithmetic of a convolution.
+//!
+//! Unaware of values and weights.
 
 use std::ops::Range;
 
-/// The sizes of a convolution. Dilation is 1.
+/// Sizes of a convolution with dilation 1. Pairs are (height, width).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     pub batch: usize,
@@ -19,43 +21,44 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// Input channels of a group.
+    /// Returns the number of input channels per group.
     pub(crate) fn group_in(&self) -> usize {
         self.channels_in / self.groups
     }
 
-    /// Output channels of a group.
+    /// Returns the number of output channels per group.
     pub(crate) fn group_out(&self) -> usize {
         self.channels_out / self.groups
     }
 
-    /// Values of a patch: what one value of the output is computed from.
+    /// Returns the number of input values that contribute to one output value.
     pub(crate) fn patch(&self) -> usize {
         self.group_in() * self.kernel[0] * self.kernel[1]
     }
 
-    /// Values of one channel of the input.
+    /// Returns the number of values in one input channel.
     pub(crate) fn plane(&self) -> usize {
         self.size[0] * self.size[1]
     }
 
-    /// Values of one channel of the output.
+    /// Returns the number of values in one output channel.
     pub(crate) fn plane_out(&self) -> usize {
         self.out[0] * self.out[1]
     }
 
-    /// The places in the kernel, in C order.
+    /// Returns the (row, column) positions in the kernel, in C order.
     pub(crate) fn taps(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let [height, width] = self.kernel;
         (0..height).flat_map(move |i| (0..width).map(move |j| (i, j)))
     }
 
-    /// The row of the input that the kernel's row `i` sees for the output's `row`; none in the padding.
+    /// Returns the input row under kernel row `i` for output row `row`; `None` in the padding.
     pub(crate) fn source_row(&self, row: usize, i: usize) -> Option<usize> {
         (row * self.stride[0] + i).checked_sub(self.padding[0]).filter(|row| *row < self.size[0])
     }
 
-    /// The columns of the output for which the kernel's column `j` sees the input and not the padding.
+    /// Returns the output columns for which kernel column `j` is over the input and not the
+    /// padding.
     pub(crate) fn columns(&self, j: usize) -> Range<usize> {
         let (stride, padding) = (self.stride[1], self.padding[1]);
         let end = (self.size[1] + padding).saturating_sub(j).div_ceil(stride).min(self.out[1]);
@@ -63,13 +66,13 @@ impl Geometry {
         start..end
     }
 
-    /// The column of the input that the kernel's column `j` sees for the output's `column`, one of
-    /// [`Geometry::columns`].
+    /// Returns the input column under kernel column `j` for output column `column`, which must be
+    /// in [`Geometry::columns`].
     pub(crate) fn source_column(&self, column: usize, j: usize) -> usize {
         column * self.stride[1] + j - self.padding[1]
     }
 
-    /// Whether the patches are the input as it lies.
+    /// Reports whether the patch matrix is the input itself: a 1 × 1 kernel, no stride, no padding.
     pub(crate) fn is_pointwise(&self) -> bool {
         (self.kernel, self.stride, self.padding) == ([1, 1], [1, 1], [0, 0])
     }

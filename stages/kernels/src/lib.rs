@@ -1,16 +1,17 @@
-//! Operations on burn's tensors for the processor, where burn's own are slow: convolution, batch normalisation fused
-//! with what follows it, AdamW in one pass. Each knows its gradient, and hands over to burn's own where it is not
-//! meant for: another backend, another element type, gradient checkpointing.
+//! Fast CPU operations on burn's tensors, where burn's own are slow.
 //!
-//! And burn's own operations for a network to judge with, where it is not on the processor.
+//! They are convolution, batch normalisation fused with its epilogue, and AdamW in one pass. Each
+//! defines its gradient. Each falls back to burn's own operation for other backends, other element
+//! types and gradient checkpointing. The crate also runs inference plans with burn's operations on
+//! other devices.
 //!
-//! Results do not depend on the number of threads: work is split by the shape of the data, and partial sums are added
-//! in a fixed order. Knows nothing about which networks there are, losses or files.
+//! Results do not depend on the number of threads: work is split by the shape of the data, and
+//! partial sums are added in a fixed order. Unaware of networks, losses and files.
 //!
 //! ```text
 //! conv2d → direct                              tensors → slices: forward
 //!        → conv → patches, gemm                backward
-//! norm   → block → activation, then            on all: simd
+//! norm   → block → activation, epilogue        all of them use simd
 //! adamw
 //! on_device
 //! ```

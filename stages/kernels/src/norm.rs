@@ -1,6 +1,6 @@
-//! Batch normalisation with the activation and the pool that follow it, as an operation on tensors.
+//! Batch normalisation fused with its epilogue, as an operation on tensors.
 //!
-//! Knows nothing about running statistics: the caller keeps them.
+//! Unaware of running statistics, which the caller maintains.
 
 use std::sync::Arc;
 
@@ -16,29 +16,30 @@ use crate::block::{Block, Statistics};
 use crate::bridge::{Host, erase, host, packed, tensor, values};
 use crate::epilogue::Epilogue;
 
-/// The trained part of a normalisation: `[channels]` each.
+/// Parameters of a normalisation; the tensors have shape `[channels]`.
 #[derive(Clone, Debug)]
 pub struct Scale {
-    /// What the normalised values are multiplied with.
+    /// Factor of the normalised values.
     pub weight: Tensor<1>,
-    /// What is added then.
+    /// Term added to the product.
     pub bias: Tensor<1>,
-    /// What is added to the variance.
+    /// Term added to the variance.
     pub epsilon: f64,
 }
 
-/// The result of a normalisation by a batch's own statistics.
+/// Result of a normalisation by a batch's own statistics.
 #[derive(Clone, Debug)]
 pub struct Normalized {
-    /// The values after activation and pool.
+    /// Values after activation and pool.
     pub output: Tensor<4>,
-    /// The mean of each channel, without gradients.
+    /// Mean of each channel, without gradients.
     pub mean: Tensor<1>,
-    /// The biased variance of each channel, without gradients.
+    /// Biased variance of each channel, without gradients.
     pub variance: Tensor<1>,
 }
 
-/// Normalises `[N, channels, height, width]` by the batch's own statistics.
+/// Normalises `[N, channels, height, width]` by the batch's own statistics and applies the
+/// epilogue.
 pub fn batch_norm(input: Tensor<4>, scale: Scale, epilogue: Epilogue) -> Normalized {
     let device = input.device();
     let block = block(&input, epilogue);

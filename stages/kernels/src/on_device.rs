@@ -1,16 +1,16 @@
-//! A plan by burn's operations, on any device: what graphics cards judge with, and what [`judge::compiled`] is measured
-//! against.
+//! Runs an inference plan with burn's operations, on any device.
 //!
-//! Knows nothing about networks.
+//! Networks on GPUs run this way. It is also the reference for the compiled plans of the CPU.
+//! Unaware of network architectures.
 
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
 use judge::plan::{Head, Pixels, Plan, STRAIGHT};
 
-/// The layers of a [`Plan`], with their weights on a device.
+/// Layers of a [`Plan`], with their weights on a device.
 #[derive(Debug)]
 pub struct OnDevice {
-    /// `[1, channels, 1, 1]`
+    /// Shape `[1, channels, 1, 1]`, as is that of `shift`.
     factor: Tensor<4>,
     shift: Tensor<4>,
     convolutions: Vec<Convolution>,
@@ -21,7 +21,7 @@ pub struct OnDevice {
 #[derive(Debug)]
 struct Convolution {
     terms: Vec<Term>,
-    /// `[1, channels, 1, 1]`
+    /// Shape `[1, channels, 1, 1]`.
     bias: Tensor<4>,
     slope: f32,
     pixels: Pixels,
@@ -42,7 +42,7 @@ struct Linear {
 }
 
 impl OnDevice {
-    /// Copies the weights there.
+    /// Copies the weights of a plan to a device.
     pub fn new(plan: &Plan, device: &Device) -> OnDevice {
         let of_channels = |values: Vec<f32>| {
             let shape = [1, values.len(), 1, 1];
@@ -79,7 +79,7 @@ impl OnDevice {
         }
     }
 
-    /// `[N, channels, height, width]` → `[N, outputs]`
+    /// Computes logits: `[N, channels, height, width]` → `[N, outputs]`.
     pub fn forward(&self, clips: Tensor<4>) -> Tensor<2> {
         let clip = clips * self.factor.clone() + self.shift.clone();
         let mut pictures = vec![clip.clone()];

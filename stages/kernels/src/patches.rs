@@ -1,22 +1,23 @@
-//! The patches of an image that a convolution sees, as columns of a matrix, and back.
+//! Conversion between an image and the patch matrix of a convolution (im2col and col2im).
 //!
-//! Row `(c, i, j)` of the matrix holds what the weight at `[c, i, j]` is multiplied with, column by column of the
-//! output. Made for some rows of the output at a time, so that the matrix stays in the cache near the processor.
-//! Knows nothing about weights.
+//! Row `(c, i, j)` of the matrix has the input values for the weight at `[c, i, j]`, with one
+//! column per output position. The matrix covers a few output rows at a time, so that it stays in
+//! the second-level cache. Unaware of weights.
 
 use std::ops::Range;
 
 use crate::geometry::Geometry;
 
-/// How many values a tile of patches may have: 128 KiB of floats, which second-level caches hold.
+/// Maximum number of values in a tile of patches: 128 KiB of floats, which fit in second-level
+/// caches.
 const TILE: usize = 32 * 1024;
 
-/// The rows of the output that are made at a time.
+/// Returns the number of output rows per tile, at least 1.
 pub(crate) fn tile_rows(geometry: &Geometry) -> usize {
     (TILE / (geometry.patch() * geometry.out[1]).max(1)).clamp(1, geometry.out[0].max(1))
 }
 
-/// Writes the patches of the output rows `rows` of one group of channels.
+/// Writes the patches for the output rows `rows` of one group of channels.
 pub(crate) fn gather(geometry: &Geometry, image: &[f32], rows: Range<usize>, patches: &mut [f32]) {
     let [height, width] = geometry.size;
     let width_out = geometry.out[1];
@@ -25,7 +26,7 @@ pub(crate) fn gather(geometry: &Geometry, image: &[f32], rows: Range<usize>, pat
         for (i, j) in geometry.taps() {
             let columns = geometry.columns(j);
             for row in rows.clone() {
-                let line = lines.next().expect("BUG: a matrix too small for its patches");
+                let line = lines.next().expect("BUG: matrix is too small for its patches");
                 let Some(y) = geometry.source_row(row, i).filter(|_| !columns.is_empty()) else {
                     line.fill(0.0);
                     continue;
@@ -39,7 +40,7 @@ pub(crate) fn gather(geometry: &Geometry, image: &[f32], rows: Range<usize>, pat
     }
 }
 
-/// Adds to each value of the image what the patches that it is in hold in its place.
+/// Adds each value of the patches to its position in the image.
 pub(crate) fn scatter(geometry: &Geometry, patches: &[f32], rows: Range<usize>, image: &mut [f32]) {
     let [height, width] = geometry.size;
     let mut lines = patches.chunks_exact(geometry.out[1]);
@@ -47,7 +48,7 @@ pub(crate) fn scatter(geometry: &Geometry, patches: &[f32], rows: Range<usize>, 
         for (i, j) in geometry.taps() {
             let columns = geometry.columns(j);
             for row in rows.clone() {
-                let line = lines.next().expect("BUG: a matrix too small for its patches");
+                let line = lines.next().expect("BUG: matrix is too small for its patches");
                 let Some(y) = geometry.source_row(row, i).filter(|_| !columns.is_empty()) else {
                     continue;
                 };

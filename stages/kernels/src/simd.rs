@@ -1,12 +1,13 @@
-//! Loops compiled for the vector unit that is there.
+//! Runtime dispatch to the vector unit of the CPU.
 //!
-//! Knows nothing about what is computed: a loop over slices, written plainly, is what the compiler vectorises.
+//! Unaware of the computation: the compiler vectorises plain loops over slices.
 
 use pulp::WithSimd;
 
-/// Runs `loops` compiled for AVX2 and FMA where the processor has them, else for the target's baseline.
+/// Runs `loops`, compiled for AVX2 and FMA if the CPU has them, or else for the target's baseline.
 ///
-/// Mark the closure's own helpers `#[inline(always)]`: what is not inlined is compiled for the baseline.
+/// Mark the closure's helpers `#[inline(always)]`: functions that are not inlined are compiled for
+/// the baseline.
 #[inline(always)]
 pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
@@ -16,7 +17,7 @@ pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
     loops()
 }
 
-/// Does `work` with the vectors of the unit that [`vectorized`] would compile for.
+/// Runs `work` with the vectors of the unit that [`vectorized`] would choose.
 #[inline(always)]
 pub(crate) fn with_vectors<W: WithSimd>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
@@ -26,11 +27,13 @@ pub(crate) fn with_vectors<W: WithSimd>(work: W) -> W::Output {
     pulp::Arch::new().dispatch(work)
 }
 
-/// How many partial sums a sum is split into: fixed, so that a sum is the same on every vector unit, and enough
-/// to hide the latency of an addition.
+/// Number of partial sums in a sum.
+///
+/// It is fixed so that a sum has the same bits on every vector unit, and large enough to hide the
+/// latency of an addition.
 const LANES: usize = 32;
 
-/// The sum of `map` over pairs of values.
+/// Returns the sum of `map` over pairs of values.
 #[inline(always)]
 pub(crate) fn sum_of(left: &[f32], right: &[f32], map: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];

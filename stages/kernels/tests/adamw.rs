@@ -1,4 +1,4 @@
-//! AdamW against burn's own, and what it remembers.
+//! AdamW against burn's own, and saving and restoring its state.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use burn::module::{Module, Param};
@@ -14,7 +14,7 @@ struct Pair {
     small: Param<Tensor<1>>,
 }
 
-/// More values than are updated at a time.
+/// Returns parameters with more values than one chunk.
 fn pair() -> Pair {
     let device = Device::flex().autodiff();
     let of = |count: usize, shape: &[usize]| {
@@ -40,7 +40,7 @@ fn values(pair: &Pair) -> Vec<f32> {
 }
 
 #[test]
-fn five_steps_are_those_of_burn() {
+fn five_steps_match_burn() {
     let config = AdamWConfig::new().with_beta_1(0.9).with_beta_2(0.999).with_epsilon(1e-8);
     let (mut expected, mut reference) = (pair(), config.with_weight_decay(0.3).init());
     let (mut found, mut optimizer) = (pair(), AdamW::new(SETTINGS));
@@ -51,12 +51,12 @@ fn five_steps_are_those_of_burn() {
         found = optimizer.step(1e-2, found, of_found);
     }
     for (found, expected) in values(&found).iter().zip(values(&expected)) {
-        assert!((found - expected).abs() <= 1e-5, "{found} is not {expected}");
+        assert!((found - expected).abs() <= 1e-5, "expected {expected}, found {found}");
     }
 }
 
 #[test]
-fn a_step_leaves_clones_as_they_are() {
+fn step_does_not_change_clones() {
     let (module, mut optimizer) = (pair(), AdamW::new(SETTINGS));
     let (clone, of_module) = (module.clone(), gradients(&module, 0));
     let stepped = optimizer.step(1e-2, module, of_module);
@@ -65,7 +65,7 @@ fn a_step_leaves_clones_as_they_are() {
 }
 
 #[test]
-fn what_was_remembered_can_be_taken_up() {
+fn restored_state() {
     let mut optimizer = AdamW::new(SETTINGS);
     let fresh = pair();
     let of_fresh = gradients(&fresh, 0);

@@ -1,4 +1,4 @@
-//! Every kernel against burn's own operations: outputs and gradients, over shapes that proptest chooses.
+//! Outputs and gradients of every kernel against burn's own operations, over random shapes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
@@ -8,7 +8,7 @@ use kernels::norm::{self, Scale};
 use kernels::{Activation, Epilogue, Pool};
 use proptest::prelude::*;
 
-/// Values between −1 and 1 that no two tensors share; the same for the same seed.
+/// Returns pseudorandom values from −1 to 1, deterministic per seed.
 fn values<const D: usize>(seed: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
     let count = shape.iter().product::<usize>();
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -25,7 +25,8 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
-/// Whether all values agree within a share of the largest, or of 1: the gradients are sums of terms of about 1.
+/// Checks that all values agree to within a fraction of the largest, or of 1. Gradients are sums of
+/// terms of about 1.
 fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), TestCaseError> {
     prop_assert_eq!(found.len(), expected.len(), "{}", what);
     let largest = expected.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
@@ -33,21 +34,21 @@ fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), TestCaseErro
         let apart = (found - expected).abs();
         prop_assert!(
             apart <= 2e-5 * largest,
-            "{what}[{at}]: {found} is not {expected}, of {largest}"
+            "{what}[{at}]: expected {expected}, found {found}; the largest is {largest}"
         );
     }
     Ok(())
 }
 
-/// A convolution: batch, groups, channels of a group in and out, size, kernel, stride, padding, bias.
+/// A convolution: batch, groups, channels per group (in, out), size, kernel, stride, padding, bias.
 type Shape = (usize, usize, [usize; 2], [usize; 2], [usize; 2], [usize; 2], [usize; 2], bool);
 
 fn shapes() -> impl Strategy<Value = Shape> {
     let pair = |range: std::ops::Range<usize>| [range.clone(), range];
-    // Most are small; some are computed in several strips.
+    // Most are small; some need several strips.
     let size = prop_oneof![4 => [4..20usize, 4..40], 1 => [40..90usize, 60..90]];
     let sizes = (size, pair(1..5), pair(1..4), pair(0..3));
-    // Of outputs also more than a block of them, and blocks that are not full.
+    // The number of output channels covers several blocks and incomplete blocks.
     (1..11usize, 1..4usize, [1..4usize, 1..11], sizes, any::<bool>()).prop_map(
         |(batch, groups, channels, (size, kernel, stride, padding), bias)| {
             (batch, groups, channels, size, kernel, stride, padding, bias)
@@ -55,9 +56,19 @@ fn shapes() -> impl Strategy<Value = Shape> {
     )
 }
 
+/// Checks the output and the gradients of input, weight and bias.
+fn all_close(found: &[Vec<f32>; 4], expected: &[Vec<f32>; 4]) -> Result<(), TestCaseError> {
+    for (what, (found, expected)) in
+        ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(expected))
+    {
+        close(what, found, expected)?;
+    }
+    Ok(())
+}
+
 type Convolution = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -> Tensor<4>;
 
-/// The output of a convolution and the gradients of a sum of it, weighted so that none is like another.
+/// Returns the output of a convolution and the gradients of a weighted sum of it.
 fn convolved(convolution: Convolution, shape: &Shape, device: &Device) -> [Vec<f32>; 4] {
     let (batch, groups, [group_in, group_out], size, kernel, stride, padding, with_bias) = *shape;
     let input = values(1, [batch, group_in * groups, size[0], size[1]], device).require_grad();
@@ -95,7 +106,7 @@ fn blocks() -> impl Strategy<Value = ([usize; 4], Epilogue)> {
     ([2..6usize, 1..5, 3..12, 3..40], epilogues())
 }
 
-/// Activation and pool by burn's own operations, one after the other.
+/// Applies activation and pool with burn's own operations, one after the other.
 fn by_parts(x: Tensor<4>, epilogue: Epilogue) -> Tensor<4> {
     let x = match epilogue.activation {
         Activation::Identity => x,
@@ -109,13 +120,13 @@ fn by_parts(x: Tensor<4>, epilogue: Epilogue) -> Tensor<4> {
     }
 }
 
-/// The output of a block and its gradients.
+/// Returns the output of a block and its gradients.
 fn normalized(
     forward: impl Fn(Tensor<4>, Scale) -> Tensor<4>,
     shape: [usize; 4],
     device: &Device,
 ) -> [Vec<f32>; 4] {
-    // Away from a mean of zero.
+    // The mean differs from zero.
     let input = values(5, shape, device).add_scalar(0.3).require_grad();
     let weight = values(6, [shape[1]], device).add_scalar(0.2).require_grad();
     let bias = values(7, [shape[1]], device).require_grad();
@@ -127,28 +138,29 @@ fn normalized(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn a_convolution_is_that_of_burn(shape in shapes()) {
+    fn convolution_matches_burn(shape in shapes()) {
         let device = Device::flex().autodiff();
         let expected = convolved(ops::conv2d, &shape, &device);
         let found = convolved(conv2d, &shape, &device);
-        for (what, (found, expected)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&expected)) {
-            close(what, found, expected)?;
-        }
+        all_close(&found, &expected)?;
     }
 
     #[test]
-    fn a_block_is_that_of_burn((shape, then) in blocks()) {
+    fn block_matches_burn((shape, epilogue) in blocks()) {
         let device = Device::flex().autodiff();
         let by_burn = |input, Scale { weight, bias, epsilon }| {
-            by_parts(ops::batch_norm_train(input, weight, bias, epsilon).output, then)
+            by_parts(ops::batch_norm_train(input, weight, bias, epsilon).output, epilogue)
         };
         let expected = normalized(by_burn, shape, &device);
-        let found = normalized(|input, scale| norm::batch_norm(input, scale, then).output, shape, &device);
-        for (what, (found, expected)) in ["output", "input", "weight", "bias"].iter().zip(found.iter().zip(&expected)) {
-            close(what, found, expected)?;
-        }
+        let by_kernel = |input, scale| norm::batch_norm(input, scale, epilogue).output;
+        let found = normalized(by_kernel, shape, &device);
+        all_close(&found, &expected)?;
     }
 }

@@ -1,4 +1,4 @@
-//! A plan by burn's operations against the same plan compiled.
+//! A plan run with burn's operations against the same plan compiled for the CPU.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -6,7 +6,7 @@ use judge::compiled::Compiled;
 use judge::plan::{Affine, Convolution, Head, Linear, PictureId, Pixels, Plan, STRAIGHT, Term};
 use kernels::on_device::OnDevice;
 
-/// Values between −1 and 1, no two series of them alike.
+/// Returns values from −1 to 1 that differ between series.
 fn values(count: usize, series: usize) -> Vec<f32> {
     (0..count).map(|at| ((at + 31 * series) * 7919 % 1009) as f32 / 504.5 - 1.0).collect()
 }
@@ -19,8 +19,8 @@ fn term(from: usize, shape: [usize; 4], stride: usize, padding: usize) -> Term {
     Term { from: PictureId(from), weight, shape, stride, padding }
 }
 
-/// Everything that a plan can have: clips of 2 × 14 × 19 become pictures of 5 × 6 × 9, of 20 × 3 × 5, and of
-/// 20 × 3 × 5 from both.
+/// Returns a plan with every feature. Clips of 2 × 14 × 19 become feature maps of 5 × 6 × 9, of
+/// 20 × 3 × 5, and of 20 × 3 × 5 from both.
 fn plan(head: Head) -> Plan {
     let convolution = |terms: Vec<Term>, slope, pixels| {
         let bias = values(terms[0].shape[0], terms.len());
@@ -49,7 +49,7 @@ fn plan(head: Head) -> Plan {
 }
 
 #[test]
-fn a_compiled_plan_gives_what_operations_give() {
+fn compiled_plan_matches_operations() {
     let shape = [3, 2, 14, 19];
     let clips = values(shape.iter().product(), 5);
     let device = Device::flex();
@@ -65,7 +65,10 @@ fn a_compiled_plan_gives_what_operations_give() {
         assert_eq!(found.len(), 9);
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(&expected) {
-            assert!((found - expected).abs() <= 1e-5, "{head:?}: {found} is not {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-5,
+                "{head:?}: expected {expected}, found {found}"
+            );
         }
     }
 }
