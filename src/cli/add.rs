@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::run::{all_processors, tell_failures};
-use crate::engine::add::{self, InGit, SnapshotSource, Tracked, Wishes};
+use crate::engine::add::{self, InGit, TrackingState, Tracked, Wishes};
 use crate::engine::run::{Options, Report, run};
 use crate::engine::size::measure;
 use crate::engine::{Project, project};
@@ -17,7 +17,7 @@ use crate::repo_path::RepoPath;
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::{self, stdout, style};
-use crate::workspace::ignore::Ignored;
+use crate::workspace::ignore::GitignoreChange;
 use crate::workspace::root;
 
 /// Track files or folders that people make: the cache keeps them, the lock names them
@@ -45,7 +45,7 @@ impl AddArgs {
             )
             .hint("add them one by one"));
         }
-        let inside = |path: &PathBuf| root::inside(root, here, path).map_err(with_a_way_in);
+        let inside = |path: &PathBuf| root::to_repo_path(root, here, path).map_err(with_a_way_in);
         let mut paths: Vec<RepoPath> = self.paths.iter().map(inside).collect::<Result<_>>()?;
         paths.sort();
         paths.dedup();
@@ -87,7 +87,7 @@ fn with_a_way_in(outside: Error) -> Error {
 
 fn told(
     project: &Project,
-    Tracked { path, stage, standing }: &Tracked,
+    Tracked { path, stage, state }: &Tracked,
     report: &Report,
 ) -> Result<()> {
     let outcome =
@@ -98,29 +98,29 @@ fn told(
         .map(|content| super::checkout::amount(measure(project, content)))
         .unwrap_or_default();
     let (bold, bold_end) = (style::STAGE, style::STAGE);
-    match (standing, outcome) {
-        (SnapshotSource::New, Some(Outcome::Ran | Outcome::Restored)) => {
+    match (state, outcome) {
+        (TrackingState::New, Some(Outcome::Ran | Outcome::Restored)) => {
             stdout::say!("`{path}` is tracked as stage {bold}{stage}{bold_end:#}: {size}");
         }
-        (SnapshotSource::New, _) => stdout::say!(
+        (TrackingState::New, _) => stdout::say!(
             "`{path}` is declared as stage {bold}{stage}{bold_end:#} in {FILE}, but not kept yet"
         ),
-        (SnapshotSource::Candidate, Some(Outcome::Fresh)) => {
+        (TrackingState::Existing, Some(Outcome::Fresh)) => {
             stdout::say!(
                 "`{path}` is tracked as stage {bold}{stage}{bold_end:#}, and has not changed"
             );
         }
-        (SnapshotSource::Candidate, Some(Outcome::Ran | Outcome::Restored)) => {
+        (TrackingState::Existing, Some(Outcome::Ran | Outcome::Restored)) => {
             stdout::say!(
                 "`{path}` has changed and is tracked anew as stage {bold}{stage}{bold_end:#}: {size}"
             );
         }
-        (SnapshotSource::Candidate, _) => {}
+        (TrackingState::Existing, _) => {}
     }
     let (in_git, ignored) = add::keep_out_of_git(&project.root, path)?;
     match ignored {
-        Ignored::Created | Ignored::Extended => stdout::say!("added `{path}` to .gitignore"),
-        Ignored::Already => {}
+        GitignoreChange::Created | GitignoreChange::Extended => stdout::say!("added `{path}` to .gitignore"),
+        GitignoreChange::Unchanged => {}
     }
     if in_git == InGit::Tracked {
         terminal::warn(&format!(

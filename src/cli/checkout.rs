@@ -53,7 +53,7 @@ fn parts(project: &Project, here: &Path, names: &[String]) -> Result<Vec<Part>> 
     for name in names {
         let found = match checkout::of_stage(project, name) {
             found if found.is_empty() => {
-                checkout::at_path(project, &root::inside(&project.root, here, Path::new(name))?)?
+                checkout::at_path(project, &root::to_repo_path(&project.root, here, Path::new(name))?)?
             }
             found => found,
         };

@@ -12,7 +12,7 @@ use crate::engine::upkeep::fsck::{By, Fault, Progress, Referrer, Report, Wrong, 
 use crate::engine::upkeep::repair::{Repair, repair};
 use crate::error::{Result, exit};
 use crate::plan::lock;
-use crate::terminal::reading::Reading;
+use crate::terminal::read_progress::ReadProgress;
 use crate::terminal::size::size;
 use crate::terminal::{self, stdout};
 
@@ -69,7 +69,7 @@ impl FsckArgs {
 }
 
 fn read(project: &Project) -> Result<Report> {
-    let reading = Reading::start();
+    let reading = ReadProgress::start();
     check(project, &|Progress { bytes, of }| reading.tell(bytes, of))
 }
 

@@ -83,7 +83,7 @@ pub(super) fn count(count: usize, noun: &str) -> String {
 
 fn tables(plan: &GcPlan) -> String {
     let headings =
-        |first| [(first, Align::OutContents), ("count", Align::Right), ("size", Align::Right)];
+        |first| [(first, Align::Left), ("count", Align::Right), ("size", Align::Right)];
     let row = |table: &mut Table, name: &str, tally: Tally| {
         table.row([
             Cell::from(name),

@@ -10,7 +10,7 @@ use crate::error::{Error, Result, exit};
 use crate::pipeline;
 use crate::terminal::stdout;
 use crate::terminal::style::{DIM, GOOD, STAGE};
-use crate::workspace::ignore::{self, Ignored};
+use crate::workspace::ignore::{self, GitignoreChange};
 
 /// Start a small pipeline that works, in a new or an existing folder
 ///
@@ -133,7 +133,7 @@ fn create(path: &Path, text: &str) -> Result<()> {
     written.map_err(|err| Error::io("write", path, &err))
 }
 
-fn told(path: &Path, ignored: Ignored) -> String {
+fn told(path: &Path, ignored: GitignoreChange) -> String {
     let mut text = format!("{GOOD}✓{GOOD:#} started a pipeline of three stages\n\n");
     let mut line = |name: &str, what: &str| {
         text.push_str(&format!("  {STAGE}{name:<17}{STAGE:#} {DIM}{what}{DIM:#}\n"))
@@ -141,9 +141,9 @@ fn told(path: &Path, ignored: Ignored) -> String {
     line(pipeline::FILE, "stages and params; its comments explain them");
     line(INPUT, "the text whose words it counts");
     match ignored {
-        Ignored::Created => line(".gitignore", "keeps out of git what a run makes"),
-        Ignored::Extended => line(".gitignore", "now also keeps out of git what a run makes"),
-        Ignored::Already => {}
+        GitignoreChange::Created => line(".gitignore", "keeps out of git what a run makes"),
+        GitignoreChange::Extended => line(".gitignore", "now also keeps out of git what a run makes"),
+        GitignoreChange::Unchanged => {}
     }
     text.push_str("\nnext:\n\n");
     if !is_here(path) {

@@ -16,7 +16,7 @@ use crate::pipeline::{Operation, Override, Pipeline};
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::summary::{self, Summary};
-use crate::terminal::{self, Face};
+use crate::terminal::{self, Reporter};
 
 /// Bring stages up to date: run what changed, restore what was computed before, skip the rest
 #[derive(Debug, Args)]
@@ -95,13 +95,13 @@ impl RunArgs {
         let chosen =
             project.pipeline.stages.iter().zip(&options.wanted).filter(|(_, wanted)| **wanted);
         let names: Vec<_> = chosen.map(|(stage, _)| stage.name.clone()).collect();
-        let mut face = Face::choose(self.json, &names);
-        let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, face.subscriber()];
+        let mut reporter = Reporter::choose(self.json, &names);
+        let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, reporter.subscriber()];
         let report = run(&project, &held, &options, subscribers);
         if let (true, Ok(report)) = (self.json, &report) {
-            tell_end_of_nothing(report, face.subscriber());
+            tell_end_of_nothing(report, reporter.subscriber());
         }
-        face.close();
+        reporter.close();
         if let Some(warning) = recorder.finish() {
             terminal::warn_of(&warning);
         }

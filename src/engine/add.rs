@@ -7,7 +7,7 @@ use super::{project, provenance};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Pipeline, StageName, stage_edit};
 use crate::repo_path::RepoPath;
-use crate::workspace::ignore::{self, Ignored};
+use crate::workspace::ignore::{self, GitignoreChange};
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::{scan, write};
 
@@ -24,14 +24,14 @@ pub struct Wishes {
 pub struct Tracked {
     pub path: RepoPath,
     pub stage: StageName,
-    pub standing: SnapshotSource,
+    pub state: TrackingState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SnapshotSource {
+pub enum TrackingState {
     New,
     /// Its stage was there before.
-    Candidate,
+    Existing,
 }
 
 /// Declares a stage for each path that none tracks yet. All are declared or none.
@@ -62,7 +62,7 @@ pub fn declare(
             tracked.push(Tracked {
                 path: path.clone(),
                 stage,
-                standing: SnapshotSource::Candidate,
+                state: TrackingState::Existing,
             });
             continue;
         }
@@ -73,7 +73,7 @@ pub fn declare(
         }
         text = stage_edit::append(&text, &stage, wishes.desc.as_deref(), path);
         claims.push(Claim { path: path.clone(), stage: stage.clone(), by: By::Input });
-        tracked.push(Tracked { path: path.clone(), stage, standing: SnapshotSource::New });
+        tracked.push(Tracked { path: path.clone(), stage, state: TrackingState::New });
     }
     if text != old {
         // What is written must be a pipeline.
@@ -88,13 +88,13 @@ pub fn declare(
 }
 
 /// Keeps the input out of git, where nothing does yet.
-pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, Ignored)> {
-    let standing = provenance::in_git(root, path);
-    let ignored = match standing {
+pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, GitignoreChange)> {
+    let state = provenance::in_git(root, path);
+    let ignored = match state {
         InGit::Open | InGit::Tracked => ignore::add(root, HEADING, &[ignore::pattern(path)])?,
-        InGit::No | InGit::Ignored => Ignored::Already,
+        InGit::No | InGit::Ignored => GitignoreChange::Unchanged,
     };
-    Ok((standing, ignored))
+    Ok((state, ignored))
 }
 
 /// Refuses what can be no input.

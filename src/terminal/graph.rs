@@ -20,7 +20,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::pipeline::{Pipeline, StageIx};
-use crate::terminal::phrase::styled;
+use crate::terminal::wording::styled;
 use crate::terminal::style::{DIM, STAGE};
 
 /// Beyond so many lanes no eye can follow them, and the lines would wrap.

@@ -57,13 +57,13 @@ impl<W: Write> JsonLines<W> {
 mod tests {
     use super::*;
     use crate::event::Outcome;
-    use crate::terminal::sample;
+    use crate::terminal::fixtures;
 
     #[test]
     fn one_event_a_line() {
         let mut bytes = Vec::new();
         let mut lines = JsonLines::new(&mut bytes);
-        sample::failing_run().iter().for_each(|event| lines.on_event(event));
+        fixtures::failing_run().iter().for_each(|event| lines.on_event(event));
         let text = String::from_utf8(bytes).unwrap();
         let names: Vec<String> = text
             .lines()
@@ -74,7 +74,7 @@ mod tests {
                     .to_owned()
             })
             .collect();
-        assert_eq!(names.len(), 1 + sample::failing_run().len());
+        assert_eq!(names.len(), 1 + fixtures::failing_run().len());
         assert_eq!(names[..3], ["stream_started", "run_started", "stage_started"]);
         insta::assert_snapshot!(text.lines().nth(2).unwrap(), @r#"{"event":"stage_started","stage":"download","at":0,"work":"restore","reasons":[{"change":"never_ran"}]}"#);
     }
@@ -83,19 +83,19 @@ mod tests {
     fn an_outcome_is_a_word_with_its_details_beside_it() {
         let told = |outcome| {
             let mut bytes = Vec::new();
-            JsonLines::new(&mut bytes).on_event(&sample::ended("train", outcome, 5));
+            JsonLines::new(&mut bytes).on_event(&fixtures::ended("train", outcome, 5));
             String::from_utf8(bytes).unwrap().lines().nth(1).unwrap().to_owned()
         };
         insta::assert_snapshot!(told(Outcome::Ran), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"ran","took":5,"outs":{}}"#);
-        insta::assert_snapshot!(told(Outcome::Skipped { because: sample::stage("x") }), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"skipped","because":"x","took":5,"outs":{}}"#);
-        insta::assert_snapshot!(told(sample::exited()), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"failed","failure":{"what":"exited with code 1","causes":[],"hint":null},"took":5,"outs":{}}"#);
+        insta::assert_snapshot!(told(Outcome::Skipped { because: fixtures::stage("x") }), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"skipped","because":"x","took":5,"outs":{}}"#);
+        insta::assert_snapshot!(told(fixtures::exited()), @r#"{"event":"stage_ended","stage":"train","at":0,"outcome":"failed","failure":{"what":"exited with code 1","causes":[],"hint":null},"took":5,"outs":{}}"#);
     }
 
     #[test]
     fn a_reader_that_hung_up_stops_nothing() {
         let mut short = [0; 10];
         let mut lines = JsonLines::new(&mut short[..]);
-        sample::failing_run().iter().for_each(|event| lines.on_event(event));
+        fixtures::failing_run().iter().for_each(|event| lines.on_event(event));
         assert!(lines.out.is_none());
     }
 }

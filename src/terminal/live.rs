@@ -1,6 +1,6 @@
 //! A run on a terminal: a line for each running stage at the bottom, redrawn as it goes on, and lines that
 //! stay for what has ended. Knows nothing of how stages are run; what a line says is [`Row`]'s and
-//! [`phrase`]'s, and how it comes onto the screen is [`Screen`]'s.
+//! [`wording`]'s, and how it comes onto the screen is [`Screen`]'s.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Event, Millis, Outcome, RunName, Subscriber};
 use crate::pipeline::StageName;
-use crate::terminal::phrase::{self, styled};
+use crate::terminal::wording::{self, styled};
 use crate::terminal::row::{Row, clock};
 use crate::terminal::screen::Screen;
 use crate::terminal::style::{DIM, STAGE, WARNING};
@@ -126,7 +126,7 @@ impl Display {
                 self.with_row(stage, |row| row.measured(key, *step, *value));
             }
             Event::Warning { stage, text } => self.warn(stage.as_ref(), text),
-            Event::Stopping => self.keep(&format!("{}\n", phrase::STOPPING)),
+            Event::Stopping => self.keep(&format!("{}\n", wording::STOPPING)),
             Event::StageEnded { stage, outcome, took, .. } => self.end(stage, outcome, *took),
             Event::RunEnded { .. } => self.wipe(),
             Event::Artifact { .. } | Event::FinalMetrics { .. } => {}
@@ -146,7 +146,7 @@ impl Display {
         // Of what never began because everything was stopped there is nothing to say.
         let silent = matches!((outcome, &row), (Outcome::Fresh, _) | (Outcome::Interrupted, None));
         if !silent {
-            self.keep(&epitaph(stage, outcome, took, row.as_ref(), self.name_width));
+            self.keep(&finished_line(stage, outcome, took, row.as_ref(), self.name_width));
         }
     }
 
@@ -197,16 +197,16 @@ impl Display {
 }
 
 /// What stays of a stage: how it ended, why it ran, and, if it failed, the last lines that it wrote.
-fn epitaph(
+fn finished_line(
     stage: &StageName,
     outcome: &Outcome,
     took: Millis,
     row: Option<&Row>,
     name_width: usize,
 ) -> String {
-    let (sign, style) = phrase::sign(outcome);
+    let (sign, style) = wording::sign(outcome);
     let name = styled(STAGE, &format!("{stage:<name_width$}"));
-    let ended = phrase::ended(outcome, took);
+    let ended = wording::ended(outcome, took);
     let ended = if matches!(outcome, Outcome::Failed(_)) { styled(style, &ended) } else { ended };
     let mut text = format!("{} {name}  {ended}", styled(style, sign));
     if let (Outcome::Ran, Some(why)) = (outcome, row.and_then(Row::reasons)) {
@@ -223,14 +223,14 @@ fn epitaph(
 mod tests {
     use super::*;
     use crate::event::Work;
-    use crate::terminal::sample;
+    use crate::terminal::fixtures;
     use crate::terminal::screen::tests::Paper;
     use anstream::ColorChoice;
 
     fn live(colour: ColorChoice) -> (Live, Paper) {
         let paper = Paper::default();
         let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), colour);
-        let stages = ["download", "spectrogram", "train", "export"].map(sample::stage);
+        let stages = ["download", "spectrogram", "train", "export"].map(fixtures::stage);
         (Live::on(screen, &stages), paper)
     }
 
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_stays_of_a_failing_run() {
-        insta::assert_snapshot!(kept(&sample::failing_run(), ColorChoice::Never), @r#"
+        insta::assert_snapshot!(kept(&fixtures::failing_run(), ColorChoice::Never), @r#"
         ↺ download     restored in 12ms
         ! spectrogram  warning: one clip was skipped
         ✓ spectrogram  ran in 1m02s  (for the first time)
@@ -264,18 +264,18 @@ mod tests {
 
     #[test]
     fn colours_add_nothing_but_colour() {
-        let coloured = kept(&sample::failing_run(), ColorChoice::Always);
-        assert_eq!(coloured, kept(&sample::failing_run(), ColorChoice::Never));
+        let coloured = kept(&fixtures::failing_run(), ColorChoice::Always);
+        assert_eq!(coloured, kept(&fixtures::failing_run(), ColorChoice::Never));
     }
 
     #[test]
     fn an_interrupted_run_names_only_what_was_stopped() {
         let events = [
-            sample::started("train", Work::Run, vec![]),
+            fixtures::started("train", Work::Run, vec![]),
             Event::Stopping,
-            sample::ended("train", Outcome::Interrupted, 3000),
-            sample::ended("export", Outcome::Interrupted, 0),
-            sample::line("export", "late"),
+            fixtures::ended("train", Outcome::Interrupted, 3000),
+            fixtures::ended("export", Outcome::Interrupted, 0),
+            fixtures::line("export", "late"),
         ];
         insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"
         stopping… (Ctrl-C again ends it at once)
@@ -288,7 +288,7 @@ mod tests {
         let paper = Paper::default();
         let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), ColorChoice::Always);
         let mut display =
-            Display::new(screen, &["download", "spectrogram", "train"].map(sample::stage));
+            Display::new(screen, &["download", "spectrogram", "train"].map(fixtures::stage));
         let mut seen = Vec::new();
         let mut see = |display: &mut Display, events: &[Event]| {
             events.iter().for_each(|event| display.on_event(event));
@@ -297,12 +297,12 @@ mod tests {
             seen.push(paper.seen());
         };
         see(&mut display, &[]);
-        see(&mut display, &sample::failing_run()[..2]);
-        see(&mut display, &[sample::started("train", Work::Run, vec![sample::epochs()])]);
-        see(&mut display, &[sample::ended("download", Outcome::Restored, 12)]);
+        see(&mut display, &fixtures::failing_run()[..2]);
+        see(&mut display, &[fixtures::started("train", Work::Run, vec![fixtures::epochs()])]);
+        see(&mut display, &[fixtures::ended("download", Outcome::Restored, 12)]);
         see(
             &mut display,
-            &[sample::line(
+            &[fixtures::line(
                 "train",
                 "a line that is much too long for the window, so that it has to be cut",
             )],

@@ -4,12 +4,12 @@
 pub mod graph;
 pub mod json;
 pub mod live;
-mod phrase;
+mod wording;
 pub mod plain;
-pub mod reading;
+pub mod read_progress;
 mod row;
 #[cfg(test)]
-mod sample;
+mod fixtures;
 mod screen;
 pub mod size;
 pub mod stdout;
@@ -24,37 +24,37 @@ use crate::event::Subscriber;
 
 /// Who shows a run.
 #[derive(Debug)]
-pub enum Face {
+pub enum Reporter {
     Live(live::Live),
     Plain(plain::Plain),
     Json(json::JsonLines<std::io::Stdout>),
 }
 
-impl Face {
+impl Reporter {
     /// Live on a terminal, plain lines elsewhere, JSON when asked.
-    pub fn choose(json: bool, stages: &[crate::pipeline::StageName]) -> Face {
+    pub fn choose(json: bool, stages: &[crate::pipeline::StageName]) -> Reporter {
         if json {
-            return Face::Json(json::JsonLines::new(std::io::stdout()));
+            return Reporter::Json(json::JsonLines::new(std::io::stdout()));
         }
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         if std::io::stderr().is_terminal() && !dumb {
-            Face::Live(live::Live::new(stages))
+            Reporter::Live(live::Live::new(stages))
         } else {
-            Face::Plain(plain::Plain::stderr())
+            Reporter::Plain(plain::Plain::stderr())
         }
     }
 
     pub fn subscriber(&mut self) -> &mut dyn Subscriber {
         match self {
-            Face::Live(live) => live,
-            Face::Plain(plain) => plain,
-            Face::Json(json) => json,
+            Reporter::Live(live) => live,
+            Reporter::Plain(plain) => plain,
+            Reporter::Json(json) => json,
         }
     }
 
     /// Leaves the terminal as it was.
     pub fn close(self) {
-        if let Face::Live(live) = self {
+        if let Reporter::Live(live) = self {
             live.close();
         }
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use crate::event::{Event, Outcome, Subscriber, Work};
 use crate::pipeline::StageName;
-use crate::terminal::phrase;
+use crate::terminal::wording;
 
 /// `train: …` is said by the engine, `train | …` by the stage's process. Metrics of running stages are not
 /// written: a stage that has something to say prints it, and the run store keeps every point.
@@ -61,22 +61,22 @@ impl<W: Write> Subscriber for Plain<W> {
             Event::RunStarted { run, .. } => self.line(&format!("{run}: started")),
             Event::StageStarted { stage, work: Work::Run, reasons, .. } => {
                 let why =
-                    phrase::reasons(reasons).map(|why| format!(" ({why})")).unwrap_or_default();
+                    wording::reasons(reasons).map(|why| format!(" ({why})")).unwrap_or_default();
                 self.line(&format!("{stage}: started{why}"));
             }
             Event::Line { stage, text } => {
-                self.line(&format!("{stage} | {}", phrase::visible(text)))
+                self.line(&format!("{stage} | {}", wording::visible(text)))
             }
             Event::Progress { stage, done, total } => self.progress(stage, *done, *total),
             Event::Warning { stage: Some(stage), text } => {
                 self.line(&format!("{stage}: warning: {text}"))
             }
             Event::Warning { stage: None, text } => self.line(&format!("warning: {text}")),
-            Event::Stopping => self.line(phrase::STOPPING),
+            Event::Stopping => self.line(wording::STOPPING),
             Event::StageEnded { outcome: Outcome::Fresh, .. } => {}
             Event::StageEnded { stage, outcome, took, .. } => {
                 self.progress.remove(stage);
-                self.line(&format!("{stage}: {}", phrase::ended(outcome, *took)));
+                self.line(&format!("{stage}: {}", wording::ended(outcome, *took)));
             }
             Event::StageStarted { work: Work::Restore, .. }
             | Event::Metric { .. }
@@ -90,13 +90,13 @@ impl<W: Write> Subscriber for Plain<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::sample;
+    use crate::terminal::fixtures;
 
     #[test]
     fn a_failing_run_reads_as_a_log() {
         let mut bytes = Vec::new();
         let mut plain = Plain::new(&mut bytes);
-        sample::failing_run().iter().for_each(|event| plain.on_event(event));
+        fixtures::failing_run().iter().for_each(|event| plain.on_event(event));
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap(), @r#"
         run-12: started
         download: restored in 12ms

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::event::{Millis, Work};
 use crate::pipeline::StageName;
 use crate::plan::Change;
-use crate::terminal::phrase::{self, LIVELY, styled};
+use crate::terminal::wording::{self, LIVELY, styled};
 use crate::terminal::style::{DIM, STAGE};
 
 /// How much of its output is shown of a stage that failed.
@@ -42,7 +42,7 @@ impl Row {
         Row {
             name,
             work,
-            reasons: phrase::reasons(reasons),
+            reasons: wording::reasons(reasons),
             progress: None,
             metrics: Vec::new(),
             tail,
@@ -59,7 +59,7 @@ impl Row {
     }
 
     pub(super) fn said(&mut self, line: &str) {
-        let line = phrase::visible(line);
+        let line = wording::visible(line);
         if line.is_empty() {
             return;
         }
@@ -109,7 +109,7 @@ impl Row {
         let shown: Vec<&Point> = held_out.into_iter().chain(others).take(SHOWN_METRICS).collect();
         let last = shown.last()?;
         let told = shown.iter().enumerate().map(|(at, point)| {
-            let value = format!("{} {}", point.key, phrase::number(point.value));
+            let value = format!("{} {}", point.key, wording::number(point.value));
             // A step that the next one shares is said once.
             let same = at + 1 < shown.len() && point.step == last.step;
             if same { value } else { format!("{value} @{}", point.step) }
@@ -139,7 +139,7 @@ fn bar(done: u64, total: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::sample;
+    use crate::terminal::fixtures;
 
     fn shown(row: &Row, seconds: u64) -> String {
         anstream::adapter::strip_str(&row.render(Duration::from_secs(seconds), 0, 8)).to_string()
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_row_grows_with_what_is_known() {
-        let mut row = Row::new(sample::stage("train"), Work::Run, &[sample::epochs()]);
+        let mut row = Row::new(fixtures::stage("train"), Work::Run, &[fixtures::epochs()]);
         let mut lines = vec![shown(&row, 0)];
         row.said("   \u{1b}[32mCompiling\u{1b}[0m model v0.1.0\n");
         row.said("");
@@ -163,7 +163,7 @@ mod tests {
         lines.push(shown(&row, 3700));
         row.progressed(1, 0);
         lines.push(shown(&row, 3700));
-        lines.push(shown(&Row::new(sample::stage("download"), Work::Restore, &[]), 2));
+        lines.push(shown(&Row::new(fixtures::stage("download"), Work::Restore, &[]), 2));
         insta::assert_snapshot!(lines.join("\n"), @r#"
         ⠋ train        0s  (train.epochs 10 → 30)
         ⠋ train       59s  Compiling model v0.1.0
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_tail_keeps_the_last_lines() {
-        let mut row = Row::new(sample::stage("s"), Work::Run, &[]);
+        let mut row = Row::new(fixtures::stage("s"), Work::Run, &[]);
         (0..25).for_each(|at| row.said(&format!("line {at}")));
         assert_eq!(
             row.tail().collect::<Vec<_>>(),

@@ -8,7 +8,7 @@ use crate::engine::run::Report;
 use crate::event::{Millis, Outcome, RunName, RunStatus};
 use crate::pipeline::{Pipeline, Role, StageIx, StageName};
 use crate::repo_path::RepoPath;
-use crate::terminal::phrase::{self, LIVELY, styled};
+use crate::terminal::wording::{self, LIVELY, styled};
 use crate::terminal::style::{DIM, ERROR, GOOD, STAGE, WARNING};
 
 /// A run that is over, or an invocation that found nothing to do.
@@ -108,7 +108,7 @@ pub fn render(summary: &Summary) -> String {
 }
 
 fn idle(summary: &Summary) -> String {
-    let counted = phrase::count(summary.fresh + summary.stages.len(), "stage");
+    let counted = wording::count(summary.fresh + summary.stages.len(), "stage");
     match summary.status {
         RunStatus::Ok => format!("everything is up to date ({counted}, {})", summary.took),
         status => {
@@ -163,7 +163,7 @@ fn stages(summary: &Summary) -> String {
     let word_width = widest(shown.iter().map(|stage| stage.outcome.word()));
     let mut text = String::new();
     for stage in &shown {
-        let (sign, style) = phrase::sign(&stage.outcome);
+        let (sign, style) = wording::sign(&stage.outcome);
         let began = stage.took.0 > 0 || matches!(stage.outcome, Outcome::Ran | Outcome::Restored);
         let took = if began { stage.took.to_string() } else { String::new() };
         let line = format!(
@@ -201,7 +201,7 @@ fn metrics(metrics: &[(String, f64)]) -> String {
     let width = widest(shown.iter().map(|(key, _)| key.as_str()));
     let mut text = String::new();
     for (key, value) in shown {
-        text.push_str(&format!("  {key:<width$}  {}\n", styled(STAGE, &phrase::number(*value))));
+        text.push_str(&format!("  {key:<width$}  {}\n", styled(STAGE, &wording::number(*value))));
     }
     more(&mut text, omitted, "in `repro metrics show`");
     text
@@ -232,10 +232,10 @@ fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::sample;
+    use crate::terminal::fixtures;
 
     fn stage(name: &str, outcome: Outcome, took: u64) -> StageLine {
-        StageLine { name: sample::stage(name), outcome, took: Millis(took) }
+        StageLine { name: fixtures::stage(name), outcome, took: Millis(took) }
     }
 
     fn summary(stages: Vec<StageLine>, status: RunStatus, took: u64) -> Summary {
@@ -272,7 +272,7 @@ mod tests {
         all.metrics.push(("export.max_abs_difference".into(), 2.4e-7));
         let product = |path: &str, stage: &str| Product {
             path: RepoPath::parse(path).unwrap(),
-            stage: sample::stage(stage),
+            stage: fixtures::stage(stage),
         };
         all.products = vec![
             product("metrics/predictions.csv", "evaluate"),
@@ -300,9 +300,9 @@ mod tests {
         let failed = summary(
             vec![
                 stage("download", Outcome::Fresh, 0),
-                stage("train", sample::exited(), 3000),
-                stage("evaluate", Outcome::Skipped { because: sample::stage("train") }, 0),
-                stage("export", Outcome::Skipped { because: sample::stage("train") }, 0),
+                stage("train", fixtures::exited(), 3000),
+                stage("evaluate", Outcome::Skipped { because: fixtures::stage("train") }, 0),
+                stage("export", Outcome::Skipped { because: fixtures::stage("train") }, 0),
             ],
             RunStatus::Failed,
             3100,

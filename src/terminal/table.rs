@@ -7,7 +7,7 @@ use anstyle::Style;
 /// How the cells of a column stand below each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    OutContents,
+    Left,
     Right,
     /// Decimal points below each other.
     Decimal,
@@ -96,11 +96,11 @@ impl Table {
             texts.extend(self.rows.iter().map(|row| cell(row, at)));
             let wide = texts.iter().map(|text| width(text)).max().unwrap_or(0).max(3);
             let pad = |text: String| match align {
-                Align::OutContents => format!("{text:<wide$}"),
+                Align::Left => format!("{text:<wide$}"),
                 Align::Right | Align::Decimal => format!("{text:>wide$}"),
             };
             rule.push(match align {
-                Align::OutContents => "-".repeat(wide),
+                Align::Left => "-".repeat(wide),
                 Align::Right | Align::Decimal => format!("{}:", "-".repeat(wide - 1)),
             });
             columns.push(texts.into_iter().map(pad).collect());
@@ -122,7 +122,7 @@ impl Table {
         let before = cells().map(|cell| before_point(&cell.text)).max().unwrap_or(0);
         let after = cells().map(|cell| cell.width() - before_point(&cell.text)).max().unwrap_or(0);
         let content = match align {
-            Align::OutContents | Align::Right => cells().map(Cell::width).max().unwrap_or(0),
+            Align::Left | Align::Right => cells().map(Cell::width).max().unwrap_or(0),
             Align::Decimal => before + after,
         };
         Layout { align: *align, after, wide: content.max(heading.width()) }
@@ -167,14 +167,14 @@ struct Layout {
 impl Layout {
     fn heading(&self, cell: &Cell) -> (usize, usize) {
         let room = self.wide.saturating_sub(cell.width());
-        if self.align == Align::OutContents { (0, room) } else { (room, 0) }
+        if self.align == Align::Left { (0, room) } else { (room, 0) }
     }
 
     /// The spaces before and behind a cell.
     fn cell(&self, cell: &Cell) -> (usize, usize) {
         let room = self.wide.saturating_sub(cell.width());
         match self.align {
-            Align::OutContents => (0, room),
+            Align::Left => (0, room),
             Align::Right => (room, 0),
             Align::Decimal => {
                 let behind = self.after.saturating_sub(cell.width() - before_point(&cell.text));
@@ -267,10 +267,10 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new([
-            ("metric", Align::OutContents),
+            ("metric", Align::Left),
             ("run-1", Align::Decimal),
             ("n", Align::Right),
-            ("", Align::OutContents),
+            ("", Align::Left),
         ]);
         table.row(["accuracy".into(), "0.55".into(), "3".into(), "".into()]);
         table.row(["a|b\tc".into(), "40".into(), "1000".into(), "".into()]);
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn without_headings_there_is_no_line_for_them() {
-        let mut table = Table::new([("", Align::OutContents), ("", Align::OutContents)]);
+        let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
         table.row(["a".into(), "b".into()]);
         assert_eq!(table.plain("> "), "> a  b\n");
     }

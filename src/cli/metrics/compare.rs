@@ -11,7 +11,7 @@ use crate::cli::runs::{json_number, print, print_json, run_style, shortened_comm
 use crate::error::{Error, Result};
 use crate::event::{GitTree, RunName};
 use crate::pipeline::Goals;
-use crate::runs::compare::{Comparison, MetricRow, Side, Verdict, compare};
+use crate::runs::compare::{Comparison, MetricRow, RunValues, Verdict, compare};
 use crate::runs::{Run, Store};
 use crate::terminal::style;
 use crate::terminal::table::{Align, Cell, Table, difference, number};
@@ -39,7 +39,7 @@ impl CompareArgs {
             .into_iter()
             .map(|run| store.run(run))
             .collect::<Result<Vec<Run>>>()?;
-        let mut compared = compare(&runs.iter().map(Side::from).collect::<Vec<_>>(), goals);
+        let mut compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), goals);
         let equal = compared.params.iter().filter(|row| !row.differs()).count();
         if !self.all {
             compared.params.retain(|row| row.differs());
@@ -133,11 +133,11 @@ fn compare_md(runs: &[Run], compared: &Comparison) -> String {
 
 fn heads(runs: &[Run]) -> Table {
     let columns = [
-        ("run", Align::OutContents),
-        ("status", Align::OutContents),
-        ("started", Align::OutContents),
+        ("run", Align::Left),
+        ("status", Align::Left),
+        ("started", Align::Left),
         ("took", Align::Right),
-        ("git", Align::OutContents),
+        ("git", Align::Left),
     ];
     let mut table = Table::new(columns);
     for run in runs {
@@ -159,7 +159,7 @@ fn heads(runs: &[Run]) -> Table {
 fn params_table(compared: &Comparison) -> Table {
     let runs = compared.runs.iter().map(|run| (run.to_string(), Align::Decimal));
     let mut table =
-        Table::new(std::iter::once(("param".to_owned(), Align::OutContents)).chain(runs));
+        Table::new(std::iter::once(("param".to_owned(), Align::Left)).chain(runs));
     for row in &compared.params {
         let value = |value: &Option<Value>| {
             Cell::from(value.as_ref().map_or_else(|| "-".to_owned(), Value::to_string))
@@ -170,13 +170,13 @@ fn params_table(compared: &Comparison) -> Table {
 }
 
 fn metrics_table(compared: &Comparison) -> Table {
-    let mut columns = vec![("metric".to_owned(), Align::OutContents)];
+    let mut columns = vec![("metric".to_owned(), Align::Left)];
     columns.extend(compared.runs.iter().map(|run| (run.to_string(), Align::Decimal)));
-    columns.extend([("change".to_owned(), Align::Decimal), (String::new(), Align::OutContents)]);
+    columns.extend([("change".to_owned(), Align::Decimal), (String::new(), Align::Left)]);
     // Of two runs, better and worse say which is the best.
     let several = compared.runs.len() > 2;
     if several {
-        columns.push(("best".to_owned(), Align::OutContents));
+        columns.push(("best".to_owned(), Align::Left));
     }
     let mut table = Table::new(columns);
     for row in &compared.metrics {
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn two_runs_side_by_side() {
         let runs = runs(&[1, 2]);
-        let mut compared = compare(&runs.iter().map(Side::from).collect::<Vec<_>>(), &goals());
+        let mut compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), &goals());
         insta::assert_snapshot!(plain(&compare_text(&runs, &compared, 0)), @r#"
         run    status  started               took  git
         run-1  failed  2026-05-09 14:03:22  3m13s  3f2a91c0d4
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn three_runs_have_a_best_one() {
         let runs = runs(&[2, 1, 2]);
-        let mut compared = compare(&runs.iter().map(Side::from).collect::<Vec<_>>(), &goals());
+        let mut compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), &goals());
         compared.params.clear();
         insta::assert_snapshot!(plain(&compare_text(&runs, &compared, 3)), @"
         run    status  started               took  git
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn comparing_as_json() {
         let runs = runs(&[1, 2]);
-        let compared = compare(&runs.iter().map(Side::from).collect::<Vec<_>>(), &goals());
+        let compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), &goals());
         insta::assert_snapshot!(compare_json(&compared)["metrics"].to_string(), @r#"[{"best":[],"difference":null,"key":"evaluate.accuracy","values":[null,0.625],"verdict":null},{"best":[],"difference":null,"key":"train.grad","values":[null,"NaN"],"verdict":null},{"best":["run-2"],"difference":-1.837655,"key":"train.loss","values":[2.25,0.412345],"verdict":"better"},{"best":[],"difference":null,"key":"train.steps","values":[null,30.0],"verdict":null},{"best":[],"difference":null,"key":"train.top","values":[null,"Infinity"],"verdict":null}]"#);
     }
 

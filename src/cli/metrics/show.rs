@@ -41,9 +41,9 @@ impl ShowArgs {
 
 fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
     let mut finals = Table::new([
-        (run.name.to_string(), Align::OutContents),
+        (run.name.to_string(), Align::Left),
         ("value".into(), Align::Decimal),
-        ("goal".into(), Align::OutContents),
+        ("goal".into(), Align::Left),
     ]);
     for (key, value) in &run.metrics {
         let key = metric_key(key);
@@ -56,10 +56,10 @@ fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
     }
     let right = ["first", "last", "best"].map(|name| (name, Align::Decimal));
     let mut table = Table::new(
-        [("series", Align::OutContents), ("steps", Align::Right)]
+        [("series", Align::Left), ("steps", Align::Right)]
             .into_iter()
             .chain(right)
-            .chain([("", Align::OutContents), ("", Align::OutContents)]),
+            .chain([("", Align::Left), ("", Align::Left)]),
     );
     for series in series {
         let key = format!("{}.{}", series.stage, series.key);

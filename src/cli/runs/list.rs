@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{print, print_json, remark, run_style, shortened};
 use crate::error::{Result, exit};
 use crate::pipeline::{Goal, Goals, ParamKey, ParamValue, StageName};
-use crate::runs::compare::{Side, compare, metric_key};
+use crate::runs::compare::{RunValues, compare, metric_key};
 use crate::runs::{Run, StageState, Store};
 use crate::terminal::table::{Align, Cell, Table, number};
 
@@ -69,8 +69,8 @@ fn newest(store: &Store, limit: usize) -> Result<Vec<Entry>> {
 }
 
 fn changed(before: BTreeMap<ParamKey, ParamValue>, run: &Run) -> Vec<Changed> {
-    let before = Side { run: run.name, params: before, metrics: run.metrics.clone() };
-    let rows = compare(&[before, Side::from(run)], &Goals::default()).params;
+    let before = RunValues { run: run.name, params: before, metrics: run.metrics.clone() };
+    let rows = compare(&[before, RunValues::from(run)], &Goals::default()).params;
     let differing = rows.into_iter().filter(|row| row.differs());
     differing.map(|row| (row.key, row.values[0].clone(), row.values[1].clone())).collect()
 }
@@ -133,11 +133,11 @@ fn table(entries: &[Entry], goals: &Goals, shown: Columns) -> Table {
     let mut headline = headline(entries.iter().map(|entry| &entry.run), goals);
     headline.truncate(shown.metrics);
     let mut columns: Vec<(String, Align)> =
-        ["run", "status", "started"].map(|name| (name.to_owned(), Align::OutContents)).into();
+        ["run", "status", "started"].map(|name| (name.to_owned(), Align::Left)).into();
     columns.push(("took".to_owned(), Align::Right));
     // They are all of one stage, so their keys tell them apart.
     columns.extend(headline.iter().map(|key| (shortened(&key.1, 16), Align::Decimal)));
-    columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::OutContents)));
+    columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::Left)));
     let mut table = Table::new(columns);
     for Entry { run, changed } in entries {
         let mut cells: Vec<Cell> = vec![

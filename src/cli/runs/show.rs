@@ -109,7 +109,7 @@ fn section(out: &mut String, heading: &str, table: &Table) {
 }
 
 fn about(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::OutContents), ("", Align::OutContents)]);
+    let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
     let mut fact =
         |name: &str, value: String| table.row([Cell::styled(name, style::DIM), value.into()]);
     fact("started", run.started_local.clone());
@@ -142,10 +142,10 @@ pub(in crate::cli) fn shortened_commit(commit: &str) -> String {
 
 fn stages(run: &Run) -> Table {
     let mut table = Table::new([
-        ("", Align::OutContents),
-        ("", Align::OutContents),
+        ("", Align::Left),
+        ("", Align::Left),
         ("", Align::Right),
-        ("", Align::OutContents),
+        ("", Align::Left),
     ]);
     for stage in &run.stages {
         let lines = why(stage);
@@ -195,7 +195,7 @@ fn why(stage: &StageRecord) -> Vec<String> {
 }
 
 fn metrics(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::OutContents), ("", Align::Decimal)]);
+    let mut table = Table::new([("", Align::Left), ("", Align::Decimal)]);
     for (key, value) in &run.metrics {
         table.row([metric_key(key).into(), number(*value).into()]);
     }
@@ -203,7 +203,7 @@ fn metrics(run: &Run) -> Table {
 }
 
 fn params(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::OutContents), ("", Align::OutContents)]);
+    let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
     for (key, value) in &run.about.params {
         table.row([key.as_str().into(), value.to_string().into()]);
     }
@@ -212,7 +212,7 @@ fn params(run: &Run) -> Table {
 
 fn artifacts(run: &Run) -> Table {
     let mut table =
-        Table::new([("", Align::OutContents), ("", Align::OutContents), ("", Align::OutContents)]);
+        Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left)]);
     // In the order of the stages, which is that of the work.
     let place = |stage: &StageName| run.stages.iter().position(|record| record.stage == *stage);
     let mut artifacts: Vec<_> = run.artifacts.iter().collect();

@@ -11,16 +11,16 @@ const EVERY: Duration = Duration::from_millis(100);
 
 /// Told from many threads; drop it to take the line away.
 #[derive(Debug)]
-pub struct Reading {
+pub struct ReadProgress {
     /// When the line was last written; `None` where nobody would see it.
     shown: Option<Mutex<Instant>>,
 }
 
-impl Reading {
-    pub fn start() -> Reading {
+impl ReadProgress {
+    pub fn start() -> ReadProgress {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let is_seen = std::io::stderr().is_terminal() && !dumb;
-        Reading { shown: is_seen.then(|| Mutex::new(Instant::now())) }
+        ReadProgress { shown: is_seen.then(|| Mutex::new(Instant::now())) }
     }
 
     pub fn tell(&self, bytes: u64, of: u64) {
@@ -36,7 +36,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for ReadProgress {
     fn drop(&mut self) {
         if self.shown.is_some() {
             draw("");
