@@ -1,13 +1,15 @@
-//! From beats to samples: tempo, swing and rubato. Knows nothing about what is played.
+//! Converts beats to samples: tempo, swing and rubato.
+//!
+//! Unaware of notes.
 
 use crate::maths::{SAMPLE_RATE, sine};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     samples_per_beat: f32,
-    /// Where in the beat the second eighth falls: 0.5 is straight, 0.667 a triplet shuffle.
+    /// Position of the second eighth within a beat: 0.5 is straight, 0.667 is a triplet shuffle.
     swing: f32,
-    /// How many beats the tempo strays from the straight line, to and fro within eight beats.
+    /// Amplitude in beats of a slow deviation from the strict tempo, with a period of eight beats.
     rubato: f32,
 }
 
@@ -25,7 +27,7 @@ impl Clock {
         Clock { rubato, ..self }
     }
 
-    /// The sample at which a beat falls; beats may have fractions.
+    /// Returns the sample index of a beat, which may have a fraction.
     pub(crate) fn at(&self, beat: f32) -> usize {
         let (whole, part) = (beat.floor(), beat - beat.floor());
         let swung = if part < 0.5 {
@@ -37,7 +39,7 @@ impl Clock {
         (strayed.max(0.0) * self.samples_per_beat) as usize
     }
 
-    /// The samples that so many beats last, swing aside.
+    /// Returns the number of samples in `beats`, without swing.
     pub(crate) fn duration(&self, beats: f32) -> usize {
         (beats * self.samples_per_beat) as usize
     }
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beats_fall_where_tempo_and_swing_put_them() {
+    fn tempo_and_swing() {
         let clock = Clock::new(120.0).with_swing(2.0 / 3.0);
         let half = SAMPLE_RATE as f32 / 2.0;
         for (beat, expected) in
@@ -59,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn time_never_runs_back() {
+    fn time_is_monotonic() {
         let clock = Clock::new(90.0).with_swing(0.62).with_rubato(0.3);
         let times: Vec<_> = (0..400).map(|n| clock.at(n as f32 / 8.0)).collect();
         assert!(times.is_sorted());

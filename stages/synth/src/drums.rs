@@ -1,6 +1,6 @@
-//! A drum kit: each drum's sound is made once for a clip, then placed by patterns.
+//! Drum kit: each drum's sound is computed once per clip and then placed by patterns.
 //!
-//! Knows nothing about genres.
+//! Unaware of genres.
 
 use crate::effects::{highpass, lowpass};
 use crate::maths::{SAMPLE_RATE, decay, sine, soft_clip};
@@ -20,16 +20,16 @@ pub(crate) enum Drum {
     Shaker,
 }
 
-/// The character of a kit, from which each clip's own kit strays a little.
+/// Character of a kit; each clip's kit varies it a little.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KitStyle {
-    /// Wood and skins in a room.
+    /// An acoustic kit in a room.
     Acoustic,
-    /// Tight, bright, loud: for distorted guitars.
+    /// Tight, bright and loud, to go with distorted guitars.
     Hard,
     /// A drum machine with a long low kick.
     Machine,
-    /// Soft strokes with brushes.
+    /// A kit played softly with brushes.
     Brushes,
 }
 
@@ -93,7 +93,7 @@ fn mix(bus: &mut Vec<f32>, other: &[f32]) {
     }
 }
 
-/// A skin: a sine whose pitch falls by `sweep` hertz to `pitch`, and the click of the stick.
+/// Returns a drum skin: a sine that falls by `sweep` hertz to `pitch`, plus the click of the stick.
 fn drum(pitch: f32, sweep: f32, seconds: f32, click: f32, gain: f32, rng: &mut Rng) -> Vec<f32> {
     let (fall, drop) = (decay(seconds), decay(0.025));
     let (mut level, mut swept, mut phase, mut stick) = (gain, sweep, 0.0, click);
@@ -123,7 +123,7 @@ fn noise(seconds: f32, low: f32, high: f32, rng: &mut Rng) -> Vec<f32> {
     sound
 }
 
-/// Three or four hands that are not quite together.
+/// Returns a clap of several hands that are not quite together.
 fn clap(ring: f32, rng: &mut Rng) -> Vec<f32> {
     let mut sound = noise(0.08 * ring, 900.0, 5000.0, rng);
     for _ in 0..3 {
@@ -134,7 +134,7 @@ fn clap(ring: f32, rng: &mut Rng) -> Vec<f32> {
     sound
 }
 
-/// Noise and six squares that have no common pitch, without their lows.
+/// Returns a cymbal: high-passed noise and six inharmonic square waves.
 fn cymbal(seconds: f32, metal: f32, rng: &mut Rng) -> Vec<f32> {
     let (fall, mut level) = (decay(seconds), 0.6);
     let mut phases = [0.0_f32; 6];

@@ -1,9 +1,11 @@
-//! What is done to a bus of samples: filters, drive, echo, room, noise. Knows nothing about notes.
+//! Effects on a bus of samples: filters, drive, echo, reverb, noise.
+//!
+//! Unaware of notes.
 
 use crate::maths::{SAMPLE_RATE, follow, sine, soft_clip};
 use crate::rng::Rng;
 
-/// Two one-pole low-passes in a row: 12 dB an octave.
+/// Applies two one-pole low-passes in series: 12 dB per octave.
 pub(crate) fn lowpass(bus: &mut [f32], hertz: f32) {
     let share = follow(hertz);
     let (mut first, mut second) = (0.0, 0.0);
@@ -14,7 +16,7 @@ pub(crate) fn lowpass(bus: &mut [f32], hertz: f32) {
     }
 }
 
-/// What a one-pole low-pass leaves: 6 dB an octave.
+/// Subtracts a one-pole low-pass: 6 dB per octave.
 pub(crate) fn highpass(bus: &mut [f32], hertz: f32) {
     let share = follow(hertz);
     let mut low = 0.0;
@@ -24,8 +26,10 @@ pub(crate) fn highpass(bus: &mut [f32], hertz: f32) {
     }
 }
 
-/// A band-pass that sweeps `low` to `high` and back `rate` times a second: a wah pedal. Chamberlin's
-/// state variable filter, stable up to a sixth of the sample rate.
+/// Applies a wah pedal: a band-pass that sweeps from `low` to `high` hertz and back `rate` times a
+/// second.
+///
+/// It is Chamberlin's state variable filter, which is stable up to a sixth of the sample rate.
 pub(crate) fn wah(bus: &mut [f32], low: f32, high: f32, rate: f32) {
     let (mut lows, mut band) = (0.0_f32, 0.0_f32);
     for (n, sample) in bus.iter_mut().enumerate() {
@@ -38,16 +42,19 @@ pub(crate) fn wah(bus: &mut [f32], low: f32, high: f32, rate: f32) {
     }
 }
 
-/// A valve amplifier: `gain` 1 colours, 5 crunches, 30 saturates. The level afterwards is about the same.
+/// Applies a valve amplifier and keeps the level about the same.
+///
+/// A `gain` of 1 colours, 5 crunches, and 30 saturates.
 pub(crate) fn drive(bus: &mut [f32], gain: f32) {
     for sample in bus.iter_mut() {
-        // An offset makes it clip unevenly, which adds even harmonics.
+        // The offset makes the clipping asymmetric, which adds even harmonics.
         *sample = soft_clip(*sample * gain + 0.1) - 0.1;
     }
     highpass(bus, 30.0);
 }
 
-/// Repeats after `delay` samples, each `feedback` times as loud and duller than the one before.
+/// Adds repeats every `delay` samples, each `feedback` times as loud as the previous one and
+/// duller.
 pub(crate) fn echo(bus: &mut [f32], delay: usize, feedback: f32) {
     let mut dull = 0.0;
     for n in delay.max(1)..bus.len() {
@@ -56,7 +63,7 @@ pub(crate) fn echo(bus: &mut [f32], delay: usize, feedback: f32) {
     }
 }
 
-/// A room after Schroeder: four combs side by side, then two all-passes; `size` 1 is a hall.
+/// Adds a Schroeder reverb: four parallel combs, then two all-passes. A `size` of 1 is a hall.
 pub(crate) fn reverb(bus: &mut [f32], size: f32, mix: f32) {
     let mut wet = vec![0.0; bus.len()];
     for (milliseconds, feedback) in [(29.7, 0.78), (37.1, 0.76), (41.1, 0.74), (43.7, 0.72)] {
@@ -88,14 +95,14 @@ fn delay_of(milliseconds: f32) -> usize {
     ((milliseconds * SAMPLE_RATE as f32 / 1000.0) as usize).max(1)
 }
 
-/// The steady noise of a tape.
+/// Adds the steady noise of a tape.
 pub(crate) fn hiss(bus: &mut [f32], gain: f32, rng: &mut Rng) {
     for sample in bus {
         *sample += gain * rng.noise();
     }
 }
 
-/// The clicks of dust on vinyl, `rate` a second.
+/// Adds the clicks of dust on vinyl, `rate` per second.
 pub(crate) fn crackle(bus: &mut [f32], rate: f32, gain: f32, rng: &mut Rng) {
     let clicks = (bus.len() as f32 / SAMPLE_RATE as f32 * rate) as usize;
     for _ in 0..clicks {
@@ -108,13 +115,13 @@ pub(crate) fn crackle(bus: &mut [f32], rate: f32, gain: f32, rng: &mut Rng) {
     }
 }
 
-/// The root of the mean square.
+/// Returns the root mean square.
 pub(crate) fn rms(bus: &[f32]) -> f32 {
     let energy: f64 = bus.iter().map(|sample| f64::from(*sample) * f64::from(*sample)).sum();
     (energy / (bus.len() as f64).max(1.0)).sqrt() as f32
 }
 
-/// Scales the loudest sample to `peak`; silence stays.
+/// Scales the loudest sample to `peak`; silence is unchanged.
 pub(crate) fn normalise(bus: &mut [f32], peak: f32) {
     let loudest = bus.iter().fold(0.0_f32, |most, sample| most.max(sample.abs()));
     if loudest > 0.0 {

@@ -1,13 +1,14 @@
-//! A small random number generator whose sequence never changes: SplitMix64.
+//! SplitMix64, a small random number generator.
 //!
-//! Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014. A crate's generator may
-//! change between versions; clips must not. Knows nothing about music.
+//! Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. It is
+//! implemented here because the generator of another crate may change between versions, and clips
+//! must not change. Unaware of music.
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// A generator of its own for each list of numbers.
+    /// Creates an independent generator for each list of numbers.
     pub(crate) fn new(seeds: &[u64]) -> Rng {
         let mut rng = Rng(0x5EED_0F50_0D50_u64);
         for seed in seeds {
@@ -17,7 +18,7 @@ impl Rng {
         rng
     }
 
-    /// Another generator, whose numbers have nothing to do with the coming ones of this one.
+    /// Creates another generator, independent of the further numbers of this one.
     pub(crate) fn fork(&mut self) -> Rng {
         Rng(self.next())
     }
@@ -30,31 +31,32 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// From 0 to just below 1.
+    /// Returns a number in 0..1.
     pub(crate) fn unit(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1 << 24) as f32
     }
 
-    /// From `low` to just below `high`.
+    /// Returns a number in `low..high`.
     pub(crate) fn range(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * self.unit()
     }
 
-    /// From -1 to just below 1: white noise.
+    /// Returns white noise in -1..1.
     pub(crate) fn noise(&mut self) -> f32 {
         self.unit() * 2.0 - 1.0
     }
 
-    /// A whole number below `count`; 0 when there is none.
+    /// Returns an integer in `0..count`; 0 if `count` is 0.
     pub(crate) fn below(&mut self, count: usize) -> usize {
         (self.next() % (count as u64).max(1)) as usize
     }
 
+    /// Returns true with probability `share`.
     pub(crate) fn chance(&mut self, share: f32) -> bool {
         self.unit() < share
     }
 
-    /// One of the values, which must not be none.
+    /// Returns one of `values`, which must not be empty.
     pub(crate) fn pick<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len())]
     }
@@ -65,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sequence_never_changes() {
+    fn reference_sequence() {
         let mut rng = Rng(1_234_567);
         // Reference values of SplitMix64 for this seed.
         assert_eq!(rng.next(), 6_457_827_717_110_365_317);
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_in_their_ranges_and_spread() {
+    fn ranges_and_means() {
         let mut rng = Rng::new(&[42, 3, 7]);
         let values: Vec<_> = (0..10_000).map(|_| rng.range(2.0, 4.0)).collect();
         assert!(values.iter().all(|value| (2.0..4.0).contains(value)));

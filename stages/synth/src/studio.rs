@@ -1,6 +1,7 @@
-//! A clip in the making: its clock, its key, its band's habits, and the mix of its buses.
+//! State of a clip during synthesis: its clock, its key, its band's timing, and the mix of its
+//! buses.
 //!
-//! Knows how to place notes and hits in time; the genres know which.
+//! Places notes and drum hits in time. Unaware of genres, which choose the notes.
 
 use crate::clock::Clock;
 use crate::drums::{Drum, Kit};
@@ -10,21 +11,21 @@ use crate::rng::Rng;
 use crate::theory::{Chord, Melody};
 use crate::voices::{Keys, Note, Pluck, Synth};
 
-/// Beats in a bar; all styles here are in four.
+/// Beats per bar; all styles here are in four.
 pub(crate) const BAR: f32 = 4.0;
 
 pub(crate) struct Studio {
     pub(crate) rng: Rng,
     pub(crate) clock: Clock,
-    /// The key's root, a MIDI note from 36 to 47.
+    /// Root of the key as a MIDI note, from 36 to 47.
     pub(crate) key: i32,
     mixed: Vec<f32>,
     length: usize,
-    /// How many samples the players stray from the beat.
+    /// Maximum delay of the players after the beat, in samples.
     looseness: f32,
 }
 
-/// Any of the instruments, so that a genre can choose between them.
+/// An instrument of any kind, so that a genre can choose between them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Instrument {
     Pluck(Pluck),
@@ -33,9 +34,9 @@ pub(crate) enum Instrument {
 }
 
 impl Studio {
-    /// `length` is that of the clip in samples.
+    /// Creates a studio for a clip of `length` samples.
     pub(crate) fn new(mut rng: Rng, length: usize) -> Studio {
-        // A clip is cut out of a piece: up to two seconds are played before it begins.
+        // The clip is cut out of a longer piece: up to two seconds are played before it begins.
         let before = rng.below(2 * SAMPLE_RATE as usize);
         Studio {
             key: 36 + rng.below(12) as i32,
@@ -47,23 +48,23 @@ impl Studio {
         }
     }
 
-    /// Sets a tempo from a range, and a swing from another.
+    /// Draws the tempo in beats per minute and the swing from ranges.
     pub(crate) fn tempo(&mut self, beats: (f32, f32), swing: (f32, f32)) {
         let clock = Clock::new(self.rng.range(beats.0, beats.1));
         self.clock = clock.with_swing(self.rng.range(swing.0, swing.1));
     }
 
-    /// An empty bus as long as the piece.
+    /// Returns a silent bus as long as the piece.
     pub(crate) fn bus(&self) -> Vec<f32> {
         vec![0.0; self.mixed.len()]
     }
 
-    /// As many bars as the piece has, the last one perhaps in part; at least one.
+    /// Returns the number of bars in the piece, at least 1; the last one may be incomplete.
     pub(crate) fn bars(&self) -> usize {
         self.mixed.len() / self.clock.duration(BAR).max(1) + 1
     }
 
-    /// The beat at which each bar begins, with its chord; the progression starts at one of its bars.
+    /// Returns the first beat and the chord of each bar. The progression starts at a random bar.
     pub(crate) fn changes(&mut self, progression: &'static [Chord]) -> Vec<(f32, Chord)> {
         let first = self.rng.below(progression.len());
         (0..self.bars())
@@ -71,7 +72,7 @@ impl Studio {
             .collect()
     }
 
-    /// A note at a beat for some beats, played as loosely as this band plays.
+    /// Plays a note at `beat` for `beats`, with the timing and dynamics of the band.
     pub(crate) fn note(
         &mut self,
         bus: &mut [f32],
@@ -93,7 +94,7 @@ impl Studio {
         }
     }
 
-    /// Several notes together, softer the more they are.
+    /// Plays several notes together at constant power.
     pub(crate) fn chord(
         &mut self,
         bus: &mut [f32],
@@ -108,8 +109,10 @@ impl Studio {
         }
     }
 
-    /// A drum through the whole piece: a string a bar, `x` loud, `o` medium, `-` soft, `.` nothing; as many
-    /// characters as the bar has parts.
+    /// Plays a drum through the whole piece.
+    ///
+    /// Each string is a bar, divided into as many steps as it has characters: `x` is loud, `o`
+    /// medium, `-` soft, and `.` a rest.
     pub(crate) fn beat(
         &mut self,
         bus: &mut [f32],
@@ -138,7 +141,9 @@ impl Studio {
         }
     }
 
-    /// A tune through the whole piece, in phrases with rests between them; `rhythms` are lengths in beats.
+    /// Plays a melody through the whole piece, in phrases with rests between them.
+    ///
+    /// Each phrase takes one of `rhythms`, which are note lengths in beats.
     pub(crate) fn solo(
         &mut self,
         bus: &mut [f32],
@@ -163,8 +168,9 @@ impl Studio {
         }
     }
 
-    /// Adds a bus to the mix at a level that does not depend on how it was made: `level` 1 is that of
-    /// the drums of a loud band. The engineer's taste varies it.
+    /// Adds a bus to the mix, scaled to a loudness that is independent of its own.
+    ///
+    /// A `level` of 1 is that of the drums of a loud band. The result varies randomly around it.
     pub(crate) fn mix(&mut self, bus: &[f32], level: f32) {
         let loudness = rms(bus);
         if loudness > 0.0 {
@@ -175,7 +181,8 @@ impl Studio {
         }
     }
 
-    /// The recording: its bandwidth, noise and compression, then the clip cut out of the piece.
+    /// Cuts the clip out of the piece and applies the bandwidth, compression and noise of a
+    /// recording.
     pub(crate) fn master(mut self) -> Vec<f32> {
         let mut clip = self.mixed.split_off(self.mixed.len() - self.length);
         if self.rng.chance(0.5) {
@@ -189,7 +196,7 @@ impl Studio {
                 *sample = soft_clip(*sample * press);
             }
         }
-        // From a tape that hisses to a clean transfer.
+        // The noise floor ranges from a hissing tape to a clean transfer.
         let floor = self.rng.range(1.0, 6.0);
         let gain = 0.02 / (floor * floor * floor);
         hiss(&mut clip, gain, &mut self.rng);
@@ -197,6 +204,7 @@ impl Studio {
         clip
     }
 
+    /// Returns the sample index of a beat, plus a random delay.
     fn near(&mut self, beat: f32) -> usize {
         let stray = self.looseness * self.rng.unit();
         self.clock.at(beat) + stray as usize

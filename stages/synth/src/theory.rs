@@ -1,4 +1,6 @@
-//! Pitches, chords, scales and melodies, in semitones. Knows nothing about how they sound.
+//! Pitches, chords, scales and melodies, in semitones.
+//!
+//! Unaware of sound.
 
 use crate::maths::exp2;
 use crate::rng::Rng;
@@ -19,15 +21,17 @@ pub(crate) const MAJOR_PENTATONIC: &[i32] = &[0, 2, 4, 7, 9];
 pub(crate) const MINOR_PENTATONIC: &[i32] = &[0, 3, 5, 7, 10];
 pub(crate) const BLUES_SCALE: &[i32] = &[0, 3, 5, 6, 7, 10];
 
-/// A chord in a key: its root in semitones above the key's, and its tones above its root.
+/// A chord in a key: its root in semitones above the root of the key, and its tones above its own
+/// root.
 pub(crate) type Chord = (i32, &'static [i32]);
 
-/// The frequency of a MIDI note in hertz, A4 = 69 = 440 Hz.
+/// Returns the frequency of a MIDI note in hertz; note 69 is A4, 440 Hz.
 pub(crate) fn hertz(note: f32) -> f32 {
     440.0 * exp2((note - 69.0) / 12.0)
 }
 
-/// A chord's tones as MIDI notes from `low` on, each as low as it can be: near voicings for all chords.
+/// Returns a chord's tones as MIDI notes in the octave from `low` on, so that successive chords are
+/// voiced closely.
 pub(crate) fn voicing(key: i32, (root, tones): Chord, low: i32) -> Vec<i32> {
     let mut notes: Vec<_> =
         tones.iter().map(|tone| low + (key + root + tone - low).rem_euclid(12)).collect();
@@ -36,12 +40,12 @@ pub(crate) fn voicing(key: i32, (root, tones): Chord, low: i32) -> Vec<i32> {
     notes
 }
 
-/// A pitch class as the MIDI note in the octave from `low` on.
+/// Returns the MIDI note with the pitch class of `note` in the octave from `low` on.
 pub(crate) fn above(low: i32, note: i32) -> i32 {
     low + (note - low).rem_euclid(12)
 }
 
-/// A tune that wanders along a scale, mostly by steps, and turns back at its edges.
+/// A random walk along a scale, mostly by steps, that turns back at the edges of its range.
 pub(crate) struct Melody {
     scale: &'static [i32],
     key: i32,
@@ -50,7 +54,7 @@ pub(crate) struct Melody {
 }
 
 impl Melody {
-    /// Within about `octaves` above the MIDI note `key`.
+    /// Creates a melody with a range of about `octaves` above the MIDI note `key`.
     pub(crate) fn new(rng: &mut Rng, scale: &'static [i32], key: i32, octaves: i32) -> Melody {
         let span = octaves * scale.len() as i32;
         Melody { scale, key, degree: rng.below(span as usize) as i32, span }
@@ -73,14 +77,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_have_their_frequencies() {
+    fn note_frequencies() {
         for (note, expected) in [(69.0, 440.0), (60.0, 261.6256), (21.0, 27.5), (69.5, 452.893)] {
             assert!((hertz(note) / expected - 1.0).abs() < 2e-5, "{note}");
         }
     }
 
     #[test]
-    fn voicings_hold_the_chord_near_the_low_note() {
+    fn close_voicings() {
         // C major and A minor from G3 on.
         assert_eq!(voicing(60, (0, MAJOR), 55), [55, 60, 64]);
         assert_eq!(voicing(60, (9, MINOR), 55), [57, 60, 64]);
@@ -88,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn melodies_stay_in_their_scale_and_range() {
+    fn melody_scale_and_range() {
         let mut rng = Rng::new(&[1]);
         let mut melody = Melody::new(&mut rng, MAJOR_PENTATONIC, 60, 2);
         for _ in 0..1000 {

@@ -1,35 +1,37 @@
-//! Instruments with a pitch: plucked strings, oscillators, and sums of decaying partials.
+//! Pitched instruments: plucked strings, oscillators, and sums of decaying partials.
 //!
-//! Each adds one note to a bus. Knows nothing about rhythm, harmony or genres.
+//! Each adds one note to a bus. Unaware of rhythm, harmony and genres.
 
 use crate::maths::{SAMPLE_RATE, decay, exp2, follow, sine};
 use crate::rng::Rng;
 use crate::theory::hertz;
 
-/// A note to play: all instruments take one.
+/// A note for any instrument.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Note {
-    /// The sample at which it begins.
+    /// Index of the first sample.
     pub(crate) at: usize,
-    /// The samples for which it is held.
+    /// Number of samples for which the note is held.
     pub(crate) length: usize,
-    /// A MIDI note; fractions are between the keys.
+    /// MIDI note, possibly with a fraction.
     pub(crate) pitch: f32,
     pub(crate) gain: f32,
 }
 
-/// A plucked string, after Karplus and Strong, "Digital synthesis of plucked-string and drum timbres", 1983.
+/// A plucked string.
+///
+/// Source: Karplus and Strong, "Digital synthesis of plucked-string and drum timbres", 1983.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pluck {
-    /// How much of the treble of the pluck there is: 0 a thumb, 1 a plectrum at the bridge.
+    /// Brightness of the pluck, from 0 (a thumb) to 1 (a plectrum at the bridge).
     pub(crate) bright: f32,
-    /// Seconds that the string rings when it is held.
+    /// Decay time in seconds while the note is held.
     pub(crate) ring: f32,
 }
 
 impl Pluck {
     pub(crate) fn play(&self, bus: &mut [f32], note: Note, rng: &mut Rng) {
-        // The averaging of neighbours delays by half a sample.
+        // Averaging adjacent samples adds a delay of half a sample.
         let period = SAMPLE_RATE as f32 / hertz(note.pitch) - 0.5;
         let whole = period as usize;
         if whole < 2 {
@@ -49,7 +51,7 @@ impl Pluck {
         for (n, sample) in room.iter_mut().take(note.length + SAMPLE_RATE as usize / 10).enumerate()
         {
             let next = (index + 1) % line.len();
-            // Between two slots of the line, for the exact pitch.
+            // Interpolate between two slots of the line to get the exact pitch.
             let out = line[next] * (1.0 - part) + line[index] * part;
             low += 0.002 * (out - low);
             *sample += note.gain * (out - low);
@@ -72,22 +74,23 @@ pub(crate) enum Wave {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Synth {
     pub(crate) wave: Wave,
-    /// Oscillators side by side.
+    /// Number of oscillators.
     pub(crate) voices: usize,
-    /// Semitones between the lowest and the highest of them.
+    /// Detuning between the lowest and the highest oscillator, in semitones.
     pub(crate) spread: f32,
     /// Seconds to full level.
     pub(crate) attack: f32,
-    /// Seconds in which level and filter fall to a third of the way to `sustain`.
+    /// Time constant in seconds of level and filter after the attack.
     pub(crate) decay: f32,
-    /// The level that is held, as a share of the full one.
+    /// Held level as a fraction of full level.
     pub(crate) sustain: f32,
-    /// Seconds in which it fades when it is let go.
+    /// Seconds to fade out after the note is released.
     pub(crate) release: f32,
-    /// The filter's frequency in hertz when held, and at the end of the attack.
+    /// Cutoff frequency of the filter while the note is held, in hertz.
     pub(crate) cutoff: f32,
+    /// Cutoff frequency of the filter at the end of the attack, in hertz.
     pub(crate) open: f32,
-    /// Semitones up and down, five times a second or so.
+    /// Amplitude of the vibrato in semitones, at about 5 Hz.
     pub(crate) vibrato: f32,
     /// Semitones below the pitch at which the note begins; it slides up in a tenth of a second.
     pub(crate) scoop: f32,
@@ -128,7 +131,7 @@ impl Synth {
         for (n, sample) in room.iter_mut().take(note.length + release).enumerate() {
             let time = n as f32 / rate;
             if n % 16 == 0 {
-                // Slow movements need not be computed for each sample.
+                // Slow modulation does not need to be computed for each sample.
                 let bend = self.vibrato * (time * 3.0).min(1.0) * sine(time * wobble);
                 let scoop = self.scoop * (1.0 - time * 10.0).max(0.0);
                 step = hertz(note.pitch + bend - scoop) / rate;
@@ -166,8 +169,9 @@ fn oscillate(wave: Wave, phase: f32, step: f32) -> f32 {
     }
 }
 
-/// Rounds the corner of a jump from +1 to -1 at phase 0, so that it does not alias: PolyBLEP, after Välimäki
-/// and Huovilainen, "Antialiasing oscillators in subtractive synthesis", 2007.
+/// Returns the PolyBLEP correction of a jump from +1 to -1 at phase 0, which reduces aliasing.
+///
+/// Source: Välimäki and Huovilainen, "Antialiasing oscillators in subtractive synthesis", 2007.
 fn round_jump(phase: f32, step: f32) -> f32 {
     if phase < step {
         let t = phase / step;
@@ -180,14 +184,14 @@ fn round_jump(phase: f32, step: f32) -> f32 {
     }
 }
 
-/// Partials that each fade at their own rate: pianos, bells, organs.
+/// A sum of partials with individual decay times: pianos, bells, organs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys {
-    /// Frequency as a multiple of the note's, level, and seconds of decay; 0 seconds holds it.
+    /// Frequency relative to the note, level, and decay time in seconds; 0 means no decay.
     pub(crate) partials: &'static [(f32, f32, f32)],
     /// Seconds to full level.
     pub(crate) attack: f32,
-    /// Seconds in which it fades when it is let go.
+    /// Decay time in seconds after the note is released.
     pub(crate) release: f32,
 }
 
@@ -255,7 +259,7 @@ impl Keys {
             if step > 0.45 {
                 continue;
             }
-            // Higher notes ring shorter.
+            // Higher notes decay faster.
             let fall = if *seconds > 0.0 {
                 decay(seconds * (300.0 / (base + 150.0)).min(1.5))
             } else {
@@ -269,7 +273,7 @@ impl Keys {
                 phase += step;
                 phase -= phase.floor();
                 gain *= if n < note.length { fall } else { release };
-                // Below hearing: the rest is not worth the time.
+                // The rest is inaudible.
                 if gain < 1e-4 {
                     break;
                 }
@@ -282,7 +286,7 @@ impl Keys {
 mod tests {
     use super::*;
 
-    /// The energy at a frequency, by correlation with a sine and a cosine.
+    /// Returns the energy at a frequency, by correlation with a sine and a cosine.
     fn energy_at(samples: &[f32], hertz: f32) -> f64 {
         let (mut re, mut im) = (0.0, 0.0);
         for (n, sample) in samples.iter().enumerate() {
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_beyond_the_end_are_cut_off() {
+    fn notes_beyond_the_end() {
         let mut bus = vec![0.0; 100];
         for at in [0, 99, 100, 5000] {
             let note = Note { at, length: 1000, pitch: 60.0, gain: 1.0 };

@@ -1,4 +1,4 @@
-//! What every clip promises, measured on the clips themselves.
+//! Properties of the clips, measured on the samples.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -12,14 +12,14 @@ fn bits(clip: &[f32]) -> Vec<u32> {
 }
 
 #[test]
-fn the_same_arguments_give_the_same_samples() {
+fn clips_are_deterministic() {
     for genre in Genre::ALL {
         assert_eq!(bits(&clip(genre, 42, 3, 1.0)), bits(&clip(genre, 42, 3, 1.0)), "{genre:?}");
     }
 }
 
 #[test]
-fn every_seed_genre_and_index_gives_another_clip() {
+fn clips_are_distinct() {
     let mut seen = HashSet::new();
     for genre in Genre::ALL {
         for (seed, index) in [(42, 0), (42, 1), (43, 0)] {
@@ -28,9 +28,10 @@ fn every_seed_genre_and_index_gives_another_clip() {
     }
 }
 
-/// The bits of a few samples, so that a change of the music, or a platform that computes otherwise, shows.
+/// Compares the bits of some samples with a known hash, to detect changes of the music and
+/// platforms that compute differently.
 #[test]
-fn the_samples_never_change_by_accident() {
+fn sample_hash() {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for genre in Genre::ALL {
         for sample in bits(&clip(genre, 1, 2, 0.25)) {
@@ -44,7 +45,7 @@ fn the_samples_never_change_by_accident() {
 }
 
 #[test]
-fn clips_have_their_length_and_level_and_no_gaps() {
+fn length_level_and_gaps() {
     for genre in Genre::ALL {
         for index in 0..4 {
             let samples = clip(genre, 7, index, 6.0);
@@ -52,10 +53,10 @@ fn clips_have_their_length_and_level_and_no_gaps() {
             assert!(samples.iter().all(|sample| sample.is_finite()));
             let loudest = samples.iter().fold(0.0_f32, |most, sample| most.max(sample.abs()));
             assert!((loudest - 0.95).abs() < 1e-5, "{genre:?} {index}: {loudest}");
-            // Nothing like a long plateau at full scale, which clipping would leave.
+            // Hard clipping would leave long plateaus at full scale.
             let full = samples.iter().filter(|sample| sample.abs() > 0.949).count();
             assert!(full < samples.len() / 100, "{genre:?} {index}: {full} samples at full scale");
-            // A second and a half is longer than any rest.
+            // No rest is as long as a second and a half.
             for (n, part) in samples.chunks(SAMPLE_RATE as usize * 3 / 2).enumerate() {
                 let energy =
                     part.iter().map(|sample| sample * sample).sum::<f32>() / part.len() as f32;
@@ -66,7 +67,7 @@ fn clips_have_their_length_and_level_and_no_gaps() {
 }
 
 #[test]
-fn odd_lengths_are_possible() {
+fn odd_lengths() {
     for (seconds, expected) in [(0.0, 0), (-1.0, 0), (f32::NAN, 0), (0.0001, 2), (0.333, 7343)] {
         for genre in Genre::ALL {
             assert_eq!(clip(genre, 1, 1, seconds).len(), expected, "{genre:?} {seconds}");
@@ -74,7 +75,8 @@ fn odd_lengths_are_possible() {
     }
 }
 
-/// Shares of the energy of short frames in bands of an octave, and how much each band moves.
+/// Returns the mean relative level of each octave band and its standard deviation over short
+/// frames.
 fn features(samples: &[f32]) -> Vec<f64> {
     const N: usize = 1024;
     let fft = RealFftPlanner::<f32>::new().plan_fft_forward(N);
@@ -104,8 +106,7 @@ fn features(samples: &[f32]) -> Vec<f64> {
     mean.iter().map(|band| band - level).chain(spread).collect()
 }
 
-/// The nearest centre of the other clips is the right one well above chance, one in ten, but not always:
-/// genres differ, and they overlap.
+/// Checks that a nearest-centroid classifier is well above chance (one in ten), but not perfect.
 #[test]
 fn genres_differ_and_overlap() {
     const CLIPS: u32 = 8;
@@ -134,6 +135,6 @@ fn genres_differ_and_overlap() {
         }
     }
     let share = right as f64 / (10 * half) as f64;
-    println!("{share:.2} of the clips are nearest to their genre");
+    println!("{share:.2} of the clips are nearest to the centroid of their genre");
     assert!((0.25..0.9).contains(&share), "{share}");
 }

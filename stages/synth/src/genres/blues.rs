@@ -1,4 +1,5 @@
-//! Twelve bars in a shuffle: boogie guitar or piano, walking bass, a guitar or harmonica that bends.
+//! Blues: a twelve-bar shuffle with boogie guitar or piano, walking bass, and a lead that bends
+//! notes.
 
 use super::players::{electric_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
@@ -57,7 +58,7 @@ fn rhythm(studio: &mut Studio, changes: &[(f32, Chord)]) {
         for (n, tone) in walk.iter().enumerate() {
             studio.note(&mut low, &bass, (start + n as f32, 0.9), root - 12 + tone, 1.0);
         }
-        // The boogie: the fifth and the sixth in turn over the root.
+        // The boogie alternates the fifth and the sixth over the root.
         for n in 0..8 {
             let top = if n % 4 < 2 { 7 } else { 9 };
             let beat = start + n as f32 * 0.5;

@@ -1,4 +1,4 @@
-//! No drums: strings, a piano or harp in broken chords, a violin or flute above, rubato, a hall.
+//! Classical: strings, broken chords on piano or harp, violin or flute, rubato, a hall; no drums.
 
 use super::players::{singer, strings};
 use crate::clock::Clock;
@@ -36,7 +36,7 @@ pub(super) fn play(studio: &mut Studio) {
     let changes = if minor { studio.rng.pick(MINOR_CHORDS) } else { studio.rng.pick(MAJOR_CHORDS) };
     let changes = studio.changes(changes);
     let hall = studio.rng.range(0.3, 0.9);
-    // A soloist at the keys, an orchestra, or both.
+    // A keyboard soloist, an orchestra, or both.
     let force = studio.rng.below(3);
     if force != 0 {
         orchestra(studio, &changes, hall);
@@ -72,7 +72,7 @@ fn orchestra(studio: &mut Studio, changes: &[(f32, Chord)], hall: f32) {
 fn broken_chords(studio: &mut Studio, changes: &[(f32, Chord)], hall: f32) {
     let mut bus = studio.bus();
     let keys = Instrument::Keys(studio.rng.pick(&[PIANO, PIANO, HARP]));
-    // Alberti's bass, an arpeggio up, one up and down; indices into the chord.
+    // Indices into the chord: an Alberti bass, an arpeggio up, one up and down.
     let figure = studio.rng.pick(&[
         [0, 2, 1, 2, 0, 2, 1, 2],
         [0, 1, 2, 3, 4, 5, 6, 7],

@@ -1,4 +1,4 @@
-//! Boom-chick: root and fifth below, strummed guitar between, a train beat, twang, fiddle or steel.
+//! Country: boom-chick bass and strummed guitar, a train beat, and fiddle, pedal steel or twang.
 
 use super::players::{acoustic_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
@@ -66,7 +66,7 @@ fn boom_chick(studio: &mut Studio, changes: &[(f32, Chord)]) {
     studio.mix(&strums, 0.8);
 }
 
-/// The strings of a guitar sound one after the other.
+/// Strums a chord: the strings sound one after the other.
 fn strum(
     studio: &mut Studio,
     bus: &mut [f32],
@@ -83,7 +83,7 @@ fn strum(
 fn lead(studio: &mut Studio) {
     let mut bus = studio.bus();
     let player = match studio.rng.below(3) {
-        // A fiddle; a pedal steel, which slides into its notes; a twanging guitar or banjo.
+        // A fiddle, a pedal steel that slides into its notes, or a twanging guitar or banjo.
         0 => singer(studio, Wave::Saw, (2000.0, 4500.0)),
         1 => {
             let mut steel = singer(studio, Wave::Triangle, (2500.0, 4000.0));

@@ -1,4 +1,4 @@
-//! Four on the floor, open hats between, a bass in octaves, strings that stab, a scratching guitar.
+//! Disco: four on the floor, open hats between, octave bass, string stabs, a scratching guitar.
 
 use super::players::{electric_bass, electric_guitar, strings};
 use crate::drums::{Drum, Kit, KitStyle};

@@ -1,4 +1,5 @@
-//! Boom-bap or trap: a loud kit, a sub bass, a short loop of old keys through a dull filter, vinyl.
+//! Hip-hop: boom-bap or trap with a loud kit, a sub bass, a low-passed loop of keys, and vinyl
+//! noise.
 
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{crackle, lowpass};
@@ -30,7 +31,7 @@ pub(super) fn play(studio: &mut Studio) {
     voice(studio);
 }
 
-/// Patterns that a producer chooses from: kicks, and hats.
+/// Drum patterns: kicks and hats.
 type Book = (&'static [&'static str], &'static [&'static str]);
 
 const BOOM_BAP: Book = (
@@ -84,7 +85,7 @@ fn sub_bass(studio: &mut Studio, changes: &[(f32, Chord)]) {
     studio.mix(&bus, 1.0);
 }
 
-/// The same bar again and again, as a sampler plays it.
+/// Repeats the same bar, as a sampler does.
 fn sample(studio: &mut Studio, changes: &[(f32, Chord)]) {
     let mut bus = studio.bus();
     let keys = Instrument::Keys(studio.rng.pick(&[ELECTRIC_PIANO, PIANO, VIBRAPHONE]));
@@ -107,7 +108,7 @@ fn sample(studio: &mut Studio, changes: &[(f32, Chord)]) {
     studio.mix(&bus, 0.55);
 }
 
-/// Speech, near enough: one pitch class, quick syllables.
+/// Imitates rap with quick syllables on one pitch class.
 fn voice(studio: &mut Studio) {
     if studio.rng.chance(0.4) {
         return;

@@ -1,4 +1,4 @@
-//! Swing: a ride, a walking bass, sevenths off the beat, a horn, piano or vibraphone that improvises.
+//! Jazz: swing on the ride, a walking bass, off-beat seventh chords, and an improvised solo.
 
 use super::players::{electric_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
@@ -47,7 +47,7 @@ fn drums(studio: &mut Studio) {
     studio.mix(&bus, 0.5);
 }
 
-/// Quarter notes: the root, tones of the chord, then a semitone beside the next root.
+/// Plays quarter notes: the root, chord tones, then a semitone next to the following root.
 fn walking_bass(studio: &mut Studio, changes: &[(f32, Chord)]) {
     let mut bus = studio.bus();
     let bass = upright_bass(studio);
@@ -90,7 +90,7 @@ fn comping(studio: &mut Studio, changes: &[(f32, Chord)]) {
 fn improvise(studio: &mut Studio) {
     let mut bus = studio.bus();
     let player = match studio.rng.below(4) {
-        // A saxophone, a trumpet, a piano, a vibraphone.
+        // A saxophone, a trumpet, a piano or a vibraphone.
         0 => singer(studio, Wave::Saw, (1200.0, 2400.0)),
         1 => singer(studio, Wave::Square, (1500.0, 3500.0)),
         2 => Instrument::Keys(PIANO),

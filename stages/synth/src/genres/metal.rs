@@ -1,4 +1,4 @@
-//! Palm-muted power chords through too much gain, a double kick, a minor key, a lead that never rests.
+//! Metal: palm-muted power chords with high gain, a double kick, a minor key, and a busy lead.
 
 use super::players::{electric_bass, electric_guitar};
 use crate::drums::{Drum, Kit, KitStyle};
@@ -14,7 +14,7 @@ const CHORDS: &[&[Chord]] = &[
     &[(0, POWER), (3, POWER), (5, POWER), (8, POWER)],
 ];
 
-/// `m` is a short muted stroke on the low string, `c` a chord that rings.
+/// Guitar patterns: `m` is a short muted stroke on the low string, `c` a chord that rings.
 const RIFFS: &[&str] = &[
     "mmmmmmmmmmmmc.c.",
     "m.mmm.mmm.mmc...",
@@ -39,7 +39,7 @@ pub(super) fn play(studio: &mut Studio) {
 fn drums(studio: &mut Studio, riff: &str) {
     let kit = Kit::new(KitStyle::Hard, &mut studio.rng);
     let mut bus = studio.bus();
-    // The kick doubles the guitar's mutes, rolls, or blasts.
+    // The kick follows the guitar's mutes, rolls, or blasts.
     let doubled = riff.replace(['m', 'c'], "x");
     let kick = studio.rng.pick(&[
         doubled.as_str(),
@@ -102,7 +102,7 @@ fn lowest_root(studio: &Studio, lowest: i32) -> i32 {
     above(lowest, studio.key)
 }
 
-/// Two stages of gain, then the dull loudspeaker that makes it bearable.
+/// Applies two stages of gain and the low-pass of a loudspeaker.
 fn amplify(studio: &mut Studio, bus: &mut [f32], gain: (f32, f32)) {
     highpass(bus, 90.0);
     drive(bus, studio.rng.range(gain.0, gain.1));

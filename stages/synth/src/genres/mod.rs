@@ -1,4 +1,6 @@
-//! The ten styles, one file each: who plays what, when. Knows nothing about how an instrument sounds.
+//! The ten styles, one file each, which choose the players and their notes.
+//!
+//! Unaware of sound synthesis.
 
 mod blues;
 mod classical;
@@ -16,7 +18,7 @@ use crate::studio::Studio;
 
 /// A style of music.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are all there is to say")]
+#[expect(missing_docs, reason = "the names say it all")]
 pub enum Genre {
     Blues,
     Classical,
@@ -31,7 +33,7 @@ pub enum Genre {
 }
 
 impl Genre {
-    /// All styles, in the order of their names.
+    /// All styles, sorted by name.
     pub const ALL: [Genre; 10] = [
         Genre::Blues,
         Genre::Classical,
@@ -45,7 +47,7 @@ impl Genre {
         Genre::Rock,
     ];
 
-    /// The name in lower case, fit for a folder.
+    /// Returns the name in lower case, suitable for a folder.
     pub fn name(self) -> &'static str {
         match self {
             Genre::Blues => "blues",
@@ -62,7 +64,7 @@ impl Genre {
     }
 }
 
-/// Plays a style into a studio, to the end of its piece.
+/// Plays a whole piece of a style into a studio.
 pub(crate) fn play(genre: Genre, studio: &mut Studio) {
     match genre {
         Genre::Blues => blues::play(studio),

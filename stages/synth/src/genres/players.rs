@@ -1,15 +1,15 @@
-//! Instruments that several styles share.
+//! Instruments shared by several styles, with random variations.
 
 use crate::studio::{Instrument, Studio};
 use crate::voices::{Pluck, Synth, Wave};
 
-/// A finger on a thick string: blues, country, jazz, reggae.
+/// Returns a plucked double bass for blues, country, jazz and reggae.
 pub(super) fn upright_bass(studio: &mut Studio) -> Instrument {
     let bright = studio.rng.range(0.05, 0.25);
     Instrument::Pluck(Pluck { bright, ring: studio.rng.range(0.3, 0.8) })
 }
 
-/// A bass guitar with a plectrum, or a synthesizer in its place.
+/// Returns an electric or synthesizer bass.
 pub(super) fn electric_bass(studio: &mut Studio) -> Instrument {
     let cutoff = studio.rng.range(250.0, 700.0);
     let wave = studio.rng.pick(&[Wave::Saw, Wave::Triangle, Wave::Square]);
@@ -23,7 +23,7 @@ pub(super) fn electric_bass(studio: &mut Studio) -> Instrument {
     })
 }
 
-/// An electric guitar before its amplifier.
+/// Returns an electric guitar without an amplifier.
 pub(super) fn electric_guitar(studio: &mut Studio) -> Instrument {
     let bright = studio.rng.range(0.4, 0.9);
     Instrument::Pluck(Pluck { bright, ring: studio.rng.range(1.0, 3.0) })
@@ -34,7 +34,7 @@ pub(super) fn acoustic_guitar(studio: &mut Studio) -> Instrument {
     Instrument::Pluck(Pluck { bright, ring: studio.rng.range(0.5, 1.5) })
 }
 
-/// Bowed strings, many players.
+/// Returns a section of bowed strings.
 pub(super) fn strings(studio: &mut Studio, attack: f32) -> Instrument {
     let cutoff = studio.rng.range(900.0, 2500.0);
     let spread = studio.rng.range(0.1, 0.25);
@@ -51,7 +51,7 @@ pub(super) fn strings(studio: &mut Studio, attack: f32) -> Instrument {
     })
 }
 
-/// One player who sings: a violin, a saxophone, a voice.
+/// Returns a solo lead such as a violin, a saxophone or a voice.
 pub(super) fn singer(studio: &mut Studio, wave: Wave, cutoff: (f32, f32)) -> Instrument {
     let cutoff = studio.rng.range(cutoff.0, cutoff.1);
     let vibrato = studio.rng.range(0.1, 0.35);

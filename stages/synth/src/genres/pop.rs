@@ -1,4 +1,4 @@
-//! Four chords, a singer, a clean kit with claps, a synthesizer that pulses or a guitar that is picked.
+//! Pop: four chords, a singer, a clean kit with claps, a pulsing synthesizer or a picked guitar.
 
 use super::players::{acoustic_guitar, electric_bass, singer};
 use crate::drums::{Drum, Kit, KitStyle};

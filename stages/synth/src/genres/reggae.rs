@@ -1,4 +1,4 @@
-//! The off-beat: guitar and organ chop between the beats, the drum drops the one, the bass sings.
+//! Reggae: off-beat chops of guitar and organ, one-drop drums, and a melodic bass.
 
 use super::players::{electric_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
@@ -14,7 +14,7 @@ const CHORDS: &[&[Chord]] = &[
     &[(0, MAJOR), (7, MAJOR), (9, MINOR), (5, MAJOR)],
 ];
 
-/// Beat, length, and the index of the chord's tone.
+/// Bass line: beat, length in beats, and index of the chord tone.
 type Line = &'static [(f32, f32, usize)];
 
 const BASS_LINES: &[Line] = &[
@@ -25,7 +25,7 @@ const BASS_LINES: &[Line] = &[
 ];
 
 pub(super) fn play(studio: &mut Studio) {
-    // Some count it twice as slow; the chop falls on every "and".
+    // In this count, which some halve, the chop falls on every "and".
     studio.tempo((66.0, 96.0), (0.5, 0.6));
     let progression = studio.rng.pick(CHORDS);
     let changes = studio.changes(progression);

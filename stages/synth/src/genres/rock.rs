@@ -1,4 +1,5 @@
-//! Straight eighths: crunching chords, a bass on the roots, a loud backbeat, a voice or guitar above.
+//! Rock: straight eighths with crunching chords, bass on the roots, a loud backbeat, voice or
+//! guitar.
 
 use super::players::{electric_bass, electric_guitar, singer};
 use crate::drums::{Drum, Kit, KitStyle};
