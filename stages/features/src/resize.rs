@@ -17,7 +17,7 @@ struct Taps {
 /// # Panics
 /// If the length of `data` does not match `from`.
 pub fn resize(data: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
-    assert_eq!(data.len(), from[0] * from[1], "BUG: the shape {from:?} does not fit the data");
+    assert_eq!(data.len(), from[0] * from[1], "BUG: shape {from:?} does not match the data");
     let columns = taps(from[1], to[1]);
     let narrow: Vec<f32> = data
         .chunks_exact(from[1])

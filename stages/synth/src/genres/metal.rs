@@ -67,7 +67,7 @@ fn riffs(studio: &mut Studio, changes: &[(f32, Chord)], riff: &str) {
     let bright = studio.rng.range(0.5, 0.9);
     let open = Instrument::Pluck(Pluck { bright, ring: 4.0 });
     let muted = Instrument::Pluck(Pluck { bright: bright * 0.5, ring: 0.15 });
-    // Tuned down.
+    // The guitars are tuned down.
     let lowest = 28 + studio.rng.below(8) as i32;
     for (start, chord) in changes {
         let root = above(lowest, studio.key + chord.0);
