@@ -3,7 +3,7 @@
 /// One channel of sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {
-    /// Samples; full scale is ±1. Audio from [`decode`](crate::decode()) is finite and never empty.
+    /// Samples; full scale is ±1. Decoded audio is finite and never empty.
     pub samples: Vec<f32>,
     /// Samples per second.
     pub sample_rate: u32,

@@ -59,16 +59,16 @@ fn sigmoid(x: f32) -> f32 {
 macro_rules! with_known {
     ($activation:expr, |$known:ident| $body:expr) => {
         match $activation {
-            $crate::Activation::Identity => {
-                let $known = $crate::Activation::Identity;
+            $crate::activation::Activation::Identity => {
+                let $known = $crate::activation::Activation::Identity;
                 $body
             }
-            $crate::Activation::LeakyRelu(slope) => {
-                let $known = $crate::Activation::LeakyRelu(slope);
+            $crate::activation::Activation::LeakyRelu(slope) => {
+                let $known = $crate::activation::Activation::LeakyRelu(slope);
                 $body
             }
-            $crate::Activation::Silu => {
-                let $known = $crate::Activation::Silu;
+            $crate::activation::Activation::Silu => {
+                let $known = $crate::activation::Activation::Silu;
                 $body
             }
         }
