@@ -11,17 +11,17 @@
 //! A file gets its name in one rename after it was written whole, so whatever has a name is whole, whenever the process stops.
 //! Many are [synced together](unsynced); what a power cut leaves torn is found by that and removed.
 
-mod fill;
+mod copy;
+pub mod inventory;
 mod objects;
 mod pending_sync;
-pub mod sweep;
 mod traces;
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use self::fill::{Sharing, create};
+use self::copy::{ReflinkSupport, create};
 use self::pending_sync::PendingSync;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -31,13 +31,13 @@ use crate::unique::unique;
 pub struct Cache {
     dir: PathBuf,
     pending: PendingSync,
-    sharing: Sharing,
+    reflinks: ReflinkSupport,
 }
 
 impl Cache {
     /// The cache in `dir`, which need not exist yet.
     pub fn open(dir: &Path) -> Cache {
-        Cache { dir: dir.to_owned(), pending: PendingSync::default(), sharing: Sharing::default() }
+        Cache { dir: dir.to_owned(), pending: PendingSync::default(), reflinks: ReflinkSupport::default() }
     }
 
     /// Removes what processes that were killed, or a power cut, left behind. Only safe under the run lock.

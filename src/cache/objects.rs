@@ -11,7 +11,7 @@ use rayon::slice::ParallelSliceMut as _;
 use rustix::io::Errno;
 
 use super::Cache;
-use super::fill::{Bytes, copy_and_hash, create, hash_single_threaded};
+use super::copy::{Bytes, copy_and_hash, create, hash_single_threaded};
 use super::pending_sync::{LARGE, OnExisting};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
@@ -26,25 +26,25 @@ impl Cache {
     }
 
     /// Those of `asked` that are not there. To read a folder of objects costs less than to ask for many of them by name: what was not
-    /// met is asked for then.
-    pub fn absent(&self, mut asked: Vec<Digest>) -> HashSet<Digest> {
+    /// found is asked for then.
+    pub fn missing(&self, mut asked: Vec<Digest>) -> HashSet<Digest> {
         asked.par_sort_unstable();
         asked.dedup();
         let shards: Vec<&[Digest]> =
             asked.chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0]).collect();
-        shards.into_par_iter().flat_map_iter(|asked| self.absent_of_shard(asked)).collect()
+        shards.into_par_iter().flat_map_iter(|asked| self.missing_in_shard(asked)).collect()
     }
 
-    fn absent_of_shard(&self, asked: &[Digest]) -> Vec<Digest> {
+    fn missing_in_shard(&self, asked: &[Digest]) -> Vec<Digest> {
         /// So many entries are read for each that is asked for: of a cache that has far more, that would not pay.
-        const READ: usize = 8;
+        const ENTRIES_PER_DIGEST: usize = 8;
         /// So few are asked for by name.
-        const FEW: usize = 16;
-        if asked.len() <= FEW {
+        const MAX_STATS: usize = 16;
+        if asked.len() <= MAX_STATS {
             return asked.iter().filter(|digest| !self.has(digest)).copied().collect();
         }
-        let mut met = vec![false; asked.len()];
-        let most = READ * asked.len();
+        let mut found = vec![false; asked.len()];
+        let most = ENTRIES_PER_DIGEST * asked.len();
         let mut read = 0;
         let shard = self.object_path(&asked[0]);
         let entries = shard.parent().map(fs::read_dir);
@@ -55,22 +55,22 @@ impl Cache {
             let digest = self.digest_of_object(&entry.path());
             let at = digest.and_then(|digest| asked.binary_search(&digest).ok());
             if let Some(at) = at {
-                met[at] = entry.file_type().is_ok_and(|kind| kind.is_file());
+                found[at] = entry.file_type().is_ok_and(|kind| kind.is_file());
             }
         }
-        let all_are_met = is_missing || (0 < read && read < most);
-        let unmet = asked.iter().zip(met).filter_map(|(digest, met)| (!met).then_some(*digest));
-        unmet.filter(|digest| all_are_met || !self.has(digest)).collect()
+        let listed_all = is_missing || (0 < read && read < most);
+        let not_found = asked.iter().zip(found).filter_map(|(digest, found)| (!found).then_some(*digest));
+        not_found.filter(|digest| listed_all || !self.has(digest)).collect()
     }
 
     /// The first object that is not there of all that `content` needs.
-    pub fn lacking(&self, content: &Content) -> Option<Digest> {
+    pub fn first_missing(&self, content: &Content) -> Option<Digest> {
         let digest = content.digest();
         if !matches!(content, Content::Tree(_)) {
             return (!self.has(&digest)).then_some(digest);
         }
         match self.tree(&digest) {
-            Ok(tree) => tree.entries.values().find_map(|entry| self.lacking(entry)),
+            Ok(tree) => tree.entries.values().find_map(|entry| self.first_missing(entry)),
             Err(_) => Some(digest),
         }
     }
@@ -83,7 +83,7 @@ impl Cache {
         let failed = |err: io::Error| Error::io_into(&self.dir, "cache", path, &err);
         let source = File::open(path).map_err(failed)?;
         self.with_temporary(|temporary, target| {
-            let found = self.copy_in(&source, digest, target).map_err(failed)?;
+            let found = self.copy_or_reflink(&source, digest, target).map_err(failed)?;
             if found.digest != *digest {
                 return Err(Error::environment(format!(
                     "`{}` changed while it was put into the cache",
@@ -95,14 +95,14 @@ impl Cache {
             if found.count >= LARGE {
                 target.sync_all().map_err(failed)?;
             }
-            self.publish_unsynced(temporary, &self.path_of(OBJECTS, digest), OnExisting::Keep)
+            self.publish(temporary, &self.path_of(OBJECTS, digest), OnExisting::Keep)
                 .map_err(failed)
         })
     }
 
     /// Sharing its blocks where the file system can.
-    fn copy_in(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Bytes> {
-        match self.sharing.share_blocks(source, target) {
+    fn copy_or_reflink(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Bytes> {
+        match self.reflinks.reflink(source, target) {
             Ok(()) => copy_and_hash(target, digest, io::sink()),
             Err(_) => copy_and_hash(source, digest, target),
         }
@@ -112,16 +112,16 @@ impl Cache {
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
         if !self.has(&digest) {
-            self.write_named(bytes, &self.path_of(OBJECTS, &digest), OnExisting::Keep)?;
+            self.write_small(bytes, &self.path_of(OBJECTS, &digest), OnExisting::Keep)?;
         }
         Ok(digest)
     }
 
     /// Writes a small file under its final name.
-    pub(super) fn write_named(&self, bytes: &[u8], name: &Path, former: OnExisting) -> Result<()> {
+    pub(super) fn write_small(&self, bytes: &[u8], name: &Path, on_existing: OnExisting) -> Result<()> {
         self.with_temporary(|temporary, mut file| {
             let written =
-                file.write_all(bytes).and_then(|()| self.publish_unsynced(temporary, name, former));
+                file.write_all(bytes).and_then(|()| self.publish(temporary, name, on_existing));
             written.map_err(|err| Error::io("write", name, &err))
         })
     }
@@ -132,7 +132,7 @@ impl Cache {
         let bytes = fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
         match Digest::of(&bytes) == *digest {
             true => Ok(bytes),
-            false => Err(self.discard(digest)),
+            false => Err(self.remove_damaged_object(digest)),
         }
     }
 
@@ -157,29 +157,29 @@ impl Cache {
         let object = self.path_of(OBJECTS, digest);
         let mut last = io::Error::from(Errno::OPNOTSUPP);
         for link in links {
-            let placed = match link {
+            let restored = match link {
                 Link::Hardlink | Link::Symlink if mode & 0o111 != 0 => continue,
-                Link::Reflink if self.sharing.is_ruled_out() => continue,
+                Link::Reflink if self.reflinks.is_unsupported() => continue,
                 Link::Reflink => copy_out(&object, temporary, mode, |source, target| {
-                    self.sharing.share_blocks(source, target)?;
+                    self.reflinks.reflink(source, target)?;
                     copy_and_hash(target, digest, io::sink())
                 }),
                 Link::Copy => copy_out(&object, temporary, mode, |source, target| {
                     copy_and_hash(source, digest, target)
                 }),
                 // Before anything hangs on it: the file cannot be verified on its way.
-                Link::Hardlink => sharable(&object, digest)
+                Link::Hardlink => verify_for_linking(&object, digest)
                     .and_then(|found| fs::hard_link(&object, temporary).map(|()| found)),
-                Link::Symlink => sharable(&object, digest)
+                Link::Symlink => verify_for_linking(&object, digest)
                     .and_then(|found| symlink(&object, path, temporary).map(|()| found)),
             };
-            match placed {
+            match restored {
                 Ok(found) if found.digest != *digest => {
                     let _ = fs::remove_file(temporary);
-                    return Err(self.discard(digest));
+                    return Err(self.remove_damaged_object(digest));
                 }
                 Ok(found) => {
-                    return put_in_place(path, temporary)
+                    return move_into_place(path, temporary)
                         .map(|()| found.count)
                         .map_err(|err| Error::io("restore", path, &err));
                 }
@@ -192,10 +192,10 @@ impl Cache {
                             "object {digest} is not in the cache any more"
                         )));
                     }
-                    let is_last_word =
+                    let is_final =
                         matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::StorageFull);
                     last = err;
-                    if is_last_word {
+                    if is_final {
                         break;
                     }
                 }
@@ -211,7 +211,7 @@ impl Cache {
     }
 
     /// How the file at `path` is one with the object of its content; `None` if it is a file of its own.
-    pub fn shared(&self, path: &Path, digest: &Digest) -> Option<Link> {
+    pub fn link_type(&self, path: &Path, digest: &Digest) -> Option<Link> {
         let meta = fs::symlink_metadata(path).ok()?;
         if meta.is_symlink() {
             let target = path.canonicalize().ok()?;
@@ -224,7 +224,7 @@ impl Cache {
     }
 
     /// Removes the objects that are not what their names say. The large ones were synced before they were named.
-    pub(super) fn remove_torn(&self) {
+    pub(super) fn remove_torn_objects(&self) {
         let shards = fs::read_dir(self.objects_dir()).into_iter().flatten().flatten();
         let objects =
             shards.flat_map(|shard| fs::read_dir(shard.path()).into_iter().flatten().flatten());
@@ -243,7 +243,7 @@ impl Cache {
     }
 
     /// Drops an object whose bytes are not its own: kept, it would be taken for whole again.
-    fn discard(&self, digest: &Digest) -> Error {
+    fn remove_damaged_object(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
         self.remove_damaged(&path, || {
             hash_single_threaded(&path).is_ok_and(|found| found == *digest)
@@ -268,7 +268,7 @@ fn copy_out(
 
 /// Digests an object that is to be a file of the workspace as well, with the mode that it must then have: somebody may have
 /// changed it through another link.
-fn sharable(object: &Path, digest: &Digest) -> io::Result<Bytes> {
+fn verify_for_linking(object: &Path, digest: &Digest) -> io::Result<Bytes> {
     let file = File::open(object)?;
     if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
         file.set_permissions(Permissions::from_mode(0o444))?;
@@ -286,7 +286,7 @@ fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, temporary)
 }
 
-fn put_in_place(path: &Path, temporary: &Path) -> io::Result<()> {
+fn move_into_place(path: &Path, temporary: &Path) -> io::Result<()> {
     let renamed = fs::rename(temporary, path);
     // Of two names of one file, renaming leaves both.
     let _ = fs::remove_file(temporary);
@@ -313,8 +313,8 @@ mod tests {
         for step in [1, 5, 1000] {
             let mut asked: Vec<Digest> = kept.iter().step_by(step).copied().collect();
             asked.extend([never, lost, no_file, lost]);
-            assert_eq!(cache.absent(asked), HashSet::from([never, lost, no_file]), "every {step}");
+            assert_eq!(cache.missing(asked), HashSet::from([never, lost, no_file]), "every {step}");
         }
-        assert_eq!(cache.absent(Vec::new()), HashSet::new());
+        assert_eq!(cache.missing(Vec::new()), HashSet::new());
     }
 }

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 
 const MARKER: &str = "unsynced";
 /// So many files are synced one by one. To sync more, the whole file system is: that costs less, unless others write a lot to it.
-const FEW: usize = 64;
+const MAX_FILE_SYNCS: usize = 64;
 /// A file at least this large is synced before it is named.
 pub(super) const LARGE: u64 = 1 << 20;
 
@@ -30,8 +30,8 @@ pub(super) const LARGE: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct PendingSync {
     /// Held together by all who give names, alone by who takes account of them.
-    mark: RwLock<Marker>,
-    pending: Mutex<Pending>,
+    marker: RwLock<Marker>,
+    names: Mutex<Pending>,
     /// Held while all of it is brought to the disk: who comes meanwhile may rely on it only afterwards.
     syncing: Mutex<()>,
 }
@@ -62,39 +62,39 @@ enum Pending {
 
 impl Cache {
     /// Gives a finished file, whose content is not synced, its name.
-    pub(super) fn publish_unsynced(
+    pub(super) fn publish(
         &self,
         temporary: &Path,
         name: &Path,
         on_existing: OnExisting,
     ) -> io::Result<()> {
-        let _naming = self.marked()?;
+        let _marker = self.with_marker()?;
         // Also one that another thread has just given: who comes first to sync has noted it.
-        self.pending().note(name);
+        self.pending().add(name);
         let shard = name.parent().unwrap_or(name);
         or_in_new_folder(shard, || rename(temporary, name, on_existing))
     }
 
-    /// While this is held, the mark stays.
-    fn marked(&self) -> io::Result<RwLockReadGuard<'_, Marker>> {
-        let mark = self.pending.mark.read().unwrap_or_else(PoisonError::into_inner);
-        if *mark == Marker::Set {
-            return Ok(mark);
+    /// While this is held, the marker stays.
+    fn with_marker(&self) -> io::Result<RwLockReadGuard<'_, Marker>> {
+        let marker = self.pending.marker.read().unwrap_or_else(PoisonError::into_inner);
+        if *marker == Marker::Set {
+            return Ok(marker);
         }
-        drop(mark);
-        let mut mark = self.lock_pending();
-        if *mark == Marker::Missing {
-            self.mark()?;
-            *mark = Marker::Set;
+        drop(marker);
+        let mut marker = self.lock_marker();
+        if *marker == Marker::Missing {
+            self.write_marker()?;
+            *marker = Marker::Set;
         }
-        Ok(RwLockWriteGuard::downgrade(mark))
+        Ok(RwLockWriteGuard::downgrade(marker))
     }
 
-    /// Takes the name from what is not what it says. `is_whole` looks once more, while nothing is named: another thread may have
+    /// Takes the name from what is not what it says. `is_intact` looks once more, while nothing is named: another thread may have
     /// found the same, and have put it anew, and a third may link to that already.
-    pub(super) fn remove_damaged(&self, name: &Path, is_whole: impl FnOnce() -> bool) {
-        let _nothing_is_named = self.lock_pending();
-        if !is_whole() {
+    pub(super) fn remove_damaged(&self, name: &Path, is_intact: impl FnOnce() -> bool) {
+        let _exclusive = self.lock_marker();
+        if !is_intact() {
             let _ = fs::remove_file(name);
         }
     }
@@ -103,8 +103,8 @@ impl Cache {
     /// from to be removed.
     pub fn sync(&self) -> Result<()> {
         let _syncing = self.pending.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = self.take_pending();
-        let synced = match &named {
+        let taken = self.take_pending();
+        let synced = match &taken {
             Pending::Nothing => return Ok(()),
             Pending::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
                 Ok(file) => file.sync_all(),
@@ -115,63 +115,63 @@ impl Cache {
             Pending::Many => File::open(&self.dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)),
         };
         match synced {
-            Ok(()) => self.unmark(),
+            Ok(()) => self.remove_marker(),
             Err(_) => *self.pending() = Pending::Many,
         }
         synced.map_err(|err| Error::io("sync", &self.dir, &err))
     }
 
-    /// What is to be synced now. The mark stays: others go on naming.
+    /// What is to be synced now. The marker stays: others go on naming.
     fn take_pending(&self) -> Pending {
-        let _nothing_is_named = self.lock_pending();
+        let _exclusive = self.lock_marker();
         std::mem::take(&mut *self.pending())
     }
 
-    /// What was taken is on the disk. The mark goes, unless more was named meanwhile.
-    fn unmark(&self) {
-        let mut mark = self.lock_pending();
+    /// What was taken is on the disk. The marker goes, unless more was named meanwhile.
+    fn remove_marker(&self) {
+        let mut marker = self.lock_marker();
         if matches!(*self.pending(), Pending::Nothing) {
             // If it stays, objects are digested once more than need be.
             let _ = fs::remove_file(self.dir.join(MARKER));
-            *mark = Marker::Missing;
+            *marker = Marker::Missing;
         }
     }
 
     /// Makes up for the end of a run that did not come to syncing. Only safe under the run lock.
     pub(super) fn recover(&self) {
         let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
-        if marker == boot() {
-            *self.lock_pending() = Marker::Set;
+        if marker == boot_id() {
+            *self.lock_marker() = Marker::Set;
             *self.pending() = Pending::Many;
             return;
         }
-        self.remove_torn();
+        self.remove_torn_objects();
         let _ = fs::remove_file(self.dir.join(MARKER));
     }
 
     // A panic elsewhere leaves both as they are: each is put there whole.
-    fn lock_pending(&self) -> RwLockWriteGuard<'_, Marker> {
-        self.pending.mark.write().unwrap_or_else(PoisonError::into_inner)
+    fn lock_marker(&self) -> RwLockWriteGuard<'_, Marker> {
+        self.pending.marker.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn mark(&self) -> io::Result<()> {
+    fn write_marker(&self) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let mut file = File::create(self.dir.join(MARKER))?;
-        file.write_all(boot().as_bytes())?;
+        file.write_all(boot_id().as_bytes())?;
         file.sync_all()?;
         File::open(&self.dir)?.sync_all()
     }
 }
 
 impl Pending {
-    fn note(&mut self, name: &Path) {
+    fn add(&mut self, name: &Path) {
         match self {
             Pending::Nothing => *self = Pending::Few(vec![name.to_owned()]),
-            Pending::Few(names) if names.len() < FEW => names.push(name.to_owned()),
+            Pending::Few(names) if names.len() < MAX_FILE_SYNCS => names.push(name.to_owned()),
             Pending::Few(_) => *self = Pending::Many,
             Pending::Many => {}
         }
@@ -200,7 +200,7 @@ fn rename_by_link(temporary: &Path, name: &Path) -> io::Result<()> {
 }
 
 /// This start of the machine. Without a name for it, none is like another.
-fn boot() -> String {
+fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .unwrap_or_else(|_| format!("{:?}", SystemTime::now()))
 }
@@ -241,7 +241,7 @@ mod tests {
         let marked = fs::metadata(dir.path().join(MARKER)).unwrap();
         let _first = cache.take_pending();
         cache.put_bytes(b"second").unwrap();
-        cache.unmark();
+        cache.remove_marker();
         let still = fs::metadata(dir.path().join(MARKER)).unwrap();
         assert_eq!((still.ino(), still.mtime_nsec()), (marked.ino(), marked.mtime_nsec()));
         cache.sync().unwrap();
@@ -255,7 +255,7 @@ mod tests {
         let name = dir.path().join("objects/ab/cd");
         let mut inodes = Vec::new();
         for _ in 0..2 {
-            cache.write_named(b"same", &name, OnExisting::Keep).unwrap();
+            cache.write_small(b"same", &name, OnExisting::Keep).unwrap();
             assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
             inodes.push(fs::metadata(&name).unwrap().ino());
         }
@@ -289,7 +289,7 @@ mod tests {
         let slow = dir.path().join("slow");
         rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
             .unwrap();
-        cache.pending().note(&slow);
+        cache.pending().add(&slow);
         let shared = &cache;
         std::thread::scope(|scope| {
             let first = scope.spawn(|| shared.sync());
@@ -347,7 +347,7 @@ mod tests {
     fn many_are_synced_together_and_then_nothing_is_left() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
-        for count in [1, FEW, 3 * FEW] {
+        for count in [1, MAX_FILE_SYNCS, 3 * MAX_FILE_SYNCS] {
             for number in 0..count {
                 cache.put_bytes(format!("{count} {number}").as_bytes()).unwrap();
             }

@@ -28,6 +28,6 @@ impl Cache {
         let mut text = HEADER.to_owned();
         write_trace(&mut text, trace);
         let name = self.path_of(TRACES, &trace.fingerprint.key());
-        self.write_named(text.as_bytes(), &name, OnExisting::Replace)
+        self.write_small(text.as_bytes(), &name, OnExisting::Replace)
     }
 }

@@ -6,7 +6,7 @@ use super::size::Tally;
 use super::{Project, commit, ended_orphan};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::exec::end_orphans;
+use crate::exec::kill_orphans;
 use crate::pipeline::{Cached, Pattern, StageName};
 use crate::plan::{OutContents, Trace, lock};
 use crate::repo_path::RepoPath;
@@ -166,7 +166,7 @@ pub fn checkout(
 ) -> Result<Report> {
     project.cache.sweep_temporaries();
     // They would write into the outs that are brought back.
-    let orphans = end_orphans(&project.markers())?;
+    let orphans = kill_orphans(&project.markers())?;
     let warnings = orphans.iter().map(|stage| ended_orphan(stage)).collect();
     let mut report = Report { warnings, brought: Vec::new(), written: Tally::default() };
     let mut errors = Vec::new();
@@ -200,7 +200,7 @@ fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPa
         found.insert(path.clone(), seen);
     }
     if let Some(digest) =
-        differing.values().flatten().find_map(|content| project.cache.lacking(content))
+        differing.values().flatten().find_map(|content| project.cache.first_missing(content))
     {
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }

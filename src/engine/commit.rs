@@ -14,8 +14,8 @@ use crate::pipeline::Link;
 use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
-use crate::workspace::levels::{by_level, downward};
-use crate::workspace::restore::is_plantable;
+use crate::workspace::traverse::{traverse, visit};
+use crate::workspace::restore::is_restorable_link;
 use crate::workspace::write::temporary_beside;
 
 /// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole. All that is there is asked
@@ -23,7 +23,7 @@ use crate::workspace::write::temporary_beside;
 pub(super) fn store(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     let mut digests = Vec::new();
     list_leaves(seen, &mut digests);
-    let absent = Mutex::new(project.cache.absent(digests));
+    let absent = Mutex::new(project.cache.missing(digests));
     store_absent(project, path, seen, &absent)
 }
 
@@ -59,7 +59,7 @@ fn store_absent(
         _ => Ok(()),
     };
     let top = (path.clone(), seen);
-    by_level(
+    traverse(
         top,
         |(path, seen)| match seen {
             Observed::Leaf(content) => store_leaf(&path, content).map(|()| (None, Vec::new())),
@@ -120,7 +120,7 @@ pub(super) fn check_restorable(project: &Project, path: &RepoPath, seen: &Observ
 fn check_link(project: &Project, path: &RepoPath) -> Result<()> {
     let full = path.to_path(&project.root);
     let target = std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err))?;
-    if target.to_str().is_some_and(is_plantable) {
+    if target.to_str().is_some_and(is_restorable_link) {
         return Ok(());
     }
     Err(Error::usage(format!("`{path}` is a link to `{}`, where nothing is", target.display())).hint(
@@ -197,7 +197,7 @@ impl Restorer<'_> {
     }
 
     fn put(&self, path: &RepoPath, content: &Content, seen: Option<&Observed>) -> Result<()> {
-        downward((path.clone(), *content, seen), |(path, content, seen)| match content {
+        visit((path.clone(), *content, seen), |(path, content, seen)| match content {
             Content::Tree(_) if is_there(&content, seen) => Ok(Vec::new()),
             Content::Tree(digest) => self.tree(&path, &self.project.cache.tree(&digest)?, seen),
             _ => self.leaf(&path, &content, seen).map(|()| Vec::new()),
@@ -220,7 +220,7 @@ impl Restorer<'_> {
                 let target = project.cache.bytes(digest)?;
                 let target = String::from_utf8(target)
                     .map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
-                project.workspace.plant_link(path, &target)
+                project.workspace.restore_link(path, &target)
             }
             Content::Tree(_) => panic!("BUG: a tree among the leaves"),
         }
@@ -268,7 +268,7 @@ impl Restorer<'_> {
     }
 
     fn put_again(&self, path: &RepoPath, seen: &Observed) -> Result<()> {
-        downward((path.clone(), seen), |(path, seen)| match seen {
+        visit((path.clone(), seen), |(path, seen)| match seen {
             Observed::Leaf(content) => self.leaf_again(&path, content).map(|()| Vec::new()),
             Observed::Dir { tree, dirs, .. } => {
                 let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
@@ -284,7 +284,7 @@ impl Restorer<'_> {
         if matches!(content, Content::Link(_)) {
             return Ok(());
         }
-        let has = self.project.cache.shared(&path.to_path(&self.project.root), &content.digest());
+        let has = self.project.cache.link_type(&path.to_path(&self.project.root), &content.digest());
         let executable = matches!(content, Content::Executable(_));
         // The first kind that such a file can have.
         let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));

@@ -10,7 +10,7 @@ use super::observe::fingerprint;
 use super::project::{self, Answers, Asked, Parts, Project, UpToDate};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
-use crate::pipeline::{Policy, Stage, StageName};
+use crate::pipeline::{Policy, Stage, StageIx, StageName, StageSet};
 use crate::plan::lock::Blocks;
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, lock_template};
@@ -148,7 +148,7 @@ fn made(snapshot: &Arc<PipelineSnapshot>) -> impl FnOnce() -> BTreeSet<RepoPath>
     let snapshot = Arc::clone(snapshot);
     move || {
         let mut made: BTreeSet<RepoPath> = snapshot.header.other_outs.iter().cloned().collect();
-        let templates = (0..snapshot.count()).filter_map(|ix| snapshot.template(ix));
+        let templates = StageIx::all(snapshot.count()).filter_map(|ix| snapshot.template(ix));
         made.extend(
             templates
                 .flat_map(|(text, _)| lock_template::outs(text))
@@ -170,7 +170,7 @@ enum Found {
 /// Looks at every path that decides.
 fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found> {
     let look = |path: &str| match RepoPath::parse_canonical(path)
-        .and_then(|path| workspace.recall(&path))
+        .and_then(|path| workspace.indexed_content(&path))
     {
         Some(Some(content)) => Found::Content(lock_template::content_prefix(&content)),
         Some(None) => Found::Nothing,
@@ -226,9 +226,9 @@ fn lines<'b>(snapshot: &PipelineSnapshot, blocks: &'b Blocks) -> Lines<'b> {
     lines
 }
 
-/// Membership list: stages whose block in the lock is not what would be written now, and all that need them.
-fn stale(snapshot: &PipelineSnapshot, lines: &[Option<&str>], found: &[Found]) -> Vec<bool> {
-    let mut stale = vec![false; snapshot.count()];
+/// Returns the stages whose block in the lock is not what would be written now, and all that need them.
+fn stale(snapshot: &PipelineSnapshot, lines: &[Option<&str>], found: &[Found]) -> StageSet {
+    let mut stale = StageSet::none(snapshot.count());
     let content = |path: usize| match &found[path] {
         Found::Content(content) => Some(content.as_str()),
         Found::Nothing | Found::Unknown => None,
@@ -240,11 +240,15 @@ fn stale(snapshot: &PipelineSnapshot, lines: &[Option<&str>], found: &[Found]) -
             }
             _ => false,
         };
-        stale[ix] = snapshot.needs(ix).any(|need| stale[need]) || !matches();
+        if snapshot.needs(ix).any(|need| stale.contains(need)) || !matches() {
+            stale.insert(ix);
+        }
     }
     // The metrics of a run are those of all its stages.
-    if stale.contains(&true) {
-        snapshot.header.with_metrics.iter().for_each(|&ix| stale[ix] = true);
+    if !stale.is_empty() {
+        for &ix in &snapshot.header.with_metrics {
+            stale.insert(ix);
+        }
     }
     stale
 }

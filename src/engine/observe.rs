@@ -54,7 +54,7 @@ pub fn observe(
                     content
                 }),
             };
-        let nothing = || is_of_items(stage, dep).then(|| Observed::nothing().content());
+        let nothing = || is_of_items(stage, dep).then(|| Observed::empty_dir().content());
         match content.or_else(nothing) {
             Some(content) => drop(contents.insert(dep.path.clone(), content)),
             // What a frozen stage would read does not matter.
@@ -87,7 +87,7 @@ pub(super) fn observe_dep(project: &Project, stage: &Stage, dep: &Dep) -> Result
         None => project.workspace.observe(&dep.path),
         Some(glob) => {
             let matches = project.workspace.observe_glob(glob, &|path| is_own(stage, path))?;
-            Ok(matches.or_else(|| is_of_items(stage, dep).then(Observed::nothing)))
+            Ok(matches.or_else(|| is_of_items(stage, dep).then(Observed::empty_dir)))
         }
     }
 }
@@ -186,7 +186,7 @@ pub fn fingerprint(
     let mut tools = BTreeMap::new();
     for tool in &stage.tools {
         let answer = answers
-            .get(tool, || exec::ask(tool, root))
+            .get(tool, || exec::capture(tool, root))
             .map_err(|error| tool_failed(stage, error))?;
         tools.insert(tool.clone(), answer);
     }
@@ -274,8 +274,8 @@ fn restore_blocker(
         let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.cached);
         match kept {
             // What the stage no longer declares is not brought back, either.
-            None | Some(Cached::No) => Some(RestoreBlocker::NotKept),
-            Some(Cached::Yes) => project.cache.lacking(content).map(RestoreBlocker::Object),
+            None | Some(Cached::No) => Some(RestoreBlocker::NotCached),
+            Some(Cached::Yes) => project.cache.first_missing(content).map(RestoreBlocker::Object),
         }
     })
 }

@@ -9,7 +9,7 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    self, FileSource, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName,
+    self, FileSource, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName, StageSet,
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
@@ -48,8 +48,8 @@ pub struct UpToDate {
 }
 
 impl UpToDate {
-    pub(super) fn of(checked: Arc<PipelineSnapshot>, stale: &[bool]) -> UpToDate {
-        let fresh = checked.order().filter(|&ix| !stale[ix]).collect();
+    pub(super) fn of(checked: Arc<PipelineSnapshot>, stale: &StageSet) -> UpToDate {
+        let fresh = checked.order().filter(|&ix| !stale.contains(ix)).collect();
         UpToDate { of: Some(checked), fresh }
     }
 
@@ -191,7 +191,7 @@ fn links(pipeline: &Pipeline) -> Result<Links> {
 
 /// Takes the run lock of the project at `root`.
 pub fn hold(root: &Path) -> Result<RunLock> {
-    run_lock::take(&root.join(CACHE).join("run.lock"))
+    run_lock::acquire(&root.join(CACHE).join("run.lock"))
 }
 
 /// The pipeline that `pipeline.toml` declares.
@@ -296,7 +296,7 @@ pub(super) fn load_blocks(root: &Path) -> Result<Blocks> {
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Blocks::default()),
         Err(err) => return Err(Error::io("read", &path, &err)),
     };
-    Blocks::cut(text).map_err(bad_lock)
+    Blocks::split(text).map_err(bad_lock)
 }
 
 pub(super) fn bad_lock(bad: BadLock) -> Error {

@@ -25,7 +25,7 @@ use self::processes::ProcessGroups;
 use super::{Project, ended_orphan};
 use crate::error::{Result, exit};
 use crate::event::{Event, Subscriber};
-use crate::exec::{end_orphans, signals};
+use crate::exec::{kill_orphans, signals};
 use crate::workspace::run_lock::RunLock;
 
 pub use self::ledger::Report;
@@ -42,7 +42,7 @@ pub fn run(
     subscribers: Vec<&mut dyn Subscriber>,
 ) -> Result<Report> {
     project.cache.sweep_temporaries();
-    let orphans = end_orphans(&project.markers())?;
+    let orphans = kill_orphans(&project.markers())?;
     let groups = Arc::new(ProcessGroups::default());
     let (sender, inbox) = channel();
     let _signals = watch_signals(&sender, &groups)?;
@@ -57,7 +57,7 @@ pub fn run(
 }
 
 /// The first signal stops the run in order; the second kills and leaves.
-fn watch_signals(sender: &Sender<Message>, groups: &Arc<ProcessGroups>) -> Result<signals::Watch> {
+fn watch_signals(sender: &Sender<Message>, groups: &Arc<ProcessGroups>) -> Result<signals::SignalGuard> {
     let (sender, groups) = (sender.clone(), Arc::clone(groups));
     let mut seen = 0;
     signals::watch(move || {

@@ -18,8 +18,8 @@ use crate::error::{Result, exit};
 use crate::exec::signals;
 use crate::pipeline::{self, Override, Pattern, Pipeline};
 use crate::repo_path::RepoPath;
-use crate::workspace::scan::{self, Place};
-use crate::workspace::watch::{Changed, Watcher};
+use crate::workspace::scan::{self, WatchPoint};
+use crate::workspace::watch::{WatchEvent, Watcher};
 
 /// Nothing else has happened for so long: then a save of several files, or a checkout, is over.
 const SETTLED: Duration = Duration::from_millis(100);
@@ -41,12 +41,12 @@ pub trait Watched {
     /// Brings everything up to date once, and tells what is to be told; the exit code.
     fn run(&mut self) -> u8;
     /// Membership list: the stages whose inputs changed_path.
-    fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>>;
+    fn wanted(&self, pipeline: &Pipeline) -> Result<StageSet>;
     fn tell(&mut self, notice: Notice);
 }
 
 enum Note {
-    Changed(Changed),
+    Changed(WatchEvent),
     Signal,
 }
 
@@ -93,7 +93,7 @@ pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> 
     }
 }
 
-fn watch_signals(sender: Sender<Note>) -> Result<signals::Watch> {
+fn watch_signals(sender: Sender<Note>) -> Result<signals::SignalGuard> {
     signals::watch(move || match sender.send(Note::Signal) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
@@ -159,8 +159,8 @@ impl EventSource<'_> {
         }
     }
 
-    fn changed_path(&mut self, changed: &Changed) -> Option<ChangedPath> {
-        if *changed == Changed::TooMuch {
+    fn changed_path(&mut self, changed: &WatchEvent) -> Option<ChangedPath> {
+        if *changed == WatchEvent::Overflow {
             return Some(None);
         }
         let paths = self.watcher.paths(changed);
@@ -209,7 +209,8 @@ impl WatchSet {
             return;
         };
         *self = WatchSet { sources: read, ..WatchSet::default() };
-        for (stage, wanted) in pipeline.stages.iter().zip(wanted) {
+        for (ix, stage) in StageIx::enumerate(&pipeline.stages) {
+            let wanted = wanted.contains(ix);
             let outs = stage.outs.iter().map(|out| out.path.clone());
             match (&stage.cmd, wanted) {
                 (Some(_), _) => self.made.extend(outs),
@@ -235,7 +236,7 @@ impl WatchSet {
 
     /// What a path hangs on by way of links, up to what a run writes: nobody is woken by that, nor by what it leads to.
     fn links_of(&self, root: &Path, path: &Path) -> Vec<PathBuf> {
-        scan::links_of(path).into_iter().take_while(|at| !self.is_written(root, at)).collect()
+        scan::symlink_chain(path).into_iter().take_while(|at| !self.is_written(root, at)).collect()
     }
 
     /// Whether what happens at a path may change what a run finds.
@@ -246,7 +247,7 @@ impl WatchSet {
         let is_or_holds = |other: &RepoPath| other == path || other.strip_prefix(path).is_some();
         if self.is_made(path)
             || path.is_reserved()
-            || path.as_str().split('/').any(scan::is_nobodys)
+            || path.as_str().split('/').any(scan::is_ignored_name)
         {
             // A folder above a file that matters may come or go.
             return self.sources.iter().any(is_or_holds);
@@ -284,10 +285,10 @@ impl WatchSet {
         let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Pattern::base));
         for top in tops {
             let top = top.map_or(root.to_owned(), |top| top.to_path(root));
-            for place in scan::places(&top, &|path| !self.is_written(root, path)) {
+            for place in scan::watch_points(&top, &|path| !self.is_written(root, path)) {
                 match place {
-                    Place::Folder(folder) => watcher.watch(&folder)?,
-                    Place::Link(link) => targets.extend(self.links_of(root, &link)),
+                    WatchPoint::Folder(folder) => watcher.watch(&folder)?,
+                    WatchPoint::Link(link) => targets.extend(self.links_of(root, &link)),
                 }
             }
         }

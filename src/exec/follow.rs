@@ -56,34 +56,34 @@ impl More {
 
 impl Follower {
     pub fn new(log: &Path, events: &Path) -> Follower {
-        Follower { log: Tail::new(log, Behind::Skip), events: Tail::new(events, Behind::ReadOn) }
+        Follower { log: Tail::new(log, OnLag::Skip), events: Tail::new(events, OnLag::KeepReading) }
     }
 
     /// What was written since the last call, whole lines only, and of each file at most a piece.
-    pub fn news(&mut self) -> (Vec<StageMessage>, More) {
+    pub fn poll(&mut self) -> (Vec<StageMessage>, More) {
         let (lines, log) = self.log.lines(u64::MAX);
         let (events, more) = self.events.lines(u64::MAX);
-        (said(lines, events), log.or(more))
+        (messages(lines, events), log.or(more))
     }
 
     /// Hands over the rest, piece by piece, when the process has ended: also what lacks its line end. What others
     /// write from now on, as a job in the background may, is not part of it.
-    pub fn rest(&mut self, mut say: impl FnMut(Vec<StageMessage>)) {
+    pub fn drain(&mut self, mut deliver: impl FnMut(Vec<StageMessage>)) {
         let (log_end, events_end) = (self.log.end(), self.events.end());
         loop {
             let (lines, log) = self.log.lines(log_end);
             let (events, more) = self.events.lines(events_end);
-            say(said(lines, events));
+            deliver(messages(lines, events));
             if log.or(more) == More::Later {
                 break;
             }
         }
         let text = |last: Option<String>| last.into_iter().map(Entry::Text).collect();
-        say(said(text(self.log.unfinished()), text(self.events.unfinished())));
+        deliver(messages(text(self.log.take_partial()), text(self.events.take_partial())));
     }
 }
 
-fn said(log: Vec<Entry>, events: Vec<Entry>) -> Vec<StageMessage> {
+fn messages(log: Vec<Entry>, events: Vec<Entry>) -> Vec<StageMessage> {
     let lines = log.into_iter().map(|entry| match entry {
         Entry::Text(line) => StageMessage::Line(line),
         Entry::Gap => StageMessage::Skipped,
@@ -154,21 +154,21 @@ fn number(value: &Value) -> Option<f64> {
 struct Tail {
     path: PathBuf,
     file: Option<File>,
-    behind: Behind,
+    on_lag: OnLag,
     /// How much was read.
     at: u64,
     /// A line that is not finished yet.
     partial: Vec<u8>,
     /// Its beginning was skipped, so it is not told.
-    headless: bool,
+    is_truncated: bool,
 }
 
 /// What to do when a file grows faster than it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Behind {
+enum OnLag {
     /// Leave out what lies before the newest piece.
     Skip,
-    ReadOn,
+    KeepReading,
 }
 
 #[derive(Debug, PartialEq)]
@@ -179,21 +179,21 @@ enum Entry {
 }
 
 /// A line longer than this is shown cut; the file keeps it whole.
-const LONGEST: usize = 64 << 10;
+const MAX_LINE: usize = 64 << 10;
 /// So much is read at a time.
-const PIECE: u64 = 1 << 20;
+const CHUNK: u64 = 1 << 20;
 /// Who is further behind than this skips.
-const MOST_BEHIND: u64 = 4 * PIECE;
+const MAX_LAG: u64 = 4 * CHUNK;
 
 impl Tail {
-    fn new(path: &Path, behind: Behind) -> Tail {
+    fn new(path: &Path, on_lag: OnLag) -> Tail {
         Tail {
             path: path.to_owned(),
             file: None,
-            behind,
+            on_lag,
             at: 0,
             partial: Vec::new(),
-            headless: false,
+            is_truncated: false,
         }
     }
 
@@ -201,31 +201,31 @@ impl Tail {
     fn lines(&mut self, end: u64) -> (Vec<Entry>, More) {
         let mut lines = Vec::new();
         let end = end.min(self.end());
-        if self.behind == Behind::Skip && end.saturating_sub(self.at) > MOST_BEHIND {
-            self.at = end - PIECE;
+        if self.on_lag == OnLag::Skip && end.saturating_sub(self.at) > MAX_LAG {
+            self.at = end - CHUNK;
             self.partial.clear();
-            self.headless = true;
+            self.is_truncated = true;
             lines.push(Entry::Gap);
         }
-        let Some(fresh) = self.piece(end) else { return (lines, More::Later) };
-        self.at += fresh.len() as u64;
-        for piece in fresh.split_inclusive(|&byte| byte == b'\n') {
-            let room = LONGEST.saturating_sub(self.partial.len());
+        let Some(bytes) = self.read_chunk(end) else { return (lines, More::Later) };
+        self.at += bytes.len() as u64;
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let room = MAX_LINE.saturating_sub(self.partial.len());
             self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
-                lines.extend(self.unfinished().map(Entry::Text));
+                lines.extend(self.take_partial().map(Entry::Text));
             }
         }
-        let more = !fresh.is_empty() && self.at < end;
+        let more = !bytes.is_empty() && self.at < end;
         (lines, if more { More::Now } else { More::Later })
     }
 
-    fn piece(&mut self, end: u64) -> Option<Vec<u8>> {
+    fn read_chunk(&mut self, end: u64) -> Option<Vec<u8>> {
         let file = self.file.as_mut()?;
         file.seek(SeekFrom::Start(self.at)).ok()?;
-        let mut fresh = Vec::new();
-        file.take(PIECE.min(end.saturating_sub(self.at))).read_to_end(&mut fresh).ok()?;
-        Some(fresh)
+        let mut bytes = Vec::new();
+        file.take(CHUNK.min(end.saturating_sub(self.at))).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// How long the file is.
@@ -237,9 +237,9 @@ impl Tail {
     }
 
     /// What was read of the line so far, without its line end.
-    fn unfinished(&mut self) -> Option<String> {
+    fn take_partial(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.partial);
-        if std::mem::take(&mut self.headless) || bytes.is_empty() {
+        if std::mem::take(&mut self.is_truncated) || bytes.is_empty() {
             return None;
         }
         let text = String::from_utf8_lossy(&bytes);
@@ -313,7 +313,7 @@ mod tests {
     fn lines_come_once_and_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let mut tail = Tail::new(&path, Behind::Skip);
+        let mut tail = Tail::new(&path, OnLag::Skip);
         assert!(texts(&mut tail).is_empty());
         let mut file = File::create(&path).unwrap();
         file.write_all(b"one\ntw").unwrap();
@@ -322,14 +322,14 @@ mod tests {
         assert_eq!(texts(&mut tail), ["two", "\u{fffd}"]);
         file.write_all(b"end").unwrap();
         assert!(texts(&mut tail).is_empty());
-        assert_eq!(tail.unfinished().as_deref(), Some("end"));
-        file.write_all(&vec![b'x'; 2 * LONGEST]).unwrap();
+        assert_eq!(tail.take_partial().as_deref(), Some("end"));
+        file.write_all(&vec![b'x'; 2 * MAX_LINE]).unwrap();
         file.write_all(b"\nlast\n").unwrap();
-        assert_eq!(texts(&mut tail).iter().map(String::len).collect::<Vec<_>>(), [LONGEST, 4]);
+        assert_eq!(texts(&mut tail).iter().map(String::len).collect::<Vec<_>>(), [MAX_LINE, 4]);
     }
 
     /// Both files have more than may be behind; what is told of them, in as many pieces as it takes.
-    fn told_of_much() -> Vec<Vec<StageMessage>> {
+    fn drain_large_files() -> Vec<Vec<StageMessage>> {
         let dir = tempfile::tempdir().unwrap();
         let (log, events) = (dir.path().join("log"), dir.path().join("events"));
         let mut lines = "a line of the log\n".repeat(400_000);
@@ -339,15 +339,15 @@ mod tests {
             (0..200_000).map(|step| format!("{{\"metric\":\"m\",\"step\":{step},\"value\":1}}\n"));
         std::fs::write(&events, points.collect::<String>()).unwrap();
         let sizes = [&log, &events].map(|path| path.metadata().unwrap().len());
-        assert!(sizes.iter().all(|&size| size > MOST_BEHIND), "{sizes:?}");
+        assert!(sizes.iter().all(|&size| size > MAX_LAG), "{sizes:?}");
         let mut told = Vec::new();
-        Follower::new(&log, &events).rest(|said| told.push(said));
+        Follower::new(&log, &events).drain(|said| told.push(said));
         told
     }
 
     #[test]
     fn of_much_at_once_lines_are_skipped_and_events_never() {
-        let told: Vec<StageMessage> = told_of_much().concat();
+        let told: Vec<StageMessage> = drain_large_files().concat();
         let steps = told.iter().filter_map(|said| match said {
             StageMessage::Metric { step, .. } => Some(*step),
             _ => None,
@@ -369,8 +369,8 @@ mod tests {
 
     #[test]
     fn much_is_handed_over_in_pieces() {
-        let most = told_of_much().iter().map(Vec::len).max().unwrap();
+        let most = drain_large_files().iter().map(Vec::len).max().unwrap();
         // As many lines and events as two pieces hold.
-        assert!(most <= 2 * PIECE as usize / "a line of the log".len(), "{most}");
+        assert!(most <= 2 * CHUNK as usize / "a line of the log".len(), "{most}");
     }
 }

@@ -13,38 +13,38 @@ use rustix::process::{Pid, Signal, getpgid, getpid, kill_process, kill_process_g
 use crate::error::{Error, Result};
 
 /// How long killed processes have to be gone. One that waits in the kernel for a dead disk may never be.
-const PATIENCE: Duration = Duration::from_secs(5);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Ends what earlier runs left behind, and gives the names of the markers. Only under the run lock: then nothing
 /// that is marked can belong to a living `repro`.
 ///
 /// # Errors
 /// Processes that do not go away: they would write outs under the feet of whoever starts now.
-pub fn end_orphans(markers: &Path) -> Result<Vec<String>> {
-    end_within(markers, PATIENCE)
+pub fn kill_orphans(markers: &Path) -> Result<Vec<String>> {
+    kill_within(markers, TIMEOUT)
 }
 
-fn end_within(markers: &Path, patience: Duration) -> Result<Vec<String>> {
+fn kill_within(markers: &Path, timeout: Duration) -> Result<Vec<String>> {
     let Ok(entries) = fs::read_dir(markers) else {
         return Ok(Vec::new());
     };
-    let mut ended = Vec::new();
+    let mut killed = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
-        if is_held(&path) {
+        if is_locked(&path) {
             let stage = entry.file_name().to_string_lossy().into_owned();
-            end(&path, &stage, patience)?;
-            ended.push(stage);
+            kill_stage(&path, &stage, timeout)?;
+            killed.push(stage);
         }
         let _ = fs::remove_file(&path);
     }
-    ended.sort();
-    Ok(ended)
+    killed.sort();
+    Ok(killed)
 }
 
-fn end(marker: &Path, stage: &str, patience: Duration) -> Result<()> {
-    let until = Instant::now() + patience;
+fn kill_stage(marker: &Path, stage: &str, timeout: Duration) -> Result<()> {
+    let until = Instant::now() + timeout;
     for pid in holders(marker) {
         // Its group as well: a shell's background jobs do not hold the marker.
         if let Ok(group) = getpgid(Some(pid))
@@ -55,16 +55,16 @@ fn end(marker: &Path, stage: &str, patience: Duration) -> Result<()> {
         let _ = kill_process(pid, Signal::KILL);
     }
     // The kernel lets go of the lock when the last of them is gone.
-    while is_held(marker) {
+    while is_locked(marker) {
         if Instant::now() >= until {
-            return Err(left_running(stage, &holders(marker)));
+            return Err(still_running(stage, &holders(marker)));
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
-fn left_running(stage: &str, pids: &[Pid]) -> Error {
+fn still_running(stage: &str, pids: &[Pid]) -> Error {
     let pids: Vec<String> = pids.iter().map(|pid| pid.as_raw_nonzero().to_string()).collect();
     let which = match pids.len() {
         0 => String::new(),
@@ -72,12 +72,12 @@ fn left_running(stage: &str, pids: &[Pid]) -> Error {
         _ => format!(" (pids {})", pids.join(", ")),
     };
     Error::environment(format!(
-        "stage `{stage}` of an earlier run, which was killed, still runs{which} and cannot be ended"
+        "stage `{stage}` of an earlier run, which was killed, still runs{which} and cannot be killed"
     ))
     .hint("it may belong to another user or machine, or wait for a disk: end it there, then try again")
 }
 
-fn is_held(marker: &Path) -> bool {
+fn is_locked(marker: &Path) -> bool {
     File::open(marker)
         .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
@@ -107,16 +107,16 @@ mod tests {
         // This process holds it, and does not end itself.
         let held = File::create(&marker).unwrap();
         held.lock().unwrap();
-        let error = end_within(dir.path(), Duration::ZERO).unwrap_err();
+        let error = kill_within(dir.path(), Duration::ZERO).unwrap_err();
         assert_eq!(
             error.what,
-            "stage `train` of an earlier run, which was killed, still runs and cannot be ended"
+            "stage `train` of an earlier run, which was killed, still runs and cannot be killed"
         );
         assert!(marker.exists());
         drop(held);
-        assert_eq!(end_within(dir.path(), Duration::ZERO).unwrap(), Vec::<String>::new());
+        assert_eq!(kill_within(dir.path(), Duration::ZERO).unwrap(), Vec::<String>::new());
         assert!(!marker.exists());
         let pids = [7, 12].map(|pid| Pid::from_raw(pid).unwrap());
-        assert!(left_running("train", &pids).what.contains("still runs (pids 7, 12) and"));
+        assert!(still_running("train", &pids).what.contains("still runs (pids 7, 12) and"));
     }
 }

@@ -16,7 +16,7 @@ use rustix::process::{
 use crate::error::{Error, Result};
 
 /// How often a process is looked at where its end is not told.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// What to start.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub struct Job {
     pub env: Vec<(String, OsString)>,
     /// Takes what the command writes to stdout and stderr, in the order in which it writes.
     pub log: PathBuf,
-    /// The file that marks the command as running: see [`end_orphans`](super::end_orphans).
+    /// The file that marks the command as running: see [`kill_orphans`](super::kill_orphans).
     pub marker: PathBuf,
 }
 
@@ -54,13 +54,13 @@ pub struct Process {
     child: Child,
     group: Group,
     /// Tells of its end; `None` where the kernel gives none: it has no such thing, or too many files are open.
-    handle: Option<OwnedFd>,
+    pidfd: Option<OwnedFd>,
     marker: PathBuf,
 }
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum Exit {
     Code(i32),
     Signal(i32),
 }
@@ -70,7 +70,7 @@ impl Process {
         let log = OpenOptions::new().create(true).append(true).open(&job.log);
         let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
-        let marker = mark(&job.marker)?;
+        let marker = lock_marker(&job.marker)?;
         // Not looked up: the stage may have a PATH of its own, without a shell in it.
         let shell: Vec<&str> = match &job.shell[..] {
             [] => vec!["/bin/sh", "-c"],
@@ -94,8 +94,8 @@ impl Process {
         })?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let Some(pid) = pid else { panic!("BUG: a process id that is none") };
-        let handle = pidfd_open(pid, PidfdFlags::empty()).ok();
-        Ok(Process { child, group: Group(pid), handle, marker: job.marker.clone() })
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
+        Ok(Process { child, group: Group(pid), pidfd, marker: job.marker.clone() })
     }
 
     pub fn group(&self) -> Group {
@@ -103,38 +103,38 @@ impl Process {
     }
 
     /// Whether it ends before so much time has passed. Asking costs no thread.
-    pub fn ends_within(&self, patience: Duration) -> bool {
-        let Some(handle) = &self.handle else {
-            std::thread::sleep(patience.min(LOOK_EVERY));
+    pub fn exits_within(&self, timeout: Duration) -> bool {
+        let Some(pidfd) = &self.pidfd else {
+            std::thread::sleep(timeout.min(POLL_INTERVAL));
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
             return !matches!(waitid(WaitId::Pid(self.group.0), options), Ok(None));
         };
-        let patience = Timespec::try_from(patience).ok();
-        poll(&mut [PollFd::new(handle, PollFlags::IN)], patience.as_ref())
+        let timeout = Timespec::try_from(timeout).ok();
+        poll(&mut [PollFd::new(pidfd, PollFlags::IN)], timeout.as_ref())
             .is_ok_and(|ready| ready > 0)
     }
 
-    pub fn wait(mut self) -> Result<Ended> {
+    pub fn wait(mut self) -> Result<Exit> {
         let status = self
             .child
             .wait()
             .map_err(|err| Error::environment("cannot wait for a process").because(err))?;
         let _ = std::fs::remove_file(&self.marker);
-        Ok(ended(status))
+        Ok(exit(status))
     }
 }
 
-fn ended(status: ExitStatus) -> Ended {
+fn exit(status: ExitStatus) -> Exit {
     match (status.code(), status.signal()) {
         // A shell reports a child that a signal killed as 128 + the signal.
-        (Some(code), _) if (129..=159).contains(&code) => Ended::Signal(code - 128),
-        (Some(code), _) => Ended::Code(code),
-        (None, signal) => Ended::Signal(signal.unwrap_or(0)),
+        (Some(code), _) if (129..=159).contains(&code) => Exit::Signal(code - 128),
+        (Some(code), _) => Exit::Code(code),
+        (None, signal) => Exit::Signal(signal.unwrap_or(0)),
     }
 }
 
 /// The process's stdin: an empty file, locked for as long as any process has it open.
-fn mark(path: &PathBuf) -> Result<File> {
+fn lock_marker(path: &PathBuf) -> Result<File> {
     let cannot = |err: std::io::Error| Error::io("write", path, &err);
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(cannot)?;

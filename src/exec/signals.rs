@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 /// Signals are watched for until this is dropped; then they are let pass unheard.
 #[must_use]
 #[derive(Debug)]
-pub struct Watch(Handle);
+pub struct SignalGuard(Handle);
 
-impl Drop for Watch {
+impl Drop for SignalGuard {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -20,7 +20,7 @@ impl Drop for Watch {
 /// Who starts a program with SIGHUP ignored, as `nohup` does, wants it to outlive the terminal: then it stays ignored.
 pub fn watch(
     mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + 'static,
-) -> Result<Watch> {
+) -> Result<SignalGuard> {
     let cannot = |err| Error::environment("cannot watch for signals").because(err);
     let mut watched = vec![SIGINT, SIGTERM];
     if !is_ignored(SIGHUP) {
@@ -38,7 +38,7 @@ pub fn watch(
             }
         })
         .map_err(cannot)?;
-    Ok(Watch(handle))
+    Ok(SignalGuard(handle))
 }
 
 /// Whether this process ignores a signal. `sigaction` would tell it everywhere, but cannot be called safely: where

@@ -10,15 +10,15 @@ use crate::pipeline::{Goal, Goals, ParamKey, ParamValue, StageName};
 
 /// What a run brings to a comparison.
 #[derive(Debug, Clone)]
-pub struct Side {
+pub struct RunValues {
     pub run: RunName,
     pub params: BTreeMap<ParamKey, ParamValue>,
     pub metrics: BTreeMap<(StageName, String), f64>,
 }
 
-impl From<&Run> for Side {
-    fn from(run: &Run) -> Side {
-        Side { run: run.name, params: run.about.params.clone(), metrics: run.metrics.clone() }
+impl From<&Run> for RunValues {
+    fn from(run: &Run) -> RunValues {
+        RunValues { run: run.name, params: run.about.params.clone(), metrics: run.metrics.clone() }
     }
 }
 
@@ -78,7 +78,7 @@ impl Verdict {
 
 /// Compares `sides`, two or more, in the order given. Values are the same only if they are exactly equal; NaN is
 /// the same as NaN and worse than any number.
-pub fn compare(sides: &[Side], goals: &Goals) -> Comparison {
+pub fn compare(sides: &[RunValues], goals: &Goals) -> Comparison {
     let param_keys: BTreeSet<&ParamKey> =
         sides.iter().flat_map(|side| side.params.keys()).collect();
     let metric_keys: BTreeSet<&(StageName, String)> =
@@ -170,11 +170,11 @@ mod tests {
         goals
     }
 
-    fn side(run: u64, params: &[(&str, ParamValue)], metrics: &[(&str, f64)]) -> Side {
+    fn side(run: u64, params: &[(&str, ParamValue)], metrics: &[(&str, f64)]) -> RunValues {
         let metric = |(key, value): &(&str, f64)| {
             ((StageName::parse("train").unwrap(), (*key).to_owned()), *value)
         };
-        Side {
+        RunValues {
             run: RunName(run),
             params: params
                 .iter()
@@ -237,7 +237,7 @@ mod tests {
     fn the_best_of_several() {
         let run = |n, value| side(n, &[], &[("loss", value), ("clips", value)]);
         let best = |values: &[f64]| {
-            let sides: Vec<Side> = (1..).zip(values).map(|(n, value)| run(n, *value)).collect();
+            let sides: Vec<RunValues> = (1..).zip(values).map(|(n, value)| run(n, *value)).collect();
             let compared = compare(&sides, &goals());
             assert_eq!(compared.metrics[0].best, Vec::<usize>::new(), "`clips` has no goal");
             compared.metrics[1].best.clone()

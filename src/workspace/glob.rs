@@ -1,6 +1,6 @@
 //! What a glob matches, as a directory that holds nothing else.
 
-use super::observe::Look;
+use super::observe::Mode;
 use super::scan::{Entries, Node};
 use super::{Observed, Workspace};
 use crate::error::{Error, Result};
@@ -9,16 +9,16 @@ use crate::repo_path::RepoPath;
 
 impl Workspace {
     /// The matches of a glob, as the tree of its [base](Pattern::base) without all else; `None` if there is none. What lies
-    /// at a path that is `passed_over` is no match.
+    /// at a path that is `ignored` is no match.
     pub fn observe_glob(
         &self,
         glob: &Pattern,
-        passed_over: &dyn Fn(&str) -> bool,
+        ignored: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Observed>> {
-        match (glob.base(), self.matches(glob, passed_over)?) {
+        match (glob.base(), self.matches(glob, ignored)?) {
             (_, None) => Ok(None),
             (base, Some(node)) => {
-                self.digest(base.map_or("", RepoPath::as_str), node, Look::Part).map(Some)
+                self.digest(base.map_or("", RepoPath::as_str), node, Mode::Partial).map(Some)
             }
         }
     }
@@ -27,11 +27,11 @@ impl Workspace {
     pub(super) fn matches(
         &self,
         glob: &Pattern,
-        passed_over: &dyn Fn(&str) -> bool,
+        ignored: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Node>> {
         if let Some(base) = glob.base() {
             let node = self.scan(base)?;
-            return Ok(node.and_then(|node| matching(base.as_str(), node, glob, passed_over)));
+            return Ok(node.and_then(|node| matching(base.as_str(), node, glob, ignored)));
         }
         let mut found = Entries::new();
         let names =
@@ -42,7 +42,7 @@ impl Workspace {
                 continue;
             }
             let node = self.scan(&path)?;
-            if let Some(node) = node.and_then(|node| matching(&name, node, glob, passed_over)) {
+            if let Some(node) = node.and_then(|node| matching(&name, node, glob, ignored)) {
                 found.push((name.into_boxed_str(), node));
             }
         }
@@ -55,9 +55,9 @@ fn matching(
     path: &str,
     node: Node,
     glob: &Pattern,
-    passed_over: &dyn Fn(&str) -> bool,
+    ignored: &dyn Fn(&str) -> bool,
 ) -> Option<Node> {
-    if passed_over(path) {
+    if ignored(path) {
         return None;
     }
     if glob.matches(path) {
@@ -69,7 +69,7 @@ fn matching(
     let kept: Entries = entries
         .into_iter()
         .filter_map(|(name, node)| {
-            matching(&format!("{path}/{name}"), node, glob, passed_over).map(|node| (name, node))
+            matching(&format!("{path}/{name}"), node, glob, ignored).map(|node| (name, node))
         })
         .collect();
     (!kept.is_empty()).then_some(Node::Dir(kept))

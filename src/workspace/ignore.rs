@@ -11,14 +11,14 @@ const FILE: &str = ".gitignore";
 
 /// What became of `.gitignore`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ignored {
+pub enum GitignoreChange {
     Created,
     Extended,
-    Already,
+    Unchanged,
 }
 
 /// Adds what the `.gitignore` in `dir` does not name yet, below `heading`.
-pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<Ignored> {
+pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<GitignoreChange> {
     let path = dir.join(FILE);
     let old = match fs::read(&path) {
         Ok(bytes) => Some(bytes),
@@ -27,15 +27,15 @@ pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<Ignored> {
     };
     let text = String::from_utf8_lossy(old.as_deref().unwrap_or_default());
     let Some((at, added)) = addition(&text, heading, patterns) else {
-        return Ok(Ignored::Already);
+        return Ok(GitignoreChange::Unchanged);
     };
     // What is no UTF-8 stays as it is; only at the end is the place in the text the place in the file.
     let mut bytes = old.clone().unwrap_or_default();
     let at = if bytes == text.as_bytes() { at } else { bytes.len() };
     bytes.splice(at..at, added.into_bytes());
     match old {
-        Some(_) => write::replace(&path, &bytes).map(|()| Ignored::Extended),
-        None => write::atomic(&path, &bytes, Durability::Synced).map(|()| Ignored::Created),
+        Some(_) => write::replace(&path, &bytes).map(|()| GitignoreChange::Extended),
+        None => write::atomic(&path, &bytes, Durability::Synced).map(|()| GitignoreChange::Created),
     }
 }
 

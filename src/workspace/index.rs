@@ -6,7 +6,7 @@
 //! `cp -p`, tar) is no way around it.
 //!
 //! What the last time left is looked up where it [lies](stored) in the file's bytes, a folder at a time, side by side with a sorted listing;
-//! what is learnt now lies beside it. Files that are found to be gone are forgotten, so the index is as large as the workspace.
+//! what is updates now lies beside it. Files that are found to be gone are forgotten, so the index is as large as the workspace.
 
 mod stored;
 
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::stored::{Entry, Stored};
-use super::scan::{Entries, Node, Stat, is_nobodys};
+use super::scan::{Entries, Node, Stat, is_ignored_name};
 use crate::digest::Digest;
 use crate::error::Result;
 
@@ -28,14 +28,14 @@ const WHOLE_SECONDS_TICK: i64 = 2_000_000_000;
 pub struct Index {
     path: PathBuf,
     stored: Stored,
-    learnt: RwLock<Learnt>,
+    updates: RwLock<Updates>,
 }
 
 /// What differs from what is stored, by folder and name; `None` where an entry does not count any more.
 type Changes = BTreeMap<Box<str>, BTreeMap<Box<str>, Option<Entry>>>;
 
 #[derive(Debug, Default)]
-struct Learnt {
+struct Updates {
     changes: Changes,
     state: State,
 }
@@ -49,23 +49,23 @@ enum State {
 
 /// What becomes of the files of a folder that are not in a listing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Others {
+pub enum Unlisted {
     /// The listing is of a part.
-    Stay,
-    Go,
+    Keep,
+    Forget,
 }
 
 impl Index {
     pub fn load(path: &Path) -> Index {
         let stored = std::fs::read(path).ok().and_then(Stored::decode).unwrap_or_default();
-        Index { path: path.to_owned(), stored, learnt: RwLock::default() }
+        Index { path: path.to_owned(), stored, updates: RwLock::default() }
     }
 
     /// The digest of `path` if its stat is still the one it was hashed with.
     pub fn get(&self, path: &str, stat: &Stat) -> Option<Digest> {
         let (folder, name) = split(path);
-        let learnt = self.learnt();
-        let change = learnt.changes.get(folder).and_then(|changes| changes.get(name));
+        let updates = self.updates();
+        let change = updates.changes.get(folder).and_then(|changes| changes.get(name));
         let entry = match change {
             Some(change) => *change,
             None => self.stored.folder(folder).find(name),
@@ -74,16 +74,16 @@ impl Index {
     }
 
     /// Whether, when this was loaded, anything was known of what lies at or below `path`.
-    pub fn knew(&self, path: &str) -> bool {
+    pub fn has_entries(&self, path: &str) -> bool {
         let (folder, name) = split(path);
         self.stored.folder(folder).find(name).is_some()
             || self.stored.folders_from(path).next().is_some()
     }
 
     /// The same for all that a folder lists.
-    pub fn get_all(&self, folder: &str, listed: &Entries, others: Others) -> Vec<Option<Digest>> {
-        let learnt = self.learnt();
-        let changes = learnt.changes.get(folder);
+    pub fn get_all(&self, folder: &str, listed: &Entries, unlisted: Unlisted) -> Vec<Option<Digest>> {
+        let updates = self.updates();
+        let changes = updates.changes.get(folder);
         let mut stored = self.stored.folder(folder).iter().peekable();
         let mut gone = Vec::new();
         let known = listed.iter().map(|(name, node)| {
@@ -100,10 +100,10 @@ impl Index {
         });
         let known = known.collect();
         gone.extend(stored.map(|other| other.name));
-        drop(learnt);
-        if others == Others::Go {
+        drop(updates);
+        if unlisted == Unlisted::Forget {
             // What listings pass over may be there all the same, for who names it.
-            let is_gone = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(is_nobodys);
+            let is_gone = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(is_ignored_name);
             self.forget(folder, gone.into_iter().filter(is_gone));
         }
         known
@@ -114,7 +114,7 @@ impl Index {
     pub fn insert(&self, path: &str, stat: Stat, digest: Digest, hashed_at: i64) {
         let (folder, name) = split(path);
         if is_settled(&stat, hashed_at) {
-            self.learn(folder, name, Some(Entry { stat, digest }));
+            self.set(folder, name, Some(Entry { stat, digest }));
         } else {
             self.forget(folder, std::iter::once(name.as_bytes()));
         }
@@ -129,7 +129,7 @@ impl Index {
         }
         for folder in self.stored.folders_from(path) {
             let below = folder[path.len()..].split('/').skip(1);
-            if below.clone().any(is_nobodys) {
+            if below.clone().any(is_ignored_name) {
                 continue;
             }
             let there = below.fold(node, |node, name| match node {
@@ -148,45 +148,45 @@ impl Index {
     fn forget<'a>(&self, folder: &str, names: impl Iterator<Item = &'a [u8]>) {
         for name in names.filter_map(|name| std::str::from_utf8(name).ok()) {
             let counts =
-                |learnt: &Learnt| match learnt.changes.get(folder).and_then(|all| all.get(name)) {
+                |updates: &Updates| match updates.changes.get(folder).and_then(|all| all.get(name)) {
                     Some(change) => change.is_some(),
                     None => self.stored.folder(folder).find(name).is_some(),
                 };
-            if counts(&self.learnt()) {
-                self.learn(folder, name, None);
+            if counts(&self.updates()) {
+                self.set(folder, name, None);
             }
         }
     }
 
-    fn learn(&self, folder: &str, name: &str, entry: Option<Entry>) {
-        let mut learnt = self.learning();
-        learnt.state = State::Changed;
-        match learnt.changes.get_mut(folder) {
+    fn set(&self, folder: &str, name: &str, entry: Option<Entry>) {
+        let mut updates = self.updates_mut();
+        updates.state = State::Changed;
+        match updates.changes.get_mut(folder) {
             Some(changes) => drop(changes.insert(name.into(), entry)),
             None => {
-                drop(learnt.changes.insert(folder.into(), BTreeMap::from([(name.into(), entry)])))
+                drop(updates.changes.insert(folder.into(), BTreeMap::from([(name.into(), entry)])))
             }
         }
     }
 
     /// Writes the index if it has changed. It is not synced: a torn file is noticed and costs a hashing.
     pub fn save(&self) -> Result<()> {
-        let mut learnt = self.learning();
-        if learnt.state == State::Changed {
-            let bytes = self.stored.with(&learnt.changes);
+        let mut updates = self.updates_mut();
+        if updates.state == State::Changed {
+            let bytes = self.stored.with(&updates.changes);
             super::write::atomic(&self.path, &bytes, super::write::Durability::Relaxed)?;
-            learnt.state = State::Saved;
+            updates.state = State::Saved;
         }
         Ok(())
     }
 
-    // A panic elsewhere leaves what is learnt as it was: every entry is put there whole.
-    fn learnt(&self) -> RwLockReadGuard<'_, Learnt> {
-        self.learnt.read().unwrap_or_else(PoisonError::into_inner)
+    // A panic elsewhere leaves what is updates as it was: every entry is put there whole.
+    fn updates(&self) -> RwLockReadGuard<'_, Updates> {
+        self.updates.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn learning(&self) -> RwLockWriteGuard<'_, Learnt> {
-        self.learnt.write().unwrap_or_else(PoisonError::into_inner)
+    fn updates_mut(&self) -> RwLockWriteGuard<'_, Updates> {
+        self.updates.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
             let index = Index::load(Path::new("/nonexistent/index"));
             index.insert("a", stat, Digest::of(b"x"), now);
             assert_eq!(index.get("a", &stat).is_some(), believed, "{what}");
-            let all = index.get_all("", &vec![("a".into(), Node::File(stat))], Others::Go);
+            let all = index.get_all("", &vec![("a".into(), Node::File(stat))], Unlisted::Forget);
             assert_eq!(all[0].is_some(), believed, "{what}");
         }
     }
@@ -269,7 +269,7 @@ mod tests {
         index.save().unwrap();
         let index = Index::load(&path);
         index.forget_gone("d", Some(&Node::Dir(listed(&["b"]))));
-        index.get_all("d", &listed(&["b"]), Others::Go);
+        index.get_all("d", &listed(&["b"]), Unlisted::Forget);
         let left: Vec<&str> =
             paths.into_iter().filter(|path| index.get(path, &stat(5, 6)).is_some()).collect();
         assert_eq!(left, paths[..4]);
@@ -291,10 +291,10 @@ mod tests {
             paths.into_iter().filter(|path| saved.get(path, &stat(5, 6)).is_some()).collect()
         };
         let index = Index::load(&path);
-        let part = index.get_all("d", &listed(&["b"]), Others::Stay);
+        let part = index.get_all("d", &listed(&["b"]), Unlisted::Keep);
         assert_eq!(part, [Some(Digest::of(b"d/b"))]);
         assert_eq!(left(&index), paths);
-        let whole = index.get_all("d", &listed(&["b", "bb", "c"]), Others::Go);
+        let whole = index.get_all("d", &listed(&["b", "bb", "c"]), Unlisted::Forget);
         assert_eq!(whole, [Some(Digest::of(b"d/b")), None, Some(Digest::of(b"d/c"))]);
         assert_eq!(left(&index), paths[1..]);
         let inside = Node::Dir(vec![("f".into(), Node::File(stat(5, 6)))]);
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(left(&index), ["d/b", "d/c", "d/e/f", "x"]);
         index.forget_gone("x", None);
         assert!(
-            index.knew("d/e") && index.knew("d/b") && !index.knew("d/ol") && !index.knew("d/e/g")
+            index.has_entries("d/e") && index.has_entries("d/b") && !index.has_entries("d/ol") && !index.has_entries("d/e/g")
         );
         index.insert("d/b", stat(5, 7), Digest::of(b"new"), SECOND);
         assert_eq!(left(&index), ["d/c", "d/e/f"]);

@@ -7,7 +7,7 @@ use walkdir::{DirEntry, WalkDir};
 use crate::repo_path::RepoPath;
 
 /// What the links below `root` lead to in `folder`, without links in it; what is only `repro`'s or git's is passed over.
-pub fn into(root: &Path, folder: &Path) -> Vec<PathBuf> {
+pub fn targets_in(root: &Path, folder: &Path) -> Vec<PathBuf> {
     let Ok(folder) = folder.canonicalize() else {
         return Vec::new();
     };

@@ -5,7 +5,7 @@ mod glob;
 mod hash;
 pub mod ignore;
 pub mod index;
-pub mod levels;
+
 pub mod links;
 mod observe;
 pub mod restore;
@@ -13,6 +13,7 @@ pub mod root;
 pub mod run_lock;
 pub mod scan;
 mod stamp;
+pub mod traverse;
 pub mod watch;
 pub mod write;
 
@@ -30,13 +31,13 @@ use crate::repo_path::RepoPath;
 use index::Index;
 
 /// The paths that stages write.
-type Made = LazyLock<BTreeSet<RepoPath>, Box<dyn FnOnce() -> BTreeSet<RepoPath> + Send>>;
+type OutPaths = LazyLock<BTreeSet<RepoPath>, Box<dyn FnOnce() -> BTreeSet<RepoPath> + Send>>;
 
 /// The files below a project root, and what is remembered of their digests.
 #[derive(Debug)]
 pub struct Workspace {
     root: PathBuf,
-    made: Made,
+    outs: OutPaths,
     index: Index,
 }
 
@@ -45,21 +46,21 @@ impl Workspace {
     /// costs only time.
     pub fn open(
         root: &Path,
-        made: impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static,
+        outs: impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static,
         index: &Path,
     ) -> Workspace {
-        let made: Made = LazyLock::new(Box::new(made));
-        Workspace { root: root.to_owned(), made, index: Index::load(index) }
+        let outs: OutPaths = LazyLock::new(Box::new(outs));
+        Workspace { root: root.to_owned(), outs, index: Index::load(index) }
     }
 
     /// What lies at `path`, by names and stats.
     fn scan(&self, path: &RepoPath) -> Result<Option<scan::Node>> {
-        scan::scan(&self.root, path, &|path| self.is_made(path))
+        scan::scan(&self.root, path, &|path| self.is_out(path))
     }
 
     /// Whether a path is, or lies in, something that a stage writes.
-    fn is_made(&self, path: &RepoPath) -> bool {
-        self.made.contains(path) || path.ancestors().any(|above| self.made.contains(above))
+    fn is_out(&self, path: &RepoPath) -> bool {
+        self.outs.contains(path) || path.ancestors().any(|above| self.outs.contains(above))
     }
 
     pub fn root(&self) -> &Path {
@@ -73,7 +74,7 @@ impl Workspace {
 }
 
 /// Maps in order, on all processors if there are more than `grain`, of which each then has as many at least.
-fn each<T: Send, U: Send>(
+fn par_map<T: Send, U: Send>(
     items: Vec<T>,
     grain: usize,
     map: impl Fn(T) -> Result<U> + Sync + Send,

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::index::Others;
-use super::levels::by_level;
+use super::index::Unlisted;
+use super::traverse::traverse;
 use super::scan::{Entries, Node, Stat, is_absent};
-use super::{Workspace, each, hash};
+use super::{Workspace, hash, par_map};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::plan::Tree;
@@ -28,7 +28,7 @@ pub enum Observed {
 
 impl Observed {
     /// A directory with nothing in it.
-    pub fn nothing() -> Observed {
+    pub fn empty_dir() -> Observed {
         let tree = Tree::default();
         Observed::Dir { digest: Digest::of(&tree.encode()), tree, dirs: BTreeMap::new() }
     }
@@ -41,15 +41,15 @@ impl Observed {
     }
 }
 
-/// How a look treats what the index knows.
+/// How a mode treats what the index knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum Mode {
     /// At all that lies there: of files that do not any more nothing stays known.
-    Whole,
+    Complete,
     /// At what a glob matches.
-    Part,
+    Partial,
     /// Only as far as everything is known.
-    Recall,
+    IndexOnly,
 }
 
 impl Workspace {
@@ -60,46 +60,46 @@ impl Workspace {
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Observed>> {
         let node = self.scan(path)?;
         self.index.forget_gone(path.as_str(), node.as_ref());
-        node.map(|node| self.digest(path.as_str(), node, Look::Whole)).transpose()
+        node.map(|node| self.digest(path.as_str(), node, Mode::Complete)).transpose()
     }
 
     /// What lies at `path`, as far as that is known without reading a file; `None` if it is not.
-    pub fn recall(&self, path: &RepoPath) -> Option<Option<Content>> {
-        if !self.index.knew(path.as_str()) {
+    pub fn indexed_content(&self, path: &RepoPath) -> Option<Option<Content>> {
+        if !self.index.has_entries(path.as_str()) {
             let missing =
                 path.to_path(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));
             return missing.then_some(None);
         }
         let node = self.scan(path).ok()?;
         let seen =
-            node.map(|node| self.digest(path.as_str(), node, Look::Recall)).transpose().ok()?;
+            node.map(|node| self.digest(path.as_str(), node, Mode::IndexOnly)).transpose().ok()?;
         Some(seen.map(|seen| seen.content()))
     }
 
     /// `path` is empty for the root.
-    pub(super) fn digest(&self, path: &str, node: Node, look: Look) -> Result<Observed> {
+    pub(super) fn digest(&self, path: &str, node: Node, mode: Mode) -> Result<Observed> {
         match node {
             Node::Link(target) => Ok(Observed::Leaf(link(&target))),
             Node::File(stat) => {
                 let known = self.index.get(path, &stat).map(|digest| stat.content(digest));
-                known.map_or_else(|| self.read(path, &stat, look), Ok).map(Observed::Leaf)
+                known.map_or_else(|| self.read(path, &stat, mode), Ok).map(Observed::Leaf)
             }
             Node::Dir(entries) => {
                 let top = (path.to_owned(), entries);
-                by_level(top, |(path, entries)| self.leaves(&path, entries, look), together)
+                traverse(top, |(path, entries)| self.list_folder(&path, entries, mode), assemble)
             }
         }
     }
 
     /// What is known of a folder before those in it are looked at, and those.
-    fn leaves(
+    fn list_folder(
         &self,
         path: &str,
         entries: Entries,
-        look: Look,
+        mode: Mode,
     ) -> Result<(Listed, Vec<(String, Entries)>)> {
-        let others = if look == Look::Whole { Others::Go } else { Others::Stay };
-        let known = self.index.get_all(path, &entries, others);
+        let unlisted = if mode == Mode::Complete { Unlisted::Forget } else { Unlisted::Keep };
+        let known = self.index.get_all(path, &entries, unlisted);
         let inside =
             |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
         let (mut leaves, mut names) = (Vec::with_capacity(entries.len()), Vec::new());
@@ -115,19 +115,19 @@ impl Workspace {
                 }
             }
         }
-        leaves.extend(each(unread, 1, |(name, stat): (Box<str>, Stat)| {
-            let content = self.read(&inside(&name), &stat, look)?;
+        leaves.extend(par_map(unread, 1, |(name, stat): (Box<str>, Stat)| {
+            let content = self.read(&inside(&name), &stat, mode)?;
             Ok((name, content))
         })?);
         Ok(((leaves, names), folders))
     }
 
-    fn read(&self, path: &str, stat: &Stat, look: Look) -> Result<Content> {
+    fn read(&self, path: &str, stat: &Stat, mode: Mode) -> Result<Content> {
         let full = self.root.join(path);
-        if look == Look::Recall {
+        if mode == Mode::IndexOnly {
             return Err(Error::environment(format!("`{}` was not read", full.display())));
         }
-        let (digest, after, hashed_at) = hash_still_file(&full, *stat)?;
+        let (digest, after, hashed_at) = hash_stable_file(&full, *stat)?;
         self.index.insert(path, after, digest, hashed_at);
         Ok(after.content(digest))
     }
@@ -137,7 +137,7 @@ impl Workspace {
 type Listed = (Vec<(Box<str>, Content)>, Vec<Box<str>>);
 
 /// A folder, given what is in the folders in it.
-fn together((leaves, names): Listed, inside: Vec<Observed>) -> Result<Observed> {
+fn assemble((leaves, names): Listed, inside: Vec<Observed>) -> Result<Observed> {
     let dirs: BTreeMap<Box<str>, Observed> = names.into_iter().zip(inside).collect();
     let contents = dirs.iter().map(|(name, seen)| (name.clone(), seen.content()));
     let tree = Tree { entries: leaves.into_iter().chain(contents).collect() };
@@ -149,7 +149,7 @@ fn link(target: &str) -> Content {
 }
 
 /// Hashes a file that was seen as `before`, again if it is another meanwhile.
-fn hash_still_file(path: &Path, mut before: Stat) -> Result<(Digest, Stat, i64)> {
+fn hash_stable_file(path: &Path, mut before: Stat) -> Result<(Digest, Stat, i64)> {
     const TRIES: usize = 4;
     let failed = |err: std::io::Error| Error::io("read", path, &err);
     for _ in 0..TRIES {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
 /// Whether a link to `target` can be kept and brought back: not one that is absolute or leads upwards.
-pub fn is_plantable(target: &str) -> bool {
+pub fn is_restorable_link(target: &str) -> bool {
     !target.is_empty()
         && !target.starts_with('/')
         && !Path::new(target).components().any(|part| part.as_os_str() == "..")
@@ -82,8 +82,8 @@ impl Workspace {
     ///
     /// # Errors
     /// Its target is absolute or leads upwards: such a link is not ours to plant.
-    pub fn plant_link(&self, path: &RepoPath, target: &str) -> Result<()> {
-        if !is_plantable(target) {
+    pub fn restore_link(&self, path: &RepoPath, target: &str) -> Result<()> {
+        if !is_restorable_link(target) {
             return Err(Error::usage(format!(
                 "the link `{path}` leads to `{target}`, outside of its folder"
             )));

@@ -21,7 +21,7 @@ pub fn find(start: &Path) -> Result<PathBuf> {
 ///
 /// # Errors
 /// It is not inside the project, or could not be named in a pipeline.
-pub fn inside(root: &Path, here: &Path, typed: &Path) -> Result<RepoPath> {
+pub fn to_repo_path(root: &Path, here: &Path, typed: &Path) -> Result<RepoPath> {
     let outside = || {
         Error::usage(format!(
             "`{}` is not inside the project, `{}`",

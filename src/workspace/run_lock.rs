@@ -17,7 +17,7 @@ pub struct RunLock {
 ///
 /// # Errors
 /// Names the process that holds it.
-pub fn take(path: &Path) -> Result<RunLock> {
+pub fn acquire(path: &Path) -> Result<RunLock> {
     let cannot = |err: std::io::Error| Error::io("open", path, &err);
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(cannot)?;

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
-use super::each;
-use super::levels::by_level;
+use super::par_map;
+use super::traverse::traverse;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
 /// Names that are no part of the content of a directory that people write: they appear there by themselves, and no stage's
 /// result should hang on them. In what a stage writes they are content like all else.
-const PASSED_OVER: [&str; 5] =
+const IGNORED_NAMES: [&str; 5] =
     [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db"];
 
 /// What lies at a path. Links that lead somewhere are followed.
@@ -73,17 +73,17 @@ impl Stat {
     }
 }
 
-/// What lies at `path` below `root`; `None` if nothing does. `is_made` tells what stages write.
+/// What lies at `path` below `root`; `None` if nothing does. `is_out` tells what stages write.
 ///
 /// # Errors
 /// Something below cannot be read, has a name that is no UTF-8, is no file, directory or link, or is a loop of links.
-pub fn scan(root: &Path, path: &RepoPath, is_made: &IsMade<'_>) -> Result<Option<Node>> {
+pub fn scan(root: &Path, path: &RepoPath, is_out: &IsOut<'_>) -> Result<Option<Node>> {
     let top = path.to_path(root);
     match std::fs::metadata(&top) {
         Ok(meta) if meta.is_dir() => {
-            let scan = Scan { root, is_made };
-            let top = Folder { path: top, above: None };
-            by_level(top, |folder| scan.list(folder), together).map(Node::Dir).map(Some)
+            let scan = Scan { root, is_out };
+            let top = Folder { path: top, parent: None };
+            traverse(top, |folder| scan.list(folder), assemble).map(Node::Dir).map(Some)
         }
         Ok(meta) => file_node(&meta, || top).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
@@ -100,21 +100,21 @@ pub fn is_absent(err: &std::io::Error) -> bool {
 }
 
 /// Whether a name in what people write is no part of any content.
-pub fn is_nobodys(name: &str) -> bool {
-    PASSED_OVER.contains(&name) || name.starts_with(super::write::TEMPORARY)
+pub fn is_ignored_name(name: &str) -> bool {
+    IGNORED_NAMES.contains(&name) || name.starts_with(super::write::TEMPORARY)
 }
 
 /// Where a change may happen that changes a content.
 #[derive(Debug)]
-pub enum Place {
+pub enum WatchPoint {
     Folder(PathBuf),
     /// Also one that leads nowhere. One that leads to a folder is both.
     Link(PathBuf),
 }
 
 /// The folders and links at and below `top`, links followed, as far as `matters` accepts them. What cannot be read has none.
-pub fn places(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = Place> {
-    let nobodys = |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_nobodys);
+pub fn watch_points(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = WatchPoint> {
+    let nobodys = |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_ignored_name);
     let wanted = move |entry: &walkdir::DirEntry| {
         entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry))
     };
@@ -128,13 +128,13 @@ pub fn places(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item
                 false,
             ),
         };
-        let folder = is_dir.then(|| Place::Folder(path.to_owned()));
-        folder.into_iter().chain(is_link.then(|| Place::Link(path.to_owned())))
+        let folder = is_dir.then(|| WatchPoint::Folder(path.to_owned()));
+        folder.into_iter().chain(is_link.then(|| WatchPoint::Link(path.to_owned())))
     })
 }
 
 /// All that a path, which is absolute, hangs on by way of links: each link on the way, where it really is, and last what they lead to.
-pub fn links_of(path: &Path) -> Vec<PathBuf> {
+pub fn symlink_chain(path: &Path) -> Vec<PathBuf> {
     /// As the kernel has it.
     const MOST: usize = 40;
     let parts = |path: &Path| path.iter().map(ToOwned::to_owned).rev().collect::<Vec<_>>();
@@ -160,18 +160,18 @@ pub fn links_of(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether a path is, or lies in, something that a stage writes.
-pub type IsMade<'a> = dyn Fn(&RepoPath) -> bool + Sync + 'a;
+pub type IsOut<'a> = dyn Fn(&RepoPath) -> bool + Sync + 'a;
 
 #[derive(Clone, Copy)]
 struct Scan<'a> {
     root: &'a Path,
-    is_made: &'a IsMade<'a>,
+    is_out: &'a IsOut<'a>,
 }
 
 /// A directory, and those it lies in.
 struct Folder {
     path: PathBuf,
-    above: Option<Arc<Folder>>,
+    parent: Option<Arc<Folder>>,
 }
 
 /// An entry, as far as it is known before directories are gone into.
@@ -190,8 +190,8 @@ impl Scan<'_> {
         let listed =
             std::fs::read_dir(&folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
         let mut listed = listed.map_err(|err| unreadable(&folder.path, err))?;
-        listed.retain(|entry| !self.is_passed_over(entry));
-        let found = each(listed, MANY, |entry| Ok((plain_name(&entry)?, look(&folder, &entry)?)))?;
+        listed.retain(|entry| !self.is_ignored(entry));
+        let found = par_map(listed, MANY, |entry| Ok((checked_name(&entry)?, classify(&folder, &entry)?)))?;
         let folder = Arc::new(folder);
         let (mut leaves, mut names, mut inside) = (Entries::new(), Vec::new(), Vec::new());
         for (name, found) in found {
@@ -199,14 +199,14 @@ impl Scan<'_> {
                 Found::Leaf(node) => leaves.push((name, node)),
                 Found::Dir(path) => {
                     names.push(name);
-                    inside.push(Folder { path, above: Some(Arc::clone(&folder)) });
+                    inside.push(Folder { path, parent: Some(Arc::clone(&folder)) });
                 }
             }
         }
         Ok(((leaves, names), inside))
     }
 
-    fn is_passed_over(self, entry: &DirEntry) -> bool {
+    fn is_ignored(self, entry: &DirEntry) -> bool {
         let name = entry.file_name();
         if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
             return true;
@@ -214,20 +214,20 @@ impl Scan<'_> {
         let made = || {
             let path = entry.path();
             let inside = path.strip_prefix(self.root).ok().and_then(Path::to_str);
-            inside.and_then(RepoPath::parse_canonical).is_some_and(|path| (self.is_made)(&path))
+            inside.and_then(RepoPath::parse_canonical).is_some_and(|path| (self.is_out)(&path))
         };
-        PASSED_OVER.iter().any(|passed| name == *passed) && !made()
+        IGNORED_NAMES.iter().any(|passed| name == *passed) && !made()
     }
 }
 
 /// The leaves of a directory, and what is in the directories of these names.
-fn together((mut entries, names): Listed, inside: Vec<Entries>) -> Result<Entries> {
+fn assemble((mut entries, names): Listed, inside: Vec<Entries>) -> Result<Entries> {
     entries.extend(names.into_iter().zip(inside.into_iter().map(Node::Dir)));
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(entries)
 }
 
-fn look(folder: &Folder, entry: &DirEntry) -> Result<Found> {
+fn classify(folder: &Folder, entry: &DirEntry) -> Result<Found> {
     let failed = |err| unreadable(&entry.path(), err);
     let kind = entry.file_type().map_err(failed)?;
     if kind.is_dir() {
@@ -246,7 +246,7 @@ fn look(folder: &Folder, entry: &DirEntry) -> Result<Found> {
 /// What a link leads to.
 fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
     match std::fs::metadata(&path) {
-        Ok(meta) if meta.is_dir() => match above(folder, &meta) {
+        Ok(meta) if meta.is_dir() => match same_ancestor(folder, &meta) {
             None => Ok(Found::Dir(path)),
             Some(above) => Err(Error::usage(format!(
                 "`{}` is a link back to `{}`, above it",
@@ -264,8 +264,8 @@ fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
 }
 
 /// Which directory on the way down to `folder`, that one included, `meta` is of.
-fn above<'a>(folder: &'a Folder, meta: &Metadata) -> Option<&'a Path> {
-    let mut all = std::iter::successors(Some(folder), |folder| folder.above.as_deref());
+fn same_ancestor<'a>(folder: &'a Folder, meta: &Metadata) -> Option<&'a Path> {
+    let mut all = std::iter::successors(Some(folder), |folder| folder.parent.as_deref());
     let is_it = |path: &Path| {
         std::fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (meta.dev(), meta.ino()))
     };
@@ -296,7 +296,7 @@ fn link_node(path: &Path, target: PathBuf) -> Result<Node> {
     target.map(|target| Node::Link(target.into())).map_err(|_| not_utf8(path))
 }
 
-fn plain_name(entry: &DirEntry) -> Result<Box<str>> {
+fn checked_name(entry: &DirEntry) -> Result<Box<str>> {
     let name = entry.file_name().into_string().map_err(|_| not_utf8(&entry.path()))?;
     if name.chars().any(char::is_control) {
         return Err(Error::usage(format!(

@@ -35,9 +35,9 @@ impl Workspace {
         Ok(stamp(self.scan(path)?.as_ref()))
     }
 
-    /// Of what a glob matches, but for what is `passed_over`.
-    pub fn stamp_glob(&self, glob: &Pattern, passed_over: &dyn Fn(&str) -> bool) -> Result<Stamp> {
-        Ok(stamp(self.matches(glob, passed_over)?.as_ref()))
+    /// Of what a glob matches, but for what is `ignored`.
+    pub fn stamp_glob(&self, glob: &Pattern, ignored: &dyn Fn(&str) -> bool) -> Result<Stamp> {
+        Ok(stamp(self.matches(glob, ignored)?.as_ref()))
     }
 }
 

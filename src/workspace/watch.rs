@@ -15,30 +15,30 @@ use crate::error::{Error, Result};
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changed {
+pub enum WatchEvent {
     /// To the entry of that name in a folder, or to the folder itself.
-    In(Folder, Option<PathBuf>),
+    Entry(WatchId, Option<PathBuf>),
     /// The folder is not where it was.
-    Gone(Folder),
+    FolderGone(WatchId),
     /// So much that the kernel did not keep it all.
-    TooMuch,
+    Overflow,
 }
 
 /// A folder that is watched, as the kernel calls it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Folder(i32);
+pub struct WatchId(i32);
 
 /// Folders that are watched.
 #[derive(Debug)]
 pub struct Watcher {
     inotify: Arc<OwnedFd>,
     /// Where each was when it was last covered: by links it may be in several places.
-    folders: HashMap<Folder, BTreeSet<PathBuf>>,
+    folders: HashMap<WatchId, BTreeSet<PathBuf>>,
 }
 
 impl Watcher {
     /// Calls `on_change` for all that happens in folders that will be covered, on a thread of its own, as long as it wants to hear.
-    pub fn start(mut on_change: impl FnMut(Changed) -> bool + Send + 'static) -> Result<Watcher> {
+    pub fn start(mut on_change: impl FnMut(WatchEvent) -> bool + Send + 'static) -> Result<Watcher> {
         let cannot =
             |err: std::io::Error| Error::environment("cannot watch for changes").because(err);
         let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(|err| match err {
@@ -55,7 +55,7 @@ impl Watcher {
             loop {
                 let changed = match events.next() {
                     Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
-                        Changed::TooMuch
+                        WatchEvent::Overflow
                     }
                     // The watch is gone, which its folder's end has told.
                     Ok(event) if event.events().contains(ReadFlags::IGNORED) => continue,
@@ -64,12 +64,12 @@ impl Watcher {
                             .events()
                             .intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF) =>
                     {
-                        Changed::Gone(Folder(event.wd()))
+                        WatchEvent::FolderGone(WatchId(event.wd()))
                     }
                     Ok(event) => {
                         let name =
                             event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()).into());
-                        Changed::In(Folder(event.wd()), name)
+                        WatchEvent::Entry(WatchId(event.wd()), name)
                     }
                     Err(Errno::INTR) => continue,
                     Err(_) => return,
@@ -103,7 +103,7 @@ impl Watcher {
             | WatchFlags::ONLYDIR;
         match inotify::add_watch(&*self.inotify, folder, wanted) {
             Ok(watch) => {
-                drop(self.folders.entry(Folder(watch)).or_default().insert(folder.to_owned()))
+                drop(self.folders.entry(WatchId(watch)).or_default().insert(folder.to_owned()))
             }
             Err(Errno::NOSPC) => {
                 return Err(Error::environment(format!(
@@ -125,10 +125,10 @@ impl Watcher {
     }
 
     /// What was changed, by all its paths; none if it cannot be told, or is in a folder that was moved away.
-    pub fn paths(&mut self, changed: &Changed) -> Vec<PathBuf> {
+    pub fn paths(&mut self, changed: &WatchEvent) -> Vec<PathBuf> {
         match changed {
-            Changed::TooMuch => Vec::new(),
-            Changed::Gone(folder) => {
+            WatchEvent::Overflow => Vec::new(),
+            WatchEvent::FolderGone(folder) => {
                 let gone = self.folders.remove(folder).unwrap_or_default();
                 // Moved with it; what is there again will be covered again.
                 let is_inside = |path: &PathBuf| gone.iter().any(|gone| path.starts_with(gone));
@@ -137,7 +137,7 @@ impl Watcher {
                 }
                 gone.into_iter().collect()
             }
-            Changed::In(folder, name) => {
+            WatchEvent::Entry(folder, name) => {
                 let folders = self.folders.get(folder).into_iter().flatten();
                 folders
                     .map(|folder| name.as_ref().map_or(folder.clone(), |name| folder.join(name)))

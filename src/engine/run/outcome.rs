@@ -2,7 +2,7 @@
 
 use crate::error::{Error, exit};
 use crate::event::{Failure, Millis, Work};
-use crate::exec::Ended;
+use crate::exec::Exit;
 use crate::pipeline::Stage;
 use crate::plan::Trace;
 
@@ -24,7 +24,7 @@ pub(super) enum StageResult {
 }
 
 /// What is to be said of a process that did not do its work; `None` if it did.
-pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<StageResult> {
+pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<StageResult> {
     let (what, hint) = match (ended, stop) {
         (_, Stop::Stopped) => return Some(StageResult::Stopped),
         (_, Stop::TimedOut) => (
@@ -34,17 +34,17 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Ended, stop: Stop) -> Option<St
             ),
             Some(format!("`timeout` is set in stage `{}`, line {}", stage.name, stage.line)),
         ),
-        (Ended::Code(0), Stop::None) => return None,
-        (Ended::Code(127), Stop::None) => (
+        (Exit::Code(0), Stop::None) => return None,
+        (Exit::Code(127), Stop::None) => (
             "exited with code 127".to_owned(),
             Some("a shell says so when it does not find a command".into()),
         ),
-        (Ended::Code(code), Stop::None) => (format!("exited with code {code}"), None),
-        (Ended::Signal(9), Stop::None) => (
+        (Exit::Code(code), Stop::None) => (format!("exited with code {code}"), None),
+        (Exit::Signal(9), Stop::None) => (
             "was killed by signal 9".into(),
             Some("if nobody did that by hand, the kernel did: it was out of memory".into()),
         ),
-        (Ended::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
+        (Exit::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
     };
     Some(StageResult::Failed {
         failure: Failure { what, causes: Vec::new(), hint },

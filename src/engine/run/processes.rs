@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::exec::{Ended, Follower, Group, Halt, Job, More, Process, StageMessage};
+use crate::exec::{Exit, Follower, Group, Halt, Job, More, Process, StageMessage};
 
 /// How often a running stage's files are looked at. Shorter would cost, longer would show.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -36,7 +36,7 @@ impl Delivery {
     }
 
     /// Whether it is over before so much time has passed.
-    fn ends_within(&self, patience: Duration) -> bool {
+    fn exits_within(&self, patience: Duration) -> bool {
         self.0
             .as_ref()
             .is_none_or(|end| end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout))
@@ -140,19 +140,19 @@ pub(super) fn execute(
     limit: Option<Duration>,
     deliver: &Deliver<'_>,
     mut meanwhile: impl FnMut() -> More,
-) -> Result<(Ended, Stop)> {
+) -> Result<(Exit, Stop)> {
     let process = Process::start(job)?;
     let group = process.group();
     let number = groups.enter(group);
     let mut watch = Watch { group, began: Instant::now(), limit, is_late: false, halted: None };
     let mut pause = LOOK_EVERY;
-    while !process.ends_within(pause) {
+    while !process.exits_within(pause) {
         deliver(watch.observe_dep().map(StageMessage::Halted).into_iter().collect());
         pause = pause_before(meanwhile());
     }
     let ended = process.wait();
     // What a stage that failed left in the background would write into the next attempt's outs.
-    if !matches!(ended, Ok(Ended::Code(0))) {
+    if !matches!(ended, Ok(Exit::Code(0))) {
         group.kill();
     }
     if job.is_log_full() && groups.is_first_full() {
@@ -207,19 +207,19 @@ pub(super) fn execute_and_follow(
     job: &Job,
     limit: Option<Duration>,
     deliver: &Deliver<'_>,
-) -> Result<(Ended, Stop)> {
+) -> Result<(Exit, Stop)> {
     let mut follower = Follower::new(&job.log, &job.events());
     let mut delivery = Delivery::NOTHING;
     let ended = execute(groups, job, limit, deliver, || {
-        if !delivery.ends_within(LOOK_EVERY) {
+        if !delivery.exits_within(LOOK_EVERY) {
             return More::Now;
         }
-        let (said, more) = follower.news();
+        let (said, more) = follower.poll();
         delivery = deliver(said);
         more
     });
     delivery.wait();
-    follower.rest(|said| deliver(said).wait());
+    follower.drain(|said| deliver(said).wait());
     ended
 }
 
@@ -236,11 +236,11 @@ pub(super) fn following<T>(
         scope.spawn(move || {
             let mut pause = LOOK_EVERY;
             while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let (said, more) = follower.news();
+                let (said, more) = follower.poll();
                 deliver(said);
                 pause = pause_before(more);
             }
-            follower.rest(deliver);
+            follower.drain(deliver);
         });
         let result = work();
         drop(done);

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::cache::Cache;
-use crate::cache::sweep::{FoundTrace, FoundTree, Health, Shelf};
+use crate::cache::inventory::{FoundTrace, FoundTree, Integrity, EntryKind};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::size::Tally;
@@ -83,31 +83,31 @@ impl Report {
 /// Reads the whole cache. `progress` is called from many threads.
 pub fn check(project: &Project, progress: &(dyn Fn(Progress) + Sync)) -> Result<Report> {
     let cache = &project.cache;
-    let listing = cache.list(Shelf::Objects)?;
-    let of = listing.named.iter().map(|object| object.bytes).sum();
+    let listing = cache.list(EntryKind::Objects)?;
+    let of = listing.entries.iter().map(|object| object.bytes).sum();
     let done = AtomicU64::new(0);
     let read = |bytes: u64| {
         let before = done.fetch_add(bytes, Ordering::Relaxed);
         progress(Progress { bytes: before + bytes, of });
     };
     let unfit: HashMap<Digest, Wrong> = listing
-        .named
+        .entries
         .par_iter()
         .filter_map(|object| Some((object.digest, wrong(cache.check(&object.digest, &read))?)))
         .collect();
     let mut report = references(project, unfit)?;
-    report.objects = Tally::of(listing.named.iter().map(|object| object.bytes));
+    report.objects = Tally::of(listing.entries.iter().map(|object| object.bytes));
     report.strays.extend(listing.strays);
     report.strays.sort();
     Ok(report)
 }
 
 /// `None` for an object that is whole, and for one that went while we looked: if it is needed, a reference will say so.
-fn wrong(health: Health) -> Option<Wrong> {
+fn wrong(health: Integrity) -> Option<Wrong> {
     match health {
-        Health::Whole | Health::Gone => None,
-        Health::Damaged => Some(Wrong::Damaged),
-        Health::Unreadable(why) => Some(Wrong::Unreadable(why)),
+        Integrity::Intact | Integrity::Missing => None,
+        Integrity::Damaged => Some(Wrong::Damaged),
+        Integrity::Unreadable(why) => Some(Wrong::Unreadable(why)),
     }
 }
 
@@ -120,17 +120,17 @@ pub(super) fn references(project: &Project, unfit: HashMap<Digest, Wrong>) -> Re
     for (name, trace) in &project.lock.stages {
         walk.outs(trace, &By::Stage(name.clone()), &mut faults);
     }
-    let listing = cache.list(Shelf::Traces)?;
-    for named in &listing.named {
+    let listing = cache.list(EntryKind::Traces)?;
+    for named in &listing.entries {
         let mut found = BTreeMap::new();
-        match cache.look_at_trace(&named.digest) {
+        match cache.check_trace(&named.digest) {
             FoundTrace::Trace(trace) => walk.outs(&trace, &By::Trace(named.digest), &mut found),
             FoundTrace::Newer => report.newer += 1,
             FoundTrace::Unreadable => report.unreadable.push(named.digest),
-            FoundTrace::Gone => {}
+            FoundTrace::Missing => {}
         }
         // A `repro gc` beside us takes traces before their objects: a trace that is gone by now refers to nothing.
-        if !found.is_empty() && !matches!(cache.look_at_trace(&named.digest), FoundTrace::Gone) {
+        if !found.is_empty() && !matches!(cache.check_trace(&named.digest), FoundTrace::Missing) {
             for (digest, fault) in found {
                 note(&mut faults, digest, fault.what).referrers.extend(fault.referrers);
             }
@@ -139,7 +139,7 @@ pub(super) fn references(project: &Project, unfit: HashMap<Digest, Wrong>) -> Re
     for (digest, what) in &unfit {
         note(&mut faults, *digest, what.clone());
     }
-    report.traces = listing.named.len();
+    report.traces = listing.entries.len();
     report.strays = listing.strays;
     report.faults = faults;
     Ok(report)
@@ -184,10 +184,10 @@ impl Walk<'_> {
         }
         match content {
             Content::Tree(_) if self.below.contains_key(&digest) => None,
-            Content::Tree(_) => match self.cache.look_at_tree(&digest) {
+            Content::Tree(_) => match self.cache.check_tree(&digest) {
                 FoundTree::Tree(_) => None,
-                FoundTree::Other => Some(Wrong::NotATree),
-                FoundTree::Unfit(health) => Some(wrong(health).unwrap_or(Wrong::Missing)),
+                FoundTree::NotATree => Some(Wrong::NotATree),
+                FoundTree::Broken(health) => Some(wrong(health).unwrap_or(Wrong::Missing)),
             },
             _ => (!self.cache.has(&digest)).then_some(Wrong::Missing),
         }
@@ -198,7 +198,7 @@ impl Walk<'_> {
             return Rc::clone(known);
         }
         let mut found = Vec::new();
-        if let FoundTree::Tree(tree) = self.cache.look_at_tree(tree) {
+        if let FoundTree::Tree(tree) = self.cache.check_tree(tree) {
             for (name, content) in &tree.entries {
                 if let Some(what) = self.object(content) {
                     found.push((name.to_string(), content.digest(), what));

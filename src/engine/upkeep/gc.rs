@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::revisions::{self, Revisions};
 use crate::cache::Cache;
-use crate::cache::sweep::{FoundTrace, FoundTree, Health, Leftover, Named, Shelf};
+use crate::cache::inventory::{FoundTrace, FoundTree, Integrity, Leftover, Entry, EntryKind};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::size::Tally;
@@ -37,8 +37,8 @@ pub struct GcPlan {
     /// What each root keeps that none before it does.
     pub roots: Vec<(Root, Tally)>,
     pub kept_traces: Tally,
-    pub objects: Vec<Named>,
-    pub traces: Vec<Named>,
+    pub objects: Vec<Entry>,
+    pub traces: Vec<Entry>,
     pub leftovers: Vec<Leftover>,
     /// Objects that are referred to and not there.
     pub missing: usize,
@@ -81,7 +81,7 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
         marker.whole(roots.len(), content)?;
     }
     roots.push((Root::Runs(runs), Tally::default()));
-    let linked = links::into(&project.root, &project.cache.objects_dir());
+    let linked = links::targets_in(&project.root, &project.cache.objects_dir());
     if !linked.is_empty() {
         for digest in linked.iter().filter_map(|object| project.cache.digest_of_object(object)) {
             marker.kept.entry(digest).or_insert(roots.len());
@@ -90,7 +90,7 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     }
 
     let mut objects = Vec::new();
-    let listed = project.cache.list(Shelf::Objects)?.named;
+    let listed = project.cache.list(EntryKind::Objects)?.entries;
     let there: HashSet<Digest> = listed.iter().map(|object| object.digest).collect();
     for object in listed {
         match marker.kept.get(&object.digest) {
@@ -108,8 +108,8 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
 /// Removes what nothing refers to. Traces go before objects: stopped half-way, no trace names an object that is gone.
 pub fn sweep(project: &Project, _held: &RunLock, plan: &GcPlan) -> Result<()> {
     let cache = &project.cache;
-    plan.traces.iter().try_for_each(|trace| cache.remove(Shelf::Traces, &trace.digest))?;
-    plan.objects.iter().try_for_each(|object| cache.remove(Shelf::Objects, &object.digest))?;
+    plan.traces.iter().try_for_each(|trace| cache.remove(EntryKind::Traces, &trace.digest))?;
+    plan.objects.iter().try_for_each(|object| cache.remove(EntryKind::Objects, &object.digest))?;
     plan.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))
 }
 
@@ -144,17 +144,17 @@ fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)>
 }
 
 /// The traces that stay, and those that go.
-fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<Named>)> {
+fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<Entry>)> {
     let mut stay = Tally::default();
     let mut go = Vec::new();
-    for named in cache.list(Shelf::Traces)?.named {
-        let stays = match cache.look_at_trace(&named.digest) {
+    for named in cache.list(EntryKind::Traces)?.entries {
+        let stays = match cache.check_trace(&named.digest) {
             FoundTrace::Trace(trace) => {
                 trace.outs.values().all(|out| kept.contains_key(&out.digest()))
             }
             // What it refers to is not for this version to judge.
             FoundTrace::Newer => true,
-            FoundTrace::Unreadable | FoundTrace::Gone => false,
+            FoundTrace::Unreadable | FoundTrace::Missing => false,
         };
         if stays { stay.add(named.bytes) } else { go.push(named) }
     }
@@ -207,11 +207,11 @@ impl Marker<'_> {
 
     /// What a tree refers to; one that is not there, nothing.
     fn entries(&self, digest: &Digest) -> Result<Vec<Content>> {
-        match self.cache.look_at_tree(digest) {
+        match self.cache.check_tree(digest) {
             FoundTree::Tree(tree) => Ok(tree.entries.into_values().collect()),
             // A whole object that is no tree refers to nothing.
-            FoundTree::Other | FoundTree::Unfit(Health::Gone) => Ok(Vec::new()),
-            FoundTree::Unfit(_) => Err(Error::damaged(format!(
+            FoundTree::NotATree | FoundTree::Broken(Integrity::Missing) => Ok(Vec::new()),
+            FoundTree::Broken(_) => Err(Error::damaged(format!(
                 "object {} of the cache, a tree, is damaged",
                 digest.short()
             ))

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::fsck::{By, Report, Wrong, references};
-use crate::cache::sweep::Shelf;
+use crate::cache::inventory::EntryKind;
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Rep
             useless.insert(*key);
         }
     }
-    useless.iter().try_for_each(|key| cache.remove(Shelf::Traces, key))?;
+    useless.iter().try_for_each(|key| cache.remove(EntryKind::Traces, key))?;
     let left = references(project, HashMap::new())?;
     Ok(Repair { moved, rebuilt, removed_traces: useless.into_iter().collect(), troubles, left })
 }

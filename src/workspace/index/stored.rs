@@ -33,12 +33,12 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     bytes: Vec<u8>,
-    folders: Vec<Place>,
+    folders: Vec<FolderSpan>,
 }
 
 /// Where a folder is in the bytes.
 #[derive(Debug)]
-struct Place {
+struct FolderSpan {
     whole: Range<usize>,
     path: Range<usize>,
     records: Range<usize>,
@@ -69,40 +69,40 @@ impl Stored {
         let mut rest = body;
         while !rest.is_empty() {
             let start = bytes.len() - rest.len();
-            let [path, count, names] = [take(&mut rest)?, take(&mut rest)?, take(&mut rest)?]
+            let [path, count, names] = [take_bytes(&mut rest)?, take_bytes(&mut rest)?, take_bytes(&mut rest)?]
                 .map(|length| u32::from_le_bytes(length) as usize);
             let path = start + 12..start + 12 + path;
             let records = path.end..path.end.checked_add(count.checked_mul(RECORD)?)?;
             let whole = start..records.end.checked_add(names)?;
             std::str::from_utf8(bytes.get(path.clone())?).ok()?;
             rest = bytes.get(whole.end..)?;
-            folders.push(Place { whole, path, records });
+            folders.push(FolderSpan { whole, path, records });
         }
         Some(Stored { bytes, folders })
     }
 
-    fn path(&self, place: &Place) -> &str {
+    fn path(&self, span: &FolderSpan) -> &str {
         // They were looked at when the file was read.
-        std::str::from_utf8(&self.bytes[place.path.clone()]).unwrap_or_default()
+        std::str::from_utf8(&self.bytes[span.path.clone()]).unwrap_or_default()
     }
 
     /// One that is not there has no files.
     pub(super) fn folder(&self, path: &str) -> Folder<'_> {
-        let found = self.folders.binary_search_by(|place| self.path(place).cmp(path));
+        let found = self.folders.binary_search_by(|span| self.path(span).cmp(path));
         found.map_or_else(|_| Folder::default(), |at| self.folder_at(&self.folders[at]))
     }
 
-    fn folder_at(&self, place: &Place) -> Folder<'_> {
+    fn folder_at(&self, span: &FolderSpan) -> Folder<'_> {
         Folder {
-            records: &self.bytes[place.records.clone()],
-            names: &self.bytes[place.records.end..place.whole.end],
+            records: &self.bytes[span.records.clone()],
+            names: &self.bytes[span.records.end..span.whole.end],
         }
     }
 
     /// The paths of the folder at `path` and of those in it.
     pub(super) fn folders_from<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
-        let from = self.folders.partition_point(|place| self.path(place) < path);
-        let behind = self.folders[from..].iter().map(|place| self.path(place));
+        let from = self.folders.partition_point(|span| self.path(span) < path);
+        let behind = self.folders[from..].iter().map(|span| self.path(span));
         // `a.b` sorts between `a` and `a/b`.
         behind.take_while(move |other| other.starts_with(path)).filter(move |other| {
             let below = &other[path.len()..];
@@ -116,16 +116,16 @@ impl Stored {
         bytes.extend_from_slice(HEADER);
         bytes.extend_from_slice(&[0; 32]);
         let mut changes = changes.iter().peekable();
-        for place in &self.folders {
-            let path = self.path(place);
+        for span in &self.folders {
+            let path = self.path(span);
             while let Some((before, changed)) = changes.next_if(|(other, _)| ***other < *path) {
                 write_folder(&mut bytes, before, Folder::default(), changed);
             }
             match changes.next_if(|(other, _)| ***other == *path) {
                 Some((_, changed)) => {
-                    write_folder(&mut bytes, path, self.folder_at(place), changed)
+                    write_folder(&mut bytes, path, self.folder_at(span), changed)
                 }
-                None => bytes.extend_from_slice(&self.bytes[place.whole.clone()]),
+                None => bytes.extend_from_slice(&self.bytes[span.whole.clone()]),
             }
         }
         changes
@@ -162,7 +162,7 @@ impl<'a> Folder<'a> {
     fn record(self, at: usize) -> Record<'a> {
         let end = |at: usize| {
             let mut bytes = &self.records[at * RECORD..];
-            u32::from_le_bytes(take(&mut bytes).unwrap_or_default()) as usize
+            u32::from_le_bytes(take_bytes(&mut bytes).unwrap_or_default()) as usize
         };
         let start = if at == 0 { 0 } else { end(at - 1) };
         Record {
@@ -175,8 +175,8 @@ impl<'a> Folder<'a> {
 impl Record<'_> {
     pub(super) fn entry(&self) -> Entry {
         let mut rest = self.rest;
-        let digest = Digest::from_bytes(take(&mut rest).unwrap_or_default());
-        let mut word = || take(&mut rest).unwrap_or_default();
+        let digest = Digest::from_bytes(take_bytes(&mut rest).unwrap_or_default());
+        let mut word = || take_bytes(&mut rest).unwrap_or_default();
         let [size, inode, device] = [word(), word(), word()].map(u64::from_le_bytes);
         let [mtime, ctime] = [word(), word()].map(i64::from_le_bytes);
         let executable = if rest == [0] { Executable::No } else { Executable::Yes };
@@ -197,7 +197,7 @@ fn write_folder(
     let (mut names, mut count) = (Vec::new(), 0);
     let mut write = |name: &[u8], rest: &dyn Fn(&mut Vec<u8>)| {
         names.extend_from_slice(name);
-        bytes.extend_from_slice(&short(names.len()));
+        bytes.extend_from_slice(&encode_length(names.len()));
         rest(bytes);
         count += 1;
     };
@@ -220,7 +220,7 @@ fn write_folder(
     }
     bytes.extend_from_slice(&names);
     for (at, length) in [path.len(), count, names.len()].into_iter().enumerate() {
-        bytes[start + 4 * at..start + 4 * at + 4].copy_from_slice(&short(length));
+        bytes[start + 4 * at..start + 4 * at + 4].copy_from_slice(&encode_length(length));
     }
 }
 
@@ -236,11 +236,11 @@ fn write_entry(bytes: &mut Vec<u8>, Entry { stat, digest }: &Entry) {
 }
 
 /// What does not fit makes a file that is refused when it is read, and costs a hashing.
-fn short(length: usize) -> [u8; 4] {
+fn encode_length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+fn take_bytes<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (chunk, after) = rest.split_first_chunk::<N>()?;
     *rest = after;
     Some(*chunk)

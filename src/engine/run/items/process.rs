@@ -18,7 +18,7 @@ use crate::engine::run::outcome::{StageResult, unsuccessful};
 use crate::engine::run::outs::clear_out;
 use crate::engine::run::processes::{Deliver, Stop, execute, following};
 use crate::error::{Error, Result};
-use crate::exec::{Ended, Job, More, StageMessage};
+use crate::exec::{Exit, Job, More, StageMessage};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
@@ -156,7 +156,7 @@ impl<'a> Processing<'a> {
         };
         let attempt = |failures| {
             prepare(failures)?;
-            let (ended, stop): (Ended, Stop) =
+            let (ended, stop): (Exit, Stop) =
                 execute(self.context.groups, job, self.stage.timeout, self.deliver, || {
                     More::Later
                 })?;

@@ -4,12 +4,12 @@
 //! Not by recursion: a thread that waits for others takes up more work meanwhile, on top of what is on its stack already, so with
 //! folders nested deeply that would grow with the levels and once more with the branches on each.
 
-use super::each;
+use super::par_map;
 use crate::error::Result;
 
 /// Works through all folders at and below `top`. `open` takes a folder and gives what is known of it so far, and the folders in it; `close`
 /// takes that, with what became of those, in their order.
-pub fn by_level<Folder: Send, Open: Send, Closed: Send>(
+pub fn traverse<Folder: Send, Open: Send, Closed: Send>(
     top: Folder,
     open: impl Fn(Folder) -> Result<(Open, Vec<Folder>)> + Sync + Send,
     close: impl Fn(Open, Vec<Closed>) -> Result<Closed> + Sync + Send,
@@ -18,7 +18,7 @@ pub fn by_level<Folder: Send, Open: Send, Closed: Send>(
     let mut levels = Vec::new();
     while !folders.is_empty() {
         let (mut level, mut inside) = (Vec::with_capacity(folders.len()), Vec::new());
-        for (opened, folders) in each(folders, 1, &open)? {
+        for (opened, folders) in par_map(folders, 1, &open)? {
             level.push((opened, folders.len()));
             inside.extend(folders);
         }
@@ -32,17 +32,17 @@ pub fn by_level<Folder: Send, Open: Send, Closed: Send>(
             .into_iter()
             .map(|(opened, count)| (opened, inside.by_ref().take(count).collect()));
         closed =
-            each(level.collect(), 1, |(opened, inside): (_, Vec<Closed>)| close(opened, inside))?;
+            par_map(level.collect(), 1, |(opened, inside): (_, Vec<Closed>)| close(opened, inside))?;
     }
     close(whole, closed)
 }
 
 /// The way down alone: `open` gives the folders in a folder.
-pub fn downward<Folder: Send>(
+pub fn visit<Folder: Send>(
     top: Folder,
     open: impl Fn(Folder) -> Result<Vec<Folder>> + Sync + Send,
 ) -> Result<()> {
-    by_level(top, |folder| Ok(((), open(folder)?)), |(), _: Vec<()>| Ok(()))
+    traverse(top, |folder| Ok(((), open(folder)?)), |(), _: Vec<()>| Ok(()))
 }
 
 #[cfg(test)]
@@ -53,7 +53,7 @@ mod tests {
     fn text(number: usize) -> String {
         let open = |number| Ok((number, (0..number).collect()));
         let close = |number, inside: Vec<String>| Ok(format!("{number}({})", inside.join(" ")));
-        by_level(number, open, close).unwrap()
+        traverse(number, open, close).unwrap()
     }
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn there_is_no_depth_that_is_too_much() {
         let open = |depth: usize| Ok(((), vec![depth - 1; usize::from(depth > 1)]));
-        let depth = by_level(100_000, open, |(), inside| Ok(1 + inside.iter().sum::<usize>()));
+        let depth = traverse(100_000, open, |(), inside| Ok(1 + inside.iter().sum::<usize>()));
         assert_eq!(depth.unwrap(), 100_000);
     }
 }

@@ -15,16 +15,16 @@ use crate::plan::{Trace, Tree};
 
 /// The two kinds of things that have a digest for a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shelf {
+pub enum EntryKind {
     Objects,
     Traces,
 }
 
-impl Shelf {
+impl EntryKind {
     fn folder(self) -> &'static str {
         match self {
-            Shelf::Objects => "objects",
-            Shelf::Traces => "traces",
+            EntryKind::Objects => "objects",
+            EntryKind::Traces => "traces",
         }
     }
 }
@@ -32,13 +32,13 @@ impl Shelf {
 /// What is on a shelf, sorted.
 #[derive(Debug, Default)]
 pub struct Listing {
-    pub named: Vec<Named>,
+    pub entries: Vec<Entry>,
     /// What has no digest for a name, which this program never puts there.
     pub strays: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Named {
+pub struct Entry {
     pub digest: Digest,
     pub bytes: u64,
 }
@@ -52,13 +52,13 @@ pub struct Leftover {
 
 /// What was found in place of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Health {
-    Whole,
+pub enum Integrity {
+    Intact,
     /// Its bytes are not those of its name.
     Damaged,
     /// The disk does not give it out, and why.
     Unreadable(String),
-    Gone,
+    Missing,
 }
 
 /// What was found in place of a tree.
@@ -66,8 +66,8 @@ pub enum Health {
 pub enum FoundTree {
     Tree(Tree),
     /// Whole, but the bytes of something else.
-    Other,
-    Unfit(Health),
+    NotATree,
+    Broken(Integrity),
 }
 
 /// What was found in place of a trace.
@@ -77,13 +77,13 @@ pub enum FoundTrace {
     /// Written by a newer version of this program.
     Newer,
     Unreadable,
-    Gone,
+    Missing,
 }
 
 impl Cache {
     /// # Errors
     /// A folder cannot be read. One that is not there is an empty one.
-    pub fn list(&self, shelf: Shelf) -> Result<Listing> {
+    pub fn list(&self, shelf: EntryKind) -> Result<Listing> {
         let mut listing = Listing::default();
         for shard in entries(&self.dir.join(shelf.folder()))? {
             let name = shard.file_name();
@@ -93,8 +93,8 @@ impl Cache {
                 continue;
             };
             for entry in entries(&shard.path())? {
-                match named(prefix, &entry) {
-                    Some(named) => listing.named.push(named),
+                match entry_of(prefix, &entry) {
+                    Some(found) => listing.entries.push(found),
                     // What was removed since it was listed is no stray either.
                     None if entry.path().symlink_metadata().is_ok() => {
                         listing.strays.push(entry.path())
@@ -103,7 +103,7 @@ impl Cache {
                 }
             }
         }
-        listing.named.sort();
+        listing.entries.sort();
         listing.strays.sort();
         Ok(listing)
     }
@@ -127,7 +127,7 @@ impl Cache {
     }
 
     /// Takes a thing off its shelf for good. One that is gone already is as good as taken.
-    pub fn remove(&self, shelf: Shelf, digest: &Digest) -> Result<()> {
+    pub fn remove(&self, shelf: EntryKind, digest: &Digest) -> Result<()> {
         remove_file(&self.path_of(shelf.folder(), digest))
     }
 
@@ -137,7 +137,7 @@ impl Cache {
 
     /// The folder of all objects.
     pub fn objects_dir(&self) -> PathBuf {
-        self.dir.join(Shelf::Objects.folder())
+        self.dir.join(EntryKind::Objects.folder())
     }
 
     /// The digest that the file of an object is named by.
@@ -148,7 +148,7 @@ impl Cache {
 
     /// Where the object of this name lies.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
-        self.path_of(Shelf::Objects.folder(), digest)
+        self.path_of(EntryKind::Objects.folder(), digest)
     }
 
     /// Moves something that lies on a shelf but does not belong there to `damaged/`, under `name` or, where that is taken, `name-2`.
@@ -165,28 +165,28 @@ impl Cache {
     }
 
     /// Reads an object from start to end. `read` is told how many bytes were read, piece by piece.
-    pub fn check(&self, digest: &Digest, read: &dyn Fn(u64)) -> Health {
+    pub fn check(&self, digest: &Digest, read: &dyn Fn(u64)) -> Integrity {
         match hash(&self.object_path(digest), read) {
-            Ok(found) if found == *digest => Health::Whole,
-            Ok(_) => Health::Damaged,
-            Err(err) => unfit(&err),
+            Ok(found) if found == *digest => Integrity::Intact,
+            Ok(_) => Integrity::Damaged,
+            Err(err) => io_integrity(&err),
         }
     }
 
-    pub fn look_at_tree(&self, digest: &Digest) -> FoundTree {
+    pub fn check_tree(&self, digest: &Digest) -> FoundTree {
         match fs::read(self.object_path(digest)) {
-            Err(err) => FoundTree::Unfit(unfit(&err)),
-            Ok(bytes) if Digest::of(&bytes) != *digest => FoundTree::Unfit(Health::Damaged),
-            Ok(bytes) => Tree::decode(&bytes).map_or(FoundTree::Other, FoundTree::Tree),
+            Err(err) => FoundTree::Broken(io_integrity(&err)),
+            Ok(bytes) if Digest::of(&bytes) != *digest => FoundTree::Broken(Integrity::Damaged),
+            Ok(bytes) => Tree::decode(&bytes).map_or(FoundTree::NotATree, FoundTree::Tree),
         }
     }
 
-    pub fn look_at_trace(&self, key: &Digest) -> FoundTrace {
+    pub fn check_trace(&self, key: &Digest) -> FoundTrace {
         if let Some(trace) = self.trace(key) {
             return FoundTrace::Trace(Box::new(trace));
         }
-        match fs::read(self.path_of(Shelf::Traces.folder(), key)) {
-            Err(err) if err.kind() == ErrorKind::NotFound => FoundTrace::Gone,
+        match fs::read(self.path_of(EntryKind::Traces.folder(), key)) {
+            Err(err) if err.kind() == ErrorKind::NotFound => FoundTrace::Missing,
             Ok(bytes) if is_newer_trace(&bytes) => FoundTrace::Newer,
             _ => FoundTrace::Unreadable,
         }
@@ -209,10 +209,10 @@ fn is_dir(entry: &DirEntry) -> bool {
     entry.file_type().is_ok_and(|kind| kind.is_dir())
 }
 
-fn named(prefix: &str, entry: &DirEntry) -> Option<Named> {
+fn entry_of(prefix: &str, entry: &DirEntry) -> Option<Entry> {
     let digest = format!("{prefix}{}", entry.file_name().to_str()?).parse().ok()?;
     let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-    Some(Named { digest, bytes: meta.len() })
+    Some(Entry { digest, bytes: meta.len() })
 }
 
 /// The process that `Cache::temporary` gave this name to.
@@ -231,10 +231,10 @@ fn is_newer_trace(bytes: &[u8]) -> bool {
     version.is_some_and(|version| version > 1)
 }
 
-fn unfit(err: &io::Error) -> Health {
+fn io_integrity(err: &io::Error) -> Integrity {
     match err.kind() {
-        ErrorKind::NotFound => Health::Gone,
-        _ => Health::Unreadable(err.to_string()),
+        ErrorKind::NotFound => Integrity::Missing,
+        _ => Integrity::Unreadable(err.to_string()),
     }
 }
 
@@ -302,7 +302,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         assert!(
-            cache.list(Shelf::Objects).unwrap().named.is_empty(),
+            cache.list(EntryKind::Objects).unwrap().entries.is_empty(),
             "a cache that does not exist is empty"
         );
         let digest = cache.put_bytes(b"abc").unwrap();
@@ -313,8 +313,8 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "x").unwrap();
         }
-        let found = cache.list(Shelf::Objects).unwrap();
-        assert_eq!(found.named, [Named { digest, bytes: 3 }]);
+        let found = cache.list(EntryKind::Objects).unwrap();
+        assert_eq!(found.entries, [Entry { digest, bytes: 3 }]);
         let mut expected: Vec<PathBuf> = ["AB", "note", "zz", strays[3]]
             .iter()
             .map(|name| dir.path().join("objects").join(name))

@@ -6,13 +6,13 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, Result};
 
 /// More than this is no version.
-const LONGEST: usize = 16 << 10;
+const MAX_OUTPUT: usize = 16 << 10;
 
 /// What `cmd` prints, stdout before stderr, without white space round it.
 ///
 /// # Errors
 /// It cannot be started, fails, or prints what is no text or too much of it.
-pub fn ask(cmd: &str, dir: &Path) -> Result<String> {
+pub fn capture(cmd: &str, dir: &Path) -> Result<String> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", cmd]).current_dir(dir).stdin(Stdio::null());
     let output = shell
@@ -29,9 +29,9 @@ pub fn ask(cmd: &str, dir: &Path) -> Result<String> {
             None => error,
         });
     }
-    if text.len() > LONGEST {
+    if text.len() > MAX_OUTPUT {
         return Err(Error::usage(format!(
-            "`{cmd}`, which it depends on, prints more than {LONGEST} bytes"
+            "`{cmd}`, which it depends on, prints more than {MAX_OUTPUT} bytes"
         )));
     }
     Ok(text)

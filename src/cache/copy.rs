@@ -11,23 +11,23 @@ use rustix::io::Errno;
 
 use crate::digest::Digest;
 
-/// Most files are read in one such piece.
-const PIECE: usize = 16 << 10;
+/// Most files are read in one such chunk.
+const CHUNK: usize = 16 << 10;
 /// Of one that is not, the rest is read in such pieces.
-const LARGE_PIECE: usize = 1 << 20;
+const LARGE_CHUNK: usize = 1 << 20;
 
 /// Whether the file system of the cache was found not to share blocks between files: then it need not be asked for each file again.
 #[derive(Debug, Default)]
-pub(super) struct Sharing(AtomicBool);
+pub(super) struct ReflinkSupport(AtomicBool);
 
-impl Sharing {
-    pub(super) fn is_ruled_out(&self) -> bool {
+impl ReflinkSupport {
+    pub(super) fn is_unsupported(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
     /// Makes an empty file one of the same blocks as another.
-    pub(super) fn share_blocks(&self, source: &File, target: &File) -> io::Result<()> {
-        if self.is_ruled_out() {
+    pub(super) fn reflink(&self, source: &File, target: &File) -> io::Result<()> {
+        if self.is_unsupported() {
             return Err(Errno::OPNOTSUPP.into());
         }
         let shared = rustix::fs::ioctl_ficlone(target, source);
@@ -58,26 +58,26 @@ pub(super) fn copy_and_hash(
     mut target: impl Write,
 ) -> io::Result<Bytes> {
     let mut hasher = blake3::Hasher::new();
-    let mut piece = Vec::with_capacity(PIECE);
+    let mut chunk = Vec::with_capacity(CHUNK);
     let mut count = 0;
     loop {
-        piece.clear();
-        match rustix::io::read(source, spare_capacity(&mut piece)) {
+        chunk.clear();
+        match rustix::io::read(source, spare_capacity(&mut chunk)) {
             Ok(_) => {}
             Err(Errno::INTR) => continue,
             Err(err) => return Err(err.into()),
         }
-        hasher.update_rayon(&piece);
-        target.write_all(&piece)?;
-        count += piece.len() as u64;
-        if piece.len() < piece.capacity() {
+        hasher.update_rayon(&chunk);
+        target.write_all(&chunk)?;
+        count += chunk.len() as u64;
+        if chunk.len() < chunk.capacity() {
             let digest = Digest::from(hasher.finalize());
             // Less than was asked for is the end of most files. Where it need not be, what was read so far is not what it should be.
-            if piece.is_empty() || digest == *expected {
+            if chunk.is_empty() || digest == *expected {
                 return Ok(Bytes { digest, count });
             }
-        } else if piece.capacity() < LARGE_PIECE {
-            piece = Vec::with_capacity(LARGE_PIECE);
+        } else if chunk.capacity() < LARGE_CHUNK {
+            chunk = Vec::with_capacity(LARGE_CHUNK);
         }
     }
 }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn what_is_copied_is_what_was_there_whatever_was_expected() {
         let dir = tempfile::tempdir().unwrap();
-        for size in [0, 1, PIECE - 1, PIECE, PIECE + 1, PIECE + LARGE_PIECE, 3 * LARGE_PIECE + 7] {
+        for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, CHUNK + LARGE_CHUNK, 3 * LARGE_CHUNK + 7] {
             let bytes: Vec<u8> = (0..size).map(|at| (at ^ (at >> 8)) as u8).collect();
             let path = dir.path().join("source");
             std::fs::write(&path, &bytes).unwrap();
