@@ -1,5 +1,7 @@
-//! What happens next. A pure state machine: told what happened, it says what to do. Knows nothing of threads, processes
-//! or the clock, nor why a stage has work: that is found out when the stage becomes ready, not before.
+//! Decides the order in which stages run.
+//!
+//! Mechanism: a pure state machine. [`Scheduler::advance`] takes a message about what happened and
+//! returns the effects to carry out.
 //!
 //! ```text
 //! Waiting ──(all needs done)──▶ Observing ──(work)──▶ Queued ──(cpus free)──▶ Performing ──▶ Done
@@ -7,70 +9,87 @@
 //!    └──(a need failed, or everything stops)────────────────────────────────────────────▶ Dropped
 //! ```
 //!
-//! A stage that is being performed may hand its work in as units. From then on it holds nothing itself: each unit takes what the stage
-//! demand, beside other stages and their units. What has least at work goes first, so that a thousand units hold up no other stage.
+//! A stage that is being performed may split its work into units ([`Msg::Units`]). It then holds no
+//! resources itself; each running unit holds what the stage demands. The queue is ordered by the
+//! number of units that are running, so a stage with a thousand units does not delay other stages.
+//!
+//! Invariants:
+//! - A stage is observed only after all stages it needs are done, so its inputs are final.
+//! - The resources held never exceed the limits. A demand above a limit is reduced to the limit, so
+//!   such a stage runs while nothing else uses the resource.
+//! - Units start in order, each once. `Close` follows when no unit is running or will start.
+//! - Every wanted stage ends once: `Done`, or `Dropped` by a failure of its own, `Skip` or `Abandon`.
+//! - After a stop, or a failure with [`OnFailure::Stop`], nothing starts. A stage under observation is
+//!   decided by its result, since it may turn out to be up to date.
+//!
+//! Known limits: nothing is reserved, so a stage with a large demand can wait while smaller ones keep
+//! the resource busy. Expected durations are not considered.
+//!
+//! Does not know about threads, processes or the clock, or why a stage has work.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use crate::pipeline::{Graph, StageIx};
+use crate::pipeline::{Graph, StageIx, StageSet};
 
-/// What happened.
+/// An event reported to the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Msg {
     Observed(StageIx, Need),
     Ended(StageIx, End),
-    /// The rest of the work of a stage that is being performed is so many units.
+    /// A stage that is being performed has split its remaining work into this many units.
     Units(StageIx, usize),
     UnitEnded(StageIx, End),
-    /// Start nothing more. What is being performed is the engine's to stop; it still reports each end.
+    /// Start nothing more. The engine stops what is being performed and still reports each end.
     Stop,
 }
 
-/// Whether an observed stage has work.
+/// The result of observing a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     Nothing,
     Work,
 }
 
+/// The result of a stage or a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Success,
     Failure,
 }
 
-/// What to do.
+/// An action for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Look at it, then send [`Msg::Observed`].
+    /// Observe the stage, then send [`Msg::Observed`].
     Observe(StageIx),
-    /// Do its work, then send [`Msg::Ended`].
+    /// Perform the stage, then send [`Msg::Ended`].
     Perform(StageIx),
-    /// Start the unit of this number, counted from 0, then send [`Msg::UnitEnded`].
+    /// Start the unit with this number, counted from 0, then send [`Msg::UnitEnded`].
     Start(StageIx, usize),
-    /// No unit of it is at work or will be started any more: finish the stage, then send [`Msg::Ended`].
+    /// Finish the stage, then send [`Msg::Ended`]: no unit is running or will start.
     Close(StageIx),
-    /// It will not be done: a stage failed.
+    /// The stage does not run because stage `because` failed.
     Skip { stage: StageIx, because: StageIx },
-    /// It will not be done: everything was stopped.
+    /// The stage does not run because the run was stopped.
     Abandon(StageIx),
 }
 
-/// Resources by number, and what each stage demand of them. The first is processors, of which every stage demand some.
+/// Resources by index, and each stage's demand. Resource 0 is processors; every stage demands some.
 #[derive(Debug, Clone, Default)]
 pub struct Capacity {
-    /// How much there is of each resource, at least 1.
+    /// Available amount of each resource, at least 1.
     pub limits: Vec<u64>,
-    /// For each stage: resource and amount, each resource once.
+    /// Pairs of resource and amount for each stage, each resource once.
     pub demand: Vec<Vec<(usize, u64)>>,
 }
 
+/// The reaction to a failed stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     /// Finish what is being performed, start nothing more.
     Stop,
-    /// Go on with what does not need the failed stage.
+    /// Keep running stages that do not depend on a failed one.
     KeepGoing,
 }
 
@@ -82,7 +101,7 @@ enum State {
     Observing,
     Queued,
     Performing,
-    /// Performing by units: the next one, how many there are, how many are at work.
+    /// Performing in units: the next unit, their total count, and how many are running.
     Splitting {
         next: usize,
         count: usize,
@@ -99,49 +118,49 @@ enum Mode {
     Stopped,
 }
 
+/// The state of all stages and resources during a run.
 #[derive(Debug)]
 pub struct Scheduler<'g> {
     graph: &'g Graph,
-    /// What each stage keeps busy while it is performed: resource and amount.
+    /// Pairs of resource and amount that each stage holds while it is performed.
     demand: Vec<Vec<(usize, u64)>>,
-    /// The rank of each stage in the graph's order: of several that could start, the first in order does.
+    /// Position of each stage in the graph's order, which decides between stages that could start.
     rank: Vec<usize>,
     states: Vec<State>,
-    /// What could start: how much of it is at work, its rank, the stage.
+    /// Stages that could start or have units left: number of running units, rank, stage.
     queue: BTreeSet<(usize, usize, StageIx)>,
-    /// What is left of each resource.
+    /// Free amount of each resource.
     free: Vec<u64>,
     on_failure: OnFailure,
     mode: Mode,
-    /// Stages neither done nor dropped.
+    /// Number of stages that are neither done nor dropped.
     open: usize,
 }
 
 impl<'g> Scheduler<'g> {
-    /// For the stages that are `wanted`, with all that they need.
+    /// Creates a scheduler for the `wanted` stages; the others count as done.
     pub fn new(
         graph: &'g Graph,
-        wanted: &[bool],
+        wanted: &StageSet,
         capacity: Capacity,
         on_failure: OnFailure,
     ) -> Scheduler<'g> {
         let Capacity { limits, mut demand } = capacity;
-        // A stage that demand more than there is runs when nothing else uses it.
+        // A stage that demands more than the limit runs while nothing else uses the resource.
         for (resource, amount) in demand.iter_mut().flatten() {
             *amount = (*amount).min(limits[*resource]);
         }
-        let mut rank = vec![0; wanted.len()];
+        let mut rank = vec![0; wanted.stage_count()];
         for (position, &stage) in graph.order().iter().enumerate() {
             rank[stage] = position;
         }
-        let state = |stage: StageIx| match wanted[stage] {
-            // What is not wanted is taken as it is.
+        let state = |stage: StageIx| match wanted.contains(stage) {
             true => State::Waiting {
-                needs: graph.needs(stage).iter().filter(|&&need| wanted[need]).count(),
+                needs: graph.needs(stage).iter().filter(|&&need| wanted.contains(need)).count(),
             },
             false => State::Done,
         };
-        let states = (0..wanted.len()).map(state).collect();
+        let states = StageIx::all(wanted.stage_count()).map(state).collect();
         Scheduler {
             graph,
             demand,
@@ -151,11 +170,11 @@ impl<'g> Scheduler<'g> {
             free: limits,
             on_failure,
             mode: Mode::Going,
-            open: wanted.iter().filter(|&&wanted| wanted).count(),
+            open: wanted.len(),
         }
     }
 
-    /// The first effects: every stage that needs none.
+    /// Returns the first effects: observe every stage that does not need another one.
     pub fn start(&mut self) -> Vec<Effect> {
         let ready = |stage: &StageIx| self.states[*stage] == State::Waiting { needs: 0 };
         let ready: Vec<StageIx> = self.graph.order().iter().copied().filter(ready).collect();
@@ -166,11 +185,12 @@ impl<'g> Scheduler<'g> {
         effects
     }
 
-    /// Every stage has ended one way or the other.
+    /// Reports whether every wanted stage has ended.
     pub fn is_finished(&self) -> bool {
         self.open == 0
     }
 
+    /// Updates the state and returns the next effects, in the order to carry them out.
     pub fn advance(&mut self, msg: Msg) -> Vec<Effect> {
         let mut effects = Vec::new();
         match msg {
@@ -243,14 +263,14 @@ impl<'g> Scheduler<'g> {
         }
     }
 
-    /// Gives back what a stage holds so many times.
+    /// Releases a stage's demand `times` times.
     fn release(&mut self, stage: StageIx, times: usize) {
         for &(resource, amount) in &self.demand[stage] {
             self.free[resource] += amount * times as u64;
         }
     }
 
-    /// Sets where a stage is with its units, and queues the next one.
+    /// Sets the state of a stage's units and queues the next unit, or closes the stage.
     fn requeue_units(&mut self, stage: StageIx, state: State, effects: &mut Vec<Effect>) {
         self.states[stage] = state;
         match state {
@@ -263,11 +283,11 @@ impl<'g> Scheduler<'g> {
     }
 
     fn leave_queue(&mut self, stage: StageIx) {
-        let at_work = match self.states[stage] {
+        let running = match self.states[stage] {
             State::Splitting { running, .. } => running,
             _ => 0,
         };
-        self.queue.remove(&(at_work, self.rank[stage], stage));
+        self.queue.remove(&(running, self.rank[stage], stage));
     }
 
     fn fail(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
@@ -286,7 +306,7 @@ impl<'g> Scheduler<'g> {
         }
     }
 
-    /// Ends a stage without doing it, and with it all that need it.
+    /// Drops a stage and all stages that need it.
     fn drop_with_dependents(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
         let because = match self.mode {
             Mode::Failed { first } => first,
@@ -315,7 +335,9 @@ impl<'g> Scheduler<'g> {
         }
     }
 
-    /// Stages under observation are left: what they turn out to need decides. Of stages that have begun, the units that have not are dropped.
+    /// Drops what has not started: stages, and the remaining units of stages being performed.
+    ///
+    /// Stages under observation stay; their result decides.
     fn drop_unstarted(&mut self, effects: &mut Vec<Effect>) {
         let queued: Vec<StageIx> = self.queue.iter().map(|&(_, _, stage)| stage).collect();
         for stage in queued {
@@ -326,7 +348,8 @@ impl<'g> Scheduler<'g> {
         }
         let unstarted =
             |stage: &StageIx| matches!(self.states[*stage], State::Waiting { .. } | State::Queued);
-        // A stage that waits only for one under observation may yet turn out to be up to date.
+        // After a failure, waiting stages stay: one that waits for a stage under observation may
+        // turn out to be up to date.
         let dropped: Vec<StageIx> = match self.mode {
             Mode::Stopped => self.graph.order().iter().copied().filter(unstarted).collect(),
             Mode::Going | Mode::Failed { .. } => {
@@ -340,9 +363,10 @@ impl<'g> Scheduler<'g> {
 
     fn start_queued(&mut self, effects: &mut Vec<Effect>) {
         let mut at = Bound::Unbounded;
-        // What did not fit does not later on: meanwhile there is only less. The next unit of a stage lies ahead.
+        // One pass is enough: starting something only reduces the free resources, and the next unit
+        // of a stage is queued behind the present one.
         while let Some(&entry) = self.queue.range((at, Bound::Unbounded)).next() {
-            // The first resource is one that every stage demand some of.
+            // Every stage demands some of the first resource.
             if self.free.first() == Some(&0) {
                 break;
             }

@@ -12,7 +12,7 @@ use crate::engine::size::measure;
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
-use crate::pipeline::{FILE, StageName};
+use crate::pipeline::{FILE, StageName, StageSet};
 use crate::repo_path::RepoPath;
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
@@ -55,11 +55,11 @@ impl AddArgs {
         let project = Arc::new(Project::reload(root, &held, &[])?);
         let stages = &project.pipeline.stages;
         let options = Options {
-            wanted: stages
-                .iter()
-                .map(|stage| tracked.iter().any(|one| one.stage == stage.name))
-                .collect(),
-            forced: vec![false; stages.len()],
+            wanted: StageSet::of(
+                stages.len(),
+                tracked.iter().filter_map(|one| project.pipeline.find(one.stage.as_str())),
+            ),
+            forced: StageSet::none(stages.len()),
             cpus: all_processors(),
             on_failure: OnFailure::KeepGoing,
             command: std::env::args().collect(),

@@ -12,7 +12,7 @@ use crate::engine::run::{Options, Report, run};
 use crate::engine::watch::{Notice, Watched, watch};
 use crate::error::{Error, Result};
 use crate::event::{Event, Outcome, Subscriber};
-use crate::pipeline::{Operation, Override, Pipeline};
+use crate::pipeline::{Operation, Override, Pipeline, StageSet};
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::summary::{self, Summary};
@@ -81,7 +81,7 @@ impl RunArgs {
         let wanted = self.wanted(&project.pipeline)?;
         let forced = match force {
             Forced::AsAsked => self.forced(&project, &wanted)?,
-            Forced::Nothing => vec![false; wanted.len()],
+            Forced::Nothing => StageSet::none(wanted.stage_count()),
         };
         let options = Options {
             wanted,
@@ -92,9 +92,8 @@ impl RunArgs {
             overrides: self.params.iter().map(Override::typed).collect(),
         };
         let mut recorder = Recorder::start(root, terminal::note);
-        let chosen =
-            project.pipeline.stages.iter().zip(&options.wanted).filter(|(_, wanted)| **wanted);
-        let names: Vec<_> = chosen.map(|(stage, _)| stage.name.clone()).collect();
+        let stages = &project.pipeline.stages;
+        let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();
         let mut reporter = Reporter::choose(self.json, &names);
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, reporter.subscriber()];
         let report = run(&project, &held, &options, subscribers);
@@ -125,7 +124,7 @@ impl RunArgs {
         lists.iter().all(|list| list.is_empty()) && self.params.is_empty()
     }
 
-    fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>> {
+    fn wanted(&self, pipeline: &Pipeline) -> Result<StageSet> {
         match (&self.downstream[..], self.only) {
             ([], true) => select::only(pipeline, &self.stages),
             ([], false) => select::with_needs(pipeline, &self.stages),
@@ -133,21 +132,21 @@ impl RunArgs {
         }
     }
 
-    fn forced(&self, project: &Project, wanted: &[bool]) -> Result<Vec<bool>> {
-        let mut forced = vec![false; wanted.len()];
+    fn forced(&self, project: &Project, wanted: &StageSet) -> Result<StageSet> {
+        let mut forced = StageSet::none(wanted.stage_count());
         for name in &self.force {
             if name.is_empty() {
-                return Ok(wanted.to_vec());
+                return Ok(wanted.clone());
             }
             for ix in select::find_all(&project.pipeline, name)? {
-                if !wanted[ix] {
+                if !wanted.contains(ix) {
                     let name = &project.pipeline.stages[ix].name;
                     return Err(Error::usage(format!(
                         "stage `{name}` is forced, but not among the stages to run"
                     ))
                     .hint("name it, too, or leave the stages out"));
                 }
-                forced[ix] = true;
+                forced.insert(ix);
             }
         }
         Ok(forced)
@@ -178,7 +177,7 @@ impl Watched for Watching<'_> {
         })
     }
 
-    fn wanted(&self, pipeline: &Pipeline) -> Result<Vec<bool>> {
+    fn wanted(&self, pipeline: &Pipeline) -> Result<StageSet> {
         self.args.wanted(pipeline)
     }
 

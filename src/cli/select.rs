@@ -1,7 +1,7 @@
 //! Stage names on the command line, as membership lists.
 
 use crate::error::{Error, Result, did_you_mean};
-use crate::pipeline::{Pipeline, Stage, StageIx};
+use crate::pipeline::{Pipeline, Stage, StageIx, StageSet};
 
 /// More names than this are left out of a hint.
 const MOST_LISTED: usize = 20;
@@ -38,7 +38,7 @@ pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
 pub(super) fn find_all(pipeline: &Pipeline, name: &str) -> Result<Vec<StageIx>> {
     let stages = &pipeline.stages;
     let found: Vec<StageIx> =
-        (0..stages.len()).filter(|&ix| is_variant(&stages[ix], name)).collect();
+        StageIx::all(stages.len()).filter(|&ix| is_variant(&stages[ix], name)).collect();
     if found.is_empty() { find(pipeline, name).map(|ix| vec![ix]) } else { Ok(found) }
 }
 
@@ -48,24 +48,23 @@ fn is_variant(stage: &Stage, name: &str) -> bool {
 }
 
 /// The named stages and all that they need; all stages if none is named.
-pub(super) fn with_needs(pipeline: &Pipeline, names: &[String]) -> Result<Vec<bool>> {
+pub(super) fn with_needs(pipeline: &Pipeline, names: &[String]) -> Result<StageSet> {
     if names.is_empty() {
-        return Ok(vec![true; pipeline.stages.len()]);
+        return Ok(StageSet::all(pipeline.stages.len()));
     }
     Ok(pipeline.graph.with_needs(find_each(pipeline, names)?))
 }
 
 /// The named stages and nothing else.
-pub(super) fn only(pipeline: &Pipeline, names: &[String]) -> Result<Vec<bool>> {
+pub(super) fn only(pipeline: &Pipeline, names: &[String]) -> Result<StageSet> {
     let targets = find_each(pipeline, names)?;
-    Ok((0..pipeline.stages.len()).map(|ix| targets.contains(&ix)).collect())
+    Ok(StageSet::of(pipeline.stages.len(), targets))
 }
 
 /// The named stages and all that, directly or not, read what they write; with what those need besides.
-pub(super) fn downstream(pipeline: &Pipeline, names: &[String]) -> Result<Vec<bool>> {
+pub(super) fn downstream(pipeline: &Pipeline, names: &[String]) -> Result<StageSet> {
     let after = pipeline.graph.with_dependents(find_each(pipeline, names)?);
-    let targets = (0..after.len()).filter(|&ix| after[ix]);
-    Ok(pipeline.graph.with_needs(targets))
+    Ok(pipeline.graph.with_needs(after.iter()))
 }
 
 fn find_each(pipeline: &Pipeline, names: &[String]) -> Result<Vec<StageIx>> {

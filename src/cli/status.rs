@@ -10,7 +10,7 @@ use crate::engine::Project;
 use crate::engine::status::{Verdict, assess};
 use crate::error::{Result, exit};
 use crate::event::Failure;
-use crate::pipeline::StageIx;
+use crate::pipeline::{StageIx, StageSet};
 use crate::plan::Change;
 use crate::terminal::style;
 
@@ -32,7 +32,7 @@ impl StatusArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let project = if self.stages.is_empty() { Project::load_stale(root)? } else { load(root)? };
         let wanted = select::with_needs(&project.pipeline, &self.stages)?;
-        let verdicts = assess(&project, &wanted, &vec![false; wanted.len()]);
+        let verdicts = assess(&project, &wanted, &StageSet::none(wanted.stage_count()));
         // A read-only checkout has a status, too: what was learnt is then lost.
         let _ = project.workspace.save_index();
         if self.json {

@@ -9,6 +9,7 @@ use super::{load, select};
 use crate::engine::status::{Verdict, assess};
 use crate::error::Result;
 use crate::plan::Change;
+use crate::pipeline::StageSet;
 use crate::terminal::style;
 
 /// Show every change behind the verdict on a stage, old → new
@@ -26,7 +27,7 @@ impl WhyArgs {
         let project = load(root)?;
         let asked = select::find_all(&project.pipeline, &self.stage)?;
         let wanted = project.pipeline.graph.with_needs(asked.iter().copied());
-        let mut verdicts = assess(&project, &wanted, &vec![false; wanted.len()]);
+        let mut verdicts = assess(&project, &wanted, &StageSet::none(wanted.stage_count()));
         verdicts.retain(|(ix, _)| asked.contains(ix));
         let exit = exit_code(verdicts.iter().map(|(_, verdict)| verdict));
         if self.json {

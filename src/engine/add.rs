@@ -59,11 +59,7 @@ pub fn declare(
                 ))
                 .hint(format!("change its name or `desc` in {}", pipeline::FILE)));
             }
-            tracked.push(Tracked {
-                path: path.clone(),
-                stage,
-                state: TrackingState::Existing,
-            });
+            tracked.push(Tracked { path: path.clone(), stage, state: TrackingState::Existing });
             continue;
         }
         let stage = wishes.name.clone().unwrap_or_else(|| stage_edit::name_for(path, &names));

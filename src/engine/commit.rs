@@ -14,8 +14,8 @@ use crate::pipeline::Link;
 use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
-use crate::workspace::traverse::{traverse, visit};
 use crate::workspace::restore::is_restorable_link;
+use crate::workspace::traverse::{traverse, visit};
 use crate::workspace::write::temporary_beside;
 
 /// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole. All that is there is asked
@@ -284,7 +284,8 @@ impl Restorer<'_> {
         if matches!(content, Content::Link(_)) {
             return Ok(());
         }
-        let has = self.project.cache.link_type(&path.to_path(&self.project.root), &content.digest());
+        let has =
+            self.project.cache.link_type(&path.to_path(&self.project.root), &content.digest());
         let executable = matches!(content, Content::Executable(_));
         // The first kind that such a file can have.
         let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));

@@ -7,7 +7,7 @@ use super::status::{Verdict, assess};
 use super::{Project, resources};
 use crate::error::Result;
 use crate::event::Millis;
-use crate::pipeline::{Graph, StageIx};
+use crate::pipeline::{Graph, StageIx, StageSet};
 use crate::runs::{LastTimes, Store};
 use crate::schedule::{Capacity, Effect, End, Msg, Need, OnFailure, Scheduler};
 
@@ -28,9 +28,9 @@ pub struct Planned {
 }
 
 /// What bringing the wanted stages up to date would do, on so many processors. Nothing is done.
-pub fn plan(project: &Project, wanted: &[bool], forced: &[bool], cpus: usize) -> Result<Plan> {
+pub fn plan(project: &Project, wanted: &StageSet, forced: &StageSet, cpus: usize) -> Result<Plan> {
     let times = last_times(project);
-    let mut work: Vec<Option<u64>> = vec![None; wanted.len()];
+    let mut work: Vec<Option<u64>> = vec![None; wanted.stage_count()];
     let mut stages = Vec::new();
     for (ix, verdict) in assess(project, wanted, forced) {
         let name = &project.pipeline.stages[ix].name;
@@ -56,7 +56,7 @@ fn last_times(project: &Project) -> LastTimes {
 }
 
 /// The scheduler's own course of a run in which each stage takes so long; `None` has nothing to do.
-fn duration(graph: &Graph, wanted: &[bool], capacity: Capacity, work: &[Option<u64>]) -> u64 {
+fn duration(graph: &Graph, wanted: &StageSet, capacity: Capacity, work: &[Option<u64>]) -> u64 {
     let mut scheduler = Scheduler::new(graph, wanted, capacity, OnFailure::Stop);
     let mut effects: VecDeque<Effect> = scheduler.start().into();
     let mut busy = BinaryHeap::new();
@@ -89,7 +89,9 @@ mod tests {
     #[test]
     fn a_run_takes_as_long_as_its_longest_way_or_its_processors() {
         // 0 → 2, 1 → 2, 3 alone.
-        let graph = Graph::new(vec![vec![], vec![], vec![0, 1], vec![]]).unwrap();
+        let graph =
+            Graph::new(vec![vec![], vec![], vec![StageIx::new(0), StageIx::new(1)], vec![]])
+                .unwrap();
         let capacity = |cpus| Capacity { limits: vec![cpus], demand: vec![vec![(0, 1)]; 4] };
         let work = [Some(10), Some(30), Some(5), Some(20)];
         for (cpus, work, expected) in [
@@ -100,11 +102,11 @@ mod tests {
             (4, [None; 4], 0),
         ] {
             assert_eq!(
-                duration(&graph, &[true; 4], capacity(cpus), &work),
+                duration(&graph, &StageSet::all(4), capacity(cpus), &work),
                 expected,
                 "{cpus} {work:?}"
             );
         }
-        assert_eq!(duration(&graph, &[true, false, false, false], capacity(1), &work), 10);
+        assert_eq!(duration(&graph, &StageSet::of(4, [StageIx::new(0)]), capacity(1), &work), 10);
     }
 }

@@ -9,7 +9,8 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    self, FileSource, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName, StageSet,
+    self, FileSource, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName,
+    StageSet,
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;

@@ -57,7 +57,10 @@ pub fn run(
 }
 
 /// The first signal stops the run in order; the second kills and leaves.
-fn watch_signals(sender: &Sender<Message>, groups: &Arc<ProcessGroups>) -> Result<signals::SignalGuard> {
+fn watch_signals(
+    sender: &Sender<Message>,
+    groups: &Arc<ProcessGroups>,
+) -> Result<signals::SignalGuard> {
     let (sender, groups) = (sender.clone(), Arc::clone(groups));
     let mut seen = 0;
     signals::watch(move || {

@@ -9,7 +9,7 @@ use super::observe::{self, explain, observe, observe_dep, touches};
 use crate::digest::Content;
 use crate::error::{Result, exit};
 use crate::event::Failure;
-use crate::pipeline::{Policy, StageIx, StageName};
+use crate::pipeline::{Policy, StageIx, StageName, StageSet};
 use crate::plan::{Change, Decision, Force};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -66,13 +66,13 @@ impl Verdict {
 }
 
 /// The verdict on each wanted stage, in the order of the graph.
-pub fn assess(project: &Project, wanted: &[bool], forced: &[bool]) -> Vec<(StageIx, Verdict)> {
+pub fn assess(project: &Project, wanted: &StageSet, forced: &StageSet) -> Vec<(StageIx, Verdict)> {
     let graph = &project.pipeline.graph;
     let mut predicted = Predicted::new();
     let mut verdicts: BTreeMap<StageIx, Verdict> = BTreeMap::new();
     let mut ordered = Vec::new();
-    for &ix in graph.order().iter().filter(|&&ix| wanted[ix]) {
-        let force = if forced[ix] { Force::Yes } else { Force::No };
+    for &ix in graph.order().iter().filter(|&&ix| wanted.contains(ix)) {
+        let force = if forced.contains(ix) { Force::Yes } else { Force::No };
         let verdict =
             verdict(project, ix, force, &verdicts, &mut predicted).unwrap_or_else(|error| {
                 let exit = error.exit_code();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::project;
 use crate::error::{Result, exit};
 use crate::exec::signals;
-use crate::pipeline::{self, Override, Pattern, Pipeline};
+use crate::pipeline::{self, Override, Pattern, Pipeline, StageIx, StageSet};
 use crate::repo_path::RepoPath;
 use crate::workspace::scan::{self, WatchPoint};
 use crate::workspace::watch::{WatchEvent, Watcher};

@@ -1,5 +1,6 @@
-//! What the user declared: stages, params, metrics' goals, and the graph they form.
-//! Reads text and gives values; knows nothing of the disk, the cache or what is up to date.
+//! The user's declarations: stages, params, metric goals, and the dependency graph.
+//!
+//! Parses text into values. Does not know about the disk, the cache or whether stages are up to date.
 
 mod graph;
 mod items;
@@ -11,6 +12,7 @@ pub mod problem;
 mod read;
 pub mod schema;
 pub mod stage_edit;
+mod stage_ix;
 mod template;
 mod validate;
 
@@ -29,10 +31,11 @@ pub use pattern::Pattern;
 pub use problem::Problem;
 pub use read::config::GROUPS;
 pub use read::{FileSource, Operation, Override, parse};
+pub use stage_ix::{StageIx, StageSet};
 
 use crate::repo_path::RepoPath;
 
-/// The file that declares a pipeline; the directory it lies in is the project root.
+/// The file that declares a pipeline; its directory is the project root.
 pub const FILE: &str = "pipeline.toml";
 
 /// A valid pipeline: names resolve, outs do not overlap, the graph has no cycle.
@@ -40,38 +43,36 @@ pub const FILE: &str = "pipeline.toml";
 pub struct Pipeline {
     pub name: Option<String>,
     pub params: Params,
-    /// Where params stand that are written in a file other than pipeline.toml.
+    /// The origin of each param that comes from a file other than `pipeline.toml`.
     pub written: BTreeMap<ParamKey, Written>,
-    /// The chosen option of each group of params.
+    /// The chosen option of each params group.
     pub groups: BTreeMap<String, String>,
     pub goals: Goals,
     pub tokens: Tokens,
     pub links: Links,
-    /// In the order of declaration; a [`StageIx`] is a position here.
+    /// In the order of declaration; a [`StageIx`] is an index into it.
     pub stages: Vec<Stage>,
     pub graph: Graph,
 }
 
-/// Where a param stands.
+/// The file that defines a param.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     pub file: RepoPath,
-    /// Its key in that file.
+    /// The param's key in that file.
     pub key: ParamKey,
 }
 
-/// The position of a stage in [`Pipeline::stages`].
-pub type StageIx = usize;
-
-/// `[tokens]`: things that stages use up while they run, by name, and how many there are of each.
+/// `[tokens]`: the available count of each token; stages hold tokens while they run.
 pub type Tokens = BTreeMap<String, u64>;
 
 impl Pipeline {
+    /// Returns the stage with this name.
     pub fn find(&self, name: &str) -> Option<StageIx> {
-        self.stages.iter().position(|stage| stage.name.as_str() == name)
+        self.stages.iter().position(|stage| stage.name.as_str() == name).map(StageIx::new)
     }
 
-    /// The params that any stage reads, each once.
+    /// Returns the params that at least one stage reads, each once.
     pub fn used_params(&self) -> BTreeMap<ParamKey, ParamValue> {
         self.stages.iter().flat_map(|stage| stage.params.clone()).collect()
     }
@@ -81,41 +82,41 @@ impl Pipeline {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Stage {
     pub name: StageName,
-    /// The name that was declared, if a matrix made several stages of it.
+    /// The declared name, if a matrix turned the declaration into several stages.
     #[serde(default, skip_serializing_if = "is_default")]
     pub family: Option<StageName>,
     /// The line of `pipeline.toml` that declares it, counted from 1.
     pub line: usize,
     #[serde(default, skip_serializing_if = "is_default")]
     pub desc: Option<String>,
-    /// Given to the shell; templates are rendered. A stage without one only tracks its outs, which people make.
+    /// The rendered shell command. A stage without one is a tracked input: users make its outs.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cmd: Option<String>,
-    /// What runs `cmd`, the words before it; `sh -c` if empty.
+    /// The words placed before `cmd`; `sh -c` if empty.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shell: Vec<String>,
-    /// Where the process runs; the project root unless set.
+    /// Working directory of the process; `None` for the project root.
     #[serde(default, skip_serializing_if = "is_default")]
     pub wdir: Option<RepoPath>,
-    /// Variables given to the process.
+    /// Environment variables set for the process.
     #[serde(default, skip_serializing_if = "is_default")]
     pub env: BTreeMap<String, String>,
-    /// Variables of the surroundings whose values count.
+    /// Inherited environment variables that the outs depend on.
     #[serde(default, skip_serializing_if = "is_default")]
     pub env_deps: BTreeSet<String>,
-    /// Commands whose output counts, `rustc --version`.
+    /// Commands whose output the outs depend on, such as `rustc --version`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tools: BTreeSet<String>,
     /// Sorted by path, each once.
     #[serde(default, skip_serializing_if = "is_default")]
     pub deps: Vec<Dep>,
-    /// What the declared keys and prefixes stand for.
+    /// The params that the declared keys and prefixes select.
     #[serde(default, skip_serializing_if = "is_default")]
     pub params: BTreeMap<ParamKey, ParamValue>,
-    /// Sorted by path, each once. Of outs by item it is the folder that holds them all.
+    /// Sorted by path, each once. Per-item outs are represented by their common directory.
     #[serde(default, skip_serializing_if = "is_default")]
     pub outs: Vec<Out>,
-    /// The work is done item by item; the glob is then a dep as well.
+    /// The items, if the work is done per item; their glob is also a dep.
     #[serde(default, skip_serializing_if = "is_default")]
     pub each: Option<Each>,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -124,7 +125,7 @@ pub struct Stage {
     pub resources: Resources,
     #[serde(default, skip_serializing_if = "is_default")]
     pub retries: Retries,
-    /// The longest that the process may take.
+    /// Maximum duration of the process.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeout: Option<Duration>,
 }
@@ -134,7 +135,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl Stage {
-    /// A stage that declares nothing yet.
+    /// Creates a stage that declares nothing.
     pub fn new(name: StageName, line: usize) -> Stage {
         Stage {
             name,
@@ -159,14 +160,16 @@ impl Stage {
     }
 }
 
+/// A declared input path or glob.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dep {
-    /// The path as declared; with wildcards if it is a glob.
+    /// The path as declared, with wildcards if it is a glob.
     pub path: RepoPath,
     pub glob: Option<Pattern>,
     pub line: usize,
 }
 
+/// A declared output path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Out {
     pub path: RepoPath,
@@ -174,55 +177,55 @@ pub struct Out {
     pub cached: Cached,
     pub persist: Persist,
     pub presence: Presence,
-    /// While it is read: the outs by item that it stands for.
+    /// The per-item outs that it represents; used only while reading.
     #[serde(skip)]
     per_item: Vec<ItemOut>,
     pub line: usize,
 }
 
-/// Where an out's content is kept besides the workspace.
+/// Whether the cache stores an out's content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cached {
     Yes,
-    /// It cannot be restored, only made again.
+    /// The out cannot be restored, only made again.
     No,
 }
 
-/// Whether a stage, or an item, has to write an out.
+/// Whether a stage, or the processing of an item, must write an out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
     Required,
-    /// Nothing there is a result like any other.
+    /// An absent out is a valid result.
     Optional,
 }
 
-/// Whether an out stays where it is while the stage runs, so that the stage can go on from it.
+/// Whether an out stays in place when the stage starts, so that the stage can continue from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Persist {
     No,
     Yes,
 }
 
-/// When a stage runs.
+/// The condition for running a stage.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Policy {
     #[default]
     WhenStale,
-    /// Never: what the lock says of it holds.
+    /// Never: the lock is authoritative.
     Frozen,
-    /// Each time.
+    /// In every run.
     Always,
 }
 
-/// What a stage needs of the machine while it runs. No part of the fingerprint.
+/// The resources a stage uses while it runs. Not part of the fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
-    /// Processors it keeps busy, at least 1.
+    /// Number of processors, at least 1.
     pub cpus: u64,
-    /// Bytes; 0 is "no word about it".
+    /// Memory in bytes; 0 means unspecified.
     pub mem: u64,
     pub gpus: u64,
-    /// How long it may take, for executors that plan with it.
+    /// Expected duration, for executors that plan with it.
     pub time: Option<Duration>,
     pub tokens: BTreeMap<String, u64>,
 }
@@ -233,7 +236,7 @@ impl Default for Resources {
     }
 }
 
-/// How often a command that failed is started again, and how long after the first failure; twice as long after each further one.
+/// Retries of a failed command. The delay applies to the first retry and doubles for each further one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
     pub count: u64,
@@ -246,22 +249,23 @@ impl Default for Retries {
     }
 }
 
-/// What an out is to people; to the cache all outs are alike.
+/// The meaning of an out for users; the cache treats all outs alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
     Data,
     /// A JSON file whose numbers are the stage's final metrics.
     Metrics,
-    /// A file that is drawn.
+    /// A file shown as a plot.
     Plot,
 }
 
-/// A stage's name: letters, digits, `_`, `-`, `.`, `@`; it is also a folder's name in `runs/`.
+/// The name of a stage: letters, digits, `_`, `-`, `.`, `@`. Also a directory name in `runs/`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StageName(Box<str>);
 
 impl StageName {
-    /// `None` if `text` is empty, longer than 100 bytes, starts with `-` or `.`, or has another character in it.
+    /// Checks a name; `None` if it is empty, longer than 100 bytes, starts with `-` or `.`, or contains
+    /// any other character.
     pub fn parse(text: &str) -> Option<StageName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
         let valid = (1..=100).contains(&text.len())
@@ -296,11 +300,11 @@ impl Serialize for StageName {
 impl<'de> Deserialize<'de> for StageName {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<StageName, D::Error> {
         let text = String::deserialize(d)?;
-        StageName::parse(&text).ok_or_else(|| D::Error::custom("no name of a stage"))
+        StageName::parse(&text).ok_or_else(|| D::Error::custom("not a stage name"))
     }
 }
 
-/// Which way a metric is better.
+/// The direction in which a metric improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Goal {
@@ -308,7 +312,7 @@ pub enum Goal {
     Min,
 }
 
-/// The `[metrics]` table: a name stands for every metric whose dotted key ends in it.
+/// The `[metrics]` table: a name applies to every metric whose dotted key ends in it.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goals(BTreeMap<String, Goal>);
 
@@ -317,7 +321,7 @@ impl Goals {
         self.0.insert(name, goal);
     }
 
-    /// The goal of metric `key`, by its longest declared ending.
+    /// Returns the goal of metric `key`, declared for its longest ending.
     pub fn of(&self, key: &str) -> Option<Goal> {
         let endings =
             std::iter::once(key).chain(key.match_indices('.').map(|(at, _)| &key[at + 1..]));
@@ -330,7 +334,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_goal_is_found_by_the_longest_ending() {
+    fn goal_of_longest_ending() {
         let mut goals = Goals::default();
         goals.insert("loss".into(), Goal::Min);
         goals.insert("odd.loss".into(), Goal::Max);

@@ -1,5 +1,5 @@
-//! What must hold between stages: each out has one maker, no out lies in another's, every dep is made or there,
-//! and the graph has no cycle.
+//! Checks the stages against each other: each out belongs to one stage, outs do not contain each other,
+//! every dep exists or is an out, and the graph has no cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,10 @@ use super::{Graph, Pattern, Problem, Stage, StageIx};
 use crate::error::did_you_mean;
 use crate::repo_path::RepoPath;
 
-/// The graph of `stages`, or everything that is wrong with it.
+/// Builds the graph of `stages`.
+///
+/// # Errors
+/// Every problem found.
 pub(super) fn graph(
     stages: &[Stage],
     exists: &dyn Fn(Option<&RepoPath>) -> bool,
@@ -16,7 +19,7 @@ pub(super) fn graph(
     let makers = makers(stages, &mut problems);
     nested_outs(stages, &makers, &mut problems);
     let mut needs = Vec::with_capacity(stages.len());
-    for (ix, stage) in stages.iter().enumerate() {
+    for (ix, stage) in StageIx::enumerate(stages) {
         let mut needed = BTreeSet::new();
         for dep in &stage.deps {
             let found = match &dep.glob {
@@ -30,9 +33,9 @@ pub(super) fn graph(
                 problems.push(
                     Problem::new(
                         dep.line,
-                        format!("stage `{}` reads its own out `{}`", stage.name, dep.path),
+                        format!("stage `{}` depends on its own out `{}`", stage.name, dep.path),
                     )
-                    .hint("a stage cannot depend on what it writes; remove one of the two"),
+                    .hint("remove the dep or the out"),
                 );
             } else if found.is_empty() && !exists() {
                 problems.push(missing_dep(stages, &makers, stage, dep));
@@ -55,7 +58,7 @@ type Makers = BTreeMap<RepoPath, StageIx>;
 
 fn makers(stages: &[Stage], problems: &mut Vec<Problem>) -> Makers {
     let mut makers = Makers::new();
-    for (ix, stage) in stages.iter().enumerate() {
+    for (ix, stage) in StageIx::enumerate(stages) {
         for out in &stage.outs {
             match makers.insert(out.path.clone(), ix) {
                 None => {}
@@ -71,7 +74,7 @@ fn makers(stages: &[Stage], problems: &mut Vec<Problem>) -> Makers {
                         out.path, stage.name, first.name
                     );
                     problems.push(Problem::new(out.line, what).hint(format!(
-                        "each out has one maker; stage `{}` is declared in line {}",
+                        "an out belongs to one stage; stage `{}` is declared on line {}",
                         first.name, first.line
                     )));
                 }
@@ -91,15 +94,16 @@ fn nested_outs(stages: &[Stage], makers: &Makers, problems: &mut Vec<Problem>) {
             };
             let owner = &stages[*owner].name;
             let what = format!(
-                "out `{}` of stage `{}` lies inside `{outer}`, an out of stage `{owner}`",
+                "out `{}` of stage `{}` is inside `{outer}`, an out of stage `{owner}`",
                 out.path, stage.name
             );
-            problems.push(Problem::new(out.line, what).hint("give one of the two another folder"));
+            problems
+                .push(Problem::new(out.line, what).hint("move one of them to another directory"));
         }
     }
 }
 
-/// The stages whose outs are this path, lie in it, or hold it.
+/// Returns the stages that have an out equal to this path, inside it, or containing it.
 fn makers_of(makers: &Makers, path: &RepoPath) -> BTreeSet<StageIx> {
     let exact = makers.get(path).copied();
     let holding = path.ancestors().find_map(|above| makers.get(above).copied());
@@ -113,8 +117,8 @@ fn makers_of(makers: &Makers, path: &RepoPath) -> BTreeSet<StageIx> {
 
 fn missing_dep(stages: &[Stage], makers: &Makers, stage: &Stage, dep: &super::Dep) -> Problem {
     let what = format!(
-        "dep `{}` of stage `{}` is made by no stage and does not exist",
-        dep.path, stage.name
+        "stage `{}` depends on `{}`, which does not exist and is not an out of any stage",
+        stage.name, dep.path
     );
     let problem = Problem::new(dep.line, what);
     let others = makers.iter().filter(|(_, maker)| stages[**maker].name != stage.name);
@@ -131,8 +135,5 @@ fn cycle_problem(stages: &[Stage], cycle: &[StageIx]) -> Problem {
     let first = &stages[cycle[0]];
     let mut names: Vec<String> = cycle.iter().map(|&ix| format!("`{}`", stages[ix].name)).collect();
     names.push(names[0].clone());
-    Problem::new(
-        first.line,
-        format!("stages need each other in a circle: {}", names.join(" needs ")),
-    )
+    Problem::new(first.line, format!("stages form a dependency cycle: {}", names.join(" needs ")))
 }

@@ -1,5 +1,18 @@
-//! A valid pipeline as bytes, from which single stages can be read: what is left when `pipeline.toml` was read and checked.
-//! It matches as long as all that it was made from is what it was. Knows nothing of where the bytes are kept.
+//! Serialized snapshots of a validated pipeline, from which single stages can be read.
+//!
+//! Mechanism: the bytes are a text part, an array of little-endian `u32` numbers, the number of
+//! numbers and a BLAKE3 checksum of everything before it. The texts are stored without separators;
+//! the numbers hold their lengths and the lists of positions. Decoding finds the ranges of each stage
+//! but parses no declaration: [`PipelineSnapshot::part`] parses only the chosen stages.
+//!
+//! Invariants: a snapshot is valid as long as its [`Inputs`] are unchanged, which the caller checks.
+//! Bytes that are damaged or of another version decode to `None`, never to another pipeline. All
+//! positions are checked when decoding.
+//!
+//! Known limits: params that no stage reads are not stored, so a partial pipeline has none. Numbers
+//! are limited to 32 bits.
+//!
+//! Does not know where the bytes are stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -8,31 +21,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::pipeline::{
-    Goals, Graph, Links, ParamKey, ParamValue, Params, Pipeline, Role, Stage, StageIx, Tokens,
+    Goals, Graph, Links, ParamKey, ParamValue, Params, Pipeline, Role, Stage, StageIx, StageSet,
+    Tokens,
 };
 use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
-/// Before the texts.
+/// Start of the text part; changes with the format.
 const HEADER: &str = "repro.snapshot 3\n";
 
-/// Numbers and texts are kept apart, so that loading takes neither apart further than it is asked for.
+/// A decoded snapshot; the stages' declarations are still text.
 #[derive(Debug)]
 pub struct PipelineSnapshot {
     pub header: Header,
     numbers: Vec<u32>,
     texts: String,
-    /// The paths that templates name, each once.
+    /// The paths in the templates, each once, as ranges of `texts`.
     paths: Vec<Range<usize>>,
     entries: Vec<Entry>,
 }
 
-/// What is said of the pipeline as a whole.
+/// The properties of the pipeline as a whole.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Header {
     pub inputs: Inputs,
     name: Option<String>,
-    /// Those that a stage reads.
+    /// The params that a stage reads.
     pub params: BTreeMap<ParamKey, ParamValue>,
     groups: BTreeMap<String, String>,
     goals: Goals,
@@ -40,27 +54,28 @@ pub struct Header {
     links: Links,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
-    /// What stages without an template write.
+    /// The outs of stages without a template.
     pub other_outs: Vec<RepoPath>,
-    /// Paths that no stage makes and that were there: those that an template names, and the others.
+    /// Existing paths that no stage makes and a template names.
     pub present: Vec<RepoPath>,
+    /// Existing paths that no stage makes and no template names.
     pub also_present: Vec<RepoPath>,
 }
 
-/// What a pipeline is made from.
+/// Everything that the result of reading and validating the pipeline depends on.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
-    /// Which program read it: another one may read it differently.
+    /// The identity of the program: another build may read the files differently.
     pub program: String,
-    /// Files, and the digests of their texts.
+    /// Digests of the files' texts.
     pub files: BTreeMap<RepoPath, Digest>,
-    /// Folders, and the names in them that count.
+    /// Relevant names in each folder.
     pub folders: BTreeMap<RepoPath, Vec<String>>,
-    /// Variables that stages depend on.
+    /// Values of the environment variables that stages depend on.
     pub variables: BTreeMap<String, Option<String>>,
 }
 
-/// Where the parts of a stage are, the first three among the texts, the others among the numbers.
+/// The ranges of a stage's parts: the first three in the texts, the others in the numbers.
 #[derive(Debug)]
 struct Entry {
     name: Range<usize>,
@@ -72,8 +87,10 @@ struct Entry {
 }
 
 impl PipelineSnapshot {
-    /// `template_of` gives the [template] of a stage, `None` if it has none.
-    /// `present` are the paths that no stage makes and that were there.
+    /// Takes a snapshot of a pipeline.
+    ///
+    /// `template_of` returns the [template](lock_template) of a stage, `None` if it has none.
+    /// `present` are the existing paths that no stage makes.
     pub fn of(
         pipeline: &Pipeline,
         inputs: Inputs,
@@ -99,7 +116,10 @@ impl PipelineSnapshot {
             goals: pipeline.goals.clone(),
             tokens: pipeline.tokens.clone(),
             links: pipeline.links.clone(),
-            with_metrics: (0..stages.len()).filter(|&ix| has_metrics(&stages[ix])).collect(),
+            with_metrics: StageIx::enumerate(stages)
+                .filter(|(_, stage)| has_metrics(stage))
+                .map(|(ix, _)| ix)
+                .collect(),
             other_outs: others
                 .flat_map(|(stage, _)| &stage.outs)
                 .map(|out| out.path.clone())
@@ -107,30 +127,30 @@ impl PipelineSnapshot {
             present,
             also_present,
         };
-        let mut parts = Parts { numbers: Vec::new(), texts: HEADER.to_owned() };
-        parts.text(&json(&header));
-        parts.number(paths.len());
+        let mut writer = Writer { numbers: Vec::new(), texts: HEADER.to_owned() };
+        writer.text(&json(&header));
+        writer.number(paths.len());
         for (position, (path, at)) in paths.iter_mut().enumerate() {
             *at = position;
-            parts.text(path);
+            writer.text(path);
         }
-        parts.number(stages.len());
-        for (ix, (stage, template)) in stages.iter().zip(&templates).enumerate() {
-            parts.text(stage.name.as_str());
-            parts.text(template);
-            parts.text(&json(stage));
-            parts.list(lock_template::paths(template).map(|path| paths[path]));
-            parts.list(pipeline.graph.needs(ix).iter().copied());
+        writer.number(stages.len());
+        for (ix, (stage, template)) in StageIx::enumerate(stages.iter().zip(&templates)) {
+            writer.text(stage.name.as_str());
+            writer.text(template);
+            writer.text(&json(stage));
+            writer.list(lock_template::paths(template).map(|path| paths[path]));
+            writer.list(pipeline.graph.needs(ix).iter().map(|need| need.position()));
         }
-        let mut by_name: Vec<StageIx> = (0..stages.len()).collect();
+        let mut by_name: Vec<StageIx> = StageIx::all(stages.len()).collect();
         by_name.sort_by_key(|&ix| &stages[ix].name);
-        parts.list(pipeline.graph.order().iter().copied());
-        parts.list(by_name.into_iter());
-        PipelineSnapshot::from_parts(parts.numbers, parts.texts)
-            .unwrap_or_else(|| panic!("BUG: a pipeline that does not read back"))
+        writer.list(pipeline.graph.order().iter().map(|ix| ix.position()));
+        writer.list(by_name.into_iter().map(StageIx::position));
+        PipelineSnapshot::from_parts(writer.numbers, writer.texts)
+            .unwrap_or_else(|| panic!("BUG: a new snapshot does not decode"))
     }
 
-    /// `None` unless every byte is as it was written.
+    /// Decodes a snapshot; `None` if any byte differs from what [`PipelineSnapshot::encode`] wrote.
     pub fn decode(mut bytes: Vec<u8>) -> Option<PipelineSnapshot> {
         let (body, checksum) = bytes.split_last_chunk::<32>()?;
         if Digest::of(body) != Digest::from_bytes(*checksum) {
@@ -141,7 +161,7 @@ impl PipelineSnapshot {
         let words = body[length..].chunks_exact(4);
         let numbers =
             words.map(|word| u32::from_le_bytes(word.try_into().unwrap_or_default())).collect();
-        // The texts are most of it, and stay where they were read.
+        // The texts make up most of the bytes and are not copied.
         bytes.truncate(length);
         PipelineSnapshot::from_parts(numbers, String::from_utf8(bytes).ok()?)
     }
@@ -150,7 +170,7 @@ impl PipelineSnapshot {
         let mut bytes = Vec::with_capacity(self.texts.len() + self.numbers.len() * 4 + 36);
         bytes.extend_from_slice(self.texts.as_bytes());
         bytes.extend(self.numbers.iter().flat_map(|number| number.to_le_bytes()));
-        bytes.extend_from_slice(&small(self.numbers.len()).to_le_bytes());
+        bytes.extend_from_slice(&to_u32(self.numbers.len()).to_le_bytes());
         let checksum = Digest::of(&bytes);
         bytes.extend_from_slice(checksum.as_bytes());
         bytes
@@ -170,16 +190,16 @@ impl PipelineSnapshot {
         }
         let is_full = |list: Range<usize>| list.len() == count;
         let last_lists_are_full = is_full(cursor.list(count)?) && is_full(cursor.list(count)?);
-        let is_all = last_lists_are_full && cursor.at == numbers.len();
-        is_all.then_some(PipelineSnapshot { header, numbers, texts, paths, entries })
+        let is_complete = last_lists_are_full && cursor.at == numbers.len();
+        is_complete.then_some(PipelineSnapshot { header, numbers, texts, paths, entries })
     }
 
-    /// How many stages there are.
+    /// Returns the number of stages.
     pub fn count(&self) -> usize {
         self.entries.len()
     }
 
-    /// The paths that templates name, each once.
+    /// Returns the paths in the templates, each once.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.paths.iter().map(|path| &self.texts[path.clone()])
     }
@@ -188,36 +208,37 @@ impl PipelineSnapshot {
         &self.texts[self.entries[ix].name.clone()]
     }
 
-    /// The template of a stage, with the positions of its paths in [`PipelineSnapshot::paths`]; `None` if more than texts and contents
-    /// decide whether the stage is up to date.
+    /// Returns the template of a stage and the positions of its paths in [`PipelineSnapshot::paths`].
+    ///
+    /// `None` if texts and contents alone do not decide whether the stage is up to date.
     pub fn template(&self, ix: StageIx) -> Option<(&str, impl Iterator<Item = usize>)> {
         let entry = &self.entries[ix];
         let text = &self.texts[entry.template.clone()];
         (!text.is_empty()).then(|| (text, self.list(entry.paths.clone())))
     }
 
-    /// Stages, each after those that it needs.
+    /// Returns the stages, each after those that it needs.
     pub fn order(&self) -> impl Iterator<Item = StageIx> {
         self.last_lists(0)
     }
 
-    /// Stages, sorted by name.
+    /// Returns the stages sorted by name.
     pub fn by_name(&self) -> impl Iterator<Item = StageIx> {
         self.last_lists(1)
     }
 
     pub fn needs(&self, ix: StageIx) -> impl Iterator<Item = StageIx> {
-        self.list(self.entries[ix].needs.clone())
+        self.list(self.entries[ix].needs.clone()).map(StageIx::new)
     }
 
-    /// The pipeline without the stages that are not among the `chosen`. `None` if something does not read back.
-    pub fn part(&self, chosen: &[bool]) -> Option<Pipeline> {
-        let kept: Vec<StageIx> = (0..self.entries.len()).filter(|&ix| chosen[ix]).collect();
+    /// Returns the pipeline reduced to the `chosen` stages; `None` if a declaration does not parse.
+    pub fn part(&self, chosen: &StageSet) -> Option<Pipeline> {
+        let kept: Vec<StageIx> = chosen.iter().collect();
         let stage = |&ix: &StageIx| {
             serde_json::from_str(&self.texts[self.entries[ix].declaration.clone()]).ok()
         };
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
-        let position = |need: StageIx| kept.binary_search(&need).ok();
+        let position = |need: StageIx| kept.binary_search(&need).ok().map(StageIx::new);
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
         let Header { name, groups, goals, tokens, links, .. } = &self.header;
         Some(Pipeline {
@@ -233,11 +254,13 @@ impl PipelineSnapshot {
         })
     }
 
-    /// The lists behind the stages: each is as long as there are stages, and follows its length.
+    /// Returns list 0 or 1 at the end of the numbers.
+    ///
+    /// Each has one number per stage, after its length.
     fn last_lists(&self, which: usize) -> impl Iterator<Item = StageIx> {
         let count = self.entries.len();
         let start = self.numbers.len() - (2 - which) * (count + 1) + 1;
-        self.list(start..start + count)
+        self.list(start..start + count).map(StageIx::new)
     }
 
     fn list(&self, range: Range<usize>) -> impl Iterator<Item = usize> {
@@ -251,22 +274,22 @@ fn has_metrics(stage: &Stage) -> bool {
 
 fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value)
-        .unwrap_or_else(|err| panic!("BUG: a declaration is no JSON: {err}"))
+        .unwrap_or_else(|err| panic!("BUG: cannot serialize a declaration: {err}"))
 }
 
-fn small(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or_else(|_| panic!("BUG: {value} in a pipeline"))
+fn to_u32(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or_else(|_| panic!("BUG: {value} does not fit in 32 bits"))
 }
 
-/// Numbers and texts as they are put down, one behind the other.
-struct Parts {
+/// Writes numbers and texts in sequence.
+struct Writer {
     numbers: Vec<u32>,
     texts: String,
 }
 
-impl Parts {
+impl Writer {
     fn number(&mut self, number: usize) {
-        self.numbers.push(small(number));
+        self.numbers.push(to_u32(number));
     }
 
     fn text(&mut self, text: &str) {
@@ -281,7 +304,7 @@ impl Parts {
     }
 }
 
-/// Finds them again, in the same order; `None` where there is none.
+/// Reads them in the same order; each method returns `None` at the end or for a bad position.
 struct Cursor<'n> {
     numbers: &'n [u32],
     texts: &'n str,
@@ -301,7 +324,7 @@ impl Cursor<'_> {
         self.texts.get(start..self.text).map(|_| start..self.text)
     }
 
-    /// A list of positions in something of that length.
+    /// Reads a list of positions, each less than `length`.
     fn list(&mut self, length: usize) -> Option<Range<usize>> {
         let count = self.number()?;
         let start = self.at;

@@ -19,7 +19,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
-use crate::pipeline::{Pipeline, StageIx};
+use crate::pipeline::{Pipeline, StageIx, StageSet};
 use crate::terminal::wording::styled;
 use crate::terminal::style::{DIM, STAGE};
 
@@ -32,20 +32,19 @@ const NAMED: usize = 4;
 #[derive(Debug)]
 pub struct View<'a> {
     pipeline: &'a Pipeline,
-    wanted: &'a [bool],
+    wanted: &'a StageSet,
     order: Vec<StageIx>,
 }
 
 impl<'a> View<'a> {
-    /// `wanted` has a mark for each stage of the pipeline.
-    pub fn new(pipeline: &'a Pipeline, wanted: &'a [bool]) -> View<'a> {
+        pub fn new(pipeline: &'a Pipeline, wanted: &'a StageSet) -> View<'a> {
         let mut view = View { pipeline, wanted, order: Vec::new() };
         view.order = view.deep_order();
         view
     }
 
     fn is_wanted(&self, stage: StageIx) -> bool {
-        self.wanted.get(stage).copied().unwrap_or(false)
+        self.wanted.contains(stage)
     }
 
     fn name(&self, stage: StageIx) -> &'a str {
@@ -63,8 +62,8 @@ impl<'a> View<'a> {
     /// Each stage after what it needs, and as soon after it as can be: that keeps the lanes few and short.
     fn deep_order(&self) -> Vec<StageIx> {
         let count = self.pipeline.stages.len();
-        let mut missing: Vec<usize> = (0..count).map(|stage| self.needs(stage).count()).collect();
-        let mut ready: BTreeSet<(Reverse<usize>, StageIx)> = (0..count)
+        let mut missing: Vec<usize> = StageIx::all(count).map(|stage| self.needs(stage).count()).collect();
+        let mut ready: BTreeSet<(Reverse<usize>, StageIx)> = StageIx::all(count)
             .filter(|&stage| self.is_wanted(stage) && missing[stage] == 0)
             .map(|stage| (Reverse(0), stage))
             .collect();
@@ -258,10 +257,10 @@ pub fn mermaid(view: &View<'_>) -> String {
     let mut text = String::from("flowchart TD\n");
     for &stage in &view.order {
         let label = view.name(stage).replace('#', "#35;").replace('"', "#quot;");
-        text.push_str(&format!("    s{stage}[\"{label}\"]\n"));
+        text.push_str(&format!("    s{}[\"{label}\"]\n", stage.position()));
     }
     for (from, to) in edges(view) {
-        text.push_str(&format!("    s{from} --> s{to}\n"));
+        text.push_str(&format!("    s{} --> s{}\n", from.position(), to.position()));
     }
     text
 }
@@ -287,12 +286,16 @@ mod tests {
             written: Default::default(),
             groups: Default::default(),
             stages: stages.iter().map(|(name, _)| stage(name)).collect(),
-            graph: Graph::new(stages.iter().map(|(_, needs)| needs.to_vec()).collect()).unwrap(),
+            graph: Graph::new(stages
+                    .iter()
+                    .map(|(_, needs)| needs.iter().copied().map(StageIx::new).collect())
+                    .collect(),
+            ).unwrap(),
         }
     }
 
     fn drawn(pipeline: &Pipeline) -> String {
-        let wanted = vec![true; pipeline.stages.len()];
+        let wanted = StageSet::all(pipeline.stages.len());
         anstream::adapter::strip_str(&text(&View::new(pipeline, &wanted))).to_string()
     }
 
@@ -360,7 +363,7 @@ mod tests {
     #[test]
     fn what_was_asked_for_is_drawn_alone() {
         let genres = genres();
-        let wanted = genres.graph.with_needs([2]);
+        let wanted = genres.graph.with_needs([StageIx::new(2)]);
         let view = View::new(&genres, &wanted);
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&view)).to_string(), @r#"
         ○  download     Fetch "audio" or make it
@@ -387,7 +390,8 @@ mod tests {
     fn graphviz_and_mermaid() {
         let mut genres = genres();
         genres.name = Some("a \"b\" \\".into());
-        let view = View::new(&genres, &[true; 5]);
+        let all = StageSet::all(5);
+        let view = View::new(&genres, &all);
         insta::assert_snapshot!(dot(&view), @r#"
         digraph "a \"b\" \\" {
           node [shape=box, style=rounded, fontname="sans-serif"];

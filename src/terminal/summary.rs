@@ -66,7 +66,7 @@ fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
     if report.status != RunStatus::Ok {
         return Vec::new();
     }
-    let numbered = pipeline.stages.iter().enumerate();
+    let numbered = StageIx::enumerate(&pipeline.stages);
     let positions: BTreeMap<_, _> = numbered.map(|(ix, stage)| (&stage.name, ix)).collect();
     let made = report.stages.iter().filter(|(_, outcome, _)| *outcome != Outcome::Fresh);
     let within: BTreeSet<StageIx> =

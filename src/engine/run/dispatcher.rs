@@ -134,7 +134,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             Effect::Observe(ix) => {
                 self.observing.insert(ix);
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
-                let force = if self.options.forced[ix] { Force::Yes } else { Force::No };
+                let force = if self.options.forced.contains(ix) { Force::Yes } else { Force::No };
                 self.observers.spawn(move || {
                     let looking =
                         AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
@@ -245,8 +245,11 @@ impl<'a, 's> Dispatcher<'a, 's> {
         });
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
-        let force =
-            if self.options.forced[ix] || self.stages[ix].damaged { Force::Yes } else { Force::No };
+        let force = if self.options.forced.contains(ix) || self.stages[ix].damaged {
+            Force::Yes
+        } else {
+            Force::No
+        };
         self.performers.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let context = RunContext { project: &project, run, groups: &groups, units: &units };

@@ -225,7 +225,7 @@ impl<'a, 's> Ledger<'a, 's> {
     fn final_metrics(&mut self) -> Vec<(String, f64)> {
         let mut all = Vec::new();
         let project = self.project;
-        for (ix, stage) in project.pipeline.stages.iter().enumerate() {
+        for (ix, stage) in StageIx::enumerate(&project.pipeline.stages) {
             // Of a stage that failed, or was not looked at, the files are of another time.
             let holds = |(outcome, _): &(Outcome, Millis)| {
                 matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)

@@ -1,13 +1,14 @@
 //! What a run was asked to do.
 
+use crate::pipeline::StageSet;
 use crate::schedule::OnFailure;
 
 #[derive(Debug)]
 pub struct Options {
-    /// Membership list: the stages to bring up to date.
-    pub wanted: Vec<bool>,
-    /// Membership list: the stages to run whatever is known of them.
-    pub forced: Vec<bool>,
+    /// The stages to bring up to date.
+    pub wanted: StageSet,
+    /// The stages to run whatever is known of them.
+    pub forced: StageSet,
     /// How many processors stages may keep busy together.
     pub cpus: usize,
     pub on_failure: OnFailure,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use crate::cache::Cache;
-use crate::cache::inventory::{FoundTrace, FoundTree, Integrity, EntryKind};
+use crate::cache::inventory::{EntryKind, FoundTrace, FoundTree, Integrity};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::size::Tally;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::revisions::{self, Revisions};
 use crate::cache::Cache;
-use crate::cache::inventory::{FoundTrace, FoundTree, Integrity, Leftover, Entry, EntryKind};
+use crate::cache::inventory::{Entry, EntryKind, FoundTrace, FoundTree, Integrity, Leftover};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::size::Tally;

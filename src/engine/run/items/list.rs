@@ -218,7 +218,11 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
     differing.retain(|path, left| found(observation, path) != *left);
     if differing.is_empty() {
         State::Fresh
-    } else if differing.values().flatten().all(|content| project.cache.first_missing(content).is_none()) {
+    } else if differing
+        .values()
+        .flatten()
+        .all(|content| project.cache.first_missing(content).is_none())
+    {
         State::Restore(differing)
     } else {
         State::Stale
