@@ -1,15 +1,15 @@
-//! What bytes are: a blake3 digest, and the content of a path named by one.
-//! Knows nothing of files; hashing them is `workspace` and `cache`'s business.
+//! Digests of bytes, and the content of a path, identified by a digest.
+//! Does not access files: `workspace` and `cache` hash them.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A blake3 hash, shown as 64 lower-case hexadecimal digits.
+/// A BLAKE3 hash, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes`.
+    /// Hashes `bytes`.
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(*blake3::hash(bytes).as_bytes())
     }
@@ -22,12 +22,12 @@ impl Digest {
         &self.0
     }
 
-    /// What it is shown as.
+    /// Returns the hexadecimal form without allocating.
     pub fn to_hex(&self) -> impl std::ops::Deref<Target = str> + use<> {
         blake3::Hash::from_bytes(self.0).to_hex()
     }
 
-    /// The first ten digits: enough for a person to tell two apart.
+    /// Returns the first ten digits, enough for a person to distinguish two digests.
     pub fn short(&self) -> String {
         let mut hex = self.to_string();
         hex.truncate(10);
@@ -62,11 +62,11 @@ impl serde::Serialize for Digest {
 impl<'de> serde::Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Digest, D::Error> {
         let text = <&str>::deserialize(d)?;
-        text.parse().map_err(|_| serde::de::Error::custom("no digest"))
+        text.parse().map_err(|_| serde::de::Error::custom("not a digest"))
     }
 }
 
-/// The text is not 64 lower-case hexadecimal digits.
+/// Error: the text is not 64 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotADigest;
 
@@ -74,7 +74,7 @@ impl FromStr for Digest {
     type Err = NotADigest;
 
     fn from_str(text: &str) -> Result<Digest, NotADigest> {
-        // One spelling a digest: upper case would name the same object by another path.
+        // A digest has one spelling: in upper case, the same object would have a second path.
         if text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(NotADigest);
         }
@@ -83,17 +83,17 @@ impl FromStr for Digest {
     }
 }
 
-/// What a path holds. Two paths with equal contents are interchangeable to every stage.
+/// The content of a path. Paths with equal contents are interchangeable for every stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Content {
     /// A regular file without the owner's execute bit; the digest is of its bytes.
     File(Digest),
-    /// A regular file with it.
+    /// A regular file with the owner's execute bit.
     Executable(Digest),
     /// A directory; the digest is of its [tree object](crate::plan::tree::Tree).
     Tree(Digest),
-    /// A symbolic link whose target does not exist; the digest is of the target's text.
-    /// Links that lead somewhere are followed: the content is the target's.
+    /// A symbolic link whose target does not exist; the digest is of the target path's text.
+    /// Other links are followed: they have the content of their target.
     Link(Digest),
 }
 
@@ -104,7 +104,7 @@ impl Content {
         }
     }
 
-    /// The word that stands for the kind in every file format.
+    /// Returns the word for the kind that every file format uses.
     pub fn kind(&self) -> &'static str {
         match self {
             Content::File(_) => "file",
@@ -114,7 +114,7 @@ impl Content {
         }
     }
 
-    /// The inverse of [`Content::kind`] and [`Content::digest`].
+    /// Builds a content from its [`Content::kind`] and [`Content::digest`].
     pub fn from_kind(kind: &str, digest: Digest) -> Option<Content> {
         match kind {
             "file" => Some(Content::File(digest)),
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_has_one_spelling() {
+    fn digest_spelling() {
         let digest = Digest::of(b"abc");
         let hex = digest.to_string();
         assert_eq!(hex, "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");

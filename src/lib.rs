@@ -1,17 +1,17 @@
-//! `repro`: a reproducible pipeline runner. The map, from the pure core outwards:
+//! `repro` runs reproducible pipelines. The modules, from the pure core outwards:
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`digest`], [`repo_path`], [`error`], [`unique`] | values, names |
-//! | [`pipeline`] | what the user declared |
-//! | [`plan`] | is it up to date, and why not |
-//! | [`event`], [`schedule`] | what happened; what happens next |
-//! | [`workspace`], [`cache`], [`exec`], [`runs`] | effects: files, objects, processes, the run store; they do not know each other |
-//! | [`engine`] | the only place where the effects meet |
-//! | [`terminal`] | how people see it |
-//! | [`cli`] | the commands, one file each |
+//! | [`digest`], [`repo_path`], [`error`], [`unique`] | basic value types |
+//! | [`pipeline`] | the user's declarations |
+//! | [`plan`] | decides whether a stage is up to date, and explains why not |
+//! | [`event`], [`schedule`] | events of a run; the order in which stages run |
+//! | [`workspace`], [`cache`], [`exec`], [`runs`] | side effects: files, objects, processes, runs |
+//! | [`engine`] | the only module that combines the side effects |
+//! | [`terminal`] | output for people |
+//! | [`cli`] | the commands, one per file |
 //!
-//! A module imports only what stands above it here; `tests/layers.rs` holds that.
+//! A module imports only modules above it in this table; `tests/layers.rs` checks that.
 
 pub mod cache;
 pub mod cli;

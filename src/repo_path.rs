@@ -1,16 +1,16 @@
-//! A path inside the project. Knows nothing of the disk: that nothing on it is a link
-//! that leads out is checked where files are touched.
+//! A path inside the project. Does not access the disk: a symbolic link that leads out of the
+//! project is detected where files are accessed.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A path relative to the project root: UTF-8, `/` between names, never empty, without `.`,
-/// `..`, empty names or control characters. Such a path cannot leave the root by its text.
+/// `..`, empty names or control characters. The text of such a path cannot lead out of the root.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepoPath(Box<str>);
 
-/// Why a text is not a [`RepoPath`].
+/// The reason that a text is not a [`RepoPath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadPath {
     Empty,
@@ -27,14 +27,15 @@ impl fmt::Display for BadPath {
             BadPath::Absolute => "is absolute: paths are relative to the project root",
             BadPath::Leaves => "leaves the project root",
             BadPath::Root => "is the project root itself: name something inside it",
-            BadPath::Control => "has a control character in it",
+            BadPath::Control => "contains a control character",
         })
     }
 }
 
 impl RepoPath {
-    /// Reads a path as a user writes it: `./`, doubled and trailing slashes and inner `..` are
-    /// folded away.
+    /// Parses a path as a user writes it.
+    ///
+    /// Removes `./`, repeated and trailing slashes, and inner `..`.
     pub fn parse(text: &str) -> Result<RepoPath, BadPath> {
         if text.is_empty() {
             return Err(BadPath::Empty);
@@ -61,7 +62,7 @@ impl RepoPath {
         Ok(RepoPath(names.join("/").into()))
     }
 
-    /// Reads a path as a file of ours stores it: refused unless it is in its one canonical spelling.
+    /// Parses a path that `repro` wrote itself; `None` unless it is in canonical form.
     pub fn parse_canonical(text: &str) -> Option<RepoPath> {
         let plain = |name: &str| !matches!(name, "" | "." | "..");
         let printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
@@ -73,28 +74,28 @@ impl RepoPath {
         &self.0
     }
 
-    /// Where this path is on the disk.
+    /// Returns the path on disk, below `root`.
     pub fn to_path(&self, root: &Path) -> PathBuf {
         root.join(&*self.0)
     }
 
-    /// The path of `name`, one plain file name, inside this directory.
+    /// Returns the path of `name`, a single file name, inside this directory.
     pub fn join(&self, name: &str) -> RepoPath {
         RepoPath(format!("{}/{name}", self.0).into())
     }
 
-    /// Whether this is, or lies in, something that only `repro` or git may write.
+    /// Reports whether the path is, or is inside, something that only `repro` or git may write.
     pub fn is_reserved(&self) -> bool {
         const RESERVED: [&str; 5] = [".git", "cache", "runs", "pipeline.toml", "pipeline.lock"];
         RESERVED.contains(&self.0.split('/').next().unwrap_or_default())
     }
 
-    /// What is left of this path below `dir`, if it lies inside it.
+    /// Returns the path relative to `dir`; `None` if it is not inside `dir`.
     pub fn strip_prefix(&self, dir: &RepoPath) -> Option<&str> {
         self.0.strip_prefix(&*dir.0)?.strip_prefix('/')
     }
 
-    /// The directories above this path, nearest first, without the root.
+    /// Returns the directories above this path, nearest first, without the root.
     pub fn ancestors(&self) -> impl Iterator<Item = &str> {
         let text: &str = &self.0;
         text.rmatch_indices('/').map(move |(at, _)| &text[..at])
@@ -129,7 +130,7 @@ impl<'de> serde::Deserialize<'de> for RepoPath {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<RepoPath, D::Error> {
         let text = String::deserialize(d)?;
         RepoPath::parse_canonical(&text)
-            .ok_or_else(|| serde::de::Error::custom("no path inside the project"))
+            .ok_or_else(|| serde::de::Error::custom("not a path inside the project"))
     }
 }
 
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn below_is_by_whole_names() {
+    fn strip_prefix_compares_whole_names() {
         let path = |text| RepoPath::parse(text).unwrap();
         assert_eq!(path("a/b/c").strip_prefix(&path("a")), Some("b/c"));
         assert_eq!(path("ab/c").strip_prefix(&path("a")), None);
@@ -171,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_parsed_path_stays_inside_and_reads_back(text in "[a./ ]{0,12}") {
+        fn parsed_path_is_canonical(text in "[a./ ]{0,12}") {
             if let Ok(path) = RepoPath::parse(&text) {
                 prop_assert!(path.as_str().split('/').all(|n| !matches!(n, "" | "." | "..")));
                 prop_assert_eq!(RepoPath::parse_canonical(path.as_str()), Some(path));

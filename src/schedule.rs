@@ -18,12 +18,13 @@
 //! - The resources held never exceed the limits. A demand above a limit is reduced to the limit, so
 //!   such a stage runs while nothing else uses the resource.
 //! - Units start in order, each once. `Close` follows when no unit is running or will start.
-//! - Every wanted stage ends once: `Done`, or `Dropped` by a failure of its own, `Skip` or `Abandon`.
-//! - After a stop, or a failure with [`OnFailure::Stop`], nothing starts. A stage under observation is
-//!   decided by its result, since it may turn out to be up to date.
+//! - Every wanted stage ends once: `Done`, or `Dropped` by a failure of its own, `Skip` or
+//!   `Abandon`.
+//! - After a stop, or a failure with [`OnFailure::Stop`], nothing starts. A stage under observation
+//!   is decided by its result, since it may turn out to be up to date.
 //!
-//! Known limits: nothing is reserved, so a stage with a large demand can wait while smaller ones keep
-//! the resource busy. Expected durations are not considered.
+//! Known limits: nothing is reserved, so a stage with a large demand can wait while smaller ones
+//! keep the resource busy. Expected durations are not considered.
 //!
 //! Does not know about threads, processes or the clock, or why a stage has work.
 
@@ -133,7 +134,7 @@ pub struct Scheduler<'g> {
     free: Vec<u64>,
     on_failure: OnFailure,
     mode: Mode,
-    /// Number of stages that are neither done nor dropped.
+    /// Number of wanted stages that have not ended.
     open: usize,
 }
 

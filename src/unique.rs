@@ -1,11 +1,14 @@
-//! Names for temporary files that nobody else uses. Knows nothing of where they go.
+//! Unique names for temporary files. Does not know where the files are created.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What no other call has got, in this process or another: the process, when it first asked, and a count. Without the time the
-/// file of a killed process would be in the way of a later one that has its number, as happens in containers.
+/// Returns a name that no other call returns, in this process or another one.
+///
+/// It consists of the process id, the time of the first call and a counter. The time keeps a file
+/// left by a killed process from colliding with a later process that has the same id, which is
+/// common in containers.
 pub fn unique() -> String {
     static PROCESS: LazyLock<String> = LazyLock::new(|| {
         let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -200,10 +200,10 @@ fn unresolvable(name: &str, why: Unresolved) -> Error {
         keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
     };
     match why {
-        Unresolved::Unknown { meant } => {
+        Unresolved::Unknown { suggestion } => {
             let error = Error::usage(format!("there is no param `{name}`"));
-            error.hint(match meant {
-                Some(meant) => format!("did you mean `{meant}`?"),
+            error.hint(match suggestion {
+                Some(suggestion) => format!("did you mean `{suggestion}`?"),
                 None => "`repro params show` lists them".to_owned(),
             })
         }
@@ -290,7 +290,7 @@ outs = [\"model\"]
         hint: say which: `train.epochs`, `train.lr`
         "#);
         insta::assert_snapshot!(told(&["seed=ten"]), @r#"
-        param `seed` is an integer, and `ten` is not
+        param `seed` must be an integer, not `ten`
         hint: it is 42 now; to change its type, edit `pipeline.toml`
         "#);
         insta::assert_snapshot!(told(&["seed"]), @r#"

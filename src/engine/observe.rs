@@ -1,4 +1,4 @@
-//! Looking at one stage: its deps, its outs, its traces; and the decision that follows.
+//! Observes one stage: its deps, outs and traces, and the decision that follows from them.
 
 pub mod explain;
 pub mod predict;
@@ -19,22 +19,25 @@ use crate::plan::{Change, Decision, Facts, Fingerprint, Force, OutContents, Trac
 use crate::repo_path::RepoPath;
 use crate::workspace::{self, Observed, Stamp};
 
-/// What was seen of a stage and what follows from it.
+/// The observed state of a stage and the decision that follows.
 #[derive(Debug)]
 pub struct Observation {
     pub fingerprint: Fingerprint,
     pub deps: BTreeMap<RepoPath, Observed>,
     pub outs: BTreeMap<RepoPath, Option<Observed>>,
-    /// With what changed inside of directories spelt out.
+    /// Changed directories are replaced by the changed files in them.
     pub decision: Decision,
-    /// Noted by who runs the stage, before it runs.
+    /// Taken just before the stage runs; empty otherwise.
     pub stamps: DepStamps,
 }
 
-/// When the files of each dep were written last.
+/// Stamp of each dep's files: inode, size and times of the last change.
 pub type DepStamps = BTreeMap<RepoPath, Stamp>;
 
-/// Looks at a stage, all of whose deps are there or predicted.
+/// Observes a stage. `predicted` holds outs that other stages will have restored by then.
+///
+/// # Errors
+/// If a dep is missing or unreadable, a tool fails, or the stage may not run and cannot be restored.
 pub fn observe(
     project: &Project,
     ix: StageIx,
@@ -57,7 +60,7 @@ pub fn observe(
         let nothing = || is_of_items(stage, dep).then(|| Observed::empty_dir().content());
         match content.or_else(nothing) {
             Some(content) => drop(contents.insert(dep.path.clone(), content)),
-            // What a frozen stage would read does not matter.
+            // A frozen stage does not read its deps.
             None if stage.policy == Policy::Frozen => {}
             None => return Err(missing(project, stage, dep)),
         }
@@ -72,7 +75,7 @@ pub fn observe(
     Ok(Observation { fingerprint, deps, outs, decision, stamps: DepStamps::new() })
 }
 
-/// What lies at the outs of a stage.
+/// Returns the content observed at each out of a stage.
 pub(super) fn outs(
     project: &Project,
     stage: &Stage,
@@ -81,7 +84,9 @@ pub(super) fn outs(
     stage.outs.iter().map(look).collect()
 }
 
-/// What lies at a dep, or matches it; `None` if nothing does. What the stage itself writes is no match.
+/// Returns the content of a dep or of the matches of its glob, without the stage's own outs.
+///
+/// `None` if there is nothing.
 pub(super) fn observe_dep(project: &Project, stage: &Stage, dep: &Dep) -> Result<Option<Observed>> {
     match &dep.glob {
         None => project.workspace.observe(&dep.path),
@@ -92,7 +97,7 @@ pub(super) fn observe_dep(project: &Project, stage: &Stage, dep: &Dep) -> Result
     }
 }
 
-/// Whether it is the glob of the stage's items, of which there may be none.
+/// Reports whether the dep is the glob of the stage's items, which may match nothing.
 fn is_of_items(stage: &Stage, dep: &Dep) -> bool {
     stage.each.as_ref().is_some_and(|each| dep.glob.as_ref() == Some(&each.glob))
 }
@@ -101,11 +106,14 @@ fn is_own(stage: &Stage, path: &str) -> bool {
     stage.outs.iter().any(|out| out.path.as_str() == path)
 }
 
-/// A dep that is not left alone for so long would not be left alone while the stage runs.
+/// Number of waits for a dep that is being written. After that many, it would also be written
+/// while the stage runs.
 const MOST_WAITS: usize = 10;
 
-/// What is written at each dep from now on can be told. Of a file that was written a moment ago that takes another moment; what
-/// stages make nobody else writes.
+/// Records the stamp of each dep, so that later writes to it can be detected.
+///
+/// Waits until a file written a moment ago is older than the clock's resolution. Outs of other
+/// stages need no wait: nobody else writes them.
 pub(super) fn dep_stamps(project: &Project, ix: StageIx) -> Result<DepStamps> {
     let stage = &project.pipeline.stages[ix];
     let mut written = DepStamps::new();
@@ -117,10 +125,10 @@ pub(super) fn dep_stamps(project: &Project, ix: StageIx) -> Result<DepStamps> {
         while !noted.settles_in(workspace::now()).is_zero() && !is_made() {
             if waits == MOST_WAITS {
                 return Err(Error::environment(format!(
-                    "its dep `{}` is written all the time",
+                    "its dep `{}` keeps changing",
                     dep.path
                 ))
-                .hint("wait until the program that writes it has ended"));
+                .hint("wait until the program that writes it has finished"));
             }
             waits += 1;
             std::thread::sleep(noted.settles_in(workspace::now()));
@@ -131,8 +139,8 @@ pub(super) fn dep_stamps(project: &Project, ix: StageIx) -> Result<DepStamps> {
     Ok(written)
 }
 
-/// Refuses a dep that was written since it was noted. The content alone says too little: changed and changed back, it was read
-/// as what it no longer is.
+/// Refuses a dep that was written since its stamp was taken. Comparing contents is not enough: the
+/// stage may have read a dep that was changed and then changed back.
 pub(super) fn check_unwritten(
     project: &Project,
     stage: &Stage,
@@ -149,12 +157,12 @@ pub(super) fn check_unwritten(
         false => return Ok(()),
     };
     Err(Error::usage(format!(
-        "its dep `{path}` {how} while it ran, so its outs belong to neither state"
+        "its dep `{path}` {how} while it ran, so its outs match neither version of the dep"
     ))
     .hint("run again; if the stage itself writes there, declare the file as an out or move it"))
 }
 
-/// Whether a stage writes at a dep, in it, or round it.
+/// Reports whether an out of `maker` is the dep, inside it, or around it.
 pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
     let path = &dep.path;
     project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
@@ -174,7 +182,7 @@ fn stamp(project: &Project, stage: &Stage, dep: &Dep) -> Result<Stamp> {
     }
 }
 
-/// What determines the outs of a stage, given the contents of its deps.
+/// Returns the fingerprint of a stage, given the contents of its deps.
 pub fn fingerprint(
     root: &Path,
     answers: &Answers,
@@ -207,7 +215,7 @@ pub fn fingerprint(
 fn tool_failed(stage: &Stage, error: Error) -> Error {
     let Stage { name, line, .. } = stage;
     error.hint(format!(
-        "`tools` of stage `{name}`, line {line} of pipeline.toml, is for commands that are there and print a version"
+        "`tools` of stage `{name}` (line {line} of pipeline.toml) takes installed commands that print a version"
     ))
 }
 
@@ -232,11 +240,11 @@ fn decision(
         trace,
     };
     let locked = project.lock.stages.get(&stage.name).cloned();
-    // In the usual case, nothing changed, the cache need not be asked.
+    // Usually nothing has changed, and the cache need not be read.
     let as_locked = locked
         .as_ref()
         .is_some_and(|trace| trace.fingerprint == *fingerprint && trace.out_contents() == found);
-    // One that is frozen does not run if it is told to.
+    // `--force` does not run a frozen stage.
     let runs_anyway = force == Force::Yes && stage.policy != Policy::Frozen;
     let cached =
         if as_locked || runs_anyway { None } else { project.cache.trace(&fingerprint.key()) };
@@ -252,7 +260,7 @@ fn decision(
     decide(&facts, force)
 }
 
-/// What keeps the outs of a trace from being brought back.
+/// Returns what prevents the outs of a trace from being restored.
 fn restore_blocker(
     project: &Project,
     stage: &Stage,
@@ -266,14 +274,14 @@ fn restore_blocker(
         return Some(RestoreBlocker::NotWritten);
     }
     let differing = trace.outs.iter().filter(|(path, content)| match found.get(*path) {
-        // Over what people put there nothing is brought back.
+        // A tracked input that exists is never replaced.
         Some(Some(_)) if stage.cmd.is_none() => false,
         found => found != Some(&Some(**content)),
     });
     differing.into_iter().find_map(|(path, content)| {
         let kept = stage.outs.iter().find(|out| out.path == *path).map(|out| out.cached);
         match kept {
-            // What the stage no longer declares is not brought back, either.
+            // An out that the stage no longer declares is not restored, either.
             None | Some(Cached::No) => Some(RestoreBlocker::NotCached),
             Some(Cached::Yes) => project.cache.first_missing(content).map(RestoreBlocker::Object),
         }
@@ -285,25 +293,25 @@ fn blocked(stage: &Stage, changes: &[Change]) -> Error {
     let reasons = reasons.join(", ");
     if stage.cmd.is_none() {
         return Error::usage(format!(
-            "the input that stage `{}` tracks cannot be had: {reasons}",
+            "the input tracked by stage `{}` is unavailable: {reasons}",
             stage.name
         ))
-        .hint("put it there, or take the stage out of pipeline.toml");
+        .hint("put the file in place, or remove the stage from pipeline.toml");
     }
     Error::usage(format!(
         "stage `{}` is frozen, and the cache does not have its outs: {reasons}",
         stage.name
     ))
     .hint(format!(
-        "take `frozen` out of stage `{}` in line {} and run it once",
+        "remove `frozen` from stage `{}` in line {} and run it once",
         stage.name, stage.line
     ))
 }
 
-/// What there is to tell of a stage that cannot be looked at.
+/// Turns an error of observing a stage into the stage's failure.
 pub(super) fn observe_failed(error: Error) -> Failure {
     Failure {
-        what: format!("cannot be looked at: {}", error.what),
+        what: format!("cannot be checked: {}", error.what),
         causes: error.causes,
         hint: error.hint,
     }
@@ -316,23 +324,23 @@ fn missing(project: &Project, stage: &Stage, dep: &Dep) -> Error {
             dep.path, stage.name
         ))
         .hint(format!(
-            "correct the pattern in line {} of pipeline.toml, or make what it should match",
+            "correct the pattern in line {} of pipeline.toml, or create files that it matches",
             dep.line
         ));
     }
     let missing =
-        Error::usage(format!("dep `{}` of stage `{}` is not there", dep.path, stage.name));
+        Error::usage(format!("dep `{}` of stage `{}` does not exist", dep.path, stage.name));
     let maker = project.pipeline.stages.iter().find_map(|maker| {
         let out = maker.outs.iter().find(|out| out.path == dep.path)?;
         (out.presence == Presence::Optional).then_some(maker)
     });
     if let Some(maker) = maker {
         return missing.hint(format!(
-            "it is an optional out of stage `{}`, which did not write it; a dep that may be missing is a folder or a glob",
+            "it is an optional out of stage `{}`, which did not write it; use a folder or a glob for a dep that may be missing",
             maker.name
         ));
     }
     missing.hint(
-        "it lies in an out of another stage, which did not write it; look at that stage, or correct the path",
+        "it is inside an out of another stage, which did not write it; check that stage, or correct the path",
     )
 }

@@ -1,4 +1,4 @@
-//! A project on disk, loaded: its pipeline, its lock, its workspace and its cache.
+//! A loaded project: its pipeline, lock, workspace and cache.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability};
 
 const CACHE: &str = "cache";
-/// Kinds of links, separated by commas.
+/// Environment variable with kinds of links, separated by commas; overrides `[cache] link`.
 const LINKS: &str = "REPRO_CACHE_LINK";
 
 #[derive(Debug)]
@@ -30,17 +30,17 @@ pub struct Project {
     pub pipeline: Pipeline,
     pub workspace: Workspace,
     pub cache: Cache,
-    /// What it says of the stages of `pipeline`, and of those that are declared no more.
+    /// Traces of the stages in `pipeline`, and of stages that are no longer declared.
     pub lock: Lock,
-    /// All of its text.
+    /// The whole text of the lock, by block.
     pub blocks: Arc<Blocks>,
     pub up_to_date: UpToDate,
     pub answers: Answers,
-    /// How files come from the cache into the workspace.
+    /// Kinds of links by which files come from the cache into the workspace.
     pub links: Links,
 }
 
-/// What was left out of a project that was loaded in part: stages that are up to date.
+/// Stages that are up to date and were left out of a partly loaded project.
 #[derive(Debug, Default)]
 pub struct UpToDate {
     of: Option<Arc<PipelineSnapshot>>,
@@ -63,7 +63,7 @@ impl UpToDate {
     }
 }
 
-/// What loading comes to.
+/// The parts that loading produces.
 pub(super) struct Parts {
     pub pipeline: Pipeline,
     pub workspace: Workspace,
@@ -72,7 +72,7 @@ pub(super) struct Parts {
     pub up_to_date: UpToDate,
 }
 
-/// What tools have answered so far: each is asked once.
+/// Outputs of `tools` commands so far; each command runs once.
 #[derive(Debug, Default)]
 pub struct Answers(Mutex<BTreeMap<String, String>>);
 
@@ -88,16 +88,17 @@ impl Answers {
     }
 }
 
-/// By what it is told where stages write, so that everything there counts, whatever its name.
+/// Which out paths to treat as written by stages; the default ignore list does not apply in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Made {
-    /// A run forgets what is declared no more: what it read there by the lock, the next one would find changed.
+    /// The declared outs. A run uses these, since it drops undeclared stages from the lock, and the
+    /// next run must see the same files.
     AsDeclared,
     OrLocked,
 }
 
 impl Project {
-    /// Reads everything and changes nothing.
+    /// Reads the whole project and changes nothing.
     pub fn load(root: &Path, overrides: &[Override]) -> Result<Project> {
         Project::whole(root, load_pipeline(root, overrides)?, Made::AsDeclared)
     }
@@ -125,13 +126,13 @@ impl Project {
         Ok(Project { root, pipeline, workspace, cache, lock, blocks, up_to_date, answers, links })
     }
 
-    /// Reads everything but the pipeline under the run lock, so that no other run's result is taken for the state before this
-    /// one. A faulty pipeline is told before anything is touched.
+    /// Takes the run lock and then reads everything but the pipeline, so that the state of another run
+    /// in progress is not taken for the state before this one. A faulty pipeline is reported first.
     pub fn load_exclusively(root: &Path, overrides: &[Override]) -> Result<(Project, RunLock)> {
         Project::whole_exclusively(root, overrides, Made::AsDeclared)
     }
 
-    /// The same for who looks at the outs that the lock names, whether the pipeline still declares them or not.
+    /// Does the same for commands that use the outs in the lock, declared or not.
     pub fn load_with_locked(root: &Path) -> Result<(Project, RunLock)> {
         Project::whole_exclusively(root, &[], Made::OrLocked)
     }
@@ -146,32 +147,32 @@ impl Project {
         Ok((Project::whole(root, pipeline, by)?, held))
     }
 
-    /// Reads everything again under a lock that is held already.
+    /// Reads everything again under a run lock that is already held.
     pub fn reload(root: &Path, _held: &RunLock, overrides: &[Override]) -> Result<Project> {
         Project::load(root, overrides)
     }
 
-    /// Writes the lock, when all that it refers to is on the disk.
+    /// Writes the lock after syncing everything that it refers to.
     pub fn save_lock(&self, lock: &Lock) -> Result<()> {
         self.cache.sync()?;
         write::atomic(&self.root.join(lock::FILE), lock.encode().as_bytes(), Durability::Synced)
     }
 
-    /// Writes the lock with some stages' traces replaced or, for `None`, forgotten.
+    /// Writes the lock with the traces of some stages replaced or, for `None`, removed.
     pub fn save_changes(&self, changes: &BTreeMap<StageName, Option<Trace>>) -> Result<()> {
         self.cache.sync()?;
         let text = self.blocks.with(changes.iter().map(|(name, trace)| (name, trace.as_ref())));
         write::atomic(&self.root.join(lock::FILE), text.as_bytes(), Durability::Synced)
     }
 
-    /// The params that any stage reads, each once.
+    /// Returns the params that any stage reads, each once.
     pub fn used_params(&self) -> BTreeMap<ParamKey, ParamValue> {
         let mut params = self.pipeline.used_params();
         params.extend(self.up_to_date.of.iter().flat_map(|of| of.header.params.clone()));
         params
     }
 
-    /// Where the processes of running stages are marked.
+    /// Returns the folder with the marker files of running stages.
     pub fn markers(&self) -> PathBuf {
         self.root.join(CACHE).join("tmp/running")
     }
@@ -181,11 +182,11 @@ pub(super) fn cache_dir(root: &Path) -> PathBuf {
     root.join(CACHE)
 }
 
-/// Those of the pipeline, unless this user, on this machine, wants others.
+/// Returns the kinds of links from the environment, or else from the pipeline.
 fn links(pipeline: &Pipeline) -> Result<Links> {
     match std::env::var(LINKS) {
         Ok(words) if !words.trim().is_empty() => Links::parse(words.split(',').map(str::trim))
-            .map_err(|bad| Error::usage(format!("the variable `{LINKS}` {bad}")).hint(bad.hint())),
+            .map_err(|bad| Error::usage(format!("environment variable `{LINKS}` {bad}")).hint(bad.hint())),
         _ => Ok(pipeline.links.clone()),
     }
 }
@@ -195,20 +196,20 @@ pub fn hold(root: &Path) -> Result<RunLock> {
     run_lock::acquire(&root.join(CACHE).join("run.lock"))
 }
 
-/// The pipeline that `pipeline.toml` declares.
+/// Reads the pipeline that `pipeline.toml` declares.
 pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
     load_with_sources(root, overrides).map(|(pipeline, _)| pipeline)
 }
 
-/// What reading a pipeline has asked the disk.
+/// Facts about the disk that reading a pipeline depended on.
 #[derive(Default)]
 pub(super) struct Asked {
     pub sources: Inputs,
-    /// Paths that no stage makes and that are there.
+    /// Paths that exist and that no stage makes.
     pub present: BTreeSet<RepoPath>,
 }
 
-/// The pipeline, and all that its reading has asked the disk.
+/// Reads the pipeline and returns the facts about the disk that it depended on.
 pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(Pipeline, Asked)> {
     let asked = RefCell::new(Asked::default());
     let keep = |path: RepoPath, text: &str| {
@@ -236,7 +237,7 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
     Ok((pipeline, asked.into_inner()))
 }
 
-/// The text of `pipeline.toml`.
+/// Reads the text of `pipeline.toml`.
 pub fn text(root: &Path) -> Result<String> {
     let path = root.join(pipeline::FILE);
     let bytes = std::fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
@@ -248,7 +249,7 @@ pub fn text(root: &Path) -> Result<String> {
     })
 }
 
-/// The pipeline that a text declares in this project; `exists` as in [`pipeline::FileSource`].
+/// Parses a text as this project's pipeline; `exists` as in [`pipeline::FileSource`].
 pub fn parse(
     root: &Path,
     text: &str,
@@ -258,7 +259,7 @@ pub fn parse(
     parse_noting(root, text, overrides, exists, &RefCell::default())
 }
 
-/// As [`parse`]; notes each further file that it asks for.
+/// Does the same as [`parse`] and records each further file that it reads in `noted`.
 pub(super) fn parse_noting(
     root: &Path,
     text: &str,
@@ -275,7 +276,7 @@ pub(super) fn parse_noting(
         .map_err(pipeline::problem::report)
 }
 
-/// The names of the `.toml` files in a folder, without the ending.
+/// Returns the names of the `.toml` files in a folder, without the extension.
 pub fn options(root: &Path, folder: &RepoPath) -> Vec<String> {
     let entries = std::fs::read_dir(folder.to_path(root)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -302,6 +303,6 @@ pub(super) fn load_blocks(root: &Path) -> Result<Blocks> {
 
 pub(super) fn bad_lock(bad: BadLock) -> Error {
     Error::usage(format!("{}:{}: {}", lock::FILE, bad.line, bad.what)).hint(
-        "settle it in git, or delete the file: the next `repro run` writes it anew, mostly from the cache",
+        "resolve the conflict in git, or delete the file: the next `repro run` rebuilds it from the cache",
     )
 }

@@ -1,4 +1,5 @@
-//! The dependency graph: stage B needs stage A if a dep of B is, is inside, or contains an out of A.
+//! The dependency graph: stage B needs stage A if a dep of B equals, contains or is inside an out
+//! of A.
 
 use crate::pipeline::{StageIx, StageSet};
 

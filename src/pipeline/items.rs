@@ -1,4 +1,4 @@
-//! `each`: a stage whose work is done item by item, one for each match of a glob. Pure: names and texts, no disk.
+//! `each`: work per item, one item for each match of a glob. Does not access the disk.
 
 use std::fmt;
 
@@ -7,32 +7,32 @@ use serde::{Deserialize, Serialize};
 use super::{Pattern, Presence};
 use crate::repo_path::{BadPath, RepoPath};
 
-/// What a stage does for each match of a glob.
+/// The declaration of a stage's items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Each {
     pub glob: Pattern,
-    /// The outs of one item.
+    /// The outs of each item.
     pub outs: Vec<ItemOut>,
     pub mode: Mode,
 }
 
-/// An out of each item.
+/// A per-item out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemOut {
     pub path: ItemText,
     pub presence: Presence,
 }
 
-/// How items become processes.
+/// The assignment of items to processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
-    /// One process for all items that are out of date; it finds them in `REPRO_ITEMS`.
+    /// One process for all items that are out of date; `REPRO_ITEMS` lists them.
     Batch,
-    /// One process an item: its command names the item.
+    /// One process per item: the command names the item.
     PerItem(ItemText),
 }
 
-/// A text that names the item: `data/{{ item.stem }}.npy`.
+/// A text with placeholders for parts of an item's path: `data/{{ item.stem }}.npy`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemText(Vec<Piece>);
 
@@ -52,7 +52,7 @@ enum Part {
     Ext,
 }
 
-/// Stands round a part's name while templates are rendered; no text that a user can write has it.
+/// Delimiter around a part's name while templates are rendered; users cannot write it.
 const MARK: char = '\u{1}';
 
 const PARTS: [(&str, Part); 5] = [
@@ -63,13 +63,14 @@ const PARTS: [(&str, Part); 5] = [
     ("ext", Part::Ext),
 ];
 
-/// What `item` is to a template: each part as its name between marks, to be found again by [`ItemText::parse`].
+/// Returns the value of each `item` part for rendering: its name between marks, which
+/// [`ItemText::parse`] recognizes.
 pub(super) fn placeholders() -> impl Iterator<Item = (&'static str, String)> {
     PARTS.iter().map(|(name, _)| (*name, format!("{MARK}{name}{MARK}")))
 }
 
 impl ItemText {
-    /// Reads a rendered text with placeholders in it.
+    /// Parses a rendered text with placeholders.
     pub(super) fn parse(rendered: &str) -> ItemText {
         let pieces = rendered.split(MARK).enumerate().filter_map(|(at, text)| {
             let part = PARTS.iter().find(|(name, _)| at % 2 == 1 && *name == text);
@@ -81,11 +82,12 @@ impl ItemText {
         ItemText(pieces.collect())
     }
 
+    /// Reports whether the text has a placeholder.
     pub fn names_item(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::Part(_)))
     }
 
-    /// The folder that holds this path for every item; `None` if that is the root.
+    /// Returns the directory that contains this path for every item; `None` if it is the root.
     pub fn base(&self) -> Option<RepoPath> {
         let fixed = match self.0.first() {
             Some(Piece::Text(text)) => text.as_str(),
@@ -94,22 +96,22 @@ impl ItemText {
         RepoPath::parse(&fixed[..fixed.rfind('/').unwrap_or(0)]).ok()
     }
 
-    /// The path for one item.
+    /// Returns the path for one item.
     pub fn path(&self, item: &RepoPath, glob: &Pattern) -> Result<RepoPath, BadPath> {
-        RepoPath::parse(&self.filled(item, glob, str::to_owned))
+        RepoPath::parse(&self.fill(item, glob, str::to_owned))
     }
 
-    /// The command for one item: its parts are quoted where the shell would not take them as one word.
+    /// Returns the command for one item, with the parts quoted where the shell would split them.
     pub fn command(&self, item: &RepoPath, glob: &Pattern) -> String {
-        self.filled(item, glob, quoted)
+        self.fill(item, glob, quote)
     }
 
-    fn filled(&self, item: &RepoPath, glob: &Pattern, spell: impl Fn(&str) -> String) -> String {
+    fn fill(&self, item: &RepoPath, glob: &Pattern, escape: impl Fn(&str) -> String) -> String {
         let path = item.as_str();
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let base = glob.base().map_or("", RepoPath::as_str);
         let dir = folder.strip_prefix(base).unwrap_or(folder).trim_start_matches('/');
-        // A leading dot begins a hidden name, and no extension.
+        // A leading dot marks a hidden file, not an extension.
         let dot = name.rfind('.').filter(|at| *at > 0);
         let (stem, ext) = dot.map_or((name, ""), |at| (&name[..at], &name[at + 1..]));
         let part = |part: Part| match part {
@@ -119,17 +121,17 @@ impl ItemText {
             Part::Stem => stem,
             Part::Ext => ext,
         };
-        let spelled = self.0.iter().map(|piece| match piece {
+        let pieces = self.0.iter().map(|piece| match piece {
             Piece::Text(text) => text.clone(),
-            Piece::Part(which) => spell(part(*which)),
+            Piece::Part(which) => escape(part(*which)),
         });
-        spelled.collect()
+        pieces.collect()
     }
 }
 
-fn quoted(word: &str) -> String {
+fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./@%+=:,".contains(c);
-    // An empty part may stand inside of a word: `out{{ item.dir }}/x`.
+    // An empty part is not quoted: it may be within a word, as in `out{{ item.dir }}/x`.
     if word.chars().all(plain) {
         word.to_owned()
     } else {
@@ -137,7 +139,7 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// As it was written: `data/{{ item.stem }}.npy`.
+/// Writes the text as declared: `data/{{ item.stem }}.npy`.
 impl fmt::Display for ItemText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|piece| match piece {
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_path() {
+    fn item_paths() {
         let glob = Pattern::parse(&path("data/audio/**/*.wav")).unwrap().unwrap();
         let written = "out/{{ item.dir }}/{{ item.stem }}.npy";
         let cases = [
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_quotes_what_a_shell_would_split() {
+    fn item_command_quoting() {
         let glob = Pattern::parse(&path("in/*")).unwrap().unwrap();
         let command =
             |item: &str| text("cp {{ item.path }} out/{{ item.name }}").command(&path(item), &glob);

@@ -1,18 +1,19 @@
-//! `[cache] link`: how the content of the cache gets into the workspace, in the order of preference.
+//! `[cache] link`: kinds of link from the cache to the workspace, in order of preference.
 
 use std::fmt;
 
 use crate::error::did_you_mean;
 
-/// How a file in the workspace and its object in the cache are one.
+/// The relation between a file in the workspace and its object in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Link {
-    /// Two files that share their blocks until one is written; not every file system can.
+    /// Two files that share blocks until one is written; not supported by every file system.
     Reflink,
-    /// One file with two names: read-only, and on one file system.
+    /// One read-only file with two names, on the same file system.
     Hardlink,
-    /// A name that leads to the object: read-only.
+    /// A symbolic link to the read-only object.
     Symlink,
+    /// A full copy.
     Copy,
 }
 
@@ -28,17 +29,17 @@ impl Link {
         }
     }
 
-    /// Whether whoever writes the file writes the object.
+    /// Reports whether writing to the file would write to the object.
     pub fn is_shared(self) -> bool {
         matches!(self, Link::Hardlink | Link::Symlink)
     }
 }
 
-/// The kinds to try, each once, the first that works wins.
+/// The kinds of link to try in order, each once; the first that works is used.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Links(Vec<Link>);
 
-/// A file of its own, which can be written.
+/// The kinds that give the workspace a writable file of its own.
 pub const PRIVATE: [Link; 2] = [Link::Reflink, Link::Copy];
 
 impl Default for Links {
@@ -47,7 +48,7 @@ impl Default for Links {
     }
 }
 
-/// Why words are no links.
+/// The reason that a list of words does not name links.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BadLinks {
     None,
@@ -73,7 +74,7 @@ impl Links {
         &self.0
     }
 
-    /// Whether files in the workspace are to be the objects themselves.
+    /// Reports whether the preferred kind shares the object itself with the workspace.
     pub fn prefer_shared(&self) -> bool {
         self.0.first().is_some_and(|link| link.is_shared())
     }
@@ -83,8 +84,8 @@ impl BadLinks {
     pub fn hint(&self) -> String {
         let words = Link::ALL.map(Link::word);
         match self {
-            BadLinks::Unknown(word) if let Some(meant) = did_you_mean(word, words) => {
-                format!("did you mean `{meant}`?")
+            BadLinks::Unknown(word) if let Some(suggestion) = did_you_mean(word, words) => {
+                format!("did you mean `{suggestion}`?")
             }
             _ => format!("the kinds are {}", words.join(", ")),
         }
@@ -94,9 +95,9 @@ impl BadLinks {
 impl fmt::Display for BadLinks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadLinks::None => f.write_str("names no kind of link"),
+            BadLinks::None => f.write_str("must name at least one kind of link"),
             BadLinks::Unknown(word) => {
-                write!(f, "names `{}`, which is no kind of link", word.escape_debug())
+                write!(f, "names `{}`, which is not a kind of link", word.escape_debug())
             }
             BadLinks::Twice(link) => write!(f, "names `{}` twice", link.word()),
         }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words() {
+    fn link_words() {
         assert_eq!(Links::parse(["reflink", "copy"]), Ok(Links::default()));
         assert_eq!(Links::parse(["symlink"]).unwrap().kinds(), [Link::Symlink]);
         assert_eq!(Links::parse([]), Err(BadLinks::None));
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(
             (bad.to_string(), bad.hint()),
             (
-                "names `hardlnk`, which is no kind of link".to_owned(),
+                "names `hardlnk`, which is not a kind of link".to_owned(),
                 "did you mean `hardlink`?".to_owned(),
             )
         );

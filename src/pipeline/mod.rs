@@ -1,6 +1,7 @@
 //! The user's declarations: stages, params, metric goals, and the dependency graph.
 //!
-//! Parses text into values. Does not know about the disk, the cache or whether stages are up to date.
+//! Parses text into values. Does not know about the disk, the cache or whether stages are up to
+//! date.
 
 mod graph;
 mod items;
@@ -183,15 +184,15 @@ pub struct Out {
     pub line: usize,
 }
 
-/// Whether the cache stores an out's content.
+/// The `cache` option of an out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cached {
     Yes,
-    /// The out cannot be restored, only made again.
+    /// The out is not stored: it cannot be restored, only made again.
     No,
 }
 
-/// Whether a stage, or the processing of an item, must write an out.
+/// The `optional` option of an out, of a stage or per item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Presence {
     Required,
@@ -199,10 +200,11 @@ pub enum Presence {
     Optional,
 }
 
-/// Whether an out stays in place when the stage starts, so that the stage can continue from it.
+/// The `persist` option of an out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Persist {
     No,
+    /// The out stays in place when the stage starts, so that the stage can continue from it.
     Yes,
 }
 
@@ -236,7 +238,7 @@ impl Default for Resources {
     }
 }
 
-/// Retries of a failed command. The delay applies to the first retry and doubles for each further one.
+/// Retries of a failed command. The delay doubles after each retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
     pub count: u64,
@@ -264,8 +266,8 @@ pub enum Role {
 pub struct StageName(Box<str>);
 
 impl StageName {
-    /// Checks a name; `None` if it is empty, longer than 100 bytes, starts with `-` or `.`, or contains
-    /// any other character.
+    /// Checks a name; `None` if it is empty, longer than 100 bytes, starts with `-` or `.`, or
+    /// contains any other character.
     pub fn parse(text: &str) -> Option<StageName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
         let valid = (1..=100).contains(&text.len())

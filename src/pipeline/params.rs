@@ -1,14 +1,14 @@
-//! Params: values under `[params]`, named by dotted keys, and how a short name finds its key.
+//! Params: values under `[params]` by dotted key, and the resolution of short names.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 
-/// A value of a param: what TOML and JSON have in common.
+/// The value of a param, representable in both TOML and JSON.
 pub type ParamValue = serde_json::Value;
 
-/// The dotted key of a param, `train.epochs`.
+/// The dotted key of a param, such as `train.epochs`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParamKey(Box<str>);
 
@@ -56,14 +56,14 @@ impl<'de> serde::Deserialize<'de> for ParamKey {
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Params(BTreeMap<ParamKey, ParamValue>);
 
-/// Why a short name is not a param's.
+/// The reason that a name does not resolve to a param.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unresolved {
     Unknown {
-        meant: Option<String>,
+        suggestion: Option<String>,
     },
     Ambiguous(Vec<ParamKey>),
-    /// It names a table of params, not one.
+    /// The name is a table of these params.
     Table(Vec<ParamKey>),
 }
 
@@ -72,7 +72,8 @@ impl Params {
         self.0.insert(key, value);
     }
 
-    /// Inserts, and removes what cannot stand beside it: params below a key that is now a value, values above it.
+    /// Inserts a param and removes the params that conflict with it: those inside a key that is now
+    /// a value, and values whose key is now a table.
     pub fn replace(&mut self, key: ParamKey, value: ParamValue) {
         let clash = |other: &ParamKey| {
             let below =
@@ -101,7 +102,7 @@ impl Params {
         self.0.is_empty()
     }
 
-    /// The params that a declaration names: the key itself, or everything below it.
+    /// Returns the params selected by a key or a prefix: the key itself and everything below it.
     pub fn named(&self, key_or_prefix: &str) -> BTreeMap<ParamKey, ParamValue> {
         let below =
             |key: &str| key.strip_prefix(key_or_prefix).is_some_and(|rest| rest.starts_with('.'));
@@ -113,10 +114,10 @@ impl Params {
             .collect()
     }
 
-    /// The one param that `name` means: the full key, or the only key that ends in `.name`.
+    /// Resolves a name to a key: the full key, or the only key that ends in `.name`.
     ///
     /// # Errors
-    /// Says what else could have been meant.
+    /// The name is unknown (with a suggestion), ambiguous, or the name of a table.
     pub fn resolve(&self, name: &str) -> Result<&ParamKey, Unresolved> {
         if let Some((key, _)) = self.0.get_key_value(name) {
             return Ok(key);
@@ -130,14 +131,16 @@ impl Params {
                 if !below.is_empty() {
                     return Err(Unresolved::Table(below));
                 }
-                Err(Unresolved::Unknown { meant: self.meant(name).map(ToOwned::to_owned) })
+                Err(Unresolved::Unknown {
+                    suggestion: self.suggestion(name).map(ToOwned::to_owned),
+                })
             }
             _ => Err(Unresolved::Ambiguous(found.into_iter().cloned().collect())),
         }
     }
 
-    /// The key, or the ending of a key, that `name` looks like.
-    pub fn meant(&self, name: &str) -> Option<&str> {
+    /// Returns the key, or the last name of a key, that is most similar to `name`.
+    pub fn suggestion(&self, name: &str) -> Option<&str> {
         let last = |key: &'_ ParamKey| key.as_str().rsplit('.').next().map(str::len).unwrap_or(0);
         let full = crate::error::did_you_mean(name, self.0.keys().map(ParamKey::as_str));
         full.or_else(|| {
@@ -147,7 +150,7 @@ impl Params {
     }
 }
 
-/// The nested object that a stage's process gets: `{"seed": 42, "train": {"epochs": 10}}`.
+/// Builds the nested object that a stage's process gets: `{"seed": 42, "train": {"epochs": 10}}`.
 pub fn nested(params: &BTreeMap<ParamKey, ParamValue>) -> ParamValue {
     let mut root = serde_json::Map::new();
     for (key, value) in params {
@@ -161,7 +164,7 @@ pub fn nested(params: &BTreeMap<ParamKey, ParamValue>) -> ParamValue {
             let entry =
                 table.entry(name).or_insert_with(|| ParamValue::Object(serde_json::Map::new()));
             let ParamValue::Object(inner) = entry else {
-                panic!("BUG: param `{key}` lies below a param that is no table");
+                panic!("BUG: param `{key}` is below a param that is not a table");
             };
             table = inner;
         }
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_name_resolves_when_it_is_the_only_one() {
+    fn short_name_resolution() {
         let params = params(&[
             ("seed", json!(1)),
             ("train.epochs", json!(10)),
@@ -194,13 +197,13 @@ mod tests {
             key("lr"),
             Err(Unresolved::Ambiguous(vec![ParamKey::new("fine.lr"), ParamKey::new("train.lr")]))
         );
-        assert_eq!(key("epoch"), Err(Unresolved::Unknown { meant: Some("epochs".into()) }));
-        assert_eq!(key("pochs"), Err(Unresolved::Unknown { meant: Some("epochs".into()) }));
+        assert_eq!(key("epoch"), Err(Unresolved::Unknown { suggestion: Some("epochs".into()) }));
+        assert_eq!(key("pochs"), Err(Unresolved::Unknown { suggestion: Some("epochs".into()) }));
         assert!(matches!(key("train"), Err(Unresolved::Table(below)) if below.len() == 2));
     }
 
     #[test]
-    fn a_prefix_names_whole_keys_below_it() {
+    fn prefix_selects_whole_names() {
         let params = params(&[
             ("train", json!(0)),
             ("train.a", json!(1)),
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_gets_them_nested() {
+    fn nested_object() {
         let params = params(&[("seed", json!(1)), ("a.b.c", json!([1, 2])), ("a.d", json!("x"))]);
         assert_eq!(nested(&params.0), json!({"seed": 1, "a": {"b": {"c": [1, 2]}, "d": "x"}}));
     }

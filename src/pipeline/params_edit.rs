@@ -1,6 +1,7 @@
-//! Editing one value under `[params]` in the text of `pipeline.toml`. The value's own characters are replaced
-//! and no others, so comments, order, layout, quoting and line ends survive.
-//! Knows nothing of files, and not whether the edited pipeline is valid.
+//! Edits one param in the text of a TOML file. Only the characters of the value are replaced, so
+//! comments, order, layout, quoting and line ends are kept.
+//!
+//! Does not access files, and does not check whether the edited pipeline is valid.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,35 +10,35 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::{ParamKey, ParamValue};
 
-/// A value on its way into the file: what it is, and how it was spelled (`1e-4` stays `1e-4`).
+/// A new value and its TOML spelling (`1e-4` stays `1e-4`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Literal {
     value: ParamValue,
     toml: String,
 }
 
-/// The text that a user typed is no value of the type that the param has.
+/// Error: the text that a user typed is not a value of the param's type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrongType {
-    wanted: &'static str,
-    got: String,
+    expected: &'static str,
+    found: String,
 }
 
-/// Why a text cannot be edited.
+/// The reason that a text cannot be edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Uneditable {
-    /// The text is not TOML; the parser's words.
+    /// The text is not TOML; holds the parser's message.
     NotToml(String),
-    /// `[params]` has no such key.
+    /// The table has no such key.
     Missing(ParamKey),
-    /// The value is spread over `[[params.…]]` sections.
-    Sections(ParamKey),
+    /// The value is an array of `[[params.…]]` tables.
+    ArrayOfTables(ParamKey),
 }
 
-/// The text with the value of `key`, in the table that `tables` lead to, replaced.
+/// Returns the text with the value of `key` in the table at `tables` replaced.
 ///
 /// # Errors
-/// The text is not TOML, or has no such param in one place.
+/// The text is not TOML, or does not define the param in a single place.
 pub fn set(
     text: &str,
     tables: &[&str],
@@ -49,14 +50,17 @@ pub fn set(
 }
 
 impl Literal {
-    /// Reads what a user typed as the new value of a param that is `old` now. The param keeps its type:
+    /// Parses the text that a user typed as a new value for a param whose value is `old`.
     ///
-    /// - text: anything goes; quotes are only needed round text that starts and ends with them;
-    /// - a float takes an integer too, and writes it as a float: `1` becomes `1.0`;
-    /// - an integer, a boolean and an array take nothing but their like, in TOML's syntax.
+    /// The param keeps its type:
+    ///
+    /// - A string accepts any text. Quotes are needed only if the text itself starts and ends with
+    ///   them.
+    /// - A float also accepts an integer, which is written as a float: `1` becomes `1.0`.
+    /// - An integer, a boolean and an array accept only values of the same type, in TOML syntax.
     ///
     /// # Errors
-    /// It is of another type, or no finite number.
+    /// The text has another type, or is not a finite number.
     pub fn typed(raw: &str, old: &ParamValue) -> Result<Literal, WrongType> {
         let trimmed = raw.trim();
         let parsed = bare(trimmed);
@@ -69,10 +73,10 @@ impl Literal {
             (ParamValue::Number(_), Some(value @ Value::Integer(_))) => Literal::new(value),
             _ => None,
         };
-        literal.ok_or_else(|| WrongType { wanted: type_name(old), got: trimmed.to_owned() })
+        literal.ok_or_else(|| WrongType { expected: type_name(old), found: trimmed.to_owned() })
     }
 
-    /// What the param will be.
+    /// Returns the new value of the param.
     pub fn value(&self) -> &ParamValue {
         &self.value
     }
@@ -85,7 +89,7 @@ impl Literal {
         match value {
             Value::Integer(integer) => {
                 let spelled = integer.display_repr();
-                // `0xff.0` would be no number.
+                // `0xff.0` is not a number.
                 let decimal =
                     spelled.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'_'));
                 let toml =
@@ -98,28 +102,27 @@ impl Literal {
     }
 }
 
-/// Reads a value of a param whose type is not known: in TOML's syntax, or else the text as it is.
+/// Parses a value of a param whose type is unknown, as TOML if possible and otherwise as a string.
 ///
 /// # Errors
-/// A fragment: it is an infinity or NaN, which JSON lacks.
+/// A message fragment: the value contains an infinity or NaN, which JSON lacks.
 pub fn parse_value(raw: &str) -> Result<ParamValue, String> {
     match bare(raw.trim()) {
-        // A date stays text, as it does in the file.
+        // A date is kept as text, like a date in the file.
         None | Some(Value::Datetime(_)) => Ok(raw.into()),
-        Some(value) => {
-            json(&value).ok_or_else(|| format!("`{}` has a number that is not finite", raw.trim()))
-        }
+        Some(value) => json(&value)
+            .ok_or_else(|| format!("`{}` contains a number that is not finite", raw.trim())),
     }
 }
 
-/// A TOML value without white space and comments round it.
+/// Parses a TOML value and strips the surrounding white space and comments.
 fn bare(text: &str) -> Option<Value> {
     let mut value = text.parse::<Value>().ok()?;
     value.decor_mut().clear();
     Some(value)
 }
 
-/// `None` for what JSON lacks: dates, infinities and NaN.
+/// Converts a value to JSON; `None` for dates, infinities and NaN, which JSON lacks.
 fn json(value: &Value) -> Option<ParamValue> {
     match value {
         Value::String(text) => Some(text.value().as_str().into()),
@@ -141,7 +144,7 @@ fn type_name(value: &ParamValue) -> &'static str {
     match value {
         ParamValue::String(_) => "text",
         ParamValue::Bool(_) => "`true` or `false`",
-        ParamValue::Array(_) => "an array, `[1, 2]`",
+        ParamValue::Array(_) => "an array such as `[1, 2]`",
         ParamValue::Number(number) if number.is_f64() => "a finite number",
         ParamValue::Number(_) => "an integer",
         ParamValue::Object(_) | ParamValue::Null => "a table",
@@ -156,13 +159,13 @@ fn span(text: &str, tables: &[&str], key: &ParamKey) -> Result<Range<usize>, Une
         tables.iter().try_fold(root, |table, name| table.get(name).and_then(Item::as_table_like));
     match params.and_then(|params| find(params, key.as_str())) {
         Some(Item::Value(value)) => value.span().ok_or_else(|| Uneditable::Missing(key.clone())),
-        Some(Item::ArrayOfTables(_)) => Err(Uneditable::Sections(key.clone())),
+        Some(Item::ArrayOfTables(_)) => Err(Uneditable::ArrayOfTables(key.clone())),
         _ => Err(Uneditable::Missing(key.clone())),
     }
 }
 
-/// Follows a dotted key. A name in the file may have dots of its own when it is quoted, so every way
-/// to cut the key is tried.
+/// Finds the item at a dotted key. A quoted name in the file may contain dots itself, so every way
+/// to split the key is tried.
 fn find<'a>(table: &'a dyn TableLike, dotted: &str) -> Option<&'a Item> {
     table.iter().find_map(|(name, item)| {
         let rest = dotted.strip_prefix(name)?;
@@ -175,7 +178,7 @@ fn find<'a>(table: &'a dyn TableLike, dotted: &str) -> Option<&'a Item> {
 
 impl fmt::Display for WrongType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "is {}, and `{}` is not", self.wanted, self.got)
+        write!(f, "must be {}, not `{}`", self.expected, self.found)
     }
 }
 
@@ -183,11 +186,11 @@ impl fmt::Display for Uneditable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Uneditable::NotToml(why) => f.write_str(why),
-            Uneditable::Missing(key) => write!(f, "param `{key}` is not written in `[params]`"),
-            Uneditable::Sections(key) => {
+            Uneditable::Missing(key) => write!(f, "there is no param `{key}`"),
+            Uneditable::ArrayOfTables(key) => {
                 write!(
                     f,
-                    "param `{key}` is spread over `[[params.{key}]]` sections: edit them by hand"
+                    "param `{key}` is defined by `[[params.{key}]]` tables: edit them by hand"
                 )
             }
         }
@@ -236,7 +239,7 @@ cmd = "train --epochs 10"
     }
 
     #[test]
-    fn only_the_value_changes() {
+    fn set_replaces_only_the_value() {
         let cases = [
             ("seed", "7", "seed = 42\n", "seed = 7\n"),
             ("odd.name", "a b", "'x'        # quoted", "\"a b\"        # quoted"),
@@ -256,7 +259,7 @@ cmd = "train --epochs 10"
     }
 
     #[test]
-    fn line_ends_a_byte_order_mark_and_a_missing_last_newline_survive() {
+    fn set_keeps_line_ends_and_bom() {
         let crlf = "\u{feff}[params]\r\n# é\r\na = 1  # x\r\nb = \"y\"";
         assert_eq!(edited(crlf, "a", "22"), crlf.replace("a = 1", "a = 22"));
         assert_eq!(edited(crlf, "b", "long text"), crlf.replace("\"y\"", "\"long text\""));
@@ -265,7 +268,7 @@ cmd = "train --epochs 10"
     }
 
     #[test]
-    fn what_a_user_types_keeps_the_type() {
+    fn typed_value_keeps_type() {
         let typed =
             |raw, old: ParamValue| Literal::typed(raw, &old).map(|l| (l.value, l.toml)).ok();
         let same = |value: ParamValue, toml: &str| Some((value, toml.to_owned()));
@@ -301,7 +304,7 @@ cmd = "train --epochs 10"
     }
 
     #[test]
-    fn a_value_of_unknown_type() {
+    fn value_of_unknown_type() {
         let cases = [
             ("30", json!(30)),
             ("1e-4", json!(1e-4)),
@@ -317,25 +320,25 @@ cmd = "train --epochs 10"
         for (raw, value) in cases {
             assert_eq!(parse_value(raw), Ok(value), "{raw}");
         }
-        assert_eq!(parse_value("nan"), Err("`nan` has a number that is not finite".into()));
+        assert_eq!(parse_value("nan"), Err("`nan` contains a number that is not finite".into()));
         assert!(parse_value("[inf]").is_err());
     }
 
     #[test]
-    fn refusals_say_why() {
+    fn set_errors() {
         let literal = Literal::typed("1", &json!(1)).unwrap();
-        let refusal = |text, key: &str| {
+        let error = |text, key: &str| {
             set(text, &["params"], &ParamKey::new(key), &literal).unwrap_err().to_string()
         };
-        assert_eq!(refusal(FILE, "train"), "param `train` is not written in `[params]`");
-        assert_eq!(refusal(FILE, "seed.x"), "param `seed.x` is not written in `[params]`");
-        assert_eq!(refusal("", "seed"), "param `seed` is not written in `[params]`");
-        assert_eq!(refusal("params = 1", "seed"), "param `seed` is not written in `[params]`");
+        assert_eq!(error(FILE, "train"), "there is no param `train`");
+        assert_eq!(error(FILE, "seed.x"), "there is no param `seed.x`");
+        assert_eq!(error("", "seed"), "there is no param `seed`");
+        assert_eq!(error("params = 1", "seed"), "there is no param `seed`");
         assert_eq!(
-            refusal("[[params.layers]]\nsize = 1", "layers"),
-            "param `layers` is spread over `[[params.layers]]` sections: edit them by hand"
+            error("[[params.layers]]\nsize = 1", "layers"),
+            "param `layers` is defined by `[[params.layers]]` tables: edit them by hand"
         );
-        assert!(!refusal("[params", "seed").is_empty());
+        assert!(!error("[params", "seed").is_empty());
     }
 
     fn strategy() -> impl Strategy<Value = (&'static str, String)> {
@@ -356,9 +359,9 @@ cmd = "train --epochs 10"
     }
 
     proptest! {
-        /// Whatever is set, the file still parses, has the new value, and every other value is as it was.
+        /// After any edit the file parses, has the new value, and is otherwise unchanged.
         #[test]
-        fn a_set_value_reads_back_and_nothing_else_moves((key, raw) in strategy()) {
+        fn set_value_round_trip((key, raw) in strategy()) {
             let Ok(literal) = Literal::typed(&raw, &value_at(FILE, key)) else { return Ok(()) };
             let text = set(FILE, &["params"], &ParamKey::new(key), &literal).unwrap();
             prop_assert_eq!(&value_at(&text, key), literal.value());

@@ -1,18 +1,20 @@
-//! Globs: `src/**/*.py`, `data/{train,test}/*.csv`. Pure matching of paths; walking the disk is the workspace's.
+//! Globs such as `src/**/*.py` and `data/{train,test}/*.csv`. Matches paths only; the workspace
+//! walks the disk.
 
 use std::fmt;
 
 use crate::repo_path::RepoPath;
 
-/// A path with wildcards: `*` and `?` within a name, `[…]`, `{a,b}`, and `**` for any number of folders.
+/// A path with wildcards: `*` and `?` within a name, `[…]`, `{a,b}`, and `**` for any number of
+/// directories.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pattern {
     text: RepoPath,
-    /// The names before the first one with a wildcard in it.
+    /// The directories before the first name with a wildcard.
     base: Option<RepoPath>,
 }
 
-/// Why a text with wildcards is no pattern.
+/// The reason that a text with wildcards is not a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadPattern {
     Brackets,
@@ -22,56 +24,57 @@ pub enum BadPattern {
 impl fmt::Display for BadPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BadPattern::Brackets => {
-                "a `[` without its `]` (a `[` of a file's name is written `[[]`)"
-            }
+            BadPattern::Brackets => "`[` without `]` (write a literal `[` as `[[]`)",
             BadPattern::Braces => {
-                "a `{` without its `}` in the same name (a `{` of a file's name is written `[{]`)"
+                "unbalanced `{` and `}` in one name (write a literal `{` as `[{]`)"
             }
         })
     }
 }
 
 impl Pattern {
-    /// `None` if there is no wildcard in it.
+    /// Parses a path; `None` if it has no wildcard.
     pub fn parse(path: &RepoPath) -> Result<Option<Pattern>, BadPattern> {
         let names: Vec<&str> = path.as_str().split('/').collect();
         let Some(first) = names.iter().position(|name| name.contains(['*', '?', '[', '{'])) else {
             return Ok(None);
         };
         for name in &names[first..] {
-            balanced(name)?;
+            check_balance(name)?;
         }
         let base = RepoPath::parse(&names[..first].join("/")).ok();
         Ok(Some(Pattern { text: path.clone(), base }))
     }
 
-    /// The pattern as a path.
+    /// Returns the pattern as declared.
     pub fn text(&self) -> &RepoPath {
         &self.text
     }
 
-    /// The folder that holds every match; `None` is the project root.
+    /// Returns the directory that contains every match; `None` for the project root.
     pub fn base(&self) -> Option<&RepoPath> {
         self.base.as_ref()
     }
 
+    /// Reports whether the pattern matches `path`.
     pub fn matches(&self, path: &str) -> bool {
         fast_glob::glob_match(self.text.as_str(), path)
     }
 
-    /// Whether what a stage writes at `path` could match, or hold a match, or lie in one. A name with an extension is taken for
-    /// a file's: else `**` would hang on every stage of a pipeline.
+    /// Reports whether an out at `path` could match, contain a match, or be inside one.
+    ///
+    /// A name with an extension is assumed to be a file; otherwise a pattern with `**` would depend
+    /// on every stage of the pipeline.
     pub fn concerns(&self, path: &RepoPath) -> bool {
         let name = path.as_str().rsplit('/').next().unwrap_or_default();
         if name.trim_start_matches('.').contains('.') {
             return self.matches(path.as_str())
                 || path.ancestors().any(|above| self.matches(above));
         }
-        let mut wanted = self.text.as_str().split('/');
+        let mut patterns = self.text.as_str().split('/');
         for name in path.as_str().split('/') {
-            match wanted.next() {
-                // What is matched may be a folder that `path` lies in.
+            match patterns.next() {
+                // The match may be a directory that contains `path`.
                 None => return true,
                 Some("**") => return true,
                 Some(pattern) if !fast_glob::glob_match(pattern, name) => return false,
@@ -82,7 +85,8 @@ impl Pattern {
     }
 }
 
-fn balanced(name: &str) -> Result<(), BadPattern> {
+/// Checks the brackets and braces of one name.
+fn check_balance(name: &str) -> Result<(), BadPattern> {
     let mut braces = 0usize;
     let mut chars = name.chars();
     while let Some(c) = chars.next() {
@@ -108,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matches() {
+    fn glob_matches() {
         let cases = [
             ("data/*.csv", "data/a.csv", true),
             ("data/*.csv", "data/x/a.csv", false),
@@ -125,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_has_no_wildcard() {
+    fn glob_base() {
         assert_eq!(pattern("a/b/*.c").base().map(RepoPath::as_str), Some("a/b"));
         assert_eq!(pattern("*/b").base(), None);
         assert_eq!(Pattern::parse(&RepoPath::parse("a/b").unwrap()), Ok(None));
@@ -139,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn makers_of_anything_near_a_match_concern_it() {
+    fn outs_that_concern_a_glob() {
         let cases = [
             ("models/*/x.bin", "models/a/x.bin", true),
             ("models/*/x.bin", "models/a", true),

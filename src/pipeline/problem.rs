@@ -1,11 +1,11 @@
-//! One thing wrong with `pipeline.toml`, and where.
+//! Errors in `pipeline.toml` and their locations.
 
 use std::fmt;
 
 use crate::error::Error;
 use crate::repo_path::RepoPath;
 
-/// A fault that keeps the pipeline from being used. All of a file's faults are reported at once.
+/// An error in a declaration. All errors of a file are reported at once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     pub place: Place,
@@ -13,38 +13,41 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+/// The location of a problem.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// A line of `pipeline.toml`, counted from 1.
     Line(usize),
     /// A line of another file.
     In(RepoPath, usize),
-    /// A `-p KEY=VALUE` of the command line, as typed.
+    /// A `-p KEY=VALUE` on the command line, as typed.
     Override(String),
 }
 
 impl Problem {
+    /// Creates a problem at a line of `pipeline.toml`.
     pub fn new(line: usize, what: impl Into<String>) -> Problem {
         Problem { place: Place::Line(line), what: what.into(), hint: None }
     }
 
+    /// Adds a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Adds `did you mean `X`?` when there is a likely X.
+    /// Adds the hint ``did you mean `X`?`` if there is a suggestion X.
     #[must_use]
-    pub fn meant(self, candidate: Option<&str>) -> Problem {
-        match candidate {
-            Some(candidate) => self.hint(format!("did you mean `{candidate}`?")),
+    pub fn did_you_mean(self, suggestion: Option<&str>) -> Problem {
+        match suggestion {
+            Some(suggestion) => self.hint(format!("did you mean `{suggestion}`?")),
             None => self,
         }
     }
 }
 
-/// All of them as one error.
+/// Combines problems into one error.
 pub fn report(problems: Vec<Problem>) -> Error {
     Error::several(problems.into_iter().map(|problem| {
         let error = Error::usage(problem.to_string());

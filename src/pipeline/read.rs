@@ -1,5 +1,6 @@
-//! From the text of `pipeline.toml` to values, collecting every fault on the way.
-//! Reads one declaration at a time; what holds between declarations is `validate`'s.
+//! Parses the text of `pipeline.toml` into values and collects every problem found.
+//!
+//! Checks one declaration at a time; `validate` checks the declarations against each other.
 
 pub(super) mod config;
 pub(super) mod matrix;
@@ -10,7 +11,7 @@ pub(super) mod stage;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use self::config::{Composed, Whole};
+use self::config::{Completeness, Composed};
 use super::template::Templates;
 use super::{
     Goal, Goals, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens,
@@ -18,7 +19,7 @@ use super::{
 use crate::error::did_you_mean;
 use crate::repo_path::RepoPath;
 
-/// The keys of the file, of `[pipeline]`, of `[config]`, of a metric and of `[cache]`.
+/// The keys at the top level; those of the tables follow.
 pub(super) const ROOT: [&str; 7] =
     ["pipeline", "config", "params", "metrics", "tokens", "cache", "stages"];
 pub(super) const PIPELINE: [&str; 1] = ["name"];
@@ -26,7 +27,7 @@ pub(super) const CONFIG: [&str; 2] = ["include", "groups"];
 pub(super) const METRIC: [&str; 1] = ["goal"];
 pub(super) const CACHE: [&str; 1] = ["link"];
 
-/// What a `-p` of the command line does to a param for one invocation; `key` may be short.
+/// A change to a param by `-p` on the command line; `key` may be a short name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
     pub operation: Operation,
@@ -35,20 +36,21 @@ pub struct Override {
     pub raw: String,
 }
 
+/// The kind of an override.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// `key=value`: the param exists, and keeps its type.
+    /// `key=value`: changes an existing param, which keeps its type.
     Set,
-    /// `+key=value`: it does not exist yet.
+    /// `+key=value`: adds a new param.
     Add,
-    /// `++key=value`: either.
+    /// `++key=value`: changes or adds a param.
     Put,
-    /// `~key`
+    /// `~key`: removes a param.
     Remove,
 }
 
 impl Override {
-    /// As it was typed.
+    /// Returns the override as typed.
     pub fn typed(&self) -> String {
         let Override { operation, key, raw } = self;
         match operation {
@@ -60,14 +62,14 @@ impl Override {
     }
 }
 
-/// What a pipeline's text is read against.
+/// File access for the parser.
 #[derive(Clone, Copy)]
 pub struct FileSource<'w> {
-    /// Whether a path, or the root, is there: for deps that no stage makes.
+    /// Reports whether a path, or for `None` the root, exists; used for deps that no stage makes.
     pub exists: &'w dyn Fn(Option<&RepoPath>) -> bool,
-    /// The text of a further file of params.
+    /// Reads the text of a params file.
     pub read: &'w dyn Fn(&RepoPath) -> Result<String, String>,
-    /// The names of the `.toml` files in a folder, without the ending.
+    /// Lists the names of the `.toml` files in a directory, without the extension.
     pub list: &'w dyn Fn(&RepoPath) -> Vec<String>,
 }
 
@@ -77,14 +79,14 @@ impl std::fmt::Debug for FileSource<'_> {
     }
 }
 
-/// Reads and validates a pipeline.
+/// Parses and validates a pipeline.
 ///
 /// # Errors
-/// Every fault of its files, by line.
+/// Every problem in its files, sorted by location.
 pub fn parse(
     text: &str,
     overrides: &[Override],
-    world: FileSource<'_>,
+    files: FileSource<'_>,
 ) -> Result<Pipeline, Vec<Problem>> {
     let mut reader = Reader::new(text);
     let (root, errors) = DeTable::parse_recoverable(text);
@@ -96,18 +98,18 @@ pub fn parse(
         return reader.fail();
     }
     let root = root.get_ref();
-    reader.only_keys(root, "the file", &ROOT);
+    reader.reject_unknown_keys(root, "the file", &ROOT);
     let name = reader.name(root);
     let goals = reader.goals(root);
     let tokens = reader.tokens(root);
     let links = reader.links(root);
-    let Composed { params, written, groups, whole } = reader.compose(root, overrides, world);
-    if whole == Whole::No {
-        // What hangs on a param that is not there would only repeat it.
+    let Composed { params, written, groups, completeness } = reader.compose(root, overrides, files);
+    if completeness == Completeness::Incomplete {
+        // Errors about params that are missing for this reason would only repeat it.
         return reader.fail();
     }
     let stages = reader.stages(root, &params, &tokens);
-    match super::validate::graph(&stages, world.exists) {
+    match super::validate::graph(&stages, files.exists) {
         Ok(graph) if reader.problems.is_empty() => {
             Ok(Pipeline { name, params, written, groups, goals, tokens, links, stages, graph })
         }
@@ -121,7 +123,7 @@ pub fn parse(
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// What a stage's declaration can refer to.
+/// The definitions that a stage's declaration can refer to.
 #[derive(Debug, Clone, Copy)]
 struct Scope<'s> {
     params: &'s Params,
@@ -130,7 +132,7 @@ struct Scope<'s> {
 }
 
 struct Reader {
-    /// The byte offset at which each line begins.
+    /// Byte offset of the start of each line.
     line_starts: Vec<usize>,
     problems: Vec<Problem>,
 }
@@ -161,7 +163,7 @@ impl Reader {
         self.problems.push(Problem::new(line, what));
     }
 
-    fn only_keys(&mut self, table: &DeTable<'_>, of: &str, known: &[&str]) {
+    fn reject_unknown_keys(&mut self, table: &DeTable<'_>, of: &str, known: &[&str]) {
         for (key, _) in table {
             if !known.contains(&key.get_ref().as_ref()) {
                 let problem = Problem::new(
@@ -169,7 +171,7 @@ impl Reader {
                     format!("unknown key `{}` in {of}", key.get_ref()),
                 );
                 let problem = match did_you_mean(key.get_ref(), known.iter().copied()) {
-                    Some(meant) => problem.meant(Some(meant)),
+                    Some(suggestion) => problem.did_you_mean(Some(suggestion)),
                     None => problem.hint(format!("the keys are {}", known.join(", "))),
                 };
                 self.problems.push(problem);
@@ -180,7 +182,7 @@ impl Reader {
     fn table<'v, 'a>(&mut self, value: &'v Value<'a>, what: &str) -> Option<&'v DeTable<'a>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
-            self.problem(value, format!("{what} is {}, not a table", kind(value)));
+            self.problem(value, format!("{what} must be a table, not {}", kind(value)));
         }
         table
     }
@@ -188,12 +190,12 @@ impl Reader {
     fn string<'v>(&mut self, value: &'v Value<'_>, what: &str) -> Option<&'v str> {
         let string = value.get_ref().as_str();
         if string.is_none() {
-            self.problem(value, format!("{what} is {}, not a string", kind(value)));
+            self.problem(value, format!("{what} must be a string, not {}", kind(value)));
         }
         string
     }
 
-    /// The strings of a list, each with where it stands.
+    /// Returns the strings of a list with their values, which have the locations.
     fn strings<'v, 'a>(
         &mut self,
         table: &'v DeTable<'a>,
@@ -206,7 +208,7 @@ impl Reader {
         let Some(list) = value.get_ref().as_array() else {
             self.problem(
                 value,
-                format!("`{key}` of {of} is {}, not a list of strings", kind(value)),
+                format!("`{key}` of {of} must be a list of strings, not {}", kind(value)),
             );
             return Vec::new();
         };
@@ -226,7 +228,7 @@ impl Reader {
 
     fn name(&mut self, root: &DeTable<'_>) -> Option<String> {
         let table = self.table(root.get("pipeline")?, "`[pipeline]`")?;
-        self.only_keys(table, "`[pipeline]`", &PIPELINE);
+        self.reject_unknown_keys(table, "`[pipeline]`", &PIPELINE);
         self.string(table.get("name")?, "the pipeline's `name`").map(str::to_owned)
     }
 
@@ -244,11 +246,9 @@ impl Reader {
         for (name, value) in table {
             let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
             if name.get_ref().is_empty() || !name.get_ref().chars().all(plain) {
-                let what = format!(
-                    "`{}` cannot name a param: use letters, digits, `_` and `-`",
-                    name.get_ref().escape_debug()
-                );
-                self.problem(name, what);
+                let what = format!("`{}` is not a valid param name", name.get_ref().escape_debug());
+                let problem = Problem::new(self.line(name), what);
+                self.problems.push(problem.hint("use letters, digits, `_` and `-`"));
                 continue;
             }
             let key = if prefix.is_empty() {
@@ -285,10 +285,7 @@ impl Reader {
                 let number =
                     digits.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
                 if number.is_none() {
-                    self.problem(
-                        value,
-                        format!("param `{key}` is not a finite number, which JSON cannot hold"),
-                    );
+                    self.problem(value, format!("param `{key}` must be a finite number"));
                 }
                 number.map(ParamValue::Number)
             }
@@ -313,18 +310,18 @@ impl Reader {
         for (name, value) in table {
             let what = format!("metric `{}`", name.get_ref());
             let Some(options) = self.table(value, &what) else { continue };
-            self.only_keys(options, &what, &METRIC);
+            self.reject_unknown_keys(options, &what, &METRIC);
             let Some(goal) = options.get("goal") else { continue };
             match goal.get_ref().as_str() {
                 Some("max") => goals.insert(name.get_ref().to_string(), Goal::Max),
                 Some("min") => goals.insert(name.get_ref().to_string(), Goal::Min),
-                _ => self.problem(goal, format!("`goal` of {what} is neither \"max\" nor \"min\"")),
+                _ => self.problem(goal, format!("`goal` of {what} must be \"max\" or \"min\"")),
             }
         }
         goals
     }
 
-    /// `[tokens]`: how many there are of each.
+    /// Reads `[tokens]`, the count of each token.
     fn tokens(&mut self, root: &DeTable<'_>) -> Tokens {
         let mut tokens = Tokens::new();
         let Some(table) = root.get("tokens").and_then(|value| self.table(value, "`[tokens]`"))
@@ -333,19 +330,19 @@ impl Reader {
         };
         for (name, value) in table {
             let what = format!("token `{}`", name.get_ref());
-            if let Some(count) = self.whole(value, &what, 1..=1_000_000) {
+            if let Some(count) = self.integer(value, &what, 1..=1_000_000) {
                 tokens.insert(name.get_ref().to_string(), count);
             }
         }
         tokens
     }
 
-    /// `link` of `[cache]`.
+    /// Reads `link` of `[cache]`.
     fn links(&mut self, root: &DeTable<'_>) -> Links {
         let Some(table) = root.get("cache").and_then(|value| self.table(value, "`[cache]`")) else {
             return Links::default();
         };
-        self.only_keys(table, "`[cache]`", &CACHE);
+        self.reject_unknown_keys(table, "`[cache]`", &CACHE);
         let Some(value) = table.get("link") else {
             return Links::default();
         };
@@ -353,7 +350,7 @@ impl Reader {
         let words = self.strings(table, "link", "`[cache]`");
         match Links::parse(words.iter().map(|(word, _)| *word)) {
             Ok(links) => return links,
-            // What is no string was told already.
+            // Entries that are not strings have been reported.
             Err(_) if self.problems.len() > found => {}
             Err(bad) => {
                 let problem = Problem::new(self.line(value), format!("`link` of `[cache]` {bad}"));
@@ -367,8 +364,9 @@ impl Reader {
         let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
         let Some(table) = table.filter(|table| !table.is_empty()) else {
             if self.problems.is_empty() {
-                let hint = "add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example";
-                self.problems.push(Problem::new(1, "declares no stage").hint(hint));
+                let hint = "add a table `[stages.NAME]` with a `cmd`; \
+                            in an empty directory, `repro init` writes an example";
+                self.problems.push(Problem::new(1, "no stage is declared").hint(hint));
             }
             return Vec::new();
         };
@@ -378,18 +376,18 @@ impl Reader {
         for (name, value) in table {
             let line = self.line(name);
             let Some(stage_name) = StageName::parse(name.get_ref()) else {
-                let what = format!(
-                    "`{}` cannot name a stage: use letters, digits, `_`, `-`, `.`",
-                    name.get_ref().escape_debug()
-                );
-                self.problem(name, what);
+                let what = format!("`{}` is not a valid stage name", name.get_ref().escape_debug());
+                let hint = "use up to 100 letters, digits, `_`, `-`, `.` and `@`, \
+                            not starting with `-` or `.`";
+                self.problems.push(Problem::new(self.line(name), what).hint(hint));
                 continue;
             };
             if let Some(options) = self.table(value, &format!("stage `{stage_name}`")) {
                 self.stage_or_matrix(&stage_name, line, options, scope, &mut stages);
             }
         }
-        // A table of TOML does not keep its order; the variants of a matrix do.
+        // The parser does not keep the order of a table. The sort is stable, so the variants of a
+        // matrix, which share a line, keep theirs.
         stages.sort_by_key(|stage| stage.line);
         stages
     }

@@ -1,5 +1,5 @@
-//! The form of `pipeline.toml` as a JSON Schema, for editors. Says what can be written, not what holds between
-//! declarations: that is the reader's to tell.
+//! The JSON Schema of `pipeline.toml`, for editors. Describes each declaration; the reader checks
+//! the declarations against each other.
 
 pub const SCHEMA: &str = include_str!("schema.json");
 
@@ -17,7 +17,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_has_the_keys_of_the_reader() {
+    fn schema_has_the_keys_of_the_reader() {
         let cases: [(&str, &[&str]); 9] = [
             ("", &read::ROOT),
             ("/properties/pipeline", &read::PIPELINE),
@@ -42,12 +42,12 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_described_and_every_reference_leads_somewhere() {
+    fn schema_descriptions_and_references() {
         let schema = schema();
-        look(&schema, &schema, "");
+        check(&schema, &schema, "");
     }
 
-    fn look(value: &Value, schema: &Value, at: &str) {
+    fn check(value: &Value, schema: &Value, at: &str) {
         if let Some(target) = value.get("$ref").and_then(Value::as_str) {
             assert!(schema.pointer(&target[1..]).is_some(), "{at}: {target}");
         }
@@ -64,9 +64,11 @@ mod tests {
         }
         match value {
             Value::Object(entries) => {
-                entries.iter().for_each(|(key, value)| look(value, schema, &format!("{at}/{key}")));
+                entries
+                    .iter()
+                    .for_each(|(key, value)| check(value, schema, &format!("{at}/{key}")));
             }
-            Value::Array(list) => list.iter().for_each(|value| look(value, schema, at)),
+            Value::Array(list) => list.iter().for_each(|value| check(value, schema, at)),
             _ => {}
         }
     }

@@ -1,5 +1,7 @@
-//! Adding a tracked input to the text of `pipeline.toml`: a stage is put at the end, and no other character changes.
-//! Knows nothing of files, and not whether the edited pipeline is valid.
+//! Adds a tracked input to the text of `pipeline.toml`. The stage is appended and nothing else
+//! changes.
+//!
+//! Does not access files, and does not check whether the edited pipeline is valid.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +10,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 use super::StageName;
 use crate::repo_path::RepoPath;
 
-/// The names of the stages that a text declares, as far as it can be read.
+/// Returns the names of the declared stages; none if the text is not TOML.
 pub fn declared(text: &str) -> BTreeSet<String> {
     let Ok(document) = Document::parse(text) else {
         return BTreeSet::new();
@@ -17,33 +19,35 @@ pub fn declared(text: &str) -> BTreeSet<String> {
     stages.into_iter().flat_map(TableLike::iter).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// A name for the input at `path`: its own, with the folders above it as far as `taken` makes it necessary, else numbered.
+/// Chooses a stage name for the input at `path` that is not in `taken`.
+///
+/// It is the path's last name, preceded by as many parent directories as needed, or else numbered.
 pub fn name_for(path: &RepoPath, taken: &BTreeSet<String>) -> StageName {
     let mut names: Vec<String> =
-        path.as_str().split('/').map(plain).filter(|name| !name.is_empty()).collect();
+        path.as_str().split('/').map(slug).filter(|name| !name.is_empty()).collect();
     if names.is_empty() {
         names.push("input".to_owned());
     }
-    let longer = (0..names.len()).rev().map(|from| names[from..].join("-"));
+    let with_parents = (0..names.len()).rev().map(|from| names[from..].join("-"));
     let shortest = names[names.len() - 1].clone();
     let numbered = (2_u64..).map(|number| format!("{shortest}-{number}"));
-    longer
+    with_parents
         .chain(numbered)
         .filter(|name| !taken.contains(name))
         .find_map(|name| StageName::parse(&name))
-        .unwrap_or_else(|| panic!("BUG: no number is free"))
+        .unwrap_or_else(|| panic!("BUG: no stage name is free"))
 }
 
-/// A file's name without what a stage's name cannot have, and without its extensions.
-fn plain(name: &str) -> String {
-    const LONGEST: usize = 60;
+/// Turns a file name into a stage name: without extensions and invalid characters.
+fn slug(name: &str) -> String {
+    const MAX_LENGTH: usize = 60;
     let stem = name.trim_start_matches('.').split('.').next().unwrap_or_default();
     let allowed = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
-    let slug: String = stem.chars().map(allowed).take(LONGEST).collect();
+    let slug: String = stem.chars().map(allowed).take(MAX_LENGTH).collect();
     slug.trim_matches('-').to_owned()
 }
 
-/// The text with a stage more, which tracks `path`.
+/// Returns the text with an additional stage that tracks `path`.
 pub fn append(text: &str, name: &StageName, desc: Option<&str>, path: &RepoPath) -> String {
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut edited = text.to_owned();
@@ -51,7 +55,7 @@ pub fn append(text: &str, name: &StageName, desc: Option<&str>, path: &RepoPath)
         let unfinished = if text.ends_with('\n') { "" } else { end };
         edited.push_str(&format!("{unfinished}{end}"));
     }
-    // A dot in a name would make a table in a table of it.
+    // An unquoted dot would create a nested table, and `@` is not allowed in a bare key.
     let key =
         if name.as_str().contains(['.', '@']) { format!("\"{name}\"") } else { name.to_string() };
     edited.push_str(&format!("[stages.{key}]{end}"));
@@ -71,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_comes_from_the_path() {
+    fn name_from_path() {
         let taken = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let cases: &[(&str, &[&str], &str)] = &[
             ("data/raw", &[], "raw"),
@@ -99,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_text_stays() {
+    fn append_keeps_the_text() {
         let name = StageName::parse("raw").unwrap();
         for (text, expected) in [
             ("", "[stages.raw]\nouts = [\"a b\"]\n"),

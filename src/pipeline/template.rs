@@ -1,4 +1,4 @@
-//! `{{ … }}` in commands: rendered with the pipeline's params; a name that does not exist is an error.
+//! Templates `{{ … }}`, rendered with the pipeline's params. An unknown name is an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,22 @@ use minijinja::{Environment, UndefinedBehavior};
 use super::{ParamValue, Params};
 use crate::error::did_you_mean;
 
-/// Renders texts of one pipeline.
+/// Renders the texts of one pipeline.
 #[derive(Debug, Clone)]
 pub(super) struct Templates {
     environment: Environment<'static>,
     params: minijinja::Value,
     matrix: Option<minijinja::Value>,
     item: Option<minijinja::Value>,
-    /// What a template can name: `params.train.epochs`, and the tables on the way.
+    /// The names that a template can use: `params.train.epochs` and the tables above it.
     names: BTreeSet<String>,
 }
 
-/// Why a template has no text.
+/// Error: a template cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unrendered {
     pub(super) why: String,
-    pub(super) meant: Option<String>,
+    pub(super) suggestion: Option<String>,
 }
 
 impl Templates {
@@ -41,7 +41,7 @@ impl Templates {
         Templates { environment, params: nested, matrix: None, item: None, names }
     }
 
-    /// The same, where `matrix.AXIS` is a value, too.
+    /// Returns templates that can also use `matrix.AXIS`.
     pub(super) fn with_matrix(&self, variant: &[(String, ParamValue)]) -> Templates {
         let mut templates = self.clone();
         let table: serde_json::Map<String, ParamValue> = variant.iter().cloned().collect();
@@ -51,7 +51,7 @@ impl Templates {
         templates
     }
 
-    /// The same, where `item.path` and the other parts are placeholders.
+    /// Returns templates in which `item.path` and the other parts become placeholders.
     pub(super) fn with_item(&self) -> Templates {
         let mut templates = self.clone();
         let item: BTreeMap<&str, String> = super::items::placeholders().collect();
@@ -62,7 +62,7 @@ impl Templates {
     }
 
     pub(super) fn render(&self, text: &str) -> Result<String, Unrendered> {
-        // Most texts are no templates, and thousands of stages should not pay for the few that are.
+        // Most texts are not templates. Skipping them matters with thousands of stages.
         if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
             return Ok(text.to_owned());
         }
@@ -85,13 +85,13 @@ impl Templates {
         unknown.sort();
         match unknown.first() {
             Some(name) => {
-                let meant =
+                let suggestion =
                     did_you_mean(name, self.names.iter().map(String::as_str)).map(str::to_owned);
-                Unrendered { why: format!("there is no `{name}`"), meant }
+                Unrendered { why: format!("there is no `{name}`"), suggestion }
             }
             None => {
                 let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-                Unrendered { why: format!("{}{detail}", error.kind()), meant: None }
+                Unrendered { why: format!("{}{detail}", error.kind()), suggestion: None }
             }
         }
     }
@@ -103,7 +103,7 @@ mod tests {
     use crate::pipeline::ParamKey;
 
     #[test]
-    fn params_are_filled_in_and_unknown_names_refused() {
+    fn render_params() {
         let mut params = Params::default();
         params.insert(ParamKey::new("top"), 5.into());
         params.insert(ParamKey::new("train.lr"), 0.5.into());
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(templates.render("x {{ params.train.lr }} {y}").as_deref(), Ok("x 0.5 {y}"));
         let unknown = templates.render("{{ params.train.rl }}").unwrap_err();
         assert_eq!(unknown.why, "there is no `params.train.rl`");
-        assert_eq!(unknown.meant.as_deref(), Some("params.train.lr"));
+        assert_eq!(unknown.suggestion.as_deref(), Some("params.train.lr"));
         assert_eq!(templates.render("{{ nothing }}").unwrap_err().why, "there is no `nothing`");
         assert!(templates.render("{{ .Name }}").is_err());
     }

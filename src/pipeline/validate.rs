@@ -1,5 +1,5 @@
-//! Checks the stages against each other: each out belongs to one stage, outs do not contain each other,
-//! every dep exists or is an out, and the graph has no cycle.
+//! Checks the stages against each other: each out belongs to one stage, outs do not contain each
+//! other, every dep exists or is an out, and the graph has no cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Why a stage has to do something: one difference each, with the old and the new value.
+//! Reasons that a stage is not up to date: one difference each, with the old and the new value.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,16 +9,17 @@ use crate::digest::{Content, Digest};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 use crate::repo_path::RepoPath;
 
+/// A reason that a stage is not up to date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum Change {
-    /// No trace of it in the lock.
+    /// The lock has no trace of the stage.
     NeverRan,
-    /// The user said so.
+    /// The user forced the stage to run.
     Forced,
-    /// The stage runs each time.
+    /// The stage is declared `always`.
     Always,
-    /// `None`: the stage had no command, and only tracked its outs.
+    /// `None` if the stage has no command and only tracks its outs.
     Cmd {
         old: Option<String>,
         new: Option<String>,
@@ -27,18 +28,18 @@ pub enum Change {
         old: Vec<String>,
         new: Vec<String>,
     },
-    /// What items are, or what is made of one.
+    /// The glob of the items, or the declared outs of an item.
     Each {
         old: BTreeSet<String>,
         new: BTreeSet<String>,
     },
-    /// What a command that the stage depends on printed.
+    /// The output of a command that the stage depends on.
     Tool {
         cmd: String,
         old: Option<String>,
         new: Option<String>,
     },
-    /// A tracked input has other content than the lock says.
+    /// The content of a tracked input differs from the lock.
     InputChanged {
         path: RepoPath,
     },
@@ -46,7 +47,7 @@ pub enum Change {
         old: Option<RepoPath>,
         new: Option<RepoPath>,
     },
-    /// `None` is "was not there".
+    /// `None` if the param is absent.
     Param {
         key: ParamKey,
         old: Option<ParamValue>,
@@ -62,7 +63,7 @@ pub enum Change {
         old: Option<Content>,
         new: Option<Content>,
     },
-    /// A file inside a dep that is a directory: what became of it.
+    /// A file inside a dep that is a directory or a glob.
     DepFile {
         path: RepoPath,
         fate: Fate,
@@ -79,16 +80,17 @@ pub enum Change {
     OutEdited {
         path: RepoPath,
     },
-    /// The cache would have it, but for this object.
+    /// The outs could be restored if the cache had this object.
     ObjectGone {
         digest: Digest,
     },
-    /// A stage that makes one of its deps has to run first, so what this one does is not known yet.
+    /// A stage that makes one of the deps has to run first, so the decision is still open.
     Upstream {
         stage: StageName,
     },
 }
 
+/// The change of a file inside a dep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fate {
@@ -107,13 +109,13 @@ impl fmt::Display for Fate {
     }
 }
 
-/// One line, as a reason: `train.epochs 10 → 30`.
+/// Writes the reason on one line: `train.epochs 10 → 30`.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::NeverRan => f.write_str("never ran"),
             Change::Forced => f.write_str("forced"),
-            Change::Always => f.write_str("runs each time"),
+            Change::Always => f.write_str("always runs"),
             Change::Cmd { old, new } => write!(f, "cmd {} → {}", shown_cmd(old), shown_cmd(new)),
             Change::Shell { old, new } => {
                 write!(f, "shell {} → {}", shown_shell(old), shown_shell(new))
@@ -121,12 +123,12 @@ impl fmt::Display for Change {
             Change::Each { old, new } => {
                 let shown =
                     |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(", ");
-                write!(f, "items {} → {}", shown(old), shown(new))
+                write!(f, "each {} → {}", shown(old), shown(new))
             }
             Change::Tool { cmd, old, new } => {
-                write!(f, "`{}` {} → {}", one_line(cmd), shown(old), shown(new))
+                write!(f, "tool `{}` {} → {}", one_line(cmd), shown(old), shown(new))
             }
-            Change::InputChanged { path } => write!(f, "{path} changed"),
+            Change::InputChanged { path } => write!(f, "input {path} changed"),
             Change::Wdir { old, new } => write!(f, "wdir {} → {}", shown_dir(old), shown_dir(new)),
             Change::Param { key, old, new } => write!(f, "{key} {} → {}", shown(old), shown(new)),
             Change::Env { name, old, new } => {
@@ -135,20 +137,22 @@ impl fmt::Display for Change {
             Change::Dep { path, old: None, .. } => write!(f, "dep {path} added"),
             Change::Dep { path, new: None, .. } => write!(f, "dep {path} removed"),
             Change::Dep { path, .. } => write!(f, "dep {path} changed"),
-            Change::DepFile { path, fate } => write!(f, "{path} {fate}"),
+            Change::DepFile { path, fate } => write!(f, "file {path} {fate}"),
             Change::OutDeclared { path } => write!(f, "out {path} is newly declared"),
             Change::OutDropped { path } => write!(f, "out {path} is no longer declared"),
             Change::OutMissing { path } => write!(f, "out {path} is missing"),
-            Change::OutEdited { path } => write!(f, "out {path} is not what the stage wrote"),
+            Change::OutEdited { path } => {
+                write!(f, "out {path} differs from what the stage wrote")
+            }
             Change::ObjectGone { digest } => {
-                write!(f, "the cache has lost object {}", digest.short())
+                write!(f, "object {} is missing from the cache", digest.short())
             }
             Change::Upstream { stage } => write!(f, "waits for {stage}"),
         }
     }
 }
 
-/// A value as people write it; `-` for one that is not there.
+/// Formats a value as JSON, and an absent one as `-`.
 fn shown<T: Serialize>(value: &Option<T>) -> String {
     match value {
         None => "-".to_owned(),
@@ -168,7 +172,7 @@ fn shown_shell(words: &[String]) -> String {
     if words.is_empty() { "`sh -c`".to_owned() } else { format!("`{}`", words.join(" ")) }
 }
 
-/// A command short enough for a line.
+/// Shortens a command to one line.
 fn one_line(cmd: &str) -> String {
     let flat = cmd.split_whitespace().collect::<Vec<_>>().join(" ");
     match flat.char_indices().nth(60) {

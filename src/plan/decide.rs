@@ -1,4 +1,22 @@
-//! The decision about one stage. Everything it needs is in [`Facts`].
+//! Decides what to do about one stage: nothing, restore its outs, or run it.
+//!
+//! Mechanism: [`decide`] takes the [`Facts`] observed about a stage and compares them with up to
+//! two candidates, the lock's trace and the cache's trace for the present fingerprint.
+//!
+//! - A stage without a command is a tracked input. The workspace is authoritative and the lock
+//!   follows it; only a missing input can be restored, from the lock.
+//! - A frozen stage never runs. It is up to date if its outs match a candidate, even one with
+//!   another fingerprint; otherwise a candidate is restored.
+//! - A forced stage or one declared `always` runs.
+//! - Any other stage is up to date if its outs match a candidate with the present fingerprint. It
+//!   is restored if the cache has all outs of one, and runs otherwise.
+//!
+//! Invariants: the lock's trace comes before the cache's, since a user who checks out an older lock
+//! wants the outs that it names. `Restore`, `Run` and `Blocked` always have at least one reason.
+//!
+//! Known limits: a decision holds for the moment of the observation. Whoever acts on it must notice
+//! later changes. Of two traces with equal fingerprints but different outs (a stage that is not
+//! deterministic), the cache offers one.
 
 use std::collections::BTreeSet;
 
@@ -7,60 +25,62 @@ use crate::pipeline::Policy;
 use crate::plan::{Change, Fingerprint, OutContents, Trace};
 use crate::repo_path::RepoPath;
 
-/// What was observed about a stage.
+/// The observations about a stage that the decision is based on.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// What would determine its outs if it ran now.
+    /// The fingerprint that a run would have now.
     pub fingerprint: Fingerprint,
-    /// The lock's trace of it: what is thought to lie in the workspace.
+    /// The lock's trace: the expected state of the workspace.
     pub locked: Option<Candidate>,
-    /// The cache's trace for this very fingerprint.
+    /// The cache's trace for this fingerprint.
     pub cached: Option<Candidate>,
-    /// What lies at its out paths.
+    /// The present contents at its out paths.
     pub outs: OutContents,
-    /// Outs that it need not write.
+    /// The outs that may be absent.
     pub optional: BTreeSet<RepoPath>,
     pub policy: Policy,
 }
 
-/// A trace, and whether its outs can be had without running.
+/// A trace whose outs may be valid, and whether they can be restored.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     pub trace: Trace,
-    /// What keeps the outs that do not lie there already from being brought back.
+    /// The obstacle to restoring the outs that differ; `None` if they can be restored.
     pub blocker: Option<RestoreBlocker>,
 }
 
+/// The reason that the outs of a trace cannot be restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestoreBlocker {
-    /// The cache does not have this object.
+    /// The cache lacks this object.
     Object(Digest),
-    /// An out that is not to be kept in the cache.
-    NotKept,
-    /// An out that was not written, and may not be missing.
+    /// An out is declared with `cache = false`, or no longer declared.
+    NotCached,
+    /// A required out was not written.
     NotWritten,
 }
 
+/// The user's request to run a stage even if it is up to date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
     No,
     Yes,
 }
 
+/// The action for a stage, with the reasons.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// The workspace holds what the fingerprint stands for.
+    /// The stage is up to date.
     Fresh(Trace),
-    /// It was computed before: bring the outs back. The changes are those since the lock.
+    /// Restore the outs of an earlier execution. The changes are those since the lock.
     Restore(Trace, Vec<Change>),
+    /// Run the command, or for a tracked input update the lock.
     Run(Vec<Change>),
-    /// It may not run, frozen or an input as it is, and its outs cannot be had otherwise.
+    /// A frozen stage or a tracked input whose outs can neither be computed nor restored.
     Blocked(Vec<Change>),
 }
 
-/// Fresh if a trace of this fingerprint is known and its outs lie there; else restored if the cache has them
-/// all; else run, for the reasons given (never none). The lock's trace goes before another of the same fingerprint:
-/// whoever checks an older lock out wants the outs that it names.
+/// Decides about one stage; see the module documentation for the rules.
 pub fn decide(facts: &Facts, force: Force) -> Decision {
     if facts.fingerprint.cmd.is_none() {
         return decide_tracked(facts);
@@ -79,14 +99,15 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
         Some(locked) => facts.fingerprint.changes_since(&locked.trace.fingerprint),
     };
     let locked = facts.locked.as_ref().filter(|_| changes.is_empty());
-    let known: Vec<&Candidate> = locked.into_iter().chain(&facts.cached).collect();
+    let candidates: Vec<&Candidate> = locked.into_iter().chain(&facts.cached).collect();
     let mut changes = changes;
-    for Candidate { trace, blocker } in &known {
+    for Candidate { trace, blocker } in &candidates {
         let differing = out_changes(trace, facts);
         if differing.is_empty() {
             return Decision::Fresh(trace.clone());
         }
-        // An out that another trace put there was not edited by anyone: the changes since the lock say it all.
+        // If anything changed since the lock, differing outs come from another trace and not from
+        // an edit, so they are not a reason.
         if changes.is_empty() {
             changes = differing;
         }
@@ -94,13 +115,15 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
             return Decision::Restore(trace.clone(), changes);
         }
     }
-    if let Some(RestoreBlocker::Object(digest)) = known.last().and_then(|known| known.blocker) {
+    if let Some(RestoreBlocker::Object(digest)) =
+        candidates.last().and_then(|candidate| candidate.blocker)
+    {
         changes.push(Change::ObjectGone { digest });
     }
     Decision::Run(changes)
 }
 
-/// An input that people make: what lies there counts, and the lock follows it.
+/// Decides about a tracked input: the workspace is authoritative, and the lock follows it.
 fn decide_tracked(facts: &Facts) -> Decision {
     let missing = facts.outs.iter().filter(|(_, found)| found.is_none());
     let missing: Vec<Change> =
@@ -125,11 +148,11 @@ fn decide_tracked(facts: &Facts) -> Decision {
     }
 }
 
-/// What the lock says holds, whatever has changed since.
+/// Decides about a frozen stage: the lock's trace is valid whatever has changed since.
 fn decide_frozen(facts: &Facts) -> Decision {
-    let known: Vec<&Candidate> = facts.locked.iter().chain(&facts.cached).collect();
+    let candidates: Vec<&Candidate> = facts.locked.iter().chain(&facts.cached).collect();
     let mut missing = Vec::new();
-    for Candidate { trace, blocker } in known {
+    for Candidate { trace, blocker } in candidates {
         missing = out_changes(trace, facts);
         if missing.is_empty() {
             return Decision::Fresh(trace.clone());
@@ -141,15 +164,16 @@ fn decide_frozen(facts: &Facts) -> Decision {
     Decision::Blocked(if missing.is_empty() { vec![Change::NeverRan] } else { missing })
 }
 
+/// Lists the outs that differ from the trace.
 fn out_changes(trace: &Trace, facts: &Facts) -> Vec<Change> {
     let mut changes = Vec::new();
-    for (path, left) in trace.out_contents() {
-        match (left, facts.outs.get(&path).copied().flatten()) {
-            // It was optional when the stage left it out, and is no more.
+    for (path, expected) in trace.out_contents() {
+        match (expected, facts.outs.get(&path).copied().flatten()) {
+            // The out was optional when it was left out, but is required now.
             (None, None) if facts.outs.contains_key(&path) && !facts.optional.contains(&path) => {
                 changes.push(Change::OutMissing { path });
             }
-            (left, found) if left == found => {}
+            (expected, found) if expected == found => {}
             (Some(_), None) => changes.push(Change::OutMissing { path }),
             (_, Some(_)) | (None, None) => changes.push(Change::OutEdited { path }),
         }

@@ -1,12 +1,18 @@
-//! Everything that determines a stage's outs, by value: hash it to look a trace up,
-//! compare two to explain a difference.
+//! The fingerprint of a stage: everything declared that determines its outs, by value.
 //!
-//! What enters: the command as it is run, its shell, the working directory and the variables that were declared for it,
-//! the values of the variables that it said to depend on, what its tools answered, the content of each dep, the value of
-//! each declared param, and the set of out paths.
+//! Mechanism: the digest of a fingerprint is the key of a trace in the cache. Comparing two
+//! fingerprints field by field explains why they differ. Both use the same values.
 //!
-//! What never does: the stage's name, its description, its resources, the role of an out, and anything of
-//! the machine. Candidate holes: programs on `PATH` that are no declared tools, undeclared files and variables, time and chance.
+//! Included: the rendered command, its shell, the working directory, the variables set for it, the
+//! values of the variables it depends on, the output of its tools, the content of each dep, the
+//! value of each declared param, the set of out paths, and for a stage with items their
+//! declaration.
+//!
+//! Never included: the stage's name, description, resources, policy, retries and timeout, the role
+//! and options of an out, and anything about the machine.
+//!
+//! Known limits: programs on `PATH` that are not declared as tools, undeclared files and variables,
+//! the time and random numbers can change the outs without changing the fingerprint.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,34 +21,36 @@ use crate::pipeline::{ParamKey, ParamValue};
 use crate::plan::Change;
 use crate::repo_path::RepoPath;
 
+/// The declared inputs of one execution, by value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
-    /// A tracked input has none.
+    /// The rendered command; `None` for a tracked input.
     pub cmd: Option<String>,
     /// Empty for `sh -c`.
     pub shell: Vec<String>,
     pub wdir: Option<RepoPath>,
     pub env: BTreeMap<String, String>,
-    /// Variables of the surroundings; `None` for one that is not set.
+    /// Values of the inherited variables in `env_deps`; `None` if unset.
     pub env_deps: BTreeMap<String, Option<String>>,
-    /// What a command printed.
+    /// Output by command.
     pub tools: BTreeMap<String, String>,
     pub deps: BTreeMap<RepoPath, Content>,
     pub params: BTreeMap<ParamKey, ParamValue>,
     pub outs: BTreeSet<RepoPath>,
-    /// For a stage with items: the glob, and the outs of each item as they were declared.
+    /// For a stage with items: the glob and the outs of an item, as declared.
     pub each: BTreeSet<String>,
 }
 
 impl Fingerprint {
-    /// The key of the run cache: the digest of the [written form](crate::plan::record).
+    /// Returns the key of the stage's trace in the cache, the digest of its
+    /// [text format](crate::plan::record).
     pub fn key(&self) -> Digest {
         let mut text = String::new();
         crate::plan::record::write_fingerprint(&mut text, self);
         Digest::of(text.as_bytes())
     }
 
-    /// What is different in `self` from `old`, in the order of importance to a reader.
+    /// Lists the differences from `old`, the most informative kinds first.
     pub fn changes_since(&self, old: &Fingerprint) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.cmd != old.cmd {
@@ -57,23 +65,23 @@ impl Fingerprint {
         if self.each != old.each {
             changes.push(Change::Each { old: old.each.clone(), new: self.each.clone() });
         }
-        each_difference(&old.params, &self.params, |key, old, new| {
+        for_each_difference(&old.params, &self.params, |key, old, new| {
             changes.push(Change::Param { key: key.clone(), old, new });
         });
-        each_difference(&old.env, &self.env, |name, old, new| {
+        for_each_difference(&old.env, &self.env, |name, old, new| {
             changes.push(Change::Env { name: name.clone(), old, new });
         });
-        each_difference(&old.env_deps, &self.env_deps, |name, old, new| {
+        for_each_difference(&old.env_deps, &self.env_deps, |name, old, new| {
             changes.push(Change::Env {
                 name: name.clone(),
                 old: old.flatten(),
                 new: new.flatten(),
             });
         });
-        each_difference(&old.tools, &self.tools, |cmd, old, new| {
+        for_each_difference(&old.tools, &self.tools, |cmd, old, new| {
             changes.push(Change::Tool { cmd: cmd.clone(), old, new });
         });
-        each_difference(&old.deps, &self.deps, |path, old, new| {
+        for_each_difference(&old.deps, &self.deps, |path, old, new| {
             changes.push(Change::Dep { path: path.clone(), old, new });
         });
         changes.extend(
@@ -86,7 +94,8 @@ impl Fingerprint {
     }
 }
 
-fn each_difference<K: Ord, V: Clone + PartialEq>(
+/// Calls `report` with each key whose values differ, and both values.
+fn for_each_difference<K: Ord, V: Clone + PartialEq>(
     old: &BTreeMap<K, V>,
     new: &BTreeMap<K, V>,
     mut report: impl FnMut(&K, Option<V>, Option<V>),

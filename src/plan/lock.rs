@@ -1,5 +1,17 @@
-//! `pipeline.lock`: what is in the workspace now, as stage → trace. It goes into git, so it has no times in it, is sorted,
-//! and keeps a blank line between blocks: edits of different stages merge.
+//! `pipeline.lock`: the trace of each stage that describes the present workspace.
+//!
+//! Mechanism: the file is a header line followed by one block per stage. A block is a blank line,
+//! the line `stage NAME` and the lines of the [trace](record). [`Blocks`] finds the blocks without
+//! parsing them. A block is parsed when it is requested and copied verbatim when it is kept, so the
+//! cost of an update depends on the number of changed stages.
+//!
+//! Invariants: written blocks are sorted by name, and each name occurs once. The file belongs in
+//! git, so it contains neither times nor machine names: equal states have equal bytes. The blank
+//! line between blocks lets git merge edits of different stages. CRLF line ends are accepted and
+//! replaced.
+//!
+//! Known limits: a malformed line is an error only when its block is parsed. A block of another
+//! stage with such a line is copied as it is.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,15 +22,16 @@ use crate::plan::record::{self, TraceReader};
 
 pub const FILE: &str = "pipeline.lock";
 const HEADER: &str = "repro.lock 1";
-/// Begins a block; the name follows.
+/// Start of a block; the stage's name follows.
 const HEAD: &str = "\nstage ";
 
+/// A fully parsed lock.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lock {
     pub stages: BTreeMap<StageName, Trace>,
 }
 
-/// Where and why a text is not a lock.
+/// Error: the text is not a valid lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadLock {
     /// Counted from 1.
@@ -32,7 +45,7 @@ impl Lock {
     }
 
     pub fn decode(text: &str) -> Result<Lock, BadLock> {
-        Lock::of(&Blocks::cut(text.to_owned())?)
+        Lock::of(&Blocks::split(text.to_owned())?)
     }
 
     pub fn of(blocks: &Blocks) -> Result<Lock, BadLock> {
@@ -46,16 +59,15 @@ impl Lock {
     }
 }
 
-/// The text of a lock, cut into blocks by name. A block is understood when it is asked for and copied when it stays, so to
-/// change a lock costs what is changed.
+/// The text of a lock, split into blocks that are parsed on demand.
 #[derive(Debug, Default)]
 pub struct Blocks {
     text: String,
-    /// By name.
+    /// Sorted by name.
     blocks: Vec<Block>,
 }
 
-/// Where in the text a block's name and the lines below it are.
+/// The ranges of a block's name and of the lines below it.
 #[derive(Debug)]
 struct Block {
     name: Range<usize>,
@@ -63,22 +75,24 @@ struct Block {
 }
 
 impl Blocks {
+    /// Finds the blocks of a lock.
+    ///
     /// # Errors
-    /// It is no lock of this version, has something outside of a block, or a stage twice.
-    pub fn cut(text: String) -> Result<Blocks, BadLock> {
+    /// The text is not a lock of this version, has lines outside the blocks, or repeats a stage.
+    pub fn split(text: String) -> Result<Blocks, BadLock> {
         let text = if text.contains('\r') { text.replace("\r\n", "\n") } else { text };
         let bad = |line, what| Err(BadLock { line, what });
         let first = text.lines().next().unwrap_or_default();
         if first != HEADER {
             return match first.starts_with("repro.lock ") {
-                true => bad(1, "was written by a newer version"),
-                false => bad(1, "does not begin with `repro.lock 1`"),
+                true => bad(1, "written by a newer version of repro"),
+                false => bad(1, "expected `repro.lock 1`"),
             };
         }
         let heads: Vec<usize> = text.match_indices(HEAD).map(|(at, _)| at).collect();
         let preamble = &text[first.len()..heads.first().copied().unwrap_or(text.len())];
         if let Some(at) = preamble.lines().position(|line| !line.is_empty()) {
-            return bad(at + 1, "has a line outside of a stage");
+            return bad(at + 1, "line outside a stage");
         }
         let mut blocks = Vec::with_capacity(heads.len());
         for (at, &head) in heads.iter().enumerate() {
@@ -86,40 +100,42 @@ impl Blocks {
             let name = head + HEAD.len();
             let name_end = text[name..end].find('\n').map_or(end, |length| name + length);
             if StageName::parse(&text[name..name_end]).is_none() {
-                return bad(line_at(&text, name), "has a bad stage name");
+                return bad(line_at(&text, name), "invalid stage name");
             }
             blocks.push(Block { name: name..name_end, lines: (name_end + 1).min(end)..end });
         }
-        // In a lock that we wrote they are sorted, and sorting finds it so.
+        // Blocks that repro wrote are sorted already, which makes this cheap.
         blocks.sort_by(|one, other| text[one.name.clone()].cmp(&text[other.name.clone()]));
-        let twice =
+        let duplicate =
             blocks.windows(2).find(|pair| text[pair[0].name.clone()] == text[pair[1].name.clone()]);
-        let twice = twice.map(|pair| pair[1].name.start);
+        let duplicate = duplicate.map(|pair| pair[1].name.start);
         let blocks = Blocks { text, blocks };
-        match twice {
+        match duplicate {
             None => Ok(blocks),
-            Some(at) => bad(line_at(&blocks.text, at), "has a stage twice"),
+            Some(at) => bad(line_at(&blocks.text, at), "duplicate stage"),
         }
     }
 
-    /// The names of the stages, sorted.
+    /// Returns the names of the stages, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.blocks.iter().map(|block| &self.text[block.name.clone()])
     }
 
-    /// By name, the lines of each stage's block.
+    /// Returns the name and the lines of each block, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.blocks
             .iter()
             .map(|block| (&self.text[block.name.clone()], &self.text[block.lines.clone()]))
     }
 
-    /// The trace that a block holds.
+    /// Parses the trace of a stage; `None` if the lock has none.
     pub fn trace(&self, name: &str) -> Result<Option<Trace>, BadLock> {
         self.block(name).map(|block| self.read(block)).transpose()
     }
 
-    /// The text with some stages' traces replaced, added or, for `None`, left out; `changes` are sorted by name.
+    /// Returns the text with traces replaced, added or, for `None`, removed.
+    ///
+    /// `changes` must be sorted by name.
     pub fn with<'t>(
         &self,
         changes: impl IntoIterator<Item = (&'t StageName, Option<&'t Trace>)>,
@@ -127,23 +143,23 @@ impl Blocks {
         let mut text = String::with_capacity(self.text.len() + 4096);
         text.push_str(HEADER);
         text.push('\n');
-        let mut stays = self.blocks.iter().peekable();
+        let mut kept = self.blocks.iter().peekable();
         let name = |block: &Block| &self.text[block.name.clone()];
         let copy = |text: &mut String, block: &Block| {
             let lines = self.text[block.lines.clone()].trim_end_matches('\n');
             text.extend([HEAD, name(block), "\n", lines, "\n"]);
         };
         for (changed, trace) in changes {
-            while let Some(block) = stays.next_if(|block| name(block) < changed.as_str()) {
+            while let Some(block) = kept.next_if(|block| name(block) < changed.as_str()) {
                 copy(&mut text, block);
             }
-            stays.next_if(|block| name(block) == changed.as_str());
+            kept.next_if(|block| name(block) == changed.as_str());
             if let Some(trace) = trace {
                 text.extend([HEAD, changed.as_str(), "\n"]);
                 record::write_trace(&mut text, trace);
             }
         }
-        stays.for_each(|block| copy(&mut text, block));
+        kept.for_each(|block| copy(&mut text, block));
         text
     }
 
@@ -157,10 +173,7 @@ impl Blocks {
         let mut at = block.lines.start;
         for line in self.text[block.lines.clone()].split('\n') {
             if !line.is_empty() && reader.line(line).is_err() {
-                return Err(BadLock {
-                    line: line_at(&self.text, at),
-                    what: "has a line that is not understood",
-                });
+                return Err(BadLock { line: line_at(&self.text, at), what: "malformed line" });
             }
             at += line.len() + 1;
         }
@@ -168,6 +181,7 @@ impl Blocks {
     }
 }
 
+/// Returns the number of the line at a byte offset, counted from 1.
 fn line_at(text: &str, at: usize) -> usize {
     1 + text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count()
 }

@@ -1,5 +1,7 @@
-//! Is a stage up to date, and why not. Pure: facts in, a decision out; the same values
-//! decide and explain, so the two cannot disagree. Knows nothing of disks, clocks or threads.
+//! Decides whether a stage is up to date, and explains why not.
+//!
+//! Pure: takes facts and returns a decision. The decision and its explanation are computed from the
+//! same values, so they cannot disagree. Does not know about disks, clocks or threads.
 
 pub mod change;
 pub mod decide;

@@ -1,4 +1,4 @@
-//! The written form of fingerprints and traces: one fact a line, in the lock and in the cache alike.
+//! The text format of fingerprints and traces, used by the lock and the cache: one fact per line.
 //!
 //! ```text
 //! cmd "cargo run --release -p train"
@@ -14,9 +14,11 @@
 //! absent models/notes.txt
 //! accepted "only a comment changed"
 //! ```
-//! In a fingerprint an `out` line has the path alone; in a trace it is `out KIND DIGEST PATH`, or `absent PATH` where nothing was
-//! written, and `accepted` may follow. Texts and values are
-//! JSON, so a line is never broken. Lines come in this order, sorted within a kind: equal values have equal bytes.
+//!
+//! In a fingerprint an `out` line has only the path. In a trace it is `out KIND DIGEST PATH`, or
+//! `absent PATH` if nothing was written, and an `accepted` line may follow. Texts and values are
+//! JSON, so they never span lines. Lines are in the order shown and sorted within each kind, so
+//! equal values have equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -26,6 +28,7 @@ use crate::pipeline::{ParamKey, ParamValue};
 use crate::plan::{Fingerprint, Trace};
 use crate::repo_path::RepoPath;
 
+/// Appends the lines of a fingerprint.
 pub fn write_fingerprint(text: &mut String, fingerprint: &Fingerprint) {
     write_inputs(text, fingerprint);
     for path in &fingerprint.outs {
@@ -33,6 +36,7 @@ pub fn write_fingerprint(text: &mut String, fingerprint: &Fingerprint) {
     }
 }
 
+/// Appends the lines of a trace.
 pub fn write_trace(text: &mut String, trace: &Trace) {
     write_inputs(text, &trace.fingerprint);
     for (path, content) in &trace.outs {
@@ -80,7 +84,7 @@ fn json(text: &str) -> String {
     ParamValue::from(text).to_string()
 }
 
-/// A trace that is read line by line.
+/// Parses a trace line by line.
 #[derive(Debug, Default)]
 pub struct TraceReader {
     cmd: Option<String>,
@@ -97,19 +101,23 @@ pub struct TraceReader {
     each: BTreeSet<String>,
 }
 
-/// A line is not one of a trace.
+/// Error: the line is not part of a trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotATrace;
 
 impl TraceReader {
+    /// Adds one line.
+    ///
+    /// # Errors
+    /// The line is malformed or repeats an earlier fact.
     pub fn line(&mut self, line: &str) -> Result<(), NotATrace> {
-        self.take(line).ok_or(NotATrace)
+        self.parse(line).ok_or(NotATrace)
     }
 
-    /// `None` where the line is not understood or says something a second time.
-    fn take(&mut self, line: &str) -> Option<()> {
+    /// Parses one line; `None` if it is malformed or repeats an earlier fact.
+    fn parse(&mut self, line: &str) -> Option<()> {
         let (word, rest) = line.split_once(' ')?;
-        let fresh = match word {
+        let is_new = match word {
             "cmd" => self.cmd.replace(serde_json::from_str(rest).ok()?).is_none(),
             "shell" => {
                 std::mem::replace(&mut self.shell, serde_json::from_str(rest).ok()?).is_empty()
@@ -134,11 +142,11 @@ impl TraceReader {
                 self.params.insert(ParamKey::new(key), serde_json::from_str(value).ok()?).is_none()
             }
             "dep" => {
-                let (path, content) = located(rest)?;
+                let (path, content) = parse_content_at(rest)?;
                 self.deps.insert(path, content).is_none()
             }
             "out" => {
-                let (path, content) = located(rest)?;
+                let (path, content) = parse_content_at(rest)?;
                 if path.is_reserved() {
                     return None;
                 }
@@ -150,9 +158,10 @@ impl TraceReader {
             }
             _ => false,
         };
-        fresh.then_some(())
+        is_new.then_some(())
     }
 
+    /// Returns the trace.
     pub fn finish(self) -> Trace {
         let TraceReader {
             cmd,
@@ -164,11 +173,11 @@ impl TraceReader {
             deps,
             params,
             outs,
-            mut absent,
+            absent: mut out_paths,
             accepted,
             each,
         } = self;
-        absent.extend(outs.keys().cloned());
+        out_paths.extend(outs.keys().cloned());
         let fingerprint = Fingerprint {
             cmd,
             shell,
@@ -178,15 +187,15 @@ impl TraceReader {
             tools,
             deps,
             params,
-            outs: absent,
+            outs: out_paths,
             each,
         };
         Trace { fingerprint, outs, accepted }
     }
 }
 
-/// `KIND DIGEST PATH`.
-fn located(text: &str) -> Option<(RepoPath, Content)> {
+/// Parses `KIND DIGEST PATH`.
+fn parse_content_at(text: &str) -> Option<(RepoPath, Content)> {
     let mut fields = text.splitn(3, ' ');
     let (kind, digest, path) = (fields.next()?, fields.next()?, fields.next()?);
     Some((RepoPath::parse_canonical(path)?, Content::from_kind(kind, digest.parse().ok()?)?))

@@ -2,12 +2,12 @@
 //!
 //! Mechanism: the bytes are a text part, an array of little-endian `u32` numbers, the number of
 //! numbers and a BLAKE3 checksum of everything before it. The texts are stored without separators;
-//! the numbers hold their lengths and the lists of positions. Decoding finds the ranges of each stage
-//! but parses no declaration: [`PipelineSnapshot::part`] parses only the chosen stages.
+//! the numbers hold their lengths and the lists of positions. Decoding finds the ranges of each
+//! stage but parses no declaration: [`PipelineSnapshot::part`] parses only the chosen stages.
 //!
-//! Invariants: a snapshot is valid as long as its [`Inputs`] are unchanged, which the caller checks.
-//! Bytes that are damaged or of another version decode to `None`, never to another pipeline. All
-//! positions are checked when decoding.
+//! Invariants: a snapshot is valid as long as its [`Inputs`] are unchanged, which the caller
+//! checks. Bytes that are damaged or of another version decode to `None`, never to another
+//! pipeline. All positions are checked when decoding.
 //!
 //! Known limits: params that no stage reads are not stored, so a partial pipeline has none. Numbers
 //! are limited to 32 bits.
@@ -208,7 +208,8 @@ impl PipelineSnapshot {
         &self.texts[self.entries[ix].name.clone()]
     }
 
-    /// Returns the template of a stage and the positions of its paths in [`PipelineSnapshot::paths`].
+    /// Returns the template of a stage and the positions of its paths in
+    /// [`PipelineSnapshot::paths`].
     ///
     /// `None` if texts and contents alone do not decide whether the stage is up to date.
     pub fn template(&self, ix: StageIx) -> Option<(&str, impl Iterator<Item = usize>)> {

@@ -1,4 +1,4 @@
-//! What one execution consumed and produced.
+//! The inputs and outs of one execution of a stage.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,21 @@ use crate::digest::Content;
 use crate::plan::Fingerprint;
 use crate::repo_path::RepoPath;
 
-/// What lies at each of some paths, or will; `None` where nothing does.
+/// Contents by path, present or expected; `None` where the path is absent.
 pub type OutContents = BTreeMap<RepoPath, Option<Content>>;
 
+/// A record of one execution: its fingerprint and the contents of its outs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
     pub fingerprint: Fingerprint,
-    /// What was written. A declared out that is not among them is optional, and nothing lay there.
+    /// The outs that were written. A declared out missing here was optional and absent.
     pub outs: BTreeMap<RepoPath, Content>,
-    /// Someone said that the changes since these outs were made do not affect them, and why.
+    /// The reason a user gave for accepting the outs although inputs have changed since.
     pub accepted: Option<String>,
 }
 
 impl Trace {
-    /// What lay at each declared out afterwards.
+    /// Returns the content of each declared out after the execution.
     pub fn out_contents(&self) -> OutContents {
         self.fingerprint
             .outs

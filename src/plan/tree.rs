@@ -1,12 +1,14 @@
-//! The object of a directory: its entries by name. Directories nest as trees in trees, so a change deep
-//! inside costs the objects on the way down to it and no others.
+//! Tree objects: the entries of a directory by name. A subdirectory is a tree of its own, so a
+//! change deep inside creates new objects only for the directories on the way down to it.
 //!
 //! ```text
 //! repro.tree 1
 //! file 6437b3ac…9d85 blues.00000.wav
 //! tree 1c0a44f7…02fe jazz
 //! ```
-//! Sorted by name, bytewise; one line an entry; a name never has a slash or a control character in it.
+//!
+//! Entries are sorted by the bytes of their names, one per line. A name contains neither slashes
+//! nor control characters.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +17,13 @@ use crate::repo_path::RepoPath;
 
 const HEADER: &str = "repro.tree 1\n";
 
+/// The entries of one directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
     pub entries: BTreeMap<Box<str>, Content>,
 }
 
-/// The bytes are not a tree object.
+/// Error: the bytes are not a tree object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotATree;
 
@@ -29,7 +32,7 @@ impl Tree {
         let mut text = String::with_capacity(HEADER.len() + self.entries.len() * 96);
         text.push_str(HEADER);
         for (name, content) in &self.entries {
-            // Not by `write!`, which would take most of the time of a look at a large directory.
+            // `write!` is too slow: it would dominate the time to hash a large directory.
             let hex = content.digest().to_hex();
             for piece in [content.kind(), " ", &*hex, " ", name, "\n"] {
                 text.push_str(piece);
@@ -38,8 +41,10 @@ impl Tree {
         text.into_bytes()
     }
 
-    /// The inverse of [`Tree::encode`]; an entry whose name is not one plain file name is refused, so
-    /// that a tree from elsewhere cannot name anything outside its directory.
+    /// Decodes the result of [`Tree::encode`].
+    ///
+    /// Rejects an entry whose name is not a single file name, so that a foreign tree cannot name
+    /// anything outside its directory.
     pub fn decode(bytes: &[u8]) -> Result<Tree, NotATree> {
         let text = std::str::from_utf8(bytes).map_err(|_| NotATree)?;
         let body = text.strip_prefix(HEADER).ok_or(NotATree)?;
@@ -61,7 +66,7 @@ impl Tree {
     }
 }
 
-/// One name of a file, nothing that leads elsewhere.
+/// Reports whether `name` is a single file name that cannot lead to another directory.
 pub fn is_plain_name(name: &str) -> bool {
     !name.contains('/') && RepoPath::parse_canonical(name).is_some()
 }
@@ -72,7 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn hostile_trees_are_refused() {
+    fn malformed_trees_are_rejected() {
         let digest = Digest::of(b"x");
         for name in ["..", ".", "a/b", "/etc", "", "a\tb"] {
             let bytes = format!("repro.tree 1\nfile {digest} {name}\n");
@@ -89,7 +94,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tree_reads_back(names in proptest::collection::btree_set("[a-z .é]{1,6}", 0..8)) {
+        fn tree_round_trip(names in proptest::collection::btree_set("[a-z .é]{1,6}", 0..8)) {
             let entries = names
                 .iter()
                 .filter(|name| is_plain_name(name))

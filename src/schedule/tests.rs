@@ -235,9 +235,11 @@ proptest! {
                 needs[a.max(b)].insert(a.min(b));
             }
         }
-        let needs: Vec<Vec<StageIx>> = needs.into_iter().map(|set| set.into_iter().map(StageIx::new).collect()).collect();
+        let indices = |set: BTreeSet<usize>| set.into_iter().map(StageIx::new).collect();
+        let needs: Vec<Vec<StageIx>> = needs.into_iter().map(indices).collect();
         let on_failure = if keep_going { OnFailure::KeepGoing } else { OnFailure::Stop };
-        let demand = demand.into_iter().map(|(cpus, tokens)| vec![(0, cpus), (1, tokens)]).collect();
+        let demand =
+            demand.into_iter().map(|(cpus, tokens)| vec![(0, cpus), (1, tokens)]).collect();
         let capacity = Capacity { limits: vec![limits.0, limits.1], demand };
         check(&needs, &capacity, &choices, on_failure);
     }

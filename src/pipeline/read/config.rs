@@ -1,5 +1,5 @@
-//! `[config]`: params from further files. Later wins: included files in their order, then the chosen files of the groups,
-//! then `[params]` of pipeline.toml itself, then what the command line says.
+//! `[config]`: params from further files. Later definitions override earlier ones: included files
+//! in order, the chosen files of the groups, `[params]` of `pipeline.toml`, then the command line.
 
 use std::collections::BTreeMap;
 
@@ -14,85 +14,85 @@ use crate::pipeline::{
 };
 use crate::repo_path::RepoPath;
 
-/// Where the files of groups lie: `conf/model/small.toml`.
+/// The directory of the groups' files: `conf/model/small.toml`.
 pub const GROUPS: &str = "conf";
 
-/// The params of a pipeline and where they come from.
+/// The params of a pipeline and their origin.
 #[derive(Debug, Default)]
 pub(super) struct Composed {
     pub(super) params: Params,
-    /// Of each param that stands in a file other than pipeline.toml.
+    /// The origin of each param that comes from a file other than `pipeline.toml`.
     pub(super) written: BTreeMap<ParamKey, Written>,
     /// The chosen option of each group.
     pub(super) groups: BTreeMap<String, String>,
-    pub(super) whole: Whole,
+    pub(super) completeness: Completeness,
 }
 
-/// Whether the params are all that were meant.
+/// The success of reading all params.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whole {
+pub(super) enum Completeness {
     #[default]
-    Yes,
-    /// A file or a group could not be had, or an override could not be followed.
-    No,
+    Complete,
+    /// A file or a group could not be read, or an override could not be applied.
+    Incomplete,
 }
 
 impl Reader {
-    /// All params, composed.
+    /// Combines the params of all files and the overrides.
     pub(super) fn compose(
         &mut self,
         root: &DeTable<'_>,
         overrides: &[Override],
-        world: FileSource<'_>,
+        files: FileSource<'_>,
     ) -> Composed {
         let mut composed = Composed::default();
         let before = self.problems.len();
         let config = root.get("config").and_then(|value| self.table(value, "`[config]`"));
         let mut rest: Vec<&Override> = overrides.iter().collect();
         if let Some(config) = config {
-            self.only_keys(config, "`[config]`", &super::CONFIG);
+            self.reject_unknown_keys(config, "`[config]`", &super::CONFIG);
             for (text, at) in self.strings(config, "include", "`[config]`") {
                 if let Some(path) = self.path(text, at, "file", "`include`") {
                     let line = self.line(at);
-                    self.add_file(&path, "", Place::Line(line), world, &mut composed);
+                    self.add_file(&path, "", Place::Line(line), files, &mut composed);
                 }
             }
             if let Some(groups) =
                 config.get("groups").and_then(|value| self.table(value, "`groups` of `[config]`"))
             {
                 for (group, value) in groups {
-                    self.add_group(group.get_ref(), value, &mut rest, world, &mut composed);
+                    self.add_group(group.get_ref(), value, &mut rest, files, &mut composed);
                 }
             }
         }
         if self.problems.len() > before {
-            composed.whole = Whole::No;
+            composed.completeness = Completeness::Incomplete;
         }
         let own = self.params(root);
         own.iter().for_each(|(key, value)| composed.insert(key.clone(), value.clone(), None));
-        let of_files = composed.whole;
+        let from_files = composed.completeness;
         for given in rest {
-            // It may be one of those that could not be had.
+            // The param may be defined in a file that could not be read.
             let is_unknown =
                 || matches!(composed.params.resolve(&given.key), Err(Unresolved::Unknown { .. }));
-            if of_files == Whole::No && is_unknown() {
+            if from_files == Completeness::Incomplete && is_unknown() {
                 continue;
             }
             if let Err(problem) = composed.apply(given) {
                 self.problems.push(problem);
-                composed.whole = Whole::No;
+                composed.completeness = Completeness::Incomplete;
             }
         }
         composed
     }
 
-    /// The file that a group chooses, or that `-p GROUP=OPTION` chooses in its place.
+    /// Adds the file chosen by a group, or by `-p GROUP=OPTION` instead.
     fn add_group(
         &mut self,
         group: &str,
         value: &Value<'_>,
         rest: &mut Vec<&Override>,
-        world: FileSource<'_>,
+        files: FileSource<'_>,
         composed: &mut Composed,
     ) {
         let Some(mut option) = self.string(value, &format!("group `{group}`")).map(str::to_owned)
@@ -114,42 +114,42 @@ impl Reader {
         else {
             self.problems.push(Problem {
                 place,
-                what: format!("`{option}` is no option of group `{group}`"),
+                what: format!("there is no option `{option}` in group `{group}`"),
                 hint: None,
             });
             return;
         };
-        let options = (world.list)(&folder);
+        let options = (files.list)(&folder);
         if path.strip_prefix(&folder).is_none() || !options.contains(&option) {
-            let meant = did_you_mean(&option, options.iter().map(String::as_str));
-            let hint = match (meant, options.is_empty()) {
-                (Some(meant), _) => format!("did you mean `{meant}`?"),
-                (None, false) => format!("there are {}", options.join(", ")),
-                (None, true) => format!("an option is a file `{folder}/NAME.toml`"),
+            let suggestion = did_you_mean(&option, options.iter().map(String::as_str));
+            let hint = match (suggestion, options.is_empty()) {
+                (Some(suggestion), _) => format!("did you mean `{suggestion}`?"),
+                (None, false) => format!("the options are {}", options.join(", ")),
+                (None, true) => format!("create an option as a file `{folder}/NAME.toml`"),
             };
-            let what = format!("group `{group}` has no option `{option}`");
+            let what = format!("there is no option `{option}` in group `{group}`");
             self.problems.push(Problem { place, what, hint: Some(hint) });
             return;
         }
-        self.add_file(&path, group, place, world, composed);
+        self.add_file(&path, group, place, files, composed);
         composed.groups.insert(group.to_owned(), option);
     }
 
-    /// Lays the params of a file over those so far, all below `prefix`.
+    /// Adds the params of a file below `prefix`, overriding earlier ones.
     fn add_file(
         &mut self,
         path: &RepoPath,
         prefix: &str,
         place: Place,
-        world: FileSource<'_>,
+        files: FileSource<'_>,
         composed: &mut Composed,
     ) {
-        let text = match (world.read)(path) {
+        let text = match (files.read)(path) {
             Ok(text) => text,
             Err(why) => {
                 self.problems.push(Problem {
                     place,
-                    what: format!("`{path}` cannot be read: {why}"),
+                    what: format!("cannot read `{path}`: {why}"),
                     hint: None,
                 });
                 return;
@@ -188,7 +188,7 @@ impl Composed {
         }
     }
 
-    /// Does what one `-p` says.
+    /// Applies one override.
     fn apply(&mut self, given: &Override) -> Result<(), Problem> {
         let problem = |what: String, hint: Option<String>| Problem {
             place: Place::Override(given.typed()),
@@ -200,11 +200,13 @@ impl Composed {
         match (given.operation, found) {
             (Operation::Set | Operation::Put, Ok(key)) => {
                 let old = self.params.get(key.as_str()).cloned().unwrap_or_default();
-                let literal = Literal::typed(&given.raw, &old)
-                    .map_err(|wrong| problem(wrong.to_string(), Some(format!("it is {old}"))))?;
+                let literal = Literal::typed(&given.raw, &old).map_err(|wrong| {
+                    let hint = format!("the present value is {old}");
+                    problem(format!("param `{key}` {wrong}"), Some(hint))
+                })?;
                 self.params.replace(key, literal.value().clone());
             }
-            // A table is laid over the one that is there.
+            // A table is merged into the existing one.
             (Operation::Set | Operation::Put, Err(Unresolved::Table(_))) => match value()? {
                 ParamValue::Object(table) => {
                     for (name, value) in table {
@@ -213,15 +215,15 @@ impl Composed {
                 }
                 _ => {
                     return Err(problem(
-                        "is a table of params".into(),
-                        Some("name one of them, or give a table: {a = 1}".into()),
+                        format!("`{}` is a table of params, not a param", given.key),
+                        Some("set one of its params, or give a table: {a = 1}".into()),
                     ));
                 }
             },
             (Operation::Add, Ok(key)) => {
                 return Err(problem(
-                    format!("param `{key}` is there already"),
-                    Some(format!("leave out the `+` to change it: {}={}", given.key, given.raw)),
+                    format!("param `{key}` already exists"),
+                    Some(format!("to change it, omit the `+`: {}={}", given.key, given.raw)),
                 ));
             }
             (Operation::Add | Operation::Put, Err(_)) => {
@@ -231,18 +233,18 @@ impl Composed {
             (Operation::Remove, Err(Unresolved::Table(keys))) => {
                 keys.iter().for_each(|key| self.params.remove(key));
             }
-            (_, Err(Unresolved::Unknown { meant })) => {
-                let hint = match meant {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("`-p +{}` adds one", given.typed()),
+            (_, Err(Unresolved::Unknown { suggestion })) => {
+                let hint = match suggestion {
+                    Some(suggestion) => format!("did you mean `{suggestion}`?"),
+                    None => format!("add it with `-p +{}`", given.typed()),
                 };
-                return Err(problem("no such param".into(), Some(hint)));
+                return Err(problem(format!("there is no param `{}`", given.key), Some(hint)));
             }
             (_, Err(Unresolved::Ambiguous(keys))) => {
                 let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
                 return Err(problem(
-                    "could be several params".into(),
-                    Some(format!("name one of {}", keys.join(", "))),
+                    format!("param `{}` is ambiguous", given.key),
+                    Some(format!("use one of {}", keys.join(", "))),
                 ));
             }
         }

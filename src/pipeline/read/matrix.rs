@@ -1,4 +1,4 @@
-//! `matrix`: the stages that one block of `pipeline.toml` declares.
+//! `matrix`: several stages from one declaration.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use super::stage::KEYS;
 use super::{Reader, Scope, Value, kind};
 use crate::pipeline::{ParamValue, Problem, Stage, StageName};
 
-/// The key of a matrix that is no axis: combinations to leave out.
+/// The key of a matrix that is not an axis: combinations to leave out.
 pub(in crate::pipeline) const EXCLUDE: &str = "exclude";
 
-/// More variants of one stage than this are a mistake.
-const MOST_VARIANTS: usize = 10_000;
+/// Upper bound on the variants of one stage; more are assumed to be a mistake.
+const MAX_VARIANTS: usize = 10_000;
 
 impl Reader {
-    /// The stage, or one for each combination of its matrix.
+    /// Adds the stage, or one stage for each combination of its matrix.
     pub(super) fn stage_or_matrix(
         &mut self,
         name: &StageName,
@@ -25,29 +25,26 @@ impl Reader {
         stages: &mut Vec<Stage>,
     ) {
         let of = format!("stage `{name}`");
-        self.only_keys(table, &of, &KEYS);
+        self.reject_unknown_keys(table, &of, &KEYS);
         let Some(matrix) = table.get("matrix") else {
             stages.push(self.stage(name.clone(), None, line, table, scope));
             return;
         };
         let mut names = BTreeMap::new();
         for variant in self.variants(matrix, &of) {
-            let text = variant
-                .iter()
-                .map(|(_, value)| file_name_part(value))
-                .collect::<Vec<_>>()
-                .join("-");
+            let text =
+                variant.iter().map(|(_, value)| name_part(value)).collect::<Vec<_>>().join("-");
             let Some(full) = StageName::parse(&format!("{name}@{text}")) else {
                 self.problem(
                     matrix,
-                    format!("`{name}@{text}` cannot name a stage: it is too long"),
+                    format!("stage name `{name}@{text}` is longer than 100 bytes"),
                 );
                 continue;
             };
             if names.insert(full.clone(), ()).is_some() {
                 self.problem(
                     matrix,
-                    format!("two combinations of the matrix of {of} are both named `{full}`"),
+                    format!("two combinations of the matrix of {of} have the same name `{full}`"),
                 );
                 continue;
             }
@@ -56,16 +53,16 @@ impl Reader {
             stages.push(self.stage(full, Some(name.clone()), line, table, scope));
         }
         if names.is_empty() {
-            self.problem(matrix, format!("the matrix of {of} has no combination left"));
+            self.problem(matrix, format!("the matrix of {of} has no combinations"));
         }
     }
 
-    /// Every combination of the axes, the first axis slowest, without what is excluded.
+    /// Returns the combinations of the axes that are not excluded; the first axis varies slowest.
     fn variants(&mut self, matrix: &Value<'_>, of: &str) -> Vec<Vec<(String, ParamValue)>> {
         let Some(table) = self.table(matrix, &format!("`matrix` of {of}")) else {
             return Vec::new();
         };
-        // In the order of the text: a table of TOML does not keep it.
+        // The parser does not keep the order of a table.
         let mut axes: Vec<_> = table.iter().filter(|(name, _)| name.get_ref() != EXCLUDE).collect();
         axes.sort_by_key(|(name, _)| name.span().start);
         let mut variants: Vec<Vec<(String, ParamValue)>> = vec![Vec::new()];
@@ -77,14 +74,17 @@ impl Reader {
             let Some(list) = list.filter(|list| !list.is_empty() && list.iter().all(scalar)) else {
                 self.problem(
                     value,
-                    format!("`{axis}` in the matrix of {of} is no list of plain values"),
+                    format!(
+                        "`{axis}` in the matrix of {of} must be a list of strings, numbers or \
+                         booleans"
+                    ),
                 );
                 return Vec::new();
             };
-            if variants.len() * list.len() > MOST_VARIANTS {
+            if variants.len() * list.len() > MAX_VARIANTS {
                 self.problem(
                     value,
-                    format!("the matrix of {of} has more than {MOST_VARIANTS} combinations"),
+                    format!("the matrix of {of} has more than {MAX_VARIANTS} combinations"),
                 );
                 return Vec::new();
             }
@@ -102,7 +102,7 @@ impl Reader {
                 if axis == EXCLUDE || table.get(axis.as_str()).is_none() {
                     self.problems.push(Problem::new(
                         at,
-                        format!("`exclude` of {of} names `{axis}`, which its matrix does not have"),
+                        format!("`exclude` of {of} uses axis `{axis}`, which is not in the matrix"),
                     ));
                 }
             }
@@ -126,7 +126,7 @@ impl Reader {
         let Some(list) = value.get_ref().as_array() else {
             self.problem(
                 value,
-                format!("`exclude` of {of} is {}, not a list of tables", kind(value)),
+                format!("`exclude` of {of} must be a list of tables, not {}", kind(value)),
             );
             return Vec::new();
         };
@@ -150,8 +150,8 @@ impl Reader {
     }
 }
 
-/// A value as part of a stage's name.
-fn file_name_part(value: &ParamValue) -> String {
+/// Formats a value as part of a stage's name.
+fn name_part(value: &ParamValue) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     text.chars().map(|c| if allowed(c) { c } else { '_' }).collect()

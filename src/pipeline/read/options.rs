@@ -1,4 +1,4 @@
-//! The small values of a stage: flags, counts, sizes, durations, and what is made of them.
+//! Simple values of a stage: flags, counts, sizes and durations, and the options made of them.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -18,13 +18,13 @@ impl Reader {
             None => default,
             Some((_, Some(flag))) => flag,
             Some((value, None)) => {
-                self.problem(value, format!("`{key}` of {of} is neither true nor false"));
+                self.problem(value, format!("`{key}` of {of} must be true or false"));
                 default
             }
         }
     }
 
-    pub(super) fn whole(
+    pub(super) fn integer(
         &mut self,
         value: &Value<'_>,
         what: &str,
@@ -37,17 +37,17 @@ impl Reader {
         if number.is_none() {
             self.problem(
                 value,
-                format!("{what} is not a number from {} to {}", range.start(), range.end()),
+                format!("{what} must be an integer from {} to {}", range.start(), range.end()),
             );
         }
         number
     }
 
-    /// `"90s"`, `"30m"`, `"2h"`, `"1d"`, or a number of seconds.
+    /// Reads `"90s"`, `"30m"`, `"2h"`, `"1d"`, or a number of seconds.
     pub(super) fn duration(&mut self, value: &Value<'_>, what: &str) -> Option<Duration> {
         let seconds = match value.get_ref() {
             DeValue::String(text) => {
-                with_unit(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])
+                parse_with_unit(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])
             }
             DeValue::Integer(digits) => digits.as_str().parse().ok(),
             _ => None,
@@ -56,20 +56,20 @@ impl Reader {
         if seconds.is_none() {
             self.problem(
                 value,
-                format!("{what} is no duration like \"90s\", \"30m\", \"2h\" or \"1d\""),
+                format!("{what} must be a duration such as \"90s\", \"30m\", \"2h\" or \"1d\""),
             );
         }
         seconds.map(Duration::from_secs)
     }
 
-    /// `"4G"`, `"512M"`: powers of 1024.
+    /// Reads `"4G"`, `"512M"`: units are powers of 1024.
     fn size(&mut self, value: &Value<'_>, what: &str) -> Option<u64> {
         const UNITS: [(&str, u64); 5] =
             [("B", 1), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40)];
         let text = value.get_ref().as_str().map(|text| text.trim_end_matches("iB"));
-        let bytes = text.and_then(|text| with_unit(text, &UNITS)).filter(|bytes| *bytes > 0);
+        let bytes = text.and_then(|text| parse_with_unit(text, &UNITS)).filter(|bytes| *bytes > 0);
         if bytes.is_none() {
-            self.problem(value, format!("{what} is no size like \"512M\" or \"4G\""));
+            self.problem(value, format!("{what} must be a size such as \"512M\" or \"4G\""));
         }
         bytes
     }
@@ -83,13 +83,13 @@ impl Reader {
         let mut resources = Resources::default();
         let what = format!("`resources` of {of}");
         if let Some(table) = table.get("resources").and_then(|value| self.table(value, &what)) {
-            self.only_keys(table, &what, &RESOURCES);
+            self.reject_unknown_keys(table, &what, &RESOURCES);
             let get = |key| table.get(key);
             resources.cpus = get("cpus")
-                .and_then(|v| self.whole(v, &format!("`cpus` of {of}"), 1..=4096))
+                .and_then(|v| self.integer(v, &format!("`cpus` of {of}"), 1..=4096))
                 .unwrap_or(1);
             resources.gpus = get("gpus")
-                .and_then(|v| self.whole(v, &format!("`gpus` of {of}"), 0..=4096))
+                .and_then(|v| self.integer(v, &format!("`gpus` of {of}"), 0..=4096))
                 .unwrap_or(0);
             resources.mem =
                 get("mem").and_then(|v| self.size(v, &format!("`mem` of {of}"))).unwrap_or(0);
@@ -102,8 +102,8 @@ impl Reader {
                     format!("{of} uses token `{name}`, which is not declared"),
                 );
                 self.problems.push(match did_you_mean(name, tokens.keys().map(String::as_str)) {
-                    Some(meant) => problem.meant(Some(meant)),
-                    None => problem.hint(format!("say how many there are: [tokens] {name} = 1")),
+                    Some(suggestion) => problem.did_you_mean(Some(suggestion)),
+                    None => problem.hint(format!("declare its count: [tokens] {name} = 1")),
                 });
                 continue;
             };
@@ -112,14 +112,14 @@ impl Reader {
             if *used > count {
                 self.problem(
                     at,
-                    format!("{of} uses {used} of token `{name}`, of which there are {count}"),
+                    format!("{of} uses token `{name}` {used} times, but its count is {count}"),
                 );
             }
         }
         resources
     }
 
-    /// `retries = 3` or `retries = { count = 3, delay = "10s" }`.
+    /// Reads `retries = 3` or `retries = { count = 3, delay = "10s" }`.
     pub(super) fn retries(&mut self, table: &DeTable<'_>, of: &str) -> Retries {
         let mut retries = Retries::default();
         let what = format!("`retries` of {of}");
@@ -128,7 +128,7 @@ impl Reader {
         };
         let count = match value.get_ref() {
             DeValue::Table(options) => {
-                self.only_keys(options, &what, &RETRIES);
+                self.reject_unknown_keys(options, &what, &RETRIES);
                 if let Some(delay) = options
                     .get("delay")
                     .and_then(|value| self.duration(value, &format!("`delay` of {what}")))
@@ -137,15 +137,15 @@ impl Reader {
                 }
                 options
                     .get("count")
-                    .and_then(|value| self.whole(value, &format!("`count` of {what}"), 0..=1000))
+                    .and_then(|value| self.integer(value, &format!("`count` of {what}"), 0..=1000))
             }
-            _ => self.whole(value, &what, 0..=1000),
+            _ => self.integer(value, &what, 0..=1000),
         };
         retries.count = count.unwrap_or(0);
         retries
     }
 
-    /// `shell = "bash -euo pipefail -c"`, or the same as a list; `sh -c` unless set.
+    /// Reads `shell = "bash -euo pipefail -c"`, or the same as a list; empty if not set.
     pub(super) fn shell(&mut self, table: &DeTable<'_>, of: &str) -> Vec<String> {
         let Some(value) = table.get("shell") else {
             return Vec::new();
@@ -161,7 +161,7 @@ impl Reader {
         if words.is_empty() || words.iter().any(|word| word.contains('\0')) {
             self.problem(
                 value,
-                format!("`shell` of {of} is no command like \"bash -euo pipefail -c\""),
+                format!("`shell` of {of} must be a command such as \"bash -euo pipefail -c\""),
             );
             return Vec::new();
         }
@@ -169,7 +169,8 @@ impl Reader {
     }
 }
 
-fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+/// Parses a number with a unit; `None` if it is malformed or too large.
+fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (unit, factor) = units.iter().find(|(unit, _)| text.ends_with(unit))?;
     text.strip_suffix(unit)?.trim_end().parse::<u64>().ok()?.checked_mul(*factor)
 }

@@ -1,4 +1,4 @@
-//! What a stage writes: `outs`, `metrics` and `plots`, plain or by item, and `each`, which says what the items are.
+//! `outs`, `metrics` and `plots`, plain or per item, and `each`, which defines the items.
 
 use toml::de::{DeTable, DeValue};
 
@@ -8,7 +8,7 @@ use crate::pipeline::{
     Cached, Dep, Each, ItemOut, ItemText, Mode, Out, Persist, Presence, Problem, Role,
 };
 
-/// The keys of an out that is written as a table.
+/// The keys of an out declared as a table.
 pub(in crate::pipeline) const OUT: [&str; 4] = ["path", "cache", "persist", "optional"];
 
 impl Reader {
@@ -18,7 +18,7 @@ impl Reader {
         {
             let Some(value) = table.get(key) else { continue };
             let Some(list) = value.get_ref().as_array() else {
-                self.problem(value, format!("`{key}` of {of} is {}, not a list", kind(value)));
+                self.problem(value, format!("`{key}` of {of} must be a list, not {}", kind(value)));
                 continue;
             };
             for entry in list {
@@ -29,7 +29,7 @@ impl Reader {
         outs
     }
 
-    /// `"PATH"` or `{ path = "PATH", cache = false, persist = true, optional = true }`.
+    /// Reads `"PATH"` or `{ path = "PATH", cache = false, persist = true, optional = true }`.
     fn out(
         &mut self,
         entry: &Value<'_>,
@@ -41,7 +41,7 @@ impl Reader {
         let (at, cached, persist, presence) = match entry.get_ref() {
             DeValue::Table(options) => {
                 let what = format!("an entry of `{key}` of {of}");
-                self.only_keys(options, &what, &OUT);
+                self.reject_unknown_keys(options, &what, &OUT);
                 let Some(path) = options.get("path") else {
                     self.problem(entry, format!("{what} has no `path`"));
                     return None;
@@ -71,8 +71,8 @@ impl Reader {
         }
         let path = self.path(&text, at, "out", of)?;
         if path.is_reserved() {
-            let what = format!("out `{path}` of {of} is not a stage's to write");
-            let hint = "git and `repro` keep their own things there; give it another path";
+            let what = format!("out `{path}` of {of} is a reserved path");
+            let hint = "git and `repro` use it; choose another path";
             self.problems.push(Problem::new(self.line(at), what).hint(hint));
             return None;
         }
@@ -87,19 +87,23 @@ impl Reader {
         })
     }
 
-    /// An out by item: to the graph it is the folder that holds those of all items, and which is always there.
+    /// Reads a per-item out. In the graph it is the directory that contains the outs of all items,
+    /// which always exists.
     fn item_out(&mut self, out: ItemOut, at: &Value<'_>, plain: bool, of: &str) -> Option<Out> {
         let (line, text) = (self.line(at), &out.path);
         if !plain {
-            let what = format!("`{text}` of {of} is made by item, so it can only be a plain out");
-            let hint = "name it in `outs`, with no option but `optional`";
+            let what = format!(
+                "per-item out `{text}` of {of} cannot be a metric or a plot, or have \
+                 `cache = false` or `persist = true`"
+            );
+            let hint = "list it in `outs`; its only option is `optional`";
             self.problems.push(Problem::new(line, what).hint(hint));
             return None;
         }
         let Some(path) = text.base().filter(|base| !base.is_reserved()) else {
-            let what = format!("out `{text}` of {of} does not lie in a folder of its own");
-            let hint =
-                "begin it with a folder that is the same for every item, out/{{ item.stem }}";
+            let what = format!("per-item out `{text}` of {of} is not in a directory of its own");
+            let hint = "start it with a directory that is the same for every item: \
+                        out/{{ item.stem }}";
             self.problems.push(Problem::new(line, what).hint(hint));
             return None;
         };
@@ -114,7 +118,8 @@ impl Reader {
         })
     }
 
-    /// `each`: its glob becomes a dep; outs by item that share a folder become one out.
+    /// Reads `each`: the glob becomes a dep, and per-item outs in the same directory become one
+    /// out.
     pub(super) fn each(
         &mut self,
         value: &Value<'_>,
@@ -127,7 +132,7 @@ impl Reader {
         let text = self.text(value, &format!("`each` of {of}"), scope)?;
         let path = self.path(&text, value, "`each`", of)?;
         let Ok(Some(glob)) = Pattern::parse(&path) else {
-            self.problem(value, format!("`each` of {of} is no glob like \"data/*/*.wav\""));
+            self.problem(value, format!("`each` of {of} must be a glob such as \"data/*/*.wav\""));
             return None;
         };
         let mode = ItemText::parse(cmd);
@@ -139,24 +144,24 @@ impl Reader {
             std::mem::take(outs).into_iter().partition(|out| !out.per_item.is_empty());
         if per_item.is_empty() {
             let problem =
-                Problem::new(self.line(value), format!("{of} has `each`, but no out by item"));
+                Problem::new(self.line(value), format!("{of} has `each` but no per-item out"));
             self.problems.push(
                 problem.hint("name the item in an out: outs = [\"out/{{ item.stem }}.txt\"]"),
             );
         }
         if let (Mode::PerItem(_), Some(out)) = (&mode, plain.first()) {
             let what = format!(
-                "out `{}` of {of} is of no item, and its command runs once an item",
+                "out `{}` of {of} does not name the item, but the command runs once per item",
                 out.path
             );
             self.problems.push(Problem::new(out.line, what).hint(
-                "leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS",
+                "remove the item from `cmd`; one process then gets all items in `REPRO_ITEMS`",
             ));
         }
         let mut texts = Vec::new();
         for out in per_item {
             texts.extend(out.per_item);
-            // Outs in a folder that is an out already are part of it.
+            // Outs in a directory that is already an out are part of that out.
             let shared = |other: &Out| {
                 other.path == out.path || out.path.strip_prefix(&other.path).is_some()
             };

@@ -1,4 +1,4 @@
-//! One `[stages.NAME]`: its keys one by one.
+//! A table `[stages.NAME]`, key by key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ impl Reader {
         scope: Scope<'_>,
     ) -> Stage {
         let with_item = table.get("each").map(|_| scope.templates.with_item());
-        // Only what names the item can be rendered with it.
+        // Only the outs and the command may name the item.
         let item_scope =
             Scope { templates: with_item.as_ref().unwrap_or(scope.templates), ..scope };
         let of = format!("stage `{}`", family.as_ref().unwrap_or(&name));
@@ -56,11 +56,12 @@ impl Reader {
         let mut deps = self.deps(table, &of, scope);
         let mut cmd = match table.get("cmd") {
             Some(value) => {
-                // A stage whose command is unusable still makes its outs, as far as the checks between stages go.
+                // With an invalid command the stage still makes its outs, so that the checks
+                // between stages report no further errors.
                 Some(self.cmd(value, &of, item_scope).unwrap_or_default())
             }
             None => {
-                self.only_tracks(table, &of, line, &outs);
+                self.check_tracked_input(table, &of, line, &outs);
                 None
             }
         };
@@ -92,27 +93,25 @@ impl Reader {
         }
     }
 
-    /// A stage without `cmd` is a tracked input: it can have outs and a description, and nothing to do.
-    fn only_tracks(&mut self, table: &DeTable<'_>, of: &str, line: usize, outs: &[Out]) {
+    /// Checks a stage without `cmd`, a tracked input: it can only have `outs`, `desc` and `frozen`.
+    fn check_tracked_input(&mut self, table: &DeTable<'_>, of: &str, line: usize, outs: &[Out]) {
         let acts = |key: &&&str| {
             !matches!(**key, "outs" | "desc" | "frozen") && table.get(**key).is_some()
         };
         if let Some(key) = KEYS.iter().find(acts) {
-            let what = format!("{of} has no `cmd`, but `{key}`");
-            self.problems.push(
-                Problem::new(line, what)
-                    .hint("say what it runs: cmd = \"…\"; a stage that only tracks an input has `outs` and nothing else"),
-            );
+            let what = format!("{of} has `{key}` but no `cmd`");
+            self.problems.push(Problem::new(line, what).hint(
+                "add cmd = \"…\"; a tracked input can only have `outs`, `desc` and `frozen`",
+            ));
         } else if let Some(out) = outs.iter().find(|out| out.presence == Presence::Optional) {
-            let what = format!("out `{}` of {of} is optional, but {of} has no `cmd`", out.path);
+            let what =
+                format!("out `{}` of {of} is optional, but the stage has no `cmd`", out.path);
             self.problems.push(
-                Problem::new(out.line, what).hint("an input that is tracked has to be there"),
+                Problem::new(out.line, what).hint("remove `optional`: a tracked input must exist"),
             );
         } else if outs.is_empty() {
-            self.problems.push(
-                Problem::new(line, format!("{of} has no `cmd`"))
-                    .hint("say what it runs: cmd = \"…\""),
-            );
+            self.problems
+                .push(Problem::new(line, format!("{of} has no `cmd`")).hint("add cmd = \"…\""));
         }
     }
 
@@ -125,7 +124,7 @@ impl Reader {
         self.text(value, &format!("`cmd` of {of}"), scope)
     }
 
-    /// A string with its templates rendered.
+    /// Reads a string and renders its templates.
     pub(super) fn text(
         &mut self,
         value: &Value<'_>,
@@ -144,20 +143,18 @@ impl Reader {
         scope: Scope<'_>,
     ) -> Option<String> {
         match scope.templates.render(text) {
-            // Neither an argument nor a variable of a process can hold it.
+            // Arguments and environment variables of a process cannot contain it.
             Ok(text) if text.contains('\0') => {
-                self.problem(at, format!("{what} has a zero byte in it"));
+                self.problem(at, format!("{what} contains a zero byte"));
                 None
             }
             Ok(text) => Some(text),
-            Err(Unrendered { why, meant }) => {
-                let problem = Problem::new(
-                    self.line(at),
-                    format!("{what} is a template that cannot be rendered: {why}"),
-                );
-                let hint = "params are written `{{ params.KEY }}`; for braces that the shell should see, `{{ '{{' }}`";
-                self.problems.push(match meant {
-                    Some(meant) => problem.meant(Some(&meant)),
+            Err(Unrendered { why, suggestion }) => {
+                let problem = Problem::new(self.line(at), format!("cannot render {what}: {why}"));
+                let hint = "write a param as `{{ params.KEY }}`, \
+                            and literal braces for the shell as `{{ '{{' }}`";
+                self.problems.push(match suggestion {
+                    Some(suggestion) => problem.did_you_mean(Some(&suggestion)),
                     None => problem.hint(hint),
                 });
                 None
@@ -182,10 +179,7 @@ impl Reader {
         };
         for (name, value) in variables {
             if !is_variable(name.get_ref()) {
-                self.problem(
-                    name,
-                    format!("`{}` cannot name a variable", name.get_ref().escape_debug()),
-                );
+                self.bad_variable_name(name, name.get_ref());
             } else if let Some(text) =
                 self.text(value, &format!("variable `{}` of {of}", name.get_ref()), scope)
             {
@@ -195,17 +189,23 @@ impl Reader {
         env
     }
 
-    /// Names of variables: `env_deps`.
+    /// Reads a list of names of environment variables.
     fn names(&mut self, table: &DeTable<'_>, key: &str, of: &str) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         for (name, at) in self.strings(table, key, of) {
             if is_variable(name) {
                 names.insert(name.to_owned());
             } else {
-                self.problem(at, format!("`{}` cannot name a variable", name.escape_debug()));
+                self.bad_variable_name(at, name);
             }
         }
         names
+    }
+
+    fn bad_variable_name<T>(&mut self, at: &toml::Spanned<T>, name: &str) {
+        let what = format!("`{}` is not a valid variable name", name.escape_debug());
+        let problem = Problem::new(self.line(at), what);
+        self.problems.push(problem.hint("use letters, digits and `_`"));
     }
 
     fn tools(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> BTreeSet<String> {
@@ -233,7 +233,7 @@ impl Reader {
             let glob = match Pattern::parse(&path) {
                 Ok(glob) => glob,
                 Err(why) => {
-                    self.problem(at, format!("dep `{path}` of {of} is no glob: {why}"));
+                    self.problem(at, format!("dep `{path}` of {of} is not a valid glob: {why}"));
                     continue;
                 }
             };
@@ -258,8 +258,10 @@ impl Reader {
             };
             let found = params.named(&name);
             if found.is_empty() {
-                let problem =
-                    Problem::new(self.line(at), format!("param `{name}` of {of} does not exist"));
+                let problem = Problem::new(
+                    self.line(at),
+                    format!("{of} reads param `{name}`, which does not exist"),
+                );
                 let tables: BTreeSet<&str> = params
                     .iter()
                     .filter_map(|(key, _)| Some(key.as_str().rsplit_once('.')?.0))
@@ -268,7 +270,7 @@ impl Reader {
                     did_you_mean(&name, params.iter().map(|(key, _)| key.as_str()).chain(tables));
                 let ending = params.resolve(&name).ok().map(ParamKey::as_str);
                 self.problems.push(match ending.or(full) {
-                    Some(meant) => problem.meant(Some(meant)),
+                    Some(suggestion) => problem.did_you_mean(Some(suggestion)),
                     None => problem.hint("declare it under `[params]`"),
                 });
             }
