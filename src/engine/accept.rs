@@ -1,5 +1,5 @@
-//! `repro accept`: what changed since a stage ran is declared not to affect its outs. The present fingerprint gets the
-//! outs that the lock names, with the reason, and a record in the history.
+//! `repro accept`: declares that the changes since a stage ran do not affect its outs. Pairs the
+//! present fingerprint with the outs in the lock, and records the reason in lock and history.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,17 +14,17 @@ use crate::runs;
 use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
-/// What was accepted, and the run that it is recorded as.
+/// The accepted changes and the run that records them.
 #[derive(Debug)]
 pub struct Accepted {
     pub run: RunName,
     pub changes: Vec<Change>,
 }
 
-/// Accepts what has changed of a stage. `command` is the command line, for the record.
+/// Accepts the changes of a stage. `command` is the command line, for the record.
 ///
 /// # Errors
-/// There is nothing to accept, or the workspace does not hold the outs that would be vouched for.
+/// If nothing has changed, or if the workspace does not hold the outs that the lock names.
 pub fn accept(
     project: &Project,
     _held: &RunLock,
@@ -37,7 +37,7 @@ pub fn accept(
     refuse_policy(stage)?;
     let Some(locked) = project.lock.stages.get(&stage.name) else {
         return Err(Error::usage(format!("stage `{}` is not in `{}`", stage.name, lock::FILE))
-            .hint("only what has run once can be accepted as it is"));
+            .hint("a stage can be accepted only after it has run once"));
     };
     let observed = observe(project, ix, Force::No, &Predicted::new())?;
     let trace = vouched(stage, locked, &observed, reason)?;
@@ -45,7 +45,7 @@ pub fn accept(
     let Decision::Run(changes) =
         explain::spell_out(project, Decision::Run(changes), &observed.deps)
     else {
-        panic!("BUG: spelling out changed the decision");
+        panic!("BUG: the detailed decision differs from the decision");
     };
     for dep in observed.deps.values() {
         commit::store_listing(project, dep)?;
@@ -54,7 +54,7 @@ pub fn accept(
     let mut lock = project.lock.clone();
     lock.stages.insert(stage.name.clone(), trace.clone());
     project.save_lock(&lock)?;
-    // Without an index the next run hashes again, and finds the same.
+    // Without an index, the next run hashes again and gets the same result.
     let _ = project.workspace.save_index();
     let run = record(project, stage, command, &trace, (reason, &changes), recorder);
     Ok(Accepted { run, changes })
@@ -64,18 +64,22 @@ fn refuse_policy(stage: &Stage) -> Result<()> {
     let name = &stage.name;
     if stage.cmd.is_none() {
         return Err(Error::usage(format!(
-            "stage `{name}` tracks an input, which has nothing to accept"
+            "stage `{name}` tracks an input and has nothing to accept"
         ))
-        .hint(format!("`repro run {name}` takes the input as it is now")));
+        .hint(format!("`repro run {name}` records the present input")));
     }
     if stage.policy == Policy::Always {
-        return Err(Error::usage(format!("stage `{name}` runs each time, whatever is accepted"))
-            .hint(format!("take `always` out of it in line {} of pipeline.toml", stage.line)));
+        return Err(Error::usage(format!(
+            "stage `{name}` has `always` and runs every time, \
+             whatever is accepted"
+        ))
+        .hint(format!("remove `always` in line {} of pipeline.toml", stage.line)));
     }
     Ok(())
 }
 
-/// The lock's outs as those of the present fingerprint, if they lie there and nothing contradicts it.
+/// Returns a trace of the present fingerprint with the lock's outs, if the workspace holds them and
+/// no cached trace says otherwise.
 fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) -> Result<Trace> {
     let name = &stage.name;
     let changed = observed.fingerprint != locked.fingerprint;
@@ -85,18 +89,16 @@ fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) 
         });
         return Err(match differs {
             Some((path, _)) if !changed => differing(stage, path.as_str()),
-            _ => Error::usage(format!("stage `{name}` is up to date: there is nothing to accept")),
+            _ => Error::usage(format!("stage `{name}` is up to date; there is nothing to accept")),
         });
     }
     let mut outs = locked.outs.clone();
-    // What it no longer declares is no longer its own.
+    // Outs that the stage no longer declares are left out.
     outs.retain(|path, _| observed.outs.contains_key(path));
     for (path, seen) in &observed.outs {
         if !locked.fingerprint.outs.contains(path) {
-            return Err(Error::usage(format!(
-                "out `{path}` of stage `{name}` was never made by it"
-            ))
-            .hint(format!("run it once: `repro run {name}`")));
+            return Err(Error::usage(format!("stage `{name}` has never written its out `{path}`"))
+                .hint(format!("run it once: `repro run {name}`")));
         }
         if seen.as_ref().map(Observed::content) != outs.get(path).copied() {
             return Err(differing(stage, path.as_str()));
@@ -104,20 +106,20 @@ fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) 
     }
     if matches!(observed.decision, Decision::Restore(..)) {
         return Err(Error::usage(format!(
-            "the cache has the outs that stage `{name}` makes of this, and they are others"
+            "stage `{name}` has run with this input before and wrote different outs"
         ))
-        .hint(format!("`repro run {name}` restores them")));
+        .hint(format!("`repro run {name}` restores those outs")));
     }
     Ok(Trace { fingerprint: observed.fingerprint.clone(), outs, accepted: Some(reason.to_owned()) })
 }
 
 fn differing(stage: &Stage, path: &str) -> Error {
     let name = &stage.name;
-    Error::usage(format!("out `{path}` of stage `{name}` is not what `{}` says", lock::FILE))
-        .hint(format!("`repro checkout {name}` brings back what it says"))
+    Error::usage(format!("out `{path}` of stage `{name}` differs from `{}`", lock::FILE))
+        .hint(format!("`repro checkout {name}` restores the out from the cache"))
 }
 
-/// A run of its own in the history, in which nothing but this was done.
+/// Records the acceptance as a run of its own in the history.
 fn record(
     project: &Project,
     stage: &Stage,
@@ -146,7 +148,7 @@ fn record(
         took: Millis(0),
         outs,
     });
-    // A metrics file that is no JSON was complained of when it was made.
+    // A metrics file that is not JSON was reported when the stage wrote it.
     let values = metrics::read(&project.root, stage, |_| {});
     if !values.is_empty() {
         recorder.on_event(&Event::FinalMetrics { stage: stage.name.clone(), values });

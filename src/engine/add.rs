@@ -1,4 +1,5 @@
-//! `repro add`: declares inputs as tracked, in the text of `pipeline.toml`. Their content is kept by the run that follows.
+//! `repro add`: declares inputs as tracked in the text of `pipeline.toml`. The run that follows
+//! stores their content.
 
 use std::path::Path;
 
@@ -11,9 +12,9 @@ use crate::workspace::ignore::{self, GitignoreChange};
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::{scan, write};
 
-const HEADING: &str = "# What `repro add` tracks: the cache keeps it.";
+const HEADING: &str = "# Inputs tracked by `repro add`; the cache keeps a copy.";
 
-/// What the user says of an input besides its path.
+/// The user's options for an input, besides its path.
 #[derive(Debug, Default)]
 pub struct Wishes {
     pub name: Option<StageName>,
@@ -30,14 +31,14 @@ pub struct Tracked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackingState {
     New,
-    /// Its stage was there before.
+    /// The stage was declared before.
     Existing,
 }
 
-/// Declares a stage for each path that none tracks yet. All are declared or none.
+/// Declares a stage for each path that no stage tracks yet. Either all are declared or none.
 ///
 /// # Errors
-/// A path is not there, is no input, or a stage has to do with it already.
+/// If a path does not exist, cannot be an input, or overlaps an out of a stage.
 pub fn declare(
     root: &Path,
     _held: &RunLock,
@@ -55,35 +56,35 @@ pub fn declare(
         if let Some(stage) = known(&claims, path)? {
             if wishes.name.as_ref().is_some_and(|name| *name != stage) || wishes.desc.is_some() {
                 return Err(Error::usage(format!(
-                    "`{path}` is tracked already, by stage `{stage}`"
+                    "`{path}` is already tracked by stage `{stage}`"
                 ))
-                .hint(format!("change its name or `desc` in {}", pipeline::FILE)));
+                .hint(format!("change the name or `desc` of the stage in {}", pipeline::FILE)));
             }
             tracked.push(Tracked { path: path.clone(), stage, state: TrackingState::Existing });
             continue;
         }
         let stage = wishes.name.clone().unwrap_or_else(|| stage_edit::name_for(path, &names));
         if !names.insert(stage.to_string()) {
-            return Err(Error::usage(format!("there is a stage `{stage}` already"))
-                .hint("give it another --name"));
+            return Err(Error::usage(format!("stage `{stage}` already exists"))
+                .hint("choose another name with --name"));
         }
         text = stage_edit::append(&text, &stage, wishes.desc.as_deref(), path);
         claims.push(Claim { path: path.clone(), stage: stage.clone(), by: By::Input });
         tracked.push(Tracked { path: path.clone(), stage, state: TrackingState::New });
     }
     if text != old {
-        // What is written must be a pipeline.
+        // The new text must parse as a pipeline.
         project::parse(root, &text, &[], &|_| true).map_err(|error| {
-            Error::usage(format!("a stage cannot be put at the end of {}", pipeline::FILE))
+            Error::usage(format!("cannot append a stage to {}", pipeline::FILE))
                 .because(error)
-                .hint("write it there by hand: `outs` and nothing else")
+                .hint("write the stage by hand: a table with `outs` and nothing else")
         })?;
         write::replace(&root.join(pipeline::FILE), text.as_bytes())?;
     }
     Ok(tracked)
 }
 
-/// Keeps the input out of git, where nothing does yet.
+/// Adds the input to a `.gitignore` unless git ignores or tracks it already.
 pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, GitignoreChange)> {
     let state = provenance::in_git(root, path);
     let ignored = match state {
@@ -93,30 +94,33 @@ pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, Gitignore
     Ok((state, ignored))
 }
 
-/// Refuses what can be no input.
+/// Refuses paths that cannot be inputs.
 fn check(root: &Path, path: &RepoPath) -> Result<()> {
     if path.is_reserved() {
-        return Err(Error::usage(format!("`{path}` belongs to `repro` or git and is no input"))
-            .hint("move what is yours out of there, and add it at its new place"));
+        return Err(Error::usage(format!(
+            "`{path}` belongs to `repro` or git and cannot be an \
+             input"
+        ))
+        .hint("move your files out of there and add them at their new place"));
     }
     if ["{{", "{%", "{#"].iter().any(|mark| path.as_str().contains(mark)) {
         return Err(Error::usage(format!(
-            "`{path}` has braces in its name that would be a template"
+            "`{path}` contains braces that would be read as a template"
         ))
-        .hint("rename it"));
+        .hint("rename the path"));
     }
     match scan::scan(root, path, &|_| true)? {
         Some(scan::Node::Link(target)) => {
-            Err(Error::usage(format!("`{path}` is a link to `{target}`, where nothing is"))
-                .hint("make what it leads to, or remove it"))
+            Err(Error::usage(format!("`{path}` is a link to `{target}`, which does not exist"))
+                .hint("create the target, or remove the link"))
         }
         Some(_) => Ok(()),
-        None => Err(Error::usage(format!("there is no `{path}`"))
-            .hint("paths count from the folder that you are in")),
+        None => Err(Error::usage(format!("`{path}` does not exist"))
+            .hint("paths are relative to the current directory")),
     }
 }
 
-/// A path that a stage has to do with.
+/// A path that a stage tracks or writes.
 struct Claim {
     path: RepoPath,
     stage: StageName,
@@ -125,9 +129,9 @@ struct Claim {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// The stage's command writes it.
+    /// The stage's command writes the path.
     Command,
-    /// The stage tracks it.
+    /// The stage tracks the path.
     Input,
 }
 
@@ -142,32 +146,32 @@ fn claims(pipeline: &Pipeline) -> Vec<Claim> {
     .collect()
 }
 
-/// The stage that tracks `path` already.
+/// Returns the stage that already tracks `path`.
 ///
 /// # Errors
-/// A stage makes it, or tracks or makes something above or below it.
+/// If a stage writes `path`, or tracks or writes a path above or below it.
 fn known(claims: &[Claim], path: &RepoPath) -> Result<Option<StageName>> {
     for Claim { path: other, stage, by } in claims {
         let (what, hint) = match by {
             By::Input if other == path => return Ok(Some(stage.clone())),
             By::Command if other == path => (
-                format!("is an out of stage `{stage}`, which makes it"),
-                "there is nothing to add: `repro run` keeps it".to_owned(),
+                format!("is an out of stage `{stage}`"),
+                "there is nothing to add; `repro run` stores it".to_owned(),
             ),
             By::Input if path.strip_prefix(other).is_some() => (
-                format!("lies in `{other}`, which stage `{stage}` tracks"),
-                format!("`repro add {other}` takes up what changed in it"),
+                format!("is inside `{other}`, which stage `{stage}` tracks"),
+                format!("`repro add {other}` records what changed in it"),
             ),
             By::Command if path.strip_prefix(other).is_some() => (
-                format!("lies in `{other}`, an out of stage `{stage}`"),
-                "an input lies where no stage writes: move it out of there".to_owned(),
+                format!("is inside `{other}`, an out of stage `{stage}`"),
+                "an input must be outside of all outs; move it out of there".to_owned(),
             ),
             _ if other.strip_prefix(path).is_some() => (
                 format!(
-                    "holds `{other}`, which stage `{stage}` {}",
-                    if *by == By::Input { "tracks" } else { "makes" }
+                    "contains `{other}`, which stage `{stage}` {}",
+                    if *by == By::Input { "tracks" } else { "writes" }
                 ),
-                "add what lies beside that, path by path".to_owned(),
+                "add the other paths in it one by one".to_owned(),
             ),
             _ => continue,
         };

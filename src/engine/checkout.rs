@@ -1,4 +1,4 @@
-//! `repro checkout`: the workspace as the lock says, from the cache, without running anything.
+//! `repro checkout`: restores the outs that the lock names from the cache, without running stages.
 
 use std::collections::BTreeMap;
 
@@ -13,37 +13,37 @@ use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
-/// What is to be brought back of a stage: its outs, or parts of them.
+/// Paths to restore for one stage: its outs, or parts of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
     pub stage: StageName,
     pub paths: OutContents,
 }
 
-/// What becomes of files that are as the lock says.
+/// Treatment of files that already match the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Present {
     Stays,
-    /// They get the kind of link that is wished for now.
+    /// They get the kind of link that is configured now.
     Relinked,
 }
 
-/// What came of it.
+/// The result of a checkout.
 #[derive(Debug)]
 pub struct Report {
-    /// What is worth knowing beside it.
+    /// Remarks for the user.
     pub warnings: Vec<String>,
-    /// What was not there, and how much was written.
+    /// Stages with restored paths, and the files and bytes written.
     pub brought: Vec<(StageName, Vec<RepoPath>)>,
     pub written: Tally,
 }
 
-/// Everything that the lock names.
+/// Returns everything that the lock names.
 pub fn everything(project: &Project) -> Vec<Part> {
     project.lock.stages.iter().map(|(name, trace)| whole(name, trace)).collect()
 }
 
-/// All outs of the stage, or the stages of a matrix, of that name; none if the lock knows none.
+/// Returns all outs of the stage or matrix family `name`; empty if the lock has none.
 pub fn of_stage(project: &Project, name: &str) -> Vec<Part> {
     let is_variant = |stage: &StageName| {
         stage.as_str().split_once('@').is_some_and(|(family, _)| family == name)
@@ -55,10 +55,10 @@ pub fn of_stage(project: &Project, name: &str) -> Vec<Part> {
         .collect()
 }
 
-/// What of the outs lies at a path, or matches it.
+/// Returns the outs, or parts of outs, at a path or matching a glob.
 ///
 /// # Errors
-/// Nothing does.
+/// If there is none.
 pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
     let glob = Pattern::parse(path).map_err(|bad| Error::usage(format!("`{path}` has {bad}")))?;
     let mut parts = Vec::new();
@@ -80,7 +80,7 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
         ([], _) => Err(nothing_at(project, path)),
         ([_], Some(Part { stage, .. })) => {
             Err(Error::usage(format!("`{path}` is not kept in the cache"))
-                .hint(format!("`repro run {stage}` makes it")))
+                .hint(format!("`repro run {stage}` writes it")))
         }
         _ => Ok(parts),
     }
@@ -90,7 +90,7 @@ fn whole(name: &StageName, trace: &Trace) -> Part {
     Part { stage: name.clone(), paths: trace.out_contents() }
 }
 
-/// The part of an out at `path`; the out itself if it lies there.
+/// Returns the part of an out at `path`, which may be the whole out.
 fn part_at(
     project: &Project,
     path: &RepoPath,
@@ -114,7 +114,7 @@ fn part_at(
     Ok(Some((path.clone(), Some(content))))
 }
 
-/// What of the content at `path` matches.
+/// Collects the parts of the content at `path` that match.
 fn matching(
     project: &Project,
     glob: &Pattern,
@@ -140,24 +140,23 @@ fn matching(
 }
 
 fn nothing_at(project: &Project, path: &RepoPath) -> Error {
-    let error = Error::usage(format!("`{}` names no stage and nothing at `{path}`", lock::FILE));
+    let error = Error::usage(format!("`{}` has no stage and no out at `{path}`", lock::FILE));
     let stages = project.lock.stages.keys().map(StageName::as_str);
     let families = stages.clone().filter_map(|name| name.split_once('@')).map(|(family, _)| family);
     let outs =
         project.lock.stages.values().flat_map(|trace| trace.outs.keys().map(RepoPath::as_str));
     match did_you_mean(path.as_str(), stages.clone().chain(families).chain(outs)) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-        None => error.hint(format!(
-            "it knows the stages {}",
-            stages.take(20).collect::<Vec<_>>().join(", ")
-        )),
+        None => {
+            error.hint(format!("its stages are {}", stages.take(20).collect::<Vec<_>>().join(", ")))
+        }
     }
 }
 
-/// Brings back parts of the lock.
+/// Restores parts of the lock.
 ///
 /// # Errors
-/// All stages of which the cache does not hold something; what of others was to be brought back is brought back all the same.
+/// One error per stage with a missing object. The other stages are still restored.
 pub fn checkout(
     project: &Project,
     _held: &RunLock,
@@ -165,7 +164,7 @@ pub fn checkout(
     present: Present,
 ) -> Result<Report> {
     project.cache.sweep_temporaries();
-    // They would write into the outs that are brought back.
+    // Orphaned processes would write into the restored outs.
     let orphans = kill_orphans(&project.markers())?;
     let warnings = orphans.iter().map(|stage| ended_orphan(stage)).collect();
     let mut report = Report { warnings, brought: Vec::new(), written: Tally::default() };
@@ -182,12 +181,12 @@ pub fn checkout(
             Err(error) => errors.push(about(&part.stage, error)),
         }
     }
-    // Without an index the next run hashes again, and finds the same.
+    // Without an index, the next run hashes again and gets the same result.
     let _ = project.workspace.save_index();
     if errors.is_empty() { Ok(report) } else { Err(Error::several(errors)) }
 }
 
-/// Brings back what differs; says which paths, and what was written.
+/// Restores the paths that differ and returns them, with the files and bytes written.
 fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPath>, Tally)> {
     let mut differing = OutContents::new();
     let mut found: BTreeMap<RepoPath, Option<Observed>> = BTreeMap::new();
@@ -223,7 +222,7 @@ fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPa
     Ok((paths, written))
 }
 
-/// What is not kept in the cache stays as it is; only running brings it back.
+/// Reports whether the cache keeps the out. Other outs stay as they are; only a run makes them.
 fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
     let stage = project.pipeline.find(stage.as_str()).map(|ix| &project.pipeline.stages[ix]);
     let lies_in = |out: &RepoPath| out == path || path.strip_prefix(out).is_some();
@@ -233,7 +232,7 @@ fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
         .any(|out| lies_in(&out.path) && out.cached == Cached::No)
 }
 
-/// Where a part of an out belongs, a file or a link may stand in place of a folder above it: it is kept and goes.
+/// Stores and removes a file or link that stands where a folder above `path` belongs.
 fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()> {
     let outs = project.lock.stages.get(stage).map(|trace| &trace.outs);
     let Some(out) = outs.and_then(|outs| outs.keys().find(|out| path.strip_prefix(out).is_some()))
@@ -263,7 +262,7 @@ fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()>
 fn about(name: &StageName, error: Error) -> Error {
     let whole = Error {
         kind: error.kind,
-        what: format!("the outs of stage `{name}` cannot be brought back"),
+        what: format!("cannot restore the outs of stage `{name}`"),
         ..Error::usage("")
     };
     let whole = error.causes.iter().fold(whole.because(&error.what), Error::because);

@@ -1,4 +1,4 @@
-//! Outs into the cache, and back: the two directions between workspace and cache.
+//! Moves outs from the workspace into the cache and back.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +18,8 @@ use crate::workspace::restore::is_restorable_link;
 use crate::workspace::traverse::{traverse, visit};
 use crate::workspace::write::temporary_beside;
 
-/// Keeps everything that was seen at `path`: files first, trees last, so that a tree in the cache is whole. All that is there is asked
-/// for at once; what is written is only what is not.
+/// Stores the content observed at `path`: files first, trees last, so that every tree in the cache
+/// is complete. Asks for all objects at once and writes only those that are missing.
 pub(super) fn store(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     let mut digests = Vec::new();
     list_leaves(seen, &mut digests);
@@ -37,7 +37,7 @@ fn list_leaves(seen: &Observed, digests: &mut Vec<Digest>) {
     }
 }
 
-/// Of equal contents only the first that is met is written.
+/// Stores what is in `absent`; equal contents are written once.
 fn store_absent(
     project: &Project,
     path: &RepoPath,
@@ -51,7 +51,8 @@ fn store_absent(
         false => Ok(()),
     };
     let close = |folder: Option<(&Tree, &Digest)>, _: Vec<()>| match folder {
-        // Read, not only asked for: one that is damaged is gone then, and made anew; one that nobody may read is an error.
+        // Reading verifies the tree: a damaged one is removed and written again, and an unreadable
+        // one is an error.
         Some((tree, digest)) if project.cache.bytes(digest).is_err() => {
             project.cache.put_bytes(&tree.encode())?;
             project.cache.bytes(digest).map(drop)
@@ -82,7 +83,8 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
     tree.entries.iter().filter(|(_, content)| !matches!(content, Content::Tree(_)))
 }
 
-/// Keeps what is about to be removed from the workspace or overwritten: then the cache must have it whatever happens.
+/// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
+/// power cut does not lose it.
 pub(super) fn store_durably(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     store(project, path, seen)?;
     project.cache.sync()
@@ -102,7 +104,7 @@ fn store_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<(
     }
 }
 
-/// Refuses what could be kept, but not brought back.
+/// Refuses content that could be stored but not restored.
 pub(super) fn check_restorable(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     match seen {
         Observed::Leaf(Content::Link(_)) => check_link(project, path),
@@ -123,12 +125,15 @@ fn check_link(project: &Project, path: &RepoPath) -> Result<()> {
     if target.to_str().is_some_and(is_restorable_link) {
         return Ok(());
     }
-    Err(Error::usage(format!("`{path}` is a link to `{}`, where nothing is", target.display())).hint(
-        "a broken link that is absolute or leads upwards cannot be kept; remove it, or make what it leads to",
+    let what = format!("`{path}` is a link to `{}`, which does not exist", target.display());
+    Err(Error::usage(what).hint(
+        "a broken link that is absolute or leads upwards cannot be cached; remove it, or create \
+         its target",
     ))
 }
 
-/// Keeps the listings of a directory, not what is in its files: enough to name later what changed.
+/// Stores the listings of a directory without the contents of its files. They suffice to name the
+/// changed files later.
 pub(super) fn store_listing(project: &Project, seen: &Observed) -> Result<()> {
     let Observed::Dir { tree, digest, dirs } = seen else {
         return Ok(());
@@ -140,7 +145,8 @@ pub(super) fn store_listing(project: &Project, seen: &Observed) -> Result<()> {
     project.cache.put_bytes(&tree.encode()).map(drop)
 }
 
-/// Makes the workspace hold what was left, and says what was written. What else lies at those paths is kept in the cache first.
+/// Makes the workspace hold `contents` and returns the files and bytes written. Other content at
+/// these paths is stored in the cache first.
 pub(super) fn restore(
     project: &Project,
     left: &OutContents,
@@ -166,7 +172,7 @@ pub(super) fn restore(
     Ok(restorer.tally())
 }
 
-/// Gives files that are there already, and are in the cache, another kind of link; those that have it stay.
+/// Changes the kind of link of files that exist and are in the cache; files of that kind stay.
 pub(super) fn relink(
     project: &Project,
     path: &RepoPath,
@@ -178,7 +184,7 @@ pub(super) fn relink(
     Ok(restorer.tally())
 }
 
-/// Files on their way into the workspace.
+/// Restores files from the cache and counts them.
 struct Restorer<'a> {
     project: &'a Project,
     links: &'a [Link],
@@ -219,7 +225,7 @@ impl Restorer<'_> {
             Content::Link(digest) => {
                 let target = project.cache.bytes(digest)?;
                 let target = String::from_utf8(target)
-                    .map_err(|_| Error::damaged(format!("object {digest} is no link")))?;
+                    .map_err(|_| Error::damaged(format!("object {digest} is not a link")))?;
                 project.workspace.restore_link(path, &target)
             }
             Content::Tree(_) => panic!("BUG: a tree among the leaves"),
@@ -236,7 +242,8 @@ impl Restorer<'_> {
         Ok(())
     }
 
-    /// Makes a folder with the leaves in it, and gives what else is to be put there.
+    /// Creates a folder with its files and links, and returns its subfolders, which are restored
+    /// next.
     fn tree<'s>(
         &self,
         path: &RepoPath,
@@ -244,7 +251,7 @@ impl Restorer<'_> {
         seen: Option<&'s Observed>,
     ) -> Result<Vec<Folder<'s>>> {
         let project = self.project;
-        // Through a link the files of another directory would be changed.
+        // Writing through a link would change the files of another directory.
         let is_link = path.to_path(&project.root).is_symlink();
         let (had, dirs) = match seen {
             Some(Observed::Dir { tree, dirs, .. }) if !is_link => (Some(tree), Some(dirs)),
@@ -287,13 +294,13 @@ impl Restorer<'_> {
         let has =
             self.project.cache.link_type(&path.to_path(&self.project.root), &content.digest());
         let executable = matches!(content, Content::Executable(_));
-        // The first kind that such a file can have.
+        // Use the first configured kind that such a file can have.
         let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));
         if has == wanted.filter(|link| link.is_shared()) {
             return Ok(());
         }
         match self.file(path, content) {
-            // Someone wrote through a link. The file here is whole, and becomes the object.
+            // Something wrote through a link. The file here is intact and becomes the object.
             Err(error) if error.kind == Kind::Damaged => {
                 store_leaf(self.project, path, content)?;
                 self.file(path, content)
@@ -303,7 +310,7 @@ impl Restorer<'_> {
     }
 }
 
-/// What is to be put where, and what lies there.
+/// A path, the content to restore there, and the content observed there.
 type Folder<'s> = (RepoPath, Content, Option<&'s Observed>);
 
 fn is_there(content: &Content, seen: Option<&Observed>) -> bool {

@@ -1,6 +1,16 @@
-//! Loads a project with only those stages that may have something to do. Of all others the lock's block is the one that would be
-//! written now, by the same contents that observing finds: deciding would call them fresh, too. No content is read for that: what is left
-//! out costs a stat of each path, however much the pipeline declares.
+//! Loads only the stages that may be stale, so that a no-op costs one stat per path.
+//!
+//! Mechanism: [`PipelineSnapshot`] keeps, for each stage, the block that the lock would have if the
+//! stage were up to date, without the contents ([`lock_template`]). The contents of all paths come
+//! from the stat index. A stage whose block in the lock equals its template with these contents is
+//! left out, unless it needs a stage that stays.
+//!
+//! Invariant: this decides "up to date" only where [`decide`](crate::plan::decide::decide) would,
+//! since the block is a rendering of the fingerprint and outs that `decide` compares. Everything
+//! else, and every reason, is left to `observe` and `decide`. `tests/e2e/load_stale.rs` and the
+//! oracle hold the two together.
+//!
+//! Limits: stages with globs, `tools` or `always` are never left out.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -20,18 +30,18 @@ use crate::workspace::run_lock::RunLock;
 use crate::workspace::write::{self, Durability};
 
 const FILE: &str = "pipeline";
-/// So many paths are looked at sooner than a thread is started.
+/// Number of paths that can be checked in the time it takes to start a thread.
 const FEW: usize = 1000;
 
 impl Project {
-    /// Reads the lock and the stages that may have something to do, and changes nothing but what is remembered of
-    /// `pipeline.toml`.
+    /// Reads the lock and the stages that may be stale. Changes nothing but the snapshot of
+    /// `pipeline.toml` in the cache.
     pub fn load_stale(root: &Path) -> Result<Project> {
         let snapshot = SnapshotSource::find(root)?;
         load_from(root, snapshot)
     }
 
-    /// As [`Project::load_stale`], under the run lock.
+    /// Does the same as [`Project::load_stale`] under the run lock.
     pub fn load_stale_exclusively(root: &Path) -> Result<(Project, RunLock)> {
         let snapshot = SnapshotSource::find(root)?;
         let held = project::hold(root)?;
@@ -39,9 +49,9 @@ impl Project {
     }
 }
 
-/// How the snapshot pipeline was come by.
+/// Where the snapshot came from.
 enum SnapshotSource {
-    /// All that it was made from is as it was, but for what is present.
+    /// From the cache: none of its inputs has changed. Which paths exist is not checked yet.
     Remembered(PipelineSnapshot),
     Read(PipelineSnapshot),
 }
@@ -67,8 +77,9 @@ fn is_current(root: &Path, inputs: &Inputs) -> bool {
         })
 }
 
-/// This program, as a file: what another one made of a pipeline does not count. `None` if its file is gone, replaced while it runs: then
-/// nothing is remembered.
+/// Identifies the running program, since another version may read a pipeline differently.
+///
+/// `None` if the program's file was removed or replaced; then no snapshot is used or written.
 fn program() -> Option<String> {
     let meta = std::env::current_exe().and_then(std::fs::metadata).ok()?;
     let stat = crate::workspace::scan::Stat::of(&meta);
@@ -79,7 +90,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Reads and checks `pipeline.toml`, and remembers what came of it.
+/// Reads and validates `pipeline.toml`, and stores the snapshot in the cache.
 fn read(root: &Path) -> Result<PipelineSnapshot> {
     let (pipeline, Asked { sources: mut inputs, present }) = project::load_with_sources(root, &[])?;
     let variables = pipeline.stages.iter().flat_map(|stage| &stage.env_deps);
@@ -89,7 +100,7 @@ fn read(root: &Path) -> Result<PipelineSnapshot> {
     let snapshot =
         PipelineSnapshot::of(&pipeline, inputs, present, |stage| template_of(root, stage));
     if program.is_some() {
-        // Without it the next time pipeline.toml is read again.
+        // If this fails, the next command reads `pipeline.toml` again.
         let _ = write::atomic(
             &project::cache_dir(root).join(FILE),
             &snapshot.encode(),
@@ -99,13 +110,13 @@ fn read(root: &Path) -> Result<PipelineSnapshot> {
     Ok(snapshot)
 }
 
-/// `None` where more decides than texts and the contents of paths.
+/// Returns the template of a stage; `None` if more than texts and contents of paths decides.
 fn template_of(root: &Path, stage: &Stage) -> Option<String> {
     let is_glob = stage.deps.iter().any(|dep| dep.glob.is_some());
     if is_glob || !stage.tools.is_empty() || stage.policy == Policy::Always {
         return None;
     }
-    // The contents are left out of an template.
+    // A template leaves out the contents.
     let nothing = Content::File(Digest::of(b""));
     let deps = stage.deps.iter().map(|dep| (dep.path.clone(), nothing)).collect();
     fingerprint(root, &Answers::default(), stage, deps)
@@ -122,7 +133,7 @@ fn load_from(root: &Path, standing: SnapshotSource) -> Result<Project> {
     let workspace = Workspace::open(root, made(&snapshot), &project::cache_dir(root).join("index"));
     let found = observe_dep(&workspace, &snapshot);
     if is_remembered && !is_present(root, &snapshot, &found) {
-        // Reading says what is wrong about that.
+        // Reading reports the missing path.
         return load_from(root, SnapshotSource::Read(read(root)?));
     }
     let lines = lines(&snapshot, &blocks);
@@ -130,7 +141,7 @@ fn load_from(root: &Path, standing: SnapshotSource) -> Result<Project> {
     let pipeline = match snapshot.part(&stale) {
         Some(pipeline) => pipeline,
         None if is_remembered => return load_from(root, SnapshotSource::Read(read(root)?)),
-        None => panic!("BUG: a stage that does not read back"),
+        None => panic!("BUG: a stage of a new snapshot does not parse"),
     };
     let mut lock = Lock::default();
     let stages = pipeline.stages.iter().map(|stage| stage.name.clone());
@@ -143,7 +154,7 @@ fn load_from(root: &Path, standing: SnapshotSource) -> Result<Project> {
     Project::of(root, Parts { pipeline, workspace, lock, blocks, up_to_date })
 }
 
-/// What stages write.
+/// Returns the paths that stages write.
 fn made(snapshot: &Arc<PipelineSnapshot>) -> impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static {
     let snapshot = Arc::clone(snapshot);
     move || {
@@ -158,16 +169,16 @@ fn made(snapshot: &Arc<PipelineSnapshot>) -> impl FnOnce() -> BTreeSet<RepoPath>
     }
 }
 
-/// What was found at a path.
+/// State of a path according to the stat index.
 enum Found {
-    /// A content, as the lock writes it.
+    /// The content, in the notation of the lock.
     Content(String),
     Nothing,
-    /// It would have to be read, or cannot be looked at: that is for who observes its stage.
+    /// The file would have to be read, or cannot be: observing its stage deals with that.
     Unknown,
 }
 
-/// Looks at every path that decides.
+/// Looks up every path of the templates in the stat index.
 fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found> {
     let look = |path: &str| match RepoPath::parse_canonical(path)
         .and_then(|path| workspace.indexed_content(&path))
@@ -177,7 +188,7 @@ fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found>
         None => Found::Unknown,
     };
     let paths: Vec<&str> = snapshot.paths().collect();
-    // Not by rayon's threads: those that wait for work spin, and here all are done at about the same time.
+    // rayon's threads spin while idle, and here all shares finish at about the same time.
     let threads =
         std::thread::available_parallelism().map_or(1, usize::from).min(paths.len() / FEW + 1);
     let mut shares = paths.chunks(paths.len().div_ceil(threads).max(1));
@@ -194,7 +205,7 @@ fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found>
     })
 }
 
-/// Whether what no stage makes is still there.
+/// Reports whether all paths that must exist and that no stage makes still exist.
 fn is_present(root: &Path, snapshot: &PipelineSnapshot, found: &[Found]) -> bool {
     let missing: HashSet<&str> = snapshot
         .paths()
@@ -207,7 +218,7 @@ fn is_present(root: &Path, snapshot: &PipelineSnapshot, found: &[Found]) -> bool
         && header.also_present.iter().all(is_there)
 }
 
-/// The blocks of the lock: by stage, and the names of those that the pipeline does not declare.
+/// The blocks of the lock by stage, and the names of stages that are no longer declared.
 struct Lines<'b> {
     of_stages: Vec<Option<&'b str>>,
     undeclared: Vec<&'b str>,
@@ -226,7 +237,7 @@ fn lines<'b>(snapshot: &PipelineSnapshot, blocks: &'b Blocks) -> Lines<'b> {
     lines
 }
 
-/// Returns the stages whose block in the lock is not what would be written now, and all that need them.
+/// Returns the stages whose lock block differs from the expected one, and all that need them.
 fn stale(snapshot: &PipelineSnapshot, lines: &[Option<&str>], found: &[Found]) -> StageSet {
     let mut stale = StageSet::none(snapshot.count());
     let content = |path: usize| match &found[path] {
@@ -244,7 +255,7 @@ fn stale(snapshot: &PipelineSnapshot, lines: &[Option<&str>], found: &[Found]) -
             stale.insert(ix);
         }
     }
-    // The metrics of a run are those of all its stages.
+    // A run reports the metrics of all stages.
     if !stale.is_empty() {
         for &ix in &snapshot.header.with_metrics {
             stale.insert(ix);

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::pipeline::{Role, Stage};
 
-/// The numbers by dotted key. A file that is missing or no JSON has none; `complain` is told.
+/// Returns the numbers by dotted key. A missing file has none; a file that is not JSON has none and
+/// is reported through `complain`.
 pub(super) fn read(
     root: &Path,
     stage: &Stage,
@@ -22,7 +23,7 @@ pub(super) fn read(
             Ok(value) => flatten(&value, String::new(), &mut numbers),
             Err(err) => {
                 complain(format!(
-                    "`{}` is no JSON, so its metrics are not recorded: {err}",
+                    "`{}` is not valid JSON, so its metrics are not recorded: {err}",
                     out.path
                 ));
             }
@@ -39,7 +40,7 @@ fn flatten(value: &Value, key: String, numbers: &mut BTreeMap<String, f64>) {
         Value::Object(entries) => {
             entries.iter().for_each(|(name, value)| flatten(value, below(name), numbers));
         }
-        // A list is data, a confusion matrix say, and no metric.
+        // A list, such as a confusion matrix, is data and not a metric.
         Value::Array(_) | Value::String(_) | Value::Null => {}
     }
 }

@@ -1,4 +1,5 @@
-//! The only place where the effects meet: observe, decide, perform, commit. Everything it tells goes out as events.
+//! The only place where disk, cache, processes and run store meet: observe, decide, execute,
+//! commit. Reports everything as events; unaware of terminals and the command line.
 
 pub mod accept;
 pub mod add;
@@ -20,5 +21,5 @@ pub mod watch;
 pub use project::Project;
 
 fn ended_orphan(stage: &str) -> String {
-    format!("ended what an earlier run, which was killed, had left running of stage `{stage}`")
+    format!("ended processes of stage `{stage}` that a killed run had left running")
 }

@@ -37,7 +37,8 @@ pub type DepStamps = BTreeMap<RepoPath, Stamp>;
 /// Observes a stage. `predicted` holds outs that other stages will have restored by then.
 ///
 /// # Errors
-/// If a dep is missing or unreadable, a tool fails, or the stage may not run and cannot be restored.
+/// If a dep is missing or unreadable, a tool fails, or the stage may not run and cannot be
+/// restored.
 pub fn observe(
     project: &Project,
     ix: StageIx,
@@ -124,11 +125,8 @@ pub(super) fn dep_stamps(project: &Project, ix: StageIx) -> Result<DepStamps> {
         let mut waits = 0;
         while !noted.settles_in(workspace::now()).is_zero() && !is_made() {
             if waits == MOST_WAITS {
-                return Err(Error::environment(format!(
-                    "its dep `{}` keeps changing",
-                    dep.path
-                ))
-                .hint("wait until the program that writes it has finished"));
+                return Err(Error::environment(format!("its dep `{}` keeps changing", dep.path))
+                    .hint("wait until the program that writes it has finished"));
             }
             waits += 1;
             std::thread::sleep(noted.settles_in(workspace::now()));
@@ -215,7 +213,8 @@ pub fn fingerprint(
 fn tool_failed(stage: &Stage, error: Error) -> Error {
     let Stage { name, line, .. } = stage;
     error.hint(format!(
-        "`tools` of stage `{name}` (line {line} of pipeline.toml) takes installed commands that print a version"
+        "`tools` of stage `{name}` (line {line} of pipeline.toml) takes installed commands that \
+         print a version"
     ))
 }
 
@@ -336,11 +335,13 @@ fn missing(project: &Project, stage: &Stage, dep: &Dep) -> Error {
     });
     if let Some(maker) = maker {
         return missing.hint(format!(
-            "it is an optional out of stage `{}`, which did not write it; use a folder or a glob for a dep that may be missing",
+            "it is an optional out of stage `{}`, which did not write it; use a folder or a glob \
+             for a dep that may be missing",
             maker.name
         ));
     }
     missing.hint(
-        "it is inside an out of another stage, which did not write it; check that stage, or correct the path",
+        "it is inside an out of another stage, which did not write it; check that stage, or \
+         correct the path",
     )
 }

@@ -1,4 +1,5 @@
-//! `repro run --plan`: the verdicts of a status, with the time that each stage took last and what that makes of the whole.
+//! `repro run --plan`: the verdicts of a status, with the last duration of each stage and an
+//! estimate for the whole run.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -15,7 +16,8 @@ use crate::schedule::{Capacity, Effect, End, Msg, Need, OnFailure, Scheduler};
 pub struct Plan {
     /// In the order of the graph.
     pub stages: Vec<Planned>,
-    /// How long it takes if all that may run does, and takes as long as the last time. What was never timed counts nothing.
+    /// Duration if every stage that may run does and takes as long as last time. A stage that was
+    /// never timed counts as zero.
     pub estimate: Millis,
 }
 
@@ -23,11 +25,11 @@ pub struct Plan {
 pub struct Planned {
     pub ix: StageIx,
     pub verdict: Verdict,
-    /// How long the same took last time.
+    /// Duration of the same work last time.
     pub took: Option<Millis>,
 }
 
-/// What bringing the wanted stages up to date would do, on so many processors. Nothing is done.
+/// Predicts what bringing the wanted stages up to date on `cpus` processors would do.
 pub fn plan(project: &Project, wanted: &StageSet, forced: &StageSet, cpus: usize) -> Result<Plan> {
     let times = last_times(project);
     let mut work: Vec<Option<u64>> = vec![None; wanted.stage_count()];
@@ -49,13 +51,14 @@ pub fn plan(project: &Project, wanted: &StageSet, forced: &StageSet, cpus: usize
     Ok(Plan { stages, estimate })
 }
 
-/// A history that cannot be read has no times to tell; that is no reason not to plan.
+/// Returns the last durations; none if the history cannot be read, which does not prevent a plan.
 fn last_times(project: &Project) -> LastTimes {
     let store = Store::open_existing(&project.root).ok().flatten();
     store.and_then(|store| store.last_times().ok()).unwrap_or_default()
 }
 
-/// The scheduler's own course of a run in which each stage takes so long; `None` has nothing to do.
+/// Simulates a run with the real scheduler and returns its duration, given that of each stage;
+/// `None` means that the stage has nothing to do.
 fn duration(graph: &Graph, wanted: &StageSet, capacity: Capacity, work: &[Option<u64>]) -> u64 {
     let mut scheduler = Scheduler::new(graph, wanted, capacity, OnFailure::Stop);
     let mut effects: VecDeque<Effect> = scheduler.start().into();
@@ -69,7 +72,7 @@ fn duration(graph: &Graph, wanted: &StageSet, capacity: Capacity, work: &[Option
                     effects.extend(scheduler.advance(Msg::Observed(ix, need)));
                 }
                 Effect::Perform(ix) => busy.push(Reverse((now + work[ix].unwrap_or(0), ix))),
-                // No stage hands in units here.
+                // No stage submits units here.
                 Effect::Start(..) | Effect::Close(_) | Effect::Skip { .. } | Effect::Abandon(_) => {
                 }
             }
@@ -87,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_takes_as_long_as_its_longest_way_or_its_processors() {
+    fn estimated_duration() {
         // 0 → 2, 1 → 2, 3 alone.
         let graph =
             Graph::new(vec![vec![], vec![], vec![StageIx::new(0), StageIx::new(1)], vec![]])

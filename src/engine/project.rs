@@ -126,8 +126,9 @@ impl Project {
         Ok(Project { root, pipeline, workspace, cache, lock, blocks, up_to_date, answers, links })
     }
 
-    /// Takes the run lock and then reads everything but the pipeline, so that the state of another run
-    /// in progress is not taken for the state before this one. A faulty pipeline is reported first.
+    /// Takes the run lock and then reads everything but the pipeline, so that the state of another
+    /// run in progress is not taken for the state before this one. A faulty pipeline is reported
+    /// first.
     pub fn load_exclusively(root: &Path, overrides: &[Override]) -> Result<(Project, RunLock)> {
         Project::whole_exclusively(root, overrides, Made::AsDeclared)
     }
@@ -186,7 +187,13 @@ pub(super) fn cache_dir(root: &Path) -> PathBuf {
 fn links(pipeline: &Pipeline) -> Result<Links> {
     match std::env::var(LINKS) {
         Ok(words) if !words.trim().is_empty() => Links::parse(words.split(',').map(str::trim))
-            .map_err(|bad| Error::usage(format!("environment variable `{LINKS}` {bad}")).hint(bad.hint())),
+            .map_err(|bad| {
+                Error::usage(format!(
+                    "environment variable `{LINKS}` \
+                 {bad}"
+                ))
+                .hint(bad.hint())
+            }),
         _ => Ok(pipeline.links.clone()),
     }
 }
@@ -303,6 +310,7 @@ pub(super) fn load_blocks(root: &Path) -> Result<Blocks> {
 
 pub(super) fn bad_lock(bad: BadLock) -> Error {
     Error::usage(format!("{}:{}: {}", lock::FILE, bad.line, bad.what)).hint(
-        "resolve the conflict in git, or delete the file: the next `repro run` rebuilds it from the cache",
+        "resolve the conflict in git, or delete the file: the next `repro run` rebuilds it from \
+         the cache",
     )
 }

@@ -1,4 +1,4 @@
-//! What is noted of the surroundings of a project: host and git.
+//! Provenance of a run: host name and git state. Runs `git` and reads nothing else.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -10,9 +10,9 @@ pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// `None` outside of a git checkout, before the first commit, or without git.
+/// Returns the git state; `None` outside a git checkout, before the first commit, or without git.
 pub(super) fn git(root: &Path) -> Option<GitState> {
-    // To ask git costs as much as all else about a small run.
+    // Starting git costs as much as the rest of a small run.
     let is_checkout = |folder: &Path| folder.join(".git").exists();
     if std::env::var_os("GIT_DIR").is_none()
         && !root.canonicalize().ok()?.ancestors().any(is_checkout)
@@ -28,22 +28,22 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
     };
     let commit = ask(&["rev-parse", "HEAD"])?;
     let branch = ask(&["symbolic-ref", "--short", "-q", "HEAD"]);
-    // The lock is ours: a run changes it, so it says nothing about the tree that the run began with.
+    // Runs write the lock, so it says nothing about the tree that the run began with.
     let changes =
         ask(&["status", "--porcelain", "--untracked-files=normal", "--", ".", ":!pipeline.lock"])?;
     let tree = if changes.is_empty() { GitTree::Clean } else { GitTree::Dirty };
     Some(GitState { commit, branch, tree })
 }
 
-/// What git has to do with a path.
+/// State of a path in git.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InGit {
-    /// It lies in no checkout.
+    /// Outside any checkout.
     No,
-    /// Nothing keeps it out of the next commit.
+    /// Neither tracked nor ignored.
     Open,
     Ignored,
-    /// It, or something in it, is committed or about to be.
+    /// The path, or a file in it, is in git's index.
     Tracked,
 }
 
@@ -64,6 +64,6 @@ pub(super) fn in_git(root: &Path, path: &RepoPath) -> InGit {
 fn answer(root: &Path, args: &[&str]) -> Option<Output> {
     let mut git = Command::new("git");
     git.arg("-C").arg(root).args(args).stdin(Stdio::null()).stderr(Stdio::null());
-    // So that a status does not take git's own lock from under the user's hands.
+    // Without optional locks, `git status` does not disturb git commands of the user.
     git.env("GIT_OPTIONAL_LOCKS", "0").output().ok()
 }

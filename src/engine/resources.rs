@@ -1,4 +1,4 @@
-//! What the machine has, and what stages want of it, in the scheduler's terms.
+//! The machine's resources and the demand of each stage, in the scheduler's terms.
 
 use crate::pipeline::Pipeline;
 use crate::schedule::Capacity;
@@ -8,7 +8,7 @@ const MEM: usize = 1;
 const GPUS: usize = 2;
 const TOKENS: usize = 3;
 
-/// `cpus` processors, all the memory and all the graphics cards of this machine, and the declared tokens.
+/// Returns `cpus` processors, all memory and GPUs of this machine, and the declared tokens.
 pub(super) fn capacity(pipeline: &Pipeline, cpus: usize) -> Capacity {
     let needs_gpus = pipeline.stages.iter().any(|stage| stage.resources.gpus > 0);
     let cards = if needs_gpus { count_gpus() } else { 0 };
@@ -28,7 +28,7 @@ pub(super) fn capacity(pipeline: &Pipeline, cpus: usize) -> Capacity {
     Capacity { limits, demand }
 }
 
-/// In bytes.
+/// Returns the total memory in bytes.
 fn memory() -> u64 {
     let info = rustix::system::sysinfo();
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit)).max(1)

@@ -34,7 +34,7 @@ pub use self::options::Options;
 /// Brings the wanted stages up to date.
 ///
 /// # Errors
-/// What keeps the run from being started or recorded. A stage's failure is no error but in the report.
+/// If the run cannot be started or recorded. The failure of a stage is part of the report.
 pub fn run(
     project: &Arc<Project>,
     _held: &RunLock,
@@ -56,7 +56,7 @@ pub fn run(
     report.map(|report| Report { index, ..report })
 }
 
-/// The first signal stops the run in order; the second kills and leaves.
+/// Stops the run in order on the first signal; kills all stages and exits on the second.
 fn watch_signals(
     sender: &Sender<Message>,
     groups: &Arc<ProcessGroups>,

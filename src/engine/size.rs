@@ -1,10 +1,12 @@
-//! How much a content is: files and bytes, as the cache has them.
+//! Sizes: number of files and bytes, as stored in the cache.
+
+use serde::Serialize;
 
 use super::Project;
 use crate::digest::Content;
 
-/// How many, and how large together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A number of files and their total size in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub count: usize,
     pub bytes: u64,
@@ -23,7 +25,7 @@ impl Tally {
     }
 }
 
-/// What of it is in the cache; what is not counts nothing.
+/// Measures the part of `content` that is in the cache.
 pub fn measure(project: &Project, content: &Content) -> Tally {
     let mut tally = Tally::default();
     add(project, content, &mut tally);

@@ -1,5 +1,5 @@
-//! What a run would do, found out without doing it: the same observing and deciding, with the outs of stages that would be
-//! restored taken as there, and those of stages that would run as unknown.
+//! Predicts what a run would do with the same `observe` and `decide`: outs of stages that would be
+//! restored count as present, and outs of stages that would run count as unknown.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +17,16 @@ use crate::workspace::Observed;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     Fresh {
-        /// Why someone said that its outs hold although something has changed since they were made.
+        /// The reason given to `repro accept`, if the present state was accepted.
         accepted: Option<String>,
     },
     Restore(Vec<Change>),
     Run(Vec<Change>),
-    /// What it has to do is known once the stages it waits for have run; they come last among the changes.
+    /// Known only once the stages it waits for have run; these are last among the changes.
     Waits(Vec<Change>),
-    /// It cannot be looked at, or not be had: a run fails there, with this exit code.
+    /// Observing it fails. A run would stop here with this exit code.
     Fails(Failure, u8),
-    /// It needs that stage, which fails.
+    /// Stage `because`, which this one needs, fails.
     Skipped {
         because: StageName,
     },
@@ -44,7 +44,7 @@ impl Verdict {
         matches!(self, Verdict::Fresh { .. })
     }
 
-    /// What a run that comes to it would exit with on its account.
+    /// Returns the exit code that this stage would give a run.
     pub fn exit_code(&self) -> u8 {
         match self {
             Verdict::Fails(_, code) => *code,
@@ -52,7 +52,7 @@ impl Verdict {
         }
     }
 
-    /// One word for lists and JSON.
+    /// Returns the word for lists and JSON.
     pub fn word(&self) -> &'static str {
         match self {
             Verdict::Fresh { .. } => "fresh",
@@ -65,7 +65,7 @@ impl Verdict {
     }
 }
 
-/// The verdict on each wanted stage, in the order of the graph.
+/// Returns the verdict on each wanted stage, in the order of the graph.
 pub fn assess(project: &Project, wanted: &StageSet, forced: &StageSet) -> Vec<(StageIx, Verdict)> {
     let graph = &project.pipeline.graph;
     let mut predicted = Predicted::new();
@@ -111,7 +111,7 @@ fn verdict(
         Decision::Fresh(trace) => Verdict::Fresh { accepted: trace.accepted },
         Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
         Decision::Restore(trace, changes) => {
-            // What lies there already is looked at where it lies: the cache need not have it.
+            // Outs that are in place are read there; the cache may not have them.
             for (path, left) in trace.out_contents() {
                 let found = observation.outs.get(&path).and_then(Option::as_ref);
                 if found.map(Observed::content) != left {
@@ -123,7 +123,8 @@ fn verdict(
     })
 }
 
-/// A stage some of whose deps are yet to be made: what is known to have changed, and whom it waits for.
+/// Returns the verdict on a stage with deps that are still to be made: the known changes, and the
+/// stages it waits for.
 fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> Result<Verdict> {
     let stage = &project.pipeline.stages[ix];
     let upstream = unknown
@@ -138,7 +139,7 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> R
         let mut contents: BTreeMap<RepoPath, Content> = BTreeMap::new();
         let mut seen: BTreeMap<RepoPath, Observed> = BTreeMap::new();
         for dep in &stage.deps {
-            // A dep that is still to be made is taken to stay what it was.
+            // A dep that is still to be made counts as unchanged.
             let made = unknown.iter().any(|&need| touches(project, need, dep));
             let found = if made { None } else { observe_dep(project, stage, dep)? };
             match found {
@@ -151,7 +152,7 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> R
                 ),
             }
         }
-        // A tool that does not answer yet may be what it waits for.
+        // A tool that fails may be one that the stage waits for.
         let now = observe::fingerprint(&project.root, &project.answers, stage, contents);
         let known = now.map_or_else(|_| Vec::new(), |now| now.changes_since(&locked.fingerprint));
         if let Decision::Run(known) = explain::spell_out(project, Decision::Run(known), &seen) {

@@ -1,10 +1,11 @@
 //! `repro run --watch`: runs, and runs again when something changes that a run would read.
 //!
 //! ```text
-//! cover what matters ──▶ run ──▶ (changed meanwhile?) ──no──▶ wait ──▶ let it settle ──▶ cover …
+//! watch ──▶ run ──▶ (changed meanwhile?) ──no──▶ wait ──▶ debounce ──▶ watch …
 //! ```
-//! Folders are covered before the run looks at them, so that no change falls in between. What was changed only wakes: whether anything
-//! is out of date the run decides, as always. What stages write does not wake, or each run would be followed by another.
+//! Folders are watched before the run observes them, so that no change is missed. A change only
+//! starts a run; the run decides what is out of date. Changes to outs are ignored, or each run
+//! would start another.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -21,26 +22,26 @@ use crate::repo_path::RepoPath;
 use crate::workspace::scan::{self, WatchPoint};
 use crate::workspace::watch::{WatchEvent, Watcher};
 
-/// Nothing else has happened for so long: then a save of several files, or a checkout, is over.
+/// Debounce delay: after this long without changes, a save of several files or a checkout is over.
 const SETTLED: Duration = Duration::from_millis(100);
-/// Longer than this nobody waits for it.
+/// Upper bound on the debounce delay.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// So many failures in a row, each of which changed what it reads itself, are enough.
+/// Number of failed runs in a row, each started by its own writes, after which the watch waits.
 const MOST_FAILURES: usize = 3;
 
-/// What is told between runs.
+/// Notice to the user between runs.
 #[derive(Debug)]
 pub enum Notice {
     Waiting,
-    /// `None` if so much was changed that it cannot be told what.
+    /// A path changed; `None` if too many did to name one.
     Changed(Option<RepoPath>),
 }
 
-/// What a watch does, by its owner.
+/// Callbacks of a watch.
 pub trait Watched {
-    /// Brings everything up to date once, and tells what is to be told; the exit code.
+    /// Brings everything up to date once, reports the result, and returns the exit code.
     fn run(&mut self) -> u8;
-    /// Membership list: the stages whose inputs changed_path.
+    /// Returns the stages with inputs to watch.
     fn wanted(&self, pipeline: &Pipeline) -> Result<StageSet>;
     fn tell(&mut self, notice: Notice);
 }
@@ -50,10 +51,10 @@ enum Note {
     Signal,
 }
 
-/// Watches until someone asks for the end; the exit code.
+/// Watches until a signal arrives. Returns 130 if the signal interrupted a run, and 0 otherwise.
 ///
 /// # Errors
-/// The system cannot watch.
+/// If the system cannot watch files.
 pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> Result<u8> {
     let (sender, inbox) = channel();
     let changes = sender.clone();
@@ -100,7 +101,7 @@ fn watch_signals(sender: Sender<Note>) -> Result<signals::SignalGuard> {
     })
 }
 
-/// What was changed, as far as it matters; the inner `None` is that it cannot be told.
+/// A changed path in the watch set; `None` if too much changed to name one.
 type ChangedPath = Option<RepoPath>;
 
 struct EventSource<'a> {
@@ -111,14 +112,14 @@ struct EventSource<'a> {
 }
 
 impl EventSource<'_> {
-    /// The first thing of those that were changed until now that matters. Breaks on a signal.
+    /// Returns the first relevant change so far. Breaks on a signal.
     fn changed_so_far(&mut self) -> ControlFlow<(), Option<ChangedPath>> {
         let mut first = None;
         while let Ok(note) = self.inbox.try_recv() {
             match note {
                 Note::Signal => return ControlFlow::Break(()),
                 Note::Changed(changed) => {
-                    // Also asked when it decides nothing: a folder that went is forgotten.
+                    // Called even when the result is not needed: it forgets removed folders.
                     let changed_path = self.changed_path(&changed);
                     first = first.or(changed_path);
                 }
@@ -127,7 +128,7 @@ impl EventSource<'_> {
         ControlFlow::Continue(first)
     }
 
-    /// Waits for something that matters; `None` is a signal.
+    /// Waits for a relevant change; `None` on a signal.
     fn wait(&mut self) -> Option<ChangedPath> {
         loop {
             match self.inbox.recv() {
@@ -141,7 +142,7 @@ impl EventSource<'_> {
         }
     }
 
-    /// Waits until nothing that matters is changed any more. Breaks on a signal.
+    /// Waits until relevant changes stop. Breaks on a signal.
     fn settle(&mut self) -> ControlFlow<()> {
         let patience = Instant::now() + PATIENCE;
         let mut until = Instant::now() + SETTLED;
@@ -169,7 +170,7 @@ impl EventSource<'_> {
         if let Some(path) = inside.find(|path| self.watch_set.holds(path)) {
             return Some(Some(path));
         }
-        // Or a folder that one lies in.
+        // Or a parent folder of a target.
         let is_target = |path: &PathBuf| {
             self.watch_set
                 .targets
@@ -184,22 +185,23 @@ impl EventSource<'_> {
 /// The paths that a run would read.
 #[derive(Debug, Default)]
 struct WatchSet {
-    /// pipeline.toml and the files that it includes.
+    /// `pipeline.toml` and the files that it includes.
     sources: BTreeSet<RepoPath>,
-    /// As far as no stage writes them.
+    /// Deps that no stage writes.
     deps: BTreeSet<RepoPath>,
     globs: Vec<Pattern>,
-    /// What stages write.
+    /// Paths that stages write.
     made: BTreeSet<RepoPath>,
-    /// What lies elsewhere and is read by way of links: those links, and what they lead to.
+    /// Links on the way to deps, and their targets.
     targets: BTreeSet<PathBuf>,
 }
 
 impl WatchSet {
-    /// What matters to the pipeline as it is now. Of one that is broken only its files can be told; the rest stays.
+    /// Updates the set for the present pipeline. If the pipeline does not parse, updates only its
+    /// files.
     fn renew(&mut self, root: &Path, overrides: &[Override], watched: &dyn Watched) {
         let read = RefCell::new(BTreeSet::from_iter(RepoPath::parse(pipeline::FILE)));
-        // A dep that is missing is one to wait for.
+        // A missing dep may appear later.
         let pipeline = project::text(root)
             .and_then(|text| project::parse_noting(root, &text, overrides, &|_| true, &read))
             .and_then(|pipeline| watched.wanted(&pipeline).map(|wanted| (pipeline, wanted)));
@@ -234,12 +236,13 @@ impl WatchSet {
         self.targets = read.flat_map(|path| self.links_of(root, &path.to_path(root))).collect();
     }
 
-    /// What a path hangs on by way of links, up to what a run writes: nobody is woken by that, nor by what it leads to.
+    /// Returns the symlinks that a path goes through and its target, up to the first path that a
+    /// run writes: neither that path nor anything behind it starts a run.
     fn links_of(&self, root: &Path, path: &Path) -> Vec<PathBuf> {
         scan::symlink_chain(path).into_iter().take_while(|at| !self.is_written(root, at)).collect()
     }
 
-    /// Whether what happens at a path may change what a run finds.
+    /// Reports whether a change at a path may affect a run.
     fn holds(&self, path: &RepoPath) -> bool {
         if self.sources.contains(path) {
             return true;
@@ -249,7 +252,7 @@ impl WatchSet {
             || path.is_reserved()
             || path.as_str().split('/').any(scan::is_ignored_name)
         {
-            // A folder above a file that matters may come or go.
+            // A folder above a source may appear or disappear.
             return self.sources.iter().any(is_or_holds);
         }
         let concerns = |dep: &RepoPath| is_or_holds(dep) || path.strip_prefix(dep).is_some();
@@ -263,20 +266,20 @@ impl WatchSet {
         self.made.contains(path) || path.ancestors().any(|above| self.made.contains(above))
     }
 
-    /// Whether a run writes there, by its stages or itself.
+    /// Reports whether a run writes at the path, through its stages or itself.
     fn is_written(&self, root: &Path, path: &Path) -> bool {
         let below = path.strip_prefix(root).ok().and_then(Path::to_str).map(RepoPath::parse);
         below.and_then(Result::ok).is_some_and(|path| self.is_made(&path) || path.is_reserved())
     }
 
-    /// Watches every folder in which something that matters can happen.
+    /// Watches every folder in which a relevant change can happen.
     fn watch(&mut self, root: &Path, watcher: &mut Watcher) -> Result<()> {
         watcher.forget();
         watcher.watch(root)?;
         for path in
             self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base))
         {
-            // What is not there can only come where something is.
+            // A missing path can appear only in an existing folder.
             for above in path.ancestors() {
                 watcher.watch(&root.join(above))?;
             }
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_wakes() {
+    fn relevant_changes() {
         let watch_set = WatchSet {
             sources: [path("pipeline.toml"), path("conf/base.toml")].into(),
             deps: [path("src"), path("data/in.txt"), path("data/made/x")].into(),

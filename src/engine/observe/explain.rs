@@ -1,4 +1,4 @@
-//! Reasons in detail: which files of a directory made it differ.
+//! Details of reasons: the changed files of a changed directory.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use crate::plan::{Change, Decision, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
-/// More differing files of one directory than this are counted, not named.
+/// Maximum number of changed files that are named; with more, only the directory is.
 const MOST_NAMED: usize = 1000;
 
-/// The decision, with each change of a directory replaced by those of the files in it, where the cache
-/// still has the directory's former tree.
+/// Replaces each change of a directory by the changes of its files, if the cache still has the old
+/// tree of the directory.
 pub(in crate::engine) fn spell_out(
     project: &Project,
     decision: Decision,

@@ -1,4 +1,4 @@
-//! What deps will hold once other stages are restored: the present contents with those outs laid over them.
+//! Predicts deps: the present contents, overlaid with outs of stages that will be restored.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,13 @@ use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
-/// Outs of stages that will be restored, as they will be then.
+/// Contents of outs that will be restored.
 pub type Predicted = OutContents;
 
-/// What a dep will be, if an out that will be restored has to do with it: its content, or not there at all. `seen` looks at what is there now.
+/// Returns the content a dep will have once the outs it overlaps are restored.
+///
+/// The outer `None` means that it overlaps none of them, the inner `None` that nothing will be
+/// there. `seen` observes the present content.
 pub(super) fn content(
     project: &Project,
     predicted: &Predicted,
@@ -58,10 +61,10 @@ pub(super) fn content(
     Ok(Some(overlaid(seen.as_ref(), &puts, empty)))
 }
 
-/// The names on the way to a path, and what will lie there.
+/// The names on the way to a path, and its future content.
 type Put<'a> = (Vec<&'a str>, Option<Content>);
 
-/// What will lie at `path`, if that is, or lies in, a predicted out.
+/// Returns the future content of `path` if it is a predicted out or inside one.
 fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<Option<Content>> {
     if let Some(content) = predicted.get(path) {
         return Some(*content);
@@ -74,7 +77,7 @@ fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<O
     Some(Some(content))
 }
 
-/// What of `content`, which will lie at `path`, a glob matches.
+/// Returns the part of `content`, at `path`, that a glob matches.
 fn matching(project: &Project, path: &str, content: Content, glob: &Pattern) -> Option<Content> {
     if glob.matches(path) {
         return Some(content);
@@ -94,14 +97,14 @@ fn matching(project: &Project, path: &str, content: Content, glob: &Pattern) -> 
     (!entries.is_empty()).then(|| Content::Tree(Digest::of(&Tree { entries }.encode())))
 }
 
-/// What a directory is in which nothing is left.
+/// Treatment of a directory that becomes empty.
 #[derive(Debug, Clone, Copy)]
 enum Empty {
     Stays,
     MatchesNothing,
 }
 
-/// A directory with some paths in it replaced (or gone: `None`); `None` if nothing is there then.
+/// Returns a directory with some paths replaced, or removed for `None`; `None` if nothing is left.
 fn overlaid(seen: Option<&Observed>, puts: &[Put<'_>], empty: Empty) -> Option<Content> {
     if let Some((_, content)) = puts.iter().find(|(names, _)| names.is_empty()) {
         return *content;
@@ -123,7 +126,7 @@ fn overlaid(seen: Option<&Observed>, puts: &[Put<'_>], empty: Empty) -> Option<C
         }
     }
     match (entries.is_empty(), empty, seen) {
-        // A path in it at which nothing will be makes no folder of nothing, or of a file.
+        // Removing a path does not create a folder where there is none.
         (true, Empty::Stays, None) => None,
         (true, Empty::Stays, Some(Observed::Leaf(content))) => Some(*content),
         (true, Empty::MatchesNothing, _) => None,

@@ -1,5 +1,9 @@
-//! The dispatcher: one thread that owns the state of a run, performs the scheduler's effects on
-//! other threads, and feeds their messages back to the scheduler. Unaware of what a stage's work is.
+//! The dispatcher: one thread that owns the state of a run, carries out the scheduler's effects on
+//! other threads, and feeds their messages back to the scheduler.
+//!
+//! The dispatcher never waits for a worker; it waits only for the next message. It is unaware of
+//! what the work of a stage is, and of how a process is started: another executor beside local
+//! processes belongs behind [`worker::execute_stage`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,11 +31,13 @@ use crate::pipeline::StageIx;
 use crate::plan::{Change, Decision, Force};
 use crate::schedule::{Effect, End, Msg, Need, Scheduler};
 
-/// A panic in a worker must not leave the loop waiting for it.
+/// Failure of a stage whose worker panicked; without it the dispatcher would wait forever.
 const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 
-/// Gives the loop what a stage said. Who waits until it is passed on never has more in memory than a piece of the stage's files.
-/// The loop waits for no worker, and a loop that is gone has dropped what it was given.
+/// Sends output of a stage to the dispatcher.
+///
+/// Waiting for the returned [`Delivery`] bounds memory to one piece of the stage's files. The wait
+/// always ends: a dispatcher that is gone has dropped its messages.
 fn deliver_to(sender: &Sender<Message>, ix: StageIx, said: Vec<StageMessage>) -> Delivery {
     if said.is_empty() {
         return Delivery::NOTHING;
@@ -52,9 +58,9 @@ pub(super) struct Dispatcher<'a, 's> {
     pub(super) ledger: Ledger<'a, 's>,
     scheduler: Scheduler<'a>,
     stages: Vec<Progress>,
-    /// Those that are being looked at, unless everything stops: then nobody waits for them.
+    /// Stages being observed; empty once the run stops, since nothing waits for them then.
     observing: BTreeSet<StageIx>,
-    /// What it found there was the last thing that came in: no time has passed, and no work was done.
+    /// The stage whose observation was the last message, so that its observation is still current.
     just_seen: Option<StageIx>,
     stop_by: Option<Instant>,
 }
@@ -62,10 +68,10 @@ pub(super) struct Dispatcher<'a, 's> {
 #[derive(Debug, Default)]
 struct Progress {
     observed: Option<Result<Arc<Observation>>>,
-    /// Its objects in the cache turned out to be damaged, so it has to run.
+    /// Its objects in the cache are damaged, so it has to run.
     damaged: bool,
     output: StageOutput,
-    /// Where the numbers of its units go.
+    /// Receives the indices of the units to start.
     units: Option<Sender<usize>>,
 }
 
@@ -114,7 +120,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         }
     }
 
-    /// The next note; `None` when the stages have had their time to stop.
+    /// Waits for the next message; `None` once the grace period of a stop is over.
     fn next(&mut self, inbox: &Receiver<Message>) -> Option<Message> {
         let Some(stop_by) = self.stop_by else {
             return inbox.recv().ok();
@@ -140,14 +146,14 @@ impl<'a, 's> Dispatcher<'a, 's> {
                         AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
                     let observed =
                         catch_unwind(looking).unwrap_or_else(|_| Err(Error::environment(PANICKED)));
-                    // The loop outlives every observation.
+                    // The dispatcher outlives every observation.
                     let _ = sender.send(Message::Observed(ix, observed.map(Arc::new)));
                 });
             }
             Effect::Perform(ix) => self.start(ix),
             Effect::Start(ix, unit) => {
                 if let Some(units) = &self.stages[ix].units {
-                    // A stage whose thread panicked does not wait for it any more.
+                    // The receiver is gone if the stage's thread panicked.
                     let _ = units.send(unit);
                 }
             }
@@ -170,7 +176,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.stop_by = Some(Instant::now() + GRACE);
                 self.ledger.tell(Event::Stopping);
                 let mut effects = self.scheduler.advance(Msg::Stop);
-                // A look at a large dep may take minutes, and what it would find is of no use any more.
+                // Observing a large dep may take minutes, and its result is not needed any more.
                 for ix in std::mem::take(&mut self.observing) {
                     effects.extend(self.scheduler.advance(Msg::Observed(ix, Need::Work)));
                 }
@@ -204,7 +210,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         }
     }
 
-    /// Starts the work on a stage. The first one makes this a run.
+    /// Starts the work on a stage. The first one begins the run in the history.
     fn start(&mut self, ix: StageIx) {
         let run = self.ledger.begin();
         let observation = match self.stages[ix].observed.take() {
@@ -215,13 +221,13 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 let _ = self.sender.send(Message::Ended(ix, performed, Millis(0)));
                 return;
             }
-            None => panic!("BUG: work on a stage that was not looked at"),
+            None => panic!("BUG: work on a stage that was not observed"),
         };
         let (work, reasons) = match &observation.decision {
             Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
             Decision::Run(changes) => (Work::Run, changes.clone()),
             Decision::Fresh(_) | Decision::Blocked(_) => {
-                panic!("BUG: work on a stage that has none")
+                panic!("BUG: work on a stage that has nothing to do")
             }
         };
         let is_input = self.project.pipeline.stages[ix].cmd.is_none() && work == Work::Run;
@@ -265,7 +271,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         });
     }
 
-    /// The cache had a damaged object, which is gone now: the stage is run.
+    /// Runs a stage that was to be restored from objects that turned out to be damaged.
     fn rerun_damaged(&mut self, ix: StageIx, error: &Error) {
         self.ledger.tell(Event::Warning {
             stage: Some(self.ledger.name(ix)),
@@ -304,13 +310,13 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 };
                 (outcome, BTreeMap::new(), End::Failure)
             }
-            StageResult::Damaged(_) => panic!("BUG: damage is handled before"),
+            StageResult::Damaged(_) => panic!("BUG: damage reaches `ended`"),
         };
         self.ledger.end(ix, outcome, took, outs);
         self.scheduler.advance(Msg::Ended(ix, end))
     }
 
-    /// A failure with what this loop knows of it: the last line that the process wrote, where the log is.
+    /// Adds the last line that the process printed, and a hint at its log.
     fn with_circumstances(&self, ix: StageIx, mut failure: Failure) -> Failure {
         if let Some(line) = self.stages[ix].output.last_line() {
             failure.causes.push(format!("its last line: \"{}\"", line.trim()));

@@ -1,5 +1,5 @@
-//! The work of a stage with items: what is out of date is found item by item, what was computed before comes from the
-//! cache, the rest is processed.
+//! The work of a stage with items: finds the stale items, restores those that the cache has, and
+//! processes the rest.
 
 mod list;
 mod prepare;
@@ -34,12 +34,12 @@ pub(super) fn run(
     };
     if items.all.is_empty() {
         deliver(vec![StageMessage::Warning(format!(
-            "`{}` matches nothing: there are no items",
+            "`{}` matches nothing, so there are no items",
             each.glob.text()
         ))]);
     }
     let stale = items.stale();
-    // What is of no item is written anew whenever the set of items is another one.
+    // Outs that belong to no item are written again whenever the set of items changes.
     let plain = stage.outs.iter().any(|out| !is_by_item(each, &out.path));
     let process = !stale.is_empty() || (plain && each.mode == Mode::Batch);
     let job = match prepare(project, stage, each, observation, &items)
@@ -62,7 +62,7 @@ pub(super) fn run(
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
             StageResult::Failed { failure, exit: exit::STAGE_FAILED }
         }
-        Err(error) => failed("has items that could not be processed", error),
+        Err(error) => failed("could not process its items", error),
         Ok(Some(unsuccessful)) => unsuccessful,
         Ok(None) => committed(project, stage, observation),
     }

@@ -1,5 +1,4 @@
-//! The job of a stage: its command, its environment and the files of the stage contract; and how
-//! often a failed job is tried again.
+//! The job of a stage: its command, its environment, the files of the stage contract, and retries.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,18 +14,20 @@ use crate::pipeline::{Stage, nested};
 use crate::repo_path::RepoPath;
 use crate::runs;
 
-/// What the work on any stage of a run needs.
+/// Context that the work on any stage of a run needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunContext<'a> {
     pub project: &'a Project,
     pub run: RunName,
     pub groups: &'a ProcessGroups,
-    /// Where the stage can hand in its work as units.
+    /// Lets the stage submit its work as units.
     pub units: &'a Units,
 }
 
-/// What came of the last attempt: a failed one is repeated as often as the stage allows, after a pause that doubles. An attempt is
-/// told how many failed before it. `None` if everything stops meanwhile.
+/// Makes attempts until one succeeds or the stage's retries are used up, and returns the last
+/// result. The pause between attempts doubles each time.
+///
+/// `attempt` gets the number of failed attempts so far. `None` if the run stops meanwhile.
 pub(super) fn retrying<T>(
     context: RunContext<'_>,
     stage: &Stage,
@@ -44,9 +45,9 @@ pub(super) fn retrying<T>(
         failures += 1;
         let left = stage.retries.count - failures + 1;
         let times =
-            if left == 1 { "once more".to_owned() } else { format!("up to {left} times more") };
+            if left == 1 { "once more".to_owned() } else { format!("up to {left} more times") };
         deliver(vec![StageMessage::Warning(format!(
-            "{what}; it is tried {times}, after {}",
+            "{what}; it will be retried {times}, after {}",
             Millis::from(delay)
         ))]);
         if context.groups.stops_within(delay) {
@@ -55,14 +56,14 @@ pub(super) fn retrying<T>(
     }
 }
 
-/// The stage's command and the files of the contract, made anew.
+/// Creates the files of the stage contract and returns the job.
 pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Result<Job> {
     let RunContext { project, run, .. } = context;
     let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.to_path(&project.root));
     if !dir.is_dir() {
         let wdir = stage.wdir.as_ref().map_or(".", RepoPath::as_str);
-        return Err(Error::usage(format!("its `wdir` `{wdir}` is no directory"))
-            .hint(format!("make it, or correct stage `{}` in line {}", stage.name, stage.line)));
+        return Err(Error::usage(format!("its `wdir` `{wdir}` is not a directory"))
+            .hint(format!("create it, or correct stage `{}` in line {}", stage.name, stage.line)));
     }
     let folder = runs::stage_dir(&project.root, run, &stage.name);
     fs::create_dir_all(&folder).map_err(|err| Error::io("create", &folder, &err))?;
@@ -75,7 +76,7 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
         fs::rename(folder.join("log"), &earlier)
             .map_err(|err| Error::io("write", &earlier, &err))?;
     }
-    // A stage that is run again within a run (its cached outs were damaged) begins anew.
+    // A stage can run a second time within a run, if its cached outs were damaged.
     for (path, bytes) in [(&params, text.as_bytes()), (&events, &[]), (&folder.join("log"), &[])] {
         fs::write(path, bytes).map_err(|err| Error::io("write", path, &err))?;
     }
@@ -96,7 +97,7 @@ fn environment(
     events: PathBuf,
 ) -> Vec<(String, OsString)> {
     let mut env: Vec<(String, OsString)> = Vec::new();
-    // Python holds back what it prints to a file until it ends; nobody who watches wants that.
+    // Python buffers output to a file until it exits, which would hide it from the live display.
     if std::env::var_os("PYTHONUNBUFFERED").is_none() {
         env.push(("PYTHONUNBUFFERED".into(), "1".into()));
     }

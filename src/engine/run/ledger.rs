@@ -1,5 +1,5 @@
-//! The ledger of a run: what became of its stages, told to the subscribers, kept in the lock, and summed up at its end. Knows nothing
-//! of threads, or of what is to be done next.
+//! The ledger of a run: records the outcome of each stage, reports it to the subscribers, writes
+//! the lock, and sums up the run at its end. Unaware of threads and of scheduling.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,21 +15,23 @@ use crate::plan::Trace;
 use crate::repo_path::RepoPath;
 use crate::runs;
 
-/// The lock is written at the end, and meanwhile at most this often: until then the traces in the cache hold what was done.
+/// Minimum time between two writes of the lock during a run. The traces in the cache hold the
+/// results meanwhile.
 const LOCK_EVERY: Duration = Duration::from_secs(1);
-/// Nor so often that more than one part in so many of a run is spent on it: on a slow disk nothing else starts meanwhile.
+/// Limits the time spent on writing the lock to one part in this many: nothing else starts
+/// meanwhile, and the disk may be slow.
 const LOCK_SHARE: u32 = 20;
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Report {
     /// `None` if there was nothing to do.
     pub run: Option<RunName>,
-    /// How many stages were up to date before anything began.
+    /// Number of stages that were up to date before the run began.
     pub fresh: usize,
     /// The others, in the order of the graph.
     pub stages: Vec<(StageName, Outcome, Millis)>,
-    /// Optional outs that lie nowhere now.
+    /// Optional outs that do not exist.
     pub absent: BTreeSet<RepoPath>,
     /// Final metrics, `stage.key`.
     pub metrics: Vec<(String, f64)>,
@@ -37,7 +39,8 @@ pub struct Report {
     pub ended: Timestamp,
     pub took: Millis,
     pub exit: u8,
-    /// What kept the stat index from being written: the next run hashes again, and finds the same.
+    /// The error that kept the stat index from being written. The next run hashes again and gets
+    /// the same result.
     pub index: Option<Error>,
 }
 
@@ -47,14 +50,14 @@ pub(super) struct Ledger<'a, 's> {
     subscribers: Vec<&'s mut dyn Subscriber>,
     began: Instant,
     run: Option<RunName>,
-    /// Told once there is a run to tell of.
+    /// Events to report once the run has begun.
     pending: Vec<Event>,
-    /// What became of each stage.
+    /// Outcome of each stage that has ended.
     ended: Vec<Option<(Outcome, Millis)>>,
-    /// What is to become of traces in the lock.
+    /// Changes to the lock: a new trace, or `None` to remove the stage.
     changes: BTreeMap<StageName, Option<Trace>>,
     lock_due: Instant,
-    /// The gravest of the failures.
+    /// Exit code of the most severe failure.
     exit: u8,
     fatal: Option<Error>,
 }
@@ -81,7 +84,7 @@ impl<'a, 's> Ledger<'a, 's> {
         }
     }
 
-    /// There is work: this is a run from now on, if it was none.
+    /// Begins the run in the history, unless it has begun.
     pub(super) fn begin(&mut self) -> RunName {
         if let Some(run) = self.run {
             return run;
@@ -103,12 +106,12 @@ impl<'a, 's> Ledger<'a, 's> {
         run
     }
 
-    /// `None` as long as there was no work.
+    /// Returns the name of the run; `None` while there has been no work.
     pub(super) fn run(&self) -> Option<RunName> {
         self.run
     }
 
-    /// Tells the subscribers, or keeps it for them until there is a run.
+    /// Reports an event to the subscribers, or keeps it until the run begins.
     pub(super) fn tell(&mut self, event: Event) {
         if self.run.is_none() && !matches!(event, Event::Stopping) {
             self.pending.push(event);
@@ -119,7 +122,7 @@ impl<'a, 's> Ledger<'a, 's> {
         }
     }
 
-    /// A stage has come to its end.
+    /// Records the outcome of a stage.
     pub(super) fn end(
         &mut self,
         ix: StageIx,
@@ -131,12 +134,12 @@ impl<'a, 's> Ledger<'a, 's> {
         self.tell(Event::StageEnded { stage: self.name(ix), at: now(), outcome, took, outs });
     }
 
-    /// The process is to exit with this, unless with something graver.
+    /// Raises the exit code of the process to `exit`.
     pub(super) fn exit_with(&mut self, exit: u8) {
         self.exit = self.exit.max(exit);
     }
 
-    /// The first stage, in the order of the graph, that has failed.
+    /// Returns the first failed stage in the order of the graph.
     pub(super) fn first_failed(&self) -> Option<StageIx> {
         let has_failed = |ix: &StageIx| matches!(self.ended[*ix], Some((Outcome::Failed(_), _)));
         self.project.pipeline.graph.order().iter().copied().find(has_failed)
@@ -146,7 +149,7 @@ impl<'a, 's> Ledger<'a, 's> {
         self.project.pipeline.stages[ix].name.clone()
     }
 
-    /// Has the lock name what a stage consumed and produced.
+    /// Records the trace of a stage for the lock.
     pub(super) fn remember(&mut self, ix: StageIx, trace: Trace) {
         let name = self.name(ix);
         if self.project.lock.stages.get(&name) != Some(&trace) {
@@ -164,7 +167,7 @@ impl<'a, 's> Ledger<'a, 's> {
         }
     }
 
-    /// Writes the lock, tells the end, and gives the sum.
+    /// Writes the lock, reports the end of the run, and returns the report.
     pub(super) fn close(mut self) -> Result<Report> {
         self.save_lock();
         let (status, exit) = self.status();
@@ -196,7 +199,7 @@ impl<'a, 's> Ledger<'a, 's> {
 
     fn save_lock(&mut self) {
         let pipeline = &self.project.pipeline;
-        // What the pipeline no longer declares is forgotten; stages that were not wanted stay.
+        // Undeclared stages are dropped; declared stages that were not wanted stay.
         let declared: BTreeSet<&StageName> =
             pipeline.stages.iter().map(|stage| &stage.name).collect();
         let forgotten = self.project.lock.stages.keys().filter(|name| !declared.contains(name));
@@ -226,7 +229,7 @@ impl<'a, 's> Ledger<'a, 's> {
         let mut all = Vec::new();
         let project = self.project;
         for (ix, stage) in StageIx::enumerate(&project.pipeline.stages) {
-            // Of a stage that failed, or was not looked at, the files are of another time.
+            // The files of a stage that failed or was not observed may be from an earlier state.
             let holds = |(outcome, _): &(Outcome, Millis)| {
                 matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)
             };

@@ -14,10 +14,11 @@ use crate::schedule::End;
 #[derive(Debug)]
 pub(super) enum Message {
     Observed(StageIx, Result<Arc<Observation>>),
-    /// With what the stage's follower waits for: dropped when all of it is passed on.
+    /// Output of a stage. The dispatcher drops the sender once it has reported all of it.
     Output(StageIx, Vec<StageMessage>, Sender<()>),
     Ended(StageIx, StageResult, Millis),
-    /// So many units of its work wait; the number of each goes back when it may start, and the other end is dropped after the last.
+    /// The stage splits into `usize` units. The dispatcher sends a unit's index when the unit may
+    /// start, and drops the sender after the last one.
     Units(StageIx, usize, Sender<usize>),
     UnitEnded(StageIx, End),
     Signal,

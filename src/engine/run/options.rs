@@ -1,18 +1,19 @@
-//! What a run was asked to do.
+//! Options of a run.
 
 use crate::pipeline::StageSet;
 use crate::schedule::OnFailure;
 
+/// Options of a run, as resolved from the command line.
 #[derive(Debug)]
 pub struct Options {
     /// The stages to bring up to date.
     pub wanted: StageSet,
-    /// The stages to run whatever is known of them.
+    /// The stages to run even if they are up to date.
     pub forced: StageSet,
-    /// How many processors stages may keep busy together.
+    /// Number of processors that stages may use at once.
     pub cpus: usize,
     pub on_failure: OnFailure,
-    /// For the record: the command line, and the `key=value` overrides in it.
+    /// The command line, for the record, and the `key=value` overrides in it.
     pub command: Vec<String>,
     pub overrides: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! How the work on a stage ended.
+//! The result of the work on a stage.
 
 use crate::error::{Error, exit};
 use crate::event::{Failure, Millis, Work};
@@ -8,22 +8,22 @@ use crate::plan::Trace;
 
 use super::processes::Stop;
 
-/// How the work on a stage ended.
+/// The result of the work on a stage.
 #[derive(Debug)]
 pub(super) enum StageResult {
     Done(Trace, Work),
-    /// The cache turned out not to have what it should: the stage has to run.
+    /// An object in the cache is damaged or missing, so the stage has to run.
     Damaged(Error),
     Failed {
         failure: Failure,
         exit: u8,
     },
     Stopped,
-    /// Units of it were not started, since another stage failed.
+    /// Some of its units were not started because another stage failed.
     Cut,
 }
 
-/// What is to be said of a process that did not do its work; `None` if it did.
+/// Returns the result of a process that failed or was stopped; `None` if it succeeded.
 pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<StageResult> {
     let (what, hint) = match (ended, stop) {
         (_, Stop::Stopped) => return Some(StageResult::Stopped),
@@ -32,17 +32,17 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<Sta
                 "took longer than its timeout of {}",
                 Millis::from(stage.timeout.unwrap_or_default())
             ),
-            Some(format!("`timeout` is set in stage `{}`, line {}", stage.name, stage.line)),
+            Some(format!("`timeout` is set in stage `{}` in line {}", stage.name, stage.line)),
         ),
         (Exit::Code(0), Stop::None) => return None,
         (Exit::Code(127), Stop::None) => (
             "exited with code 127".to_owned(),
-            Some("a shell says so when it does not find a command".into()),
+            Some("a shell exits with 127 when it cannot find a command".into()),
         ),
         (Exit::Code(code), Stop::None) => (format!("exited with code {code}"), None),
         (Exit::Signal(9), Stop::None) => (
             "was killed by signal 9".into(),
-            Some("if nobody did that by hand, the kernel did: it was out of memory".into()),
+            Some("the kernel kills a process this way when memory runs out".into()),
         ),
         (Exit::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
     };

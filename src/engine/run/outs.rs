@@ -13,7 +13,7 @@ use crate::plan::Trace;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
-/// Clears the way for one out.
+/// Stores and removes the present content of one out, and creates its parent folder.
 pub(super) fn clear_out(
     project: &Project,
     stage: &Stage,
@@ -22,10 +22,10 @@ pub(super) fn clear_out(
     failures: u64,
 ) -> Result<()> {
     let path = &out.path;
-    // What a failed attempt left behind is nobody's.
+    // The remains of a failed attempt are not stored.
     match observation.outs.get(path) {
         Some(Some(seen)) if failures == 0 => {
-            // What the lock names was on the disk before the lock was.
+            // Content that the lock names was synced before the lock was written.
             match is_as_locked(project, stage, path, seen) {
                 false => commit::store_durably(project, path, seen)?,
                 true if out.cached == Cached::Yes => commit::store(project, path, seen)?,
@@ -33,7 +33,7 @@ pub(super) fn clear_out(
             }
             match out.persist {
                 Persist::No => project.workspace.remove(path)?,
-                // The stage will write into what may be the cache's own file.
+                // The stage will write into the file, which may be linked to the cache.
                 Persist::Yes => drop(commit::relink(project, path, seen, &PRIVATE)?),
             }
         }
@@ -43,7 +43,7 @@ pub(super) fn clear_out(
     project.workspace.make_parent(path)
 }
 
-/// The content is one that the stage wrote, and can write again.
+/// Reports whether the content is the one in the lock, which the stage wrote and can write again.
 fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Observed) -> bool {
     let locked = project.lock.stages.get(&stage.name);
     locked.and_then(|trace| trace.outs.get(path)) == Some(&seen.content())
@@ -60,11 +60,12 @@ pub(super) fn committed(
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
             StageResult::Failed { failure, exit: exit::STAGE_FAILED }
         }
-        Err(error) => failed("ran, but its outs could not be kept", error),
+        Err(error) => failed("ran, but its outs could not be stored", error),
     }
 }
 
-/// Checks that the stage did what it declared, then keeps outs, listings and trace, in this order.
+/// Checks that the stage wrote its outs and that no dep changed, then stores outs, listings of
+/// deps, and the trace, in this order.
 pub(super) fn commit_outs(
     project: &Project,
     stage: &Stage,
@@ -90,7 +91,8 @@ pub(super) fn commit_outs(
                 out.path
             ))
             .hint(format!(
-                "write it, or take it out of stage `{}` in line {} of pipeline.toml; `optional = true` if it may be missing",
+                "write it, or remove it from stage `{}` in line {} of pipeline.toml; set \
+                 `optional = true` if it may be missing",
                 stage.name, out.line
             )));
         };
@@ -106,7 +108,7 @@ pub(super) fn commit_outs(
     for (path, found) in &seen {
         commit::store(project, path, found)?;
     }
-    // What people put somewhere stays theirs to write.
+    // A tracked input stays a file of its own, which people can edit.
     if stage.cmd.is_some() && project.links.prefer_shared() {
         for (path, found) in &seen {
             commit::relink(project, path, found, project.links.kinds())?;
@@ -116,7 +118,8 @@ pub(super) fn commit_outs(
         commit::store_listing(project, dep)?;
     }
     let trace = Trace { fingerprint: observation.fingerprint.clone(), outs, accepted: None };
-    // Of a tracked input the lock alone knows: its fingerprint stands for any content.
+    // A tracked input has no trace in the cache, since its fingerprint does not determine its
+    // content.
     if stage.cmd.is_some() {
         project.cache.put_trace(&trace)?;
     }

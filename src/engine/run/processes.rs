@@ -1,4 +1,4 @@
-//! Processes of stages while they run: stopping them, keeping them to their time, passing on what they say.
+//! Running processes of stages: following their output, enforcing timeouts, and stopping them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,23 +10,24 @@ use std::time::{Duration, Instant};
 use crate::error::Result;
 use crate::exec::{Exit, Follower, Group, Halt, Job, More, Process, StageMessage};
 
-/// How often a running stage's files are looked at. Shorter would cost, longer would show.
+/// Interval at which a running stage's files are read: long enough to be cheap, short enough to
+/// seem immediate.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How long a process has, once asked, to end by itself.
+/// Time between SIGTERM and SIGKILL.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
-/// Hands over what a stage says.
+/// Sends output of a stage to the dispatcher.
 pub(super) type Deliver<'a> = dyn Fn(Vec<StageMessage>) -> Delivery + Sync + 'a;
 
-/// What a stage said, on its way to those who watch.
+/// Acknowledgement that output of a stage was reported to all subscribers.
 #[derive(Debug)]
 pub(super) struct Delivery(Option<Receiver<()>>);
 
 impl Delivery {
     pub(super) const NOTHING: Delivery = Delivery(None);
 
-    /// It is over when the other end is dropped.
+    /// Creates a delivery that is acknowledged by dropping the sender of `end`.
     pub(super) fn until_dropped(end: Receiver<()>) -> Delivery {
         Delivery(Some(end))
     }
@@ -35,7 +36,7 @@ impl Delivery {
         let _ = self.0.map(|end| end.recv());
     }
 
-    /// Whether it is over before so much time has passed.
+    /// Waits for up to `patience` and reports whether the output was delivered.
     fn exits_within(&self, patience: Duration) -> bool {
         self.0
             .as_ref()
@@ -43,7 +44,7 @@ impl Delivery {
     }
 }
 
-/// The processes at work, so that they can be stopped from elsewhere.
+/// The running process groups, so that other threads can stop them.
 #[derive(Debug, Default)]
 pub(super) struct ProcessGroups(Mutex<Live>);
 
@@ -52,7 +53,7 @@ struct Live {
     stopping: Option<Stopping>,
     groups: BTreeMap<u64, Group>,
     entered: u64,
-    /// One of them could not write to its log any more.
+    /// Some process could not write to its log because the disk was full.
     met_full_disk: bool,
 }
 
@@ -75,7 +76,7 @@ impl ProcessGroups {
         live.groups.values().for_each(|group| group.kill());
     }
 
-    /// Gives the number by which it leaves again.
+    /// Registers a group and returns the number for [`ProcessGroups::leave`].
     fn enter(&self, group: Group) -> u64 {
         let mut live = self.live();
         live.entered += 1;
@@ -89,10 +90,10 @@ impl ProcessGroups {
         number
     }
 
-    /// Says whether the processes were being stopped.
+    /// Removes a group and reports whether the processes were being stopped.
     fn leave(&self, number: u64) -> bool {
         let mut live = self.live();
-        // What a stopped stage left in the background goes with it.
+        // Background processes of a stopped stage are killed with it.
         if let Some(group) = live.groups.remove(&number)
             && live.stopping.is_some()
         {
@@ -101,12 +102,12 @@ impl ProcessGroups {
         live.stopping.is_some()
     }
 
-    /// Whether no process before this one filled the disk.
+    /// Reports whether this is the first process to meet a full disk.
     fn is_first_full(&self) -> bool {
         !std::mem::replace(&mut self.live().met_full_disk, true)
     }
 
-    /// Waits, and says whether everything is being stopped.
+    /// Waits for `wait` and reports whether the run is being stopped.
     pub(super) fn stops_within(&self, wait: Duration) -> bool {
         let until = Instant::now() + wait;
         while self.live().stopping.is_none() {
@@ -124,7 +125,7 @@ impl ProcessGroups {
     }
 }
 
-/// Who ended a process, if it did not end by itself.
+/// The reason why `repro` ended a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     None,
@@ -132,8 +133,10 @@ pub(super) enum Stop {
     Stopped,
 }
 
-/// Runs a process to its end, and says when it is halted. `meanwhile` is called after each pause, and tells whether to call it again
-/// at once; while it waits, nobody keeps the process to its time.
+/// Runs a process to its end and warns when it is suspended.
+///
+/// Calls `meanwhile` after each pause; its result says whether to call it again at once. The
+/// timeout is not enforced while `meanwhile` blocks.
 pub(super) fn execute(
     groups: &ProcessGroups,
     job: &Job,
@@ -151,13 +154,13 @@ pub(super) fn execute(
         pause = pause_before(meanwhile());
     }
     let ended = process.wait();
-    // What a stage that failed left in the background would write into the next attempt's outs.
+    // Background processes of a failed stage would write into the next attempt's outs.
     if !matches!(ended, Ok(Exit::Code(0))) {
         group.kill();
     }
     if job.is_log_full() && groups.is_first_full() {
         deliver(vec![StageMessage::Warning(format!(
-            "the disk of `{}` is full: of what it wrote there, and of its metrics, the end may be missing",
+            "the disk of `{}` is full; the end of its log and its last metrics may be missing",
             job.log.display()
         ))]);
     }
@@ -176,7 +179,7 @@ fn pause_before(more: More) -> Duration {
     }
 }
 
-/// Keeps a process to its time, and notices when it is halted.
+/// Enforces the timeout of a process and notices when it is suspended.
 struct Watch {
     group: Group,
     began: Instant,
@@ -186,7 +189,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// Says so when it has come to a halt.
+    /// Returns the reason when the process has just been suspended.
     fn observe_dep(&mut self) -> Option<Halt> {
         if let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) {
             if !std::mem::replace(&mut self.is_late, true) {
@@ -200,8 +203,10 @@ impl Watch {
     }
 }
 
-/// Runs a process to its end and passes on what it writes, a piece when the one before has arrived: the rest waits in the files, and
-/// the process is kept to its time however long that takes.
+/// Runs a process to its end and delivers its output, one piece at a time.
+///
+/// While a piece is on its way, the rest waits in the stage's files, and the timeout is still
+/// enforced.
 pub(super) fn execute_and_follow(
     groups: &ProcessGroups,
     job: &Job,
@@ -223,7 +228,8 @@ pub(super) fn execute_and_follow(
     ended
 }
 
-/// The same while `work` goes on, of which `deliver` may take its time: on a thread of its own, so that no process waits for it.
+/// Delivers the output in `log` and `events` while `work` runs, on a thread of its own, so that a
+/// slow `deliver` holds up no process.
 pub(super) fn following<T>(
     log: &Path,
     events: &Path,

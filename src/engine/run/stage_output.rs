@@ -1,11 +1,11 @@
-//! What a stage says, as events. Knows nothing of who hears them.
+//! Turns the output of a stage into events. Unaware of their subscribers.
 
 use crate::event::{Event, Timestamp};
 use crate::exec::{Halt, StageMessage};
 use crate::pipeline::StageName;
 use crate::repo_path::RepoPath;
 
-/// What was output of one stage so far.
+/// State of the output of one stage.
 #[derive(Debug, Default)]
 pub(super) struct StageOutput {
     last_line: Option<String>,
@@ -14,12 +14,12 @@ pub(super) struct StageOutput {
 }
 
 impl StageOutput {
-    /// The last line that was not empty.
+    /// Returns the last line that was not empty.
     pub(super) fn last_line(&self) -> Option<&str> {
         self.last_line.as_deref()
     }
 
-    /// `None` where there is nothing to tell, or nothing that was not told before.
+    /// Returns the event for a message; `None` if there is nothing to report, or nothing new.
     pub(super) fn event(
         &mut self,
         stage: StageName,
@@ -49,21 +49,21 @@ impl StageOutput {
                 }
                 warning(
                     stage,
-                    "writes faster than can be shown; its log keeps every line".to_owned(),
+                    "prints faster than the terminal can show; its log keeps every line".to_owned(),
                 )
             }
             StageMessage::Halted(Halt::WantsTerminal) => {
-                let text = "is halted: it waits for the terminal, which a stage does not have";
+                let text = "is suspended: it waits for the terminal, which a stage does not have";
                 warning(stage, text.to_owned())
             }
             StageMessage::Halted(Halt::BySignal(signal)) => {
-                warning(stage, format!("is halted by signal {signal}; `kill -CONT` lets it go on"))
+                warning(stage, format!("is suspended by signal {signal}; `kill -CONT` resumes it"))
             }
             StageMessage::Malformed(line) => {
                 if std::mem::replace(&mut self.misunderstood, true) {
                     return None;
                 }
-                warning(stage, format!("wrote an event that is not understood: {line}"))
+                warning(stage, format!("wrote a malformed event: {line}"))
             }
         };
         Some(event)

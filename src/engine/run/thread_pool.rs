@@ -1,5 +1,6 @@
-//! Threads that work beside the loop, kept for further work: to start one costs as much as many a look at a stage. Not rayon's, which
-//! spin when they have nothing to do, and whose work is short. Knows nothing of what the work is.
+//! A thread pool that starts threads on demand and keeps them, since starting a thread costs as
+//! much as observing a small stage. rayon's pool is unsuitable: its threads spin while idle, and it
+//! is meant for short tasks.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,10 +8,10 @@ use std::thread;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// When this is dropped, the threads end as they have done what they were given.
+/// Dropping the pool lets the threads finish their queued work and then ends them.
 #[derive(Debug)]
 pub(super) struct ThreadPool {
-    /// So many threads at most; what else there is to do waits for them.
+    /// Maximum number of threads; further work waits.
     most: usize,
     shared: Arc<Shared>,
 }
@@ -40,7 +41,7 @@ impl ThreadPool {
         ThreadPool { most, shared: Arc::default() }
     }
 
-    /// Does `work`, which does not panic, on a thread that is idle, or on a new one.
+    /// Runs `work`, which must not panic, on an idle thread or a new one.
     pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
         let mut state = self.shared.state();
         state.waiting.push_back(Box::new(work));
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_is_done_by_no_more_threads_than_there_may_be() {
+    fn pool_respects_thread_limit() {
         let workers = ThreadPool::at_most(3);
         let (sender, done) = channel();
         for number in 0..100 {
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_work_at_once_as_there_are_given() {
+    fn pool_runs_concurrently() {
         let workers = ThreadPool::at_most(usize::MAX);
         for _ in 0..3 {
             let together = Arc::new(Barrier::new(9));

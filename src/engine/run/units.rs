@@ -1,5 +1,5 @@
-//! The work of a stage as units: handed in by the thread that performs the stage, started by the loop of the run one by one
-//! as the scheduler finds room. Knows nothing of what a unit is.
+//! Units: pieces of a stage's work that the scheduler starts one by one. The stage's thread submits
+//! them and waits. Unaware of what a unit does.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,24 +11,25 @@ use super::message::Message;
 use crate::pipeline::StageIx;
 use crate::schedule::End;
 
-/// The way of one stage to the loop.
+/// Submits units of one stage to the dispatcher.
 #[derive(Debug)]
 pub(super) struct Units {
     pub ix: StageIx,
     pub sender: Sender<Message>,
 }
 
-/// What came of units.
+/// Result of a stage's units.
 #[derive(Debug)]
 pub(super) struct Done<E> {
-    /// Those that failed, by number.
+    /// Errors of failed units, by index.
     pub bad: BTreeMap<usize, E>,
-    /// How many were never started, since something failed or everything stops.
+    /// Number of units that were not started because something failed or the run stops.
     pub unstarted: usize,
 }
 
 impl Units {
-    /// Hands in so many units of work and waits for them. Each runs on a thread of its own; they fail one by one.
+    /// Submits `count` units and waits for them. Each runs on a thread of its own and can fail
+    /// alone.
     pub(super) fn perform<E: Send>(
         &self,
         count: usize,
@@ -37,10 +38,10 @@ impl Units {
         let (start, starting) = channel();
         let bad = Mutex::new(BTreeMap::new());
         let mut started = 0;
-        // The loop outlives every stage.
+        // The dispatcher outlives every stage.
         let _ = self.sender.send(Message::Units(self.ix, count, start));
         thread::scope(|scope| {
-            // Until the loop lets go of its end.
+            // Ends when the dispatcher drops its sender.
             for number in &starting {
                 started += 1;
                 let (unit, bad) = (&unit, &bad);
@@ -55,7 +56,7 @@ impl Units {
                                 .unwrap_or_else(PoisonError::into_inner)
                                 .insert(number, error);
                         }
-                        // Told as a panic of the thread that waits here.
+                        // The scope reports it as a panic of the waiting thread.
                         Err(panic) => resume_unwind(panic),
                     }
                 });

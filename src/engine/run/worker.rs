@@ -1,4 +1,5 @@
-//! The work of one stage, on a thread of its own: restore its outs, or run its command and commit what it wrote.
+//! The work of one stage, on a thread of its own: restores its outs, or runs its command and
+//! commits the outs.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,8 +18,10 @@ use crate::exec::Job;
 use crate::pipeline::{Stage, StageIx};
 use crate::plan::{Decision, Force, Trace};
 
-/// Looks again and does what is to be done now: a stage may have waited for hours since it became ready, and
-/// what people wrote meanwhile counts. An input that was seen just now is kept `as_seen`. Says how long the work itself took, too.
+/// Observes a stage again and does the work that is due now; returns the result and its duration.
+///
+/// A stage may have waited for hours since it became ready, and later edits count. `as_seen` is the
+/// observation of a tracked input that is still current.
 pub(super) fn execute_stage(
     context: RunContext<'_>,
     ix: StageIx,
@@ -29,7 +32,7 @@ pub(super) fn execute_stage(
     let began = Instant::now();
     let looked = as_seen.map_or_else(|| look_again(context.project, ix, force).map(Arc::new), Ok);
     let performed = match looked {
-        Err(error) => failed("cannot be looked at", error),
+        Err(error) => failed("cannot be checked", error),
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
             Decision::Restore(trace, _) => restore(context, trace, &observation),
@@ -48,7 +51,7 @@ fn look_again(project: &Project, ix: StageIx, force: Force) -> Result<Observatio
     Ok(observation)
 }
 
-/// Brings the outs of `trace` back.
+/// Restores the outs of `trace`.
 fn restore(context: RunContext<'_>, trace: &Trace, observation: &Observation) -> StageResult {
     match commit::restore(context.project, &trace.out_contents(), &observation.outs) {
         Ok(_) => StageResult::Done(trace.clone(), Work::Restore),
@@ -81,7 +84,7 @@ fn run(
     .unwrap_or(StageResult::Stopped)
 }
 
-/// Runs the command once; `failures` is how often it has failed before.
+/// Runs the command once; `failures` is the number of failed attempts before.
 fn attempt(
     context: RunContext<'_>,
     ix: StageIx,
@@ -99,7 +102,7 @@ fn attempt(
     }
 }
 
-/// Clears the way: former outs are kept in the cache and removed, folders and the contract's files are made.
+/// Stores and removes the present outs, and creates folders and the files of the stage contract.
 fn prepare(
     context: RunContext<'_>,
     stage: &Stage,

@@ -1,7 +1,8 @@
-//! Is the cache what it says it is? Every object is read, every reference followed, and nothing is changed.
+//! `repro fsck`: reads every object of the cache and follows every reference. Changes nothing.
 //!
-//! A reference is an out of a stage in `pipeline.lock` or of a trace; from a tree it leads on to everything inside. The listings of
-//! deps are no references: without them a change is told less finely, and that is all.
+//! A reference is an out of a stage in `pipeline.lock` or of a trace, and everything inside a
+//! referenced tree. Listings of deps are not references: without them, a change is only reported
+//! less precisely.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -20,21 +21,21 @@ use crate::pipeline::StageName;
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
 
-/// What was looked at, and what is wrong with it.
+/// Counts of what was read, and the faults that were found.
 #[derive(Debug, Default)]
 pub struct Report {
     pub objects: Tally,
     pub traces: usize,
-    /// Traces of a newer version, which were not looked into.
+    /// Traces of a newer format version, which were not read.
     pub newer: usize,
     pub faults: BTreeMap<Digest, Fault>,
-    /// Traces that say nothing, by their names.
+    /// Names of unreadable traces.
     pub unreadable: Vec<Digest>,
-    /// Files that no name of ours fits, on both shelves.
+    /// Files in `objects` and `traces` whose names are not digests.
     pub strays: Vec<PathBuf>,
 }
 
-/// An object that is not as it should be, and who needs it.
+/// A faulty object and its referrers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub what: Wrong,
@@ -43,16 +44,16 @@ pub struct Fault {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wrong {
-    /// Its bytes are not those of its name.
+    /// Its bytes do not match its digest.
     Damaged,
-    /// The disk does not give it out, and why.
+    /// The object cannot be read, for this reason.
     Unreadable(String),
     Missing,
-    /// Whole, but no tree, as which it is referred to.
+    /// The object is intact, but not a tree, although a reference expects one.
     NotATree,
 }
 
-/// Who refers to an object, and as what path.
+/// A reference to an object, with the path it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Referrer {
     pub by: By,
@@ -67,7 +68,7 @@ pub enum By {
     Trace(Digest),
 }
 
-/// How far the reading is.
+/// Progress of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     pub bytes: u64,
@@ -102,7 +103,8 @@ pub fn check(project: &Project, progress: &(dyn Fn(Progress) + Sync)) -> Result<
     Ok(report)
 }
 
-/// `None` for an object that is whole, and for one that went while we looked: if it is needed, a reference will say so.
+/// Checks one object; `None` if it is intact, or was removed meanwhile. If it is needed, following
+/// the references will report it.
 fn wrong(health: Integrity) -> Option<Wrong> {
     match health {
         Integrity::Intact | Integrity::Missing => None,
@@ -111,7 +113,8 @@ fn wrong(health: Integrity) -> Option<Wrong> {
     }
 }
 
-/// Follows every reference, given the objects that are known to be unfit. Reads trees and traces, and no other objects.
+/// Follows every reference, given the objects that are known to be faulty. Reads only trees and
+/// traces.
 pub(super) fn references(project: &Project, unfit: HashMap<Digest, Wrong>) -> Result<Report> {
     let cache = &project.cache;
     let mut report = Report::default();
@@ -129,7 +132,8 @@ pub(super) fn references(project: &Project, unfit: HashMap<Digest, Wrong>) -> Re
             FoundTrace::Unreadable => report.unreadable.push(named.digest),
             FoundTrace::Missing => {}
         }
-        // A `repro gc` beside us takes traces before their objects: a trace that is gone by now refers to nothing.
+        // A concurrent `repro gc` removes traces before their objects, so a trace that is gone
+        // refers to nothing.
         if !found.is_empty() && !matches!(cache.check_trace(&named.digest), FoundTrace::Missing) {
             for (digest, fault) in found {
                 note(&mut faults, digest, fault.what).referrers.extend(fault.referrers);
@@ -151,13 +155,13 @@ fn note(faults: &mut Faults, digest: Digest, what: Wrong) -> &mut Fault {
     faults.entry(digest).or_insert(Fault { what, referrers: Vec::new() })
 }
 
-/// A fault somewhere below a tree: the path from there, the object, and what is wrong with it.
+/// A fault below a tree: the relative path, the object, and its fault.
 type Below = (String, Digest, Wrong);
 
 struct Walk<'a> {
     cache: &'a Cache,
     unfit: &'a HashMap<Digest, Wrong>,
-    /// What is wrong inside of each tree that was walked: most are in many traces.
+    /// Faults inside each tree that was walked, since many traces share trees.
     below: HashMap<Digest, Rc<Vec<Below>>>,
 }
 
@@ -176,7 +180,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What is wrong with the object of `content` itself.
+    /// Returns the fault of the object of `content` itself.
     fn object(&self, content: &Content) -> Option<Wrong> {
         let digest = content.digest();
         if let Some(wrong) = self.unfit.get(&digest) {

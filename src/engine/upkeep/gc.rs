@@ -1,8 +1,9 @@
-//! What of the cache is referred to, by whom, and the removal of the rest.
+//! `repro gc`: marks the cache entries that roots refer to, and removes the others.
 //!
-//! A reference is an out of `pipeline.lock`, now or at a revision in git, an artifact of a run, or a link in the workspace. From a tree it reaches
-//! everything inside. Of a directory that is a dep, only the listings are kept, as they were put in: enough to name later what
-//! changed. A trace stays when all of its outs are referred to.
+//! A root is an out in `pipeline.lock`, now or at a git revision, an artifact of a run, or a link
+//! in the workspace. A reference to a tree keeps everything inside. Only the listings of a
+//! directory that is a dep are kept, which suffice to name changed files later. A trace stays if
+//! all of its outs are kept.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +19,7 @@ use crate::runs::Store;
 use crate::workspace::links;
 use crate::workspace::run_lock::RunLock;
 
-/// Whose references count besides those of `pipeline.lock`.
+/// Roots in addition to `pipeline.lock`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keep {
     pub runs: KeepRuns,
@@ -31,27 +32,27 @@ pub enum KeepRuns {
     All,
 }
 
-/// The cache, told apart.
+/// The kept and the unreferenced entries of the cache.
 #[derive(Debug)]
 pub struct GcPlan {
-    /// What each root keeps that none before it does.
+    /// Each root, with the objects that it keeps and no root before it does.
     pub roots: Vec<(Root, Tally)>,
     pub kept_traces: Tally,
     pub objects: Vec<Entry>,
     pub traces: Vec<Entry>,
     pub leftovers: Vec<Leftover>,
-    /// Objects that are referred to and not there.
+    /// Number of referenced objects that are missing.
     pub missing: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {
     Lock,
-    /// So many revisions in git.
+    /// This many git revisions.
     Revisions(usize),
-    /// So many runs.
+    /// This many runs.
     Runs(usize),
-    /// Links in the workspace that lead to them.
+    /// Links in the workspace that point into the cache.
     Links,
 }
 
@@ -61,10 +62,11 @@ impl GcPlan {
     }
 }
 
-/// Tells apart what is referred to and what is not, and changes nothing.
+/// Finds the kept and the unreferenced entries. Changes nothing.
 ///
 /// # Errors
-/// Anything that refers to objects cannot be read: what it keeps is then not known, and nothing may go.
+/// If a root or a tree cannot be read: then it is unknown what it keeps, and nothing may be
+/// removed.
 pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     let mut marker = Marker::new(&project.cache);
     let mut roots = vec![(Root::Lock, Tally::default())];
@@ -105,7 +107,8 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, missing })
 }
 
-/// Removes what nothing refers to. Traces go before objects: stopped half-way, no trace names an object that is gone.
+/// Removes the unreferenced entries. Traces go before objects, so that an interrupted removal
+/// leaves no trace with a missing object.
 pub fn sweep(project: &Project, _held: &RunLock, plan: &GcPlan) -> Result<()> {
     let cache = &project.cache;
     plan.traces.iter().try_for_each(|trace| cache.remove(EntryKind::Traces, &trace.digest))?;
@@ -113,7 +116,7 @@ pub fn sweep(project: &Project, _held: &RunLock, plan: &GcPlan) -> Result<()> {
     plan.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))
 }
 
-/// How many runs count, and the outs of all of them.
+/// Returns the number of runs that count as roots, and all their artifacts.
 fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)> {
     let limit = match keep {
         KeepRuns::Last(count) => count,
@@ -136,14 +139,14 @@ fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)>
                     "artifact `{}` of {name} has no digest: `{kind} {digest}`",
                     artifact.path
                 ))
-                .hint("`--runs 0` leaves the runs out of account")
+                .hint("`--runs 0` ignores runs")
             })?);
         }
     }
     Ok((names.len(), contents.into_iter().collect()))
 }
 
-/// The traces that stay, and those that go.
+/// Returns the size of the kept traces, and the traces to remove.
 fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<Entry>)> {
     let mut stay = Tally::default();
     let mut go = Vec::new();
@@ -152,7 +155,7 @@ fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<En
             FoundTrace::Trace(trace) => {
                 trace.outs.values().all(|out| kept.contains_key(&out.digest()))
             }
-            // What it refers to is not for this version to judge.
+            // This version cannot read it and keeps it.
             FoundTrace::Newer => true,
             FoundTrace::Unreadable | FoundTrace::Missing => false,
         };
@@ -161,13 +164,14 @@ fn traces(cache: &Cache, kept: &HashMap<Digest, usize>) -> Result<(Tally, Vec<En
     Ok((stay, go))
 }
 
-/// What can be reached from references, and the first of the roots that does.
+/// The mark phase: everything reachable, with the first root that reaches it.
 struct Marker<'a> {
     cache: &'a Cache,
     kept: HashMap<Digest, usize>,
-    /// Without listings, which may lack without harm. The same bytes can be a file here and a tree there.
+    /// Content that must exist; listings of deps may be missing without harm. Kept as `Content`,
+    /// since the same bytes can be a file in one place and a tree in another.
     needed: HashSet<Content>,
-    /// Trees whose listings were walked, but not their files.
+    /// Trees of which only the listings were marked.
     listed: HashSet<Digest>,
 }
 
@@ -184,7 +188,7 @@ impl Marker<'_> {
         Ok(())
     }
 
-    /// Keeps an out with all that is in it.
+    /// Marks an out and everything in it.
     fn whole(&mut self, root: usize, content: &Content) -> Result<()> {
         let digest = content.digest();
         self.kept.entry(digest).or_insert(root);
@@ -195,7 +199,7 @@ impl Marker<'_> {
         self.entries(&digest)?.iter().try_for_each(|entry| self.whole(root, entry))
     }
 
-    /// Keeps the listings of a directory.
+    /// Marks the listings of a directory.
     fn listing(&mut self, root: usize, content: &Content) -> Result<()> {
         let Content::Tree(digest) = content else { return Ok(()) };
         self.kept.entry(*digest).or_insert(root);
@@ -205,18 +209,17 @@ impl Marker<'_> {
         self.entries(digest)?.iter().try_for_each(|entry| self.listing(root, entry))
     }
 
-    /// What a tree refers to; one that is not there, nothing.
+    /// Returns the entries of a tree; none if it is missing.
     fn entries(&self, digest: &Digest) -> Result<Vec<Content>> {
         match self.cache.check_tree(digest) {
             FoundTree::Tree(tree) => Ok(tree.entries.into_values().collect()),
-            // A whole object that is no tree refers to nothing.
+            // An intact object that is not a tree refers to nothing.
             FoundTree::NotATree | FoundTree::Broken(Integrity::Missing) => Ok(Vec::new()),
-            FoundTree::Broken(_) => Err(Error::damaged(format!(
-                "object {} of the cache, a tree, is damaged",
-                digest.short()
-            ))
-            .because("what it refers to cannot be told, so nothing is removed")
-            .hint("`repro fsck --repair` settles it")),
+            FoundTree::Broken(_) => {
+                Err(Error::damaged(format!("tree {} in the cache is damaged", digest.short()))
+                    .because("its references are unknown, so nothing is removed")
+                    .hint("`repro fsck --repair` repairs the cache"))
+            }
         }
     }
 }

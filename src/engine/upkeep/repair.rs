@@ -1,5 +1,5 @@
-//! Restorer a cache in order: what does not belong is moved aside, what the workspace still has is put in anew, and traces
-//! that cannot be used any more go. Nothing that a user made is removed.
+//! `repro fsck --repair`: moves faulty files aside, stores objects again that the workspace still
+//! has, and removes unusable traces. Never removes files that a user made.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
-/// What was done, and what is left to do.
+/// The repairs made, and the faults that remain.
 #[derive(Debug)]
 pub struct Repair {
-    /// From where to where.
+    /// Moved files: old and new path.
     pub moved: Vec<(PathBuf, PathBuf)>,
-    /// Objects that were made anew from the workspace.
+    /// Objects that were rebuilt from the workspace.
     pub rebuilt: Vec<Digest>,
     pub removed_traces: Vec<Digest>,
-    /// Why objects that should have been made anew were not.
+    /// Errors while rebuilding objects.
     pub troubles: Vec<Error>,
-    /// Faults that only a run can settle.
+    /// Faults that only a run can repair.
     pub left: Report,
 }
 
-/// Repairs what `report` tells of.
+/// Repairs the faults in `report`.
 pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Repair> {
     let cache = &project.cache;
     let mut moved = Vec::new();
@@ -47,7 +47,7 @@ pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Rep
     let (rebuilt, troubles) = rebuild(project, wanted)?;
 
     let mut useless: BTreeSet<Digest> = report.unreadable.iter().copied().collect();
-    // What has come back was digested on its way in.
+    // Rebuilt objects were verified when they were stored.
     let now = references(project, HashMap::new())?;
     for referrer in now.faults.values().flat_map(|fault| &fault.referrers) {
         if let By::Trace(key) = &referrer.by {
@@ -59,9 +59,9 @@ pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Rep
     Ok(Repair { moved, rebuilt, removed_traces: useless.into_iter().collect(), troubles, left })
 }
 
-/// Puts those of the `wanted` objects into the cache that lie where the lock's outs and deps are, and gives those, with the troubles on the
-/// way. A tree that has come back can show what is lacking below it, which nobody could know before: so this goes on until nothing
-/// more is found.
+/// Stores those `wanted` objects that the outs and deps in the lock still have in the workspace,
+/// and returns them with the errors on the way. A rebuilt tree can reveal further missing objects,
+/// so this repeats until nothing more is found.
 fn rebuild(project: &Project, mut wanted: BTreeSet<Digest>) -> Result<(Vec<Digest>, Vec<Error>)> {
     let mut rebuilder = Rebuilder { project, wanted: BTreeSet::new(), troubles: Vec::new() };
     let mut tried = BTreeSet::new();
@@ -70,7 +70,7 @@ fn rebuild(project: &Project, mut wanted: BTreeSet<Digest>) -> Result<(Vec<Diges
         rebuilder.wanted = wanted;
         for trace in project.lock.stages.values() {
             for path in trace.outs.keys().chain(trace.fingerprint.deps.keys()) {
-                // A path that cannot be read holds nothing that could be put in.
+                // An unreadable path cannot contribute objects.
                 if let Ok(Some(seen)) = project.workspace.observe(path) {
                     rebuilder.all(path, &seen);
                 }
@@ -79,7 +79,7 @@ fn rebuild(project: &Project, mut wanted: BTreeSet<Digest>) -> Result<(Vec<Diges
         let faults = references(project, HashMap::new())?.faults;
         wanted = faults.into_keys().filter(|digest| !tried.contains(digest)).collect();
     }
-    // Without it the next run hashes again, and finds the same.
+    // Without an index, the next run hashes again and gets the same result.
     let _ = project.workspace.save_index();
     Ok((tried.into_iter().filter(|digest| project.cache.has(digest)).collect(), rebuilder.troubles))
 }

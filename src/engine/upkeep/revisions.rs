@@ -1,4 +1,4 @@
-//! `pipeline.lock` as it was at revisions in git. Asks the `git` of the user and writes nothing.
+//! Reads `pipeline.lock` at git revisions with the user's `git`. Writes nothing.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,34 +7,34 @@ use std::process::{Command, Stdio};
 use crate::error::{Error, Result};
 use crate::plan::{Lock, lock};
 
-/// Which revisions are meant.
+/// A selection of revisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revisions {
-    /// Whatever git understands, ranges as well: `main`, `v1.0`, `main~20..main`.
+    /// Anything git understands, including ranges: `main`, `v1.0`, `main~20..main`.
     Named(String),
-    /// The tips of all branches, local ones and those of remotes.
+    /// The tips of all branches, local and remote.
     AllBranches,
     AllTags,
 }
 
-/// The locks of some revisions; equal ones once.
+/// The locks of some revisions, without duplicates.
 #[derive(Debug, Default)]
 pub struct Locks {
     pub locks: Vec<Lock>,
-    /// How many revisions were looked at.
+    /// Number of revisions that were read.
     pub revisions: usize,
 }
 
-/// Reads the locks of `wanted` for the project at `root`, which may be any folder of its repository. A revision without
-/// a lock has nothing to tell.
+/// Reads the locks of `wanted` for the project at `root`, which may be any folder of its
+/// repository. Revisions without a lock are skipped.
 ///
 /// # Errors
-/// Git does not know a revision, or a lock of one cannot be read.
+/// If git does not know a revision, or its lock cannot be parsed.
 pub fn locks(root: &Path, wanted: &[Revisions]) -> Result<Locks> {
     let mut commits: BTreeSet<String> = BTreeSet::new();
     for revisions in wanted {
         let listed = match revisions {
-            // Without this a name that begins with a dash would be an option.
+            // Otherwise a name that begins with a dash would be an option.
             Revisions::Named(name) => {
                 ask(root, &["rev-list", "--no-walk", "--end-of-options", name, "--"])
             }
@@ -48,7 +48,7 @@ pub fn locks(root: &Path, wanted: &[Revisions]) -> Result<Locks> {
     let mut found = Locks { revisions: commits.len(), ..Locks::default() };
     let mut read: BTreeSet<String> = BTreeSet::new();
     for commit in &commits {
-        // Relative to `root`; nothing when the revision has no such file.
+        // Relative to `root`; empty if the revision has no such file.
         let entry = ask(root, &["ls-tree", commit, "--", lock::FILE])?;
         let Some(blob) = entry.split_whitespace().nth(2).map(str::to_owned) else { continue };
         if read.insert(blob.clone()) {
@@ -62,7 +62,7 @@ fn decode(commit: &str, text: &str) -> Result<Lock> {
     Lock::decode(text).map_err(|bad| {
         let commit = commit.get(..10).unwrap_or(commit);
         Error::usage(format!("{}:{} of commit {commit}: {}", lock::FILE, bad.line, bad.what))
-            .hint("leave that revision out, if what it refers to may go")
+            .hint("leave that revision out if its objects may be removed")
     })
 }
 
@@ -76,6 +76,6 @@ fn ask(root: &Path, args: &[&str]) -> Result<String> {
     }
     let said = String::from_utf8_lossy(&answer.stderr);
     let said = said.lines().next().unwrap_or_default();
-    Err(Error::usage(format!("git cannot tell: `git {}` failed", args.join(" ")))
+    Err(Error::usage(format!("`git {}` failed", args.join(" ")))
         .because(said.trim_start_matches("fatal: ")))
 }

@@ -1,5 +1,5 @@
-//! Which items a stage has, and what is to be done about each: by the lock where it can say so, else by traces of their own.
-//! Changes nothing.
+//! Lists the items of a stage and the state of each, from the lock where possible and otherwise
+//! from traces per item. Changes nothing.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,22 +27,22 @@ pub(super) struct Items {
 pub(super) struct Item {
     pub path: RepoPath,
     pub content: Content,
-    /// In the order of the declaration.
+    /// In the order of declaration.
     pub outs: Vec<RepoPath>,
     pub state: State,
-    /// When it was written last, for one that will be processed.
+    /// Stamp of the item's file, if the item will be processed.
     pub stamp: Option<Stamp>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Its outs lie there.
+    /// Its outs are in place.
     Fresh,
     Restore(OutContents),
     Stale,
 }
 
-/// What the fingerprints of all items of a stage have in common.
+/// The part that the fingerprints of all items of a stage have in common.
 #[derive(Debug)]
 pub(super) struct Shared(Fingerprint);
 
@@ -51,7 +51,7 @@ impl Shared {
         Shared(Fingerprint { outs: BTreeSet::new(), each: BTreeSet::new(), ..without(stage, glob) })
     }
 
-    /// Made when it is needed: of a hundred thousand items, they would fill the memory.
+    /// Returns the fingerprint of an item. Built on demand: 100,000 of them would fill the memory.
     pub(super) fn fingerprint(&self, each: &Each, item: &Item) -> Fingerprint {
         let mut fingerprint = self.0.clone();
         fingerprint.deps.insert(item.path.clone(), item.content);
@@ -70,7 +70,7 @@ fn without(stage: &Fingerprint, glob: &RepoPath) -> Fingerprint {
 }
 
 impl Items {
-    /// The items, each with what is to be done about it.
+    /// Lists the items with their states.
     pub(super) fn of(
         project: &Project,
         stage: &Stage,
@@ -106,14 +106,16 @@ impl Items {
     }
 }
 
-/// Whether an out is a folder of outs by item.
+/// Reports whether an out is a folder of per-item outs.
 pub(super) fn is_by_item(each: &Each, out: &RepoPath) -> bool {
     let lies_in = |base: RepoPath| base == *out || base.strip_prefix(out).is_some();
     each.outs.iter().filter_map(|out| out.path.base()).any(lies_in)
 }
 
-/// The listing of the items whose outs lie there as the lock says: one that is in it as it is now needs no trace of its own,
-/// so that of a hundred thousand only the new ones are looked up.
+/// Returns the lock's listing of items if their outs are in place.
+///
+/// An item that is unchanged since that listing is up to date, so that of 100,000 items only the
+/// new ones need a lookup of their own trace.
 fn locked(
     project: &Project,
     stage: &Stage,
@@ -136,7 +138,7 @@ fn locked(
     project.cache.tree(&trace.fingerprint.deps.get(glob)?.digest()).ok()
 }
 
-/// The way through what the glob matches.
+/// A walk over the matches of the glob.
 struct Finding<'a> {
     project: &'a Project,
     stage: &'a Stage,
@@ -145,7 +147,7 @@ struct Finding<'a> {
 }
 
 impl Finding<'_> {
-    /// Adds the items in a folder: fresh what was the same before, the rest stale for the time being.
+    /// Adds the items in a folder: unchanged ones as fresh, the others as stale for now.
     fn find(&mut self, base: &str, seen: &Observed, before: Option<&Tree>) -> Result<()> {
         let Observed::Dir { tree, dirs, .. } = seen else { return Ok(()) };
         for (name, content) in &tree.entries {
@@ -181,7 +183,7 @@ impl Finding<'_> {
         let path = |out: &ItemOut| {
             let text = &out.path;
             text.path(item, &self.each.glob).map_err(|bad| {
-                Error::usage(format!("the out `{text}` of item `{item}` {bad}")).hint(format!(
+                Error::usage(format!("out `{text}` of item `{item}` {bad}")).hint(format!(
                     "stage `{}` is declared in line {}",
                     self.stage.name, self.stage.line
                 ))
@@ -198,13 +200,17 @@ fn check_makers(items: &[Item]) -> Result<()> {
             return Err(Error::usage(format!(
                 "items `{other}` and `{item}` would both write `{out}`"
             ))
-            .hint("name more of the item in the out: `{{ item.dir }}`, `{{ item.name }}`"));
+            .hint(
+                "use more of the item in the path of the out: `{{ item.dir }}`, `{{ item.name \
+                 }}`",
+            ));
         }
     }
     Ok(())
 }
 
-/// A change that was accepted may have brought an item whose outs nobody made.
+/// Reports whether all outs of an item exist. An accepted change may have added an item without
+/// outs.
 fn has_outs(each: &Each, observation: &Observation, item: &Item) -> bool {
     let mut outs = each.outs.iter().zip(&item.outs);
     outs.all(|(out, path)| out.presence == Presence::Optional || found(observation, path).is_some())
@@ -229,7 +235,7 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
     }
 }
 
-/// What lay at the path of an item's out when the stage was looked at.
+/// Returns the content at the path of an item's out when the stage was observed.
 pub(super) fn found(observation: &Observation, path: &RepoPath) -> Option<Content> {
     let (top, seen) = observation
         .outs

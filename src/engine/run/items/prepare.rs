@@ -1,5 +1,5 @@
-//! Room for items that will be processed: what belongs to no item or will be made anew goes into the cache and away, what was
-//! computed before comes from there.
+//! Prepares the outs of a stage with items: stores and removes those that no item keeps, and
+//! restores those that the cache has.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -13,7 +13,7 @@ use crate::pipeline::{Each, Stage};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
-/// Leaves at the stage's outs what is fresh, and restores what can be.
+/// Keeps outs of fresh items, restores outs that can be restored, and removes all others.
 pub(super) fn prepare(
     project: &Project,
     stage: &Stage,
@@ -53,7 +53,7 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Removes all but what stays, and the folders that this empties.
+/// Removes everything at `path` except `staying`, and the folders that become empty.
 fn clear(
     project: &Project,
     path: &RepoPath,

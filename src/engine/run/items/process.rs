@@ -1,5 +1,5 @@
-//! The processes of a stage's stale items: one for all, or one each. A finished item is kept at once, so that a crash half way
-//! keeps the finished half.
+//! Processes the stale items of a stage, with one process for all or one each. A finished item is
+//! stored at once, so that a crash loses only unfinished items.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -33,7 +33,7 @@ pub(super) struct Processing<'a> {
     stale: &'a [&'a Item],
     observation: &'a Observation,
     by_path: BTreeMap<&'a str, &'a Item>,
-    /// Items whose outs are in the cache by now.
+    /// Items whose outs are already in the cache.
     kept: Mutex<BTreeSet<&'a RepoPath>>,
     deliver: &'a Deliver<'a>,
 }
@@ -62,7 +62,7 @@ impl<'a> Processing<'a> {
         }
     }
 
-    /// Runs them all; `Some` is what went wrong.
+    /// Processes all items; returns `Some` if that failed.
     pub(super) fn all(&self, job: Job) -> Result<Option<StageResult>> {
         self.tell_progress();
         let (log, events) = (job.log.clone(), job.events());
@@ -111,7 +111,7 @@ impl<'a> Processing<'a> {
         Ok(None)
     }
 
-    /// A process an item, each when the scheduler has room for it.
+    /// Runs one process per item, each when the scheduler starts its unit.
     fn run_per_item(&self, job: &Job) -> Result<Option<StageResult>> {
         let done = self.context.units.perform(self.stale.len(), |number| {
             let item = self.stale[number];
@@ -144,7 +144,7 @@ impl<'a> Processing<'a> {
         }
     }
 
-    /// One process, tried as often as the stage allows.
+    /// Runs one process, with the stage's retries.
     fn attempts(
         &self,
         job: &Job,
@@ -166,27 +166,30 @@ impl<'a> Processing<'a> {
             .unwrap_or(Ok(Some(StageResult::Stopped)))
     }
 
-    /// The items that no process has finished yet.
+    /// Returns the items that no process has finished yet.
     fn unfinished(&self) -> Vec<&'a Item> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.stale.iter().copied().filter(|item| !kept.contains(&item.path)).collect()
     }
 
-    /// What a failed attempt left behind is nobody's.
+    /// Removes the remains of a failed attempt, which are not stored.
     fn remove_outs(&self, items: &[&Item]) -> Result<()> {
         let workspace = &self.context.project.workspace;
         items.iter().flat_map(|item| &item.outs).try_for_each(|out| workspace.remove(out))
     }
 
-    /// A process said that the outs of an item are complete.
+    /// Handles a process's report that the outs of an item are complete.
     fn finished(&self, path: &str) {
         let Some(item) = self.by_path.get(path) else {
             return self.tell(StageMessage::Warning(format!(
-                "reported item `{path}`, which it was not given"
+                "reported item `{path}`, which is not in its list"
             )));
         };
         if let Err(error) = self.keep(item) {
-            self.tell(StageMessage::Warning(format!("item `{path}` is not kept yet: {error}")));
+            self.tell(StageMessage::Warning(format!(
+                "item `{path}` cannot be stored yet: \
+                 {error}"
+            )));
         }
     }
 
@@ -199,7 +202,7 @@ impl<'a> Processing<'a> {
         (self.deliver)(vec![said]).wait();
     }
 
-    /// Keeps the outs of an item and its trace.
+    /// Stores the outs of an item and its trace.
     fn keep(&self, item: &'a Item) -> Result<()> {
         if self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains(&item.path) {
             return Ok(());
@@ -216,7 +219,8 @@ impl<'a> Processing<'a> {
                     item.path
                 ))
                 .hint(format!(
-                    "write it, or correct the outs of stage `{}` in line {}; `optional = true` if it may be missing",
+                    "write it, or correct the outs of stage `{}` in line {}; set `optional = \
+                     true` if it may be missing",
                     self.stage.name, self.stage.line
                 )));
             };
@@ -231,7 +235,7 @@ impl<'a> Processing<'a> {
         Ok(())
     }
 
-    /// Refuses outs that may have been made of something else: of what the item, or a dep of them all, was for a while.
+    /// Refuses outs if the item, or a dep that all items share, was written while it was processed.
     fn check_unwritten(&self, item: &Item) -> Result<()> {
         let (project, stage) = (self.context.project, self.stage);
         let now = project.workspace.observe(&item.path)?;
@@ -254,7 +258,7 @@ impl<'a> Processing<'a> {
 fn about(bad: StageResult, item: &Item) -> StageResult {
     match bad {
         StageResult::Failed { mut failure, exit } => {
-            failure.what = format!("{}, for item `{}`", failure.what, item.path);
+            failure.what = format!("{} for item `{}`", failure.what, item.path);
             StageResult::Failed { failure, exit }
         }
         other => other,
