@@ -1,7 +1,8 @@
-//! The entries of a `.tar`, `.tar.gz` or `.zip`, within bounds: first what there is, then what is wanted of it.
+//! Reads `.tar`, `.tar.gz` and `.zip` archives within bounds: lists the entries, then reads some.
 //!
-//! Which of the three a file is shows in its first bytes, not its name. Of a `.zip` only the directory at its end
-//! and the wanted members are read. Knows nothing about where an archive lies or where entries go.
+//! The format is detected from the first bytes, not from the name. For a `.zip` only the directory
+//! at its end and the wanted members are read. Does not know where an archive is stored or where
+//! its entries are written.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -11,27 +12,28 @@ use anyhow::{Context as _, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use zip::ZipArchive;
 
-/// More entries than any data set of clips has.
-const MOST_ENTRIES: usize = 1_000_000;
+/// Upper bound on the number of entries; no data set of clips has as many.
+const MAX_ENTRIES: usize = 1_000_000;
 
-/// Audio hardly shrinks: an archive that grows more than this, after the allowance, is a bomb.
-const MOST_GROWTH: u64 = 100;
+/// Highest compression ratio, after the allowance. Audio hardly compresses, so more is a zip bomb.
+const MAX_RATIO: u64 = 100;
 const ALLOWANCE: u64 = 64 << 20;
 
-/// Before a member's content: a header of 30 bytes, the name and extra fields, each up to 64 KiB; after it, up
-/// to 24 bytes of data descriptor.
+/// Size of a zip member's local header, without its name and extra fields.
 const HEADER: u64 = 30;
-const AROUND: u64 = HEADER + 2 * 0xffff + 24;
+/// Upper bound on a zip member's size beyond its content: header, name and extra fields (each up
+/// to 64 KiB), and a data descriptor of up to 24 bytes.
+const OVERHEAD: u64 = HEADER + 2 * 0xffff + 24;
 
-/// What is known of an entry before its content is read.
+/// An entry's metadata, which is known before its content is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Its number in the archive, from 0.
+    /// Position in the archive, from 0.
     pub(crate) index: usize,
-    /// Its path as the archive has it: nothing to trust.
+    /// Path as stored in the archive. Untrusted.
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    /// Where a `.zip` has it; empty in others.
+    /// Byte range within a `.zip`; empty for other formats.
     pub(crate) span: Range<u64>,
 }
 
@@ -39,64 +41,68 @@ pub(crate) struct Entry {
 pub(crate) enum Kind {
     File,
     Folder,
-    /// A link, a device, a pipe, an encrypted file, or one whose name is no text.
+    /// A link, a device, a pipe, an encrypted file, or a file with a name that is not UTF-8.
     Other,
 }
 
-/// An archive whose kind is known.
+/// An archive of a known format.
 pub(crate) struct Archive<R> {
-    form: Form<R>,
-    /// The bytes that all entries together may have.
-    most: u64,
+    format: Format<R>,
+    /// Upper bound on the unpacked size of all entries together.
+    max_size: u64,
 }
 
-enum Form<R> {
+enum Format<R> {
     Tar(BufReader<R>),
     TarGz(BufReader<R>),
     Zip(Box<ZipArchive<BufReader<R>>>),
 }
 
-/// Gets an entry and its content.
+/// Callback that receives an entry and its content.
 pub(crate) type Visit<'a> = &'a mut dyn FnMut(&Entry, &mut dyn Read) -> Result<()>;
 
 impl<R: Read + Seek> Archive<R> {
+    /// Detects the format and, for a `.zip`, reads the directory.
+    ///
     /// # Errors
-    /// A file that is no such archive, or a damaged `.zip`.
+    /// If the file is not such an archive, or is a damaged `.zip`.
     pub(crate) fn open(mut reader: R) -> Result<Archive<R>> {
         let length = reader.seek(SeekFrom::End(0))?;
         reader.seek(SeekFrom::Start(0))?;
-        let most = length.saturating_mul(MOST_GROWTH).saturating_add(ALLOWANCE);
+        let max_size = length.saturating_mul(MAX_RATIO).saturating_add(ALLOWANCE);
         let mut head = Vec::new();
         reader.by_ref().take(512).read_to_end(&mut head)?;
         reader.seek(SeekFrom::Start(0))?;
         let reader = BufReader::with_capacity(1 << 16, reader);
-        let form = if head.starts_with(&[0x1f, 0x8b]) {
-            Form::TarGz(reader)
+        let format = if head.starts_with(&[0x1f, 0x8b]) {
+            Format::TarGz(reader)
         } else if head.starts_with(b"PK") {
             let zip = ZipArchive::new(reader).context("it is damaged")?;
-            ensure!(zip.len() <= MOST_ENTRIES, "it has more than {MOST_ENTRIES} entries");
-            Form::Zip(Box::new(zip))
+            ensure!(zip.len() <= MAX_ENTRIES, "it has more than {MAX_ENTRIES} entries");
+            Format::Zip(Box::new(zip))
         } else if head.get(257..262) == Some(b"ustar") {
-            Form::Tar(reader)
+            Format::Tar(reader)
         } else {
             bail!(
-                "it is no .tar.gz, .tgz, .tar or .zip; is `download.source` the address of the archive itself?"
+                "it is not a .tar.gz, .tgz, .tar or .zip; \
+                 is `download.source` the address of the archive itself?"
             )
         };
-        Ok(Archive { form, most })
+        Ok(Archive { format, max_size })
     }
 
-    /// Whether nothing less than all of the file will do.
+    /// Reports whether listing the entries needs the whole file.
     pub(crate) fn needs_all(&self) -> bool {
-        !matches!(self.form, Form::Zip(_))
+        !matches!(self.format, Format::Zip(_))
     }
 
-    /// What there is, in the archive's order.
+    /// Returns all entries, in the archive's order.
     ///
     /// # Errors
-    /// A damaged archive, too many entries, content that grows too much, members of a `.zip` that overlap.
+    /// If the archive is damaged, has too many entries or unpacks to too much, or if members of a
+    /// `.zip` overlap.
     pub(crate) fn entries(&mut self) -> Result<Vec<Entry>> {
-        if let Form::Zip(zip) = &self.form {
+        if let Format::Zip(zip) = &self.format {
             return zip_entries(zip);
         }
         let mut entries = Vec::new();
@@ -110,16 +116,16 @@ impl<R: Read + Seek> Archive<R> {
     /// Calls `visit` with each of the `wanted` entries.
     ///
     /// # Errors
-    /// As [`Archive::entries`]; content that is not what its checksum says; the first error of `visit`.
+    /// As [`Archive::entries`]; if content does not match its checksum; the first error of `visit`.
     pub(crate) fn read(&mut self, wanted: &[&Entry], visit: Visit<'_>) -> Result<()> {
-        let most = self.most;
-        let Form::Zip(zip) = &mut self.form else {
+        let max_size = self.max_size;
+        let Format::Zip(zip) = &mut self.format else {
             let wanted: HashSet<usize> = wanted.iter().map(|entry| entry.index).collect();
             return self.visit_tar(&mut |entry, content| {
                 if wanted.contains(&entry.index) { visit(entry, content) } else { Ok(()) }
             });
         };
-        let mut left = most;
+        let mut left = max_size;
         for entry in wanted {
             let member = zip.by_index(entry.index);
             let member = member.with_context(|| format!("it is damaged at `{}`", entry.name))?;
@@ -131,16 +137,16 @@ impl<R: Read + Seek> Archive<R> {
     }
 
     fn visit_tar(&mut self, visit: Visit<'_>) -> Result<()> {
-        let most = self.most;
-        let (reader, packed) = match &mut self.form {
-            Form::Tar(reader) => (reader, false),
-            Form::TarGz(reader) => (reader, true),
-            Form::Zip(_) => bail!("BUG: a .zip is no .tar"),
+        let left = self.max_size;
+        let (reader, packed) = match &mut self.format {
+            Format::Tar(reader) => (reader, false),
+            Format::TarGz(reader) => (reader, true),
+            Format::Zip(_) => bail!("BUG: a .zip is not a .tar"),
         };
         reader.seek(SeekFrom::Start(0))?;
         match packed {
-            true => visit_tar(Bounded { inner: MultiGzDecoder::new(reader), left: most }, visit),
-            false => visit_tar(Bounded { inner: reader, left: most }, visit),
+            true => visit_tar(Bounded { inner: MultiGzDecoder::new(reader), left }, visit),
+            false => visit_tar(Bounded { inner: reader, left }, visit),
         }
     }
 }
@@ -148,7 +154,7 @@ impl<R: Read + Seek> Archive<R> {
 fn visit_tar(reader: impl Read, visit: Visit<'_>) -> Result<()> {
     let mut archive = tar::Archive::new(reader);
     for (index, entry) in archive.entries()?.enumerate() {
-        ensure!(index < MOST_ENTRIES, "it has more than {MOST_ENTRIES} entries");
+        ensure!(index < MAX_ENTRIES, "it has more than {MAX_ENTRIES} entries");
         let mut entry = entry.context("it is damaged")?;
         let name = String::from_utf8(entry.path_bytes().into_owned());
         let kind = match entry.header().entry_type() {
@@ -165,7 +171,7 @@ fn visit_tar(reader: impl Read, visit: Visit<'_>) -> Result<()> {
     Ok(())
 }
 
-/// From the directory at the end alone: no member is touched.
+/// Lists the entries from the directory at the end alone, without reading any member.
 fn zip_entries<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut extents = Vec::new();
@@ -174,7 +180,7 @@ fn zip_entries<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<Entry>> {
         let start = member.header_start();
         extents
             .push((start, start.saturating_add(HEADER).saturating_add(member.compressed_size())));
-        // The upper bits of a Unix mode say what kind of file it is; 0 is what other systems write.
+        // The upper bits of a Unix mode are the file type; other systems write 0.
         let format = member.unix_mode().map_or(0, |mode| mode & 0o170_000);
         let name = member.name().map(|name| name.into_owned());
         let kind = match &name {
@@ -185,10 +191,10 @@ fn zip_entries<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<Entry>> {
             _ => Kind::Other,
         };
         let name = name.unwrap_or_else(|_| format!("entry {index}"));
-        let most = start.saturating_add(AROUND).saturating_add(member.compressed_size());
-        entries.push(Entry { index, name, kind, span: start..most });
+        let max_end = start.saturating_add(OVERHEAD).saturating_add(member.compressed_size());
+        entries.push(Entry { index, name, kind, span: start..max_end });
     }
-    // Where one member ends the next begins, and the directory after the last.
+    // A member ends before the next one starts, and the last ends before the directory.
     extents.sort_unstable();
     let starts =
         extents.iter().skip(1).map(|(start, _)| *start).chain([zip.central_directory_start()]);
@@ -203,7 +209,7 @@ fn zip_entries<R: Read + Seek>(zip: &ZipArchive<R>) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Fails where `Take` would end quietly.
+/// Like [`std::io::Take`], but returns an error at the limit instead of ending.
 struct Bounded<R> {
     inner: R,
     left: u64,
@@ -213,7 +219,7 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            std::io::Error::other(format!("it unpacks to more than {MOST_GROWTH} times its size"))
+            std::io::Error::other(format!("it unpacks to more than {MAX_RATIO} times its size"))
         })?;
         Ok(count)
     }

@@ -1,4 +1,6 @@
-//! Which files are audio, how many are wanted, how many there were. Knows nothing about their contents.
+//! Detects audio files, limits the clips per class, and counts clips.
+//!
+//! Does not know about the contents of files.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,7 +9,7 @@ use std::path::Path;
 use kit::files::has_extension;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// Lower case, without the dot; whether a file can be decoded shows later.
+/// Extensions of audio files, in lower case without the dot. Such a file may still not decode.
 const EXTENSIONS: [&str; 20] = [
     "aac", "aif", "aifc", "aiff", "alac", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mp1", "mp2",
     "mp3", "mp4", "oga", "ogg", "wav", "wave", "webm",
@@ -17,7 +19,7 @@ pub(crate) fn is_audio(path: &Path) -> bool {
     has_extension(path, &EXTENSIONS)
 }
 
-/// How many clips of each class are wanted.
+/// Number of clips to take of each class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Amount {
     All,
@@ -25,7 +27,7 @@ pub(crate) enum Amount {
 }
 
 impl Amount {
-    /// The wanted ones of `clips`, which are sorted by their class.
+    /// Keeps the wanted clips of each class; `clips` must be sorted by class.
     pub(crate) fn take<T>(self, clips: Vec<T>, class: impl Fn(&T) -> &str) -> Vec<T> {
         let Amount::First(count) = self else { return clips };
         let (mut current, mut taken) = (None, 0);
@@ -42,7 +44,7 @@ impl Amount {
     }
 }
 
-/// As the param says it: a number, or `"all"`; 0 means all, too.
+/// Parses the param: a number, or `"all"`; 0 also means all.
 impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Amount, D::Error> {
         struct Word;
@@ -50,7 +52,7 @@ impl<'de> Deserialize<'de> for Amount {
             type Value = Amount;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number from 0 on, or `all`")
+                f.write_str("a non-negative integer, or `all`")
             }
 
             fn visit_u64<E: Error>(self, count: u64) -> Result<Amount, E> {
@@ -72,7 +74,7 @@ impl<'de> Deserialize<'de> for Amount {
     }
 }
 
-/// What a source gave.
+/// Number of clips and classes that a source provided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) files: usize,
@@ -80,7 +82,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts clips by their classes.
+    /// Counts clips, given the class of each.
     pub(crate) fn of<'a>(classes: impl IntoIterator<Item = &'a str>) -> Tally {
         let (mut files, mut names) = (0, BTreeSet::new());
         for class in classes {
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn audio_is_known_by_its_extension() {
+    fn audio_extensions() {
         for (path, expected) in [
             ("a.wav", true),
             ("a.MP3", true),
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_each_class_are_taken() {
+    fn amount_limits_each_class() {
         let clips = ["a1", "a2", "a3", "b1", "c1", "c2", "c3"].map(str::to_owned).to_vec();
         let taken = |amount: Amount| amount.take(clips.clone(), |clip| &clip[..1]);
         assert_eq!(taken(Amount::First(2)), ["a1", "a2", "b1", "c1", "c2"]);
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_is_a_number_or_all() {
+    fn parses_amount() {
         for (json, amount) in [
             ("5", Amount::First(5)),
             ("0", Amount::All),
@@ -130,7 +132,7 @@ mod tests {
         }
         for json in ["-1", "1.5", "\"some\"", "4294967296", "true"] {
             let error = serde_json::from_str::<Amount>(json).unwrap_err().to_string();
-            assert!(error.contains("expected a whole number from 0 on, or `all`"), "{error}");
+            assert!(error.contains("expected a non-negative integer, or `all`"), "{error}");
         }
     }
 }

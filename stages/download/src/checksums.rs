@@ -1,7 +1,7 @@
-//! What a source gave the first time it was asked, so that it must give the same ever after.
+//! Records the digests of a source's clips on first use and enforces them afterwards.
 //!
-//! The table `source,path,blake3` is to be committed, like a lock of dependencies. Knows nothing about how clips
-//! are got.
+//! The table `source,path,blake3` should be committed, like a lock file of dependencies. Does not
+//! know how clips are fetched.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, bail};
 
 const COLUMNS: [&str; 3] = ["source", "path", "blake3"];
 
-/// The clips of one source and their digests, by their paths below the output folder.
+/// Digests of one source's clips, by path below the output folder.
 pub(crate) type Found = BTreeMap<String, blake3::Hash>;
 
-/// The table.
+/// The checksum table, `download.lock`.
 #[derive(Debug)]
 pub(crate) struct Checksums {
     path: PathBuf,
@@ -23,10 +23,10 @@ pub(crate) struct Checksums {
 }
 
 impl Checksums {
-    /// Reads the table at `path`; none is an empty one.
+    /// Reads the table at `path`; a missing file is an empty table.
     ///
     /// # Errors
-    /// A table that cannot be read, or lacks a column.
+    /// If the table cannot be read, or lacks a column.
     pub(crate) fn read(path: &Path) -> Result<Checksums> {
         let mut rows = BTreeMap::new();
         if path.exists() {
@@ -41,10 +41,10 @@ impl Checksums {
         Ok(Checksums { path: path.to_owned(), rows })
     }
 
-    /// Compares what `source` gave with what it gave before, and records what is new.
+    /// Compares the clips of `source` with the recorded ones, and records new clips.
     ///
     /// # Errors
-    /// A clip with another digest; then nothing is recorded. A table that cannot be written.
+    /// If the digest of a clip differs (then nothing is recorded), or the table cannot be written.
     pub(crate) fn enforce(&mut self, source: &str, found: &Found) -> Result<()> {
         let key = |path: &String| (source.to_owned(), path.clone());
         let differ = |(path, digest): &(&String, &blake3::Hash)| {
@@ -58,8 +58,9 @@ impl Checksums {
                 String::new()
             };
             bail!(
-                "`{first}`{more} from `{source}` is not what it was when `{}` was written: the source changed, or \
-                 somebody tampers with it; to accept it, remove the lines of the source from that file",
+                "`{first}`{more} from `{source}` does not match the checksum in `{}`: the source \
+                 changed or was tampered with; to accept it, remove the lines of the source from \
+                 that file",
                 self.path.display()
             );
         }
@@ -78,10 +79,10 @@ impl Checksums {
     }
 }
 
-/// Copies all of `content` to `file`; the digest of what went by.
+/// Copies all of `content` to `file` and returns its digest.
 ///
 /// # Errors
-/// Any failure of either.
+/// If reading or writing fails.
 pub(crate) fn copy(content: &mut dyn Read, file: &mut File) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     let mut buffer = vec![0; 1 << 16];
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_recorded_is_enforced_and_what_is_new_recorded() {
+    fn enforces_recorded_and_records_new() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("download.lock");
         let read = || Checksums::read(&path).unwrap();
@@ -124,7 +125,7 @@ mod tests {
         let other = found(&[("x/a.wav", "other"), ("x/c.wav", "other"), ("x/d.wav", "new")]);
         let error = read().enforce("https://h/a.zip", &other).unwrap_err().to_string();
         assert!(
-            error.starts_with("`x/a.wav` and 1 more from `https://h/a.zip` is not what it was"),
+            error.starts_with("`x/a.wav` and 1 more from `https://h/a.zip` does not match"),
             "{error}"
         );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);

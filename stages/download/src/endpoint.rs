@@ -1,7 +1,7 @@
-//! Where a source really is, and who may be told which secret.
+//! Resolves a source to an HTTP address, and decides which host gets which credentials.
 //!
-//! Credentials come from the environment, go into one header, and are neither printed nor written. Knows
-//! nothing about requests.
+//! Credentials are read from the environment, sent in one header, and never printed or written to
+//! disk. Does not know about requests.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use anyhow::{Result, bail, ensure};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// An address that can be asked for, and the authorization that its host may get.
+/// An HTTP address, and the authorization for its host.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) address: String,
     pub(crate) authorization: Option<Secret>,
-    /// What to say to who is refused.
+    /// Appended to the error if the server refuses access.
     pub(crate) hint: &'static str,
 }
 
@@ -23,7 +23,7 @@ pub(crate) struct Endpoint {
 pub(crate) struct Secret(String);
 
 impl Secret {
-    /// The header's value, for the request alone.
+    /// Returns the header's value. Use it only to build the request.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -38,18 +38,20 @@ impl fmt::Debug for Secret {
 const KAGGLE: &str = "https://www.kaggle.com";
 const HUGGING_FACE: &str = "https://huggingface.co";
 
-/// The schemes that this module knows.
+/// Supported URL schemes.
 pub(crate) const SCHEMES: [&str; 4] = ["http", "https", "kaggle", "hf"];
 
 impl Endpoint {
-    /// The endpoint of `http://`, `https://`, `kaggle://OWNER/NAME` or `hf://datasets/OWNER/NAME[@REVISION]/PATH`.
-    /// `env` gives variables of the environment.
+    /// Resolves a source; `env` reads an environment variable.
+    ///
+    /// Accepts `http://`, `https://`, `kaggle://OWNER/NAME` and
+    /// `hf://datasets/OWNER/NAME[@REVISION]/PATH`.
     ///
     /// # Errors
-    /// Another scheme; a path that is not as above.
+    /// If the path does not have the form above.
     pub(crate) fn of(source: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Endpoint> {
-        let base = |name: &str, usual: &str| {
-            let base = env(name).unwrap_or_else(|| usual.to_owned());
+        let base = |name: &str, default: &str| {
+            let base = env(name).unwrap_or_else(|| default.to_owned());
             base.trim_end_matches('/').to_owned()
         };
         let endpoint = match source.split_once("://") {
@@ -67,7 +69,8 @@ impl Endpoint {
                 };
                 let token =
                     env("KAGGLE_API_TOKEN").map(|token| format!("Bearer {token}")).or_else(basic);
-                let hint = "; set KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, if it is not public";
+                let hint = "; set KAGGLE_API_TOKEN, or KAGGLE_USERNAME and KAGGLE_KEY, \
+                            if it is not public";
                 Endpoint { address, authorization: token.map(Secret), hint }
             }
             Some(("hf", rest)) => {
@@ -89,14 +92,14 @@ impl Endpoint {
             _ => Endpoint {
                 address: source.to_owned(),
                 authorization: None,
-                hint: "; is `download.source` right?",
+                hint: "; is `download.source` correct?",
             },
         };
-        let may_know = is_confidential(&endpoint.address);
-        Ok(Endpoint { authorization: endpoint.authorization.filter(|_| may_know), ..endpoint })
+        let may_authorize = is_confidential(&endpoint.address);
+        Ok(Endpoint { authorization: endpoint.authorization.filter(|_| may_authorize), ..endpoint })
     }
 
-    /// The address for messages.
+    /// Returns the address without secrets, for messages.
     pub(crate) fn shown(&self) -> String {
         kit::without_secrets(&self.address)
     }
@@ -110,12 +113,12 @@ fn check_names<const N: usize>(source: &str, names: [&str; N]) -> Result<()> {
     };
     ensure!(
         names.into_iter().all(plain),
-        "`{source}` has a name that is empty or has characters no name has"
+        "`{source}` contains a name that is empty or has invalid characters"
     );
     Ok(())
 }
 
-/// Encrypted, or on this machine.
+/// Reports whether the address uses https or is on this machine.
 fn is_confidential(address: &str) -> bool {
     let Some((scheme, rest)) = address.split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -124,7 +127,7 @@ fn is_confidential(address: &str) -> bool {
     scheme.eq_ignore_ascii_case("https") || ["localhost", "127.0.0.1", "[::1]"].contains(&host)
 }
 
-/// The address that `relative` names in a document at `base`; `relative` itself where it is an address.
+/// Resolves `relative` against the document at `base`; returns absolute addresses unchanged.
 pub(crate) fn join(base: &str, relative: &str) -> String {
     if relative.contains("://") {
         return relative.to_owned();
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn hubs_have_their_addresses() {
+    fn hub_addresses() {
         for (source, address) in [
             ("https://h/a.zip?x=1", "https://h/a.zip?x=1"),
             ("kaggle://o/n-1", "https://www.kaggle.com/api/v1/datasets/download/o/n-1"),
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_go_to_their_hosts_only_and_never_in_the_open() {
+    fn secrets_are_sent_only_to_their_host() {
         let variables = [("KAGGLE_USERNAME", "me"), ("KAGGLE_KEY", "key"), ("HF_TOKEN", "hf_1")];
         let secret = |source: &str, more: &[(&str, &str)]| {
             let variables: Vec<_> = variables.iter().chain(more).copied().collect();
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_addresses_are_relative_to_the_document() {
+    fn resolves_relative_addresses() {
         for (base, relative, address) in [
             ("https://h/d/m.csv?x=a/b", "a.wav", "https://h/d/a.wav"),
             ("https://h/d/m.csv", "c/a.wav", "https://h/d/c/a.wav"),

@@ -1,4 +1,4 @@
-//! Copies of the clips in a folder of class folders. Knows nothing about archives.
+//! Copies clips from a folder of class folders. Does not know about archives.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,25 +9,26 @@ use kit::files::{class_files, fresh_dir};
 
 use crate::audio::{Amount, Tally, is_audio};
 
-/// Copies the first clips of each class, sorted by path, to the same place below `out`; by reference where
-/// the file system can.
+/// Copies the first clips of each class, sorted by path, to the same relative path below `out`.
+///
+/// Uses reflinks if the file system supports them.
 ///
 /// # Errors
-/// No such folder, no class folders, no audio in them; a source that is the output folder, or within it, or
-/// around it; any failure of the file system.
+/// If the folder or its class folders do not exist or have no audio, if the source and the output
+/// folder overlap, or if the file system fails.
 pub(crate) fn copy(source: &Path, out: &Path, amount: Amount, events: &Events) -> Result<Tally> {
     let shown = source.display();
     ensure!(
         !overlap(source, out),
-        "`{shown}` overlaps the output folder `{}`, which is emptied first; move it elsewhere",
+        "`{shown}` overlaps the output folder `{}`, which is cleared first; move it elsewhere",
         out.display()
     );
     let clips = amount.take(class_files(source, is_audio)?, |clip| &clip.label);
     if clips.is_empty() {
         if has_folders(source)? {
-            bail!("no class folder in `{shown}` has audio in it; is `download.source` right?");
+            bail!("no class folder in `{shown}` contains audio; is `download.source` correct?");
         }
-        bail!("`{shown}` has no class folders; put each class's clips into a folder of its own");
+        bail!("`{shown}` has no class folders; put the clips of each class into its own folder");
     }
     fresh_dir(out)?;
     for (done, clip) in clips.iter().enumerate() {
@@ -45,7 +46,7 @@ fn overlap(source: &Path, out: &Path) -> bool {
     source.starts_with(&out) || out.starts_with(&source)
 }
 
-/// The full path without links, also of a path whose last parts do not exist yet.
+/// Returns the absolute path with links resolved; its last components need not exist yet.
 fn resolve(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.ancestors()

@@ -1,6 +1,6 @@
-//! One request to an HTTP server, and what its answer means for a transfer: go on, try again, start over, stop.
+//! Sends one HTTP request and classifies the response: continue, retry, start over or stop.
 //!
-//! Knows nothing about files.
+//! Does not know about files.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -16,18 +16,18 @@ use ureq::{Agent, ResponseExt as _};
 use crate::endpoint::Endpoint;
 use crate::retry::retry_after;
 
-/// What an attempt can fail of.
+/// Error of one attempt.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    /// May be gone next time: connections, 5xx. With the wait that the server asks for.
-    Passing(anyhow::Error, Option<Duration>),
-    /// The server has another file than before: nothing of what was fetched can be used.
+pub(crate) enum TransferError {
+    /// May succeed on retry: connection errors, 5xx. Has the wait that the server asks for.
+    Transient(anyhow::Error, Option<Duration>),
+    /// The server's file changed: the bytes fetched so far cannot be used.
     Changed,
-    /// Will not go away: 404, a full disk.
-    Final(anyhow::Error),
+    /// Will fail again on retry: 404, a full disk.
+    Permanent(anyhow::Error),
 }
 
-/// What tells one content behind an address from another.
+/// Headers that identify a version of the content at an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Validators {
     etag: Option<String>,
@@ -35,14 +35,17 @@ pub(crate) struct Validators {
 }
 
 impl Validators {
-    /// What `If-Range` may name: a strong tag, else the date. Without one, parts cannot be put together.
+    /// Returns the validator for `If-Range`: a strong tag, else the date.
+    ///
+    /// Without one, parts of different responses cannot be combined.
     pub(crate) fn strong(&self) -> Option<&str> {
         let strong = self.etag.as_deref().filter(|tag| !tag.starts_with("W/"));
         strong.or(self.last_modified.as_deref())
     }
 
-    /// Whether a part with other validators is of another content. A part may come without any: then the
-    /// server compared.
+    /// Reports whether a part with validators `other` belongs to other content.
+    ///
+    /// A part may have no validators: then the server compared them.
     fn are_refuted_by(&self, other: &Validators) -> bool {
         other.strong().is_some() && other.strong() != self.strong()
     }
@@ -53,25 +56,25 @@ impl Validators {
     }
 }
 
-/// An answer with content.
-pub(crate) struct Answer {
+/// A response with content.
+pub(crate) struct Content {
     pub(crate) extent: Extent,
     pub(crate) validators: Validators,
     pub(crate) body: ureq::BodyReader<'static>,
 }
 
-/// Of what the content is.
+/// Extent of the content in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// The range that was asked for, or the first part of it, of a file of `total` bytes.
+    /// The requested range, or a prefix of it, of a file of `total` bytes.
     Part { total: u64 },
-    /// The whole file, whatever was asked for; its length if it is known.
+    /// The whole file, regardless of the requested range; its length if it is known.
     Whole { length: Option<u64> },
 }
 
-/// A client for all servers. Without a byte for `patience`, a connection counts as broken.
+/// Builds the client for all servers; `patience` is the timeout for connecting and for each read.
 pub(crate) fn agent(patience: Duration) -> Agent {
-    // The system's certificates: companies add their own there, or name them in `SSL_CERT_FILE`.
+    // Use the system's certificates: companies add their own there or in `SSL_CERT_FILE`.
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     let config = Agent::config_builder()
         .tls_config(tls)
@@ -84,31 +87,33 @@ pub(crate) fn agent(patience: Duration) -> Agent {
     Agent::new_with_config(config)
 }
 
-/// The file behind one endpoint.
+/// Client for the file at one endpoint.
 pub(crate) struct Client {
     agent: Agent,
     endpoint: Endpoint,
-    /// Where the last redirect led, so that a hundred ranges do not ask a hundred times.
-    moved: Mutex<Option<String>>,
+    /// Target of the last redirect, so that each range need not be redirected again.
+    redirected: Mutex<Option<String>>,
 }
 
 impl Client {
     pub(crate) fn new(agent: Agent, endpoint: Endpoint) -> Client {
-        Client { agent, endpoint, moved: Mutex::new(None) }
+        Client { agent, endpoint, redirected: Mutex::new(None) }
     }
 
-    /// The address for messages.
+    /// Returns the address without secrets, for messages.
     pub(crate) fn shown(&self) -> String {
         self.endpoint.shown()
     }
 
-    /// Asks for a range, or for all; of the content with these validators, if they are given.
+    /// Requests a range, or the whole file.
+    ///
+    /// With `same`, fails with [`TransferError::Changed`] if the content has other validators.
     pub(crate) fn get(
         &self,
         range: Option<&Range<u64>>,
         same: Option<&Validators>,
-    ) -> Result<Answer, Fault> {
-        let (response, was_moved) = self.call(range, same)?;
+    ) -> Result<Content, TransferError> {
+        let (response, was_redirected) = self.call(range, same)?;
         let status = response.status();
         let validators = Validators::of(response.headers());
         let extent = match (status, range) {
@@ -119,31 +124,31 @@ impl Client {
                 {
                     Extent::Part { total }
                 }
-                _ => return Err(Fault::Changed),
+                _ => return Err(TransferError::Changed),
             },
-            (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => return Err(Fault::Changed),
-            _ => return Err(self.refused(&response, was_moved)),
+            (StatusCode::RANGE_NOT_SATISFIABLE, Some(_)) => return Err(TransferError::Changed),
+            _ => return Err(self.refused(&response, was_redirected)),
         };
         let changed = match extent {
             Extent::Part { .. } => same.is_some_and(|same| same.are_refuted_by(&validators)),
             Extent::Whole { .. } => same.is_some(),
         };
         if changed {
-            return Err(Fault::Changed);
+            return Err(TransferError::Changed);
         }
-        Ok(Answer { extent, validators, body: response.into_body().into_reader() })
+        Ok(Content { extent, validators, body: response.into_body().into_reader() })
     }
 
     fn call(
         &self,
         range: Option<&Range<u64>>,
         same: Option<&Validators>,
-    ) -> Result<(Response<ureq::Body>, bool), Fault> {
-        let moved = self.moved().clone();
-        let address = moved.as_deref().unwrap_or(&self.endpoint.address);
-        // What begins encrypted stays so.
+    ) -> Result<(Response<ureq::Body>, bool), TransferError> {
+        let redirected = self.redirected().clone();
+        let address = redirected.as_deref().unwrap_or(&self.endpoint.address);
+        // A transfer that starts encrypted must stay encrypted.
         let https_only = self.endpoint.address.starts_with("https:");
-        // A compressed transfer would have other lengths and ranges than the file.
+        // Lengths and ranges of a compressed transfer would not be those of the file.
         let mut request = self.agent.get(address).header("Accept-Encoding", "identity");
         if let Some(range) = range {
             request = request.header("Range", format!("bytes={}-{}", range.start, range.end - 1));
@@ -151,70 +156,75 @@ impl Client {
         if let Some(validator) = same.and_then(Validators::strong) {
             request = request.header("If-Range", validator);
         }
-        // Where a redirect led, the secret does not belong.
-        if let Some(secret) = self.endpoint.authorization.as_ref().filter(|_| moved.is_none()) {
+        // The redirect target must not get the credentials.
+        if let Some(secret) = self.endpoint.authorization.as_ref().filter(|_| redirected.is_none())
+        {
             request = request.header("Authorization", secret.reveal());
         }
         match request.config().https_only(https_only).build().call() {
             Ok(response) => {
-                let led_to = response.get_uri().to_string();
-                if response.status().is_success() && led_to != address {
-                    *self.moved() = Some(led_to);
+                let target = response.get_uri().to_string();
+                if response.status().is_success() && target != address {
+                    *self.redirected() = Some(target);
                 }
-                Ok((response, moved.is_some()))
+                Ok((response, redirected.is_some()))
             }
             Err(error) => {
-                *self.moved() = None;
+                *self.redirected() = None;
                 Err(self.unreachable(&error))
             }
         }
     }
 
-    fn unreachable(&self, error: &ureq::Error) -> Fault {
+    fn unreachable(&self, error: &ureq::Error) -> TransferError {
         let shown = self.shown();
         let (is_final, reason) = match error {
-            // Its text has the whole address, with what a signature may be in.
+            // The error's own text contains the whole address, including any signature.
             ureq::Error::RequireHttpsOnly(_) => {
                 (true, "it redirects to an address without https".to_owned())
             }
-            ureq::Error::BadUri(_) => (true, "it is no address".to_owned()),
+            ureq::Error::BadUri(_) => (true, "it is not a valid address".to_owned()),
             ureq::Error::Http(_) | ureq::Error::TooManyRedirects => (true, error.to_string()),
-            // What is no TLS, or a certificate that nobody vouches for.
+            // The server does not use TLS, or its certificate is not trusted.
             ureq::Error::Io(io) => {
                 (io.kind() == std::io::ErrorKind::InvalidData, error.to_string())
             }
             _ => (false, error.to_string()),
         };
         let error = anyhow!("cannot reach `{shown}`: {reason}");
-        if is_final { Fault::Final(error) } else { Fault::Passing(error, None) }
+        if is_final {
+            TransferError::Permanent(error)
+        } else {
+            TransferError::Transient(error, None)
+        }
     }
 
-    fn refused(&self, response: &Response<ureq::Body>, was_moved: bool) -> Fault {
+    fn refused(&self, response: &Response<ureq::Body>, was_redirected: bool) -> TransferError {
         let status = response.status();
         let error = anyhow!("`{}` answered {status}", self.shown());
         let busy = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
         if busy || status.is_server_error() {
             let asked =
                 response.headers().get("retry-after").and_then(|header| header.to_str().ok());
-            return Fault::Passing(
+            return TransferError::Transient(
                 error,
                 asked.and_then(|asked| retry_after(asked, SystemTime::now())),
             );
         }
-        if was_moved {
-            // A signed address runs out; the first one gives a new one.
-            *self.moved() = None;
-            return Fault::Passing(error, None);
+        if was_redirected {
+            // A signed address expires; the original address redirects to a new one.
+            *self.redirected() = None;
+            return TransferError::Transient(error, None);
         }
-        Fault::Final(anyhow!("{error}{}", self.endpoint.hint))
+        TransferError::Permanent(anyhow!("{error}{}", self.endpoint.hint))
     }
 
-    fn moved(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.moved.lock().unwrap_or_else(|poison| poison.into_inner())
+    fn redirected(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.redirected.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 }
 
-/// `Content-Range: bytes 100-199/1000`: the range, and the file's length.
+/// Parses `Content-Range: bytes 100-199/1000` into the range and the file's length.
 fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, u64)> {
     let range = headers.get("content-range")?.to_str().ok()?;
     let (range, total) = range.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
@@ -229,7 +239,7 @@ mod tests {
     use ureq::http::HeaderValue;
 
     #[test]
-    fn a_content_range_names_a_range_and_a_length() {
+    fn parses_content_range() {
         for (header, expected) in [
             ("bytes 100-199/1000", Some((100..200, 1000))),
             ("bytes 0-0/1", Some((0..1, 1))),
@@ -248,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_tag_does_not_tell_contents_apart() {
+    fn weak_etag_is_not_a_validator() {
         let validators = |etag: Option<&str>, date: Option<&str>| Validators {
             etag: etag.map(str::to_owned),
             last_modified: date.map(str::to_owned),

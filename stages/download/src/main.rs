@@ -1,21 +1,21 @@
-//! Stage `download`: a folder of class folders with audio, from the synthesizer, this machine or a server.
+//! Stage `download`: collects audio from the synthesizer, this machine or a server.
 //!
-//! Knows nothing about what is in an audio file: a file is audio by its extension.
+//! Does not read audio files: a file is audio if its extension says so.
 
 mod archive;
 mod audio;
+mod byte_ranges;
 mod checksums;
-mod crew;
+mod collect;
 mod endpoint;
 mod folder;
-mod gather;
 mod http;
 mod manifest;
-mod meter;
+mod parallel;
+mod progress;
 mod remote;
 mod retry;
 mod source;
-mod spans;
 mod synthetic;
 mod unpack;
 
@@ -29,38 +29,40 @@ use kit::{Events, Params};
 use serde::Deserialize;
 
 use crate::audio::{Amount, Tally};
-use crate::gather::Gathering;
+use crate::collect::Collector;
 use crate::remote::Transfers;
 use crate::source::Source;
 
 const PARAMS_HELP: &str = "\
 Params, with their defaults:
-  seed=42                 what the synthesizer draws from
-  download.source=synth   synth | gtzan | a folder of class folders | an archive (.tar.gz, .tgz, .tar, .zip)
-                          | a manifest (.csv of url, label[, blake3][, path]) | the address of an archive or
-                          a manifest: http(s)://, hf://datasets/OWNER/NAME/PATH, kaggle://OWNER/NAME
-  download.per_genre=5    clips of each class, the first by name; all takes all there are
+  seed=42                 seed of the synthesizer
+  download.source=synth   synth | gtzan | a folder of class folders
+                          | an archive (.tar.gz, .tgz, .tar, .zip)
+                          | a manifest (.csv of url, label[, blake3][, path])
+                          | the address of an archive or a manifest: http(s)://,
+                          hf://datasets/OWNER/NAME/PATH, kaggle://OWNER/NAME
+  download.per_genre=5    maximum number of clips per class, the first by name; all: no limit
   download.seconds=10.0   length of a synthetic clip";
 
-/// Fetch or synthesize the audio: one folder a class.
+/// Download or synthesize the audio into one folder per class.
 ///
-/// What is in the output folder before is replaced.
+/// The previous contents of the output folder are replaced.
 #[derive(Debug, Parser)]
 #[command(name = "download", after_help = PARAMS_HELP)]
 struct Args {
-    /// Folder for the class folders
+    /// Output folder for the class folders
     #[arg(long, value_name = "FOLDER", default_value = "data/audio")]
     out: PathBuf,
-    /// Folder that keeps archives, whole or in part, between runs
+    /// Folder that keeps complete and partial downloads between runs
     #[arg(long, value_name = "FOLDER", default_value = "cache/tmp/downloads")]
     downloads: PathBuf,
-    /// Table of the checksums that sources had the first time
+    /// Table of the checksums recorded at the first download
     #[arg(long, value_name = "FILE", default_value = "download.lock")]
     checksums: PathBuf,
-    /// Wait before the first new attempt at a transfer; it doubles with each
+    /// Wait before the first retry of a transfer; doubles with each retry
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     retry_wait: f64,
-    /// Without a byte for so long, a connection counts as broken
+    /// Time without data after which a connection counts as broken
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
     patience: f64,
     /// Override a param
@@ -68,7 +70,7 @@ struct Args {
     param: Vec<String>,
 }
 
-/// The section `download` of the params.
+/// Section `download` of the params.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct DownloadParams {
@@ -97,9 +99,9 @@ fn run(args: &Args) -> Result<()> {
     let amount = section.per_genre;
     let events = Events::open()?;
 
-    // A time that is no number, or below 0, is none.
+    // A time that is negative or not a number counts as 0.
     let time = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    let gathering = || Gathering {
+    let collector = || Collector {
         out: &args.out,
         amount,
         transfers: Transfers {
@@ -112,8 +114,8 @@ fn run(args: &Args) -> Result<()> {
     };
     let tally = match &source {
         Source::Synth => synthetic::write(&args.out, seed, amount, section.seconds, &events)?,
-        Source::Local(path) => gathering().local(path)?,
-        Source::Remote(addresses) => gathering().remote(addresses)?,
+        Source::Local(path) => collector().local(path)?,
+        Source::Remote(addresses) => collector().remote(addresses)?,
     };
     let Tally { files, classes } = tally;
     kit::say!("{files} clips of {classes} classes in `{}`, from {source}", args.out.display());
@@ -125,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_has_the_defaults() {
+    fn help_lists_defaults() {
         let DownloadParams { source, per_genre, seconds } = DownloadParams::default();
         for line in [
             format!("download.source={source} "),

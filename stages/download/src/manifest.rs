@@ -1,6 +1,6 @@
-//! A table of clips: `url,label` and, as one likes, `blake3` and `path`.
+//! Parses a manifest: a table of clips with `url,label` and optionally `blake3` and `path`.
 //!
-//! A url may be relative to the manifest. Knows nothing about how a url is fetched.
+//! A URL may be relative to the manifest. Does not know how a URL is fetched.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,22 +10,22 @@ use kit::csv::Table;
 
 use crate::audio::is_audio;
 
-/// A row that can be used.
+/// A valid row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Item {
-    /// The class folder.
+    /// Class, the name of the folder.
     pub(crate) label: String,
-    /// Below the class folder; the url's file name unless the manifest says otherwise.
+    /// Path below the class folder; by default the URL's file name.
     pub(crate) path: String,
     pub(crate) url: String,
-    /// In hexadecimal digits.
+    /// BLAKE3 digest, in hexadecimal.
     pub(crate) digest: Option<String>,
 }
 
-/// The rows, sorted by class, then path.
+/// Returns the rows, sorted by class, then path.
 ///
 /// # Errors
-/// A missing column; a row with a label or path that is no plain name, or with that of another row.
+/// If a column is missing, a label or path is not valid, or two rows have the same label and path.
 pub(crate) fn items(table: &Table) -> Result<Vec<Item>> {
     let (url_at, label_at) = (table.column("url")?, table.column("label")?);
     let (digest_at, path_at) = (table.column("blake3").ok(), table.column("path").ok());
@@ -34,17 +34,17 @@ pub(crate) fn items(table: &Table) -> Result<Vec<Item>> {
     for (row, line) in table.rows.iter().zip(2..) {
         let cell = |at: Option<usize>| at.map(|at| row[at].trim()).filter(|text| !text.is_empty());
         let mut item = || -> Result<Item> {
-            let url = cell(Some(url_at)).context("it has no url")?;
+            let url = cell(Some(url_at)).context("it has no URL")?;
             let label = cell(Some(label_at)).context("it has no label")?;
             let path = cell(path_at).unwrap_or_else(|| file_name(url));
             ensure!(
                 is_plain(label) && !label.contains('/'),
-                "the label `{label}` is no plain name of a folder"
+                "the label `{label}` is not a valid folder name"
             );
-            ensure!(is_plain(path), "the path `{path}` is not one below the class folder");
+            ensure!(is_plain(path), "the path `{path}` is not inside the class folder");
             ensure!(
                 is_audio(Path::new(path)),
-                "`{path}` is no audio by its extension; a column `path` can name it"
+                "`{path}` does not have an audio extension; set one in a column `path`"
             );
             let digest = cell(digest_at).map(str::to_ascii_lowercase);
             let is_digest = |text: &String| {
@@ -52,11 +52,11 @@ pub(crate) fn items(table: &Table) -> Result<Vec<Item>> {
             };
             ensure!(
                 digest.as_ref().is_none_or(is_digest),
-                "the blake3 is not 64 hexadecimal digits"
+                "`blake3` must be 64 hexadecimal digits"
             );
             ensure!(
                 places.insert((label.to_owned(), path.to_owned())),
-                "`{label}/{path}` is that of another row, too; a column `path` can tell them apart"
+                "`{label}/{path}` occurs in an earlier row; add a column `path` with unique paths"
             );
             Ok(Item { label: label.to_owned(), path: path.to_owned(), url: url.to_owned(), digest })
         };
@@ -72,7 +72,7 @@ fn file_name(url: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-/// Names that do not lead out, and that are not hidden, joined by `/`.
+/// Reports whether all components are plain names: not empty, not hidden, not `..`.
 fn is_plain(path: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['\\', '\0']);
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_become_items_in_the_order_of_their_places() {
+    fn items_are_sorted_by_path() {
         let digest = "A".repeat(64);
         let rows: &[&[&str]] = &[
             &["https://h/b.wav?sig=1", "rock", "", ""],
@@ -110,10 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_cannot_be_used_are_named() {
+    fn invalid_rows() {
         let header = ["url", "label", "path", "blake3"];
         for (row, part) in [
-            (["", "a", "", ""], "no url"),
+            (["", "a", "", ""], "no URL"),
             (["x.wav", "", "", ""], "no label"),
             (["x.wav", "../a", "", ""], "the label `../a`"),
             (["x.wav", "a/b", "", ""], "the label `a/b`"),
@@ -121,7 +121,7 @@ mod tests {
             (["x.wav", "a", "../x.wav", ""], "the path `../x.wav`"),
             (["x.wav", "a", "/x.wav", ""], "the path `/x.wav`"),
             (["x.wav", "a", "b\\x.wav", ""], "the path `b\\x.wav`"),
-            (["https://h/get?id=1", "a", "", ""], "`get` is no audio"),
+            (["https://h/get?id=1", "a", "", ""], "`get` does not have an audio extension"),
             (["https://h/", "a", "", ""], "the path ``"),
             (["x.wav", "a", "", "123"], "64 hexadecimal digits"),
         ] {
@@ -130,7 +130,7 @@ mod tests {
         }
         let rows: &[&[&str]] = &[&["d/x.wav", "a"], &["e/x.wav", "a"]];
         let error = format!("{:#}", items(&table(&header[..2], rows)).unwrap_err());
-        assert!(error.starts_with("line 3: `a/x.wav` is that of another row"), "{error}");
+        assert!(error.starts_with("line 3: `a/x.wav` occurs in an earlier row"), "{error}");
         assert!(items(&table(&["url"], &[])).is_err());
         assert!(items(&table(&header, &[])).is_err());
     }

@@ -1,10 +1,10 @@
-//! A file on a server, of which only those parts are fetched that somebody needs.
+//! A file on a server that is fetched in parts, on demand.
 //!
-//! Beside the local file, which has the length of the server's and holes where nothing was fetched yet, lies a
-//! note: the server's validators and the ranges that are there. A later run goes on from it while the server
-//! says that it still has the same file. Where a server has no ranges, or no validator that would tell two
-//! files apart, the file is fetched in one go, and again from its start when the connection breaks. Knows
-//! nothing about archives.
+//! The local copy is a sparse file of the full length. A state file next to it records the server's
+//! validators and the byte ranges that are present. A later run resumes from it as long as the
+//! server still has the same file. If the server does not support ranges, or sends no validator
+//! that distinguishes versions, the file is fetched in one request, and again from the start if
+//! the connection breaks. Does not know about archives.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -21,251 +21,256 @@ use kit::files::write_json;
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 
-use crate::crew::share_out;
+use crate::byte_ranges::ByteRanges;
 use crate::endpoint::Endpoint;
-use crate::http::{Answer, Client, Extent, Fault, Validators};
-use crate::meter::Meter;
+use crate::http::{Client, Content, Extent, TransferError, Validators};
+use crate::parallel::try_for_each;
+use crate::progress::Progress;
 use crate::retry::{Retry, jitter};
-use crate::spans::Spans;
 
-/// The first request, which many small files need no other after.
+/// Size of the first request; enough for many small files.
 const PROBE: u64 = 1 << 16;
-/// What is fetched at least when something is read that was not asked for before.
+/// Minimum size of a fetch on demand.
 const BLOCK: u64 = 1 << 18;
-/// A request costs more than this many bytes.
+/// Largest gap that is fetched along; a separate request costs more than this many bytes.
 const GAP: u64 = 1 << 17;
-/// The note is written after each: a crash loses no more.
+/// Maximum size of a request. The state is written after each, so a crash loses at most this.
 const PIECE: u64 = 8 << 20;
 
-/// How transfers are made.
+/// Settings for transfers.
 #[derive(Clone, Debug)]
 pub(crate) struct Transfers {
     pub(crate) agent: Agent,
-    /// Where files are kept between runs.
+    /// Folder that keeps downloads between runs.
     pub(crate) folder: PathBuf,
     /// The wait before the second attempt.
     pub(crate) retry_wait: Duration,
 }
 
-/// What is known about the bytes on disk.
+/// Persistent state of a download: the validators and the ranges on disk.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Note {
+struct TransferState {
     validators: Validators,
     length: u64,
-    there: Spans,
+    #[serde(rename = "there")]
+    present: ByteRanges,
 }
 
-impl Note {
+impl TransferState {
     fn is_complete(&self) -> bool {
-        self.there.cover(&(0..self.length))
+        self.present.contains(&(0..self.length))
     }
 }
 
-/// The local half of a file on a server. Shared by reference between threads.
+/// Local copy of a file on a server, shared by reference between threads.
 pub(crate) struct Remote<'a> {
     client: Client,
     retry_wait: Duration,
-    meter: &'a Meter<'a>,
+    progress: &'a Progress<'a>,
     file: File,
     path: PathBuf,
-    note_path: PathBuf,
-    note: Mutex<Note>,
+    state_path: PathBuf,
+    state: Mutex<TransferState>,
     changed: AtomicBool,
 }
 
 impl<'a> Remote<'a> {
-    /// Asks the server for the file. After this its length is known, and either all of it is there or the
-    /// server has ranges.
+    /// Sends the first request.
+    ///
+    /// Afterwards the length is known, and either the whole file is present or the server supports
+    /// ranges.
     ///
     /// # Errors
-    /// An answer that no new attempt will change, such as 404; too many attempts; any failure of the disk.
+    /// If the server's response is final, such as 404, if there were too many attempts, or if the
+    /// disk fails.
     pub(crate) fn open(
         endpoint: Endpoint,
         transfers: &Transfers,
-        meter: &'a Meter<'a>,
+        progress: &'a Progress<'a>,
     ) -> Result<Remote<'a>> {
         let folder = &transfers.folder;
         fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder `{}`", folder.display()))?;
+            .with_context(|| format!("cannot create `{}`", folder.display()))?;
         let name = format!("{:016x}", fnv1a(&endpoint.address));
-        let (path, note_path) =
+        let (path, state_path) =
             (folder.join(format!("{name}.part")), folder.join(format!("{name}.json")));
-        // A note that cannot be read is as good as none: the transfer starts over.
-        let note = fs::read(&note_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let mut note: Note = note.unwrap_or_default();
+        // If the state cannot be read, the transfer starts over.
+        let state =
+            fs::read(&state_path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut state: TransferState = state.unwrap_or_default();
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.with_context(|| format!("cannot write `{}`", path.display()))?;
-        if file.metadata()?.len() != note.length {
-            note = Note::default();
+        if file.metadata()?.len() != state.length {
+            state = TransferState::default();
         }
         let remote = Remote {
             client: Client::new(transfers.agent.clone(), endpoint),
             retry_wait: transfers.retry_wait,
-            meter,
+            progress,
             file,
             path,
-            note_path,
-            note: Mutex::new(note),
+            state_path,
+            state: Mutex::new(state),
             changed: AtomicBool::new(false),
         };
         remote.attempt_until_done(|| remote.probe())?;
         Ok(remote)
     }
 
-    /// The server's address, for messages.
+    /// Returns the server's address without secrets, for messages.
     pub(crate) fn shown(&self) -> String {
         self.client.shown()
     }
 
-    /// The local file; whole after [`Remote::whole`].
+    /// Returns the path of the local copy; it is complete after [`Remote::fetch_all`].
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     pub(crate) fn length(&self) -> u64 {
-        self.note().length
+        self.state().length
     }
 
-    /// Whether the server's file became another one meanwhile: a new [`Remote::open`] starts over.
+    /// Reports whether the server's file was replaced. A new [`Remote::open`] starts over.
     pub(crate) fn has_changed(&self) -> bool {
         self.changed.load(Ordering::Relaxed)
     }
 
-    /// Fetches what is missing of the file.
+    /// Fetches the missing parts of the file.
     ///
     /// # Errors
-    /// As [`Remote::bring`].
-    pub(crate) fn whole(&self) -> Result<()> {
-        self.bring(from_ref(&(0..self.length())))
+    /// As [`Remote::fetch`].
+    pub(crate) fn fetch_all(&self) -> Result<()> {
+        self.fetch(from_ref(&(0..self.length())))
     }
 
-    /// Fetches what is missing of some ranges, several at once.
+    /// Fetches the missing parts of `wanted`, several at once.
     ///
     /// # Errors
-    /// As [`Remote::open`]; a file that became another one.
-    pub(crate) fn bring(&self, wanted: &[Range<u64>]) -> Result<()> {
+    /// As [`Remote::open`]; if the server's file was replaced.
+    pub(crate) fn fetch(&self, wanted: &[Range<u64>]) -> Result<()> {
         let length = self.length();
         let inside: Vec<_> =
             wanted.iter().map(|range| range.start..range.end.min(length)).collect();
-        let pieces = self.note().there.pieces(&inside, GAP, PIECE);
-        self.meter.expect(pieces.iter().map(|piece| piece.end - piece.start).sum());
-        share_out(pieces, |piece| self.attempt_until_done(|| self.piece(&piece)))
+        let pieces = self.state().present.pieces(&inside, GAP, PIECE);
+        self.progress.expect(pieces.iter().map(|piece| piece.end - piece.start).sum());
+        try_for_each(pieces, |piece| self.attempt_until_done(|| self.piece(&piece)))
     }
 
-    /// Forgets all that was fetched: the next run starts over.
-    pub(crate) fn forget(&self) -> Result<()> {
-        *self.note() = Note::default();
+    /// Discards all fetched bytes, so that the next run starts over.
+    pub(crate) fn reset(&self) -> Result<()> {
+        *self.state() = TransferState::default();
         self.file.set_len(0).with_context(|| format!("cannot empty `{}`", self.path.display()))?;
-        self.write_note()
+        self.write_state()
     }
 
-    fn attempt_until_done(&self, attempt: impl Fn() -> Result<(), Fault>) -> Result<()> {
+    fn attempt_until_done(&self, attempt: impl Fn() -> Result<(), TransferError>) -> Result<()> {
         let explain = || format!("cannot download `{}`", self.shown());
         let mut retry = Retry::new(self.retry_wait);
-        let mut most = self.note().there.total();
+        let mut best = self.state().present.total();
         loop {
-            let (fault, asked) = match attempt() {
+            let (error, asked) = match attempt() {
                 Ok(()) => return Ok(()),
-                Err(Fault::Final(error)) => return Err(error),
-                Err(Fault::Changed) => {
+                Err(TransferError::Permanent(error)) => return Err(error),
+                Err(TransferError::Changed) => {
                     self.changed.store(true, Ordering::Relaxed);
-                    self.forget()?;
-                    return Err(anyhow!("the file there was replaced during the transfer"))
+                    self.reset()?;
+                    return Err(anyhow!("the file was replaced during the transfer"))
                         .with_context(explain);
                 }
-                Err(Fault::Passing(error, asked)) => (error, asked),
+                Err(TransferError::Transient(error, asked)) => (error, asked),
             };
-            let now = self.note().there.total();
-            match retry.after(now > most, asked, jitter()) {
-                Err(reason) => return Err(fault.context(reason)).with_context(explain),
+            let now = self.state().present.total();
+            match retry.after(now > best, asked, jitter()) {
+                Err(reason) => return Err(error.context(reason)).with_context(explain),
                 Ok(wait) => {
-                    kit::warn!("{fault:#}; trying again");
+                    kit::warn!("{error:#}; retrying");
                     std::thread::sleep(wait);
                 }
             }
-            most = most.max(now);
+            best = best.max(now);
         }
     }
 
-    /// The first request: what there is, whether it is what was there, and whether it comes in ranges.
-    fn probe(&self) -> Result<(), Fault> {
-        let answer = match self.client.get(Some(&(0..PROBE)), None) {
-            // There is no first byte, or the range is another one: without ranges, then.
-            Err(Fault::Changed) => self.client.get(None, None)?,
-            answer => answer?,
+    /// Sends the first request, which shows the version of the file and whether ranges work.
+    fn probe(&self) -> Result<(), TransferError> {
+        let content = match self.client.get(Some(&(0..PROBE)), None) {
+            // The file is empty, or the server sent another range: request without a range.
+            Err(TransferError::Changed) => self.client.get(None, None)?,
+            content => content?,
         };
         let is_known = {
-            let note = self.note();
-            answer.validators.strong().is_some()
-                && note.validators.strong() == answer.validators.strong()
+            let state = self.state();
+            content.validators.strong().is_some()
+                && state.validators.strong() == content.validators.strong()
         };
-        match answer.extent {
-            Extent::Part { total } if answer.validators.strong().is_some() => {
+        match content.extent {
+            Extent::Part { total } if content.validators.strong().is_some() => {
                 if !is_known || self.length() != total {
-                    self.start_over(answer.validators.clone(), total)?;
+                    self.start_over(content.validators.clone(), total)?;
                 }
                 let end = PROBE.min(total);
-                if self.note().there.cover(&(0..end)) {
+                if self.state().present.contains(&(0..end)) {
                     return Ok(());
                 }
-                self.meter.expect(end);
-                self.receive(answer, 0..end)
+                self.progress.expect(end);
+                self.receive(content, 0..end)
             }
             Extent::Part { .. } => {
                 let whole = self.client.get(None, None)?;
                 self.stream(whole)
             }
-            Extent::Whole { .. } if is_known && self.note().is_complete() => Ok(()),
-            Extent::Whole { .. } => self.stream(answer),
+            Extent::Whole { .. } if is_known && self.state().is_complete() => Ok(()),
+            Extent::Whole { .. } => self.stream(content),
         }
     }
 
-    /// All of the file from an answer that cannot be continued.
-    fn stream(&self, answer: Answer) -> Result<(), Fault> {
-        let Extent::Whole { length } = answer.extent else { return Err(Fault::Changed) };
-        self.start_over(answer.validators.clone(), length.unwrap_or_default())?;
-        self.meter.expect(length.unwrap_or_default());
-        // Without a length the end of the connection is that of the file.
+    /// Receives the whole file from a response that cannot be resumed.
+    fn stream(&self, content: Content) -> Result<(), TransferError> {
+        let Extent::Whole { length } = content.extent else { return Err(TransferError::Changed) };
+        self.start_over(content.validators.clone(), length.unwrap_or_default())?;
+        self.progress.expect(length.unwrap_or_default());
+        // Without a length, the file ends with the connection.
         let mut at = 0;
-        self.copy(answer.body, &mut at, length.unwrap_or(u64::MAX))?;
+        self.copy(content.body, &mut at, length.unwrap_or(u64::MAX))?;
         if length.is_some_and(|length| at < length) {
             return Err(ended_after(at));
         }
-        self.note().length = at;
-        self.keep(0..at).map_err(Fault::Final)
+        self.state().length = at;
+        self.record(0..at).map_err(TransferError::Permanent)
     }
 
-    fn piece(&self, piece: &Range<u64>) -> Result<(), Fault> {
-        let missing = self.note().there.missing(piece.clone());
+    fn piece(&self, piece: &Range<u64>) -> Result<(), TransferError> {
+        let missing = self.state().present.missing(piece.clone());
         for range in missing {
-            let validators = self.note().validators.clone();
-            let answer = self.client.get(Some(&range), Some(&validators))?;
-            if answer.extent != (Extent::Part { total: self.length() }) {
-                return Err(Fault::Changed);
+            let validators = self.state().validators.clone();
+            let content = self.client.get(Some(&range), Some(&validators))?;
+            if content.extent != (Extent::Part { total: self.length() }) {
+                return Err(TransferError::Changed);
             }
-            self.receive(answer, range)?;
+            self.receive(content, range)?;
         }
         Ok(())
     }
 
-    /// Writes a body to a range, and notes how far it came.
-    fn receive(&self, answer: Answer, range: Range<u64>) -> Result<(), Fault> {
+    /// Writes a body to a range and records how much of it arrived.
+    fn receive(&self, content: Content, range: Range<u64>) -> Result<(), TransferError> {
         let mut at = range.start;
-        let copied = self.copy(answer.body, &mut at, range.end);
-        self.keep(range.start..at).map_err(Fault::Final)?;
+        let copied = self.copy(content.body, &mut at, range.end);
+        self.record(range.start..at).map_err(TransferError::Permanent)?;
         copied?;
         if at < range.end { Err(ended_after(at)) } else { Ok(()) }
     }
 
-    /// Notes that a range is there; it reaches the disk before the note does.
-    fn keep(&self, range: Range<u64>) -> Result<()> {
-        self.note().there.add(range);
+    /// Records a range as present, after its bytes are synced to disk.
+    fn record(&self, range: Range<u64>) -> Result<()> {
+        self.state().present.add(range);
         self.file.sync_data().with_context(|| format!("cannot write `{}`", self.path.display()))?;
-        self.write_note()
+        self.write_state()
     }
 
-    fn copy(&self, mut body: impl Read, at: &mut u64, end: u64) -> Result<(), Fault> {
+    fn copy(&self, mut body: impl Read, at: &mut u64, end: u64) -> Result<(), TransferError> {
         let mut buffer = vec![0; 1 << 16];
         while *at < end {
             let most = buffer.len().min(usize::try_from(end - *at).unwrap_or(usize::MAX));
@@ -275,40 +280,40 @@ impl<'a> Remote<'a> {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(error) => {
                     let error = anyhow!("the connection broke after {at} bytes ({error})");
-                    return Err(Fault::Passing(error, None));
+                    return Err(TransferError::Transient(error, None));
                 }
             };
             let written = self.file.write_all_at(&buffer[..count], *at);
             written
                 .with_context(|| format!("cannot write `{}`", self.path.display()))
-                .map_err(Fault::Final)?;
+                .map_err(TransferError::Permanent)?;
             *at += count as u64;
-            self.meter.add(count as u64);
+            self.progress.add(count as u64);
         }
         Ok(())
     }
 
-    fn start_over(&self, validators: Validators, length: u64) -> Result<(), Fault> {
+    fn start_over(&self, validators: Validators, length: u64) -> Result<(), TransferError> {
         let empty = || -> Result<()> {
-            self.forget()?;
+            self.reset()?;
             let explain = || format!("cannot make `{}` {length} bytes long", self.path.display());
             self.file.set_len(length).with_context(explain)
         };
-        empty().map_err(Fault::Final)?;
-        *self.note() = Note { validators, length, there: Spans::default() };
+        empty().map_err(TransferError::Permanent)?;
+        *self.state() = TransferState { validators, length, present: ByteRanges::default() };
         Ok(())
     }
 
-    fn write_note(&self) -> Result<()> {
-        write_json(&self.note_path, &*self.note())
+    fn write_state(&self) -> Result<()> {
+        write_json(&self.state_path, &*self.state())
     }
 
-    fn note(&self) -> MutexGuard<'_, Note> {
-        self.note.lock().unwrap_or_else(|poison| poison.into_inner())
+    fn state(&self) -> MutexGuard<'_, TransferState> {
+        self.state.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 }
 
-/// The file from its start, as if all of it were there: what is read and missing is fetched first.
+/// Reads a remote file from its start and fetches missing parts on demand.
 pub(crate) struct Reader<'a> {
     remote: &'a Remote<'a>,
     at: u64,
@@ -319,15 +324,15 @@ impl<'a> Reader<'a> {
         Reader { remote, at: 0 }
     }
 
-    /// Where what is there from the present place on ends; something is, after this.
-    fn bring(&self) -> Result<u64> {
-        let until = || self.remote.note().there.until(self.at);
-        if until() == self.at {
+    /// Makes sure that the byte at the position is present, and returns the end of its range.
+    fn fetch(&self) -> Result<u64> {
+        let end = || self.remote.state().present.contiguous_end(self.at);
+        if end() == self.at {
             let start = self.at - self.at % BLOCK;
-            self.remote.bring(from_ref(&(start..start.saturating_add(BLOCK))))?;
+            self.remote.fetch(from_ref(&(start..start.saturating_add(BLOCK))))?;
         }
-        ensure!(until() > self.at, "BUG: what was fetched is not there");
-        Ok(until())
+        ensure!(end() > self.at, "BUG: the fetched range is missing");
+        Ok(end())
     }
 }
 
@@ -336,8 +341,8 @@ impl Read for Reader<'_> {
         if buffer.is_empty() || self.at >= self.remote.length() {
             return Ok(0);
         }
-        // No further than what is there: a buffer that reads ahead fetches nothing.
-        let end = self.bring().map_err(|error| std::io::Error::other(format!("{error:#}")))?;
+        // Stop at the end of the range, so that a buffer's read-ahead does not fetch more.
+        let end = self.fetch().map_err(|error| std::io::Error::other(format!("{error:#}")))?;
         let most = buffer.len().min(usize::try_from(end - self.at).unwrap_or(usize::MAX));
         let count = self.remote.file.read_at(&mut buffer[..most], self.at)?;
         self.at += count as u64;
@@ -357,11 +362,11 @@ impl Seek for Reader<'_> {
     }
 }
 
-fn ended_after(bytes: u64) -> Fault {
-    Fault::Passing(anyhow!("the connection ended after {bytes} bytes"), None)
+fn ended_after(bytes: u64) -> TransferError {
+    TransferError::Transient(anyhow!("the connection ended after {bytes} bytes"), None)
 }
 
-/// A name for an address, after Fowler, Noll and Vo.
+/// Returns the FNV-1a hash of a text, used as a file name.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,4 +1,4 @@
-//! Where the audio comes from: what the param `download.source` can say. Knows nothing about how it is got.
+//! Parses the param `download.source`. Does not know how a source is fetched.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,35 @@ use kit::without_secrets;
 
 use crate::endpoint::SCHEMES;
 
-/// GTZAN: as a .zip, of which a few clips can be had alone, and as one .tar.gz.
+/// Addresses of GTZAN: a .zip, from which single clips can be fetched, and a .tar.gz.
 const GTZAN: [&str; 2] = [
     "kaggle://andradaolteanu/gtzan-dataset-music-genre-classification",
     "hf://datasets/marsyas/gtzan/data/genres.tar.gz",
 ];
 
-/// What the param `download.source` may be, for messages.
-pub(crate) const KINDS: &str = "`synth`, `gtzan`, a folder, an archive, a manifest (.csv), or an address \
-                                (http, https, kaggle, hf) of an archive or a manifest";
+/// Description of the valid values of `download.source`, for messages.
+pub(crate) const KINDS: &str = "`synth`, `gtzan`, a folder, an archive, a manifest (.csv), or an \
+                                address (http, https, kaggle, hf) of an archive or a manifest";
 
+/// A parsed `download.source`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The synthesizer.
     Synth,
     /// A folder of class folders, an archive or a manifest, relative to the project root.
     Local(PathBuf),
-    /// Addresses of the same clips: the next one where one fails.
+    /// Alternative addresses of the same clips, tried in order.
     Remote(Vec<String>),
 }
 
 impl Source {
+    /// Parses a source.
+    ///
     /// # Errors
-    /// Nothing at all; an address of another scheme.
+    /// If the text is empty, or the scheme of the address is not supported.
     pub(crate) fn parse(text: &str) -> Result<Source> {
         let text = text.trim();
-        ensure!(!text.is_empty(), "param `download.source` is empty; it is {KINDS}");
+        ensure!(!text.is_empty(), "param `download.source` is empty; it must be {KINDS}");
         match text {
             "synth" => return Ok(Source::Synth),
             "gtzan" => return Ok(Source::Remote(GTZAN.map(str::to_owned).to_vec())),
@@ -46,7 +49,7 @@ impl Source {
         let scheme = scheme.to_ascii_lowercase();
         if !SCHEMES.contains(&scheme.as_str()) {
             bail!(
-                "param `download.source`: `{scheme}://` is none of {}",
+                "param `download.source`: `{scheme}://` is not supported; use {}",
                 SCHEMES.map(|it| format!("{it}://")).join(", ")
             );
         }
@@ -54,7 +57,7 @@ impl Source {
     }
 }
 
-/// Whether a path or an address names a manifest.
+/// Reports whether a path or an address is a manifest, by its extension.
 pub(crate) fn is_manifest(text: &str) -> bool {
     has_extension(Path::new(text.split(['?', '#']).next().unwrap_or_default()), &["csv"])
 }
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_told_apart() {
+    fn parses_source() {
         for (text, source) in [
             ("synth", Source::Synth),
             (" synth ", Source::Synth),
@@ -99,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn manifests_are_known_by_their_names() {
+    fn manifest_extensions() {
         for (text, expected) in [
             ("a/b.csv", true),
             ("http://h/b.CSV?x=1", true),

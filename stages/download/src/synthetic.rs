@@ -1,4 +1,4 @@
-//! Clips from the synthesizer as WAV files: mono, 16 bits. Knows nothing about music.
+//! Writes clips of the synthesizer as WAV files: mono, 16 bits. Does not know about music.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use crate::audio::{Amount, Tally};
 /// Writes `OUT/blues/blues.00000.wav` and so on.
 ///
 /// # Errors
-/// No end, or no length within bounds; any failure of the file system.
+/// If the amount or the length is out of bounds, or the file system fails.
 pub(crate) fn write(
     out: &Path,
     seed: u64,
@@ -24,16 +24,17 @@ pub(crate) fn write(
 ) -> Result<Tally> {
     let Amount::First(count) = amount else {
         bail!(
-            "param `download.per_genre`: the synthesizer never ends, so 0 (all) is too many; say how many"
+            "param `download.per_genre`: the synthesizer has no fixed number of clips; \
+             set a positive number"
         );
     };
     ensure!(
         count <= 10_000,
-        "param `download.per_genre`: {count} synthetic clips are more than 10000"
+        "param `download.per_genre` must be at most 10000 for synthetic clips, not {count}"
     );
     ensure!(
         (0.1..=600.0).contains(&seconds),
-        "param `download.seconds`: {seconds} is not from 0.1 to 600"
+        "param `download.seconds` must be from 0.1 to 600, not {seconds}"
     );
     fresh_dir(out)?;
     let clips: Vec<_> = Genre::ALL
@@ -53,7 +54,7 @@ pub(crate) fn write(
     Ok(Tally::of(clips.iter().map(|(genre, _)| genre.name())))
 }
 
-/// RIFF with one `fmt ` and one `data` chunk; samples from -1 to 1.
+/// Encodes samples (from -1 to 1) as RIFF with one `fmt ` and one `data` chunk.
 fn wav(samples: &[f32]) -> Vec<u8> {
     let data = samples.len() as u32 * 2;
     let mut bytes = Vec::with_capacity(44 + data as usize);
@@ -61,12 +62,12 @@ fn wav(samples: &[f32]) -> Vec<u8> {
     bytes.extend((36 + data).to_le_bytes());
     bytes.extend(b"WAVEfmt ");
     bytes.extend(16_u32.to_le_bytes());
-    // PCM, one channel.
+    // Format PCM, one channel.
     bytes.extend(1_u16.to_le_bytes());
     bytes.extend(1_u16.to_le_bytes());
     bytes.extend(SAMPLE_RATE.to_le_bytes());
     bytes.extend((SAMPLE_RATE * 2).to_le_bytes());
-    // Bytes a frame, bits a sample.
+    // Bytes per frame, bits per sample.
     bytes.extend(2_u16.to_le_bytes());
     bytes.extend(16_u16.to_le_bytes());
     bytes.extend(b"data");
@@ -82,7 +83,7 @@ mod tests {
     use super::wav;
 
     #[test]
-    fn a_wav_has_its_header_and_samples() {
+    fn wav_layout() {
         let bytes = wav(&[0.0, 1.0, -1.0, 2.0]);
         assert_eq!(bytes.len(), 52);
         assert_eq!(bytes[..4], *b"RIFF");

@@ -1,8 +1,8 @@
-//! The clips of an archive into class folders, whatever else the archive holds.
+//! Unpacks the clips of an archive into class folders.
 //!
-//! Only regular files with an audio extension are written. A clip's class is the folder it lies in; of its
-//! path nothing else is used, and a path that could lead out of the folder is not used at all. Knows
-//! nothing about archive formats.
+//! Only regular files with an audio extension are written. The class of a clip is its parent
+//! folder. Entries with a path that could lead out of the output folder are rejected. Does not know
+//! about archive formats.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
@@ -18,32 +18,34 @@ use crate::archive::{Archive, Entry, Kind};
 use crate::audio::{Amount, is_audio};
 use crate::checksums::{self, Found};
 
-/// Fetches ranges of an archive that may be elsewhere; what the reader reads is there afterwards.
-pub(crate) type Bring<'a> = &'a dyn Fn(&[Range<u64>]) -> Result<()>;
+/// Fetches byte ranges of a remote archive, so that the reader can read them.
+pub(crate) type Fetch<'a> = &'a dyn Fn(&[Range<u64>]) -> Result<()>;
 
 /// Unpacks the first clips of each class, sorted by path, to `OUT/CLASS/FILE`.
 ///
-/// Clips of one class and name from several folders keep their folders below the class.
+/// If several folders have a clip of the same class and name, those clips are written to
+/// `OUT/CLASS/FOLDER/FILE`.
 ///
 /// # Errors
-/// A file that is no usable archive; no audio in class folders; any failure of the file system or of `bring`.
+/// If the file is not a usable archive or has no audio in class folders, or if the file system or
+/// `fetch` fails.
 pub(crate) fn unpack(
     reader: impl Read + Seek,
-    bring: Bring<'_>,
+    fetch: Fetch<'_>,
     out: &Path,
     amount: Amount,
     events: &Events,
 ) -> Result<Found> {
     let mut archive = Archive::open(reader)?;
     if archive.needs_all() {
-        bring(std::slice::from_ref(&(0..u64::MAX)))?;
+        fetch(std::slice::from_ref(&(0..u64::MAX)))?;
     }
     let entries = archive.entries()?;
     let clips = amount.take(clips(&entries), |clip| &clip.class);
-    ensure!(!clips.is_empty(), "it has no audio in class folders; is `download.source` right?");
+    ensure!(!clips.is_empty(), "it has no audio in class folders; is `download.source` correct?");
     let mut wanted: Vec<&Entry> = clips.iter().map(|clip| &entries[clip.index]).collect();
     wanted.sort_by_key(|entry| (entry.span.start, entry.index));
-    bring(&wanted.iter().map(|entry| entry.span.clone()).collect::<Vec<_>>())?;
+    fetch(&wanted.iter().map(|entry| entry.span.clone()).collect::<Vec<_>>())?;
 
     fresh_dir(out)?;
     let places = places(&clips);
@@ -57,30 +59,28 @@ pub(crate) fn unpack(
     Ok(found)
 }
 
-/// The clips among the entries, sorted by class, then path.
+/// Selects the clips among the entries, sorted by class, then path.
 fn clips(entries: &[Entry]) -> Vec<Clip> {
-    let (mut clips, mut refused) = (Vec::new(), 0);
+    let (mut clips, mut rejected) = (Vec::new(), 0);
     for entry in entries {
         match Clip::of(entry) {
             Verdict::Clip(clip) => clips.push(clip),
-            Verdict::Refused => refused += 1,
+            Verdict::Rejected => rejected += 1,
             Verdict::Other => {}
         }
     }
-    if refused > 0 {
-        kit::warn!(
-            "{refused} audio entries are links, devices, or have unsafe paths; they are left out"
-        );
+    if rejected > 0 {
+        kit::warn!("skipped {rejected} audio entries that are links, devices or have unsafe paths");
     }
     clips.sort();
-    // An archive may hold a path twice; the first one counts.
+    // An archive may contain a path twice; the first entry is used.
     clips.dedup_by(|one, other| {
         (&one.class, &one.folder, &one.file) == (&other.class, &other.folder, &other.file)
     });
     clips
 }
 
-/// Ordered by class, then path.
+/// A clip in an archive, ordered by class, then path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Clip {
     class: String,
@@ -93,15 +93,15 @@ struct Clip {
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Clip(Clip),
-    /// Audio by its name, but not to be trusted.
-    Refused,
-    /// Not audio, or not in a folder, or hidden.
+    /// An audio name, but not a regular file with a safe path.
+    Rejected,
+    /// Not audio, not in a folder, or hidden.
     Other,
 }
 
 impl Clip {
     fn of(entry: &Entry) -> Verdict {
-        // Some zips are written with Windows' separators.
+        // Some zips have Windows path separators.
         let name = entry.name.replace('\\', "/");
         if entry.kind == Kind::Folder || !is_audio(Path::new(&name)) {
             return Verdict::Other;
@@ -110,11 +110,11 @@ impl Clip {
         let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
         let is_unsafe = has_drive || leads_out || name.contains('\0');
         if entry.kind != Kind::File || is_unsafe {
-            return Verdict::Refused;
+            return Verdict::Rejected;
         }
         let mut parts: Vec<_> =
             name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-        // Among them what macOS puts beside each file.
+        // This includes the metadata that macOS adds for each file.
         if parts.iter().any(|part| part.starts_with('.') || *part == "__MACOSX") {
             return Verdict::Other;
         }
@@ -130,7 +130,7 @@ impl Clip {
     }
 }
 
-/// Where each clip goes, by its entry's index.
+/// Returns the output path of each clip, by the index of its entry.
 fn places(clips: &[Clip]) -> HashMap<usize, PathBuf> {
     let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for clip in clips {
@@ -150,7 +150,7 @@ fn places(clips: &[Clip]) -> HashMap<usize, PathBuf> {
 fn write(path: &Path, content: &mut dyn Read) -> Result<blake3::Hash> {
     let explain = || format!("cannot write `{}`", path.display());
     fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).with_context(explain)?;
-    // The folder was empty: what is in the way now was put there by someone else.
+    // The folder was empty, so an existing file was created by another process.
     let mut file =
         OpenOptions::new().write(true).create_new(true).open(path).with_context(explain)?;
     checksums::copy(content, &mut file)
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_s_class_is_its_folder() {
+    fn class_is_parent_folder() {
         for (name, folder, class, file) in [
             ("blues/a.wav", "", "blues", "a.wav"),
             ("./genres/blues/a.WAV", "genres", "blues", "a.WAV"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_clip_is_refused_or_passed_over() {
+    fn rejects_unsafe_and_skips_other_entries() {
         for name in [
             "/etc/a.wav",
             "../blues/a.wav",
@@ -193,9 +193,9 @@ mod tests {
             "b\0/a.wav",
             "C:\\b\\a.wav",
         ] {
-            assert_eq!(verdict(name, Kind::File), Verdict::Refused, "{name}");
+            assert_eq!(verdict(name, Kind::File), Verdict::Rejected, "{name}");
         }
-        assert_eq!(verdict("blues/a.wav", Kind::Other), Verdict::Refused);
+        assert_eq!(verdict("blues/a.wav", Kind::Other), Verdict::Rejected);
         for name in
             ["a.wav", "blues/a.txt", "blues/._a.wav", "__MACOSX/blues/a.wav", ".git/a.wav", ""]
         {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_of_one_name_keep_their_folders() {
+    fn duplicate_names_keep_folders() {
         let clip = |index, folder: &str, file: &str| Clip {
             class: "rock".to_owned(),
             folder: folder.into(),

@@ -1,6 +1,6 @@
-//! The program on real folders: synthetic clips, and copies of a folder's clips.
+//! Runs the program on local sources: synthetic clips, and copies of a folder's clips.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Paths below a folder and their contents, sorted.
+/// Returns the paths below a folder and their contents, sorted.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let found = kit::files::class_files(folder, |_| true).unwrap();
     let name = |path: &Path| path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
@@ -31,7 +31,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_synthesizer_writes_a_folder_a_genre() {
+fn synthesizer_writes_class_folders() {
     let dir = tempfile::tempdir().unwrap();
     let params = ["download.per_genre=2", "download.seconds=0.5"];
     let output = download(dir.path(), &params);
@@ -47,7 +47,7 @@ fn the_synthesizer_writes_a_folder_a_genre() {
     assert_eq!(first[19].0, "rock/rock.00001.wav");
     assert!(first.iter().all(|(_, bytes)| bytes.len() == 44 + 2 * 11_025));
 
-    // The same bytes again, whatever was there; others for another seed.
+    // The same bytes again, regardless of existing files; other bytes for another seed.
     fs::write(audio.join("blues/blues.00009.wav"), "old").unwrap();
     assert!(download(dir.path(), &params).status.success());
     assert!(files(&audio) == first);
@@ -56,7 +56,7 @@ fn the_synthesizer_writes_a_folder_a_genre() {
 }
 
 #[test]
-fn the_engines_files_are_read_and_written() {
+fn reads_params_and_writes_events() {
     let dir = tempfile::tempdir().unwrap();
     let (params, events) = (dir.path().join("params.json"), dir.path().join("events.jsonl"));
     fs::write(
@@ -79,7 +79,7 @@ fn the_engines_files_are_read_and_written() {
 }
 
 #[test]
-fn a_folder_is_copied_with_its_labels() {
+fn copies_class_folders() {
     let dir = tempfile::tempdir().unwrap();
     let clips = dir.path().join("my clips");
     for name in [
@@ -104,7 +104,7 @@ fn a_folder_is_copied_with_its_labels() {
 }
 
 #[test]
-fn unusable_sources_are_errors_that_keep_what_is_there() {
+fn invalid_sources_keep_existing_output() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     let kept = root.join("data/audio/blues/a.wav");
@@ -112,22 +112,22 @@ fn unusable_sources_are_errors_that_keep_what_is_there() {
         kit::files::write_atomic(root.join(name), "x").unwrap();
     }
     for (params, part) in [
-        (&["download.source=absent"][..], "there is no folder or file `absent`"),
-        (&["download.source=file"], "it is no .tar.gz, .tgz, .tar or .zip"),
+        (&["download.source=absent"][..], "`absent` does not exist"),
+        (&["download.source=file"], "it is not a .tar.gz, .tgz, .tar or .zip"),
         (&["download.source=flat"], "`flat` has no class folders"),
-        (&["download.source=words"], "no class folder in `words` has audio"),
+        (&["download.source=words"], "no class folder in `words` contains audio"),
         (&["download.source=data/audio"], "overlaps the output folder"),
         (&["download.source=data"], "overlaps the output folder"),
         (&["download.source=."], "overlaps the output folder"),
         (&["download.source=data/audio/blues"], "overlaps the output folder"),
         (
             &["download.source=ftp://host/a.zip"],
-            "`ftp://` is none of http://, https://, kaggle://, hf://",
+            "`ftp://` is not supported; use http://, https://, kaggle://, hf://",
         ),
         (&["download.source="], "`download.source` is empty"),
-        (&["download.per_genre=0"], "the synthesizer never ends"),
+        (&["download.per_genre=0"], "the synthesizer has no fixed number of clips"),
         (&["download.per_genre=-1"], "param `download.per_genre`"),
-        (&["download.per_genre=some"], "expected a whole number from 0 on, or `all`"),
+        (&["download.per_genre=some"], "expected a non-negative integer, or `all`"),
         (&["download.seconds=0"], "param `download.seconds`"),
         (&["download.seconds=1e9"], "param `download.seconds`"),
         (&["download.sources=synth"], "unknown field `sources`"),

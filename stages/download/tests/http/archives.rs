@@ -1,4 +1,4 @@
-//! What is taken out of an archive, and what never is.
+//! Unpacking archives of all formats, including damaged and hostile ones.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::server::{Reply, Server};
 use crate::{CLIPS, FILES, check_clips, download, stderr};
 
 #[test]
-fn every_kind_of_archive_is_unpacked() {
+fn unpacks_all_formats() {
     for (name, bytes) in [
         ("a.tar", tar(FILES)),
         ("a.tar.gz", gzip(&tar(FILES))),
@@ -24,16 +24,16 @@ fn every_kind_of_archive_is_unpacked() {
         let output =
             download(dir.path(), &format!("{}/{name}", server.address), &["download.per_genre=1"]);
         check_clips(dir.path(), &output, &CLIPS[..2]);
-        // The same from the disk.
+        // Again from a local file.
         fs::write(dir.path().join("local"), &bytes).unwrap();
         let output = download(dir.path(), "local", &["download.per_genre=all"]);
         check_clips(dir.path(), &output, CLIPS);
     }
 }
 
-/// Stored and deflated members, data descriptors, zip64 fields.
+/// The zip has stored and deflated members, data descriptors and zip64 fields.
 #[test]
-fn of_a_zip_only_the_wanted_members_are_fetched() {
+fn zip_fetches_only_wanted_members() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = large_zip();
     let length = bytes.len();
@@ -56,34 +56,38 @@ fn of_a_zip_only_the_wanted_members_are_fetched() {
         check_clips(dir.path(), &output, &clips);
     };
     check(2, &["download.per_genre=2"]);
-    // The start, the directory, and three times two clips with the pictures between them.
-    let first = server.asked(length);
+    // The start, the directory, and two clips of three classes with the images between them.
+    let first = server.bytes_requested(length);
     assert!(first < 3 * (2 * 200_000 + 50_000) + 200_000, "{first} of {length}");
     assert_eq!(server.requests().len(), 5, "{:?}", server.requests());
 
-    // What is there is not fetched again but for the start.
+    // Only the start is fetched again.
     check(2, &["download.per_genre=2"]);
-    assert!(server.asked(length) - first <= 1 << 16);
+    assert!(server.bytes_requested(length) - first <= 1 << 16);
     check(10, &["download.per_genre=all"]);
-    assert!(server.asked(length) < length + (3 << 16), "{} of {length}", server.asked(length));
+    assert!(
+        server.bytes_requested(length) < length + (3 << 16),
+        "{} of {length}",
+        server.bytes_requested(length)
+    );
 }
 
 #[test]
-fn files_that_are_no_usable_archives_are_errors() {
+fn unusable_archives() {
     let bomb = "\0".repeat(100 << 20);
     let whole = zip(FILES);
     let directory = whole.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
-    // All of the end record, but half of the directory that it tells of.
+    // The whole end record, but only half of the directory that it describes.
     let end = whole.windows(4).position(|window| window == b"PK\x05\x06").unwrap();
     let no_directory = [&whole[..directory], &whole[directory + 100..]].concat();
     for (bytes, part) in [
-        (b"<html>log in first</html>".to_vec(), "it is no .tar.gz, .tgz, .tar or .zip"),
+        (b"<html>log in first</html>".to_vec(), "it is not a .tar.gz, .tgz, .tar or .zip"),
         (b"PK\x03\x04 but no zip".to_vec(), "it is damaged"),
         (whole[..end].to_vec(), "it is damaged"),
         (whole[..whole.len() - 10].to_vec(), "it is damaged"),
         (no_directory, "it is damaged"),
         (overlapping_zip(FILES), "its members overlap"),
-        (gzip(&tar(FILES))[..200].to_vec(), "cannot get the clips"),
+        (gzip(&tar(FILES))[..200].to_vec(), "cannot unpack the clips"),
         (
             tar(&[("README.md", "words"), ("a.wav", "in no folder")]),
             "has no audio in class folders",
@@ -100,7 +104,7 @@ fn files_that_are_no_usable_archives_are_errors() {
 }
 
 #[test]
-fn hostile_entries_never_leave_the_folder() {
+fn hostile_entries_stay_inside_output() {
     use tar::EntryType;
     let mut builder = tar::Builder::new(Vec::new());
     for name in
@@ -113,7 +117,7 @@ fn hostile_entries_never_leave_the_folder() {
         ("rock/hard.wav", EntryType::Link),
         ("rock/device.wav", EntryType::Block),
         ("rock/pipe.wav", EntryType::Fifo),
-        // A folder that is a link, and a file through it.
+        // A link to a folder, and a file behind it.
         ("pop", EntryType::Symlink),
     ] {
         append(&mut builder, name, kind, b"");
@@ -136,7 +140,7 @@ fn hostile_entries_never_leave_the_folder() {
         let server = Server::start(move |request, _| Reply::ranged(request, &bytes, "\"1\""));
         let output = download(&root, &format!("{}/a", server.address), &[]);
         check_clips(&root, &output, &[("pop/a.wav", "pop a")]);
-        assert!(stderr(&output).contains("unsafe paths; they are left out"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("or have unsafe paths"), "{}", stderr(&output));
         let above: Vec<_> = fs::read_dir(root.parent().unwrap())
             .unwrap()
             .map(|entry| entry.unwrap().file_name())

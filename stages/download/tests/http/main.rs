@@ -1,6 +1,8 @@
-//! The program against a real HTTP server on loopback: ranges, broken connections, secrets, hostile archives.
+//! Runs the program against an HTTP server on loopback.
+//!
+//! Covers ranges, broken connections, secrets and hostile archives.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod archives;
 mod make;

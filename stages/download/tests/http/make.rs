@@ -1,11 +1,11 @@
-//! Archives for the server to serve, sound and hostile.
+//! Builds valid and hostile archives for the server.
 
 use std::io::{Cursor, Write as _};
 
 use zip::CompressionMethod::{Deflated, Stored};
 use zip::write::SimpleFileOptions;
 
-/// A tar header takes any name this way, also those that `tar` refuses to write.
+/// Appends an entry with any name, including names that `tar` refuses to write.
 pub(crate) fn append(
     tar: &mut tar::Builder<Vec<u8>>,
     name: &str,
@@ -48,7 +48,7 @@ pub(crate) fn zip(files: &[(&str, &str)]) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// Text that does not shrink: `seed` decides which.
+/// Returns incompressible text, determined by `seed`.
 pub(crate) fn noise(seed: u64, length: usize) -> String {
     let mut state = seed;
     let mut draw = || {
@@ -59,13 +59,15 @@ pub(crate) fn noise(seed: u64, length: usize) -> String {
     (0..length).map(|_| draw()).collect()
 }
 
-/// What a member of [`large_zip`] holds.
+/// Returns the content of a member of [`large_zip`].
 pub(crate) fn clip(class: &str, number: u64) -> String {
     noise(number + class.len() as u64 * 1000, 200_000)
 }
 
-/// Three classes of ten clips of 200 kB and as many pictures, as GTZAN's has them: stored and deflated, with and
-/// without zip64 fields, in the order that `ZipWriter` of a stream, with data descriptors, gives.
+/// Builds a zip like GTZAN's: three classes of ten clips of 200 kB, and as many images.
+///
+/// Members are stored or deflated, with or without zip64 fields, and have data descriptors because
+/// they are written as a stream.
 pub(crate) fn large_zip() -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut zip = zip::ZipWriter::new_stream(&mut bytes);
@@ -85,7 +87,7 @@ pub(crate) fn large_zip() -> Vec<u8> {
     bytes
 }
 
-/// A zip whose directory says of every member that it lies at the archive's start.
+/// Builds a zip with a directory that places every member at the start of the archive.
 pub(crate) fn overlapping_zip(files: &[(&str, &str)]) -> Vec<u8> {
     let mut bytes = zip(files);
     let entries: Vec<usize> =

@@ -1,10 +1,10 @@
-//! A real HTTP server on loopback that answers as a test tells it to.
+//! An HTTP server on loopback with scripted replies.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What the server was asked for: the path, and the headers in lower case.
+/// A received request: the path, and the headers in lower case.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) path: String,
@@ -16,27 +16,28 @@ impl Request {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The first and the last byte of the range that is asked for.
+    /// Returns the first and the last byte of the requested range.
     pub(crate) fn range(&self) -> Option<(usize, usize)> {
         let (first, last) = self.header("range")?.strip_prefix("bytes=")?.split_once('-')?;
         Some((first.parse().unwrap(), last.parse().unwrap()))
     }
 }
 
-/// What the server answers: the head without its last line, the body, how much of the body it sends, and what
-/// it does then.
+/// A scripted reply.
 pub(crate) struct Reply {
+    /// Status line and headers, without the last line.
     head: String,
     body: Vec<u8>,
+    /// Bytes of the body to send.
     send: usize,
-    /// Bytes a write.
+    /// Bytes per write.
     slice: usize,
     end: End,
 }
 
 enum End {
     Close,
-    /// Says nothing more, and waits until the client has had enough.
+    /// Sends nothing more and waits until the client disconnects.
     Hold,
 }
 
@@ -59,12 +60,12 @@ impl Reply {
         Reply::new(&format!("302 Found\r\nLocation: {to}"), b"")
     }
 
-    /// All of a file, as a server without ranges does.
+    /// Sends the whole file, like a server without ranges.
     pub(crate) fn file(body: &[u8], etag: &str) -> Reply {
         Reply::new(&format!("200 OK\r\nETag: {etag}"), body)
     }
 
-    /// What a server with ranges answers.
+    /// Replies like a server with ranges.
     pub(crate) fn ranged(request: &Request, body: &[u8], etag: &str) -> Reply {
         let is_same = request.header("if-range").is_none_or(|tag| tag == etag);
         match request.range().filter(|_| is_same) {
@@ -76,17 +77,14 @@ impl Reply {
             Some((first, last)) => {
                 let last = last.min(body.len() - 1);
                 let total = body.len();
-                Reply::new(
-                    &format!(
-                        "206 Partial Content\r\nETag: {etag}\r\nContent-Range: bytes {first}-{last}/{total}"
-                    ),
-                    &body[first..=last],
-                )
+                let range = format!("Content-Range: bytes {first}-{last}/{total}");
+                let head = format!("206 Partial Content\r\nETag: {etag}\r\n{range}");
+                Reply::new(&head, &body[first..=last])
             }
         }
     }
 
-    /// With another head than the body's.
+    /// Replaces the head, which need not match the body.
     pub(crate) fn with_head(self, head: &str) -> Reply {
         Reply { head: head.to_owned(), ..self }
     }
@@ -123,8 +121,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers each request on a connection and a thread of its own; `reply` gets the request and how many
-    /// there were before.
+    /// Starts a server that handles each request on its own connection and thread.
+    ///
+    /// `reply` gets the request and the number of earlier requests.
     pub(crate) fn start(
         reply: impl Fn(&Request, usize) -> Reply + Send + Sync + 'static,
     ) -> Server {
@@ -153,8 +152,8 @@ impl Server {
         self.requests.lock().unwrap().clone()
     }
 
-    /// The bytes that the ranges asked for have together, of a file of so many bytes.
-    pub(crate) fn asked(&self, length: usize) -> usize {
+    /// Returns the total size of the requested ranges of a file of `length` bytes.
+    pub(crate) fn bytes_requested(&self, length: usize) -> usize {
         let size = |(first, last): (usize, usize)| last.min(length - 1) + 1 - first;
         self.requests().iter().filter_map(Request::range).map(size).sum()
     }

@@ -1,4 +1,4 @@
-//! Hubs, their secrets and redirects; manifests; checksums.
+//! Hubs with credentials and redirects; manifests; checksums.
 
 use std::fs;
 use std::path::Path;
@@ -8,10 +8,10 @@ use crate::server::{Reply, Server};
 use crate::{CLIPS, FILES, check_clips, command, download, stderr};
 
 #[test]
-fn a_secret_is_told_to_its_host_and_to_no_other() {
+fn secret_is_sent_only_to_its_host() {
     let dir = tempfile::tempdir().unwrap();
     let archive = tar(&[("x/a.wav", &noise(1, 300_000))]);
-    // A signed address that runs out after its first use.
+    // A signed address that expires after its first use.
     let storage = Server::start(move |request, before| match before {
         1 => Reply::status("403 Forbidden"),
         _ => Reply::ranged(request, &archive, "\"1\""),
@@ -25,22 +25,22 @@ fn a_secret_is_told_to_its_host_and_to_no_other() {
         .output()
         .unwrap();
     check_clips(dir.path(), &output, &[("x/a.wav", &noise(1, 300_000))]);
-    // The first part, the second from an address that ran out, the second from a new one.
+    // The first part; the second from the expired address; the second from a new address.
     assert_eq!((hub.requests().len(), storage.requests().len()), (2, 3));
     assert_eq!(hub.requests()[0].path, "/api/v1/datasets/download/someone/music");
-    // me:k3y
+    // Base64 of `me:k3y`.
     assert_eq!(hub.requests()[0].header("authorization"), Some("Basic bWU6azN5"));
 
     assert!(storage.requests().iter().all(|request| request.header("authorization").is_none()));
 
-    let told = [&output.stdout[..], &output.stderr].concat();
-    let told = String::from_utf8(told).unwrap() + &all_files(dir.path());
+    let printed = [&output.stdout[..], &output.stderr].concat();
+    let visible = String::from_utf8(printed).unwrap() + &all_files(dir.path());
     for secret in ["k3y", "bWU6azN5", "s3cret"] {
-        assert!(!told.contains(secret), "{told}");
+        assert!(!visible.contains(secret), "{visible}");
     }
 }
 
-/// The texts of all files below a folder.
+/// Returns the contents of all files below a folder.
 fn all_files(folder: &Path) -> String {
     let texts = fs::read_dir(folder).unwrap().map(|entry| {
         let path = entry.unwrap().path();
@@ -54,7 +54,7 @@ fn all_files(folder: &Path) -> String {
 }
 
 #[test]
-fn gtzan_has_a_second_source() {
+fn gtzan_falls_back_to_mirror() {
     let dir = tempfile::tempdir().unwrap();
     let kaggle = Server::start(|_, _| Reply::status("404 Not Found"));
     let mirror = Server::start(|request, _| Reply::ranged(request, &gzip(&tar(FILES)), "\"1\""));
@@ -88,7 +88,7 @@ fn gtzan_has_a_second_source() {
 }
 
 #[test]
-fn what_a_source_gave_first_it_must_give_ever_after() {
+fn enforces_recorded_checksums() {
     let dir = tempfile::tempdir().unwrap();
     let changed = [("genres/rock/b.wav", "rock B"), FILES[1], FILES[3]];
     let new: Vec<_> = [CLIPS[0], CLIPS[1], ("rock/b.wav", "rock B")].to_vec();
@@ -113,7 +113,7 @@ fn what_a_source_gave_first_it_must_give_ever_after() {
         assert!(message.contains("to accept it, remove the lines of the source"), "{message}");
         assert_eq!(fs::read_to_string(&lock).unwrap(), text);
     }
-    // The clips that are as they were are no reason to complain.
+    // Unchanged clips are not an error.
     let output = download(dir.path(), &source, &["download.per_genre=1"]);
     check_clips(dir.path(), &output, &new[..2]);
     fs::remove_file(&lock).unwrap();
@@ -122,11 +122,12 @@ fn what_a_source_gave_first_it_must_give_ever_after() {
 }
 
 #[test]
-fn a_manifest_names_clips_one_by_one() {
+fn manifest_clips() {
     let dir = tempfile::tempdir().unwrap();
     let digest = blake3::hash(b"/clips/a.wav");
     let manifest = format!(
-        "url,label,blake3,path\n/clips/a.wav,rock,{digest},\nb.ogg,rock,,disc 1/second.ogg\nc.wav?x=1,blues,,\n"
+        "url,label,blake3,path\n/clips/a.wav,rock,{digest},\n\
+         b.ogg,rock,,disc 1/second.ogg\nc.wav?x=1,blues,,\n"
     );
     let text = manifest.clone();
     let server = Server::start(move |request, _| match request.path.as_str() {
@@ -144,7 +145,7 @@ fn a_manifest_names_clips_one_by_one() {
     let output = download(dir.path(), &source, &["download.per_genre=1"]);
     check_clips(dir.path(), &output, &expected[..2]);
 
-    // The same on this machine: relative to the manifest, or by address.
+    // A local manifest: URLs relative to it, or absolute.
     let local = dir.path().join("sets");
     kit::files::write_atomic(local.join("clips/c.wav"), "c").unwrap();
     let manifest = format!("url,label\nclips/c.wav,blues\n{}/clips/a.wav,rock\n", server.address);
@@ -154,12 +155,12 @@ fn a_manifest_names_clips_one_by_one() {
 }
 
 #[test]
-fn a_manifest_that_is_wrong_is_an_error() {
+fn invalid_manifest() {
     let digest = blake3::hash(b"other");
     for (manifest, part) in [
         (
             format!("url,label,blake3\na.wav,x,{digest}\n"),
-            "is not what the manifest says: its blake3 is ",
+            "does not match the manifest: its blake3 is ",
         ),
         ("url,label\na.wav,../x\n".to_owned(), "the label `../x`"),
         ("url\na.wav\n".to_owned(), "no column `label`"),

@@ -1,10 +1,10 @@
-//! Transfers that break, change, stall, and are refused.
+//! Transfers that break, stall, are refused, or change meanwhile.
 
 use crate::make::{noise, tar};
 use crate::server::{Reply, Server};
 use crate::{CLIPS, FILES, check_clips, command, download, stderr};
 
-/// An archive of one clip that takes several requests, and the clip.
+/// Returns an archive of one clip that takes several requests, and the clip.
 fn large(seed: u64) -> (Vec<u8>, String) {
     let clip = noise(seed, 300_000);
     (tar(&[("x/a.wav", &clip)]), clip)
@@ -17,7 +17,7 @@ fn ranges(server: &Server) -> Vec<Option<usize>> {
 const PROBE: usize = 1 << 16;
 
 #[test]
-fn a_broken_transfer_is_continued() {
+fn resumes_broken_transfer() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, clip) = large(1);
     let server = Server::start(move |request, before| {
@@ -30,14 +30,14 @@ fn a_broken_transfer_is_continued() {
     });
     let output = download(dir.path(), &format!("{}/a.tar", server.address), &[]);
     check_clips(dir.path(), &output, &[("x/a.wav", &clip)]);
-    // The first request is made anew, the second goes on where it broke.
+    // The first request is repeated; the second resumes where it broke.
     assert_eq!(ranges(&server), [Some(0), Some(0), Some(PROBE), Some(PROBE + 5000)]);
     assert_eq!(server.requests()[3].header("if-range"), Some("\"1\""));
-    assert!(stderr(&output).contains("trying again"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("; retrying"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_later_run_continues_what_an_earlier_one_left() {
+fn later_run_resumes() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, clip) = large(1);
     let server = Server::start(move |request, before| match before {
@@ -48,7 +48,7 @@ fn a_later_run_continues_what_an_earlier_one_left() {
     let source = format!("{}/a.tar", server.address);
     let output = download(dir.path(), &source, &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("5 attempts in a row failed"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("5 consecutive attempts failed"), "{}", stderr(&output));
     assert_eq!(server.requests().len(), 7);
     let output = download(dir.path(), &source, &[]);
     check_clips(dir.path(), &output, &[("x/a.wav", &clip)]);
@@ -56,7 +56,7 @@ fn a_later_run_continues_what_an_earlier_one_left() {
 }
 
 #[test]
-fn a_server_without_ranges_starts_over_and_is_asked_once_while_it_has_the_same() {
+fn server_without_ranges() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, clip) = large(1);
     let server = Server::start(move |_, before| {
@@ -71,7 +71,7 @@ fn a_server_without_ranges_starts_over_and_is_asked_once_while_it_has_the_same()
 }
 
 #[test]
-fn a_file_without_a_length_ends_with_the_connection() {
+fn file_without_length() {
     let dir = tempfile::tempdir().unwrap();
     let archive = tar(FILES);
     let server =
@@ -81,7 +81,7 @@ fn a_file_without_a_length_ends_with_the_connection() {
 }
 
 #[test]
-fn a_file_that_is_replaced_meanwhile_is_fetched_anew() {
+fn replaced_file_starts_over() {
     let dir = tempfile::tempdir().unwrap();
     let ((old, _), (new, clip)) = (large(1), large(2));
     let server = Server::start(move |request, before| match before {
@@ -92,7 +92,7 @@ fn a_file_that_is_replaced_meanwhile_is_fetched_anew() {
     check_clips(dir.path(), &output, &[("x/a.wav", &clip)]);
     assert_eq!(ranges(&server), [Some(0), Some(PROBE), Some(0), Some(PROBE)]);
 
-    // With every second request another one: it is never put together, and does not go on for ever.
+    // Replaced with every second request: parts are never mixed, and the transfer gives up.
     let dir = tempfile::tempdir().unwrap();
     let files = [large(1).0, large(2).0];
     let server = Server::start(move |request, before| {
@@ -100,16 +100,16 @@ fn a_file_that_is_replaced_meanwhile_is_fetched_anew() {
     });
     let output = download(dir.path(), &format!("{}/a.tar", server.address), &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("was replaced again and again"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("was replaced repeatedly"), "{}", stderr(&output));
     assert_eq!(server.requests().len(), 6);
 }
 
 #[test]
-fn a_server_that_lies_about_ranges_is_not_believed() {
+fn inconsistent_ranges_are_rejected() {
     let (archive, _) = large(1);
     let length = archive.len();
-    // Another range than was asked for; another length than before; another file, as if nobody had asked for
-    // the same.
+    // A range other than the requested one; another length than before; another file, although the
+    // request had an `If-Range`.
     for (first, total, etag) in [(10, length, 1), (PROBE, length + 1, 1), (PROBE, length, 2)] {
         let dir = tempfile::tempdir().unwrap();
         let archive = archive.clone();
@@ -122,18 +122,18 @@ fn a_server_that_lies_about_ranges_is_not_believed() {
             }
         });
         let output = download(dir.path(), &format!("{}/a.tar", server.address), &[]);
-        assert!(stderr(&output).contains("was replaced again and again"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("was replaced repeatedly"), "{}", stderr(&output));
     }
 }
 
 #[test]
-fn a_body_that_is_shorter_than_its_length_is_an_error_and_a_longer_one_is_cut() {
+fn body_length_mismatch() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, _) = large(1);
     let server = Server::start(move |_, _| Reply::file(&archive, "\"1\"").broken_after(299_000));
     let output = download(dir.path(), &format!("{}/a.tar", server.address), &[]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("5 attempts in a row failed"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("5 consecutive attempts failed"), "{}", stderr(&output));
 
     let dir = tempfile::tempdir().unwrap();
     let mut archive = tar(FILES);
@@ -148,7 +148,7 @@ fn a_body_that_is_shorter_than_its_length_is_an_error_and_a_longer_one_is_cut() 
 }
 
 #[test]
-fn a_file_without_validators_is_never_put_together_of_parts() {
+fn parts_need_validators() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, clip) = large(1);
     let server = Server::start(move |request, before| match request.range() {
@@ -170,7 +170,7 @@ fn a_file_without_validators_is_never_put_together_of_parts() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_given_up() {
+fn stalled_connection_times_out() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, clip) = large(1);
     let server = Server::start(move |request, before| {
@@ -184,7 +184,7 @@ fn a_connection_that_says_nothing_is_given_up() {
 }
 
 #[test]
-fn a_busy_server_is_asked_again_when_it_wishes() {
+fn retry_after_is_respected() {
     for line in ["429 Too Many Requests", "503 Service Unavailable", "408 Request Timeout"] {
         let dir = tempfile::tempdir().unwrap();
         let server = Server::start(move |request, before| match before {
@@ -202,21 +202,21 @@ fn a_busy_server_is_asked_again_when_it_wishes() {
 }
 
 #[test]
-fn answers_that_will_not_change_are_final() {
+fn not_found_is_final() {
     let dir = tempfile::tempdir().unwrap();
     kit::files::write_atomic(dir.path().join("data/audio/blues/a.wav"), "kept").unwrap();
     let server = Server::start(|_, _| Reply::status("404 Not Found"));
     let output = download(dir.path(), &format!("{}/a.tar?token=secret", server.address), &[]);
     assert_eq!(output.status.code(), Some(1));
     let message = stderr(&output);
-    assert!(message.contains("answered 404 Not Found; is `download.source` right?"), "{message}");
+    assert!(message.contains("answered 404 Not Found; is `download.source` correct?"), "{message}");
     assert!(!message.contains("secret"), "{message}");
     assert_eq!(server.requests().len(), 1);
     assert!(dir.path().join("data/audio/blues/a.wav").exists());
 }
 
 #[test]
-fn progress_is_told_in_bytes() {
+fn reports_progress_in_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let archive = tar(&[("x/a.wav", &noise(1, 3_000_000))]);
     let length = archive.len();

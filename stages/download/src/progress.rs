@@ -1,19 +1,20 @@
-//! How much of a transfer is done, how fast, and how long it will take: as events and as lines.
+//! Reports the progress, rate and remaining time of a transfer as events and as lines.
 //!
-//! Knows nothing about what is transferred.
+//! Does not know what is transferred.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use kit::Events;
 
-/// Bytes between two events, time between two lines.
-const EVENT: u64 = 1 << 20;
-const LINE: Duration = Duration::from_secs(2);
+/// Bytes between two events.
+const EVENT_BYTES: u64 = 1 << 20;
+/// Time between two lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Shared by reference between the threads of a transfer.
+/// Progress of a transfer, shared by reference between its threads.
 #[derive(Debug)]
-pub(crate) struct Meter<'a> {
+pub(crate) struct Progress<'a> {
     events: Option<&'a Events>,
     state: Mutex<State>,
 }
@@ -27,35 +28,35 @@ struct State {
     line: Instant,
 }
 
-impl<'a> Meter<'a> {
-    /// Tells by lines and, unless something else counts for them, by events.
-    pub(crate) fn new(events: Option<&'a Events>) -> Meter<'a> {
+impl<'a> Progress<'a> {
+    /// Reports by lines, and by events if `events` is set.
+    pub(crate) fn new(events: Option<&'a Events>) -> Progress<'a> {
         let now = Instant::now();
-        Meter {
+        Progress {
             events,
             state: Mutex::new(State { done: 0, total: 0, reported: 0, start: now, line: now }),
         }
     }
 
-    /// So many bytes more are to come.
+    /// Adds `bytes` to the expected total.
     pub(crate) fn expect(&self, bytes: u64) {
         self.lock().total += bytes;
     }
 
-    /// So many bytes came.
+    /// Counts `bytes` as received.
     pub(crate) fn add(&self, bytes: u64) {
         let mut state = self.lock();
         state.done += bytes;
-        // What is fetched twice, after a change of the source, was expected once.
+        // Bytes that are fetched again after the source changed were expected only once.
         state.total = state.total.max(state.done);
-        if state.done - state.reported >= EVENT || state.done == state.total {
+        if state.done - state.reported >= EVENT_BYTES || state.done == state.total {
             state.reported = state.done;
             if let Some(events) = self.events {
                 events.progress(state.done, state.total);
             }
         }
         let now = Instant::now();
-        if now - state.line >= LINE {
+        if now - state.line >= LINE_INTERVAL {
             state.line = now;
             kit::say!("{}", line(state.done, state.total, now - state.start));
         }
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_amount_rate_and_time_left() {
+    fn progress_line() {
         for (done, total, seconds, shown) in [
             (16_250_000, 65_000_000, 5, "16.2 of 65.0 MB, 3.2 MB/s, 15s left"),
             (1_000_000, 1_200_000_000, 1, "1.0 of 1200.0 MB, 1.0 MB/s, 19m59s left"),

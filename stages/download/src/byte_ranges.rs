@@ -1,14 +1,14 @@
-//! A set of byte ranges: which parts of a file are there. Knows nothing about files.
+//! A set of byte ranges: the parts of a file that are present. Does not know about files.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// Sorted, none empty, none touching another.
+/// A set of byte ranges, kept sorted, non-empty and merged where they touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Spans(Vec<Range<u64>>);
+pub(crate) struct ByteRanges(Vec<Range<u64>>);
 
-impl Spans {
+impl ByteRanges {
     /// Adds a range.
     pub(crate) fn add(&mut self, range: Range<u64>) {
         if range.is_empty() {
@@ -22,23 +22,23 @@ impl Spans {
         self.0.splice(from..to, std::iter::once(start..end));
     }
 
-    /// Whether all of a range is there.
-    pub(crate) fn cover(&self, range: &Range<u64>) -> bool {
+    /// Reports whether the whole range is present.
+    pub(crate) fn contains(&self, range: &Range<u64>) -> bool {
         self.missing(range.clone()).is_empty()
     }
 
-    /// The end of what is there without a gap from `at` on; `at` itself where nothing is.
-    pub(crate) fn until(&self, at: u64) -> u64 {
+    /// Returns the end of the contiguous range that contains `at`; `at` itself if it is missing.
+    pub(crate) fn contiguous_end(&self, at: u64) -> u64 {
         let next = self.0.partition_point(|span| span.end <= at);
         self.0.get(next).filter(|span| span.start <= at).map_or(at, |span| span.end)
     }
 
-    /// The bytes that are there.
+    /// Returns the number of bytes present.
     pub(crate) fn total(&self) -> u64 {
         self.0.iter().map(|span| span.end - span.start).sum()
     }
 
-    /// What of a range is not there, in order.
+    /// Returns the missing parts of a range, in order.
     pub(crate) fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
         let mut missing = Vec::new();
         let mut at = range.start;
@@ -55,10 +55,11 @@ impl Spans {
         missing
     }
 
-    /// What of several ranges has to be fetched, in pieces: ranges with a gap of less than `gap` between them
-    /// become one, since a request costs more than the gap; none is longer than `longest`.
-    pub(crate) fn pieces(&self, wanted: &[Range<u64>], gap: u64, longest: u64) -> Vec<Range<u64>> {
-        let mut all = Spans::default();
+    /// Splits the missing parts of `wanted` into pieces of at most `max_len` bytes to request.
+    ///
+    /// Parts that are less than `gap` apart are merged, because a request costs more than the gap.
+    pub(crate) fn pieces(&self, wanted: &[Range<u64>], gap: u64, max_len: u64) -> Vec<Range<u64>> {
+        let mut all = ByteRanges::default();
         wanted
             .iter()
             .flat_map(|range| self.missing(range.clone()))
@@ -71,10 +72,10 @@ impl Spans {
             }
         }
         let cut = |span: Range<u64>| {
-            let starts = std::iter::successors(Some(span.start), move |at| at.checked_add(longest));
+            let starts = std::iter::successors(Some(span.start), move |at| at.checked_add(max_len));
             starts
                 .take_while(move |at| *at < span.end)
-                .map(move |at| at..span.end.min(at.saturating_add(longest)))
+                .map(move |at| at..span.end.min(at.saturating_add(max_len)))
         };
         joined.into_iter().flat_map(cut).collect()
     }
@@ -84,19 +85,19 @@ impl Spans {
 mod tests {
     use super::*;
 
-    /// A range as a test writes it: start and end.
+    /// Builds ranges from pairs of start and end.
     fn ranges(pairs: &[(u64, u64)]) -> Vec<Range<u64>> {
         pairs.iter().map(|(start, end)| *start..*end).collect()
     }
 
-    fn spans(pairs: &[(u64, u64)]) -> Spans {
-        let mut spans = Spans::default();
+    fn spans(pairs: &[(u64, u64)]) -> ByteRanges {
+        let mut spans = ByteRanges::default();
         ranges(pairs).into_iter().for_each(|range| spans.add(range));
         spans
     }
 
     #[test]
-    fn ranges_that_touch_become_one() {
+    fn touching_ranges_merge() {
         for (added, expected) in [
             (&[(5, 9), (1, 3)][..], &[(1, 3), (5, 9)][..]),
             (&[(1, 3), (3, 5)], &[(1, 5)]),
@@ -109,9 +110,9 @@ mod tests {
         }
     }
 
-    /// Against a set of single bytes.
+    /// Compares with a set of single bytes.
     #[test]
-    fn what_is_missing_is_what_was_not_added() {
+    fn missing_matches_model() {
         let mut state = 7_u64;
         let mut draw = |below: u64| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -120,20 +121,21 @@ mod tests {
         for _ in 0..500 {
             let added: Vec<_> =
                 (0..draw(6)).map(|_| (draw(40), draw(40))).filter(|(a, b)| a < b).collect();
-            let there = |byte: u64| added.iter().any(|(start, end)| (*start..*end).contains(&byte));
+            let present =
+                |byte: u64| added.iter().any(|(start, end)| (*start..*end).contains(&byte));
             let spans = spans(&added);
             let (start, end) = (draw(20), 20 + draw(20));
             let missing: Vec<u64> = spans.missing(start..end).into_iter().flatten().collect();
-            let expected: Vec<u64> = (start..end).filter(|byte| !there(*byte)).collect();
+            let expected: Vec<u64> = (start..end).filter(|byte| !present(*byte)).collect();
             assert_eq!(missing, expected, "{added:?}");
-            assert_eq!(spans.cover(&(start..end)), expected.is_empty());
-            assert_eq!(Some(spans.until(start)), (start..).find(|byte| !there(*byte)));
-            assert_eq!(spans.total(), (0..40).filter(|byte| there(*byte)).count() as u64);
+            assert_eq!(spans.contains(&(start..end)), expected.is_empty());
+            assert_eq!(Some(spans.contiguous_end(start)), (start..).find(|byte| !present(*byte)));
+            assert_eq!(spans.total(), (0..40).filter(|byte| present(*byte)).count() as u64);
         }
     }
 
     #[test]
-    fn pieces_bridge_small_gaps_and_are_cut() {
+    fn pieces_bridge_gaps_and_are_split() {
         let there = spans(&[(10, 20), (50, 52)]);
         assert_eq!(there.pieces(&ranges(&[(0, 30)]), 1, 100), ranges(&[(0, 10), (20, 30)]));
         assert_eq!(there.pieces(&ranges(&[(0, 30)]), 11, 100), ranges(&[(0, 30)]));

@@ -1,4 +1,6 @@
-//! From a source to the class folders: which fetcher and which unpacker a source needs, and what is checked of it.
+//! Collects the clips of a source in class folders.
+//!
+//! Selects the fetcher and the unpacker that the source needs, and verifies the checksums.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,43 +14,40 @@ use kit::without_secrets;
 
 use crate::audio::{Amount, Tally};
 use crate::checksums::{self, Checksums, Found};
-use crate::crew::share_out;
 use crate::endpoint::{Endpoint, join};
 use crate::folder;
 use crate::manifest::{self, Item};
-use crate::meter::Meter;
+use crate::parallel::try_for_each;
+use crate::progress::Progress;
 use crate::remote::{Reader, Remote, Transfers};
 use crate::source::{KINDS, is_manifest};
 use crate::unpack::unpack;
 
-/// How often a transfer starts over because the file there was replaced meanwhile.
-const REPLACED: u32 = 3;
+/// Number of times a transfer is tried while the server keeps replacing the file.
+const MAX_REPLACED: u32 = 3;
 
-/// What every source is gathered with.
-pub(crate) struct Gathering<'a> {
-    /// The folder for the class folders.
+/// Collects clips from local and remote sources.
+pub(crate) struct Collector<'a> {
+    /// Output folder, which gets the class folders.
     pub(crate) out: &'a Path,
     pub(crate) amount: Amount,
     pub(crate) transfers: Transfers,
-    /// The table of checksums.
+    /// Path of the checksum table.
     pub(crate) checksums: &'a Path,
     pub(crate) events: &'a Events,
 }
 
-impl Gathering<'_> {
-    /// A folder, an archive or a manifest on this machine.
+impl Collector<'_> {
+    /// Collects the clips of a local folder, archive or manifest.
     ///
     /// # Errors
-    /// None of them; what they cannot be used for.
+    /// If `path` is none of these, or cannot be used.
     pub(crate) fn local(&self, path: &Path) -> Result<Tally> {
         let shown = path.to_string_lossy();
         if path.is_dir() {
             return folder::copy(path, self.out, self.amount, self.events);
         }
-        ensure!(
-            path.is_file(),
-            "there is no folder or file `{shown}`; `download.source` is {KINDS}"
-        );
+        ensure!(path.is_file(), "`{shown}` does not exist; `download.source` must be {KINDS}");
         if is_manifest(&shown) {
             let base = path.parent().unwrap_or(Path::new(""));
             let place = |url: &str| match url.contains("://") {
@@ -59,16 +58,16 @@ impl Gathering<'_> {
         }
         let file = File::open(path).with_context(|| format!("cannot open `{shown}`"))?;
         let found = unpack(file, &|_| Ok(()), self.out, self.amount, self.events);
-        Ok(tally(&found.with_context(|| format!("cannot get the clips of `{shown}`"))?))
+        Ok(tally(&found.with_context(|| format!("cannot unpack the clips of `{shown}`"))?))
     }
 
-    /// The first of some addresses that gives the clips.
+    /// Collects the clips from the first address that works.
     ///
     /// # Errors
-    /// Those of the last address, after those of the others as warnings.
+    /// The error of the last address; those of the others are printed as warnings.
     pub(crate) fn remote(&self, addresses: &[String]) -> Result<Tally> {
         let Some((last, others)) = addresses.split_last() else {
-            bail!("BUG: a source without address")
+            bail!("BUG: a source without addresses")
         };
         for address in others {
             match self.address(address) {
@@ -81,88 +80,90 @@ impl Gathering<'_> {
 
     fn address(&self, address: &str) -> Result<Tally> {
         if is_manifest(address) {
-            let meter = Meter::new(None);
-            let table = self.open(address, &meter)?;
-            table.whole()?;
+            let progress = Progress::new(None);
+            let table = self.open(address, &progress)?;
+            table.fetch_all()?;
             let place = |url: &str| Place::Remote(join(address, url));
             return self.manifest(table.path(), &without_secrets(address), &place);
         }
         let shown = without_secrets(address);
-        for _ in 0..REPLACED {
+        for _ in 0..MAX_REPLACED {
             if let Some(tally) = self.archive(address)? {
                 return Ok(tally);
             }
             kit::warn!("`{shown}` was replaced during the transfer");
         }
-        bail!("`{shown}` was replaced again and again")
+        bail!("`{shown}` was replaced repeatedly")
     }
 
-    /// The clips of the archive at `address`; nothing if it was replaced meanwhile.
+    /// Collects the clips of the archive at `address`; `None` if it was replaced meanwhile.
     fn archive(&self, address: &str) -> Result<Option<Tally>> {
-        let meter = Meter::new(Some(self.events));
-        let remote = self.open(address, &meter)?;
-        let bring = |ranges: &[std::ops::Range<u64>]| remote.bring(ranges);
-        let found = match unpack(Reader::new(&remote), &bring, self.out, self.amount, self.events) {
+        let progress = Progress::new(Some(self.events));
+        let remote = self.open(address, &progress)?;
+        let fetch = |ranges: &[std::ops::Range<u64>]| remote.fetch(ranges);
+        let found = match unpack(Reader::new(&remote), &fetch, self.out, self.amount, self.events) {
             Ok(found) => found,
             Err(_) if remote.has_changed() => return Ok(None),
             Err(error) => {
-                return Err(error.context(format!("cannot get the clips of `{}`", remote.shown())));
+                return Err(
+                    error.context(format!("cannot unpack the clips of `{}`", remote.shown()))
+                );
             }
         };
         if let Err(error) =
             Checksums::read(self.checksums)?.enforce(&without_secrets(address), &found)
         {
-            // What was fetched is not to be met again.
-            remote.forget()?;
+            // The next run must not reuse these bytes.
+            remote.reset()?;
             return Err(error);
         }
         Ok(Some(tally(&found)))
     }
 
-    fn open<'a>(&self, address: &str, meter: &'a Meter<'a>) -> Result<Remote<'a>> {
+    fn open<'a>(&self, address: &str, progress: &'a Progress<'a>) -> Result<Remote<'a>> {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        Remote::open(Endpoint::of(address, &env)?, &self.transfers, meter)
+        Remote::open(Endpoint::of(address, &env)?, &self.transfers, progress)
     }
 
-    /// The clips that the manifest at `path` names, each where `place` says that its url leads.
+    /// Collects the clips of the manifest at `path`; `place` resolves a URL to a location.
     fn manifest(
         &self,
         path: &Path,
         source: &str,
         place: &(dyn Fn(&str) -> Place + Sync),
     ) -> Result<Tally> {
-        let explain = || format!("the manifest `{source}` is not usable");
+        let explain = || format!("cannot use the manifest `{source}`");
         let items = manifest::items(&kit::csv::read(path)?).with_context(explain)?;
         let items = self.amount.take(items, |item| &item.label);
-        let brought = Mutex::new(Vec::new());
+        let fetched = Mutex::new(Vec::new());
         let (done, total) = (AtomicU64::new(0), items.len() as u64);
-        share_out(items, |item| {
+        try_for_each(items, |item| {
             let from = self
-                .bring(place(&item.url))
+                .fetch(place(&item.url))
                 .with_context(|| format!("`{}/{}`", item.label, item.path))?;
-            brought.lock().unwrap_or_else(|poison| poison.into_inner()).push((item, from));
+            fetched.lock().unwrap_or_else(|poison| poison.into_inner()).push((item, from));
             self.events.progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
             anyhow::Ok(())
         })?;
-        let mut brought = brought.into_inner().unwrap_or_else(|poison| poison.into_inner());
-        brought.sort();
+        let mut fetched = fetched.into_inner().unwrap_or_else(|poison| poison.into_inner());
+        fetched.sort();
         fresh_dir(self.out)?;
         let mut found = Found::new();
-        for (item, from) in &brought {
+        for (item, from) in &fetched {
             found.insert(format!("{}/{}", item.label, item.path), self.put(item, from)?);
         }
         Checksums::read(self.checksums)?.enforce(source, &found)?;
         Ok(tally(&found))
     }
 
-    /// The file that a url of a manifest leads to, on this machine.
-    fn bring(&self, place: Place) -> Result<PathBuf> {
+    /// Returns the local path of a clip, and downloads it first if it is remote.
+    fn fetch(&self, place: Place) -> Result<PathBuf> {
         match place {
             Place::Local(path) => Ok(path),
             Place::Remote(address) => {
-                let meter = Meter::new(None);
-                let remote = self.open(&address, &meter)?;
-                remote.whole()?;
+                let progress = Progress::new(None);
+                let remote = self.open(&address, &progress)?;
+                remote.fetch_all()?;
                 Ok(remote.path().to_owned())
             }
         }
@@ -177,7 +178,7 @@ impl Gathering<'_> {
             checksums::copy(&mut content, &mut File::create_new(&to).with_context(explain)?)?;
         match &item.digest {
             Some(expected) if *expected != digest.to_string() => Err(anyhow!(
-                "`{}` is not what the manifest says: its blake3 is {digest}, not {expected}",
+                "`{}` does not match the manifest: its blake3 is {digest}, not {expected}",
                 without_secrets(&item.url)
             )),
             _ => Ok(digest),
@@ -185,7 +186,7 @@ impl Gathering<'_> {
     }
 }
 
-/// Where a url of a manifest leads.
+/// Location of a manifest's clip.
 enum Place {
     Local(PathBuf),
     Remote(String),
