@@ -1,5 +1,6 @@
-//! The genre pipeline end to end, as shipped but for its size: the declared stages, their real programs,
-//! fewer and shorter clips, two epochs.
+//! Runs the genre pipeline end to end: the declared stages and their real programs.
+//!
+//! To save time it uses fewer and shorter clips, and two epochs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,10 +27,7 @@ impl Project {
                 &format!("'{}'", path.display()),
             );
         }
-        assert!(
-            !pipeline.contains("\"cargo run"),
-            "a stage has another command than this test knows: {pipeline}"
-        );
+        assert!(!pipeline.contains("\"cargo run"), "unexpected stage command: {pipeline}");
         std::fs::write(dir.path().join("pipeline.toml"), pipeline).unwrap();
         copy(&source.join("stages"), &dir.path().join("stages"));
         copy(&source.join("conf"), &dir.path().join("conf"));
@@ -52,7 +50,7 @@ impl Project {
         self.command(Path::new(env!("CARGO_BIN_EXE_repro")), args)
     }
 
-    /// The outcome of each stage of a run, as `name word`.
+    /// Returns the outcome of each stage of a run, as `NAME OUTCOME`.
     fn outcomes(&self, run: &str) -> Vec<String> {
         let output = Command::new(env!("CARGO_BIN_EXE_repro"))
             .args(["runs", "show", run, "--json"])
@@ -70,7 +68,7 @@ impl Project {
                 )
             })
             .collect();
-        // Of a stage that was fresh before the run began, the run may tell nothing.
+        // A run may omit stages that were fresh before it started.
         outcomes.retain(|outcome| !outcome.ends_with(" fresh"));
         outcomes.sort();
         outcomes
@@ -85,7 +83,7 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// The folder with the stages' programs, freshly built.
+/// Builds the stages' programs and returns their folder.
 fn build(source: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release"]).current_dir(source);
@@ -115,7 +113,7 @@ fn numbers(path: &Path) -> serde_json::Value {
 }
 
 #[test]
-fn from_nothing_to_a_prediction_and_only_what_changed_after() {
+fn full_run_then_only_changed_stages() {
     let project = Project::new();
     project.repro(&[
         "params",
@@ -148,12 +146,12 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
     assert!(status.contains("train.epochs 2 → 3"), "{status}");
     assert_eq!(status.matches("waits for train").count(), 2, "{status}");
     project.repro(&["run"]);
-    // Where the third epoch is no better, the best weights are the same bytes, and what reads them stays fresh.
+    // If the third epoch is not better, the weights do not change and later stages stay fresh.
     let second = project.outcomes("run-2");
     assert!(second.contains(&"train ran".to_owned()), "{second:?}");
-    let before_it =
+    let is_upstream =
         |outcome: &String| outcome.starts_with("download") || outcome.starts_with("spectrogram");
-    assert!(!second.iter().any(before_it), "{second:?}");
+    assert!(!second.iter().any(is_upstream), "{second:?}");
     project.repro(&["params", "set", "epochs=2"]);
     project.repro(&["run"]);
     assert!(project.outcomes("run-3").contains(&"train restored".to_owned()));
@@ -183,7 +181,7 @@ fn from_nothing_to_a_prediction_and_only_what_changed_after() {
         "{csv}"
     );
 
-    // The original features and network are one choice away.
+    // Switch to the original features and network.
     project.repro(&["params", "set", "spectrogram=log_power", "train=baseline"]);
     project.repro(&["params", "set", "epochs=2", "spectrogram.seconds=3.0"]);
     project.repro(&["run"]);

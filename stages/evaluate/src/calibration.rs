@@ -1,30 +1,32 @@
-//! Whether the model is right as often as it says: clips by their confidence.
+//! Calibration: compares confidence with accuracy, binned by confidence.
 //!
-//! The expected calibration error is that of Guo et al. 2017, "On Calibration of Modern Neural Networks". Knows
-//! nothing about classes or files.
+//! The expected calibration error follows Guo et al. 2017, "On Calibration of Modern Neural
+//! Networks". Does not know about classes or files.
 
-/// The clips whose confidence is above `from` and at most `to`.
+/// Statistics of the clips with a confidence above `from` and at most `to`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bin {
     pub(crate) from: f64,
     pub(crate) to: f64,
-    /// How many there are.
+    /// Number of clips.
     pub(crate) clips: u64,
-    /// Their mean confidence; 0 where there is none.
+    /// Mean confidence; 0 for an empty bin.
     pub(crate) confidence: f64,
-    /// The share of them that is right; 0 where there is none.
+    /// Share of correct predictions; 0 for an empty bin.
     pub(crate) accuracy: f64,
 }
 
-/// Clips, each its confidence and whether it is right, in `count` bins of equal width from 0 to 1.
+/// Sorts clips into `count` bins of equal width from 0 to 1.
+///
+/// A clip is its confidence and whether the prediction is correct.
 pub(crate) fn bins(clips: impl IntoIterator<Item = (f64, bool)>, count: usize) -> Vec<Bin> {
     let mut sums = vec![(0_u64, 0.0, 0_u64); count];
-    for (confidence, right) in clips {
+    for (confidence, correct) in clips {
         let bin = ((confidence * count as f64).ceil() as usize).clamp(1, count) - 1;
         let (clips, confidences, hits) = &mut sums[bin];
         *clips += 1;
         *confidences += confidence;
-        *hits += u64::from(right);
+        *hits += u64::from(correct);
     }
     let edge = |index: usize| index as f64 / count as f64;
     let bin = |(index, (clips, confidences, hits)): (usize, (u64, f64, u64))| {
@@ -35,7 +37,9 @@ pub(crate) fn bins(clips: impl IntoIterator<Item = (f64, bool)>, count: usize) -
     sums.into_iter().enumerate().map(bin).collect()
 }
 
-/// The mean distance between confidence and accuracy, by clips; 0 of none.
+/// Returns the mean absolute difference between confidence and accuracy, weighted by clips.
+///
+/// Returns 0 without clips.
 pub(crate) fn expected_error(bins: &[Bin]) -> f64 {
     let clips: u64 = bins.iter().map(|bin| bin.clips).sum();
     let distances = bins.iter().map(|bin| bin.clips as f64 * (bin.accuracy - bin.confidence).abs());
@@ -46,15 +50,15 @@ pub(crate) fn expected_error(bins: &[Bin]) -> f64 {
 mod tests {
     use super::*;
 
-    /// Clips, bins, error.
+    /// Clips, number of bins, expected error.
     type Case<'a> = (&'a [(f64, bool)], usize, f64);
 
     #[test]
-    fn errors_by_hand() {
+    fn expected_errors() {
         let table: [Case<'_>; 6] = [
-            // 0.95 right: 0.05; 0.85 wrong: 0.85; two of 0.55, one right: 2 · 0.05.
+            // 0.95 correct: 0.05; 0.85 wrong: 0.85; two of 0.55, one correct: 2 · 0.05.
             (&[(0.95, true), (0.85, false), (0.55, true), (0.55, false)], 10, 0.25),
-            // In one bin: mean confidence 0.725, half are right.
+            // In one bin: mean confidence 0.725, half are correct.
             (&[(0.95, true), (0.85, false), (0.55, true), (0.55, false)], 1, 0.225),
             (&[(1.0, true), (1.0, true)], 10, 0.0),
             (&[(1.0, false)], 10, 1.0),
@@ -69,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bin_has_the_means_of_its_clips() {
+    fn bin_means() {
         let bins = bins([(0.3, true), (0.4, false), (0.45, false), (0.9, true)], 4);
         let expected =
             Bin { from: 0.25, to: 0.5, clips: 3, confidence: 1.15 / 3.0, accuracy: 1.0 / 3.0 };

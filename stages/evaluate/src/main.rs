@@ -1,10 +1,10 @@
-//! The stage `evaluate`: how good the model is on the clips that training held out.
+//! Stage `evaluate`: measures the model on the held-out clips.
 
-mod answers;
 mod calibration;
+mod figures;
 mod params;
-mod pictures;
 mod plot;
+mod predictions;
 mod scores;
 mod svg;
 mod tables;
@@ -25,48 +25,48 @@ use model::metrics::{ClassScores, Confusion};
 use model::split;
 use serde::Serialize;
 
-use crate::answers::Answer;
 use crate::calibration::Bin;
 use crate::params::EvaluateParams;
+use crate::predictions::Prediction;
 use crate::scores::{Interval, Scores};
 
 // Every batch allocates the same large buffers; this allocator keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measure the model on the clips that training held out.
+/// Evaluate the model on the held-out clips.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The folder of class folders of `.npy` spectrograms.
+    /// Folder with one folder of `.npy` spectrograms per class.
     #[arg(long, value_name = "DIR", default_value = "data/spectrograms")]
     spectrograms: PathBuf,
-    /// Where genre.mpk, genre.json and split.csv are.
+    /// Folder with genre.mpk, genre.json and split.csv.
     #[arg(long, value_name = "DIR", default_value = "models")]
     models: PathBuf,
-    /// The folder of the clips' pictures, for the gallery.
+    /// Folder with the preview images of the clips, for the gallery.
     #[arg(long, value_name = "DIR", default_value = "data/previews")]
     previews: PathBuf,
-    /// The learning curves: what `train` wrote.
+    /// Learning curves written by `train`.
     #[arg(long, value_name = "FILE", default_value = "metrics/curves.csv")]
     curves: PathBuf,
-    /// Where evaluate.json, tables and pictures go.
+    /// Output folder for evaluate.json, tables and figures.
     #[arg(long, value_name = "DIR", default_value = "metrics")]
     metrics: PathBuf,
-    /// A param in place of the pipeline's, as in `evaluate.resamples=5000`.
+    /// Override a param, as in `evaluate.resamples=5000`.
     #[arg(short, long = "param", value_name = "KEY=VALUE")]
     params: Vec<String>,
 }
 
-/// `evaluate.json`.
+/// Contents of `evaluate.json`.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     #[serde(flatten)]
     scores: Scores<f64>,
     loss: f64,
-    /// The expected calibration error.
+    /// Expected calibration error.
     ece: f64,
     clips: usize,
-    /// The middle 95 % of each score with clips drawn anew.
+    /// 95 % bootstrap interval of each score.
     interval: Scores<Interval>,
     per_class: BTreeMap<&'a str, ClassScores>,
 }
@@ -77,37 +77,39 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    model::threads::share()?;
+    model::threads::init()?;
     let given = kit::Params::load(&args.params)?;
     let (seed, params): (u64, EvaluateParams) = (given.seed()?, given.section("evaluate")?);
     given.reject_unread_overrides()?;
     params.check()?;
     let (dataset, logits) = measure(args, &params.device.open("evaluate")?)?;
     let labels = &dataset.labels;
-    let answers = answers::answers(&dataset.clips, &logits, labels.len());
-    let all: Vec<&Answer<'_>> = answers.iter().collect();
+    let predictions = predictions::predictions(&dataset.clips, &logits, labels.len());
+    let all: Vec<&Prediction<'_>> = predictions.iter().collect();
     let scores = scores::scores(labels.len(), &all);
     let interval = scores::intervals(labels.len(), &all, params.resamples, seed);
-    let confusion = answers::confusion(labels.len(), &answers);
-    let confidences = answers.iter().map(|answer| (answer.confidence(), answer.is_right()));
+    let confusion = predictions::confusion(labels.len(), &predictions);
+    let confidences =
+        predictions.iter().map(|prediction| (prediction.confidence(), prediction.is_correct()));
     let bins = calibration::bins(confidences, params.bins);
 
     let report = Report {
         scores,
-        loss: answers.iter().map(|answer| answer.loss).sum::<f64>() / answers.len() as f64,
+        loss: predictions.iter().map(|prediction| prediction.loss).sum::<f64>()
+            / predictions.len() as f64,
         ece: calibration::expected_error(&bins),
-        clips: answers.len(),
+        clips: predictions.len(),
         interval,
         per_class: labels.iter().map(String::as_str).zip(confusion.per_class()).collect(),
     };
     files::write_json(args.metrics.join("evaluate.json"), &report)?;
-    write_tables(args, labels, &answers, &confusion, &bins)?;
-    draw_pictures(args, labels, &answers, &confusion, &bins, params.gallery)?;
+    write_tables(args, labels, &predictions, &confusion, &bins)?;
+    draw_figures(args, labels, &predictions, &confusion, &bins, params.gallery)?;
     let Interval { low, high } = interval.accuracy;
     kit::say!(
-        "{} held-out clips: accuracy {:.3} ({low:.3} to {high:.3}), balanced {:.3}, macro F1 {:.3}, top 3 {:.3}, \
-         calibration error {:.3}; see `{}`",
-        answers.len(),
+        "{} held-out clips: accuracy {:.3} ({low:.3} to {high:.3}), balanced {:.3}, \
+         macro F1 {:.3}, top-3 {:.3}, calibration error {:.3}; see `{}`",
+        predictions.len(),
         scores.accuracy,
         scores.balanced_accuracy,
         scores.macro_f1,
@@ -118,7 +120,7 @@ fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The clips that training held out, and the network's logits for them.
+/// Reads the held-out clips and computes the network's logits for them.
 fn measure(args: &Args, device: &Device) -> Result<(Dataset, Vec<f32>)> {
     let models = &args.models;
     let (network, manifest) =
@@ -129,7 +131,7 @@ fn measure(args: &Args, device: &Device) -> Result<(Dataset, Vec<f32>)> {
         split::measured(&parts).into_iter().map(|index| clips[index].clone()).collect();
     ensure!(
         !clips.is_empty(),
-        "`{}` holds no clip out, so there is nothing to measure: raise `train.val_size`",
+        "`{}` has no held-out clips to evaluate: raise `train.val_size`",
         split.display()
     );
     let dataset = Dataset::read(&args.spectrograms, manifest.labels.clone(), clips)?;
@@ -142,43 +144,43 @@ fn measure(args: &Args, device: &Device) -> Result<(Dataset, Vec<f32>)> {
 fn write_tables(
     args: &Args,
     labels: &[String],
-    answers: &[Answer<'_>],
+    predictions: &[Prediction<'_>],
     confusion: &Confusion,
     bins: &[Bin],
 ) -> Result<()> {
     let at = |name: &str| args.metrics.join(name);
-    tables::predictions(&at("predictions.csv"), labels, answers)?;
-    tables::mistakes(&at("mistakes.csv"), labels, answers)?;
+    tables::predictions(&at("predictions.csv"), labels, predictions)?;
+    tables::mistakes(&at("mistakes.csv"), labels, predictions)?;
     tables::per_class(&at("per_class.csv"), labels, confusion)?;
     tables::calibration(&at("calibration.csv"), bins)?;
     tables::confusion_json(&at("confusion.json"), labels, confusion)?;
     tables::confusion_csv(&at("confusion.csv"), labels, confusion)
 }
 
-fn draw_pictures(
+fn draw_figures(
     args: &Args,
     labels: &[String],
-    answers: &[Answer<'_>],
+    predictions: &[Prediction<'_>],
     confusion: &Confusion,
     bins: &[Bin],
     gallery: usize,
 ) -> Result<()> {
     let curves = kit::csv::read(&args.curves)
-        .and_then(|table| pictures::curves::draw(&table))
+        .and_then(|table| figures::curves::draw(&table))
         .with_context(|| format!("`{}`: `repro run train` makes it", args.curves.display()))?;
     let png = |clip: &str| {
         let path = args.previews.join(clip).with_extension("png");
         std::fs::read(path).ok().map(|bytes| BASE64_STANDARD.encode(bytes))
     };
     let events = Events::open()?;
-    for (name, picture) in [
+    for (name, figure) in [
         ("curves.svg", curves),
-        ("confusion.svg", pictures::confusion::draw(labels, confusion)),
-        ("reliability.svg", pictures::reliability::draw(bins)),
-        ("gallery.svg", pictures::gallery::draw(labels, answers, gallery, png)),
+        ("confusion.svg", figures::confusion::draw(labels, confusion)),
+        ("reliability.svg", figures::reliability::draw(bins)),
+        ("gallery.svg", figures::gallery::draw(labels, predictions, gallery, png)),
     ] {
         let path = args.metrics.join(name);
-        files::write_atomic(&path, picture)?;
+        files::write_atomic(&path, figure)?;
         events.artifact(&path);
     }
     Ok(())

@@ -1,20 +1,20 @@
-//! What a user can set under `[params.evaluate]`.
+//! Params of `evaluate`: the section `[params.evaluate]`.
 
 use anyhow::{Result, ensure};
 use model::device::DeviceChoice;
 use serde::Deserialize;
 
-/// The section `evaluate` of the params, with the pipeline's defaults.
+/// Section `evaluate` of the params, with the pipeline's defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EvaluateParams {
-    /// How often the clips are drawn anew for the confidence intervals.
+    /// Number of bootstrap resamples for the confidence intervals.
     pub resamples: u64,
-    /// Into how many equal parts the probabilities are cut for the calibration.
+    /// Number of confidence bins for the calibration.
     pub bins: usize,
-    /// The most clips of each class in the gallery.
+    /// Maximum number of clips per class in the gallery.
     pub gallery: usize,
-    /// Where to compute.
+    /// Device to compute on.
     pub device: DeviceChoice,
 }
 
@@ -25,18 +25,23 @@ impl Default for EvaluateParams {
 }
 
 impl EvaluateParams {
+    /// Checks the ranges of all params.
+    ///
     /// # Errors
-    /// Names the first param that makes no sense, and what would.
+    /// Names the first param that is out of range, and its range.
     pub(crate) fn check(&self) -> Result<()> {
         let EvaluateParams { resamples, bins, gallery, device: _ } = *self;
         ensure!(
             (100..=1_000_000).contains(&resamples),
-            "param `evaluate.resamples`: {resamples} is not from 100 to 1000000"
+            "param `evaluate.resamples` must be from 100 to 1000000, not {resamples}"
         );
-        ensure!((2..=100).contains(&bins), "param `evaluate.bins`: {bins} is not from 2 to 100");
+        ensure!(
+            (2..=100).contains(&bins),
+            "param `evaluate.bins` must be from 2 to 100, not {bins}"
+        );
         ensure!(
             (1..=20).contains(&gallery),
-            "param `evaluate.gallery`: {gallery} is not from 1 to 20"
+            "param `evaluate.gallery` must be from 1 to 20, not {gallery}"
         );
         Ok(())
     }

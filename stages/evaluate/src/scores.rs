@@ -1,62 +1,64 @@
-//! The numbers of a set of answers, and how far they could be off with other clips.
+//! Scores of a set of predictions, with bootstrap intervals.
 //!
-//! The intervals are percentile bootstraps (Efron 1979): the clips are drawn anew, with repetition, as many
-//! as there are, and the middle 95 % of the scores of such sets are the interval. They tell what the choice of
-//! clips does, not what another training would. Knows nothing about files.
+//! The intervals are percentile bootstraps (Efron 1979): the clips are resampled with replacement
+//! to sets of the same size, and the interval is the middle 95 % of the scores of these sets. It
+//! measures the effect of the choice of clips, not of another training run. Does not know about
+//! files.
 
 use model::random::{Purpose, Random};
 use serde::Serialize;
 
-use crate::answers::{Answer, confusion};
+use crate::predictions::{Prediction, confusion};
 
-/// The share of resamples outside of an interval, half of it on each side.
+/// Share of resamples outside the interval, half of it on each side.
 const OUTSIDE: f64 = 0.05;
-/// A clip counts for `top3_accuracy` when fewer classes than this are likelier than its own.
+/// A clip counts for `top3_accuracy` if fewer classes than this are more likely than the true one.
 const TOP: usize = 3;
 
-/// Shares of right answers, each its own way.
+/// Scores between 0 and 1, or their intervals.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Scores<T> {
-    /// Of all clips.
+    /// Share of clips with a correct prediction.
     pub(crate) accuracy: T,
-    /// The mean over the classes.
+    /// Mean recall over the classes.
     pub(crate) balanced_accuracy: T,
-    /// The mean F1 of the classes.
+    /// Mean F1 over the classes.
     pub(crate) macro_f1: T,
-    /// The clips whose class is among the three likeliest.
+    /// Share of clips with the true class among the three most likely.
     pub(crate) top3_accuracy: T,
 }
 
-/// The middle 95 % of what a score is with clips drawn anew.
+/// A 95 % bootstrap interval of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Interval {
     pub(crate) low: f64,
     pub(crate) high: f64,
 }
 
-/// The scores of these answers.
-pub(crate) fn scores<'a>(classes: usize, answers: &[&'a Answer<'a>]) -> Scores<f64> {
-    let confusion = confusion(classes, answers.iter().copied());
-    let top = answers.iter().filter(|answer| answer.rank < TOP).count();
+/// Computes the scores of these predictions.
+pub(crate) fn scores<'a>(classes: usize, predictions: &[&'a Prediction<'a>]) -> Scores<f64> {
+    let confusion = confusion(classes, predictions.iter().copied());
+    let top = predictions.iter().filter(|prediction| prediction.rank < TOP).count();
     Scores {
         accuracy: confusion.accuracy(),
         balanced_accuracy: confusion.balanced_accuracy(),
         macro_f1: confusion.macro_f1(),
-        top3_accuracy: top as f64 / answers.len().max(1) as f64,
+        top3_accuracy: top as f64 / predictions.len().max(1) as f64,
     }
 }
 
-/// The intervals of [`scores`] by `resamples` draws, which `seed` determines.
+/// Computes intervals of [`scores`] from `resamples` draws, which `seed` determines.
 pub(crate) fn intervals<'a>(
     classes: usize,
-    answers: &[&'a Answer<'a>],
+    predictions: &[&'a Prediction<'a>],
     resamples: u64,
     seed: u64,
 ) -> Scores<Interval> {
     let resample = |number| {
         let mut random = Random::new(seed, Purpose::Resample(number));
-        let draw = |_: &&Answer<'a>| answers[random.below(answers.len() as u64) as usize];
-        scores(classes, &answers.iter().map(draw).collect::<Vec<_>>())
+        let draw =
+            |_: &&Prediction<'a>| predictions[random.below(predictions.len() as u64) as usize];
+        scores(classes, &predictions.iter().map(draw).collect::<Vec<_>>())
     };
     let drawn: Vec<Scores<f64>> = (0..resamples).map(resample).collect();
     let interval = |of: fn(&Scores<f64>) -> f64| {
@@ -75,8 +77,9 @@ pub(crate) fn intervals<'a>(
     }
 }
 
-/// The value below which `share` of the sorted `values` lie, with a straight line between neighbours, as NumPy's
-/// `quantile` has it; 0 of none.
+/// Returns a quantile of sorted `values` with linear interpolation, like NumPy's `quantile`.
+///
+/// Returns 0 without values.
 fn quantile(values: &[f64], share: f64) -> f64 {
     let at = share * values.len().saturating_sub(1) as f64;
     let (below, above) = (values.get(at.floor() as usize), values.get(at.ceil() as usize));
@@ -86,11 +89,11 @@ fn quantile(values: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answers::answers;
+    use crate::predictions::predictions;
     use model::dataset::Clip;
 
-    /// Clips of the given labels, each with logits that put the classes into the given order.
-    fn said(cases: &[(usize, [usize; 4])]) -> (Vec<Clip>, Vec<f32>) {
+    /// Builds clips with the given labels, and logits that rank the classes in the given order.
+    fn ranked(cases: &[(usize, [usize; 4])]) -> (Vec<Clip>, Vec<f32>) {
         let clips =
             cases.iter().map(|(label, _)| Clip { path: String::new(), label: *label }).collect();
         let logits = |order: &[usize; 4]| {
@@ -102,12 +105,12 @@ mod tests {
     }
 
     #[test]
-    fn scores_by_hand() {
-        // Class 0: one right, one third. Class 1: last. Class 3: right.
+    fn computes_scores() {
+        // Class 0: one correct, one ranked third. Class 1: ranked last. Class 3: correct.
         let (clips, logits) =
-            said(&[(0, [0, 1, 2, 3]), (0, [1, 2, 0, 3]), (1, [0, 2, 3, 1]), (3, [3, 0, 1, 2])]);
-        let answers = answers(&clips, &logits, 4);
-        let found = scores(4, &answers.iter().collect::<Vec<_>>());
+            ranked(&[(0, [0, 1, 2, 3]), (0, [1, 2, 0, 3]), (1, [0, 2, 3, 1]), (3, [3, 0, 1, 2])]);
+        let predictions = predictions(&clips, &logits, 4);
+        let found = scores(4, &predictions.iter().collect::<Vec<_>>());
         assert_eq!(
             (found.accuracy, found.balanced_accuracy, found.top3_accuracy),
             (0.5, 0.5, 0.75)
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_those_of_numpy() {
+    fn quantiles_match_numpy() {
         for (values, share, expected) in [
             (&[0.0, 1.0, 2.0, 3.0, 4.0][..], 0.5, 2.0),
             (&[0.0, 1.0, 2.0, 3.0, 4.0], 0.025, 0.1),
@@ -130,27 +133,28 @@ mod tests {
     }
 
     #[test]
-    fn intervals_are_as_wide_as_theory_has_them_and_follow_from_the_seed() {
-        // Of a hundred clips half are right: the deviation of the share is √(0.5 · 0.5 / 100) = 0.05.
+    fn interval_width_and_determinism() {
+        // Half of 100 clips are correct: the standard error is √(0.5 · 0.5 / 100) = 0.05.
         let cases: Vec<_> = (0..100)
             .map(|clip| (0, if clip % 2 == 0 { [0, 1, 2, 3] } else { [1, 2, 3, 0] }))
             .collect();
-        let (clips, logits) = said(&cases);
-        let answers = answers(&clips, &logits, 4);
-        let answers: Vec<_> = answers.iter().collect();
-        let found = intervals(4, &answers, 2000, 1).accuracy;
+        let (clips, logits) = ranked(&cases);
+        let predictions = predictions(&clips, &logits, 4);
+        let predictions: Vec<_> = predictions.iter().collect();
+        let found = intervals(4, &predictions, 2000, 1).accuracy;
         assert!(
             (found.low - 0.402).abs() < 0.015 && (found.high - 0.598).abs() < 0.015,
             "{found:?}"
         );
-        assert_eq!(intervals(4, &answers, 200, 7), intervals(4, &answers, 200, 7));
+        assert_eq!(intervals(4, &predictions, 200, 7), intervals(4, &predictions, 200, 7));
         assert_ne!(
-            intervals(4, &answers, 200, 7).macro_f1,
-            intervals(4, &answers, 200, 8).macro_f1
+            intervals(4, &predictions, 200, 7).macro_f1,
+            intervals(4, &predictions, 200, 8).macro_f1
         );
 
-        let right: Vec<_> = answers.iter().copied().filter(|answer| answer.is_right()).collect();
-        let found = intervals(4, &right, 100, 1);
+        let correct: Vec<_> =
+            predictions.iter().copied().filter(|prediction| prediction.is_correct()).collect();
+        let found = intervals(4, &correct, 100, 1);
         assert_eq!(found.accuracy, Interval { low: 1.0, high: 1.0 });
         assert_eq!(found.top3_accuracy, Interval { low: 1.0, high: 1.0 });
     }

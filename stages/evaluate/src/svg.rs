@@ -1,45 +1,53 @@
-//! A picture in SVG: texts, rectangles and lines, on white.
+//! Writes an SVG image: text, rectangles and lines on a white background.
 //!
-//! The same calls give the same text. Knows nothing about what is drawn.
+//! The output is deterministic. Does not know what is drawn.
 
 use std::fmt::{Display, Write as _};
 
-/// The text sizes of the title, of labels and of notes, in pixels.
+/// Font size of the title, in pixels.
 pub(crate) const TITLE: f64 = 18.0;
+/// Font size of labels, in pixels.
 pub(crate) const TEXT: f64 = 13.0;
+/// Font size of notes, in pixels.
 pub(crate) const NOTE: f64 = 11.0;
-/// The colours of words, of less important words, and of lines around things.
+/// Text colour.
 pub(crate) const INK: &str = "#1f2933";
+/// Colour of secondary text.
 pub(crate) const GREY: &str = "#52606d";
+/// Colour of outlines.
 pub(crate) const OUTLINE: &str = "#9aa5b1";
+/// Colour of grid lines and placeholders.
 pub(crate) const FAINT: &str = "#e4e7eb";
-/// Two colours that differ for colour-blind eyes and in grey, too.
+/// First data colour; it differs from [`ORANGE`] in greyscale and for colour-blind readers too.
 pub(crate) const BLUE: &str = "#0b5394";
+/// Second data colour.
 pub(crate) const ORANGE: &str = "#d9730d";
-/// About the width of a character, as a share of the text's size, in the fonts asked for.
-const CHARACTER: f64 = 0.58;
-/// A name longer than this is cut and ends in `…`.
-const LONGEST_NAME: usize = 24;
+/// Approximate width of a character, as a fraction of the font size.
+const CHAR_WIDTH: f64 = 0.58;
+/// Maximum length of a name; longer names are cut and end in `…`.
+const MAX_NAME: usize = 24;
 
-/// A picture that is being drawn. Places are `[x, y]` in pixels, y downwards.
+/// An image under construction. Positions are `[x, y]` in pixels, with y pointing down.
 #[derive(Debug)]
 pub(crate) struct Svg {
     text: String,
 }
 
 impl Svg {
-    /// An empty picture of this width and height.
+    /// Creates an empty image of this width and height.
     pub(crate) fn new(title: &str, [width, height]: [f64; 2]) -> Svg {
         let (width, height, title) = (width.ceil(), height.ceil(), escape(title));
         let text = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-             height=\"{height}\" font-family=\"Inter, 'Segoe UI', Helvetica, Arial, sans-serif\" \
-             fill=\"{INK}\">\n<title>{title}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+             width=\"{width}\" height=\"{height}\" \
+             font-family=\"Inter, 'Segoe UI', Helvetica, Arial, sans-serif\" \
+             fill=\"{INK}\">\n<title>{title}</title>\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
         );
         Svg { text }
     }
 
-    /// Words that begin at a place; `style` are more attributes.
+    /// Draws text that starts at a position; `style` has further attributes.
     pub(crate) fn text(&mut self, [x, y]: [f64; 2], size: f64, style: &str, words: &str) {
         let (x, y, words) = (px(x), px(y), escape(words));
         let _ = writeln!(
@@ -48,31 +56,33 @@ impl Svg {
         );
     }
 
-    /// Words turned around their place: `degrees` clockwise.
-    pub(crate) fn turned(&mut self, [x, y]: [f64; 2], degrees: f64, style: &str, words: &str) {
+    /// Draws text rotated around its position, by `degrees` clockwise.
+    pub(crate) fn rotated(&mut self, [x, y]: [f64; 2], degrees: f64, style: &str, words: &str) {
         let style = format!("{style} transform=\"rotate({degrees} {} {})\"", px(x), px(y));
         self.text([x, y], TEXT, &style, words);
     }
 
-    /// The title and the line below it.
+    /// Draws the title and the line below it.
     pub(crate) fn heading(&mut self, left: f64, title: &str, summary: &str) {
         self.text([left, 34.0], TITLE, "font-weight=\"600\"", title);
         self.text([left, 56.0], TEXT, &format!("fill=\"{GREY}\""), summary);
     }
 
-    /// A rectangle by its upper left corner, width and height; `tip` is shown by viewers that a pointer asks.
+    /// Draws a rectangle, given its upper left corner and size. `tooltip` may be empty.
     pub(crate) fn rect(
         &mut self,
         [x, y]: [f64; 2],
         [width, height]: [f64; 2],
         style: &str,
-        tip: &str,
+        tooltip: &str,
     ) {
-        let tip =
-            if tip.is_empty() { String::new() } else { format!("<title>{}</title>", escape(tip)) };
+        let title = match tooltip {
+            "" => String::new(),
+            _ => format!("<title>{}</title>", escape(tooltip)),
+        };
         let _ = writeln!(
             self.text,
-            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" {style}>{tip}</rect>",
+            "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" {style}>{title}</rect>",
             px(x),
             px(y),
             px(width),
@@ -80,18 +90,18 @@ impl Svg {
         );
     }
 
-    /// A line through places.
-    pub(crate) fn line(&mut self, places: impl IntoIterator<Item = [f64; 2]>, style: &str) {
-        let places: Vec<String> =
-            places.into_iter().map(|[x, y]| format!("{},{}", px(x), px(y))).collect();
+    /// Draws a line through points.
+    pub(crate) fn line(&mut self, points: impl IntoIterator<Item = [f64; 2]>, style: &str) {
+        let points: Vec<String> =
+            points.into_iter().map(|[x, y]| format!("{},{}", px(x), px(y))).collect();
         let _ = writeln!(
             self.text,
             "<polyline points=\"{}\" fill=\"none\" {style}/>",
-            places.join(" ")
+            points.join(" ")
         );
     }
 
-    /// A PNG that lies in the picture itself.
+    /// Embeds a PNG.
     pub(crate) fn png(&mut self, [x, y]: [f64; 2], [width, height]: [f64; 2], base64: &str) {
         let _ = writeln!(
             self.text,
@@ -104,7 +114,7 @@ impl Svg {
         );
     }
 
-    /// The colours of a scale from the top down.
+    /// Defines a vertical gradient, from the top down.
     pub(crate) fn gradient(&mut self, id: &str, colours: &[String]) {
         let last = colours.len().saturating_sub(1).max(1) as f64;
         let stop = |(index, colour): (usize, &String)| {
@@ -113,36 +123,37 @@ impl Svg {
         let stops: String = colours.iter().enumerate().map(stop).collect();
         let _ = writeln!(
             self.text,
-            "<defs><linearGradient id=\"{id}\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"1\">{stops}</linearGradient></defs>"
+            "<defs><linearGradient id=\"{id}\" x1=\"0\" y1=\"0\" x2=\"0\" y2=\"1\">\
+             {stops}</linearGradient></defs>"
         );
     }
 
-    /// The file's text.
+    /// Returns the contents of the SVG file.
     pub(crate) fn finish(mut self) -> String {
         self.text.push_str("</svg>\n");
         self.text
     }
 }
 
-/// About how wide words of a size are.
+/// Estimates the width of text in pixels.
 pub(crate) fn width_of(words: &str, size: f64) -> f64 {
-    words.chars().count() as f64 * size * CHARACTER
+    words.chars().count() as f64 * size * CHAR_WIDTH
 }
 
-/// A name as it fits into a picture.
+/// Cuts a name that is too long for a figure.
 pub(crate) fn shorten(name: &str) -> String {
-    if name.chars().count() <= LONGEST_NAME {
+    if name.chars().count() <= MAX_NAME {
         return name.to_owned();
     }
-    name.chars().take(LONGEST_NAME - 1).chain(['…']).collect()
+    name.chars().take(MAX_NAME - 1).chain(['…']).collect()
 }
 
-/// A length to a tenth of a pixel.
+/// Rounds a length to a tenth of a pixel.
 fn px(length: f64) -> impl Display {
     (length * 10.0).round() / 10.0
 }
 
-/// Text as XML wants it. Control characters, which XML 1.0 has no way to hold, become `�`.
+/// Escapes text for XML. Control characters, which XML 1.0 cannot represent, become `�`.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -163,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_drawn_is_well_formed() {
+    fn output_is_well_formed() {
         let mut svg = Svg::new("a < b", [100.4, 50.0]);
         svg.text([1.0, 2.26], TEXT, "fill=\"red\"", "rock & \"roll\"");
         svg.rect([0.0; 2], [1.0 / 3.0, 2.0], "fill=\"none\"", "");
@@ -172,7 +183,8 @@ mod tests {
         for expected in [
             "viewBox=\"0 0 101 50\"",
             "<title>a &lt; b</title>",
-            "<text x=\"1\" y=\"2.3\" font-size=\"13\" fill=\"red\">rock &amp; &quot;roll&quot;</text>",
+            "<text x=\"1\" y=\"2.3\" font-size=\"13\" fill=\"red\">\
+             rock &amp; &quot;roll&quot;</text>",
             "width=\"0.3\" height=\"2\"",
             "points=\"0,1 2.5,3\"",
         ] {
@@ -182,9 +194,9 @@ mod tests {
     }
 
     #[test]
-    fn odd_names_stay_readable_xml() {
+    fn escapes_and_shortens_names() {
         assert_eq!(escape("a\u{7}b\"c'"), "a\u{fffd}b&quot;c'");
-        assert_eq!(shorten(&"é".repeat(30)).chars().count(), LONGEST_NAME);
+        assert_eq!(shorten(&"é".repeat(30)).chars().count(), MAX_NAME);
         assert_eq!(shorten("blues"), "blues");
     }
 }

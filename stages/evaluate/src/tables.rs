@@ -1,6 +1,6 @@
-//! The answers as tables: CSV for spreadsheets and `repro plots`, JSON for programs.
+//! Writes the results as tables: CSV for spreadsheets and `repro plots`, JSON for programs.
 //!
-//! Knows nothing about how they are drawn.
+//! Does not know about figures.
 
 use std::path::Path;
 
@@ -8,40 +8,59 @@ use anyhow::Result;
 use model::metrics::Confusion;
 use serde_json::json;
 
-use crate::answers::Answer;
 use crate::calibration::Bin;
+use crate::predictions::Prediction;
 
-/// `path,prediction,label,probability`: a row a clip, the probability that of the prediction.
+/// Writes `path,prediction,label,probability`, one row per clip.
+///
+/// The probability is that of the predicted class.
 ///
 /// # Errors
-/// Any failure of the file system.
-pub(crate) fn predictions(path: &Path, labels: &[String], answers: &[Answer<'_>]) -> Result<()> {
-    let rows = answers.iter().map(|answer| {
+/// If the file system fails.
+pub(crate) fn predictions(
+    path: &Path,
+    labels: &[String],
+    predictions: &[Prediction<'_>],
+) -> Result<()> {
+    let rows = predictions.iter().map(|prediction| {
         [
-            answer.path,
-            &labels[answer.prediction],
-            &labels[answer.label],
-            &share(answer.confidence()),
+            prediction.path,
+            &labels[prediction.predicted],
+            &labels[prediction.label],
+            &share(prediction.confidence()),
         ]
         .map(str::to_owned)
     });
     kit::csv::write(path, &["path", "prediction", "label", "probability"], rows)
 }
 
-/// `path,label,prediction,probability,label_probability`: the clips that were taken for another class, those
-/// first of which the model was surest.
+/// Writes `path,label,prediction,probability,label_probability`, one row per wrong prediction.
+///
+/// The most confident mistakes come first.
 ///
 /// # Errors
-/// Any failure of the file system.
-pub(crate) fn mistakes(path: &Path, labels: &[String], answers: &[Answer<'_>]) -> Result<()> {
-    let mut wrong: Vec<&Answer<'_>> = answers.iter().filter(|answer| !answer.is_right()).collect();
+/// If the file system fails.
+pub(crate) fn mistakes(
+    path: &Path,
+    labels: &[String],
+    predictions: &[Prediction<'_>],
+) -> Result<()> {
+    let mut wrong: Vec<&Prediction<'_>> =
+        predictions.iter().filter(|prediction| !prediction.is_correct()).collect();
     wrong.sort_by(|one, other| {
         other.confidence().total_cmp(&one.confidence()).then(one.path.cmp(other.path))
     });
-    let rows = wrong.into_iter().map(|answer| {
-        let (probability, own) = (share(answer.confidence()), share(answer.label_probability()));
-        [answer.path, &labels[answer.label], &labels[answer.prediction], &probability, &own]
-            .map(str::to_owned)
+    let rows = wrong.into_iter().map(|prediction| {
+        let (probability, own) =
+            (share(prediction.confidence()), share(prediction.label_probability()));
+        [
+            prediction.path,
+            &labels[prediction.label],
+            &labels[prediction.predicted],
+            &probability,
+            &own,
+        ]
+        .map(str::to_owned)
     });
     kit::csv::write(
         path,
@@ -50,10 +69,10 @@ pub(crate) fn mistakes(path: &Path, labels: &[String], answers: &[Answer<'_>]) -
     )
 }
 
-/// `class,precision,recall,f1,support`.
+/// Writes `class,precision,recall,f1,support`, one row per class.
 ///
 /// # Errors
-/// Any failure of the file system.
+/// If the file system fails.
 pub(crate) fn per_class(path: &Path, labels: &[String], confusion: &Confusion) -> Result<()> {
     let rows = labels.iter().zip(confusion.per_class()).map(|(label, scores)| {
         let [precision, recall, f1] = [scores.precision, scores.recall, scores.f1].map(share);
@@ -62,10 +81,10 @@ pub(crate) fn per_class(path: &Path, labels: &[String], confusion: &Confusion) -
     kit::csv::write(path, &["class", "precision", "recall", "f1", "support"], rows)
 }
 
-/// `from,to,clips,confidence,accuracy`: a row a bin; both means are empty where there is no clip.
+/// Writes `from,to,clips,confidence,accuracy`, one row per bin; both means are empty without clips.
 ///
 /// # Errors
-/// Any failure of the file system.
+/// If the file system fails.
 pub(crate) fn calibration(path: &Path, bins: &[Bin]) -> Result<()> {
     let rows = bins.iter().map(|bin| {
         let mean = |value| if bin.clips == 0 { String::new() } else { share(value) };
@@ -75,19 +94,19 @@ pub(crate) fn calibration(path: &Path, bins: &[Bin]) -> Result<()> {
     kit::csv::write(path, &["from", "to", "clips", "confidence", "accuracy"], rows)
 }
 
-/// `{labels, matrix}`; `matrix[i][j]` counts the clips of class i that were predicted as class j.
+/// Writes `{labels, matrix}`; `matrix[i][j]` counts clips of class i predicted as class j.
 ///
 /// # Errors
-/// Any failure of the file system.
+/// If the file system fails.
 pub(crate) fn confusion_json(path: &Path, labels: &[String], confusion: &Confusion) -> Result<()> {
     let matrix: Vec<&[u64]> = (0..labels.len()).map(|label| confusion.row(label)).collect();
     kit::files::write_json(path, &json!({ "labels": labels, "matrix": matrix }))
 }
 
-/// `label,prediction,count`, a row for each pair, zeros included.
+/// Writes `label,prediction,count`, one row for each pair of classes, including zeros.
 ///
 /// # Errors
-/// Any failure of the file system.
+/// If the file system fails.
 pub(crate) fn confusion_csv(path: &Path, labels: &[String], confusion: &Confusion) -> Result<()> {
     let pairs = labels.iter().enumerate().flat_map(|(label, name)| {
         labels.iter().enumerate().map(move |(prediction, other)| {

@@ -1,5 +1,5 @@
-//! Judging on a device that Vulkan reaches: a graphics card, or a processor by Mesa's lavapipe.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+//! Evaluation on a Vulkan device: a GPU, or the CPU through Mesa's lavapipe.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use model::dataset::Clip;
 use model::init::initial_weights;
 use model::split::{self, Part};
 
-/// An untrained model, and eight held-out clips of 32 × 32 of two classes.
+/// Writes an untrained model, and eight held-out clips of 32 × 32 in two classes.
 fn project(root: &Path, model: Architecture) {
     let config = NetworkConfig { model, input: [1, 32, 32], classes: 2, dropout: 0.5 };
     initial_weights(&config, 1).unwrap().write(root.join("models/genre.mpk")).unwrap();
@@ -27,11 +27,12 @@ fn project(root: &Path, model: Architecture) {
             (0..1024).map(|at| (at as f32 * (0.1 + 0.07 * number as f32)).sin()).collect();
         kit::npy::write(root.join("data").join(&clip.path), &[32, 32], &values).unwrap();
     }
-    let curves = "epoch,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1\n1,2,0.5,0.5,3,0.25,0.2\n";
+    let curves = "epoch,train_loss,train_accuracy,train_macro_f1,\
+                  val_loss,val_accuracy,val_macro_f1\n1,2,0.5,0.5,3,0.25,0.2\n";
     kit::files::write_atomic(root.join("metrics/curves.csv"), curves).unwrap();
 }
 
-fn judge(root: &Path, device: &str) -> serde_json::Value {
+fn evaluate(root: &Path, device: &str) -> serde_json::Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evaluate"));
     command.current_dir(root).env_remove("REPRO_PARAMS").env_remove("REPRO_EVENTS");
     command.args([
@@ -48,11 +49,11 @@ fn judge(root: &Path, device: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_device_gives_the_numbers_of_the_processor() {
+fn device_matches_cpu() {
     for network in [Architecture::Baseline, Architecture::ResNet] {
         let dir = tempfile::tempdir().unwrap();
         project(dir.path(), network);
-        let [cpu, device] = ["cpu", "wgpu"].map(|device| judge(dir.path(), device));
+        let [cpu, device] = ["cpu", "wgpu"].map(|device| evaluate(dir.path(), device));
         for metric in ["accuracy", "macro_f1", "loss", "ece"] {
             let [expected, found] = [&cpu, &device].map(|report| report[metric].as_f64().unwrap());
             assert!(
@@ -60,6 +61,6 @@ fn a_device_gives_the_numbers_of_the_processor() {
                 "{network:?}, {metric}: {expected} {found}"
             );
         }
-        assert_ne!(cpu["loss"], device["loss"], "{network:?}: both were computed on the processor");
+        assert_ne!(cpu["loss"], device["loss"], "{network:?}: both ran on the CPU");
     }
 }

@@ -1,5 +1,5 @@
-//! The program as a user runs it: real files in, real files out.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+//! Runs the program on real files.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -10,7 +10,7 @@ use model::dataset::Clip;
 use model::init::initial_weights;
 use model::split::{self, Part};
 
-/// A model that takes every clip for class `b`, three held-out clips of `a` and `b`, and one that trained.
+/// Writes a model that always predicts class `b`, three held-out clips, and a training clip.
 fn project(root: &Path) {
     let config = NetworkConfig {
         model: Architecture::Baseline,
@@ -33,7 +33,8 @@ fn project(root: &Path) {
         kit::npy::write(root.join("data").join(&clip.path), &[12, 12], &[0.5; 144]).unwrap();
     }
     kit::files::write_atomic(root.join("data/previews/a/1.png"), "a picture").unwrap();
-    let curves = "epoch,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1\n1,2,0.5,0.5,3,0.25,0.2\n";
+    let curves = "epoch,train_loss,train_accuracy,train_macro_f1,\
+                  val_loss,val_accuracy,val_macro_f1\n1,2,0.5,0.5,3,0.25,0.2\n";
     kit::files::write_atomic(root.join("metrics/curves.csv"), curves).unwrap();
 }
 
@@ -57,7 +58,7 @@ fn text(root: &Path, name: &str) -> String {
 }
 
 #[test]
-fn every_out_says_the_same() {
+fn outs_are_consistent() {
     let dir = tempfile::tempdir().unwrap();
     project(dir.path());
     let output = evaluate(dir.path());
@@ -70,14 +71,14 @@ fn every_out_says_the_same() {
     assert_eq!(report["clips"], 3);
     assert_eq!(report["accuracy"], 1.0 / 3.0);
     assert_eq!(report["macro_f1"], 0.25);
-    // The recalls are 0 and 1, and of two classes the own one is always among three.
+    // The recalls are 0 and 1. With two classes, the true class is always in the top 3.
     assert_eq!(
         (&report["balanced_accuracy"], &report["top3_accuracy"]),
         (&0.5.into(), &1.0.into())
     );
     let interval = &report["interval"]["accuracy"];
     assert_eq!((&interval["low"], &interval["high"]), (&0.0.into(), &1.0.into()), "{report}");
-    // All clips have one confidence, and a third is right.
+    // All clips have the same confidence, and a third of the predictions are correct.
     let ece = 0.731_058_578_63 - 1.0 / 3.0;
     assert!((report["ece"].as_f64().unwrap() - ece).abs() < 1e-6, "{report}");
     // Softmax of (0, 1) is (0.269, 0.731).
@@ -92,17 +93,19 @@ fn every_out_says_the_same() {
 
     let quoted = "\"b, \"\"c\"\" & <d>\"";
     let expected = format!(
-        "path,prediction,label,probability\na/1.npy,{quoted},a,0.731059\na/2.npy,{quoted},a,0.731059\n\
-         b/1.npy,{quoted},{quoted},0.731059\n"
+        "path,prediction,label,probability\na/1.npy,{quoted},a,0.731059\n\
+         a/2.npy,{quoted},a,0.731059\nb/1.npy,{quoted},{quoted},0.731059\n"
     );
     assert_eq!(text(dir.path(), "predictions.csv"), expected);
     let expected = format!(
-        "path,label,prediction,probability,label_probability\na/1.npy,a,{quoted},0.731059,0.268941\n\
+        "path,label,prediction,probability,label_probability\n\
+         a/1.npy,a,{quoted},0.731059,0.268941\n\
          a/2.npy,a,{quoted},0.731059,0.268941\n"
     );
     assert_eq!(text(dir.path(), "mistakes.csv"), expected);
     let expected = format!(
-        "class,precision,recall,f1,support\na,0.000000,0.000000,0.000000,2\n{quoted},0.333333,1.000000,0.500000,1\n"
+        "class,precision,recall,f1,support\na,0.000000,0.000000,0.000000,2\n\
+         {quoted},0.333333,1.000000,0.500000,1\n"
     );
     assert_eq!(text(dir.path(), "per_class.csv"), expected);
     let calibration = text(dir.path(), "calibration.csv");
@@ -114,20 +117,20 @@ fn every_out_says_the_same() {
         text(dir.path(), "confusion.csv")
             .starts_with(&format!("label,prediction,count\na,a,0\na,{quoted},2\n"))
     );
-    for (picture, words) in [
+    for (figure, words) in [
         ("confusion.svg", "b, &quot;c&quot; &amp; &lt;d&gt;"),
         ("curves.svg", "1 epoch<"),
-        ("reliability.svg", "3 clips said 73.1 %, 33.3 % are right"),
-        // The one clip that has a picture, and one that has none.
+        ("reliability.svg", "3 clips: mean confidence 73.1 %, accuracy 33.3 %"),
+        // One clip has a preview, another has none.
         ("gallery.svg", "base64,YSBwaWN0dXJl"),
-        ("gallery.svg", "no picture"),
+        ("gallery.svg", "no preview"),
     ] {
-        assert!(text(dir.path(), picture).contains(words), "{picture}: {words}");
+        assert!(text(dir.path(), figure).contains(words), "{figure}: {words}");
     }
 }
 
 #[test]
-fn a_reader_that_leaves_early_costs_no_out() {
+fn closed_stdout_does_not_stop_outs() {
     let dir = tempfile::tempdir().unwrap();
     project(dir.path());
     let (reader, writer) = std::io::pipe().unwrap();
@@ -138,7 +141,7 @@ fn a_reader_that_leaves_early_costs_no_out() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_said() {
+fn unusable_inputs() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     let error = || {
@@ -150,7 +153,7 @@ fn what_cannot_be_measured_is_said() {
     project(root);
     let output = evaluate_with(root, &["-p", "evaluate.bins=1"]);
     let refused = String::from_utf8(output.stderr).unwrap();
-    assert!(refused.contains("param `evaluate.bins`: 1 is not from 2 to 100"), "{refused}");
+    assert!(refused.contains("param `evaluate.bins` must be from 2 to 100, not 1"), "{refused}");
     kit::npy::write(root.join("data/a/2.npy"), &[13, 12], &[0.0; 156]).unwrap();
     assert!(error().contains("`data/a/2.npy` has 1 × 13 rows, but"), "{}", error());
     kit::npy::write(root.join("data/a/2.npy"), &[12, 13], &[0.0; 156]).unwrap();
@@ -161,5 +164,5 @@ fn what_cannot_be_measured_is_said() {
     std::fs::remove_file(root.join("metrics/curves.csv")).unwrap();
     assert!(error().contains("`metrics/curves.csv`: `repro run train` makes it"), "{}", error());
     std::fs::write(root.join("models/split.csv"), "path,label,split\na/1.npy,a,train\n").unwrap();
-    assert!(error().contains("holds no clip out, so there is nothing to measure"), "{}", error());
+    assert!(error().contains("has no held-out clips to evaluate"), "{}", error());
 }

@@ -1,6 +1,6 @@
-//! The model card: what a model is, what it learnt from and how good it is, for whoever gets the file alone.
+//! Writes the model card: the model, its training data, its scores and its limits.
 //!
-//! The same model, measures and params make the same text. Knows nothing about files.
+//! The same model, scores and params give the same text. Does not know about files.
 
 use std::fmt::Write as _;
 
@@ -10,37 +10,39 @@ use model::config::Architecture;
 use model::split::{Part, indices};
 use serde_json::{Map, Value};
 
-use crate::front::WAVEFORM;
+use crate::frontend::WAVEFORM;
 
-/// What is told of a model.
+/// Contents of a model card.
 #[derive(Debug)]
 pub(crate) struct Card<'a> {
     pub(crate) manifest: &'a Manifest,
-    /// How many numbers the network is made of.
+    /// Number of weights of the network.
     pub(crate) weights: usize,
-    /// The digest of the file that has them.
+    /// Digest of the file of weights.
     pub(crate) digest: String,
-    /// The part of each clip.
+    /// Part of each clip: train, val or test.
     pub(crate) parts: &'a [Part],
-    /// `evaluate.json`.
+    /// Contents of `evaluate.json`.
     pub(crate) scores: &'a Value,
-    /// The params by section, as the pipeline has them.
+    /// Params of the pipeline, by section.
     pub(crate) params: &'a Map<String, Value>,
-    /// Samples a second of a waveform, where there is a model that takes one.
+    /// Sample rate of the waveform model, if there is one.
     pub(crate) waveform: Option<u32>,
 }
 
 impl Card<'_> {
-    /// The text, as Markdown.
+    /// Renders the card as Markdown.
     pub(crate) fn text(&self) -> String {
-        let sections = [self.model(), self.data(), self.measures(), self.limits(), self.params()];
+        let sections = [self.model(), self.data(), self.scores(), self.limits(), self.params()];
         sections.join("\n")
     }
 
     fn model(&self) -> String {
         let network = &self.manifest.network;
         let kind = match network.model {
-            Architecture::Baseline => "Two convolutions and two linear layers",
+            Architecture::Baseline => {
+                "A convolutional network (two convolutions, two linear layers)"
+            }
             Architecture::ResNet => "A residual network",
         };
         let [channels, rows, columns] = network.input;
@@ -49,20 +51,23 @@ impl Card<'_> {
             Architecture::ResNet => "T".to_owned(),
         };
         let mut text = format!(
-            "# Which of {} genres a recording is\n\n{kind} of {} weights, file digest blake3 `{}`.\n\n\
+            "# Music genre classifier ({} genres)\n\n\
+             {kind} with {} weights. BLAKE3 digest of the weights file: `{}`.\n\n\
              | file | input | outputs |\n|---|---|---|\n\
-             | `genre.onnx` | `spectrograms` [N, {channels}, {rows}, {columns}], made with the params below | `logits`, `probabilities` [N, {0}] |\n",
+             | `genre.onnx` | `spectrograms` [N, {channels}, {rows}, {columns}], computed with the \
+             params below | `logits`, `probabilities` [N, {0}] |\n",
             network.classes, self.weights, self.digest
         );
         if let Some(rate) = self.waveform {
             let _ = writeln!(
                 text,
-                "| `genre_waveform.onnx` | `{WAVEFORM}` [N, samples]: mono, {rate} Hz, full scale 1 | the same |"
+                "| `genre_waveform.onnx` | `{WAVEFORM}` [N, samples]: mono, {rate} Hz, \
+                 full scale 1 | the same |"
             );
         }
         let _ = writeln!(
             text,
-            "\nThe outputs are, in this order: {}.",
+            "\nThe classes, in the order of the outputs: {}.",
             self.manifest.labels.join(", ")
         );
         text
@@ -74,24 +79,27 @@ impl Card<'_> {
             .map(|(name, count)| format!("{count} {name}"));
         let source = self.params.get("download").and_then(|section| section["source"].as_str());
         format!(
-            "## Data\n\n{}\n\nClips: {}; `split.csv` has which. No clip is in two parts.\n",
+            "## Data\n\n{}\n\nClips: {}; `split.csv` lists them. No clip is in two parts.\n",
             source.map_or(
-                "The audio was not made by this pipeline; its licence is not known here."
-                    .to_owned(),
+                "The audio was not collected by this pipeline; its licence is unknown.".to_owned(),
                 origin
             ),
             counts.join(", ")
         )
     }
 
-    fn measures(&self) -> String {
+    fn scores(&self) -> String {
         let held_out = match self.parts.contains(&Part::Test) {
-            true => "that neither taught it nor chose its epoch",
-            false => "that did not teach it, but chose its epoch, so that they flatter it",
+            true => "that were not used for training or to choose the epoch",
+            false => {
+                "that were not used for training, but to choose the epoch, \
+                 so the scores are optimistic"
+            }
         };
         let mut text = format!(
-            "## Measures\n\nOn {} clips {held_out}; the interval is the middle 95 % over clips drawn anew.\n\n\
-             | measure | value | interval |\n|---|---|---|\n",
+            "## Scores\n\nMeasured on {} clips {held_out}. \
+             The interval is a 95 % bootstrap interval over clips.\n\n\
+             | score | value | interval |\n|---|---|---|\n",
             self.scores["clips"]
         );
         for name in ["accuracy", "balanced_accuracy", "macro_f1", "top3_accuracy"] {
@@ -103,13 +111,15 @@ impl Card<'_> {
             .map(number);
             let _ = writeln!(text, "| {name} | {value} | {low} to {high} |");
         }
-        let _ = writeln!(text, "| calibration error | {} | |", number(&self.scores["ece"]));
+        let _ =
+            writeln!(text, "| expected calibration error | {} | |", number(&self.scores["ece"]));
         text
     }
 
     fn limits(&self) -> String {
-        "## Use\n\nIt gives every sound one of these genres, speech and silence too, and knows no others. The \
-         measures are those of recordings like the ones above; on others it is worse, and surer of itself than right.\n"
+        "## Limits\n\nThe model assigns one of these genres to any sound, including speech and \
+         silence. The scores hold for recordings like the ones above; on others it is less \
+         accurate, and overconfident.\n"
             .to_owned()
     }
 
@@ -122,28 +132,30 @@ impl Card<'_> {
     }
 }
 
-/// Where the audio is from, and who has rights in it.
+/// Describes the source of the audio and its licence.
 fn origin(source: &str) -> String {
     let lower = source.to_lowercase();
     match lower.as_str() {
         "synth" => {
-            "Music by this project's synthesizer, under the project's own licence: no recording of anybody's."
+            "Music from this project's synthesizer, under the project's own licence. It contains \
+             no recordings."
                 .to_owned()
         }
         _ if lower.contains("gtzan") => format!(
-            "GTZAN (Tzanetakis and Cook 2002), from `{}`: excerpts of commercial recordings, whose rights are with their \
-             owners and which came without a licence. It is used for research; whether you may pass on what was \
-             trained on it is for you to find out.",
+            "GTZAN (Tzanetakis and Cook 2002), from `{}`: excerpts of commercial recordings, \
+             published without a licence; the rights remain with their owners. It is used for \
+             research. Check whether you may distribute a model that was trained on it.",
             without_secrets(source)
         ),
         _ => format!(
-            "Audio from `{}`. Its licence is that of its source: name it when you pass the model on.",
+            "Audio from `{}`. Its licence is that of the source: state it when you distribute the \
+             model.",
             without_secrets(source)
         ),
     }
 }
 
-/// `key = value` for all values below `key`.
+/// Appends `key = value` for all values below `key`.
 fn lines(key: &str, value: &Value, text: &mut String) {
     match value {
         Value::Object(values) => {
@@ -167,19 +179,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_told_with_their_licence_and_without_their_secrets() {
+    fn origin_states_licence_without_secrets() {
         for (source, words) in [
             ("synth", "the project's own licence"),
-            ("gtzan", "whose rights are with their owners"),
+            ("gtzan", "the rights remain with their owners"),
             (
                 "hf://datasets/marsyas/gtzan/data/genres.tar.gz",
-                "whose rights are with their owners",
+                "the rights remain with their owners",
             ),
             (
                 "https://me:secret@example.org/a.zip?signature=secret",
                 "Audio from `https://example.org/a.zip`. Its",
             ),
-            ("/data/mine", "Audio from `/data/mine`. Its licence is that of its source"),
+            ("/data/mine", "Audio from `/data/mine`. Its licence is that of the source"),
         ] {
             let text = origin(source);
             assert!(text.contains(words) && !text.contains("secret"), "{text}");
@@ -187,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn params_are_lines_by_their_dotted_keys() {
+    fn params_as_dotted_keys() {
         let mut text = String::new();
         lines(
             "train",

@@ -1,6 +1,6 @@
-//! Whether a model file gives the answers of the network that it was made from.
+//! Checks that a model file gives the same results as the network that it was made from.
 //!
-//! Knows nothing about how the file was made.
+//! Does not know how the file was made.
 
 use anyhow::{Result, ensure};
 use features::{Extractor, SpectrogramParams};
@@ -8,23 +8,24 @@ use model::dataset::Dataset;
 use model::metrics::probabilities;
 use model::network::Network;
 use model::random::{Purpose, Random};
-use onnx::classifier::{Classifier, LOGITS};
+use onnx::classifier::Classifier;
+use onnx::names::LOGITS;
 
-use crate::front::WAVEFORM;
+use crate::frontend::WAVEFORM;
 
-/// How far an answer may be off. Two runtimes add the same numbers in other orders, no more.
+/// Maximum difference of a result. The two runtimes differ only in the order of additions.
 const TOLERANCE: f64 = 1e-4;
-/// The same with the features inside: a slow transform rounds otherwise than a fast one.
+/// As [`TOLERANCE`], for the model with the features: its slow transform rounds differently.
 const WAVEFORM_TOLERANCE: f64 = 1e-3;
-/// The length of the sound where the params leave it open.
+/// Length of the synthetic sound if the params do not fix one.
 const SOUND_SECONDS: f32 = 3.0;
-/// How many clips run at once.
+/// Number of clips per batch.
 const BATCH: usize = 32;
 
-/// The largest difference between the network's and the file's logits or probabilities, over all clips.
+/// Returns the largest difference between the logits and probabilities of the network and the file.
 ///
 /// # Errors
-/// A difference above 1e-4, or an answer that is no number; a failure of the runtime.
+/// If a difference is above 1e-4, or a result is NaN, or the runtime fails.
 pub(crate) fn compare(
     network: &Network,
     classifier: &Classifier,
@@ -46,24 +47,26 @@ pub(crate) fn compare(
             .iter()
             .zip(expected)
             .map(|(found, expected)| (*found, f64::from(*expected)));
-        let shares = expected.chunks(classes).flat_map(probabilities);
-        for (found, expected) in pairs.chain(found.probabilities.iter().copied().zip(shares)) {
+        let expected = expected.chunks(classes).flat_map(probabilities);
+        for (found, expected) in pairs.chain(found.probabilities.iter().copied().zip(expected)) {
             largest = worse(largest, (f64::from(found) - expected).abs());
         }
     }
     ensure!(
         largest <= TOLERANCE,
-        "the ONNX model differs from the network by {largest:.1e}, more than {TOLERANCE:.0e}; nothing was \
-         written: train again with a lower `train.learning_rate`, or report this as a fault of the export"
+        "the ONNX model differs from the network by {largest:.1e}, more than {TOLERANCE:.0e}; \
+         nothing was written: train again with a lower `train.learning_rate`, or report a bug in \
+         the export"
     );
     Ok(largest)
 }
 
-/// The largest difference between the network's logits for our own features of a made-up sound and those of a
-/// file that takes waveforms.
+/// Compares a file that takes waveforms with the network on our own features of a synthetic sound.
+///
+/// Returns the largest difference of their logits.
 ///
 /// # Errors
-/// A difference above 1e-3, or an answer that is no number; a failure of the runtime.
+/// If the difference is above 1e-3, or a result is NaN, or the runtime fails.
 pub(crate) fn compare_waveform(
     network: &Network,
     file: &[u8],
@@ -73,7 +76,7 @@ pub(crate) fn compare_waveform(
     let found = onnx::once::run(file.to_vec(), WAVEFORM, &[1, sound.len()], sound.clone(), LOGITS)?;
     let array = Extractor::new(params)?.samples(sound)?;
     let shape = [1, 1, array.shape[0], array.shape[1]];
-    let expected = network.judge(array.data, shape)?;
+    let expected = network.forward(array.data, shape)?;
     let pairs = found.iter().zip(&expected);
     let largest = pairs.fold(0.0, |largest, (found, expected)| {
         worse(largest, f64::from((found - expected).abs()))
@@ -81,13 +84,13 @@ pub(crate) fn compare_waveform(
     ensure!(
         largest <= WAVEFORM_TOLERANCE,
         "the ONNX model that takes waveforms differs from the network by {largest:.1e}, more than \
-         {WAVEFORM_TOLERANCE:.0e}; nothing was written: train again with a lower `train.learning_rate`, or report this as \
-         a fault of the export"
+         {WAVEFORM_TOLERANCE:.0e}; nothing was written: train again with a lower \
+         `train.learning_rate`, or report a bug in the export"
     );
     Ok(largest)
 }
 
-/// A sound in which every filter hears something: decaying tones over noise. As long as the params want it.
+/// Synthesizes decaying tones over noise, which excite every filter.
 fn sound(params: &SpectrogramParams) -> Vec<f32> {
     let rate = params.sample_rate as f32;
     let count = params.samples().unwrap_or((SOUND_SECONDS * rate) as usize).max(params.shortest());
@@ -102,7 +105,7 @@ fn sound(params: &SpectrogramParams) -> Vec<f32> {
     (0..count).map(&mut sample).collect()
 }
 
-/// The larger difference; a NaN is worse than any number.
+/// Returns the larger difference; NaN is larger than any number.
 fn worse(one: f64, other: f64) -> f64 {
     if one.is_nan() || one > other { one } else { other }
 }
@@ -120,7 +123,7 @@ mod tests {
     use model::weights::Weights;
     use onnx::metadata::Metadata;
 
-    /// A network after a few batches, so that the running statistics are not those it began with.
+    /// Returns a network after a few batches, with running statistics unlike the initial ones.
     fn trained(model: Architecture, input: [usize; 3], classes: usize) -> Network {
         let config = NetworkConfig { model, input, classes, dropout: 0.5 };
         let device = Device::flex().autodiff();
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_gives_the_answers_of_the_network() {
+    fn file_matches_network() {
         for (model, input, classes) in [
             (Architecture::Baseline, [1, 100, 100], 10),
             (Architecture::Baseline, [1, 12, 12], 2),
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compiled_file_gives_what_its_operators_give() {
+    fn compiled_file_matches_operators() {
         for (model, input, width) in [
             (Architecture::Baseline, [1, 100, 100], 100),
             (Architecture::Baseline, [1, 12, 12], 12),
@@ -200,11 +203,11 @@ mod tests {
                 (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
             let [found, expected] =
                 [&compiled, &operators].map(|file| file.run(shape, values.clone()).unwrap());
-            // The same kernels, on the same plan.
-            assert_eq!(found.logits, network.judge(values.clone(), shape).unwrap());
+            // Both use the same kernels in the same order.
+            assert_eq!(found.logits, network.forward(values.clone(), shape).unwrap());
             let logits = found.logits.iter().zip(&expected.logits);
-            let shares = found.probabilities.iter().zip(&expected.probabilities);
-            for (found, expected) in logits.chain(shares) {
+            let probabilities = found.probabilities.iter().zip(&expected.probabilities);
+            for (found, expected) in logits.chain(probabilities) {
                 let tolerance = 1e-5 * expected.abs().max(1.0);
                 assert!(
                     (found - expected).abs() <= tolerance,
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn waveforms_get_the_answers_of_our_own_features() {
+    fn waveform_model_matches_features() {
         let mel = SpectrogramParams {
             kind: Kind::LogMel,
             n_mels: 40,
@@ -245,25 +248,25 @@ mod tests {
             let columns = params.columns().unwrap_or(params.frames(3 * 22_050));
             let network = trained(Architecture::ResNet, [1, params.rows(), columns], 5);
             let graph =
-                graph::build_with_front(network.config(), network.weights(), &params).unwrap();
+                graph::build_with_frontend(network.config(), network.weights(), &params).unwrap();
             let bytes = graph.encode(&std::collections::BTreeMap::new());
             let difference = compare_waveform(&network, &bytes, &params).unwrap();
             assert!(difference < 1e-3, "{params:?}: {difference:e}");
         }
         let network = trained(Architecture::ResNet, [1, 40, 44], 5);
-        let graph = graph::build_with_front(network.config(), network.weights(), &mel).unwrap();
+        let graph = graph::build_with_frontend(network.config(), network.weights(), &mel).unwrap();
         let bytes = graph.encode(&std::collections::BTreeMap::new());
         let other = SpectrogramParams { mel_scale: MelScale::Htk, ..mel };
         let error = compare_waveform(&network, &bytes, &other).unwrap_err().to_string();
         assert!(error.contains("that takes waveforms differs from the network by"), "{error}");
         let whole = SpectrogramParams { seconds: 0.0, ..power };
         let network = trained(Architecture::ResNet, [1, 20, 20], 5);
-        let graph = graph::build_with_front(network.config(), network.weights(), &whole);
+        let graph = graph::build_with_frontend(network.config(), network.weights(), &whole);
         assert!(graph.unwrap_err().to_string().contains("set `spectrogram.seconds`"));
     }
 
     #[test]
-    fn a_file_of_other_weights_is_refused() {
+    fn other_weights_are_rejected() {
         let network = trained(Architecture::Baseline, [1, 12, 12], 2);
         let (_dir, dataset) = dataset([1, 12, 12], 3);
         let mut weights = network.weights().clone();
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn no_number_is_as_bad_as_nan() {
+    fn nan_is_worst() {
         assert!(worse(worse(0.5, f64::NAN), 1.0).is_nan());
         assert_eq!(worse(0.5, 0.25), 0.5);
     }

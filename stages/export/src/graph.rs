@@ -1,6 +1,6 @@
-//! The network of crate `model` as a graph of ONNX operators, as it is when it evaluates.
+//! Builds the network of crate `model` as a graph of ONNX operators, in inference mode.
 //!
-//! Dropout is not there: at inference it does nothing. Knows nothing about files or labels.
+//! Dropout is omitted because it is inactive at inference. Does not know about files or labels.
 
 use anyhow::Result;
 use features::SpectrogramParams;
@@ -9,19 +9,21 @@ use model::config::{
     RESNET_KERNEL,
 };
 use model::weights::Weights;
-use onnx::classifier::{INPUT, LOGITS, PROBABILITIES};
 use onnx::graph::{Attribute, Dim, Graph};
+use onnx::names::{INPUT, LOGITS, PROBABILITIES};
 
-use crate::front;
+use crate::frontend;
 
-/// How many clips there are at once.
+/// Batch dimension.
 const BATCH: Dim = Dim::Symbol("N");
 
-/// The graph from `spectrograms`, `[N, channels, height, width]`, to `logits` and `probabilities`,
+/// Builds the graph that takes spectrograms.
+///
+/// It maps `spectrograms`, `[N, channels, height, width]`, to `logits` and `probabilities`,
 /// `[N, classes]`.
 ///
 /// # Errors
-/// Weights that do not fit the configuration.
+/// If the weights do not match the configuration.
 pub(crate) fn build(config: &NetworkConfig, weights: &Weights) -> Result<Graph> {
     let mut graph = Graph::new("genre");
     let [channels, height, width] = config.input.map(Dim::Size);
@@ -34,22 +36,24 @@ pub(crate) fn build(config: &NetworkConfig, weights: &Weights) -> Result<Graph> 
     Ok(graph)
 }
 
-/// The graph from `waveform`, `[N, samples]`, to `logits` and `probabilities`, `[N, classes]`.
+/// Builds the graph that takes waveforms.
+///
+/// It maps `waveform`, `[N, samples]`, to `logits` and `probabilities`, `[N, classes]`.
 ///
 /// # Errors
-/// As [`build`] and [`front::check`].
-pub(crate) fn build_with_front(
+/// As [`build`] and [`frontend::check`].
+pub(crate) fn build_with_frontend(
     config: &NetworkConfig,
     weights: &Weights,
     params: &SpectrogramParams,
 ) -> Result<Graph> {
     let mut graph = Graph::new("genre");
-    front::waveform(&mut graph, params, INPUT)?;
+    frontend::waveform(&mut graph, params, INPUT)?;
     network(&mut graph, config, weights)?;
     Ok(graph)
 }
 
-/// From the tensor `spectrograms` to the outputs.
+/// Adds the operators from the tensor `spectrograms` to the outputs.
 fn network(graph: &mut Graph, config: &NetworkConfig, weights: &Weights) -> Result<()> {
     weights.check(config)?;
     for (name, _) in config.tensors()? {
@@ -77,7 +81,7 @@ fn baseline(graph: &mut Graph) {
     gemm(graph, "linear2", &hidden, LOGITS);
 }
 
-/// Convolution, batch norm, leaky ReLU, max-pool.
+/// Adds a convolution, batch norm, leaky ReLU and max-pool.
 fn baseline_block(graph: &mut Graph, number: usize, input: &str, padding: usize) -> String {
     let [conv, normed, pool] = ["conv", "norm", "pool"].map(|layer| format!("{layer}{number}"));
     let [weight, bias] = ["weight", "bias"].map(|part| format!("{conv}.{part}"));
@@ -117,7 +121,7 @@ fn residual_block(graph: &mut Graph, name: &str, input: &str) -> String {
     relu(graph, name)
 }
 
-/// A convolution without bias that pads half its kernel, and a batch norm.
+/// Adds a convolution without bias that pads half its kernel, and a batch norm.
 fn normed(graph: &mut Graph, name: &str, input: &str, kernel: usize, stride: usize) -> String {
     let [conv, normed] = ["conv", "norm"].map(|layer| format!("{name}.{layer}"));
     graph.node(
@@ -144,13 +148,13 @@ fn norm(graph: &mut Graph, layer: &str, input: &str) {
     graph.node("BatchNormalization", &[input, weight, bias, mean, var], layer, &epsilon);
 }
 
-/// A linear layer. Its weight is `[inputs, outputs]`, so nothing is transposed.
+/// Adds a linear layer. Its weight is `[inputs, outputs]`, so nothing is transposed.
 fn gemm(graph: &mut Graph, layer: &str, input: &str, output: &str) {
     let [weight, bias] = ["weight", "bias"].map(|part| format!("{layer}.{part}"));
     graph.node("Gemm", &[input, &weight, &bias], output, &[("transB", Attribute::Int(0))]);
 }
 
-/// Where a convolution looks.
+/// Attributes of a convolution.
 fn window(kernel: usize, padding: usize, stride: usize) -> [(&'static str, Attribute); 3] {
     [
         ("kernel_shape", lengths(kernel, 2)),

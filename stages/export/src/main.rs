@@ -1,8 +1,8 @@
-//! The stage `export`: the trained network as ONNX files that give the same answers, and its model card.
+//! Stage `export`: writes the trained network as ONNX files, and a model card.
 
 mod card;
 mod check;
-mod front;
+mod frontend;
 mod graph;
 
 use std::path::{Path, PathBuf};
@@ -28,33 +28,34 @@ use crate::card::Card;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Write the model as ONNX, with its card, and check it against the network.
+/// Write the model as ONNX with a model card, and compare it with the network.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The folder of class folders of `.npy` spectrograms.
+    /// Folder with one folder of `.npy` spectrograms per class.
     #[arg(long, value_name = "DIR", default_value = "data/spectrograms")]
     spectrograms: PathBuf,
-    /// Where genre.mpk, genre.json and split.csv are, and genre.onnx, genre_waveform.onnx and genre.md go.
+    /// Folder with genre.mpk, genre.json and split.csv; genre.onnx, genre_waveform.onnx and
+    /// genre.md are written there.
     #[arg(long, value_name = "DIR", default_value = "models")]
     models: PathBuf,
-    /// The measures for the card: what `evaluate` wrote.
+    /// Scores for the model card, written by `evaluate`.
     #[arg(long, value_name = "FILE", default_value = "metrics/evaluate.json")]
     scores: PathBuf,
-    /// Where export.json goes.
+    /// Output folder for export.json.
     #[arg(long, value_name = "DIR", default_value = "metrics")]
     metrics: PathBuf,
-    /// A param in place of the pipeline's, as in `spectrogram.seconds=5`.
+    /// Override a param, as in `spectrogram.seconds=5`.
     #[arg(short, long = "param", value_name = "KEY=VALUE")]
     params: Vec<String>,
 }
 
-/// `export.json`.
+/// Contents of `export.json`.
 #[derive(Debug, Serialize)]
 struct Report {
     clips_compared: usize,
     #[serde(flatten)]
     file: File,
-    /// The model that takes waveforms, where there is one.
+    /// The model that takes waveforms, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     waveform: Option<File>,
 }
@@ -65,7 +66,7 @@ struct File {
     max_abs_difference: f64,
 }
 
-/// A trained model as `train` leaves it.
+/// A trained model as written by `train`.
 struct Trained {
     network: Network,
     manifest: Manifest,
@@ -79,7 +80,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    model::threads::share()?;
+    model::threads::init()?;
     let given = kit::Params::load(&args.params)?;
     let spectrogram: SpectrogramParams = given.section("spectrogram")?;
     let mut sections = Map::from_iter([("seed".to_owned(), given.seed()?.into())]);
@@ -92,11 +93,11 @@ fn run(args: &Args) -> Result<()> {
     let trained = Trained::read(models)?;
     let scores = read_scores(&args.scores)?;
     let labels = trained.manifest.labels.clone();
-    // All of them, defaults too: what a default is may change, the model's inputs may not.
+    // Write all params, including defaults: a default may change, the model's input must not.
     let metadata = Metadata { labels, spectrogram: serde_json::to_value(&spectrogram)? };
     let [path, waveform_path, card_path] =
         ["genre.onnx", "genre_waveform.onnx", "genre.md"].map(|name| models.join(name));
-    // What is told of an older network would be taken for this one's.
+    // If a later step fails, no files of an older network may remain.
     [&path, &waveform_path, &card_path].into_iter().try_for_each(|path| remove(path))?;
 
     let (bytes, file, clips) = plain(&trained, &metadata, &args.spectrograms)?;
@@ -132,7 +133,7 @@ impl Trained {
         Ok(Trained { network, manifest, clips, parts })
     }
 
-    /// The clips that training held out; all of them where it held out none.
+    /// Returns the held-out clips, or all clips if none are held out.
     fn clips_to_compare(&self) -> Vec<Clip> {
         let held_out = split::measured(&self.parts);
         match held_out.is_empty() {
@@ -142,7 +143,7 @@ impl Trained {
     }
 }
 
-/// The model that takes spectrograms, and the number of clips on which it was compared.
+/// Builds the model that takes spectrograms; also returns the number of compared clips.
 fn plain(
     trained: &Trained,
     metadata: &Metadata,
@@ -154,24 +155,24 @@ fn plain(
     let bytes =
         graph::build(network.config(), network.weights())?.encode(&metadata.to_properties()?);
     let classifier =
-        Classifier::by_operators(bytes.clone()).context("the file that was to be written")?;
+        Classifier::by_operators(bytes.clone()).context("cannot load the exported model")?;
     let difference = check::compare(network, &classifier, &dataset)?;
     let file = File { bytes: bytes.len(), max_abs_difference: difference };
     Ok((bytes, file, dataset.clips.len()))
 }
 
-/// The model that takes waveforms, where the features can be had as operators.
+/// Builds the model that takes waveforms, if the features can be expressed as operators.
 fn with_waveform(
     trained: &Trained,
     metadata: &Metadata,
     params: &SpectrogramParams,
 ) -> Result<Option<(Vec<u8>, File)>> {
     let network = &trained.network;
-    if let Err(obstacle) = front::check(params) {
-        kit::warn!("no model that takes waveforms is written: {obstacle}");
+    if let Err(obstacle) = frontend::check(params) {
+        kit::warn!("not writing a model that takes waveforms: {obstacle}");
         return Ok(None);
     }
-    let graph = graph::build_with_front(network.config(), network.weights(), params)?;
+    let graph = graph::build_with_frontend(network.config(), network.weights(), params)?;
     let bytes = graph.encode(&metadata.to_properties()?);
     let difference = check::compare_waveform(network, &bytes, params)?;
     let file = File { bytes: bytes.len(), max_abs_difference: difference };

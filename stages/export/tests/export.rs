@@ -1,5 +1,5 @@
-//! The program as a user runs it: real files in, real files out.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+//! Runs the program on real files.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -40,7 +40,7 @@ fn export(root: &Path) -> Output {
 }
 
 #[test]
-fn the_file_has_all_that_predicting_needs() {
+fn exported_file_is_self_contained() {
     let dir = tempfile::tempdir().unwrap();
     project(dir.path(), |_| ());
     let output = export(dir.path());
@@ -63,7 +63,7 @@ fn the_file_has_all_that_predicting_needs() {
     let card = std::fs::read_to_string(dir.path().join("models/genre.md")).unwrap();
     let digest = blake3::hash(&std::fs::read(dir.path().join("models/genre.mpk")).unwrap());
     for words in [
-        &format!("blake3 `{digest}`"),
+        &format!("BLAKE3 digest of the weights file: `{digest}`"),
         "| accuracy | 0.500 | 0.250 to 0.750 |",
         "0 train, 1 val, 0 test",
     ] {
@@ -75,7 +75,7 @@ fn the_file_has_all_that_predicting_needs() {
 }
 
 #[test]
-fn clips_of_any_length_cannot_be_resized_by_operators() {
+fn no_waveform_model_for_resized_whole_clips() {
     let dir = tempfile::tempdir().unwrap();
     project(dir.path(), |_| ());
     let waveform = dir.path().join("models/genre_waveform.onnx");
@@ -89,7 +89,7 @@ fn clips_of_any_length_cannot_be_resized_by_operators() {
 }
 
 #[test]
-fn measures_are_needed() {
+fn missing_scores() {
     let dir = tempfile::tempdir().unwrap();
     project(dir.path(), |_| ());
     std::fs::remove_file(dir.path().join("metrics/evaluate.json")).unwrap();
@@ -98,7 +98,7 @@ fn measures_are_needed() {
 }
 
 #[test]
-fn a_model_that_gives_no_numbers_leaves_no_file() {
+fn nan_weights_leave_no_file() {
     let dir = tempfile::tempdir().unwrap();
     project(dir.path(), |weights| weights.insert("linear2.bias", vec![2], vec![f32::NAN, 0.0]));
     std::fs::write(dir.path().join("models/genre.onnx"), "an older model").unwrap();

@@ -1,7 +1,8 @@
-//! What another runtime makes of the files: `onnx.checker` accepts them, and onnxruntime gives our own answers.
+//! Checks the exported files with `onnx.checker`, and compares onnxruntime's results with ours.
 //!
-//! Needs a Python with onnx, onnxruntime and numpy: `.ci/run` makes one, elsewhere `REPRO_ONNX_PYTHON` names it.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+//! Needs a Python with onnx, onnxruntime and numpy: `.ci/run` makes one, elsewhere
+//! `REPRO_ONNX_PYTHON` names it.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,24 +18,26 @@ use model::metrics::probabilities;
 use model::network::Network;
 use model::split::{self, Part};
 
-/// How far a probability may be off.
+/// Maximum difference of a probability.
 const TOLERANCE: f64 = 1e-5;
 
-/// The Python to ask, or the words why there is none.
+/// Returns the Python to use, or reports why the test is skipped.
 fn python() -> Option<std::ffi::OsString> {
     let python = std::env::var_os("REPRO_ONNX_PYTHON").filter(|python| !python.is_empty());
     assert!(
         python.is_some() || std::env::var_os("CI").is_none(),
-        "CI is set, but REPRO_ONNX_PYTHON names no Python with onnx, onnxruntime and numpy"
+        "REPRO_ONNX_PYTHON does not name a Python with onnx, onnxruntime and numpy"
     );
     if python.is_none() {
-        // Not by `eprintln!`, which the test harness keeps to itself.
-        kit::warn!("not run: REPRO_ONNX_PYTHON names no Python with onnx, onnxruntime and numpy");
+        // Not `println!`, which the test harness captures.
+        kit::say!(
+            "skipped: REPRO_ONNX_PYTHON does not name a Python with onnx, onnxruntime and numpy"
+        );
     }
     python
 }
 
-fn ask(
+fn run_onnx(
     python: &std::ffi::OsStr,
     file: &Path,
     input: &str,
@@ -50,12 +53,12 @@ fn ask(
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     child.stdin.take().unwrap().write_all(&bytes).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{} is refused", file.display());
+    assert!(output.status.success(), "{} is rejected", file.display());
     let text = String::from_utf8(output.stdout).unwrap();
-    text.split_whitespace().map(|share| share.parse().unwrap()).collect()
+    text.split_whitespace().map(|probability| probability.parse().unwrap()).collect()
 }
 
-/// Decaying tones over noise, which `seed` determines.
+/// Synthesizes decaying tones over noise, determined by `seed`.
 fn sound(count: usize, seed: u32) -> Vec<f32> {
     let mut state = seed;
     let mut sample = |n: usize| {
@@ -69,20 +72,20 @@ fn sound(count: usize, seed: u32) -> Vec<f32> {
 
 struct Case {
     model: Architecture,
-    /// The pipeline's features, as its params have them.
+    /// Params of the features.
     params: SpectrogramParams,
     samples: usize,
 }
 
 impl Case {
-    /// Exports an untrained network and compares what both files say of two sounds with what the network says.
+    /// Exports an untrained network and compares both files with the network on two sounds.
     fn check(&self, python: &std::ffi::OsStr) {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let mut extractor = Extractor::new(&self.params).unwrap();
         let sounds = [sound(self.samples, 1), sound(self.samples, 2)];
         let spectrograms = sounds.clone().map(|sound| extractor.samples(sound).unwrap());
-        let [rows, columns] = spectrograms[0].shape[..] else { panic!("no picture") };
+        let [rows, columns] = spectrograms[0].shape[..] else { panic!("not two-dimensional") };
         let config = NetworkConfig {
             model: self.model,
             input: [1, rows, columns],
@@ -95,7 +98,7 @@ impl Case {
         let values: Vec<f32> = spectrograms.iter().flat_map(|array| &array.data).copied().collect();
         let shape = [2, 1, rows, columns];
         let network = Network::new(&config, &weights, &Device::flex()).unwrap();
-        let logits = network.judge(values.clone(), shape).unwrap();
+        let logits = network.forward(values.clone(), shape).unwrap();
         let expected: Vec<f64> = logits.chunks(4).flat_map(probabilities).collect();
 
         let waves: Vec<f32> = sounds.iter().flatten().copied().collect();
@@ -104,7 +107,7 @@ impl Case {
             ("genre.onnx", "spectrograms", &shape[..], &values),
             ("genre_waveform.onnx", "waveform", &wave_shape[..], &waves),
         ] {
-            let found = ask(python, &root.join("models").join(file), input, shape, values);
+            let found = run_onnx(python, &root.join("models").join(file), input, shape, values);
             let largest = found
                 .iter()
                 .zip(&expected)
@@ -145,7 +148,7 @@ impl Case {
 }
 
 #[test]
-fn the_default_takes_sounds_of_any_length() {
+fn default_recipe_at_any_length() {
     let Some(python) = python() else { return };
     let text = include_str!("../../../conf/spectrogram/log_mel.toml");
     Case { model: Architecture::ResNet, params: toml::from_str(text).unwrap(), samples: 70_001 }
@@ -153,7 +156,7 @@ fn the_default_takes_sounds_of_any_length() {
 }
 
 #[test]
-fn the_original_takes_ten_seconds() {
+fn original_recipe_at_ten_seconds() {
     let Some(python) = python() else { return };
     let text = include_str!("../../../conf/spectrogram/log_power.toml");
     Case { model: Architecture::Baseline, params: toml::from_str(text).unwrap(), samples: 220_500 }

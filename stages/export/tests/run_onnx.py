@@ -1,6 +1,7 @@
-"""What onnx and onnxruntime say of a model: python run_onnx.py FILE INPUT < SHAPE and float32 values.
+"""Checks and runs an ONNX model: python run_onnx.py FILE INPUT < VALUES
 
-Checks the file, runs it, and prints the probabilities, a line a clip. The first line of stdin is the shape.
+Prints the probabilities, one line per clip. The first line of stdin is the shape; the float32 values
+of the input follow.
 """
 
 import sys
@@ -16,4 +17,4 @@ values = numpy.frombuffer(sys.stdin.buffer.read(), dtype="<f4").reshape(shape)
 session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 (rows,) = session.run(["probabilities"], {name: values})
 for row in rows:
-    print(*(repr(float(share)) for share in row))
+    print(*(repr(float(value)) for value in row))

@@ -1,11 +1,12 @@
-//! How long a cold process takes from its start to the printed answer, for a WAV of 30 seconds.
+//! Measures the time from process start to the printed prediction, for a WAV of 30 seconds.
 //!
 //! ```sh
-//! repro run && cargo bench -p predict      # with models/genre.onnx, or the file that REPRO_BENCH_MODEL names
+//! repro run && cargo bench -p predict      # uses models/genre.onnx or REPRO_BENCH_MODEL
 //! ```
 //!
-//! The least tells what the program takes, the median what a busy machine makes of it. The files are in the cache.
-#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
+//! The minimum shows the cost of the program; the median includes other load on the machine. The
+//! files are in the page cache.
+#![allow(clippy::unwrap_used, reason = "a failing bench should stop")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +21,7 @@ fn main() {
         PathBuf::from,
     );
     if !model.exists() {
-        println!("not run: no model at `{}`; `repro run` makes it", model.display());
+        println!("skipped: no model at `{}`; `repro run` makes it", model.display());
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -30,9 +31,9 @@ fn main() {
         kit::files::write_atomic(&path, wav(rate, channels)).unwrap();
         let mut times: Vec<f64> = (0..ROUNDS).map(|_| seconds(&model, &path)).collect();
         times.sort_by(f64::total_cmp);
-        let [least, median] = [times[0], times[ROUNDS / 2]].map(|seconds| seconds * 1e3);
+        let [min, median] = [times[0], times[ROUNDS / 2]].map(|seconds| seconds * 1e3);
         println!(
-            "{SECONDS} s, {what}: least {least:.0} ms, median {median:.0} ms of {ROUNDS} processes"
+            "{SECONDS} s, {what}: min {min:.0} ms, median {median:.0} ms of {ROUNDS} processes"
         );
     }
 }
@@ -46,7 +47,7 @@ fn seconds(model: &Path, path: &Path) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Noise, 16 bits.
+/// Builds a WAV file of noise, 16 bits.
 fn wav(rate: u32, channels: u16) -> Vec<u8> {
     let mut state = 1_u32;
     let samples = (0..SECONDS * rate * u32::from(channels)).flat_map(|_| {

@@ -1,6 +1,6 @@
-//! Which files the arguments name, and the labels that their folders give them.
+//! Resolves the arguments to files, and derives labels from class folders.
 //!
-//! Knows nothing about what is in the files.
+//! Does not know about the contents of files.
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, Read as _};
@@ -11,27 +11,27 @@ use anyhow::{Context as _, Result, anyhow};
 use tempfile::TempPath;
 use walkdir::{DirEntry, WalkDir};
 
-/// The extensions of files that are looked for in folders. A file that is named itself may have any.
+/// Extensions of audio files in folders. A file given as an argument may have any extension.
 const AUDIO: [&str; 12] =
     ["wav", "mp3", "flac", "ogg", "oga", "au", "aif", "aiff", "m4a", "caf", "mka", "webm"];
-/// What makes a path a pattern.
+/// Characters that make a path a pattern.
 const WILD: [char; 4] = ['*', '?', '[', '{'];
-/// What stands for stdin.
+/// Argument that stands for stdin.
 pub(crate) const STDIN: &str = "-";
 
-/// One file.
+/// An input file.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// As it was given, or below the folder that was.
+    /// Path as given, or below the given folder.
     pub(crate) path: PathBuf,
-    /// The name of its class folder, for a file in a folder of class folders.
+    /// Name of the class folder, for a file in a folder of class folders.
     pub(crate) label: Option<String>,
-    /// Where the bytes are that came from stdin.
+    /// Temporary file with the bytes of stdin.
     spooled: Option<TempPath>,
 }
 
 impl Input {
-    /// The file to read.
+    /// Returns the path to read.
     pub(crate) fn file(&self) -> &Path {
         self.spooled.as_deref().unwrap_or(&self.path)
     }
@@ -41,30 +41,30 @@ impl Input {
     }
 }
 
-/// What is told of an argument that names nothing to read, or of what cannot be looked at below one.
+/// An argument that matches no file, or a path below one that cannot be read.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct InputError {
     pub(crate) path: PathBuf,
     pub(crate) error: anyhow::Error,
 }
 
-/// The files that the arguments name, in their order; those of a folder or a pattern sorted. `-` is the audio on
-/// stdin.
+/// Resolves the arguments to files, in their order; files of a folder or a pattern are sorted.
 ///
-/// The audio files right in a folder have no label; those in its folders have the folder's name. A path that
-/// does not exist and has a `*`, `?`, `[` or `{` is a pattern: shells leave those to programs that match nothing,
-/// or that are quoted. What cannot be looked at in a folder is a fault of its own, and costs no other file.
-pub(crate) fn find(paths: &[PathBuf]) -> Vec<Result<Input, Fault>> {
+/// `-` is the audio on stdin. Audio files directly in a folder have no label; those in its
+/// subfolders have the subfolder's name as their label. A path that does not exist and contains a
+/// `*`, `?`, `[` or `{` is a pattern: shells pass on patterns that match nothing or are quoted. An
+/// entry of a folder that cannot be read is an error of its own and does not affect other files.
+pub(crate) fn find(paths: &[PathBuf]) -> Vec<Result<Input, InputError>> {
     let found = |path: &PathBuf| {
-        files_of(path).unwrap_or_else(|error| vec![Err(Fault { path: path.clone(), error })])
+        files_of(path).unwrap_or_else(|error| vec![Err(InputError { path: path.clone(), error })])
     };
     paths.iter().flat_map(found).collect()
 }
 
-/// The paths in a list, one a line, in any encoding; `-` reads stdin.
+/// Reads paths from a list, one per line, in any encoding; `-` reads stdin.
 ///
 /// # Errors
-/// A list that cannot be read.
+/// If the list cannot be read.
 pub(crate) fn listed(list: &Path) -> Result<Vec<PathBuf>> {
     let read = || -> Result<Vec<PathBuf>> {
         let reader: Box<dyn std::io::BufRead> = match list == Path::new(STDIN) {
@@ -84,7 +84,7 @@ pub(crate) fn listed(list: &Path) -> Result<Vec<PathBuf>> {
     read().with_context(|| format!("cannot read the list `{}`", list.display()))
 }
 
-fn files_of(path: &Path) -> Result<Vec<Result<Input, Fault>>> {
+fn files_of(path: &Path) -> Result<Vec<Result<Input, InputError>>> {
     if path == Path::new(STDIN) {
         return Ok(vec![Ok(spool()?)]);
     }
@@ -102,33 +102,34 @@ fn files_of(path: &Path) -> Result<Vec<Result<Input, Fault>>> {
     }
 }
 
-/// Stdin as a file: decoders go back and forth.
+/// Copies stdin to a temporary file, because decoders seek.
 fn spool() -> Result<Input> {
     let copy = || -> std::io::Result<TempPath> {
         let mut file = tempfile::NamedTempFile::new()?;
         std::io::copy(&mut std::io::stdin().lock().by_ref(), &mut file)?;
         Ok(file.into_temp_path())
     };
-    let spooled = copy().context("cannot keep what comes from stdin")?;
+    let spooled = copy().context("cannot copy stdin to a temporary file")?;
     Ok(Input { spooled: Some(spooled), ..Input::new(STDIN.into()) })
 }
 
-/// The audio files of a folder: those right in it, then those of its class folders.
-fn below(folder: &Path) -> Vec<Result<Input, Fault>> {
+/// Returns the audio files of a folder: first those directly in it, then those of class folders.
+fn below(folder: &Path) -> Vec<Result<Input, InputError>> {
     let mut found = Vec::new();
     for entry in walk(folder, usize::MAX) {
         match entry {
             Ok(entry) => found.extend(audio_in(folder, entry)),
-            Err(error) => found.push(Err(fault(folder, error))),
+            Err(error) => found.push(Err(walk_error(folder, error))),
         }
     }
     found.sort_by_key(|input| input.as_ref().is_ok_and(|input| input.label.is_some()));
     found
 }
 
-/// The audio file that an entry of a folder is. A class folder whose name cannot be a label is told once, and
-/// what is in it is passed over.
-fn audio_in(folder: &Path, entry: DirEntry) -> Option<Result<Input, Fault>> {
+/// Returns an entry of a folder if it is an audio file.
+///
+/// A class folder with a name that is not UTF-8 is reported once, and its files are skipped.
+fn audio_in(folder: &Path, entry: DirEntry) -> Option<Result<Input, InputError>> {
     let (depth, kind) = (entry.depth(), entry.file_type());
     let path = entry.into_path();
     let audio = kind.is_file() && is_audio(&path);
@@ -138,25 +139,26 @@ fn audio_in(folder: &Path, entry: DirEntry) -> Option<Result<Input, Fault>> {
     let class = path.strip_prefix(folder).unwrap_or(&path).iter().next().unwrap_or_default();
     match class.to_str().map(str::to_owned) {
         Some(label) => audio.then(|| Ok(Input { label: Some(label), ..Input::new(path) })),
-        None if depth == 1 && kind.is_dir() => Some(Err(Fault {
+        None if depth == 1 && kind.is_dir() => Some(Err(InputError {
             path,
-            error: anyhow!("the name of a class that is not UTF-8: rename the folder"),
+            error: anyhow!("the name of the class folder is not UTF-8: rename the folder"),
         })),
         None => None,
     }
 }
 
-/// The files that match a pattern; `**` stands for any folders. As in shells, names that begin with a dot match
-/// nothing.
-fn matching(pattern: &str) -> Vec<Result<Input, Fault>> {
+/// Returns the files that match a pattern; `**` matches any number of folders.
+///
+/// As in shells, names that start with a dot never match.
+fn matching(pattern: &str) -> Vec<Result<Input, InputError>> {
     let fixed = pattern[..pattern.find(WILD).unwrap_or(pattern.len())]
         .rfind('/')
         .map_or(0, |slash| slash + 1);
     let (fixed, wild) = pattern.split_at(fixed);
     let root = Path::new(if fixed.is_empty() { "." } else { fixed });
-    // What is deeper cannot match.
+    // Deeper entries cannot match.
     let depth = if wild.contains("**") { usize::MAX } else { 1 + wild.matches('/').count() };
-    // The matcher would take a `!` that leads for a "not"; in shells it is a character.
+    // The matcher treats a leading `!` as a negation; in shells it is an ordinary character.
     let glob = format!("{}{pattern}", if pattern.starts_with('!') { "\\" } else { "" });
     let as_given = |path: &Path| Path::new(fixed).join(path.strip_prefix(root).unwrap_or(path));
     let matches =
@@ -166,38 +168,38 @@ fn matching(pattern: &str) -> Vec<Result<Input, Fault>> {
             let wanted = entry.file_type().is_file() && matches(entry.path());
             wanted.then(|| Ok(Input::new(as_given(entry.path()))))
         }
-        // What is at the last level would have to match itself; what is above it may hold what matches.
+        // An entry at the last level must match itself; one above may contain a match.
         Err(error) => {
             let matters = error.depth() < depth || error.path().is_some_and(matches);
-            matters.then(|| Err(fault(root, error)))
+            matters.then(|| Err(walk_error(root, error)))
         }
     });
     found.collect()
 }
 
-/// A folder and what is below it, sorted; links are followed. Names that begin with a dot are passed over.
+/// Walks a folder in sorted order and follows links. Skips names that start with a dot.
 fn walk(root: &Path, depth: usize) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
-    let seen = |depth: usize, path: Option<&Path>| {
+    let visible = |depth: usize, path: Option<&Path>| {
         let name = path.and_then(Path::file_name).unwrap_or_default();
         depth == 0 || !name.as_encoded_bytes().starts_with(b".")
     };
     let walk = WalkDir::new(root).follow_links(true).max_depth(depth).sort_by_file_name();
-    walk.into_iter().filter_entry(move |entry| seen(entry.depth(), Some(entry.path()))).filter(
+    walk.into_iter().filter_entry(move |entry| visible(entry.depth(), Some(entry.path()))).filter(
         move |entry| {
-            // Editors leave links to nowhere with such names.
-            entry.as_ref().err().is_none_or(|error| seen(error.depth(), error.path()))
+            // Editors leave broken links with such names.
+            entry.as_ref().err().is_none_or(|error| visible(error.depth(), error.path()))
         },
     )
 }
 
-fn fault(root: &Path, error: walkdir::Error) -> Fault {
+fn walk_error(root: &Path, error: walkdir::Error) -> InputError {
     let path = error.path().unwrap_or(root).to_owned();
     let above = error.loop_ancestor().unwrap_or(root).to_owned();
     let error = match error.into_io_error() {
         Some(error) => anyhow::Error::from(error).context("cannot read it"),
         None => anyhow!("a link that leads back to `{}`", above.display()),
     };
-    Fault { path, error }
+    InputError { path, error }
 }
 
 fn is_audio(path: &Path) -> bool {
@@ -220,7 +222,7 @@ mod tests {
 
     fn found(dir: &tempfile::TempDir, arguments: &[&str]) -> Vec<(String, Option<String>)> {
         let paths: Vec<_> = arguments.iter().map(|argument| dir.path().join(argument)).collect();
-        let short = |input: Result<Input, Fault>| {
+        let short = |input: Result<Input, InputError>| {
             let input = input.unwrap();
             (input.path.strip_prefix(dir.path()).unwrap().to_str().unwrap().to_owned(), input.label)
         };
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_those_of_shells() {
+    fn shell_patterns() {
         let dir =
             folder(&["a/1.wav", "a/2.wav", "a/b/3.wav", "a/.hidden.wav", "a/x.mp3", "c[1].wav"]);
         for (pattern, expected) in [
@@ -259,7 +261,7 @@ mod tests {
             ("a/**/*.wav", vec!["a/1.wav", "a/2.wav", "a/b/3.wav"]),
             ("a/{1.wav,x.*}", vec!["a/1.wav", "a/x.mp3"]),
             ("a/[2-9].wav", vec!["a/2.wav"]),
-            // A file of that very name is no pattern.
+            // A file with exactly this name exists, so it is not a pattern.
             ("c[1].wav", vec!["c[1].wav"]),
         ] {
             let paths: Vec<_> = found(&dir, &[pattern]).into_iter().map(|(path, _)| path).collect();
@@ -268,16 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nothing_is_a_fault_of_its_own() {
+    fn unmatched_arguments() {
         let dir = folder(&["empty/notes.txt", "a.wav"]);
         let at = |path: &str| dir.path().join(path);
         let inputs = find(&[at("empty"), at("none.wav"), at("*.flac"), at("a.wav")]);
-        let faults: Vec<String> = inputs
+        let errors: Vec<String> = inputs
             .iter()
             .map(|input| {
-                input.as_ref().err().map_or("fine".to_owned(), |fault| fault.error.to_string())
+                input.as_ref().err().map_or("ok".to_owned(), |failed| failed.error.to_string())
             })
             .collect();
-        assert_eq!(faults, ["no audio file in it", "cannot read it", "no file matches it", "fine"]);
+        assert_eq!(errors, ["no audio file in it", "cannot read it", "no file matches it", "ok"]);
     }
 }

@@ -1,5 +1,5 @@
-//! The program as a user runs it: real audio in, genres out.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+//! Runs the program on real audio files.
+#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -8,11 +8,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use onnx::classifier::{INPUT, LOGITS, PROBABILITIES};
 use onnx::graph::{Attribute, Dim, Graph};
 use onnx::metadata::Metadata;
+use onnx::names::{INPUT, LOGITS, PROBABILITIES};
 
-/// A model that calls a clip `loud` where the mean of its log-power spectrogram is above -10, else `quiet`.
+/// Writes a model that predicts `loud` if the mean of the log-power spectrogram is above -10.
+///
+/// Otherwise it predicts `quiet`.
 fn model(path: &Path) {
     let mut graph = Graph::new("loudness");
     let [batch, one, side] = [Dim::Symbol("N"), Dim::Size(1), Dim::Size(8)];
@@ -21,11 +23,17 @@ fn model(path: &Path) {
     graph.constant("bias", &[2], &[10.0, 0.0]);
     graph.node("Flatten", &[INPUT], "flat", &[("axis", Attribute::Int(1))]);
     graph.node("Gemm", &["flat", "weight", "bias"], LOGITS, &[]);
-    let spectrogram = serde_json::json!({ "sample_rate": 8000, "n_fft": 256, "hop_length": 128, "seconds": 0.5, "size": 8 });
+    let spectrogram = serde_json::json!({
+        "sample_rate": 8000,
+        "n_fft": 256,
+        "hop_length": 128,
+        "seconds": 0.5,
+        "size": 8,
+    });
     write_model(graph, path, spectrogram);
 }
 
-/// As [`model`], of spectrograms of whole clips at 1 kHz.
+/// As [`model`], for spectrograms of whole clips at 1 kHz.
 fn model_of_any_length(path: &Path) {
     let mut graph = Graph::new("loudness");
     let [batch, one] = [Dim::Symbol("N"), Dim::Size(1)];
@@ -51,7 +59,7 @@ fn write_model(mut graph: Graph, path: &Path, spectrogram: serde_json::Value) {
     kit::files::write_atomic(path, graph.encode(&metadata.to_properties().unwrap())).unwrap();
 }
 
-/// Noise of this amplitude.
+/// Returns noise of the given amplitude.
 fn noise(count: usize, amplitude: i32) -> Vec<i16> {
     let mut state = 1u32;
     let mut sample = || {
@@ -61,12 +69,12 @@ fn noise(count: usize, amplitude: i32) -> Vec<i16> {
     (0..count).map(|_| sample()).collect()
 }
 
-/// Half a second of noise.
+/// Writes half a second of noise.
 fn wav(path: &Path, amplitude: i32) {
     write_wav(path, &noise(4000, amplitude), 8000);
 }
 
-/// Mono, 16 bits.
+/// Writes a WAV file, mono, 16 bits.
 fn write_wav(path: &Path, samples: &[i16], rate: u32) {
     let samples: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
     let mut bytes = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
@@ -89,7 +97,7 @@ fn predict_with(root: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
     command.current_dir(root).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // Small enough for the pipe, so that nobody waits.
+    // Small enough for the pipe buffer, so that the write does not block.
     child.stdin.take().unwrap().write_all(stdin).unwrap();
     child.wait_with_output().unwrap()
 }
@@ -99,7 +107,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn files_and_folders_of_classes() {
+fn files_and_class_folders() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
@@ -154,11 +162,11 @@ fn patterns_lists_and_stdin() {
 }
 
 #[test]
-fn a_timeline_covers_the_file() {
+fn timeline_covers_file() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
-    // The model takes half a second at a time: noise, noise, silence, silence, and a rest of 0.3 s.
+    // The model takes half a second at a time: noise, noise, silence, silence, and 0.3 s more.
     let mut samples = noise(8000, 20_000);
     samples.resize(18_400 - 2400, 0);
     samples.extend(noise(2400, 20_000));
@@ -175,7 +183,7 @@ fn a_timeline_covers_the_file() {
         "long.wav,0.000,0.500,loud",
         "long.wav,0.500,1.000,loud",
         "long.wav,1.000,1.500,quiet",
-        // Its last half second is noise for the most part.
+        // The last half second is mostly noise.
         "long.wav,1.500,2.300,loud",
     ];
     assert_eq!(rows, expected);
@@ -184,13 +192,13 @@ fn a_timeline_covers_the_file() {
     let json = std::fs::read_to_string(root.join("t.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let timeline = json[0]["timeline"].as_array().unwrap();
-    let loud = |part: &serde_json::Value| {
-        let probability = part["probability"].as_f64().unwrap();
-        if part["prediction"] == "loud" { probability } else { 1.0 - probability }
+    let loud = |segment: &serde_json::Value| {
+        let probability = segment["probability"].as_f64().unwrap();
+        if segment["prediction"] == "loud" { probability } else { 1.0 - probability }
     };
     let sum: f64 = timeline.iter().map(loud).sum();
-    let share = json[0]["probabilities"]["loud"].as_f64().unwrap();
-    assert!((share - sum / timeline.len() as f64).abs() < 1e-3, "{json}");
+    let probability = json[0]["probabilities"]["loud"].as_f64().unwrap();
+    assert!((probability - sum / timeline.len() as f64).abs() < 1e-3, "{json}");
 
     let output = predict(root, &["long.wav", "--timeline", "--segment", "3"]);
     let error = text(&output.stderr);
@@ -198,7 +206,7 @@ fn a_timeline_covers_the_file() {
 }
 
 #[test]
-fn music_in_every_usual_format() {
+fn common_audio_formats() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
@@ -217,7 +225,7 @@ fn music_in_every_usual_format() {
             output.status.success() && genres == ["loud", "loud", "quiet", "quiet"],
             "{output:?}"
         );
-        // A pipe has no name to tell the format by.
+        // The format must be detected without a file name.
         let sound = std::fs::read(root.join(&name)).unwrap();
         let output = predict_with(root, &["-", "--top", "1"], &sound);
         assert!(text(&output.stdout).starts_with("-: loud"), "{output:?}");
@@ -225,7 +233,7 @@ fn music_in_every_usual_format() {
 }
 
 #[test]
-fn a_file_longer_than_an_hour_is_judged_by_its_parts() {
+fn long_file_is_split_into_parts() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model_of_any_length(&root.join("models/genre.onnx"));
@@ -238,7 +246,7 @@ fn a_file_longer_than_an_hour_is_judged_by_its_parts() {
 }
 
 #[test]
-fn nobody_needs_to_read_to_the_end() {
+fn closed_stdout_is_not_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
@@ -251,16 +259,12 @@ fn nobody_needs_to_read_to_the_end() {
     let (reader, writer) = std::io::pipe().unwrap();
     command.stdout(writer.try_clone().unwrap()).stderr(writer);
     drop(reader);
-    assert_eq!(
-        command.status().unwrap().code(),
-        Some(1),
-        "as if somebody had read that a file is missing"
-    );
+    assert_eq!(command.status().unwrap().code(), Some(1), "the missing file is still an error");
     assert!(std::fs::read_to_string(root.join("table.csv")).unwrap().contains("good.wav,loud"));
 }
 
 #[test]
-fn json_is_all_there_is_on_stdout() {
+fn json_replaces_lines_on_stdout() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
@@ -271,11 +275,11 @@ fn json_is_all_there_is_on_stdout() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&found[0]["label"], &found[0]["prediction"]), (&"noise".into(), &"loud".into()));
     assert_eq!(found[1]["path"], "bad.wav");
-    assert!(found[1]["error"].as_str().unwrap().starts_with("not an audio format"), "{found}");
+    assert!(found[1]["error"].as_str().unwrap().starts_with("unsupported audio format"), "{found}");
 }
 
 #[test]
-fn many_files_keep_their_order() {
+fn results_keep_input_order() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
@@ -293,7 +297,7 @@ fn many_files_keep_their_order() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_does_not_stop_the_others() {
+fn unreadable_file_does_not_stop_others() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("m.onnx"));
@@ -312,14 +316,14 @@ fn a_file_that_cannot_be_read_does_not_stop_the_others() {
     assert!(errors.contains("warning: `*.flac`: no file matches it\n"), "{errors}");
 }
 
-/// The lines about files, of a run in which some could not be read.
-fn judged(output: &Output) -> String {
+/// Returns the files that were classified, in a run in which some could not be read.
+fn classified(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     text(&output.stdout).replace(": loud 100.0 %", "")
 }
 
 #[test]
-fn what_cannot_be_read_in_a_folder_does_not_stop_the_rest() {
+fn unreadable_entries_do_not_stop_others() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
@@ -332,18 +336,19 @@ fn what_cannot_be_read_in_a_folder_does_not_stop_the_rest() {
     symlink("nowhere", root.join("set/a/.#lock.wav")).unwrap();
     symlink("..", root.join("set/a/round")).unwrap();
     let output = predict(root, &["set", "--top", "1"]);
-    assert_eq!(judged(&output), "set/0.wav\nset/a/1.wav\nset/z/2.wav\n");
+    assert_eq!(classified(&output), "set/0.wav\nset/a/1.wav\nset/z/2.wav\n");
     let errors = [
         "warning: `set/a/gone.wav`: cannot read it: No such file or directory (os error 2)\n",
         "warning: `set/a/round`: a link that leads back to `set`\n",
-        "warning: `set/caf\u{fffd}`: the name of a class that is not UTF-8: rename the folder\n",
+        "warning: `set/caf\u{fffd}`: the name of the class folder is not UTF-8: \
+         rename the folder\n",
         "error: 3 of 6 files could not be read\n",
     ];
     assert_eq!(text(&output.stderr), errors.concat());
 }
 
 #[test]
-fn a_pattern_tells_what_it_cannot_look_at() {
+fn pattern_reports_unreadable_entries() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
@@ -353,14 +358,15 @@ fn a_pattern_tells_what_it_cannot_look_at() {
     symlink("nowhere", root.join("set/a/gone.wav")).unwrap();
     symlink("nowhere", root.join("set/a/gone.txt")).unwrap();
     let output = predict(root, &["set/*/*.wav", "!*.wav", "--top", "1"]);
-    assert_eq!(judged(&output), "set/a/1.wav\nset/a/caf\u{fffd}.wav\n!3.wav\n");
-    let errors = "warning: `set/a/gone.wav`: cannot read it: No such file or directory (os error 2)\n\
+    assert_eq!(classified(&output), "set/a/1.wav\nset/a/caf\u{fffd}.wav\n!3.wav\n");
+    let errors = "warning: `set/a/gone.wav`: cannot read it: \
+                  No such file or directory (os error 2)\n\
                   error: 1 of 4 files could not be read\n";
     assert_eq!(text(&output.stderr), errors);
 }
 
 #[test]
-fn a_list_may_have_names_of_any_encoding() {
+fn list_with_non_utf8_names() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     model(&root.join("models/genre.onnx"));
@@ -371,17 +377,17 @@ fn a_list_may_have_names_of_any_encoding() {
         &["--files-from", "-", "--top", "1"],
         b"caf\xe9.wav\nnone\xe9\na.wav\r\n",
     );
-    assert_eq!(judged(&output), "caf\u{fffd}.wav\na.wav\n");
+    assert_eq!(classified(&output), "caf\u{fffd}.wav\na.wav\n");
 }
 
 #[test]
-fn mistakes_in_the_arguments_are_told_from_files_that_cannot_be_read() {
+fn invalid_arguments_exit_with_2() {
     let dir = tempfile::tempdir().unwrap();
     for (arguments, words) in [
         (&["-", "--files-from", "-"][..], "stdin is either audio or a list"),
-        (&["a.wav", "--timeline", "--segment", "0.1"], "not from 0.5 to 600 seconds"),
-        (&["a.wav", "--timeline", "--segment", "nan"], "not from 0.5 to 600 seconds"),
-        (&["a.wav", "--timeline", "--segment", "long"], "not a number"),
+        (&["a.wav", "--timeline", "--segment", "0.1"], "must be from 0.5 to 600"),
+        (&["a.wav", "--timeline", "--segment", "nan"], "must be from 0.5 to 600"),
+        (&["a.wav", "--timeline", "--segment", "long"], "must be a number"),
     ] {
         let output = predict(dir.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
@@ -390,7 +396,7 @@ fn mistakes_in_the_arguments_are_told_from_files_that_cannot_be_read() {
 }
 
 #[test]
-fn unusable_models_are_named_with_the_remedy() {
+fn unusable_models() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     wav(&root.join("a.wav"), 100);

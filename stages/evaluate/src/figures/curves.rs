@@ -1,6 +1,6 @@
-//! The learning curves: loss, accuracy and macro F1 by epoch, of the clips that train and of those that validate.
+//! Draws the learning curves: loss, accuracy and macro F1 by epoch, for training and validation.
 //!
-//! Knows nothing about where the table comes from.
+//! Does not know where the table comes from.
 
 use anyhow::{Context as _, Result};
 use kit::csv::Table;
@@ -16,11 +16,12 @@ const GAP: f64 = 62.0;
 const LEFT: f64 = 54.0;
 const TOP: f64 = 106.0;
 
-/// Draws a table with the columns `epoch`, `train_loss`, `val_loss`, `train_accuracy` and so on. A cell that is
-/// empty or no number is left out.
+/// Draws a table with the columns `epoch`, `train_loss`, `val_loss`, `train_accuracy` and so on.
+///
+/// Cells that are empty or not a finite number are skipped.
 ///
 /// # Errors
-/// A column that is missing.
+/// If a column is missing.
 pub(crate) fn draw(table: &Table) -> Result<String> {
     let epochs = numbers(table, "epoch")?;
     let width = LEFT + PANELS.len() as f64 * (PANEL[0] + GAP);
@@ -55,21 +56,21 @@ pub(crate) fn draw(table: &Table) -> Result<String> {
     Ok(svg.finish())
 }
 
-/// One line, with its last value beside its end.
+/// Draws one line, with its last value next to its end.
 fn curve(svg: &mut Svg, plot: &Plot, epochs: &[Option<f64>], values: &[Option<f64>], colour: &str) {
     let points: Vec<[f64; 2]> =
         epochs.iter().zip(values).filter_map(|(x, y)| Some([(*x)?, (*y)?])).collect();
     let Some([x, y]) = points.last().copied() else { return };
-    let places = points.iter().map(|[x, y]| plot.place(*x, *y));
+    let positions = points.iter().map(|[x, y]| plot.position(*x, *y));
     let style = format!(
         "stroke=\"{colour}\" stroke-width=\"2\" stroke-linejoin=\"round\" stroke-linecap=\"round\""
     );
-    svg.line(places, &style);
-    let [right, height] = plot.place(x, y);
+    svg.line(positions, &style);
+    let [right, height] = plot.position(x, y);
     svg.text([right + 5.0, height + 4.0], NOTE, &format!("fill=\"{colour}\""), &format!("{y:.2}"));
 }
 
-/// The numbers of a column; none where a cell has no finite one.
+/// Parses a column; `None` for a cell without a finite number.
 fn numbers(table: &Table, name: &str) -> Result<Vec<Option<f64>>> {
     let column = table.column(name)?;
     let number = |row: &Vec<String>| {
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_score_is_a_line_with_its_last_value() {
+    fn draws_last_values() {
         let svg = draw(&table(&[
             ["1", "2", "0.25", "0.125", "1.5", "0.5", "0.25"],
             ["2", "1", "0.5", "0.3", "1.25", "0.75", "0.6"],
@@ -107,12 +108,12 @@ mod tests {
         for value in [">1.00<", ">0.50<", ">0.30<", ">1.25<", ">0.75<", ">0.60<", "2 epochs"] {
             assert!(svg.contains(value), "{value}: {svg}");
         }
-        // The loss axis ends at 2, the first training loss, and the line begins in that corner.
+        // The loss axis ends at 2, the first training loss, so the line starts in that corner.
         assert!(svg.contains(&format!("points=\"{LEFT},{TOP} ")), "{svg}");
     }
 
     #[test]
-    fn cells_without_a_number_are_left_out() {
+    fn skips_cells_without_number() {
         let svg = draw(&table(&[["1", "NaN", "0.25", "inf", "", "", ""]])).unwrap();
         assert!(!svg.contains("NaN") && !svg.contains("inf\""), "{svg}");
         assert_eq!(svg.matches("stroke-linejoin").count(), 1);

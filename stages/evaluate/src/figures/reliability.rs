@@ -1,6 +1,7 @@
-//! The reliability diagram: how often the model is right against how sure it is.
+//! Draws the reliability diagram: accuracy by confidence.
 //!
-//! Bars on the dashed line are a calibrated model, bars below it one that is too sure. Knows nothing about files.
+//! For a calibrated model the bars end at the diagonal; for an overconfident one they end below it.
+//! Does not know about files.
 
 use crate::calibration::{Bin, expected_error};
 use crate::plot::{Plot, range};
@@ -9,10 +10,10 @@ use crate::svg::{BLUE, GREY, ORANGE, OUTLINE, Svg, TEXT};
 const SIDE: f64 = 320.0;
 const LEFT: f64 = 76.0;
 const TOP: f64 = 78.0;
-/// The height of the counts below.
+/// Height of the histogram of clips.
 const COUNTS: f64 = 70.0;
 
-/// Draws the bins, and below them how many clips each has.
+/// Draws the bins, and below them the number of clips in each.
 pub(crate) fn draw(bins: &[Bin]) -> String {
     let below = TOP + SIDE + 62.0;
     let mut svg = Svg::new("Reliability", [LEFT + SIDE + 170.0, below + COUNTS + 56.0]);
@@ -24,10 +25,10 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
     let shares = Plot { corner: [LEFT, TOP], size: [SIDE; 2], x: [0.0, 1.0], y: [0.0, 1.0] };
     let most = range(0.0, bins.iter().map(|bin| bin.clips as f64));
     let counts = Plot { corner: [LEFT, below], size: [SIDE, COUNTS], x: [0.0, 1.0], y: most };
-    shares.frame(&mut svg, ["", "Share that is right"]);
+    shares.frame(&mut svg, ["", "Accuracy"]);
     for bin in bins.iter().filter(|bin| bin.clips > 0) {
-        let tip = format!(
-            "{} clips said {:.1} %, {:.1} % are right",
+        let tooltip = format!(
+            "{} clips: mean confidence {:.1} %, accuracy {:.1} %",
             bin.clips,
             bin.confidence * 100.0,
             bin.accuracy * 100.0
@@ -38,19 +39,19 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
             bin,
             bin.accuracy,
             &format!("fill=\"{BLUE}\" fill-opacity=\"0.75\""),
-            &tip,
+            &tooltip,
         );
-        let [left, right] = [bin.from, bin.to].map(|edge| shares.place(edge, bin.confidence));
+        let [left, right] = [bin.from, bin.to].map(|edge| shares.position(edge, bin.confidence));
         svg.line([left, right], &format!("stroke=\"{ORANGE}\" stroke-width=\"3\""));
-        bar(&mut svg, &counts, bin, bin.clips as f64, &format!("fill=\"{OUTLINE}\""), &tip);
+        bar(&mut svg, &counts, bin, bin.clips as f64, &format!("fill=\"{OUTLINE}\""), &tooltip);
     }
-    let diagonal = [shares.place(0.0, 0.0), shares.place(1.0, 1.0)];
+    let diagonal = [shares.position(0.0, 0.0), shares.position(1.0, 1.0)];
     svg.line(diagonal, &format!("stroke=\"{GREY}\" stroke-dasharray=\"5 4\""));
-    counts.frame(&mut svg, ["Probability of the prediction", "Clips"]);
+    counts.frame(&mut svg, ["Confidence", "Clips"]);
     for (y, colour, name) in [
-        (TOP + 14.0, BLUE, "are right"),
-        (TOP + 36.0, ORANGE, "said on average"),
-        (TOP + 58.0, GREY, "as it should be"),
+        (TOP + 14.0, BLUE, "accuracy"),
+        (TOP + 36.0, ORANGE, "mean confidence"),
+        (TOP + 58.0, GREY, "perfect calibration"),
     ] {
         let left = LEFT + SIDE + 18.0;
         let dashed = if colour == GREY { "stroke-dasharray=\"5 4\"" } else { "stroke-width=\"4\"" };
@@ -63,10 +64,10 @@ pub(crate) fn draw(bins: &[Bin]) -> String {
     svg.finish()
 }
 
-fn bar(svg: &mut Svg, plot: &Plot, bin: &Bin, value: f64, style: &str, tip: &str) {
+fn bar(svg: &mut Svg, plot: &Plot, bin: &Bin, value: f64, style: &str, tooltip: &str) {
     let ([left, top], [right, bottom]) =
-        (plot.place(bin.from, value), plot.place(bin.to, plot.y[0]));
-    svg.rect([left + 1.0, top], [right - left - 2.0, bottom - top], style, tip);
+        (plot.position(bin.from, value), plot.position(bin.to, plot.y[0]));
+    svg.rect([left + 1.0, top], [right - left - 2.0, bottom - top], style, tooltip);
 }
 
 #[cfg(test)]
@@ -75,11 +76,11 @@ mod tests {
     use crate::calibration::bins;
 
     #[test]
-    fn a_bar_is_as_high_as_its_share() {
+    fn bar_height_is_accuracy() {
         let svg = draw(&bins([(0.9, true), (0.9, false), (0.95, true), (0.3, false)], 2));
         assert!(svg.contains("4 clips · expected calibration error"), "{svg}");
-        // The upper half: two of three are right.
-        assert!(svg.contains("3 clips said 91.7 %, 66.7 % are right"), "{svg}");
+        // The upper bin: two of three are correct.
+        assert!(svg.contains("3 clips: mean confidence 91.7 %, accuracy 66.7 %"), "{svg}");
         assert!(
             svg.contains(&format!("height=\"{}\"", (SIDE * 2.0 / 3.0 * 10.0).round() / 10.0)),
             "{svg}"
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn no_clips_can_be_drawn() {
+    fn draws_without_clips() {
         let svg = draw(&bins([], 10));
         assert!(svg.contains("0 clips") && !svg.contains("NaN"), "{svg}");
     }

@@ -1,6 +1,6 @@
-//! The model and what its inputs are made with: spectrograms in, shares of the genres out.
+//! The exported model with its feature params: maps spectrograms to probabilities of the genres.
 //!
-//! Knows nothing about files or about how answers are shown.
+//! Does not know about audio files or how predictions are shown.
 
 use std::path::Path;
 
@@ -8,20 +8,22 @@ use anyhow::{Context as _, Result, bail, ensure};
 use features::{Array, SpectrogramParams};
 use onnx::classifier::Classifier;
 
-/// The probability of each genre, in the order of the model's labels.
-pub(crate) type Shares = Vec<f32>;
+/// Probability of each genre, in the order of the model's labels.
+pub(crate) type Probabilities = Vec<f32>;
 
 /// An exported model.
 #[derive(Debug)]
-pub(crate) struct Judge {
+pub(crate) struct Predictor {
     classifier: Classifier,
     params: SpectrogramParams,
 }
 
-impl Judge {
+impl Predictor {
+    /// Reads an exported model.
+    ///
     /// # Errors
-    /// No such file; a file that is no model of this pipeline.
-    pub(crate) fn read(path: &Path) -> Result<Judge> {
+    /// If the file does not exist, or is not a model of this pipeline.
+    pub(crate) fn read(path: &Path) -> Result<Predictor> {
         let classifier = Classifier::read(path)?;
         let params = || -> Result<SpectrogramParams> {
             let section = classifier.metadata().spectrogram.clone();
@@ -31,24 +33,24 @@ impl Judge {
             Ok(params)
         };
         let params = params().with_context(|| format!("`{}`", path.display()))?;
-        Ok(Judge { classifier, params })
+        Ok(Predictor { classifier, params })
     }
 
-    /// What its spectrograms are made with.
+    /// Returns the params of the spectrograms.
     pub(crate) fn params(&self) -> &SpectrogramParams {
         &self.params
     }
 
-    /// The genres.
+    /// Returns the genres.
     pub(crate) fn labels(&self) -> &[String] {
         &self.classifier.metadata().labels
     }
 
-    /// The shares of each spectrogram. Neighbours of one shape run as one batch.
+    /// Classifies each spectrogram. Adjacent ones of the same shape run as one batch.
     ///
     /// # Errors
-    /// A spectrogram of a shape that the model does not take; a failure of the runtime.
-    pub(crate) fn shares(&self, spectrograms: &[Array]) -> Result<Vec<Shares>> {
+    /// If the model does not accept the shape of a spectrogram, or the runtime fails.
+    pub(crate) fn probabilities(&self, spectrograms: &[Array]) -> Result<Vec<Probabilities>> {
         let mut all = Vec::with_capacity(spectrograms.len());
         for batch in spectrograms.chunk_by(|one, other| one.shape == other.shape) {
             let [height, width] = batch[0].shape[..] else {
@@ -60,7 +62,7 @@ impl Judge {
             let outputs = self
                 .classifier
                 .run(shape, values)
-                .context("its spectrogram does not fit: export the model again")?;
+                .context("its spectrogram does not match the model: export the model again")?;
             all.extend(
                 outputs.probabilities.chunks_exact(self.labels().len()).map(<[f32]>::to_vec),
             );
@@ -69,23 +71,28 @@ impl Judge {
     }
 }
 
-/// The mean of the shares of a clip's parts; none of none.
-pub(crate) fn mean<'a>(parts: impl IntoIterator<Item = &'a Shares>) -> Option<Shares> {
+/// Returns the mean over the parts of a file; `None` without parts.
+pub(crate) fn mean<'a>(
+    parts: impl IntoIterator<Item = &'a Probabilities>,
+) -> Option<Probabilities> {
     let mut parts = parts.into_iter();
     let mut sums = parts.next()?.clone();
     let mut count = 1.0;
     for part in parts {
-        sums.iter_mut().zip(part).for_each(|(sum, share)| *sum += share);
+        sums.iter_mut().zip(part).for_each(|(sum, probability)| *sum += probability);
         count += 1.0;
     }
     sums.iter_mut().for_each(|sum| *sum /= count);
     Some(sums)
 }
 
-/// Genres and their shares, the likeliest first.
-pub(crate) fn ranked<'a>(labels: &'a [String], shares: &Shares) -> Vec<(&'a str, f32)> {
+/// Returns genres with their probabilities, most likely first.
+pub(crate) fn ranked<'a>(
+    labels: &'a [String],
+    probabilities: &Probabilities,
+) -> Vec<(&'a str, f32)> {
     let mut genres: Vec<_> =
-        labels.iter().map(String::as_str).zip(shares.iter().copied()).collect();
+        labels.iter().map(String::as_str).zip(probabilities.iter().copied()).collect();
     genres.sort_by(|one, other| other.1.total_cmp(&one.1));
     genres
 }
@@ -95,12 +102,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mean_has_all_parts_alike_and_the_likeliest_comes_first() {
-        let shares = mean(&[vec![0.2, 0.8], vec![0.7, 0.3], vec![0.3, 0.7]]).unwrap();
-        assert!((shares[0] - 0.4).abs() < 1e-6 && (shares[1] - 0.6).abs() < 1e-6, "{shares:?}");
+    fn mean_and_ranking() {
+        let probabilities = mean(&[vec![0.2, 0.8], vec![0.7, 0.3], vec![0.3, 0.7]]).unwrap();
+        assert!(
+            (probabilities[0] - 0.4).abs() < 1e-6 && (probabilities[1] - 0.6).abs() < 1e-6,
+            "{probabilities:?}"
+        );
         let labels = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(ranked(&labels, &shares)[0].0, "b");
-        assert_eq!(ranked(&labels, &vec![0.5, 0.5])[0].0, "a", "equals stay in order");
+        assert_eq!(ranked(&labels, &probabilities)[0].0, "b");
+        assert_eq!(ranked(&labels, &vec![0.5, 0.5])[0].0, "a", "ties keep the order of labels");
         assert_eq!(mean(&[]), None);
     }
 }

@@ -1,8 +1,8 @@
-//! The features of crate `features` as ONNX operators: from waveforms to what the network takes.
+//! The features of crate `features` as ONNX operators, from waveforms to the network's input.
 //!
-//! A short-time Fourier transform is a convolution with windowed cosines and sines, mel bands and the resize are
-//! matrices: operators that every runtime has. It takes some times what a fast transform takes. Knows nothing
-//! about the network.
+//! The short-time Fourier transform is a convolution with windowed cosines and sines; mel bands and
+//! the resize are matrix products. Every runtime has these operators, but they are several times
+//! slower than a fast transform. Does not know about the network.
 
 use std::f64::consts::TAU;
 
@@ -13,15 +13,15 @@ use features::resize::resize;
 use features::{LOG_FLOOR, hann};
 use onnx::graph::{Attribute, Dim, Graph};
 
-/// The name of the input, `[N, samples]`: mono, at the params' sample rate, full scale 1.
+/// Name of the input, `[N, samples]`: mono, at the params' sample rate, full scale 1.
 pub(crate) const WAVEFORM: &str = "waveform";
-/// Below this a clip's deviation is rounding, not sound.
-const STILL: f32 = 1e-5;
+/// A standard deviation below this is rounding error: the clip is constant.
+const CONSTANT: f32 = 1e-5;
 
-/// Whether there is such a graph.
+/// Checks that the features can be expressed as operators.
 ///
 /// # Errors
-/// A resize of spectrograms whose length is not known.
+/// If spectrograms of unknown length are resized.
 pub(crate) fn check(params: &SpectrogramParams) -> Result<()> {
     let resized = params.kind == Kind::LogPower && params.resize;
     ensure!(
@@ -33,7 +33,7 @@ pub(crate) fn check(params: &SpectrogramParams) -> Result<()> {
 
 /// Adds the input and the operators up to `output`, `[N, 1, rows, columns]`.
 ///
-/// Where the params have `seconds`, a waveform has exactly so many; else any length that makes a frame.
+/// If the params set `seconds`, a waveform has exactly that length; otherwise at least one frame.
 ///
 /// # Errors
 /// As [`check`].
@@ -53,7 +53,7 @@ pub(crate) fn waveform(graph: &mut Graph, params: &SpectrogramParams, output: &s
     Ok(())
 }
 
-/// Half a window of what the params say on both sides.
+/// Pads half a window on both sides.
 fn pad(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
     let mode = match params.padding {
         Padding::Reflect => "reflect",
@@ -67,12 +67,12 @@ fn pad(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
     "front.padded"
 }
 
-/// The squared magnitudes, `[N, bins, frames]`, as `front.power`.
+/// Computes the squared magnitudes, `[N, bins, frames]`, as `front.power`.
 fn power(graph: &mut Graph, params: &SpectrogramParams, samples: &str) {
     let (n_fft, bins) = (params.n_fft, bins(params));
     let window: Vec<f64> = hann(n_fft).collect();
     let kernel = |wave: fn(f64) -> f64| -> Vec<f32> {
-        // The angle of bin × sample, without the turns, which would cost digits.
+        // Reduce bin × sample modulo `n_fft` first: full turns would cost precision.
         let angle = |bin: usize, n: usize| TAU * (bin * n % n_fft) as f64 / n_fft as f64;
         let taps = |bin| {
             window.iter().enumerate().map(move |(n, weight)| (weight * wave(angle(bin, n))) as f32)
@@ -98,13 +98,17 @@ fn log_power(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
     let (true, Some(samples)) = (params.resize, params.samples()) else {
         return "front.log";
     };
-    // What the resize makes of the unit matrix is the resize as a matrix.
+    // Resizing the identity matrix gives the resize as a matrix.
     let (bins, frames, size) = (bins(params), params.frames(samples), params.size);
-    graph.constant("front.rows", &[size, bins], &resize(&unit(bins), [bins, bins], [size, bins]));
+    graph.constant(
+        "front.rows",
+        &[size, bins],
+        &resize(&identity(bins), [bins, bins], [size, bins]),
+    );
     graph.constant(
         "front.columns",
         &[frames, size],
-        &resize(&unit(frames), [frames, frames], [frames, size]),
+        &resize(&identity(frames), [frames, frames], [frames, size]),
     );
     graph.node("MatMul", &["front.log", "front.columns"], "front.narrow", &[]);
     graph.node("MatMul", &["front.rows", "front.narrow"], "front.resized", &[]);
@@ -141,7 +145,7 @@ fn log_mel(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
     }
 }
 
-/// As `features::level::to_scale`: the floor and the factor are those of power or of magnitude.
+/// Converts to decibels like `features::level::to_scale`, for power or magnitude.
 fn decibels(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
     let exponent = f32::from(params.power);
     floor_and_log(graph, "front.bands", LOG_FLOOR.powf(exponent / 2.0), "front.log");
@@ -151,19 +155,19 @@ fn decibels(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
         return "front.decibels";
     }
     graph.constant("front.top_db", &[], &[params.top_db as f32]);
-    graph.node("ReduceMax", &["front.decibels"], "front.loudest", &over_a_clip());
+    graph.node("ReduceMax", &["front.decibels"], "front.loudest", &per_clip());
     graph.node("Sub", &["front.loudest", "front.top_db"], "front.lowest", &[]);
     graph.node("Max", &["front.decibels", "front.lowest"], "front.limited", &[]);
     "front.limited"
 }
 
-/// Mean 0 and deviation 1 over each clip; 0 for a clip that is the same everywhere.
+/// Normalises each clip to mean 0 and standard deviation 1; a constant clip becomes 0.
 fn normalised(graph: &mut Graph, levels: &str) -> &'static str {
-    graph.constant("front.still", &[], &[STILL]);
-    graph.node("ReduceMean", &[levels], "front.mean", &over_a_clip());
+    graph.constant("front.still", &[], &[CONSTANT]);
+    graph.node("ReduceMean", &[levels], "front.mean", &per_clip());
     graph.node("Sub", &[levels, "front.mean"], "front.centred", &[]);
     graph.node("Mul", &["front.centred", "front.centred"], "front.centred_squares", &[]);
-    graph.node("ReduceMean", &["front.centred_squares"], "front.variance", &over_a_clip());
+    graph.node("ReduceMean", &["front.centred_squares"], "front.variance", &per_clip());
     graph.node("Sqrt", &["front.variance"], "front.deviation", &[]);
     graph.node("Greater", &["front.deviation", "front.still"], "front.sounds", &[]);
     graph.node("Cast", &["front.sounds"], "front.zero_or_one", &[("to", Attribute::Int(1))]);
@@ -179,7 +183,7 @@ fn floor_and_log(graph: &mut Graph, input: &str, floor: f32, output: &str) {
     graph.node("Log", &["front.floored"], output, &[]);
 }
 
-fn over_a_clip() -> [(&'static str, Attribute); 2] {
+fn per_clip() -> [(&'static str, Attribute); 2] {
     [("axes", Attribute::Ints(vec![1, 2])), ("keepdims", Attribute::Int(1))]
 }
 
@@ -187,6 +191,6 @@ fn bins(params: &SpectrogramParams) -> usize {
     params.n_fft / 2 + 1
 }
 
-fn unit(size: usize) -> Vec<f32> {
+fn identity(size: usize) -> Vec<f32> {
     (0..size * size).map(|at| if at % (size + 1) == 0 { 1.0 } else { 0.0 }).collect()
 }

@@ -1,4 +1,4 @@
-//! The pictures of an evaluation, each in a file of its own below.
+//! The figures of an evaluation, one module each.
 
 pub(crate) mod confusion;
 pub(crate) mod curves;

@@ -1,21 +1,23 @@
-//! The confusion matrix: counts and shares in the cells.
+//! Draws the confusion matrix, with counts and shares in the cells.
 //!
-//! Rows are the true classes, columns the predicted ones. A cell's colour and its percentage are its share of the
-//! row, so that classes of different sizes compare. Knows nothing about files.
+//! Rows are true classes, columns are predicted classes. The colour and the percentage of a cell
+//! show its share of the row, so that classes of different sizes are comparable. Does not know
+//! about files.
 
 use model::metrics::Confusion;
 
 use crate::svg::{GREY, INK, NOTE, OUTLINE, Svg, TEXT, shorten, width_of};
 
-/// The side of a cell in pixels.
+/// Side length of a cell in pixels.
 const CELL: f64 = 46.0;
-/// The upper edge of the matrix.
+/// Upper edge of the matrix.
 const TOP: f64 = 78.0;
-/// The colours of a share of 0 and of 1; both read well in print and with colour-blind eyes.
+/// Colour of a share of 0. The scale suits print and colour-blind readers.
 const LIGHT: [f64; 3] = [247.0, 251.0, 255.0];
+/// Colour of a share of 1.
 const DARK: [f64; 3] = [8.0, 48.0, 107.0];
 
-/// Draws the matrix; the same matrix gives the same text.
+/// Draws the matrix.
 pub(crate) fn draw(labels: &[String], confusion: &Confusion) -> String {
     let names: Vec<String> = labels.iter().map(|label| shorten(label)).collect();
     let label_space = names.iter().map(|name| width_of(name, TEXT)).fold(0.0, f64::max) + 14.0;
@@ -37,25 +39,25 @@ pub(crate) fn draw(labels: &[String], confusion: &Confusion) -> String {
         svg.text([left - 10.0, y + CELL / 2.0 + 5.0], TEXT, "text-anchor=\"end\"", name);
         row(&mut svg, [left, y], labels, label, confusion);
         let x = left + label as f64 * CELL + CELL / 2.0 + 4.0;
-        svg.turned([x, TOP + side + 18.0], -45.0, "text-anchor=\"end\"", name);
+        svg.rotated([x, TOP + side + 18.0], -45.0, "text-anchor=\"end\"", name);
     }
     svg.rect([left, TOP], [side; 2], &format!("fill=\"none\" stroke=\"{OUTLINE}\""), "");
     let style = "text-anchor=\"middle\" font-weight=\"600\"";
     svg.text([left + side / 2.0, height - 14.0], TEXT, style, "Predicted class");
-    svg.turned([20.0, TOP + side / 2.0], -90.0, style, "True class");
+    svg.rotated([20.0, TOP + side / 2.0], -90.0, style, "True class");
     scale(&mut svg, legend, side);
     svg.finish()
 }
 
-/// The cells of one true class.
+/// Draws the cells of one true class.
 fn row(svg: &mut Svg, [left, y]: [f64; 2], labels: &[String], label: usize, confusion: &Confusion) {
-    let whole: u64 = confusion.row(label).iter().sum();
+    let total: u64 = confusion.row(label).iter().sum();
     for (prediction, count) in confusion.row(label).iter().enumerate() {
         let x = left + prediction as f64 * CELL;
-        let share = if whole == 0 { 0.0 } else { *count as f64 / whole as f64 };
-        let tip = format!("{} → {}: {count} of {whole}", labels[label], labels[prediction]);
+        let share = if total == 0 { 0.0 } else { *count as f64 / total as f64 };
+        let tooltip = format!("{} → {}: {count} of {total}", labels[label], labels[prediction]);
         let style = format!("fill=\"{}\" stroke=\"#ffffff\"", colour(share));
-        svg.rect([x, y], [CELL; 2], &style, &tip);
+        svg.rect([x, y], [CELL; 2], &style, &tooltip);
         if *count > 0 {
             let ink = if share > 0.5 { "#ffffff" } else { INK };
             let weight = if label == prediction { "600" } else { "400" };
@@ -73,7 +75,7 @@ fn row(svg: &mut Svg, [left, y]: [f64; 2], labels: &[String], label: usize, conf
     }
 }
 
-/// The colour scale beside the matrix.
+/// Draws the colour scale next to the matrix.
 fn scale(svg: &mut Svg, left: f64, side: f64) {
     svg.gradient("scale", &[1.0, 0.5, 0.0].map(colour));
     svg.rect([left, TOP], [14.0, side], &format!("fill=\"url(#scale)\" stroke=\"{OUTLINE}\""), "");
@@ -81,7 +83,7 @@ fn scale(svg: &mut Svg, left: f64, side: f64) {
     for (y, name) in [(9.0, "100 %"), (side / 2.0 + 4.0, "50 %"), (side, "0 %")] {
         svg.text([left + 20.0, TOP + y], NOTE, &style, name);
     }
-    svg.text([left - 2.0, TOP - 10.0], NOTE, &style, "of the row");
+    svg.text([left - 2.0, TOP - 10.0], NOTE, &style, "share of row");
 }
 
 fn colour(share: f64) -> String {
@@ -94,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_shares_labels_and_colours_are_there() {
+    fn draws_counts_shares_labels_and_colours() {
         let labels = ["rock & roll".to_owned(), "<blues>".to_owned()];
         let svg = draw(&labels, &Confusion::of(2, [(0, 0), (0, 0), (0, 1), (0, 1), (1, 1)]));
         for expected in [
@@ -102,21 +104,21 @@ mod tests {
             "&lt;blues&gt;",
             "Predicted class",
             "True class",
-            "of the row",
+            "share of row",
             "5 clips",
         ] {
             assert!(svg.contains(expected), "{expected}");
         }
-        // Row 0 is shared evenly between two cells; row 1 is in one.
+        // Row 0 is split evenly between two cells; row 1 is in one cell.
         assert_eq!(svg.matches(&format!("fill=\"{}\"", colour(0.5))).count(), 2);
         assert_eq!(svg.matches(&format!("fill=\"{}\"", colour(1.0))).count(), 1);
-        // The scale has one of each, too.
+        // The scale has one of each too.
         assert_eq!((svg.matches(">50 %<").count(), svg.matches(">100 %<").count()), (3, 2));
         assert!(!svg.contains("NaN"));
     }
 
     #[test]
-    fn a_class_without_clips_and_one_with_a_long_name_can_be_drawn() {
+    fn draws_empty_class_and_long_name() {
         let svg = draw(&["x".repeat(500), String::new()], &Confusion::new(2));
         assert!(svg.len() < 8000 && !svg.contains("NaN"), "{svg}");
     }
