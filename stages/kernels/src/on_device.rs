@@ -5,7 +5,7 @@
 
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};
-use judge::plan::{Head, Pixels, Plan, STRAIGHT};
+use inference::plan::{Head, NO_ACTIVATION, Plan, Pooling};
 
 /// Layers of a [`Plan`], with their weights on a device.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct Convolution {
     /// Shape `[1, channels, 1, 1]`.
     bias: Tensor<4>,
     slope: f32,
-    pixels: Pixels,
+    pooling: Pooling,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl OnDevice {
                 terms: terms.collect(),
                 bias: of_channels(convolution.bias.clone()),
                 slope: convolution.slope,
-                pixels: convolution.pixels,
+                pooling: convolution.pooling,
             }
         });
         let linears = plan.linears.iter().map(|linear| {
@@ -109,13 +109,13 @@ impl Convolution {
             )
         });
         let x = active(sum, self.slope);
-        match self.pixels {
-            Pixels::All => x,
-            Pixels::LargestOfFour => ops::max_pool2d(x, MaxPoolOptions::new([2, 2])),
+        match self.pooling {
+            Pooling::None => x,
+            Pooling::Max2x2 => ops::max_pool2d(x, MaxPoolOptions::new([2, 2])),
         }
     }
 }
 
 fn active<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
-    if slope == STRAIGHT { x } else { activation::leaky_relu(x, f64::from(slope)) }
+    if slope == NO_ACTIVATION { x } else { activation::leaky_relu(x, f64::from(slope)) }
 }

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use burn::tensor::{Device, Tensor, TensorData};
-use judge::compiled::Compiled;
-use judge::plan::{Affine, Convolution, Head, Linear, PictureId, Pixels, Plan, STRAIGHT, Term};
+use inference::compiled::Compiled;
+use inference::plan::{
+    Affine, Convolution, FeatureMapId, Head, Linear, NO_ACTIVATION, Plan, Pooling, Term,
+};
 use kernels::on_device::OnDevice;
 
 /// Returns values from −1 to 1 that differ between series.
@@ -16,15 +18,15 @@ fn term(from: usize, shape: [usize; 4], stride: usize, padding: usize) -> Term {
     let scale = 1.7 / ((channels * height * width) as f32).sqrt();
     let weight =
         values(shape.iter().product(), from + height).iter().map(|value| value * scale).collect();
-    Term { from: PictureId(from), weight, shape, stride, padding }
+    Term { from: FeatureMapId(from), weight, shape, stride, padding }
 }
 
 /// Returns a plan with every feature. Clips of 2 × 14 × 19 become feature maps of 5 × 6 × 9, of
 /// 20 × 3 × 5, and of 20 × 3 × 5 from both.
 fn plan(head: Head) -> Plan {
-    let convolution = |terms: Vec<Term>, slope, pixels| {
+    let convolution = |terms: Vec<Term>, slope, pooling| {
         let bias = values(terms[0].shape[0], terms.len());
-        Convolution { terms, bias, slope, pixels }
+        Convolution { terms, bias, slope, pooling }
     };
     let linear = |inputs: usize, outputs: usize, slope| {
         let scale = 1.0 / (inputs as f32).sqrt();
@@ -35,16 +37,16 @@ fn plan(head: Head) -> Plan {
     Plan {
         input: vec![Affine { factor: 0.5, shift: 0.25 }, Affine { factor: 1.5, shift: -0.25 }],
         convolutions: vec![
-            convolution(vec![term(0, [5, 2, 5, 4], 1, 1)], 0.01, Pixels::LargestOfFour),
-            convolution(vec![term(1, [20, 5, 3, 3], 2, 1)], 0.0, Pixels::All),
+            convolution(vec![term(0, [5, 2, 5, 4], 1, 1)], 0.01, Pooling::Max2x2),
+            convolution(vec![term(1, [20, 5, 3, 3], 2, 1)], 0.0, Pooling::None),
             convolution(
                 vec![term(2, [20, 20, 3, 3], 1, 1), term(1, [20, 5, 1, 1], 2, 0)],
-                STRAIGHT,
-                Pixels::All,
+                NO_ACTIVATION,
+                Pooling::None,
             ),
         ],
         head,
-        linears: vec![linear(features, 7, 0.01), linear(7, 3, STRAIGHT)],
+        linears: vec![linear(features, 7, 0.01), linear(7, 3, NO_ACTIVATION)],
     }
 }
 

@@ -1,39 +1,41 @@
-//! Seconds for an epoch of training and for a pass of inference, beside PyTorch and onnxruntime.
+//! Time per training epoch and inference pass, compared with PyTorch and onnxruntime.
 //!
 //! ```sh
-//! PEER_PYTHON=venv/bin/python cargo bench -p model --bench epoch      # with torch, onnx and onnxruntime
+//! PEER_PYTHON=venv/bin/python cargo bench -p model --bench epoch
 //! ```
 //!
-//! Runs alternate, so that what else the machine does meets both; a ratio is the median of the ratios of
-//! neighbours. Words on the command line pick lines: `-- forward resnet`. In brackets: the processor's time, which tells more where the machine is busy. Two threads each,
-//! or as many as BENCH_THREADS says.
-#![allow(clippy::unwrap_used, reason = "a bench that cannot go on should stop")]
+//! The Python needs torch, onnx and onnxruntime.
+//!
+//! Runs alternate, so that other load affects both sides; a ratio is the median of the ratios of
+//! adjacent runs. Words on the command line select lines: `-- forward resnet`. CPU time is in
+//! parentheses; it is more reliable on a busy machine. Each side uses 2 threads, or BENCH_THREADS.
+#![allow(clippy::unwrap_used, reason = "a failing bench should stop")]
 
-mod beside;
+mod compare;
 
 use std::hint::black_box;
 
-use beside::{Peer, ROUNDS, compare};
+use compare::{Peer, ROUNDS, compare};
 use model::burn::tensor::{Device, Tensor, TensorData};
 use model::config::{Architecture, NetworkConfig};
 use model::init::initial_weights;
 use model::learner::Learner;
 use model::network::Network;
 use model::random::{Purpose, Random};
-use model::threads::share_among;
+use model::threads::init_with;
 use model::trainable::Trainable;
 
 const CLIPS: usize = 128;
 const SIDE: usize = 100;
 const CLASSES: usize = 10;
 
-// What the stages use.
+// The allocator of the stages.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    let threads = beside::threads();
-    share_among(threads).unwrap();
+    let threads = compare::threads();
+    init_with(threads).unwrap();
     let mut peer = Peer::start(threads);
     println!("{CLIPS} clips of 1×{SIDE}×{SIDE}; medians of {ROUNDS} rounds");
     for (name, model) in [("baseline", Architecture::Baseline), ("resnet", Architecture::ResNet)] {
@@ -50,7 +52,7 @@ fn main() {
     }
 }
 
-/// A network with clips of noise.
+/// Our network with random clips.
 struct Ours {
     learner: Learner,
     device: Device,
@@ -95,7 +97,7 @@ impl Ours {
         }
     }
 
-    /// The network to judge with that has learnt what this one has.
+    /// Returns the inference network with the current weights.
     fn network(&self) -> Network {
         let network = self.learner.network();
         Network::new(network.config(), &network.weights().unwrap(), &self.device.clone().inner())
@@ -105,7 +107,7 @@ impl Ours {
     fn forward(&self, network: &Network, batch: usize) {
         for clips in self.clips.chunks(batch * SIDE * SIDE) {
             let shape = [clips.len() / (SIDE * SIDE), 1, SIDE, SIDE];
-            black_box(network.judge(clips.to_vec(), shape).unwrap());
+            black_box(network.forward(clips.to_vec(), shape).unwrap());
         }
     }
 }

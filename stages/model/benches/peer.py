@@ -1,7 +1,8 @@
-"""The networks in PyTorch and onnxruntime, for the benches of model and onnx: a line in, the seconds it took out.
+"""Runs the networks in PyTorch and onnxruntime, for the benches of model and onnx.
 
-Lines: `train NETWORK BATCH` (one epoch, PyTorch), `forward NETWORK BATCH` (one pass, onnxruntime), where NETWORK may be
-an ONNX file. The argument: how many threads.
+Reads requests from stdin, one per line, and prints wall and CPU seconds for each. Requests are
+`train NETWORK BATCH` (one epoch, PyTorch) and `forward NETWORK BATCH` (one pass, onnxruntime), where
+NETWORK may be an ONNX file. The argument is the number of threads.
 """
 
 import sys
@@ -13,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 CLIPS, SIDE, CLASSES = 128, 100, 10
-ANY = 128  # the width of a clip, for a file that takes any
+FREE_WIDTH = 128  # of a clip, if the model accepts any
 NORM = ["weight", "bias", "running_mean", "running_var"]
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(0)
@@ -148,7 +149,7 @@ def forward(name, batch):
 def load(file):
     sessions[file] = session_of(file)
     [x] = sessions[file].get_inputs()
-    shape = [side if isinstance(side, int) else ANY for side in x.shape[1:]]
+    shape = [side if isinstance(side, int) else FREE_WIDTH for side in x.shape[1:]]
     clips[file] = (torch.rand(CLIPS, *shape) * 4 - 2).numpy()
 
 

@@ -1,4 +1,4 @@
-//! The original network: two convolutions and two linear layers, each but the last with batch normalisation.
+//! The original network: two convolutions and two linear layers, all but the last with batch norm.
 //!
 //! ```text
 //! [N, 1, 100, 100]  conv 5×5 pad 2 → 8    batch norm  leaky ReLU  max-pool 2
@@ -8,12 +8,12 @@
 //! [N, 256]          linear → classes      (logits)
 //! ```
 //!
-//! Knows nothing about labels, losses, optimizers or files.
+//! Does not know about labels, losses, optimizers or files.
 
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use judge::plan::{self, Affine, Head, Pixels, Plan, STRAIGHT};
+use inference::plan::{self, Affine, Head, NO_ACTIVATION, Plan, Pooling};
 use kernels::{Activation, Epilogue, Pool};
 
 use crate::config::{LEAKY_SLOPE, NetworkConfig, PADDING, POOL};
@@ -22,15 +22,15 @@ use crate::layers::{Convolution, Linear, Source};
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
 
-/// What follows the normalisation of a convolution.
+/// Epilogue of the batch norm of a convolution.
 const POOLED: Epilogue = Epilogue { activation: LEAKY_RELU, pool: Pool::Max([POOL; 2]) };
 
-/// What follows that of the hidden layer.
+/// Epilogue of the batch norm of the hidden layer.
 const HIDDEN: Epilogue = Epilogue { activation: LEAKY_RELU, pool: Pool::None };
 
 const LEAKY_RELU: Activation = Activation::LeakyRelu(LEAKY_SLOPE as f32);
 
-/// The layers to train.
+/// Trainable layers.
 #[derive(Module, Debug)]
 pub(crate) struct Baseline {
     conv1: Convolution,
@@ -74,7 +74,7 @@ impl Baseline {
     }
 }
 
-/// The layers to judge with, for clips of this configuration.
+/// Returns the inference plan for clips of this configuration.
 pub(crate) fn plan(weights: &Weights, config: &NetworkConfig) -> Result<Plan> {
     let folded = Folded(weights);
     let [_, height, width] = config.pooled()?;
@@ -84,13 +84,13 @@ pub(crate) fn plan(weights: &Weights, config: &NetworkConfig) -> Result<Plan> {
         head: Head::Flatten([height, width]),
         linears: vec![
             folded.linear("linear1", Some("norm3"), LEAKY_SLOPE as f32)?,
-            folded.linear("linear2", None, STRAIGHT)?,
+            folded.linear("linear2", None, NO_ACTIVATION)?,
         ],
     };
     for (names, padding) in [(["conv1", "norm1"], PADDING), (["conv2", "norm2"], 0)] {
         let (term, bias) = folded.convolution(names, plan.last(), [1, padding])?;
-        let (slope, pixels) = (LEAKY_SLOPE as f32, Pixels::LargestOfFour);
-        plan.convolutions.push(plan::Convolution { terms: vec![term], bias, slope, pixels });
+        let (slope, pooling) = (LEAKY_SLOPE as f32, Pooling::Max2x2);
+        plan.convolutions.push(plan::Convolution { terms: vec![term], bias, slope, pooling });
     }
     Ok(plan)
 }

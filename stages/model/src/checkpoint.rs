@@ -1,7 +1,7 @@
-//! A trained model on disk: the weights, and beside them what they mean.
+//! A trained model on disk: weights and manifest.
 //!
-//! `genre.mpk` holds the numbers ([`crate::weights`]), `genre.json` the labels and the network's
-//! configuration. Knows nothing about how the model was trained.
+//! `genre.mpk` holds the weights ([`crate::weights`]); `genre.json` holds the labels and the
+//! network configuration. Does not know how the model was trained.
 
 use std::path::Path;
 
@@ -14,35 +14,35 @@ use crate::dataset::Dataset;
 use crate::network::Network;
 use crate::weights::Weights;
 
-/// The version of the file that [`Manifest::write`] writes.
+/// Version of the manifest format.
 const VERSION: u32 = 1;
 
-/// What the weights of a model mean.
+/// Labels and configuration of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     version: u32,
-    /// The names of the classes, in the order of the logits.
+    /// Names of the classes, in the order of the logits.
     pub labels: Vec<String>,
-    /// What the network is built from.
+    /// Network configuration.
     pub network: NetworkConfig,
 }
 
 impl Manifest {
-    /// The manifest of a network with these labels.
+    /// Creates the manifest of a network with these labels.
     ///
     /// # Errors
-    /// As many labels as classes are needed, and a configuration that can be built.
+    /// The number of labels differs from that of the classes, or the configuration is invalid.
     pub fn new(labels: Vec<String>, network: NetworkConfig) -> Result<Manifest> {
         let manifest = Manifest { version: VERSION, labels, network };
         manifest.check()?;
         Ok(manifest)
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// Any failure of the file system.
+    /// The file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         kit::files::write_json(path, self)
     }
@@ -50,22 +50,23 @@ impl Manifest {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// No such file; another version; values that do not belong together.
+    /// The file cannot be read, has another version, or contains inconsistent values.
     pub fn read(path: impl AsRef<Path>) -> Result<Manifest> {
         let path = path.as_ref();
         let shown = path.display();
         let text = std::fs::read(path)
             .with_context(|| format!("cannot read `{shown}`: `repro run train` makes it"))?;
-        let manifest: Manifest = serde_json::from_slice(&text)
-            .with_context(|| format!("`{shown}` is damaged: remove it, then `repro run train`"))?;
+        let manifest: Manifest = serde_json::from_slice(&text).with_context(|| {
+            format!("`{shown}` is damaged: remove it, then run `repro run train`")
+        })?;
         manifest.check().with_context(|| format!("`{shown}`"))?;
         Ok(manifest)
     }
 
-    /// Whether these clips are what the network takes.
+    /// Checks that the network accepts these clips.
     ///
     /// # Errors
-    /// They are not.
+    /// The clips have another shape.
     pub fn check_input(&self, dataset: &Dataset) -> Result<()> {
         let input = self.network.input;
         let (found, expected) = match self.network.model {
@@ -74,7 +75,8 @@ impl Manifest {
         };
         ensure!(
             found == expected,
-            "the spectrograms have the shape {found:?}, but the model was trained on {expected:?}: `repro run train`"
+            "the spectrograms have the shape {found:?}, but the model was trained on {expected:?}: \
+             run `repro run train`"
         );
         Ok(())
     }
@@ -82,33 +84,33 @@ impl Manifest {
     fn check(&self) -> Result<()> {
         ensure!(
             self.version == VERSION,
-            "version {} is not {VERSION}, the one that is known",
+            "unsupported version {}: expected {VERSION}",
             self.version
         );
         let (labels, classes) = (self.labels.len(), self.network.classes);
-        ensure!(labels == classes, "{labels} labels do not fit a network for {classes} classes");
+        ensure!(labels == classes, "{labels} labels do not fit a network with {classes} classes");
         self.network.tensors().map(drop)
     }
 }
 
-/// The network that `weights` and `manifest` keep, on `device`, and its manifest.
+/// Loads a network from its `weights` and `manifest` files to `device`. Also returns the manifest.
 ///
 /// # Errors
-/// A file that is missing or damaged; weights that do not fit the manifest.
+/// A file is missing or damaged, or the weights do not fit the manifest.
 pub fn load(
     weights: impl AsRef<Path>,
     manifest: impl AsRef<Path>,
     device: &Device,
 ) -> Result<(Network, Manifest)> {
     let (weights, manifest) = (weights.as_ref(), manifest.as_ref());
-    let meaning = Manifest::read(manifest)?;
+    let contents = Manifest::read(manifest)?;
     let network =
-        Network::new(&meaning.network, &Weights::read(weights)?, device).with_context(|| {
+        Network::new(&contents.network, &Weights::read(weights)?, device).with_context(|| {
             format!(
-                "`{}` does not fit `{}`: `repro run train`",
+                "`{}` does not fit `{}`: run `repro run train`",
                 weights.display(),
                 manifest.display()
             )
         })?;
-    Ok((network, meaning))
+    Ok((network, contents))
 }

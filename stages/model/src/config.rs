@@ -1,61 +1,61 @@
-//! The shape of the network as a value: what it takes, what it gives and what lies between.
+//! Network configuration: architecture, input and output sizes, and the shapes of all tensors.
 //!
-//! Knows nothing about tensors: it only counts.
+//! Does not know about tensors, only about their shapes.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-/// The side of both convolutions' kernels.
+/// Kernel size of both baseline convolutions.
 pub const KERNEL: usize = 5;
-/// The zeros around the input of the first convolution; the second has none.
+/// Zero padding of the first baseline convolution; the second has none.
 pub const PADDING: usize = 2;
-/// The side and the stride of both max-pools.
+/// Size and stride of both baseline max-pools.
 pub const POOL: usize = 2;
-/// The channels after the first and after the second convolution.
+/// Output channels of the two baseline convolutions.
 pub const CHANNELS: [usize; 2] = [8, 16];
-/// The width of the hidden linear layer.
+/// Width of the hidden linear layer of the baseline.
 pub const HIDDEN: usize = 256;
-/// The slope of the leaky ReLU below zero.
+/// Slope of the leaky ReLU below zero.
 pub const LEAKY_SLOPE: f64 = 0.01;
-/// The channels after the stem and after each block of the residual network.
+/// Output channels of the stem and of each block of the residual network.
 pub const RESNET_CHANNELS: [usize; 4] = [16, 32, 64, 128];
-/// The side of the residual network's kernels, those of the shortcuts aside.
+/// Kernel size of the residual network, except for the 1×1 shortcuts.
 pub const RESNET_KERNEL: usize = 3;
-/// What batch normalisation adds to a variance before its root, as in PyTorch.
+/// ε that batch norm adds to the variance, as in PyTorch.
 pub const NORM_EPSILON: f64 = 1e-5;
 
-/// Which layers a network has.
+/// Network architecture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
-    /// The original: two convolutions and two linear layers.
+    /// The original network: two convolutions and two linear layers.
     #[default]
     Baseline,
-    /// A small residual network, for inputs of any size.
+    /// A small residual network for inputs of any width.
     ResNet,
 }
 
-/// What a network of this crate is built from. The layers are in [`crate::network`].
+/// Configuration from which a network is built.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
-    /// Which layers it has; files from before there was a choice do not say.
+    /// Architecture; older files lack the field and mean the baseline.
     #[serde(default)]
     pub model: Architecture,
-    /// Channels, height and width of one input; the residual network takes any width.
+    /// Channels, height and width of one input; the residual network accepts any width.
     pub input: [usize; 3],
-    /// How many classes there are; one logit each.
+    /// Number of classes, with one logit each.
     pub classes: usize,
-    /// The share of the hidden activations that training drops, 0 to 1 without 1.
+    /// Dropout probability of the hidden activations in training, in [0, 1).
     pub dropout: f64,
 }
 
 impl NetworkConfig {
-    /// The lengths after the baseline's convolutions and pools: channels, height and width of what is
-    /// flattened.
+    /// Returns channels, height and width after the baseline's convolutions and pools, before
+    /// flattening.
     ///
     /// # Errors
-    /// An input that is too small for the two convolutions and pools, or no channel at all.
+    /// The input is too small for the convolutions and pools, or has no channels.
     pub fn pooled(&self) -> Result<[usize; 3]> {
         let [channels, height, width] = self.input;
         let side = |length: usize| {
@@ -66,20 +66,20 @@ impl NetworkConfig {
             (Some(height), Some(width)) if channels > 0 => Ok([CHANNELS[1], height, width]),
             _ => anyhow::bail!(
                 "an input of {channels}×{height}×{width} is too small for the network, which needs \
-                 1×12×12 at least: raise `spectrogram.size`"
+                 at least 1×12×12: raise `spectrogram.size`"
             ),
         }
     }
 
-    /// Whether the network takes clips of these channels, height and width.
-    pub(crate) fn takes(&self, clip: [usize; 3]) -> bool {
+    /// Reports whether the network accepts clips of these channels, height and width.
+    pub(crate) fn accepts(&self, clip: [usize; 3]) -> bool {
         match self.model {
             Architecture::Baseline => clip == self.input,
             Architecture::ResNet => clip[0] == self.input[0] && !clip.contains(&0),
         }
     }
 
-    /// How many activations enter the last layer; dropout is on them.
+    /// Returns the number of inputs of the last layer, to which dropout applies.
     pub fn hidden(&self) -> usize {
         match self.model {
             Architecture::Baseline => HIDDEN,
@@ -87,17 +87,19 @@ impl NetworkConfig {
         }
     }
 
-    /// The shape of every tensor that a network of this configuration is made of, by name.
-    /// The baseline's names, shapes and order are PyTorch's, save that a linear weight is `[inputs, outputs]`.
+    /// Returns the name and shape of each tensor of the network.
+    ///
+    /// The baseline has PyTorch's names, shapes and order, except that a linear weight is
+    /// `[inputs, outputs]`.
     ///
     /// # Errors
-    /// An input that is too small; fewer than two classes; a dropout that is not from 0 to 1, without 1.
+    /// The input is too small, there are fewer than two classes, or dropout is not in [0, 1).
     pub fn tensors(&self) -> Result<Vec<(String, Vec<usize>)>> {
         let classes = self.classes;
-        ensure!(classes >= 2, "a classifier needs at least two classes, but there is {classes}");
+        ensure!(classes >= 2, "a classifier needs at least 2 classes, found {classes}");
         ensure!(
             (0.0..1.0).contains(&self.dropout),
-            "param `train.dropout`: {} is not from 0 to 1, without 1",
+            "param `train.dropout`: {} is not at least 0 and below 1",
             self.dropout
         );
         match self.model {
@@ -146,7 +148,7 @@ impl NetworkConfig {
     }
 }
 
-/// Names and shapes of tensors, layer by layer.
+/// Builder of a list of tensor names and shapes.
 #[derive(Default)]
 struct TensorList(Vec<(String, Vec<usize>)>);
 
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_after_the_convolutions() {
+    fn pooled_sizes() {
         for (height, width, flat) in
             [(100, 100, 16 * 23 * 23), (12, 12, 16), (13, 40, 16 * 8), (513, 431, 16 * 126 * 105)]
         {
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_networks_have_the_parameters_of_their_kind() {
+    fn parameter_counts() {
         let trained = |model| -> usize {
             let tensors = NetworkConfig { model, ..config(100, 100) }.tensors().unwrap();
             let trained = tensors.iter().filter(|(name, _)| !name.contains("running"));
@@ -215,13 +217,12 @@ mod tests {
         };
         // conv 208 + 3216, norms 16 + 32 + 512, linear 2 167 040 + 2570.
         assert_eq!(trained(Architecture::Baseline), 2_173_594);
-        // norm 2, stem 144 + 32, blocks 14 528 + 57 728 + 230 144 of convolutions and 3 × 2 × channels of
-        // norms and so on: what PyTorch counts for the same layers.
+        // The count of PyTorch for the same layers.
         assert_eq!(trained(Architecture::ResNet), 303_868);
     }
 
     #[test]
-    fn files_from_before_there_was_a_choice_are_of_the_baseline() {
+    fn missing_architecture_means_baseline() {
         let read: NetworkConfig =
             serde_json::from_str(r#"{"input":[1,100,100],"classes":10,"dropout":0.5}"#).unwrap();
         assert_eq!(read, config(100, 100));
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_configurations_are_refused() {
+    fn invalid_configurations_are_errors() {
         assert!(NetworkConfig { classes: 1, ..config(100, 100) }.tensors().is_err());
         for dropout in [-0.1, 1.0, f64::NAN] {
             assert!(NetworkConfig { dropout, ..config(100, 100) }.tensors().is_err());

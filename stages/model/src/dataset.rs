@@ -1,41 +1,42 @@
-//! The clips of a folder of spectrograms, all in memory, in batches.
+//! A data set of spectrograms in memory.
 //!
-//! A clip is one `.npy` file, its label the name of its class folder. Knows nothing about how the
-//! spectrograms were made or which of them train.
+//! A clip is one `.npy` file; its label is the name of its class folder. Does not know how the
+//! spectrograms were made or which of them are used for training.
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use kit::files;
 
-/// One file.
+/// One spectrogram file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Clip {
-    /// The path below the folder of spectrograms, with `/`.
+    /// Path relative to the folder of spectrograms, with `/`.
     pub path: String,
-    /// The class: an index into the labels.
+    /// Class, as an index into the labels.
     pub label: usize,
 }
 
-/// Clips of one height, with their values. They may differ in width, which is time.
+/// Clips of one height with their values. They may differ in width, which is time.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The names of the classes.
+    /// Names of the classes.
     pub labels: Vec<String>,
-    /// The clips, in the order of their values.
+    /// Clips, in the order of their values.
     pub clips: Vec<Clip>,
     /// Channels and height of every clip.
     pub rows: [usize; 2],
-    /// Where each clip's values begin, and where the last's end.
+    /// Start of each clip in `values`, then the end of the last clip.
     starts: Vec<usize>,
+    /// Values of all clips, each in C order.
     values: Vec<f32>,
 }
 
 impl Dataset {
-    /// Reads every `.npy` file below a folder of class folders. The classes are sorted by name.
+    /// Reads all `.npy` files in a folder of class folders. Classes are sorted by name.
     ///
     /// # Errors
-    /// No such folder; no clip in it; as [`Dataset::read`].
+    /// The folder does not exist or has no clips; also the errors of [`Dataset::read`].
     pub fn load(root: impl AsRef<Path>) -> Result<Dataset> {
         let root = root.as_ref();
         let found = files::class_files(root, |path| files::has_extension(path, &["npy"]))?;
@@ -45,7 +46,7 @@ impl Dataset {
         for file in found {
             let inside = file.path.strip_prefix(root).unwrap_or(&file.path);
             let path = inside.to_str().with_context(|| {
-                format!("`{}` has a name that is not UTF-8: rename it", file.path.display())
+                format!("`{}` is not valid UTF-8: rename it", file.path.display())
             })?;
             let label = labels.iter().position(|label| *label == file.label).unwrap_or_default();
             clips.push(Clip { path: path.to_owned(), label });
@@ -54,11 +55,12 @@ impl Dataset {
         Dataset::read(root, labels, clips)
     }
 
-    /// Reads these clips.
+    /// Reads the given clips.
     ///
     /// # Errors
-    /// No clips; a file that is missing, is not two-dimensional, is empty, has other rows than the first, or
-    /// holds a value that is not finite. The message names it.
+    /// `clips` is empty, or a file is missing, is empty, is not a spectrogram, differs from the
+    /// first in channels or height, or contains a value that is not finite. The message names the
+    /// file.
     pub fn read(root: impl AsRef<Path>, labels: Vec<String>, clips: Vec<Clip>) -> Result<Dataset> {
         let root = root.as_ref();
         let mut rows = None;
@@ -73,7 +75,8 @@ impl Dataset {
             let expected = *rows.get_or_insert([channels, height]);
             if [channels, height] != expected {
                 bail!(
-                    "`{}` has {channels} × {height} rows, but `{}` has {} × {}: one set has one height",
+                    "`{}` has {channels} × {height} rows, but `{}` has {} × {}: \
+                     all spectrograms must have the same height",
                     path.display(),
                     root.join(&clips[0].path).display(),
                     expected[0],
@@ -81,25 +84,25 @@ impl Dataset {
                 );
             }
             if let Some(value) = array.data.iter().find(|value| !value.is_finite()) {
-                bail!("`{}` holds {value}, which no network can learn from", path.display());
+                bail!("`{}` contains {value}; all values must be finite", path.display());
             }
             values.extend_from_slice(&array.data);
             starts.push(values.len());
         }
-        let rows = rows.context("there is no clip to read")?;
+        let rows = rows.context("there are no clips to read")?;
         Ok(Dataset { labels, clips, rows, starts, values })
     }
 
-    /// Channels, height and width of all clips.
+    /// Returns channels, height and width, which must be the same for all clips.
     ///
     /// # Errors
-    /// Two clips of different widths, which the message names.
+    /// Two clips differ in width. The message names them.
     pub fn uniform_shape(&self) -> Result<[usize; 3]> {
         let width = self.width(0);
         if let Some(other) = (0..self.clips.len()).find(|clip| self.width(*clip) != width) {
             bail!(
-                "`{}` has {} frames, but `{}` has {width}, and without `train.model` = `resnet` and a \
-                 `train.augment.crop` all must have as many: set `spectrogram.seconds`",
+                "`{}` has {} frames, but `{}` has {width}: set `spectrogram.seconds`, \
+                 or `train.model` = `resnet` and `train.augment.crop`, which accept any length",
                 self.clips[other].path,
                 self.width(other),
                 self.clips[0].path
@@ -108,15 +111,16 @@ impl Dataset {
         Ok([self.rows[0], self.rows[1], width])
     }
 
-    /// The width of one clip: its frames.
+    /// Returns the width of one clip, in frames.
     ///
     /// # Panics
-    /// An index that is no clip's.
+    /// If `index` is out of range.
     pub fn width(&self, index: usize) -> usize {
         self.image(index).len() / self.rows.iter().product::<usize>()
     }
 
-    /// The clips at `indices`, in batches of equal width and at most `size` clips: each as long as it can be.
+    /// Splits `indices` into the longest runs of clips of equal width, of at most `size` clips
+    /// each.
     pub fn batches<'a>(
         &'a self,
         indices: &'a [usize],
@@ -126,11 +130,11 @@ impl Dataset {
         indices.chunk_by(same_width).flat_map(move |run| run.chunks(size))
     }
 
-    /// The clips at `indices`, which have one width: the values in C order, and the lengths
+    /// Returns the values in C order of clips of one width, and their shape
     /// `[N, channels, height, width]`.
     ///
     /// # Panics
-    /// An index that is no clip's; no index.
+    /// If `indices` is empty or an index is out of range.
     pub fn values(&self, indices: &[usize]) -> (Vec<f32>, [usize; 4]) {
         let [channels, height] = self.rows;
         let shape = [indices.len(), channels, height, self.width(indices[0])];
@@ -141,29 +145,29 @@ impl Dataset {
         (values, shape)
     }
 
-    /// The values of one clip, in C order.
+    /// Returns the values of one clip, in C order.
     ///
     /// # Panics
-    /// An index that is no clip's.
+    /// If `index` is out of range.
     pub fn image(&self, index: usize) -> &[f32] {
         &self.values[self.starts[index]..self.starts[index + 1]]
     }
 
-    /// The classes of the clips at `indices`.
+    /// Returns the classes of the clips at `indices`.
     ///
     /// # Panics
-    /// An index that is no clip's.
+    /// If an index is out of range.
     pub fn targets(&self, indices: &[usize]) -> Vec<usize> {
         indices.iter().map(|index| self.clips[*index].label).collect()
     }
 }
 
-/// Channels, height and width of an array: `[height, width]` or `[channels, height, width]`.
+/// Returns channels, height and width of a `[height, width]` or `[channels, height, width]` array.
 fn image_shape(shape: &[usize]) -> Result<[usize; 3]> {
     match *shape {
         [height, width] => Ok([1, height, width]),
         [channels, height, width] => Ok([channels, height, width]),
-        _ => bail!("the shape {shape:?} is not that of a spectrogram, [height, width]"),
+        _ => bail!("expected a spectrogram of shape [height, width], found {shape:?}"),
     }
 }
 
@@ -181,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_come_in_order_with_their_labels() {
+    fn load_sorts_clips_and_labels() {
         let dir = folder(&[
             ("b c/2.npy", &[2, 3], 2.0),
             ("b c/1.npy", &[2, 3], 1.0),
@@ -200,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn clips_may_differ_in_width() {
+    fn batches_have_equal_width() {
         let dir = folder(&[
             ("a/1.npy", &[2, 3], 1.0),
             ("a/2.npy", &[2, 3], 2.0),
@@ -219,15 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn unusable_clips_are_named() {
+    fn invalid_clips_are_named() {
         for (files, expected) in [
             (
                 vec![("a/1.npy", &[2, 3][..], 1.0), ("b/2.npy", &[3, 2][..], 1.0)],
                 "b/2.npy` has 1 × 3 rows, but `",
             ),
-            (vec![("a/1.npy", &[6][..], 1.0)], "the shape [6] is not that of a spectrogram"),
-            (vec![("a/1.npy", &[2, 3][..], f32::NAN)], "a/1.npy` holds NaN"),
-            (vec![("a/1.npy", &[2, 3][..], f32::NEG_INFINITY)], "holds -inf"),
+            (
+                vec![("a/1.npy", &[6][..], 1.0)],
+                "expected a spectrogram of shape [height, width], found [6]",
+            ),
+            (vec![("a/1.npy", &[2, 3][..], f32::NAN)], "a/1.npy` contains NaN"),
+            (vec![("a/1.npy", &[2, 3][..], f32::NEG_INFINITY)], "contains -inf"),
             (vec![("a/1.npy", &[2, 0][..], 0.0)], "a/1.npy` is empty"),
             (vec![("1.npy", &[2, 3][..], 0.0)], "no `.npy` file in the class folders"),
         ] {

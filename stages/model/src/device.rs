@@ -1,29 +1,29 @@
-//! Where tensors live and are computed.
+//! Compute devices, and copying tensors from them to the host.
 //!
-//! Knows nothing about what is computed.
+//! Does not know what is computed.
 
-use anyhow::Result;
-use burn::tensor::Device;
+use anyhow::{Context as _, Result};
+use burn::tensor::{Device, Tensor};
 use serde::Deserialize;
 
-/// What a user can ask for with `train.device` and `evaluate.device`.
+/// The `train.device` and `evaluate.device` params.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// The processor, with all its cores.
+    /// CPU, on all cores.
     #[default]
     Cpu,
-    /// The graphics card, through Vulkan, Metal or DirectX 12.
+    /// Graphics card, through Vulkan, Metal or DirectX 12.
     Wgpu,
-    /// The graphics card, through Nvidia's driver and compiler.
+    /// Nvidia graphics card, through CUDA.
     Cuda,
 }
 
 impl DeviceChoice {
-    /// The device, without autodiff, for the program of `stage`.
+    /// Opens the device, without autodiff, for the program of `stage`.
     ///
     /// # Errors
-    /// A card, in a program that was built without it, or on a machine that has none.
+    /// The program was built without support for the device, or the machine does not have it.
     pub fn open(self, stage: &str) -> Result<Device> {
         match self {
             DeviceChoice::Cpu => Ok(Device::flex()),
@@ -43,7 +43,9 @@ impl DeviceChoice {
     }
 }
 
-/// What `open` gives, once it has shown that it computes: the library opens late, and panics where it cannot.
+/// Opens a device and runs a first operation on it.
+///
+/// burn opens devices lazily and panics if it cannot, so the panic is turned into an error here.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn opened(
     stage: &str,
@@ -52,7 +54,7 @@ fn opened(
 ) -> Result<Device> {
     use std::panic;
 
-    // Whoever has no card is to read one line, not where in the library it was missed.
+    // Suppress the panic message: without a card, the user should see one line.
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| ()));
     let device = panic::catch_unwind(|| {
@@ -62,10 +64,19 @@ fn opened(
     panic::set_hook(hook);
     device.ok().flatten().ok_or_else(|| {
         anyhow::anyhow!(
-            "param `{stage}.device`: no graphics card can be reached through {through}: \
+            "param `{stage}.device`: no graphics card available through {through}: \
              install the card's driver, or set the param to `cpu`"
         )
     })
+}
+
+/// Copies a tensor to the host, in C order.
+///
+/// # Errors
+/// Reading from the device fails.
+pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.try_into_data().context("cannot read a tensor from the device")?;
+    data.try_into_vec::<f32>().ok().context("the device did not return 32-bit floats")
 }
 
 #[cfg(not(all(feature = "wgpu", feature = "cuda")))]

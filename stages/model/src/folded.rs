@@ -1,30 +1,34 @@
-//! The layers that networks judge with: a normalisation by running statistics is a factor and a shift for each
-//! channel, which the layer before it takes up.
+//! Inference layers with batch norms folded in.
 //!
-//! Knows nothing about how a network puts them together, or where it is computed.
+//! With running statistics, a batch norm is a factor and a shift per channel, which the preceding
+//! layer absorbs: `norm(w·x + b) = (factor·w)·x + (factor·b + shift)`. Does not know how a network
+//! combines the layers, or where they run.
 
 use anyhow::{Context as _, Result};
-use judge::plan::{Affine, Linear, PictureId, Term};
+use inference::plan::{Affine, FeatureMapId, Linear, Term};
 
 use crate::config::NORM_EPSILON;
 use crate::weights::Weights;
 
-/// Where folded layers come from.
+/// Reads folded layers from weights.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Folded<'a>(pub &'a Weights);
 
 impl Folded<'_> {
-    /// The convolution `layer` of a picture, with the batch norm `norm`, and its bias.
+    /// Returns the convolution `layer` of a feature map and its bias, with the batch norm `norm`
+    /// folded in.
     pub(crate) fn convolution(
         self,
         [layer, norm]: [&str; 2],
-        from: PictureId,
+        from: FeatureMapId,
         [stride, padding]: [usize; 2],
     ) -> Result<(Term, Vec<f32>)> {
         let channels = Channels::of(self.0, norm)?;
         let weight = self.0.get(&format!("{layer}.weight"))?;
-        let shape =
-            weight.shape[..].try_into().ok().context("BUG: a convolution has four lengths")?;
+        let shape = weight.shape[..]
+            .try_into()
+            .ok()
+            .context("BUG: a convolution weight has 4 dimensions")?;
         let each = weight.values.len() / channels.0.len();
         let rows = weight.values.chunks_exact(each).zip(&channels.0);
         let weight = rows
@@ -33,12 +37,12 @@ impl Folded<'_> {
         Ok((Term { from, weight, shape, stride, padding }, channels.bias(self.0, layer)))
     }
 
-    /// The batch norm `norm` of the clip itself.
+    /// Returns the batch norm `norm` of the input as one affine map per channel.
     pub(crate) fn norm(self, norm: &str) -> Result<Vec<Affine>> {
         Ok(Channels::of(self.0, norm)?.0)
     }
 
-    /// The linear layer `layer` with the batch norm `norm`, if there is one.
+    /// Returns the linear layer `layer`, with the batch norm `norm` folded in if there is one.
     pub(crate) fn linear(self, layer: &str, norm: Option<&str>, slope: f32) -> Result<Linear> {
         let weight = self.0.get(&format!("{layer}.weight"))?;
         let outputs = weight.shape[1];
@@ -52,7 +56,7 @@ impl Folded<'_> {
     }
 }
 
-/// What a normalisation does to each channel.
+/// Affine map of a batch norm, by channel.
 struct Channels(Vec<Affine>);
 
 impl Channels {
@@ -63,7 +67,7 @@ impl Channels {
         let (mean, variance) = (part("running_mean")?, part("running_var")?);
         let channels = weight.iter().zip(bias).zip(mean.iter().zip(variance));
         let affine = |((weight, bias), (mean, variance)): ((&f32, &f32), (&f32, &f32))| {
-            Affine::of_norm([*weight, *bias, *mean, *variance], NORM_EPSILON)
+            Affine::from_batch_norm([*weight, *bias, *mean, *variance], NORM_EPSILON)
         };
         Ok(Channels(channels.map(affine).collect()))
     }
@@ -72,13 +76,16 @@ impl Channels {
         Channels(vec![Affine { factor: 1.0, shift: 0.0 }; count])
     }
 
-    /// The bias of `layer` with the normalisation after it; a layer may have none.
+    /// Returns the bias of `layer` (0 if it has none) after the batch norm.
     fn bias(&self, weights: &Weights, layer: &str) -> Vec<f32> {
         match weights.get(&format!("{layer}.bias")) {
             Err(_) => self.0.iter().map(|channel| channel.shift).collect(),
-            Ok(bias) => {
-                bias.values.iter().zip(&self.0).map(|(bias, channel)| channel.of(*bias)).collect()
-            }
+            Ok(bias) => bias
+                .values
+                .iter()
+                .zip(&self.0)
+                .map(|(bias, channel)| channel.apply(*bias))
+                .collect(),
         }
     }
 }

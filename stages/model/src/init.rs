@@ -1,6 +1,6 @@
-//! The weights a network begins with, as PyTorch draws them.
+//! Initial weights, with PyTorch's distributions.
 //!
-//! Knows nothing about devices: the numbers depend on the seed and the configuration alone.
+//! Does not know about devices: the numbers depend on the seed and the configuration only.
 
 use anyhow::Result;
 
@@ -8,14 +8,14 @@ use crate::config::NetworkConfig;
 use crate::random::{Purpose, Random};
 use crate::weights::Weights;
 
-/// The first weights of a network.
+/// Returns the initial weights of a network.
 ///
-/// Convolutions and linear layers: weights and biases uniform in ±1/√fan_in, which is what
-/// `kaiming_uniform_` with a = √5 comes to (He et al. 2015, and `torch/nn/modules/linear.py`).
-/// Batch normalisation: weight 1, bias 0, mean 0, variance 1.
+/// Convolutions and linear layers: weights and biases uniform in ±1/√fan_in, which equals
+/// `kaiming_uniform_` with a = √5 (He et al. 2015, and `torch/nn/modules/linear.py`).
+/// Batch norms: weight 1, bias 0, mean 0, variance 1.
 ///
 /// # Errors
-/// As [`NetworkConfig::tensors`].
+/// The errors of [`NetworkConfig::tensors`].
 pub fn initial_weights(config: &NetworkConfig, seed: u64) -> Result<Weights> {
     let tensors = config.tensors()?;
     let mut random = Random::new(seed, Purpose::Weights);
@@ -32,7 +32,7 @@ pub fn initial_weights(config: &NetworkConfig, seed: u64) -> Result<Weights> {
     Ok(weights)
 }
 
-/// How many inputs one output of this tensor's layer depends on; none for a batch norm.
+/// Returns the number of inputs per output of this tensor's layer; `None` for a batch norm.
 fn fan_in(tensors: &[(String, Vec<usize>)], name: &str) -> Option<usize> {
     let (layer, _) = name.rsplit_once('.')?;
     let weight = tensors.iter().find(|(name, _)| name.strip_prefix(layer) == Some(".weight"))?;
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn values_fill_the_bounds_of_pytorch() {
+    fn initial_weights_fill_pytorch_bounds() {
         let config = config(Architecture::Baseline, 20);
         let weights = initial_weights(&config, 7).unwrap();
         weights.check(&config).unwrap();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides() {
+    fn initial_weights_depend_on_seed() {
         let config = config(Architecture::ResNet, 12);
         let of = |seed| initial_weights(&config, seed).unwrap();
         assert_eq!(of(1), of(1));

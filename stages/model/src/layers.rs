@@ -1,6 +1,6 @@
-//! The layers that the networks are made of, each from the tensors of its name and back to them.
+//! Trainable layers, loaded from named tensors and stored back to them.
 //!
-//! Knows nothing about how a network puts them together.
+//! Does not know how a network combines them.
 
 use anyhow::Result;
 use burn::module::{Module, Param};
@@ -8,30 +8,31 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData, module as ops};
 use kernels::conv2d::conv2d;
 
-use crate::network::to_host;
+use crate::device::to_host;
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
 
-/// A convolution over height and width.
+/// 2D convolution over height and width.
 #[derive(Module, Debug)]
 pub(crate) struct Convolution {
-    /// `[channels out, channels in, side, side]`
+    /// `[out channels, in channels, side, side]`
     weight: Param<Tensor<4>>,
-    /// `[channels out]`; a convolution before a batch norm needs none.
+    /// `[out channels]`; `None` if a batch norm follows, which has its own.
     bias: Option<Param<Tensor<1>>>,
     stride: usize,
     padding: usize,
 }
 
-/// A matrix product and a bias.
+/// Matrix product plus bias.
 #[derive(Module, Debug)]
 pub(crate) struct Linear {
     /// `[inputs, outputs]`
     weight: Param<Tensor<2>>,
+    /// `[outputs]`
     bias: Param<Tensor<1>>,
 }
 
-/// Where layers come from: the weights on the host, and the device to put them on.
+/// Loads layers from host weights to a device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source<'a> {
     pub weights: &'a Weights,
@@ -39,7 +40,7 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The convolution `layer`: with a bias if the weights have one.
+    /// Loads the convolution `layer`, with a bias if the weights have one.
     pub(crate) fn convolution(
         self,
         layer: &str,
@@ -53,7 +54,7 @@ impl Source<'_> {
         Ok(Convolution { weight, bias, stride, padding })
     }
 
-    /// The linear layer `layer`.
+    /// Loads the linear layer `layer`.
     pub(crate) fn linear(self, layer: &str) -> Result<Linear> {
         let [weight, bias] = ["weight", "bias"].map(|part| self.data(layer, part));
         Ok(Linear {
@@ -62,7 +63,7 @@ impl Source<'_> {
         })
     }
 
-    /// The batch norm `layer`.
+    /// Loads the batch norm `layer`.
     pub(crate) fn norm(self, layer: &str) -> Result<BatchNorm> {
         let parts = ["weight", "bias", "running_mean", "running_var"];
         let [weight, bias, mean, var] = parts.map(|part| self.data(layer, part));
@@ -81,7 +82,7 @@ impl Convolution {
         conv2d(input, self.weight.val(), self.bias.as_ref().map(Param::val), options)
     }
 
-    /// Puts its tensors into `weights`, as those of `layer`.
+    /// Stores its tensors in `weights` under the name `layer`.
     pub(crate) fn store(&self, layer: &str, weights: &mut Weights) -> Result<()> {
         store(weights, layer, "weight", self.weight.val())?;
         self.bias.as_ref().map_or(Ok(()), |bias| store(weights, layer, "bias", bias.val()))
@@ -93,7 +94,7 @@ impl Linear {
         ops::linear(input, self.weight.val(), Some(self.bias.val()))
     }
 
-    /// Puts its tensors into `weights`, as those of `layer`.
+    /// Stores its tensors in `weights` under the name `layer`.
     pub(crate) fn store(&self, layer: &str, weights: &mut Weights) -> Result<()> {
         store(weights, layer, "weight", self.weight.val())?;
         store(weights, layer, "bias", self.bias.val())
@@ -101,7 +102,7 @@ impl Linear {
 }
 
 impl BatchNorm {
-    /// Puts its tensors into `weights`, as those of `layer`.
+    /// Stores its tensors in `weights` under the name `layer`.
     pub(crate) fn store(&self, layer: &str, weights: &mut Weights) -> Result<()> {
         store(weights, layer, "weight", self.weight.val())?;
         store(weights, layer, "bias", self.bias.val())?;

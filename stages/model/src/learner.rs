@@ -1,40 +1,42 @@
-//! One step of training after the other: the loss, its gradients, AdamW.
+//! Training steps: loss, gradients, AdamW update.
 //!
-//! Knows nothing about epochs, the order of clips or files.
+//! Does not know about epochs, the order of clips or files.
 
 use anyhow::{Result, ensure};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
+use crate::device::to_host;
 use crate::loss::cross_entropy;
-use crate::network::to_host;
 use crate::optimizer::{AdamW, State, adamw};
 use crate::trainable::Trainable;
 
-/// A network that learns.
+/// A network with its optimizer.
 #[derive(Debug)]
 pub struct Learner {
-    /// Taken out only during a step, which updates it in place.
+    /// `None` only during a step, which takes the network to update it in place.
     network: Option<Trainable>,
     optimizer: AdamW,
 }
 
 impl Learner {
-    /// For a network on an autodiff device.
+    /// Wraps a network on an autodiff device.
     pub fn new(network: Trainable, weight_decay: f64) -> Learner {
         Learner { network: Some(network), optimizer: adamw(weight_decay) }
     }
 
-    /// The network as it is now.
+    /// Returns the current network.
     pub fn network(&self) -> &Trainable {
         self.network.as_ref().expect("BUG: the network is missing outside of a step")
     }
 
-    /// Learns from a batch of `[N, channels, height, width]` and the shares of the classes in each, `[N, classes]`;
-    /// the logits that it gave before, on the host. `mask` is one of [`Trainable::dropout_mask`].
+    /// Runs one training step and returns the logits before the update, `[N, classes]` in C order.
+    ///
+    /// `images` is `[N, channels, height, width]`, `targets` is `[N, classes]` and holds the share
+    /// of each class. `mask` comes from [`Trainable::dropout_mask`].
     ///
     /// # Errors
-    /// The device fails to give the logits back.
+    /// Reading the logits from the device fails.
     pub fn step(
         &mut self,
         images: Tensor<4>,
@@ -51,19 +53,19 @@ impl Learner {
         to_host(logits)
     }
 
-    /// What the optimizer remembers.
+    /// Returns the optimizer state.
     pub fn optimizer_state(&self) -> State {
         self.optimizer.state(self.network())
     }
 
-    /// Goes on with what another optimizer remembered of the same network.
+    /// Restores the optimizer state of the same network.
     ///
     /// # Errors
-    /// A state of another network.
+    /// The state belongs to a different network.
     pub fn restore_optimizer(&mut self, state: State) -> Result<()> {
         let network = self.network.as_ref().expect("BUG: the network is missing outside of a step");
         let restored = self.optimizer.restore(network, state);
-        ensure!(restored.is_ok(), "the state of the optimizer is that of another network");
+        ensure!(restored.is_ok(), "the optimizer state belongs to a different network");
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
-//! What the learning stages share: the network, its weights on disk, the labels, the clips and the scores.
+//! Code shared by `train`, `evaluate` and `export`: networks, weights, data sets, splits, metrics.
 //!
-//! One folder of spectrograms becomes a [`dataset::Dataset`]; [`split`] says which clips are held out;
-//! [`network::Network`] maps a batch of them to one logit a class, and
-//! [`trainable::Trainable`] learns to; [`metrics`] compares what it says with
-//! the labels; [`checkpoint`] keeps it. This crate knows nothing about audio, epochs, learning rates or
-//! ONNX: those belong to the stages.
+//! A folder of spectrograms is loaded as a [`dataset::Dataset`], and [`split`] selects the held-out
+//! clips. [`trainable::Trainable`] is the network with gradients, [`network::Network`] the one for
+//! inference: a batch of clips in, one logit per class out. [`metrics`] compares predictions with
+//! labels, and [`checkpoint`] loads and saves models. This crate does not know about audio, epochs,
+//! learning rates or ONNX: those belong to the stages.
 
 mod baseline;
 pub mod checkpoint;

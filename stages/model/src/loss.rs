@@ -1,17 +1,19 @@
-//! How wrong a network is.
+//! Training loss and label smoothing.
 //!
-//! Knows nothing about where the targets come from.
+//! Does not know where the targets come from.
 
 use burn::tensor::{Tensor, activation};
 
-/// The cross-entropy of logits and targets, both `[N, classes]`, a target being the share of each class:
-/// the mean over N of −Σ target · ln softmax(logit), as `torch.nn.functional.cross_entropy` has it.
+/// Returns the cross entropy of logits and targets, both `[N, classes]`, as a scalar in nats.
+///
+/// A target row holds the share of each class. The loss is the mean over N of
+/// −Σ target · ln softmax(logit), like `torch.nn.functional.cross_entropy`.
 pub fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> {
     let products = activation::log_softmax(logits, 1) * targets;
     products.sum_dim(1).mean().neg()
 }
 
-/// Moves `smoothing` of each row's sum of 1 from where it is to all `classes` alike (Szegedy et al. 2016).
+/// Label smoothing (Szegedy et al. 2016): `(1 − smoothing) · target + smoothing / classes`.
 pub fn smooth(targets: &mut [f32], smoothing: f64, classes: usize) {
     let (kept, spread) = ((1.0 - smoothing) as f32, (smoothing / classes as f64) as f32);
     targets.iter_mut().for_each(|target| *target = *target * kept + spread);
@@ -23,7 +25,7 @@ mod tests {
     use burn::tensor::Device;
 
     #[test]
-    fn the_loss_of_shares() {
+    fn cross_entropy_of_soft_targets() {
         let device = Device::flex();
         let logits = Tensor::<2>::from_data([[0.0, 0.0], [2.0f32.ln(), 0.0]], &device);
         let of = |targets: [[f32; 2]; 2]| {
@@ -37,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn smoothing_keeps_the_sum() {
+    fn smoothing_values() {
         let mut targets = [1.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.0, 0.0];
         smooth(&mut targets, 0.2, 4);
         let expected = [0.85, 0.05, 0.05, 0.05, 0.45, 0.45, 0.05, 0.05];

@@ -1,76 +1,77 @@
-//! How good predictions are: loss, accuracy, precision, recall, F1.
+//! Classification metrics: loss, accuracy, precision, recall, F1.
 //!
-//! Pure functions of numbers. Zero divisions and averages are those of scikit-learn with
-//! `zero_division=0`. Knows nothing about networks, clips or files.
+//! Pure functions of numbers. Averages and divisions by zero follow scikit-learn with
+//! `zero_division=0`. Does not know about networks, clips or files.
 
 use serde::{Deserialize, Serialize};
 
-/// How often each class was taken for each class.
+/// Confusion matrix: counts by true class and predicted class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
+    /// `[label, prediction]` in C order.
     counts: Vec<u64>,
 }
 
-/// What is said of one class.
+/// Scores of one class.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClassScores {
-    /// The share of the clips predicted as this class that are of it; 0 where none was.
+    /// Share of the predictions of this class that are right; 0 if there are none.
     pub precision: f64,
-    /// The share of the clips of this class that were predicted as it; 0 where there is none.
+    /// Share of the clips of this class that are predicted right; 0 if there are none.
     pub recall: f64,
-    /// The harmonic mean of both; 0 where both are 0.
+    /// Harmonic mean of precision and recall; 0 if both are 0.
     pub f1: f64,
-    /// The clips of this class.
+    /// Number of clips of this class.
     pub support: u64,
 }
 
 impl Confusion {
-    /// No predictions yet.
+    /// Creates an empty matrix.
     pub fn new(classes: usize) -> Confusion {
         Confusion { classes, counts: vec![0; classes * classes] }
     }
 
-    /// From pairs of label and prediction.
+    /// Counts pairs of label and prediction.
     ///
     /// # Panics
-    /// As [`Confusion::add`].
+    /// If a class is out of range.
     pub fn of(classes: usize, pairs: impl IntoIterator<Item = (usize, usize)>) -> Confusion {
         let mut confusion = Confusion::new(classes);
         pairs.into_iter().for_each(|(label, prediction)| confusion.add(label, prediction));
         confusion
     }
 
-    /// One more clip of class `label` that was predicted as `prediction`.
+    /// Counts one clip of class `label` that was predicted as `prediction`.
     ///
     /// # Panics
-    /// An index that is no class's.
+    /// If a class is out of range.
     pub fn add(&mut self, label: usize, prediction: usize) {
         assert!(label < self.classes && prediction < self.classes, "BUG: a class out of range");
         self.counts[label * self.classes + prediction] += 1;
     }
 
-    /// The clips of class `label` that were predicted as `prediction`.
+    /// Returns the number of clips of class `label` that were predicted as `prediction`.
     pub fn count(&self, label: usize, prediction: usize) -> u64 {
         self.row(label).get(prediction).copied().unwrap_or_default()
     }
 
-    /// What the clips of class `label` were predicted as, class by class.
+    /// Returns the counts of the clips of class `label` by predicted class.
     pub fn row(&self, label: usize) -> &[u64] {
         self.counts.get(label * self.classes..(label + 1) * self.classes).unwrap_or_default()
     }
 
-    /// All clips.
+    /// Returns the number of clips.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// The share of right predictions; 0 where there is none at all.
+    /// Returns the share of right predictions; 0 if there are none.
     pub fn accuracy(&self) -> f64 {
         ratio((0..self.classes).map(|class| self.count(class, class)).sum(), self.total())
     }
 
-    /// The mean recall over the classes that have clips: the accuracy, were all classes as large as each other.
+    /// Returns the mean recall over the classes that have clips.
     pub fn balanced_accuracy(&self) -> f64 {
         let recalls: Vec<f64> = self
             .per_class()
@@ -81,7 +82,7 @@ impl Confusion {
         recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
     }
 
-    /// The scores of every class, in order.
+    /// Returns the scores of each class, in order.
     pub fn per_class(&self) -> Vec<ClassScores> {
         (0..self.classes)
             .map(|class| {
@@ -98,7 +99,7 @@ impl Confusion {
             .collect()
     }
 
-    /// The mean F1 over the classes that occur as a label or as a prediction; 0 where none does.
+    /// Returns the mean F1 over the classes that occur as label or prediction; 0 if none occur.
     pub fn macro_f1(&self) -> f64 {
         let scores = self.per_class();
         let occurs = |class: &usize| {
@@ -114,15 +115,15 @@ impl Confusion {
 /// Loss, accuracy and macro F1 of a set of clips.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
-    /// The mean cross entropy, in nats.
+    /// Mean cross entropy, in nats.
     pub loss: f64,
-    /// The share of right predictions.
+    /// Share of right predictions.
     pub accuracy: f64,
-    /// As [`Confusion::macro_f1`].
+    /// Macro F1; see [`Confusion::macro_f1`].
     pub macro_f1: f64,
 }
 
-/// Scores that grow clip by clip.
+/// Accumulates scores over batches.
 #[derive(Clone, Debug)]
 pub struct Tally {
     confusion: Confusion,
@@ -130,15 +131,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// No clip yet.
+    /// Creates an empty tally.
     pub fn new(classes: usize) -> Tally {
         Tally { confusion: Confusion::new(classes), loss: 0.0 }
     }
 
-    /// Adds clips by their logits, one row of a class each, and their classes.
+    /// Adds clips by their logits, `[N, classes]` in C order, and their true classes.
     ///
     /// # Panics
-    /// A target that is no class.
+    /// If a target is out of range.
     pub fn add(&mut self, logits: &[f32], targets: &[usize]) {
         for (row, target) in logits.chunks_exact(self.confusion.classes).zip(targets) {
             self.loss += cross_entropy(row, *target);
@@ -146,20 +147,20 @@ impl Tally {
         }
     }
 
-    /// The scores of the clips so far; 0 all where there is none.
+    /// Returns the scores of the clips so far; all 0 if there are none.
     pub fn scores(&self) -> Scores {
         let clips = self.confusion.total().max(1) as f64;
         let (accuracy, macro_f1) = (self.confusion.accuracy(), self.confusion.macro_f1());
         Scores { loss: self.loss / clips, accuracy, macro_f1 }
     }
 
-    /// What was taken for what.
+    /// Returns the confusion matrix.
     pub fn confusion(&self) -> &Confusion {
         &self.confusion
     }
 }
 
-/// The class with the largest logit, the first of equals.
+/// Returns the class with the largest logit; ties go to the first.
 pub fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (class, logit) in logits.iter().enumerate() {
@@ -170,27 +171,28 @@ pub fn argmax(logits: &[f32]) -> usize {
     best
 }
 
-/// How many classes are taken for likelier than `target`: 0 where it is the prediction. Of equals the first is
-/// likelier, as in [`argmax`].
+/// Returns the number of classes that rank above `target`; 0 if it is the prediction.
+///
+/// Ties rank by index, as in [`argmax`].
 ///
 /// # Panics
-/// A target that has no logit.
+/// If `target` is out of range.
 pub fn rank(logits: &[f32], target: usize) -> usize {
     let own = logits[target];
     let before = |(class, logit): (usize, &f32)| *logit > own || (*logit == own && class < target);
     logits.iter().enumerate().filter(|pair| before(*pair)).count()
 }
 
-/// Softmax: e^logit over their sum, without overflow.
+/// Softmax, e^logit / Σ e^logit, without overflow.
 pub fn probabilities(logits: &[f32]) -> Vec<f64> {
     let shift = log_sum_exp(logits);
     logits.iter().map(|logit| (f64::from(*logit) - shift).exp()).collect()
 }
 
-/// −ln softmax(logits)[target]: the cross entropy of one clip, in nats.
+/// Cross entropy of one clip in nats, −ln softmax(logits)[target].
 ///
 /// # Panics
-/// A target that has no logit.
+/// If `target` is out of range.
 pub fn cross_entropy(logits: &[f32], target: usize) -> f64 {
     log_sum_exp(logits) - f64::from(logits[target])
 }
@@ -212,10 +214,10 @@ mod tests {
         (found - expected).abs() < 1e-9
     }
 
-    /// Labels, predictions, accuracy, macro F1: the values of scikit-learn's `accuracy_score` and
+    /// Rows are labels, predictions, and scikit-learn's `accuracy_score` and
     /// `f1_score(average="macro", zero_division=0)`.
     #[test]
-    fn scores_are_those_of_scikit_learn() {
+    fn accuracy_and_macro_f1_match_scikit_learn() {
         let table: [(&[usize], &[usize], f64, f64); 7] = [
             (&[0, 1, 2, 0, 1, 2], &[0, 2, 1, 0, 0, 1], 1.0 / 3.0, 0.8 / 3.0),
             (&[0, 0, 1, 1], &[0, 0, 1, 1], 1.0, 1.0),
@@ -233,13 +235,13 @@ mod tests {
         }
     }
 
-    /// Labels, predictions, and scikit-learn's `balanced_accuracy_score`.
+    /// Rows are labels, predictions, and scikit-learn's `balanced_accuracy_score`.
     #[test]
-    fn classes_of_any_size_count_alike() {
+    fn balanced_accuracy_matches_scikit_learn() {
         let table: [(&[usize], &[usize], f64); 4] = [
             // Recalls 3/4, 1/1, 0/1.
             (&[0, 0, 0, 0, 1, 2], &[0, 0, 0, 1, 1, 0], 1.75 / 3.0),
-            // Class 2 has no clip: it is a prediction only.
+            // Class 2 has no clips and occurs only as a prediction.
             (&[0, 0, 1, 1], &[0, 2, 1, 1], 0.75),
             (&[1, 1], &[0, 2], 0.0),
             (&[], &[], 0.0),
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rank_of_a_class_counts_what_is_likelier() {
+    fn rank_with_ties() {
         for (logits, expected) in [
             ([3.0, 2.0, 1.0], [0, 1, 2]),
             ([1.0, 5.0, 1.0], [1, 0, 2]),
@@ -264,8 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn one_class_at_a_time() {
-        // Three of class 0: two right, one taken for class 1; one of class 1, right; none of class 2.
+    fn per_class_scores() {
+        // Class 0: two right, one predicted as class 1. Class 1: one right. Class 2: no clips.
         let confusion = Confusion::of(3, [(0, 0), (0, 0), (0, 1), (1, 1)]);
         let scores = confusion.per_class();
         assert_eq!(
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tally_is_the_mean_of_its_clips() {
+    fn tally_averages_over_clips() {
         let mut tally = Tally::new(2);
         tally.add(&[0.0, 0.0, 9.0, 9.0], &[0, 1]);
         tally.add(&[0.0, 1000.0], &[1]);
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_of_known_logits() {
+    fn known_losses_and_probabilities() {
         assert!(close(cross_entropy(&[0.0, 0.0], 0), 2f64.ln()));
         assert!(close(cross_entropy(&[1000.0, 0.0], 0), 0.0));
         assert!(close(cross_entropy(&[1000.0, 0.0], 1), 1000.0));

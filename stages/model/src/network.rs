@@ -1,22 +1,25 @@
-//! A network to judge with: weights in, logits out, by the running statistics.
+//! A network for inference, with the running statistics of its batch norms.
 //!
-//! Knows nothing about labels, gradients or files; which layers there are, [`crate::config`] says.
+//! Does not know about labels, gradients or files. [`crate::config`] defines the layers.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
-use judge::compiled::Compiled;
+use inference::compiled::Compiled;
 use kernels::on_device::OnDevice;
 
 use crate::config::{Architecture, NetworkConfig};
 use crate::dataset::Dataset;
+use crate::device::to_host;
 use crate::weights::Weights;
 use crate::{baseline, resnet};
 
-/// How many clips are evaluated at once: a device wants many. The processor judges clip by clip, but reads the weights
-/// of the linear layers once for several.
+/// Clips per batch in [`Network::logits`].
+///
+/// A GPU needs many. The CPU processes convolutions clip by clip, but reads the weights of the
+/// linear layers once per batch.
 const EVALUATION_BATCH: usize = 32;
 
-/// The layers on a device without autodiff, with each normalisation folded into the layer before it.
+/// Inference layers on a device without autodiff. Batch norms are folded into the preceding layer.
 #[derive(Debug)]
 pub struct Network {
     layers: Layers,
@@ -32,10 +35,10 @@ enum Layers {
 }
 
 impl Network {
-    /// A network with these weights on this device.
+    /// Builds a network with these weights on this device.
     ///
     /// # Errors
-    /// Weights that do not fit the configuration; as [`NetworkConfig::tensors`].
+    /// The weights do not fit the configuration; also the errors of [`NetworkConfig::tensors`].
     pub fn new(config: &NetworkConfig, weights: &Weights, device: &Device) -> Result<Network> {
         weights.check(config)?;
         let plan = match config.model {
@@ -49,33 +52,35 @@ impl Network {
         Ok(Network { layers, config: config.clone(), weights: weights.clone() })
     }
 
-    /// What the network was built from.
+    /// Returns the configuration the network was built from.
     pub fn config(&self) -> &NetworkConfig {
         &self.config
     }
 
-    /// The weights that it was built from.
+    /// Returns the weights the network was built from, before folding.
     pub fn weights(&self) -> &Weights {
         &self.weights
     }
 
-    /// The logits of a batch, one row of [`NetworkConfig::classes`] a clip: the values `[N, channels, height, width]`
-    /// in C order and these four lengths.
+    /// Returns the logits of a batch in C order, `[N, classes]`.
+    ///
+    /// `values` are the clips in C order and `shape` is `[N, channels, height, width]`.
     ///
     /// # Errors
-    /// A shape of clips that the network does not take, the baseline those of one shape only; another number of values,
-    /// or none; the device fails to give the logits back.
-    pub fn judge(&self, values: Vec<f32>, shape: [usize; 4]) -> Result<Vec<f32>> {
+    /// The network does not accept clips of this shape (the baseline accepts only one shape),
+    /// `values` is empty or does not have the length of the shape, or reading from the device
+    /// fails.
+    pub fn forward(&self, values: Vec<f32>, shape: [usize; 4]) -> Result<Vec<f32>> {
         let ([count, clip @ ..], input) = (shape, self.config.input);
         ensure!(
-            self.config.takes(clip),
-            "clips of the shape {clip:?} do not fit the network, which learnt from {input:?}"
+            self.config.accepts(clip),
+            "clips of the shape {clip:?} do not fit the network, which was trained on {input:?}"
         );
         let product = shape.iter().try_fold(1usize, |product, length| product.checked_mul(*length));
-        let there = values.len();
+        let found = values.len();
         ensure!(
-            there > 0 && product == Some(there),
-            "{there} values are not those of {count} clips of the shape {clip:?}"
+            found > 0 && product == Some(found),
+            "{found} values do not make {count} clips of the shape {clip:?}"
         );
         match &self.layers {
             Layers::Processor(layers) => Ok(layers.run(&values, [shape[2], shape[3]])),
@@ -85,25 +90,16 @@ impl Network {
         }
     }
 
-    /// The logits of the clips at `indices`.
+    /// Returns the logits of the clips at `indices` in C order, `[N, classes]`.
     ///
     /// # Errors
-    /// As [`Network::judge`].
+    /// The errors of [`Network::forward`].
     pub fn logits(&self, dataset: &Dataset, indices: &[usize]) -> Result<Vec<f32>> {
         let mut logits = Vec::with_capacity(indices.len() * self.config.classes);
         for batch in dataset.batches(indices, EVALUATION_BATCH) {
             let (values, shape) = dataset.values(batch);
-            logits.extend(self.judge(values, shape)?);
+            logits.extend(self.forward(values, shape)?);
         }
         Ok(logits)
     }
-}
-
-/// The values of a tensor, in C order.
-///
-/// # Errors
-/// The device fails to give them back.
-pub fn to_host<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.try_into_data().context("cannot read a tensor back from the device")?;
-    data.try_into_vec::<f32>().ok().context("the device gave no 32-bit floats back")
 }

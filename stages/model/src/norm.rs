@@ -1,9 +1,10 @@
-//! Batch normalisation as PyTorch defines it.
+//! Batch normalisation with PyTorch's semantics.
 //!
-//! Not the tensor library's own layer, which keeps the biased variance in its running statistics (PyTorch:
-//! the unbiased one; for the hidden layer and batches of four that is a third more) and updates them behind
-//! a shared reference, so that a module saved while it trains is one batch stale. Here the caller sees the
-//! update: [`BatchNorm::forward`] takes `&mut self`. Knows nothing about the layers around it.
+//! burn's own layer differs in two ways. It keeps the biased variance in the running statistics
+//! (PyTorch keeps the unbiased one, which is a third larger for the hidden layer with batches of
+//! four). It also updates them behind a shared reference, so a module saved during training is one
+//! batch stale. Here [`BatchNorm::forward`] takes `&mut self`. Does not know about the layers
+//! around it.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -12,24 +13,24 @@ use kernels::norm::{self, Scale};
 
 use crate::config::NORM_EPSILON;
 
-/// How much of a batch's statistics enters the running ones, as in PyTorch.
+/// Weight of a batch in the running statistics, as in PyTorch.
 const MOMENTUM: f64 = 0.1;
 
 /// `y = (x − mean) / √(variance + ε) · weight + bias`, channel by channel (Ioffe and Szegedy 2015).
 #[derive(Module, Debug)]
 pub struct BatchNorm {
-    /// Of shape `[channels]`, trained.
+    /// `[channels]`, trained.
     pub weight: Param<Tensor<1>>,
-    /// Of shape `[channels]`, trained.
+    /// `[channels]`, trained.
     pub bias: Param<Tensor<1>>,
-    /// The mean of past batches, of shape `[channels]`.
+    /// `[channels]`: moving average of the batch means.
     pub running_mean: Tensor<1>,
-    /// The unbiased variance of past batches, of shape `[channels]`.
+    /// `[channels]`: moving average of the unbiased batch variances.
     pub running_var: Tensor<1>,
 }
 
 impl BatchNorm {
-    /// From its four tensors, each of shape `[channels]`, in the order of the fields.
+    /// Creates the layer from its four `[channels]` tensors, in the order of the fields.
     pub fn new(
         [weight, bias, running_mean, running_var]: [TensorData; 4],
         device: &Device,
@@ -42,9 +43,10 @@ impl BatchNorm {
         }
     }
 
-    /// Normalises `[batch, channels, height, width]` by the batch's own statistics, moves the running ones
-    /// towards them, and does what follows. A channel needs two values at least: the variance of one is
-    /// nothing to divide by.
+    /// Normalises `[batch, channels, height, width]` with the statistics of the batch, updates the
+    /// running statistics, and applies the epilogue.
+    ///
+    /// A channel needs at least two values, since the unbiased variance of one value is undefined.
     pub fn forward(&mut self, input: Tensor<4>, then: Epilogue) -> Tensor<4> {
         let [batch, _, height, width] = input.dims();
         let count = (batch * height * width) as f64;
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn running_statistics_are_those_of_pytorch() {
+    fn running_statistics_match_pytorch() {
         let device = Device::flex().autodiff();
         let of = |values: [f32; 2]| TensorData::from(values);
         let mut norm = BatchNorm::new(
@@ -88,9 +90,9 @@ mod tests {
         let running =
             [norm.running_mean.clone(), norm.running_var.clone()].map(|tensor| tensor.into_data());
         for (found, expected) in running.iter().flat_map(|data| data.iter::<f32>()).zip(expected) {
-            assert!((found - expected).abs() < 1e-5 * expected, "{found} is not {expected}");
+            assert!((found - expected).abs() < 1e-5 * expected, "{found}, expected {expected}");
         }
-        // The output is normalised by the biased variance.
+        // The output is normalised with the biased variance.
         assert!((output[0] + 2.0 / (8.0f32 / 3.0).sqrt()).abs() < 1e-4, "{output:?}");
     }
 }

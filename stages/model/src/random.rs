@@ -1,40 +1,40 @@
-//! Random numbers that depend on a seed and a purpose alone.
+//! Random streams that depend only on a seed and a purpose.
 //!
-//! The generator of the tensor library is one for the whole process, so a value drawn from it depends on
-//! everything drawn before. These streams do not: epoch 7 can be computed without epoch 6, on any device
-//! and with any number of threads. Knows nothing about what the numbers are for, beyond their names.
+//! burn has one generator per process, so each value depends on everything drawn before. With these
+//! streams, epoch 7 can be computed without epoch 6, on any device and with any number of threads.
+//! Does not know how the numbers are used.
 
-/// What a stream of numbers is for. Streams of different purposes are independent.
+/// Purpose of a random stream. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose<'a> {
-    /// Which clips of the class of this name are held out. By name: another class changes nothing here.
+    /// Selection of held-out clips of the class of this name. Other classes do not affect it.
     Split(&'a str),
-    /// The first weights of a network.
+    /// Initial weights of a network.
     Weights,
-    /// The order of the clips in this epoch.
+    /// Order of the clips in this epoch.
     Order(u64),
-    /// Which activations are dropped in this epoch.
+    /// Dropout in this epoch.
     Dropout(u64),
-    /// How a clip is changed in this epoch.
+    /// Augmentation of a clip in this epoch.
     Augment {
-        /// The epoch.
+        /// Epoch, from 1.
         epoch: u64,
-        /// The clip's place among all.
+        /// Index of the clip in the data set.
         clip: u64,
     },
-    /// Which clips this resample of a bootstrap has.
+    /// Bootstrap resample of this number.
     Resample(u64),
 }
 
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): 64 bits of
-/// state, each output a bijection of it. Not for secrets.
+/// SplitMix64 generator (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
+/// 2014). It has 64 bits of state, and each output is a bijection of the state. Not cryptographic.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,
 }
 
 impl Random {
-    /// The stream of `seed` for `purpose`.
+    /// Creates the stream of `seed` for `purpose`.
     pub fn new(seed: u64, purpose: Purpose<'_>) -> Random {
         let words: &[u64] = match purpose {
             Purpose::Split(name) => &[1, fnv1a(name)],
@@ -48,23 +48,23 @@ impl Random {
         Random { state }
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN_GAMMA);
         mix(self.state)
     }
 
-    /// A number from 0 to 1, without 1: the top 24 bits, as many as an `f32` holds exactly.
+    /// Draws from [0, 1), from the top 24 bits: an `f32` represents all such values exactly.
     pub fn unit(&mut self) -> f32 {
         (self.bits() >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    /// A whole number below `bound`, each equally likely; 0 for a `bound` of 0.
+    /// Draws a uniform integer below `bound`; returns 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
             return 0;
         }
-        // Draws from the incomplete last stretch would favour the small numbers.
+        // Reject the incomplete last interval, which would favour small numbers.
         let usable = u64::MAX - u64::MAX % bound;
         loop {
             let bits = self.bits();
@@ -74,7 +74,7 @@ impl Random {
         }
     }
 
-    /// Puts `items` in a random order (Fisher and Yates).
+    /// Shuffles `items` (Fisher and Yates).
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
@@ -90,7 +90,7 @@ fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// FNV-1a: a word from a name that is the same on every machine and in every version of Rust.
+/// FNV-1a hash, which is stable across machines and versions of Rust.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -102,8 +102,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_generator_is_splitmix64() {
-        // The first outputs of the reference implementation for the state 1234567.
+    fn splitmix64_reference_values() {
+        // First outputs of the reference implementation for the state 1234567.
         let mut random = Random { state: 1_234_567 };
         let expected =
             [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn every_purpose_has_its_own_stream() {
+    fn streams_differ_by_purpose_and_seed() {
         let purposes = [
             Purpose::Split("blues"),
             Purpose::Split("rock"),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_fill_their_range_evenly() {
+    fn draws_are_uniform() {
         let mut random = Random::new(7, Purpose::Weights);
         let mut counts = [0u32; 5];
         let mut sum = 0.0;
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shuffle_keeps_every_item() {
+    fn shuffle_is_a_permutation() {
         let mut items: Vec<u32> = (0..100).collect();
         Random::new(1, Purpose::Order(3)).shuffle(&mut items);
         assert_ne!(items, (0..100).collect::<Vec<_>>());

@@ -1,7 +1,7 @@
-//! A small residual network for spectrograms of any length (He et al. 2016, post-activation blocks).
+//! Small residual network for spectrograms of any length (He et al. 2016, post-activation blocks).
 //!
 //! ```text
-//! [N, 1, H, W]       batch norm           (the scale of the features is the data's, not a constant)
+//! [N, 1, H, W]       batch norm           (learns the scale of the features from the data)
 //!                    conv 3×3 stride 2 → 16     batch norm  ReLU
 //! [N, 16, H/2, W/2]  block, stride 2 → 32
 //! [N, 32, H/4, W/4]  block, stride 2 → 64
@@ -9,17 +9,19 @@
 //! [N, 128]           mean over height and width     dropout
 //!                    linear → classes     (logits)
 //!
-//! block: conv 3×3 stride 2, batch norm, ReLU, conv 3×3, batch norm; + conv 1×1 stride 2, batch norm; ReLU
+//! block: ReLU(main + shortcut)
+//!   main:     conv 3×3 stride 2, batch norm, ReLU, conv 3×3, batch norm
+//!   shortcut: conv 1×1 stride 2, batch norm
 //! ```
 //!
-//! A mean and a linear layer commute: the logits of a clip are the mean of those of all its segments. So it
-//! learns from crops and judges a whole clip in one pass. Knows nothing about labels, losses, optimizers or
-//! files.
+//! The mean and the linear layer commute, so the logits of a clip are the mean of the logits of its
+//! segments. The network therefore trains on crops and classifies a whole clip in one pass. Does
+//! not know about labels, losses, optimizers or files.
 
 use anyhow::Result;
 use burn::module::Module;
 use burn::tensor::{Tensor, activation::relu};
-use judge::plan::{self, Head, Pixels, Plan, STRAIGHT};
+use inference::plan::{self, Head, NO_ACTIVATION, Plan, Pooling};
 use kernels::{Activation, Epilogue, Pool};
 
 use crate::config::RESNET_CHANNELS;
@@ -28,13 +30,13 @@ use crate::layers::{Convolution, Linear, Source};
 use crate::norm::BatchNorm;
 use crate::weights::Weights;
 
-/// The slope of a ReLU below zero.
+/// Slope of a ReLU below zero.
 const RELU_SLOPE: f32 = 0.0;
 
-/// What follows a normalisation.
+/// Epilogue of a batch norm: ReLU without pooling.
 const RELU: Epilogue = Epilogue { activation: Activation::LeakyRelu(RELU_SLOPE), pool: Pool::None };
 
-/// The layers to train.
+/// Trainable layers.
 #[derive(Module, Debug)]
 pub(crate) struct ResNet {
     input_norm: BatchNorm,
@@ -50,7 +52,7 @@ struct Block {
     shortcut: Normed,
 }
 
-/// A convolution without bias, and the batch norm that has one.
+/// Convolution without bias, followed by a batch norm.
 #[derive(Module, Debug)]
 struct Normed {
     convolution: Convolution,
@@ -124,26 +126,26 @@ impl Normed {
     }
 }
 
-/// `[N, channels, height, width]` → `[N, channels]`
+/// Averages over height and width: `[N, channels, height, width]` → `[N, channels]`.
 fn mean_of_channels(x: Tensor<4>) -> Tensor<2> {
     let [count, channels, ..] = x.dims();
     x.flatten::<3>(2, 3).mean_dim(2).reshape([count, channels])
 }
 
-/// The layers to judge with. The shortcut of a block is a part of its second convolution.
+/// Returns the inference plan. The shortcut of a block becomes a term of its second convolution.
 pub(crate) fn plan(weights: &Weights) -> Result<Plan> {
     let folded = Folded(weights);
     let mut plan = Plan {
         input: folded.norm("input_norm")?,
         convolutions: Vec::new(),
         head: Head::Mean,
-        linears: vec![folded.linear("linear", None, STRAIGHT)?],
+        linears: vec![folded.linear("linear", None, NO_ACTIVATION)?],
     };
     let normed = |name: &str, from, shape| {
         folded.convolution([&format!("{name}.conv"), &format!("{name}.norm")], from, shape)
     };
     let rectified =
-        |terms, bias| plan::Convolution { terms, bias, slope: RELU_SLOPE, pixels: Pixels::All };
+        |terms, bias| plan::Convolution { terms, bias, slope: RELU_SLOPE, pooling: Pooling::None };
     let (stem, bias) = normed("stem", plan.last(), [2, 1])?;
     plan.convolutions.push(rectified(vec![stem], bias));
     for block in 1..RESNET_CHANNELS.len() {

@@ -1,12 +1,13 @@
-//! Which clips train, which choose the epoch and which test, and the table that says so.
+//! Split of the clips into training, validation and test parts, and its CSV file.
 //!
-//! A clip is a whole track: what is cut from it later follows it, so a split never runs through a track.
-//! Knows nothing about what the clips contain.
+//! A clip is a whole track: crops inherit the part of their clip, so a split never cuts through a
+//! track. Does not know what the clips contain.
 
 mod balance;
 mod config;
 mod groups;
 mod lists;
+mod part;
 
 use std::path::Path;
 
@@ -15,47 +16,19 @@ use anyhow::{Context as _, Result, ensure};
 use self::balance::Pool;
 pub use self::config::{Rule, SplitConfig};
 pub use self::groups::Groups;
+pub use self::part::Part;
 use crate::dataset::Clip;
 
-/// What a clip is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The network learns from it.
-    Train,
-    /// Held out: it chooses among epochs and params.
-    Validation,
-    /// Held out from that choice, too: only the finished model meets it.
-    Test,
-    /// Left out by the list that decides.
-    Unused,
-}
-
-impl Part {
-    /// The word in the table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Validation => "val",
-            Part::Test => "test",
-            Part::Unused => "unused",
-        }
-    }
-
-    fn from_name(name: &str) -> Result<Part> {
-        let known = [Part::Train, Part::Validation, Part::Test, Part::Unused];
-        let found = known.into_iter().find(|part| part.name() == name);
-        found.with_context(|| format!("`{name}` is none of `train`, `val`, `test`, `unused`"))
-    }
-}
-
-/// The part of every clip, in their order.
+/// Returns the part of each clip, in order.
 ///
-/// Stratified, with folds: the clips of one fold test. Of the rest of each class, `val_size` is held out to
-/// validate: rounded, but one at least, and one at least is left to train; a class with one clip trains with
-/// it. The choice depends on `seed` and, without groups and folds, on the class's name and its clips alone.
+/// The stratified rule puts the clips of one fold, if there are folds, into the test part. From the
+/// rest of each class it holds out the share `val_size` for validation: rounded, but at least one
+/// clip, and at least one remains for training. The only clip of a class is used for training. The
+/// choice depends on `seed` and, without groups and folds, only on the name and the clips of the
+/// class.
 ///
 /// # Errors
-/// Params that make no sense together or for these clips; a table that cannot be used.
+/// The params are inconsistent or do not fit the clips, or a table cannot be used.
 pub fn assign(
     clips: &[Clip],
     labels: &[String],
@@ -84,7 +57,7 @@ fn stratified(
         let count = groups.iter().max().map_or(0, |last| last + 1);
         ensure!(
             config.folds <= count,
-            "param `train.folds`: {} folds are more than there are groups of clips, {count}",
+            "param `train.folds`: {} is more than the number of groups of clips, {count}",
             config.folds
         );
         let fold_of = balance::folds(pool, config.folds, seed);
@@ -104,27 +77,21 @@ fn stratified(
     Ok(parts)
 }
 
-/// The clips that a finished model is measured on: those that test, or, where none does, that validate.
+/// Returns the clips to measure a finished model on: the test part, or validation if that is empty.
 pub fn measured(parts: &[Part]) -> Vec<usize> {
     let part = if parts.contains(&Part::Test) { Part::Test } else { Part::Validation };
     indices(parts, part)
 }
 
-/// A clip's path below its folder without the extension, which spectrograms and audio share.
-fn clip_name(path: &str) -> &str {
-    let file = path.rfind('/').map_or(0, |slash| slash + 1);
-    path[file..].rfind('.').map_or(path, |dot| &path[..file + dot])
-}
-
-/// The indices of the clips of one part.
+/// Returns the indices of the clips of one part.
 pub fn indices(parts: &[Part], part: Part) -> Vec<usize> {
     (0..parts.len()).filter(|index| parts[*index] == part).collect()
 }
 
-/// Writes the table `path,label,split`.
+/// Writes the CSV table `path,label,split`.
 ///
 /// # Errors
-/// Any failure of the file system.
+/// The file cannot be written.
 pub fn write(
     path: impl AsRef<Path>,
     clips: &[Clip],
@@ -137,15 +104,15 @@ pub fn write(
     kit::csv::write(path, &["path", "label", "split"], rows)
 }
 
-/// The clips that the table at `path` lists, and their parts.
+/// Reads a table written by [`write`]: the clips and their parts.
 ///
 /// # Errors
-/// No such file or column; a label that is none of `labels`; an unknown part.
+/// The file or a column is missing, a label is not in `labels`, or a part is unknown.
 pub fn read(path: impl AsRef<Path>, labels: &[String]) -> Result<(Vec<Clip>, Vec<Part>)> {
     let path = path.as_ref();
     let shown = path.display();
     let table = kit::csv::read(path)
-        .with_context(|| format!("no usable split in `{shown}`: `repro run train` makes it"))?;
+        .with_context(|| format!("`{shown}` is not a usable split: `repro run train` makes it"))?;
     let columns = ["path", "label", "split"].map(|name| table.column(name));
     let [path_at, label_at, part_at] = columns;
     let (path_at, label_at, part_at) = (path_at?, label_at?, part_at?);
@@ -153,7 +120,8 @@ pub fn read(path: impl AsRef<Path>, labels: &[String]) -> Result<(Vec<Clip>, Vec
     for (row, line) in table.rows.iter().zip(2..) {
         let label = labels.iter().position(|label| *label == row[label_at]).with_context(|| {
             format!(
-                "`{shown}` line {line}: the model does not know the label `{}`: `repro run train`",
+                "`{shown}` line {line}: the label `{}` is not one of the model's: \
+                 run `repro run train`",
                 row[label_at]
             )
         })?;
@@ -186,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_and_every_class_keeps_both_parts() {
+    fn stratified_split_depends_on_seed() {
         let (clips, labels) = clips(&[5, 2, 30, 1]);
         let of = |seed| assign(&clips, &labels, &share(0.4), seed).unwrap();
         assert_eq!(of(3), of(3));
@@ -205,16 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn another_class_does_not_move_the_others() {
+    fn classes_are_split_independently() {
         let (more, labels) = clips(&[5, 8, 5]);
         let (fewer, _) = clips(&[5, 8]);
         let all = assign(&more, &labels, &share(0.4), 1).unwrap();
         assert_eq!(all[..13], assign(&fewer, &labels[..2], &share(0.4), 1).unwrap());
     }
 
-    /// As in ESC-10: the fold is the first number of the file name.
+    /// File names as in ESC-10, where the first number is the fold.
     #[test]
-    fn every_clip_is_tested_in_one_fold_and_its_group_with_it() {
+    fn folds_with_groups() {
         let labels: Vec<String> = ["dog", "rain"].map(str::to_owned).into();
         let clips: Vec<Clip> = (0..80)
             .map(|index| Clip {
@@ -249,11 +217,11 @@ mod tests {
         assert_eq!(tested, [1; 80]);
         let config = SplitConfig { folds: 6, fold: 1, groups, ..share(0.0) };
         let error = assign(&clips, &labels, &config, 3).unwrap_err().to_string();
-        assert!(error.contains("6 folds are more than there are groups of clips, 5"), "{error}");
+        assert!(error.contains("6 is more than the number of groups of clips, 5"), "{error}");
     }
 
     #[test]
-    fn folds_without_groups_are_stratified_and_complete() {
+    fn folds_without_groups_are_stratified() {
         let (clips, labels) = clips(&[20, 10, 3]);
         let mut tested = vec![0; clips.len()];
         for fold in 1..=4 {
@@ -268,27 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_test_part_the_validation_part_is_measured() {
+    fn measured_falls_back_to_validation() {
         use Part::{Test, Train, Unused, Validation};
         assert_eq!(measured(&[Train, Validation, Unused, Validation]), [1, 3]);
         assert_eq!(measured(&[Train, Validation, Test]), [2]);
     }
 
     #[test]
-    fn a_clip_has_one_name_whatever_its_file() {
-        for (path, name) in [
-            ("a/b.wav", "a/b"),
-            ("a.b/c", "a.b/c"),
-            ("a/b.00001.npy", "a/b.00001"),
-            ("b", "b"),
-            ("é/.x", "é/"),
-        ] {
-            assert_eq!(clip_name(path), name);
-        }
-    }
-
-    #[test]
-    fn the_table_survives_a_round_trip() {
+    fn table_round_trip() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("split.csv");
         let (mut clips, labels) = clips(&[3, 4]);
@@ -297,9 +252,9 @@ mod tests {
         write(&path, &clips, &labels, &parts).unwrap();
         assert_eq!(read(&path, &labels).unwrap(), (clips, parts));
         let error = format!("{:#}", read(&path, &labels[..1]).unwrap_err());
-        assert!(error.contains("does not know the label `genre 1`"), "{error}");
+        assert!(error.contains("the label `genre 1` is not one of the model's"), "{error}");
         std::fs::write(&path, "path,label,split\na.npy,genre 0,dev\n").unwrap();
         let error = format!("{:#}", read(&path, &labels).unwrap_err());
-        assert!(error.contains("line 2: `dev` is none of"), "{error}");
+        assert!(error.contains("line 2: `dev` is not one of"), "{error}");
     }
 }

@@ -1,6 +1,6 @@
-//! The threads that share what is computed.
+//! Setup of the global rayon thread pool.
 //!
-//! Knows nothing about what that is.
+//! Does not know about the work that runs on it.
 
 use std::num::NonZero;
 use std::thread;
@@ -8,26 +8,29 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use rayon::ThreadPoolBuilder;
 
-/// Makes the calling thread one of those that share the work, of which there are as many as processors, or as
-/// `RAYON_NUM_THREADS` says. Otherwise it would wake another for each piece of work, and sleep meanwhile. For a program's
-/// first thread, before it computes anything.
+/// Starts the global pool with the calling thread as a member.
+///
+/// The pool has `RAYON_NUM_THREADS` threads, by default one per CPU. A thread outside the pool
+/// would wake a worker for each piece of work and sleep meanwhile. Call this from the main thread,
+/// before anything is computed.
 ///
 /// # Errors
-/// As [`share_among`].
-pub fn share() -> Result<()> {
+/// The errors of [`init_with`].
+pub fn init() -> Result<()> {
     let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|count| count.parse().ok());
-    let there = || thread::available_parallelism().map_or(1, NonZero::get);
-    share_among(asked.filter(|count| *count > 0).unwrap_or_else(there))
+    let available = || thread::available_parallelism().map_or(1, NonZero::get);
+    init_with(asked.filter(|count| *count > 0).unwrap_or_else(available))
 }
 
-/// [`share`], among so many threads.
+/// Starts the global pool like [`init`], with `count` threads.
 ///
 /// # Errors
-/// The system starts no more threads; something was computed before. Nothing can be computed after the first: there are
-/// no threads for it.
-pub fn share_among(count: usize) -> Result<()> {
+/// The threads cannot be started, or the pool already exists. In the first case nothing can be
+/// computed afterwards, since there is no pool.
+pub fn init_with(count: usize) -> Result<()> {
     let threads = ThreadPoolBuilder::new().num_threads(count);
-    // Where one thread does all, it is one of its own: what other threads have to do is done while this one waits for them.
+    // A single worker is a separate thread: it must run jobs of other threads while this one waits
+    // for them.
     let threads = if count > 1 { threads.use_current_thread() } else { threads };
     threads
         .build_global()

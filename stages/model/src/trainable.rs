@@ -1,6 +1,6 @@
-//! A network that can be trained: its logits have gradients.
+//! A trainable network: its logits have gradients.
 //!
-//! Knows nothing about labels, losses, optimizers or files; which layers there are, [`crate::config`] says.
+//! Does not know about labels, losses, optimizers or files. [`crate::config`] defines the layers.
 
 use anyhow::Result;
 use burn::module::Module;
@@ -13,7 +13,7 @@ use crate::random::Random;
 use crate::resnet::ResNet;
 use crate::weights::Weights;
 
-/// The layers on an autodiff device.
+/// Layers on an autodiff device.
 #[derive(Module, Debug)]
 pub struct Trainable {
     layers: Layers,
@@ -29,10 +29,10 @@ enum Layers {
 }
 
 impl Trainable {
-    /// Layers with these weights on this device, one with autodiff.
+    /// Builds the layers with these weights on a device with autodiff.
     ///
     /// # Errors
-    /// Weights that do not fit the configuration; as [`NetworkConfig::tensors`].
+    /// The weights do not fit the configuration; also the errors of [`NetworkConfig::tensors`].
     pub fn new(config: &NetworkConfig, weights: &Weights, device: &Device) -> Result<Trainable> {
         weights.check(config)?;
         let source = Source { weights, device };
@@ -43,15 +43,16 @@ impl Trainable {
         Ok(Trainable { layers, config: config.clone() })
     }
 
-    /// What it was built from.
+    /// Returns the configuration the network was built from.
     pub fn config(&self) -> &NetworkConfig {
         &self.config
     }
 
-    /// The logits of a batch of two or more by its own statistics, which also move the running ones.
+    /// Returns the logits of a batch, `[N, channels, height, width]` → `[N, classes]`.
     ///
-    /// `mask` of shape `[N, hidden]` multiplies the hidden activations: zero drops one, and the rest are
-    /// scaled so that the expected sum stays ([`Trainable::dropout_mask`]).
+    /// Normalises with the statistics of the batch, which needs two clips at least, and updates the
+    /// running statistics. `mask` is `[N, hidden]` and multiplies the hidden activations; see
+    /// [`Trainable::dropout_mask`].
     pub fn forward(&mut self, images: Tensor<4>, mask: Tensor<2>) -> Tensor<2> {
         match &mut self.layers {
             Layers::Baseline(layers) => layers.forward(images, mask),
@@ -59,7 +60,8 @@ impl Trainable {
         }
     }
 
-    /// A dropout mask for `count` clips: zero with the configured probability, else 1 / (1 − probability).
+    /// Draws a dropout mask `[count, hidden]`: zero with the configured probability p, else 1 / (1
+    /// − p).
     pub fn dropout_mask(&self, count: usize, random: &mut Random, device: &Device) -> Tensor<2> {
         let (dropout, hidden) = (self.config.dropout as f32, self.config.hidden());
         let kept = 1.0 / (1.0 - dropout);
@@ -68,10 +70,10 @@ impl Trainable {
         Tensor::from_data(TensorData::new(mask, [count, hidden]), device)
     }
 
-    /// The weights on the host.
+    /// Copies the weights to the host.
     ///
     /// # Errors
-    /// The device fails to give them back.
+    /// Reading from the device fails.
     pub fn weights(&self) -> Result<Weights> {
         let mut weights = Weights::default();
         match &self.layers {

@@ -1,8 +1,8 @@
-//! The numbers a network is made of, by name, and the file that keeps them.
+//! Named tensors of a network, and their file format.
 //!
-//! The file is named MessagePack: `{format, version, tensors: {NAME: {shape, data}}}`, names sorted, `data`
-//! the little-endian 32-bit floats in C order. Nothing else is in it, so equal weights are equal bytes; two
-//! lines of Python read it. Knows nothing about the network's layers.
+//! The file is MessagePack with string keys: `{format, version, tensors: {NAME: {shape, data}}}`.
+//! Names are sorted, and `data` holds little-endian 32-bit floats in C order. It contains nothing
+//! else, so equal weights give equal bytes. Does not know about the network's layers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::NetworkConfig;
 
-/// One tensor on the host.
+/// A tensor in host memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostTensor {
-    /// The length of each dimension.
+    /// Length of each dimension.
     pub shape: Vec<usize>,
-    /// The values in C order.
+    /// Values in C order.
     pub values: Vec<f32>,
 }
 
-/// The tensors of a network by name, as [`NetworkConfig::tensors`] names them.
+/// Tensors of a network by name; see [`NetworkConfig::tensors`] for the names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
     tensors: BTreeMap<String, HostTensor>,
@@ -45,24 +45,23 @@ struct Stored {
 }
 
 impl Weights {
-    /// Adds a tensor, in place of one of the same name.
+    /// Inserts a tensor, replacing one of the same name.
     pub fn insert(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) {
         self.tensors.insert(name.to_owned(), HostTensor { shape, values });
     }
 
-    /// The tensor of this name.
+    /// Returns the tensor `name`.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no tensor of this name.
     pub fn get(&self, name: &str) -> Result<&HostTensor> {
         self.tensors.get(name).with_context(|| format!("the weights have no tensor `{name}`"))
     }
 
-    /// Moves every value towards that of the tensor of the same name in `newer`, which then makes up `share`
-    /// of it: a moving average.
+    /// Updates a moving average: each value becomes `(1 − share) · value + share · newer`.
     ///
     /// # Errors
-    /// A tensor that `newer` has not.
+    /// A tensor is missing in `newer`.
     pub fn blend(&mut self, newer: &Weights, share: f32) -> Result<()> {
         for (name, tensor) in &mut self.tensors {
             for (value, newer) in tensor.values.iter_mut().zip(&newer.get(name)?.values) {
@@ -72,10 +71,10 @@ impl Weights {
         Ok(())
     }
 
-    /// Whether these are the tensors that `config` asks for, no more and no less.
+    /// Checks that these are exactly the tensors that `config` requires.
     ///
     /// # Errors
-    /// Names the first tensor that is missing, has another shape, or belongs to no layer.
+    /// Names the first tensor that is missing, has a wrong shape, or is not part of the network.
     pub fn check(&self, config: &NetworkConfig) -> Result<()> {
         let expected = config.tensors()?;
         for (name, shape) in &expected {
@@ -88,15 +87,15 @@ impl Weights {
         if let Some(name) =
             self.tensors.keys().find(|key| expected.iter().all(|(name, _)| name != *key))
         {
-            bail!("tensor `{name}` belongs to no layer of the network");
+            bail!("tensor `{name}` is not part of the network");
         }
         Ok(())
     }
 
-    /// The file's bytes.
+    /// Returns the bytes of the file.
     ///
     /// # Errors
-    /// None that can be met: the type can always be encoded.
+    /// None in practice: the type can always be encoded.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let tensors = self.tensors.iter().map(|(name, tensor)| {
             let data = tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -106,16 +105,17 @@ impl Weights {
         rmp_serde::to_vec_named(&file).context("cannot encode the weights")
     }
 
-    /// Reads what [`Weights::to_bytes`] gave.
+    /// Parses the output of [`Weights::to_bytes`].
     ///
     /// # Errors
-    /// Bytes that are cut short or another format; a tensor whose data does not fit its shape.
+    /// The bytes are truncated or in another format, or the data of a tensor does not fit its
+    /// shape.
     pub fn from_bytes(bytes: &[u8]) -> Result<Weights> {
         let file: File =
-            rmp_serde::from_slice(bytes).context("cut short, or not a file of weights")?;
+            rmp_serde::from_slice(bytes).context("truncated, or not a weights file")?;
         ensure!(
             file.format == FORMAT && file.version == VERSION,
-            "the format is `{}` version {}, not `{FORMAT}` version {VERSION}",
+            "expected format `{FORMAT}` version {VERSION}, found `{}` version {}",
             file.format,
             file.version
         );
@@ -137,10 +137,10 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file atomically.
     ///
     /// # Errors
-    /// Any failure of the file system.
+    /// The file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         kit::files::write_atomic(path, self.to_bytes()?)
     }
@@ -148,14 +148,14 @@ impl Weights {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// No such file; as [`Weights::from_bytes`].
+    /// The file cannot be read; also the errors of [`Weights::from_bytes`].
     pub fn read(path: impl AsRef<Path>) -> Result<Weights> {
         let path = path.as_ref();
         let shown = path.display();
         let bytes = std::fs::read(path)
             .with_context(|| format!("cannot read `{shown}`: `repro run train` makes it"))?;
         Weights::from_bytes(&bytes)
-            .with_context(|| format!("`{shown}` is damaged: remove it, then `repro run train`"))
+            .with_context(|| format!("`{shown}` is damaged: remove it, then run `repro run train`"))
     }
 }
 
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn a_round_trip_keeps_every_bit() {
+    fn round_trip_is_exact() {
         let bytes = sample().to_bytes().unwrap();
         assert_eq!(Weights::from_bytes(&bytes).unwrap(), sample());
         assert_eq!(bytes, Weights::from_bytes(&bytes).unwrap().to_bytes().unwrap());
     }
 
     #[test]
-    fn a_blend_is_between_the_two() {
+    fn blend_interpolates() {
         let mut weights = sample();
         weights.blend(&sample(), 0.3).unwrap();
         assert_eq!(weights, sample());
@@ -190,15 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_what_the_module_says() {
+    fn file_format_bytes() {
         let mut weights = Weights::default();
         weights.insert("a", vec![1], vec![1.0]);
-        let expected = b"\x83\xa6format\xadrepro-weights\xa7version\x01\xa7tensors\x81\xa1a\x82\xa5shape\x91\x01\xa4data\xc4\x04\x00\x00\x80\x3f";
+        let expected = b"\x83\xa6format\xadrepro-weights\xa7version\x01\xa7tensors\x81\xa1a\x82\
+            \xa5shape\x91\x01\xa4data\xc4\x04\x00\x00\x80\x3f";
         assert_eq!(weights.to_bytes().unwrap(), expected);
     }
 
     #[test]
-    fn every_truncation_is_an_error() {
+    fn truncated_files_are_errors() {
         let bytes = sample().to_bytes().unwrap();
         for length in 0..bytes.len() {
             assert!(Weights::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_does_not_fit_the_shape_is_an_error() {
+    fn shape_mismatch_is_an_error() {
         let mut weights = Weights::default();
         weights.insert("a", vec![3], vec![1.0]);
         let error = format!("{:#}", Weights::from_bytes(&weights.to_bytes().unwrap()).unwrap_err());
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_names_the_remedy() {
+    fn missing_file_error_names_the_stage() {
         let error = format!("{:#}", Weights::read("no/such.mpk").unwrap_err());
         assert!(
             error.starts_with("cannot read `no/such.mpk`: `repro run train` makes it"),

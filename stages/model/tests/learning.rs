@@ -1,4 +1,4 @@
-//! The network as a whole: it learns, it is kept, it repeats itself.
+//! Training, inference and checkpoints of both networks.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use burn::optim::GradientsParams;
@@ -6,10 +6,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use model::burn;
 use model::checkpoint::{self, Manifest};
 use model::config::{Architecture, NetworkConfig};
+use model::device::to_host;
 use model::init::initial_weights;
 use model::loss::cross_entropy;
 use model::metrics;
-use model::network::{Network, to_host};
+use model::network::Network;
 use model::optimizer::adamw;
 use model::random::{Purpose, Random};
 use model::trainable::Trainable;
@@ -27,7 +28,7 @@ fn images(count: usize, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [count, 1, 16, 16]), device)
 }
 
-/// `steps` of AdamW on one batch of six; the losses before each, and the network.
+/// Runs `steps` of AdamW on one batch of six. Returns the loss before each step, and the network.
 fn train(model: Architecture, steps: u64, seed: u64) -> (Vec<f32>, Trainable) {
     let device = Device::flex().autodiff();
     let config = config(model);
@@ -47,31 +48,31 @@ fn train(model: Architecture, steps: u64, seed: u64) -> (Vec<f32>, Trainable) {
     (losses, network)
 }
 
-/// The network to judge with that has learnt what `network` has.
-fn judge(network: &Trainable) -> Network {
+/// Returns the inference network with the weights of `network`.
+fn inference(network: &Trainable) -> Network {
     Network::new(network.config(), &network.weights().unwrap(), &Device::flex()).unwrap()
 }
 
 fn logits(network: &Network, count: usize) -> Vec<f32> {
     let device = Device::flex();
     let images = images(count, &device);
-    network.judge(to_host(images.clone()).unwrap(), images.dims()).unwrap()
+    network.forward(to_host(images.clone()).unwrap(), images.dims()).unwrap()
 }
 
 #[test]
-fn a_tiny_batch_is_learnt_by_heart() {
+fn small_batch_is_memorized() {
     for model in BOTH {
         let (losses, network) = train(model, 60, 1);
         assert!(losses[0] > 0.5, "{model:?}: {losses:?}");
         assert!(losses[59] < 0.05, "{model:?}: {losses:?}");
         let predictions: Vec<usize> =
-            logits(&judge(&network), 6).chunks(3).map(metrics::argmax).collect();
+            logits(&inference(&network), 6).chunks(3).map(metrics::argmax).collect();
         assert_eq!(predictions, [0, 1, 2, 2, 1, 0], "{model:?}");
     }
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes() {
+fn training_is_deterministic() {
     for model in BOTH {
         let bytes = |seed| train(model, 4, seed).1.weights().unwrap().to_bytes().unwrap();
         assert_eq!(bytes(5), bytes(5), "{model:?}");
@@ -80,7 +81,7 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn a_saved_network_gives_the_same_logits() {
+fn checkpoint_round_trip_keeps_logits() {
     for model in BOTH {
         let dir = tempfile::tempdir().unwrap();
         let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
@@ -88,25 +89,26 @@ fn a_saved_network_gives_the_same_logits() {
         network.weights().unwrap().write(&weights).unwrap();
         let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
         Manifest::new(labels.clone(), config(model)).unwrap().write(&manifest).unwrap();
-        let (loaded, meaning) = checkpoint::load(&weights, &manifest, &Device::flex()).unwrap();
-        assert_eq!(meaning.labels, labels);
-        assert_eq!(logits(&loaded, 5), logits(&judge(&network), 5), "{model:?}");
+        let (loaded, read) = checkpoint::load(&weights, &manifest, &Device::flex()).unwrap();
+        assert_eq!(read.labels, labels);
+        assert_eq!(logits(&loaded, 5), logits(&inference(&network), 5), "{model:?}");
     }
 }
 
 #[test]
-fn a_clip_is_judged_alone_when_evaluating() {
+fn inference_is_independent_of_the_batch() {
     for model in BOTH {
-        let network = judge(&train(model, 3, 2).1);
+        let network = inference(&train(model, 3, 2).1);
         assert_eq!(logits(&network, 5)[..6], logits(&network, 2)[..], "{model:?}");
     }
 }
 
 #[test]
-fn values_that_are_no_clips_of_the_network_are_errors() {
-    const WRAPS: usize = 1 << 62;
+fn invalid_shapes_are_errors() {
+    // Overflows when multiplied with the other lengths.
+    const OVERFLOW: usize = 1 << 62;
     for model in BOTH {
-        let network = judge(&train(model, 1, 2).1);
+        let network = inference(&train(model, 1, 2).1);
         let [channels, height, width] = config(model).input;
         let clip = channels * height * width;
         for (values, shape) in [
@@ -117,18 +119,18 @@ fn values_that_are_no_clips_of_the_network_are_errors() {
             (0, [0, channels, height, width]),
             (0, [1, channels, 0, width]),
             (0, [1, channels, height, 0]),
-            (0, [WRAPS, channels, height, width]),
+            (0, [OVERFLOW, channels, height, width]),
         ] {
-            let error = network.judge(vec![0.5; values], shape).unwrap_err().to_string();
+            let error = network.forward(vec![0.5; values], shape).unwrap_err().to_string();
             assert!(error.contains("the shape ["), "{model:?}, {values} as {shape:?}: {error}");
         }
-        let narrow = network.judge(vec![0.5; clip / width], [1, channels, height, 1]);
+        let narrow = network.forward(vec![0.5; clip / width], [1, channels, height, 1]);
         assert_eq!(narrow.is_ok(), model == Architecture::ResNet, "{model:?}: {narrow:?}");
     }
 }
 
 #[test]
-fn unusable_checkpoints_are_clean_errors() {
+fn invalid_checkpoints_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     let [weights, manifest] = ["genre.mpk", "genre.json"].map(|name| dir.path().join(name));
     let error =

@@ -1,11 +1,11 @@
-//! Every command of the project must select the same features below burn: where they differ, cargo
-//! compiles burn again for that command, for minutes.
+//! All cargo commands must select the same features for burn's dependencies. If they differ, cargo
+//! recompiles burn for that command, which takes minutes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Package, with its version → the sets of features it is built with.
+/// Feature sets by package and version.
 type Features = BTreeMap<String, BTreeSet<String>>;
 
 fn features(selection: &[&str]) -> Features {
@@ -16,10 +16,10 @@ fn features(selection: &[&str]) -> Features {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut features = Features::new();
-    // An empty line parts the members of a workspace.
+    // Empty lines separate the members of the workspace.
     for line in String::from_utf8(output.stdout).unwrap().lines().filter(|line| !line.is_empty()) {
         let (package, set) = line.split_once('|').unwrap();
-        // `(*)` marks what was shown before, `(proc-macro)` what is no part of the name.
+        // Cut off the markers: `(*)` for repeated packages, and `(proc-macro)`.
         let package = package.split(" (").next().unwrap().to_owned();
         features.entry(package).or_default().insert(set.trim_end_matches(" (*)").to_owned());
     }
@@ -27,7 +27,7 @@ fn features(selection: &[&str]) -> Features {
 }
 
 #[test]
-fn all_commands_select_the_same_features_below_burn() {
+fn burn_features_are_unified() {
     let below: Vec<String> =
         features(&["--package", "burn", "--edges", "normal"]).into_keys().collect();
     let whole = features(&["--workspace", "--edges", "normal,build"]);

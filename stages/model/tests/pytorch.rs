@@ -1,5 +1,5 @@
-//! Both networks, their loss, gradients and optimizer against PyTorch's: `fixtures/pytorch.py` wrote
-//! what they must give.
+//! Compares both networks, the loss, the gradients and the optimizer with PyTorch. The expected
+//! values come from `fixtures/pytorch.py`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use burn::module::{Module as _, ModuleVisitor, Param};
@@ -7,8 +7,9 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use model::burn;
 use model::config::{Architecture, NetworkConfig};
+use model::device::to_host;
 use model::loss::cross_entropy;
-use model::network::{Network, to_host};
+use model::network::Network;
 use model::optimizer::adamw;
 use model::trainable::Trainable;
 use model::weights::Weights;
@@ -20,14 +21,14 @@ fn value(index: usize, tensor: usize, scale: f64) -> f32 {
     (scale * (0.37 * index as f64 + 1.3 * tensor as f64).sin()) as f32
 }
 
-/// A network of the script, its weights by the script's formulas, and what PyTorch made of it.
+/// A network of the script with weights from the script's formulas, and PyTorch's results.
 struct Case {
     name: &'static str,
     config: NetworkConfig,
     weights: Weights,
     fixture: serde_json::Value,
-    /// Where AdamW makes whole steps of gradients that are zero but for rounding, in a direction of its own: those of
-    /// shifts which a later normalisation takes out again.
+    /// Biases that a later batch norm cancels. Their gradients are zero up to rounding, and AdamW
+    /// turns that noise into full steps of arbitrary sign, so they are not compared.
     shifts: &'static [&'static str],
 }
 
@@ -87,17 +88,18 @@ fn assert_close(what: &str, found: &[f32], expected: &serde_json::Value, toleran
     assert_eq!(found.len(), expected.len(), "{what}");
     for (found, expected) in found.iter().zip(&expected) {
         let bound = tolerance * expected.abs().max(1.0);
-        assert!((found - expected).abs() <= bound, "{what}: {found} is not {expected}");
+        assert!((found - expected).abs() <= bound, "{what}: {found}, expected {expected}");
     }
 }
 
 #[test]
-fn six_steps_of_training_are_those_of_pytorch() {
+fn training_matches_pytorch() {
     for Case { name, config, weights, fixture, shifts } in cases() {
         let plain = Device::flex();
         let device = plain.clone().autodiff();
-        let judge = Network::new(&config, &weights, &plain).unwrap();
-        let logits = judge.judge(to_host(images(&plain)).unwrap(), images(&plain).dims()).unwrap();
+        let inference = Network::new(&config, &weights, &plain).unwrap();
+        let logits =
+            inference.forward(to_host(images(&plain)).unwrap(), images(&plain).dims()).unwrap();
         assert_close(&format!("{name}: logits before"), &logits, &fixture["logits_before"], 1e-5);
 
         let mut network = Trainable::new(&config, &weights, &device).unwrap();
@@ -118,7 +120,7 @@ fn six_steps_of_training_are_those_of_pytorch() {
     }
 }
 
-/// The name of each trained tensor, its gradient's values in C order.
+/// Returns the name of each trained tensor and its gradient in C order.
 fn named_gradients(network: &Trainable, gradients: &GradientsParams) -> Vec<(String, Vec<f32>)> {
     struct Visit<'a> {
         gradients: &'a GradientsParams,
@@ -134,7 +136,7 @@ fn named_gradients(network: &Trainable, gradients: &GradientsParams) -> Vec<(Str
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                // Above are the network and which one it is; a file calls some parts otherwise.
+                // Skip the two outer modules, and translate the names to those of the weights file.
                 let name = self.path[2..].join(".").replace("convolution", "conv");
                 let name = [0, 1, 2].iter().fold(name, |name, block| {
                     name.replace(&format!("blocks.{block}"), &format!("block{}", block + 1))
@@ -148,20 +150,20 @@ fn named_gradients(network: &Trainable, gradients: &GradientsParams) -> Vec<(Str
     visit.found
 }
 
-/// Whether the first values and the length of the whole are those of the fixture, within a share of the length.
+/// Compares the first values and the Euclidean norm with the fixture, within a share of the norm.
 fn assert_kept(what: &str, found: &[f32], expected: &serde_json::Value) {
     let length = expected["length"].as_f64().unwrap();
     let first: Vec<f32> = serde_json::from_value(expected["first"].clone()).unwrap();
     let found_length = found.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
-    // Below it is rounding: the gradient of a bias before a batch norm is zero.
+    // Smaller values are rounding errors: the gradient of a bias before a batch norm is zero.
     let bound = 2e-4 * length.max(1e-2);
-    assert!((found_length - length).abs() <= bound, "{what}: {found_length} is not {length}");
+    assert!((found_length - length).abs() <= bound, "{what}: {found_length}, expected {length}");
     for (found, expected) in found.iter().zip(&first) {
-        assert!(f64::from(found - expected).abs() <= bound, "{what}: {found} is not {expected}");
+        assert!(f64::from(found - expected).abs() <= bound, "{what}: {found}, expected {expected}");
     }
 }
 
-/// Whether a network's tensors are those of the fixture, but for those of the names in `but`.
+/// Compares a network's tensors with the fixture, except for the names in `but`.
 fn assert_state(network: &str, found: &Weights, expected: &serde_json::Value, but: &[&str]) {
     for (name, expected) in expected.as_object().unwrap() {
         if !but.contains(&name.as_str()) {
@@ -171,7 +173,7 @@ fn assert_state(network: &str, found: &Weights, expected: &serde_json::Value, bu
 }
 
 #[test]
-fn every_number_of_the_first_step_is_that_of_pytorch() {
+fn first_step_matches_pytorch() {
     for Case { name, config, weights, fixture, shifts } in cases() {
         let fixture = &fixture["first_step"];
         let device = Device::flex().autodiff();

@@ -1,6 +1,7 @@
-//! Building a model and encoding it as an ONNX file.
+//! Builds a model and encodes it as an ONNX file.
 //!
-//! Knows nothing about which layers a network has. Nothing in the file depends on the time or the machine.
+//! Nothing in the file depends on the time or the machine. Does not know which layers a network
+//! has.
 
 use std::collections::BTreeMap;
 
@@ -13,41 +14,41 @@ use crate::proto::{
     ValueInfoProto,
 };
 
-/// The version of the file format.
+/// Version of the file format.
 const IR_VERSION: i64 = 8;
-/// The version of the operators.
+/// Version of the operator set.
 pub(crate) const OPSET: i64 = 17;
 
-/// The length of a dimension.
+/// Length of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dim {
-    /// Any length, the same wherever this name stands.
+    /// A free length, equal for all dimensions of this name.
     Symbol(&'static str),
-    /// This length.
+    /// A fixed length.
     Size(usize),
 }
 
-/// The value of an operator's attribute.
+/// Value of an operator attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
-    /// A whole number.
+    /// Integer.
     Int(i64),
-    /// A number.
+    /// Float.
     Float(f32),
-    /// Whole numbers.
+    /// List of integers.
     Ints(Vec<i64>),
-    /// A word.
+    /// String.
     Text(&'static str),
 }
 
-/// A network of operators, in the order in which they are computed. Inputs and outputs are 32-bit floats.
+/// Graph of operators in execution order. Inputs and outputs are 32-bit floats.
 #[derive(Clone, Debug)]
 pub struct Graph {
     proto: GraphProto,
 }
 
 impl Graph {
-    /// A graph without operators.
+    /// Creates an empty graph.
     pub fn new(name: &str) -> Graph {
         Graph { proto: GraphProto { name: name.to_owned(), ..GraphProto::default() } }
     }
@@ -57,12 +58,12 @@ impl Graph {
         self.proto.input.push(value_info(name, shape));
     }
 
-    /// Declares the result of some operator as an output.
+    /// Declares the result of an operator as an output.
     pub fn output(&mut self, name: &str, shape: &[Dim]) {
         self.proto.output.push(value_info(name, shape));
     }
 
-    /// Adds a constant: `values` in C order.
+    /// Adds a constant with `values` in C order.
     pub fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         self.proto.initializer.push(TensorProto {
             dims: shape.iter().map(|length| *length as i64).collect(),
@@ -72,7 +73,7 @@ impl Graph {
         });
     }
 
-    /// Adds a constant list of whole numbers, which some operators take lengths and axes as.
+    /// Adds a constant list of integers, which some operators need for lengths and axes.
     pub fn integers(&mut self, name: &str, values: &[i64]) {
         self.proto.initializer.push(TensorProto {
             dims: vec![values.len() as i64],
@@ -82,7 +83,8 @@ impl Graph {
         });
     }
 
-    /// Adds an operator of the ONNX standard with one output, named `output`, as is the operator.
+    /// Adds a standard ONNX operator with one output. The operator and its output are named
+    /// `output`.
     pub fn node(
         &mut self,
         operator: &str,
@@ -100,7 +102,7 @@ impl Graph {
         });
     }
 
-    /// The file's bytes, with `metadata` as its properties.
+    /// Encodes the file, with `metadata` as its properties.
     pub fn encode(self, metadata: &BTreeMap<&str, String>) -> Vec<u8> {
         let properties = metadata.iter().map(|(key, value)| StringStringEntryProto {
             key: (*key).to_owned(),
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_whole_numbers_byte_by_byte() {
+    fn string_and_integer_encoding() {
         let found = attribute("m", &Attribute::Text("abc")).encode_to_vec();
         assert_eq!(found, b"\x0a\x01m\x22\x03abc\xa0\x01\x03");
         let mut graph = Graph::new("");
@@ -161,9 +163,9 @@ mod tests {
         assert_eq!(graph.proto.initializer[0].encode_to_vec(), expected);
     }
 
-    /// Field by field against the wire format, so that a wrong tag is seen.
+    /// Compares with the wire format field by field, to detect wrong tags.
     #[test]
-    fn a_small_model_byte_by_byte() {
+    fn small_model_encoding() {
         let mut graph = Graph::new("g");
         graph.constant("w", &[1], &[1.0]);
         graph.node(
@@ -173,7 +175,8 @@ mod tests {
             &[("a", Attribute::Int(0)), ("p", Attribute::Ints(vec![2, 0]))],
         );
         graph.output("y", &[Dim::Symbol("N"), Dim::Size(3)]);
-        let node = b"\x0a\x01w\x12\x01y\x1a\x01y\x22\x02Op\x2a\x08\x0a\x01a\x18\x00\xa0\x01\x02\x2a\x0a\x0a\x01p\x40\x02\x40\x00\xa0\x01\x07";
+        let node = b"\x0a\x01w\x12\x01y\x1a\x01y\x22\x02Op\x2a\x08\x0a\x01a\x18\x00\xa0\x01\x02\
+            \x2a\x0a\x0a\x01p\x40\x02\x40\x00\xa0\x01\x07";
         let weight = b"\x08\x01\x10\x01\x42\x01w\x4a\x04\x00\x00\x80\x3f";
         let output = b"\x0a\x01y\x12\x0f\x0a\x0d\x08\x01\x12\x09\x0a\x03\x12\x01N\x0a\x02\x08\x03";
         let mut expected = vec![0x0a, node.len() as u8];

@@ -1,8 +1,8 @@
-//! Trained models as ONNX files: written by `export`, run by `export` and `predict`.
+//! Reads, writes and runs ONNX models: written by `export`, run by `export` and `predict`.
 //!
-//! [`graph`] builds and encodes a model, [`metadata`] is what the file says beside the network, and
-//! [`classifier`] runs it, [`once`] any other. This crate knows nothing about audio or how models are trained, and it does not
-//! depend on a training framework: a program that only predicts stays small.
+//! [`graph`] builds and encodes a model, [`metadata`] holds its properties, [`classifier`] runs it,
+//! and [`once`] runs any other model. This crate does not know about audio or training, and it is
+//! independent of the training framework, so that `predict` stays small.
 //!
 //! ```text
 //! classifier → recognise → proto      the network, compiled
@@ -12,6 +12,7 @@
 pub mod classifier;
 pub mod graph;
 pub mod metadata;
+pub mod names;
 pub mod once;
 mod operators;
 mod proto;

@@ -1,6 +1,6 @@
-//! What a model file says beside its network: enough to get from an audio file to a named genre.
+//! Properties of a model file: the information needed to classify an audio file.
 //!
-//! Knows nothing about the network, nor about what the spectrogram params mean.
+//! Does not know about the network or the meaning of the spectrogram params.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use serde_json::Value;
 const LABELS: &str = "labels";
 const SPECTROGRAM: &str = "spectrogram";
 const VERSION: &str = "version";
-/// The version of what a model promises: its input, its outputs and these properties.
+/// Version of the model interface: input, outputs and properties.
 const CURRENT: &str = "1";
 
-/// The properties of a model file.
+/// Properties of a model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
-    /// The names of the classes, in the order of the outputs.
+    /// Names of the classes, in the order of the outputs.
     pub labels: Vec<String>,
-    /// The params of the section `spectrogram` that the model's inputs were made with: an object, for the
-    /// crate that makes them to judge.
+    /// The `spectrogram` params that the inputs of the model were made with, as a JSON object.
+    /// `features` interprets them.
     pub spectrogram: Value,
 }
 
 impl Metadata {
-    /// As key and text: `labels` and `spectrogram` as JSON, `version`.
+    /// Returns `labels` and `spectrogram` as JSON text, and `version`.
     ///
     /// # Errors
-    /// None that can be met: the values are JSON already.
+    /// None in practice: the values are JSON already.
     pub fn to_properties(&self) -> Result<BTreeMap<&'static str, String>> {
         Ok(BTreeMap::from([
             (LABELS, serde_json::to_string(&self.labels)?),
@@ -36,10 +36,10 @@ impl Metadata {
         ]))
     }
 
-    /// From the properties of a file.
+    /// Parses the properties of a file, which `property` returns by key.
     ///
     /// # Errors
-    /// A property that is missing or is not what [`Metadata::to_properties`] writes.
+    /// A property is missing or invalid.
     pub fn from_properties<'a>(property: impl Fn(&str) -> Option<&'a str>) -> Result<Metadata> {
         let text = |key: &str| {
             property(key).with_context(|| {
@@ -47,10 +47,7 @@ impl Metadata {
             })
         };
         let version = text(VERSION)?;
-        ensure!(
-            version == CURRENT,
-            "its version is `{version}`, but this program knows `{CURRENT}`"
-        );
+        ensure!(version == CURRENT, "unsupported model version `{version}`: expected `{CURRENT}`");
         let labels = serde_json::from_str(text(LABELS)?).context("its property `labels`")?;
         let spectrogram =
             serde_json::from_str(text(SPECTROGRAM)?).context("its property `spectrogram`")?;
@@ -63,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn properties_survive_a_round_trip() {
+    fn properties_round_trip() {
         let spectrogram = serde_json::from_str(r#"{"n_fft":1024,"resize":true}"#).unwrap();
         let metadata =
             Metadata { labels: vec!["hip \"hop\"".to_owned(), "é".to_owned()], spectrogram };

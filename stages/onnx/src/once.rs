@@ -1,17 +1,18 @@
-//! Running a model file once, whatever its input is.
+//! Runs any model file once.
 //!
-//! Knows nothing about labels or metadata.
+//! Does not know about labels or metadata.
 
 use anyhow::{Context as _, Result, ensure};
 use rten::Model;
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, Tensor};
 
-/// The rows of the output `output` for `values` of `shape` as the input `input`.
+/// Returns the two-dimensional output `output` in C order, for `values` of `shape` as the input
+/// `input`.
 ///
 /// # Errors
-/// Bytes that are no ONNX model; an input or output that it does not have; values that do not fit the shape; a
-/// failure of the runtime.
+/// The bytes are not an ONNX model, the input or output is missing, the values do not fit the
+/// shape, or the runtime fails.
 pub fn run(
     bytes: Vec<u8>,
     input: &str,
@@ -20,7 +21,9 @@ pub fn run(
     output: &str,
 ) -> Result<Vec<f32>> {
     let model = Model::load(bytes).context("cannot load it as ONNX")?;
-    let end = |name: &str| model.node_id(name).with_context(|| format!("it has no `{name}`"));
+    let end = |name: &str| {
+        model.node_id(name).with_context(|| format!("it has no input or output `{name}`"))
+    };
     ensure!(
         values.len() == shape.iter().product::<usize>(),
         "{} values do not fit the shape {shape:?}",
@@ -30,6 +33,7 @@ pub fn run(
     let [found] = model
         .run_n(vec![(end(input)?, values.view().into())], [end(output)?], None)
         .context("cannot run the model")?;
-    let rows: NdTensor<f32, 2> = found.try_into().context("an output is not a table of numbers")?;
+    let rows: NdTensor<f32, 2> =
+        found.try_into().context("an output is not a two-dimensional float tensor")?;
     Ok(rows.view().to_vec())
 }

@@ -1,6 +1,6 @@
-//! A graph that is run operator by operator, whatever they are.
+//! Runs any graph operator by operator, with rten.
 //!
-//! Knows nothing about labels.
+//! Does not know about labels.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,11 @@ use rten::{Dimension, Model, NodeId};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, NdTensorView};
 
-use crate::classifier::{INPUT, LOGITS, PROBABILITIES};
 use crate::metadata::Metadata;
+use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::{GraphProto, ModelProto};
 
-/// A graph that is ready to run.
+/// A loaded graph.
 pub(crate) struct Operators {
     model: Model,
     ends: [NodeId; 3],
@@ -27,33 +27,35 @@ impl std::fmt::Debug for Operators {
 }
 
 impl Operators {
-    /// The graph in these bytes, and what they say beside it.
+    /// Loads a graph and its metadata.
     ///
     /// # Errors
-    /// Bytes that are no ONNX model, or one without the metadata, the input or the outputs.
+    /// The bytes are not an ONNX model, or the metadata, the input or an output is missing.
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<(Operators, Metadata)> {
         let proto = ModelProto::decode(&*bytes).context("cannot load it as ONNX")?;
         ensure!(
             is_in_order(&proto.graph.unwrap_or_default()),
-            "its operators are not in the order that ONNX asks for"
+            "its operators are not in topological order"
         );
         let model = Model::load(bytes).context("cannot load it as ONNX")?;
-        // Whose file it is comes first: a stranger's has other names, too.
+        // Check the metadata first: a foreign model also lacks the names below.
         let metadata = Metadata::from_properties(|key| model.metadata().get(key))?;
-        let end = |name: &str| model.node_id(name).with_context(|| format!("it has no `{name}`"));
+        let end = |name: &str| {
+            model.node_id(name).with_context(|| format!("it has no input or output `{name}`"))
+        };
         let ends = [end(INPUT)?, end(LOGITS)?, end(PROBABILITIES)?];
         Ok((Operators { ends, model }, metadata))
     }
 
-    /// The channels, height and width of a clip; none where it takes any.
+    /// Returns channels, height and width of a clip; `None` for a length that is free.
     ///
     /// # Errors
-    /// An input of other dimensions.
+    /// The input is not four-dimensional.
     pub(crate) fn input(&self) -> Result<[Option<usize>; 3]> {
         let shape =
             self.model.node_info(self.ends[0]).and_then(|info| info.shape()).unwrap_or_default();
         let [_, channels, height, width] = &shape[..] else {
-            bail!("its input is not a batch of pictures");
+            bail!("its input is not four-dimensional");
         };
         Ok([channels, height, width].map(|length| match length {
             Dimension::Fixed(length) => Some(*length),
@@ -61,10 +63,10 @@ impl Operators {
         }))
     }
 
-    /// The logits and the probabilities of a batch of so many values: a row of `classes` for each clip.
+    /// Returns the logits and the probabilities of a batch, each `[N, classes]` in C order.
     ///
     /// # Errors
-    /// Outputs of other shapes; a failure of the runtime.
+    /// The outputs have another shape, or the runtime fails.
     pub(crate) fn run(
         &self,
         shape: [usize; 4],
@@ -80,7 +82,7 @@ impl Operators {
             .context("cannot run the model")?;
         let [logits, probabilities] = outputs.map(|value| -> Result<Vec<f32>> {
             let rows: NdTensor<f32, 2> =
-                value.try_into().context("an output is not a table of numbers")?;
+                value.try_into().context("an output is not a two-dimensional float tensor")?;
             let expected = [shape[0], classes];
             ensure!(
                 rows.shape() == expected,
@@ -94,14 +96,15 @@ impl Operators {
     }
 }
 
-/// Whether each operator takes in only what is there before it, and gives only what is not: in a circle the runtime would go
-/// round for ever.
+/// Reports whether each operator reads only earlier values and writes only new ones.
+///
+/// rten would loop forever on a cycle.
 fn is_in_order(graph: &GraphProto) -> bool {
     let inputs = graph.input.iter().map(|value| &value.name);
-    let mut there: BTreeSet<&String> =
+    let mut defined: BTreeSet<&String> =
         inputs.chain(graph.initializer.iter().map(|tensor| &tensor.name)).collect();
     graph.node.iter().all(|node| {
-        node.input.iter().all(|name| name.is_empty() || there.contains(name))
-            && node.output.iter().all(|name| name.is_empty() || there.insert(name))
+        node.input.iter().all(|name| name.is_empty() || defined.contains(name))
+            && node.output.iter().all(|name| name.is_empty() || defined.insert(name))
     })
 }

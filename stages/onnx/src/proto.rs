@@ -1,8 +1,9 @@
-//! The part of `onnx.proto` that a feed-forward network needs, with the field numbers of its IR version 8.
+//! The part of `onnx.proto` that a feed-forward network needs, with the field numbers of IR version
+//! 8.
 //!
-//! <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. Repeated integers are written one by one:
-//! the schema is proto2, where that is the default, and some readers accept nothing else. Fields whose
-//! presence means something are optional, so that a zero is written.
+//! See <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>. Repeated integers are not packed:
+//! the schema is proto2, where that is the default, and some readers accept nothing else. Fields
+//! with explicit presence are optional, so that zeros are written.
 
 use prost::Message;
 use prost::bytes::Bytes;

@@ -1,37 +1,41 @@
-//! A network to judge with, read back from the operators of a file.
+//! Converts the operators of a model file to a [`Plan`], if they are those of one.
 //!
-//! What is not exactly the arithmetic of a [`Plan`] is not recognised, nor is a fault: both are left to a runtime for any
-//! graph, and its errors. A value that may still change is taken out when an operator takes it in, so that no other
-//! can; only pictures are there for many. Knows nothing about labels, or how a plan is computed.
+//! Graphs that are not exactly the arithmetic of a plan, and invalid files, are not recognised:
+//! they are left to [`crate::operators`], which runs any graph and reports the errors. Values that
+//! may still be folded are removed from the table when an operator reads them, so each has a single
+//! reader; only feature maps can have several. Does not know about labels or how a plan is
+//! computed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use judge::compiled::Compiled;
-use judge::plan::{Affine, Convolution, Head, Linear, PictureId, Pixels, Plan, STRAIGHT, Term};
+use inference::compiled::Compiled;
+use inference::plan::{
+    Affine, Convolution, FeatureMapId, Head, Linear, NO_ACTIVATION, Plan, Pooling, Term,
+};
 use prost::Message as _;
 use prost::bytes::Bytes;
 
-use crate::classifier::{INPUT, LOGITS, PROBABILITIES};
 use crate::graph::{Attribute, OPSET};
+use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::{
     ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_INTS, FLOAT, ModelProto, NodeProto, TensorProto,
     ValueInfoProto,
 };
 
-/// What is allocated by a number in the file alone is bounded.
+/// Limit for the number of channels, since it alone determines the size of an allocation.
 const MOST_CHANNELS: usize = 1024;
-/// The widest window that compiled plans are tested with: kernel, stride and padding.
+/// Largest kernel, stride and padding that compiled plans are tested with.
 const WIDEST: [usize; 3] = [5, 3, 2];
 
-/// A network, and what the file says beside it.
+/// A compiled network with the properties of its file.
 pub(crate) struct Recognised {
     pub(crate) network: Compiled,
-    /// The channels, height and width of a clip; none where it takes any.
+    /// Channels, height and width of a clip; `None` for a length that is free.
     pub(crate) input: [Option<usize>; 3],
     pub(crate) properties: BTreeMap<String, String>,
 }
 
-/// The network in the bytes of an ONNX file, if it is one that can be compiled.
+/// Compiles the network of an ONNX file; `None` if it is not one that can be compiled.
 pub(crate) fn recognise(bytes: Bytes) -> Option<Recognised> {
     let model = ModelProto::decode(bytes).ok()?;
     let [opset] = &model.opset_import[..] else { return None };
@@ -53,8 +57,8 @@ pub(crate) fn recognise(bytes: Bytes) -> Option<Recognised> {
         return None;
     }
     let network = Compiled::new(&reader.plan);
-    // Clips that it would refuse are judged by who knows better.
-    if reader.clip.is_some_and(|size| !network.takes(size)) {
+    // If a fixed clip size is invalid, rten reports the error.
+    if reader.clip.is_some_and(|size| !network.accepts(size)) {
         return None;
     }
     let mut properties = BTreeMap::new();
@@ -66,7 +70,7 @@ pub(crate) fn recognise(bytes: Bytes) -> Option<Recognised> {
     Some(Recognised { network, input, properties })
 }
 
-/// The lengths of the input after that of the batch.
+/// Returns the dimensions of the input after the batch dimension.
 fn input(clips: &ValueInfoProto) -> Option<[Option<usize>; 3]> {
     let tensor = clips.r#type.as_ref()?.tensor_type.as_ref()?;
     let [batch, channels, height, width] = &tensor.shape.as_ref()?.dim[..] else { return None };
@@ -81,28 +85,30 @@ fn input(clips: &ValueInfoProto) -> Option<[Option<usize>; 3]> {
     usable.then_some(lengths)
 }
 
-/// What a name in the graph stands for.
+/// Value of a name in the graph.
 enum Value {
-    /// The clip as it comes in.
+    /// The unchanged input.
     Clip,
-    Picture(PictureId),
-    /// A picture that is no part of the plan yet: what follows may be part of it.
+    /// A feature map of the plan.
+    Picture(FeatureMapId),
+    /// A convolution that is not in the plan yet, so that later operators can be folded into it.
     Sum(Convolution),
-    /// The mean of each channel of the last picture.
+    /// Mean of each channel of the last feature map.
     Means,
-    /// So many numbers, the head's or those of the last linear layer.
+    /// A vector of this length: the output of the head or of the last linear layer.
     Row(usize),
 }
 
+/// Builds a plan from operators, one by one.
 struct Reader<'a> {
     constants: BTreeMap<&'a str, &'a TensorProto>,
     values: BTreeMap<&'a str, Value>,
-    /// All names so far.
+    /// All names defined so far.
     names: BTreeSet<&'a str>,
     plan: Plan,
-    /// The height and width of a clip, where the file has them.
+    /// Height and width of a clip, if the file fixes them.
     clip: Option<[usize; 2]>,
-    /// Whether the outputs were seen.
+    /// Set when the softmax has been read.
     complete: bool,
 }
 
@@ -132,7 +138,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Takes in an operator; none if it is not one of a plan's there.
+    /// Reads an operator; `None` if a plan cannot have it at this point.
     fn read(&mut self, node: &'a NodeProto) -> Option<()> {
         let [output] = &node.output[..] else { return None };
         if !node.domain.is_empty() || !self.names.insert(output) {
@@ -202,7 +208,8 @@ impl<'a> Reader<'a> {
                 .zip(WIDEST)
                 .all(|(found, widest)| *found <= widest);
         let term = Term { from, weight, shape, stride, padding };
-        let sum = Convolution { terms: vec![term], bias, slope: STRAIGHT, pixels: Pixels::All };
+        let sum =
+            Convolution { terms: vec![term], bias, slope: NO_ACTIVATION, pooling: Pooling::None };
         fits.then_some(Value::Sum(sum))
     }
 
@@ -212,7 +219,10 @@ impl<'a> Reader<'a> {
         let part = |name| self.of_channels(name, weight.len());
         let (bias, mean, variance) = (part(bias)?, part(mean)?, part(variance)?);
         let channel = |at: usize| {
-            Affine::of_norm([weight[at], bias[at], mean[at], variance[at]], f64::from(epsilon))
+            Affine::from_batch_norm(
+                [weight[at], bias[at], mean[at], variance[at]],
+                f64::from(epsilon),
+            )
         };
         let channels: Vec<Affine> = (0..weight.len()).map(channel).collect();
         let finite =
@@ -223,9 +233,11 @@ impl<'a> Reader<'a> {
         match self.values.remove(x)? {
             Value::Clip if channels.len() == self.plan.input.len() => {
                 self.plan.input = channels;
-                Some(Value::Picture(PictureId(0)))
+                Some(Value::Picture(FeatureMapId(0)))
             }
-            Value::Sum(mut sum) if sum.slope == STRAIGHT && sum.bias.len() == channels.len() => {
+            Value::Sum(mut sum)
+                if sum.slope == NO_ACTIVATION && sum.bias.len() == channels.len() =>
+            {
                 for term in &mut sum.terms {
                     let rows = term.weight.chunks_exact_mut(term.shape[1..].iter().product());
                     rows.zip(&channels).for_each(|(row, channel)| {
@@ -235,11 +247,12 @@ impl<'a> Reader<'a> {
                 sum.bias
                     .iter_mut()
                     .zip(&channels)
-                    .for_each(|(bias, channel)| *bias = channel.of(*bias));
+                    .for_each(|(bias, channel)| *bias = channel.apply(*bias));
                 Some(Value::Sum(sum))
             }
             Value::Row(count) if channels.len() == count => {
-                let layer = self.plan.linears.last_mut().filter(|layer| layer.slope == STRAIGHT)?;
+                let layer =
+                    self.plan.linears.last_mut().filter(|layer| layer.slope == NO_ACTIVATION)?;
                 for row in layer.weight.chunks_exact_mut(count) {
                     row.iter_mut()
                         .zip(&channels)
@@ -249,7 +262,7 @@ impl<'a> Reader<'a> {
                     .bias
                     .iter_mut()
                     .zip(&channels)
-                    .for_each(|(bias, channel)| *bias = channel.of(*bias));
+                    .for_each(|(bias, channel)| *bias = channel.apply(*bias));
                 Some(Value::Row(count))
             }
             _ => None,
@@ -263,14 +276,14 @@ impl<'a> Reader<'a> {
             Value::Row(_) => &mut self.plan.linears.last_mut()?.slope,
             _ => return None,
         };
-        let usable = *current == STRAIGHT && (0.0..=STRAIGHT).contains(&slope);
+        let usable = *current == NO_ACTIVATION && (0.0..=NO_ACTIVATION).contains(&slope);
         *current = slope;
         usable.then_some(value)
     }
 
     fn pool(&mut self, x: &str) -> Option<Value> {
         let Value::Sum(sum) = self.values.remove(x)? else { return None };
-        self.plan.convolutions.push(Convolution { pixels: Pixels::LargestOfFour, ..sum });
+        self.plan.convolutions.push(Convolution { pooling: Pooling::Max2x2, ..sum });
         Some(Value::Picture(self.plan.last()))
     }
 
@@ -280,7 +293,8 @@ impl<'a> Reader<'a> {
         else {
             return None;
         };
-        let alike = [one.slope, other.slope] == [STRAIGHT; 2] && one.bias.len() == other.bias.len();
+        let alike =
+            [one.slope, other.slope] == [NO_ACTIVATION; 2] && one.bias.len() == other.bias.len();
         one.terms.extend(other.terms);
         one.bias.iter_mut().zip(other.bias).for_each(|(one, other)| *one += other);
         alike.then_some(Value::Sum(one))
@@ -288,7 +302,7 @@ impl<'a> Reader<'a> {
 
     fn means(&mut self, x: &'a str) -> Option<Value> {
         let last = self.picture(x)? == self.plan.last();
-        // Nothing else can become a part of the plan before its head.
+        // No more convolutions can follow the head.
         self.values.clear();
         last.then_some(Value::Means)
     }
@@ -308,21 +322,21 @@ impl<'a> Reader<'a> {
         let Value::Row(count) = self.values.remove(x)? else { return None };
         let ([inputs, outputs], weight) = self.constant::<2>(weight)?;
         let bias = self.of_channels(bias, outputs)?;
-        self.plan.linears.push(Linear { weight, bias, slope: STRAIGHT });
+        self.plan.linears.push(Linear { weight, bias, slope: NO_ACTIVATION });
         (inputs == count).then_some(Value::Row(outputs))
     }
 
     fn end(&mut self, x: &str, output: &str) -> Option<()> {
         let Value::Row(_) = self.values.remove(x)? else { return None };
         self.complete = true;
-        // Without a layer, the length of a row is but a claim of the file.
+        // Without a linear layer, nothing verifies the length of the row.
         ([x, output] == [LOGITS, PROBABILITIES] && !self.plan.linears.is_empty()).then_some(())
     }
 
-    /// The picture of this name, from now on as it is.
-    fn picture(&mut self, name: &'a str) -> Option<PictureId> {
+    /// Returns the feature map of this name. From now on nothing can be folded into it.
+    fn picture(&mut self, name: &'a str) -> Option<FeatureMapId> {
         let picture = match self.values.remove(name)? {
-            Value::Clip => PictureId(0),
+            Value::Clip => FeatureMapId(0),
             Value::Picture(picture) => picture,
             Value::Sum(sum) => {
                 self.plan.convolutions.push(sum);
@@ -334,7 +348,7 @@ impl<'a> Reader<'a> {
         Some(picture)
     }
 
-    fn channels(&self, PictureId(picture): PictureId) -> usize {
+    fn channels(&self, FeatureMapId(picture): FeatureMapId) -> usize {
         match picture.checked_sub(1) {
             None => self.plan.input.len(),
             Some(made) => self.plan.convolutions[made].bias.len(),
@@ -346,7 +360,7 @@ impl<'a> Reader<'a> {
         (found == count).then_some(values)
     }
 
-    /// The shape and the values of a constant, if they fit, and all are numbers.
+    /// Returns shape and values of a constant; `None` if they do not match or are not all finite.
     fn constant<const D: usize>(&self, name: &str) -> Option<([usize; D], Vec<f32>)> {
         let tensor = self.constants.get(name).filter(|tensor| tensor.data_type == FLOAT)?;
         let (values, rest) = tensor.raw_data.as_chunks();
@@ -360,7 +374,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// By name; none if there is one of another type.
+/// Returns the attributes sorted by name; `None` if one has another type.
 fn attributes(node: &NodeProto) -> Option<Vec<(&str, Attribute)>> {
     let attribute = |attribute: &crate::proto::AttributeProto| {
         Some(match attribute.r#type {
@@ -376,7 +390,7 @@ fn attributes(node: &NodeProto) -> Option<Vec<(&str, Attribute)>> {
     Some(all)
 }
 
-/// The length that all of these `D` are.
+/// Returns the common value of `D` equal lengths.
 fn alike<const D: usize>(lengths: &[i64]) -> Option<usize> {
     let [first, ..] = lengths else { return None };
     (lengths == [*first; D]).then(|| usize::try_from(*first).ok())?

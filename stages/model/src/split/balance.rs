@@ -1,13 +1,13 @@
-//! Groups of clips shared out so that each share has its part of every class.
+//! Stratified assignment of groups of clips to held-out sets and folds.
 //!
-//! Where each clip is a group of its own, the shares are exact to one clip of a class. Knows nothing about
-//! what a share is for.
+//! If each clip is its own group, shares are exact to one clip per class. Does not know what the
+//! sets are used for.
 
 use std::collections::BTreeSet;
 
 use crate::random::{Purpose, Random};
 
-/// What is to be shared out: the class and the group of each clip, and the names of the classes.
+/// Clips to assign: the class and group of each clip, and the names of the classes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pool<'a> {
     pub(super) classes: &'a [usize],
@@ -15,10 +15,10 @@ pub(super) struct Pool<'a> {
     pub(super) names: &'a [String],
 }
 
-/// The groups, of those of the clips `among`, that are held out.
+/// Returns the groups to hold out from the clips `among`.
 ///
-/// Of a class with n clips, n · `share` are held out, rounded, but one at least, and one at least is left;
-/// where groups do not allow it, as near to that as the drawn order comes.
+/// Of a class with n clips, n · `share` are held out: rounded, but at least one, and at least one
+/// remains. If groups do not allow that, a greedy pass in random order comes as close as it can.
 pub(super) fn hold_out(pool: Pool<'_>, among: &[usize], share: f64, seed: u64) -> BTreeSet<usize> {
     let sizes = pool.sizes(among);
     let drawn = pool.drawn(among, seed);
@@ -50,8 +50,10 @@ pub(super) fn hold_out(pool: Pool<'_>, among: &[usize], share: f64, seed: u64) -
     chosen
 }
 
-/// The fold of every group, from 0. With as many groups as folds each group is one, in their order; else
-/// large groups first, each to the fold that has least of its classes.
+/// Returns the fold of each group, from 0.
+///
+/// If there are as many groups as folds, each group is a fold, in order. Otherwise groups are
+/// assigned greedily, largest first, to the fold with the fewest clips of their classes.
 pub(super) fn folds(pool: Pool<'_>, folds: usize, seed: u64) -> Vec<usize> {
     let all: Vec<usize> = (0..pool.classes.len()).collect();
     let sizes = pool.sizes(&all);
@@ -82,7 +84,7 @@ pub(super) fn folds(pool: Pool<'_>, folds: usize, seed: u64) -> Vec<usize> {
 }
 
 impl Pool<'_> {
-    /// By group: how many of the clips `among` it has of each class that it has.
+    /// Returns, by group, the classes in it and their number of clips `among` the given ones.
     fn sizes(&self, among: &[usize]) -> Vec<Vec<(usize, usize)>> {
         let mut sizes = vec![Vec::new(); self.groups.iter().max().map_or(0, |last| last + 1)];
         for clip in among {
@@ -96,7 +98,8 @@ impl Pool<'_> {
         sizes
     }
 
-    /// By class: its clips in an order that depends on `seed`, the class's name and its clips alone.
+    /// Returns the clips by class, in an order that depends only on `seed`, the class name and its
+    /// clips.
     fn drawn(&self, among: &[usize], seed: u64) -> Vec<Vec<usize>> {
         let draw = |(class, name): (usize, &String)| {
             let mut members: Vec<usize> =
@@ -108,6 +111,7 @@ impl Pool<'_> {
     }
 }
 
+/// Rounds `count · share`, but keeps at least one clip on both sides; 0 if that is impossible.
 fn share_of(count: usize, share: f64) -> usize {
     if count < 2 || share == 0.0 {
         return 0;
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_gives_its_share() {
+    fn share_rounding() {
         for (count, share, expected) in [
             (5, 0.4, 2),
             (10, 0.4, 4),
@@ -140,7 +144,7 @@ mod tests {
         }
     }
 
-    /// 3 classes of 20 clips, in groups of 1 to 4; a group may have two classes.
+    /// Three classes of 20 clips in groups of 1 to 4; a group may span two classes.
     fn grouped() -> (Vec<usize>, Vec<usize>, Vec<String>) {
         let classes: Vec<usize> = (0..60).map(|clip| clip / 20).collect();
         let sizes = [3, 1, 4, 2, 1, 4, 3, 3, 1, 2, 4, 2, 1, 4, 1, 2, 3, 4, 2, 1, 4, 3, 3, 2];
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_held_out_whole_and_near_the_share() {
+    fn hold_out_keeps_groups_whole() {
         let (classes, groups, names) = grouped();
         let pool = Pool { classes: &classes, groups: &groups, names: &names };
         let all: Vec<usize> = (0..60).collect();
@@ -168,13 +172,13 @@ mod tests {
                 assert!((6..=10).contains(&count), "seed {seed}: {count} of class {class}");
             }
         }
-        // One group cannot be parted, so it stays.
+        // A single group cannot be split, so nothing is held out.
         let pool = Pool { classes: &[0; 10], groups: &[0; 10], names: &names[..1] };
         assert!(hold_out(pool, &all[..10], 0.9, 1).is_empty());
     }
 
     #[test]
-    fn folds_share_out_every_class() {
+    fn folds_are_stratified() {
         for seed in 0..20 {
             // 23 clips of one class and 11 of another in 5 folds.
             let classes: Vec<usize> = (0..34).map(|clip| usize::from(clip >= 23)).collect();
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_groups_as_folds_are_the_folds() {
+    fn one_group_per_fold() {
         let names = names(1);
         let pool = Pool { classes: &[0; 6], groups: &[2, 2, 2, 0, 1, 1], names: &names };
         assert_eq!(folds(pool, 3, 1), [0, 1, 2]);

@@ -1,4 +1,4 @@
-//! What a user can say about the split. Knows nothing about clips.
+//! Params of the split. Does not know about clips.
 
 use std::path::PathBuf;
 
@@ -7,31 +7,31 @@ use serde::Deserialize;
 
 use super::groups::Groups;
 
-/// The params of the split, which all stand in `[params.train]`.
+/// Params of the split, all from `[params.train]`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SplitConfig {
-    /// `train.split`: who decides.
+    /// `train.split`: the split rule.
     pub rule: Rule,
-    /// `train.val_size`: the share of each class that is held out to choose the best epoch.
+    /// `train.val_size`: share of each class held out to choose the best epoch.
     pub val_size: f64,
-    /// `train.folds`: with how many folds to cross-validate; 0 for none.
+    /// `train.folds`: number of cross-validation folds; 0 turns it off.
     pub folds: usize,
-    /// `train.fold`: the fold that is tested, from 1.
+    /// `train.fold`: fold to test on, from 1.
     pub fold: usize,
-    /// `train.groups`: which clips stay together.
+    /// `train.groups`: clips that must stay together.
     pub groups: Groups,
 }
 
-/// Who decides about a clip.
+/// Rule that assigns clips to parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub enum Rule {
-    /// The seed, with the same share of each class.
+    /// Random by seed, with the same share of each class.
     #[default]
     Stratified,
     /// The published partition of GTZAN.
     FaultFiltered,
-    /// A table `path,split`.
+    /// A CSV table `path,split`.
     Table(PathBuf),
 }
 
@@ -46,29 +46,32 @@ impl From<String> for Rule {
 }
 
 impl SplitConfig {
-    /// Whether the values make sense together.
+    /// Checks that the values are valid and consistent.
     ///
     /// # Errors
-    /// Names the first param that does not.
+    /// Names the first invalid param.
     pub fn check(&self) -> Result<()> {
         let SplitConfig { val_size, folds, fold, .. } = *self;
         ensure!(
             (0.0..1.0).contains(&val_size),
-            "param `train.val_size`: {val_size} is not from 0 to 1, without 1"
+            "param `train.val_size`: {val_size} is not at least 0 and below 1"
         );
         ensure!(
             folds != 1,
-            "param `train.folds`: 1 fold leaves nothing to train with; 2 is the least, 0 is none"
+            "param `train.folds`: 1 fold leaves no clips to train on: set it to 2 or more, or to 0"
         );
         ensure!(
             folds == 0 || (1..=folds).contains(&fold),
             "param `train.fold`: {fold} is not from 1 to `train.folds`, {folds}"
         );
         if self.rule != Rule::Stratified {
-            ensure!(folds == 0, "param `train.folds`: only `train.split` = `stratified` has folds");
+            ensure!(
+                folds == 0,
+                "param `train.folds`: only `train.split` = `stratified` supports folds"
+            );
             ensure!(
                 self.groups == Groups::EachClip,
-                "param `train.groups`: only `train.split` = `stratified` asks for groups"
+                "param `train.groups`: only `train.split` = `stratified` supports groups"
             );
         }
         Ok(())
@@ -80,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_make_no_sense_are_refused_by_name() {
+    fn invalid_params_are_named() {
         let good = || SplitConfig { val_size: 0.4, ..SplitConfig::default() };
         good().check().unwrap();
         SplitConfig { folds: 5, fold: 5, ..good() }.check().unwrap();
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_a_word_or_a_table() {
+    fn rule_parsing() {
         for (text, rule) in [
             ("stratified", Rule::Stratified),
             ("fault_filtered", Rule::FaultFiltered),

@@ -1,6 +1,6 @@
-//! Which clips belong together: cut from one recording, by one artist, in one fold of the data set.
+//! Groups of clips that must stay together: one recording, one artist, one fold of the data set.
 //!
-//! Clips of one group are never in two parts. Knows nothing about parts.
+//! The clips of a group are never in two parts. Does not know about parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,23 +8,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use super::clip_name;
+use super::part::clip_name;
 use crate::dataset::Clip;
 
-/// Where a clip's group stands.
+/// Source of a clip's group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Groups {
-    /// Nowhere: each clip is a group of its own.
+    /// No groups: each clip is its own group.
     #[default]
     EachClip,
-    /// In its file name.
+    /// Part of the file name.
     Name(Pattern),
-    /// In a table `path,group`.
+    /// A CSV table `path,group`.
     Table(PathBuf),
 }
 
-/// A file name with the group at `{}` and anything at each `*`: `{}-*` finds `1` in `1-100032-A-0`.
+/// File name pattern with the group at `{}` and wildcards `*`: `{}-*` finds `1` in `1-100032-A-0`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     before: String,
@@ -46,18 +46,19 @@ impl TryFrom<String> for Groups {
                 Ok(Groups::Name(Pattern { before: before.to_owned(), after: after.to_owned() }))
             }
             _ => bail!(
-                "`{text}` is neither a pattern with one `{{}}` for the group, as in `{{}}-*`, nor a `.csv`"
+                "`{text}` is neither a pattern with one `{{}}` for the group, as in `{{}}-*`, \
+                 nor a `.csv`"
             ),
         }
     }
 }
 
 impl Groups {
-    /// The group of each clip, a number that follows the order of the groups' names; numbers among the
-    /// names are in the order of their values.
+    /// Returns the group of each clip, numbered by the sorted names of the groups. Names that are
+    /// numbers sort by value.
     ///
     /// # Errors
-    /// A clip whose group stands nowhere; an unusable table.
+    /// A clip has no group, or the table cannot be used.
     pub(super) fn of(&self, clips: &[Clip]) -> Result<Vec<usize>> {
         let names: Vec<String> = match self {
             Groups::EachClip => return Ok((0..clips.len()).collect()),
@@ -84,7 +85,7 @@ impl Pattern {
                 self.before, self.after
             )
         };
-        // The group is the shortest text that lets both sides match.
+        // The group is the shortest text for which both sides match.
         let starts =
             name.char_indices().map(|(at, _)| at).filter(|at| matches(&self.before, &name[..*at]));
         for start in starts {
@@ -98,7 +99,7 @@ impl Pattern {
     }
 }
 
-/// Whether `text` is `pattern` with something, or nothing, at each `*`.
+/// Reports whether `text` matches `pattern`, in which `*` stands for any text.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -120,7 +121,7 @@ fn from_table(path: &Path, clips: &[Clip]) -> Result<Vec<String>> {
         table.rows.iter().map(|row| (clip_name(&row[path_at]), &row[group_at])).collect();
     let group = |clip: &Clip| {
         let found = groups.get(clip_name(&clip.path)).map(ToString::to_string);
-        found.with_context(|| format!("it has no row for `{}`", clip.path)).with_context(explain)
+        found.with_context(|| format!("no row for `{}`", clip.path)).with_context(explain)
     };
     clips.iter().map(group).collect()
 }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_cut_from_the_file_name() {
+    fn groups_from_file_names() {
         for (pattern, path, group) in [
             ("{}-*", "001 - Dog bark/1-100032-A-0.npy", "1"),
             ("*-{}-*-*", "001 - Dog bark/1-100032-A-0.npy", "100032"),
@@ -161,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_numbered_by_their_names_and_numbers_by_value() {
+    fn group_order() {
         let clips = clips(&["a/10-x.npy", "a/9-y.npy", "b/10-z.npy", "b/b-z.npy", "b/a-z.npy"]);
         assert_eq!(groups("{}-*").of(&clips).unwrap(), [1, 0, 1, 3, 2]);
         assert_eq!(groups("").of(&clips).unwrap(), [0, 1, 2, 3, 4]);
     }
 
     #[test]
-    fn a_table_names_the_groups() {
+    fn groups_from_table() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("groups.csv");
         std::fs::write(&path, "path,group\na/1.wav,Ella\na/2.1.wav,Louis\nb/1.wav,Ella\n").unwrap();
@@ -176,7 +177,7 @@ mod tests {
         let known = clips(&["a/1.npy", "a/2.1.npy", "b/1.npy"]);
         assert_eq!(table.of(&known).unwrap(), [0, 1, 0]);
         let error = format!("{:#}", table.of(&clips(&["a/3.npy"])).unwrap_err());
-        assert!(error.contains("it has no row for `a/3.npy`"), "{error}");
+        assert!(error.contains("no row for `a/3.npy`"), "{error}");
         std::fs::write(&path, "path,artist\n").unwrap();
         let error = format!("{:#}", table.of(&known).unwrap_err());
         assert!(error.contains("no column `group`"), "{error}");

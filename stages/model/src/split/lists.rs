@@ -1,41 +1,43 @@
-//! Splits that somebody decided: the published one of GTZAN, or a table of the user's.
+//! Fixed splits: the published partition of GTZAN, or a user's table.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Part, clip_name};
+use super::part::{Part, clip_name};
 use crate::dataset::Clip;
 
 const FAULT_FILTERED: &str = include_str!("fault_filtered.txt");
 
-/// The published partition of GTZAN; what it leaves out is unused.
+/// Assigns the published partition of GTZAN. Clips that it leaves out are unused.
 ///
 /// # Errors
-/// No clip in one of the three parts.
+/// One of the three parts has no clips.
 pub(super) fn fault_filtered(clips: &[Clip]) -> Result<Vec<Part>> {
-    let listed = parse(FAULT_FILTERED).context("BUG: the list that is shipped is damaged")?;
+    let listed = parse(FAULT_FILTERED).context("BUG: the built-in list is damaged")?;
     let parts = assign(clips, &listed);
     for part in [Part::Train, Part::Validation, Part::Test] {
         ensure!(
             parts.contains(&part),
-            "param `train.split`: `fault_filtered` is for the whole of GTZAN, and none of its `{}` clips is here; \
-             `download.source` = `gtzan` with `download.per_genre` = `all` brings them",
+            "param `train.split`: `fault_filtered` needs all of GTZAN, \
+             but none of its `{}` clips exist: \
+             set `download.source` = `gtzan` and `download.per_genre` = `all`",
             part.name()
         );
     }
     Ok(parts)
 }
 
-/// A table with the columns `path` and `split`; what it does not list is unused.
+/// Assigns the parts of a table with the columns `path` and `split`. Clips not listed are unused.
 ///
 /// # Errors
-/// No such table; a part that is none; nothing to train with.
+/// The table is missing or invalid, a part is unknown, or there are no clips to train on.
 pub(super) fn table(path: &Path, clips: &[Clip]) -> Result<Vec<Part>> {
     let explain = || {
         format!(
-            "param `train.split`: `{}` is no usable table; it is `stratified`, `fault_filtered` or a `.csv`",
+            "param `train.split`: `{}` is not a usable table; \
+             valid values are `stratified`, `fault_filtered` or a `.csv` file",
             path.display()
         )
     };
@@ -51,7 +53,8 @@ pub(super) fn table(path: &Path, clips: &[Clip]) -> Result<Vec<Part>> {
     let parts = assign(clips, &listed);
     ensure!(
         parts.contains(&Part::Train),
-        "param `train.split`: `{}` lists no clip to train with; a path in it is one below the spectrograms",
+        "param `train.split`: `{}` lists no clips to train on; \
+         its paths must be relative to the folder of spectrograms",
         path.display()
     );
     Ok(parts)
@@ -64,7 +67,7 @@ fn assign(clips: &[Clip], listed: &BTreeMap<String, Part>) -> Vec<Part> {
         .collect()
 }
 
-/// Lines `class part number first-last …`; `#` begins a comment.
+/// Parses lines of the form `class part number first-last …`; `#` starts a comment.
 fn parse(text: &str) -> Result<BTreeMap<String, Part>> {
     let mut listed = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fault_filtered_partition_is_the_published_one() {
+    fn fault_filtered_counts() {
         let clips = gtzan();
         let parts = fault_filtered(&clips).unwrap();
         let count = |wanted| parts.iter().filter(|part| **part == wanted).count();
@@ -120,7 +123,7 @@ mod tests {
             ("blues/blues.00029.npy", Part::Train),
             ("blues/blues.00000.npy", Part::Validation),
             ("rock/rock.00090.npy", Part::Test),
-            // The corrupt one of Kaggle's copy is sound in the others; a copy is left out, its original is not.
+            // jazz 54 is corrupt only in Kaggle's copy. pop 54 is a duplicate of pop 60.
             ("jazz/jazz.00054.npy", Part::Train),
             ("pop/pop.00054.npy", Part::Unused),
             ("pop/pop.00060.npy", Part::Validation),
@@ -130,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_gtzan_is_too_little() {
+    fn incomplete_gtzan_is_an_error() {
         let few = &gtzan()[..5];
         let error = fault_filtered(few).unwrap_err().to_string();
-        assert!(error.contains("none of its `train` clips is here"), "{error}");
+        assert!(error.contains("none of its `train` clips exist"), "{error}");
     }
 
     #[test]
-    fn a_table_decides_whatever_the_extension() {
+    fn table_ignores_extensions() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.csv");
         std::fs::write(&path, "split,path\ntrain,pop/a.1.wav\ntest,pop/b.npy\nval,c.ogg\n")
@@ -149,7 +152,7 @@ mod tests {
             ("path,split\npop/a.1.wav,dev\n", "line 2"),
             ("path,part\n", "no column `split`"),
             ("path,split\npop/b.wav,train\npop/c.wav,val\n", ""),
-            ("path,split\npop/x.wav,train\n", "lists no clip to train with"),
+            ("path,split\npop/x.wav,train\n", "lists no clips to train on"),
         ] {
             std::fs::write(&path, text).unwrap();
             let answer = table(&path, &clips);
@@ -161,6 +164,9 @@ mod tests {
             }
         }
         let error = format!("{:#}", table(&dir.path().join("statified"), &clips).unwrap_err());
-        assert!(error.contains("it is `stratified`, `fault_filtered` or a `.csv`"), "{error}");
+        assert!(
+            error.contains("valid values are `stratified`, `fault_filtered` or a `.csv`"),
+            "{error}"
+        );
     }
 }

@@ -1,18 +1,19 @@
-//! Which graphs are compiled, and that they then say what they say operator by operator.
+//! Tests which graphs are compiled, and that compiled graphs match their operators.
 
 use prost::Message as _;
 use prost::bytes::Bytes;
 
 use super::recognise;
-use crate::classifier::{Classifier, INPUT, LOGITS, PROBABILITIES};
+use crate::classifier::Classifier;
 use crate::graph::{Attribute, Dim, Graph};
 use crate::metadata::Metadata;
+use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::ModelProto;
 
-/// An operator, its inputs, its output and its attributes.
+/// Operator, inputs, output, attributes.
 type Node = (&'static str, Vec<&'static str>, &'static str, Vec<(&'static str, Attribute)>);
 
-/// What a graph is made of.
+/// Parts of a graph.
 #[derive(Clone)]
 struct Parts {
     width: Dim,
@@ -25,7 +26,8 @@ type Edit = fn(&mut Parts);
 const HEIGHT: usize = 7;
 
 impl Parts {
-    /// All that a plan has: two channels, a pool, a sum of two convolutions, linear layers.
+    /// A graph with all features of a plan: two channels, a pool, a sum of convolutions, linear
+    /// layers.
     fn new() -> Parts {
         let ints = |value: i64, count| Attribute::Ints(vec![value; count]);
         let conv = |x, weight, output, [side, pad, stride]: [i64; 3]| -> Node {
@@ -89,7 +91,7 @@ impl Parts {
         }
     }
 
-    /// The same with means in place of all pixels, for clips of any width.
+    /// The same graph with global average pooling, for clips of any width.
     fn of_any_width() -> Parts {
         let mut parts = Parts::new();
         parts.width = Dim::Symbol("T");
@@ -103,7 +105,7 @@ impl Parts {
         let mut graph = Graph::new("g");
         graph.input(INPUT, &[Dim::Symbol("N"), Dim::Size(2), Dim::Size(HEIGHT), self.width]);
         for (at, (name, shape)) in self.constants.iter().enumerate() {
-            // Those of the norms are variances, too.
+            // Batch norm constants are also used as variances, so they must be positive.
             let lowest = if shape.len() > 1 { -0.6 } else { 0.2 };
             let value = |index: usize| ((index + at) * 7919 % 101) as f32 / 84.0 + lowest;
             graph.constant(
@@ -128,7 +130,7 @@ fn clips(shape: [usize; 4]) -> Vec<f32> {
 }
 
 #[test]
-fn a_compiled_graph_says_what_its_operators_say() {
+fn compiled_graph_matches_operators() {
     for (parts, widths) in [(Parts::new(), 9..=9), (Parts::of_any_width(), 3..=40)] {
         let compiled = Classifier::from_bytes(parts.encode()).unwrap();
         assert!(compiled.is_compiled());
@@ -151,7 +153,7 @@ fn a_compiled_graph_says_what_its_operators_say() {
 }
 
 #[test]
-fn clips_that_leave_no_pixel_are_refused() {
+fn too_small_clips_are_errors() {
     let compiled = Classifier::from_bytes(Parts::of_any_width().encode()).unwrap();
     let shape = [1, 2, HEIGHT, 2];
     let error = compiled.run(shape, clips(shape)).unwrap_err();
@@ -159,32 +161,32 @@ fn clips_that_leave_no_pixel_are_refused() {
 }
 
 #[test]
-fn what_means_something_else_is_not_compiled() {
+fn other_arithmetic_is_not_compiled() {
     let edits: [(&str, Edit); 14] = [
-        ("an attribute that a plan lacks", |parts| {
+        ("unsupported attribute", |parts| {
             parts.nodes[1].3.push(("dilations", Attribute::Ints(vec![2, 2])));
         }),
-        ("pads that differ", |parts| parts.nodes[1].3[1].1 = Attribute::Ints(vec![1, 1, 1, 2])),
-        ("strides beyond those that are tested", |parts| {
+        ("unequal pads", |parts| parts.nodes[1].3[1].1 = Attribute::Ints(vec![1, 1, 1, 2])),
+        ("untested stride", |parts| {
             parts.nodes[1].3[2].1 = Attribute::Ints(vec![i64::MAX, i64::MAX]);
         }),
-        ("a slope above one", |parts| parts.nodes[2].3[0].1 = Attribute::Float(1.5)),
-        ("a slope that is no number", |parts| parts.nodes[2].3[0].1 = Attribute::Float(f32::NAN)),
-        ("what is pooled is read by another, too", |parts| parts.nodes[4].1[0] = "l1"),
-        ("what is normalised is read by another, too", |parts| parts.nodes[11].1[0] = "g"),
-        ("the clip itself is read by another, too", |parts| {
+        ("slope above one", |parts| parts.nodes[2].3[0].1 = Attribute::Float(1.5)),
+        ("NaN slope", |parts| parts.nodes[2].3[0].1 = Attribute::Float(f32::NAN)),
+        ("second reader of a pool input", |parts| parts.nodes[4].1[0] = "l1"),
+        ("second reader of a batch norm input", |parts| parts.nodes[11].1[0] = "g"),
+        ("second reader of the clip", |parts| {
             parts.nodes[1].1[0] = INPUT;
             parts.nodes[4].1[0] = "in";
         }),
-        ("an activation of an activation", |parts| {
+        ("activation of an activation", |parts| {
             parts.nodes.insert(3, ("LeakyRelu", vec!["l1"], "l2", parts.nodes[2].3.clone()));
             parts.nodes[4].1[0] = "l2";
         }),
-        ("a constant that is not there", |parts| parts.nodes[1].1[1] = "nothing"),
-        ("a constant of another shape", |parts| parts.constants[2].1 = vec![3, 1, 3, 6]),
-        ("a circle", |parts| parts.nodes[4].1[0] = "r"),
-        ("a name twice", |parts| parts.nodes[5].2 = "c2"),
-        ("probabilities of something else", |parts| parts.nodes[13].1[0] = "g"),
+        ("missing constant", |parts| parts.nodes[1].1[1] = "nothing"),
+        ("constant of another shape", |parts| parts.constants[2].1 = vec![3, 1, 3, 6]),
+        ("cycle", |parts| parts.nodes[4].1[0] = "r"),
+        ("duplicate name", |parts| parts.nodes[5].2 = "c2"),
+        ("softmax of another value", |parts| parts.nodes[13].1[0] = "g"),
     ];
     for (what, edit) in edits {
         let mut parts = Parts::new();
@@ -194,9 +196,9 @@ fn what_means_something_else_is_not_compiled() {
     }
 }
 
-/// Each byte, one by one, as others: what is still recognised can be run.
+/// Changes each byte in turn. A graph that is still recognised must run without a panic.
 #[test]
-fn no_byte_makes_a_compiled_network_panic() {
+fn corrupt_bytes_do_not_panic() {
     let file = Parts::new().encode();
     let mut run = 0;
     for at in 0..file.len() {
@@ -205,7 +207,7 @@ fn no_byte_makes_a_compiled_network_panic() {
             bytes[at] = other;
             let Some(found) = recognise(Bytes::from(bytes)) else { continue };
             let [channels, height, width] = found.input.map(|length| length.unwrap_or(9));
-            if found.network.takes([height, width]) {
+            if found.network.accepts([height, width]) {
                 run += 1;
                 found.network.run(&clips([1, channels, height, width]), [height, width]);
             }
@@ -215,7 +217,7 @@ fn no_byte_makes_a_compiled_network_panic() {
 }
 
 #[test]
-fn a_graph_that_goes_round_in_a_circle_is_an_error() {
+fn cyclic_graph_is_an_error() {
     let mut model = ModelProto::decode(&*Parts::new().encode()).unwrap();
     assert!(Classifier::by_operators(model.encode_to_vec()).is_ok());
     let node = &mut model.graph.as_mut().unwrap().node[1];

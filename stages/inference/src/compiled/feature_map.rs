@@ -1,28 +1,29 @@
-//! How a picture lies in memory.
+//! Memory layout of a feature map.
 //!
 //! ```text
 //! [row][block][column][lane]      channel = block · lanes + lane
 //! ```
 //!
-//! Around it is a border of zeros, for the padding of those who read it. What a row of a kernel sees of a block is one
-//! run of numbers; the next run, of the next block or of the first one in the next row, is always as far away. Knows
-//! nothing about what is computed.
+//! A border of zeros provides the padding for the convolutions that read the map. The values that a
+//! kernel row covers in a block are contiguous (a run). The distance to the next run, in the next
+//! block or in the first block of the next row, is constant ([`FeatureMap::pitch`]). Does not know
+//! what is computed.
 
 use std::ops::Range;
 
-use crate::lanes::LANES;
+use crate::simd::LANES;
 
-/// The sizes of a picture.
+/// Layout of a feature map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Picture {
+pub(crate) struct FeatureMap {
     pub channels: Channels,
     /// Height and width.
     pub size: [usize; 2],
-    /// The width of the border, on each side.
+    /// Width of the border on each side.
     pub border: usize,
 }
 
-/// How channels lie: side by side, in blocks.
+/// Channel layout: blocks of interleaved channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Channels {
     pub blocks: usize,
@@ -30,35 +31,35 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    /// Of so many channels, as they come in.
-    pub(crate) fn of(count: usize) -> Channels {
+    /// Returns the layout for an input with `count` channels.
+    pub(crate) fn for_input(count: usize) -> Channels {
         Channels { blocks: count.div_ceil(LANES), lanes: count.min(LANES) }
     }
 }
 
-impl Picture {
-    /// From a run of a kernel to the next: the columns of a block, with their border.
+impl FeatureMap {
+    /// Returns the distance between runs: the values of one block in one row, with its border.
     pub(crate) fn pitch(&self) -> usize {
         (self.size[1] + 2 * self.border) * self.channels.lanes
     }
 
-    /// The numbers of a row.
+    /// Returns the number of values of a row, with its border.
     pub(crate) fn row(&self) -> usize {
         self.channels.blocks * self.pitch()
     }
 
-    /// Where the rows lie, without the border above and below.
+    /// Returns the range of all rows, without the border above and below.
     pub(crate) fn rows(&self) -> Range<usize> {
         self.border * self.row()..(self.border + self.size[0]) * self.row()
     }
 
-    /// All numbers.
+    /// Returns the number of values, with the border.
     pub(crate) fn len(&self) -> usize {
         (self.size[0] + 2 * self.border) * self.row()
     }
 
-    /// For each number of a picture without border the index of it in `[channel][row][column]`; none for lanes
-    /// beyond `count` channels.
+    /// Maps each value of a feature map without border to its index in `[channel][row][column]`;
+    /// `None` for padding lanes beyond `count` channels.
     pub(crate) fn places(&self, count: usize) -> Vec<Option<usize>> {
         let Channels { blocks, lanes } = self.channels;
         let [height, width] = self.size;
@@ -72,12 +73,13 @@ impl Picture {
         (0..self.len()).map(place).collect()
     }
 
-    /// The mean of each channel of `picture`. The sums have more digits than the numbers: a long picture of equal
-    /// numbers keeps theirs.
-    pub(crate) fn mean(&self, picture: &[f32], means: &mut [f32]) {
+    /// Computes the mean of each channel of `feature_map`.
+    ///
+    /// Sums are `f64`, so that the mean of many equal values is that value.
+    pub(crate) fn mean(&self, feature_map: &[f32], means: &mut [f32]) {
         let (lanes, width) = (self.channels.lanes, self.size[1] * self.channels.lanes);
         let mut sums = vec![0.0f64; means.len()];
-        for row in picture[self.rows()].chunks_exact(self.row()) {
+        for row in feature_map[self.rows()].chunks_exact(self.row()) {
             for (sums, block) in sums.chunks_exact_mut(lanes).zip(row.chunks_exact(self.pitch())) {
                 for pixel in block[self.border * lanes..][..width].chunks_exact(lanes) {
                     sums.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += f64::from(*value));
@@ -94,16 +96,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_picture_of_equal_numbers_has_their_mean() {
-        let picture = Picture {
+    fn mean_of_many_equal_values_is_exact() {
+        let feature_map = FeatureMap {
             channels: Channels { blocks: 1, lanes: LANES },
             size: [64, 25_840],
             border: 1,
         };
         let numbers: [f32; LANES] = std::array::from_fn(|lane| 0.1 + lane as f32 / 7.0);
-        let values: Vec<f32> = numbers.iter().copied().cycle().take(picture.len()).collect();
+        let values: Vec<f32> = numbers.iter().copied().cycle().take(feature_map.len()).collect();
         let mut means = [0.0; LANES];
-        picture.mean(&values, &mut means);
+        feature_map.mean(&values, &mut means);
         assert_eq!(means, numbers);
     }
 }

@@ -1,56 +1,56 @@
-//! The vector units of x86-64.
+//! SIMD levels of x86-64.
 //!
-//! Knows nothing about what is computed on them.
+//! Does not know what is computed.
 
 use std::arch::x86_64::*;
 
 use pulp::f32x8;
 use pulp::x86::V3;
 
-use super::{Lanes, Sixteen, Work};
+use super::{F32x16, Kernel, Simd};
 
-/// A processor with AVX-512F: the value is the proof.
+/// AVX-512F. A value proves that the CPU supports it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512(());
 
 impl Avx512 {
-    pub(super) fn detect() -> Option<Avx512> {
+    pub(crate) fn detect() -> Option<Avx512> {
         is_x86_feature_detected!("avx512f").then_some(Avx512(()))
     }
 
     #[inline(always)]
-    #[expect(unsafe_code, reason = "what is compiled for the unit is called from what is not")]
-    pub(super) fn run(self, work: impl Work) {
+    #[expect(unsafe_code, reason = "calls a function with target features from one without")]
+    pub(crate) fn run(self, kernel: impl Kernel) {
         #[target_feature(enable = "avx512f")]
-        fn run(lanes: Avx512, work: impl Work) {
-            work.on(lanes);
+        fn run(simd: Avx512, kernel: impl Kernel) {
+            kernel.run(simd);
         }
-        // SAFETY: there is no `Avx512` without the feature.
-        unsafe { run(self, work) }
+        // SAFETY: an `Avx512` exists only if the CPU has the feature.
+        unsafe { run(self, kernel) }
     }
 }
 
-#[expect(unsafe_code, reason = "the standard library's vectors are used in no other way")]
-impl Lanes for Avx512 {
+#[expect(unsafe_code, reason = "the intrinsics of the standard library are unsafe")]
+impl Simd for Avx512 {
     type Vector = __m512;
 
-    const SUMS: usize = 26;
+    const ACCUMULATORS: usize = 26;
 
     #[inline(always)]
     fn splat(self, value: f32) -> __m512 {
-        // SAFETY: there is no `Avx512` without the feature.
+        // SAFETY: an `Avx512` exists only if the CPU has the feature.
         unsafe { _mm512_set1_ps(value) }
     }
 
     #[inline(always)]
-    fn load(self, values: &Sixteen) -> __m512 {
-        // SAFETY: as in `splat`, and sixteen numbers are read where there are sixteen.
+    fn load(self, values: &F32x16) -> __m512 {
+        // SAFETY: as in `splat`; reads the 16 floats of `values`.
         unsafe { _mm512_loadu_ps(values.as_ptr()) }
     }
 
     #[inline(always)]
-    fn store(self, vector: __m512, values: &mut Sixteen) {
-        // SAFETY: as in `splat`, and sixteen numbers are written where there are sixteen.
+    fn store(self, vector: __m512, values: &mut F32x16) {
+        // SAFETY: as in `splat`; writes the 16 floats of `values`.
         unsafe { _mm512_storeu_ps(values.as_mut_ptr(), vector) }
     }
 
@@ -73,28 +73,28 @@ impl Lanes for Avx512 {
     }
 }
 
-/// A processor with AVX2 and FMA.
+/// AVX2 and FMA, as two halves of 8 floats.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(V3);
 
 impl Avx2 {
-    pub(super) fn detect() -> Option<Avx2> {
+    pub(crate) fn detect() -> Option<Avx2> {
         V3::try_new().map(Avx2)
     }
 
     #[inline(always)]
-    pub(super) fn run(self, work: impl Work) {
+    pub(crate) fn run(self, kernel: impl Kernel) {
         self.0.vectorize(
             #[inline(always)]
-            || work.on(self),
+            || kernel.run(self),
         );
     }
 }
 
-impl Lanes for Avx2 {
+impl Simd for Avx2 {
     type Vector = [f32x8; 2];
 
-    const SUMS: usize = 6;
+    const ACCUMULATORS: usize = 6;
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Vector {
@@ -102,12 +102,12 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn load(self, values: &Sixteen) -> Self::Vector {
+    fn load(self, values: &F32x16) -> Self::Vector {
         pulp::cast(*values)
     }
 
     #[inline(always)]
-    fn store(self, vector: Self::Vector, values: &mut Sixteen) {
+    fn store(self, vector: Self::Vector, values: &mut F32x16) {
         *values = pulp::cast(vector);
     }
 

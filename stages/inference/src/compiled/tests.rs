@@ -1,4 +1,4 @@
-//! Compiled plans on every vector unit against plain loops, over plans that proptest chooses.
+//! Compares compiled plans on each SIMD level with plain loops, on random plans.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use proptest::prelude::*;
@@ -6,9 +6,9 @@ use proptest::sample::Index;
 use rayon::ThreadPoolBuilder;
 
 use super::*;
-use crate::plan::{self, Affine, Convolution, PictureId, Pixels, Term};
+use crate::plan::{self, Affine, Convolution, FeatureMapId, Pooling, Term};
 
-/// Values between −1 and 1, of which no two plans share many.
+/// Generator of values between −1 and 1.
 struct Values(u64);
 
 impl Values {
@@ -22,26 +22,27 @@ impl Values {
         (0..count).map(|_| self.next()).collect()
     }
 
-    /// Such that a sum of so many products with them is of about 1.
+    /// Weights such that a sum of `products` products is about 1.
     fn weights(&mut self, count: usize, products: usize) -> Vec<f32> {
         let scale = 1.7 / (products as f32).sqrt();
         self.some(count).iter().map(|value| value * scale).collect()
     }
 }
 
-/// A convolution: the first term decides on the size; each of the others is one of those that make the same.
+/// A convolution. The first term determines the output size; the others are chosen among those that
+/// fit.
 #[derive(Clone, Debug)]
 struct Layer {
     channels: usize,
-    first: Look,
+    first: TermShape,
     others: Vec<Index>,
     slope: f32,
-    pixels: Pixels,
+    pooling: Pooling,
 }
 
-/// At which picture a term looks, and how.
+/// Input and geometry of a term.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct TermShape {
     from: Index,
     kernel: [usize; 2],
     stride: usize,
@@ -59,20 +60,20 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    // Blocks that are full and blocks that are not, one of them and several; halves of one.
+    // Full and partial blocks, one and several blocks, half blocks.
     let channels =
         || prop_oneof![2 => 1..9usize, 1 => Just(16usize), 1 => Just(32usize), 1 => 9..50usize];
     let slope = || prop_oneof![Just(1.0f32), Just(0.0), Just(0.01)];
-    let pixels = prop_oneof![2 => Just(Pixels::All), 1 => Just(Pixels::LargestOfFour)];
-    let look = (any::<Index>(), [1..6usize, 1..6usize], 1..4usize, 0..4usize)
-        .prop_map(|(from, kernel, stride, padding)| Look { from, kernel, stride, padding });
-    let layer = (channels(), look, prop::collection::vec(any::<Index>(), 0..3), slope(), pixels)
-        .prop_map(|(channels, first, others, slope, pixels)| Layer {
+    let pooling = prop_oneof![2 => Just(Pooling::None), 1 => Just(Pooling::Max2x2)];
+    let term = (any::<Index>(), [1..6usize, 1..6usize], 1..4usize, 0..4usize)
+        .prop_map(|(from, kernel, stride, padding)| TermShape { from, kernel, stride, padding });
+    let layer = (channels(), term, prop::collection::vec(any::<Index>(), 0..3), slope(), pooling)
+        .prop_map(|(channels, first, others, slope, pooling)| Layer {
             channels,
             first,
             others,
             slope,
-            pixels,
+            pooling,
         });
     let layers = prop::collection::vec(layer, 0..5);
     let linears = prop::collection::vec((1..50usize, slope()), 0..3);
@@ -89,31 +90,32 @@ fn cases() -> impl Strategy<Value = Case> {
     )
 }
 
-/// A picture: its channels, and its height and width.
+/// Channels, then height and width of a feature map.
 type Shape = (usize, [usize; 2]);
 
-/// A term's picture, kernel, stride and padding.
-type Place = (usize, [usize; 2], usize, usize);
+/// Feature map, kernel, stride and padding of a term.
+type TermSpec = (usize, [usize; 2], usize, usize);
 
-fn made(
-    picture: [usize; 2],
+fn output_size(
+    feature_map: [usize; 2],
     kernel: [usize; 2],
     stride: usize,
     padding: usize,
 ) -> Option<[usize; 2]> {
-    let side =
-        |axis: usize| Some((picture[axis] + 2 * padding).checked_sub(kernel[axis])? / stride + 1);
+    let side = |axis: usize| {
+        Some((feature_map[axis] + 2 * padding).checked_sub(kernel[axis])? / stride + 1)
+    };
     Some([side(0)?, side(1)?])
 }
 
-/// All places that make a picture of `size`.
-fn places_for(pictures: &[Shape], size: [usize; 2]) -> Vec<Place> {
+/// Returns all terms whose output has this `size`.
+fn fitting_terms(feature_maps: &[Shape], size: [usize; 2]) -> Vec<TermSpec> {
     let mut places = Vec::new();
-    for (from, (_, picture)) in pictures.iter().enumerate() {
+    for (from, (_, feature_map)) in feature_maps.iter().enumerate() {
         for at in 0..3 * 4 * 25 {
             let (stride, padding, kernel) =
                 (at % 3 + 1, at / 3 % 4, [at / 12 % 5 + 1, at / 60 + 1]);
-            if made(*picture, kernel, stride, padding) == Some(size) {
+            if output_size(*feature_map, kernel, stride, padding) == Some(size) {
                 places.push((from, kernel, stride, padding));
             }
         }
@@ -121,28 +123,28 @@ fn places_for(pictures: &[Shape], size: [usize; 2]) -> Vec<Place> {
     places
 }
 
-/// The plan, if all its pictures have pixels.
+/// Builds the plan; `None` if a feature map would be empty.
 fn plan(case: &Case) -> Option<Plan> {
     let mut values = Values(7);
     let scale = |_| Affine { factor: 1.0 + values.next() / 2.0, shift: values.next() };
     let input = (0..case.channels).map(scale).collect();
     let mut plan = Plan { input, convolutions: Vec::new(), head: Head::Mean, linears: Vec::new() };
-    let mut pictures: Vec<Shape> = vec![(case.channels, case.size)];
+    let mut feature_maps: Vec<Shape> = vec![(case.channels, case.size)];
     for layer in &case.layers {
-        let Look { from, kernel, stride, padding } = layer.first;
-        let from = from.index(pictures.len());
-        let mut size = made(pictures[from].1, kernel, stride, padding)?;
-        let fitting = places_for(&pictures, size);
+        let TermShape { from, kernel, stride, padding } = layer.first;
+        let from = from.index(feature_maps.len());
+        let mut size = output_size(feature_maps[from].1, kernel, stride, padding)?;
+        let fitting = fitting_terms(&feature_maps, size);
         let others = layer.others.iter().map(|other| *other.get(&fitting));
         let terms = [(from, kernel, stride, padding)].into_iter().chain(others);
         let terms = terms.map(|(from, [height, width], stride, padding)| {
-            let channels = pictures[from].0;
+            let channels = feature_maps[from].0;
             let shape = [layer.channels, channels, height, width];
             let weight = values.weights(shape.iter().product(), channels * height * width);
-            Term { from: PictureId(from), weight, shape, stride, padding }
+            Term { from: FeatureMapId(from), weight, shape, stride, padding }
         });
         let terms = terms.collect();
-        if layer.pixels == Pixels::LargestOfFour {
+        if layer.pooling == Pooling::Max2x2 {
             size = size.map(|side| side / 2);
         }
         if size.contains(&0) {
@@ -153,11 +155,11 @@ fn plan(case: &Case) -> Option<Plan> {
             terms,
             bias,
             slope: layer.slope,
-            pixels: layer.pixels,
+            pooling: layer.pooling,
         });
-        pictures.push((layer.channels, size));
+        feature_maps.push((layer.channels, size));
     }
-    let (mut inputs, size) = *pictures.last()?;
+    let (mut inputs, size) = *feature_maps.last()?;
     if case.flatten {
         plan.head = Head::Flatten(size);
         inputs *= size[0] * size[1];
@@ -170,13 +172,13 @@ fn plan(case: &Case) -> Option<Plan> {
     Some(plan)
 }
 
-/// A picture, `[channels][height][width]`.
-struct Plain {
+/// A feature map in C order, `[channels, height, width]`.
+struct Map {
     size: [usize; 2],
     values: Vec<f64>,
 }
 
-impl Plain {
+impl Map {
     fn at(&self, channel: usize, row: Option<usize>, column: Option<usize>) -> f64 {
         let [height, width] = self.size;
         match (row, column) {
@@ -188,15 +190,16 @@ impl Plain {
     }
 }
 
-fn active(x: f64, slope: f32) -> f64 {
+fn leaky_relu(x: f64, slope: f32) -> f64 {
     if x < 0.0 { x * f64::from(slope) } else { x }
 }
 
-/// The sum of the terms and of the bias, as the definition has it.
-fn convolved(convolution: &Convolution, pictures: &[Plain]) -> Plain {
+/// Computes a convolution by its definition.
+fn convolved(convolution: &Convolution, feature_maps: &[Map]) -> Map {
     let first = &convolution.terms[0];
     let kernel = [first.shape[2], first.shape[3]];
-    let size = made(pictures[first.from.0].size, kernel, first.stride, first.padding).unwrap();
+    let size =
+        output_size(feature_maps[first.from.0].size, kernel, first.stride, first.padding).unwrap();
     let sum = |at: usize| {
         let (channel, row, column) =
             (at / (size[0] * size[1]), at / size[1] % size[0], at % size[1]);
@@ -206,31 +209,31 @@ fn convolved(convolution: &Convolution, pictures: &[Plain]) -> Plain {
             (0..channels * height * width).map(move |tap| {
                 let (channel_in, i, j) =
                     (tap / (height * width), tap / width % height, tap % width);
-                let number =
-                    pictures[term.from.0].at(channel_in, inside(row, i), inside(column, j));
-                number * f64::from(term.weight[channel * channels * height * width + tap])
+                let value =
+                    feature_maps[term.from.0].at(channel_in, inside(row, i), inside(column, j));
+                value * f64::from(term.weight[channel * channels * height * width + tap])
             })
         });
-        active(f64::from(convolution.bias[channel]) + products.sum::<f64>(), convolution.slope)
+        leaky_relu(f64::from(convolution.bias[channel]) + products.sum::<f64>(), convolution.slope)
     };
-    Plain { size, values: (0..convolution.bias.len() * size[0] * size[1]).map(sum).collect() }
+    Map { size, values: (0..convolution.bias.len() * size[0] * size[1]).map(sum).collect() }
 }
 
-fn pooled(picture: &Plain) -> Plain {
-    let [height, width] = picture.size.map(|side| side / 2);
-    let channels = picture.values.len() / (picture.size[0] * picture.size[1]);
+fn pooled(feature_map: &Map) -> Map {
+    let [height, width] = feature_map.size.map(|side| side / 2);
+    let channels = feature_map.values.len() / (feature_map.size[0] * feature_map.size[1]);
     let largest = |at: usize| {
         let (channel, row, column) = (at / (height * width), at / width % height, at % width);
         let four = [[0, 0], [0, 1], [1, 0], [1, 1]];
         let four = four.map(|[down, right]| {
-            picture.at(channel, Some(2 * row + down), Some(2 * column + right))
+            feature_map.at(channel, Some(2 * row + down), Some(2 * column + right))
         });
         four.into_iter().fold(f64::NEG_INFINITY, f64::max)
     };
-    Plain { size: [height, width], values: (0..channels * height * width).map(largest).collect() }
+    Map { size: [height, width], values: (0..channels * height * width).map(largest).collect() }
 }
 
-/// The outputs for one clip.
+/// Computes the outputs for one clip.
 fn by_loops(plan: &Plan, clip: &[f32], size: [usize; 2]) -> Vec<f64> {
     let channels = clip.chunks_exact(size[0] * size[1]).zip(&plan.input);
     let scaled = channels.flat_map(|(channel, affine)| {
@@ -238,15 +241,15 @@ fn by_loops(plan: &Plan, clip: &[f32], size: [usize; 2]) -> Vec<f64> {
             .iter()
             .map(|value| f64::from(*value) * f64::from(affine.factor) + f64::from(affine.shift))
     });
-    let mut pictures = vec![Plain { size, values: scaled.collect() }];
+    let mut feature_maps = vec![Map { size, values: scaled.collect() }];
     for convolution in &plan.convolutions {
-        let picture = convolved(convolution, &pictures);
-        pictures.push(match convolution.pixels {
-            Pixels::All => picture,
-            Pixels::LargestOfFour => pooled(&picture),
+        let feature_map = convolved(convolution, &feature_maps);
+        feature_maps.push(match convolution.pooling {
+            Pooling::None => feature_map,
+            Pooling::Max2x2 => pooled(&feature_map),
         });
     }
-    let Plain { size, values } = pictures.pop().unwrap();
+    let Map { size, values } = feature_maps.pop().unwrap();
     let pixels = size[0] * size[1];
     let row = match plan.head {
         Head::Mean => {
@@ -260,43 +263,51 @@ fn by_loops(plan: &Plan, clip: &[f32], size: [usize; 2]) -> Vec<f64> {
             let weights = linear.weight[output..].iter().step_by(outputs);
             let sum: f64 =
                 row.iter().zip(weights).map(|(value, weight)| value * f64::from(*weight)).sum();
-            active(f64::from(linear.bias[output]) + sum, linear.slope)
+            leaky_relu(f64::from(linear.bias[output]) + sum, linear.slope)
         };
         (0..outputs).map(output).collect()
     })
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn every_vector_unit_gives_what_plain_loops_give(case in cases()) {
-        let Some(plan) = plan(&case) else { return Err(TestCaseError::reject("no pixels")) };
+    fn all_levels_match_plain_loops(case in cases()) {
+        let Some(plan) = plan(&case) else {
+            return Err(TestCaseError::reject("empty feature map"));
+        };
         let clips = Values(3).some(case.batch * case.channels * case.size[0] * case.size[1]);
         let clip = clips.len() / case.batch;
         let expected: Vec<f64> =
             clips.chunks_exact(clip).flat_map(|clip| by_loops(&plan, clip, case.size)).collect();
         let largest = expected.iter().fold(1.0f64, |largest, value| largest.max(value.abs()));
-        let pools = [1, 2, 3].map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+        let pools = [1, 2, 3]
+            .map(|threads| ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
         let mut fused: Option<Vec<f32>> = None;
-        for unit in Unit::there() {
-            let compiled = Compiled::on(unit, &plan);
+        for level in Level::available() {
+            let compiled = Compiled::with_level(level, &plan);
             let outputs = compiled.run(&clips, case.size);
             prop_assert_eq!(outputs.len(), expected.len());
             for (found, expected) in outputs.iter().zip(&expected) {
                 let error = (f64::from(*found) - expected).abs();
-                prop_assert!(error <= 2e-5 * largest, "{:?}: {} is not {}", unit, found, expected);
+                prop_assert!(error <= 2e-5 * largest, "{level:?}: {found}, expected {expected}");
             }
-            // Buffers that were used before, other threads, no neighbours.
+            // Reused buffers, other thread counts, single clips.
             for pool in &pools {
                 prop_assert_eq!(&pool.install(|| compiled.run(&clips, case.size)), &outputs);
                 let one_by_one = clips.chunks_exact(clip);
-                let one_by_one: Vec<f32> =
-                    one_by_one.flat_map(|clip| pool.install(|| compiled.run(clip, case.size))).collect();
+                let one_by_one: Vec<f32> = one_by_one
+                    .flat_map(|clip| pool.install(|| compiled.run(clip, case.size)))
+                    .collect();
                 prop_assert_eq!(&one_by_one, &outputs);
             }
-            // Without a fused multiply-add, each product is rounded.
-            if !matches!(unit, Unit::Any(_)) {
+            // Without a fused multiply-add, each product is rounded separately.
+            if !matches!(level, Level::Portable(_)) {
                 prop_assert_eq!(fused.get_or_insert_with(|| outputs.clone()), &outputs);
             }
         }
@@ -304,26 +315,25 @@ proptest! {
 }
 
 #[test]
-fn clips_of_several_sizes_do_not_disturb_each_other() {
-    let layer = |channels, [out, side]: [usize; 2], pixels| {
+fn buffers_are_reset_between_sizes() {
+    let layer = |channels, [out, side]: [usize; 2], pooling| {
         let shape = [out, channels, side, side];
         let term = Term {
-            from: PictureId(usize::from(channels > 1)),
+            from: FeatureMapId(usize::from(channels > 1)),
             weight: Values(9).some(shape.iter().product()),
             shape,
             stride: 1,
             padding: side / 2,
         };
-        Convolution { terms: vec![term], bias: vec![0.0; out], slope: 0.0, pixels }
+        Convolution { terms: vec![term], bias: vec![0.0; out], slope: 0.0, pooling }
     };
-    let convolutions =
-        vec![layer(1, [8, 3], Pixels::LargestOfFour), layer(8, [40, 3], Pixels::All)];
+    let convolutions = vec![layer(1, [8, 3], Pooling::Max2x2), layer(8, [40, 3], Pooling::None)];
     let input = vec![Affine { factor: 1.0, shift: 0.0 }];
     let compiled =
         Compiled::new(&Plan { input, convolutions, head: Head::Mean, linears: Vec::new() });
     let clip = Values(5).some(600);
     let alone = compiled.run(&clip, [20, 30]);
-    // The same number of values, and other places for the border.
+    // The same number of values, but a different position of the border.
     let turned = compiled.run(&clip, [30, 20]);
     assert_eq!(compiled.run(&clip, [20, 30]), alone);
     assert_eq!(compiled.run(&clip, [30, 20]), turned);
@@ -331,15 +341,15 @@ fn clips_of_several_sizes_do_not_disturb_each_other() {
 }
 
 #[test]
-fn convolutions_and_relus_keep_what_is_no_number() {
+fn nan_propagates() {
     const SIDE: usize = 8;
-    let cases = |unit| {
-        [4, 20].into_iter().flat_map(move |out| [0.0, 0.01, 1.0].map(|slope| (unit, out, slope)))
+    let cases = |level| {
+        [4, 20].into_iter().flat_map(move |out| [0.0, 0.01, 1.0].map(|slope| (level, out, slope)))
     };
-    for (unit, channels, slope) in Unit::there().flat_map(cases) {
+    for (level, channels, slope) in Level::available().flat_map(cases) {
         let shape = [channels, 1, 3, 3];
         let term = Term {
-            from: PictureId(0),
+            from: FeatureMapId(0),
             weight: vec![1.0; channels * 9],
             shape,
             stride: 1,
@@ -348,22 +358,26 @@ fn convolutions_and_relus_keep_what_is_no_number() {
         let bias = vec![0.0; channels];
         let plan = Plan {
             input: vec![Affine { factor: 1.0, shift: 0.0 }],
-            convolutions: vec![Convolution { terms: vec![term], bias, slope, pixels: Pixels::All }],
+            convolutions: vec![Convolution {
+                terms: vec![term],
+                bias,
+                slope,
+                pooling: Pooling::None,
+            }],
             head: Head::Flatten([SIDE; 2]),
             linears: Vec::new(),
         };
-        let compiled = Compiled::on(unit, &plan);
-        for none in 0..SIDE * SIDE {
+        let compiled = Compiled::with_level(level, &plan);
+        for nan in 0..SIDE * SIDE {
             let mut clip = [1.0; SIDE * SIDE];
-            clip[none] = f32::NAN;
+            clip[nan] = f32::NAN;
             for (at, output) in compiled.run(&clip, [SIDE; 2]).iter().enumerate() {
-                let beside = |at: usize, none: usize| at.abs_diff(none) <= 1;
-                let expected =
-                    beside(at / SIDE % SIDE, none / SIDE) && beside(at % SIDE, none % SIDE);
+                let near = |at: usize, nan: usize| at.abs_diff(nan) <= 1;
+                let expected = near(at / SIDE % SIDE, nan / SIDE) && near(at % SIDE, nan % SIDE);
                 assert_eq!(
                     output.is_nan(),
                     expected,
-                    "{unit:?}, {channels}, {slope}: {none} at {at}"
+                    "{level:?}, {channels}, {slope}: NaN at {nan}, output {at}"
                 );
             }
         }
@@ -371,8 +385,8 @@ fn convolutions_and_relus_keep_what_is_no_number() {
 }
 
 #[test]
-#[should_panic(expected = "BUG: a part of a clip")]
-fn a_part_of_a_clip_is_refused() {
+#[should_panic(expected = "BUG: incomplete clip")]
+fn incomplete_clip_panics() {
     let input = vec![Affine { factor: 1.0, shift: 0.0 }];
     let plan = Plan { input, convolutions: Vec::new(), head: Head::Mean, linears: Vec::new() };
     Compiled::new(&plan).run(&[0.0; 7], [2, 2]);

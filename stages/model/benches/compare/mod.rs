@@ -1,27 +1,27 @@
-//! What our own work takes beside the same work elsewhere, in turn: seconds that passed, and seconds of the processor.
+//! Compares the wall and CPU time of our code with a Python peer, in alternating runs.
 //!
-//! Knows nothing about what the work is.
+//! Does not know what is measured.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often each is done.
+/// Number of measured rounds.
 pub(crate) const ROUNDS: usize = 7;
 
-/// Threads of onnxruntime wait in a loop for more work, and would take the processor from ours meanwhile; they sleep
-/// after some tens of milliseconds.
-const PEER_WAITS: Duration = Duration::from_millis(150);
+/// Delay before our run. onnxruntime's threads spin for some tens of milliseconds after a run and
+/// would compete for the CPU.
+const PEER_SPINS: Duration = Duration::from_millis(150);
 
-/// How many threads each has.
+/// Returns the number of threads of each side.
 pub(crate) fn threads() -> usize {
     std::env::var("BENCH_THREADS").map_or(2, |threads| threads.parse().unwrap())
 }
 
-/// Prints a line: what was measured (action, network, batch), ours, the peer's, and the ratios.
+/// Measures and prints one line: `what` (action, network, batch), our time, the peer's, the ratios.
 pub(crate) fn compare(what: &str, peer: &mut Option<Peer>, mut ours: impl FnMut()) {
-    // Whoever gives words on the command line wants what has them all.
+    // With words on the command line, only lines that contain all of them are measured.
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
     if !words.all(|word| what.contains(&word)) {
         return;
@@ -29,17 +29,17 @@ pub(crate) fn compare(what: &str, peer: &mut Option<Peer>, mut ours: impl FnMut(
     let mut rounds = Vec::new();
     for round in 0..=ROUNDS {
         if peer.is_some() {
-            thread::sleep(PEER_WAITS);
+            thread::sleep(PEER_SPINS);
         }
         let mine = timed(&mut ours);
         let theirs = peer.as_mut().map(|peer| peer.run(what));
-        // The first warms caches and allocators.
+        // The first round warms caches and allocators.
         if round > 0 {
             rounds.push((mine, theirs));
         }
     }
     let mine = [0, 1].map(|clock| median(rounds.iter().map(|(mine, _)| mine.0[clock]).collect()));
-    print!("{what:<19}: {:7.1} ms (processor {:7.1})", mine[0] * 1e3, mine[1] * 1e3);
+    print!("{what:<19}: {:7.1} ms (CPU {:7.1})", mine[0] * 1e3, mine[1] * 1e3);
     if rounds.iter().all(|(_, theirs)| theirs.is_some()) {
         let theirs = [0, 1].map(|clock| {
             median(
@@ -58,11 +58,11 @@ pub(crate) fn compare(what: &str, peer: &mut Option<Peer>, mut ours: impl FnMut(
     println!();
 }
 
-/// Seconds that passed, and seconds of the processor.
+/// Wall seconds and CPU seconds.
 #[derive(Clone, Copy, Debug)]
 struct Seconds([f64; 2]);
 
-/// A Python process that runs the same work on demand.
+/// Python process that runs the same work on demand.
 pub(crate) struct Peer {
     process: Child,
     requests: ChildStdin,
@@ -70,7 +70,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Prints what it is; none without a Python.
+    /// Starts the peer and prints its versions; `None` without `PEER_PYTHON`.
     pub(crate) fn start(threads: usize) -> Option<Peer> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/benches/peer.py");
         let Some(python) = std::env::var_os("PEER_PYTHON") else {
@@ -82,7 +82,7 @@ impl Peer {
             .args([script, &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Threads of OpenMP that wait in a loop take the processor from the others where there are few.
+            // Spinning OpenMP threads would take CPU time from the others.
             .env("OMP_WAIT_POLICY", "passive")
             .spawn()
             .unwrap();
@@ -101,7 +101,7 @@ impl Peer {
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the peer has stopped");
+        assert_ne!(self.answers.read_line(&mut line).unwrap(), 0, "the peer has exited");
         line.trim().to_owned()
     }
 }
@@ -114,13 +114,13 @@ impl Drop for Peer {
 }
 
 fn timed(work: &mut impl FnMut()) -> Seconds {
-    let (start, before) = (Instant::now(), processor_seconds());
+    let (start, before) = (Instant::now(), cpu_seconds());
     work();
-    Seconds([start.elapsed().as_secs_f64(), processor_seconds() - before])
+    Seconds([start.elapsed().as_secs_f64(), cpu_seconds() - before])
 }
 
-/// What all threads of this process have used so far, where Linux tells it.
-fn processor_seconds() -> f64 {
+/// Returns the CPU time of all threads of this process; 0 if not on Linux.
+fn cpu_seconds() -> f64 {
     let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let used = |thread: std::fs::DirEntry| {
         let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
