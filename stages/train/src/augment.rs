@@ -1,8 +1,7 @@
-//! What training makes of a clip before the network meets it: a cut, another tempo, another level, a share
-//! of another clip, hidden bands and stretches.
+//! Data augmentation: random crop, time stretch, gain, mixup and SpecAugment masks.
 //!
-//! All that is random for a clip is drawn from (seed, epoch, clip), so a batch has the same bytes whoever
-//! makes it and in whatever order. Knows nothing about tensors.
+//! All random numbers for a clip are drawn from (seed, epoch, clip), so a batch has the same bytes
+//! no matter which thread builds it, or in which order. Does not know about tensors.
 
 use anyhow::{Result, ensure};
 use model::dataset::Dataset;
@@ -10,54 +9,54 @@ use model::random::{Purpose, Random};
 use rayon::prelude::*;
 use serde::Deserialize;
 
-/// The section `train.augment` of the params. By default nothing is changed.
+/// The `train.augment` section of the params. The default changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AugmentParams {
-    /// Frames of a cut that begins anywhere and goes on at the clip's beginning; 0: the clip as it is.
+    /// Frames per crop. A crop starts anywhere and wraps around; 0 keeps the whole clip.
     pub crop: usize,
-    /// The cut is up to exp(±this) as fast.
+    /// Range of the time stretch: the crop is played up to exp(±this) times as fast.
     pub time_stretch: f64,
-    /// A level is added that is at most this, in the unit of the spectrograms.
+    /// Largest random level added to a clip, in the unit of the spectrograms.
     pub gain: f64,
-    /// α of mixup (Zhang et al. 2018): shares from Beta(α, α); 0: none.
+    /// α of mixup (Zhang et al. 2018), with shares from Beta(α, α); 0 turns it off.
     pub mixup: f64,
     /// F of SpecAugment (Park et al. 2019): the most rows that one mask hides.
     pub freq_mask: usize,
     /// T of SpecAugment: the most frames that one mask hides.
     pub time_mask: usize,
-    /// How many masks of each kind.
+    /// Number of masks of each kind.
     pub masks: usize,
 }
 
-/// What the network learns from at once.
+/// One training batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Batch {
-    /// Clips, channels, height and width.
+    /// `[N, channels, height, width]`
     pub shape: [usize; 4],
-    /// The values in C order.
+    /// Values in C order.
     pub images: Vec<f32>,
-    /// The share of each class in each clip; a row sums to 1.
+    /// `[N, classes]`: the share of each class in each clip. Each row sums to 1.
     pub targets: Vec<f32>,
 }
 
-/// Clips on their way into the network.
+/// Builds augmented batches from a dataset.
 #[derive(Debug)]
 pub(crate) struct Augment<'a> {
     dataset: &'a Dataset,
     params: &'a AugmentParams,
     seed: u64,
-    /// Frames of every clip after the cut.
+    /// Frames of every clip after cropping.
     width: usize,
-    /// What a mask puts in the place of values.
+    /// Value written by masks: the mean of the training clips.
     fill: f32,
 }
 
 impl AugmentParams {
-    /// Whether one can train with these values.
+    /// Checks that the values are valid.
     ///
     /// # Errors
-    /// Names the first param that makes no sense, and what would.
+    /// Names the first invalid param and the range it must be in.
     pub(crate) fn check(&self) -> Result<()> {
         let key = "param `train.augment.";
         let AugmentParams { time_stretch, gain, mixup, masks, .. } = *self;
@@ -67,24 +66,25 @@ impl AugmentParams {
         );
         ensure!(
             time_stretch == 0.0 || self.crop > 0,
-            "{key}time_stretch`: only a cut is stretched: set `train.augment.crop`"
+            "{key}time_stretch`: only a crop can be stretched: set `train.augment.crop`"
         );
-        ensure!(gain.is_finite() && gain >= 0.0, "{key}gain`: {gain} is not a number from 0 on");
+        ensure!(gain.is_finite() && gain >= 0.0, "{key}gain`: {gain} is not 0 or more");
         ensure!((0.0..=4.0).contains(&mixup), "{key}mixup`: {mixup} is not from 0 to 4");
-        ensure!(masks <= 16, "{key}masks`: {masks} are more than 16");
+        ensure!(masks <= 16, "{key}masks`: {masks} is more than 16");
         ensure!(
             masks > 0 || self.freq_mask + self.time_mask == 0,
-            "{key}masks`: 0 masks hide nothing: set it to 1 or more, or `freq_mask` and `time_mask` to 0"
+            "{key}masks`: 0 masks hide nothing: set it to 1 or more, \
+             or set `freq_mask` and `time_mask` to 0"
         );
         Ok(())
     }
 }
 
 impl<'a> Augment<'a> {
-    /// For a training on the clips at `indices`.
+    /// Prepares augmentation for training on the clips at `indices`.
     ///
     /// # Errors
-    /// A cut or a mask that is longer than a clip; clips of several widths that are not cut.
+    /// A crop or mask is longer than a clip, or uncropped clips differ in width.
     pub(crate) fn new(
         dataset: &'a Dataset,
         params: &'a AugmentParams,
@@ -104,24 +104,24 @@ impl<'a> Augment<'a> {
         ] {
             ensure!(
                 value <= most,
-                "param `train.augment.{name}`: {value} is more than {most}, which is all there is"
+                "param `train.augment.{name}`: {value} is more than {most}, the size of the clips"
             );
         }
         Ok(Augment { dataset, params, seed, width, fill: mean(dataset, indices) })
     }
 
-    /// The clips as they are.
+    /// Returns the clips without augmentation.
     pub(crate) fn dataset(&self) -> &'a Dataset {
         self.dataset
     }
 
-    /// Channels, height and width of what the network meets.
+    /// Returns the shape of one network input: channels, height, width.
     pub(crate) fn input(&self) -> [usize; 3] {
         let [channels, height] = self.dataset.rows;
         [channels, height, self.width]
     }
 
-    /// The clips of one batch as the network meets them in this epoch. Mixup mixes each with the next.
+    /// Returns the augmented batch of `clips` for this epoch. Mixup mixes each clip with the next.
     pub(crate) fn batch(&self, epoch: u64, clips: &[usize]) -> Batch {
         let ([channels, height], width) = (self.dataset.rows, self.width);
         let classes = self.dataset.labels.len();
@@ -143,7 +143,7 @@ impl<'a> Augment<'a> {
         Batch { shape: [clips.len(), channels, height, width], images, targets }
     }
 
-    /// A cut of the clip at its tempo and level, and the stream that the rest is drawn from.
+    /// Returns the cropped, stretched and amplified clip, and its random stream for later steps.
     fn draw(&self, epoch: u64, clip: usize) -> (Random, Vec<f32>) {
         let mut random = Random::new(self.seed, Purpose::Augment { epoch, clip: clip as u64 });
         let (image, width) = (self.dataset.image(clip), self.dataset.width(clip));
@@ -166,7 +166,7 @@ impl<'a> Augment<'a> {
         (random, cut)
     }
 
-    /// How much of a mixed clip is the clip itself: a half at least, so its label stays the likeliest.
+    /// Draws the clip's own share of its mixture: at least 0.5, so its label stays the likeliest.
     fn share(&self, random: &mut Random) -> f32 {
         match self.params.mixup {
             0.0 => 1.0,
@@ -177,6 +177,7 @@ impl<'a> Augment<'a> {
         }
     }
 
+    /// Fills random bands of rows and of frames of `[channels · height, width]` with the mean.
     fn mask(&self, image: &mut [f32], [height, width]: [usize; 2], random: &mut Random) {
         let mut stretch = |most: usize, length: usize| {
             let masked = random.below(most as u64 + 1) as usize;
@@ -194,7 +195,7 @@ impl<'a> Augment<'a> {
     }
 }
 
-/// `share` of one and the rest of the other.
+/// Writes `share · one + (1 − share) · other` to `image`.
 fn mix(image: &mut [f32], share: f32, one: &[f32], other: &[f32]) {
     if share == 1.0 {
         return image.copy_from_slice(one);
@@ -204,8 +205,9 @@ fn mix(image: &mut [f32], share: f32, one: &[f32], other: &[f32]) {
     }
 }
 
-/// `length` frames of a row from `start` on, which goes on at its beginning, as `frames` frames: linear
-/// between the centres of frames, as PyTorch's `interpolate` without `align_corners`.
+/// Resamples `length` frames of a row, from `start` and wrapping around, to `frames` frames.
+///
+/// Linear between the centres of frames, like PyTorch's `interpolate` without `align_corners`.
 fn resized(row: &[f32], start: usize, length: f64, frames: usize) -> impl Iterator<Item = f32> {
     let at = move |frame: usize| row[(start + frame) % row.len()];
     (0..frames).map(move |frame| {
@@ -216,12 +218,13 @@ fn resized(row: &[f32], start: usize, length: f64, frames: usize) -> impl Iterat
     })
 }
 
-/// A number from −1 to 1.
+/// Draws a number from −1 to 1.
 fn symmetric(random: &mut Random) -> f64 {
     2.0 * f64::from(random.unit()) - 1.0
 }
 
-/// A number from Beta(α, α), by Jöhnk's method (1964) in logarithms, so that a small α does not underflow.
+/// Draws from Beta(α, α) by Jöhnk's method (1964), in logarithms so that a small α cannot
+/// underflow.
 fn beta(random: &mut Random, alpha: f64) -> f64 {
     loop {
         // 1 − unit is never 0.
@@ -246,7 +249,8 @@ mod tests {
 
     const SHAPE: [usize; 2] = [4, 10];
 
-    /// Four clips of two classes; a value tells its clip, its row and its frame: 213 is clip 2, row 1, frame 3.
+    /// Four clips of two classes. A value encodes clip, row and frame: 213 is clip 2, row 1, frame
+    /// 3.
     fn dataset() -> Dataset {
         let dir = tempfile::tempdir().unwrap();
         let clips: Vec<Clip> =
@@ -276,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_for_changes_nothing() {
+    fn default_params_change_nothing() {
         let batch = batch(&AugmentParams::default(), 1, &[2, 1]);
         let expected: Vec<f32> = (200..240).chain(100..140).map(|value| value as f32).collect();
         assert_eq!(batch.images, expected);
@@ -285,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn the_epoch_and_the_clip_decide() {
+    fn batch_depends_on_epoch_and_clip_only() {
         let of = |epoch| batch(&all(), epoch, &[0, 1, 2]);
         assert_eq!(of(1), of(1));
         assert_ne!(of(1), of(2));
@@ -293,11 +297,11 @@ mod tests {
         let alone = AugmentParams { mixup: 0.0, ..all() };
         let [first, second] =
             [vec![0, 1, 2], vec![2, 3]].map(|clips| batch(&alone, 1, &clips).images);
-        assert_eq!(first[48..], second[..24], "a clip depends on those beside it");
+        assert_eq!(first[48..], second[..24], "a clip depends on its neighbours");
     }
 
     #[test]
-    fn a_cut_goes_on_at_the_beginning() {
+    fn crop_wraps_around() {
         let params = AugmentParams { crop: 10, ..AugmentParams::default() };
         let mut starts = [0; 10];
         for epoch in 0..200 {
@@ -312,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stretch_is_linear_between_frames() {
+    fn stretch_interpolates_linearly() {
         let row = [0.0, 10.0, 20.0, 30.0];
         let of = |start, length, frames| resized(&row, start, length, frames).collect::<Vec<_>>();
         assert_eq!(of(0, 4.0, 4), row);
@@ -322,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_those_of_the_beta_distribution() {
+    fn beta_mean_and_variance() {
         for alpha in [0.01, 0.3, 1.0, 4.0] {
             let mut random = Random::new(3, Purpose::Order(0));
             let shares: Vec<f64> = (0..20_000).map(|_| beta(&mut random, alpha)).collect();
@@ -332,13 +336,13 @@ mod tests {
             assert!((mean - 0.5).abs() < 0.02, "α {alpha}: mean {mean}");
             assert!(
                 (variance / expected - 1.0).abs() < 0.05,
-                "α {alpha}: {variance} is not {expected}"
+                "α {alpha}: {variance}, expected {expected}"
             );
         }
     }
 
     #[test]
-    fn mixed_targets_say_what_is_in_a_clip() {
+    fn mixup_targets() {
         let params = AugmentParams { mixup: 1.0, ..AugmentParams::default() };
         let batch = batch(&params, 3, &[0, 1, 2, 3]);
         for (image, target) in batch.images.chunks(40).zip(batch.targets.chunks(2)) {
@@ -350,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn masks_hide_rows_and_frames_behind_the_mean() {
+    fn masks_fill_with_mean() {
         let params =
             AugmentParams { freq_mask: 3, time_mask: 4, masks: 1, ..AugmentParams::default() };
         let mean = 169.5;

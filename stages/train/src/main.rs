@@ -1,6 +1,6 @@
-//! The stage `train`: spectrograms in, a trained network and its curves out.
+//! The `train` stage: trains a network on spectrograms and writes it with its learning curves.
 //!
-//! Writes its outs when training is over, so that a run that fails leaves none that do not fit together.
+//! Outs are written only after training ends, so a failed run never leaves outs that do not match.
 
 mod augment;
 mod params;
@@ -23,29 +23,29 @@ use model::split::{self, Part};
 use crate::augment::Augment;
 use crate::params::TrainParams;
 use crate::report::Curves;
-use crate::resume::{Keeper, Progress};
+use crate::resume::{Progress, ResumeFile};
 use crate::trainer::Trainer;
 
-// Training allocates the same large buffers over and over; this allocator keeps them.
+// Training allocates the same large buffers in each step; mimalloc keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Train the network on the spectrograms; keep the best and the last checkpoint.
+/// Train the network on spectrograms; keep the best and the last checkpoint.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The folder of class folders of `.npy` spectrograms.
+    /// Folder of class folders of `.npy` spectrograms.
     #[arg(long, value_name = "DIR", default_value = "data/spectrograms")]
     spectrograms: PathBuf,
-    /// Where genre.mpk, last.mpk, genre.json and split.csv go.
+    /// Output folder for genre.mpk, last.mpk, genre.json and split.csv.
     #[arg(long, value_name = "DIR", default_value = "models")]
     models: PathBuf,
-    /// Where train.json and curves.csv go.
+    /// Output folder for train.json and curves.csv.
     #[arg(long, value_name = "DIR", default_value = "metrics")]
     metrics: PathBuf,
-    /// Seconds after which what has been learnt is kept, so that a training that is broken off can go on.
+    /// Seconds between saves of the training state, from which an interrupted run resumes.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     keep_every: u64,
-    /// A param in place of the pipeline's, as in `train.epochs=3`.
+    /// Override a param of the pipeline, as in `train.epochs=3`.
     #[arg(short, long = "param", value_name = "KEY=VALUE")]
     params: Vec<String>,
 }
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<()> {
-    model::threads::share()?;
+    model::threads::init()?;
     let given = kit::Params::load(&args.params)?;
     let seed = given.seed()?;
     let params: TrainParams = given.section("train")?;
@@ -71,19 +71,19 @@ fn run(args: &Args) -> Result<()> {
         (split::indices(&parts, Part::Train), split::indices(&parts, Part::Validation));
     ensure!(
         train.len() >= 2,
-        "one clip is too few to train with: add some below `{}`",
+        "training needs at least 2 clips: add clips to `{}`",
         args.spectrograms.display()
     );
-    warn_of_lonely_classes(&dataset);
+    warn_of_single_clip_classes(&dataset);
 
     let classes = dataset.labels.len();
     let augment = Augment::new(&dataset, &params.augment, &train, seed)?;
     let (model, input, dropout) = (params.model, augment.input(), params.dropout);
     let config = NetworkConfig { model, input, classes, dropout };
     let manifest = Manifest::new(dataset.labels.clone(), config.clone())?;
-    manifest.check_input(&dataset).context(
-        "param `train.augment.crop`: only `train.model` = `resnet` learns from cuts of a clip",
-    )?;
+    manifest
+        .check_input(&dataset)
+        .context("param `train.augment.crop`: only `train.model` = `resnet` can train on crops")?;
     let mut trainer = Trainer::new(&augment, &config, &params, device, seed)?;
     kit::say!(
         "training on {} clips of {classes} classes, {} held out",
@@ -93,13 +93,13 @@ fn run(args: &Args) -> Result<()> {
 
     let path = args.models.join("train.resume");
     let every = Duration::from_secs(args.keep_every);
-    let mut keeper = Keeper::new(path, every, &params, seed, (&dataset, &parts))?;
-    let (mut curves, mut best) = match keeper.load() {
+    let mut resume_file = ResumeFile::new(path, every, &params, seed, (&dataset, &parts))?;
+    let (mut curves, mut best) = match resume_file.load() {
         None => (Curves::default(), trainer.weights()?),
-        Some(Progress { curves, best, learnt }) => {
-            kit::say!("going on after epoch {}", curves.len());
-            curves.tell_series(&events);
-            trainer.resume(learnt)?;
+        Some(Progress { curves, best, state }) => {
+            kit::say!("resuming after epoch {}", curves.len());
+            curves.send_series(&events);
+            trainer.resume(state)?;
             (curves, best)
         }
     };
@@ -109,14 +109,14 @@ fn run(args: &Args) -> Result<()> {
         if curves.push(trained, validated) {
             best = trainer.weights()?;
         }
-        curves.tell_last(params.epochs, &events);
+        curves.report_last(params.epochs, &events);
         if params.patience > 0 && curves.epochs_since_best() >= params.patience {
-            kit::say!("no better epoch in {}: training stops", params.patience);
+            kit::say!("stopping: no better epoch in the last {}", params.patience);
             break;
         }
-        if keeper.is_due() && epoch < params.epochs {
-            let learnt = trainer.learnt()?;
-            keeper.keep(Progress { curves: curves.clone(), best: best.clone(), learnt })?;
+        if resume_file.is_due() && epoch < params.epochs {
+            let state = trainer.state()?;
+            resume_file.save(Progress { curves: curves.clone(), best: best.clone(), state })?;
         }
     }
 
@@ -127,16 +127,21 @@ fn run(args: &Args) -> Result<()> {
     split::write(models.join("split.csv"), &dataset.clips, &dataset.labels, &parts)?;
     curves.write(&args.metrics.join("curves.csv"))?;
     kit::files::write_json(args.metrics.join("train.json"), &curves.summary())?;
-    keeper.forget();
+    resume_file.remove();
     kit::say!("kept epoch {} as `{}`", curves.best_epoch(), models.join("genre.mpk").display());
-    kit::say!("{:.1} % of the training went by waiting for batches", 100.0 * trainer.waiting());
+    kit::say!(
+        "{:.1} % of the training time was spent waiting for batches",
+        100.0 * trainer.waiting_share()
+    );
     Ok(())
 }
 
-fn warn_of_lonely_classes(dataset: &Dataset) {
+fn warn_of_single_clip_classes(dataset: &Dataset) {
     for (label, name) in dataset.labels.iter().enumerate() {
         if dataset.clips.iter().filter(|clip| clip.label == label).count() == 1 {
-            kit::warn!("class `{name}` has one clip: it trains with it and is not measured");
+            kit::warn!(
+                "class `{name}` has only one clip: it is used for training and not evaluated"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a user can set under `[params.train]`.
+//! The `[params.train]` section: values, defaults, checks.
 
 use anyhow::{Result, ensure};
 use model::config::Architecture;
@@ -9,45 +9,45 @@ use serde::Deserialize;
 use crate::augment::AugmentParams;
 use crate::schedule::Schedule;
 
-/// The section `train` of the params, with the pipeline's defaults.
+/// The `train` section of the params, with the defaults of the `baseline` network.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TrainParams {
-    /// Which network learns: `baseline` or `resnet`.
+    /// Network to train: `baseline` or `resnet`.
     pub model: Architecture,
     /// Passes over the training clips.
     pub epochs: u64,
-    /// Clips a step of the optimizer learns from.
+    /// Clips per optimizer step.
     pub batch_size: usize,
-    /// The step size of AdamW.
+    /// Learning rate of AdamW.
     pub learning_rate: f64,
-    /// The decoupled weight decay of AdamW, on all parameters.
+    /// Decoupled weight decay of AdamW, applied to all parameters.
     pub weight_decay: f64,
-    /// The share of the hidden activations that are dropped.
+    /// Dropout probability of the hidden activations.
     pub dropout: f64,
-    /// Who decides which clips train: `stratified`, `fault_filtered` or a table.
+    /// Split rule: `stratified`, `fault_filtered` or a table.
     pub split: Rule,
-    /// The share of each class that is held out to choose the best epoch.
+    /// Share of each class held out to choose the best epoch.
     pub val_size: f64,
-    /// Folds of a cross-validation; 0 for none.
+    /// Number of cross-validation folds; 0 turns it off.
     pub folds: usize,
-    /// The fold that is tested, from 1.
+    /// Fold to test on, counted from 1.
     pub fold: usize,
-    /// Which clips stay together: a pattern of file names, or a table.
+    /// Clips that must stay together: a file name pattern or a table.
     pub groups: Groups,
-    /// The course of the learning rate.
+    /// Learning rate schedule after the warm-up.
     pub schedule: Schedule,
-    /// Epochs in which the learning rate grows to its full size before.
+    /// Epochs in which the learning rate rises to its full value.
     pub warmup_epochs: u64,
-    /// The share of each target that goes to all classes alike.
+    /// Share of each target that is spread evenly over all classes.
     pub label_smoothing: f64,
-    /// How much of the moving average of the weights a step keeps; 0: the weights themselves are kept.
+    /// Decay of the moving average of the weights per step; 0 keeps the weights themselves.
     pub ema_decay: f64,
-    /// Epochs without a better one after which training stops; 0: it does not.
+    /// Epochs without improvement after which training stops; 0 never stops early.
     pub patience: usize,
-    /// How clips are changed in every epoch.
+    /// Data augmentation.
     pub augment: AugmentParams,
-    /// Where to compute.
+    /// Compute device.
     pub device: DeviceChoice,
 }
 
@@ -77,15 +77,15 @@ impl Default for TrainParams {
 }
 
 impl TrainParams {
-    /// Whether one can train with these values.
+    /// Checks that the values are valid.
     ///
     /// # Errors
-    /// Names the first param that makes no sense, and what would.
+    /// Names the first invalid param and the range it must be in.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(self.epochs >= 1, "param `train.epochs`: 0 epochs train nothing; 1 is the least");
+        ensure!(self.epochs >= 1, "param `train.epochs`: 0 is not 1 or more");
         ensure!(
             self.batch_size >= 2,
-            "param `train.batch_size`: {} is too small; batch normalisation needs 2 clips at least",
+            "param `train.batch_size`: {} is too small; batch normalisation needs at least 2 clips",
             self.batch_size
         );
         ensure!(
@@ -95,7 +95,7 @@ impl TrainParams {
         );
         ensure!(
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-            "param `train.weight_decay`: {} is not a number from 0 on",
+            "param `train.weight_decay`: {} is not 0 or more",
             self.weight_decay
         );
         for (key, share) in [
@@ -105,13 +105,13 @@ impl TrainParams {
         ] {
             ensure!(
                 (0.0..1.0).contains(&share),
-                "param `train.{key}`: {share} is not from 0 to 1, without 1"
+                "param `train.{key}`: {share} is not at least 0 and below 1"
             );
         }
         ensure!(
             self.warmup_epochs < self.epochs,
-            "param `train.warmup_epochs`: {} leave none of `train.epochs`, {}, at the full learning rate: set \
-             `train.warmup_epochs` below `train.epochs`",
+            "param `train.warmup_epochs`: {} is not below `train.epochs`, {}, \
+             so no epoch would have the full learning rate",
             self.warmup_epochs,
             self.epochs
         );
@@ -119,7 +119,7 @@ impl TrainParams {
         self.split().check()
     }
 
-    /// The params that say which clips train.
+    /// Returns the params of the train/validation/test split.
     pub(crate) fn split(&self) -> SplitConfig {
         SplitConfig {
             rule: self.split.clone(),
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_make_no_sense_are_refused_by_name() {
+    fn invalid_params_are_named() {
         TrainParams::default().check().unwrap();
         let good = TrainParams::default;
         for (key, params) in [

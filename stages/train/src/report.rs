@@ -1,6 +1,6 @@
-//! What training tells: the scores of every epoch, which was best, and a line on each.
+//! Learning curves: the scores of each epoch, the best epoch, and the progress lines.
 //!
-//! Knows nothing about tensors.
+//! Does not know about tensors.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use kit::Events;
 use model::metrics::Scores;
 use serde::{Deserialize, Serialize};
 
-/// The scores of the epochs so far.
+/// Scores of the epochs so far.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Curves {
     epochs: Vec<Epoch>,
@@ -22,12 +22,12 @@ struct Epoch {
     validated: Option<Scores>,
 }
 
-/// The columns of `curves.csv` after `epoch`, the keys of the series, and what `train.json` says of the
-/// best epoch.
+/// Columns of `curves.csv` after `epoch`, keys of the series, and keys of the best epoch in
+/// `train.json`.
 const KEYS: [&str; 6] =
     ["train_loss", "train_accuracy", "train_macro_f1", "val_loss", "val_accuracy", "val_macro_f1"];
 
-/// `train.json`: the epoch whose weights are kept, and its scores.
+/// Content of `train.json`: the epoch of the kept weights, and its scores.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
     best_epoch: usize,
@@ -43,10 +43,10 @@ pub(crate) struct Summary {
 }
 
 impl Curves {
-    /// Adds an epoch; whether it is the best so far.
+    /// Adds an epoch and returns whether it is the best so far.
     ///
-    /// The best has the highest validation accuracy, of equals the lowest validation loss, of equals the
-    /// first. With nothing held out the last epoch counts as the best.
+    /// The best epoch has the highest validation accuracy. Ties go to the lowest validation loss,
+    /// then to the first epoch. If no clips are held out, the last epoch is the best.
     pub(crate) fn push(&mut self, trained: Scores, validated: Option<Scores>) -> bool {
         let epoch = Epoch { trained, validated };
         let better = self.epochs.get(self.best).is_none_or(|best| epoch.beats(best));
@@ -57,32 +57,32 @@ impl Curves {
         better
     }
 
-    /// The best epoch, counted from 1.
+    /// Returns the best epoch, counted from 1.
     pub(crate) fn best_epoch(&self) -> usize {
         self.best + 1
     }
 
-    /// How many epochs there were.
+    /// Returns the number of epochs.
     pub(crate) fn len(&self) -> usize {
         self.epochs.len()
     }
 
-    /// How many epochs came after the best.
+    /// Returns the number of epochs after the best.
     pub(crate) fn epochs_since_best(&self) -> usize {
         self.epochs.len().saturating_sub(self.best_epoch())
     }
 
-    /// Sends the scores of all epochs as points of the series: what an earlier process told, this one's run
-    /// does not know.
-    pub(crate) fn tell_series(&self, events: &Events) {
-        self.epochs.iter().zip(1..).for_each(|(epoch, step)| epoch.tell(step, events));
+    /// Sends the scores of all epochs as series points. After a resume, the current run has not
+    /// seen those of the interrupted one.
+    pub(crate) fn send_series(&self, events: &Events) {
+        self.epochs.iter().zip(1..).for_each(|(epoch, step)| epoch.send(step, events));
     }
 
-    /// Prints a line on the last epoch of `total` and sends its scores as points of the series.
-    pub(crate) fn tell_last(&self, total: u64, events: &Events) {
+    /// Prints a line about the last epoch, out of `total`, and sends its scores as series points.
+    pub(crate) fn report_last(&self, total: u64, events: &Events) {
         let Some(last) = self.epochs.last() else { return };
         let step = self.epochs.len() as u64;
-        last.tell(step, events);
+        last.send(step, events);
         let line = |name: &str, scores: Scores| {
             format!(
                 "{name} loss {:.4} accuracy {:.3} F1 {:.3}",
@@ -99,7 +99,7 @@ impl Curves {
         );
     }
 
-    /// What `train.json` says; all zero where there was no epoch.
+    /// Returns the content of `train.json`; all zero before the first epoch.
     pub(crate) fn summary(&self) -> Summary {
         let [train_loss, train_accuracy, train_macro_f1, val_loss, val_accuracy, val_macro_f1] =
             self.epochs.get(self.best).map_or([None; 6], Epoch::values);
@@ -114,10 +114,11 @@ impl Curves {
         }
     }
 
-    /// Writes `epoch` and the six scores as a table; a cell is empty where nothing is held out.
+    /// Writes `epoch` and the six scores as CSV. Validation cells are empty if no clips are held
+    /// out.
     ///
     /// # Errors
-    /// Any failure of the file system.
+    /// The file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let header: Vec<&str> = std::iter::once("epoch").chain(KEYS).collect();
         let rows = self.epochs.iter().zip(1..).map(|(epoch, number)| {
@@ -130,7 +131,7 @@ impl Curves {
 }
 
 impl Epoch {
-    fn tell(&self, step: u64, events: &Events) {
+    fn send(&self, step: u64, events: &Events) {
         for (key, value) in KEYS.iter().zip(self.values()) {
             if let Some(value) = value {
                 events.metric(key, step, value);
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_epoch() {
+    fn best_epoch() {
         for (epochs, expected) in [
             (vec![Some((0.5, 1.0)), Some((0.6, 2.0)), Some((0.4, 0.1))], 2),
             (vec![Some((0.5, 1.0)), Some((0.5, 0.9)), Some((0.5, 0.95))], 2),
@@ -190,18 +191,22 @@ mod tests {
     }
 
     #[test]
-    fn the_table_and_the_summary() {
+    fn csv_and_summary() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("curves.csv");
         let mut curves = Curves::default();
         curves.push(scores(0.25, 2.0), Some(scores(0.5, 1.5)));
         curves.push(scores(0.5, 1.0), Some(scores(0.25, 1.0)));
         curves.write(&path).unwrap();
-        let expected = "epoch,train_loss,train_accuracy,train_macro_f1,val_loss,val_accuracy,val_macro_f1\n\
+        let expected = "epoch,train_loss,train_accuracy,train_macro_f1,\
+                        val_loss,val_accuracy,val_macro_f1\n\
                         1,2,0.25,0.125,1.5,0.5,0.25\n2,1,0.5,0.25,1,0.25,0.125\n";
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
         let summary = serde_json::to_string(&curves.summary()).unwrap();
-        let expected = r#"{"best_epoch":1,"train_loss":2.0,"train_accuracy":0.25,"train_macro_f1":0.125,"val_loss":1.5,"val_accuracy":0.5,"val_macro_f1":0.25}"#;
+        let expected = concat!(
+            r#"{"best_epoch":1,"train_loss":2.0,"train_accuracy":0.25,"train_macro_f1":0.125,"#,
+            r#""val_loss":1.5,"val_accuracy":0.5,"val_macro_f1":0.25}"#
+        );
         assert_eq!(summary, expected);
     }
 }

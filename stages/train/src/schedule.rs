@@ -1,23 +1,25 @@
-//! How large a step of the optimizer is, by how much of the training is done.
+//! Learning rate schedules.
 //!
-//! Knows nothing about optimizers.
+//! Does not know about optimizers.
 
 use serde::Deserialize;
 
-/// The param `train.schedule`: the course of the learning rate after the warm-up.
+/// The `train.schedule` param: the learning rate schedule after the warm-up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Schedule {
-    /// It stays.
+    /// The learning rate does not change.
     #[default]
     Constant,
-    /// It falls to 0 along half a cosine (Loshchilov and Hutter 2017).
+    /// The learning rate falls to 0 along half a cosine (Loshchilov and Hutter 2017).
     Cosine,
 }
 
 impl Schedule {
-    /// What the learning rate is multiplied by in step `step` of `total`, counted from 0. It grows linearly
-    /// for `warmup` steps, then takes its course.
+    /// Returns the multiplier of the learning rate, 0 to 1, in step `step` of `total`, counted from
+    /// 0.
+    ///
+    /// It rises linearly for `warmup` steps, then follows the schedule.
     pub(crate) fn factor(self, step: u64, total: u64, warmup: u64) -> f64 {
         if step < warmup {
             return (step + 1) as f64 / (warmup + 1) as f64;
@@ -37,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_course_of_the_learning_rate() {
+    fn learning_rate_factors() {
         for (schedule, step, total, warmup, expected) in [
             (Schedule::Constant, 0, 10, 0, 1.0),
             (Schedule::Constant, 9, 10, 0, 1.0),

@@ -1,7 +1,7 @@
-//! One epoch after the other: batches in an order of their own, the loss, its gradients, AdamW.
+//! The training loop: shuffled batches, optimizer steps, validation, moving average of the weights.
 //!
-//! Everything random is drawn from (seed, epoch), so an epoch does not depend on what ran before in the
-//! process. Knows nothing about files.
+//! All random numbers are drawn from (seed, epoch), so an epoch does not depend on what ran earlier
+//! in the process. Does not know about files.
 
 use std::iter;
 use std::sync::mpsc;
@@ -25,36 +25,37 @@ use model::weights::Weights;
 use crate::augment::{Augment, Batch};
 use crate::params::TrainParams;
 
-/// How many batches are made before they are needed.
+/// Number of batches prepared ahead of the optimizer.
 const BATCHES_AHEAD: usize = 2;
 
-/// A network in training.
+/// A network in training, with its data and optimizer.
 pub(crate) struct Trainer<'a> {
     augment: &'a Augment<'a>,
     params: &'a TrainParams,
     seed: u64,
     device: Device,
     learner: Learner,
-    /// The moving average of the weights, and how many steps are in it.
+    /// Moving average of the weights, and the number of steps in it.
     average: Option<(Weights, u64)>,
-    /// How long the epochs took, and how much of that went by until a batch was made.
+    /// Total time of the training epochs.
     spent: Duration,
+    /// Share of `spent` that was spent waiting for batches.
     waited: Duration,
 }
 
-/// What a trainer has made of the first weights: with it another one goes on.
+/// State of a [`Trainer`] from which another one can resume.
 #[derive(Debug)]
-pub(crate) struct Learnt {
+pub(crate) struct TrainingState {
     pub weights: Weights,
     pub average: Option<(Weights, u64)>,
     pub optimizer: State,
 }
 
 impl<'a> Trainer<'a> {
-    /// A network with the first weights of `seed`.
+    /// Creates a trainer with the initial weights of `seed`.
     ///
     /// # Errors
-    /// A configuration that cannot be built.
+    /// The configuration is invalid.
     pub(crate) fn new(
         augment: &'a Augment<'a>,
         config: &NetworkConfig,
@@ -70,12 +71,12 @@ impl<'a> Trainer<'a> {
         Ok(Trainer { augment, params, seed, device, learner, average, spent, waited })
     }
 
-    /// Goes on where another trainer was.
+    /// Resumes from the state of another trainer.
     ///
     /// # Errors
-    /// What was learnt by another network.
-    pub(crate) fn resume(&mut self, learnt: Learnt) -> Result<()> {
-        let Learnt { weights, average, optimizer } = learnt;
+    /// The state belongs to a different network.
+    pub(crate) fn resume(&mut self, state: TrainingState) -> Result<()> {
+        let TrainingState { weights, average, optimizer } = state;
         let network = Trainable::new(self.learner.network().config(), &weights, &self.device)?;
         self.learner = Learner::new(network, self.params.weight_decay);
         self.learner.restore_optimizer(optimizer)?;
@@ -83,23 +84,24 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// What it has learnt so far.
+    /// Returns the current state.
     ///
     /// # Errors
-    /// The device fails to give it back.
-    pub(crate) fn learnt(&self) -> Result<Learnt> {
+    /// Reading from the device fails.
+    pub(crate) fn state(&self) -> Result<TrainingState> {
         let weights = self.learner.network().weights()?;
-        Ok(Learnt {
+        Ok(TrainingState {
             weights,
             average: self.average.clone(),
             optimizer: self.learner.optimizer_state(),
         })
     }
 
-    /// Learns from the clips at `indices`, once each; the scores are those of the batches as they were met.
+    /// Trains on each clip at `indices` once. Returns the scores of the batches at the time of
+    /// their step.
     ///
     /// # Errors
-    /// A loss that is no number any more.
+    /// The loss is no longer finite.
     pub(crate) fn epoch(
         &mut self,
         epoch: u64,
@@ -115,24 +117,24 @@ impl<'a> Trainer<'a> {
         let each = batches.len() as u64;
         let (total, warmup) = (self.params.epochs * each, self.params.warmup_epochs * each);
         let augment = self.augment;
-        let made = batches.iter().map(|clips| augment.batch(epoch, clips));
+        let prepared = batches.iter().map(|clips| augment.batch(epoch, clips));
         let began = Instant::now();
         let mut waited = Duration::ZERO;
-        let scores = ahead(made, |mut made| {
-            let made = iter::from_fn(|| {
+        let scores = prefetch(prepared, |mut prepared| {
+            let prepared = iter::from_fn(|| {
                 let asked = Instant::now();
-                let batch = made.next();
+                let batch = prepared.next();
                 waited += asked.elapsed();
                 batch
             });
-            for ((clips, batch), done) in batches.iter().zip(made).zip((epoch - 1) * each..) {
+            for ((clips, batch), done) in batches.iter().zip(prepared).zip((epoch - 1) * each..) {
                 let rate =
                     self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
                 let logits = self.step(batch, rate, &mut dropout)?;
-                self.average()?;
+                self.update_average()?;
                 tally.add(&logits, &dataset.targets(clips));
-                finite(tally.scores().loss, epoch, self.params.learning_rate)?;
-                // A line for each hundredth says enough.
+                ensure_finite(tally.scores().loss, epoch, self.params.learning_rate)?;
+                // One event per percent.
                 if (done + 1) * 100 / total != done * 100 / total {
                     events.progress(done + 1, total);
                 }
@@ -144,15 +146,15 @@ impl<'a> Trainer<'a> {
         scores
     }
 
-    /// The share of the time of its epochs that went by waiting for batches.
-    pub(crate) fn waiting(&self) -> f64 {
+    /// Returns the share of the training time that was spent waiting for batches, 0 to 1.
+    pub(crate) fn waiting_share(&self) -> f64 {
         self.waited.as_secs_f64() / self.spent.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
-    /// The scores on the clips at `indices`; nothing where there is none.
+    /// Returns the scores on the clips at `indices`, or `None` if there are no clips.
     ///
     /// # Errors
-    /// A loss that is no number any more.
+    /// The loss is not finite.
     pub(crate) fn validate(&self, epoch: u64, indices: &[usize]) -> Result<Option<Scores>> {
         if indices.is_empty() {
             return Ok(None);
@@ -162,14 +164,14 @@ impl<'a> Trainer<'a> {
         let logits = network.logits(dataset, indices)?;
         let mut tally = Tally::new(dataset.labels.len());
         tally.add(&logits, &dataset.targets(indices));
-        finite(tally.scores().loss, epoch, self.params.learning_rate)?;
+        ensure_finite(tally.scores().loss, epoch, self.params.learning_rate)?;
         Ok(Some(tally.scores()))
     }
 
-    /// The weights as they are now, or their moving average where there is one.
+    /// Returns the moving average of the weights if it is enabled, else the current weights.
     ///
     /// # Errors
-    /// The device fails to give them back.
+    /// Reading from the device fails.
     pub(crate) fn weights(&self) -> Result<Weights> {
         match &self.average {
             Some((weights, _)) => Ok(weights.clone()),
@@ -177,7 +179,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// One step of the optimizer; the logits that it was computed from.
+    /// Runs one optimizer step. Returns the logits before the step.
     fn step(&mut self, batch: Batch, rate: f64, dropout: &mut Random) -> Result<Vec<f32>> {
         let Batch { shape, images, mut targets } = batch;
         let (count, classes) = (shape[0], self.learner.network().config().classes);
@@ -188,9 +190,10 @@ impl<'a> Trainer<'a> {
         self.learner.step(images, targets, mask, rate)
     }
 
-    /// Lets the weights into their moving average. The first steps keep less of it, or it would remember
-    /// where the weights began.
-    fn average(&mut self) -> Result<()> {
+    /// Adds the current weights to the moving average.
+    ///
+    /// The decay is smaller in the first steps, so that the initial weights are soon forgotten.
+    fn update_average(&mut self) -> Result<()> {
         if let Some((average, steps)) = &mut self.average {
             *steps += 1;
             let kept = self.params.ema_decay.min(*steps as f64 / (*steps + 9) as f64);
@@ -200,17 +203,18 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Gives `learn` the batches while a thread makes the next ones, so that a step does not wait for them. What is
-/// in a batch depends on the epoch and the clips alone, not on when it is made.
-fn ahead<B: Send, R>(
-    made: impl Iterator<Item = B> + Send,
+/// Runs `learn` on the batches while another thread prepares the next ones.
+///
+/// The content of a batch depends on the epoch and the clips only, not on when it is prepared.
+fn prefetch<B: Send, R>(
+    prepared: impl Iterator<Item = B> + Send,
     learn: impl FnOnce(mpsc::IntoIter<B>) -> R,
 ) -> R {
     thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(BATCHES_AHEAD);
         scope.spawn(move || {
-            for batch in made {
-                // Nobody takes it where training has failed.
+            for batch in prepared {
+                // The receiver is gone if training has failed.
                 if sender.send(batch).is_err() {
                     break;
                 }
@@ -220,16 +224,17 @@ fn ahead<B: Send, R>(
     })
 }
 
-fn finite(loss: f64, epoch: u64, learning_rate: f64) -> Result<()> {
+fn ensure_finite(loss: f64, epoch: u64, learning_rate: f64) -> Result<()> {
     ensure!(
         loss.is_finite(),
-        "the loss is {loss} in epoch {epoch}: lower `train.learning_rate`, which is {learning_rate}"
+        "the loss is {loss} in epoch {epoch}: lower `train.learning_rate` (now {learning_rate})"
     );
     Ok(())
 }
 
-/// `order` in batches of `size`. A last batch of one joins the batch before it: batch normalisation cannot
-/// learn from a single clip, and dropping the clip would lose it.
+/// Splits `order` into batches of `size`.
+///
+/// A last batch of one clip joins the previous batch: batch normalisation needs two clips.
 fn batches(order: &[usize], size: usize) -> Vec<&[usize]> {
     let lonely = order.len() % size == 1 && order.len() > size;
     let (even, rest) = order.split_at(if lonely { order.len() - size - 1 } else { order.len() });
@@ -245,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_batch_has_one_clip() {
+    fn single_clip_joins_previous_batch() {
         let order: Vec<usize> = (0..100).rev().collect();
         for (count, size, expected) in [
             (8, 4, vec![4, 4]),

@@ -1,11 +1,12 @@
-//! The program as a user runs it: real files in, real files out.
+//! End-to-end tests of the `train` binary on real files.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Three classes of six clips, 16 × 16: a bright band at the top, in the middle or at the bottom, and noise.
+/// Writes three classes of six 16 × 16 clips: a bright band at the top, bottom or middle, plus
+/// noise.
 fn spectrograms(root: &Path) {
     for (class, name) in ["high", "low", "mid"].iter().enumerate() {
         for clip in 0..6u32 {
@@ -48,7 +49,7 @@ fn error(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Everything that training can do beside the plain thing.
+/// Params that turn on all optional training features.
 const RECIPE: [&str; 15] = [
     "train.model=resnet",
     "train.batch_size=4",
@@ -68,10 +69,10 @@ const RECIPE: [&str; 15] = [
 ];
 
 #[test]
-fn threads_that_cannot_be_started_are_an_error() {
+fn thread_start_failure_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
-    // No machine has room for such a stack.
+    // No machine has enough memory for this stack size.
     let output = command(dir.path(), "3", &[])
         .env("RUST_MIN_STACK", (1u64 << 50).to_string())
         .output()
@@ -84,7 +85,7 @@ fn threads_that_cannot_be_started_are_an_error() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
+fn output_is_independent_of_thread_count() {
     for recipe in [&[][..], &RECIPE] {
         let runs = [("1", "seed=3"), ("2", "seed=3"), ("3", "seed=3"), ("2", "seed=4")].map(
             |(threads, seed)| {
@@ -102,7 +103,7 @@ fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
 }
 
 #[test]
-fn the_recipe_learns_what_is_common_to_changed_clips() {
+fn full_recipe_learns() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     let output =
@@ -116,7 +117,7 @@ fn the_recipe_learns_what_is_common_to_changed_clips() {
 }
 
 #[test]
-fn clips_of_several_lengths_train_the_residual_network() {
+fn resnet_trains_on_clips_of_different_lengths() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     kit::npy::write(dir.path().join("data/mid/9.npy"), &[16, 20], &[0.0; 320]).unwrap();
@@ -134,18 +135,18 @@ fn clips_of_several_lengths_train_the_residual_network() {
 }
 
 #[test]
-fn training_stops_when_nothing_gets_better() {
+fn early_stopping() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     let params = ["train.epochs=50", "train.patience=2", "train.learning_rate=1e-9"];
     let output = train(dir.path(), "2", &params);
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("no better epoch in 2: training stops\nkept epoch"), "{text}");
+    assert!(text.contains("stopping: no better epoch in the last 2\nkept epoch"), "{text}");
 }
 
 #[test]
-fn a_training_that_was_killed_goes_on_to_the_same_bytes() {
+fn killed_training_resumes_to_the_same_bytes() {
     let params = ["train.epochs=100", "seed=3", "train.ema_decay=0.9"];
     let whole = tempfile::tempdir().unwrap();
     spectrograms(whole.path());
@@ -155,27 +156,30 @@ fn a_training_that_was_killed_goes_on_to_the_same_bytes() {
     spectrograms(broken.path());
     let mut child = command(broken.path(), "2", &params);
     let mut child = child.args(["--keep-every", "0"]).stdout(Stdio::piped()).spawn().unwrap();
-    // By the line on an epoch the one before has been kept.
+    // An epoch's line is printed after the previous epoch has been saved.
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.map(Result::unwrap).any(|line| line.starts_with("epoch   3/100")));
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(!broken.path().join("models/genre.mpk").exists(), "killed too late to show anything");
+    assert!(
+        !broken.path().join("models/genre.mpk").exists(),
+        "killed too late: training had ended"
+    );
 
     let output = train(broken.path(), "1", &params);
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("\ngoing on after epoch "), "{text}");
+    assert!(text.contains("\nresuming after epoch "), "{text}");
     assert!(outs(whole.path()) == outs(broken.path()));
     assert!(!broken.path().join("models/train.resume").exists());
 }
 
 #[test]
-fn what_was_kept_counts_for_the_same_training_alone() {
+fn resume_requires_the_same_training() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     let kept = dir.path().join("models/train.resume");
-    let broken_off = || {
+    let interrupt = || {
         let mut child = command(dir.path(), "2", &["train.epochs=5000"]);
         let mut child = child.args(["--keep-every", "0"]).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -183,23 +187,23 @@ fn what_was_kept_counts_for_the_same_training_alone() {
         child.kill().unwrap();
         child.wait().unwrap();
     };
-    broken_off();
+    interrupt();
     let output = train(dir.path(), "2", &["train.epochs=3"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    assert!(!String::from_utf8(output.stdout).unwrap().contains("going on"));
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("resuming"));
 
-    broken_off();
+    interrupt();
     let bytes = std::fs::read(&kept).unwrap();
     std::fs::write(&kept, &bytes[..bytes.len() / 2]).unwrap();
     let output = train(dir.path(), "2", &["train.epochs=3"]);
     assert!(output.status.success(), "{output:?}");
     let warning = String::from_utf8(output.stderr).unwrap();
     assert!(warning.contains("train.resume` is damaged"), "{warning}");
-    assert!(warning.ends_with(": training begins anew\n"), "{warning}");
+    assert!(warning.ends_with(": training starts over\n"), "{warning}");
 }
 
 #[test]
-fn a_run_learns_and_tells_how_it_goes() {
+fn run_reports_epochs_metrics_and_progress() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     let params =
@@ -236,7 +240,7 @@ fn a_run_learns_and_tells_how_it_goes() {
 }
 
 #[test]
-fn one_fold_is_tested_and_never_seen() {
+fn test_fold_is_excluded_from_training() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     let fold = [
@@ -247,7 +251,7 @@ fn one_fold_is_tested_and_never_seen() {
         "train.val_size=0.4",
     ];
     let output = train(dir.path(), "2", &fold);
-    // Each file name is a group, and there are six: 0 to 5.
+    // Each file name is a group: 0 to 5.
     assert!(output.status.success(), "{output:?}");
     let split = std::fs::read_to_string(dir.path().join("models/split.csv")).unwrap();
     let count = |part: &str| split.lines().filter(|line| line.ends_with(part)).count();
@@ -261,39 +265,40 @@ fn one_fold_is_tested_and_never_seen() {
         "{output:?}"
     );
     let output = train(dir.path(), "2", &["train.split=fault_filtered"]);
-    assert!(error(&output).contains("is for the whole of GTZAN"), "{output:?}");
+    assert!(error(&output).contains("needs all of GTZAN"), "{output:?}");
 }
 
 #[test]
-fn nothing_held_out_and_classes_of_one_clip() {
+fn no_validation_clips_and_single_clip_class() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     std::fs::create_dir_all(dir.path().join("data/rare")).unwrap();
     std::fs::copy(dir.path().join("data/mid/0.npy"), dir.path().join("data/rare/0.npy")).unwrap();
     let output = train(dir.path(), "2", &["train.epochs=1", "train.val_size=0"]);
     assert!(output.status.success(), "{output:?}");
-    let warning = "warning: class `rare` has one clip: it trains with it and is not measured\n";
+    let warning = "warning: class `rare` has only one clip: \
+                   it is used for training and not evaluated\n";
     assert_eq!(String::from_utf8(output.stderr).unwrap(), warning);
     let summary = std::fs::read_to_string(dir.path().join("metrics/train.json")).unwrap();
     assert!(!summary.contains("val_"), "{summary}");
 }
 
 #[test]
-fn what_cannot_be_trained_is_said_and_leaves_no_outs() {
+fn invalid_params_are_errors_and_leave_no_outs() {
     let dir = tempfile::tempdir().unwrap();
     spectrograms(dir.path());
     for (param, expected) in [
-        ("train.learning_rate=1e30", "lower `train.learning_rate`, which is 1"),
-        ("train.epochs=0", "error: param `train.epochs`: 0 epochs train nothing"),
+        ("train.learning_rate=1e30", "lower `train.learning_rate` (now 1"),
+        ("train.epochs=0", "error: param `train.epochs`: 0 is not 1 or more"),
         ("train.epochs=-1", "error: param `train.epochs`: invalid value: integer `-1`"),
         ("train.batch_size=1", "error: param `train.batch_size`: 1 is too small"),
         ("train.device=tpu", "unknown variant `tpu`, expected one of `cpu`, `wgpu`, `cuda`"),
         ("train.epoch=3", "error: param `train.epoch`: unknown field `epoch`"),
         ("train.model=vgg", "unknown variant `vgg`, expected `baseline` or `resnet`"),
         ("train.schedule=linear", "unknown variant `linear`, expected `constant` or `cosine`"),
-        ("train.warmup_epochs=10", "error: param `train.warmup_epochs`: 10 leave none"),
+        ("train.warmup_epochs=10", "error: param `train.warmup_epochs`: 10 is not below"),
         ("train.augment.crop=17", "error: param `train.augment.crop`: 17 is more than 16"),
-        ("train.augment.crop=13", "only `train.model` = `resnet` learns from cuts of a clip"),
+        ("train.augment.crop=13", "only `train.model` = `resnet` can train on crops"),
         ("train.augment.mixup=5", "error: param `train.augment.mixup`: 5 is not from 0 to 4"),
         ("train.augment.cutout=1", "error: param `train.augment.cutout`: unknown field `cutout`"),
         ("seed=-1", "error: param `seed`: -1 is not a whole number"),
