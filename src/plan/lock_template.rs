@@ -80,8 +80,16 @@ fn path_line(line: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::digest::Digest;
+    use crate::pipeline::Policy;
+    use crate::plan::decide::{Candidate, Facts};
+    use crate::plan::{Decision, Force, Trace, decide};
+    use crate::repo_path::RepoPath;
 
     #[test]
     fn block_matches_template() {
@@ -120,6 +128,91 @@ mod tests {
                 !check(&block.replacen(from, to, 1), [Some(&one), Some(&two)]),
                 "{from} → {to}"
             );
+        }
+    }
+
+    /// Contents, values and paths from a small domain, so that equal ones are frequent.
+    fn content(number: u8) -> Content {
+        let digest = Digest::of(&[number / 2]);
+        if number % 2 == 0 { Content::File(digest) } else { Content::Tree(digest) }
+    }
+
+    fn path(number: u8) -> RepoPath {
+        RepoPath::parse(["a", "a/b", "out x", "b"][usize::from(number % 4)]).unwrap()
+    }
+
+    /// Paths with the numbers of their contents.
+    type Contents = BTreeMap<u8, u8>;
+
+    fn contents() -> impl Strategy<Value = Contents> {
+        proptest::collection::btree_map(0u8..4, 0u8..4, 0..3)
+    }
+
+    fn fingerprint(cmd: Option<&str>, deps: &Contents, outs: &BTreeSet<u8>) -> Fingerprint {
+        Fingerprint {
+            cmd: cmd.map(str::to_owned),
+            shell: Vec::new(),
+            wdir: None,
+            env: BTreeMap::new(),
+            env_deps: BTreeMap::new(),
+            tools: BTreeMap::new(),
+            deps: deps.iter().map(|(at, number)| (path(*at), content(*number))).collect(),
+            params: BTreeMap::new(),
+            outs: outs.iter().map(|at| path(*at)).collect(),
+            each: BTreeSet::new(),
+        }
+    }
+
+    proptest! {
+        /// The fast path and `decide` are one decision: a matching block means `Fresh`, and `Fresh`
+        /// by the lock's trace with all outs present means a matching block.
+        #[test]
+        fn match_means_fresh(
+            cmds in (proptest::option::of(0u8..2), proptest::option::of(0u8..2)),
+            deps in (contents(), contents(), any::<bool>()),
+            outs in (contents(), contents(), any::<bool>()),
+            accepted in any::<bool>(),
+            policy in prop_oneof![Just(Policy::WhenStale), Just(Policy::Frozen)],
+        ) {
+            let cmd = |number: Option<u8>| number.map(|number| if number == 0 { "x" } else { "y" });
+            let declared: BTreeSet<u8> = outs.0.keys().copied().collect();
+            let then = fingerprint(cmd(cmds.0), &deps.0, &declared);
+            let now_deps = if deps.2 { &deps.0 } else { &deps.1 };
+            let now = fingerprint(cmd(cmds.1), now_deps, &declared);
+            let contents_of = |list: &Contents| -> BTreeMap<RepoPath, Content> {
+                list.iter().map(|(at, number)| (path(*at), content(*number))).collect()
+            };
+            let written = contents_of(&outs.0);
+            let present = if outs.2 { written.clone() } else { contents_of(&outs.1) };
+            let accepted = accepted.then(|| "why".to_owned());
+            let trace = Trace { fingerprint: then, outs: written, accepted };
+
+            let mut block = String::new();
+            record::write_trace(&mut block, &trace);
+            let template = render(&now);
+            let prefixes: Vec<Option<String>> = paths(&template)
+                .map(|path| RepoPath::parse(path).unwrap())
+                .enumerate()
+                .map(|(at, path)| {
+                    let list = if at < now.deps.len() { &now.deps } else { &present };
+                    list.get(&path).map(content_prefix)
+                })
+                .collect();
+            let is_match = matches(&template, &block, prefixes.iter().map(Option::as_deref));
+
+            let facts = Facts {
+                outs: now.outs.iter().map(|out| (out.clone(), present.get(out).copied())).collect(),
+                locked: Some(Candidate { trace: trace.clone(), blocker: None }),
+                cached: None,
+                optional: BTreeSet::new(),
+                policy,
+                fingerprint: now.clone(),
+            };
+            let is_fresh = decide(&facts, Force::No) == Decision::Fresh(trace.clone());
+            prop_assert!(!is_match || is_fresh, "{template}{block}{prefixes:?}");
+            if is_fresh && now == trace.fingerprint {
+                prop_assert!(is_match, "{template}{block}{prefixes:?}");
+            }
         }
     }
 }
