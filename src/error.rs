@@ -1,10 +1,10 @@
-//! The one shape of an error on its way to the user, and the exit codes.
-//! Modules say what happened; `cli` alone renders it and leaves the process.
+//! The error type of all modules, and the exit codes.
+//! Modules return errors; only `cli` renders them and exits the process.
 
 use std::fmt;
 use std::path::Path;
 
-/// Exit codes, promised to users.
+/// Exit codes. They are part of the documented interface.
 pub mod exit {
     pub const OK: u8 = 0;
     pub const STAGE_FAILED: u8 = 1;
@@ -14,25 +14,25 @@ pub mod exit {
     pub const INTERRUPTED: u8 = 130;
 }
 
-/// Whose fault it is, which decides the exit code.
+/// Origin of an error, which determines the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The command line, `pipeline.toml` or another file of the user's.
+    /// The command line, `pipeline.toml` or another file of the user.
     Usage,
     /// The disk, the database, the operating system.
     Environment,
-    /// An object of the cache is not what its name says, or is gone.
+    /// A cache object does not match its digest, or is missing.
     Damaged,
 }
 
-/// What happened, why, and what to do about it.
+/// An error for the user: the fact, its causes, and a remedy.
 #[derive(Debug)]
 pub struct Error {
     pub kind: Kind,
     pub what: String,
     pub causes: Vec<String>,
     pub hint: Option<String>,
-    /// Further errors, of the same standing.
+    /// Further errors of equal importance.
     pub others: Vec<Error>,
 }
 
@@ -55,10 +55,10 @@ impl Error {
         Error::new(Kind::Damaged, what)
     }
 
-    /// The first of some errors, with the others beside it.
+    /// Combines several errors: the first one, with the others beside it.
     ///
     /// # Panics
-    /// There is none.
+    /// If `errors` is empty.
     pub fn several(errors: impl IntoIterator<Item = Error>) -> Error {
         let mut errors = errors.into_iter();
         let Some(mut first) = errors.next() else {
@@ -68,25 +68,25 @@ impl Error {
         first
     }
 
-    /// `cannot VERB `PATH``, caused by `err`.
+    /// Returns the I/O error `cannot VERB `PATH``, caused by `err`.
     pub fn io(verb: &str, path: &Path, err: &std::io::Error) -> Error {
         let error = Error::environment(format!("cannot {verb} `{}`", path.display())).because(err);
         match err.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                error.hint(no_room(path))
+                error.hint(free_space(path))
             }
             _ if err.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => error.hint(
-                "raise the limit of open files, `ulimit -n`, or let fewer stages run at once, `-j`",
+                "raise the limit of open files (`ulimit -n`), or run fewer stages at once (`-j`)",
             ),
             _ => error,
         }
     }
 
-    /// The same of a file that is copied `into` a folder, whose disk may be another.
+    /// Like [`Error::io`], for a file that is copied into the directory `into`, perhaps on another disk.
     pub fn io_into(into: &Path, verb: &str, path: &Path, err: &std::io::Error) -> Error {
         let error = Error::io(verb, path, err);
         match error.hint {
-            Some(_) => error.hint(no_room(into)),
+            Some(_) => error.hint(free_space(into)),
             None => error,
         }
     }
@@ -111,9 +111,10 @@ impl Error {
     }
 }
 
-fn no_room(path: &Path) -> String {
+fn free_space(path: &Path) -> String {
     format!(
-        "free some room on the disk of `{}`, then run the same command again: what was finished is kept; `repro gc` shows what the cache can do without",
+        "free space on the disk of `{}`, then repeat the command: finished work is kept; \
+         `repro gc` lists cache entries that can be deleted",
         path.display()
     )
 }
@@ -130,7 +131,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// The candidate that `word` is most likely a misspelling of.
+/// Returns the candidate that `word` most likely misspells; `None` if none is similar enough.
 pub fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelling_finds_its_word_and_noise_finds_none() {
+    fn suggestion_for_misspelled_word() {
         let words = ["epochs", "batch_size", "learning_rate"];
         assert_eq!(did_you_mean("epoch", words), Some("epochs"));
         assert_eq!(did_you_mean("batchsize", words), Some("batch_size"));

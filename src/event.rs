@@ -1,5 +1,5 @@
-//! Facts about what just happened. The engine tells them; terminal, JSON lines and the run store listen.
-//! Nothing correct depends on a listener: without any, the same work is done.
+//! Events of a run. The engine sends them; terminal, JSON lines and run store subscribe.
+//! The engine does the same work without any subscriber.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::repo_path::RepoPath;
 /// Milliseconds since 1970-01-01 UTC.
 pub type Timestamp = i64;
 
-/// `run-12`: the twelfth run of this project.
+/// Name of a run: `run-12` is the twelfth run of the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunName(pub u64);
 
@@ -26,7 +26,7 @@ impl fmt::Display for RunName {
 }
 
 impl RunName {
-    /// Reads `run-12` or `12`.
+    /// Parses `run-12` or `12`.
     pub fn parse(text: &str) -> Option<RunName> {
         let digits = text.strip_prefix("run-").unwrap_or(text);
         let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
@@ -43,20 +43,20 @@ impl Serialize for RunName {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The first stage with work to do was found. An invocation without work has no such event.
+    /// The first stage with work to do was found. An invocation without work does not send this event.
     RunStarted {
         run: RunName,
         at: Timestamp,
         about: RunInfo,
     },
-    /// A stage's process, or its restoring, begins.
+    /// A stage starts to run or to be restored.
     StageStarted {
         stage: StageName,
         at: Timestamp,
         work: Work,
         reasons: Vec<Change>,
     },
-    /// A line that the stage's process wrote, to stdout or stderr.
+    /// A line that the stage's process wrote to stdout or stderr.
     Line {
         stage: StageName,
         text: String,
@@ -66,7 +66,7 @@ pub enum Event {
         done: u64,
         total: u64,
     },
-    /// One point of a series, reported while the stage runs.
+    /// A point of a series, reported while the stage runs.
     Metric {
         stage: StageName,
         at: Timestamp,
@@ -74,17 +74,17 @@ pub enum Event {
         step: u64,
         value: f64,
     },
-    /// A file that the stage's process pointed out.
+    /// A file that the stage's process reported.
     Artifact {
         stage: StageName,
         path: RepoPath,
     },
-    /// Something the user should know, that stops nothing.
+    /// A warning, which does not stop the run.
     Warning {
         stage: Option<StageName>,
         text: String,
     },
-    /// The user asked for the end. Told at once, also before there is a run.
+    /// The user interrupted the run. Sent immediately, even before a run has started.
     Stopping,
     StageEnded {
         stage: StageName,
@@ -94,8 +94,8 @@ pub enum Event {
         took: Millis,
         outs: BTreeMap<RepoPath, Content>,
     },
-    /// The numbers of a stage's metrics files, by dotted key without the stage's name, as they lie in the
-    /// workspace when the run ends; of stages that ran, were restored or were fresh.
+    /// The numbers in a stage's metrics files at the end of the run, by dotted key without the stage
+    /// name. Sent for stages that ran, were restored or were up to date.
     FinalMetrics {
         stage: StageName,
         values: BTreeMap<String, f64>,
@@ -108,19 +108,19 @@ pub enum Event {
     },
 }
 
-/// What is known of a run when it begins.
+/// Facts known when a run starts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunInfo {
     pub pipeline: Option<String>,
     /// The command line as typed.
     pub command: Vec<String>,
-    /// Every param that a stage of the pipeline reads.
+    /// All params that stages of the pipeline read.
     pub params: BTreeMap<ParamKey, ParamValue>,
-    /// `key=value` given on the command line.
+    /// Overrides given on the command line: `key=value`.
     pub overrides: Vec<String>,
     pub host: String,
     pub git: Option<GitState>,
-    /// How many stages were up to date before it began; they are not told of one by one.
+    /// Number of stages that were up to date before the run started; they have no events.
     pub fresh: usize,
 }
 
@@ -145,7 +145,7 @@ pub enum Work {
     Restore,
 }
 
-/// How a stage ended.
+/// Outcome of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Outcome {
@@ -154,26 +154,26 @@ pub enum Outcome {
     Restored,
     Ran,
     Failed(#[serde(serialize_with = "beside")] Failure),
-    /// A stage that it needs failed or was not run.
+    /// A stage it needs failed or was not run.
     Skipped {
         because: StageName,
     },
-    /// It was stopped, or never started because everything was stopped.
+    /// Stopped, or never started because the run was interrupted.
     Interrupted,
-    /// It was not run: someone said that what changed does not affect its outs, and why.
+    /// Not run: the user declared, with a reason, that the changes do not affect its outs.
     Accepted {
         reason: String,
         changes: Vec<Change>,
     },
 }
 
-/// A failure is a value of its own beside the word `failed`, as in the run store.
+/// Serializes a failure as a field beside the word `failed`, as in the run store.
 fn beside<S: serde::Serializer>(failure: &Failure, s: S) -> Result<S::Ok, S::Error> {
     s.collect_map([("failure", failure)])
 }
 
 impl Outcome {
-    /// One word for lists and the run store.
+    /// Returns one word for JSON and the run store.
     pub fn word(&self) -> &'static str {
         match self {
             Outcome::Fresh => "fresh",
@@ -187,7 +187,8 @@ impl Outcome {
     }
 }
 
-/// Why a stage failed: ``stage `train` failed: `` + what, the causes and the hint make up the message.
+/// Why a stage failed. The message is ``stage `train` failed: `` followed by `what`, the causes and
+/// the hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// `exited with code 1`, `was killed by signal 9`, `did not write `models/x``.
@@ -196,7 +197,7 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-/// What happened, and why.
+/// Writes the fact and its causes on one line.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)?;
@@ -222,7 +223,7 @@ impl RunStatus {
     }
 }
 
-/// A duration that is written as milliseconds.
+/// A duration that serializes as milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
@@ -233,7 +234,7 @@ impl From<Duration> for Millis {
     }
 }
 
-/// `0.3s`, `12s`, `3m12s`, `2h05m`.
+/// Writes `300ms`, `1.2s`, `12s`, `3m12s` or `2h05m`.
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0 / 1000;
@@ -248,7 +249,7 @@ impl fmt::Display for Millis {
     }
 }
 
-/// Something that listens. It cannot fail the run: what goes wrong inside it is its own to report.
+/// A receiver of events. It cannot fail the run; it reports its own errors.
 pub trait Subscriber {
     fn on_event(&mut self, event: &Event);
 }

@@ -8,6 +8,7 @@
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
 //! | [`workspace`], [`cache`], [`exec`], [`runs`] | side effects: files, objects, processes, runs |
 //! | [`engine`] | the only module that combines the side effects |
+//! | [`report`] | results of commands as data, with one JSON form each |
 //! | [`terminal`] | output for people |
 //! | [`cli`] | the commands, one per file |
 //!
@@ -23,6 +24,7 @@ pub mod exec;
 pub mod pipeline;
 pub mod plan;
 pub mod repo_path;
+pub mod report;
 pub mod runs;
 pub mod schedule;
 pub mod terminal;

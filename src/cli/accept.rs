@@ -11,23 +11,24 @@ use crate::error::{Error, Result, exit};
 use crate::runs::Recorder;
 use crate::terminal::{self, style};
 
-/// Declare that what changed since a stage ran does not affect its outs: it is up to date as it is
+/// Declare a stage up to date although something changed: the change does not affect its outs
 #[derive(Debug, Args)]
 pub(super) struct AcceptArgs {
+    /// Stage to accept
     #[arg(value_name = "STAGE")]
     stage: String,
-    /// Why the change is harmless: kept in pipeline.lock and in the history
+    /// Why the change is harmless; recorded in pipeline.lock and in the run history
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }
 
 impl AcceptArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        // One line, as it is shown everywhere.
+        // Joined into one line, as it is displayed everywhere.
         let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
         if reason.is_empty() {
-            return Err(Error::usage("the reason is empty")
-                .hint("say why the change is harmless: --reason \"only a comment changed\""));
+            return Err(Error::usage("the reason must not be empty")
+                .hint("explain why the change is harmless: --reason \"only a comment changed\""));
         }
         let (project, held) = Project::load_exclusively(root, &[])?;
         let ix = select::find(&project.pipeline, &self.stage)?;
@@ -40,11 +41,11 @@ impl AcceptArgs {
         let accepted = accepted?;
         let (name, run) = (&project.pipeline.stages[ix].name, accepted.run);
         terminal::stdout::say!(
-            "{}{name}{:#} is accepted as up to date in {run}: {reason}",
+            "{}{name}{:#} accepted as up to date in {run}: {reason}",
             style::STAGE,
             style::STAGE
         );
-        super::why::say_changes(&accepted.changes)?;
+        super::why::show_changes(&accepted.changes)?;
         Ok(exit::OK)
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::run::{all_processors, tell_failures};
-use crate::engine::add::{self, InGit, TrackingState, Tracked, Wishes};
+use super::common::{amount, show_failures};
+use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
 use crate::engine::run::{Options, Report, run};
 use crate::engine::size::measure;
-use crate::engine::{Project, project};
+use crate::engine::{Project, processors, project};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::pipeline::{FILE, StageName, StageSet};
@@ -20,32 +20,31 @@ use crate::terminal::{self, stdout, style};
 use crate::workspace::ignore::GitignoreChange;
 use crate::workspace::root;
 
-/// Track files or folders that people make: the cache keeps them, the lock names them
+/// Track data files or directories: store them in the cache and record them in pipeline.lock
 ///
-/// Writes a stage without a command into pipeline.toml and a line into .gitignore. What is tracked already is brought
-/// up to date with what lies there now.
+/// Adds a stage without a command to pipeline.toml and a line to .gitignore. If a path is already
+/// tracked, stores its current content.
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
+    /// Files or directories to track
     #[arg(value_name = "PATH", required = true)]
     paths: Vec<PathBuf>,
-    /// The name of its stage [default: made of the path]
+    /// Name of the stage [default: derived from the path]
     #[arg(long, value_name = "NAME", value_parser = stage_name)]
     name: Option<StageName>,
-    /// What it is, for people
+    /// Description of the data
     #[arg(long, value_name = "TEXT")]
     desc: Option<String>,
 }
 
 impl AddArgs {
-    /// `here` is where a relative path starts from.
+    /// Runs the command. Relative paths start at `here`.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         if self.paths.len() > 1 && (self.name.is_some() || self.desc.is_some()) {
-            return Err(Error::usage(
-                "`--name` and `--desc` are of one path, and there are several",
-            )
-            .hint("add them one by one"));
+            return Err(Error::usage("`--name` and `--desc` need exactly one path")
+                .hint("add the paths one by one"));
         }
-        let inside = |path: &PathBuf| root::to_repo_path(root, here, path).map_err(with_a_way_in);
+        let inside = |path: &PathBuf| root::to_repo_path(root, here, path).map_err(with_hint);
         let mut paths: Vec<RepoPath> = self.paths.iter().map(inside).collect::<Result<_>>()?;
         paths.sort();
         paths.dedup();
@@ -60,7 +59,7 @@ impl AddArgs {
                 tracked.iter().filter_map(|one| project.pipeline.find(one.stage.as_str())),
             ),
             forced: StageSet::none(stages.len()),
-            cpus: all_processors(),
+            cpus: processors(),
             on_failure: OnFailure::KeepGoing,
             command: std::env::args().collect(),
             overrides: Vec::new(),
@@ -71,21 +70,21 @@ impl AddArgs {
             terminal::warn_of(&warning);
         }
         let report = report?;
-        tell_failures(&report);
-        tracked.iter().try_for_each(|one| told(&project, one, &report))?;
+        show_failures(&report);
+        tracked.iter().try_for_each(|one| show(&project, one, &report))?;
         Ok(report.exit)
     }
 }
 
-fn with_a_way_in(outside: Error) -> Error {
+fn with_hint(outside: Error) -> Error {
     if outside.hint.is_some() {
         outside
     } else {
-        outside.hint("move or copy it into the project, or make a link to it there")
+        outside.hint("move or copy it into the project, or create a link to it there")
     }
 }
 
-fn told(
+fn show(
     project: &Project,
     Tracked { path, stage, state }: &Tracked,
     report: &Report,
@@ -94,37 +93,33 @@ fn told(
         report.stages.iter().find(|(name, ..)| name == stage).map(|(_, outcome, _)| outcome);
     let lock = project::load_lock(&project.root)?;
     let content = lock.stages.get(stage).and_then(|trace| trace.outs.get(path));
-    let size = content
-        .map(|content| super::checkout::amount(measure(project, content)))
-        .unwrap_or_default();
-    let (bold, bold_end) = (style::STAGE, style::STAGE);
+    let size = content.map(|content| amount(measure(project, content))).unwrap_or_default();
+    let stage = format!("stage {}{stage}{:#}", style::STAGE, style::STAGE);
     match (state, outcome) {
         (TrackingState::New, Some(Outcome::Ran | Outcome::Restored)) => {
-            stdout::say!("`{path}` is tracked as stage {bold}{stage}{bold_end:#}: {size}");
+            stdout::say!("`{path}` is tracked as {stage}: {size}");
         }
-        (TrackingState::New, _) => stdout::say!(
-            "`{path}` is declared as stage {bold}{stage}{bold_end:#} in {FILE}, but not kept yet"
-        ),
+        (TrackingState::New, _) => {
+            stdout::say!("`{path}` is declared as {stage} in {FILE}, but not stored yet");
+        }
         (TrackingState::Existing, Some(Outcome::Fresh)) => {
-            stdout::say!(
-                "`{path}` is tracked as stage {bold}{stage}{bold_end:#}, and has not changed"
-            );
+            stdout::say!("`{path}` is already tracked as {stage} and has not changed");
         }
         (TrackingState::Existing, Some(Outcome::Ran | Outcome::Restored)) => {
-            stdout::say!(
-                "`{path}` has changed and is tracked anew as stage {bold}{stage}{bold_end:#}: {size}"
-            );
+            stdout::say!("`{path}` changed and was stored again as {stage}: {size}");
         }
         (TrackingState::Existing, _) => {}
     }
     let (in_git, ignored) = add::keep_out_of_git(&project.root, path)?;
     match ignored {
-        GitignoreChange::Created | GitignoreChange::Extended => stdout::say!("added `{path}` to .gitignore"),
+        GitignoreChange::Created | GitignoreChange::Extended => {
+            stdout::say!("added `{path}` to .gitignore");
+        }
         GitignoreChange::Unchanged => {}
     }
     if in_git == InGit::Tracked {
         terminal::warn(&format!(
-            "git keeps `{path}`, too: `git rm -r --cached {path}` leaves it to the cache"
+            "git tracks `{path}` too: `git rm -r --cached {path}` leaves it to the cache"
         ));
     }
     Ok(())
@@ -133,5 +128,5 @@ fn told(
 fn stage_name(text: &str) -> Result<StageName, String> {
     StageName::parse(text)
         .filter(|name| !name.as_str().contains('@'))
-        .ok_or_else(|| "cannot name a stage: use letters, digits, `_`, `-`, `.`".to_owned())
+        .ok_or_else(|| "stage names consist of letters, digits, `_`, `-` and `.`".to_owned())
 }

@@ -4,37 +4,35 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::gc::count;
+use super::common::amount;
 use crate::engine::Project;
 use crate::engine::checkout::{self, Part, Present, Report, checkout};
-use crate::engine::size::Tally;
 use crate::error::{Error, Result, exit};
 use crate::plan::lock;
-use crate::terminal::size::size;
-use crate::terminal::stdout;
+use crate::terminal::{self, stdout};
 use crate::workspace::root;
 
-/// Make the workspace hold what pipeline.lock names, from the cache
+/// Restore the outs recorded in pipeline.lock from the cache
 ///
-/// What differs is put into the cache before it is replaced.
+/// Files that differ are stored in the cache before they are replaced.
 #[derive(Debug, Args)]
 pub(super) struct CheckoutArgs {
-    /// Stages, outs, files or folders in outs, or globs; `./NAME` is a path even if a stage has that name
-    /// [default: everything]
+    /// Stages, outs, files or directories in outs, or globs; `./NAME` is always a path [default:
+    /// everything]
     #[arg(value_name = "STAGE|PATH")]
     names: Vec<String>,
-    /// Give files that are there the kind of link that `[cache] link` wishes for now
+    /// Relink existing files according to the current `[cache] link`
     #[arg(long)]
     relink: bool,
 }
 
 impl CheckoutArgs {
-    /// `here` is where a relative path starts from.
+    /// Runs the command. Relative paths start at `here`.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         let (project, held) = Project::load_with_locked(root)?;
         if project.lock.stages.is_empty() {
-            return Err(Error::usage(format!("`{}` names no outs yet", lock::FILE))
-                .hint("`repro run` makes them"));
+            return Err(Error::usage(format!("`{}` records no outs yet", lock::FILE))
+                .hint("`repro run` makes the outs"));
         }
         let parts = match &self.names[..] {
             [] => checkout::everything(&project),
@@ -42,8 +40,8 @@ impl CheckoutArgs {
         };
         let present = if self.relink { Present::Relinked } else { Present::Stays };
         let report = checkout(&project, &held, &parts, present)?;
-        report.warnings.iter().for_each(|warning| crate::terminal::warn(warning));
-        stdout::say!("{}", told(&report, &self.names, present));
+        report.warnings.iter().for_each(|warning| terminal::warn(warning));
+        stdout::say!("{}", summary(&report, &self.names, present));
         Ok(exit::OK)
     }
 }
@@ -53,7 +51,8 @@ fn parts(project: &Project, here: &Path, names: &[String]) -> Result<Vec<Part>> 
     for name in names {
         let found = match checkout::of_stage(project, name) {
             found if found.is_empty() => {
-                checkout::at_path(project, &root::to_repo_path(&project.root, here, Path::new(name))?)?
+                let path = root::to_repo_path(&project.root, here, Path::new(name))?;
+                checkout::at_path(project, &path)?
             }
             found => found,
         };
@@ -62,19 +61,15 @@ fn parts(project: &Project, here: &Path, names: &[String]) -> Result<Vec<Part>> 
     Ok(parts)
 }
 
-/// More names than this are left out.
+/// Maximum number of names in the summary.
 const MOST_NAMED: usize = 8;
 
-fn told(report: &Report, names: &[String], present: Present) -> String {
+fn summary(report: &Report, names: &[String], present: Present) -> String {
     if report.brought.is_empty() {
         return match names {
-            [] => format!("the workspace already holds what `{}` names", lock::FILE),
+            [] => format!("the workspace already matches `{}`", lock::FILE),
             names => {
-                format!(
-                    "the workspace already holds what `{}` names of {}",
-                    lock::FILE,
-                    names.join(", ")
-                )
+                format!("{} already match `{}`", names.join(", "), lock::FILE)
             }
         };
     }
@@ -90,13 +85,8 @@ fn told(report: &Report, names: &[String], present: Present) -> String {
     }
     let of = if names.is_empty() { "the outs of " } else { "" };
     let done = match present {
-        Present::Stays => "brought back",
-        Present::Relinked => "brought back or linked anew",
+        Present::Stays => "restored",
+        Present::Relinked => "restored or relinked",
     };
     format!("{done} {of}{}: {}", what.join(", "), amount(report.written))
-}
-
-/// `3 files, 1.2 MB`
-pub(super) fn amount(tally: Tally) -> String {
-    format!("{}, {}", count(tally.count, "file"), size(tally.bytes))
 }

@@ -1,36 +1,41 @@
-//! `repro completions`, and the answers that the shell gets when it asks for completions: every argument whose value is
-//! called STAGE, RUN or KEY is completed with those of the project in the current directory.
+//! `repro completions`, and the completions themselves.
+//!
+//! Every argument whose value is named STAGE, RUN or KEY is completed with those of the project in
+//! the current directory.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
-use clap::{Arg, Args, Command, CommandFactory as _};
+use clap::{Arg, Args, Command};
 use clap_complete::engine::{
     ArgValueCandidates, ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _,
 };
 use clap_complete::env::{CompleteEnv, Shells};
 
-use super::Cli;
 use crate::engine::project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::Pipeline;
 use crate::runs::Store;
 use crate::workspace::root;
 
-/// Set by the shell's script, to the shell's name.
+/// Environment variable in which the script passes the name of the shell.
 const VARIABLE: &str = "REPRO_COMPLETE";
 
-/// More runs than this are not listed.
+/// Maximum number of completed runs.
 const MOST_RUNS: usize = 100;
 
-/// Print the script that makes a shell complete commands, stages, runs and params
+/// Print a shell script that completes commands, stages, runs and params
 ///
-/// To have it in every shell, let the shell's startup file read it: source <(repro completions bash),
-/// or in fish: repro completions fish | source
+/// To load it in every shell, add `source <(repro completions bash)` to the startup file of the
+/// shell; in fish: `repro completions fish | source`.
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
-    #[arg(value_name = "SHELL", value_parser = PossibleValuesParser::new(Shells::builtins().names()))]
+    /// Shell to print the script for
+    #[arg(
+        value_name = "SHELL",
+        value_parser = PossibleValuesParser::new(Shells::builtins().names())
+    )]
     shell: String,
 }
 
@@ -38,7 +43,7 @@ impl CompletionsArgs {
     pub(super) fn execute(self) -> Result<u8> {
         let shells = Shells::builtins();
         let Some(shell) = shells.completer(&self.shell) else {
-            panic!("BUG: the command line let an unknown shell pass");
+            panic!("BUG: the argument parser accepted an unknown shell");
         };
         let mut script = Vec::new();
         shell
@@ -49,7 +54,7 @@ impl CompletionsArgs {
     }
 }
 
-/// Answers a shell that asks for completions; `None` if none does.
+/// Answers a request for completions and returns the exit code; `None` if there is no request.
 pub(super) fn answer(args: &[OsString]) -> Option<u8> {
     let here = std::env::current_dir().ok();
     let asked =
@@ -64,9 +69,9 @@ pub(super) fn answer(args: &[OsString]) -> Option<u8> {
     }
 }
 
-/// The command line with the dynamic completions.
+/// Returns the command line with dynamic completions.
 fn command() -> Command {
-    completed(Cli::command())
+    completed(super::command())
 }
 
 fn completed(command: Command) -> Command {
@@ -94,7 +99,7 @@ fn project_root() -> Option<PathBuf> {
     root::find(Path::new(".")).ok()
 }
 
-/// Stages, and what a matrix made several of.
+/// Returns stages, and the names that stand for all stages of a matrix.
 fn stages() -> Vec<CompletionCandidate> {
     let Some(pipeline) = pipeline() else {
         return Vec::new();
@@ -120,7 +125,7 @@ fn stages_and_paths(typed: &OsStr) -> Vec<CompletionCandidate> {
     stages().into_iter().filter(begins).chain(PathCompleter::any().complete(typed)).collect()
 }
 
-/// The latest runs, newest first.
+/// Returns the latest runs, newest first.
 fn runs() -> Vec<CompletionCandidate> {
     let store = project_root().and_then(|root| Store::open_existing(&root).ok().flatten());
     let names = store.and_then(|store| store.names(MOST_RUNS).ok()).unwrap_or_default();
@@ -130,7 +135,7 @@ fn runs() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// The keys of params, with what follows them and their values as help.
+/// Returns the keys of params, each followed by `after`, with the values as help.
 fn params(after: &str) -> Vec<CompletionCandidate> {
     let Some(pipeline) = pipeline() else {
         return Vec::new();

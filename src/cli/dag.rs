@@ -5,19 +5,19 @@ use clap::Args;
 use super::select;
 use crate::error::{Result, exit};
 use crate::pipeline::Pipeline;
-use crate::terminal::graph::{self, View};
-use crate::terminal::stdout;
+use crate::report::dag::DagReport;
+use crate::terminal::{graph, stdout};
 
-/// Draw the graph of stages: what needs what
+/// Draw the graph of stages
 #[derive(Debug, Args)]
 pub(super) struct DagArgs {
-    /// Stages to draw, with all that they need [default: every stage]
+    /// Stages to draw, including the stages they need [default: all stages]
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
-    /// Write it for Graphviz: `repro dag --dot | dot -Tsvg > dag.svg`
+    /// Print Graphviz DOT: `repro dag --dot | dot -Tsvg > dag.svg`
     #[arg(long, conflicts_with = "mermaid")]
     dot: bool,
-    /// Write it for Mermaid, which Markdown pages draw
+    /// Print a Mermaid flowchart for a Markdown page
     #[arg(long)]
     mermaid: bool,
 }
@@ -25,11 +25,11 @@ pub(super) struct DagArgs {
 impl DagArgs {
     pub(super) fn execute(self, pipeline: &Pipeline) -> Result<u8> {
         let wanted = select::with_needs(pipeline, &self.stages)?;
-        let view = View::new(pipeline, &wanted);
+        let dag = DagReport::new(pipeline, &wanted);
         let text = match (self.dot, self.mermaid) {
-            (true, _) => graph::dot(&view),
-            (_, true) => graph::mermaid(&view),
-            _ => graph::text(&view),
+            (true, _) => graph::dot(&dag),
+            (_, true) => graph::mermaid(&dag),
+            _ => graph::text(&dag),
         };
         stdout::write(&text)?;
         Ok(exit::OK)

@@ -1,4 +1,4 @@
-//! `repro metrics`: the numbers of a run, and how those of several differ. Knows nothing of where they come from.
+//! `repro metrics`: the metrics of a run, and comparisons between runs. Unaware of their origin.
 
 mod compare;
 mod show;
@@ -12,7 +12,7 @@ use self::show::ShowArgs;
 use crate::error::Result;
 use crate::pipeline::Goals;
 
-/// The numbers that stages reported, and how they differ between runs
+/// Show metrics and compare them between runs
 #[derive(Debug, Args)]
 pub(super) struct MetricsArgs {
     #[command(subcommand)]
@@ -23,12 +23,14 @@ pub(super) struct MetricsArgs {
 enum Command {
     /// Show the metrics of a run
     Show(ShowArgs),
-    /// Compare the params and metrics of runs; one RUN is compared with the last run, none: the last two
+    /// Compare the params and metrics of runs
+    ///
+    /// With one RUN, compares it with the latest; with none, compares the last two.
     Compare(CompareArgs),
 }
 
 impl MetricsArgs {
-    /// Does it for the project at `root`, and tells the exit code. `goals` say which differences are for the better.
+    /// Runs the command and returns the exit code. `goals` define which differences are improvements.
     ///
     /// # Errors
     /// There is no such run, or the run store cannot be read.

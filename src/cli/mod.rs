@@ -1,8 +1,9 @@
-//! The commands, one file each. What the user typed comes in; text and an exit code go out.
+//! The commands, one per file. They turn arguments into engine calls, text and an exit code.
 
 mod accept;
 mod add;
 mod checkout;
+mod common;
 mod completions;
 mod dag;
 mod fsck;
@@ -19,21 +20,28 @@ mod status;
 mod why;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::engine::{Project, project};
-use crate::error::{Error, Result, exit};
-use crate::pipeline::{Goals, Problem};
+use self::common::{goals, show_error};
+use crate::engine::project;
+use crate::error::{Result, exit};
 use crate::workspace::root;
 
-/// Reproducible pipelines: runs stages in any language, redoes only what changed, restores the rest,
-/// records every run.
+/// Run reproducible pipelines of stages in any language: rerun only what changed, restore the rest,
+/// record every run
 #[derive(Debug, Parser)]
-#[command(name = "repro", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "repro",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "`repro init` creates a pipeline to start from. The documentation, with a tutorial \
+                  and guides,\nstarts at docs/README.md in the source tree."
+)]
 struct Cli {
-    /// Work in the project of this directory instead of the current one
+    /// Work in the project at DIR instead of the current directory
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     directory: Option<PathBuf>,
     #[command(subcommand)]
@@ -59,7 +67,7 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
-/// Does what the command line says and gives the exit code.
+/// Executes a command line and returns the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
     if let Some(code) = completions::answer(&args) {
@@ -75,7 +83,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     match execute(cli) {
         Ok(code) => code,
         Err(error) => {
-            show(&error);
+            show_error(&error);
             error.exit_code()
         }
     }
@@ -103,27 +111,7 @@ fn execute(cli: Cli) -> Result<u8> {
     }
 }
 
-/// The past can be looked at while the pipeline is broken; then metrics have no direction.
-fn goals(root: &Path) -> Goals {
-    project::load_pipeline(root, &[]).map(|pipeline| pipeline.goals).unwrap_or_default()
-}
-
-fn load(root: &Path) -> Result<Project> {
-    Project::load(root, &[])
-}
-
-/// All problems of the pipeline file as one error.
-pub fn problems(problems: Vec<Problem>) -> Error {
-    crate::pipeline::problem::report(problems)
-}
-
-/// Writes an error and those beside it to stderr.
-fn show(error: &Error) {
-    for error in std::iter::once(error).chain(&error.others) {
-        crate::terminal::tell(&crate::terminal::error_text(
-            &error.what,
-            &error.causes,
-            error.hint.as_deref(),
-        ));
-    }
+/// Returns the definition of the command line, for generated documentation.
+pub fn command() -> clap::Command {
+    Cli::command()
 }

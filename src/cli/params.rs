@@ -1,4 +1,4 @@
-//! `repro params`: the params as `pipeline.toml` has them, and how to change them there.
+//! `repro params`: shows params and changes them in the files that define them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,9 +13,10 @@ use crate::pipeline::{self, FileSource, ParamKey, ParamValue, Params, Pipeline, 
 use crate::repo_path::RepoPath;
 use crate::terminal::stdout;
 use crate::terminal::style::STAGE;
+use crate::terminal::text::{Pad, pad, widest};
 use crate::workspace::write::replace;
 
-/// Read and change params
+/// Show and change params
 #[derive(Debug, Args)]
 pub(super) struct ParamsArgs {
     #[command(subcommand)]
@@ -26,19 +27,20 @@ pub(super) struct ParamsArgs {
 enum Command {
     /// Show params and their values
     Show {
-        /// A key, its ending, or a prefix that stands for everything below it [default: every param]
+        /// Key, suffix of a key, or prefix for everything below it [default: all params]
         #[arg(value_name = "KEY")]
         keys: Vec<String>,
-        /// Write them as one JSON object, nested as a stage gets them
+        /// Print one nested JSON object, as stages receive it
         #[arg(long)]
         json: bool,
     },
-    /// Change values in `pipeline.toml`; comments and layout survive
+    /// Set params where they are defined, keeping comments and layout
     ///
-    /// A key without its prefix is enough when only one param ends in it: `repro params set epochs=30`.
-    /// A param keeps its type. Text needs no quotes: `source=synth`. A whole number for a decimal one is
-    /// written with `.0`. Of several assignments all are made, or none.
+    /// A key may omit its prefix if only one param ends in it: `repro params set epochs=30`. A param
+    /// keeps its type. Strings need no quotes: `source=synth`. An integer given for a float is
+    /// written with `.0`. Either all assignments are made or none.
     Set {
+        /// Param and its new value
         #[arg(value_name = "KEY=VALUE", required = true)]
         assignments: Vec<String>,
     },
@@ -48,25 +50,25 @@ impl ParamsArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let files = Files::default();
         let pipeline = files.parse(root)?;
-        let said = match self.command {
+        let text = match self.command {
             Command::Show { keys, json } => show(&selected(&pipeline.params, &keys)?, json),
             Command::Set { assignments } => {
                 let changes = changes(&pipeline, &assignments)?;
                 let edited = edit(root, &changes)?;
-                // What the files say now must be a pipeline, or nothing is written.
+                // Nothing is written unless the edited files are a valid pipeline.
                 edited.parse(root)?;
                 for (file, text) in &edited.0 {
                     replace(&root.join(file), text.as_bytes())?;
                 }
-                changes.iter().map(Change::told).collect()
+                changes.iter().map(Change::summary).collect()
             }
         };
-        stdout::write(&said)?;
+        stdout::write(&text)?;
         Ok(exit::OK)
     }
 }
 
-/// Files that are to have another text than they have on the disk.
+/// Edited texts by file name, not yet written to disk.
 #[derive(Debug, Default)]
 struct Files(BTreeMap<String, String>);
 
@@ -79,13 +81,14 @@ impl Files {
         fs::read_to_string(&path).map_err(|err| Error::io("read", &path, &err))
     }
 
-    /// The pipeline with these texts. Whether deps are there does not matter to params.
+    /// Parses the pipeline with these texts. Deps are assumed to exist: they do not affect params.
     fn parse(&self, root: &Path) -> Result<Pipeline> {
         let read =
             |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
         let list = |folder: &RepoPath| project::options(root, folder);
-        let world = FileSource { exists: &|_| true, read: &read, list: &list };
-        pipeline::parse(&self.text(root, pipeline::FILE)?, &[], world).map_err(super::problems)
+        let files = FileSource { exists: &|_| true, read: &read, list: &list };
+        pipeline::parse(&self.text(root, pipeline::FILE)?, &[], files)
+            .map_err(pipeline::problem::report)
     }
 }
 
@@ -110,20 +113,23 @@ fn show(params: &BTreeMap<ParamKey, ParamValue>, json: bool) -> String {
     if json {
         return format!("{:#}\n", pipeline::nested(params));
     }
-    let width = params.keys().map(|key| key.as_str().len()).max().unwrap_or(0);
-    params.iter().map(|(key, value)| format!("{key:<width$}  {STAGE}{value}{STAGE:#}\n")).collect()
+    let width = widest(params.keys().map(ParamKey::as_str));
+    let line = |(key, value): (&ParamKey, &ParamValue)| {
+        format!("{}  {STAGE}{value}{STAGE:#}\n", pad(key.as_str(), width, Pad::Right))
+    };
+    params.iter().map(line).collect()
 }
 
-/// One assignment, understood.
+/// A parsed assignment.
 struct Change {
-    /// As it is shown.
+    /// The full key.
     key: ParamKey,
     old: ParamValue,
     new: Literal,
     place: Place,
 }
 
-/// Where the value stands.
+/// Location of a value in a file.
 struct Place {
     file: String,
     tables: &'static [&'static str],
@@ -131,10 +137,10 @@ struct Place {
 }
 
 impl Change {
-    fn told(&self) -> String {
+    fn summary(&self) -> String {
         let Change { key, old, new, .. } = self;
         if old == new.value() {
-            return format!("{key} is {old} already\n");
+            return format!("{key} is already {old}\n");
         }
         format!("{key} {old} → {STAGE}{}{STAGE:#}\n", new.value())
     }
@@ -144,23 +150,23 @@ fn changes(pipeline: &Pipeline, assignments: &[String]) -> Result<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::new();
     for assignment in assignments {
         let (name, raw) = assignment.split_once('=').ok_or_else(|| {
-            Error::usage(format!("`{assignment}` is no assignment"))
-                .hint("write KEY=VALUE, such as `epochs=30`")
+            Error::usage(format!("`{assignment}` is not an assignment"))
+                .hint("write `KEY=VALUE`, for example `epochs=30`")
         })?;
         let (key, old, place) = place(pipeline, name.trim())?;
         if changes.iter().any(|change| change.key == key) {
-            return Err(Error::usage(format!("param `{key}` is given twice")));
+            return Err(Error::usage(format!("param `{key}` is set twice")));
         }
         let new = Literal::typed(raw, &old).map_err(|wrong| {
             Error::usage(format!("param `{key}` {wrong}"))
-                .hint(format!("it is {old} now; to change its type, edit `{}`", place.file))
+                .hint(format!("its value is {old}; to change its type, edit `{}`", place.file))
         })?;
         changes.push(Change { key, old, new, place });
     }
     Ok(changes)
 }
 
-/// The param, or the group of params, of that name.
+/// Returns the key, value and location of the param or config group called `name`.
 fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place)> {
     let own = |tables, key| Place { file: pipeline::FILE.to_owned(), tables, key };
     if let Some(option) = pipeline.groups.get(name) {
@@ -180,10 +186,10 @@ fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place
     Ok((key.clone(), old.clone(), place))
 }
 
-/// The texts after the changes, of files that have any.
+/// Applies the changes and returns the texts of the files that differ.
 fn edit(root: &Path, changes: &[Change]) -> Result<Files> {
     let mut files = Files::default();
-    // A value that is equal keeps its spelling, too.
+    // An equal value also keeps its spelling.
     for Change { new, place, .. } in
         changes.iter().filter(|change| change.old != *change.new.value())
     {
@@ -207,10 +213,12 @@ fn unresolvable(name: &str, why: Unresolved) -> Error {
                 None => "`repro params show` lists them".to_owned(),
             })
         }
-        Unresolved::Ambiguous(keys) => Error::usage(format!("param `{name}` could be several"))
-            .hint(format!("say which: {}", listed(keys))),
-        Unresolved::Table(keys) => Error::usage(format!("`{name}` is a table of params, not one"))
-            .hint(format!("say which: {}", listed(keys))),
+        Unresolved::Ambiguous(keys) => Error::usage(format!("param `{name}` is ambiguous"))
+            .hint(format!("write one of {}", listed(keys))),
+        Unresolved::Table(keys) => {
+            Error::usage(format!("`{name}` is a table of params, not a param"))
+                .hint(format!("write one of {}", listed(keys)))
+        }
     }
 }
 
@@ -251,60 +259,61 @@ outs = [\"model\"]
         ParamsArgs { command: Command::Set { assignments } }.execute(root)
     }
 
-    fn told(assignments: &[&str]) -> String {
+    fn summary(assignments: &[&str]) -> String {
         let pipeline = declared();
         let assignments: Vec<String> = assignments.iter().map(|text| (*text).to_owned()).collect();
         let text = match changes(&pipeline, &assignments) {
-            Ok(changes) => changes.iter().map(Change::told).collect(),
+            Ok(changes) => changes.iter().map(Change::summary).collect(),
             Err(error) => format!("{}\nhint: {}", error.what, error.hint.unwrap_or_default()),
         };
         anstream::adapter::strip_str(&text).to_string()
     }
 
     #[test]
-    fn assignments_are_told() {
-        insta::assert_snapshot!(told(&["train.epochs=30", "seed=42", "lr=1", "source=a folder"]), @r#"
+    fn summary_of_assignments() {
+        let assignments = ["train.epochs=30", "seed=42", "lr=1", "source=a folder"];
+        insta::assert_snapshot!(summary(&assignments), @r#"
         train.epochs 10 → 30
-        seed is 42 already
+        seed is already 42
         lr 0.5 → 1.0
         source "synth" → "a folder"
         "#);
     }
 
     #[test]
-    fn assignments_that_make_no_sense_say_what_would() {
-        insta::assert_snapshot!(told(&["sed=1"]), @r#"
+    fn invalid_assignments() {
+        insta::assert_snapshot!(summary(&["sed=1"]), @r#"
         there is no param `sed`
         hint: did you mean `seed`?
         "#);
-        insta::assert_snapshot!(told(&["zzz=1"]), @r#"
+        insta::assert_snapshot!(summary(&["zzz=1"]), @r#"
         there is no param `zzz`
         hint: `repro params show` lists them
         "#);
-        insta::assert_snapshot!(told(&["epochs=30"]), @r#"
-        param `epochs` could be several
-        hint: say which: `fine.epochs`, `train.epochs`
+        insta::assert_snapshot!(summary(&["epochs=30"]), @r#"
+        param `epochs` is ambiguous
+        hint: write one of `fine.epochs`, `train.epochs`
         "#);
-        insta::assert_snapshot!(told(&["train=30"]), @r#"
-        `train` is a table of params, not one
-        hint: say which: `train.epochs`, `train.lr`
+        insta::assert_snapshot!(summary(&["train=30"]), @r#"
+        `train` is a table of params, not a param
+        hint: write one of `train.epochs`, `train.lr`
         "#);
-        insta::assert_snapshot!(told(&["seed=ten"]), @r#"
+        insta::assert_snapshot!(summary(&["seed=ten"]), @r#"
         param `seed` must be an integer, not `ten`
-        hint: it is 42 now; to change its type, edit `pipeline.toml`
+        hint: its value is 42; to change its type, edit `pipeline.toml`
         "#);
-        insta::assert_snapshot!(told(&["seed"]), @r#"
-        `seed` is no assignment
-        hint: write KEY=VALUE, such as `epochs=30`
+        insta::assert_snapshot!(summary(&["seed"]), @r#"
+        `seed` is not an assignment
+        hint: write `KEY=VALUE`, for example `epochs=30`
         "#);
-        insta::assert_snapshot!(told(&["seed=1", "seed=2"]), @r#"
-        param `seed` is given twice
+        insta::assert_snapshot!(summary(&["seed=1", "seed=2"]), @r#"
+        param `seed` is set twice
         hint:
         "#);
     }
 
     #[test]
-    fn params_are_shown() {
+    fn params_as_text_and_json() {
         let params = declared().params;
         let shown = |names: &[&str], json| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
@@ -333,7 +342,7 @@ outs = [\"model\"]
     }
 
     #[test]
-    fn several_assignments_are_all_made_or_none() {
+    fn set_is_atomic() {
         let dir = project();
         let file = dir.path().join(pipeline::FILE);
         set(dir.path(), &["seed=1", "train.epochs=ten"]).unwrap_err();
@@ -346,7 +355,7 @@ outs = [\"model\"]
     }
 
     #[test]
-    fn the_files_mode_and_a_link_to_it_stay() {
+    fn set_keeps_mode_and_link() {
         let dir = project();
         let (link, file) = (dir.path().join(pipeline::FILE), dir.path().join("real.toml"));
         fs::rename(&link, &file).unwrap();
@@ -359,7 +368,7 @@ outs = [\"model\"]
     }
 
     #[test]
-    fn a_value_that_is_equal_writes_nothing() {
+    fn set_to_equal_value() {
         let dir = project();
         set(dir.path(), &["train.lr=0.001", "source=synth"]).unwrap();
         assert_eq!(fs::read_to_string(dir.path().join(pipeline::FILE)).unwrap(), FILE);

@@ -5,50 +5,61 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::common::{show_error, show_failures};
 use super::{plan, select};
-use crate::engine::Project;
 use crate::engine::plan::plan;
 use crate::engine::run::{Options, Report, run};
 use crate::engine::watch::{Notice, Watched, watch};
+use crate::engine::{Project, processors};
 use crate::error::{Error, Result};
-use crate::event::{Event, Outcome, Subscriber};
+use crate::event::{Event, Subscriber};
 use crate::pipeline::{Operation, Override, Pipeline, StageSet};
+use crate::report;
+use crate::report::plan::PlanReport;
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::summary::{self, Summary};
-use crate::terminal::{self, Reporter};
+use crate::terminal::{self, Reporter, stdout};
 
-/// Bring stages up to date: run what changed, restore what was computed before, skip the rest
+/// Bring stages up to date: run what changed, restore what the cache has, skip the rest
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Stages to bring up to date, with all that they need [default: every stage]
+    /// Stages to bring up to date, including the stages they need [default: all stages]
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
-    /// Bring only the named stages up to date, not what they need
+    /// Bring only the named stages up to date, not the stages they need
     #[arg(long, requires = "stages")]
     only: bool,
-    /// Bring this stage and all that depends on it up to date, with what those need
+    /// Bring STAGE and all stages that depend on it up to date, including the stages those need
     #[arg(long, value_name = "STAGE", conflicts_with = "stages")]
     downstream: Vec<String>,
-    /// Processors that stages may keep busy together [default: all]
+    /// Number of processors that running stages may use in total [default: all]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     jobs: Option<u16>,
-    /// After a failure go on with what does not need the failed stage
+    /// Keep running stages that do not depend on a failed one
     #[arg(short, long)]
     keep_going: bool,
-    /// Run this stage whatever is known of it (`-f=STAGE`); without a name, all that are selected
-    #[arg(short, long, value_name = "STAGE", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    /// Rerun STAGE even if it is up to date (`-f=STAGE`); without a value, rerun all selected stages
+    #[arg(
+        short,
+        long,
+        value_name = "STAGE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ""
+    )]
     force: Vec<String>,
-    /// Run again when files change that the stages read, until Ctrl-C
+    /// Run again whenever a file that the stages read changes, until Ctrl-C
     #[arg(short, long, conflicts_with = "plan")]
     watch: bool,
-    /// Show what would be done, why, and how long it took last time; do nothing
+    /// Show what would run, why, and how long it took last time, without running anything
     #[arg(short = 'n', long)]
     plan: bool,
-    /// Give a param another value for this run; `+KEY=VALUE` adds one, `~KEY` removes one, `GROUP=OPTION` chooses
+    /// Override a param for this run; `+KEY=VALUE` adds one, `++KEY=VALUE` sets or adds one, `~KEY`
+    /// removes one, `GROUP=OPTION` selects a config file
     #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = assignment)]
     params: Vec<Override>,
-    /// Write every event as a line of JSON to stdout, or the plan as JSON
+    /// Print events as JSON lines; with `--plan`, print the plan as JSON
     #[arg(long)]
     json: bool,
 }
@@ -60,7 +71,15 @@ impl RunArgs {
             let wanted = self.wanted(&project.pipeline)?;
             let forced = self.forced(&project, &wanted)?;
             let cpus = self.cpus();
-            return plan::show(&project, &plan(&project, &wanted, &forced, cpus)?, cpus, self.json);
+            let plan = plan(&project, &wanted, &forced, cpus)?;
+            // Errors are ignored: a read-only checkout has a plan too, only the index is not kept.
+            let _ = project.workspace.save_index();
+            let report = PlanReport::new(&project, plan, cpus);
+            match self.json {
+                true => stdout::write(&report::json(&report))?,
+                false => plan::show(&report)?,
+            }
+            return Ok(report.exit_code());
         }
         if self.watch {
             return watch(
@@ -98,7 +117,7 @@ impl RunArgs {
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, reporter.subscriber()];
         let report = run(&project, &held, &options, subscribers);
         if let (true, Ok(report)) = (self.json, &report) {
-            tell_end_of_nothing(report, reporter.subscriber());
+            end_idle_run(report, reporter.subscriber());
         }
         reporter.close();
         if let Some(warning) = recorder.finish() {
@@ -115,10 +134,10 @@ impl RunArgs {
     }
 
     fn cpus(&self) -> usize {
-        self.jobs.map_or_else(all_processors, usize::from)
+        self.jobs.map_or_else(processors, usize::from)
     }
 
-    /// Nothing on the command line says which stages, or how they are other than declared.
+    /// Returns whether the command line selects all stages and overrides nothing.
     fn selects_all(&self) -> bool {
         let lists = [&self.stages, &self.downstream, &self.force];
         lists.iter().all(|list| list.is_empty()) && self.params.is_empty()
@@ -142,9 +161,9 @@ impl RunArgs {
                 if !wanted.contains(ix) {
                     let name = &project.pipeline.stages[ix].name;
                     return Err(Error::usage(format!(
-                        "stage `{name}` is forced, but not among the stages to run"
+                        "cannot force stage `{name}`: it is not selected"
                     ))
-                    .hint("name it, too, or leave the stages out"));
+                    .hint("also name it as a stage to run, or name no stages"));
                 }
                 forced.insert(ix);
             }
@@ -153,15 +172,15 @@ impl RunArgs {
     }
 }
 
-/// What `--force` does to a run of several.
+/// Effect of `--force` on one of several runs.
 #[derive(Debug, Clone, Copy)]
 enum Forced {
     AsAsked,
-    /// It was done.
+    /// An earlier run did it.
     Nothing,
 }
 
-/// Runs, one after the other, as files change.
+/// Runs again whenever files change.
 struct Watching<'a> {
     args: &'a RunArgs,
     root: &'a Path,
@@ -172,7 +191,7 @@ impl Watched for Watching<'_> {
     fn run(&mut self) -> u8 {
         let force = std::mem::replace(&mut self.forced, Forced::Nothing);
         self.args.once(self.root, force).unwrap_or_else(|error| {
-            super::show(&error);
+            show_error(&error);
             error.exit_code()
         })
     }
@@ -183,40 +202,28 @@ impl Watched for Watching<'_> {
 
     fn tell(&mut self, notice: Notice) {
         terminal::note(&match notice {
-            Notice::Waiting => "watching for changes, until Ctrl-C".to_owned(),
-            Notice::Changed(Some(path)) => format!("{path} was touched"),
-            Notice::Changed(None) => "files were touched".to_owned(),
+            Notice::Waiting => "watching for changes; press Ctrl-C to stop".to_owned(),
+            Notice::Changed(Some(path)) => format!("`{path}` changed"),
+            Notice::Changed(None) => "files changed".to_owned(),
         });
     }
 }
 
-/// A run that had nothing to do is none, and tells nothing; who reads events waits for an end all the same.
-fn tell_end_of_nothing(report: &Report, reader: &mut dyn Subscriber) {
+/// Sends the final event of an invocation without work. The engine sends no events for it, but readers
+/// of the event stream wait for an end.
+fn end_idle_run(report: &Report, reader: &mut dyn Subscriber) {
     let Report { run: None, status, took, ended, .. } = report else { return };
     reader.on_event(&Event::RunEnded { run: None, at: *ended, status: *status, took: *took });
 }
 
-/// The last words: each failure in full, then the summary.
+/// Shows each failure in full, then the summary.
 fn close(project: &Project, report: &Report) {
-    tell_failures(report);
+    show_failures(report);
     let summary = Summary::of(&project.pipeline, report);
-    terminal::tell(&summary::render(&summary));
+    terminal::eprint(&summary::render(&summary));
 }
 
-pub(super) fn tell_failures(report: &Report) {
-    for (name, outcome, took) in &report.stages {
-        if let Outcome::Failed(failure) = outcome {
-            let what = format!("stage `{name}` failed after {took}: {}", failure.what);
-            terminal::tell(&terminal::error_text(&what, &failure.causes, failure.hint.as_deref()));
-        }
-    }
-}
-
-pub(super) fn all_processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE` or `~KEY`, the value in TOML's syntax or a bare string.
+/// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE` or `~KEY`. The value is TOML or a bare string.
 fn assignment(text: &str) -> Result<Override, String> {
     let text = text.trim_start();
     if let Some(key) = text.strip_prefix('~') {
@@ -232,11 +239,11 @@ fn assignment(text: &str) -> Result<Override, String> {
         (None, None) => (Operation::Set, text),
     };
     let (key, value) =
-        rest.split_once('=').ok_or("is not KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY")?;
+        rest.split_once('=').ok_or("must be KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY")?;
     let key = key.trim();
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     if key.is_empty() || !key.chars().all(plain) || key.split('.').any(str::is_empty) {
-        return Err(format!("`{}` cannot name a param", key.escape_debug()));
+        return Err(format!("`{}` is not a valid param key", key.escape_debug()));
     }
     Ok(Override { operation, key: key.to_owned(), raw: value.to_owned() })
 }

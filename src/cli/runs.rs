@@ -1,24 +1,17 @@
-//! `repro runs`: the history. Knows nothing of how a run comes about.
+//! `repro runs`: the history of runs. Unaware of how runs are made.
 
 mod list;
 mod logs;
 mod show;
 
-use std::io::{self, Write as _};
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style};
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
-pub(super) use show::shortened_commit;
-
-use crate::error::{Error, Result, exit};
+use crate::error::Result;
 use crate::pipeline::Goals;
-use crate::runs::{RunState, StageState, Store, query};
-use crate::terminal::style;
 
-/// What was run, with which params, and what came of it
+/// Show the history of runs
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     #[command(subcommand)]
@@ -33,7 +26,7 @@ enum Command {
 }
 
 impl RunsArgs {
-    /// Does it for the project at `root`, and tells the exit code.
+    /// Runs the command and returns the exit code.
     ///
     /// # Errors
     /// There is no such run or stage, or the run store cannot be read.
@@ -46,79 +39,10 @@ impl RunsArgs {
     }
 }
 
-/// The store of a project that has had a run.
-pub(super) fn store(root: &Path) -> Result<Store> {
-    Store::open_existing(root)?.ok_or_else(query::no_runs)
-}
-
-/// Writes `text` to stdout. A reader that has seen enough, as `head` has, is no error.
-pub(super) fn print(text: &str) -> Result<u8> {
-    let mut out = anstream::stdout().lock();
-    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
-}
-
-pub(super) fn print_json(value: &Value) -> Result<u8> {
-    print(&format!("{value:#}\n"))
-}
-
-/// Tells people something on stderr that is not the data they asked for.
-pub(super) fn remark(text: &str) {
-    // There is nobody left to tell that stderr is closed.
-    let _ = writeln!(anstream::stderr(), "{text}");
-}
-
-/// JSON has no NaN and no infinities: they are the strings `NaN`, `Infinity` and `-Infinity`.
-pub(super) fn json_number(value: f64) -> Value {
-    let word = match value {
-        _ if value.is_nan() => "NaN",
-        f64::INFINITY => "Infinity",
-        f64::NEG_INFINITY => "-Infinity",
-        _ => return Value::from(value),
-    };
-    Value::from(word)
-}
-
-pub(super) fn run_style(state: RunState) -> Style {
-    match state {
-        RunState::Ok => style::GOOD,
-        RunState::Failed => style::BAD,
-        RunState::Interrupted => AnsiColor::Yellow.on_default(),
-        RunState::Running => AnsiColor::Cyan.on_default(),
-    }
-}
-
-fn stage_style(state: &StageState) -> Style {
-    match state {
-        StageState::Ran => style::GOOD,
-        StageState::Failed(_) => style::BAD,
-        StageState::Skipped { .. } | StageState::Interrupted => AnsiColor::Yellow.on_default(),
-        StageState::Running | StageState::Restored | StageState::Accepted { .. } => {
-            AnsiColor::Cyan.on_default()
-        }
-        StageState::Fresh => style::DIM,
-    }
-}
-
-/// `text` in at most `most` characters.
-fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
-    }
-}
-
-fn written(result: io::Result<()>) -> Result<u8> {
-    match result {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::environment("cannot write to standard output").because(err))
-        }
-        _ => Ok(exit::OK),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::exit;
     use crate::runs::tests::finished;
 
     #[derive(Debug, clap::Parser)]
@@ -134,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_run_each_command_says_how_to_make_it() {
+    fn no_runs_yet() {
         let dir = tempfile::tempdir().unwrap();
         for args in [&["show"][..], &["show", "run-1"], &["logs"], &["logs", "last", "train"]] {
             let error = execute(dir.path(), args).unwrap_err();
@@ -145,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_refused_with_those_there_are() {
+    fn unknown_names() {
         let dir = finished();
         let cases = [
             (
@@ -160,18 +84,18 @@ mod tests {
             ),
             (
                 &["logs", "1", "trian"],
-                "run-1 has no stage `trian`",
-                "did you mean `train`? It has download, train, evaluate",
+                "there is no stage `trian` in run-1",
+                "did you mean `train`?",
             ),
             (
                 &["logs", "1", "../x"],
-                "run-1 has no stage `../x`",
-                "it has download, train, evaluate",
+                "there is no stage `../x` in run-1",
+                "the stages are download, train, evaluate",
             ),
             (
                 &["logs", "1", "download"],
-                "stage `download` wrote no log in run-1: it was fresh",
-                "`repro runs logs run-1` shows the logs there are",
+                "stage `download` has no log in run-1: it was up to date",
+                "`repro runs logs run-1` shows the logs of the other stages",
             ),
         ];
         for (args, what, hint) in cases {
@@ -183,14 +107,5 @@ mod tests {
             );
             assert_eq!(error.exit_code(), exit::USAGE, "{args:?}");
         }
-    }
-
-    #[test]
-    fn numbers_that_json_lacks_are_words() {
-        let values = [0.5, 2.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY].map(json_number);
-        assert_eq!(
-            serde_json::json!(values).to_string(),
-            r#"[0.5,2.0,"NaN","Infinity","-Infinity"]"#
-        );
     }
 }

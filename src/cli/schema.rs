@@ -5,7 +5,7 @@ use clap::Args;
 use crate::error::{Result, exit};
 use crate::pipeline::schema::SCHEMA;
 
-/// Print the JSON Schema of pipeline.toml, with which editors complete and check it
+/// Print the JSON Schema of pipeline.toml, for completion and validation in editors
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {}
 

@@ -1,20 +1,20 @@
-//! Stage names on the command line, as membership lists.
+//! Resolves stage names on the command line.
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::pipeline::{Pipeline, Stage, StageIx, StageSet};
 
-/// More names than this are left out of a hint.
+/// Maximum number of names in a hint.
 const MOST_LISTED: usize = 20;
 
-/// The stage of that name.
+/// Finds the stage called `name`.
 pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
     pipeline.find(name).ok_or_else(|| {
         let variants = pipeline.stages.iter().filter(|stage| is_variant(stage, name));
         let variants: Vec<&str> =
             variants.map(|stage| stage.name.as_str()).take(MOST_LISTED).collect();
         if !variants.is_empty() {
-            return Error::usage(format!("`{name}` stands for several stages"))
-                .hint(format!("name one of them: {}", variants.join(", ")));
+            return Error::usage(format!("`{name}` is ambiguous: it is a matrix of stages"))
+                .hint(format!("name one of {}", variants.join(", ")));
         }
         let families = pipeline.stages.iter().filter_map(|stage| stage.family.as_ref());
         let names = pipeline
@@ -34,7 +34,7 @@ pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
     })
 }
 
-/// The stage of that name, or all that a matrix made under it.
+/// Finds the stage called `name`, or all stages of the matrix called `name`.
 pub(super) fn find_all(pipeline: &Pipeline, name: &str) -> Result<Vec<StageIx>> {
     let stages = &pipeline.stages;
     let found: Vec<StageIx> =
@@ -42,12 +42,12 @@ pub(super) fn find_all(pipeline: &Pipeline, name: &str) -> Result<Vec<StageIx>> 
     if found.is_empty() { find(pipeline, name).map(|ix| vec![ix]) } else { Ok(found) }
 }
 
-/// Whether a matrix made the stage under that name.
+/// Returns whether the stage belongs to the matrix called `name`.
 fn is_variant(stage: &Stage, name: &str) -> bool {
     stage.family.as_ref().is_some_and(|family| family.as_str() == name)
 }
 
-/// The named stages and all that they need; all stages if none is named.
+/// Selects the named stages and the stages they need; all stages if no name is given.
 pub(super) fn with_needs(pipeline: &Pipeline, names: &[String]) -> Result<StageSet> {
     if names.is_empty() {
         return Ok(StageSet::all(pipeline.stages.len()));
@@ -55,13 +55,13 @@ pub(super) fn with_needs(pipeline: &Pipeline, names: &[String]) -> Result<StageS
     Ok(pipeline.graph.with_needs(find_each(pipeline, names)?))
 }
 
-/// The named stages and nothing else.
+/// Selects the named stages alone.
 pub(super) fn only(pipeline: &Pipeline, names: &[String]) -> Result<StageSet> {
     let targets = find_each(pipeline, names)?;
     Ok(StageSet::of(pipeline.stages.len(), targets))
 }
 
-/// The named stages and all that, directly or not, read what they write; with what those need besides.
+/// Selects the named stages, all that directly or indirectly depend on them, and what those need.
 pub(super) fn downstream(pipeline: &Pipeline, names: &[String]) -> Result<StageSet> {
     let after = pipeline.graph.with_dependents(find_each(pipeline, names)?);
     Ok(pipeline.graph.with_needs(after.iter()))

@@ -3,27 +3,30 @@
 use std::path::Path;
 
 use clap::Args;
-use serde_json::json;
 
-use super::{load, select};
+use super::common::load;
+use super::select;
 use crate::engine::Project;
 use crate::engine::status::{Verdict, assess};
 use crate::error::{Result, exit};
 use crate::event::Failure;
-use crate::pipeline::{StageIx, StageSet};
+use crate::pipeline::StageSet;
 use crate::plan::Change;
-use crate::terminal::style;
+use crate::report;
+use crate::report::status::{StageStatus, StatusReport};
+use crate::terminal::text::{Pad, count, pad, widest};
+use crate::terminal::{stdout, style};
 
-/// Show what is out of date and why, and change nothing
+/// Show which stages are out of date and why, without running anything
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Stages to look at, with all that they need [default: every stage]
+    /// Stages to check, including the stages they need [default: all stages]
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
-    /// Exit with code 4 if anything is out of date
+    /// Exit with code 4 if any stage is out of date
     #[arg(long)]
     check: bool,
-    /// Write the verdicts as JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -33,82 +36,52 @@ impl StatusArgs {
         let project = if self.stages.is_empty() { Project::load_stale(root)? } else { load(root)? };
         let wanted = select::with_needs(&project.pipeline, &self.stages)?;
         let verdicts = assess(&project, &wanted, &StageSet::none(wanted.stage_count()));
-        // A read-only checkout has a status, too: what was learnt is then lost.
+        // Errors are ignored: a read-only checkout has a status too, only the index is not kept.
         let _ = project.workspace.save_index();
+        let report = StatusReport::new(&project, verdicts);
         if self.json {
-            crate::terminal::stdout::say!("{:#}", as_json(&project, &verdicts));
+            stdout::write(&report::json(&report))?;
         } else {
-            show(&project, &verdicts)?;
+            show(&report)?;
         }
-        let stale = verdicts.iter().any(|(_, verdict)| !verdict.is_fresh());
-        let failing = exit_code(verdicts.iter().map(|(_, verdict)| verdict));
-        Ok(if failing == exit::OK && self.check && stale { exit::CHECK } else { failing })
+        let failing = report.exit_code();
+        let check = self.check && !report.is_fresh();
+        Ok(if failing == exit::OK && check { exit::CHECK } else { failing })
     }
 }
 
-/// Not 0 if a run would fail for what can be seen already.
-pub(super) fn exit_code<'a>(verdicts: impl Iterator<Item = &'a Verdict>) -> u8 {
-    verdicts.map(Verdict::exit_code).max().unwrap_or(exit::OK)
-}
-
-pub(super) fn as_json(project: &Project, verdicts: &[(StageIx, Verdict)]) -> serde_json::Value {
-    let known = Verdict::Fresh { accepted: None };
-    let fresh = project.up_to_date.names().map(|name| stage_json(name, &known));
-    let name = |ix: StageIx| project.pipeline.stages[ix].name.as_str();
-    let stages = fresh.chain(verdicts.iter().map(|(ix, verdict)| stage_json(name(*ix), verdict)));
-    json!({ "stages": stages.collect::<Vec<_>>() })
-}
-
-pub(super) fn stage_json(name: &str, verdict: &Verdict) -> serde_json::Value {
-    let mut stage = json!({
-        "stage": name,
-        "verdict": verdict.word(),
-        "changes": verdict.changes(),
-    });
-    match verdict {
-        Verdict::Fails(failure, _) => stage["failure"] = json!(failure),
-        Verdict::Skipped { because } => stage["because"] = json!(because),
-        _ => {}
-    }
-    stage
-}
-
-/// More reasons than this are left to `repro why`.
+/// Maximum number of reasons in a line; `repro why` shows the others.
 const MOST_REASONS: usize = 4;
 
-fn show(project: &Project, verdicts: &[(StageIx, Verdict)]) -> Result<()> {
-    let stale: Vec<_> = verdicts.iter().filter(|(_, verdict)| !verdict.is_fresh()).collect();
+fn show(report: &StatusReport) -> Result<()> {
+    let stale: Vec<&StageStatus> =
+        report.stages.iter().filter(|stage| !stage.verdict.is_fresh()).collect();
     if stale.is_empty() {
-        let all = project.up_to_date.count() + verdicts.len();
-        crate::terminal::stdout::say!("everything is up to date ({})", count(all));
+        stdout::say!("everything is up to date ({})", count(report.stages.len(), "stage"));
         return Ok(());
     }
-    let name = |ix: StageIx| project.pipeline.stages[ix].name.as_str();
-    let width = stale.iter().map(|(ix, _)| name(*ix).chars().count()).max().unwrap_or(0);
-    for (ix, verdict) in &stale {
-        let line = sentence(verdict);
-        crate::terminal::stdout::say!(
-            "{}{:width$}{:#}  {line}",
-            style::STAGE,
-            name(*ix),
-            style::STAGE
-        );
-        say_hint(verdict)?;
+    let width = widest(stale.iter().map(|stage| stage.stage.as_str()));
+    for StageStatus { stage, verdict } in &stale {
+        let name = pad(stage, width, Pad::Right);
+        stdout::say!("{}{name}{:#}  {}", style::STAGE, style::STAGE, sentence(verdict));
+        show_hint(verdict)?;
     }
-    say_fresh(project.up_to_date.count() + verdicts.len() - stale.len())
+    show_fresh(report.stages.len() - stale.len())
 }
 
-pub(super) fn say_fresh(fresh: usize) -> Result<()> {
+/// Prints the number of stages that are up to date, unless it is 0.
+pub(super) fn show_fresh(fresh: usize) -> Result<()> {
     if fresh > 0 {
-        crate::terminal::stdout::say!("{}{} up to date{:#}", style::DIM, count(fresh), style::DIM);
+        let dim = style::DIM;
+        stdout::say!("{dim}{} up to date{dim:#}", count(fresh, "stage"));
     }
     Ok(())
 }
 
-/// What to do about a stage that fails.
-pub(super) fn say_hint(verdict: &Verdict) -> Result<()> {
+/// Prints the hint of a stage that fails.
+pub(super) fn show_hint(verdict: &Verdict) -> Result<()> {
     if let Verdict::Fails(Failure { hint: Some(hint), .. }, _) = verdict {
-        crate::terminal::stdout::say!("  hint: {hint}");
+        stdout::say!("  hint: {hint}");
     }
     Ok(())
 }
@@ -149,8 +122,4 @@ fn reasons(changes: &[Change]) -> String {
         shown.push(format!("and {} more", changes.len() - MOST_REASONS));
     }
     shown.join(", ")
-}
-
-pub(super) fn count(stages: usize) -> String {
-    if stages == 1 { "1 stage".into() } else { format!("{stages} stages") }
 }

@@ -4,20 +4,24 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::status::{as_json, exit_code, say_hint, sentence};
-use super::{load, select};
+use super::common::load;
+use super::select;
+use super::status::{sentence, show_hint};
 use crate::engine::status::{Verdict, assess};
 use crate::error::Result;
-use crate::plan::Change;
 use crate::pipeline::StageSet;
-use crate::terminal::style;
+use crate::plan::Change;
+use crate::report;
+use crate::report::status::{StageStatus, StatusReport};
+use crate::terminal::{stdout, style};
 
-/// Show every change behind the verdict on a stage, old → new
+/// Explain why a stage would run, be restored or be skipped: every change, old → new
 #[derive(Debug, Args)]
 pub(super) struct WhyArgs {
+    /// Stage to explain; the name of a matrix stands for all its stages
     #[arg(value_name = "STAGE")]
     stage: String,
-    /// Write it as JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
@@ -29,49 +33,43 @@ impl WhyArgs {
         let wanted = project.pipeline.graph.with_needs(asked.iter().copied());
         let mut verdicts = assess(&project, &wanted, &StageSet::none(wanted.stage_count()));
         verdicts.retain(|(ix, _)| asked.contains(ix));
-        let exit = exit_code(verdicts.iter().map(|(_, verdict)| verdict));
+        let report = StatusReport::new(&project, verdicts);
         if self.json {
-            crate::terminal::stdout::say!("{:#}", as_json(&project, &verdicts));
-            return Ok(exit);
+            stdout::write(&report::json(&report))?;
+            return Ok(report.exit_code());
         }
-        for (ix, verdict) in &verdicts {
-            let name = &project.pipeline.stages[*ix].name;
-            crate::terminal::stdout::say!(
-                "{}{name}{:#} {}",
-                style::STAGE,
-                style::STAGE,
-                headline(verdict)
-            );
-            say_changes(verdict.changes())?;
-            say_hint(verdict)?;
+        for StageStatus { stage, verdict } in &report.stages {
+            stdout::say!("{}{stage}{:#} {}", style::STAGE, style::STAGE, headline(verdict));
+            show_changes(verdict.changes())?;
+            show_hint(verdict)?;
         }
-        Ok(exit)
+        Ok(report.exit_code())
     }
 }
 
 fn headline(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Fresh { accepted: Some(reason) } => {
-            format!("is up to date: what changed since it ran was accepted: {reason}")
+            format!("is up to date: the changes since it ran were accepted: {reason}")
         }
         Verdict::Fresh { accepted: None } => {
-            "is up to date: cmd, deps, params and outs are what they were when it ran".to_owned()
+            "is up to date: cmd, deps, params and outs are unchanged since it ran".to_owned()
         }
         Verdict::Restore(_) => "will be restored from the cache".to_owned(),
         Verdict::Run(_) => "will run".to_owned(),
         Verdict::Fails(..) | Verdict::Skipped { .. } => sentence(verdict),
-        Verdict::Waits(_) => "is decided when the stages that it waits for are done".to_owned(),
+        Verdict::Waits(_) => "is decided when the stages it waits for are done".to_owned(),
     }
 }
 
-/// A line each, commands in full.
-pub(super) fn say_changes(changes: &[Change]) -> Result<()> {
+/// Prints one change per line, commands in full.
+pub(super) fn show_changes(changes: &[Change]) -> Result<()> {
     for change in changes {
         match change {
             Change::Cmd { old: Some(old), new: Some(new) } => {
-                crate::terminal::stdout::say!("  cmd\n    - {old}\n    + {new}");
+                stdout::say!("  cmd\n    - {old}\n    + {new}");
             }
-            change => crate::terminal::stdout::say!("  {change}"),
+            change => stdout::say!("  {change}"),
         }
     }
     Ok(())

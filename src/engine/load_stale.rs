@@ -190,7 +190,7 @@ fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found>
     let paths: Vec<&str> = snapshot.paths().collect();
     // rayon's threads spin while idle, and here all shares finish at about the same time.
     let threads =
-        std::thread::available_parallelism().map_or(1, usize::from).min(paths.len() / FEW + 1);
+        crate::engine::processors().min(paths.len() / FEW + 1);
     let mut shares = paths.chunks(paths.len().div_ceil(threads).max(1));
     let mine = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {

@@ -19,6 +19,7 @@ pub mod upkeep;
 pub mod watch;
 
 pub use project::Project;
+pub use resources::processors;
 
 fn ended_orphan(stage: &str) -> String {
     format!("ended processes of stage `{stage}` that a killed run had left running")

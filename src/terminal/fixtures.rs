@@ -1,4 +1,4 @@
-//! Events of a made-up run, for the tests of the faces.
+//! Events of a made-up run, for the tests of the displays.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,8 @@ pub(super) fn epochs() -> Change {
     Change::Param { key: ParamKey::new("train.epochs"), old: Some(10.into()), new: Some(30.into()) }
 }
 
-/// Restored, ran, failed after some output, skipped; with a warning and a fresh stage on the way.
+/// Returns the events of a run with a restored, a finished, a failed and a skipped stage, a warning
+/// and a stage that was up to date.
 pub(super) fn failing_run() -> Vec<Event> {
     let about = RunInfo {
         pipeline: Some("genres".into()),

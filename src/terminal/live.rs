@@ -1,6 +1,6 @@
-//! A run on a terminal: a line for each running stage at the bottom, redrawn as it goes on, and lines that
-//! stay for what has ended. Knows nothing of how stages are run; what a line says is [`Row`]'s and
-//! [`wording`]'s, and how it comes onto the screen is [`Screen`]'s.
+//! Shows a run on a terminal: a redrawn line at the bottom for each running stage, above them lines
+//! that stay for finished ones. [`Row`] and [`wording`] decide what a line says, [`Screen`] how it is
+//! drawn. Unaware of how stages are run.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::event::{Event, Millis, Outcome, RunName, Subscriber};
 use crate::pipeline::StageName;
-use crate::terminal::wording::{self, styled};
 use crate::terminal::row::{Row, clock};
 use crate::terminal::screen::Screen;
 use crate::terminal::style::{DIM, STAGE, WARNING};
+use crate::terminal::text::{Pad, pad, widest};
+use crate::terminal::wording::{self, styled};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const WIDEST_NAME: usize = 24;
@@ -27,7 +28,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// `stages` are all that the run looks at: they give the width of names and the count in the last line.
+    /// Starts the display. `stages` are all stages of the run: they determine the width of names and
+    /// the count in the last line.
     pub fn new(stages: &[StageName]) -> Live {
         Live::on(Screen::stderr(), stages)
     }
@@ -37,7 +39,7 @@ impl Live {
         let (running, stopped) = channel::<()>();
         let shared = Arc::clone(&display);
         let ticker = std::thread::spawn(move || {
-            // The first drawing is a moment late: of a run that has nothing to do nothing should flash.
+            // The first drawing is delayed, so that nothing flashes in a run without work.
             while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
                 lock(&shared).redraw();
             }
@@ -45,11 +47,11 @@ impl Live {
         Live { display, running: Some(running), ticker: Some(ticker) }
     }
 
-    /// Leaves nothing but the lines that stay. Dropping does the same.
+    /// Removes everything but the lines that stay. Dropping does the same.
     pub fn close(self) {}
 }
 
-/// What a panic elsewhere left behind is still good enough to be shown.
+/// Locks the display. The state left behind by a panic is still good enough to show.
 fn lock(display: &Mutex<Display>) -> MutexGuard<'_, Display> {
     display.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -64,7 +66,7 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.running = None;
         if let Some(ticker) = self.ticker.take() {
-            // A panic of the ticker has been reported by the panic itself.
+            // A panic of the ticker has already printed its message.
             let _ = ticker.join();
         }
         lock(&self.display).wipe();
@@ -74,9 +76,9 @@ impl Drop for Live {
 #[derive(Debug)]
 struct Display {
     screen: Screen,
-    /// The lines as they were drawn last.
+    /// The lines as last drawn.
     lines: Vec<String>,
-    /// In the order in which they started.
+    /// Running stages in the order in which they started.
     running: Vec<Running>,
     run: Option<RunName>,
     began: Instant,
@@ -96,7 +98,7 @@ struct Running {
 
 impl Display {
     fn new(screen: Screen, stages: &[StageName]) -> Display {
-        let widest = stages.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
+        let widest = widest(stages.iter().map(StageName::as_str));
         Display {
             screen,
             lines: Vec::new(),
@@ -118,12 +120,12 @@ impl Display {
                 let row = Row::new(stage.clone(), *work, reasons);
                 self.running.push(Running { stage: stage.clone(), row, began: Instant::now() });
             }
-            Event::Line { stage, text } => self.with_row(stage, |row| row.said(text)),
+            Event::Line { stage, text } => self.with_row(stage, |row| row.printed(text)),
             Event::Progress { stage, done, total } => {
                 self.with_row(stage, |row| row.progressed(*done, *total));
             }
             Event::Metric { stage, key, step, value, .. } => {
-                self.with_row(stage, |row| row.measured(key, *step, *value));
+                self.with_row(stage, |row| row.reported(key, *step, *value));
             }
             Event::Warning { stage, text } => self.warn(stage.as_ref(), text),
             Event::Stopping => self.keep(&format!("{}\n", wording::STOPPING)),
@@ -143,7 +145,7 @@ impl Display {
         self.ended += 1;
         let at = self.running.iter().position(|running| running.stage == *stage);
         let row = at.map(|at| self.running.remove(at).row);
-        // Of what never began because everything was stopped there is nothing to say.
+        // A stage that never started because the run was interrupted is not mentioned.
         let silent = matches!((outcome, &row), (Outcome::Fresh, _) | (Outcome::Interrupted, None));
         if !silent {
             self.keep(&finished_line(stage, outcome, took, row.as_ref(), self.name_width));
@@ -152,15 +154,15 @@ impl Display {
 
     fn warn(&mut self, stage: Option<&StageName>, text: &str) {
         let sign = styled(WARNING, "!");
-        let width = self.name_width;
-        let stage =
-            stage.map(|stage| styled(STAGE, &format!("{stage:<width$}  "))).unwrap_or_default();
+        let stage = stage.map_or_else(String::new, |stage| {
+            format!("{}  ", styled(STAGE, &pad(stage.as_str(), self.name_width, Pad::Right)))
+        });
         self.keep(&format!("{sign} {stage}{} {text}\n", styled(WARNING, "warning:")));
     }
 
     /// Writes lines that stay, above the running ones.
     fn keep(&mut self, text: &str) {
-        // What is drawn already is drawn again at once, without the rows of what has ended.
+        // The drawn lines are redrawn at once, without the rows of finished stages.
         if !self.lines.is_empty() {
             self.lines = self.rendered();
         }
@@ -196,7 +198,8 @@ impl Display {
     }
 }
 
-/// What stays of a stage: how it ended, why it ran, and, if it failed, the last lines that it wrote.
+/// Returns the lines that stay for a finished stage: its outcome, why it ran, and the last output
+/// lines of a failed one.
 fn finished_line(
     stage: &StageName,
     outcome: &Outcome,
@@ -205,7 +208,7 @@ fn finished_line(
     name_width: usize,
 ) -> String {
     let (sign, style) = wording::sign(outcome);
-    let name = styled(STAGE, &format!("{stage:<name_width$}"));
+    let name = styled(STAGE, &pad(stage.as_str(), name_width, Pad::Right));
     let ended = wording::ended(outcome, took);
     let ended = if matches!(outcome, Outcome::Failed(_)) { styled(style, &ended) } else { ended };
     let mut text = format!("{} {name}  {ended}", styled(style, sign));
@@ -242,11 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_of_a_failing_run() {
+    fn kept_lines_of_failing_run() {
         insta::assert_snapshot!(kept(&fixtures::failing_run(), ColorChoice::Never), @r#"
         ↺ download     restored in 12ms
         ! spectrogram  warning: one clip was skipped
-        ✓ spectrogram  ran in 1m02s  (for the first time)
+        ✓ spectrogram  ran in 1m02s  (first run)
         ✗ train        failed after 3.0s: exited with code 1
             epoch 4: loss 2.25
             epoch 5: loss 2.25
@@ -263,13 +266,13 @@ mod tests {
     }
 
     #[test]
-    fn colours_add_nothing_but_colour() {
+    fn text_is_the_same_without_colors() {
         let coloured = kept(&fixtures::failing_run(), ColorChoice::Always);
         assert_eq!(coloured, kept(&fixtures::failing_run(), ColorChoice::Never));
     }
 
     #[test]
-    fn an_interrupted_run_names_only_what_was_stopped() {
+    fn interrupted_run() {
         let events = [
             fixtures::started("train", Work::Run, vec![]),
             Event::Stopping,
@@ -278,13 +281,13 @@ mod tests {
             fixtures::line("export", "late"),
         ];
         insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"
-        stopping… (Ctrl-C again ends it at once)
+        stopping… (press Ctrl-C again to stop at once)
         ■ train        interrupted after 3.0s
         ");
     }
 
     #[test]
-    fn running_stages_stand_below_what_has_ended() {
+    fn running_stages_below_finished_ones() {
         let paper = Paper::default();
         let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), ColorChoice::Always);
         let mut display =

@@ -1,28 +1,29 @@
-//! How people see it: live progress, plain lines, JSON lines, tables. Listens to events and renders values;
+//! Output: live progress, plain lines, JSON lines, tables. Subscribes to events and renders values;
 //! decides nothing.
 
+#[cfg(test)]
+mod fixtures;
 pub mod graph;
 pub mod json;
 pub mod live;
-mod wording;
 pub mod plain;
 pub mod read_progress;
 mod row;
-#[cfg(test)]
-mod fixtures;
 mod screen;
 pub mod size;
 pub mod stdout;
 pub mod style;
 pub mod summary;
 pub mod table;
+pub mod text;
+pub mod wording;
 
 use std::io::IsTerminal as _;
 
 use crate::error::Error;
 use crate::event::Subscriber;
 
-/// Who shows a run.
+/// The display of a run.
 #[derive(Debug)]
 pub enum Reporter {
     Live(live::Live),
@@ -31,7 +32,7 @@ pub enum Reporter {
 }
 
 impl Reporter {
-    /// Live on a terminal, plain lines elsewhere, JSON when asked.
+    /// Chooses JSON if `json`, else the live display on a terminal, else plain lines.
     pub fn choose(json: bool, stages: &[crate::pipeline::StageName]) -> Reporter {
         if json {
             return Reporter::Json(json::JsonLines::new(std::io::stdout()));
@@ -52,7 +53,7 @@ impl Reporter {
         }
     }
 
-    /// Leaves the terminal as it was.
+    /// Removes the live display from the terminal.
     pub fn close(self) {
         if let Reporter::Live(live) = self {
             live.close();
@@ -60,7 +61,7 @@ impl Reporter {
     }
 }
 
-/// `error: …`, its causes and its hint, as lines.
+/// Returns `error: …`, its causes and its hint as lines.
 pub fn error_text(what: &str, causes: &[String], hint: Option<&str>) -> String {
     let label = format!("{}error{:#}", style::ERROR, style::ERROR);
     labelled(&label, what, causes, hint)
@@ -79,25 +80,25 @@ fn labelled(label: &str, what: &str, causes: &[String], hint: Option<&str>) -> S
 }
 
 pub fn warn(text: &str) {
-    tell(&labelled(&warning(), text, &[], None));
+    eprint(&labelled(&warning(), text, &[], None));
 }
 
-/// An error that stopped nothing.
+/// Shows an error that does not stop the command as a warning.
 pub fn warn_of(error: &Error) {
-    tell(&labelled(&warning(), &error.what, &error.causes, error.hint.as_deref()));
+    eprint(&labelled(&warning(), &error.what, &error.causes, error.hint.as_deref()));
 }
 
 fn warning() -> String {
     format!("{}warning{:#}", style::WARNING, style::WARNING)
 }
 
-/// What goes on beside the work.
+/// Writes a dimmed remark to stderr.
 pub fn note(text: &str) {
-    tell(&format!("{}{text}{:#}\n", style::DIM, style::DIM));
+    eprint(&format!("{}{text}{:#}\n", style::DIM, style::DIM));
 }
 
-/// Writes to stderr. Where that cannot be written there is nobody to tell.
-pub fn tell(text: &str) {
+/// Writes to stderr. Errors are ignored: there is no other place to report them.
+pub fn eprint(text: &str) {
     use std::io::Write as _;
     let _ = anstream::stderr().lock().write_all(text.as_bytes());
 }

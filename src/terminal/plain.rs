@@ -1,4 +1,4 @@
-//! A run as plain lines without control codes, for logs and pipes. Knows nothing of the screen.
+//! Shows a run as plain lines without control codes, for logs and pipes. Unaware of the screen.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -7,15 +7,17 @@ use crate::event::{Event, Outcome, Subscriber, Work};
 use crate::pipeline::StageName;
 use crate::terminal::wording;
 
-/// `train: …` is said by the engine, `train | …` by the stage's process. Metrics of running stages are not
-/// written: a stage that has something to say prints it, and the run store keeps every point.
+/// The plain display: `train: …` comes from the engine, `train | …` from the stage's process.
+///
+/// Metrics of running stages are not written: a stage can print them, and the run store keeps every
+/// point.
 #[derive(Debug)]
 pub struct Plain<W = std::io::Stderr> {
     out: W,
     progress: BTreeMap<StageName, Progress>,
 }
 
-/// How far a stage has said that it is. A log gets a line a tenth.
+/// Reported progress of a stage. The log gets a line per tenth.
 #[derive(Debug, Default)]
 struct Progress {
     total: u64,
@@ -33,7 +35,7 @@ impl<W: Write> Plain<W> {
         Plain { out, progress: BTreeMap::new() }
     }
 
-    /// A log that cannot be written has nobody to tell.
+    /// Writes a line. Errors are ignored: there is no other place to report them.
     fn line(&mut self, line: &str) {
         let _ = self.out.write_all(format!("{line}\n").as_bytes());
     }
@@ -43,7 +45,7 @@ impl<W: Write> Plain<W> {
         let share = |parts: u128| (u128::from(done) * parts).checked_div(u128::from(total));
         let (Some(tenth), Some(percent)) = (share(10), share(100)) else { return };
         let progress = self.progress.entry(stage.clone()).or_default();
-        // Reports of several threads may come a little out of order, so a count that falls is no sign of
+        // Reports of several threads may arrive out of order, so a falling count is not a sign of
         // another phase.
         if progress.total != total || done == 0 {
             *progress = Progress { total, tenth: 0 };
@@ -93,14 +95,14 @@ mod tests {
     use crate::terminal::fixtures;
 
     #[test]
-    fn a_failing_run_reads_as_a_log() {
+    fn log_of_failing_run() {
         let mut bytes = Vec::new();
         let mut plain = Plain::new(&mut bytes);
         fixtures::failing_run().iter().for_each(|event| plain.on_event(event));
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap(), @r#"
         run-12: started
         download: restored in 12ms
-        spectrogram: started (for the first time)
+        spectrogram: started (first run)
         spectrogram |    Compiling features v0.1.0
         spectrogram: 5/50 (10 %)
         spectrogram: 10/50 (20 %)
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_told_at_every_tenth() {
+    fn progress_line_per_tenth() {
         let stage = StageName::parse("s").unwrap();
         let mut bytes = Vec::new();
         let mut plain = Plain::new(&mut bytes);

@@ -1,4 +1,4 @@
-//! One line that tells how far a long reading is, on a terminal and nowhere else.
+//! A progress line for long reads, shown only on a terminal.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::size::size;
 
-/// How often the line is written anew: people see no more.
+/// Minimum time between two updates of the line.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Told from many threads; drop it to take the line away.
+/// The progress line. Many threads may update it; dropping it removes the line.
 #[derive(Debug)]
 pub struct ReadProgress {
-    /// When the line was last written; `None` where nobody would see it.
+    /// Time of the last update; `None` where nobody would see the line.
     shown: Option<Mutex<Instant>>,
 }
 
@@ -23,15 +23,15 @@ impl ReadProgress {
         ReadProgress { shown: is_seen.then(|| Mutex::new(Instant::now())) }
     }
 
-    pub fn tell(&self, bytes: u64, of: u64) {
+    pub fn update(&self, bytes: u64, of: u64) {
         let Some(shown) = &self.shown else { return };
-        // Whoever finds another thread at it need not wait: that one tells nearly the same.
+        // If another thread is updating the line, skip: its numbers are nearly the same.
         let Ok(mut shown) = shown.try_lock() else { return };
         if shown.elapsed() >= EVERY {
             *shown = Instant::now();
             let percent =
                 if of == 0 { 100 } else { u128::from(bytes.min(of)) * 100 / u128::from(of) };
-            draw(&format!("reading the cache: {} of {}, {percent} %", size(bytes), size(of)));
+            draw(&format!("reading the cache: {} of {} ({percent} %)", size(bytes), size(of)));
         }
     }
 }
@@ -44,7 +44,7 @@ impl Drop for ReadProgress {
     }
 }
 
-/// Writes over the line. Past `anstream`, which would take the erasing out together with colours that are not wanted.
+/// Overwrites the line. Bypasses `anstream`, which would remove the erase code along with colors.
 fn draw(text: &str) {
     let mut stderr = std::io::stderr().lock();
     let _ = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());

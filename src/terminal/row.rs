@@ -1,5 +1,5 @@
-//! One running stage as one line: how long it runs, how far it is, its metrics, and what it said last.
-//! Pure; knows nothing of the screen, and leaves cutting to the width to it.
+//! The line of a running stage: elapsed time, progress, metrics, and the last line of output.
+//! Pure; unaware of the screen, which cuts lines to its width.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::event::{Millis, Work};
 use crate::pipeline::StageName;
 use crate::plan::Change;
-use crate::terminal::wording::{self, LIVELY, styled};
 use crate::terminal::style::{DIM, STAGE};
+use crate::terminal::text::{Pad, pad};
+use crate::terminal::wording::{self, LIVELY, styled};
 
-/// How much of its output is shown of a stage that failed.
+/// Number of output lines shown for a failed stage.
 const TAIL: usize = 10;
-/// Keys beyond these are recorded but not shown; a stage may report thousands.
+/// Number of series kept for display; others are recorded only. A stage may report thousands.
 const KEPT_METRICS: usize = 32;
 const SHOWN_METRICS: usize = 2;
 const BAR: usize = 12;
@@ -24,7 +25,7 @@ pub(super) struct Row {
     work: Work,
     reasons: Option<String>,
     progress: Option<(u64, u64)>,
-    /// The newest point of each series, in the order in which the series began.
+    /// The newest point of each series, in the order in which the series started.
     metrics: Vec<Point>,
     tail: VecDeque<String>,
 }
@@ -53,12 +54,12 @@ impl Row {
         self.reasons.as_deref()
     }
 
-    /// The last lines of output, oldest first, without blank ones.
+    /// Returns the last lines of output, oldest first, without blank ones.
     pub(super) fn tail(&self) -> impl Iterator<Item = &str> {
         self.tail.iter().map(String::as_str)
     }
 
-    pub(super) fn said(&mut self, line: &str) {
+    pub(super) fn printed(&mut self, line: &str) {
         let line = wording::visible(line);
         if line.is_empty() {
             return;
@@ -73,7 +74,7 @@ impl Row {
         self.progress = (total > 0).then_some((done.min(total), total));
     }
 
-    pub(super) fn measured(&mut self, key: &str, step: u64, value: f64) {
+    pub(super) fn reported(&mut self, key: &str, step: u64, value: f64) {
         if let Some(point) = self.metrics.iter_mut().find(|point| point.key == key) {
             (point.step, point.value) = (step, value);
         } else if self.metrics.len() < KEPT_METRICS {
@@ -81,12 +82,12 @@ impl Row {
         }
     }
 
-    /// The line, `tick` redraws after the row began; names take `name_width` columns.
+    /// Returns the line, `tick` redraws after the start; names take `name_width` columns.
     pub(super) fn render(&self, elapsed: Duration, tick: usize, name_width: usize) -> String {
         let mut parts = vec![
             styled(LIVELY, SPINNER[tick % SPINNER.len()]),
-            styled(STAGE, &format!("{:<name_width$}", self.name)),
-            format!("{:>6}", clock(elapsed)),
+            styled(STAGE, &pad(self.name.as_str(), name_width, Pad::Right)),
+            pad(&clock(elapsed), 6, Pad::Left),
         ];
         if let Some((done, total)) = self.progress {
             parts.push(format!(" {} {done}/{total}", bar(done, total)));
@@ -94,31 +95,31 @@ impl Row {
         parts.extend(self.shown_metrics().map(|metrics| format!(" {metrics}")));
         let quiet = match self.work {
             Work::Restore => Some("restoring from the cache".to_owned()),
-            // Until it says something of its own, the line says why it runs.
+            // Until the stage prints something, the line shows why it runs.
             Work::Run => self.tail.back().cloned().or(self.reasons().map(|why| format!("({why})"))),
         };
         parts.extend(quiet.map(|text| format!(" {}", styled(DIM, text.trim_start()))));
         parts.join(" ")
     }
 
-    /// Held-out data tells most about how a training goes, so series named `val_…` come first, as is the
-    /// custom.
+    /// Formats the metrics to show. Series named `val_…` come first: validation metrics say most about
+    /// a training.
     fn shown_metrics(&self) -> Option<String> {
         let (held_out, others): (Vec<_>, Vec<_>) =
             self.metrics.iter().partition(|point| point.key.starts_with("val_"));
         let shown: Vec<&Point> = held_out.into_iter().chain(others).take(SHOWN_METRICS).collect();
         let last = shown.last()?;
-        let told = shown.iter().enumerate().map(|(at, point)| {
+        let texts = shown.iter().enumerate().map(|(at, point)| {
             let value = format!("{} {}", point.key, wording::number(point.value));
-            // A step that the next one shares is said once.
+            // A step shared with the next point is shown once.
             let same = at + 1 < shown.len() && point.step == last.step;
             if same { value } else { format!("{value} @{}", point.step) }
         });
-        Some(told.collect::<Vec<_>>().join("  "))
+        Some(texts.collect::<Vec<_>>().join("  "))
     }
 }
 
-/// A time that ticks by whole seconds.
+/// Formats an elapsed time in whole seconds.
 pub(super) fn clock(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         seconds @ 0..60 => format!("{seconds}s"),
@@ -146,19 +147,19 @@ mod tests {
     }
 
     #[test]
-    fn a_row_grows_with_what_is_known() {
+    fn row_shows_reason_progress_metrics_output() {
         let mut row = Row::new(fixtures::stage("train"), Work::Run, &[fixtures::epochs()]);
         let mut lines = vec![shown(&row, 0)];
-        row.said("   \u{1b}[32mCompiling\u{1b}[0m model v0.1.0\n");
-        row.said("");
+        row.printed("   \u{1b}[32mCompiling\u{1b}[0m model v0.1.0\n");
+        row.printed("");
         lines.push(shown(&row, 59));
         row.progressed(3, 10);
         lines.push(shown(&row, 62));
-        for (key, value) in [("train_loss", 1.25), ("val_loss", 1.5), ("val_accuracy", 0.55)] {
-            row.measured(key, 3, value);
+        for (key, value) in [("train_loss", 1.25), ("val_loss", 1.5), ("val_f1", 0.55)] {
+            row.reported(key, 3, value);
         }
         lines.push(shown(&row, 3700));
-        row.measured("val_accuracy", 4, 0.6);
+        row.reported("val_f1", 4, 0.6);
         row.progressed(11, 10);
         lines.push(shown(&row, 3700));
         row.progressed(1, 0);
@@ -168,22 +169,22 @@ mod tests {
         ⠋ train        0s  (train.epochs 10 → 30)
         ⠋ train       59s  Compiling model v0.1.0
         ⠋ train     1m02s  ━━━───────── 3/10  Compiling model v0.1.0
-        ⠋ train     1h01m  ━━━───────── 3/10  val_loss 1.5  val_accuracy 0.55 @3  Compiling model v0.1.0
-        ⠋ train     1h01m  ━━━━━━━━━━━━ 10/10  val_loss 1.5 @3  val_accuracy 0.6 @4  Compiling model v0.1.0
-        ⠋ train     1h01m  val_loss 1.5 @3  val_accuracy 0.6 @4  Compiling model v0.1.0
+        ⠋ train     1h01m  ━━━───────── 3/10  val_loss 1.5  val_f1 0.55 @3  Compiling model v0.1.0
+        ⠋ train     1h01m  ━━━━━━━━━━━━ 10/10  val_loss 1.5 @3  val_f1 0.6 @4  Compiling model v0.1.0
+        ⠋ train     1h01m  val_loss 1.5 @3  val_f1 0.6 @4  Compiling model v0.1.0
         ⠋ download     2s  restoring from the cache
         "#);
     }
 
     #[test]
-    fn the_tail_keeps_the_last_lines() {
+    fn tail_is_bounded() {
         let mut row = Row::new(fixtures::stage("s"), Work::Run, &[]);
-        (0..25).for_each(|at| row.said(&format!("line {at}")));
+        (0..25).for_each(|at| row.printed(&format!("line {at}")));
         assert_eq!(
             row.tail().collect::<Vec<_>>(),
             (15..25).map(|at| format!("line {at}")).collect::<Vec<_>>()
         );
-        (0..1000).for_each(|at| row.measured(&format!("key {at}"), 1, 0.0));
+        (0..1000).for_each(|at| row.reported(&format!("key {at}"), 1, 0.0));
         assert_eq!(row.metrics.len(), KEPT_METRICS);
     }
 }

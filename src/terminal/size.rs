@@ -1,6 +1,6 @@
-//! How large something is, for people. Knows nothing of what it is.
+//! Formats sizes in bytes. Does not know what is measured.
 
-/// `0 B`, `999 B`, `1.5 kB`, `12 MB`: powers of ten, as disks are sold, with two digits at least.
+/// Formats a size: `0 B`, `999 B`, `1.5 kB`, `12 MB`. Units are powers of ten; at least two digits.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
@@ -8,12 +8,12 @@ pub fn size(bytes: u64) -> String {
     }
     let mut value = bytes as f64 / 1000.0;
     let mut unit = 0;
-    // What would be rounded to 1000 is one of the next unit.
+    // A value that rounds to 1000 belongs to the next unit.
     while value >= 999.5 && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;
     }
-    // Rounded to one decimal, 9.95 has two digits before it already.
+    // From 9.95 on, rounding gives two digits without a decimal.
     let decimals = if value < 9.95 { 1 } else { 0 };
     format!("{value:.decimals$} {}", UNITS[unit])
 }

@@ -1,16 +1,29 @@
-//! Data on its way to stdout. Colours are taken away where they are not wanted.
+//! Writes data to stdout, without colors where they are not wanted.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 
 use crate::error::{Error, Result};
 
-/// Writes text whole. A reader that has seen enough and hung up, as `head` does, is no error.
+/// Writes all of `text` to stdout. A reader that closes early, as `head` does, is not an error.
 ///
 /// # Errors
-/// The disk that stdout leads to is full, and the like.
+/// Stdout cannot be written, for example because its disk is full.
 pub fn write(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    tolerate_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Writes all that `source` yields to stdout unchanged, byte for byte.
+///
+/// # Errors
+/// As for [`write()`].
+pub fn copy(mut source: impl io::Read) -> Result<()> {
+    let mut out = io::stdout().lock();
+    tolerate_closed_pipe(io::copy(&mut source, &mut out).and_then(|_| out.flush()))
+}
+
+fn tolerate_closed_pipe(written: io::Result<()>) -> Result<()> {
+    match written {
         Err(err) if err.kind() != ErrorKind::BrokenPipe => {
             Err(Error::environment("cannot write to stdout").because(err))
         }
@@ -18,7 +31,7 @@ pub fn write(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line to stdout, or returns the error from the function that it stands in.
+/// Writes a line to stdout; on an error, returns it from the enclosing function.
 macro_rules! say {
     ($($part:tt)*) => {
         $crate::terminal::stdout::write(&format!("{}\n", format_args!($($part)*)))?

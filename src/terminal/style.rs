@@ -1,4 +1,4 @@
-//! The colours. Each is an addition to a word or a sign, never the only way to tell.
+//! Colors. Each repeats what a word or a sign says; none is the only carrier of information.
 
 use anstyle::{AnsiColor, Style};
 

@@ -1,6 +1,5 @@
-//! What is said when a run is over: where the time went, the final metrics, where the products are, and one
-//! line that says it all. Pure: values in, text with styles out; who prints it takes the colours away where
-//! none are wanted.
+//! The summary at the end of a run: durations, final metrics, products, and a final line.
+//! Pure: turns values into styled text; the writer removes colors where they are not wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,21 +7,22 @@ use crate::engine::run::Report;
 use crate::event::{Millis, Outcome, RunName, RunStatus};
 use crate::pipeline::{Pipeline, Role, StageIx, StageName};
 use crate::repo_path::RepoPath;
-use crate::terminal::wording::{self, LIVELY, styled};
 use crate::terminal::style::{DIM, ERROR, GOOD, STAGE, WARNING};
+use crate::terminal::text::{Pad, count, pad, widest};
+use crate::terminal::wording::{self, LIVELY, outcome_word, styled};
 
-/// A run that is over, or an invocation that found nothing to do.
+/// A finished run, or an invocation that found nothing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     /// `None` if nothing was done.
     pub run: Option<RunName>,
-    /// How many stages were up to date before anything began.
+    /// Number of stages that were up to date before the run started.
     pub fresh: usize,
-    /// The others, in the order in which they are to be shown.
+    /// The other stages, in display order.
     pub stages: Vec<StageLine>,
-    /// `evaluate.accuracy` and its value, in the order in which they are to be shown.
+    /// Keys such as `evaluate.accuracy` and their values, in display order.
     pub metrics: Vec<(String, f64)>,
-    /// What the run was there to make: the data outs of the stages whose work no other stage of it reads.
+    /// Data outs of the stages whose outs no other stage of the run reads.
     pub products: Vec<Product>,
     pub took: Millis,
     pub status: RunStatus,
@@ -42,7 +42,7 @@ pub struct Product {
 }
 
 impl Summary {
-    /// Sums up what the engine reports.
+    /// Summarizes a report of the engine.
     pub fn of(pipeline: &Pipeline, report: &Report) -> Summary {
         let stages = report.stages.iter().map(|(name, outcome, took)| StageLine {
             name: name.clone(),
@@ -62,7 +62,7 @@ impl Summary {
 }
 
 fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
-    // Of a run that failed they may be of an earlier one, or not there.
+    // After a failed run they may be missing or date from an earlier run.
     if report.status != RunStatus::Ok {
         return Vec::new();
     }
@@ -84,17 +84,17 @@ fn products_of(pipeline: &Pipeline, report: &Report) -> Vec<Product> {
     .collect()
 }
 
-/// A long pipeline is summed up by the stages that took longest.
+/// Maximum number of stages shown: those that took longest.
 const SHOWN_STAGES: usize = 12;
 const SHOWN_METRICS: usize = 12;
 const SHOWN_PRODUCTS: usize = 8;
 const BAR: usize = 24;
 
-/// The closing text, with styles and a newline at its end.
+/// Renders the summary, with styles and a final newline.
 ///
-/// Three blocks, each left out when it has nothing to say (stages and their times, final metrics, products),
-/// and below them one line that names the run, how it ended and what became of the stages. With nothing done
-/// it is that line alone.
+/// It has up to three blocks (stages and durations, final metrics, products; empty ones are omitted),
+/// followed by a line with the run, its status and the outcomes of its stages. If nothing was done,
+/// it is a single line.
 pub fn render(summary: &Summary) -> String {
     let Some(run) = summary.run else { return format!("{}\n", idle(summary)) };
     let blocks = [stages(summary), metrics(&summary.metrics), products(&summary.products)];
@@ -108,11 +108,11 @@ pub fn render(summary: &Summary) -> String {
 }
 
 fn idle(summary: &Summary) -> String {
-    let counted = wording::count(summary.fresh + summary.stages.len(), "stage");
+    let counted = count(summary.fresh + summary.stages.len(), "stage");
     match summary.status {
         RunStatus::Ok => format!("everything is up to date ({counted}, {})", summary.took),
         status => {
-            format!("{} before anything was done ({counted}, {})", status.word(), summary.took)
+            format!("{} before any stage started ({counted}, {})", status.word(), summary.took)
         }
     }
 }
@@ -134,7 +134,7 @@ fn headline(run: RunName, summary: &Summary) -> String {
             )
         })
         .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {word}"))
+        .map(|(count, word)| format!("{count} {}", outcome_word(word)))
         .collect();
     let name = styled(STAGE, &run.to_string());
     let verdict = match summary.status {
@@ -144,12 +144,12 @@ fn headline(run: RunName, summary: &Summary) -> String {
     format!("{} {name} {verdict}: {}", styled(style, sign), counts.join(", "))
 }
 
-/// Stages that did something, and a bar for the share of each in the time that all of them took together.
+/// Lists the stages that did something, with a bar for the share of each in their total duration.
 fn stages(summary: &Summary) -> String {
     let mut shown: Vec<&StageLine> =
         summary.stages.iter().filter(|stage| !matches!(stage.outcome, Outcome::Fresh)).collect();
     let total: u64 = shown.iter().fold(0, |sum, stage| sum.saturating_add(stage.took.0));
-    // One stage alone is said by the line below.
+    // A single stage is covered by the final line.
     if shown.len() == 1 {
         return String::new();
     }
@@ -167,10 +167,11 @@ fn stages(summary: &Summary) -> String {
         let began = stage.took.0 > 0 || matches!(stage.outcome, Outcome::Ran | Outcome::Restored);
         let took = if began { stage.took.to_string() } else { String::new() };
         let line = format!(
-            "{} {:<name_width$}  {:<word_width$}  {took:>6}  {}",
+            "{} {}  {}  {}  {}",
             styled(style, sign),
-            stage.name,
-            stage.outcome.word(),
+            pad(stage.name.as_str(), name_width, Pad::Right),
+            pad(stage.outcome.word(), word_width, Pad::Right),
+            pad(&took, 6, Pad::Left),
             if compared { share(stage.took.0, total) } else { String::new() }
         );
         text.push_str(line.trim_end());
@@ -190,7 +191,7 @@ fn share(took: u64, total: u64) -> String {
     }
 }
 
-/// The shortest keys first: what lies deeper, such as a number for each class, is detail.
+/// Lists the metrics. Keys with fewer parts come first: deeper ones, such as one per class, are details.
 fn metrics(metrics: &[(String, f64)]) -> String {
     let mut shown: Vec<&(String, f64)> = metrics.iter().collect();
     shown.sort_by_key(|(key, _)| key.matches('.').count().max(1));
@@ -201,7 +202,8 @@ fn metrics(metrics: &[(String, f64)]) -> String {
     let width = widest(shown.iter().map(|(key, _)| key.as_str()));
     let mut text = String::new();
     for (key, value) in shown {
-        text.push_str(&format!("  {key:<width$}  {}\n", styled(STAGE, &wording::number(*value))));
+        let value = styled(STAGE, &wording::number(*value));
+        text.push_str(&format!("  {}  {value}\n", pad(key, width, Pad::Right)));
     }
     more(&mut text, omitted, "in `repro metrics show`");
     text
@@ -212,7 +214,7 @@ fn products(products: &[Product]) -> String {
     let width = widest(shown.iter().map(|product| product.path.as_str()));
     let mut text = String::new();
     for product in shown {
-        let path = format!("{:<width$}", product.path.as_str());
+        let path = pad(product.path.as_str(), width, Pad::Right);
         text.push_str(&format!("  {path}  {}\n", styled(DIM, &format!("by {}", product.stage))));
     }
     more(&mut text, products.len() - shown.len(), "declared in `pipeline.toml`");
@@ -223,10 +225,6 @@ fn more(text: &mut String, omitted: usize, where_to: &str) {
     if omitted > 0 {
         text.push_str(&format!("  {}\n", styled(DIM, &format!("and {omitted} more {where_to}"))));
     }
-}
-
-fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
-    texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_went_well() {
+    fn successful_run() {
         let mut all = summary(
             vec![
                 stage("download", Outcome::Restored, 12),
@@ -291,12 +289,12 @@ mod tests {
           metrics/predictions.csv  by evaluate
           models/genre.onnx        by export
 
-        ✓ run-12 done in 3m41s: 3 ran, 1 restored, 1 fresh
+        ✓ run-12 done in 3m41s: 3 ran, 1 restored, 1 up to date
         "#);
     }
 
     #[test]
-    fn a_run_that_failed() {
+    fn failed_run() {
         let failed = summary(
             vec![
                 stage("download", Outcome::Fresh, 0),
@@ -312,12 +310,12 @@ mod tests {
         ⊘ evaluate  skipped
         ⊘ export    skipped
 
-        ✗ run-12 failed after 3.1s: 1 failed, 2 skipped, 1 fresh
+        ✗ run-12 failed after 3.1s: 1 failed, 2 skipped, 1 up to date
         "#);
     }
 
     #[test]
-    fn nothing_to_do_is_one_line() {
+    fn idle_run_is_one_line() {
         let mut idle =
             summary((0..5).map(|_| stage("s", Outcome::Fresh, 0)).collect(), RunStatus::Ok, 12);
         idle.run = None;
@@ -325,11 +323,11 @@ mod tests {
         idle.stages.truncate(1);
         assert_eq!(render(&idle), "everything is up to date (1 stage, 12ms)\n");
         idle.status = RunStatus::Interrupted;
-        assert_eq!(render(&idle), "interrupted before anything was done (1 stage, 12ms)\n");
+        assert_eq!(render(&idle), "interrupted before any stage started (1 stage, 12ms)\n");
     }
 
     #[test]
-    fn a_thousand_stages_stay_short() {
+    fn many_stages_are_truncated() {
         let stages = (0..1000).map(|at| stage(&format!("s{at}"), Outcome::Ran, at * 10)).collect();
         let text = plain(&summary(stages, RunStatus::Ok, 60_000));
         assert_eq!(text.lines().count(), SHOWN_STAGES + 4, "{text}");

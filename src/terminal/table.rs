@@ -1,15 +1,18 @@
-//! Aligned tables, for people and as Markdown, and how numbers look in them. Knows nothing of what it shows.
+//! Aligned tables, as plain text and as Markdown, and the formatting of numbers in them.
+//! Does not know about the data shown.
 
 use std::fmt::Write as _;
 
 use anstyle::Style;
 
-/// How the cells of a column stand below each other.
+use super::text::{Pad, pad, width};
+
+/// Alignment of the cells of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     Left,
     Right,
-    /// Decimal points below each other.
+    /// Aligns decimal points.
     Decimal,
 }
 
@@ -20,9 +23,9 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell in `style`, which must only repeat what the text says.
+    /// Returns a cell in `style`, which must only repeat what the text says.
     pub fn styled(text: impl AsRef<str>, style: Style) -> Cell {
-        // A control character would move the cursor, and the rest of the table with it.
+        // A control character would move the cursor and misalign the table.
         let visible =
             |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
         Cell { text: text.as_ref().chars().map(visible).collect(), style }
@@ -46,7 +49,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these columns. When all headings are empty, no line of headings is shown.
+    /// Returns a table with these columns. If all headings are empty, the heading line is omitted.
     pub fn new<T: AsRef<str>>(columns: impl IntoIterator<Item = (T, Align)>) -> Table {
         let columns = columns
             .into_iter()
@@ -55,7 +58,7 @@ impl Table {
         Table { columns, rows: Vec::new() }
     }
 
-    /// Adds a row; cells that are not given are empty, and those beyond the columns are not shown.
+    /// Adds a row. Missing cells are empty; cells beyond the columns are not shown.
     pub fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
@@ -64,8 +67,10 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Lines with the columns two spaces apart, each line after `indent`. A column without a text in any row is left out.
-    /// Styles are ANSI escapes, which `anstream` takes out where they do not belong.
+    /// Returns lines that start with `indent` and have two spaces between columns.
+    ///
+    /// A column whose cells are all empty is omitted. Styles are ANSI escapes, which `anstream`
+    /// removes where colors are not wanted.
     pub fn plain(&self, indent: &str) -> String {
         let used = |column: &usize| {
             self.rows.iter().any(|row| row.get(*column).is_some_and(|cell| !cell.text.is_empty()))
@@ -85,7 +90,7 @@ impl Table {
         out
     }
 
-    /// The table as Markdown (GitHub's dialect), with the columns aligned in the source too.
+    /// Returns the table as GitHub Flavored Markdown, aligned in the source too.
     pub fn markdown(&self) -> String {
         let escaped = |cell: &Cell| cell.text.replace('\\', "\\\\").replace('|', "\\|");
         let cell = |row: &Vec<Cell>, at: usize| row.get(at).map(escaped).unwrap_or_default();
@@ -95,15 +100,12 @@ impl Table {
             let mut texts: Vec<String> = vec![escaped(heading)];
             texts.extend(self.rows.iter().map(|row| cell(row, at)));
             let wide = texts.iter().map(|text| width(text)).max().unwrap_or(0).max(3);
-            let pad = |text: String| match align {
-                Align::Left => format!("{text:<wide$}"),
-                Align::Right | Align::Decimal => format!("{text:>wide$}"),
-            };
+            let side = if *align == Align::Left { Pad::Right } else { Pad::Left };
             rule.push(match align {
                 Align::Left => "-".repeat(wide),
                 Align::Right | Align::Decimal => format!("{}:", "-".repeat(wide - 1)),
             });
-            columns.push(texts.into_iter().map(pad).collect());
+            columns.push(texts.iter().map(|text| pad(text, wide, side)).collect());
         }
         let mut out = String::new();
         for row in 0..=self.rows.len() {
@@ -129,8 +131,8 @@ impl Table {
     }
 }
 
-/// A number as people compare it: an integer whole, anything else with up to four significant decimals, very large and
-/// very small ones as `1.234e-7`.
+/// Formats a number for comparison by eye: integers in full, other numbers with up to four
+/// significant decimals, very large and very small ones as `1.234e-7`.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     if !value.is_finite() {
@@ -147,17 +149,17 @@ pub fn number(value: f64) -> String {
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         return format!("{}e{exponent}", trim_zeros(mantissa));
     }
-    // 0.0123 has one zero before its first digit that counts.
+    // 0.0123 has one zero before its first significant digit.
     let leading_zeros = (-size.log10().floor() - 1.0).max(0.0) as usize;
     trim_zeros(&format!("{value:.*}", 4 + leading_zeros)).to_owned()
 }
 
-/// A difference: a [`number`] that always shows its sign, but for 0.
+/// Formats a difference: a [`number`] with an explicit sign, except for 0.
 pub fn difference(value: f64) -> String {
     if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
 }
 
-/// How a column is laid out: its width, and of it what is kept for what follows the decimal point.
+/// Layout of a column: its width, and the part of it reserved for the text after the decimal point.
 struct Layout {
     align: Align,
     after: usize,
@@ -170,7 +172,7 @@ impl Layout {
         if self.align == Align::Left { (0, room) } else { (room, 0) }
     }
 
-    /// The spaces before and behind a cell.
+    /// Returns the numbers of spaces before and after a cell.
     fn cell(&self, cell: &Cell) -> (usize, usize) {
         let room = self.wide.saturating_sub(cell.width());
         match self.align {
@@ -192,7 +194,7 @@ fn line(
     spaces: fn(&Layout, &Cell) -> (usize, usize),
 ) {
     let mut text = indent.to_owned();
-    // Written only when something follows: no line ends in spaces.
+    // Spaces are written only if something follows: no line ends in spaces.
     let mut owed = 0;
     for (column, layout) in shown {
         let empty = Cell::from("");
@@ -216,16 +218,11 @@ fn line(
     out.push('\n');
 }
 
-/// How many characters stand before the decimal point, or the exponent, or the end.
+/// Returns the width of the text before the decimal point, the exponent or the end.
 fn before_point(text: &str) -> usize {
     let is_number = text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
     let end = if is_number { text.find(['.', 'e']) } else { None };
     width(&text[..end.unwrap_or(text.len())])
-}
-
-/// An approximation: a character a cell.
-fn width(text: &str) -> usize {
-    text.chars().count()
 }
 
 fn trim_zeros(text: &str) -> &str {
@@ -280,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_and_an_empty_one_is_left_out() {
+    fn plain_table() {
         let text = anstream::adapter::strip_str(&table().plain("  ")).to_string();
         insta::assert_snapshot!(text, @r"
         metric        run-1     n
@@ -292,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn markdown_keeps_its_bars() {
+    fn markdown_table() {
         insta::assert_snapshot!(table().markdown(), @r"
         | metric   |    run-1 |    n |     |
         | -------- | -------: | ---: | --- |
@@ -304,7 +301,20 @@ mod tests {
     }
 
     #[test]
-    fn without_headings_there_is_no_line_for_them() {
+    fn wide_characters_align() {
+        let mut table = Table::new([("metric", Align::Left), ("値", Align::Decimal)]);
+        table.row(["検証精度".into(), "0.55".into()]);
+        table.row(["accuracy".into(), "1.5".into()]);
+        let text = anstream::adapter::strip_str(&table.plain("")).to_string();
+        insta::assert_snapshot!(text, @r"
+        metric      値
+        検証精度  0.55
+        accuracy  1.5
+        ");
+    }
+
+    #[test]
+    fn table_without_headings() {
         let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
         table.row(["a".into(), "b".into()]);
         assert_eq!(table.plain("> "), "> a  b\n");

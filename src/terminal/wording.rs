@@ -1,5 +1,5 @@
-//! The signs, words and numbers that every face of a run shares, so that the live display, the plain lines
-//! and the summary say the same thing in the same way. Pure; knows nothing of streams and widths.
+//! Signs, words and numbers that the live display, the plain lines and the summary share.
+//! Pure; unaware of streams and widths.
 
 use anstyle::{AnsiColor, Style};
 
@@ -7,15 +7,15 @@ use crate::event::{Millis, Outcome};
 use crate::plan::Change;
 use crate::terminal::style::{DIM, ERROR, GOOD, WARNING};
 
-/// A restored stage's sign, a spinner, a bar.
+/// Style of a restored stage's sign, a spinner and a bar.
 pub(super) const LIVELY: Style = AnsiColor::Cyan.on_default();
 
-/// `text` in a style, and back to none.
+/// Returns `text` in a style, followed by a reset.
 pub(super) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// What stands before an ended stage's name. The words after it say the same.
+/// Returns the sign before the name of an ended stage. The words after the name say the same.
 pub(super) fn sign(outcome: &Outcome) -> (&'static str, Style) {
     match outcome {
         Outcome::Fresh => ("·", DIM),
@@ -28,12 +28,13 @@ pub(super) fn sign(outcome: &Outcome) -> (&'static str, Style) {
     }
 }
 
-/// `ran in 1m02s`, `failed after 3.0s: exited with code 1`, `skipped: needs train`.
+/// Describes how a stage ended: `ran in 1m02s`, `failed after 3.0s: exited with code 1`,
+/// `skipped: needs train`.
 pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
-    // What never began took no time.
+    // A stage that never started took no time.
     let after = if took.0 == 0 { String::new() } else { format!(" after {took}") };
     match outcome {
-        Outcome::Fresh => "fresh".to_owned(),
+        Outcome::Fresh => "up to date".to_owned(),
         Outcome::Restored => format!("restored in {took}"),
         Outcome::Ran => format!("ran in {took}"),
         Outcome::Failed(failure) => format!("failed{after}: {}", failure.what),
@@ -43,16 +44,22 @@ pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
     }
 }
 
-/// What is said when the user asks for the end.
-pub(super) const STOPPING: &str = "stopping… (Ctrl-C again ends it at once)";
+/// Returns the word for people for an outcome, given the word of JSON and the run store.
+pub fn outcome_word(word: &'static str) -> &'static str {
+    if word == "fresh" { "up to date" } else { word }
+}
 
-/// The most telling reason and how many more there are; `None` if there is none.
+/// Shown when the user interrupts the run.
+pub(super) const STOPPING: &str = "stopping… (press Ctrl-C again to stop at once)";
+
+/// Returns the most informative reason and the number of others; `None` without a reason.
 pub(super) fn reasons(changes: &[Change]) -> Option<String> {
-    // A param that is filled into the command changes both: the param is what the user did, and shorter.
-    let told =
+    // A param that is used in the command changes both. The param is what the user changed, and
+    // it is shorter.
+    let shown =
         changes.iter().find(|change| !matches!(change, Change::Cmd { .. })).or(changes.first())?;
-    let first = match told {
-        Change::NeverRan => "for the first time".to_owned(),
+    let first = match shown {
+        Change::NeverRan => "first run".to_owned(),
         change => change.to_string(),
     };
     Some(match changes.len() {
@@ -61,7 +68,7 @@ pub(super) fn reasons(changes: &[Change]) -> Option<String> {
     })
 }
 
-/// A number for people: four decimals at most, and an exponent where those would hide it.
+/// Formats a number with at most four decimals, or with an exponent if those would hide it.
 pub(super) fn number(value: f64) -> String {
     if !value.is_finite() {
         return value.to_string().to_lowercase();
@@ -77,17 +84,12 @@ pub(super) fn number(value: f64) -> String {
     trimmed(&format!("{value:.4}")).to_owned()
 }
 
-/// `1 stage`, `5 stages`.
-pub(super) fn count(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 fn trimmed(decimals: &str) -> &str {
     decimals.trim_end_matches('0').trim_end_matches('.')
 }
 
-/// What a terminal would show of a line that a process wrote: the text after the last carriage return,
-/// without colours and other control codes.
+/// Returns the visible part of an output line: the text after the last carriage return, without
+/// colors and other control codes.
 pub(super) fn visible(line: &str) -> String {
     let line = line.trim_end_matches(['\r', '\n']);
     let last = line.rsplit('\r').next().unwrap_or(line);
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_what_a_terminal_would_show() {
+    fn visible_lines() {
         let cases = [
             ("plain", "plain"),
             ("\u{1b}[1;32m   Compiling\u{1b}[0m kit\t1.0 ", "   Compiling kit 1.0"),
@@ -163,7 +165,7 @@ mod tests {
             reasons(&[cmd, epochs.clone()]).as_deref(),
             Some("train.epochs 10 → 30, and 1 more")
         );
-        assert_eq!(reasons(&[Change::NeverRan]).as_deref(), Some("for the first time"));
+        assert_eq!(reasons(&[Change::NeverRan]).as_deref(), Some("first run"));
         assert_eq!(
             reasons(&[epochs, Change::Forced, Change::Forced]).as_deref(),
             Some("train.epochs 10 → 30, and 2 more")

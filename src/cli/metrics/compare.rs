@@ -1,27 +1,29 @@
-//! `repro metrics compare`: how the params and metrics of runs differ, and for the better or the worse.
+//! `repro metrics compare`: differences in params and metrics between runs, better or worse.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anstyle::Style;
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::cli::runs::{json_number, print, print_json, run_style, shortened_commit, store};
-use crate::error::{Error, Result};
+use crate::cli::common::{run_style, short_commit, store};
+use crate::error::{Error, Result, exit};
 use crate::event::{GitTree, RunName};
 use crate::pipeline::Goals;
-use crate::runs::compare::{Comparison, MetricRow, RunValues, Verdict, compare};
+use crate::report;
+use crate::report::metrics::{ComparisonReport, Params};
+use crate::runs::compare::{Comparison, MetricRow, Verdict};
 use crate::runs::{Run, Store};
-use crate::terminal::style;
 use crate::terminal::table::{Align, Cell, Table, difference, number};
+use crate::terminal::{stdout, style};
 
 #[derive(Debug, Args)]
 pub(super) struct CompareArgs {
-    /// run-12, 12 or last
+    /// Runs to compare: `run-12`, `12` or `last`
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
-    /// List the params that are equal, too
+    /// Also list params that are equal
     #[arg(long)]
     all: bool,
     /// Print JSON
@@ -39,20 +41,18 @@ impl CompareArgs {
             .into_iter()
             .map(|run| store.run(run))
             .collect::<Result<Vec<Run>>>()?;
-        let mut compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), goals);
-        let equal = compared.params.iter().filter(|row| !row.differs()).count();
-        if !self.all {
-            compared.params.retain(|row| row.differs());
-        }
-        match () {
-            () if self.json => print_json(&compare_json(&compared)),
-            () if self.md => print(&compare_md(&runs, &compared)),
-            () => print(&compare_text(&runs, &compared, if self.all { 0 } else { equal })),
-        }
+        let params = if self.all { Params::All } else { Params::Differing };
+        let report = ComparisonReport::new(runs, goals, params);
+        stdout::write(&match () {
+            () if self.json => report::json(&report),
+            () if self.md => markdown(&report),
+            () => text(&report),
+        })?;
+        Ok(exit::OK)
     }
 }
 
-/// Two runs or more.
+/// Returns the runs to compare, at least two.
 fn named(store: &Store, names: &[String]) -> Result<Vec<RunName>> {
     let mut runs =
         names.iter().map(|name| store.resolve(name)).collect::<Result<Vec<RunName>>>()?;
@@ -60,10 +60,8 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RunName>> {
         [] => {
             let last = store.resolve("last")?;
             let before = store.before(last)?.ok_or_else(|| {
-                Error::usage(format!(
-                    "there is nothing to compare `{last}` with: it is the only run"
-                ))
-                .hint("change something, then `repro run`")
+                Error::usage(format!("cannot compare `{last}`: it is the only run"))
+                    .hint("change something and `repro run` again")
             })?;
             runs = vec![before, last];
         }
@@ -71,9 +69,9 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RunName>> {
             let last = store.resolve("last")?;
             if one == last {
                 return Err(Error::usage(format!(
-                    "`{one}` is the last run, and one run is compared with the last"
+                    "cannot compare `{one}` with itself: it is the last run"
                 ))
-                .hint(format!("name another: `repro metrics compare OTHER {one}`")));
+                .hint(format!("name another run: `repro metrics compare RUN {one}`")));
             }
             runs.push(last);
         }
@@ -82,51 +80,34 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RunName>> {
     Ok(runs)
 }
 
-fn compare_json(compared: &Comparison) -> Value {
-    let params = compared.params.iter().map(|row| json!({ "key": row.key, "values": row.values }));
-    let metrics = compared.metrics.iter().map(|row| {
-        json!({
-            "key": row.key,
-            "values": row.values.iter().map(|value| value.map(json_number)).collect::<Vec<_>>(),
-            "difference": row.difference.map(json_number),
-            "verdict": row.verdict.map(Verdict::word),
-            "best": row.best.iter().map(|at| compared.runs[*at]).collect::<Vec<_>>(),
-        })
-    });
-    json!({
-        "runs": compared.runs,
-        "params": params.collect::<Vec<_>>(),
-        "metrics": metrics.collect::<Vec<_>>(),
-    })
-}
-
-fn compare_text(runs: &[Run], compared: &Comparison, equal: usize) -> String {
-    let mut out = heads(runs).plain("");
+fn text(report: &ComparisonReport) -> String {
+    let mut out = heads(&report.runs).plain("");
     let mut part = |text: String| {
         let _ = write!(out, "\n{text}");
     };
-    let params = params_table(compared);
+    let params = params_table(&report.comparison);
     if !params.is_empty() {
         part(params.plain(""));
     }
-    match (equal, params.is_empty()) {
+    match (report.omitted, params.is_empty()) {
         (0, _) => {}
-        (1, true) => part("the one param is equal: `--all` lists it\n".to_owned()),
+        (1, true) => part("the only param is equal: `--all` lists it\n".to_owned()),
         (1, false) => part("1 other param is equal: `--all` lists it\n".to_owned()),
-        (_, true) => part(format!("all {equal} params are equal: `--all` lists them\n")),
-        (_, false) => part(format!("{equal} other params are equal: `--all` lists them\n")),
+        (equal, true) => part(format!("all {equal} params are equal: `--all` lists them\n")),
+        (equal, false) => part(format!("{equal} other params are equal: `--all` lists them\n")),
     }
-    let metrics = metrics_table(compared);
+    let metrics = metrics_table(&report.comparison);
     part(if metrics.is_empty() {
-        "no metrics in these runs\n".to_owned()
+        "these runs have no metrics\n".to_owned()
     } else {
         metrics.plain("")
     });
     out
 }
 
-fn compare_md(runs: &[Run], compared: &Comparison) -> String {
-    let tables = [heads(runs), params_table(compared), metrics_table(compared)];
+fn markdown(report: &ComparisonReport) -> String {
+    let compared = &report.comparison;
+    let tables = [heads(&report.runs), params_table(compared), metrics_table(compared)];
     let shown = tables.iter().filter(|table| !table.is_empty()).map(Table::markdown);
     anstream::adapter::strip_str(&shown.collect::<Vec<_>>().join("\n")).to_string()
 }
@@ -143,7 +124,7 @@ fn heads(runs: &[Run]) -> Table {
     for run in runs {
         let git = run.about.git.as_ref().map_or_else(String::new, |git| {
             let dirty = if git.tree == GitTree::Dirty { " with uncommitted changes" } else { "" };
-            format!("{}{dirty}", shortened_commit(&git.commit))
+            format!("{}{dirty}", short_commit(&git.commit))
         });
         table.row([
             Cell::styled(run.name.to_string(), Style::new().bold()),
@@ -158,8 +139,7 @@ fn heads(runs: &[Run]) -> Table {
 
 fn params_table(compared: &Comparison) -> Table {
     let runs = compared.runs.iter().map(|run| (run.to_string(), Align::Decimal));
-    let mut table =
-        Table::new(std::iter::once(("param".to_owned(), Align::Left)).chain(runs));
+    let mut table = Table::new(std::iter::once(("param".to_owned(), Align::Left)).chain(runs));
     for row in &compared.params {
         let value = |value: &Option<Value>| {
             Cell::from(value.as_ref().map_or_else(|| "-".to_owned(), Value::to_string))
@@ -173,7 +153,7 @@ fn metrics_table(compared: &Comparison) -> Table {
     let mut columns = vec![("metric".to_owned(), Align::Left)];
     columns.extend(compared.runs.iter().map(|run| (run.to_string(), Align::Decimal)));
     columns.extend([("change".to_owned(), Align::Decimal), (String::new(), Align::Left)]);
-    // Of two runs, better and worse say which is the best.
+    // With two runs, the verdict already says which is better.
     let several = compared.runs.len() > 2;
     if several {
         columns.push(("best".to_owned(), Align::Left));
@@ -225,10 +205,9 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_side_by_side() {
-        let runs = runs(&[1, 2]);
-        let mut compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), &goals());
-        insta::assert_snapshot!(plain(&compare_text(&runs, &compared, 0)), @r#"
+    fn two_runs() {
+        let all = ComparisonReport::new(runs(&[1, 2]), &goals(), Params::All);
+        insta::assert_snapshot!(plain(&text(&all)), @r#"
         run    status  started               took  git
         run-1  failed  2026-05-09 14:03:22  3m13s  3f2a91c0d4
         run-2  ok      2026-05-09 14:03:22  1m06s  3f2a91c0d4 with uncommitted changes
@@ -245,8 +224,9 @@ mod tests {
         train.steps         -      30        -
         train.top           -     inf        -
         "#);
-        compared.params.retain(|row| row.differs());
-        insta::assert_snapshot!(plain(&compare_text(&runs, &compared, 1)), @"
+        let mut differing = ComparisonReport::new(runs(&[1, 2]), &goals(), Params::Differing);
+        differing.omitted = 1;
+        insta::assert_snapshot!(plain(&text(&differing)), @"
         run    status  started               took  git
         run-1  failed  2026-05-09 14:03:22  3m13s  3f2a91c0d4
         run-2  ok      2026-05-09 14:03:22  1m06s  3f2a91c0d4 with uncommitted changes
@@ -263,7 +243,7 @@ mod tests {
         train.steps         -      30        -
         train.top           -     inf        -
         ");
-        insta::assert_snapshot!(plain(&compare_md(&runs, &compared)), @"
+        insta::assert_snapshot!(plain(&markdown(&differing)), @"
         | run   | status | started             |  took | git                                 |
         | ----- | ------ | ------------------- | ----: | ----------------------------------- |
         | run-1 | failed | 2026-05-09 14:03:22 | 3m13s | 3f2a91c0d4                          |
@@ -284,11 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn three_runs_have_a_best_one() {
-        let runs = runs(&[2, 1, 2]);
-        let mut compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), &goals());
-        compared.params.clear();
-        insta::assert_snapshot!(plain(&compare_text(&runs, &compared, 3)), @"
+    fn best_of_three_runs() {
+        let mut report = ComparisonReport::new(runs(&[2, 1, 2]), &goals(), Params::All);
+        report.omitted = report.comparison.params.drain(..).count();
+        insta::assert_snapshot!(plain(&text(&report)), @"
         run    status  started               took  git
         run-2  ok      2026-05-09 14:03:22  1m06s  3f2a91c0d4 with uncommitted changes
         run-1  failed  2026-05-09 14:03:22  3m13s  3f2a91c0d4
@@ -306,14 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn comparing_as_json() {
-        let runs = runs(&[1, 2]);
-        let compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), &goals());
-        insta::assert_snapshot!(compare_json(&compared)["metrics"].to_string(), @r#"[{"best":[],"difference":null,"key":"evaluate.accuracy","values":[null,0.625],"verdict":null},{"best":[],"difference":null,"key":"train.grad","values":[null,"NaN"],"verdict":null},{"best":["run-2"],"difference":-1.837655,"key":"train.loss","values":[2.25,0.412345],"verdict":"better"},{"best":[],"difference":null,"key":"train.steps","values":[null,30.0],"verdict":null},{"best":[],"difference":null,"key":"train.top","values":[null,"Infinity"],"verdict":null}]"#);
-    }
-
-    #[test]
-    fn which_runs_are_compared() {
+    fn selection_of_runs() {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let names = |words: &[&str]| {
@@ -324,6 +296,6 @@ mod tests {
         assert_eq!(names(&["1"]).unwrap(), pair);
         assert_eq!(names(&["run-1", "last"]).unwrap(), pair);
         assert_eq!(names(&["2", "1"]).unwrap(), [RunName(2), RunName(1)]);
-        assert!(names(&["last"]).unwrap_err().what.contains("is the last run"));
+        assert!(names(&["last"]).unwrap_err().what.contains("with itself"));
     }
 }

@@ -1,21 +1,20 @@
-//! `repro metrics show`: the numbers of a run, the last ones and each series in a line.
+//! `repro metrics show`: the final metrics of a run, and a line for each series.
 
 use std::path::Path;
 
 use clap::Args;
-use serde_json::{Map, Value, json};
 
-use crate::cli::runs::{json_number, print, print_json, remark, store};
+use crate::cli::common::store;
 use crate::error::{Result, exit};
 use crate::pipeline::{Goal, Goals};
-use crate::runs::compare::metric_key;
-use crate::runs::{Run, Series};
-use crate::terminal::style;
+use crate::report;
+use crate::report::metrics::{MetricSeries, MetricsReport};
 use crate::terminal::table::{Align, Cell, Table, number};
+use crate::terminal::{self, stdout, style};
 
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// run-12, 12 or last
+    /// Run to show: `run-12`, `12` or `last`
     #[arg(default_value = "last")]
     run: String,
     /// Print JSON
@@ -27,32 +26,30 @@ impl ShowArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
         let run = store.run(store.resolve(&self.run)?)?;
-        let series = store.series(run.name)?;
-        match (self.json, run.metrics.is_empty() && series.is_empty()) {
-            (true, _) => print_json(&show_json(&run, &series)),
-            (false, false) => print(&show(&run, &series, goals)),
-            (false, true) => {
-                remark(&format!("{} has no metrics", run.name));
-                Ok(exit::OK)
-            }
+        let report = MetricsReport::new(&run, &store.series(run.name)?, goals);
+        match (self.json, report.is_empty()) {
+            (true, _) => stdout::write(&report::json(&report))?,
+            (false, false) => stdout::write(&show(&report))?,
+            (false, true) => terminal::note(&format!("{} has no metrics", run.name)),
         }
+        Ok(exit::OK)
     }
 }
 
-fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
+fn show(report: &MetricsReport) -> String {
     let mut finals = Table::new([
-        (run.name.to_string(), Align::Left),
+        (report.run.to_string(), Align::Left),
         ("value".into(), Align::Decimal),
         ("goal".into(), Align::Left),
     ]);
-    for (key, value) in &run.metrics {
-        let key = metric_key(key);
-        let goal = match goals.of(&key) {
+    for metric in &report.metrics {
+        let goal = match metric.goal {
             Some(Goal::Max) => "max",
             Some(Goal::Min) => "min",
             None => "",
         };
-        finals.row([key.into(), number(*value).into(), Cell::styled(goal, style::DIM)]);
+        let key = metric.key.as_str().into();
+        finals.row([key, number(metric.value.0).into(), Cell::styled(goal, style::DIM)]);
     }
     let right = ["first", "last", "best"].map(|name| (name, Align::Decimal));
     let mut table = Table::new(
@@ -61,25 +58,24 @@ fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
             .chain(right)
             .chain([("", Align::Left), ("", Align::Left)]),
     );
-    for series in series {
-        let key = format!("{}.{}", series.stage, series.key);
-        let values: Vec<f64> = series.points.iter().map(|point| point.1).collect();
+    for series in &report.series {
+        let values: Vec<f64> = series.points.iter().map(|point| point.value.0).collect();
         let (Some(first), Some(last)) = (series.points.first(), series.points.last()) else {
             continue;
         };
-        let best = best_point(series, goals.of(&key));
+        let best = best_point(series);
         let at = best.map_or_else(String::new, |(step, _)| format!("at {step}"));
         let best = best.map_or_else(String::new, |(_, value)| number(value));
-        let steps = if first.0 == last.0 {
-            first.0.to_string()
+        let steps = if first.step == last.step {
+            first.step.to_string()
         } else {
-            format!("{}–{}", first.0, last.0)
+            format!("{}–{}", first.step, last.step)
         };
         table.row([
-            key.into(),
+            series.key.as_str().into(),
             steps.into(),
-            number(first.1).into(),
-            number(last.1).into(),
+            number(first.value.0).into(),
+            number(last.value.0).into(),
             best.into(),
             at.into(),
             sparkline(&values).into(),
@@ -90,17 +86,18 @@ fn show(run: &Run, series: &[Series], goals: &Goals) -> String {
     parts.collect::<Vec<_>>().join("\n")
 }
 
-/// The step and value of the first best point.
-fn best_point(series: &Series, goal: Option<Goal>) -> Option<(u64, f64)> {
-    let goal = goal?;
-    let numbers = series.points.iter().filter(|point| !point.1.is_nan());
+/// Returns the step and value of the first best point; `None` without a goal or numbers.
+fn best_point(series: &MetricSeries) -> Option<(u64, f64)> {
+    let goal = series.goal?;
+    let points = series.points.iter().map(|point| (point.step, point.value.0));
     let better = |a: f64, b: f64| if goal == Goal::Max { a > b } else { a < b };
-    numbers
-        .map(|point| (point.0, point.1))
+    points
+        .filter(|(_, value)| !value.is_nan())
         .reduce(|best, point| if better(point.1, best.1) { point } else { best })
 }
 
-/// A series as a line of bars from its least to its greatest value, in at most 24 places; `×` for what is no number.
+/// Draws a series as bars scaled from its minimum to its maximum, in at most 24 places. `×` stands for
+/// NaN and infinities.
 fn sparkline(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const PLACES: usize = 24;
@@ -112,27 +109,13 @@ fn sparkline(values: &[f64]) -> String {
     }
     let places = values.len().min(PLACES);
     let bar = |place: usize| {
-        // The first and the last value always show.
+        // The first and the last value are always shown.
         let value = values[place * (values.len() - 1) / (places - 1)];
         let height =
             if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.0 };
         if value.is_finite() { BARS[((height * 7.0).round() as usize).min(7)] } else { '×' }
     };
     (0..places).map(bar).collect()
-}
-
-fn show_json(run: &Run, series: &[Series]) -> Value {
-    let metrics: Map<String, Value> =
-        run.metrics.iter().map(|(key, value)| (metric_key(key), json_number(*value))).collect();
-    let points = |series: &Series| -> Value {
-        let point = |(step, value, at): &(u64, f64, i64)| json!({ "step": step, "value": json_number(*value), "at": at });
-        series.points.iter().map(point).collect()
-    };
-    let series: Map<String, Value> = series
-        .iter()
-        .map(|series| (format!("{}.{}", series.stage, series.key), points(series)))
-        .collect();
-    json!({ "run": run.name, "metrics": metrics, "series": series })
 }
 
 #[cfg(test)]
@@ -144,11 +127,11 @@ mod tests {
     use crate::runs::tests::finished;
 
     #[test]
-    fn the_numbers_and_series_of_a_run() {
+    fn metrics_and_series() {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let series = store.series(RunName(2)).unwrap();
-        insta::assert_snapshot!(plain(&show(&store.run(RunName(2)).unwrap(), &series, &goals())), @"
+        let (run, series) = (store.run(RunName(2)).unwrap(), store.series(RunName(2)).unwrap());
+        insta::assert_snapshot!(plain(&show(&MetricsReport::new(&run, &series, &goals()))), @"
         run-2                 value  goal
         evaluate.accuracy    0.625   max
         train.grad         NaN
@@ -159,7 +142,6 @@ mod tests {
         series      steps  first  last  best
         train.loss    1–3    2.3   0.5   0.5  at 3  █×▁
         ");
-        insta::assert_snapshot!(show_json(&store.run(RunName(2)).unwrap(), &series).to_string(), @r#"{"metrics":{"evaluate.accuracy":0.625,"train.grad":"NaN","train.loss":0.412345,"train.steps":30.0,"train.top":"Infinity"},"run":"run-2","series":{"train.loss":[{"at":1778335701000,"step":1,"value":2.3},{"at":1778335701000,"step":2,"value":"NaN"},{"at":1778335701000,"step":3,"value":0.5}]}}"#);
     }
 
     #[test]

@@ -1,22 +1,25 @@
-//! `repro runs logs`: what the stages of a run wrote.
+//! `repro runs logs`: the output of the stages of a run.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use anstyle::Style;
 use clap::Args;
 
-use super::{store, written};
+use crate::cli::common::store;
 use crate::error::{Error, Result, did_you_mean, exit};
 use crate::runs::{LOG, Run, StageRecord, stage_dir};
+use crate::terminal::wording::outcome_word;
+use crate::terminal::{self, stdout};
 
-/// Print what a stage wrote in a run; without STAGE, what each of them wrote
+/// Print the output of a stage in a run; without STAGE, of every stage
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
-    /// run-12, 12 or last
+    /// Run whose logs to print: `run-12`, `12` or `last`
     #[arg(default_value = "last")]
     run: String,
+    /// Stage whose log to print [default: every stage of the run]
     stage: Option<String>,
 }
 
@@ -28,32 +31,31 @@ impl LogsArgs {
             Some(name) => {
                 let stage = find(&run, &name)?;
                 let log = open(root, &run, stage)?.ok_or_else(|| no_log(&run, stage))?;
-                copy(log)
+                stdout::copy(log)?;
+                Ok(exit::OK)
             }
             None => all(root, &run),
         }
     }
 }
 
-/// Only a stage of the run is looked for on the disk: what a user types never becomes a path.
+/// Finds a stage of the run. A name that the user types is never used as a path.
 fn find<'a>(run: &'a Run, name: &str) -> Result<&'a StageRecord> {
     if let Some(stage) = run.stages.iter().find(|stage| stage.stage.as_str() == name) {
         return Ok(stage);
     }
     let names: Vec<&str> = run.stages.iter().map(|stage| stage.stage.as_str()).collect();
-    let there = names.join(", ");
-    Err(Error::usage(format!("{} has no stage `{name}`", run.name)).hint(
-        match did_you_mean(name, names) {
-            Some(meant) => format!("did you mean `{meant}`? It has {there}"),
-            None => format!("it has {there}"),
-        },
-    ))
+    let error = Error::usage(format!("there is no stage `{name}` in {}", run.name));
+    Err(match did_you_mean(name, names.iter().copied()) {
+        Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+        None => error.hint(format!("the stages are {}", names.join(", "))),
+    })
 }
 
 fn no_log(run: &Run, stage: &StageRecord) -> Error {
-    let (run, name, state) = (run.name, &stage.stage, stage.state.word());
-    Error::usage(format!("stage `{name}` wrote no log in {run}: it was {state}"))
-        .hint(format!("`repro runs logs {run}` shows the logs there are"))
+    let (run, name, word) = (run.name, &stage.stage, outcome_word(stage.state.word()));
+    Error::usage(format!("stage `{name}` has no log in {run}: it was {word}"))
+        .hint(format!("`repro runs logs {run}` shows the logs of the other stages"))
 }
 
 fn all(root: &Path, run: &Run) -> Result<u8> {
@@ -63,16 +65,13 @@ fn all(root: &Path, run: &Run) -> Result<u8> {
         let Some(log) = open(root, run, stage)? else { continue };
         let took = stage.took.map_or_else(String::new, |took| format!(" in {took}"));
         let gap = if any { "\n" } else { "" };
-        super::print(&format!(
-            "{gap}{bold}==> {}{bold:#} ({}{took})\n",
-            stage.stage,
-            stage.state.word()
-        ))?;
-        copy(log)?;
+        let word = outcome_word(stage.state.word());
+        stdout::write(&format!("{gap}{bold}==> {}{bold:#} ({word}{took})\n", stage.stage))?;
+        stdout::copy(log)?;
         any = true;
     }
     if !any {
-        super::remark(&format!("no stage of {} wrote a log", run.name));
+        terminal::note(&format!("no stage of {} has a log", run.name));
     }
     Ok(exit::OK)
 }
@@ -84,10 +83,4 @@ fn open(root: &Path, run: &Run, stage: &StageRecord) -> Result<Option<File>> {
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(Error::io("open", at.strip_prefix(root).unwrap_or(&at), &err)),
     }
-}
-
-/// Byte for byte: a stage may write what is no text, and a pipe must get it whole.
-fn copy(mut log: File) -> Result<u8> {
-    let mut out = io::stdout().lock();
-    written(io::copy(&mut log, &mut out).and_then(|_| out.flush()))
 }

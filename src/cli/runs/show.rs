@@ -1,24 +1,27 @@
-//! `repro runs show`: everything that is known of one run.
+//! `repro runs show`: everything recorded about a run.
 
 use std::path::Path;
 
 use anstyle::Style;
 use clap::Args;
-use serde_json::{Map, Value, json};
 
-use super::{json_number, print, print_json, run_style, shortened, stage_style, store};
-use crate::error::Result;
+use crate::cli::common::{run_style, short_commit, stage_style, store};
+use crate::error::{Result, exit};
 use crate::event::{GitState, GitTree};
 use crate::pipeline::StageName;
+use crate::report;
+use crate::report::runs::RunReport;
 use crate::runs::compare::metric_key;
 use crate::runs::{Run, StageRecord, StageState};
-use crate::terminal::style;
 use crate::terminal::table::{Align, Cell, Table, number};
+use crate::terminal::text::truncate;
+use crate::terminal::wording::outcome_word;
+use crate::terminal::{stdout, style};
 
-/// Show one run: stages with their reasons, params, metrics, git state, artifacts
+/// Show a run: stages and reasons, params, metrics, git state, artifacts
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// run-12, 12 or last
+    /// Run to show: `run-12`, `12` or `last`
     #[arg(default_value = "last")]
     run: String,
     /// Print JSON
@@ -29,61 +32,14 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let store = store(root)?;
-        let run = store.run(store.resolve(&self.run)?)?;
-        if self.json { print_json(&json(&run)) } else { print(&text(&run)) }
+        let report = RunReport { run: store.run(store.resolve(&self.run)?)? };
+        let text = if self.json { report::json(&report) } else { text(&report) };
+        stdout::write(&text)?;
+        Ok(exit::OK)
     }
 }
 
-/// The run as `runs show --json` prints it.
-pub(super) fn json(run: &Run) -> Value {
-    let metrics: Map<String, Value> =
-        run.metrics.iter().map(|(key, value)| (metric_key(key), json_number(*value))).collect();
-    let artifacts: Vec<Value> = run
-        .artifacts
-        .iter()
-        .map(|artifact| {
-            let (kind, digest) = artifact.content.as_ref().map_or((None, None), |(k, d)| (Some(k), Some(d)));
-            json!({ "stage": artifact.stage, "path": artifact.path, "kind": kind, "digest": digest })
-        })
-        .collect();
-    json!({
-        "run": run.name,
-        "status": run.state.word(),
-        "started": run.started,
-        "took": run.took,
-        "pipeline": run.about.pipeline,
-        "command": run.about.command,
-        "overrides": run.about.overrides,
-        "host": run.about.host,
-        "git": run.about.git,
-        "params": run.about.params,
-        "fresh": run.about.fresh,
-        "stages": run.stages.iter().map(stage_json).collect::<Vec<_>>(),
-        "metrics": metrics,
-        "artifacts": artifacts,
-    })
-}
-
-fn stage_json(stage: &StageRecord) -> Value {
-    let (failure, because) = match &stage.state {
-        StageState::Failed(failure) => (Some(failure), None),
-        StageState::Skipped { because } => (None, because.as_ref().map(StageName::as_str)),
-        StageState::Accepted { reason } => (None, Some(reason.as_str())),
-        _ => (None, None),
-    };
-    json!({
-        "stage": stage.stage,
-        "outcome": stage.state.word(),
-        "started": stage.started,
-        "took": stage.took,
-        "reasons": stage.reasons,
-        "reason_count": stage.reason_count,
-        "failure": failure,
-        "because": because,
-    })
-}
-
-fn text(run: &Run) -> String {
+fn text(RunReport { run }: &RunReport) -> String {
     let bold = Style::new().bold();
     let state = run_style(run.state);
     let took = run.took.map_or_else(String::new, |took| format!(" in {took}"));
@@ -93,7 +49,7 @@ fn text(run: &Run) -> String {
     section(&mut out, "stages", &stages(run));
     if run.about.fresh > 0 {
         let dim = style::DIM;
-        out.push_str(&format!("  {dim}{} up to date before{dim:#}\n", run.about.fresh));
+        out.push_str(&format!("  {dim}{} already up to date{dim:#}\n", run.about.fresh));
     }
     section(&mut out, "metrics", &metrics(run));
     section(&mut out, "params", &params(run));
@@ -132,21 +88,12 @@ fn git(git: &GitState) -> String {
         GitTree::Clean => "clean",
         GitTree::Dirty => "with uncommitted changes",
     };
-    format!("{} {branch}, {tree}", shortened_commit(&git.commit))
-}
-
-/// Enough of a commit's name for git to know it.
-pub(in crate::cli) fn shortened_commit(commit: &str) -> String {
-    commit.chars().take(10).collect()
+    format!("{} {branch}, {tree}", short_commit(&git.commit))
 }
 
 fn stages(run: &Run) -> Table {
-    let mut table = Table::new([
-        ("", Align::Left),
-        ("", Align::Left),
-        ("", Align::Right),
-        ("", Align::Left),
-    ]);
+    let mut table =
+        Table::new([("", Align::Left), ("", Align::Left), ("", Align::Right), ("", Align::Left)]);
     for stage in &run.stages {
         let lines = why(stage);
         let took = match stage.state {
@@ -156,7 +103,7 @@ fn stages(run: &Run) -> Table {
             _ => stage.took.map_or_else(String::new, |took| took.to_string()),
         };
         let name = stage.stage.as_str().into();
-        let state = Cell::styled(stage.state.word(), stage_style(&stage.state));
+        let state = Cell::styled(outcome_word(stage.state.word()), stage_style(&stage.state));
         let first = lines.first().map_or("", String::as_str);
         table.row([name, state, took.into(), first.into()]);
         for line in lines.iter().skip(1) {
@@ -166,7 +113,7 @@ fn stages(run: &Run) -> Table {
     table
 }
 
-/// Why a stage did what it did: the failure, what it waited for, or its reasons, of many the first five.
+/// Explains the outcome of a stage: its failure, the failed stage it needs, or its first five reasons.
 fn why(stage: &StageRecord) -> Vec<String> {
     const SHOWN: usize = 5;
     let mut lines = Vec::new();
@@ -181,12 +128,12 @@ fn why(stage: &StageRecord) -> Vec<String> {
         StageState::Skipped { because: Some(because) } => lines.push(format!("needs {because}")),
         StageState::Accepted { reason } => {
             lines.push(reason.clone());
-            label = "in spite of: ";
+            label = "despite: ";
         }
         _ => {}
     }
     lines.extend(
-        stage.reasons.iter().take(SHOWN).map(|reason| format!("{label}{}", shortened(reason, 100))),
+        stage.reasons.iter().take(SHOWN).map(|reason| format!("{label}{}", truncate(reason, 100))),
     );
     if stage.reason_count > SHOWN {
         lines.push(format!("and {} more", stage.reason_count - SHOWN));
@@ -211,9 +158,8 @@ fn params(run: &Run) -> Table {
 }
 
 fn artifacts(run: &Run) -> Table {
-    let mut table =
-        Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left)]);
-    // In the order of the stages, which is that of the work.
+    let mut table = Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left)]);
+    // Sorted by the order of the stages, which is that of the work.
     let place = |stage: &StageName| run.stages.iter().position(|record| record.stage == *stage);
     let mut artifacts: Vec<_> = run.artifacts.iter().collect();
     artifacts.sort_by_key(|artifact| (place(&artifact.stage), &artifact.path));
@@ -230,7 +176,7 @@ fn artifacts(run: &Run) -> Table {
     table
 }
 
-/// A word as a shell reads it.
+/// Quotes a word for a shell if necessary.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -246,16 +192,16 @@ mod tests {
     use crate::runs::Store;
     use crate::runs::tests::{at_a_fixed_time, finished};
 
-    fn run(number: u64) -> Run {
+    fn run(number: u64) -> RunReport {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let mut run = store.run(RunName(number)).unwrap();
         at_a_fixed_time(&mut run);
-        run
+        RunReport { run }
     }
 
     #[test]
-    fn all_of_a_run() {
+    fn finished_run() {
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&run(2))).to_string(), @r#"
 run-2  ok in 1m06s
 
@@ -266,9 +212,9 @@ run-2  ok in 1m06s
   host      ws-7
 
 stages
-  download  fresh
-  train     ran    1m02s  train.epochs 10 → 30
-  evaluate  ran     3.1s  out o/0 is missing
+  download  up to date
+  train     ran         1m02s  train.epochs 10 → 30
+  evaluate  ran          3.1s  out o/0 is missing
                           out o/1 is missing
                           out o/2 is missing
                           out o/3 is missing
@@ -295,7 +241,7 @@ artifacts
     }
 
     #[test]
-    fn a_run_that_failed() {
+    fn failed_run() {
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&run(1))).to_string(), @r#"
         run-1  failed in 3m13s
 
@@ -327,92 +273,7 @@ artifacts
     }
 
     #[test]
-    fn all_of_a_run_as_json() {
-        insta::assert_snapshot!(format!("{:#}", json(&run(1))), @r#"
-{
-  "artifacts": [
-    {
-      "digest": "ecc66cc4e17fdaf7dce95e7d37373209184951d1071ab1efb42cee764ffb27a2",
-      "kind": "file",
-      "path": "data/audio.bin",
-      "stage": "download"
-    }
-  ],
-  "command": [
-    "repro",
-    "run",
-    "-p",
-    "note=a b"
-  ],
-  "fresh": 0,
-  "git": {
-    "branch": "main",
-    "commit": "3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9",
-    "tree": "clean"
-  },
-  "host": "ws-7",
-  "metrics": {
-    "train.loss": 2.25
-  },
-  "overrides": [
-    "note=a b"
-  ],
-  "params": {
-    "seed": 42,
-    "source": "synth",
-    "train.epochs": 10
-  },
-  "pipeline": "genres",
-  "run": "run-1",
-  "stages": [
-    {
-      "because": null,
-      "failure": null,
-      "outcome": "fresh",
-      "reason_count": 0,
-      "reasons": [],
-      "stage": "download",
-      "started": null,
-      "took": 0
-    },
-    {
-      "because": null,
-      "failure": {
-        "causes": [
-          "its last line: \"loss is NaN\""
-        ],
-        "hint": "look",
-        "what": "exited with code 1"
-      },
-      "outcome": "failed",
-      "reason_count": 1,
-      "reasons": [
-        "never ran"
-      ],
-      "stage": "train",
-      "started": 1000,
-      "took": 192000
-    },
-    {
-      "because": "train",
-      "failure": null,
-      "outcome": "skipped",
-      "reason_count": 0,
-      "reasons": [],
-      "stage": "evaluate",
-      "started": null,
-      "took": 0
-    }
-  ],
-  "started": 1778335402000,
-  "status": "failed",
-  "took": 193000
-}
-"#);
-    }
-
-    #[test]
-    fn words_read_back() {
+    fn shell_quoting() {
         let cases = [
             ("run", "run"),
             ("a b", "'a b'"),

@@ -93,7 +93,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             groups,
             sender,
             observers: ThreadPool::at_most(
-                std::thread::available_parallelism().map_or(1, usize::from),
+                crate::engine::processors(),
             ),
             performers: ThreadPool::at_most(usize::MAX),
             ledger: Ledger::open(project, options, subscribers),

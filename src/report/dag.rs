@@ -1,0 +1,77 @@
+//! The report of `repro dag`: stages and the edges between them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::pipeline::{Pipeline, StageIx, StageSet};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DagReport {
+    pub pipeline: Option<String>,
+    /// Each stage after those it needs, and as soon after them as possible. This order keeps the
+    /// lanes of a drawing few and short.
+    pub stages: Vec<DagStage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DagStage {
+    pub stage: String,
+    pub desc: Option<String>,
+    /// Position among all stages of the pipeline.
+    pub index: usize,
+    /// Positions in `stages` of the stages it needs.
+    pub needs: Vec<usize>,
+}
+
+impl DagReport {
+    /// Reports the stages in `wanted`, with the edges between them.
+    pub fn new(pipeline: &Pipeline, wanted: &StageSet) -> DagReport {
+        let order = deep_order(pipeline, wanted);
+        let position: BTreeMap<StageIx, usize> =
+            order.iter().enumerate().map(|(at, &ix)| (ix, at)).collect();
+        let stage = |&ix: &StageIx| {
+            let needs = pipeline.graph.needs(ix).iter();
+            DagStage {
+                stage: pipeline.stages[ix].name.to_string(),
+                desc: pipeline.stages[ix].desc.clone(),
+                index: ix.position(),
+                needs: needs.filter_map(|need| position.get(need).copied()).collect(),
+            }
+        };
+        DagReport { pipeline: pipeline.name.clone(), stages: order.iter().map(stage).collect() }
+    }
+
+    /// Returns the pairs of a stage and one that needs it, as positions in `stages`.
+    pub fn edges(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.stages
+            .iter()
+            .enumerate()
+            .flat_map(|(to, stage)| stage.needs.iter().map(move |&from| (from, to)))
+    }
+}
+
+fn deep_order(pipeline: &Pipeline, wanted: &StageSet) -> Vec<StageIx> {
+    let graph = &pipeline.graph;
+    let within = |ix: &&StageIx| wanted.contains(**ix);
+    let mut missing: BTreeMap<StageIx, usize> =
+        wanted.iter().map(|ix| (ix, graph.needs(ix).iter().filter(within).count())).collect();
+    let mut ready: BTreeSet<(Reverse<usize>, StageIx)> = missing
+        .iter()
+        .filter(|(_, missing)| **missing == 0)
+        .map(|(ix, _)| (Reverse(0), *ix))
+        .collect();
+    let mut order = Vec::new();
+    while let Some((_, ix)) = ready.pop_first() {
+        order.push(ix);
+        for dependent in graph.needed_by(ix) {
+            let Some(missing) = missing.get_mut(dependent) else { continue };
+            *missing -= 1;
+            if *missing == 0 {
+                ready.insert((Reverse(order.len()), *dependent));
+            }
+        }
+    }
+    order
+}

@@ -1,0 +1,98 @@
+//! The report of `repro gc`: what the cache keeps for whom, and what nothing refers to.
+
+use serde::Serialize;
+
+use crate::engine::size::Tally;
+use crate::engine::upkeep::gc::{GcPlan, Root};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GcReport {
+    pub kept: Vec<KeptObjects>,
+    pub kept_traces: Tally,
+    pub unused: Unused,
+    /// Number of objects that should be kept but are missing.
+    pub missing: usize,
+    /// `true` if the unused entries were deleted.
+    pub removed: bool,
+}
+
+/// Objects that a root refers to and no earlier root does.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KeptObjects {
+    #[serde(flatten)]
+    pub by: KeptBy,
+    pub objects: Tally,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "by", rename_all = "lowercase")]
+pub enum KeptBy {
+    Lock,
+    Git { revisions: usize },
+    Runs { runs: usize },
+    Links,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Unused {
+    pub objects: Tally,
+    pub traces: Tally,
+    pub temporaries: Tally,
+}
+
+impl Unused {
+    pub fn is_empty(&self) -> bool {
+        self.objects.count + self.traces.count + self.temporaries.count == 0
+    }
+}
+
+impl GcReport {
+    /// Summarizes `plan`; `removed` if it has been carried out.
+    pub fn new(plan: &GcPlan, removed: bool) -> GcReport {
+        let kept = plan.roots.iter().map(|(root, objects)| KeptObjects {
+            by: match *root {
+                Root::Lock => KeptBy::Lock,
+                Root::Revisions(revisions) => KeptBy::Git { revisions },
+                Root::Runs(runs) => KeptBy::Runs { runs },
+                Root::Links => KeptBy::Links,
+            },
+            objects: *objects,
+        });
+        GcReport {
+            kept: kept.collect(),
+            kept_traces: plan.kept_traces,
+            unused: Unused {
+                objects: Tally::of(plan.objects.iter().map(|object| object.bytes)),
+                traces: Tally::of(plan.traces.iter().map(|trace| trace.bytes)),
+                temporaries: Tally::of(plan.leftovers.iter().map(|leftover| leftover.bytes)),
+            },
+            missing: plan.missing,
+            removed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gc_json() {
+        let tally = |count, bytes| Tally { count, bytes };
+        let kept = |by| KeptObjects { by, objects: tally(2, 20) };
+        let report = GcReport {
+            kept: vec![
+                kept(KeptBy::Lock),
+                kept(KeptBy::Git { revisions: 3 }),
+                kept(KeptBy::Runs { runs: 20 }),
+                kept(KeptBy::Links),
+            ],
+            kept_traces: tally(1, 5),
+            unused: Unused { objects: tally(1, 7), traces: tally(0, 0), temporaries: tally(0, 0) },
+            missing: 1,
+            removed: false,
+        };
+        insta::assert_snapshot!(crate::report::json(&report), @r#"
+        "#);
+    }
+}

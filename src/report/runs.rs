@@ -1,0 +1,238 @@
+//! The reports of `repro runs show` and `repro runs list`.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::metrics::FinalMetrics;
+use crate::error::Result;
+use crate::event::{Failure, GitState, Millis, RunName, Timestamp};
+use crate::pipeline::{Goals, ParamKey, ParamValue, StageName};
+use crate::runs::compare::{RunValues, compare};
+use crate::runs::{Artifact, Run, StageRecord, StageState, Store};
+
+/// Everything recorded about a run, except its series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunReport {
+    pub run: Run,
+}
+
+/// Runs, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct RunListReport {
+    pub entries: Vec<RunEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEntry {
+    pub run: Run,
+    /// Params that differ from the run before.
+    pub changed: Vec<ChangedParam>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChangedParam {
+    pub key: ParamKey,
+    pub old: Option<ParamValue>,
+    pub new: Option<ParamValue>,
+}
+
+impl RunListReport {
+    /// Reads the latest runs, at most `limit`.
+    pub fn newest(store: &Store, limit: usize) -> Result<RunListReport> {
+        let mut entries = Vec::new();
+        for name in store.names(limit)? {
+            let run = store.run(name)?;
+            let changed = match store.before(name)? {
+                None => Vec::new(),
+                Some(before) => changed(store.params(before)?, &run),
+            };
+            entries.push(RunEntry { run, changed });
+        }
+        Ok(RunListReport { entries })
+    }
+}
+
+fn changed(before: BTreeMap<ParamKey, ParamValue>, run: &Run) -> Vec<ChangedParam> {
+    let before = RunValues { run: run.name, params: before, metrics: run.metrics.clone() };
+    let rows = compare(&[before, RunValues::from(run)], &Goals::default()).params;
+    let differing = rows.into_iter().filter(|row| row.differs());
+    differing
+        .map(|row| ChangedParam {
+            key: row.key,
+            old: row.values[0].clone(),
+            new: row.values[1].clone(),
+        })
+        .collect()
+}
+
+impl Serialize for RunReport {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            #[serde(flatten)]
+            run: RunFields<'a>,
+            params: &'a BTreeMap<ParamKey, ParamValue>,
+            artifacts: Vec<ArtifactFields<'a>>,
+        }
+        let fields = Fields {
+            run: RunFields::from(&self.run),
+            params: &self.run.about.params,
+            artifacts: self.run.artifacts.iter().map(ArtifactFields::from).collect(),
+        };
+        fields.serialize(s)
+    }
+}
+
+impl Serialize for RunEntry {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            #[serde(flatten)]
+            run: RunFields<'a>,
+            changed: &'a [ChangedParam],
+        }
+        Fields { run: RunFields::from(&self.run), changed: &self.changed }.serialize(s)
+    }
+}
+
+/// The fields that both reports have.
+#[derive(Serialize)]
+struct RunFields<'a> {
+    run: RunName,
+    status: &'static str,
+    started: Timestamp,
+    took: Option<Millis>,
+    pipeline: Option<&'a str>,
+    command: &'a [String],
+    overrides: &'a [String],
+    host: &'a str,
+    git: Option<&'a GitState>,
+    /// Number of stages that were up to date before the run started.
+    fresh: usize,
+    stages: Vec<StageFields<'a>>,
+    metrics: FinalMetrics<'a>,
+}
+
+impl<'a> From<&'a Run> for RunFields<'a> {
+    fn from(run: &'a Run) -> RunFields<'a> {
+        RunFields {
+            run: run.name,
+            status: run.state.word(),
+            started: run.started,
+            took: run.took,
+            pipeline: run.about.pipeline.as_deref(),
+            command: &run.about.command,
+            overrides: &run.about.overrides,
+            host: &run.about.host,
+            git: run.about.git.as_ref(),
+            fresh: run.about.fresh,
+            stages: run.stages.iter().map(StageFields::from).collect(),
+            metrics: FinalMetrics(&run.metrics),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct StageFields<'a> {
+    stage: &'a StageName,
+    outcome: &'static str,
+    started: Option<Timestamp>,
+    took: Option<Millis>,
+    /// At most the first hundred; `reason_count` counts all.
+    reasons: &'a [String],
+    reason_count: usize,
+    failure: Option<&'a Failure>,
+    /// The failed stage because of which this one was skipped, or the reason of an acceptance.
+    because: Option<&'a str>,
+}
+
+impl<'a> From<&'a StageRecord> for StageFields<'a> {
+    fn from(stage: &'a StageRecord) -> StageFields<'a> {
+        let (failure, because) = match &stage.state {
+            StageState::Failed(failure) => (Some(failure), None),
+            StageState::Skipped { because } => (None, because.as_ref().map(StageName::as_str)),
+            StageState::Accepted { reason } => (None, Some(reason.as_str())),
+            _ => (None, None),
+        };
+        StageFields {
+            stage: &stage.stage,
+            outcome: stage.state.word(),
+            started: stage.started,
+            took: stage.took,
+            reasons: &stage.reasons,
+            reason_count: stage.reason_count,
+            failure,
+            because,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ArtifactFields<'a> {
+    stage: &'a StageName,
+    path: &'a str,
+    kind: Option<&'a str>,
+    digest: Option<&'a str>,
+}
+
+impl<'a> From<&'a Artifact> for ArtifactFields<'a> {
+    fn from(artifact: &'a Artifact) -> ArtifactFields<'a> {
+        let content = artifact.content.as_ref();
+        ArtifactFields {
+            stage: &artifact.stage,
+            path: &artifact.path,
+            kind: content.map(|(kind, _)| kind.as_str()),
+            digest: content.map(|(_, digest)| digest.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runs::tests::{at_a_fixed_time, finished};
+
+    #[test]
+    fn run_json() {
+        let dir = finished();
+        let store = Store::open_existing(dir.path()).unwrap().unwrap();
+        let mut run = store.run(RunName(1)).unwrap();
+        at_a_fixed_time(&mut run);
+        insta::assert_snapshot!(crate::report::json(&RunReport { run }), @r#"
+        "#);
+    }
+
+    #[test]
+    fn run_list_json() {
+        let dir = finished();
+        let store = Store::open_existing(dir.path()).unwrap().unwrap();
+        let report = RunListReport::newest(&store, 1).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&crate::report::json(&report)).unwrap();
+        let entry = json[0].as_object().unwrap();
+        assert_eq!(
+            entry.keys().map(String::as_str).collect::<Vec<_>>(),
+            [
+                "changed",
+                "command",
+                "fresh",
+                "git",
+                "host",
+                "metrics",
+                "overrides",
+                "pipeline",
+                "run",
+                "stages",
+                "started",
+                "status",
+                "took"
+            ]
+        );
+        assert_eq!(entry["run"], "run-2");
+        assert_eq!(
+            entry["changed"],
+            serde_json::json!([{ "key": "train.epochs", "old": 10, "new": 30 }])
+        );
+    }
+}
