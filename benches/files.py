@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""What files cost: looking at them, hashing them, keeping them. python3 benches/files.py [NAME…]
+"""Measures scanning, hashing and storing files: python3 benches/files.py [NAME…]
 
-    python3 benches/files.py                                  the sizes that are promised; 6 GB of disk, some minutes
-    python3 benches/files.py --files 20000 --bytes 1073741824 smaller
-    python3 benches/files.py --in /dev/shm cold changed       where syncing is free: what the rest costs
+    python3 benches/files.py                                   documented sizes; 6 GB, minutes
+    python3 benches/files.py --files 20000 --bytes 1073741824  smaller
+    python3 benches/files.py --in /dev/shm cold changed        cost without syncing
 
-Each row runs repro and a peer in turn, several times, and prints the median CPU time (user + system), the median of the
-ratios pair by pair, and the peak memory of repro itself; and a second row by the wall clock. Peers: walk (benches/walk.rs:
-names and stats on all processors and nothing else), cp and b3sum; and dvc, for information, where it is installed. A peer that
-is missing is left out. The data are made anew in a temporary directory, the same bytes each time.
+Each row runs repro and a peer alternately, several times. It prints the median CPU time (user and
+system), the median of the ratios of all pairs, and the peak memory of repro itself, and then the
+same by wall clock. The data are created in a temporary directory, with the same bytes each time.
+
+The peers are walk (benches/walk.rs, which only reads names and stats on all processors), cp and
+b3sum. dvc is measured for information if it is installed. A missing peer is omitted.
 """
 import argparse
 import hashlib
@@ -25,15 +27,16 @@ READER = '[stages.count]\ncmd = "ls data | wc -l > n"\ndeps = ["data"]\nouts = [
 
 
 def write_files(folder, count, size=1024):
-    """`count` files that all differ, a thousand a folder."""
+    """Writes `count` different files, a thousand per folder."""
     for i in range(count):
         if i % 1000 == 0:
             (folder / f"d{i // 1000:04}").mkdir(parents=True)
-        (folder / f"d{i // 1000:04}/f{i:07}").write_bytes(hashlib.shake_128(str(i).encode()).digest(size))
+        content = hashlib.shake_128(str(i).encode()).digest(size)
+        (folder / f"d{i // 1000:04}/f{i:07}").write_bytes(content)
 
 
 def project(folder, count, text):
-    """A project over a folder of many files."""
+    """Creates a project with `count` files and the given `pipeline.toml`."""
     folder.mkdir()
     write_files(folder / "data", count)
     (folder / "pipeline.toml").write_text(text)
@@ -47,7 +50,7 @@ def forget(root):
 
 
 def walker(work):
-    """The peer of a look at many files; find where there is no compiler."""
+    """Compiles the peer that scans many files; returns `find` if there is no compiler."""
     if not has("rustc"):
         return ("find", "-size", "+0", "-printf", "%s")
     program = work / "walk"
@@ -60,23 +63,25 @@ def status(args, work):
     measure(args.repro, "-C", root, "run")
     tool, *words = walker(work)
     peer = (tool, root / "data", *words)
-    row(f"status, a dep of {args.files} files, warm", (args.repro, "-C", root, "status"), peer, args.pairs, clocks=BOTH)
+    ours = (args.repro, "-C", root, "status")
+    row(f"status, a dep of {args.files} files, warm", ours, peer, args.pairs, clocks=BOTH)
 
 
 def cold(args, work):
     root = project(work / "cold", args.files, INPUT)
     copy = work / "copy"
 
-    def anew():
+    def reset():
         forget(root)
         shutil.rmtree(copy, ignore_errors=True)
 
     ours, peer = (args.repro, "-C", root, "run"), ("cp", "-r", root / "data", copy)
-    row(f"{args.files} files of 1 KiB into the cache, cold", ours, peer, args.cold_pairs, anew, BOTH)
+    name = f"{args.files} files of 1 KiB into the cache, cold"
+    row(name, ours, peer, args.cold_pairs, reset, BOTH)
 
 
 def changed(args, work):
-    """A tracked input of which one file changes."""
+    """Commits a tracked input after one of its files has changed."""
     root = project(work / "changed", args.many, INPUT)
     measure(args.repro, "-C", root, "run")
     turns = itertools.count()
@@ -93,14 +98,15 @@ def large(args, work):
     with open(root / "big", "wb") as big:
         for i in range(args.bytes // len(block)):
             big.write(i.to_bytes(8, "little") + block[8:])
-    (root / "pipeline.toml").write_text('[stages.input]\nouts = [{ path = "big", cache = false }]\n')
+    text = '[stages.input]\nouts = [{ path = "big", cache = false }]\n'
+    (root / "pipeline.toml").write_text(text)
     peer = ("b3sum", root / "big") if has("b3sum") else None
     ours = (args.repro, "-C", root, "status")
     row(f"hashing {args.bytes >> 20} MiB", ours, peer, args.cold_pairs, lambda: forget(root), BOTH)
 
 
 def dvc(args, work):
-    """The same work done by DVC, where it is installed: for information."""
+    """Measures the same work with DVC, for information, if it is installed."""
     if not has("dvc"):
         return
     root = project(work / "dvc", args.files, "")
@@ -110,21 +116,25 @@ def dvc(args, work):
     turns = itertools.count()
     one = root / "data/d0000/f0000000"
     before = lambda: one.write_text(str(next(turns)))
-    row(f"dvc add, one file changed of {args.files}", ("dvc", "--cd", root, "add", "data"), None, 3, before, BOTH)
+    add = ("dvc", "--cd", root, "add", "data")
+    row(f"dvc add, one file changed of {args.files}", add, None, 3, before, BOTH)
 
 
 ROWS = {"status": status, "cold": cold, "changed": changed, "large": large, "dvc": dvc}
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"of: {', '.join(ROWS)} [default: all]")
-    parser.add_argument("--repro", type=pathlib.Path, default=REPRO, help="the program to measure")
-    parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--cold-pairs", type=int, default=3, help="for what takes seconds")
-    parser.add_argument("--files", type=int, default=100_000)
-    parser.add_argument("--many", type=int, default=300_000, help="of which one changes")
-    parser.add_argument("--bytes", type=int, default=4 << 30)
-    parser.add_argument("--in", dest="folder", help="where to work [default: the temporary directory]")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help=f"rows: {', '.join(ROWS)} [default: all]")
+    parser.add_argument("--repro", type=pathlib.Path, default=REPRO, help="program to measure")
+    parser.add_argument("--pairs", type=int, default=9, help="number of alternating runs")
+    parser.add_argument("--cold-pairs", type=int, default=3, help="the same for slow rows")
+    parser.add_argument("--files", type=int, default=100_000, help="files of `status` and `cold`")
+    parser.add_argument("--many", type=int, default=300_000, help="files of `changed`")
+    parser.add_argument("--bytes", type=int, default=4 << 30, help="size of the file of `large`")
+    parser.add_argument("--in", dest="folder", help="working directory [default: temporary]")
     args = parser.parse_args()
     args.repro = args.repro.resolve()
-    run_rows({name: lambda work, one=one: one(args, work) for name, one in ROWS.items()}, args.names, args.folder)
+    rows = {name: lambda work, row=row: row(args, work) for name, row in ROWS.items()}
+    run_rows(rows, args.names, args.folder)

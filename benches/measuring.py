@@ -1,4 +1,4 @@
-"""What the benchmarks share: one command measured, and rows of ours against a peer, run in turn."""
+"""Shared by the benchmarks: measures commands, and prints rows that compare repro with a peer."""
 import os
 import pathlib
 import shutil
@@ -17,7 +17,7 @@ def has(tool):
 
 
 def measure(*command):
-    """CPU seconds, wall seconds and peak MB of one command."""
+    """Runs a command and returns its CPU seconds, wall seconds and peak memory in MB."""
     command = [str(word) for word in command]
     null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
     began = time.perf_counter()
@@ -30,7 +30,10 @@ def measure(*command):
 
 
 def row(name, ours, peer, pairs, before=lambda: None, clocks=(CPU,)):
-    """Runs both in turn and prints medians by each clock; the ratio is the median of those pair by pair."""
+    """Runs both commands alternately and prints the medians of each clock.
+
+    The ratio is the median of the ratios of all pairs.
+    """
     results = []
     for _ in range(pairs):
         before()
@@ -40,14 +43,17 @@ def row(name, ours, peer, pairs, before=lambda: None, clocks=(CPU,)):
         line = f"{name:44} {mine * 1000:9.1f} ms {max(own[2] for own, _ in results):6.0f} MB"
         if peer:
             theirs = statistics.median(other[clock] for _, other in results)
-            ratio = statistics.median(own[clock] / max(other[clock], 1e-4) for own, other in results)
-            line += f"   {pathlib.Path(str(peer[0])).name:6} {theirs * 1000:9.1f} ms   ratio {ratio:5.2f}"
+            ratios = [own[clock] / max(other[clock], 1e-4) for own, other in results]
+            ratio = statistics.median(ratios)
+            tool = pathlib.Path(str(peer[0])).name
+            line += f"   {tool:6} {theirs * 1000:9.1f} ms   ratio {ratio:5.2f}"
         print(line + ("   (wall)" if clock == WALL else ""), flush=True)
 
 
 def run_rows(rows, names, folder=None):
-    """Each of the named rows in a temporary directory of its own."""
-    print(f"{os.uname().sysname} {os.uname().release}, {os.cpu_count()} processors; medians; CPU time unless said")
+    """Runs each of the named rows in its own temporary directory; all rows if `names` is empty."""
+    system = f"{os.uname().sysname} {os.uname().release}, {os.cpu_count()} processors"
+    print(f"{system}; medians; CPU time unless marked")
     for name in names or rows:
         with tempfile.TemporaryDirectory(prefix="repro-bench-", dir=folder) as work:
             rows[name](pathlib.Path(work))

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""What pipelines cost, and what others take for the same work: python3 benches/speed.py [NAME…] (of files: benches/files.py)
+"""Measures repro and comparable tools on pipelines: python3 benches/speed.py [NAME…]
 
-Each row runs repro and a peer in turn, several times, and prints the median CPU time (user + system, of the process and all
-that it waited for), the median of the ratios pair by pair, and the peak memory of repro itself. The data are made anew in a
-temporary directory, the same bytes each time; every tool has a copy of its own. The peers are ninja and make, as far as they
-are installed; `--peers ninja,make,dvc,snakemake` asks for more, which take minutes and are therefore run once. The row `durable` is
-repro on the disk against repro in /dev/shm, where syncing is free: what durability costs.
+Each row runs repro and a peer alternately, several times. It prints the median CPU time (user and
+system, including child processes), the median of the ratios of all pairs, and the peak memory of
+repro itself. The data are created in a temporary directory, with the same bytes each time, and each
+tool has its own copy.
+
+The peers are ninja and make if they are installed. `--peers ninja,make,dvc,snakemake` adds more;
+these take minutes, so they run once. The row `durable` compares repro on the disk with repro in
+/dev/shm, where syncing is free: the difference is the cost of durability.
+
+benches/files.py measures large numbers of files.
 """
 import argparse
 import hashlib
@@ -23,7 +28,10 @@ SLOW = {"dvc", "snakemake"}
 
 
 def grid(count):
-    """A DAG of `count` stages in layers, as (command, deps, out): each reads two of the layer above, the last one a leaf of its own, too."""
+    """Returns a layered DAG of `count` stages as (command, deps, out).
+
+    Each stage reads two outs of the layer above. The last stage also reads its own source, `src/leaf`.
+    """
     width = WIDTHS[count]
     stages = []
     for i in range(count):
@@ -73,11 +81,17 @@ def for_snakemake(stages):
     return "Snakefile", "\n".join([f"rule all:\n    input: {quoted(goals(stages))}", *texts]) + "\n"
 
 
-WRITERS = {"repro": for_repro, "ninja": for_ninja, "make": for_make, "dvc": for_dvc, "snakemake": for_snakemake}
+WRITERS = {
+    "repro": for_repro,
+    "ninja": for_ninja,
+    "make": for_make,
+    "dvc": for_dvc,
+    "snakemake": for_snakemake,
+}
 
 
 def command(tool, root):
-    """What brings everything in `root` up to date."""
+    """Returns the command that brings everything in `root` up to date."""
     return {
         "ninja": ["ninja", "-C", root, f"-j{JOBS}"],
         "make": ["make", "-C", root, f"-j{JOBS}"],
@@ -87,7 +101,7 @@ def command(tool, root):
 
 
 def write_grid(folder, count, tools):
-    """The same work for each tool, in a folder of its own."""
+    """Writes the same pipeline for each tool, in its own folder."""
     stages = grid(count)
     for tool in tools:
         root = folder / tool
@@ -112,7 +126,7 @@ def pipelines(repro, work, count, pairs, peers):
         for tool in ["repro", *peers]:
             (work / tool / "src/leaf").write_text(text)
 
-    def anew():
+    def reset():
         for name in ["cache", "runs", "pipeline.lock", "out"]:
             measure("rm", "-rf", ours / name)
 
@@ -121,14 +135,15 @@ def pipelines(repro, work, count, pairs, peers):
         row(f"no-op run, {count} stages", run, None, pairs)
     for peer in peers:
         other, times = command(peer, work / peer), 1 if peer in SLOW else pairs
-        row(f"first run, {count} stages", run, other, 1, anew)
+        row(f"first run, {count} stages", run, other, 1, reset)
         row(f"no-op run, {count} stages", run, other, times)
-        row(f"status, {count} stages", status, ["dvc", "--cd", work / peer, "status", "-q"] if peer == "dvc" else other, times)
+        dvc_status = ["dvc", "--cd", work / peer, "status", "-q"]
+        row(f"status, {count} stages", status, dvc_status if peer == "dvc" else other, times)
         row(f"one leaf changed of {count} stages", run, other, times, touch)
 
 
 def durable(repro, work, pairs):
-    """What it costs that the disk has everything: the same run where syncing is free, in a file system in memory."""
+    """Measures the cost of syncing: the same run on the disk and in memory, where syncing is free."""
     if not MEMORY.is_dir() or os.stat(work).st_dev == os.stat(MEMORY).st_dev:
         return
     with tempfile.TemporaryDirectory(prefix="repro-bench-", dir=MEMORY) as memory:
@@ -136,13 +151,13 @@ def durable(repro, work, pairs):
         for folder in folders:
             write_grid(folder, 1_000, ["repro"])
 
-        def anew():
+        def reset():
             for folder in folders:
                 for name in ["cache", "runs", "pipeline.lock", "out"]:
                     measure("rm", "-rf", folder / "repro" / name)
 
         disk, memory = ((repro, "-C", folder / "repro", "run", f"-j{JOBS}") for folder in folders)
-        row("first run, 1000 stages, synced : not", disk, memory, pairs, anew, (CPU, WALL))
+        row("first run, 1000 stages, disk : memory", disk, memory, pairs, reset, (CPU, WALL))
 
 
 def one_stage(repro, work, pairs):
@@ -153,21 +168,24 @@ def one_stage(repro, work, pairs):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="of: one, small, big, durable [default: all]")
-    parser.add_argument("--repro", type=pathlib.Path, default=REPRO, help="the program to measure")
-    parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--in", dest="folder", help="where to work [default: the temporary directory]")
-    parser.add_argument("--peers", default="ninja,make", help=f"of: {', '.join(PEERS)}")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="rows: one, small, big, durable [default: all]")
+    parser.add_argument("--repro", type=pathlib.Path, default=REPRO, help="program to measure")
+    parser.add_argument("--pairs", type=int, default=9, help="number of alternating runs")
+    parser.add_argument("--in", dest="folder", help="working directory [default: temporary]")
+    parser.add_argument("--peers", default="ninja,make", help=f"any of: {', '.join(PEERS)}")
     args = parser.parse_args()
     repro = args.repro.resolve()
     wanted = args.peers.split(",")
     peers = [peer for peer in PEERS if peer in wanted and has(peer)]
     os.environ["DVC_NO_ANALYTICS"] = "1"
+    fast_peers = [peer for peer in peers if peer not in SLOW]
     rows = {
         "one": lambda work: one_stage(repro, work, args.pairs),
         "durable": lambda work: durable(repro, work, min(args.pairs, 3)),
         "small": lambda work: pipelines(repro, work, 1_000, args.pairs, peers),
-        "big": lambda work: pipelines(repro, work, 10_000, args.pairs, [peer for peer in peers if peer not in SLOW]),
+        "big": lambda work: pipelines(repro, work, 10_000, args.pairs, fast_peers),
     }
     run_rows(rows, args.names, args.folder)

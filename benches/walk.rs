@@ -1,13 +1,17 @@
-//! The least that a look at a directory can cost: names and stats on all processors, and nothing else. `walk DIRECTORY` prints
-//! the count of the files and the sum of their sizes. A peer for `benches/files.py`, which compiles it; std alone.
+//! Minimal directory scan: reads names and stats on all processors and does nothing else.
+//!
+//! `walk DIRECTORY` prints the number of files and the sum of their sizes. `benches/files.py` compiles
+//! it as the peer of `repro status`. Uses only the standard library.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// The folders still to be read, and how many are waiting or being read.
+/// Shared state of the threads.
 struct Walk {
+    /// Folders to read.
     folders: Mutex<Vec<PathBuf>>,
+    /// Number of folders that are queued or being read.
     open: AtomicUsize,
     count: AtomicU64,
     bytes: AtomicU64,

@@ -1,4 +1,5 @@
-//! Bytes on their way from file to file, digested as they go. Knows nothing of names.
+//! Copies bytes from file to file and computes their digest on the way. Does not know about names
+//! in the cache.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,12 +12,12 @@ use rustix::io::Errno;
 
 use crate::digest::Digest;
 
-/// Most files are read in one such chunk.
+/// Size of the first read; most files fit.
 const CHUNK: usize = 16 << 10;
-/// Of one that is not, the rest is read in such pieces.
+/// Size of all further reads.
 const LARGE_CHUNK: usize = 1 << 20;
 
-/// Whether the file system of the cache was found not to share blocks between files: then it need not be asked for each file again.
+/// Remembers that the cache's file system does not support reflinks, so that it is tried only once.
 #[derive(Debug, Default)]
 pub(super) struct ReflinkSupport(AtomicBool);
 
@@ -25,13 +26,14 @@ impl ReflinkSupport {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Makes an empty file one of the same blocks as another.
+    /// Makes the empty file `target` share the blocks of `source` (a reflink).
     pub(super) fn reflink(&self, source: &File, target: &File) -> io::Result<()> {
         if self.is_unsupported() {
             return Err(Errno::OPNOTSUPP.into());
         }
         let shared = rustix::fs::ioctl_ficlone(target, source);
-        // Files of two file systems, of which another pair may be one, are told by another error.
+        // Files on two file systems give another error (EXDEV), and another pair of files may still
+        // be on the same one.
         if matches!(shared, Err(Errno::OPNOTSUPP | Errno::NOTTY)) {
             self.0.store(true, Ordering::Relaxed);
         }
@@ -39,19 +41,21 @@ impl ReflinkSupport {
     }
 }
 
-/// A new file that this process alone writes to.
+/// Creates a new file; fails if `path` exists.
 pub(super) fn create(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
 }
 
-/// What was read of a file.
+/// Digest and number of the bytes read from a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bytes {
     pub digest: Digest,
     pub count: u64,
 }
 
-/// Copies what is left of `source`, of which it is known what it should be.
+/// Copies the rest of `source` to `target` and returns the digest of the copied bytes.
+///
+/// `expected` only saves a system call: reading stops at a short read if the digest matches.
 pub(super) fn copy_and_hash(
     source: &File,
     expected: &Digest,
@@ -72,7 +76,8 @@ pub(super) fn copy_and_hash(
         count += chunk.len() as u64;
         if chunk.len() < chunk.capacity() {
             let digest = Digest::from(hasher.finalize());
-            // Less than was asked for is the end of most files. Where it need not be, what was read so far is not what it should be.
+            // A short read is almost always the end of the file. If it is not, the bytes so far do
+            // not have the expected digest.
             if chunk.is_empty() || digest == *expected {
                 return Ok(Bytes { digest, count });
             }
@@ -82,8 +87,10 @@ pub(super) fn copy_and_hash(
     }
 }
 
-/// By this thread alone. One that waits for others takes up what else is to be done meanwhile: while it holds back the names, that may be
-/// to name something.
+/// Hashes a file on the calling thread only.
+///
+/// rayon's threads are unsuitable while the marker lock is held: a thread that waits for others
+/// runs further tasks meanwhile, and one of them may publish a file, which needs the same lock.
 pub(super) fn hash_single_threaded(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
@@ -95,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_copied_is_what_was_there_whatever_was_expected() {
+    fn copies_all_bytes_for_any_expected_digest() {
         let dir = tempfile::tempdir().unwrap();
         for size in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, CHUNK + LARGE_CHUNK, 3 * LARGE_CHUNK + 7] {
             let bytes: Vec<u8> = (0..size).map(|at| (at ^ (at >> 8)) as u8).collect();

@@ -1,6 +1,6 @@
-//! The cache as a whole: what is in it, whether it is what its name says, and taking things out. Unlike the rest of the
-//! cache it changes nothing by looking: a damaged object stays where it is until somebody decides. Knows nothing of who
-//! refers to what.
+//! Lists, checks and removes cache entries, for `gc` and `fsck`. Unlike the rest of the cache,
+//! reading never changes anything here: a damaged object stays until the caller removes it. Does
+//! not know what refers to an entry.
 
 use std::fs::{self, DirEntry, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -13,7 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::plan::{Trace, Tree};
 
-/// The two kinds of things that have a digest for a name.
+/// Kind of cache entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     Objects,
@@ -29,48 +29,49 @@ impl EntryKind {
     }
 }
 
-/// What is on a shelf, sorted.
+/// The files of one kind, sorted.
 #[derive(Debug, Default)]
 pub struct Listing {
     pub entries: Vec<Entry>,
-    /// What has no digest for a name, which this program never puts there.
+    /// Files and folders that this program never creates there: their names are not digests.
     pub strays: Vec<PathBuf>,
 }
 
+/// An object or trace file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     pub digest: Digest,
     pub bytes: u64,
 }
 
-/// A temporary file whose process is gone.
+/// A temporary file of a process that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     pub path: PathBuf,
     pub bytes: u64,
 }
 
-/// What was found in place of an object.
+/// Result of checking an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Integrity {
     Intact,
-    /// Its bytes are not those of its name.
+    /// Its bytes do not match its digest.
     Damaged,
-    /// The disk does not give it out, and why.
+    /// Reading it failed, for this reason.
     Unreadable(String),
     Missing,
 }
 
-/// What was found in place of a tree.
+/// Result of checking a tree object.
 #[derive(Debug)]
 pub enum FoundTree {
     Tree(Tree),
-    /// Whole, but the bytes of something else.
+    /// Intact, but not the encoding of a tree.
     NotATree,
     Broken(Integrity),
 }
 
-/// What was found in place of a trace.
+/// Result of checking a trace.
 #[derive(Debug)]
 pub enum FoundTrace {
     Trace(Box<Trace>),
@@ -81,8 +82,10 @@ pub enum FoundTrace {
 }
 
 impl Cache {
+    /// Lists the entries of a kind by name and size. A missing folder counts as empty.
+    ///
     /// # Errors
-    /// A folder cannot be read. One that is not there is an empty one.
+    /// A folder cannot be read.
     pub fn list(&self, shelf: EntryKind) -> Result<Listing> {
         let mut listing = Listing::default();
         for shard in entries(&self.dir.join(shelf.folder()))? {
@@ -95,7 +98,7 @@ impl Cache {
             for entry in entries(&shard.path())? {
                 match entry_of(prefix, &entry) {
                     Some(found) => listing.entries.push(found),
-                    // What was removed since it was listed is no stray either.
+                    // Skip what was removed since it was listed.
                     None if entry.path().symlink_metadata().is_ok() => {
                         listing.strays.push(entry.path())
                     }
@@ -108,8 +111,10 @@ impl Cache {
         Ok(listing)
     }
 
-    /// Temporary files of processes that have ended. Those of the living, who may be filling them, are passed over, and so
-    /// is whatever else lies there.
+    /// Returns the temporary files of processes that have ended.
+    ///
+    /// Files of running processes, which may be writing them, are skipped, and so is everything
+    /// else.
     pub fn leftovers(&self) -> Result<Vec<Leftover>> {
         let mut leftovers = Vec::new();
         for entry in entries(&self.dir.join("tmp"))? {
@@ -126,45 +131,48 @@ impl Cache {
         Ok(leftovers)
     }
 
-    /// Takes a thing off its shelf for good. One that is gone already is as good as taken.
+    /// Deletes an entry; succeeds if it does not exist.
     pub fn remove(&self, shelf: EntryKind, digest: &Digest) -> Result<()> {
         remove_file(&self.path_of(shelf.folder(), digest))
     }
 
+    /// Deletes a temporary file; succeeds if it does not exist.
     pub fn remove_leftover(&self, leftover: &Leftover) -> Result<()> {
         remove_file(&leftover.path)
     }
 
-    /// The folder of all objects.
+    /// Returns the folder that contains all objects.
     pub fn objects_dir(&self) -> PathBuf {
         self.dir.join(EntryKind::Objects.folder())
     }
 
-    /// The digest that the file of an object is named by.
+    /// Returns the digest that the path of an object stands for; `None` if it is not one.
     pub fn digest_of_object(&self, path: &Path) -> Option<Digest> {
         let shard = path.parent()?.file_name()?.to_str()?;
         format!("{shard}{}", path.file_name()?.to_str()?).parse().ok()
     }
 
-    /// Where the object of this name lies.
+    /// Returns the path of the object `digest`, which need not exist.
     pub fn object_path(&self, digest: &Digest) -> PathBuf {
         self.path_of(EntryKind::Objects.folder(), digest)
     }
 
-    /// Moves something that lies on a shelf but does not belong there to `damaged/`, under `name` or, where that is taken, `name-2`.
-    /// Gives its new path.
+    /// Moves a file that does not belong in the cache to `damaged/` and returns its new path.
+    ///
+    /// It is called `name` or, if that exists, `name-2` and so on.
     pub fn set_aside(&self, path: &Path, name: &str) -> Result<PathBuf> {
         let dir = self.dir.join("damaged");
         fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;
         let names = std::iter::once(name.to_owned())
             .chain((2u64..).map(|number| format!("{name}-{number}")));
         let free = names.map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_err());
-        let aside = free.unwrap_or_else(|| panic!("BUG: more things in `damaged/` than numbers"));
-        fs::rename(path, &aside).map_err(|err| Error::io("move", path, &err))?;
-        Ok(aside)
+        let target = free.unwrap_or_else(|| panic!("BUG: no free name in `damaged/`"));
+        fs::rename(path, &target).map_err(|err| Error::io("move", path, &err))?;
+        Ok(target)
     }
 
-    /// Reads an object from start to end. `read` is told how many bytes were read, piece by piece.
+    /// Reads a whole object and checks its digest. `read` is called with the size of each chunk
+    /// read.
     pub fn check(&self, digest: &Digest, read: &dyn Fn(u64)) -> Integrity {
         match hash(&self.object_path(digest), read) {
             Ok(found) if found == *digest => Integrity::Intact,
@@ -173,6 +181,7 @@ impl Cache {
         }
     }
 
+    /// Reads and checks a tree object.
     pub fn check_tree(&self, digest: &Digest) -> FoundTree {
         match fs::read(self.object_path(digest)) {
             Err(err) => FoundTree::Broken(io_integrity(&err)),
@@ -181,6 +190,7 @@ impl Cache {
         }
     }
 
+    /// Reads and checks a trace.
     pub fn check_trace(&self, key: &Digest) -> FoundTrace {
         if let Some(trace) = self.trace(key) {
             return FoundTrace::Trace(Box::new(trace));
@@ -215,7 +225,7 @@ fn entry_of(prefix: &str, entry: &DirEntry) -> Option<Entry> {
     Some(Entry { digest, bytes: meta.len() })
 }
 
-/// The process that `Cache::temporary` gave this name to.
+/// Returns the process that created a temporary file with this name.
 fn writer_of(name: &str) -> Option<Pid> {
     let (pid, _) = name.strip_prefix("object-")?.split_once('-')?;
     Pid::from_raw(pid.parse().ok().filter(|pid| *pid > 0)?)
@@ -253,7 +263,7 @@ fn hash(path: &Path, read: &dyn Fn(u64)) -> io::Result<Digest> {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(hasher.finalize().into()),
             Ok(count) => {
-                // One large object is to keep all cores busy, too.
+                // Hash in parallel, so that a single large object also uses all cores.
                 hasher.update_rayon(&chunk[..count]);
                 read(count as u64);
             }
@@ -268,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_names_that_we_give_have_a_writer() {
+    fn writer_by_temporary_name() {
         let cases = [
             ("object-12-0", Some(12)),
             ("object-12-", Some(12)),
@@ -284,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_temporary_of_a_living_process_is_no_leftover() {
+    fn leftovers_of_ended_processes_only() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         fs::create_dir_all(dir.path().join("tmp/running")).unwrap();
@@ -298,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shelf_tells_digests_from_strays() {
+    fn list_separates_strays() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         assert!(
@@ -324,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_never_replaces_what_was_before() {
+    fn set_aside_never_replaces() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         for text in ["one", "two", "three"] {
@@ -337,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_of_a_newer_version_is_told_from_a_damaged_one() {
+    fn newer_trace_versions() {
         for (text, newer) in
             [("repro.trace 2\n", true), ("repro.trace 1\n", false), ("repro.trace x\n", false)]
         {

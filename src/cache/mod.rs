@@ -1,15 +1,36 @@
-//! Everything ever computed: immutable objects named by their digest, and traces named by the key of
-//! their fingerprint. Knows nothing of stages or of what is in the workspace.
+//! The cache: immutable objects named by their digest, and traces named by the key of their
+//! fingerprint. Does not know about stages or the workspace.
 //!
 //! ```text
-//! cache/objects/ab/cdef…   content; read-only
-//! cache/traces/ab/cdef…    what a fingerprint produced
-//! cache/tmp/               files on their way
-//! cache/damaged/           what `repro fsck --repair` has taken out
-//! cache/unsynced           there may be names whose content the disk does not have yet
+//! cache/objects/ab/cdef…   contents; read-only files
+//! cache/traces/ab/cdef…    outs of an execution, by fingerprint
+//! cache/tmp/               files being written
+//! cache/damaged/           files that `repro fsck --repair` has removed from objects/
+//! cache/unsynced           marker: some named files may not be on the disk yet
 //! ```
-//! A file gets its name in one rename after it was written whole, so whatever has a name is whole, whenever the process stops.
-//! Many are [synced together](unsynced); what a power cut leaves torn is found by that and removed.
+//! A file is written completely before one rename gives it its name, so a named file is complete
+//! even if the process is killed. Files are synced in groups (`pending_sync.rs`); after a power cut,
+//! torn objects are found and removed.
+//!
+//! # Entering and leaving the cache
+//!
+//! Objects and traces enter and leave the cache in one place each. Code that fetches them from
+//! elsewhere or sends them there must use these functions, which keep the following contract:
+//!
+//! - [`Cache::put_file`] and [`Cache::put_bytes`] add an object. Both go through
+//!   `Cache::insert_object`, which compares the digest of the stored bytes with the expected one
+//!   before the object gets its name. Wrong bytes never get a name.
+//! - [`Cache::put_trace`] adds a trace under the key that it computes from the trace's fingerprint.
+//!   Objects come before traces: add every object a trace refers to before the trace.
+//! - [`Cache::restore_file`] and [`Cache::bytes`] (and [`Cache::tree`], which uses it) return an
+//!   object. Both verify the digest of the bytes they return, and remove a damaged object.
+//! - [`Cache::trace`] returns a trace after it has verified its key; a damaged trace is treated as
+//!   missing.
+//! - [`Cache::has`], [`Cache::missing`] and [`Cache::first_missing`] query for objects by name
+//!   only, without reading them. [`Cache::list`] lists and [`Cache::remove`] deletes; both need a
+//!   complete view of what refers to what, which the cache does not have.
+//! - Nothing outside the cache may refer to a new object or trace before [`Cache::sync`] has
+//!   returned.
 
 mod copy;
 pub mod inventory;
@@ -27,6 +48,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::unique::unique;
 
+/// The cache in one directory.
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
@@ -35,12 +57,18 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The cache in `dir`, which need not exist yet.
+    /// Opens the cache in `dir`, which need not exist.
     pub fn open(dir: &Path) -> Cache {
-        Cache { dir: dir.to_owned(), pending: PendingSync::default(), reflinks: ReflinkSupport::default() }
+        Cache {
+            dir: dir.to_owned(),
+            pending: PendingSync::default(),
+            reflinks: ReflinkSupport::default(),
+        }
     }
 
-    /// Removes what processes that were killed, or a power cut, left behind. Only safe under the run lock.
+    /// Removes temporary files of killed processes, and objects torn by a power cut.
+    ///
+    /// Call it only while holding the run lock: it also removes temporary files still in use.
     pub fn sweep_temporaries(&self) {
         self.recover();
         let Ok(entries) = fs::read_dir(self.dir.join("tmp")) else {
@@ -53,24 +81,26 @@ impl Cache {
         }
     }
 
+    /// Returns the path of the entry of a kind, `objects` or `traces`.
     fn path_of(&self, kind: &str, digest: &Digest) -> PathBuf {
         let hex = digest.to_string();
         let (shard, rest) = hex.split_at(2);
         self.dir.join(kind).join(shard).join(rest)
     }
 
-    /// Fills a new file in `tmp`, on the same file system as the objects, and gives it a name; if that fails, it is removed.
+    /// Creates a temporary file in `tmp/`, on the file system of the objects, and calls `fill` with
+    /// it, which renames it to its final name. If `fill` fails, the file is removed.
     fn with_temporary<T>(&self, fill: impl FnOnce(&Path, &File) -> Result<T>) -> Result<T> {
         let tmp = self.dir.join("tmp");
         let temporary = tmp.join(format!("object-{}", unique()));
-        // The folder may go at any time, as with all of the cache.
+        // The user may delete the cache or parts of it at any time.
         let file = or_in_new_folder(&tmp, || create(&temporary, 0o444));
         let file = file.map_err(|err| Error::io("write to", &tmp, &err))?;
         fill(&temporary, &file).inspect_err(|_| drop(fs::remove_file(&temporary)))
     }
 }
 
-/// Makes the folder, if it turns out to be missing, and tries again.
+/// Calls `put`; if the folder is missing, creates it and calls `put` again.
 fn or_in_new_folder<T>(folder: &Path, put: impl Fn() -> io::Result<T>) -> io::Result<T> {
     match put() {
         Err(err) if err.kind() == io::ErrorKind::NotFound => {

@@ -1,4 +1,24 @@
-//! Objects: in by reflink or copy, out also by link, verified in both directions.
+//! Stores and restores objects.
+//!
+//! # Mechanism
+//!
+//! An object enters by reflink or copy and leaves by reflink, copy, hard link or symlink. Its
+//! digest is verified in both directions, on the bytes that were copied or are about to be linked.
+//!
+//! # Invariants
+//!
+//! - An object gets its name only after its bytes were verified ([`Cache::insert_object`]).
+//! - An object with this digest that exists already is kept, not replaced: another thread may be
+//!   about to link to it.
+//! - An object found to be damaged is removed, so that it is not used again.
+//! - Object files are read-only (mode 0444). A mode that was changed through a hard link is reset
+//!   before the object is linked again.
+//!
+//! # Known limits
+//!
+//! - A program that writes through a hard link or symlink damages the object. This is noticed when
+//!   the object is next restored or checked, and the content is then lost.
+//! - [`Cache::has`] and [`Cache::missing`] check names only; damage is found on reading.
 
 use std::collections::HashSet;
 use std::fs::{self, File, Permissions};
@@ -21,49 +41,55 @@ use crate::plan::Tree;
 const OBJECTS: &str = "objects";
 
 impl Cache {
+    /// Reports whether the object exists, without reading it.
     pub fn has(&self, digest: &Digest) -> bool {
         self.path_of(OBJECTS, digest).is_file()
     }
 
-    /// Those of `asked` that are not there. To read a folder of objects costs less than to ask for many of them by name: what was not
-    /// found is asked for then.
-    pub fn missing(&self, mut asked: Vec<Digest>) -> HashSet<Digest> {
-        asked.par_sort_unstable();
-        asked.dedup();
+    /// Returns those of `digests` that do not exist as objects.
+    ///
+    /// Listing a folder of objects is cheaper than many stats, so folders are listed if many
+    /// digests fall into them; digests that the listing did not reach are checked by name.
+    pub fn missing(&self, mut digests: Vec<Digest>) -> HashSet<Digest> {
+        digests.par_sort_unstable();
+        digests.dedup();
         let shards: Vec<&[Digest]> =
-            asked.chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0]).collect();
-        shards.into_par_iter().flat_map_iter(|asked| self.missing_in_shard(asked)).collect()
+            digests.chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0]).collect();
+        shards.into_par_iter().flat_map_iter(|digests| self.missing_in_shard(digests)).collect()
     }
 
-    fn missing_in_shard(&self, asked: &[Digest]) -> Vec<Digest> {
-        /// So many entries are read for each that is asked for: of a cache that has far more, that would not pay.
+    /// Does the work of [`Cache::missing`] for sorted digests with the same first byte.
+    fn missing_in_shard(&self, digests: &[Digest]) -> Vec<Digest> {
+        /// Maximum directory entries to read per digest; listing a far larger folder costs more
+        /// than the stats.
         const ENTRIES_PER_DIGEST: usize = 8;
-        /// So few are asked for by name.
+        /// Maximum number of digests that are checked by name without a listing.
         const MAX_STATS: usize = 16;
-        if asked.len() <= MAX_STATS {
-            return asked.iter().filter(|digest| !self.has(digest)).copied().collect();
+        if digests.len() <= MAX_STATS {
+            return digests.iter().filter(|digest| !self.has(digest)).copied().collect();
         }
-        let mut found = vec![false; asked.len()];
-        let most = ENTRIES_PER_DIGEST * asked.len();
+        let mut found = vec![false; digests.len()];
+        let most = ENTRIES_PER_DIGEST * digests.len();
         let mut read = 0;
-        let shard = self.object_path(&asked[0]);
+        let shard = self.object_path(&digests[0]);
         let entries = shard.parent().map(fs::read_dir);
         let is_missing =
             matches!(&entries, Some(Err(err)) if err.kind() == io::ErrorKind::NotFound);
         for entry in entries.into_iter().flatten().flatten().flatten().take(most) {
             read += 1;
             let digest = self.digest_of_object(&entry.path());
-            let at = digest.and_then(|digest| asked.binary_search(&digest).ok());
+            let at = digest.and_then(|digest| digests.binary_search(&digest).ok());
             if let Some(at) = at {
                 found[at] = entry.file_type().is_ok_and(|kind| kind.is_file());
             }
         }
         let listed_all = is_missing || (0 < read && read < most);
-        let not_found = asked.iter().zip(found).filter_map(|(digest, found)| (!found).then_some(*digest));
+        let not_found =
+            digests.iter().zip(found).filter_map(|(digest, found)| (!found).then_some(*digest));
         not_found.filter(|digest| listed_all || !self.has(digest)).collect()
     }
 
-    /// The first object that is not there of all that `content` needs.
+    /// Returns the first missing object of `content`; `None` if all exist.
     pub fn first_missing(&self, content: &Content) -> Option<Digest> {
         let digest = content.digest();
         if !matches!(content, Content::Tree(_)) {
@@ -75,32 +101,52 @@ impl Cache {
         }
     }
 
-    /// Keeps a copy of the file at `path`, whose digest is known to be `digest`.
+    /// Adds a copy of the file at `path`, which had the digest `digest` when it was observed.
     ///
     /// # Errors
-    /// The bytes are others by now, or cannot be copied.
+    /// The file has changed since, or cannot be copied.
     pub fn put_file(&self, path: &Path, digest: &Digest) -> Result<()> {
         let failed = |err: io::Error| Error::io_into(&self.dir, "cache", path, &err);
         let source = File::open(path).map_err(failed)?;
+        let copy = |target: &File| self.copy_or_reflink(&source, digest, target);
+        match self.insert_object(digest, copy, failed)? {
+            Inserted::Yes => Ok(()),
+            Inserted::WrongDigest => Err(Error::environment(format!(
+                "`{}` changed while it was copied into the cache",
+                path.display()
+            ))
+            .hint("wait until the program that writes it has finished, then run again")),
+        }
+    }
+
+    /// Adds the object `digest`, filled by `fill`. Every object enters the cache here.
+    ///
+    /// `fill` writes the bytes to a temporary file and returns their digest. If it is not `digest`,
+    /// the file is removed and the object does not get a name. An existing object is kept. A large
+    /// object is synced before it is named; others become durable with [`Cache::sync`].
+    fn insert_object(
+        &self,
+        digest: &Digest,
+        fill: impl FnOnce(&File) -> io::Result<Bytes>,
+        failed: impl Fn(io::Error) -> Error,
+    ) -> Result<Inserted> {
         self.with_temporary(|temporary, target| {
-            let found = self.copy_or_reflink(&source, digest, target).map_err(failed)?;
-            if found.digest != *digest {
-                return Err(Error::environment(format!(
-                    "`{}` changed while it was put into the cache",
-                    path.display()
-                ))
-                .hint("a program still writes it; run again when it has ended"));
+            let filled = fill(target).map_err(&failed)?;
+            if filled.digest != *digest {
+                let _ = fs::remove_file(temporary);
+                return Ok(Inserted::WrongDigest);
             }
-            // What others wait for at the end stays little.
-            if found.count >= LARGE {
-                target.sync_all().map_err(failed)?;
+            // Keeps the group sync at the end short.
+            if filled.count >= LARGE {
+                target.sync_all().map_err(&failed)?;
             }
             self.publish(temporary, &self.path_of(OBJECTS, digest), OnExisting::Keep)
-                .map_err(failed)
+                .map_err(&failed)?;
+            Ok(Inserted::Yes)
         })
     }
 
-    /// Sharing its blocks where the file system can.
+    /// Copies `source` to `target`, by reflink if the file system supports it.
     fn copy_or_reflink(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Bytes> {
         match self.reflinks.reflink(source, target) {
             Ok(()) => copy_and_hash(target, digest, io::sink()),
@@ -108,25 +154,24 @@ impl Cache {
         }
     }
 
-    /// Keeps `bytes`.
+    /// Adds `bytes` as an object and returns its digest. Does nothing if the object exists.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Digest> {
         let digest = Digest::of(bytes);
         if !self.has(&digest) {
-            self.write_small(bytes, &self.path_of(OBJECTS, &digest), OnExisting::Keep)?;
+            let count = bytes.len() as u64;
+            let write =
+                |mut target: &File| target.write_all(bytes).map(|()| Bytes { digest, count });
+            let failed = |err| Error::io("write", &self.path_of(OBJECTS, &digest), &err);
+            self.insert_object(&digest, write, failed)?;
         }
         Ok(digest)
     }
 
-    /// Writes a small file under its final name.
-    pub(super) fn write_small(&self, bytes: &[u8], name: &Path, on_existing: OnExisting) -> Result<()> {
-        self.with_temporary(|temporary, mut file| {
-            let written =
-                file.write_all(bytes).and_then(|()| self.publish(temporary, name, on_existing));
-            written.map_err(|err| Error::io("write", name, &err))
-        })
-    }
-
-    /// The bytes of an object that is small enough to hold.
+    /// Returns the bytes of an object that fits in memory, such as a tree.
+    ///
+    /// # Errors
+    /// The object is missing or cannot be read, or its bytes do not match its digest; it is then
+    /// removed.
     pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.path_of(OBJECTS, digest);
         let bytes = fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
@@ -136,16 +181,24 @@ impl Cache {
         }
     }
 
+    /// Returns the tree stored as an object.
+    ///
+    /// # Errors
+    /// Those of [`Cache::bytes`], and an object that is not a tree.
     pub fn tree(&self, digest: &Digest) -> Result<Tree> {
         let bytes = self.bytes(digest)?;
         Tree::decode(&bytes).map_err(|_| Error::damaged(format!("object {digest} is not a tree")))
     }
 
-    /// Puts the content of an object at `path` in the first of the ways in `links` that works, replacing what file is there, in
-    /// one rename. Gives the bytes that it has. A file that is executable is no other name of an object, which is not.
+    /// Restores an object to `path` by the first link type in `links` that works, and returns its
+    /// size in bytes.
+    ///
+    /// An existing file is replaced in one rename of `temporary`, which must be in the same folder.
+    /// Executable files are never linked to an object, since objects are not executable.
     ///
     /// # Errors
-    /// Of kind [`Damaged`](crate::error::Kind::Damaged) if the object is not what its name says; it is then removed.
+    /// Of kind [`Damaged`](crate::error::Kind::Damaged) if the bytes of the object do not match its
+    /// digest (it is then removed) or if it is missing.
     pub fn restore_file(
         &self,
         digest: &Digest,
@@ -167,7 +220,7 @@ impl Cache {
                 Link::Copy => copy_out(&object, temporary, mode, |source, target| {
                     copy_and_hash(source, digest, target)
                 }),
-                // Before anything hangs on it: the file cannot be verified on its way.
+                // A link is not copied, so the object is verified before it is linked.
                 Link::Hardlink => verify_for_linking(&object, digest)
                     .and_then(|found| fs::hard_link(&object, temporary).map(|()| found)),
                 Link::Symlink => verify_for_linking(&object, digest)
@@ -185,11 +238,12 @@ impl Cache {
                 }
                 Err(err) => {
                     let _ = fs::remove_file(temporary);
-                    // The folder is there: it was the object that was not, even if another thread has put it anew by now.
-                    let has_place = || temporary.parent().is_some_and(Path::is_dir);
-                    if err.kind() == io::ErrorKind::NotFound && has_place() {
+                    // If the target folder exists, it was the object that was missing, even if
+                    // another thread has added it again by now.
+                    let has_folder = || temporary.parent().is_some_and(Path::is_dir);
+                    if err.kind() == io::ErrorKind::NotFound && has_folder() {
                         return Err(Error::damaged(format!(
-                            "object {digest} is not in the cache any more"
+                            "object {digest} is missing from the cache"
                         )));
                     }
                     let is_final =
@@ -204,13 +258,15 @@ impl Cache {
         let error = Error::io("restore", path, &last);
         Err(match (error.hint.is_none(), links.contains(&Link::Copy)) {
             (true, false) => error.hint(
-                "no kind of link that is wished for works here: let `link` of `[cache]` end in \"copy\"",
+                "none of the configured link types works on this file system: add \"copy\" at the \
+                 end of `link` in `[cache]`",
             ),
             _ => error,
         })
     }
 
-    /// How the file at `path` is one with the object of its content; `None` if it is a file of its own.
+    /// Returns the type of link from `path` to the object `digest`; `None` if `path` is a separate
+    /// file.
     pub fn link_type(&self, path: &Path, digest: &Digest) -> Option<Link> {
         let meta = fs::symlink_metadata(path).ok()?;
         if meta.is_symlink() {
@@ -223,7 +279,9 @@ impl Cache {
         same.then_some(Link::Hardlink)
     }
 
-    /// Removes the objects that are not what their names say. The large ones were synced before they were named.
+    /// Removes objects that were torn by a power cut: their bytes do not match their digest.
+    ///
+    /// Large objects are skipped: they were synced before they got their names.
     pub(super) fn remove_torn_objects(&self) {
         let shards = fs::read_dir(self.objects_dir()).into_iter().flatten().flatten();
         let objects =
@@ -231,18 +289,18 @@ impl Cache {
         for object in objects {
             let path = object.path();
             let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);
-            let is_whole = |named: &Digest| {
-                let found =
-                    File::open(&path).and_then(|file| copy_and_hash(&file, named, io::sink()));
-                found.is_ok_and(|found| found.digest == *named)
+            let is_intact = |digest: &Digest| {
+                let read =
+                    File::open(&path).and_then(|file| copy_and_hash(&file, digest, io::sink()));
+                read.is_ok_and(|read| read.digest == *digest)
             };
-            if is_small && !self.digest_of_object(&path).as_ref().is_some_and(is_whole) {
+            if is_small && !self.digest_of_object(&path).as_ref().is_some_and(is_intact) {
                 let _ = fs::remove_file(&path);
             }
         }
     }
 
-    /// Drops an object whose bytes are not its own: kept, it would be taken for whole again.
+    /// Removes a damaged object, so that it is not used again, and returns the error to report.
     fn remove_damaged_object(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
         self.remove_damaged(&path, || {
@@ -252,7 +310,14 @@ impl Cache {
     }
 }
 
-/// Fills a new file from an object, and gives it its mode.
+/// Result of [`Cache::insert_object`].
+enum Inserted {
+    Yes,
+    /// The bytes were not those of the digest; nothing was added.
+    WrongDigest,
+}
+
+/// Creates a file from an object and sets its mode.
 fn copy_out(
     object: &Path,
     to: &Path,
@@ -266,8 +331,9 @@ fn copy_out(
     Ok(found)
 }
 
-/// Digests an object that is to be a file of the workspace as well, with the mode that it must then have: somebody may have
-/// changed it through another link.
+/// Computes the digest of an object that will be linked into the workspace.
+///
+/// Resets its mode to 0444, which may have been changed through another link.
 fn verify_for_linking(object: &Path, digest: &Digest) -> io::Result<Bytes> {
     let file = File::open(object)?;
     if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
@@ -276,7 +342,8 @@ fn verify_for_linking(object: &Path, digest: &Digest) -> io::Result<Bytes> {
     copy_and_hash(&file, digest, io::sink())
 }
 
-/// A link that leads to the object from where `path` is, so that a project may be moved.
+/// Creates the symlink `temporary` to the object, relative to the folder of `path`, so that a
+/// project can be moved.
 fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path).canonicalize()?;
     let object = object.canonicalize()?;
@@ -286,9 +353,10 @@ fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, temporary)
 }
 
+/// Renames `temporary` to `path`.
 fn move_into_place(path: &Path, temporary: &Path) -> io::Result<()> {
     let renamed = fs::rename(temporary, path);
-    // Of two names of one file, renaming leaves both.
+    // If both names are hard links to the same file, rename does nothing and leaves both.
     let _ = fs::remove_file(temporary);
     renamed
 }
@@ -298,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_absent_is_told_however_much_else_there_is() {
+    fn missing_objects_in_large_cache() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         // So many that folders are read, and more than is read of them for what is asked.

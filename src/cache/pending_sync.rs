@@ -1,12 +1,40 @@
-//! Names in the cache that the disk may not have yet. Syncing each costs more than computing what small stages compute, so many
-//! are synced together, before anything outside of the cache refers to them:
+//! Group sync: makes many new cache files durable at once.
+//!
+//! # Mechanism
+//!
+//! Syncing each file would cost more than the work of a small stage. Instead files get their names
+//! unsynced, and [`Cache::sync`] syncs all of them before anything outside the cache refers to
+//! them:
 //!
 //! ```text
-//! cache/unsynced written and synced → objects and traces named → all of them synced → the lock written → cache/unsynced removed
+//! cache/unsynced written and synced → objects and traces named → all of them synced →
+//! cache/unsynced removed → the lock written
 //! ```
-//! The kernel has all of it even if this process dies. After a power cut the file is still there, and of another boot: then
-//! all objects but the large ones are digested, since no clock is to be trusted with what is older than the file, and those that did not
-//! arrive whole are removed. Traces that did not are none anyway.
+//! The marker `cache/unsynced` contains the boot id. If the process dies, the kernel still has the
+//! data: a marker of the current boot only means that everything must be synced again. A marker of
+//! another boot means that a power cut may have torn files: all small objects are hashed, and those
+//! that do not match their digest are removed. File times are not used to limit the search, because
+//! the clock may have been wrong.
+//!
+//! # Invariants
+//!
+//! - The marker is on the disk before a file gets its name, and stays until every named file is on
+//!   the disk.
+//! - Whatever refers to a cache file from outside is written after [`Cache::sync`]. A file that was
+//!   copied into the cache may be removed after it.
+//! - Objects of 1 MiB or more are synced before they get their names, so recovery skips them.
+//! - A torn trace needs no recovery: its key no longer matches, so it is treated as missing.
+//! - Names are published under the shared side of the marker lock. The exclusive side is held to
+//!   take the pending names, to set or remove the marker, and to remove a damaged file, so none of
+//!   these can run between the check and the rename of another thread.
+//! - Only one thread syncs at a time; a second one waits and may then rely on the first.
+//!
+//! # Known limits
+//!
+//! - The locks are per process. [`Cache::recover`] needs the run lock.
+//! - If the marker cannot be removed, the next recovery after a reboot hashes the cache once more
+//!   than necessary.
+//! - Above 64 files the whole file system is synced (`syncfs`), including data of other programs.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -21,22 +49,24 @@ use super::{Cache, or_in_new_folder};
 use crate::error::{Error, Result};
 
 const MARKER: &str = "unsynced";
-/// So many files are synced one by one. To sync more, the whole file system is: that costs less, unless others write a lot to it.
+/// Maximum number of files that are synced one by one.
+///
+/// Beyond it, syncing the whole file system costs less unless other programs write much to it.
 const MAX_FILE_SYNCS: usize = 64;
-/// A file at least this large is synced before it is named.
+/// Size in bytes from which an object is synced before it is named.
 pub(super) const LARGE: u64 = 1 << 20;
 
-/// What was named and is not known to be on the disk.
+/// Files that have a name and may not be on the disk.
 #[derive(Debug, Default)]
 pub(super) struct PendingSync {
-    /// Held together by all who give names, alone by who takes account of them.
+    /// Locked shared while publishing a name, exclusively while changing the set of names.
     marker: RwLock<Marker>,
     names: Mutex<Pending>,
-    /// Held while all of it is brought to the disk: who comes meanwhile may rely on it only afterwards.
+    /// Locked during a sync, so that a second caller returns only when the first has finished.
     syncing: Mutex<()>,
 }
 
-/// Whether the file that says so is on the disk.
+/// State of the marker file on the disk, as far as this process knows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Marker {
     #[default]
@@ -44,24 +74,27 @@ enum Marker {
     Set,
 }
 
-/// What becomes of a file that has the name already.
+/// Treatment of an existing file with the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnExisting {
-    /// It has the same content, and others may be about to link it: a file that is replaced between the look and the link is gone.
+    /// Keep it. It has the same content, and another thread may have verified it and be about to
+    /// link to it.
     Keep,
     Replace,
 }
 
+/// Names to sync.
 #[derive(Debug, Default)]
 enum Pending {
     #[default]
     Nothing,
     Few(Vec<PathBuf>),
+    /// Too many to sync one by one.
     Many,
 }
 
 impl Cache {
-    /// Gives a finished file, whose content is not synced, its name.
+    /// Renames a complete but unsynced file to its final name, and adds it to the pending names.
     pub(super) fn publish(
         &self,
         temporary: &Path,
@@ -69,13 +102,14 @@ impl Cache {
         on_existing: OnExisting,
     ) -> io::Result<()> {
         let _marker = self.with_marker()?;
-        // Also one that another thread has just given: who comes first to sync has noted it.
+        // Also if the name exists already: its content may not be on the disk, and the thread that
+        // added it may sync later than this one.
         self.pending().add(name);
         let shard = name.parent().unwrap_or(name);
         or_in_new_folder(shard, || rename(temporary, name, on_existing))
     }
 
-    /// While this is held, the marker stays.
+    /// Sets the marker if it is missing. It stays while the returned guard is held.
     fn with_marker(&self) -> io::Result<RwLockReadGuard<'_, Marker>> {
         let marker = self.pending.marker.read().unwrap_or_else(PoisonError::into_inner);
         if *marker == Marker::Set {
@@ -90,8 +124,10 @@ impl Cache {
         Ok(RwLockWriteGuard::downgrade(marker))
     }
 
-    /// Takes the name from what is not what it says. `is_intact` looks once more, while nothing is named: another thread may have
-    /// found the same, and have put it anew, and a third may link to that already.
+    /// Removes an object that does not match its digest.
+    ///
+    /// `is_intact` checks again while no name can be published: another thread may have found the
+    /// same damage and added the object again, and a third may already link to it.
     pub(super) fn remove_damaged(&self, name: &Path, is_intact: impl FnOnce() -> bool) {
         let _exclusive = self.lock_marker();
         if !is_intact() {
@@ -99,8 +135,10 @@ impl Cache {
         }
     }
 
-    /// Brings everything that has a name to the disk. What refers to it from outside is to be written afterwards, and what it was copied
-    /// from to be removed.
+    /// Flushes all pending objects and traces to disk.
+    ///
+    /// Write references from outside the cache, and remove files that were copied into it, only
+    /// after this returns.
     pub fn sync(&self) -> Result<()> {
         let _syncing = self.pending.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = self.take_pending();
@@ -108,7 +146,7 @@ impl Cache {
             Pending::Nothing => return Ok(()),
             Pending::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
                 Ok(file) => file.sync_all(),
-                // Found to be damaged, and removed.
+                // It was found to be damaged and removed.
                 Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(err) => Err(err),
             }),
@@ -121,23 +159,23 @@ impl Cache {
         synced.map_err(|err| Error::io("sync", &self.dir, &err))
     }
 
-    /// What is to be synced now. The marker stays: others go on naming.
+    /// Takes the names to sync now. The marker stays, since other threads continue to publish.
     fn take_pending(&self) -> Pending {
         let _exclusive = self.lock_marker();
         std::mem::take(&mut *self.pending())
     }
 
-    /// What was taken is on the disk. The marker goes, unless more was named meanwhile.
+    /// Removes the marker after a successful sync, unless more names were published meanwhile.
     fn remove_marker(&self) {
         let mut marker = self.lock_marker();
         if matches!(*self.pending(), Pending::Nothing) {
-            // If it stays, objects are digested once more than need be.
+            // If this fails, a later recovery hashes objects once more than necessary.
             let _ = fs::remove_file(self.dir.join(MARKER));
             *marker = Marker::Missing;
         }
     }
 
-    /// Makes up for the end of a run that did not come to syncing. Only safe under the run lock.
+    /// Recovers from a process that ended before it synced. Call it only under the run lock.
     pub(super) fn recover(&self) {
         let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
         if marker == boot_id() {
@@ -149,7 +187,8 @@ impl Cache {
         let _ = fs::remove_file(self.dir.join(MARKER));
     }
 
-    // A panic elsewhere leaves both as they are: each is put there whole.
+    // Poisoning is ignored here and below: each value is replaced in one step, so a panic elsewhere
+    // leaves it consistent.
     fn lock_marker(&self) -> RwLockWriteGuard<'_, Marker> {
         self.pending.marker.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,6 +197,7 @@ impl Cache {
         self.pending.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Writes the marker and syncs it and its folder.
     fn write_marker(&self) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
         let mut file = File::create(self.dir.join(MARKER))?;
@@ -178,6 +218,7 @@ impl Pending {
     }
 }
 
+/// Renames `temporary` to `name`; with [`OnExisting::Keep`] removes it instead if `name` exists.
 fn rename(temporary: &Path, name: &Path, on_existing: OnExisting) -> io::Result<()> {
     if on_existing == OnExisting::Replace {
         return fs::rename(temporary, name);
@@ -189,17 +230,17 @@ fn rename(temporary: &Path, name: &Path, on_existing: OnExisting) -> io::Result<
     }
 }
 
-/// Where the file system cannot look and rename in one.
+/// Emulates a rename that does not replace, on file systems without `RENAME_NOREPLACE`.
 fn rename_by_link(temporary: &Path, name: &Path) -> io::Result<()> {
     match fs::hard_link(temporary, name) {
         Ok(()) => fs::remove_file(temporary),
         Err(_) if name.is_file() => fs::remove_file(temporary),
-        // It has no links either.
+        // The file system has no hard links either.
         Err(_) => fs::rename(temporary, name),
     }
 }
 
-/// This start of the machine. Without a name for it, none is like another.
+/// Returns the id of this boot; where the kernel gives none, a value that never repeats.
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .unwrap_or_else(|_| format!("{:?}", SystemTime::now()))
@@ -212,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn after_a_power_cut_only_whole_objects_keep_their_names() {
+    fn torn_objects_removed_after_power_cut() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         let (whole, torn) = (cache.put_bytes(b"whole").unwrap(), cache.put_bytes(b"torn").unwrap());
@@ -222,9 +263,9 @@ mod tests {
         };
         fs::remove_file(object(&torn)).unwrap();
         fs::write(object(&torn), "").unwrap();
-        // Whatever the clock said.
+        // The time of the file must not matter.
         File::open(object(&torn)).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        // Of this boot: the kernel has it all.
+        // A marker of this boot: the kernel has all data, so nothing is removed.
         Cache::open(dir.path()).recover();
         assert!(cache.has(&torn));
         fs::write(dir.path().join(MARKER), "another boot").unwrap();
@@ -234,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_while_others_are_synced_stays_marked() {
+    fn marker_stays_for_names_published_during_sync() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         cache.put_bytes(b"first").unwrap();
@@ -249,13 +290,18 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_two_put_at_once_is_named_once() {
+    fn existing_object_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         let name = dir.path().join("objects/ab/cd");
         let mut inodes = Vec::new();
         for _ in 0..2 {
-            cache.write_small(b"same", &name, OnExisting::Keep).unwrap();
+            cache
+                .with_temporary(|temporary, _| {
+                    cache.publish(temporary, &name, OnExisting::Keep).unwrap();
+                    Ok(())
+                })
+                .unwrap();
             assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
             inodes.push(fs::metadata(&name).unwrap().ino());
         }
@@ -263,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_renamed_at_once_is_linked() {
+    fn rename_by_link_keeps_existing() {
         let dir = tempfile::tempdir().unwrap();
         let (temporary, name) = (dir.path().join("temporary"), dir.path().join("shard/name"));
         fs::write(&temporary, "first").unwrap();
@@ -272,7 +318,7 @@ mod tests {
         for text in ["first", "second"] {
             fs::write(&temporary, text).unwrap();
             rename_by_link(&temporary, &name).unwrap();
-            assert_eq!(fs::read_to_string(&name).unwrap(), "first", "the on_existing stays");
+            assert_eq!(fs::read_to_string(&name).unwrap(), "first", "the existing file is kept");
             assert!(!temporary.exists());
         }
         fs::write(&temporary, "third").unwrap();
@@ -281,35 +327,37 @@ mod tests {
     }
 
     #[test]
-    fn who_syncs_while_another_does_waits_for_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path());
-        cache.put_bytes(b"bytes").unwrap();
-        // To open this waits for a writer, and to sync it fails.
-        let slow = dir.path().join("slow");
-        rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
-            .unwrap();
-        cache.pending().add(&slow);
-        let shared = &cache;
-        std::thread::scope(|scope| {
-            let first = scope.spawn(|| shared.sync());
-            while !matches!(*cache.pending(), Pending::Nothing) {
-                std::thread::yield_now();
-            }
-            let (said, heard) = std::sync::mpsc::channel();
-            let second = scope.spawn(move || said.send(shared.sync()));
-            let early = heard.recv_timeout(std::time::Duration::from_millis(50));
-            fs::OpenOptions::new().write(true).open(&slow).unwrap();
-            assert!(first.join().unwrap().is_err());
-            second.join().unwrap().unwrap();
-            assert!(early.is_err(), "nothing was on the disk yet");
-            heard.recv().unwrap().unwrap();
+    fn concurrent_sync_waits() {
+        deadline::within(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let cache = Cache::open(dir.path());
+            cache.put_bytes(b"bytes").unwrap();
+            // Opening a FIFO waits for a writer, and syncing it fails.
+            let slow = dir.path().join("slow");
+            rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
+                .unwrap();
+            cache.pending().add(&slow);
+            let shared = &cache;
+            std::thread::scope(|scope| {
+                let first = scope.spawn(|| shared.sync());
+                while !matches!(*cache.pending(), Pending::Nothing) {
+                    std::thread::yield_now();
+                }
+                let (sender, receiver) = std::sync::mpsc::channel();
+                let second = scope.spawn(move || sender.send(shared.sync()));
+                let early = receiver.recv_timeout(std::time::Duration::from_millis(50));
+                fs::OpenOptions::new().write(true).open(&slow).unwrap();
+                assert!(first.join().unwrap().is_err());
+                second.join().unwrap().unwrap();
+                assert!(early.is_err(), "the second sync returned before the first");
+                receiver.recv().unwrap().unwrap();
+            });
+            assert!(!dir.path().join(MARKER).exists());
         });
-        assert!(!dir.path().join(MARKER).exists());
     }
 
     #[test]
-    fn folders_that_go_while_the_cache_is_in_use_are_made_again() {
+    fn removed_folders_are_recreated() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         let digest = cache.put_bytes(b"first").unwrap();
@@ -322,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_takes_no_name_from_an_object() {
+    fn directory_in_place_of_object_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         fs::create_dir_all(cache.path_of("objects", &crate::digest::Digest::of(b"bytes"))).unwrap();
@@ -331,12 +379,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_put_anew_meanwhile_keeps_its_name() {
+    fn remove_damaged_checks_again() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         let digest = cache.put_bytes(b"bytes").unwrap();
         let object = cache.path_of("objects", &digest);
-        // Two find it damaged; one has it put anew before the other takes the name away.
+        // Two threads find it damaged; one adds it again before the other removes it.
         cache.remove_damaged(&object, || true);
         assert!(object.is_file());
         cache.remove_damaged(&object, || false);
@@ -344,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn many_are_synced_together_and_then_nothing_is_left() {
+    fn sync_removes_marker_for_any_count() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         for count in [1, MAX_FILE_SYNCS, 3 * MAX_FILE_SYNCS] {

@@ -1,11 +1,12 @@
-//! Traces by the key of their fingerprint: the run cache.
+//! The run cache: stores traces by the key of their fingerprint.
 
 use std::fs;
+use std::io::Write as _;
 
 use super::Cache;
 use super::pending_sync::OnExisting;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::Trace;
 use crate::plan::record::{TraceReader, write_trace};
 
@@ -13,7 +14,10 @@ const TRACES: &str = "traces";
 const HEADER: &str = "repro.trace 1\n";
 
 impl Cache {
-    /// The trace of a fingerprint; a file that is missing, damaged or of another fingerprint is none.
+    /// Returns the trace with this key.
+    ///
+    /// `None` if the file is missing or damaged, or if the key computed from its fingerprint
+    /// differs. The objects of its outs may be missing.
     pub fn trace(&self, key: &Digest) -> Option<Trace> {
         let text = fs::read_to_string(self.path_of(TRACES, key)).ok()?;
         let mut reader = TraceReader::default();
@@ -23,11 +27,19 @@ impl Cache {
         Some(reader.finish()).filter(|trace| trace.fingerprint.key() == *key)
     }
 
-    /// Remembers what a fingerprint produced. A later execution replaces an earlier one.
+    /// Stores a trace under the key of its fingerprint. Every trace enters the cache here.
+    ///
+    /// A later execution replaces an earlier one. Objects come before traces: the objects of its
+    /// outs must have been added first.
     pub fn put_trace(&self, trace: &Trace) -> Result<()> {
         let mut text = HEADER.to_owned();
         write_trace(&mut text, trace);
         let name = self.path_of(TRACES, &trace.fingerprint.key());
-        self.write_small(text.as_bytes(), &name, OnExisting::Replace)
+        self.with_temporary(|temporary, mut file| {
+            let written = file
+                .write_all(text.as_bytes())
+                .and_then(|()| self.publish(temporary, &name, OnExisting::Replace));
+            written.map_err(|err| Error::io("write", &name, &err))
+        })
     }
 }

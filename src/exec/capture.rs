@@ -1,17 +1,17 @@
-//! What a small command answers: the version of a tool.
+//! Captures the output of a short command, such as `tool --version`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 
-/// More than this is no version.
+/// Maximum output in bytes; more than this is not a version.
 const MAX_OUTPUT: usize = 16 << 10;
 
-/// What `cmd` prints, stdout before stderr, without white space round it.
+/// Runs `cmd` in `dir` and returns its trimmed output, stdout before stderr.
 ///
 /// # Errors
-/// It cannot be started, fails, or prints what is no text or too much of it.
+/// The command cannot be started, fails, or prints more than 16 KiB.
 pub fn capture(cmd: &str, dir: &Path) -> Result<String> {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", cmd]).current_dir(dir).stdin(Stdio::null());
@@ -23,7 +23,7 @@ pub fn capture(cmd: &str, dir: &Path) -> Result<String> {
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
     if !output.status.success() {
         let error =
-            Error::usage(format!("`{cmd}`, which it depends on, ended with {}", output.status));
+            Error::usage(format!("`{cmd}`, which it depends on, failed with {}", output.status));
         return Err(match text.lines().last() {
             Some(line) => error.because(line),
             None => error,

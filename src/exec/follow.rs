@@ -1,4 +1,4 @@
-//! Reading what a running stage writes: its log, line by line, and its event file.
+//! Reads the output of a running stage as it grows: its log, line by line, and its event file.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::process::Halt;
 
-/// Something a stage's process said.
+/// A message from a stage's process or about it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageMessage {
     Line(String),
-    /// Lines came faster than they could be read; the log keeps them.
+    /// Lines were skipped because they came faster than they were read; the log keeps them.
     Skipped,
     Metric {
         key: String,
@@ -26,22 +26,22 @@ pub enum StageMessage {
     Artifact(String),
     /// The outs of an item are complete.
     Item(String),
-    /// StageMessage by us, not by the process.
+    /// A warning of this program, not of the process.
     Warning(String),
-    /// A line of the event file that is no event.
+    /// A line of the event file that is not an event.
     Malformed(String),
-    /// It neither runs nor ends.
+    /// The process is suspended by a signal.
     Halted(Halt),
 }
 
-/// Follows the two files of one stage.
+/// Follows the log and the event file of one stage.
 #[derive(Debug)]
 pub struct Follower {
     log: Tail,
     events: Tail,
 }
 
-/// Whether there is more to read already.
+/// Availability of more data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum More {
     Now,
@@ -59,15 +59,17 @@ impl Follower {
         Follower { log: Tail::new(log, OnLag::Skip), events: Tail::new(events, OnLag::KeepReading) }
     }
 
-    /// What was written since the last call, whole lines only, and of each file at most a piece.
+    /// Returns the complete lines written since the last call, from at most one chunk per file.
     pub fn poll(&mut self) -> (Vec<StageMessage>, More) {
         let (lines, log) = self.log.lines(u64::MAX);
         let (events, more) = self.events.lines(u64::MAX);
         (messages(lines, events), log.or(more))
     }
 
-    /// Hands over the rest, piece by piece, when the process has ended: also what lacks its line end. What others
-    /// write from now on, as a job in the background may, is not part of it.
+    /// Delivers the rest in chunks after the process has ended, including a last line without a
+    /// newline.
+    ///
+    /// Stops at the current end of the files: a background job may go on writing.
     pub fn drain(&mut self, mut deliver: impl FnMut(Vec<StageMessage>)) {
         let (log_end, events_end) = (self.log.end(), self.events.end());
         loop {
@@ -122,20 +124,20 @@ fn parse(line: &str) -> StageMessage {
     event.unwrap_or_else(|| StageMessage::Malformed(line.to_owned()))
 }
 
-/// A count that is 0 unless it is given; `None` for one that is given as something else.
+/// Reads an optional count, 0 by default; `None` if it is not a whole number.
 fn count(event: &Value, name: &str) -> Option<u64> {
     event.get(name).map_or(Some(0), whole)
 }
 
-/// `3`, and `3.0` as some languages write it.
+/// Reads a whole number: `3`, or `3.0` as some languages write it.
 fn whole(value: &Value) -> Option<u64> {
-    // Beyond 2^53 a float stands for several whole numbers.
+    // Above 2^53 a float no longer represents a single whole number.
     let exact =
         |number: &f64| number.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(number);
     value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 
-/// JSON has no `NaN` and no infinities; stages write `null`, or name them.
+/// Reads a metric's value. JSON has no NaN or infinities: stages write `null`, or their names.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Null => Some(f64::NAN),
@@ -149,24 +151,24 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// The growing end of a text file.
+/// Reader of a growing text file.
 #[derive(Debug)]
 struct Tail {
     path: PathBuf,
     file: Option<File>,
     on_lag: OnLag,
-    /// How much was read.
+    /// Offset of the next byte to read.
     at: u64,
-    /// A line that is not finished yet.
+    /// Bytes of the current line, without a newline so far.
     partial: Vec<u8>,
-    /// Its beginning was skipped, so it is not told.
+    /// The beginning of the current line was skipped, so the line is dropped.
     is_truncated: bool,
 }
 
-/// What to do when a file grows faster than it is read.
+/// Behaviour when a file grows faster than it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnLag {
-    /// Leave out what lies before the newest piece.
+    /// Skip everything before the newest chunk.
     Skip,
     KeepReading,
 }
@@ -178,11 +180,11 @@ enum Entry {
     Gap,
 }
 
-/// A line longer than this is shown cut; the file keeps it whole.
+/// Maximum bytes shown of a line; the file keeps all of it.
 const MAX_LINE: usize = 64 << 10;
-/// So much is read at a time.
+/// Bytes read at a time.
 const CHUNK: u64 = 1 << 20;
-/// Who is further behind than this skips.
+/// Lag in bytes beyond which [`OnLag::Skip`] applies.
 const MAX_LAG: u64 = 4 * CHUNK;
 
 impl Tail {
@@ -197,7 +199,8 @@ impl Tail {
         }
     }
 
-    /// The lines of the next piece before `end`. A file that is not there yet, or cannot be read, has none.
+    /// Returns the lines of the next chunk before offset `end`; none if the file is missing or
+    /// unreadable.
     fn lines(&mut self, end: u64) -> (Vec<Entry>, More) {
         let mut lines = Vec::new();
         let end = end.min(self.end());
@@ -209,10 +212,10 @@ impl Tail {
         }
         let Some(bytes) = self.read_chunk(end) else { return (lines, More::Later) };
         self.at += bytes.len() as u64;
-        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
             let room = MAX_LINE.saturating_sub(self.partial.len());
-            self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
-            if piece.ends_with(b"\n") {
+            self.partial.extend_from_slice(&part[..part.len().min(room)]);
+            if part.ends_with(b"\n") {
                 lines.extend(self.take_partial().map(Entry::Text));
             }
         }
@@ -228,7 +231,7 @@ impl Tail {
         Some(bytes)
     }
 
-    /// How long the file is.
+    /// Returns the length of the file; 0 if it is missing.
     fn end(&mut self) -> u64 {
         if self.file.is_none() {
             self.file = File::open(&self.path).ok();
@@ -236,7 +239,8 @@ impl Tail {
         self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |file| file.len())
     }
 
-    /// What was read of the line so far, without its line end.
+    /// Takes the current line without its newline; `None` if it is empty or its beginning was
+    /// skipped.
     fn take_partial(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.partial);
         if std::mem::take(&mut self.is_truncated) || bytes.is_empty() {
@@ -253,7 +257,7 @@ mod tests {
     use std::io::Write as _;
 
     #[test]
-    fn events_are_understood_or_passed_on() {
+    fn parse_events() {
         let cases = [
             (
                 r#"{"metric":"loss","step":3,"value":0.5}"#,
@@ -287,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_or_a_total_that_is_no_whole_number_is_not_understood() {
+    fn fractional_counts_are_malformed() {
         for step in ["-1", "1.5", "\"3\"", "null", "1e300", "[]"] {
             for line in [
                 format!(r#"{{"metric":"loss","step":{step},"value":1}}"#),
@@ -310,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_once_and_whole() {
+    fn tail_returns_complete_lines() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut tail = Tail::new(&path, OnLag::Skip);
@@ -328,7 +332,7 @@ mod tests {
         assert_eq!(texts(&mut tail).iter().map(String::len).collect::<Vec<_>>(), [MAX_LINE, 4]);
     }
 
-    /// Both files have more than may be behind; what is told of them, in as many pieces as it takes.
+    /// Drains a log and an event file that both exceed the maximum lag, and returns the deliveries.
     fn drain_large_files() -> Vec<Vec<StageMessage>> {
         let dir = tempfile::tempdir().unwrap();
         let (log, events) = (dir.path().join("log"), dir.path().join("events"));
@@ -340,37 +344,38 @@ mod tests {
         std::fs::write(&events, points.collect::<String>()).unwrap();
         let sizes = [&log, &events].map(|path| path.metadata().unwrap().len());
         assert!(sizes.iter().all(|&size| size > MAX_LAG), "{sizes:?}");
-        let mut told = Vec::new();
-        Follower::new(&log, &events).drain(|said| told.push(said));
-        told
+        let mut deliveries = Vec::new();
+        Follower::new(&log, &events).drain(|messages| deliveries.push(messages));
+        deliveries
     }
 
     #[test]
-    fn of_much_at_once_lines_are_skipped_and_events_never() {
-        let told: Vec<StageMessage> = drain_large_files().concat();
-        let steps = told.iter().filter_map(|said| match said {
+    fn lag_skips_lines_but_not_events() {
+        let messages: Vec<StageMessage> = drain_large_files().concat();
+        let steps = messages.iter().filter_map(|message| match message {
             StageMessage::Metric { step, .. } => Some(*step),
             _ => None,
         });
         assert!(steps.eq(0..200_000));
-        let lines: Vec<&str> = told
+        let lines: Vec<&str> = messages
             .iter()
-            .filter_map(|said| match said {
+            .filter_map(|message| match message {
                 StageMessage::Line(line) => Some(line.as_str()),
                 _ => None,
             })
             .collect();
         assert!(lines.len() < 100_000, "{}", lines.len());
         assert_eq!(lines.last(), Some(&"the last"));
-        // None begins in the middle.
+        // No line is truncated at its beginning.
         assert!(lines[..lines.len() - 1].iter().all(|line| *line == "a line of the log"));
-        assert_eq!(told.iter().filter(|said| **said == StageMessage::Skipped).count(), 1);
+        let gaps = messages.iter().filter(|message| **message == StageMessage::Skipped).count();
+        assert_eq!(gaps, 1);
     }
 
     #[test]
-    fn much_is_handed_over_in_pieces() {
+    fn drain_delivers_in_chunks() {
         let most = drain_large_files().iter().map(Vec::len).max().unwrap();
-        // As many lines and events as two pieces hold.
+        // As many lines and events as fit in two chunks.
         assert!(most <= 2 * CHUNK as usize / "a line of the log".len(), "{most}");
     }
 }

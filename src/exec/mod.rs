@@ -1,5 +1,5 @@
-//! Processes: starting a stage's command, following what it writes, stopping it. Knows nothing of the graph,
-//! of what is up to date, or of where outs go.
+//! Processes: starts a stage's command, follows its output and stops it. Does not know about the
+//! graph, about what is up to date, or about outs.
 
 mod capture;
 mod follow;

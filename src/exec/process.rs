@@ -1,4 +1,4 @@
-//! One command as a process group of its own.
+//! Runs one command in its own process group.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -15,32 +15,34 @@ use rustix::process::{
 
 use crate::error::{Error, Result};
 
-/// How often a process is looked at where its end is not told.
+/// Interval for polling a process without a pidfd.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-/// What to start.
+/// A command to start.
 #[derive(Debug)]
 pub struct Job {
     pub cmd: String,
-    /// The words before the command; `sh -c` if there are none.
+    /// Program and arguments that precede the command; `/bin/sh -c` if empty.
     pub shell: Vec<String>,
     pub dir: PathBuf,
-    /// On top of this process's own environment.
+    /// Variables added to this process's environment.
     pub env: Vec<(String, OsString)>,
-    /// Takes what the command writes to stdout and stderr, in the order in which it writes.
+    /// File that receives stdout and stderr, in the order of the writes.
     pub log: PathBuf,
-    /// The file that marks the command as running: see [`kill_orphans`](super::kill_orphans).
+    /// File that marks the command as running: see [`kill_orphans`](super::kill_orphans).
     pub marker: PathBuf,
 }
 
 impl Job {
-    /// The file beside the log that the command appends events to.
+    /// Returns the path of the file, next to the log, to which the command appends events.
     pub fn events(&self) -> PathBuf {
         self.log.with_file_name("events.jsonl")
     }
 
-    /// Whether nothing more can be written to the log and to the events. Some file systems have no size, and root writes also
-    /// where the rest is kept free for it.
+    /// Reports whether the file system of the log is full.
+    ///
+    /// Root can also use the blocks that are reserved for it. File systems that report no size are
+    /// never full.
     pub fn is_log_full(&self) -> bool {
         rustix::fs::statvfs(&self.log).is_ok_and(|disk| {
             let free = if geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
@@ -49,16 +51,18 @@ impl Job {
     }
 }
 
+/// A started command.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     group: Group,
-    /// Tells of its end; `None` where the kernel gives none: it has no such thing, or too many files are open.
+    /// Becomes readable on exit; `None` if the kernel has no pidfds or no file descriptors are
+    /// left.
     pidfd: Option<OwnedFd>,
     marker: PathBuf,
 }
 
-/// How a command ended.
+/// Exit status of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Code(i32),
@@ -66,12 +70,16 @@ pub enum Exit {
 }
 
 impl Process {
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// The log or the marker cannot be written, or the shell cannot be started.
     pub fn start(job: &Job) -> Result<Process> {
         let log = OpenOptions::new().create(true).append(true).open(&job.log);
         let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = lock_marker(&job.marker)?;
-        // Not looked up: the stage may have a PATH of its own, without a shell in it.
+        // An absolute path: the stage may set a PATH that contains no shell.
         let shell: Vec<&str> = match &job.shell[..] {
             [] => vec!["/bin/sh", "-c"],
             words => words.iter().map(String::as_str).collect(),
@@ -87,13 +95,13 @@ impl Process {
             let error = Error::environment(format!("cannot start `{}`", shell[0])).because(&err);
             match err.kind() {
                 std::io::ErrorKind::ArgumentListTooLong => {
-                    error.hint("the command is too long; put it into a script")
+                    error.hint("the command is too long: move it to a script")
                 }
-                _ => error.hint(format!("it would run in `{}`", job.dir.display())),
+                _ => error.hint(format!("its working directory is `{}`", job.dir.display())),
             }
         })?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let Some(pid) = pid else { panic!("BUG: a process id that is none") };
+        let Some(pid) = pid else { panic!("BUG: invalid process id") };
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
         Ok(Process { child, group: Group(pid), pidfd, marker: job.marker.clone() })
     }
@@ -102,7 +110,9 @@ impl Process {
         self.group
     }
 
-    /// Whether it ends before so much time has passed. Asking costs no thread.
+    /// Waits at most `timeout` and reports whether the process has ended. Needs no extra thread.
+    ///
+    /// Without a pidfd it may return false early: call it in a loop.
     pub fn exits_within(&self, timeout: Duration) -> bool {
         let Some(pidfd) = &self.pidfd else {
             std::thread::sleep(timeout.min(POLL_INTERVAL));
@@ -114,6 +124,7 @@ impl Process {
             .is_ok_and(|ready| ready > 0)
     }
 
+    /// Waits for the process to end and removes its marker.
     pub fn wait(mut self) -> Result<Exit> {
         let status = self
             .child
@@ -133,7 +144,7 @@ fn exit(status: ExitStatus) -> Exit {
     }
 }
 
-/// The process's stdin: an empty file, locked for as long as any process has it open.
+/// Opens the process's stdin: an empty file that is locked while any process has it open.
 fn lock_marker(path: &PathBuf) -> Result<File> {
     let cannot = |err: std::io::Error| Error::io("write", path, &err);
     if let Some(dir) = path.parent() {
@@ -150,10 +161,10 @@ fn lock_marker(path: &PathBuf) -> Result<File> {
     Ok(marker)
 }
 
-/// Why a process neither runs nor ends.
+/// Reason why a process is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Halt {
-    /// It read from the terminal, or changed its settings, from the background.
+    /// The process read from the terminal, or changed its settings, from the background.
     WantsTerminal,
     BySignal(i32),
 }
@@ -163,19 +174,21 @@ pub enum Halt {
 pub struct Group(Pid);
 
 impl Group {
-    /// Asks every process of it to end.
+    /// Asks all its processes to end (SIGTERM).
     pub fn terminate(self) {
         let _ = kill_process_group(self.0, Signal::TERM);
-        // One that is halted would hear of it only when somebody lets it go on.
+        // A suspended process receives SIGTERM only after it is resumed.
         let _ = kill_process_group(self.0, Signal::CONT);
     }
 
-    /// Ends every process of it.
+    /// Kills all its processes (SIGKILL).
     pub fn kill(self) {
         let _ = kill_process_group(self.0, Signal::KILL);
     }
 
-    /// Whether its first process is halted, and why. The terminal's signals go to a whole group, so it speaks for all.
+    /// Returns why its first process is suspended; `None` if it is not.
+    ///
+    /// Terminal signals go to the whole group, so the first process stands for all.
     pub fn halted(self) -> Option<Halt> {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = waitid(WaitId::Pid(self.0), options).ok()??;

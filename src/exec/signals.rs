@@ -1,11 +1,11 @@
-//! Ctrl-C and its kin, as calls.
+//! Delivers SIGINT, SIGTERM and SIGHUP to a callback.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::error::{Error, Result};
 
-/// Signals are watched for until this is dropped; then they are let pass unheard.
+/// Keeps the callback registered. After it is dropped, the signals have no effect.
 #[must_use]
 #[derive(Debug)]
 pub struct SignalGuard(Handle);
@@ -16,8 +16,11 @@ impl Drop for SignalGuard {
     }
 }
 
-/// Calls `on_signal` for each SIGINT, SIGTERM and SIGHUP from now on, on a thread of its own, until it says to stop.
-/// Who starts a program with SIGHUP ignored, as `nohup` does, wants it to outlive the terminal: then it stays ignored.
+/// Starts a thread that calls `on_signal` for each SIGINT, SIGTERM and SIGHUP, until it returns
+/// `Break`.
+///
+/// If the program was started with SIGHUP ignored, as by `nohup`, it is meant to outlive the
+/// terminal, and SIGHUP stays ignored.
 pub fn watch(
     mut on_signal: impl FnMut() -> std::ops::ControlFlow<()> + Send + 'static,
 ) -> Result<SignalGuard> {
@@ -41,13 +44,14 @@ pub fn watch(
     Ok(SignalGuard(handle))
 }
 
-/// Whether this process ignores a signal. `sigaction` would tell it everywhere, but cannot be called safely: where
-/// there is no `/proc` nothing counts as ignored.
+/// Reports whether this process ignores a signal, by `/proc/self/status`; false without `/proc`.
+///
+/// `sigaction` would work on every system but needs unsafe code.
 fn is_ignored(signal: i32) -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores(&status, signal))
 }
 
-/// Bit N-1 of the hexadecimal mask `SigIgn` stands for signal N.
+/// Reads a signal from the hexadecimal mask `SigIgn`: bit N-1 stands for signal N.
 fn ignores(status: &str, signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u128::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
@@ -59,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mask_of_ignored_signals_is_read() {
+    fn parse_ignored_signals() {
         let status =
             "Name:\trepro\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What is different between runs: params side by side, metrics with their difference and what it means.
-//! Pure; knows nothing of the database or of how it is shown.
+//! Compares runs: params side by side, metrics with their difference and a verdict.
+//! Pure; does not know about the database or the display.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use super::query::Run;
 use crate::event::RunName;
 use crate::pipeline::{Goal, Goals, ParamKey, ParamValue, StageName};
 
-/// What a run brings to a comparison.
+/// Params and metrics of a run to compare.
 #[derive(Debug, Clone)]
 pub struct RunValues {
     pub run: RunName,
@@ -22,15 +22,18 @@ impl From<&Run> for RunValues {
     }
 }
 
-/// Rows are sorted by key; the values of a row are in the order of `runs`, `None` where a run has none.
+/// Result of a comparison, with rows sorted by key.
+///
+/// The values of a row are in the order of `runs`; `None` where a run has no value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     pub runs: Vec<RunName>,
-    /// Equal ones too.
+    /// All params, including equal ones.
     pub params: Vec<ParamRow>,
     pub metrics: Vec<MetricRow>,
 }
 
+/// Values of a param.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParamRow {
     pub key: ParamKey,
@@ -38,34 +41,38 @@ pub struct ParamRow {
 }
 
 impl ParamRow {
+    /// Reports whether any two values differ.
     pub fn differs(&self) -> bool {
         self.values.windows(2).any(|pair| pair[0] != pair[1])
     }
 }
 
+/// Values of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MetricRow {
-    /// `train.val_loss`: the stage and the metric's key.
+    /// Stage and key of the metric: `train.val_loss`.
     pub key: String,
     pub values: Vec<Option<f64>>,
-    /// The last run's value less the first's; 0 for equal infinities; `None` where one of them has no value.
+    /// Value of the last run minus that of the first, 0 for equal infinities; `None` if either has
+    /// no value.
     pub difference: Option<f64>,
     pub verdict: Option<Verdict>,
-    /// The positions in `runs` with the best value; empty without a goal, or when all values are the same.
+    /// Indices in `runs` of the best value; empty without a goal, or if all values are the same.
     pub best: Vec<usize>,
 }
 
-/// What the step from the first run to the last means.
+/// Change of a metric from the first run to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Better,
     Worse,
     Same,
-    /// It has no goal.
+    /// Different, but the metric has no goal.
     Changed,
 }
 
 impl Verdict {
+    /// Returns the verdict as it is displayed.
     pub fn word(self) -> &'static str {
         match self {
             Verdict::Better => "better",
@@ -76,36 +83,34 @@ impl Verdict {
     }
 }
 
-/// Compares `sides`, two or more, in the order given. Values are the same only if they are exactly equal; NaN is
-/// the same as NaN and worse than any number.
-pub fn compare(sides: &[RunValues], goals: &Goals) -> Comparison {
-    let param_keys: BTreeSet<&ParamKey> =
-        sides.iter().flat_map(|side| side.params.keys()).collect();
+/// Compares two or more runs in the given order.
+///
+/// Values are the same only if they are exactly equal. NaN is the same as NaN and worse than any
+/// number.
+pub fn compare(runs: &[RunValues], goals: &Goals) -> Comparison {
+    let param_keys: BTreeSet<&ParamKey> = runs.iter().flat_map(|run| run.params.keys()).collect();
     let metric_keys: BTreeSet<&(StageName, String)> =
-        sides.iter().flat_map(|side| side.metrics.keys()).collect();
+        runs.iter().flat_map(|run| run.metrics.keys()).collect();
     Comparison {
-        runs: sides.iter().map(|side| side.run).collect(),
+        runs: runs.iter().map(|run| run.run).collect(),
         params: param_keys
             .into_iter()
             .map(|key| ParamRow {
                 key: key.clone(),
-                values: sides.iter().map(|side| side.params.get(key).cloned()).collect(),
+                values: runs.iter().map(|run| run.params.get(key).cloned()).collect(),
             })
             .collect(),
         metrics: metric_keys
             .into_iter()
             .map(|key| {
-                metric_row(
-                    key,
-                    sides.iter().map(|side| side.metrics.get(key).copied()).collect(),
-                    goals,
-                )
+                let values = runs.iter().map(|run| run.metrics.get(key).copied()).collect();
+                metric_row(key, values, goals)
             })
             .collect(),
     }
 }
 
-/// `train.val_loss`, the name of a metric among those of all stages.
+/// Returns the full name of a metric: `train.val_loss`.
 pub fn metric_key((stage, key): &(StageName, String)) -> String {
     format!("{stage}.{key}")
 }
@@ -127,21 +132,23 @@ fn verdict(first: f64, last: f64, goal: Option<Goal>) -> Verdict {
     match goal {
         _ if same(first, last) => Verdict::Same,
         None => Verdict::Changed,
-        Some(goal) if merit(last, first, goal) == Ordering::Greater => Verdict::Better,
+        Some(goal) if cmp_by_goal(last, first, goal) == Ordering::Greater => Verdict::Better,
         Some(_) => Verdict::Worse,
     }
 }
 
 fn best(values: &[Option<f64>], goal: Goal) -> Vec<usize> {
-    let there = || values.iter().enumerate().filter_map(|(at, value)| Some((at, (*value)?)));
-    let Some((_, top)) = there().max_by(|a, b| merit(a.1, b.1, goal)) else { return Vec::new() };
+    let present = || values.iter().enumerate().filter_map(|(at, value)| Some((at, (*value)?)));
+    let Some((_, top)) = present().max_by(|a, b| cmp_by_goal(a.1, b.1, goal)) else {
+        return Vec::new();
+    };
     let best: Vec<usize> =
-        there().filter(|(_, value)| same(*value, top)).map(|(at, _)| at).collect();
-    if best.len() == there().count() { Vec::new() } else { best }
+        present().filter(|(_, value)| same(*value, top)).map(|(at, _)| at).collect();
+    if best.len() == present().count() { Vec::new() } else { best }
 }
 
-/// `Greater` when `a` is better than `b`.
-fn merit(a: f64, b: f64, goal: Goal) -> Ordering {
+/// Returns `Greater` if `a` is better than `b`.
+fn cmp_by_goal(a: f64, b: f64, goal: Goal) -> Ordering {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => Ordering::Equal,
         (true, false) => Ordering::Less,
@@ -170,7 +177,7 @@ mod tests {
         goals
     }
 
-    fn side(run: u64, params: &[(&str, ParamValue)], metrics: &[(&str, f64)]) -> RunValues {
+    fn run(run: u64, params: &[(&str, ParamValue)], metrics: &[(&str, f64)]) -> RunValues {
         let metric = |(key, value): &(&str, f64)| {
             ((StageName::parse("train").unwrap(), (*key).to_owned()), *value)
         };
@@ -185,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_difference_means() {
+    fn verdict_by_goal() {
         use Verdict::{Better, Changed, Same, Worse};
         let nan = f64::NAN;
         let inf = f64::INFINITY;
@@ -209,7 +216,7 @@ mod tests {
         ];
         for (key, first, last, difference, verdict) in cases {
             let compared =
-                compare(&[side(1, &[], &[(key, first)]), side(2, &[], &[(key, last)])], &goals());
+                compare(&[run(1, &[], &[(key, first)]), run(2, &[], &[(key, last)])], &goals());
             let row = &compared.metrics[0];
             let case = format!("{key} {first} → {last}");
             assert_eq!(row.key, format!("train.{key}"), "{case}");
@@ -219,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_that_one_run_lacks_has_no_difference() {
+    fn metric_missing_in_one_run() {
         let compared =
-            compare(&[side(1, &[], &[("loss", 1.0)]), side(2, &[], &[("f1", 2.0)])], &goals());
+            compare(&[run(1, &[], &[("loss", 1.0)]), run(2, &[], &[("f1", 2.0)])], &goals());
         let rows: Vec<_> =
             compared.metrics.iter().map(|row| (row.key.as_str(), row.values.clone())).collect();
         assert_eq!(
@@ -234,11 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn the_best_of_several() {
-        let run = |n, value| side(n, &[], &[("loss", value), ("clips", value)]);
+    fn best_of_several_runs() {
+        let run = |n, value| run(n, &[], &[("loss", value), ("clips", value)]);
         let best = |values: &[f64]| {
-            let sides: Vec<RunValues> = (1..).zip(values).map(|(n, value)| run(n, *value)).collect();
-            let compared = compare(&sides, &goals());
+            let runs: Vec<RunValues> = (1..).zip(values).map(|(n, value)| run(n, *value)).collect();
+            let compared = compare(&runs, &goals());
             assert_eq!(compared.metrics[0].best, Vec::<usize>::new(), "`clips` has no goal");
             compared.metrics[1].best.clone()
         };
@@ -252,7 +259,7 @@ mod tests {
     fn params_differ_by_value_type_and_presence() {
         let old = [("a", json!(1)), ("b", json!(1)), ("c", json!("x")), ("d", json!([1]))];
         let new = [("a", json!(1)), ("b", json!(1.0)), ("d", json!([1])), ("e", json!(true))];
-        let compared = compare(&[side(1, &old, &[]), side(2, &new, &[])], &goals());
+        let compared = compare(&[run(1, &old, &[]), run(2, &new, &[])], &goals());
         let differing: Vec<&str> = compared
             .params
             .iter()
@@ -264,9 +271,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn to_swap_two_runs_is_to_swap_better_and_worse(a in any::<f64>(), b in any::<f64>()) {
+        fn swapped_runs_swap_the_verdict(a in any::<f64>(), b in any::<f64>()) {
             let verdict = |x, y| {
-                compare(&[side(1, &[], &[("loss", x)]), side(2, &[], &[("loss", y)])], &goals()).metrics[0].verdict
+                let runs = [run(1, &[], &[("loss", x)]), run(2, &[], &[("loss", y)])];
+                compare(&runs, &goals()).metrics[0].verdict
             };
             let swapped = match verdict(b, a) {
                 Some(Verdict::Better) => Some(Verdict::Worse),

@@ -1,15 +1,16 @@
-//! Who else keeps the database to itself, by what the kernel says of locks. Where it does not say, nobody is named.
+//! Finds the process that holds a write lock on the database, in `/proc/locks`. Finds none on
+//! systems without that file.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use super::store::{DATABASE, SHARED};
+use super::store::{DATABASE, SHM};
 
-/// `process 4711 (`python3`)`
+/// Describes the process that holds the lock: ``process 4711 (`python3`)``.
 pub(super) fn lock_owner(root: &Path) -> Option<String> {
     let locks = fs::read_to_string("/proc/locks").ok()?;
-    let files = [DATABASE, SHARED].iter().filter_map(|path| fs::metadata(root.join(path)).ok());
+    let files = [DATABASE, SHM].iter().filter_map(|path| fs::metadata(root.join(path)).ok());
     let files: Vec<String> = files
         .map(|file| {
             let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
@@ -24,14 +25,16 @@ pub(super) fn lock_owner(root: &Path) -> Option<String> {
     })
 }
 
-/// The process that holds a lock for writing on one of some files, and is not this one.
+/// Returns the process, other than `own`, that holds a write lock on one of `files`.
+///
+/// Files are given as in `/proc/locks`: `major:minor:inode`, the first two in hexadecimal.
 fn writer(locks: &str, files: &[String], own: u32) -> Option<u32> {
     locks.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        // One that waits has an arrow before it.
+        // The line of a waiting process has an arrow as its second word, so it does not match.
         let [_, "POSIX" | "OFDLCK", _, "WRITE", pid, file, ..] = words[..] else { return None };
         let pid = pid.parse().ok().filter(|&pid| pid != 0 && pid != own)?;
-        files.iter().any(|of| of == file).then_some(pid)
+        files.iter().any(|locked| locked == file).then_some(pid)
     })
 }
 
@@ -40,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_writes_is_told_and_who_reads_or_waits_is_not() {
+    fn writer_by_lock_line() {
         let files = ["fe:00:764343".to_owned()];
         for (line, expected) in [
             ("1: POSIX  ADVISORY  WRITE 24483 fe:00:764343 120 120", Some(24483)),

@@ -1,6 +1,6 @@
-//! The run store: what each run was given, what it did, and what came of it, in `runs/runs.db`, with a folder of logs a
-//! run. Knows nothing of how stages are run or whether they are up to date; delete `runs/` and only the history is lost.
-//! The format is described in `docs/reference/runs.md`.
+//! The run store: the inputs, progress and results of each run in `runs/runs.db`, and a folder of
+//! logs per run. Does not know how stages are run or whether they are up to date. If `runs/` is
+//! deleted, only the history is lost. `docs/reference/runs.md` describes the format.
 
 pub mod compare;
 mod lock_owner;

@@ -1,42 +1,44 @@
-//! Reads runs back as values. Knows nothing of how they are shown.
+//! Reads runs from the database as values. Does not know how they are displayed.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Row};
 
-use super::store::{Store, damaged, failed, is_recording};
+use super::store::{Store, database_error, invalid_value, is_recording};
 use crate::error::{Error, Result};
 use crate::event::{Failure, GitState, GitTree, Millis, RunInfo, RunName, Timestamp};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 
-/// Everything that is recorded of a run but its series.
+/// A recorded run without its series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     pub name: RunName,
     pub state: RunState,
     pub started: Timestamp,
-    /// `started` in the time zone of this machine, `2026-05-09 14:03:22`.
+    /// `started` in the time zone of this machine: `2026-05-09 14:03:22`.
     pub started_local: String,
-    /// `None` while it runs, and for a run that died.
+    /// `None` while the run is running, and if its process died.
     pub took: Option<Millis>,
     pub about: RunInfo,
-    /// In the order in which they were reached.
+    /// Stages in the order in which the run reached them.
     pub stages: Vec<StageRecord>,
     /// By stage, then key.
     pub metrics: BTreeMap<(StageName, String), f64>,
     pub artifacts: Vec<Artifact>,
 }
 
+/// State of a recorded run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunState {
     Running,
     Ok,
     Failed,
-    /// By the user, or because its process died.
+    /// Interrupted by the user, or its process died.
     Interrupted,
 }
 
 impl RunState {
+    /// Returns the state as it is stored and displayed.
     pub fn word(self) -> &'static str {
         match self {
             RunState::Running => "running",
@@ -52,19 +54,20 @@ impl RunState {
     }
 }
 
-/// What a run did with a stage.
+/// Record of a stage in a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageRecord {
     pub stage: StageName,
     pub state: StageState,
     pub started: Option<Timestamp>,
     pub took: Option<Millis>,
-    /// A line each; the first hundred.
+    /// The first hundred reasons, one line each.
     pub reasons: Vec<String>,
-    /// How many there were.
+    /// Number of all reasons.
     pub reason_count: usize,
 }
 
+/// State of a stage in a recorded run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageState {
     Running,
@@ -76,13 +79,14 @@ pub enum StageState {
         because: Option<StageName>,
     },
     Interrupted,
-    /// Declared to be up to date, for this reason.
+    /// Accepted by the user as up to date, for this reason.
     Accepted {
         reason: String,
     },
 }
 
 impl StageState {
+    /// Returns the state as it is stored and displayed.
     pub fn word(&self) -> &'static str {
         match self {
             StageState::Running => "running",
@@ -97,36 +101,37 @@ impl StageState {
     }
 }
 
-/// How long stages took when they last ran, or were last restored.
+/// Durations of the stages when they last ran and when they were last restored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastTimes {
     pub ran: BTreeMap<StageName, Millis>,
     pub restored: BTreeMap<StageName, Millis>,
 }
 
-/// An out of a stage, or a file that its process pointed out.
+/// An out of a stage, or a file that its process reported as an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     pub stage: StageName,
     pub path: String,
-    /// `file`, `exec`, `tree` or `link`, and the digest in hexadecimal; `None` for a file that is no out.
+    /// Kind (`file`, `exec`, `tree` or `link`) and hexadecimal digest; `None` for a file that is
+    /// not an out.
     pub content: Option<(String, String)>,
 }
 
-/// One metric over the steps of a stage.
+/// Values of a metric over the steps of a stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub stage: StageName,
     pub key: String,
-    /// In the order of steps: step, value, time.
+    /// Step, value and time of each point, sorted by step.
     pub points: Vec<(u64, f64, Timestamp)>,
 }
 
 impl Store {
-    /// The run that `text` names: `run-12`, `12`, or `last`.
+    /// Returns the run that `text` names: `run-12`, `12` or `last`.
     ///
     /// # Errors
-    /// There is none of that name; the hint lists those that could have been meant.
+    /// The run does not exist; the hint lists the latest runs.
     pub fn resolve(&self, text: &str) -> Result<RunName> {
         let latest = self.names(3)?;
         let Some(last) = latest.first() else { return Err(no_runs()) };
@@ -137,7 +142,7 @@ impl Store {
         let hint = format!("the latest are {shown}; `repro runs list` shows more");
         let Some(run) = RunName::parse(text) else {
             return Err(Error::usage(format!(
-                "`{text}` is no name of a run: write `{last}`, `{}` or `last`",
+                "`{text}` is not a run name: expected a name such as `{last}`, `{}` or `last`",
                 last.0
             ))
             .hint(hint));
@@ -149,19 +154,20 @@ impl Store {
         }
     }
 
-    /// The latest runs, newest first, at most `limit`.
+    /// Returns at most `limit` of the latest runs, newest first.
     pub fn names(&self, limit: usize) -> Result<Vec<RunName>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.rows("SELECT number FROM runs ORDER BY number DESC LIMIT ?1", limit, |row| {
+        self.query_all("SELECT number FROM runs ORDER BY number DESC LIMIT ?1", limit, |row| {
             Ok(RunName(unsigned(row.get(0)?)))
         })
     }
 
-    /// How long the latest time took that a stage ran, or was restored.
+    /// Returns the durations of each stage when it last ran and when it was last restored.
     pub fn last_times(&self) -> Result<LastTimes> {
         let sql = "SELECT stage, outcome, took, max(run) FROM stages \
-                   WHERE outcome IN ('ran', 'restored') AND took IS NOT NULL AND ?1 = ?1 GROUP BY stage, outcome";
-        let rows = self.rows(sql, 0, |row| {
+                   WHERE outcome IN ('ran', 'restored') AND took IS NOT NULL AND ?1 = ?1 \
+                   GROUP BY stage, outcome";
+        let rows = self.query_all(sql, 0, |row| {
             let (stage, outcome): (String, String) = (row.get(0)?, row.get(1)?);
             Ok((stage, outcome, Millis(unsigned(row.get(2)?))))
         })?;
@@ -177,57 +183,59 @@ impl Store {
         Ok(times)
     }
 
+    /// Returns the number of runs.
     pub fn count(&self) -> Result<usize> {
-        let count: i64 =
-            self.one("SELECT count(*) FROM runs WHERE ?1 = ?1", 0, |row| row.get(0))?.unwrap_or(0);
+        let count: i64 = self
+            .query_one("SELECT count(*) FROM runs WHERE ?1 = ?1", 0, |row| row.get(0))?
+            .unwrap_or(0);
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// The run before `run`, if there is one.
+    /// Returns the run before `run`, if there is one.
     pub fn before(&self, run: RunName) -> Result<Option<RunName>> {
         let sql = "SELECT max(number) FROM runs WHERE number < ?1";
-        let number: Option<i64> = self.one(sql, signed(run), |row| row.get(0))?.flatten();
+        let number: Option<i64> = self.query_one(sql, signed(run), |row| row.get(0))?.flatten();
         Ok(number.map(|number| RunName(unsigned(number))))
     }
 
-    /// All of `run` but its series.
+    /// Returns `run` without its series.
     ///
     /// # Errors
-    /// There is no such run, or the database cannot be read.
+    /// The run does not exist, or the database cannot be read.
     pub fn run(&self, run: RunName) -> Result<Run> {
-        let head = self
-            .one(HEAD, signed(run), head)?
+        let row = self
+            .query_one(RUN_SQL, signed(run), run_row)?
             .ok_or_else(|| Error::usage(format!("there is no run `{run}`")))?;
-        let state =
-            match RunState::parse(&head.status).ok_or_else(|| damaged("status", &head.status))? {
-                // Its process died, or it would hold the lock.
-                RunState::Running if !is_recording(&self.root) => RunState::Interrupted,
-                state => state,
-            };
-        let git = head.commit.map(|commit| GitState {
+        let state = RunState::parse(&row.status);
+        let state = match state.ok_or_else(|| invalid_value("status", &row.status))? {
+            // Without the recording lock, its process has died.
+            RunState::Running if !is_recording(&self.root) => RunState::Interrupted,
+            state => state,
+        };
+        let git = row.commit.map(|commit| GitState {
             commit,
-            branch: head.branch,
-            tree: if head.tree.as_deref() == Some("clean") {
+            branch: row.branch,
+            tree: if row.tree.as_deref() == Some("clean") {
                 GitTree::Clean
             } else {
                 GitTree::Dirty
             },
         });
         let about = RunInfo {
-            pipeline: head.pipeline,
-            command: texts(&head.command)?,
+            pipeline: row.pipeline,
+            command: texts(&row.command)?,
             params: self.params(run)?,
-            overrides: texts(&head.overrides)?,
-            host: head.host,
+            overrides: texts(&row.overrides)?,
+            host: row.host,
             git,
-            fresh: usize::try_from(head.fresh).unwrap_or(0),
+            fresh: usize::try_from(row.fresh).unwrap_or(0),
         };
         Ok(Run {
             name: run,
             state,
-            started: head.started,
-            started_local: head.started_local,
-            took: head.took.map(|took| Millis(unsigned(took))),
+            started: row.started,
+            started_local: row.started_local,
+            took: row.took.map(|took| Millis(unsigned(took))),
             about,
             stages: self.stages(run, state)?,
             metrics: self.metrics(run)?,
@@ -235,24 +243,25 @@ impl Store {
         })
     }
 
-    /// Every param of `run`.
+    /// Returns all params of `run`.
     pub fn params(&self, run: RunName) -> Result<BTreeMap<ParamKey, ParamValue>> {
         let sql = "SELECT key, value FROM params WHERE run = ?1";
-        let rows = self.rows(sql, signed(run), |row| {
+        let rows = self.query_all(sql, signed(run), |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
         })?;
         rows.into_iter()
             .map(|(key, text)| {
-                let value = serde_json::from_str(&text).map_err(|_| damaged("param", &text))?;
+                let value =
+                    serde_json::from_str(&text).map_err(|_| invalid_value("param", &text))?;
                 Ok((ParamKey::new(key), value))
             })
             .collect()
     }
 
-    /// The final metrics of `run`.
+    /// Returns the final metrics of `run`.
     pub fn metrics(&self, run: RunName) -> Result<BTreeMap<(StageName, String), f64>> {
         let sql = "SELECT stage, key, value FROM metrics WHERE run = ?1";
-        let rows = self.rows(sql, signed(run), |row| {
+        let rows = self.query_all(sql, signed(run), |row| {
             Ok((row.get::<_, String>(0)?, row.get(1)?, number(row, 2)?))
         })?;
         rows.into_iter()
@@ -260,10 +269,11 @@ impl Store {
             .collect()
     }
 
-    /// Every series of `run`, by stage, then key.
+    /// Returns all series of `run`, sorted by stage, then key.
     pub fn series(&self, run: RunName) -> Result<Vec<Series>> {
-        let sql = "SELECT stage, key, step, value, at FROM series WHERE run = ?1 ORDER BY stage, key, step";
-        let rows = self.rows(sql, signed(run), |row| {
+        let sql = "SELECT stage, key, step, value, at FROM series WHERE run = ?1 \
+                   ORDER BY stage, key, step";
+        let rows = self.query_all(sql, signed(run), |row| {
             let point = (unsigned(row.get(2)?), number(row, 3)?, row.get(4)?);
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, point))
         })?;
@@ -279,10 +289,10 @@ impl Store {
         Ok(all)
     }
 
-    fn stages(&self, run: RunName, of: RunState) -> Result<Vec<StageRecord>> {
+    fn stages(&self, run: RunName, run_state: RunState) -> Result<Vec<StageRecord>> {
         let sql = "SELECT stage, outcome, started, took, reasons, reason_count, failure, because
                    FROM stages WHERE run = ?1 ORDER BY id";
-        let rows = self.rows(sql, signed(run), |row| {
+        let rows = self.query_all(sql, signed(run), |row| {
             let state: (Option<String>, Option<String>, Option<String>) =
                 (row.get(1)?, row.get(6)?, row.get(7)?);
             let reasons: (String, i64) = (row.get(4)?, row.get(5)?);
@@ -299,7 +309,7 @@ impl Store {
                 Ok(StageRecord {
                     stage: stage_name(&stage)?,
                     state: stage_state(
-                        of,
+                        run_state,
                         outcome.as_deref(),
                         failure.as_deref(),
                         because.as_deref(),
@@ -313,12 +323,16 @@ impl Store {
             .collect()
     }
 
-    /// What the stages that were up to date before `run` had written when they were last looked at.
+    /// Returns the artifacts of stages that `run` did not record, from the last earlier run that
+    /// did.
+    ///
+    /// A run only counts stages that were up to date without being loaded; it does not record them.
     pub fn artifacts_before(&self, run: RunName) -> Result<Vec<Artifact>> {
         self.artifacts_by(
             "WITH last AS (
                  SELECT stage, max(run) AS run FROM stages
-                 WHERE run < ?1 AND outcome IN ('fresh', 'restored', 'ran', 'accepted') GROUP BY stage
+                 WHERE run < ?1 AND outcome IN ('fresh', 'restored', 'ran', 'accepted')
+                 GROUP BY stage
              )
              SELECT stage, path, kind, digest FROM last JOIN artifacts USING (run, stage)
              WHERE stage NOT IN (SELECT stage FROM stages WHERE run = ?1)",
@@ -331,7 +345,7 @@ impl Store {
     }
 
     fn artifacts_by(&self, sql: &str, run: RunName) -> Result<Vec<Artifact>> {
-        let rows = self.rows(sql, signed(run), |row| {
+        let rows = self.query_all(sql, signed(run), |row| {
             let content: (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
             Ok((row.get::<_, String>(0)?, row.get(1)?, content.0.zip(content.1)))
         })?;
@@ -343,20 +357,22 @@ impl Store {
     }
 
     fn has(&self, run: RunName) -> Result<bool> {
-        Ok(self.one("SELECT 1 FROM runs WHERE number = ?1", signed(run), |_| Ok(()))?.is_some())
+        Ok(self
+            .query_one("SELECT 1 FROM runs WHERE number = ?1", signed(run), |_| Ok(()))?
+            .is_some())
     }
 
-    fn one<T>(
+    fn query_one<T>(
         &self,
         sql: &str,
         param: i64,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
         let found = || self.conn.prepare_cached(sql)?.query_row([param], &read).optional();
-        found().map_err(|err| failed("read", err))
+        found().map_err(|err| database_error("read", err))
     }
 
-    fn rows<T>(
+    fn query_all<T>(
         &self,
         sql: &str,
         param: i64,
@@ -368,16 +384,17 @@ impl Store {
                 .query_map([param], &read)?
                 .collect::<rusqlite::Result<Vec<T>>>()
         };
-        found().map_err(|err| failed("read", err))
+        found().map_err(|err| database_error("read", err))
     }
 }
 
-/// What every command that needs a run says when there is none.
+/// Returns the error of commands that need a run when there is none.
 pub fn no_runs() -> Error {
-    Error::usage("there are no runs yet").hint("`repro run` makes the first")
+    Error::usage("there are no runs yet").hint("run `repro run` to create the first")
 }
 
-struct Head {
+/// A row of the table `runs`.
+struct RunRow {
     status: String,
     started: Timestamp,
     started_local: String,
@@ -392,12 +409,14 @@ struct Head {
     fresh: i64,
 }
 
-// SQLite knows the time zone, which the standard library does not.
-const HEAD: &str = "SELECT status, started, coalesce(strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch', 'localtime'), '-'),
-    took, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh FROM runs WHERE number = ?1";
+// SQLite computes the local time, because the standard library has no time zones.
+const RUN_SQL: &str = "SELECT status, started,
+    coalesce(strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch', 'localtime'), '-'),
+    took, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh
+    FROM runs WHERE number = ?1";
 
-fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
-    Ok(Head {
+fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
         status: row.get(0)?,
         started: row.get(1)?,
         started_local: row.get(2)?,
@@ -414,13 +433,13 @@ fn head(row: &Row<'_>) -> rusqlite::Result<Head> {
 }
 
 fn stage_state(
-    of: RunState,
+    run_state: RunState,
     outcome: Option<&str>,
     failure: Option<&str>,
     because: Option<&str>,
 ) -> Result<StageState> {
     Ok(match outcome {
-        None if of == RunState::Running => StageState::Running,
+        None if run_state == RunState::Running => StageState::Running,
         None | Some("interrupted") => StageState::Interrupted,
         Some("fresh") => StageState::Fresh,
         Some("restored") => StageState::Restored,
@@ -428,13 +447,13 @@ fn stage_state(
         Some("failed") => StageState::Failed(failure_of(failure.unwrap_or("{}"))?),
         Some("accepted") => StageState::Accepted { reason: because.unwrap_or_default().to_owned() },
         Some("skipped") => StageState::Skipped { because: because.map(stage_name).transpose()? },
-        Some(word) => return Err(damaged("stage's outcome", word)),
+        Some(word) => return Err(invalid_value("stage outcome", word)),
     })
 }
 
 fn failure_of(text: &str) -> Result<Failure> {
     let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|_| damaged("failure", text))?;
+        serde_json::from_str(text).map_err(|_| invalid_value("failure", text))?;
     let string = |key: &str| value[key].as_str().map(ToOwned::to_owned);
     let causes = value["causes"].as_array().into_iter().flatten();
     Ok(Failure {
@@ -446,25 +465,25 @@ fn failure_of(text: &str) -> Result<Failure> {
 
 fn reason_texts(text: &str) -> Result<Vec<String>> {
     let reasons: Vec<serde_json::Value> =
-        serde_json::from_str(text).map_err(|_| damaged("list of reasons", text))?;
+        serde_json::from_str(text).map_err(|_| invalid_value("list of reasons", text))?;
     Ok(reasons.iter().filter_map(|reason| reason["text"].as_str().map(ToOwned::to_owned)).collect())
 }
 
 fn texts(json: &str) -> Result<Vec<String>> {
-    serde_json::from_str(json).map_err(|_| damaged("list of words", json))
+    serde_json::from_str(json).map_err(|_| invalid_value("list of words", json))
 }
 
 fn stage_name(text: &str) -> Result<StageName> {
-    StageName::parse(text).ok_or_else(|| damaged("stage's name", text))
+    StageName::parse(text).ok_or_else(|| invalid_value("stage name", text))
 }
 
-/// A metric's value: NULL stands for NaN.
+/// Reads a metric's value; NULL stands for NaN.
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<f64> {
     Ok(row.get::<_, Option<f64>>(column)?.unwrap_or(f64::NAN))
 }
 
 fn signed(run: RunName) -> i64 {
-    // No run has such a number, so a query for the largest finds nothing.
+    // No run has a number this large, so a query for `i64::MAX` finds nothing.
     i64::try_from(run.0).unwrap_or(i64::MAX)
 }
 

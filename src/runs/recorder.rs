@@ -1,5 +1,30 @@
-//! Listens to a run and writes it down, on a thread of its own so that no stage waits for the disk. Knows nothing of
-//! who tells the events. What goes wrong here is said once, at the end, and never fails the run.
+//! Records the events of a run in the run store. Does not know who sends the events.
+//!
+//! # Mechanism
+//!
+//! [`Recorder`] receives events and sends those that are recorded over a bounded queue to a writer
+//! thread, so that stages do not wait for the disk. The writer collects events and applies them in
+//! one transaction: the first milestone (a stage starts or ends) at once, others within 200 ms or
+//! 10,000 events. A batch that cannot be written stays pending and is retried with the next one.
+//!
+//! # Invariants
+//!
+//! - Nothing is created on the disk before [`Event::RunStarted`]: a run without work leaves
+//!   nothing.
+//! - The start of a run is written, or has failed to be written, before its first process starts,
+//!   so a killed run leaves a record.
+//! - A failure here never fails the run. It is reported once, as a warning at the end.
+//! - Memory is bounded: the queue blocks a sender that outruns the disk, and while the database
+//!   cannot be written, metric points beyond 200,000 pending events are dropped and counted.
+//! - In total, a run waits at most 3 s for a locked database. A successful write restores that
+//!   time.
+//! - The recording lock is held while the store is open, so that readers see that the run is alive.
+//!
+//! # Known limits
+//!
+//! - Events other than metric points are never dropped, so memory grows with their number while the
+//!   database cannot be written.
+//! - Events of the last 200 ms before a `kill -9` may be missing.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -10,139 +35,147 @@ use std::time::{Duration, Instant};
 use rusqlite::TransactionBehavior;
 
 use super::lock_owner::lock_owner;
-use super::store::{DATABASE, Store, failed, hold_recording};
+use super::store::{DATABASE, Store, database_error, hold_recording};
 use super::write;
 use crate::error::{Error, Result};
 use crate::event::{Event, RunName, Subscriber};
 
-/// How old the newest point of a series may be for a reader of the database.
+/// Maximum age of an event before it is written, that is, the delay that a reader sees.
 const DELAY: Duration = Duration::from_millis(200);
-/// With so many events a transaction costs next to nothing each.
+/// Number of events that are written at once; the cost of a transaction per event is then
+/// negligible.
 const BATCH: usize = 10_000;
-/// So many events may be on their way to the writer, who takes a batch before it writes: who tells faster than a disk writes
-/// is held up, and not kept in memory.
-const MOST_COMING: usize = 1024;
-/// How long a run waits, in all, for another process that keeps the database to itself. After that each further attempt
-/// is made at once or not at all; a write that succeeds gives the patience back.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// A wait that is longer is told, so that nobody wonders.
-const NOTICED: Duration = Duration::from_millis(300);
-/// When so many events wait for a database that cannot be written at the moment, further points of series are dropped.
-const MOST_WAITING: usize = 200_000;
+/// Capacity of the queue to the writer. A sender that outruns the disk blocks instead of growing
+/// memory.
+const QUEUE_CAPACITY: usize = 1024;
+/// Total time that a run waits for another process that has locked the database.
+///
+/// After it, further attempts fail at once if the database is locked. A successful write resets it.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Waiting time after which the user is notified.
+const NOTIFY_AFTER: Duration = Duration::from_millis(300);
+/// Number of pending events beyond which metric points are dropped while writing fails.
+const MAX_PENDING: usize = 200_000;
 
-/// Records one run. Started under the run lock, so that one records at a time.
+/// Records one run. Start it under the run lock, so that only one recorder runs at a time.
 #[derive(Debug)]
 pub struct Recorder {
     root: PathBuf,
-    /// Hears what is waited for.
-    tell: fn(&str),
-    /// Once there is something to write.
-    writing: Option<Writing>,
+    /// Shows a message when the recorder has to wait.
+    notify: fn(&str),
+    /// `None` until there is an event to write.
+    writer: Option<WriterHandle>,
 }
 
+/// The sending side of the writer thread.
 #[derive(Debug)]
-struct Writing {
+struct WriterHandle {
     events: SyncSender<Event>,
-    /// Hears once that the run's beginning was written, or could not be, and then of the writer's end.
-    writer_says: Receiver<()>,
-    writer: std::io::Result<JoinHandle<Option<Error>>>,
+    /// Receives one message after the first attempt to write the run, and is closed when the writer
+    /// ends.
+    progress: Receiver<()>,
+    thread: std::io::Result<JoinHandle<Option<Error>>>,
 }
 
 impl Recorder {
-    /// Begins to listen for the project at `root`. Nothing is created before [`Event::RunStarted`].
-    pub fn start(root: &Path, tell: fn(&str)) -> Recorder {
-        Recorder { root: root.to_owned(), tell, writing: None }
+    /// Starts recording the project at `root`. Nothing is created before [`Event::RunStarted`].
+    pub fn start(root: &Path, notify: fn(&str)) -> Recorder {
+        Recorder { root: root.to_owned(), notify, writer: None }
     }
 
-    /// Waits until everything is written; the warning to show if something could not be.
+    /// Waits until all events are written, and returns the warning to show if some were not.
     pub fn finish(self) -> Option<Error> {
-        let Writing { events, writer_says, writer } = self.writing?;
+        let WriterHandle { events, progress, thread } = self.writer?;
         drop(events);
-        wait(&self.root, self.tell, &writer_says);
-        match writer.map(JoinHandle::join) {
+        wait(&self.root, self.notify, &progress);
+        match thread.map(JoinHandle::join) {
             Ok(Ok(warning)) => warning,
             Ok(Err(_)) => Some(Error::environment(
-                "the run was not recorded whole: the recorder stopped early",
+                "the run was not fully recorded: the recorder stopped early",
             )),
             Err(err) => Some(Error::environment("the run was not recorded").because(err)),
         }
     }
 }
 
-/// Waits for the writer, and tells who keeps it waiting.
-fn wait(root: &Path, tell: fn(&str), writer_says: &Receiver<()>) {
-    if writer_says.recv_timeout(NOTICED) == Err(RecvTimeoutError::Timeout) {
-        // A slow disk is no news.
+/// Waits for the writer, and notifies the user which process it waits for.
+fn wait(root: &Path, notify: fn(&str), progress: &Receiver<()>) {
+    if progress.recv_timeout(NOTIFY_AFTER) == Err(RecvTimeoutError::Timeout) {
+        // If no process holds the lock, the disk is slow, which needs no message.
         if let Some(owner) = lock_owner(root) {
-            tell(&format!("waiting for `{DATABASE}`, to which {owner} writes"));
+            notify(&format!("waiting for {owner}, which is writing to `{DATABASE}`"));
         }
-        let _ = writer_says.recv();
+        let _ = progress.recv();
     }
 }
 
-impl Writing {
-    fn start(root: PathBuf) -> Writing {
-        let (events, inbox) = mpsc::sync_channel(MOST_COMING);
-        let (say, writer_says) = mpsc::channel();
-        let writer = thread::Builder::new()
+impl WriterHandle {
+    fn start(root: PathBuf) -> WriterHandle {
+        let (events, inbox) = mpsc::sync_channel(QUEUE_CAPACITY);
+        let (signal, progress) = mpsc::channel();
+        let thread = thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || Writer::new(root, say).listen(&inbox));
-        Writing { events, writer_says, writer }
+            .spawn(move || Writer::new(root, signal).receive(&inbox));
+        WriterHandle { events, progress, thread }
     }
 }
 
 impl Subscriber for Recorder {
     fn on_event(&mut self, event: &Event) {
-        if !write::concerns(event) {
+        if !write::is_recorded(event) {
             return;
         }
-        let writing = self.writing.get_or_insert_with(|| Writing::start(self.root.clone()));
-        // A writer that is gone is reported by `finish`.
-        let _ = writing.events.send(event.clone());
-        // A run is on record before its first process starts: what a killed run did can then be told from nothing.
+        let writer = self.writer.get_or_insert_with(|| WriterHandle::start(self.root.clone()));
+        // If the writer has ended, `finish` reports it.
+        let _ = writer.events.send(event.clone());
+        // The run is recorded before its first process starts, so that a killed run leaves a
+        // record.
         if matches!(event, Event::RunStarted { .. }) {
-            wait(&self.root, self.tell, &writing.writer_says);
+            wait(&self.root, self.notify, &writer.progress);
         }
     }
 }
 
+/// The writer thread.
 struct Writer {
     root: PathBuf,
-    /// What it says is said once; then who waits hears of its end.
-    say: Sender<()>,
-    begun: bool,
+    /// Used once, after the first attempt to write the run; dropped when the writer ends.
+    signal: Sender<()>,
+    has_signalled: bool,
     run: Option<RunName>,
-    open: Option<Open>,
-    /// Not yet in the database. Also what came before the run was known to be one: stages that are fresh.
-    waiting: Vec<Event>,
-    lost: usize,
-    trouble: Option<Error>,
-    /// What is left of it.
-    patience: Duration,
+    open: Option<OpenStore>,
+    /// Events not yet in the database, including those before [`Event::RunStarted`] (fresh stages).
+    pending: Vec<Event>,
+    /// Number of dropped metric points.
+    dropped: usize,
+    last_error: Option<Error>,
+    /// Rest of [`BUSY_TIMEOUT`].
+    time_left: Duration,
 }
 
-struct Open {
+struct OpenStore {
     store: Store,
-    /// Tells readers that the run is alive.
+    /// The recording lock, by which readers see that the run is alive.
     _recording: File,
 }
 
 impl Writer {
-    fn new(root: PathBuf, say: Sender<()>) -> Writer {
+    fn new(root: PathBuf, signal: Sender<()>) -> Writer {
         Writer {
             root,
-            say,
-            begun: false,
+            signal,
+            has_signalled: false,
             run: None,
             open: None,
-            waiting: Vec::new(),
-            lost: 0,
-            trouble: None,
-            patience: PATIENCE,
+            pending: Vec::new(),
+            dropped: 0,
+            last_error: None,
+            time_left: BUSY_TIMEOUT,
         }
     }
 
-    fn listen(mut self, inbox: &Receiver<Event>) -> Option<Error> {
+    /// Receives events until the sender is dropped, and returns the warning to show.
+    fn receive(mut self, inbox: &Receiver<Event>) -> Option<Error> {
         let mut due: Option<Instant> = None;
         let mut flushed: Option<Instant> = None;
         loop {
@@ -152,14 +185,15 @@ impl Writer {
             };
             match event {
                 Ok(event) => {
-                    // The first of them at once, as when a stage begins; a quick succession of them together.
+                    // A milestone is written at once, unless the last flush was less than `DELAY`
+                    // ago; other events are written after `DELAY`.
                     let from = if is_milestone(&event) { flushed } else { Some(Instant::now()) };
                     let wanted = from.map_or_else(Instant::now, |from| from + DELAY);
-                    self.keep(event);
+                    self.add(event);
                     let due_at = due.map_or(wanted, |due| due.min(wanted));
                     due = Some(due_at);
-                    let many = self.waiting.len() >= BATCH && self.trouble.is_none();
-                    if !many && Instant::now() < due_at {
+                    let is_full = self.pending.len() >= BATCH && self.last_error.is_none();
+                    if !is_full && Instant::now() < due_at {
                         continue;
                     }
                 }
@@ -173,42 +207,44 @@ impl Writer {
         self.warning()
     }
 
-    fn keep(&mut self, event: Event) {
+    fn add(&mut self, event: Event) {
         if let Event::RunStarted { run, .. } = event {
             self.run = Some(run);
-            // The rows of everything else refer to the run's.
-            self.waiting.insert(0, event);
-        } else if self.trouble.is_some()
-            && self.waiting.len() >= MOST_WAITING
+            // All other rows refer to the row of the run.
+            self.pending.insert(0, event);
+        } else if self.last_error.is_some()
+            && self.pending.len() >= MAX_PENDING
             && matches!(event, Event::Metric { .. })
         {
-            self.lost += 1;
+            self.dropped += 1;
         } else {
-            self.waiting.push(event);
+            self.pending.push(event);
         }
     }
 
-    /// Writes what is waiting. If it cannot be written now it waits for the next time: a disk that is full for a minute
-    /// leaves no hole.
+    /// Writes the pending events.
+    ///
+    /// If that fails, they stay pending for the next flush, so that a disk that is full for a
+    /// minute leaves no gap.
     fn flush(&mut self) {
         let Some(run) = self.run else { return };
-        if self.waiting.is_empty() {
+        if self.pending.is_empty() {
             return;
         }
         let began = Instant::now();
         match self.write(run) {
             Ok(()) => {
-                self.waiting.clear();
-                self.trouble = None;
-                self.patience = PATIENCE;
+                self.pending.clear();
+                self.last_error = None;
+                self.time_left = BUSY_TIMEOUT;
             }
             Err(err) => {
-                self.trouble = Some(err);
-                self.patience = self.patience.saturating_sub(began.elapsed());
+                self.last_error = Some(err);
+                self.time_left = self.time_left.saturating_sub(began.elapsed());
             }
         }
-        if !std::mem::replace(&mut self.begun, true) {
-            let _ = self.say.send(());
+        if !std::mem::replace(&mut self.has_signalled, true) {
+            let _ = self.signal.send(());
         }
     }
 
@@ -216,49 +252,51 @@ impl Writer {
         let open = match &mut self.open {
             Some(open) => open,
             none => {
-                let until = Instant::now() + self.patience;
-                let store = Store::open(&self.root, self.patience)?;
+                let until = Instant::now() + self.time_left;
+                let store = Store::open(&self.root, self.time_left)?;
                 let left = until.saturating_duration_since(Instant::now());
-                none.insert(Open { store, _recording: hold_recording(&self.root, left)? })
+                none.insert(OpenStore { store, _recording: hold_recording(&self.root, left)? })
             }
         };
-        open.store.conn.busy_timeout(self.patience).map_err(|err| failed("write", err))?;
-        let waiting = &self.waiting;
+        open.store.conn.busy_timeout(self.time_left).map_err(|err| database_error("write", err))?;
+        let pending = &self.pending;
         let mut write = || {
             let transaction =
                 open.store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for event in waiting {
+            for event in pending {
                 write::apply(&transaction, run, event)?;
             }
             transaction.commit()
         };
-        write().map_err(|err| failed("write", err))
+        write().map_err(|err| database_error("write", err))
     }
 
+    /// Returns the warning to show if some events were not written.
     fn warning(self) -> Option<Error> {
         let run = self.run?;
         let not_recorded = match self.open {
-            None => format!("{run} was not recorded; what it did is done all the same"),
-            Some(_) => format!("{run} was not recorded whole; what it did is done all the same"),
+            None => format!("{run} was not recorded, but its work is done"),
+            Some(_) => format!("{run} was not fully recorded, but its work is done"),
         };
-        match (self.trouble, self.lost) {
-            (Some(trouble), _) => {
-                let causes = std::iter::once(trouble.what).chain(trouble.causes);
+        match (self.last_error, self.dropped) {
+            (Some(last_error), _) => {
+                let causes = std::iter::once(last_error.what).chain(last_error.causes);
                 let warning = causes.fold(Error::environment(not_recorded), Error::because);
-                Some(match trouble.hint {
+                Some(match last_error.hint {
                     Some(hint) => warning.hint(hint),
                     None => warning,
                 })
             }
             (None, 0) => None,
-            (None, lost) => Some(Error::environment(format!(
-                "{run} was not recorded whole: {lost} points of series came while the database was not writable"
+            (None, dropped) => Some(Error::environment(format!(
+                "{run} was not fully recorded: {dropped} metric points were dropped while the \
+                 database was not writable"
             ))),
         }
     }
 }
 
-/// What a reader of the database wants to see at once.
+/// Reports whether readers of the database should see the event at once.
 fn is_milestone(event: &Event) -> bool {
     matches!(
         event,
@@ -275,17 +313,17 @@ mod tests {
     use crate::event::{Millis, RunStatus};
 
     #[test]
-    fn a_database_that_stays_locked_is_waited_for_once_and_warned_of_once() {
+    fn locked_database_uses_up_time_left() {
         let dir = tempfile::tempdir().unwrap();
-        let other = Store::open(dir.path(), PATIENCE).unwrap();
+        let other = Store::open(dir.path(), BUSY_TIMEOUT).unwrap();
         other.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let (begin, _begun) = mpsc::channel();
-        let mut writer = Writer::new(dir.path().to_owned(), begin);
+        let (signal, _progress) = mpsc::channel();
+        let mut writer = Writer::new(dir.path().to_owned(), signal);
         let run = RunName(1);
-        writer.keep(Event::RunStarted { run, at: 0, about: crate::runs::tests::about(1) });
+        writer.add(Event::RunStarted { run, at: 0, about: crate::runs::tests::about(1) });
         writer.flush();
-        assert_eq!(writer.patience, Duration::ZERO);
-        writer.keep(Event::RunEnded {
+        assert_eq!(writer.time_left, Duration::ZERO);
+        writer.add(Event::RunEnded {
             run: Some(run),
             at: 0,
             status: RunStatus::Ok,
@@ -293,12 +331,12 @@ mod tests {
         });
         writer.flush();
         assert_eq!(
-            writer.trouble.as_ref().unwrap().to_string(),
+            writer.last_error.as_ref().unwrap().to_string(),
             "cannot write `runs/runs.db`: database is locked"
         );
         other.conn.execute_batch("ROLLBACK").unwrap();
         writer.flush();
-        assert_eq!(writer.patience, PATIENCE);
+        assert_eq!(writer.time_left, BUSY_TIMEOUT);
         assert!(writer.warning().is_none());
         assert_eq!(other.count().unwrap(), 1);
     }

@@ -1,13 +1,14 @@
-//! The tables of `runs/runs.db` and how an older database becomes a current one. Knows nothing of what is written
-//! to them. `docs/reference/runs.md` tells users what each column means.
+//! Creates the tables of `runs/runs.db` and migrates older databases. Does not know what is written
+//! to them. `docs/reference/runs.md` documents each column.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// One script a version: the database of version N has had the first N applied. A script that was released is never
-/// edited; a change is a new one at the end.
+/// Migration scripts: a database of version N has had the first N applied.
+///
+/// A released script is never edited; a change is a new script at the end.
 const SCRIPTS: &[&str] = &[FIRST, SECOND];
 
-/// The version that this program writes.
+/// Schema version that this program writes.
 pub(super) const VERSION: i64 = SCRIPTS.len() as i64;
 
 const FIRST: &str = "
@@ -33,7 +34,7 @@ CREATE TABLE params (
     PRIMARY KEY (run, key)
 ) STRICT, WITHOUT ROWID;
 
--- With a rowid, which keeps the stages of a run in the order in which they were reached.
+-- The rowid keeps the stages of a run in the order in which the run reached them.
 CREATE TABLE stages (
     id           INTEGER PRIMARY KEY,
     run          INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
@@ -49,7 +50,7 @@ CREATE TABLE stages (
     UNIQUE (run, stage)
 ) STRICT;
 
--- Here and in `series` a value of NULL is NaN: SQLite has no NaN. Infinities are stored as they are.
+-- Here and in `series`, NULL means NaN, which SQLite does not have. Infinities are stored as is.
 CREATE TABLE metrics (
     run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
     stage TEXT NOT NULL,
@@ -80,15 +81,15 @@ CREATE TABLE artifacts (
 
 const SECOND: &str = "ALTER TABLE runs ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0";
 
-/// The version of an open database; 0 for an empty file.
+/// Returns the version of an open database; 0 for an empty file.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
-/// Brings a database of an older version, or an empty one, up to [`VERSION`]: all of it or none.
+/// Migrates an older or empty database to [`VERSION`] in one transaction.
 pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Asked again under the write lock: another process may have done it while this one waited.
+    // Read the version again under the write lock: another process may have migrated meanwhile.
     let applied = usize::try_from(version(&transaction)?).unwrap_or(0);
     for script in SCRIPTS.iter().skip(applied) {
         transaction.execute_batch(script)?;

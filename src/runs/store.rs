@@ -1,4 +1,28 @@
-//! Opens `runs/runs.db` and knows where the files of a run lie. Knows nothing of what the tables hold.
+//! Opens `runs/runs.db` and defines the paths of a run's files. Does not know what the tables
+//! contain.
+//!
+//! # Mechanism
+//!
+//! The store is an SQLite database in WAL mode, with one writer and any number of readers. A reader
+//! that may not write next to the database opens it as immutable, if its WAL is empty. Opening an
+//! older database migrates it. A recorder holds the kernel lock `runs/recording.lock` while it
+//! records; a run with the status `running` and no such lock has died.
+//!
+//! # Invariants
+//!
+//! - Reading creates nothing: if the database is missing, [`Store::open_existing`] returns `None`.
+//! - Run numbers increase and are never reused while a row or a folder with a higher number exists.
+//! - Finding the number of a new run never fails: the history must not stop the work.
+//! - A database of a newer version is refused and not changed.
+//! - A power cut can lose the last transactions, but does not damage the database
+//!   (`synchronous = NORMAL` with a WAL).
+//!
+//! # Known limits
+//!
+//! - The recording lock is per store: one run is recorded at a time, under the run lock.
+//! - On a file system without shared memory SQLite keeps its rollback journal, so readers and the
+//!   writer wait for each other.
+//! - If the lock file cannot be read, a dead run is shown as running.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,42 +35,44 @@ use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::pipeline::StageName;
 
-/// The folder of the run store, below the project root.
+/// Folder of the run store, relative to the project root.
 const FOLDER: &str = "runs";
 pub(super) const DATABASE: &str = "runs/runs.db";
-const LOG_AHEAD: &str = "runs/runs.db-wal";
-/// Where its readers and its writer tell each other of their locks.
-pub(super) const SHARED: &str = "runs/runs.db-shm";
-/// An empty file that is locked for as long as a run is being recorded; the kernel lets go of it when the process dies.
+const WAL: &str = "runs/runs.db-wal";
+/// Shared memory file in which SQLite coordinates readers and the writer of a WAL database.
+pub(super) const SHM: &str = "runs/runs.db-shm";
+/// Empty file that is locked while a run is recorded; the kernel releases it when the process dies.
 const RECORDING: &str = "runs/recording.lock";
-/// How long a reader waits for another process that keeps the database to itself.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long the number of a new run may take to be found, before any work begins.
-const PATIENCE_FOR_A_NUMBER: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Time that a reader waits for another process that has locked the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time that finding the number of a new run may take, before any work starts.
+const NEXT_RUN_TIMEOUT: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a stage's process wrote, in its [`stage_dir`].
+/// File in a [`stage_dir`] with the output of the stage's process.
 pub const LOG: &str = "log";
-/// The JSON lines that it reported.
+/// File in a [`stage_dir`] with the events that the process reported, as JSON lines.
 pub const EVENTS: &str = "events.jsonl";
-/// The params that it was given.
+/// File in a [`stage_dir`] with the params that the process received.
 pub const PARAMS: &str = "params.json";
 
-/// `runs/run-12`
+/// Returns the folder of a run: `runs/run-12`.
 pub fn run_dir(root: &Path, run: RunName) -> PathBuf {
     root.join(FOLDER).join(run.to_string())
 }
 
-/// `runs/run-12/train`, which holds [`LOG`], [`EVENTS`] and [`PARAMS`].
+/// Returns the folder of a stage in a run: `runs/run-12/train`.
 pub fn stage_dir(root: &Path, run: RunName, stage: &StageName) -> PathBuf {
     run_dir(root, run).join(stage.as_str())
 }
 
-/// The name for a run that is about to begin, without creating anything: one more than the highest that the
-/// database or a folder bears. It cannot fail, since the history must not stop the work: of a database that cannot be
-/// read, the folders still tell; the recorder will say what is wrong with it.
+/// Returns the name for a new run, one above the highest number of the database and the run
+/// folders.
+///
+/// Creates nothing and cannot fail, because the history must not stop the work. If the database
+/// cannot be read, only the folders count; the recorder will report the error.
 pub fn next_run(root: &Path) -> RunName {
-    let recorded = match Store::open_existing_within(root, PATIENCE_FOR_A_NUMBER) {
+    let recorded = match Store::open_existing_within(root, NEXT_RUN_TIMEOUT) {
         Ok(Some(store)) => store.highest().unwrap_or(0),
         Ok(None) | Err(_) => 0,
     };
@@ -61,49 +87,54 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store for writing; creates `runs/` and the database if they are not there. A statement waits for
-    /// another process for as long as `patience` says.
+    /// Opens the store for writing; creates `runs/` and the database if they are missing.
+    ///
+    /// Each statement waits at most `timeout` for another process.
     ///
     /// # Errors
-    /// The disk, a file that is no database, or one that a newer version of this program wrote.
-    pub fn open(root: &Path, patience: Duration) -> Result<Store> {
+    /// I/O errors, a file that is not a database, and a database of a newer version.
+    pub fn open(root: &Path, timeout: Duration) -> Result<Store> {
         let folder = root.join(FOLDER);
         fs::create_dir_all(&folder).map_err(|err| Error::io("create", Path::new(FOLDER), &err))?;
-        let mut conn = Connection::open(root.join(DATABASE)).map_err(|err| failed("open", err))?;
-        refuse_newer(settle(&conn, patience).map_err(|err| failed("open", err))?)?;
-        // Cached by the file. On a file system without shared memory SQLite keeps its old mode, which works as well.
+        let mut conn =
+            Connection::open(root.join(DATABASE)).map_err(|err| database_error("open", err))?;
+        refuse_newer(configure(&conn, timeout).map_err(|err| database_error("open", err))?)?;
+        // The mode is stored in the file. On a file system without shared memory SQLite keeps its
+        // default mode, which also works.
         conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
-            .map_err(|err| failed("open", err))?;
-        schema::migrate(&mut conn).map_err(|err| failed("write", err))?;
+            .map_err(|err| database_error("open", err))?;
+        schema::migrate(&mut conn).map_err(|err| database_error("write", err))?;
         Ok(Store { conn, root: root.to_owned() })
     }
 
-    /// Opens the store for reading; `None` when nothing was ever recorded. A database of an older version is
-    /// brought up to date.
+    /// Opens the store for reading; `None` if nothing was ever recorded.
+    ///
+    /// A database of an older version is migrated.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// Those of [`Store::open`].
     pub fn open_existing(root: &Path) -> Result<Option<Store>> {
-        Store::open_existing_within(root, PATIENCE)
+        Store::open_existing_within(root, BUSY_TIMEOUT)
     }
 
-    fn open_existing_within(root: &Path, patience: Duration) -> Result<Option<Store>> {
+    fn open_existing_within(root: &Path, timeout: Duration) -> Result<Option<Store>> {
         if !root.join(DATABASE).exists() {
             return Ok(None);
         }
-        let (mut conn, version) = connect(root, patience).map_err(|err| failed("open", err))?;
+        let (mut conn, version) =
+            connect(root, timeout).map_err(|err| database_error("open", err))?;
         match version {
-            // A recorder has created the file this instant, or died when it had.
+            // A recorder has just created the file, or died right after creating it.
             0 => return Ok(None),
             version if version < schema::VERSION => {
-                schema::migrate(&mut conn).map_err(|err| failed("write", err))?;
+                schema::migrate(&mut conn).map_err(|err| database_error("write", err))?;
             }
             version => refuse_newer(version)?,
         }
         Ok(Some(Store { conn, root: root.to_owned() }))
     }
 
-    /// One more than the highest number that the database or a folder `runs/run-N` bears.
+    /// Returns the name one above the highest number of the database and the folders `runs/run-N`.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -111,34 +142,37 @@ impl Store {
         Ok(RunName(1 + self.highest()?.max(highest_folder(&self.root))))
     }
 
+    /// Returns the highest run number in the database, or 0.
     fn highest(&self) -> Result<u64> {
         let highest: Option<i64> = self
             .conn
             .query_row("SELECT max(number) FROM runs", [], |row| row.get(0))
-            .map_err(|err| failed("read", err))?;
+            .map_err(|err| database_error("read", err))?;
         Ok(highest.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
     }
 }
 
-/// Held by the one process that records a run.
-pub(super) fn hold_recording(root: &Path, patience: Duration) -> Result<File> {
-    let at = Path::new(RECORDING);
-    let file = File::create(root.join(at)).map_err(|err| Error::io("create", at, &err))?;
-    let until = Instant::now() + patience;
+/// Acquires the recording lock, which is held until the file is closed.
+pub(super) fn hold_recording(root: &Path, timeout: Duration) -> Result<File> {
+    let path = Path::new(RECORDING);
+    let file = File::create(root.join(path)).map_err(|err| Error::io("create", path, &err))?;
+    let until = Instant::now() + timeout;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            // Readers hold it for the moment of a question only.
+            // A reader holds the lock only for a moment.
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                std::thread::sleep(LOOK_EVERY)
+                std::thread::sleep(POLL_INTERVAL)
             }
-            Err(err) => return Err(Error::io("lock", at, &err.into())),
+            Err(err) => return Err(Error::io("lock", path, &err.into())),
         }
     }
 }
 
-/// Whether some process records a run now. When that cannot be told, `true`: better a dead run that is shown as
-/// running than the reverse.
+/// Reports whether a process is recording a run.
+///
+/// Returns true if that cannot be determined: showing a dead run as running is better than the
+/// reverse.
 pub(super) fn is_recording(root: &Path) -> bool {
     match File::open(root.join(RECORDING)) {
         Ok(file) => match file.try_lock_shared() {
@@ -149,81 +183,80 @@ pub(super) fn is_recording(root: &Path) -> bool {
     }
 }
 
-/// An SQLite error as the user sees it.
-pub(super) fn failed(verb: &str, err: rusqlite::Error) -> Error {
+/// Converts an SQLite error to an error with a hint; `verb` says what failed.
+pub(super) fn database_error(verb: &str, err: rusqlite::Error) -> Error {
     let code = err.sqlite_error_code();
-    let is_full = has_no_room(&err);
+    let is_full = is_disk_full(&err);
     let error = Error::environment(format!("cannot {verb} `{DATABASE}`")).because(err);
     if is_full {
-        return error.hint(format!("free some room on the disk of `{DATABASE}`, which is full"));
+        return error.hint(format!("free space on the disk of `{DATABASE}`, which is full"));
     }
     match code {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.hint(format!(
-            "move `{DATABASE}` away: the next run begins a new history, and no work is lost"
+            "move `{DATABASE}` away: the next run starts a new history, and no work is lost"
         )),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => error.hint(
-            "another process has been writing to it for seconds: try again when it has ended",
-        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => error
+            .hint("another process has been writing to it for seconds: try again when it is done"),
         _ => error,
     }
 }
 
-/// Also without room for what its readers share: that is told as a fault of the disk.
-fn has_no_room(err: &rusqlite::Error) -> bool {
+/// Reports whether the disk is full; SQLite reports a full disk for the shared memory file as an
+/// I/O error.
+fn is_disk_full(err: &rusqlite::Error) -> bool {
     let extended = err.sqlite_error().map(|err| err.extended_code);
     err.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || extended == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
 }
 
-/// A value in the database that this program never writes.
-pub(super) fn damaged(what: &str, value: &str) -> Error {
-    Error::environment(format!("`{DATABASE}` holds a {what} that is none: `{value}`")).hint(
-        format!("move `{DATABASE}` away: the next run begins a new history, and no work is lost"),
-    )
+/// Returns the error for a value in the database that this program never writes.
+pub(super) fn invalid_value(what: &str, value: &str) -> Error {
+    Error::environment(format!("`{DATABASE}` contains an invalid {what}: `{value}`")).hint(format!(
+        "move `{DATABASE}` away: the next run starts a new history, and no work is lost"
+    ))
 }
 
-/// A connection to a database that is there, and its version.
-fn connect(root: &Path, patience: Duration) -> rusqlite::Result<(Connection, i64)> {
+/// Connects to an existing database and returns its version.
+fn connect(root: &Path, timeout: Duration) -> rusqlite::Result<(Connection, i64)> {
     let path = root.join(DATABASE);
     let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let conn = Connection::open_with_flags(&path, flags | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let version = settle(&conn, patience)?;
+        let version = configure(&conn, timeout)?;
         Ok((conn, version))
     };
     let result = open();
     let refused = |err: &rusqlite::Error| {
         matches!(err.sqlite_error_code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen))
-            || has_no_room(err)
+            || is_disk_full(err)
     };
-    // With a write-ahead log even readers write beside the database. Where they cannot, nobody else can either, and
-    // the database is all there is, unless a log holds what never came into it.
-    let is_whole = || fs::metadata(root.join(LOG_AHEAD)).map_or(true, |log| log.len() == 0);
-    if !(result.as_ref().is_err_and(refused) && is_whole()) {
+    // With a WAL even readers write next to the database. If this process cannot, it opens the
+    // database as immutable, unless the WAL contains transactions that are not in it yet.
+    let is_complete = || fs::metadata(root.join(WAL)).map_or(true, |log| log.len() == 0);
+    if !(result.as_ref().is_err_and(refused) && is_complete()) {
         return result;
     }
     let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let conn = Connection::open_with_flags(unchanging(&path), flags)?;
-    let version = settle(&conn, patience)?;
+    let conn = Connection::open_with_flags(immutable_uri(&path), flags)?;
+    let version = configure(&conn, timeout)?;
     Ok((conn, version))
 }
 
-/// The URI by which SQLite takes a database for one that nobody changes.
-fn unchanging(path: &Path) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+/// Returns the SQLite URI that opens a database as immutable.
+fn immutable_uri(path: &Path) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
     let bytes = path.as_os_str().as_encoded_bytes().iter();
-    let escaped =
-        bytes.map(
-            |&byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") },
-        );
+    let escaped = bytes.map(|&byte| {
+        if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") }
+    });
     format!("file:{}?immutable=1", escaped.collect::<String>())
 }
 
-/// Makes the settings that hold for a connection, and tells the version of the database.
-fn settle(conn: &Connection, patience: Duration) -> rusqlite::Result<i64> {
-    conn.busy_timeout(patience)?;
+/// Configures a connection and returns the version of the database.
+fn configure(conn: &Connection, timeout: Duration) -> rusqlite::Result<i64> {
+    conn.busy_timeout(timeout)?;
     conn.pragma_update(None, "foreign_keys", true)?;
-    // With WAL a power cut can lose the last transactions, but not the database.
+    // With a WAL, a power cut can lose the last transactions, but does not damage the database.
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     schema::version(conn)
 }
@@ -234,16 +267,17 @@ fn refuse_newer(version: i64) -> Result<()> {
         return Ok(());
     }
     Err(Error::environment(format!(
-        "`{DATABASE}` is of version {version}, and this `repro` knows versions up to {known}"
+        "`{DATABASE}` has version {version}, but this `repro` supports versions up to {known}"
     ))
     .hint(format!(
-        "use the newer `repro` that wrote it, or move `{DATABASE}` away to begin a new history"
+        "use the newer `repro` that wrote it, or move `{DATABASE}` away to start a new history"
     )))
 }
 
+/// Returns the highest number of a folder `runs/run-N`, or 0.
 fn highest_folder(root: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(root.join(FOLDER)) else { return 0 };
-    // A number beyond 32 bits is not one that this program gave.
+    // This program never assigns a number of more than 32 bits.
     let number = |name: &str| name.strip_prefix("run-")?.parse::<u32>().ok();
     let numbers = entries.flatten().filter_map(|entry| number(entry.file_name().to_str()?));
     numbers.max().map_or(0, u64::from)
@@ -254,52 +288,53 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_run_is_above_both_the_database_and_the_folders() {
+    fn next_run_above_database_and_folders() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         assert_eq!(next_run(root), RunName(1));
         assert!(!root.join(FOLDER).exists(), "asking creates nothing");
-        let store = Store::open(root, PATIENCE).unwrap();
+        let store = Store::open(root, BUSY_TIMEOUT).unwrap();
         assert_eq!(store.next_run().unwrap(), RunName(1));
         for name in ["run-7", "run-x", "run-18446744073709551615", "notes"] {
             fs::create_dir(root.join(FOLDER).join(name)).unwrap();
         }
         assert_eq!(store.next_run().unwrap(), RunName(8));
-        let insert = "INSERT INTO runs (number, status, started, command, overrides, host) VALUES (9, 'ok', 0, '[]', '[]', '')";
+        let insert = "INSERT INTO runs (number, status, started, command, overrides, host)
+                      VALUES (9, 'ok', 0, '[]', '[]', '')";
         store.conn.execute(insert, []).unwrap();
         assert_eq!(store.next_run().unwrap(), RunName(10));
         assert_eq!(next_run(root), RunName(10));
     }
 
     #[test]
-    fn a_reader_creates_nothing() {
+    fn reading_creates_nothing() {
         let dir = tempfile::tempdir().unwrap();
         assert!(Store::open_existing(dir.path()).unwrap().is_none());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]
-    fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+    fn newer_database_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        drop(Store::open(dir.path(), PATIENCE).unwrap());
+        drop(Store::open(dir.path(), BUSY_TIMEOUT).unwrap());
         Connection::open(dir.path().join(DATABASE))
             .unwrap()
             .pragma_update(None, "user_version", 99)
             .unwrap();
         for error in [
-            Store::open(dir.path(), PATIENCE).unwrap_err(),
+            Store::open(dir.path(), BUSY_TIMEOUT).unwrap_err(),
             Store::open_existing(dir.path()).unwrap_err(),
         ] {
             assert_eq!(
                 error.what,
-                "`runs/runs.db` is of version 99, and this `repro` knows versions up to 2"
+                "`runs/runs.db` has version 99, but this `repro` supports versions up to 2"
             );
             assert_eq!(error.exit_code(), crate::error::exit::ENVIRONMENT);
         }
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_said_to_be_so_and_does_not_stop_the_numbers() {
+    fn file_that_is_not_a_database() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("runs/run-3")).unwrap();
         fs::write(
@@ -314,10 +349,10 @@ mod tests {
     }
 
     #[test]
-    fn a_store_opens_again_and_keeps_what_it_has() {
+    fn reopen_keeps_version_and_mode() {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..2 {
-            let store = Store::open(dir.path(), PATIENCE).unwrap();
+            let store = Store::open(dir.path(), BUSY_TIMEOUT).unwrap();
             let mode: String =
                 store.conn.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
             assert_eq!(
@@ -328,11 +363,11 @@ mod tests {
     }
 
     #[test]
-    fn the_recording_lock_ends_with_its_holder() {
+    fn recording_lock_is_released_on_drop() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_recording(dir.path()));
-        drop(Store::open(dir.path(), PATIENCE).unwrap());
-        let held = hold_recording(dir.path(), PATIENCE).unwrap();
+        drop(Store::open(dir.path(), BUSY_TIMEOUT).unwrap());
+        let held = hold_recording(dir.path(), BUSY_TIMEOUT).unwrap();
         assert!(is_recording(dir.path()));
         assert!(hold_recording(dir.path(), Duration::ZERO).is_err());
         drop(held);
@@ -340,12 +375,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanging_database_is_found_under_any_name() {
+    fn immutable_uri_escapes_special_characters() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("50% off? #1 é&x=y");
-        drop(Store::open(&root, PATIENCE).unwrap());
+        drop(Store::open(&root, BUSY_TIMEOUT).unwrap());
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let conn = Connection::open_with_flags(unchanging(&root.join(DATABASE)), flags).unwrap();
+        let conn = Connection::open_with_flags(immutable_uri(&root.join(DATABASE)), flags).unwrap();
         assert_eq!(schema::version(&conn).unwrap(), schema::VERSION);
     }
 }

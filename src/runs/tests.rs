@@ -1,8 +1,7 @@
-//! Events go into a real recorder, and what the queries tell of them comes out. Also the runs that the tests of
-//! commands show.
+//! Tests that send events to a real recorder and query the result. Also provides the recorded runs
+//! that the tests of commands display.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -60,7 +59,7 @@ pub(crate) fn record(root: &Path, events: &[Event]) -> Option<String> {
     recorder.finish().map(|warning| warning.to_string())
 }
 
-/// The times of a run as they would be in one place on earth.
+/// Replaces the local time of a run by a fixed one, independent of the time zone.
 pub(crate) fn at_a_fixed_time(run: &mut Run) {
     assert_eq!(run.started_local.len(), "2026-05-09 14:03:22".len());
     run.started_local = "2026-05-09 14:03:22".into();
@@ -73,7 +72,7 @@ fn first() -> Vec<Event> {
         hint: Some("look".into()),
     };
     vec![
-        // Candidate to be fresh before it is known that there is anything to do.
+        // Found to be fresh before the run starts, which happens only if a stage has work to do.
         ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
         Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, about: about(10) },
         started("train", vec![Change::NeverRan]),
@@ -141,7 +140,7 @@ fn second() -> Vec<Event> {
     events
 }
 
-/// A project with a run that failed and one that went well.
+/// Creates a project with a failed and a successful run.
 pub(crate) fn finished() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for events in [first(), second()] {
@@ -155,7 +154,7 @@ fn open(root: &Path) -> Store {
 }
 
 #[test]
-fn what_is_recorded_is_read_back() {
+fn record_round_trip() {
     let dir = finished();
     let store = open(dir.path());
     let run = store.run(RunName(2)).unwrap();
@@ -173,14 +172,15 @@ fn what_is_recorded_is_read_back() {
     assert_eq!(run.stages[1].reasons, ["train.epochs 10 → 30"]);
     assert_eq!((run.stages[2].reasons.len(), run.stages[2].reason_count), (100, 250));
     let failed = store.run(RunName(1)).unwrap();
-    assert!(
-        matches!(&failed.stages[1].state, StageState::Failed(f) if f.causes.len() == 1 && f.hint.as_deref() == Some("look"))
-    );
+    assert!(matches!(
+        &failed.stages[1].state,
+        StageState::Failed(f) if f.causes.len() == 1 && f.hint.as_deref() == Some("look")
+    ));
     assert_eq!(failed.stages[2].state, StageState::Skipped { because: Some(stage("train")) });
 }
 
 #[test]
-fn nan_and_infinity_survive() {
+fn nan_and_infinity_round_trip() {
     let dir = finished();
     let store = open(dir.path());
     let metrics = store.metrics(RunName(2)).unwrap();
@@ -193,7 +193,7 @@ fn nan_and_infinity_survive() {
 }
 
 #[test]
-fn the_last_value_of_a_step_counts() {
+fn last_value_of_a_step_wins() {
     let dir = finished();
     let series = open(dir.path()).series(RunName(2)).unwrap();
     assert_eq!(series[0].points.iter().map(|point| point.0).collect::<Vec<_>>(), [1, 2, 3]);
@@ -201,7 +201,7 @@ fn the_last_value_of_a_step_counts() {
 }
 
 #[test]
-fn an_out_has_its_digest_whether_or_not_it_was_pointed_out_too() {
+fn out_reported_as_artifact_keeps_its_digest() {
     let dir = finished();
     let artifacts = open(dir.path()).run(RunName(2)).unwrap().artifacts;
     let content = |path: &str| artifacts.iter().find(|a| a.path == path).unwrap().content.clone();
@@ -213,9 +213,9 @@ fn an_out_has_its_digest_whether_or_not_it_was_pointed_out_too() {
 }
 
 #[test]
-fn a_run_whose_process_died_is_interrupted_at_once_and_for_good() {
+fn dead_run_is_interrupted() {
     let dir = tempfile::tempdir().unwrap();
-    // No end: it is as if the process had been killed.
+    // Without an end, as if the process had been killed.
     assert_eq!(record(dir.path(), &first()[..3]), None);
     let run = open(dir.path()).run(RunName(1)).unwrap();
     assert_eq!(
@@ -232,7 +232,7 @@ fn a_run_whose_process_died_is_interrupted_at_once_and_for_good() {
 }
 
 #[test]
-fn a_run_is_on_record_when_it_has_been_told_to_begin() {
+fn run_start_is_recorded_synchronously() {
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::start(dir.path(), |_| {});
     first()[..2].iter().for_each(|event| recorder.on_event(event));
@@ -241,22 +241,23 @@ fn a_run_is_on_record_when_it_has_been_told_to_begin() {
 }
 
 #[test]
-fn a_run_that_is_recorded_now_is_running() {
+fn recorded_run_is_running() {
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::start(dir.path(), |_| {});
     first()[..3].iter().for_each(|event| recorder.on_event(event));
-    // What the writer was told becomes visible soon; the limit only keeps a broken one from hanging the tests.
-    let limit = Instant::now() + Duration::from_secs(30);
-    let running = loop {
-        assert!(Instant::now() < limit, "the run does not appear");
-        if let Some(store) = Store::open_existing(dir.path()).unwrap()
-            && let Ok(run) = store.run(RunName(1))
-            && run.stages.len() == 2
-        {
-            break run;
+    // The writer thread makes the events visible soon.
+    let root = dir.path().to_owned();
+    let running = deadline::within(move || {
+        loop {
+            if let Some(store) = Store::open_existing(&root).unwrap()
+                && let Ok(run) = store.run(RunName(1))
+                && run.stages.len() == 2
+            {
+                break run;
+            }
+            std::thread::yield_now();
         }
-        std::thread::yield_now();
-    };
+    });
     assert_eq!(
         (running.state, &running.stages[1].state),
         (RunState::Running, &StageState::Running)
@@ -265,7 +266,7 @@ fn a_run_that_is_recorded_now_is_running() {
 }
 
 #[test]
-fn names_of_runs() {
+fn resolve_run_names() {
     let dir = finished();
     let store = open(dir.path());
     for (text, run) in [("run-1", 1), ("1", 1), ("2", 2), ("last", 2)] {
@@ -283,8 +284,8 @@ fn names_of_runs() {
 }
 
 #[test]
-fn a_value_that_this_program_never_writes_is_an_error_and_no_panic() {
-    let spoil = [
+fn invalid_values_are_errors() {
+    let statements = [
         "UPDATE runs SET status = 'odd'",
         "UPDATE runs SET command = '{'",
         "UPDATE params SET value = '{'",
@@ -294,42 +295,43 @@ fn a_value_that_this_program_never_writes_is_an_error_and_no_panic() {
         "UPDATE stages SET failure = '{' WHERE stage = 'train'",
         "UPDATE metrics SET stage = ''",
     ];
-    for sql in spoil {
+    for sql in statements {
         let dir = tempfile::tempdir().unwrap();
         record(dir.path(), &first());
         let store = open(dir.path());
         store.conn.execute(sql, []).unwrap();
         let error = store.run(RunName(1)).unwrap_err();
-        assert!(error.what.starts_with("`runs/runs.db` holds a"), "{sql}: {error}");
+        assert!(error.what.starts_with("`runs/runs.db` contains an invalid"), "{sql}: {error}");
     }
 }
 
 #[test]
-fn a_database_that_cannot_be_written_is_a_warning_and_what_was_there_stays() {
+fn failed_recording_is_a_warning() {
     let dir = finished();
     let before = std::fs::read(dir.path().join("runs/runs.db")).unwrap();
-    // The number is taken: nothing of this run can be recorded.
+    // The run number exists, so nothing of this run can be recorded.
     let warning = record(dir.path(), &first()).unwrap();
     assert!(
-        warning.starts_with("run-1 was not recorded whole; what it did is done all the same: cannot write `runs/runs.db`: UNIQUE"),
+        warning.starts_with(
+            "run-1 was not fully recorded, but its work is done: \
+             cannot write `runs/runs.db`: UNIQUE"
+        ),
         "{warning}"
     );
     assert_eq!(open(dir.path()).run(RunName(1)).unwrap().stages.len(), 3);
     assert_eq!(before.len(), std::fs::read(dir.path().join("runs/runs.db")).unwrap().len());
 
-    let spoiled = tempfile::tempdir().unwrap();
-    std::fs::write(spoiled.path().join("runs"), "a file where the folder should be").unwrap();
-    let warning = record(spoiled.path(), &first()).unwrap();
+    let blocked = tempfile::tempdir().unwrap();
+    std::fs::write(blocked.path().join("runs"), "a file in place of the folder").unwrap();
+    let warning = record(blocked.path(), &first()).unwrap();
     assert!(
-        warning.starts_with(
-            "run-1 was not recorded; what it did is done all the same: cannot create `runs`: "
-        ),
+        warning.starts_with("run-1 was not recorded, but its work is done: cannot create `runs`: "),
         "{warning}"
     );
 }
 
 #[test]
-fn what_waits_for_a_busy_database_is_written_when_it_is_free() {
+fn pending_events_written_after_lock_release() {
     let dir = finished();
     let store = open(dir.path());
     let mut recorder = Recorder::start(dir.path(), |_| {});
@@ -348,7 +350,7 @@ fn what_waits_for_a_busy_database_is_written_when_it_is_free() {
 }
 
 #[test]
-fn a_flood_of_points_is_kept_whole() {
+fn many_metric_points_are_all_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::start(dir.path(), |_| {});
     first()[..3].iter().for_each(|event| recorder.on_event(event));
@@ -362,7 +364,7 @@ fn a_flood_of_points_is_kept_whole() {
 }
 
 #[test]
-fn a_run_without_work_leaves_nothing() {
+fn run_without_work_creates_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let events = [
         ended("train", Outcome::Fresh, 0, &[]),
@@ -374,7 +376,7 @@ fn a_run_without_work_leaves_nothing() {
 }
 
 #[test]
-fn deleting_a_run_deletes_all_of_it() {
+fn deleting_a_run_cascades() {
     let dir = finished();
     let store = open(dir.path());
     store.conn.execute("DELETE FROM runs WHERE number = 2", []).unwrap();

@@ -1,4 +1,5 @@
-//! What an event is in the database: one event, the statements that record it. Knows nothing of threads or batches.
+//! Translates an event to the SQL statements that record it. Does not know about threads or
+//! batches.
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -7,12 +8,13 @@ use crate::event::{Event, GitTree, Outcome, RunInfo, RunName, Timestamp, Work};
 use crate::pipeline::StageName;
 use crate::plan::Change;
 
-/// How many reasons of one stage are kept; of more, the count is. A folder of a million changed files must not make a
-/// database of gigabytes.
-const REASONS: usize = 100;
+/// Maximum number of reasons stored per stage; all of them are counted.
+///
+/// Without a limit, a folder with a million changed files would make a database of gigabytes.
+const MAX_REASONS: usize = 100;
 
-/// Whether [`apply`] does anything with it.
-pub(super) fn concerns(event: &Event) -> bool {
+/// Reports whether [`apply`] records the event.
+pub(super) fn is_recorded(event: &Event) -> bool {
     match event {
         Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => {
             false
@@ -27,19 +29,22 @@ pub(super) fn concerns(event: &Event) -> bool {
     }
 }
 
-/// Records `event` of `run`. To record the same event twice is to record it once.
+/// Records `event` of `run`.
+///
+/// Events within a run are idempotent; [`Event::RunStarted`] fails if the run exists.
 pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite::Result<()> {
-    let run = int(run.0);
+    let run = saturating_i64(run.0);
     match event {
         Event::RunStarted { at, about, .. } => begin(conn, run, *at, about),
         Event::StageStarted { stage, at, work, reasons } => {
             start_stage(conn, run, stage, *at, *work, reasons)
         }
         Event::StageEnded { stage, outcome, took, outs, .. } => {
-            end_stage(conn, run, stage, outcome, int(took.0))?;
+            end_stage(conn, run, stage, outcome, saturating_i64(took.0))?;
             for (path, content) in outs {
                 conn.prepare_cached(
-                    "INSERT INTO artifacts (run, stage, path, kind, digest) VALUES (?1, ?2, ?3, ?4, ?5)
+                    "INSERT INTO artifacts (run, stage, path, kind, digest)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
                      ON CONFLICT DO UPDATE SET kind = excluded.kind, digest = excluded.digest",
                 )?
                 .execute(params![
@@ -54,17 +59,26 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
         }
         Event::Artifact { stage, path } => {
             conn.prepare_cached(
-                "INSERT INTO artifacts (run, stage, path) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+                "INSERT INTO artifacts (run, stage, path) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO NOTHING",
             )?
             .execute(params![run, stage.as_str(), path.as_str()])?;
             Ok(())
         }
         Event::Metric { stage, at, key, step, value } => {
             conn.prepare_cached(
-                "INSERT INTO series (run, stage, key, step, value, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO series (run, stage, key, step, value, at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                  ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at",
             )?
-            .execute(params![run, stage.as_str(), key, int(*step), value, at])?;
+            .execute(params![
+                run,
+                stage.as_str(),
+                key,
+                saturating_i64(*step),
+                value,
+                at
+            ])?;
             Ok(())
         }
         Event::FinalMetrics { stage, values } => {
@@ -80,7 +94,7 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
         Event::RunEnded { at, status, took, .. } => {
             conn.execute(
                 "UPDATE runs SET status = ?2, ended = ?3, took = ?4 WHERE number = ?1",
-                params![run, status.word(), at, int(took.0)],
+                params![run, status.word(), at, saturating_i64(took.0)],
             )?;
             Ok(())
         }
@@ -91,7 +105,7 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
 }
 
 fn begin(conn: &Connection, run: i64, at: Timestamp, about: &RunInfo) -> rusqlite::Result<()> {
-    // Runs exclude each other, so one that is still `running` has died without a word.
+    // Only one run is recorded at a time, so a run that is still `running` has died.
     conn.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'", [])?;
     let git = about.git.as_ref();
     let tree = git.map(|git| match git.tree {
@@ -99,7 +113,8 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, about: &RunInfo) -> rusqlit
         GitTree::Dirty => "dirty",
     });
     conn.execute(
-        "INSERT INTO runs (number, status, started, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh)
+        "INSERT INTO runs (number, status, started, pipeline, command, overrides, host,
+             git_commit, git_branch, git_tree, fresh)
          VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             run,
@@ -111,7 +126,7 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, about: &RunInfo) -> rusqlit
             git.map(|git| &git.commit),
             git.and_then(|git| git.branch.as_ref()),
             tree,
-            int(about.fresh as u64),
+            saturating_i64(about.fresh as u64),
         ],
     )?;
     let mut insert =
@@ -122,7 +137,7 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, about: &RunInfo) -> rusqlit
     Ok(())
 }
 
-/// A change as data, with the line that people read: the database explains itself without this program.
+/// A change as data and as text, so that the database can be read without this program.
 #[derive(Serialize)]
 struct Reason<'a> {
     text: String,
@@ -130,8 +145,12 @@ struct Reason<'a> {
     change: &'a Change,
 }
 
-fn kept(reasons: &[Change]) -> Vec<Reason<'_>> {
-    reasons.iter().take(REASONS).map(|change| Reason { text: change.to_string(), change }).collect()
+fn first_reasons(reasons: &[Change]) -> Vec<Reason<'_>> {
+    reasons
+        .iter()
+        .take(MAX_REASONS)
+        .map(|change| Reason { text: change.to_string(), change })
+        .collect()
 }
 
 fn start_stage(
@@ -147,11 +166,20 @@ fn start_stage(
         Work::Restore => "restore",
     };
     conn.prepare_cached(
-        "INSERT INTO stages (run, stage, work, started, reasons, reason_count) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT DO UPDATE SET work = excluded.work, started = excluded.started, reasons = excluded.reasons,
-             reason_count = excluded.reason_count, outcome = NULL, took = NULL, failure = NULL, because = NULL",
+        "INSERT INTO stages (run, stage, work, started, reasons, reason_count)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET work = excluded.work, started = excluded.started,
+             reasons = excluded.reasons, reason_count = excluded.reason_count,
+             outcome = NULL, took = NULL, failure = NULL, because = NULL",
     )?
-    .execute(params![run, stage.as_str(), work, at, json(&kept(reasons)), reasons.len() as i64])?;
+    .execute(params![
+        run,
+        stage.as_str(),
+        work,
+        at,
+        json(&first_reasons(reasons)),
+        reasons.len() as i64
+    ])?;
     Ok(())
 }
 
@@ -169,9 +197,10 @@ fn end_stage(
         Outcome::Fresh | Outcome::Restored | Outcome::Ran | Outcome::Interrupted => (None, None),
     };
     conn.prepare_cached(
-        "INSERT INTO stages (run, stage, outcome, took, failure, because) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT DO UPDATE SET outcome = excluded.outcome, took = excluded.took, failure = excluded.failure,
-             because = excluded.because",
+        "INSERT INTO stages (run, stage, outcome, took, failure, because)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET outcome = excluded.outcome, took = excluded.took,
+             failure = excluded.failure, because = excluded.because",
     )?
     .execute(params![run, stage.as_str(), outcome.word(), took, failure, because])?;
     if let Outcome::Accepted { changes, .. } = outcome {
@@ -181,18 +210,19 @@ fn end_stage(
         .execute(params![
             run,
             stage.as_str(),
-            json(&kept(changes)),
+            json(&first_reasons(changes)),
             changes.len() as i64
         ])?;
     }
     Ok(())
 }
 
-/// SQLite's integers are signed; a step or duration beyond them is stored as the largest.
-fn int(value: u64) -> i64 {
+/// Converts to SQLite's signed integers; a value that does not fit is stored as the maximum.
+fn saturating_i64(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_else(|err| panic!("BUG: a record is no JSON: {err}"))
+    serde_json::to_string(value)
+        .unwrap_or_else(|err| panic!("BUG: cannot serialize a record: {err}"))
 }

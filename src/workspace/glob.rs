@@ -1,4 +1,4 @@
-//! What a glob matches, as a directory that holds nothing else.
+//! Matches of a glob, represented as a directory that contains nothing else.
 
 use super::observe::Mode;
 use super::scan::{Entries, Node};
@@ -8,8 +8,10 @@ use crate::pipeline::Pattern;
 use crate::repo_path::RepoPath;
 
 impl Workspace {
-    /// The matches of a glob, as the tree of its [base](Pattern::base) without all else; `None` if there is none. What lies
-    /// at a path that is `ignored` is no match.
+    /// Returns the matches of `glob` as the tree of its [base](Pattern::base), pruned to the
+    /// matches; `None` if there are none.
+    ///
+    /// Paths for which `ignored` is true do not match.
     pub fn observe_glob(
         &self,
         glob: &Pattern,
@@ -23,7 +25,7 @@ impl Workspace {
         }
     }
 
-    /// The matches by name and stat, in the same shape.
+    /// Returns the same tree by names and stats, without digests.
     pub(super) fn matches(
         &self,
         glob: &Pattern,
@@ -51,6 +53,7 @@ impl Workspace {
     }
 }
 
+/// Prunes `node`, which is at `path`, to the matches of `glob`.
 fn matching(
     path: &str,
     node: Node,

@@ -1,8 +1,9 @@
-//! The digest of a file's bytes. They are read, not mapped: a file that shrinks under a mapping kills the process.
+//! Computes the digest of a file's bytes. Files are read, not memory-mapped: if a mapped file
+//! shrinks, the process is killed.
 //!
-//! Of a large file each thread takes the next part, reads it into a buffer that stays in its processor's own cache, and hashes it as the
-//! subtree of blake3's tree that it is; the file is still read from front to back. So reading, too, is done on all processors, and costs
-//! little more than a mapping would.
+//! A large file is hashed by all threads. Each thread takes the next part, reads it into a buffer
+//! that fits its core's cache, and hashes it as a subtree of the BLAKE3 tree. The file is still
+//! read from front to back, reading is parallel too, and the cost is close to that of a mapping.
 
 use std::fs::File;
 use std::io;
@@ -18,29 +19,34 @@ use rustix::io::Errno;
 
 use crate::digest::Digest;
 
-/// A power of two of blake3's chunks, so that all parts but the last are whole subtrees.
+/// Bytes per part: a power of two of BLAKE3's 1 KiB chunks, so that every part but the last is a
+/// complete subtree.
 const PART: u64 = 512 << 10;
-/// What shows no size, and has more than this, has no end.
-const MOST: u64 = 1 << 28;
+/// Maximum bytes read from a file that reports a small size; a longer one counts as endless.
+const MAX_UNSIZED: u64 = 1 << 28;
 
-/// The digest of all of a file whose size is known.
+/// Returns the digest of the whole `file`, which is expected to have `size` bytes.
 ///
 /// # Errors
-/// Those of reading; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if it should be large, and turns out to have another size;
-/// [`FileTooLarge`](io::ErrorKind::FileTooLarge) if it should be small, and comes to no end.
+/// Read errors; [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if `size` is large and the file has
+/// another size; [`FileTooLarge`](io::ErrorKind::FileTooLarge) if `size` is small and the file goes
+/// on for more than 256 MiB.
 pub(super) fn digest(file: &File, size: u64) -> io::Result<Digest> {
-    if size <= PART { small(file, size) } else { large(file, size) }
+    if size <= PART { hash_small(file, size) } else { hash_large(file, size) }
 }
 
-/// Most files have the size that they had when they were looked at, and are read at once: who asks looks again afterwards. What shows
-/// another size, as in `/proc`, is read to its end, if it has one.
-fn small(file: &File, size: u64) -> io::Result<Digest> {
+/// Hashes a file that is expected to fit in one part.
+///
+/// Reading stops at `size` bytes without checking for more, which saves a system call: the caller
+/// compares the stat afterwards. A file with another size than it reports, as in `/proc`, is read
+/// to its end.
+fn hash_small(file: &File, size: u64) -> io::Result<Digest> {
     let mut bytes = Vec::with_capacity(size as usize + 1);
     loop {
         match rustix::io::read(file, spare_capacity(&mut bytes)) {
             Ok(0) => break,
             Ok(_) if bytes.len() as u64 == size => break,
-            Ok(_) if bytes.len() as u64 > PART => return further(file, bytes),
+            Ok(_) if bytes.len() as u64 > PART => return hash_rest(file, bytes),
             Ok(_) => bytes.reserve(bytes.len()),
             Err(Errno::INTR) => {}
             Err(err) => return Err(err.into()),
@@ -49,12 +55,12 @@ fn small(file: &File, size: u64) -> io::Result<Digest> {
     Ok(Digest::of(&bytes))
 }
 
-/// More of a file than it showed to have.
-fn further(file: &File, mut bytes: Vec<u8>) -> io::Result<Digest> {
+/// Hashes a file that is longer than it reports; `bytes` has been read already.
+fn hash_rest(file: &File, mut bytes: Vec<u8>) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     loop {
         hasher.update(&bytes);
-        if hasher.count() > MOST {
+        if hasher.count() > MAX_UNSIZED {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         bytes.clear();
@@ -66,9 +72,10 @@ fn further(file: &File, mut bytes: Vec<u8>) -> io::Result<Digest> {
     }
 }
 
-fn large(file: &File, size: u64) -> io::Result<Digest> {
+/// Hashes a file of exactly `size` bytes, more than one part, on all threads.
+fn hash_large(file: &File, size: u64) -> io::Result<Digest> {
     let next = AtomicU64::new(0);
-    let take_parts = || -> io::Result<Vec<(u64, ChainingValue)>> {
+    let hash_parts = || -> io::Result<Vec<(u64, ChainingValue)>> {
         let mut buffer = vec![0; PART as usize];
         let mut done = Vec::new();
         loop {
@@ -85,8 +92,8 @@ fn large(file: &File, size: u64) -> io::Result<Digest> {
             ));
         }
     };
-    let takers = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1);
-    let parts: Vec<_> = takers.map(|_| take_parts()).collect::<io::Result<_>>()?;
+    let workers = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1);
+    let parts: Vec<_> = workers.map(|_| hash_parts()).collect::<io::Result<_>>()?;
     let mut parts = parts.concat();
     parts.sort_unstable_by_key(|(part, _)| *part);
     if file.read_at(&mut [0], size)? > 0 {
@@ -97,6 +104,7 @@ fn large(file: &File, size: u64) -> io::Result<Digest> {
     Ok(merge_subtrees_root(&subtree(left), &subtree(right), Mode::Hash).into())
 }
 
+/// Returns the chaining value of the subtree over one or more consecutive parts.
 fn subtree(parts: &[ChainingValue]) -> ChainingValue {
     match parts {
         [part] => *part,
@@ -107,7 +115,7 @@ fn subtree(parts: &[ChainingValue]) -> ChainingValue {
     }
 }
 
-/// On the left the largest power of two that leaves something on the right.
+/// Splits the way BLAKE3 does: the left side gets the largest power of two below the length.
 fn halves(parts: &[ChainingValue]) -> (&[ChainingValue], &[ChainingValue]) {
     parts.split_at(parts.len().next_power_of_two() / 2)
 }
@@ -119,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_has_the_digest_of_its_bytes() {
+    fn digest_by_size() {
         let mut file = tempfile::tempfile().unwrap();
         let bytes: Vec<u8> =
             (0..7 * PART + 3).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect();
@@ -138,32 +146,34 @@ mod tests {
         ];
         for size in sizes {
             file.set_len(size).unwrap();
-            assert_eq!(large_or_small(&file, size), Digest::of(&bytes[..size as usize]), "{size}");
+            let digest = rewind_and_digest(&file, size);
+            assert_eq!(digest, Digest::of(&bytes[..size as usize]), "{size}");
         }
     }
 
-    fn large_or_small(mut file: &File, size: u64) -> Digest {
+    fn rewind_and_digest(mut file: &File, size: u64) -> Digest {
         io::Seek::rewind(&mut file).unwrap();
         digest(file, size).unwrap()
     }
 
     #[test]
-    fn of_a_small_file_all_is_read_whatever_size_it_shows() {
+    fn small_file_with_wrong_size() {
         let mut file = tempfile::tempfile().unwrap();
         let bytes: Vec<u8> = (0..PART).map(|at| (at ^ (at >> 8)) as u8).collect();
         file.write_all(&bytes).unwrap();
         for size in [0, 7, PART - 1, PART] {
-            assert_eq!(large_or_small(&file, size), Digest::of(&bytes[..PART as usize]), "{size}");
+            let digest = rewind_and_digest(&file, size);
+            assert_eq!(digest, Digest::of(&bytes[..PART as usize]), "{size}");
         }
         let more = bytes.repeat(3);
         file.write_all(&more[bytes.len()..]).unwrap();
-        assert_eq!(large_or_small(&file, 0), Digest::of(&more));
+        assert_eq!(rewind_and_digest(&file, 0), Digest::of(&more));
         let endless = File::open("/dev/zero").unwrap();
         assert_eq!(digest(&endless, 0).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]
-    fn a_large_file_of_another_size_is_refused() {
+    fn large_file_with_wrong_size_fails() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(3 * PART).unwrap();
         for size in [3 * PART + 1, 3 * PART - 1, 2 * PART] {

@@ -1,4 +1,4 @@
-//! `.gitignore`: lines of ours below a heading, added once. Asks git nothing.
+//! Adds lines to a `.gitignore` below a heading of ours, each line once. Does not run git.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::repo_path::RepoPath;
 
 const FILE: &str = ".gitignore";
 
-/// What became of `.gitignore`.
+/// Effect of [`add`] on the `.gitignore`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GitignoreChange {
     Created,
@@ -17,7 +17,7 @@ pub enum GitignoreChange {
     Unchanged,
 }
 
-/// Adds what the `.gitignore` in `dir` does not name yet, below `heading`.
+/// Adds below `heading` the `patterns` that the `.gitignore` in `dir` does not have yet.
 pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<GitignoreChange> {
     let path = dir.join(FILE);
     let old = match fs::read(&path) {
@@ -29,7 +29,7 @@ pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<GitignoreCh
     let Some((at, added)) = addition(&text, heading, patterns) else {
         return Ok(GitignoreChange::Unchanged);
     };
-    // What is no UTF-8 stays as it is; only at the end is the place in the text the place in the file.
+    // In a file that is not UTF-8, offsets in the lossy text are wrong, so lines go to its end.
     let mut bytes = old.clone().unwrap_or_default();
     let at = if bytes == text.as_bytes() { at } else { bytes.len() };
     bytes.splice(at..at, added.into_bytes());
@@ -39,7 +39,7 @@ pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<GitignoreCh
     }
 }
 
-/// The line that keeps this path and nothing else out of git.
+/// Returns the line that ignores `path` and nothing else.
 pub fn pattern(path: &RepoPath) -> String {
     let mut line = String::from("/");
     for c in path.as_str().chars() {
@@ -54,13 +54,13 @@ pub fn pattern(path: &RepoPath) -> String {
     line
 }
 
-/// What is to be put where into a `.gitignore` that is `old`.
+/// Returns the byte offset and text to insert into `old`; `None` if every pattern is present.
 fn addition(old: &str, heading: &str, patterns: &[String]) -> Option<(usize, String)> {
-    let named = |pattern: &str| {
+    let is_present = |pattern: &str| {
         let bare = |line: &str| line.trim().trim_matches('/').to_owned();
         old.lines().any(|line| bare(line) == bare(pattern))
     };
-    let missing: Vec<&String> = patterns.iter().filter(|pattern| !named(pattern)).collect();
+    let missing: Vec<&String> = patterns.iter().filter(|pattern| !is_present(pattern)).collect();
     if missing.is_empty() {
         return None;
     }
@@ -77,7 +77,9 @@ fn addition(old: &str, heading: &str, patterns: &[String]) -> Option<(usize, Str
     Some((old.len(), format!("{before}{heading}{end}{lines}")))
 }
 
-/// Where the lines below a heading end, if it is there and they do.
+/// Returns the offset at which the lines below `heading` end.
+///
+/// `None` if there is no heading, or if its lines run to the end of a file without a final newline.
 fn block_end(old: &str, heading: &str) -> Option<usize> {
     let mut at = 0;
     let mut inside = false;
@@ -105,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gitignore_is_extended_once_and_in_its_own_way() {
+    fn additions_by_existing_content() {
         let fresh = after("", &["/cache/", "/a"]);
         assert_eq!(fresh, "# ours\n/cache/\n/a\n");
         assert_eq!(after(&fresh, &["/a", "/cache/"]), fresh);
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_taken_for_a_pattern() {
+    fn pattern_escapes_special_characters() {
         let cases = [
             ("data/a b", "/data/a b"),
             ("a*[1]?", "/a\\*\\[1]\\?"),

@@ -1,12 +1,33 @@
-//! The stat index: digests of files by path, believed while the file's stat is what it was.
+//! The stat index: digests of files by path, valid while the file's stat is unchanged.
 //!
-//! A stat is not proof: a file written twice within one tick of the file system's clock keeps its times. So an entry is
-//! only kept if, when the file was hashed, its times were already older than a tick could be ("racily clean" in git's words);
-//! a file hashed sooner after its last change is hashed again next time. With `ctime` in the stat, setting `mtime` back (`touch -d`,
-//! `cp -p`, tar) is no way around it.
+//! # Mechanism
 //!
-//! What the last time left is looked up where it [lies](stored) in the file's bytes, a folder at a time, side by side with a sorted listing;
-//! what is updates now lies beside it. Files that are found to be gone are forgotten, so the index is as large as the workspace.
+//! The index maps a path to the stat and the digest that the file had when it was last hashed. A
+//! lookup passes the current stat; if it equals the recorded one, the digest is reused and the file
+//! is not read. The stat has size, mtime, ctime, inode, device and the executable bit.
+//!
+//! Entries of earlier commands are not parsed on load: they are looked up in the [bytes of the
+//! index file](stored), one folder at a time, in step with a sorted listing. Updates of this
+//! process are kept in memory beside them and merged by [`Index::save`].
+//!
+//! # Invariants
+//!
+//! - An entry is stored only if, when hashing began, the file's mtime and ctime were older than a
+//!   tick of the file system's clock. A file written twice within one tick keeps its times, so an
+//!   equal stat would prove nothing (git calls such entries "racily clean"). A file hashed sooner
+//!   after its last change is hashed again by the next command.
+//! - Since ctime is part of the stat, setting mtime back (`touch -d`, `cp -p`, tar) does not hide a
+//!   change.
+//! - Entries of files that a complete listing no longer contains are dropped, so the index does not
+//!   outgrow the workspace.
+//! - A missing, truncated or damaged index file counts as empty. Losing it costs hashing time only.
+//!
+//! # Known limits
+//!
+//! - A change that keeps the whole stat is not noticed: a write through a memory mapping whose
+//!   times the kernel has not updated yet, or a file system with a coarser clock than assumed here.
+//! - Ticks longer than 20 ms are recognised only by whole-second times (up to 2 s, as on FAT).
+//! - The file is not synced. After a power cut it may be damaged, which the checksum detects.
 
 mod stored;
 
@@ -19,11 +40,12 @@ use super::scan::{Entries, Node, Stat, is_ignored_name};
 use crate::digest::Digest;
 use crate::error::Result;
 
-/// Kernel clocks behind file times tick every 1 to 10 ms; twice that is safe.
+/// Assumed tick of file times in nanoseconds: twice the longest kernel tick, which is 1 to 10 ms.
 pub(super) const TICK: i64 = 20_000_000;
-/// File systems that keep whole (FAT: even) seconds show times without a fraction.
+/// Assumed tick in nanoseconds of a time without a fraction: FAT stores even seconds only.
 const WHOLE_SECONDS_TICK: i64 = 2_000_000_000;
 
+/// Digests of files by path; see the module docs.
 #[derive(Debug)]
 pub struct Index {
     path: PathBuf,
@@ -31,7 +53,7 @@ pub struct Index {
     updates: RwLock<Updates>,
 }
 
-/// What differs from what is stored, by folder and name; `None` where an entry does not count any more.
+/// Differences from the stored entries, by folder and name; `None` for a removed entry.
 type Changes = BTreeMap<Box<str>, BTreeMap<Box<str>, Option<Entry>>>;
 
 #[derive(Debug, Default)]
@@ -47,21 +69,23 @@ enum State {
     Changed,
 }
 
-/// What becomes of the files of a folder that are not in a listing of it.
+/// Treatment of a folder's stored files that a listing does not contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unlisted {
-    /// The listing is of a part.
+    /// Keep them: the listing is partial.
     Keep,
+    /// Forget them: the listing is complete.
     Forget,
 }
 
 impl Index {
+    /// Loads the index file at `path`; one that is missing or damaged counts as empty.
     pub fn load(path: &Path) -> Index {
         let stored = std::fs::read(path).ok().and_then(Stored::decode).unwrap_or_default();
         Index { path: path.to_owned(), stored, updates: RwLock::default() }
     }
 
-    /// The digest of `path` if its stat is still the one it was hashed with.
+    /// Returns the digest of `path` if `stat` equals the one recorded with it.
     pub fn get(&self, path: &str, stat: &Stat) -> Option<Digest> {
         let (folder, name) = split(path);
         let updates = self.updates();
@@ -73,15 +97,22 @@ impl Index {
         entry.filter(|entry| entry.stat == *stat).map(|entry| entry.digest)
     }
 
-    /// Whether, when this was loaded, anything was known of what lies at or below `path`.
+    /// Reports whether the loaded index file has an entry at or below `path`.
     pub fn has_entries(&self, path: &str) -> bool {
         let (folder, name) = split(path);
         self.stored.folder(folder).find(name).is_some()
             || self.stored.folders_from(path).next().is_some()
     }
 
-    /// The same for all that a folder lists.
-    pub fn get_all(&self, folder: &str, listed: &Entries, unlisted: Unlisted) -> Vec<Option<Digest>> {
+    /// Returns [`Index::get`] for every entry of a folder's listing, in its order.
+    ///
+    /// `unlisted` says what happens to stored files that the listing does not contain.
+    pub fn get_all(
+        &self,
+        folder: &str,
+        listed: &Entries,
+        unlisted: Unlisted,
+    ) -> Vec<Option<Digest>> {
         let updates = self.updates();
         let changes = updates.changes.get(folder);
         let mut stored = self.stored.folder(folder).iter().peekable();
@@ -102,15 +133,15 @@ impl Index {
         gone.extend(stored.map(|other| other.name));
         drop(updates);
         if unlisted == Unlisted::Forget {
-            // What listings pass over may be there all the same, for who names it.
+            // Listings omit ignored names, but the file may exist and be a dep by its own path.
             let is_gone = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(is_ignored_name);
             self.forget(folder, gone.into_iter().filter(is_gone));
         }
         known
     }
 
-    /// Remembers a digest of content that was read, start to end, after `hashed_at` (nanoseconds since 1970),
-    /// with `stat` the same before and after.
+    /// Records the digest of a file that was read completely after `hashed_at` (nanoseconds since
+    /// 1970), with the same `stat` before and after.
     pub fn insert(&self, path: &str, stat: Stat, digest: Digest, hashed_at: i64) {
         let (folder, name) = split(path);
         if is_settled(&stat, hashed_at) {
@@ -120,8 +151,9 @@ impl Index {
         }
     }
 
-    /// Forgets what is stored of files at and below `path` that do not lie there any more. Those in a folder that is still there
-    /// are left to [`Index::get_all`].
+    /// Forgets stored files at and below `path` that no longer exist according to `node`.
+    ///
+    /// Files in folders that still exist are left to [`Index::get_all`].
     pub fn forget_gone(&self, path: &str, node: Option<&Node>) {
         if !matches!(node, Some(Node::File(_))) {
             let (folder, name) = split(path);
@@ -132,14 +164,14 @@ impl Index {
             if below.clone().any(is_ignored_name) {
                 continue;
             }
-            let there = below.fold(node, |node, name| match node {
+            let found = below.fold(node, |node, name| match node {
                 Some(Node::Dir(entries)) => {
                     let at = entries.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
                     Some(&entries[at].1)
                 }
                 _ => None,
             });
-            if !matches!(there, Some(Node::Dir(_))) {
+            if !matches!(found, Some(Node::Dir(_))) {
                 self.forget(folder, self.stored.folder(folder).iter().map(|other| other.name));
             }
         }
@@ -147,12 +179,14 @@ impl Index {
 
     fn forget<'a>(&self, folder: &str, names: impl Iterator<Item = &'a [u8]>) {
         for name in names.filter_map(|name| std::str::from_utf8(name).ok()) {
-            let counts =
-                |updates: &Updates| match updates.changes.get(folder).and_then(|all| all.get(name)) {
+            let is_known = |updates: &Updates| {
+                let folder_changes = updates.changes.get(folder);
+                match folder_changes.and_then(|changes| changes.get(name)) {
                     Some(change) => change.is_some(),
                     None => self.stored.folder(folder).find(name).is_some(),
-                };
-            if counts(&self.updates()) {
+                }
+            };
+            if is_known(&self.updates()) {
                 self.set(folder, name, None);
             }
         }
@@ -169,7 +203,7 @@ impl Index {
         }
     }
 
-    /// Writes the index if it has changed. It is not synced: a torn file is noticed and costs a hashing.
+    /// Writes the index if it has changed. It is not synced: a torn file is detected on load.
     pub fn save(&self) -> Result<()> {
         let mut updates = self.updates_mut();
         if updates.state == State::Changed {
@@ -180,7 +214,8 @@ impl Index {
         Ok(())
     }
 
-    // A panic elsewhere leaves what is updates as it was: every entry is put there whole.
+    // Poisoning is ignored: every entry is inserted in one step, so a panic elsewhere leaves the
+    // map consistent.
     fn updates(&self) -> RwLockReadGuard<'_, Updates> {
         self.updates.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,15 +225,16 @@ impl Index {
     }
 }
 
-/// The folder of a path, empty for the root, and the name in it.
+/// Splits a path into its folder, empty for the root, and its name.
 fn split(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or(("", path))
 }
 
+/// Reports whether the file's times were older than a clock tick at `hashed_at`.
 fn is_settled(stat: &Stat, hashed_at: i64) -> bool {
     [stat.mtime, stat.ctime].into_iter().all(|time| {
         let tick = if time % 1_000_000_000 == 0 { WHOLE_SECONDS_TICK } else { TICK };
-        // A time in the future (a clock set back since) cannot be told from one still to come.
+        // A time in the future (the clock was set back) may be reached again by a later write.
         time.saturating_add(tick) < hashed_at
     })
 }
@@ -219,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn only_settled_stats_are_believed() {
+    fn racy_stats_are_not_stored() {
         let now = 1000 * SECOND + 500;
         let cases = [
             ("long ago", stat(now - SECOND - 1, now - SECOND - 1), true),
@@ -229,17 +265,17 @@ mod tests {
             ("whole seconds, recent", stat(999 * SECOND, 999 * SECOND), false),
             ("whole seconds, old", stat(990 * SECOND, 990 * SECOND), true),
         ];
-        for (what, stat, believed) in cases {
+        for (what, stat, stored) in cases {
             let index = Index::load(Path::new("/nonexistent/index"));
             index.insert("a", stat, Digest::of(b"x"), now);
-            assert_eq!(index.get("a", &stat).is_some(), believed, "{what}");
+            assert_eq!(index.get("a", &stat).is_some(), stored, "{what}");
             let all = index.get_all("", &vec![("a".into(), Node::File(stat))], Unlisted::Forget);
-            assert_eq!(all[0].is_some(), believed, "{what}");
+            assert_eq!(all[0].is_some(), stored, "{what}");
         }
     }
 
     #[test]
-    fn an_index_reads_back_and_a_damaged_one_is_empty() {
+    fn round_trip_and_damage() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
         let index = Index::load(&path);
@@ -257,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_listings_pass_over_is_not_forgotten_by_them() {
+    fn ignored_names_are_not_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
         let paths =
@@ -276,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_forgotten_and_nothing_else() {
+    fn missing_files_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index");
         let paths = ["d/a", "d/b", "d/c", "d/e/f", "d/e.x/g", "d/old/deep/h", "x"];
@@ -304,7 +340,10 @@ mod tests {
         assert_eq!(left(&index), ["d/b", "d/c", "d/e/f", "x"]);
         index.forget_gone("x", None);
         assert!(
-            index.has_entries("d/e") && index.has_entries("d/b") && !index.has_entries("d/ol") && !index.has_entries("d/e/g")
+            index.has_entries("d/e")
+                && index.has_entries("d/b")
+                && !index.has_entries("d/ol")
+                && !index.has_entries("d/e/g")
         );
         index.insert("d/b", stat(5, 7), Digest::of(b"new"), SECOND);
         assert_eq!(left(&index), ["d/c", "d/e/f"]);

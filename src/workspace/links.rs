@@ -1,4 +1,4 @@
-//! Links in the workspace that lead into a folder. Knows nothing of what lies there.
+//! Finds symlinks in the workspace that point into a folder. Does not know what the folder holds.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,16 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::repo_path::RepoPath;
 
-/// What the links below `root` lead to in `folder`, without links in it; what is only `repro`'s or git's is passed over.
+/// Returns the canonical targets, inside `folder`, of all symlinks below `root`.
+///
+/// Reserved paths, such as those of repro and git, are not searched.
 pub fn targets_in(root: &Path, folder: &Path) -> Vec<PathBuf> {
     let Ok(folder) = folder.canonicalize() else {
         return Vec::new();
     };
     let walk =
         WalkDir::new(root).min_depth(1).into_iter().filter_entry(|entry| !is_reserved(root, entry));
-    // What cannot be read holds no link that could be followed.
+    // A directory that cannot be read contains no symlink that could be followed.
     let links = walk.flatten().filter(DirEntry::path_is_symlink);
     links
         .filter_map(|link| link.path().canonicalize().ok())

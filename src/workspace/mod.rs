@@ -1,11 +1,10 @@
-//! The user's files: where the project is, what lies at a path, and the digests of it.
-//! Knows nothing of stages, the cache or runs.
+//! The user's files: finds the project root, scans paths and computes their digests.
+//! Does not know about stages, the cache or runs.
 
 mod glob;
 mod hash;
 pub mod ignore;
 pub mod index;
-
 pub mod links;
 mod observe;
 pub mod restore;
@@ -33,7 +32,7 @@ use index::Index;
 /// The paths that stages write.
 type OutPaths = LazyLock<BTreeSet<RepoPath>, Box<dyn FnOnce() -> BTreeSet<RepoPath> + Send>>;
 
-/// The files below a project root, and what is remembered of their digests.
+/// The files below a project root, and the stat index with their known digests.
 #[derive(Debug)]
 pub struct Workspace {
     root: PathBuf,
@@ -42,8 +41,10 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// `made` tells the paths that stages write, should it matter; `index` is where the stat index is kept: one that is missing or damaged
-    /// costs only time.
+    /// Opens the workspace at `root` with the stat index in the file `index`.
+    ///
+    /// `outs` returns the paths that stages write; it is called only when they are needed. A
+    /// missing or damaged index is treated as empty: files are then hashed again.
     pub fn open(
         root: &Path,
         outs: impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static,
@@ -53,33 +54,36 @@ impl Workspace {
         Workspace { root: root.to_owned(), outs, index: Index::load(index) }
     }
 
-    /// What lies at `path`, by names and stats.
+    /// Scans `path` by names and stats, without reading any file.
     fn scan(&self, path: &RepoPath) -> Result<Option<scan::Node>> {
         scan::scan(&self.root, path, &|path| self.is_out(path))
     }
 
-    /// Whether a path is, or lies in, something that a stage writes.
+    /// Reports whether `path` is an out of a stage or is inside one.
     fn is_out(&self, path: &RepoPath) -> bool {
         self.outs.contains(path) || path.ancestors().any(|above| self.outs.contains(above))
     }
 
+    /// Returns the project root, an absolute path without symlinks.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Keeps what was learnt for the next time.
+    /// Saves the stat index for the next command.
     pub fn save_index(&self) -> Result<()> {
         self.index.save()
     }
 }
 
-/// Maps in order, on all processors if there are more than `grain`, of which each then has as many at least.
+/// Maps `items` in order, in parallel if there are more than `grain` of them.
+///
+/// Each parallel task gets at least `grain` items, because handing work to another thread costs
+/// more than a few stats.
 fn par_map<T: Send, U: Send>(
     items: Vec<T>,
     grain: usize,
     map: impl Fn(T) -> Result<U> + Sync + Send,
 ) -> Result<Vec<U>> {
-    // To hand over to other threads costs more than a few stats.
     if items.len() <= grain {
         return items.into_iter().map(map).collect();
     }

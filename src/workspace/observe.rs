@@ -1,4 +1,5 @@
-//! Digests of what lies in the workspace: stats from a scan, contents from the index or by hashing on all cores.
+//! Computes digests of workspace paths: stats come from a scan, contents from the stat index or
+//! from hashing on all cores.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,18 +7,18 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::index::Unlisted;
-use super::traverse::traverse;
 use super::scan::{Entries, Node, Stat, is_absent};
+use super::traverse::traverse;
 use super::{Workspace, hash, par_map};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::plan::Tree;
 use crate::repo_path::RepoPath;
 
-/// What lies at a path, with the digest of everything in it.
+/// Observed content of a path, with the digest of everything in it.
 #[derive(Debug, Clone)]
 pub enum Observed {
-    /// A file, or a link that leads nowhere.
+    /// A file or a dangling symlink.
     Leaf(Content),
     Dir {
         tree: Tree,
@@ -27,7 +28,7 @@ pub enum Observed {
 }
 
 impl Observed {
-    /// A directory with nothing in it.
+    /// Returns an empty directory.
     pub fn empty_dir() -> Observed {
         let tree = Tree::default();
         Observed::Dir { digest: Digest::of(&tree.encode()), tree, dirs: BTreeMap::new() }
@@ -41,29 +42,30 @@ impl Observed {
     }
 }
 
-/// How a mode treats what the index knows.
+/// Scope of an observation, which determines its use of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// At all that lies there: of files that do not any more nothing stays known.
+    /// Everything at the path: index entries of missing files are forgotten.
     Complete,
-    /// At what a glob matches.
+    /// Only the matches of a glob: other index entries are kept.
     Partial,
-    /// Only as far as everything is known.
+    /// Fails if a file is not in the index, instead of reading it.
     IndexOnly,
 }
 
 impl Workspace {
-    /// What lies at `path`; `None` if nothing does.
+    /// Returns the content of `path`; `None` if it does not exist.
     ///
     /// # Errors
-    /// Those of [`scan`](super::scan::scan), and a file that cannot be read or does not hold still.
+    /// Those of [`scan`](super::scan::scan), and a file that cannot be read or keeps changing.
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Observed>> {
         let node = self.scan(path)?;
         self.index.forget_gone(path.as_str(), node.as_ref());
         node.map(|node| self.digest(path.as_str(), node, Mode::Complete)).transpose()
     }
 
-    /// What lies at `path`, as far as that is known without reading a file; `None` if it is not.
+    /// Returns the content of `path` (the inner `None` if it does not exist) without reading files;
+    /// the outer `None` if the index does not know all of it.
     pub fn indexed_content(&self, path: &RepoPath) -> Option<Option<Content>> {
         if !self.index.has_entries(path.as_str()) {
             let missing =
@@ -76,7 +78,7 @@ impl Workspace {
         Some(seen.map(|seen| seen.content()))
     }
 
-    /// `path` is empty for the root.
+    /// Computes the digests of a scanned `node` at `path`, which is empty for the root.
     pub(super) fn digest(&self, path: &str, node: Node, mode: Mode) -> Result<Observed> {
         match node {
             Node::Link(target) => Ok(Observed::Leaf(link(&target))),
@@ -91,7 +93,7 @@ impl Workspace {
         }
     }
 
-    /// What is known of a folder before those in it are looked at, and those.
+    /// Returns the leaves of a folder with their contents, and the folders inside.
     fn list_folder(
         &self,
         path: &str,
@@ -122,10 +124,11 @@ impl Workspace {
         Ok(((leaves, names), folders))
     }
 
+    /// Hashes a file and records its digest in the index.
     fn read(&self, path: &str, stat: &Stat, mode: Mode) -> Result<Content> {
         let full = self.root.join(path);
         if mode == Mode::IndexOnly {
-            return Err(Error::environment(format!("`{}` was not read", full.display())));
+            return Err(Error::environment(format!("`{}` is not in the index", full.display())));
         }
         let (digest, after, hashed_at) = hash_stable_file(&full, *stat)?;
         self.index.insert(path, after, digest, hashed_at);
@@ -133,10 +136,10 @@ impl Workspace {
     }
 }
 
-/// The leaves of a folder, and the names of the folders in it.
+/// The leaves of a folder, and the names of the folders inside.
 type Listed = (Vec<(Box<str>, Content)>, Vec<Box<str>>);
 
-/// A folder, given what is in the folders in it.
+/// Builds a folder from its leaves and the observed folders inside.
 fn assemble((leaves, names): Listed, inside: Vec<Observed>) -> Result<Observed> {
     let dirs: BTreeMap<Box<str>, Observed> = names.into_iter().zip(inside).collect();
     let contents = dirs.iter().map(|(name, seen)| (name.clone(), seen.content()));
@@ -148,7 +151,9 @@ fn link(target: &str) -> Content {
     Content::Link(Digest::of(target.as_bytes()))
 }
 
-/// Hashes a file that was seen as `before`, again if it is another meanwhile.
+/// Hashes a file with the stat `before`; retries if the stat changes meanwhile.
+///
+/// Returns the digest, the file's stat, and the time before the read.
 fn hash_stable_file(path: &Path, mut before: Stat) -> Result<(Digest, Stat, i64)> {
     const TRIES: usize = 4;
     let failed = |err: std::io::Error| Error::io("read", path, &err);
@@ -165,11 +170,11 @@ fn hash_stable_file(path: &Path, mut before: Stat) -> Result<(Digest, Stat, i64)
             _ => before = after,
         }
     }
-    Err(Error::environment(format!("`{}` changes while it is read", path.display()))
-        .hint("wait until the program that writes it has ended"))
+    Err(Error::environment(format!("`{}` keeps changing while it is read", path.display()))
+        .hint("wait until the program that writes it has finished"))
 }
 
-/// Nanoseconds since 1970.
+/// Returns the current time in nanoseconds since 1970.
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)

@@ -1,4 +1,5 @@
-//! Making room in the workspace: folders for what is to come, and the removal of what was. Never follows a link.
+//! Prepares the workspace for restored files: creates folders, removes old content and writes
+//! dangling symlinks. Never removes or writes through a symlink.
 
 use std::fs;
 use std::io;
@@ -11,7 +12,8 @@ use super::scan::is_absent;
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
-/// Whether a link to `target` can be kept and brought back: not one that is absolute or leads upwards.
+/// Reports whether a symlink to `target` can be stored and restored: its target must be relative
+/// and must not contain `..`.
 pub fn is_restorable_link(target: &str) -> bool {
     !target.is_empty()
         && !target.starts_with('/')
@@ -19,37 +21,40 @@ pub fn is_restorable_link(target: &str) -> bool {
 }
 
 impl Workspace {
-    /// Makes the folder that `path` lies in.
+    /// Creates the parent folders of `path`.
     ///
     /// # Errors
-    /// A folder on the way is a link that leads out of the project.
+    /// A parent is a symlink that points outside the project.
     pub fn make_parent(&self, path: &RepoPath) -> Result<()> {
-        self.stays_inside(path)?;
+        self.check_inside(path)?;
         let full = path.to_path(&self.root);
         let parent = full.parent().unwrap_or(&self.root);
         fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, &err))
     }
 
-    /// Refuses a path whose folder is, on the disk, outside of the project.
-    fn stays_inside(&self, path: &RepoPath) -> Result<()> {
+    /// Fails if the folder of `path`, with symlinks resolved, is outside the project.
+    fn check_inside(&self, path: &RepoPath) -> Result<()> {
         let full = path.to_path(&self.root);
-        let there = full.ancestors().skip(1).find(|dir| dir.exists()).unwrap_or(&self.root);
-        let real = there.canonicalize().map_err(|err| Error::io("open", there, &err))?;
+        let parent = full.ancestors().skip(1).find(|dir| dir.exists()).unwrap_or(&self.root);
+        let real = parent.canonicalize().map_err(|err| Error::io("open", parent, &err))?;
         if real.starts_with(&self.root) {
             return Ok(());
         }
-        let link = there.strip_prefix(&self.root).unwrap_or(there).display();
+        let link = parent.strip_prefix(&self.root).unwrap_or(parent).display();
         Err(Error::usage(format!(
-            "`{path}` would be written outside of the project, below `{}`",
+            "`{path}` would be written outside the project, below `{}`",
             real.display()
         ))
         .hint(format!(
-            "`{link}` is a link that leads there; remove it, or declare a path inside the project"
+            "`{link}` is a symlink to it: remove it, or declare a path inside the project"
         )))
     }
 
-    /// Makes `path` a directory: what else is there goes, a directory stays as it is. The folder that it lies in must have been made
-    /// here: to look anew at each on the way down whether it leads out would cost most of the time.
+    /// Makes `path` a directory. An existing directory is kept as it is; anything else is removed.
+    ///
+    /// Its parent must have been created by [`make_parent`](Workspace::make_parent) or by this
+    /// function: checking again at every level that no parent is a symlink out of the project would
+    /// take most of the time.
     pub fn make_dir(&self, path: &RepoPath) -> Result<()> {
         let full = path.to_path(&self.root);
         match fs::symlink_metadata(&full) {
@@ -60,12 +65,12 @@ impl Workspace {
         fs::create_dir(&full).map_err(|err| Error::io("create", &full, &err))
     }
 
-    /// Removes whatever lies at `path`; a link goes, not what it leads to.
+    /// Removes `path` if it exists; a symlink is removed, not its target.
     ///
     /// # Errors
-    /// Those of the disk, and a folder on the way that is a link out of the project.
+    /// I/O errors, and a parent that is a symlink out of the project.
     pub fn remove(&self, path: &RepoPath) -> Result<()> {
-        self.stays_inside(path)?;
+        self.check_inside(path)?;
         let full = path.to_path(&self.root);
         let removed = match fs::symlink_metadata(&full) {
             Ok(meta) if meta.is_dir() => remove_dir(&full),
@@ -78,14 +83,14 @@ impl Workspace {
         }
     }
 
-    /// Writes a link that leads nowhere, as it was.
+    /// Restores a dangling symlink with its original target, replacing whatever is at `path`.
     ///
     /// # Errors
-    /// Its target is absolute or leads upwards: such a link is not ours to plant.
+    /// The target is absolute or contains `..`: such a symlink could point outside the project.
     pub fn restore_link(&self, path: &RepoPath, target: &str) -> Result<()> {
         if !is_restorable_link(target) {
             return Err(Error::usage(format!(
-                "the link `{path}` leads to `{target}`, outside of its folder"
+                "symlink `{path}` points to `{target}`, outside its folder"
             )));
         }
         self.remove(path)?;
@@ -94,8 +99,10 @@ impl Workspace {
     }
 }
 
-/// A directory with all that is in it. Unlike that of the standard library, which holds each folder on the way down open, this does
-/// with few open files however deep they nest.
+/// Removes a directory with everything in it.
+///
+/// [`fs::remove_dir_all`] keeps every folder on the way down open; this needs few file descriptors
+/// at any depth.
 fn remove_dir(dir: &Path) -> io::Result<()> {
     WalkDir::new(dir).contents_first(true).into_iter().try_for_each(|entry| {
         let removed =
@@ -104,7 +111,7 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
                 false => fs::remove_file(entry.path()),
             });
         match removed {
-            // Somebody else removes there, too: the rest has to go all the same.
+            // Another process removes files here too. Continue with the rest.
             Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
             removed => removed,
         }
@@ -116,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_goes_whole_though_others_remove_in_it() {
+    fn remove_dir_with_concurrent_removal() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("folder");
         fs::create_dir(&folder).unwrap();
         for name in 0..1_500 {
             fs::write(folder.join(name.to_string()), "").unwrap();
         }
-        // In the order of the walk, which has read the names of many when it removes the first.
+        // In the order of the walk, which has read many names by the time it removes the first.
         let files: Vec<_> =
             fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         std::thread::scope(|scope| {

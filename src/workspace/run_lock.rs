@@ -1,5 +1,6 @@
-//! One command that changes things a project at a time: `run`, `checkout`, `gc` and their like. The kernel holds the lock for
-//! the process and lets go when it dies, however it dies, so a lock is never stale.
+//! Lock that allows one modifying command (`run`, `checkout`, `gc` and similar) per project at a
+//! time. It is a kernel file lock, released when the process dies for any reason, so it is never
+//! stale.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -7,16 +8,16 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Held until dropped.
+/// The acquired lock, held until dropped.
 #[derive(Debug)]
 pub struct RunLock {
     _file: File,
 }
 
-/// Takes the lock at `path`.
+/// Acquires the lock at `path` without waiting.
 ///
 /// # Errors
-/// Names the process that holds it.
+/// Another process holds it; the message names its pid if the file has one.
 pub fn acquire(path: &Path) -> Result<RunLock> {
     let cannot = |err: std::io::Error| Error::io("open", path, &err);
     if let Some(dir) = path.parent() {
@@ -38,13 +39,13 @@ pub fn acquire(path: &Path) -> Result<RunLock> {
                 "" => "another `repro`".to_owned(),
                 pid => format!("another `repro` (pid {pid})"),
             };
-            return Err(Error::environment(format!("{holder} is at work in this project"))
-                .hint("wait until it ends, or stop it with Ctrl-C where it runs"));
+            return Err(Error::environment(format!("{holder} is running in this project"))
+                .hint("wait until it ends, or press Ctrl-C in its terminal"));
         }
         Err(TryLockError::Error(err)) => return Err(Error::io("lock", path, &err)),
     }
     let note = format!("{}\n", std::process::id());
-    // For the message alone: on a disk without room for it `gc` still has to make some.
+    // The pid is only for the message. Errors are ignored: `gc` must work on a full disk.
     let _ =
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(note.as_bytes()));
     Ok(RunLock { _file: file })

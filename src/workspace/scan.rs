@@ -1,5 +1,6 @@
-//! What lies at a path, by name and stat alone: no content is read. Directories are read on all processors, and what is in them
-//! is asked for by name below the open directory: a path is taken apart once for each directory, not for each file.
+//! Scans a path by names and stats, without reading any content. Directories are read in parallel.
+//! Entries are statted relative to the open directory, so the kernel resolves each directory's path
+//! once, not once per file.
 
 use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
@@ -14,24 +15,26 @@ use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
-/// Names that are no part of the content of a directory that people write: they appear there by themselves, and no stage's
-/// result should hang on them. In what a stage writes they are content like all else.
+/// Names that do not count as content of directories that people write.
+///
+/// Tools create them as a side effect, so no stage's result should depend on them. Inside outs they
+/// are content like everything else.
 const IGNORED_NAMES: [&str; 5] =
     [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db"];
 
-/// What lies at a path. Links that lead somewhere are followed.
+/// A scanned path. Symlinks are followed unless they dangle.
 #[derive(Debug, Clone)]
 pub enum Node {
     File(Stat),
     Dir(Entries),
-    /// A link whose target does not exist, with the target's text.
+    /// A dangling symlink, with the text of its target.
     Link(Box<str>),
 }
 
-/// What is in a directory, sorted by name.
+/// The entries of a directory, sorted by name.
 pub type Entries = Vec<(Box<str>, Node)>;
 
-/// The identity of a file's content as far as the file system tells it.
+/// Identity of a file's content as far as the file system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     pub size: u64,
@@ -51,6 +54,7 @@ pub enum Executable {
 }
 
 impl Stat {
+    /// Extracts the stat from file metadata.
     pub fn of(meta: &Metadata) -> Stat {
         let nanos =
             |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
@@ -64,7 +68,7 @@ impl Stat {
         }
     }
 
-    /// Of a file with this stat and these bytes.
+    /// Returns the content of a file with this stat and the given digest of its bytes.
     pub fn content(&self, digest: Digest) -> Content {
         match self.executable {
             Executable::No => Content::File(digest),
@@ -73,10 +77,13 @@ impl Stat {
     }
 }
 
-/// What lies at `path` below `root`; `None` if nothing does. `is_out` tells what stages write.
+/// Scans `path` below `root`; `None` if it does not exist.
+///
+/// `is_out` reports whether a stage writes a path; inside outs no names are ignored.
 ///
 /// # Errors
-/// Something below cannot be read, has a name that is no UTF-8, is no file, directory or link, or is a loop of links.
+/// A path cannot be read, has a name that is not UTF-8 or contains control characters, is not a
+/// file, directory or symlink, or is part of a symlink loop.
 pub fn scan(root: &Path, path: &RepoPath, is_out: &IsOut<'_>) -> Result<Option<Node>> {
     let top = path.to_path(root);
     match std::fs::metadata(&top) {
@@ -94,29 +101,36 @@ pub fn scan(root: &Path, path: &RepoPath, is_out: &IsOut<'_>) -> Result<Option<N
     }
 }
 
-/// Nothing is there, or a file stands where a directory should.
+/// Reports whether the path does not exist, or one of its parents is a file.
 pub fn is_absent(err: &std::io::Error) -> bool {
     matches!(err.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-/// Whether a name in what people write is no part of any content.
+/// Reports whether a name outside outs is not part of any content.
 pub fn is_ignored_name(name: &str) -> bool {
     IGNORED_NAMES.contains(&name) || name.starts_with(super::write::TEMPORARY)
 }
 
-/// Where a change may happen that changes a content.
+/// A path to watch: changes there can change a content.
 #[derive(Debug)]
 pub enum WatchPoint {
     Folder(PathBuf),
-    /// Also one that leads nowhere. One that leads to a folder is both.
+    /// A symlink, dangling or not. One to a folder is reported as a folder, too.
     Link(PathBuf),
 }
 
-/// The folders and links at and below `top`, links followed, as far as `matters` accepts them. What cannot be read has none.
-pub fn watch_points(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterator<Item = WatchPoint> {
-    let nobodys = |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_ignored_name);
+/// Returns the folders and symlinks at and below `top`, following symlinks.
+///
+/// Entries that `matters` rejects are skipped with everything below them, and so are unreadable
+/// ones.
+pub fn watch_points(
+    top: &Path,
+    matters: &dyn Fn(&Path) -> bool,
+) -> impl Iterator<Item = WatchPoint> {
+    let is_ignored =
+        |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_ignored_name);
     let wanted = move |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || (matters(entry.path()) && !nobodys(entry))
+        entry.depth() == 0 || (matters(entry.path()) && !is_ignored(entry))
     };
     let walk = WalkDir::new(top).follow_links(true).into_iter().filter_entry(wanted);
     walk.flat_map(|entry| {
@@ -133,33 +147,35 @@ pub fn watch_points(top: &Path, matters: &dyn Fn(&Path) -> bool) -> impl Iterato
     })
 }
 
-/// All that a path, which is absolute, hangs on by way of links: each link on the way, where it really is, and last what they lead to.
+/// Returns every symlink an absolute path goes through, at its real location, and its final target.
+///
+/// Empty if the path goes through no symlink.
 pub fn symlink_chain(path: &Path) -> Vec<PathBuf> {
-    /// As the kernel has it.
-    const MOST: usize = 40;
+    /// The kernel's limit.
+    const MAX_LINKS: usize = 40;
     let parts = |path: &Path| path.iter().map(ToOwned::to_owned).rev().collect::<Vec<_>>();
-    let (mut way, mut at, mut open) = (Vec::new(), PathBuf::new(), parts(path));
-    while let Some(part) = open.pop() {
+    let (mut chain, mut at, mut pending) = (Vec::new(), PathBuf::new(), parts(path));
+    while let Some(part) = pending.pop() {
         if part == ".." {
             at.pop();
             continue;
         }
         at.push(part);
         let Ok(target) = std::fs::read_link(&at) else { continue };
-        way.push(at.clone());
-        if way.len() == MOST {
-            return way;
+        chain.push(at.clone());
+        if chain.len() == MAX_LINKS {
+            return chain;
         }
         at.pop();
-        open.extend(parts(&target));
+        pending.extend(parts(&target));
     }
-    if !way.is_empty() {
-        way.push(at);
+    if !chain.is_empty() {
+        chain.push(at);
     }
-    way
+    chain
 }
 
-/// Whether a path is, or lies in, something that a stage writes.
+/// Reports whether a path is an out of a stage or is inside one.
 pub type IsOut<'a> = dyn Fn(&RepoPath) -> bool + Sync + 'a;
 
 #[derive(Clone, Copy)]
@@ -168,30 +184,33 @@ struct Scan<'a> {
     is_out: &'a IsOut<'a>,
 }
 
-/// A directory, and those it lies in.
+/// A directory and its parents up to the top of the scan.
 struct Folder {
     path: PathBuf,
     parent: Option<Arc<Folder>>,
 }
 
-/// An entry, as far as it is known before directories are gone into.
+/// A directory entry before its subdirectories are read.
 enum Found {
     Leaf(Node),
     Dir(PathBuf),
 }
 
-/// What is in a directory: the leaves, and the names of the directories.
+/// The entries of a directory: its leaves, and the names of its subdirectories.
 type Listed = (Entries, Vec<Box<str>>);
 
 impl Scan<'_> {
+    /// Reads one directory and returns its entries and subdirectories.
     fn list(self, folder: Folder) -> Result<(Listed, Vec<Folder>)> {
-        /// So many stats are worth another thread.
-        const MANY: usize = 256;
+        /// Minimum number of stats per parallel task.
+        const STATS_PER_TASK: usize = 256;
         let listed =
             std::fs::read_dir(&folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
         let mut listed = listed.map_err(|err| unreadable(&folder.path, err))?;
         listed.retain(|entry| !self.is_ignored(entry));
-        let found = par_map(listed, MANY, |entry| Ok((checked_name(&entry)?, classify(&folder, &entry)?)))?;
+        let found = par_map(listed, STATS_PER_TASK, |entry| {
+            Ok((checked_name(&entry)?, classify(&folder, &entry)?))
+        })?;
         let folder = Arc::new(folder);
         let (mut leaves, mut names, mut inside) = (Entries::new(), Vec::new(), Vec::new());
         for (name, found) in found {
@@ -211,16 +230,16 @@ impl Scan<'_> {
         if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
             return true;
         }
-        let made = || {
+        let is_out = || {
             let path = entry.path();
             let inside = path.strip_prefix(self.root).ok().and_then(Path::to_str);
             inside.and_then(RepoPath::parse_canonical).is_some_and(|path| (self.is_out)(&path))
         };
-        IGNORED_NAMES.iter().any(|passed| name == *passed) && !made()
+        IGNORED_NAMES.iter().any(|ignored| name == *ignored) && !is_out()
     }
 }
 
-/// The leaves of a directory, and what is in the directories of these names.
+/// Merges the leaves of a directory with the entries of its subdirectories.
 fn assemble((mut entries, names): Listed, inside: Vec<Entries>) -> Result<Entries> {
     entries.extend(names.into_iter().zip(inside.into_iter().map(Node::Dir)));
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -235,7 +254,7 @@ fn classify(folder: &Folder, entry: &DirEntry) -> Result<Found> {
     }
     if !kind.is_symlink() {
         let meta = entry.metadata().map_err(failed)?;
-        // It may have become a link meanwhile.
+        // It may have become a symlink meanwhile.
         if !meta.is_symlink() {
             return file_node(&meta, || entry.path()).map(Found::Leaf);
         }
@@ -243,17 +262,17 @@ fn classify(folder: &Folder, entry: &DirEntry) -> Result<Found> {
     follow(folder, entry.path())
 }
 
-/// What a link leads to.
+/// Returns the target of a symlink.
 fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_dir() => match same_ancestor(folder, &meta) {
             None => Ok(Found::Dir(path)),
             Some(above) => Err(Error::usage(format!(
-                "`{}` is a link back to `{}`, above it",
+                "`{}` is a symlink to its own parent directory `{}`",
                 path.display(),
                 above.display()
             ))
-            .hint("a directory that holds itself has no end; remove the link")),
+            .hint("remove the symlink: a directory that contains itself has no end")),
         },
         Ok(meta) => file_node(&meta, || path).map(Found::Leaf),
         Err(err) => match std::fs::read_link(&path) {
@@ -263,13 +282,13 @@ fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
     }
 }
 
-/// Which directory on the way down to `folder`, that one included, `meta` is of.
+/// Returns the path of `folder` or its nearest parent that is the directory of `meta`.
 fn same_ancestor<'a>(folder: &'a Folder, meta: &Metadata) -> Option<&'a Path> {
     let mut all = std::iter::successors(Some(folder), |folder| folder.parent.as_deref());
-    let is_it = |path: &Path| {
+    let is_same = |path: &Path| {
         std::fs::metadata(path).is_ok_and(|it| (it.dev(), it.ino()) == (meta.dev(), meta.ino()))
     };
-    all.find(|folder| is_it(&folder.path)).map(|folder| &*folder.path)
+    all.find(|folder| is_same(&folder.path)).map(|folder| &*folder.path)
 }
 
 fn unreadable(path: &Path, err: std::io::Error) -> Error {
@@ -277,8 +296,8 @@ fn unreadable(path: &Path, err: std::io::Error) -> Error {
     let is_forbidden = err.kind() == std::io::ErrorKind::PermissionDenied;
     let error = Error::environment(format!("cannot read `{}`", path.display())).because(err);
     match (is_loop, is_forbidden) {
-        (true, _) => error.hint("a link that leads to itself has no content; remove it"),
-        (_, true) => error.hint("permit yourself to read it, or move it out of there"),
+        (true, _) => error.hint("remove the symlink: it points to itself and has no content"),
+        (_, true) => error.hint("make it readable (`chmod u+r`), or move it out of the directory"),
         _ => error,
     }
 }
@@ -288,7 +307,7 @@ fn file_node(meta: &Metadata, path: impl FnOnce() -> PathBuf) -> Result<Node> {
         return Ok(Node::File(Stat::of(meta)));
     }
     Err(Error::usage(format!("`{}` is neither a file nor a directory", path().display()))
-        .hint("sockets, pipes and devices have no content to depend on; move it out of there"))
+        .hint("move it out of the directory: sockets, pipes and devices have no content"))
 }
 
 fn link_node(path: &Path, target: PathBuf) -> Result<Node> {
@@ -310,5 +329,5 @@ fn checked_name(entry: &DirEntry) -> Result<Box<str>> {
 
 fn not_utf8(path: &Path) -> Error {
     Error::usage(format!("the name of `{}` is not UTF-8", path.display()))
-        .hint("rename it: a lock that others read can only hold names that mean the same to all")
+        .hint("rename it: the lock can only contain names that are the same on every machine")
 }

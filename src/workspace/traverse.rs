@@ -1,14 +1,17 @@
-//! Folders in folders, worked on level by level: down from the top, then up again, those of one level side by side. Knows nothing of
-//! what the work is.
+//! Traverses nested folders level by level: from the top down, then back up. The folders of one
+//! level are processed in parallel. Does not know what the work is.
 //!
-//! Not by recursion: a thread that waits for others takes up more work meanwhile, on top of what is on its stack already, so with
-//! folders nested deeply that would grow with the levels and once more with the branches on each.
+//! Recursion is unsuitable: a rayon thread that waits for others runs further tasks on its own
+//! stack, so the stack would grow with the depth and again with the branches of each level.
 
 use super::par_map;
 use crate::error::Result;
 
-/// Works through all folders at and below `top`. `open` takes a folder and gives what is known of it so far, and the folders in it; `close`
-/// takes that, with what became of those, in their order.
+/// Processes `top` and all folders below it, and returns the result for `top`.
+///
+/// `open` is called on the way down; it returns an intermediate value and the folders inside.
+/// `close` is called on the way up with that value and the results of the folders inside, in their
+/// order.
 pub fn traverse<Folder: Send, Open: Send, Closed: Send>(
     top: Folder,
     open: impl Fn(Folder) -> Result<(Open, Vec<Folder>)> + Sync + Send,
@@ -31,13 +34,15 @@ pub fn traverse<Folder: Send, Open: Send, Closed: Send>(
         let level = level
             .into_iter()
             .map(|(opened, count)| (opened, inside.by_ref().take(count).collect()));
-        closed =
-            par_map(level.collect(), 1, |(opened, inside): (_, Vec<Closed>)| close(opened, inside))?;
+        closed = par_map(level.collect(), 1, |(opened, inside): (_, Vec<Closed>)| {
+            close(opened, inside)
+        })?;
     }
     close(whole, closed)
 }
 
-/// The way down alone: `open` gives the folders in a folder.
+/// Processes `top` and all folders below it on the way down only; `open` returns the folders
+/// inside.
 pub fn visit<Folder: Send>(
     top: Folder,
     open: impl Fn(Folder) -> Result<Vec<Folder>> + Sync + Send,
@@ -49,7 +54,7 @@ pub fn visit<Folder: Send>(
 mod tests {
     use super::*;
 
-    /// A number stands for a folder with all smaller ones in it.
+    /// Renders a number as a folder that contains a folder for each smaller number.
     fn text(number: usize) -> String {
         let open = |number| Ok((number, (0..number).collect()));
         let close = |number, inside: Vec<String>| Ok(format!("{number}({})", inside.join(" ")));
@@ -57,13 +62,13 @@ mod tests {
     }
 
     #[test]
-    fn each_folder_gets_what_became_of_those_in_it() {
+    fn close_receives_results_of_subfolders() {
         assert_eq!(text(0), "0()");
         assert_eq!(text(3), "3(0() 1(0()) 2(0() 1(0())))");
     }
 
     #[test]
-    fn there_is_no_depth_that_is_too_much() {
+    fn depth_is_unlimited() {
         let open = |depth: usize| Ok(((), vec![depth - 1; usize::from(depth > 1)]));
         let depth = traverse(100_000, open, |(), inside| Ok(1 + inside.iter().sum::<usize>()));
         assert_eq!(depth.unwrap(), 100_000);

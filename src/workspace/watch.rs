@@ -1,4 +1,4 @@
-//! Hears of changes in folders (inotify). Knows nothing of stages, and not whether a change matters.
+//! Reports changes in folders, by inotify. Does not know about stages or whether a change matters.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -13,51 +13,55 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
-/// Something happened.
+/// A change that the kernel reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchEvent {
-    /// To the entry of that name in a folder, or to the folder itself.
+    /// The named entry of a folder changed; without a name, the folder itself.
     Entry(WatchId, Option<PathBuf>),
-    /// The folder is not where it was.
+    /// The folder was removed or moved.
     FolderGone(WatchId),
-    /// So much that the kernel did not keep it all.
+    /// The kernel's event queue overflowed, so events were lost.
     Overflow,
 }
 
-/// A folder that is watched, as the kernel calls it.
+/// Watch descriptor of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WatchId(i32);
 
-/// Folders that are watched.
+/// A set of watched folders.
 #[derive(Debug)]
 pub struct Watcher {
     inotify: Arc<OwnedFd>,
-    /// Where each was when it was last covered: by links it may be in several places.
+    /// Paths of each folder as passed to [`Watcher::watch`]; several if symlinks lead to it.
     folders: HashMap<WatchId, BTreeSet<PathBuf>>,
 }
 
 impl Watcher {
-    /// Calls `on_change` for all that happens in folders that will be covered, on a thread of its own, as long as it wants to hear.
-    pub fn start(mut on_change: impl FnMut(WatchEvent) -> bool + Send + 'static) -> Result<Watcher> {
+    /// Starts a thread that calls `on_change` for each change in a watched folder, until it returns
+    /// false.
+    pub fn start(
+        mut on_change: impl FnMut(WatchEvent) -> bool + Send + 'static,
+    ) -> Result<Watcher> {
         let cannot =
             |err: std::io::Error| Error::environment("cannot watch for changes").because(err);
         let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(|err| match err {
             Errno::MFILE => cannot(err.into()).hint(
-                "others watch, too: end some of them, or raise it: `sysctl fs.inotify.max_user_instances=1024`",
+                "too many programs use inotify: end some of them, or raise the limit: \
+                 `sysctl fs.inotify.max_user_instances=1024`",
             ),
             _ => cannot(err.into()),
         })?;
         let inotify = Arc::new(inotify);
         let source = Arc::clone(&inotify);
         let listen = move || {
-            let mut room = [MaybeUninit::uninit(); 16 << 10];
-            let mut events = inotify::Reader::new(&*source, &mut room);
+            let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+            let mut events = inotify::Reader::new(&*source, &mut buffer);
             loop {
                 let changed = match events.next() {
                     Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
                         WatchEvent::Overflow
                     }
-                    // The watch is gone, which its folder's end has told.
+                    // The watch was removed; an event for the end of its folder came before.
                     Ok(event) if event.events().contains(ReadFlags::IGNORED) => continue,
                     Ok(event)
                         if event
@@ -83,15 +87,16 @@ impl Watcher {
         Ok(Watcher { inotify, folders: HashMap::new() })
     }
 
-    /// What will not be covered again does not changed_path any more.
+    /// Forgets the paths of all folders. Only folders that are watched again are reported after
+    /// this.
     pub fn forget(&mut self) {
         self.folders.clear();
     }
 
-    /// Watches a folder from now on; one that is not there is none.
+    /// Watches `folder` from now on; does nothing if it does not exist or cannot be read.
     ///
     /// # Errors
-    /// The kernel has no watch left.
+    /// The limit of inotify watches is reached.
     pub fn watch(&mut self, folder: &Path) -> Result<()> {
         let wanted = WatchFlags::CLOSE_WRITE
             | WatchFlags::ATTRIB
@@ -103,16 +108,16 @@ impl Watcher {
             | WatchFlags::ONLYDIR;
         match inotify::add_watch(&*self.inotify, folder, wanted) {
             Ok(watch) => {
-                drop(self.folders.entry(WatchId(watch)).or_default().insert(folder.to_owned()))
+                self.folders.entry(WatchId(watch)).or_default().insert(folder.to_owned());
             }
             Err(Errno::NOSPC) => {
                 return Err(Error::environment(format!(
-                    "cannot watch `{}`: the system has no watch left",
+                    "cannot watch `{}`: the limit of inotify watches is reached",
                     folder.display()
                 ))
-                .hint("raise it: `sysctl fs.inotify.max_user_watches=1048576`"));
+                .hint("raise the limit: `sysctl fs.inotify.max_user_watches=1048576`"));
             }
-            // It went, or is not for us to read: then no run can read it, either.
+            // It is gone or unreadable: then a run cannot read it either.
             Err(
                 Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::LOOP | Errno::NAMETOOLONG,
             ) => {}
@@ -124,13 +129,15 @@ impl Watcher {
         Ok(())
     }
 
-    /// What was changed, by all its paths; none if it cannot be told, or is in a folder that was moved away.
+    /// Returns all paths of the changed file or folder.
+    ///
+    /// Empty if events were lost or the folder is no longer watched.
     pub fn paths(&mut self, changed: &WatchEvent) -> Vec<PathBuf> {
         match changed {
             WatchEvent::Overflow => Vec::new(),
             WatchEvent::FolderGone(folder) => {
                 let gone = self.folders.remove(folder).unwrap_or_default();
-                // Moved with it; what is there again will be covered again.
+                // Folders inside moved with it. What exists there again will be watched again.
                 let is_inside = |path: &PathBuf| gone.iter().any(|gone| path.starts_with(gone));
                 for paths in self.folders.values_mut() {
                     paths.retain(|path| !is_inside(path));
@@ -154,22 +161,24 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn a_file_that_is_replaced_is_heard_and_so_is_the_end_of_its_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("d");
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("a"), "1").unwrap();
-        let (sender, inbox) = channel();
-        let mut watcher = Watcher::start(move |changed| sender.send(changed).is_ok()).unwrap();
-        watcher.watch(&folder).unwrap();
-        watcher.watch(&dir.path().join("absent")).unwrap();
-        let heard = |watcher: &mut Watcher, path: &Path| {
-            inbox.iter().find(|changed| watcher.paths(changed) == [path]).is_some()
-        };
-        fs::write(dir.path().join("new"), "2").unwrap();
-        fs::rename(dir.path().join("new"), folder.join("a")).unwrap();
-        assert!(heard(&mut watcher, &folder.join("a")));
-        fs::remove_dir_all(&folder).unwrap();
-        assert!(heard(&mut watcher, &folder));
+    fn reports_replaced_file_and_removed_folder() {
+        deadline::within(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = dir.path().join("d");
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("a"), "1").unwrap();
+            let (sender, inbox) = channel();
+            let mut watcher = Watcher::start(move |changed| sender.send(changed).is_ok()).unwrap();
+            watcher.watch(&folder).unwrap();
+            watcher.watch(&dir.path().join("absent")).unwrap();
+            let reported = |watcher: &mut Watcher, path: &Path| {
+                inbox.iter().find(|changed| watcher.paths(changed) == [path]).is_some()
+            };
+            fs::write(dir.path().join("new"), "2").unwrap();
+            fs::rename(dir.path().join("new"), folder.join("a")).unwrap();
+            assert!(reported(&mut watcher, &folder.join("a")));
+            fs::remove_dir_all(&folder).unwrap();
+            assert!(reported(&mut watcher, &folder));
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! Writing a file so that it is there whole or not at all.
+//! Atomic file writes: a file is complete or unchanged at any time.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -7,23 +7,27 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::unique::unique;
 
-/// Whether the bytes must be on the disk when the call returns.
+/// Durability of a write when the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
-    /// Losing it to a power cut costs time, not truth.
+    /// A power cut may lose the file; for files that can be rebuilt.
     Relaxed,
+    /// The file is on the disk.
     Synced,
 }
 
-/// How the names of our temporary files begin. One that a killed process left behind is no part of any content.
+/// Name prefix of our temporary files. One that a killed process left behind never counts as
+/// content.
 pub const TEMPORARY: &str = ".repro-tmp-";
 
-/// A new name in the folder of `path`, which no one else uses.
+/// Returns a unique new name in the folder of `path`.
 pub fn temporary_beside(path: &Path) -> PathBuf {
     path.with_file_name(format!("{TEMPORARY}{}", unique()))
 }
 
-/// Replaces `path` with `bytes`: a temporary file in the same folder, then rename. The folder is made if need be.
+/// Replaces `path` with `bytes`, by a temporary file in the same folder and a rename.
+///
+/// Creates the folder if it is missing.
 pub fn atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(|err| Error::io("create", dir, &err))?;
@@ -46,7 +50,7 @@ pub fn atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     Ok(())
 }
 
-/// Replaces a file of the user's, whole or not at all. Its mode stays, and where it is a link, the link.
+/// Replaces the content of a user's file atomically. Its mode is kept, and so is a symlink to it.
 pub fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
     let file = &file.canonicalize().map_err(|err| Error::io("open", file, &err))?;
     let temporary = temporary_beside(file);
@@ -65,7 +69,7 @@ pub fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the rename itself durable, where the file system can.
+/// Makes the rename of `path` durable if the file system supports syncing directories.
 fn sync_dir(path: &Path) {
     if let Some(dir) = path.parent() {
         let _ = File::open(dir).and_then(|dir| dir.sync_all());

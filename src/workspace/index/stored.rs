@@ -1,15 +1,16 @@
-//! The stat index as a file, read as one piece and looked up where it lies in it: nothing is taken apart that is not asked for.
-//! Knows nothing of what an entry is good for.
+//! The file format of the stat index. The file is read in one piece and entries are looked up in
+//! its bytes; nothing is parsed before it is needed. Does not know when an entry is valid.
 //!
 //! ```text
 //! repro.index 2
-//! the digest of the rest       32 bytes
+//! digest of the rest           32 bytes
 //! then for each folder, sorted by path:
-//!   length of the path, count of the files, length of all names   u32 each
+//!   length of the path, number of files, length of all names   u32 each
 //!   path
-//!   for each file, sorted by name: where its name ends (u32), digest, stat
-//!   names, one behind the other
+//!   for each file, sorted by name: end offset of its name (u32), digest, stat
+//!   names, concatenated
 //! ```
+//! All integers are little-endian.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,24 +20,26 @@ use crate::digest::Digest;
 use crate::workspace::scan::{Executable, Stat};
 
 const HEADER: &[u8] = b"repro.index 2\n";
-/// Before the first folder: the header and the digest.
+/// Offset of the first folder, after the header and the digest.
 const START: usize = HEADER.len() + 32;
-/// End of the name, digest, five words, executable.
+/// Bytes per file: end offset of the name, digest, five words of the stat, executable flag.
 const RECORD: usize = 4 + 32 + 5 * 8 + 1;
 
+/// The recorded stat and digest of a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub stat: Stat,
     pub digest: Digest,
 }
 
+/// An index file in memory.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     bytes: Vec<u8>,
     folders: Vec<FolderSpan>,
 }
 
-/// Where a folder is in the bytes.
+/// Byte ranges of a folder in the file.
 #[derive(Debug)]
 struct FolderSpan {
     whole: Range<usize>,
@@ -51,7 +54,7 @@ pub(super) struct Folder<'a> {
     names: &'a [u8],
 }
 
-/// A file that is not taken apart yet.
+/// A file whose entry is not decoded yet.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     pub name: &'a [u8],
@@ -59,7 +62,7 @@ pub(super) struct Record<'a> {
 }
 
 impl Stored {
-    /// `None` unless every byte is as it was written.
+    /// Locates the folders in an index file; `None` if its checksum or structure is wrong.
     pub(super) fn decode(bytes: Vec<u8>) -> Option<Stored> {
         let (checksum, body) = bytes.strip_prefix(HEADER)?.split_first_chunk::<32>()?;
         if Digest::of(body) != Digest::from_bytes(*checksum) {
@@ -69,8 +72,9 @@ impl Stored {
         let mut rest = body;
         while !rest.is_empty() {
             let start = bytes.len() - rest.len();
-            let [path, count, names] = [take_bytes(&mut rest)?, take_bytes(&mut rest)?, take_bytes(&mut rest)?]
-                .map(|length| u32::from_le_bytes(length) as usize);
+            let [path, count, names] =
+                [take_bytes(&mut rest)?, take_bytes(&mut rest)?, take_bytes(&mut rest)?]
+                    .map(|length| u32::from_le_bytes(length) as usize);
             let path = start + 12..start + 12 + path;
             let records = path.end..path.end.checked_add(count.checked_mul(RECORD)?)?;
             let whole = start..records.end.checked_add(names)?;
@@ -82,11 +86,11 @@ impl Stored {
     }
 
     fn path(&self, span: &FolderSpan) -> &str {
-        // They were looked at when the file was read.
+        // `decode` checked that it is UTF-8.
         std::str::from_utf8(&self.bytes[span.path.clone()]).unwrap_or_default()
     }
 
-    /// One that is not there has no files.
+    /// Returns the files of the folder at `path`; none if the index does not have it.
     pub(super) fn folder(&self, path: &str) -> Folder<'_> {
         let found = self.folders.binary_search_by(|span| self.path(span).cmp(path));
         found.map_or_else(|_| Folder::default(), |at| self.folder_at(&self.folders[at]))
@@ -99,18 +103,18 @@ impl Stored {
         }
     }
 
-    /// The paths of the folder at `path` and of those in it.
+    /// Returns the paths of the folder at `path` and of all folders below it.
     pub(super) fn folders_from<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
         let from = self.folders.partition_point(|span| self.path(span) < path);
-        let behind = self.folders[from..].iter().map(|span| self.path(span));
+        let following = self.folders[from..].iter().map(|span| self.path(span));
         // `a.b` sorts between `a` and `a/b`.
-        behind.take_while(move |other| other.starts_with(path)).filter(move |other| {
+        following.take_while(move |other| other.starts_with(path)).filter(move |other| {
             let below = &other[path.len()..];
             below.is_empty() || below.starts_with('/')
         })
     }
 
-    /// The bytes of an index with some files changed or, for `None`, left out.
+    /// Encodes the index with `changes` applied; `None` in them removes a file.
     pub(super) fn with(&self, changes: &Changes) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.bytes.len().max(START) + (64 << 10));
         bytes.extend_from_slice(HEADER);
@@ -122,9 +126,7 @@ impl Stored {
                 write_folder(&mut bytes, before, Folder::default(), changed);
             }
             match changes.next_if(|(other, _)| ***other == *path) {
-                Some((_, changed)) => {
-                    write_folder(&mut bytes, path, self.folder_at(span), changed)
-                }
+                Some((_, changed)) => write_folder(&mut bytes, path, self.folder_at(span), changed),
                 None => bytes.extend_from_slice(&self.bytes[span.whole.clone()]),
             }
         }
@@ -184,7 +186,9 @@ impl Record<'_> {
     }
 }
 
-/// A folder without files is left out.
+/// Appends a folder with `changes` merged into its `stored` files, both sorted by name.
+///
+/// A folder without files is omitted.
 fn write_folder(
     bytes: &mut Vec<u8>,
     path: &str,
@@ -235,7 +239,7 @@ fn write_entry(bytes: &mut Vec<u8>, Entry { stat, digest }: &Entry) {
     bytes.push(u8::from(stat.executable == Executable::Yes));
 }
 
-/// What does not fit makes a file that is refused when it is read, and costs a hashing.
+/// Encodes a length. One above `u32::MAX` makes the file invalid, so the next load ignores it.
 fn encode_length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes()
 }
