@@ -1,4 +1,4 @@
-//! Accepting a change: what becomes up to date, what is refused, and what remains of it.
+//! `repro accept`: which changes it accepts and refuses, and what the lock and history record.
 
 use crate::run::chain;
 use crate::sandbox::Sandbox;
@@ -15,7 +15,7 @@ fn changed() -> Sandbox {
 }
 
 #[test]
-fn an_accepted_change_runs_nothing() {
+fn accepted_change_runs_nothing() {
     let sandbox = changed();
     snapshot!(sandbox.repro(&ACCEPT), @"
     exit 0
@@ -36,7 +36,7 @@ fn an_accepted_change_runs_nothing() {
 }
 
 #[test]
-fn the_cache_remembers_it_until_the_stage_runs() {
+fn acceptance_survives_lock_removal() {
     let sandbox = changed();
     sandbox.ok(&ACCEPT);
     sandbox.remove("pipeline.lock");
@@ -48,7 +48,7 @@ fn the_cache_remembers_it_until_the_stage_runs() {
 }
 
 #[test]
-fn the_history_has_it() {
+fn acceptance_is_recorded() {
     let sandbox = changed();
     sandbox.ok(&ACCEPT);
     let shown = sandbox.ok(&["runs", "show"]).stdout;
@@ -71,7 +71,7 @@ fn the_history_has_it() {
     assert_eq!((&shown["run"], &shown["metrics"]["report.lines"]), (&"run-3".into(), &3.0.into()));
 }
 
-/// Refused, with nothing changed and nothing recorded.
+/// Asserts that the command is refused, and that the lock and the history stay as they are.
 fn refused(sandbox: &Sandbox, args: &[&str], why: &str) {
     let runs = sandbox.repro(&["runs", "list"]).to_string();
     let lock = sandbox.exists("pipeline.lock").then(|| sandbox.read("pipeline.lock"));
@@ -83,7 +83,7 @@ fn refused(sandbox: &Sandbox, args: &[&str], why: &str) {
 }
 
 #[test]
-fn what_cannot_be_vouched_for_is_refused() {
+fn accept_refuses_unknown_outs() {
     let sandbox = chain();
     refused(
         &sandbox,
@@ -104,9 +104,10 @@ fn what_cannot_be_vouched_for_is_refused() {
 }
 
 #[test]
-fn what_is_known_to_be_different_is_refused() {
+fn accept_refuses_known_differences() {
     let sandbox = Sandbox::with(
-        "[params]\nn = 1\n[stages.s]\ncmd = 'echo {{ params.n }} > out'\nparams = ['n']\nouts = ['out']\n",
+        "[params]\nn = 1\n[stages.s]\ncmd = 'echo {{ params.n }} > out'\nparams = ['n']\n\
+         outs = ['out']\n",
     );
     let accept = ["accept", "s", "--reason", "x"];
     sandbox.ok(&["run"]);
@@ -125,7 +126,7 @@ fn what_is_known_to_be_different_is_refused() {
 }
 
 #[test]
-fn a_tracked_input_has_nothing_to_accept() {
+fn accept_refuses_tracked_input() {
     let sandbox = Sandbox::with("[stages.s]\nouts = ['in']\n");
     sandbox.write("in", "1");
     sandbox.ok(&["run"]);
@@ -138,7 +139,7 @@ fn a_tracked_input_has_nothing_to_accept() {
 }
 
 #[test]
-fn an_out_that_is_no_longer_declared_is_let_go() {
+fn accept_drops_undeclared_out() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo 1 | tee a > b'\nouts = ['a', 'b']\n");
     sandbox.ok(&["run"]);
     sandbox.edit("pipeline.toml", "['a', 'b']", "['a']");

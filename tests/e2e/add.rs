@@ -1,4 +1,4 @@
-//! Tracking an input: what is written where, what follows edits, what is refused.
+//! `repro add`: the files it writes, later edits of a tracked input, and refused paths.
 
 use crate::sandbox::Sandbox;
 use crate::snapshot;
@@ -21,7 +21,7 @@ fn sandbox() -> Sandbox {
 }
 
 #[test]
-fn an_input_gets_a_stage_a_place_in_the_cache_and_a_line_in_gitignore() {
+fn add_writes_stage_cache_and_gitignore() {
     let sandbox = sandbox();
     sandbox.git(&["init", "-q"]);
     sandbox.write(".gitignore", "/out\n");
@@ -52,7 +52,7 @@ fn an_input_gets_a_stage_a_place_in_the_cache_and_a_line_in_gitignore() {
     `data/raw` is tracked as stage raw, and has not changed
     ");
     assert_eq!((sandbox.read("pipeline.toml"), sandbox.read("pipeline.lock")), before);
-    // Edited: the lock follows, and so does who reads it.
+    // After an edit, `add` updates the lock, and the stage that reads the input is out of date.
     sandbox.write("data/raw/a", "3\n");
     snapshot!(sandbox.repro(&["add", "data/raw/"]), @"
     exit 0
@@ -71,7 +71,7 @@ fn an_input_gets_a_stage_a_place_in_the_cache_and_a_line_in_gitignore() {
 }
 
 #[test]
-fn names_are_made_of_paths_or_given() {
+fn add_names_stages() {
     let sandbox = sandbox();
     sandbox.write("data/sum.csv", "");
     sandbox.write("more/raw", "");
@@ -108,18 +108,16 @@ fn names_are_made_of_paths_or_given() {
     desc = 'The "last" one'
     outs = ["z"]
     "#);
-    // Outside of git nothing is written for it.
+    // Outside a git repository, no .gitignore is written.
     assert!(!sandbox.exists(".gitignore"));
 }
 
 #[test]
-fn a_path_counts_from_where_it_is_typed() {
+fn add_path_relative_to_cwd() {
     let sandbox = sandbox();
-    let output = sandbox
-        .command(&["add", "raw", "../data/raw/../raw"])
-        .current_dir(sandbox.path("data"))
-        .output();
-    snapshot!(sandbox.done(output.unwrap()), @"
+    let mut command = sandbox.command(&["add", "raw", "../data/raw/../raw"]);
+    command.current_dir(sandbox.path("data"));
+    snapshot!(sandbox.finish(&mut command), @"
     exit 0
     --- stdout
     `data/raw` is tracked as stage raw: 2 files, 4 B
@@ -127,7 +125,7 @@ fn a_path_counts_from_where_it_is_typed() {
 }
 
 #[test]
-fn a_pipeline_without_stages_can_begin_with_an_input() {
+fn add_to_pipeline_without_stages() {
     let sandbox = Sandbox::with("[pipeline]\nname = 'x'");
     sandbox.write("in.txt", "1");
     sandbox.ok(&["add", "in.txt"]);
@@ -138,7 +136,7 @@ fn a_pipeline_without_stages_can_begin_with_an_input() {
 }
 
 #[test]
-fn what_git_has_is_told() {
+fn add_warns_of_path_in_git() {
     let sandbox = sandbox();
     sandbox.git(&["init", "-q"]);
     sandbox.git(&["add", "data"]);
@@ -150,7 +148,7 @@ fn what_git_has_is_told() {
     --- stderr
     warning: git keeps `data/raw`, too: `git rm -r --cached data/raw` leaves it to the cache
     ");
-    // A line that is broader than ours does.
+    // A broader pattern that the user already has is enough.
     sandbox.write("big/x", "");
     sandbox.write(".gitignore", "big/\n");
     snapshot!(sandbox.repro(&["add", "big"]), @"
@@ -162,7 +160,7 @@ fn what_git_has_is_told() {
 }
 
 #[test]
-fn what_cannot_be_an_input_is_refused_and_nothing_is_written() {
+fn add_refuses_invalid_inputs() {
     let sandbox = sandbox();
     sandbox.ok(&["add", "data/raw"]);
     sandbox.ok(&["run"]);
@@ -233,7 +231,7 @@ fn what_cannot_be_an_input_is_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn stages_in_one_line_are_left_to_the_user() {
+fn add_refuses_inline_stages_table() {
     let sandbox = Sandbox::with("stages = { a = { cmd = 'true' } }\n");
     sandbox.write("in.txt", "1");
     snapshot!(sandbox.repro(&["add", "in.txt"]), @"

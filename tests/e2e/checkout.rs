@@ -1,4 +1,4 @@
-//! Bringing back parts of what the lock names.
+//! `repro checkout` with paths: restoring parts of what the lock names.
 
 use crate::sandbox::Sandbox;
 use crate::snapshot;
@@ -7,7 +7,8 @@ fn sandbox() -> Sandbox {
     let sandbox = Sandbox::with(
         r#"
 [stages.audio]
-cmd = "for g in jazz rock; do mkdir -p data/audio/$g; for n in a b; do echo $g $n > data/audio/$g/$n.wav; done; done"
+cmd = """for g in jazz rock; do mkdir -p data/audio/$g; \
+  for n in a b; do echo $g $n > data/audio/$g/$n.wav; done; done"""
 outs = ["data/audio"]
 
 [stages.model]
@@ -21,7 +22,7 @@ outs = ["{{ matrix.size }}.bin", { path = "{{ matrix.size }}.tmp", cache = false
 }
 
 #[test]
-fn a_part_of_an_out_comes_back_alone() {
+fn checkout_part_of_out() {
     let sandbox = sandbox();
     sandbox.remove("data");
     snapshot!(sandbox.repro(&["checkout", "data/audio/jazz"]), @"
@@ -42,8 +43,8 @@ fn a_part_of_an_out_comes_back_alone() {
     ");
     assert!(sandbox.exists("data/audio/rock/a.wav") && !sandbox.exists("data/audio/rock/b.wav"));
     let here = sandbox.path("data/audio");
-    let output = sandbox.command(&["checkout", "rock/b.wav"]).current_dir(here).output().unwrap();
-    snapshot!(sandbox.done(output), @"
+    let mut command = sandbox.command(&["checkout", "rock/b.wav"]);
+    snapshot!(sandbox.finish(command.current_dir(here)), @"
     exit 0
     --- stdout
     brought back data/audio/rock/b.wav: 1 file, 7 B
@@ -52,7 +53,7 @@ fn a_part_of_an_out_comes_back_alone() {
 }
 
 #[test]
-fn stages_families_and_folders_of_outs_can_be_named() {
+fn checkout_by_stage_family_and_folder() {
     let sandbox = sandbox();
     for path in ["data", "small.bin", "large.bin"] {
         sandbox.remove(path);
@@ -77,7 +78,7 @@ fn stages_families_and_folders_of_outs_can_be_named() {
 }
 
 #[test]
-fn what_stood_in_the_way_is_kept_in_the_cache() {
+fn checkout_stores_replaced_files() {
     let sandbox = sandbox();
     sandbox.write("data/audio/jazz/a.wav", "edited");
     sandbox.write("data/audio/jazz/mine.txt", "of mine");
@@ -96,7 +97,7 @@ fn what_stood_in_the_way_is_kept_in_the_cache() {
 }
 
 #[test]
-fn what_the_lock_does_not_name_is_refused() {
+fn checkout_refuses_unknown_paths() {
     let sandbox = sandbox();
     let all = ["data/audoi", "data/audio/pop", "data/audio/*.mp3", "data/[", "/etc", "modle"];
     let told = all.map(|path| {

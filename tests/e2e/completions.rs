@@ -1,18 +1,18 @@
-//! What a shell is told when it asks for completions, and the script that makes it ask.
+//! Shell completions: the candidates `repro` offers, and the scripts that ask for them.
 
 use crate::run::chain;
 use crate::sandbox::Sandbox;
 
-/// The candidates for the last word, as fish gets them: a line each, help after a tab.
+/// Returns the candidates for the last word, in the fish format: one per line, help after a tab.
 fn candidates(sandbox: &Sandbox, words: &[&str]) -> Vec<String> {
     let mut command = sandbox.command(&["--", "repro"]);
-    let done = sandbox.done(command.args(words).env("REPRO_COMPLETE", "fish").output().unwrap());
+    let done = sandbox.finish(command.args(words).env("REPRO_COMPLETE", "fish"));
     assert_eq!(done.code, 0, "{done}");
     done.stdout.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn stages_runs_and_params_are_those_of_the_project() {
+fn completes_stages_runs_and_params() {
     let sandbox = chain();
     let stages = ["words", "count", "report"];
     for command in ["run", "status", "why", "checkout", "accept", "dag"] {
@@ -40,7 +40,7 @@ fn stages_runs_and_params_are_those_of_the_project() {
 }
 
 #[test]
-fn a_matrix_is_completed_as_one_and_each() {
+fn completes_matrix_and_members() {
     let sandbox = Sandbox::with(
         "[stages.m]\ncmd = 'true'\nmatrix = { n = [1, 2] }\n[stages.x]\ncmd = 'true'\n",
     );
@@ -48,14 +48,14 @@ fn a_matrix_is_completed_as_one_and_each() {
 }
 
 #[test]
-fn a_broken_pipeline_completes_commands_and_complains_of_nothing() {
+fn completes_commands_of_broken_pipeline() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 1\n");
     assert!(candidates(&sandbox, &["why", "s"]).is_empty());
     assert_eq!(candidates(&sandbox, &["sta"]), ["status"]);
 }
 
 #[test]
-fn every_shell_has_a_script() {
+fn completion_script_per_shell() {
     let sandbox = Sandbox::empty();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = sandbox.ok(&["completions", shell]).stdout;
@@ -65,7 +65,7 @@ fn every_shell_has_a_script() {
 }
 
 #[test]
-fn bash_reads_its_script() {
+fn bash_completion_works() {
     let sandbox = chain();
     let script = sandbox.ok(&["completions", "bash"]).stdout;
     sandbox.write("script", script);
@@ -75,8 +75,7 @@ fn bash_reads_its_script() {
          _clap_complete_repro repro co why; echo \"${{COMPREPLY[*]}}\"",
         binary.display()
     );
-    let output =
-        std::process::Command::new("bash").args(["-c", &ask]).current_dir(sandbox.root()).output();
-    let done = sandbox.done(output.unwrap());
+    let mut bash = std::process::Command::new("bash");
+    let done = sandbox.finish(bash.args(["-c", &ask]).current_dir(sandbox.root()));
     assert_eq!(done.stdout.trim(), "count", "{done}");
 }

@@ -1,4 +1,4 @@
-//! Params composed of several files, and overrides for one run.
+//! Params composed from several files, and overrides for one run.
 
 use crate::sandbox::Sandbox;
 use crate::snapshot;
@@ -27,7 +27,7 @@ outs = ["shown.json"]
 }
 
 #[test]
-fn later_files_win_and_the_pipeline_wins_over_them() {
+fn config_precedence() {
     let sandbox = composed();
     snapshot!(sandbox.ok(&["params", "show"]), @"
     exit 0
@@ -39,7 +39,7 @@ fn later_files_win_and_the_pipeline_wins_over_them() {
     train.layers [1,2]
     train.optimizer.lr 0.001
     ");
-    // A value is changed where it stands, a group where it is chosen.
+    // A value is changed in the file that defines it, a group in the file that selects it.
     sandbox.ok(&["params", "set", "epochs=30", "lr=1e-4", "model=large", "seed=8"]);
     assert_eq!(
         sandbox.read("conf/base.toml"),
@@ -68,7 +68,7 @@ fn later_files_win_and_the_pipeline_wins_over_them() {
 }
 
 #[test]
-fn overrides_are_for_one_run() {
+fn overrides_apply_to_one_run() {
     let sandbox = composed();
     let args = [
         "run",
@@ -128,7 +128,7 @@ fn overrides_are_for_one_run() {
     error: -p train=3: is a table of params
      hint: name one of them, or give a table: {a = 1}
     ");
-    // What is in the file that was not had is no fault of its own.
+    // Params of the group option that failed to load cause no errors of their own.
     snapshot!(sandbox.repro(&["run", "-p", "model=larg", "-p", "units=3"]), @"
     exit 2
     --- stderr
@@ -141,7 +141,7 @@ fn overrides_are_for_one_run() {
 }
 
 #[test]
-fn faults_of_included_files_are_told_with_file_and_line() {
+fn included_file_errors_have_lines() {
     let sandbox = composed();
     sandbox.write("conf/base.toml", "seed = 1\n\"a b\" = 2\nx = nan\n");
     sandbox.write("conf/model/small.toml", "units = \n");

@@ -1,6 +1,5 @@
-//! Interrupted, killed, and two at once.
+//! Interrupted and killed runs, and two runs at once.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -8,27 +7,26 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
-/// A stage that says on a pipe that it has begun, then waits to be stopped.
+/// A pipeline with a stage that writes to the FIFO `begun` when it starts, then waits.
 fn waiting() -> Sandbox {
     let sandbox = Sandbox::with(
         "[stages.first]\ncmd = 'echo 1 > first'\nouts = ['first']\n\
-         [stages.wait]\ncmd = 'echo $$ > pid; echo begun > begun; exec sleep 600'\ndeps = ['first']\nouts = ['never']\n\
+         [stages.wait]\ncmd = 'echo $$ > pid; echo begun > begun; exec sleep 600'\n\
+         deps = ['first']\nouts = ['never']\n\
          [stages.after]\ncmd = 'true'\ndeps = ['never']\n",
     );
     sandbox.fifo("begun");
     sandbox
 }
 
-/// Starts a run and returns when its stage has begun.
+/// Starts a run and returns once its stage has started, with the stage's process id.
 fn start(sandbox: &Sandbox) -> (Child, Pid) {
     begun(sandbox, sandbox.command(&["run"]))
 }
 
 fn begun(sandbox: &Sandbox, mut command: Command) -> (Child, Pid) {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut word = String::new();
-    std::fs::File::open(sandbox.path("begun")).unwrap().read_to_string(&mut word).unwrap();
-    assert_eq!(word, "begun\n");
+    assert_eq!(sandbox.read_fifo("begun"), "begun\n");
     let stage = Pid::from_raw(sandbox.read("pid").trim().parse().unwrap()).unwrap();
     (child, stage)
 }
@@ -38,7 +36,7 @@ fn pid(child: &Child) -> Pid {
 }
 
 fn is_gone(stage: Pid) -> bool {
-    // A process that is dead but not yet waited for by its adoptive parent counts as gone.
+    // A zombie that its adoptive parent has not reaped yet counts as gone.
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", stage.as_raw_nonzero()))
         .unwrap_or_default();
     test_kill_process(stage).is_err()
@@ -46,22 +44,22 @@ fn is_gone(stage: Pid) -> bool {
 }
 
 #[test]
-fn an_interrupt_stops_the_stages_and_is_recorded() {
+fn interrupt_stops_stages() {
     let sandbox = waiting();
     let (child, stage) = start(&sandbox);
     kill_process(pid(&child), Signal::INT).unwrap();
-    let done = sandbox.done(child.wait_with_output().unwrap());
+    let done = sandbox.done(deadline::wait(child));
     assert_eq!(done.code, 130, "{done}");
     assert!(is_gone(stage));
     let runs = sandbox.ok(&["runs", "list"]);
     assert!(runs.stdout.contains("interrupted"), "{runs}");
-    // What had finished is not done again.
+    // The stage that had finished does not run again.
     let status = sandbox.ok(&["status"]);
     assert!(status.stdout.contains("1 stage up to date"), "{status}");
 }
 
 #[test]
-fn after_kill_9_nothing_is_lost_stuck_or_left_running() {
+fn recovery_after_kill_9() {
     let sandbox = waiting();
     let (mut child, stage) = start(&sandbox);
     child.kill().unwrap();
@@ -85,18 +83,18 @@ fn after_kill_9_nothing_is_lost_stuck_or_left_running() {
 }
 
 #[test]
-fn a_second_run_is_turned_away_with_the_name_of_the_first() {
+fn second_run_is_refused() {
     let sandbox = waiting();
     let (child, _) = start(&sandbox);
     let second = sandbox.repro(&["run"]);
     assert_eq!(second.code, 3, "{second}");
     assert!(second.stderr.contains(&format!("pid {}", child.id())), "{second}");
     kill_process(pid(&child), Signal::TERM).unwrap();
-    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    assert_eq!(deadline::wait(child).status.code(), Some(130));
 }
 
 #[test]
-fn checkout_ends_what_a_killed_run_left_running() {
+fn checkout_kills_orphans() {
     let sandbox = waiting();
     sandbox.ok(&["run", "first"]);
     let (mut child, stage) = start(&sandbox);
@@ -112,7 +110,7 @@ fn checkout_ends_what_a_killed_run_left_running() {
 }
 
 #[test]
-fn with_hangups_ignored_a_run_outlives_its_terminal() {
+fn ignored_sighup_keeps_running() {
     let sandbox = waiting();
     sandbox.edit("pipeline.toml", "exec sleep 600", "read go < begun; touch never");
     let repro = sandbox.command(&[]);
@@ -123,14 +121,15 @@ fn with_hangups_ignored_a_run_outlives_its_terminal() {
         .current_dir(sandbox.root());
     let (child, _) = begun(&sandbox, command);
     kill_process(pid(&child), Signal::HUP).unwrap();
-    std::fs::write(sandbox.path("begun"), "go\n").unwrap();
-    let done = sandbox.done(child.wait_with_output().unwrap());
+    let fifo = sandbox.path("begun");
+    deadline::within(move || std::fs::write(fifo, "go\n").unwrap());
+    let done = sandbox.done(deadline::wait(child));
     assert_eq!(done.code, 0, "{done}");
     assert!(sandbox.exists("never"));
 }
 
 #[test]
-fn a_stage_that_waits_for_the_terminal_is_told_and_can_be_stopped() {
+fn halted_stage_is_reported() {
     for (cmd, told) in [
         (
             "kill -TTIN $$",
@@ -141,33 +140,35 @@ fn a_stage_that_waits_for_the_terminal_is_told_and_can_be_stopped() {
         let heard = r#"trap "touch heard; exit 1" TERM"#;
         let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{heard}; {cmd}; sleep 600'\n"));
         let mut child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut lines = deadline::lines(child.stderr.take().unwrap());
         assert!(lines.any(|line| line == told), "{told}");
-        // It hears of the end although it is halted.
+        // The stage receives SIGTERM although it is halted.
         kill_process(pid(&child), Signal::INT).unwrap();
         assert!(lines.any(|line| line.contains("interrupted")));
-        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert_eq!(deadline::wait(child).status.code(), Some(130));
         assert!(sandbox.exists("heard"), "{cmd}");
     }
 }
 
 #[test]
-fn an_interrupt_while_a_large_dep_is_looked_at_is_answered_at_once() {
+fn interrupt_during_hashing() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\ndeps = ['large']\n");
-    // A hole that takes much longer to read than this test may take.
+    // A sparse file of 32 GiB, which takes much longer to read than this test may take.
     std::fs::File::create(sandbox.path("large")).unwrap().set_len(1 << 35).unwrap();
     let child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
-    let caught = || {
+    let caught = move || {
         let status = std::fs::read_to_string(&status).unwrap();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
         u64::from_str_radix(mask, 16).unwrap() >> 1 & 1 == 1
     };
-    while !caught() {
-        std::thread::yield_now();
-    }
+    deadline::within(move || {
+        while !caught() {
+            std::thread::yield_now();
+        }
+    });
     kill_process(pid(&child), Signal::INT).unwrap();
-    let done = sandbox.done(child.wait_with_output().unwrap());
+    let done = sandbox.done(deadline::wait(child));
     snapshot!(done, @"
     exit 130
     --- stderr
@@ -176,7 +177,7 @@ fn an_interrupt_while_a_large_dep_is_looked_at_is_answered_at_once() {
     ");
 }
 
-/// How work on items comes to an end half way.
+/// The way in which work on items is cut short.
 #[derive(Debug, Clone, Copy)]
 enum Cut {
     Interrupt,
@@ -184,7 +185,7 @@ enum Cut {
     KillProcess,
 }
 
-/// Ends a run half way, and checks that nothing is left when the next one is done.
+/// Cuts a run short, and checks that no process is left after the next run.
 fn cut(sandbox: &Sandbox, mut child: Child, stages: &[Pid], how: Cut) {
     match how {
         Cut::Interrupt => kill_process(pid(&child), Signal::INT).unwrap(),
@@ -193,7 +194,7 @@ fn cut(sandbox: &Sandbox, mut child: Child, stages: &[Pid], how: Cut) {
             stages.iter().for_each(|stage| kill_process(*stage, Signal::KILL).unwrap())
         }
     }
-    let code = child.wait_with_output().unwrap().status.code();
+    let code = deadline::wait(child).status.code();
     match how {
         Cut::Interrupt => assert_eq!(code, Some(130)),
         Cut::KillProcess => assert_eq!(code, Some(1)),
@@ -211,10 +212,11 @@ fn cut(sandbox: &Sandbox, mut child: Child, stages: &[Pid], how: Cut) {
 }
 
 #[test]
-fn one_process_for_all_items_is_ended_half_way_and_the_finished_half_stays() {
+fn cut_batch_keeps_finished_items() {
     for how in [Cut::Interrupt, Cut::KillRepro, Cut::KillProcess] {
         let sandbox = Sandbox::with(
-            "[stages.up]\neach = 'in/*'\ncmd = 'sh up.sh'\ndeps = ['up.sh']\nouts = ['up/{{ item.name }}']\n",
+            "[stages.up]\neach = 'in/*'\ncmd = 'sh up.sh'\ndeps = ['up.sh']\n\
+             outs = ['up/{{ item.name }}']\n",
         );
         sandbox.write(
             "up.sh",
@@ -233,7 +235,7 @@ fn one_process_for_all_items_is_ended_half_way_and_the_finished_half_stays() {
         }
         sandbox.write("wait", "");
         let mut child = sandbox.command(&["run", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut lines = deadline::lines(child.stdout.take().unwrap());
         assert!(lines.any(|line| line.contains(r#""done":2"#)), "{how:?}");
         let stage = Pid::from_raw(sandbox.read("pid").trim().parse().unwrap()).unwrap();
         cut(&sandbox, child, &[stage], how);
@@ -243,13 +245,14 @@ fn one_process_for_all_items_is_ended_half_way_and_the_finished_half_stays() {
 }
 
 #[test]
-fn processes_of_items_are_ended_and_the_finished_items_stay() {
+fn cut_item_processes_keep_finished_items() {
     for how in [Cut::Interrupt, Cut::KillRepro, Cut::KillProcess] {
         let sandbox = Sandbox::with(
             r#"
 [stages.up]
 each = "in/*"
-cmd = "[ ! -e wait ] || [ ! -e begun-{{ item.name }} ] || { echo $$ > begun-{{ item.name }}; exec sleep 600; }; cp {{ item.path }} up/; echo {{ item.name }} >> ran"
+cmd = """[ ! -e wait ] || [ ! -e begun-{{ item.name }} ] || { echo $$ > begun-{{ item.name }}; exec sleep 600; }; \
+  cp {{ item.path }} up/; echo {{ item.name }} >> ran"""
 outs = ["up/{{ item.name }}"]
 "#,
         );
@@ -260,9 +263,9 @@ outs = ["up/{{ item.name }}"]
         sandbox.fifo("begun-c");
         sandbox.fifo("begun-d");
         let child = sandbox.command(&["run", "-j2"]).stderr(Stdio::piped()).spawn().unwrap();
-        // The second of them has begun, so the first two are done.
+        // `c` and `d` have begun, so `a` and `b` are done.
         let stages = ["begun-c", "begun-d"]
-            .map(|name| Pid::from_raw(sandbox.read(name).trim().parse().unwrap()).unwrap());
+            .map(|name| Pid::from_raw(sandbox.read_fifo(name).trim().parse().unwrap()).unwrap());
         cut(&sandbox, child, &stages, how);
         assert_eq!(sandbox.ran(), ["c", "d", "e"], "{how:?}");
     }

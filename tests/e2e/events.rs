@@ -1,4 +1,4 @@
-//! The stream of events of `run --json`, whole: `docs/events.md` promises it.
+//! The whole event stream of `run --json`, as `docs/reference/events.md` specifies it.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ cmd = "true"
 deps = ["b"]
 "#;
 
-/// One event a line, by name first, without what differs from run to run.
+/// Renders one event per line, its name first, with times masked and the host left out.
 fn golden(done: &Done) -> String {
     let line = |line: &str| {
         let mut event: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
@@ -49,11 +49,11 @@ fn golden(done: &Done) -> String {
 }
 
 #[test]
-fn a_run_is_told_as_events() {
+fn event_stream_of_failed_run() {
     let sandbox = Sandbox::with(PIPELINE);
     let done = sandbox.repro(&["run", "--json", "-p", "n=2"]);
     assert_eq!((done.code, done.stderr.as_str()), (1, ""));
-    // What a process writes to its log and what it reports come through two files, in no order between them.
+    // Log lines and reported events come through two files, with no order between the two.
     let mut lines: Vec<String> = golden(&done).lines().map(str::to_owned).collect();
     let begin = lines.iter().position(|line| line.starts_with("stage_started")).unwrap() + 1;
     let end = lines.iter().position(|line| line.starts_with("stage_ended")).unwrap();
@@ -77,9 +77,10 @@ fn a_run_is_told_as_events() {
 }
 
 #[test]
-fn restored_and_fresh_stages_are_told_too() {
+fn event_stream_of_restored_and_fresh() {
     let sandbox = Sandbox::with(
-        "[stages.a]\ncmd = 'echo 1 > a'\nouts = ['a']\n[stages.b]\ncmd = 'cat a > b'\ndeps = ['a']\nouts = ['b']\n",
+        "[stages.a]\ncmd = 'echo 1 > a'\nouts = ['a']\n[stages.b]\ncmd = 'cat a > b'\n\
+         deps = ['a']\nouts = ['b']\n",
     );
     sandbox.ok(&["run"]);
     sandbox.remove("a");
@@ -94,7 +95,7 @@ fn restored_and_fresh_stages_are_told_too() {
 }
 
 #[test]
-fn a_run_without_work_has_a_beginning_and_an_end() {
+fn event_stream_without_work() {
     let sandbox = Sandbox::with("[stages.a]\ncmd = 'true'\n");
     sandbox.ok(&["run"]);
     snapshot!(golden(&sandbox.ok(&["run", "--json"])), @r#"

@@ -1,5 +1,8 @@
-//! The stored formats, byte by byte: what is written is what the pages in `docs/` say, and what a version wrote before is read. A format that
-//! changes gets a new version, and here a second text beside the first, not another one in its place.
+//! Golden tests of the stored formats, byte by byte: the program writes what `docs/reference/`
+//! specifies, and reads what earlier versions wrote.
+//!
+//! A format that changes gets a new version number, and a second golden text here beside the
+//! first one, which stays.
 
 use std::fs;
 
@@ -13,7 +16,8 @@ const PIPELINE: &str = r#"
 words.most = 3
 
 [stages.all]
-cmd = "mkdir -p ../made/sub && cat ../in/* > ../made/text && cp ../made/text ../made/sub/tool && chmod +x ../made/sub/tool && ln -s nowhere ../made/link"
+cmd = """mkdir -p ../made/sub && cat ../in/* > ../made/text && cp ../made/text ../made/sub/tool && \
+  chmod +x ../made/sub/tool && ln -s nowhere ../made/link"""
 shell = ["/bin/sh", "-ec"]
 wdir = "in"
 deps = ["in", "one.txt"]
@@ -52,7 +56,7 @@ dep tree a4ada3d8aff359f3c568fda5eb75f9316cff74afdc028d2c233068159c9e9a4b in/*
 out tree a4ada3d8aff359f3c568fda5eb75f9316cff74afdc028d2c233068159c9e9a4b items
 "#;
 
-/// Of the folder that stage `all` writes.
+/// Tree object of the folder that stage `all` writes.
 const TREE: &str = "repro.tree 1
 link c7a51aa3268f8f8fb9a67a997b3df4097f135d12ebf1410a780a83324f64011c link
 tree ac967c06c703126ba497c3b2faa330ff234940b6e7a35830217deb650f4b5bf7 sub
@@ -71,7 +75,7 @@ fn project() -> Sandbox {
 }
 
 #[test]
-fn lock_trace_and_tree_are_written_as_ever() {
+fn golden_lock_trace_and_tree() {
     let sandbox = project();
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("pipeline.lock"), LOCK);
@@ -87,7 +91,7 @@ fn lock_trace_and_tree_are_written_as_ever() {
 }
 
 #[test]
-fn a_lock_and_a_cache_of_before_are_read() {
+fn golden_lock_and_cache_are_read() {
     let sandbox = project();
     sandbox.write("pipeline.lock", LOCK);
     let object = |bytes: &str| {
@@ -112,7 +116,7 @@ fn a_lock_and_a_cache_of_before_are_read() {
     all can be restored from the cache: out made is missing
     each is out of date: out items is missing, the cache has lost object a4ada3d8af
     ");
-    // A trace does as well as a lock.
+    // A trace in the cache is as good as the lock.
     sandbox.remove("pipeline.lock");
     let block = LOCK.split("\n\n").nth(1).unwrap().split_once('\n').unwrap().1;
     let (shard, name) = KEY.split_at(2);
@@ -123,7 +127,7 @@ fn a_lock_and_a_cache_of_before_are_read() {
     assert_eq!(fs::read_link(sandbox.path("made/link")).unwrap().to_str(), Some("nowhere"));
 }
 
-/// Version 2, with a run in it.
+/// Database schema version 2, with one recorded run.
 const HISTORY: &str = "
 CREATE TABLE runs (
     number     INTEGER PRIMARY KEY,
@@ -204,7 +208,7 @@ fn schema(conn: &Connection) -> (i64, Vec<String>) {
 }
 
 #[test]
-fn a_history_is_written_and_read_as_ever() {
+fn golden_history() {
     let sandbox = project();
     sandbox.ok(&["run"]);
     let written = schema(&Connection::open(sandbox.path("runs/runs.db")).unwrap());
@@ -254,15 +258,15 @@ fn a_history_is_written_and_read_as_ever() {
     ");
 }
 
-/// Read here by what docs/cache.md says of it.
+/// Parses the index by its description in docs/reference/cache.md.
 #[test]
-fn the_index_is_written_as_ever() {
+fn golden_index() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\ndeps = ['in']\n");
     sandbox.write("in/a", "a");
     sandbox.write("in/tool", "tool");
     let old = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
     fs::File::options().write(true).open(sandbox.path("in/a")).unwrap().set_times(old).unwrap();
-    // Files of this very moment are not in it yet.
+    // Files that were just written are not in the index yet.
     let written = || {
         sandbox.ok(&["status"]);
         let bytes = fs::read(sandbox.path("cache/index")).ok()?;

@@ -1,4 +1,4 @@
-//! Faults of the cache: each is found, and repaired as far as can be.
+//! `repro fsck`: damage in the cache is found, and repaired as far as possible.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::run::chain;
 use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
-/// A project of three stages that has run, and the object of the one file inside of the directory `counts`.
+/// A project of three stages that has run.
 fn ran() -> Sandbox {
     let sandbox = chain();
     sandbox.ok(&["run"]);
@@ -22,13 +22,13 @@ fn object_of(sandbox: &Sandbox, path: &str) -> String {
     object(&blake3::hash(&fs::read(sandbox.path(path)).unwrap()).to_string())
 }
 
-/// The tree of `counts`.
+/// Returns the path of the first tree object in the lock, in `chain` that of `counts`.
 fn tree(sandbox: &Sandbox) -> String {
     let lock = sandbox.read("pipeline.lock");
     object(lock.lines().find_map(|line| line.strip_prefix("out tree ")).unwrap())
 }
 
-/// Other bytes at the place of an object, which is read-only.
+/// Replaces the bytes of an object. Its file is read-only, so it is removed first.
 fn replace(sandbox: &Sandbox, object: &str, bytes: &[u8]) {
     fs::remove_file(sandbox.path(object)).unwrap();
     sandbox.write(object, bytes);
@@ -41,7 +41,7 @@ fn flip(sandbox: &Sandbox, object: &str) {
 }
 
 #[test]
-fn a_whole_cache_is_said_to_be_so_and_looking_changes_nothing() {
+fn fsck_changes_nothing() {
     let sandbox = ran();
     let before = files(&sandbox.path("cache"));
     snapshot!(sandbox.repro(&["fsck"]), @"
@@ -72,7 +72,7 @@ fn a_whole_cache_is_said_to_be_so_and_looking_changes_nothing() {
 }
 
 #[test]
-fn a_flipped_byte_is_made_good_from_the_workspace() {
+fn repair_from_workspace() {
     let sandbox = ran();
     let object = object_of(&sandbox, "words.txt");
     flip(&sandbox, &object);
@@ -102,7 +102,7 @@ fn a_flipped_byte_is_made_good_from_the_workspace() {
 }
 
 #[test]
-fn a_flipped_byte_that_is_nowhere_else_is_left_to_its_stage() {
+fn unrepairable_object_names_stages() {
     let sandbox = ran();
     flip(&sandbox, &object_of(&sandbox, "counts/all"));
     // `report.txt` has the same bytes.
@@ -136,13 +136,13 @@ fn a_flipped_byte_that_is_nowhere_else_is_left_to_its_stage() {
 }
 
 #[test]
-fn a_truncated_tree_is_made_good_with_what_lacks_below_it() {
+fn repair_truncated_tree() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'mkdir d; echo 1 > d/f'\nouts = ['d']\n");
     sandbox.ok(&["run"]);
     let (tree, below) = (tree(&sandbox), object_of(&sandbox, "d/f"));
     let bytes = fs::read(sandbox.path(&tree)).unwrap();
     replace(&sandbox, &tree, &bytes[..bytes.len() / 2]);
-    // Nobody can know of this one before the tree can be read again.
+    // fsck cannot know about this object until the tree is readable again.
     sandbox.remove(&below);
     snapshot!(sandbox.repro(&["fsck"]), @"
     exit 4
@@ -170,7 +170,7 @@ fn a_truncated_tree_is_made_good_with_what_lacks_below_it() {
 }
 
 #[test]
-fn a_missing_object_is_named_with_all_that_need_it() {
+fn missing_object_lists_referrers() {
     let sandbox = ran();
     let object = object_of(&sandbox, "report.txt");
     assert_eq!(object, object_of(&sandbox, "counts/all"), "two outs of the same bytes");
@@ -191,7 +191,7 @@ fn a_missing_object_is_named_with_all_that_need_it() {
 }
 
 #[test]
-fn without_the_object_a_trace_goes_and_its_stage_runs() {
+fn repair_removes_dangling_traces() {
     let sandbox = ran();
     sandbox.write("in.txt", "other words");
     sandbox.ok(&["run", "words"]);
@@ -208,7 +208,7 @@ fn without_the_object_a_trace_goes_and_its_stage_runs() {
 }
 
 #[test]
-fn an_unreadable_trace_goes_and_one_of_a_newer_version_stays() {
+fn repair_keeps_newer_traces() {
     let sandbox = ran();
     let traces = files(&sandbox.path("cache/traces"));
     for (trace, text) in traces.iter().zip(["no trace", "repro.trace 2\nof a time to come\n"]) {
@@ -224,7 +224,7 @@ fn an_unreadable_trace_goes_and_one_of_a_newer_version_stays() {
 }
 
 #[test]
-fn strays_are_moved_aside() {
+fn repair_moves_strays() {
     let sandbox = ran();
     sandbox.write("cache/objects/ab/note", "mine");
     sandbox.write("cache/objects/folder/note", "mine too");
@@ -255,7 +255,7 @@ fn strays_are_moved_aside() {
 }
 
 #[test]
-fn a_stage_that_is_gone_is_not_said_to_be_runnable() {
+fn fsck_with_undeclared_stage() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo 1 > out'\nouts = ['out']\n");
     sandbox.ok(&["run"]);
     sandbox.remove("cache/objects");

@@ -1,4 +1,4 @@
-//! What of the cache is kept, and by whom.
+//! `repro gc`: which cache entries are kept, and for which root.
 
 use std::fs;
 
@@ -6,12 +6,12 @@ use crate::run::chain;
 use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
-/// One stage that copies `in` to `out`.
+/// A project with one stage that copies `in` to `out`.
 fn copying() -> Sandbox {
     Sandbox::with("[stages.s]\ncmd = 'cp in out; echo s >> ran'\ndeps = ['in']\nouts = ['out']\n")
 }
 
-/// Runs with this content.
+/// Writes `in` and runs.
 fn run_with(sandbox: &Sandbox, content: &str) {
     sandbox.write("in", content);
     sandbox.ok(&["run"]);
@@ -22,13 +22,13 @@ fn object_of(content: &str) -> String {
     format!("cache/objects/{}/{}", &digest[..2], &digest[2..])
 }
 
-/// Which of these contents the cache has.
+/// Returns those of the contents that the cache holds.
 fn held<'a>(sandbox: &Sandbox, contents: &[&'a str]) -> Vec<&'a str> {
     contents.iter().copied().filter(|content| sandbox.exists(&object_of(content))).collect()
 }
 
 #[test]
-fn nothing_goes_without_yes_and_nothing_that_the_lock_names_with_it() {
+fn gc_keeps_locked_objects() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.write("in.txt", "a b c a d");
@@ -80,7 +80,7 @@ fn nothing_goes_without_yes_and_nothing_that_the_lock_names_with_it() {
 
     there is nothing to remove
     ");
-    // A second run of all three brings back nothing but what was kept.
+    // The next run restores all three stages from what was kept.
     for out in ["words.txt", "counts", "report.txt", "report.json"] {
         sandbox.remove(out);
     }
@@ -96,7 +96,7 @@ fn nothing_goes_without_yes_and_nothing_that_the_lock_names_with_it() {
 }
 
 #[test]
-fn the_outs_of_the_last_runs_are_kept() {
+fn gc_keeps_recent_runs() {
     let sandbox = copying();
     ["one", "two", "three"].iter().for_each(|content| run_with(&sandbox, content));
     let all = ["one", "two", "three"];
@@ -119,7 +119,7 @@ fn the_outs_of_the_last_runs_are_kept() {
     removed 1 object, 1 trace: 203 B
     ");
     assert_eq!(held(&sandbox, &all), ["two", "three"]);
-    // What was kept is restored, and what was not is computed.
+    // Kept outs are restored, the removed one is computed again.
     sandbox.ran();
     run_with(&sandbox, "two");
     assert!(sandbox.ran().is_empty());
@@ -128,9 +128,9 @@ fn the_outs_of_the_last_runs_are_kept() {
 }
 
 #[test]
-fn what_a_git_revision_refers_to_is_kept() {
+fn gc_keeps_git_revisions() {
     let sandbox = Sandbox::empty();
-    // The project is a folder of its repository.
+    // The project is a subfolder of its repository.
     fs::create_dir(sandbox.path("project")).unwrap();
     let pipeline = "[stages.s]\ncmd = 'cp in out'\ndeps = ['in']\nouts = ['out']\n";
     sandbox.write("project/pipeline.toml", pipeline);
@@ -191,7 +191,7 @@ fn what_a_git_revision_refers_to_is_kept() {
 }
 
 #[test]
-fn nothing_goes_when_a_reference_cannot_be_read() {
+fn gc_stops_at_unreadable_root() {
     let sandbox = copying();
     sandbox.git(&["init", "-q"]);
     run_with(&sandbox, "one");
@@ -220,7 +220,7 @@ fn nothing_goes_when_a_reference_cannot_be_read() {
 }
 
 #[test]
-fn a_damaged_tree_keeps_everything_until_it_is_repaired() {
+fn gc_stops_at_damaged_tree() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     let lock = sandbox.read("pipeline.lock");
@@ -238,7 +238,7 @@ fn a_damaged_tree_keeps_everything_until_it_is_repaired() {
 }
 
 #[test]
-fn the_listings_of_deps_are_kept_to_explain_with() {
+fn gc_keeps_dep_listings() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'ls in > out'\ndeps = ['in']\nouts = ['out']\n");
     sandbox.write("in/sub/a", "1");
     sandbox.ok(&["run"]);
@@ -249,7 +249,7 @@ fn the_listings_of_deps_are_kept_to_explain_with() {
 }
 
 #[test]
-fn temporaries_of_the_dead_go_and_those_of_the_living_stay() {
+fn gc_removes_dead_temporaries() {
     let sandbox = copying();
     run_with(&sandbox, "one");
     let mut dead = std::process::Command::new("true").spawn().unwrap();

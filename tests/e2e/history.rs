@@ -1,4 +1,4 @@
-//! Runs, metrics and params, as they are shown.
+//! The commands `runs`, `metrics`, `params` and `dag`.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -19,7 +19,8 @@ accuracy = { goal = "max" }
 loss = { goal = "min" }
 
 [stages.train]
-cmd = "echo '{\"accuracy\": 0.{{ params.train.epochs }}, \"loss\": 2, \"seen\": {{ params.train.epochs }}}' > m.json; echo epoch 1"
+cmd = """echo '{\"accuracy\": 0.{{ params.train.epochs }}, \"loss\": 2, \
+  \"seen\": {{ params.train.epochs }}}' > m.json; echo epoch 1"""
 params = ["train"]
 metrics = ["m.json"]
 "#,
@@ -31,7 +32,7 @@ metrics = ["m.json"]
 }
 
 #[test]
-fn two_runs_side_by_side() {
+fn metrics_compare_two_runs() {
     let sandbox = trained();
     snapshot!(sandbox.repro(&["metrics", "compare", "run-1", "run-2"]), @"
     exit 0
@@ -73,7 +74,7 @@ fn two_runs_side_by_side() {
 }
 
 #[test]
-fn a_run_can_be_looked_at() {
+fn runs_logs_and_show() {
     let sandbox = trained();
     snapshot!(sandbox.repro(&["runs", "logs", "run-2", "train"]), @"
     exit 0
@@ -90,7 +91,7 @@ fn a_run_can_be_looked_at() {
 }
 
 #[test]
-fn a_run_knows_its_commit_and_whether_the_tree_was_dirty() {
+fn run_records_git_state() {
     let sandbox = chain();
     sandbox.write(".gitignore", "cache/\nruns/\nran\nwords.txt\ncounts\nreport.*\n");
     sandbox.git(&["init", "-q"]);
@@ -109,9 +110,10 @@ fn a_run_knows_its_commit_and_whether_the_tree_was_dirty() {
 }
 
 #[test]
-fn params_are_edited_in_place() {
+fn params_set_keeps_layout() {
     let sandbox = Sandbox::with(
-        "[params]\nseed = 42 # the answer\n\n[params.train]  # how\nepochs   = 10\nlr = 1e-3\n[params.fine]\nlr = 2.0\n\
+        "[params]\nseed = 42 # the answer\n\n[params.train]  # how\nepochs   = 10\nlr = 1e-3\n\
+         [params.fine]\nlr = 2.0\n\
          [stages.s]\ncmd = 'true'\n",
     );
     snapshot!(sandbox.repro(&["params", "set", "epochs=30", "seed=7"]), @"
@@ -156,7 +158,7 @@ fn params_are_edited_in_place() {
 }
 
 #[test]
-fn the_graph_can_be_drawn() {
+fn dag_formats() {
     let sandbox = chain();
     snapshot!(sandbox.repro(&["dag"]), @"
     exit 0
@@ -192,7 +194,7 @@ fn the_graph_can_be_drawn() {
 }
 
 #[test]
-fn a_history_that_cannot_be_written_can_be_read() {
+fn read_only_history() {
     let sandbox = trained();
     let listed = sandbox.ok(&["runs", "list"]).stdout;
     let mode = |mode: u32, paths: &[&str]| {
@@ -203,15 +205,16 @@ fn a_history_that_cannot_be_written_can_be_read() {
     };
     let mut command = sandbox.command(&["runs", "list"]);
     if rustix::process::geteuid().is_root() {
-        // Root may write everywhere: somebody else reads, who may not even reach where the program was built, and has it open
-        // already. A copy would be busy if another test begot a process while it was written.
+        // Root may write everywhere, so another user reads. That user may not have access to the
+        // build directory, so the program is passed as an open file. A copy of the program could be
+        // "text file busy" if another test forked while the copy was being written.
         let program = std::fs::File::open(command.get_program()).unwrap();
         command = std::process::Command::new("/proc/self/fd/0");
         command.args(["runs", "list"]).current_dir(sandbox.root()).uid(65534).stdin(program);
     }
     mode(0o444, &["runs/runs.db", "runs/recording.lock", "pipeline.toml"]);
     mode(0o555, &["runs", "."]);
-    let done = sandbox.done(command.output().unwrap());
+    let done = sandbox.finish(&mut command);
     mode(0o755, &[".", "runs"]);
     assert_eq!((done.code, &done.stdout), (0, &listed), "{done}");
 }

@@ -1,10 +1,10 @@
-//! What a stage can depend on besides files: globs, variables, tools, tracked inputs.
+//! Dependencies other than plain files: globs, variables, tools, tracked inputs.
 
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
 #[test]
-fn a_glob_is_the_set_of_its_matches() {
+fn glob_dep_is_set_of_matches() {
     let sandbox = Sandbox::with(
         r#"
 [stages.count]
@@ -41,9 +41,10 @@ outs = ["count.txt"]
 }
 
 #[test]
-fn a_glob_at_the_root_passes_over_what_is_not_the_users() {
+fn root_glob_ignores_cache() {
     let sandbox = Sandbox::with(
-        "[stages.all]\ncmd = 'cat *.py > all.txt; echo all >> ran'\ndeps = ['**/*.py']\nouts = ['all.txt']\n",
+        "[stages.all]\ncmd = 'cat *.py > all.txt; echo all >> ran'\ndeps = ['**/*.py']\n\
+         outs = ['all.txt']\n",
     );
     sandbox.write("a.py", "a");
     sandbox.write("cache/x.py", "x");
@@ -58,7 +59,7 @@ fn a_glob_at_the_root_passes_over_what_is_not_the_users() {
 }
 
 #[test]
-fn a_stage_waits_for_whoever_makes_what_its_glob_matches() {
+fn glob_dep_orders_stages() {
     let sandbox = Sandbox::with(
         r#"
 [stages.b]
@@ -73,7 +74,7 @@ outs = ["parts"]
     );
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("all.txt"), "one\n");
-    // What will be restored is seen through the glob, too.
+    // An out that will be restored matches the glob, too.
     sandbox.remove("parts");
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
@@ -90,7 +91,7 @@ outs = ["parts"]
 }
 
 #[test]
-fn variables_and_tools_count_by_value() {
+fn env_deps_and_tools() {
     let sandbox = Sandbox::with(
         r#"
 [stages.a]
@@ -105,8 +106,7 @@ outs = ["a.txt"]
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["a"]);
     sandbox.write("version", "tool 1.1\n");
-    let output = sandbox.command(&["status"]).env("MODE", "fast").output().unwrap();
-    snapshot!(sandbox.done(output), @r#"
+    snapshot!(sandbox.finish(sandbox.command(&["status"]).env("MODE", "fast")), @r#"
     exit 0
     --- stdout
     a is out of date: env MODE - → "fast", `cat version` "tool 1.0" → "tool 1.1"
@@ -121,7 +121,7 @@ outs = ["a.txt"]
 }
 
 #[test]
-fn a_tool_may_be_made_by_the_stage_that_is_waited_for() {
+fn tool_built_by_other_stage() {
     let sandbox = Sandbox::with(
         r#"
 [stages.build]
@@ -151,7 +151,7 @@ outs = ["out.txt"]
 }
 
 #[test]
-fn a_stage_without_a_command_tracks_what_people_make() {
+fn tracked_input() {
     let sandbox = Sandbox::with(
         r#"
 [stages.raw]
@@ -192,7 +192,7 @@ outs = ["sum.txt"]
     --- stderr
     everything is up to date (2 stages, [time])
     ");
-    // Edited: the lock follows.
+    // After an edit, the run updates the lock.
     sandbox.write("raw/a", "2\n");
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
@@ -202,7 +202,7 @@ outs = ["sum.txt"]
     ");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["sum"]);
-    // Lost: the cache has it.
+    // After a loss, the input is restored from the cache.
     sandbox.remove("raw");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("raw/a"), "2\n");
@@ -210,8 +210,9 @@ outs = ["sum.txt"]
 }
 
 #[test]
-fn an_input_that_waited_for_a_processor_is_kept_as_it_is_then() {
-    // `edit` stands for somebody who edits the input meanwhile; with one processor the input waits for it, unless it comes first.
+fn tracked_input_edited_while_waiting() {
+    // Stage `edit` plays a user who edits the input during the run. With one processor, `raw` waits
+    // for `edit`, unless `raw` comes first.
     let sandbox = Sandbox::with(
         r#"
 [stages.edit]
@@ -229,20 +230,20 @@ outs = ["sum.txt"]
 "#,
     );
     sandbox.write("raw/a", "one\n");
-    // The third time the cache has what it is edited to.
+    // In the third round, the cache already holds the edited content.
     for (round, to) in ["two\n", "three\n", "two\n"].into_iter().enumerate() {
         sandbox.write("to", format!("{to}{round}"));
         sandbox.write("raw/b", to);
         sandbox.ok(&["run", "-j1"]);
         assert_eq!(sandbox.read("sum.txt"), to);
-        // If the input was looked at and kept before the edit, that is for the next run to see.
+        // If the input was observed and stored before the edit, the next run notices the edit.
         sandbox.ok(&["run", "-j1"]);
         sandbox.ok(&["status", "--check"]);
     }
 }
 
 #[test]
-fn a_stage_without_a_command_does_nothing() {
+fn stage_without_cmd() {
     let sandbox =
         Sandbox::with("[stages.raw]\ndeps = ['x']\nouts = ['raw']\n\n[stages.none]\ndesc = 'x'\n");
     snapshot!(sandbox.repro(&["status"]), @r#"

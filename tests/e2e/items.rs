@@ -3,7 +3,7 @@
 use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
-/// One process for all items: upper-cases each file, and says which it has done.
+/// One process for all items: upper-cases each file, and reports each finished item.
 const TOGETHER: &str = r#"
 [params]
 mark = "!"
@@ -44,7 +44,7 @@ fn together() -> Sandbox {
 }
 
 #[test]
-fn only_changed_items_are_processed() {
+fn only_changed_items_run() {
     let sandbox = together();
     let done = sandbox.ok(&["run", "-j1"]);
     assert!(done.stderr.contains("upper: 4/4 (100 %)"), "{done}");
@@ -56,7 +56,7 @@ fn only_changed_items_are_processed() {
     --- stderr
     everything is up to date (2 stages, [time])
     ");
-    // One more, one changed.
+    // One item added, one changed.
     sandbox.write("in/e.txt", "e");
     sandbox.write("in/a.txt", "other");
     snapshot!(sandbox.ok(&["status"]), @"
@@ -68,23 +68,23 @@ fn only_changed_items_are_processed() {
     sandbox.ok(&["run", "upper"]);
     assert_eq!(sandbox.ran(), ["in/a.txt", "in/e.txt"]);
     assert_eq!(sandbox.read("up/a.up"), "OTHER");
-    // One less: its outs go, what is of no item is written anew.
+    // One item removed: its outs are removed, and the out that belongs to no item is written again.
     sandbox.remove("in/x/c.txt");
     sandbox.ok(&["run", "upper"]);
     assert_eq!(sandbox.ran(), [""; 0]);
     assert_eq!(files(&sandbox.path("up")), ["a.up", "b.up", "e.up", "x/y/d.up"]);
     assert_eq!(sandbox.read("count.txt").trim(), "4");
-    // Back again: from the cache, item by item.
+    // Both changes undone: the items are restored from the cache one by one.
     sandbox.write("in/x/c.txt", "x/c");
     sandbox.write("in/a.txt", "a");
     sandbox.ok(&["run", "upper"]);
     assert_eq!(sandbox.ran(), [""; 0]);
     assert_eq!((sandbox.read("up/x/c.up"), sandbox.read("up/a.up")), ("X/C".into(), "A".into()));
-    // A param is of all items.
+    // A param concerns all items.
     sandbox.edit("pipeline.toml", "mark = \"!\"", "mark = \"?\"");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran().len(), 6);
-    // The lock has one line for the folder.
+    // The lock has one line for the folder, as an out of `upper` and a dep of `all`.
     assert_eq!(sandbox.read("pipeline.lock").matches(" up\n").count(), 2);
     sandbox.remove("up");
     sandbox.ok(&["checkout"]);
@@ -92,7 +92,7 @@ fn only_changed_items_are_processed() {
 }
 
 #[test]
-fn a_crash_half_way_keeps_the_finished_half() {
+fn failed_batch_keeps_finished_items() {
     let sandbox = together();
     sandbox.write("broken", "");
     let done = sandbox.repro(&["run"]);
@@ -104,7 +104,7 @@ fn a_crash_half_way_keeps_the_finished_half() {
 }
 
 #[test]
-fn an_edited_out_of_an_item_is_brought_back_and_a_strange_file_goes_into_the_cache() {
+fn edited_item_out_is_restored() {
     let sandbox = together();
     sandbox.ok(&["run"]);
     sandbox.ran();
@@ -121,7 +121,7 @@ fn an_edited_out_of_an_item_is_brought_back_and_a_strange_file_goes_into_the_cac
 }
 
 #[test]
-fn what_each_cannot_be() {
+fn invalid_each_declarations() {
     let sandbox = Sandbox::with(
         r#"
 [stages.a]
@@ -163,9 +163,10 @@ outs = ["c"]
 }
 
 #[test]
-fn two_items_with_one_out_are_told() {
+fn items_with_same_out() {
     let sandbox = Sandbox::with(
-        "[stages.a]\neach = 'in/*/*'\ncmd = 'cp {{ item.path }} out/{{ item.name }}'\nouts = ['out/{{ item.name }}']\n",
+        "[stages.a]\neach = 'in/*/*'\ncmd = 'cp {{ item.path }} out/{{ item.name }}'\n\
+         outs = ['out/{{ item.name }}']\n",
     );
     sandbox.write("in/1/x", "1");
     sandbox.write("in/2/x", "2");
@@ -175,13 +176,14 @@ fn two_items_with_one_out_are_told() {
 }
 
 #[test]
-fn an_item_that_was_made_while_a_dep_was_another_is_not_kept() {
+fn item_with_changed_dep_is_discarded() {
     let sandbox = Sandbox::with(
         r#"
 [stages.a]
 each = "in/*"
 deps = ["model"]
-cmd = "test ! -e swap || { rm swap; echo B > model; }; cat model {{ item.path }} > up/{{ item.name }}"
+cmd = """test ! -e swap || { rm swap; echo B > model; }; \
+  cat model {{ item.path }} > up/{{ item.name }}"""
 outs = ["up/{{ item.name }}"]
 "#,
     );
@@ -197,7 +199,7 @@ outs = ["up/{{ item.name }}"]
 }
 
 #[test]
-fn the_lock_has_a_digest_for_the_folder_and_none_for_an_item() {
+fn lock_has_one_line_per_item_folder() {
     let sandbox = together();
     sandbox.ok(&["run", "upper"]);
     let lock = sandbox.read("pipeline.lock");
@@ -209,7 +211,7 @@ fn the_lock_has_a_digest_for_the_folder_and_none_for_an_item() {
 }
 
 #[test]
-fn what_did_not_change_since_the_lock_needs_no_trace() {
+fn unchanged_items_need_no_trace() {
     let sandbox = together();
     sandbox.ok(&["run", "upper"]);
     sandbox.ran();
@@ -219,7 +221,7 @@ fn what_did_not_change_since_the_lock_needs_no_trace() {
     sandbox.ok(&["run", "upper"]);
     assert_eq!(sandbox.ran(), ["in/x/y/e.txt"]);
     assert_eq!(files(&sandbox.path("up")), ["a.up", "b.up", "x/y/d.up", "x/y/e.up"]);
-    // Outs that are not those of the lock say nothing: what was made is asked for by item.
+    // Outs that differ from the lock prove nothing, and without traces every item runs again.
     sandbox.remove("cache/traces");
     sandbox.write("up/a.up", "edited");
     sandbox.write("in/f.txt", "f");
@@ -229,7 +231,7 @@ fn what_did_not_change_since_the_lock_needs_no_trace() {
 }
 
 #[test]
-fn an_accepted_change_stays_accepted_for_the_items_there_were() {
+fn accepted_items_stay_accepted() {
     let sandbox = together();
     sandbox.ok(&["run", "upper"]);
     sandbox.ran();
@@ -238,12 +240,12 @@ fn an_accepted_change_stays_accepted_for_the_items_there_were() {
     sandbox.ok(&["accept", "upper", "--reason", "the mark is not read"]);
     sandbox.write("in/e.txt", "e");
     sandbox.ok(&["run", "upper"]);
-    // Of the one that came with the accepted change nobody made an out.
+    // `new` was added together with the accepted change, so no out was ever made for it.
     assert_eq!(sandbox.ran(), ["in/e.txt", "in/new.txt"]);
 }
 
 #[test]
-fn there_may_be_no_items() {
+fn each_without_items() {
     let sandbox = Sandbox::with(
         r#"
 [stages.split]
@@ -275,7 +277,7 @@ outs = ["all.txt"]
     sandbox.write("list", "a b");
     sandbox.ok(&["run", "-j1"]);
     assert_eq!(sandbox.ran(), ["a", "b"]);
-    // None again: status foretells it from the cache.
+    // No items again: status predicts this from the cache.
     sandbox.write("list", "");
     sandbox.ok(&["status"]);
     sandbox.ok(&["run"]);
@@ -285,9 +287,10 @@ outs = ["all.txt"]
 }
 
 #[test]
-fn a_glob_in_a_folder_that_nobody_makes_is_a_mistake() {
+fn each_in_missing_folder() {
     let sandbox = Sandbox::with(
-        "[stages.up]\neach = 'inn/*'\ncmd = 'cp {{ item.path }} up/'\nouts = ['up/{{ item.name }}']\n",
+        "[stages.up]\neach = 'inn/*'\ncmd = 'cp {{ item.path }} up/'\n\
+         outs = ['up/{{ item.name }}']\n",
     );
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2
@@ -300,13 +303,14 @@ fn a_glob_in_a_folder_that_nobody_makes_is_a_mistake() {
 }
 
 #[test]
-fn each_stage_of_a_matrix_has_items_of_its_own() {
+fn matrix_with_each() {
     let sandbox = Sandbox::with(
         r#"
 [stages.cut]
 matrix = { size = [1, 2] }
 each = "in/*"
-cmd = "head -c {{ matrix.size }} {{ item.path }} > cut/{{ matrix.size }}/{{ item.name }}; echo {{ matrix.size }} {{ item.name }} >> ran"
+cmd = """head -c {{ matrix.size }} {{ item.path }} > cut/{{ matrix.size }}/{{ item.name }}; \
+  echo {{ matrix.size }} {{ item.name }} >> ran"""
 outs = ["cut/{{ matrix.size }}/{{ item.name }}"]
 "#,
     );
@@ -318,19 +322,20 @@ outs = ["cut/{{ matrix.size }}/{{ item.name }}"]
     sandbox.write("in/c", "cde");
     sandbox.ok(&["run", "-j1", "cut@2"]);
     assert_eq!(sandbox.ran(), ["2 c"]);
-    // Another value is another stage: what is of the others stays.
+    // A new value is a new stage; the outs of the other stages stay.
     sandbox.edit("pipeline.toml", "size = [1, 2]", "size = [2, 3]");
     sandbox.ok(&["run", "-j1"]);
     assert_eq!(sandbox.ran(), ["3 a", "3 b", "3 c"]);
 }
 
 #[test]
-fn items_lie_behind_links_to_folders() {
+fn items_behind_folder_links() {
     let sandbox = Sandbox::with(
         r#"
 [stages.up]
 each = "in/**/*.txt"
-cmd = "tr a-z A-Z < {{ item.path }} > up/{{ item.dir }}/{{ item.name }}; echo {{ item.path }} >> ran"
+cmd = """tr a-z A-Z < {{ item.path }} > up/{{ item.dir }}/{{ item.name }}; \
+  echo {{ item.path }} >> ran"""
 outs = ["up/{{ item.dir }}/{{ item.name }}"]
 "#,
     );
@@ -345,7 +350,7 @@ outs = ["up/{{ item.dir }}/{{ item.name }}"]
     elsewhere.write("b.txt", "other");
     sandbox.ok(&["run", "-j1"]);
     assert_eq!(sandbox.ran(), ["in/x/b.txt"]);
-    // The folder itself, in place of the link to it.
+    // The folder itself replaces the link to it.
     sandbox.remove("in/a.txt");
     std::fs::remove_file(sandbox.path("in/x")).unwrap();
     sandbox.write("in/x/b.txt", "other");
@@ -356,7 +361,7 @@ outs = ["up/{{ item.dir }}/{{ item.name }}"]
 }
 
 #[test]
-fn a_further_attempt_at_an_item_finds_nothing_of_the_failed_one() {
+fn retry_clears_item_outs() {
     let apart = r#"
 [stages.upper]
 each = "in/*"
@@ -378,7 +383,7 @@ outs = ["up/{{ item.name }}", { path = "up/{{ item.name }}.err", optional = true
 }
 
 #[test]
-fn items_of_a_stage_that_runs_each_time_are_processed_each_time() {
+fn always_processes_all_items() {
     let sandbox = Sandbox::with(
         r#"
 [stages.upper]

@@ -1,4 +1,5 @@
-//! Kinds of links between cache and workspace: what lies there, and that nobody writes through one.
+//! Link kinds between cache and workspace: the configured kind is used, and nothing writes through
+//! a link into the cache.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -28,7 +29,7 @@ fn sandbox(kinds: &str) -> Sandbox {
     sandbox
 }
 
-/// How the file is one with an object of its content, and its mode.
+/// Returns how the file shares content with an object (symlink, hardlink, private), and its mode.
 fn kind(sandbox: &Sandbox, path: &str) -> String {
     let full = sandbox.path(path);
     let meta = full.symlink_metadata().unwrap();
@@ -52,13 +53,13 @@ fn is_object(objects: &Path, inode: u64) -> bool {
     files(objects).iter().any(|object| objects.join(object).metadata().unwrap().ino() == inode)
 }
 
-/// The cache is whole.
+/// Asserts that the cache is whole.
 fn whole(sandbox: &Sandbox) -> Done {
     sandbox.ok(&["fsck"])
 }
 
 #[test]
-fn outs_become_the_kind_that_is_wished_for() {
+fn outs_use_configured_link_kind() {
     for (kinds, expected) in [
         (r#"["reflink", "copy"]"#, "private 644"),
         (r#"["copy"]"#, "private 644"),
@@ -68,7 +69,7 @@ fn outs_become_the_kind_that_is_wished_for() {
         let sandbox = sandbox(kinds);
         sandbox.ok(&["run"]);
         assert_eq!(kind(&sandbox, "d/x"), expected, "{kinds}");
-        // An object is not executable.
+        // Objects are not executable, so an executable file cannot be linked.
         assert_eq!(kind(&sandbox, "d/tool"), "private 755", "{kinds}");
         sandbox.ok(&["status", "--check"]);
         sandbox.remove("d");
@@ -82,7 +83,7 @@ fn outs_become_the_kind_that_is_wished_for() {
 }
 
 #[test]
-fn a_stage_never_writes_into_the_cache() {
+fn stage_never_writes_into_cache() {
     for kinds in [r#"["hardlink", "copy"]"#, r#"["symlink", "copy"]"#] {
         let sandbox = sandbox(kinds);
         sandbox.ok(&["run"]);
@@ -100,12 +101,11 @@ fn a_stage_never_writes_into_the_cache() {
 }
 
 #[test]
-fn what_is_there_can_be_linked_anew() {
+fn checkout_relink() {
     let sandbox = sandbox(r#"["reflink", "copy"]"#);
     sandbox.ok(&["run"]);
     let with = |kinds: &str, args: &[&str]| {
-        let output = sandbox.command(args).env("REPRO_CACHE_LINK", kinds).output().unwrap();
-        sandbox.done(output)
+        sandbox.finish(sandbox.command(args).env("REPRO_CACHE_LINK", kinds))
     };
     snapshot!(with("hardlink", &["checkout", "--relink"]), @"
     exit 0
@@ -146,7 +146,7 @@ fn what_is_there_can_be_linked_anew() {
 }
 
 #[test]
-fn an_input_stays_the_users_until_it_is_relinked() {
+fn tracked_input_linked_on_relink_only() {
     let sandbox = sandbox(r#"["hardlink"]"#);
     sandbox.ok(&["add", "in"]);
     assert_eq!(kind(&sandbox, "in"), "private 644");
@@ -155,7 +155,7 @@ fn an_input_stays_the_users_until_it_is_relinked() {
 }
 
 #[test]
-fn a_link_that_leads_to_another_object_is_another_content() {
+fn out_replaced_by_other_object() {
     let sandbox = sandbox(r#"["symlink"]"#);
     sandbox.ok(&["run"]);
     sandbox.remove("d/x");
@@ -169,7 +169,7 @@ fn a_link_that_leads_to_another_object_is_another_content() {
 }
 
 #[test]
-fn what_the_workspace_links_to_is_not_collected() {
+fn gc_keeps_linked_objects() {
     let sandbox = sandbox(r#"["symlink"]"#);
     sandbox.ok(&["run"]);
     fs::rename(sandbox.path("log"), sandbox.path("mine")).unwrap();
@@ -195,11 +195,11 @@ fn what_the_workspace_links_to_is_not_collected() {
 }
 
 #[test]
-fn what_was_written_through_a_link_is_noticed() {
+fn write_through_link_is_noticed() {
     let sandbox = sandbox(r#"["hardlink", "copy"]"#);
     sandbox.ok(&["run"]);
     fs::set_permissions(sandbox.path("d/x"), fs::Permissions::from_mode(0o644)).unwrap();
-    // Through the link: the object has other bytes now.
+    // Writing through the hard link damages the object.
     fs::OpenOptions::new()
         .write(true)
         .open(sandbox.path("d/x"))
@@ -229,7 +229,7 @@ fn what_was_written_through_a_link_is_noticed() {
 }
 
 #[test]
-fn kinds_are_checked_by_line() {
+fn invalid_link_kinds() {
     let told = [r#"["hardlnk"]"#, "[]", r#"["copy", "copy"]"#, "3", "[3]"].map(|kinds| {
         let done = sandbox(kinds).repro(&["status"]);
         assert_eq!(done.code, 2, "{done}");
@@ -254,7 +254,7 @@ fn kinds_are_checked_by_line() {
 }
 
 #[test]
-fn an_object_that_was_damaged_through_a_link_is_made_anew_by_the_stage_that_writes_it_again() {
+fn rerun_repairs_object_damaged_through_link() {
     for kind in ["hardlink", "symlink"] {
         let sandbox = sandbox(&format!("[\"{kind}\", \"copy\"]"));
         sandbox.ok(&["run"]);
@@ -267,7 +267,7 @@ fn an_object_that_was_damaged_through_a_link_is_made_anew_by_the_stage_that_writ
 }
 
 #[test]
-fn a_mode_that_was_changed_through_a_link_does_not_come_back_with_the_object() {
+fn mode_changed_through_link() {
     for kind in ["hardlink", "symlink"] {
         let sandbox = sandbox(&format!("[\"{kind}\", \"copy\"]"));
         sandbox.ok(&["run"]);

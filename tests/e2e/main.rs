@@ -1,4 +1,4 @@
-//! The real binary in an empty directory, in an environment of its own.
+//! End-to-end tests: the real `repro` binary in a temporary directory, with a clean environment.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
@@ -8,26 +8,26 @@ mod checkout;
 mod completions;
 mod config;
 mod crash;
-mod declare;
+mod declaration_errors;
+mod disk_full;
 mod events;
 mod formats;
 mod fsck;
-mod full;
 mod gc;
+mod hidden_edits;
 mod history;
 mod inputs;
+mod item_processes;
 mod items;
-mod items_apart;
 mod links;
+mod load_stale;
 mod matrix;
-mod narrow;
 mod optional;
 mod plan;
 mod policy;
 mod run;
 mod sandbox;
 mod schema;
+mod soundness;
 mod status;
-mod stealth;
-mod truth;
 mod watch;

@@ -16,7 +16,8 @@ outs = ["data.txt"]
 [stages.train]
 desc = "Train the {{ matrix.model }} model"
 matrix = { model = ["small", "large"], seed = [0, 1], exclude = [{ model = "large", seed = 1 }] }
-cmd = "echo {{ matrix.model }} {{ matrix.seed }} > models/{{ matrix.model }}-{{ matrix.seed }}.txt; echo {{ matrix.model }} >> ran"
+cmd = """echo {{ matrix.model }} {{ matrix.seed }} > models/{{ matrix.model }}-{{ matrix.seed }}.txt; \
+  echo {{ matrix.model }} >> ran"""
 deps = ["data.txt"]
 params = ["{{ matrix.model }}"]
 outs = ["models/{{ matrix.model }}-{{ matrix.seed }}.txt"]
@@ -28,7 +29,7 @@ outs = ["report.txt"]
 "#;
 
 #[test]
-fn a_matrix_is_one_stage_a_combination() {
+fn matrix_expands_to_stages() {
     let sandbox = Sandbox::with(GRID);
     sandbox.ok(&["run", "-j1"]);
     assert_eq!(sandbox.read("report.txt"), "large 0\nsmall 0\nsmall 1\n");
@@ -44,7 +45,7 @@ fn a_matrix_is_one_stage_a_combination() {
     ○─┴─╯ report
     ");
     sandbox.ran();
-    // A param that one combination reads runs that one, and what reads its out.
+    // A param that one combination reads makes only that one run, and the stage that reads its out.
     sandbox.edit("pipeline.toml", "units = 64", "units = 65");
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
@@ -55,7 +56,7 @@ fn a_matrix_is_one_stage_a_combination() {
     ");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["large"]);
-    // The declared name stands for all its combinations.
+    // The declared name selects all its combinations.
     sandbox.ok(&["run", "train", "-f=train"]);
     assert_eq!(sandbox.ran().len(), 3);
     sandbox.ok(&["run", "train@small-1", "-f"]);
@@ -63,7 +64,7 @@ fn a_matrix_is_one_stage_a_combination() {
 }
 
 #[test]
-fn what_a_matrix_cannot_be() {
+fn invalid_matrices() {
     let sandbox = Sandbox::with(
         r#"
 [stages.a]
@@ -103,7 +104,7 @@ outs = ["d"]
 }
 
 #[test]
-fn a_family_is_explained_whole_and_accepted_one_by_one() {
+fn why_and_accept_of_family() {
     let sandbox = Sandbox::with(GRID);
     sandbox.ok(&["run"]);
     sandbox.edit("pipeline.toml", "units = 8", "units = 9");

@@ -1,4 +1,4 @@
-//! Outs that a stage, or an item, may leave out: nothing there is a result like any other.
+//! Optional outs, which a stage or an item may omit: absence is a result like any other.
 
 use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
@@ -23,7 +23,7 @@ fn notes() -> Sandbox {
 }
 
 #[test]
-fn an_absent_optional_out_is_fresh_and_restored_as_absent() {
+fn absent_optional_out() {
     let sandbox = notes();
     snapshot!(sandbox.ok(&["run", "check"]), @"
     exit 0
@@ -48,7 +48,7 @@ fn an_absent_optional_out_is_fresh_and_restored_as_absent() {
     sandbox.ok(&["run"]);
     assert_eq!((sandbox.ran().len(), sandbox.read("count").trim()), (2, "2"));
     sandbox.write("in", "fine");
-    // What will be restored is known: nothing at that path.
+    // Status predicts that nothing will be at that path.
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
     --- stdout
@@ -61,7 +61,7 @@ fn an_absent_optional_out_is_fresh_and_restored_as_absent() {
 }
 
 #[test]
-fn a_file_at_an_absent_out_goes_into_the_cache_and_away() {
+fn file_at_absent_out_is_stored() {
     let sandbox = notes();
     sandbox.ok(&["run"]);
     sandbox.ran();
@@ -83,7 +83,7 @@ fn a_file_at_an_absent_out_goes_into_the_cache_and_away() {
 }
 
 #[test]
-fn a_dep_on_an_optional_out_that_is_absent_says_so() {
+fn dep_on_absent_optional_out() {
     let sandbox = notes();
     sandbox.edit("pipeline.toml", r#"deps = ["notes/*"]"#, r#"deps = ["notes/odd"]"#);
     snapshot!(sandbox.repro(&["run"]), @"
@@ -104,12 +104,14 @@ fn a_dep_on_an_optional_out_that_is_absent_says_so() {
 }
 
 #[test]
-fn an_item_may_end_without_an_optional_out() {
+fn item_without_optional_out() {
     let sandbox = Sandbox::with(
         r#"
 [stages.decode]
 each = "in/*"
-cmd = "echo {{ item.stem }} >> ran; if grep -q bad {{ item.path }}; then echo bad > out/{{ item.stem }}.fault; else cp {{ item.path }} out/{{ item.stem }}.ok; fi"
+cmd = """echo {{ item.stem }} >> ran; \
+  if grep -q bad {{ item.path }}; then echo bad > out/{{ item.stem }}.fault; \
+  else cp {{ item.path }} out/{{ item.stem }}.ok; fi"""
 outs = [
   { path = "out/{{ item.stem }}.ok", optional = true },
   { path = "out/{{ item.stem }}.fault", optional = true },
@@ -126,7 +128,7 @@ outs = [
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["a"]);
     assert_eq!(files(&sandbox.path("out")), ["a.fault", "b.ok", "bad.fault"]);
-    // Back, from the cache: what the item had not written goes.
+    // Restored from the cache: a file that the item had not written is removed.
     sandbox.write("in/a", "a");
     sandbox.write("out/bad.ok", "strange");
     sandbox.ok(&["run"]);
@@ -135,7 +137,7 @@ outs = [
 }
 
 #[test]
-fn only_optional_outs_may_be_absent() {
+fn required_out_must_be_written() {
     let sandbox = Sandbox::with(
         r#"
 [stages.decode]
@@ -174,7 +176,7 @@ outs = [{ path = "in", optional = true }]
 }
 
 #[test]
-fn an_out_that_is_optional_no_more_has_to_be_made() {
+fn out_no_longer_optional() {
     let sandbox = notes();
     sandbox.ok(&["run", "check"]);
     sandbox.ran();
@@ -190,7 +192,7 @@ fn an_out_that_is_optional_no_more_has_to_be_made() {
 }
 
 #[test]
-fn a_folder_that_will_be_empty_is_there_all_the_same() {
+fn emptied_folder_still_exists() {
     let sandbox = notes();
     sandbox.edit("pipeline.toml", r#"deps = ["notes/*"]"#, r#"deps = ["notes"]"#);
     sandbox.remove("notes/mine");

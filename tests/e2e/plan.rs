@@ -1,10 +1,10 @@
-//! What a run would do, with the times of the last.
+//! `run --plan`: what a run would do, with durations from the last run.
 
 use crate::run::chain;
 use crate::snapshot;
 
 #[test]
-fn a_plan_tells_what_took_how_long() {
+fn plan_shows_durations() {
     let sandbox = chain();
     snapshot!(sandbox.ok(&["run", "-n", "-j", "2"]), @"
     exit 0
@@ -48,7 +48,7 @@ fn a_plan_tells_what_took_how_long() {
 }
 
 #[test]
-fn a_plan_as_json() {
+fn plan_json() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "top=3"]);
@@ -63,9 +63,9 @@ fn a_plan_as_json() {
     assert_eq!(first["stages"][1]["changes"][0]["key"], "top");
     assert!(first["stages"][0]["took"].is_null());
     let took = |ix: usize| first["stages"][ix]["took"].as_u64().unwrap();
-    // One after the other, however many could run at once.
+    // The two stages run one after the other, however many processors there are.
     assert_eq!(first["estimate"].as_u64().unwrap(), took(1) + took(2));
-    // A history that is gone, or is none, has no times, and stops nothing.
+    // A missing or unreadable history yields no durations and stops nothing.
     sandbox.write("runs/runs.db", "no database");
     let other = plan(&["run", "-n", "--json"]);
     assert!(other["stages"][1]["took"].is_null());

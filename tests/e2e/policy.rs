@@ -1,13 +1,13 @@
-//! When and how a stage runs: frozen, always, persistent and uncached outs, tokens, retries, timeouts, shells, selections.
+//! Options of a stage and of a run: frozen, always, persistent and uncached outs, tokens, retries,
+//! timeouts, shells, selections.
 
 use std::process::Stdio;
-use std::time::Duration;
 
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
 #[test]
-fn a_frozen_stage_never_runs() {
+fn frozen_stage_never_runs() {
     let sandbox = Sandbox::with(
         r#"
 [params]
@@ -31,7 +31,7 @@ outs = ["next.txt"]
     sandbox.ok(&["run", "-f"]);
     assert_eq!(sandbox.ran(), ["next"]);
     assert_eq!(sandbox.read("slow.txt"), "1\n");
-    // Without a lock it is the cache that knows it, forced or not.
+    // Without a lock, the trace in the cache is used, forced or not.
     sandbox.edit("pipeline.toml", "n = 2", "n = 1");
     sandbox.remove("pipeline.lock");
     sandbox.ok(&["run", "-f", "slow"]);
@@ -60,7 +60,7 @@ outs = ["next.txt"]
 }
 
 #[test]
-fn a_stage_that_always_runs_stops_the_rebuild_when_it_writes_the_same() {
+fn always_stage_with_same_outs() {
     let sandbox = Sandbox::with(
         r#"
 [stages.poll]
@@ -91,7 +91,7 @@ outs = ["next.txt"]
 }
 
 #[test]
-fn an_out_can_persist_and_can_stay_out_of_the_cache() {
+fn persist_and_uncached_outs() {
     let sandbox = Sandbox::with(
         r#"
 [params]
@@ -107,14 +107,14 @@ outs = [{ path = "history.txt", persist = true }, { path = "big.bin", cache = fa
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("history.txt"), "1\n2\n");
     assert_eq!(sandbox.ran().len(), 2);
-    // What is cached comes back while the rest is still there.
+    // The cached out is restored while the uncached one still exists.
     sandbox.remove("history.txt");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("history.txt"), "1\n2\n");
     assert_eq!(sandbox.ran(), [""; 0]);
     sandbox.remove("history.txt");
     sandbox.remove("big.bin");
-    // Of what was never kept, `checkout` brings back the rest.
+    // `checkout` restores the cached out only.
     sandbox.ok(&["checkout"]);
     assert!(sandbox.exists("history.txt") && !sandbox.exists("big.bin"));
     snapshot!(sandbox.ok(&["status"]), @"
@@ -127,11 +127,13 @@ outs = [{ path = "history.txt", persist = true }, { path = "big.bin", cache = fa
 }
 
 #[test]
-fn stages_that_use_one_token_never_overlap() {
+fn token_serializes_stages() {
     let mut text = "[tokens]\ndisk = 1\n".to_owned();
     for name in ["a", "b", "c", "d"] {
         text += &format!(
-            "[stages.{name}]\nuses = ['disk']\ncmd = 'mkdir busy && sleep 0.05 && rmdir busy && touch {name}.out'\nouts = ['{name}.out']\n"
+            "[stages.{name}]\nuses = ['disk']\n\
+             cmd = 'mkdir busy && sleep 0.05 && rmdir busy && touch {name}.out'\n\
+             outs = ['{name}.out']\n"
         );
     }
     let sandbox = Sandbox::with(&text);
@@ -139,7 +141,7 @@ fn stages_that_use_one_token_never_overlap() {
 }
 
 #[test]
-fn tokens_and_values_that_are_none() {
+fn invalid_policy_values() {
     let sandbox = Sandbox::with(
         r#"
 [tokens]
@@ -181,7 +183,7 @@ always = true
 }
 
 #[test]
-fn a_command_that_fails_is_tried_again() {
+fn failed_command_is_retried() {
     let sandbox = Sandbox::with(
         r#"
 [stages.flaky]
@@ -227,7 +229,7 @@ outs = ["hopeless.txt"]
 }
 
 #[test]
-fn a_command_that_takes_too_long_is_ended() {
+fn timeout_ends_command() {
     let sandbox = Sandbox::with("[stages.a]\ncmd = 'sleep 600'\ntimeout = 1\nouts = ['a']\n");
     snapshot!(sandbox.repro(&["run"]), @"
     exit 1
@@ -242,32 +244,31 @@ fn a_command_that_takes_too_long_is_ended() {
     ");
 }
 
-/// Nobody reads what is shown until the process has been told to end.
+/// Nothing reads the display until the stage's process has received SIGTERM.
 #[test]
-fn a_command_that_takes_too_long_is_ended_while_the_display_is_blocked() {
+fn timeout_with_blocked_display() {
     let sandbox = Sandbox::with(
         r#"
 [stages.a]
-cmd = "trap 'echo told > told; exit 1' TERM; yes line | head -c 3000000; while :; do sleep 0.01; done"
+cmd = """trap 'echo ended > ended; exit 1' TERM; yes line | head -c 3000000; \
+  while :; do sleep 0.01; done"""
 timeout = "1s"
 "#,
     );
-    sandbox.fifo("told");
-    let (sender, told) = std::sync::mpsc::channel();
-    let path = sandbox.path("told");
-    std::thread::spawn(move || sender.send(std::fs::read_to_string(path)));
+    sandbox.fifo("ended");
     let run = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
-    let told = told.recv_timeout(Duration::from_secs(60));
-    let done = sandbox.done(run.wait_with_output().unwrap());
-    assert_eq!(told.map(Result::unwrap), Ok("told\n".to_owned()));
+    let ended = sandbox.read_fifo("ended");
+    let done = sandbox.done(deadline::wait(run));
+    assert_eq!(ended, "ended\n");
     assert!(done.stderr.contains("took longer than its timeout of 1.0s"), "no timeout");
     assert_eq!(done.code, 1);
 }
 
 #[test]
-fn a_stage_chooses_its_shell() {
+fn stage_shell() {
     let sandbox = Sandbox::with(
-        "[stages.a]\nshell = 'bash -euo pipefail -c'\ncmd = 'false | cat > a.txt'\nouts = ['a.txt']\n",
+        "[stages.a]\nshell = 'bash -euo pipefail -c'\ncmd = 'false | cat > a.txt'\n\
+         outs = ['a.txt']\n",
     );
     snapshot!(sandbox.repro(&["run"]), @"
     exit 1
@@ -284,11 +285,12 @@ fn a_stage_chooses_its_shell() {
 }
 
 #[test]
-fn what_runs_can_be_chosen_by_graph() {
+fn only_and_downstream() {
     let mut text = String::new();
     for (name, dep) in [("a", "src"), ("b", "a.out"), ("c", "b.out"), ("d", "src")] {
         text += &format!(
-            "[stages.{name}]\ncmd = 'cat {dep} > {name}.out; echo {name} >> ran'\ndeps = ['{dep}']\nouts = ['{name}.out']\n"
+            "[stages.{name}]\ncmd = 'cat {dep} > {name}.out; echo {name} >> ran'\n\
+             deps = ['{dep}']\nouts = ['{name}.out']\n"
         );
     }
     let sandbox = Sandbox::with(&text);
@@ -319,7 +321,7 @@ fn what_runs_can_be_chosen_by_graph() {
 }
 
 #[test]
-fn a_directory_above_an_out_that_will_be_restored_is_judged_as_it_will_be() {
+fn folder_of_restored_out_is_predicted() {
     let sandbox = Sandbox::with(
         r#"
 [params]
@@ -349,7 +351,7 @@ outs = ["all.txt"]
     ");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), [""; 0]);
-    // Two stages, and nothing but outs in the folder between them.
+    // `data` now holds nothing but the out that will be restored.
     sandbox.remove("data");
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
@@ -360,7 +362,7 @@ outs = ["all.txt"]
 }
 
 #[test]
-fn an_older_lock_brings_its_own_outs_back() {
+fn older_lock_restores_its_outs() {
     let sandbox = Sandbox::with("[stages.a]\ncmd = 'date +%s%N > a.txt'\nouts = ['a.txt']\n");
     sandbox.ok(&["run"]);
     let (lock, first) = (sandbox.read("pipeline.lock"), sandbox.read("a.txt"));

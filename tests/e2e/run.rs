@@ -1,9 +1,9 @@
-//! What runs, what is restored, what is skipped.
+//! `repro run`: which stages run, which are restored, which are skipped.
 
 use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
-/// Three stages in a row; each notes in `ran`, which nothing declares, that it ran.
+/// Three stages in a row; each appends its name to `ran`, a file that no stage declares.
 pub const CHAIN: &str = r#"
 [params]
 top = 2
@@ -36,7 +36,7 @@ pub fn chain() -> Sandbox {
 }
 
 #[test]
-fn the_second_run_does_nothing_and_leaves_no_record() {
+fn second_run_is_noop() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["words", "count", "report"]);
@@ -51,7 +51,7 @@ fn the_second_run_does_nothing_and_leaves_no_record() {
 }
 
 #[test]
-fn a_changed_param_runs_what_reads_it_and_its_old_value_restores() {
+fn changed_param_and_back() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ran();
@@ -69,7 +69,7 @@ fn a_changed_param_runs_what_reads_it_and_its_old_value_restores() {
 }
 
 #[test]
-fn touching_a_file_or_renaming_a_stage_runs_nothing() {
+fn touch_and_rename_run_nothing() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ran();
@@ -82,7 +82,7 @@ fn touching_a_file_or_renaming_a_stage_runs_nothing() {
 }
 
 #[test]
-fn checkout_brings_back_what_was_deleted_and_what_an_older_lock_names() {
+fn checkout_deleted_and_older_outs() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     let (lock, report) = (sandbox.read("pipeline.lock"), sandbox.read("report.txt"));
@@ -107,7 +107,7 @@ fn checkout_brings_back_what_was_deleted_and_what_an_older_lock_names() {
 }
 
 #[test]
-fn without_its_lock_or_its_history_a_project_is_as_fresh_as_before() {
+fn fresh_without_lock_or_history() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     let lock = sandbox.read("pipeline.lock");
@@ -123,11 +123,12 @@ fn without_its_lock_or_its_history_a_project_is_as_fresh_as_before() {
 }
 
 #[test]
-fn the_lock_is_the_same_however_many_run_at_once() {
+fn lock_independent_of_jobs() {
     let mut pipeline = String::new();
     for n in 0..12 {
         pipeline += &format!(
-            "[stages.s{n}]\ncmd = \"cat in.txt {} > o{n}\"\ndeps = [\"in.txt\"{}]\nouts = [\"o{n}\"]\n",
+            "[stages.s{n}]\ncmd = \"cat in.txt {} > o{n}\"\ndeps = [\"in.txt\"{}]\n\
+             outs = [\"o{n}\"]\n",
             if n > 2 { format!("o{}", n - 3) } else { String::new() },
             if n > 2 { format!(", \"o{}\"", n - 3) } else { String::new() },
         );
@@ -145,8 +146,8 @@ fn the_lock_is_the_same_however_many_run_at_once() {
 }
 
 #[test]
-fn stages_that_do_not_need_each_other_run_at_once() {
-    // Each waits for the other: one after the other they would never end.
+fn independent_stages_run_concurrently() {
+    // Each stage waits for the other, so they cannot end if they run one after the other.
     let wait = "mkfifo p 2>/dev/null; ";
     let sandbox = Sandbox::with(&format!(
         "[stages.a]\ncmd = \"{wait} echo x > p; touch a\"\nouts = [\"a\"]\n\
@@ -156,7 +157,7 @@ fn stages_that_do_not_need_each_other_run_at_once() {
 }
 
 #[test]
-fn a_failure_is_told_in_full_and_skips_what_needs_it() {
+fn failure_report_and_skipped_stages() {
     let sandbox = Sandbox::with(
         r#"
 [stages.good]
@@ -206,7 +207,7 @@ outs = ["y"]
 }
 
 #[test]
-fn a_stage_that_does_not_keep_its_word_fails() {
+fn contract_violation_fails_stage() {
     let cases = [
         ("an out that is not written", "true", "did not write its out `x`"),
         (
@@ -214,7 +215,7 @@ fn a_stage_that_does_not_keep_its_word_fails() {
             "touch x; echo more >> in.txt",
             "its dep `in.txt` changed while it ran",
         ),
-        ("a command that is not there", "no-such-command-anywhere", "exited with code 127"),
+        ("a missing command", "no-such-command-anywhere", "exited with code 127"),
         ("a signal", "kill -9 $$", "was killed by signal 9"),
     ];
     for (what, cmd, message) in cases {
@@ -232,7 +233,7 @@ fn a_stage_that_does_not_keep_its_word_fails() {
 }
 
 #[test]
-fn the_process_gets_the_contract() {
+fn process_environment() {
     let sandbox = Sandbox::with(
         r#"
 [params]
@@ -241,7 +242,8 @@ secret = "no"
 [params.train]
 epochs = 10
 [stages.s]
-cmd = "cp $REPRO_PARAMS params.json; echo $REPRO_STAGE $REPRO_RUN $REPRO_ROOT $GREETING > env.txt; pwd > pwd.txt; cat"
+cmd = """cp $REPRO_PARAMS params.json; \
+  echo $REPRO_STAGE $REPRO_RUN $REPRO_ROOT $GREETING > env.txt; pwd > pwd.txt; cat"""
 wdir = "sub"
 env = { GREETING = "hello" }
 params = ["seed", "train"]
@@ -258,7 +260,7 @@ outs = ["sub/params.json", "sub/env.txt", "sub/pwd.txt"]
 }
 
 #[test]
-fn a_path_of_the_stages_own_does_not_hide_the_shell() {
+fn own_path_does_not_hide_shell() {
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'echo \"$PATH\" > x'\nenv = { PATH = '/nowhere' }\nouts = ['x']\n",
     );
@@ -267,7 +269,7 @@ fn a_path_of_the_stages_own_does_not_hide_the_shell() {
 }
 
 #[test]
-fn what_a_user_edited_is_in_the_cache_before_it_is_replaced() {
+fn edited_out_is_stored_before_replacement() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.write("counts/mine", "by hand");
@@ -279,7 +281,7 @@ fn what_a_user_edited_is_in_the_cache_before_it_is_replaced() {
 }
 
 #[test]
-fn overrides_count_for_one_run_and_force_runs() {
+fn override_and_force() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ran();
@@ -300,9 +302,10 @@ fn overrides_count_for_one_run_and_force_runs() {
 }
 
 #[test]
-fn events_as_json_lines() {
+fn json_event_lines() {
     let sandbox = Sandbox::with(
-        "[stages.s]\ncmd = '''echo '{\"metric\":\"loss\",\"step\":1,\"value\":0.5}' >> $REPRO_EVENTS; echo hi'''\n",
+        "[stages.s]\n\
+         cmd = '''echo '{\"metric\":\"loss\",\"step\":1,\"value\":0.5}' >> $REPRO_EVENTS; echo hi'''\n",
     );
     let done = sandbox.ok(&["run", "--json"]);
     let events: Vec<serde_json::Value> =

@@ -1,4 +1,4 @@
-//! A project in a temporary directory, and `repro` run in it as a user would.
+//! A project in a temporary directory, and `repro` run in it as a user would run it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ pub struct Sandbox {
     dir: tempfile::TempDir,
 }
 
-/// What a command did: shown as one text in snapshots.
+/// Exit code and output of a command; `Display` renders them as one text for snapshots.
 pub struct Done {
     pub code: i32,
     pub stdout: String,
@@ -68,14 +68,20 @@ impl Sandbox {
         .unwrap();
     }
 
-    /// Replaces the one place in a file where `from` stands.
+    /// Reads a FIFO until its writers have closed it, within the time limit.
+    pub fn read_fifo(&self, name: &str) -> String {
+        let path = self.path(name);
+        deadline::within(move || fs::read_to_string(path).unwrap())
+    }
+
+    /// Replaces the only occurrence of `from` in a file.
     pub fn edit(&self, path: &str, from: &str, to: &str) {
         let text = self.read(path);
         assert_eq!(text.matches(from).count(), 1, "`{from}` in {path}");
         self.write(path, text.replace(from, to));
     }
 
-    /// `repro` with nothing of the caller's environment but `PATH`.
+    /// Returns `repro` with a clean environment: only `PATH` is inherited.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
         command.args(args).current_dir(self.root()).env_clear().stdin(Stdio::null());
@@ -88,11 +94,15 @@ impl Sandbox {
     }
 
     pub fn repro(&self, args: &[&str]) -> Done {
-        let output = self.command(args).output().unwrap();
-        self.done(output)
+        self.finish(&mut self.command(args))
     }
 
-    /// Runs it and insists that it succeeds.
+    /// Runs a command to its end, within the time limit.
+    pub fn finish(&self, command: &mut Command) -> Done {
+        self.done(deadline::output(command))
+    }
+
+    /// Runs `repro` and requires that it succeeds.
     pub fn ok(&self, args: &[&str]) -> Done {
         let done = self.repro(args);
         assert_eq!(done.code, 0, "{args:?}\n{done}");
@@ -113,7 +123,7 @@ impl Sandbox {
             .args(args)
             .current_dir(self.root())
             .env("GIT_CONFIG_GLOBAL", "/dev/null");
-        let output = git.output().unwrap();
+        let output = deadline::output(&mut git);
         assert!(
             output.status.success(),
             "git {args:?}: {}",
@@ -133,7 +143,8 @@ impl Sandbox {
         }
     }
 
-    /// How often a stage whose command ends in `; echo NAME >> ran` has run.
+    /// Returns the lines of the file `ran` and removes it; commands append to it to record that
+    /// they ran.
     pub fn ran(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path("ran")).unwrap_or_default();
         let _ = fs::remove_file(self.path("ran"));
@@ -153,13 +164,13 @@ impl std::fmt::Display for Done {
     }
 }
 
-/// Says that the machine lacks what a test needs; where everything has to be tested, the test fails.
+/// Prints that a test is skipped because the machine lacks something; panics if `CI` is set.
 pub fn untested(lack: &str) {
     assert!(std::env::var_os("CI").is_none(), "not tested: {lack}");
     eprintln!("not tested: {lack}");
 }
 
-/// Every regular file below a directory, by relative path.
+/// Returns the relative path of every regular file below a directory, sorted.
 pub fn files(dir: &Path) -> Vec<String> {
     let mut files: Vec<String> = walkdir::WalkDir::new(dir)
         .into_iter()
@@ -171,7 +182,7 @@ pub fn files(dir: &Path) -> Vec<String> {
     files
 }
 
-/// A snapshot with what differs from run to run blotted out.
+/// Asserts an inline snapshot, with times, dates, process ids and table widths masked.
 #[macro_export]
 macro_rules! snapshot {
     ($done:expr, @$expected:literal) => {
@@ -180,7 +191,7 @@ macro_rules! snapshot {
             (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "[date]"),
             (r"pid \d+", "pid [pid]"),
             (r"process \d+ \(`.*`\)", "process [pid] (`[name]`)"),
-            // Widths and bars follow the times.
+            // Widths and bars depend on the times.
             (r" {2,}━+", ""),
             (r" {2,}", " "),
             (r"-{3,}", "---"),

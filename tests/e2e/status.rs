@@ -1,4 +1,4 @@
-//! Status, why and plan: the verdicts that a run would reach, and nothing changed by asking.
+//! `status`, `why` and `run --plan`: they report the verdicts of a run, and change nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,7 +13,7 @@ use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
 #[test]
-fn reasons_are_told_and_the_rest_waits() {
+fn status_reasons_and_waiting() {
     let sandbox = chain();
     snapshot!(sandbox.repro(&["status"]), @"
     exit 0
@@ -74,7 +74,7 @@ fn reasons_are_told_and_the_rest_waits() {
 }
 
 #[test]
-fn a_change_inside_a_directory_is_told_by_file() {
+fn why_lists_changed_files() {
     let sandbox = crate::sandbox::Sandbox::with(
         "[stages.s]\ncmd = 'cat src/*.txt > out'\ndeps = ['src']\nouts = ['out']\n",
     );
@@ -97,11 +97,11 @@ fn a_change_inside_a_directory_is_told_by_file() {
 }
 
 #[test]
-fn asking_changes_nothing() {
+fn queries_change_nothing() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "top=3"]);
-    // Digests that were learnt on the way may be remembered.
+    // The index may store digests that were computed on the way.
     let state = || {
         files(&sandbox.root()).into_iter().filter(|path| path != "cache/index").collect::<Vec<_>>()
     };
@@ -121,7 +121,7 @@ fn asking_changes_nothing() {
 }
 
 #[test]
-fn json_says_the_same() {
+fn status_json() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "top=3"]);
@@ -138,7 +138,7 @@ fn json_says_the_same() {
 }
 
 #[test]
-fn an_out_that_was_edited_or_lost_is_seen() {
+fn edited_and_missing_outs() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.write("words.txt", "edited");
@@ -157,7 +157,7 @@ fn an_out_that_was_edited_or_lost_is_seen() {
 }
 
 #[test]
-fn an_out_that_lies_there_is_judged_by_what_lies_there_and_not_by_the_cache() {
+fn present_out_needs_no_object() {
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'mkdir -p d; echo 1 > d/a.x; echo 2 > lost'\nouts = ['d', 'lost']\n\
          [stages.t]\ncmd = 'cat d/*.x > all'\ndeps = ['d/*.x']\nouts = ['all']\n",
@@ -178,7 +178,7 @@ fn an_out_that_lies_there_is_judged_by_what_lies_there_and_not_by_the_cache() {
 }
 
 #[test]
-fn a_glob_that_will_match_nothing_of_what_is_restored_is_told() {
+fn predicted_glob_without_match() {
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'mkdir -p d; echo 1 > d/a.x'\nouts = ['d']\n\
          [stages.t]\ncmd = 'touch all'\ndeps = ['d/*.y']\nouts = ['all']\n",
@@ -190,7 +190,7 @@ fn a_glob_that_will_match_nothing_of_what_is_restored_is_told() {
     assert!(done.stdout.contains("dep `d/*.y` of stage `t` matches nothing"), "{done}");
 }
 
-/// Three stages, one of which reads a folder.
+/// A project of three stages; `join` reads a folder, `count` reads the out of `join`.
 fn folder_and_file() -> Sandbox {
     let sandbox = Sandbox::with(
         r#"
@@ -217,7 +217,7 @@ outs = ["other"]
 }
 
 #[test]
-fn a_stage_that_cannot_be_looked_at_fails_by_itself() {
+fn unobservable_stage_fails_alone() {
     let sandbox = folder_and_file();
     sandbox.write("o", "2");
     sandbox.fifo("in/pipe");
@@ -229,7 +229,7 @@ fn a_stage_that_cannot_be_looked_at_fails_by_itself() {
     count needs join, which fails
     other is out of date: dep o changed
     ");
-    // It is no matter of being out of date.
+    // A failing stage exits with 2, not with 4, the code for "out of date".
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 2);
     snapshot!(sandbox.repro(&["why", "join"]), @"
     exit 2
@@ -271,7 +271,7 @@ fn a_stage_that_cannot_be_looked_at_fails_by_itself() {
 }
 
 #[test]
-fn status_and_run_agree_on_what_cannot_be_looked_at() {
+fn status_and_run_agree_on_failures() {
     let sandbox = folder_and_file();
     sandbox.fifo("in/pipe");
     join_fails(&sandbox, 2);

@@ -1,52 +1,48 @@
-//! What must hold after a run: what ran, what lies on the disk, what the lock says.
+//! Checks after a run: what ran, what is on the disk, what the lock says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use crate::declared::Policy;
-use crate::foresee::{Foreseen, Outcome};
-use crate::model::{Disk, made};
+use crate::drive::Answer;
+use crate::expected_run::{ExpectedRun, Outcome};
+use crate::model::{Disk, all_outs};
 use crate::sequence::{Sequence, Step};
 use crate::tree::{Node, without_empty};
 use crate::work;
 
 impl Sequence {
-    pub(super) fn check_run(
-        &self,
-        foreseen: &Foreseen,
-        found: &BTreeMap<String, String>,
-        ran: &[String],
-    ) -> Step {
-        for (name, expected) in &foreseen.outcomes {
-            // What was up to date before anything began is not told of.
-            let found = found.get(name).map_or("fresh", String::as_str);
-            let fits = match expected {
+    pub(super) fn check_run(&self, expected: &ExpectedRun, found: &Answer, ran: &[String]) -> Step {
+        for (name, outcome) in &expected.outcomes {
+            // Stages that were up to date before the run began are not reported.
+            let found = found.word(name);
+            let fits = match outcome {
                 Outcome::Fresh => found == "fresh",
                 Outcome::Restored => found == "restored",
                 Outcome::Ran => found == "ran",
                 Outcome::RanOrRestored => matches!(found, "ran" | "restored"),
-                Outcome::Failed => found.starts_with("failed"),
+                Outcome::Failed => found == "failed",
                 Outcome::Skipped => found == "skipped",
             };
             if !fits {
-                return Err(format!("run: `{name}` should be {expected:?} and is {found}"));
+                return Err(format!("run: `{name}` should be {outcome:?} and is {found}"));
             }
             let stage_of = |line: &&String| line.split(' ').next() == Some(name);
-            let mut left: Vec<&String> = ran.iter().filter(stage_of).collect();
-            let mut should: Vec<&String> = foreseen.ran.get(name).into_iter().flatten().collect();
-            left.sort();
+            let mut is: Vec<&String> = ran.iter().filter(stage_of).collect();
+            let mut should: Vec<&String> = expected.ran.get(name).into_iter().flatten().collect();
+            is.sort();
             should.sort();
-            if left != should && !foreseen.loose.contains(name) {
-                return Err(format!("run: of `{name}` ran {left:?}, not {should:?}"));
+            if is != should && !expected.loose.contains(name) {
+                return Err(format!("run: of `{name}` ran {is:?}, not {should:?}"));
             }
         }
         Ok(())
     }
 
-    /// Nothing but what was foreseen has changed, and the lock says what is there.
-    pub(super) fn check_disk(&self, foreseen: &Foreseen, after: &Disk) -> Step {
-        let (mut should, mut is) = (foreseen.world.clone(), after.world.clone());
-        for path in &foreseen.blurred {
+    /// Checks that only the expected paths have changed, and that the lock matches the outs.
+    pub(super) fn check_disk(&self, expected: &ExpectedRun, after: &Disk) -> Step {
+        let (mut should, mut is) = (expected.workspace.clone(), after.workspace.clone());
+        for path in &expected.unchecked {
             should.remove(path);
             is.remove(path);
         }
@@ -54,7 +50,7 @@ impl Sequence {
         if should != is {
             return Err(format!("run: on the disk {}", difference(&should, &is)));
         }
-        for (name, trace) in &foreseen.lock {
+        for (name, trace) in &expected.lock {
             match after.lock.get(name) {
                 Some(found) if found.text() == trace.text() => {}
                 found => {
@@ -66,8 +62,8 @@ impl Sequence {
                 }
             }
         }
-        if after.lock.len() != foreseen.lock.len() {
-            return Err("run: the lock has stages too many".into());
+        if after.lock.len() != expected.lock.len() {
+            return Err("run: the lock has extra stages".into());
         }
         let text =
             fs::read_to_string(self.root.join("pipeline.lock")).unwrap_or("repro.lock 1\n".into());
@@ -77,14 +73,14 @@ impl Sequence {
             .map(|(name, trace)| format!("\nstage {name}\n{}", trace.text()))
             .collect();
         if text != format!("repro.lock 1\n{blocks}") {
-            return Err(format!("run: the lock is not in its one spelling:\n{text}"));
+            return Err(format!("run: the lock is not in its canonical form:\n{text}"));
         }
-        for (name, outcome) in &foreseen.outcomes {
+        for (name, outcome) in &expected.outcomes {
             let stage =
                 self.pipeline.expanded().into_iter().find(|stage| stage.name == *name).unwrap();
             let kept = stage.outs.iter().filter(|out| out.kept).map(|out| out.path.as_str());
             for path in kept.chain(stage.each.iter().map(|each| each.folder.as_str())) {
-                let had = after.world.get(path).is_none_or(|node| self.oracle.has(node));
+                let had = after.workspace.get(path).is_none_or(|node| self.oracle.has(node));
                 if *outcome == Outcome::Ran && !had {
                     return Err(format!("run: `{path}` is not in the cache"));
                 }
@@ -93,7 +89,7 @@ impl Sequence {
         Ok(())
     }
 
-    /// The outs are those that the commands make of what is there now.
+    /// Checks that the outs are those the commands make from the present deps.
     pub(super) fn check_work(&self, after: &Disk, is_done: &dyn Fn(&str) -> bool) -> Step {
         let stages = self.pipeline.expanded();
         for stage in stages
@@ -102,17 +98,17 @@ impl Sequence {
                 is_done(&stage.name) && !stage.tracked && stage.policy != Policy::Frozen
             })
             .filter(|stage| {
-                !after.lock.get(&stage.name).is_some_and(|trace| self.oracle.is_vouched(trace))
+                !after.lock.get(&stage.name).is_some_and(|trace| self.oracle.is_accepted(trace))
             })
         {
             let deps = self
                 .oracle
-                .deps(stage, &after.world, &made(&stages))
-                .map_err(|trouble| trouble.0)?;
+                .deps(stage, &after.workspace, &all_outs(&stages))
+                .map_err(|problem| format!("after the run: {problem:?}"))?;
             let work = self.oracle.work(stage, &self.pipeline, deps.clone());
             for out in &stage.outs {
-                let should = work.out(out.shape, out.shy);
-                if should.as_ref().map(Option::as_ref) != Some(after.world.get(&out.path)) {
+                let should = work.out(out.shape, out.flaky);
+                if should.as_ref().map(Option::as_ref) != Some(after.workspace.get(&out.path)) {
                     return Err(format!(
                         "after the run `{}` is not what `{}` makes of its deps",
                         out.path, stage.name
@@ -124,7 +120,7 @@ impl Sequence {
                 let out = each.out_of(&item);
                 let should =
                     work::item_work(&work, each, &item, &node).result(crate::declared::Shape::File);
-                if should.as_ref() != after.world.get(&out) {
+                if should.as_ref() != after.workspace.get(&out) {
                     return Err(format!(
                         "after the run `{out}` is not what `{}` makes of `{item}`",
                         stage.name

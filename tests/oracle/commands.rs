@@ -1,4 +1,4 @@
-//! The commands beside `run` and `status`: what they must do, and what they must leave alone.
+//! The commands besides `run` and `status`: what they must do, and what they must not change.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,9 +6,10 @@ use std::path::Path;
 use std::rc::Rc;
 
 use crate::declared::{Glob, Pipeline, Policy, Stage};
-use crate::drive;
+use crate::drive::{self, Done};
 use crate::edits;
-use crate::model::{Decision, Disk, Oracle, loads, made};
+use crate::model::{Decision, Disk, Oracle, all_outs, loads};
+use crate::problem::{ENVIRONMENT, Problem, Refusal, USAGE};
 use crate::random::Random;
 use crate::sequence::{Sequence, Step};
 use crate::traces::Trace;
@@ -16,99 +17,124 @@ use crate::tree::{Node, without_empty};
 use crate::work::is_at_or_below;
 
 impl Sequence {
-    /// What goes is nothing that lies there, or that the lock could bring back.
+    /// Collects garbage. The workspace, and everything the lock could restore, must stay.
     pub(super) fn gc(&mut self, random: &mut Random) -> Step {
-        self.tell("repro gc");
-        let before = self.oracle.look()?;
+        self.log("repro gc");
+        let before = self.oracle.read_disk()?;
         let outs = before.lock.values().flat_map(|trace| &trace.outs);
         let had: Vec<_> = outs.filter(|(_, node)| self.oracle.has_whole(node)).collect();
         let runs = random.pick(&["0", "1", "all"]);
-        let (code, _, said) = drive::program(&self.root, &["gc", "--yes", "--runs", runs]);
-        let after = self.oracle.look()?;
-        if after.world != before.world || after.lock.keys().ne(before.lock.keys()) {
-            return Err(format!("gc: changed what is no cache\n{said}"));
+        let Done { exit, stderr, .. } =
+            drive::program(&self.root, &["gc", "--yes", "--runs", runs])?;
+        // It refuses to delete anything if a tree object is damaged.
+        if exit != 0 && !(exit == ENVIRONMENT && edits::has_damaged_object(&self.root)) {
+            return Err(format!("gc: exit code {exit}\n{stderr}"));
+        }
+        let after = self.oracle.read_disk()?;
+        if after.workspace != before.workspace || after.lock.keys().ne(before.lock.keys()) {
+            return Err(format!("gc: changed files outside the cache\n{stderr}"));
         }
         match had.iter().find(|(_, node)| !self.oracle.has_whole(node)) {
-            Some((path, _)) => {
-                Err(format!("gc: the cache lacks `{path}` now (code {code})\n{said}"))
-            }
+            Some((path, _)) => Err(format!("gc: the cache lacks `{path}` now\n{stderr}")),
             None => Ok(()),
         }
     }
 
-    /// The state of one stage is declared to be up to date.
+    /// Accepts the present state of one stage.
     pub(super) fn accept(&mut self, random: &mut Random) -> Step {
         let stages = self.pipeline.expanded();
-        let Some(stage) = random.any(&stages) else { return Ok(()) };
+        let Some(stage) = random.any(&stages) else {
+            self.counts.undecided("without a stage to accept");
+            return Ok(());
+        };
         let (name, reason) = (&stage.name, random.pick(&["a comment", "another"]));
-        self.tell(&format!("repro accept {name} --reason {reason:?}"));
-        let mut expected = self.oracle.look()?;
+        self.log(&format!("repro accept {name} --reason {reason:?}"));
+        let mut expected = self.oracle.read_disk()?;
         let trace = self.oracle.acceptable(&stage, &self.pipeline.clone(), &expected, reason);
-        if let Some(trace) = &trace {
-            self.oracle.vouched.insert(trace.text());
+        if let Ok(trace) = &trace {
+            self.oracle.accepted.insert(trace.text());
             expected.lock.insert(name.clone(), Rc::clone(trace));
         }
-        let (code, _, said) = drive::program(&self.root, &["accept", name, "--reason", reason]);
-        if (code == 0) != trace.is_some() {
-            return Err(format!(
-                "accept: `{name}` should be accepted: {}, and {said}",
-                trace.is_some()
-            ));
+        let Done { exit, stderr, .. } =
+            drive::program(&self.root, &["accept", name, "--reason", reason])?;
+        match &trace {
+            Ok(_) if exit == 0 => {}
+            Err(problems) if exit != 0 => {
+                let check = Refusal::parse(exit, &stderr).check(problems);
+                check.map_err(|what| format!("accept `{name}`: {what}"))?;
+            }
+            _ => {
+                return Err(format!(
+                    "accept `{name}`: should be {trace:?}, exit code {exit}: {stderr}"
+                ));
+            }
         }
-        let after = self.oracle.look()?;
+        let after = self.oracle.read_disk()?;
         let texts = |disk: &Disk| -> BTreeMap<String, String> {
             disk.lock.iter().map(|(name, trace)| (name.clone(), trace.text())).collect()
         };
-        if after.world != expected.world || texts(&after) != texts(&expected) {
-            return Err(format!("accept: of `{name}` changed more or less than the lock\n{said}"));
+        if after.workspace != expected.workspace || texts(&after) != texts(&expected) {
+            return Err(format!("accept `{name}`: changed more or less than the lock\n{stderr}"));
         }
         Ok(())
     }
 
-    /// All outs, or those at a path or in it, or what matches.
+    /// Checks out everything, a path, or the matches of a glob.
     pub(super) fn checkout(&mut self, random: &mut Random) -> Step {
         edits::tidy(&self.root);
-        let mut before = self.oracle.look()?;
+        let mut before = self.oracle.read_disk()?;
         let place = if random.percent(30) { None } else { random_place(&before, random) };
         let text = place.as_ref().map(Place::text);
-        self.tell(&format!("repro checkout {}", text.as_deref().unwrap_or_default()));
+        self.log(&format!("repro checkout {}", text.as_deref().unwrap_or_default()));
         let stages = self.pipeline.expanded();
         let wanted = wanted(&before, place.as_ref(), &stages);
         let mut links = aliases(&self.root);
         let args = [&["checkout"], text.as_deref().as_slice()].concat();
-        // What lies there now is kept before it is replaced: objects that are missing may be there afterwards.
+        // What is replaced is stored first, so a missing object may exist afterwards.
         let outs = || before.lock.values().flat_map(|trace| &trace.outs);
         let has_all = outs().all(|(_, node)| self.oracle.has_whole(node));
-        let (code, _, said) = drive::program(&self.root, &args);
-        let mut after = self.oracle.look()?;
+        let Done { exit, stdout, stderr } = drive::program(&self.root, &args)?;
+        if ![0, USAGE, ENVIRONMENT].contains(&exit) || (exit == 0) != !stderr.contains("error: ") {
+            return Err(format!("checkout: exit code {exit}\n{stdout}{stderr}"));
+        }
+        let said = stdout + &stderr;
+        let mut after = self.oracle.read_disk()?;
         if overlaps(&before) {
+            self.counts.undecided("of a checkout with overlapping outs");
             return Ok(());
         }
         links.extend(aliases(&self.root));
-        let mut expected = before.world.clone();
+        let mut expected = before.workspace.clone();
         for (path, node) in &wanted {
             match node {
-                Some(node) => expected.lay(path, node.clone()),
+                Some(node) => expected.place(path, node.clone()),
                 None => expected.remove(path),
             }
         }
         for path in &links {
-            before.world.remove(path);
+            before.workspace.remove(path);
             expected.remove(path);
-            after.world.remove(path);
+            after.workspace.remove(path);
         }
-        let whole = has_all && loads(&stages, &before.world).is_ok();
-        let is_way = |path: &str| matches!(before.world.get(path), None | Some(Node::Dir(_)));
+        let whole = has_all && loads(&stages, &before.workspace).is_ok();
+        let is_way = |path: &str| matches!(before.workspace.get(path), None | Some(Node::Dir(_)));
         let ways =
             outs().all(|(path, _)| path.match_indices('/').all(|(at, _)| is_way(&path[..at])));
         if whole
             && ways
             && !wanted.is_empty()
-            && (code != 0 || without_empty(after.world.clone()) != without_empty(expected))
+            && (exit != 0 || without_empty(after.workspace.clone()) != without_empty(expected))
         {
             return Err(format!(
-                "checkout: {wanted:?} was not brought back, or more than that (code {code})\n{said}"
+                "checkout: {wanted:?} was not restored, or more than that \
+                 (exit code {exit})\n{said}"
             ));
+        }
+        let is_there = |(path, node): &(String, Option<Node>)| {
+            links.contains(path) || after.workspace.get(path) == node.as_ref()
+        };
+        if exit == 0 && links.is_empty() && !wanted.iter().all(is_there) {
+            return Err(format!("checkout: succeeded without restoring {wanted:?}\n{said}"));
         }
         let is_wanted = |path: &str| {
             wanted
@@ -116,12 +142,12 @@ impl Sequence {
                 .any(|(wanted, _)| is_at_or_below(path, wanted) || is_at_or_below(wanted, path))
         };
         let mut fault = None;
-        before.world.visit("", &mut |path, node| {
-            let stays = || after.world.get(path) == Some(node) || self.oracle.has(node);
+        before.workspace.visit("", &mut |path, node| {
+            let stays = || after.workspace.get(path) == Some(node) || self.oracle.has(node);
             if !path.is_empty()
                 && !matches!(node, Node::Dir(_))
                 && !is_wanted(path)
-                && after.world.get(path) != Some(node)
+                && after.workspace.get(path) != Some(node)
             {
                 fault.get_or_insert(format!("checkout: changed `{path}` as well\n{said}"));
             } else if !path.is_empty() && !stays() && !matches!(node, Node::Dir(_)) {
@@ -133,35 +159,43 @@ impl Sequence {
 }
 
 impl Oracle {
-    /// The trace that accepting a stage comes to; `None` if it is refused.
+    /// Returns the trace that accepting a stage leads to.
+    ///
+    /// # Errors
+    /// Accepting is refused.
     fn acceptable(
         &mut self,
         stage: &Stage,
         pipeline: &Pipeline,
         disk: &Disk,
         reason: &str,
-    ) -> Option<Rc<Trace>> {
+    ) -> Result<Rc<Trace>, Vec<Problem>> {
         let stages = pipeline.expanded();
-        loads(&stages, &disk.world).ok()?;
+        loads(&stages, &disk.workspace)?;
+        let refused = || vec![Problem::naming(USAGE, &[&stage.name])];
         let always = stage.policy == Policy::Always;
-        let locked = disk.lock.get(&stage.name).filter(|_| !stage.tracked && !always)?;
-        let deps = self.deps(stage, &disk.world, &made(&stages)).ok()?;
+        let locked = disk.lock.get(&stage.name).filter(|_| !stage.tracked && !always);
+        let locked = locked.ok_or_else(refused)?;
+        let deps = self
+            .deps(stage, &disk.workspace, &all_outs(&stages))
+            .map_err(|problem| vec![problem])?;
         let inputs = self.inputs(stage, pipeline, deps);
-        let decision = self.decide(stage, &inputs, &disk.world, &disk.lock, false).ok()?;
+        let decision = self.decide(stage, &inputs, &disk.workspace, &disk.lock, false);
+        let decision = decision.map_err(|problem| vec![problem])?;
         if inputs == locked.inputs || !matches!(decision, Decision::Run { .. }) {
-            return None;
+            return Err(refused());
         }
         let mut outs = locked.outs.clone();
         outs.retain(|path, _| inputs.outs.contains(path));
-        let as_locked = |path: &String| disk.world.get(path) == outs.get(path);
+        let as_locked = |path: &String| disk.workspace.get(path) == outs.get(path);
         if !inputs.outs.iter().all(|path| locked.inputs.outs.contains(path) && as_locked(path)) {
-            return None;
+            return Err(refused());
         }
-        Some(self.learn(Trace { inputs, outs, accepted: Some(reason.to_owned()) }))
+        Ok(self.learn(Trace { inputs, outs, accepted: Some(reason.to_owned()) }))
     }
 }
 
-/// Where something is to be brought back.
+/// The argument of a checkout.
 #[derive(Debug)]
 enum Place {
     Path(String),
@@ -176,7 +210,7 @@ impl Place {
         }
     }
 
-    /// What of an out is meant.
+    /// Collects the parts of an out that this selects.
     fn of(&self, out: &str, node: &Node, found: &mut Vec<(String, Node)>) {
         match self {
             Place::Path(path) if is_at_or_below(out, path) => {
@@ -198,7 +232,7 @@ impl Place {
     }
 }
 
-/// One of what the lock names, something in it, or a folder that it lies in.
+/// Returns a path or glob for an out of the lock, for something in it, or for its parent folder.
 fn random_place(disk: &Disk, random: &mut Random) -> Option<Place> {
     let mut paths = Vec::new();
     let mut globs = Vec::new();
@@ -225,7 +259,7 @@ fn random_place(disk: &Disk, random: &mut Random) -> Option<Place> {
     }
 }
 
-/// Links to what has a name of its own in the project: it changes with that.
+/// Returns the links to other files of the project. Their content changes with their target.
 fn aliases(root: &Path) -> Vec<String> {
     let (mut aliases, mut open) = (Vec::new(), vec![root.to_owned()]);
     while let Some(dir) = open.pop() {
@@ -245,7 +279,8 @@ fn aliases(root: &Path) -> Vec<String> {
     aliases
 }
 
-/// What is to lie where of what the lock names: nothing is said of what is not kept in the cache.
+/// Returns the paths that a checkout must restore, with `None` for absence; uncached outs are left
+/// out.
 fn wanted(disk: &Disk, place: Option<&Place>, stages: &[Stage]) -> Vec<(String, Option<Node>)> {
     let mut wanted = Vec::new();
     for (name, trace) in &disk.lock {

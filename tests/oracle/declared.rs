@@ -1,4 +1,5 @@
-//! A pipeline as the oracle knows it: what is declared, its text, and who needs whom by the rules of docs/pipeline.md.
+//! A pipeline as the oracle models it: the declaration, its TOML text, and the dependencies between
+//! stages by the rules of docs/reference/pipeline.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,12 +17,12 @@ pub struct Pipeline {
 pub struct Stage {
     pub id: usize,
     pub name: String,
-    /// A stage for each value, if there are any; `MATRIX` in its texts stands for the value.
+    /// One stage per value, if there are any; [`MATRIX`] in its texts is replaced by the value.
     pub matrix: Vec<String>,
-    /// Without a command.
+    /// A tracked input: a stage without a command.
     pub tracked: bool,
     pub salt: String,
-    /// So many different outs its command can have; 0 is no limit.
+    /// Number of different results that the command can have; 0 means unlimited.
     pub modulus: u64,
     pub deps: BTreeSet<Dep>,
     pub each: Option<Each>,
@@ -29,15 +30,15 @@ pub struct Stage {
     pub params: BTreeSet<String>,
     pub env: Option<String>,
     pub env_deps: BTreeSet<String>,
-    /// Whether what [`TOOL`] prints counts.
+    /// The stage depends on the output of [`TOOL`].
     pub has_tool: bool,
     pub wdir: Option<String>,
     pub policy: Policy,
-    /// Of no importance to any verdict.
+    /// Does not influence any verdict.
     pub cpus: usize,
 }
 
-/// It fails if there is no version.
+/// Command that prints a version; fails if the file is missing.
 pub const TOOL: &str = "read -r v < ../version && echo \"version $v\"";
 
 pub const MATRIX: &str = "{{ matrix.m }}";
@@ -59,9 +60,9 @@ pub struct Glob {
 #[derive(Debug, Clone)]
 pub struct Each {
     pub glob: Glob,
-    /// One process an item.
-    pub apart: bool,
-    /// The folder of the items' outs.
+    /// One process per item, instead of one for all items.
+    pub per_item: bool,
+    /// The folder that holds the item outs.
     pub folder: String,
 }
 
@@ -78,10 +79,10 @@ pub struct Out {
     pub shape: Shape,
     pub kept: bool,
     pub persist: bool,
-    /// It may be missing when the stage has ended.
+    /// The out may be missing when the stage has ended.
     pub optional: bool,
-    /// Its command leaves it out now and then.
-    pub shy: bool,
+    /// The command sometimes omits the out.
+    pub flaky: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,13 +100,18 @@ impl Dep {
         }
     }
 
-    /// What of `root` it stands for. A stage's own outs match no glob.
-    pub fn look(&self, root: &Node, own: &[&str], is_made: &dyn Fn(&str) -> bool) -> Option<Node> {
+    /// Returns the part of `root` that the dep stands for. A stage's own outs match no glob.
+    pub fn resolve(
+        &self,
+        root: &Node,
+        own: &[&str],
+        is_out: &dyn Fn(&str) -> bool,
+    ) -> Option<Node> {
         match self {
-            Dep::Path(path) => root.get(path).map(|node| node.counting(path, is_made)),
+            Dep::Path(path) => root.get(path).map(|node| node.without_ignored(path, is_out)),
             Dep::Glob(glob) => {
                 let base = if glob.base.is_empty() { Some(root) } else { root.get(&glob.base) };
-                glob.matching(&glob.base, base?, own, is_made)
+                glob.matching(&glob.base, base?, own, is_out)
             }
         }
     }
@@ -132,26 +138,26 @@ impl Glob {
         path: &str,
         node: &Node,
         own: &[&str],
-        is_made: &dyn Fn(&str) -> bool,
+        is_out: &dyn Fn(&str) -> bool,
     ) -> Option<Node> {
         if own.contains(&path) {
             return None;
         }
         if self.matches(path) {
-            return Some(node.counting(path, is_made));
+            return Some(node.without_ignored(path, is_out));
         }
-        let Node::Dir(entries) = node.counting(path, is_made) else { return None };
+        let Node::Dir(entries) = node.without_ignored(path, is_out) else { return None };
         let kept: BTreeMap<String, Node> = entries
             .iter()
             .filter_map(|(name, node)| {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-                self.matching(&path, node, own, is_made).map(|node| (name.clone(), node))
+                self.matching(&path, node, own, is_out).map(|node| (name.clone(), node))
             })
             .collect();
         (!kept.is_empty()).then_some(Node::Dir(kept))
     }
 
-    /// Every match in what [`Dep::look`] gave, with its path.
+    /// Returns each match in a result of [`Dep::resolve`], with its path.
     pub fn items(&self, tree: &Node) -> Vec<(String, Node)> {
         let mut items = Vec::new();
         self.collect(&self.base, tree, &mut items);
@@ -208,17 +214,18 @@ impl Stage {
             return None;
         }
         let mut cmd = format!("exec \"$REPRO_ROOT/../tool\" work {} {}", self.salt, self.modulus);
-        if let Some(each) = self.each.as_ref().filter(|each| each.apart) {
+        if let Some(each) = self.each.as_ref().filter(|each| each.per_item) {
             let _ = write!(cmd, " item {{{{ item.path }}}} {}", each.out_text());
             return Some(cmd);
         }
         for out in &self.outs {
-            let _ = write!(cmd, " {:?}{} {}", out.shape, if out.shy { "?" } else { "" }, out.path);
+            let _ =
+                write!(cmd, " {:?}{} {}", out.shape, if out.flaky { "?" } else { "" }, out.path);
         }
         Some(cmd)
     }
 
-    /// Paths of its outs, by item or not.
+    /// Returns the paths of all outs; item outs are represented by their folder.
     pub fn out_paths(&self) -> Vec<&str> {
         let folder = self.each.iter().map(|each| each.folder.as_str());
         folder.chain(self.outs.iter().map(|out| out.path.as_str())).collect()
@@ -254,9 +261,15 @@ impl Stage {
             let _ = writeln!(text, "deps = {}", list(self.deps.iter().map(Dep::text).collect()));
         }
         let by_item = self.each.iter().map(|each| format!("'{}'", each.out_text()));
-        let plain = self.outs.iter().map(|Out { path, kept, persist, optional, .. }| match (kept, persist) {
-            (true, false) if !optional => format!("'{path}'"),
-            _ => format!("{{ path = '{path}', cache = {kept}, persist = {persist}, optional = {optional} }}"),
+        let plain = self.outs.iter().map(|out| {
+            let Out { path, kept, persist, optional, .. } = out;
+            if *kept && !persist && !optional {
+                return format!("'{path}'");
+            }
+            format!(
+                "{{ path = '{path}', cache = {kept}, persist = {persist}, \
+                 optional = {optional} }}"
+            )
         });
         let _ = writeln!(text, "outs = [{}]", by_item.chain(plain).collect::<Vec<_>>().join(", "));
         if self.tracked {
@@ -297,7 +310,7 @@ impl Pipeline {
         text
     }
 
-    /// The stages as they are: one a combination.
+    /// Returns the stages with each matrix expanded.
     pub fn expanded(&self) -> Vec<Stage> {
         let each = self.stages.iter().flat_map(|stage| match stage.matrix.is_empty() {
             true => vec![stage.clone()],
@@ -307,8 +320,8 @@ impl Pipeline {
     }
 }
 
-/// For each stage those that it needs, by name; in an order in which each comes after what it needs. `None` if there is none,
-/// or a stage reads what it writes.
+/// Returns each stage with the names of the stages it needs, in topological order; `None` if there
+/// is a cycle, or a stage reads its own out.
 pub fn ordered(stages: &[Stage]) -> Option<Vec<(Stage, BTreeSet<String>)>> {
     let mut open: Vec<(Stage, BTreeSet<String>)> = Vec::new();
     for stage in stages {

@@ -1,4 +1,4 @@
-//! The engine, asked the way the commands ask it: as a library in this process, or as the program.
+//! Runs the engine the way the commands do: as a library in this process, or as the program.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,116 +7,215 @@ use std::sync::Arc;
 
 use repro::engine::Project;
 use repro::engine::run::{Options, run};
-use repro::engine::status::assess;
-use repro::event::Outcome;
+use repro::engine::status::{Verdict, assess};
+use repro::event::{Failure, Outcome};
+use repro::pipeline::{StageIx, StageSet};
 use repro::schedule::OnFailure;
 
 use serde_json::{Value, json};
 
 use crate::choice::Choice;
 use crate::model::value_of;
+use crate::problem::{Refusal, check_no_panic};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Face {
+pub enum Interface {
     Library,
     Program,
 }
 
-pub type Answer = Result<BTreeMap<String, String>, String>;
-
-/// A stage's verdict, in a word, and the changes that are named as its reasons.
+/// A verdict or an outcome that the engine reported about one stage.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub verdict: String,
+pub struct Reported {
+    pub word: String,
+    /// The changes given as reasons of a verdict.
     pub changes: Vec<Value>,
+    /// The message of a failure, with its causes and without its hint.
+    pub failure: Option<String>,
 }
 
-/// Of each stage; a wanted stage that is not told of is fresh.
-pub fn status(root: &Path, face: Face, choice: &Choice) -> Result<BTreeMap<String, Told>, String> {
-    match face {
-        Face::Library => {
+/// Everything a command reported. A selected stage that is not listed is fresh.
+#[derive(Debug)]
+pub struct Answer {
+    pub stages: BTreeMap<String, Reported>,
+    pub exit: i32,
+}
+
+/// Exit code, stdout and stderr of the program.
+#[derive(Debug)]
+pub struct Done {
+    pub exit: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Answer {
+    pub fn word(&self, stage: &str) -> &str {
+        self.stages.get(stage).map_or("fresh", |reported| reported.word.as_str())
+    }
+
+    /// The words of all stages that are not fresh, for messages.
+    pub fn words(&self) -> BTreeMap<&str, &str> {
+        let words = self.stages.iter().map(|(name, reported)| (name.as_str(), &*reported.word));
+        words.filter(|(_, word)| *word != "fresh").collect()
+    }
+}
+
+/// # Errors
+/// The engine panicked.
+pub fn status(
+    root: &Path,
+    interface: Interface,
+    choice: &Choice,
+) -> Result<Result<Answer, Refusal>, String> {
+    match interface {
+        Interface::Library => {
             let loaded =
                 if choice.is_all() { Project::load_stale(root) } else { Project::load(root, &[]) };
-            let project = loaded.map_err(|error| error.to_string())?;
-            let (wanted, forced) = lists(&project, choice);
-            let verdicts = assess(&project, &wanted, &forced);
+            let project = match loaded {
+                Ok(project) => project,
+                Err(error) => return Ok(Err(error.into())),
+            };
+            let (selected, forced) = sets(&project, choice);
+            let verdicts = assess(&project, &selected, &forced);
             let _ = project.workspace.save_index();
-            let name = |ix: usize| project.pipeline.stages[ix].name.to_string();
-            let told = verdicts.into_iter().map(|(ix, verdict)| {
-                let changes = verdict.changes().iter().map(|change| json!(change)).collect();
-                (name(ix), Told { verdict: verdict.word().to_owned(), changes })
+            let exit = verdicts.iter().map(|(_, verdict)| verdict.exit_code()).max().unwrap_or(0);
+            let stages = verdicts.into_iter().map(|(ix, verdict)| {
+                let reported = Reported {
+                    word: verdict.word().to_owned(),
+                    changes: verdict.changes().iter().map(|change| json!(change)).collect(),
+                    failure: match &verdict {
+                        Verdict::Fails(failure, _) => Some(message(failure)),
+                        _ => None,
+                    },
+                };
+                (project.pipeline.stages[ix].name.to_string(), reported)
             });
-            Ok(told.collect())
+            Ok(Ok(Answer { stages: stages.collect(), exit: i32::from(exit) }.checked()?))
         }
-        Face::Program => {
-            let done = program(root, &[&["status", "--json"], &texts(&choice.words)[..]].concat());
-            let (_, stdout, stderr) = done;
+        Interface::Program => {
+            let args = [&["status", "--json"], &texts(&choice.args)[..]].concat();
+            let Done { exit, stdout, stderr } = program(root, &args)?;
             if stdout.is_empty() {
-                return Err(stderr);
+                return Ok(Err(Refusal::parse(exit, &stderr)));
             }
             let value = value_of(&stdout);
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
-            let told = value["stages"].as_array().unwrap().iter().map(|stage| {
-                let changes = stage["changes"].as_array().unwrap().clone();
-                (text(&stage["stage"]), Told { verdict: text(&stage["verdict"]), changes })
+            let stages = value["stages"].as_array().unwrap().iter().map(|stage| {
+                let reported = Reported {
+                    word: text(&stage["verdict"]),
+                    changes: stage["changes"].as_array().unwrap().clone(),
+                    failure: message_of(&stage["failure"]),
+                };
+                (text(&stage["stage"]), reported)
             });
-            Ok(told.collect())
+            Ok(Ok(Answer { stages: stages.collect(), exit }))
         }
     }
 }
 
-/// The word of each stage's outcome; a wanted stage without one was fresh.
-pub fn go(root: &Path, face: Face, cpus: usize, choice: &Choice) -> Answer {
-    match face {
-        Face::Library => {
-            let loaded = match choice.is_all() {
-                true => Project::load_stale_exclusively(root),
-                false => Project::load_exclusively(root, &[]),
-            };
-            let (project, held) = loaded.map_err(|error| error.to_string())?;
-            let project = Arc::new(project);
-            let (wanted, forced) = lists(&project, choice);
-            let options = Options {
-                wanted,
-                forced,
-                cpus,
-                on_failure: choice.on_failure,
-                command: Vec::new(),
-                overrides: Vec::new(),
-            };
-            let report =
-                run(&project, &held, &options, Vec::new()).map_err(|error| error.to_string())?;
-            let stages = report.stages.into_iter();
-            Ok(stages.map(|(name, outcome, _)| (name.to_string(), told(&outcome))).collect())
+/// # Errors
+/// The engine panicked.
+pub fn run_stages(
+    root: &Path,
+    interface: Interface,
+    cpus: usize,
+    choice: &Choice,
+) -> Result<Result<Answer, Refusal>, String> {
+    match interface {
+        Interface::Library => {
+            let answer = run_in_process(root, cpus, choice).map_err(Refusal::from);
+            Ok(match answer {
+                Ok(answer) => Ok(answer.checked()?),
+                Err(refusal) => Err(refusal),
+            })
         }
-        Face::Program => {
+        Interface::Program => {
             let jobs = format!("-j{cpus}");
             let on: &[&str] = if choice.on_failure == OnFailure::KeepGoing { &["-k"] } else { &[] };
-            let args = [&["run", "--json", &jobs], on, &texts(&choice.words)].concat();
-            let (_, stdout, stderr) = program(root, &args);
+            let args = [&["run", "--json", &jobs], on, &texts(&choice.args)].concat();
+            let Done { exit, stdout, stderr } = program(root, &args)?;
+            if stdout.is_empty() {
+                return Ok(Err(Refusal::parse(exit, &stderr)));
+            }
             let ended =
                 stdout.lines().map(value_of).filter(|event| event["event"] == "stage_ended");
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
-            let outcomes: BTreeMap<String, String> =
-                ended.map(|event| (text(&event["stage"]), text(&event["outcome"]))).collect();
-            if outcomes.is_empty() && !stderr.is_empty() { Err(stderr) } else { Ok(outcomes) }
+            let stages = ended.map(|event| {
+                let reported = Reported {
+                    word: text(&event["outcome"]),
+                    changes: Vec::new(),
+                    failure: message_of(&event["failure"]),
+                };
+                (text(&event["stage"]), reported)
+            });
+            Ok(Ok(Answer { stages: stages.collect(), exit }))
         }
     }
 }
 
-/// With the reason of a failure, for whoever reads about it.
-fn told(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Failed(failure) => format!("failed: {failure}"),
-        outcome => outcome.word().to_owned(),
+fn run_in_process(
+    root: &Path,
+    cpus: usize,
+    choice: &Choice,
+) -> Result<Answer, repro::error::Error> {
+    let (project, held) = match choice.is_all() {
+        true => Project::load_stale_exclusively(root)?,
+        false => Project::load_exclusively(root, &[])?,
+    };
+    let project = Arc::new(project);
+    let (wanted, forced) = sets(&project, choice);
+    let options = Options {
+        wanted,
+        forced,
+        cpus,
+        on_failure: choice.on_failure,
+        command: Vec::new(),
+        overrides: Vec::new(),
+    };
+    let report = run(&project, &held, &options, Vec::new())?;
+    let stages = report.stages.into_iter().map(|(name, outcome, _)| {
+        let failure = match &outcome {
+            Outcome::Failed(failure) => Some(message(failure)),
+            _ => None,
+        };
+        let word = outcome.word().to_owned();
+        (name.to_string(), Reported { word, changes: Vec::new(), failure })
+    });
+    Ok(Answer { stages: stages.collect(), exit: i32::from(report.exit) })
+}
+
+impl Answer {
+    /// A panic in a thread of the engine is reported as the failure of a stage.
+    fn checked(self) -> Result<Answer, String> {
+        let failures = self.stages.values().filter_map(|reported| reported.failure.as_ref());
+        for failure in failures {
+            check_no_panic(self.exit, failure)?;
+        }
+        Ok(self)
     }
 }
 
-fn lists(project: &Project, choice: &Choice) -> (Vec<bool>, Vec<bool>) {
-    let list = |is: &dyn Fn(&str) -> bool| {
-        project.pipeline.stages.iter().map(|stage| is(stage.name.as_str())).collect()
+fn message(failure: &Failure) -> String {
+    let causes = failure.causes.iter().map(|cause| format!(": {cause}"));
+    failure.what.clone() + &causes.collect::<String>()
+}
+
+fn message_of(failure: &Value) -> Option<String> {
+    let causes = failure["causes"].as_array()?.iter().map(|cause| format!(": {}", text(cause)));
+    Some(text(&failure["what"]) + &causes.collect::<String>())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// The selected and the forced stages.
+fn sets(project: &Project, choice: &Choice) -> (StageSet, StageSet) {
+    let stages = &project.pipeline.stages;
+    let set = |is_in: &dyn Fn(&str) -> bool| {
+        let members = StageIx::enumerate(stages).filter(|(_, stage)| is_in(stage.name.as_str()));
+        StageSet::of(stages.len(), members.map(|(ix, _)| ix))
     };
-    (list(&|name| choice.wants(name)), list(&|name| choice.forces(name)))
+    (set(&|name| choice.selects(name)), set(&|name| choice.forces(name)))
 }
 
 fn texts(names: &[String]) -> Vec<&str> {
@@ -131,8 +230,14 @@ pub fn command(root: &Path, args: &[&str]) -> Command {
     command
 }
 
-pub fn program(root: &Path, args: &[&str]) -> (i32, String, String) {
-    let output = command(root, args).output().unwrap();
+/// # Errors
+/// The program panicked.
+pub fn program(root: &Path, args: &[&str]) -> Result<Done, String> {
+    let output = deadline::output(&mut command(root, args));
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    let exit = output.status.code().unwrap_or(-1);
+    let done = Done { exit, stdout: text(output.stdout), stderr: text(output.stderr) };
+    check_no_panic(exit, &done.stderr)?;
+    check_no_panic(exit, &done.stdout)?;
+    Ok(done)
 }

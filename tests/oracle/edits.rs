@@ -1,4 +1,4 @@
-//! What people, editors and accidents do to a project between two commands.
+//! Edits of a project between two commands, as made by users, editors and accidents.
 
 use std::fs::{self, FileTimes};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -8,14 +8,14 @@ use crate::random::Random;
 use crate::tree::{Node, file, remove};
 use crate::work::BOOM;
 
-/// Few contents, of two sizes, so that former states come back.
+/// Few contents, of two sizes, so that earlier states occur again.
 const TEXTS: [&str; 5] = ["one", "two", "six", "seven", "eight"];
 
 pub fn text(random: &mut Random) -> Vec<u8> {
     if random.percent(3) { BOOM.to_vec() } else { random.pick(&TEXTS).as_bytes().to_vec() }
 }
 
-/// The files that people have written when the project begins.
+/// Writes the source files of a new project.
 pub fn sources(root: &Path, random: &mut Random) {
     for path in [
         "one.txt",
@@ -34,7 +34,7 @@ pub fn sources(root: &Path, random: &mut Random) {
     symlink("alt1", root.join("ln")).unwrap();
 }
 
-/// A file of people's: there or not.
+/// Returns the path of a source file, which may or may not exist.
 fn source(random: &mut Random) -> &'static str {
     random.pick(&[
         "one.txt",
@@ -55,12 +55,12 @@ fn source(random: &mut Random) -> &'static str {
     ])
 }
 
-/// Does something to a file that people have written, or to a folder of such. Says what.
+/// Edits a source file or a folder of sources. Returns a description.
 pub fn edit_source(root: &Path, random: &mut Random) -> String {
     let name = source(random);
     let path = root.join(name);
     let folder = path.parent().unwrap();
-    // A former edit may have put a file where the folder was.
+    // An earlier edit may have replaced the folder by a file.
     if !folder.is_dir() {
         Node::Dir(Default::default()).write(folder);
     }
@@ -72,7 +72,10 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
             format!("write {name}")
         }
         3 => {
-            format!("write {name} with its size and time as before: {}", stealthily(&path, random))
+            format!(
+                "write {name} with its size and time as before: {}",
+                write_unnoticed(&path, random)
+            )
         }
         4 => {
             if let Ok(opened) = fs::File::options().write(true).open(&path) {
@@ -113,7 +116,7 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
         }
         8 => {
             let other = root.join(source(random));
-            // A link is not moved: it would lead elsewhere, at worst to itself.
+            // Links are not moved: their target would change, possibly to themselves.
             let movable = path.is_file() && !path.is_symlink();
             if movable && !other.is_dir() && other.parent().unwrap().is_dir() {
                 fs::rename(&path, &other).unwrap();
@@ -130,7 +133,7 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
         }
         10 => {
             remove(&path);
-            // `alt1/a.x` and `alt2/a.x` are never links: there is no loop.
+            // `alt1/a.x` and `alt2/a.x` are always files, so no link can point at itself.
             if !name.starts_with("alt") {
                 let up = "../".repeat(name.matches('/').count());
                 symlink(format!("{up}{}", random.pick(&["alt1/a.x", "alt2/a.x", "gone"])), &path)
@@ -160,18 +163,18 @@ pub fn edit_source(root: &Path, random: &mut Random) -> String {
     }
 }
 
-/// A link or directory would be written through, or not at all.
+/// Removes a directory or a broken link, which could not be written as a file.
 fn unlink_if_odd(path: &Path) {
     if path.is_dir() || (path.is_symlink() && !path.exists()) {
         remove(path);
     }
 }
 
-/// Other bytes, as many as before, and the time set back.
-fn stealthily(path: &Path, random: &mut Random) -> String {
-    let Ok(meta) = fs::metadata(path) else { return "not there".into() };
+/// Writes other bytes of the same size and restores the modification time.
+fn write_unnoticed(path: &Path, random: &mut Random) -> String {
+    let Ok(meta) = fs::metadata(path) else { return "missing".into() };
     if !meta.is_file() {
-        return "no file".into();
+        return "not a file".into();
     }
     let size = meta.len() as usize;
     let bytes: Vec<u8> = text(random).into_iter().cycle().take(size).collect();
@@ -188,7 +191,7 @@ fn stealthily(path: &Path, random: &mut Random) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// A file where a directory was, or the other way round.
+/// Replaces a directory by a file, or a file by a directory.
 fn swap(root: &Path, random: &mut Random) -> String {
     let name = random.pick(&["src/sub", "src/q.x", "src", "alt2", "two.txt"]);
     let path = root.join(name);
@@ -205,13 +208,13 @@ fn swap(root: &Path, random: &mut Random) -> String {
     format!("a directory in place of {name}")
 }
 
-/// Does something to what stages have written.
+/// Edits the out of a stage. Returns a description.
 pub fn edit_out(root: &Path, outs: &[String], random: &mut Random) -> String {
     let Some(name) = random.any(outs) else { return "no outs".into() };
     let path = root.join(&name);
     if path.symlink_metadata().is_err() {
         if random.percent(70) {
-            return format!("{name} is not there");
+            return format!("{name} does not exist");
         }
         file(text(random)).write(&path);
         return format!("something at {name}");
@@ -223,7 +226,8 @@ pub fn edit_out(root: &Path, outs: &[String], random: &mut Random) -> String {
             format!("rm -r {name}")
         }
         2 => {
-            // An editor's way; in place, what is a link to an object would be damaged as well.
+            // Half of the edits replace the file, as editors do. Writing in place also damages the
+            // object if the file is a link to one.
             let target = inner.unwrap_or(path);
             if random.percent(50) || !target.exists() {
                 remove(&target);
@@ -235,8 +239,8 @@ pub fn edit_out(root: &Path, outs: &[String], random: &mut Random) -> String {
         }
         3 => {
             let target = inner.unwrap_or(path);
-            stealthily(&target, random);
-            format!("edit {} stealthily", target.display())
+            write_unnoticed(&target, random);
+            format!("edit {}, same size and time", target.display())
         }
         4 => {
             if let Some(inner) = inner {
@@ -253,7 +257,7 @@ pub fn edit_out(root: &Path, outs: &[String], random: &mut Random) -> String {
                     "b.x",
                 ])));
             }
-            format!("something strange in {name}")
+            format!("a new file in {name}")
         }
         6 => {
             let node = Node::read(&path).unwrap();
@@ -274,7 +278,7 @@ pub fn edit_out(root: &Path, outs: &[String], random: &mut Random) -> String {
                 Node::Dir([("a.x".to_owned(), file("one"))].into())
             };
             node.write(&path);
-            format!("{name} is of another kind")
+            format!("another type of file at {name}")
         }
     }
 }
@@ -289,18 +293,18 @@ fn inner_file(path: &Path, random: &mut Random) -> Option<PathBuf> {
     random.any(&names).filter(|path| !path.is_dir())
 }
 
-/// Does something to the cache.
+/// Removes or damages something in the cache. Returns a description.
 pub fn edit_cache(root: &Path, random: &mut Random) -> String {
     let cache = root.join("cache");
     match random.below(8) {
-        0..=2 => match random.any(&things(&cache.join("objects"))) {
+        0..=2 => match random.any(&stored_files(&cache.join("objects"))) {
             Some(object) => {
                 remove(&object);
                 format!("rm {}", object.display())
             }
             None => "no objects".into(),
         },
-        3 => match random.any(&things(&cache.join("objects"))) {
+        3 => match random.any(&stored_files(&cache.join("objects"))) {
             Some(object) => {
                 remove(&object);
                 fs::write(&object, "rotten").unwrap();
@@ -308,7 +312,7 @@ pub fn edit_cache(root: &Path, random: &mut Random) -> String {
             }
             None => "no objects".into(),
         },
-        4 | 5 => match random.any(&things(&cache.join("traces"))) {
+        4 | 5 => match random.any(&stored_files(&cache.join("traces"))) {
             Some(trace) => {
                 remove(&trace);
                 if random.percent(30) {
@@ -326,15 +330,16 @@ pub fn edit_cache(root: &Path, random: &mut Random) -> String {
             for path in state_files(&cache) {
                 remove(&path);
             }
-            "rm of the index".into()
+            "rm the index".into()
         }
     }
 }
 
-/// Removes links that lead nowhere, or to a damaged object, now, but would lead somewhere else when a run has made what they lead to.
-/// Modes of objects go back to what they are, since they are those of all files that are links to them.
+/// Removes links with a content that would change during a run: broken links that a run may fix,
+/// and links to damaged objects. Resets the mode of objects, which all hard links to an object
+/// share.
 pub fn tidy(root: &Path) {
-    for object in things(&root.join("cache/objects")) {
+    for object in stored_files(&root.join("cache/objects")) {
         if fs::metadata(&object).unwrap().permissions().mode() & 0o111 != 0 {
             fs::set_permissions(&object, fs::Permissions::from_mode(0o444)).unwrap();
         }
@@ -363,7 +368,7 @@ pub fn tidy(root: &Path) {
     }
 }
 
-/// The files that the cache keeps beside objects and traces: index and the like.
+/// Returns the files in the cache besides objects and traces, such as the index.
 pub fn state_files(cache: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(cache).into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
@@ -372,7 +377,18 @@ pub fn state_files(cache: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn things(shelf: &Path) -> Vec<PathBuf> {
+/// Reports whether the bytes of an object do not match its name.
+pub fn has_damaged_object(root: &Path) -> bool {
+    let is_damaged = |path: &PathBuf| {
+        let shard = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let name = format!("{shard}{}", path.file_name().unwrap().to_str().unwrap());
+        fs::read(path).map_or(true, |bytes| blake3::hash(&bytes).to_hex().as_str() != name)
+    };
+    stored_files(&root.join("cache/objects")).iter().any(is_damaged)
+}
+
+/// Returns all objects or all traces of the cache, sorted.
+fn stored_files(shelf: &Path) -> Vec<PathBuf> {
     let inside =
         |dir: PathBuf| fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
     let mut things: Vec<PathBuf> = inside(shelf.to_owned()).flat_map(inside).collect();

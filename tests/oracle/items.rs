@@ -1,4 +1,4 @@
-//! The items of a stage: what each of them comes to, and which need no process.
+//! The items of a stage: the out of each item, and which items need no process.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::tree::Node;
 use crate::work::{Work, item_work};
 
 impl Oracle {
-    /// What each item of a stage would make, with its trace, in the order of the items; an out is `None` where the command fails.
+    /// Returns what each item of a stage would make, in the order of the items.
     pub fn items(&mut self, stage: &Stage, inputs: &Inputs, work: &Work) -> Vec<ItemWork> {
         let each = stage.each.as_ref().unwrap();
         let tree = &inputs.deps[&each.glob.text()];
@@ -24,12 +24,12 @@ impl Oracle {
             let mut inputs =
                 Inputs { deps: work.deps.clone(), outs: [out.clone()].into(), ..inputs.clone() };
             inputs.head.retain(|line| !line.starts_with("each "));
-            if each.apart {
+            if each.per_item {
                 inputs.head[0] =
                     format!("cmd {}", json!(each.filled(&stage.cmd().unwrap(), &path)));
             }
-            let made = work.result(Shape::File);
-            let trace = made.map(|node| {
+            let out_node = work.result(Shape::File);
+            let trace = out_node.map(|node| {
                 self.learn(Trace {
                     inputs: inputs.clone(),
                     outs: [(out.clone(), node)].into(),
@@ -41,13 +41,14 @@ impl Oracle {
         done.collect()
     }
 
-    /// Items that are in the lock as they are now, while all their outs lie there as it says: they need no trace of their own. The
-    /// listing of the former items is the cache's.
+    /// Returns the items that are unchanged since the lock was written. They need no trace of their
+    /// own, provided that all item outs are as in the lock. The old list of items comes from the
+    /// cache.
     pub fn locked_items(
         &self,
         stage: &Stage,
         inputs: &Inputs,
-        world: &Node,
+        workspace: &Node,
         lock: &Lock,
     ) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
@@ -57,12 +58,13 @@ impl Oracle {
         let Some(before) = former.deps.remove(&glob) else { return found };
         let mut now = inputs.clone();
         let Some(items) = now.deps.remove(&glob) else { return found };
-        let lies_there =
-            world.get(&each.folder).is_some_and(|node| trace.outs.get(&each.folder) == Some(node));
-        if former == now && lies_there && self.has_listing(&before) {
+        let is_as_locked = workspace
+            .get(&each.folder)
+            .is_some_and(|node| trace.outs.get(&each.folder) == Some(node));
+        if former == now && is_as_locked && self.has_listing(&before) {
             self.same_items(each, &each.glob.base, &items, Some(&before), &mut found);
         }
-        found.retain(|item| world.get(&each.out_of(item)).is_some());
+        found.retain(|item| workspace.get(&each.out_of(item)).is_some());
         found
     }
 
@@ -89,23 +91,23 @@ impl Oracle {
         }
     }
 
-    /// Whether the cache has the tree of a directory, whatever it has of what is in it.
+    /// Reports whether the cache has the tree object of a directory; the entries do not matter.
     fn has_listing(&self, node: &Node) -> bool {
         let object = node.object();
         let path = self.in_cache("objects", &node.digest());
         matches!(node, Node::Dir(_)) && fs::read(path).is_ok_and(|bytes| bytes == object)
     }
 
-    /// The cache's trace of an item, with the objects for want of which its outs cannot be had.
+    /// Returns the cached trace of an item, with the missing objects that prevent a restore.
     pub fn item_known(
         &self,
         inputs: &Inputs,
-        world: &Node,
+        workspace: &Node,
     ) -> Option<(Rc<Trace>, BTreeSet<String>)> {
         let trace = self.cached(inputs)?;
-        let differing = trace.outs.iter().filter(|(path, node)| world.get(path) != Some(node));
-        let gone = differing.flat_map(|(_, node)| self.gone(node)).collect();
-        Some((trace, gone))
+        let differing = trace.outs.iter().filter(|(path, node)| workspace.get(path) != Some(node));
+        let missing = differing.flat_map(|(_, node)| self.missing_objects(node)).collect();
+        Some((trace, missing))
     }
 }
 
@@ -119,8 +121,8 @@ pub struct ItemWork {
 }
 
 impl ItemWork {
-    /// Its trace if that were made of it.
-    pub fn made(&self, node: Node) -> Trace {
+    /// Returns the trace of this item with `node` as its out.
+    pub fn trace_with(&self, node: Node) -> Trace {
         Trace {
             inputs: self.inputs.clone(),
             outs: [(self.out.clone(), node)].into(),

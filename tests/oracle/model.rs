@@ -1,5 +1,7 @@
-//! The oracle: what is true of a pipeline, from what lies on the disk at this moment and the texts of all traces there ever
-//! were. It reads everything each time; it has no index, and nothing of the engine's.
+//! The oracle: computes the verdicts on a pipeline from the files on the disk and the texts of all
+//! traces there ever were.
+//!
+//! It reads everything each time, has no index, and shares no code with the engine.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::choice::Choice;
 use crate::declared::{Dep, Pipeline, Policy, Stage, TOOL, ordered};
+use crate::problem::{Problem, USAGE};
 use crate::reasons::Reasons;
 use crate::traces::{Inputs, Trace};
 use crate::tree::Node;
@@ -23,6 +26,15 @@ pub enum Verdict {
     Waits,
     Fails,
     Skipped,
+}
+
+/// A verdict, with the expected reasons (`None` where they are not compared) and the expected
+/// error.
+#[derive(Debug)]
+pub struct Assessment {
+    pub verdict: Verdict,
+    pub reasons: Option<Reasons>,
+    pub problem: Option<Problem>,
 }
 
 impl Verdict {
@@ -42,33 +54,30 @@ impl Verdict {
 pub enum Decision {
     Fresh(Rc<Trace>),
     Restore(Rc<Trace>),
-    /// By each trace that is known, the objects for want of which its outs cannot be brought back.
+    /// For each known trace, the missing objects that prevent a restore.
     Run {
-        lacks: Vec<BTreeSet<String>>,
+        missing: Vec<BTreeSet<String>>,
     },
 }
 
-/// Why a stage cannot be decided on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble(pub String);
-
 pub type Lock = BTreeMap<String, Rc<Trace>>;
 
-/// All that lies on the disk at one moment.
+/// The state of the disk at one moment: the user's files and outs, and the lock.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    pub world: Node,
+    pub workspace: Node,
     pub lock: Lock,
 }
 
 #[derive(Debug)]
 pub struct Oracle {
     pub root: PathBuf,
-    /// Every trace that there ever was, by text.
+    /// Every trace there ever was, by text.
     pub known: HashMap<String, Rc<Trace>>,
     pub variables: BTreeMap<String, String>,
-    /// The texts of traces whose outs nobody made of these inputs: they were accepted.
-    pub vouched: HashSet<String>,
+    /// Texts of the traces that come from `repro accept`: no command made these outs from these
+    /// inputs.
+    pub accepted: HashSet<String>,
 }
 
 impl Oracle {
@@ -76,25 +85,25 @@ impl Oracle {
         Rc::clone(self.known.entry(trace.text()).or_insert_with(|| Rc::new(trace)))
     }
 
-    pub fn is_vouched(&self, trace: &Trace) -> bool {
-        self.vouched.contains(&trace.text())
+    pub fn is_accepted(&self, trace: &Trace) -> bool {
+        self.accepted.contains(&trace.text())
     }
 
-    /// What the tool of a stage answers, which lies beside the project.
-    fn tool(&self) -> Result<String, Trouble> {
+    /// Returns the answer of the tool, which prints the file `version` beside the project.
+    fn tool(&self) -> Result<String, Problem> {
         let version = fs::read_to_string(self.root.with_file_name("version"));
-        let version = version.map_err(|_| Trouble(format!("`{TOOL}` fails")))?;
+        let version = version.map_err(|_| Problem::naming(USAGE, &[TOOL]))?;
         Ok(format!("version {}", version.trim_end()))
     }
 
     /// # Errors
-    /// The lock holds what never was.
-    pub fn look(&self) -> Result<Disk, String> {
-        let mut world = BTreeMap::new();
+    /// The lock holds a trace that never existed.
+    pub fn read_disk(&self) -> Result<Disk, String> {
+        let mut workspace = BTreeMap::new();
         for entry in fs::read_dir(&self.root).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if !["cache", "runs", "pipeline.toml", "pipeline.lock"].contains(&name.as_str()) {
-                world.insert(name.clone(), Node::read(&self.root.join(&name)).unwrap());
+                workspace.insert(name.clone(), Node::read(&self.root.join(&name)).unwrap());
             }
         }
         let text = fs::read_to_string(self.root.join("pipeline.lock")).unwrap_or_default();
@@ -105,30 +114,31 @@ impl Oracle {
             let trace = self
                 .known
                 .get(&lines)
-                .ok_or_else(|| format!("the lock has `{block}`, which never was"))?;
+                .ok_or_else(|| format!("the lock has a trace that never existed: `{block}`"))?;
             lock.insert(name.strip_prefix("stage ").unwrap().to_owned(), Rc::clone(trace));
         }
-        Ok(Disk { world: Node::Dir(world), lock })
+        Ok(Disk { workspace: Node::Dir(workspace), lock })
     }
 
     pub fn in_cache(&self, shelf: &str, hex: &str) -> PathBuf {
         self.root.join("cache").join(shelf).join(&hex[..2]).join(&hex[2..])
     }
 
-    /// The trace in the cache, if its text is whole.
+    /// Returns the trace in the cache, if its text is intact.
     pub fn cached(&self, inputs: &Inputs) -> Option<Rc<Trace>> {
         let text = fs::read_to_string(self.in_cache("traces", &inputs.key())).ok()?;
         self.known.get(text.strip_prefix("repro.trace 1\n")?).cloned()
     }
 
-    /// Whether the cache has all objects of `node`: trees whole, files by name.
+    /// Reports whether the cache has all objects of `node`. Trees are compared, files only have to
+    /// exist.
     pub fn has(&self, node: &Node) -> bool {
-        self.gone(node).is_empty()
+        self.missing_objects(node).is_empty()
     }
 
-    /// The objects for want of which the cache does not have `node`.
-    pub fn gone(&self, node: &Node) -> BTreeSet<String> {
-        let mut gone = BTreeSet::new();
+    /// Returns the objects of `node` that the cache lacks, by the rule of [`Oracle::has`].
+    pub fn missing_objects(&self, node: &Node) -> BTreeSet<String> {
+        let mut missing = BTreeSet::new();
         node.visit("", &mut |_, node| {
             let digest = node.digest();
             let path = self.in_cache("objects", &digest);
@@ -137,13 +147,13 @@ impl Oracle {
                 _ => path.is_file(),
             };
             if !had {
-                gone.insert(digest);
+                missing.insert(digest);
             }
         });
-        gone
+        missing
     }
 
-    /// Whether all of `node` is in the cache, whole.
+    /// Reports whether all objects of `node` are in the cache, with the right bytes.
     pub fn has_whole(&self, node: &Node) -> bool {
         let object = node.object();
         let path = self.in_cache("objects", &node.digest());
@@ -181,26 +191,27 @@ impl Oracle {
         }
     }
 
-    /// The contents of a stage's deps.
+    /// Returns the contents of a stage's deps.
+    ///
+    /// # Errors
+    /// A dep is missing, or the tool fails.
     pub fn deps(
         &self,
         stage: &Stage,
-        world: &Node,
-        made: &[String],
-    ) -> Result<BTreeMap<String, Node>, Trouble> {
-        let is_made = |path: &str| made.iter().any(|made| is_at_or_below(path, made));
+        workspace: &Node,
+        outs: &[String],
+    ) -> Result<BTreeMap<String, Node>, Problem> {
+        let is_out = |path: &str| outs.iter().any(|out| is_at_or_below(path, out));
         let own = stage.out_paths();
         let mut deps = BTreeMap::new();
         for (text, dep) in stage.all_deps() {
-            // There may be no items.
+            // A stage may have no items.
             let is_of_items = stage.each.as_ref().is_some_and(|each| each.glob.text() == text);
             let nothing = || is_of_items.then(|| Node::Dir(BTreeMap::new()));
-            match dep.look(world, &own, &is_made).or_else(nothing) {
+            match dep.resolve(workspace, &own, &is_out).or_else(nothing) {
                 Some(node) => drop(deps.insert(text, node)),
                 None if stage.policy == Policy::Frozen => {}
-                None => {
-                    return Err(Trouble(format!("dep `{text}` of `{}` is not there", stage.name)));
-                }
+                None => return Err(Problem::naming(USAGE, &[&text, &stage.name])),
             }
         }
         if stage.has_tool {
@@ -213,58 +224,59 @@ impl Oracle {
         &self,
         stage: &Stage,
         inputs: &Inputs,
-        world: &Node,
+        workspace: &Node,
         lock: &Lock,
         forced: bool,
-    ) -> Result<Decision, Trouble> {
+    ) -> Result<Decision, Problem> {
         let locked = lock.get(&stage.name);
         let may_miss =
             |path: &String| stage.outs.iter().all(|out| out.path != *path || out.optional);
         let differs = |trace: &Trace| -> Vec<(String, Option<Node>)> {
-            let found = |path: &String| world.get(path).filter(|_| inputs.outs.contains(path));
+            let found = |path: &String| workspace.get(path).filter(|_| inputs.outs.contains(path));
             let outs = trace.outs.iter().map(|(path, node)| (path, Some(node)));
             let all = outs.chain(trace.absent().map(|path| (path, None)));
-            let as_said = |path: &String, node: Option<&Node>| {
+            let is_as_traced = |path: &String, node: Option<&Node>| {
                 found(path) == node && (node.is_some() || may_miss(path))
             };
-            all.filter(|(path, node)| !as_said(path, *node))
+            all.filter(|(path, node)| !is_as_traced(path, *node))
                 .map(|(path, node)| (path.clone(), node.cloned()))
                 .collect()
         };
-        // What of the outs would have to be brought back, and is not in the cache; `None` where an out is never kept there.
-        let lacks = |trace: &Trace| -> Option<BTreeSet<String>> {
-            let gone = differs(trace).into_iter().map(|(path, node)| {
+        // The objects that a restore needs and the cache lacks; `None` if an out is never cached.
+        let missing = |trace: &Trace| -> Option<BTreeSet<String>> {
+            let lacked = differs(trace).into_iter().map(|(path, node)| {
                 let Some(node) = node else { return may_miss(&path).then(BTreeSet::new) };
                 let plain = stage.outs.iter().any(|out| out.path == path && out.kept);
                 let kept = plain || stage.each.as_ref().is_some_and(|each| each.folder == path);
-                kept.then(|| self.gone(&node))
+                kept.then(|| self.missing_objects(&node))
             });
-            gone.collect::<Option<Vec<_>>>().map(|gone| gone.into_iter().flatten().collect())
+            let lacked = lacked.collect::<Option<Vec<_>>>();
+            lacked.map(|lacked| lacked.into_iter().flatten().collect())
         };
-        let restorable = |trace: &Trace| lacks(trace).is_some_and(|gone| gone.is_empty());
+        let restorable = |trace: &Trace| missing(trace).is_some_and(|objects| objects.is_empty());
         if stage.tracked {
-            let missing = inputs.outs.iter().any(|path| world.get(path).is_none());
+            let absent = inputs.outs.iter().any(|path| workspace.get(path).is_none());
             let same = locked.filter(|trace| trace.inputs == *inputs);
             let edited = |trace: &Trace| {
                 trace
                     .outs
                     .iter()
-                    .any(|(path, node)| world.get(path).is_some_and(|found| found != node))
+                    .any(|(path, node)| workspace.get(path).is_some_and(|found| found != node))
             };
-            return match (missing, same) {
+            return match (absent, same) {
                 (false, Some(trace)) if differs(trace).is_empty() => {
                     Ok(Decision::Fresh(Rc::clone(trace)))
                 }
-                (false, _) => Ok(Decision::Run { lacks: Vec::new() }),
+                (false, _) => Ok(Decision::Run { missing: Vec::new() }),
                 (true, Some(trace)) if !edited(trace) && restorable(trace) => {
                     Ok(Decision::Restore(Rc::clone(trace)))
                 }
-                (true, _) => Err(Trouble(format!("the input `{}` is gone", stage.name))),
+                (true, _) => Err(Problem::naming(USAGE, &[&stage.name])),
             };
         }
         let frozen = stage.policy == Policy::Frozen;
         if !frozen && (forced || stage.policy == Policy::Always) {
-            return Ok(Decision::Run { lacks: Vec::new() });
+            return Ok(Decision::Run { missing: Vec::new() });
         }
         let locked = locked.filter(|trace| frozen || trace.inputs == *inputs).cloned();
         let known: Vec<Rc<Trace>> = locked.into_iter().chain(self.cached(inputs)).collect();
@@ -277,67 +289,79 @@ impl Oracle {
             }
         }
         match frozen {
-            true => Err(Trouble(format!("`{}` is frozen", stage.name))),
-            false => {
-                Ok(Decision::Run { lacks: known.iter().filter_map(|trace| lacks(trace)).collect() })
-            }
+            true => Err(Problem::naming(USAGE, &[&stage.name])),
+            false => Ok(Decision::Run {
+                missing: known.iter().filter_map(|trace| missing(trace)).collect(),
+            }),
         }
     }
 
-    /// The verdicts on the wanted stages, by the rule that the outs of a stage that would be restored are taken as there.
+    /// Returns the verdicts on the selected stages. Outs of a stage that would be restored count as
+    /// present.
+    ///
+    /// # Errors
+    /// The pipeline does not load.
     pub fn status(
         &self,
         pipeline: &Pipeline,
         disk: &Disk,
         choice: &Choice,
-    ) -> Result<BTreeMap<String, (Verdict, Option<Reasons>)>, Trouble> {
+    ) -> Result<BTreeMap<String, Assessment>, Vec<Problem>> {
         let stages = pipeline.expanded();
-        let made = made(&stages);
-        loads(&stages, &disk.world)?;
-        let mut world = disk.world.clone();
-        let mut verdicts = BTreeMap::new();
+        let outs = all_outs(&stages);
+        loads(&stages, &disk.workspace)?;
+        let mut workspace = disk.workspace.clone();
+        let mut assessments: BTreeMap<String, Assessment> = BTreeMap::new();
         for (stage, needs) in
-            ordered(&stages).unwrap().iter().filter(|(stage, _)| choice.wants(&stage.name))
+            ordered(&stages).unwrap().iter().filter(|(stage, _)| choice.selects(&stage.name))
         {
             let any = |among: [Verdict; 2]| {
-                let is_among = |(verdict, _): &(Verdict, _)| among.contains(verdict);
-                needs.iter().any(|need| verdicts.get(need).is_some_and(is_among))
+                let is_among = |other: &Assessment| among.contains(&other.verdict);
+                needs.iter().any(|need| assessments.get(need).is_some_and(is_among))
             };
-            let mut reasons = None;
+            let (mut reasons, mut problem) = (None, None);
             let verdict = if any([Verdict::Fails, Verdict::Skipped]) {
                 Verdict::Skipped
             } else if any([Verdict::Run, Verdict::Waits]) && stage.policy != Policy::Frozen {
                 Verdict::Waits
             } else {
-                let decided = self.deps(stage, &world, &made).and_then(|deps| {
+                let decided = self.deps(stage, &workspace, &outs).and_then(|deps| {
                     let inputs = self.inputs(stage, pipeline, deps);
-                    let decided =
-                        self.decide(stage, &inputs, &world, &disk.lock, choice.forces(&stage.name));
+                    let decided = self.decide(
+                        stage,
+                        &inputs,
+                        &workspace,
+                        &disk.lock,
+                        choice.forces(&stage.name),
+                    );
                     if !stage.tracked
                         && stage.policy == Policy::WhenStale
                         && !choice.forces(&stage.name)
                     {
-                        reasons = Some(Reasons::of(stage, &inputs, &world, &disk.lock));
+                        reasons = Some(Reasons::of(stage, &inputs, &workspace, &disk.lock));
                     }
                     decided
                 });
                 match decided {
-                    Err(_) => Verdict::Fails,
+                    Err(expected) => {
+                        problem = Some(expected);
+                        Verdict::Fails
+                    }
                     Ok(Decision::Fresh(_)) => Verdict::Fresh,
                     Ok(Decision::Run { .. }) => Verdict::Run,
                     Ok(Decision::Restore(trace)) => {
                         for (path, node) in &trace.outs {
-                            world.lay(path, node.clone());
+                            workspace.place(path, node.clone());
                         }
-                        trace.absent().for_each(|path| world.remove(path));
+                        trace.absent().for_each(|path| workspace.remove(path));
                         Verdict::Restore
                     }
                 }
             };
             reasons = reasons.filter(|_| matches!(verdict, Verdict::Run | Verdict::Restore));
-            verdicts.insert(stage.name.clone(), (verdict, reasons));
+            assessments.insert(stage.name.clone(), Assessment { verdict, reasons, problem });
         }
-        Ok(verdicts)
+        Ok(assessments)
     }
 
     pub fn work(&self, stage: &Stage, pipeline: &Pipeline, deps: BTreeMap<String, Node>) -> Work {
@@ -375,31 +399,35 @@ fn params_of(stage: &Stage, pipeline: &Pipeline) -> BTreeMap<String, i64> {
         .collect()
 }
 
-pub fn made(stages: &[Stage]) -> Vec<String> {
+pub fn all_outs(stages: &[Stage]) -> Vec<String> {
     stages.iter().flat_map(|stage| stage.out_paths()).map(str::to_owned).collect()
 }
 
-/// A dep that no stage makes must be there when the pipeline is read.
-pub fn loads(stages: &[Stage], world: &Node) -> Result<(), Trouble> {
+/// Checks that every dep that no stage makes exists when the pipeline is loaded.
+///
+/// # Errors
+/// All that is wrong with the pipeline.
+pub fn loads(stages: &[Stage], workspace: &Node) -> Result<(), Vec<Problem>> {
     if stages.is_empty() {
-        return Err(Trouble("no stage is declared".into()));
+        return Err(vec![Problem::naming(USAGE, &[])]);
     }
+    let mut problems = Vec::new();
     let order = ordered(stages).unwrap();
     for (stage, _) in &order {
         for dep in stage.all_deps().values() {
-            let made = stages.iter().any(|other| {
+            let is_made = stages.iter().any(|other| {
                 other.out_paths().iter().any(|out| crate::declared::is_near(dep, out))
             });
-            let there = match dep {
-                Dep::Path(path) => world.get(path).is_some(),
-                Dep::Glob(glob) => glob.base.is_empty() || world.get(&glob.base).is_some(),
+            let exists = match dep {
+                Dep::Path(path) => workspace.get(path).is_some(),
+                Dep::Glob(glob) => glob.base.is_empty() || workspace.get(&glob.base).is_some(),
             };
-            if !made && !there {
-                return Err(Trouble(format!("dep `{}` is made by no stage", dep.text())));
+            if !is_made && !exists {
+                problems.push(Problem::naming(USAGE, &[&dep.text(), &stage.name]));
             }
         }
     }
-    Ok(())
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 pub fn value_of(text: &str) -> Value {

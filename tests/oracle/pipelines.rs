@@ -1,4 +1,4 @@
-//! Random pipelines, and random changes of them that leave them valid.
+//! Random pipelines, and random changes that keep them valid.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +17,14 @@ pub fn random_pipeline(random: &mut Random) -> Pipeline {
     pipeline
 }
 
-/// Changes something. Says what, or `None` if that would not be a pipeline.
+/// Applies a random change. Returns a description, or `None` if the result would be invalid.
 pub fn change(pipeline: &mut Pipeline, random: &mut Random) -> Option<String> {
     let before = pipeline.clone();
     let what = alter(pipeline, random);
     let names: BTreeSet<&String> = pipeline.stages.iter().map(|stage| &stage.name).collect();
     let twice = names.len() < pipeline.stages.len();
     let nested = nested_outs(&pipeline.expanded());
-    // Of its items a stage cannot say as well that each hangs on all.
+    // A stage must not name the glob of its items as a dep, too.
     let both = |stage: &Stage| {
         stage.each.iter().any(|each| stage.deps.contains(&Dep::Glob(each.glob.clone())))
     };
@@ -50,7 +50,7 @@ fn nested_outs(stages: &[Stage]) -> bool {
 fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
     if pipeline.stages.is_empty() || random.percent(12) {
         add(pipeline, random);
-        return "a stage more".into();
+        return "add a stage".into();
     }
     if random.percent(25) {
         let keys: Vec<String> = pipeline.params.keys().cloned().collect();
@@ -63,12 +63,12 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
     let deps = candidates(pipeline, pipeline.stages[at].id);
     let stage = &mut pipeline.stages[at];
     let name = stage.name.clone();
-    // A tracked input has a name and nothing else to change.
+    // Only the name of a tracked input can change.
     let what = if stage.tracked { random.below(2) } else { random.below(15) };
     match what {
         0 => {
             pipeline.stages.remove(at);
-            return format!("without stage {name}");
+            return format!("remove stage {name}");
         }
         1 => stage.name = format!("r{}", random.below(8)),
         2 => stage.salt = format!("s{}{}", stage.id, random.below(3)),
@@ -80,7 +80,7 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
             }
         }
         5 => {
-            if stage.each.as_ref().is_some_and(|each| each.apart) {
+            if stage.each.as_ref().is_some_and(|each| each.per_item) {
                 return "nothing".into();
             }
             if stage.outs.len() > 1 || (stage.each.is_some() && !stage.outs.is_empty()) {
@@ -124,7 +124,7 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
                 .collect();
         }
     }
-    format!("another stage {name}")
+    format!("change stage {name}")
 }
 
 fn random_params(random: &mut Random) -> BTreeSet<String> {
@@ -135,7 +135,7 @@ fn glob(base: &str, deep: bool, ext: &str) -> Dep {
     Dep::Glob(Glob { base: base.into(), deep, ext: ext.into() })
 }
 
-/// What a stage could read.
+/// Returns the deps that a stage could have.
 fn candidates(pipeline: &Pipeline, id: usize) -> Vec<Dep> {
     let paths = ["one.txt", "two.txt", "src", "src/sub", "src/a.x", "ln", "data", "alt2", "ln/a.x"];
     let mut deps: Vec<Dep> = paths.into_iter().map(|path| Dep::Path(path.into())).collect();
@@ -147,7 +147,7 @@ fn candidates(pipeline: &Pipeline, id: usize) -> Vec<Dep> {
     ]);
     for stage in pipeline.expanded().iter().filter(|stage| stage.id != id) {
         for path in stage.out_paths() {
-            // Three times, so that pipelines become deep.
+            // Three times, so that pipelines get deep.
             deps.extend([Dep::Path(path.into()), Dep::Path(path.into()), Dep::Path(path.into())]);
             if !path.contains('.') {
                 deps.extend([
@@ -170,9 +170,9 @@ fn random_out(stage: &Stage, random: &mut Random) -> Out {
         2 => (format!("bin/o{id}{matrix}.run"), Shape::Executable),
         _ => (format!("gen{id}{matrix}"), Shape::Dir),
     };
-    let shy = random.percent(20);
-    let optional = random.percent(if shy { 85 } else { 5 });
-    Out { path, shape, kept: !random.percent(10), persist: random.percent(10), optional, shy }
+    let flaky = random.percent(20);
+    let optional = random.percent(if flaky { 85 } else { 5 });
+    Out { path, shape, kept: !random.percent(10), persist: random.percent(10), optional, flaky }
 }
 
 fn add(pipeline: &mut Pipeline, random: &mut Random) {
@@ -206,7 +206,7 @@ fn add(pipeline: &mut Pipeline, random: &mut Random) {
             kept: true,
             persist: false,
             optional: false,
-            shy: false,
+            flaky: false,
         });
     } else {
         stage.deps = (0..random.below(4)).filter_map(|_| random.any(&deps)).collect();
@@ -220,8 +220,9 @@ fn add(pipeline: &mut Pipeline, random: &mut Random) {
         if !matrix && random.percent(25) {
             let glob = random.any(&globs).unwrap();
             stage.deps.remove(&Dep::Glob(glob.clone()));
-            stage.each = Some(Each { glob, apart: random.percent(50), folder: format!("it{id}") });
-            if !stage.each.as_ref().unwrap().apart && random.percent(40) {
+            stage.each =
+                Some(Each { glob, per_item: random.percent(50), folder: format!("it{id}") });
+            if !stage.each.as_ref().unwrap().per_item && random.percent(40) {
                 stage.outs.push(random_out(&stage, random));
             }
         } else {

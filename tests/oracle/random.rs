@@ -1,4 +1,4 @@
-//! Numbers that look random and follow from a seed alone (SplitMix64).
+//! Pseudo-random numbers from a seed (SplitMix64).
 
 pub struct Random(u64);
 
@@ -15,7 +15,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From 0 to `count` - 1.
+    /// Returns a number from 0 to `count` - 1.
     pub fn below(&mut self, count: usize) -> usize {
         (self.next() % count.max(1) as u64) as usize
     }

@@ -1,4 +1,5 @@
-//! Why a stage has to do something, by an account of the oracle's own, and whether the engine names that and nothing else.
+//! The reasons why a stage is out of date, computed independently, and compared with those the
+//! engine reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +10,17 @@ use crate::model::Lock;
 use crate::traces::{Inputs, Trace};
 use crate::tree::Node;
 
-/// A line for each change, as `dep in.txt` or `out_missing out.txt`; what may be told by file instead.
+/// The expected reasons: one line per change, such as `dep in.txt` or `out_missing out.txt`.
 #[derive(Debug, Default)]
 pub struct Reasons {
     lines: BTreeSet<String>,
-    /// For each directory among the deps that changed, the lines that tell it by file.
+    /// For each changed dep that is a directory, the lines that report it file by file instead.
     by_file: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Reasons {
-    /// Of a stage that would run or be restored, by its own policy.
-    pub fn of(stage: &Stage, inputs: &Inputs, world: &Node, lock: &Lock) -> Reasons {
+    /// Returns the reasons of a stage that would run or be restored.
+    pub fn of(stage: &Stage, inputs: &Inputs, workspace: &Node, lock: &Lock) -> Reasons {
         let mut reasons = Reasons::default();
         let Some(locked) = lock.get(&stage.name) else {
             reasons.lines.insert("never_ran".into());
@@ -27,7 +28,7 @@ impl Reasons {
         };
         reasons.add_inputs(&locked.inputs, inputs);
         if reasons.lines.is_empty() {
-            reasons.add_outs(stage, locked, world);
+            reasons.add_outs(stage, locked, workspace);
         }
         reasons
     }
@@ -54,10 +55,10 @@ impl Reasons {
         self.lines.extend(old.outs.difference(&new.outs).map(|path| format!("out_dropped {path}")));
     }
 
-    fn add_outs(&mut self, stage: &Stage, locked: &Trace, world: &Node) {
+    fn add_outs(&mut self, stage: &Stage, locked: &Trace, workspace: &Node) {
         for path in &locked.inputs.outs {
             let may_miss = stage.outs.iter().all(|out| out.path != *path || out.optional);
-            match (locked.outs.get(path), world.get(path)) {
+            match (locked.outs.get(path), workspace.get(path)) {
                 (None, None) if may_miss => {}
                 (_, None) => drop(self.lines.insert(format!("out_missing {path}"))),
                 (left, found) if left == found => {}
@@ -66,26 +67,28 @@ impl Reasons {
         }
     }
 
+    /// Compares with the reasons that the engine reported.
+    ///
     /// # Errors
-    /// What is missing or too many.
-    pub fn check(&self, told: &[Value]) -> Result<(), String> {
-        let mut told: BTreeSet<String> = told.iter().map(line).collect();
-        // It is no change, but why it cannot be restored.
-        told.remove("object_gone");
+    /// A reason is missing, or one is reported that does not apply.
+    pub fn check(&self, reported: &[Value]) -> Result<(), String> {
+        let mut reported: BTreeSet<String> = reported.iter().map(line).collect();
+        // This one is not a change, but the reason why the stage cannot be restored.
+        reported.remove("object_gone");
         let by_file: BTreeSet<String> = self.by_file.values().flatten().cloned().collect();
-        let is_told = |line: &String| {
+        let is_reported = |line: &String| {
             let files = self.by_file.get(line).filter(|files| !files.is_empty());
-            told.contains(line) || files.is_some_and(|files| files.is_subset(&told))
+            reported.contains(line) || files.is_some_and(|files| files.is_subset(&reported))
         };
-        let silent: Vec<&String> = self.lines.iter().filter(|line| !is_told(line)).collect();
-        let strange: Vec<&String> = told
+        let missing: Vec<&String> = self.lines.iter().filter(|line| !is_reported(line)).collect();
+        let extra: Vec<&String> = reported
             .iter()
             .filter(|line| !self.lines.contains(*line) && !by_file.contains(*line))
             .collect();
-        if silent.is_empty() && strange.is_empty() {
+        if missing.is_empty() && extra.is_empty() {
             return Ok(());
         }
-        Err(format!("not told: {silent:?}; told without reason: {strange:?}"))
+        Err(format!("not reported: {missing:?}; reported by mistake: {extra:?}"))
     }
 }
 
@@ -103,7 +106,7 @@ fn line(change: &Value) -> String {
     }
 }
 
-/// The facts before the deps, by what a change of them is called.
+/// Groups the facts before the deps by the name of their change.
 fn heads(inputs: &Inputs) -> BTreeMap<String, Vec<&str>> {
     let mut heads: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for fact in &inputs.head {

@@ -1,22 +1,24 @@
-//! One project, and what happens to it step by step. Each step draws from a number of its own, so that leaving some out leaves
-//! the others what they are.
+//! One project and a sequence of random steps on it. Each step draws from its own random numbers,
+//! so that leaving some steps out does not change the others.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use repro::schedule::OnFailure;
 
 use crate::choice::Choice;
 use crate::declared::Pipeline;
-use crate::drive::{self, Face};
+use crate::drive::{self, Answer, Interface};
 use crate::edits;
-use crate::foresee::Outcome;
-use crate::model::{Oracle, Verdict, made};
+use crate::expected_run::{ExpectedRun, Outcome};
+use crate::model::{Oracle, all_outs};
+use crate::mutant::Mutant;
 use crate::pipelines;
+use crate::problem::{ENVIRONMENT, Problem, Refusal, check_no_panic};
 use crate::random::Random;
 use crate::tree::{Node, remove};
 use crate::work;
@@ -26,18 +28,19 @@ pub struct Sequence {
     seed: u64,
     pub pipeline: Pipeline,
     pub oracle: Oracle,
-    history: Vec<Former>,
-    /// Former indexes.
+    history: Vec<Snapshot>,
+    /// Older versions of the index files.
     indexes: Vec<Vec<(PathBuf, Vec<u8>)>>,
     pub counts: Counts,
-    pub tells: bool,
-    /// What happened hangs on the order of stages that nobody promises: there is nothing more to foresee.
+    pub verbose: bool,
+    pub mutant: Option<Mutant>,
+    /// The last outcome depended on the order of stages, so nothing can be predicted from here on.
     is_over: bool,
 }
 
-/// What git would bring back.
+/// The files that `git checkout` would restore.
 #[derive(Clone)]
-struct Former {
+struct Snapshot {
     pipeline: Pipeline,
     sources: BTreeMap<String, Option<Node>>,
     lock: Option<Vec<u8>>,
@@ -50,11 +53,21 @@ pub struct Counts {
     verdicts: u64,
     runs: u64,
     processes: u64,
+    /// Commands that the engine refused as a whole, as expected.
+    refusals: u64,
+    /// Stages that failed, with the expected error.
+    failures: u64,
+    /// Steps that compared nothing, by reason.
+    undecided: BTreeMap<&'static str, u64>,
 }
 
 impl Counts {
     pub fn steps(&self) -> u64 {
         self.edits + self.statuses + self.runs
+    }
+
+    pub fn undecided(&mut self, reason: &'static str) {
+        *self.undecided.entry(reason).or_default() += 1;
     }
 }
 
@@ -65,17 +78,30 @@ impl std::ops::AddAssign for Counts {
         self.verdicts += more.verdicts;
         self.runs += more.runs;
         self.processes += more.processes;
+        self.refusals += more.refusals;
+        self.failures += more.failures;
+        for (reason, count) in more.undecided {
+            *self.undecided.entry(reason).or_default() += count;
+        }
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Counts { edits, statuses, verdicts, runs, processes } = self;
+        let Counts { edits, statuses, verdicts, runs, processes, refusals, failures, .. } = self;
         write!(
             f,
-            "{} steps: {edits} edits, {statuses} looks with {verdicts} verdicts, {runs} runs with {processes} processes",
+            "{} steps: {edits} edits, {statuses} statuses with {verdicts} verdicts, \
+             {runs} runs with {processes} processes; \
+             compared {refusals} refusals and {failures} failures of stages",
             self.steps()
-        )
+        )?;
+        let undecided: u64 = self.undecided.values().sum();
+        write!(f, "; {undecided} steps decided nothing")?;
+        for (reason, count) in &self.undecided {
+            write!(f, ", {count} {reason}")?;
+        }
+        Ok(())
     }
 }
 
@@ -84,17 +110,32 @@ const SOURCES: [&str; 6] = ["one.txt", "two.txt", "src", "alt1", "alt2", "data/m
 pub type Step = Result<(), String>;
 
 impl Sequence {
+    /// Creates a project with a random pipeline in the directory `place`.
     pub fn begin(place: &Path, seed: u64) -> Sequence {
+        let mut random = Random::new(seed);
+        Sequence::create(place, seed, &mut random, pipelines::random_pipeline)
+    }
+
+    /// Creates a project with the given pipeline in the directory `place`.
+    pub fn with(place: &Path, pipeline: Pipeline) -> Sequence {
+        Sequence::create(place, 0, &mut Random::new(0), |_| pipeline)
+    }
+
+    fn create(
+        place: &Path,
+        seed: u64,
+        random: &mut Random,
+        pipeline: impl FnOnce(&mut Random) -> Pipeline,
+    ) -> Sequence {
         let root = place.canonicalize().unwrap().join("p");
         fs::create_dir_all(&root).unwrap();
         symlink(std::env::current_exe().unwrap(), place.join("tool")).unwrap();
-        let mut random = Random::new(seed);
-        edits::sources(&root, &mut random);
+        edits::sources(&root, random);
         fs::write(place.join("version"), "0\n").unwrap();
-        let pipeline = pipelines::random_pipeline(&mut random);
+        let pipeline = pipeline(random);
         let variables = [("ORACLE_SET".to_owned(), "set".to_owned())].into();
-        let (known, vouched) = (HashMap::new(), HashSet::new());
-        let oracle = Oracle { root: root.clone(), known, variables, vouched };
+        let (known, accepted) = (HashMap::new(), HashSet::new());
+        let oracle = Oracle { root: root.clone(), known, variables, accepted };
         let sequence = Sequence {
             root,
             seed,
@@ -103,7 +144,8 @@ impl Sequence {
             history: Vec::new(),
             indexes: Vec::new(),
             counts: Counts::default(),
-            tells: false,
+            verbose: false,
+            mutant: None,
             is_over: false,
         };
         sequence.write_pipeline();
@@ -116,22 +158,25 @@ impl Sequence {
         let notes = self.root.with_file_name("notes");
         fs::create_dir_all(&notes).unwrap();
         for stage in &stages {
-            fs::write(notes.join(&stage.name), work::note(stage, &made(&stages))).unwrap();
+            fs::write(notes.join(&stage.name), work::note(stage, &all_outs(&stages))).unwrap();
         }
     }
 
+    /// # Errors
+    /// The engine differs from the oracle.
     pub fn step(&mut self, at: usize) -> Step {
         if self.is_over {
+            self.counts.undecided("after an outcome that depends on the order of stages");
             return Ok(());
         }
         let mut random =
             Random::new(self.seed ^ (at as u64 + 1).wrapping_mul(0x2545_f491_4f6c_dd1d));
-        let face = if random.percent(3) { Face::Program } else { Face::Library };
+        let interface = if random.percent(3) { Interface::Program } else { Interface::Library };
         match random.below(100) {
-            0..=17 => self.run(face, &mut random)?,
+            0..=17 => self.run(interface, &mut random)?,
             18..=19 => self.crash(&mut random)?,
             20..=22 => {
-                self.tell("time passes");
+                self.log("time passes");
                 std::thread::sleep(Duration::from_millis(25));
             }
             23..=25 => self.command(Sequence::checkout, &mut random)?,
@@ -139,7 +184,7 @@ impl Sequence {
             27..=31 => self.command(Sequence::accept, &mut random)?,
             _ => self.edit(&mut random),
         }
-        if self.is_over { Ok(()) } else { self.status(face, &mut random) }
+        if self.is_over { Ok(()) } else { self.status(interface, &mut random) }
     }
 
     fn command(
@@ -151,8 +196,8 @@ impl Sequence {
         command(self, random)
     }
 
-    pub(super) fn tell(&self, what: &str) {
-        if self.tells {
+    pub(super) fn log(&self, what: &str) {
+        if self.verbose {
             println!("{what}");
         }
     }
@@ -163,13 +208,13 @@ impl Sequence {
             let what = match random.below(100) {
                 0..=49 => edits::edit_source(&self.root, random),
                 50..=64 => {
-                    let tracked = self
+                    let stages = self
                         .pipeline
                         .expanded()
                         .into_iter()
                         .filter(|stage| !stage.tracked)
                         .collect::<Vec<_>>();
-                    edits::edit_out(&self.root, &made(&tracked), random)
+                    edits::edit_out(&self.root, &all_outs(&stages), random)
                 }
                 65..=82 => {
                     let what =
@@ -179,21 +224,21 @@ impl Sequence {
                 }
                 83..=89 => edits::edit_cache(&self.root, random),
                 90..=93 => self.edit_lock(random),
-                94 => self.other_version(random),
-                95..=96 => self.travel(random),
-                _ => self.former_index(random),
+                94 => self.change_tool(random),
+                95..=96 => self.restore_snapshot(random),
+                _ => self.older_index(random),
             };
-            self.tell(&what);
+            self.log(&what);
             self.counts.edits += 1;
         }
     }
 
     fn edit_lock(&mut self, random: &mut Random) -> String {
         let lock = self.root.join("pipeline.lock");
-        let former = random.any(&self.history).and_then(|former| former.lock);
-        match former {
-            Some(former) if random.percent(60) => {
-                fs::write(lock, former).unwrap();
+        let older = random.any(&self.history).and_then(|snapshot| snapshot.lock);
+        match older {
+            Some(older) if random.percent(60) => {
+                fs::write(lock, older).unwrap();
                 "an older lock".into()
             }
             _ => {
@@ -203,9 +248,9 @@ impl Sequence {
         }
     }
 
-    /// As `git checkout` of a former state does it: what is ignored stays.
-    fn travel(&mut self, random: &mut Random) -> String {
-        let Some(Former { pipeline, sources, lock }) = random.any(&self.history) else {
+    /// Restores an earlier state like `git checkout`: ignored files stay.
+    fn restore_snapshot(&mut self, random: &mut Random) -> String {
+        let Some(Snapshot { pipeline, sources, lock }) = random.any(&self.history) else {
             return "no history".into();
         };
         self.pipeline = pipeline;
@@ -224,15 +269,15 @@ impl Sequence {
             Some(lock) => fs::write(place, lock).unwrap(),
             None => remove(&place),
         }
-        "checkout of a former state".into()
+        "git checkout of an earlier state".into()
     }
 
-    /// Of the tool that some stages depend on.
-    fn other_version(&self, random: &mut Random) -> String {
+    /// Changes the version of the tool that some stages depend on, or removes the tool.
+    fn change_tool(&self, random: &mut Random) -> String {
         let path = self.root.with_file_name("version");
         if random.percent(20) {
             remove(&path);
-            return "the tool is gone".into();
+            return "rm the tool".into();
         }
         let version = random.below(3);
         fs::write(path, format!("{version}\n")).unwrap();
@@ -243,7 +288,7 @@ impl Sequence {
         let sources =
             SOURCES.iter().map(|path| ((*path).to_owned(), Node::read(&self.root.join(path))));
         let lock = fs::read(self.root.join("pipeline.lock")).ok();
-        self.history.push(Former {
+        self.history.push(Snapshot {
             pipeline: self.pipeline.clone(),
             sources: sources.collect(),
             lock,
@@ -253,7 +298,7 @@ impl Sequence {
             .push(files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect());
     }
 
-    fn former_index(&mut self, random: &mut Random) -> String {
+    fn older_index(&mut self, random: &mut Random) -> String {
         for (path, bytes) in random.any(&self.indexes).unwrap_or_default() {
             if self.root.join("cache").exists() {
                 fs::write(path, bytes).unwrap();
@@ -262,94 +307,149 @@ impl Sequence {
         "an older index".into()
     }
 
-    fn status(&mut self, face: Face, random: &mut Random) -> Step {
-        let choice = Choice::to_look(&self.pipeline.expanded(), random);
-        let disk = self.oracle.look()?;
+    fn status(&mut self, interface: Interface, random: &mut Random) -> Step {
+        let choice = Choice::for_status(&self.pipeline.expanded(), random);
+        let disk = self.oracle.read_disk()?;
         let expected = self.oracle.status(&self.pipeline, &disk, &choice);
-        let found = drive::status(&self.root, face, &choice);
-        self.counts.statuses += 1;
-        let differ = || {
-            let should = expected
-                .as_ref()
-                .map(|all| words(all.iter().map(|(name, (word, _))| (name, word.word()))));
-            let is = found
-                .as_ref()
-                .map(|all| words(all.iter().map(|(name, told)| (name, &*told.verdict))));
-            format!("status ({face:?})\n should be {should:?}\n is        {is:?}")
-        };
-        match (&expected, &found) {
-            (Err(_), Err(_)) => Ok(()),
-            (Ok(expected), Ok(found)) => {
-                self.counts.verdicts += expected.len() as u64;
-                let word =
-                    |name: &String| found.get(name).map_or("fresh", |told| told.verdict.as_str());
-                let is_so =
-                    |(name, (verdict, _)): (&String, &(Verdict, _))| word(name) == verdict.word();
-                if !expected.iter().all(is_so)
-                    || found.keys().any(|name| !expected.contains_key(name))
-                {
-                    return Err(differ());
-                }
-                for (name, told) in found {
-                    if let (_, Some(reasons)) = &expected[name] {
-                        let check = reasons.check(&told.changes);
-                        check.map_err(|what| format!("why `{name}` ({face:?}): {what}"))?;
-                    }
-                }
-                Ok(())
-            }
-            _ => Err(differ()),
+        let mut found = drive::status(&self.root, interface, &choice)?;
+        if let Some(mutant) = self.mutant {
+            mutant.change(&mut found)?;
         }
-    }
-
-    fn run(&mut self, face: Face, random: &mut Random) -> Step {
-        let stages = self.pipeline.expanded();
-        let choice = Choice::to_run(&stages, random);
-        // What is typed is read by the program alone.
-        let face = if !choice.is_all() && random.percent(40) { Face::Program } else { face };
-        let cpus = 1 + random.below(4);
-        self.tell(&format!(
-            "run {:?}, {:?}, by {face:?}, -j{cpus}",
-            choice.words, choice.on_failure
-        ));
-        edits::tidy(&self.root);
-        let before = self.oracle.look()?;
-        let expected = self.oracle.foresee(&self.pipeline, &before, &choice);
-        let found = drive::go(&self.root, face, cpus, &choice);
-        self.counts.runs += 1;
-        let ran = self.ran();
-        self.counts.processes += ran.len() as u64;
-        let (mut foreseen, found) = match (expected, found) {
-            (Ok(foreseen), Ok(found)) => (foreseen, found),
-            (Err(_), Err(_)) => return Ok(()),
+        self.counts.statuses += 1;
+        let (expected, found) = match (expected, found) {
+            (Ok(expected), Ok(found)) => (expected, found),
+            (Err(problems), Err(refusal)) => return self.check_refusal(&problems, &refusal),
             (expected, found) => {
                 return Err(format!(
-                    "run: should be {:?}, is {found:?}",
-                    expected.map(|run| run.outcomes)
+                    "status ({interface:?}): should be {expected:?}, is {found:?}"
                 ));
             }
         };
-        if self.tells {
-            println!("  {:?}", foreseen.outcomes);
+        self.counts.verdicts += expected.len() as u64;
+        let is_so = |(name, expected): (&String, &crate::model::Assessment)| {
+            found.word(name) == expected.verdict.word()
+        };
+        if !expected.iter().all(is_so)
+            || found.stages.keys().any(|name| !expected.contains_key(name))
+        {
+            let words: BTreeMap<&str, &str> = expected
+                .iter()
+                .map(|(name, expected)| (name.as_str(), expected.verdict.word()))
+                .filter(|(_, word)| *word != "fresh")
+                .collect();
+            return Err(format!(
+                "status ({interface:?})\n should be {words:?}\n is        {:?}",
+                found.words()
+            ));
         }
-        if foreseen.unsure {
+        for (name, reported) in &found.stages {
+            if let Some(reasons) = &expected[name].reasons {
+                let check = reasons.check(&reported.changes);
+                check.map_err(|what| format!("why `{name}` ({interface:?}): {what}"))?;
+            }
+        }
+        let problems = expected
+            .iter()
+            .filter_map(|(name, expected)| Some((name.as_str(), expected.problem.as_ref()?)));
+        self.check_failures("status", problems, &found)
+    }
+
+    fn check_refusal(&mut self, expected: &[Problem], found: &Refusal) -> Step {
+        self.counts.refusals += 1;
+        found.check(expected)
+    }
+
+    /// Checks the exit code, and that the message of each failed stage names the expected subject.
+    fn check_failures<'a>(
+        &mut self,
+        command: &str,
+        problems: impl Iterator<Item = (&'a str, &'a Problem)>,
+        found: &Answer,
+    ) -> Step {
+        let mut exit = 0;
+        for (name, problem) in problems {
+            self.counts.failures += 1;
+            exit = exit.max(problem.exit);
+            let failure = found.stages.get(name).and_then(|reported| reported.failure.as_ref());
+            if !failure.is_some_and(|failure| problem.is_about(failure)) {
+                return Err(format!(
+                    "{command}: the failure of `{name}` should be {problem:?}, is {failure:?}"
+                ));
+            }
+        }
+        if found.exit != exit {
+            let failures = found.stages.iter().filter(|(_, reported)| reported.failure.is_some());
+            return Err(format!(
+                "{command}: exit code {}, should be {exit}: {:?}",
+                found.exit,
+                failures.collect::<Vec<_>>()
+            ));
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, interface: Interface, random: &mut Random) -> Step {
+        let choice = Choice::for_run(&self.pipeline.expanded(), random);
+        // Only the program parses command-line arguments.
+        let interface =
+            if !choice.is_all() && random.percent(40) { Interface::Program } else { interface };
+        let cpus = 1 + random.below(4);
+        self.run_choice(interface, &choice, cpus)
+    }
+
+    /// # Errors
+    /// The run differs from what the oracle expects.
+    pub fn run_choice(&mut self, interface: Interface, choice: &Choice, cpus: usize) -> Step {
+        self.log(&format!(
+            "run {:?}, {:?}, by {interface:?}, -j{cpus}",
+            choice.args, choice.on_failure
+        ));
+        edits::tidy(&self.root);
+        let before = self.oracle.read_disk()?;
+        let expected = self.oracle.expect_run(&self.pipeline, &before, choice);
+        let mut found = drive::run_stages(&self.root, interface, cpus, choice)?;
+        if let Some(mutant) = self.mutant {
+            mutant.change(&mut found)?;
+        }
+        self.counts.runs += 1;
+        let ran = self.ran();
+        self.counts.processes += ran.len() as u64;
+        let (mut expected, found) = match (expected, found) {
+            (Ok(expected), Ok(found)) => (expected, found),
+            (Err(problems), Err(refusal)) => return self.check_refusal(&problems, &refusal),
+            (expected, found) => return Err(unlike(expected, &found)),
+        };
+        if self.verbose {
+            println!("  {:?}", expected.outcomes);
+        }
+        if expected.order_dependent {
+            self.counts.undecided("with an outcome that depends on the order of stages");
             self.is_over = true;
             return Ok(());
         }
-        let failed = found.values().filter(|outcome| outcome.starts_with("failed")).count();
-        if failed > 0 && choice.on_failure == OnFailure::Stop {
-            if failed > 1 && cpus == 1 {
-                return Err(format!("run: went on after a failure: {found:?}"));
+        let stages = self.pipeline.expanded();
+        let with_word = |word: &str| -> Vec<String> {
+            let all = found.stages.iter().filter(|(_, reported)| reported.word == word);
+            all.map(|(name, _)| name.clone()).collect()
+        };
+        let failed = with_word("failed");
+        if !failed.is_empty() && choice.on_failure == OnFailure::Stop {
+            if failed.len() > 1 && cpus == 1 {
+                return Err(format!("run: went on after a failure: {:?}", found.words()));
             }
-            let skipped = found.iter().filter(|(_, outcome)| *outcome == "skipped");
-            foreseen.cut(&skipped.map(|(name, _)| name.clone()).collect(), &before, &stages);
+            expected.cut(&with_word("skipped").into_iter().collect(), &before, &stages);
         }
-        self.check_run(&foreseen, &found, &ran)?;
-        let after = self.oracle.look()?;
-        self.check_disk(&foreseen, &after)?;
+        self.check_run(&expected, &found, &ran)?;
+        let problems = expected.problems.iter().filter(|(name, _)| {
+            expected.outcomes.get(*name).is_some_and(|outcome| *outcome == Outcome::Failed)
+        });
+        let problems = problems.map(|(name, problem)| (name.as_str(), problem));
+        self.check_failures("run", problems, &found)?;
+        let after = self.oracle.read_disk()?;
+        self.check_disk(&expected, &after)?;
         self.check_work(&after, &|name| {
             matches!(
-                foreseen.outcomes.get(name),
+                expected.outcomes.get(name),
                 Some(Outcome::Fresh | Outcome::Ran | Outcome::Restored | Outcome::RanOrRestored)
             )
         })?;
@@ -357,7 +457,7 @@ impl Sequence {
         Ok(())
     }
 
-    /// The lines that processes have left.
+    /// Reads and removes the lines that processes appended to `ran`.
     fn ran(&self) -> Vec<String> {
         let path = self.root.with_file_name("ran");
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -365,59 +465,65 @@ impl Sequence {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// A run that is killed at any moment, and one after it that goes through.
+    /// Kills a run at a random moment, then runs to the end.
     fn crash(&mut self, random: &mut Random) -> Step {
-        self.tell("run, killed");
+        self.log("run, killed");
         edits::tidy(&self.root);
-        let before = self.oracle.look()?;
-        // What it will leave behind has to be known.
-        let foreseen = self.oracle.foresee(&self.pipeline, &before, &Choice::all());
+        let before = self.oracle.read_disk()?;
+        // The oracle learns the traces that the killed run may leave behind.
+        let expected = self.oracle.expect_run(&self.pipeline, &before, &Choice::all());
         let slow = self.root.with_file_name("slow");
         if random.percent(50) {
             fs::write(&slow, "").unwrap();
         }
+        let stderr = self.root.with_file_name("stderr");
         let mut run = drive::command(&self.root, &["run", "-k", "--json"]);
         let mut child = run
             .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
+            .stderr(fs::File::create(&stderr).unwrap())
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_micros(random.below(60_000) as u64));
         child.kill().unwrap();
-        child.wait().unwrap();
+        let ended = child.wait().unwrap();
+        check_no_panic(ended.code().unwrap_or(-1), &fs::read_to_string(&stderr).unwrap())?;
+        remove(&stderr);
         remove(&slow);
         self.counts.edits += 1;
-        let mut found = drive::go(&self.root, Face::Library, 2, &Choice::all());
-        // A process that was just being born has the lock of the killed one until it is another program.
-        while matches!(&found, Err(error) if error.contains("is at work in this project")) {
+        let run = || drive::run_stages(&self.root, Interface::Library, 2, &Choice::all());
+        let mut found = run()?;
+        // A process that is being spawned holds the lock of the killed run until it calls `exec`.
+        let since = Instant::now();
+        while matches!(&found, Err(refusal) if refusal.exit == ENVIRONMENT)
+            && since.elapsed() < deadline::LIMIT
+        {
             std::thread::sleep(Duration::from_millis(1));
-            found = drive::go(&self.root, Face::Library, 2, &Choice::all());
+            found = run()?;
+        }
+        if let Some(mutant) = self.mutant {
+            mutant.change(&mut found)?;
         }
         self.counts.runs += 1;
         let ran = self.ran();
         self.counts.processes += ran.len() as u64;
-        match (foreseen, found) {
-            (Ok(foreseen), Ok(_)) if foreseen.unsure => {
+        match (expected, found) {
+            (Ok(expected), Ok(_)) if expected.order_dependent => {
+                self.counts.undecided("with an outcome that depends on the order of stages");
                 self.is_over = true;
                 Ok(())
             }
             (Ok(_), Ok(found)) => {
-                let after = self.oracle.look()?;
+                let after = self.oracle.read_disk()?;
                 self.check_work(&after, &|name| {
-                    matches!(
-                        found.get(name).map(String::as_str),
-                        None | Some("fresh" | "ran" | "restored")
-                    )
+                    matches!(found.word(name), "fresh" | "ran" | "restored")
                 })
             }
-            (Err(_), Err(_)) => Ok(()),
-            (expected, found) => {
-                Err(format!("run: should be {:?}, is {found:?}", expected.map(|run| run.outcomes)))
-            }
+            (Err(problems), Err(refusal)) => self.check_refusal(&problems, &refusal),
+            (expected, found) => Err(unlike(expected, &found)),
         }
     }
 }
 
-fn words<'a>(all: impl Iterator<Item = (&'a String, &'a str)>) -> BTreeMap<&'a String, &'a str> {
-    all.filter(|(_, word)| *word != "fresh").collect()
+fn unlike(expected: Result<ExpectedRun, Vec<Problem>>, found: &Result<Answer, Refusal>) -> String {
+    format!("run: should be {:?}, is {found:?}", expected.map(|run| run.outcomes))
 }

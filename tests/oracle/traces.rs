@@ -1,4 +1,4 @@
-//! What determines a stage's outs, and what came of it: by value, with their lines as docs/lock.md has them.
+//! Inputs and results of a stage by value, as lines in the format of docs/reference/lock.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use crate::tree::Node;
 
 pub type Outs = BTreeMap<String, Node>;
 
-/// A trace with its lines as docs/lock.md has them: those of the fingerprint, then the outs.
+/// A trace: the fingerprint and the outs it led to.
 #[derive(Debug)]
 pub struct Trace {
     pub inputs: Inputs,
@@ -20,7 +20,7 @@ pub struct Trace {
 /// A fingerprint: facts by line.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Inputs {
-    /// Everything before the deps.
+    /// The lines before the deps.
     pub head: Vec<String>,
     pub deps: BTreeMap<String, Node>,
     pub params: BTreeMap<String, i64>,
@@ -49,7 +49,7 @@ impl Inputs {
 }
 
 impl Trace {
-    /// Outs that were not written.
+    /// Returns the outs that were not written.
     pub fn absent(&self) -> impl Iterator<Item = &String> {
         self.inputs.outs.iter().filter(|path| !self.outs.contains_key(*path))
     }

@@ -1,5 +1,5 @@
-//! What lies on the disk, by value: read whole each time, with no memory of it. Digests as docs/cache.md has them,
-//! computed here anew.
+//! File trees by value, read as a whole each time. Digests follow docs/reference/cache.md and are
+//! computed independently of the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,19 +13,19 @@ pub enum Node {
         executable: bool,
     },
     Dir(BTreeMap<String, Node>),
-    /// A link that leads nowhere.
+    /// A broken link, with its target.
     Link(String),
 }
 
-/// Names that appear by themselves in the directories of people.
-const PASSED_OVER: [&str; 2] = ["__pycache__", ".DS_Store"];
+/// Names that are ignored outside of outs.
+const IGNORED: [&str; 2] = ["__pycache__", ".DS_Store"];
 
 pub fn file(text: impl Into<Vec<u8>>) -> Node {
     Node::File { bytes: text.into(), executable: false }
 }
 
 impl Node {
-    /// Links that lead somewhere are what they lead to.
+    /// Reads a path, following links; `None` if nothing exists there.
     pub fn read(path: &Path) -> Option<Node> {
         let Ok(meta) = fs::metadata(path) else {
             return fs::read_link(path)
@@ -40,11 +40,11 @@ impl Node {
             let entry = entry.unwrap();
             (entry.file_name().into_string().unwrap(), Node::read(&entry.path()).unwrap())
         });
-        // What a killed run left half-written is nobody's.
+        // Temporary files of a killed run do not count.
         Some(Node::Dir(entries.filter(|(name, _)| !name.starts_with(".repro-tmp-")).collect()))
     }
 
-    /// Makes `path` this, whatever was there.
+    /// Writes this node to `path`, and replaces whatever is there.
     pub fn write(&self, path: &Path) {
         remove(path);
         for above in path
@@ -77,7 +77,7 @@ impl Node {
         })
     }
 
-    /// Puts `node` at `path`; false if a folder on the way is no folder.
+    /// Puts `node` at `path`; returns false if a parent is not a directory.
     pub fn put(&mut self, path: &str, node: Node) -> bool {
         let Node::Dir(entries) = self else { return false };
         match path.split_once('/') {
@@ -93,8 +93,8 @@ impl Node {
         }
     }
 
-    /// Puts `node` at `path`, with folders in place of whatever is on the way.
-    pub fn lay(&mut self, path: &str, node: Node) {
+    /// Puts `node` at `path`, and replaces parents that are not directories.
+    pub fn place(&mut self, path: &str, node: Node) {
         for (at, _) in path.match_indices('/') {
             if !matches!(self.get(&path[..at]), Some(Node::Dir(_))) {
                 self.put(&path[..at], Node::Dir(BTreeMap::new()));
@@ -115,13 +115,13 @@ impl Node {
         }
     }
 
-    /// Without what is passed over where no stage writes; `path` is where this lies.
-    pub fn counting(&self, path: &str, is_made: &dyn Fn(&str) -> bool) -> Node {
+    /// Returns this without ignored names, except where a stage writes; `path` is its own path.
+    pub fn without_ignored(&self, path: &str, is_out: &dyn Fn(&str) -> bool) -> Node {
         let Node::Dir(entries) = self else { return self.clone() };
         let below = entries.iter().filter_map(|(name, node)| {
             let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-            let passed_over = PASSED_OVER.contains(&name.as_str()) && !is_made(&path);
-            (!passed_over).then(|| (name.clone(), node.counting(&path, is_made)))
+            let is_ignored = IGNORED.contains(&name.as_str()) && !is_out(&path);
+            (!is_ignored).then(|| (name.clone(), node.without_ignored(&path, is_out)))
         });
         Node::Dir(below.collect())
     }
@@ -141,7 +141,7 @@ impl Node {
         blake3::hash(&self.object()).to_hex().to_string()
     }
 
-    /// Of all the objects that the cache keeps of it.
+    /// Returns the digests of all objects that the cache stores for this node.
     pub fn digests(&self) -> BTreeSet<String> {
         let mut digests = BTreeSet::new();
         self.visit("", &mut |_, node| {
@@ -150,7 +150,7 @@ impl Node {
         digests
     }
 
-    /// The bytes that the cache keeps of it.
+    /// Returns the bytes of the object that the cache stores for this node.
     pub fn object(&self) -> Vec<u8> {
         match self {
             Node::File { bytes, .. } => bytes.clone(),
@@ -173,14 +173,14 @@ impl Node {
         }
     }
 
-    /// Whether a link in it leads upwards or to an absolute path, to where nothing is: nobody could bring it back.
-    pub fn is_unplantable(&self) -> bool {
+    /// Reports whether it contains a broken link that cannot be restored: absolute or upwards.
+    pub fn is_unrestorable(&self) -> bool {
         match self {
             Node::File { .. } => false,
             Node::Link(target) => {
                 target.starts_with('/') || target.split('/').any(|name| name == "..")
             }
-            Node::Dir(entries) => entries.values().any(Node::is_unplantable),
+            Node::Dir(entries) => entries.values().any(Node::is_unrestorable),
         }
     }
 
@@ -193,7 +193,7 @@ impl Node {
     }
 }
 
-/// Removes whatever lies there; a link goes, not what it leads to.
+/// Removes whatever is at `path`; of a link, not the target.
 pub fn remove(path: &Path) {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => fs::remove_dir_all(path).unwrap(),
@@ -202,7 +202,7 @@ pub fn remove(path: &Path) {
     }
 }
 
-/// Folders are made for outs that then fail; they are nothing.
+/// Returns the node without empty directories, which a failed stage leaves behind.
 pub fn without_empty(node: Node) -> Node {
     let Node::Dir(entries) = node else { return node };
     let kept = entries.into_iter().map(|(name, node)| (name, without_empty(node)));

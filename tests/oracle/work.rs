@@ -1,5 +1,6 @@
-//! What the commands of the pipelines do: outs that follow from salt, variables, params and deps alone. One function for the
-//! oracle, which calls it, and for the processes, which are this program started as `tool work …`.
+//! The work of the stages: outs are a function of salt, variables, params and deps alone. The
+//! oracle and the processes share this function; a process is this program, started as `tool work
+//! …`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::declared::{Dep, Each, Glob, Shape, Stage};
 use crate::tree::{Node, file, remove};
 
-/// A file that holds it makes every command fail that reads it.
+/// Content of a dep that makes the command fail.
 pub const BOOM: &[u8] = b"boom";
 
 #[derive(Debug)]
@@ -36,12 +37,13 @@ impl Work {
         if self.modulus == 0 { mark } else { mark % self.modulus }
     }
 
-    /// What is at an out when the command has ended; `None` if it fails.
-    pub fn out(&self, shape: Shape, shy: bool) -> Option<Option<Node>> {
-        self.result(shape).map(|node| (!shy || self.mark().is_multiple_of(2)).then_some(node))
+    /// Returns the out that the command leaves; `None` if the command fails, `Some(None)` if it
+    /// omits the out.
+    pub fn out(&self, shape: Shape, flaky: bool) -> Option<Option<Node>> {
+        self.result(shape).map(|node| (!flaky || self.mark().is_multiple_of(2)).then_some(node))
     }
 
-    /// `None` if the command fails.
+    /// Returns the result of the command; `None` if it fails.
     pub fn result(&self, shape: Shape) -> Option<Node> {
         if self.deps.values().any(|dep| dep.holds(BOOM)) {
             return None;
@@ -66,7 +68,7 @@ impl Work {
     }
 }
 
-/// What a process needs to know of its stage beside its arguments.
+/// Returns the facts about a stage that its process needs besides its arguments.
 pub fn note(stage: &Stage, made: &[String]) -> String {
     let mut lines: Vec<String> = made.iter().map(|path| format!("made {path}")).collect();
     lines.extend(stage.out_paths().iter().map(|path| format!("own {path}")));
@@ -91,7 +93,7 @@ fn as_read(text: &str) -> Glob {
     Glob { base: next().replace(':', "/"), deep: next() == "true", ext: next() }
 }
 
-/// The process of a stage. Leaves a line with its name where the test counts them.
+/// Does the work of a stage's process, and appends its name to `ran`. Returns the exit code.
 pub fn process(args: &[String]) -> u8 {
     let root = PathBuf::from(std::env::var_os("REPRO_ROOT").unwrap());
     let outside = root.parent().unwrap();
@@ -102,12 +104,12 @@ pub fn process(args: &[String]) -> u8 {
         lines.filter(|(first, _)| *first == word).map(|(_, rest)| rest.to_owned()).collect()
     };
     let made = of("made");
-    let is_made = |path: &str| made.iter().any(|made| is_at_or_below(path, made));
+    let is_out = |path: &str| made.iter().any(|made| is_at_or_below(path, made));
     let own = of("own");
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let mut deps: Vec<Dep> = of("path").into_iter().map(Dep::Path).collect();
     deps.extend(of("glob").iter().map(|text| Dep::Glob(as_read(text))));
-    let look = |dep: &Dep| dep.look(&partial(&root, dep), &own, &is_made);
+    let look = |dep: &Dep| dep.resolve(&partial(&root, dep), &own, &is_out);
     let params = fs::read(std::env::var_os("REPRO_PARAMS").unwrap()).unwrap();
     let mut work = Work {
         salt: args[0].clone(),
@@ -129,7 +131,7 @@ pub fn process(args: &[String]) -> u8 {
         std::thread::sleep(std::time::Duration::from_millis(30));
     }
     if args.get(2).is_some_and(|word| word == "item") {
-        let node = Node::read(&root.join(&args[3])).unwrap().counting(&args[3], &is_made);
+        let node = Node::read(&root.join(&args[3])).unwrap().without_ignored(&args[3], &is_out);
         work.deps.insert(args[3].clone(), node);
         leave(&format!("{stage} {}", args[3]));
         return write(&root, &work, &[((Shape::File, false), args[4].clone())]);
@@ -144,7 +146,7 @@ pub fn process(args: &[String]) -> u8 {
             let line: Value = serde_json::from_str(line).unwrap();
             let (item, out) = (line["item"].as_str().unwrap(), line["outs"][0].as_str().unwrap());
             let before = work.deps.clone();
-            let node = Node::read(&root.join(item)).unwrap().counting(item, &is_made);
+            let node = Node::read(&root.join(item)).unwrap().without_ignored(item, &is_out);
             work.deps.insert(item.to_owned(), node);
             leave(&format!("{stage} {item}"));
             if write(&root, &work, &[((Shape::File, false), out.to_owned())]) != 0 {
@@ -168,7 +170,8 @@ pub fn is_at_or_below(path: &str, other: &str) -> bool {
     path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Of the root only what the dep could stand for: the rest may be written at this moment.
+/// Reads only the part of the root that the dep may stand for: other stages may be writing the
+/// rest.
 fn partial(root: &Path, dep: &Dep) -> Node {
     let mut partial = Node::Dir(BTreeMap::new());
     let base = match dep {
@@ -189,7 +192,7 @@ fn partial(root: &Path, dep: &Dep) -> Node {
     partial
 }
 
-/// With whether it is left out now and then.
+/// Parses a shape; a trailing `?` marks an out that is sometimes omitted.
 fn shape(word: &str) -> (Shape, bool) {
     let shape = match word.trim_end_matches('?') {
         "File" => Shape::File,
@@ -200,10 +203,10 @@ fn shape(word: &str) -> (Shape, bool) {
 }
 
 fn write(root: &Path, work: &Work, outs: &[((Shape, bool), String)]) -> u8 {
-    for ((shape, shy), path) in outs {
+    for ((shape, flaky), path) in outs {
         let path = root.join(path);
-        let Some(node) = work.out(*shape, *shy) else {
-            // Half of the work, as those that fail do.
+        let Some(node) = work.out(*shape, *flaky) else {
+            // Commands that fail leave half of their work.
             remove(&path);
             fs::write(path, "half").unwrap();
             return 3;
@@ -216,7 +219,7 @@ fn write(root: &Path, work: &Work, outs: &[((Shape, bool), String)]) -> u8 {
     0
 }
 
-/// What a stage's command would write by item, and beside it.
+/// Returns the work of one item.
 pub fn item_work(work: &Work, each: &Each, item: &str, node: &Node) -> Work {
     let mut deps = work.deps.clone();
     deps.remove(&each.glob.text());

@@ -95,32 +95,36 @@ mod tests {
 
     #[test]
     fn pool_respects_thread_limit() {
-        let workers = ThreadPool::at_most(3);
-        let (sender, done) = channel();
-        for number in 0..100 {
-            let sender = sender.clone();
-            workers.spawn(move || sender.send((number, thread::current().id())).unwrap());
-        }
-        drop((sender, workers));
-        let (mut numbers, threads): (Vec<_>, BTreeSet<_>) =
-            done.iter().map(|(number, id)| (number, format!("{id:?}"))).unzip();
-        numbers.sort_unstable();
-        assert!(numbers.into_iter().eq(0..100));
-        assert!(threads.len() <= 3, "{threads:?}");
+        deadline::within(|| {
+            let workers = ThreadPool::at_most(3);
+            let (sender, done) = channel();
+            for number in 0..100 {
+                let sender = sender.clone();
+                workers.spawn(move || sender.send((number, thread::current().id())).unwrap());
+            }
+            drop((sender, workers));
+            let (mut numbers, threads): (Vec<_>, BTreeSet<_>) =
+                done.iter().map(|(number, id)| (number, format!("{id:?}"))).unzip();
+            numbers.sort_unstable();
+            assert!(numbers.into_iter().eq(0..100));
+            assert!(threads.len() <= 3, "{threads:?}");
+        });
     }
 
     #[test]
     fn pool_runs_concurrently() {
-        let workers = ThreadPool::at_most(usize::MAX);
-        for _ in 0..3 {
-            let together = Arc::new(Barrier::new(9));
-            for _ in 0..8 {
-                let together = Arc::clone(&together);
-                workers.spawn(move || {
-                    together.wait();
-                });
+        deadline::within(|| {
+            let workers = ThreadPool::at_most(usize::MAX);
+            for _ in 0..3 {
+                let together = Arc::new(Barrier::new(9));
+                for _ in 0..8 {
+                    let together = Arc::clone(&together);
+                    workers.spawn(move || {
+                        together.wait();
+                    });
+                }
+                together.wait();
             }
-            together.wait();
-        }
+        });
     }
 }

@@ -27,7 +27,7 @@ fn command(root: &Path, source: &str, params: &[&str]) -> Command {
 }
 
 fn download(root: &Path, source: &str, params: &[&str]) -> Output {
-    command(root, source, params).output().unwrap()
+    deadline::output(&mut command(root, source, params))
 }
 
 fn stderr(output: &Output) -> String {

@@ -18,12 +18,12 @@ fn secret_is_sent_only_to_its_host() {
     });
     let to = format!("http://localhost:{}/signed?signature=s3cret", storage.port);
     let hub = Server::start(move |_, _| Reply::redirect(&to));
-    let output = command(dir.path(), "kaggle://someone/music", &[])
+    let mut command = command(dir.path(), "kaggle://someone/music", &[]);
+    command
         .env("KAGGLE_API_ENDPOINT", &hub.address)
         .env("KAGGLE_USERNAME", "me")
-        .env("KAGGLE_KEY", "k3y")
-        .output()
-        .unwrap();
+        .env("KAGGLE_KEY", "k3y");
+    let output = deadline::output(&mut command);
     check_clips(dir.path(), &output, &[("x/a.wav", &noise(1, 300_000))]);
     // The first part; the second from the expired address; the second from a new address.
     assert_eq!((hub.requests().len(), storage.requests().len()), (2, 3));
@@ -59,12 +59,12 @@ fn gtzan_falls_back_to_mirror() {
     let kaggle = Server::start(|_, _| Reply::status("404 Not Found"));
     let mirror = Server::start(|request, _| Reply::ranged(request, &gzip(&tar(FILES)), "\"1\""));
     let run = |mirror: &str| {
-        command(dir.path(), "gtzan", &[])
+        let mut command = command(dir.path(), "gtzan", &[]);
+        command
             .env("KAGGLE_API_ENDPOINT", &kaggle.address)
             .env("HF_ENDPOINT", mirror)
-            .env("HF_TOKEN", "hf_s3cret")
-            .output()
-            .unwrap()
+            .env("HF_TOKEN", "hf_s3cret");
+        deadline::output(&mut command)
     };
     let output = run(&mirror.address);
     check_clips(dir.path(), &output, CLIPS);

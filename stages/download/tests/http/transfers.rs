@@ -178,7 +178,7 @@ fn stalled_connection_times_out() {
         if before == 1 { reply.held_after(1000) } else { reply }
     });
     let source = format!("{}/a.tar", server.address);
-    let output = command(dir.path(), &source, &[]).args(["--patience", "0.3"]).output().unwrap();
+    let output = deadline::output(command(dir.path(), &source, &[]).args(["--patience", "0.3"]));
     check_clips(dir.path(), &output, &[("x/a.wav", &clip)]);
     assert_eq!(ranges(&server), [Some(0), Some(PROBE), Some(PROBE + 1000)]);
 }
@@ -223,7 +223,7 @@ fn reports_progress_in_bytes() {
     let server = Server::start(move |request, _| Reply::ranged(request, &archive, "\"1\""));
     let events = dir.path().join("events.jsonl");
     let source = format!("{}/a.tar", server.address);
-    let output = command(dir.path(), &source, &[]).env("REPRO_EVENTS", &events).output().unwrap();
+    let output = deadline::output(command(dir.path(), &source, &[]).env("REPRO_EVENTS", &events));
     assert!(output.status.success(), "{}", stderr(&output));
     let lines = std::fs::read_to_string(&events).unwrap();
     assert!(lines.contains(&format!("{{\"progress\":{length},\"total\":{length}}}")), "{lines}");

@@ -1,5 +1,5 @@
-//! Edits that hide: times set back and forth, links turned, names changed in case alone, files replaced while they are read.
-//! Each is noticed.
+//! Edits that are hard to detect: modification times set back and forth, redirected links, renames
+//! that change only case, files replaced while they are read. Each is detected.
 
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{FileExt as _, symlink};
@@ -15,7 +15,8 @@ fn copying() -> Sandbox {
     sandbox
 }
 
-/// Asks until every file is old enough to be remembered by its stat: now only the stat tells of a change.
+/// Runs `status` until every file is old enough to be recorded in the index: from then on, only the
+/// stat data reveals a change.
 fn settle(sandbox: &Sandbox) {
     let since = Instant::now();
     while since.elapsed() < Duration::from_millis(50) {
@@ -36,7 +37,7 @@ fn is_noticed(sandbox: &Sandbox, what: &str) {
 }
 
 #[test]
-fn a_clock_that_goes_back_or_forth_hides_nothing() {
+fn clock_jumps() {
     let sandbox = copying();
     sandbox.ok(&["run"]);
     let year = Duration::from_secs(365 * 86_400);
@@ -58,7 +59,7 @@ fn a_clock_that_goes_back_or_forth_hides_nothing() {
 }
 
 #[test]
-fn a_copy_that_keeps_its_times_is_noticed() {
+fn copy_with_preserved_times() {
     let sandbox = copying();
     sandbox.write("kept", "other");
     let time = SystemTime::now() - Duration::from_secs(9999);
@@ -74,7 +75,7 @@ fn a_copy_that_keeps_its_times_is_noticed() {
     assert!(copied.unwrap().success());
     assert_eq!(fs::metadata(sandbox.path("in")).unwrap().modified().unwrap(), time);
     is_noticed(&sandbox, "cp -p");
-    // As `rsync -t` and editors do it: another file with the size and times of the former.
+    // As `rsync -t` and editors do: another file with the size and times of the old one.
     sandbox.write("beside", "again");
     set_modified(&sandbox, "beside", time);
     settle(&sandbox);
@@ -83,7 +84,7 @@ fn a_copy_that_keeps_its_times_is_noticed() {
 }
 
 #[test]
-fn a_chain_of_links_is_followed_to_its_end_wherever_that_lies() {
+fn chain_of_links() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("end"), "far 1").unwrap();
     let sandbox = copying();
@@ -109,14 +110,14 @@ fn a_chain_of_links_is_followed_to_its_end_wherever_that_lies() {
     fs::write(outside.path().join("end"), "far 2").unwrap();
     is_noticed(&sandbox, "an edit outside of the root");
     assert_eq!(sandbox.read("out"), "far 2");
-    // What a link leads to is what it is: turned to an equal file, nothing has changed.
+    // The content is that of the target: pointing the link at an equal file changes nothing.
     sandbox.write("equal", "far 2");
     turn("equal");
     sandbox.ok(&["status", "--check"]);
 }
 
 #[test]
-fn a_name_that_changes_only_in_case_is_another_name() {
+fn case_only_rename() {
     let sandbox = copying();
     sandbox.remove("in");
     sandbox.write("in/a", "x");
@@ -128,7 +129,7 @@ fn a_name_that_changes_only_in_case_is_another_name() {
 }
 
 #[test]
-fn a_file_of_several_names_is_one_file() {
+fn write_by_hard_link() {
     let sandbox = copying();
     fs::hard_link(sandbox.path("in"), sandbox.path("other name")).unwrap();
     sandbox.ok(&["run"]);
@@ -146,10 +147,12 @@ fn a_file_of_several_names_is_one_file() {
 }
 
 #[test]
-fn a_large_file_with_holes_comes_back_and_one_byte_in_it_is_noticed() {
+fn large_sparse_file() {
     const SIZE: u64 = 200 << 20;
     let sandbox = Sandbox::with(&format!(
-        "[stages.s]\ncmd = 'truncate -s {SIZE} out; printf x | dd of=out bs=1 seek=123456789 conv=notrunc'\nouts = ['out']\n"
+        "[stages.s]\n\
+         cmd = 'truncate -s {SIZE} out; printf x | dd of=out bs=1 seek=123456789 conv=notrunc'\n\
+         outs = ['out']\n"
     ));
     sandbox.ok(&["run"]);
     let digest = || {
@@ -176,72 +179,77 @@ fn a_large_file_with_holes_comes_back_and_one_byte_in_it_is_noticed() {
 }
 
 #[test]
-fn what_is_written_through_a_mapping_is_noticed() {
+fn write_through_mmap() {
     let sandbox = copying();
     sandbox.ok(&["run"]);
     settle(&sandbox);
-    let script = "import mmap\nwith open('in', 'r+b') as f:\n    m = mmap.mmap(f.fileno(), 0)\n    m[0:1] = b'F'\n    m.close()\n";
+    let script = "import mmap\n\
+        with open('in', 'r+b') as f:\n    m = mmap.mmap(f.fileno(), 0)\n    m[0:1] = b'F'\n    m.close()\n";
     let python = std::process::Command::new("python3")
         .args(["-c", script])
         .current_dir(sandbox.root())
         .status();
     match python {
         Ok(status) if status.success() => is_noticed(&sandbox, "mapped"),
-        _ => untested("there is no python3 that could map a file"),
+        _ => untested("python3, which maps a file, is missing or failed"),
     }
 }
 
 #[test]
-fn a_file_that_is_replaced_all_the_time_never_gets_the_outs_of_another_state() {
-    let sandbox = copying();
-    let stop = AtomicBool::new(false);
-    let (path, beside) = (sandbox.path("in"), sandbox.path("beside"));
-    let ended = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for text in ["first", "other", "third"].iter().cycle() {
-                fs::write(&beside, text).unwrap();
-                fs::rename(&beside, &path).unwrap();
-                // In place as well: the stat is then of the same file.
-                fs::write(&path, text.to_uppercase()).unwrap();
-                if stop.load(Ordering::Relaxed) {
-                    return;
+fn constantly_replaced_dep() {
+    deadline::within(|| {
+        let sandbox = copying();
+        let stop = AtomicBool::new(false);
+        let (path, beside) = (sandbox.path("in"), sandbox.path("beside"));
+        let ended = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for text in ["first", "other", "third"].iter().cycle() {
+                    fs::write(&beside, text).unwrap();
+                    fs::rename(&beside, &path).unwrap();
+                    // Write in place as well, so that the inode stays the same.
+                    fs::write(&path, text.to_uppercase()).unwrap();
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
                 }
-            }
+            });
+            let runs = (0..40).map(|_| {
+                (sandbox.repro(&["run"]), fs::read_to_string(sandbox.path("pipeline.lock")))
+            });
+            let ended: Vec<_> = runs.collect();
+            stop.store(true, Ordering::Relaxed);
+            ended
         });
-        let runs = (0..40)
-            .map(|_| (sandbox.repro(&["run"]), fs::read_to_string(sandbox.path("pipeline.lock"))));
-        let ended: Vec<_> = runs.collect();
-        stop.store(true, Ordering::Relaxed);
-        ended
-    });
-    for (done, lock) in ended {
-        if done.code != 0 {
-            let told = ["change", "written while it ran", "is written all the time"];
-            assert!(told.iter().any(|told| done.stderr.contains(told)), "{done}");
-            continue;
+        for (done, lock) in ended {
+            if done.code != 0 {
+                let told = ["change", "written while it ran", "is written all the time"];
+                assert!(told.iter().any(|told| done.stderr.contains(told)), "{done}");
+                continue;
+            }
+            let lock = lock.unwrap();
+            let digest = |word: &str| {
+                let line = lock.lines().find(|line| line.starts_with(word)).unwrap();
+                line.split(' ').nth(2).unwrap().to_owned()
+            };
+            assert_eq!(digest("dep "), digest("out "), "{lock}");
         }
-        let lock = lock.unwrap();
-        let digest = |word: &str| {
-            let line = lock.lines().find(|line| line.starts_with(word)).unwrap();
-            line.split(' ').nth(2).unwrap().to_owned()
-        };
-        assert_eq!(digest("dep "), digest("out "), "{lock}");
-    }
-    sandbox.ok(&["run"]);
-    assert_eq!(sandbox.read("out"), sandbox.read("in"));
+        sandbox.ok(&["run"]);
+        assert_eq!(sandbox.read("out"), sandbox.read("in"));
+    });
 }
 
 #[test]
-fn a_dep_that_is_edited_while_its_stage_runs_makes_it_fail_and_stay_stale() {
+fn dep_edited_during_run() {
     let sandbox = Sandbox::with(
-        "[stages.s]\ncmd = 'cat in > out; test -e quiet || echo more >> in'\ndeps = ['in']\nouts = ['out']\n",
+        "[stages.s]\ncmd = 'cat in > out; test -e quiet || echo more >> in'\ndeps = ['in']\n\
+         outs = ['out']\n",
     );
     sandbox.write("in", "x\n");
     let done = sandbox.repro(&["run"]);
     assert_eq!(done.code, 1, "{done}");
     assert!(done.stderr.contains("its dep `in` changed while it ran"), "{done}");
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
-    // Not even with the content that it began with: its outs may be of either.
+    // Restoring the content from the start is not enough: the outs may come from either content.
     sandbox.write("in", "x\n");
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
     sandbox.write("quiet", "");
@@ -250,9 +258,10 @@ fn a_dep_that_is_edited_while_its_stage_runs_makes_it_fail_and_stay_stale() {
 }
 
 #[test]
-fn a_dep_that_is_changed_and_changed_back_while_its_stage_runs_makes_it_fail() {
+fn dep_changed_and_reverted_during_run() {
     let sandbox = Sandbox::with(
-        "[stages.s]\ncmd = 'test -e quiet || echo B > in; cp in out; echo A > in'\ndeps = ['in']\nouts = ['out']\n",
+        "[stages.s]\ncmd = 'test -e quiet || echo B > in; cp in out; echo A > in'\n\
+         deps = ['in']\nouts = ['out']\n",
     );
     sandbox.write("in", "A\n");
     let done = sandbox.repro(&["run"]);

@@ -1,4 +1,5 @@
-//! Never a false "fresh", never a write outside, never a damaged object passed on.
+//! Soundness: never a false "up to date", never a write outside the project, never a damaged object
+//! restored.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -8,7 +9,7 @@ use crate::sandbox::Sandbox;
 use crate::snapshot;
 
 #[test]
-fn same_size_and_time_but_other_content_is_noticed() {
+fn same_size_and_mtime() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.ok(&["run"]);
@@ -20,7 +21,7 @@ fn same_size_and_time_but_other_content_is_noticed() {
 }
 
 #[test]
-fn edits_in_quick_succession_are_all_noticed() {
+fn rapid_edits() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp in out'\ndeps = ['in']\nouts = ['out']\n");
     for n in 0..40 {
         sandbox.write("in", format!("{n:04}"));
@@ -30,7 +31,7 @@ fn edits_in_quick_succession_are_all_noticed() {
 }
 
 #[test]
-fn a_link_is_what_it_leads_to() {
+fn dep_through_symlink() {
     let sandbox =
         Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
     sandbox.write("one/f", "1");
@@ -45,7 +46,7 @@ fn a_link_is_what_it_leads_to() {
 }
 
 #[test]
-fn a_loop_of_links_is_an_error() {
+fn symlink_loop() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\ndeps = ['in']\n");
     sandbox.write("in/f", "1");
     symlink(".", sandbox.path("in/loop")).unwrap();
@@ -55,7 +56,7 @@ fn a_loop_of_links_is_an_error() {
 }
 
 #[test]
-fn folders_may_nest_deeply() {
+fn deeply_nested_folders() {
     let sandbox =
         Sandbox::with("[stages.s]\ncmd = 'cp -r in out'\ndeps = ['in']\nouts = ['out']\n");
     let deep = |top: &str| format!("{top}{}", "/d".repeat(800));
@@ -77,10 +78,11 @@ fn folders_may_nest_deeply() {
 }
 
 #[test]
-fn nothing_is_made_for_items_through_a_link_that_leads_out() {
+fn no_item_out_through_outside_link() {
     let outside = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::with(
-        "[stages.s]\ncmd = 'cp {{ item.path }} d/made'\neach = 'in/*'\nouts = ['d/made/{{ item.name }}']\n",
+        "[stages.s]\ncmd = 'cp {{ item.path }} d/made'\neach = 'in/*'\n\
+         outs = ['d/made/{{ item.name }}']\n",
     );
     sandbox.write("in/a", "a");
     symlink(outside.path(), sandbox.path("d")).unwrap();
@@ -90,7 +92,7 @@ fn nothing_is_made_for_items_through_a_link_that_leads_out() {
 }
 
 #[test]
-fn nothing_is_restored_through_a_link_that_leads_out() {
+fn no_restore_through_outside_link() {
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("f"), "mine").unwrap();
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo theirs > d/f'\nouts = ['d/f']\n");
@@ -106,7 +108,7 @@ fn nothing_is_restored_through_a_link_that_leads_out() {
 }
 
 #[test]
-fn a_lock_cannot_name_a_path_outside() {
+fn lock_with_outside_path() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     let lock = sandbox.read("pipeline.lock");
@@ -118,7 +120,7 @@ fn a_lock_cannot_name_a_path_outside() {
 }
 
 #[test]
-fn a_damaged_object_is_noticed_and_made_anew() {
+fn damaged_object_is_rebuilt() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     let digest = blake3::hash(sandbox.read("words.txt").as_bytes()).to_string();
@@ -136,9 +138,11 @@ fn a_damaged_object_is_noticed_and_made_anew() {
 }
 
 #[test]
-fn the_executable_bit_and_empty_folders_come_back() {
+fn restore_keeps_mode_links_and_empty_folders() {
     let sandbox = Sandbox::with(
-        "[stages.s]\ncmd = 'mkdir -p d/empty; echo x > d/tool; chmod +x d/tool; ln -s nowhere d/link'\nouts = ['d']\n",
+        "[stages.s]\n\
+         cmd = 'mkdir -p d/empty; echo x > d/tool; chmod +x d/tool; ln -s nowhere d/link'\n\
+         outs = ['d']\n",
     );
     sandbox.ok(&["run"]);
     sandbox.remove("d");
@@ -149,7 +153,7 @@ fn the_executable_bit_and_empty_folders_come_back() {
 }
 
 #[test]
-fn restored_files_can_be_written() {
+fn restored_files_are_writable() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.remove("words.txt");
@@ -160,7 +164,7 @@ fn restored_files_can_be_written() {
 }
 
 #[test]
-fn floats_read_back_from_the_lock() {
+fn float_params_round_trip() {
     let floats = "9.014274576114835e-20\n93.21874718936273\n0.1\n1e300\n5e-324";
     let params: String =
         floats.lines().zip(0..).map(|(float, n)| format!("p{n} = {float}\n")).collect();
@@ -175,8 +179,9 @@ fn floats_read_back_from_the_lock() {
 }
 
 #[test]
-fn what_appears_while_a_stage_waits_for_its_turn_is_kept() {
-    // With one processor the other is looked at before the first has run, and starts after; which is first, chance decides.
+fn file_created_while_stage_waits() {
+    // With one processor, the second stage is observed before the first one runs, and starts after
+    // it. Which one is first depends on chance.
     for _ in 0..100 {
         let sandbox = Sandbox::with(
             "[stages.a]\ncmd = 'mkdir -p bout; echo precious > bout/notes; touch a'\nouts = ['a']\n\
@@ -194,7 +199,7 @@ fn what_appears_while_a_stage_waits_for_its_turn_is_kept() {
 }
 
 #[test]
-fn an_out_keeps_what_is_passed_over_elsewhere() {
+fn ignore_list_does_not_apply_in_outs() {
     let sandbox = Sandbox::with(
         "[params]\nn = 1\n[stages.s]\n\
          cmd = 'mkdir -p d/__pycache__ d/.git; echo {{ params.n }} | tee d/__pycache__/x > d/.git/x; cat in/* > d/in'\n\
@@ -215,7 +220,7 @@ fn an_out_keeps_what_is_passed_over_elsewhere() {
 }
 
 #[test]
-fn a_broken_link_that_cannot_be_restored_is_not_kept() {
+fn unrestorable_broken_link() {
     let sandbox =
         Sandbox::with("[stages.s]\ncmd = 'mkdir d; ln -s /nowhere/x d/link'\nouts = ['d']\n");
     snapshot!(sandbox.repro(&["run"]), @"
@@ -237,7 +242,7 @@ fn a_broken_link_that_cannot_be_restored_is_not_kept() {
 }
 
 #[test]
-fn what_belongs_to_git_or_to_repro_is_no_out() {
+fn reserved_paths_are_not_outs() {
     for out in
         ["cache", "cache/x", "runs", ".git/hooks/post-checkout", "pipeline.toml", "pipeline.lock"]
     {
@@ -254,14 +259,16 @@ fn what_belongs_to_git_or_to_repro_is_no_out() {
 }
 
 #[test]
-fn what_a_stage_made_that_is_declared_no_more_is_read_as_any_folder() {
+fn undeclared_out_is_plain_folder() {
     let list = "[stages.t]\ncmd = 'ls d > list'\ndeps = ['d']\nouts = ['list']\n";
     let sandbox = Sandbox::with(&format!(
-        "[stages.s]\ncmd = 'mkdir -p d/__pycache__; touch d/f d/__pycache__/f'\nouts = ['d']\n{list}"
+        "[stages.s]\ncmd = 'mkdir -p d/__pycache__; touch d/f d/__pycache__/f'\nouts = ['d']\n\
+         {list}"
     ));
     sandbox.ok(&["run"]);
     sandbox.write("pipeline.toml", list);
     sandbox.ok(&["run"]);
-    // As the lock said that a stage wrote there, so did the first of the two runs.
+    // When the second run started, the lock still listed `d` as an out of `s`. That must not
+    // influence how the run observes `d`, which is a plain folder by now.
     sandbox.ok(&["status", "--check"]);
 }

@@ -1,15 +1,15 @@
-//! All stages at once are answered from what is remembered of the pipeline; stages by name are each looked at. Both must say
-//! the same, whatever was edited.
+//! `status` without stage names uses the fast path, which loads only stages that may be stale;
+//! with names it loads and checks every stage. Both must report the same, whatever was edited.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::Value;
 
+use crate::hidden_edits::set_modified;
 use crate::sandbox::Sandbox;
-use crate::stealth::set_modified;
 
-/// The last one is renamed now and then.
+/// Names of the stages; an edit can rename the last one to `other` and back.
 const STAGES: [&str; 11] = [
     "copy", "folder", "all", "glob", "env", "frozen", "metrics", "files", "asked", "linked",
     "spare",
@@ -72,15 +72,15 @@ fn verdicts(sandbox: &Sandbox, stages: &[&str], colour: &str) -> (BTreeMap<Strin
     let present =
         stages.iter().map(|&name| if renamed && name == "spare" { "other" } else { name });
     let args: Vec<&str> = ["status", "--json", "--check"].into_iter().chain(present).collect();
-    let output = sandbox.command(&args).env("COLOUR", colour).output().unwrap();
-    let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    let done = sandbox.finish(sandbox.command(&args).env("COLOUR", colour));
+    let shown: Value = serde_json::from_str(&done.stdout).unwrap_or(Value::Null);
     let stages = shown["stages"].as_array().cloned().unwrap_or_default();
     let named =
         stages.into_iter().map(|stage| (stage["stage"].as_str().unwrap().to_owned(), stage));
-    (named.collect(), output.status.code().unwrap())
+    (named.collect(), done.code)
 }
 
-/// One of many edits, by number.
+/// Applies the edit with this number, modulo the number of edits.
 fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
     let text = format!("{choice}\n");
     match choice % 28 {
@@ -128,7 +128,7 @@ fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
             symlink(["in", "in/one", "in/a.txt"][choice as usize / 28 % 3], sandbox.path("link"))
                 .unwrap();
         }
-        // As many bytes as before, and the time of before.
+        // Same size and same modification time.
         22 => {
             let before = std::fs::metadata(sandbox.path("in/a.txt")).unwrap();
             sandbox.write("in/a.txt", ["a", "b", "c"][choice as usize / 28 % 3]);
@@ -141,13 +141,13 @@ fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
             set_modified(sandbox, "in/one", time);
         }
         _ => {
-            let done = sandbox.command(&["run"]).env("COLOUR", &*colour).output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+            let done = sandbox.finish(sandbox.command(&["run"]).env("COLOUR", &*colour));
+            assert_eq!(done.code, 0, "{done}");
         }
     }
 }
 
-/// Turns the one into the other, or back.
+/// Replaces `one` by `other`, or back.
 fn replace(sandbox: &Sandbox, one: &str, other: &str) {
     let pipeline = sandbox.read("pipeline.toml");
     let (from, to) = if pipeline.contains(other) { (other, one) } else { (one, other) };
@@ -155,7 +155,7 @@ fn replace(sandbox: &Sandbox, one: &str, other: &str) {
 }
 
 #[test]
-fn what_is_left_out_is_what_looking_at_each_stage_calls_fresh() {
+fn load_stale_agrees_with_full_load() {
     for seed in 1..=6_u64 {
         let sandbox = Sandbox::with(PIPELINE);
         sandbox.write("in/one", "1");
@@ -180,7 +180,7 @@ fn what_is_left_out_is_what_looking_at_each_stage_calls_fresh() {
 }
 
 #[test]
-fn an_input_that_is_gone_is_told_with_its_line_each_time() {
+fn missing_input_error_keeps_line() {
     let sandbox =
         Sandbox::with("[stages.a]\ncmd = \"cp in out\"\ndeps = [\"in\"]\nouts = [\"out\"]\n");
     sandbox.write("in", "x");

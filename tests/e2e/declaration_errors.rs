@@ -1,10 +1,10 @@
-//! What is wrong with a pipeline file is told by line, all at once, and nothing is touched.
+//! Errors in a pipeline file: all are reported at once, each with its line, and no file changes.
 
 use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
 #[test]
-fn every_fault_of_a_file_at_once() {
+fn all_errors_reported_at_once() {
     let sandbox = Sandbox::with(
         r#"[pipeline]
 nmae = "x"
@@ -75,15 +75,23 @@ env = { "a b" = "x", N = 1 }
 }
 
 #[test]
-fn faults_that_stand_alone() {
+fn single_declaration_errors() {
     let cases: &[(&str, &[u8])] = &[
         ("an empty file", b""),
         ("no stage", b"[params]\nx = 1\n"),
         ("no UTF-8", b"[stages.a]\ncmd = 'x'\ndesc = '\xff'\n"),
         ("no TOML", b"[stages.a\ncmd = \n"),
-        ("a cycle", b"[stages.a]\ncmd = 'x'\ndeps = ['b']\nouts = ['a']\n[stages.b]\ncmd = 'x'\ndeps = ['a']\nouts = ['b']\n"),
+        (
+            "a cycle",
+            b"[stages.a]\ncmd = 'x'\ndeps = ['b']\nouts = ['a']\n[stages.b]\ncmd = 'x'\n\
+            deps = ['a']\nouts = ['b']\n",
+        ),
         ("its own out", b"[stages.a]\ncmd = 'x'\ndeps = ['d/x']\nouts = ['d']\n"),
-        ("a dep that nothing makes", b"[stages.a]\ncmd = 'x'\noutS = ['data/spectrograms']\nouts = ['data/spectrograms']\n[stages.b]\ncmd = 'x'\ndeps = ['data/spectrogram']\n"),
+        (
+            "a dep that nothing makes",
+            b"[stages.a]\ncmd = 'x'\noutS = ['data/spectrograms']\n\
+            outs = ['data/spectrograms']\n[stages.b]\ncmd = 'x'\ndeps = ['data/spectrogram']\n",
+        ),
         ("stages is no table", b"stages = 3\n"),
         ("a list for a command", b"[stages.a]\ncmd = ['x']\n"),
     ];
@@ -143,7 +151,7 @@ fn faults_that_stand_alone() {
 }
 
 #[test]
-fn outside_of_a_project_and_unknown_names() {
+fn no_project_and_unknown_names() {
     let sandbox = Sandbox::empty();
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2
@@ -179,7 +187,7 @@ fn outside_of_a_project_and_unknown_names() {
 }
 
 #[test]
-fn a_lock_that_cannot_be_read_is_told_by_line() {
+fn unreadable_lock_error_has_line() {
     let sandbox = crate::run::chain();
     sandbox.ok(&["run"]);
     let lock = sandbox.read("pipeline.lock");
@@ -193,7 +201,7 @@ fn a_lock_that_cannot_be_read_is_told_by_line() {
 }
 
 #[test]
-fn init_gives_a_pipeline_that_runs() {
+fn init_pipeline_runs() {
     let sandbox = Sandbox::empty();
     sandbox.ok(&["init"]);
     sandbox.ok(&["run"]);
@@ -203,9 +211,10 @@ fn init_gives_a_pipeline_that_runs() {
 }
 
 #[test]
-fn a_zero_byte_that_no_process_can_be_given_is_told_by_line() {
+fn zero_byte_in_cmd_and_env() {
     let sandbox = Sandbox::with(
-        "[params]\nodd = \"a\\u0000b\"\n[stages.s]\ncmd = \"true {{ params.odd }}\"\nenv = { A = \"x\\u0000\", B = \"{{ params.odd }}\" }\n",
+        "[params]\nodd = \"a\\u0000b\"\n[stages.s]\ncmd = \"true {{ params.odd }}\"\n\
+         env = { A = \"x\\u0000\", B = \"{{ params.odd }}\" }\n",
     );
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2

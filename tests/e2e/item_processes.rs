@@ -1,9 +1,9 @@
-//! Items that are processes of their own: when they start, how they fail, and what is tried again.
+//! Stages with one process per item: scheduling, failures and retries.
 
 use crate::sandbox::{Sandbox, files};
 
 #[test]
-fn a_command_that_names_the_item_runs_once_an_item() {
+fn command_per_item() {
     let sandbox = Sandbox::with(
         r#"
 [stages.upper]
@@ -23,7 +23,7 @@ outs = ["up/{{ item.name }}"]
     sandbox.write("in/f.txt", "f");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["f"]);
-    // One that fails is named; those that went well are kept.
+    // The failed item is named; the items that succeeded are kept.
     sandbox.edit("pipeline.toml", "tr a-z", "test {{ item.stem }} != d && tr a-z");
     let done = sandbox.repro(&["run", "-j1"]);
     assert_eq!(done.code, 1, "{done}");
@@ -37,7 +37,7 @@ outs = ["up/{{ item.name }}"]
 }
 
 #[test]
-fn items_and_other_stages_run_side_by_side() {
+fn items_run_beside_other_stages() {
     let sandbox = Sandbox::with(
         r#"
 [stages.up]
@@ -60,7 +60,7 @@ timeout = "60s"
 }
 
 #[test]
-fn items_take_turns_for_a_token_with_each_other_and_with_stages() {
+fn items_share_token_with_stages() {
     let alone = "mkdir busy && touch busy/x && rm busy/x && rmdir busy";
     let sandbox = Sandbox::with(&format!(
         r#"
@@ -87,7 +87,7 @@ uses = ["licence"]
 }
 
 #[test]
-fn with_keep_going_an_item_that_fails_holds_up_no_other() {
+fn keep_going_runs_other_items() {
     let sandbox = Sandbox::with(
         r#"
 [stages.up]
@@ -119,12 +119,13 @@ outs = ["next.txt"]
 }
 
 #[test]
-fn an_item_is_tried_again_by_itself_and_has_a_time_of_its_own() {
+fn item_retry_and_timeout() {
     let sandbox = Sandbox::with(
         r#"
 [stages.up]
 each = "in/*"
-cmd = "echo {{ item.name }} >> ran; test {{ item.name }} != b || test -e tried || { touch tried; exit 1; }; cp {{ item.path }} up/"
+cmd = """echo {{ item.name }} >> ran; \
+  test {{ item.name }} != b || test -e tried || { touch tried; exit 1; }; cp {{ item.path }} up/"""
 outs = ["up/{{ item.name }}"]
 retries = { count = 1, delay = "1s" }
 "#,

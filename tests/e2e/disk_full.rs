@@ -1,11 +1,13 @@
-//! A disk that is full, and a database that others hold: what cannot be written is told, and with room again all goes on.
+//! Full disks and a locked database: the errors name the cause, and work continues once there is
+//! room again.
 
 use std::process::Command;
 
 use crate::sandbox::{Done, Sandbox, untested};
 use crate::snapshot;
 
-/// What a script does in a mount namespace of its own, `$REPRO` being the binary; `None` where the system does not let us have one.
+/// Runs a script in its own mount namespace, with `$REPRO` set to the binary; `None` if the system
+/// does not allow one.
 fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Done> {
     if !Command::new("unshare").args(["-rm", "true"]).status().is_ok_and(|status| status.success())
     {
@@ -17,7 +19,7 @@ fn with_mounts(sandbox: &Sandbox, script: &str) -> Option<Done> {
     command
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("REPRO", env!("CARGO_BIN_EXE_repro"));
-    Some(sandbox.done(command.output().unwrap()))
+    Some(sandbox.finish(&mut command))
 }
 
 fn copy() -> Sandbox {
@@ -31,8 +33,10 @@ fn copy() -> Sandbox {
 }
 
 #[test]
-fn a_cache_without_room_names_its_disk_and_goes_on_with_more() {
-    let script = "mount -t tmpfs -o size=64k none cache; $REPRO run; mount -o remount,size=20m none cache; $REPRO run; $REPRO fsck";
+fn cache_disk_full() {
+    let script = "
+        mount -t tmpfs -o size=64k none cache; $REPRO run
+        mount -o remount,size=20m none cache; $REPRO run; $REPRO fsck";
     let Some(done) = with_mounts(&copy(), script) else { return };
     snapshot!(done, @"
     exit 0
@@ -59,8 +63,11 @@ fn a_cache_without_room_names_its_disk_and_goes_on_with_more() {
 }
 
 #[test]
-fn a_history_without_room_stops_no_work() {
-    let script = "mount -t tmpfs -o size=40k none runs; $REPRO run; mount -o remount,size=20m none runs; $REPRO run -f 2> told; $REPRO runs list | tail -n +2 | cut -c -9";
+fn history_disk_full() {
+    let script = "
+        mount -t tmpfs -o size=40k none runs; $REPRO run
+        mount -o remount,size=20m none runs; $REPRO run -f 2> stderr
+        $REPRO runs list | tail -n +2 | cut -c -9";
     let Some(done) = with_mounts(&copy(), script) else { return };
     snapshot!(done, @"
     exit 0
@@ -82,7 +89,7 @@ fn a_history_without_room_stops_no_work() {
 }
 
 #[test]
-fn a_disk_without_a_size_is_not_full() {
+fn disk_without_size() {
     let Some(done) = with_mounts(&copy(), "mount -t ramfs none runs; $REPRO run") else { return };
     snapshot!(done, @"
     exit 0
@@ -98,11 +105,11 @@ fn a_disk_without_a_size_is_not_full() {
 }
 
 #[test]
-fn a_log_without_room_is_told() {
+fn log_disk_full() {
     let sandbox = copy();
     sandbox.edit("pipeline.toml", "cat in > out", "cat in in in in; cat in > out");
     let script =
-        "mount -t tmpfs -o size=200k none runs; $REPRO run > /dev/null 2> told; grep -v '|' told";
+        "mount -t tmpfs -o size=200k none runs; $REPRO run > /dev/null 2> err; grep -v '|' err";
     let Some(done) = with_mounts(&sandbox, script) else { return };
     snapshot!(done, @"
     exit 0
@@ -123,7 +130,7 @@ fn a_log_without_room_is_told() {
 }
 
 #[test]
-fn a_log_that_many_processes_fill_is_told_once() {
+fn log_disk_full_warns_once() {
     let sandbox = Sandbox::with(
         r#"
 [stages.s]
@@ -135,13 +142,15 @@ outs = ["up/{{ item.name }}"]
     for item in ["a", "b", "c"] {
         sandbox.write(&format!("in/{item}"), "x".repeat(400_000));
     }
-    let script = "mkdir runs; mount -t tmpfs -o size=200k none runs; $REPRO run 2> told; echo $?; grep -c 'log` is full' told";
+    let script = "
+        mkdir runs; mount -t tmpfs -o size=200k none runs; $REPRO run 2> stderr; echo $?
+        grep -c 'log` is full' stderr";
     let Some(done) = with_mounts(&sandbox, script) else { return };
     assert_eq!(done.stdout, "0\n1\n");
 }
 
 #[test]
-fn a_lock_without_room_is_told_and_what_ran_is_kept() {
+fn lock_disk_full() {
     let sandbox = copy();
     let script = "
         mkdir full; mount -t tmpfs -o size=200k none full; cd full; mkdir cache runs
@@ -165,9 +174,10 @@ fn a_lock_without_room_is_told_and_what_ran_is_kept() {
 }
 
 #[test]
-fn gc_and_the_history_are_there_where_nothing_can_be_written() {
+fn gc_and_history_on_full_disk() {
     let script = "
-        mkdir full; mount -t tmpfs -o size=1m none full; cd full; cp ../pipeline.toml ../in .; $REPRO run 2> told
+        mkdir full; mount -t tmpfs -o size=1m none full; cd full
+        cp ../pipeline.toml ../in .; $REPRO run 2> stderr
         rm -r cache/traces pipeline.lock; cat /dev/zero > filler 2> /dev/null
         $REPRO gc --yes; $REPRO runs list | tail -1 | cut -c -9";
     let Some(done) = with_mounts(&copy(), script) else { return };
@@ -190,7 +200,7 @@ fn gc_and_the_history_are_there_where_nothing_can_be_written() {
 }
 
 #[test]
-fn who_keeps_the_history_waiting_is_named() {
+fn locked_history_names_process() {
     let sandbox = copy();
     sandbox.ok(&["run"]);
     let other = rusqlite::Connection::open(sandbox.path("runs/runs.db")).unwrap();

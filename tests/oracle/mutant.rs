@@ -1,0 +1,70 @@
+//! Falsified answers of the engine, to show that the comparison notices each kind of difference.
+
+use crate::drive::Answer;
+use crate::problem::{Refusal, check_no_panic};
+
+/// A way in which an answer is falsified.
+#[derive(Debug, Clone, Copy)]
+pub enum Mutant {
+    /// A refused command exits with another code.
+    RefusalExit,
+    /// The errors of a refused command do not name what they are about.
+    RefusalSubject,
+    /// A refused command reports one error too few.
+    RefusalCount,
+    /// A command with failed stages exits with another code.
+    FailureExit,
+    /// The failure of a stage does not name what it is about.
+    FailureSubject,
+    /// A failure is reported where the engine panicked.
+    Panic,
+    /// A stage that failed is reported as skipped.
+    Outcome,
+}
+
+pub const MUTANTS: [Mutant; 7] = [
+    Mutant::RefusalExit,
+    Mutant::RefusalSubject,
+    Mutant::RefusalCount,
+    Mutant::FailureExit,
+    Mutant::FailureSubject,
+    Mutant::Panic,
+    Mutant::Outcome,
+];
+
+impl Mutant {
+    /// Falsifies an answer, if it has what this mutant changes.
+    ///
+    /// # Errors
+    /// The falsified answer reports a panic, as the engine's answers are checked for one.
+    pub fn change(self, found: &mut Result<Answer, Refusal>) -> Result<(), String> {
+        match (self, found) {
+            (Mutant::RefusalExit, Err(refusal)) => refusal.exit = 3,
+            (Mutant::RefusalSubject, Err(refusal)) => {
+                refusal.messages.iter_mut().for_each(|message| *message = unnamed(message));
+            }
+            (Mutant::RefusalCount, Err(refusal)) => drop(refusal.messages.pop()),
+            (Mutant::FailureExit, Ok(answer)) if answer.exit != 0 => answer.exit = 0,
+            (Mutant::FailureSubject, Ok(answer)) => {
+                let failures =
+                    answer.stages.values_mut().filter_map(|stage| stage.failure.as_mut());
+                failures.for_each(|failure| *failure = unnamed(failure));
+            }
+            (Mutant::Panic, Ok(answer)) if answer.exit != 0 => {
+                check_no_panic(answer.exit, "a thread panicked")?;
+            }
+            (Mutant::Outcome, Ok(answer)) => {
+                for stage in answer.stages.values_mut().filter(|stage| stage.word == "failed") {
+                    stage.word = "skipped".into();
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The message without its backticked names and numbers.
+fn unnamed(message: &str) -> String {
+    message.chars().filter(|c| !c.is_ascii_digit() && *c != '`').collect()
+}
