@@ -290,7 +290,7 @@ fn merge(old: &str, new: &str) -> String {
     format!("{}\n", text.trim())
 }
 
-/// Creates the deps that no stage makes, and the files of params.
+/// Creates the deps that no stage makes, and the files of params with a param each.
 fn create_inputs(dir: &Path, pipeline: &toml::Table) {
     let create = |path: &str| {
         let base = path.split(['*', '?', '[', '{']).next().unwrap_or_default();
@@ -302,7 +302,7 @@ fn create_inputs(dir: &Path, pipeline: &toml::Table) {
             fs::create_dir_all(path).unwrap();
         } else {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
+            fs::write(path, "placeholder = 1\n").unwrap();
         }
     };
     let strings = |value: Option<&toml::Value>| -> Vec<String> {
