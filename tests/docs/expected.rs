@@ -4,7 +4,7 @@
 //! text. Durations, times and digests are equal to any other, and so are runs of spaces. Bars of
 //! a chart are ignored.
 
-/// Whether the output is what the page shows.
+/// Reports whether the output matches what the page shows.
 pub fn matches(expected: &str, actual: &str) -> bool {
     let expected: Vec<String> = expected.trim_end().lines().map(normalise).collect();
     let actual: Vec<String> = actual.trim_end().lines().map(normalise).collect();
@@ -51,7 +51,7 @@ fn lines_match(expected: &[String], actual: &[String]) -> bool {
     }
 }
 
-/// Whether a line matches a normalised one, in which `…` stands for any text.
+/// Reports whether a line matches a normalised one, in which `…` stands for any text.
 fn line_matches(expected: &str, actual: &str) -> bool {
     let actual = normalise(actual);
     let mut parts = expected.split('…');

@@ -23,7 +23,7 @@ use markdown::Page;
 use project::{Project, Report};
 
 const MAX_WIDTH: usize = 100;
-/// Folders whose contents are not ours, or not in git.
+/// Folders with contents that are not ours, or not in git.
 const SKIPPED: [&str; 4] = ["target", "node_modules", "fixtures", ".git"];
 
 fn root() -> &'static Path {
@@ -47,7 +47,7 @@ fn pages() -> Vec<Page> {
     paths.iter().map(|path| Page::read(root(), path).unwrap()).collect()
 }
 
-/// Stages write into these folders; only their README is a source.
+/// Reports whether a page is a source. Stages write into some folders; only their README is one.
 fn is_source(path: &Path) -> bool {
     let made = ["cache", "data", "metrics", "models", "runs"];
     !made
@@ -55,7 +55,7 @@ fn is_source(path: &Path) -> bool {
         .any(|folder| path.starts_with(folder) && path != Path::new(folder).join("README.md"))
 }
 
-/// `PATH` with `repro`, and with the interpreter behind any shim for `python3`.
+/// Returns `PATH` with `repro`, and with the interpreter behind any shim for `python3`.
 fn search_path() -> OsString {
     let repro = Path::new(env!("CARGO_BIN_EXE_repro")).parent().unwrap().to_owned();
     let python = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
@@ -142,7 +142,7 @@ fn is_external(target: &str) -> bool {
     target.contains("://") || target.starts_with("mailto:")
 }
 
-/// The page that a link leads to, if it leads to a page.
+/// Returns the page that a link leads to, if it leads to a page.
 fn resolve(
     page: &Page,
     target: &str,

@@ -40,7 +40,7 @@ pub enum Directive {
     NewProject,
 }
 
-/// What a page does in its project, in order.
+/// A step of a page; the steps happen in order, in one project.
 #[derive(Debug)]
 pub enum Step {
     Block(Block),

@@ -8,20 +8,20 @@ use std::process::{Command, Stdio};
 use crate::expected;
 use crate::markdown::{Block, Directive, Page, Step};
 
-/// Files of a reader that a page begins with, and what its commands did.
+/// The directory in which the examples of a page run, and the findings so far.
 pub struct Project<'a> {
     root: &'a Path,
     page: &'a Page,
     path: OsString,
     dir: tempfile::TempDir,
     home: tempfile::TempDir,
-    /// Where the reader is, after the `cd`s so far.
+    /// The current directory, after the `cd`s so far.
     here: PathBuf,
     last_exit: i32,
     pub result: Report,
 }
 
-/// What was checked on a page.
+/// The result of checking a page.
 #[derive(Debug, Default)]
 pub struct Report {
     pub commands: usize,
