@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_DOCS=1 cargo test --release -p repro --test docs` writes the present outputs of the
 //! commands into the pages; `DOCS_PAGE=tutorial` runs only pages with that text in their path.
-//! CONTRIBUTING.md says how a page tells this test what a block is.
+//! CONTRIBUTING.md describes how a page declares what to do with a block.
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 

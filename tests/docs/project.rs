@@ -27,7 +27,7 @@ pub struct Report {
     pub commands: usize,
     pub faults: Vec<String>,
     pub not_run: Vec<String>,
-    /// Blocks whose output differs: the index of the first line after the fence, and the text
+    /// New texts of blocks with changed output: the index of the first line after the fence, and the text
     /// that the page should have.
     pub updates: Vec<(usize, String)>,
 }
