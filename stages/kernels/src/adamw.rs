@@ -1,8 +1,8 @@
 //! AdamW in one pass over each parameter.
 //!
-//! burn's own optimizer runs a dozen tensor operations, and each allocates its result. For a network
-//! of two million weights and small batches that is most of a training step. Unaware of learning
-//! rate schedules and of how gradients are computed.
+//! burn's own optimizer runs a dozen tensor operations, and each allocates its result. For a
+//! network of two million weights and small batches that is most of a training step. Unaware of
+//! learning rate schedules and of how gradients are computed.
 
 use std::collections::HashMap;
 

@@ -32,7 +32,7 @@ pub fn write(path: impl AsRef<Path>, shape: &[usize], data: &[f32]) -> Result<()
     files::write_atomic(path, bytes)
 }
 
-/// Reads an array written by [`write`] or numpy.
+/// Reads an array written by [`write()`] or numpy.
 ///
 /// The memory used is bounded by the size of the file, whatever the header claims.
 ///
