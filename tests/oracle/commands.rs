@@ -26,9 +26,15 @@ impl Sequence {
         let runs = random.pick(&["0", "1", "all"]);
         let Done { exit, stderr, .. } =
             drive::program(&self.root, &["gc", "--yes", "--runs", runs])?;
-        // It refuses to delete anything if a tree object is damaged.
-        if exit != 0 && !(exit == ENVIRONMENT && edits::has_damaged_object(&self.root)) {
-            return Err(format!("gc: exit code {exit}\n{stderr}"));
+        match loads(&self.pipeline.expanded(), &before.workspace) {
+            _ if exit == 0 => {}
+            Err(problems) => {
+                let check = Refusal::parse(exit, &stderr).check(&problems);
+                check.map_err(|what| format!("gc: {what}"))?;
+            }
+            // It deletes nothing if a tree object is damaged.
+            Ok(()) if exit == ENVIRONMENT && edits::has_damaged_object(&self.root) => {}
+            Ok(()) => return Err(format!("gc: exit code {exit}\n{stderr}")),
         }
         let after = self.oracle.read_disk()?;
         if after.workspace != before.workspace || after.lock.keys().ne(before.lock.keys()) {

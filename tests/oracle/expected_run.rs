@@ -6,7 +6,7 @@ use std::rc::Rc;
 use crate::choice::Choice;
 use crate::declared::{Pipeline, Policy, Stage, ordered};
 use crate::model::{Decision, Disk, Lock, Oracle, all_outs, loads};
-use crate::problem::{ENVIRONMENT, Problem, STAGE_FAILED};
+use crate::problem::{ENVIRONMENT, Problem, STAGE_FAILED, USAGE};
 use crate::traces::{Inputs, Outs, Trace};
 use crate::tree::Node;
 
@@ -258,7 +258,7 @@ impl Oracle {
         for (path, node) in &trace.outs {
             run.store(&stage.name, Some(node));
             if !run.workspace.put(path, node.clone()) {
-                return Err(Problem::naming(ENVIRONMENT, &[]));
+                return Err(Problem::in_folder_of(path));
             }
         }
         Ok((outcome, trace))
@@ -287,15 +287,15 @@ impl Oracle {
             };
         }
         let is_folder = |path: &str| matches!(workspace.get(path), Some(Node::Dir(_)));
-        if stage.wdir.as_ref().is_some_and(|wdir| !is_folder(wdir)) {
-            return Err(Problem::naming(ENVIRONMENT, &[]));
+        if let Some(wdir) = stage.wdir.as_ref().filter(|wdir| !is_folder(wdir)) {
+            return Err(Problem::naming(USAGE, &[wdir]));
         }
-        let blocked = stage.out_paths().into_iter().any(|path| {
+        let blocked = stage.out_paths().into_iter().find(|path| {
             let above = path.rsplit_once('/').map(|(above, _)| above);
             above.is_some_and(|above| workspace.get(above).is_some() && !is_folder(above))
         });
-        if blocked {
-            return Err(Problem::naming(ENVIRONMENT, &[]));
+        if let Some(path) = blocked {
+            return Err(Problem::in_folder_of(path));
         }
         let work = self.work(stage, pipeline, inputs.deps.clone());
         let mut outs = Outs::new();

@@ -26,6 +26,12 @@ impl Problem {
         Problem { exit, subjects: names.iter().map(|name| format!("`{name}`")).collect() }
     }
 
+    /// The folder of an out cannot be created, since a file is in its place.
+    pub fn in_folder_of(out: &str) -> Problem {
+        let (folder, _) = out.rsplit_once('/').unwrap_or(("", out));
+        Problem { exit: ENVIRONMENT, subjects: vec![format!("/{folder}`")] }
+    }
+
     /// The command of a stage ends with the code that [`crate::work`] uses for a failure.
     pub fn exited() -> Problem {
         Problem { exit: STAGE_FAILED, subjects: vec!["exited with code 3".into()] }
