@@ -63,7 +63,7 @@ mod tests {
         for args in [&["show"][..], &["show", "run-1"], &["logs"], &["logs", "last", "train"]] {
             let error = execute(dir.path(), args).unwrap_err();
             assert_eq!(error.what, "there are no runs yet", "{args:?}");
-            assert_eq!(error.hint.as_deref(), Some("`repro run` makes the first"));
+            assert_eq!(error.hint.as_deref(), Some("run `repro run` to create the first"));
         }
         assert_eq!(execute(dir.path(), &["list"]).unwrap(), exit::OK);
     }
@@ -79,7 +79,7 @@ mod tests {
             ),
             (
                 &["show", "lst"],
-                "`lst` is no name of a run: write `run-2`, `2` or `last`",
+                "`lst` is not a run name: expected a name such as `run-2`, `2` or `last`",
                 "the latest are run-2, run-1; `repro runs list` shows more",
             ),
             (

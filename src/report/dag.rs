@@ -75,3 +75,42 @@ fn deep_order(pipeline: &Pipeline, wanted: &StageSet) -> Vec<StageIx> {
     }
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{self, FileSource};
+
+    #[test]
+    fn dag_json() {
+        let files =
+            FileSource { exists: &|_| true, read: &|_| Err(String::new()), list: &|_| Vec::new() };
+        let text = "stages.b = { cmd = 'b', deps = ['a.txt'], outs = ['b.txt'] }\n\
+                    stages.a = { cmd = 'a', outs = ['a.txt'], desc = 'Make a' }\n\
+                    stages.c = { cmd = 'c', deps = ['b.txt'] }\n";
+        let pipeline = pipeline::parse(text, &[], files).unwrap();
+        let b = pipeline.find("b").unwrap();
+        let report = DagReport::new(&pipeline, &pipeline.graph.with_needs([b]));
+        insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "pipeline": null,
+          "stages": [
+            {
+              "desc": "Make a",
+              "index": 1,
+              "needs": [],
+              "stage": "a"
+            },
+            {
+              "desc": null,
+              "index": 0,
+              "needs": [
+                0
+              ],
+              "stage": "b"
+            }
+          ]
+        }
+        "#);
+    }
+}

@@ -185,6 +185,36 @@ mod tests {
             repair: None,
         };
         insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "clean": false,
+          "faults": [
+            {
+              "cause": null,
+              "fault": "not_a_tree",
+              "object": "cb5335a6e2b17f868a138bcc188425d6433d6c2549969455ce3615fac1fb1ede",
+              "referrers": [
+                {
+                  "path": "model.bin",
+                  "stage": "train"
+                },
+                {
+                  "path": "model.bin",
+                  "trace": "6a544aa849abf414a4bafe0a1d64fbbeefcf49c3434b4a3aa9a54faf8071b7e8"
+                }
+              ]
+            }
+          ],
+          "newer_traces": 0,
+          "objects": {
+            "bytes": 30,
+            "count": 2
+          },
+          "strays": [
+            "cache/objects/notes.txt"
+          ],
+          "traces": 1,
+          "unreadable_traces": []
+        }
         "#);
         (report.faults, report.strays) = (vec![], vec![]);
         report.repair = Some(RepairReport {
@@ -198,6 +228,36 @@ mod tests {
             undeclared: vec!["train".into()],
         });
         insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "clean": false,
+          "faults": [],
+          "newer_traces": 0,
+          "objects": {
+            "bytes": 30,
+            "count": 2
+          },
+          "repair": {
+            "clean": false,
+            "left": [],
+            "moved": [
+              {
+                "from": "cache/objects/a",
+                "to": "cache/damaged/a"
+              }
+            ],
+            "rebuilt": [],
+            "removed_traces": [],
+            "stages_to_run": [
+              "train"
+            ],
+            "troubles": [
+              "cannot read `model.bin`"
+            ]
+          },
+          "strays": [],
+          "traces": 1,
+          "unreadable_traces": []
+        }
         "#);
     }
 }

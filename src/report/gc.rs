@@ -93,6 +93,60 @@ mod tests {
             removed: false,
         };
         insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "kept": [
+            {
+              "by": "lock",
+              "objects": {
+                "bytes": 20,
+                "count": 2
+              }
+            },
+            {
+              "by": "git",
+              "objects": {
+                "bytes": 20,
+                "count": 2
+              },
+              "revisions": 3
+            },
+            {
+              "by": "runs",
+              "objects": {
+                "bytes": 20,
+                "count": 2
+              },
+              "runs": 20
+            },
+            {
+              "by": "links",
+              "objects": {
+                "bytes": 20,
+                "count": 2
+              }
+            }
+          ],
+          "kept_traces": {
+            "bytes": 5,
+            "count": 1
+          },
+          "missing": 1,
+          "removed": false,
+          "unused": {
+            "objects": {
+              "bytes": 7,
+              "count": 1
+            },
+            "temporaries": {
+              "bytes": 0,
+              "count": 0
+            },
+            "traces": {
+              "bytes": 0,
+              "count": 0
+            }
+          }
+        }
         "#);
     }
 }

@@ -185,6 +185,35 @@ mod tests {
         let run = store.run(RunName(2)).unwrap();
         let report = MetricsReport::new(&run, &store.series(RunName(2)).unwrap(), &goals());
         insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "metrics": {
+            "evaluate.accuracy": 0.625,
+            "train.grad": "NaN",
+            "train.loss": 0.412345,
+            "train.steps": 30.0,
+            "train.top": "Infinity"
+          },
+          "run": "run-2",
+          "series": {
+            "train.loss": [
+              {
+                "at": 1778335701000,
+                "step": 1,
+                "value": 2.3
+              },
+              {
+                "at": 1778335701000,
+                "step": 2,
+                "value": "NaN"
+              },
+              {
+                "at": 1778335701000,
+                "step": 3,
+                "value": 0.5
+              }
+            ]
+          }
+        }
         "#);
     }
 
@@ -196,6 +225,75 @@ mod tests {
         let report = ComparisonReport::new(runs.into(), &goals(), Params::Differing);
         assert_eq!(report.omitted, 2);
         insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "metrics": [
+            {
+              "best": [],
+              "difference": null,
+              "key": "evaluate.accuracy",
+              "values": [
+                null,
+                0.625
+              ],
+              "verdict": null
+            },
+            {
+              "best": [],
+              "difference": null,
+              "key": "train.grad",
+              "values": [
+                null,
+                "NaN"
+              ],
+              "verdict": null
+            },
+            {
+              "best": [
+                "run-2"
+              ],
+              "difference": -1.837655,
+              "key": "train.loss",
+              "values": [
+                2.25,
+                0.412345
+              ],
+              "verdict": "better"
+            },
+            {
+              "best": [],
+              "difference": null,
+              "key": "train.steps",
+              "values": [
+                null,
+                30.0
+              ],
+              "verdict": null
+            },
+            {
+              "best": [],
+              "difference": null,
+              "key": "train.top",
+              "values": [
+                null,
+                "Infinity"
+              ],
+              "verdict": null
+            }
+          ],
+          "params": [
+            {
+              "key": "train.epochs",
+              "values": [
+                10,
+                30
+              ]
+            }
+          ],
+          "runs": [
+            "run-1",
+            "run-2"
+          ]
+        }
         "#);
     }
 }

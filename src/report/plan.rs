@@ -58,6 +58,22 @@ mod tests {
             estimate: Millis(1500),
         };
         insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "estimate": 1500,
+          "jobs": 4,
+          "stages": [
+            {
+              "changes": [
+                {
+                  "change": "never_ran"
+                }
+              ],
+              "stage": "train",
+              "took": 1500,
+              "verdict": "run"
+            }
+          ]
+        }
         "#);
     }
 }

@@ -201,6 +201,85 @@ mod tests {
         let mut run = store.run(RunName(1)).unwrap();
         at_a_fixed_time(&mut run);
         insta::assert_snapshot!(crate::report::json(&RunReport { run }), @r#"
+        {
+          "artifacts": [
+            {
+              "digest": "ecc66cc4e17fdaf7dce95e7d37373209184951d1071ab1efb42cee764ffb27a2",
+              "kind": "file",
+              "path": "data/audio.bin",
+              "stage": "download"
+            }
+          ],
+          "command": [
+            "repro",
+            "run",
+            "-p",
+            "note=a b"
+          ],
+          "fresh": 0,
+          "git": {
+            "branch": "main",
+            "commit": "3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9",
+            "tree": "clean"
+          },
+          "host": "ws-7",
+          "metrics": {
+            "train.loss": 2.25
+          },
+          "overrides": [
+            "note=a b"
+          ],
+          "params": {
+            "seed": 42,
+            "source": "synth",
+            "train.epochs": 10
+          },
+          "pipeline": "genres",
+          "run": "run-1",
+          "stages": [
+            {
+              "because": null,
+              "failure": null,
+              "outcome": "fresh",
+              "reason_count": 0,
+              "reasons": [],
+              "stage": "download",
+              "started": null,
+              "took": 0
+            },
+            {
+              "because": null,
+              "failure": {
+                "causes": [
+                  "its last line: \"loss is NaN\""
+                ],
+                "hint": "look",
+                "what": "exited with code 1"
+              },
+              "outcome": "failed",
+              "reason_count": 1,
+              "reasons": [
+                "never ran"
+              ],
+              "stage": "train",
+              "started": 1000,
+              "took": 192000
+            },
+            {
+              "because": "train",
+              "failure": null,
+              "outcome": "skipped",
+              "reason_count": 0,
+              "reasons": [],
+              "stage": "evaluate",
+              "started": null,
+              "took": 0
+            }
+          ],
+          "started": 1778335402000,
+          "status": "failed",
+          "took": 193000
+        }
         "#);
     }
 

@@ -95,6 +95,43 @@ pub(super) mod tests {
             ],
         };
         insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "stages": [
+            {
+              "changes": [],
+              "stage": "download",
+              "verdict": "fresh"
+            },
+            {
+              "changes": [
+                {
+                  "change": "param",
+                  "key": "train.epochs",
+                  "new": 30,
+                  "old": 10
+                }
+              ],
+              "stage": "train",
+              "verdict": "run"
+            },
+            {
+              "changes": [],
+              "failure": {
+                "causes": [],
+                "hint": "create it",
+                "what": "dep `data` does not exist"
+              },
+              "stage": "load",
+              "verdict": "fails"
+            },
+            {
+              "because": "load",
+              "changes": [],
+              "stage": "report",
+              "verdict": "skipped"
+            }
+          ]
+        }
         "#);
     }
 }

@@ -41,7 +41,7 @@ impl ListArgs {
             return Ok(exit::OK);
         }
         let Some(store) = store.filter(|_| !report.entries.is_empty()) else {
-            terminal::note("there are no runs yet: `repro run` makes the first");
+            terminal::note("there are no runs yet: run `repro run` to create the first");
             return Ok(exit::OK);
         };
         stdout::write(&fitting(&report.entries, goals))?;

@@ -203,41 +203,41 @@ mod tests {
     #[test]
     fn finished_run() {
         insta::assert_snapshot!(anstream::adapter::strip_str(&text(&run(2))).to_string(), @r#"
-run-2  ok in 1m06s
+        run-2  ok in 1m06s
 
-  started   2026-05-09 14:03:22
-  command   repro run -p 'note=a b'
-  pipeline  genres
-  git       3f2a91c0d4 on main, with uncommitted changes
-  host      ws-7
+          started   2026-05-09 14:03:22
+          command   repro run -p 'note=a b'
+          pipeline  genres
+          git       3f2a91c0d4 on main, with uncommitted changes
+          host      ws-7
 
-stages
-  download  up to date
-  train     ran         1m02s  train.epochs 10 → 30
-  evaluate  ran          3.1s  out o/0 is missing
-                          out o/1 is missing
-                          out o/2 is missing
-                          out o/3 is missing
-                          out o/4 is missing
-                          and 245 more
+        stages
+          download  up to date
+          train     ran         1m02s  train.epochs 10 → 30
+          evaluate  ran          3.1s  out o/0 is missing
+                                       out o/1 is missing
+                                       out o/2 is missing
+                                       out o/3 is missing
+                                       out o/4 is missing
+                                       and 245 more
 
-metrics
-  evaluate.accuracy    0.625
-  train.grad         NaN
-  train.loss           0.4123
-  train.steps         30
-  train.top          inf
+        metrics
+          evaluate.accuracy    0.625
+          train.grad         NaN
+          train.loss           0.4123
+          train.steps         30
+          train.top          inf
 
-params
-  seed          42
-  source        "synth"
-  train.epochs  30
+        params
+          seed          42
+          source        "synth"
+          train.epochs  30
 
-artifacts
-  download  data/audio.bin  file ecc66cc4e1
-  train     models/a.mpk    file af77e62d09
-            plots/x.png
-"#);
+        artifacts
+          download  data/audio.bin  file ecc66cc4e1
+          train     models/a.mpk    file af77e62d09
+                    plots/x.png
+        "#);
     }
 
     #[test]
@@ -252,12 +252,12 @@ artifacts
           host      ws-7
 
         stages
-          download  fresh
-          train     failed   3m12s  exited with code 1
-                                    caused by: its last line: "loss is NaN"
-                                    hint: look
-                                    started because: never ran
-          evaluate  skipped         needs train
+          download  up to date
+          train     failed      3m12s  exited with code 1
+                                       caused by: its last line: "loss is NaN"
+                                       hint: look
+                                       started because: never ran
+          evaluate  skipped            needs train
 
         metrics
           train.loss  2.25
