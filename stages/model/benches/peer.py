@@ -1,8 +1,8 @@
 """Runs the networks in PyTorch and onnxruntime, for the benches of model and onnx.
 
 Reads requests from stdin, one per line, and prints wall and CPU seconds for each. Requests are
-`train NETWORK BATCH` (one epoch, PyTorch) and `forward NETWORK BATCH` (one pass, onnxruntime), where
-NETWORK may be an ONNX file. The argument is the number of threads.
+`train NETWORK BATCH` (one epoch, PyTorch) and `forward NETWORK BATCH` (one pass, onnxruntime),
+where NETWORK may be an ONNX file. The argument is the number of threads.
 """
 
 import sys
@@ -65,10 +65,11 @@ class ResNet(nn.Module):
 
 
 class Graph:
-    """An ONNX model of a network, built by hand: PyTorch's exporter needs packages of its own."""
+    """Builds the ONNX model of a network by hand, since PyTorch's exporter needs more packages."""
 
     def __init__(self, network):
-        self.tensors = [numpy_helper.from_array(v.numpy(), k) for k, v in network.state_dict().items() if v.dim()]
+        state = network.state_dict()
+        self.tensors = [numpy_helper.from_array(v.numpy(), k) for k, v in state.items() if v.dim()]
         self.nodes = []
 
     def node(self, kind, *inputs, **attributes):
@@ -99,19 +100,21 @@ class Graph:
         for block in ["blocks.0", "blocks.1", "blocks.2"]:
             inner = self.node("Relu", self.normed(x, f"{block}.first", 2, 1))
             inner = self.normed(inner, f"{block}.second", 1, 1)
-            x = self.node("Relu", self.node("Add", inner, self.normed(x, f"{block}.shortcut", 2, 0)))
+            shortcut = self.normed(x, f"{block}.shortcut", 2, 0)
+            x = self.node("Relu", self.node("Add", inner, shortcut))
         return self.linear(self.node("Flatten", self.node("GlobalAveragePool", x)), "linear")
 
     def session(self, layers):
         value = lambda name, *shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         output = value(layers("x"), "N", CLASSES)
-        graph = helper.make_graph(self.nodes, "g", [value("x", "N", 1, SIDE, SIDE)], [output], self.tensors)
+        clips = value("x", "N", 1, SIDE, SIDE)
+        graph = helper.make_graph(self.nodes, "g", [clips], [output], self.tensors)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         return session_of(model.SerializeToString())
 
 
 def session_of(model):
-    """Of a file's name or its bytes."""
+    """Creates a session from the path or the bytes of a model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = int(sys.argv[1])
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
@@ -128,8 +131,9 @@ sessions = {name: graph.session(getattr(graph, name)) for name, graph in graphs.
 clips = {name: images.numpy() for name in sessions}
 for name, network in networks.items():
     with torch.inference_mode():
-        apart = abs(network.eval()(images).numpy() - sessions[name].run(None, {"x": clips[name]})[0]).max()
-    assert apart < 1e-4, f"the ONNX model of {name} is another: {apart}"
+        [found] = sessions[name].run(None, {"x": clips[name]})
+        apart = abs(network.eval()(images).numpy() - found).max()
+    assert apart < 1e-4, f"the ONNX model of {name} differs from PyTorch by {apart}"
 
 
 def train(name, batch):

@@ -99,7 +99,7 @@ impl NetworkConfig {
         ensure!(classes >= 2, "a classifier needs at least 2 classes, found {classes}");
         ensure!(
             (0.0..1.0).contains(&self.dropout),
-            "param `train.dropout`: {} is not at least 0 and below 1",
+            "param `train.dropout` must be at least 0 and below 1, not {}",
             self.dropout
         );
         match self.model {

@@ -57,7 +57,7 @@ fn stratified(
         let count = groups.iter().max().map_or(0, |last| last + 1);
         ensure!(
             config.folds <= count,
-            "param `train.folds`: {} is more than the number of groups of clips, {count}",
+            "param `train.folds` must be at most the number of groups of clips, {count}, not {}",
             config.folds
         );
         let fold_of = balance::folds(pool, config.folds, seed);
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(tested, [1; 80]);
         let config = SplitConfig { folds: 6, fold: 1, groups, ..share(0.0) };
         let error = assign(&clips, &labels, &config, 3).unwrap_err().to_string();
-        assert!(error.contains("6 is more than the number of groups of clips, 5"), "{error}");
+        assert!(error.contains("at most the number of groups of clips, 5, not 6"), "{error}");
     }
 
     #[test]

@@ -62,15 +62,18 @@ impl AugmentParams {
         let AugmentParams { time_stretch, gain, mixup, masks, .. } = *self;
         ensure!(
             (0.0..=1.0).contains(&time_stretch),
-            "{key}time_stretch`: {time_stretch} is not from 0 to 1"
+            "{key}time_stretch` must be from 0 to 1, not {time_stretch}"
         );
         ensure!(
             time_stretch == 0.0 || self.crop > 0,
             "{key}time_stretch`: only a crop can be stretched: set `train.augment.crop`"
         );
-        ensure!(gain.is_finite() && gain >= 0.0, "{key}gain`: {gain} is not 0 or more");
-        ensure!((0.0..=4.0).contains(&mixup), "{key}mixup`: {mixup} is not from 0 to 4");
-        ensure!(masks <= 16, "{key}masks`: {masks} is more than 16");
+        ensure!(
+            gain.is_finite() && gain >= 0.0,
+            "{key}gain` must be a number of at least 0, not {gain}"
+        );
+        ensure!((0.0..=4.0).contains(&mixup), "{key}mixup` must be from 0 to 4, not {mixup}");
+        ensure!(masks <= 16, "{key}masks` must be at most 16, not {masks}");
         ensure!(
             masks > 0 || self.freq_mask + self.time_mask == 0,
             "{key}masks`: 0 masks hide nothing: set it to 1 or more, \
@@ -104,7 +107,8 @@ impl<'a> Augment<'a> {
         ] {
             ensure!(
                 value <= most,
-                "param `train.augment.{name}`: {value} is more than {most}, the size of the clips"
+                "param `train.augment.{name}` must be at most {most}, the size of the clips, \
+                 not {value}"
             );
         }
         Ok(Augment { dataset, params, seed, width, fill: mean(dataset, indices) })
@@ -374,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_make_no_sense_are_refused_by_name() {
+    fn invalid_params_are_named() {
         all().check().unwrap();
         for (key, params) in [
             ("time_stretch", AugmentParams { time_stretch: 1.5, ..all() }),

@@ -82,20 +82,20 @@ impl TrainParams {
     /// # Errors
     /// Names the first invalid param and the range it must be in.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(self.epochs >= 1, "param `train.epochs`: 0 is not 1 or more");
+        ensure!(self.epochs >= 1, "param `train.epochs` must be at least 1, not 0");
         ensure!(
             self.batch_size >= 2,
-            "param `train.batch_size`: {} is too small; batch normalisation needs at least 2 clips",
+            "param `train.batch_size` must be at least 2, for batch normalisation, not {}",
             self.batch_size
         );
         ensure!(
             self.learning_rate.is_finite() && self.learning_rate > 0.0,
-            "param `train.learning_rate`: {} is not a number above 0",
+            "param `train.learning_rate` must be a number above 0, not {}",
             self.learning_rate
         );
         ensure!(
             self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-            "param `train.weight_decay`: {} is not 0 or more",
+            "param `train.weight_decay` must be a number of at least 0, not {}",
             self.weight_decay
         );
         for (key, share) in [
@@ -105,15 +105,15 @@ impl TrainParams {
         ] {
             ensure!(
                 (0.0..1.0).contains(&share),
-                "param `train.{key}`: {share} is not at least 0 and below 1"
+                "param `train.{key}` must be at least 0 and below 1, not {share}"
             );
         }
         ensure!(
             self.warmup_epochs < self.epochs,
-            "param `train.warmup_epochs`: {} is not below `train.epochs`, {}, \
-             so no epoch would have the full learning rate",
-            self.warmup_epochs,
-            self.epochs
+            "param `train.warmup_epochs` must be below `train.epochs`, {}, not {}: \
+             otherwise no epoch has the full learning rate",
+            self.epochs,
+            self.warmup_epochs
         );
         self.augment.check()?;
         self.split().check()

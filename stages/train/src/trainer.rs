@@ -39,7 +39,7 @@ pub(crate) struct Trainer<'a> {
     average: Option<(Weights, u64)>,
     /// Total time of the training epochs.
     spent: Duration,
-    /// Share of `spent` that was spent waiting for batches.
+    /// Time within `spent` that was spent waiting for batches.
     waited: Duration,
 }
 

@@ -258,7 +258,7 @@ fn test_fold_is_excluded_from_training() {
     assert_eq!([count(",train"), count(",val"), count(",test")], [6, 6, 6], "{split}");
 
     let output = train(dir.path(), "2", &["train.folds=3", "train.fold=4"]);
-    assert!(error(&output).contains("param `train.fold`: 4 is not from 1"), "{output:?}");
+    assert!(error(&output).contains("param `train.fold` must be from 1 to"), "{output:?}");
     let output = train(dir.path(), "2", &["train.groups=prefix"]);
     assert!(
         error(&output).contains("param `train.groups`: `prefix` is neither a pattern"),
@@ -289,19 +289,19 @@ fn invalid_params_are_errors_and_leave_no_outs() {
     spectrograms(dir.path());
     for (param, expected) in [
         ("train.learning_rate=1e30", "lower `train.learning_rate` (now 1"),
-        ("train.epochs=0", "error: param `train.epochs`: 0 is not 1 or more"),
+        ("train.epochs=0", "error: param `train.epochs` must be at least 1, not 0"),
         ("train.epochs=-1", "error: param `train.epochs`: invalid value: integer `-1`"),
-        ("train.batch_size=1", "error: param `train.batch_size`: 1 is too small"),
+        ("train.batch_size=1", "error: param `train.batch_size` must be at least 2"),
         ("train.device=tpu", "unknown variant `tpu`, expected one of `cpu`, `wgpu`, `cuda`"),
         ("train.epoch=3", "error: param `train.epoch`: unknown field `epoch`"),
         ("train.model=vgg", "unknown variant `vgg`, expected `baseline` or `resnet`"),
         ("train.schedule=linear", "unknown variant `linear`, expected `constant` or `cosine`"),
-        ("train.warmup_epochs=10", "error: param `train.warmup_epochs`: 10 is not below"),
-        ("train.augment.crop=17", "error: param `train.augment.crop`: 17 is more than 16"),
+        ("train.warmup_epochs=10", "error: param `train.warmup_epochs` must be below"),
+        ("train.augment.crop=17", "error: param `train.augment.crop` must be at most 16"),
         ("train.augment.crop=13", "only `train.model` = `resnet` can train on crops"),
-        ("train.augment.mixup=5", "error: param `train.augment.mixup`: 5 is not from 0 to 4"),
+        ("train.augment.mixup=5", "error: param `train.augment.mixup` must be from 0 to 4, not 5"),
         ("train.augment.cutout=1", "error: param `train.augment.cutout`: unknown field `cutout`"),
-        ("seed=-1", "error: param `seed`: -1 is not a whole number"),
+        ("seed=-1", "error: param `seed` must be a non-negative integer, not -1"),
     ] {
         let error = error(&train(dir.path(), "2", &[param]));
         assert!(error.contains(expected), "{param}: {error}");

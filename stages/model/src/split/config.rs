@@ -54,15 +54,15 @@ impl SplitConfig {
         let SplitConfig { val_size, folds, fold, .. } = *self;
         ensure!(
             (0.0..1.0).contains(&val_size),
-            "param `train.val_size`: {val_size} is not at least 0 and below 1"
+            "param `train.val_size` must be at least 0 and below 1, not {val_size}"
         );
         ensure!(
             folds != 1,
-            "param `train.folds`: 1 fold leaves no clips to train on: set it to 2 or more, or to 0"
+            "param `train.folds` must be 0 or at least 2, not 1: one fold leaves no training clips"
         );
         ensure!(
             folds == 0 || (1..=folds).contains(&fold),
-            "param `train.fold`: {fold} is not from 1 to `train.folds`, {folds}"
+            "param `train.fold` must be from 1 to `train.folds`, {folds}, not {fold}"
         );
         if self.rule != Rule::Stratified {
             ensure!(
@@ -105,7 +105,7 @@ mod tests {
             ),
         ] {
             let error = config.check().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("param `train.{key}`: ")), "{error}");
+            assert!(error.starts_with(&format!("param `train.{key}`")), "{error}");
         }
     }
 
