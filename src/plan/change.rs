@@ -145,7 +145,7 @@ impl fmt::Display for Change {
                 write!(f, "out {path} differs from what the stage wrote")
             }
             Change::ObjectGone { digest } => {
-                write!(f, "object {} is missing from the cache", digest.short())
+                write!(f, "object {} is not in the cache", digest.short())
             }
             Change::Upstream { stage } => write!(f, "waits for {stage}"),
         }
