@@ -72,10 +72,7 @@ impl Events {
         let Sink::Open(file) = &mut *sink else { return };
         // One write per line: with O_APPEND, lines of several processes do not mix.
         if let Err(error) = file.write_all(format!("{event}\n").as_bytes()) {
-            let _ = writeln!(
-                std::io::stderr(),
-                "warning: events are no longer recorded: {error}"
-            );
+            let _ = writeln!(std::io::stderr(), "warning: events are no longer recorded: {error}");
             *sink = Sink::Broken;
         }
     }
