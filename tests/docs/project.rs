@@ -170,6 +170,7 @@ impl<'a> Project<'a> {
             .env("TZ", "UTC")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_SYSTEM", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_COUNT", "2")
             .env("GIT_CONFIG_KEY_0", "init.defaultBranch")
             .env("GIT_CONFIG_VALUE_0", "main")
