@@ -82,7 +82,8 @@ impl Error {
         }
     }
 
-    /// Like [`Error::io`], for a file that is copied into the directory `into`, perhaps on another disk.
+    /// Like [`Error::io`], for a file that is copied into the directory `into`, perhaps on another
+    /// disk.
     pub fn io_into(into: &Path, verb: &str, path: &Path, err: &std::io::Error) -> Error {
         let error = Error::io(verb, path, err);
         match error.hint {

@@ -43,7 +43,8 @@ impl Serialize for RunName {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The first stage with work to do was found. An invocation without work does not send this event.
+    /// The first stage with work to do was found. An invocation without work does not send this
+    /// event.
     RunStarted {
         run: RunName,
         at: Timestamp,
@@ -94,8 +95,8 @@ pub enum Event {
         took: Millis,
         outs: BTreeMap<RepoPath, Content>,
     },
-    /// The numbers in a stage's metrics files at the end of the run, by dotted key without the stage
-    /// name. Sent for stages that ran, were restored or were up to date.
+    /// The numbers in a stage's metrics files at the end of the run, by dotted key without the
+    /// stage name. Sent for stages that ran, were restored or were up to date.
     FinalMetrics {
         stage: StageName,
         values: BTreeMap<String, f64>,

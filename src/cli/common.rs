@@ -19,7 +19,8 @@ pub(super) fn load(root: &Path) -> Result<Project> {
     Project::load(root, &[])
 }
 
-/// Returns the metric goals; none if `pipeline.toml` is invalid, so that history commands still work.
+/// Returns the metric goals; none if `pipeline.toml` is invalid, so that history commands still
+/// work.
 pub(super) fn goals(root: &Path) -> Goals {
     project::load_pipeline(root, &[]).map(|pipeline| pipeline.goals).unwrap_or_default()
 }

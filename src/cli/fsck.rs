@@ -102,7 +102,7 @@ fn findings(report: &FsckReport) -> String {
     );
     let _ = match report.clean {
         true => writeln!(text, "the cache is intact: {checked}"),
-        false => writeln!(text, "the cache is damaged: {}; checked {checked}", tallies(report)),
+        false => writeln!(text, "the cache is not intact: {}; checked {checked}", tallies(report)),
     };
     text
 }

@@ -15,7 +15,7 @@ use crate::workspace::ignore::{self, GitignoreChange};
 
 /// Create a small working pipeline in a new or an existing directory
 ///
-/// Writes `pipeline.toml`, a sample text, and lines in `.gitignore`. Existing files are never
+/// Writes `pipeline.toml` and a sample text, and adds lines to `.gitignore`. Existing files are never
 /// overwritten.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -46,8 +46,8 @@ env = { LC_ALL = "C" }      # the same sort order on every machine
 deps = ["example/words.txt"]
 outs = ["example/counts.txt"]
 
-# Params are substituted into commands. A stage that lists a param under `params` is out of date when
-# its value changes; programs can read their params from the JSON file that $REPRO_PARAMS names.
+# Params are substituted into commands. A stage that lists a param under `params` is out of date
+# when its value changes; programs can read their params from the JSON file $REPRO_PARAMS.
 # A metrics file is JSON; its numbers are recorded with each run.
 # A shell continues after a failed line unless `set -e` is given.
 [stages.report]

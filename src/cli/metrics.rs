@@ -30,7 +30,8 @@ enum Command {
 }
 
 impl MetricsArgs {
-    /// Runs the command and returns the exit code. `goals` define which differences are improvements.
+    /// Runs the command and returns the exit code. `goals` define which differences are
+    /// improvements.
     ///
     /// # Errors
     /// There is no such run, or the run store cannot be read.

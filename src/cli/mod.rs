@@ -29,6 +29,10 @@ use crate::engine::project;
 use crate::error::{Result, exit};
 use crate::workspace::root;
 
+const AFTER_HELP: &str = "\
+`repro init` creates a pipeline to start from. The documentation starts at docs/README.md
+in the source tree: a tutorial, guides and the reference.";
+
 /// Run reproducible pipelines of stages in any language: rerun only what changed, restore the rest,
 /// record every run
 #[derive(Debug, Parser)]
@@ -37,8 +41,7 @@ use crate::workspace::root;
     version,
     arg_required_else_help = true,
     max_term_width = 100,
-    after_help = "`repro init` creates a pipeline to start from. The documentation, with a tutorial \
-                  and guides,\nstarts at docs/README.md in the source tree."
+    after_help = AFTER_HELP
 )]
 struct Cli {
     /// Work in the project at DIR instead of the current directory

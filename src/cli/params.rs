@@ -36,9 +36,9 @@ enum Command {
     },
     /// Set params where they are defined, keeping comments and layout
     ///
-    /// A key may omit its prefix if only one param ends in it: `repro params set epochs=30`. A param
-    /// keeps its type. Strings need no quotes: `source=synth`. An integer given for a float is
-    /// written with `.0`. Either all assignments are made or none.
+    /// A key may omit its prefix if only one param ends in it: `repro params set epochs=30`. A
+    /// param keeps its type. Strings need no quotes: `source=synth`. An integer given for a float
+    /// is written with `.0`. Either all assignments are made or none.
     Set {
         /// Param and its new value
         #[arg(value_name = "KEY=VALUE", required = true)]

@@ -39,7 +39,8 @@ pub(super) struct RunArgs {
     /// Keep running stages that do not depend on a failed one
     #[arg(short, long)]
     keep_going: bool,
-    /// Rerun STAGE even if it is up to date (`-f=STAGE`); without a value, rerun all selected stages
+    /// Rerun STAGE even if it is up to date (`-f=STAGE`); without a value, rerun all selected
+    /// stages
     #[arg(
         short,
         long,
@@ -200,7 +201,7 @@ impl Watched for Watching<'_> {
         self.args.wanted(pipeline)
     }
 
-    fn tell(&mut self, notice: Notice) {
+    fn notify(&mut self, notice: Notice) {
         terminal::note(&match notice {
             Notice::Waiting => "watching for changes; press Ctrl-C to stop".to_owned(),
             Notice::Changed(Some(path)) => format!("`{path}` changed"),
@@ -209,8 +210,8 @@ impl Watched for Watching<'_> {
     }
 }
 
-/// Sends the final event of an invocation without work. The engine sends no events for it, but readers
-/// of the event stream wait for an end.
+/// Sends the final event of an invocation without work. The engine sends no events for it, but
+/// readers of the event stream wait for an end.
 fn end_idle_run(report: &Report, reader: &mut dyn Subscriber) {
     let Report { run: None, status, took, ended, .. } = report else { return };
     reader.on_event(&Event::RunEnded { run: None, at: *ended, status: *status, took: *took });

@@ -13,7 +13,7 @@ pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
         let variants: Vec<&str> =
             variants.map(|stage| stage.name.as_str()).take(MOST_LISTED).collect();
         if !variants.is_empty() {
-            return Error::usage(format!("`{name}` is ambiguous: it is a matrix of stages"))
+            return Error::usage(format!("`{name}` is a matrix of stages, not a stage"))
                 .hint(format!("name one of {}", variants.join(", ")));
         }
         let families = pipeline.stages.iter().filter_map(|stage| stage.family.as_ref());

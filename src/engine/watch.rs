@@ -43,7 +43,7 @@ pub trait Watched {
     fn run(&mut self) -> u8;
     /// Returns the stages with inputs to watch.
     fn wanted(&self, pipeline: &Pipeline) -> Result<StageSet>;
-    fn tell(&mut self, notice: Notice);
+    fn notify(&mut self, notice: Notice);
 }
 
 enum Note {
@@ -80,7 +80,7 @@ pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> 
             Some(changed) if failures < MOST_FAILURES => changed,
             _ => {
                 failures = 0;
-                watched.tell(Notice::Waiting);
+                watched.notify(Notice::Waiting);
                 match events.wait() {
                     Some(changed) => changed,
                     None => return Ok(exit::OK),
@@ -90,7 +90,7 @@ pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> 
         if events.settle().is_break() {
             return Ok(exit::OK);
         }
-        watched.tell(Notice::Changed(changed));
+        watched.notify(Notice::Changed(changed));
     }
 }
 

@@ -68,7 +68,7 @@ pub struct RepairReport {
     pub left: Vec<Fault>,
     /// Stages whose outs a run has to make again.
     pub stages_to_run: Vec<String>,
-    /// Those among `stages_to_run` that `pipeline.toml` no longer declares.
+    /// Members of `stages_to_run` that `pipeline.toml` no longer declares.
     #[serde(skip)]
     pub undeclared: Vec<String>,
 }

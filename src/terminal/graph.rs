@@ -1,9 +1,9 @@
 //! Renders the graph of stages: drawn with lines, or written for Graphviz and Mermaid.
 //! Pure and deterministic; unaware of streams and of which stages are up to date.
 //!
-//! The drawing runs from top to bottom, one stage per line, each below the stages it needs. A stage
-//! whose outs are yet to be read has a lane, a vertical line from its `○` down to the last stage that
-//! reads them:
+//! The drawing runs from top to bottom, one stage per line, each below the stages it needs. A
+//! stage whose outs are yet to be read has a lane, a vertical line from its `○` down to the last
+//! stage that reads them:
 //!
 //! ```text
 //! ○  download
@@ -29,8 +29,8 @@ const WIDEST: usize = 24;
 /// Number of needs that a line of the list names.
 const NAMED: usize = 4;
 
-/// Draws the graph, with styles. A graph too wide for a legible drawing becomes a list of stages and
-/// their needs.
+/// Draws the graph, with styles. A graph too wide for a legible drawing becomes a list of stages
+/// and their needs.
 pub fn text(dag: &DagReport) -> String {
     match draw(dag) {
         Some(lines) => labelled(dag, &lines),
@@ -200,8 +200,8 @@ fn dot_quoted(text: &str) -> String {
     format!("\"{}\"", flat(text).replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// Writes the graph as a Mermaid flowchart. Stages have the ids `s0`, `s1`, …, because a name such as
-/// `end` is a keyword of Mermaid.
+/// Writes the graph as a Mermaid flowchart. Stages have the ids `s0`, `s1`, …, because a name such
+/// as `end` is a keyword of Mermaid.
 pub fn mermaid(dag: &DagReport) -> String {
     let mut text = String::from("flowchart TD\n");
     for stage in &dag.stages {

@@ -1,6 +1,6 @@
-//! Shows a run on a terminal: a redrawn line at the bottom for each running stage, above them lines
-//! that stay for finished ones. [`Row`] and [`wording`] decide what a line says, [`Screen`] how it is
-//! drawn. Unaware of how stages are run.
+//! Shows a run on a terminal: a redrawn line at the bottom for each running stage, above them
+//! lines that stay for finished ones. [`Row`] and [`wording`] decide what a line says, [`Screen`]
+//! how it is drawn. Unaware of how stages are run.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,8 +28,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Starts the display. `stages` are all stages of the run: they determine the width of names and
-    /// the count in the last line.
+    /// Starts the display. `stages` are all stages of the run: they determine the width of names
+    /// and the count in the last line.
     pub fn new(stages: &[StageName]) -> Live {
         Live::on(Screen::stderr(), stages)
     }

@@ -102,8 +102,8 @@ impl Row {
         parts.join(" ")
     }
 
-    /// Formats the metrics to show. Series named `val_…` come first: validation metrics say most about
-    /// a training.
+    /// Formats the metrics to show. Series named `val_…` come first: validation metrics say most
+    /// about a training.
     fn shown_metrics(&self) -> Option<String> {
         let (held_out, others): (Vec<_>, Vec<_>) =
             self.metrics.iter().partition(|point| point.key.starts_with("val_"));
@@ -150,7 +150,7 @@ mod tests {
     fn row_shows_reason_progress_metrics_output() {
         let mut row = Row::new(fixtures::stage("train"), Work::Run, &[fixtures::epochs()]);
         let mut lines = vec![shown(&row, 0)];
-        row.printed("   \u{1b}[32mCompiling\u{1b}[0m model v0.1.0\n");
+        row.printed("   \u{1b}[32mCompiling\u{1b}[0m model v1\n");
         row.printed("");
         lines.push(shown(&row, 59));
         row.progressed(3, 10);
@@ -167,11 +167,11 @@ mod tests {
         lines.push(shown(&Row::new(fixtures::stage("download"), Work::Restore, &[]), 2));
         insta::assert_snapshot!(lines.join("\n"), @r#"
         ⠋ train        0s  (train.epochs 10 → 30)
-        ⠋ train       59s  Compiling model v0.1.0
-        ⠋ train     1m02s  ━━━───────── 3/10  Compiling model v0.1.0
-        ⠋ train     1h01m  ━━━───────── 3/10  val_loss 1.5  val_f1 0.55 @3  Compiling model v0.1.0
-        ⠋ train     1h01m  ━━━━━━━━━━━━ 10/10  val_loss 1.5 @3  val_f1 0.6 @4  Compiling model v0.1.0
-        ⠋ train     1h01m  val_loss 1.5 @3  val_f1 0.6 @4  Compiling model v0.1.0
+        ⠋ train       59s  Compiling model v1
+        ⠋ train     1m02s  ━━━───────── 3/10  Compiling model v1
+        ⠋ train     1h01m  ━━━───────── 3/10  val_loss 1.5  val_f1 0.55 @3  Compiling model v1
+        ⠋ train     1h01m  ━━━━━━━━━━━━ 10/10  val_loss 1.5 @3  val_f1 0.6 @4  Compiling model v1
+        ⠋ train     1h01m  val_loss 1.5 @3  val_f1 0.6 @4  Compiling model v1
         ⠋ download     2s  restoring from the cache
         "#);
     }

@@ -1,8 +1,8 @@
 //! Redraws lines at the bottom of a terminal, below lines that stay.
 //! Does not know about runs and stages.
 //!
-//! The cursor rests at the start of an empty line below the drawn ones. Anything the terminal echoes
-//! there, such as `^C`, is overwritten by the next drawing and moves nothing.
+//! The cursor rests at the start of an empty line below the drawn ones. Anything the terminal
+//! echoes there, such as `^C`, is overwritten by the next drawing and moves nothing.
 
 use std::fmt;
 use std::io::Write;
@@ -23,8 +23,8 @@ pub(super) struct Screen {
     drawn: usize,
 }
 
-/// Start of a drawing. With [`END`] it prevents half-done drawings from being seen, and wrapping where
-/// a width was miscounted.
+/// Start of a drawing. With [`END`] it prevents half-done drawings from being seen, and wrapping
+/// where a width was miscounted.
 const BEGIN: &str = "\x1b[?2026h\x1b[?7l";
 const END: &str = "\x1b[?7h\x1b[?2026l";
 
@@ -42,15 +42,17 @@ impl Screen {
         Screen { out, size, colour, drawn: 0 }
     }
 
-    /// Writes the whole lines of `text` to stay, and draws `lines` below in place of the former ones.
+    /// Writes the whole lines of `text` to stay, and draws `lines` below in place of the former
+    /// ones.
     pub(super) fn draw(&mut self, text: &str, lines: &[String]) {
         let Some((columns, rows)) = (self.size)() else {
             self.send(text);
             return;
         };
-        // Each line overwrites the former one. Clearing all at once would flicker, and some terminals
-        // keep a cleared screen in their history. In a window that became narrower, former lines may
-        // have wrapped and leave remains: better than moving up too far, over lines that stay.
+        // Each line overwrites the former one. Clearing all at once would flicker, and some
+        // terminals keep a cleared screen in their history. In a window that became narrower,
+        // former lines may have wrapped and leave remains: better than moving up too far, over
+        // lines that stay.
         let mut frame = match self.drawn {
             0 => String::new(),
             rows => format!("\r\x1b[{rows}A"),
@@ -90,7 +92,8 @@ impl fmt::Debug for Screen {
 
 /// Returns the codes that write a line, which may wrap, over a former one.
 ///
-/// The rest of its last row is cleared, unless the row is full: clearing would take its last character.
+/// The rest of its last row is cleared, unless the row is full: clearing would take its last
+/// character.
 fn overwriting(line: &str, columns: usize) -> String {
     let full = width(line).is_multiple_of(columns.max(1));
     let rest = if full { "" } else { "\x1b[K" };

@@ -92,9 +92,9 @@ const BAR: usize = 24;
 
 /// Renders the summary, with styles and a final newline.
 ///
-/// It has up to three blocks (stages and durations, final metrics, products; empty ones are omitted),
-/// followed by a line with the run, its status and the outcomes of its stages. If nothing was done,
-/// it is a single line.
+/// It has up to three blocks (stages and durations, final metrics, products; empty ones are
+/// omitted), followed by a line with the run, its status and the outcomes of its stages. If
+/// nothing was done, it is a single line.
 pub fn render(summary: &Summary) -> String {
     let Some(run) = summary.run else { return format!("{}\n", idle(summary)) };
     let blocks = [stages(summary), metrics(&summary.metrics), products(&summary.products)];
@@ -191,7 +191,8 @@ fn share(took: u64, total: u64) -> String {
     }
 }
 
-/// Lists the metrics. Keys with fewer parts come first: deeper ones, such as one per class, are details.
+/// Lists the metrics. Keys with fewer parts come first: deeper ones, such as one per class, are
+/// details.
 fn metrics(metrics: &[(String, f64)]) -> String {
     let mut shown: Vec<&(String, f64)> = metrics.iter().collect();
     shown.sort_by_key(|(key, _)| key.matches('.').count().max(1));

@@ -96,8 +96,8 @@ fn best_point(series: &MetricSeries) -> Option<(u64, f64)> {
         .reduce(|best, point| if better(point.1, best.1) { point } else { best })
 }
 
-/// Draws a series as bars scaled from its minimum to its maximum, in at most 24 places. `×` stands for
-/// NaN and infinities.
+/// Draws a series as bars scaled from its minimum to its maximum, in at most 24 places. `×` stands
+/// for NaN and infinities.
 fn sparkline(values: &[f64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const PLACES: usize = 24;
