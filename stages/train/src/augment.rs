@@ -391,7 +391,7 @@ mod tests {
             ("masks", AugmentParams { masks: 0, ..all() }),
         ] {
             let error = params.check().unwrap_err().to_string();
-            assert!(error.starts_with(&format!("param `train.augment.{key}`: ")), "{error}");
+            assert!(error.starts_with(&format!("param `train.augment.{key}`")), "{error}");
         }
         let dataset = dataset();
         for (key, params) in [
@@ -400,7 +400,7 @@ mod tests {
             ("time_mask", AugmentParams { time_mask: 7, ..all() }),
         ] {
             let error = Augment::new(&dataset, &params, &[0], 1).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("param `train.augment.{key}`: ")), "{error}");
+            assert!(error.starts_with(&format!("param `train.augment.{key}`")), "{error}");
         }
     }
 }
