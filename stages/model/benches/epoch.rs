@@ -46,7 +46,7 @@ fn main() {
         let network = ours.network();
         for batch in [1, 4, 32] {
             compare(&format!("forward {name} {batch}"), &mut peer, || {
-                ours.forward(&network, batch)
+                ours.forward(&network, batch);
             });
         }
     }
@@ -75,7 +75,7 @@ impl Ours {
     fn images(&self, clips: &[usize], device: &Device) -> Tensor<4> {
         let mut values = Vec::with_capacity(clips.len() * SIDE * SIDE);
         clips.iter().for_each(|clip| {
-            values.extend_from_slice(&self.clips[clip * SIDE * SIDE..][..SIDE * SIDE])
+            values.extend_from_slice(&self.clips[clip * SIDE * SIDE..][..SIDE * SIDE]);
         });
         Tensor::from_data(TensorData::new(values, [clips.len(), 1, SIDE, SIDE]), device)
     }

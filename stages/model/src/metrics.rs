@@ -189,7 +189,7 @@ pub fn probabilities(logits: &[f32]) -> Vec<f64> {
     logits.iter().map(|logit| (f64::from(*logit) - shift).exp()).collect()
 }
 
-/// Cross entropy of one clip in nats, −ln softmax(logits)[target].
+/// Cross entropy of one clip in nats, `−ln softmax(logits)[target]`.
 ///
 /// # Panics
 /// If `target` is out of range.

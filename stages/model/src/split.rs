@@ -104,7 +104,7 @@ pub fn write(
     kit::csv::write(path, &["path", "label", "split"], rows)
 }
 
-/// Reads a table written by [`write`]: the clips and their parts.
+/// Reads a table written by [`write()`]: the clips and their parts.
 ///
 /// # Errors
 /// The file or a column is missing, a label is not in `labels`, or a part is unknown.

@@ -145,7 +145,7 @@ impl ConvLayers {
                     // Without `step_by`, so that the loop is vectorized.
                     1 => target.zip(source).for_each(|(to, from)| *to = scaled(from)),
                     _ => {
-                        target.step_by(lanes).zip(source).for_each(|(to, from)| *to = scaled(from))
+                        target.step_by(lanes).zip(source).for_each(|(to, from)| *to = scaled(from));
                     }
                 }
             }

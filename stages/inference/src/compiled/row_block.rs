@@ -138,10 +138,10 @@ impl Row<'_> {
                 2 => tile::add_const::<_, _, _, _, 2>(simd, &mut sums, view, weights),
                 8 if ROWS == 2 => tile::add_const::<_, _, _, _, 8>(simd, &mut sums, view, weights),
                 16 if ROWS == 1 => {
-                    tile::add_const::<_, _, _, _, 16>(simd, &mut sums, view, weights)
+                    tile::add_const::<_, _, _, _, 16>(simd, &mut sums, view, weights);
                 }
                 32 if ROWS == 1 => {
-                    tile::add_const::<_, _, _, _, 32>(simd, &mut sums, view, weights)
+                    tile::add_const::<_, _, _, _, 32>(simd, &mut sums, view, weights);
                 }
                 _ => tile::add(simd, &mut sums, view, weights),
             }
