@@ -55,10 +55,13 @@ impl CompletionsArgs {
 }
 
 /// Answers a request for completions and returns the exit code; `None` if there is no request.
-pub(super) fn answer(args: &[OsString]) -> Option<u8> {
+///
+/// `command` defines the command line to complete.
+pub(super) fn answer(args: &[OsString], command: fn() -> Command) -> Option<u8> {
     let here = std::env::current_dir().ok();
-    let asked =
-        CompleteEnv::with_factory(command).var(VARIABLE).try_complete(args, here.as_deref());
+    let asked = CompleteEnv::with_factory(|| completed(command()))
+        .var(VARIABLE)
+        .try_complete(args, here.as_deref());
     match asked {
         Ok(true) => Some(exit::OK),
         Ok(false) => None,
@@ -69,11 +72,7 @@ pub(super) fn answer(args: &[OsString]) -> Option<u8> {
     }
 }
 
-/// Returns the command line with dynamic completions.
-fn command() -> Command {
-    completed(super::command())
-}
-
+/// Adds dynamic completions to a command and its subcommands.
 fn completed(command: Command) -> Command {
     command.mut_args(with_candidates).mut_subcommands(completed)
 }

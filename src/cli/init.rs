@@ -15,8 +15,8 @@ use crate::workspace::ignore::{self, GitignoreChange};
 
 /// Create a small working pipeline in a new or an existing directory
 ///
-/// Writes `pipeline.toml` and a sample text, and adds lines to `.gitignore`. Existing files are never
-/// overwritten.
+/// Writes `pipeline.toml` and a sample text, and adds lines to `.gitignore`. Existing files are
+/// never overwritten.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// Directory of the pipeline; created if missing

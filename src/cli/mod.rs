@@ -73,7 +73,7 @@ enum Command {
 /// Executes a command line and returns the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(code) = completions::answer(&args) {
+    if let Some(code) = completions::answer(&args, command) {
         return code;
     }
     let cli = match Cli::try_parse_from(&args) {

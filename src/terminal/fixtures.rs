@@ -1,6 +1,8 @@
-//! Events of a made-up run, for the tests of the displays.
+//! A terminal and the events of a made-up run, for the tests of the displays.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 
 use crate::event::{Event, Failure, Millis, Outcome, RunInfo, RunName, RunStatus, Work};
 use crate::pipeline::{ParamKey, StageName};
@@ -87,4 +89,70 @@ pub(super) fn failing_run() -> Vec<Event> {
         },
     ]);
     events
+}
+
+/// A stream that can be read while it is being written.
+#[derive(Clone, Default)]
+pub(super) struct TestTerminal(Arc<Mutex<Vec<u8>>>);
+
+impl Write for TestTerminal {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl TestTerminal {
+    pub(super) fn raw(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// Returns the text that an endless terminal shows. It panics on codes not used here.
+    pub(super) fn seen(&self) -> String {
+        let raw = self.raw();
+        let (mut rows, mut row, mut column): (Vec<Vec<char>>, usize, usize) = (vec![vec![]], 0, 0);
+        let mut chars = raw.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '\n' => (row, column) = (row + 1, 0),
+                '\r' => column = 0,
+                '\x1b' => {
+                    let code = code(&mut chars);
+                    match code.split_at(code.len() - 1) {
+                        (up, "A") => row -= up.parse::<usize>().unwrap(),
+                        ("", "J") => {
+                            rows.truncate(row + 1);
+                            rows[row].truncate(column);
+                        }
+                        ("", "K") => rows[row].truncate(column),
+                        (_, "m") | ("?7" | "?2026", "l" | "h") => {}
+                        _ => panic!("{code:?}"),
+                    }
+                }
+                c => {
+                    let width = rows[row].len().max(column + 1);
+                    rows[row].resize(width, ' ');
+                    rows[row][column] = c;
+                    column += 1;
+                }
+            }
+            rows.resize(rows.len().max(row + 1), vec![]);
+        }
+        rows.iter().map(|row| row.iter().collect::<String>()).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Returns the rest of an escape code, after `ESC [` and including its final letter.
+fn code(chars: &mut impl Iterator<Item = char>) -> String {
+    let mut code = String::new();
+    for c in chars.skip(1) {
+        code.push(c);
+        if c.is_ascii_alphabetic() {
+            break;
+        }
+    }
+    code
 }

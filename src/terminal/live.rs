@@ -227,21 +227,21 @@ mod tests {
     use super::*;
     use crate::event::Work;
     use crate::terminal::fixtures;
-    use crate::terminal::screen::tests::Paper;
+    use crate::terminal::fixtures::TestTerminal;
     use anstream::ColorChoice;
 
-    fn live(colour: ColorChoice) -> (Live, Paper) {
-        let paper = Paper::default();
-        let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), colour);
+    fn live(color: ColorChoice) -> (Live, TestTerminal) {
+        let terminal = TestTerminal::default();
+        let screen = Screen::new(Box::new(terminal.clone()), || Some((72, 24)), color);
         let stages = ["download", "spectrogram", "train", "export"].map(fixtures::stage);
-        (Live::on(screen, &stages), paper)
+        (Live::on(screen, &stages), terminal)
     }
 
-    fn kept(events: &[Event], colour: ColorChoice) -> String {
-        let (mut live, paper) = live(colour);
+    fn kept(events: &[Event], color: ColorChoice) -> String {
+        let (mut live, terminal) = live(color);
         events.iter().for_each(|event| live.on_event(event));
         live.close();
-        paper.seen()
+        terminal.seen()
     }
 
     #[test]
@@ -267,8 +267,8 @@ mod tests {
 
     #[test]
     fn text_is_the_same_without_colors() {
-        let coloured = kept(&fixtures::failing_run(), ColorChoice::Always);
-        assert_eq!(coloured, kept(&fixtures::failing_run(), ColorChoice::Never));
+        let colored = kept(&fixtures::failing_run(), ColorChoice::Always);
+        assert_eq!(colored, kept(&fixtures::failing_run(), ColorChoice::Never));
     }
 
     #[test]
@@ -288,8 +288,9 @@ mod tests {
 
     #[test]
     fn running_stages_below_finished_ones() {
-        let paper = Paper::default();
-        let screen = Screen::new(Box::new(paper.clone()), || Some((72, 24)), ColorChoice::Always);
+        let terminal = TestTerminal::default();
+        let screen =
+            Screen::new(Box::new(terminal.clone()), || Some((72, 24)), ColorChoice::Always);
         let mut display =
             Display::new(screen, &["download", "spectrogram", "train"].map(fixtures::stage));
         let mut seen = Vec::new();
@@ -297,7 +298,7 @@ mod tests {
             events.iter().for_each(|event| display.on_event(event));
             display.tick = 9;
             display.redraw();
-            seen.push(paper.seen());
+            seen.push(terminal.seen());
         };
         see(&mut display, &[]);
         see(&mut display, &fixtures::failing_run()[..2]);

@@ -18,7 +18,7 @@ pub(super) type Size = (usize, usize);
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     size: fn() -> Option<Size>,
-    colour: ColorChoice,
+    color: ColorChoice,
     /// Number of lines drawn now.
     drawn: usize,
 }
@@ -30,16 +30,16 @@ const END: &str = "\x1b[?7h\x1b[?2026l";
 
 impl Screen {
     pub(super) fn stderr() -> Screen {
-        let colour = anstream::AutoStream::choice(&std::io::stderr());
-        Screen::new(Box::new(std::io::stderr()), stderr_size, colour)
+        let color = anstream::AutoStream::choice(&std::io::stderr());
+        Screen::new(Box::new(std::io::stderr()), stderr_size, color)
     }
 
     pub(super) fn new(
         out: Box<dyn Write + Send>,
         size: fn() -> Option<Size>,
-        colour: ColorChoice,
+        color: ColorChoice,
     ) -> Screen {
-        Screen { out, size, colour, drawn: 0 }
+        Screen { out, size, color, drawn: 0 }
     }
 
     /// Writes the whole lines of `text` to stay, and draws `lines` below in place of the former
@@ -76,8 +76,8 @@ impl Screen {
     /// Writes the frame in one call, so that no other writer interleaves. Errors are ignored: the
     /// terminal is gone, and nobody is left to read a message.
     fn send(&mut self, frame: &str) {
-        let frame = match self.colour {
-            ColorChoice::Never => uncoloured(frame),
+        let frame = match self.color {
+            ColorChoice::Never => without_styles(frame),
             _ => frame.to_owned(),
         };
         let _ = self.out.write_all(frame.as_bytes()).and_then(|()| self.out.flush());
@@ -125,7 +125,7 @@ fn fitting(lines: &[String], rows: usize) -> Vec<String> {
 }
 
 /// Removes styles (`ESC [ … m`) and keeps the codes that move the cursor.
-fn uncoloured(frame: &str) -> String {
+fn without_styles(frame: &str) -> String {
     let mut pieces = frame.split("\x1b[");
     let mut text = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -138,77 +138,10 @@ fn uncoloured(frame: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
+    use crate::terminal::fixtures::TestTerminal;
     use proptest::prelude::*;
-    use std::sync::{Arc, Mutex};
-
-    /// A stream that can be read while it is being written.
-    #[derive(Clone, Default)]
-    pub(in crate::terminal) struct Paper(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Paper {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Paper {
-        pub(in crate::terminal) fn raw(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-
-        /// Returns the text that an endless terminal shows. It panics on codes not used here.
-        pub(in crate::terminal) fn seen(&self) -> String {
-            let raw = self.raw();
-            let (mut rows, mut row, mut column): (Vec<Vec<char>>, usize, usize) =
-                (vec![vec![]], 0, 0);
-            let mut chars = raw.chars();
-            while let Some(c) = chars.next() {
-                match c {
-                    '\n' => (row, column) = (row + 1, 0),
-                    '\r' => column = 0,
-                    '\x1b' => {
-                        let code = code(&mut chars);
-                        match code.split_at(code.len() - 1) {
-                            (up, "A") => row -= up.parse::<usize>().unwrap(),
-                            ("", "J") => {
-                                rows.truncate(row + 1);
-                                rows[row].truncate(column);
-                            }
-                            ("", "K") => rows[row].truncate(column),
-                            (_, "m") | ("?7" | "?2026", "l" | "h") => {}
-                            _ => panic!("{code:?}"),
-                        }
-                    }
-                    c => {
-                        let width = rows[row].len().max(column + 1);
-                        rows[row].resize(width, ' ');
-                        rows[row][column] = c;
-                        column += 1;
-                    }
-                }
-                rows.resize(rows.len().max(row + 1), vec![]);
-            }
-            rows.iter().map(|row| row.iter().collect::<String>()).collect::<Vec<_>>().join("\n")
-        }
-    }
-
-    /// Returns the rest of an escape code, after `ESC [` and including its final letter.
-    fn code(chars: &mut impl Iterator<Item = char>) -> String {
-        let mut code = String::new();
-        for c in chars.skip(1) {
-            code.push(c);
-            if c.is_ascii_alphabetic() {
-                break;
-            }
-        }
-        code
-    }
 
     fn lines(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()
@@ -216,16 +149,16 @@ pub(super) mod tests {
 
     #[test]
     fn kept_lines_above_drawn_lines() {
-        let paper = Paper::default();
+        let terminal = TestTerminal::default();
         let mut screen =
-            Screen::new(Box::new(paper.clone()), || Some((20, 10)), ColorChoice::Never);
+            Screen::new(Box::new(terminal.clone()), || Some((20, 10)), ColorChoice::Never);
         screen.draw("", &lines(&["one", "two"]));
-        assert_eq!(paper.seen(), "one\ntwo\n");
+        assert_eq!(terminal.seen(), "one\ntwo\n");
         screen.draw("kept\n", &lines(&["\x1b[1mone again\x1b[0m, longer than that"]));
-        assert_eq!(paper.seen(), "kept\none again, longer th\n");
+        assert_eq!(terminal.seen(), "kept\none again, longer th\n");
         screen.draw("kept, too\nfull to the last one\n", &[]);
-        assert_eq!(paper.seen(), "kept\nkept, too\nfull to the last one\n");
-        assert!(!paper.raw().contains("\x1b[1m"));
+        assert_eq!(terminal.seen(), "kept\nkept, too\nfull to the last one\n");
+        assert!(!terminal.raw().contains("\x1b[1m"));
     }
 
     #[test]
@@ -247,9 +180,9 @@ pub(super) mod tests {
         /// The terminal shows the kept lines, the latest drawing below them, and nothing else.
         #[test]
         fn former_drawing_is_overwritten(steps in steps()) {
-            let paper = Paper::default();
+            let terminal = TestTerminal::default();
             let size = || Some((20, 10));
-            let mut screen = Screen::new(Box::new(paper.clone()), size, ColorChoice::Always);
+            let mut screen = Screen::new(Box::new(terminal.clone()), size, ColorChoice::Always);
             let mut kept = String::new();
             for (text, drawn) in &steps {
                 let text = if text.is_empty() { String::new() } else { format!("{text}\n") };
@@ -259,10 +192,10 @@ pub(super) mod tests {
                     .iter()
                     .map(|line| format!("{}\n", prefix(line, 20).0))
                     .collect();
-                prop_assert_eq!(paper.seen(), format!("{kept}{shown}"));
+                prop_assert_eq!(terminal.seen(), format!("{kept}{shown}"));
             }
             screen.draw("", &[]);
-            prop_assert_eq!(paper.seen(), kept);
+            prop_assert_eq!(terminal.seen(), kept);
         }
     }
 }
