@@ -30,7 +30,7 @@ SLOW = {"dvc", "snakemake"}
 def grid(count):
     """Returns a layered DAG of `count` stages as (command, deps, out).
 
-    Each stage reads two outs of the layer above. The last stage also reads its own source, `src/leaf`.
+    Each stage reads two outs of the layer above. The last stage also reads `src/leaf`.
     """
     width = WIDTHS[count]
     stages = []
@@ -71,7 +71,8 @@ def for_make(stages):
 
 def for_dvc(stages):
     stage = "  s{}:\n    cmd: {}\n    deps: [{}]\n    outs: [{}]"
-    texts = [stage.format(i, cmd, ", ".join(deps), out) for i, (cmd, deps, out) in enumerate(stages)]
+    numbered = enumerate(stages)
+    texts = [stage.format(i, cmd, ", ".join(deps), out) for i, (cmd, deps, out) in numbered]
     return "dvc.yaml", "\n".join(["stages:", *texts]) + "\n"
 
 
@@ -143,7 +144,7 @@ def pipelines(repro, work, count, pairs, peers):
 
 
 def durable(repro, work, pairs):
-    """Measures the cost of syncing: the same run on the disk and in memory, where syncing is free."""
+    """Measures the cost of syncing: the same run on the disk and in /dev/shm."""
     if not MEMORY.is_dir() or os.stat(work).st_dev == os.stat(MEMORY).st_dev:
         return
     with tempfile.TemporaryDirectory(prefix="repro-bench-", dir=MEMORY) as memory:

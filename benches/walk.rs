@@ -1,7 +1,7 @@
 //! Minimal directory scan: reads names and stats on all processors and does nothing else.
 //!
-//! `walk DIRECTORY` prints the number of files and the sum of their sizes. `benches/files.py` compiles
-//! it as the peer of `repro status`. Uses only the standard library.
+//! `walk DIRECTORY` prints the number of files and the sum of their sizes. `benches/files.py`
+//! compiles it as the peer of `repro status`. Uses only the standard library.
 
 use std::path::PathBuf;
 use std::sync::Mutex;

@@ -100,7 +100,7 @@ impl Cache {
                     Some(found) => listing.entries.push(found),
                     // Skip what was removed since it was listed.
                     None if entry.path().symlink_metadata().is_ok() => {
-                        listing.strays.push(entry.path())
+                        listing.strays.push(entry.path());
                     }
                     None => {}
                 }

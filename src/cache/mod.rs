@@ -9,8 +9,8 @@
 //! cache/unsynced           marker: some named files may not be on the disk yet
 //! ```
 //! A file is written completely before one rename gives it its name, so a named file is complete
-//! even if the process is killed. Files are synced in groups (`pending_sync.rs`); after a power cut,
-//! torn objects are found and removed.
+//! even if the process is killed. Files are synced in groups (`pending_sync.rs`); after a power
+//! cut, torn objects are found and removed.
 //!
 //! # Entering and leaving the cache
 //!

@@ -366,10 +366,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn wrong_digest_is_not_stored() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&dir.path().join("cache"));
+        let path = dir.path().join("file");
+        fs::write(&path, "changed").unwrap();
+        let digest = Digest::of(b"observed");
+        let error = cache.put_file(&path, &digest).unwrap_err();
+        assert!(error.what.ends_with("changed while it was copied into the cache"), "{error}");
+        assert!(!cache.has(&digest) && !cache.has(&Digest::of(b"changed")));
+        assert_eq!(fs::read_dir(dir.path().join("cache/tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
     fn missing_objects_in_large_cache() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
-        // So many that folders are read, and more than is read of them for what is asked.
+        // Enough objects that folders are listed, and that a listing can stop before its end.
         let kept: Vec<Digest> =
             (0..30_000_u32).map(|number| cache.put_bytes(&number.to_le_bytes()).unwrap()).collect();
         let never = Digest::of(b"never kept");

@@ -256,7 +256,8 @@ mod tests {
     fn torn_objects_removed_after_power_cut() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
-        let (whole, torn) = (cache.put_bytes(b"whole").unwrap(), cache.put_bytes(b"torn").unwrap());
+        let (intact, torn) =
+            (cache.put_bytes(b"intact").unwrap(), cache.put_bytes(b"torn").unwrap());
         let object = |digest: &crate::digest::Digest| {
             let hex = digest.to_string();
             dir.path().join("objects").join(&hex[..2]).join(&hex[2..])
@@ -270,7 +271,7 @@ mod tests {
         assert!(cache.has(&torn));
         fs::write(dir.path().join(MARKER), "another boot").unwrap();
         Cache::open(dir.path()).recover();
-        assert!(cache.has(&whole) && !cache.has(&torn));
+        assert!(cache.has(&intact) && !cache.has(&torn));
         assert!(!dir.path().join(MARKER).exists());
     }
 
@@ -370,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn directory_in_place_of_object_is_an_error() {
+    fn directory_in_place_of_object() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         fs::create_dir_all(cache.path_of("objects", &crate::digest::Digest::of(b"bytes"))).unwrap();

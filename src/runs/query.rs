@@ -281,7 +281,7 @@ impl Store {
         for (stage, key, point) in rows {
             match all.last_mut() {
                 Some(last) if last.stage.as_str() == stage && last.key == key => {
-                    last.points.push(point)
+                    last.points.push(point);
                 }
                 _ => all.push(Series { stage: stage_name(&stage)?, key, points: vec![point] }),
             }

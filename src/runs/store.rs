@@ -162,7 +162,7 @@ pub(super) fn hold_recording(root: &Path, timeout: Duration) -> Result<File> {
             Ok(()) => return Ok(file),
             // A reader holds the lock only for a moment.
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
-                std::thread::sleep(POLL_INTERVAL)
+                std::thread::sleep(POLL_INTERVAL);
             }
             Err(err) => return Err(Error::io("lock", path, &err.into())),
         }

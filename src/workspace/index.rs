@@ -196,9 +196,11 @@ impl Index {
         let mut updates = self.updates_mut();
         updates.state = State::Changed;
         match updates.changes.get_mut(folder) {
-            Some(changes) => drop(changes.insert(name.into(), entry)),
+            Some(changes) => {
+                changes.insert(name.into(), entry);
+            }
             None => {
-                drop(updates.changes.insert(folder.into(), BTreeMap::from([(name.into(), entry)])))
+                updates.changes.insert(folder.into(), BTreeMap::from([(name.into(), entry)]));
             }
         }
     }

@@ -73,9 +73,9 @@ impl Workspace {
             return missing.then_some(None);
         }
         let node = self.scan(path).ok()?;
-        let seen =
+        let observed =
             node.map(|node| self.digest(path.as_str(), node, Mode::IndexOnly)).transpose().ok()?;
-        Some(seen.map(|seen| seen.content()))
+        Some(observed.map(|observed| observed.content()))
     }
 
     /// Computes the digests of a scanned `node` at `path`, which is empty for the root.
@@ -142,7 +142,7 @@ type Listed = (Vec<(Box<str>, Content)>, Vec<Box<str>>);
 /// Builds a folder from its leaves and the observed folders inside.
 fn assemble((leaves, names): Listed, inside: Vec<Observed>) -> Result<Observed> {
     let dirs: BTreeMap<Box<str>, Observed> = names.into_iter().zip(inside).collect();
-    let contents = dirs.iter().map(|(name, seen)| (name.clone(), seen.content()));
+    let contents = dirs.iter().map(|(name, observed)| (name.clone(), observed.content()));
     let tree = Tree { entries: leaves.into_iter().chain(contents).collect() };
     Ok(Observed::Dir { digest: Digest::of(&tree.encode()), tree, dirs })
 }
