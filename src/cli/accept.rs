@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
+use super::common::show_changes;
 use super::select;
 use crate::engine::Project;
 use crate::engine::accept::accept;
@@ -45,7 +46,7 @@ impl AcceptArgs {
             style::STAGE,
             style::STAGE
         );
-        super::why::show_changes(&accepted.changes)?;
+        show_changes(&accepted.changes)?;
         Ok(exit::OK)
     }
 }

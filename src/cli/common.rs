@@ -6,14 +6,16 @@ use anstyle::{AnsiColor, Style};
 
 use crate::engine::run::Report;
 use crate::engine::size::Tally;
+use crate::engine::status::Verdict;
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
-use crate::event::Outcome;
+use crate::event::{Failure, Outcome};
 use crate::pipeline::Goals;
+use crate::plan::Change;
 use crate::runs::{RunState, StageState, Store, query};
 use crate::terminal::size::size;
 use crate::terminal::text::count;
-use crate::terminal::{self, style};
+use crate::terminal::{self, stdout, style};
 
 pub(super) fn load(root: &Path) -> Result<Project> {
     Project::load(root, &[])
@@ -50,6 +52,78 @@ pub(super) fn show_failures(report: &Report) {
             terminal::eprint(&text);
         }
     }
+}
+
+/// Maximum number of reasons in a line; `repro why` shows the others.
+const MOST_REASONS: usize = 4;
+
+/// Prints the number of stages that are up to date, unless it is 0.
+pub(super) fn show_fresh(fresh: usize) -> Result<()> {
+    if fresh > 0 {
+        let dim = style::DIM;
+        stdout::say!("{dim}{} up to date{dim:#}", count(fresh, "stage"));
+    }
+    Ok(())
+}
+
+/// Prints the hint of a stage that fails.
+pub(super) fn show_hint(verdict: &Verdict) -> Result<()> {
+    if let Verdict::Fails(Failure { hint: Some(hint), .. }, _) = verdict {
+        stdout::say!("  hint: {hint}");
+    }
+    Ok(())
+}
+
+/// Returns the predicate of a sentence about the stage.
+pub(super) fn sentence(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Fresh { .. } => "is up to date".into(),
+        Verdict::Run(changes) => format!("is out of date: {}", reasons(changes)),
+        Verdict::Restore(changes) => {
+            format!("can be restored from the cache: {}", reasons(changes))
+        }
+        Verdict::Waits(changes) => {
+            let waits: Vec<String> = changes.iter().filter_map(upstream).collect();
+            let known: Vec<Change> =
+                changes.iter().filter(|change| upstream(change).is_none()).cloned().collect();
+            let waits = format!("waits for {}", waits.join(", "));
+            if known.is_empty() {
+                waits
+            } else {
+                format!("is out of date: {}; {waits}", reasons(&known))
+            }
+        }
+        Verdict::Fails(failure, _) => failure.to_string(),
+        Verdict::Skipped { because } => format!("needs {because}, which fails"),
+    }
+}
+
+fn upstream(change: &Change) -> Option<String> {
+    match change {
+        Change::Upstream { stage } => Some(stage.to_string()),
+        _ => None,
+    }
+}
+
+fn reasons(changes: &[Change]) -> String {
+    let mut shown: Vec<String> = changes.iter().take(MOST_REASONS).map(Change::to_string).collect();
+    if changes.len() > MOST_REASONS {
+        shown.push(format!("and {} more", changes.len() - MOST_REASONS));
+    }
+    shown.join(", ")
+}
+
+/// Prints one change per line, commands in full.
+pub(super) fn show_changes(changes: &[Change]) -> Result<()> {
+    for change in changes {
+        match change {
+            Change::Cmd { old: Some(old), new: Some(new) } => {
+                stdout::say!("  cmd\n    - {old}\n    + {new}");
+            }
+            change => stdout::say!("  {change}"),
+        }
+    }
+    Ok(())
 }
 
 /// `3 files, 1.2 MB`

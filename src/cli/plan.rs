@@ -1,6 +1,6 @@
 //! The output of `repro run --plan`.
 
-use super::status::{sentence, show_fresh, show_hint};
+use super::common::{sentence, show_fresh, show_hint};
 use crate::engine::status::Verdict;
 use crate::error::Result;
 use crate::report::plan::{PlanReport, PlannedStage};

@@ -4,13 +4,11 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::common::load;
+use super::common::{load, sentence, show_changes, show_hint};
 use super::select;
-use super::status::{sentence, show_hint};
 use crate::engine::status::{Verdict, assess};
 use crate::error::Result;
 use crate::pipeline::StageSet;
-use crate::plan::Change;
 use crate::report;
 use crate::report::status::{StageStatus, StatusReport};
 use crate::terminal::{stdout, style};
@@ -60,17 +58,4 @@ fn headline(verdict: &Verdict) -> String {
         Verdict::Fails(..) | Verdict::Skipped { .. } => sentence(verdict),
         Verdict::Waits(_) => "is decided when the stages it waits for are done".to_owned(),
     }
-}
-
-/// Prints one change per line, commands in full.
-pub(super) fn show_changes(changes: &[Change]) -> Result<()> {
-    for change in changes {
-        match change {
-            Change::Cmd { old: Some(old), new: Some(new) } => {
-                stdout::say!("  cmd\n    - {old}\n    + {new}");
-            }
-            change => stdout::say!("  {change}"),
-        }
-    }
-    Ok(())
 }

@@ -67,11 +67,11 @@ impl<W: Write> Subscriber for Plain<W> {
                 self.line(&format!("{stage}: started{why}"));
             }
             Event::Line { stage, text } => {
-                self.line(&format!("{stage} | {}", wording::visible(text)))
+                self.line(&format!("{stage} | {}", wording::visible(text)));
             }
             Event::Progress { stage, done, total } => self.progress(stage, *done, *total),
             Event::Warning { stage: Some(stage), text } => {
-                self.line(&format!("{stage}: warning: {text}"))
+                self.line(&format!("{stage}: warning: {text}"));
             }
             Event::Warning { stage: None, text } => self.line(&format!("warning: {text}")),
             Event::Stopping => self.line(wording::STOPPING),
