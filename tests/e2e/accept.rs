@@ -20,13 +20,13 @@ fn accepted_change_runs_nothing() {
     snapshot!(sandbox.repro(&ACCEPT), @"
     exit 0
     --- stdout
-    count is accepted as up to date in run-2: top is only printed
+    count accepted as up to date in run-2: top is only printed
      top 2 → 3
     ");
     snapshot!(sandbox.repro(&["why", "count"]), @"
     exit 0
     --- stdout
-    count is up to date: what changed since it ran was accepted: top is only printed
+    count is up to date: the changes since it ran were accepted: top is only printed
     ");
     assert!(sandbox.read("pipeline.lock").contains("accepted \"top is only printed\"\n"));
     sandbox.ok(&["status", "--check"]);
@@ -56,7 +56,7 @@ fn acceptance_is_recorded() {
     snapshot!(stages, @"
     stages
      count accepted top is only printed
-     in spite of: top 2 → 3
+     despite: top 2 → 3
     ");
     let shown: serde_json::Value =
         serde_json::from_str(&sandbox.ok(&["runs", "show", "--json"]).stdout).unwrap();
@@ -91,16 +91,16 @@ fn accept_refuses_unknown_outs() {
         "stage `words` is not in `pipeline.lock`",
     );
     sandbox.ok(&["run"]);
-    refused(&sandbox, &ACCEPT, "is up to date: there is nothing to accept");
+    refused(&sandbox, &ACCEPT, "is up to date; there is nothing to accept");
     sandbox.ok(&["params", "set", "top=3"]);
-    refused(&sandbox, &["accept", "count", "--reason", " "], "the reason is empty");
+    refused(&sandbox, &["accept", "count", "--reason", " "], "the reason must not be empty");
     refused(&sandbox, &["accept", "cuont", "--reason", "x"], "did you mean `count`?");
     sandbox.write("counts/all", "by hand");
-    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` is not what `pipeline.lock` says");
+    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` differs from `pipeline.lock`");
     sandbox.remove("counts");
-    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` is not what `pipeline.lock` says");
+    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` differs from `pipeline.lock`");
     sandbox.ok(&["params", "set", "top=2"]);
-    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` is not what `pipeline.lock` says");
+    refused(&sandbox, &ACCEPT, "out `counts` of stage `count` differs from `pipeline.lock`");
 }
 
 #[test]
@@ -114,15 +114,11 @@ fn accept_refuses_known_differences() {
     sandbox.ok(&["params", "set", "n=2"]);
     sandbox.ok(&["run"]);
     sandbox.ok(&["params", "set", "n=1"]);
-    refused(
-        &sandbox,
-        &accept,
-        "the cache has the outs that stage `s` makes of this, and they are others",
-    );
+    refused(&sandbox, &accept, "stage `s` has run with this input before and wrote different outs");
     sandbox.edit("pipeline.toml", "['out']", "['out', 'more']");
-    refused(&sandbox, &accept, "out `more` of stage `s` was never made by it");
+    refused(&sandbox, &accept, "stage `s` has never written its out `more`");
     sandbox.edit("pipeline.toml", "['out', 'more']", "['out']\nalways = true");
-    refused(&sandbox, &accept, "runs each time, whatever is accepted");
+    refused(&sandbox, &accept, "runs every time, whatever is accepted");
 }
 
 #[test]
@@ -134,7 +130,7 @@ fn accept_refuses_tracked_input() {
     refused(
         &sandbox,
         &["accept", "s", "--reason", "x"],
-        "tracks an input, which has nothing to accept",
+        "tracks an input and has nothing to accept",
     );
 }
 

@@ -38,7 +38,7 @@ fn add_writes_stage_cache_and_gitignore() {
     snapshot!(sandbox.read(".gitignore"), @"
     /out
 
-    # What `repro add` tracks: the cache keeps it.
+    # Inputs tracked by `repro add`; the cache keeps a copy.
     /data/raw
     ");
     sandbox.ok(&["run"]);
@@ -49,7 +49,7 @@ fn add_writes_stage_cache_and_gitignore() {
     snapshot!(sandbox.repro(&["add", "data/raw"]), @"
     exit 0
     --- stdout
-    `data/raw` is tracked as stage raw, and has not changed
+    `data/raw` is already tracked as stage raw and has not changed
     ");
     assert_eq!((sandbox.read("pipeline.toml"), sandbox.read("pipeline.lock")), before);
     // After an edit, `add` updates the lock, and the stage that reads the input is out of date.
@@ -57,12 +57,12 @@ fn add_writes_stage_cache_and_gitignore() {
     snapshot!(sandbox.repro(&["add", "data/raw/"]), @"
     exit 0
     --- stdout
-    `data/raw` has changed and is tracked anew as stage raw: 2 files, 4 B
+    `data/raw` changed and was stored again as stage raw: 2 files, 4 B
     ");
     snapshot!(sandbox.repro(&["status"]), @"
     exit 0
     --- stdout
-    sum is out of date: data/raw/a changed
+    sum is out of date: file data/raw/a changed
     1 stage up to date
     ");
     sandbox.remove("data/raw");
@@ -146,7 +146,7 @@ fn add_warns_of_path_in_git() {
     `data/raw` is tracked as stage raw: 2 files, 4 B
     added `data/raw` to .gitignore
     --- stderr
-    warning: git keeps `data/raw`, too: `git rm -r --cached data/raw` leaves it to the cache
+    warning: git tracks `data/raw` too: `git rm -r --cached data/raw` leaves it to the cache
     ");
     // A broader pattern that the user already has is enough.
     sandbox.write("big/x", "");
@@ -194,37 +194,37 @@ fn add_refuses_invalid_inputs() {
     ]
     .map(refused);
     snapshot!(all.concat(), @"
-    error: `out/sum.txt` is an out of stage `sum`, which makes it
-     hint: there is nothing to add: `repro run` keeps it
-    error: `out` holds `out/sum.txt`, which stage `sum` makes
-     hint: add what lies beside that, path by path
-    error: `data` holds `data/raw`, which stage `raw` tracks
-     hint: add what lies beside that, path by path
-    error: `data/raw/a` lies in `data/raw`, which stage `raw` tracks
-     hint: `repro add data/raw` takes up what changed in it
-    error: `cache/index` belongs to `repro` or git and is no input
-     hint: move what is yours out of there, and add it at its new place
-    error: `pipeline.toml` belongs to `repro` or git and is no input
-     hint: move what is yours out of there, and add it at its new place
-    error: `.` is the project itself
-     hint: name something in it
+    error: `out/sum.txt` is an out of stage `sum`
+     hint: there is nothing to add; `repro run` stores it
+    error: `out` contains `out/sum.txt`, which stage `sum` writes
+     hint: add the other paths in it one by one
+    error: `data` contains `data/raw`, which stage `raw` tracks
+     hint: add the other paths in it one by one
+    error: `data/raw/a` is inside `data/raw`, which stage `raw` tracks
+     hint: `repro add data/raw` records what changed in it
+    error: `cache/index` belongs to `repro` or git and cannot be an input
+     hint: move your files out of there and add them at their new place
+    error: `pipeline.toml` belongs to `repro` or git and cannot be an input
+     hint: move your files out of there and add them at their new place
+    error: `.` is the project directory itself
+     hint: name a path inside it
     error: `/etc/hostname` is not inside the project, `$ROOT`
-     hint: move or copy it into the project, or make a link to it there
-    error: there is no `absent`
-     hint: paths count from the folder that you are in
-    error: `broken` is a link to `nowhere`, where nothing is
-     hint: make what it leads to, or remove it
+     hint: move or copy it into the project, or create a link to it there
+    error: `absent` does not exist
+     hint: paths are relative to the current directory
+    error: `broken` is a link to `nowhere`, which does not exist
+     hint: create the target, or remove the link
     error: `$ROOT/socket` is neither a file nor a directory
-     hint: sockets, pipes and devices have no content to depend on; move it out of there
-    error: `{{ x }}` has braces in its name that would be a template
-     hint: rename it
-    error: `data/raw` is tracked already, by stage `raw`
-     hint: change its name or `desc` in pipeline.toml
-    error: there is a stage `sum` already
-     hint: give it another --name
-    error: `--name` and `--desc` are of one path, and there are several
-     hint: add them one by one
-    error: invalid value 'a@b' for '--name <NAME>': cannot name a stage: use letters, digits, `_`, `-`, `.`
+     hint: move it out of the directory: sockets, pipes and devices have no content
+    error: `{{ x }}` contains braces that would be read as a template
+     hint: rename the path
+    error: `data/raw` is already tracked by stage `raw`
+     hint: change the name or `desc` of the stage in pipeline.toml
+    error: stage `sum` already exists
+     hint: choose another name with --name
+    error: `--name` and `--desc` need exactly one path
+     hint: add the paths one by one
+    error: invalid value 'a@b' for '--name <NAME>': stage names consist of letters, digits, `_`, `-` and `.`
 
     For more information, try '--help'.
     ");
@@ -237,8 +237,8 @@ fn add_refuses_inline_stages_table() {
     snapshot!(sandbox.repro(&["add", "in.txt"]), @"
     exit 2
     --- stderr
-    error: a stage cannot be put at the end of pipeline.toml
+    error: cannot append a stage to pipeline.toml
      caused by: pipeline.toml:3: cannot extend value of type inline table with a dotted key
-     hint: write it there by hand: `outs` and nothing else
+     hint: write the stage by hand: a table with `outs` and nothing else
     ");
 }

@@ -28,18 +28,18 @@ fn checkout_part_of_out() {
     snapshot!(sandbox.repro(&["checkout", "data/audio/jazz"]), @"
     exit 0
     --- stdout
-    brought back data/audio/jazz: 2 files, 14 B
+    restored data/audio/jazz: 2 files, 14 B
     ");
     assert!(sandbox.exists("data/audio/jazz/b.wav") && !sandbox.exists("data/audio/rock"));
     snapshot!(sandbox.repro(&["checkout", "data/audio/jazz"]), @"
     exit 0
     --- stdout
-    the workspace already holds what `pipeline.lock` names of data/audio/jazz
+    data/audio/jazz already match `pipeline.lock`
     ");
     snapshot!(sandbox.repro(&["checkout", "data/audio/*/a.wav"]), @"
     exit 0
     --- stdout
-    brought back data/audio/rock/a.wav: 1 file, 7 B
+    restored data/audio/rock/a.wav: 1 file, 7 B
     ");
     assert!(sandbox.exists("data/audio/rock/a.wav") && !sandbox.exists("data/audio/rock/b.wav"));
     let here = sandbox.path("data/audio");
@@ -47,7 +47,7 @@ fn checkout_part_of_out() {
     snapshot!(sandbox.finish(command.current_dir(here)), @"
     exit 0
     --- stdout
-    brought back data/audio/rock/b.wav: 1 file, 7 B
+    restored data/audio/rock/b.wav: 1 file, 7 B
     ");
     sandbox.ok(&["status", "--check"]);
 }
@@ -61,18 +61,18 @@ fn checkout_by_stage_family_and_folder() {
     snapshot!(sandbox.repro(&["checkout", "model"]), @"
     exit 0
     --- stdout
-    brought back large.bin, small.bin: 2 files, 12 B
+    restored large.bin, small.bin: 2 files, 12 B
     ");
     snapshot!(sandbox.repro(&["checkout", "data"]), @"
     exit 0
     --- stdout
-    brought back data/audio: 4 files, 28 B
+    restored data/audio: 4 files, 28 B
     ");
     sandbox.remove("small.bin");
     snapshot!(sandbox.repro(&["checkout", "model@small", "audio"]), @"
     exit 0
     --- stdout
-    brought back small.bin: 1 file, 6 B
+    restored small.bin: 1 file, 6 B
     ");
     sandbox.ok(&["status", "--check"]);
 }
@@ -100,21 +100,21 @@ fn checkout_stores_replaced_files() {
 fn checkout_refuses_unknown_paths() {
     let sandbox = sandbox();
     let all = ["data/audoi", "data/audio/pop", "data/audio/*.mp3", "data/[", "/etc", "modle"];
-    let told = all.map(|path| {
+    let errors = all.map(|path| {
         let done = sandbox.repro(&["checkout", path]);
         assert_eq!(done.code, 2, "{done}");
         done.stderr
     });
-    snapshot!(told.concat(), @"
-    error: `pipeline.lock` names no stage and nothing at `data/audoi`
+    snapshot!(errors.concat(), @"
+    error: `pipeline.lock` has no stage and no out at `data/audoi`
      hint: did you mean `data/audio`?
-    error: `pipeline.lock` names no stage and nothing at `data/audio/pop`
+    error: `pipeline.lock` has no stage and no out at `data/audio/pop`
      hint: did you mean `data/audio`?
-    error: `pipeline.lock` names no stage and nothing at `data/audio/*.mp3`
+    error: `pipeline.lock` has no stage and no out at `data/audio/*.mp3`
      hint: did you mean `data/audio`?
-    error: `data/[` has a `[` without its `]` (a `[` of a file's name is written `[[]`)
+    error: `data/[` has `[` without `]` (write a literal `[` as `[[]`)
     error: `/etc` is not inside the project, `$ROOT`
-    error: `pipeline.lock` names no stage and nothing at `modle`
+    error: `pipeline.lock` has no stage and no out at `modle`
      hint: did you mean `model`?
     ");
     sandbox.remove("cache/objects");
@@ -122,7 +122,7 @@ fn checkout_refuses_unknown_paths() {
     snapshot!(sandbox.repro(&["checkout", "audio"]), @"
     exit 3
     --- stderr
-    error: the outs of stage `audio` cannot be brought back
+    error: cannot restore the outs of stage `audio`
      caused by: the cache does not hold object 64fdc0be63
      hint: `repro run audio` makes them again
     ");
@@ -130,6 +130,6 @@ fn checkout_refuses_unknown_paths() {
     exit 2
     --- stderr
     error: `small.tmp` is not kept in the cache
-     hint: `repro run model@small` makes it
+     hint: `repro run model@small` writes it
     ");
 }

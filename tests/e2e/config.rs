@@ -61,8 +61,8 @@ fn config_precedence() {
     snapshot!(done, @"
     exit 2
     --- stderr
-    error: pipeline.toml:4: group `model` has no option `huge`
-     hint: there are large, small
+    error: pipeline.toml:4: there is no option `huge` in group `model`
+     hint: the options are large, small
     ");
     assert!(sandbox.read("pipeline.toml").contains("model = \"large\""));
 }
@@ -119,20 +119,20 @@ fn overrides_apply_to_one_run() {
     snapshot!(sandbox.repro(&["run", "-p", "epochs=x", "-p", "+seed=1", "-p", "model=larg", "-p", "train=3"]), @"
     exit 2
     --- stderr
-    error: -p +seed=1: param `seed` is there already
-     hint: leave out the `+` to change it: seed=1
-    error: -p epochs=x: is an integer, and `x` is not
-     hint: it is 10
-    error: -p model=larg: group `model` has no option `larg`
+    error: -p +seed=1: param `seed` already exists
+     hint: to change it, omit the `+`: seed=1
+    error: -p epochs=x: param `train.epochs` must be an integer, not `x`
+     hint: the present value is 10
+    error: -p model=larg: there is no option `larg` in group `model`
      hint: did you mean `large`?
-    error: -p train=3: is a table of params
-     hint: name one of them, or give a table: {a = 1}
+    error: -p train=3: `train` is a table of params, not a param
+     hint: set one of its params, or give a table: {a = 1}
     ");
     // Params of the group option that failed to load cause no errors of their own.
     snapshot!(sandbox.repro(&["run", "-p", "model=larg", "-p", "units=3"]), @"
     exit 2
     --- stderr
-    error: -p model=larg: group `model` has no option `larg`
+    error: -p model=larg: there is no option `larg` in group `model`
      hint: did you mean `large`?
     ");
     sandbox.ok(&["run", "-p", "train={epochs = 4, note = \"table\"}", "-p", "++train.note=both"]);
@@ -148,8 +148,9 @@ fn included_file_errors_have_lines() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stderr
-    error: conf/base.toml:2: `a b` cannot name a param: use letters, digits, `_` and `-`
-    error: conf/base.toml:3: param `x` is not a finite number, which JSON cannot hold
+    error: conf/base.toml:2: `a b` is not a valid param name
+     hint: use letters, digits, `_` and `-`
+    error: conf/base.toml:3: param `x` must be a finite number
     error: conf/model/small.toml:1: string values must be quoted, expected literal string
     ");
     sandbox.remove("conf/base.toml");
@@ -157,8 +158,8 @@ fn included_file_errors_have_lines() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stderr
-    error: pipeline.toml:3: `conf/base.toml` cannot be read: No such file or directory (os error 2)
-    error: pipeline.toml:4: group `model` has no option `small`
-     hint: there are large
+    error: pipeline.toml:3: cannot read `conf/base.toml`: No such file or directory (os error 2)
+    error: pipeline.toml:4: there is no option `small` in group `model`
+     hint: the options are large
     ");
 }

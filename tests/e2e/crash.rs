@@ -75,11 +75,14 @@ fn recovery_after_kill_9() {
     );
     let done = sandbox.ok(&["run"]);
     assert!(is_gone(stage), "{done}");
-    assert!(done.stderr.contains("had left running of stage `wait`"), "{done}");
+    assert!(done.stderr.contains("ended processes of stage `wait`"), "{done}");
     let runs = sandbox.ok(&["runs", "list"]);
     assert!(runs.stdout.contains("interrupted"), "{runs}");
     let show = sandbox.ok(&["runs", "show", "run-2"]);
-    assert!(show.stdout.contains("fresh"), "the first stage was done before the kill: {show}");
+    assert!(
+        show.stdout.contains("first  up to date"),
+        "the first stage was done before the kill: {show}"
+    );
 }
 
 #[test]
@@ -106,7 +109,7 @@ fn checkout_kills_orphans() {
     );
     let done = sandbox.ok(&["checkout"]);
     assert!(is_gone(stage), "{done}");
-    assert!(done.stderr.contains("had left running of stage `wait`"), "{done}");
+    assert!(done.stderr.contains("ended processes of stage `wait`"), "{done}");
 }
 
 #[test]
@@ -129,24 +132,24 @@ fn ignored_sighup_keeps_running() {
 }
 
 #[test]
-fn halted_stage_is_reported() {
-    for (cmd, told) in [
+fn suspended_stage_is_reported() {
+    for (cmd, warning) in [
         (
             "kill -TTIN $$",
-            "s: warning: is halted: it waits for the terminal, which a stage does not have",
+            "s: warning: is suspended: it waits for the terminal, which a stage does not have",
         ),
-        ("kill -STOP $$", "s: warning: is halted by signal 19; `kill -CONT` lets it go on"),
+        ("kill -STOP $$", "s: warning: is suspended by signal 19; `kill -CONT` resumes it"),
     ] {
-        let heard = r#"trap "touch heard; exit 1" TERM"#;
-        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{heard}; {cmd}; sleep 600'\n"));
+        let trap = r#"trap "touch ended; exit 1" TERM"#;
+        let sandbox = Sandbox::with(&format!("[stages.s]\ncmd = '{trap}; {cmd}; sleep 600'\n"));
         let mut child = sandbox.command(&["run"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = deadline::lines(child.stderr.take().unwrap());
-        assert!(lines.any(|line| line == told), "{told}");
-        // The stage receives SIGTERM although it is halted.
+        assert!(lines.any(|line| line == warning), "{warning}");
+        // The stage receives SIGTERM although it is suspended.
         kill_process(pid(&child), Signal::INT).unwrap();
         assert!(lines.any(|line| line.contains("interrupted")));
         assert_eq!(deadline::wait(child).status.code(), Some(130));
-        assert!(sandbox.exists("heard"), "{cmd}");
+        assert!(sandbox.exists("ended"), "{cmd}");
     }
 }
 
@@ -172,8 +175,8 @@ fn interrupt_during_hashing() {
     snapshot!(done, @"
     exit 130
     --- stderr
-    stopping… (Ctrl-C again ends it at once)
-    interrupted before anything was done (1 stage, [time])
+    stopping… (press Ctrl-C again to stop at once)
+    interrupted before any stage started (1 stage, [time])
     ");
 }
 

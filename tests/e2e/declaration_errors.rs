@@ -43,33 +43,36 @@ env = { "a b" = "x", N = 1 }
     --- stderr
     error: pipeline.toml:2: unknown key `nmae` in `[pipeline]`
      hint: did you mean `name`?
-    error: pipeline.toml:6: `bad key` cannot name a param: use letters, digits, `_` and `-`
-    error: pipeline.toml:7: param `huge` is not a finite number, which JSON cannot hold
-    error: pipeline.toml:10: `goal` of metric `loss` is neither "max" nor "min"
+    error: pipeline.toml:6: `bad key` is not a valid param name
+     hint: use letters, digits, `_` and `-`
+    error: pipeline.toml:7: param `huge` must be a finite number
+    error: pipeline.toml:10: `goal` of metric `loss` must be "max" or "min"
     error: pipeline.toml:14: unknown key `dep` in stage `a`
      hint: did you mean `deps`?
     error: pipeline.toml:15: out `../escape` of stage `a` leaves the project root
     error: pipeline.toml:15: out `/abs` of stage `a` is absolute: paths are relative to the project root
     error: pipeline.toml:15: out `out` of stage `a` is declared twice
-    error: pipeline.toml:18: `cmd` of stage `b` is a template that cannot be rendered: there is no `params.epohcs`
+    error: pipeline.toml:18: cannot render `cmd` of stage `b`: there is no `params.epohcs`
      hint: did you mean `params.epochs`?
-    error: pipeline.toml:19: dep `dta` of stage `b` is made by no stage and does not exist
+    error: pipeline.toml:19: stage `b` depends on `dta`, which does not exist and is not an out of any stage
      hint: did you mean `data`, an out of stage `c`?
-    error: pipeline.toml:20: param `epoch` of stage `b` does not exist
+    error: pipeline.toml:20: stage `b` reads param `epoch`, which does not exist
      hint: did you mean `epochs`?
-    error: pipeline.toml:20: param `nothing` of stage `b` does not exist
+    error: pipeline.toml:20: stage `b` reads param `nothing`, which does not exist
      hint: declare it under `[params]`
-    error: pipeline.toml:21: out `out/inner` of stage `b` lies inside `out`, an out of stage `a`
-     hint: give one of the two another folder
-    error: pipeline.toml:22: `cpus` of stage `b` is not a number from 1 to 4096
-    error: pipeline.toml:24: `bad name` cannot name a stage: use letters, digits, `_`, `-`, `.`
-    error: pipeline.toml:27: stage `c` has no `cmd`, but `env`
-     hint: say what it runs: cmd = "…"; a stage that only tracks an input has `outs` and nothing else
+    error: pipeline.toml:21: out `out/inner` of stage `b` is inside `out`, an out of stage `a`
+     hint: move one of them to another directory
+    error: pipeline.toml:22: `cpus` of stage `b` must be an integer from 1 to 4096
+    error: pipeline.toml:24: `bad name` is not a valid stage name
+     hint: use up to 100 letters, digits, `_`, `-`, `.` and `@`, not starting with `-` or `.`
+    error: pipeline.toml:27: stage `c` has `env` but no `cmd`
+     hint: add cmd = "…"; a tracked input can only have `outs`, `desc` and `frozen`
     error: pipeline.toml:28: out `data` of stage `c` is also an out of stage `b`
-     hint: each out has one maker; stage `b` is declared in line 17
-    error: pipeline.toml:29: an entry of `deps` of stage `c` is an integer, not a string
-    error: pipeline.toml:30: `a b` cannot name a variable
-    error: pipeline.toml:30: variable `N` of stage `c` is an integer, not a string
+     hint: an out belongs to one stage; stage `b` is declared on line 17
+    error: pipeline.toml:29: an entry of `deps` of stage `c` must be a string, not an integer
+    error: pipeline.toml:30: `a b` is not a valid variable name
+     hint: use letters, digits and `_`
+    error: pipeline.toml:30: variable `N` of stage `c` must be a string, not an integer
     "#);
     assert_eq!(files(&sandbox.root()), ["pipeline.toml"]);
 }
@@ -95,25 +98,25 @@ fn single_declaration_errors() {
         ("stages is no table", b"stages = 3\n"),
         ("a list for a command", b"[stages.a]\ncmd = ['x']\n"),
     ];
-    let mut told = String::new();
+    let mut errors = String::new();
     for (what, bytes) in cases {
         let sandbox = Sandbox::with("");
         sandbox.write("pipeline.toml", bytes);
         let done = sandbox.repro(&["run"]);
         assert_eq!(files(&sandbox.root()), ["pipeline.toml"], "{what}");
-        told += &format!("# {what}\n{done}\n");
+        errors += &format!("# {what}\n{done}\n");
     }
-    snapshot!(told, @"
+    snapshot!(errors, @"
     # an empty file
     exit 2
     --- stderr
-    error: pipeline.toml:1: declares no stage
-     hint: add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example
+    error: pipeline.toml:1: no stage is declared
+     hint: add a table `[stages.NAME]` with a `cmd`; in an empty directory, `repro init` writes an example
     # no stage
     exit 2
     --- stderr
-    error: pipeline.toml:1: declares no stage
-     hint: add a `[stages.NAME]` with a `cmd`; in an empty folder, `repro init` writes an example
+    error: pipeline.toml:1: no stage is declared
+     hint: add a table `[stages.NAME]` with a `cmd`; in an empty directory, `repro init` writes an example
     # no UTF-8
     exit 2
     --- stderr
@@ -126,27 +129,27 @@ fn single_declaration_errors() {
     # a cycle
     exit 2
     --- stderr
-    error: pipeline.toml:1: stages need each other in a circle: `a` needs `b` needs `a`
+    error: pipeline.toml:1: stages form a dependency cycle: `a` needs `b` needs `a`
     # its own out
     exit 2
     --- stderr
-    error: pipeline.toml:3: stage `a` reads its own out `d/x`
-     hint: a stage cannot depend on what it writes; remove one of the two
+    error: pipeline.toml:3: stage `a` depends on its own out `d/x`
+     hint: remove the dep or the out
     # a dep that nothing makes
     exit 2
     --- stderr
     error: pipeline.toml:3: unknown key `outS` in stage `a`
      hint: did you mean `outs`?
-    error: pipeline.toml:7: dep `data/spectrogram` of stage `b` is made by no stage and does not exist
+    error: pipeline.toml:7: stage `b` depends on `data/spectrogram`, which does not exist and is not an out of any stage
      hint: did you mean `data/spectrograms`, an out of stage `a`?
     # stages is no table
     exit 2
     --- stderr
-    error: pipeline.toml:1: `[stages]` is an integer, not a table
+    error: pipeline.toml:1: `[stages]` must be a table, not an integer
     # a list for a command
     exit 2
     --- stderr
-    error: pipeline.toml:2: `cmd` of stage `a` is a list, not a string
+    error: pipeline.toml:2: `cmd` of stage `a` must be a string, not a list
     ");
 }
 
@@ -156,8 +159,8 @@ fn no_project_and_unknown_names() {
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2
     --- stderr
-    error: no `pipeline.toml` in `$ROOT` or above it
-     hint: `repro init` starts a pipeline here
+    error: there is no `pipeline.toml` in `$ROOT` or its parent directories
+     hint: run `repro init` to create a pipeline here
     ");
     let sandbox = crate::run::chain();
     snapshot!(sandbox.repro(&["run", "coutn"]), @"
@@ -175,14 +178,14 @@ fn no_project_and_unknown_names() {
     snapshot!(sandbox.repro(&["checkout"]), @"
     exit 2
     --- stderr
-    error: `pipeline.lock` names no outs yet
-     hint: `repro run` makes them
+    error: `pipeline.lock` records no outs yet
+     hint: `repro run` makes the outs
     ");
     snapshot!(sandbox.repro(&["runs", "show", "run-9"]), @"
     exit 2
     --- stderr
     error: there are no runs yet
-     hint: `repro run` makes the first
+     hint: run `repro run` to create the first
     ");
 }
 
@@ -195,8 +198,8 @@ fn unreadable_lock_error_has_line() {
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2
     --- stderr
-    error: pipeline.lock:3: has a line outside of a stage
-     hint: settle it in git, or delete the file: the next `repro run` writes it anew, mostly from the cache
+    error: pipeline.lock:3: line outside a stage
+     hint: resolve the conflict in git, or delete the file: the next `repro run` rebuilds it from the cache
     ");
 }
 
@@ -219,8 +222,8 @@ fn zero_byte_in_cmd_and_env() {
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2
     --- stderr
-    error: pipeline.toml:4: `cmd` of stage `s` has a zero byte in it
-    error: pipeline.toml:5: variable `A` of stage `s` has a zero byte in it
-    error: pipeline.toml:5: variable `B` of stage `s` has a zero byte in it
+    error: pipeline.toml:4: `cmd` of stage `s` contains a zero byte
+    error: pipeline.toml:5: variable `A` of stage `s` contains a zero byte
+    error: pipeline.toml:5: variable `B` of stage `s` contains a zero byte
     ");
 }

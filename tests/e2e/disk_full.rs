@@ -41,19 +41,19 @@ fn cache_disk_full() {
     snapshot!(done, @"
     exit 0
     --- stdout
-    the cache is whole: 1 object (100 kB), 1 trace
+    the cache is intact: 1 object (100 kB), 1 trace
     --- stderr
     run-1: started
-    s: started (for the first time)
-    s: failed after [time]: ran, but its outs could not be kept
-    error: stage `s` failed after [time]: ran, but its outs could not be kept
+    s: started (first run)
+    s: failed after [time]: ran, but its outs could not be stored
+    error: stage `s` failed after [time]: ran, but its outs could not be stored
      caused by: cannot cache `$ROOT/out`
      caused by: No space left on device (os error 28)
-     hint: free some room on the disk of `$ROOT/cache`, then run the same command again: what was finished is kept; `repro gc` shows what the cache can do without
+     hint: free space on the disk of `$ROOT/cache`, then repeat the command: finished work is kept; `repro gc` lists cache entries that can be deleted
 
     ✗ run-1 failed after [time]: 1 failed
     run-2: started
-    s: started (for the first time)
+    s: started (first run)
     s: ran in [time]
 
      out by s
@@ -75,12 +75,12 @@ fn history_disk_full() {
     run-2 ok
     --- stderr
     run-1: started
-    s: started (for the first time)
+    s: started (first run)
     s: ran in [time]
-    warning: run-1 was not recorded; what it did is done all the same
+    warning: run-1 was not recorded, but its work is done
      caused by: cannot write `runs/runs.db`
      caused by: database or disk is full
-     hint: free some room on the disk of `runs/runs.db`, which is full
+     hint: free space on the disk of `runs/runs.db`, which is full
 
      out by s
 
@@ -95,7 +95,7 @@ fn disk_without_size() {
     exit 0
     --- stderr
     run-1: started
-    s: started (for the first time)
+    s: started (first run)
     s: ran in [time]
 
      out by s
@@ -115,13 +115,13 @@ fn log_disk_full() {
     exit 0
     --- stdout
     run-1: started
-    s: started (for the first time)
-    s: warning: the disk of `$ROOT/runs/run-1/s/log` is full: of what it wrote there, and of its metrics, the end may be missing
+    s: started (first run)
+    s: warning: the disk of `$ROOT/runs/run-1/s/log` is full; the end of its log and its last metrics may be missing
     s: ran in [time]
-    warning: run-1 was not recorded whole; what it did is done all the same
+    warning: run-1 was not fully recorded, but its work is done
      caused by: cannot write `runs/runs.db`
      caused by: database or disk is full
-     hint: free some room on the disk of `runs/runs.db`, which is full
+     hint: free space on the disk of `runs/runs.db`, which is full
 
      out by s
 
@@ -163,12 +163,12 @@ fn lock_disk_full() {
     exit 0
     --- stderr
     run-1: started
-    s: started (for the first time)
+    s: started (first run)
     s | ran
     s: ran in [time]
     error: cannot write `$ROOT/full/pipeline.lock`
      caused by: No space left on device (os error 28)
-     hint: free some room on the disk of `$ROOT/full/pipeline.lock`, then run the same command again: what was finished is kept; `repro gc` shows what the cache can do without
+     hint: free space on the disk of `$ROOT/full/pipeline.lock`, then repeat the command: finished work is kept; `repro gc` lists cache entries that can be deleted
     everything is up to date (1 stage, [time])
     ");
 }
@@ -186,15 +186,15 @@ fn gc_and_history_on_full_disk() {
     --- stdout
     kept count size
     objects of pipeline.lock 0 0 B
-    objects of 1 run besides 1 100 kB
+    further objects of 1 run 1 100 kB
     traces of these 0 0 B
 
-    not referred to count size
+    unreferenced count size
     objects 0 0 B
     traces 0 0 B
     temporary files 0 0 B
 
-    there is nothing to remove
+    nothing to delete
     run-1 ok
     ");
 }
@@ -206,18 +206,21 @@ fn locked_history_names_process() {
     let other = rusqlite::Connection::open(sandbox.path("runs/runs.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let done = sandbox.ok(&["run", "-f"]);
-    assert!(done.stderr.contains(&format!("to which process {} (", std::process::id())), "{done}");
+    assert!(
+        done.stderr.contains(&format!("waiting for process {} (", std::process::id())),
+        "{done}"
+    );
     snapshot!(done, @"
     exit 0
     --- stderr
-    waiting for `runs/runs.db`, to which process [pid] (`[name]`) writes
+    waiting for process [pid] (`[name]`), which is writing to `runs/runs.db`
     run-2: started
     s: started (forced)
     s: ran in [time]
-    warning: run-2 was not recorded; what it did is done all the same
+    warning: run-2 was not recorded, but its work is done
      caused by: cannot write `runs/runs.db`
      caused by: database is locked
-     hint: another process has been writing to it for seconds: try again when it has ended
+     hint: another process has been writing to it for seconds: try again when it is done
 
      out by s
 

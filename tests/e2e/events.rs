@@ -66,7 +66,7 @@ fn event_stream_of_failed_run() {
     line {"stage":"a","text":"to stdout"}
     metric {"at":"[time]","key":"loss","stage":"a","step":3,"value":0.5}
     progress {"done":1,"stage":"a","total":2}
-    warning {"stage":"a","text":"wrote an event that is not understood: nonsense"}
+    warning {"stage":"a","text":"wrote a malformed event: nonsense"}
     stage_ended {"at":"[time]","outcome":"ran","outs":{"a.json":"file c4695300100d2d47f3230e3eb71f5a52a70322fe49ee53adccb57cd6d63448b2"},"stage":"a","took":"[time]"}
     stage_started {"at":"[time]","reasons":[{"change":"never_ran"}],"stage":"b","work":"run"}
     stage_ended {"at":"[time]","failure":{"causes":[],"hint":null,"what":"exited with code 7"},"outcome":"failed","outs":{},"stage":"b","took":"[time]"}

@@ -114,7 +114,7 @@ fn golden_lock_and_cache_are_read() {
     exit 0
     --- stdout
     all can be restored from the cache: out made is missing
-    each is out of date: out items is missing, the cache has lost object a4ada3d8af
+    each is out of date: out items is missing, object a4ada3d8af is not in the cache
     ");
     // A trace in the cache is as good as the lock.
     sandbox.remove("pipeline.lock");
@@ -218,7 +218,7 @@ fn golden_history() {
     former.execute_batch(HISTORY).unwrap();
     assert_eq!(written, schema(&former));
     drop(former);
-    snapshot!(sandbox.ok(&["runs", "show", "run-7"]), @"
+    snapshot!(sandbox.ok(&["runs", "show", "run-7"]), @r#"
     exit 0
     --- stdout
     run-7 failed in [time]
@@ -232,9 +232,9 @@ fn golden_history() {
     stages
      all ran [time] dep one.txt changed
      each failed [time] exited with code 1
-     caused by: its last line: \"no\"
+     caused by: its last line: "no"
      last skipped needs each
-     3 up to date before
+     3 already up to date
 
     metrics
      all.odd NaN
@@ -245,7 +245,7 @@ fn golden_history() {
 
     artifacts
      all made tree 0000000000
-    ");
+    "#);
     snapshot!(sandbox.ok(&["metrics", "show", "run-7"]), @"
     exit 0
     --- stdout

@@ -47,7 +47,7 @@ fn fsck_changes_nothing() {
     snapshot!(sandbox.repro(&["fsck"]), @"
     exit 0
     --- stdout
-    the cache is whole: 4 objects (137 B), 3 traces
+    the cache is intact: 4 objects (137 B), 3 traces
     ");
     snapshot!(sandbox.repro(&["fsck", "--json"]), @r#"
     exit 0
@@ -82,8 +82,8 @@ fn repair_from_workspace() {
     damaged object 969a1f3888
      `words.txt` of stage `words` in pipeline.lock
      `words.txt` of trace 0a1ec10722
-    the cache is not whole: 1 damaged object; read 4 objects (137 B), 3 traces
-    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    the cache is not intact: 1 damaged object; checked 4 objects (137 B), 3 traces
+    `repro fsck --repair` rebuilds what it can and moves damaged objects to cache/damaged
     ");
     snapshot!(sandbox.repro(&["fsck", "--repair"]), @"
     exit 0
@@ -91,10 +91,10 @@ fn repair_from_workspace() {
     damaged object 969a1f3888
      `words.txt` of stage `words` in pipeline.lock
      `words.txt` of trace 0a1ec10722
-    the cache is not whole: 1 damaged object; read 4 objects (137 B), 3 traces
+    the cache is not intact: 1 damaged object; checked 4 objects (137 B), 3 traces
     moved cache/objects/96/9a1f3888b3eedc63810d1a61900a0aa3f05b6b02a6d36e84a521f94e60967a to cache/damaged/969a1f3888b3eedc63810d1a61900a0aa3f05b6b02a6d36e84a521f94e60967a
-    made object 969a1f3888 anew from the workspace
-    the cache is whole again
+    rebuilt object 969a1f3888 from the workspace
+    the cache is intact again
     ");
     assert_eq!(sandbox.read(&object), sandbox.read("words.txt"));
     assert_eq!(sandbox.repro(&["fsck"]).code, 0);
@@ -115,11 +115,11 @@ fn unrepairable_object_names_stages() {
      `report.txt` of stage `report` in pipeline.lock
      `counts/all` of trace 1f92c334f6
      and 1 more
-    the cache is not whole: 1 damaged object; read 4 objects (137 B), 3 traces
+    the cache is not intact: 1 damaged object; checked 4 objects (137 B), 3 traces
     moved cache/objects/27/c4b85d3272c8701aabf7bf9e6ad5251455ec406c303ea6d49ef420a4c95219 to cache/damaged/27c4b85d3272c8701aabf7bf9e6ad5251455ec406c303ea6d49ef420a4c95219
-    removed trace 1f92c334f6
-    removed trace 6c572d3be1
-    what is left:
+    deleted trace 1f92c334f6
+    deleted trace 6c572d3be1
+    remaining faults:
     missing object 27c4b85d32
      `counts/all` of stage `count` in pipeline.lock
      `report.txt` of stage `report` in pipeline.lock
@@ -150,8 +150,8 @@ fn repair_truncated_tree() {
     damaged object 751a2513fc
      `d` of stage `s` in pipeline.lock
      `d` of trace 3d334c5af7
-    the cache is not whole: 1 damaged object; read 1 object (42 B), 1 trace
-    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    the cache is not intact: 1 damaged object; checked 1 object (42 B), 1 trace
+    `repro fsck --repair` rebuilds what it can and moves damaged objects to cache/damaged
     ");
     snapshot!(sandbox.repro(&["fsck", "--repair"]), @"
     exit 0
@@ -159,11 +159,11 @@ fn repair_truncated_tree() {
     damaged object 751a2513fc
      `d` of stage `s` in pipeline.lock
      `d` of trace 3d334c5af7
-    the cache is not whole: 1 damaged object; read 1 object (42 B), 1 trace
+    the cache is not intact: 1 damaged object; checked 1 object (42 B), 1 trace
     moved cache/objects/75/1a2513fc08ec35959b668a1ddae70f8689c3356c7a8f2cd9a4fe938cb326e5 to cache/damaged/751a2513fc08ec35959b668a1ddae70f8689c3356c7a8f2cd9a4fe938cb326e5
-    made object 50cc1102b1 anew from the workspace
-    made object 751a2513fc anew from the workspace
-    the cache is whole again
+    rebuilt object 50cc1102b1 from the workspace
+    rebuilt object 751a2513fc from the workspace
+    the cache is intact again
     ");
     assert_eq!(fs::read(sandbox.path(&tree)).unwrap(), bytes);
     assert_eq!(sandbox.read(&below), "1\n");
@@ -183,8 +183,8 @@ fn missing_object_lists_referrers() {
      `report.txt` of stage `report` in pipeline.lock
      `counts/all` of trace 1f92c334f6
      and 1 more
-    the cache is not whole: 1 missing object; read 3 objects (107 B), 3 traces
-    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    the cache is not intact: 1 missing object; checked 3 objects (107 B), 3 traces
+    `repro fsck --repair` rebuilds what it can and moves damaged objects to cache/damaged
     ");
     sandbox.ok(&["fsck", "--repair"]);
     assert!(sandbox.exists(&object));
@@ -201,7 +201,7 @@ fn repair_removes_dangling_traces() {
     let done = sandbox.repro(&["fsck", "--repair"]);
     assert_eq!(done.code, 4, "{done}");
     assert!(done.stdout.contains("`repro run words` makes its outs again"), "{done}");
-    assert!(done.stdout.contains("removed trace"), "{done}");
+    assert!(done.stdout.contains("deleted trace"), "{done}");
     sandbox.ran();
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["words"], "the others have their outs in the workspace");
@@ -216,8 +216,8 @@ fn repair_keeps_newer_traces() {
     }
     let done = sandbox.repro(&["fsck"]);
     assert_eq!(done.code, 4, "{done}");
-    assert!(done.stdout.contains("1 unreadable trace; read"), "{done}");
-    assert!(done.stdout.contains("1 trace of a newer version: not looked into"), "{done}");
+    assert!(done.stdout.contains("1 unreadable trace; checked"), "{done}");
+    assert!(done.stdout.contains("1 trace in a newer format: not checked"), "{done}");
     sandbox.ok(&["fsck", "--repair"]);
     assert!(!sandbox.exists(&format!("cache/traces/{}", traces[0])));
     assert!(sandbox.exists(&format!("cache/traces/{}", traces[1])));
@@ -235,8 +235,8 @@ fn repair_moves_strays() {
     stray cache/objects/ab/note
     stray cache/objects/folder
     stray cache/traces/note
-    the cache is not whole: 3 strays; read 4 objects (137 B), 3 traces
-    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    the cache is not intact: 3 stray files; checked 4 objects (137 B), 3 traces
+    `repro fsck --repair` rebuilds what it can and moves damaged objects to cache/damaged
     ");
     snapshot!(sandbox.repro(&["fsck", "--repair"]), @"
     exit 0
@@ -244,11 +244,11 @@ fn repair_moves_strays() {
     stray cache/objects/ab/note
     stray cache/objects/folder
     stray cache/traces/note
-    the cache is not whole: 3 strays; read 4 objects (137 B), 3 traces
+    the cache is not intact: 3 stray files; checked 4 objects (137 B), 3 traces
     moved cache/objects/ab/note to cache/damaged/note
     moved cache/objects/folder to cache/damaged/folder
     moved cache/traces/note to cache/damaged/note-2
-    the cache is whole again
+    the cache is intact again
     ");
     assert_eq!(files(&sandbox.path("cache/damaged")), ["folder/note", "note", "note-2"]);
     assert_eq!(sandbox.repro(&["fsck"]).code, 0);
@@ -263,7 +263,7 @@ fn fsck_with_undeclared_stage() {
     sandbox.write("pipeline.toml", "[stages.t]\ncmd = 'echo 2 > out'\nouts = ['out']\n");
     let done = sandbox.repro(&["fsck", "--repair"]);
     assert_eq!(done.code, 4, "{done}");
-    assert!(done.stdout.contains("stage `s` is not in pipeline.toml any more"), "{done}");
+    assert!(done.stdout.contains("stage `s` is no longer in pipeline.toml"), "{done}");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.repro(&["fsck"]).code, 0);
 }

@@ -39,15 +39,15 @@ fn gc_keeps_locked_objects() {
     --- stdout
     kept count size
     objects of pipeline.lock 4 149 B
-    objects of 0 runs besides 0 0 B
+    further objects of 0 runs 0 0 B
     traces of these 3 885 B
 
-    not referred to count size
+    unreferenced count size
     objects 3 124 B
     traces 3 885 B
     temporary files 0 0 B
 
-    nothing is removed yet: `repro gc --yes` with the same options removes 3 objects, 3 traces: 1.0 kB
+    nothing deleted: `repro gc --yes` with the same options deletes 3 objects, 3 traces: 1.0 kB
     ");
     assert_eq!(files(&sandbox.path("cache")), before);
     snapshot!(sandbox.repro(&["gc", "--runs", "0", "--yes"]), @"
@@ -55,30 +55,30 @@ fn gc_keeps_locked_objects() {
     --- stdout
     kept count size
     objects of pipeline.lock 4 149 B
-    objects of 0 runs besides 0 0 B
+    further objects of 0 runs 0 0 B
     traces of these 3 885 B
 
-    not referred to count size
+    unreferenced count size
     objects 3 124 B
     traces 3 885 B
     temporary files 0 0 B
 
-    removed 3 objects, 3 traces: 1.0 kB
+    deleted 3 objects, 3 traces: 1.0 kB
     ");
     snapshot!(sandbox.repro(&["gc", "--runs", "0", "--yes"]), @"
     exit 0
     --- stdout
     kept count size
     objects of pipeline.lock 4 149 B
-    objects of 0 runs besides 0 0 B
+    further objects of 0 runs 0 0 B
     traces of these 3 885 B
 
-    not referred to count size
+    unreferenced count size
     objects 0 0 B
     traces 0 0 B
     temporary files 0 0 B
 
-    there is nothing to remove
+    nothing to delete
     ");
     // The next run restores all three stages from what was kept.
     for out in ["words.txt", "counts", "report.txt", "report.json"] {
@@ -91,7 +91,7 @@ fn gc_keeps_locked_objects() {
     snapshot!(sandbox.repro(&["fsck"]), @"
     exit 0
     --- stdout
-    the cache is whole: 4 objects (149 B), 3 traces
+    the cache is intact: 4 objects (149 B), 3 traces
     ");
 }
 
@@ -108,15 +108,15 @@ fn gc_keeps_recent_runs() {
     --- stdout
     kept count size
     objects of pipeline.lock 1 5 B
-    objects of 2 runs besides 1 3 B
+    further objects of 2 runs 1 3 B
     traces of these 2 400 B
 
-    not referred to count size
+    unreferenced count size
     objects 1 3 B
     traces 1 200 B
     temporary files 0 0 B
 
-    removed 1 object, 1 trace: 203 B
+    deleted 1 object, 1 trace: 203 B
     ");
     assert_eq!(held(&sandbox, &all), ["two", "three"]);
     // Kept outs are restored, the removed one is computed again.
@@ -172,16 +172,16 @@ fn gc_keeps_git_revisions() {
     --- stdout
     kept count size
     objects of pipeline.lock 1 3 B
-    objects of 1 git revision besides 1 3 B
-    objects of 0 runs besides 0 0 B
+    further objects of 1 git revision 1 3 B
+    further objects of 0 runs 0 0 B
     traces of these 2 370 B
 
-    not referred to count size
+    unreferenced count size
     objects 3 15 B
     traces 3 555 B
     temporary files 0 0 B
 
-    removed 3 objects, 3 traces: 570 B
+    deleted 3 objects, 3 traces: 570 B
     ");
     let held = |content: &str| sandbox.exists(&format!("project/{}", object_of(content)));
     assert_eq!(all.map(held), [false, false, false, true, true]);
@@ -204,12 +204,12 @@ fn gc_stops_at_unreadable_root() {
     snapshot!(sandbox.repro(&["gc", "--git", "nowhere", "--yes"]), @"
     exit 2
     --- stderr
-    error: git cannot tell: `git rev-list --no-walk --end-of-options nowhere --` failed
+    error: `git rev-list --no-walk --end-of-options nowhere --` failed
      caused by: bad revision 'nowhere'
     ");
     let done = sandbox.repro(&["gc", "--git", "main", "--yes"]);
     assert_eq!(done.code, 2, "{done}");
-    assert!(done.stderr.contains("was written by a newer version"), "{done}");
+    assert!(done.stderr.contains("written by a newer version"), "{done}");
     let done = sandbox.repro(&["gc", "--git=--output=x", "--yes"]);
     assert_eq!(done.code, 2, "{done}");
     assert!(!sandbox.exists("x"));
@@ -231,7 +231,7 @@ fn gc_stops_at_damaged_tree() {
     let before = files(&sandbox.path("cache"));
     let done = sandbox.repro(&["gc", "--runs", "0", "--yes"]);
     assert_eq!(done.code, 3, "{done}");
-    assert!(done.stderr.contains("`repro fsck --repair` settles it"), "{done}");
+    assert!(done.stderr.contains("`repro fsck --repair` repairs the cache"), "{done}");
     assert_eq!(files(&sandbox.path("cache")), before);
     sandbox.ok(&["fsck", "--repair"]);
     sandbox.ok(&["gc", "--runs", "0", "--yes"]);
@@ -260,7 +260,7 @@ fn gc_removes_dead_temporaries() {
         sandbox.write(path, "abc");
     }
     let done = sandbox.ok(&["gc"]);
-    assert!(done.stdout.ends_with("removes 1 temporary file: 3 B\n"), "{done}");
+    assert!(done.stdout.ends_with("deletes 1 temporary file: 3 B\n"), "{done}");
     sandbox.ok(&["gc", "--yes"]);
     assert!(!sandbox.exists(&left));
     for path in [&living, "cache/tmp/running/s", "cache/tmp/download"] {

@@ -137,8 +137,8 @@ fn params_set_keeps_layout() {
     snapshot!(sandbox.repro(&["params", "set", "lr=1"]), @"
     exit 2
     --- stderr
-    error: param `lr` could be several
-     hint: say which: `fine.lr`, `train.lr`
+    error: param `lr` is ambiguous
+     hint: write one of `fine.lr`, `train.lr`
     ");
     snapshot!(sandbox.repro(&["params", "set", "epohcs=1", "seed=8"]), @"
     exit 2

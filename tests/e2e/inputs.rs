@@ -27,7 +27,7 @@ outs = ["count.txt"]
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
     --- stdout
-    count is out of date: src/a.txt removed, src/x/b.txt changed, src/x/d.txt added
+    count is out of date: file src/a.txt removed, file src/x/b.txt changed, file src/x/d.txt added
     ");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.ran(), ["count"]);
@@ -35,8 +35,8 @@ outs = ["count.txt"]
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stdout
-    count cannot be looked at: dep `src/**/*.txt` of stage `count` matches nothing
-     hint: correct the pattern in line 4 of pipeline.toml, or make what it should match
+    count cannot be checked: dep `src/**/*.txt` of stage `count` matches nothing
+     hint: correct the pattern in line 4 of pipeline.toml, or create files that it matches
     ");
 }
 
@@ -109,14 +109,14 @@ outs = ["a.txt"]
     snapshot!(sandbox.finish(sandbox.command(&["status"]).env("MODE", "fast")), @r#"
     exit 0
     --- stdout
-    a is out of date: env MODE - → "fast", `cat version` "tool 1.0" → "tool 1.1"
+    a is out of date: env MODE - → "fast", tool `cat version` "tool 1.0" → "tool 1.1"
     "#);
     sandbox.remove("version");
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stdout
-    a cannot be looked at: `cat version`, which it depends on, ended with exit status: 1: cat: version: No such file or directory
-     hint: `tools` of stage `a`, line 2 of pipeline.toml, is for commands that are there and print a version
+    a cannot be checked: `cat version`, which it depends on, failed with exit status: 1: cat: version: No such file or directory
+     hint: `tools` of stage `a` (line 2 of pipeline.toml) takes installed commands that print a version
     ");
 }
 
@@ -168,10 +168,10 @@ outs = ["sum.txt"]
     exit 2
     --- stderr
     run-1: started
-    raw: failed: cannot be looked at: the input that stage `raw` tracks cannot be had: out raw is missing
+    raw: failed: cannot be checked: the input tracked by stage `raw` is unavailable: out raw is missing
     sum: skipped: needs raw
-    error: stage `raw` failed after [time]: cannot be looked at: the input that stage `raw` tracks cannot be had: out raw is missing
-     hint: put it there, or take the stage out of pipeline.toml
+    error: stage `raw` failed after [time]: cannot be checked: the input tracked by stage `raw` is unavailable: out raw is missing
+     hint: put the file in place, or remove the stage from pipeline.toml
 
     ✗ raw failed
     ⊘ sum skipped
@@ -197,7 +197,7 @@ outs = ["sum.txt"]
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
     --- stdout
-    raw is out of date: raw changed
+    raw is out of date: input raw changed
     sum waits for raw
     ");
     sandbox.ok(&["run"]);
@@ -249,10 +249,10 @@ fn stage_without_cmd() {
     snapshot!(sandbox.repro(&["status"]), @r#"
     exit 2
     --- stderr
-    error: pipeline.toml:1: stage `raw` has no `cmd`, but `deps`
-     hint: say what it runs: cmd = "…"; a stage that only tracks an input has `outs` and nothing else
-    error: pipeline.toml:2: dep `x` of stage `raw` is made by no stage and does not exist
+    error: pipeline.toml:1: stage `raw` has `deps` but no `cmd`
+     hint: add cmd = "…"; a tracked input can only have `outs`, `desc` and `frozen`
+    error: pipeline.toml:2: stage `raw` depends on `x`, which does not exist and is not an out of any stage
     error: pipeline.toml:5: stage `none` has no `cmd`
-     hint: say what it runs: cmd = "…"
+     hint: add cmd = "…"
     "#);
 }

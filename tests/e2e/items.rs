@@ -62,7 +62,7 @@ fn only_changed_items_run() {
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
     --- stdout
-    upper is out of date: in/a.txt changed, in/e.txt added
+    upper is out of date: file in/a.txt changed, file in/e.txt added
     all waits for upper
     ");
     sandbox.ok(&["run", "upper"]);
@@ -146,18 +146,18 @@ outs = ["c"]
     snapshot!(sandbox.repro(&["status"]), @r#"
     exit 2
     --- stderr
-    error: pipeline.toml:3: `each` of stage `a` is no glob like "data/*/*.wav"
-    error: pipeline.toml:10: out `list.txt` of stage `b` is of no item, and its command runs once an item
-     hint: leave the item out of `cmd`: one process then gets all items in REPRO_ITEMS
-    error: pipeline.toml:10: out `{{ item.stem }}.txt` of stage `b` does not lie in a folder of its own
-     hint: begin it with a folder that is the same for every item, out/{{ item.stem }}
-    error: pipeline.toml:11: `m/{{ item.stem }}.json` of stage `b` is made by item, so it can only be a plain out
-     hint: name it in `outs`, with no option but `optional`
-    error: pipeline.toml:12: `desc` of stage `b` is a template that cannot be rendered: there is no `item.stem`
-     hint: params are written `{{ params.KEY }}`; for braces that the shell should see, `{{ '{{' }}`
-    error: pipeline.toml:15: stage `c` has `each`, but no out by item
+    error: pipeline.toml:3: `each` of stage `a` must be a glob such as "data/*/*.wav"
+    error: pipeline.toml:10: out `list.txt` of stage `b` does not name the item, but the command runs once per item
+     hint: remove the item from `cmd`; one process then gets all items in `REPRO_ITEMS`
+    error: pipeline.toml:10: per-item out `{{ item.stem }}.txt` of stage `b` is not in a directory of its own
+     hint: start it with a directory that is the same for every item: out/{{ item.stem }}
+    error: pipeline.toml:11: per-item out `m/{{ item.stem }}.json` of stage `b` cannot be a metric or a plot, or have `cache = false` or `persist = true`
+     hint: list it in `outs`; its only option is `optional`
+    error: pipeline.toml:12: cannot render `desc` of stage `b`: there is no `item.stem`
+     hint: write a param as `{{ params.KEY }}`, and literal braces for the shell as `{{ '{{' }}`
+    error: pipeline.toml:15: stage `c` has `each` but no per-item out
      hint: name the item in an out: outs = ["out/{{ item.stem }}.txt"]
-    error: pipeline.toml:16: `cmd` of stage `c` is a template that cannot be rendered: there is no `item.nme`
+    error: pipeline.toml:16: cannot render `cmd` of stage `c`: there is no `item.nme`
      hint: did you mean `item.name`?
     "#);
 }
@@ -267,7 +267,7 @@ outs = ["all.txt"]
     sandbox.write("list", "");
     let done = sandbox.ok(&["run", "-j1"]);
     assert!(
-        done.stderr.contains("up: warning: `parts/*.txt` matches nothing: there are no items"),
+        done.stderr.contains("up: warning: `parts/*.txt` matches nothing, so there are no items"),
         "{done}"
     );
     assert!(done.stderr.contains("run-1 done"), "{done}");
@@ -295,7 +295,7 @@ fn each_in_missing_folder() {
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2
     --- stderr
-    error: pipeline.toml:2: dep `inn/*` of stage `up` is made by no stage and does not exist
+    error: pipeline.toml:2: stage `up` depends on `inn/*`, which does not exist and is not an out of any stage
     ");
     std::fs::create_dir(sandbox.path("inn")).unwrap();
     let done = sandbox.ok(&["run"]);

@@ -110,18 +110,18 @@ fn checkout_relink() {
     snapshot!(with("hardlink", &["checkout", "--relink"]), @"
     exit 0
     --- stdout
-    brought back or linked anew the outs of a, log: 2 files, 5 B
+    restored or relinked the outs of a, log: 2 files, 5 B
     ");
     assert_eq!(kind(&sandbox, "d/x"), "hardlink 444");
     snapshot!(with("hardlink", &["checkout", "--relink"]), @"
     exit 0
     --- stdout
-    the workspace already holds what `pipeline.lock` names
+    the workspace already matches `pipeline.lock`
     ");
     snapshot!(with("symlink, copy", &["checkout", "--relink", "d/x"]), @"
     exit 0
     --- stdout
-    brought back or linked anew d/x: 1 file, 2 B
+    restored or relinked d/x: 1 file, 2 B
     ");
     assert_eq!(
         (kind(&sandbox, "d/x"), kind(&sandbox, "log")),
@@ -130,7 +130,7 @@ fn checkout_relink() {
     snapshot!(sandbox.repro(&["checkout", "--relink"]), @"
     exit 0
     --- stdout
-    brought back or linked anew the outs of a, log: 2 files, 5 B
+    restored or relinked the outs of a, log: 2 files, 5 B
     ");
     assert_eq!(
         (kind(&sandbox, "d/x"), kind(&sandbox, "log")),
@@ -140,7 +140,7 @@ fn checkout_relink() {
     snapshot!(with("hardlnk", &["status"]), @"
     exit 2
     --- stderr
-    error: the variable `REPRO_CACHE_LINK` names `hardlnk`, which is no kind of link
+    error: environment variable `REPRO_CACHE_LINK` names `hardlnk`, which is not a kind of link
      hint: did you mean `hardlink`?
     ");
 }
@@ -179,16 +179,16 @@ fn gc_keeps_linked_objects() {
     --- stdout
     kept count size
     objects of pipeline.lock 0 0 B
-    objects of 0 runs besides 0 0 B
-    objects of links in the workspace besides 2 5 B
+    further objects of 0 runs 0 0 B
+    further objects of links in the workspace 2 5 B
     traces of these 1 213 B
 
-    not referred to count size
+    unreferenced count size
     objects 1 160 B
     traces 1 242 B
     temporary files 0 0 B
 
-    removed 1 object, 1 trace: 402 B
+    deleted 1 object, 1 trace: 402 B
     ");
     assert_eq!(sandbox.read("mine"), "l1\n");
     assert_eq!(sandbox.read("d/x"), "1\n");
@@ -218,8 +218,8 @@ fn write_through_link_is_noticed() {
      `d/x` of stage `a` in pipeline.lock
      `d/tool` of trace 2fbd011002
      and 1 more
-    the cache is not whole: 1 damaged object; read 3 objects (165 B), 2 traces
-    `repro fsck --repair` makes good what can be, and moves the damaged to cache/damaged
+    the cache is not intact: 1 damaged object; checked 3 objects (165 B), 2 traces
+    `repro fsck --repair` rebuilds what it can and moves damaged objects to cache/damaged
     ");
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
     sandbox.ran();
@@ -230,20 +230,20 @@ fn write_through_link_is_noticed() {
 
 #[test]
 fn invalid_link_kinds() {
-    let told = [r#"["hardlnk"]"#, "[]", r#"["copy", "copy"]"#, "3", "[3]"].map(|kinds| {
+    let errors = [r#"["hardlnk"]"#, "[]", r#"["copy", "copy"]"#, "3", "[3]"].map(|kinds| {
         let done = sandbox(kinds).repro(&["status"]);
         assert_eq!(done.code, 2, "{done}");
         done.stderr
     });
-    snapshot!(told.concat(), @"
-    error: pipeline.toml:3: `link` of `[cache]` names `hardlnk`, which is no kind of link
+    snapshot!(errors.concat(), @"
+    error: pipeline.toml:3: `link` of `[cache]` names `hardlnk`, which is not a kind of link
      hint: did you mean `hardlink`?
-    error: pipeline.toml:3: `link` of `[cache]` names no kind of link
+    error: pipeline.toml:3: `link` of `[cache]` must name at least one kind of link
      hint: the kinds are reflink, hardlink, symlink, copy
     error: pipeline.toml:3: `link` of `[cache]` names `copy` twice
      hint: the kinds are reflink, hardlink, symlink, copy
-    error: pipeline.toml:3: `link` of `[cache]` is an integer, not a list of strings
-    error: pipeline.toml:3: an entry of `link` of `[cache]` is an integer, not a string
+    error: pipeline.toml:3: `link` of `[cache]` must be a list of strings, not an integer
+    error: pipeline.toml:3: an entry of `link` of `[cache]` must be a string, not an integer
     ");
     snapshot!(Sandbox::with("[cache]\nlinks = ['copy']\n[stages.a]\ncmd = 'true'\n").repro(&["status"]), @"
     exit 2

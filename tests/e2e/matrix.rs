@@ -91,15 +91,15 @@ outs = ["d"]
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stderr
-    error: pipeline.toml:3: `x` in the matrix of stage `a` is no list of plain values
-    error: pipeline.toml:3: the matrix of stage `a` has no combination left
-    error: pipeline.toml:8: two combinations of the matrix of stage `b` are both named `b@a_b`
-    error: pipeline.toml:13: `exclude` of stage `c` names `y`, which its matrix does not have
-    error: pipeline.toml:14: `cmd` of stage `c` is a template that cannot be rendered: there is no `matrix.z`
+    error: pipeline.toml:3: `x` in the matrix of stage `a` must be a list of strings, numbers or booleans
+    error: pipeline.toml:3: the matrix of stage `a` has no combinations
+    error: pipeline.toml:8: two combinations of the matrix of stage `b` have the same name `b@a_b`
+    error: pipeline.toml:13: `exclude` of stage `c` uses axis `y`, which is not in the matrix
+    error: pipeline.toml:14: cannot render `cmd` of stage `c`: there is no `matrix.z`
      hint: did you mean `matrix.x`?
     error: pipeline.toml:15: out `c` of stage `c@2` is also an out of stage `c@1`
-     hint: each out has one maker; stage `c@1` is declared in line 12
-    error: pipeline.toml:18: the matrix of stage `d` has no combination left
+     hint: an out belongs to one stage; stage `c@1` is declared on line 12
+    error: pipeline.toml:18: the matrix of stage `d` has no combinations
     ");
 }
 
@@ -115,7 +115,7 @@ fn why_and_accept_of_family() {
      small.units 8 → 9
     train@small-1 will run
      small.units 8 → 9
-    train@large-0 is up to date: cmd, deps, params and outs are what they were when it ran
+    train@large-0 is up to date: cmd, deps, params and outs are unchanged since it ran
     ");
     let why: serde_json::Value =
         serde_json::from_str(&sandbox.ok(&["why", "train@small-0", "--json"]).stdout).unwrap();
@@ -129,7 +129,7 @@ fn why_and_accept_of_family() {
     snapshot!(sandbox.repro(&["accept", "train", "--reason", "x"]), @"
     exit 2
     --- stderr
-    error: `train` stands for several stages
-     hint: name one of them: train@small-0, train@small-1, train@large-0
+    error: `train` is a matrix of stages, not a stage
+     hint: name one of train@small-0, train@small-1, train@large-0
     ");
 }

@@ -29,7 +29,7 @@ fn absent_optional_out() {
     exit 0
     --- stderr
     run-1: started
-    check: started (for the first time)
+    check: started (first run)
     check: ran in [time]
 
      all by check
@@ -70,7 +70,7 @@ fn file_at_absent_out_is_stored() {
     exit 0
     --- stdout
     check will be restored from the cache
-     out notes/odd is not what the stage wrote
+     out notes/odd differs from what the stage wrote
     ");
     sandbox.ok(&["checkout", "check"]);
     assert!(!sandbox.exists("notes/odd"));
@@ -90,11 +90,11 @@ fn dep_on_absent_optional_out() {
     exit 2
     --- stderr
     run-1: started
-    check: started (for the first time)
+    check: started (first run)
     check: ran in [time]
-    count: failed: cannot be looked at: dep `notes/odd` of stage `count` is not there
-    error: stage `count` failed after [time]: cannot be looked at: dep `notes/odd` of stage `count` is not there
-     hint: it is an optional out of stage `check`, which did not write it; a dep that may be missing is a folder or a glob
+    count: failed: cannot be checked: dep `notes/odd` of stage `count` does not exist
+    error: stage `count` failed after [time]: cannot be checked: dep `notes/odd` of stage `count` does not exist
+     hint: it is an optional out of stage `check`, which did not write it; use a folder or a glob for a dep that may be missing
 
     ✓ check ran [time]
     ✗ count failed
@@ -153,20 +153,20 @@ outs = [{ path = "in", optional = true }]
     snapshot!(sandbox.repro(&["run", "decode"]), @"
     exit 2
     --- stderr
-    error: pipeline.toml:8: out `in` of stage `input` is optional, but stage `input` has no `cmd`
-     hint: an input that is tracked has to be there
+    error: pipeline.toml:8: out `in` of stage `input` is optional, but the stage has no `cmd`
+     hint: remove `optional`: a tracked input must exist
     ");
     sandbox.edit("pipeline.toml", ", optional = true", "");
     snapshot!(sandbox.repro(&["run", "decode"]), @"
     exit 1
     --- stderr
     run-1: started
-    input: started (for the first time)
+    input: started (first run)
     input: ran in [time]
-    decode: started (for the first time)
+    decode: started (first run)
     decode: failed after [time]: exited with code 0, but did not write `out/a.ok`, an out of item `in/a`
     error: stage `decode` failed after [time]: exited with code 0, but did not write `out/a.ok`, an out of item `in/a`
-     hint: write it, or correct the outs of stage `decode` in line 2; `optional = true` if it may be missing
+     hint: write it, or correct the outs of stage `decode` in line 2; set `optional = true` if it may be missing
 
     ✓ input ran [time]
     ✗ decode failed [time]

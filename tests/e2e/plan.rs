@@ -34,7 +34,7 @@ fn plan_shows_durations() {
     words can be restored from the cache: out words.txt is missing
     report is out of date: report.title "t" → "u" ([time] last time)
     1 stage up to date
-    at most about [time] with -j 2, and words, whose time is not known
+    at most about [time] with -j 2, plus words, whose duration is unknown
     "#);
     sandbox.ok(&["run", "words"]);
     sandbox.ran();

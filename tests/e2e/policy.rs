@@ -47,10 +47,10 @@ outs = ["next.txt"]
     exit 2
     --- stderr
     run-4: started
-    slow: failed: cannot be looked at: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
+    slow: failed: cannot be checked: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
     next: skipped: needs slow
-    error: stage `slow` failed after [time]: cannot be looked at: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
-     hint: take `frozen` out of stage `slow` in line 5 and run it once
+    error: stage `slow` failed after [time]: cannot be checked: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
+     hint: remove `frozen` from stage `slow` in line 5 and run it once
 
     ✗ slow failed
     ⊘ next skipped
@@ -80,7 +80,7 @@ outs = ["next.txt"]
     snapshot!(sandbox.ok(&["status"]), @"
     exit 0
     --- stdout
-    poll is out of date: runs each time
+    poll is out of date: always runs
     next waits for poll
     ");
     sandbox.ok(&["run"]);
@@ -163,21 +163,21 @@ always = true
     snapshot!(sandbox.repro(&["status"]), @r#"
     exit 2
     --- stderr
-    error: pipeline.toml:7: stage `a` uses 2 of token `gpu`, of which there are 1
+    error: pipeline.toml:7: stage `a` uses token `gpu` 2 times, but its count is 1
     error: pipeline.toml:7: stage `a` uses token `gpus`, which is not declared
      hint: did you mean `gpu`?
-    error: pipeline.toml:8: `cpus` of stage `a` is not a number from 1 to 4096
-    error: pipeline.toml:8: `mem` of stage `a` is no size like "512M" or "4G"
-    error: pipeline.toml:8: `time` of stage `a` is no duration like "[time]", "30m", "2h" or "1d"
-    error: pipeline.toml:9: `timeout` of stage `a` is no duration like "[time]", "30m", "2h" or "1d"
-    error: pipeline.toml:10: `retries` of stage `a` is not a number from 0 to 1000
-    error: pipeline.toml:11: `shell` of stage `a` is an integer, not a list of strings
-    error: pipeline.toml:11: `shell` of stage `a` is no command like "bash -euo pipefail -c"
-    error: pipeline.toml:12: `cache` of an entry of `outs` of stage `a` is neither true nor false
+    error: pipeline.toml:8: `cpus` of stage `a` must be an integer from 1 to 4096
+    error: pipeline.toml:8: `mem` of stage `a` must be a size such as "512M" or "4G"
+    error: pipeline.toml:8: `time` of stage `a` must be a duration such as "[time]", "30m", "2h" or "1d"
+    error: pipeline.toml:9: `timeout` of stage `a` must be a duration such as "[time]", "30m", "2h" or "1d"
+    error: pipeline.toml:10: `retries` of stage `a` must be an integer from 0 to 1000
+    error: pipeline.toml:11: `shell` of stage `a` must be a command such as "bash -euo pipefail -c"
+    error: pipeline.toml:11: `shell` of stage `a` must be a list of strings, not an integer
+    error: pipeline.toml:12: `cache` of an entry of `outs` of stage `a` must be true or false
     error: pipeline.toml:12: an entry of `outs` of stage `a` has no `path`
     error: pipeline.toml:12: unknown key `pth` in an entry of `outs` of stage `a`
      hint: did you mean `path`?
-    error: pipeline.toml:13: dep `a[b` of stage `a` is no glob: a `[` without its `]` (a `[` of a file's name is written `[[]`)
+    error: pipeline.toml:13: dep `a[b` of stage `a` is not a valid glob: `[` without `]` (write a literal `[` as `[[]`)
     error: pipeline.toml:15: stage `a` is both `frozen` and `always`
     "#);
 }
@@ -201,11 +201,11 @@ outs = ["hopeless.txt"]
     exit 0
     --- stderr
     run-1: started
-    flaky: started (for the first time)
+    flaky: started (first run)
     flaky | attempt
-    flaky: warning: exited with code 1; it is tried up to 3 times more, after [time]
+    flaky: warning: exited with code 1; it will be retried up to 3 more times, after [time]
     flaky | attempt
-    flaky: warning: exited with code 1; it is tried up to 2 times more, after [time]
+    flaky: warning: exited with code 1; it will be retried up to 2 more times, after [time]
     flaky | attempt
     flaky: ran in [time]
 
@@ -219,8 +219,8 @@ outs = ["hopeless.txt"]
     exit 1
     --- stderr
     run-2: started
-    hopeless: started (for the first time)
-    hopeless: warning: exited with code 1; it is tried once more, after [time]
+    hopeless: started (first run)
+    hopeless: warning: exited with code 1; it will be retried once more, after [time]
     hopeless: failed after [time]: exited with code 1
     error: stage `hopeless` failed after [time]: exited with code 1
 
@@ -235,10 +235,10 @@ fn timeout_ends_command() {
     exit 1
     --- stderr
     run-1: started
-    a: started (for the first time)
+    a: started (first run)
     a: failed after [time]: took longer than its timeout of [time]
     error: stage `a` failed after [time]: took longer than its timeout of [time]
-     hint: `timeout` is set in stage `a`, line 1
+     hint: `timeout` is set in stage `a` in line 1
 
     ✗ run-1 failed after [time]: 1 failed
     ");
@@ -274,7 +274,7 @@ fn stage_shell() {
     exit 1
     --- stderr
     run-1: started
-    a: started (for the first time)
+    a: started (first run)
     a: failed after [time]: exited with code 1
     error: stage `a` failed after [time]: exited with code 1
 
@@ -305,8 +305,8 @@ fn only_and_downstream() {
     snapshot!(sandbox.repro(&["run", "b", "-f=d"]), @"
     exit 2
     --- stderr
-    error: stage `d` is forced, but not among the stages to run
-     hint: name it, too, or leave the stages out
+    error: cannot force stage `d`: it is not selected
+     hint: also name it as a stage to run, or name no stages
     ");
     snapshot!(sandbox.repro(&["run", "--only"]), @"
     exit 2

@@ -102,7 +102,7 @@ fn checkout_deleted_and_older_outs() {
     snapshot!(sandbox.repro(&["checkout"]), @"
     exit 0
     --- stdout
-    the workspace already holds what `pipeline.lock` names
+    the workspace already matches `pipeline.lock`
     ");
 }
 
@@ -177,9 +177,9 @@ outs = ["y"]
     exit 1
     --- stderr
     run-1: started
-    good: started (for the first time)
+    good: started (first run)
     good: ran in [time]
-    bad: started (for the first time)
+    bad: started (first run)
     bad | loss is NaN at step 1200
     bad: failed after [time]: exited with code 3
     after: skipped: needs bad
@@ -199,7 +199,7 @@ outs = ["y"]
     let done = sandbox.repro(&["run", "-j", "1", "--keep-going"]);
     assert_eq!(done.code, 1, "{done}");
     for line in
-        ["after: skipped: needs bad", "other: ran in", "1 failed, 1 skipped, 1 ran, 1 fresh"]
+        ["after: skipped: needs bad", "other: ran in", "1 failed, 1 skipped, 1 ran, 1 up to date"]
     {
         assert!(done.stderr.contains(line), "{done}");
     }
@@ -296,7 +296,7 @@ fn override_and_force() {
     snapshot!(sandbox.repro(&["run", "-p", "tpo=9"]), @"
     exit 2
     --- stderr
-    error: -p tpo=9: no such param
+    error: -p tpo=9: there is no param `tpo`
      hint: did you mean `top`?
     ");
 }

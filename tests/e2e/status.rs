@@ -45,13 +45,13 @@ fn status_reasons_and_waiting() {
     snapshot!(sandbox.repro(&["why", "report"]), @"
     exit 0
     --- stdout
-    report is decided when the stages that it waits for are done
+    report is decided when the stages it waits for are done
      waits for count
     ");
     snapshot!(sandbox.repro(&["why", "words"]), @"
     exit 0
     --- stdout
-    words is up to date: cmd, deps, params and outs are what they were when it ran
+    words is up to date: cmd, deps, params and outs are unchanged since it ran
     ");
     snapshot!(sandbox.repro(&["run", "--plan", "-j", "2"]), @"
     exit 0
@@ -90,9 +90,9 @@ fn why_lists_changed_files() {
     exit 0
     --- stdout
     s will run
-     src/a.txt changed
-     src/b.txt removed
-     src/deep/e.txt added
+     file src/a.txt changed
+     file src/b.txt removed
+     file src/deep/e.txt added
     ");
 }
 
@@ -146,7 +146,7 @@ fn edited_and_missing_outs() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 0
     --- stdout
-    words can be restored from the cache: out words.txt is not what the stage wrote
+    words can be restored from the cache: out words.txt differs from what the stage wrote
     report can be restored from the cache: out report.txt is missing
     1 stage up to date
     ");
@@ -224,8 +224,8 @@ fn unobservable_stage_fails_alone() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stdout
-    join cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
-     hint: sockets, pipes and devices have no content to depend on; move it out of there
+    join cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: move it out of the directory: sockets, pipes and devices have no content
     count needs join, which fails
     other is out of date: dep o changed
     ");
@@ -234,8 +234,8 @@ fn unobservable_stage_fails_alone() {
     snapshot!(sandbox.repro(&["why", "join"]), @"
     exit 2
     --- stdout
-    join cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
-     hint: sockets, pipes and devices have no content to depend on; move it out of there
+    join cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: move it out of the directory: sockets, pipes and devices have no content
     ");
     snapshot!(sandbox.repro(&["why", "count"]), @"
     exit 0
@@ -245,8 +245,8 @@ fn unobservable_stage_fails_alone() {
     snapshot!(sandbox.repro(&["run", "--plan"]), @"
     exit 2
     --- stdout
-    join cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
-     hint: sockets, pipes and devices have no content to depend on; move it out of there
+    join cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: move it out of the directory: sockets, pipes and devices have no content
     count needs join, which fails
     other is out of date: dep o changed ([time] last time)
     at most about [time] with -j 2
@@ -256,11 +256,11 @@ fn unobservable_stage_fails_alone() {
     --- stderr
     run-2: started
     other: started (dep o changed)
-    join: failed: cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
+    join: failed: cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
     count: skipped: needs join
     other: ran in [time]
-    error: stage `join` failed after [time]: cannot be looked at: `$ROOT/in/pipe` is neither a file nor a directory
-     hint: sockets, pipes and devices have no content to depend on; move it out of there
+    error: stage `join` failed after [time]: cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
+     hint: move it out of the directory: sockets, pipes and devices have no content
 
     ✗ join failed
     ⊘ count skipped
@@ -298,9 +298,9 @@ fn join_fails(sandbox: &Sandbox, code: i32) {
     let values = |text: &str| -> Vec<Value> {
         serde_json::Deserializer::from_str(text).into_iter().map(Result::unwrap).collect()
     };
-    let words = |told: &[Value], key: &str| -> BTreeMap<String, String> {
-        let word = |told: &Value, key: &str| told[key].as_str().map(str::to_owned);
-        told.iter().filter_map(|told| Some((word(told, "stage")?, word(told, key)?))).collect()
+    let words = |items: &[Value], key: &str| -> BTreeMap<String, String> {
+        let word = |item: &Value, key: &str| item[key].as_str().map(str::to_owned);
+        items.iter().filter_map(|item| Some((word(item, "stage")?, word(item, key)?))).collect()
     };
     let stages = values(&status.stdout)[0]["stages"].as_array().unwrap().clone();
     let (verdicts, outcomes) = (words(&stages, "verdict"), words(&values(&run.stdout), "outcome"));
@@ -308,9 +308,6 @@ fn join_fails(sandbox: &Sandbox, code: i32) {
     assert_eq!((&*verdicts["count"], &*outcomes["count"]), ("skipped", "skipped"));
     assert_eq!(verdicts["other"], "fresh");
     let join = stages.iter().find(|stage| stage["stage"] == "join").unwrap();
-    assert!(
-        join["failure"]["what"].as_str().unwrap().starts_with("cannot be looked at: "),
-        "{join}"
-    );
+    assert!(join["failure"]["what"].as_str().unwrap().starts_with("cannot be checked: "), "{join}");
     assert!(join["failure"]["hint"].is_string(), "{join}");
 }

@@ -16,7 +16,7 @@ struct Watch {
     lines: Lines,
 }
 
-const WAITING: &str = "watching for changes, until Ctrl-C";
+const WAITING: &str = "watching for changes; press Ctrl-C to stop";
 
 impl Watch {
     fn start(sandbox: &Sandbox, args: &[&str]) -> Watch {
@@ -63,36 +63,36 @@ impl Drop for Watch {
 /// Returns the lines of the next turn, and asserts that a change of `by` caused it.
 fn woken(watch: &mut Watch, by: &str) -> Vec<String> {
     let lines = watch.turn();
-    let told = if by.ends_with("touched") { by.to_owned() } else { format!("{by} was touched") };
-    assert_eq!(lines[0], told, "{lines:#?}");
+    let notice = if by == "files" { "files changed".into() } else { format!("`{by}` changed") };
+    assert_eq!(lines[0], notice, "{lines:#?}");
     lines
 }
 
 /// Counts the turns among the lines that followed a change.
-fn touches(lines: &[String]) -> usize {
-    lines.iter().filter(|line| line.ends_with("touched")).count()
+fn turns_after_change(lines: &[String]) -> usize {
+    lines.iter().filter(|line| line.ends_with(" changed")).count()
 }
 
 #[test]
 fn dep_wakes_and_outs_do_not() {
     let sandbox = chain();
     let mut watch = Watch::start(&sandbox, &[]);
-    assert_eq!(touches(&watch.turn()), 0);
+    assert_eq!(turns_after_change(&watch.turn()), 0);
     assert_eq!(sandbox.ran(), ["words", "count", "report"]);
     sandbox.write("in.txt", "z");
-    assert_eq!(touches(&woken(&mut watch, "in.txt")), 1);
+    assert_eq!(turns_after_change(&woken(&mut watch, "in.txt")), 1);
     assert_eq!(sandbox.ran(), ["words", "count", "report"]);
     // As editors save: a new file is renamed over the old one.
     sandbox.write("in.new", "a b");
     fs::rename(sandbox.path("in.new"), sandbox.path("in.txt")).unwrap();
-    assert_eq!(touches(&woken(&mut watch, "in.txt")), 1);
+    assert_eq!(turns_after_change(&woken(&mut watch, "in.txt")), 1);
     assert_eq!(sandbox.ran(), ["words", "count", "report"]);
     // Edits of outs and of files that no stage reads do not wake it: the next turn is caused by the
     // pipeline.
     sandbox.write("report.txt", "edited");
     sandbox.write("notes.txt", "x");
     sandbox.ok(&["params", "set", "title=u"]);
-    assert_eq!(touches(&woken(&mut watch, "pipeline.toml")), 1);
+    assert_eq!(turns_after_change(&woken(&mut watch, "pipeline.toml")), 1);
     assert_eq!(sandbox.ran(), ["report"]);
     assert_eq!(watch.end(), Some(0));
 }
@@ -175,7 +175,7 @@ outs = ["b"]
     sandbox.write("conf/base.toml", "n = 2\n");
     woken(&mut watch, "conf/base.toml");
     sandbox.write("elsewhere/in", "2");
-    assert_eq!(watch.turn()[0], "files were touched");
+    assert_eq!(watch.turn()[0], "files changed");
     assert_eq!(sandbox.ran(), ["a 2", "a 2"]);
     // `-f` forces the first turn only.
     fs::File::open(sandbox.path("other")).unwrap();
@@ -266,15 +266,15 @@ fn files_behind_links_wake() {
     let mut watch = Watch::start(&sandbox, &["-k"]);
     watch.turn();
     sandbox.write("store/one", "one");
-    woken(&mut watch, "files were touched");
+    woken(&mut watch, "files");
     fs::write(outside.path().join("far"), "farther").unwrap();
-    woken(&mut watch, "files were touched");
+    woken(&mut watch, "files");
     link("v2", "current");
-    woken(&mut watch, "files were touched");
+    woken(&mut watch, "files");
     sandbox.write("v2/a", "c");
     woken(&mut watch, "ln/a");
     sandbox.write("later/three", "3");
-    woken(&mut watch, "files were touched");
+    woken(&mut watch, "files");
     assert_eq!(watch.end(), Some(0));
     assert_eq!(sandbox.read("out"), "fartherone3c");
 }
@@ -302,7 +302,7 @@ outs = ["used"]
     watch.turn();
     assert_eq!(sandbox.ran(), ["fetch", "use"]);
     sandbox.write("conf/other", "x");
-    assert_eq!(touches(&woken(&mut watch, "conf/other")), 1);
+    assert_eq!(turns_after_change(&woken(&mut watch, "conf/other")), 1);
     assert_eq!(sandbox.ran(), ["fetch", "use"]);
     assert_eq!(watch.end(), Some(0));
 }
