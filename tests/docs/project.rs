@@ -27,8 +27,8 @@ pub struct Report {
     pub commands: usize,
     pub faults: Vec<String>,
     pub not_run: Vec<String>,
-    /// New texts of blocks with changed output: the index of the first line after the fence, and the text
-    /// that the page should have.
+    /// New texts of blocks with changed output, each with the index of the first line after the
+    /// fence.
     pub updates: Vec<(usize, String)>,
 }
 
