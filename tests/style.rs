@@ -58,11 +58,17 @@ fn check(endings: &[&str], lint: impl Fn(&Path, &str) -> Vec<Finding>) {
     assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
 }
 
-/// Marks the lines that begin inside a raw string, such as an inline snapshot.
+/// Marks the lines inside a raw string or an inline snapshot, which `insta` writes as `@"` if the
+/// text needs no escapes.
 fn lines(text: &str) -> Vec<(usize, &str, bool)> {
-    let mut is_raw = false;
+    let (mut is_raw, mut is_snapshot) = (false, false);
     let mut lines = Vec::new();
     for (at, line) in text.lines().enumerate() {
+        if is_snapshot || (!is_raw && line.ends_with("@\"")) {
+            is_snapshot = !line.trim_start().starts_with("\")");
+            lines.push((at + 1, line, true));
+            continue;
+        }
         let began_raw = is_raw;
         let mut rest = line;
         loop {
@@ -174,7 +180,9 @@ fn lints_find_faults() {
     };
     let wide = "x".repeat(MAX_WIDTH + 1);
     assert_eq!(at(too_wide(&format!("{wide}\nr#\"\n{wide}\n\"#\n{wide}"))), [1, 5]);
-    let docs = "/// Whether.\n/// How.\nfn f() {}\n/// Reports whether.\n//! It is.\n// Of this.";
+    assert_eq!(at(too_wide(&format!("f(g(), @\"\n{wide}\n\");\n{wide}"))), [4]);
+    let docs =
+        "/// Whether it is.\n/// How.\nfn f() {}\n/// Reports whether.\n//! It is.\n// Of this.";
     assert_eq!(at(bad_openings(docs)), [1, 5]);
     let text = "let anew = 1;\n// made anew\nerror(\"it is not there\");\n// renewed, anewly";
     assert_eq!(at(odd_phrases(text)), [2, 3]);

@@ -116,7 +116,10 @@ fn overrides_apply_to_one_run() {
         let done = sandbox.repro(&["run", "-p", wrong]);
         assert_eq!(done.code, code, "{wrong}: {done}");
     }
-    snapshot!(sandbox.repro(&["run", "-p", "epochs=x", "-p", "+seed=1", "-p", "model=larg", "-p", "train=3"]), @"
+    let wrong = ["epochs=x", "+seed=1", "model=larg", "train=3"];
+    let args = wrong.iter().flat_map(|arg| ["-p", arg]);
+    let args: Vec<&str> = std::iter::once("run").chain(args).collect();
+    snapshot!(sandbox.repro(&args), @"
     exit 2
     --- stderr
     error: -p +seed=1: param `seed` already exists

@@ -188,15 +188,22 @@ CREATE TABLE artifacts (
     PRIMARY KEY (run, stage, path)
 ) STRICT, WITHOUT ROWID;
 PRAGMA user_version = 2;
-INSERT INTO runs VALUES (7, 'failed', 1700000000000, 1700000061000, 61000, 'words', '[\"repro\",\"run\"]', '[\"words.most=4\"]', 'box', NULL, NULL, NULL, 3);
+INSERT INTO runs VALUES (7, 'failed', 1700000000000, 1700000061000, 61000, 'words',
+    '[\"repro\",\"run\"]', '[\"words.most=4\"]', 'box', NULL, NULL, NULL, 3);
 INSERT INTO params VALUES (7, 'words.most', '4');
-INSERT INTO stages (run, stage, outcome, work, started, took, reasons, reason_count, failure, because) VALUES
-    (7, 'all', 'ran', 'run', 1700000000000, 60000, '[{\"text\":\"dep one.txt changed\",\"change\":\"dep\",\"path\":\"one.txt\"}]', 1, NULL, NULL),
-    (7, 'each', 'failed', 'run', 1700000060000, 1000, '[]', 0, '{\"what\":\"exited with code 1\",\"causes\":[\"its last line: \\\"no\\\"\"],\"hint\":null}', NULL),
+INSERT INTO stages
+    (run, stage, outcome, work, started, took, reasons, reason_count, failure, because) VALUES
+    (7, 'all', 'ran', 'run', 1700000000000, 60000,
+    '[{\"text\":\"dep one.txt changed\",\"change\":\"dep\",\"path\":\"one.txt\"}]', 1, NULL, NULL),
+    (7, 'each', 'failed', 'run', 1700000060000, 1000, '[]', 0,
+    '{\"what\":\"exited with code 1\",\"causes\":[\"its last line: \\\"no\\\"\"],\"hint\":null}',
+    NULL),
     (7, 'last', 'skipped', NULL, NULL, 0, '[]', 0, NULL, 'each');
 INSERT INTO metrics VALUES (7, 'all', 'words', 12.5), (7, 'all', 'odd', NULL);
-INSERT INTO series VALUES (7, 'all', 'loss', 1, 0.5, 1700000000000), (7, 'all', 'loss', 2, 0.25, 1700000001000);
-INSERT INTO artifacts VALUES (7, 'all', 'made', 'tree', '00000000000000000000000000000000000000000000000000000000000000aa');
+INSERT INTO series VALUES (7, 'all', 'loss', 1, 0.5, 1700000000000),
+    (7, 'all', 'loss', 2, 0.25, 1700000001000);
+INSERT INTO artifacts VALUES
+    (7, 'all', 'made', 'tree', '00000000000000000000000000000000000000000000000000000000000000aa');
 ";
 
 fn schema(conn: &Connection) -> (i64, Vec<String>) {

@@ -184,7 +184,7 @@ fn write_through_mmap() {
     sandbox.ok(&["run"]);
     settle(&sandbox);
     let script = "import mmap\n\
-        with open('in', 'r+b') as f:\n    m = mmap.mmap(f.fileno(), 0)\n    m[0:1] = b'F'\n    m.close()\n";
+        f = open('in', 'r+b')\nm = mmap.mmap(f.fileno(), 0)\nm[0:1] = b'F'\nm.close()\nf.close()\n";
     let python = std::process::Command::new("python3")
         .args(["-c", script])
         .current_dir(sandbox.root())

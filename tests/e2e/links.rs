@@ -245,7 +245,8 @@ fn invalid_link_kinds() {
     error: pipeline.toml:3: `link` of `[cache]` must be a list of strings, not an integer
     error: pipeline.toml:3: an entry of `link` of `[cache]` must be a string, not an integer
     ");
-    snapshot!(Sandbox::with("[cache]\nlinks = ['copy']\n[stages.a]\ncmd = 'true'\n").repro(&["status"]), @"
+    let sandbox = Sandbox::with("[cache]\nlinks = ['copy']\n[stages.a]\ncmd = 'true'\n");
+    snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stderr
     error: pipeline.toml:2: unknown key `links` in `[cache]`

@@ -305,7 +305,8 @@ fn override_and_force() {
 fn json_event_lines() {
     let sandbox = Sandbox::with(
         "[stages.s]\n\
-         cmd = '''echo '{\"metric\":\"loss\",\"step\":1,\"value\":0.5}' >> $REPRO_EVENTS; echo hi'''\n",
+         cmd = '''\n\
+         echo '{\"metric\":\"loss\",\"step\":1,\"value\":0.5}' >> $REPRO_EVENTS; echo hi'''\n",
     );
     let done = sandbox.ok(&["run", "--json"]);
     let events: Vec<serde_json::Value> =

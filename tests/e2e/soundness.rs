@@ -202,7 +202,8 @@ fn file_created_while_stage_waits() {
 fn ignore_list_does_not_apply_in_outs() {
     let sandbox = Sandbox::with(
         "[params]\nn = 1\n[stages.s]\n\
-         cmd = 'mkdir -p d/__pycache__ d/.git; echo {{ params.n }} | tee d/__pycache__/x > d/.git/x; cat in/* > d/in'\n\
+         cmd = 'mkdir -p d/__pycache__ d/.git; cat in/* > d/in; \
+         echo {{ params.n }} | tee d/__pycache__/x > d/.git/x'\n\
          deps = ['in']\nouts = ['d']\n",
     );
     sandbox.write("in/a", "a");

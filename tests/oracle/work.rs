@@ -1,6 +1,7 @@
-//! The work of the stages: outs are a function of salt, variables, params and deps alone. The
-//! oracle and the processes share this function; a process is this program, started as `tool work
-//! …`.
+//! The work of the stages: outs are a function of salt, variables, params and deps alone.
+//!
+//! The oracle and the processes share this function. A process is this program, started as
+//! `tool work …`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
