@@ -72,7 +72,7 @@ pub(crate) enum Extent {
     Whole { length: Option<u64> },
 }
 
-/// Builds the client for all servers; `patience` is the timeout for connecting and for each read.
+/// Builds the client for all servers. A connection without data for `patience` counts as broken.
 pub(crate) fn agent(patience: Duration) -> Agent {
     // Use the system's certificates: companies add their own there or in `SSL_CERT_FILE`.
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();

@@ -44,7 +44,7 @@ Params, with their defaults:
   download.per_genre=5    maximum number of clips per class, the first by name; all: no limit
   download.seconds=10.0   length of a synthetic clip";
 
-/// Download or synthesize the audio into one folder per class.
+/// Fetch or synthesize the audio: one folder per class.
 ///
 /// The previous contents of the output folder are replaced.
 #[derive(Debug, Parser)]

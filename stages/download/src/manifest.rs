@@ -72,7 +72,7 @@ fn file_name(url: &str) -> &str {
     path.rsplit('/').next().unwrap_or_default()
 }
 
-/// Reports whether all components are plain names: not empty, not hidden, not `..`.
+/// Reports whether all components are plain names: not empty, hidden or `..`, without `\` and NUL.
 fn is_plain(path: &str) -> bool {
     let is_name =
         |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['\\', '\0']);

@@ -14,7 +14,7 @@ pub(crate) struct Prediction<'a> {
     pub(crate) label: usize,
     /// Predicted class.
     pub(crate) predicted: usize,
-    /// Number of classes with a higher logit than the true class.
+    /// Number of classes that rank above the true class; see [`model::metrics::rank`].
     pub(crate) rank: usize,
     /// Cross entropy, in nats.
     pub(crate) loss: f64,

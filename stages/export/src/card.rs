@@ -1,4 +1,5 @@
-//! Writes the model card: the model, its training data, its scores and its limits.
+//! Writes the model card: the model, its training data, its scores and its limits, for readers who
+//! have only the file.
 //!
 //! The same model, scores and params give the same text. Does not know about files.
 
@@ -20,7 +21,7 @@ pub(crate) struct Card<'a> {
     pub(crate) weights: usize,
     /// Digest of the file of weights.
     pub(crate) digest: String,
-    /// Part of each clip: train, val or test.
+    /// Part of each clip.
     pub(crate) parts: &'a [Part],
     /// Contents of `evaluate.json`.
     pub(crate) scores: &'a Value,

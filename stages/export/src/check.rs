@@ -90,7 +90,8 @@ pub(crate) fn compare_waveform(
     Ok(largest)
 }
 
-/// Synthesizes decaying tones over noise, which excite every filter.
+/// Synthesizes decaying tones over noise, which excite every filter, of the length that the params
+/// require.
 fn sound(params: &SpectrogramParams) -> Vec<f32> {
     let rate = params.sample_rate as f32;
     let count = params.samples().unwrap_or((SOUND_SECONDS * rate) as usize).max(params.shortest());
@@ -203,7 +204,7 @@ mod tests {
                 (0..shape.iter().product()).map(|_| random.unit() * 30.0 - 23.0).collect();
             let [found, expected] =
                 [&compiled, &operators].map(|file| file.run(shape, values.clone()).unwrap());
-            // Both use the same kernels in the same order.
+            // Both run the same kernels on the same plan.
             assert_eq!(found.logits, network.forward(values.clone(), shape).unwrap());
             let logits = found.logits.iter().zip(&expected.logits);
             let probabilities = found.probabilities.iter().zip(&expected.probabilities);

@@ -53,7 +53,7 @@ pub(crate) fn waveform(graph: &mut Graph, params: &SpectrogramParams, output: &s
     Ok(())
 }
 
-/// Pads half a window on both sides.
+/// Pads half a window on both sides, as the param `padding` requires.
 fn pad(graph: &mut Graph, params: &SpectrogramParams) -> &'static str {
     let mode = match params.padding {
         Padding::Reflect => "reflect",

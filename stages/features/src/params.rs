@@ -172,7 +172,8 @@ impl SpectrogramParams {
         if let Some(samples) = self.samples() {
             ensure!(
                 samples >= self.shortest(),
-                "{key}seconds` is too short: {samples} samples are too few for an n_fft of {n_fft}"
+                "{key}seconds` is too short: {seconds} s are {samples} samples, \
+                 too few for an n_fft of {n_fft}"
             );
         }
         self.validate_mel()

@@ -143,7 +143,7 @@ impl Filter {
     fn new(from: u32, to: u32) -> Filter {
         let divisor = common_divisor(from, to);
         let ratio = [(from / divisor) as usize, (to / divisor) as usize];
-        // The cutoff relative to the input's Nyquist frequency.
+        // The lower Nyquist frequency, as a fraction of the input's.
         let narrower = (ratio[1] as f64 / ratio[0] as f64).min(1.0);
         let half_length = half_length(narrower);
         // Edges and blocks are whole numbers of samples at both rates.

@@ -218,8 +218,8 @@ mod tests {
                 let peak = (0..513)
                     .max_by(|a, b| power[a * frames + time].total_cmp(&power[b * frames + time]));
                 assert_eq!(peak, Some(bin));
-                // For a cosine of amplitude 1 under a Hann window, |X| is N / 4 at its bin and N /
-                // 8 beside it.
+                // For a cosine of amplitude 1 under a Hann window, |X| is N / 4 at its bin and
+                // N / 8 beside it.
                 let at = |bin: usize| f64::from(power[bin * frames + time]).sqrt();
                 assert!((at(bin) / 256.0 - 1.0).abs() < 1e-4, "{}", at(bin));
                 assert!((at(bin - 1) / 128.0 - 1.0).abs() < 1e-4, "{}", at(bin - 1));

@@ -125,7 +125,8 @@ impl Compiled {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the linear layers on all clips at once, so that their large weights are read only once.
+    /// Runs the linear layers on all clips at once, so that each read of their large weights serves
+    /// several clips.
     fn rows(&self, mut rows: Vec<f32>) -> Vec<f32> {
         for linear in &self.linears {
             rows = linear.run(&rows);

@@ -217,7 +217,8 @@ mod tests {
         };
         // conv 208 + 3216, norms 16 + 32 + 512, linear 2 167 040 + 2570.
         assert_eq!(trained(Architecture::Baseline), 2_173_594);
-        // The count of PyTorch for the same layers.
+        // Norm 2, stem 144 + 32, blocks 14 528 + 57 728 + 230 144 (three convolutions and three
+        // batch norms each), linear 1290. PyTorch has the same count.
         assert_eq!(trained(Architecture::ResNet), 303_868);
     }
 

@@ -15,7 +15,7 @@ pub enum DeviceChoice {
     Cpu,
     /// Graphics card, through Vulkan, Metal or DirectX 12.
     Wgpu,
-    /// Nvidia graphics card, through CUDA.
+    /// Nvidia graphics card, through CUDA: Nvidia's driver and compiler.
     Cuda,
 }
 

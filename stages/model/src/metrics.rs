@@ -72,6 +72,8 @@ impl Confusion {
     }
 
     /// Returns the mean recall over the classes that have clips.
+    ///
+    /// This would be the accuracy if all classes had the same size.
     pub fn balanced_accuracy(&self) -> f64 {
         let recalls: Vec<f64> = self
             .per_class()

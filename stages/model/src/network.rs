@@ -16,7 +16,7 @@ use crate::{baseline, resnet};
 /// Clips per batch in [`Network::logits`].
 ///
 /// A GPU needs many. The CPU processes convolutions clip by clip, but reads the weights of the
-/// linear layers once per batch.
+/// linear layers once for several clips.
 const EVALUATION_BATCH: usize = 32;
 
 /// Inference layers on a device without autodiff. Batch norms are folded into the preceding layer.

@@ -60,8 +60,10 @@ impl Trainable {
         }
     }
 
-    /// Draws a dropout mask `[count, hidden]`: zero with the configured probability p, else 1 / (1
-    /// − p).
+    /// Draws a dropout mask `[count, hidden]`.
+    ///
+    /// A value is 0 with the configured probability p, else 1 / (1 − p), so that the expected sum
+    /// does not change.
     pub fn dropout_mask(&self, count: usize, random: &mut Random, device: &Device) -> Tensor<2> {
         let (dropout, hidden) = (self.config.dropout as f32, self.config.hidden());
         let kept = 1.0 / (1.0 - dropout);

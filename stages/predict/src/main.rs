@@ -35,7 +35,8 @@ const SEGMENTS: RangeInclusive<f64> = 0.5..=WHOLE;
 /// Predict the genres of audio files with the exported model.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Audio files, folders, or patterns such as 'music/**/*.mp3'; `-` reads audio from stdin.
+    /// Audio files, folders of them, folders of class folders, or patterns such as
+    /// 'music/**/*.mp3'; `-` reads audio from stdin.
     #[arg(required_unless_present = "files_from", value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Also process the paths in this list, one per line; `-` reads the list from stdin.
@@ -48,7 +49,8 @@ struct Args {
     #[arg(long, value_name = "N", default_value_t = 3)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     top: u64,
-    /// Split each file into segments and report each; the result for the file is their mean.
+    /// Split each file, of any length, into segments and report each; the result for the file is
+    /// their mean.
     #[arg(long)]
     timeline: bool,
     /// Length of the segments in seconds; by default the length the model was trained on, or 10.
@@ -110,7 +112,7 @@ fn segment(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "must be a number".to_owned())?;
     match SEGMENTS.contains(&seconds) {
         true => Ok(seconds),
-        false => Err(format!("must be from {} to {}", SEGMENTS.start(), SEGMENTS.end())),
+        false => Err(format!("must be from {} to {} seconds", SEGMENTS.start(), SEGMENTS.end())),
     }
 }
 

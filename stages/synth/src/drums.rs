@@ -123,7 +123,7 @@ fn noise(seconds: f32, low: f32, high: f32, rng: &mut Rng) -> Vec<f32> {
     sound
 }
 
-/// Returns a clap of several hands that are not quite together.
+/// Returns a clap of three or four hands that are not quite together.
 fn clap(ring: f32, rng: &mut Rng) -> Vec<f32> {
     let mut sound = noise(0.08 * ring, 900.0, 5000.0, rng);
     for _ in 0..3 {

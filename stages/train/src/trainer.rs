@@ -203,7 +203,8 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Runs `learn` on the batches while another thread prepares the next ones.
+/// Runs `learn` on the batches while another thread prepares the next ones, so that steps do not
+/// wait for them.
 ///
 /// The content of a batch depends on the epoch and the clips only, not on when it is prepared.
 fn prefetch<B: Send, R>(
@@ -234,7 +235,8 @@ fn ensure_finite(loss: f64, epoch: u64, learning_rate: f64) -> Result<()> {
 
 /// Splits `order` into batches of `size`.
 ///
-/// A last batch of one clip joins the previous batch: batch normalisation needs two clips.
+/// A last batch of one clip joins the previous batch: batch normalisation needs two clips, and
+/// dropping the clip would lose it.
 fn batches(order: &[usize], size: usize) -> Vec<&[usize]> {
     let lonely = order.len() % size == 1 && order.len() > size;
     let (even, rest) = order.split_at(if lonely { order.len() - size - 1 } else { order.len() });

@@ -1,4 +1,5 @@
-//! Country: boom-chick bass and strummed guitar, a train beat, and fiddle, pedal steel or twang.
+//! Country: boom-chick bass (root and fifth) and strummed guitar, a train beat, and fiddle, pedal
+//! steel or twang.
 
 use super::players::{acoustic_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
