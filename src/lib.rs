@@ -12,7 +12,8 @@
 //! | [`terminal`] | output for people |
 //! | [`cli`] | the commands, one per file |
 //!
-//! A module imports only modules above it in this table; `tests/layers.rs` checks that.
+//! A module imports only modules above it in this table, and the four modules with side effects do
+//! not import each other; `tests/layers` checks that.
 
 pub mod cache;
 pub mod cli;

@@ -86,9 +86,9 @@ impl Cache {
     ///
     /// # Errors
     /// A folder cannot be read.
-    pub fn list(&self, shelf: EntryKind) -> Result<Listing> {
+    pub fn list(&self, kind: EntryKind) -> Result<Listing> {
         let mut listing = Listing::default();
-        for shard in entries(&self.dir.join(shelf.folder()))? {
+        for shard in entries(&self.dir.join(kind.folder()))? {
             let name = shard.file_name();
             let prefix = name.to_str().filter(|name| is_shard(name) && is_dir(&shard));
             let Some(prefix) = prefix else {
@@ -132,8 +132,8 @@ impl Cache {
     }
 
     /// Deletes an entry; succeeds if it does not exist.
-    pub fn remove(&self, shelf: EntryKind, digest: &Digest) -> Result<()> {
-        remove_file(&self.path_of(shelf.folder(), digest))
+    pub fn remove(&self, kind: EntryKind, digest: &Digest) -> Result<()> {
+        remove_file(&self.path_of(kind.folder(), digest))
     }
 
     /// Deletes a temporary file; succeeds if it does not exist.

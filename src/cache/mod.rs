@@ -5,7 +5,7 @@
 //! cache/objects/ab/cdef…   contents; read-only files
 //! cache/traces/ab/cdef…    outs of an execution, by fingerprint
 //! cache/tmp/               files being written
-//! cache/damaged/           files that `repro fsck --repair` has removed from objects/
+//! cache/damaged/           files that `repro fsck --repair` has moved out of the folders above
 //! cache/unsynced           marker: some named files may not be on the disk yet
 //! ```
 //! A file is written completely before one rename gives it its name, so a named file is complete

@@ -68,9 +68,8 @@ fn summary(report: &Report, names: &[String], present: Present) -> String {
     if report.brought.is_empty() {
         return match names {
             [] => format!("the workspace already matches `{}`", lock::FILE),
-            names => {
-                format!("{} already match `{}`", names.join(", "), lock::FILE)
-            }
+            [name] => format!("{name} already matches `{}`", lock::FILE),
+            names => format!("{} already match `{}`", names.join(", "), lock::FILE),
         };
     }
     let mut what: Vec<String> = match names.is_empty() {

@@ -70,8 +70,7 @@ fn refuse_policy(stage: &Stage) -> Result<()> {
     }
     if stage.policy == Policy::Always {
         return Err(Error::usage(format!(
-            "stage `{name}` has `always` and runs every time, \
-             whatever is accepted"
+            "stage `{name}` has `always` and runs every time, whatever is accepted"
         ))
         .hint(format!("remove `always` in line {} of pipeline.toml", stage.line)));
     }

@@ -38,7 +38,7 @@ pub enum TrackingState {
 /// Declares a stage for each path that no stage tracks yet. Either all are declared or none.
 ///
 /// # Errors
-/// If a path does not exist, cannot be an input, or overlaps an out of a stage.
+/// If a path does not exist, cannot be an input, or overlaps an out or a tracked path of a stage.
 pub fn declare(
     root: &Path,
     _held: &RunLock,
@@ -84,7 +84,8 @@ pub fn declare(
     Ok(tracked)
 }
 
-/// Adds the input to a `.gitignore` unless git ignores or tracks it already.
+/// Adds the input to the `.gitignore` of the project, unless git ignores it already or there is no
+/// git checkout. An input that git tracks is added too.
 pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, GitignoreChange)> {
     let state = provenance::in_git(root, path);
     let ignored = match state {
@@ -98,8 +99,7 @@ pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, Gitignore
 fn check(root: &Path, path: &RepoPath) -> Result<()> {
     if path.is_reserved() {
         return Err(Error::usage(format!(
-            "`{path}` belongs to `repro` or git and cannot be an \
-             input"
+            "`{path}` belongs to `repro` or git and cannot be an input"
         ))
         .hint("move your files out of there and add them at their new place"));
     }

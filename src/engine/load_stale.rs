@@ -124,14 +124,14 @@ fn template_of(root: &Path, stage: &Stage) -> Option<String> {
         .map(|fingerprint| lock_template::render(&fingerprint))
 }
 
-fn load_from(root: &Path, standing: SnapshotSource) -> Result<Project> {
+fn load_from(root: &Path, source: SnapshotSource) -> Result<Project> {
     let blocks = Arc::new(project::load_blocks(root)?);
-    let (snapshot, is_remembered) = match standing {
+    let (snapshot, is_remembered) = match source {
         SnapshotSource::Remembered(snapshot) => (Arc::new(snapshot), true),
         SnapshotSource::Read(snapshot) => (Arc::new(snapshot), false),
     };
     let workspace = Workspace::open(root, made(&snapshot), &project::cache_dir(root).join("index"));
-    let found = observe_dep(&workspace, &snapshot);
+    let found = look_up_paths(&workspace, &snapshot);
     if is_remembered && !is_present(root, &snapshot, &found) {
         // Reading reports the missing path.
         return load_from(root, SnapshotSource::Read(read(root)?));
@@ -179,7 +179,7 @@ enum Found {
 }
 
 /// Looks up every path of the templates in the stat index.
-fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found> {
+fn look_up_paths(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found> {
     let look = |path: &str| match RepoPath::parse_canonical(path)
         .and_then(|path| workspace.indexed_content(&path))
     {
@@ -188,9 +188,8 @@ fn observe_dep(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found>
         None => Found::Unknown,
     };
     let paths: Vec<&str> = snapshot.paths().collect();
-    // rayon's threads spin while idle, and here all shares finish at about the same time.
-    let threads =
-        crate::engine::processors().min(paths.len() / FEW + 1);
+    // Plain threads, since rayon's spin while idle; here all shares finish at about the same time.
+    let threads = crate::engine::processors().min(paths.len() / FEW + 1);
     let mut shares = paths.chunks(paths.len().div_ceil(threads).max(1));
     let mine = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {

@@ -31,7 +31,7 @@ pub struct Observation {
     pub stamps: DepStamps,
 }
 
-/// Stamp of each dep's files: inode, size and times of the last change.
+/// Stamp of each dep: names, sizes, mtimes and inodes of its files.
 pub type DepStamps = BTreeMap<RepoPath, Stamp>;
 
 /// Observes a stage. `predicted` holds outs that other stages will have restored by then.

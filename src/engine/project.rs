@@ -188,11 +188,7 @@ fn links(pipeline: &Pipeline) -> Result<Links> {
     match std::env::var(LINKS) {
         Ok(words) if !words.trim().is_empty() => Links::parse(words.split(',').map(str::trim))
             .map_err(|bad| {
-                Error::usage(format!(
-                    "environment variable `{LINKS}` \
-                 {bad}"
-                ))
-                .hint(bad.hint())
+                Error::usage(format!("environment variable `{LINKS}` {bad}")).hint(bad.hint())
             }),
         _ => Ok(pipeline.links.clone()),
     }
@@ -310,7 +306,7 @@ pub(super) fn load_blocks(root: &Path) -> Result<Blocks> {
 
 pub(super) fn bad_lock(bad: BadLock) -> Error {
     Error::usage(format!("{}:{}: {}", lock::FILE, bad.line, bad.what)).hint(
-        "resolve the conflict in git, or delete the file: the next `repro run` rebuilds it from \
-         the cache",
+        "fix the file with git, or delete it: the next `repro run` rebuilds it, mostly from the \
+         cache",
     )
 }

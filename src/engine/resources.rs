@@ -28,12 +28,12 @@ pub(super) fn capacity(pipeline: &Pipeline, cpus: usize) -> Capacity {
     Capacity { limits, demand }
 }
 
-/// Returns the total memory in bytes.
 /// Returns the number of processors that this process may use.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Returns the total memory in bytes.
 fn memory() -> u64 {
     let info = rustix::system::sysinfo();
     (info.totalram as u64).saturating_mul(u64::from(info.mem_unit)).max(1)

@@ -192,7 +192,7 @@ struct WatchSet {
     globs: Vec<Pattern>,
     /// Paths that stages write.
     made: BTreeSet<RepoPath>,
-    /// Links on the way to deps, and their targets.
+    /// Links through which sources, deps and globs are read, and their targets.
     targets: BTreeSet<PathBuf>,
 }
 

@@ -1,8 +1,8 @@
 //! Results of commands as plain data. The `Serialize` of a report is the only definition of its
 //! JSON; the terminal renders the same value.
 //!
-//! Reports are built from values of the engine and the run store. They do not know about terminals,
-//! arguments or exit codes.
+//! Reports are built from values of the engine and the run store. They do not know about terminals
+//! or arguments.
 
 pub mod dag;
 pub mod fsck;

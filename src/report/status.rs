@@ -9,8 +9,8 @@ use crate::pipeline::StageIx;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatusReport {
-    /// Stages that were skipped while loading because they are up to date, then the checked ones in
-    /// the order of the graph.
+    /// Stages that were left out while loading because they are up to date, then the checked ones
+    /// in the order of the graph.
     pub stages: Vec<StageStatus>,
 }
 

@@ -86,7 +86,7 @@ pub enum StageState {
 }
 
 impl StageState {
-    /// Returns the state as it is stored and displayed.
+    /// Returns the word of JSON and the database; displays show `fresh` as "up to date".
     pub fn word(&self) -> &'static str {
         match self {
             StageState::Running => "running",

@@ -11,7 +11,8 @@
 //! # Invariants
 //!
 //! - Reading creates nothing: if the database is missing, [`Store::open_existing`] returns `None`.
-//! - Run numbers increase and are never reused while a row or a folder with a higher number exists.
+//! - Run numbers increase. One is never reused while a row or a folder with the same or a higher
+//!   number exists.
 //! - Finding the number of a new run never fails: the history must not stop the work.
 //! - A database of a newer version is refused and not changed.
 //! - A power cut can lose the last transactions, but does not damage the database

@@ -1,5 +1,5 @@
 //! Prepares the workspace for restored files: creates folders, removes old content and writes
-//! dangling symlinks. Never removes or writes through a symlink.
+//! dangling symlinks. Never follows a symlink at the path itself, or one out of the project.
 
 use std::fs;
 use std::io;

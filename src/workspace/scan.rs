@@ -268,7 +268,7 @@ fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
         Ok(meta) if meta.is_dir() => match same_ancestor(folder, &meta) {
             None => Ok(Found::Dir(path)),
             Some(above) => Err(Error::usage(format!(
-                "`{}` is a symlink to its own parent directory `{}`",
+                "`{}` is a symlink to `{}`, which contains it",
                 path.display(),
                 above.display()
             ))

@@ -34,7 +34,7 @@ fn checkout_part_of_out() {
     snapshot!(sandbox.repro(&["checkout", "data/audio/jazz"]), @"
     exit 0
     --- stdout
-    data/audio/jazz already match `pipeline.lock`
+    data/audio/jazz already matches `pipeline.lock`
     ");
     snapshot!(sandbox.repro(&["checkout", "data/audio/*/a.wav"]), @"
     exit 0

@@ -199,7 +199,7 @@ fn unreadable_lock_error_has_line() {
     exit 2
     --- stderr
     error: pipeline.lock:3: line outside a stage
-     hint: resolve the conflict in git, or delete the file: the next `repro run` rebuilds it from the cache
+     hint: fix the file with git, or delete it: the next `repro run` rebuilds it, mostly from the cache
     ");
 }
 

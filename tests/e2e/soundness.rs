@@ -52,7 +52,7 @@ fn symlink_loop() {
     symlink(".", sandbox.path("in/loop")).unwrap();
     let done = sandbox.repro(&["status"]);
     assert_eq!(done.code, 2, "{done}");
-    assert!(done.stdout.contains("is a symlink to its own parent directory"), "{done}");
+    assert!(done.stdout.contains("which contains it"), "{done}");
 }
 
 #[test]

@@ -92,9 +92,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             options,
             groups,
             sender,
-            observers: ThreadPool::at_most(
-                crate::engine::processors(),
-            ),
+            observers: ThreadPool::at_most(crate::engine::processors()),
             performers: ThreadPool::at_most(usize::MAX),
             ledger: Ledger::open(project, options, subscribers),
             scheduler,
@@ -114,8 +112,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
             if self.scheduler.is_finished() {
                 return;
             }
-            if let Some(note) = self.next(inbox) {
-                effects = self.take(note);
+            if let Some(message) = self.next(inbox) {
+                effects = self.take(message);
             }
         }
     }
@@ -126,7 +124,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             return inbox.recv().ok();
         };
         match inbox.recv_timeout(stop_by.saturating_duration_since(Instant::now())) {
-            Ok(note) => Some(note),
+            Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                 self.stop_by = None;
                 self.groups.kill();
@@ -168,9 +166,9 @@ impl<'a, 's> Dispatcher<'a, 's> {
         }
     }
 
-    fn take(&mut self, note: Message) -> Vec<Effect> {
+    fn take(&mut self, message: Message) -> Vec<Effect> {
         self.just_seen = None;
-        match note {
+        match message {
             Message::Signal => {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);

@@ -76,7 +76,7 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
         fs::rename(folder.join("log"), &earlier)
             .map_err(|err| Error::io("write", &earlier, &err))?;
     }
-    // A stage can run a second time within a run, if its cached outs were damaged.
+    // Files are emptied: a stage can run twice within a run, if its cached outs were damaged.
     for (path, bytes) in [(&params, text.as_bytes()), (&events, &[]), (&folder.join("log"), &[])] {
         fs::write(path, bytes).map_err(|err| Error::io("write", path, &err))?;
     }

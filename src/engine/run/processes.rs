@@ -37,7 +37,7 @@ impl Delivery {
     }
 
     /// Waits for up to `patience` and reports whether the output was delivered.
-    fn exits_within(&self, patience: Duration) -> bool {
+    fn is_delivered_within(&self, patience: Duration) -> bool {
         self.0
             .as_ref()
             .is_none_or(|end| end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout))
@@ -150,7 +150,7 @@ pub(super) fn execute(
     let mut watch = Watch { group, began: Instant::now(), limit, is_late: false, halted: None };
     let mut pause = LOOK_EVERY;
     while !process.exits_within(pause) {
-        deliver(watch.observe_dep().map(StageMessage::Halted).into_iter().collect());
+        deliver(watch.check().map(StageMessage::Halted).into_iter().collect());
         pause = pause_before(meanwhile());
     }
     let ended = process.wait();
@@ -189,8 +189,8 @@ struct Watch {
 }
 
 impl Watch {
-    /// Returns the reason when the process has just been suspended.
-    fn observe_dep(&mut self) -> Option<Halt> {
+    /// Stops the process if it is late; returns the reason if it has just been suspended.
+    fn check(&mut self) -> Option<Halt> {
         if let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) {
             if !std::mem::replace(&mut self.is_late, true) {
                 self.group.terminate();
@@ -216,7 +216,7 @@ pub(super) fn execute_and_follow(
     let mut follower = Follower::new(&job.log, &job.events());
     let mut delivery = Delivery::NOTHING;
     let ended = execute(groups, job, limit, deliver, || {
-        if !delivery.exits_within(LOOK_EVERY) {
+        if !delivery.is_delivered_within(LOOK_EVERY) {
             return More::Now;
         }
         let (said, more) = follower.poll();

@@ -103,8 +103,8 @@ pub fn check(project: &Project, progress: &(dyn Fn(Progress) + Sync)) -> Result<
     Ok(report)
 }
 
-/// Checks one object; `None` if it is intact, or was removed meanwhile. If it is needed, following
-/// the references will report it.
+/// Returns the fault of a checked object; `None` if it is intact, or was removed meanwhile. If a
+/// removed object is needed, following the references will report it.
 fn wrong(health: Integrity) -> Option<Wrong> {
     match health {
         Integrity::Intact | Integrity::Missing => None,

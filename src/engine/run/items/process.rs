@@ -187,8 +187,7 @@ impl<'a> Processing<'a> {
         };
         if let Err(error) = self.keep(item) {
             self.tell(StageMessage::Warning(format!(
-                "item `{path}` cannot be stored yet: \
-                 {error}"
+                "item `{path}` cannot be stored yet: {error}"
             )));
         }
     }
