@@ -4,13 +4,13 @@
 //! returns the effects to carry out.
 //!
 //! ```text
-//! Waiting ──(all needs done)──▶ Observing ──(work)──▶ Queued ──(cpus free)──▶ Performing ──▶ Done
+//! Waiting ──(all needs done)──▶ Observing ──(work)──▶ Queued ──(cpus free)──▶ Executing ──▶ Done
 //!    │                              └──(nothing to do)────────────────────────────────────▶ Done
 //!    └──(a need failed, or everything stops)────────────────────────────────────────────▶ Dropped
 //! ```
 //!
-//! A stage that is being performed may split its work into units ([`Msg::Units`]). It then holds no
-//! resources itself; each running unit holds what the stage demands. The queue is ordered by the
+//! A stage that is being executed may split its work into units ([`Input::Units`]). It then holds
+//! no resources itself; each running unit holds what the stage demands. The queue is ordered by the
 //! number of units that are running, so a stage with a thousand units does not delay other stages.
 //!
 //! Invariants:
@@ -35,13 +35,13 @@ use crate::pipeline::{Graph, StageIx, StageSet};
 
 /// An event reported to the scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Msg {
+pub enum Input {
     Observed(StageIx, Need),
     Ended(StageIx, End),
-    /// A stage that is being performed has split its remaining work into this many units.
+    /// A stage that is being executed has split its remaining work into this many units.
     Units(StageIx, usize),
     UnitEnded(StageIx, End),
-    /// Start nothing more. The engine stops what is being performed and still reports each end.
+    /// Start nothing more. The engine stops what is being executed and still reports each end.
     Stop,
 }
 
@@ -62,13 +62,13 @@ pub enum End {
 /// An action for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// Observe the stage, then send [`Msg::Observed`].
+    /// Observe the stage, then send [`Input::Observed`].
     Observe(StageIx),
-    /// Perform the stage, then send [`Msg::Ended`].
-    Perform(StageIx),
-    /// Start the unit with this number, counted from 0, then send [`Msg::UnitEnded`].
+    /// Execute the stage, then send [`Input::Ended`].
+    Execute(StageIx),
+    /// Start the unit with this number, counted from 0, then send [`Input::UnitEnded`].
     Start(StageIx, usize),
-    /// Finish the stage, then send [`Msg::Ended`]: no unit is running or will start.
+    /// Finish the stage, then send [`Input::Ended`]: no unit is running or will start.
     Close(StageIx),
     /// The stage does not run because stage `because` failed.
     Skip { stage: StageIx, because: StageIx },
@@ -88,7 +88,7 @@ pub struct Capacity {
 /// The reaction to a failed stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
-    /// Finish what is being performed, start nothing more.
+    /// Finish what is being executed, start nothing more.
     Stop,
     /// Keep running stages that do not depend on a failed one.
     KeepGoing,
@@ -101,8 +101,8 @@ enum State {
     },
     Observing,
     Queued,
-    Performing,
-    /// Performing in units: the next unit, their total count, and how many are running.
+    Executing,
+    /// Executing in units: the next unit, their total count, and how many are running.
     Splitting {
         next: usize,
         count: usize,
@@ -123,7 +123,7 @@ enum Mode {
 #[derive(Debug)]
 pub struct Scheduler<'g> {
     graph: &'g Graph,
-    /// Pairs of resource and amount that each stage holds while it is performed.
+    /// Pairs of resource and amount that each stage holds while it is executed.
     demand: Vec<Vec<(usize, u64)>>,
     /// Position of each stage in the graph's order, which decides between stages that could start.
     rank: Vec<usize>,
@@ -192,11 +192,11 @@ impl<'g> Scheduler<'g> {
     }
 
     /// Updates the state and returns the next effects, in the order to carry them out.
-    pub fn advance(&mut self, msg: Msg) -> Vec<Effect> {
+    pub fn advance(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
-        match msg {
-            Msg::Observed(stage, Need::Nothing) => self.finish(stage, &mut effects),
-            Msg::Observed(stage, Need::Work) => match self.mode {
+        match input {
+            Input::Observed(stage, Need::Nothing) => self.finish(stage, &mut effects),
+            Input::Observed(stage, Need::Work) => match self.mode {
                 Mode::Going => {
                     self.states[stage] = State::Queued;
                     self.queue.insert((0, self.rank[stage], stage));
@@ -205,7 +205,7 @@ impl<'g> Scheduler<'g> {
                     self.drop_with_dependents(stage, &mut effects)
                 }
             },
-            Msg::Ended(stage, end) => {
+            Input::Ended(stage, end) => {
                 self.leave_queue(stage);
                 let holding = match self.states[stage] {
                     State::Splitting { running, .. } => running,
@@ -217,7 +217,7 @@ impl<'g> Scheduler<'g> {
                     End::Failure => self.fail(stage, &mut effects),
                 }
             }
-            Msg::Units(stage, count) => {
+            Input::Units(stage, count) => {
                 self.release(stage, 1);
                 let count = if self.mode == Mode::Going { count } else { 0 };
                 self.requeue_units(
@@ -226,7 +226,7 @@ impl<'g> Scheduler<'g> {
                     &mut effects,
                 );
             }
-            Msg::UnitEnded(stage, end) => {
+            Input::UnitEnded(stage, end) => {
                 self.release(stage, 1);
                 self.leave_queue(stage);
                 if let State::Splitting { next, count, running } = self.states[stage] {
@@ -237,7 +237,7 @@ impl<'g> Scheduler<'g> {
                     self.stop_after_failure(stage, &mut effects);
                 }
             }
-            Msg::Stop => {
+            Input::Stop => {
                 self.mode = Mode::Stopped;
                 self.drop_unstarted(&mut effects);
             }
@@ -321,7 +321,7 @@ impl<'g> Scheduler<'g> {
         while let Some(stage) = open.pop() {
             if matches!(
                 self.states[stage],
-                State::Done | State::Dropped | State::Performing | State::Splitting { .. }
+                State::Done | State::Dropped | State::Executing | State::Splitting { .. }
             ) {
                 continue;
             }
@@ -336,7 +336,7 @@ impl<'g> Scheduler<'g> {
         }
     }
 
-    /// Drops what has not started: stages, and the remaining units of stages being performed.
+    /// Drops what has not started: stages, and the remaining units of stages being executed.
     ///
     /// Stages under observation stay; their result decides.
     fn drop_unstarted(&mut self, effects: &mut Vec<Effect>) {
@@ -388,8 +388,8 @@ impl<'g> Scheduler<'g> {
                     effects,
                 );
             } else {
-                self.states[stage] = State::Performing;
-                effects.push(Effect::Perform(stage));
+                self.states[stage] = State::Executing;
+                effects.push(Effect::Execute(stage));
             }
         }
     }

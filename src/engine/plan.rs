@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::event::Millis;
 use crate::pipeline::{Graph, StageIx, StageSet};
 use crate::runs::{LastTimes, Store};
-use crate::schedule::{Capacity, Effect, End, Msg, Need, OnFailure, Scheduler};
+use crate::schedule::{Capacity, Effect, End, Input, Need, OnFailure, Scheduler};
 
 #[derive(Debug)]
 pub struct Plan {
@@ -69,9 +69,9 @@ fn duration(graph: &Graph, wanted: &StageSet, capacity: Capacity, work: &[Option
             match effect {
                 Effect::Observe(ix) => {
                     let need = if work[ix].is_some() { Need::Work } else { Need::Nothing };
-                    effects.extend(scheduler.advance(Msg::Observed(ix, need)));
+                    effects.extend(scheduler.advance(Input::Observed(ix, need)));
                 }
-                Effect::Perform(ix) => busy.push(Reverse((now + work[ix].unwrap_or(0), ix))),
+                Effect::Execute(ix) => busy.push(Reverse((now + work[ix].unwrap_or(0), ix))),
                 // No stage submits units here.
                 Effect::Start(..) | Effect::Close(_) | Effect::Skip { .. } | Effect::Abandon(_) => {
                 }
@@ -81,7 +81,7 @@ fn duration(graph: &Graph, wanted: &StageSet, capacity: Capacity, work: &[Option
             return now;
         };
         now = at;
-        effects.extend(scheduler.advance(Msg::Ended(ix, End::Success)));
+        effects.extend(scheduler.advance(Input::Ended(ix, End::Success)));
     }
 }
 

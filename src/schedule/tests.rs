@@ -22,34 +22,34 @@ fn capacity(demand: &[u64], limit: u64) -> Capacity {
 
 #[test]
 fn stage_waits_for_needs_and_processors() {
-    use Effect::{Observe, Perform};
+    use Effect::{Execute, Observe};
     let graph = graph(&[&[], &[], &[A, B]]);
     let mut scheduler =
         Scheduler::new(&graph, &StageSet::all(3), capacity(&[1, 2, 1], 2), OnFailure::Stop);
     assert_eq!(scheduler.start(), [Observe(A), Observe(B)]);
-    assert_eq!(scheduler.advance(Msg::Observed(A, Need::Work)), [Perform(A)]);
-    assert_eq!(scheduler.advance(Msg::Observed(B, Need::Work)), []);
-    assert_eq!(scheduler.advance(Msg::Ended(A, End::Success)), [Perform(B)]);
-    assert_eq!(scheduler.advance(Msg::Ended(B, End::Success)), [Observe(C)]);
-    assert_eq!(scheduler.advance(Msg::Observed(C, Need::Nothing)), []);
+    assert_eq!(scheduler.advance(Input::Observed(A, Need::Work)), [Execute(A)]);
+    assert_eq!(scheduler.advance(Input::Observed(B, Need::Work)), []);
+    assert_eq!(scheduler.advance(Input::Ended(A, End::Success)), [Execute(B)]);
+    assert_eq!(scheduler.advance(Input::Ended(B, End::Success)), [Observe(C)]);
+    assert_eq!(scheduler.advance(Input::Observed(C, Need::Nothing)), []);
     assert!(scheduler.is_finished());
 }
 
 #[test]
 fn failed_stage_skips_dependents() {
-    use Effect::{Observe, Perform, Skip};
+    use Effect::{Execute, Observe, Skip};
     let graph = graph(&[&[], &[], &[A], &[B]]);
     for on_failure in [OnFailure::Stop, OnFailure::KeepGoing] {
         let mut scheduler =
             Scheduler::new(&graph, &StageSet::all(4), capacity(&[1; 4], 1), on_failure);
         assert_eq!(scheduler.start(), [Observe(A), Observe(B)]);
-        assert_eq!(scheduler.advance(Msg::Observed(A, Need::Work)), [Perform(A)]);
-        assert_eq!(scheduler.advance(Msg::Observed(B, Need::Work)), []);
-        let effects = scheduler.advance(Msg::Ended(A, End::Failure));
+        assert_eq!(scheduler.advance(Input::Observed(A, Need::Work)), [Execute(A)]);
+        assert_eq!(scheduler.advance(Input::Observed(B, Need::Work)), []);
+        let effects = scheduler.advance(Input::Ended(A, End::Failure));
         let skip = |stage| Skip { stage, because: A };
         match on_failure {
             OnFailure::Stop => assert_eq!(effects, [skip(C), skip(B), skip(D)]),
-            OnFailure::KeepGoing => assert_eq!(effects, [skip(C), Perform(B)]),
+            OnFailure::KeepGoing => assert_eq!(effects, [skip(C), Execute(B)]),
         }
         assert_eq!(scheduler.is_finished(), on_failure == OnFailure::Stop);
     }
@@ -61,33 +61,33 @@ fn stop_abandons_unstarted_stages() {
     let mut scheduler =
         Scheduler::new(&graph, &StageSet::all(3), capacity(&[1; 3], 1), OnFailure::KeepGoing);
     scheduler.start();
-    scheduler.advance(Msg::Observed(A, Need::Work));
-    assert_eq!(scheduler.advance(Msg::Stop), [Effect::Abandon(B)]);
-    assert_eq!(scheduler.advance(Msg::Observed(C, Need::Work)), [Effect::Abandon(C)]);
-    assert_eq!(scheduler.advance(Msg::Ended(A, End::Failure)), []);
+    scheduler.advance(Input::Observed(A, Need::Work));
+    assert_eq!(scheduler.advance(Input::Stop), [Effect::Abandon(B)]);
+    assert_eq!(scheduler.advance(Input::Observed(C, Need::Work)), [Effect::Abandon(C)]);
+    assert_eq!(scheduler.advance(Input::Ended(A, End::Failure)), []);
     assert!(scheduler.is_finished());
 }
 
 #[test]
 fn units_share_processors_with_other_stages() {
-    use Effect::{Close, Observe, Perform, Start};
+    use Effect::{Close, Execute, Observe, Start};
     let graph = graph(&[&[], &[]]);
     let mut scheduler =
         Scheduler::new(&graph, &StageSet::all(2), capacity(&[1; 2], 4), OnFailure::Stop);
     assert_eq!(scheduler.start(), [Observe(A), Observe(B)]);
-    assert_eq!(scheduler.advance(Msg::Observed(A, Need::Work)), [Perform(A)]);
+    assert_eq!(scheduler.advance(Input::Observed(A, Need::Work)), [Execute(A)]);
     let four = [0, 1, 2, 3].map(|unit| Start(A, unit));
-    assert_eq!(scheduler.advance(Msg::Units(A, 6)), four);
-    assert_eq!(scheduler.advance(Msg::Observed(B, Need::Work)), []);
+    assert_eq!(scheduler.advance(Input::Units(A, 6)), four);
+    assert_eq!(scheduler.advance(Input::Observed(B, Need::Work)), []);
     // Stage 0 comes first in the order but has three units running, so stage 1 starts.
-    assert_eq!(scheduler.advance(Msg::UnitEnded(A, End::Success)), [Perform(B)]);
-    assert_eq!(scheduler.advance(Msg::UnitEnded(A, End::Success)), [Start(A, 4)]);
-    assert_eq!(scheduler.advance(Msg::Ended(B, End::Success)), [Start(A, 5)]);
+    assert_eq!(scheduler.advance(Input::UnitEnded(A, End::Success)), [Execute(B)]);
+    assert_eq!(scheduler.advance(Input::UnitEnded(A, End::Success)), [Start(A, 4)]);
+    assert_eq!(scheduler.advance(Input::Ended(B, End::Success)), [Start(A, 5)]);
     for _ in 0..3 {
-        assert_eq!(scheduler.advance(Msg::UnitEnded(A, End::Success)), []);
+        assert_eq!(scheduler.advance(Input::UnitEnded(A, End::Success)), []);
     }
-    assert_eq!(scheduler.advance(Msg::UnitEnded(A, End::Success)), [Close(A)]);
-    assert_eq!(scheduler.advance(Msg::Ended(A, End::Success)), []);
+    assert_eq!(scheduler.advance(Input::UnitEnded(A, End::Success)), [Close(A)]);
+    assert_eq!(scheduler.advance(Input::Ended(A, End::Success)), []);
     assert!(scheduler.is_finished());
 }
 
@@ -98,11 +98,11 @@ fn failed_unit_stops_further_units() {
         let mut scheduler =
             Scheduler::new(&graph, &StageSet::all(1), capacity(&[1], 1), on_failure);
         scheduler.start();
-        scheduler.advance(Msg::Observed(A, Need::Work));
-        assert_eq!(scheduler.advance(Msg::Units(A, 2)), [Effect::Start(A, 0)]);
+        scheduler.advance(Input::Observed(A, Need::Work));
+        assert_eq!(scheduler.advance(Input::Units(A, 2)), [Effect::Start(A, 0)]);
         let next =
             if on_failure == OnFailure::Stop { Effect::Close(A) } else { Effect::Start(A, 1) };
-        assert_eq!(scheduler.advance(Msg::UnitEnded(A, End::Failure)), [next]);
+        assert_eq!(scheduler.advance(Input::UnitEnded(A, End::Failure)), [next]);
     }
 }
 
@@ -110,7 +110,7 @@ fn failed_unit_stops_further_units() {
 #[derive(Clone, Copy)]
 enum Work {
     Observing,
-    Performing,
+    Executing,
     Unit,
     Closing,
 }
@@ -144,7 +144,7 @@ fn check(needs: &[Vec<StageIx>], capacity: &Capacity, choices: &[u8], on_failure
                     );
                     running.push((stage, Work::Observing));
                 }
-                Effect::Perform(stage) | Effect::Start(stage, _) => {
+                Effect::Execute(stage) | Effect::Start(stage, _) => {
                     assert!(
                         !(stopped || failed && on_failure == OnFailure::Stop),
                         "{stage:?} starts after the run stopped"
@@ -162,7 +162,7 @@ fn check(needs: &[Vec<StageIx>], capacity: &Capacity, choices: &[u8], on_failure
                         assert!(units[stage].1 <= units[stage].0);
                         running.push((stage, Work::Unit));
                     } else {
-                        running.push((stage, Work::Performing));
+                        running.push((stage, Work::Executing));
                     }
                 }
                 Effect::Close(stage) => {
@@ -184,36 +184,36 @@ fn check(needs: &[Vec<StageIx>], capacity: &Capacity, choices: &[u8], on_failure
         }
         let choice = choices.next().unwrap_or(0);
         if choice > 250 && !std::mem::replace(&mut stopped, true) {
-            effects = scheduler.advance(Msg::Stop);
+            effects = scheduler.advance(Input::Stop);
             continue;
         }
         let (stage, work) = running.swap_remove(choice as usize % running.len());
         let succeeded = choice % 7 != 0;
         let end = if succeeded { End::Success } else { End::Failure };
-        if matches!(work, Work::Performing | Work::Unit) {
+        if matches!(work, Work::Executing | Work::Unit) {
             for (resource, busy) in busy.iter_mut().enumerate() {
                 *busy -= held(stage, resource);
             }
         }
         effects = match work {
-            Work::Performing if choice % 2 == 0 => {
+            Work::Executing if choice % 2 == 0 => {
                 units[stage].0 = choice as usize % 5;
-                scheduler.advance(Msg::Units(stage, units[stage].0))
+                scheduler.advance(Input::Units(stage, units[stage].0))
             }
-            Work::Performing | Work::Closing => {
+            Work::Executing | Work::Closing => {
                 failed |= !succeeded;
                 assert_eq!(ended[stage].replace(succeeded), None);
-                scheduler.advance(Msg::Ended(stage, end))
+                scheduler.advance(Input::Ended(stage, end))
             }
             Work::Unit => {
                 failed |= !succeeded;
-                scheduler.advance(Msg::UnitEnded(stage, end))
+                scheduler.advance(Input::UnitEnded(stage, end))
             }
             Work::Observing if choice % 3 == 0 => {
                 assert_eq!(ended[stage].replace(true), None);
-                scheduler.advance(Msg::Observed(stage, Need::Nothing))
+                scheduler.advance(Input::Observed(stage, Need::Nothing))
             }
-            Work::Observing => scheduler.advance(Msg::Observed(stage, Need::Work)),
+            Work::Observing => scheduler.advance(Input::Observed(stage, Need::Work)),
         };
     }
     assert!(scheduler.is_finished());

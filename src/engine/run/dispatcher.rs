@@ -1,9 +1,33 @@
 //! The dispatcher: one thread that owns the state of a run, carries out the scheduler's effects on
 //! other threads, and feeds their messages back to the scheduler.
 //!
-//! The dispatcher never waits for a worker; it waits only for the next message. It is unaware of
-//! what the work of a stage is, and of how a process is started: another executor beside local
-//! processes belongs behind [`worker::execute_stage`].
+//! ```text
+//!              effects                       messages
+//! Scheduler ───────────▶ Dispatcher ◀──────────────────── observers, executors, signals
+//!     ▲                      │ events
+//!     └────── inputs ────────┴────────▶ Ledger ──▶ subscribers, lock
+//! ```
+//!
+//! The usual course of a stage: `Observe` sends it to an observer, whose `Observed` message either
+//! ends it as up to date or makes it wait for resources; `Execute` sends it to an executor, whose
+//! `Ended` message ends it. Output arrives in between, one acknowledged piece at a time.
+//!
+//! Three courses are less usual:
+//!
+//! - *A damaged restore.* Objects are verified only while they are restored, so the decision to
+//!   restore can turn out wrong. The executor ends with `Damaged`; the scheduler is not told, since
+//!   the stage still holds its resources, and the stage is executed again, now by force.
+//! - *A failing item.* A stage with one process per item submits its items as units and gives up
+//!   its own resources. A failed unit reports `UnitEnded`, the others go on or are cut short by the
+//!   scheduler, and `Close` tells the waiting executor that no unit is left. Only then does the
+//!   stage end.
+//! - *A stop.* The first signal asks all process groups to terminate, drops what has not started,
+//!   and sets a deadline. Observations are abandoned at once: reading a large dep may take minutes.
+//!   Executors still report, so that finished outs are recorded. At the deadline, and on a second
+//!   signal, the process groups are killed.
+//!
+//! The dispatcher never waits for a worker; it waits only for the next message. Executors other
+//! than local processes belong behind [`worker::execute_stage`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +53,7 @@ use crate::event::{Event, Failure, Millis, Outcome, RunName, Subscriber, Work};
 use crate::exec::StageMessage;
 use crate::pipeline::StageIx;
 use crate::plan::{Change, Decision, Force};
-use crate::schedule::{Effect, End, Msg, Need, Scheduler};
+use crate::schedule::{Effect, End, Input, Need, Scheduler};
 
 /// Failure of a stage whose worker panicked; without it the dispatcher would wait forever.
 const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
@@ -38,12 +62,12 @@ const PANICKED: &str = "a thread of `repro` panicked: this is a bug";
 ///
 /// Waiting for the returned [`Delivery`] bounds memory to one piece of the stage's files. The wait
 /// always ends: a dispatcher that is gone has dropped its messages.
-fn deliver_to(sender: &Sender<Message>, ix: StageIx, said: Vec<StageMessage>) -> Delivery {
-    if said.is_empty() {
+fn deliver_to(sender: &Sender<Message>, ix: StageIx, messages: Vec<StageMessage>) -> Delivery {
+    if messages.is_empty() {
         return Delivery::NOTHING;
     }
     let (delivery, delivered) = channel();
-    let _ = sender.send(Message::Output(ix, said, delivery));
+    let _ = sender.send(Message::Output(ix, messages, delivery));
     Delivery::until_dropped(delivered)
 }
 
@@ -54,14 +78,14 @@ pub(super) struct Dispatcher<'a, 's> {
     groups: &'a Arc<ProcessGroups>,
     sender: Sender<Message>,
     observers: ThreadPool,
-    performers: ThreadPool,
+    executors: ThreadPool,
     pub(super) ledger: Ledger<'a, 's>,
     scheduler: Scheduler<'a>,
     stages: Vec<Progress>,
     /// Stages being observed; empty once the run stops, since nothing waits for them then.
     observing: BTreeSet<StageIx>,
     /// The stage whose observation was the last message, so that its observation is still current.
-    just_seen: Option<StageIx>,
+    just_observed: Option<StageIx>,
     stop_by: Option<Instant>,
 }
 
@@ -93,12 +117,13 @@ impl<'a, 's> Dispatcher<'a, 's> {
             groups,
             sender,
             observers: ThreadPool::at_most(crate::engine::processors()),
-            performers: ThreadPool::at_most(usize::MAX),
+            // The scheduler limits the number of stages at work.
+            executors: ThreadPool::at_most(usize::MAX),
             ledger: Ledger::open(project, options, subscribers),
             scheduler,
             stages: pipeline.stages.iter().map(|_| Progress::default()).collect(),
             observing: BTreeSet::new(),
-            just_seen: None,
+            just_observed: None,
             stop_by: None,
         }
     }
@@ -113,7 +138,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 return;
             }
             if let Some(message) = self.next(inbox) {
-                effects = self.take(message);
+                effects = self.handle(message);
             }
         }
     }
@@ -140,15 +165,15 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced.contains(ix) { Force::Yes } else { Force::No };
                 self.observers.spawn(move || {
-                    let looking =
+                    let observing =
                         AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
-                    let observed =
-                        catch_unwind(looking).unwrap_or_else(|_| Err(Error::environment(PANICKED)));
+                    let observed = catch_unwind(observing)
+                        .unwrap_or_else(|_| Err(Error::environment(PANICKED)));
                     // The dispatcher outlives every observation.
                     let _ = sender.send(Message::Observed(ix, observed.map(Arc::new)));
                 });
             }
-            Effect::Perform(ix) => self.start(ix),
+            Effect::Execute(ix) => self.start_work(ix),
             Effect::Start(ix, unit) => {
                 if let Some(units) = &self.stages[ix].units {
                     // The receiver is gone if the stage's thread panicked.
@@ -166,57 +191,63 @@ impl<'a, 's> Dispatcher<'a, 's> {
         }
     }
 
-    fn take(&mut self, message: Message) -> Vec<Effect> {
-        self.just_seen = None;
+    /// Updates the run for a message and returns the effects that follow.
+    fn handle(&mut self, message: Message) -> Vec<Effect> {
+        self.just_observed = None;
         match message {
             Message::Signal => {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);
                 self.ledger.tell(Event::Stopping);
-                let mut effects = self.scheduler.advance(Msg::Stop);
+                let mut effects = self.scheduler.advance(Input::Stop);
                 // Observing a large dep may take minutes, and its result is not needed any more.
                 for ix in std::mem::take(&mut self.observing) {
-                    effects.extend(self.scheduler.advance(Msg::Observed(ix, Need::Work)));
+                    effects.extend(self.scheduler.advance(Input::Observed(ix, Need::Work)));
                 }
                 effects
             }
-            Message::Observed(ix, _) if !self.observing.remove(&ix) => Vec::new(),
             Message::Observed(ix, observed) => {
-                if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|seen| &seen.decision) {
+                if !self.observing.remove(&ix) {
+                    // It arrived after a stop, which has already dropped the stage.
+                    return Vec::new();
+                }
+                if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|one| &one.decision) {
                     self.ledger.remember(ix, trace.clone());
                     self.ledger.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
-                    return self.scheduler.advance(Msg::Observed(ix, Need::Nothing));
+                    return self.scheduler.advance(Input::Observed(ix, Need::Nothing));
                 }
                 self.stages[ix].observed = Some(observed);
-                self.just_seen = Some(ix);
-                self.scheduler.advance(Msg::Observed(ix, Need::Work))
+                self.just_observed = Some(ix);
+                self.scheduler.advance(Input::Observed(ix, Need::Work))
             }
-            Message::Output(ix, said, _passed_on) => {
-                said.into_iter().for_each(|said| self.pass_on(ix, said));
+            Message::Output(ix, messages, acknowledgement) => {
+                messages.into_iter().for_each(|message| self.report_output(ix, message));
+                // Dropping it lets the sender go on.
+                drop(acknowledgement);
                 Vec::new()
             }
             Message::Ended(ix, StageResult::Damaged(error), _) => {
                 self.rerun_damaged(ix, &error);
                 Vec::new()
             }
-            Message::Ended(ix, performed, took) => self.ended(ix, performed, took),
+            Message::Ended(ix, result, took) => self.end_stage(ix, result, took),
             Message::Units(ix, count, start) => {
                 self.stages[ix].units = Some(start);
-                self.scheduler.advance(Msg::Units(ix, count))
+                self.scheduler.advance(Input::Units(ix, count))
             }
-            Message::UnitEnded(ix, end) => self.scheduler.advance(Msg::UnitEnded(ix, end)),
+            Message::UnitEnded(ix, end) => self.scheduler.advance(Input::UnitEnded(ix, end)),
         }
     }
 
     /// Starts the work on a stage. The first one begins the run in the history.
-    fn start(&mut self, ix: StageIx) {
+    fn start_work(&mut self, ix: StageIx) {
         let run = self.ledger.begin();
         let observation = match self.stages[ix].observed.take() {
             Some(Ok(observation)) => observation,
             Some(Err(error)) => {
-                let performed =
+                let result =
                     StageResult::Failed { exit: error.exit_code(), failure: observe_failed(error) };
-                let _ = self.sender.send(Message::Ended(ix, performed, Millis(0)));
+                let _ = self.sender.send(Message::Ended(ix, result, Millis(0)));
                 return;
             }
             None => panic!("BUG: work on a stage that was not observed"),
@@ -229,17 +260,19 @@ impl<'a, 's> Dispatcher<'a, 's> {
             }
         };
         let is_input = self.project.pipeline.stages[ix].cmd.is_none() && work == Work::Run;
-        let as_seen = is_input && self.just_seen == Some(ix);
-        self.work_on(ix, run, work, reasons, as_seen.then_some(observation));
+        // A tracked input is stored as it was observed, unless anything happened since.
+        let is_current = is_input && self.just_observed == Some(ix);
+        self.execute(ix, run, work, reasons, is_current.then_some(observation));
     }
 
-    fn work_on(
+    /// Executes a stage on a thread of its own. `observation` is given if it is still current.
+    fn execute(
         &mut self,
         ix: StageIx,
         run: RunName,
         work: Work,
         reasons: Vec<Change>,
-        as_seen: Option<Arc<Observation>>,
+        observation: Option<Arc<Observation>>,
     ) {
         self.ledger.tell(Event::StageStarted {
             stage: self.ledger.name(ix),
@@ -254,18 +287,19 @@ impl<'a, 's> Dispatcher<'a, 's> {
         } else {
             Force::No
         };
-        self.performers.spawn(move || {
+        self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let context = RunContext { project: &project, run, groups: &groups, units: &units };
-            let deliver = |said| deliver_to(&sender, ix, said);
+            let deliver = |messages| deliver_to(&sender, ix, messages);
             let began = Instant::now();
-            let working =
-                AssertUnwindSafe(|| worker::execute_stage(context, ix, force, as_seen, &deliver));
-            let (performed, took) = catch_unwind(working).unwrap_or_else(|_| {
+            let executing = AssertUnwindSafe(|| {
+                worker::execute_stage(context, ix, force, observation, &deliver)
+            });
+            let (result, took) = catch_unwind(executing).unwrap_or_else(|_| {
                 let failure = observe_failed(Error::environment(PANICKED));
                 (StageResult::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
             });
-            let _ = sender.send(Message::Ended(ix, performed, took));
+            let _ = sender.send(Message::Ended(ix, result, took));
         });
     }
 
@@ -277,11 +311,12 @@ impl<'a, 's> Dispatcher<'a, 's> {
         });
         self.stages[ix].damaged = true;
         let run = self.ledger.begin();
-        self.work_on(ix, run, Work::Run, vec![Change::Forced], None);
+        self.execute(ix, run, Work::Run, vec![Change::Forced], None);
     }
 
-    fn ended(&mut self, ix: StageIx, performed: StageResult, took: Millis) -> Vec<Effect> {
-        let (outcome, outs, end) = match performed {
+    /// Records the result of a stage and returns the effects that follow.
+    fn end_stage(&mut self, ix: StageIx, result: StageResult, took: Millis) -> Vec<Effect> {
+        let (outcome, outs, end) = match result {
             StageResult::Done(trace, work) => {
                 let outs = trace.outs.clone();
                 self.ledger.remember(ix, trace);
@@ -294,11 +329,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             }
             StageResult::Failed { failure, exit } => {
                 self.ledger.exit_with(exit);
-                (
-                    Outcome::Failed(self.with_circumstances(ix, failure)),
-                    BTreeMap::new(),
-                    End::Failure,
-                )
+                (Outcome::Failed(self.with_last_line(ix, failure)), BTreeMap::new(), End::Failure)
             }
             StageResult::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Failure),
             StageResult::Cut => {
@@ -308,14 +339,14 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 };
                 (outcome, BTreeMap::new(), End::Failure)
             }
-            StageResult::Damaged(_) => panic!("BUG: damage reaches `ended`"),
+            StageResult::Damaged(_) => panic!("BUG: damage reaches `end_stage`"),
         };
         self.ledger.end(ix, outcome, took, outs);
-        self.scheduler.advance(Msg::Ended(ix, end))
+        self.scheduler.advance(Input::Ended(ix, end))
     }
 
     /// Adds the last line that the process printed, and a hint at its log.
-    fn with_circumstances(&self, ix: StageIx, mut failure: Failure) -> Failure {
+    fn with_last_line(&self, ix: StageIx, mut failure: Failure) -> Failure {
         if let Some(line) = self.stages[ix].output.last_line() {
             failure.causes.push(format!("its last line: \"{}\"", line.trim()));
             if failure.hint.is_none() {
@@ -329,9 +360,9 @@ impl<'a, 's> Dispatcher<'a, 's> {
         failure
     }
 
-    fn pass_on(&mut self, ix: StageIx, said: StageMessage) {
+    fn report_output(&mut self, ix: StageIx, message: StageMessage) {
         let stage = self.ledger.name(ix);
-        if let Some(event) = self.stages[ix].output.event(stage, now(), said) {
+        if let Some(event) = self.stages[ix].output.event(stage, now(), message) {
             self.ledger.tell(event);
         }
     }

@@ -56,7 +56,7 @@ pub(super) fn run(
         };
     }
     match Processing::new(context, stage, each, &items.shared, &stale, observation, deliver)
-        .all(job)
+        .process_all(job)
     {
         Err(error) if error.kind == Kind::Usage => {
             let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };

@@ -230,7 +230,7 @@ pub(super) fn execute_and_follow(
 
 /// Delivers the output in `log` and `events` while `work` runs, on a thread of its own, so that a
 /// slow `deliver` holds up no process.
-pub(super) fn following<T>(
+pub(super) fn while_following<T>(
     log: &Path,
     events: &Path,
     deliver: &(dyn Fn(Vec<StageMessage>) + Sync),

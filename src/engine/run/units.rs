@@ -22,7 +22,7 @@ pub(super) struct Units {
 #[derive(Debug)]
 pub(super) struct Done<E> {
     /// Errors of failed units, by index.
-    pub bad: BTreeMap<usize, E>,
+    pub failed: BTreeMap<usize, E>,
     /// Number of units that were not started because something failed or the run stops.
     pub unstarted: usize,
 }
@@ -30,13 +30,13 @@ pub(super) struct Done<E> {
 impl Units {
     /// Submits `count` units and waits for them. Each runs on a thread of its own and can fail
     /// alone.
-    pub(super) fn perform<E: Send>(
+    pub(super) fn run_all<E: Send>(
         &self,
         count: usize,
         unit: impl Fn(usize) -> Result<(), E> + Sync,
     ) -> Done<E> {
         let (start, starting) = channel();
-        let bad = Mutex::new(BTreeMap::new());
+        let failed = Mutex::new(BTreeMap::new());
         let mut started = 0;
         // The dispatcher outlives every stage.
         let _ = self.sender.send(Message::Units(self.ix, count, start));
@@ -44,7 +44,7 @@ impl Units {
             // Ends when the dispatcher drops its sender.
             for number in &starting {
                 started += 1;
-                let (unit, bad) = (&unit, &bad);
+                let (unit, failed) = (&unit, &failed);
                 scope.spawn(move || {
                     let done = catch_unwind(AssertUnwindSafe(|| unit(number)));
                     let end = if matches!(done, Ok(Ok(()))) { End::Success } else { End::Failure };
@@ -52,7 +52,8 @@ impl Units {
                     match done {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => {
-                            bad.lock()
+                            failed
+                                .lock()
                                 .unwrap_or_else(PoisonError::into_inner)
                                 .insert(number, error);
                         }
@@ -62,7 +63,7 @@ impl Units {
                 });
             }
         });
-        let bad = bad.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Done { bad, unstarted: count - started }
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Done { failed, unstarted: count - started }
     }
 }

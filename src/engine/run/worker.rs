@@ -20,18 +20,21 @@ use crate::plan::{Decision, Force, Trace};
 
 /// Observes a stage again and does the work that is due now; returns the result and its duration.
 ///
-/// A stage may have waited for hours since it became ready, and later edits count. `as_seen` is the
+/// A stage may have waited for hours since it became ready, and later edits count. `current` is the
 /// observation of a tracked input that is still current.
 pub(super) fn execute_stage(
     context: RunContext<'_>,
     ix: StageIx,
     force: Force,
-    as_seen: Option<Arc<Observation>>,
+    current: Option<Arc<Observation>>,
     deliver: &Deliver<'_>,
 ) -> (StageResult, Millis) {
     let began = Instant::now();
-    let looked = as_seen.map_or_else(|| look_again(context.project, ix, force).map(Arc::new), Ok);
-    let performed = match looked {
+    let observation = match current {
+        Some(observation) => Ok(observation),
+        None => observe_again(context.project, ix, force).map(Arc::new),
+    };
+    let result = match observation {
         Err(error) => failed("cannot be checked", error),
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
@@ -40,10 +43,11 @@ pub(super) fn execute_stage(
             Decision::Run(_) => run(context, ix, &observation, deliver),
         },
     };
-    (performed, began.elapsed().into())
+    (result, began.elapsed().into())
 }
 
-fn look_again(project: &Project, ix: StageIx, force: Force) -> Result<Observation> {
+/// Observes a stage, and takes the stamps of its deps if it will run.
+fn observe_again(project: &Project, ix: StageIx, force: Force) -> Result<Observation> {
     let mut observation = observe(project, ix, force, &Predicted::new())?;
     if let Decision::Run(_) = observation.decision {
         observation.stamps = observe::dep_stamps(project, ix)?;

@@ -1,4 +1,5 @@
-//! Processes the stale items of a stage, with one process for all or one each. A finished item is
+//! Processes the stale items of a stage, either in one process for all items or in
+//! one process per item. A finished item is
 //! stored at once, so that a crash loses only unfinished items.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,7 @@ use crate::engine::observe::{self, Observation};
 use crate::engine::run::job::{RunContext, retrying};
 use crate::engine::run::outcome::{StageResult, unsuccessful};
 use crate::engine::run::outs::clear_out;
-use crate::engine::run::processes::{Deliver, Stop, execute, following};
+use crate::engine::run::processes::{Deliver, Stop, execute, while_following};
 use crate::error::{Error, Result};
 use crate::exec::{Exit, Job, More, StageMessage};
 use crate::pipeline::{Each, Mode, Presence, Stage};
@@ -34,7 +35,7 @@ pub(super) struct Processing<'a> {
     observation: &'a Observation,
     by_path: BTreeMap<&'a str, &'a Item>,
     /// Items whose outs are already in the cache.
-    kept: Mutex<BTreeSet<&'a RepoPath>>,
+    committed: Mutex<BTreeSet<&'a RepoPath>>,
     deliver: &'a Deliver<'a>,
 }
 
@@ -57,30 +58,31 @@ impl<'a> Processing<'a> {
             stale,
             observation,
             by_path,
-            kept: Mutex::default(),
+            committed: Mutex::default(),
             deliver,
         }
     }
 
     /// Processes all items; returns `Some` if that failed.
-    pub(super) fn all(&self, job: Job) -> Result<Option<StageResult>> {
+    pub(super) fn process_all(&self, job: Job) -> Result<Option<StageResult>> {
         self.tell_progress();
         let (log, events) = (job.log.clone(), job.events());
-        let deliver = |said: Vec<StageMessage>| {
-            let (items, rest) =
-                said.into_iter().partition(|said| matches!(said, StageMessage::Item(_)));
-            let items: Vec<StageMessage> = items;
-            (self.deliver)(rest).wait();
-            items.par_iter().for_each(|said| {
-                if let StageMessage::Item(path) = said {
-                    self.finished(path);
+        let deliver = |messages: Vec<StageMessage>| {
+            let mut finished = Vec::new();
+            let mut others = Vec::new();
+            for message in messages {
+                match message {
+                    StageMessage::Item(path) => finished.push(path),
+                    other => others.push(other),
                 }
-            });
-            if !items.is_empty() {
+            }
+            (self.deliver)(others).wait();
+            finished.par_iter().for_each(|path| self.commit_reported(path));
+            if !finished.is_empty() {
                 self.tell_progress();
             }
         };
-        following(&log, &events, &deliver, || match &self.each.mode {
+        while_following(&log, &events, &deliver, || match &self.each.mode {
             Mode::Batch => self.run_batch(job),
             Mode::PerItem(_) => self.run_per_item(&job),
         })
@@ -104,43 +106,47 @@ impl<'a> Processing<'a> {
             }
             fs::write(&list, text).map_err(|err| Error::io("write", &list, &err))
         };
-        if let Some(bad) = self.attempts(&job, prepare)? {
-            return Ok(Some(bad));
+        if let Some(result) = self.attempts(&job, prepare)? {
+            return Ok(Some(result));
         }
-        self.stale.par_iter().try_for_each(|item| self.keep(item))?;
+        // Items that the process did not report are committed now.
+        self.stale.par_iter().try_for_each(|item| self.commit_item(item))?;
         Ok(None)
     }
 
     /// Runs one process per item, each when the scheduler starts its unit.
     fn run_per_item(&self, job: &Job) -> Result<Option<StageResult>> {
-        let done = self.context.units.perform(self.stale.len(), |number| {
-            let item = self.stale[number];
-            let job = Job {
-                cmd: self.shared.fingerprint(self.each, item).cmd.unwrap_or_default(),
-                shell: job.shell.clone(),
-                dir: job.dir.clone(),
-                env: job.env.clone(),
-                log: job.log.clone(),
-                marker: job.marker.with_file_name(format!("{}~{number}", self.stage.name)),
-            };
-            let prepare = |failures| if failures > 0 { self.remove_outs(&[item]) } else { Ok(()) };
-            match self.attempts(&job, prepare).map_err(|err| Box::new(Err(err)))? {
-                None => {
-                    self.keep(item).map_err(|err| Box::new(Err(err)))?;
-                    self.tell_progress();
-                    Ok(())
+        let done =
+            self.context.units.run_all(self.stale.len(), |number| -> Result<(), BoxedFailure> {
+                let item = self.stale[number];
+                let job = Job {
+                    cmd: self.shared.fingerprint(self.each, item).cmd.unwrap_or_default(),
+                    shell: job.shell.clone(),
+                    dir: job.dir.clone(),
+                    env: job.env.clone(),
+                    log: job.log.clone(),
+                    marker: job.marker.with_file_name(format!("{}~{number}", self.stage.name)),
+                };
+                let prepare =
+                    |failures| if failures > 0 { self.remove_outs(&[item]) } else { Ok(()) };
+                if let Some(result) = self.attempts(&job, prepare)? {
+                    return Err(ItemFailure::Process(naming_item(result, item)).into());
                 }
-                Some(bad) => Err(Box::new(Ok(about(bad, item)))),
-            }
-        });
-        let others = done.bad.len().saturating_sub(1);
-        match (done.bad.into_values().next(), done.unstarted) {
+                self.commit_item(item)?;
+                self.tell_progress();
+                Ok(())
+            });
+        let others = done.failed.len().saturating_sub(1);
+        match (done.failed.into_values().next(), done.unstarted) {
             (None, 0) => Ok(None),
             (None, _) if self.context.groups.stops_within(Duration::ZERO) => {
                 Ok(Some(StageResult::Stopped))
             }
             (None, _) => Ok(Some(StageResult::Cut)),
-            (Some(first), _) => (*first).map(|bad| Some(and_others(bad, others))),
+            (Some(first), _) => match *first {
+                ItemFailure::Process(result) => Ok(Some(with_other_failures(result, others))),
+                ItemFailure::Internal(error) => Err(error),
+            },
         }
     }
 
@@ -150,17 +156,17 @@ impl<'a> Processing<'a> {
         job: &Job,
         prepare: impl Fn(u64) -> Result<()>,
     ) -> Result<Option<StageResult>> {
-        let failure = |ended: &Result<Option<StageResult>>| match ended {
+        let failure = |result: &Result<Option<StageResult>>| match result {
             Ok(Some(StageResult::Failed { failure, .. })) => Some(failure.what.clone()),
             _ => None,
         };
         let attempt = |failures| {
             prepare(failures)?;
-            let (ended, stop): (Exit, Stop) =
-                execute(self.context.groups, job, self.stage.timeout, self.deliver, || {
-                    More::Later
-                })?;
-            Ok(unsuccessful(self.stage, ended, stop))
+            // One follower reads the output of all items, so there is nothing to do meanwhile.
+            let nothing = || More::Later;
+            let (exit, stop): (Exit, Stop) =
+                execute(self.context.groups, job, self.stage.timeout, self.deliver, nothing)?;
+            Ok(unsuccessful(self.stage, exit, stop))
         };
         retrying(self.context, self.stage, self.deliver, failure, attempt)
             .unwrap_or(Ok(Some(StageResult::Stopped)))
@@ -168,8 +174,8 @@ impl<'a> Processing<'a> {
 
     /// Returns the items that no process has finished yet.
     fn unfinished(&self) -> Vec<&'a Item> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        self.stale.iter().copied().filter(|item| !kept.contains(&item.path)).collect()
+        let committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stale.iter().copied().filter(|item| !committed.contains(&item.path)).collect()
     }
 
     /// Removes the remains of a failed attempt, which are not stored.
@@ -179,13 +185,14 @@ impl<'a> Processing<'a> {
     }
 
     /// Handles a process's report that the outs of an item are complete.
-    fn finished(&self, path: &str) {
+    fn commit_reported(&self, path: &str) {
         let Some(item) = self.by_path.get(path) else {
             return self.tell(StageMessage::Warning(format!(
                 "reported item `{path}`, which is not in its list"
             )));
         };
-        if let Err(error) = self.keep(item) {
+        // The stage goes on; a later attempt to commit the item decides.
+        if let Err(error) = self.commit_item(item) {
             self.tell(StageMessage::Warning(format!(
                 "item `{path}` cannot be stored yet: {error}"
             )));
@@ -193,17 +200,17 @@ impl<'a> Processing<'a> {
     }
 
     fn tell_progress(&self) {
-        let done = self.kept.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let done = self.committed.lock().unwrap_or_else(PoisonError::into_inner).len();
         self.tell(StageMessage::Progress { done: done as u64, total: self.stale.len() as u64 });
     }
 
-    fn tell(&self, said: StageMessage) {
-        (self.deliver)(vec![said]).wait();
+    fn tell(&self, message: StageMessage) {
+        (self.deliver)(vec![message]).wait();
     }
 
     /// Stores the outs of an item and its trace.
-    fn keep(&self, item: &'a Item) -> Result<()> {
-        if self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains(&item.path) {
+    fn commit_item(&self, item: &'a Item) -> Result<()> {
+        if self.committed.lock().unwrap_or_else(PoisonError::into_inner).contains(&item.path) {
             return Ok(());
         }
         let project = self.context.project;
@@ -227,15 +234,15 @@ impl<'a> Processing<'a> {
             commit::store(project, path, &seen)?;
             outs.insert(path.clone(), seen.content());
         }
-        self.check_unwritten(item)?;
+        self.check_unchanged(item)?;
         let fingerprint = self.shared.fingerprint(self.each, item);
         project.cache.put_trace(&Trace { fingerprint, outs, accepted: None })?;
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(&item.path);
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner).insert(&item.path);
         Ok(())
     }
 
     /// Refuses outs if the item, or a dep that all items share, was written while it was processed.
-    fn check_unwritten(&self, item: &Item) -> Result<()> {
+    fn check_unchanged(&self, item: &Item) -> Result<()> {
         let (project, stage) = (self.context.project, self.stage);
         let now = project.workspace.observe(&item.path)?;
         if now.as_ref().map(Observed::content) != Some(item.content)
@@ -247,15 +254,31 @@ impl<'a> Processing<'a> {
             ))
             .hint("run again"));
         }
-        let of_all = stage.deps.iter().filter(|dep| dep.path != *self.each.glob.text());
-        of_all
-            .into_iter()
+        let mut shared_deps = stage.deps.iter().filter(|dep| dep.path != *self.each.glob.text());
+        shared_deps
             .try_for_each(|dep| observe::check_unwritten(project, stage, dep, self.observation))
     }
 }
 
-fn about(bad: StageResult, item: &Item) -> StageResult {
-    match bad {
+/// A failure of one item.
+enum ItemFailure {
+    /// Its process failed or was stopped.
+    Process(StageResult),
+    /// Its outs could not be committed, or its process could not be started.
+    Internal(Error),
+}
+
+/// Boxed, since results with large errors are slow to pass around.
+type BoxedFailure = Box<ItemFailure>;
+
+impl From<Error> for BoxedFailure {
+    fn from(error: Error) -> BoxedFailure {
+        Box::new(ItemFailure::Internal(error))
+    }
+}
+
+fn naming_item(result: StageResult, item: &Item) -> StageResult {
+    match result {
         StageResult::Failed { mut failure, exit } => {
             failure.what = format!("{} for item `{}`", failure.what, item.path);
             StageResult::Failed { failure, exit }
@@ -264,8 +287,8 @@ fn about(bad: StageResult, item: &Item) -> StageResult {
     }
 }
 
-fn and_others(bad: StageResult, count: usize) -> StageResult {
-    match bad {
+fn with_other_failures(result: StageResult, count: usize) -> StageResult {
+    match result {
         StageResult::Failed { mut failure, exit } if count > 0 => {
             failure
                 .causes
