@@ -9,4 +9,5 @@ for part in ["2023", "2024"]:
         for _ in range(200):
             x, y = random.gauss(0, 1), random.gauss(0, 1)
             label = int(x + 2 * y + random.gauss(0, 0.5) > 2)
-            print(f"{x:.3f}", "" if random.random() < 0.05 else f"{y:.3f}", label, sep=",", file=file)
+            second = "" if random.random() < 0.05 else f"{y:.3f}"
+            print(f"{x:.3f}", second, label, sep=",", file=file)
