@@ -99,7 +99,7 @@ fn predict_with(root: &Path, arguments: &[&str], stdin: &[u8]) -> Output {
     let mut child = command.spawn().unwrap();
     // Small enough for the pipe buffer, so that the write does not block.
     child.stdin.take().unwrap().write_all(stdin).unwrap();
-    child.wait_with_output().unwrap()
+    deadline::wait(child)
 }
 
 fn text(bytes: &[u8]) -> String {
