@@ -12,34 +12,7 @@ use crate::pipeline::{ParamKey, ParamValue, StageName};
 use crate::plan::Change;
 use crate::repo_path::RepoPath;
 
-/// Milliseconds since 1970-01-01 UTC.
-pub type Timestamp = i64;
-
-/// Name of a run: `run-12` is the twelfth run of the project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunName(pub u64);
-
-impl fmt::Display for RunName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("run-{}", self.0))
-    }
-}
-
-impl RunName {
-    /// Parses `run-12` or `12`.
-    pub fn parse(text: &str) -> Option<RunName> {
-        let digits = text.strip_prefix("run-").unwrap_or(text);
-        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse().ok().map(RunName)).flatten()
-    }
-}
-
-impl Serialize for RunName {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
+/// Something that happened in a run. Its JSON form is a line of `repro run --json`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -96,7 +69,7 @@ pub enum Event {
         outs: BTreeMap<RepoPath, Content>,
     },
     /// The numbers in a stage's metrics files at the end of the run, by dotted key without the
-    /// stage name. Sent for stages that ran, were restored or were up to date.
+    /// stage name. Sent for stages that ran, were restored or were found up to date during the run.
     FinalMetrics {
         stage: StageName,
         values: BTreeMap<String, f64>,
@@ -107,6 +80,34 @@ pub enum Event {
         status: RunStatus,
         took: Millis,
     },
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+pub type Timestamp = i64;
+
+/// Name of a run: `run-12` is the twelfth run of the project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunName(pub u64);
+
+impl fmt::Display for RunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("run-{}", self.0))
+    }
+}
+
+impl RunName {
+    /// Parses `run-12` or `12`.
+    pub fn parse(text: &str) -> Option<RunName> {
+        let digits = text.strip_prefix("run-").unwrap_or(text);
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| digits.parse().ok().map(RunName)).flatten()
+    }
+}
+
+impl Serialize for RunName {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
 }
 
 /// Facts known when a run starts.
@@ -154,7 +155,7 @@ pub enum Outcome {
     Fresh,
     Restored,
     Ran,
-    Failed(#[serde(serialize_with = "beside")] Failure),
+    Failed(#[serde(serialize_with = "serialize_as_field")] Failure),
     /// A stage it needs failed or was not run.
     Skipped {
         because: StageName,
@@ -168,8 +169,8 @@ pub enum Outcome {
     },
 }
 
-/// Serializes a failure as a field beside the word `failed`, as in the run store.
-fn beside<S: serde::Serializer>(failure: &Failure, s: S) -> Result<S::Ok, S::Error> {
+/// Serializes a failure as the field `failure` next to `outcome`, as in the run store.
+fn serialize_as_field<S: serde::Serializer>(failure: &Failure, s: S) -> Result<S::Ok, S::Error> {
     s.collect_map([("failure", failure)])
 }
 
@@ -188,7 +189,7 @@ impl Outcome {
     }
 }
 
-/// Why a stage failed. The message is ``stage `train` failed: `` followed by `what`, the causes and
+/// The cause of a stage's failure. The message is ``stage `train` failed: `` followed by `what`, the causes and
 /// the hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {

@@ -32,8 +32,7 @@ impl ReflinkSupport {
             return Err(Errno::OPNOTSUPP.into());
         }
         let shared = rustix::fs::ioctl_ficlone(target, source);
-        // Files on two file systems give another error (EXDEV), and another pair of files may still
-        // be on the same one.
+        // EXDEV concerns this pair of files only, so it is not remembered.
         if matches!(shared, Err(Errno::OPNOTSUPP | Errno::NOTTY)) {
             self.0.store(true, Ordering::Relaxed);
         }
@@ -48,19 +47,20 @@ pub(super) fn create(path: &Path, mode: u32) -> io::Result<File> {
 
 /// Digest and number of the bytes read from a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bytes {
+pub(super) struct Hashed {
     pub digest: Digest,
     pub count: u64,
 }
 
 /// Copies the rest of `source` to `target` and returns the digest of the copied bytes.
 ///
-/// `expected` only saves a system call: reading stops at a short read if the digest matches.
+/// A short read whose digest equals `expected` is taken as the end of the file, which saves one
+/// `read`. The returned digest is that of the copied bytes, whatever was expected.
 pub(super) fn copy_and_hash(
     source: &File,
     expected: &Digest,
     mut target: impl Write,
-) -> io::Result<Bytes> {
+) -> io::Result<Hashed> {
     let mut hasher = blake3::Hasher::new();
     let mut chunk = Vec::with_capacity(CHUNK);
     let mut count = 0;
@@ -79,7 +79,7 @@ pub(super) fn copy_and_hash(
             // A short read is almost always the end of the file. If it is not, the bytes so far do
             // not have the expected digest.
             if chunk.is_empty() || digest == *expected {
-                return Ok(Bytes { digest, count });
+                return Ok(Hashed { digest, count });
             }
         } else if chunk.capacity() < LARGE_CHUNK {
             chunk = Vec::with_capacity(LARGE_CHUNK);
@@ -89,8 +89,9 @@ pub(super) fn copy_and_hash(
 
 /// Hashes a file on the calling thread only.
 ///
-/// rayon's threads are unsuitable while the marker lock is held: a thread that waits for others
-/// runs further tasks meanwhile, and one of them may publish a file, which needs the same lock.
+/// rayon's threads are unsuitable while the lock on the [unsynced marker](super::pending_sync) is
+/// held: a thread that waits for others runs further tasks meanwhile, and one of them may publish a
+/// file, which needs the same lock.
 pub(super) fn hash_single_threaded(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
@@ -113,7 +114,7 @@ mod tests {
                 let mut copy = Vec::new();
                 let found =
                     copy_and_hash(&File::open(&path).unwrap(), &expected, &mut copy).unwrap();
-                assert_eq!(found, Bytes { digest, count: size as u64 }, "{size}");
+                assert_eq!(found, Hashed { digest, count: size as u64 }, "{size}");
                 assert!(copy == bytes, "{size}");
             }
         }

@@ -31,7 +31,7 @@ use rayon::slice::ParallelSliceMut as _;
 use rustix::io::Errno;
 
 use super::Cache;
-use super::copy::{Bytes, copy_and_hash, create, hash_single_threaded};
+use super::copy::{Hashed, copy_and_hash, create, hash_single_threaded};
 use super::pending_sync::{LARGE, OnExisting};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
@@ -127,7 +127,7 @@ impl Cache {
     fn insert_object(
         &self,
         digest: &Digest,
-        fill: impl FnOnce(&File) -> io::Result<Bytes>,
+        fill: impl FnOnce(&File) -> io::Result<Hashed>,
         failed: impl Fn(io::Error) -> Error,
     ) -> Result<Inserted> {
         self.with_temporary(|temporary, target| {
@@ -147,7 +147,7 @@ impl Cache {
     }
 
     /// Copies `source` to `target`, by reflink if the file system supports it.
-    fn copy_or_reflink(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Bytes> {
+    fn copy_or_reflink(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Hashed> {
         match self.reflinks.reflink(source, target) {
             Ok(()) => copy_and_hash(target, digest, io::sink()),
             Err(_) => copy_and_hash(source, digest, target),
@@ -160,7 +160,7 @@ impl Cache {
         if !self.has(&digest) {
             let count = bytes.len() as u64;
             let write =
-                |mut target: &File| target.write_all(bytes).map(|()| Bytes { digest, count });
+                |mut target: &File| target.write_all(bytes).map(|()| Hashed { digest, count });
             let failed = |err| Error::io("write", &self.path_of(OBJECTS, &digest), &err);
             self.insert_object(&digest, write, failed)?;
         }
@@ -184,7 +184,7 @@ impl Cache {
     /// Returns the tree stored as an object.
     ///
     /// # Errors
-    /// Those of [`Cache::bytes`], and an object that is not a tree.
+    /// Fails as [`Cache::bytes`] does, or if the object is not a tree.
     pub fn tree(&self, digest: &Digest) -> Result<Tree> {
         let bytes = self.bytes(digest)?;
         Tree::decode(&bytes).map_err(|_| Error::damaged(format!("object {digest} is not a tree")))
@@ -322,8 +322,8 @@ fn copy_out(
     object: &Path,
     to: &Path,
     mode: u32,
-    fill: impl FnOnce(&File, &File) -> io::Result<Bytes>,
-) -> io::Result<Bytes> {
+    fill: impl FnOnce(&File, &File) -> io::Result<Hashed>,
+) -> io::Result<Hashed> {
     let source = File::open(object)?;
     let target = create(to, 0o600)?;
     let found = fill(&source, &target)?;
@@ -334,7 +334,7 @@ fn copy_out(
 /// Computes the digest of an object that will be linked into the workspace.
 ///
 /// Resets its mode to 0444, which may have been changed through another link.
-fn verify_for_linking(object: &Path, digest: &Digest) -> io::Result<Bytes> {
+fn verify_for_linking(object: &Path, digest: &Digest) -> io::Result<Hashed> {
     let file = File::open(object)?;
     if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
         file.set_permissions(Permissions::from_mode(0o444))?;

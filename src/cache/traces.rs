@@ -8,7 +8,7 @@ use super::pending_sync::OnExisting;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::plan::Trace;
-use crate::plan::record::{TraceReader, write_trace};
+use crate::plan::trace_text::{TraceReader, write_trace};
 
 const TRACES: &str = "traces";
 const HEADER: &str = "repro.trace 1\n";
@@ -22,7 +22,7 @@ impl Cache {
         let text = fs::read_to_string(self.path_of(TRACES, key)).ok()?;
         let mut reader = TraceReader::default();
         for line in text.strip_prefix(HEADER)?.lines() {
-            reader.line(line).ok()?;
+            reader.push_line(line).ok()?;
         }
         Some(reader.finish()).filter(|trace| trace.fingerprint.key() == *key)
     }

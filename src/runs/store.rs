@@ -113,7 +113,7 @@ impl Store {
     /// A database of an older version is migrated.
     ///
     /// # Errors
-    /// Those of [`Store::open`].
+    /// Fails as [`Store::open`] does.
     pub fn open_existing(root: &Path) -> Result<Option<Store>> {
         Store::open_existing_within(root, BUSY_TIMEOUT)
     }
