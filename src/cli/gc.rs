@@ -91,10 +91,10 @@ fn tables(report: &GcReport) -> String {
     };
     let mut kept = Table::new(headings("kept"));
     for (number, root) in report.kept.iter().enumerate() {
-        let further = if number == 0 { "" } else { "further " };
-        row(&mut kept, &format!("{further}objects of {}", root_name(root.by)), root.objects);
+        let further = if number == 0 { "" } else { " (not counted above)" };
+        row(&mut kept, &format!("{}{further}", root_name(root.by)), root.objects);
     }
-    row(&mut kept, "traces of these", report.kept_traces);
+    row(&mut kept, "traces of the objects above", report.kept_traces);
     let mut unused = Table::new(headings("unreferenced"));
     for (noun, tally) in kinds(&report.unused) {
         row(&mut unused, &format!("{noun}s"), tally);
@@ -106,8 +106,8 @@ fn root_name(root: KeptBy) -> String {
     match root {
         KeptBy::Lock => lock::FILE.to_owned(),
         KeptBy::Git { revisions } => count(revisions, "git revision"),
-        KeptBy::Runs { runs } => count(runs, "run"),
-        KeptBy::Links => "links in the workspace".to_owned(),
+        KeptBy::Runs { runs } => format!("last {}", count(runs, "run")),
+        KeptBy::Links => "workspace links".to_owned(),
     }
 }
 

@@ -33,7 +33,8 @@ impl StatusArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let project = if self.stages.is_empty() { Project::load_stale(root)? } else { load(root)? };
         let wanted = select::with_needs(&project.pipeline, &self.stages)?;
-        let verdicts = assess(&project, &wanted, &StageSet::none(wanted.stage_count()));
+        let forced = StageSet::none(wanted.stage_count());
+        let verdicts = assess(&project, &wanted, &forced);
         // Errors are ignored: a read-only checkout has a status too, only the index is not kept.
         let _ = project.workspace.save_index();
         let report = StatusReport::new(&project, verdicts);

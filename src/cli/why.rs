@@ -29,7 +29,8 @@ impl WhyArgs {
         let project = load(root)?;
         let asked = select::find_all(&project.pipeline, &self.stage)?;
         let wanted = project.pipeline.graph.with_needs(asked.iter().copied());
-        let mut verdicts = assess(&project, &wanted, &StageSet::none(wanted.stage_count()));
+        let forced = StageSet::none(wanted.stage_count());
+        let mut verdicts = assess(&project, &wanted, &forced);
         verdicts.retain(|(ix, _)| asked.contains(ix));
         let report = StatusReport::new(&project, verdicts);
         if self.json {
@@ -56,6 +57,6 @@ fn headline(verdict: &Verdict) -> String {
         Verdict::Restore(_) => "will be restored from the cache".to_owned(),
         Verdict::Run(_) => "will run".to_owned(),
         Verdict::Fails(..) | Verdict::Skipped { .. } => sentence(verdict),
-        Verdict::Waits(_) => "is decided when the stages it waits for are done".to_owned(),
+        Verdict::Waits(_) => "will be decided once the stages it waits for have finished".to_owned(),
     }
 }

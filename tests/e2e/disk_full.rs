@@ -185,9 +185,9 @@ fn gc_and_history_on_full_disk() {
     exit 0
     --- stdout
     kept count size
-    objects of pipeline.lock 0 0 B
-    further objects of 1 run 1 100 kB
-    traces of these 0 0 B
+    pipeline.lock 0 0 B
+    last 1 run (not counted above) 1 100 kB
+    traces of the objects above 0 0 B
 
     unreferenced count size
     objects 0 0 B

@@ -38,9 +38,9 @@ fn gc_keeps_locked_objects() {
     exit 0
     --- stdout
     kept count size
-    objects of pipeline.lock 4 149 B
-    further objects of 0 runs 0 0 B
-    traces of these 3 885 B
+    pipeline.lock 4 149 B
+    last 0 runs (not counted above) 0 0 B
+    traces of the objects above 3 885 B
 
     unreferenced count size
     objects 3 124 B
@@ -54,9 +54,9 @@ fn gc_keeps_locked_objects() {
     exit 0
     --- stdout
     kept count size
-    objects of pipeline.lock 4 149 B
-    further objects of 0 runs 0 0 B
-    traces of these 3 885 B
+    pipeline.lock 4 149 B
+    last 0 runs (not counted above) 0 0 B
+    traces of the objects above 3 885 B
 
     unreferenced count size
     objects 3 124 B
@@ -69,9 +69,9 @@ fn gc_keeps_locked_objects() {
     exit 0
     --- stdout
     kept count size
-    objects of pipeline.lock 4 149 B
-    further objects of 0 runs 0 0 B
-    traces of these 3 885 B
+    pipeline.lock 4 149 B
+    last 0 runs (not counted above) 0 0 B
+    traces of the objects above 3 885 B
 
     unreferenced count size
     objects 0 0 B
@@ -107,9 +107,9 @@ fn gc_keeps_recent_runs() {
     exit 0
     --- stdout
     kept count size
-    objects of pipeline.lock 1 5 B
-    further objects of 2 runs 1 3 B
-    traces of these 2 400 B
+    pipeline.lock 1 5 B
+    last 2 runs (not counted above) 1 3 B
+    traces of the objects above 2 400 B
 
     unreferenced count size
     objects 1 3 B
@@ -171,10 +171,10 @@ fn gc_keeps_git_revisions() {
     exit 0
     --- stdout
     kept count size
-    objects of pipeline.lock 1 3 B
-    further objects of 1 git revision 1 3 B
-    further objects of 0 runs 0 0 B
-    traces of these 2 370 B
+    pipeline.lock 1 3 B
+    1 git revision (not counted above) 1 3 B
+    last 0 runs (not counted above) 0 0 B
+    traces of the objects above 2 370 B
 
     unreferenced count size
     objects 3 15 B

@@ -178,10 +178,10 @@ fn gc_keeps_linked_objects() {
     exit 0
     --- stdout
     kept count size
-    objects of pipeline.lock 0 0 B
-    further objects of 0 runs 0 0 B
-    further objects of links in the workspace 2 5 B
-    traces of these 1 213 B
+    pipeline.lock 0 0 B
+    last 0 runs (not counted above) 0 0 B
+    workspace links (not counted above) 2 5 B
+    traces of the objects above 1 213 B
 
     unreferenced count size
     objects 1 160 B

@@ -34,7 +34,7 @@ fn plan_shows_durations() {
     words can be restored from the cache: out words.txt is missing
     report is out of date: report.title "t" → "u" ([time] last time)
     1 stage up to date
-    at most about [time] with -j 2, plus words, whose duration is unknown
+    estimated at most [time] with -j 2, plus words, whose duration is unknown
     "#);
     sandbox.ok(&["run", "words"]);
     sandbox.ran();
@@ -42,7 +42,7 @@ fn plan_shows_durations() {
     exit 0
     --- stdout
     count is out of date: forced ([time] last time)
-    at most about [time] with -j 3
+    estimated at most [time] with -j 3
     ");
     assert!(sandbox.ran().is_empty());
 }

@@ -45,7 +45,7 @@ fn status_reasons_and_waiting() {
     snapshot!(sandbox.repro(&["why", "report"]), @"
     exit 0
     --- stdout
-    report is decided when the stages it waits for are done
+    report will be decided once the stages it waits for have finished
      waits for count
     ");
     snapshot!(sandbox.repro(&["why", "words"]), @"
@@ -59,7 +59,7 @@ fn status_reasons_and_waiting() {
     count is out of date: top 2 → 3 ([time] last time)
     report waits for count ([time] last time)
     1 stage up to date
-    at most about [time] with -j 2
+    estimated at most [time] with -j 2
     ");
     assert_eq!(sandbox.repro(&["status", "--check"]).code, 4);
     assert_eq!(sandbox.repro(&["status", "--check", "words"]).code, 0);
@@ -249,7 +249,7 @@ fn unobservable_stage_fails_alone() {
      hint: move it out of the directory: sockets, pipes and devices have no content
     count needs join, which fails
     other is out of date: dep o changed ([time] last time)
-    at most about [time] with -j 2
+    estimated at most [time] with -j 2
     ");
     snapshot!(sandbox.repro(&["run", "-k"]), @"
     exit 2
