@@ -2,7 +2,8 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`digest`], [`repo_path`], [`error`], [`unique`] | basic value types |
+//! | [`digest`], [`repo_path`], [`error`] | basic value types |
+//! | [`clock`], [`unique`] | the time, unique names |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
@@ -17,6 +18,7 @@
 
 pub mod cache;
 pub mod cli;
+pub mod clock;
 pub mod digest;
 pub mod engine;
 pub mod error;

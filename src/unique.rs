@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::clock::now_nanos;
 
 /// Returns a name that no other call returns, in this process or another one.
 ///
@@ -10,10 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// left by a killed process from colliding with a later process that has the same id, which is
 /// common in containers.
 pub fn unique() -> String {
-    static PROCESS: LazyLock<String> = LazyLock::new(|| {
-        let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("{}-{:x}", std::process::id(), began.as_nanos())
-    });
+    static PROCESS: LazyLock<String> =
+        LazyLock::new(|| format!("{}-{:x}", std::process::id(), now_nanos()));
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     format!("{}-{}", *PROCESS, COUNTER.fetch_add(1, Ordering::Relaxed))
 }

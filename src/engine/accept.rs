@@ -1,13 +1,12 @@
 //! `repro accept`: declares that the changes since a stage ran do not affect its outs. Pairs the
 //! present fingerprint with the outs in the lock, and records the reason in lock and history.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::observe::predict::Predicted;
 use super::observe::{Observation, explain, observe};
 use super::{Project, commit, metrics, provenance};
+use crate::clock::now_millis;
 use crate::error::{Error, Result};
-use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber, Timestamp};
+use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber};
 use crate::pipeline::{Policy, Stage, StageIx};
 use crate::plan::{Change, Decision, Force, Trace, lock};
 use crate::runs;
@@ -137,12 +136,12 @@ fn record(
         git: provenance::git(&project.root),
         fresh: 0,
     };
-    recorder.on_event(&Event::RunStarted { run, at: now(), about });
+    recorder.on_event(&Event::RunStarted { run, at: now_millis(), about });
     let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.to_vec() };
     let (name, outs) = (stage.name.clone(), trace.outs.clone());
     recorder.on_event(&Event::StageEnded {
         stage: name,
-        at: now(),
+        at: now_millis(),
         outcome,
         took: Millis(0),
         outs,
@@ -154,14 +153,9 @@ fn record(
     }
     recorder.on_event(&Event::RunEnded {
         run: Some(run),
-        at: now(),
+        at: now_millis(),
         status: RunStatus::Ok,
         took: Millis(0),
     });
     run
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
 }

@@ -7,7 +7,7 @@ use super::{Project, commit, ended_orphan};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::exec::kill_orphans;
-use crate::pipeline::{Cached, Pattern, StageName};
+use crate::pipeline::{Cached, Glob, StageName};
 use crate::plan::{OutContents, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -60,7 +60,7 @@ pub fn of_stage(project: &Project, name: &str) -> Vec<Part> {
 /// # Errors
 /// If there is none.
 pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
-    let glob = Pattern::parse(path).map_err(|bad| Error::usage(format!("`{path}` has {bad}")))?;
+    let glob = Glob::parse(path).map_err(|bad| Error::usage(format!("`{path}` has {bad}")))?;
     let mut parts = Vec::new();
     for (name, trace) in &project.lock.stages {
         let mut paths = OutContents::new();
@@ -117,7 +117,7 @@ fn part_at(
 /// Collects the parts of the content at `path` that match.
 fn matching(
     project: &Project,
-    glob: &Pattern,
+    glob: &Glob,
     path: &RepoPath,
     content: &Content,
     paths: &mut OutContents,

@@ -25,9 +25,9 @@ use crate::plan::lock::Blocks;
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, lock_template};
 use crate::repo_path::RepoPath;
-use crate::workspace::Workspace;
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::write::{self, Durability};
+use crate::workspace::{Indexed, Workspace};
 
 const FILE: &str = "pipeline";
 /// Number of paths that can be checked in the time it takes to start a thread.
@@ -180,12 +180,13 @@ enum Found {
 
 /// Looks up every path of the templates in the stat index.
 fn look_up_paths(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found> {
-    let look = |path: &str| match RepoPath::parse_canonical(path)
-        .and_then(|path| workspace.indexed_content(&path))
-    {
-        Some(Some(content)) => Found::Content(lock_template::content_prefix(&content)),
-        Some(None) => Found::Nothing,
-        None => Found::Unknown,
+    let look = |path: &str| {
+        let Some(path) = RepoPath::parse_canonical(path) else { return Found::Unknown };
+        match workspace.indexed_content(&path) {
+            Indexed::Present(content) => Found::Content(lock_template::content_prefix(&content)),
+            Indexed::Absent => Found::Nothing,
+            Indexed::Unknown => Found::Unknown,
+        }
     };
     let paths: Vec<&str> = snapshot.paths().collect();
     // Plain threads, since rayon's spin while idle; here all shares finish at about the same time.

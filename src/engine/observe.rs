@@ -6,9 +6,10 @@ pub mod predict;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use self::predict::Predicted;
+use self::predict::{Predicted, Prediction};
 use super::Project;
 use super::project::Answers;
+use crate::clock::now_nanos;
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;
@@ -17,7 +18,7 @@ use crate::pipeline::{Cached, Dep, Each, Out, Policy, Presence, Stage, StageIx};
 use crate::plan::decide::{Candidate, RestoreBlocker};
 use crate::plan::{Change, Decision, Facts, Fingerprint, Force, OutContents, Trace, decide};
 use crate::repo_path::RepoPath;
-use crate::workspace::{self, Observed, Stamp};
+use crate::workspace::{Observed, Stamp};
 
 /// The observed state of a stage and the decision that follows.
 #[derive(Debug)]
@@ -51,8 +52,9 @@ pub fn observe(
     for dep in &stage.deps {
         let content =
             match predict::content(project, predicted, dep, || observe_dep(project, stage, dep))? {
-                Some(predicted) => predicted,
-                None => observe_dep(project, stage, dep)?.map(|seen| {
+                Prediction::Content(content) => Some(content),
+                Prediction::Absent => None,
+                Prediction::Unaffected => observe_dep(project, stage, dep)?.map(|seen| {
                     let content = seen.content();
                     deps.insert(dep.path.clone(), seen);
                     content
@@ -123,13 +125,13 @@ pub(super) fn dep_stamps(project: &Project, ix: StageIx) -> Result<DepStamps> {
         let is_made =
             || project.pipeline.graph.needs(ix).iter().any(|&maker| touches(project, maker, dep));
         let mut waits = 0;
-        while !noted.settles_in(workspace::now()).is_zero() && !is_made() {
+        while !noted.settles_in(now_nanos()).is_zero() && !is_made() {
             if waits == MOST_WAITS {
                 return Err(Error::environment(format!("its dep `{}` keeps changing", dep.path))
                     .hint("wait until the program that writes it has finished"));
             }
             waits += 1;
-            std::thread::sleep(noted.settles_in(workspace::now()));
+            std::thread::sleep(noted.settles_in(now_nanos()));
             noted = stamp(project, stage, dep)?;
         }
         written.insert(dep.path.clone(), noted);
@@ -164,7 +166,7 @@ pub(super) fn check_unwritten(
 pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
     let path = &dep.path;
     project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
-        Some(glob) => glob.concerns(&out.path),
+        Some(glob) => glob.may_overlap(&out.path),
         None => {
             out.path == *path
                 || path.strip_prefix(&out.path).is_some()

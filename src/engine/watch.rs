@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::project;
 use crate::error::{Result, exit};
 use crate::exec::signals;
-use crate::pipeline::{self, Override, Pattern, Pipeline, StageIx, StageSet};
+use crate::pipeline::{self, Glob, Override, Pipeline, StageIx, StageSet};
 use crate::repo_path::RepoPath;
 use crate::workspace::scan::{self, WatchPoint};
 use crate::workspace::watch::{WatchEvent, Watcher};
@@ -189,7 +189,7 @@ struct WatchSet {
     sources: BTreeSet<RepoPath>,
     /// Deps that no stage writes.
     deps: BTreeSet<RepoPath>,
-    globs: Vec<Pattern>,
+    globs: Vec<Glob>,
     /// Paths that stages write.
     made: BTreeSet<RepoPath>,
     /// Links through which sources, deps and globs are read, and their targets.
@@ -228,11 +228,8 @@ impl WatchSet {
         }
         let deps = std::mem::take(&mut self.deps);
         self.deps = deps.into_iter().filter(|dep| !self.is_made(dep)).collect();
-        let read = self
-            .sources
-            .iter()
-            .chain(&self.deps)
-            .chain(self.globs.iter().filter_map(Pattern::base));
+        let read =
+            self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Glob::base));
         self.targets = read.flat_map(|path| self.links_of(root, &path.to_path(root))).collect();
     }
 
@@ -256,7 +253,7 @@ impl WatchSet {
             return self.sources.iter().any(is_or_holds);
         }
         let concerns = |dep: &RepoPath| is_or_holds(dep) || path.strip_prefix(dep).is_some();
-        let matches = |glob: &Pattern| glob.base().is_none_or(concerns);
+        let matches = |glob: &Glob| glob.base().is_none_or(concerns);
         self.deps.iter().any(concerns)
             || self.globs.iter().any(matches)
             || self.sources.iter().any(is_or_holds)
@@ -277,7 +274,7 @@ impl WatchSet {
         watcher.forget();
         watcher.watch(root)?;
         for path in
-            self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Pattern::base))
+            self.sources.iter().chain(&self.deps).chain(self.globs.iter().filter_map(Glob::base))
         {
             // A missing path can appear only in an existing folder.
             for above in path.ancestors() {
@@ -285,7 +282,7 @@ impl WatchSet {
             }
         }
         let mut targets = Vec::new();
-        let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Pattern::base));
+        let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Glob::base));
         for top in tops {
             let top = top.map_or(root.to_owned(), |top| top.to_path(root));
             for place in scan::watch_points(&top, &|path| !self.is_written(root, path)) {
@@ -319,7 +316,7 @@ mod tests {
         let watch_set = WatchSet {
             sources: [path("pipeline.toml"), path("conf/base.toml")].into(),
             deps: [path("src"), path("data/in.txt"), path("data/made/x")].into(),
-            globs: vec![Pattern::parse(&path("tests/**/*.py")).unwrap().unwrap()],
+            globs: vec![Glob::parse(&path("tests/**/*.py")).unwrap().unwrap()],
             made: [path("data/made"), path("src/gen")].into(),
             targets: BTreeSet::new(),
         };

@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pattern, Presence};
+use super::{Glob, Presence};
 use crate::repo_path::{BadPath, RepoPath};
 
 /// The declaration of a stage's items.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Each {
-    pub glob: Pattern,
+    pub glob: Glob,
     /// The outs of each item.
     pub outs: Vec<ItemOut>,
     pub mode: Mode,
@@ -97,16 +97,16 @@ impl ItemText {
     }
 
     /// Returns the path for one item.
-    pub fn path(&self, item: &RepoPath, glob: &Pattern) -> Result<RepoPath, BadPath> {
+    pub fn path(&self, item: &RepoPath, glob: &Glob) -> Result<RepoPath, BadPath> {
         RepoPath::parse(&self.fill(item, glob, str::to_owned))
     }
 
     /// Returns the command for one item, with the parts quoted where the shell would split them.
-    pub fn command(&self, item: &RepoPath, glob: &Pattern) -> String {
+    pub fn command(&self, item: &RepoPath, glob: &Glob) -> String {
         self.fill(item, glob, quote)
     }
 
-    fn fill(&self, item: &RepoPath, glob: &Pattern, escape: impl Fn(&str) -> String) -> String {
+    fn fill(&self, item: &RepoPath, glob: &Glob, escape: impl Fn(&str) -> String) -> String {
         let path = item.as_str();
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let base = glob.base().map_or("", RepoPath::as_str);
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn item_paths() {
-        let glob = Pattern::parse(&path("data/audio/**/*.wav")).unwrap().unwrap();
+        let glob = Glob::parse(&path("data/audio/**/*.wav")).unwrap().unwrap();
         let written = "out/{{ item.dir }}/{{ item.stem }}.npy";
         let cases = [
             ("data/audio/jazz/a b.c.wav", "out/jazz/a b.c.npy"),
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn item_command_quoting() {
-        let glob = Pattern::parse(&path("in/*")).unwrap().unwrap();
+        let glob = Glob::parse(&path("in/*")).unwrap().unwrap();
         let command =
             |item: &str| text("cp {{ item.path }} out/{{ item.name }}").command(&path(item), &glob);
         assert_eq!(command("in/a.txt"), "cp in/a.txt out/a.txt");

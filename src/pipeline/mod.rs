@@ -8,7 +8,7 @@ mod items;
 mod links;
 mod params;
 pub mod params_edit;
-pub mod pattern;
+pub mod glob;
 pub mod problem;
 mod read;
 pub mod schema;
@@ -24,11 +24,11 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
+pub use glob::Glob;
 pub use graph::Graph;
 pub use items::{Each, ItemOut, ItemText, Mode};
 pub use links::{Link, Links, PRIVATE};
 pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
-pub use pattern::Pattern;
 pub use problem::Problem;
 pub use read::config::GROUPS;
 pub use read::{FileSource, Operation, Override, parse};
@@ -166,7 +166,7 @@ impl Stage {
 pub struct Dep {
     /// The path as declared, with wildcards if it is a glob.
     pub path: RepoPath,
-    pub glob: Option<Pattern>,
+    pub glob: Option<Glob>,
     pub line: usize,
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Graph, Pattern, Problem, Stage, StageIx};
+use super::{Graph, Glob, Problem, Stage, StageIx};
 use crate::error::did_you_mean;
 use crate::repo_path::RepoPath;
 
@@ -25,10 +25,10 @@ pub(super) fn graph(
             let found = match &dep.glob {
                 None => makers_of(&makers, &dep.path),
                 Some(glob) => {
-                    makers.iter().filter(|(out, _)| glob.concerns(out)).map(|(_, ix)| *ix).collect()
+                    makers.iter().filter(|(out, _)| glob.may_overlap(out)).map(|(_, ix)| *ix).collect()
                 }
             };
-            let exists = || exists(dep.glob.as_ref().map_or(Some(&dep.path), Pattern::base));
+            let exists = || exists(dep.glob.as_ref().map_or(Some(&dep.path), Glob::base));
             if found.contains(&ix) && dep.glob.is_none() {
                 problems.push(
                     Problem::new(

@@ -43,10 +43,10 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Returns the key of the stage's trace in the cache, the digest of its
-    /// [text format](crate::plan::record).
+    /// [text format](crate::plan::trace_text).
     pub fn key(&self) -> Digest {
         let mut text = String::new();
-        crate::plan::record::write_fingerprint(&mut text, self);
+        crate::plan::trace_text::write_fingerprint(&mut text, self);
         Digest::of(text.as_bytes())
     }
 

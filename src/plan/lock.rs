@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use crate::pipeline::StageName;
 use crate::plan::Trace;
-use crate::plan::record::{self, TraceReader};
+use crate::plan::trace_text::{self, TraceReader};
 
 pub const FILE: &str = "pipeline.lock";
 const HEADER: &str = "repro.lock 1";
@@ -156,7 +156,7 @@ impl Blocks {
             kept.next_if(|block| name(block) == changed.as_str());
             if let Some(trace) = trace {
                 text.extend([HEAD, changed.as_str(), "\n"]);
-                record::write_trace(&mut text, trace);
+                trace_text::write_trace(&mut text, trace);
             }
         }
         kept.for_each(|block| copy(&mut text, block));
@@ -172,7 +172,7 @@ impl Blocks {
         let mut reader = TraceReader::default();
         let mut at = block.lines.start;
         for line in self.text[block.lines.clone()].split('\n') {
-            if !line.is_empty() && reader.line(line).is_err() {
+            if !line.is_empty() && reader.push_line(line).is_err() {
                 return Err(BadLock { line: line_at(&self.text, at), what: "malformed line" });
             }
             at += line.len() + 1;

@@ -22,12 +22,12 @@
 //! ```
 
 use crate::digest::Content;
-use crate::plan::{Fingerprint, record};
+use crate::plan::{Fingerprint, trace_text};
 
 /// Renders the template of a stage. The contents of the fingerprint's deps are ignored.
 pub fn render(fingerprint: &Fingerprint) -> String {
     let mut text = String::new();
-    record::write_fingerprint(&mut text, fingerprint);
+    trace_text::write_fingerprint(&mut text, fingerprint);
     let dep_path = |line: &str| line.strip_prefix("dep ")?.splitn(3, ' ').nth(2).map(str::to_owned);
     let lines = text.lines().map(|line| match dep_path(line) {
         Some(path) => format!("dep {path}\n"),
@@ -188,7 +188,7 @@ mod tests {
             let trace = Trace { fingerprint: then, outs: written, accepted };
 
             let mut block = String::new();
-            record::write_trace(&mut block, &trace);
+            trace_text::write_trace(&mut block, &trace);
             let template = render(&now);
             let prefixes: Vec<Option<String>> = paths(&template)
                 .map(|path| RepoPath::parse(path).unwrap())

@@ -8,9 +8,9 @@ pub mod decide;
 pub mod fingerprint;
 pub mod lock;
 pub mod lock_template;
-pub mod record;
 pub mod snapshot;
 pub mod trace;
+pub mod trace_text;
 pub mod tree;
 
 pub use change::Change;

@@ -4,17 +4,17 @@ use super::observe::Mode;
 use super::scan::{Entries, Node};
 use super::{Observed, Workspace};
 use crate::error::{Error, Result};
-use crate::pipeline::Pattern;
+use crate::pipeline::Glob;
 use crate::repo_path::RepoPath;
 
 impl Workspace {
-    /// Returns the matches of `glob` as the tree of its [base](Pattern::base), pruned to the
+    /// Returns the matches of `glob` as the tree of its [base](Glob::base), pruned to the
     /// matches; `None` if there are none.
     ///
     /// Paths for which `ignored` is true do not match.
     pub fn observe_glob(
         &self,
-        glob: &Pattern,
+        glob: &Glob,
         ignored: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Observed>> {
         match (glob.base(), self.matches(glob, ignored)?) {
@@ -28,7 +28,7 @@ impl Workspace {
     /// Returns the same tree by names and stats, without digests.
     pub(super) fn matches(
         &self,
-        glob: &Pattern,
+        glob: &Glob,
         ignored: &dyn Fn(&str) -> bool,
     ) -> Result<Option<Node>> {
         if let Some(base) = glob.base() {
@@ -40,7 +40,7 @@ impl Workspace {
             std::fs::read_dir(&self.root).map_err(|err| Error::io("read", &self.root, &err))?;
         for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
             let Some(path) = RepoPath::parse_canonical(&name) else { continue };
-            if path.is_reserved() || !glob.concerns(&path) {
+            if path.is_reserved() || !glob.may_overlap(&path) {
                 continue;
             }
             let node = self.scan(&path)?;
@@ -54,12 +54,7 @@ impl Workspace {
 }
 
 /// Prunes `node`, which is at `path`, to the matches of `glob`.
-fn matching(
-    path: &str,
-    node: Node,
-    glob: &Pattern,
-    ignored: &dyn Fn(&str) -> bool,
-) -> Option<Node> {
+fn matching(path: &str, node: Node, glob: &Glob, ignored: &dyn Fn(&str) -> bool) -> Option<Node> {
     if ignored(path) {
         return None;
     }

@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
-pub use observe::{Observed, now};
+pub use observe::{Indexed, Observed};
 pub use stamp::Stamp;
 
 use crate::error::Result;

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::index::Unlisted;
 use super::scan::{Entries, Node, Stat, is_absent};
 use super::traverse::traverse;
 use super::{Workspace, hash, par_map};
+use crate::clock::now_nanos;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::plan::Tree;
@@ -42,6 +42,16 @@ impl Observed {
     }
 }
 
+/// The state of a path as far as it is known without reading files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Indexed {
+    /// The index does not have all files of the path, or the path cannot be scanned.
+    Unknown,
+    /// The path does not exist.
+    Absent,
+    Present(Content),
+}
+
 /// Scope of an observation, which determines its use of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -57,25 +67,29 @@ impl Workspace {
     /// Returns the content of `path`; `None` if it does not exist.
     ///
     /// # Errors
-    /// Those of [`scan`](super::scan::scan), and a file that cannot be read or keeps changing.
+    /// Fails as [`scan`](super::scan::scan) does, or if a file cannot be read or keeps changing.
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Observed>> {
         let node = self.scan(path)?;
         self.index.forget_gone(path.as_str(), node.as_ref());
         node.map(|node| self.digest(path.as_str(), node, Mode::Complete)).transpose()
     }
 
-    /// Returns the content of `path` (the inner `None` if it does not exist) without reading files;
-    /// the outer `None` if the index does not know all of it.
-    pub fn indexed_content(&self, path: &RepoPath) -> Option<Option<Content>> {
+    /// Returns the content of `path` as far as the index has it, without reading files.
+    pub fn indexed_content(&self, path: &RepoPath) -> Indexed {
+        // Without a single entry the digests cannot be complete, so the path is not scanned.
         if !self.index.has_entries(path.as_str()) {
             let missing =
                 path.to_path(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));
-            return missing.then_some(None);
+            return if missing { Indexed::Absent } else { Indexed::Unknown };
         }
-        let node = self.scan(path).ok()?;
-        let observed =
-            node.map(|node| self.digest(path.as_str(), node, Mode::IndexOnly)).transpose().ok()?;
-        Some(observed.map(|observed| observed.content()))
+        match self.scan(path) {
+            Ok(None) => Indexed::Absent,
+            Ok(Some(node)) => match self.digest(path.as_str(), node, Mode::IndexOnly) {
+                Ok(observed) => Indexed::Present(observed.content()),
+                Err(_) => Indexed::Unknown,
+            },
+            Err(_) => Indexed::Unknown,
+        }
     }
 
     /// Computes the digests of a scanned `node` at `path`, which is empty for the root.
@@ -158,7 +172,7 @@ fn hash_stable_file(path: &Path, mut before: Stat) -> Result<(Digest, Stat, i64)
     const TRIES: usize = 4;
     let failed = |err: std::io::Error| Error::io("read", path, &err);
     for _ in 0..TRIES {
-        let hashed_at = now();
+        let hashed_at = now_nanos();
         let file = File::open(path).map_err(failed)?;
         let digest = match hash::digest(&file, before.size) {
             Err(err) if err.kind() == std::io::ErrorKind::UnexpectedEof => None,
@@ -172,10 +186,4 @@ fn hash_stable_file(path: &Path, mut before: Stat) -> Result<(Digest, Stat, i64)
     }
     Err(Error::environment(format!("`{}` keeps changing while it is read", path.display()))
         .hint("wait until the program that writes it has finished"))
-}
-
-/// Returns the current time in nanoseconds since 1970.
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -25,7 +25,7 @@ use super::index::TICK;
 use super::scan::Node;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::pipeline::Pattern;
+use crate::pipeline::Glob;
 use crate::repo_path::RepoPath;
 
 /// Names, sizes, mtimes and inodes of the files at a path.
@@ -56,7 +56,7 @@ impl Workspace {
     }
 
     /// Returns the stamp of the matches of `glob`, except paths for which `ignored` is true.
-    pub fn stamp_glob(&self, glob: &Pattern, ignored: &dyn Fn(&str) -> bool) -> Result<Stamp> {
+    pub fn stamp_glob(&self, glob: &Glob, ignored: &dyn Fn(&str) -> bool) -> Result<Stamp> {
         Ok(stamp(self.matches(glob, ignored)?.as_ref()))
     }
 }

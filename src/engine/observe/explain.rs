@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
-use crate::pipeline::Pattern;
+use crate::pipeline::Glob;
 use crate::plan::change::Fate;
 use crate::plan::{Change, Decision, Tree};
 use crate::repo_path::RepoPath;
@@ -53,7 +53,7 @@ fn detailed(
 
 fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Observed) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
-    let base = match Pattern::parse(path) {
+    let base = match Glob::parse(path) {
         Ok(Some(glob)) => glob.base().map_or(String::new(), |base| format!("{base}/")),
         _ => format!("{path}/"),
     };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
-use crate::pipeline::{Dep, Pattern};
+use crate::error::Result;
+use crate::pipeline::{Dep, Glob};
 use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -12,28 +13,41 @@ use crate::workspace::Observed;
 /// Contents of outs that will be restored.
 pub type Predicted = OutContents;
 
-/// Returns the content a dep will have once the outs it overlaps are restored.
-///
-/// The outer `None` means that it overlaps none of them, the inner `None` that nothing will be
-/// there. `seen` observes the present content.
+/// The content of a dep once the predicted outs are restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prediction {
+    /// The dep overlaps none of them and keeps its present content.
+    Unaffected,
+    /// The dep will not exist, or its glob will match nothing.
+    Absent,
+    Content(Content),
+}
+
+impl From<Option<Content>> for Prediction {
+    fn from(content: Option<Content>) -> Prediction {
+        content.map_or(Prediction::Absent, Prediction::Content)
+    }
+}
+
+/// Predicts the content of a dep. `seen` observes the present content.
 pub(super) fn content(
     project: &Project,
     predicted: &Predicted,
     dep: &Dep,
-    seen: impl FnOnce() -> crate::error::Result<Option<Observed>>,
-) -> crate::error::Result<Option<Option<Content>>> {
+    seen: impl FnOnce() -> Result<Option<Observed>>,
+) -> Result<Prediction> {
     let top = match &dep.glob {
         None => Some(&dep.path),
         Some(glob) => glob.base(),
     };
-    if let Some(top) = top
-        && let Some(whole) = inside(project, predicted, top)
-    {
-        return Ok(Some(match (&dep.glob, whole) {
-            (None, whole) => whole,
-            (Some(glob), Some(whole)) => matching(project, top.as_str(), whole, glob),
-            (Some(_), None) => None,
-        }));
+    if let Some(top) = top {
+        match (inside(project, predicted, top), &dep.glob) {
+            (Prediction::Unaffected, _) => {}
+            (Prediction::Content(whole), Some(glob)) => {
+                return Ok(matching(project, top.as_str(), whole, glob).into());
+            }
+            (whole, _) => return Ok(whole),
+        }
     }
     let mut puts: Vec<Put<'_>> = Vec::new();
     for (out, content) in predicted {
@@ -41,7 +55,8 @@ pub(super) fn content(
             Some(top) => out.strip_prefix(top),
             None => Some(out.as_str()),
         };
-        let (Some(below), true) = (below, dep.glob.as_ref().is_none_or(|glob| glob.concerns(out)))
+        let (Some(below), true) =
+            (below, dep.glob.as_ref().is_none_or(|glob| glob.may_overlap(out)))
         else {
             continue;
         };
@@ -54,31 +69,34 @@ pub(super) fn content(
         puts.push((below.split('/').collect(), content));
     }
     if puts.is_empty() {
-        return Ok(None);
+        return Ok(Prediction::Unaffected);
     }
     let seen = seen()?;
     let empty = if dep.glob.is_some() { Empty::MatchesNothing } else { Empty::Stays };
-    Ok(Some(overlaid(seen.as_ref(), &puts, empty)))
+    Ok(overlaid(seen.as_ref(), &puts, empty).into())
 }
 
 /// The names on the way to a path, and its future content.
 type Put<'a> = (Vec<&'a str>, Option<Content>);
 
 /// Returns the future content of `path` if it is a predicted out or inside one.
-fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Option<Option<Content>> {
+fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Prediction {
     if let Some(content) = predicted.get(path) {
-        return Some(*content);
+        return (*content).into();
     }
-    let (above, content) = path.ancestors().find_map(|above| predicted.get_key_value(above))?;
-    let Some(mut content) = *content else { return Some(None) };
-    for name in path.strip_prefix(above)?.split('/') {
-        content = *project.cache.tree(&content.digest()).ok()?.entries.get(name)?;
-    }
-    Some(Some(content))
+    let above = path.ancestors().find_map(|above| predicted.get_key_value(above));
+    let Some((above, content)) = above else { return Prediction::Unaffected };
+    let Some(top) = *content else { return Prediction::Absent };
+    let names = path.strip_prefix(above).unwrap_or_default().split('/');
+    let found = names.into_iter().try_fold(top, |content, name| {
+        project.cache.tree(&content.digest()).ok()?.entries.get(name).copied()
+    });
+    // A tree that the cache lacks, or that lacks the name, predicts nothing.
+    found.map_or(Prediction::Unaffected, Prediction::Content)
 }
 
 /// Returns the part of `content`, at `path`, that a glob matches.
-fn matching(project: &Project, path: &str, content: Content, glob: &Pattern) -> Option<Content> {
+fn matching(project: &Project, path: &str, content: Content, glob: &Glob) -> Option<Content> {
     if glob.matches(path) {
         return Some(content);
     }

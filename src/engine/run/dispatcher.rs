@@ -36,7 +36,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
 use super::job::RunContext;
-use super::ledger::{Ledger, now};
+use super::ledger::Ledger;
 use super::message::Message;
 use super::options::Options;
 use super::outcome::StageResult;
@@ -45,6 +45,7 @@ use super::stage_output::StageOutput;
 use super::thread_pool::ThreadPool;
 use super::units::Units;
 use super::worker;
+use crate::clock::now_millis;
 use crate::engine::observe::predict::Predicted;
 use crate::engine::observe::{Observation, observe, observe_failed};
 use crate::engine::{Project, resources};
@@ -276,7 +277,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
     ) {
         self.ledger.tell(Event::StageStarted {
             stage: self.ledger.name(ix),
-            at: now(),
+            at: now_millis(),
             work,
             reasons,
         });
@@ -362,7 +363,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
 
     fn report_output(&mut self, ix: StageIx, message: StageMessage) {
         let stage = self.ledger.name(ix);
-        if let Some(event) = self.stages[ix].output.event(stage, now(), message) {
+        if let Some(event) = self.stages[ix].output.event(stage, now_millis(), message) {
             self.ledger.tell(event);
         }
     }

@@ -3,9 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::options::Options;
+use crate::clock::now_millis;
 use crate::digest::Content;
 use crate::engine::{Project, metrics, provenance};
 use crate::error::{Error, Result, exit};
@@ -101,7 +102,7 @@ impl<'a, 's> Ledger<'a, 's> {
             fresh: self.project.up_to_date.count(),
         };
         let pending = std::mem::take(&mut self.pending);
-        self.tell(Event::RunStarted { run, at: now(), about });
+        self.tell(Event::RunStarted { run, at: now_millis(), about });
         pending.into_iter().for_each(|event| self.tell(event));
         run
     }
@@ -131,7 +132,7 @@ impl<'a, 's> Ledger<'a, 's> {
         outs: BTreeMap<RepoPath, Content>,
     ) {
         self.ended[ix] = Some((outcome.clone(), took));
-        self.tell(Event::StageEnded { stage: self.name(ix), at: now(), outcome, took, outs });
+        self.tell(Event::StageEnded { stage: self.name(ix), at: now_millis(), outcome, took, outs });
     }
 
     /// Raises the exit code of the process to `exit`.
@@ -173,7 +174,7 @@ impl<'a, 's> Ledger<'a, 's> {
         let (status, exit) = self.status();
         let metrics = if self.run.is_some() { self.final_metrics() } else { Vec::new() };
         let took: Millis = self.began.elapsed().into();
-        let ended = now();
+        let ended = now_millis();
         self.tell(Event::RunEnded { run: self.run, at: ended, status, took });
         if let Some(error) = self.fatal {
             return Err(error);
@@ -259,9 +260,4 @@ fn absent(project: &Project) -> BTreeSet<RepoPath> {
         .filter(|path| path.to_path(&project.root).symlink_metadata().is_err())
         .cloned()
         .collect()
-}
-
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::try_from(since.as_millis()).unwrap_or(Timestamp::MAX)
 }

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::{Reader, Scope, Value, kind};
-use crate::pipeline::pattern::Pattern;
+use crate::pipeline::glob::Glob;
 use crate::pipeline::{
     Cached, Dep, Each, ItemOut, ItemText, Mode, Out, Persist, Presence, Problem, Role,
 };
@@ -131,7 +131,7 @@ impl Reader {
     ) -> Option<Each> {
         let text = self.text(value, &format!("`each` of {of}"), scope)?;
         let path = self.path(&text, value, "`each`", of)?;
-        let Ok(Some(glob)) = Pattern::parse(&path) else {
+        let Ok(Some(glob)) = Glob::parse(&path) else {
             self.problem(value, format!("`each` of {of} must be a glob such as \"data/*/*.wav\""));
             return None;
         };

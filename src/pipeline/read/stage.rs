@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{Reader, Scope, Value};
 use crate::error::did_you_mean;
-use crate::pipeline::pattern::Pattern;
+use crate::pipeline::glob::Glob;
 use crate::pipeline::template::Unrendered;
 use crate::pipeline::{
     Dep, Out, ParamKey, ParamValue, Policy, Presence, Problem, Stage, StageName,
@@ -230,7 +230,7 @@ impl Reader {
                 continue;
             };
             let Some(path) = self.path(&text, at, "dep", of) else { continue };
-            let glob = match Pattern::parse(&path) {
+            let glob = match Glob::parse(&path) {
                 Ok(glob) => glob,
                 Err(why) => {
                     self.problem(at, format!("dep `{path}` of {of} is not a valid glob: {why}"));

@@ -110,7 +110,7 @@ impl TraceReader {
     ///
     /// # Errors
     /// The line is malformed or repeats an earlier fact.
-    pub fn line(&mut self, line: &str) -> Result<(), NotATrace> {
+    pub fn push_line(&mut self, line: &str) -> Result<(), NotATrace> {
         self.parse(line).ok_or(NotATrace)
     }
 
@@ -145,6 +145,8 @@ impl TraceReader {
                 let (path, content) = parse_content_at(rest)?;
                 self.deps.insert(path, content).is_none()
             }
+            // Outs are restored, which overwrites and removes files. A lock from elsewhere or a
+            // damaged one must not make that happen in `.git` or in the cache.
             "out" => {
                 let (path, content) = parse_content_at(rest)?;
                 if path.is_reserved() {
@@ -173,10 +175,11 @@ impl TraceReader {
             deps,
             params,
             outs,
-            absent: mut out_paths,
+            absent,
             accepted,
             each,
         } = self;
+        let mut out_paths = absent;
         out_paths.extend(outs.keys().cloned());
         let fingerprint = Fingerprint {
             cmd,

@@ -8,33 +8,31 @@ use crate::repo_path::RepoPath;
 /// A path with wildcards: `*` and `?` within a name, `[…]`, `{a,b}`, and `**` for any number of
 /// directories.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Pattern {
+pub struct Glob {
     text: RepoPath,
     /// The directories before the first name with a wildcard.
     base: Option<RepoPath>,
 }
 
-/// The reason that a text with wildcards is not a pattern.
+/// A syntax error in a glob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadPattern {
+pub enum BadGlob {
     Brackets,
     Braces,
 }
 
-impl fmt::Display for BadPattern {
+impl fmt::Display for BadGlob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            BadPattern::Brackets => "`[` without `]` (write a literal `[` as `[[]`)",
-            BadPattern::Braces => {
-                "unbalanced `{` and `}` in one name (write a literal `{` as `[{]`)"
-            }
+            BadGlob::Brackets => "`[` without `]` (write a literal `[` as `[[]`)",
+            BadGlob::Braces => "unbalanced `{` and `}` in one name (write a literal `{` as `[{]`)",
         })
     }
 }
 
-impl Pattern {
+impl Glob {
     /// Parses a path; `None` if it has no wildcard.
-    pub fn parse(path: &RepoPath) -> Result<Option<Pattern>, BadPattern> {
+    pub fn parse(path: &RepoPath) -> Result<Option<Glob>, BadGlob> {
         let names: Vec<&str> = path.as_str().split('/').collect();
         let Some(first) = names.iter().position(|name| name.contains(['*', '?', '[', '{'])) else {
             return Ok(None);
@@ -43,10 +41,10 @@ impl Pattern {
             check_balance(name)?;
         }
         let base = RepoPath::parse(&names[..first].join("/")).ok();
-        Ok(Some(Pattern { text: path.clone(), base }))
+        Ok(Some(Glob { text: path.clone(), base }))
     }
 
-    /// Returns the pattern as declared.
+    /// Returns the glob as declared.
     pub fn text(&self) -> &RepoPath {
         &self.text
     }
@@ -56,16 +54,16 @@ impl Pattern {
         self.base.as_ref()
     }
 
-    /// Reports whether the pattern matches `path`.
+    /// Reports whether the glob matches `path`.
     pub fn matches(&self, path: &str) -> bool {
         fast_glob::glob_match(self.text.as_str(), path)
     }
 
     /// Reports whether an out at `path` could match, contain a match, or be inside one.
     ///
-    /// A name with an extension is assumed to be a file; otherwise a pattern with `**` would depend
-    /// on every stage of the pipeline.
-    pub fn concerns(&self, path: &RepoPath) -> bool {
+    /// A name with an extension is assumed to be a file; otherwise a glob with `**` would depend on
+    /// every stage of the pipeline.
+    pub fn may_overlap(&self, path: &RepoPath) -> bool {
         let name = path.as_str().rsplit('/').next().unwrap_or_default();
         if name.trim_start_matches('.').contains('.') {
             return self.matches(path.as_str())
@@ -86,29 +84,29 @@ impl Pattern {
 }
 
 /// Checks the brackets and braces of one name.
-fn check_balance(name: &str) -> Result<(), BadPattern> {
+fn check_balance(name: &str) -> Result<(), BadGlob> {
     let mut braces = 0usize;
     let mut chars = name.chars();
     while let Some(c) = chars.next() {
         match c {
             // The first character belongs to the class even if it is `]`.
             '[' if chars.next().is_none() || !chars.by_ref().any(|c| c == ']') => {
-                return Err(BadPattern::Brackets);
+                return Err(BadGlob::Brackets);
             }
             '{' => braces += 1,
-            '}' => braces = braces.checked_sub(1).ok_or(BadPattern::Braces)?,
+            '}' => braces = braces.checked_sub(1).ok_or(BadGlob::Braces)?,
             _ => {}
         }
     }
-    if braces == 0 { Ok(()) } else { Err(BadPattern::Braces) }
+    if braces == 0 { Ok(()) } else { Err(BadGlob::Braces) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pattern(text: &str) -> Pattern {
-        Pattern::parse(&RepoPath::parse(text).unwrap()).unwrap().unwrap()
+    fn glob(text: &str) -> Glob {
+        Glob::parse(&RepoPath::parse(text).unwrap()).unwrap().unwrap()
     }
 
     #[test]
@@ -123,27 +121,25 @@ mod tests {
             ("data/?[0-9].csv", "data/ab.csv", false),
             ("a[[]1].txt", "a[1].txt", true),
         ];
-        for (glob, path, expected) in cases {
-            assert_eq!(pattern(glob).matches(path), expected, "{glob} {path}");
+        for (text, path, expected) in cases {
+            assert_eq!(glob(text).matches(path), expected, "{text} {path}");
         }
     }
 
     #[test]
     fn glob_base() {
-        assert_eq!(pattern("a/b/*.c").base().map(RepoPath::as_str), Some("a/b"));
-        assert_eq!(pattern("*/b").base(), None);
-        assert_eq!(Pattern::parse(&RepoPath::parse("a/b").unwrap()), Ok(None));
-        for (bad, why) in [
-            ("a/[x", BadPattern::Brackets),
-            ("{a,b/c}", BadPattern::Braces),
-            ("a}{", BadPattern::Braces),
-        ] {
-            assert_eq!(Pattern::parse(&RepoPath::parse(bad).unwrap()), Err(why), "{bad}");
+        assert_eq!(glob("a/b/*.c").base().map(RepoPath::as_str), Some("a/b"));
+        assert_eq!(glob("*/b").base(), None);
+        assert_eq!(Glob::parse(&RepoPath::parse("a/b").unwrap()), Ok(None));
+        for (bad, why) in
+            [("a/[x", BadGlob::Brackets), ("{a,b/c}", BadGlob::Braces), ("a}{", BadGlob::Braces)]
+        {
+            assert_eq!(Glob::parse(&RepoPath::parse(bad).unwrap()), Err(why), "{bad}");
         }
     }
 
     #[test]
-    fn outs_that_concern_a_glob() {
+    fn outs_that_overlap_a_glob() {
         let cases = [
             ("models/*/x.bin", "models/a/x.bin", true),
             ("models/*/x.bin", "models/a", true),
@@ -156,11 +152,11 @@ mod tests {
             ("**/*.py", "made", true),
             ("made/*", "made/a/b.txt", true),
         ];
-        for (glob, path, expected) in cases {
+        for (text, path, expected) in cases {
             assert_eq!(
-                pattern(glob).concerns(&RepoPath::parse(path).unwrap()),
+                glob(text).may_overlap(&RepoPath::parse(path).unwrap()),
                 expected,
-                "{glob} {path}"
+                "{text} {path}"
             );
         }
     }
