@@ -189,8 +189,8 @@ impl Outcome {
     }
 }
 
-/// The cause of a stage's failure. The message is ``stage `train` failed: `` followed by `what`, the causes and
-/// the hint.
+/// The cause of a stage's failure. The message is ``stage `train` failed: `` followed by `what`,
+/// the causes and the hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// `exited with code 1`, `was killed by signal 9`, `did not write `models/x``.

@@ -35,7 +35,12 @@ pub(super) fn show(plan: &PlanReport) -> Result<()> {
     let untimed: Vec<String> =
         work.iter().filter(|planned| planned.took.is_none()).map(name).collect();
     if untimed.len() < work.len() {
-        stdout::say!("estimated at most {} with -j {}{}", plan.estimate, plan.jobs, without(&untimed));
+        stdout::say!(
+            "estimated at most {} with -j {}{}",
+            plan.estimate,
+            plan.jobs,
+            without(&untimed)
+        );
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Graph, Glob, Problem, Stage, StageIx};
+use super::{Glob, Graph, Problem, Stage, StageIx};
 use crate::error::did_you_mean;
 use crate::repo_path::RepoPath;
 
@@ -24,9 +24,11 @@ pub(super) fn graph(
         for dep in &stage.deps {
             let found = match &dep.glob {
                 None => makers_of(&makers, &dep.path),
-                Some(glob) => {
-                    makers.iter().filter(|(out, _)| glob.may_overlap(out)).map(|(_, ix)| *ix).collect()
-                }
+                Some(glob) => makers
+                    .iter()
+                    .filter(|(out, _)| glob.may_overlap(out))
+                    .map(|(_, ix)| *ix)
+                    .collect(),
             };
             let exists = || exists(dep.glob.as_ref().map_or(Some(&dep.path), Glob::base));
             if found.contains(&ix) && dep.glob.is_none() {

@@ -1,6 +1,5 @@
-//! Processes the stale items of a stage, either in one process for all items or in
-//! one process per item. A finished item is
-//! stored at once, so that a crash loses only unfinished items.
+//! Processes the stale items of a stage, either in one process for all items or in one process per
+//! item. A finished item is stored at once, so that a crash loses only unfinished items.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
