@@ -3,12 +3,12 @@
 //! Parses text into values. Does not know about the disk, the cache or whether stages are up to
 //! date.
 
+pub mod glob;
 mod graph;
 mod items;
 mod links;
 mod params;
 pub mod params_edit;
-pub mod glob;
 pub mod problem;
 mod read;
 pub mod schema;

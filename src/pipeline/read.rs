@@ -212,8 +212,17 @@ impl Reader {
             );
             return Vec::new();
         };
-        let what = format!("an entry of `{key}` of {of}");
-        list.iter().filter_map(|entry| Some((self.string(entry, &what)?, entry))).collect()
+        let mut strings = Vec::with_capacity(list.len());
+        for entry in list {
+            match entry.get_ref().as_str() {
+                Some(text) => strings.push((text, entry)),
+                None => self.problem(
+                    entry,
+                    format!("`{key}` of {of} must contain only strings, not {}", kind(entry)),
+                ),
+            }
+        }
+        strings
     }
 
     fn path(&mut self, text: &str, at: &Value<'_>, role: &str, of: &str) -> Option<RepoPath> {

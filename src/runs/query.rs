@@ -1,4 +1,4 @@
-//! Reads runs from the database as values. Does not know how they are displayed.
+//! Reads runs from the database as values.
 
 use std::collections::BTreeMap;
 
@@ -139,7 +139,10 @@ impl Store {
             return Ok(*last);
         }
         let shown = latest.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let hint = format!("the latest are {shown}; `repro runs list` shows more");
+        let hint = match latest.len() {
+            1 => format!("the only run is {shown}"),
+            _ => format!("the latest are {shown}; `repro runs list` shows more"),
+        };
         let Some(run) = RunName::parse(text) else {
             return Err(Error::usage(format!(
                 "`{text}` is not a run name: expected a name such as `{last}`, `{}` or `last`",

@@ -8,8 +8,16 @@ use crate::pipeline;
 use crate::repo_path::RepoPath;
 
 /// Returns the root of the project that contains `start`, as a path without symlinks.
+///
+/// # Errors
+/// `start` does not exist, or no directory above it has a `pipeline.toml`.
 pub fn find(start: &Path) -> Result<PathBuf> {
-    let start = start.canonicalize().map_err(|err| Error::io("open", start, &err))?;
+    let start = start.canonicalize().map_err(|err| match err.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::usage(format!("`{}` does not exist", start.display()))
+        }
+        _ => Error::io("open", start, &err),
+    })?;
     let root = start.ancestors().find(|dir| dir.join(pipeline::FILE).is_file());
     root.map(Path::to_owned).ok_or_else(|| {
         Error::usage(format!(

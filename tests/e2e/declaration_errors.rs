@@ -69,7 +69,7 @@ env = { "a b" = "x", N = 1 }
      hint: add cmd = "…"; a tracked input can only have `outs`, `desc` and `frozen`
     error: pipeline.toml:28: out `data` of stage `c` is also an out of stage `b`
      hint: an out belongs to one stage; stage `b` is declared on line 17
-    error: pipeline.toml:29: an entry of `deps` of stage `c` must be a string, not an integer
+    error: pipeline.toml:29: `deps` of stage `c` must contain only strings, not an integer
     error: pipeline.toml:30: `a b` is not a valid variable name
      hint: use letters, digits and `_`
     error: pipeline.toml:30: variable `N` of stage `c` must be a string, not an integer
@@ -162,7 +162,19 @@ fn no_project_and_unknown_names() {
     error: there is no `pipeline.toml` in `$ROOT` or its parent directories
      hint: run `repro init` to create a pipeline here
     ");
+    snapshot!(sandbox.repro(&["-C", "absent", "run"]), @"
+    exit 2
+    --- stderr
+    error: `absent` does not exist
+    ");
     let sandbox = crate::run::chain();
+    sandbox.ok(&["run"]);
+    snapshot!(sandbox.repro(&["runs", "show", "9"]), @"
+    exit 2
+    --- stderr
+    error: there is no run `run-9`
+     hint: the only run is run-1
+    ");
     snapshot!(sandbox.repro(&["run", "coutn"]), @"
     exit 2
     --- stderr
