@@ -91,16 +91,22 @@ fn too_wide(text: &str) -> Vec<Finding> {
         .collect()
 }
 
+/// Checks the first word of each doc comment, and of each paragraph in it. `It` may begin a later
+/// paragraph, where the first one has named the subject.
 fn bad_openings(text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut before = "";
+    let mut before = ("", "");
     for (line, text, is_raw) in lines(text) {
         let text = text.trim();
         let mark = ["///", "//!"].into_iter().find(|mark| text.starts_with(mark)).unwrap_or("");
-        let is_first = !mark.is_empty() && mark != before;
-        before = mark;
-        let word = text[mark.len()..].split_whitespace().next().unwrap_or_default();
-        if is_first && !is_raw && OPENINGS.contains(&word) {
+        let prose = text[mark.len()..].trim();
+        let is_doc = !mark.is_empty() && !is_raw;
+        let is_first = mark != before.0;
+        let begins_paragraph = before.1.is_empty() || before.1.starts_with('#');
+        before = (mark, prose);
+        let word = prose.split_whitespace().next().unwrap_or_default();
+        let is_bad = OPENINGS.contains(&word) && (is_first || (begins_paragraph && word != "It"));
+        if is_doc && is_bad {
             let what = format!("doc comment begins with `{word}`; begin with a verb or a noun");
             findings.push(Finding { line, what });
         }
@@ -184,6 +190,9 @@ fn lints_find_faults() {
     let docs =
         "/// Whether it is.\n/// How.\nfn f() {}\n/// Reports whether.\n//! It is.\n// Of this.";
     assert_eq!(at(bad_openings(docs)), [1, 5]);
+    let paragraphs =
+        "/// Reads.\n///\n/// It fails.\n///\n/// Those of f.\n/// # Errors\n/// Of kind.";
+    assert_eq!(at(bad_openings(paragraphs)), [5, 7]);
     let text = "let anew = 1;\n// made anew\nerror(\"it is not there\");\n// renewed, anewly";
     assert_eq!(at(odd_phrases(text)), [2, 3]);
     let tests = "#[test]\nfn a_b_c_d_e_f_g() {}\n#[test]\n#[ignore]\nfn a_b_c_d_e_f_g_h() {}\n\

@@ -1,5 +1,4 @@
-//! Copies bytes from file to file and computes their digest on the way. Does not know about names
-//! in the cache.
+//! Copies bytes from file to file and computes their digest on the way.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

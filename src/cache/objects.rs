@@ -83,6 +83,8 @@ impl Cache {
                 found[at] = entry.file_type().is_ok_and(|kind| kind.is_file());
             }
         }
+        // A folder without entries may be one that cannot be listed, so its digests are checked by
+        // name. With `most` entries read, more may follow.
         let listed_all = is_missing || (0 < read && read < most);
         let not_found =
             digests.iter().zip(found).filter_map(|(digest, found)| (!found).then_some(*digest));
@@ -136,7 +138,8 @@ impl Cache {
                 let _ = fs::remove_file(temporary);
                 return Ok(Inserted::WrongDigest);
             }
-            // Keeps the group sync at the end short.
+            // Recovery after a power cut skips large objects, so they must not be torn. It also
+            // keeps the group sync at the end short.
             if filled.count >= LARGE {
                 target.sync_all().map_err(&failed)?;
             }
@@ -149,6 +152,7 @@ impl Cache {
     /// Copies `source` to `target`, by reflink if the file system supports it.
     fn copy_or_reflink(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Hashed> {
         match self.reflinks.reflink(source, target) {
+            // The clone is hashed and not the source, which may be written to meanwhile.
             Ok(()) => copy_and_hash(target, digest, io::sink()),
             Err(_) => copy_and_hash(source, digest, target),
         }
@@ -197,8 +201,8 @@ impl Cache {
     /// Executable files are never linked to an object, since objects are not executable.
     ///
     /// # Errors
-    /// Of kind [`Damaged`](crate::error::Kind::Damaged) if the bytes of the object do not match its
-    /// digest (it is then removed) or if it is missing.
+    /// The error is of kind [`Damaged`](crate::error::Kind::Damaged) if the object is missing, or
+    /// if its bytes do not match its digest (it is then removed).
     pub fn restore_file(
         &self,
         digest: &Digest,

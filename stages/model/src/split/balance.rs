@@ -1,7 +1,6 @@
 //! Stratified assignment of groups of clips to held-out sets and folds.
 //!
-//! If each clip is its own group, shares are exact to one clip per class. Does not know what the
-//! sets are used for.
+//! If each clip is its own group, shares are exact to one clip per class.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +16,7 @@ pub(super) struct Pool<'a> {
 
 /// Returns the groups to hold out from the clips `among`.
 ///
-/// Of a class with n clips, n · `share` are held out: rounded, but at least one, and at least one
+/// In a class with n clips, n · `share` are held out: rounded, but at least one, and at least one
 /// remains. If groups do not allow that, a greedy pass in random order comes as close as it can.
 pub(super) fn hold_out(pool: Pool<'_>, among: &[usize], share: f64, seed: u64) -> BTreeSet<usize> {
     let sizes = pool.sizes(among);
