@@ -207,6 +207,7 @@ impl<'g> Scheduler<'g> {
             },
             Input::Ended(stage, end) => {
                 self.leave_queue(stage);
+                // A stage that was split holds nothing itself; only its running units do.
                 let holding = match self.states[stage] {
                     State::Splitting { running, .. } => running,
                     _ => 1,
@@ -219,6 +220,8 @@ impl<'g> Scheduler<'g> {
             }
             Input::Units(stage, count) => {
                 self.release(stage, 1);
+                // After a stop or a failure the stage has no units left and is closed at once: its
+                // thread waits for that.
                 let count = if self.mode == Mode::Going { count } else { 0 };
                 self.requeue_units(
                     stage,
@@ -233,6 +236,8 @@ impl<'g> Scheduler<'g> {
                     let state = State::Splitting { next, count, running: running - 1 };
                     self.requeue_units(stage, state, &mut effects);
                 }
+                // The stage has not failed yet: its other running units may still succeed, and what
+                // they make is kept. With `KeepGoing` even the remaining units start.
                 if end == End::Failure {
                     self.stop_after_failure(stage, &mut effects);
                 }
@@ -294,6 +299,8 @@ impl<'g> Scheduler<'g> {
     fn fail(&mut self, stage: StageIx, effects: &mut Vec<Effect>) {
         self.states[stage] = State::Dropped;
         self.open -= 1;
+        // Dependents come first: they name this stage as the cause, even if an earlier failure has
+        // stopped the run. Everything dropped later names the first failure.
         for &dependent in self.graph.needed_by(stage) {
             self.drop_because(dependent, stage, effects);
         }
@@ -319,6 +326,8 @@ impl<'g> Scheduler<'g> {
     fn drop_because(&mut self, stage: StageIx, because: StageIx, effects: &mut Vec<Effect>) {
         let mut open = vec![stage];
         while let Some(stage) = open.pop() {
+            // Stages that are not wanted count as done, so a failure does not spread through them
+            // to wanted stages behind them.
             if matches!(
                 self.states[stage],
                 State::Done | State::Dropped | State::Executing | State::Splitting { .. }
@@ -344,6 +353,7 @@ impl<'g> Scheduler<'g> {
         for stage in queued {
             if let State::Splitting { next, running, .. } = self.states[stage] {
                 self.leave_queue(stage);
+                // No unit is left. Those that are running finish, then the stage is closed.
                 self.requeue_units(stage, State::Splitting { next, count: next, running }, effects);
             }
         }
@@ -367,7 +377,8 @@ impl<'g> Scheduler<'g> {
         // One pass is enough: starting something only reduces the free resources, and the next unit
         // of a stage is queued behind the present one.
         while let Some(&entry) = self.queue.range((at, Bound::Unbounded)).next() {
-            // Every stage demands some of the first resource.
+            // Every stage demands some of the first resource, so nothing can start. Without this, a
+            // long queue would be searched after each message.
             if self.free.first() == Some(&0) {
                 break;
             }

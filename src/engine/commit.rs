@@ -139,6 +139,7 @@ pub(super) fn store_listing(project: &Project, seen: &Observed) -> Result<()> {
         return Ok(());
     };
     dirs.values().try_for_each(|dir| store_listing(project, dir))?;
+    // Checked by name only: a damaged listing costs nothing but the detail of an explanation.
     if project.cache.has(digest) {
         return Ok(());
     }
@@ -217,6 +218,7 @@ impl Restorer<'_> {
         let project = self.project;
         match content {
             Content::File(_) | Content::Executable(_) => {
+                // A rename replaces a file or a link, but not a folder.
                 if matches!(seen, Some(Observed::Dir { .. })) {
                     project.workspace.remove(path)?;
                 }
@@ -294,8 +296,10 @@ impl Restorer<'_> {
         let has =
             self.project.cache.link_type(&path.to_path(&self.project.root), &content.digest());
         let executable = matches!(content, Content::Executable(_));
-        // Use the first configured kind that such a file can have.
+        // Use the first configured kind that such a file can have. Objects are not executable, so
+        // neither is a link to one.
         let wanted = self.links.iter().copied().find(|link| !(executable && link.is_shared()));
+        // A reflink cannot be told from a copy, so files that share nothing stay as they are.
         if has == wanted.filter(|link| link.is_shared()) {
             return Ok(());
         }

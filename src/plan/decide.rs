@@ -98,6 +98,8 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
         None => vec![Change::NeverRan],
         Some(locked) => facts.fingerprint.changes_since(&locked.trace.fingerprint),
     };
+    // With another fingerprint the lock only explains the changes. Its outs were computed from
+    // other inputs, so they are not an answer for the present ones.
     let locked = facts.locked.as_ref().filter(|_| changes.is_empty());
     let candidates: Vec<&Candidate> = locked.into_iter().chain(&facts.cached).collect();
     let mut changes = changes;
@@ -115,6 +117,8 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
             return Decision::Restore(trace.clone(), changes);
         }
     }
+    // Neither the declaration nor the workspace shows that an object is missing. Without this
+    // reason a user would wonder why a known result is computed again.
     if let Some(RestoreBlocker::Object(digest)) =
         candidates.last().and_then(|candidate| candidate.blocker)
     {
@@ -167,6 +171,8 @@ fn decide_frozen(facts: &Facts) -> Decision {
 /// Lists the outs that differ from the trace.
 fn out_changes(trace: &Trace, facts: &Facts) -> Vec<Change> {
     let mut changes = Vec::new();
+    // Outs that were declared after the trace was made are not in it. They are part of the
+    // fingerprint, so only a frozen stage gets here with such a trace.
     for (path, expected) in trace.out_contents() {
         match (expected, facts.outs.get(&path).copied().flatten()) {
             // The out was optional when it was left out, but is required now.

@@ -1,4 +1,4 @@
-//! Records the events of a run in the run store. Does not know who sends the events.
+//! Records the events of a run in the run store.
 //!
 //! # Mechanism
 //!
@@ -192,6 +192,8 @@ impl Writer {
                     self.add(event);
                     let due_at = due.map_or(wanted, |due| due.min(wanted));
                     due = Some(due_at);
+                    // While writing fails, the batch stays full. Trying again for each event would
+                    // hold up the senders, so only time triggers the next attempt.
                     let is_full = self.pending.len() >= BATCH && self.last_error.is_none();
                     if !is_full && Instant::now() < due_at {
                         continue;
@@ -261,6 +263,8 @@ impl Writer {
         open.store.conn.busy_timeout(self.time_left).map_err(|err| database_error("write", err))?;
         let pending = &self.pending;
         let mut write = || {
+            // Immediate: waits for another writer here, where the timeout applies. A transaction
+            // that becomes a writer later can fail at once.
             let transaction =
                 open.store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
             for event in pending {

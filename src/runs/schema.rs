@@ -1,5 +1,5 @@
-//! Creates the tables of `runs/runs.db` and migrates older databases. Does not know what is written
-//! to them. `docs/reference/runs.md` documents each column.
+//! Creates the tables of `runs/runs.db` and migrates older databases. `docs/reference/runs.md`
+//! documents each column.
 
 use rusqlite::{Connection, TransactionBehavior};
 

@@ -1,5 +1,4 @@
-//! Opens `runs/runs.db` and defines the paths of a run's files. Does not know what the tables
-//! contain.
+//! Opens `runs/runs.db` and defines the paths of a run's files.
 //!
 //! # Mechanism
 //!

@@ -1,5 +1,5 @@
-//! Translates an event to the SQL statements that record it. Does not know about threads or
-//! batches.
+//! Translates an event to the SQL statements that record it. The caller begins and ends the
+//! transaction.
 
 use rusqlite::{Connection, params};
 use serde::Serialize;

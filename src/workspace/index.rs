@@ -115,9 +115,12 @@ impl Index {
     ) -> Vec<Option<Digest>> {
         let updates = self.updates();
         let changes = updates.changes.get(folder);
+        // Both lists are sorted by name, so one pass pairs them.
         let mut stored = self.stored.folder(folder).iter().peekable();
         let mut gone = Vec::new();
         let known = listed.iter().map(|(name, node)| {
+            // A stored file with the name of what is now a folder or a link is not consumed here,
+            // so the next step counts it as gone.
             let Node::File(stat) = node else { return None };
             while let Some(other) = stored.next_if(|other| *other.name < *name.as_bytes()) {
                 gone.push(other.name);
@@ -131,6 +134,7 @@ impl Index {
         });
         let known = known.collect();
         gone.extend(stored.map(|other| other.name));
+        // `forget` takes the lock itself.
         drop(updates);
         if unlisted == Unlisted::Forget {
             // Listings omit ignored names, but the file may exist and be a dep by its own path.
@@ -186,6 +190,7 @@ impl Index {
                     None => self.stored.folder(folder).find(name).is_some(),
                 }
             };
+            // An unknown name needs no removal, and without one the file is not written again.
             if is_known(&self.updates()) {
                 self.set(folder, name, None);
             }
@@ -211,6 +216,7 @@ impl Index {
         if updates.state == State::Changed {
             let bytes = self.stored.with(&updates.changes);
             super::write::atomic(&self.path, &bytes, super::write::Durability::Relaxed)?;
+            // The changes stay: `stored` is still the file as it was loaded.
             updates.state = State::Saved;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Finds symlinks in the workspace that point into a folder. Does not know what the folder holds.
+//! Finds symlinks in the workspace that point into a folder.
 
 use std::path::{Path, PathBuf};
 

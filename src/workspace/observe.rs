@@ -76,7 +76,7 @@ impl Workspace {
 
     /// Returns the content of `path` as far as the index has it, without reading files.
     pub fn indexed_content(&self, path: &RepoPath) -> Indexed {
-        // Without a single entry the digests cannot be complete, so the path is not scanned.
+        // Most likely the first run, which scans the path anyway when it observes the stage.
         if !self.index.has_entries(path.as_str()) {
             let missing =
                 path.to_path(&self.root).symlink_metadata().is_err_and(|err| is_absent(&err));

@@ -1,5 +1,5 @@
 //! Traverses nested folders level by level: from the top down, then back up. The folders of one
-//! level are processed in parallel. Does not know what the work is.
+//! level are processed in parallel.
 //!
 //! Recursion is unsuitable: a rayon thread that waits for others runs further tasks on its own
 //! stack, so the stack would grow with the depth and again with the branches of each level.
