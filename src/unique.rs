@@ -1,4 +1,4 @@
-//! Unique names for temporary files. Does not know where the files are created.
+//! Unique names for temporary files.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! `repro accept`.
+//! `repro accept`: records that changes do not affect a stage's outs, and prints the accepted
+//! changes.
 
 use std::path::Path;
 

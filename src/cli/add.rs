@@ -1,4 +1,5 @@
-//! `repro add`.
+//! `repro add`: declares a tracked input for each path, runs the new stages to store the data, and
+//! keeps the paths out of git.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

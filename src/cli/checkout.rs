@@ -1,4 +1,5 @@
-//! `repro checkout`.
+//! `repro checkout`: restores outs as they are in the lock. A name is tried as a stage first, then
+//! as a path.
 
 use std::path::Path;
 

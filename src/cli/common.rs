@@ -1,4 +1,4 @@
-//! Helpers shared by the commands. Unaware of any single command.
+//! Helpers shared by the commands: sentences for verdicts, hints, errors and loading.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `repro completions`, and the completions themselves.
+//! `repro completions`: prints the script for a shell, and answers its requests.
 //!
 //! Every argument whose value is named STAGE, RUN or KEY is completed with those of the project in
 //! the current directory.

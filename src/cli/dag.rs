@@ -1,4 +1,5 @@
-//! `repro dag`.
+//! `repro dag`: prints the graph of the declared stages. It reads neither the lock nor contents of
+//! deps and outs, so it works in a project that has never run.
 
 use clap::Args;
 

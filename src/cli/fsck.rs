@@ -1,4 +1,4 @@
-//! `repro fsck`.
+//! `repro fsck`: lists damaged, missing and stray cache entries, and repairs them on request.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! `repro gc`.
+//! `repro gc`: prints what the cache keeps and what nothing refers to, and deletes the latter only
+//! with `--yes`.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `repro metrics`: the metrics of a run, and comparisons between runs. Unaware of their origin.
+//! `repro metrics`: the metrics of a run, and comparisons between runs.
 
 mod compare;
 mod show;

@@ -1,4 +1,5 @@
-//! `repro run`.
+//! `repro run`: connects the engine with the recorder and a display, then prints the summary.
+//! `--plan` only predicts, and `--watch` runs again when files change.
 
 use std::path::Path;
 use std::sync::Arc;

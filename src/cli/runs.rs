@@ -1,4 +1,4 @@
-//! `repro runs`: the history of runs. Unaware of how runs are made.
+//! `repro runs`: the history of runs.
 
 mod list;
 mod logs;

@@ -1,4 +1,4 @@
-//! `repro schema`.
+//! `repro schema`: prints the JSON Schema of pipeline.toml that this version reads.
 
 use clap::Args;
 

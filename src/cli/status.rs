@@ -1,4 +1,5 @@
-//! `repro status`.
+//! `repro status`: prints one line per stage that is out of date, with the first reasons.
+//! `repro why` prints all of them.
 
 use std::path::Path;
 

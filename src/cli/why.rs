@@ -1,4 +1,4 @@
-//! `repro why`.
+//! `repro why`: prints the verdict on a stage and every change behind it, one per line.
 
 use std::path::Path;
 
@@ -57,6 +57,8 @@ fn headline(verdict: &Verdict) -> String {
         Verdict::Restore(_) => "will be restored from the cache".to_owned(),
         Verdict::Run(_) => "will run".to_owned(),
         Verdict::Fails(..) | Verdict::Skipped { .. } => sentence(verdict),
-        Verdict::Waits(_) => "will be decided once the stages it waits for have finished".to_owned(),
+        Verdict::Waits(_) => {
+            "will be decided once the stages it waits for have finished".to_owned()
+        }
     }
 }

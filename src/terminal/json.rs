@@ -1,4 +1,4 @@
-//! Writes events as JSON lines, for programs that follow a run. Unaware of the displays for people.
+//! Writes events as JSON lines, for programs that follow a run.
 
 use std::io::Write;
 

@@ -1,6 +1,6 @@
 //! Shows a run on a terminal: a redrawn line at the bottom for each running stage, above them
 //! lines that stay for finished ones. [`Row`] and [`wording`] decide what a line says, [`Screen`]
-//! how it is drawn. Unaware of how stages are run.
+//! how it is drawn.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

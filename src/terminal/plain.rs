@@ -1,4 +1,4 @@
-//! Shows a run as plain lines without control codes, for logs and pipes. Unaware of the screen.
+//! Shows a run as plain lines without control codes, for logs and pipes.
 
 use std::collections::BTreeMap;
 use std::io::Write;

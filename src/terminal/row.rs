@@ -1,5 +1,5 @@
 //! The line of a running stage: elapsed time, progress, metrics, and the last line of output.
-//! Pure; unaware of the screen, which cuts lines to its width.
+//! Pure; the screen cuts the line to its width.
 
 use std::collections::VecDeque;
 use std::time::Duration;

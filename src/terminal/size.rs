@@ -1,4 +1,4 @@
-//! Formats sizes in bytes. Does not know what is measured.
+//! Formats sizes in bytes.
 
 /// Formats a size: `0 B`, `999 B`, `1.5 kB`, `12 MB`. Units are powers of ten; at least two digits.
 pub fn size(bytes: u64) -> String {

@@ -1,5 +1,4 @@
 //! Aligned tables, as plain text and as Markdown, and the formatting of numbers in them.
-//! Does not know about the data shown.
 
 use std::fmt::Write as _;
 

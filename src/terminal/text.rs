@@ -1,5 +1,4 @@
 //! Text measured in terminal columns: width, padding, truncation; and counted nouns.
-//! Does not know about terminals, tables or stages.
 
 use unicode_width::UnicodeWidthChar as _;
 

@@ -1,5 +1,5 @@
 //! Signs, words and numbers that the live display, the plain lines and the summary share.
-//! Pure; unaware of streams and widths.
+//! Pure.
 
 use anstyle::{AnsiColor, Style};
 
