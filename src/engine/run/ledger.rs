@@ -132,7 +132,13 @@ impl<'a, 's> Ledger<'a, 's> {
         outs: BTreeMap<RepoPath, Content>,
     ) {
         self.ended[ix] = Some((outcome.clone(), took));
-        self.tell(Event::StageEnded { stage: self.name(ix), at: now_millis(), outcome, took, outs });
+        self.tell(Event::StageEnded {
+            stage: self.name(ix),
+            at: now_millis(),
+            outcome,
+            took,
+            outs,
+        });
     }
 
     /// Raises the exit code of the process to `exit`.
