@@ -1,6 +1,4 @@
 //! Runs a model file.
-//!
-//! Does not know where its inputs come from.
 
 use std::path::Path;
 
@@ -8,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use inference::compiled::Compiled;
 use prost::bytes::Bytes;
 
+use crate::interpreter::Interpreter;
 use crate::metadata::Metadata;
-use crate::operators::Operators;
 use crate::recognise::recognise;
 
 /// A loaded model.
@@ -26,7 +24,7 @@ enum Runtime {
     /// Compiled plan, for the networks of this pipeline.
     Compiled(Compiled),
     /// rten, for any other graph.
-    Operators(Operators),
+    Interpreted(Interpreter),
 }
 
 /// Outputs for a batch, each `[N, classes]` in C order.
@@ -75,9 +73,9 @@ impl Classifier {
     /// The bytes are not an ONNX model, the metadata are missing, or the input or outputs are not
     /// those of an exported model.
     pub fn by_operators(bytes: Vec<u8>) -> Result<Classifier> {
-        let (operators, metadata) = Operators::from_bytes(bytes)?;
-        let input = operators.input()?;
-        Ok(Classifier { runtime: Runtime::Operators(operators), metadata, input })
+        let (interpreter, metadata) = Interpreter::from_bytes(bytes)?;
+        let input = interpreter.input()?;
+        Ok(Classifier { runtime: Runtime::Interpreted(interpreter), metadata, input })
     }
 
     /// Reports whether the network runs as a compiled plan.
@@ -130,7 +128,7 @@ impl Classifier {
         );
         let classes = self.metadata.labels.len();
         let [logits, probabilities] = match &self.runtime {
-            Runtime::Operators(operators) => operators.run(shape, values, classes)?,
+            Runtime::Interpreted(interpreter) => interpreter.run(shape, values, classes)?,
             Runtime::Compiled(network) => {
                 ensure!(
                     network.accepts([height, width]),

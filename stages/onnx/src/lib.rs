@@ -6,14 +6,14 @@
 //!
 //! ```text
 //! classifier → recognise → proto      the network, compiled
-//!            → operators              any other graph
+//!            → interpreter            any other graph
 //! ```
 
 pub mod classifier;
 pub mod graph;
+mod interpreter;
 pub mod metadata;
 pub mod names;
 pub mod once;
-mod operators;
 mod proto;
 mod recognise;

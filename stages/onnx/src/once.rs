@@ -1,6 +1,6 @@
-//! Runs any model file once.
+//! Runs a model file once, whatever its inputs and metadata.
 //!
-//! Does not know about labels or metadata.
+//! `export` checks the model that takes waveforms with it.
 
 use anyhow::{Context as _, Result, ensure};
 use rten::Model;
@@ -21,7 +21,7 @@ pub fn run(
     output: &str,
 ) -> Result<Vec<f32>> {
     let model = Model::load(bytes).context("cannot load it as ONNX")?;
-    let end = |name: &str| {
+    let node = |name: &str| {
         model.node_id(name).with_context(|| format!("it has no input or output `{name}`"))
     };
     ensure!(
@@ -31,7 +31,7 @@ pub fn run(
     );
     let values = Tensor::from_data(shape, values);
     let [found] = model
-        .run_n(vec![(end(input)?, values.view().into())], [end(output)?], None)
+        .run_n(vec![(node(input)?, values.view().into())], [node(output)?], None)
         .context("cannot run the model")?;
     let rows: NdTensor<f32, 2> =
         found.try_into().context("an output is not a two-dimensional float tensor")?;

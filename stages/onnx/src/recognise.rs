@@ -1,7 +1,7 @@
 //! Converts the operators of a model file to a [`Plan`], if they are those of one.
 //!
 //! Graphs that are not exactly the arithmetic of a plan, and invalid files, are not recognised:
-//! they are left to [`crate::operators`], which runs any graph and reports the errors. Values that
+//! they are left to [`crate::interpreter`], which runs any graph and reports the errors. Values that
 //! may still be folded are removed from the table when an operator reads them, so each has a single
 //! reader; only feature maps can have several. Does not know about labels or how a plan is
 //! computed.

@@ -1,6 +1,4 @@
-//! Runs any graph operator by operator, with rten.
-//!
-//! Does not know about labels.
+//! Interprets an ONNX graph with rten, one operator at a time.
 
 use std::collections::BTreeSet;
 
@@ -15,23 +13,25 @@ use crate::names::{INPUT, LOGITS, PROBABILITIES};
 use crate::proto::{GraphProto, ModelProto};
 
 /// A loaded graph.
-pub(crate) struct Operators {
+pub(crate) struct Interpreter {
     model: Model,
-    ends: [NodeId; 3],
+    input: NodeId,
+    logits: NodeId,
+    probabilities: NodeId,
 }
 
-impl std::fmt::Debug for Operators {
+impl std::fmt::Debug for Interpreter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Operators").field("ends", &self.ends).finish_non_exhaustive()
+        f.debug_struct("Interpreter").finish_non_exhaustive()
     }
 }
 
-impl Operators {
+impl Interpreter {
     /// Loads a graph and its metadata.
     ///
     /// # Errors
     /// The bytes are not an ONNX model, or the metadata, the input or an output is missing.
-    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<(Operators, Metadata)> {
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<(Interpreter, Metadata)> {
         let proto = ModelProto::decode(&*bytes).context("cannot load it as ONNX")?;
         ensure!(
             is_in_order(&proto.graph.unwrap_or_default()),
@@ -40,11 +40,11 @@ impl Operators {
         let model = Model::load(bytes).context("cannot load it as ONNX")?;
         // Check the metadata first: a foreign model also lacks the names below.
         let metadata = Metadata::from_properties(|key| model.metadata().get(key))?;
-        let end = |name: &str| {
+        let node = |name: &str| {
             model.node_id(name).with_context(|| format!("it has no input or output `{name}`"))
         };
-        let ends = [end(INPUT)?, end(LOGITS)?, end(PROBABILITIES)?];
-        Ok((Operators { ends, model }, metadata))
+        let (input, logits, probabilities) = (node(INPUT)?, node(LOGITS)?, node(PROBABILITIES)?);
+        Ok((Interpreter { model, input, logits, probabilities }, metadata))
     }
 
     /// Returns channels, height and width of a clip; `None` for a length that is free.
@@ -53,7 +53,7 @@ impl Operators {
     /// The input is not four-dimensional.
     pub(crate) fn input(&self) -> Result<[Option<usize>; 3]> {
         let shape =
-            self.model.node_info(self.ends[0]).and_then(|info| info.shape()).unwrap_or_default();
+            self.model.node_info(self.input).and_then(|info| info.shape()).unwrap_or_default();
         let [_, channels, height, width] = &shape[..] else {
             bail!("its input is not four-dimensional");
         };
@@ -74,11 +74,10 @@ impl Operators {
         classes: usize,
     ) -> Result<[Vec<f32>; 2]> {
         let batch = NdTensor::from_data(shape, values);
-        let [input, logits, probabilities] = self.ends;
-        let inputs = vec![(input, batch.view().into())];
+        let inputs = vec![(self.input, batch.view().into())];
         let outputs = self
             .model
-            .run_n(inputs, [logits, probabilities], None)
+            .run_n(inputs, [self.logits, self.probabilities], None)
             .context("cannot run the model")?;
         let [logits, probabilities] = outputs.map(|value| -> Result<Vec<f32>> {
             let rows: NdTensor<f32, 2> =
