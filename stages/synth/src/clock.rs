@@ -1,6 +1,4 @@
 //! Converts beats to samples: tempo, swing and rubato.
-//!
-//! Unaware of notes.
 
 use crate::maths::{SAMPLE_RATE, sine};
 

@@ -1,6 +1,4 @@
 //! Drum kit: each drum's sound is computed once per clip and then placed by patterns.
-//!
-//! Unaware of genres.
 
 use crate::effects::{highpass, lowpass};
 use crate::maths::{SAMPLE_RATE, decay, sine, soft_clip};

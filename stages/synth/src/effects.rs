@@ -1,6 +1,4 @@
 //! Effects on a bus of samples: filters, drive, echo, reverb, noise.
-//!
-//! Unaware of notes.
 
 use crate::maths::{SAMPLE_RATE, follow, sine, soft_clip};
 use crate::rng::Rng;

@@ -1,7 +1,7 @@
-//! Synthesizes short clips of ten recognisable styles of music.
+//! Synthesizes short clips of ten recognisable genres of music.
 //!
-//! Each style has its own tempo, drums, harmony, bass, instruments and room. Each clip draws its
-//! key, patterns, players and recording from ranges that overlap with those of other styles, so
+//! Each genre has its own tempo, drums, harmony, bass, instruments and room. Each clip draws its
+//! key, patterns, players and recording from ranges that overlap with those of other genres, so
 //! that classification is not trivial. Unaware of files, params, and the use of the clips.
 //!
 //! Samples are computed with integers and `+ - × ÷` only, which IEEE 754 rounds the same
@@ -23,10 +23,10 @@ pub use maths::SAMPLE_RATE;
 use rng::Rng;
 use studio::Studio;
 
-/// Returns clip number `index` of a style: mono at [`SAMPLE_RATE`], with a peak of 0.95.
+/// Returns clip number `index` of a genre: mono at [`SAMPLE_RATE`], with a peak of 0.95.
 ///
 /// The same arguments give the same samples. Clips with different seeds or indices share only the
-/// style. A shorter clip is not the beginning of a longer one, because each is scaled to its own
+/// genre. A shorter clip is not the beginning of a longer one, because each is scaled to its own
 /// peak.
 pub fn clip(genre: Genre, seed: u64, index: u32, seconds: f32) -> Vec<f32> {
     let length = (seconds.max(0.0) * SAMPLE_RATE as f32).round() as usize;

@@ -1,7 +1,7 @@
 //! Sine, power of two and soft clipping as polynomials, with the same bits on every platform.
 //!
 //! The standard library's `sin` and `exp2` call the platform's and differ in the last bit between
-//! platforms. Unaware of music.
+//! platforms.
 
 use std::f32::consts::{LN_2, TAU};
 

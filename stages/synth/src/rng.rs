@@ -2,7 +2,7 @@
 //!
 //! Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. It is
 //! implemented here because the generator of another crate may change between versions, and clips
-//! must not change. Unaware of music.
+//! must not change.
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);

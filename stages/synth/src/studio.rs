@@ -11,7 +11,7 @@ use crate::rng::Rng;
 use crate::theory::{Chord, Melody};
 use crate::voices::{Keys, Note, Pluck, Synth};
 
-/// Beats per bar; all styles here are in four.
+/// Beats per bar; all genres here are in four.
 pub(crate) const BAR: f32 = 4.0;
 
 pub(crate) struct Studio {

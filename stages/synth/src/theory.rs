@@ -1,6 +1,4 @@
 //! Pitches, chords, scales and melodies, in semitones.
-//!
-//! Unaware of sound.
 
 use crate::maths::exp2;
 use crate::rng::Rng;
@@ -34,14 +32,14 @@ pub(crate) fn hertz(note: f32) -> f32 {
 /// voiced closely.
 pub(crate) fn voicing(key: i32, (root, tones): Chord, low: i32) -> Vec<i32> {
     let mut notes: Vec<_> =
-        tones.iter().map(|tone| low + (key + root + tone - low).rem_euclid(12)).collect();
+        tones.iter().map(|tone| in_octave_from(low, key + root + tone)).collect();
     notes.sort_unstable();
     notes.dedup();
     notes
 }
 
 /// Returns the MIDI note with the pitch class of `note` in the octave from `low` on.
-pub(crate) fn above(low: i32, note: i32) -> i32 {
+pub(crate) fn in_octave_from(low: i32, note: i32) -> i32 {
     low + (note - low).rem_euclid(12)
 }
 

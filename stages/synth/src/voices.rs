@@ -1,6 +1,6 @@
 //! Pitched instruments: plucked strings, oscillators, and sums of decaying partials.
 //!
-//! Each adds one note to a bus. Unaware of rhythm, harmony and genres.
+//! Each adds one note to a bus.
 
 use crate::maths::{SAMPLE_RATE, decay, exp2, follow, sine};
 use crate::rng::Rng;

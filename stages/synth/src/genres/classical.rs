@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::effects::reverb;
 use crate::studio::{BAR, Instrument, Studio};
 use crate::theory::{
-    Chord, MAJOR, MAJOR_SCALE, MINOR, MINOR_SCALE, Melody, SEVENTH, above, voicing,
+    Chord, MAJOR, MAJOR_SCALE, MINOR, MINOR_SCALE, Melody, SEVENTH, in_octave_from, voicing,
 };
 use crate::voices::{HARP, PIANO, Wave};
 
@@ -57,8 +57,8 @@ fn orchestra(studio: &mut Studio, changes: &[(f32, Chord)], hall: f32) {
     let strokes = studio.rng.pick(&[1, 1, 2, 4]);
     for (start, chord) in changes {
         let mut notes = voicing(studio.key, *chord, 55);
-        notes.push(above(36, studio.key + chord.0));
-        notes.push(above(67, studio.key + chord.0 + chord.1[1]));
+        notes.push(in_octave_from(36, studio.key + chord.0));
+        notes.push(in_octave_from(67, studio.key + chord.0 + chord.1[1]));
         let length = BAR / strokes as f32;
         for stroke in 0..strokes {
             let time = (start + stroke as f32 * length, length * 0.95);
@@ -82,7 +82,7 @@ fn broken_chords(studio: &mut Studio, changes: &[(f32, Chord)], hall: f32) {
     let low = 43 + studio.rng.below(8) as i32;
     for (start, chord) in changes {
         let notes = voicing(studio.key, *chord, low);
-        let root = above(31, studio.key + chord.0);
+        let root = in_octave_from(31, studio.key + chord.0);
         studio.note(&mut bus, &keys, (*start, BAR * 0.9), root, 0.8);
         for n in 0..(BAR / rate) as usize {
             let tone = figure[n % figure.len()];

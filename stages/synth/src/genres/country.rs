@@ -5,7 +5,9 @@ use super::players::{acoustic_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{echo, reverb};
 use crate::studio::{Instrument, Studio};
-use crate::theory::{Chord, MAJOR, MAJOR_PENTATONIC, MINOR, Melody, SEVENTH, above, voicing};
+use crate::theory::{
+    Chord, MAJOR, MAJOR_PENTATONIC, MINOR, Melody, SEVENTH, in_octave_from, voicing,
+};
 use crate::voices::{Pluck, Wave};
 
 const CHORDS: &[&[Chord]] = &[
@@ -52,7 +54,7 @@ fn boom_chick(studio: &mut Studio, changes: &[(f32, Chord)]) {
     let (bass, guitar) = (upright_bass(studio), acoustic_guitar(studio));
     let eighths = studio.rng.chance(0.5);
     for (start, chord) in changes {
-        let root = above(31, studio.key + chord.0);
+        let root = in_octave_from(31, studio.key + chord.0);
         studio.note(&mut low, &bass, (*start, 0.9), root, 1.0);
         studio.note(&mut low, &bass, (start + 2.0, 0.9), root - 5, 1.0);
         let notes = voicing(studio.key, *chord, 52);

@@ -4,7 +4,7 @@ use super::players::{electric_bass, electric_guitar, strings};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{highpass, reverb, wah};
 use crate::studio::{BAR, Instrument, Studio};
-use crate::theory::{Chord, MAJOR, MAJOR_7, MINOR, MINOR_7, MINOR_9, above, voicing};
+use crate::theory::{Chord, MAJOR, MAJOR_7, MINOR, MINOR_7, MINOR_9, in_octave_from, voicing};
 use crate::voices::ELECTRIC_PIANO;
 
 const CHORDS: &[&[Chord]] = &[
@@ -41,7 +41,7 @@ fn octave_bass(studio: &mut Studio, changes: &[(f32, Chord)]) {
     let bass = electric_bass(studio);
     let steps = studio.rng.pick(&["lhlhlhlh", "lhlhlhll", "l.hhl.hh"]);
     for (start, chord) in changes {
-        let root = above(33, studio.key + chord.0);
+        let root = in_octave_from(33, studio.key + chord.0);
         for (n, step) in steps.chars().enumerate() {
             let pitch = match step {
                 'l' => root,

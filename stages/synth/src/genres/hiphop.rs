@@ -5,7 +5,7 @@ use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{crackle, lowpass};
 use crate::studio::{BAR, Instrument, Studio};
 use crate::theory::{
-    Chord, MAJOR_7, MINOR, MINOR_7, MINOR_9, MINOR_PENTATONIC, Melody, above, voicing,
+    Chord, MAJOR_7, MINOR, MINOR_7, MINOR_9, MINOR_PENTATONIC, Melody, in_octave_from, voicing,
 };
 use crate::voices::{ELECTRIC_PIANO, PIANO, Synth, VIBRAPHONE, Wave};
 
@@ -77,7 +77,7 @@ fn sub_bass(studio: &mut Studio, changes: &[(f32, Chord)]) {
         &[(0.0, 0.7), (1.5, 0.4), (2.0, 1.0)],
     ]);
     for (start, chord) in changes {
-        let root = above(26, studio.key + chord.0);
+        let root = in_octave_from(26, studio.key + chord.0);
         for (beat, length) in figure {
             studio.note(&mut bus, &bass, (start + beat, *length), root, 1.0);
         }

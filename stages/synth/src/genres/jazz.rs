@@ -6,7 +6,7 @@ use crate::effects::{lowpass, reverb};
 use crate::studio::{Instrument, Studio};
 use crate::theory::{
     BLUES_SCALE, Chord, HALF_DIMINISHED, MAJOR_7, MAJOR_SCALE, MINOR_7, MINOR_SCALE, Melody,
-    SEVENTH, above, voicing,
+    SEVENTH, in_octave_from, voicing,
 };
 use crate::voices::{PIANO, VIBRAPHONE, Wave};
 
@@ -52,8 +52,9 @@ fn walking_bass(studio: &mut Studio, changes: &[(f32, Chord)]) {
     let mut bus = studio.bus();
     let bass = upright_bass(studio);
     for (n, (start, chord)) in changes.iter().enumerate() {
-        let root = above(30, studio.key + chord.0);
-        let next = changes.get(n + 1).map_or(root, |(_, next)| above(30, studio.key + next.0));
+        let root = in_octave_from(30, studio.key + chord.0);
+        let next =
+            changes.get(n + 1).map_or(root, |(_, next)| in_octave_from(30, studio.key + next.0));
         let leading = next + studio.rng.pick(&[-1, 1]);
         let (third, fifth) = (root + chord.1[1], root + chord.1[2]);
         let middle = studio.rng.pick(&[[third, fifth], [fifth, third], [root + 12, fifth]]);

@@ -4,7 +4,7 @@ use super::players::{electric_bass, electric_guitar};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{drive, highpass, lowpass, reverb};
 use crate::studio::{Instrument, Studio};
-use crate::theory::{Chord, MINOR_SCALE, Melody, PHRYGIAN, POWER, above};
+use crate::theory::{Chord, MINOR_SCALE, Melody, PHRYGIAN, POWER, in_octave_from};
 use crate::voices::Pluck;
 
 const CHORDS: &[&[Chord]] = &[
@@ -70,7 +70,7 @@ fn riffs(studio: &mut Studio, changes: &[(f32, Chord)], riff: &str) {
     // The guitars are tuned down.
     let lowest = 28 + studio.rng.below(8) as i32;
     for (start, chord) in changes {
-        let root = above(lowest, studio.key + chord.0);
+        let root = in_octave_from(lowest, studio.key + chord.0);
         for (n, stroke) in riff.chars().enumerate() {
             let beat = start + n as f32 * 0.25;
             match stroke {
@@ -99,7 +99,7 @@ fn riffs(studio: &mut Studio, changes: &[(f32, Chord)], riff: &str) {
 }
 
 fn lowest_root(studio: &Studio, lowest: i32) -> i32 {
-    above(lowest, studio.key)
+    in_octave_from(lowest, studio.key)
 }
 
 /// Applies two stages of gain and the low-pass of a loudspeaker.

@@ -1,4 +1,4 @@
-//! The ten styles, one file each, which choose the players and their notes.
+//! The ten genres, one file each. A genre chooses the instruments and what they play.
 //!
 //! Unaware of sound synthesis.
 
@@ -16,7 +16,7 @@ mod rock;
 
 use crate::studio::Studio;
 
-/// A style of music.
+/// A genre of music.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names say it all")]
 pub enum Genre {
@@ -33,7 +33,7 @@ pub enum Genre {
 }
 
 impl Genre {
-    /// All styles, sorted by name.
+    /// All genres, sorted by name.
     pub const ALL: [Genre; 10] = [
         Genre::Blues,
         Genre::Classical,
@@ -64,7 +64,7 @@ impl Genre {
     }
 }
 
-/// Plays a whole piece of a style into a studio.
+/// Plays a whole piece of a genre into a studio.
 pub(crate) fn play(genre: Genre, studio: &mut Studio) {
     match genre {
         Genre::Blues => blues::play(studio),

@@ -1,4 +1,4 @@
-//! Instruments shared by several styles, with random variations.
+//! Instruments shared by several genres, with random variations.
 
 use crate::studio::{Instrument, Studio};
 use crate::voices::{Pluck, Synth, Wave};

@@ -4,7 +4,7 @@ use super::players::{acoustic_guitar, electric_bass, singer};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{echo, reverb};
 use crate::studio::{BAR, Instrument, Studio};
-use crate::theory::{Chord, MAJOR, MAJOR_SCALE, MINOR, Melody, above, voicing};
+use crate::theory::{Chord, MAJOR, MAJOR_SCALE, MINOR, Melody, in_octave_from, voicing};
 use crate::voices::{ELECTRIC_PIANO, PIANO, Synth, Wave};
 
 const CHORDS: &[&[Chord]] = &[
@@ -58,7 +58,7 @@ fn bass_and_pad(studio: &mut Studio, changes: &[(f32, Chord)]) {
     });
     let eighths = studio.rng.chance(0.6);
     for (start, chord) in changes {
-        let root = above(33, studio.key + chord.0);
+        let root = in_octave_from(33, studio.key + chord.0);
         let (count, length) = if eighths { (8, 0.5) } else { (2, 2.0) };
         for n in 0..count {
             studio.note(&mut low, &bass, (start + n as f32 * length, length * 0.9), root, 1.0);

@@ -4,7 +4,9 @@ use super::players::{electric_guitar, singer, upright_bass};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{echo, highpass, lowpass, reverb};
 use crate::studio::{Instrument, Studio};
-use crate::theory::{Chord, MAJOR, MINOR, MINOR_7, MINOR_PENTATONIC, Melody, above, voicing};
+use crate::theory::{
+    Chord, MAJOR, MINOR, MINOR_7, MINOR_PENTATONIC, Melody, in_octave_from, voicing,
+};
 use crate::voices::{ORGAN, Wave};
 
 const CHORDS: &[&[Chord]] = &[
@@ -64,7 +66,7 @@ fn bass(studio: &mut Studio, changes: &[(f32, Chord)]) {
     let bass = upright_bass(studio);
     let line = studio.rng.pick(BASS_LINES);
     for (start, chord) in changes {
-        let root = above(28, studio.key + chord.0);
+        let root = in_octave_from(28, studio.key + chord.0);
         for (beat, length, tone) in line {
             let pitch = root + chord.1[*tone];
             studio.note(&mut bus, &bass, (start + beat, *length), pitch, 1.0);

@@ -5,7 +5,7 @@ use super::players::{electric_bass, electric_guitar, singer};
 use crate::drums::{Drum, Kit, KitStyle};
 use crate::effects::{drive, lowpass, reverb};
 use crate::studio::Studio;
-use crate::theory::{Chord, MAJOR, MINOR, MINOR_PENTATONIC, Melody, POWER, above};
+use crate::theory::{Chord, MAJOR, MINOR, MINOR_PENTATONIC, Melody, POWER, in_octave_from};
 use crate::voices::Wave;
 
 const CHORDS: &[&[Chord]] = &[
@@ -66,7 +66,7 @@ fn guitars(studio: &mut Studio, changes: &[(f32, Chord)]) {
     let (bass, guitar) = (electric_bass(studio), electric_guitar(studio));
     let strokes = studio.rng.pick(STROKES);
     for (start, chord) in changes {
-        let root = above(40, studio.key + chord.0);
+        let root = in_octave_from(40, studio.key + chord.0);
         let notes: Vec<_> = chord.1.iter().map(|tone| root + tone).collect();
         for (n, stroke) in strokes.chars().enumerate() {
             let beat = start + n as f32 * 0.5;
