@@ -85,7 +85,7 @@ impl<R: Read + Seek> Archive<R> {
         } else {
             bail!(
                 "it is not a .tar.gz, .tgz, .tar or .zip; \
-                 is `download.source` the address of the archive itself?"
+                 is `download.source` the URL of the archive itself?"
             )
         };
         Ok(Archive { format, max_size })

@@ -1,6 +1,6 @@
 //! Detects audio files, limits the clips per class, and counts clips.
 //!
-//! Does not know about the contents of files.
+//! A file is audio if its extension says so; its contents are not read.
 
 use std::collections::BTreeSet;
 use std::fmt;

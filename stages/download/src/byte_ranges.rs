@@ -1,4 +1,4 @@
-//! A set of byte ranges: the parts of a file that are present. Does not know about files.
+//! A set of byte ranges: the parts of a file that are present.
 
 use std::ops::Range;
 

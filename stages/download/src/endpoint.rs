@@ -1,7 +1,7 @@
 //! Resolves a source to an HTTP address, and decides which host gets which credentials.
 //!
 //! Credentials are read from the environment, sent in one header, and never printed or written to
-//! disk. Does not know about requests.
+//! disk.
 
 use std::fmt;
 

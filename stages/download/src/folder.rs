@@ -1,4 +1,4 @@
-//! Copies clips from a folder of class folders. Does not know about archives.
+//! Copies clips from a folder of class folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};

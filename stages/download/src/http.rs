@@ -1,6 +1,6 @@
 //! Sends one HTTP request and classifies the response: continue, retry, start over or stop.
 //!
-//! Does not know about files.
+//! Makes one attempt only; module `retry` decides when to try again.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -72,17 +72,19 @@ pub(crate) enum Extent {
     Whole { length: Option<u64> },
 }
 
-/// Builds the client for all servers. A connection without data for `patience` counts as broken.
-pub(crate) fn agent(patience: Duration) -> Agent {
+/// Builds the client for all servers.
+///
+/// A connection without data for `stall_timeout` counts as broken.
+pub(crate) fn agent(stall_timeout: Duration) -> Agent {
     // Use the system's certificates: companies add their own there or in `SSL_CERT_FILE`.
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     let config = Agent::config_builder()
         .tls_config(tls)
         .http_status_as_error(false)
         .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-        .timeout_connect(Some(patience))
-        .timeout_recv_response(Some(patience))
-        .timeout_per_read(Some(patience))
+        .timeout_connect(Some(stall_timeout))
+        .timeout_recv_response(Some(stall_timeout))
+        .timeout_per_read(Some(stall_timeout))
         .build();
     Agent::new_with_config(config)
 }

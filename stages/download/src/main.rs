@@ -39,7 +39,7 @@ Params, with their defaults:
   download.source=synth   synth | gtzan | a folder of class folders
                           | an archive (.tar.gz, .tgz, .tar, .zip)
                           | a manifest (.csv of url, label[, blake3][, path])
-                          | the address of an archive or a manifest: http(s)://,
+                          | the URL of an archive or a manifest: http(s)://,
                           hf://datasets/OWNER/NAME/PATH, kaggle://OWNER/NAME
   download.per_genre=5    maximum number of clips per class, the first by name; all: no limit
   download.seconds=10.0   length of a synthetic clip";
@@ -63,8 +63,8 @@ struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
     retry_wait: f64,
     /// Time without data after which a connection counts as broken
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
-    patience: f64,
+    #[arg(long, alias = "patience", value_name = "SECONDS", default_value_t = 60.0)]
+    stall_timeout: f64,
     /// Override a param
     #[arg(short, long, value_name = "KEY=VALUE")]
     param: Vec<String>,
@@ -100,14 +100,14 @@ fn run(args: &Args) -> Result<()> {
     let events = Events::open()?;
 
     // A time that is negative or not a number counts as 0.
-    let time = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    let seconds_or_zero = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     let collector = || Collector {
         out: &args.out,
         amount,
         transfers: Transfers {
-            agent: http::agent(time(args.patience)),
+            agent: http::agent(seconds_or_zero(args.stall_timeout)),
             folder: args.downloads.clone(),
-            retry_wait: time(args.retry_wait),
+            retry_wait: seconds_or_zero(args.retry_wait),
         },
         checksums: &args.checksums,
         events: &events,

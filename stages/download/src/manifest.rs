@@ -1,6 +1,6 @@
 //! Parses a manifest: a table of clips with `url,label` and optionally `blake3` and `path`.
 //!
-//! A URL may be relative to the manifest. Does not know how a URL is fetched.
+//! A URL may be relative to the manifest.
 
 use std::collections::BTreeSet;
 use std::path::Path;

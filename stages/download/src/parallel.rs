@@ -1,4 +1,4 @@
-//! Runs work on several items in parallel. Does not know about the work.
+//! Runs work on several items in parallel.
 
 use std::sync::Mutex;
 

@@ -1,6 +1,4 @@
 //! Reports the progress, rate and remaining time of a transfer as events and as lines.
-//!
-//! Does not know what is transferred.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

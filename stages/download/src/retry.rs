@@ -1,6 +1,4 @@
 //! Decides how long to wait before a retry, and when to give up.
-//!
-//! Does not know what is attempted.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime};

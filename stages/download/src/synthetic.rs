@@ -1,4 +1,4 @@
-//! Writes clips of the synthesizer as WAV files: mono, 16 bits. Does not know about music.
+//! Writes clips of the synthesizer as WAV files: mono, 16 bits.
 
 use std::path::Path;
 use std::sync::Mutex;

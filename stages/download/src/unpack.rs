@@ -1,8 +1,7 @@
 //! Unpacks the clips of an archive into class folders.
 //!
 //! Only regular files with an audio extension are written. The class of a clip is its parent
-//! folder. Entries with a path that could lead out of the output folder are rejected. Does not know
-//! about archive formats.
+//! folder. Entries with a path that could lead out of the output folder are rejected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
@@ -17,6 +16,9 @@ use kit::files::fresh_dir;
 use crate::archive::{Archive, Entry, Kind};
 use crate::audio::{Amount, is_audio};
 use crate::checksums::{self, Found};
+
+/// Range beyond the end of any file.
+const WHOLE_FILE: [Range<u64>; 1] = [0..u64::MAX];
 
 /// Fetches byte ranges of a remote archive, so that the reader can read them.
 pub(crate) type Fetch<'a> = &'a dyn Fn(&[Range<u64>]) -> Result<()>;
@@ -38,7 +40,7 @@ pub(crate) fn unpack(
 ) -> Result<Found> {
     let mut archive = Archive::open(reader)?;
     if archive.needs_all() {
-        fetch(std::slice::from_ref(&(0..u64::MAX)))?;
+        fetch(&WHOLE_FILE)?;
     }
     let entries = archive.entries()?;
     let clips = amount.take(clips(&entries), |clip| &clip.class);
@@ -64,9 +66,9 @@ fn clips(entries: &[Entry]) -> Vec<Clip> {
     let (mut clips, mut rejected) = (Vec::new(), 0);
     for entry in entries {
         match Clip::of(entry) {
-            Verdict::Clip(clip) => clips.push(clip),
-            Verdict::Rejected => rejected += 1,
-            Verdict::Other => {}
+            Classified::Clip(clip) => clips.push(clip),
+            Classified::Rejected => rejected += 1,
+            Classified::Other => {}
         }
     }
     if rejected > 0 {
@@ -90,8 +92,9 @@ struct Clip {
     index: usize,
 }
 
+/// A clip, or the reason why an entry is not one.
 #[derive(Debug, PartialEq, Eq)]
-enum Verdict {
+enum Classified {
     Clip(Clip),
     /// An audio name, but not a regular file with a safe path.
     Rejected,
@@ -100,32 +103,32 @@ enum Verdict {
 }
 
 impl Clip {
-    fn of(entry: &Entry) -> Verdict {
+    fn of(entry: &Entry) -> Classified {
         // Some zips have Windows path separators.
         let name = entry.name.replace('\\', "/");
         if entry.kind == Kind::Folder || !is_audio(Path::new(&name)) {
-            return Verdict::Other;
+            return Classified::Other;
         }
         let has_drive = name.as_bytes().get(1..3) == Some(b":/");
         let leads_out = name.starts_with('/') || name.split('/').any(|part| part == "..");
         let is_unsafe = has_drive || leads_out || name.contains('\0');
         if entry.kind != Kind::File || is_unsafe {
-            return Verdict::Rejected;
+            return Classified::Rejected;
         }
         let mut parts: Vec<_> =
             name.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
         // This includes the metadata that macOS adds for each file.
         if parts.iter().any(|part| part.starts_with('.') || *part == "__MACOSX") {
-            return Verdict::Other;
+            return Classified::Other;
         }
         match (parts.pop(), parts.pop()) {
-            (Some(file), Some(class)) => Verdict::Clip(Clip {
+            (Some(file), Some(class)) => Classified::Clip(Clip {
                 class: class.to_owned(),
                 folder: parts.iter().collect(),
                 file: file.to_owned(),
                 index: entry.index,
             }),
-            _ => Verdict::Other,
+            _ => Classified::Other,
         }
     }
 }
@@ -161,7 +164,7 @@ fn write(path: &Path, content: &mut dyn Read) -> Result<blake3::Hash> {
 mod tests {
     use super::*;
 
-    fn verdict(name: &str, kind: Kind) -> Verdict {
+    fn classify(name: &str, kind: Kind) -> Classified {
         Clip::of(&Entry { index: 0, name: name.to_owned(), kind, span: 0..0 })
     }
 
@@ -179,7 +182,7 @@ mod tests {
                 file: file.to_owned(),
                 index: 0,
             };
-            assert_eq!(verdict(name, Kind::File), Verdict::Clip(clip), "{name}");
+            assert_eq!(classify(name, Kind::File), Classified::Clip(clip), "{name}");
         }
     }
 
@@ -193,15 +196,15 @@ mod tests {
             "b\0/a.wav",
             "C:\\b\\a.wav",
         ] {
-            assert_eq!(verdict(name, Kind::File), Verdict::Rejected, "{name}");
+            assert_eq!(classify(name, Kind::File), Classified::Rejected, "{name}");
         }
-        assert_eq!(verdict("blues/a.wav", Kind::Other), Verdict::Rejected);
+        assert_eq!(classify("blues/a.wav", Kind::Other), Classified::Rejected);
         for name in
             ["a.wav", "blues/a.txt", "blues/._a.wav", "__MACOSX/blues/a.wav", ".git/a.wav", ""]
         {
-            assert_eq!(verdict(name, Kind::File), Verdict::Other, "{name}");
+            assert_eq!(classify(name, Kind::File), Classified::Other, "{name}");
         }
-        assert_eq!(verdict("blues/a.wav", Kind::Folder), Verdict::Other);
+        assert_eq!(classify("blues/a.wav", Kind::Folder), Classified::Other);
     }
 
     #[test]

@@ -178,7 +178,8 @@ fn stalled_connection_times_out() {
         if before == 1 { reply.held_after(1000) } else { reply }
     });
     let source = format!("{}/a.tar", server.address);
-    let output = deadline::output(command(dir.path(), &source, &[]).args(["--patience", "0.3"]));
+    let output =
+        deadline::output(command(dir.path(), &source, &[]).args(["--stall-timeout", "0.3"]));
     check_clips(dir.path(), &output, &[("x/a.wav", &clip)]);
     assert_eq!(ranges(&server), [Some(0), Some(PROBE), Some(PROBE + 1000)]);
 }
