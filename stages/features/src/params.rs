@@ -1,6 +1,8 @@
 //! Params of the section `spectrogram`, their defaults and their bounds.
 
-use anyhow::{Result, ensure};
+use std::fmt::Display;
+
+use anyhow::{Error, Result, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 
 /// Longest clip that is processed whole, in seconds. A longer one must be cut, or `seconds` be set.
@@ -151,29 +153,39 @@ impl SpectrogramParams {
     /// Names the key of a value that is out of bounds.
     pub fn validate(&self) -> Result<()> {
         let SpectrogramParams { sample_rate, n_fft, hop_length, seconds, size, .. } = *self;
-        let key = "param `spectrogram.";
         ensure!(
             (1_000..=192_000).contains(&sample_rate),
-            "{key}sample_rate` must be from 1000 to 192000, not {sample_rate}"
+            invalid_param("sample_rate", format!("must be from 1000 to 192000, not {sample_rate}"))
         );
         ensure!(
             (16..=65_536).contains(&n_fft) && n_fft.is_multiple_of(2),
-            "{key}n_fft` must be an even number from 16 to 65536, not {n_fft}"
+            invalid_param("n_fft", format!("must be an even number from 16 to 65536, not {n_fft}"))
         );
         ensure!(
             (1..=n_fft).contains(&hop_length),
-            "{key}hop_length` must be from 1 to {n_fft} (n_fft), not {hop_length}"
+            invalid_param(
+                "hop_length",
+                format!("must be from 1 to {n_fft} (n_fft), not {hop_length}")
+            )
         );
         ensure!(
             (0.0..=LONGEST_SECONDS).contains(&seconds),
-            "{key}seconds` must be from 0 to {LONGEST_SECONDS}, not {seconds}"
+            invalid_param("seconds", format!("must be from 0 to {LONGEST_SECONDS}, not {seconds}"))
         );
-        ensure!((1..=4096).contains(&size), "{key}size` must be from 1 to 4096, not {size}");
+        ensure!(
+            (1..=4096).contains(&size),
+            invalid_param("size", format!("must be from 1 to 4096, not {size}"))
+        );
         if let Some(samples) = self.samples() {
             ensure!(
                 samples >= self.shortest(),
-                "{key}seconds` is too short: {seconds} s are {samples} samples, \
+                invalid_param(
+                    "seconds",
+                    format!(
+                        "is too short: {seconds} s are {samples} samples, \
                  too few for an n_fft of {n_fft}"
+                    )
+                )
             );
         }
         self.validate_mel()
@@ -181,21 +193,29 @@ impl SpectrogramParams {
 
     fn validate_mel(&self) -> Result<()> {
         let SpectrogramParams { n_mels, fmin, fmax, power, top_db, .. } = *self;
-        let key = "param `spectrogram.";
         let half = f64::from(self.sample_rate) / 2.0;
-        ensure!((1..=4096).contains(&n_mels), "{key}n_mels` must be from 1 to 4096, not {n_mels}");
+        ensure!(
+            (1..=4096).contains(&n_mels),
+            invalid_param("n_mels", format!("must be from 1 to 4096, not {n_mels}"))
+        );
         ensure!(
             (0.0..half).contains(&fmin),
-            "{key}fmin` must be at least 0 and below {half} Hz, not {fmin}"
+            invalid_param("fmin", format!("must be at least 0 and below {half} Hz, not {fmin}"))
         );
         ensure!(
             fmax == 0.0 || (fmax > fmin && fmax <= half),
-            "{key}fmax` must be 0, or above {fmin} (fmin) and at most {half} Hz, not {fmax}"
+            invalid_param(
+                "fmax",
+                format!("must be 0, or above {fmin} (fmin) and at most {half} Hz, not {fmax}")
+            )
         );
-        ensure!(matches!(power, 1 | 2), "{key}power` must be 1 or 2, not {power}");
+        ensure!(
+            matches!(power, 1 | 2),
+            invalid_param("power", format!("must be 1 or 2, not {power}"))
+        );
         ensure!(
             (0.0..=1000.0).contains(&top_db),
-            "{key}top_db` must be from 0 to 1000, not {top_db}"
+            invalid_param("top_db", format!("must be from 0 to 1000, not {top_db}"))
         );
         Ok(())
     }
@@ -240,6 +260,10 @@ impl SpectrogramParams {
     pub fn frames(&self, samples: usize) -> usize {
         self.padding.frames(samples, self.n_fft, self.hop_length)
     }
+}
+
+fn invalid_param(key: &str, problem: impl Display) -> Error {
+    anyhow!("param `spectrogram.{key}` {problem}")
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Data augmentation: random crop, time stretch, gain, mixup and SpecAugment masks.
 //!
 //! All random numbers for a clip are drawn from (seed, epoch, clip), so a batch has the same bytes
-//! no matter which thread builds it, or in which order. Does not know about tensors.
+//! no matter which thread builds it, or in which order.
 
-use anyhow::{Result, ensure};
+use std::fmt::Display;
+
+use anyhow::{Error, Result, anyhow, ensure};
 use model::dataset::Dataset;
 use model::random::{Purpose, Random};
 use rayon::prelude::*;
@@ -58,29 +60,37 @@ impl AugmentParams {
     /// # Errors
     /// Names the first invalid param and the range it must be in.
     pub(crate) fn check(&self) -> Result<()> {
-        let key = "param `train.augment.";
         let AugmentParams { time_stretch, gain, mixup, masks, .. } = *self;
         ensure!(
             (0.0..=1.0).contains(&time_stretch),
-            "{key}time_stretch` must be from 0 to 1, not {time_stretch}"
+            invalid_param("time_stretch", format!("must be from 0 to 1, not {time_stretch}"))
         );
         ensure!(
             time_stretch == 0.0 || self.crop > 0,
-            "{key}time_stretch`: only a crop can be stretched: set `train.augment.crop`"
+            invalid_param("time_stretch", "needs a crop to stretch: set `train.augment.crop`")
         );
         ensure!(
             gain.is_finite() && gain >= 0.0,
-            "{key}gain` must be a number of at least 0, not {gain}"
+            invalid_param("gain", format!("must be a number of at least 0, not {gain}"))
         );
-        ensure!((0.0..=4.0).contains(&mixup), "{key}mixup` must be from 0 to 4, not {mixup}");
-        ensure!(masks <= 16, "{key}masks` must be at most 16, not {masks}");
+        ensure!(
+            (0.0..=4.0).contains(&mixup),
+            invalid_param("mixup", format!("must be from 0 to 4, not {mixup}"))
+        );
+        ensure!(masks <= 16, invalid_param("masks", format!("must be at most 16, not {masks}")));
         ensure!(
             masks > 0 || self.freq_mask + self.time_mask == 0,
-            "{key}masks`: 0 masks hide nothing: set it to 1 or more, \
-             or set `freq_mask` and `time_mask` to 0"
+            invalid_param(
+                "masks",
+                "must be at least 1, unless `freq_mask` and `time_mask` are both 0"
+            )
         );
         Ok(())
     }
+}
+
+fn invalid_param(key: &str, problem: impl Display) -> Error {
+    anyhow!("param `train.augment.{key}` {problem}")
 }
 
 impl<'a> Augment<'a> {
@@ -100,15 +110,17 @@ impl<'a> Augment<'a> {
             0 => dataset.uniform_shape()?[2],
             crop => crop,
         };
-        for (name, value, most) in [
+        for (key, value, limit) in [
             ("crop", params.crop, longest),
             ("freq_mask", params.freq_mask, dataset.rows[1]),
             ("time_mask", params.time_mask, width),
         ] {
             ensure!(
-                value <= most,
-                "param `train.augment.{name}` must be at most {most}, the size of the clips, \
-                 not {value}"
+                value <= limit,
+                invalid_param(
+                    key,
+                    format!("must be at most {limit}, the size of the clips, not {value}")
+                )
             );
         }
         Ok(Augment { dataset, params, seed, width, fill: mean(dataset, indices) })
@@ -132,12 +144,12 @@ impl<'a> Augment<'a> {
         let mut drawn: Vec<(Random, Vec<f32>)> =
             clips.par_iter().map(|clip| self.draw(epoch, *clip)).collect();
         let shares: Vec<f32> = drawn.iter_mut().map(|(random, _)| self.share(random)).collect();
-        let each = channels * height * width;
-        let mut images = vec![0.0; clips.len() * each];
+        let image_len = channels * height * width;
+        let mut images = vec![0.0; clips.len() * image_len];
         let mut targets = vec![0.0; clips.len() * classes];
         for (at, share) in shares.into_iter().enumerate() {
             let next = (at + 1) % clips.len();
-            let image = &mut images[at * each..][..each];
+            let image = &mut images[at * image_len..][..image_len];
             mix(image, share, &drawn[at].1, &drawn[next].1);
             self.mask(image, [height, width], &mut drawn[at].0);
             for (clip, share) in [(clips[at], share), (clips[next], 1.0 - share)] {
@@ -183,14 +195,14 @@ impl<'a> Augment<'a> {
 
     /// Fills random bands of rows and of frames of `[channels · height, width]` with the mean.
     fn mask(&self, image: &mut [f32], [height, width]: [usize; 2], random: &mut Random) {
-        let mut stretch = |most: usize, length: usize| {
-            let masked = random.below(most as u64 + 1) as usize;
-            let start = random.below((length - masked) as u64 + 1) as usize;
-            start..start + masked
+        let mut random_band = |max_len: usize, len: usize| {
+            let band_len = random.below(max_len as u64 + 1) as usize;
+            let start = random.below((len - band_len) as u64 + 1) as usize;
+            start..start + band_len
         };
         for _ in 0..self.params.masks {
-            let rows = stretch(self.params.freq_mask, height);
-            let frames = stretch(self.params.time_mask, width);
+            let rows = random_band(self.params.freq_mask, height);
+            let frames = random_band(self.params.time_mask, width);
             for (row, values) in image.chunks_exact_mut(width).enumerate() {
                 let hidden = if rows.contains(&(row % height)) { 0..width } else { frames.clone() };
                 values[hidden].fill(self.fill);

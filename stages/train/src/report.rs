@@ -1,6 +1,4 @@
 //! Learning curves: the scores of each epoch, the best epoch, and the progress lines.
-//!
-//! Does not know about tensors.
 
 use std::path::Path;
 

@@ -1,6 +1,4 @@
 //! Learning rate schedules.
-//!
-//! Does not know about optimizers.
 
 use serde::Deserialize;
 

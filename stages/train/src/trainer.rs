@@ -114,8 +114,10 @@ impl<'a> Trainer<'a> {
         let mut dropout = Random::new(self.seed, Purpose::Dropout(epoch));
         let mut tally = Tally::new(dataset.labels.len());
         let batches = batches(&order, self.params.batch_size);
-        let each = batches.len() as u64;
-        let (total, warmup) = (self.params.epochs * each, self.params.warmup_epochs * each);
+        let steps_per_epoch = batches.len() as u64;
+        let total = self.params.epochs * steps_per_epoch;
+        let warmup = self.params.warmup_epochs * steps_per_epoch;
+        let first_step = (epoch - 1) * steps_per_epoch;
         let augment = self.augment;
         let prepared = batches.iter().map(|clips| augment.batch(epoch, clips));
         let began = Instant::now();
@@ -127,16 +129,16 @@ impl<'a> Trainer<'a> {
                 waited += asked.elapsed();
                 batch
             });
-            for ((clips, batch), done) in batches.iter().zip(prepared).zip((epoch - 1) * each..) {
+            for ((clips, batch), step) in batches.iter().zip(prepared).zip(first_step..) {
                 let rate =
-                    self.params.learning_rate * self.params.schedule.factor(done, total, warmup);
+                    self.params.learning_rate * self.params.schedule.factor(step, total, warmup);
                 let logits = self.step(batch, rate, &mut dropout)?;
                 self.update_average()?;
                 tally.add(&logits, &dataset.targets(clips));
                 ensure_finite(tally.scores().loss, epoch, self.params.learning_rate)?;
                 // One event per percent.
-                if (done + 1) * 100 / total != done * 100 / total {
-                    events.progress(done + 1, total);
+                if (step + 1) * 100 / total != step * 100 / total {
+                    events.progress(step + 1, total);
                 }
             }
             Ok(tally.scores())
@@ -192,7 +194,9 @@ impl<'a> Trainer<'a> {
 
     /// Adds the current weights to the moving average.
     ///
-    /// The decay is smaller in the first steps, so that the initial weights are soon forgotten.
+    /// The decay is smaller in the first steps, so that the initial weights are soon forgotten: it
+    /// is `min(decay, (1 + n) / (10 + n))` after n updates, as in TensorFlow's
+    /// `ExponentialMovingAverage`. Counting this update, `steps` is n + 1.
     fn update_average(&mut self) -> Result<()> {
         if let Some((average, steps)) = &mut self.average {
             *steps += 1;
