@@ -1,7 +1,7 @@
 //! Calibration: compares confidence with accuracy, binned by confidence.
 //!
 //! The expected calibration error follows Guo et al. 2017, "On Calibration of Modern Neural
-//! Networks". Does not know about classes or files.
+//! Networks".
 
 /// Statistics of the clips with a confidence above `from` and at most `to`.
 #[derive(Clone, Copy, Debug, PartialEq)]

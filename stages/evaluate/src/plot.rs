@@ -1,6 +1,4 @@
 //! A plot area with two linear axes.
-//!
-//! Does not know what is plotted.
 
 use crate::svg::{FAINT, GREY, NOTE, OUTLINE, Svg, TEXT};
 

@@ -1,6 +1,4 @@
 //! The model's prediction for each clip, next to the true class.
-//!
-//! Does not know where the logits come from.
 
 use model::dataset::Clip;
 use model::metrics::{Confusion, argmax, cross_entropy, probabilities, rank};

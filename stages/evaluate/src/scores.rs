@@ -2,8 +2,7 @@
 //!
 //! The intervals are percentile bootstraps (Efron 1979): the clips are resampled with replacement
 //! to sets of the same size, and the interval is the middle 95 % of the scores of these sets. It
-//! measures the effect of the choice of clips, not of another training run. Does not know about
-//! files.
+//! measures the effect of the choice of clips, not of another training run.
 
 use model::random::{Purpose, Random};
 use serde::Serialize;

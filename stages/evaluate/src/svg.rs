@@ -1,6 +1,6 @@
 //! Writes an SVG image: text, rectangles and lines on a white background.
 //!
-//! The output is deterministic. Does not know what is drawn.
+//! The output is deterministic.
 
 use std::fmt::{Display, Write as _};
 

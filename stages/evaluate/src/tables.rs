@@ -1,6 +1,4 @@
 //! Writes the results as tables: CSV for spreadsheets and `repro plots`, JSON for programs.
-//!
-//! Does not know about figures.
 
 use std::path::Path;
 

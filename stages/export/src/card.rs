@@ -1,7 +1,7 @@
 //! Writes the model card: the model, its training data, its scores and its limits, for readers who
 //! have only the file.
 //!
-//! The same model, scores and params give the same text. Does not know about files.
+//! The same model, scores and params give the same text.
 
 use std::fmt::Write as _;
 

@@ -1,6 +1,4 @@
 //! Checks that a model file gives the same results as the network that it was made from.
-//!
-//! Does not know how the file was made.
 
 use anyhow::{Result, ensure};
 use features::{Extractor, SpectrogramParams};

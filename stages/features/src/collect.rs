@@ -1,6 +1,4 @@
 //! Concatenates decoded chunks and resamples them to one rate.
-//!
-//! Unaware of the source of the chunks.
 
 use crate::resample::Resampler;
 

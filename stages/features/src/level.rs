@@ -1,6 +1,6 @@
 //! Converts powers and band values to the levels that a network sees: logarithms and normalisation.
 //!
-//! Unaware of frequency and time: values are a flat slice.
+//! The functions work on flat slices, whatever their axes.
 
 use crate::params::{Normalise, Scale};
 

@@ -1,6 +1,4 @@
 //! Mel bands: overlapping triangles over the frequency bins, as in librosa and torchaudio.
-//!
-//! Unaware of transforms and logarithms.
 
 use crate::params::{MelNorm, MelScale, SpectrogramParams};
 use crate::stft::{LANES, Tile};

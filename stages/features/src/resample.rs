@@ -4,7 +4,7 @@
 //! flat up to 91.3 % of the lower Nyquist frequency and rejects everything above that frequency,
 //! which would alias, by 120 dB. Each block is transformed, multiplied by the response, cut or
 //! zero-padded to the bins of the new rate, and transformed back. The ends of a block, where the
-//! circular convolution wraps around, are discarded (overlap-save). Unaware of files.
+//! circular convolution wraps around, are discarded (overlap-save).
 
 use std::f64::consts::PI;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! Equal to
 //! `torch.nn.functional.interpolate(mode="bilinear", antialias=True, align_corners=False)`, which
-//! `torchvision.transforms.functional.resize` calls, and to Pillow's `BILINEAR`. Unaware of sound.
+//! `torchvision.transforms.functional.resize` calls, and to Pillow's `BILINEAR`.
 
 /// Filter taps of one output pixel: `weights`, which sum to 1, for the inputs from `first` on.
 struct Taps {

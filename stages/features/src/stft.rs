@@ -3,8 +3,7 @@
 //! With [`Padding::Reflect`] it equals
 //! `torchaudio.transforms.Spectrogram(n_fft, hop_length=hop_length, power=2.0)`, and with
 //! [`Padding::Zeros`] the squared magnitude of `librosa.stft(…)`. The window is a periodic Hann
-//! window as long as the transform; the spectrum is one-sided and not normalised. Unaware of the
-//! source of the samples.
+//! window as long as the transform; the spectrum is one-sided and not normalised.
 
 use std::f64::consts::TAU;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! clips and are reused for the next clip of the same size. Each thread takes an equal number of
 //! whole clips; for the remaining clips, threads share the rows of each layer. Sums are always
 //! added in the same order, so results do not depend on the number of threads or on the rest of the
-//! batch. Does not know about tensors.
+//! batch.
 //!
 //! ```text
 //! Compiled → conv_layers → row_block → tile → simd

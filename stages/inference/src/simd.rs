@@ -1,7 +1,7 @@
 //! Portable SIMD with vectors of 16 floats, dispatched at run time.
 //!
 //! Lanes are independent and sums are never split across them, so results are identical on all
-//! levels with a fused multiply-add. Does not know what is computed.
+//! levels with a fused multiply-add.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;

@@ -1,6 +1,4 @@
 //! Activation functions and their derivatives.
-//!
-//! Unaware of tensors.
 
 /// Function applied to each value after the normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,7 +6,7 @@
 //! and `y = pool(f(z))`. With `g` the gradient of `z`, `x̂ = (x − mean) · scale`, and means over
 //! the values of a channel (Ioffe and Szegedy 2015),
 //! `dx = weight · scale · (g − mean(g) − x̂ · mean(g · x̂))`. Inputs have shape (batch, channels,
-//! height, width) in C order. Unaware of tensors.
+//! height, width) in C order.
 
 use rayon::prelude::*;
 

@@ -1,6 +1,4 @@
 //! Conversion between burn's tensors and slices.
-//!
-//! Unaware of the computations on them.
 
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;

@@ -1,6 +1,6 @@
 //! Backward pass of a convolution on slices, by patches and matrix products.
 //!
-//! Samples are computed in parallel, each by one thread. Unaware of tensors and of other gradients.
+//! Samples are computed in parallel, each by one thread.
 
 use rayon::prelude::*;
 

@@ -5,7 +5,7 @@
 //! planes (phases) of every s-th row and column. In a phase, the inputs of one kernel position for
 //! consecutive output positions are at consecutive addresses, even across rows, so no patch matrix
 //! is needed. The sums at the padding between rows are meaningless. They are dropped when a strip
-//! of rows is complete and still in the cache. Unaware of tensors.
+//! of rows is complete and still in the cache.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

@@ -1,6 +1,4 @@
 //! Epilogue of a layer: an activation, then a pool.
-//!
-//! Unaware of layers.
 
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use burn::tensor::{Tensor, activation, module as ops};

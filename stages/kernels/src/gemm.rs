@@ -1,6 +1,6 @@
 //! Matrix products of 32-bit floats: a safe interface to the crate `gemm`.
 //!
-//! Single-threaded, since the callers split their work by sample. Unaware of tensors.
+//! Single-threaded, since the callers split their work by sample.
 #![allow(unsafe_code, reason = "`gemm::gemm` takes pointers; the bounds are checked first")]
 
 /// A strided view of a matrix in a slice.

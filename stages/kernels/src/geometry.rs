@@ -1,6 +1,4 @@
 //! Sizes and index arithmetic of a convolution.
-//!
-//! Unaware of values and weights.
 
 use std::ops::Range;
 

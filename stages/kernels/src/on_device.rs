@@ -1,7 +1,6 @@
 //! Runs an inference plan with burn's operations, on any device.
 //!
 //! Networks on GPUs run this way. It is also the reference for the compiled plans of the CPU.
-//! Unaware of network architectures.
 
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData, activation, module as ops};

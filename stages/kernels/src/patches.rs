@@ -2,7 +2,7 @@
 //!
 //! Row `(c, i, j)` of the matrix has the input values for the weight at `[c, i, j]`, with one
 //! column per output position. The matrix covers a few output rows at a time, so that it stays in
-//! the second-level cache. Unaware of weights.
+//! the second-level cache.
 
 use std::ops::Range;
 

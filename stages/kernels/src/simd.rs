@@ -1,6 +1,7 @@
 //! Runtime dispatch to the vector unit of the CPU.
 //!
-//! Unaware of the computation: the compiler vectorises plain loops over slices.
+//! With `vectorized` the compiler vectorises plain loops over slices; `with_vectors` passes explicit
+//! vectors.
 
 use pulp::WithSimd;
 

@@ -1,6 +1,4 @@
 //! Small CSV tables (RFC 4180) with a header line.
-//!
-//! Unaware of the meaning of the columns.
 
 use std::path::Path;
 

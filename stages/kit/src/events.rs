@@ -1,6 +1,6 @@
 //! Events of a running stage: JSON lines appended to the file that `REPRO_EVENTS` names.
 //!
-//! A stage never fails because an event could not be written. Unaware of the readers of the events.
+//! A stage never fails because an event could not be written.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -1,8 +1,7 @@
 //! Files of a stage: atomic writes of outs, and folders of class folders.
 //!
 //! A rename replaces a name and never writes through it, so an out that is a link into the cache is
-//! safe. Nothing is synced to disk here; the engine syncs the outs it stores. Unaware of the
-//! contents of files.
+//! safe. Nothing is synced to disk here; the engine syncs the outs it stores.
 
 use std::ffi::OsString;
 use std::fs;

@@ -2,7 +2,7 @@
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Reads the
 //! files that numpy writes with `np.save(path, array.astype("<f4"))`; other types and Fortran order
-//! are errors. Unaware of the meaning of the numbers.
+//! are errors.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Params of a stage: the file that `REPRO_PARAMS` names, then overrides from the command line.
 //!
-//! Defaults are in the structs of the stages. Unaware of the params of any stage.
+//! Defaults are in the structs of the stages.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -7,8 +7,6 @@
 //! [N, 8464]         linear → 256          batch norm  leaky ReLU  dropout
 //! [N, 256]          linear → classes      (logits)
 //! ```
-//!
-//! Does not know about labels, losses, optimizers or files.
 
 use anyhow::Result;
 use burn::module::Module;

@@ -1,7 +1,7 @@
 //! A trained model on disk: weights and manifest.
 //!
 //! `genre.mpk` holds the weights ([`crate::weights`]); `genre.json` holds the labels and the
-//! network configuration. Does not know how the model was trained.
+//! network configuration.
 
 use std::path::Path;
 

@@ -1,6 +1,4 @@
 //! Network configuration: architecture, input and output sizes, and the shapes of all tensors.
-//!
-//! Does not know about tensors, only about their shapes.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};

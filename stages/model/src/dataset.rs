@@ -1,7 +1,6 @@
 //! A data set of spectrograms in memory.
 //!
-//! A clip is one `.npy` file; its label is the name of its class folder. Does not know how the
-//! spectrograms were made or which of them are used for training.
+//! A clip is one `.npy` file; its label is the name of its class folder.
 
 use std::path::Path;
 

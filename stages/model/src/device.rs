@@ -1,6 +1,4 @@
 //! Compute devices, and copying tensors from them to the host.
-//!
-//! Does not know what is computed.
 
 use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};

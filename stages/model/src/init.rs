@@ -1,6 +1,6 @@
 //! Initial weights, with PyTorch's distributions.
 //!
-//! Does not know about devices: the numbers depend on the seed and the configuration only.
+//! The numbers depend on the seed and the configuration only, not on the device.
 
 use anyhow::Result;
 

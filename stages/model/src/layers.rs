@@ -1,6 +1,4 @@
 //! Trainable layers, loaded from named tensors and stored back to them.
-//!
-//! Does not know how a network combines them.
 
 use anyhow::Result;
 use burn::module::{Module, Param};

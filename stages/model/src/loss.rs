@@ -1,6 +1,4 @@
 //! Training loss and label smoothing.
-//!
-//! Does not know where the targets come from.
 
 use burn::tensor::{Tensor, activation};
 

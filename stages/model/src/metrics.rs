@@ -1,7 +1,7 @@
 //! Classification metrics: loss, accuracy, precision, recall, F1.
 //!
 //! Pure functions of numbers. Averages and divisions by zero follow scikit-learn with
-//! `zero_division=0`. Does not know about networks, clips or files.
+//! `zero_division=0`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! A network for inference, with the running statistics of its batch norms.
 //!
-//! Does not know about labels, gradients or files. [`crate::config`] defines the layers.
+//! [`crate::config`] defines the layers.
 
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};

@@ -3,8 +3,7 @@
 //! burn's own layer differs in two ways. It keeps the biased variance in the running statistics
 //! (PyTorch keeps the unbiased one, which is a third larger for the hidden layer with batches of
 //! four). It also updates them behind a shared reference, so a module saved during training is one
-//! batch stale. Here [`BatchNorm::forward`] takes `&mut self`. Does not know about the layers
-//! around it.
+//! batch stale. Here [`BatchNorm::forward`] takes `&mut self`.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};

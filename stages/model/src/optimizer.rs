@@ -1,6 +1,4 @@
 //! AdamW with PyTorch's constants.
-//!
-//! Does not know about schedules or how gradients are computed.
 
 pub use kernels::adamw::{AdamW, State};
 

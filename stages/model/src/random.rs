@@ -2,7 +2,6 @@
 //!
 //! burn has one generator per process, so each value depends on everything drawn before. With these
 //! streams, epoch 7 can be computed without epoch 6, on any device and with any number of threads.
-//! Does not know how the numbers are used.
 
 /// Purpose of a random stream. Streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

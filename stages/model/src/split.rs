@@ -1,7 +1,7 @@
 //! Split of the clips into training, validation and test parts, and its CSV file.
 //!
 //! A clip is a whole track: crops inherit the part of their clip, so a split never cuts through a
-//! track. Does not know what the clips contain.
+//! track.
 
 mod balance;
 mod config;

@@ -1,6 +1,4 @@
 //! Setup of the global rayon thread pool.
-//!
-//! Does not know about the work that runs on it.
 
 use std::num::NonZero;
 use std::thread;

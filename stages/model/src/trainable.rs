@@ -1,6 +1,6 @@
 //! A trainable network: its logits have gradients.
 //!
-//! Does not know about labels, losses, optimizers or files. [`crate::config`] defines the layers.
+//! [`crate::config`] defines the layers.
 
 use anyhow::Result;
 use burn::module::Module;

@@ -2,8 +2,7 @@
 //!
 //! The file is MessagePack with string keys: `{format, version, tensors: {NAME: {shape, data}}}`.
 //! Names are sorted, and `data` holds little-endian 32-bit floats in C order. It contains nothing
-//! else, so equal weights give equal bytes, and two lines of Python can read it. Does not know
-//! about the network's layers.
+//! else, so equal weights give equal bytes, and two lines of Python can read it.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,6 +1,4 @@
 //! Resolves the arguments to files, and derives labels from class folders.
-//!
-//! Does not know about the contents of files.
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, Read as _};

@@ -1,6 +1,4 @@
 //! Classifies many files in parallel on all CPU cores; results are in the order of the files.
-//!
-//! Does not know how predictions are shown.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, mpsc};

@@ -1,6 +1,4 @@
 //! Formats predictions: lines for people, CSV and JSON for programs.
-//!
-//! Does not know where predictions come from.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Splits a file into segments of equal length while it is decoded.
 //!
-//! Memory does not grow with the file. Does not know about spectrograms.
+//! Memory does not grow with the file.
 
 use std::path::Path;
 

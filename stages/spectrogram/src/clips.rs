@@ -1,8 +1,7 @@
 //! The clips to process, each with the paths of its outs.
 //!
 //! Under the engine these are the outdated items, and the engine names their outs. If the stage is
-//! run by hand, they are all files in a folder of class folders. Unaware of the contents of the
-//! files.
+//! run by hand, they are all files in a folder of class folders.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Perceptually uniform colour map: lightness grows evenly, so that equal differences look equal,
 //! even in greyscale.
 //!
-//! It interpolates linearly between nine colours of matplotlib's `magma` (CC0). Unaware of sound.
+//! It interpolates linearly between nine colours of matplotlib's `magma` (CC0).
 
 const ANCHORS: [[u8; 3]; 9] = [
     [0x00, 0x00, 0x04],

@@ -1,6 +1,4 @@
 //! File names of the outs of each clip.
-//!
-//! Unaware of the contents of the outs.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,7 @@
 //! Draws the confusion matrix, with counts and shares in the cells.
 //!
 //! Rows are true classes, columns are predicted classes. The colour and the percentage of a cell
-//! show its share of the row, so that classes of different sizes are comparable. Does not know
-//! about files.
+//! show its share of the row, so that classes of different sizes are comparable.
 
 use model::metrics::Confusion;
 

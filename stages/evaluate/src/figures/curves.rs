@@ -1,6 +1,4 @@
 //! Draws the learning curves: loss, accuracy and macro F1 by epoch, for training and validation.
-//!
-//! Does not know where the table comes from.
 
 use anyhow::{Context as _, Result};
 use kit::csv::Table;

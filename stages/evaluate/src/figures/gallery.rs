@@ -1,7 +1,7 @@
 //! Draws the gallery: spectrograms of each class with the model's predictions.
 //!
-//! Clips are ordered by the predicted probability of the true class, highest first. Does not know
-//! how spectrograms are rendered: the caller provides the images.
+//! Clips are ordered by the predicted probability of the true class, highest first.
+//! The caller provides the images.
 
 use crate::predictions::Prediction;
 use crate::svg::{FAINT, GREY, NOTE, ORANGE, OUTLINE, Svg, TEXT, shorten, width_of};

@@ -1,7 +1,6 @@
 //! Draws the reliability diagram: accuracy by confidence.
 //!
 //! For a calibrated model the bars end at the diagonal; for an overconfident one they end below it.
-//! Does not know about files.
 
 use crate::calibration::{Bin, expected_error};
 use crate::plot::{Plot, range};

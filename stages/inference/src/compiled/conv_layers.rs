@@ -1,6 +1,4 @@
 //! Convolutional layers: feature maps in, feature maps out.
-//!
-//! Does not know how the last one is used.
 
 use rayon::prelude::*;
 

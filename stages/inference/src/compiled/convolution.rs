@@ -1,6 +1,4 @@
 //! A convolution with packed weights.
-//!
-//! Does not know about other layers or how it is computed.
 
 use super::feature_map::Channels;
 use crate::level::Level;

@@ -6,8 +6,7 @@
 //!
 //! A border of zeros provides the padding for the convolutions that read the map. The values that a
 //! kernel row covers in a block are contiguous (a run). The distance to the next run, in the next
-//! block or in the first block of the next row, is constant ([`FeatureMap::pitch`]). Does not know
-//! what is computed.
+//! block or in the first block of the next row, is constant ([`FeatureMap::pitch`]).
 
 use std::ops::Range;
 

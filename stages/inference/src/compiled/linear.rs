@@ -1,6 +1,4 @@
 //! Linear layer on a batch: matrix product, bias, leaky ReLU.
-//!
-//! Does not know about other layers.
 
 use rayon::prelude::*;
 

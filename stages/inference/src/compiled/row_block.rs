@@ -1,6 +1,6 @@
 //! Computes a block of rows of a convolution's output.
 //!
-//! Does not know about other layers or threads.
+//! Single-threaded: the caller splits the rows over threads.
 
 use std::ops::Range;
 

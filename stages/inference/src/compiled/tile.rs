@@ -1,6 +1,4 @@
 //! A tile of sums that stays in registers.
-//!
-//! Does not know where its values come from.
 
 use crate::simd::{F32x16, Simd};
 

@@ -1,6 +1,4 @@
 //! SIMD levels of x86-64.
-//!
-//! Does not know what is computed.
 
 use std::arch::x86_64::*;
 

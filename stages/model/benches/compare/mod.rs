@@ -1,6 +1,4 @@
 //! Compares the wall and CPU time of our code with a Python peer, in alternating runs.
-//!
-//! Does not know what is measured.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};

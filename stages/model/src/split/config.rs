@@ -1,4 +1,4 @@
-//! Params of the split. Does not know about clips.
+//! Params of the split.
 
 use std::path::PathBuf;
 

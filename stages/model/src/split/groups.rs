@@ -1,6 +1,6 @@
 //! Groups of clips that must stay together: one recording, one artist, one fold of the data set.
 //!
-//! The clips of a group are never in two parts. Does not know about parts.
+//! The clips of a group are never in two parts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
