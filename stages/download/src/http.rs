@@ -109,13 +109,13 @@ impl Client {
 
     /// Requests a range, or the whole file.
     ///
-    /// With `same`, fails with [`TransferError::Changed`] if the content has other validators.
+    /// With `expected`, fails with [`TransferError::Changed`] if the content has other validators.
     pub(crate) fn get(
         &self,
         range: Option<&Range<u64>>,
-        same: Option<&Validators>,
+        expected: Option<&Validators>,
     ) -> Result<Content, TransferError> {
-        let (response, was_redirected) = self.call(range, same)?;
+        let (response, was_redirected) = self.call(range, expected)?;
         let status = response.status();
         let validators = Validators::of(response.headers());
         let extent = match (status, range) {
@@ -132,8 +132,10 @@ impl Client {
             _ => return Err(self.refused(&response, was_redirected)),
         };
         let changed = match extent {
-            Extent::Part { .. } => same.is_some_and(|same| same.are_refuted_by(&validators)),
-            Extent::Whole { .. } => same.is_some(),
+            Extent::Part { .. } => {
+                expected.is_some_and(|expected| expected.are_refuted_by(&validators))
+            }
+            Extent::Whole { .. } => expected.is_some(),
         };
         if changed {
             return Err(TransferError::Changed);
@@ -144,7 +146,7 @@ impl Client {
     fn call(
         &self,
         range: Option<&Range<u64>>,
-        same: Option<&Validators>,
+        expected: Option<&Validators>,
     ) -> Result<(Response<ureq::Body>, bool), TransferError> {
         let redirected = self.redirected().clone();
         let address = redirected.as_deref().unwrap_or(&self.endpoint.address);
@@ -155,7 +157,7 @@ impl Client {
         if let Some(range) = range {
             request = request.header("Range", format!("bytes={}-{}", range.start, range.end - 1));
         }
-        if let Some(validator) = same.and_then(Validators::strong) {
+        if let Some(validator) = expected.and_then(Validators::strong) {
             request = request.header("If-Range", validator);
         }
         // The redirect target must not get the credentials.

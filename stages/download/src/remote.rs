@@ -29,13 +29,13 @@ use crate::progress::Progress;
 use crate::retry::{Retry, jitter};
 
 /// Size of the first request; enough for many small files.
-const PROBE: u64 = 1 << 16;
+const PROBE_SIZE: u64 = 1 << 16;
 /// Minimum size of a fetch on demand.
-const BLOCK: u64 = 1 << 18;
+const BLOCK_SIZE: u64 = 1 << 18;
 /// Largest gap that is fetched along; a separate request costs more than this many bytes.
-const GAP: u64 = 1 << 17;
+const MAX_GAP: u64 = 1 << 17;
 /// Maximum size of a request. The state is written after each, so a crash loses at most this.
-const PIECE: u64 = 8 << 20;
+const MAX_PIECE: u64 = 8 << 20;
 
 /// Settings for transfers.
 #[derive(Clone, Debug)]
@@ -153,9 +153,9 @@ impl<'a> Remote<'a> {
         let length = self.length();
         let inside: Vec<_> =
             wanted.iter().map(|range| range.start..range.end.min(length)).collect();
-        let pieces = self.state().present.pieces(&inside, GAP, PIECE);
+        let pieces = self.state().present.pieces(&inside, MAX_GAP, MAX_PIECE);
         self.progress.expect(pieces.iter().map(|piece| piece.end - piece.start).sum());
-        try_for_each(pieces, |piece| self.attempt_until_done(|| self.piece(&piece)))
+        try_for_each(pieces, |piece| self.attempt_until_done(|| self.fetch_piece(&piece)))
     }
 
     /// Discards all fetched bytes, so that the next run starts over.
@@ -170,7 +170,7 @@ impl<'a> Remote<'a> {
         let mut retry = Retry::new(self.retry_wait);
         let mut best = self.state().present.total();
         loop {
-            let (error, asked) = match attempt() {
+            let (error, retry_after) = match attempt() {
                 Ok(()) => return Ok(()),
                 Err(TransferError::Permanent(error)) => return Err(error),
                 Err(TransferError::Changed) => {
@@ -179,23 +179,23 @@ impl<'a> Remote<'a> {
                     return Err(anyhow!("the file was replaced during the transfer"))
                         .with_context(explain);
                 }
-                Err(TransferError::Transient(error, asked)) => (error, asked),
+                Err(TransferError::Transient(error, retry_after)) => (error, retry_after),
             };
-            let now = self.state().present.total();
-            match retry.after(now > best, asked, jitter()) {
+            let received = self.state().present.total();
+            match retry.after(received > best, retry_after, jitter()) {
                 Err(reason) => return Err(error.context(reason)).with_context(explain),
                 Ok(wait) => {
                     kit::warn!("{error:#}; retrying");
                     std::thread::sleep(wait);
                 }
             }
-            best = best.max(now);
+            best = best.max(received);
         }
     }
 
     /// Sends the first request, which shows the version of the file and whether ranges work.
     fn probe(&self) -> Result<(), TransferError> {
-        let content = match self.client.get(Some(&(0..PROBE)), None) {
+        let content = match self.client.get(Some(&(0..PROBE_SIZE)), None) {
             // The file is empty, or the server sent another range: request without a range.
             Err(TransferError::Changed) => self.client.get(None, None)?,
             content => content?,
@@ -210,7 +210,7 @@ impl<'a> Remote<'a> {
                 if !is_known || self.length() != total {
                     self.start_over(content.validators.clone(), total)?;
                 }
-                let end = PROBE.min(total);
+                let end = PROBE_SIZE.min(total);
                 if self.state().present.contains(&(0..end)) {
                     return Ok(());
                 }
@@ -218,8 +218,8 @@ impl<'a> Remote<'a> {
                 self.receive(content, 0..end)
             }
             Extent::Part { .. } => {
-                let whole = self.client.get(None, None)?;
-                self.stream(whole)
+                let content = self.client.get(None, None)?;
+                self.stream(content)
             }
             Extent::Whole { .. } if is_known && self.state().is_complete() => Ok(()),
             Extent::Whole { .. } => self.stream(content),
@@ -241,7 +241,7 @@ impl<'a> Remote<'a> {
         self.record(0..at).map_err(TransferError::Permanent)
     }
 
-    fn piece(&self, piece: &Range<u64>) -> Result<(), TransferError> {
+    fn fetch_piece(&self, piece: &Range<u64>) -> Result<(), TransferError> {
         let missing = self.state().present.missing(piece.clone());
         for range in missing {
             let validators = self.state().validators.clone();
@@ -273,8 +273,8 @@ impl<'a> Remote<'a> {
     fn copy(&self, mut body: impl Read, at: &mut u64, end: u64) -> Result<(), TransferError> {
         let mut buffer = vec![0; 1 << 16];
         while *at < end {
-            let most = buffer.len().min(usize::try_from(end - *at).unwrap_or(usize::MAX));
-            let count = match body.read(&mut buffer[..most]) {
+            let max_len = buffer.len().min(usize::try_from(end - *at).unwrap_or(usize::MAX));
+            let count = match body.read(&mut buffer[..max_len]) {
                 Ok(0) => break,
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -328,8 +328,8 @@ impl<'a> Reader<'a> {
     fn fetch(&self) -> Result<u64> {
         let end = || self.remote.state().present.contiguous_end(self.at);
         if end() == self.at {
-            let start = self.at - self.at % BLOCK;
-            self.remote.fetch(from_ref(&(start..start.saturating_add(BLOCK))))?;
+            let start = self.at - self.at % BLOCK_SIZE;
+            self.remote.fetch(from_ref(&(start..start.saturating_add(BLOCK_SIZE))))?;
         }
         ensure!(end() > self.at, "BUG: the fetched range is missing");
         Ok(end())
@@ -343,8 +343,8 @@ impl Read for Reader<'_> {
         }
         // Stop at the end of the range, so that a buffer's read-ahead does not fetch more.
         let end = self.fetch().map_err(|error| std::io::Error::other(format!("{error:#}")))?;
-        let most = buffer.len().min(usize::try_from(end - self.at).unwrap_or(usize::MAX));
-        let count = self.remote.file.read_at(&mut buffer[..most], self.at)?;
+        let max_len = buffer.len().min(usize::try_from(end - self.at).unwrap_or(usize::MAX));
+        let count = self.remote.file.read_at(&mut buffer[..max_len], self.at)?;
         self.at += count as u64;
         Ok(count)
     }

@@ -17,7 +17,7 @@ use crate::archive::{Archive, Entry, Kind};
 use crate::audio::{Amount, is_audio};
 use crate::checksums::{self, Found};
 
-/// Range beyond the end of any file.
+/// The range of a file of unknown length; `Fetch` cuts it to the actual length.
 const WHOLE_FILE: [Range<u64>; 1] = [0..u64::MAX];
 
 /// Fetches byte ranges of a remote archive, so that the reader can read them.

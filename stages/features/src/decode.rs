@@ -125,16 +125,16 @@ fn read_packets<E: FnMut(&[f32], u32)>(
     sink: &mut Sink<E>,
 ) -> Result<()> {
     let (mut track, mut decoder) = open_track(format.as_ref())?;
-    let mut bad = 0;
+    let mut bad_in_a_row = 0;
     let mut first_fault = None;
-    while sink.has_room() && bad < BAD_PACKETS_IN_A_ROW {
+    while sink.has_room() && bad_in_a_row < BAD_PACKETS_IN_A_ROW {
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => break,
             // A chained stream starts its next link, with other tracks and codecs.
             Err(Error::ResetRequired) => {
                 (track, decoder) = open_track(format.as_ref())?;
-                bad += 1;
+                bad_in_a_row += 1;
                 continue;
             }
             Err(error) => {
@@ -148,11 +148,11 @@ fn read_packets<E: FnMut(&[f32], u32)>(
         match decoder.decode(&packet) {
             Ok(buffer) => {
                 sink.push(&buffer)?;
-                bad = 0;
+                bad_in_a_row = 0;
             }
             Err(error) => {
                 first_fault.get_or_insert(error);
-                bad += 1;
+                bad_in_a_row += 1;
             }
         }
     }
@@ -220,9 +220,9 @@ impl<E: FnMut(&[f32], u32)> Sink<E> {
             ),
         }
         if let Length::Seconds(limit) = self.length {
-            let most =
+            let max_len =
                 ((limit - self.seconds - ROUNDING) * f64::from(rate)).ceil().max(1.0) as usize;
-            self.mono.truncate(most);
+            self.mono.truncate(max_len);
         }
         self.seconds += self.mono.len() as f64 / f64::from(rate);
         (self.each)(&self.mono, rate);

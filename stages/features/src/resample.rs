@@ -78,14 +78,14 @@ impl Resampler {
             return;
         };
         while !samples.is_empty() {
-            let (fits, rest) =
+            let (head, rest) =
                 samples.split_at(samples.len().min(filter.block_in() - self.block.len()));
-            self.block.extend_from_slice(fits);
+            self.block.extend_from_slice(head);
             samples = rest;
             if self.block.len() == filter.block_in() {
-                let made = filter.apply(&self.block);
-                out.extend_from_slice(made);
-                self.produced += made.len();
+                let filtered = filter.apply(&self.block);
+                out.extend_from_slice(filtered);
+                self.produced += filtered.len();
                 self.block.drain(..filter.block_in() - 2 * filter.edge_in);
             }
         }
@@ -95,13 +95,13 @@ impl Resampler {
     pub fn finish(&mut self, out: &mut Vec<f32>) {
         if let Some(filter) = &self.filter {
             let (block_in, ratio) = (filter.block_in(), filter.ratio);
-            let whole = (self.received * ratio[1]).div_ceil(ratio[0]);
+            let out_len = (self.received * ratio[1]).div_ceil(ratio[0]);
             let silence = vec![0.0; block_in - 2 * filter.edge_in];
-            let missing = |resampler: &Resampler| whole.saturating_sub(resampler.produced);
+            let missing = |resampler: &Resampler| out_len.saturating_sub(resampler.produced);
             while missing(self) > 0 {
                 self.push(&silence, out);
             }
-            out.truncate(out.len() - (self.produced - whole));
+            out.truncate(out.len() - (self.produced - out_len));
         }
         self.restart();
     }
@@ -213,8 +213,8 @@ impl Filter {
     }
 }
 
-fn transform(done: Result<(), realfft::FftError>) {
-    if let Err(error) = done {
+fn transform(result: Result<(), realfft::FftError>) {
+    if let Err(error) = result {
         panic!("BUG: buffers do not fit the plan that made them: {error}");
     }
 }
@@ -280,7 +280,7 @@ mod tests {
     }
 
     fn loudest(samples: impl IntoIterator<Item = f32>) -> f64 {
-        f64::from(samples.into_iter().fold(0.0_f32, |most, sample| most.max(sample.abs())))
+        f64::from(samples.into_iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs())))
     }
 
     /// Returns the largest difference between a resampled tone and the tone at the new rate.
@@ -348,7 +348,7 @@ mod tests {
             to in 4000_u32..20_000,
         ) {
             let audio = tone(440.0, 11_025, 0.7);
-            let whole = resample(&audio, to).samples;
+            let expected = resample(&audio, to).samples;
             let mut resampler = Resampler::new(11_025, to);
             for _ in 0..2 {
                 let (mut out, mut rest) = (Vec::new(), audio.samples.as_slice());
@@ -359,7 +359,7 @@ mod tests {
                 }
                 resampler.push(rest, &mut out);
                 resampler.finish(&mut out);
-                prop_assert!(out == whole);
+                prop_assert!(out == expected);
             }
         }
     }

@@ -77,7 +77,7 @@ impl Block {
     /// The variance takes a second pass about the mean, which avoids cancellation.
     pub(crate) fn statistics(&self, input: &[f32]) -> Statistics {
         let count = (self.batch * self.plane()) as f64;
-        let of_channel = |channel| {
+        let channel_statistics = |channel| {
             let planes = self.planes(channel, input, self.plane());
             let sum = |map: &dyn Fn(&[f32]) -> f32| {
                 planes.clone().map(|plane| f64::from(map(plane))).sum::<f64>()
@@ -89,7 +89,7 @@ impl Block {
             };
             (mean, (sum(&squares) / count) as f32)
         };
-        let (mean, variance) = (0..self.channels).into_par_iter().map(of_channel).unzip();
+        let (mean, variance) = (0..self.channels).into_par_iter().map(channel_statistics).unzip();
         Statistics { mean, variance }
     }
 
@@ -216,12 +216,12 @@ impl Block {
         let affine = affine(statistics, weight, bias, epsilon);
         let scale: Vec<f32> =
             statistics.variance.iter().map(|it| 1.0 / (it + epsilon).sqrt()).collect();
-        let sums_of = |channel: usize| {
+        let channel_sums = |channel: usize| {
             let (affine, mean) = (affine[channel], statistics.mean[channel]);
             let mut sums = [0.0f64; 2];
             for sample in 0..self.batch {
                 let at = sample * self.channels + channel;
-                let of_plane = vectorized(|| {
+                let plane_sums = vectorized(|| {
                     with_known!(self.epilogue.activation, |known| self.plane_sums(
                         known,
                         affine,
@@ -231,21 +231,21 @@ impl Block {
                         origins
                     ))
                 });
-                sums.iter_mut().zip(of_plane).for_each(|(sum, part)| *sum += f64::from(part));
+                sums.iter_mut().zip(plane_sums).for_each(|(sum, part)| *sum += f64::from(part));
             }
             [sums[0] as f32, sums[1] as f32 * scale[channel]]
         };
-        let sums: Vec<[f32; 2]> = (0..self.channels).into_par_iter().map(sums_of).collect();
+        let sums: Vec<[f32; 2]> = (0..self.channels).into_par_iter().map(channel_sums).collect();
         let count = (self.batch * self.plane()) as f32;
         let mut gradient = vec![0.0; input.len()];
         if !input.is_empty() {
             gradient.par_chunks_exact_mut(self.plane()).enumerate().for_each(|(at, gradient)| {
                 let channel = at % self.channels;
-                let [of_bias, of_weight] = sums[channel];
+                let [bias_sum, weight_sum] = sums[channel];
                 // dx = a · (g − mean(g) − x̂ · mean(g · x̂)) = a · g + slope · x + level
                 let a = affine[channel].factor;
-                let slope = -a * scale[channel] * of_weight / count;
-                let level = -a * of_bias / count - slope * statistics.mean[channel];
+                let slope = -a * scale[channel] * weight_sum / count;
+                let level = -a * bias_sum / count - slope * statistics.mean[channel];
                 let input = &input[at * self.plane()..][..self.plane()];
                 vectorized(|| {
                     gradient.iter_mut().zip(input).for_each(|(dx, x)| *dx = x * slope + level);
@@ -341,14 +341,14 @@ impl Block {
         }
     }
 
-    /// Calls `each` for every row of every window, with the index in the plane where the row begins
-    /// and the index of the window.
+    /// Calls `visit` for every row of every window, with the index in the plane where the row
+    /// begins and the index of the window.
     #[inline(always)]
-    fn each_window(&self, height: usize, width: usize, mut each: impl FnMut(usize, usize)) {
+    fn each_window(&self, height: usize, width: usize, mut visit: impl FnMut(usize, usize)) {
         let [lines, columns] = self.out();
         for line in 0..lines * height {
             for column in 0..columns {
-                each(line * self.size[1] + column * width, line / height * columns + column);
+                visit(line * self.size[1] + column * width, line / height * columns + column);
             }
         }
     }
@@ -415,9 +415,9 @@ impl Affine {
 
 fn affine(statistics: &Statistics, weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<Affine> {
     let channels = statistics.mean.iter().zip(&statistics.variance).zip(weight.iter().zip(bias));
-    let of = |((mean, variance), (weight, bias)): ((&f32, &f32), (&f32, &f32))| {
+    let channel_affine = |((mean, variance), (weight, bias)): ((&f32, &f32), (&f32, &f32))| {
         let factor = weight / (variance + epsilon).sqrt();
         Affine { factor, shift: bias - mean * factor }
     };
-    channels.map(of).collect()
+    channels.map(channel_affine).collect()
 }

@@ -1,7 +1,7 @@
 //! Runtime dispatch to the vector unit of the CPU.
 //!
-//! With `vectorized` the compiler vectorises plain loops over slices; `with_vectors` passes explicit
-//! vectors.
+//! With `vectorized` the compiler vectorises plain loops over slices; `with_vectors` passes
+//! explicit vectors.
 
 use pulp::WithSimd;
 

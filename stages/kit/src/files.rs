@@ -29,12 +29,12 @@ pub fn write_atomic(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<(
         fs::create_dir_all(parent)?;
         let temporary = parent.join(temporary_name(path)?);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        let done = file.write_all(bytes.as_ref()).and_then(|()| fs::rename(&temporary, path));
-        if done.is_err() {
+        let written = file.write_all(bytes.as_ref()).and_then(|()| fs::rename(&temporary, path));
+        if written.is_err() {
             // Ignore a second failure: the first one is reported.
             let _ = fs::remove_file(&temporary);
         }
-        Ok(done?)
+        Ok(written?)
     };
     in_place().with_context(|| format!("cannot write `{}`", path.display()))
 }
@@ -71,8 +71,9 @@ pub fn fresh_dir(path: impl AsRef<Path>) -> Result<()> {
             fs::remove_file(path).with_context(|| format!("cannot remove the link `{shown}`"))?;
         }
         Ok(meta) if meta.is_dir() => {
-            let here = std::env::current_dir().context("cannot determine the working directory")?;
-            if path.canonicalize().is_ok_and(|full| here.starts_with(full)) {
+            let working_dir =
+                std::env::current_dir().context("cannot determine the working directory")?;
+            if path.canonicalize().is_ok_and(|full| working_dir.starts_with(full)) {
                 bail!("cannot empty `{shown}`: it contains the working directory");
             }
             fs::remove_dir_all(path).with_context(|| format!("cannot empty `{shown}`"))?;
@@ -136,9 +137,9 @@ fn is_visible(entry: &DirEntry) -> bool {
 }
 
 fn label_of(root: &Path, path: &Path) -> Result<String> {
-    let inside = path.strip_prefix(root).unwrap_or(path);
+    let relative = path.strip_prefix(root).unwrap_or(path);
     let class =
-        inside.components().next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
+        relative.components().next().map(|part| part.as_os_str().to_owned()).unwrap_or_default();
     class.into_string().map_err(|name| {
         anyhow::anyhow!(
             "the name of the class folder `{}` is not UTF-8; rename it",

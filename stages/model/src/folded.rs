@@ -29,8 +29,8 @@ impl Folded<'_> {
             .try_into()
             .ok()
             .context("BUG: a convolution weight has 4 dimensions")?;
-        let each = weight.values.len() / channels.0.len();
-        let rows = weight.values.chunks_exact(each).zip(&channels.0);
+        let channel_len = weight.values.len() / channels.0.len();
+        let rows = weight.values.chunks_exact(channel_len).zip(&channels.0);
         let weight = rows
             .flat_map(|(row, channel)| row.iter().map(|value| value * channel.factor))
             .collect();

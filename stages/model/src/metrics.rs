@@ -181,8 +181,9 @@ pub fn argmax(logits: &[f32]) -> usize {
 /// If `target` is out of range.
 pub fn rank(logits: &[f32], target: usize) -> usize {
     let own = logits[target];
-    let before = |(class, logit): (usize, &f32)| *logit > own || (*logit == own && class < target);
-    logits.iter().enumerate().filter(|pair| before(*pair)).count()
+    let ranks_before =
+        |(class, logit): (usize, &f32)| *logit > own || (*logit == own && class < target);
+    logits.iter().enumerate().filter(|pair| ranks_before(*pair)).count()
 }
 
 /// Softmax, e^logit / Σ e^logit, without overflow.

@@ -1,9 +1,9 @@
 //! Converts the operators of a model file to a [`Plan`], if they are those of one.
 //!
 //! Graphs that are not exactly the arithmetic of a plan, and invalid files, are not recognised:
-//! they are left to [`crate::interpreter`], which runs any graph and reports the errors. Values that
-//! may still be folded are removed from the table when an operator reads them, so each has a single
-//! reader; only feature maps can have several. Does not know about labels or how a plan is
+//! they are left to [`crate::interpreter`], which runs any graph and reports the errors. Values
+//! that may still be folded are removed from the table when an operator reads them, so each has a
+//! single reader; only feature maps can have several. Does not know about labels or how a plan is
 //! computed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,9 +23,9 @@ use crate::proto::{
 };
 
 /// Limit for the number of channels, since it alone determines the size of an allocation.
-const MOST_CHANNELS: usize = 1024;
+const MAX_CHANNELS: usize = 1024;
 /// Largest kernel, stride and padding that compiled plans are tested with.
-const WIDEST: [usize; 3] = [5, 3, 2];
+const MAX_KERNEL_STRIDE_PADDING: [usize; 3] = [5, 3, 2];
 
 /// A compiled network with the properties of its file.
 pub(crate) struct Recognised {
@@ -90,7 +90,7 @@ enum Value {
     /// The unchanged input.
     Clip,
     /// A feature map of the plan.
-    Picture(FeatureMapId),
+    FeatureMap(FeatureMapId),
     /// A convolution that is not in the plan yet, so that later operators can be folded into it.
     Sum(Convolution),
     /// Mean of each channel of the last feature map.
@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         input: [Option<usize>; 3],
     ) -> Option<Reader<'a>> {
         let [channels, height, width] = input;
-        let channels = channels.filter(|channels| *channels <= MOST_CHANNELS)?;
+        let channels = channels.filter(|channels| *channels <= MAX_CHANNELS)?;
         let mut names: BTreeSet<&str> = constants.keys().copied().collect();
         let plan = Plan {
             input: vec![Affine { factor: 1.0, shift: 0.0 }; channels],
@@ -170,11 +170,11 @@ impl<'a> Reader<'a> {
             ) if kernel == &[2, 2] && strides == &[2, 2] => self.pool(x)?,
             ("Add", [one, other], []) => self.sum(one, other)?,
             ("GlobalAveragePool", [x], []) => self.means(x)?,
-            ("Flatten", [x], [("axis", Attribute::Int(1))]) => self.flat(x)?,
+            ("Flatten", [x], [("axis", Attribute::Int(1))]) => self.flatten(x)?,
             ("Gemm", [x, weight, bias], [("transB", Attribute::Int(0))]) => {
                 self.linear(x, weight, bias)?
             }
-            ("Softmax", [x], [("axis", Attribute::Int(-1))]) => return self.end(x, output),
+            ("Softmax", [x], [("axis", Attribute::Int(-1))]) => return self.softmax(x, output),
             _ => return None,
         };
         self.values.insert(output, value);
@@ -188,15 +188,15 @@ impl<'a> Reader<'a> {
         bias: &[&str],
         [kernel, pads, strides]: [&[i64]; 3],
     ) -> Option<Value> {
-        let from = self.picture(x)?;
+        let from = self.feature_map(x)?;
         let (shape, weight) = self.constant::<4>(weight)?;
         let bias = match bias {
             [] => vec![0.0; shape[0]],
-            [bias] => self.of_channels(bias, shape[0])?,
+            [bias] => self.per_channel(bias, shape[0])?,
             _ => return None,
         };
         let ([padding, stride], [height, width]) =
-            ([alike::<4>(pads)?, alike::<2>(strides)?], [shape[2], shape[3]]);
+            ([all_equal::<4>(pads)?, all_equal::<2>(strides)?], [shape[2], shape[3]]);
         let fits = self.channels(from) == shape[1]
             && kernel
                 .iter()
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
             && stride > 0
             && [height.max(width), stride, padding]
                 .iter()
-                .zip(WIDEST)
+                .zip(MAX_KERNEL_STRIDE_PADDING)
                 .all(|(found, widest)| *found <= widest);
         let term = Term { from, weight, shape, stride, padding };
         let sum =
@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
     fn norm(&mut self, x: &str, parts: &[&str], epsilon: f32) -> Option<Value> {
         let [weight, bias, mean, variance] = parts else { return None };
         let (_, weight) = self.constant::<1>(weight)?;
-        let part = |name| self.of_channels(name, weight.len());
+        let part = |name| self.per_channel(name, weight.len());
         let (bias, mean, variance) = (part(bias)?, part(mean)?, part(variance)?);
         let channel = |at: usize| {
             Affine::from_batch_norm(
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
         match self.values.remove(x)? {
             Value::Clip if channels.len() == self.plan.input.len() => {
                 self.plan.input = channels;
-                Some(Value::Picture(FeatureMapId(0)))
+                Some(Value::FeatureMap(FeatureMapId(0)))
             }
             Value::Sum(mut sum)
                 if sum.slope == NO_ACTIVATION && sum.bias.len() == channels.len() =>
@@ -284,7 +284,7 @@ impl<'a> Reader<'a> {
     fn pool(&mut self, x: &str) -> Option<Value> {
         let Value::Sum(sum) = self.values.remove(x)? else { return None };
         self.plan.convolutions.push(Convolution { pooling: Pooling::Max2x2, ..sum });
-        Some(Value::Picture(self.plan.last()))
+        Some(Value::FeatureMap(self.plan.last()))
     }
 
     fn sum(&mut self, one: &str, other: &str) -> Option<Value> {
@@ -293,21 +293,21 @@ impl<'a> Reader<'a> {
         else {
             return None;
         };
-        let alike =
+        let mergeable =
             [one.slope, other.slope] == [NO_ACTIVATION; 2] && one.bias.len() == other.bias.len();
         one.terms.extend(other.terms);
         one.bias.iter_mut().zip(other.bias).for_each(|(one, other)| *one += other);
-        alike.then_some(Value::Sum(one))
+        mergeable.then_some(Value::Sum(one))
     }
 
     fn means(&mut self, x: &'a str) -> Option<Value> {
-        let last = self.picture(x)? == self.plan.last();
+        let last = self.feature_map(x)? == self.plan.last();
         // No more convolutions can follow the head.
         self.values.clear();
         last.then_some(Value::Means)
     }
 
-    fn flat(&mut self, x: &'a str) -> Option<Value> {
+    fn flatten(&mut self, x: &'a str) -> Option<Value> {
         if let Some(Value::Means) = self.values.get(x) {
             self.values.clear();
             return Some(Value::Row(self.channels(self.plan.last())));
@@ -321,12 +321,12 @@ impl<'a> Reader<'a> {
     fn linear(&mut self, x: &str, weight: &str, bias: &str) -> Option<Value> {
         let Value::Row(count) = self.values.remove(x)? else { return None };
         let ([inputs, outputs], weight) = self.constant::<2>(weight)?;
-        let bias = self.of_channels(bias, outputs)?;
+        let bias = self.per_channel(bias, outputs)?;
         self.plan.linears.push(Linear { weight, bias, slope: NO_ACTIVATION });
         (inputs == count).then_some(Value::Row(outputs))
     }
 
-    fn end(&mut self, x: &str, output: &str) -> Option<()> {
+    fn softmax(&mut self, x: &str, output: &str) -> Option<()> {
         let Value::Row(_) = self.values.remove(x)? else { return None };
         self.complete = true;
         // Without a linear layer, nothing verifies the length of the row.
@@ -334,28 +334,28 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns the feature map of this name. From now on nothing can be folded into it.
-    fn picture(&mut self, name: &'a str) -> Option<FeatureMapId> {
-        let picture = match self.values.remove(name)? {
+    fn feature_map(&mut self, name: &'a str) -> Option<FeatureMapId> {
+        let id = match self.values.remove(name)? {
             Value::Clip => FeatureMapId(0),
-            Value::Picture(picture) => picture,
+            Value::FeatureMap(id) => id,
             Value::Sum(sum) => {
                 self.plan.convolutions.push(sum);
                 self.plan.last()
             }
             Value::Means | Value::Row(_) => return None,
         };
-        self.values.insert(name, Value::Picture(picture));
-        Some(picture)
+        self.values.insert(name, Value::FeatureMap(id));
+        Some(id)
     }
 
-    fn channels(&self, FeatureMapId(picture): FeatureMapId) -> usize {
-        match picture.checked_sub(1) {
+    fn channels(&self, FeatureMapId(id): FeatureMapId) -> usize {
+        match id.checked_sub(1) {
             None => self.plan.input.len(),
-            Some(made) => self.plan.convolutions[made].bias.len(),
+            Some(index) => self.plan.convolutions[index].bias.len(),
         }
     }
 
-    fn of_channels(&self, name: &str, count: usize) -> Option<Vec<f32>> {
+    fn per_channel(&self, name: &str, count: usize) -> Option<Vec<f32>> {
         let ([found], values) = self.constant::<1>(name)?;
         (found == count).then_some(values)
     }
@@ -391,7 +391,7 @@ fn attributes(node: &NodeProto) -> Option<Vec<(&str, Attribute)>> {
 }
 
 /// Returns the common value of `D` equal lengths.
-fn alike<const D: usize>(lengths: &[i64]) -> Option<usize> {
+fn all_equal<const D: usize>(lengths: &[i64]) -> Option<usize> {
     let [first, ..] = lengths else { return None };
     (lengths == [*first; D]).then(|| usize::try_from(*first).ok())?
 }

@@ -10,10 +10,10 @@ use tempfile::TempPath;
 use walkdir::{DirEntry, WalkDir};
 
 /// Extensions of audio files in folders. A file given as an argument may have any extension.
-const AUDIO: [&str; 12] =
+const AUDIO_EXTENSIONS: [&str; 12] =
     ["wav", "mp3", "flac", "ogg", "oga", "au", "aif", "aiff", "m4a", "caf", "mka", "webm"];
 /// Characters that make a path a pattern.
-const WILD: [char; 4] = ['*', '?', '[', '{'];
+const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
 /// Argument that stands for stdin.
 pub(crate) const STDIN: &str = "-";
 
@@ -53,10 +53,10 @@ pub(crate) struct InputError {
 /// `*`, `?`, `[` or `{` is a pattern: shells pass on patterns that match nothing or are quoted. An
 /// entry of a folder that cannot be read is an error of its own and does not affect other files.
 pub(crate) fn find(paths: &[PathBuf]) -> Vec<Result<Input, InputError>> {
-    let found = |path: &PathBuf| {
+    let resolve = |path: &PathBuf| {
         files_of(path).unwrap_or_else(|error| vec![Err(InputError { path: path.clone(), error })])
     };
-    paths.iter().flat_map(found).collect()
+    paths.iter().flat_map(resolve).collect()
 }
 
 /// Reads paths from a list, one per line, in any encoding; `-` reads stdin.
@@ -86,16 +86,16 @@ fn files_of(path: &Path) -> Result<Vec<Result<Input, InputError>>> {
     if path == Path::new(STDIN) {
         return Ok(vec![Ok(spool()?)]);
     }
-    let (found, nothing) = match std::fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => (below(path), "no audio file in it"),
+    let (found, if_empty) = match std::fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => (files_in_folder(path), "no audio file in it"),
         Ok(_) => return Ok(vec![Ok(Input::new(path.to_owned()))]),
-        Err(error) => match path.to_str().filter(|text| text.contains(WILD)) {
-            Some(pattern) => (matching(pattern), "no file matches it"),
+        Err(error) => match path.to_str().filter(|text| text.contains(WILDCARDS)) {
+            Some(pattern) => (files_matching(pattern), "no file matches it"),
             None => return Err(error).context("cannot read it"),
         },
     };
     match found.is_empty() {
-        true => Err(anyhow!(nothing)),
+        true => Err(anyhow!(if_empty)),
         false => Ok(found),
     }
 }
@@ -112,7 +112,7 @@ fn spool() -> Result<Input> {
 }
 
 /// Returns the audio files of a folder: first those directly in it, then those of class folders.
-fn below(folder: &Path) -> Vec<Result<Input, InputError>> {
+fn files_in_folder(folder: &Path) -> Vec<Result<Input, InputError>> {
     let mut found = Vec::new();
     for entry in walk(folder, usize::MAX) {
         match entry {
@@ -148,8 +148,8 @@ fn audio_in(folder: &Path, entry: DirEntry) -> Option<Result<Input, InputError>>
 /// Returns the files that match a pattern; `**` matches any number of folders.
 ///
 /// As in shells, names that start with a dot never match.
-fn matching(pattern: &str) -> Vec<Result<Input, InputError>> {
-    let fixed = pattern[..pattern.find(WILD).unwrap_or(pattern.len())]
+fn files_matching(pattern: &str) -> Vec<Result<Input, InputError>> {
+    let fixed = pattern[..pattern.find(WILDCARDS).unwrap_or(pattern.len())]
         .rfind('/')
         .map_or(0, |slash| slash + 1);
     let (fixed, wild) = pattern.split_at(fixed);
@@ -163,8 +163,8 @@ fn matching(pattern: &str) -> Vec<Result<Input, InputError>> {
         |path: &Path| fast_glob::glob_match(&glob, as_given(path).to_string_lossy().as_ref());
     let found = walk(root, depth).filter_map(|entry| match entry {
         Ok(entry) => {
-            let wanted = entry.file_type().is_file() && matches(entry.path());
-            wanted.then(|| Ok(Input::new(as_given(entry.path()))))
+            let is_match = entry.file_type().is_file() && matches(entry.path());
+            is_match.then(|| Ok(Input::new(as_given(entry.path()))))
         }
         // An entry at the last level must match itself; one above may contain a match.
         Err(error) => {
@@ -192,16 +192,16 @@ fn walk(root: &Path, depth: usize) -> impl Iterator<Item = walkdir::Result<DirEn
 
 fn walk_error(root: &Path, error: walkdir::Error) -> InputError {
     let path = error.path().unwrap_or(root).to_owned();
-    let above = error.loop_ancestor().unwrap_or(root).to_owned();
+    let ancestor = error.loop_ancestor().unwrap_or(root).to_owned();
     let error = match error.into_io_error() {
         Some(error) => anyhow::Error::from(error).context("cannot read it"),
-        None => anyhow!("a link that leads back to `{}`", above.display()),
+        None => anyhow!("a link that leads back to `{}`", ancestor.display()),
     };
     InputError { path, error }
 }
 
 fn is_audio(path: &Path) -> bool {
-    kit::files::has_extension(path, &AUDIO)
+    kit::files::has_extension(path, &AUDIO_EXTENSIONS)
 }
 
 #[cfg(test)]

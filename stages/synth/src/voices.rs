@@ -33,29 +33,30 @@ impl Pluck {
     pub(crate) fn play(&self, bus: &mut [f32], note: Note, rng: &mut Rng) {
         // Averaging adjacent samples adds a delay of half a sample.
         let period = SAMPLE_RATE as f32 / hertz(note.pitch) - 0.5;
-        let whole = period as usize;
-        if whole < 2 {
+        let whole_samples = period as usize;
+        if whole_samples < 2 {
             return;
         }
-        let mut line = vec![0.0; whole + 1];
-        let (mut dull, share) = (0.0, 0.15 + 0.85 * self.bright);
-        for slot in &mut line {
-            dull += share * (rng.noise() - dull);
-            *slot = dull;
+        let mut delay_line = vec![0.0; whole_samples + 1];
+        let (mut lowpassed, share) = (0.0, 0.15 + 0.85 * self.bright);
+        for slot in &mut delay_line {
+            lowpassed += share * (rng.noise() - lowpassed);
+            *slot = lowpassed;
         }
-        let part = period - whole as f32;
+        let fraction = period - whole_samples as f32;
         let loss = 1.0 - 1.0 / (self.ring * hertz(note.pitch)).max(2.0);
         let damped = loss * 0.9;
         let (mut index, mut last, mut low) = (0, 0.0, 0.0);
-        let room = bus.get_mut(note.at..).unwrap_or_default();
-        for (n, sample) in room.iter_mut().take(note.length + SAMPLE_RATE as usize / 10).enumerate()
+        let rest_of_bus = bus.get_mut(note.at..).unwrap_or_default();
+        for (n, sample) in
+            rest_of_bus.iter_mut().take(note.length + SAMPLE_RATE as usize / 10).enumerate()
         {
-            let next = (index + 1) % line.len();
-            // Interpolate between two slots of the line to get the exact pitch.
-            let out = line[next] * (1.0 - part) + line[index] * part;
+            let next = (index + 1) % delay_line.len();
+            // Interpolate between two slots of the delay line to get the exact pitch.
+            let out = delay_line[next] * (1.0 - fraction) + delay_line[index] * fraction;
             low += 0.002 * (out - low);
             *sample += note.gain * (out - low);
-            line[index] = 0.5 * (out + last) * if n < note.length { loss } else { damped };
+            delay_line[index] = 0.5 * (out + last) * if n < note.length { loss } else { damped };
             last = out;
             index = next;
         }
@@ -127,8 +128,8 @@ impl Synth {
         let wobble = rng.range(4.6, 6.0);
         let (mut first, mut second, mut held, mut step) = (0.0, 0.0, 1.0, 0.0);
         let mut share = 0.0;
-        let room = bus.get_mut(note.at..).unwrap_or_default();
-        for (n, sample) in room.iter_mut().take(note.length + release).enumerate() {
+        let rest_of_bus = bus.get_mut(note.at..).unwrap_or_default();
+        for (n, sample) in rest_of_bus.iter_mut().take(note.length + release).enumerate() {
             let time = n as f32 / rate;
             if n % 16 == 0 {
                 // Slow modulation does not need to be computed for each sample.
@@ -267,8 +268,8 @@ impl Keys {
             };
             let mut phase = rng.unit();
             let mut gain = note.gain * level;
-            let room = bus.get_mut(note.at..).unwrap_or_default();
-            for (n, sample) in room.iter_mut().take(end).enumerate() {
+            let rest_of_bus = bus.get_mut(note.at..).unwrap_or_default();
+            for (n, sample) in rest_of_bus.iter_mut().take(end).enumerate() {
                 *sample += gain * sine(phase) * (n as f32 / attack).min(1.0);
                 phase += step;
                 phase -= phase.floor();
@@ -303,9 +304,12 @@ mod tests {
             let mut bus = vec![0.0; SAMPLE_RATE as usize];
             let note = Note { at: 0, length: bus.len(), pitch, gain: 1.0 };
             play(&mut bus, note, &mut Rng::new(&[9]));
-            let at = |cents: f32| energy_at(&bus, hertz(pitch + cents / 100.0));
+            let energy_near = |cents: f32| energy_at(&bus, hertz(pitch + cents / 100.0));
             for beside in [-40.0, -25.0, 25.0, 40.0] {
-                assert!(at(0.0) > at(beside), "note {pitch}: more at {beside} cents");
+                assert!(
+                    energy_near(0.0) > energy_near(beside),
+                    "note {pitch}: more energy at {beside} cents"
+                );
             }
         }
     }

@@ -225,11 +225,12 @@ fn mix(image: &mut [f32], share: f32, one: &[f32], other: &[f32]) {
 ///
 /// Linear between the centres of frames, like PyTorch's `interpolate` without `align_corners`.
 fn resized(row: &[f32], start: usize, length: f64, frames: usize) -> impl Iterator<Item = f32> {
-    let at = move |frame: usize| row[(start + frame) % row.len()];
+    let value_at = move |frame: usize| row[(start + frame) % row.len()];
     (0..frames).map(move |frame| {
         let position =
             ((frame as f64 + 0.5) * length / frames as f64 - 0.5).clamp(0.0, length - 1.0);
-        let (left, right) = (at(position.floor() as usize), at(position.ceil() as usize));
+        let (left, right) =
+            (value_at(position.floor() as usize), value_at(position.ceil() as usize));
         left + (right - left) * position.fract() as f32
     })
 }
@@ -278,7 +279,7 @@ mod tests {
         Dataset::read(dir.path(), vec!["a".to_owned(), "b".to_owned()], clips).unwrap()
     }
 
-    fn all() -> AugmentParams {
+    fn all_enabled() -> AugmentParams {
         AugmentParams {
             crop: 6,
             time_stretch: 0.2,
@@ -306,11 +307,11 @@ mod tests {
 
     #[test]
     fn batch_depends_on_epoch_and_clip_only() {
-        let of = |epoch| batch(&all(), epoch, &[0, 1, 2]);
-        assert_eq!(of(1), of(1));
-        assert_ne!(of(1), of(2));
-        assert_eq!(of(1).shape, [3, 1, 4, 6]);
-        let alone = AugmentParams { mixup: 0.0, ..all() };
+        let batch_of = |epoch| batch(&all_enabled(), epoch, &[0, 1, 2]);
+        assert_eq!(batch_of(1), batch_of(1));
+        assert_ne!(batch_of(1), batch_of(2));
+        assert_eq!(batch_of(1).shape, [3, 1, 4, 6]);
+        let alone = AugmentParams { mixup: 0.0, ..all_enabled() };
         let [first, second] =
             [vec![0, 1, 2], vec![2, 3]].map(|clips| batch(&alone, 1, &clips).images);
         assert_eq!(first[48..], second[..24], "a clip depends on its neighbours");
@@ -334,11 +335,12 @@ mod tests {
     #[test]
     fn stretch_interpolates_linearly() {
         let row = [0.0, 10.0, 20.0, 30.0];
-        let of = |start, length, frames| resized(&row, start, length, frames).collect::<Vec<_>>();
-        assert_eq!(of(0, 4.0, 4), row);
-        assert_eq!(of(1, 2.0, 4), [10.0, 12.5, 17.5, 20.0]);
-        assert_eq!(of(0, 4.0, 2), [5.0, 25.0]);
-        assert_eq!(of(3, 2.0, 2), [30.0, 0.0]);
+        let stretched =
+            |start, length, frames| resized(&row, start, length, frames).collect::<Vec<_>>();
+        assert_eq!(stretched(0, 4.0, 4), row);
+        assert_eq!(stretched(1, 2.0, 4), [10.0, 12.5, 17.5, 20.0]);
+        assert_eq!(stretched(0, 4.0, 2), [5.0, 25.0]);
+        assert_eq!(stretched(3, 2.0, 2), [30.0, 0.0]);
     }
 
     #[test]
@@ -391,25 +393,25 @@ mod tests {
 
     #[test]
     fn invalid_params_are_named() {
-        all().check().unwrap();
+        all_enabled().check().unwrap();
         for (key, params) in [
-            ("time_stretch", AugmentParams { time_stretch: 1.5, ..all() }),
-            ("time_stretch", AugmentParams { time_stretch: f64::NAN, ..all() }),
-            ("time_stretch", AugmentParams { crop: 0, ..all() }),
-            ("gain", AugmentParams { gain: f64::INFINITY, ..all() }),
-            ("mixup", AugmentParams { mixup: -0.1, ..all() }),
-            ("mixup", AugmentParams { mixup: 5.0, ..all() }),
-            ("masks", AugmentParams { masks: 17, ..all() }),
-            ("masks", AugmentParams { masks: 0, ..all() }),
+            ("time_stretch", AugmentParams { time_stretch: 1.5, ..all_enabled() }),
+            ("time_stretch", AugmentParams { time_stretch: f64::NAN, ..all_enabled() }),
+            ("time_stretch", AugmentParams { crop: 0, ..all_enabled() }),
+            ("gain", AugmentParams { gain: f64::INFINITY, ..all_enabled() }),
+            ("mixup", AugmentParams { mixup: -0.1, ..all_enabled() }),
+            ("mixup", AugmentParams { mixup: 5.0, ..all_enabled() }),
+            ("masks", AugmentParams { masks: 17, ..all_enabled() }),
+            ("masks", AugmentParams { masks: 0, ..all_enabled() }),
         ] {
             let error = params.check().unwrap_err().to_string();
             assert!(error.starts_with(&format!("param `train.augment.{key}`")), "{error}");
         }
         let dataset = dataset();
         for (key, params) in [
-            ("crop", AugmentParams { crop: 11, ..all() }),
-            ("freq_mask", AugmentParams { freq_mask: 5, ..all() }),
-            ("time_mask", AugmentParams { time_mask: 7, ..all() }),
+            ("crop", AugmentParams { crop: 11, ..all_enabled() }),
+            ("freq_mask", AugmentParams { freq_mask: 5, ..all_enabled() }),
+            ("time_mask", AugmentParams { time_mask: 7, ..all_enabled() }),
         ] {
             let error = Augment::new(&dataset, &params, &[0], 1).unwrap_err().to_string();
             assert!(error.starts_with(&format!("param `train.augment.{key}`")), "{error}");

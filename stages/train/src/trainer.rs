@@ -124,9 +124,9 @@ impl<'a> Trainer<'a> {
         let mut waited = Duration::ZERO;
         let scores = prefetch(prepared, |mut prepared| {
             let prepared = iter::from_fn(|| {
-                let asked = Instant::now();
+                let wait_start = Instant::now();
                 let batch = prepared.next();
-                waited += asked.elapsed();
+                waited += wait_start.elapsed();
                 batch
             });
             for ((clips, batch), step) in batches.iter().zip(prepared).zip(first_step..) {
@@ -200,8 +200,8 @@ impl<'a> Trainer<'a> {
     fn update_average(&mut self) -> Result<()> {
         if let Some((average, steps)) = &mut self.average {
             *steps += 1;
-            let kept = self.params.ema_decay.min(*steps as f64 / (*steps + 9) as f64);
-            average.blend(&self.learner.network().weights()?, (1.0 - kept) as f32)?;
+            let decay = self.params.ema_decay.min(*steps as f64 / (*steps + 9) as f64);
+            average.blend(&self.learner.network().weights()?, (1.0 - decay) as f32)?;
         }
         Ok(())
     }
@@ -242,10 +242,11 @@ fn ensure_finite(loss: f64, epoch: u64, learning_rate: f64) -> Result<()> {
 /// A last batch of one clip joins the previous batch: batch normalisation needs two clips, and
 /// dropping the clip would lose it.
 fn batches(order: &[usize], size: usize) -> Vec<&[usize]> {
-    let lonely = order.len() % size == 1 && order.len() > size;
-    let (even, rest) = order.split_at(if lonely { order.len() - size - 1 } else { order.len() });
+    let last_is_single = order.len() % size == 1 && order.len() > size;
+    let (even, rest) =
+        order.split_at(if last_is_single { order.len() - size - 1 } else { order.len() });
     let mut batches: Vec<&[usize]> = even.chunks(size).collect();
-    if lonely {
+    if last_is_single {
         batches.push(rest);
     }
     batches

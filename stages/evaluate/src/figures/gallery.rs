@@ -19,10 +19,10 @@ pub(crate) fn draw(
     columns: usize,
     png: impl Fn(&str) -> Option<String>,
 ) -> String {
-    let most = (0..labels.len())
+    let largest_class = (0..labels.len())
         .map(|label| predictions.iter().filter(|prediction| prediction.label == label).count())
         .max();
-    let columns = columns.min(most.unwrap_or_default());
+    let columns = columns.min(largest_class.unwrap_or_default());
     let names: Vec<String> = labels.iter().map(|label| shorten(label)).collect();
     let left = names.iter().map(|name| width_of(name, TEXT)).fold(0.0, f64::max) + 40.0;
     let size = [
