@@ -202,7 +202,7 @@ impl<'g> Scheduler<'g> {
                     self.queue.insert((0, self.rank[stage], stage));
                 }
                 Mode::Failed { .. } | Mode::Stopped => {
-                    self.drop_with_dependents(stage, &mut effects)
+                    self.drop_with_dependents(stage, &mut effects);
                 }
             },
             Input::Ended(stage, end) => {

@@ -45,7 +45,7 @@ impl Lock {
     }
 
     pub fn decode(text: &str) -> Result<Lock, BadLock> {
-        Lock::of(&Blocks::split(text.to_owned())?)
+        Lock::of(&Blocks::split(String::from(text))?)
     }
 
     pub fn of(blocks: &Blocks) -> Result<Lock, BadLock> {

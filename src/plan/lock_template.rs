@@ -134,7 +134,7 @@ mod tests {
     /// Contents, values and paths from a small domain, so that equal ones are frequent.
     fn content(number: u8) -> Content {
         let digest = Digest::of(&[number / 2]);
-        if number % 2 == 0 { Content::File(digest) } else { Content::Tree(digest) }
+        if number.is_multiple_of(2) { Content::File(digest) } else { Content::Tree(digest) }
     }
 
     fn path(number: u8) -> RepoPath {

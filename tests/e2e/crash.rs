@@ -194,7 +194,7 @@ fn cut(sandbox: &Sandbox, mut child: Child, stages: &[Pid], how: Cut) {
         Cut::Interrupt => kill_process(pid(&child), Signal::INT).unwrap(),
         Cut::KillRepro => child.kill().unwrap(),
         Cut::KillProcess => {
-            stages.iter().for_each(|stage| kill_process(*stage, Signal::KILL).unwrap())
+            stages.iter().for_each(|stage| kill_process(*stage, Signal::KILL).unwrap());
         }
     }
     let code = deadline::wait(child).status.code();

@@ -100,7 +100,7 @@ impl Sequence {
         let outs = || before.lock.values().flat_map(|trace| &trace.outs);
         let has_all = outs().all(|(_, node)| self.oracle.has_whole(node));
         let Done { exit, stdout, stderr } = drive::program(&self.root, &args)?;
-        if ![0, USAGE, ENVIRONMENT].contains(&exit) || (exit == 0) != !stderr.contains("error: ") {
+        if ![0, USAGE, ENVIRONMENT].contains(&exit) || (exit == 0) == stderr.contains("error: ") {
             return Err(format!("checkout: exit code {exit}\n{stdout}{stderr}"));
         }
         let said = stdout + &stderr;
@@ -220,7 +220,7 @@ impl Place {
     fn of(&self, out: &str, node: &Node, found: &mut Vec<(String, Node)>) {
         match self {
             Place::Path(path) if is_at_or_below(out, path) => {
-                found.push((out.to_owned(), node.clone()))
+                found.push((out.to_owned(), node.clone()));
             }
             Place::Path(path) => {
                 let below = path.strip_prefix(out).and_then(|below| below.strip_prefix('/'));

@@ -104,7 +104,7 @@ fn alter(pipeline: &mut Pipeline, random: &mut Random) -> String {
         9 => stage.cpus = 1 + random.below(3),
         10 => {
             stage.env =
-                random.any(&[None, Some("dark".to_owned()), Some("light".to_owned())]).unwrap()
+                random.any(&[None, Some("dark".to_owned()), Some("light".to_owned())]).unwrap();
         }
         11 => {
             stage.wdir =

@@ -214,7 +214,7 @@ impl Reader {
             let what = format!("an entry of `tools` of {of}");
             match self.text(at, &what, scope) {
                 Some(text) if text.trim().is_empty() => {
-                    self.problem(at, format!("{what} is empty"))
+                    self.problem(at, format!("{what} is empty"));
                 }
                 Some(text) => drop(tools.insert(text)),
                 None => {}

@@ -46,7 +46,7 @@ pub(super) fn prepare(
                 let _written = commit::restore(project, outs, &seen.collect())?;
             }
             State::Stale => {
-                item.outs.iter().try_for_each(|out| project.workspace.make_parent(out))?
+                item.outs.iter().try_for_each(|out| project.workspace.make_parent(out))?;
             }
         }
     }
