@@ -1,6 +1,6 @@
 //! Copies bytes from file to file and computes their digest on the way.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -95,6 +95,17 @@ pub(super) fn hash_single_threaded(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
     Ok(hasher.finalize().into())
+}
+
+/// Calls `put`; if the folder is missing, creates it and calls `put` again.
+pub(super) fn or_in_new_folder<T>(folder: &Path, put: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    match put() {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(folder)?;
+            put()
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -39,10 +39,9 @@ mod pending_sync;
 mod traces;
 
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
-use self::copy::{ReflinkSupport, create};
+use self::copy::{ReflinkSupport, create, or_in_new_folder};
 use self::pending_sync::PendingSync;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -61,7 +60,7 @@ impl Cache {
     pub fn open(dir: &Path) -> Cache {
         Cache {
             dir: dir.to_owned(),
-            pending: PendingSync::default(),
+            pending: PendingSync::new(dir),
             reflinks: ReflinkSupport::default(),
         }
     }
@@ -81,6 +80,18 @@ impl Cache {
         }
     }
 
+    /// Flushes all new objects and traces to disk.
+    ///
+    /// Write references from outside the cache, and remove files that were copied into it, only
+    /// after this returns.
+    pub fn sync(&self) -> Result<()> {
+        self.pending.sync()
+    }
+
+    fn recover(&self) {
+        self.pending.recover(|| self.remove_torn_objects());
+    }
+
     /// Returns the path of the entry of a kind, `objects` or `traces`.
     fn path_of(&self, kind: &str, digest: &Digest) -> PathBuf {
         let hex = digest.to_string();
@@ -97,16 +108,5 @@ impl Cache {
         let file = or_in_new_folder(&tmp, || create(&temporary, 0o444));
         let file = file.map_err(|err| Error::io("write to", &tmp, &err))?;
         fill(&temporary, &file).inspect_err(|_| drop(fs::remove_file(&temporary)))
-    }
-}
-
-/// Calls `put`; if the folder is missing, creates it and calls `put` again.
-fn or_in_new_folder<T>(folder: &Path, put: impl Fn() -> io::Result<T>) -> io::Result<T> {
-    match put() {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(folder)?;
-            put()
-        }
-        other => other,
     }
 }

@@ -143,7 +143,8 @@ impl Cache {
             if filled.count >= LARGE {
                 target.sync_all().map_err(&failed)?;
             }
-            self.publish(temporary, &self.path_of(OBJECTS, digest), OnExisting::Keep)
+            self.pending
+                .publish(temporary, &self.path_of(OBJECTS, digest), OnExisting::Keep)
                 .map_err(&failed)?;
             Ok(Inserted::Yes)
         })
@@ -307,7 +308,7 @@ impl Cache {
     /// Removes a damaged object, so that it is not used again, and returns the error to report.
     fn remove_damaged_object(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
-        self.remove_damaged(&path, || {
+        self.pending.remove_damaged(&path, || {
             hash_single_threaded(&path).is_ok_and(|found| found == *digest)
         });
         Error::damaged(format!("object {digest} of the cache was damaged"))

@@ -3,7 +3,7 @@
 //! # Mechanism
 //!
 //! Syncing each file would cost more than the work of a small stage. Instead files get their names
-//! unsynced, and [`Cache::sync`] syncs all of them before anything outside the cache refers to
+//! unsynced, and [`PendingSync::sync`] syncs all of them before anything outside the cache refers to
 //! them:
 //!
 //! ```text
@@ -20,7 +20,7 @@
 //!
 //! - The marker is on the disk before a file gets its name, and stays until every named file is on
 //!   the disk.
-//! - Whatever refers to a cache file from outside is written after [`Cache::sync`]. A file that was
+//! - Whatever refers to a cache file from outside is written after [`PendingSync::sync`]. A file that was
 //!   copied into the cache may be removed after it.
 //! - Objects of 1 MiB or more are synced before they get their names, so recovery skips them.
 //! - A torn trace needs no recovery: its key no longer matches, so it is treated as missing.
@@ -31,7 +31,7 @@
 //!
 //! # Known limits
 //!
-//! - The locks are per process. [`Cache::recover`] needs the run lock.
+//! - The locks are per process. [`PendingSync::recover`] needs the run lock.
 //! - If the marker cannot be removed, the next recovery after a reboot hashes the cache once more
 //!   than necessary.
 //! - Above 64 files the whole file system is synced (`syncfs`), including data of other programs.
@@ -45,7 +45,7 @@ use std::time::SystemTime;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::{Cache, or_in_new_folder};
+use super::copy::or_in_new_folder;
 use crate::error::{Error, Result};
 
 const MARKER: &str = "unsynced";
@@ -57,8 +57,10 @@ const MAX_FILE_SYNCS: usize = 64;
 pub(super) const LARGE: u64 = 1 << 20;
 
 /// Files that have a name and may not be on the disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PendingSync {
+    /// The cache directory.
+    dir: PathBuf,
     /// Locked shared while publishing a name, exclusively while changing the set of names.
     marker: RwLock<Marker>,
     names: Mutex<Pending>,
@@ -93,7 +95,17 @@ enum Pending {
     Many,
 }
 
-impl Cache {
+impl PendingSync {
+    /// Creates the group sync of the cache in `dir`.
+    pub(super) fn new(dir: &Path) -> PendingSync {
+        PendingSync {
+            dir: dir.to_owned(),
+            marker: RwLock::default(),
+            names: Mutex::default(),
+            syncing: Mutex::default(),
+        }
+    }
+
     /// Renames a complete but unsynced file to its final name, and adds it to the pending names.
     pub(super) fn publish(
         &self,
@@ -111,7 +123,7 @@ impl Cache {
 
     /// Sets the marker if it is missing. It stays while the returned guard is held.
     fn with_marker(&self) -> io::Result<RwLockReadGuard<'_, Marker>> {
-        let marker = self.pending.marker.read().unwrap_or_else(PoisonError::into_inner);
+        let marker = self.marker.read().unwrap_or_else(PoisonError::into_inner);
         if *marker == Marker::Set {
             return Ok(marker);
         }
@@ -139,8 +151,8 @@ impl Cache {
     ///
     /// Write references from outside the cache, and remove files that were copied into it, only
     /// after this returns.
-    pub fn sync(&self) -> Result<()> {
-        let _syncing = self.pending.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn sync(&self) -> Result<()> {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = self.take_pending();
         let synced = match &taken {
             Pending::Nothing => return Ok(()),
@@ -176,25 +188,27 @@ impl Cache {
     }
 
     /// Recovers from a process that ended before it synced. Call it only under the run lock.
-    pub(super) fn recover(&self) {
+    ///
+    /// `remove_torn` removes objects that a power cut tore.
+    pub(super) fn recover(&self, remove_torn: impl FnOnce()) {
         let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
         if marker == boot_id() {
             *self.lock_marker() = Marker::Set;
             *self.pending() = Pending::Many;
             return;
         }
-        self.remove_torn_objects();
+        remove_torn();
         let _ = fs::remove_file(self.dir.join(MARKER));
     }
 
     // Poisoning is ignored here and below: each value is replaced in one step, so a panic elsewhere
     // leaves it consistent.
     fn lock_marker(&self) -> RwLockWriteGuard<'_, Marker> {
-        self.pending.marker.write().unwrap_or_else(PoisonError::into_inner)
+        self.marker.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pending(&self) -> MutexGuard<'_, Pending> {
-        self.pending.names.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the marker and syncs it and its folder.
@@ -251,6 +265,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
+    use crate::cache::Cache;
 
     #[test]
     fn torn_objects_removed_after_power_cut() {
@@ -281,9 +296,9 @@ mod tests {
         let cache = Cache::open(dir.path());
         cache.put_bytes(b"first").unwrap();
         let marked = fs::metadata(dir.path().join(MARKER)).unwrap();
-        let _first = cache.take_pending();
+        let _first = cache.pending.take_pending();
         cache.put_bytes(b"second").unwrap();
-        cache.remove_marker();
+        cache.pending.remove_marker();
         let still = fs::metadata(dir.path().join(MARKER)).unwrap();
         assert_eq!((still.ino(), still.mtime_nsec()), (marked.ino(), marked.mtime_nsec()));
         cache.sync().unwrap();
@@ -299,7 +314,7 @@ mod tests {
         for _ in 0..2 {
             cache
                 .with_temporary(|temporary, _| {
-                    cache.publish(temporary, &name, OnExisting::Keep).unwrap();
+                    cache.pending.publish(temporary, &name, OnExisting::Keep).unwrap();
                     Ok(())
                 })
                 .unwrap();
@@ -337,11 +352,11 @@ mod tests {
             let slow = dir.path().join("slow");
             rustix::fs::mknodat(CWD, &slow, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0)
                 .unwrap();
-            cache.pending().add(&slow);
+            cache.pending.pending().add(&slow);
             let shared = &cache;
             std::thread::scope(|scope| {
                 let first = scope.spawn(|| shared.sync());
-                while !matches!(*cache.pending(), Pending::Nothing) {
+                while !matches!(*cache.pending.pending(), Pending::Nothing) {
                     std::thread::yield_now();
                 }
                 let (sender, receiver) = std::sync::mpsc::channel();
@@ -386,9 +401,9 @@ mod tests {
         let digest = cache.put_bytes(b"bytes").unwrap();
         let object = cache.path_of("objects", &digest);
         // Two threads find it damaged; one adds it again before the other removes it.
-        cache.remove_damaged(&object, || true);
+        cache.pending.remove_damaged(&object, || true);
         assert!(object.is_file());
-        cache.remove_damaged(&object, || false);
+        cache.pending.remove_damaged(&object, || false);
         assert!(!object.exists());
     }
 

@@ -38,7 +38,7 @@ impl Cache {
         self.with_temporary(|temporary, mut file| {
             let written = file
                 .write_all(text.as_bytes())
-                .and_then(|()| self.publish(temporary, &name, OnExisting::Replace));
+                .and_then(|()| self.pending.publish(temporary, &name, OnExisting::Replace));
             written.map_err(|err| Error::io("write", &name, &err))
         })
     }

@@ -19,11 +19,11 @@ mod tests {
     #[test]
     fn schema_has_the_keys_of_the_reader() {
         let cases: [(&str, &[&str]); 9] = [
-            ("", &read::ROOT),
-            ("/properties/pipeline", &read::PIPELINE),
-            ("/properties/config", &read::CONFIG),
-            ("/$defs/metric", &read::METRIC),
-            ("/properties/cache", &read::CACHE),
+            ("", &read::reader::ROOT),
+            ("/properties/pipeline", &read::reader::PIPELINE),
+            ("/properties/config", &read::reader::CONFIG),
+            ("/$defs/metric", &read::reader::METRIC),
+            ("/properties/cache", &read::reader::CACHE),
             ("/$defs/stage", &stage::KEYS),
             ("/$defs/out/anyOf/1", &outs::OUT),
             ("/$defs/resources", &options::RESOURCES),

@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::digest::{Content, Digest};
+use crate::digest::Content;
 use crate::pipeline::{ParamKey, ParamValue};
 use crate::plan::Change;
 use crate::repo_path::RepoPath;
@@ -42,14 +42,6 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Returns the key of the stage's trace in the cache, the digest of its
-    /// [text format](crate::plan::trace_text).
-    pub fn key(&self) -> Digest {
-        let mut text = String::new();
-        crate::plan::trace_text::write_fingerprint(&mut text, self);
-        Digest::of(text.as_bytes())
-    }
-
     /// Lists the differences from `old`, the most informative kinds first.
     pub fn changes_since(&self, old: &Fingerprint) -> Vec<Change> {
         let mut changes = Vec::new();

@@ -23,10 +23,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::digest::Content;
+use crate::digest::{Content, Digest};
 use crate::pipeline::{ParamKey, ParamValue};
 use crate::plan::{Fingerprint, Trace};
 use crate::repo_path::RepoPath;
+
+impl Fingerprint {
+    /// Returns the key of the stage's trace in the cache, the digest of its text.
+    pub fn key(&self) -> Digest {
+        let mut text = String::new();
+        write_fingerprint(&mut text, self);
+        Digest::of(text.as_bytes())
+    }
+}
 
 /// Appends the lines of a fingerprint.
 pub fn write_fingerprint(text: &mut String, fingerprint: &Fingerprint) {

@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use self::stored::{Entry, Stored};
+use self::stored::{Changes, Entry, Stored};
 use super::scan::{Entries, Node, Stat, is_ignored_name};
 use crate::digest::Digest;
 use crate::error::Result;
@@ -52,9 +52,6 @@ pub struct Index {
     stored: Stored,
     updates: RwLock<Updates>,
 }
-
-/// Differences from the stored entries, by folder and name; `None` for a removed entry.
-type Changes = BTreeMap<Box<str>, BTreeMap<Box<str>, Option<Entry>>>;
 
 #[derive(Debug, Default)]
 struct Updates {

@@ -20,8 +20,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
-
 pub use observe::{Indexed, Observed};
 pub use stamp::Stamp;
 
@@ -73,19 +71,4 @@ impl Workspace {
     pub fn save_index(&self) -> Result<()> {
         self.index.save()
     }
-}
-
-/// Maps `items` in order, in parallel if there are more than `grain` of them.
-///
-/// Each parallel task gets at least `grain` items, because handing work to another thread costs
-/// more than a few stats.
-fn par_map<T: Send, U: Send>(
-    items: Vec<T>,
-    grain: usize,
-    map: impl Fn(T) -> Result<U> + Sync + Send,
-) -> Result<Vec<U>> {
-    if items.len() <= grain {
-        return items.into_iter().map(map).collect();
-    }
-    items.into_par_iter().with_min_len(grain).map(map).collect()
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::index::Unlisted;
 use super::scan::{Entries, Node, Stat, is_absent};
-use super::traverse::traverse;
-use super::{Workspace, hash, par_map};
+use super::traverse::{par_map, traverse};
+use super::{Workspace, hash};
 use crate::clock::now_nanos;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};

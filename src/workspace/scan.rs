@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
-use super::par_map;
-use super::traverse::traverse;
+use super::traverse::{par_map, traverse};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;

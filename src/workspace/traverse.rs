@@ -4,7 +4,8 @@
 //! Recursion is unsuitable: a rayon thread that waits for others runs further tasks on its own
 //! stack, so the stack would grow with the depth and again with the branches of each level.
 
-use super::par_map;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+
 use crate::error::Result;
 
 /// Processes `top` and all folders below it, and returns the result for `top`.
@@ -48,6 +49,21 @@ pub fn visit<Folder: Send>(
     open: impl Fn(Folder) -> Result<Vec<Folder>> + Sync + Send,
 ) -> Result<()> {
     traverse(top, |folder| Ok(((), open(folder)?)), |(), _: Vec<()>| Ok(()))
+}
+
+/// Maps `items` in order, in parallel if there are more than `grain` of them.
+///
+/// Each parallel task gets at least `grain` items, because handing work to another thread costs
+/// more than a few stats.
+pub(super) fn par_map<T: Send, U: Send>(
+    items: Vec<T>,
+    grain: usize,
+    map: impl Fn(T) -> Result<U> + Sync + Send,
+) -> Result<Vec<U>> {
+    if items.len() <= grain {
+        return items.into_iter().map(map).collect();
+    }
+    items.into_par_iter().with_min_len(grain).map(map).collect()
 }
 
 #[cfg(test)]

@@ -32,7 +32,10 @@ pub(crate) fn graph(root: &Path) -> Graph {
     }
     let mut graph = Graph::new();
     for (module, text) in &code {
-        let paths = uses(text).into_iter().map(|(_, path)| path).chain(inline(text));
+        // A re-export alone is not an import: the name must also be used in the file.
+        let is_used = |path: &[String]| path.last().is_some_and(|name| uses_name(text, name));
+        let imported = uses(text).into_iter().filter(|(public, path)| !public || is_used(path));
+        let paths = imported.map(|(_, path)| path).chain(inline(text));
         let targets = paths
             .filter_map(|path| this.absolute(module, &path))
             .filter_map(|path| this.file(&path, 0))
@@ -94,6 +97,13 @@ impl Crate {
         }
         Some(self.files[&path[..at]].clone())
     }
+}
+
+/// Reports whether a name occurs outside of `use` declarations.
+fn uses_name(code: &str, name: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let statements = code.split(';').filter(|statement| start_of_use(statement).is_none());
+    statements.flat_map(|text| text.split(|c: char| !is_name(c))).any(|word| word == name)
 }
 
 /// The paths of all `use` declarations, braces expanded, and whether each is public.
@@ -166,7 +176,7 @@ fn balanced(text: &str) -> String {
 fn inline(code: &str) -> Vec<Vec<String>> {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     let mut paths = Vec::new();
-    for line in code.lines().filter(|line| !line.trim_start().starts_with("use ")) {
+    for line in code.lines().filter(|line| start_of_use(line).is_none()) {
         let mut rest = line;
         while let Some(at) = rest.find("::") {
             let before = rest[..at].trim_end_matches(is_name);
@@ -189,7 +199,7 @@ fn inline(code: &str) -> Vec<Vec<String>> {
     paths
 }
 
-/// The cycles, one line each: the files of a strongly connected component.
+/// Returns the cycles, each as the imports between the files of a strongly connected component.
 pub(crate) fn cycles(graph: &Graph) -> Vec<String> {
     let reaches = |from: &PathBuf| {
         let mut seen = BTreeSet::new();
@@ -211,9 +221,11 @@ pub(crate) fn cycles(graph: &Graph) -> Vec<String> {
             .filter(|other| reached[file].contains(other) && reached[other].contains(file))
             .collect();
         if told.insert(members.clone()) {
-            let names: Vec<String> =
-                members.iter().map(|path| path.display().to_string()).collect();
-            cycles.push(names.join(", "));
+            let edges = members.iter().flat_map(|from| {
+                let inside = graph[*from].iter().filter(|to| members.contains(to));
+                inside.map(move |to| format!("{} -> {}", from.display(), to.display()))
+            });
+            cycles.push(edges.collect::<Vec<_>>().join("\n"));
         }
     }
     cycles

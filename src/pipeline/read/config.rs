@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::{Reader, Value};
+use super::reader::{Reader, Value};
 use crate::error::did_you_mean;
 use crate::pipeline::params_edit::{self, Literal};
 use crate::pipeline::problem::Place;
@@ -50,7 +50,7 @@ impl Reader {
         let config = root.get("config").and_then(|value| self.table(value, "`[config]`"));
         let mut rest: Vec<&Override> = overrides.iter().collect();
         if let Some(config) = config {
-            self.reject_unknown_keys(config, "`[config]`", &super::CONFIG);
+            self.reject_unknown_keys(config, "`[config]`", &super::reader::CONFIG);
             for (text, at) in self.strings(config, "include", "`[config]`") {
                 if let Some(path) = self.path(text, at, "file", "`include`") {
                     let line = self.line(at);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
+use super::reader::{Reader, Scope, Value, kind};
 use super::stage::KEYS;
-use super::{Reader, Scope, Value, kind};
 use crate::pipeline::{ParamValue, Problem, Stage, StageName};
 
 /// The key of a matrix that is not an axis: combinations to leave out.

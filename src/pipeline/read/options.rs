@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Reader, Value};
+use super::reader::{Reader, Value};
 use crate::error::did_you_mean;
 use crate::pipeline::{Problem, Resources, Retries, Tokens};
 

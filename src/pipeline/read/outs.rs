@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Reader, Scope, Value, kind};
+use super::reader::{Reader, Scope, Value, kind};
 use crate::pipeline::glob::Glob;
 use crate::pipeline::{
     Cached, Dep, Each, ItemOut, ItemText, Mode, Out, Persist, Presence, Problem, Role,

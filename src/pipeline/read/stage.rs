@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
-use super::{Reader, Scope, Value};
+use super::reader::{Reader, Scope, Value};
 use crate::error::did_you_mean;
 use crate::pipeline::glob::Glob;
 use crate::pipeline::template::Unrendered;

@@ -15,9 +15,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Changes;
 use crate::digest::Digest;
 use crate::workspace::scan::{Executable, Stat};
+
+/// Differences from the stored entries, by folder and name; `None` for a removed entry.
+pub(super) type Changes = BTreeMap<Box<str>, BTreeMap<Box<str>, Option<Entry>>>;
 
 const HEADER: &[u8] = b"repro.index 2\n";
 /// Offset of the first folder, after the header and the digest.

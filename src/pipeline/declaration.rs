@@ -1,0 +1,304 @@
+//! The declared pipeline as values: stages, their deps and outs, names and metric goals.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
+
+use super::glob::Glob;
+use super::graph::Graph;
+use super::items::{Each, ItemOut};
+use super::links::Links;
+use super::out_options::{Cached, Persist, Presence, Role};
+use super::params::{ParamKey, ParamValue, Params};
+use super::stage_ix::StageIx;
+use crate::repo_path::RepoPath;
+
+/// The file that declares a pipeline; its directory is the project root.
+pub const FILE: &str = "pipeline.toml";
+
+/// A valid pipeline: names resolve, outs do not overlap, the graph has no cycle.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub name: Option<String>,
+    pub params: Params,
+    /// The origin of each param that comes from a file other than `pipeline.toml`.
+    pub written: BTreeMap<ParamKey, Written>,
+    /// The chosen option of each params group.
+    pub groups: BTreeMap<String, String>,
+    pub goals: Goals,
+    pub tokens: Tokens,
+    pub links: Links,
+    /// In the order of declaration; a [`StageIx`] is an index into it.
+    pub stages: Vec<Stage>,
+    pub graph: Graph,
+}
+
+/// The file that defines a param.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    pub file: RepoPath,
+    /// The param's key in that file.
+    pub key: ParamKey,
+}
+
+/// `[tokens]`: the available count of each token; stages hold tokens while they run.
+pub type Tokens = BTreeMap<String, u64>;
+
+impl Pipeline {
+    /// Returns the stage with this name.
+    pub fn find(&self, name: &str) -> Option<StageIx> {
+        self.stages.iter().position(|stage| stage.name.as_str() == name).map(StageIx::new)
+    }
+
+    /// Returns the params that at least one stage reads, each once.
+    pub fn used_params(&self) -> BTreeMap<ParamKey, ParamValue> {
+        self.stages.iter().flat_map(|stage| stage.params.clone()).collect()
+    }
+}
+
+/// A declared unit of work, with everything in it resolved.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Stage {
+    pub name: StageName,
+    /// The declared name, if a matrix turned the declaration into several stages.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub family: Option<StageName>,
+    /// The line of `pipeline.toml` that declares it, counted from 1.
+    pub line: usize,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub desc: Option<String>,
+    /// The rendered shell command. A stage without one is a tracked input: users make its outs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cmd: Option<String>,
+    /// The words placed before `cmd`; `sh -c` if empty.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shell: Vec<String>,
+    /// Working directory of the process; `None` for the project root.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub wdir: Option<RepoPath>,
+    /// Environment variables set for the process.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub env: BTreeMap<String, String>,
+    /// Inherited environment variables that the outs depend on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub env_deps: BTreeSet<String>,
+    /// Commands whose output the outs depend on, such as `rustc --version`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tools: BTreeSet<String>,
+    /// Sorted by path, each once.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub deps: Vec<Dep>,
+    /// The params that the declared keys and prefixes select.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub params: BTreeMap<ParamKey, ParamValue>,
+    /// Sorted by path, each once. Per-item outs are represented by their common directory.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub outs: Vec<Out>,
+    /// The items, if the work is done per item; their glob is also a dep.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub each: Option<Each>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub policy: Policy,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub resources: Resources,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub retries: Retries,
+    /// Maximum duration of the process.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub timeout: Option<Duration>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Stage {
+    /// Creates a stage that declares nothing.
+    pub fn new(name: StageName, line: usize) -> Stage {
+        Stage {
+            name,
+            family: None,
+            line,
+            desc: None,
+            cmd: None,
+            shell: Vec::new(),
+            wdir: None,
+            env: BTreeMap::new(),
+            env_deps: BTreeSet::new(),
+            tools: BTreeSet::new(),
+            deps: Vec::new(),
+            params: BTreeMap::new(),
+            outs: Vec::new(),
+            each: None,
+            policy: Policy::WhenStale,
+            resources: Resources::default(),
+            retries: Retries::default(),
+            timeout: None,
+        }
+    }
+}
+
+/// A declared input path or glob.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dep {
+    /// The path as declared, with wildcards if it is a glob.
+    pub path: RepoPath,
+    pub glob: Option<Glob>,
+    pub line: usize,
+}
+
+/// A declared output path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Out {
+    pub path: RepoPath,
+    pub role: Role,
+    pub cached: Cached,
+    pub persist: Persist,
+    pub presence: Presence,
+    /// The per-item outs that it represents; used only while reading.
+    #[serde(skip)]
+    pub(super) per_item: Vec<ItemOut>,
+    pub line: usize,
+}
+
+/// The condition for running a stage.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    #[default]
+    WhenStale,
+    /// Never: the lock is authoritative.
+    Frozen,
+    /// In every run.
+    Always,
+}
+
+/// The resources a stage uses while it runs. Not part of the fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Number of processors, at least 1.
+    pub cpus: u64,
+    /// Memory in bytes; 0 means unspecified.
+    pub mem: u64,
+    pub gpus: u64,
+    /// Expected duration, for executors that plan with it.
+    pub time: Option<Duration>,
+    pub tokens: BTreeMap<String, u64>,
+}
+
+impl Default for Resources {
+    fn default() -> Resources {
+        Resources { cpus: 1, mem: 0, gpus: 0, time: None, tokens: BTreeMap::new() }
+    }
+}
+
+/// Retries of a failed command. The delay doubles after each retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retries {
+    pub count: u64,
+    pub delay: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Retries {
+        Retries { count: 0, delay: Duration::from_secs(1) }
+    }
+}
+
+/// The name of a stage: letters, digits, `_`, `-`, `.`, `@`. Also a directory name in `runs/`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StageName(Box<str>);
+
+impl StageName {
+    /// Checks a name; `None` if it is empty, longer than 100 bytes, starts with `-` or `.`, or
+    /// contains any other character.
+    pub fn parse(text: &str) -> Option<StageName> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@');
+        let valid = (1..=100).contains(&text.len())
+            && text.chars().all(allowed)
+            && !text.starts_with(['-', '.']);
+        valid.then(|| StageName(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for StageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for StageName {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for StageName {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<StageName, D::Error> {
+        let text = String::deserialize(d)?;
+        StageName::parse(&text).ok_or_else(|| D::Error::custom("not a stage name"))
+    }
+}
+
+/// The direction in which a metric improves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Goal {
+    Max,
+    Min,
+}
+
+/// The `[metrics]` table: a name applies to every metric whose dotted key ends in it.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goals(BTreeMap<String, Goal>);
+
+impl Goals {
+    pub fn insert(&mut self, name: String, goal: Goal) {
+        self.0.insert(name, goal);
+    }
+
+    /// Returns the goal of metric `key`, declared for its longest ending.
+    pub fn of(&self, key: &str) -> Option<Goal> {
+        let endings =
+            std::iter::once(key).chain(key.match_indices('.').map(|(at, _)| &key[at + 1..]));
+        endings.into_iter().find_map(|ending| self.0.get(ending).copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goal_of_longest_ending() {
+        let mut goals = Goals::default();
+        goals.insert("loss".into(), Goal::Min);
+        goals.insert("odd.loss".into(), Goal::Max);
+        assert_eq!(goals.of("train.loss"), Some(Goal::Min));
+        assert_eq!(goals.of("train.odd.loss"), Some(Goal::Max));
+        assert_eq!(goals.of("train.val_loss"), None);
+        assert_eq!(goals.of("loss"), Some(Goal::Min));
+    }
+
+    #[test]
+    fn stage_names() {
+        for good in ["train", "train@small-0", "a.b_c", "7"] {
+            assert!(StageName::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "-x", ".hidden", "a/b", "a b", "ü", "..", &"x".repeat(101)] {
+            assert!(StageName::parse(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The parser of the simple tables, and the checks that all tables share.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::error::did_you_mean;
+use crate::pipeline::template::Templates;
+use crate::pipeline::{
+    Goal, Goals, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens,
+};
+use crate::repo_path::RepoPath;
+
+/// The keys at the top level; those of the tables follow.
+pub(in crate::pipeline) const ROOT: [&str; 7] =
+    ["pipeline", "config", "params", "metrics", "tokens", "cache", "stages"];
+pub(in crate::pipeline) const PIPELINE: [&str; 1] = ["name"];
+pub(in crate::pipeline) const CONFIG: [&str; 2] = ["include", "groups"];
+pub(in crate::pipeline) const METRIC: [&str; 1] = ["goal"];
+pub(in crate::pipeline) const CACHE: [&str; 1] = ["link"];
+
+pub(super) type Value<'a> = Spanned<DeValue<'a>>;
+
+/// The definitions that a stage's declaration can refer to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'s> {
+    pub(super) params: &'s Params,
+    pub(super) templates: &'s Templates,
+    pub(super) tokens: &'s Tokens,
+}
+
+/// The parser of one file: reports problems with their lines.
+pub(super) struct Reader {
+    /// Byte offset of the start of each line.
+    line_starts: Vec<usize>,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Reader {
+    pub(super) fn new(text: &str) -> Reader {
+        let starts =
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        Reader { line_starts: std::iter::once(0).chain(starts).collect(), problems: Vec::new() }
+    }
+
+    pub(super) fn fail(mut self) -> Result<Pipeline, Vec<Problem>> {
+        self.problems.sort();
+        self.problems.dedup();
+        Err(self.problems)
+    }
+
+    pub(super) fn line_at(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset)
+    }
+
+    pub(super) fn line<T>(&self, value: &Spanned<T>) -> usize {
+        self.line_at(value.span().start)
+    }
+
+    pub(super) fn problem<T>(&mut self, at: &Spanned<T>, what: impl Into<String>) {
+        let line = self.line(at);
+        self.problems.push(Problem::new(line, what));
+    }
+
+    pub(super) fn reject_unknown_keys(&mut self, table: &DeTable<'_>, of: &str, known: &[&str]) {
+        for (key, _) in table {
+            if !known.contains(&key.get_ref().as_ref()) {
+                let problem = Problem::new(
+                    self.line(key),
+                    format!("unknown key `{}` in {of}", key.get_ref()),
+                );
+                let problem = match did_you_mean(key.get_ref(), known.iter().copied()) {
+                    Some(suggestion) => problem.did_you_mean(Some(suggestion)),
+                    None => problem.hint(format!("the keys are {}", known.join(", "))),
+                };
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    pub(super) fn table<'v, 'a>(
+        &mut self,
+        value: &'v Value<'a>,
+        what: &str,
+    ) -> Option<&'v DeTable<'a>> {
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            self.problem(value, format!("{what} must be a table, not {}", kind(value)));
+        }
+        table
+    }
+
+    pub(super) fn string<'v>(&mut self, value: &'v Value<'_>, what: &str) -> Option<&'v str> {
+        let string = value.get_ref().as_str();
+        if string.is_none() {
+            self.problem(value, format!("{what} must be a string, not {}", kind(value)));
+        }
+        string
+    }
+
+    /// Returns the strings of a list with their values, which have the locations.
+    pub(super) fn strings<'v, 'a>(
+        &mut self,
+        table: &'v DeTable<'a>,
+        key: &str,
+        of: &str,
+    ) -> Vec<(&'v str, &'v Value<'a>)> {
+        let Some(value) = table.get(key) else {
+            return Vec::new();
+        };
+        let Some(list) = value.get_ref().as_array() else {
+            self.problem(
+                value,
+                format!("`{key}` of {of} must be a list of strings, not {}", kind(value)),
+            );
+            return Vec::new();
+        };
+        let mut strings = Vec::with_capacity(list.len());
+        for entry in list {
+            match entry.get_ref().as_str() {
+                Some(text) => strings.push((text, entry)),
+                None => self.problem(
+                    entry,
+                    format!("`{key}` of {of} must contain only strings, not {}", kind(entry)),
+                ),
+            }
+        }
+        strings
+    }
+
+    pub(super) fn path(
+        &mut self,
+        text: &str,
+        at: &Value<'_>,
+        role: &str,
+        of: &str,
+    ) -> Option<RepoPath> {
+        match RepoPath::parse(text) {
+            Ok(path) => Some(path),
+            Err(bad) => {
+                self.problem(at, format!("{role} `{}` of {of} {bad}", text.escape_debug()));
+                None
+            }
+        }
+    }
+
+    pub(super) fn name(&mut self, root: &DeTable<'_>) -> Option<String> {
+        let table = self.table(root.get("pipeline")?, "`[pipeline]`")?;
+        self.reject_unknown_keys(table, "`[pipeline]`", &PIPELINE);
+        self.string(table.get("name")?, "the pipeline's `name`").map(str::to_owned)
+    }
+
+    pub(super) fn params(&mut self, root: &DeTable<'_>) -> Params {
+        let mut params = Params::default();
+        if let Some(value) = root.get("params")
+            && let Some(table) = self.table(value, "`[params]`")
+        {
+            self.params_below(table, "", &mut params);
+        }
+        params
+    }
+
+    pub(super) fn params_below(&mut self, table: &DeTable<'_>, prefix: &str, params: &mut Params) {
+        for (name, value) in table {
+            let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+            if name.get_ref().is_empty() || !name.get_ref().chars().all(plain) {
+                let what = format!("`{}` is not a valid param name", name.get_ref().escape_debug());
+                let problem = Problem::new(self.line(name), what);
+                self.problems.push(problem.hint("use letters, digits, `_` and `-`"));
+                continue;
+            }
+            let key = if prefix.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", name.get_ref())
+            };
+            match value.get_ref() {
+                DeValue::Table(inner) => self.params_below(inner, &key, params),
+                _ => {
+                    if let Some(value) = self.param_value(value, &key) {
+                        params.insert(ParamKey::new(key), value);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn param_value(&mut self, value: &Value<'_>, key: &str) -> Option<ParamValue> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(ParamValue::from(text.as_ref())),
+            DeValue::Boolean(flag) => Some(ParamValue::from(*flag)),
+            DeValue::Datetime(time) => Some(ParamValue::from(time.to_string())),
+            DeValue::Integer(digits) => {
+                match i64::from_str_radix(digits.as_str(), digits.radix()) {
+                    Ok(number) => Some(ParamValue::from(number)),
+                    Err(_) => {
+                        self.problem(value, format!("param `{key}` does not fit in 64 bits"));
+                        None
+                    }
+                }
+            }
+            DeValue::Float(digits) => {
+                let number =
+                    digits.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
+                if number.is_none() {
+                    self.problem(value, format!("param `{key}` must be a finite number"));
+                }
+                number.map(ParamValue::Number)
+            }
+            DeValue::Array(list) => list.iter().map(|entry| self.param_value(entry, key)).collect(),
+            DeValue::Table(table) => {
+                let entries = table.iter();
+                entries
+                    .map(|(name, value)| {
+                        Some((name.get_ref().to_string(), self.param_value(value, key)?))
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    pub(super) fn goals(&mut self, root: &DeTable<'_>) -> Goals {
+        let mut goals = Goals::default();
+        let Some(table) = root.get("metrics").and_then(|value| self.table(value, "`[metrics]`"))
+        else {
+            return goals;
+        };
+        for (name, value) in table {
+            let what = format!("metric `{}`", name.get_ref());
+            let Some(options) = self.table(value, &what) else { continue };
+            self.reject_unknown_keys(options, &what, &METRIC);
+            let Some(goal) = options.get("goal") else { continue };
+            match goal.get_ref().as_str() {
+                Some("max") => goals.insert(name.get_ref().to_string(), Goal::Max),
+                Some("min") => goals.insert(name.get_ref().to_string(), Goal::Min),
+                _ => self.problem(goal, format!("`goal` of {what} must be \"max\" or \"min\"")),
+            }
+        }
+        goals
+    }
+
+    /// Reads `[tokens]`, the count of each token.
+    pub(super) fn tokens(&mut self, root: &DeTable<'_>) -> Tokens {
+        let mut tokens = Tokens::new();
+        let Some(table) = root.get("tokens").and_then(|value| self.table(value, "`[tokens]`"))
+        else {
+            return tokens;
+        };
+        for (name, value) in table {
+            let what = format!("token `{}`", name.get_ref());
+            if let Some(count) = self.integer(value, &what, 1..=1_000_000) {
+                tokens.insert(name.get_ref().to_string(), count);
+            }
+        }
+        tokens
+    }
+
+    /// Reads `link` of `[cache]`.
+    pub(super) fn links(&mut self, root: &DeTable<'_>) -> Links {
+        let Some(table) = root.get("cache").and_then(|value| self.table(value, "`[cache]`")) else {
+            return Links::default();
+        };
+        self.reject_unknown_keys(table, "`[cache]`", &CACHE);
+        let Some(value) = table.get("link") else {
+            return Links::default();
+        };
+        let found = self.problems.len();
+        let words = self.strings(table, "link", "`[cache]`");
+        match Links::parse(words.iter().map(|(word, _)| *word)) {
+            Ok(links) => return links,
+            // Entries that are not strings have been reported.
+            Err(_) if self.problems.len() > found => {}
+            Err(bad) => {
+                let problem = Problem::new(self.line(value), format!("`link` of `[cache]` {bad}"));
+                self.problems.push(problem.hint(bad.hint()));
+            }
+        }
+        Links::default()
+    }
+
+    pub(super) fn stages(
+        &mut self,
+        root: &DeTable<'_>,
+        params: &Params,
+        tokens: &Tokens,
+    ) -> Vec<Stage> {
+        let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
+        let Some(table) = table.filter(|table| !table.is_empty()) else {
+            if self.problems.is_empty() {
+                let hint = "add a table `[stages.NAME]` with a `cmd`; \
+                            in an empty directory, `repro init` writes an example";
+                self.problems.push(Problem::new(1, "no stage is declared").hint(hint));
+            }
+            return Vec::new();
+        };
+        let templates = Templates::new(params);
+        let scope = Scope { params, templates: &templates, tokens };
+        let mut stages = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let line = self.line(name);
+            let Some(stage_name) = StageName::parse(name.get_ref()) else {
+                let what = format!("`{}` is not a valid stage name", name.get_ref().escape_debug());
+                let hint = "use up to 100 letters, digits, `_`, `-`, `.` and `@`, \
+                            not starting with `-` or `.`";
+                self.problems.push(Problem::new(self.line(name), what).hint(hint));
+                continue;
+            };
+            if let Some(options) = self.table(value, &format!("stage `{stage_name}`")) {
+                self.stage_or_matrix(&stage_name, line, options, scope, &mut stages);
+            }
+        }
+        // The parser does not keep the order of a table. The sort is stable, so the variants of a
+        // matrix, which share a line, keep theirs.
+        stages.sort_by_key(|stage| stage.line);
+        stages
+    }
+}
+
+/// Returns the kind of a value for messages.
+pub(super) fn kind(value: &Value<'_>) -> &'static str {
+    match value.get_ref() {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,55 @@
+//! Sources of a declaration besides the text of `pipeline.toml`: overrides and file access.
+
+use crate::repo_path::RepoPath;
+
+/// A change to a param by `-p` on the command line; `key` may be a short name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Override {
+    pub operation: Operation,
+    pub key: String,
+    /// The value as typed.
+    pub raw: String,
+}
+
+/// The kind of an override.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// `key=value`: changes an existing param, which keeps its type.
+    Set,
+    /// `+key=value`: adds a new param.
+    Add,
+    /// `++key=value`: changes or adds a param.
+    Put,
+    /// `~key`: removes a param.
+    Remove,
+}
+
+impl Override {
+    /// Returns the override as typed.
+    pub fn typed(&self) -> String {
+        let Override { operation, key, raw } = self;
+        match operation {
+            Operation::Set => format!("{key}={raw}"),
+            Operation::Add => format!("+{key}={raw}"),
+            Operation::Put => format!("++{key}={raw}"),
+            Operation::Remove => format!("~{key}"),
+        }
+    }
+}
+
+/// File access for the parser.
+#[derive(Clone, Copy)]
+pub struct FileSource<'w> {
+    /// Reports whether a path, or for `None` the root, exists; used for deps that no stage makes.
+    pub exists: &'w dyn Fn(Option<&RepoPath>) -> bool,
+    /// Reads the text of a params file.
+    pub read: &'w dyn Fn(&RepoPath) -> Result<String, String>,
+    /// Lists the names of the `.toml` files in a directory, without the extension.
+    pub list: &'w dyn Fn(&RepoPath) -> Vec<String>,
+}
+
+impl std::fmt::Debug for FileSource<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FileSource")
+    }
+}
