@@ -168,13 +168,6 @@ fn no_project_and_unknown_names() {
     error: `absent` does not exist
     ");
     let sandbox = crate::run::chain();
-    sandbox.ok(&["run"]);
-    snapshot!(sandbox.repro(&["runs", "show", "9"]), @"
-    exit 2
-    --- stderr
-    error: there is no run `run-9`
-     hint: the only run is run-1
-    ");
     snapshot!(sandbox.repro(&["run", "coutn"]), @"
     exit 2
     --- stderr
@@ -198,6 +191,13 @@ fn no_project_and_unknown_names() {
     --- stderr
     error: there are no runs yet
      hint: run `repro run` to create the first
+    ");
+    sandbox.ok(&["run"]);
+    snapshot!(sandbox.repro(&["runs", "show", "9"]), @"
+    exit 2
+    --- stderr
+    error: there is no run `run-9`
+     hint: the only run is run-1
     ");
 }
 

@@ -243,7 +243,7 @@ fn invalid_link_kinds() {
     error: pipeline.toml:3: `link` of `[cache]` names `copy` twice
      hint: the kinds are reflink, hardlink, symlink, copy
     error: pipeline.toml:3: `link` of `[cache]` must be a list of strings, not an integer
-    error: pipeline.toml:3: an entry of `link` of `[cache]` must be a string, not an integer
+    error: pipeline.toml:3: `link` of `[cache]` must contain only strings, not an integer
     ");
     let sandbox = Sandbox::with("[cache]\nlinks = ['copy']\n[stages.a]\ncmd = 'true'\n");
     snapshot!(sandbox.repro(&["status"]), @"
