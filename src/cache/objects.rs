@@ -58,6 +58,24 @@ impl Cache {
         shards.into_par_iter().flat_map_iter(|digests| self.missing_in_shard(digests)).collect()
     }
 
+    /// Returns those of `digests` whose objects exist and are damaged. Reads every object.
+    ///
+    /// # Errors
+    /// An object exists but cannot be read.
+    pub fn damaged(&self, mut digests: Vec<Digest>) -> Result<HashSet<Digest>> {
+        digests.par_sort_unstable();
+        digests.dedup();
+        let is_damaged = |digest: Digest| {
+            let path = self.path_of(OBJECTS, &digest);
+            match hash_single_threaded(&path) {
+                Ok(found) => Ok((found != digest).then_some(digest)),
+                Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(err) => Err(Error::io("read", &path, &err)),
+            }
+        };
+        digests.into_par_iter().map(is_damaged).filter_map(Result::transpose).collect()
+    }
+
     /// Does the work of [`Cache::missing`] for sorted digests with the same first byte.
     fn missing_in_shard(&self, digests: &[Digest]) -> Vec<Digest> {
         /// Maximum directory entries to read per digest; listing a far larger folder costs more
@@ -306,7 +324,7 @@ impl Cache {
     }
 
     /// Removes a damaged object, so that it is not used again, and returns the error to report.
-    fn remove_damaged_object(&self, digest: &Digest) -> Error {
+    pub fn remove_damaged_object(&self, digest: &Digest) -> Error {
         let path = self.path_of(OBJECTS, digest);
         self.pending.remove_damaged(&path, || {
             hash_single_threaded(&path).is_ok_and(|found| found == *digest)

@@ -21,10 +21,14 @@ use crate::workspace::write::temporary_beside;
 /// Stores the content observed at `path`: files first, trees last, so that every tree in the cache
 /// is complete. Asks for all objects at once and writes only those that are missing.
 pub(super) fn store(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
+    let absent = project.cache.missing(leaf_digests(seen));
+    store_absent(project, path, seen, &Mutex::new(absent))
+}
+
+fn leaf_digests(seen: &Observed) -> Vec<Digest> {
     let mut digests = Vec::new();
     list_leaves(seen, &mut digests);
-    let absent = Mutex::new(project.cache.missing(digests));
-    store_absent(project, path, seen, &absent)
+    digests
 }
 
 fn list_leaves(seen: &Observed, digests: &mut Vec<Digest>) {
@@ -85,8 +89,20 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
 
 /// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
 /// power cut does not lose it.
+///
+/// Unlike [`store`], it reads objects that exist already: the bytes in the workspace may be the only
+/// intact copy.
 pub(super) fn store_durably(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     store(project, path, seen)?;
+    let damaged = project.cache.damaged(leaf_digests(seen))?;
+    if !damaged.is_empty() {
+        // Only now: a link in the workspace may have led to a damaged object, whose bytes were then
+        // observed, and stored above.
+        for digest in &damaged {
+            drop(project.cache.remove_damaged_object(digest));
+        }
+        store_absent(project, path, seen, &Mutex::new(damaged))?;
+    }
     project.cache.sync()
 }
 

@@ -267,3 +267,20 @@ fn fsck_with_undeclared_stage() {
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.repro(&["fsck"]).code, 0);
 }
+
+/// The bytes of an edited out may equal those of an object that was damaged since.
+#[test]
+fn edited_out_replaces_damaged_object() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp in out'\ndeps = ['in']\nouts = ['out']\n");
+    for text in ["first", "second"] {
+        sandbox.write("in", text);
+        sandbox.ok(&["run"]);
+    }
+    sandbox.write("out", "first");
+    let object = object_of(&sandbox, "out");
+    fs::remove_file(sandbox.path(&object)).unwrap();
+    fs::write(sandbox.path(&object), "damaged").unwrap();
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("out"), "second");
+    assert_eq!(sandbox.read(&object), "first", "the edited out was stored before it was replaced");
+}
