@@ -1,7 +1,7 @@
 """Checks and runs an ONNX model: python run_onnx.py FILE INPUT < VALUES
 
-Prints the probabilities, one line per clip. The first line of stdin is the shape; the float32 values
-of the input follow.
+Prints the probabilities, one line per clip. The first line of stdin is the shape; the float32
+values of the input follow.
 """
 
 import sys
