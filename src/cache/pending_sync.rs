@@ -3,8 +3,8 @@
 //! # Mechanism
 //!
 //! Syncing each file would cost more than the work of a small stage. Instead files get their names
-//! unsynced, and [`PendingSync::sync`] syncs all of them before anything outside the cache refers to
-//! them:
+//! unsynced, and [`PendingSync::sync`] syncs all of them before anything outside the cache refers
+//! to them:
 //!
 //! ```text
 //! cache/unsynced written and synced → objects and traces named → all of them synced →

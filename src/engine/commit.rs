@@ -90,8 +90,8 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
 /// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
 /// power cut does not lose it.
 ///
-/// Unlike [`store`], it reads objects that exist already: the bytes in the workspace may be the only
-/// intact copy.
+/// Unlike [`store`], it reads objects that exist already: the bytes in the workspace may be the
+/// only intact copy.
 pub(super) fn store_durably(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
     store(project, path, seen)?;
     let damaged = project.cache.damaged(leaf_digests(seen))?;
