@@ -20,8 +20,8 @@
 //!
 //! - The marker is on the disk before a file gets its name, and stays until every named file is on
 //!   the disk.
-//! - Whatever refers to a cache file from outside is written after [`PendingSync::sync`]. A file that was
-//!   copied into the cache may be removed after it.
+//! - Whatever refers to a cache file from outside is written after [`PendingSync::sync`]. A file
+//!   that was copied into the cache may be removed after it.
 //! - Objects of 1 MiB or more are synced before they get their names, so recovery skips them.
 //! - A torn trace needs no recovery: its key no longer matches, so it is treated as missing.
 //! - Names are published under the shared side of the marker lock. The exclusive side is held to

@@ -96,8 +96,8 @@ pub(super) fn store_durably(project: &Project, path: &RepoPath, seen: &Observed)
     store(project, path, seen)?;
     let damaged = project.cache.damaged(leaf_digests(seen))?;
     if !damaged.is_empty() {
-        // Only now: a link in the workspace may have led to a damaged object, whose bytes were then
-        // observed, and stored above.
+        // Removed after `store`, because a link in the workspace may lead to a damaged object; its
+        // bytes were then observed under another digest and stored above.
         for digest in &damaged {
             drop(project.cache.remove_damaged_object(digest));
         }
