@@ -113,7 +113,7 @@ fn numbers(path: &Path) -> serde_json::Value {
 }
 
 #[test]
-fn full_run_then_only_changed_stages() {
+fn full_then_partial_run() {
     let project = Project::new();
     project.repro(&[
         "params",

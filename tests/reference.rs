@@ -35,7 +35,7 @@ fn commands_page_is_current() {
 }
 
 #[test]
-fn every_argument_has_a_help_text() {
+fn every_argument_has_help() {
     fn visit(command: &Command, missing: &mut Vec<String>) {
         let name = command.get_bin_name().unwrap_or("repro");
         if command.get_about().is_none() {

@@ -268,7 +268,7 @@ mod tests {
     use crate::cache::Cache;
 
     #[test]
-    fn torn_objects_removed_after_power_cut() {
+    fn torn_objects_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         let (intact, torn) =
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn marker_stays_for_names_published_during_sync() {
+    fn names_during_sync_keep_marker() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         cache.put_bytes(b"first").unwrap();
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn sync_removes_marker_for_any_count() {
+    fn sync_removes_marker() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(dir.path());
         for count in [1, MAX_FILE_SYNCS, 3 * MAX_FILE_SYNCS] {

@@ -177,7 +177,7 @@ mod tests {
     use crate::repo_path::RepoPath;
 
     #[test]
-    fn example_is_valid_and_ignores_its_outs() {
+    fn example_loads_and_ignores_outs() {
         let exists = |path: Option<&RepoPath>| path.is_some_and(|path| path.as_str() == INPUT);
         let files = pipeline::FileSource {
             exists: &exists,

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn lag_skips_lines_but_not_events() {
+    fn lag_skips_only_lines() {
         let messages: Vec<StageMessage> = drain_large_files().concat();
         let steps = messages.iter().filter_map(|message| match message {
             StageMessage::Metric { step, .. } => Some(*step),

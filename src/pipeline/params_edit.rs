@@ -259,7 +259,7 @@ cmd = "train --epochs 10"
     }
 
     #[test]
-    fn set_keeps_line_ends_and_bom() {
+    fn set_keeps_crlf_and_bom() {
         let crlf = "\u{feff}[params]\r\n# é\r\na = 1  # x\r\nb = \"y\"";
         assert_eq!(edited(crlf, "a", "22"), crlf.replace("a = 1", "a = 22"));
         assert_eq!(edited(crlf, "b", "long text"), crlf.replace("\"y\"", "\"long text\""));

@@ -17,7 +17,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_has_the_keys_of_the_reader() {
+    fn schema_keys_match_reader() {
         let cases: [(&str, &[&str]); 9] = [
             ("", &read::reader::ROOT),
             ("/properties/pipeline", &read::reader::PIPELINE),

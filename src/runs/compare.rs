@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn params_differ_by_value_type_and_presence() {
+    fn params_that_differ() {
         let old = [("a", json!(1)), ("b", json!(1)), ("c", json!("x")), ("d", json!([1]))];
         let new = [("a", json!(1)), ("b", json!(1.0)), ("d", json!([1])), ("e", json!(true))];
         let compared = compare(&[run(1, &old, &[]), run(2, &new, &[])], &goals());

@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn next_run_above_database_and_folders() {
+    fn next_run_exceeds_all_known() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         assert_eq!(next_run(root), RunName(1));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn file_that_is_not_a_database() {
+    fn database_of_other_format() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("runs/run-3")).unwrap();
         fs::write(
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn recording_lock_is_released_on_drop() {
+    fn recording_lock_released_on_drop() {
         let dir = tempfile::tempdir().unwrap();
         assert!(!is_recording(dir.path()));
         drop(Store::open(dir.path(), BUSY_TIMEOUT).unwrap());

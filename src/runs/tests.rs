@@ -193,7 +193,7 @@ fn nan_and_infinity_round_trip() {
 }
 
 #[test]
-fn last_value_of_a_step_wins() {
+fn last_value_of_step_wins() {
     let dir = finished();
     let series = open(dir.path()).series(RunName(2)).unwrap();
     assert_eq!(series[0].points.iter().map(|point| point.0).collect::<Vec<_>>(), [1, 2, 3]);
@@ -201,7 +201,7 @@ fn last_value_of_a_step_wins() {
 }
 
 #[test]
-fn out_reported_as_artifact_keeps_its_digest() {
+fn reported_artifact_keeps_out_digest() {
     let dir = finished();
     let artifacts = open(dir.path()).run(RunName(2)).unwrap().artifacts;
     let content = |path: &str| artifacts.iter().find(|a| a.path == path).unwrap().content.clone();
@@ -331,7 +331,7 @@ fn failed_recording_is_a_warning() {
 }
 
 #[test]
-fn pending_events_written_after_lock_release() {
+fn pending_events_survive_database_lock() {
     let dir = finished();
     let store = open(dir.path());
     let mut recorder = Recorder::start(dir.path(), |_| {});
@@ -350,7 +350,7 @@ fn pending_events_written_after_lock_release() {
 }
 
 #[test]
-fn many_metric_points_are_all_recorded() {
+fn all_metric_points_are_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::start(dir.path(), |_| {});
     first()[..3].iter().for_each(|event| recorder.on_event(event));

@@ -21,7 +21,7 @@ fn capacity(demand: &[u64], limit: u64) -> Capacity {
 }
 
 #[test]
-fn stage_waits_for_needs_and_processors() {
+fn waits_for_needs_and_processors() {
     use Effect::{Execute, Observe};
     let graph = graph(&[&[], &[], &[A, B]]);
     let mut scheduler =
@@ -69,7 +69,7 @@ fn stop_abandons_unstarted_stages() {
 }
 
 #[test]
-fn units_share_processors_with_other_stages() {
+fn units_share_processors_with_stages() {
     use Effect::{Close, Execute, Observe, Start};
     let graph = graph(&[&[], &[]]);
     let mut scheduler =

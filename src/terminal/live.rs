@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_the_same_without_colors() {
+    fn text_same_without_colors() {
         let colored = kept(&fixtures::failing_run(), ColorChoice::Always);
         assert_eq!(colored, kept(&fixtures::failing_run(), ColorChoice::Never));
     }

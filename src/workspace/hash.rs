@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn large_file_with_wrong_size_fails() {
+    fn large_file_of_wrong_size() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(3 * PART).unwrap();
         for size in [3 * PART + 1, 3 * PART - 1, 2 * PART] {

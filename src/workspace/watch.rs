@@ -161,7 +161,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn reports_replaced_file_and_removed_folder() {
+    fn reports_replaced_and_removed_paths() {
         deadline::within(|| {
             let dir = tempfile::tempdir().unwrap();
             let folder = dir.path().join("d");

@@ -21,7 +21,7 @@ fn sandbox() -> Sandbox {
 }
 
 #[test]
-fn add_writes_stage_cache_and_gitignore() {
+fn add_writes_stage_and_gitignore() {
     let sandbox = sandbox();
     sandbox.git(&["init", "-q"]);
     sandbox.write(".gitignore", "/out\n");
@@ -136,7 +136,7 @@ fn add_to_pipeline_without_stages() {
 }
 
 #[test]
-fn add_warns_of_path_in_git() {
+fn add_warns_of_git_path() {
     let sandbox = sandbox();
     sandbox.git(&["init", "-q"]);
     sandbox.git(&["add", "data"]);

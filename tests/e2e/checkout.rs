@@ -53,7 +53,7 @@ fn checkout_part_of_out() {
 }
 
 #[test]
-fn checkout_by_stage_family_and_folder() {
+fn checkout_by_family_and_folder() {
     let sandbox = sandbox();
     for path in ["data", "small.bin", "large.bin"] {
         sandbox.remove(path);

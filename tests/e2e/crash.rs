@@ -248,7 +248,7 @@ fn cut_batch_keeps_finished_items() {
 }
 
 #[test]
-fn cut_item_processes_keep_finished_items() {
+fn cut_processes_keep_finished_items() {
     for how in [Cut::Interrupt, Cut::KillRepro, Cut::KillProcess] {
         let sandbox = Sandbox::with(
             r#"

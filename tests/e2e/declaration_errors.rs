@@ -226,7 +226,7 @@ fn init_pipeline_runs() {
 }
 
 #[test]
-fn zero_byte_in_cmd_and_env() {
+fn zero_byte_in_declaration() {
     let sandbox = Sandbox::with(
         "[params]\nodd = \"a\\u0000b\"\n[stages.s]\ncmd = \"true {{ params.odd }}\"\n\
          env = { A = \"x\\u0000\", B = \"{{ params.odd }}\" }\n",

@@ -174,7 +174,7 @@ fn lock_disk_full() {
 }
 
 #[test]
-fn gc_and_history_on_full_disk() {
+fn gc_history_on_full_disk() {
     let script = "
         mkdir full; mount -t tmpfs -o size=1m none full; cd full
         cp ../pipeline.toml ../in .; $REPRO run 2> stderr

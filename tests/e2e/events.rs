@@ -77,7 +77,7 @@ fn event_stream_of_failed_run() {
 }
 
 #[test]
-fn event_stream_of_restored_and_fresh() {
+fn events_of_restored_and_fresh() {
     let sandbox = Sandbox::with(
         "[stages.a]\ncmd = 'echo 1 > a'\nouts = ['a']\n[stages.b]\ncmd = 'cat a > b'\n\
          deps = ['a']\nouts = ['b']\n",

@@ -91,7 +91,7 @@ fn golden_lock_trace_and_tree() {
 }
 
 #[test]
-fn golden_lock_and_cache_are_read() {
+fn golden_files_are_read() {
     let sandbox = project();
     sandbox.write("pipeline.lock", LOCK);
     let object = |bytes: &str| {

@@ -258,7 +258,7 @@ fn dep_edited_during_run() {
 }
 
 #[test]
-fn dep_changed_and_reverted_during_run() {
+fn dep_reverted_during_run() {
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'test -e quiet || echo B > in; cp in out; echo A > in'\n\
          deps = ['in']\nouts = ['out']\n",

@@ -4,7 +4,7 @@ use crate::sandbox::Sandbox;
 use crate::snapshot;
 
 #[test]
-fn glob_dep_is_set_of_matches() {
+fn glob_dep_is_match_set() {
     let sandbox = Sandbox::with(
         r#"
 [stages.count]

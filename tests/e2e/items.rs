@@ -176,7 +176,7 @@ fn items_with_same_out() {
 }
 
 #[test]
-fn item_with_changed_dep_is_discarded() {
+fn changed_dep_discards_item() {
     let sandbox = Sandbox::with(
         r#"
 [stages.a]
@@ -199,7 +199,7 @@ outs = ["up/{{ item.name }}"]
 }
 
 #[test]
-fn lock_has_one_line_per_item_folder() {
+fn lock_line_per_item_folder() {
     let sandbox = together();
     sandbox.ok(&["run", "upper"]);
     let lock = sandbox.read("pipeline.lock");

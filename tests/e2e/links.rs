@@ -146,7 +146,7 @@ fn checkout_relink() {
 }
 
 #[test]
-fn tracked_input_linked_on_relink_only() {
+fn tracked_input_linked_by_relink() {
     let sandbox = sandbox(r#"["hardlink"]"#);
     sandbox.ok(&["add", "in"]);
     assert_eq!(kind(&sandbox, "in"), "private 644");
@@ -255,7 +255,7 @@ fn invalid_link_kinds() {
 }
 
 #[test]
-fn rerun_repairs_object_damaged_through_link() {
+fn rerun_repairs_object_behind_link() {
     for kind in ["hardlink", "symlink"] {
         let sandbox = sandbox(&format!("[\"{kind}\", \"copy\"]"));
         sandbox.ok(&["run"]);

@@ -155,7 +155,7 @@ fn replace(sandbox: &Sandbox, one: &str, other: &str) {
 }
 
 #[test]
-fn load_stale_agrees_with_full_load() {
+fn load_stale_matches_full_load() {
     for seed in 1..=6_u64 {
         let sandbox = Sandbox::with(PIPELINE);
         sandbox.write("in/one", "1");

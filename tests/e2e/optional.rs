@@ -61,7 +61,7 @@ fn absent_optional_out() {
 }
 
 #[test]
-fn file_at_absent_out_is_stored() {
+fn file_at_absent_out_stored() {
     let sandbox = notes();
     sandbox.ok(&["run"]);
     sandbox.ran();

@@ -321,7 +321,7 @@ fn only_and_downstream() {
 }
 
 #[test]
-fn folder_of_restored_out_is_predicted() {
+fn folder_of_restored_out_predicted() {
     let sandbox = Sandbox::with(
         r#"
 [params]

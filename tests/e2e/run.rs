@@ -260,7 +260,7 @@ outs = ["sub/params.json", "sub/env.txt", "sub/pwd.txt"]
 }
 
 #[test]
-fn own_path_does_not_hide_shell() {
+fn own_path_keeps_shell() {
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'echo \"$PATH\" > x'\nenv = { PATH = '/nowhere' }\nouts = ['x']\n",
     );
@@ -269,7 +269,7 @@ fn own_path_does_not_hide_shell() {
 }
 
 #[test]
-fn edited_out_is_stored_before_replacement() {
+fn edited_out_stored_before_replacement() {
     let sandbox = chain();
     sandbox.ok(&["run"]);
     sandbox.write("counts/mine", "by hand");

@@ -78,7 +78,7 @@ fn deeply_nested_folders() {
 }
 
 #[test]
-fn no_item_out_through_outside_link() {
+fn no_item_through_outside_link() {
     let outside = tempfile::tempdir().unwrap();
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'cp {{ item.path }} d/made'\neach = 'in/*'\n\
@@ -138,7 +138,7 @@ fn damaged_object_is_rebuilt() {
 }
 
 #[test]
-fn restore_keeps_mode_links_and_empty_folders() {
+fn restore_keeps_modes_and_links() {
     let sandbox = Sandbox::with(
         "[stages.s]\n\
          cmd = 'mkdir -p d/empty; echo x > d/tool; chmod +x d/tool; ln -s nowhere d/link'\n\
@@ -199,7 +199,7 @@ fn file_created_while_stage_waits() {
 }
 
 #[test]
-fn ignore_list_does_not_apply_in_outs() {
+fn ignore_list_spares_outs() {
     let sandbox = Sandbox::with(
         "[params]\nn = 1\n[stages.s]\n\
          cmd = 'mkdir -p d/__pycache__ d/.git; cat in/* > d/in; \

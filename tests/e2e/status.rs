@@ -271,7 +271,7 @@ fn unobservable_stage_fails_alone() {
 }
 
 #[test]
-fn status_and_run_agree_on_failures() {
+fn status_predicts_failures_of_run() {
     let sandbox = folder_and_file();
     sandbox.fifo("in/pipe");
     join_fails(&sandbox, 2);

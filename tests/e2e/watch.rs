@@ -74,7 +74,7 @@ fn turns_after_change(lines: &[String]) -> usize {
 }
 
 #[test]
-fn dep_wakes_and_outs_do_not() {
+fn only_deps_wake() {
     let sandbox = chain();
     let mut watch = Watch::start(&sandbox, &[]);
     assert_eq!(turns_after_change(&watch.turn()), 0);
@@ -281,7 +281,7 @@ fn files_behind_links_wake() {
 
 /// If the out woke it, it would run again and again until the stage fails.
 #[test]
-fn out_behind_link_does_not_wake() {
+fn no_wake_behind_linked_out() {
     let sandbox = Sandbox::with(
         r#"
 [stages.fetch]
@@ -309,7 +309,7 @@ outs = ["used"]
 
 /// A folder that is reachable under two names is watched under both.
 #[test]
-fn linked_folder_wakes_by_either_name() {
+fn change_behind_link_wakes() {
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'cat in/sub/* cur > out'\ndeps = ['in', 'cur']\nouts = ['out']\n",
     );
