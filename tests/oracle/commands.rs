@@ -88,8 +88,18 @@ impl Sequence {
     /// Checks out everything, a path, or the matches of a glob.
     pub(super) fn checkout(&mut self, random: &mut Random) -> Step {
         edits::tidy(&self.root);
-        let mut before = self.oracle.read_disk()?;
+        let before = self.oracle.read_disk()?;
         let place = if random.percent(30) { None } else { random_place(&before, random) };
+        self.checkout_place(place, before)
+    }
+
+    /// Checks out everything.
+    pub(super) fn checkout_all(&mut self) -> Step {
+        let before = self.oracle.read_disk()?;
+        self.checkout_place(None, before)
+    }
+
+    fn checkout_place(&mut self, place: Option<Place>, mut before: Disk) -> Step {
         let text = place.as_ref().map(Place::text);
         self.log(&format!("repro checkout {}", text.as_deref().unwrap_or_default()));
         let stages = self.pipeline.expanded();
@@ -149,7 +159,7 @@ impl Sequence {
         };
         let mut fault = None;
         before.workspace.visit("", &mut |path, node| {
-            let stays = || after.workspace.get(path) == Some(node) || self.oracle.has(node);
+            let stays = || after.workspace.get(path) == Some(node) || self.oracle.has_whole(node);
             if !path.is_empty()
                 && !matches!(node, Node::Dir(_))
                 && !is_wanted(path)

@@ -59,10 +59,19 @@ impl Answer {
         let words = self.stages.iter().map(|(name, reported)| (name.as_str(), &*reported.word));
         words.filter(|(_, word)| *word != "fresh").collect()
     }
+
+    /// Checks that no stage failed by a panic in a thread of the engine.
+    ///
+    /// # Errors
+    /// The failure with the panic.
+    pub fn check_no_panic(&self) -> Result<(), String> {
+        let mut failures = self.stages.values().filter_map(|reported| reported.failure.as_ref());
+        failures.try_for_each(|failure| check_no_panic(self.exit, failure))
+    }
 }
 
 /// # Errors
-/// The engine panicked.
+/// The program panicked.
 pub fn status(
     root: &Path,
     interface: Interface,
@@ -91,7 +100,7 @@ pub fn status(
                 };
                 (project.pipeline.stages[ix].name.to_string(), reported)
             });
-            Ok(Ok(Answer { stages: stages.collect(), exit: i32::from(exit) }.checked()?))
+            Ok(Ok(Answer { stages: stages.collect(), exit: i32::from(exit) }))
         }
         Interface::Program => {
             let args = [&["status", "--json"], &texts(&choice.args)[..]].concat();
@@ -114,7 +123,7 @@ pub fn status(
 }
 
 /// # Errors
-/// The engine panicked.
+/// The program panicked.
 pub fn run_stages(
     root: &Path,
     interface: Interface,
@@ -122,13 +131,7 @@ pub fn run_stages(
     choice: &Choice,
 ) -> Result<Result<Answer, Refusal>, String> {
     match interface {
-        Interface::Library => {
-            let answer = run_in_process(root, cpus, choice).map_err(Refusal::from);
-            Ok(match answer {
-                Ok(answer) => Ok(answer.checked()?),
-                Err(refusal) => Err(refusal),
-            })
-        }
+        Interface::Library => Ok(run_in_process(root, cpus, choice).map_err(Refusal::from)),
         Interface::Program => {
             let jobs = format!("-j{cpus}");
             let on: &[&str] = if choice.on_failure == OnFailure::KeepGoing { &["-k"] } else { &[] };
@@ -181,17 +184,6 @@ fn run_in_process(
         (name.to_string(), Reported { word, changes: Vec::new(), failure })
     });
     Ok(Answer { stages: stages.collect(), exit: i32::from(report.exit) })
-}
-
-impl Answer {
-    /// A panic in a thread of the engine is reported as the failure of a stage.
-    fn checked(self) -> Result<Answer, String> {
-        let failures = self.stages.values().filter_map(|reported| reported.failure.as_ref());
-        for failure in failures {
-            check_no_panic(self.exit, failure)?;
-        }
-        Ok(self)
-    }
 }
 
 fn message(failure: &Failure) -> String {

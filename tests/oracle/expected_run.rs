@@ -78,6 +78,13 @@ impl ExpectedRun {
         }
     }
 
+    /// Returns the stages that fail, each with its error.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &Problem)> {
+        let fails = |name: &str| self.outcomes.get(name) == Some(&Outcome::Failed);
+        let problems = self.problems.iter().map(|(name, problem)| (name.as_str(), problem));
+        problems.filter(move |(name, _)| fails(name))
+    }
+
     /// Resets the stages that were skipped because nothing starts after the first failure.
     pub fn cut(&mut self, skipped: &BTreeSet<String>, before: &Disk, stages: &[Stage]) {
         for stage in stages.iter().filter(|stage| skipped.contains(&stage.name)) {

@@ -1,7 +1,7 @@
 //! Falsified answers of the engine, to show that the comparison notices each kind of difference.
 
 use crate::drive::Answer;
-use crate::problem::{Refusal, check_no_panic};
+use crate::problem::Refusal;
 
 /// A way in which an answer is falsified.
 #[derive(Debug, Clone, Copy)]
@@ -16,7 +16,7 @@ pub enum Mutant {
     FailureExit,
     /// The failure of a stage does not name what it is about.
     FailureSubject,
-    /// A failure is reported where the engine panicked.
+    /// The failure of a stage is a panic in a thread of the engine.
     Panic,
     /// A stage that failed is reported as skipped.
     Outcome,
@@ -34,10 +34,7 @@ pub const MUTANTS: [Mutant; 7] = [
 
 impl Mutant {
     /// Falsifies an answer, if it has what this mutant changes.
-    ///
-    /// # Errors
-    /// The falsified answer reports a panic, as the engine's answers are checked for one.
-    pub fn change(self, found: &mut Result<Answer, Refusal>) -> Result<(), String> {
+    pub fn change(self, found: &mut Result<Answer, Refusal>) {
         match (self, found) {
             (Mutant::RefusalExit, Err(refusal)) => refusal.exit = 3,
             (Mutant::RefusalSubject, Err(refusal)) => {
@@ -50,8 +47,11 @@ impl Mutant {
                     answer.stages.values_mut().filter_map(|stage| stage.failure.as_mut());
                 failures.for_each(|failure| *failure = unnamed(failure));
             }
-            (Mutant::Panic, Ok(answer)) if answer.exit != 0 => {
-                check_no_panic(answer.exit, "a thread panicked")?;
+            // The exit code and the subject stay, so that only the check for panics can notice it.
+            (Mutant::Panic, Ok(answer)) => {
+                let failures =
+                    answer.stages.values_mut().filter_map(|stage| stage.failure.as_mut());
+                failures.for_each(|failure| failure.push_str(": a thread panicked"));
             }
             (Mutant::Outcome, Ok(answer)) => {
                 for stage in answer.stages.values_mut().filter(|stage| stage.word == "failed") {
@@ -60,7 +60,6 @@ impl Mutant {
             }
             _ => {}
         }
-        Ok(())
     }
 }
 

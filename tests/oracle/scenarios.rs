@@ -11,8 +11,10 @@ use crate::tree::{Node, file, remove};
 
 type Scenario = fn(&Path) -> Step;
 
-pub const SCENARIOS: [(&str, Scenario); 1] =
-    [("dep_listing_stores_missing_object", dep_listing_stores_missing_object)];
+pub const SCENARIOS: [(&str, Scenario); 2] = [
+    ("dep_listing_stores_missing_object", dep_listing_stores_missing_object),
+    ("checkout_replaces_damaged_object", checkout_replaces_damaged_object),
+];
 
 /// A stage that runs stores the listings of its deps. Such a listing can be the very directory
 /// object that another stage lacked for its restore.
@@ -22,7 +24,53 @@ pub const SCENARIOS: [(&str, Scenario); 1] =
 /// an edit of `copy` makes stage `copy` need it. When `use` runs first, `copy` is restored, else it
 /// runs.
 fn dep_listing_stores_missing_object(place: &Path) -> Step {
-    let stage = |id: usize, name: &str, deps: &[Dep], path: &str, shape: Shape| Stage {
+    let below_gen = Dep::Glob(Glob { base: "gen".into(), deep: true, ext: "x".into() });
+    let source = Dep::Path("one.txt".into());
+    let used = Dep::Path("used.txt".into());
+    let stages = vec![
+        stage(1, "gen", &[], "gen", Shape::Dir),
+        stage(2, "use", &[source, below_gen], "used.txt", Shape::File),
+        stage(3, "copy", &[used], "copy", Shape::Dir),
+    ];
+    let mut sequence = Sequence::with(place, Pipeline { stages, ..Pipeline::default() });
+    sequence.run_choice(Interface::Library, &Choice::all(), 1)?;
+    let root = sequence.root.clone();
+    let sub = Node::read(&root.join("copy/sub")).unwrap();
+    remove(&sequence.oracle.in_cache("objects", &sub.digest()));
+    file("edited").write(&root.join("copy/a.x"));
+    file("other").write(&root.join("one.txt"));
+    let answer = sequence.run_choice(Interface::Library, &Choice::all(), 1)?;
+    let word = answer.as_ref().map(|answer| answer.word("copy"));
+    match word {
+        Some("ran" | "restored") => Ok(()),
+        _ => Err(format!("`copy` should be run or restored, is {word:?}")),
+    }
+}
+
+/// A file that a checkout replaces may be the only intact copy of a damaged object.
+fn checkout_replaces_damaged_object(place: &Path) -> Step {
+    let source = Dep::Path("one.txt".into());
+    let make = Stage { modulus: 0, ..stage(1, "make", &[source], "made.txt", Shape::File) };
+    let mut sequence =
+        Sequence::with(place, Pipeline { stages: vec![make], ..Pipeline::default() });
+    let root = sequence.root.clone();
+    let made = root.join("made.txt");
+    file("first").write(&root.join("one.txt"));
+    sequence.run_choice(Interface::Library, &Choice::all(), 1)?;
+    let first = Node::read(&made).unwrap();
+    file("second").write(&root.join("one.txt"));
+    sequence.run_choice(Interface::Library, &Choice::all(), 1)?;
+    first.write(&made);
+    file("damaged").write(&sequence.oracle.in_cache("objects", &first.digest()));
+    sequence.checkout_all()?;
+    if !sequence.oracle.has_whole(&first) {
+        return Err("the replaced file is not in the cache".into());
+    }
+    Ok(())
+}
+
+fn stage(id: usize, name: &str, deps: &[Dep], path: &str, shape: Shape) -> Stage {
+    Stage {
         id,
         name: name.into(),
         matrix: Vec::new(),
@@ -46,21 +94,5 @@ fn dep_listing_stores_missing_object(place: &Path) -> Step {
         wdir: None,
         policy: Policy::WhenStale,
         cpus: 1,
-    };
-    let below_gen = Dep::Glob(Glob { base: "gen".into(), deep: true, ext: "x".into() });
-    let source = Dep::Path("one.txt".into());
-    let used = Dep::Path("used.txt".into());
-    let stages = vec![
-        stage(1, "gen", &[], "gen", Shape::Dir),
-        stage(2, "use", &[source, below_gen], "used.txt", Shape::File),
-        stage(3, "copy", &[used], "copy", Shape::Dir),
-    ];
-    let mut sequence = Sequence::with(place, Pipeline { stages, ..Pipeline::default() });
-    sequence.run_choice(Interface::Library, &Choice::all(), 1)?;
-    let root = sequence.root.clone();
-    let sub = Node::read(&root.join("copy/sub")).unwrap();
-    remove(&sequence.oracle.in_cache("objects", &sub.digest()));
-    file("edited").write(&root.join("copy/a.x"));
-    file("other").write(&root.join("one.txt"));
-    sequence.run_choice(Interface::Library, &Choice::all(), 1)
+    }
 }
