@@ -10,7 +10,7 @@ use std::process::Command;
 #[test]
 fn committed_lock_is_current() {
     let clone = tempfile::tempdir().unwrap();
-    let listed = Command::new("git").args(["ls-files", "-z"]).output().unwrap();
+    let listed = deadline::output(Command::new("git").args(["ls-files", "-z"]));
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let listed = String::from_utf8(listed.stdout).unwrap();
     for name in listed.split('\0').filter(|name| Path::new(name).is_file()) {
@@ -18,11 +18,8 @@ fn committed_lock_is_current() {
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(name, copy).unwrap();
     }
-    let status = Command::new(env!("CARGO_BIN_EXE_repro"))
-        .args(["status", "--json"])
-        .current_dir(clone.path())
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
+    let status = deadline::output(command.args(["status", "--json"]).current_dir(clone.path()));
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
     let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
     let stages = status["stages"].as_array().unwrap();

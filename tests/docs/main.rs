@@ -1,4 +1,5 @@
-//! Keeps the documentation true: runs its examples, resolves its links, measures its lines.
+//! Keeps the documentation true: runs its examples, resolves its links, finds the source files it
+//! names, measures its lines.
 //!
 //! `UPDATE_DOCS=1 cargo test --release -p repro --test docs` writes the present outputs of the
 //! commands into the pages; `DOCS_PAGE=tutorial` runs only pages with that text in their path.
@@ -25,6 +26,19 @@ use project::{Project, Report};
 const MAX_WIDTH: usize = 100;
 /// Folders with contents that are not ours, or not in git.
 const SKIPPED: [&str; 4] = ["target", "node_modules", "fixtures", ".git"];
+
+/// Pages for contributors, which name source files.
+const SOURCE_PAGES: [&str; 2] = ["ARCHITECTURE.md", "CONTRIBUTING.md"];
+/// Files that a recipe of CONTRIBUTING.md creates, besides those with `NAME` in their path.
+const CREATED_BY_RECIPES: [&str; 7] = [
+    "src/cli/pull.rs",
+    "src/cli/push.rs",
+    "src/cli/web.rs",
+    "src/engine/remote.rs",
+    "src/remote/",
+    "src/web/",
+    "src/web/live.rs",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -136,6 +150,50 @@ fn links_resolve() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn named_sources_exist() {
+    let mut faults = Vec::new();
+    let mut named = BTreeSet::new();
+    for page in SOURCE_PAGES {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for (line, text) in text.lines().enumerate() {
+            for path in source_paths(text).filter(|path| !path.contains("NAME")) {
+                let is_created = CREATED_BY_RECIPES.contains(&path);
+                if is_created == exists_in_root_or_src(path) {
+                    let what = if is_created { "exists already" } else { "does not exist" };
+                    faults.push(format!("{page}:{}: `{path}` {what}", line + 1));
+                }
+                named.insert(path.to_owned());
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    let unused: Vec<_> = CREATED_BY_RECIPES.iter().filter(|path| !named.contains(**path)).collect();
+    assert!(unused.is_empty(), "no recipe creates {unused:?}");
+}
+
+/// Returns the paths of source files and folders in a line of text.
+fn source_paths(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let words = text.split(move |c| !is_part(c)).map(|word| word.trim_end_matches('.'));
+    let folders = ["benches/", "conf/", "docs/", "examples/", "src/", "stages/", "tests/"];
+    words.filter(move |word| {
+        word.ends_with(".rs") || folders.iter().any(|folder| word.starts_with(folder))
+    })
+}
+
+/// ARCHITECTURE.md names modules of the engine by their path in `src/`.
+fn exists_in_root_or_src(path: &str) -> bool {
+    root().join(path).exists() || root().join("src").join(path).exists()
+}
+
+#[test]
+fn source_paths_in_text() {
+    let text = "| `src/a/`, tests/b.rs | see `plan/c.rs`. and/or `docs/d.md`... (stages/e) |";
+    let found: Vec<&str> = source_paths(text).collect();
+    assert_eq!(found, ["src/a/", "tests/b.rs", "plan/c.rs", "docs/d.md", "stages/e"]);
 }
 
 fn is_external(target: &str) -> bool {

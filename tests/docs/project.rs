@@ -159,8 +159,8 @@ impl<'a> Project<'a> {
             self.here = self.here.join(folder.trim());
         }
         let script = format!("exec 2>&1\n(exit {})\n{command}", self.last_exit);
-        let output = Command::new("bash")
-            .args(["-c", &script])
+        let mut bash = Command::new("bash");
+        bash.args(["-c", &script])
             .current_dir(if command.starts_with("cd ") { self.dir.path() } else { &self.here })
             .env_clear()
             .env("PATH", &self.path)
@@ -181,9 +181,8 @@ impl<'a> Project<'a> {
             .env("GIT_COMMITTER_NAME", "A Reader")
             .env("GIT_COMMITTER_EMAIL", "reader@example.org")
             .env("GIT_CEILING_DIRECTORIES", "/")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(Stdio::null());
+        let output = deadline::output(&mut bash);
         self.last_exit = output.status.code().unwrap_or(-1);
         let place = self.dir.path().canonicalize().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).replace(place.to_str().unwrap(), "~");
