@@ -21,7 +21,8 @@ pub enum Event {
     RunStarted {
         run: RunName,
         at: Timestamp,
-        about: RunInfo,
+        #[serde(rename = "about")]
+        info: RunInfo,
     },
     /// A stage starts to run or to be restored.
     StageStarted {

@@ -3,7 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`digest`], [`repo_path`], [`error`] | basic value types |
-//! | [`clock`], [`unique`] | the time, unique names |
+//! | [`clock`], [`unique`], [`plural`] | the time, unique names, counted nouns |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
@@ -26,6 +26,7 @@ pub mod event;
 pub mod exec;
 pub mod pipeline;
 pub mod plan;
+pub mod plural;
 pub mod repo_path;
 pub mod report;
 pub mod runs;

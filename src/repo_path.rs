@@ -95,6 +95,16 @@ impl RepoPath {
         self.0.strip_prefix(&*dir.0)?.strip_prefix('/')
     }
 
+    /// Reports whether `path` is this path or is inside it.
+    pub fn contains(&self, path: &RepoPath) -> bool {
+        self == path || path.strip_prefix(self).is_some()
+    }
+
+    /// Reports whether one of the two paths contains the other.
+    pub fn overlaps(&self, other: &RepoPath) -> bool {
+        self.contains(other) || other.contains(self)
+    }
+
     /// Returns the directories above this path, nearest first, without the root.
     pub fn ancestors(&self) -> impl Iterator<Item = &str> {
         let text: &str = &self.0;
@@ -168,6 +178,24 @@ mod tests {
         assert_eq!(path("ab/c").strip_prefix(&path("a")), None);
         assert_eq!(path("a").strip_prefix(&path("a")), None);
         assert_eq!(path("a/b/c").ancestors().collect::<Vec<_>>(), ["a/b", "a"]);
+    }
+
+    #[test]
+    fn contains_and_overlaps() {
+        let path = |text| RepoPath::parse(text).unwrap();
+        let cases = [
+            ("a", "a", true, true),
+            ("a", "a/b/c", true, true),
+            ("a/b/c", "a", false, true),
+            ("a", "ab/c", false, false),
+            ("a/b", "a/bc", false, false),
+            ("a/b", "a/c", false, false),
+        ];
+        for (one, other, contains, overlaps) in cases {
+            assert_eq!(path(one).contains(&path(other)), contains, "{one} contains {other}");
+            assert_eq!(path(one).overlaps(&path(other)), overlaps, "{one} overlaps {other}");
+            assert_eq!(path(other).overlaps(&path(one)), overlaps, "{other} overlaps {one}");
+        }
     }
 
     proptest! {

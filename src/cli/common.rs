@@ -12,9 +12,11 @@ use crate::error::{Error, Result};
 use crate::event::{Failure, Outcome};
 use crate::pipeline::Goals;
 use crate::plan::Change;
+use crate::plural::count;
+use crate::report::status::StageStatus;
 use crate::runs::{RunState, StageState, Store, query};
 use crate::terminal::size::size;
-use crate::terminal::text::count;
+use crate::terminal::text::{Pad, pad, widest};
 use crate::terminal::{self, stdout, style};
 
 pub(super) fn load(root: &Path) -> Result<Project> {
@@ -57,10 +59,28 @@ pub(super) fn show_failures(report: &Report) {
 /// Maximum number of reasons in a line; `repro why` shows the others.
 const MOST_REASONS: usize = 4;
 
-/// Prints the number of stages that are up to date, unless it is 0.
-pub(super) fn show_fresh(fresh: usize) -> Result<()> {
+/// Prints one line per stage that is not up to date, which ends in its remark, and the number of
+/// the other stages.
+pub(super) fn show_stages<T>(
+    stages: &[T],
+    status: impl Fn(&T) -> &StageStatus,
+    remark: impl Fn(&T) -> String,
+) -> Result<()> {
+    let stale: Vec<&T> = stages.iter().filter(|stage| !status(stage).verdict.is_fresh()).collect();
+    if stale.is_empty() {
+        stdout::say!("everything is up to date ({})", count(stages.len(), "stage"));
+        return Ok(());
+    }
+    let width = widest(stale.iter().map(|stage| status(stage).stage.as_str()));
+    let (bold, dim) = (style::STAGE, style::DIM);
+    for stage in &stale {
+        let StageStatus { stage: name, verdict } = status(stage);
+        let (name, sentence) = (pad(name, width, Pad::Right), sentence(verdict));
+        stdout::say!("{bold}{name}{bold:#}  {sentence}{}", remark(stage));
+        show_hint(verdict)?;
+    }
+    let fresh = stages.len() - stale.len();
     if fresh > 0 {
-        let dim = style::DIM;
         stdout::say!("{dim}{} up to date{dim:#}", count(fresh, "stage"));
     }
     Ok(())

@@ -11,11 +11,12 @@ use crate::engine::upkeep::fsck::{Progress, Report, check};
 use crate::engine::upkeep::repair::repair;
 use crate::error::{Result, exit};
 use crate::plan::lock;
+use crate::plural::count;
 use crate::report;
 use crate::report::fsck::{Fault, FaultKind, FsckReport, Referrer, RepairReport};
 use crate::terminal::read_progress::ReadProgress;
 use crate::terminal::size::size;
-use crate::terminal::text::{Pad, count, pad};
+use crate::terminal::text::{Pad, pad};
 use crate::terminal::{self, stdout};
 
 /// Verify every object and every reference in the cache

@@ -11,12 +11,12 @@ use crate::engine::upkeep::gc::{Keep, KeepRuns, plan, sweep};
 use crate::engine::upkeep::revisions::Revisions;
 use crate::error::{Result, exit};
 use crate::plan::lock;
+use crate::plural::count;
 use crate::report;
-use crate::report::gc::{GcReport, KeptBy, Unused};
+use crate::report::gc::{GcReport, KeptBy, Unused, UnusedEntries};
 use crate::terminal::size::size;
 use crate::terminal::stdout;
 use crate::terminal::table::{Align, Cell, Table};
-use crate::terminal::text::count;
 
 /// List unreferenced cache entries; delete them with `--yes`
 ///
@@ -48,7 +48,8 @@ impl GcArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let (project, held) = Project::load_exclusively(root, &[])?;
         let plan = plan(&project, &held, &self.keep())?;
-        let report = GcReport::new(&plan, self.yes);
+        let unused = if self.yes { UnusedEntries::Deleted } else { UnusedEntries::Listed };
+        let report = GcReport::new(&plan, unused);
         // The tables come before the deletion, which may take long or fail.
         if !self.json {
             stdout::write(&tables(&report))?;

@@ -1,39 +1,33 @@
 //! The output of `repro run --plan`.
 
-use super::common::{sentence, show_fresh, show_hint};
+use super::common::show_stages;
 use crate::engine::status::Verdict;
 use crate::error::Result;
+use crate::event::Millis;
 use crate::report::plan::{PlanReport, PlannedStage};
-use crate::terminal::text::{Pad, count, pad, widest};
 use crate::terminal::{stdout, style};
 
 /// Maximum number of stage names in a line.
 const MOST_NAMED: usize = 4;
 
 pub(super) fn show(plan: &PlanReport) -> Result<()> {
-    let name = |planned: &&PlannedStage| planned.status.stage.clone();
-    let work: Vec<&PlannedStage> =
-        plan.stages.iter().filter(|planned| !planned.status.verdict.is_fresh()).collect();
-    if work.is_empty() {
-        stdout::say!("everything is up to date ({})", count(plan.stages.len(), "stage"));
-        return Ok(());
-    }
-    let width = widest(work.iter().map(|planned| planned.status.stage.as_str()));
-    let (bold, dim) = (style::STAGE, style::DIM);
-    for planned in &work {
-        let took =
-            planned.took.map(|took| format!(" {dim}({took} last time){dim:#}")).unwrap_or_default();
-        let name = pad(&name(planned), width, Pad::Right);
-        stdout::say!("{bold}{name}{bold:#}  {}{took}", sentence(&planned.status.verdict));
-        show_hint(&planned.status.verdict)?;
-    }
-    show_fresh(plan.stages.len() - work.len())?;
-    let is_work = |planned: &&&PlannedStage| {
-        !matches!(planned.status.verdict, Verdict::Fails(..) | Verdict::Skipped { .. })
+    let dim = style::DIM;
+    let last_time = |took: Millis| format!(" {dim}({took} last time){dim:#}");
+    show_stages(
+        &plan.stages,
+        |planned| &planned.status,
+        |planned| planned.took.map(last_time).unwrap_or_default(),
+    )?;
+    let is_work = |planned: &&PlannedStage| {
+        let verdict = &planned.status.verdict;
+        !verdict.is_fresh() && !matches!(verdict, Verdict::Fails(..) | Verdict::Skipped { .. })
     };
-    let work: Vec<&PlannedStage> = work.iter().filter(is_work).copied().collect();
-    let untimed: Vec<String> =
-        work.iter().filter(|planned| planned.took.is_none()).map(name).collect();
+    let work: Vec<&PlannedStage> = plan.stages.iter().filter(is_work).collect();
+    let untimed: Vec<String> = work
+        .iter()
+        .filter(|planned| planned.took.is_none())
+        .map(|planned| planned.status.stage.clone())
+        .collect();
     if untimed.len() < work.len() {
         stdout::say!(
             "estimated at most {} with -j {}{}",

@@ -20,7 +20,7 @@ use crate::report::plan::PlanReport;
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
 use crate::terminal::summary::{self, Summary};
-use crate::terminal::{self, Reporter, stdout};
+use crate::terminal::{self, Format, Reporter, stdout};
 
 /// Bring stages up to date: run what changed, restore what the cache has, skip the rest
 #[derive(Debug, Args)]
@@ -115,7 +115,8 @@ impl RunArgs {
         let mut recorder = Recorder::start(root, terminal::note);
         let stages = &project.pipeline.stages;
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();
-        let mut reporter = Reporter::choose(self.json, &names);
+        let format = if self.json { Format::Json } else { Format::Text };
+        let mut reporter = Reporter::choose(format, &names);
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, reporter.subscriber()];
         let report = run(&project, &held, &options, subscribers);
         if let (true, Ok(report)) = (self.json, &report) {

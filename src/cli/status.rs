@@ -5,16 +5,15 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::common::{load, sentence, show_fresh, show_hint};
+use super::common::{load, show_stages};
 use super::select;
 use crate::engine::Project;
 use crate::engine::status::assess;
 use crate::error::{Result, exit};
 use crate::pipeline::StageSet;
 use crate::report;
-use crate::report::status::{StageStatus, StatusReport};
-use crate::terminal::text::{Pad, count, pad, widest};
-use crate::terminal::{stdout, style};
+use crate::report::status::StatusReport;
+use crate::terminal::stdout;
 
 /// Show which stages are out of date and why, without running anything
 #[derive(Debug, Args)]
@@ -42,26 +41,10 @@ impl StatusArgs {
         if self.json {
             stdout::write(&report::json(&report))?;
         } else {
-            show(&report)?;
+            show_stages(&report.stages, |stage| stage, |_| String::new())?;
         }
         let failing = report.exit_code();
         let check = self.check && !report.is_fresh();
         Ok(if failing == exit::OK && check { exit::CHECK } else { failing })
     }
-}
-
-fn show(report: &StatusReport) -> Result<()> {
-    let stale: Vec<&StageStatus> =
-        report.stages.iter().filter(|stage| !stage.verdict.is_fresh()).collect();
-    if stale.is_empty() {
-        stdout::say!("everything is up to date ({})", count(report.stages.len(), "stage"));
-        return Ok(());
-    }
-    let width = widest(stale.iter().map(|stage| stage.stage.as_str()));
-    for StageStatus { stage, verdict } in &stale {
-        let name = pad(stage, width, Pad::Right);
-        stdout::say!("{}{name}{:#}  {}", style::STAGE, style::STAGE, sentence(verdict));
-        show_hint(verdict)?;
-    }
-    show_fresh(report.stages.len() - stale.len())
 }

@@ -127,7 +127,7 @@ fn record(
     recorder: &mut dyn Subscriber,
 ) -> RunName {
     let run = runs::next_run(&project.root);
-    let about = RunInfo {
+    let info = RunInfo {
         pipeline: project.pipeline.name.clone(),
         command,
         params: project.pipeline.used_params(),
@@ -136,7 +136,7 @@ fn record(
         git: provenance::git(&project.root),
         fresh: 0,
     };
-    recorder.on_event(&Event::RunStarted { run, at: now_millis(), about });
+    recorder.on_event(&Event::RunStarted { run, at: now_millis(), info });
     let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.to_vec() };
     let (name, outs) = (stage.name.clone(), trace.outs.clone());
     recorder.on_event(&Event::StageEnded {

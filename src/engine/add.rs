@@ -158,15 +158,15 @@ fn known(claims: &[Claim], path: &RepoPath) -> Result<Option<StageName>> {
                 format!("is an out of stage `{stage}`"),
                 "there is nothing to add; `repro run` stores it".to_owned(),
             ),
-            By::Input if path.strip_prefix(other).is_some() => (
+            By::Input if other.contains(path) => (
                 format!("is inside `{other}`, which stage `{stage}` tracks"),
                 format!("`repro add {other}` records what changed in it"),
             ),
-            By::Command if path.strip_prefix(other).is_some() => (
+            By::Command if other.contains(path) => (
                 format!("is inside `{other}`, an out of stage `{stage}`"),
                 "an input must be outside of all outs; move it out of there".to_owned(),
             ),
-            _ if other.strip_prefix(path).is_some() => (
+            _ if path.contains(other) => (
                 format!(
                     "contains `{other}`, which stage `{stage}` {}",
                     if *by == By::Input { "tracks" } else { "writes" }

@@ -97,7 +97,7 @@ fn part_at(
     out: &RepoPath,
     content: &Content,
 ) -> Result<Option<(RepoPath, Option<Content>)>> {
-    if out == path || out.strip_prefix(path).is_some() {
+    if path.contains(out) {
         return Ok(Some((out.clone(), Some(*content))));
     }
     let Some(below) = path.strip_prefix(out) else {
@@ -127,10 +127,7 @@ fn matching(
         return Ok(());
     }
     let Content::Tree(digest) = content else { return Ok(()) };
-    let near = glob.base().is_none_or(|base| {
-        base == path || base.strip_prefix(path).is_some() || path.strip_prefix(base).is_some()
-    });
-    if !near {
+    if !glob.base().is_none_or(|base| base.overlaps(path)) {
         return Ok(());
     }
     let tree = project.cache.tree(digest)?;
@@ -178,7 +175,7 @@ pub fn checkout(
                     report.brought.push((part.stage.clone(), paths));
                 }
             }
-            Err(error) => errors.push(about(&part.stage, error)),
+            Err(error) => errors.push(restore_error(&part.stage, error)),
         }
     }
     // Without an index, the next run hashes again and gets the same result.
@@ -204,7 +201,7 @@ fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPa
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
     for path in differing.keys() {
-        make_way(project, &part.stage, path)?;
+        clear_path(project, &part.stage, path)?;
     }
     let mut written = commit::restore(project, &differing, &found)?;
     let mut paths: Vec<RepoPath> = differing.keys().cloned().collect();
@@ -225,18 +222,16 @@ fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPa
 /// Reports whether the cache keeps the out. Other outs stay as they are; only a run makes them.
 fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
     let stage = project.pipeline.find(stage.as_str()).map(|ix| &project.pipeline.stages[ix]);
-    let lies_in = |out: &RepoPath| out == path || path.strip_prefix(out).is_some();
     !stage
         .iter()
         .flat_map(|stage| &stage.outs)
-        .any(|out| lies_in(&out.path) && out.cached == Cached::No)
+        .any(|out| out.path.contains(path) && out.cached == Cached::No)
 }
 
 /// Stores and removes a file or link that stands where a folder above `path` belongs.
-fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()> {
+fn clear_path(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()> {
     let outs = project.lock.stages.get(stage).map(|trace| &trace.outs);
-    let Some(out) = outs.and_then(|outs| outs.keys().find(|out| path.strip_prefix(out).is_some()))
-    else {
+    let Some(out) = outs.and_then(|outs| outs.keys().find(|out| out.contains(path))) else {
         return Ok(());
     };
     let mut above: Vec<&str> =
@@ -259,7 +254,7 @@ fn make_way(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()>
     Ok(())
 }
 
-fn about(name: &StageName, error: Error) -> Error {
+fn restore_error(name: &StageName, error: Error) -> Error {
     let whole = Error {
         kind: error.kind,
         what: format!("cannot restore the outs of stage `{name}`"),

@@ -221,14 +221,14 @@ impl Restorer<'_> {
 
     fn put(&self, path: &RepoPath, content: &Content, seen: Option<&Observed>) -> Result<()> {
         visit((path.clone(), *content, seen), |(path, content, seen)| match content {
-            Content::Tree(_) if is_there(&content, seen) => Ok(Vec::new()),
+            Content::Tree(_) if is_in_place(&content, seen) => Ok(Vec::new()),
             Content::Tree(digest) => self.tree(&path, &self.project.cache.tree(&digest)?, seen),
             _ => self.leaf(&path, &content, seen).map(|()| Vec::new()),
         })
     }
 
     fn leaf(&self, path: &RepoPath, content: &Content, seen: Option<&Observed>) -> Result<()> {
-        if is_there(content, seen) {
+        if is_in_place(content, seen) {
             return Ok(());
         }
         let project = self.project;
@@ -333,6 +333,6 @@ impl Restorer<'_> {
 /// A path, the content to restore there, and the content observed there.
 type Folder<'s> = (RepoPath, Content, Option<&'s Observed>);
 
-fn is_there(content: &Content, seen: Option<&Observed>) -> bool {
+fn is_in_place(content: &Content, seen: Option<&Observed>) -> bool {
     seen.map(Observed::content) == Some(*content)
 }

@@ -7,8 +7,8 @@
 //!
 //! Invariant: this decides "up to date" only where [`decide`](crate::plan::decide::decide) would,
 //! since the block is a rendering of the fingerprint and outs that `decide` compares. Everything
-//! else, and every reason, is left to `observe` and `decide`. `tests/e2e/load_stale.rs` and the
-//! oracle hold the two together.
+//! else, and every reason, is left to `observe` and `decide`. The property `match_means_fresh`
+//! in `plan/lock_template.rs`, `tests/e2e/load_stale.rs` and the oracle check that the two agree.
 //!
 //! Limits: stages with globs, `tools` or `always` are never left out.
 
@@ -180,7 +180,7 @@ enum Found {
 
 /// Looks up every path of the templates in the stat index.
 fn look_up_paths(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Found> {
-    let look = |path: &str| {
+    let look_up = |path: &str| {
         let Some(path) = RepoPath::parse_canonical(path) else { return Found::Unknown };
         match workspace.indexed_content(&path) {
             Indexed::Present(content) => Found::Content(lock_template::content_prefix(&content)),
@@ -195,9 +195,11 @@ fn look_up_paths(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Foun
     let mine = shares.next().unwrap_or_default();
     std::thread::scope(|scope| {
         let others: Vec<_> = shares
-            .map(|share| scope.spawn(move || share.iter().copied().map(look).collect::<Vec<_>>()))
+            .map(|share| {
+                scope.spawn(move || share.iter().copied().map(look_up).collect::<Vec<_>>())
+            })
             .collect();
-        let mut found: Vec<Found> = mine.iter().copied().map(look).collect();
+        let mut found: Vec<Found> = mine.iter().copied().map(look_up).collect();
         for other in others {
             found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
@@ -213,9 +215,9 @@ fn is_present(root: &Path, snapshot: &PipelineSnapshot, found: &[Found]) -> bool
         .filter_map(|(path, found)| matches!(found, Found::Nothing).then_some(path))
         .collect();
     let header = &snapshot.header;
-    let is_there = |path: &RepoPath| path.to_path(root).symlink_metadata().is_ok();
+    let exists = |path: &RepoPath| path.to_path(root).symlink_metadata().is_ok();
     header.present.iter().all(|path| !missing.contains(path.as_str()))
-        && header.also_present.iter().all(is_there)
+        && header.also_present.iter().all(exists)
 }
 
 /// The blocks of the lock by stage, and the names of stages that are no longer declared.

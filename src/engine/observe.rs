@@ -83,8 +83,8 @@ pub(super) fn outs(
     project: &Project,
     stage: &Stage,
 ) -> Result<BTreeMap<RepoPath, Option<Observed>>> {
-    let look = |out: &Out| Ok((out.path.clone(), project.workspace.observe(&out.path)?));
-    stage.outs.iter().map(look).collect()
+    let observe = |out: &Out| Ok((out.path.clone(), project.workspace.observe(&out.path)?));
+    stage.outs.iter().map(observe).collect()
 }
 
 /// Returns the content of a dep or of the matches of its glob, without the stage's own outs.
@@ -167,11 +167,7 @@ pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
     let path = &dep.path;
     project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
         Some(glob) => glob.may_overlap(&out.path),
-        None => {
-            out.path == *path
-                || path.strip_prefix(&out.path).is_some()
-                || out.path.strip_prefix(path).is_some()
-        }
+        None => out.path.overlaps(path),
     })
 }
 

@@ -49,9 +49,9 @@ pub struct UpToDate {
 }
 
 impl UpToDate {
-    pub(super) fn of(checked: Arc<PipelineSnapshot>, stale: &StageSet) -> UpToDate {
-        let fresh = checked.order().filter(|&ix| !stale.contains(ix)).collect();
-        UpToDate { of: Some(checked), fresh }
+    pub(super) fn of(snapshot: Arc<PipelineSnapshot>, stale: &StageSet) -> UpToDate {
+        let fresh = snapshot.order().filter(|&ix| !stale.contains(ix)).collect();
+        UpToDate { of: Some(snapshot), fresh }
     }
 
     pub fn count(&self) -> usize {
@@ -219,9 +219,9 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
         asked.borrow_mut().sources.files.insert(path, Digest::of(text.as_bytes()));
     };
     let exists = |dep: Option<&RepoPath>| {
-        let there = dep.is_none_or(|dep| dep.to_path(root).symlink_metadata().is_ok());
-        asked.borrow_mut().present.extend(dep.filter(|_| there).cloned());
-        there
+        let exists = dep.is_none_or(|dep| dep.to_path(root).symlink_metadata().is_ok());
+        asked.borrow_mut().present.extend(dep.filter(|_| exists).cloned());
+        exists
     };
     let read = |path: &RepoPath| {
         let text = std::fs::read_to_string(path.to_path(root)).map_err(|err| err.to_string())?;
@@ -235,8 +235,8 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
     };
     let text = text(root)?;
     keep(RepoPath::parse(pipeline::FILE).unwrap_or_else(|bad| panic!("BUG: {bad}")), &text);
-    let world = FileSource { exists: &exists, read: &read, list: &list };
-    let pipeline = pipeline::parse(&text, overrides, world).map_err(pipeline::problem::report)?;
+    let files = FileSource { exists: &exists, read: &read, list: &list };
+    let pipeline = pipeline::parse(&text, overrides, files).map_err(pipeline::problem::report)?;
     Ok((pipeline, asked.into_inner()))
 }
 

@@ -48,7 +48,7 @@ pub fn run(
     let _signals = watch_signals(&sender, &groups)?;
     let mut work = Dispatcher::new(project, options, &groups, sender, subscribers);
     for stage in &orphans {
-        work.ledger.tell(Event::Warning { stage: None, text: ended_orphan(stage) });
+        work.ledger.emit(Event::Warning { stage: None, text: ended_orphan(stage) });
     }
     work.run(&inbox);
     let report = work.ledger.close();

@@ -46,7 +46,7 @@ pub trait Watched {
     fn notify(&mut self, notice: Notice);
 }
 
-enum Note {
+enum Message {
     Changed(WatchEvent),
     Signal,
 }
@@ -58,7 +58,8 @@ enum Note {
 pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> Result<u8> {
     let (sender, inbox) = channel();
     let changes = sender.clone();
-    let mut watcher = Watcher::start(move |changed| changes.send(Note::Changed(changed)).is_ok())?;
+    let mut watcher =
+        Watcher::start(move |changed| changes.send(Message::Changed(changed)).is_ok())?;
     let _signals = watch_signals(sender)?;
     let mut watch_set = WatchSet::default();
     let mut failures = 0;
@@ -94,8 +95,8 @@ pub fn watch(root: &Path, overrides: &[Override], watched: &mut dyn Watched) -> 
     }
 }
 
-fn watch_signals(sender: Sender<Note>) -> Result<signals::SignalGuard> {
-    signals::watch(move || match sender.send(Note::Signal) {
+fn watch_signals(sender: Sender<Message>) -> Result<signals::SignalGuard> {
+    signals::watch(move || match sender.send(Message::Signal) {
         Ok(()) => ControlFlow::Continue(()),
         Err(_) => ControlFlow::Break(()),
     })
@@ -106,7 +107,7 @@ type ChangedPath = Option<RepoPath>;
 
 struct EventSource<'a> {
     root: &'a Path,
-    inbox: &'a Receiver<Note>,
+    inbox: &'a Receiver<Message>,
     watcher: &'a mut Watcher,
     watch_set: &'a WatchSet,
 }
@@ -117,8 +118,8 @@ impl EventSource<'_> {
         let mut first = None;
         while let Ok(note) = self.inbox.try_recv() {
             match note {
-                Note::Signal => return ControlFlow::Break(()),
-                Note::Changed(changed) => {
+                Message::Signal => return ControlFlow::Break(()),
+                Message::Changed(changed) => {
                     // Called even when the result is not needed: it forgets removed folders.
                     let changed_path = self.changed_path(&changed);
                     first = first.or(changed_path);
@@ -132,12 +133,12 @@ impl EventSource<'_> {
     fn wait(&mut self) -> Option<ChangedPath> {
         loop {
             match self.inbox.recv() {
-                Ok(Note::Changed(changed)) => {
+                Ok(Message::Changed(changed)) => {
                     if let Some(changed_path) = self.changed_path(&changed) {
                         return Some(changed_path);
                     }
                 }
-                Ok(Note::Signal) | Err(_) => return None,
+                Ok(Message::Signal) | Err(_) => return None,
             }
         }
     }
@@ -148,14 +149,14 @@ impl EventSource<'_> {
         let mut until = Instant::now() + SETTLED;
         loop {
             match self.inbox.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(Note::Signal) | Err(RecvTimeoutError::Disconnected) => {
+                Ok(Message::Signal) | Err(RecvTimeoutError::Disconnected) => {
                     return ControlFlow::Break(());
                 }
                 Err(RecvTimeoutError::Timeout) => return ControlFlow::Continue(()),
-                Ok(Note::Changed(changed)) if self.changed_path(&changed).is_some() => {
+                Ok(Message::Changed(changed)) if self.changed_path(&changed).is_some() => {
                     until = (Instant::now() + SETTLED).min(patience);
                 }
-                Ok(Note::Changed(_)) => {}
+                Ok(Message::Changed(_)) => {}
             }
         }
     }
@@ -244,19 +245,19 @@ impl WatchSet {
         if self.sources.contains(path) {
             return true;
         }
-        let is_or_holds = |other: &RepoPath| other == path || other.strip_prefix(path).is_some();
+        let is_above = |other: &RepoPath| path.contains(other);
         if self.is_made(path)
             || path.is_reserved()
             || path.as_str().split('/').any(scan::is_ignored_name)
         {
             // A folder above a source may appear or disappear.
-            return self.sources.iter().any(is_or_holds);
+            return self.sources.iter().any(is_above);
         }
-        let concerns = |dep: &RepoPath| is_or_holds(dep) || path.strip_prefix(dep).is_some();
+        let concerns = |dep: &RepoPath| path.overlaps(dep);
         let matches = |glob: &Glob| glob.base().is_none_or(concerns);
         self.deps.iter().any(concerns)
             || self.globs.iter().any(matches)
-            || self.sources.iter().any(is_or_holds)
+            || self.sources.iter().any(is_above)
     }
 
     fn is_made(&self, path: &RepoPath) -> bool {
@@ -296,8 +297,8 @@ impl WatchSet {
         let folders: BTreeSet<&Path> =
             self.targets.iter().filter_map(|target| target.parent()).collect();
         for folder in folders {
-            let there = folder.ancestors().find(|folder| folder.is_dir());
-            there.map_or(Ok(()), |there| watcher.watch(there))?;
+            let existing = folder.ancestors().find(|folder| folder.is_dir());
+            existing.map_or(Ok(()), |folder| watcher.watch(folder))?;
         }
         Ok(())
     }

@@ -112,7 +112,7 @@ fn makers_of(makers: &Makers, path: &RepoPath) -> BTreeSet<StageIx> {
     let inside = makers
         .range::<str, _>((std::ops::Bound::Excluded(path.as_str()), std::ops::Bound::Unbounded))
         .take_while(|(out, _)| out.as_str().starts_with(path.as_str()))
-        .filter(|(out, _)| out.strip_prefix(path).is_some())
+        .filter(|(out, _)| path.contains(out))
         .map(|(_, &maker)| maker);
     exact.into_iter().chain(holding).chain(inside).collect()
 }

@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::pipeline::Policy;
+    use crate::pipeline::{ParamKey, Policy};
     use crate::plan::decide::{Candidate, Facts};
     use crate::plan::{Decision, Force, Trace, decide};
     use crate::repo_path::RepoPath;
@@ -148,16 +148,47 @@ mod tests {
         proptest::collection::btree_map(0u8..4, 0u8..4, 0..3)
     }
 
-    fn fingerprint(cmd: Option<&str>, deps: &Contents, outs: &BTreeSet<u8>) -> Fingerprint {
+    /// Params, variables that the stage sets, and inherited variables.
+    type Values = (BTreeMap<u8, u8>, BTreeMap<u8, u8>, BTreeMap<u8, Option<u8>>);
+
+    fn values() -> impl Strategy<Value = Values> {
+        use proptest::collection::btree_map;
+        (
+            btree_map(0u8..2, 0u8..2, 0..2),
+            btree_map(0u8..2, 0u8..2, 0..2),
+            btree_map(0u8..2, proptest::option::of(0u8..2), 0..2),
+        )
+    }
+
+    fn name(number: u8) -> &'static str {
+        ["a", "b"][usize::from(number % 2)]
+    }
+
+    fn text(number: u8) -> String {
+        ["1", "1\nout b"][usize::from(number % 2)].to_owned()
+    }
+
+    fn fingerprint(
+        cmd: Option<&str>,
+        (params, env, env_deps): &Values,
+        deps: &Contents,
+        outs: &BTreeSet<u8>,
+    ) -> Fingerprint {
         Fingerprint {
             cmd: cmd.map(str::to_owned),
             shell: Vec::new(),
             wdir: None,
-            env: BTreeMap::new(),
-            env_deps: BTreeMap::new(),
+            env: env.iter().map(|(at, value)| (name(*at).to_owned(), text(*value))).collect(),
+            env_deps: env_deps
+                .iter()
+                .map(|(at, value)| (name(*at).to_owned(), value.map(text)))
+                .collect(),
             tools: BTreeMap::new(),
             deps: deps.iter().map(|(at, number)| (path(*at), content(*number))).collect(),
-            params: BTreeMap::new(),
+            params: params
+                .iter()
+                .map(|(at, value)| (ParamKey::new(name(*at)), text(*value).into()))
+                .collect(),
             outs: outs.iter().map(|at| path(*at)).collect(),
             each: BTreeSet::new(),
         }
@@ -169,6 +200,7 @@ mod tests {
         #[test]
         fn match_means_fresh(
             cmds in (proptest::option::of(0u8..2), proptest::option::of(0u8..2)),
+            values in (values(), values(), any::<bool>()),
             deps in (contents(), contents(), any::<bool>()),
             outs in (contents(), contents(), any::<bool>()),
             accepted in any::<bool>(),
@@ -176,9 +208,10 @@ mod tests {
         ) {
             let cmd = |number: Option<u8>| number.map(|number| if number == 0 { "x" } else { "y" });
             let declared: BTreeSet<u8> = outs.0.keys().copied().collect();
-            let then = fingerprint(cmd(cmds.0), &deps.0, &declared);
+            let then = fingerprint(cmd(cmds.0), &values.0, &deps.0, &declared);
             let now_deps = if deps.2 { &deps.0 } else { &deps.1 };
-            let now = fingerprint(cmd(cmds.1), now_deps, &declared);
+            let now_values = if values.2 { &values.0 } else { &values.1 };
+            let now = fingerprint(cmd(cmds.1), now_values, now_deps, &declared);
             let contents_of = |list: &Contents| -> BTreeMap<RepoPath, Content> {
                 list.iter().map(|(at, number)| (path(*at), content(*number))).collect()
             };

@@ -21,34 +21,34 @@ pub struct DagStage {
     pub desc: Option<String>,
     /// Position among all stages of the pipeline.
     pub index: usize,
-    /// Positions in `stages` of the stages it needs.
-    pub needs: Vec<usize>,
+    /// Names of the stages in this report that it needs.
+    pub needs: Vec<String>,
 }
 
 impl DagReport {
     /// Reports the stages in `wanted`, with the edges between them.
     pub fn new(pipeline: &Pipeline, wanted: &StageSet) -> DagReport {
         let order = deep_order(pipeline, wanted);
-        let position: BTreeMap<StageIx, usize> =
-            order.iter().enumerate().map(|(at, &ix)| (ix, at)).collect();
+        let name = |ix: StageIx| pipeline.stages[ix].name.to_string();
         let stage = |&ix: &StageIx| {
-            let needs = pipeline.graph.needs(ix).iter();
+            let needs = pipeline.graph.needs(ix).iter().copied();
             DagStage {
-                stage: pipeline.stages[ix].name.to_string(),
+                stage: name(ix),
                 desc: pipeline.stages[ix].desc.clone(),
                 index: ix.position(),
-                needs: needs.filter_map(|need| position.get(need).copied()).collect(),
+                needs: needs.filter(|need| wanted.contains(*need)).map(name).collect(),
             }
         };
         DagReport { pipeline: pipeline.name.clone(), stages: order.iter().map(stage).collect() }
     }
 
-    /// Returns the pairs of a stage and one that needs it, as positions in `stages`.
-    pub fn edges(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.stages
-            .iter()
-            .enumerate()
-            .flat_map(|(to, stage)| stage.needs.iter().map(move |&from| (from, to)))
+    /// Returns the pairs of a stage and one that needs it.
+    pub fn edges(&self) -> impl Iterator<Item = (&DagStage, &DagStage)> {
+        let stages: BTreeMap<&str, &DagStage> =
+            self.stages.iter().map(|stage| (stage.stage.as_str(), stage)).collect();
+        let needs =
+            self.stages.iter().flat_map(|to| to.needs.iter().map(move |from| (from.as_str(), to)));
+        needs.filter_map(move |(from, to)| stages.get(from).map(|from| (*from, to)))
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
               "desc": null,
               "index": 0,
               "needs": [
-                0
+                "a"
               ],
               "stage": "b"
             }

@@ -69,6 +69,9 @@ pub struct RepairReport {
     /// Stages whose outs a run has to make again.
     pub stages_to_run: Vec<String>,
     /// Members of `stages_to_run` that `pipeline.toml` no longer declares.
+    ///
+    /// Not in JSON: the list only selects the wording for people, and it follows from
+    /// `stages_to_run` and `pipeline.toml`.
     #[serde(skip)]
     pub undeclared: Vec<String>,
 }

@@ -46,9 +46,15 @@ impl Unused {
     }
 }
 
+/// Treatment of the unused entries of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnusedEntries {
+    Listed,
+    Deleted,
+}
+
 impl GcReport {
-    /// Summarizes `plan`; `removed` if it has been carried out.
-    pub fn new(plan: &GcPlan, removed: bool) -> GcReport {
+    pub fn new(plan: &GcPlan, unused: UnusedEntries) -> GcReport {
         let kept = plan.roots.iter().map(|(root, objects)| KeptObjects {
             by: match *root {
                 Root::Lock => KeptBy::Lock,
@@ -67,7 +73,7 @@ impl GcReport {
                 temporaries: Tally::of(plan.leftovers.iter().map(|leftover| leftover.bytes)),
             },
             missing: plan.missing,
-            removed,
+            removed: unused == UnusedEntries::Deleted,
         }
     }
 }

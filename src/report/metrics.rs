@@ -95,6 +95,8 @@ pub struct ComparisonReport {
     pub runs: Vec<Run>,
     pub comparison: Comparison,
     /// Number of params that are equal in all runs and were left out.
+    ///
+    /// Not in JSON: it only makes the terminal output mention `--all`.
     pub omitted: usize,
 }
 

@@ -12,8 +12,10 @@ use crate::runs::compare::{RunValues, compare};
 use crate::runs::{Artifact, Run, StageRecord, StageState, Store};
 
 /// Everything recorded about a run, except its series.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct RunReport {
+    #[serde(serialize_with = "details")]
     pub run: Run,
 }
 
@@ -24,8 +26,9 @@ pub struct RunListReport {
     pub entries: Vec<RunEntry>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunEntry {
+    #[serde(flatten, serialize_with = "summary")]
     pub run: Run,
     /// Params that differ from the run before.
     pub changed: Vec<ChangedParam>,
@@ -67,37 +70,30 @@ fn changed(before: BTreeMap<ParamKey, ParamValue>, run: &Run) -> Vec<ChangedPara
         .collect()
 }
 
-impl Serialize for RunReport {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            #[serde(flatten)]
-            run: RunFields<'a>,
-            params: &'a BTreeMap<ParamKey, ParamValue>,
-            artifacts: Vec<ArtifactFields<'a>>,
-        }
-        let fields = Fields {
-            run: RunFields::from(&self.run),
-            params: &self.run.about.params,
-            artifacts: self.run.artifacts.iter().map(ArtifactFields::from).collect(),
-        };
-        fields.serialize(s)
-    }
+/// Serializes everything that is recorded about a run.
+fn details<S: Serializer>(run: &Run, s: S) -> Result<S::Ok, S::Error> {
+    let details = RunDetails {
+        run: RunFields::from(run),
+        params: &run.info.params,
+        artifacts: run.artifacts.iter().map(ArtifactFields::from).collect(),
+    };
+    details.serialize(s)
 }
 
-impl Serialize for RunEntry {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            #[serde(flatten)]
-            run: RunFields<'a>,
-            changed: &'a [ChangedParam],
-        }
-        Fields { run: RunFields::from(&self.run), changed: &self.changed }.serialize(s)
-    }
+/// Serializes a run without its params and artifacts.
+fn summary<S: Serializer>(run: &Run, s: S) -> Result<S::Ok, S::Error> {
+    RunFields::from(run).serialize(s)
 }
 
-/// The fields that both reports have.
+#[derive(Serialize)]
+struct RunDetails<'a> {
+    #[serde(flatten)]
+    run: RunFields<'a>,
+    params: &'a BTreeMap<ParamKey, ParamValue>,
+    artifacts: Vec<ArtifactFields<'a>>,
+}
+
+/// The fields of a run that both reports have.
 #[derive(Serialize)]
 struct RunFields<'a> {
     run: RunName,
@@ -122,12 +118,12 @@ impl<'a> From<&'a Run> for RunFields<'a> {
             status: run.state.word(),
             started: run.started,
             took: run.took,
-            pipeline: run.about.pipeline.as_deref(),
-            command: &run.about.command,
-            overrides: &run.about.overrides,
-            host: &run.about.host,
-            git: run.about.git.as_ref(),
-            fresh: run.about.fresh,
+            pipeline: run.info.pipeline.as_deref(),
+            command: &run.info.command,
+            overrides: &run.info.overrides,
+            host: &run.info.host,
+            git: run.info.git.as_ref(),
+            fresh: run.info.fresh,
             stages: run.stages.iter().map(StageFields::from).collect(),
             metrics: FinalMetrics(&run.metrics),
         }

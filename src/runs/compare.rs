@@ -18,7 +18,7 @@ pub struct RunValues {
 
 impl From<&Run> for RunValues {
     fn from(run: &Run) -> RunValues {
-        RunValues { run: run.name, params: run.about.params.clone(), metrics: run.metrics.clone() }
+        RunValues { run: run.name, params: run.info.params.clone(), metrics: run.metrics.clone() }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Run {
     pub started_local: String,
     /// `None` while the run is running, and if its process died.
     pub took: Option<Millis>,
-    pub about: RunInfo,
+    pub info: RunInfo,
     /// Stages in the order in which the run reached them.
     pub stages: Vec<StageRecord>,
     /// By stage, then key.
@@ -224,7 +224,7 @@ impl Store {
                 GitTree::Dirty
             },
         });
-        let about = RunInfo {
+        let info = RunInfo {
             pipeline: row.pipeline,
             command: texts(&row.command)?,
             params: self.params(run)?,
@@ -239,7 +239,7 @@ impl Store {
             started: row.started,
             started_local: row.started_local,
             took: row.took.map(|took| Millis(unsigned(took))),
-            about,
+            info,
             stages: self.stages(run, state)?,
             metrics: self.metrics(run)?,
             artifacts: self.artifacts(run)?,

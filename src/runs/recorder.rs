@@ -317,14 +317,14 @@ mod tests {
     use crate::event::{Millis, RunStatus};
 
     #[test]
-    fn locked_database_spends_time_left() {
+    fn locked_database_uses_up_time_left() {
         let dir = tempfile::tempdir().unwrap();
         let other = Store::open(dir.path(), BUSY_TIMEOUT).unwrap();
         other.conn.execute_batch("BEGIN IMMEDIATE").unwrap();
         let (signal, _progress) = mpsc::channel();
         let mut writer = Writer::new(dir.path().to_owned(), signal);
         let run = RunName(1);
-        writer.add(Event::RunStarted { run, at: 0, about: crate::runs::tests::about(1) });
+        writer.add(Event::RunStarted { run, at: 0, info: crate::runs::tests::info(1) });
         writer.flush();
         assert_eq!(writer.time_left, Duration::ZERO);
         writer.add(Event::RunEnded {

@@ -23,7 +23,7 @@ fn path(text: &str) -> RepoPath {
     RepoPath::parse(text).unwrap()
 }
 
-pub(crate) fn about(epochs: u64) -> RunInfo {
+pub(crate) fn info(epochs: u64) -> RunInfo {
     RunInfo {
         pipeline: Some("genres".into()),
         command: ["repro", "run", "-p", "note=a b"].map(Into::into).to_vec(),
@@ -74,7 +74,7 @@ fn first() -> Vec<Event> {
     vec![
         // Found to be fresh before the run starts, which happens only if a stage has work to do.
         ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
-        Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, about: about(10) },
+        Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, info: info(10) },
         started("train", vec![Change::NeverRan]),
         ended("train", Outcome::Failed(failure), 192_000, &[]),
         ended("evaluate", Outcome::Skipped { because: stage("train") }, 0, &[]),
@@ -97,7 +97,7 @@ fn second() -> Vec<Event> {
     let many = (0..250).map(|n| Change::OutMissing { path: path(&format!("o/{n}")) }).collect();
     let mut events = vec![
         ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
-        Event::RunStarted { run: RunName(2), at: 1_778_335_700_000, about: about(30) },
+        Event::RunStarted { run: RunName(2), at: 1_778_335_700_000, info: info(30) },
         started("train", reasons),
     ];
     events.extend([(1, 2.3), (2, f64::NAN), (3, 0.4), (3, 0.5)].map(|(step, value)| {
@@ -158,7 +158,7 @@ fn record_round_trip() {
     let dir = finished();
     let store = open(dir.path());
     let run = store.run(RunName(2)).unwrap();
-    assert_eq!((run.state, run.took, &run.about), (RunState::Ok, Some(Millis(66_000)), &about(30)));
+    assert_eq!((run.state, run.took, &run.info), (RunState::Ok, Some(Millis(66_000)), &info(30)));
     let states: Vec<_> =
         run.stages.iter().map(|s| (s.stage.as_str(), s.state.word(), s.took)).collect();
     assert_eq!(

@@ -35,7 +35,7 @@ pub(super) fn is_recorded(event: &Event) -> bool {
 pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite::Result<()> {
     let run = saturating_i64(run.0);
     match event {
-        Event::RunStarted { at, about, .. } => begin(conn, run, *at, about),
+        Event::RunStarted { at, info, .. } => begin(conn, run, *at, info),
         Event::StageStarted { stage, at, work, reasons } => {
             start_stage(conn, run, stage, *at, *work, reasons)
         }
@@ -104,10 +104,10 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
     }
 }
 
-fn begin(conn: &Connection, run: i64, at: Timestamp, about: &RunInfo) -> rusqlite::Result<()> {
+fn begin(conn: &Connection, run: i64, at: Timestamp, info: &RunInfo) -> rusqlite::Result<()> {
     // Only one run is recorded at a time, so a run that is still `running` has died.
     conn.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'", [])?;
-    let git = about.git.as_ref();
+    let git = info.git.as_ref();
     let tree = git.map(|git| match git.tree {
         GitTree::Clean => "clean",
         GitTree::Dirty => "dirty",
@@ -119,19 +119,19 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, about: &RunInfo) -> rusqlit
         params![
             run,
             at,
-            about.pipeline,
-            json(&about.command),
-            json(&about.overrides),
-            about.host,
+            info.pipeline,
+            json(&info.command),
+            json(&info.overrides),
+            info.host,
             git.map(|git| &git.commit),
             git.and_then(|git| git.branch.as_ref()),
             tree,
-            saturating_i64(about.fresh as u64),
+            saturating_i64(info.fresh as u64),
         ],
     )?;
     let mut insert =
         conn.prepare_cached("INSERT INTO params (run, key, value) VALUES (?1, ?2, ?3)")?;
-    for (key, value) in &about.params {
+    for (key, value) in &info.params {
         insert.execute(params![run, key.as_str(), json(value)])?;
     }
     Ok(())

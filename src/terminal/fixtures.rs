@@ -45,7 +45,7 @@ pub(super) fn epochs() -> Change {
 /// Returns the events of a run with a restored, a finished, a failed and a skipped stage, a warning
 /// and a stage that was up to date.
 pub(super) fn failing_run() -> Vec<Event> {
-    let about = RunInfo {
+    let info = RunInfo {
         pipeline: Some("genres".into()),
         command: vec!["repro".into(), "run".into()],
         params: BTreeMap::new(),
@@ -55,7 +55,7 @@ pub(super) fn failing_run() -> Vec<Event> {
         fresh: 0,
     };
     let mut events = vec![
-        Event::RunStarted { run: RunName(12), at: 0, about },
+        Event::RunStarted { run: RunName(12), at: 0, info },
         started("download", Work::Restore, vec![Change::NeverRan]),
         ended("download", Outcome::Restored, 12),
         ended("tools", Outcome::Fresh, 1),

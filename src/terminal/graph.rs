@@ -17,9 +17,9 @@
 //! A lane that a line crosses without joining it is drawn as `─│─`. A stage directly below another
 //! one, without a `│` between them, does not need it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::report::dag::DagReport;
+use crate::report::dag::{DagReport, DagStage};
 use crate::terminal::style::{DIM, STAGE};
 use crate::terminal::text::{Pad, pad, widest, width};
 use crate::terminal::wording::styled;
@@ -33,35 +33,36 @@ const NAMED: usize = 4;
 /// and their needs.
 pub fn text(dag: &DagReport) -> String {
     match draw(dag) {
-        Some(lines) => labelled(dag, &lines),
+        Some(lines) => labelled(&lines),
         None => list(dag),
     }
 }
 
 /// A line of the drawing: that of a stage, or one that only continues the lanes.
-struct Line {
+struct Line<'a> {
     rails: String,
-    stage: Option<usize>,
+    stage: Option<&'a DagStage>,
 }
 
 /// A stage whose outs are yet to be read, and the number of stages still to read them.
 #[derive(Clone, Copy)]
-struct Lane {
-    source: usize,
+struct Lane<'a> {
+    source: &'a str,
     pending: usize,
 }
 
 /// Returns the lines of the drawing; `None` if it would take more than [`WIDEST`] lanes.
-fn draw(dag: &DagReport) -> Option<Vec<Line>> {
-    let mut lanes: Vec<Option<Lane>> = Vec::new();
+fn draw(dag: &DagReport) -> Option<Vec<Line<'_>>> {
+    let mut lanes: Vec<Option<Lane<'_>>> = Vec::new();
     let mut lines = Vec::new();
-    let mut readers = vec![0; dag.stages.len()];
-    dag.edges().for_each(|(from, _)| readers[from] += 1);
-    for (stage, needs) in dag.stages.iter().map(|stage| &stage.needs).enumerate() {
-        let needs: BTreeSet<usize> = needs.iter().copied().collect();
-        let read = |lane: &Option<Lane>| lane.is_some_and(|lane| needs.contains(&lane.source));
+    let mut readers: BTreeMap<&str, usize> = BTreeMap::new();
+    dag.edges().for_each(|(from, _)| *readers.entry(&from.stage).or_default() += 1);
+    for stage in &dag.stages {
+        let needs: BTreeSet<&str> = stage.needs.iter().map(String::as_str).collect();
+        let read = |lane: &Option<Lane<'_>>| lane.is_some_and(|lane| needs.contains(lane.source));
         let touched: Vec<bool> = lanes.iter().map(read).collect();
-        let last = |lane: &Option<Lane>| read(lane) && lane.is_some_and(|lane| lane.pending == 1);
+        let last =
+            |lane: &Option<Lane<'_>>| read(lane) && lane.is_some_and(|lane| lane.pending == 1);
         // The stage continues a lane that ends here; otherwise it takes the first free one.
         let ends = lanes.iter().position(last);
         let at = ends.or_else(|| lanes.iter().position(Option::is_none)).unwrap_or(lanes.len());
@@ -73,7 +74,7 @@ fn draw(dag: &DagReport) -> Option<Vec<Line>> {
         }
         lanes.resize(lanes.len().max(at + 1), None);
         for lane in &mut lanes {
-            if let Some(open) = lane.as_mut().filter(|lane| needs.contains(&lane.source)) {
+            if let Some(open) = lane.as_mut().filter(|lane| needs.contains(lane.source)) {
                 open.pending -= 1;
             }
         }
@@ -82,8 +83,8 @@ fn draw(dag: &DagReport) -> Option<Vec<Line>> {
             .iter_mut()
             .filter(|lane| lane.is_some_and(|lane| lane.pending == 0))
             .for_each(|lane| *lane = None);
-        let pending = readers[stage];
-        lanes[at] = (pending > 0).then_some(Lane { source: stage, pending });
+        let pending = readers.get(stage.stage.as_str());
+        lanes[at] = pending.map(|&pending| Lane { source: &stage.stage, pending });
         let open = lanes.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         lanes.truncate(open);
     }
@@ -91,7 +92,7 @@ fn draw(dag: &DagReport) -> Option<Vec<Line>> {
 }
 
 /// Returns a line on which all lanes continue: `│   │`.
-fn rails(lanes: &[Option<Lane>]) -> String {
+fn rails(lanes: &[Option<Lane<'_>>]) -> String {
     let cells: Vec<&str> =
         lanes.iter().map(|lane| if lane.is_some() { "│" } else { " " }).collect();
     cells.join(" ").trim_end().to_owned()
@@ -99,7 +100,7 @@ fn rails(lanes: &[Option<Lane>]) -> String {
 
 /// Returns the line of the stage at lane `at`. A horizontal line joins it with the lanes it reads
 /// (`touched`); lanes with no pending readers end.
-fn junction(lanes: &[Option<Lane>], touched: &[bool], at: usize) -> String {
+fn junction(lanes: &[Option<Lane<'_>>], touched: &[bool], at: usize) -> String {
     let touches = |lane: usize| touched.get(lane).copied().unwrap_or(false);
     let joined = || (0..lanes.len()).filter(|&lane| lane == at || touches(lane));
     let (from, to) = (joined().min().unwrap_or(at), joined().max().unwrap_or(at));
@@ -123,15 +124,15 @@ fn junction(lanes: &[Option<Lane>], touched: &[bool], at: usize) -> String {
     text.trim_end().to_owned()
 }
 
-fn labelled(dag: &DagReport, lines: &[Line]) -> String {
-    let columns = |line: &Line| {
-        width(&line.rails) + line.stage.map_or(0, |stage| width(&dag.stages[stage].stage) + 2)
+fn labelled(lines: &[Line<'_>]) -> String {
+    let columns = |line: &Line<'_>| {
+        width(&line.rails) + line.stage.map_or(0, |stage| width(&stage.stage) + 2)
     };
     let column = lines.iter().map(columns).max().unwrap_or(0) + 2;
     let mut text = String::new();
     for line in lines {
         let mut label = styled(DIM, &line.rails);
-        if let Some(stage) = line.stage.map(|stage| &dag.stages[stage]) {
+        if let Some(stage) = line.stage {
             label.push_str(&format!("  {}", styled(STAGE, &stage.stage)));
             if let Some(desc) = &stage.desc {
                 label = pad(&label, column, Pad::Right) + &styled(DIM, &flat(desc));
@@ -147,12 +148,10 @@ fn list(dag: &DagReport) -> String {
     let width = widest(dag.stages.iter().map(|stage| stage.stage.as_str()));
     let mut text = String::new();
     for stage in &dag.stages {
-        let needs: Vec<&str> =
-            stage.needs.iter().map(|&need| dag.stages[need].stage.as_str()).collect();
-        let line = match needs.len() {
+        let line = match stage.needs.len() {
             0 => styled(STAGE, &stage.stage),
             count => {
-                let named = needs[..count.min(NAMED)].join(", ");
+                let named = stage.needs[..count.min(NAMED)].join(", ");
                 let more = if count > NAMED {
                     format!(" and {} more", count - NAMED)
                 } else {
@@ -185,11 +184,7 @@ pub fn dot(dag: &DagReport) -> String {
         text.push_str(&format!("  {}{tooltip};\n", dot_quoted(&stage.stage)));
     }
     for (from, to) in dag.edges() {
-        text.push_str(&format!(
-            "  {} -> {};\n",
-            dot_quoted(&dag.stages[from].stage),
-            dot_quoted(&dag.stages[to].stage)
-        ));
+        text.push_str(&format!("  {} -> {};\n", dot_quoted(&from.stage), dot_quoted(&to.stage)));
     }
     text.push_str("}\n");
     text
@@ -209,8 +204,7 @@ pub fn mermaid(dag: &DagReport) -> String {
         text.push_str(&format!("    s{}[\"{label}\"]\n", stage.index));
     }
     for (from, to) in dag.edges() {
-        let index = |at: usize| dag.stages[at].index;
-        text.push_str(&format!("    s{} --> s{}\n", index(from), index(to)));
+        text.push_str(&format!("    s{} --> s{}\n", from.index, to.index));
     }
     text
 }

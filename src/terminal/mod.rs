@@ -6,6 +6,7 @@ mod fixtures;
 pub mod graph;
 pub mod json;
 pub mod live;
+pub mod number;
 pub mod plain;
 pub mod read_progress;
 mod row;
@@ -22,6 +23,15 @@ use std::io::IsTerminal as _;
 
 use crate::error::Error;
 use crate::event::Subscriber;
+use crate::pipeline::StageName;
+
+/// Format in which a command reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people: a live display on a terminal, else plain lines.
+    Text,
+    Json,
+}
 
 /// The display of a run.
 #[derive(Debug)]
@@ -32,9 +42,9 @@ pub enum Reporter {
 }
 
 impl Reporter {
-    /// Chooses JSON if `json`, else the live display on a terminal, else plain lines.
-    pub fn choose(json: bool, stages: &[crate::pipeline::StageName]) -> Reporter {
-        if json {
+    /// Chooses the display; `stages` are those that the run selected.
+    pub fn choose(format: Format, stages: &[StageName]) -> Reporter {
+        if format == Format::Json {
             return Reporter::Json(json::JsonLines::new(std::io::stdout()));
         }
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");

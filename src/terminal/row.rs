@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::event::{Millis, Work};
 use crate::pipeline::StageName;
 use crate::plan::Change;
+use crate::terminal::number::short_number;
 use crate::terminal::style::{DIM, STAGE};
 use crate::terminal::text::{Pad, pad};
 use crate::terminal::wording::{self, LIVELY, styled};
@@ -110,7 +111,7 @@ impl Row {
         let shown: Vec<&Point> = held_out.into_iter().chain(others).take(SHOWN_METRICS).collect();
         let last = shown.last()?;
         let texts = shown.iter().enumerate().map(|(at, point)| {
-            let value = format!("{} {}", point.key, wording::number(point.value));
+            let value = format!("{} {}", point.key, short_number(point.value));
             // A step shared with the next point is shown once.
             let same = at + 1 < shown.len() && point.step == last.step;
             if same { value } else { format!("{value} @{}", point.step) }
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn row_of_running_stage() {
+    fn row_shows_reason_progress_metrics_output() {
         let mut row = Row::new(fixtures::stage("train"), Work::Run, &[fixtures::epochs()]);
         let mut lines = vec![shown(&row, 0)];
         row.printed("   \u{1b}[32mCompiling\u{1b}[0m model v1\n");

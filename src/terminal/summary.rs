@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::run::Report;
 use crate::event::{Millis, Outcome, RunName, RunStatus};
 use crate::pipeline::{Pipeline, Role, StageIx, StageName};
+use crate::plural::count;
 use crate::repo_path::RepoPath;
+use crate::terminal::number::short_number;
 use crate::terminal::style::{DIM, ERROR, GOOD, STAGE, WARNING};
-use crate::terminal::text::{Pad, count, pad, widest};
+use crate::terminal::text::{Pad, pad, widest};
 use crate::terminal::wording::{self, LIVELY, outcome_word, styled};
 
 /// A finished run, or an invocation that found nothing to do.
@@ -203,7 +205,7 @@ fn metrics(metrics: &[(String, f64)]) -> String {
     let width = widest(shown.iter().map(|(key, _)| key.as_str()));
     let mut text = String::new();
     for (key, value) in shown {
-        let value = styled(STAGE, &wording::number(*value));
+        let value = styled(STAGE, &short_number(*value));
         text.push_str(&format!("  {}  {value}\n", pad(key, width, Pad::Right)));
     }
     more(&mut text, omitted, "in `repro metrics show`");

@@ -1,4 +1,4 @@
-//! Text measured in terminal columns: width, padding, truncation; and counted nouns.
+//! Text measured in terminal columns: width, padding, truncation.
 
 use unicode_width::UnicodeWidthChar as _;
 
@@ -65,11 +65,6 @@ pub fn prefix(text: &str, columns: usize) -> (String, usize) {
     (shown, taken)
 }
 
-/// `1 stage`, `5 stages`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,11 +88,5 @@ mod tests {
         assert_eq!(truncate("日本語", 6), "日本語");
         assert_eq!(truncate("日本語", 5), "日本…");
         assert_eq!(truncate("abcdef", 4), "abc…");
-    }
-
-    #[test]
-    fn counted_nouns() {
-        assert_eq!(count(1, "object"), "1 object");
-        assert_eq!(count(0, "object"), "0 objects");
     }
 }

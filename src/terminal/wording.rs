@@ -1,4 +1,4 @@
-//! Signs, words and numbers that the live display, the plain lines and the summary share.
+//! Signs and words that the live display, the plain lines and the summary share.
 //! Pure.
 
 use anstyle::{AnsiColor, Style};
@@ -68,26 +68,6 @@ pub(super) fn reasons(changes: &[Change]) -> Option<String> {
     })
 }
 
-/// Formats a number with at most four decimals, or with an exponent if those would hide it.
-pub(super) fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return value.to_string().to_lowercase();
-    }
-    let size = value.abs();
-    if size != 0.0 && !(1e-3..1e15).contains(&size) {
-        let text = format!("{value:.3e}");
-        return match text.split_once('e') {
-            Some((digits, exponent)) => format!("{}e{exponent}", trimmed(digits)),
-            None => text,
-        };
-    }
-    trimmed(&format!("{value:.4}")).to_owned()
-}
-
-fn trimmed(decimals: &str) -> &str {
-    decimals.trim_end_matches('0').trim_end_matches('.')
-}
-
 /// Returns the visible part of an output line: the text after the last carriage return, without
 /// colors and other control codes.
 pub(super) fn visible(line: &str) -> String {
@@ -103,25 +83,6 @@ mod tests {
     use super::*;
     use crate::event::Failure;
     use crate::pipeline::{ParamKey, StageName};
-
-    #[test]
-    fn numbers() {
-        let cases = [
-            (0.0, "0"),
-            (10.0, "10"),
-            (0.55, "0.55"),
-            (-0.123_456, "-0.1235"),
-            (2e-4, "2e-4"),
-            (1.234_56e-7, "1.235e-7"),
-            (123_456.789, "123456.789"),
-            (1e15, "1e15"),
-            (f64::NAN, "nan"),
-            (f64::NEG_INFINITY, "-inf"),
-        ];
-        for (value, text) in cases {
-            assert_eq!(number(value), text);
-        }
-    }
 
     #[test]
     fn visible_lines() {

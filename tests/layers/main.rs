@@ -20,12 +20,13 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["pipeline"],
     &["digest", "repo_path"],
-    &["error", "unique"],
+    &["error", "unique", "plural"],
     &["clock"],
 ];
 
 /// The modules without side effects.
-const PURE: &[&str] = &["schedule", "event", "plan", "pipeline", "digest", "repo_path", "error"];
+const PURE: &[&str] =
+    &["schedule", "event", "plan", "pipeline", "digest", "repo_path", "error", "plural"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = walkdir::WalkDir::new(dir)

@@ -15,7 +15,8 @@ use crate::report;
 use crate::report::metrics::{ComparisonReport, Params};
 use crate::runs::compare::{Comparison, MetricRow, Verdict};
 use crate::runs::{Run, Store};
-use crate::terminal::table::{Align, Cell, Table, difference, number};
+use crate::terminal::number::{difference, number};
+use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::{stdout, style};
 
 #[derive(Debug, Args)]
@@ -122,7 +123,7 @@ fn heads(runs: &[Run]) -> Table {
     ];
     let mut table = Table::new(columns);
     for run in runs {
-        let git = run.about.git.as_ref().map_or_else(String::new, |git| {
+        let git = run.info.git.as_ref().map_or_else(String::new, |git| {
             let dirty = if git.tree == GitTree::Dirty { " with uncommitted changes" } else { "" };
             format!("{}{dirty}", short_commit(&git.commit))
         });

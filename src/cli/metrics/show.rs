@@ -9,7 +9,8 @@ use crate::error::{Result, exit};
 use crate::pipeline::{Goal, Goals};
 use crate::report;
 use crate::report::metrics::{MetricSeries, MetricsReport};
-use crate::terminal::table::{Align, Cell, Table, number};
+use crate::terminal::number::number;
+use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::{self, stdout, style};
 
 #[derive(Debug, Args)]

@@ -8,12 +8,14 @@ use clap::Args;
 use crate::cli::common::run_style;
 use crate::error::{Result, exit};
 use crate::pipeline::{Goal, Goals, ParamValue, StageName};
+use crate::plural::count;
 use crate::report;
 use crate::report::runs::{ChangedParam, RunEntry, RunListReport};
 use crate::runs::compare::metric_key;
 use crate::runs::{Run, StageState, Store};
-use crate::terminal::table::{Align, Cell, Table, number};
-use crate::terminal::text::{count, truncate, widest, width};
+use crate::terminal::number::number;
+use crate::terminal::table::{Align, Cell, Table};
+use crate::terminal::text::{truncate, widest, width};
 use crate::terminal::wording::outcome_word;
 use crate::terminal::{self, stdout};
 

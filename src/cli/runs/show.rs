@@ -13,7 +13,8 @@ use crate::report;
 use crate::report::runs::RunReport;
 use crate::runs::compare::metric_key;
 use crate::runs::{Run, StageRecord, StageState};
-use crate::terminal::table::{Align, Cell, Table, number};
+use crate::terminal::number::number;
+use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::text::truncate;
 use crate::terminal::wording::outcome_word;
 use crate::terminal::{stdout, style};
@@ -45,11 +46,11 @@ fn text(RunReport { run }: &RunReport) -> String {
     let took = run.took.map_or_else(String::new, |took| format!(" in {took}"));
     let mut out =
         format!("{bold}{}{bold:#}  {state}{}{state:#}{took}\n\n", run.name, run.state.word());
-    out.push_str(&about(run).plain("  "));
+    out.push_str(&info(run).plain("  "));
     section(&mut out, "stages", &stages(run));
-    if run.about.fresh > 0 {
+    if run.info.fresh > 0 {
         let dim = style::DIM;
-        out.push_str(&format!("  {dim}{} already up to date{dim:#}\n", run.about.fresh));
+        out.push_str(&format!("  {dim}{} already up to date{dim:#}\n", run.info.fresh));
     }
     section(&mut out, "metrics", &metrics(run));
     section(&mut out, "params", &params(run));
@@ -64,20 +65,17 @@ fn section(out: &mut String, heading: &str, table: &Table) {
     }
 }
 
-fn about(run: &Run) -> Table {
+fn info(run: &Run) -> Table {
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
     let mut fact =
         |name: &str, value: String| table.row([Cell::styled(name, style::DIM), value.into()]);
     fact("started", run.started_local.clone());
-    fact(
-        "command",
-        run.about.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
-    );
-    if let Some(pipeline) = &run.about.pipeline {
+    fact("command", run.info.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
+    if let Some(pipeline) = &run.info.pipeline {
         fact("pipeline", pipeline.clone());
     }
-    fact("git", run.about.git.as_ref().map_or_else(|| "not a git repository".to_owned(), git));
-    fact("host", run.about.host.clone());
+    fact("git", run.info.git.as_ref().map_or_else(|| "not a git repository".to_owned(), git));
+    fact("host", run.info.host.clone());
     table
 }
 
@@ -152,7 +150,7 @@ fn metrics(run: &Run) -> Table {
 
 fn params(run: &Run) -> Table {
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
-    for (key, value) in &run.about.params {
+    for (key, value) in &run.info.params {
         table.row([key.as_str().into(), value.to_string().into()]);
     }
     table

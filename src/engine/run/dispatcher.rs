@@ -26,8 +26,8 @@
 //!   Executors still report, so that finished outs are recorded. At the deadline, and on a second
 //!   signal, the process groups are killed.
 //!
-//! The dispatcher never waits for a worker; it waits only for the next message. Executors other
-//! than local processes belong behind [`worker::execute_stage`].
+//! The dispatcher never waits for a worker; it waits only for the next message. An executor
+//! other than local processes replaces the three verbs in `processes.rs`: start, poll and kill.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -199,7 +199,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             Message::Signal => {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);
-                self.ledger.tell(Event::Stopping);
+                self.ledger.emit(Event::Stopping);
                 let mut effects = self.scheduler.advance(Input::Stop);
                 // Observing a large dep may take minutes, and its result is not needed any more.
                 for ix in std::mem::take(&mut self.observing) {
@@ -275,7 +275,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         reasons: Vec<Change>,
         observation: Option<Arc<Observation>>,
     ) {
-        self.ledger.tell(Event::StageStarted {
+        self.ledger.emit(Event::StageStarted {
             stage: self.ledger.name(ix),
             at: now_millis(),
             work,
@@ -306,7 +306,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
 
     /// Runs a stage that was to be restored from objects that turned out to be damaged.
     fn rerun_damaged(&mut self, ix: StageIx, error: &Error) {
-        self.ledger.tell(Event::Warning {
+        self.ledger.emit(Event::Warning {
             stage: Some(self.ledger.name(ix)),
             text: format!("{error}; the stage runs instead"),
         });
@@ -364,7 +364,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
     fn report_output(&mut self, ix: StageIx, message: StageMessage) {
         let stage = self.ledger.name(ix);
         if let Some(event) = self.stages[ix].output.event(stage, now_millis(), message) {
-            self.ledger.tell(event);
+            self.ledger.emit(event);
         }
     }
 }

@@ -5,7 +5,7 @@ mod list;
 mod prepare;
 mod process;
 
-use self::list::{Items, is_by_item};
+use self::list::{Items, is_per_item};
 use self::prepare::prepare;
 use self::process::Processing;
 use super::job::{RunContext, job};
@@ -40,7 +40,7 @@ pub(super) fn run(
     }
     let stale = items.stale();
     // Outs that belong to no item are written again whenever the set of items changes.
-    let plain = stage.outs.iter().any(|out| !is_by_item(each, &out.path));
+    let plain = stage.outs.iter().any(|out| !is_per_item(each, &out.path));
     let process = !stale.is_empty() || (plain && each.mode == Mode::Batch);
     let job = match prepare(project, stage, each, observation, &items)
         .and_then(|()| job(context, stage, 0))

@@ -92,7 +92,7 @@ impl<'a, 's> Ledger<'a, 's> {
         }
         let run = runs::next_run(&self.project.root);
         self.run = Some(run);
-        let about = RunInfo {
+        let info = RunInfo {
             pipeline: self.project.pipeline.name.clone(),
             command: self.options.command.clone(),
             params: self.project.used_params(),
@@ -102,8 +102,8 @@ impl<'a, 's> Ledger<'a, 's> {
             fresh: self.project.up_to_date.count(),
         };
         let pending = std::mem::take(&mut self.pending);
-        self.tell(Event::RunStarted { run, at: now_millis(), about });
-        pending.into_iter().for_each(|event| self.tell(event));
+        self.emit(Event::RunStarted { run, at: now_millis(), info });
+        pending.into_iter().for_each(|event| self.emit(event));
         run
     }
 
@@ -113,7 +113,7 @@ impl<'a, 's> Ledger<'a, 's> {
     }
 
     /// Reports an event to the subscribers, or keeps it until the run begins.
-    pub(super) fn tell(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         if self.run.is_none() && !matches!(event, Event::Stopping) {
             self.pending.push(event);
             return;
@@ -132,7 +132,7 @@ impl<'a, 's> Ledger<'a, 's> {
         outs: BTreeMap<RepoPath, Content>,
     ) {
         self.ended[ix] = Some((outcome.clone(), took));
-        self.tell(Event::StageEnded {
+        self.emit(Event::StageEnded {
             stage: self.name(ix),
             at: now_millis(),
             outcome,
@@ -181,7 +181,7 @@ impl<'a, 's> Ledger<'a, 's> {
         let metrics = if self.run.is_some() { self.final_metrics() } else { Vec::new() };
         let took: Millis = self.began.elapsed().into();
         let ended = now_millis();
-        self.tell(Event::RunEnded { run: self.run, at: ended, status, took });
+        self.emit(Event::RunEnded { run: self.run, at: ended, status, took });
         if let Some(error) = self.fatal {
             return Err(error);
         }
@@ -246,13 +246,13 @@ impl<'a, 's> Ledger<'a, 's> {
             let mut complaints = Vec::new();
             let values = metrics::read(&project.root, stage, |text| complaints.push(text));
             for text in complaints {
-                self.tell(Event::Warning { stage: Some(stage.name.clone()), text });
+                self.emit(Event::Warning { stage: Some(stage.name.clone()), text });
             }
             if !values.is_empty() {
                 all.extend(
                     values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)),
                 );
-                self.tell(Event::FinalMetrics { stage: stage.name.clone(), values });
+                self.emit(Event::FinalMetrics { stage: stage.name.clone(), values });
             }
         }
         all

@@ -219,12 +219,12 @@ pub(super) fn execute_and_follow(
         if !delivery.is_delivered_within(LOOK_EVERY) {
             return More::Now;
         }
-        let (said, more) = follower.poll();
-        delivery = deliver(said);
+        let (messages, more) = follower.poll();
+        delivery = deliver(messages);
         more
     });
     delivery.wait();
-    follower.drain(|said| deliver(said).wait());
+    follower.drain(|messages| deliver(messages).wait());
     ended
 }
 
@@ -242,8 +242,8 @@ pub(super) fn while_following<T>(
         scope.spawn(move || {
             let mut pause = LOOK_EVERY;
             while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-                let (said, more) = follower.poll();
-                deliver(said);
+                let (messages, more) = follower.poll();
+                deliver(messages);
                 pause = pause_before(more);
             }
             follower.drain(deliver);

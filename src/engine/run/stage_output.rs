@@ -9,7 +9,7 @@ use crate::repo_path::RepoPath;
 #[derive(Debug, Default)]
 pub(super) struct StageOutput {
     last_line: Option<String>,
-    misunderstood: bool,
+    malformed: bool,
     skipped: bool,
 }
 
@@ -24,9 +24,9 @@ impl StageOutput {
         &mut self,
         stage: StageName,
         at: Timestamp,
-        said: StageMessage,
+        message: StageMessage,
     ) -> Option<Event> {
-        let event = match said {
+        let event = match message {
             StageMessage::Line(text) => {
                 if !text.trim().is_empty() {
                     self.last_line = Some(text.clone());
@@ -60,7 +60,7 @@ impl StageOutput {
                 warning(stage, format!("is suspended by signal {signal}; `kill -CONT` resumes it"))
             }
             StageMessage::Malformed(line) => {
-                if std::mem::replace(&mut self.misunderstood, true) {
+                if std::mem::replace(&mut self.malformed, true) {
                     return None;
                 }
                 warning(stage, format!("wrote a malformed event: {line}"))

@@ -74,8 +74,8 @@ fn ask(root: &Path, args: &[&str]) -> Result<String> {
     if answer.status.success() {
         return Ok(String::from_utf8_lossy(&answer.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&answer.stderr);
-    let said = said.lines().next().unwrap_or_default();
+    let message = String::from_utf8_lossy(&answer.stderr);
+    let message = message.lines().next().unwrap_or_default();
     Err(Error::usage(format!("`git {}` failed", args.join(" ")))
-        .because(said.trim_start_matches("fatal: ")))
+        .because(message.trim_start_matches("fatal: ")))
 }

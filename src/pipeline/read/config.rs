@@ -120,7 +120,7 @@ impl Reader {
             return;
         };
         let options = (files.list)(&folder);
-        if path.strip_prefix(&folder).is_none() || !options.contains(&option) {
+        if !folder.contains(&path) || !options.contains(&option) {
             let suggestion = did_you_mean(&option, options.iter().map(String::as_str));
             let hint = match (suggestion, options.is_empty()) {
                 (Some(suggestion), _) => format!("did you mean `{suggestion}`?"),

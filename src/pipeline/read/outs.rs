@@ -162,13 +162,9 @@ impl Reader {
         for out in per_item {
             texts.extend(out.per_item);
             // Outs in a directory that is already an out are part of that out.
-            let shared = |other: &Out| {
-                other.path == out.path || out.path.strip_prefix(&other.path).is_some()
-            };
+            let shared = |other: &Out| other.path.contains(&out.path);
             if !plain.iter().any(shared) {
-                plain.retain(|other| {
-                    other.path.strip_prefix(&out.path).is_none() || other.role != Role::Data
-                });
+                plain.retain(|other| !out.path.contains(&other.path) || other.role != Role::Data);
                 plain.push(Out { per_item: Vec::new(), ..out });
             }
         }

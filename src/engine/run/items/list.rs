@@ -107,9 +107,8 @@ impl Items {
 }
 
 /// Reports whether an out is a folder of per-item outs.
-pub(super) fn is_by_item(each: &Each, out: &RepoPath) -> bool {
-    let lies_in = |base: RepoPath| base == *out || base.strip_prefix(out).is_some();
-    each.outs.iter().filter_map(|out| out.path.base()).any(lies_in)
+pub(super) fn is_per_item(each: &Each, out: &RepoPath) -> bool {
+    each.outs.iter().filter_map(|out| out.path.base()).any(|base| out.contains(&base))
 }
 
 /// Returns the lock's listing of items if their outs are in place.
@@ -127,12 +126,12 @@ fn locked(
     if without(&trace.fingerprint, glob) != without(&observation.fingerprint, glob) {
         return None;
     }
-    let mut folders = stage.outs.iter().filter(|out| is_by_item(each, &out.path));
-    let lies_there = |path: &RepoPath| {
+    let mut folders = stage.outs.iter().filter(|out| is_per_item(each, &out.path));
+    let is_in_place = |path: &RepoPath| {
         let seen = observation.outs.get(path).and_then(Option::as_ref);
         seen.map(Observed::content).as_ref() == trace.outs.get(path)
     };
-    if !folders.all(|out| lies_there(&out.path)) {
+    if !folders.all(|out| is_in_place(&out.path)) {
         return None;
     }
     project.cache.tree(&trace.fingerprint.deps.get(glob)?.digest()).ok()
@@ -237,10 +236,7 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
 
 /// Returns the content at the path of an item's out when the stage was observed.
 pub(super) fn found(observation: &Observation, path: &RepoPath) -> Option<Content> {
-    let (top, seen) = observation
-        .outs
-        .iter()
-        .find(|(out, _)| *out == path || path.strip_prefix(out).is_some())?;
+    let (top, seen) = observation.outs.iter().find(|(out, _)| out.contains(path))?;
     let mut seen = seen.as_ref()?;
     let Some(below) = path.strip_prefix(top) else {
         return Some(seen.content());

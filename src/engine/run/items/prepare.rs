@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::list::{Items, State, found, is_by_item};
+use super::list::{Items, State, found, is_per_item};
 use crate::engine::observe::Observation;
 use crate::engine::run::outs::clear_out;
 use crate::engine::{Project, commit};
@@ -26,7 +26,7 @@ pub(super) fn prepare(
         staying.extend(&item.outs);
     }
     for out in &stage.outs {
-        if !is_by_item(each, &out.path) {
+        if !is_per_item(each, &out.path) {
             clear_out(project, stage, out, observation, 0)?;
             continue;
         }
@@ -66,7 +66,7 @@ fn clear(
     let holds = || {
         let next = staying.range::<RepoPath, _>((Bound::Excluded(path), Bound::Unbounded));
         let mut next = next.take_while(|other| other.as_str().starts_with(path.as_str()));
-        next.any(|other| other.strip_prefix(path).is_some())
+        next.any(|other| path.contains(other))
     };
     match seen {
         Observed::Dir { tree, dirs, .. } if holds() => {

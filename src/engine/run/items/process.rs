@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::list::{Item, Shared, is_by_item};
+use super::list::{Item, Shared, is_per_item};
 use crate::engine::commit;
 use crate::engine::observe::{self, Observation};
 use crate::engine::run::job::{RunContext, retrying};
@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::exec::{Exit, Job, More, StageMessage};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
+use crate::plural::count;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
@@ -64,7 +65,7 @@ impl<'a> Processing<'a> {
 
     /// Processes all items; returns `Some` if that failed.
     pub(super) fn process_all(&self, job: Job) -> Result<Option<StageResult>> {
-        self.tell_progress();
+        self.emit_progress();
         let (log, events) = (job.log.clone(), job.events());
         let deliver = |messages: Vec<StageMessage>| {
             let mut finished = Vec::new();
@@ -78,7 +79,7 @@ impl<'a> Processing<'a> {
             (self.deliver)(others).wait();
             finished.par_iter().for_each(|path| self.commit_reported(path));
             if !finished.is_empty() {
-                self.tell_progress();
+                self.emit_progress();
             }
         };
         while_following(&log, &events, &deliver, || match &self.each.mode {
@@ -93,7 +94,7 @@ impl<'a> Processing<'a> {
         let prepare = |failures| {
             let unfinished = self.unfinished();
             if failures > 0 {
-                for out in self.stage.outs.iter().filter(|out| !is_by_item(self.each, &out.path)) {
+                for out in self.stage.outs.iter().filter(|out| !is_per_item(self.each, &out.path)) {
                     clear_out(self.context.project, self.stage, out, self.observation, failures)?;
                 }
                 self.remove_outs(&unfinished)?;
@@ -132,7 +133,7 @@ impl<'a> Processing<'a> {
                     return Err(ItemFailure::Process(naming_item(result, item)).into());
                 }
                 self.commit_item(item)?;
-                self.tell_progress();
+                self.emit_progress();
                 Ok(())
             });
         let others = done.failed.len().saturating_sub(1);
@@ -186,24 +187,24 @@ impl<'a> Processing<'a> {
     /// Handles a process's report that the outs of an item are complete.
     fn commit_reported(&self, path: &str) {
         let Some(item) = self.by_path.get(path) else {
-            return self.tell(StageMessage::Warning(format!(
+            return self.emit(StageMessage::Warning(format!(
                 "reported item `{path}`, which is not in its list"
             )));
         };
         // The stage goes on; a later attempt to commit the item decides.
         if let Err(error) = self.commit_item(item) {
-            self.tell(StageMessage::Warning(format!(
+            self.emit(StageMessage::Warning(format!(
                 "item `{path}` cannot be stored yet: {error}"
             )));
         }
     }
 
-    fn tell_progress(&self) {
+    fn emit_progress(&self) {
         let done = self.committed.lock().unwrap_or_else(PoisonError::into_inner).len();
-        self.tell(StageMessage::Progress { done: done as u64, total: self.stale.len() as u64 });
+        self.emit(StageMessage::Progress { done: done as u64, total: self.stale.len() as u64 });
     }
 
-    fn tell(&self, message: StageMessage) {
+    fn emit(&self, message: StageMessage) {
         (self.deliver)(vec![message]).wait();
     }
 
@@ -286,12 +287,10 @@ fn naming_item(result: StageResult, item: &Item) -> StageResult {
     }
 }
 
-fn with_other_failures(result: StageResult, count: usize) -> StageResult {
+fn with_other_failures(result: StageResult, others: usize) -> StageResult {
     match result {
-        StageResult::Failed { mut failure, exit } if count > 0 => {
-            failure
-                .causes
-                .push(format!("{count} more {} failed", if count == 1 { "item" } else { "items" }));
+        StageResult::Failed { mut failure, exit } if others > 0 => {
+            failure.causes.push(format!("{} failed", count(others, "more item")));
             StageResult::Failed { failure, exit }
         }
         other => other,
