@@ -317,7 +317,7 @@ mod tests {
     use crate::event::{Millis, RunStatus};
 
     #[test]
-    fn locked_database_uses_up_time_left() {
+    fn locked_database_spends_time_left() {
         let dir = tempfile::tempdir().unwrap();
         let other = Store::open(dir.path(), BUSY_TIMEOUT).unwrap();
         other.conn.execute_batch("BEGIN IMMEDIATE").unwrap();

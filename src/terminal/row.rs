@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn row_shows_reason_progress_metrics_output() {
+    fn row_of_running_stage() {
         let mut row = Row::new(fixtures::stage("train"), Work::Run, &[fixtures::epochs()]);
         let mut lines = vec![shown(&row, 0)];
         row.printed("   \u{1b}[32mCompiling\u{1b}[0m model v1\n");
