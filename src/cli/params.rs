@@ -173,7 +173,13 @@ fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place
         let key = ParamKey::new(name);
         return Ok((key.clone(), option.as_str().into(), own(&["config", "groups"], key)));
     }
-    let key = pipeline.params.resolve(name).map_err(|unresolved| unresolvable(name, unresolved))?;
+    let key = pipeline.params.resolve(name).map_err(|unresolved| match unresolved {
+        Unresolved::Unknown { suggestion: None } => {
+            Error::usage(format!("there is no param `{name}`"))
+                .hint("declare it under `[params]`; `params set` changes existing params")
+        }
+        other => unresolvable(name, other),
+    })?;
     let Some(old) = pipeline.params.get(key.as_str()) else {
         panic!("BUG: `{key}` is a param without a value");
     };
@@ -288,7 +294,7 @@ outs = [\"model\"]
         "#);
         insta::assert_snapshot!(summary(&["zzz=1"]), @r#"
         there is no param `zzz`
-        hint: `repro params show` lists them
+        hint: declare it under `[params]`; `params set` changes existing params
         "#);
         insta::assert_snapshot!(summary(&["epochs=30"]), @r#"
         param `epochs` is ambiguous

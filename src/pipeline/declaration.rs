@@ -222,6 +222,11 @@ impl StageName {
         valid.then(|| StageName(text.into()))
     }
 
+    /// Keeps a name that is not valid, for messages about its stage.
+    pub(super) fn invalid(text: &str) -> StageName {
+        StageName(text.into())
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -9,6 +9,7 @@ pub(super) mod outs;
 pub(super) mod reader;
 pub(super) mod source;
 pub(super) mod stage;
+mod syntax;
 
 use toml::de::DeTable;
 
@@ -29,8 +30,7 @@ pub fn parse(
     let mut reader = Reader::new(text);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
-        let line = error.span().map_or(1, |span| reader.line_at(span.start));
-        reader.problems.push(Problem::new(line, error.message().trim().replace('\n', ", ")));
+        reader.problems.extend(syntax::problem(&reader, text, &error));
     }
     if !reader.problems.is_empty() {
         return reader.fail();

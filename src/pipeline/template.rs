@@ -19,11 +19,15 @@ pub(super) struct Templates {
     names: BTreeSet<String>,
 }
 
+/// Hint for a text that is not a valid template.
+const FORM: &str = "write a param as `{{ params.KEY }}`, \
+                    and literal braces for the shell as `{{ '{{' }}`";
+
 /// Error: a template cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unrendered {
     pub(super) why: String,
-    pub(super) suggestion: Option<String>,
+    pub(super) hint: String,
 }
 
 impl Templates {
@@ -83,15 +87,62 @@ impl Templates {
             .filter(|name| !self.names.contains(name))
             .collect();
         unknown.sort();
-        match unknown.first() {
-            Some(name) => {
-                let suggestion =
-                    did_you_mean(name, self.names.iter().map(String::as_str)).map(str::to_owned);
-                Unrendered { why: format!("there is no `{name}`"), suggestion }
+        if let Some(name) = unknown.first() {
+            return Unrendered { why: format!("there is no `{name}`"), hint: self.remedy(name) };
+        }
+        let detail = error.detail().unwrap_or_default();
+        let unclosed = [
+            ("expected end of variable block", ("{{", "}}")),
+            ("expected end of block", ("{%", "%}")),
+            ("unexpected end of comment", ("{#", "#}")),
+        ];
+        let unclosed = unclosed
+            .iter()
+            .find(|(end, _)| detail.starts_with("unexpected end of") && detail.ends_with(end));
+        let why = match unclosed {
+            Some((_, (start, end))) => format!("`{start}` has no `{end}`"),
+            None if detail.is_empty() => error.kind().to_string(),
+            None => format!("{}: {detail}", error.kind()),
+        };
+        Unrendered { why, hint: FORM.to_owned() }
+    }
+
+    /// Returns the hint for an unknown name: a similar name if there is one.
+    fn remedy(&self, name: &str) -> String {
+        let (root, rest) = name.split_once('.').unwrap_or(("", name));
+        if (root == "item" || name == "item") && self.item.is_none() {
+            return "`item` exists only in `cmd` and the outs of a stage with `each`".to_owned();
+        }
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let all = || self.names.iter().map(String::as_str).filter(|other| other.contains('.'));
+        let ends = |other: &&str| other.rsplit('.').next() == Some(last);
+        // The names differ after the table, so that only the rest is compared.
+        let below = |other: &'_ str| other.split_once('.').map_or(0, |(table, _)| table.len() + 1);
+        let similar = || {
+            let names = || all().filter(|other| root.is_empty() || other.starts_with(root));
+            let meant = did_you_mean(rest, names().map(|other| &other[below(other)..]))?;
+            names().find(|other| &other[below(other)..] == meant)
+        };
+        let misspelled_table = || {
+            let is_known = self.names.contains(root);
+            if is_known { None } else { did_you_mean(name, all()) }
+        };
+        if let Some(meant) = all().find(ends).or_else(similar).or_else(misspelled_table) {
+            return format!("did you mean `{meant}`?");
+        }
+        match root {
+            "params" => format!("declare `{rest}` under `[params]`"),
+            "matrix" if self.matrix.is_none() => {
+                format!("declare `{rest}` in a `matrix` of the stage")
             }
-            None => {
-                let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-                Unrendered { why: format!("{}{detail}", error.kind()), suggestion: None }
+            _ => {
+                let prefix = format!("{root}.");
+                let known = all().filter(|other| other.starts_with(&prefix));
+                let known: Vec<String> = known.map(|other| format!("`{other}`")).collect();
+                if known.is_empty() {
+                    return FORM.to_owned();
+                }
+                format!("write one of {}", known.join(", "))
             }
         }
     }
@@ -112,8 +163,54 @@ mod tests {
         assert_eq!(templates.render("x {{ params.train.lr }} {y}").as_deref(), Ok("x 0.5 {y}"));
         let unknown = templates.render("{{ params.train.rl }}").unwrap_err();
         assert_eq!(unknown.why, "there is no `params.train.rl`");
-        assert_eq!(unknown.suggestion.as_deref(), Some("params.train.lr"));
+        assert_eq!(unknown.hint, "did you mean `params.train.lr`?");
         assert_eq!(templates.render("{{ nothing }}").unwrap_err().why, "there is no `nothing`");
         assert!(templates.render("{{ .Name }}").is_err());
+    }
+
+    #[test]
+    fn hints_for_unknown_names() {
+        let mut params = Params::default();
+        let hint = |templates: &Templates, name: &str| {
+            templates.render(&format!("{{{{ {name} }}}}")).unwrap_err().hint
+        };
+        assert_eq!(hint(&Templates::new(&params), "params.q"), "declare `q` under `[params]`");
+        params.insert(ParamKey::new("seed"), 1.into());
+        params.insert(ParamKey::new("train.epochs"), 1.into());
+        let templates = Templates::new(&params);
+        let matrix =
+            templates.with_matrix(&[("model".into(), 1.into()), ("fold".into(), 1.into())]);
+        let cases = [
+            (&templates, "params.q", "declare `q` under `[params]`"),
+            (&templates, "params.sed", "did you mean `params.seed`?"),
+            (&templates, "seed", "did you mean `params.seed`?"),
+            (&templates, "params.epochs", "did you mean `params.train.epochs`?"),
+            (&templates, "param.seed", "did you mean `params.seed`?"),
+            (&templates, "matrix.model", "declare `model` in a `matrix` of the stage"),
+            (
+                &templates,
+                "item.name",
+                "`item` exists only in `cmd` and the outs of a stage with `each`",
+            ),
+            (&matrix, "matrix.z", "write one of `matrix.fold`, `matrix.model`"),
+            (&matrix, "matrix.modle", "did you mean `matrix.model`?"),
+            (&matrix, "model", "did you mean `matrix.model`?"),
+        ];
+        for (templates, name, expected) in cases {
+            assert_eq!(hint(templates, name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn unclosed_templates() {
+        let templates = Templates::new(&Params::default());
+        let cases = [
+            ("{{ 1", "`{{` has no `}}`"),
+            ("{% if true", "`{%` has no `%}`"),
+            ("{# x", "`{#` has no `#}`"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(templates.render(text).unwrap_err().why, expected, "{text}");
+        }
     }
 }

@@ -7,13 +7,16 @@ use super::{Glob, Graph, Problem, Stage, StageIx};
 use crate::error::did_you_mean;
 use crate::repo_path::RepoPath;
 
+/// Number of problems after which a missing dep is not compared with existing files.
+const MAX_PROBED: usize = 20;
+
 /// Builds the graph of `stages`.
 ///
 /// # Errors
 /// Every problem found.
 pub(super) fn graph(
     stages: &[Stage],
-    exists: &dyn Fn(Option<&RepoPath>) -> bool,
+    on_disk: &dyn Fn(Option<&RepoPath>) -> bool,
 ) -> Result<Graph, Vec<Problem>> {
     let mut problems = Vec::new();
     let makers = makers(stages, &mut problems);
@@ -30,7 +33,7 @@ pub(super) fn graph(
                     .map(|(_, ix)| *ix)
                     .collect(),
             };
-            let exists = || exists(dep.glob.as_ref().map_or(Some(&dep.path), Glob::base));
+            let exists = || on_disk(dep.glob.as_ref().map_or(Some(&dep.path), Glob::base));
             if found.contains(&ix) && dep.glob.is_none() {
                 problems.push(
                     Problem::new(
@@ -40,7 +43,9 @@ pub(super) fn graph(
                     .hint("remove the dep or the out"),
                 );
             } else if found.is_empty() && !exists() {
-                problems.push(missing_dep(stages, &makers, stage, dep));
+                let may_probe = problems.len() < MAX_PROBED;
+                let exists = |path: &RepoPath| may_probe && on_disk(Some(path));
+                problems.push(missing_dep(stages, &makers, stage, dep, &exists));
             }
             needed.extend(found.into_iter().filter(|&maker| maker != ix));
         }
@@ -117,7 +122,13 @@ fn makers_of(makers: &Makers, path: &RepoPath) -> BTreeSet<StageIx> {
     exact.into_iter().chain(holding).chain(inside).collect()
 }
 
-fn missing_dep(stages: &[Stage], makers: &Makers, stage: &Stage, dep: &super::Dep) -> Problem {
+fn missing_dep(
+    stages: &[Stage],
+    makers: &Makers,
+    stage: &Stage,
+    dep: &super::Dep,
+    exists: &dyn Fn(&RepoPath) -> bool,
+) -> Problem {
     let what = format!(
         "stage `{}` depends on `{}`, which does not exist and is not an out of any stage",
         stage.name, dep.path
@@ -125,17 +136,73 @@ fn missing_dep(stages: &[Stage], makers: &Makers, stage: &Stage, dep: &super::De
     let problem = Problem::new(dep.line, what);
     let others = makers.iter().filter(|(_, maker)| stages[**maker].name != stage.name);
     let likely = did_you_mean(dep.path.as_str(), others.map(|(out, _)| out.as_str()));
-    match likely.and_then(|likely| makers.get_key_value(likely)) {
-        Some((out, &maker)) => {
-            problem.hint(format!("did you mean `{out}`, an out of stage `{}`?", stages[maker].name))
-        }
-        None => problem,
+    if let Some((out, &maker)) = likely.and_then(|likely| makers.get_key_value(likely)) {
+        let maker = &stages[maker].name;
+        return problem.hint(format!("did you mean `{out}`, an out of stage `{maker}`?"));
+    }
+    let in_wdir = |path: &RepoPath| {
+        let wdir = stage.wdir.as_ref()?;
+        RepoPath::parse(&format!("{wdir}/{path}")).ok()
+    };
+    let base = dep.glob.as_ref().map_or(Some(&dep.path), Glob::base);
+    if base.and_then(in_wdir).is_some_and(|path| exists(&path))
+        && let Some(path) = in_wdir(&dep.path)
+    {
+        return problem
+            .hint(format!("paths count from the project root, not from `wdir`: write `{path}`"));
+    }
+    let similar = dep.glob.is_none().then(|| similar_file(&dep.path, exists)).flatten();
+    match similar {
+        Some(path) => problem.did_you_mean(Some(path.as_str())),
+        None => problem.hint("create it, or correct the path"),
     }
 }
 
+/// Returns an existing path whose file name has one character more or less, or two swapped.
+fn similar_file(path: &RepoPath, exists: &dyn Fn(&RepoPath) -> bool) -> Option<RepoPath> {
+    let text = path.as_str();
+    let start = text.rfind('/').map_or(0, |at| at + 1);
+    let name: Vec<char> = text[start..].chars().collect();
+    if name.len() > 60 {
+        return None;
+    }
+    let swapped = (1..name.len()).map(|at| {
+        let mut name = name.clone();
+        name.swap(at - 1, at);
+        name
+    });
+    let shorter = (0..name.len()).map(|at| [&name[..at], &name[at + 1..]].concat());
+    let letters = ('a'..='z').chain('0'..='9').chain(['.', '_', '-']);
+    let longer = letters.flat_map(|letter| {
+        let name = &name;
+        (0..=name.len()).map(move |at| [&name[..at], &[letter], &name[at..]].concat())
+    });
+    swapped.chain(shorter).chain(longer).find_map(|name| {
+        let name: String = name.into_iter().collect();
+        let other = RepoPath::parse(&format!("{}{name}", &text[..start])).ok()?;
+        (other != *path && exists(&other)).then_some(other)
+    })
+}
+
 fn cycle_problem(stages: &[Stage], cycle: &[StageIx]) -> Problem {
-    let first = &stages[cycle[0]];
-    let mut names: Vec<String> = cycle.iter().map(|&ix| format!("`{}`", stages[ix].name)).collect();
-    names.push(names[0].clone());
-    Problem::new(first.line, format!("stages form a dependency cycle: {}", names.join(" needs ")))
+    let next = cycle.iter().cycle().skip(1);
+    let edges = cycle.iter().zip(next).map(|(&reader, &maker)| {
+        let (reader, maker) = (&stages[reader], &stages[maker]);
+        let reads = |dep: &&super::Dep| {
+            maker.outs.iter().any(|out| match &dep.glob {
+                None => dep.path.overlaps(&out.path),
+                Some(glob) => glob.may_overlap(&out.path),
+            })
+        };
+        match reader.deps.iter().find(reads) {
+            Some(dep) => format!(
+                "`{}` (line {}) reads `{}`, made by `{}`",
+                reader.name, dep.line, dep.path, maker.name
+            ),
+            None => format!("`{}` needs `{}`", reader.name, maker.name),
+        }
+    });
+    let edges: Vec<String> = edges.collect();
+    let what = format!("stages form a dependency cycle: {}", edges.join("; "));
+    Problem::new(stages[cycle[0]].line, what).hint("remove one of these deps")
 }

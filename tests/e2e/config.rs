@@ -131,6 +131,12 @@ fn overrides_apply_to_one_run() {
     error: -p train=3: `train` is a table of params, not a param
      hint: set one of its params, or give a table: {a = 1}
     ");
+    snapshot!(sandbox.repro(&["run", "-p", "~nosuch"]), @"
+    exit 2
+    --- stderr
+    error: -p ~nosuch: there is no param `nosuch`
+     hint: `repro params show` lists them
+    ");
     // Params of the group option that failed to load cause no errors of their own.
     snapshot!(sandbox.repro(&["run", "-p", "model=larg", "-p", "units=3"]), @"
     exit 2
@@ -154,7 +160,7 @@ fn included_file_errors_have_lines() {
     error: conf/base.toml:2: `a b` is not a valid param name
      hint: use letters, digits, `_` and `-`
     error: conf/base.toml:3: param `x` must be a finite number
-    error: conf/model/small.toml:1: string values must be quoted, expected literal string
+    error: conf/model/small.toml:1: a value is missing
     ");
     sandbox.remove("conf/base.toml");
     sandbox.remove("conf/model/small.toml");

@@ -62,7 +62,7 @@ env = { "a b" = "x", N = 1 }
      hint: declare it under `[params]`
     error: pipeline.toml:21: out `out/inner` of stage `b` is inside `out`, an out of stage `a`
      hint: move one of them to another directory
-    error: pipeline.toml:22: `cpus` of stage `b` must be an integer from 1 to 4096
+    error: pipeline.toml:22: `cpus` of stage `b` must be an integer from 1 to 4096, not 0
     error: pipeline.toml:24: `bad name` is not a valid stage name
      hint: use up to 100 letters, digits, `_`, `-`, `.` and `@`, not starting with `-` or `.`
     error: pipeline.toml:27: stage `c` has `env` but no `cmd`
@@ -106,7 +106,7 @@ fn single_declaration_errors() {
         assert_eq!(files(&sandbox.root()), ["pipeline.toml"], "{what}");
         errors += &format!("# {what}\n{done}\n");
     }
-    snapshot!(errors, @"
+    snapshot!(errors, @r#"
     # an empty file
     exit 2
     --- stderr
@@ -129,7 +129,8 @@ fn single_declaration_errors() {
     # a cycle
     exit 2
     --- stderr
-    error: pipeline.toml:1: stages form a dependency cycle: `a` needs `b` needs `a`
+    error: pipeline.toml:1: stages form a dependency cycle: `a` (line 3) reads `b`, made by `b`; `b` (line 7) reads `a`, made by `a`
+     hint: remove one of these deps
     # its own out
     exit 2
     --- stderr
@@ -150,7 +151,8 @@ fn single_declaration_errors() {
     exit 2
     --- stderr
     error: pipeline.toml:2: `cmd` of stage `a` must be a string, not a list
-    ");
+     hint: join the commands with ` && `, or write a `"""` string of several lines
+    "#);
 }
 
 #[test]
@@ -238,4 +240,193 @@ fn zero_byte_in_declaration() {
     error: pipeline.toml:5: variable `A` of stage `s` contains a zero byte
     error: pipeline.toml:5: variable `B` of stage `s` contains a zero byte
     ");
+}
+
+/// Returns the errors of `repro run` for each text.
+fn errors(cases: &[(&str, &str)]) -> String {
+    let error = |(what, text): &(&str, &str)| {
+        let sandbox = Sandbox::with(text);
+        sandbox.write("in.txt", "x");
+        sandbox.write("code/in.csv", "x");
+        let done = sandbox.repro(&["run", "-n"]);
+        format!("# {what}\n{done}\n")
+    };
+    cases.iter().map(error).collect()
+}
+
+#[test]
+fn toml_errors_in_plain_words() {
+    let cases = [
+        ("an open string", "[stages.a]\ncmd = \"true\nouts = ['x']\n"),
+        ("an open literal string", "[stages.a]\ncmd = 'true\n"),
+        ("no quotes", "[stages.a]\ncmd = python a.py\n"),
+        ("no value", "[stages.a]\ncmd =\n"),
+        ("a stage twice", "[stages.a]\ncmd = 'x'\n[stages.b]\ncmd = 'x'\n[stages.a]\ncmd = 'y'\n"),
+        ("a key twice", "[stages.b]\ncmd = 'x'\n[stages.a]\ncmd = 'x'\n\ncmd = 'y'\n"),
+        ("an inline key twice", "[stages]\na = { cmd = 'x', cmd = 'y' }\n"),
+    ];
+    snapshot!(errors(&cases), @r#"
+    # an open string
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: the string that begins here is not closed
+    # an open literal string
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: the string that begins here is not closed
+    # no quotes
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: a string must be in quotes
+     hint: write "python a.py"
+    # no value
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: a value is missing
+    # a stage twice
+    exit 2
+    --- stderr
+    error: pipeline.toml:5: `[stages.a]` is already declared on line 1
+     hint: rename or remove one of them
+    # a key twice
+    exit 2
+    --- stderr
+    error: pipeline.toml:6: `cmd` is already declared on line 4
+     hint: rename or remove one of them
+    # an inline key twice
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: `cmd` is declared twice
+    "#);
+}
+
+#[test]
+fn spellings_of_other_tools() {
+    let cases = [
+        ("command", "[stages.a]\ncommand = 'x'\ndeps = ['in.txt']\n"),
+        ("foreach", "[stages.a]\ncmd = 'x'\nforeach = ['x']\n"),
+        ("a list for cmd", "[stages.a]\ncmd = ['x', 'y']\n"),
+        ("a string for tools", "[stages.a]\ncmd = 'x'\ntools = 'cc -v'\nouts = 'o'\n"),
+        ("item without each", "[stages.a]\ncmd = 'echo {{ item.name }}'\n"),
+        (
+            "params as shell variables",
+            "[params]\nseed = 1\nfetch.rows = 2\n[stages.a]\n\
+             cmd = 'x --seed ${seed} seed=${seed} \"${fetch.rows}\"'\n",
+        ),
+        ("a dep in wdir", "[stages.a]\nwdir = 'code'\ncmd = 'x'\ndeps = ['in.csv', '*.cs']\n"),
+        (
+            "a misspelled file",
+            "[stages.a]\ncmd = 'x'\ndeps = ['in.tx', 'ni.txt', 'code/in.csvv']\n",
+        ),
+    ];
+    snapshot!(errors(&cases), @r#"
+    # command
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: unknown key `command` in stage `a`
+     hint: did you mean `cmd`?
+    # foreach
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: unknown key `foreach` in stage `a`
+     hint: use `matrix` for a list of values, or `each` for the files of a glob
+    # a list for cmd
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: `cmd` of stage `a` must be a string, not a list
+     hint: join the commands with ` && `, or write a `"""` string of several lines
+    # a string for tools
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: `tools` of stage `a` must be a list of strings, not a string
+     hint: write `tools = ["…"]`
+    error: pipeline.toml:4: `outs` of stage `a` must be a list, not a string
+     hint: write `outs = ["…"]`
+    # item without each
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: cannot render `cmd` of stage `a`: there is no `item.name`
+     hint: `item` exists only in `cmd` and the outs of a stage with `each`
+    # params as shell variables
+    exit 2
+    --- stderr
+    error: pipeline.toml:5: `cmd` of stage `a` reads shell variable `${fetch.rows}`, but `fetch.rows` is a param
+     hint: write `{{ params.fetch.rows }}`
+    error: pipeline.toml:5: `cmd` of stage `a` reads shell variable `${seed}`, but `seed` is a param
+     hint: write `{{ params.seed }}`
+    # a dep in wdir
+    exit 2
+    --- stderr
+    error: pipeline.toml:4: stage `a` depends on `in.csv`, which does not exist and is not an out of any stage
+     hint: paths count from the project root, not from `wdir`: write `code/in.csv`
+    # a misspelled file
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: stage `a` depends on `code/in.csvv`, which does not exist and is not an out of any stage
+     hint: did you mean `code/in.csv`?
+    error: pipeline.toml:3: stage `a` depends on `in.tx`, which does not exist and is not an out of any stage
+     hint: did you mean `in.txt`?
+    error: pipeline.toml:3: stage `a` depends on `ni.txt`, which does not exist and is not an out of any stage
+     hint: did you mean `in.txt`?
+    "#);
+}
+
+#[test]
+fn shell_variables_are_not_params() {
+    let params = "[params]\nseed = 1\n";
+    for stage in [
+        "cmd = 'seed=2; echo ${seed}'",
+        "cmd = 'for seed in 1 2; do echo ${seed}; done'",
+        "cmd = 'echo 3 | while read seed; do echo ${seed}; done'",
+        "cmd = 'true && seed=1 && echo ${seed}'",
+        "cmd = 'echo $seed ${other} ${seed:-1}'",
+        "cmd = \"echo '${seed}' \\\\${seed}\"",
+        "cmd = 'echo ${seed}'\nenv = { seed = '1' }",
+        "cmd = 'echo ${seed}'\nenv_deps = ['seed']",
+        "cmd = 'echo ${seed}'\nshell = 'perl -e'",
+    ] {
+        Sandbox::with(&format!("{params}[stages.a]\n{stage}\n")).ok(&["run", "-n"]);
+    }
+    let text = format!("{params}[stages.a]\ncmd = 'echo ${{seed}}'\nshell = 'bash -c'\n");
+    assert_eq!(Sandbox::with(&text).repro(&["run", "-n"]).code, 2);
+}
+
+#[test]
+fn types_say_what_was_found() {
+    let cases = [
+        (
+            "values",
+            "[tokens]\ngpu = 'x'\n[stages.a]\ncmd = 'x'\nfrozen = 'no'\nretries = 5000\n\
+             shell = 3\nouts = [3]\n[stages.b]\ncmd = 'x'\nshell = []\n",
+        ),
+        (
+            "matrix",
+            "[stages.a]\ncmd = 'x'\nmatrix = { r = 3 }\n[stages.b]\ncmd = 'x'\nmatrix = 3\n",
+        ),
+        ("a bad name", "[stages.\"a b\"]\ncmd = 'x'\nouts = 3\nmatrix = { r = [1] }\ncpu = 1\n"),
+    ];
+    snapshot!(errors(&cases), @r#"
+    # values
+    exit 2
+    --- stderr
+    error: pipeline.toml:2: token `gpu` must be an integer from 1 to 1000000, not a string
+    error: pipeline.toml:5: `frozen` of stage `a` must be true or false, not a string
+    error: pipeline.toml:6: `retries` of stage `a` must be an integer from 0 to 1000, not 5000
+    error: pipeline.toml:7: `shell` of stage `a` must be a list of strings, not an integer
+    error: pipeline.toml:8: an entry of `outs` of stage `a` must be a string or a table, not an integer
+    error: pipeline.toml:11: `shell` of stage `b` must be a command such as "bash -euo pipefail -c"
+    # matrix
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: `r` in the matrix of stage `a` must be a list of strings, numbers or booleans, not an integer
+    error: pipeline.toml:6: `matrix` of stage `b` must be a table, not an integer
+    # a bad name
+    exit 2
+    --- stderr
+    error: pipeline.toml:1: `a b` is not a valid stage name
+     hint: use up to 100 letters, digits, `_`, `-`, `.` and `@`, not starting with `-` or `.`
+    error: pipeline.toml:3: `outs` of stage `a b` must be a list, not an integer
+    error: pipeline.toml:5: unknown key `cpu` in stage `a b`
+     hint: the keys are cmd, desc, each, shell, wdir, env, env_deps, tools, deps, params, outs, metrics, plots, matrix, frozen, always, resources, uses, retries, timeout
+    "#);
 }

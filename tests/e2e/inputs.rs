@@ -252,6 +252,7 @@ fn stage_without_cmd() {
     error: pipeline.toml:1: stage `raw` has `deps` but no `cmd`
      hint: add cmd = "…"; a tracked input can only have `outs`, `desc` and `frozen`
     error: pipeline.toml:2: stage `raw` depends on `x`, which does not exist and is not an out of any stage
+     hint: create it, or correct the path
     error: pipeline.toml:5: stage `none` has no `cmd`
      hint: add cmd = "…"
     "#);

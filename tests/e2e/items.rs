@@ -154,7 +154,7 @@ outs = ["c"]
     error: pipeline.toml:11: per-item out `m/{{ item.stem }}.json` of stage `b` cannot be a metric or a plot, or have `cache = false` or `persist = true`
      hint: list it in `outs`; its only option is `optional`
     error: pipeline.toml:12: cannot render `desc` of stage `b`: there is no `item.stem`
-     hint: write a param as `{{ params.KEY }}`, and literal braces for the shell as `{{ '{{' }}`
+     hint: `item` exists only in `cmd` and the outs of a stage with `each`
     error: pipeline.toml:15: stage `c` has `each` but no per-item out
      hint: name the item in an out: outs = ["out/{{ item.stem }}.txt"]
     error: pipeline.toml:16: cannot render `cmd` of stage `c`: there is no `item.nme`
@@ -296,6 +296,7 @@ fn each_in_missing_folder() {
     exit 2
     --- stderr
     error: pipeline.toml:2: stage `up` depends on `inn/*`, which does not exist and is not an out of any stage
+     hint: create it, or correct the path
     ");
     std::fs::create_dir(sandbox.path("inn")).unwrap();
     let done = sandbox.ok(&["run"]);

@@ -91,12 +91,11 @@ outs = ["d"]
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stderr
-    error: pipeline.toml:3: `x` in the matrix of stage `a` must be a list of strings, numbers or booleans
-    error: pipeline.toml:3: the matrix of stage `a` has no combinations
+    error: pipeline.toml:3: `x` in the matrix of stage `a` is empty
     error: pipeline.toml:8: two combinations of the matrix of stage `b` have the same name `b@a_b`
     error: pipeline.toml:13: `exclude` of stage `c` uses axis `y`, which is not in the matrix
     error: pipeline.toml:14: cannot render `cmd` of stage `c`: there is no `matrix.z`
-     hint: did you mean `matrix.x`?
+     hint: write one of `matrix.x`
     error: pipeline.toml:15: out `c` of stage `c@2` is also an out of stage `c@1`
      hint: an out belongs to one stage; stage `c@1` is declared on line 12
     error: pipeline.toml:18: the matrix of stage `d` has no combinations

@@ -166,14 +166,13 @@ always = true
     error: pipeline.toml:7: stage `a` uses token `gpu` 2 times, but its count is 1
     error: pipeline.toml:7: stage `a` uses token `gpus`, which is not declared
      hint: did you mean `gpu`?
-    error: pipeline.toml:8: `cpus` of stage `a` must be an integer from 1 to 4096
+    error: pipeline.toml:8: `cpus` of stage `a` must be an integer from 1 to 4096, not 0
     error: pipeline.toml:8: `mem` of stage `a` must be a size such as "512M" or "4G"
     error: pipeline.toml:8: `time` of stage `a` must be a duration such as "[time]", "30m", "2h" or "1d"
     error: pipeline.toml:9: `timeout` of stage `a` must be a duration such as "[time]", "30m", "2h" or "1d"
-    error: pipeline.toml:10: `retries` of stage `a` must be an integer from 0 to 1000
-    error: pipeline.toml:11: `shell` of stage `a` must be a command such as "bash -euo pipefail -c"
+    error: pipeline.toml:10: `retries` of stage `a` must be an integer from 0 to 1000, not -1
     error: pipeline.toml:11: `shell` of stage `a` must be a list of strings, not an integer
-    error: pipeline.toml:12: `cache` of an entry of `outs` of stage `a` must be true or false
+    error: pipeline.toml:12: `cache` of an entry of `outs` of stage `a` must be true or false, not a string
     error: pipeline.toml:12: an entry of `outs` of stage `a` has no `path`
     error: pipeline.toml:12: unknown key `pth` in an entry of `outs` of stage `a`
      hint: did you mean `path`?

@@ -158,8 +158,7 @@ impl Reader {
         let mut reader = Reader::new(&text);
         let (table, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
-            let line = error.span().map_or(1, |span| reader.line_at(span.start));
-            reader.problems.push(Problem::new(line, error.message().trim().replace('\n', ", ")));
+            reader.problems.extend(super::syntax::problem(&reader, &text, &error));
         }
         let mut params = Params::default();
         reader.params_below(table.get_ref(), "", &mut params);
@@ -236,6 +235,9 @@ impl Composed {
             (_, Err(Unresolved::Unknown { suggestion })) => {
                 let hint = match suggestion {
                     Some(suggestion) => format!("did you mean `{suggestion}`?"),
+                    None if given.operation == Operation::Remove => {
+                        "`repro params show` lists them".to_owned()
+                    }
                     None => format!("add it with `-p +{}`", given.typed()),
                 };
                 return Err(problem(format!("there is no param `{}`", given.key), Some(hint)));
@@ -244,7 +246,7 @@ impl Composed {
                 let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
                 return Err(problem(
                     format!("param `{}` is ambiguous", given.key),
-                    Some(format!("use one of {}", keys.join(", "))),
+                    Some(format!("write one of {}", keys.join(", "))),
                 ));
             }
         }

@@ -30,16 +30,21 @@ impl Reader {
             stages.push(self.stage(name.clone(), None, line, table, scope));
             return;
         };
+        let Some(variants) = self.variants(matrix, &of) else { return };
+        // A stage with an invalid name, which has been reported, is read for its other problems.
+        let is_valid = StageName::parse(name.as_str()).is_some();
         let mut names = BTreeMap::new();
-        for variant in self.variants(matrix, &of) {
+        for variant in variants {
             let text =
                 variant.iter().map(|(_, value)| name_part(value)).collect::<Vec<_>>().join("-");
-            let Some(full) = StageName::parse(&format!("{name}@{text}")) else {
-                self.problem(
-                    matrix,
-                    format!("stage name `{name}@{text}` is longer than 100 bytes"),
-                );
-                continue;
+            let full = format!("{name}@{text}");
+            let full = match StageName::parse(&full) {
+                Some(full) => full,
+                None if !is_valid => StageName::invalid(&full),
+                None => {
+                    self.problem(matrix, format!("stage name `{full}` is longer than 100 bytes"));
+                    continue;
+                }
             };
             if names.insert(full.clone(), ()).is_some() {
                 self.problem(
@@ -58,10 +63,9 @@ impl Reader {
     }
 
     /// Returns the combinations of the axes that are not excluded; the first axis varies slowest.
-    fn variants(&mut self, matrix: &Value<'_>, of: &str) -> Vec<Vec<(String, ParamValue)>> {
-        let Some(table) = self.table(matrix, &format!("`matrix` of {of}")) else {
-            return Vec::new();
-        };
+    /// `None` if an axis is invalid.
+    fn variants(&mut self, matrix: &Value<'_>, of: &str) -> Option<Vec<Vec<(String, ParamValue)>>> {
+        let table = self.table(matrix, &format!("`matrix` of {of}"))?;
         // The parser does not keep the order of a table.
         let mut axes: Vec<_> = table.iter().filter(|(name, _)| name.get_ref() != EXCLUDE).collect();
         axes.sort_by_key(|(name, _)| name.span().start);
@@ -71,22 +75,26 @@ impl Reader {
             let what = format!("matrix.{axis}");
             let list = self.param_value(value, &what).and_then(|value| value.as_array().cloned());
             let scalar = |value: &ParamValue| !value.is_array() && !value.is_object();
-            let Some(list) = list.filter(|list| !list.is_empty() && list.iter().all(scalar)) else {
+            let is_empty = list.as_ref().is_some_and(Vec::is_empty);
+            let Some(list) = list.filter(|list| !is_empty && list.iter().all(scalar)) else {
+                let what = format!("`{axis}` in the matrix of {of}");
+                let must = "must be a list of strings, numbers or booleans";
                 self.problem(
                     value,
-                    format!(
-                        "`{axis}` in the matrix of {of} must be a list of strings, numbers or \
-                         booleans"
-                    ),
+                    match value.get_ref().as_array() {
+                        Some(_) if is_empty => format!("{what} is empty"),
+                        Some(_) => format!("{what} {must}"),
+                        None => format!("{what} {must}, not {}", kind(value)),
+                    },
                 );
-                return Vec::new();
+                return None;
             };
             if variants.len() * list.len() > MAX_VARIANTS {
                 self.problem(
                     value,
                     format!("the matrix of {of} has more than {MAX_VARIANTS} combinations"),
                 );
-                return Vec::new();
+                return None;
             }
             let with = |variant: &Vec<(String, ParamValue)>, value: &ParamValue| {
                 variant.iter().cloned().chain([(axis.clone(), value.clone())]).collect()
@@ -112,7 +120,7 @@ impl Reader {
                 })
             });
         }
-        variants
+        Some(variants)
     }
 
     fn exclusions(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::reader::{Reader, Value};
+use super::reader::{Reader, Value, kind};
 use crate::error::did_you_mean;
 use crate::pipeline::{Problem, Resources, Retries, Tokens};
 
@@ -18,7 +18,8 @@ impl Reader {
             None => default,
             Some((_, Some(flag))) => flag,
             Some((value, None)) => {
-                self.problem(value, format!("`{key}` of {of} must be true or false"));
+                let what = format!("`{key}` of {of} must be true or false, not {}", kind(value));
+                self.problem(value, what);
                 default
             }
         }
@@ -35,10 +36,13 @@ impl Reader {
             digits.and_then(|digits| u64::from_str_radix(digits.as_str(), digits.radix()).ok());
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
-            self.problem(
-                value,
-                format!("{what} must be an integer from {} to {}", range.start(), range.end()),
-            );
+            let found = match digits {
+                Some(digits) => digits.as_str(),
+                None => kind(value),
+            };
+            let (start, end) = (range.start(), range.end());
+            let what = format!("{what} must be an integer from {start} to {end}, not {found}");
+            self.problem(value, what);
         }
         number
     }
@@ -150,6 +154,7 @@ impl Reader {
         let Some(value) = table.get("shell") else {
             return Vec::new();
         };
+        let found = self.problems.len();
         let words: Vec<String> = match value.get_ref() {
             DeValue::String(text) => text.split_whitespace().map(str::to_owned).collect(),
             _ => self
@@ -159,10 +164,11 @@ impl Reader {
                 .collect(),
         };
         if words.is_empty() || words.iter().any(|word| word.contains('\0')) {
-            self.problem(
-                value,
-                format!("`shell` of {of} must be a command such as \"bash -euo pipefail -c\""),
-            );
+            // Values that are not strings have been reported.
+            if self.problems.len() == found {
+                let what = "must be a command such as \"bash -euo pipefail -c\"";
+                self.problem(value, format!("`shell` of {of} {what}"));
+            }
             return Vec::new();
         }
         words

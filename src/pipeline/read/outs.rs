@@ -18,7 +18,7 @@ impl Reader {
         {
             let Some(value) = table.get(key) else { continue };
             let Some(list) = value.get_ref().as_array() else {
-                self.problem(value, format!("`{key}` of {of} must be a list, not {}", kind(value)));
+                self.not_a_list(value, key, format!("`{key}` of {of} must be a list"));
                 continue;
             };
             for entry in list {
@@ -61,7 +61,14 @@ impl Reader {
                     if optional { Presence::Optional } else { Presence::Required },
                 )
             }
-            _ => (entry, Cached::Yes, Persist::No, Presence::Required),
+            DeValue::String(_) => (entry, Cached::Yes, Persist::No, Presence::Required),
+            _ => {
+                let found = kind(entry);
+                let what =
+                    format!("an entry of `{key}` of {of} must be a string or a table, not {found}");
+                self.problem(entry, what);
+                return None;
+            }
         };
         let text = self.text(at, &format!("an entry of `{key}` of {of}"), scope)?;
         let per_item = ItemText::parse(&text);

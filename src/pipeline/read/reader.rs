@@ -68,11 +68,12 @@ impl Reader {
                     self.line(key),
                     format!("unknown key `{}` in {of}", key.get_ref()),
                 );
-                let problem = match did_you_mean(key.get_ref(), known.iter().copied()) {
-                    Some(suggestion) => problem.did_you_mean(Some(suggestion)),
-                    None => problem.hint(format!("the keys are {}", known.join(", "))),
-                };
-                self.problems.push(problem);
+                let suggestion = did_you_mean(key.get_ref(), known.iter().copied());
+                self.problems.push(match (foreign_key(key.get_ref(), known), suggestion) {
+                    (Some(hint), _) => problem.hint(hint),
+                    (None, Some(suggestion)) => problem.did_you_mean(Some(suggestion)),
+                    (None, None) => problem.hint(format!("the keys are {}", known.join(", "))),
+                });
             }
         }
     }
@@ -108,10 +109,7 @@ impl Reader {
             return Vec::new();
         };
         let Some(list) = value.get_ref().as_array() else {
-            self.problem(
-                value,
-                format!("`{key}` of {of} must be a list of strings, not {}", kind(value)),
-            );
+            self.not_a_list(value, key, format!("`{key}` of {of} must be a list of strings"));
             return Vec::new();
         };
         let mut strings = Vec::with_capacity(list.len());
@@ -125,6 +123,15 @@ impl Reader {
             }
         }
         strings
+    }
+
+    /// Reports a value that is not a list; `what` lacks the kind of the value.
+    pub(super) fn not_a_list(&mut self, value: &Value<'_>, key: &str, what: String) {
+        let problem = Problem::new(self.line(value), format!("{what}, not {}", kind(value)));
+        self.problems.push(match value.get_ref() {
+            DeValue::String(_) => problem.hint(format!("write `{key} = [\"…\"]`")),
+            _ => problem,
+        });
     }
 
     pub(super) fn path(
@@ -297,13 +304,14 @@ impl Reader {
         let mut stages = Vec::with_capacity(table.len());
         for (name, value) in table {
             let line = self.line(name);
-            let Some(stage_name) = StageName::parse(name.get_ref()) else {
-                let what = format!("`{}` is not a valid stage name", name.get_ref().escape_debug());
+            let stage_name = StageName::parse(name.get_ref()).unwrap_or_else(|| {
+                let shown = name.get_ref().escape_debug().to_string();
+                let what = format!("`{shown}` is not a valid stage name");
                 let hint = "use up to 100 letters, digits, `_`, `-`, `.` and `@`, \
                             not starting with `-` or `.`";
-                self.problems.push(Problem::new(self.line(name), what).hint(hint));
-                continue;
-            };
+                self.problems.push(Problem::new(line, what).hint(hint));
+                StageName::invalid(&shown)
+            });
             if let Some(options) = self.table(value, &format!("stage `{stage_name}`")) {
                 self.stage_or_matrix(&stage_name, line, options, scope, &mut stages);
             }
@@ -313,6 +321,30 @@ impl Reader {
         stages.sort_by_key(|stage| stage.line);
         stages
     }
+}
+
+/// Returns a hint for a stage's key that other tools use.
+fn foreign_key(key: &str, known: &[&str]) -> Option<String> {
+    if !known.contains(&"cmd") {
+        return None;
+    }
+    let meant = match key {
+        "foreach" | "for_each" => {
+            let hint = "use `matrix` for a list of values, or `each` for the files of a glob";
+            return Some(hint.to_owned());
+        }
+        _ if is_command(key) => "cmd",
+        "input" | "inputs" | "dependencies" => "deps",
+        "output" | "outputs" => "outs",
+        "cwd" | "workdir" => "wdir",
+        _ => return None,
+    };
+    Some(format!("did you mean `{meant}`?"))
+}
+
+/// Reports whether other tools use the key for the command.
+pub(super) fn is_command(key: &str) -> bool {
+    matches!(key, "command" | "commands" | "run" | "script" | "exec")
 }
 
 /// Returns the kind of a value for messages.

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
-use super::reader::{Reader, Scope, Value};
+use super::reader::{Reader, Scope, Value, is_command, kind};
 use crate::error::did_you_mean;
 use crate::pipeline::glob::Glob;
 use crate::pipeline::template::Unrendered;
 use crate::pipeline::{
-    Dep, Out, ParamKey, ParamValue, Policy, Presence, Problem, Stage, StageName,
+    Dep, Out, ParamKey, ParamValue, Params, Policy, Presence, Problem, Stage, StageName,
 };
 use crate::repo_path::RepoPath;
 
@@ -58,6 +58,7 @@ impl Reader {
             Some(value) => {
                 // With an invalid command the stage still makes its outs, so that the checks
                 // between stages report no further errors.
+                self.foreign_variables(value, table, &of, scope.params);
                 Some(self.cmd(value, &of, item_scope).unwrap_or_default())
             }
             None => {
@@ -98,7 +99,9 @@ impl Reader {
         let acts = |key: &&&str| {
             !matches!(**key, "outs" | "desc" | "frozen") && table.get(**key).is_some()
         };
-        if let Some(key) = KEYS.iter().find(acts) {
+        if table.iter().any(|(key, _)| is_command(key.get_ref())) {
+            // Reported as an unknown key.
+        } else if let Some(key) = KEYS.iter().find(acts) {
             let what = format!("{of} has `{key}` but no `cmd`");
             self.problems.push(Problem::new(line, what).hint(
                 "add cmd = \"…\"; a tracked input can only have `outs`, `desc` and `frozen`",
@@ -116,12 +119,54 @@ impl Reader {
     }
 
     fn cmd(&mut self, value: &Value<'_>, of: &str, scope: Scope<'_>) -> Option<String> {
+        if let DeValue::Array(_) = value.get_ref() {
+            let what = format!("`cmd` of {of} must be a string, not {}", kind(value));
+            let hint = "join the commands with ` && `, or write a `\"\"\"` string of several lines";
+            self.problems.push(Problem::new(self.line(value), what).hint(hint));
+            return None;
+        }
         let cmd = self.string(value, &format!("`cmd` of {of}"))?;
         if cmd.trim().is_empty() {
             self.problem(value, format!("`cmd` of {of} is empty"));
             return None;
         }
         self.text(value, &format!("`cmd` of {of}"), scope)
+    }
+
+    /// Reports params in the spelling of DVC and Hydra, `${train.lr}`: the shell would find no
+    /// variable of this name, and in most cases continue with an empty text.
+    fn foreign_variables(
+        &mut self,
+        cmd: &Value<'_>,
+        table: &DeTable<'_>,
+        of: &str,
+        params: &Params,
+    ) {
+        let Some(text) = cmd.get_ref().as_str() else { return };
+        let shell = table.get("shell").map(|value| match value.get_ref() {
+            DeValue::Array(words) => words.first().and_then(|word| word.get_ref().as_str()),
+            other => other.as_str(),
+        });
+        let is_sh = shell.is_none_or(|shell| {
+            let program = shell.and_then(|shell| shell.split_whitespace().next());
+            program.is_some_and(|program| program.ends_with("sh"))
+        });
+        let env = table.get("env").and_then(|value| value.get_ref().as_table());
+        let inherited = table.get("env_deps").and_then(|value| value.get_ref().as_array());
+        for name in if is_sh { shell_variables(text) } else { BTreeSet::new() } {
+            let is_set = env.is_some_and(|env| env.contains_key(name))
+                || inherited.is_some_and(|names| {
+                    names.iter().any(|other| other.get_ref().as_str() == Some(name))
+                })
+                || may_set(text, name);
+            if params.get(name).is_some() && !is_set {
+                let what = format!(
+                    "`cmd` of {of} reads shell variable `${{{name}}}`, but `{name}` is a param"
+                );
+                let hint = format!("write `{{{{ params.{name} }}}}`");
+                self.problems.push(Problem::new(self.line(cmd), what).hint(hint));
+            }
+        }
     }
 
     /// Reads a string and renders its templates.
@@ -149,14 +194,9 @@ impl Reader {
                 None
             }
             Ok(text) => Some(text),
-            Err(Unrendered { why, suggestion }) => {
+            Err(Unrendered { why, hint }) => {
                 let problem = Problem::new(self.line(at), format!("cannot render {what}: {why}"));
-                let hint = "write a param as `{{ params.KEY }}`, \
-                            and literal braces for the shell as `{{ '{{' }}`";
-                self.problems.push(match suggestion {
-                    Some(suggestion) => problem.did_you_mean(Some(&suggestion)),
-                    None => problem.hint(hint),
-                });
+                self.problems.push(problem.hint(hint));
                 None
             }
         }
@@ -297,4 +337,45 @@ impl Reader {
 fn is_variable(name: &str) -> bool {
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.chars().all(valid)
+}
+
+/// Returns the names in `${NAME}` that a shell would expand: not in single quotes or after a
+/// backslash. Empty for a text with a here-document, whose quoting is not followed.
+fn shell_variables(text: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    if text.contains("<<") {
+        return names;
+    }
+    let (mut single, mut double) = (false, false);
+    let mut chars = text.char_indices();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '\\' if !single => drop(chars.next()),
+            '\'' if !double => single = !single,
+            '"' if !single => double = !double,
+            '$' if !single => {
+                let inner = text[at..].strip_prefix("${").and_then(|rest| rest.split_once('}'));
+                names.extend(inner.map(|(name, _)| name));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Reports whether a text may set a variable: it has the name as a word other than in `${NAME}` and
+/// `$NAME`, such as in `for NAME in` or in `NAME=1` at the start of a command.
+fn may_set(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let in_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let is_use = before.ends_with('$') || before.ends_with("${");
+        // An argument of a command: `train.py seed=${seed}`.
+        let starts = [";", "&", "|", "(", "{", "\n", "do", "then", "else", "export", "local"];
+        let command = before.trim_end_matches([' ', '\t']);
+        let is_argument = after.starts_with('=')
+            && !command.is_empty()
+            && !starts.iter().any(|start| command.ends_with(start));
+        !is_use && !is_argument && !before.ends_with(in_word) && !after.starts_with(in_word)
+    })
 }
