@@ -31,7 +31,7 @@ pub(super) struct RunArgs {
     /// Bring only the named stages up to date, not the stages they need
     #[arg(long, requires = "stages")]
     only: bool,
-    /// Bring STAGE and all stages that depend on it up to date, including the stages those need
+    /// Bring STAGE and its dependents up to date, including the stages they need
     #[arg(long, value_name = "STAGE", conflicts_with = "stages")]
     downstream: Vec<String>,
     /// Number of processors that running stages may use in total [default: all]
