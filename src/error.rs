@@ -75,6 +75,13 @@ impl Error {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 error.hint(free_space(path))
             }
+            std::io::ErrorKind::PermissionDenied => {
+                error.hint(format!("check the owner and mode of `{}`", guard(path).display()))
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem => error.hint(format!(
+                "`{}` is on a disk that is mounted read-only",
+                guard(path).display()
+            )),
             _ if err.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => error.hint(
                 "raise the limit of open files (`ulimit -n`), or run fewer stages at once (`-j`)",
             ),
@@ -85,10 +92,11 @@ impl Error {
     /// Like [`Error::io`], for a file that is copied into the directory `into`, perhaps on another
     /// disk.
     pub fn io_into(into: &Path, verb: &str, path: &Path, err: &std::io::Error) -> Error {
-        let error = Error::io(verb, path, err);
-        match error.hint {
-            Some(_) => error.hint(free_space(into)),
-            None => error,
+        match err.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Error::io(verb, path, err).hint(free_space(into))
+            }
+            _ => Error::io(verb, path, err),
         }
     }
 
@@ -114,10 +122,19 @@ impl Error {
 
 fn free_space(path: &Path) -> String {
     format!(
-        "free space on the disk of `{}`, then repeat the command: finished work is kept; \
-         `repro gc` lists cache entries that can be deleted",
+        "free space on the disk of `{}`, then repeat the command; `repro gc` counts cache \
+         entries that can be deleted",
         path.display()
     )
+}
+
+/// Returns the existing path whose permissions decide about access to `path`: itself, or the
+/// nearest directory above it.
+fn guard(path: &Path) -> &Path {
+    path.ancestors()
+        .find(|path| path.symlink_metadata().is_ok())
+        .filter(|found| !found.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 impl fmt::Display for Error {

@@ -157,9 +157,12 @@ pub enum Outcome {
     Restored,
     Ran,
     Failed(#[serde(serialize_with = "serialize_as_field")] Failure),
-    /// A stage it needs failed or was not run.
+    /// Not run because stage `because` failed.
     Skipped {
         because: StageName,
+        /// The stage needs `because`; otherwise `--keep-going` would have run it.
+        #[serde(skip)]
+        is_needed: bool,
     },
     /// Stopped, or never started because the run was interrupted.
     Interrupted,

@@ -1,6 +1,7 @@
 //! `repro add`: declares a tracked input for each path, runs the new stages to store the data, and
 //! keeps the paths out of git.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -45,7 +46,13 @@ impl AddArgs {
             return Err(Error::usage("`--name` and `--desc` need exactly one path")
                 .hint("add the paths one by one"));
         }
-        let inside = |path: &PathBuf| root::to_repo_path(root, here, path).map_err(with_hint);
+        let inside = |typed: &PathBuf| {
+            let path = root::to_repo_path(root, here, typed).map_err(with_hint)?;
+            match path.to_path(root).symlink_metadata() {
+                Err(err) if err.kind() == ErrorKind::NotFound => Err(missing(here, typed)),
+                _ => Ok(path),
+            }
+        };
         let mut paths: Vec<RepoPath> = self.paths.iter().map(inside).collect::<Result<_>>()?;
         paths.sort();
         paths.dedup();
@@ -75,6 +82,15 @@ impl AddArgs {
         tracked.iter().try_for_each(|one| show(&project, one, &report))?;
         Ok(report.exit)
     }
+}
+
+fn missing(here: &Path, typed: &Path) -> Error {
+    let start = match here == Path::new(".") {
+        true => "the current directory".to_owned(),
+        false => format!("`{}`", here.display()),
+    };
+    Error::usage(format!("`{}` does not exist", typed.display()))
+        .hint(format!("paths are relative to {start}"))
 }
 
 fn with_hint(outside: Error) -> Error {

@@ -49,7 +49,8 @@ pub(super) fn show_error(error: &Error) {
 pub(super) fn show_failures(report: &Report) {
     for (name, outcome, took) in &report.stages {
         if let Outcome::Failed(failure) = outcome {
-            let what = format!("stage `{name}` failed after {took}: {}", failure.what);
+            let after = if took.0 == 0 { String::new() } else { format!(" after {took}") };
+            let what = format!("stage `{name}` failed{after}: {}", failure.what);
             let text = terminal::error_text(&what, &failure.causes, failure.hint.as_deref());
             terminal::eprint(&text);
         }

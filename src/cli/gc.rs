@@ -18,7 +18,7 @@ use crate::terminal::size::size;
 use crate::terminal::stdout;
 use crate::terminal::table::{Align, Cell, Table};
 
-/// List unreferenced cache entries; delete them with `--yes`
+/// Count unreferenced cache entries; delete them with `--yes`
 ///
 /// Keeps everything that pipeline.lock, the latest runs, the given git revisions or links in the
 /// workspace refer to.
@@ -36,7 +36,7 @@ pub(super) struct GcArgs {
     /// Keep what pipeline.lock refers to at all git tags
     #[arg(long)]
     all_tags: bool,
-    /// Delete the listed entries
+    /// Delete the unreferenced entries
     #[arg(long)]
     yes: bool,
     /// Print JSON

@@ -35,7 +35,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "STAGE", conflicts_with = "stages")]
     downstream: Vec<String>,
     /// Number of processors that running stages may use in total [default: all]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    #[arg(short, long, value_name = "N", value_parser = jobs)]
     jobs: Option<u16>,
     /// Keep running stages that do not depend on a failed one
     #[arg(short, long)]
@@ -249,4 +249,11 @@ fn assignment(text: &str) -> Result<Override, String> {
         return Err(format!("`{}` is not a valid param key", key.escape_debug()));
     }
     Ok(Override { operation, key: key.to_owned(), raw: value.to_owned() })
+}
+
+fn jobs(text: &str) -> Result<u16, String> {
+    text.parse()
+        .ok()
+        .filter(|jobs| (1..=4096).contains(jobs))
+        .ok_or_else(|| "expected a number from 1 to 4096".to_owned())
 }

@@ -9,29 +9,44 @@ const MOST_LISTED: usize = 20;
 /// Finds the stage called `name`.
 pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
     pipeline.find(name).ok_or_else(|| {
-        let variants = pipeline.stages.iter().filter(|stage| is_variant(stage, name));
-        let variants: Vec<&str> =
-            variants.map(|stage| stage.name.as_str()).take(MOST_LISTED).collect();
+        let variants = variants(pipeline, name);
         if !variants.is_empty() {
             return Error::usage(format!("`{name}` is a matrix of stages, not a stage"))
-                .hint(format!("name one of {}", variants.join(", ")));
+                .hint(format!("name one of {}", listed(&variants)));
         }
-        let families = pipeline.stages.iter().filter_map(|stage| stage.family.as_ref());
-        let names = pipeline
-            .stages
-            .iter()
-            .map(|stage| &stage.name)
-            .chain(families)
-            .map(|name| name.as_str());
         let error = Error::usage(format!("there is no stage `{name}`"));
-        match did_you_mean(name, names.clone()) {
+        if let Some((family, _)) = name.split_once('@') {
+            let variants = self::variants(pipeline, family);
+            if !variants.is_empty() {
+                return error.hint(format!("the stages of `{family}` are {}", listed(&variants)));
+            }
+        }
+        // The stages of a matrix are listed by its name.
+        let mut names: Vec<&str> = Vec::new();
+        for stage in &pipeline.stages {
+            let name = stage.family.as_ref().unwrap_or(&stage.name).as_str();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let all = pipeline.stages.iter().map(|stage| stage.name.as_str());
+        match did_you_mean(name, all.chain(names.iter().copied())) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-            None => error.hint(format!(
-                "the stages are {}",
-                names.take(MOST_LISTED).collect::<Vec<_>>().join(", ")
-            )),
+            None => error.hint(format!("the stages are {}", listed(&names))),
         }
     })
+}
+
+/// Returns the names of the stages of the matrix called `family`.
+fn variants<'p>(pipeline: &'p Pipeline, family: &str) -> Vec<&'p str> {
+    let variants = pipeline.stages.iter().filter(|stage| is_variant(stage, family));
+    variants.map(|stage| stage.name.as_str()).collect()
+}
+
+/// Lists names for a hint.
+pub(super) fn listed(names: &[&str]) -> String {
+    let more = if names.len() > MOST_LISTED { ", …" } else { "" };
+    format!("{}{more}", names[..names.len().min(MOST_LISTED)].join(", "))
 }
 
 /// Finds the stage called `name`, or all stages of the matrix called `name`.

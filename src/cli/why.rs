@@ -37,8 +37,16 @@ impl WhyArgs {
             stdout::write(&report::json(&report))?;
             return Ok(report.exit_code());
         }
+        let pipeline = &project.pipeline;
+        let is_input =
+            |name| pipeline.find(name).is_some_and(|ix| pipeline.stages[ix].cmd.is_none());
         for StageStatus { stage, verdict } in &report.stages {
-            stdout::say!("{}{stage}{:#} {}", style::STAGE, style::STAGE, headline(verdict));
+            stdout::say!(
+                "{}{stage}{:#} {}",
+                style::STAGE,
+                style::STAGE,
+                headline(verdict, is_input(stage.as_str()))
+            );
             show_changes(verdict.changes())?;
             show_hint(verdict)?;
         }
@@ -46,10 +54,13 @@ impl WhyArgs {
     }
 }
 
-fn headline(verdict: &Verdict) -> String {
+fn headline(verdict: &Verdict, is_input: bool) -> String {
     match verdict {
         Verdict::Fresh { accepted: Some(reason) } => {
             format!("is up to date: the changes since it ran were accepted: {reason}")
+        }
+        Verdict::Fresh { accepted: None } if is_input => {
+            "is up to date: its files are the ones in pipeline.lock".to_owned()
         }
         Verdict::Fresh { accepted: None } => {
             "is up to date: cmd, deps, params and outs are unchanged since it ran".to_owned()

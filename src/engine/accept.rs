@@ -71,7 +71,7 @@ fn refuse_policy(stage: &Stage) -> Result<()> {
         return Err(Error::usage(format!(
             "stage `{name}` has `always` and runs every time, whatever is accepted"
         ))
-        .hint(format!("remove `always` in line {} of pipeline.toml", stage.line)));
+        .hint(format!("remove `always` at pipeline.toml:{}", stage.line)));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::commit::Replaced;
 use super::size::Tally;
 use super::{Project, commit, ended_orphan};
 use crate::digest::Content;
@@ -167,7 +168,10 @@ pub fn checkout(
     let mut report = Report { warnings, brought: Vec::new(), written: Tally::default() };
     let mut errors = Vec::new();
     for part in parts {
-        match bring(project, part, present) {
+        let mut replaced = Replaced::default();
+        let brought = bring(project, part, present, &mut replaced);
+        report.warnings.extend(replaced.warnings(project));
+        match brought {
             Ok((paths, written)) => {
                 report.written.count += written.count;
                 report.written.bytes += written.bytes;
@@ -183,8 +187,14 @@ pub fn checkout(
     if errors.is_empty() { Ok(report) } else { Err(Error::several(errors)) }
 }
 
-/// Restores the paths that differ and returns them, with the files and bytes written.
-fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPath>, Tally)> {
+/// Restores the paths that differ and returns them, with the files and bytes written. Adds to
+/// `replaced` what the cache did not hold before.
+fn bring(
+    project: &Project,
+    part: &Part,
+    present: Present,
+    replaced: &mut Replaced,
+) -> Result<(Vec<RepoPath>, Tally)> {
     let mut differing = OutContents::new();
     let mut found: BTreeMap<RepoPath, Option<Observed>> = BTreeMap::new();
     for (path, content) in part.paths.iter().filter(|(path, _)| is_kept(project, &part.stage, path))
@@ -201,9 +211,10 @@ fn bring(project: &Project, part: &Part, present: Present) -> Result<(Vec<RepoPa
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
     for path in differing.keys() {
-        clear_path(project, &part.stage, path)?;
+        clear_path(project, &part.stage, path, replaced)?;
     }
-    let mut written = commit::restore(project, &differing, &found)?;
+    let (mut written, others) = commit::restore(project, &differing, &found)?;
+    replaced.append(others);
     let mut paths: Vec<RepoPath> = differing.keys().cloned().collect();
     if present == Present::Relinked {
         for (path, seen) in found.iter().filter(|(path, _)| !differing.contains_key(*path)) {
@@ -229,7 +240,12 @@ fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
 }
 
 /// Stores and removes a file or link that stands where a folder above `path` belongs.
-fn clear_path(project: &Project, stage: &StageName, path: &RepoPath) -> Result<()> {
+fn clear_path(
+    project: &Project,
+    stage: &StageName,
+    path: &RepoPath,
+    replaced: &mut Replaced,
+) -> Result<()> {
     let outs = project.lock.stages.get(stage).map(|trace| &trace.outs);
     let Some(out) = outs.and_then(|outs| outs.keys().find(|out| out.contains(path))) else {
         return Ok(());
@@ -244,7 +260,7 @@ fn clear_path(project: &Project, stage: &StageName, path: &RepoPath) -> Result<(
             Ok(meta) if meta.is_dir() => {}
             Ok(_) => {
                 if let Some(seen) = project.workspace.observe(&folder)? {
-                    commit::store_durably(project, &folder, &seen)?;
+                    replaced.append(commit::store_durably(project, &folder, &seen)?);
                 }
                 return project.workspace.remove(&folder);
             }

@@ -88,12 +88,19 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
 }
 
 /// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
-/// power cut does not lose it.
+/// power cut does not lose it. Returns the files that the cache did not hold before.
 ///
 /// Unlike [`store`], it reads objects that exist already: the bytes in the workspace may be the
 /// only intact copy.
-pub(super) fn store_durably(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
-    store(project, path, seen)?;
+pub(super) fn store_durably(
+    project: &Project,
+    path: &RepoPath,
+    seen: &Observed,
+) -> Result<Replaced> {
+    let absent = project.cache.missing(leaf_digests(seen));
+    let mut replaced = Replaced::default();
+    replaced.collect(path, seen, &absent);
+    store_absent(project, path, seen, &Mutex::new(absent))?;
     let damaged = project.cache.damaged(leaf_digests(seen))?;
     if !damaged.is_empty() {
         // Removed after `store`, because a link in the workspace may lead to a damaged object; its
@@ -103,7 +110,54 @@ pub(super) fn store_durably(project: &Project, path: &RepoPath, seen: &Observed)
         }
         store_absent(project, path, seen, &Mutex::new(damaged))?;
     }
-    project.cache.sync()
+    project.cache.sync()?;
+    Ok(replaced)
+}
+
+/// Files that were replaced or removed, and that the cache did not hold before.
+#[derive(Debug, Default)]
+pub(super) struct Replaced(Vec<(RepoPath, Digest)>);
+
+impl Replaced {
+    /// Maximum number of files that the warnings name.
+    const MOST_NAMED: usize = 5;
+
+    pub(super) fn append(&mut self, mut other: Replaced) {
+        self.0.append(&mut other.0);
+    }
+
+    fn collect(&mut self, path: &RepoPath, seen: &Observed, absent: &HashSet<Digest>) {
+        match seen {
+            Observed::Leaf(content) if absent.contains(&content.digest()) => {
+                self.0.push((path.clone(), content.digest()));
+            }
+            Observed::Leaf(_) => {}
+            Observed::Dir { tree, dirs, .. } => {
+                for (name, content) in leaves(tree) {
+                    self.collect(&path.join(name), &Observed::Leaf(*content), absent);
+                }
+                for (name, dir) in dirs {
+                    self.collect(&path.join(name), dir, absent);
+                }
+            }
+        }
+    }
+
+    /// Returns warnings that name the objects with the replaced content.
+    pub(super) fn warnings(&self, project: &Project) -> Vec<String> {
+        let named = self.0.iter().take(Self::MOST_NAMED);
+        let mut warnings: Vec<String> = named
+            .map(|(path, digest)| {
+                let object = project.cache.object_path(digest);
+                let object = object.strip_prefix(&project.root).unwrap_or(&object).display();
+                format!("your version of `{path}` was replaced; it is kept as `{object}`")
+            })
+            .collect();
+        if let Some(more) = self.0.len().checked_sub(Self::MOST_NAMED).filter(|more| *more > 0) {
+            warnings.push(format!("{more} more replaced files are kept in the cache"));
+        }
+        warnings
+    }
 }
 
 fn store_leaf(project: &Project, path: &RepoPath, content: &Content) -> Result<()> {
@@ -162,20 +216,21 @@ pub(super) fn store_listing(project: &Project, seen: &Observed) -> Result<()> {
     project.cache.put_bytes(&tree.encode()).map(drop)
 }
 
-/// Makes the workspace hold `contents` and returns the files and bytes written. Other content at
-/// these paths is stored in the cache first.
+/// Makes the workspace hold `left` and returns the files and bytes written. Other content at these
+/// paths is stored in the cache first, and also returned.
 pub(super) fn restore(
     project: &Project,
     left: &OutContents,
     found: &BTreeMap<RepoPath, Option<Observed>>,
-) -> Result<Tally> {
+) -> Result<(Tally, Replaced)> {
+    let mut replaced = Replaced::default();
     let restorer = Restorer::new(project, project.links.kinds());
     for (path, content) in left {
         let seen = found.get(path).and_then(Option::as_ref);
         if let Some(seen) = seen
             && Some(seen.content()) != *content
         {
-            store_durably(project, path, seen)?;
+            replaced.append(store_durably(project, path, seen)?);
         }
         match (content, seen) {
             (Some(content), seen) => {
@@ -186,7 +241,7 @@ pub(super) fn restore(
             (None, None) => {}
         }
     }
-    Ok(restorer.tally())
+    Ok((restorer.tally(), replaced))
 }
 
 /// Changes the kind of link of files that exist and are in the cache; files of that kind stay.

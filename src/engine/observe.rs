@@ -211,8 +211,8 @@ pub fn fingerprint(
 fn tool_failed(stage: &Stage, error: Error) -> Error {
     let Stage { name, line, .. } = stage;
     error.hint(format!(
-        "`tools` of stage `{name}` (line {line} of pipeline.toml) takes installed commands that \
-         print a version"
+        "`tools` of stage `{name}` (pipeline.toml:{line}) takes installed commands that print a \
+         version"
     ))
 }
 
@@ -300,7 +300,7 @@ fn blocked(stage: &Stage, changes: &[Change]) -> Error {
         stage.name
     ))
     .hint(format!(
-        "remove `frozen` from stage `{}` in line {} and run it once",
+        "remove `frozen` from stage `{}` (pipeline.toml:{}) and run it once",
         stage.name, stage.line
     ))
 }
@@ -321,7 +321,7 @@ fn missing(project: &Project, stage: &Stage, dep: &Dep) -> Error {
             dep.path, stage.name
         ))
         .hint(format!(
-            "correct the pattern in line {} of pipeline.toml, or create files that it matches",
+            "correct the pattern at pipeline.toml:{}, or create files that it matches",
             dep.line
         ));
     }

@@ -1,7 +1,8 @@
 //! Captures the output of a short command, such as `tool --version`.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use crate::error::{Error, Result};
 
@@ -23,7 +24,7 @@ pub fn capture(cmd: &str, dir: &Path) -> Result<String> {
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
     if !output.status.success() {
         let error =
-            Error::usage(format!("`{cmd}`, which it depends on, failed with {}", output.status));
+            Error::usage(format!("`{cmd}`, which it depends on, {}", described(output.status)));
         return Err(match text.lines().last() {
             Some(line) => error.because(line),
             None => error,
@@ -35,4 +36,13 @@ pub fn capture(cmd: &str, dir: &Path) -> Result<String> {
         )));
     }
     Ok(text)
+}
+
+/// Returns the predicate for a process that failed: `exited with code 1`.
+fn described(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal}"),
+        (None, None) => format!("failed with {status}"),
+    }
 }

@@ -121,9 +121,7 @@ impl fmt::Display for Change {
                 write!(f, "shell {} → {}", shown_shell(old), shown_shell(new))
             }
             Change::Each { old, new } => {
-                let shown =
-                    |texts: &BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>().join(", ");
-                write!(f, "each {} → {}", shown(old), shown(new))
+                write!(f, "each {} → {}", shown_set(old), shown_set(new))
             }
             Change::Tool { cmd, old, new } => {
                 write!(f, "tool `{}` {} → {}", one_line(cmd), shown(old), shown(new))
@@ -166,6 +164,13 @@ fn shown_dir(dir: &Option<RepoPath>) -> &str {
 
 fn shown_cmd(cmd: &Option<String>) -> String {
     cmd.as_ref().map_or_else(|| "-".to_owned(), |cmd| format!("`{}`", one_line(cmd)))
+}
+
+fn shown_set(texts: &BTreeSet<String>) -> String {
+    match texts.is_empty() {
+        true => "-".to_owned(),
+        false => texts.iter().cloned().collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn shown_shell(words: &[String]) -> String {

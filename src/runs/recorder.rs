@@ -38,7 +38,7 @@ use super::lock_owner::lock_owner;
 use super::store::{DATABASE, Store, database_error, hold_recording};
 use super::write;
 use crate::error::{Error, Result};
-use crate::event::{Event, RunName, Subscriber};
+use crate::event::{Event, Outcome, RunName, Subscriber};
 
 /// Maximum age of an event before it is written, that is, the delay that a reader sees.
 const DELAY: Duration = Duration::from_millis(200);
@@ -143,6 +143,8 @@ struct Writer {
     signal: Sender<()>,
     has_signalled: bool,
     run: Option<RunName>,
+    /// Some stage ran or was restored.
+    has_results: bool,
     open: Option<OpenStore>,
     /// Events not yet in the database, including those before [`Event::RunStarted`] (fresh stages).
     pending: Vec<Event>,
@@ -166,6 +168,7 @@ impl Writer {
             signal,
             has_signalled: false,
             run: None,
+            has_results: false,
             open: None,
             pending: Vec::new(),
             dropped: 0,
@@ -210,6 +213,8 @@ impl Writer {
     }
 
     fn add(&mut self, event: Event) {
+        self.has_results |=
+            matches!(event, Event::StageEnded { outcome: Outcome::Ran | Outcome::Restored, .. });
         if let Event::RunStarted { run, .. } = event {
             self.run = Some(run);
             // All other rows refer to the row of the run.
@@ -278,9 +283,10 @@ impl Writer {
     /// Returns the warning to show if some events were not written.
     fn warning(self) -> Option<Error> {
         let run = self.run?;
+        let kept = if self.has_results { "; its results are kept" } else { "" };
         let not_recorded = match self.open {
-            None => format!("{run} was not recorded, but its work is done"),
-            Some(_) => format!("{run} was not fully recorded, but its work is done"),
+            None => format!("{run} is not in the history{kept}"),
+            Some(_) => format!("{run} is only partly in the history{kept}"),
         };
         match (self.last_error, self.dropped) {
             (Some(last_error), _) => {
@@ -293,7 +299,7 @@ impl Writer {
             }
             (None, 0) => None,
             (None, dropped) => Some(Error::environment(format!(
-                "{run} was not fully recorded: {dropped} metric points were dropped while the \
+                "{run} is only partly in the history: {dropped} metric points were dropped while the \
                  database was not writable"
             ))),
         }

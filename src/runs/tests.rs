@@ -77,7 +77,7 @@ fn first() -> Vec<Event> {
         Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, info: info(10) },
         started("train", vec![Change::NeverRan]),
         ended("train", Outcome::Failed(failure), 192_000, &[]),
-        ended("evaluate", Outcome::Skipped { because: stage("train") }, 0, &[]),
+        ended("evaluate", Outcome::Skipped { because: stage("train"), is_needed: true }, 0, &[]),
         Event::FinalMetrics { stage: stage("train"), values: [("loss".into(), 2.25)].into() },
         Event::RunEnded {
             run: Some(RunName(1)),
@@ -313,7 +313,7 @@ fn failed_recording_is_a_warning() {
     let warning = record(dir.path(), &first()).unwrap();
     assert!(
         warning.starts_with(
-            "run-1 was not fully recorded, but its work is done: \
+            "run-1 is only partly in the history: \
              cannot write `runs/runs.db`: UNIQUE"
         ),
         "{warning}"
@@ -325,7 +325,7 @@ fn failed_recording_is_a_warning() {
     std::fs::write(blocked.path().join("runs"), "a file in place of the folder").unwrap();
     let warning = record(blocked.path(), &first()).unwrap();
     assert!(
-        warning.starts_with("run-1 was not recorded, but its work is done: cannot create `runs`: "),
+        warning.starts_with("run-1 is not in the history: cannot create `runs`: "),
         "{warning}"
     );
 }

@@ -192,7 +192,7 @@ fn end_stage(
 ) -> rusqlite::Result<()> {
     let (failure, because) = match outcome {
         Outcome::Failed(failure) => (Some(json(failure)), None),
-        Outcome::Skipped { because } => (None, Some(because.as_str())),
+        Outcome::Skipped { because, .. } => (None, Some(because.as_str())),
         Outcome::Accepted { reason, .. } => (None, Some(reason.as_str())),
         Outcome::Fresh | Outcome::Restored | Outcome::Ran | Outcome::Interrupted => (None, None),
     };

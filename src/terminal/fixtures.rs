@@ -80,7 +80,7 @@ pub(super) fn failing_run() -> Vec<Event> {
     events.extend([
         line("train", "error: loss is NaN"),
         ended("train", exited(), 3000),
-        ended("export", Outcome::Skipped { because: stage("train") }, 0),
+        ended("export", Outcome::Skipped { because: stage("train"), is_needed: true }, 0),
         Event::RunEnded {
             run: Some(RunName(12)),
             at: 0,

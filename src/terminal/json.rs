@@ -98,7 +98,7 @@ mod tests {
             format!(r#"{start}{outcome},"took":5,"outs":{{}}}}"#)
         };
         assert_eq!(json(Outcome::Ran), line(r#""ran""#));
-        let skipped = Outcome::Skipped { because: fixtures::stage("x") };
+        let skipped = Outcome::Skipped { because: fixtures::stage("x"), is_needed: true };
         assert_eq!(json(skipped), line(r#""skipped","because":"x""#));
         let failure = r#""failure":{"what":"exited with code 1","causes":[],"hint":null}"#;
         assert_eq!(json(fixtures::exited()), line(&format!(r#""failed",{failure}"#)));

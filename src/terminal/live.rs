@@ -249,7 +249,7 @@ mod tests {
         insta::assert_snapshot!(kept(&fixtures::failing_run(), ColorChoice::Never), @r#"
         ↺ download     restored in 12ms
         ! spectrogram  warning: one clip was skipped
-        ✓ spectrogram  ran in 1m02s  (first run)
+        ✓ spectrogram  ran in 1m02s  (never ran)
         ✗ train        failed after 3.0s: exited with code 1
             epoch 4: loss 2.25
             epoch 5: loss 2.25

@@ -102,7 +102,7 @@ mod tests {
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap(), @r#"
         run-12: started
         download: restored in 12ms
-        spectrogram: started (first run)
+        spectrogram: started (never ran)
         spectrogram |    Compiling features v0.1.0
         spectrogram: 5/50 (10 %)
         spectrogram: 10/50 (20 %)

@@ -302,8 +302,16 @@ mod tests {
             vec![
                 stage("download", Outcome::Fresh, 0),
                 stage("train", fixtures::exited(), 3000),
-                stage("evaluate", Outcome::Skipped { because: fixtures::stage("train") }, 0),
-                stage("export", Outcome::Skipped { because: fixtures::stage("train") }, 0),
+                stage(
+                    "evaluate",
+                    Outcome::Skipped { because: fixtures::stage("train"), is_needed: true },
+                    0,
+                ),
+                stage(
+                    "export",
+                    Outcome::Skipped { because: fixtures::stage("train"), is_needed: true },
+                    0,
+                ),
             ],
             RunStatus::Failed,
             3100,

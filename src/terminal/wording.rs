@@ -38,7 +38,10 @@ pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
         Outcome::Restored => format!("restored in {took}"),
         Outcome::Ran => format!("ran in {took}"),
         Outcome::Failed(failure) => format!("failed{after}: {}", failure.what),
-        Outcome::Skipped { because } => format!("skipped: needs {because}"),
+        Outcome::Skipped { because, is_needed: true } => format!("skipped: needs {because}"),
+        Outcome::Skipped { because, is_needed: false } => {
+            format!("skipped: {because} failed (-k runs it anyway)")
+        }
         Outcome::Interrupted => format!("interrupted{after}"),
         Outcome::Accepted { reason, .. } => format!("accepted: {reason}"),
     }
@@ -58,13 +61,9 @@ pub(super) fn reasons(changes: &[Change]) -> Option<String> {
     // it is shorter.
     let shown =
         changes.iter().find(|change| !matches!(change, Change::Cmd { .. })).or(changes.first())?;
-    let first = match shown {
-        Change::NeverRan => "first run".to_owned(),
-        change => change.to_string(),
-    };
     Some(match changes.len() {
-        1 => first,
-        count => format!("{first}, and {} more", count - 1),
+        1 => shown.to_string(),
+        count => format!("{shown}, and {} more", count - 1),
     })
 }
 
@@ -110,7 +109,10 @@ mod tests {
             "failed after 3.0s: exited with code 1"
         );
         assert_eq!(ended(&Outcome::Failed(failure), Millis(0)), "failed: exited with code 1");
-        assert_eq!(ended(&Outcome::Skipped { because: train }, Millis(0)), "skipped: needs train");
+        let skipped =
+            |is_needed| ended(&Outcome::Skipped { because: train.clone(), is_needed }, Millis(0));
+        assert_eq!(skipped(true), "skipped: needs train");
+        assert_eq!(skipped(false), "skipped: train failed (-k runs it anyway)");
         let epochs = Change::Param {
             key: ParamKey::new("train.epochs"),
             old: Some(10.into()),
@@ -126,7 +128,7 @@ mod tests {
             reasons(&[cmd, epochs.clone()]).as_deref(),
             Some("train.epochs 10 → 30, and 1 more")
         );
-        assert_eq!(reasons(&[Change::NeverRan]).as_deref(), Some("first run"));
+        assert_eq!(reasons(&[Change::NeverRan]).as_deref(), Some("never ran"));
         assert_eq!(
             reasons(&[epochs, Change::Forced, Change::Forced]).as_deref(),
             Some("train.epochs 10 → 30, and 2 more")

@@ -10,23 +10,35 @@ use crate::repo_path::RepoPath;
 /// Returns the root of the project that contains `start`, as a path without symlinks.
 ///
 /// # Errors
-/// `start` does not exist, or no directory above it has a `pipeline.toml`.
+/// `start` is not a directory, or no directory above it has a `pipeline.toml`.
 pub fn find(start: &Path) -> Result<PathBuf> {
-    let start = start.canonicalize().map_err(|err| match err.kind() {
+    let real = start.canonicalize().map_err(|err| match err.kind() {
         std::io::ErrorKind::NotFound => {
             Error::usage(format!("`{}` does not exist", start.display()))
         }
+        std::io::ErrorKind::NotADirectory => not_a_directory(start),
         _ => Error::io("open", start, &err),
     })?;
-    let root = start.ancestors().find(|dir| dir.join(pipeline::FILE).is_file());
-    root.map(Path::to_owned).ok_or_else(|| {
-        Error::usage(format!(
+    if !real.is_dir() {
+        return Err(not_a_directory(start));
+    }
+    let file = |dir: &Path| dir.join(pipeline::FILE);
+    if let Some(root) = real.ancestors().find(|dir| file(dir).is_file()) {
+        return Ok(root.to_owned());
+    }
+    Err(match real.ancestors().map(file).find(|path| path.is_dir()) {
+        Some(dir) => Error::usage(format!("`{}` is a directory, not a file", dir.display())),
+        None => Error::usage(format!(
             "there is no `{}` in `{}` or its parent directories",
             pipeline::FILE,
-            start.display()
+            real.display()
         ))
-        .hint("run `repro init` to create a pipeline here")
+        .hint("run `repro init` to create a pipeline here"),
     })
+}
+
+fn not_a_directory(path: &Path) -> Error {
+    Error::usage(format!("`{}` is not a directory", path.display()))
 }
 
 /// Converts `typed`, relative to the directory `here`, to a path in the project at `root`.

@@ -84,7 +84,19 @@ fn checkout_stores_replaced_files() {
     sandbox.write("data/audio/jazz/mine.txt", "of mine");
     sandbox.remove("data/audio/rock");
     sandbox.write("data/audio/rock", "a file");
-    sandbox.ok(&["checkout", "data/audio/jazz", "data/audio/rock/a.wav"]);
+    let done = sandbox.ok(&["checkout", "data/audio/jazz", "data/audio/rock/a.wav"]);
+    let mut named = done.stderr.lines().filter_map(|line| {
+        let (path, object) = line.split_once("` was replaced; it is kept as `")?;
+        let path = path.strip_prefix("warning: your version of `")?;
+        Some((path.to_owned(), sandbox.read(object.strip_suffix('`')?)))
+    });
+    for (path, text) in [
+        ("data/audio/jazz/a.wav", "edited"),
+        ("data/audio/jazz/mine.txt", "of mine"),
+        ("data/audio/rock", "a file"),
+    ] {
+        assert_eq!(named.next(), Some((path.to_owned(), text.to_owned())), "{done}");
+    }
     assert_eq!(sandbox.read("data/audio/jazz/a.wav"), "jazz a\n");
     assert_eq!(sandbox.read("data/audio/rock/a.wav"), "rock a\n");
     assert!(!sandbox.exists("data/audio/jazz/mine.txt"));

@@ -44,16 +44,16 @@ fn cache_disk_full() {
     the cache is intact: 1 object (100 kB), 1 trace
     --- stderr
     run-1: started
-    s: started (first run)
+    s: started (never ran)
     s: failed after [time]: ran, but its outs could not be stored
     error: stage `s` failed after [time]: ran, but its outs could not be stored
      caused by: cannot cache `$ROOT/out`
      caused by: No space left on device (os error 28)
-     hint: free space on the disk of `$ROOT/cache`, then repeat the command: finished work is kept; `repro gc` lists cache entries that can be deleted
+     hint: free space on the disk of `$ROOT/cache`, then repeat the command; `repro gc` counts cache entries that can be deleted
 
     ✗ run-1 failed after [time]: 1 failed
     run-2: started
-    s: started (first run)
+    s: started (never ran)
     s: ran in [time]
 
      out by s
@@ -75,9 +75,9 @@ fn history_disk_full() {
     run-2 ok
     --- stderr
     run-1: started
-    s: started (first run)
+    s: started (never ran)
     s: ran in [time]
-    warning: run-1 was not recorded, but its work is done
+    warning: run-1 is not in the history; its results are kept
      caused by: cannot write `runs/runs.db`
      caused by: database or disk is full
      hint: free space on the disk of `runs/runs.db`, which is full
@@ -95,7 +95,7 @@ fn disk_without_size() {
     exit 0
     --- stderr
     run-1: started
-    s: started (first run)
+    s: started (never ran)
     s: ran in [time]
 
      out by s
@@ -115,10 +115,10 @@ fn log_disk_full() {
     exit 0
     --- stdout
     run-1: started
-    s: started (first run)
+    s: started (never ran)
     s: warning: the disk of `$ROOT/runs/run-1/s/log` is full; the end of its log and its last metrics may be missing
     s: ran in [time]
-    warning: run-1 was not fully recorded, but its work is done
+    warning: run-1 is only partly in the history; its results are kept
      caused by: cannot write `runs/runs.db`
      caused by: database or disk is full
      hint: free space on the disk of `runs/runs.db`, which is full
@@ -163,12 +163,12 @@ fn lock_disk_full() {
     exit 0
     --- stderr
     run-1: started
-    s: started (first run)
+    s: started (never ran)
     s | ran
     s: ran in [time]
     error: cannot write `$ROOT/full/pipeline.lock`
      caused by: No space left on device (os error 28)
-     hint: free space on the disk of `$ROOT/full/pipeline.lock`, then repeat the command: finished work is kept; `repro gc` lists cache entries that can be deleted
+     hint: free space on the disk of `$ROOT/full/pipeline.lock`, then repeat the command; `repro gc` counts cache entries that can be deleted
     everything is up to date (1 stage, [time])
     ");
 }
@@ -217,7 +217,7 @@ fn locked_history_names_process() {
     run-2: started
     s: started (forced)
     s: ran in [time]
-    warning: run-2 was not recorded, but its work is done
+    warning: run-2 is not in the history; its results are kept
      caused by: cannot write `runs/runs.db`
      caused by: database is locked
      hint: another process has been writing to it for seconds: try again when it is done

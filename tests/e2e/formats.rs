@@ -240,7 +240,7 @@ fn golden_history() {
      all ran [time] dep one.txt changed
      each failed [time] exited with code 1
      caused by: its last line: "no"
-     last skipped needs each
+     last skipped each failed
      3 already up to date
 
     metrics

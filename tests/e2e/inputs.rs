@@ -36,7 +36,7 @@ outs = ["count.txt"]
     exit 2
     --- stdout
     count cannot be checked: dep `src/**/*.txt` of stage `count` matches nothing
-     hint: correct the pattern in line 4 of pipeline.toml, or create files that it matches
+     hint: correct the pattern at pipeline.toml:4, or create files that it matches
     ");
 }
 
@@ -115,8 +115,8 @@ outs = ["a.txt"]
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stdout
-    a cannot be checked: `cat version`, which it depends on, failed with exit status: 1: cat: version: No such file or directory
-     hint: `tools` of stage `a` (line 2 of pipeline.toml) takes installed commands that print a version
+    a cannot be checked: `cat version`, which it depends on, exited with code 1: cat: version: No such file or directory
+     hint: `tools` of stage `a` (pipeline.toml:2) takes installed commands that print a version
     ");
 }
 
@@ -170,7 +170,7 @@ outs = ["sum.txt"]
     run-1: started
     raw: failed: cannot be checked: the input tracked by stage `raw` is unavailable: out raw is missing
     sum: skipped: needs raw
-    error: stage `raw` failed after [time]: cannot be checked: the input tracked by stage `raw` is unavailable: out raw is missing
+    error: stage `raw` failed: cannot be checked: the input tracked by stage `raw` is unavailable: out raw is missing
      hint: put the file in place, or remove the stage from pipeline.toml
 
     ✗ raw failed

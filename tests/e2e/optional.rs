@@ -29,7 +29,7 @@ fn absent_optional_out() {
     exit 0
     --- stderr
     run-1: started
-    check: started (first run)
+    check: started (never ran)
     check: ran in [time]
 
      all by check
@@ -90,10 +90,10 @@ fn dep_on_absent_optional_out() {
     exit 2
     --- stderr
     run-1: started
-    check: started (first run)
+    check: started (never ran)
     check: ran in [time]
     count: failed: cannot be checked: dep `notes/odd` of stage `count` does not exist
-    error: stage `count` failed after [time]: cannot be checked: dep `notes/odd` of stage `count` does not exist
+    error: stage `count` failed: cannot be checked: dep `notes/odd` of stage `count` does not exist
      hint: it is an optional out of stage `check`, which did not write it; use a folder or a glob for a dep that may be missing
 
     ✓ check ran [time]
@@ -161,12 +161,12 @@ outs = [{ path = "in", optional = true }]
     exit 1
     --- stderr
     run-1: started
-    input: started (first run)
+    input: started (never ran)
     input: ran in [time]
-    decode: started (first run)
+    decode: started (never ran)
     decode: failed after [time]: exited with code 0, but did not write `out/a.ok`, an out of item `in/a`
     error: stage `decode` failed after [time]: exited with code 0, but did not write `out/a.ok`, an out of item `in/a`
-     hint: write it, or correct the outs of stage `decode` in line 2; set `optional = true` if it may be missing
+     hint: write it, or correct the outs of stage `decode` (pipeline.toml:2); set `optional = true` if it may be missing
 
     ✓ input ran [time]
     ✗ decode failed [time]

@@ -49,8 +49,8 @@ outs = ["next.txt"]
     run-4: started
     slow: failed: cannot be checked: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
     next: skipped: needs slow
-    error: stage `slow` failed after [time]: cannot be checked: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
-     hint: remove `frozen` from stage `slow` in line 5 and run it once
+    error: stage `slow` failed: cannot be checked: stage `slow` is frozen, and the cache does not have its outs: out slow.txt is missing
+     hint: remove `frozen` from stage `slow` (pipeline.toml:5) and run it once
 
     ✗ slow failed
     ⊘ next skipped
@@ -200,7 +200,7 @@ outs = ["hopeless.txt"]
     exit 0
     --- stderr
     run-1: started
-    flaky: started (first run)
+    flaky: started (never ran)
     flaky | attempt
     flaky: warning: exited with code 1; it will be retried up to 3 more times, after [time]
     flaky | attempt
@@ -218,7 +218,7 @@ outs = ["hopeless.txt"]
     exit 1
     --- stderr
     run-2: started
-    hopeless: started (first run)
+    hopeless: started (never ran)
     hopeless: warning: exited with code 1; it will be retried once more, after [time]
     hopeless: failed after [time]: exited with code 1
     error: stage `hopeless` failed after [time]: exited with code 1
@@ -234,10 +234,10 @@ fn timeout_ends_command() {
     exit 1
     --- stderr
     run-1: started
-    a: started (first run)
+    a: started (never ran)
     a: failed after [time]: took longer than its timeout of [time]
     error: stage `a` failed after [time]: took longer than its timeout of [time]
-     hint: `timeout` is set in stage `a` in line 1
+     hint: `timeout` is set in stage `a` (pipeline.toml:1)
 
     ✗ run-1 failed after [time]: 1 failed
     ");
@@ -273,7 +273,7 @@ fn stage_shell() {
     exit 1
     --- stderr
     run-1: started
-    a: started (first run)
+    a: started (never ran)
     a: failed after [time]: exited with code 1
     error: stage `a` failed after [time]: exited with code 1
 

@@ -177,9 +177,9 @@ outs = ["y"]
     exit 1
     --- stderr
     run-1: started
-    good: started (first run)
+    good: started (never ran)
     good: ran in [time]
-    bad: started (first run)
+    bad: started (never ran)
     bad | loss is NaN at step 1200
     bad: failed after [time]: exited with code 3
     after: skipped: needs bad
@@ -204,6 +204,10 @@ outs = ["y"]
         assert!(done.stderr.contains(line), "{done}");
     }
     assert!(sandbox.exists("other"));
+    let independent = sandbox.read("pipeline.toml").replace("touch other", "touch other #");
+    sandbox.write("pipeline.toml", independent);
+    let done = sandbox.repro(&["run", "-j", "1"]);
+    assert!(done.stderr.contains("other: skipped: bad failed (-k runs it anyway)"), "{done}");
 }
 
 #[test]
@@ -319,4 +323,29 @@ fn json_event_lines() {
     }
     let ended = events.iter().find(|event| event["event"] == "stage_ended").unwrap();
     assert_eq!(ended["outcome"], "ran");
+}
+
+#[test]
+fn run_names_replaced_out() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo 1 > o'\nouts = ['o']\n");
+    sandbox.ok(&["run"]);
+    for (args, text) in [(&["run"][..], "edited"), (&["run", "-f"][..], "again")] {
+        sandbox.write("o", text);
+        let done = sandbox.ok(args);
+        let warning = "s: warning: your version of `o` was replaced; it is kept as `";
+        let (_, object) = done.stderr.split_once(warning).unwrap_or_else(|| panic!("{done}"));
+        assert_eq!(sandbox.read(object.split_once('`').unwrap().0), text);
+    }
+}
+
+#[test]
+fn out_written_in_wdir() {
+    let sandbox = Sandbox::with(
+        "[stages.s]\nwdir = 'w'\ncmd = 'echo 1 > m'\ndeps = ['w/in']\nouts = ['m']\n",
+    );
+    sandbox.write("w/in", "");
+    let done = sandbox.repro(&["run"]);
+    let hint = "hint: it wrote `w/m`; outs are relative to the project root, the command runs in \
+                `w`";
+    assert!(done.stderr.contains(hint), "{done}");
 }

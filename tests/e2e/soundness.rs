@@ -228,7 +228,7 @@ fn unrestorable_broken_link() {
     exit 1
     --- stderr
     run-1: started
-    s: started (first run)
+    s: started (never ran)
     s: failed after [time]: `d/link` is a link to `/nowhere/x`, which does not exist
     error: stage `s` failed after [time]: `d/link` is a link to `/nowhere/x`, which does not exist
      hint: a broken link that is absolute or leads upwards cannot be cached; remove it, or create its target

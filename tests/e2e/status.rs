@@ -259,7 +259,7 @@ fn unobservable_stage_fails_alone() {
     join: failed: cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
     count: skipped: needs join
     other: ran in [time]
-    error: stage `join` failed after [time]: cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
+    error: stage `join` failed: cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
      hint: move it out of the directory: sockets, pipes and devices have no content
 
     ✗ join failed

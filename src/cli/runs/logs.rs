@@ -8,6 +8,7 @@ use anstyle::Style;
 use clap::Args;
 
 use crate::cli::common::store;
+use crate::cli::select;
 use crate::error::{Error, Result, did_you_mean, exit};
 use crate::runs::{LOG, Run, StageRecord, stage_dir};
 use crate::terminal::wording::outcome_word;
@@ -44,11 +45,17 @@ fn find<'a>(run: &'a Run, name: &str) -> Result<&'a StageRecord> {
     if let Some(stage) = run.stages.iter().find(|stage| stage.stage.as_str() == name) {
         return Ok(stage);
     }
+    let is_variant = |stage: &&str| stage.split_once('@').is_some_and(|(family, _)| family == name);
     let names: Vec<&str> = run.stages.iter().map(|stage| stage.stage.as_str()).collect();
+    let variants: Vec<&str> = names.iter().copied().filter(is_variant).collect();
+    if !variants.is_empty() {
+        return Err(Error::usage(format!("`{name}` is a matrix of stages, not a stage"))
+            .hint(format!("name one of {}", select::listed(&variants))));
+    }
     let error = Error::usage(format!("there is no stage `{name}` in {}", run.name));
     Err(match did_you_mean(name, names.iter().copied()) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-        None => error.hint(format!("the stages are {}", names.join(", "))),
+        None => error.hint(format!("the stages are {}", select::listed(&names))),
     })
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cli::common::{run_style, short_commit, stage_style, store};
 use crate::error::{Result, exit};
-use crate::event::{GitState, GitTree};
+use crate::event::{GitState, GitTree, Millis};
 use crate::pipeline::StageName;
 use crate::report;
 use crate::report::runs::RunReport;
@@ -98,6 +98,8 @@ fn stages(run: &Run) -> Table {
             StageState::Fresh | StageState::Skipped { .. } | StageState::Accepted { .. } => {
                 String::new()
             }
+            // No process ran.
+            StageState::Failed(_) if stage.took == Some(Millis(0)) => String::new(),
             _ => stage.took.map_or_else(String::new, |took| took.to_string()),
         };
         let name = stage.stage.as_str().into();
@@ -111,7 +113,7 @@ fn stages(run: &Run) -> Table {
     table
 }
 
-/// Explains the outcome of a stage: its failure, the failed stage it needs, or its first five
+/// Explains the outcome of a stage: its failure, the failed stage that stopped it, or its first five
 /// reasons.
 fn why(stage: &StageRecord) -> Vec<String> {
     const SHOWN: usize = 5;
@@ -124,7 +126,7 @@ fn why(stage: &StageRecord) -> Vec<String> {
             lines.extend(failure.hint.iter().map(|hint| format!("hint: {hint}")));
             label = "started because: ";
         }
-        StageState::Skipped { because: Some(because) } => lines.push(format!("needs {because}")),
+        StageState::Skipped { because: Some(because) } => lines.push(format!("{because} failed")),
         StageState::Accepted { reason } => {
             lines.push(reason.clone());
             label = "despite: ";
@@ -256,7 +258,7 @@ mod tests {
                                        caused by: its last line: "loss is NaN"
                                        hint: look
                                        started because: never ran
-          evaluate  skipped            needs train
+          evaluate  skipped            train failed
 
         metrics
           train.loss  2.25

@@ -183,8 +183,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
             }
             Effect::Close(ix) => self.stages[ix].units = None,
             Effect::Skip { stage, because } => {
-                let because = self.ledger.name(because);
-                self.ledger.end(stage, Outcome::Skipped { because }, Millis(0), BTreeMap::new());
+                let outcome = self.skipped(stage, because);
+                self.ledger.end(stage, outcome, Millis(0), BTreeMap::new());
             }
             Effect::Abandon(stage) => {
                 self.ledger.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new());
@@ -328,14 +328,14 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 };
                 (outcome, outs, End::Success)
             }
-            StageResult::Failed { failure, exit } => {
+            StageResult::Failed { failure, exit } | StageResult::Unstarted { failure, exit } => {
                 self.ledger.exit_with(exit);
                 (Outcome::Failed(self.with_last_line(ix, failure)), BTreeMap::new(), End::Failure)
             }
             StageResult::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Failure),
             StageResult::Cut => {
                 let outcome = match self.ledger.first_failed() {
-                    Some(because) => Outcome::Skipped { because: self.ledger.name(because) },
+                    Some(because) => self.skipped(ix, because),
                     None => Outcome::Interrupted,
                 };
                 (outcome, BTreeMap::new(), End::Failure)
@@ -344,6 +344,12 @@ impl<'a, 's> Dispatcher<'a, 's> {
         };
         self.ledger.end(ix, outcome, took, outs);
         self.scheduler.advance(Input::Ended(ix, end))
+    }
+
+    /// Returns the outcome of a stage that does not run because `failed` failed.
+    fn skipped(&self, stage: StageIx, failed: StageIx) -> Outcome {
+        let is_needed = self.project.pipeline.graph.with_needs([stage]).contains(failed);
+        Outcome::Skipped { because: self.ledger.name(failed), is_needed }
     }
 
     /// Adds the last line that the process printed, and a hint at its log.

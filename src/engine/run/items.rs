@@ -9,8 +9,8 @@ use self::list::{Items, is_per_item};
 use self::prepare::prepare;
 use self::process::Processing;
 use super::job::{RunContext, job};
-use super::outcome::{StageResult, failed};
-use super::outs::committed;
+use super::outcome::{StageResult, failed, unstarted};
+use super::outs::{committed, warn_of_replaced};
 use super::processes::Deliver;
 use crate::engine::observe::Observation;
 use crate::error::{Kind, exit};
@@ -30,7 +30,7 @@ pub(super) fn run(
     let stage = &project.pipeline.stages[ix];
     let items = match Items::of(project, stage, each, observation) {
         Ok(items) => items,
-        Err(error) => return failed("could not be started", error),
+        Err(error) => return unstarted("could not be started", error),
     };
     if items.all.is_empty() {
         deliver(vec![StageMessage::Warning(format!(
@@ -43,11 +43,12 @@ pub(super) fn run(
     let plain = stage.outs.iter().any(|out| !is_per_item(each, &out.path));
     let process = !stale.is_empty() || (plain && each.mode == Mode::Batch);
     let job = match prepare(project, stage, each, observation, &items)
-        .and_then(|()| job(context, stage, 0))
+        .inspect(|replaced| warn_of_replaced(project, stage, observation, replaced, deliver))
+        .and_then(|_| job(context, stage, 0))
     {
         Ok(job) => job,
         Err(error) if error.kind == Kind::Damaged => return StageResult::Damaged(error),
-        Err(error) => return failed("could not be started", error),
+        Err(error) => return unstarted("could not be started", error),
     };
     if !process {
         return match committed(project, stage, observation) {

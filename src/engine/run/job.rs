@@ -62,8 +62,10 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
     let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.to_path(&project.root));
     if !dir.is_dir() {
         let wdir = stage.wdir.as_ref().map_or(".", RepoPath::as_str);
-        return Err(Error::usage(format!("its `wdir` `{wdir}` is not a directory"))
-            .hint(format!("create it, or correct stage `{}` in line {}", stage.name, stage.line)));
+        return Err(Error::usage(format!("its `wdir` `{wdir}` is not a directory")).hint(format!(
+            "create it, or correct stage `{}` (pipeline.toml:{})",
+            stage.name, stage.line
+        )));
     }
     let folder = runs::stage_dir(&project.root, run, &stage.name);
     fs::create_dir_all(&folder).map_err(|err| Error::io("create", &folder, &err))?;

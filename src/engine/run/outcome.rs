@@ -18,6 +18,11 @@ pub(super) enum StageResult {
         failure: Failure,
         exit: u8,
     },
+    /// It failed before its process started.
+    Unstarted {
+        failure: Failure,
+        exit: u8,
+    },
     Stopped,
     /// Some of its units were not started because another stage failed.
     Cut,
@@ -32,7 +37,10 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<Sta
                 "took longer than its timeout of {}",
                 Millis::from(stage.timeout.unwrap_or_default())
             ),
-            Some(format!("`timeout` is set in stage `{}` in line {}", stage.name, stage.line)),
+            Some(format!(
+                "`timeout` is set in stage `{}` (pipeline.toml:{})",
+                stage.name, stage.line
+            )),
         ),
         (Exit::Code(0), Stop::None) => return None,
         (Exit::Code(127), Stop::None) => (
@@ -53,11 +61,18 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<Sta
 }
 
 pub(super) fn failed(what: &str, error: Error) -> StageResult {
+    let (failure, exit) = explained(what, error);
+    StageResult::Failed { failure, exit }
+}
+
+pub(super) fn unstarted(what: &str, error: Error) -> StageResult {
+    let (failure, exit) = explained(what, error);
+    StageResult::Unstarted { failure, exit }
+}
+
+fn explained(what: &str, error: Error) -> (Failure, u8) {
     let exit = error.exit_code();
     let mut causes = vec![error.what];
     causes.extend(error.causes);
-    StageResult::Failed {
-        failure: Failure { what: what.to_owned(), causes, hint: error.hint },
-        exit,
-    }
+    (Failure { what: what.to_owned(), causes, hint: error.hint }, exit)
 }

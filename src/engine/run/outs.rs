@@ -3,31 +3,36 @@
 use std::collections::BTreeMap;
 
 use super::outcome::{StageResult, failed};
+use super::processes::Deliver;
 use crate::digest::Content;
+use crate::engine::commit::Replaced;
 use crate::engine::observe::{self, Observation};
 use crate::engine::{Project, commit};
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Work};
+use crate::exec::StageMessage;
 use crate::pipeline::{Cached, Out, PRIVATE, Persist, Presence, Stage};
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
-/// Stores and removes the present content of one out, and creates its parent folder.
+/// Stores and removes the present content of one out, and creates its parent folder. Returns what
+/// the cache did not hold before.
 pub(super) fn clear_out(
     project: &Project,
     stage: &Stage,
     out: &Out,
     observation: &Observation,
     failures: u64,
-) -> Result<()> {
+) -> Result<Replaced> {
     let path = &out.path;
+    let mut replaced = Replaced::default();
     // The remains of a failed attempt are not stored.
     match observation.outs.get(path) {
         Some(Some(seen)) if failures == 0 => {
             // Content that the lock names was synced before the lock was written.
             match is_as_locked(project, stage, path, seen) {
-                false => commit::store_durably(project, path, seen)?,
+                false => replaced = commit::store_durably(project, path, seen)?,
                 true if out.cached == Cached::Yes => commit::store(project, path, seen)?,
                 true => {}
             }
@@ -40,7 +45,28 @@ pub(super) fn clear_out(
         _ if failures > 0 && out.persist == Persist::No => project.workspace.remove(path)?,
         _ => {}
     }
-    project.workspace.make_parent(path)
+    project.workspace.make_parent(path)?;
+    Ok(replaced)
+}
+
+/// Warns about edited outs that were replaced.
+///
+/// Only if the stage itself is as in the lock: otherwise the outs may as well be the remains of a
+/// failed run.
+pub(super) fn warn_of_replaced(
+    project: &Project,
+    stage: &Stage,
+    observation: &Observation,
+    replaced: &Replaced,
+    deliver: &Deliver<'_>,
+) {
+    let locked = project.lock.stages.get(&stage.name);
+    let warnings = replaced.warnings(project);
+    if !warnings.is_empty()
+        && locked.is_some_and(|trace| trace.fingerprint == observation.fingerprint)
+    {
+        deliver(warnings.into_iter().map(StageMessage::Warning).collect());
+    }
 }
 
 /// Reports whether the content is the one in the lock, which the stage wrote and can write again.
@@ -62,6 +88,16 @@ pub(super) fn committed(
         }
         Err(error) => failed("ran, but its outs could not be stored", error),
     }
+}
+
+/// Returns the hint for a missing out that the command wrote below its `wdir` instead.
+pub(super) fn written_in_wdir(project: &Project, stage: &Stage, out: &RepoPath) -> Option<String> {
+    let wdir = stage.wdir.as_ref()?;
+    wdir.to_path(&project.root).join(out.as_str()).symlink_metadata().ok()?;
+    Some(format!(
+        "it wrote `{wdir}/{out}`; outs are relative to the project root, the command runs in \
+         `{wdir}`"
+    ))
 }
 
 /// Checks that the stage wrote its outs and that no dep changed, then stores outs, listings of
@@ -90,11 +126,13 @@ pub(super) fn commit_outs(
                 "exited with code 0, but did not write its out `{}`",
                 out.path
             ))
-            .hint(format!(
-                "write it, or remove it from stage `{}` in line {} of pipeline.toml; set \
-                 `optional = true` if it may be missing",
-                stage.name, out.line
-            )));
+            .hint(written_in_wdir(project, stage, &out.path).unwrap_or_else(|| {
+                format!(
+                    "write it, or remove it from stage `{}` (pipeline.toml:{}); set `optional = \
+                     true` if it may be missing",
+                    stage.name, out.line
+                )
+            })));
         };
         commit::check_restorable(project, &out.path, found)?;
         outs.insert(out.path.clone(), found.content());

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::items;
 use super::job::{RunContext, job, retrying};
-use super::outcome::{StageResult, failed, unsuccessful};
-use super::outs::{clear_out, committed};
+use super::outcome::{StageResult, unstarted, unsuccessful};
+use super::outs::{clear_out, committed, warn_of_replaced};
 use super::processes::{Deliver, execute_and_follow};
 use crate::engine::observe::predict::Predicted;
 use crate::engine::observe::{self, Observation, observe};
@@ -18,7 +18,8 @@ use crate::exec::Job;
 use crate::pipeline::{Stage, StageIx};
 use crate::plan::{Decision, Force, Trace};
 
-/// Observes a stage again and does the work that is due now; returns the result and its duration.
+/// Observes a stage again and does the work that is due now; returns the result and its
+/// duration, which is 0 for a failure before its process started.
 ///
 /// A stage may have waited for hours since it became ready, and later edits count. `current` is the
 /// observation of a tracked input that is still current.
@@ -35,15 +36,19 @@ pub(super) fn execute_stage(
         None => observe_again(context.project, ix, force).map(Arc::new),
     };
     let result = match observation {
-        Err(error) => failed("cannot be checked", error),
+        Err(error) => unstarted("cannot be checked", error),
         Ok(observation) => match &observation.decision {
             Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
-            Decision::Restore(trace, _) => restore(context, trace, &observation),
+            Decision::Restore(trace, _) => restore(context, ix, trace, &observation, deliver),
             Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
             Decision::Run(_) => run(context, ix, &observation, deliver),
         },
     };
-    (result, began.elapsed().into())
+    let took = match result {
+        StageResult::Unstarted { .. } => Millis(0),
+        _ => began.elapsed().into(),
+    };
+    (result, took)
 }
 
 /// Observes a stage, and takes the stamps of its deps if it will run.
@@ -56,11 +61,22 @@ fn observe_again(project: &Project, ix: StageIx, force: Force) -> Result<Observa
 }
 
 /// Restores the outs of `trace`.
-fn restore(context: RunContext<'_>, trace: &Trace, observation: &Observation) -> StageResult {
-    match commit::restore(context.project, &trace.out_contents(), &observation.outs) {
-        Ok(_) => StageResult::Done(trace.clone(), Work::Restore),
+fn restore(
+    context: RunContext<'_>,
+    ix: StageIx,
+    trace: &Trace,
+    observation: &Observation,
+    deliver: &Deliver<'_>,
+) -> StageResult {
+    let project = context.project;
+    match commit::restore(project, &trace.out_contents(), &observation.outs) {
+        Ok((_, replaced)) => {
+            let stage = &project.pipeline.stages[ix];
+            warn_of_replaced(project, stage, observation, &replaced, deliver);
+            StageResult::Done(trace.clone(), Work::Restore)
+        }
         Err(error) if error.kind == Kind::Damaged => StageResult::Damaged(error),
-        Err(error) => failed("could not be restored", error),
+        Err(error) => unstarted("could not be restored", error),
     }
 }
 
@@ -79,7 +95,9 @@ fn run(
         return items::run(context, ix, each, observation, deliver);
     }
     let failure = |ended: &StageResult| match ended {
-        StageResult::Failed { failure, .. } => Some(failure.what.clone()),
+        StageResult::Failed { failure, .. } | StageResult::Unstarted { failure, .. } => {
+            Some(failure.what.clone())
+        }
         _ => None,
     };
     retrying(context, stage, deliver, failure, |failures| {
@@ -97,10 +115,10 @@ fn attempt(
     deliver: &Deliver<'_>,
 ) -> StageResult {
     let stage = &context.project.pipeline.stages[ix];
-    let ended = prepare(context, stage, observation, failures)
+    let ended = prepare(context, stage, observation, failures, deliver)
         .and_then(|job| execute_and_follow(context.groups, &job, stage.timeout, deliver));
     match ended {
-        Err(error) => failed("could not be started", error),
+        Err(error) => unstarted("could not be started", error),
         Ok((ended, stop)) => unsuccessful(stage, ended, stop)
             .unwrap_or_else(|| committed(context.project, stage, observation)),
     }
@@ -112,10 +130,12 @@ fn prepare(
     stage: &Stage,
     observation: &Observation,
     failures: u64,
+    deliver: &Deliver<'_>,
 ) -> Result<Job> {
     let job = job(context, stage, failures)?;
     for out in &stage.outs {
-        clear_out(context.project, stage, out, observation, failures)?;
+        let replaced = clear_out(context.project, stage, out, observation, failures)?;
+        warn_of_replaced(context.project, stage, observation, &replaced, deliver);
     }
     Ok(job)
 }

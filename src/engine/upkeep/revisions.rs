@@ -37,6 +37,7 @@ pub fn locks(root: &Path, wanted: &[Revisions]) -> Result<Locks> {
             // Otherwise a name that begins with a dash would be an option.
             Revisions::Named(name) => {
                 ask(root, &["rev-list", "--no-walk", "--end-of-options", name, "--"])
+                    .map_err(|error| unknown(root, name, error))
             }
             Revisions::AllBranches => {
                 ask(root, &["rev-list", "--no-walk", "--branches", "--remotes"])
@@ -64,6 +65,15 @@ fn decode(commit: &str, text: &str) -> Result<Lock> {
         Error::usage(format!("{}:{} of commit {commit}: {}", lock::FILE, bad.line, bad.what))
             .hint("leave that revision out if its objects may be removed")
     })
+}
+
+/// Names the revision that git does not know. Other errors, such as that of a folder outside git,
+/// stay as they are.
+fn unknown(root: &Path, name: &str, error: Error) -> Error {
+    match ask(root, &["rev-parse", "--git-dir"]) {
+        Ok(_) => Error::usage(format!("`{name}` is not a git revision")),
+        Err(_) => error,
+    }
 }
 
 fn ask(root: &Path, args: &[&str]) -> Result<String> {

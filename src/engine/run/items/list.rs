@@ -183,7 +183,7 @@ impl Finding<'_> {
             let text = &out.path;
             text.path(item, &self.each.glob).map_err(|bad| {
                 Error::usage(format!("out `{text}` of item `{item}` {bad}")).hint(format!(
-                    "stage `{}` is declared in line {}",
+                    "stage `{}` is declared at pipeline.toml:{}",
                     self.stage.name, self.stage.line
                 ))
             })

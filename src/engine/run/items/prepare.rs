@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::list::{Items, State, found, is_per_item};
+use crate::engine::commit::Replaced;
 use crate::engine::observe::Observation;
 use crate::engine::run::outs::clear_out;
 use crate::engine::{Project, commit};
@@ -13,25 +14,27 @@ use crate::pipeline::{Each, Stage};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
-/// Keeps outs of fresh items, restores outs that can be restored, and removes all others.
+/// Keeps outs of fresh items, restores outs that can be restored, and removes all others. Returns
+/// what the cache did not hold before.
 pub(super) fn prepare(
     project: &Project,
     stage: &Stage,
     each: &Each,
     observation: &Observation,
     items: &Items,
-) -> Result<()> {
+) -> Result<Replaced> {
+    let mut replaced = Replaced::default();
     let mut staying: BTreeSet<&RepoPath> = BTreeSet::new();
     for item in items.all.iter().filter(|item| item.state != State::Stale) {
         staying.extend(&item.outs);
     }
     for out in &stage.outs {
         if !is_per_item(each, &out.path) {
-            clear_out(project, stage, out, observation, 0)?;
+            replaced.append(clear_out(project, stage, out, observation, 0)?);
             continue;
         }
         if let Some(Some(seen)) = observation.outs.get(&out.path) {
-            clear(project, &out.path, seen, &staying)?;
+            clear(project, &out.path, seen, &staying, &mut replaced)?;
         }
         project.workspace.make_parent(&out.path)?;
         project.workspace.make_dir(&out.path)?;
@@ -43,14 +46,15 @@ pub(super) fn prepare(
                 let seen = outs
                     .keys()
                     .map(|path| (path.clone(), found(observation, path).map(Observed::Leaf)));
-                let _written = commit::restore(project, outs, &seen.collect())?;
+                let (_written, others) = commit::restore(project, outs, &seen.collect())?;
+                replaced.append(others);
             }
             State::Stale => {
                 item.outs.iter().try_for_each(|out| project.workspace.make_parent(out))?;
             }
         }
     }
-    Ok(())
+    Ok(replaced)
 }
 
 /// Removes everything at `path` except `staying`, and the folders that become empty.
@@ -59,6 +63,7 @@ fn clear(
     path: &RepoPath,
     seen: &Observed,
     staying: &BTreeSet<&RepoPath>,
+    replaced: &mut Replaced,
 ) -> Result<()> {
     if staying.contains(path) {
         return Ok(());
@@ -72,11 +77,12 @@ fn clear(
         Observed::Dir { tree, dirs, .. } if holds() => {
             tree.entries.iter().try_for_each(|(name, content)| {
                 let leaf = Observed::Leaf(*content);
-                clear(project, &path.join(name), dirs.get(name).unwrap_or(&leaf), staying)
+                let seen = dirs.get(name).unwrap_or(&leaf);
+                clear(project, &path.join(name), seen, staying, replaced)
             })
         }
         _ => {
-            commit::store_durably(project, path, seen)?;
+            replaced.append(commit::store_durably(project, path, seen)?);
             project.workspace.remove(path)
         }
     }

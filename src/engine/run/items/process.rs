@@ -15,7 +15,7 @@ use crate::engine::commit;
 use crate::engine::observe::{self, Observation};
 use crate::engine::run::job::{RunContext, retrying};
 use crate::engine::run::outcome::{StageResult, unsuccessful};
-use crate::engine::run::outs::clear_out;
+use crate::engine::run::outs::{clear_out, written_in_wdir};
 use crate::engine::run::processes::{Deliver, Stop, execute, while_following};
 use crate::error::{Error, Result};
 use crate::exec::{Exit, Job, More, StageMessage};
@@ -224,11 +224,13 @@ impl<'a> Processing<'a> {
                     "exited with code 0, but did not write `{path}`, an out of item `{}`",
                     item.path
                 ))
-                .hint(format!(
-                    "write it, or correct the outs of stage `{}` in line {}; set `optional = \
-                     true` if it may be missing",
-                    self.stage.name, self.stage.line
-                )));
+                .hint(written_in_wdir(project, self.stage, path).unwrap_or_else(|| {
+                    format!(
+                        "write it, or correct the outs of stage `{}` (pipeline.toml:{}); set \
+                         `optional = true` if it may be missing",
+                        self.stage.name, self.stage.line
+                    )
+                })));
             };
             commit::check_restorable(project, path, &seen)?;
             commit::store(project, path, &seen)?;
