@@ -299,8 +299,8 @@ impl Writer {
             }
             (None, 0) => None,
             (None, dropped) => Some(Error::environment(format!(
-                "{run} is only partly in the history: {dropped} metric points were dropped while the \
-                 database was not writable"
+                "{run} is only partly in the history: {dropped} metric points were dropped while \
+                 the database was not writable"
             ))),
         }
     }

@@ -113,8 +113,8 @@ fn stages(run: &Run) -> Table {
     table
 }
 
-/// Explains the outcome of a stage: its failure, the failed stage that stopped it, or its first five
-/// reasons.
+/// Explains the outcome of a stage: its failure, the failed stage that stopped it, or its first
+/// five reasons.
 fn why(stage: &StageRecord) -> Vec<String> {
     const SHOWN: usize = 5;
     let mut lines = Vec::new();

@@ -18,7 +18,7 @@ pub(super) enum StageResult {
         failure: Failure,
         exit: u8,
     },
-    /// It failed before its process started.
+    /// The stage failed before its process started.
     Unstarted {
         failure: Failure,
         exit: u8,
