@@ -18,7 +18,7 @@ use crate::audio::{Amount, is_audio};
 use crate::checksums::{self, Found};
 
 /// The range of a file of unknown length; `Fetch` cuts it to the actual length.
-const WHOLE_FILE: [Range<u64>; 1] = [0..u64::MAX];
+const WHOLE_FILE: Range<u64> = 0..u64::MAX;
 
 /// Fetches byte ranges of a remote archive, so that the reader can read them.
 pub(crate) type Fetch<'a> = &'a dyn Fn(&[Range<u64>]) -> Result<()>;
@@ -40,7 +40,7 @@ pub(crate) fn unpack(
 ) -> Result<Found> {
     let mut archive = Archive::open(reader)?;
     if archive.needs_all() {
-        fetch(&WHOLE_FILE)?;
+        fetch(std::slice::from_ref(&WHOLE_FILE))?;
     }
     let entries = archive.entries()?;
     let clips = amount.take(clips(&entries), |clip| &clip.class);

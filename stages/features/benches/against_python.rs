@@ -29,7 +29,7 @@ fn main() {
     report("WAV, 44.1 kHz, 16 bits, mono, 30 s, synthesized", &synthesized(dir.path()));
     match std::env::var_os("REPRO_BENCH_AUDIO") {
         Some(folder) => {
-            report(&format!("files of {}", folder.display()), &some_of_each(Path::new(&folder)))
+            report(&format!("files of {}", folder.display()), &some_of_each(Path::new(&folder)));
         }
         None => println!("REPRO_BENCH_AUDIO is not set: only WAV was measured"),
     }
@@ -174,7 +174,7 @@ impl Ours {
         let mut samples: Vec<_> = resampled.iter().map(|audio| audio.samples.clone()).collect();
         timed(|| match part {
             "decode" => {
-                files.iter().for_each(|file| drop(black_box(decode(file, Length::All).unwrap())))
+                files.iter().for_each(|file| drop(black_box(decode(file, Length::All).unwrap())));
             }
             "resample" => {
                 for audio in decoded {

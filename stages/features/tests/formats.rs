@@ -146,7 +146,7 @@ fn wrong_lengths_in_header() {
                 }
                 // A data chunk that claims to be empty is empty, and a format chunk needs its size.
                 Err(error) => {
-                    assert!(kind == "fmt " || claimed <= 1, "{kind} {claimed}: {error:#}")
+                    assert!(kind == "fmt " || claimed <= 1, "{kind} {claimed}: {error:#}");
                 }
             }
         }
