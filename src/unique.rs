@@ -7,8 +7,8 @@ use crate::clock::now_nanos;
 
 /// Returns a name that no other call returns, in this process or another one.
 ///
-/// It consists of the process id, the time of the first call and a counter. The time keeps a file
-/// left by a killed process from colliding with a later process that has the same id, which is
+/// The name consists of the process id, the time of the first call and a counter. The time keeps a
+/// file left by a killed process from colliding with a later process that has the same id, which is
 /// common in containers.
 pub fn unique() -> String {
     static PROCESS: LazyLock<String> =

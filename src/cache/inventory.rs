@@ -159,7 +159,7 @@ impl Cache {
 
     /// Moves a file that does not belong in the cache to `damaged/` and returns its new path.
     ///
-    /// It is called `name` or, if that exists, `name-2` and so on.
+    /// The file is called `name` or, if that exists, `name-2` and so on.
     pub fn set_aside(&self, path: &Path, name: &str) -> Result<PathBuf> {
         let dir = self.dir.join("damaged");
         fs::create_dir_all(&dir).map_err(|err| Error::io("create", &dir, &err))?;

@@ -21,7 +21,8 @@ pub fn declared(text: &str) -> BTreeSet<String> {
 
 /// Chooses a stage name for the input at `path` that is not in `taken`.
 ///
-/// It is the path's last name, preceded by as many parent directories as needed, or else numbered.
+/// The name is the path's last one, preceded by as many parent directories as needed, or else
+/// numbered.
 pub fn name_for(path: &RepoPath, taken: &BTreeSet<String>) -> StageName {
     let mut names: Vec<String> =
         path.as_str().split('/').map(slug).filter(|name| !name.is_empty()).collect();

@@ -94,8 +94,8 @@ const BAR: usize = 24;
 
 /// Renders the summary, with styles and a final newline.
 ///
-/// It has up to three blocks (stages and durations, final metrics, products; empty ones are
-/// omitted), followed by a line with the run, its status and the outcomes of its stages. If
+/// The summary has up to three blocks (stages and durations, final metrics, products; empty ones
+/// are omitted), followed by a line with the run, its status and the outcomes of its stages. If
 /// nothing was done, it is a single line.
 pub fn render(summary: &Summary) -> String {
     let Some(run) = summary.run else { return format!("{}\n", idle(summary)) };
