@@ -1,7 +1,7 @@
 //! `pipeline.lock`: the trace of each stage that describes the present workspace.
 //!
 //! Mechanism: the file is a header line followed by one block per stage. A block is a blank line,
-//! the line `stage NAME` and the lines of the [trace](record). [`Blocks`] finds the blocks without
+//! the line `stage NAME` and the lines of the [trace](Trace). [`Blocks`] finds the blocks without
 //! parsing them. A block is parsed when it is requested and copied verbatim when it is kept, so the
 //! cost of an update depends on the number of changed stages.
 //!

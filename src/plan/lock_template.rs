@@ -5,7 +5,7 @@
 //! line by line with the lock, and filling in the present contents, decides freshness without
 //! parsing the stage's declaration or its trace.
 //!
-//! Invariants: the lines are those of [`record`], in the same order. Each `dep` or `out` line takes
+//! Invariants: the lines are those of [`trace_text`], in the same order. Each `dep` or `out` line takes
 //! one content, in the order of the lines. All other lines must match exactly; only blank lines and
 //! `accepted` lines may follow.
 //!
