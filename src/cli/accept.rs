@@ -1,5 +1,5 @@
-//! `repro accept`: records that changes do not affect a stage's outs, and prints the accepted
-//! changes.
+//! `repro accept`: records that the outs in the workspace are those of a stage as it is now, and
+//! prints the accepted changes.
 
 use std::path::Path;
 
@@ -8,18 +8,24 @@ use clap::Args;
 use super::common::show_changes;
 use super::select;
 use crate::engine::Project;
-use crate::engine::accept::accept;
+use crate::engine::accept::{accept, acceptable};
 use crate::error::{Error, Result, exit};
 use crate::runs::Recorder;
-use crate::terminal::{self, style};
+use crate::terminal::{self, stdout, style};
 
-/// Declare a stage up to date although something changed: the change does not affect its outs
+/// Declare the present outs of a stage right, without running it
+///
+/// The outs become the outs of the stage as it is now: after a change that does not affect them, or
+/// when they were made elsewhere. They are stored in the cache as after a run.
 #[derive(Debug, Args)]
 pub(super) struct AcceptArgs {
-    /// Stage to accept
-    #[arg(value_name = "STAGE")]
-    stage: String,
-    /// Why the change is harmless; recorded in pipeline.lock and in the run history
+    /// Stages to accept; the name of a matrix stands for all its stages
+    #[arg(value_name = "STAGE", required_unless_present = "all")]
+    stages: Vec<String>,
+    /// Accept all stages that are not up to date
+    #[arg(long, conflicts_with = "stages")]
+    all: bool,
+    /// Why the outs are right; recorded in pipeline.lock and in the run history
     #[arg(long, value_name = "TEXT")]
     reason: String,
 }
@@ -30,24 +36,26 @@ impl AcceptArgs {
         let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
         if reason.is_empty() {
             return Err(Error::usage("the reason must not be empty")
-                .hint("explain why the change is harmless: --reason \"only a comment changed\""));
+                .hint("explain why the outs are right: --reason \"only a comment changed\""));
         }
         let (project, held) = Project::load_exclusively(root, &[])?;
-        let ix = select::find(&project.pipeline, &self.stage)?;
+        let stages = match self.all {
+            true => acceptable(&project.pipeline),
+            false => select::only(&project.pipeline, &self.stages)?.iter().collect(),
+        };
         let mut recorder = Recorder::start(root, terminal::note);
-        let accepted =
-            accept(&project, &held, ix, &reason, std::env::args().collect(), &mut recorder);
+        let command = std::env::args().collect();
+        let accepted = accept(&project, &held, &stages, &reason, command, &mut recorder);
         if let Some(warning) = recorder.finish() {
             terminal::warn_of(&warning);
         }
         let accepted = accepted?;
-        let (name, run) = (&project.pipeline.stages[ix].name, accepted.run);
-        terminal::stdout::say!(
-            "{}{name}{:#} accepted as up to date in {run}: {reason}",
-            style::STAGE,
-            style::STAGE
-        );
-        show_changes(&accepted.changes)?;
+        accepted.warnings.iter().for_each(|warning| terminal::warn(warning));
+        let (run, bold) = (accepted.run, style::STAGE);
+        for (name, changes) in &accepted.stages {
+            stdout::say!("{bold}{name}{bold:#} accepted as up to date in {run}: {reason}");
+            show_changes(changes)?;
+        }
         Ok(exit::OK)
     }
 }

@@ -65,6 +65,7 @@ enum Command {
     Checkout(checkout::CheckoutArgs),
     Gc(gc::GcArgs),
     Fsck(fsck::FsckArgs),
+    #[command(visible_alias = "adopt", alias = "commit")]
     Accept(accept::AcceptArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),

@@ -1,62 +1,146 @@
-//! `repro accept`: declares that the changes since a stage ran do not affect its outs. Pairs the
-//! present fingerprint with the outs in the lock, and records the reason in lock and history.
+//! `repro accept`: declares that the outs in the workspace are those of a stage as it is now, so
+//! that it need not run. Records the outs with the reason in lock, cache and history.
+
+use std::collections::BTreeMap;
 
 use super::observe::predict::Predicted;
-use super::observe::{Observation, explain, observe};
-use super::{Project, commit, metrics, provenance};
+use super::observe::{Observation, explain, observe_state};
+use super::record::record;
+use super::run::missing_item_out;
+use super::{Project, commit, ended_orphan, metrics, provenance};
 use crate::clock::now_millis;
 use crate::error::{Error, Result};
 use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber};
-use crate::pipeline::{Policy, Stage, StageIx};
-use crate::plan::{Change, Decision, Force, Trace, lock};
+use crate::exec::kill_orphans;
+use crate::pipeline::{Out, Pipeline, Policy, Presence, Stage, StageIx, StageName};
+use crate::plan::{Change, Decision, Force, Trace};
+use crate::repo_path::RepoPath;
 use crate::runs;
 use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
-/// The accepted changes and the run that records them.
+/// The accepted stages and the run that records them.
 #[derive(Debug)]
 pub struct Accepted {
     pub run: RunName,
-    pub changes: Vec<Change>,
+    /// In the order of the graph, with the accepted changes.
+    pub stages: Vec<(StageName, Vec<Change>)>,
+    /// Remarks for the user.
+    pub warnings: Vec<String>,
 }
 
-/// Accepts the changes of a stage. `command` is the command line, for the record.
+/// Returns the stages that can be accepted: they have a command, and do not run every time.
+pub fn acceptable(pipeline: &Pipeline) -> Vec<StageIx> {
+    let stages = StageIx::enumerate(&pipeline.stages);
+    stages.filter(|(_, stage)| refuse_policy(stage).is_ok()).map(|(ix, _)| ix).collect()
+}
+
+/// Accepts the outs of those of `stages` that are not up to date; all of them or none. `command` is
+/// the command line, for the record.
 ///
 /// # Errors
-/// If nothing has changed, or if the workspace does not hold the outs that the lock names.
+/// One error per stage that cannot be accepted. It is also an error if all are up to date.
 pub fn accept(
     project: &Project,
     _held: &RunLock,
-    ix: StageIx,
+    stages: &[StageIx],
     reason: &str,
     command: Vec<String>,
     recorder: &mut dyn Subscriber,
 ) -> Result<Accepted> {
+    // Orphaned processes would write into the outs.
+    let orphans = kill_orphans(&project.markers())?;
+    let warnings = orphans.iter().map(|stage| ended_orphan(stage)).collect();
+    let (mut candidates, mut errors) = (Vec::new(), Vec::new());
+    let order = project.pipeline.graph.order().iter().copied();
+    for ix in order.filter(|ix| stages.contains(ix)) {
+        match candidate(project, ix) {
+            Ok(found) => candidates.extend(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(Error::several(errors));
+    }
+    if candidates.is_empty() {
+        return Err(nothing_to_accept(project, stages));
+    }
+    let mut traces: BTreeMap<StageName, Option<Trace>> = BTreeMap::new();
+    for Candidate { stage, observed, .. } in &candidates {
+        let outs = present(stage, observed);
+        let trace = record(project, stage, observed, &outs, Some(reason.to_owned()))?;
+        traces.insert(stage.name.clone(), Some(trace));
+    }
+    project.save_changes(&traces)?;
+    // Without an index, the next run hashes again and gets the same result.
+    let _ = project.workspace.save_index();
+    let run = add_to_history(project, command, &candidates, reason, recorder);
+    let changes = |one: Candidate<'_>| (one.stage.name.clone(), one.changes);
+    Ok(Accepted { run, stages: candidates.into_iter().map(changes).collect(), warnings })
+}
+
+/// A stage that can be accepted, and the changes since its trace in the lock.
+struct Candidate<'p> {
+    stage: &'p Stage,
+    observed: Observation,
+    changes: Vec<Change>,
+}
+
+/// Returns the stage if it can be accepted; `None` if it is up to date.
+fn candidate(project: &Project, ix: StageIx) -> Result<Option<Candidate<'_>>> {
     let stage = &project.pipeline.stages[ix];
     refuse_policy(stage)?;
-    let Some(locked) = project.lock.stages.get(&stage.name) else {
-        return Err(Error::usage(format!("stage `{}` is not in `{}`", stage.name, lock::FILE))
-            .hint("a stage can be accepted only after it has run once"));
+    let observed = observe_state(project, ix, Force::No, &Predicted::new())?;
+    if matches!(observed.decision, Decision::Fresh(_)) {
+        return Ok(None);
+    }
+    let locked = project.lock.stages.get(&stage.name);
+    let edited = locked.map_or(Vec::new(), |locked| edited(locked, &observed));
+    refuse_missing(stage, &observed)?;
+    if locked.is_some() && edited.is_empty() {
+        refuse_known(stage, &observed)?;
+    } else if let Some(each) = &stage.each
+        && let Some((item, out)) = missing_item_out(project, stage, each, &observed)?
+    {
+        // A stage whose outs the lock names processes an item without outs when it next runs.
+        return Err(missing(stage, &out, &format!(" of item `{item}`")));
+    }
+    for (out, seen) in present(stage, &observed) {
+        commit::check_restorable(project, &out.path, seen)?;
+    }
+    let mut changes = match locked {
+        None => vec![Change::NeverRan],
+        Some(locked) => observed.fingerprint.changes_since(&locked.fingerprint),
     };
-    let observed = observe(project, ix, Force::No, &Predicted::new())?;
-    let trace = vouched(stage, locked, &observed, reason)?;
-    let changes = observed.fingerprint.changes_since(&locked.fingerprint);
+    changes.extend(edited.into_iter().map(|path| Change::OutEdited { path }));
     let Decision::Run(changes) =
         explain::spell_out(project, Decision::Run(changes), &observed.deps)
     else {
         panic!("BUG: the detailed decision differs from the decision");
     };
-    for dep in observed.deps.values() {
-        commit::store_listing(project, dep)?;
-    }
-    project.cache.put_trace(&trace)?;
-    let mut lock = project.lock.clone();
-    lock.stages.insert(stage.name.clone(), trace.clone());
-    project.save_lock(&lock)?;
-    // Without an index, the next run hashes again and gets the same result.
-    let _ = project.workspace.save_index();
-    let run = record(project, stage, command, &trace, (reason, &changes), recorder);
-    Ok(Accepted { run, changes })
+    Ok(Some(Candidate { stage, observed, changes }))
+}
+
+fn nothing_to_accept(project: &Project, stages: &[StageIx]) -> Error {
+    let what = match stages {
+        [ix] => format!("stage `{}` is up to date", project.pipeline.stages[*ix].name),
+        _ => "all these stages are up to date".to_owned(),
+    };
+    Error::usage(format!("{what}; there is nothing to accept"))
+}
+
+/// Returns the outs that exist.
+fn present<'o>(stage: &'o Stage, observed: &'o Observation) -> Vec<(&'o Out, &'o Observed)> {
+    let outs = stage.outs.iter();
+    outs.filter_map(|out| Some((out, observed.outs.get(&out.path)?.as_ref()?))).collect()
+}
+
+/// Returns the outs that differ from what the stage wrote, or that it has never written.
+fn edited(locked: &Trace, observed: &Observation) -> Vec<RepoPath> {
+    let differs = |(path, seen): &(&RepoPath, &Option<Observed>)| {
+        seen.as_ref().map(Observed::content) != locked.outs.get(*path).copied()
+    };
+    observed.outs.iter().filter(differs).map(|(path, _)| path.clone()).collect()
 }
 
 fn refuse_policy(stage: &Stage) -> Result<()> {
@@ -76,54 +160,39 @@ fn refuse_policy(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
-/// Returns a trace of the present fingerprint with the lock's outs, if the workspace holds them and
-/// no cached trace says otherwise.
-fn vouched(stage: &Stage, locked: &Trace, observed: &Observation, reason: &str) -> Result<Trace> {
-    let name = &stage.name;
-    let changed = observed.fingerprint != locked.fingerprint;
-    if !changed || matches!(observed.decision, Decision::Fresh(_)) {
-        let differs = locked.out_contents().into_iter().find(|(path, left)| {
-            observed.outs.get(path).and_then(Option::as_ref).map(Observed::content) != *left
-        });
-        return Err(match differs {
-            Some((path, _)) if !changed => differing(stage, path.as_str()),
-            _ => Error::usage(format!("stage `{name}` is up to date; there is nothing to accept")),
-        });
-    }
-    let mut outs = locked.outs.clone();
-    // Outs that the stage no longer declares are left out.
-    outs.retain(|path, _| observed.outs.contains_key(path));
-    for (path, seen) in &observed.outs {
-        if !locked.fingerprint.outs.contains(path) {
-            return Err(Error::usage(format!("stage `{name}` has never written its out `{path}`"))
-                .hint(format!("run it once: `repro run {name}`")));
-        }
-        if seen.as_ref().map(Observed::content) != outs.get(path).copied() {
-            return Err(differing(stage, path.as_str()));
-        }
-    }
-    if matches!(observed.decision, Decision::Restore(..)) {
-        return Err(Error::usage(format!(
-            "stage `{name}` has run with this input before and wrote different outs"
-        ))
-        .hint(format!("`repro run {name}` restores those outs")));
-    }
-    Ok(Trace { fingerprint: observed.fingerprint.clone(), outs, accepted: Some(reason.to_owned()) })
+fn refuse_missing(stage: &Stage, observed: &Observation) -> Result<()> {
+    let absent = |out: &&Out| observed.outs.get(&out.path).is_none_or(Option::is_none);
+    let mut required = stage.outs.iter().filter(|out| out.presence == Presence::Required);
+    let Some(out) = required.find(absent) else { return Ok(()) };
+    Err(missing(stage, &out.path, ""))
 }
 
-fn differing(stage: &Stage, path: &str) -> Error {
+fn missing(stage: &Stage, out: &RepoPath, of: &str) -> Error {
     let name = &stage.name;
-    Error::usage(format!("out `{path}` of stage `{name}` differs from `{}`", lock::FILE))
-        .hint(format!("`repro checkout {name}` restores the out from the cache"))
+    Error::usage(format!("out `{out}`{of} of stage `{name}` does not exist")).hint(format!(
+        "put it in place to accept it, or make it with `repro run {name}`; set `optional = true` \
+         if it may be missing"
+    ))
+}
+
+/// Refuses outs that are as the lock has them if the stage is known to write others now.
+fn refuse_known(stage: &Stage, observed: &Observation) -> Result<()> {
+    if !matches!(observed.decision, Decision::Restore(..)) {
+        return Ok(());
+    }
+    let name = &stage.name;
+    Err(Error::usage(format!(
+        "stage `{name}` has run with this input before and wrote different outs"
+    ))
+    .hint(format!("`repro run {name}` restores those outs")))
 }
 
 /// Records the acceptance as a run of its own in the history.
-fn record(
+fn add_to_history(
     project: &Project,
-    stage: &Stage,
     command: Vec<String>,
-    trace: &Trace,
-    (reason, changes): (&str, &[Change]),
+    accepted: &[Candidate<'_>],
+    reason: &str,
     recorder: &mut dyn Subscriber,
 ) -> RunName {
     let run = runs::next_run(&project.root);
@@ -137,19 +206,21 @@ fn record(
         fresh: 0,
     };
     recorder.on_event(&Event::RunStarted { run, at: now_millis(), info });
-    let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.to_vec() };
-    let (name, outs) = (stage.name.clone(), trace.outs.clone());
-    recorder.on_event(&Event::StageEnded {
-        stage: name,
-        at: now_millis(),
-        outcome,
-        took: Millis(0),
-        outs,
-    });
-    // A metrics file that is not JSON was reported when the stage wrote it.
-    let values = metrics::read(&project.root, stage, |_| {});
-    if !values.is_empty() {
-        recorder.on_event(&Event::FinalMetrics { stage: stage.name.clone(), values });
+    for Candidate { stage, observed, changes } in accepted {
+        let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.clone() };
+        let outs = present(stage, observed).into_iter();
+        recorder.on_event(&Event::StageEnded {
+            stage: stage.name.clone(),
+            at: now_millis(),
+            outcome,
+            took: Millis(0),
+            outs: outs.map(|(out, seen)| (out.path.clone(), seen.content())).collect(),
+        });
+        // A metrics file that is not JSON was reported when the stage wrote it.
+        let values = metrics::read(&project.root, stage, |_| {});
+        if !values.is_empty() {
+            recorder.on_event(&Event::FinalMetrics { stage: stage.name.clone(), values });
+        }
     }
     recorder.on_event(&Event::RunEnded {
         run: Some(run),

@@ -11,6 +11,7 @@ pub mod observe;
 pub mod plan;
 pub mod project;
 mod provenance;
+mod record;
 mod resources;
 pub mod run;
 pub mod size;

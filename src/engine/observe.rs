@@ -46,6 +46,20 @@ pub fn observe(
     force: Force,
     predicted: &Predicted,
 ) -> Result<Observation> {
+    let observation = observe_state(project, ix, force, predicted)?;
+    match &observation.decision {
+        Decision::Blocked(changes) => Err(blocked(&project.pipeline.stages[ix], changes)),
+        _ => Ok(observation),
+    }
+}
+
+/// Does the same as [`observe`], but leaves it to the caller what follows from a blocked stage.
+pub(super) fn observe_state(
+    project: &Project,
+    ix: StageIx,
+    force: Force,
+    predicted: &Predicted,
+) -> Result<Observation> {
     let stage = &project.pipeline.stages[ix];
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
@@ -71,9 +85,6 @@ pub fn observe(
     let outs = outs(project, stage)?;
     let fingerprint = fingerprint(&project.root, &project.answers, stage, contents)?;
     let decision = decision(project, stage, &fingerprint, &outs, force);
-    if let Decision::Blocked(changes) = &decision {
-        return Err(blocked(stage, changes));
-    }
     let decision = explain::spell_out(project, decision, &deps);
     Ok(Observation { fingerprint, deps, outs, decision, stamps: DepStamps::new() })
 }

@@ -28,6 +28,7 @@ use crate::event::{Event, Subscriber};
 use crate::exec::{kill_orphans, signals};
 use crate::workspace::run_lock::RunLock;
 
+pub(super) use self::items::missing_item_out;
 pub use self::ledger::Report;
 pub use self::options::Options;
 

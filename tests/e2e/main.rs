@@ -4,6 +4,7 @@
 
 mod accept;
 mod add;
+mod adopt;
 mod checkout;
 mod completions;
 mod config;

@@ -126,9 +126,11 @@ fn why_and_accept_of_family() {
         }] })
     );
     snapshot!(sandbox.repro(&["accept", "train", "--reason", "x"]), @"
-    exit 2
-    --- stderr
-    error: `train` is a matrix of stages, not a stage
-     hint: name one of train@small-0, train@small-1, train@large-0
+    exit 0
+    --- stdout
+    train@small-0 accepted as up to date in run-2: x
+     small.units 8 → 9
+    train@small-1 accepted as up to date in run-2: x
+     small.units 8 → 9
     ");
 }

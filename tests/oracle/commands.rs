@@ -189,23 +189,38 @@ impl Oracle {
         let stages = pipeline.expanded();
         loads(&stages, &disk.workspace)?;
         let refused = || vec![Problem::naming(USAGE, &[&stage.name])];
-        let always = stage.policy == Policy::Always;
-        let locked = disk.lock.get(&stage.name).filter(|_| !stage.tracked && !always);
-        let locked = locked.ok_or_else(refused)?;
+        if stage.tracked || stage.policy == Policy::Always {
+            return Err(refused());
+        }
         let deps = self
             .deps(stage, &disk.workspace, &all_outs(&stages))
             .map_err(|problem| vec![problem])?;
         let inputs = self.inputs(stage, pipeline, deps);
         let decision = self.decide(stage, &inputs, &disk.workspace, &disk.lock, false);
-        let decision = decision.map_err(|problem| vec![problem])?;
-        if inputs == locked.inputs || !matches!(decision, Decision::Run { .. }) {
+        if matches!(decision, Ok(Decision::Fresh(_))) {
             return Err(refused());
         }
-        let mut outs = locked.outs.clone();
-        outs.retain(|path, _| inputs.outs.contains(path));
-        let as_locked = |path: &String| disk.workspace.get(path) == outs.get(path);
-        if !inputs.outs.iter().all(|path| locked.inputs.outs.contains(path) && as_locked(path)) {
+        let found = |path: &String| Some((path.clone(), disk.workspace.get(path)?.clone()));
+        let outs: BTreeMap<String, Node> = inputs.outs.iter().filter_map(found).collect();
+        let may_miss = |path: &String| stage.outs.iter().any(|out| out.path == *path && out.optional);
+        if !inputs.outs.iter().all(|path| outs.contains_key(path) || may_miss(path)) {
             return Err(refused());
+        }
+        let locked = disk.lock.get(&stage.name);
+        let as_locked = |locked: &Rc<Trace>| {
+            inputs.outs.iter().all(|path| locked.outs.get(path) == outs.get(path))
+        };
+        let is_known = matches!(decision, Ok(Decision::Restore(_)));
+        match (locked.is_some_and(as_locked), &stage.each) {
+            (true, _) if is_known => return Err(refused()),
+            (false, Some(each)) => {
+                let items = each.glob.items(&inputs.deps[&each.glob.text()]);
+                let mut made = items.iter().map(|(item, _)| each.out_of(item));
+                if !made.all(|out| disk.workspace.get(&out).is_some()) {
+                    return Err(refused());
+                }
+            }
+            _ => {}
         }
         Ok(self.learn(Trace { inputs, outs, accepted: Some(reason.to_owned()) }))
     }

@@ -5,18 +5,20 @@ mod list;
 mod prepare;
 mod process;
 
-use self::list::{Items, is_per_item};
+use self::list::{Items, found, is_per_item};
 use self::prepare::prepare;
 use self::process::Processing;
 use super::job::{RunContext, job};
 use super::outcome::{StageResult, failed, unstarted};
 use super::outs::{committed, warn_of_replaced};
 use super::processes::Deliver;
+use crate::engine::Project;
 use crate::engine::observe::Observation;
-use crate::error::{Kind, exit};
+use crate::error::{Kind, Result, exit};
 use crate::event::{Failure, Work};
 use crate::exec::StageMessage;
-use crate::pipeline::{Each, Mode, StageIx};
+use crate::pipeline::{Each, Mode, Presence, Stage, StageIx};
+use crate::repo_path::RepoPath;
 
 /// Brings the items of a stage up to date, and commits the stage.
 pub(super) fn run(
@@ -67,4 +69,21 @@ pub(super) fn run(
         Ok(Some(unsuccessful)) => unsuccessful,
         Ok(None) => committed(project, stage, observation),
     }
+}
+
+/// Returns an item and a required out of it that does not exist.
+pub(in crate::engine) fn missing_item_out(
+    project: &Project,
+    stage: &Stage,
+    each: &Each,
+    observation: &Observation,
+) -> Result<Option<(RepoPath, RepoPath)>> {
+    for item in Items::of(project, stage, each, observation)?.all {
+        for (out, path) in each.outs.iter().zip(item.outs) {
+            if out.presence == Presence::Required && found(observation, &path).is_none() {
+                return Ok(Some((item.path, path)));
+            }
+        }
+    }
+    Ok(None)
 }

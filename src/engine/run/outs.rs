@@ -1,12 +1,10 @@
 //! The outs of a stage: cleared before its command runs, committed to the cache afterwards.
 
-use std::collections::BTreeMap;
-
 use super::outcome::{StageResult, failed};
 use super::processes::Deliver;
-use crate::digest::Content;
 use crate::engine::commit::Replaced;
 use crate::engine::observe::{self, Observation};
+use crate::engine::record::record;
 use crate::engine::{Project, commit};
 use crate::error::{Error, Kind, Result, exit};
 use crate::event::{Failure, Work};
@@ -115,8 +113,7 @@ pub(super) fn commit_outs(
         }
         None => &observation.outs,
     };
-    let mut outs: BTreeMap<RepoPath, Content> = BTreeMap::new();
-    let mut seen = Vec::with_capacity(stage.outs.len());
+    let mut outs: Vec<(&Out, &Observed)> = Vec::with_capacity(stage.outs.len());
     for out in &stage.outs {
         let Some(found) = found.get(&out.path).and_then(Option::as_ref) else {
             if out.presence == Presence::Optional {
@@ -135,31 +132,10 @@ pub(super) fn commit_outs(
             })));
         };
         commit::check_restorable(project, &out.path, found)?;
-        outs.insert(out.path.clone(), found.content());
-        if out.cached == Cached::Yes {
-            seen.push((&out.path, found));
-        }
+        outs.push((out, found));
     }
     for dep in &stage.deps {
         observe::check_unwritten(project, stage, dep, observation)?;
     }
-    for (path, found) in &seen {
-        commit::store(project, path, found)?;
-    }
-    // A tracked input stays a file of its own, which people can edit.
-    if stage.cmd.is_some() && project.links.prefer_shared() {
-        for (path, found) in &seen {
-            commit::relink(project, path, found, project.links.kinds())?;
-        }
-    }
-    for dep in observation.deps.values() {
-        commit::store_listing(project, dep)?;
-    }
-    let trace = Trace { fingerprint: observation.fingerprint.clone(), outs, accepted: None };
-    // A tracked input has no trace in the cache, since its fingerprint does not determine its
-    // content.
-    if stage.cmd.is_some() {
-        project.cache.put_trace(&trace)?;
-    }
-    Ok(trace)
+    record(project, stage, observation, &outs, None)
 }
