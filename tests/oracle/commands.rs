@@ -202,7 +202,8 @@ impl Oracle {
         }
         let found = |path: &String| Some((path.clone(), disk.workspace.get(path)?.clone()));
         let outs: BTreeMap<String, Node> = inputs.outs.iter().filter_map(found).collect();
-        let may_miss = |path: &String| stage.outs.iter().any(|out| out.path == *path && out.optional);
+        let may_miss =
+            |path: &String| stage.outs.iter().any(|out| out.path == *path && out.optional);
         if !inputs.outs.iter().all(|path| outs.contains_key(path) || may_miss(path)) {
             return Err(refused());
         }
