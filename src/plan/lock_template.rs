@@ -5,9 +5,9 @@
 //! line by line with the lock, and filling in the present contents, decides freshness without
 //! parsing the stage's declaration or its trace.
 //!
-//! Invariants: the lines are those of [`trace_text`], in the same order. Each `dep` or `out` line takes
-//! one content, in the order of the lines. All other lines must match exactly; only blank lines and
-//! `accepted` lines may follow.
+//! Invariants: the lines are those of [`trace_text`], in the same order. Each `dep` or `out` line
+//! takes one content, in the order of the lines. All other lines must match exactly; only blank
+//! lines and `accepted` lines may follow.
 //!
 //! Known limits: a stage has a template only if texts and contents alone decide whether it is up to
 //! date, so not with globs, tools or `always`. An absent path never matches, so a stage that left
