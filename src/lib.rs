@@ -3,7 +3,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`digest`], [`repo_path`], [`error`] | basic value types |
-//! | [`clock`], [`unique`], [`plural`] | the time, unique names, counted nouns |
+//! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
@@ -22,6 +22,7 @@ pub mod clock;
 pub mod digest;
 pub mod engine;
 pub mod error;
+pub mod escape;
 pub mod event;
 pub mod exec;
 pub mod pipeline;

@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use anstyle::{AnsiColor, Style};
-
 use crate::engine::run::Report;
 use crate::engine::size::Tally;
 use crate::engine::status::Verdict;
@@ -157,23 +155,21 @@ pub(super) fn short_commit(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)
 }
 
-pub(super) fn run_style(state: RunState) -> Style {
+pub(super) fn run_style(state: RunState) -> style::Style {
     match state {
         RunState::Ok => style::GOOD,
         RunState::Failed => style::BAD,
-        RunState::Interrupted => AnsiColor::Yellow.on_default(),
-        RunState::Running => AnsiColor::Cyan.on_default(),
+        RunState::Interrupted => style::PARTIAL,
+        RunState::Running => style::LIVELY,
     }
 }
 
-pub(super) fn stage_style(state: &StageState) -> Style {
+pub(super) fn stage_style(state: &StageState) -> style::Style {
     match state {
         StageState::Ran => style::GOOD,
         StageState::Failed(_) => style::BAD,
-        StageState::Skipped { .. } | StageState::Interrupted => AnsiColor::Yellow.on_default(),
-        StageState::Running | StageState::Restored | StageState::Accepted { .. } => {
-            AnsiColor::Cyan.on_default()
-        }
+        StageState::Skipped { .. } | StageState::Interrupted => style::PARTIAL,
+        StageState::Running | StageState::Restored | StageState::Accepted { .. } => style::LIVELY,
         StageState::Fresh => style::DIM,
     }
 }

@@ -55,6 +55,6 @@ mod tests {
     }
 
     pub(super) fn plain(text: &str) -> String {
-        anstream::adapter::strip_str(text).to_string()
+        crate::escape::without_styles(text)
     }
 }

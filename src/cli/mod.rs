@@ -27,6 +27,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use self::common::{goals, show_error};
 use crate::engine::project;
 use crate::error::{Result, exit};
+use crate::terminal;
+use crate::terminal::style::ERROR;
 use crate::workspace::root;
 
 const AFTER_HELP: &str = "\
@@ -80,8 +82,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => {
-            let _ = err.print();
-            return if err.use_stderr() { exit::USAGE } else { exit::OK };
+            return show_usage(&err);
         }
     };
     match execute(cli) {
@@ -91,6 +92,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             error.exit_code()
         }
     }
+}
+
+/// Shows a help text or an error of the command line, and returns the exit code.
+fn show_usage(err: &clap::Error) -> u8 {
+    if !err.use_stderr() {
+        let _ = err.print();
+        return exit::OK;
+    }
+    // The message repeats arguments, so it may contain anything. Without its own colors it is text
+    // like any other.
+    let text = err.render().to_string();
+    match text.strip_prefix("error:") {
+        Some(rest) => terminal::eprint(&format!("{ERROR}error:{ERROR:#}{rest}")),
+        None => terminal::eprint(&text),
+    }
+    exit::USAGE
 }
 
 fn execute(cli: Cli) -> Result<u8> {

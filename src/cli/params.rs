@@ -11,6 +11,7 @@ use crate::error::{Error, Result, exit};
 use crate::pipeline::params_edit::{self, Literal};
 use crate::pipeline::{self, FileSource, ParamKey, ParamValue, Params, Pipeline, Unresolved};
 use crate::repo_path::RepoPath;
+use crate::report;
 use crate::terminal::stdout;
 use crate::terminal::style::STAGE;
 use crate::terminal::text::{Pad, pad, widest};
@@ -111,7 +112,7 @@ fn selected(params: &Params, names: &[String]) -> Result<BTreeMap<ParamKey, Para
 
 fn show(params: &BTreeMap<ParamKey, ParamValue>, json: bool) -> String {
     if json {
-        return format!("{:#}\n", pipeline::nested(params));
+        return report::json(&pipeline::nested(params));
     }
     let width = widest(params.keys().map(ParamKey::as_str));
     let line = |(key, value): (&ParamKey, &ParamValue)| {
@@ -272,7 +273,7 @@ outs = [\"model\"]
             Ok(changes) => changes.iter().map(Change::summary).collect(),
             Err(error) => format!("{}\nhint: {}", error.what, error.hint.unwrap_or_default()),
         };
-        anstream::adapter::strip_str(&text).to_string()
+        crate::escape::without_styles(&text)
     }
 
     #[test]
@@ -323,8 +324,7 @@ outs = [\"model\"]
         let params = declared().params;
         let shown = |names: &[&str], json| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            anstream::adapter::strip_str(&show(&selected(&params, &names).unwrap(), json))
-                .to_string()
+            crate::escape::without_styles(&show(&selected(&params, &names).unwrap(), json))
         };
         insta::assert_snapshot!(shown(&[], false), @r#"
         fine.epochs   3

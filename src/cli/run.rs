@@ -25,7 +25,8 @@ use crate::terminal::{self, Format, Reporter, stdout};
 /// Bring stages up to date: run what changed, restore what the cache has, skip the rest
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Stages to bring up to date, including the stages they need [default: all stages]
+    /// Stages to bring up to date, including the stages they need; the path of an out stands for
+    /// its stage [default: all stages]
     #[arg(value_name = "STAGE")]
     stages: Vec<String>,
     /// Bring only the named stages up to date, not the stages they need
@@ -61,6 +62,9 @@ pub(super) struct RunArgs {
     /// removes one, `GROUP=OPTION` selects a config file
     #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = assignment)]
     params: Vec<Override>,
+    /// Show progress as plain lines, as in a log, instead of redrawing lines
+    #[arg(long, conflicts_with = "json")]
+    plain: bool,
     /// Print events as JSON lines; with `--plan`, print the plan as JSON
     #[arg(long)]
     json: bool,
@@ -115,7 +119,11 @@ impl RunArgs {
         let mut recorder = Recorder::start(root, terminal::note);
         let stages = &project.pipeline.stages;
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();
-        let format = if self.json { Format::Json } else { Format::Text };
+        let format = match (self.json, self.plain) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Plain,
+            (false, false) => Format::Text,
+        };
         let mut reporter = Reporter::choose(format, &names);
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, reporter.subscriber()];
         let report = run(&project, &held, &options, subscribers);

@@ -1,20 +1,25 @@
-//! Resolves stage names on the command line.
+//! Resolves stages on the command line: by name, or by the path of an out.
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::pipeline::{Pipeline, Stage, StageIx, StageSet};
+use crate::repo_path::RepoPath;
 
 /// Maximum number of names in a hint.
 const MOST_LISTED: usize = 20;
 
-/// Finds the stage called `name`.
+/// Finds the stage called `name`, or else the stage that writes the path `name`.
 pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
-    pipeline.find(name).ok_or_else(|| {
+    pipeline.find(name).or_else(|| writer(pipeline, name)).ok_or_else(|| {
         let variants = variants(pipeline, name);
         if !variants.is_empty() {
             return Error::usage(format!("`{name}` is a matrix of stages, not a stage"))
                 .hint(format!("name one of {}", listed(&variants)));
         }
-        let error = Error::usage(format!("there is no stage `{name}`"));
+        let what = match name.contains('/') || name.contains('.') {
+            true => format!("there is no stage `{name}`, and no stage has an out of this name"),
+            false => format!("there is no stage `{name}`"),
+        };
+        let error = Error::usage(what);
         if let Some((family, _)) = name.split_once('@') {
             let variants = self::variants(pipeline, family);
             if !variants.is_empty() {
@@ -30,11 +35,20 @@ pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
             }
         }
         let all = pipeline.stages.iter().map(|stage| stage.name.as_str());
-        match did_you_mean(name, all.chain(names.iter().copied())) {
+        let outs = pipeline.stages.iter().flat_map(|stage| &stage.outs);
+        let paths = outs.map(|out| out.path.as_str());
+        match did_you_mean(name, all.chain(names.iter().copied()).chain(paths)) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
             None => error.hint(format!("the stages are {}", listed(&names))),
         }
     })
+}
+
+/// Returns the stage with an out that is, or contains, the path `text`.
+fn writer(pipeline: &Pipeline, text: &str) -> Option<StageIx> {
+    let path = RepoPath::parse(text).ok()?;
+    let writes = |stage: &Stage| stage.outs.iter().any(|out| out.path.contains(&path));
+    pipeline.stages.iter().position(writes).map(StageIx::new)
 }
 
 /// Returns the names of the stages of the matrix called `family`.

@@ -14,10 +14,12 @@ pub mod status;
 
 use serde::{Serialize, Serializer};
 
+use crate::escape;
+
 /// Returns a report as indented JSON with sorted keys and a newline at the end.
 pub fn json(report: &impl Serialize) -> String {
     match serde_json::to_value(report) {
-        Ok(value) => format!("{value:#}\n"),
+        Ok(value) => escape::json(&format!("{value:#}\n")).into_owned(),
         Err(err) => panic!("BUG: a report is not valid JSON: {err}"),
     }
 }

@@ -241,7 +241,7 @@ mod tests {
     }
 
     fn plain(dag: &DagReport) -> String {
-        anstream::adapter::strip_str(&text(dag)).to_string()
+        crate::escape::without_styles(&text(dag))
     }
 
     fn genres() -> Pipeline {

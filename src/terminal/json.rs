@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::escape;
 use crate::event::{Event, Subscriber};
 
 /// Version of the stream format, which `docs/reference/events.md` describes.
@@ -42,12 +43,10 @@ impl<W: Write> JsonLines<W> {
     fn line(&mut self, value: &impl serde::Serialize) {
         let Some(out) = &mut self.out else { return };
         // One write per line, so that lines of another writer to the same stream do not interleave.
-        let written =
-            serde_json::to_vec(value).map_err(std::io::Error::from).and_then(|mut line| {
-                line.push(b'\n');
-                out.write_all(&line)?;
-                out.flush()
-            });
+        let written = serde_json::to_string(value).map_err(std::io::Error::from).and_then(|line| {
+            out.write_all(format!("{}\n", escape::json(&line)).as_bytes())?;
+            out.flush()
+        });
         if written.is_err() {
             self.out = None;
         }

@@ -225,7 +225,7 @@ fn finished_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Work;
+    use crate::event::{Failure, Work};
     use crate::terminal::fixtures;
     use crate::terminal::fixtures::TestTerminal;
     use anstream::ColorChoice;
@@ -269,6 +269,26 @@ mod tests {
     fn text_same_without_colors() {
         let colored = kept(&fixtures::failing_run(), ColorChoice::Always);
         assert_eq!(colored, kept(&fixtures::failing_run(), ColorChoice::Never));
+    }
+
+    /// [`TestTerminal::seen`] panics on codes that are not ours.
+    #[test]
+    fn hostile_texts() {
+        let hostile = "a\x1b]52;c;cHduZWQ=\x07\u{9b}2J\u{202e}b\r\nc";
+        let failure = Failure {
+            what: hostile.into(),
+            causes: vec![hostile.into()],
+            hint: Some(hostile.into()),
+        };
+        let events = [
+            fixtures::started("train", Work::Run, vec![]),
+            fixtures::line("train", hostile),
+            Event::Warning { stage: None, text: hostile.into() },
+            fixtures::ended("train", Outcome::Failed(failure), 3000),
+        ];
+        let seen = kept(&events, ColorChoice::Always);
+        assert!(!seen.contains(['\x1b', '\u{9b}', '\u{202e}']), "{seen:?}");
+        assert_eq!(seen.matches("a\\u{1b}]52;c;cHduZWQ=\\u{7}\\u{9b}2J\\u{202e}b").count(), 2);
     }
 
     #[test]
@@ -328,7 +348,7 @@ mod tests {
           run-12  1 of 3 stages done  0s
 
         ↺ download     restored in 12ms
-        ⠋ train           0s  a line that is much too long for the window, so th
+        ⠋ train           0s  a line that is much too long for the window, so t…
           run-12  1 of 3 stages done  0s
         "#);
         });

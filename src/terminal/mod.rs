@@ -22,6 +22,7 @@ pub mod wording;
 use std::io::IsTerminal as _;
 
 use crate::error::Error;
+use crate::escape;
 use crate::event::Subscriber;
 use crate::pipeline::StageName;
 
@@ -30,6 +31,8 @@ use crate::pipeline::StageName;
 pub enum Format {
     /// For people: a live display on a terminal, else plain lines.
     Text,
+    /// Plain lines, also on a terminal.
+    Plain,
     Json,
 }
 
@@ -48,7 +51,7 @@ impl Reporter {
             return Reporter::Json(json::JsonLines::new(std::io::stdout()));
         }
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if std::io::stderr().is_terminal() && !dumb {
+        if format == Format::Text && std::io::stderr().is_terminal() && !dumb {
             Reporter::Live(live::Live::new(stages))
         } else {
             Reporter::Plain(plain::Plain::stderr())
@@ -79,12 +82,14 @@ pub fn error_text(what: &str, causes: &[String], hint: Option<&str>) -> String {
 
 fn labelled(label: &str, what: &str, causes: &[String], hint: Option<&str>) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("{label}: {what}\n");
+    // A line feed in a name must not begin a line that looks like one of ours.
+    let one_line = escape::on_one_line;
+    let mut text = format!("{label}: {}\n", one_line(what));
     for cause in causes {
-        let _ = writeln!(text, "  caused by: {cause}");
+        let _ = writeln!(text, "  caused by: {}", one_line(cause));
     }
     if let Some(hint) = hint {
-        let _ = writeln!(text, "  {}hint{:#}: {hint}", style::HINT, style::HINT);
+        let _ = writeln!(text, "  {}hint{:#}: {}", style::HINT, style::HINT, one_line(hint));
     }
     text
 }
@@ -110,5 +115,5 @@ pub fn note(text: &str) {
 /// Writes to stderr. Errors are ignored: there is no other place to report them.
 pub fn eprint(text: &str) {
     use std::io::Write as _;
-    let _ = anstream::stderr().lock().write_all(text.as_bytes());
+    let _ = anstream::stderr().lock().write_all(escape::for_terminal(text).as_bytes());
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use crate::escape::on_one_line;
 use crate::event::{Event, Outcome, Subscriber, Work};
 use crate::pipeline::StageName;
 use crate::terminal::wording;
@@ -37,7 +38,7 @@ impl<W: Write> Plain<W> {
 
     /// Writes a line. Errors are ignored: there is no other place to report them.
     fn line(&mut self, line: &str) {
-        let _ = self.out.write_all(format!("{line}\n").as_bytes());
+        let _ = self.out.write_all(format!("{}\n", on_one_line(line)).as_bytes());
     }
 
     fn progress(&mut self, stage: &StageName, done: u64, total: u64) {

@@ -8,9 +8,9 @@ use crate::event::{Millis, Work};
 use crate::pipeline::StageName;
 use crate::plan::Change;
 use crate::terminal::number::short_number;
-use crate::terminal::style::{DIM, STAGE};
-use crate::terminal::text::{Pad, pad};
-use crate::terminal::wording::{self, LIVELY, styled};
+use crate::terminal::style::{DIM, LIVELY, STAGE};
+use crate::terminal::text::{Pad, pad, truncate};
+use crate::terminal::wording::{self, styled};
 
 /// Number of output lines shown for a failed stage.
 const TAIL: usize = 10;
@@ -87,7 +87,7 @@ impl Row {
     pub(super) fn render(&self, elapsed: Duration, tick: usize, name_width: usize) -> String {
         let mut parts = vec![
             styled(LIVELY, SPINNER[tick % SPINNER.len()]),
-            styled(STAGE, &pad(self.name.as_str(), name_width, Pad::Right)),
+            styled(STAGE, &pad(&truncate(self.name.as_str(), name_width), name_width, Pad::Right)),
             pad(&clock(elapsed), 6, Pad::Left),
         ];
         if let Some((done, total)) = self.progress {
@@ -144,7 +144,7 @@ mod tests {
     use crate::terminal::fixtures;
 
     fn shown(row: &Row, seconds: u64) -> String {
-        anstream::adapter::strip_str(&row.render(Duration::from_secs(seconds), 0, 8)).to_string()
+        crate::escape::without_styles(&row.render(Duration::from_secs(seconds), 0, 8))
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::io::Write;
 
 use anstream::ColorChoice;
 
-use super::text::{prefix, width};
+use super::text::{truncate, width};
+use crate::escape::{on_one_line, safe, with_ansi};
 
 /// Columns and rows.
 pub(super) type Size = (usize, usize);
@@ -19,8 +20,8 @@ pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     size: fn() -> Option<Size>,
     color: ColorChoice,
-    /// Number of lines drawn now.
-    drawn: usize,
+    /// Widths of the lines drawn now, in columns.
+    drawn: Vec<usize>,
 }
 
 /// Start of a drawing. With [`END`] it prevents half-done drawings from being seen, and wrapping
@@ -39,37 +40,37 @@ impl Screen {
         size: fn() -> Option<Size>,
         color: ColorChoice,
     ) -> Screen {
-        Screen { out, size, color, drawn: 0 }
+        Screen { out, size, color, drawn: Vec::new() }
     }
 
     /// Writes the whole lines of `text` to stay, and draws `lines` below in place of the former
     /// ones.
     pub(super) fn draw(&mut self, text: &str, lines: &[String]) {
         let Some((columns, rows)) = (self.size)() else {
-            self.send(text);
+            self.send(&safe(text));
             return;
         };
         // Each line overwrites the former one. Clearing all at once would flicker, and some
-        // terminals keep a cleared screen in their history. In a window that became narrower,
-        // former lines may have wrapped and leave remains: better than moving up too far, over
-        // lines that stay.
-        let mut frame = match self.drawn {
+        // terminals keep a cleared screen in their history. In a window that became narrower, most
+        // terminals wrap the former lines; a terminal that cuts them
+        // instead loses a row above.
+        let rows_of = |wide: &usize| wide.div_ceil(columns.max(1)).max(1);
+        let mut frame = match self.drawn.iter().map(rows_of).sum::<usize>() {
             0 => String::new(),
-            rows => format!("\r\x1b[{rows}A"),
+            above => format!("\r\x1b[{}A", above.min(rows)),
         };
-        text.lines().for_each(|line| frame.push_str(&overwriting(line, columns)));
-        let lines = fitting(lines, rows);
+        safe(text).lines().for_each(|line| frame.push_str(&overwriting(line, columns)));
+        let lines: Vec<String> =
+            fitting(lines, rows).iter().map(|line| truncate(&on_one_line(line), columns)).collect();
         if !lines.is_empty() {
             frame.push_str(BEGIN);
-            lines
-                .iter()
-                .for_each(|line| frame.push_str(&format!("\x1b[K{}\n", prefix(line, columns).0)));
+            lines.iter().for_each(|line| frame.push_str(&format!("\x1b[K{line}\n")));
             frame.push_str(END);
         }
-        if self.drawn > 0 {
+        if !self.drawn.is_empty() {
             frame.push_str("\x1b[J");
         }
-        self.drawn = lines.len();
+        self.drawn = lines.iter().map(|line| width(line)).collect();
         self.send(&frame);
     }
 
@@ -77,8 +78,8 @@ impl Screen {
     /// terminal is gone, and nobody is left to read a message.
     fn send(&mut self, frame: &str) {
         let frame = match self.color {
-            ColorChoice::Never => without_styles(frame),
-            _ => frame.to_owned(),
+            ColorChoice::Never => without_styles(&with_ansi(frame)),
+            _ => with_ansi(frame),
         };
         let _ = self.out.write_all(frame.as_bytes()).and_then(|()| self.out.flush());
     }
@@ -86,7 +87,7 @@ impl Screen {
 
 impl fmt::Debug for Screen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Screen").field("drawn", &self.drawn).finish_non_exhaustive()
+        f.debug_struct("Screen").field("drawn", &self.drawn.len()).finish_non_exhaustive()
     }
 }
 
@@ -142,6 +143,7 @@ mod tests {
     use super::*;
     use crate::terminal::fixtures::TestTerminal;
     use proptest::prelude::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn lines(texts: &[&str]) -> Vec<String> {
         texts.iter().map(|text| (*text).to_owned()).collect()
@@ -154,8 +156,8 @@ mod tests {
             Screen::new(Box::new(terminal.clone()), || Some((20, 10)), ColorChoice::Never);
         screen.draw("", &lines(&["one", "two"]));
         assert_eq!(terminal.seen(), "one\ntwo\n");
-        screen.draw("kept\n", &lines(&["\x1b[1mone again\x1b[0m, longer than that"]));
-        assert_eq!(terminal.seen(), "kept\none again, longer th\n");
+        screen.draw("kept\n", &lines(&["\u{fdd0}[1mone again\u{fdd0}[0m, longer than that"]));
+        assert_eq!(terminal.seen(), "kept\none again, longer t…\n");
         screen.draw("kept, too\nfull to the last one\n", &[]);
         assert_eq!(terminal.seen(), "kept\nkept, too\nfull to the last one\n");
         assert!(!terminal.raw().contains("\x1b[1m"));
@@ -168,6 +170,20 @@ mod tests {
         assert_eq!(fitting(&many, 5), lines(&["a", "b", "  and 2 more", "sum"]));
         assert_eq!(fitting(&many, 2), lines(&["sum"]));
         assert_eq!(fitting(&many, 0), lines(&["sum"]));
+    }
+
+    #[test]
+    fn narrower_window() {
+        let columns = || Some((COLUMNS.load(Ordering::Relaxed), 10));
+        static COLUMNS: AtomicUsize = AtomicUsize::new(20);
+        let terminal = TestTerminal::default();
+        let mut screen = Screen::new(Box::new(terminal.clone()), columns, ColorChoice::Never);
+        screen.draw("", &lines(&["fifteen columns", "five!"]));
+        COLUMNS.store(10, Ordering::Relaxed);
+        let before = terminal.raw().len();
+        screen.draw("", &lines(&["x"]));
+        // The first line now takes two rows.
+        assert!(terminal.raw()[before..].starts_with("\r\x1b[3A"), "{:?}", terminal.raw());
     }
 
     /// Texts that stay and lines to draw, some too wide for the window, some too many.
@@ -190,7 +206,7 @@ mod tests {
                 screen.draw(&text, drawn);
                 let shown: String = fitting(drawn, 10)
                     .iter()
-                    .map(|line| format!("{}\n", prefix(line, 20).0))
+                    .map(|line| format!("{}\n", truncate(line, 20)))
                     .collect();
                 prop_assert_eq!(terminal.seen(), format!("{kept}{shown}"));
             }

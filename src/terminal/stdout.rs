@@ -1,8 +1,10 @@
 //! Writes data to stdout, without colors where they are not wanted.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, BufRead as _, ErrorKind, IsTerminal as _, Read, Write as _};
 
+use super::wording;
 use crate::error::{Error, Result};
+use crate::escape::for_terminal;
 
 /// Writes all of `text` to stdout. A reader that closes early, as `head` does, is not an error.
 ///
@@ -10,16 +12,38 @@ use crate::error::{Error, Result};
 /// Stdout cannot be written, for example because its disk is full.
 pub fn write(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
-    tolerate_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+    tolerate_closed_pipe(out.write_all(for_terminal(text).as_bytes()).and_then(|()| out.flush()))
 }
 
-/// Writes all that `source` yields to stdout unchanged, byte for byte.
+/// Writes all that `source` yields to stdout: byte for byte into files and pipes, line by line
+/// without control codes on a terminal.
 ///
 /// # Errors
 /// As for [`write()`].
-pub fn copy(mut source: impl io::Read) -> Result<()> {
+pub fn copy(mut source: impl Read) -> Result<()> {
+    if io::stdout().is_terminal() {
+        return show(source);
+    }
     let mut out = io::stdout().lock();
     tolerate_closed_pipe(io::copy(&mut source, &mut out).and_then(|_| out.flush()))
+}
+
+/// Longest piece of a line without a line feed that is kept in memory.
+const LONGEST_PIECE: u64 = 1 << 16;
+
+fn show(source: impl Read) -> Result<()> {
+    let mut source = io::BufReader::new(source);
+    let mut piece = Vec::new();
+    loop {
+        piece.clear();
+        let read = source.by_ref().take(LONGEST_PIECE).read_until(b'\n', &mut piece);
+        let read = read.map_err(|err| Error::environment("cannot read the log").because(err))?;
+        if read == 0 {
+            return Ok(());
+        }
+        let end = if piece.ends_with(b"\n") { "\n" } else { "" };
+        write(&format!("{}{end}", wording::visible(&String::from_utf8_lossy(&piece))))?;
+    }
 }
 
 fn tolerate_closed_pipe(written: io::Result<()>) -> Result<()> {

@@ -9,9 +9,9 @@ use crate::pipeline::{Pipeline, Role, StageIx, StageName};
 use crate::plural::count;
 use crate::repo_path::RepoPath;
 use crate::terminal::number::short_number;
-use crate::terminal::style::{DIM, ERROR, GOOD, STAGE, WARNING};
+use crate::terminal::style::{DIM, ERROR, GOOD, LIVELY, STAGE, WARNING};
 use crate::terminal::text::{Pad, pad, widest};
-use crate::terminal::wording::{self, LIVELY, outcome_word, styled};
+use crate::terminal::wording::{self, outcome_word, styled};
 
 /// A finished run, or an invocation that found nothing to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn plain(summary: &Summary) -> String {
-        anstream::adapter::strip_str(&render(summary)).to_string()
+        crate::escape::without_styles(&render(summary))
     }
 
     #[test]

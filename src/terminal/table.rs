@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use anstyle::Style;
-
+use super::style::{BOLD, Style};
 use super::text::{Pad, pad, width};
+use crate::escape::on_one_line;
 
 /// Alignment of the cells of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,10 +24,7 @@ pub struct Cell {
 impl Cell {
     /// Returns a cell in `style`, which must only repeat what the text says.
     pub fn styled(text: impl AsRef<str>, style: Style) -> Cell {
-        // A control character would move the cursor and misalign the table.
-        let visible =
-            |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        Cell { text: text.as_ref().chars().map(visible).collect(), style }
+        Cell { text: on_one_line(text.as_ref()).into_owned(), style }
     }
 
     fn width(&self) -> usize {
@@ -50,10 +47,8 @@ pub struct Table {
 impl Table {
     /// Returns a table with these columns. If all headings are empty, the heading line is omitted.
     pub fn new<T: AsRef<str>>(columns: impl IntoIterator<Item = (T, Align)>) -> Table {
-        let columns = columns
-            .into_iter()
-            .map(|(name, align)| (Cell::styled(name, Style::new().bold()), align))
-            .collect();
+        let columns =
+            columns.into_iter().map(|(name, align)| (Cell::styled(name, BOLD), align)).collect();
         Table { columns, rows: Vec::new() }
     }
 
@@ -68,8 +63,8 @@ impl Table {
 
     /// Returns lines that start with `indent` and have two spaces between columns.
     ///
-    /// A column whose cells are all empty is omitted. Styles are ANSI escapes, which `anstream`
-    /// removes where colors are not wanted.
+    /// A column whose cells are all empty is omitted. Styles are
+    /// written only where colors are wanted.
     pub fn plain(&self, indent: &str) -> String {
         let used = |column: &usize| {
             self.rows.iter().any(|row| row.get(*column).is_some_and(|cell| !cell.text.is_empty()))
@@ -173,14 +168,8 @@ fn line(
         let (before, behind) = spaces(layout, cell);
         owed += before;
         if !cell.text.is_empty() {
-            let _ = write!(
-                text,
-                "{:owed$}{}{}{}",
-                "",
-                cell.style.render(),
-                cell.text,
-                cell.style.render_reset()
-            );
+            let style = cell.style;
+            let _ = write!(text, "{:owed$}{style}{}{style:#}", "", cell.text);
             owed = 0;
         }
         owed += behind + 2;
@@ -216,7 +205,7 @@ mod tests {
 
     #[test]
     fn plain_table() {
-        let text = anstream::adapter::strip_str(&table().plain("  ")).to_string();
+        let text = crate::escape::without_styles(&table().plain("  "));
         insta::assert_snapshot!(text, @r"
         metric        run-1     n
         accuracy   0.55         3
@@ -243,7 +232,7 @@ mod tests {
         let mut table = Table::new([("metric", Align::Left), ("値", Align::Decimal)]);
         table.row(["検証精度".into(), "0.55".into()]);
         table.row(["accuracy".into(), "1.5".into()]);
-        let text = anstream::adapter::strip_str(&table.plain("")).to_string();
+        let text = crate::escape::without_styles(&table.plain(""));
         insta::assert_snapshot!(text, @r"
         metric      値
         検証精度  0.55

@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthChar as _;
 
+use crate::escape::STYLE_MARK;
+
 /// The side on which padding is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pad {
@@ -9,7 +11,7 @@ pub enum Pad {
     Right,
 }
 
-/// Returns the number of columns that `text` takes on a terminal. ANSI escapes take none.
+/// Returns the number of columns that `text` takes on a terminal. Styles take none.
 ///
 /// Sums the widths of the characters: combining marks take no column, East Asian characters and
 /// emoji take two. An emoji sequence is therefore as wide as its parts, as on most terminals.
@@ -43,15 +45,15 @@ pub fn truncate(text: &str, columns: usize) -> String {
 
 /// Returns the part of `text` that fits into `columns`, and its width.
 ///
-/// All ANSI escapes are kept, also those after the cut: they end styles that began before it.
+/// All styles are kept, also those after the cut: they end styles that began before it.
 pub fn prefix(text: &str, columns: usize) -> (String, usize) {
     let mut shown = String::with_capacity(text.len());
     let mut taken = 0;
     let mut is_full = false;
-    let mut in_escape = false;
+    let mut in_style = false;
     for c in text.chars() {
-        if in_escape || c == '\x1b' {
-            in_escape = c == '\x1b' || !c.is_ascii_alphabetic();
+        if in_style || c == STYLE_MARK {
+            in_style = c == STYLE_MARK || !c.is_ascii_alphabetic();
             shown.push(c);
             continue;
         }
@@ -71,8 +73,14 @@ mod tests {
 
     #[test]
     fn prefix_keeps_escapes() {
-        assert_eq!(prefix("\x1b[2mabc\x1b[0mdef", 4), ("\x1b[2mabc\x1b[0md".into(), 4));
-        assert_eq!(prefix("\x1b[2mabcdef\x1b[0m", 4), ("\x1b[2mabcd\x1b[0m".into(), 4));
+        assert_eq!(
+            prefix("\u{fdd0}[2mabc\u{fdd0}[0mdef", 4),
+            ("\u{fdd0}[2mabc\u{fdd0}[0md".into(), 4)
+        );
+        assert_eq!(
+            prefix("\u{fdd0}[2mabcdef\u{fdd0}[0m", 4),
+            ("\u{fdd0}[2mabcd\u{fdd0}[0m".into(), 4)
+        );
         assert_eq!(prefix("日本語", 5), ("日本".into(), 4));
         assert_eq!(prefix("e\u{301}a", 2), ("e\u{301}a".into(), 2));
         assert_eq!(prefix("", 5), (String::new(), 0));
@@ -80,7 +88,7 @@ mod tests {
 
     #[test]
     fn width_pad_truncate() {
-        assert_eq!(width("\x1b[1m精度\x1b[0m.f1"), 7);
+        assert_eq!(width("\u{fdd0}[1m精度\u{fdd0}[0m.f1"), 7);
         assert_eq!(widest(["a", "日本", "abc"]), 4);
         assert_eq!(pad("日本", 6, Pad::Right), "日本  ");
         assert_eq!(pad("日本", 6, Pad::Left), "  日本");

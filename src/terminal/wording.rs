@@ -1,14 +1,9 @@
 //! Signs and words that the live display, the plain lines and the summary share.
 //! Pure.
 
-use anstyle::{AnsiColor, Style};
-
 use crate::event::{Millis, Outcome};
 use crate::plan::Change;
-use crate::terminal::style::{DIM, ERROR, GOOD, WARNING};
-
-/// Style of a restored stage's sign, a spinner and a bar.
-pub(super) const LIVELY: Style = AnsiColor::Cyan.on_default();
+use crate::terminal::style::{DIM, ERROR, GOOD, LIVELY, Style, WARNING};
 
 /// Returns `text` in a style, followed by a reset.
 pub(super) fn styled(style: Style, text: &str) -> String {

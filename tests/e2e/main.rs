@@ -17,6 +17,7 @@ mod fsck;
 mod gc;
 mod hidden_edits;
 mod history;
+mod hostile_text;
 mod inputs;
 mod item_processes;
 mod items;

@@ -356,3 +356,74 @@ fn independent_stage_skipped() {
     let done = sandbox.repro(&["run", "-j", "2"]);
     assert!(done.stderr.contains("next: skipped: bad failed (-k runs it anyway)"), "{done}");
 }
+
+#[test]
+fn target_by_out_path() {
+    let sandbox = Sandbox::with(
+        r#"
+        [stages.words]
+        cmd = "mkdir -p data/out && echo hi > data/out/b.txt"
+        outs = ["data/out"]
+        [stages.c]
+        cmd = "echo hi > c.txt"
+        outs = ["c.txt"]
+        "#,
+    );
+    sandbox.ok(&["run", "data/out/b.txt"]);
+    assert!(sandbox.exists("data/out/b.txt") && !sandbox.exists("c.txt"));
+    sandbox.ok(&["run", "--only", "./c.txt"]);
+    snapshot!(sandbox.repro(&["run", "c.tx"]), @r"
+    exit 2
+    --- stderr
+    error: there is no stage `c.tx`, and no stage has an out of this name
+     hint: did you mean `c.txt`?
+    ");
+}
+
+#[test]
+fn logs_without_run_name() {
+    let sandbox = Sandbox::with(
+        r#"
+        [stages.train]
+        matrix.seed = [1, 2]
+        cmd = "echo seed {{ matrix.seed }} > o{{ matrix.seed }}; echo log {{ matrix.seed }}"
+        outs = ["o{{ matrix.seed }}"]
+        "#,
+    );
+    sandbox.ok(&["run", "-j1"]);
+    for args in [&["runs", "logs", "train"][..], &["runs", "logs", "1", "train"]] {
+        insta::with_settings!({ filters => vec![(r"in \S+s\)", "in [time])")] }, {
+            insta::allow_duplicates! {
+                insta::assert_snapshot!(sandbox.ok(args).stdout.trim(), @r"
+                ==> train@1 (ran in [time])
+                log 1
+
+                ==> train@2 (ran in [time])
+                log 2
+                ");
+            }
+        });
+    }
+    assert_eq!(sandbox.ok(&["runs", "logs", "train@2"]).stdout, "log 2\n");
+    snapshot!(sandbox.repro(&["runs", "logs", "trian@1"]), @r"
+    exit 2
+    --- stderr
+    error: there is no stage `trian@1` in run-1
+     hint: did you mean `train@1`?
+    ");
+}
+
+#[test]
+fn plain_progress_on_request() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = 'echo 1 > o'\nouts = ['o']");
+    snapshot!(sandbox.repro(&["run", "--plain", "--json"]), @r"
+    exit 2
+    --- stderr
+    error: the argument '--plain' cannot be used with '--json'
+
+    Usage: repro run --plain [STAGE]...
+
+    For more information, try '--help'.
+    ");
+    assert!(sandbox.ok(&["run", "--plain"]).stderr.starts_with("run-1: started\n"));
+}

@@ -20,13 +20,13 @@ const LAYERS: &[&[&str]] = &[
     &["plan"],
     &["pipeline"],
     &["digest", "repo_path"],
-    &["error", "unique", "plural"],
+    &["error", "unique", "plural", "escape"],
     &["clock"],
 ];
 
 /// The modules without side effects.
 const PURE: &[&str] =
-    &["schedule", "event", "plan", "pipeline", "digest", "repo_path", "error", "plural"];
+    &["schedule", "event", "plan", "pipeline", "digest", "repo_path", "error", "plural", "escape"];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = walkdir::WalkDir::new(dir)

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anstyle::Style;
 use clap::Args;
 use serde_json::Value;
 
@@ -110,7 +109,7 @@ fn markdown(report: &ComparisonReport) -> String {
     let compared = &report.comparison;
     let tables = [heads(&report.runs), params_table(compared), metrics_table(compared)];
     let shown = tables.iter().filter(|table| !table.is_empty()).map(Table::markdown);
-    anstream::adapter::strip_str(&shown.collect::<Vec<_>>().join("\n")).to_string()
+    crate::escape::without_styles(&shown.collect::<Vec<_>>().join("\n"))
 }
 
 fn heads(runs: &[Run]) -> Table {
@@ -128,7 +127,7 @@ fn heads(runs: &[Run]) -> Table {
             format!("{}{dirty}", short_commit(&git.commit))
         });
         table.row([
-            Cell::styled(run.name.to_string(), Style::new().bold()),
+            Cell::styled(run.name.to_string(), style::BOLD),
             Cell::styled(run.state.word(), run_style(run.state)),
             run.started_local.as_str().into(),
             run.took.map_or_else(|| "-".to_owned(), |took| took.to_string()).into(),
@@ -185,7 +184,7 @@ fn verdict(verdict: Option<Verdict>) -> Cell {
         Verdict::Better => style::GOOD,
         Verdict::Worse => style::BAD,
         Verdict::Same => style::DIM,
-        Verdict::Changed => Style::new(),
+        Verdict::Changed => style::Style::new(),
     };
     Cell::styled(verdict.word(), style)
 }

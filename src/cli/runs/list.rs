@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anstyle::Style;
 use clap::Args;
 
 use crate::cli::common::run_style;
@@ -17,7 +16,7 @@ use crate::terminal::number::number;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::text::{truncate, widest, width};
 use crate::terminal::wording::outcome_word;
-use crate::terminal::{self, stdout};
+use crate::terminal::{self, stdout, style};
 
 /// List runs, newest first, with changed params and metrics
 #[derive(Debug, Args)]
@@ -117,7 +116,7 @@ fn table(entries: &[RunEntry], goals: &Goals, shown: Columns) -> Table {
     let mut table = Table::new(columns);
     for RunEntry { run, changed } in entries {
         let mut cells: Vec<Cell> = vec![
-            Cell::styled(run.name.to_string(), Style::new().bold()),
+            Cell::styled(run.name.to_string(), style::BOLD),
             Cell::styled(run.state.word(), run_style(run.state)),
             run.started_local.get(..16).unwrap_or(&run.started_local).into(),
             run.took.map_or_else(|| "-".to_owned(), |took| took.to_string()).into(),
@@ -206,7 +205,7 @@ mod tests {
         let mut entries = RunListReport::newest(&store, 20).unwrap().entries;
         entries.iter_mut().for_each(|entry| at_a_fixed_time(&mut entry.run));
         let text = fitting(&entries, goals);
-        anstream::adapter::strip_str(&text).to_string()
+        crate::escape::without_styles(&text)
     }
 
     #[test]

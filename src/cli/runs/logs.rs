@@ -4,54 +4,74 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use anstyle::Style;
 use clap::Args;
 
 use crate::cli::common::store;
 use crate::cli::select;
 use crate::error::{Error, Result, did_you_mean, exit};
+use crate::event::RunName;
 use crate::runs::{LOG, Run, StageRecord, stage_dir};
 use crate::terminal::wording::outcome_word;
-use crate::terminal::{self, stdout};
+use crate::terminal::{self, stdout, style};
 
 /// Print the output of a stage in a run; without STAGE, of every stage
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
-    /// Run whose logs to print: `run-12`, `12` or `last`
+    /// Run whose logs to print: `run-12`, `12` or `last`; a stage alone means its log in the
+    /// latest run
     #[arg(default_value = "last")]
     run: String,
-    /// Stage whose log to print [default: every stage of the run]
+    /// Stage, or matrix of stages, whose log to print [default: every stage of the run]
     stage: Option<String>,
 }
 
 impl LogsArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let store = store(root)?;
-        let run = store.run(store.resolve(&self.run)?)?;
-        match self.stage {
-            Some(name) => {
-                let stage = find(&run, &name)?;
+        let (run, stage) = match (store.resolve(&self.run), self.stage) {
+            (Ok(run), stage) => (store.run(run)?, stage),
+            (Err(unknown), None) => {
+                let last = store.run(store.resolve("last")?)?;
+                match RunName::parse(&self.run) {
+                    Some(_) => return Err(unknown),
+                    None => (last, Some(self.run)),
+                }
+            }
+            (Err(unknown), Some(_)) => return Err(unknown),
+        };
+        let Some(name) = stage else {
+            return all(root, &run, &run.stages.iter().collect::<Vec<_>>());
+        };
+        match find(&run, &name)?[..] {
+            [stage] => {
                 let log = open(root, &run, stage)?.ok_or_else(|| no_log(&run, stage))?;
                 stdout::copy(log)?;
                 Ok(exit::OK)
             }
-            None => all(root, &run),
+            ref stages => all(root, &run, stages),
         }
     }
 }
 
-/// Finds a stage of the run. A name that the user types is never used as a path.
-fn find<'a>(run: &'a Run, name: &str) -> Result<&'a StageRecord> {
-    if let Some(stage) = run.stages.iter().find(|stage| stage.stage.as_str() == name) {
-        return Ok(stage);
+/// Returns the stage called `name`, or else the stages of the matrix called `name`.
+fn named<'a>(run: &'a Run, name: &str) -> Vec<&'a StageRecord> {
+    let is_variant = |stage: &str| stage.split_once('@').is_some_and(|(family, _)| family == name);
+    match run.stages.iter().find(|stage| stage.stage.as_str() == name) {
+        Some(stage) => vec![stage],
+        None => run.stages.iter().filter(|stage| is_variant(stage.stage.as_str())).collect(),
     }
-    let is_variant = |stage: &&str| stage.split_once('@').is_some_and(|(family, _)| family == name);
+}
+
+/// Does the same as [`named`]. A name that the user types is never used as a path.
+///
+/// # Errors
+/// The run has no such stage.
+fn find<'a>(run: &'a Run, name: &str) -> Result<Vec<&'a StageRecord>> {
+    let found = named(run, name);
+    if !found.is_empty() {
+        return Ok(found);
+    }
     let names: Vec<&str> = run.stages.iter().map(|stage| stage.stage.as_str()).collect();
-    let variants: Vec<&str> = names.iter().copied().filter(is_variant).collect();
-    if !variants.is_empty() {
-        return Err(Error::usage(format!("`{name}` is a matrix of stages, not a stage"))
-            .hint(format!("name one of {}", select::listed(&variants))));
-    }
     let error = Error::usage(format!("there is no stage `{name}` in {}", run.name));
     Err(match did_you_mean(name, names.iter().copied()) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
@@ -65,10 +85,11 @@ fn no_log(run: &Run, stage: &StageRecord) -> Error {
         .hint(format!("`repro runs logs {run}` shows the logs of the other stages"))
 }
 
-fn all(root: &Path, run: &Run) -> Result<u8> {
-    let bold = Style::new().bold();
+/// Prints the logs of several stages, each below a heading.
+fn all(root: &Path, run: &Run, stages: &[&StageRecord]) -> Result<u8> {
+    let bold = style::BOLD;
     let mut any = false;
-    for stage in &run.stages {
+    for stage in stages {
         let Some(log) = open(root, run, stage)? else { continue };
         let took = stage.took.map_or_else(String::new, |took| format!(" in {took}"));
         let gap = if any { "\n" } else { "" };

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anstyle::Style;
 use clap::Args;
 
 use crate::cli::common::{run_style, short_commit, stage_style, store};
@@ -41,7 +40,7 @@ impl ShowArgs {
 }
 
 fn text(RunReport { run }: &RunReport) -> String {
-    let bold = Style::new().bold();
+    let bold = style::BOLD;
     let state = run_style(run.state);
     let took = run.took.map_or_else(String::new, |took| format!(" in {took}"));
     let mut out =
@@ -60,7 +59,7 @@ fn text(RunReport { run }: &RunReport) -> String {
 
 fn section(out: &mut String, heading: &str, table: &Table) {
     if !table.is_empty() {
-        let bold = Style::new().bold();
+        let bold = style::BOLD;
         out.push_str(&format!("\n{bold}{heading}{bold:#}\n{}", table.plain("  ")));
     }
 }
@@ -203,7 +202,7 @@ mod tests {
 
     #[test]
     fn finished_run() {
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&run(2))).to_string(), @r#"
+        insta::assert_snapshot!(crate::escape::without_styles(&text(&run(2))), @r#"
         run-2  ok in 1m06s
 
           started   2026-05-09 14:03:22
@@ -243,7 +242,7 @@ mod tests {
 
     #[test]
     fn failed_run() {
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text(&run(1))).to_string(), @r#"
+        insta::assert_snapshot!(crate::escape::without_styles(&text(&run(1))), @r#"
         run-1  failed in 3m13s
 
           started   2026-05-09 14:03:22
