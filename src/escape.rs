@@ -126,7 +126,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_unsafe_is_left(text in "\\PC*|[\\x00-\\x{9f}\\x{200e}-\\x{202e}\\x{fdd0}\\[m]*") {
+        fn nothing_unsafe_is_left(
+            text in r"\PC*|[\x00-\x{9f}\x{200e}-\x{202e}\x{fdd0}\[m]*"
+        ) {
             let shown = for_terminal(&text).replace("\x1b[m", "").replace(['\n', '\t'], "");
             prop_assert!(!shown.chars().any(is_unsafe), "{shown:?}");
             prop_assert!(!on_one_line(&text).chars().any(is_unsafe));
