@@ -125,8 +125,9 @@ impl RunArgs {
             (false, false) => Format::Text,
         };
         let mut reporter = Reporter::choose(format, &names);
+        let erase = reporter.eraser();
         let subscribers: Vec<&mut dyn Subscriber> = vec![&mut recorder, reporter.subscriber()];
-        let report = run(&project, &held, &options, subscribers);
+        let report = run(&project, &held, &options, subscribers, erase);
         if let (true, Ok(report)) = (self.json, &report) {
             end_idle_run(report, reporter.subscriber());
         }

@@ -34,6 +34,8 @@ pub use self::options::Options;
 
 /// Brings the wanted stages up to date.
 ///
+/// `at_exit` is called before a second signal exits the process; it may not wait.
+///
 /// # Errors
 /// If the run cannot be started or recorded. The failure of a stage is part of the report.
 pub fn run(
@@ -41,12 +43,13 @@ pub fn run(
     _held: &RunLock,
     options: &Options,
     subscribers: Vec<&mut dyn Subscriber>,
+    at_exit: impl Fn() + Send + 'static,
 ) -> Result<Report> {
     project.cache.sweep_temporaries();
     let orphans = kill_orphans(&project.markers())?;
     let groups = Arc::new(ProcessGroups::default());
     let (sender, inbox) = channel();
-    let _signals = watch_signals(&sender, &groups)?;
+    let _signals = watch_signals(&sender, &groups, at_exit)?;
     let mut work = Dispatcher::new(project, options, &groups, sender, subscribers);
     for stage in &orphans {
         work.ledger.emit(Event::Warning { stage: None, text: ended_orphan(stage) });
@@ -61,6 +64,7 @@ pub fn run(
 fn watch_signals(
     sender: &Sender<Message>,
     groups: &Arc<ProcessGroups>,
+    at_exit: impl Fn() + Send + 'static,
 ) -> Result<signals::SignalGuard> {
     let (sender, groups) = (sender.clone(), Arc::clone(groups));
     let mut seen = 0;
@@ -70,6 +74,7 @@ fn watch_signals(
             return ControlFlow::Continue(());
         }
         groups.kill();
+        at_exit();
         std::process::exit(i32::from(exit::INTERRUPTED));
     })
 }

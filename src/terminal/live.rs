@@ -3,7 +3,7 @@
 //! how it is drawn.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ use crate::terminal::wording::{self, styled};
 
 const REDRAW: Duration = Duration::from_millis(100);
 const WIDEST_NAME: usize = 24;
+const ERASE_ATTEMPTS: u32 = 20;
+const ERASE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The live display on stderr.
 #[derive(Debug)]
@@ -45,6 +47,23 @@ impl Live {
             }
         });
         Live { display, running: Some(running), ticker: Some(ticker) }
+    }
+
+    /// Returns a function for another thread that removes everything but the lines that stay.
+    ///
+    /// It gives up after a short time, because a thread that writes to a blocked terminal never
+    /// lets go of the display.
+    pub(super) fn eraser(&self) -> impl Fn() + Send + use<> {
+        let display = Arc::clone(&self.display);
+        move || {
+            for _ in 0..ERASE_ATTEMPTS {
+                match display.try_lock() {
+                    Ok(mut display) => return display.wipe(),
+                    Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().wipe(),
+                    Err(TryLockError::WouldBlock) => std::thread::sleep(ERASE_PAUSE),
+                }
+            }
+        }
     }
 
     /// Removes everything but the lines that stay. Dropping does the same.
@@ -304,6 +323,18 @@ mod tests {
         stopping… (press Ctrl-C again to stop at once)
         ■ train        interrupted after 3.0s
         ");
+    }
+
+    #[test]
+    fn eraser_leaves_kept_lines() {
+        let (mut live, terminal) = live(ColorChoice::Never);
+        live.on_event(&fixtures::started("train", Work::Run, vec![]));
+        live.on_event(&Event::Stopping);
+        lock(&live.display).redraw();
+        assert!(terminal.seen().contains("stages done"));
+        let erase = live.eraser();
+        erase();
+        assert_eq!(terminal.seen(), "stopping… (press Ctrl-C again to stop at once)\n");
     }
 
     #[test]

@@ -66,6 +66,14 @@ impl Reporter {
         }
     }
 
+    /// Returns a function for another thread that removes the live display.
+    pub fn eraser(&self) -> Box<dyn Fn() + Send> {
+        match self {
+            Reporter::Live(live) => Box::new(live.eraser()),
+            Reporter::Plain(_) | Reporter::Json(_) => Box::new(|| ()),
+        }
+    }
+
     /// Removes the live display from the terminal.
     pub fn close(self) {
         if let Reporter::Live(live) = self {

@@ -174,7 +174,7 @@ fn run_in_process(
         command: Vec::new(),
         overrides: Vec::new(),
     };
-    let report = run(&project, &held, &options, Vec::new())?;
+    let report = run(&project, &held, &options, Vec::new(), || ())?;
     let stages = report.stages.into_iter().map(|(name, outcome, _)| {
         let failure = match &outcome {
             Outcome::Failed(failure) => Some(message(failure)),
