@@ -87,7 +87,7 @@ impl Files {
         let read =
             |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
         let list = |folder: &RepoPath| project::options(root, folder);
-        let files = FileSource { exists: &|_| true, read: &read, list: &list };
+        let files = FileSource { read: &read, list: &list, ..FileSource::default() };
         pipeline::parse(&self.text(root, pipeline::FILE)?, &[], files)
             .map_err(pipeline::problem::report)
     }

@@ -10,7 +10,7 @@
 //! else, and every reason, is left to `observe` and `decide`. The property `match_means_fresh`
 //! in `plan/lock_template.rs`, `tests/e2e/load_stale.rs` and the oracle check that the two agree.
 //!
-//! Limits: stages with globs, `tools` or `always` are never left out.
+//! Limits: stages with globs, `tools`, `always` or deps behind links are never left out.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
@@ -20,14 +20,14 @@ use super::observe::fingerprint;
 use super::project::{self, Answers, Asked, Parts, Project, UpToDate};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
-use crate::pipeline::{Policy, Stage, StageIx, StageName, StageSet};
+use crate::pipeline::{Dep, Policy, Stage, StageIx, StageName, StageSet};
 use crate::plan::lock::Blocks;
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, lock_template};
 use crate::repo_path::RepoPath;
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::write::{self, Durability};
-use crate::workspace::{Indexed, Workspace};
+use crate::workspace::{Indexed, Workspace, links};
 
 const FILE: &str = "pipeline";
 /// Number of paths that can be checked in the time it takes to start a thread.
@@ -72,6 +72,7 @@ fn is_current(root: &Path, inputs: &Inputs) -> bool {
     program().is_some_and(|program| program == inputs.program)
         && inputs.variables.iter().all(|(name, value)| variable(name) == *value)
         && inputs.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
+        && inputs.entries.iter().all(|(path, entry)| links::entry(root, path) == *entry)
         && inputs.files.iter().all(|(path, digest)| {
             std::fs::read(path.to_path(root)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
         })
@@ -112,8 +113,9 @@ fn read(root: &Path) -> Result<PipelineSnapshot> {
 
 /// Returns the template of a stage; `None` if more than texts and contents of paths decides.
 fn template_of(root: &Path, stage: &Stage) -> Option<String> {
-    let is_glob = stage.deps.iter().any(|dep| dep.glob.is_some());
-    if is_glob || !stage.tools.is_empty() || stage.policy == Policy::Always {
+    let is_plain = |dep: &Dep| dep.glob.is_none() && dep.real.is_none();
+    if !stage.deps.iter().all(is_plain) || !stage.tools.is_empty() || stage.policy == Policy::Always
+    {
         return None;
     }
     // A template leaves out the contents.
@@ -207,17 +209,22 @@ fn look_up_paths(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Foun
     })
 }
 
-/// Reports whether all paths that must exist and that no stage makes still exist.
+/// Reports whether all paths that must exist and that no stage makes still exist, and none has
+/// become a link.
 fn is_present(root: &Path, snapshot: &PipelineSnapshot, found: &[Found]) -> bool {
-    let missing: HashSet<&str> = snapshot
+    let header = &snapshot.header;
+    let is_as_before = |path: &RepoPath| match path.to_path(root).symlink_metadata() {
+        Ok(meta) => !meta.is_symlink() || header.inputs.entries.contains_key(path),
+        Err(_) => false,
+    };
+    // A file with a known content is the one that was there before.
+    let unknown: HashSet<&str> = snapshot
         .paths()
         .zip(found)
-        .filter_map(|(path, found)| matches!(found, Found::Nothing).then_some(path))
+        .filter_map(|(path, found)| (!matches!(found, Found::Content(_))).then_some(path))
         .collect();
-    let header = &snapshot.header;
-    let exists = |path: &RepoPath| path.to_path(root).symlink_metadata().is_ok();
-    header.present.iter().all(|path| !missing.contains(path.as_str()))
-        && header.also_present.iter().all(exists)
+    let to_check = header.present.iter().filter(|path| unknown.contains(path.as_str()));
+    to_check.chain(&header.also_present).all(is_as_before)
 }
 
 /// The blocks of the lock by stage, and the names of stages that are no longer declared.

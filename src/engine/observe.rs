@@ -1,6 +1,7 @@
 //! Observes one stage: its deps, outs and traces, and the decision that follows from them.
 
 pub mod explain;
+mod links;
 pub mod predict;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ pub(super) fn observe_state(
                     content
                 }),
             };
+        links::check_order(project, ix, dep)?;
         let nothing = || is_of_items(stage, dep).then(|| Observed::empty_dir().content());
         match content.or_else(nothing) {
             Some(content) => drop(contents.insert(dep.path.clone(), content)),
@@ -102,9 +104,9 @@ pub(super) fn outs(
 ///
 /// `None` if there is nothing.
 pub(super) fn observe_dep(project: &Project, stage: &Stage, dep: &Dep) -> Result<Option<Observed>> {
-    match &dep.glob {
-        None => project.workspace.observe(&dep.path),
-        Some(glob) => {
+    match dep.source() {
+        (path, None) => project.workspace.observe(path),
+        (_, Some(glob)) => {
             let matches = project.workspace.observe_glob(glob, &|path| is_own(stage, path))?;
             Ok(matches.or_else(|| is_of_items(stage, dep).then(Observed::empty_dir)))
         }
@@ -117,7 +119,7 @@ fn is_of_items(stage: &Stage, dep: &Dep) -> bool {
 }
 
 fn is_own(stage: &Stage, path: &str) -> bool {
-    stage.outs.iter().any(|out| out.path.as_str() == path)
+    stage.outs.iter().any(|out| out.place().as_str() == path)
 }
 
 /// Number of waits for a dep that is being written. After that many, it would also be written
@@ -175,17 +177,13 @@ pub(super) fn check_unwritten(
 
 /// Reports whether an out of `maker` is the dep, inside it, or around it.
 pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
-    let path = &dep.path;
-    project.pipeline.stages[maker].outs.iter().any(|out| match &dep.glob {
-        Some(glob) => glob.may_overlap(&out.path),
-        None => out.path.overlaps(path),
-    })
+    project.pipeline.stages[maker].outs.iter().any(|out| dep.may_read(out.place()))
 }
 
 fn stamp(project: &Project, stage: &Stage, dep: &Dep) -> Result<Stamp> {
-    match &dep.glob {
-        None => project.workspace.stamp(&dep.path),
-        Some(glob) => project.workspace.stamp_glob(glob, &|path| is_own(stage, path)),
+    match dep.source() {
+        (path, None) => project.workspace.stamp(path),
+        (_, Some(glob)) => project.workspace.stamp_glob(glob, &|path| is_own(stage, path)),
     }
 }
 
@@ -339,7 +337,7 @@ fn missing(project: &Project, stage: &Stage, dep: &Dep) -> Error {
     let missing =
         Error::usage(format!("dep `{}` of stage `{}` does not exist", dep.path, stage.name));
     let maker = project.pipeline.stages.iter().find_map(|maker| {
-        let out = maker.outs.iter().find(|out| out.path == dep.path)?;
+        let out = maker.outs.iter().find(|out| out.place() == dep.source().0)?;
         (out.presence == Presence::Optional).then_some(maker)
     });
     if let Some(maker) = maker {

@@ -9,16 +9,16 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    self, FileSource, Links, Override, ParamKey, ParamValue, Pipeline, Problem, StageIx, StageName,
-    StageSet,
+    self, FileSource, Links, Override, ParamKey, ParamValue, PathEntry, Pipeline, Problem, StageIx,
+    StageName, StageSet,
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, Trace, lock};
 use crate::repo_path::RepoPath;
-use crate::workspace::Workspace;
 use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability};
+use crate::workspace::{Workspace, links};
 
 const CACHE: &str = "cache";
 /// Environment variable with kinds of links, separated by commas; overrides `[cache] link`.
@@ -106,8 +106,9 @@ impl Project {
     fn whole(root: &Path, pipeline: Pipeline, by: Made) -> Result<Project> {
         let blocks = Arc::new(load_blocks(root)?);
         let lock = Lock::of(&blocks).map_err(bad_lock)?;
-        let made = pipeline.stages.iter().flat_map(|stage| &stage.outs).map(|out| out.path.clone());
-        let mut made: BTreeSet<RepoPath> = made.collect();
+        let outs = pipeline.stages.iter().flat_map(|stage| &stage.outs);
+        let paths = outs.flat_map(|out| std::iter::once(&out.path).chain(&out.real));
+        let mut made: BTreeSet<RepoPath> = paths.cloned().collect();
         if by == Made::OrLocked {
             made.extend(lock.stages.values().flat_map(|trace| trace.outs.keys().cloned()));
         }
@@ -233,11 +234,23 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
         asked.borrow_mut().sources.folders.insert(folder.clone(), names.clone());
         names
     };
+    let entry = |path: &RepoPath| {
+        if let Some(entry) = asked.borrow().sources.entries.get(path) {
+            return entry.clone();
+        }
+        let entry = links::entry(root, path);
+        asked.borrow_mut().sources.entries.insert(path.clone(), entry.clone());
+        entry
+    };
     let text = text(root)?;
     keep(RepoPath::parse(pipeline::FILE).unwrap_or_else(|bad| panic!("BUG: {bad}")), &text);
-    let files = FileSource { exists: &exists, read: &read, list: &list };
+    let files = FileSource { exists: &exists, read: &read, list: &list, entry: &entry };
     let pipeline = pipeline::parse(&text, overrides, files).map_err(pipeline::problem::report)?;
-    Ok((pipeline, asked.into_inner()))
+    let mut asked = asked.into_inner();
+    // A file that becomes a link is found when its content is looked up.
+    let Asked { sources, present } = &mut asked;
+    sources.entries.retain(|path, entry| *entry != PathEntry::File || !present.contains(path));
+    Ok((pipeline, asked))
 }
 
 /// Reads the text of `pipeline.toml`.
@@ -275,8 +288,9 @@ pub(super) fn parse_noting(
         std::fs::read_to_string(path.to_path(root)).map_err(|err| err.to_string())
     };
     let list = |folder: &RepoPath| options(root, folder);
-    pipeline::parse(text, overrides, FileSource { exists, read: &read, list: &list })
-        .map_err(pipeline::problem::report)
+    let entry = |path: &RepoPath| links::entry(root, path);
+    let files = FileSource { exists, read: &read, list: &list, entry: &entry };
+    pipeline::parse(text, overrides, files).map_err(pipeline::problem::report)
 }
 
 /// Returns the names of the `.toml` files in a folder, without the extension.

@@ -115,7 +115,9 @@ fn verdict(
             for (path, left) in trace.out_contents() {
                 let found = observation.outs.get(&path).and_then(Option::as_ref);
                 if found.map(Observed::content) != left {
-                    predicted.insert(path, left);
+                    let outs = &project.pipeline.stages[ix].outs;
+                    let real = outs.iter().find(|out| out.path == path);
+                    predicted.insert(real.map_or(path, |out| out.place().clone()), left);
                 }
             }
             Verdict::Restore(changes)

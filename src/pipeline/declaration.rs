@@ -147,13 +147,49 @@ pub struct Dep {
     /// The path as declared, with wildcards if it is a glob.
     pub path: RepoPath,
     pub glob: Option<Glob>,
+    /// The place that links lead to, if stages write there; it is read instead.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub real: Option<Source>,
     pub line: usize,
+}
+
+/// A path or glob that does not lead through links to outs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    pub path: RepoPath,
+    pub glob: Option<Glob>,
+}
+
+impl Dep {
+    pub(super) fn new(path: RepoPath, glob: Option<Glob>, line: usize) -> Dep {
+        Dep { path, glob, real: None, line }
+    }
+
+    /// Returns the path and the glob by which the dep is read.
+    pub fn source(&self) -> (&RepoPath, Option<&Glob>) {
+        match &self.real {
+            Some(real) => (&real.path, real.glob.as_ref()),
+            None => (&self.path, self.glob.as_ref()),
+        }
+    }
+
+    /// Reports whether an out at `place` is the dep, inside it, or around it, or may have matches
+    /// of its glob inside.
+    pub fn may_read(&self, place: &RepoPath) -> bool {
+        match self.source() {
+            (_, Some(glob)) => glob.may_overlap(place),
+            (path, None) => path.overlaps(place),
+        }
+    }
 }
 
 /// A declared output path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Out {
     pub path: RepoPath,
+    /// The path without the links that it leads through, if there are any.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub real: Option<RepoPath>,
     pub role: Role,
     pub cached: Cached,
     pub persist: Persist,
@@ -162,6 +198,13 @@ pub struct Out {
     #[serde(skip)]
     pub(super) per_item: Vec<ItemOut>,
     pub line: usize,
+}
+
+impl Out {
+    /// Returns the path of the out without links.
+    pub fn place(&self) -> &RepoPath {
+        self.real.as_ref().unwrap_or(&self.path)
+    }
 }
 
 /// The condition for running a stage.

@@ -59,28 +59,80 @@ impl Glob {
         fast_glob::glob_match(self.text.as_str(), path)
     }
 
+    /// Reports whether the first names of the glob match `folder`, so that matches may be inside.
+    pub fn leads_into(&self, folder: &str) -> bool {
+        let count = folder.split('/').count();
+        let names: Vec<&str> = self.text.as_str().split('/').take(count).collect();
+        fast_glob::glob_match(&names.join("/"), folder)
+    }
+
+    /// Returns the same pattern below another directory.
+    pub fn rebased(&self, base: &RepoPath) -> Glob {
+        let old = self.base().map_or(0, |base| base.as_str().len() + 1);
+        let text = format!("{}/{}", escape(base.as_str()), &self.text.as_str()[old..]);
+        let text = RepoPath::parse(&text);
+        let text = text.unwrap_or_else(|bad| panic!("BUG: a moved glob {bad}"));
+        Glob { text, base: Some(base.clone()) }
+    }
+
     /// Reports whether an out at `path` could match, contain a match, or be inside one.
-    ///
-    /// A name with an extension is assumed to be a file; otherwise a glob with `**` would depend on
-    /// every stage of the pipeline.
     pub fn may_overlap(&self, path: &RepoPath) -> bool {
-        let name = path.as_str().rsplit('/').next().unwrap_or_default();
-        if name.trim_start_matches('.').contains('.') {
-            return self.matches(path.as_str())
-                || path.ancestors().any(|above| self.matches(above));
+        self.overlap(path) != Overlap::No
+    }
+
+    /// Returns whether an out at `path` matches, contains a match, or is inside one.
+    pub fn overlap(&self, path: &RepoPath) -> Overlap {
+        let path = path.as_str();
+        if self.matches(path) || path.match_indices('/').any(|(at, _)| self.matches(&path[..at])) {
+            return Overlap::Yes;
         }
         let mut patterns = self.text.as_str().split('/');
-        for name in path.as_str().split('/') {
+        let mut last = "";
+        for name in path.split('/') {
             match patterns.next() {
-                // The match may be a directory that contains `path`.
-                None => return true,
-                Some("**") => return true,
-                Some(pattern) if !fast_glob::glob_match(pattern, name) => return false,
-                Some(_) => {}
+                Some("**") => return Overlap::IfFolder,
+                Some(pattern) if fast_glob::glob_match(pattern, name) => last = pattern,
+                _ => return Overlap::No,
             }
         }
-        true
+        // A pattern with a dot of its own, such as `out.parquet` and `lr*.*`, names such folders.
+        let is_meant = is_literal(last) || last.trim_start_matches('.').contains('.');
+        if is_meant { Overlap::Yes } else { Overlap::IfFolder }
     }
+}
+
+/// The relation of a glob to a path that may become a file or a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlap {
+    No,
+    /// There may be matches inside the path if it is a folder.
+    IfFolder,
+    Yes,
+}
+
+/// Returns the glob that matches only `path`.
+pub fn escape(path: &str) -> String {
+    let mut text = String::new();
+    for c in path.chars() {
+        match c {
+            '*' | '?' | '[' | '{' => text.extend(['[', c, ']']),
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
+/// Reports whether a name matches only itself; `[[]` is a literal bracket.
+fn is_literal(pattern: &str) -> bool {
+    let mut rest = pattern;
+    while let Some(at) = rest.find(['*', '?', '[', '{']) {
+        let class = rest[at..].strip_prefix('[').map(str::as_bytes);
+        match class {
+            Some([b'*' | b'?' | b'[' | b'{' | b'}', b']', ..]) => rest = &rest[at + 3..],
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Checks the brackets and braces of one name.
@@ -104,6 +156,7 @@ fn check_balance(name: &str) -> Result<(), BadGlob> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn glob(text: &str) -> Glob {
         Glob::parse(&RepoPath::parse(text).unwrap()).unwrap().unwrap()
@@ -140,24 +193,58 @@ mod tests {
 
     #[test]
     fn outs_that_overlap_a_glob() {
+        use Overlap::{IfFolder, No, Yes};
         let cases = [
-            ("models/*/x.bin", "models/a/x.bin", true),
-            ("models/*/x.bin", "models/a", true),
-            ("models/*/x.bin", "models", true),
-            ("models/*", "models/a/b", true),
-            ("models/*/x.bin", "models/a/y.bin", false),
-            ("models/**/x.bin", "models/a/b/c", true),
-            ("models/*.bin", "data/a.bin", false),
-            ("**/*.py", "report.txt", false),
-            ("**/*.py", "made", true),
-            ("made/*", "made/a/b.txt", true),
+            ("models/*/x.bin", "models/a/x.bin", Yes),
+            ("models/*/x.bin", "models/a", IfFolder),
+            ("models/*/x.bin", "models/lr0.1", IfFolder),
+            ("models/*/x.bin", "models", Yes),
+            ("models/*", "models/a/b", Yes),
+            ("models/*/x.bin", "models/a/y.bin", No),
+            ("models/**/x.bin", "models/a/b/c", IfFolder),
+            ("models/*.bin", "data/a.bin", No),
+            ("models/*.bin", "models", Yes),
+            ("**/*.py", "report.txt", IfFolder),
+            ("**/*.py", "made", IfFolder),
+            ("**/*.py", "a.py", Yes),
+            ("made/*", "made/a/b.txt", Yes),
+            ("out.parquet/*.parquet", "out.parquet", Yes),
+            ("out.parquet/*.parquet", "out.parquet/x/y", No),
+            ("*.parquet/*", "out.parquet", Yes),
+            ("out[[]1].zarr/*", "out[1].zarr", Yes),
+            ("out[1].zarr/*", "out1.zarr", Yes),
+            ("out?/*", "out1", IfFolder),
         ];
         for (text, path, expected) in cases {
-            assert_eq!(
-                glob(text).may_overlap(&RepoPath::parse(path).unwrap()),
-                expected,
-                "{text} {path}"
-            );
+            let path = RepoPath::parse(path).unwrap();
+            assert_eq!(glob(text).overlap(&path), expected, "{text} {path}");
+        }
+    }
+
+    #[test]
+    fn glob_below_other_base() {
+        let path = |text| RepoPath::parse(text).unwrap();
+        let moved = glob("in/*.csv").rebased(&path("out[1]/a"));
+        assert_eq!(moved.text().as_str(), "out[[]1]/a/*.csv");
+        assert_eq!(moved.base(), Some(&path("out[1]/a")));
+        assert!(moved.matches("out[1]/a/x.csv"));
+        assert_eq!(glob("*/x").rebased(&path("a")).text().as_str(), "a/*/x");
+    }
+
+    proptest! {
+        /// Whatever matches is at an overlapping path or below one.
+        #[test]
+        fn matches_overlap(text in "[ab*?./]{1,9}", path in "[ab./]{1,9}") {
+            let (Ok(text), Ok(path)) = (RepoPath::parse(&text), RepoPath::parse(&path)) else {
+                return Ok(());
+            };
+            if let Ok(Some(glob)) = Glob::parse(&text)
+                && glob.matches(path.as_str())
+            {
+                let mut above = path.ancestors().map(|above| RepoPath::parse(above).unwrap());
+                prop_assert!(above.all(|above| glob.may_overlap(&above)), "{text} {path}");
+                prop_assert!(glob.may_overlap(&path));
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod params;
 pub mod params_edit;
 pub mod problem;
 mod read;
+mod resolve;
 pub mod schema;
 pub mod stage_edit;
 mod stage_ix;
@@ -20,8 +21,8 @@ mod template;
 mod validate;
 
 pub use declaration::{
-    Dep, FILE, Goal, Goals, Out, Pipeline, Policy, Resources, Retries, Stage, StageName, Tokens,
-    Written,
+    Dep, FILE, Goal, Goals, Out, Pipeline, Policy, Resources, Retries, Source, Stage, StageName,
+    Tokens, Written,
 };
 pub use glob::Glob;
 pub use graph::Graph;
@@ -33,4 +34,5 @@ pub use problem::Problem;
 pub use read::config::GROUPS;
 pub use read::parse;
 pub use read::source::{FileSource, Operation, Override};
+pub use resolve::PathEntry;
 pub use stage_ix::{StageIx, StageSet};

@@ -46,8 +46,8 @@ pub fn parse(
         // Errors about params that are missing for this reason would only repeat it.
         return reader.fail();
     }
-    let stages = reader.stages(root, &params, &tokens);
-    match super::validate::graph(&stages, files.exists) {
+    let mut stages = reader.stages(root, &params, &tokens);
+    match super::validate::graph(&mut stages, files) {
         Ok(graph) if reader.problems.is_empty() => {
             Ok(Pipeline { name, params, written, groups, goals, tokens, links, stages, graph })
         }

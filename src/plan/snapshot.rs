@@ -21,14 +21,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::pipeline::{
-    Goals, Graph, Links, ParamKey, ParamValue, Params, Pipeline, Role, Stage, StageIx, StageSet,
-    Tokens,
+    Goals, Graph, Links, ParamKey, ParamValue, Params, PathEntry, Pipeline, Role, Stage, StageIx,
+    StageSet, Tokens,
 };
 use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
 /// Start of the text part; changes with the format.
-const HEADER: &str = "repro.snapshot 3\n";
+const HEADER: &str = "repro.snapshot 4\n";
 
 /// A decoded snapshot; the stages' declarations are still text.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct Header {
     links: Links,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
-    /// The outs of stages without a template.
+    /// The outs of stages without a template, and the places of outs that links lead to.
     pub other_outs: Vec<RepoPath>,
     /// Existing paths that no stage makes and a template names.
     pub present: Vec<RepoPath>,
@@ -71,6 +71,8 @@ pub struct Inputs {
     pub files: BTreeMap<RepoPath, Digest>,
     /// Relevant names in each folder.
     pub folders: BTreeMap<RepoPath, Vec<String>>,
+    /// Entries on the way to deps and outs, without deps that are files and that no stage makes.
+    pub entries: BTreeMap<RepoPath, PathEntry>,
     /// Values of the environment variables that stages depend on.
     pub variables: BTreeMap<String, Option<String>>,
 }
@@ -101,6 +103,7 @@ impl PipelineSnapshot {
         let templates: Vec<String> =
             stages.iter().map(|stage| template_of(stage).unwrap_or_default()).collect();
         let others = stages.iter().zip(&templates).filter(|(_, template)| template.is_empty());
+        let places = stages.iter().flat_map(|stage| &stage.outs).filter_map(|out| out.real.clone());
         let mut paths: BTreeMap<&str, usize> = templates
             .iter()
             .flat_map(|text| lock_template::paths(text))
@@ -123,6 +126,7 @@ impl PipelineSnapshot {
             other_outs: others
                 .flat_map(|(stage, _)| &stage.outs)
                 .map(|out| out.path.clone())
+                .chain(places)
                 .collect(),
             present,
             also_present,

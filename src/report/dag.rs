@@ -83,8 +83,7 @@ mod tests {
 
     #[test]
     fn dag_json() {
-        let files =
-            FileSource { exists: &|_| true, read: &|_| Err(String::new()), list: &|_| Vec::new() };
+        let files = FileSource::default();
         let text = "stages.b = { cmd = 'b', deps = ['a.txt'], outs = ['b.txt'] }\n\
                     stages.a = { cmd = 'a', outs = ['a.txt'], desc = 'Make a' }\n\
                     stages.c = { cmd = 'c', deps = ['b.txt'] }\n";

@@ -1,7 +1,7 @@
 //! Matches of a glob, represented as a directory that contains nothing else.
 
 use super::observe::Mode;
-use super::scan::{Entries, Node};
+use super::scan::{self, Entries, Node};
 use super::{Observed, Workspace};
 use crate::error::{Error, Result};
 use crate::pipeline::Glob;
@@ -36,16 +36,20 @@ impl Workspace {
             return Ok(node.and_then(|node| matching(base.as_str(), node, glob, ignored)));
         }
         let mut found = Entries::new();
-        let names =
-            std::fs::read_dir(&self.root).map_err(|err| Error::io("read", &self.root, &err))?;
-        for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-            let Some(path) = RepoPath::parse_canonical(&name) else { continue };
+        let failed = |err: std::io::Error| Error::io("read", &self.root, &err);
+        for entry in std::fs::read_dir(&self.root).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            // A name that no content can have is an error only if it would match.
+            let printable = name.to_string_lossy().replace(char::is_control, "\u{fffd}");
+            let Some(path) = RepoPath::parse_canonical(&printable) else { continue };
             if path.is_reserved() || !glob.may_overlap(&path) {
                 continue;
             }
+            let name = scan::checked_name(&name, &entry.path())?;
             let node = self.scan(&path)?;
             if let Some(node) = node.and_then(|node| matching(&name, node, glob, ignored)) {
-                found.push((name.into_boxed_str(), node));
+                found.push((name, node));
             }
         }
         found.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));

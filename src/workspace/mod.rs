@@ -16,9 +16,10 @@ pub mod traverse;
 pub mod watch;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 pub use observe::{Indexed, Observed};
 pub use stamp::Stamp;
@@ -36,6 +37,7 @@ pub struct Workspace {
     root: PathBuf,
     outs: OutPaths,
     index: Index,
+    links_to_outs: Mutex<BTreeMap<RepoPath, RepoPath>>,
 }
 
 impl Workspace {
@@ -49,12 +51,40 @@ impl Workspace {
         index: &Path,
     ) -> Workspace {
         let outs: OutPaths = LazyLock::new(Box::new(outs));
-        Workspace { root: root.to_owned(), outs, index: Index::load(index) }
+        let (root, index) = (root.to_owned(), Index::load(index));
+        Workspace { root, outs, index, links_to_outs: Mutex::default() }
     }
 
     /// Scans `path` by names and stats, without reading any file.
     fn scan(&self, path: &RepoPath) -> Result<Option<scan::Node>> {
-        scan::scan(&self.root, path, &|path| self.is_out(path))
+        let rules = scan::Rules {
+            is_out: &|path| self.is_out(path),
+            on_link: &|path| self.note_link(path),
+        };
+        scan::scan(&self.root, path, rules)
+    }
+
+    /// Records a link if it leads to outs.
+    fn note_link(&self, link: &RepoPath) {
+        let target = links::target(&self.root, link, &|path| self.is_out(path));
+        if let Some(target) = target.filter(|target| self.has_outs(target)) {
+            let mut links = self.links_to_outs.lock().unwrap_or_else(PoisonError::into_inner);
+            links.insert(link.clone(), target);
+        }
+    }
+
+    /// Returns the links outside of outs that were found so far and lead to outs, with their
+    /// targets.
+    pub fn links_to_outs(&self) -> BTreeMap<RepoPath, RepoPath> {
+        self.links_to_outs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reports whether `path` is an out of a stage, or is inside or around one.
+    fn has_outs(&self, path: &RepoPath) -> bool {
+        let after = (Bound::Excluded(path.as_str()), Bound::Unbounded);
+        let next = self.outs.range::<str, _>(after);
+        let mut next = next.take_while(|out| out.as_str().starts_with(path.as_str()));
+        self.is_out(path) || next.any(|out| path.contains(out))
     }
 
     /// Reports whether `path` is an out of a stage or is inside one.

@@ -2,6 +2,7 @@
 //! Entries are statted relative to the open directory, so the kernel resolves each directory's path
 //! once, not once per file.
 
+use std::ffi::OsStr;
 use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -78,16 +79,16 @@ impl Stat {
 
 /// Scans `path` below `root`; `None` if it does not exist.
 ///
-/// `is_out` reports whether a stage writes a path; inside outs no names are ignored.
+/// Inside outs no names are ignored.
 ///
 /// # Errors
 /// A path cannot be read, has a name that is not UTF-8 or contains control characters, is not a
 /// file, directory or symlink, or is part of a symlink loop.
-pub fn scan(root: &Path, path: &RepoPath, is_out: &IsOut<'_>) -> Result<Option<Node>> {
+pub fn scan(root: &Path, path: &RepoPath, rules: Rules<'_>) -> Result<Option<Node>> {
     let top = path.to_path(root);
     match std::fs::metadata(&top) {
         Ok(meta) if meta.is_dir() => {
-            let scan = Scan { root, is_out };
+            let scan = Scan { root, rules };
             let top = Folder { path: top, parent: None };
             traverse(top, |folder| scan.list(folder), assemble).map(Node::Dir).map(Some)
         }
@@ -174,13 +175,19 @@ pub fn symlink_chain(path: &Path) -> Vec<PathBuf> {
     chain
 }
 
-/// Reports whether a path is an out of a stage or is inside one.
-pub type IsOut<'a> = dyn Fn(&RepoPath) -> bool + Sync + 'a;
+/// The callbacks of a scan.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Reports whether a path is an out of a stage or is inside one.
+    pub is_out: &'a (dyn Fn(&RepoPath) -> bool + Sync),
+    /// Called with each link that is not inside an out.
+    pub on_link: &'a (dyn Fn(&RepoPath) + Sync),
+}
 
 #[derive(Clone, Copy)]
 struct Scan<'a> {
     root: &'a Path,
-    is_out: &'a IsOut<'a>,
+    rules: Rules<'a>,
 }
 
 /// A directory and its parents up to the top of the scan.
@@ -198,6 +205,12 @@ enum Found {
 /// The entries of a directory: its leaves, and the names of its subdirectories.
 type Listed = (Entries, Vec<Box<str>>);
 
+impl std::fmt::Debug for Rules<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rules")
+    }
+}
+
 impl Scan<'_> {
     /// Reads one directory and returns its entries and subdirectories.
     fn list(self, folder: Folder) -> Result<(Listed, Vec<Folder>)> {
@@ -208,7 +221,7 @@ impl Scan<'_> {
         let mut listed = listed.map_err(|err| unreadable(&folder.path, err))?;
         listed.retain(|entry| !self.is_ignored(entry));
         let found = par_map(listed, STATS_PER_TASK, |entry| {
-            Ok((checked_name(&entry)?, classify(&folder, &entry)?))
+            Ok((checked_name(&entry.file_name(), &entry.path())?, self.classify(&folder, &entry)?))
         })?;
         let folder = Arc::new(folder);
         let (mut leaves, mut names, mut inside) = (Entries::new(), Vec::new(), Vec::new());
@@ -229,12 +242,35 @@ impl Scan<'_> {
         if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
             return true;
         }
-        let is_out = || {
-            let path = entry.path();
-            let inside = path.strip_prefix(self.root).ok().and_then(Path::to_str);
-            inside.and_then(RepoPath::parse_canonical).is_some_and(|path| (self.is_out)(&path))
-        };
+        let is_out = || self.inside(&entry.path()).is_some_and(|path| (self.rules.is_out)(&path));
         IGNORED_NAMES.iter().any(|ignored| name == *ignored) && !is_out()
+    }
+
+    fn inside(self, path: &Path) -> Option<RepoPath> {
+        let inside = path.strip_prefix(self.root).ok().and_then(Path::to_str);
+        inside.and_then(RepoPath::parse_canonical)
+    }
+
+    fn classify(self, folder: &Folder, entry: &DirEntry) -> Result<Found> {
+        let failed = |err| unreadable(&entry.path(), err);
+        let kind = entry.file_type().map_err(failed)?;
+        if kind.is_dir() {
+            return Ok(Found::Dir(entry.path()));
+        }
+        if !kind.is_symlink() {
+            let meta = entry.metadata().map_err(failed)?;
+            // It may have become a symlink meanwhile.
+            if !meta.is_symlink() {
+                return file_node(&meta, || entry.path()).map(Found::Leaf);
+            }
+        }
+        let path = entry.path();
+        if let Some(link) = self.inside(&path)
+            && !(self.rules.is_out)(&link)
+        {
+            (self.rules.on_link)(&link);
+        }
+        follow(folder, path)
     }
 }
 
@@ -243,22 +279,6 @@ fn assemble((mut entries, names): Listed, inside: Vec<Entries>) -> Result<Entrie
     entries.extend(names.into_iter().zip(inside.into_iter().map(Node::Dir)));
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(entries)
-}
-
-fn classify(folder: &Folder, entry: &DirEntry) -> Result<Found> {
-    let failed = |err| unreadable(&entry.path(), err);
-    let kind = entry.file_type().map_err(failed)?;
-    if kind.is_dir() {
-        return Ok(Found::Dir(entry.path()));
-    }
-    if !kind.is_symlink() {
-        let meta = entry.metadata().map_err(failed)?;
-        // It may have become a symlink meanwhile.
-        if !meta.is_symlink() {
-            return file_node(&meta, || entry.path()).map(Found::Leaf);
-        }
-    }
-    follow(folder, entry.path())
 }
 
 /// Returns the target of a symlink.
@@ -314,12 +334,16 @@ fn link_node(path: &Path, target: PathBuf) -> Result<Node> {
     target.map(|target| Node::Link(target.into())).map_err(|_| not_utf8(path))
 }
 
-fn checked_name(entry: &DirEntry) -> Result<Box<str>> {
-    let name = entry.file_name().into_string().map_err(|_| not_utf8(&entry.path()))?;
+/// Returns the name of the file at `path` if it can be part of a content.
+///
+/// # Errors
+/// The name is not UTF-8 or contains a control character.
+pub fn checked_name(name: &OsStr, path: &Path) -> Result<Box<str>> {
+    let name = name.to_str().ok_or_else(|| not_utf8(path))?;
     if name.chars().any(char::is_control) {
         return Err(Error::usage(format!(
             "`{}` has a control character in its name",
-            entry.path().display()
+            path.display()
         ))
         .hint("rename it"));
     }

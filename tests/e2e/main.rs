@@ -11,6 +11,7 @@ mod config;
 mod crash;
 mod declaration_errors;
 mod disk_full;
+mod edges;
 mod events;
 mod formats;
 mod fsck;

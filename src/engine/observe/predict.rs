@@ -36,12 +36,13 @@ pub(super) fn content(
     dep: &Dep,
     seen: impl FnOnce() -> Result<Option<Observed>>,
 ) -> Result<Prediction> {
-    let top = match &dep.glob {
-        None => Some(&dep.path),
+    let (path, glob) = dep.source();
+    let top = match glob {
+        None => Some(path),
         Some(glob) => glob.base(),
     };
     if let Some(top) = top {
-        match (inside(project, predicted, top), &dep.glob) {
+        match (inside(project, predicted, top), glob) {
             (Prediction::Unaffected, _) => {}
             (Prediction::Content(whole), Some(glob)) => {
                 return Ok(matching(project, top.as_str(), whole, glob).into());
@@ -55,12 +56,10 @@ pub(super) fn content(
             Some(top) => out.strip_prefix(top),
             None => Some(out.as_str()),
         };
-        let (Some(below), true) =
-            (below, dep.glob.as_ref().is_none_or(|glob| glob.may_overlap(out)))
-        else {
+        let (Some(below), true) = (below, glob.is_none_or(|glob| glob.may_overlap(out))) else {
             continue;
         };
-        let content = match &dep.glob {
+        let content = match glob {
             None => *content,
             Some(glob) => {
                 content.and_then(|content| matching(project, out.as_str(), content, glob))
@@ -72,7 +71,7 @@ pub(super) fn content(
         return Ok(Prediction::Unaffected);
     }
     let seen = seen()?;
-    let empty = if dep.glob.is_some() { Empty::MatchesNothing } else { Empty::Stays };
+    let empty = if glob.is_some() { Empty::MatchesNothing } else { Empty::Stays };
     Ok(overlaid(seen.as_ref(), &puts, empty).into())
 }
 

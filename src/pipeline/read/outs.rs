@@ -85,6 +85,7 @@ impl Reader {
         }
         Some(Out {
             path,
+            real: None,
             role,
             cached,
             persist,
@@ -116,6 +117,7 @@ impl Reader {
         };
         Some(Out {
             path,
+            real: None,
             role: Role::Data,
             cached: Cached::Yes,
             persist: Persist::No,
@@ -178,7 +180,7 @@ impl Reader {
         plain.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         *outs = plain;
         if !deps.iter().any(|dep| dep.path == path) {
-            deps.push(Dep { path, glob: Some(glob.clone()), line: self.line(value) });
+            deps.push(Dep::new(path, Some(glob.clone()), self.line(value)));
             deps.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         }
         Some(Each { glob, outs: texts, mode })

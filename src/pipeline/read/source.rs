@@ -1,5 +1,6 @@
 //! Sources of a declaration besides the text of `pipeline.toml`: overrides and file access.
 
+use crate::pipeline::resolve::PathEntry;
 use crate::repo_path::RepoPath;
 
 /// A change to a param by `-p` on the command line; `key` may be a short name.
@@ -46,6 +47,21 @@ pub struct FileSource<'w> {
     pub read: &'w dyn Fn(&RepoPath) -> Result<String, String>,
     /// Lists the names of the `.toml` files in a directory, without the extension.
     pub list: &'w dyn Fn(&RepoPath) -> Vec<String>,
+    /// Returns the entry at a path, without following a link there; used for the names on the way
+    /// to deps and outs, and for outs that a glob may reach into.
+    pub entry: &'w dyn Fn(&RepoPath) -> PathEntry,
+}
+
+/// A project in which every path exists, without links, params files or groups.
+impl Default for FileSource<'_> {
+    fn default() -> Self {
+        FileSource {
+            exists: &|_| true,
+            read: &|_| Err(String::new()),
+            list: &|_| Vec::new(),
+            entry: &|_| PathEntry::Absent,
+        }
+    }
 }
 
 impl std::fmt::Debug for FileSource<'_> {

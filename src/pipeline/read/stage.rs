@@ -277,7 +277,7 @@ impl Reader {
                     continue;
                 }
             };
-            deps.push(Dep { path, glob, line: self.line(at) });
+            deps.push(Dep::new(path, glob, self.line(at)));
         }
         deps.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
         deps.dedup_by(|a, b| a.path == b.path);
