@@ -2,7 +2,8 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`digest`], [`repo_path`], [`error`] | basic value types |
+//! | [`digest`], [`repo_path`], [`number`], [`error`] | basic value types |
+//! | [`data`] | the values in files of JSON, YAML, TOML and CSV |
 //! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
@@ -19,12 +20,14 @@
 pub mod cache;
 pub mod cli;
 pub mod clock;
+pub mod data;
 pub mod digest;
 pub mod engine;
 pub mod error;
 pub mod escape;
 pub mod event;
 pub mod exec;
+pub mod number;
 pub mod pipeline;
 pub mod plan;
 pub mod plural;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+use crate::data::Format;
 use crate::engine::project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::params_edit::{self, Literal};
@@ -197,9 +198,15 @@ fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place
 fn edit(root: &Path, changes: &[Change]) -> Result<Files> {
     let mut files = Files::default();
     // An equal value also keeps its spelling.
-    for Change { new, place, .. } in
+    for Change { key, new, place, .. } in
         changes.iter().filter(|change| change.old != *change.new.value())
     {
+        if let Some(format @ (Format::Json | Format::Yaml)) = Format::of(&place.file) {
+            let (name, file) = (format.name(), &place.file);
+            let what = format!("param `{key}` is defined in `{file}`, and {name} is not edited");
+            let hint = format!("edit the file, or give the value to one run: `-p {key}=…`");
+            return Err(Error::usage(what).hint(hint));
+        }
         let because = |why: params_edit::Uneditable| Error::usage(format!("{}: {why}", place.file));
         let text = files.text(root, &place.file)?;
         let text = params_edit::set(&text, place.tables, &place.key, new).map_err(because)?;

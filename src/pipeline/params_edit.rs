@@ -58,6 +58,7 @@ impl Literal {
     ///   them.
     /// - A float also accepts an integer, which is written as a float: `1` becomes `1.0`.
     /// - An integer, a boolean and an array accept only values of the same type, in TOML syntax.
+    /// - `null`, which only JSON and YAML have, accepts anything.
     ///
     /// # Errors
     /// The text has another type, or is not a finite number.
@@ -66,6 +67,8 @@ impl Literal {
         let parsed = bare(trimmed);
         let literal = match (old, parsed) {
             (ParamValue::String(_), Some(value @ Value::String(_))) => Literal::new(value),
+            (ParamValue::String(_) | ParamValue::Null, None) => Literal::new(Value::from(raw)),
+            (ParamValue::Null, Some(value)) => Literal::new(value),
             (ParamValue::String(_), _) => Literal::new(Value::from(raw)),
             (ParamValue::Bool(_), Some(value @ Value::Boolean(_)))
             | (ParamValue::Array(_), Some(value @ Value::Array(_))) => Literal::new(value),

@@ -3,6 +3,7 @@
 //! Checks one declaration at a time; `validate` checks the declarations against each other.
 
 pub(super) mod config;
+mod data_params;
 pub(super) mod matrix;
 pub(super) mod options;
 pub(super) mod outs;

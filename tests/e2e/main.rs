@@ -25,6 +25,7 @@ mod items;
 mod links;
 mod load_stale;
 mod matrix;
+mod metrics;
 mod optional;
 mod plan;
 mod policy;

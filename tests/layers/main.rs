@@ -19,14 +19,25 @@ const LAYERS: &[&[&str]] = &[
     &["event"],
     &["plan"],
     &["pipeline"],
-    &["digest", "repo_path"],
+    &["digest", "repo_path", "number", "data"],
     &["error", "unique", "plural", "escape"],
     &["clock"],
 ];
 
 /// The modules without side effects.
-const PURE: &[&str] =
-    &["schedule", "event", "plan", "pipeline", "digest", "repo_path", "error", "plural", "escape"];
+const PURE: &[&str] = &[
+    "schedule",
+    "event",
+    "plan",
+    "pipeline",
+    "digest",
+    "repo_path",
+    "number",
+    "data",
+    "error",
+    "plural",
+    "escape",
+];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = walkdir::WalkDir::new(dir)

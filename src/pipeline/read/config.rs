@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::reader::{Reader, Value};
+use crate::data::Format;
 use crate::error::did_you_mean;
 use crate::pipeline::params_edit::{self, Literal};
 use crate::pipeline::problem::Place;
@@ -156,12 +157,19 @@ impl Reader {
             }
         };
         let mut reader = Reader::new(&text);
-        let (table, errors) = DeTable::parse_recoverable(&text);
-        for error in errors {
-            reader.problems.extend(super::syntax::problem(&reader, &text, &error));
-        }
         let mut params = Params::default();
-        reader.params_below(table.get_ref(), "", &mut params);
+        match Format::of(path.as_str()) {
+            Some(format @ (Format::Json | Format::Yaml)) => {
+                reader.params_of_data(format, &text, &mut params);
+            }
+            _ => {
+                let (table, errors) = DeTable::parse_recoverable(&text);
+                for error in errors {
+                    reader.problems.extend(super::syntax::problem(&reader, &text, &error));
+                }
+                reader.params_below(table.get_ref(), "", &mut params);
+            }
+        }
         for (key, value) in params.iter() {
             let written = Written { file: path.clone(), key: key.clone() };
             let full = if prefix.is_empty() {

@@ -168,8 +168,7 @@ impl Reader {
 
     pub(super) fn params_below(&mut self, table: &DeTable<'_>, prefix: &str, params: &mut Params) {
         for (name, value) in table {
-            let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-            if name.get_ref().is_empty() || !name.get_ref().chars().all(plain) {
+            if !is_param_name(name.get_ref()) {
                 let what = format!("`{}` is not a valid param name", name.get_ref().escape_debug());
                 let problem = Problem::new(self.line(name), what);
                 self.problems.push(problem.hint("use letters, digits, `_` and `-`"));
@@ -321,6 +320,12 @@ impl Reader {
         stages.sort_by_key(|stage| stage.line);
         stages
     }
+}
+
+/// Reports whether a text can be the name of a param: one part of its dotted key.
+pub(super) fn is_param_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    !name.is_empty() && name.chars().all(plain)
 }
 
 /// Returns a hint for a stage's key that other tools use.
