@@ -3,7 +3,7 @@
 //! One row gives its cells by the names of the columns. Several rows whose first cell is a name
 //! give tables by these names. Any other table is a series or a list, and no set of named values.
 
-use super::{Fault, Value, not_finite};
+use super::value::{Fault, Value, not_finite};
 
 pub(super) fn parse(text: &str, separator: char) -> Result<Value, Fault> {
     let mut rows = rows(text, separator)?;

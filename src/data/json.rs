@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::{Fault, Value, not_finite};
+use super::value::{Fault, Value, not_finite};
 
 /// Marks a name that stood without quotes; a JSON text cannot contain this character.
 const BARE: char = '\u{0}';

@@ -5,31 +5,13 @@
 mod csv;
 mod json;
 mod toml;
+mod value;
 mod yaml;
 
 use std::borrow::Cow;
 
-/// A value in a data file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    Null,
-    Bool(bool),
-    Integer(i128),
-    Float(f64),
-    Text(String),
-    List(Vec<Value>),
-    /// Entries in the order of the file; a key may occur twice.
-    Table(Vec<(String, Value)>),
-}
-
-/// The reason that a file cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// Line in the file, counted from 1.
-    pub line: Option<usize>,
-    pub what: String,
-    pub hint: Option<String>,
-}
+pub use self::value::{Fault, Value, not_finite};
+use self::value::{MAX_DEPTH, depth, too_deep};
 
 /// The format of a data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,20 +49,6 @@ impl Format {
     }
 }
 
-impl Fault {
-    fn new(line: Option<usize>, what: impl Into<String>) -> Fault {
-        Fault { line, what: what.into(), hint: None }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Fault {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// Maximum depth of nested lists and tables.
-const MAX_DEPTH: usize = 64;
-
 /// Parses a text.
 ///
 /// # Errors
@@ -94,21 +62,6 @@ pub fn parse(format: Format, text: &str) -> Result<Value, Fault> {
         Format::Csv(separator) => csv::parse(text, separator),
     }?;
     if depth(&value) > MAX_DEPTH { Err(too_deep(None)) } else { Ok(value) }
-}
-
-/// Returns the depth of nesting. The parsers limit it, so recursion is safe.
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::List(list) => 1 + list.iter().map(depth).max().unwrap_or(0),
-        Value::Table(entries) => {
-            1 + entries.iter().map(|(_, value)| depth(value)).max().unwrap_or(0)
-        }
-        _ => 0,
-    }
-}
-
-fn too_deep(line: Option<usize>) -> Fault {
-    Fault::new(line, format!("is nested deeper than {MAX_DEPTH} levels"))
 }
 
 /// Decodes a file as UTF-8, or as UTF-16 if it begins with a byte order mark.
@@ -129,19 +82,6 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Fault> {
         _ => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
     };
     text.ok_or_else(|| Fault::new(None, "is not a text").hint("write it as UTF-8"))
-}
-
-/// Reads the name of a number that is not finite: `NaN`, `-Infinity`, `inf`, in any case.
-pub fn not_finite(name: &str) -> Option<f64> {
-    let (sign, name) = match name.strip_prefix('-') {
-        Some(name) => (-1.0, name),
-        None => (1.0, name.strip_prefix('+').unwrap_or(name)),
-    };
-    if name.eq_ignore_ascii_case("nan") {
-        return Some(f64::NAN);
-    }
-    let is_infinity = ["inf", "infinity"].iter().any(|word| name.eq_ignore_ascii_case(word));
-    is_infinity.then_some(sign * f64::INFINITY)
 }
 
 #[cfg(test)]

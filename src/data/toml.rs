@@ -1,6 +1,6 @@
 //! TOML.
 
-use super::{Fault, Value};
+use super::value::{Fault, Value};
 
 pub(super) fn parse(text: &str) -> Result<Value, Fault> {
     let table: toml::Table = text.parse().map_err(|err: toml::de::Error| {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use super::{Fault, MAX_DEPTH, Value, too_deep};
+use super::value::{Fault, MAX_DEPTH, Value, too_deep};
 
 /// Maximum number of values that all aliases of a file may stand for.
 const MAX_COPIES: usize = 1_000_000;
