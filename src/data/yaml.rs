@@ -64,7 +64,7 @@ impl Builder {
                 self.complete(value, 1, anchor, line)
             }
             Event::Alias(anchor) => {
-                // The parser refuses unknown aliases; an alias inside its own anchor is not complete.
+                // The parser refuses unknown aliases; this one is inside its own anchor.
                 let Some((value, size)) = self.anchors.get(&anchor) else {
                     return Err(Fault::new(line, "has an alias inside the value that it names"));
                 };
