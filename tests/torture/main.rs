@@ -55,7 +55,7 @@ impl Tally {
     }
 }
 
-/// How much to try.
+/// The number of rounds to make.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
     Rounds(u64),
