@@ -2,6 +2,7 @@
 //! graph, about what is up to date, or about outs.
 
 mod capture;
+mod family;
 mod follow;
 mod orphans;
 mod process;

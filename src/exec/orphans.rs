@@ -3,38 +3,44 @@
 //!
 //! # Mechanism
 //!
-//! The stdin of each stage's process is a marker file with a kernel lock. The lock belongs to the
-//! open file, which the child processes inherit, so it is held while any of them has it open. A
-//! normal end removes the marker. After `kill -9` of `repro` it stays; the next run finds it, and
-//! if it is still locked, kills the processes that have it open and their process groups.
+//! The stdin of each stage's process is an empty marker file with a kernel lock. The lock belongs to
+//! the open file, which child processes inherit. Beside it, a second file holds the stage's
+//! [mark](super::family). A normal end removes both. After `kill -9` of `repro` they stay. The next
+//! run finds them, and kills the family of the mark and of all processes that have the marker open.
+//!
+//! Neither way suffices alone. A command drops the lock with `< file`, `<&-` or `&`. A process drops
+//! the mark with `env -i` or `sudo`, and has none before it calls `exec`.
 //!
 //! # Invariants
 //!
 //! - Markers are checked only under the run lock, so no marker belongs to a running `repro`.
-//! - No process id is stored, so a reused id cannot be mistaken for an orphan.
-//! - This process and its process group are never killed.
+//! - A reused process id is not mistaken for an orphan; this process and its ancestors are never
+//!   killed.
 //! - A run does not start while an orphan is alive: if it does not end within 5 s, that is an
 //!   error.
+//! - What a stage that succeeded left in the background is not an orphan.
 //!
 //! # Known limits
 //!
-//! - Processes are found by `/proc/*/fd`. Those of other users or other machines (a shared file
-//!   system) cannot be seen or killed; then the error above is reported.
-//! - A background job that does not have the marker open is found only by its process group, and
-//!   only while another process of the stage has the marker open.
+//! - Those of a [family](super::family).
+//! - Processes of other users or other machines (a shared file system) cannot be seen or killed. If
+//!   they hold the lock, the error above is reported.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getpgid, getpid, kill_process, kill_process_group};
+use rustix::process::{Pid, getpid};
 
+use super::family::{self, Mark};
 use crate::error::{Error, Result};
 
 /// Time that killed processes get to end. A process blocked in the kernel by a dead disk may never
 /// end.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// What follows the name of a marker in the name of its mark. No stage has such a name.
+const MARK: &str = "~mark";
 
 /// Kills stage processes of earlier runs and returns the names of their stages, sorted.
 ///
@@ -53,36 +59,41 @@ fn kill_within(markers: &Path, timeout: Duration) -> Result<Vec<String>> {
     let mut killed = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
-        if is_locked(&path) {
-            let stage = entry.file_name().to_string_lossy().into_owned();
-            kill_stage(&path, &stage, timeout)?;
+        let stage = entry.file_name().to_string_lossy().into_owned();
+        if !stage.ends_with(MARK) && kill_stage(&path, &stage, timeout)? {
             killed.push(stage);
         }
-        let _ = fs::remove_file(&path);
+    }
+    // Without its marker, a mark means nothing.
+    for entry in fs::read_dir(markers).into_iter().flatten().flatten() {
+        let _ = fs::remove_file(entry.path());
     }
     killed.sort();
     Ok(killed)
 }
 
-fn kill_stage(marker: &Path, stage: &str, timeout: Duration) -> Result<()> {
+/// Ends what is left of a stage and reports whether there was anything.
+fn kill_stage(marker: &Path, stage: &str, timeout: Duration) -> Result<bool> {
     let until = Instant::now() + timeout;
-    for pid in holders(marker) {
-        // Kill its group as well: background jobs of a shell do not have the marker open.
-        if let Ok(group) = getpgid(Some(pid))
-            && Ok(group) != getpgid(None)
-        {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        let _ = kill_process(pid, Signal::KILL);
+    let mark = fs::read_to_string(mark_of(marker)).ok().and_then(|text| Mark::decode(&text));
+    let marks: Vec<&Mark> = mark.iter().collect();
+    let is_orphaned = is_locked(marker) || !family::members(&marks, &[]).is_empty();
+    if !is_orphaned {
+        return Ok(false);
     }
-    // The kernel releases the lock when the last of them has ended.
-    while is_locked(marker) {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let alive = family::kill(&marks, || holders(marker), left);
+        // The kernel releases the lock when the last process that it belongs to has ended.
+        if alive.is_empty() && !is_locked(marker) {
+            let _ = fs::remove_file(marker);
+            return Ok(true);
+        }
         if Instant::now() >= until {
-            return Err(still_running(stage, &holders(marker)));
+            return Err(still_running(stage, &alive));
         }
         std::thread::sleep(POLL_INTERVAL);
     }
-    Ok(())
 }
 
 fn still_running(stage: &str, pids: &[Pid]) -> Error {
@@ -98,6 +109,13 @@ fn still_running(stage: &str, pids: &[Pid]) -> Error {
     .hint(
         "it may belong to another user or machine, or be blocked by a disk: end it, then run again",
     )
+}
+
+/// Returns the path of the mark that belongs to a marker.
+pub(super) fn mark_of(marker: &Path) -> PathBuf {
+    let mut name = marker.file_name().unwrap_or_default().to_owned();
+    name.push(MARK);
+    marker.with_file_name(name)
 }
 
 /// Reports whether any process has the marker open and locked.

@@ -4,17 +4,23 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, geteuid, kill_process_group, pidfd_open, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, geteuid, getpgid, kill_process,
+    kill_process_group, pidfd_open, waitid,
 };
 
+use super::family::{self, Mark};
+use super::orphans::mark_of;
 use crate::error::{Error, Result};
 
+/// Time that killed processes get to end before the run goes on.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Interval for polling a process without a pidfd.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -79,6 +85,8 @@ impl Process {
         let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = lock_marker(&job.marker)?;
+        let mut mark = Mark::new();
+        save_mark(&job.marker, &mark)?;
         // An absolute path: the stage may set a PATH that contains no shell.
         let shell: Vec<&str> = match &job.shell[..] {
             [] => vec!["/bin/sh", "-c"],
@@ -89,7 +97,8 @@ impl Process {
             .args(&shell[1..])
             .arg(&job.cmd)
             .current_dir(&job.dir)
-            .envs(job.env.iter().map(|(name, value)| (name, value)));
+            .envs(job.env.iter().map(|(name, value)| (name, value)))
+            .env(family::VARIABLE, mark.variable());
         command.stdin(marker).stdout(log).stderr(second).process_group(0);
         let child = command.spawn().map_err(|err| {
             let error = Error::environment(format!("cannot start `{}`", shell[0])).because(&err);
@@ -103,11 +112,15 @@ impl Process {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let Some(pid) = pid else { panic!("BUG: invalid process id") };
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
-        Ok(Process { child, group: Group(pid), pidfd, marker: job.marker.clone() })
+        mark.set_leader(pid);
+        // Without its first process the mark is still good.
+        let _ = save_mark(&job.marker, &mark);
+        let group = Group { first: pid, mark: Arc::new(mark) };
+        Ok(Process { child, group, pidfd, marker: job.marker.clone() })
     }
 
     pub fn group(&self) -> Group {
-        self.group
+        self.group.clone()
     }
 
     /// Waits at most `timeout` and reports whether the process has ended. Needs no extra thread.
@@ -117,7 +130,7 @@ impl Process {
         let Some(pidfd) = &self.pidfd else {
             std::thread::sleep(timeout.min(POLL_INTERVAL));
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            return !matches!(waitid(WaitId::Pid(self.group.0), options), Ok(None));
+            return !matches!(waitid(WaitId::Pid(self.group.first), options), Ok(None));
         };
         let timeout = Timespec::try_from(timeout).ok();
         poll(&mut [PollFd::new(pidfd, PollFlags::IN)], timeout.as_ref())
@@ -131,6 +144,7 @@ impl Process {
             .wait()
             .map_err(|err| Error::environment("cannot wait for a process").because(err))?;
         let _ = std::fs::remove_file(&self.marker);
+        let _ = std::fs::remove_file(mark_of(&self.marker));
         Ok(exit(status))
     }
 }
@@ -161,6 +175,11 @@ fn lock_marker(path: &PathBuf) -> Result<File> {
     Ok(marker)
 }
 
+fn save_mark(marker: &Path, mark: &Mark) -> Result<()> {
+    let path = mark_of(marker);
+    std::fs::write(&path, mark.encode()).map_err(|err| Error::io("write", &path, &err))
+}
+
 /// Reason why a process is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Halt {
@@ -169,33 +188,59 @@ pub enum Halt {
     BySignal(i32),
 }
 
-/// A running process group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Group(Pid);
+/// The processes of a running command: its process group, and its [family](super::family), some of
+/// which may have left the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    first: Pid,
+    mark: Arc<Mark>,
+}
 
 impl Group {
-    /// Asks all its processes to end (SIGTERM).
-    pub fn terminate(self) {
-        let _ = kill_process_group(self.0, Signal::TERM);
-        // A suspended process receives SIGTERM only after it is resumed.
-        let _ = kill_process_group(self.0, Signal::CONT);
+    /// Asks all processes of some groups to end (SIGTERM).
+    pub fn terminate<'a>(groups: impl IntoIterator<Item = &'a Group>) {
+        let groups: Vec<&Group> = groups.into_iter().collect();
+        for group in &groups {
+            let _ = kill_process_group(group.first, Signal::TERM);
+            // A suspended process receives SIGTERM only after it is resumed.
+            let _ = kill_process_group(group.first, Signal::CONT);
+        }
+        let is_told = |pid: &Pid| groups.iter().any(|group| getpgid(Some(*pid)) == Ok(group.first));
+        for pid in family::members(&marks(&groups), &[]).iter().filter(|pid| !is_told(pid)) {
+            let _ = kill_process(*pid, Signal::TERM);
+            let _ = kill_process(*pid, Signal::CONT);
+        }
     }
 
-    /// Kills all its processes (SIGKILL).
-    pub fn kill(self) {
-        let _ = kill_process_group(self.0, Signal::KILL);
+    /// Kills all processes of some groups (SIGKILL). Call it before, or right after, their first
+    /// processes were waited for.
+    pub fn kill<'a>(groups: impl IntoIterator<Item = &'a Group>) {
+        let groups: Vec<&Group> = groups.into_iter().collect();
+        for group in &groups {
+            let _ = kill_process_group(group.first, Signal::KILL);
+        }
+        family::kill(&marks(&groups), Vec::new, PATIENCE);
+    }
+
+    /// Kills what a command that has ended left in the background.
+    pub fn kill_rest(&self) {
+        family::kill(&[&self.mark], Vec::new, PATIENCE);
     }
 
     /// Returns why its first process is suspended; `None` if it is not.
     ///
     /// Terminal signals go to the whole group, so the first process stands for all.
-    pub fn halted(self) -> Option<Halt> {
+    pub fn halted(&self) -> Option<Halt> {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(self.0), options).ok()??;
+        let status = waitid(WaitId::Pid(self.first), options).ok()??;
         let signal = status.stopping_signal()?;
         Some(match Signal::from_named_raw(signal) {
             Some(Signal::TTIN | Signal::TTOU) => Halt::WantsTerminal,
             _ => Halt::BySignal(signal),
         })
     }
+}
+
+fn marks<'a>(groups: &[&'a Group]) -> Vec<&'a Mark> {
+    groups.iter().map(|group| &*group.mark).collect()
 }

@@ -27,6 +27,7 @@ mod load_stale;
 mod matrix;
 mod metrics;
 mod optional;
+mod orphans;
 mod plan;
 mod policy;
 mod run;

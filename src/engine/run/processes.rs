@@ -67,13 +67,13 @@ impl ProcessGroups {
     pub(super) fn terminate(&self) {
         let mut live = self.live();
         live.stopping = live.stopping.or(Some(Stopping::Asked));
-        live.groups.values().for_each(|group| group.terminate());
+        Group::terminate(live.groups.values());
     }
 
     pub(super) fn kill(&self) {
         let mut live = self.live();
         live.stopping = Some(Stopping::Forced);
-        live.groups.values().for_each(|group| group.kill());
+        Group::kill(live.groups.values());
     }
 
     /// Registers a group and returns the number for [`ProcessGroups::leave`].
@@ -81,12 +81,12 @@ impl ProcessGroups {
         let mut live = self.live();
         live.entered += 1;
         let number = live.entered;
-        live.groups.insert(number, group);
         match live.stopping {
             None => {}
-            Some(Stopping::Asked) => group.terminate(),
-            Some(Stopping::Forced) => group.kill(),
+            Some(Stopping::Asked) => Group::terminate([&group]),
+            Some(Stopping::Forced) => Group::kill([&group]),
         }
+        live.groups.insert(number, group);
         number
     }
 
@@ -97,7 +97,7 @@ impl ProcessGroups {
         if let Some(group) = live.groups.remove(&number)
             && live.stopping.is_some()
         {
-            group.kill();
+            Group::kill([&group]);
         }
         live.stopping.is_some()
     }
@@ -133,6 +133,15 @@ pub(super) enum Stop {
     Stopped,
 }
 
+/// The end of a process.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub exit: Exit,
+    pub stop: Stop,
+    /// What the process may have left in the background.
+    pub group: Group,
+}
+
 /// Runs a process to its end and warns when it is suspended.
 ///
 /// Calls `meanwhile` after each pause; its result says whether to call it again at once. The
@@ -143,11 +152,12 @@ pub(super) fn execute(
     limit: Option<Duration>,
     deliver: &Deliver<'_>,
     mut meanwhile: impl FnMut() -> More,
-) -> Result<(Exit, Stop)> {
+) -> Result<Ended> {
     let process = Process::start(job)?;
     let group = process.group();
-    let number = groups.enter(group);
-    let mut watch = Watch { group, began: Instant::now(), limit, is_late: false, halted: None };
+    let number = groups.enter(group.clone());
+    let mut watch =
+        Watch { group: group.clone(), began: Instant::now(), limit, is_late: false, halted: None };
     let mut pause = LOOK_EVERY;
     while !process.exits_within(pause) {
         deliver(watch.check().map(StageMessage::Halted).into_iter().collect());
@@ -155,8 +165,8 @@ pub(super) fn execute(
     }
     let ended = process.wait();
     // Background processes of a failed stage would write into the next attempt's outs.
-    if !matches!(ended, Ok(Exit::Code(0))) {
-        group.kill();
+    if !matches!(ended, Ok(Exit::Code(0))) || watch.is_late {
+        Group::kill([&group]);
     }
     if job.is_log_full() && groups.is_first_full() {
         deliver(vec![StageMessage::Warning(format!(
@@ -169,7 +179,7 @@ pub(super) fn execute(
         false if watch.is_late => Stop::TimedOut,
         false => Stop::None,
     };
-    Ok((ended?, stop))
+    Ok(Ended { exit: ended?, stop, group })
 }
 
 fn pause_before(more: More) -> Duration {
@@ -193,9 +203,9 @@ impl Watch {
     fn check(&mut self) -> Option<Halt> {
         if let Some(over) = self.limit.and_then(|limit| self.began.elapsed().checked_sub(limit)) {
             if !std::mem::replace(&mut self.is_late, true) {
-                self.group.terminate();
+                Group::terminate([&self.group]);
             } else if over > GRACE {
-                self.group.kill();
+                Group::kill([&self.group]);
             }
         }
         let before = std::mem::replace(&mut self.halted, self.group.halted());
@@ -212,7 +222,7 @@ pub(super) fn execute_and_follow(
     job: &Job,
     limit: Option<Duration>,
     deliver: &Deliver<'_>,
-) -> Result<(Exit, Stop)> {
+) -> Result<Ended> {
     let mut follower = Follower::new(&job.log, &job.events());
     let mut delivery = Delivery::NOTHING;
     let ended = execute(groups, job, limit, deliver, || {

@@ -8,7 +8,7 @@ use super::items;
 use super::job::{RunContext, job, retrying};
 use super::outcome::{StageResult, unstarted, unsuccessful};
 use super::outs::{clear_out, committed, warn_of_replaced};
-use super::processes::{Deliver, execute_and_follow};
+use super::processes::{Deliver, Ended, execute_and_follow};
 use crate::engine::observe::predict::Predicted;
 use crate::engine::observe::{self, Observation, observe};
 use crate::engine::{Project, commit};
@@ -119,8 +119,13 @@ fn attempt(
         .and_then(|job| execute_and_follow(context.groups, &job, stage.timeout, deliver));
     match ended {
         Err(error) => unstarted("could not be started", error),
-        Ok((ended, stop)) => unsuccessful(stage, ended, stop)
-            .unwrap_or_else(|| committed(context.project, stage, observation)),
+        Ok(Ended { exit, stop, group }) => unsuccessful(stage, exit, stop).unwrap_or_else(|| {
+            let result = committed(context.project, stage, observation);
+            if !matches!(result, StageResult::Done(..)) {
+                group.kill_rest();
+            }
+            result
+        }),
     }
 }
 

@@ -16,9 +16,9 @@ use crate::engine::observe::{self, Observation};
 use crate::engine::run::job::{RunContext, retrying};
 use crate::engine::run::outcome::{StageResult, unsuccessful};
 use crate::engine::run::outs::{clear_out, written_in_wdir};
-use crate::engine::run::processes::{Deliver, Stop, execute, while_following};
+use crate::engine::run::processes::{Deliver, execute, while_following};
 use crate::error::{Error, Result};
-use crate::exec::{Exit, Job, More, StageMessage};
+use crate::exec::{Job, More, StageMessage};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
 use crate::plural::count;
@@ -164,9 +164,9 @@ impl<'a> Processing<'a> {
             prepare(failures)?;
             // One follower reads the output of all items, so there is nothing to do meanwhile.
             let nothing = || More::Later;
-            let (exit, stop): (Exit, Stop) =
+            let ended =
                 execute(self.context.groups, job, self.stage.timeout, self.deliver, nothing)?;
-            Ok(unsuccessful(self.stage, exit, stop))
+            Ok(unsuccessful(self.stage, ended.exit, ended.stop))
         };
         retrying(self.context, self.stage, self.deliver, failure, attempt)
             .unwrap_or(Ok(Some(StageResult::Stopped)))
