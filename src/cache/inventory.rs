@@ -6,12 +6,11 @@ use std::fs::{self, DirEntry, File};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, test_kill_process};
-
 use super::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::plan::{Trace, Tree};
+use crate::unique::is_left_over;
 
 /// Kind of cache entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,11 +118,9 @@ impl Cache {
         let mut leftovers = Vec::new();
         for entry in entries(&self.dir.join("tmp"))? {
             let name = entry.file_name();
-            let writer = name.to_str().and_then(writer_of);
+            let unique = name.to_str().and_then(|name| name.strip_prefix("object-"));
             let Ok(meta) = entry.metadata() else { continue };
-            if meta.is_file()
-                && writer.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
-            {
+            if meta.is_file() && unique.is_some_and(is_left_over) {
                 leftovers.push(Leftover { path: entry.path(), bytes: meta.len() });
             }
         }
@@ -225,12 +222,6 @@ fn entry_of(prefix: &str, entry: &DirEntry) -> Option<Entry> {
     Some(Entry { digest, bytes: meta.len() })
 }
 
-/// Returns the process that created a temporary file with this name.
-fn writer_of(name: &str) -> Option<Pid> {
-    let (pid, _) = name.strip_prefix("object-")?.split_once('-')?;
-    Pid::from_raw(pid.parse().ok().filter(|pid| *pid > 0)?)
-}
-
 fn is_newer_trace(bytes: &[u8]) -> bool {
     let version = bytes
         .strip_prefix(b"repro.trace ")
@@ -276,22 +267,6 @@ fn hash(path: &Path, read: &dyn Fn(u64)) -> io::Result<Digest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn writer_by_temporary_name() {
-        let cases = [
-            ("object-12-0", Some(12)),
-            ("object-12-", Some(12)),
-            ("object-0-1", None),
-            ("object--3-1", None),
-            ("object-12", None),
-            ("running", None),
-            ("download-12-0", None),
-        ];
-        for (name, pid) in cases {
-            assert_eq!(writer_of(name).map(Pid::as_raw_pid), pid, "{name}");
-        }
-    }
 
     #[test]
     fn leftovers_of_ended_processes_only() {

@@ -216,7 +216,8 @@ impl Cache {
     /// Restores an object to `path` by the first link type in `links` that works, and returns its
     /// size in bytes.
     ///
-    /// An existing file is replaced in one rename of `temporary`, which must be in the same folder.
+    /// An existing file is replaced in one rename of `temporary`. Returns `None` if that is on
+    /// another disk. It may be `path` itself, if nothing exists there.
     /// Executable files are never linked to an object, since objects are not executable.
     ///
     /// # Errors
@@ -229,7 +230,7 @@ impl Cache {
         temporary: &Path,
         mode: u32,
         links: &[Link],
-    ) -> Result<u64> {
+    ) -> Result<Option<u64>> {
         let object = self.path_of(OBJECTS, digest);
         let mut last = io::Error::from(Errno::OPNOTSUPP);
         for link in links {
@@ -255,16 +256,20 @@ impl Cache {
                     return Err(self.remove_damaged_object(digest));
                 }
                 Ok(found) => {
-                    return move_into_place(path, temporary)
-                        .map(|()| found.count)
-                        .map_err(|err| Error::io("restore", path, &err));
+                    return match move_into_place(path, temporary) {
+                        Err(err) if err.kind() == io::ErrorKind::CrossesDevices => Ok(None),
+                        moved => moved
+                            .map(|()| Some(found.count))
+                            .map_err(|err| Error::io("restore", path, &err)),
+                    };
                 }
                 Err(err) => {
                     let _ = fs::remove_file(temporary);
-                    // If the target folder exists, it was the object that was missing, even if
+                    // If the target folders exist, it was the object that was missing, even if
                     // another thread has added it again by now.
-                    let has_folder = || temporary.parent().is_some_and(Path::is_dir);
-                    if err.kind() == io::ErrorKind::NotFound && has_folder() {
+                    let has_folder = |path: &Path| path.parent().is_some_and(Path::is_dir);
+                    let has_folders = || has_folder(temporary) && has_folder(path);
+                    if err.kind() == io::ErrorKind::NotFound && has_folders() {
                         return Err(Error::damaged(format!(
                             "object {digest} is missing from the cache"
                         )));
@@ -378,6 +383,9 @@ fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
 
 /// Renames `temporary` to `path`.
 fn move_into_place(path: &Path, temporary: &Path) -> io::Result<()> {
+    if temporary == path {
+        return Ok(());
+    }
     let renamed = fs::rename(temporary, path);
     // If both names are hard links to the same file, rename does nothing and leaves both.
     let _ = fs::remove_file(temporary);

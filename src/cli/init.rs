@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::engine::project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline;
 use crate::terminal::stdout;
@@ -94,7 +95,7 @@ impl InitArgs {
         }
         let patterns: Vec<String> =
             FOLDERS.into_iter().chain(OUTS).map(|name| format!("/{name}")).collect();
-        let ignored = ignore::add(&dir, HEADING, &patterns)?;
+        let ignored = ignore::add(&dir, HEADING, &patterns, &project::staging(&dir))?;
         // Written last, so that its presence implies a complete pipeline.
         create(&dir.join(pipeline::FILE), PIPELINE)?;
         stdout::write(&next_steps(&self.path, ignored))?;

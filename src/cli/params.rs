@@ -16,7 +16,6 @@ use crate::report;
 use crate::terminal::stdout;
 use crate::terminal::style::STAGE;
 use crate::terminal::text::{Pad, pad, widest};
-use crate::workspace::write::replace;
 
 /// Show and change params
 #[derive(Debug, Args)]
@@ -60,7 +59,7 @@ impl ParamsArgs {
                 // Nothing is written unless the edited files are a valid pipeline.
                 edited.parse(root)?;
                 for (file, text) in &edited.0 {
-                    replace(&root.join(file), text.as_bytes())?;
+                    project::staging(root).replace(&root.join(file), text.as_bytes())?;
                 }
                 changes.iter().map(Change::summary).collect()
             }
@@ -364,7 +363,8 @@ outs = [\"model\"]
         let expected =
             FILE.replace("seed = 42 ", "seed = 1 ").replace("epochs = 10", "epochs = 30");
         assert_eq!(fs::read_to_string(&file).unwrap(), expected);
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left");
+        let staged = fs::read_dir(dir.path().join("cache/tmp")).unwrap().count();
+        assert_eq!(staged, 0, "a temporary file was left");
     }
 
     #[test]

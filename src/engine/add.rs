@@ -10,7 +10,7 @@ use crate::pipeline::{self, Pipeline, StageName, stage_edit};
 use crate::repo_path::RepoPath;
 use crate::workspace::ignore::{self, GitignoreChange};
 use crate::workspace::run_lock::RunLock;
-use crate::workspace::{scan, write};
+use crate::workspace::scan;
 
 const HEADING: &str = "# Inputs tracked by `repro add`; the cache keeps a copy.";
 
@@ -79,7 +79,7 @@ pub fn declare(
                 .because(error)
                 .hint("write the stage by hand: a table with `outs` and nothing else")
         })?;
-        write::replace(&root.join(pipeline::FILE), text.as_bytes())?;
+        project::staging(root).replace(&root.join(pipeline::FILE), text.as_bytes())?;
     }
     Ok(tracked)
 }
@@ -89,7 +89,9 @@ pub fn declare(
 pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, GitignoreChange)> {
     let state = provenance::in_git(root, path);
     let ignored = match state {
-        InGit::Open | InGit::Tracked => ignore::add(root, HEADING, &[ignore::pattern(path)])?,
+        InGit::Open | InGit::Tracked => {
+            ignore::add(root, HEADING, &[ignore::pattern(path)], &project::staging(root))?
+        }
         InGit::No | InGit::Ignored => GitignoreChange::Unchanged,
     };
     Ok((state, ignored))

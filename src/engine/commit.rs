@@ -1,7 +1,7 @@
 //! Moves outs from the workspace into the cache and back.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
@@ -16,7 +16,6 @@ use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 use crate::workspace::restore::is_restorable_link;
 use crate::workspace::traverse::{traverse, visit};
-use crate::workspace::write::temporary_beside;
 
 /// Stores the content observed at `path`: files first, trees last, so that every tree in the cache
 /// is complete. Asks for all objects at once and writes only those that are missing.
@@ -262,11 +261,22 @@ struct Restorer<'a> {
     links: &'a [Link],
     files: AtomicU64,
     bytes: AtomicU64,
+    /// Some file is on another disk than the staging folder. Such files are written in place: what
+    /// a kill leaves torn is found by its digest, like a file that someone edited.
+    is_on_other_disk: AtomicBool,
 }
 
 impl Restorer<'_> {
     fn new<'a>(project: &'a Project, links: &'a [Link]) -> Restorer<'a> {
-        Restorer { project, links, files: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+        // If it cannot be created, the first file reports it.
+        let _ = project.workspace.staging().create();
+        Restorer {
+            project,
+            links,
+            files: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            is_on_other_disk: AtomicBool::new(false),
+        }
     }
 
     fn tally(self) -> Tally {
@@ -308,8 +318,21 @@ impl Restorer<'_> {
     fn file(&self, path: &RepoPath, content: &Content) -> Result<()> {
         let mode = if matches!(content, Content::Executable(_)) { 0o755 } else { 0o644 };
         let full = path.to_path(&self.project.root);
-        let (cache, temporary) = (&self.project.cache, temporary_beside(&full));
-        let bytes = cache.restore_file(&content.digest(), &full, &temporary, mode, self.links)?;
+        let (cache, digest) = (&self.project.cache, content.digest());
+        let mut written = None;
+        if !self.is_on_other_disk.load(Ordering::Relaxed) {
+            let staged = self.project.workspace.staging().new_path();
+            written = cache.restore_file(&digest, &full, &staged, mode, self.links)?;
+        }
+        let bytes = match written {
+            Some(bytes) => bytes,
+            None => {
+                self.is_on_other_disk.store(true, Ordering::Relaxed);
+                self.project.workspace.remove(path)?;
+                let written = cache.restore_file(&digest, &full, &full, mode, self.links)?;
+                written.unwrap_or_else(|| panic!("BUG: a file on another disk than itself"))
+            }
+        };
         self.files.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())

@@ -132,7 +132,7 @@ fn load_from(root: &Path, source: SnapshotSource) -> Result<Project> {
         SnapshotSource::Remembered(snapshot) => (Arc::new(snapshot), true),
         SnapshotSource::Read(snapshot) => (Arc::new(snapshot), false),
     };
-    let workspace = Workspace::open(root, made(&snapshot), &project::cache_dir(root).join("index"));
+    let workspace = Workspace::open(root, made(&snapshot), &project::cache_dir(root));
     let found = look_up_paths(&workspace, &snapshot);
     if is_remembered && !is_present(root, &snapshot, &found) {
         // Reading reports the missing path.

@@ -17,7 +17,7 @@ use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::run_lock::{self, RunLock};
-use crate::workspace::write::{self, Durability};
+use crate::workspace::write::{self, Durability, Staging};
 use crate::workspace::{Workspace, links};
 
 const CACHE: &str = "cache";
@@ -112,7 +112,7 @@ impl Project {
         if by == Made::OrLocked {
             made.extend(lock.stages.values().flat_map(|trace| trace.outs.keys().cloned()));
         }
-        let workspace = Workspace::open(root, || made, &cache_dir(root).join("index"));
+        let workspace = Workspace::open(root, || made, &cache_dir(root));
         Project::of(
             root,
             Parts { pipeline, workspace, lock, blocks, up_to_date: UpToDate::default() },
@@ -157,14 +157,19 @@ impl Project {
     /// Writes the lock after syncing everything that it refers to.
     pub fn save_lock(&self, lock: &Lock) -> Result<()> {
         self.cache.sync()?;
-        write::atomic(&self.root.join(lock::FILE), lock.encode().as_bytes(), Durability::Synced)
+        self.write_lock(&lock.encode())
     }
 
     /// Writes the lock with the traces of some stages replaced or, for `None`, removed.
     pub fn save_changes(&self, changes: &BTreeMap<StageName, Option<Trace>>) -> Result<()> {
         self.cache.sync()?;
         let text = self.blocks.with(changes.iter().map(|(name, trace)| (name, trace.as_ref())));
-        write::atomic(&self.root.join(lock::FILE), text.as_bytes(), Durability::Synced)
+        self.write_lock(&text)
+    }
+
+    fn write_lock(&self, text: &str) -> Result<()> {
+        let path = self.root.join(lock::FILE);
+        self.workspace.staging().write(&path, text.as_bytes(), Durability::Synced)
     }
 
     /// Returns the params that any stage reads, each once.
@@ -195,9 +200,16 @@ fn links(pipeline: &Pipeline) -> Result<Links> {
     }
 }
 
-/// Takes the run lock of the project at `root`.
+/// Takes the run lock of the project at `root`, and removes temporary files of killed processes.
 pub fn hold(root: &Path) -> Result<RunLock> {
-    run_lock::acquire(&root.join(CACHE).join("run.lock"))
+    let held = run_lock::acquire(&cache_dir(root).join("run.lock"))?;
+    write::sweep(&cache_dir(root));
+    Ok(held)
+}
+
+/// Returns the folder where new versions of the user's files at `root` are written.
+pub fn staging(root: &Path) -> Staging {
+    Staging::in_state(&cache_dir(root))
 }
 
 /// Reads the pipeline that `pipeline.toml` declares.

@@ -331,7 +331,7 @@ mod tests {
             ("src/gen", false),
             ("src/gen/x", false),
             ("src/__pycache__/a.pyc", false),
-            ("src/.repro-tmp-1-2", false),
+            ("src/.repro-tmp-1-2", true),
             ("data", true),
             ("data/in.txt", true),
             ("data/other.txt", false),

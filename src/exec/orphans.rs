@@ -3,13 +3,13 @@
 //!
 //! # Mechanism
 //!
-//! The stdin of each stage's process is an empty marker file with a kernel lock. The lock belongs to
+//! The stdin of each stage's process is an empty marker file with a kernel lock, which belongs to
 //! the open file, which child processes inherit. Beside it, a second file holds the stage's
 //! [mark](super::family). A normal end removes both. After `kill -9` of `repro` they stay. The next
 //! run finds them, and kills the family of the mark and of all processes that have the marker open.
 //!
-//! Neither way suffices alone. A command drops the lock with `< file`, `<&-` or `&`. A process drops
-//! the mark with `env -i` or `sudo`, and has none before it calls `exec`.
+//! Neither way suffices alone. A command drops the lock with `< file`, `<&-` or `&`. A process
+//! drops the mark with `env -i` or `sudo`, and has none before it calls `exec`.
 //!
 //! # Invariants
 //!
@@ -39,7 +39,7 @@ use crate::error::{Error, Result};
 /// end.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
-/// What follows the name of a marker in the name of its mark. No stage has such a name.
+/// End of the name of a mark, after the name of its marker. No stage has such a name.
 const MARK: &str = "~mark";
 
 /// Kills stage processes of earlier runs and returns the names of their stages, sorted.

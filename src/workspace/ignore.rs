@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::write::{self, Durability};
+use super::write::{Durability, Staging};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
 
@@ -18,7 +18,12 @@ pub enum GitignoreChange {
 }
 
 /// Adds below `heading` the `patterns` that the `.gitignore` in `dir` does not have yet.
-pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<GitignoreChange> {
+pub fn add(
+    dir: &Path,
+    heading: &str,
+    patterns: &[String],
+    staging: &Staging,
+) -> Result<GitignoreChange> {
     let path = dir.join(FILE);
     let old = match fs::read(&path) {
         Ok(bytes) => Some(bytes),
@@ -34,8 +39,11 @@ pub fn add(dir: &Path, heading: &str, patterns: &[String]) -> Result<GitignoreCh
     let at = if bytes == text.as_bytes() { at } else { bytes.len() };
     bytes.splice(at..at, added.into_bytes());
     match old {
-        Some(_) => write::replace(&path, &bytes).map(|()| GitignoreChange::Extended),
-        None => write::atomic(&path, &bytes, Durability::Synced).map(|()| GitignoreChange::Created),
+        Some(_) => staging.replace(&path, &bytes).map(|()| GitignoreChange::Extended),
+        None => {
+            let written = staging.write(&path, &bytes, Durability::Synced);
+            written.map(|()| GitignoreChange::Created)
+        }
     }
 }
 

@@ -27,6 +27,7 @@ pub use stamp::Stamp;
 use crate::error::Result;
 use crate::repo_path::RepoPath;
 use index::Index;
+use write::Staging;
 
 /// The paths that stages write.
 type OutPaths = LazyLock<BTreeSet<RepoPath>, Box<dyn FnOnce() -> BTreeSet<RepoPath> + Send>>;
@@ -38,21 +39,27 @@ pub struct Workspace {
     outs: OutPaths,
     index: Index,
     links_to_outs: Mutex<BTreeMap<RepoPath, RepoPath>>,
+    staging: Staging,
 }
 
 impl Workspace {
-    /// Opens the workspace at `root` with the stat index in the file `index`.
+    /// Opens the workspace at `root` with the stat index in the folder `state`.
     ///
     /// `outs` returns the paths that stages write; it is called only when they are needed. A
     /// missing or damaged index is treated as empty: files are then hashed again.
     pub fn open(
         root: &Path,
         outs: impl FnOnce() -> BTreeSet<RepoPath> + Send + 'static,
-        index: &Path,
+        state: &Path,
     ) -> Workspace {
         let outs: OutPaths = LazyLock::new(Box::new(outs));
-        let (root, index) = (root.to_owned(), Index::load(index));
-        Workspace { root, outs, index, links_to_outs: Mutex::default() }
+        Workspace {
+            root: root.to_owned(),
+            outs,
+            index: Index::load(&state.join("index")),
+            links_to_outs: Mutex::default(),
+            staging: Staging::in_state(state),
+        }
     }
 
     /// Scans `path` by names and stats, without reading any file.
@@ -95,6 +102,11 @@ impl Workspace {
     /// Returns the project root, an absolute path without symlinks.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Returns the folder where files are written before they become part of the workspace.
+    pub fn staging(&self) -> &Staging {
+        &self.staging
     }
 
     /// Saves the stat index for the next command.

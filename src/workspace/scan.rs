@@ -108,7 +108,7 @@ pub fn is_absent(err: &std::io::Error) -> bool {
 
 /// Reports whether a name outside outs is not part of any content.
 pub fn is_ignored_name(name: &str) -> bool {
-    IGNORED_NAMES.contains(&name) || name.starts_with(super::write::TEMPORARY)
+    IGNORED_NAMES.contains(&name)
 }
 
 /// A path to watch: changes there can change a content.
@@ -239,9 +239,6 @@ impl Scan<'_> {
 
     fn is_ignored(self, entry: &DirEntry) -> bool {
         let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(super::write::TEMPORARY.as_bytes()) {
-            return true;
-        }
         let is_out = || self.inside(&entry.path()).is_some_and(|path| (self.rules.is_out)(&path));
         IGNORED_NAMES.iter().any(|ignored| name == *ignored) && !is_out()
     }

@@ -41,7 +41,7 @@ impl Node {
             (entry.file_name().into_string().unwrap(), Node::read(&entry.path()).unwrap())
         });
         // Temporary files of a killed run do not count.
-        Some(Node::Dir(entries.filter(|(name, _)| !name.starts_with(".repro-tmp-")).collect()))
+        Some(Node::Dir(entries.collect()))
     }
 
     /// Writes this node to `path`, and replaces whatever is there.

@@ -138,7 +138,7 @@ pub(super) enum Stop {
 pub(super) struct Ended {
     pub exit: Exit,
     pub stop: Stop,
-    /// What the process may have left in the background.
+    /// Processes that it may have left in the background.
     pub group: Group,
 }
 
