@@ -54,6 +54,13 @@ pub enum Event {
         stage: StageName,
         path: RepoPath,
     },
+    /// Files of a dep changed while the stage runs, so its result will not be recorded.
+    DepChanged {
+        stage: StageName,
+        at: Timestamp,
+        #[serde(flatten)]
+        changed: ChangedDep,
+    },
     /// A warning, which does not stop the run.
     Warning {
         stage: Option<StageName>,
@@ -157,6 +164,9 @@ pub enum Outcome {
     Restored,
     Ran,
     Failed(#[serde(serialize_with = "serialize_as_field")] Failure),
+    /// Ran with exit code 0, but its outs belong to no state of its deps: they stay in the
+    /// workspace, and the stage is as out of date as before.
+    Unrecorded(#[serde(serialize_with = "serialize_as_field")] Failure),
     /// Not run because stage `because` failed.
     Skipped {
         because: StageName,
@@ -186,15 +196,67 @@ impl Outcome {
             Outcome::Restored => "restored",
             Outcome::Ran => "ran",
             Outcome::Failed(_) => "failed",
+            Outcome::Unrecorded(_) => "unrecorded",
             Outcome::Skipped { .. } => "skipped",
             Outcome::Interrupted => "interrupted",
             Outcome::Accepted { .. } => "accepted",
         }
     }
+
+    /// Returns the cause of a failure or of a result that was not recorded.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Outcome::Failed(failure) | Outcome::Unrecorded(failure) => Some(failure),
+            _ => None,
+        }
+    }
 }
 
-/// The cause of a stage's failure. The message is ``stage `train` failed: `` followed by `what`,
-/// the causes and the hint.
+/// Files of a dep that changed while its stage ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangedDep {
+    pub dep: RepoPath,
+    /// The first hundred; the dep itself if it is a file.
+    pub files: Vec<RepoPath>,
+    /// Number of all files.
+    pub count: usize,
+}
+
+impl ChangedDep {
+    /// Maximum number of files that are listed.
+    const MAX_FILES: usize = 100;
+
+    pub fn new(dep: RepoPath, mut files: Vec<RepoPath>) -> ChangedDep {
+        let count = files.len();
+        files.truncate(ChangedDep::MAX_FILES);
+        ChangedDep { dep, files, count }
+    }
+
+    /// Returns the warning to show while the stage runs.
+    pub fn warning(&self) -> String {
+        format!("{self} changed while it runs; its result will not be recorded")
+    }
+}
+
+/// Writes the subject of a sentence: ``its dep `model` ``, `` `src/a.py` in its dep `src` ``.
+impl fmt::Display for ChangedDep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 3;
+        if self.files[..] == [self.dep.clone()] {
+            return write!(f, "its dep `{}`", self.dep);
+        }
+        let named: Vec<String> =
+            self.files.iter().take(NAMED).map(|file| format!("`{file}`")).collect();
+        f.write_str(&named.join(", "))?;
+        if let Some(more) = self.count.checked_sub(NAMED).filter(|more| *more > 0) {
+            write!(f, " and {}", crate::plural::count(more, "more file"))?;
+        }
+        write!(f, " in its dep `{}`", self.dep)
+    }
+}
+
+/// The cause of a failure, or of a result that is not recorded. The message of a failure is
+/// ``stage `train` failed: `` followed by `what`, the causes and the hint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
     /// `exited with code 1`, `was killed by signal 9`, `did not write `models/x``.

@@ -46,12 +46,15 @@ pub(super) fn show_error(error: &Error) {
 /// Writes each failure of a run in full to stderr.
 pub(super) fn show_failures(report: &Report) {
     for (name, outcome, took) in &report.stages {
-        if let Outcome::Failed(failure) = outcome {
-            let after = if took.0 == 0 { String::new() } else { format!(" after {took}") };
-            let what = format!("stage `{name}` failed{after}: {}", failure.what);
-            let text = terminal::error_text(&what, &failure.causes, failure.hint.as_deref());
-            terminal::eprint(&text);
-        }
+        let Some(failure) = outcome.failure() else { continue };
+        let after = if took.0 == 0 { String::new() } else { format!(" after {took}") };
+        let ended = match outcome {
+            Outcome::Unrecorded(_) => format!("ran in {took}, but is not recorded"),
+            _ => format!("failed{after}"),
+        };
+        let what = format!("stage `{name}` {ended}: {}", failure.what);
+        let text = terminal::error_text(&what, &failure.causes, failure.hint.as_deref());
+        terminal::eprint(&text);
     }
 }
 
@@ -167,7 +170,7 @@ pub(super) fn run_style(state: RunState) -> style::Style {
 pub(super) fn stage_style(state: &StageState) -> style::Style {
     match state {
         StageState::Ran => style::GOOD,
-        StageState::Failed(_) => style::BAD,
+        StageState::Failed(_) | StageState::Unrecorded(_) => style::BAD,
         StageState::Skipped { .. } | StageState::Interrupted => style::PARTIAL,
         StageState::Running | StageState::Restored | StageState::Accepted { .. } => style::LIVELY,
         StageState::Fresh => style::DIM,

@@ -112,7 +112,7 @@ fn check(root: &Path, path: &RepoPath) -> Result<()> {
         .hint("rename the path"));
     }
     let rules = scan::Rules { is_out: &|_| true, on_link: &|_| {} };
-    match scan::scan(root, path, rules)? {
+    match scan::scan::<scan::Stat>(root, path, rules)? {
         Some(scan::Node::Link(target)) => {
             Err(Error::usage(format!("`{path}` is a link to `{target}`, which does not exist"))
                 .hint("create the target, or remove the link"))

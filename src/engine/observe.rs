@@ -1,5 +1,7 @@
 //! Observes one stage: its deps, outs and traces, and the decision that follows from them.
 
+pub mod dep_stamps;
+pub mod edits;
 pub mod explain;
 mod links;
 pub mod predict;
@@ -7,10 +9,10 @@ pub mod predict;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use self::dep_stamps::DepStamps;
 use self::predict::{Predicted, Prediction};
 use super::Project;
 use super::project::Answers;
-use crate::clock::now_nanos;
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;
@@ -19,7 +21,7 @@ use crate::pipeline::{Cached, Dep, Each, Out, Policy, Presence, Stage, StageIx};
 use crate::plan::decide::{Candidate, RestoreBlocker};
 use crate::plan::{Change, Decision, Facts, Fingerprint, Force, OutContents, Trace, decide};
 use crate::repo_path::RepoPath;
-use crate::workspace::{Observed, Stamp};
+use crate::workspace::Observed;
 
 /// The observed state of a stage and the decision that follows.
 #[derive(Debug)]
@@ -32,9 +34,6 @@ pub struct Observation {
     /// Taken just before the stage runs; empty otherwise.
     pub stamps: DepStamps,
 }
-
-/// Stamp of each dep: names, sizes, mtimes and inodes of its files.
-pub type DepStamps = BTreeMap<RepoPath, Stamp>;
 
 /// Observes a stage. `predicted` holds outs that other stages will have restored by then.
 ///
@@ -88,7 +87,7 @@ pub(super) fn observe_state(
     let fingerprint = fingerprint(&project.root, &project.answers, stage, contents)?;
     let decision = decision(project, stage, &fingerprint, &outs, force);
     let decision = explain::spell_out(project, decision, &deps);
-    Ok(Observation { fingerprint, deps, outs, decision, stamps: DepStamps::new() })
+    Ok(Observation { fingerprint, deps, outs, decision, stamps: DepStamps::default() })
 }
 
 /// Returns the content observed at each out of a stage.
@@ -122,69 +121,9 @@ fn is_own(stage: &Stage, path: &str) -> bool {
     stage.outs.iter().any(|out| out.place().as_str() == path)
 }
 
-/// Number of waits for a dep that is being written. After that many, it would also be written
-/// while the stage runs.
-const MOST_WAITS: usize = 10;
-
-/// Records the stamp of each dep, so that later writes to it can be detected.
-///
-/// Waits until a file written a moment ago is older than the clock's resolution. Outs of other
-/// stages need no wait: nobody else writes them.
-pub(super) fn dep_stamps(project: &Project, ix: StageIx) -> Result<DepStamps> {
-    let stage = &project.pipeline.stages[ix];
-    let mut written = DepStamps::new();
-    for dep in &stage.deps {
-        let mut noted = stamp(project, stage, dep)?;
-        let is_made =
-            || project.pipeline.graph.needs(ix).iter().any(|&maker| touches(project, maker, dep));
-        let mut waits = 0;
-        while !noted.settles_in(now_nanos()).is_zero() && !is_made() {
-            if waits == MOST_WAITS {
-                return Err(Error::environment(format!("its dep `{}` keeps changing", dep.path))
-                    .hint("wait until the program that writes it has finished"));
-            }
-            waits += 1;
-            std::thread::sleep(noted.settles_in(now_nanos()));
-            noted = stamp(project, stage, dep)?;
-        }
-        written.insert(dep.path.clone(), noted);
-    }
-    Ok(written)
-}
-
-/// Refuses a dep that was written since its stamp was taken. Comparing contents is not enough: the
-/// stage may have read a dep that was changed and then changed back.
-pub(super) fn check_unwritten(
-    project: &Project,
-    stage: &Stage,
-    dep: &Dep,
-    observation: &Observation,
-) -> Result<()> {
-    let Some(before) = observation.deps.get(&dep.path) else { return Ok(()) };
-    let (path, after) = (&dep.path, observe_dep(project, stage, dep)?);
-    let how = match after.as_ref().map(Observed::content) != Some(before.content()) {
-        true => "changed",
-        false if observation.stamps.get(path) != Some(&stamp(project, stage, dep)?) => {
-            "was written"
-        }
-        false => return Ok(()),
-    };
-    Err(Error::usage(format!(
-        "its dep `{path}` {how} while it ran, so its outs match neither version of the dep"
-    ))
-    .hint("run again; if the stage itself writes there, declare the file as an out or move it"))
-}
-
 /// Reports whether an out of `maker` is the dep, inside it, or around it.
 pub(super) fn touches(project: &Project, maker: StageIx, dep: &Dep) -> bool {
     project.pipeline.stages[maker].outs.iter().any(|out| dep.may_read(out.place()))
-}
-
-fn stamp(project: &Project, stage: &Stage, dep: &Dep) -> Result<Stamp> {
-    match dep.source() {
-        (path, None) => project.workspace.stamp(path),
-        (_, Some(glob)) => project.workspace.stamp_glob(glob, &|path| is_own(stage, path)),
-    }
 }
 
 /// Returns the fingerprint of a stage, given the contents of its deps.

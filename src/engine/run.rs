@@ -1,6 +1,7 @@
 //! `repro run`, from the top down: the dispatcher gives each stage to a worker, a worker runs jobs
 //! (one per stage, or one per item), and the ledger keeps what became of each stage.
 
+mod dep_watch;
 mod dispatcher;
 mod items;
 mod job;

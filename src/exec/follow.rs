@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::process::Halt;
+use crate::event::ChangedDep;
 
 /// A message from a stage's process or about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub enum StageMessage {
     Artifact(String),
     /// The outs of an item are complete.
     Item(String),
+    /// Files of a dep changed while the process runs. Not from the process, like a warning.
+    DepChanged(ChangedDep),
     /// A warning of this program, not of the process.
     Warning(String),
     /// A line of the event file that is not an event.

@@ -147,7 +147,7 @@ struct StageFields<'a> {
 impl<'a> From<&'a StageRecord> for StageFields<'a> {
     fn from(stage: &'a StageRecord) -> StageFields<'a> {
         let (failure, because) = match &stage.state {
-            StageState::Failed(failure) => (Some(failure), None),
+            StageState::Failed(failure) | StageState::Unrecorded(failure) => (Some(failure), None),
             StageState::Skipped { because } => (None, because.as_ref().map(StageName::as_str)),
             StageState::Accepted { reason } => (None, Some(reason.as_str())),
             _ => (None, None),

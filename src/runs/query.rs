@@ -75,6 +75,8 @@ pub enum StageState {
     Restored,
     Ran,
     Failed(Failure),
+    /// Ran, but a dep changed meanwhile.
+    Unrecorded(Failure),
     Skipped {
         because: Option<StageName>,
     },
@@ -94,6 +96,7 @@ impl StageState {
             StageState::Restored => "restored",
             StageState::Ran => "ran",
             StageState::Failed(_) => "failed",
+            StageState::Unrecorded(_) => "unrecorded",
             StageState::Skipped { .. } => "skipped",
             StageState::Interrupted => "interrupted",
             StageState::Accepted { .. } => "accepted",
@@ -448,6 +451,7 @@ fn stage_state(
         Some("restored") => StageState::Restored,
         Some("ran") => StageState::Ran,
         Some("failed") => StageState::Failed(failure_of(failure.unwrap_or("{}"))?),
+        Some("unrecorded") => StageState::Unrecorded(failure_of(failure.unwrap_or("{}"))?),
         Some("accepted") => StageState::Accepted { reason: because.unwrap_or_default().to_owned() },
         Some("skipped") => StageState::Skipped { because: because.map(stage_name).transpose()? },
         Some(word) => return Err(invalid_value("stage outcome", word)),

@@ -16,9 +16,11 @@ const MAX_REASONS: usize = 100;
 /// Reports whether [`apply`] records the event.
 pub(super) fn is_recorded(event: &Event) -> bool {
     match event {
-        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => {
-            false
-        }
+        Event::Line { .. }
+        | Event::Progress { .. }
+        | Event::DepChanged { .. }
+        | Event::Warning { .. }
+        | Event::Stopping => false,
         Event::RunStarted { .. }
         | Event::StageStarted { .. }
         | Event::Metric { .. }
@@ -98,9 +100,11 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
             )?;
             Ok(())
         }
-        Event::Line { .. } | Event::Progress { .. } | Event::Warning { .. } | Event::Stopping => {
-            Ok(())
-        }
+        Event::Line { .. }
+        | Event::Progress { .. }
+        | Event::DepChanged { .. }
+        | Event::Warning { .. }
+        | Event::Stopping => Ok(()),
     }
 }
 
@@ -191,7 +195,7 @@ fn end_stage(
     took: i64,
 ) -> rusqlite::Result<()> {
     let (failure, because) = match outcome {
-        Outcome::Failed(failure) => (Some(json(failure)), None),
+        Outcome::Failed(failure) | Outcome::Unrecorded(failure) => (Some(json(failure)), None),
         Outcome::Skipped { because, .. } => (None, Some(because.as_str())),
         Outcome::Accepted { reason, .. } => (None, Some(reason.as_str())),
         Outcome::Fresh | Outcome::Restored | Outcome::Ran | Outcome::Interrupted => (None, None),

@@ -146,6 +146,7 @@ impl Display {
             Event::Metric { stage, key, step, value, .. } => {
                 self.with_row(stage, |row| row.reported(key, *step, *value));
             }
+            Event::DepChanged { stage, changed, .. } => self.warn(Some(stage), &changed.warning()),
             Event::Warning { stage, text } => self.warn(stage.as_ref(), text),
             Event::Stopping => self.keep(&format!("{}\n", wording::STOPPING)),
             Event::StageEnded { stage, outcome, took, .. } => self.end(stage, outcome, *took),
@@ -229,7 +230,7 @@ fn finished_line(
     let (sign, style) = wording::sign(outcome);
     let name = styled(STAGE, &pad(stage.as_str(), name_width, Pad::Right));
     let ended = wording::ended(outcome, took);
-    let ended = if matches!(outcome, Outcome::Failed(_)) { styled(style, &ended) } else { ended };
+    let ended = if outcome.failure().is_some() { styled(style, &ended) } else { ended };
     let mut text = format!("{} {name}  {ended}", styled(style, sign));
     if let (Outcome::Ran, Some(why)) = (outcome, row.and_then(Row::reasons)) {
         text.push_str(&styled(DIM, &format!("  ({why})")));

@@ -71,6 +71,9 @@ impl<W: Write> Subscriber for Plain<W> {
                 self.line(&format!("{stage} | {}", wording::visible(text)));
             }
             Event::Progress { stage, done, total } => self.progress(stage, *done, *total),
+            Event::DepChanged { stage, changed, .. } => {
+                self.line(&format!("{stage}: warning: {}", changed.warning()));
+            }
             Event::Warning { stage: Some(stage), text } => {
                 self.line(&format!("{stage}: warning: {text}"));
             }

@@ -126,14 +126,13 @@ fn headline(run: RunName, summary: &Summary) -> String {
         RunStatus::Interrupted => ("■", "interrupted after", WARNING),
     };
     let verdict = format!("{word} {}", summary.took);
-    let counts: Vec<String> = ["failed", "interrupted", "skipped", "ran", "restored", "fresh"]
+    let words = ["failed", "unrecorded", "interrupted", "skipped", "ran", "restored", "fresh"];
+    let ended = |word| summary.stages.iter().filter(|stage| stage.outcome.word() == word).count();
+    let counts: Vec<String> = words
         .into_iter()
         .map(|word| {
             let before = if word == Outcome::Fresh.word() { summary.fresh } else { 0 };
-            (
-                before + summary.stages.iter().filter(|stage| stage.outcome.word() == word).count(),
-                word,
-            )
+            (before + ended(word), word)
         })
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {}", outcome_word(word)))
@@ -162,7 +161,8 @@ fn stages(summary: &Summary) -> String {
         shown.truncate(SHOWN_STAGES);
     }
     let name_width = widest(shown.iter().map(|stage| stage.name.as_str()));
-    let word_width = widest(shown.iter().map(|stage| stage.outcome.word()));
+    let word = |stage: &StageLine| outcome_word(stage.outcome.word());
+    let word_width = widest(shown.iter().map(|stage| word(stage)));
     let mut text = String::new();
     for stage in &shown {
         let (sign, style) = wording::sign(&stage.outcome);
@@ -172,7 +172,7 @@ fn stages(summary: &Summary) -> String {
             "{} {}  {}  {}  {}",
             styled(style, sign),
             pad(stage.name.as_str(), name_width, Pad::Right),
-            pad(stage.outcome.word(), word_width, Pad::Right),
+            pad(word(stage), word_width, Pad::Right),
             pad(&took, 6, Pad::Left),
             if compared { share(stage.took.0, total) } else { String::new() }
         );

@@ -16,7 +16,7 @@ pub(super) fn sign(outcome: &Outcome) -> (&'static str, Style) {
         Outcome::Fresh => ("·", DIM),
         Outcome::Restored => ("↺", LIVELY),
         Outcome::Ran => ("✓", GOOD),
-        Outcome::Failed(_) => ("✗", ERROR),
+        Outcome::Failed(_) | Outcome::Unrecorded(_) => ("✗", ERROR),
         Outcome::Skipped { .. } => ("⊘", WARNING),
         Outcome::Interrupted => ("■", WARNING),
         Outcome::Accepted { .. } => ("≈", LIVELY),
@@ -33,6 +33,9 @@ pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
         Outcome::Restored => format!("restored in {took}"),
         Outcome::Ran => format!("ran in {took}"),
         Outcome::Failed(failure) => format!("failed{after}: {}", failure.what),
+        Outcome::Unrecorded(failure) => {
+            format!("ran in {took}, but is not recorded: {}", failure.what)
+        }
         Outcome::Skipped { because, is_needed: true } => format!("skipped: needs {because}"),
         Outcome::Skipped { because, is_needed: false } => {
             format!("skipped: {because} failed (-k runs it anyway)")
@@ -44,7 +47,11 @@ pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
 
 /// Returns the word for people for an outcome, given the word of JSON and the run store.
 pub fn outcome_word(word: &'static str) -> &'static str {
-    if word == "fresh" { "up to date" } else { word }
+    match word {
+        "fresh" => "up to date",
+        "unrecorded" => "not recorded",
+        word => word,
+    }
 }
 
 /// Shown when the user interrupts the run.

@@ -1,7 +1,7 @@
 //! Matches of a glob, represented as a directory that contains nothing else.
 
 use super::observe::Mode;
-use super::scan::{self, Entries, Node};
+use super::scan::{self, Entries, FileMeta, Node};
 use super::{Observed, Workspace};
 use crate::error::{Error, Result};
 use crate::pipeline::Glob;
@@ -26,11 +26,11 @@ impl Workspace {
     }
 
     /// Returns the same tree by names and stats, without digests.
-    pub(super) fn matches(
+    pub(super) fn matches<S: FileMeta>(
         &self,
         glob: &Glob,
         ignored: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<Node>> {
+    ) -> Result<Option<Node<S>>> {
         if let Some(base) = glob.base() {
             let node = self.scan(base)?;
             return Ok(node.and_then(|node| matching(base.as_str(), node, glob, ignored)));
@@ -58,7 +58,12 @@ impl Workspace {
 }
 
 /// Prunes `node`, which is at `path`, to the matches of `glob`.
-fn matching(path: &str, node: Node, glob: &Glob, ignored: &dyn Fn(&str) -> bool) -> Option<Node> {
+fn matching<S>(
+    path: &str,
+    node: Node<S>,
+    glob: &Glob,
+    ignored: &dyn Fn(&str) -> bool,
+) -> Option<Node<S>> {
     if ignored(path) {
         return None;
     }
@@ -68,7 +73,7 @@ fn matching(path: &str, node: Node, glob: &Glob, ignored: &dyn Fn(&str) -> bool)
     let Node::Dir(entries) = node else {
         return None;
     };
-    let kept: Entries = entries
+    let kept: Entries<S> = entries
         .into_iter()
         .filter_map(|(name, node)| {
             matching(&format!("{path}/{name}"), node, glob, ignored).map(|node| (name, node))

@@ -63,7 +63,7 @@ impl Workspace {
     }
 
     /// Scans `path` by names and stats, without reading any file.
-    fn scan(&self, path: &RepoPath) -> Result<Option<scan::Node>> {
+    fn scan<S: scan::FileMeta>(&self, path: &RepoPath) -> Result<Option<scan::Node<S>>> {
         let rules = scan::Rules {
             is_out: &|path| self.is_out(path),
             on_link: &|path| self.note_link(path),

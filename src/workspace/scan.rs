@@ -22,17 +22,23 @@ use crate::repo_path::RepoPath;
 const IGNORED_NAMES: [&str; 5] =
     [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db"];
 
-/// A scanned path. Symlinks are followed unless they dangle.
+/// A scanned path, with an `S` for each file. Symlinks are followed unless they dangle.
 #[derive(Debug, Clone)]
-pub enum Node {
-    File(Stat),
-    Dir(Entries),
+pub enum Node<S = Stat> {
+    File(S),
+    Dir(Entries<S>),
     /// A dangling symlink, with the text of its target.
     Link(Box<str>),
 }
 
 /// The entries of a directory, sorted by name.
-pub type Entries = Vec<(Box<str>, Node)>;
+pub type Entries<S = Stat> = Vec<(Box<str>, Node<S>)>;
+
+/// The part of a file's metadata that a scan keeps.
+pub trait FileMeta: Send + Sync {
+    /// Extracts it from the metadata of a file; `link` is the path of the symlink that led to it.
+    fn of_file(meta: &Metadata, link: Option<&Path>) -> Self;
+}
 
 /// Identity of a file's content as far as the file system reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +59,20 @@ pub enum Executable {
     Yes,
 }
 
+impl FileMeta for Stat {
+    fn of_file(meta: &Metadata, _: Option<&Path>) -> Stat {
+        Stat::of(meta)
+    }
+}
+
+/// Returns a time in nanoseconds since 1970.
+pub(super) fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
 impl Stat {
     /// Extracts the stat from file metadata.
     pub fn of(meta: &Metadata) -> Stat {
-        let nanos =
-            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
         Stat {
             size: meta.size(),
             mtime: nanos(meta.mtime(), meta.mtime_nsec()),
@@ -84,7 +99,11 @@ impl Stat {
 /// # Errors
 /// A path cannot be read, has a name that is not UTF-8 or contains control characters, is not a
 /// file, directory or symlink, or is part of a symlink loop.
-pub fn scan(root: &Path, path: &RepoPath, rules: Rules<'_>) -> Result<Option<Node>> {
+pub fn scan<S: FileMeta>(
+    root: &Path,
+    path: &RepoPath,
+    rules: Rules<'_>,
+) -> Result<Option<Node<S>>> {
     let top = path.to_path(root);
     match std::fs::metadata(&top) {
         Ok(meta) if meta.is_dir() => {
@@ -92,7 +111,8 @@ pub fn scan(root: &Path, path: &RepoPath, rules: Rules<'_>) -> Result<Option<Nod
             let top = Folder { path: top, parent: None };
             traverse(top, |folder| scan.list(folder), assemble).map(Node::Dir).map(Some)
         }
-        Ok(meta) => file_node(&meta, || top).map(Some),
+        // Whoever needs to know whether the top itself is a symlink has its path.
+        Ok(meta) => file_node(&meta, None, || top).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
             Ok(target) => link_node(&top, target).map(Some),
             Err(_) => Ok(None),
@@ -197,13 +217,13 @@ struct Folder {
 }
 
 /// A directory entry before its subdirectories are read.
-enum Found {
-    Leaf(Node),
+enum Found<S> {
+    Leaf(Node<S>),
     Dir(PathBuf),
 }
 
 /// The entries of a directory: its leaves, and the names of its subdirectories.
-type Listed = (Entries, Vec<Box<str>>);
+type Listed<S> = (Entries<S>, Vec<Box<str>>);
 
 impl std::fmt::Debug for Rules<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -213,7 +233,7 @@ impl std::fmt::Debug for Rules<'_> {
 
 impl Scan<'_> {
     /// Reads one directory and returns its entries and subdirectories.
-    fn list(self, folder: Folder) -> Result<(Listed, Vec<Folder>)> {
+    fn list<S: FileMeta>(self, folder: Folder) -> Result<(Listed<S>, Vec<Folder>)> {
         /// Minimum number of stats per parallel task.
         const STATS_PER_TASK: usize = 256;
         let listed =
@@ -248,7 +268,7 @@ impl Scan<'_> {
         inside.and_then(RepoPath::parse_canonical)
     }
 
-    fn classify(self, folder: &Folder, entry: &DirEntry) -> Result<Found> {
+    fn classify<S: FileMeta>(self, folder: &Folder, entry: &DirEntry) -> Result<Found<S>> {
         let failed = |err| unreadable(&entry.path(), err);
         let kind = entry.file_type().map_err(failed)?;
         if kind.is_dir() {
@@ -258,7 +278,7 @@ impl Scan<'_> {
             let meta = entry.metadata().map_err(failed)?;
             // It may have become a symlink meanwhile.
             if !meta.is_symlink() {
-                return file_node(&meta, || entry.path()).map(Found::Leaf);
+                return file_node(&meta, None, || entry.path()).map(Found::Leaf);
             }
         }
         let path = entry.path();
@@ -272,14 +292,14 @@ impl Scan<'_> {
 }
 
 /// Merges the leaves of a directory with the entries of its subdirectories.
-fn assemble((mut entries, names): Listed, inside: Vec<Entries>) -> Result<Entries> {
+fn assemble<S>((mut entries, names): Listed<S>, inside: Vec<Entries<S>>) -> Result<Entries<S>> {
     entries.extend(names.into_iter().zip(inside.into_iter().map(Node::Dir)));
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(entries)
 }
 
 /// Returns the target of a symlink.
-fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
+fn follow<S: FileMeta>(folder: &Folder, path: PathBuf) -> Result<Found<S>> {
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_dir() => match same_ancestor(folder, &meta) {
             None => Ok(Found::Dir(path)),
@@ -290,7 +310,7 @@ fn follow(folder: &Folder, path: PathBuf) -> Result<Found> {
             ))
             .hint("remove the symlink: a directory that contains itself has no end")),
         },
-        Ok(meta) => file_node(&meta, || path).map(Found::Leaf),
+        Ok(meta) => file_node(&meta, Some(&path), || path.clone()).map(Found::Leaf),
         Err(err) => match std::fs::read_link(&path) {
             Ok(target) if is_absent(&err) => link_node(&path, target).map(Found::Leaf),
             _ => Err(unreadable(&path, err)),
@@ -318,15 +338,19 @@ fn unreadable(path: &Path, err: std::io::Error) -> Error {
     }
 }
 
-fn file_node(meta: &Metadata, path: impl FnOnce() -> PathBuf) -> Result<Node> {
+fn file_node<S: FileMeta>(
+    meta: &Metadata,
+    link: Option<&Path>,
+    path: impl FnOnce() -> PathBuf,
+) -> Result<Node<S>> {
     if meta.is_file() {
-        return Ok(Node::File(Stat::of(meta)));
+        return Ok(Node::File(S::of_file(meta, link)));
     }
     Err(Error::usage(format!("`{}` is neither a file nor a directory", path().display()))
         .hint("move it out of the directory: sockets, pipes and devices have no content"))
 }
 
-fn link_node(path: &Path, target: PathBuf) -> Result<Node> {
+fn link_node<S>(path: &Path, target: PathBuf) -> Result<Node<S>> {
     let target = target.into_os_string().into_string();
     target.map(|target| Node::Link(target.into())).map_err(|_| not_utf8(path))
 }

@@ -157,8 +157,17 @@ fn headline<'a>(runs: impl Iterator<Item = &'a Run>, goals: &Goals) -> Vec<(Stag
 /// `2 ran, 3 up to date`; a long stage name is truncated.
 fn stages(run: &Run, shown: Stages) -> String {
     let words: &[&str] = match shown {
-        Stages::All => &["ran", "restored", "failed", "skipped", "interrupted", "running", "fresh"],
-        Stages::Done => &["ran", "restored", "failed", "interrupted", "running"],
+        Stages::All => &[
+            "ran",
+            "restored",
+            "failed",
+            "unrecorded",
+            "skipped",
+            "interrupted",
+            "running",
+            "fresh",
+        ],
+        Stages::Done => &["ran", "restored", "failed", "unrecorded", "interrupted", "running"],
         Stages::None => &[],
     };
     let counts = words

@@ -119,7 +119,7 @@ fn why(stage: &StageRecord) -> Vec<String> {
     let mut lines = Vec::new();
     let mut label = "";
     match &stage.state {
-        StageState::Failed(failure) => {
+        StageState::Failed(failure) | StageState::Unrecorded(failure) => {
             lines.push(failure.what.clone());
             lines.extend(failure.causes.iter().map(|cause| format!("caused by: {cause}")));
             lines.extend(failure.hint.iter().map(|hint| format!("hint: {hint}")));

@@ -86,12 +86,17 @@ fn inside(project: &Project, predicted: &Predicted, path: &RepoPath) -> Predicti
     let above = path.ancestors().find_map(|above| predicted.get_key_value(above));
     let Some((above, content)) = above else { return Prediction::Unaffected };
     let Some(top) = *content else { return Prediction::Absent };
-    let names = path.strip_prefix(above).unwrap_or_default().split('/');
-    let found = names.into_iter().try_fold(top, |content, name| {
-        project.cache.tree(&content.digest()).ok()?.entries.get(name).copied()
-    });
-    // A tree that the cache lacks, or that lacks the name, predicts nothing.
-    found.map_or(Prediction::Unaffected, Prediction::Content)
+    let mut content = top;
+    for name in path.strip_prefix(above).unwrap_or_default().split('/') {
+        let Content::Tree(digest) = content else { return Prediction::Absent };
+        // A tree that the cache lacks predicts nothing.
+        let Ok(tree) = project.cache.tree(&digest) else { return Prediction::Unaffected };
+        match tree.entries.get(name) {
+            Some(inside) => content = *inside,
+            None => return Prediction::Absent,
+        }
+    }
+    Prediction::Content(content)
 }
 
 /// Returns the part of `content`, at `path`, that a glob matches.

@@ -332,6 +332,10 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.ledger.exit_with(exit);
                 (Outcome::Failed(self.with_last_line(ix, failure)), BTreeMap::new(), End::Failure)
             }
+            StageResult::Unrecorded(failure) => {
+                self.ledger.exit_with(exit::STAGE_FAILED);
+                (Outcome::Unrecorded(failure), BTreeMap::new(), End::Failure)
+            }
             StageResult::Stopped => (Outcome::Interrupted, BTreeMap::new(), End::Failure),
             StageResult::Cut => {
                 let outcome = match self.ledger.first_failed() {

@@ -8,14 +8,15 @@ mod process;
 use self::list::{Items, found, is_per_item};
 use self::prepare::prepare;
 use self::process::Processing;
+use super::dep_watch::DepWatch;
 use super::job::{RunContext, job};
-use super::outcome::{StageResult, failed, unstarted};
+use super::outcome::{StageResult, unstarted};
 use super::outs::{committed, warn_of_replaced};
 use super::processes::Deliver;
 use crate::engine::Project;
 use crate::engine::observe::Observation;
-use crate::error::{Kind, Result, exit};
-use crate::event::{Failure, Work};
+use crate::error::{Kind, Result};
+use crate::event::Work;
 use crate::exec::StageMessage;
 use crate::pipeline::{Each, Mode, Presence, Stage, StageIx};
 use crate::repo_path::RepoPath;
@@ -53,21 +54,18 @@ pub(super) fn run(
         Err(error) => return unstarted("could not be started", error),
     };
     if !process {
-        return match committed(project, stage, observation) {
+        return match committed(project, stage, observation, None) {
             StageResult::Done(trace, _) => StageResult::Done(trace, Work::Restore),
             other => other,
         };
     }
-    match Processing::new(context, stage, each, &items.shared, &stale, observation, deliver)
+    let watch = DepWatch::new(project, stage, observation);
+    match Processing::new(context, stage, each, &items.shared, &stale, &watch, deliver)
         .process_all(job)
     {
-        Err(error) if error.kind == Kind::Usage => {
-            let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
-            StageResult::Failed { failure, exit: exit::STAGE_FAILED }
-        }
-        Err(error) => failed("could not process its items", error),
+        Err(uncommitted) => uncommitted.result(stage, "could not process its items"),
         Ok(Some(unsuccessful)) => unsuccessful,
-        Ok(None) => committed(project, stage, observation),
+        Ok(None) => committed(project, stage, observation, Some(&watch)),
     }
 }
 

@@ -148,7 +148,9 @@ impl<'a, 's> Ledger<'a, 's> {
 
     /// Returns the first failed stage in the order of the graph.
     pub(super) fn first_failed(&self) -> Option<StageIx> {
-        let has_failed = |ix: &StageIx| matches!(self.ended[*ix], Some((Outcome::Failed(_), _)));
+        let has_failed = |ix: &StageIx| {
+            self.ended[*ix].as_ref().is_some_and(|(outcome, _)| outcome.failure().is_some())
+        };
         self.project.pipeline.graph.order().iter().copied().find(has_failed)
     }
 
@@ -222,8 +224,7 @@ impl<'a, 's> Ledger<'a, 's> {
 
     fn status(&self) -> (RunStatus, u8) {
         let outcomes = || self.ended.iter().flatten().map(|(outcome, _)| outcome);
-        let failed =
-            self.fatal.is_some() || outcomes().any(|outcome| matches!(outcome, Outcome::Failed(_)));
+        let failed = self.fatal.is_some() || outcomes().any(|outcome| outcome.failure().is_some());
         let interrupted = outcomes().any(|outcome| *outcome == Outcome::Interrupted);
         match (interrupted, failed) {
             (true, _) => (RunStatus::Interrupted, exit::INTERRUPTED),

@@ -1,7 +1,7 @@
 //! The result of the work on a stage.
 
-use crate::error::{Error, exit};
-use crate::event::{Failure, Millis, Work};
+use crate::error::{Error, Kind, exit};
+use crate::event::{ChangedDep, Failure, Millis, Work};
 use crate::exec::Exit;
 use crate::pipeline::Stage;
 use crate::plan::Trace;
@@ -23,6 +23,8 @@ pub(super) enum StageResult {
         failure: Failure,
         exit: u8,
     },
+    /// Its command succeeded, but a dep changed meanwhile.
+    Unrecorded(Failure),
     Stopped,
     /// Some of its units were not started because another stage failed.
     Cut,
@@ -60,7 +62,48 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<Sta
     })
 }
 
-pub(super) fn failed(what: &str, error: Error) -> StageResult {
+/// Reason why a result is not recorded.
+#[derive(Debug)]
+pub(super) enum Uncommitted {
+    /// A dep changed while the command ran, so the outs match neither version of it.
+    Changed(ChangedDep),
+    Error(Error),
+}
+
+impl From<Error> for Uncommitted {
+    fn from(error: Error) -> Uncommitted {
+        Uncommitted::Error(error)
+    }
+}
+
+impl Uncommitted {
+    /// Returns the result of the stage. An error that is not the user's has happened in `doing`.
+    pub(super) fn result(self, stage: &Stage, doing: &str) -> StageResult {
+        match self {
+            Uncommitted::Changed(changed) => StageResult::Unrecorded(unrecorded(stage, &changed)),
+            Uncommitted::Error(error) if error.kind == Kind::Usage => {
+                let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
+                StageResult::Failed { failure, exit: exit::STAGE_FAILED }
+            }
+            Uncommitted::Error(error) => failed(doing, error),
+        }
+    }
+}
+
+fn unrecorded(stage: &Stage, changed: &ChangedDep) -> Failure {
+    let name = &stage.name;
+    Failure {
+        what: format!("{changed} changed while it ran"),
+        causes: Vec::new(),
+        hint: Some(format!(
+            "its outs stay in the workspace: run again, or record them with `repro accept {name} \
+             --reason TEXT` if the change does not affect them; if the stage itself writes the \
+             file, declare it as an out or move it"
+        )),
+    }
+}
+
+fn failed(what: &str, error: Error) -> StageResult {
     let (failure, exit) = explained(what, error);
     StageResult::Failed { failure, exit }
 }

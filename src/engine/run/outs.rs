@@ -1,13 +1,14 @@
 //! The outs of a stage: cleared before its command runs, committed to the cache afterwards.
 
-use super::outcome::{StageResult, failed};
+use super::dep_watch::DepWatch;
+use super::outcome::{StageResult, Uncommitted};
 use super::processes::Deliver;
 use crate::engine::commit::Replaced;
-use crate::engine::observe::{self, Observation};
+use crate::engine::observe::{self, Observation, edits};
 use crate::engine::record::record;
 use crate::engine::{Project, commit};
-use crate::error::{Error, Kind, Result, exit};
-use crate::event::{Failure, Work};
+use crate::error::{Error, Result};
+use crate::event::Work;
 use crate::exec::StageMessage;
 use crate::pipeline::{Cached, Out, PRIVATE, Persist, Presence, Stage};
 use crate::plan::Trace;
@@ -73,18 +74,16 @@ fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Observ
     locked.and_then(|trace| trace.outs.get(path)) == Some(&seen.content())
 }
 
+/// Commits the outs of a stage. `watch` was at its deps while a command ran.
 pub(super) fn committed(
     project: &Project,
     stage: &Stage,
     observation: &Observation,
+    watch: Option<&DepWatch<'_>>,
 ) -> StageResult {
-    match commit_outs(project, stage, observation) {
+    match commit_outs(project, stage, observation, watch) {
         Ok(trace) => StageResult::Done(trace, Work::Run),
-        Err(error) if error.kind == Kind::Usage => {
-            let failure = Failure { what: error.what, causes: error.causes, hint: error.hint };
-            StageResult::Failed { failure, exit: exit::STAGE_FAILED }
-        }
-        Err(error) => failed("ran, but its outs could not be stored", error),
+        Err(uncommitted) => uncommitted.result(stage, "ran, but its outs could not be stored"),
     }
 }
 
@@ -100,11 +99,12 @@ pub(super) fn written_in_wdir(project: &Project, stage: &Stage, out: &RepoPath) 
 
 /// Checks that the stage wrote its outs and that no dep changed, then stores outs, listings of
 /// deps, and the trace, in this order.
-pub(super) fn commit_outs(
+fn commit_outs(
     project: &Project,
     stage: &Stage,
     observation: &Observation,
-) -> Result<Trace> {
+    watch: Option<&DepWatch<'_>>,
+) -> Result<Trace, Uncommitted> {
     let written;
     let found = match stage.cmd {
         Some(_) => {
@@ -119,23 +119,30 @@ pub(super) fn commit_outs(
             if out.presence == Presence::Optional {
                 continue;
             }
-            return Err(Error::usage(format!(
+            let error = Error::usage(format!(
                 "exited with code 0, but did not write its out `{}`",
                 out.path
-            ))
-            .hint(written_in_wdir(project, stage, &out.path).unwrap_or_else(|| {
+            ));
+            let error = error
+                .hint(written_in_wdir(project, stage, &out.path).unwrap_or_else(|| {
                 format!(
                     "write it, or remove it from stage `{}` (pipeline.toml:{}); set `optional = \
                      true` if it may be missing",
                     stage.name, out.line
                 )
-            })));
+            }));
+            return Err(error.into());
         };
         commit::check_restorable(project, &out.path, found)?;
         outs.push((out, found));
     }
     for dep in &stage.deps {
-        observe::check_unwritten(project, stage, dep, observation)?;
+        if let Some(changed) = edits::changed(project, stage, dep, observation)? {
+            return Err(Uncommitted::Changed(changed));
+        }
     }
-    record(project, stage, observation, &outs, None)
+    if let Some(changed) = watch.and_then(DepWatch::reported) {
+        return Err(Uncommitted::Changed(changed));
+    }
+    Ok(record(project, stage, observation, &outs, None)?)
 }

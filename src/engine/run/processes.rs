@@ -216,12 +216,13 @@ impl Watch {
 /// Runs a process to its end and delivers its output, one piece at a time.
 ///
 /// While a piece is on its way, the rest waits in the stage's files, and the timeout is still
-/// enforced.
+/// enforced. `check` returns further messages; it is called after each pause and must be short.
 pub(super) fn execute_and_follow(
     groups: &ProcessGroups,
     job: &Job,
     limit: Option<Duration>,
     deliver: &Deliver<'_>,
+    check: impl Fn() -> Vec<StageMessage>,
 ) -> Result<Ended> {
     let mut follower = Follower::new(&job.log, &job.events());
     let mut delivery = Delivery::NOTHING;
@@ -229,7 +230,8 @@ pub(super) fn execute_and_follow(
         if !delivery.is_delivered_within(LOOK_EVERY) {
             return More::Now;
         }
-        let (messages, more) = follower.poll();
+        let (mut messages, more) = follower.poll();
+        messages.extend(check());
         delivery = deliver(messages);
         more
     });

@@ -42,6 +42,7 @@ impl StageOutput {
                 Err(bad) => warning(stage, format!("artifact `{path}` {bad}")),
             },
             StageMessage::Item(_) => return None,
+            StageMessage::DepChanged(changed) => Event::DepChanged { stage, at, changed },
             StageMessage::Warning(text) => warning(stage, text),
             StageMessage::Skipped => {
                 if std::mem::replace(&mut self.skipped, true) {

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::dep_watch::DepWatch;
 use super::items;
 use super::job::{RunContext, job, retrying};
 use super::outcome::{StageResult, unstarted, unsuccessful};
 use super::outs::{clear_out, committed, warn_of_replaced};
 use super::processes::{Deliver, Ended, execute_and_follow};
 use crate::engine::observe::predict::Predicted;
-use crate::engine::observe::{self, Observation, observe};
+use crate::engine::observe::{Observation, edits, observe};
 use crate::engine::{Project, commit};
 use crate::error::{Kind, Result};
 use crate::event::{Millis, Work};
@@ -55,7 +56,7 @@ pub(super) fn execute_stage(
 fn observe_again(project: &Project, ix: StageIx, force: Force) -> Result<Observation> {
     let mut observation = observe(project, ix, force, &Predicted::new())?;
     if let Decision::Run(_) = observation.decision {
-        observation.stamps = observe::dep_stamps(project, ix)?;
+        observation.stamps = edits::dep_stamps(project, ix)?;
     }
     Ok(observation)
 }
@@ -89,7 +90,7 @@ fn run(
 ) -> StageResult {
     let stage = &context.project.pipeline.stages[ix];
     if stage.cmd.is_none() {
-        return committed(context.project, stage, observation);
+        return committed(context.project, stage, observation, None);
     }
     if let Some(each) = &stage.each {
         return items::run(context, ix, each, observation, deliver);
@@ -100,8 +101,9 @@ fn run(
         }
         _ => None,
     };
+    let watch = DepWatch::new(context.project, stage, observation);
     retrying(context, stage, deliver, failure, |failures| {
-        attempt(context, ix, observation, failures, deliver)
+        attempt(context, ix, observation, &watch, failures, deliver)
     })
     .unwrap_or(StageResult::Stopped)
 }
@@ -111,16 +113,18 @@ fn attempt(
     context: RunContext<'_>,
     ix: StageIx,
     observation: &Observation,
+    watch: &DepWatch<'_>,
     failures: u64,
     deliver: &Deliver<'_>,
 ) -> StageResult {
     let stage = &context.project.pipeline.stages[ix];
-    let ended = prepare(context, stage, observation, failures, deliver)
-        .and_then(|job| execute_and_follow(context.groups, &job, stage.timeout, deliver));
+    let ended = prepare(context, stage, observation, failures, deliver).and_then(|job| {
+        execute_and_follow(context.groups, &job, stage.timeout, deliver, || watch.check())
+    });
     match ended {
         Err(error) => unstarted("could not be started", error),
         Ok(Ended { exit, stop, group }) => unsuccessful(stage, exit, stop).unwrap_or_else(|| {
-            let result = committed(context.project, stage, observation);
+            let result = committed(context.project, stage, observation, Some(watch));
             if !matches!(result, StageResult::Done(..)) {
                 group.kill_rest();
             }

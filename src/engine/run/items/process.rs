@@ -12,12 +12,14 @@ use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::list::{Item, Shared, is_per_item};
 use crate::engine::commit;
-use crate::engine::observe::{self, Observation};
+use crate::engine::observe::{Observation, edits};
+use crate::engine::run::dep_watch::DepWatch;
 use crate::engine::run::job::{RunContext, retrying};
-use crate::engine::run::outcome::{StageResult, unsuccessful};
+use crate::engine::run::outcome::{StageResult, Uncommitted, unsuccessful};
 use crate::engine::run::outs::{clear_out, written_in_wdir};
 use crate::engine::run::processes::{Deliver, execute, while_following};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::event::ChangedDep;
 use crate::exec::{Job, More, StageMessage};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
@@ -33,6 +35,7 @@ pub(super) struct Processing<'a> {
     shared: &'a Shared,
     stale: &'a [&'a Item],
     observation: &'a Observation,
+    watch: &'a DepWatch<'a>,
     by_path: BTreeMap<&'a str, &'a Item>,
     /// Items whose outs are already in the cache.
     committed: Mutex<BTreeSet<&'a RepoPath>>,
@@ -46,7 +49,7 @@ impl<'a> Processing<'a> {
         each: &'a Each,
         shared: &'a Shared,
         stale: &'a [&'a Item],
-        observation: &'a Observation,
+        watch: &'a DepWatch<'a>,
         deliver: &'a Deliver<'a>,
     ) -> Processing<'a> {
         let by_path = stale.iter().map(|item| (item.path.as_str(), *item)).collect();
@@ -56,7 +59,8 @@ impl<'a> Processing<'a> {
             each,
             shared,
             stale,
-            observation,
+            observation: watch.observation,
+            watch,
             by_path,
             committed: Mutex::default(),
             deliver,
@@ -64,12 +68,12 @@ impl<'a> Processing<'a> {
     }
 
     /// Processes all items; returns `Some` if that failed.
-    pub(super) fn process_all(&self, job: Job) -> Result<Option<StageResult>> {
+    pub(super) fn process_all(&self, job: Job) -> Result<Option<StageResult>, Uncommitted> {
         self.emit_progress();
         let (log, events) = (job.log.clone(), job.events());
         let deliver = |messages: Vec<StageMessage>| {
             let mut finished = Vec::new();
-            let mut others = Vec::new();
+            let mut others = self.watch.check();
             for message in messages {
                 match message {
                     StageMessage::Item(path) => finished.push(path),
@@ -88,7 +92,7 @@ impl<'a> Processing<'a> {
         })
     }
 
-    fn run_batch(&self, mut job: Job) -> Result<Option<StageResult>> {
+    fn run_batch(&self, mut job: Job) -> Result<Option<StageResult>, Uncommitted> {
         let list = job.log.with_file_name("items.jsonl");
         job.env.push(("REPRO_ITEMS".into(), list.clone().into()));
         let prepare = |failures| {
@@ -109,13 +113,18 @@ impl<'a> Processing<'a> {
         if let Some(result) = self.attempts(&job, prepare)? {
             return Ok(Some(result));
         }
-        // Items that the process did not report are committed now.
-        self.stale.par_iter().try_for_each(|item| self.commit_item(item))?;
-        Ok(None)
+        // Items that the process did not report are committed now. One that cannot be kept does
+        // not keep the others from it.
+        let uncommitted = self.stale.par_iter().map(|item| match self.commit_item(item) {
+            Err(Uncommitted::Error(error)) if error.kind != Kind::Usage => Err(error),
+            other => Ok(other.err()),
+        });
+        let uncommitted: Vec<Option<Uncommitted>> = uncommitted.collect::<Result<_>>()?;
+        uncommitted.into_iter().flatten().next().map_or(Ok(None), Err)
     }
 
     /// Runs one process per item, each when the scheduler starts its unit.
-    fn run_per_item(&self, job: &Job) -> Result<Option<StageResult>> {
+    fn run_per_item(&self, job: &Job) -> Result<Option<StageResult>, Uncommitted> {
         let done =
             self.context.units.run_all(self.stale.len(), |number| -> Result<(), BoxedFailure> {
                 let item = self.stale[number];
@@ -145,7 +154,7 @@ impl<'a> Processing<'a> {
             (None, _) => Ok(Some(StageResult::Cut)),
             (Some(first), _) => match *first {
                 ItemFailure::Process(result) => Ok(Some(with_other_failures(result, others))),
-                ItemFailure::Internal(error) => Err(error),
+                ItemFailure::Uncommitted(uncommitted) => Err(uncommitted),
             },
         }
     }
@@ -192,11 +201,12 @@ impl<'a> Processing<'a> {
             )));
         };
         // The stage goes on; a later attempt to commit the item decides.
-        if let Err(error) = self.commit_item(item) {
-            self.emit(StageMessage::Warning(format!(
-                "item `{path}` cannot be stored yet: {error}"
-            )));
-        }
+        let why = match self.commit_item(item) {
+            Ok(()) => return,
+            Err(Uncommitted::Changed(changed)) => format!("{changed} changed while it ran"),
+            Err(Uncommitted::Error(error)) => error.to_string(),
+        };
+        self.emit(StageMessage::Warning(format!("item `{path}` cannot be stored yet: {why}")));
     }
 
     fn emit_progress(&self) {
@@ -209,7 +219,7 @@ impl<'a> Processing<'a> {
     }
 
     /// Stores the outs of an item and its trace.
-    fn commit_item(&self, item: &'a Item) -> Result<()> {
+    fn commit_item(&self, item: &'a Item) -> Result<(), Uncommitted> {
         if self.committed.lock().unwrap_or_else(PoisonError::into_inner).contains(&item.path) {
             return Ok(());
         }
@@ -220,45 +230,52 @@ impl<'a> Processing<'a> {
                 if out.presence == Presence::Optional {
                     continue;
                 }
-                return Err(Error::usage(format!(
+                let error = Error::usage(format!(
                     "exited with code 0, but did not write `{path}`, an out of item `{}`",
                     item.path
-                ))
-                .hint(written_in_wdir(project, self.stage, path).unwrap_or_else(|| {
-                    format!(
-                        "write it, or correct the outs of stage `{}` (pipeline.toml:{}); set \
+                ));
+                let error =
+                    error.hint(written_in_wdir(project, self.stage, path).unwrap_or_else(|| {
+                        format!(
+                            "write it, or correct the outs of stage `{}` (pipeline.toml:{}); set \
                          `optional = true` if it may be missing",
-                        self.stage.name, self.stage.line
-                    )
-                })));
+                            self.stage.name, self.stage.line
+                        )
+                    }));
+                return Err(error.into());
             };
             commit::check_restorable(project, path, &seen)?;
             commit::store(project, path, &seen)?;
             outs.insert(path.clone(), seen.content());
         }
-        self.check_unchanged(item)?;
+        if let Some(changed) = self.changed(item)? {
+            return Err(Uncommitted::Changed(changed));
+        }
         let fingerprint = self.shared.fingerprint(self.each, item);
         project.cache.put_trace(&Trace { fingerprint, outs, accepted: None })?;
         self.committed.lock().unwrap_or_else(PoisonError::into_inner).insert(&item.path);
         Ok(())
     }
 
-    /// Refuses outs if the item, or a dep that all items share, was written while it was processed.
-    fn check_unchanged(&self, item: &Item) -> Result<()> {
-        let (project, stage) = (self.context.project, self.stage);
+    /// Returns the item, or the dep that all items share, if it changed while it was processed.
+    fn changed(&self, item: &Item) -> Result<Option<ChangedDep>> {
+        let (project, stage, glob) = (self.context.project, self.stage, self.each.glob.text());
+        let is_same = || {
+            let before = item.stamp.as_ref()?;
+            let is_untouched =
+                project.workspace.stamp(&item.path).map(|now| now.changes_since(before).is_empty());
+            Some(is_untouched)
+        };
         let now = project.workspace.observe(&item.path)?;
         if now.as_ref().map(Observed::content) != Some(item.content)
-            || Some(project.workspace.stamp(&item.path)?) != item.stamp
+            || !is_same().transpose()?.unwrap_or_default()
         {
-            return Err(Error::usage(format!(
-                "item `{}` changed while it was processed",
-                item.path
-            ))
-            .hint("run again"));
+            return Ok(Some(ChangedDep::new(glob.clone(), vec![item.path.clone()])));
         }
-        let mut shared_deps = stage.deps.iter().filter(|dep| dep.path != *self.each.glob.text());
+        let mut shared_deps = stage.deps.iter().filter(|dep| dep.path != *glob);
         shared_deps
-            .try_for_each(|dep| observe::check_unwritten(project, stage, dep, self.observation))
+            .find_map(|dep| edits::changed(project, stage, dep, self.observation).transpose())
+            .transpose()
     }
 }
 
@@ -267,7 +284,7 @@ enum ItemFailure {
     /// Its process failed or was stopped.
     Process(StageResult),
     /// Its outs could not be committed, or its process could not be started.
-    Internal(Error),
+    Uncommitted(Uncommitted),
 }
 
 /// Boxed, since results with large errors are slow to pass around.
@@ -275,7 +292,13 @@ type BoxedFailure = Box<ItemFailure>;
 
 impl From<Error> for BoxedFailure {
     fn from(error: Error) -> BoxedFailure {
-        Box::new(ItemFailure::Internal(error))
+        Uncommitted::from(error).into()
+    }
+}
+
+impl From<Uncommitted> for BoxedFailure {
+    fn from(uncommitted: Uncommitted) -> BoxedFailure {
+        Box::new(ItemFailure::Uncommitted(uncommitted))
     }
 }
 
