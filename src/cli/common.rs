@@ -153,6 +153,11 @@ pub(super) fn amount(tally: Tally) -> String {
     format!("{}, {}", count(tally.count, "file"), size(tally.bytes))
 }
 
+/// `1 entry`, `5 entries`
+pub(super) fn entry_count(number: usize) -> String {
+    if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
+}
+
 /// Returns enough of a commit id for git to recognize it.
 pub(super) fn short_commit(commit: &str) -> &str {
     commit.get(..10).unwrap_or(commit)

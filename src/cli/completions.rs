@@ -1,7 +1,7 @@
 //! `repro completions`: prints the script for a shell, and answers its requests.
 //!
-//! Every argument whose value is named STAGE, RUN or KEY is completed with those of the project in
-//! the current directory.
+//! Every argument whose value is named STAGE, RUN, REV:PATH, ID or KEY is completed with those of
+//! the project in the current directory.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -13,9 +13,10 @@ use clap_complete::engine::{
 };
 use clap_complete::env::{CompleteEnv, Shells};
 
-use crate::engine::project;
+use crate::engine::{Project, get, project};
 use crate::error::{Error, Result, exit};
 use crate::pipeline::Pipeline;
+use crate::plan::trash::Displaced;
 use crate::runs::Store;
 use crate::workspace::root;
 
@@ -84,6 +85,8 @@ fn with_candidates(arg: Arg) -> Arg {
         "STAGE" => arg.add(ArgValueCandidates::new(stages)),
         "STAGE|PATH" => arg.add(ArgValueCompleter::new(stages_and_paths)),
         "RUN" => arg.add(ArgValueCandidates::new(runs)),
+        "REV:PATH" => arg.add(ArgValueCompleter::new(old_outs)),
+        "ID" => arg.add(ArgValueCandidates::new(trash)),
         "KEY" => arg.add(ArgValueCandidates::new(|| params(""))),
         "KEY=VALUE" => arg.add(ArgValueCandidates::new(|| params("="))),
         _ => arg,
@@ -132,6 +135,33 @@ fn runs() -> Vec<CompletionCandidate> {
     last.into_iter()
         .chain(names.iter().map(|name| CompletionCandidate::new(name.to_string())))
         .collect()
+}
+
+/// Returns the runs, each with a colon; after the colon, the outs of that run or git revision.
+fn old_outs(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    let candidates: Vec<String> = match typed.split_once(':') {
+        None => {
+            runs().iter().map(|run| format!("{}:", run.get_value().to_string_lossy())).collect()
+        }
+        Some((revision, _)) => {
+            let project = project_root().and_then(|root| Project::load(&root, &[]).ok());
+            let outs = project.and_then(|project| get::out_paths(&project, revision).ok());
+            outs.into_iter().flatten().map(|path| format!("{revision}:{path}")).collect()
+        }
+    };
+    let begins = |candidate: &String| candidate.starts_with(&*typed);
+    candidates.into_iter().filter(begins).map(CompletionCandidate::new).collect()
+}
+
+/// Returns the ids of the trash, newest first, with the paths as help.
+fn trash() -> Vec<CompletionCandidate> {
+    let project = project_root().and_then(|root| Project::load(&root, &[]).ok());
+    let trash = project.and_then(|project| project.trash.read().ok()).unwrap_or_default();
+    let candidate = |entry: &Displaced| {
+        CompletionCandidate::new(entry.id.to_string()).help(Some(entry.path.to_string().into()))
+    };
+    trash.entries.iter().rev().map(candidate).collect()
 }
 
 /// Returns the keys of params, each followed by `after`, with the values as help.

@@ -88,6 +88,9 @@ fn findings(report: &FsckReport) -> String {
     for trace in &report.unreadable_traces {
         let _ = writeln!(text, "unreadable  trace {}", trace.short());
     }
+    if let Some(line) = report.damaged_trash {
+        let _ = writeln!(text, "damaged     cache/trash:{line}");
+    }
     for stray in &report.strays {
         let _ = writeln!(text, "stray       {stray}");
     }
@@ -114,14 +117,17 @@ fn faults(faults: &[Fault]) -> String {
         let word = pad(word(fault.fault), 11, Pad::Right);
         let cause = fault.cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
         let _ = writeln!(text, "{word} object {}{cause}", fault.object.short());
-        // References of the lock come first: the user knows the stage names.
-        let (stages, traces): (Vec<&Referrer>, Vec<&Referrer>) =
-            fault.referrers.iter().partition(|referrer| matches!(referrer, Referrer::Stage { .. }));
+        // References of traces come last: the user does not know their names.
+        let (traces, stages): (Vec<&Referrer>, Vec<&Referrer>) =
+            fault.referrers.iter().partition(|referrer| matches!(referrer, Referrer::Trace { .. }));
         let all: Vec<&Referrer> = stages.into_iter().chain(traces).collect();
         for referrer in all.iter().take(MOST_REFERRERS) {
             let _ = match referrer {
                 Referrer::Stage { stage, path } => {
                     writeln!(text, "  `{path}` of stage `{stage}` in {}", lock::FILE)
+                }
+                Referrer::Trash { trash, path } => {
+                    writeln!(text, "  `{path}` of entry {trash} in the trash")
                 }
                 Referrer::Trace { trace, path } => {
                     writeln!(text, "  `{path}` of trace {}", trace.short())
@@ -167,6 +173,9 @@ fn tallies(report: &FsckReport) -> String {
             parts.push(count(number, noun));
         }
     }
+    if report.damaged_trash.is_some() {
+        parts.push("a damaged line of the trash".to_owned());
+    }
     parts.join(", ")
 }
 
@@ -180,6 +189,9 @@ fn repairs(repair: &RepairReport) -> String {
     }
     for key in &repair.removed_traces {
         let _ = writeln!(text, "deleted trace {}", key.short());
+    }
+    for id in &repair.forgotten {
+        let _ = writeln!(text, "removed entry {id} from the trash: its content is lost");
     }
     if repair.clean {
         text.push_str("the cache is intact again\n");

@@ -2,18 +2,21 @@
 //! with `--yes`.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clap::Args;
 
+use super::common::entry_count;
 use crate::engine::Project;
 use crate::engine::size::Tally;
 use crate::engine::upkeep::gc::{Keep, KeepRuns, plan, sweep};
 use crate::engine::upkeep::revisions::Revisions;
 use crate::error::{Result, exit};
+use crate::pipeline::parse_duration;
 use crate::plan::lock;
 use crate::plural::count;
 use crate::report;
-use crate::report::gc::{GcReport, KeptBy, Unused, UnusedEntries};
+use crate::report::gc::{GcReport, KeptBy, Trash, Unused, UnusedEntries};
 use crate::terminal::size::size;
 use crate::terminal::stdout;
 use crate::terminal::table::{Align, Cell, Table};
@@ -21,7 +24,7 @@ use crate::terminal::table::{Align, Cell, Table};
 /// Count unreferenced cache entries; delete them with `--yes`
 ///
 /// Keeps everything that pipeline.lock, the latest runs, the given git revisions or links in the
-/// workspace refer to.
+/// workspace refer to, and what was displaced from the workspace in the last 30 days.
 #[derive(Debug, Args)]
 pub(super) struct GcArgs {
     /// Keep the outs of the last N runs, or of `all` runs
@@ -36,6 +39,10 @@ pub(super) struct GcArgs {
     /// Keep what pipeline.lock refers to at all git tags
     #[arg(long)]
     all_tags: bool,
+    /// Keep what was displaced from the workspace for this time, such as `12h` or `7d`; `0d` keeps
+    /// nothing of it [default: `trash` of `[cache]`, 30d]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    trash: Option<Duration>,
     /// Delete the unreferenced entries
     #[arg(long)]
     yes: bool,
@@ -69,7 +76,7 @@ impl GcArgs {
             self.git.iter().cloned().map(Revisions::Named).collect();
         revisions.extend(self.all_branches.then_some(Revisions::AllBranches));
         revisions.extend(self.all_tags.then_some(Revisions::AllTags));
-        Keep { runs: self.runs, revisions }
+        Keep { runs: self.runs, revisions, trash: self.trash }
     }
 }
 
@@ -80,6 +87,10 @@ fn kept_runs(text: &str) -> Result<KeepRuns, String> {
             number.parse().map(KeepRuns::Last).map_err(|_| "must be a number or `all`".to_owned())
         }
     }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "must be a time such as `12h` or `7d`".to_owned())
 }
 
 fn tables(report: &GcReport) -> String {
@@ -109,6 +120,7 @@ fn root_name(root: KeptBy) -> String {
         KeptBy::Lock => lock::FILE.to_owned(),
         KeptBy::Git { revisions } => count(revisions, "git revision"),
         KeptBy::Runs { runs } => format!("last {}", count(runs, "run")),
+        KeptBy::Trash { entries } => format!("trash, {}", entry_count(entries)),
         KeptBy::Links => "workspace links".to_owned(),
     }
 }
@@ -121,14 +133,21 @@ fn last_line(report: &GcReport) -> String {
     let kinds = kinds(&report.unused);
     let bytes = size(kinds.iter().map(|(_, tally)| tally.bytes).sum());
     let some = kinds.iter().filter(|(_, tally)| tally.count > 0);
-    let what = some.map(|(noun, tally)| count(tally.count, noun)).collect::<Vec<_>>().join(", ");
+    let mut what: Vec<String> = some.map(|(noun, tally)| count(tally.count, noun)).collect();
+    if report.trash.old > 0 {
+        what.push(format!("{} of the trash", entry_count(report.trash.old)));
+    }
+    let what = what.join(", ");
     let mut text = match report.removed {
-        _ if report.unused.is_empty() => "nothing to delete".to_owned(),
+        _ if report.unused.is_empty() && report.trash.old == 0 => "nothing to delete".to_owned(),
         true => format!("deleted {what}: {bytes}"),
         false => format!(
             "nothing deleted: `repro gc --yes` with the same options deletes {what}: {bytes}"
         ),
     };
+    if report.trash.kept > 0 {
+        text.push_str(&format!("\n{}", kept_trash(&report.trash)));
+    }
     if report.missing > 0 {
         let (is, it) = if report.missing == 1 { ("is", "it") } else { ("are", "them") };
         text.push_str(&format!(
@@ -137,4 +156,15 @@ fn last_line(report: &GcReport) -> String {
         ));
     }
     text
+}
+
+/// `keeps 3 displaced files (2.0 MB) for up to 27 more days: `repro trash` lists them`
+fn kept_trash(trash: &Trash) -> String {
+    let (files, bytes) = (count(trash.files.count, "displaced file"), size(trash.files.bytes));
+    let hours = usize::try_from(trash.left.div_ceil(3600)).unwrap_or(usize::MAX);
+    let left = match hours {
+        0..24 => count(hours, "more hour"),
+        _ => count(hours.div_ceil(24), "more day"),
+    };
+    format!("keeps {files} ({bytes}) for up to {left}: `repro trash` lists them")
 }

@@ -8,6 +8,7 @@ mod completions;
 mod dag;
 mod fsck;
 mod gc;
+mod get;
 mod init;
 mod metrics;
 mod params;
@@ -17,6 +18,7 @@ mod runs;
 mod schema;
 mod select;
 mod status;
+mod trash;
 mod why;
 
 use std::ffi::OsString;
@@ -65,6 +67,8 @@ enum Command {
     Runs(runs::RunsArgs),
     Add(add::AddArgs),
     Checkout(checkout::CheckoutArgs),
+    Get(get::GetArgs),
+    Trash(trash::TrashArgs),
     Gc(gc::GcArgs),
     Fsck(fsck::FsckArgs),
     #[command(visible_alias = "adopt", alias = "commit")]
@@ -124,6 +128,8 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Add(args) => args.execute(&here, &root()?),
         Command::Checkout(args) => args.execute(&here, &root()?),
+        Command::Get(args) => args.execute(&here, &root()?),
+        Command::Trash(args) => args.execute(&here, &root()?),
         Command::Gc(args) => args.execute(&root()?),
         Command::Fsck(args) => args.execute(&root()?),
         Command::Accept(args) => args.execute(&root()?),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::commit::Replaced;
+use super::replaced::Replaced;
 use super::size::Tally;
 use super::{Project, commit, ended_orphan};
 use crate::digest::Content;
@@ -170,7 +170,7 @@ pub fn checkout(
     for part in parts {
         let mut replaced = Replaced::default();
         let brought = bring(project, part, present, &mut replaced);
-        report.warnings.extend(replaced.warnings(project));
+        report.warnings.extend(replaced.warnings());
         match brought {
             Ok((paths, written)) => {
                 report.written.count += written.count;

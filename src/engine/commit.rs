@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
 use super::Project;
+use super::replaced::{Replaced, users_content};
 use super::size::Tally;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Kind, Result};
@@ -87,7 +88,7 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
 }
 
 /// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
-/// power cut does not lose it. Returns the files that the cache did not hold before.
+/// power cut does not lose it. Returns the entries of the trash for what a user made.
 ///
 /// Unlike [`store`], it reads objects that exist already: the bytes in the workspace may be the
 /// only intact copy.
@@ -97,8 +98,11 @@ pub(super) fn store_durably(
     seen: &Observed,
 ) -> Result<Replaced> {
     let absent = project.cache.missing(leaf_digests(seen));
-    let mut replaced = Replaced::default();
-    replaced.collect(path, seen, &absent);
+    let users = users_content(project, path, seen, &absent)?;
+    // Announced first: after a kill, the objects alone would not tell whose they are.
+    if !users.is_empty() {
+        project.trash.announce(&users)?;
+    }
     store_absent(project, path, seen, &Mutex::new(absent))?;
     let damaged = project.cache.damaged(leaf_digests(seen))?;
     if !damaged.is_empty() {
@@ -110,52 +114,9 @@ pub(super) fn store_durably(
         store_absent(project, path, seen, &Mutex::new(damaged))?;
     }
     project.cache.sync()?;
-    Ok(replaced)
-}
-
-/// Files that were replaced or removed, and that the cache did not hold before.
-#[derive(Debug, Default)]
-pub(super) struct Replaced(Vec<(RepoPath, Digest)>);
-
-impl Replaced {
-    /// Maximum number of files that the warnings name.
-    const MOST_NAMED: usize = 5;
-
-    pub(super) fn append(&mut self, mut other: Replaced) {
-        self.0.append(&mut other.0);
-    }
-
-    fn collect(&mut self, path: &RepoPath, seen: &Observed, absent: &HashSet<Digest>) {
-        match seen {
-            Observed::Leaf(content) if absent.contains(&content.digest()) => {
-                self.0.push((path.clone(), content.digest()));
-            }
-            Observed::Leaf(_) => {}
-            Observed::Dir { tree, dirs, .. } => {
-                for (name, content) in leaves(tree) {
-                    self.collect(&path.join(name), &Observed::Leaf(*content), absent);
-                }
-                for (name, dir) in dirs {
-                    self.collect(&path.join(name), dir, absent);
-                }
-            }
-        }
-    }
-
-    /// Returns warnings that name the objects with the replaced content.
-    pub(super) fn warnings(&self, project: &Project) -> Vec<String> {
-        let named = self.0.iter().take(Self::MOST_NAMED);
-        let mut warnings: Vec<String> = named
-            .map(|(path, digest)| {
-                let object = project.cache.object_path(digest);
-                let object = object.strip_prefix(&project.root).unwrap_or(&object).display();
-                format!("your version of `{path}` was replaced; it is kept as `{object}`")
-            })
-            .collect();
-        if let Some(more) = self.0.len().checked_sub(Self::MOST_NAMED).filter(|more| *more > 0) {
-            warnings.push(format!("{more} more replaced files are kept in the cache"));
-        }
-        warnings
+    match users.is_empty() {
+        true => Ok(Replaced::default()),
+        false => project.trash.add(&users).map(Replaced::new),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::trash_file::TrashFile;
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -30,6 +31,7 @@ pub struct Project {
     pub pipeline: Pipeline,
     pub workspace: Workspace,
     pub cache: Cache,
+    pub trash: TrashFile,
     /// Traces of the stages in `pipeline`, and of stages that are no longer declared.
     pub lock: Lock,
     /// The whole text of the lock, by block.
@@ -123,8 +125,20 @@ impl Project {
         let Parts { pipeline, workspace, lock, blocks, up_to_date } = parts;
         let cache = Cache::open(&cache_dir(root));
         let links = links(&pipeline)?;
+        let trash = TrashFile::at(root.join(CACHE).join("trash"));
         let (root, answers) = (root.to_owned(), Answers::default());
-        Ok(Project { root, pipeline, workspace, cache, lock, blocks, up_to_date, answers, links })
+        Ok(Project {
+            root,
+            pipeline,
+            workspace,
+            cache,
+            trash,
+            lock,
+            blocks,
+            up_to_date,
+            answers,
+            links,
+        })
     }
 
     /// Takes the run lock and then reads everything but the pipeline, so that the state of another

@@ -19,6 +19,9 @@ use crate::repo_path::RepoPath;
 /// The file that declares a pipeline; its directory is the project root.
 pub const FILE: &str = "pipeline.toml";
 
+/// Default of [`Pipeline::trash`].
+pub const KEEP_DISPLACED: Duration = Duration::from_secs(30 * 86_400);
+
 /// A valid pipeline: names resolve, outs do not overlap, the graph has no cycle.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -31,6 +34,8 @@ pub struct Pipeline {
     pub goals: Goals,
     pub tokens: Tokens,
     pub links: Links,
+    /// Time for which `repro gc` keeps displaced contents.
+    pub trash: Duration,
     /// In the order of declaration; a [`StageIx`] is an index into it.
     pub stages: Vec<Stage>,
     pub graph: Graph,

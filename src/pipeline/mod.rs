@@ -21,8 +21,8 @@ mod template;
 mod validate;
 
 pub use declaration::{
-    Dep, FILE, Goal, Goals, Out, Pipeline, Policy, Resources, Retries, Source, Stage, StageName,
-    Tokens, Written,
+    Dep, FILE, Goal, Goals, KEEP_DISPLACED, Out, Pipeline, Policy, Resources, Retries, Source,
+    Stage, StageName, Tokens, Written,
 };
 pub use glob::Glob;
 pub use graph::Graph;
@@ -32,6 +32,7 @@ pub use out_options::{Cached, Persist, Presence, Role};
 pub use params::{ParamKey, ParamValue, Params, Unresolved, nested};
 pub use problem::Problem;
 pub use read::config::GROUPS;
+pub use read::options::parse_duration;
 pub use read::parse;
 pub use read::source::{FileSource, Operation, Override};
 pub use resolve::PathEntry;

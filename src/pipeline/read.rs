@@ -42,6 +42,7 @@ pub fn parse(
     let goals = reader.goals(root);
     let tokens = reader.tokens(root);
     let links = reader.links(root);
+    let trash = reader.trash(root);
     let Composed { params, written, groups, completeness } = reader.compose(root, overrides, files);
     if completeness == Completeness::Incomplete {
         // Errors about params that are missing for this reason would only repeat it.
@@ -49,9 +50,18 @@ pub fn parse(
     }
     let mut stages = reader.stages(root, &params, &tokens);
     match super::validate::graph(&mut stages, files) {
-        Ok(graph) if reader.problems.is_empty() => {
-            Ok(Pipeline { name, params, written, groups, goals, tokens, links, stages, graph })
-        }
+        Ok(graph) if reader.problems.is_empty() => Ok(Pipeline {
+            name,
+            params,
+            written,
+            groups,
+            goals,
+            tokens,
+            links,
+            trash,
+            stages,
+            graph,
+        }),
         Ok(_) => reader.fail(),
         Err(problems) => {
             reader.problems.extend(problems);

@@ -11,6 +11,7 @@ pub mod lock_template;
 pub mod snapshot;
 pub mod trace;
 pub mod trace_text;
+pub mod trash;
 pub mod tree;
 
 pub use change::Change;

@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
 /// Start of the text part; changes with the format.
-const HEADER: &str = "repro.snapshot 4\n";
+const HEADER: &str = "repro.snapshot 5\n";
 
 /// A decoded snapshot; the stages' declarations are still text.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub struct Header {
     goals: Goals,
     tokens: Tokens,
     links: Links,
+    trash: Duration,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
     /// The outs of stages without a template, and the places of outs that links lead to.
@@ -119,6 +121,7 @@ impl PipelineSnapshot {
             goals: pipeline.goals.clone(),
             tokens: pipeline.tokens.clone(),
             links: pipeline.links.clone(),
+            trash: pipeline.trash,
             with_metrics: StageIx::enumerate(stages)
                 .filter(|(_, stage)| has_metrics(stage))
                 .map(|(ix, _)| ix)
@@ -245,7 +248,7 @@ impl PipelineSnapshot {
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok().map(StageIx::new);
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
-        let Header { name, groups, goals, tokens, links, .. } = &self.header;
+        let Header { name, groups, goals, tokens, links, trash, .. } = &self.header;
         Some(Pipeline {
             name: name.clone(),
             params: Params::default(),
@@ -254,6 +257,7 @@ impl PipelineSnapshot {
             goals: goals.clone(),
             tokens: tokens.clone(),
             links: links.clone(),
+            trash: *trash,
             graph: Graph::new(needs.collect()).ok()?,
             stages,
         })

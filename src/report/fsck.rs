@@ -21,6 +21,8 @@ pub struct FsckReport {
     pub clean: bool,
     pub faults: Vec<Fault>,
     pub unreadable_traces: Vec<Digest>,
+    /// The first line of `cache/trash` that cannot be read.
+    pub damaged_trash: Option<usize>,
     /// Files that do not belong in the cache, relative to the project.
     pub strays: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,8 +52,19 @@ pub enum FaultKind {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Referrer {
-    Stage { stage: StageName, path: RepoPath },
-    Trace { trace: Digest, path: RepoPath },
+    Stage {
+        stage: StageName,
+        path: RepoPath,
+    },
+    Trace {
+        trace: Digest,
+        path: RepoPath,
+    },
+    /// An entry of the trash, by its id.
+    Trash {
+        trash: u64,
+        path: RepoPath,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,6 +73,8 @@ pub struct RepairReport {
     /// Objects rebuilt from the workspace.
     pub rebuilt: Vec<Digest>,
     pub removed_traces: Vec<Digest>,
+    /// Ids of entries that were removed from the trash, since their content is lost.
+    pub forgotten: Vec<u64>,
     /// Why objects could not be rebuilt.
     pub troubles: Vec<String>,
     /// `true` if no fault remains.
@@ -93,6 +108,7 @@ impl FsckReport {
             clean: found.is_clean(),
             faults: faults(found),
             unreadable_traces: found.unreadable.clone(),
+            damaged_trash: found.trash_line,
             strays: found.strays.iter().map(|stray| relative(project, stray)).collect(),
             repair: repair.map(|repair| RepairReport::new(project, repair)),
         }
@@ -111,6 +127,7 @@ impl RepairReport {
             moved: moved.collect(),
             rebuilt: repair.rebuilt.clone(),
             removed_traces: repair.removed_traces.clone(),
+            forgotten: repair.forgotten.iter().copied().collect(),
             troubles: repair.troubles.iter().map(ToString::to_string).collect(),
             clean: repair.left.is_clean(),
             left: faults(&repair.left),
@@ -126,6 +143,7 @@ fn faults(found: &fsck::Report) -> Vec<Fault> {
         match &referrer.by {
             By::Stage(stage) => Referrer::Stage { stage: stage.clone(), path },
             By::Trace(trace) => Referrer::Trace { trace: *trace, path },
+            By::Trash(trash) => Referrer::Trash { trash: *trash, path },
         }
     };
     let fault = |(object, fault): (&Digest, &fsck::Fault)| {
@@ -147,7 +165,7 @@ fn stages_to_run(found: &fsck::Report) -> Vec<String> {
     let mut stages: Vec<String> = referrers
         .filter_map(|referrer| match &referrer.by {
             By::Stage(stage) => Some(stage.to_string()),
-            By::Trace(_) => None,
+            By::Trace(_) | By::Trash(_) => None,
         })
         .collect();
     stages.sort();
@@ -174,7 +192,8 @@ mod tests {
             cause: None,
             referrers: vec![
                 Referrer::Stage { stage, path: path.clone() },
-                Referrer::Trace { trace: digest("trace"), path },
+                Referrer::Trace { trace: digest("trace"), path: path.clone() },
+                Referrer::Trash { trash: 3, path },
             ],
         };
         let mut report = FsckReport {
@@ -184,12 +203,14 @@ mod tests {
             clean: false,
             faults: vec![fault],
             unreadable_traces: vec![],
+            damaged_trash: Some(4),
             strays: vec!["cache/objects/notes.txt".into()],
             repair: None,
         };
         insta::assert_snapshot!(crate::report::json(&report), @r#"
         {
           "clean": false,
+          "damaged_trash": 4,
           "faults": [
             {
               "cause": null,
@@ -203,6 +224,10 @@ mod tests {
                 {
                   "path": "model.bin",
                   "trace": "6a544aa849abf414a4bafe0a1d64fbbeefcf49c3434b4a3aa9a54faf8071b7e8"
+                },
+                {
+                  "path": "model.bin",
+                  "trash": 3
                 }
               ]
             }
@@ -224,6 +249,7 @@ mod tests {
             moved: vec![Moved { from: "cache/objects/a".into(), to: "cache/damaged/a".into() }],
             rebuilt: vec![],
             removed_traces: vec![],
+            forgotten: vec![3],
             troubles: vec!["cannot read `model.bin`".into()],
             clean: false,
             left: vec![],
@@ -233,6 +259,7 @@ mod tests {
         insta::assert_snapshot!(crate::report::json(&report), @r#"
         {
           "clean": false,
+          "damaged_trash": 4,
           "faults": [],
           "newer_traces": 0,
           "objects": {
@@ -241,6 +268,9 @@ mod tests {
           },
           "repair": {
             "clean": false,
+            "forgotten": [
+              3
+            ],
             "left": [],
             "moved": [
               {

@@ -12,8 +12,21 @@ pub struct GcReport {
     pub unused: Unused,
     /// Number of objects that should be kept but are missing.
     pub missing: usize,
+    pub trash: Trash,
     /// `true` if the unused entries were deleted.
     pub removed: bool,
+}
+
+/// The state of the trash.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Trash {
+    pub kept: usize,
+    /// The files of the kept entries.
+    pub files: Tally,
+    /// Seconds until the last of them may be forgotten.
+    pub left: u64,
+    /// Number of entries that are old enough to be forgotten.
+    pub old: usize,
 }
 
 /// Objects that a root refers to and no earlier root does.
@@ -30,6 +43,7 @@ pub enum KeptBy {
     Lock,
     Git { revisions: usize },
     Runs { runs: usize },
+    Trash { entries: usize },
     Links,
 }
 
@@ -60,6 +74,7 @@ impl GcReport {
                 Root::Lock => KeptBy::Lock,
                 Root::Revisions(revisions) => KeptBy::Git { revisions },
                 Root::Runs(runs) => KeptBy::Runs { runs },
+                Root::Trash(entries) => KeptBy::Trash { entries },
                 Root::Links => KeptBy::Links,
             },
             objects: *objects,
@@ -73,6 +88,12 @@ impl GcReport {
                 temporaries: Tally::of(plan.leftovers.iter().map(|leftover| leftover.bytes)),
             },
             missing: plan.missing,
+            trash: Trash {
+                kept: plan.trash.kept.len(),
+                files: plan.trash.files,
+                left: plan.trash.left.as_secs(),
+                old: plan.trash.old.len(),
+            },
             removed: unused == UnusedEntries::Deleted,
         }
     }
@@ -91,11 +112,13 @@ mod tests {
                 kept(KeptBy::Lock),
                 kept(KeptBy::Git { revisions: 3 }),
                 kept(KeptBy::Runs { runs: 20 }),
+                kept(KeptBy::Trash { entries: 2 }),
                 kept(KeptBy::Links),
             ],
             kept_traces: tally(1, 5),
             unused: Unused { objects: tally(1, 7), traces: tally(0, 0), temporaries: tally(0, 0) },
             missing: 1,
+            trash: Trash { kept: 2, files: tally(3, 30), left: 86_400, old: 1 },
             removed: false,
         };
         insta::assert_snapshot!(crate::report::json(&report), @r#"
@@ -125,6 +148,14 @@ mod tests {
               "runs": 20
             },
             {
+              "by": "trash",
+              "entries": 2,
+              "objects": {
+                "bytes": 20,
+                "count": 2
+              }
+            },
+            {
               "by": "links",
               "objects": {
                 "bytes": 20,
@@ -138,6 +169,15 @@ mod tests {
           },
           "missing": 1,
           "removed": false,
+          "trash": {
+            "files": {
+              "bytes": 30,
+              "count": 3
+            },
+            "kept": 2,
+            "left": 86400,
+            "old": 1
+          },
           "unused": {
             "objects": {
               "bytes": 7,

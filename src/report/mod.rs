@@ -7,10 +7,12 @@
 pub mod dag;
 pub mod fsck;
 pub mod gc;
+pub mod get;
 pub mod metrics;
 pub mod plan;
 pub mod runs;
 pub mod status;
+pub mod trash;
 
 use serde::{Serialize, Serializer};
 

@@ -222,6 +222,7 @@ mod tests {
             params: Params::default(),
             goals: Goals::default(),
             tokens: Default::default(),
+            trash: crate::pipeline::KEEP_DISPLACED,
             links: Default::default(),
             written: Default::default(),
             groups: Default::default(),

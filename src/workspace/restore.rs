@@ -72,15 +72,7 @@ impl Workspace {
     pub fn remove(&self, path: &RepoPath) -> Result<()> {
         self.check_inside(path)?;
         let full = path.to_path(&self.root);
-        let removed = match fs::symlink_metadata(&full) {
-            Ok(meta) if meta.is_dir() => remove_dir(&full),
-            Ok(_) => fs::remove_file(&full),
-            Err(err) => Err(err),
-        };
-        match removed {
-            Err(err) if !is_absent(&err) => Err(Error::io("remove", &full, &err)),
-            _ => Ok(()),
-        }
+        remove_any(&full)
     }
 
     /// Restores a dangling symlink with its original target, replacing whatever is at `path`.
@@ -96,6 +88,19 @@ impl Workspace {
         self.remove(path)?;
         let full = path.to_path(&self.root);
         std::os::unix::fs::symlink(target, &full).map_err(|err| Error::io("link", &full, &err))
+    }
+}
+
+/// Removes a file, a link or a directory with everything in it; succeeds if there is none.
+pub fn remove_any(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => remove_dir(path),
+        Ok(_) => fs::remove_file(path),
+        Err(err) => Err(err),
+    };
+    match removed {
+        Err(err) if !is_absent(&err) => Err(Error::io("remove", path, &err)),
+        _ => Ok(()),
     }
 }
 

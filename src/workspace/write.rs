@@ -4,6 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use crate::error::{Error, Result};
 use crate::unique::{is_left_over, unique};
 
@@ -99,14 +102,15 @@ impl Staging {
     }
 }
 
-/// Removes files that killed processes have left in the state at `state`.
+/// Removes files and folders that killed processes have left in the state at `state`.
 pub fn sweep(state: &Path) {
     for (folder, start) in [(state.to_owned(), BESIDE), (state.join("tmp"), STAGED)] {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let unique = name.to_str().and_then(|name| name.strip_prefix(start));
             if unique.is_some_and(is_left_over) {
-                let _ = fs::remove_file(entry.path());
+                let path = entry.path();
+                let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
             }
         }
     }
@@ -119,7 +123,7 @@ fn is_elsewhere(err: &io::Error) -> bool {
 
 /// Returns the one name beside `path` for a file that replaces it, always the same: the next write
 /// removes what a killed process has left.
-fn beside(path: &Path) -> PathBuf {
+pub fn beside(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".repro-new");
@@ -146,8 +150,20 @@ fn fill(file: &mut File, bytes: &[u8], durability: Durability) -> io::Result<()>
     }
 }
 
+/// Renames `from` to `to`, which must not exist.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // The file system cannot do both at once.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => match to.symlink_metadata() {
+            Ok(_) => Err(Errno::EXIST.into()),
+            Err(_) => fs::rename(from, to),
+        },
+        renamed => Ok(renamed?),
+    }
+}
+
 /// Makes the rename of `path` durable if the file system supports syncing directories.
-fn sync_dir(path: &Path) {
+pub fn sync_dir(path: &Path) {
     if let Some(dir) = path.parent() {
         let _ = File::open(dir).and_then(|dir| dir.sync_all());
     }
@@ -161,6 +177,7 @@ mod tests {
     fn sweep_of_left_over_files() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("tmp/running")).unwrap();
+        let folder = |pid: u32| dir.path().join(format!("tmp/file-{pid}-2-0"));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         let (ended, alive) = (child.id(), std::process::id());
@@ -170,7 +187,11 @@ mod tests {
                 fs::write(dir.path().join(path.replace("{}", &pid.to_string())), "").unwrap();
             }
         }
+        for pid in [ended, alive] {
+            fs::create_dir_all(folder(pid).join("inside")).unwrap();
+        }
         sweep(dir.path());
+        assert_eq!([ended, alive].map(|pid| folder(pid).exists()), [false, true]);
         for path in paths {
             let exists = |pid: u32| dir.path().join(path.replace("{}", &pid.to_string())).exists();
             assert!(exists(alive), "{path}");

@@ -86,9 +86,11 @@ fn checkout_stores_replaced_files() {
     sandbox.write("data/audio/rock", "a file");
     let done = sandbox.ok(&["checkout", "data/audio/jazz", "data/audio/rock/a.wav"]);
     let mut named = done.stderr.lines().filter_map(|line| {
-        let (path, object) = line.split_once("` was replaced; it is kept as `")?;
+        let (path, command) = line.split_once("` was replaced; `repro trash restore ")?;
         let path = path.strip_prefix("warning: your version of `")?;
-        Some((path.to_owned(), sandbox.read(object.strip_suffix('`')?)))
+        let copy = format!("copy-{}", command.split_once('`')?.0);
+        sandbox.ok(&["trash", "restore", command.split_once('`')?.0, "-o", &copy]);
+        Some((path.to_owned(), sandbox.read(&copy)))
     });
     for (path, text) in [
         ("data/audio/jazz/a.wav", "edited"),

@@ -79,3 +79,16 @@ fn bash_completion_works() {
     let done = sandbox.finish(bash.args(["-c", &ask]).current_dir(sandbox.root()));
     assert_eq!(done.stdout.trim(), "count", "{done}");
 }
+
+#[test]
+fn completes_old_outs_and_trash() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    assert_eq!(candidates(&sandbox, &["get", "r"]), ["run-1:"]);
+    assert_eq!(candidates(&sandbox, &["get", "run-1:wo"]), ["run-1:words.txt"]);
+    assert!(candidates(&sandbox, &["get", "run-9:"]).is_empty());
+    assert!(candidates(&sandbox, &["trash", "restore", "1"]).is_empty());
+    sandbox.write("words.txt", "mine");
+    sandbox.ok(&["run"]);
+    assert_eq!(candidates(&sandbox, &["trash", "restore", "1"]), ["1"]);
+}

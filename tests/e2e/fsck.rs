@@ -54,6 +54,7 @@ fn fsck_changes_nothing() {
     --- stdout
     {
      "clean": true,
+     "damaged_trash": null,
      "faults": [],
      "newer_traces": 0,
      "objects": {

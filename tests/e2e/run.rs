@@ -325,12 +325,16 @@ fn json_event_lines() {
 fn run_names_replaced_out() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo 1 > o'\nouts = ['o']\n");
     sandbox.ok(&["run"]);
-    for (args, text) in [(&["run"][..], "edited"), (&["run", "-f"][..], "again")] {
+    for (id, args, text) in [("1", &["run"][..], "edited"), ("2", &["run", "-f"], "again")] {
         sandbox.write("o", text);
         let done = sandbox.ok(args);
-        let warning = "s: warning: your version of `o` was replaced; it is kept as `";
-        let (_, object) = done.stderr.split_once(warning).unwrap_or_else(|| panic!("{done}"));
-        assert_eq!(sandbox.read(object.split_once('`').unwrap().0), text);
+        let warning = format!(
+            "s: warning: your version of `o` was replaced; `repro trash restore {id}` brings it \
+             back"
+        );
+        assert!(done.stderr.contains(&warning), "{done}");
+        sandbox.ok(&["trash", "restore", id]);
+        assert_eq!(sandbox.read("o"), text);
     }
 }
 

@@ -3,9 +3,9 @@
 use super::dep_watch::DepWatch;
 use super::outcome::{StageResult, Uncommitted};
 use super::processes::Deliver;
-use crate::engine::commit::Replaced;
 use crate::engine::observe::{self, Observation, edits};
 use crate::engine::record::record;
+use crate::engine::replaced::Replaced;
 use crate::engine::{Project, commit};
 use crate::error::{Error, Result};
 use crate::event::Work;
@@ -16,7 +16,7 @@ use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
 /// Stores and removes the present content of one out, and creates its parent folder. Returns what
-/// the cache did not hold before.
+/// a user made of it.
 pub(super) fn clear_out(
     project: &Project,
     stage: &Stage,
@@ -60,7 +60,7 @@ pub(super) fn warn_of_replaced(
     deliver: &Deliver<'_>,
 ) {
     let locked = project.lock.stages.get(&stage.name);
-    let warnings = replaced.warnings(project);
+    let warnings = replaced.warnings();
     if !warnings.is_empty()
         && locked.is_some_and(|trace| trace.fingerprint == observation.fingerprint)
     {

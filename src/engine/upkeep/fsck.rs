@@ -1,8 +1,8 @@
 //! `repro fsck`: reads every object of the cache and follows every reference. Changes nothing.
 //!
-//! A reference is an out of a stage in `pipeline.lock` or of a trace, and everything inside a
-//! referenced tree. Listings of deps are not references: without them, a change is only reported
-//! less precisely.
+//! A reference is an out of a stage in `pipeline.lock` or of a trace, an entry of the trash, and
+//! everything inside a referenced tree. Listings of deps are not references: without
+//! them, a change is only reported less precisely.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -31,6 +31,8 @@ pub struct Report {
     pub faults: BTreeMap<Digest, Fault>,
     /// Names of unreadable traces.
     pub unreadable: Vec<Digest>,
+    /// The first line of `cache/trash` that cannot be read.
+    pub trash_line: Option<usize>,
     /// Files in `objects` and `traces` whose names are not digests.
     pub strays: Vec<PathBuf>,
 }
@@ -66,6 +68,8 @@ pub enum By {
     Stage(StageName),
     /// A trace, by its key.
     Trace(Digest),
+    /// An entry of the trash, by its id.
+    Trash(u64),
 }
 
 /// Progress of reading.
@@ -77,7 +81,10 @@ pub struct Progress {
 
 impl Report {
     pub fn is_clean(&self) -> bool {
-        self.faults.is_empty() && self.unreadable.is_empty() && self.strays.is_empty()
+        self.faults.is_empty()
+            && self.unreadable.is_empty()
+            && self.trash_line.is_none()
+            && self.strays.is_empty()
     }
 }
 
@@ -123,6 +130,11 @@ pub(super) fn references(project: &Project, unfit: HashMap<Digest, Wrong>) -> Re
     for (name, trace) in &project.lock.stages {
         walk.outs(trace, &By::Stage(name.clone()), &mut faults);
     }
+    let trash = project.trash.read()?;
+    report.trash_line = trash.damaged;
+    for entry in &trash.entries {
+        walk.at(&entry.path, &entry.content, &By::Trash(entry.id), &mut faults);
+    }
     let listing = cache.list(EntryKind::Traces)?;
     for named in &listing.entries {
         let mut found = BTreeMap::new();
@@ -167,15 +179,17 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn outs(&mut self, trace: &Trace, by: &By, faults: &mut Faults) {
-        for (path, content) in &trace.outs {
-            if let Some(what) = self.object(content) {
-                let fault = note(faults, content.digest(), what);
-                fault.referrers.push(Referrer { by: by.clone(), path: path.clone() });
-            } else if let Content::Tree(digest) = content {
-                for (rest, digest, what) in self.inside(digest).iter() {
-                    let fault = note(faults, *digest, what.clone());
-                    fault.referrers.push(Referrer { by: by.clone(), path: path.join(rest) });
-                }
+        trace.outs.iter().for_each(|(path, content)| self.at(path, content, by, faults));
+    }
+
+    fn at(&mut self, path: &RepoPath, content: &Content, by: &By, faults: &mut Faults) {
+        if let Some(what) = self.object(content) {
+            let fault = note(faults, content.digest(), what);
+            fault.referrers.push(Referrer { by: by.clone(), path: path.clone() });
+        } else if let Content::Tree(digest) = content {
+            for (rest, digest, what) in self.inside(digest).iter() {
+                let fault = note(faults, *digest, what.clone());
+                fault.referrers.push(Referrer { by: by.clone(), path: path.join(rest) });
             }
         }
     }

@@ -1,20 +1,23 @@
 //! `repro gc`: marks the cache entries that roots refer to, and removes the others.
 //!
-//! A root is an out in `pipeline.lock`, now or at a git revision, an artifact of a run, or a link
-//! in the workspace. A reference to a tree keeps everything inside. Only the listings of a
-//! directory that is a dep are kept, which suffice to name changed files later. A trace stays if
-//! all of its outs are kept.
+//! A root is an out in `pipeline.lock`, now or at a git revision, an artifact of a run, an entry of
+//! the trash that is not too old, or a link in the workspace. A reference to a tree keeps
+//! everything inside. Only the listings of a directory that is a dep are kept, which suffice to
+//! name changed files later. A trace stays if all of its outs are kept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use super::revisions::{self, Revisions};
 use crate::cache::Cache;
 use crate::cache::inventory::{Entry, EntryKind, FoundTrace, FoundTree, Integrity, Leftover};
+use crate::clock::now_millis;
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
-use crate::engine::size::Tally;
+use crate::engine::size::{Tally, measure};
 use crate::error::{Error, Result};
 use crate::plan::Lock;
+use crate::plan::trash::Displaced;
 use crate::runs::Store;
 use crate::workspace::links;
 use crate::workspace::run_lock::RunLock;
@@ -24,6 +27,8 @@ use crate::workspace::run_lock::RunLock;
 pub struct Keep {
     pub runs: KeepRuns,
     pub revisions: Vec<Revisions>,
+    /// Time for which displaced contents are kept; `None` for that of the pipeline.
+    pub trash: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +46,20 @@ pub struct GcPlan {
     pub objects: Vec<Entry>,
     pub traces: Vec<Entry>,
     pub leftovers: Vec<Leftover>,
+    pub trash: TrashPlan,
     /// Number of referenced objects that are missing.
     pub missing: usize,
+}
+
+/// The entries of the trash that stay, and those that are old enough to be forgotten.
+#[derive(Debug, Default)]
+pub struct TrashPlan {
+    pub kept: Vec<Displaced>,
+    /// The files of the kept entries.
+    pub files: Tally,
+    /// Time until the last of them may be forgotten.
+    pub left: Duration,
+    pub old: BTreeSet<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +69,18 @@ pub enum Root {
     Revisions(usize),
     /// This many runs.
     Runs(usize),
+    /// This many entries of the trash.
+    Trash(usize),
     /// Links in the workspace that point into the cache.
     Links,
 }
 
 impl GcPlan {
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.traces.is_empty() && self.leftovers.is_empty()
+        self.objects.is_empty()
+            && self.traces.is_empty()
+            && self.leftovers.is_empty()
+            && self.trash.old.is_empty()
     }
 }
 
@@ -83,6 +105,11 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
         marker.whole(roots.len(), content)?;
     }
     roots.push((Root::Runs(runs), Tally::default()));
+    let trash = trash(project, keep.trash.unwrap_or(project.pipeline.trash))?;
+    if !trash.kept.is_empty() {
+        trash.kept.iter().try_for_each(|entry| marker.whole(roots.len(), &entry.content))?;
+        roots.push((Root::Trash(trash.kept.len()), Tally::default()));
+    }
     let linked = links::targets_in(&project.root, &project.cache.objects_dir());
     if !linked.is_empty() {
         for digest in linked.iter().filter_map(|object| project.cache.digest_of_object(object)) {
@@ -104,16 +131,45 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     let missing = needed.difference(&there).count();
     let (kept_traces, traces) = traces(&project.cache, &marker.kept)?;
     let leftovers = project.cache.leftovers()?;
-    Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, missing })
+    Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, trash, missing })
 }
 
 /// Removes the unreferenced entries. Traces go before objects, so that an interrupted removal
-/// leaves no trace with a missing object.
-pub fn sweep(project: &Project, _held: &RunLock, plan: &GcPlan) -> Result<()> {
+/// leaves no trace with a missing object. So do the entries of the trash.
+pub fn sweep(project: &Project, held: &RunLock, plan: &GcPlan) -> Result<()> {
     let cache = &project.cache;
     plan.traces.iter().try_for_each(|trace| cache.remove(EntryKind::Traces, &trace.digest))?;
+    // On a full disk, the file can be written only when the objects are gone.
+    let forgotten = project.trash.forget(held, &plan.trash.old);
     plan.objects.iter().try_for_each(|object| cache.remove(EntryKind::Objects, &object.digest))?;
-    plan.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))
+    plan.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))?;
+    forgotten.or_else(|_| project.trash.forget(held, &plan.trash.old))
+}
+
+/// Divides the entries of the trash by age.
+fn trash(project: &Project, kept: Duration) -> Result<TrashPlan> {
+    let trash = project.trash.read()?;
+    if let Some(line) = trash.damaged {
+        return Err(Error::environment(format!("cache/trash:{line} is damaged"))
+            .because("what it refers to is unknown, so nothing is removed")
+            .hint("delete that line if you do not need what was displaced"));
+    }
+    let now = now_millis() / 1000;
+    let mut plan = TrashPlan::default();
+    for entry in trash.entries {
+        let left = entry.until(kept).saturating_sub(now);
+        match u64::try_from(left) {
+            Ok(left) if left > 0 => {
+                plan.left = plan.left.max(Duration::from_secs(left));
+                let files = measure(project, &entry.content);
+                plan.files.count += files.count;
+                plan.files.bytes += files.bytes;
+                plan.kept.push(entry);
+            }
+            _ => drop(plan.old.insert(entry.id)),
+        }
+    }
+    Ok(plan)
 }
 
 /// Returns the number of runs that count as roots, and all their artifacts.

@@ -1,5 +1,5 @@
 //! `repro fsck --repair`: moves faulty files aside, stores objects again that the workspace still
-//! has, and removes unusable traces. Never removes files that a user made.
+//! has, and removes unusable traces and entries of the trash. Never removes files that a user made.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -21,6 +21,8 @@ pub struct Repair {
     /// Objects that were rebuilt from the workspace.
     pub rebuilt: Vec<Digest>,
     pub removed_traces: Vec<Digest>,
+    /// Ids of entries of the trash whose content is lost.
+    pub forgotten: BTreeSet<u64>,
     /// Errors while rebuilding objects.
     pub troubles: Vec<Error>,
     /// Faults that only a run can repair.
@@ -28,7 +30,7 @@ pub struct Repair {
 }
 
 /// Repairs the faults in `report`.
-pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Repair> {
+pub fn repair(project: &Project, held: &RunLock, report: &Report) -> Result<Repair> {
     let cache = &project.cache;
     let mut moved = Vec::new();
     for (digest, fault) in &report.faults {
@@ -42,21 +44,29 @@ pub fn repair(project: &Project, _held: &RunLock, report: &Report) -> Result<Rep
         let name = stray.file_name().unwrap_or_default().to_string_lossy();
         moved.push((stray.clone(), cache.set_aside(stray, &name)?));
     }
+    if report.trash_line.is_some() {
+        moved.push(project.trash.set_damaged_aside(held, cache)?);
+    }
     let wanted: BTreeSet<Digest> =
         report.faults.keys().copied().filter(|digest| !cache.has(digest)).collect();
     let (rebuilt, troubles) = rebuild(project, wanted)?;
 
     let mut useless: BTreeSet<Digest> = report.unreadable.iter().copied().collect();
+    let mut forgotten = BTreeSet::new();
     // Rebuilt objects were verified when they were stored.
     let now = references(project, HashMap::new())?;
     for referrer in now.faults.values().flat_map(|fault| &fault.referrers) {
-        if let By::Trace(key) = &referrer.by {
-            useless.insert(*key);
+        match &referrer.by {
+            By::Trace(key) => drop(useless.insert(*key)),
+            By::Trash(id) => drop(forgotten.insert(*id)),
+            By::Stage(_) => {}
         }
     }
+    project.trash.forget(held, &forgotten)?;
     useless.iter().try_for_each(|key| cache.remove(EntryKind::Traces, key))?;
     let left = references(project, HashMap::new())?;
-    Ok(Repair { moved, rebuilt, removed_traces: useless.into_iter().collect(), troubles, left })
+    let removed_traces = useless.into_iter().collect();
+    Ok(Repair { moved, rebuilt, removed_traces, forgotten, troubles, left })
 }
 
 /// Stores those `wanted` objects that the outs and deps in the lock still have in the workspace,

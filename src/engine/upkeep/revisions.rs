@@ -49,21 +49,45 @@ pub fn locks(root: &Path, wanted: &[Revisions]) -> Result<Locks> {
     let mut found = Locks { revisions: commits.len(), ..Locks::default() };
     let mut read: BTreeSet<String> = BTreeSet::new();
     for commit in &commits {
-        // Relative to `root`; empty if the revision has no such file.
-        let entry = ask(root, &["ls-tree", commit, "--", lock::FILE])?;
-        let Some(blob) = entry.split_whitespace().nth(2).map(str::to_owned) else { continue };
+        let Some(blob) = blob(root, commit, lock::FILE)? else { continue };
         if read.insert(blob.clone()) {
-            found.locks.push(decode(commit, &ask(root, &["cat-file", "blob", &blob])?)?);
+            let lock = decode(root, commit, &blob).map_err(|error| {
+                error.hint("leave that revision out if its objects may be removed")
+            })?;
+            found.locks.push(lock);
         }
     }
     Ok(found)
 }
 
-fn decode(commit: &str, text: &str) -> Result<Lock> {
-    Lock::decode(text).map_err(|bad| {
+/// Returns the commit that `name` means; `None` if git does not know it, or without a repository.
+pub fn commit(root: &Path, name: &str) -> Option<String> {
+    let name = format!("{name}^{{commit}}");
+    let answer = ask(root, &["rev-parse", "--verify", "--quiet", "--end-of-options", &name]);
+    answer.ok().map(|commit| commit.trim_end().to_owned())
+}
+
+/// Returns the lock at a commit, for the project at `root`; `None` if the commit has none.
+pub fn lock_at(root: &Path, commit: &str) -> Result<Option<Lock>> {
+    let blob = blob(root, commit, lock::FILE)?;
+    blob.map(|blob| decode(root, commit, &blob)).transpose()
+}
+
+/// Reports whether git itself has a file or a folder at `path`, relative to `root`.
+pub fn has(root: &Path, commit: &str, path: &str) -> bool {
+    blob(root, commit, path).is_ok_and(|found| found.is_some())
+}
+
+/// Returns the id of a file at a commit. `path` is relative to `root`.
+fn blob(root: &Path, commit: &str, path: &str) -> Result<Option<String>> {
+    let entry = ask(root, &["--literal-pathspecs", "ls-tree", commit, "--", path])?;
+    Ok(entry.split_whitespace().nth(2).map(str::to_owned))
+}
+
+fn decode(root: &Path, commit: &str, blob: &str) -> Result<Lock> {
+    Lock::decode(&ask(root, &["cat-file", "blob", blob])?).map_err(|bad| {
         let commit = commit.get(..10).unwrap_or(commit);
         Error::usage(format!("{}:{} of commit {commit}: {}", lock::FILE, bad.line, bad.what))
-            .hint("leave that revision out if its objects may be removed")
     })
 }
 

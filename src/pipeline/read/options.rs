@@ -50,9 +50,7 @@ impl Reader {
     /// Reads `"90s"`, `"30m"`, `"2h"`, `"1d"`, or a number of seconds.
     pub(super) fn duration(&mut self, value: &Value<'_>, what: &str) -> Option<Duration> {
         let seconds = match value.get_ref() {
-            DeValue::String(text) => {
-                parse_with_unit(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])
-            }
+            DeValue::String(text) => parse_duration(text).map(|duration| duration.as_secs()),
             DeValue::Integer(digits) => digits.as_str().parse().ok(),
             _ => None,
         };
@@ -173,6 +171,12 @@ impl Reader {
         }
         words
     }
+}
+
+/// Parses `90s`, `30m`, `2h` or `1d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let seconds = parse_with_unit(text, &[("s", 1), ("m", 60), ("h", 3600), ("d", 86400)])?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Parses a number with a unit; `None` if it is malformed or too large.

@@ -1,12 +1,15 @@
 //! The parser of the simple tables, and the checks that all tables share.
 
+use std::time::Duration;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::did_you_mean;
 use crate::pipeline::template::Templates;
 use crate::pipeline::{
-    Goal, Goals, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage, StageName, Tokens,
+    Goal, Goals, KEEP_DISPLACED, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage,
+    StageName, Tokens,
 };
 use crate::repo_path::RepoPath;
 
@@ -16,7 +19,7 @@ pub(in crate::pipeline) const ROOT: [&str; 7] =
 pub(in crate::pipeline) const PIPELINE: [&str; 1] = ["name"];
 pub(in crate::pipeline) const CONFIG: [&str; 2] = ["include", "groups"];
 pub(in crate::pipeline) const METRIC: [&str; 1] = ["goal"];
-pub(in crate::pipeline) const CACHE: [&str; 1] = ["link"];
+pub(in crate::pipeline) const CACHE: [&str; 2] = ["link", "trash"];
 
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
@@ -281,6 +284,14 @@ impl Reader {
             }
         }
         Links::default()
+    }
+
+    /// Reads `trash` of `[cache]`.
+    pub(super) fn trash(&mut self, root: &DeTable<'_>) -> Duration {
+        let table = root.get("cache").and_then(|value| value.get_ref().as_table());
+        let value = table.and_then(|table| table.get("trash"));
+        let kept = value.and_then(|value| self.duration(value, "`trash` of `[cache]`"));
+        kept.unwrap_or(KEEP_DISPLACED)
     }
 
     pub(super) fn stages(

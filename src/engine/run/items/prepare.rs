@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::list::{Items, State, found, is_per_item};
-use crate::engine::commit::Replaced;
 use crate::engine::observe::Observation;
+use crate::engine::replaced::Replaced;
 use crate::engine::run::outs::clear_out;
 use crate::engine::{Project, commit};
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
 /// Keeps outs of fresh items, restores outs that can be restored, and removes all others. Returns
-/// what the cache did not hold before.
+/// what a user made of it.
 pub(super) fn prepare(
     project: &Project,
     stage: &Stage,

@@ -1,0 +1,98 @@
+//! Tells what a user made from what stages made, in content that is about to be displaced.
+
+use std::collections::HashSet;
+
+use super::Project;
+use crate::digest::{Content, Digest};
+use crate::error::Result;
+use crate::plan::trash::{Displaced, Found};
+use crate::plural::count;
+use crate::repo_path::RepoPath;
+use crate::workspace::Observed;
+
+/// The entries of the trash for what a user made and what was replaced or removed.
+#[derive(Debug, Default)]
+pub(super) struct Replaced(Vec<Displaced>);
+
+impl Replaced {
+    pub(super) fn new(entries: Vec<Displaced>) -> Replaced {
+        Replaced(entries)
+    }
+
+    /// Maximum number of paths that the warnings name.
+    const MOST_NAMED: usize = 5;
+
+    pub(super) fn append(&mut self, mut other: Replaced) {
+        self.0.append(&mut other.0);
+    }
+
+    /// Returns warnings that name the commands to bring the content back.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let named = self.0.iter().take(Self::MOST_NAMED);
+        let mut warnings: Vec<String> = named
+            .map(|Displaced { id, path, .. }| {
+                format!(
+                    "your version of `{path}` was replaced; `repro trash restore {id}` brings it \
+                     back"
+                )
+            })
+            .collect();
+        if let Some(more) = self.0.len().checked_sub(Self::MOST_NAMED).filter(|more| *more > 0) {
+            let more = count(more, "more path");
+            warnings
+                .push(format!("your versions of {more} were replaced; `repro trash` lists them"));
+        }
+        warnings
+    }
+}
+
+/// Returns the largest parts of the content at `path` that a user made: all of their files were
+/// unknown to the cache, or came into it as a user's.
+pub(super) fn users_content(
+    project: &Project,
+    path: &RepoPath,
+    seen: &Observed,
+    absent: &HashSet<Digest>,
+) -> Result<Vec<Found>> {
+    let locked = project.lock.stages.values().find_map(|trace| trace.outs.get(path));
+    if locked == Some(&seen.content()) {
+        return Ok(Vec::new());
+    }
+    let trash = project.trash.read()?;
+    let mut found = Vec::new();
+    let is_users = |digest: &Digest| absent.contains(digest) || trash.knows(digest);
+    collect_users(path, seen, &is_users, &mut found);
+    Ok(found)
+}
+
+/// Collects the user's parts, and returns the number of files if all of them are the user's.
+fn collect_users(
+    path: &RepoPath,
+    seen: &Observed,
+    is_users: &impl Fn(&Digest) -> bool,
+    found: &mut Vec<Found>,
+) -> Option<usize> {
+    match seen {
+        Observed::Leaf(content) if is_users(&content.digest()) => {
+            found.push((path.clone(), *content));
+            Some(1)
+        }
+        Observed::Leaf(_) => None,
+        Observed::Dir { tree, digest, dirs } => {
+            let before = found.len();
+            let mut files = Some(0);
+            for (name, content) in &tree.entries {
+                let leaf = Observed::Leaf(*content);
+                let inside = dirs.get(name).unwrap_or(&leaf);
+                let more = collect_users(&path.join(name), inside, is_users, found);
+                files = files.zip(more).map(|(files, more)| files + more);
+            }
+            // A folder with one file is named by the file.
+            if files.is_some_and(|files| files > 1) {
+                found.truncate(before);
+                found.push((path.clone(), Content::Tree(*digest)));
+            }
+            files
+        }
+    }
+}

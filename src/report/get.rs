@@ -1,0 +1,68 @@
+//! The report of `repro get`: where a content came from and where it was written.
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::engine::get::Found;
+use crate::engine::size::Tally;
+use crate::pipeline::StageName;
+use crate::repo_path::RepoPath;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GetReport {
+    /// The run, or the name of the git revision.
+    pub from: String,
+    pub stage: StageName,
+    pub path: RepoPath,
+    pub kind: &'static str,
+    pub digest: Digest,
+    /// As typed, relative to the current directory.
+    pub to: String,
+    pub written: Tally,
+}
+
+impl GetReport {
+    pub fn new(found: &Found, to: String, written: Tally) -> GetReport {
+        GetReport {
+            from: found.revision.to_string(),
+            stage: found.stage.clone(),
+            path: found.path.clone(),
+            kind: found.content.kind(),
+            digest: found.content.digest(),
+            to,
+            written,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn get_json() {
+        let report = GetReport {
+            from: "run-3".to_owned(),
+            stage: StageName::parse("evaluate").unwrap(),
+            path: RepoPath::parse("reports/gb.png").unwrap(),
+            kind: "file",
+            digest: Digest::of(b"png"),
+            to: "/tmp/gb.png".to_owned(),
+            written: Tally { count: 1, bytes: 3 },
+        };
+        insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "digest": "bad7c9a32d645d0eb45be765104af05c7a16c3c28f5ef95ed66e1fd10c12798d",
+          "from": "run-3",
+          "kind": "file",
+          "path": "reports/gb.png",
+          "stage": "evaluate",
+          "to": "/tmp/gb.png",
+          "written": {
+            "bytes": 3,
+            "count": 1
+          }
+        }
+        "#);
+    }
+}
