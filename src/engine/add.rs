@@ -8,7 +8,9 @@ use super::{project, provenance};
 use crate::error::{Error, Result};
 use crate::pipeline::{self, Pipeline, StageName, stage_edit};
 use crate::repo_path::RepoPath;
+use crate::workspace::filter::{Context, Named};
 use crate::workspace::ignore::{self, GitignoreChange};
+use crate::workspace::reproignore::Ignores;
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::scan;
 
@@ -111,8 +113,15 @@ fn check(root: &Path, path: &RepoPath) -> Result<()> {
         ))
         .hint("rename the path"));
     }
-    let rules = scan::Rules { is_out: &|_| true, on_link: &|_| {} };
-    match scan::scan::<scan::Stat>(root, path, rules)? {
+    // All of it is stored, as in an out.
+    let context = Context {
+        root,
+        ignores: &Ignores::of(root),
+        is_out: &|_| true,
+        has_outs: &|_| true,
+        on_link: &|_| {},
+    };
+    match scan::scan::<scan::Stat>(context, path, Named::Explicitly)? {
         Some(scan::Node::Link(target)) => {
             Err(Error::usage(format!("`{path}` is a link to `{target}`, which does not exist"))
                 .hint("create the target, or remove the link"))

@@ -15,7 +15,7 @@ use crate::pipeline::{
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
-use crate::plan::{Lock, PipelineSnapshot, Trace, lock};
+use crate::plan::{Lock, PipelineSnapshot, Trace, lock, lock_template};
 use crate::repo_path::RepoPath;
 use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability, Staging};
@@ -58,6 +58,25 @@ impl UpToDate {
 
     pub fn count(&self) -> usize {
         self.fresh.len()
+    }
+
+    /// Returns a stage with an out at, in or around `place` that `reader` does not need.
+    pub(super) fn unneeded_maker(&self, reader: &StageName, place: &RepoPath) -> Option<&str> {
+        let of = self.of.as_ref()?;
+        let mut open: Vec<StageIx> =
+            of.by_name().filter(|&ix| of.name(ix) == reader.as_str()).collect();
+        let mut needed = StageSet::none(of.count());
+        while let Some(ix) = open.pop() {
+            if needed.insert(ix) {
+                open.extend(of.needs(ix));
+            }
+        }
+        let writes = |ix: StageIx| {
+            let outs = of.template(ix).into_iter().flat_map(|(text, _)| lock_template::outs(text));
+            outs.filter_map(RepoPath::parse_canonical).any(|out| out.overlaps(place))
+        };
+        let mut others = self.fresh.iter().filter(|&&ix| !needed.contains(ix) && writes(ix));
+        others.next().map(|&ix| of.name(ix))
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

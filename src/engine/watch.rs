@@ -19,6 +19,7 @@ use crate::error::{Result, exit};
 use crate::exec::signals;
 use crate::pipeline::{self, Glob, Override, Pipeline, StageIx, StageSet};
 use crate::repo_path::RepoPath;
+use crate::workspace::reproignore::{self, Ignores};
 use crate::workspace::scan::{self, WatchPoint};
 use crate::workspace::watch::{WatchEvent, Watcher};
 
@@ -195,6 +196,7 @@ struct WatchSet {
     made: BTreeSet<RepoPath>,
     /// Links through which sources, deps and globs are read, and their targets.
     targets: BTreeSet<PathBuf>,
+    ignores: Option<Ignores>,
 }
 
 impl WatchSet {
@@ -211,7 +213,8 @@ impl WatchSet {
             self.sources.extend(read);
             return;
         };
-        *self = WatchSet { sources: read, ..WatchSet::default() };
+        let ignores = Some(Ignores::of(root));
+        *self = WatchSet { sources: read, ignores, ..WatchSet::default() };
         for (ix, stage) in StageIx::enumerate(&pipeline.stages) {
             let wanted = wanted.contains(ix);
             let outs = stage.outs.iter().map(|out| out.path.clone());
@@ -246,18 +249,33 @@ impl WatchSet {
             return true;
         }
         let is_above = |other: &RepoPath| path.contains(other);
-        if self.is_made(path)
-            || path.is_reserved()
-            || path.as_str().split('/').any(scan::is_ignored_name)
-        {
+        if self.is_made(path) || path.is_reserved() {
             // A folder above a source may appear or disappear.
             return self.sources.iter().any(is_above);
         }
-        let concerns = |dep: &RepoPath| path.overlaps(dep);
-        let matches = |glob: &Glob| glob.base().is_none_or(concerns);
+        // A file with rules matters like the folder that it is in.
+        let is_rules = path.as_str().rsplit('/').next() == Some(reproignore::FILE);
+        let changed = match path.ancestors().next().filter(|_| is_rules) {
+            Some(folder) => &RepoPath::parse(folder).unwrap_or_else(|_| path.clone()),
+            None if is_rules => return true,
+            None => path,
+        };
+        let is_ignored = || !is_rules && self.is_ignored(path);
+        let concerns = |dep: &RepoPath| {
+            changed.contains(dep)
+                || (dep.contains(changed) && (!is_ignored() || self.is_ignored(dep)))
+        };
+        let matches = |glob: &Glob| match glob.base() {
+            Some(base) => concerns(base),
+            None => !is_ignored(),
+        };
         self.deps.iter().any(concerns)
             || self.globs.iter().any(matches)
             || self.sources.iter().any(is_above)
+    }
+
+    fn is_ignored(&self, path: &RepoPath) -> bool {
+        self.ignores.as_ref().is_some_and(|ignores| ignores.is_ignored(path))
     }
 
     fn is_made(&self, path: &RepoPath) -> bool {
@@ -268,6 +286,12 @@ impl WatchSet {
     fn is_written(&self, root: &Path, path: &Path) -> bool {
         let below = path.strip_prefix(root).ok().and_then(Path::to_str).map(RepoPath::parse);
         below.and_then(Result::ok).is_some_and(|path| self.is_made(&path) || path.is_reserved())
+    }
+
+    /// Reports whether the ignore rules leave out the path.
+    fn is_left_out(&self, root: &Path, path: &Path) -> bool {
+        let below = path.strip_prefix(root).ok().and_then(Path::to_str).map(RepoPath::parse);
+        below.and_then(Result::ok).is_some_and(|path| self.is_ignored(&path))
     }
 
     /// Watches every folder in which a relevant change can happen.
@@ -286,7 +310,9 @@ impl WatchSet {
         let tops = self.deps.iter().map(Some).chain(self.globs.iter().map(Glob::base));
         for top in tops {
             let top = top.map_or(root.to_owned(), |top| top.to_path(root));
-            for place in scan::watch_points(&top, &|path| !self.is_written(root, path)) {
+            let matters =
+                |path: &Path| !self.is_written(root, path) && !self.is_left_out(root, path);
+            for place in scan::watch_points(&top, &matters) {
                 match place {
                     WatchPoint::Folder(folder) => watcher.watch(&folder)?,
                     WatchPoint::Link(link) => targets.extend(self.links_of(root, &link)),
@@ -320,6 +346,7 @@ mod tests {
             globs: vec![Glob::parse(&path("tests/**/*.py")).unwrap().unwrap()],
             made: [path("data/made"), path("src/gen")].into(),
             targets: BTreeSet::new(),
+            ignores: Some(Ignores::of(Path::new("/nonexistent"))),
         };
         for (text, expected) in [
             ("pipeline.toml", true),
@@ -332,6 +359,10 @@ mod tests {
             ("src/gen/x", false),
             ("src/__pycache__/a.pyc", false),
             ("src/.repro-tmp-1-2", true),
+            ("src/.a.py.swp", false),
+            ("src/.reproignore", true),
+            (".reproignore", true),
+            ("other/.reproignore", false),
             ("data", true),
             ("data/in.txt", true),
             ("data/other.txt", false),

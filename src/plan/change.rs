@@ -97,6 +97,8 @@ pub enum Fate {
     Added,
     Changed,
     Removed,
+    /// It exists, but no longer counts.
+    Ignored,
 }
 
 impl fmt::Display for Fate {
@@ -105,6 +107,7 @@ impl fmt::Display for Fate {
             Fate::Added => "added",
             Fate::Changed => "changed",
             Fate::Removed => "removed",
+            Fate::Ignored => "ignored",
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Matches of a glob, represented as a directory that contains nothing else.
 
+use super::filter::Named;
 use super::observe::Mode;
 use super::scan::{self, Entries, FileMeta, Node};
 use super::{Observed, Workspace};
@@ -47,7 +48,7 @@ impl Workspace {
                 continue;
             }
             let name = scan::checked_name(&name, &entry.path())?;
-            let node = self.scan(&path)?;
+            let node = self.scan_if(&path, Named::Listed)?;
             if let Some(node) = node.and_then(|node| matching(&name, node, glob, ignored)) {
                 found.push((name, node));
             }

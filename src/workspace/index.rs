@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use self::stored::{Changes, Entry, Stored};
-use super::scan::{Entries, Node, Stat, is_ignored_name};
+use super::scan::{Entries, Node, Stat};
 use crate::digest::Digest;
 use crate::error::Result;
 
@@ -67,12 +67,22 @@ enum State {
 }
 
 /// Treatment of a folder's stored files that a listing does not contain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unlisted {
+#[derive(Clone, Copy)]
+pub enum Unlisted<'a> {
     /// Keep them: the listing is partial.
     Keep,
-    /// Forget them: the listing is complete.
-    Forget,
+    /// Forget them unless a file of this name exists: the listing is complete but for ignored
+    /// files, and an ignored file may be a dep by its own path.
+    ForgetUnless(&'a dyn Fn(&str) -> bool),
+}
+
+impl std::fmt::Debug for Unlisted<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unlisted::Keep => "Keep",
+            Unlisted::ForgetUnless(_) => "ForgetUnless",
+        })
+    }
 }
 
 impl Index {
@@ -108,7 +118,7 @@ impl Index {
         &self,
         folder: &str,
         listed: &Entries,
-        unlisted: Unlisted,
+        unlisted: Unlisted<'_>,
     ) -> Vec<Option<Digest>> {
         let updates = self.updates();
         let changes = updates.changes.get(folder);
@@ -133,9 +143,8 @@ impl Index {
         gone.extend(stored.map(|other| other.name));
         // `forget` takes the lock itself.
         drop(updates);
-        if unlisted == Unlisted::Forget {
-            // Listings omit ignored names, but the file may exist and be a dep by its own path.
-            let is_gone = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(is_ignored_name);
+        if let Unlisted::ForgetUnless(exists) = unlisted {
+            let is_gone = |name: &&[u8]| !std::str::from_utf8(name).is_ok_and(exists);
             self.forget(folder, gone.into_iter().filter(is_gone));
         }
         known
@@ -154,17 +163,15 @@ impl Index {
 
     /// Forgets stored files at and below `path` that no longer exist according to `node`.
     ///
-    /// Files in folders that still exist are left to [`Index::get_all`].
-    pub fn forget_gone(&self, path: &str, node: Option<&Node>) {
+    /// Files in folders that still exist are left to [`Index::get_all`]. `is_folder` reports whether
+    /// a folder exists on disk: ignored ones are not in `node`, but may hold a dep.
+    pub fn forget_gone(&self, path: &str, node: Option<&Node>, is_folder: &dyn Fn(&str) -> bool) {
         if !matches!(node, Some(Node::File(_))) {
             let (folder, name) = split(path);
             self.forget(folder, std::iter::once(name.as_bytes()));
         }
         for folder in self.stored.folders_from(path) {
             let below = folder[path.len()..].split('/').skip(1);
-            if below.clone().any(is_ignored_name) {
-                continue;
-            }
             let found = below.fold(node, |node, name| match node {
                 Some(Node::Dir(entries)) => {
                     let at = entries.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
@@ -172,7 +179,7 @@ impl Index {
                 }
                 _ => None,
             });
-            if !matches!(found, Some(Node::Dir(_))) {
+            if !matches!(found, Some(Node::Dir(_))) && !is_folder(folder) {
                 self.forget(folder, self.stored.folder(folder).iter().map(|other| other.name));
             }
         }
@@ -274,7 +281,11 @@ mod tests {
             let index = Index::load(Path::new("/nonexistent/index"));
             index.insert("a", stat, Digest::of(b"x"), now);
             assert_eq!(index.get("a", &stat).is_some(), stored, "{what}");
-            let all = index.get_all("", &vec![("a".into(), Node::File(stat))], Unlisted::Forget);
+            let all = index.get_all(
+                "",
+                &vec![("a".into(), Node::File(stat))],
+                Unlisted::ForgetUnless(&|_| false),
+            );
             assert_eq!(all[0].is_some(), stored, "{what}");
         }
     }
@@ -309,8 +320,8 @@ mod tests {
         }
         index.save().unwrap();
         let index = Index::load(&path);
-        index.forget_gone("d", Some(&Node::Dir(listed(&["b"]))));
-        index.get_all("d", &listed(&["b"]), Unlisted::Forget);
+        index.forget_gone("d", Some(&Node::Dir(listed(&["b"]))), &|_| false);
+        index.get_all("d", &listed(&["b"]), Unlisted::ForgetUnless(&|_| false));
         let left: Vec<&str> =
             paths.into_iter().filter(|path| index.get(path, &stat(5, 6)).is_some()).collect();
         assert_eq!(left, paths[..4]);
@@ -335,15 +346,16 @@ mod tests {
         let part = index.get_all("d", &listed(&["b"]), Unlisted::Keep);
         assert_eq!(part, [Some(Digest::of(b"d/b"))]);
         assert_eq!(left(&index), paths);
-        let whole = index.get_all("d", &listed(&["b", "bb", "c"]), Unlisted::Forget);
+        let whole =
+            index.get_all("d", &listed(&["b", "bb", "c"]), Unlisted::ForgetUnless(&|_| false));
         assert_eq!(whole, [Some(Digest::of(b"d/b")), None, Some(Digest::of(b"d/c"))]);
         assert_eq!(left(&index), paths[1..]);
         let inside = Node::Dir(vec![("f".into(), Node::File(stat(5, 6)))]);
         let node = Node::Dir(vec![("b".into(), Node::File(stat(5, 6))), ("e".into(), inside)]);
         let index = Index::load(&path);
-        index.forget_gone("d", Some(&node));
+        index.forget_gone("d", Some(&node), &|_| false);
         assert_eq!(left(&index), ["d/b", "d/c", "d/e/f", "x"]);
-        index.forget_gone("x", None);
+        index.forget_gone("x", None, &|_| false);
         assert!(
             index.has_entries("d/e")
                 && index.has_entries("d/b")

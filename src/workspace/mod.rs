@@ -1,12 +1,14 @@
 //! The user's files: finds the project root, scans paths and computes their digests.
 //! Does not know about stages, the cache or runs.
 
+pub mod filter;
 mod glob;
 mod hash;
 pub mod ignore;
 pub mod index;
 pub mod links;
 mod observe;
+pub mod reproignore;
 pub mod restore;
 pub mod root;
 pub mod run_lock;
@@ -26,7 +28,9 @@ pub use stamp::Stamp;
 
 use crate::error::Result;
 use crate::repo_path::RepoPath;
+use filter::{Context, Named};
 use index::Index;
+use reproignore::Ignores;
 use write::Staging;
 
 /// The paths that stages write.
@@ -38,6 +42,7 @@ pub struct Workspace {
     root: PathBuf,
     outs: OutPaths,
     index: Index,
+    ignores: Ignores,
     links_to_outs: Mutex<BTreeMap<RepoPath, RepoPath>>,
     staging: Staging,
 }
@@ -53,8 +58,10 @@ impl Workspace {
         state: &Path,
     ) -> Workspace {
         let outs: OutPaths = LazyLock::new(Box::new(outs));
+        let ignores = Ignores::of(root);
         Workspace {
             root: root.to_owned(),
+            ignores,
             outs,
             index: Index::load(&state.join("index")),
             links_to_outs: Mutex::default(),
@@ -64,20 +71,37 @@ impl Workspace {
 
     /// Scans `path` by names and stats, without reading any file.
     fn scan<S: scan::FileMeta>(&self, path: &RepoPath) -> Result<Option<scan::Node<S>>> {
-        let rules = scan::Rules {
+        self.scan_if(path, Named::Explicitly)
+    }
+
+    /// Does the same; a path from a listing must count by the rules.
+    fn scan_if<S: scan::FileMeta>(
+        &self,
+        path: &RepoPath,
+        named: Named,
+    ) -> Result<Option<scan::Node<S>>> {
+        let context = Context {
+            root: &self.root,
+            ignores: &self.ignores,
             is_out: &|path| self.is_out(path),
+            has_outs: &|path| self.has_outs(path),
             on_link: &|path| self.note_link(path),
         };
-        scan::scan(&self.root, path, rules)
+        scan::scan(context, path, named)
     }
 
     /// Records a link if it leads to outs.
     fn note_link(&self, link: &RepoPath) {
         let target = links::target(&self.root, link, &|path| self.is_out(path));
-        if let Some(target) = target.filter(|target| self.has_outs(target)) {
+        if let Some(target) = target.filter(|target| self.is_out(target) || self.has_outs(target)) {
             let mut links = self.links_to_outs.lock().unwrap_or_else(PoisonError::into_inner);
             links.insert(link.clone(), target);
         }
+    }
+
+    /// Reports whether the ignore rules leave out `path`, which no stage writes.
+    pub fn is_ignored(&self, path: &RepoPath) -> bool {
+        !self.is_out(path) && self.ignores.is_ignored(path)
     }
 
     /// Returns the links outside of outs that were found so far and lead to outs, with their
@@ -86,12 +110,12 @@ impl Workspace {
         self.links_to_outs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reports whether `path` is an out of a stage, or is inside or around one.
+    /// Reports whether an out of a stage is inside `path`.
     fn has_outs(&self, path: &RepoPath) -> bool {
         let after = (Bound::Excluded(path.as_str()), Bound::Unbounded);
         let next = self.outs.range::<str, _>(after);
         let mut next = next.take_while(|out| out.as_str().starts_with(path.as_str()));
-        self.is_out(path) || next.any(|out| path.contains(out))
+        next.any(|out| path.contains(out))
     }
 
     /// Reports whether `path` is an out of a stage or is inside one.

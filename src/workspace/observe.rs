@@ -70,7 +70,8 @@ impl Workspace {
     /// Fails as [`scan`](super::scan::scan) does, or if a file cannot be read or keeps changing.
     pub fn observe(&self, path: &RepoPath) -> Result<Option<Observed>> {
         let node = self.scan(path)?;
-        self.index.forget_gone(path.as_str(), node.as_ref());
+        let is_folder = |folder: &str| self.root.join(folder).is_dir();
+        self.index.forget_gone(path.as_str(), node.as_ref(), &is_folder);
         node.map(|node| self.digest(path.as_str(), node, Mode::Complete)).transpose()
     }
 
@@ -114,7 +115,12 @@ impl Workspace {
         entries: Entries,
         mode: Mode,
     ) -> Result<(Listed, Vec<(String, Entries)>)> {
-        let unlisted = if mode == Mode::Complete { Unlisted::Forget } else { Unlisted::Keep };
+        let folder = self.root.join(path);
+        let exists = |name: &str| folder.join(name).symlink_metadata().is_ok();
+        let unlisted = match mode {
+            Mode::Complete => Unlisted::ForgetUnless(&exists),
+            Mode::Partial | Mode::IndexOnly => Unlisted::Keep,
+        };
         let known = self.index.get_all(path, &entries, unlisted);
         let inside =
             |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };

@@ -10,17 +10,11 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
+use super::filter::{Context, Filter, Named};
 use super::traverse::{par_map, traverse};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
-
-/// Names that do not count as content of directories that people write.
-///
-/// Tools create them as a side effect, so no stage's result should depend on them. Inside outs they
-/// are content like everything else.
-const IGNORED_NAMES: [&str; 5] =
-    [".git", "__pycache__", ".ipynb_checkpoints", ".DS_Store", "Thumbs.db"];
 
 /// A scanned path, with an `S` for each file. Symlinks are followed unless they dangle.
 #[derive(Debug, Clone)]
@@ -92,25 +86,25 @@ impl Stat {
     }
 }
 
-/// Scans `path` below `root`; `None` if it does not exist.
-///
-/// Inside outs no names are ignored.
+/// Scans `path`; `None` if it does not exist or does not count.
 ///
 /// # Errors
 /// A path cannot be read, has a name that is not UTF-8 or contains control characters, is not a
 /// file, directory or symlink, or is part of a symlink loop.
 pub fn scan<S: FileMeta>(
-    root: &Path,
+    context: Context<'_>,
     path: &RepoPath,
-    rules: Rules<'_>,
+    named: Named,
 ) -> Result<Option<Node<S>>> {
-    let top = path.to_path(root);
+    let top = path.to_path(context.root);
     match std::fs::metadata(&top) {
         Ok(meta) if meta.is_dir() => {
-            let scan = Scan { root, rules };
-            let top = Folder { path: top, parent: None };
+            let Some(filter) = context.filter(path, named)? else { return Ok(None) };
+            let scan = Scan { context };
+            let top = Folder { path: top, filter, parent: None };
             traverse(top, |folder| scan.list(folder), assemble).map(Node::Dir).map(Some)
         }
+        _ if named == Named::Listed && context.filter(path, named)?.is_none() => Ok(None),
         // Whoever needs to know whether the top itself is a symlink has its path.
         Ok(meta) => file_node(&meta, None, || top).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
@@ -124,11 +118,6 @@ pub fn scan<S: FileMeta>(
 /// Reports whether the path does not exist, or one of its parents is a file.
 pub fn is_absent(err: &std::io::Error) -> bool {
     matches!(err.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
-}
-
-/// Reports whether a name outside outs is not part of any content.
-pub fn is_ignored_name(name: &str) -> bool {
-    IGNORED_NAMES.contains(&name)
 }
 
 /// A path to watch: changes there can change a content.
@@ -147,10 +136,10 @@ pub fn watch_points(
     top: &Path,
     matters: &dyn Fn(&Path) -> bool,
 ) -> impl Iterator<Item = WatchPoint> {
-    let is_ignored =
-        |entry: &walkdir::DirEntry| entry.file_name().to_str().is_some_and(is_ignored_name);
+    let is_point =
+        |entry: &walkdir::DirEntry| entry.file_type().is_dir() || entry.path_is_symlink();
     let wanted = move |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || (matters(entry.path()) && !is_ignored(entry))
+        entry.depth() == 0 || !is_point(entry) || matters(entry.path())
     };
     let walk = WalkDir::new(top).follow_links(true).into_iter().filter_entry(wanted);
     walk.flat_map(|entry| {
@@ -195,24 +184,15 @@ pub fn symlink_chain(path: &Path) -> Vec<PathBuf> {
     chain
 }
 
-/// The callbacks of a scan.
-#[derive(Clone, Copy)]
-pub struct Rules<'a> {
-    /// Reports whether a path is an out of a stage or is inside one.
-    pub is_out: &'a (dyn Fn(&RepoPath) -> bool + Sync),
-    /// Called with each link that is not inside an out.
-    pub on_link: &'a (dyn Fn(&RepoPath) + Sync),
-}
-
 #[derive(Clone, Copy)]
 struct Scan<'a> {
-    root: &'a Path,
-    rules: Rules<'a>,
+    context: Context<'a>,
 }
 
 /// A directory and its parents up to the top of the scan.
 struct Folder {
     path: PathBuf,
+    filter: Filter,
     parent: Option<Arc<Folder>>,
 }
 
@@ -222,14 +202,9 @@ enum Found<S> {
     Dir(PathBuf),
 }
 
-/// The entries of a directory: its leaves, and the names of its subdirectories.
-type Listed<S> = (Entries<S>, Vec<Box<str>>);
-
-impl std::fmt::Debug for Rules<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Rules")
-    }
-}
+/// The entries of a directory: its leaves, and the names of its subdirectories, with whether they
+/// count if nothing in them does.
+type Listed<S> = (Entries<S>, Vec<(Box<str>, bool)>);
 
 impl Scan<'_> {
     /// Reads one directory and returns its entries and subdirectories.
@@ -238,34 +213,25 @@ impl Scan<'_> {
         const STATS_PER_TASK: usize = 256;
         let listed =
             std::fs::read_dir(&folder.path).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-        let mut listed = listed.map_err(|err| unreadable(&folder.path, err))?;
-        listed.retain(|entry| !self.is_ignored(entry));
-        let found = par_map(listed, STATS_PER_TASK, |entry| {
-            Ok((checked_name(&entry.file_name(), &entry.path())?, self.classify(&folder, &entry)?))
+        let listed = listed.map_err(|err| unreadable(&folder.path, err))?;
+        let counted = self.context.counted(&folder.path, &folder.filter, listed)?;
+        let found = par_map(counted, STATS_PER_TASK, |(entry, filter)| {
+            let name = checked_name(&entry.file_name(), &entry.path())?;
+            Ok((name, self.classify(&folder, &entry)?, filter))
         })?;
         let folder = Arc::new(folder);
         let (mut leaves, mut names, mut inside) = (Entries::new(), Vec::new(), Vec::new());
-        for (name, found) in found {
+        for (name, found, filter) in found {
             match found {
                 Found::Leaf(node) => leaves.push((name, node)),
                 Found::Dir(path) => {
-                    names.push(name);
-                    inside.push(Folder { path, parent: Some(Arc::clone(&folder)) });
+                    let may_be_empty = !matches!(filter, Filter::OutsOnly);
+                    names.push((name, may_be_empty));
+                    inside.push(Folder { path, filter, parent: Some(Arc::clone(&folder)) });
                 }
             }
         }
         Ok(((leaves, names), inside))
-    }
-
-    fn is_ignored(self, entry: &DirEntry) -> bool {
-        let name = entry.file_name();
-        let is_out = || self.inside(&entry.path()).is_some_and(|path| (self.rules.is_out)(&path));
-        IGNORED_NAMES.iter().any(|ignored| name == *ignored) && !is_out()
-    }
-
-    fn inside(self, path: &Path) -> Option<RepoPath> {
-        let inside = path.strip_prefix(self.root).ok().and_then(Path::to_str);
-        inside.and_then(RepoPath::parse_canonical)
     }
 
     fn classify<S: FileMeta>(self, folder: &Folder, entry: &DirEntry) -> Result<Found<S>> {
@@ -282,10 +248,10 @@ impl Scan<'_> {
             }
         }
         let path = entry.path();
-        if let Some(link) = self.inside(&path)
-            && !(self.rules.is_out)(&link)
+        if let Some(link) = self.context.inside(&path)
+            && !(self.context.is_out)(&link)
         {
-            (self.rules.on_link)(&link);
+            (self.context.on_link)(&link);
         }
         follow(folder, path)
     }
@@ -293,7 +259,9 @@ impl Scan<'_> {
 
 /// Merges the leaves of a directory with the entries of its subdirectories.
 fn assemble<S>((mut entries, names): Listed<S>, inside: Vec<Entries<S>>) -> Result<Entries<S>> {
-    entries.extend(names.into_iter().zip(inside.into_iter().map(Node::Dir)));
+    let inside = names.into_iter().zip(inside);
+    let inside = inside.filter(|((_, may_be_empty), inside)| *may_be_empty || !inside.is_empty());
+    entries.extend(inside.map(|((name, _), inside)| (name, Node::Dir(inside))));
     entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     Ok(entries)
 }

@@ -34,6 +34,7 @@ mod orphans;
 mod plan;
 mod policy;
 mod predicted_outs;
+mod reproignore;
 mod run;
 mod sandbox;
 mod schema;

@@ -85,7 +85,12 @@ fn compare(
         }
     }
     for name in old.entries.keys().filter(|name| !tree.entries.contains_key(*name)) {
-        report(name, Fate::Removed);
+        let is_ignored = |path: RepoPath| {
+            path.to_path(&project.root).symlink_metadata().is_ok()
+                && project.workspace.is_ignored(&path)
+        };
+        let path = RepoPath::parse(&format!("{base}{name}"));
+        report(name, if path.is_ok_and(is_ignored) { Fate::Ignored } else { Fate::Removed });
     }
     for (name, before) in inner {
         compare(

@@ -4,7 +4,7 @@
 
 use crate::engine::Project;
 use crate::error::{Error, Result};
-use crate::pipeline::{Dep, Glob, StageIx};
+use crate::pipeline::{Dep, Glob, Out, StageIx};
 
 /// Checks the links that the observation of a dep came across.
 pub(super) fn check_order(project: &Project, ix: StageIx, dep: &Dep) -> Result<()> {
@@ -20,20 +20,23 @@ pub(super) fn check_order(project: &Project, ix: StageIx, dep: &Dep) -> Result<(
     let needed = graph.with_needs([ix]);
     for (link, target) in found.iter().filter(|(link, _)| top.is_none_or(|top| top.contains(link)))
     {
-        let maker = StageIx::enumerate(stages).find(|&(maker, stage)| {
-            !needed.contains(maker) && stage.outs.iter().any(|out| out.place().overlaps(target))
-        });
-        if let Some((_, maker)) = maker {
-            let stage = &stages[ix];
+        let writes = |outs: &[Out]| outs.iter().any(|out| out.place().overlaps(target));
+        let loaded = StageIx::enumerate(stages)
+            .find(|&(maker, stage)| !needed.contains(maker) && writes(&stage.outs))
+            .map(|(_, stage)| stage.name.as_str());
+        let stage = &stages[ix];
+        if let Some(maker) =
+            loaded.or_else(|| project.up_to_date.unneeded_maker(&stage.name, target))
+        {
             return Err(Error::usage(format!(
-                "dep `{}` of stage `{}` contains `{link}`, a link to `{target}`, which stage `{}` \
-                 writes",
-                dep.path, stage.name, maker.name
+                "dep `{}` of stage `{}` contains `{link}`, a link to `{target}`, which stage \
+                 `{maker}` writes",
+                dep.path, stage.name
             ))
             .hint(format!(
                 "add `{target}` to the `deps` of stage `{}` (pipeline.toml:{}), so that it runs \
-                 after stage `{}`",
-                stage.name, stage.line, maker.name
+                 after stage `{maker}`",
+                stage.name, stage.line
             )));
         }
     }
