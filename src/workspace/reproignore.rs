@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn faulty_files() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), "ok\na[\n").unwrap();
+        std::fs::write(dir.path().join(FILE), "ok\n[z-a]\n").unwrap();
         let error = Ignores::of(dir.path()).rules(dir.path()).unwrap_err();
         assert!(error.what.starts_with(".reproignore:2: invalid pattern"), "{}", error.what);
     }
