@@ -97,7 +97,7 @@ pub enum Fate {
     Added,
     Changed,
     Removed,
-    /// It exists, but no longer counts.
+    /// Exists, but no longer counts.
     Ignored,
 }
 

@@ -21,12 +21,12 @@ pub enum Filter {
     OutsOnly,
 }
 
-/// How a path came to be scanned.
+/// Origin of a path that is scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
-    /// A person wrote it, so it counts whatever the rules say.
+    /// Written by a person, so that it counts whatever the rules say.
     Explicitly,
-    /// It was found in a listing.
+    /// Found in a listing.
     Listed,
 }
 

@@ -163,8 +163,8 @@ impl Index {
 
     /// Forgets stored files at and below `path` that no longer exist according to `node`.
     ///
-    /// Files in folders that still exist are left to [`Index::get_all`]. `is_folder` reports whether
-    /// a folder exists on disk: ignored ones are not in `node`, but may hold a dep.
+    /// Files in folders that still exist are left to [`Index::get_all`]. `is_folder` reports
+    /// whether a folder exists on disk: ignored ones are not in `node`, but may hold a dep.
     pub fn forget_gone(&self, path: &str, node: Option<&Node>, is_folder: &dyn Fn(&str) -> bool) {
         if !matches!(node, Some(Node::File(_))) {
             let (folder, name) = split(path);

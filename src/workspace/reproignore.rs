@@ -48,7 +48,7 @@ pub const DEFAULTS: [&str; 18] = [
     ".fuse_hidden*",
 ];
 
-/// What `repro` keeps beside a `pipeline.toml`.
+/// Names of the state beside a `pipeline.toml`.
 const STATE: [&str; 3] = ["cache", "runs", lock::FILE];
 
 /// The rules that apply in a folder; `None` if only the default ones do.
