@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::common::show_changes;
+use super::common::{command_line, show_changes};
 use super::select;
 use crate::engine::Project;
 use crate::engine::accept::{accept, acceptable};
@@ -44,8 +44,7 @@ impl AcceptArgs {
             false => select::only(&project.pipeline, &self.stages)?.iter().collect(),
         };
         let mut recorder = Recorder::start(root, terminal::note);
-        let command = std::env::args().collect();
-        let accepted = accept(&project, &held, &stages, &reason, command, &mut recorder);
+        let accepted = accept(&project, &held, &stages, &reason, command_line(), &mut recorder);
         if let Some(warning) = recorder.finish() {
             terminal::warn_of(&warning);
         }

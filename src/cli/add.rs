@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::common::{amount, show_failures};
+use super::common::{amount, command_line, show_failures};
 use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
 use crate::engine::run::{Options, Report, run};
 use crate::engine::size::measure;
@@ -69,7 +69,7 @@ impl AddArgs {
             forced: StageSet::none(stages.len()),
             cpus: processors(),
             on_failure: OnFailure::KeepGoing,
-            command: std::env::args().collect(),
+            command: command_line(),
             overrides: Vec::new(),
         };
         let mut recorder = Recorder::start(root, terminal::note);

@@ -18,7 +18,19 @@ use crate::terminal::text::{Pad, pad, widest};
 use crate::terminal::{self, stdout, style};
 
 pub(super) fn load(root: &Path) -> Result<Project> {
-    Project::load(root, &[])
+    let project = Project::load(root, &[])?;
+    show_warnings(&project);
+    Ok(project)
+}
+
+/// Writes the warnings about declarations without effect.
+pub(super) fn show_warnings(project: &Project) {
+    project.pipeline.warnings.iter().for_each(|warning| terminal::warn(warning));
+}
+
+/// Returns the command line as typed. Arguments that are not UTF-8 are shown as well as possible.
+pub(super) fn command_line() -> Vec<String> {
+    std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect()
 }
 
 /// Returns the metric goals; none if `pipeline.toml` is invalid, so that history commands still

@@ -10,11 +10,13 @@ use crate::data::Format;
 use crate::engine::project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::params_edit::{self, Literal};
-use crate::pipeline::{self, FileSource, ParamKey, ParamValue, Params, Pipeline, Unresolved};
+use crate::pipeline::{
+    self, Declared, FileSource, ParamKey, ParamValue, Params, Problem, Unresolved, Written,
+};
 use crate::repo_path::RepoPath;
 use crate::report;
 use crate::terminal::stdout;
-use crate::terminal::style::STAGE;
+use crate::terminal::style::{DIM, STAGE};
 use crate::terminal::text::{Pad, pad, widest};
 
 /// Show and change params
@@ -49,17 +51,20 @@ enum Command {
 
 impl ParamsArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let files = Files::default();
-        let pipeline = files.parse(root)?;
         let text = match self.command {
-            Command::Show { keys, json } => show(&selected(&pipeline.params, &keys)?, json),
+            Command::Show { keys, json } => {
+                let declared = Files::default().params(root)?;
+                let selected = selected(&declared.params, &keys)?;
+                if json { as_json(&selected) } else { as_lines(&selected, &declared.shadowed) }
+            }
             Command::Set { assignments } => {
-                let changes = changes(&pipeline, &assignments)?;
+                let edits = project::hold_edits(root)?;
+                let files = Files::default();
+                let changes = changes(&files.params(root)?, &assignments)?;
                 let edited = edit(root, &changes)?;
-                // Nothing is written unless the edited files are a valid pipeline.
-                edited.parse(root)?;
+                edited.check(root, &files)?;
                 for (file, text) in &edited.0 {
-                    project::staging(root).replace(&root.join(file), text.as_bytes())?;
+                    edits.replace(&root.join(file), text.as_bytes())?;
                 }
                 changes.iter().map(Change::summary).collect()
             }
@@ -82,14 +87,33 @@ impl Files {
         fs::read_to_string(&path).map_err(|err| Error::io("read", &path, &err))
     }
 
-    /// Parses the pipeline with these texts. Deps are assumed to exist: they do not affect params.
-    fn parse(&self, root: &Path) -> Result<Pipeline> {
+    /// Calls `parse` with these texts. Deps are assumed to exist: they do not affect params.
+    fn parse<T>(&self, root: &Path, parse: impl FnOnce(&str, FileSource<'_>) -> T) -> Result<T> {
         let read =
             |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
         let list = |folder: &RepoPath| project::options(root, folder);
         let files = FileSource { read: &read, list: &list, ..FileSource::default() };
-        pipeline::parse(&self.text(root, pipeline::FILE)?, &[], files)
-            .map_err(pipeline::problem::report)
+        Ok(parse(&self.text(root, pipeline::FILE)?, files))
+    }
+
+    fn params(&self, root: &Path) -> Result<Declared> {
+        self.parse(root, pipeline::parse_params)?.map_err(pipeline::problem::report)
+    }
+
+    fn problems(&self, root: &Path) -> Result<Vec<Problem>> {
+        let parsed = self.parse(root, |text, files| pipeline::parse(text, &[], files))?;
+        Ok(parsed.err().unwrap_or_default())
+    }
+
+    /// Checks that the pipeline has no problems but those of the `old` texts: the value of one
+    /// param can be given before that of the next.
+    fn check(&self, root: &Path, old: &Files) -> Result<()> {
+        let mut new = self.problems(root)?;
+        if !new.is_empty() {
+            let old = old.problems(root)?;
+            new.retain(|problem| !old.iter().any(|other| other.what == problem.what));
+        }
+        if new.is_empty() { Ok(()) } else { Err(pipeline::problem::report(new)) }
     }
 }
 
@@ -110,13 +134,23 @@ fn selected(params: &Params, names: &[String]) -> Result<BTreeMap<ParamKey, Para
     Ok(selected)
 }
 
-fn show(params: &BTreeMap<ParamKey, ParamValue>, json: bool) -> String {
-    if json {
-        return report::json(&pipeline::nested(params));
-    }
+fn as_json(params: &BTreeMap<ParamKey, ParamValue>) -> String {
+    report::json(&pipeline::nested(params))
+}
+
+/// Returns a line per param, with the file whose value it replaces.
+fn as_lines(
+    params: &BTreeMap<ParamKey, ParamValue>,
+    shadowed: &BTreeMap<ParamKey, Written>,
+) -> String {
     let width = widest(params.keys().map(ParamKey::as_str));
     let line = |(key, value): (&ParamKey, &ParamValue)| {
-        format!("{}  {STAGE}{value}{STAGE:#}\n", pad(key.as_str(), width, Pad::Right))
+        let replaced = match shadowed.get(key) {
+            Some(written) => format!("  {DIM}replaces {}{DIM:#}", written.file),
+            None => String::new(),
+        };
+        let name = pad(key.as_str(), width, Pad::Right);
+        format!("{name}  {STAGE}{value}{STAGE:#}{replaced}\n")
     };
     params.iter().map(line).collect()
 }
@@ -147,44 +181,63 @@ impl Change {
     }
 }
 
-fn changes(pipeline: &Pipeline, assignments: &[String]) -> Result<Vec<Change>> {
+fn changes(declared: &Declared, assignments: &[String]) -> Result<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::new();
-    for assignment in assignments {
-        let (name, raw) = assignment.split_once('=').ok_or_else(|| {
-            Error::usage(format!("`{assignment}` is not an assignment"))
-                .hint("write `KEY=VALUE`, for example `epochs=30`")
-        })?;
-        let (key, old, place) = place(pipeline, name.trim())?;
+    for (name, raw) in single(declared, assignments)? {
+        let (key, old, place) = place(declared, &name)?;
         if changes.iter().any(|change| change.key == key) {
             return Err(Error::usage(format!("param `{key}` is set twice")));
         }
-        let new = Literal::typed(raw, &old).map_err(|wrong| {
-            Error::usage(format!("param `{key}` {wrong}"))
-                .hint(format!("its value is {old}; to change its type, edit `{}`", place.file))
+        let new = Literal::typed(&raw, &old).map_err(|wrong| {
+            Error::usage(format!("param `{key}` {wrong}")).hint(wrong.hint().unwrap_or_else(|| {
+                format!("its value is {old}; to change its type, edit `{}`", place.file)
+            }))
         })?;
         changes.push(Change { key, old, new, place });
     }
     Ok(changes)
 }
 
+/// Splits the assignments into names and values; one of a table is one for each param in it.
+fn single(declared: &Declared, assignments: &[String]) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for assignment in assignments {
+        let (name, raw) = assignment.split_once('=').ok_or_else(|| {
+            Error::usage(format!("`{assignment}` is not an assignment"))
+                .hint("write `KEY=VALUE`, for example `epochs=30`")
+        })?;
+        let name = name.trim();
+        let is_table = matches!(declared.params.resolve(name), Err(Unresolved::Table(_)));
+        match params_edit::table(raw).filter(|_| is_table) {
+            Some(leaves) => found.extend(leaves.into_iter().map(|(below, raw)| {
+                let names = std::iter::once(name.to_owned()).chain(below);
+                (names.collect::<Vec<_>>().join("."), raw)
+            })),
+            None => found.push((name.to_owned(), raw.to_owned())),
+        }
+    }
+    Ok(found)
+}
+
 /// Returns the key, value and location of the param or config group called `name`.
-fn place(pipeline: &Pipeline, name: &str) -> Result<(ParamKey, ParamValue, Place)> {
+fn place(declared: &Declared, name: &str) -> Result<(ParamKey, ParamValue, Place)> {
     let own = |tables, key| Place { file: pipeline::FILE.to_owned(), tables, key };
-    if let Some(option) = pipeline.groups.get(name) {
+    if let Some(option) = declared.groups.get(name) {
         let key = ParamKey::new(name);
         return Ok((key.clone(), option.as_str().into(), own(&["config", "groups"], key)));
     }
-    let key = pipeline.params.resolve(name).map_err(|unresolved| match unresolved {
+    let key = declared.params.resolve(name).map_err(|unresolved| match unresolved {
         Unresolved::Unknown { suggestion: None } => {
-            Error::usage(format!("there is no param `{name}`"))
-                .hint("declare it under `[params]`; `params set` changes existing params")
+            let hint = "add it to `[params]` by hand, or for one run with `-p +KEY=VALUE`";
+            let what = format!("there is no param `{name}`, and `params set` cannot add one");
+            Error::usage(what).hint(hint)
         }
         other => unresolvable(name, other),
     })?;
-    let Some(old) = pipeline.params.get(key.as_str()) else {
+    let Some(old) = declared.params.get(key.as_str()) else {
         panic!("BUG: `{key}` is a param without a value");
     };
-    let place = match pipeline.written.get(key.as_str()) {
+    let place = match declared.written.get(key.as_str()) {
         Some(written) => {
             Place { file: written.file.to_string(), tables: &[], key: written.key.clone() }
         }
@@ -236,154 +289,4 @@ fn unresolvable(name: &str, why: Unresolved) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::{PermissionsExt, symlink};
-
-    const FILE: &str = "\
-[params]
-seed = 42               # the answer
-lr = 0.5
-train.lr = 1e-3
-train.epochs = 10
-fine.epochs = 3
-source = 'synth'
-
-[stages.train]
-cmd = \"train {{ params.train.lr }}\"
-params = [\"train\"]
-outs = [\"model\"]
-";
-
-    fn declared() -> Pipeline {
-        Files([(pipeline::FILE.to_owned(), FILE.to_owned())].into())
-            .parse(Path::new("/nonexistent"))
-            .unwrap()
-    }
-
-    fn project() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join(pipeline::FILE), FILE).unwrap();
-        dir
-    }
-
-    fn set(root: &Path, assignments: &[&str]) -> Result<u8> {
-        let assignments = assignments.iter().map(|text| (*text).to_owned()).collect();
-        ParamsArgs { command: Command::Set { assignments } }.execute(root)
-    }
-
-    fn summary(assignments: &[&str]) -> String {
-        let pipeline = declared();
-        let assignments: Vec<String> = assignments.iter().map(|text| (*text).to_owned()).collect();
-        let text = match changes(&pipeline, &assignments) {
-            Ok(changes) => changes.iter().map(Change::summary).collect(),
-            Err(error) => format!("{}\nhint: {}", error.what, error.hint.unwrap_or_default()),
-        };
-        crate::escape::without_styles(&text)
-    }
-
-    #[test]
-    fn summary_of_assignments() {
-        let assignments = ["train.epochs=30", "seed=42", "lr=1", "source=a folder"];
-        insta::assert_snapshot!(summary(&assignments), @r#"
-        train.epochs 10 → 30
-        seed is already 42
-        lr 0.5 → 1.0
-        source "synth" → "a folder"
-        "#);
-    }
-
-    #[test]
-    fn invalid_assignments() {
-        insta::assert_snapshot!(summary(&["sed=1"]), @r#"
-        there is no param `sed`
-        hint: did you mean `seed`?
-        "#);
-        insta::assert_snapshot!(summary(&["zzz=1"]), @r#"
-        there is no param `zzz`
-        hint: declare it under `[params]`; `params set` changes existing params
-        "#);
-        insta::assert_snapshot!(summary(&["epochs=30"]), @r#"
-        param `epochs` is ambiguous
-        hint: write one of `fine.epochs`, `train.epochs`
-        "#);
-        insta::assert_snapshot!(summary(&["train=30"]), @r#"
-        `train` is a table of params, not a param
-        hint: write one of `train.epochs`, `train.lr`
-        "#);
-        insta::assert_snapshot!(summary(&["seed=ten"]), @r#"
-        param `seed` must be an integer, not `ten`
-        hint: its value is 42; to change its type, edit `pipeline.toml`
-        "#);
-        insta::assert_snapshot!(summary(&["seed"]), @r#"
-        `seed` is not an assignment
-        hint: write `KEY=VALUE`, for example `epochs=30`
-        "#);
-        insta::assert_snapshot!(summary(&["seed=1", "seed=2"]), @r#"
-        param `seed` is set twice
-        hint:
-        "#);
-    }
-
-    #[test]
-    fn params_as_text_and_json() {
-        let params = declared().params;
-        let shown = |names: &[&str], json| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            crate::escape::without_styles(&show(&selected(&params, &names).unwrap(), json))
-        };
-        insta::assert_snapshot!(shown(&[], false), @r#"
-        fine.epochs   3
-        lr            0.5
-        seed          42
-        source        "synth"
-        train.epochs  10
-        train.lr      0.001
-        "#);
-        insta::assert_snapshot!(shown(&["fine.epochs", "train"], true), @r#"
-        {
-          "fine": {
-            "epochs": 3
-          },
-          "train": {
-            "epochs": 10,
-            "lr": 0.001
-          }
-        }
-        "#);
-    }
-
-    #[test]
-    fn set_is_atomic() {
-        let dir = project();
-        let file = dir.path().join(pipeline::FILE);
-        set(dir.path(), &["seed=1", "train.epochs=ten"]).unwrap_err();
-        assert_eq!(fs::read_to_string(&file).unwrap(), FILE);
-        assert_eq!(set(dir.path(), &["seed=1", "train.epochs=30"]).unwrap(), exit::OK);
-        let expected =
-            FILE.replace("seed = 42 ", "seed = 1 ").replace("epochs = 10", "epochs = 30");
-        assert_eq!(fs::read_to_string(&file).unwrap(), expected);
-        let staged = fs::read_dir(dir.path().join("cache/tmp")).unwrap().count();
-        assert_eq!(staged, 0, "a temporary file was left");
-    }
-
-    #[test]
-    fn set_keeps_mode_and_link() {
-        let dir = project();
-        let (link, file) = (dir.path().join(pipeline::FILE), dir.path().join("real.toml"));
-        fs::rename(&link, &file).unwrap();
-        symlink("real.toml", &link).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        set(dir.path(), &["seed=7"]).unwrap();
-        assert!(link.symlink_metadata().unwrap().is_symlink());
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
-        assert!(fs::read_to_string(&file).unwrap().contains("seed = 7 "));
-    }
-
-    #[test]
-    fn set_to_equal_value() {
-        let dir = project();
-        set(dir.path(), &["train.lr=0.001", "source=synth"]).unwrap();
-        assert_eq!(fs::read_to_string(dir.path().join(pipeline::FILE)).unwrap(), FILE);
-    }
-}
+mod tests;

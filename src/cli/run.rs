@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::common::{show_error, show_failures};
+use super::common::{command_line, show_error, show_failures, show_warnings};
 use super::{plan, select};
 use crate::engine::plan::plan;
 use crate::engine::run::{Options, Report, run};
@@ -14,7 +14,7 @@ use crate::engine::watch::{Notice, Watched, watch};
 use crate::engine::{Project, processors};
 use crate::error::{Error, Result};
 use crate::event::{Event, Subscriber};
-use crate::pipeline::{Operation, Override, Pipeline, StageSet};
+use crate::pipeline::{BadName, Operation, Override, ParamKey, Pipeline, StageSet};
 use crate::report;
 use crate::report::plan::PlanReport;
 use crate::runs::Recorder;
@@ -74,6 +74,7 @@ impl RunArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         if self.plan {
             let project = Project::load(root, &self.params)?;
+            show_warnings(&project);
             let wanted = self.wanted(&project.pipeline)?;
             let forced = self.forced(&project, &wanted)?;
             let cpus = self.cpus();
@@ -103,6 +104,7 @@ impl RunArgs {
             false => Project::load_exclusively(root, &self.params)?,
         };
         let project = Arc::new(project);
+        show_warnings(&project);
         let wanted = self.wanted(&project.pipeline)?;
         let forced = match force {
             Forced::AsAsked => self.forced(&project, &wanted)?,
@@ -113,7 +115,7 @@ impl RunArgs {
             forced,
             cpus: self.cpus(),
             on_failure: if self.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
-            command: std::env::args().collect(),
+            command: command_line(),
             overrides: self.params.iter().map(Override::typed).collect(),
         };
         let mut recorder = Recorder::start(root, terminal::note);
@@ -235,29 +237,23 @@ fn close(project: &Project, report: &Report) {
     terminal::eprint(&summary::render(&summary));
 }
 
-/// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE` or `~KEY`. The value is TOML or a bare string.
+/// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE`, `~KEY` or `~KEY=VALUE`. The value is TOML or a bare string.
 fn assignment(text: &str) -> Result<Override, String> {
     let text = text.trim_start();
-    if let Some(key) = text.strip_prefix('~') {
-        return Ok(Override {
-            operation: Operation::Remove,
-            key: key.trim().to_owned(),
-            raw: String::new(),
-        });
-    }
-    let (operation, rest) = match (text.strip_prefix("++"), text.strip_prefix('+')) {
+    let (operation, rest) = match (text.strip_prefix("++"), text.strip_prefix(['+', '~'])) {
         (Some(rest), _) => (Operation::Put, rest),
-        (None, Some(rest)) => (Operation::Add, rest),
+        (None, Some(rest)) if text.starts_with('+') => (Operation::Add, rest),
+        (None, Some(rest)) if rest.contains('=') => (Operation::RemoveEqual, rest),
+        (None, Some(rest)) => (Operation::Remove, rest),
         (None, None) => (Operation::Set, text),
     };
-    let (key, value) =
-        rest.split_once('=').ok_or("must be KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY")?;
-    let key = key.trim();
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if key.is_empty() || !key.chars().all(plain) || key.split('.').any(str::is_empty) {
-        return Err(format!("`{}` is not a valid param key", key.escape_debug()));
-    }
-    Ok(Override { operation, key: key.to_owned(), raw: value.to_owned() })
+    let (key, value) = match (rest.split_once('='), operation) {
+        (Some(split), _) => split,
+        (None, Operation::Remove) => (rest, ""),
+        (None, _) => return Err("must be KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY".to_owned()),
+    };
+    let key = ParamKey::parse(key.trim()).map_err(|bad| format!("{bad}: {}", BadName::HINT))?;
+    Ok(Override { operation, key: key.to_string(), raw: value.to_owned() })
 }
 
 fn jobs(text: &str) -> Result<u16, String> {

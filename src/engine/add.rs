@@ -47,6 +47,7 @@ pub fn declare(
     paths: &[RepoPath],
     wishes: &Wishes,
 ) -> Result<Vec<Tracked>> {
+    let edits = project::hold_edits(root)?;
     let old = project::text(root)?;
     let mut names = stage_edit::declared(&old);
     let mut claims =
@@ -81,7 +82,7 @@ pub fn declare(
                 .because(error)
                 .hint("write the stage by hand: a table with `outs` and nothing else")
         })?;
-        project::staging(root).replace(&root.join(pipeline::FILE), text.as_bytes())?;
+        edits.replace(&root.join(pipeline::FILE), text.as_bytes())?;
     }
     Ok(tracked)
 }

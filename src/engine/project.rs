@@ -17,6 +17,7 @@ use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, Trace, lock, lock_template};
 use crate::repo_path::RepoPath;
+use crate::workspace::edit_lock::{self, EditLock};
 use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability, Staging};
 use crate::workspace::{Workspace, links};
@@ -243,6 +244,11 @@ pub fn hold(root: &Path) -> Result<RunLock> {
 /// Returns the folder where new versions of the user's files at `root` are written.
 pub fn staging(root: &Path) -> Staging {
     Staging::in_state(&cache_dir(root))
+}
+
+/// Takes the lock for editing the files that declare the pipeline at `root`, after other edits.
+pub fn hold_edits(root: &Path) -> Result<EditLock> {
+    edit_lock::acquire(&cache_dir(root).join("edit.lock"), staging(root))
 }
 
 /// Reads the pipeline that `pipeline.toml` declares.

@@ -27,10 +27,8 @@ pub const KEEP_DISPLACED: Duration = Duration::from_secs(30 * 86_400);
 pub struct Pipeline {
     pub name: Option<String>,
     pub params: Params,
-    /// The origin of each param that comes from a file other than `pipeline.toml`.
-    pub written: BTreeMap<ParamKey, Written>,
-    /// The chosen option of each params group.
-    pub groups: BTreeMap<String, String>,
+    /// Declarations that are valid, but have no effect.
+    pub warnings: Vec<String>,
     pub goals: Goals,
     pub tokens: Tokens,
     pub links: Links,

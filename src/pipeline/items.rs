@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::shell::{self, Scanner};
 use super::{Glob, Presence};
 use crate::repo_path::{BadPath, RepoPath};
 
@@ -53,7 +54,7 @@ enum Part {
 }
 
 /// Delimiter around a part's name while templates are rendered; users cannot write it.
-const MARK: char = '\u{1}';
+pub(super) const MARK: char = '\u{1}';
 
 const PARTS: [(&str, Part); 5] = [
     ("path", Part::Path),
@@ -67,6 +68,12 @@ const PARTS: [(&str, Part); 5] = [
 /// [`ItemText::parse`] recognizes.
 pub(super) fn placeholders() -> impl Iterator<Item = (&'static str, String)> {
     PARTS.iter().map(|(name, _)| (*name, format!("{MARK}{name}{MARK}")))
+}
+
+/// Reports whether the text is the placeholder of a part.
+pub(super) fn is_placeholder(text: &str) -> bool {
+    let name = text.strip_prefix(MARK).and_then(|rest| rest.strip_suffix(MARK));
+    name.is_some_and(|name| PARTS.iter().any(|(part, _)| *part == name))
 }
 
 impl ItemText {
@@ -98,15 +105,31 @@ impl ItemText {
 
     /// Returns the path for one item.
     pub fn path(&self, item: &RepoPath, glob: &Glob) -> Result<RepoPath, BadPath> {
-        RepoPath::parse(&self.fill(item, glob, str::to_owned))
+        let pieces = self.pieces(item, glob).map(|(text, _)| text);
+        RepoPath::parse(&pieces.collect::<String>())
     }
 
     /// Returns the command for one item, with the parts quoted where the shell would split them.
     pub fn command(&self, item: &RepoPath, glob: &Glob) -> String {
-        self.fill(item, glob, quote)
+        let mut scanner = Scanner::default();
+        let mut command = String::new();
+        for (text, is_part) in self.pieces(item, glob) {
+            if is_part {
+                command.push_str(&scanner.value(text).unwrap_or_else(|_| shell::quote(text)));
+            } else {
+                scanner.read(text);
+                command.push_str(text);
+            }
+        }
+        command
     }
 
-    fn fill(&self, item: &RepoPath, glob: &Glob, escape: impl Fn(&str) -> String) -> String {
+    /// Returns the pieces for one item, and for each whether it is a part of the item's path.
+    fn pieces<'t>(
+        &'t self,
+        item: &'t RepoPath,
+        glob: &'t Glob,
+    ) -> impl Iterator<Item = (&'t str, bool)> {
         let path = item.as_str();
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let base = glob.base().map_or("", RepoPath::as_str);
@@ -114,28 +137,17 @@ impl ItemText {
         // A leading dot marks a hidden file, not an extension.
         let dot = name.rfind('.').filter(|at| *at > 0);
         let (stem, ext) = dot.map_or((name, ""), |at| (&name[..at], &name[at + 1..]));
-        let part = |part: Part| match part {
+        let part = move |part: Part| match part {
             Part::Path => path,
             Part::Dir => dir,
             Part::Name => name,
             Part::Stem => stem,
             Part::Ext => ext,
         };
-        let pieces = self.0.iter().map(|piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Part(which) => escape(part(*which)),
-        });
-        pieces.collect()
-    }
-}
-
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./@%+=:,".contains(c);
-    // An empty part is not quoted: it may be within a word, as in `out{{ item.dir }}/x`.
-    if word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
+        self.0.iter().map(move |piece| match piece {
+            Piece::Text(text) => (text.as_str(), false),
+            Piece::Part(which) => (part(*which), true),
+        })
     }
 }
 
@@ -197,5 +209,7 @@ mod tests {
         assert_eq!(command("in/a.txt"), "cp in/a.txt out/a.txt");
         assert_eq!(command("in/a b"), "cp 'in/a b' out/'a b'");
         assert_eq!(command("in/it's;rm"), r"cp 'in/it'\''s;rm' out/'it'\''s;rm'");
+        let in_quotes = text("cp \"{{ item.path }}\" 'out/{{ item.name }}'");
+        assert_eq!(in_quotes.command(&path("in/a $b"), &glob), r#"cp "in/a \$b" 'out/a $b'"#);
     }
 }

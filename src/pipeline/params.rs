@@ -12,8 +12,60 @@ pub type ParamValue = serde_json::Value;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ParamKey(Box<str>);
 
+/// The value of a param that must be given before a stage can use it.
+pub const REQUIRED: &str = "???";
+
+/// Error: a name in a key cannot name a param.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadName(String);
+
+impl BadName {
+    pub const HINT: &str = "use letters, digits, `_` and `-`";
+}
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` is not a valid param name", self.0.escape_debug())
+    }
+}
+
+/// Checks one name of a key. The rule is the same for files, the command line, the lock and the
+/// cache: letters, digits, `_` and `-`.
+///
+/// # Errors
+/// The name breaks the rule.
+pub fn check_name(name: &str) -> Result<(), BadName> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    match !name.is_empty() && name.chars().all(plain) {
+        true => Ok(()),
+        false => Err(BadName(name.to_owned())),
+    }
+}
+
 impl ParamKey {
+    /// Checks a dotted key.
+    ///
+    /// # Errors
+    /// The first name that is not valid; the whole key if a name is empty.
+    pub fn parse(dotted: impl Into<Box<str>>) -> Result<ParamKey, BadName> {
+        let dotted = dotted.into();
+        match dotted.split('.').find_map(|name| check_name(name).err()) {
+            Some(BadName(name)) if name.is_empty() => Err(BadName(dotted.into())),
+            Some(bad) => Err(bad),
+            None => Ok(ParamKey(dotted)),
+        }
+    }
+
+    /// Returns a key that is known to be valid.
+    ///
+    /// # Panics
+    /// If the key is not valid.
     pub fn new(dotted: impl Into<Box<str>>) -> ParamKey {
+        ParamKey::parse(dotted).unwrap_or_else(|bad| panic!("BUG: {bad}"))
+    }
+
+    /// Keeps a key from the history as it was recorded, for display only.
+    pub fn recorded(dotted: impl Into<Box<str>>) -> ParamKey {
         ParamKey(dotted.into())
     }
 
@@ -48,7 +100,7 @@ impl serde::Serialize for ParamKey {
 
 impl<'de> serde::Deserialize<'de> for ParamKey {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<ParamKey, D::Error> {
-        String::deserialize(d).map(ParamKey::new)
+        ParamKey::parse(String::deserialize(d)?).map_err(serde::de::Error::custom)
     }
 }
 
@@ -73,15 +125,20 @@ impl Params {
     }
 
     /// Inserts a param and removes the params that conflict with it: those inside a key that is now
-    /// a value, and values whose key is now a table.
+    /// a value, and values whose key is now a table. An empty table removes nothing.
     pub fn replace(&mut self, key: ParamKey, value: ParamValue) {
-        let clash = |other: &ParamKey| {
-            let below =
-                |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
-            below(other.as_str(), key.as_str()) || below(key.as_str(), other.as_str())
-        };
         if !self.0.contains_key(key.as_str()) {
-            self.0.retain(|other, _| !clash(other));
+            let below: Vec<ParamKey> =
+                self.below(key.as_str()).map(|(key, _)| key.clone()).collect();
+            if is_empty_table(&value) && !below.is_empty() {
+                return;
+            }
+            for inner in &below {
+                self.0.remove(inner.as_str());
+            }
+            for (at, _) in key.as_str().match_indices('.') {
+                self.0.remove(&key.as_str()[..at]);
+            }
         }
         self.0.insert(key, value);
     }
@@ -104,14 +161,26 @@ impl Params {
 
     /// Returns the params selected by a key or a prefix: the key itself and everything below it.
     pub fn named(&self, key_or_prefix: &str) -> BTreeMap<ParamKey, ParamValue> {
-        let below =
-            |key: &str| key.strip_prefix(key_or_prefix).is_some_and(|rest| rest.starts_with('.'));
-        self.0
-            .range::<str, _>((Bound::Included(key_or_prefix), Bound::Unbounded))
-            .take_while(|(key, _)| key.as_str().starts_with(key_or_prefix))
-            .filter(|(key, _)| key.as_str() == key_or_prefix || below(key.as_str()))
+        let own = self.0.get_key_value(key_or_prefix);
+        own.into_iter()
+            .chain(self.below(key_or_prefix))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()
+    }
+
+    /// Returns the params inside the table `table`.
+    fn below(&self, table: &str) -> impl Iterator<Item = (&ParamKey, &ParamValue)> {
+        let prefix = format!("{table}.");
+        self.0
+            .range::<str, _>((Bound::Included(prefix.as_str()), Bound::Unbounded))
+            .take_while(move |(key, _)| key.as_str().starts_with(&prefix))
+    }
+
+    /// Returns the value that stands where the table above `key` would be: `seed` for `seed.x`.
+    pub fn value_above(&self, key: &ParamKey) -> Option<&ParamKey> {
+        let above = key.as_str().match_indices('.').map(|(at, _)| &key.as_str()[..at]);
+        let is_value = |(_, value): &(&ParamKey, &ParamValue)| !is_empty_table(value);
+        above.filter_map(|above| self.0.get_key_value(above)).find(is_value).map(|(key, _)| key)
     }
 
     /// Resolves a name to a key: the full key, or the only key that ends in `.name`.
@@ -119,23 +188,39 @@ impl Params {
     /// # Errors
     /// The name is unknown (with a suggestion), ambiguous, or the name of a table.
     pub fn resolve(&self, name: &str) -> Result<&ParamKey, Unresolved> {
-        if let Some((key, _)) = self.0.get_key_value(name) {
-            return Ok(key);
+        if let Some((key, value)) = self.0.get_key_value(name) {
+            return if is_empty_table(value) {
+                Err(Unresolved::Table(Vec::new()))
+            } else {
+                Ok(key)
+            };
+        }
+        let below: Vec<ParamKey> = self.below(name).map(|(key, _)| key.clone()).collect();
+        if !below.is_empty() {
+            return Err(Unresolved::Table(below));
         }
         let ends = |key: &str| key.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
         let found: Vec<&ParamKey> = self.0.keys().filter(|key| ends(key.as_str())).collect();
         match found[..] {
             [key] => Ok(key),
-            [] => {
-                let below: Vec<ParamKey> = self.named(name).into_keys().collect();
-                if !below.is_empty() {
-                    return Err(Unresolved::Table(below));
-                }
-                Err(Unresolved::Unknown {
-                    suggestion: self.suggestion(name).map(ToOwned::to_owned),
-                })
-            }
+            [] => Err(Unresolved::Unknown {
+                suggestion: self.suggestion(name).map(ToOwned::to_owned),
+            }),
             _ => Err(Unresolved::Ambiguous(found.into_iter().cloned().collect())),
+        }
+    }
+
+    /// Returns a hint for an unknown key in an existing table: a similar param, or all of them.
+    pub fn similar_in_table(&self, key: &ParamKey) -> String {
+        let (table, name) = key.as_str().rsplit_once('.').unwrap_or(("", key.as_str()));
+        let known: Vec<&str> =
+            self.below(table).map(|(key, _)| &key.as_str()[table.len() + 1..]).collect();
+        match crate::error::did_you_mean(name, known.iter().copied()) {
+            Some(similar) => format!("did you mean `{table}.{similar}`?"),
+            None if (1..=10).contains(&known.len()) => {
+                format!("the params of `{table}` are {}", known.join(", "))
+            }
+            None => "`repro params show` lists them".to_owned(),
         }
     }
 
@@ -148,6 +233,11 @@ impl Params {
             crate::error::did_you_mean(name, short)
         })
     }
+}
+
+/// Reports whether the value is a table without params, which is kept as a param of its own.
+pub(super) fn is_empty_table(value: &ParamValue) -> bool {
+    value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 /// Builds the nested object that a stage's process gets: `{"seed": 42, "train": {"epochs": 10}}`.
@@ -200,6 +290,55 @@ mod tests {
         assert_eq!(key("epoch"), Err(Unresolved::Unknown { suggestion: Some("epochs".into()) }));
         assert_eq!(key("pochs"), Err(Unresolved::Unknown { suggestion: Some("epochs".into()) }));
         assert!(matches!(key("train"), Err(Unresolved::Table(below)) if below.len() == 2));
+    }
+
+    /// Each step looks only at the params that it can affect.
+    #[test]
+    fn many_params() {
+        let count = 200_000;
+        let params = deadline::within(move || {
+            let mut params = Params::default();
+            for number in 0..count {
+                params.replace(ParamKey::new(format!("t{number}.a.b")), number.into());
+            }
+            params
+        });
+        assert_eq!(params.iter().count(), count);
+    }
+
+    #[test]
+    fn replaced_params() {
+        let mut all = params(&[("a.b", json!(1)), ("a.c.d", json!(2)), ("ab", json!(3))]);
+        let keys = |all: &Params| all.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>();
+        all.replace(ParamKey::new("a"), json!({}));
+        assert_eq!(keys(&all), ["a.b", "a.c.d", "ab"]);
+        all.replace(ParamKey::new("a.c"), json!(4));
+        assert_eq!(keys(&all), ["a.b", "a.c", "ab"]);
+        all.replace(ParamKey::new("a.c.d.e"), json!({}));
+        assert_eq!(keys(&all), ["a.b", "a.c.d.e", "ab"]);
+        assert_eq!(all.value_above(&ParamKey::new("a.b.x")).map(ParamKey::as_str), Some("a.b"));
+        assert_eq!(all.value_above(&ParamKey::new("a.c.d.e.f")), None);
+        all.replace(ParamKey::new("a"), json!(5));
+        assert_eq!(keys(&all), ["a", "ab"]);
+    }
+
+    #[test]
+    fn valid_keys() {
+        for good in ["a", "a.b-c_d", "é.ü", "0"] {
+            assert_eq!(ParamKey::parse(good).unwrap().as_str(), good);
+        }
+        for (bad, shown) in [
+            ("", ""),
+            ("a..b", "a..b"),
+            (".a", ".a"),
+            ("a b", "a b"),
+            ("x.a\nb", "a\\nb"),
+            ("a=b", "a=b"),
+            ("x.\u{202e}", "\\u{202e}"),
+        ] {
+            let message = format!("`{shown}` is not a valid param name");
+            assert_eq!(ParamKey::parse(bad).unwrap_err().to_string(), message);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use toml_edit::{Document, Item, TableLike, Value};
 
-use super::{ParamKey, ParamValue};
+use super::{ParamKey, ParamValue, REQUIRED};
 
 /// A new value and its TOML spelling (`1e-4` stays `1e-4`).
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +22,16 @@ pub struct Literal {
 pub struct WrongType {
     expected: &'static str,
     found: String,
+}
+
+impl WrongType {
+    /// Returns a remedy, if the text shows what was meant.
+    pub fn hint(&self) -> Option<String> {
+        not_toml(&self.found).or_else(|| {
+            let several = self.found.contains(',') && !self.found.starts_with(['[', '{', '"']);
+            several.then(|| "for one stage per value, declare a `matrix`".to_owned())
+        })
+    }
 }
 
 /// The reason that a text cannot be edited.
@@ -59,6 +69,7 @@ impl Literal {
     /// - A float also accepts an integer, which is written as a float: `1` becomes `1.0`.
     /// - An integer, a boolean and an array accept only values of the same type, in TOML syntax.
     /// - `null`, which only JSON and YAML have, accepts anything.
+    /// - A param without a value yet, `???`, accepts any value.
     ///
     /// # Errors
     /// The text has another type, or is not a finite number.
@@ -66,6 +77,10 @@ impl Literal {
         let trimmed = raw.trim();
         let parsed = bare(trimmed);
         let literal = match (old, parsed) {
+            (ParamValue::String(old), Some(value)) if old == REQUIRED => match value {
+                Value::Datetime(_) => Literal::new(Value::from(raw)),
+                value => Literal::new(value),
+            },
             (ParamValue::String(_), Some(value @ Value::String(_))) => Literal::new(value),
             (ParamValue::String(_) | ParamValue::Null, None) => Literal::new(Value::from(raw)),
             (ParamValue::Null, Some(value)) => Literal::new(value),
@@ -108,14 +123,58 @@ impl Literal {
 /// Parses a value of a param whose type is unknown, as TOML if possible and otherwise as a string.
 ///
 /// # Errors
-/// A message fragment: the value contains an infinity or NaN, which JSON lacks.
-pub fn parse_value(raw: &str) -> Result<ParamValue, String> {
-    match bare(raw.trim()) {
+/// A message fragment and a hint: the value contains an infinity or NaN, which JSON lacks, or is
+/// meant to be a list or table, but is not TOML.
+pub fn parse_value(raw: &str) -> Result<ParamValue, (String, Option<String>)> {
+    let trimmed = raw.trim();
+    match bare(trimmed) {
+        None if trimmed.starts_with(['[', '{']) => {
+            Err((format!("`{trimmed}` is not a TOML value"), not_toml(trimmed)))
+        }
         // A date is kept as text, like a date in the file.
         None | Some(Value::Datetime(_)) => Ok(raw.into()),
         Some(value) => json(&value)
-            .ok_or_else(|| format!("`{}` contains a number that is not finite", raw.trim())),
+            .ok_or_else(|| (format!("`{trimmed}` contains a number that is not finite"), None)),
     }
+}
+
+/// Returns the values in an inline table, each with the names that lead to it and its TOML text;
+/// `None` if the text is not an inline table. An empty table is a value itself.
+pub fn table(raw: &str) -> Option<Vec<(Vec<String>, String)>> {
+    fn collect(value: Value, names: &[String], found: &mut Vec<(Vec<String>, String)>) {
+        match value {
+            Value::InlineTable(table) if !table.is_empty() => {
+                for (name, value) in table {
+                    collect(value, &[names, &[name.to_string()]].concat(), found);
+                }
+            }
+            mut value => {
+                value.decor_mut().clear();
+                found.push((names.to_vec(), value.to_string()));
+            }
+        }
+    }
+    let value = bare(raw.trim()).filter(Value::is_inline_table)?;
+    let mut found = Vec::new();
+    collect(value, &[], &mut found);
+    Some(found)
+}
+
+/// Returns a hint for a list or table that is not TOML, such as `[a, b]` or `{a: 1}`.
+fn not_toml(text: &str) -> Option<String> {
+    if bare(text).is_some() {
+        return None;
+    }
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        let quoted = |entry: &str| match entry.trim() {
+            entry if bare(entry).is_some() => entry.to_owned(),
+            entry => format!("\"{entry}\""),
+        };
+        let list: Vec<String> = inner.split(',').map(quoted).collect();
+        return Some(format!("put texts in quotes: [{}]", list.join(", ")));
+    }
+    let is_table = text.starts_with('{') && text.ends_with('}');
+    is_table.then(|| "write a table as `{a = 1, b = \"text\"}`".to_owned())
 }
 
 /// Parses a TOML value and strips the surrounding white space and comments.
@@ -201,177 +260,4 @@ impl fmt::Display for Uneditable {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    const FILE: &str = r#"# top
-title = "10"            # not a param
-
-[params]
-seed = 42
-"odd.name" = 'x'        # quoted
-inline = { a = 1, b = { c = [1, 2] } }  # inline
-train.epochs = 10       # how often
-text = """
-many
-lines"""
-
-[params.fine]
-lr = 2e-4    # learning rate
-resize = true
-sizes = [
-  1, # one
-  2,
-]
-
-[stages.train]
-cmd = "train --epochs 10"
-"#;
-
-    fn value_at(text: &str, key: &str) -> ParamValue {
-        let document = Document::parse(text).unwrap();
-        let params = document.get("params").and_then(Item::as_table_like).unwrap();
-        json(find(params, key).unwrap().as_value().unwrap()).unwrap()
-    }
-
-    fn edited(text: &str, key: &str, raw: &str) -> String {
-        let literal = Literal::typed(raw, &value_at(text, key)).unwrap();
-        set(text, &["params"], &ParamKey::new(key), &literal).unwrap()
-    }
-
-    #[test]
-    fn set_replaces_only_the_value() {
-        let cases = [
-            ("seed", "7", "seed = 42\n", "seed = 7\n"),
-            ("odd.name", "a b", "'x'        # quoted", "\"a b\"        # quoted"),
-            ("inline.a", "-3", "{ a = 1,", "{ a = -3,"),
-            ("inline.b.c", "[]", "c = [1, 2] }", "c = [] }"),
-            ("train.epochs", "30", "epochs = 10       #", "epochs = 30       #"),
-            ("text", "short", "\"\"\"\nmany\nlines\"\"\"", "\"short\""),
-            ("fine.lr", "1e-4", "lr = 2e-4    #", "lr = 1e-4    #"),
-            ("fine.lr", "1", "lr = 2e-4    #", "lr = 1.0    #"),
-            ("fine.resize", "false", "resize = true", "resize = false"),
-            ("fine.sizes", "[3, 4]", "[\n  1, # one\n  2,\n]", "[3, 4]"),
-        ];
-        for (key, raw, before, after) in cases {
-            assert!(FILE.contains(before), "{before}");
-            assert_eq!(edited(FILE, key, raw), FILE.replacen(before, after, 1), "{key}={raw}");
-        }
-    }
-
-    #[test]
-    fn set_keeps_crlf_and_bom() {
-        let crlf = "\u{feff}[params]\r\n# é\r\na = 1  # x\r\nb = \"y\"";
-        assert_eq!(edited(crlf, "a", "22"), crlf.replace("a = 1", "a = 22"));
-        assert_eq!(edited(crlf, "b", "long text"), crlf.replace("\"y\"", "\"long text\""));
-        let dotted = "params.a.b = 1";
-        assert_eq!(edited(dotted, "a.b", "2"), "params.a.b = 2");
-    }
-
-    #[test]
-    fn typed_value_keeps_type() {
-        let typed =
-            |raw, old: ParamValue| Literal::typed(raw, &old).map(|l| (l.value, l.toml)).ok();
-        let same = |value: ParamValue, toml: &str| Some((value, toml.to_owned()));
-        assert_eq!(typed("synth", json!("x")), same(json!("synth"), "\"synth\""));
-        assert_eq!(typed("30", json!("x")), same(json!("30"), "\"30\""));
-        assert_eq!(typed("nan", json!("x")), same(json!("nan"), "\"nan\""));
-        assert_eq!(typed("'a'", json!("x")), same(json!("a"), "'a'"));
-        assert_eq!(typed("", json!("x")), same(json!(""), "\"\""));
-        assert_eq!(typed("a\nb = 1", json!("x")).map(|l| l.0), Some(json!("a\nb = 1")));
-        assert_eq!(typed(" 30 ", json!(1)), same(json!(30), "30"));
-        assert_eq!(typed("1_000", json!(1)), same(json!(1000), "1_000"));
-        assert_eq!(typed("1_000", json!(1.0)), same(json!(1000.0), "1_000.0"));
-        assert_eq!(typed("0xff", json!(1.0)), same(json!(255.0), "255.0"));
-        assert_eq!(typed("1e-4", json!(1.0)), same(json!(1e-4), "1e-4"));
-        assert_eq!(typed("[ 1,'b' ]", json!([])), same(json!([1, "b"]), "[ 1,'b' ]"));
-        for (raw, old) in [
-            ("30.0", json!(1)),
-            ("ten", json!(1)),
-            ("", json!(1)),
-            ("9223372036854775808", json!(1)),
-            ("1\nb = 2", json!(1)),
-            ("1 # x", json!(true)),
-            ("nan", json!(1.0)),
-            ("inf", json!(1.0)),
-            ("yes", json!(true)),
-            ("1", json!(true)),
-            ("1", json!([1])),
-            ("[nan]", json!([1])),
-            ("[1], b = 2", json!([1])),
-        ] {
-            assert_eq!(typed(raw, old.clone()), None, "{raw:?} for {old}");
-        }
-    }
-
-    #[test]
-    fn value_of_unknown_type() {
-        let cases = [
-            ("30", json!(30)),
-            ("1e-4", json!(1e-4)),
-            ("true", json!(true)),
-            ("\"30\"", json!("30")),
-            ("synth", json!("synth")),
-            ("", json!("")),
-            ("a = 1", json!("a = 1")),
-            ("[1, 'b']", json!([1, "b"])),
-            ("2024-05-01", json!("2024-05-01")),
-            ("http://x/a.zip#b", json!("http://x/a.zip#b")),
-        ];
-        for (raw, value) in cases {
-            assert_eq!(parse_value(raw), Ok(value), "{raw}");
-        }
-        assert_eq!(parse_value("nan"), Err("`nan` contains a number that is not finite".into()));
-        assert!(parse_value("[inf]").is_err());
-    }
-
-    #[test]
-    fn set_errors() {
-        let literal = Literal::typed("1", &json!(1)).unwrap();
-        let error = |text, key: &str| {
-            set(text, &["params"], &ParamKey::new(key), &literal).unwrap_err().to_string()
-        };
-        assert_eq!(error(FILE, "train"), "there is no param `train`");
-        assert_eq!(error(FILE, "seed.x"), "there is no param `seed.x`");
-        assert_eq!(error("", "seed"), "there is no param `seed`");
-        assert_eq!(error("params = 1", "seed"), "there is no param `seed`");
-        assert_eq!(
-            error("[[params.layers]]\nsize = 1", "layers"),
-            "param `layers` is defined by `[[params.layers]]` tables: edit them by hand"
-        );
-        assert!(!error("[params", "seed").is_empty());
-    }
-
-    fn strategy() -> impl Strategy<Value = (&'static str, String)> {
-        let text = prop_oneof!["\\PC{0,12}", "[\"'\\\\\n\r\t#=\\[\\]]{0,6}"];
-        prop_oneof![
-            (prop_oneof![Just("odd.name"), Just("text")], text),
-            (
-                prop_oneof![Just("seed"), Just("inline.a"), Just("train.epochs")],
-                any::<i64>().prop_map(|i| i.to_string())
-            ),
-            (Just("fine.lr"), any::<f64>().prop_map(|f| format!("{f:?}"))),
-            (Just("fine.resize"), any::<bool>().prop_map(|b| b.to_string())),
-            (
-                prop_oneof![Just("inline.b.c"), Just("fine.sizes")],
-                any::<Vec<i32>>().prop_map(|v| format!("{v:?}"))
-            ),
-        ]
-    }
-
-    proptest! {
-        /// After any edit the file parses, has the new value, and is otherwise unchanged.
-        #[test]
-        fn set_value_round_trip((key, raw) in strategy()) {
-            let Ok(literal) = Literal::typed(&raw, &value_at(FILE, key)) else { return Ok(()) };
-            let text = set(FILE, &["params"], &ParamKey::new(key), &literal).unwrap();
-            prop_assert_eq!(&value_at(&text, key), literal.value());
-            let zero = Literal { value: ParamValue::Null, toml: "0".into() };
-            let restored = set(&text, &["params"], &ParamKey::new(key), &zero).unwrap();
-            let expected = set(FILE, &["params"], &ParamKey::new(key), &zero).unwrap();
-            prop_assert_eq!(restored, expected);
-        }
-    }
-}
+mod tests;

@@ -7,17 +7,18 @@ mod data_params;
 pub(super) mod matrix;
 pub(super) mod options;
 pub(super) mod outs;
+mod overrides;
 pub(super) mod reader;
 pub(super) mod source;
 pub(super) mod stage;
 mod syntax;
 
-use toml::de::DeTable;
+use std::collections::BTreeMap;
 
 use self::config::{Completeness, Composed};
 use self::reader::{ROOT, Reader};
-use self::source::{FileSource, Override};
-use super::{Pipeline, Problem};
+use self::source::{FileSource, Override, unix_line_ends};
+use super::{ParamKey, Params, Pipeline, Problem, Written};
 
 /// Parses and validates a pipeline.
 ///
@@ -28,14 +29,9 @@ pub fn parse(
     overrides: &[Override],
     files: FileSource<'_>,
 ) -> Result<Pipeline, Vec<Problem>> {
+    let text = &unix_line_ends(text);
     let mut reader = Reader::new(text);
-    let (root, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        reader.problems.extend(syntax::problem(&reader, text, &error));
-    }
-    if !reader.problems.is_empty() {
-        return reader.fail();
-    }
+    let root = syntax::parse(&mut reader, text)?;
     let root = root.get_ref();
     reader.reject_unknown_keys(root, "the file", &ROOT);
     let name = reader.name(root);
@@ -43,29 +39,50 @@ pub fn parse(
     let tokens = reader.tokens(root);
     let links = reader.links(root);
     let trash = reader.trash(root);
-    let Composed { params, written, groups, completeness } = reader.compose(root, overrides, files);
-    if completeness == Completeness::Incomplete {
+    let composed = reader.compose(root, overrides, files);
+    if composed.completeness == Completeness::Incomplete {
         // Errors about params that are missing for this reason would only repeat it.
-        return reader.fail();
+        return Err(reader.sorted());
     }
-    let mut stages = reader.stages(root, &params, &tokens);
+    let warnings = composed.without_effect();
+    let Composed { params, set, .. } = composed;
+    let mut stages = reader.stages(root, &params, &tokens, &set);
     match super::validate::graph(&mut stages, files) {
-        Ok(graph) if reader.problems.is_empty() => Ok(Pipeline {
-            name,
-            params,
-            written,
-            groups,
-            goals,
-            tokens,
-            links,
-            trash,
-            stages,
-            graph,
-        }),
-        Ok(_) => reader.fail(),
+        Ok(graph) if reader.problems.is_empty() => {
+            Ok(Pipeline { name, params, warnings, goals, tokens, links, trash, stages, graph })
+        }
+        Ok(_) => Err(reader.sorted()),
         Err(problems) => {
             reader.problems.extend(problems);
-            reader.fail()
+            Err(reader.sorted())
         }
+    }
+}
+
+/// The params of a pipeline, without its stages.
+#[derive(Debug)]
+pub struct Declared {
+    pub params: Params,
+    /// The origin of each param that comes from a file other than `pipeline.toml`.
+    pub written: BTreeMap<ParamKey, Written>,
+    /// Definitions in other files that `[params]` of `pipeline.toml` replaces.
+    pub shadowed: BTreeMap<ParamKey, Written>,
+    /// The chosen option of each params group.
+    pub groups: BTreeMap<String, String>,
+}
+
+/// Parses only the params, so that they can be shown and changed while a stage is faulty.
+///
+/// # Errors
+/// Every problem with the params, sorted by location.
+pub fn parse_params(text: &str, files: FileSource<'_>) -> Result<Declared, Vec<Problem>> {
+    let text = &unix_line_ends(text);
+    let mut reader = Reader::new(text);
+    let root = syntax::parse(&mut reader, text)?;
+    let Composed { params, written, shadowed, groups, .. } =
+        reader.compose(root.get_ref(), &[], files);
+    match reader.problems.is_empty() {
+        true => Ok(Declared { params, written, shadowed, groups }),
+        false => Err(reader.sorted()),
     }
 }

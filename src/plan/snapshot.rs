@@ -29,7 +29,7 @@ use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
 /// Start of the text part; changes with the format.
-const HEADER: &str = "repro.snapshot 5\n";
+const HEADER: &str = "repro.snapshot 6\n";
 
 /// A decoded snapshot; the stages' declarations are still text.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Header {
     name: Option<String>,
     /// The params that a stage reads.
     pub params: BTreeMap<ParamKey, ParamValue>,
-    groups: BTreeMap<String, String>,
+    warnings: Vec<String>,
     goals: Goals,
     tokens: Tokens,
     links: Links,
@@ -117,7 +117,7 @@ impl PipelineSnapshot {
             inputs,
             name: pipeline.name.clone(),
             params: pipeline.used_params(),
-            groups: pipeline.groups.clone(),
+            warnings: pipeline.warnings.clone(),
             goals: pipeline.goals.clone(),
             tokens: pipeline.tokens.clone(),
             links: pipeline.links.clone(),
@@ -248,12 +248,11 @@ impl PipelineSnapshot {
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok().map(StageIx::new);
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
-        let Header { name, groups, goals, tokens, links, trash, .. } = &self.header;
+        let Header { name, warnings, goals, tokens, links, trash, .. } = &self.header;
         Some(Pipeline {
             name: name.clone(),
             params: Params::default(),
-            written: BTreeMap::new(),
-            groups: groups.clone(),
+            warnings: warnings.clone(),
             goals: goals.clone(),
             tokens: tokens.clone(),
             links: links.clone(),

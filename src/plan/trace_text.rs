@@ -148,7 +148,8 @@ impl TraceReader {
             }
             "param" => {
                 let (key, value) = rest.split_once(' ')?;
-                self.params.insert(ParamKey::new(key), serde_json::from_str(value).ok()?).is_none()
+                let key = ParamKey::parse(key).ok()?;
+                self.params.insert(key, serde_json::from_str(value).ok()?).is_none()
             }
             "dep" => {
                 let (path, content) = parse_content_at(rest)?;

@@ -259,7 +259,7 @@ impl Store {
             .map(|(key, text)| {
                 let value =
                     serde_json::from_str(&text).map_err(|_| invalid_value("param", &text))?;
-                Ok((ParamKey::new(key), value))
+                Ok((ParamKey::recorded(key), value))
             })
             .collect()
     }

@@ -224,8 +224,7 @@ mod tests {
             tokens: Default::default(),
             trash: crate::pipeline::KEEP_DISPLACED,
             links: Default::default(),
-            written: Default::default(),
-            groups: Default::default(),
+            warnings: Default::default(),
             stages: stages.iter().map(|(name, _)| stage(name)).collect(),
             graph: Graph::new(
                 stages

@@ -34,7 +34,7 @@ fn config_precedence() {
     --- stdout
     model.dropout 0.5
     model.units 8
-    seed 7
+    seed 7 replaces conf/base.toml
     train.epochs 10
     train.layers [1,2]
     train.optimizer.lr 0.001
@@ -55,7 +55,7 @@ fn config_precedence() {
     exit 0
     --- stdout
     model.units 64
-    seed 8
+    seed 8 replaces conf/base.toml
     ");
     let done = sandbox.repro(&["params", "set", "model=huge"]);
     snapshot!(done, @"
@@ -144,7 +144,7 @@ fn overrides_apply_to_one_run() {
     error: -p model=larg: there is no option `larg` in group `model`
      hint: did you mean `large`?
     ");
-    sandbox.ok(&["run", "-p", "train={epochs = 4, note = \"table\"}", "-p", "++train.note=both"]);
+    sandbox.ok(&["run", "-p", "++train={epochs = 4, note = \"table\"}", "-p", "++train.note=both"]);
     let shown = sandbox.read("shown.json");
     assert!(shown.contains("\"epochs\": 4") && shown.contains("\"note\": \"both\""), "{shown}");
 }

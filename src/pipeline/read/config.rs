@@ -1,17 +1,18 @@
 //! `[config]`: params from further files. Later definitions override earlier ones: included files
 //! in order, the chosen files of the groups, `[params]` of `pipeline.toml`, then the command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
-use super::reader::{Reader, Value};
+use super::reader::{Reader, Value, header_hint};
 use crate::data::Format;
 use crate::error::did_you_mean;
-use crate::pipeline::params_edit::{self, Literal};
+use crate::pipeline::params_edit;
 use crate::pipeline::problem::Place;
 use crate::pipeline::{
-    FileSource, Operation, Override, ParamKey, ParamValue, Params, Problem, Unresolved, Written,
+    BadName, FileSource, Operation, Override, ParamKey, ParamValue, Params, Problem, Unresolved,
+    Written, check_name,
 };
 use crate::repo_path::RepoPath;
 
@@ -24,8 +25,14 @@ pub(super) struct Composed {
     pub(super) params: Params,
     /// The origin of each param that comes from a file other than `pipeline.toml`.
     pub(super) written: BTreeMap<ParamKey, Written>,
+    /// Definitions in other files that `[params]` of `pipeline.toml` replaces.
+    pub(super) shadowed: BTreeMap<ParamKey, Written>,
     /// The chosen option of each group.
     pub(super) groups: BTreeMap<String, String>,
+    /// The files of the options that the command line chooses.
+    chosen: BTreeSet<RepoPath>,
+    /// The params that each override sets, by its text.
+    pub(super) set: Vec<(String, Vec<ParamKey>)>,
     pub(super) completeness: Completeness,
 }
 
@@ -62,7 +69,12 @@ impl Reader {
                 config.get("groups").and_then(|value| self.table(value, "`groups` of `[config]`"))
             {
                 for (group, value) in groups {
-                    self.add_group(group.get_ref(), value, &mut rest, files, &mut composed);
+                    match group.get_ref().split('.').try_for_each(check_name) {
+                        Ok(()) => {
+                            self.add_group(group.get_ref(), value, &mut rest, files, &mut composed);
+                        }
+                        Err(bad) => self.bad_name(group, &bad),
+                    }
                 }
             }
         }
@@ -70,7 +82,10 @@ impl Reader {
             composed.completeness = Completeness::Incomplete;
         }
         let own = self.params(root);
-        own.iter().for_each(|(key, value)| composed.insert(key.clone(), value.clone(), None));
+        for (key, value) in own.iter() {
+            composed.shadow(key);
+            composed.insert(key.clone(), value.clone(), None);
+        }
         let from_files = composed.completeness;
         for given in rest {
             // The param may be defined in a file that could not be read.
@@ -79,9 +94,12 @@ impl Reader {
             if from_files == Completeness::Incomplete && is_unknown() {
                 continue;
             }
-            if let Err(problem) = composed.apply(given) {
-                self.problems.push(problem);
-                composed.completeness = Completeness::Incomplete;
+            match composed.apply(given) {
+                Ok(keys) => composed.set.push((given.typed(), keys)),
+                Err(problem) => {
+                    self.problems.push(problem);
+                    composed.completeness = Completeness::Incomplete;
+                }
             }
         }
         composed
@@ -102,7 +120,10 @@ impl Reader {
         };
         let mut place = Place::Line(self.line(value));
         rest.retain(|given| {
-            let chooses = given.key == group && given.operation == Operation::Set;
+            // A table is laid over the params of the option instead.
+            let chooses = given.key == group
+                && given.operation == Operation::Set
+                && params_edit::table(&given.raw).is_none();
             if chooses {
                 option = given.raw.trim().to_owned();
                 place = Place::Override(given.typed());
@@ -132,6 +153,9 @@ impl Reader {
             self.problems.push(Problem { place, what, hint: Some(hint) });
             return;
         }
+        if matches!(place, Place::Override(_)) {
+            composed.chosen.insert(path.clone());
+        }
         self.add_file(&path, group, place, files, composed);
         composed.groups.insert(group.to_owned(), option);
     }
@@ -156,6 +180,7 @@ impl Reader {
                 return;
             }
         };
+        let text = super::source::unix_line_ends(&text);
         let mut reader = Reader::new(&text);
         let mut params = Params::default();
         match Format::of(path.as_str()) {
@@ -167,6 +192,7 @@ impl Reader {
                 for error in errors {
                     reader.problems.extend(super::syntax::problem(&reader, &text, &error));
                 }
+                reader.reject_headers(table.get_ref());
                 reader.params_below(table.get_ref(), "", &mut params);
             }
         }
@@ -186,78 +212,63 @@ impl Reader {
     }
 }
 
+impl Reader {
+    pub(super) fn bad_name<T>(&mut self, at: &toml::Spanned<T>, bad: &BadName) {
+        let problem = Problem::new(self.line(at), bad.to_string());
+        self.problems.push(problem.hint(BadName::HINT));
+    }
+
+    /// Reports the headers of `pipeline.toml` in a file that only has params.
+    fn reject_headers(&mut self, table: &DeTable<'_>) {
+        for (name, value) in table.iter().filter(|(_, value)| value.get_ref().is_table()) {
+            if let Some(hint) = header_hint(name.get_ref()) {
+                let what = format!("`[{}]` has no meaning in a file of params", name.get_ref());
+                self.problems.push(Problem::new(self.line(value), what).hint(hint));
+            }
+        }
+    }
+}
+
 impl Composed {
+    /// Returns a warning for each file whose params are all replaced, and for each option chosen on
+    /// the command line of which some are.
+    pub(super) fn without_effect(&self) -> Vec<String> {
+        let mut files: BTreeMap<&RepoPath, Vec<&ParamKey>> = BTreeMap::new();
+        for (key, written) in &self.shadowed {
+            files.entry(&written.file).or_default().push(key);
+        }
+        let keys = |keys: &[&ParamKey]| {
+            keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        };
+        let warning = |(file, shadowed): (&RepoPath, Vec<&ParamKey>)| {
+            let works = self.written.values().any(|written| written.file == *file);
+            let shadowed = keys(&shadowed);
+            if !works {
+                Some(format!("`{file}` has no effect: `[params]` replaces {shadowed}"))
+            } else if self.chosen.contains(file) {
+                Some(format!("`[params]` replaces {shadowed} of `{file}`"))
+            } else {
+                None
+            }
+        };
+        files.into_iter().filter_map(warning).collect()
+    }
+
+    /// Notes the definitions in other files that a param of `pipeline.toml` replaces.
+    fn shadow(&mut self, key: &ParamKey) {
+        let replaced = self.params.named(key.as_str()).into_keys();
+        for key in replaced.chain(self.params.value_above(key).cloned()) {
+            if let Some(written) = self.written.get(&key) {
+                self.shadowed.insert(key, written.clone());
+            }
+        }
+    }
+
     fn insert(&mut self, key: ParamKey, value: ParamValue, written: Option<Written>) {
         self.params.replace(key.clone(), value);
         match written {
             Some(written) => drop(self.written.insert(key, written)),
             None => drop(self.written.remove(&key)),
         }
-    }
-
-    /// Applies one override.
-    fn apply(&mut self, given: &Override) -> Result<(), Problem> {
-        let problem = |what: String, hint: Option<String>| Problem {
-            place: Place::Override(given.typed()),
-            what,
-            hint,
-        };
-        let found = self.params.resolve(&given.key).cloned();
-        let value = || params_edit::parse_value(&given.raw).map_err(|why| problem(why, None));
-        match (given.operation, found) {
-            (Operation::Set | Operation::Put, Ok(key)) => {
-                let old = self.params.get(key.as_str()).cloned().unwrap_or_default();
-                let literal = Literal::typed(&given.raw, &old).map_err(|wrong| {
-                    let hint = format!("the present value is {old}");
-                    problem(format!("param `{key}` {wrong}"), Some(hint))
-                })?;
-                self.params.replace(key, literal.value().clone());
-            }
-            // A table is merged into the existing one.
-            (Operation::Set | Operation::Put, Err(Unresolved::Table(_))) => match value()? {
-                ParamValue::Object(table) => {
-                    for (name, value) in table {
-                        self.params.replace(ParamKey::new(format!("{}.{name}", given.key)), value);
-                    }
-                }
-                _ => {
-                    return Err(problem(
-                        format!("`{}` is a table of params, not a param", given.key),
-                        Some("set one of its params, or give a table: {a = 1}".into()),
-                    ));
-                }
-            },
-            (Operation::Add, Ok(key)) => {
-                return Err(problem(
-                    format!("param `{key}` already exists"),
-                    Some(format!("to change it, omit the `+`: {}={}", given.key, given.raw)),
-                ));
-            }
-            (Operation::Add | Operation::Put, Err(_)) => {
-                self.params.replace(ParamKey::new(given.key.as_str()), value()?);
-            }
-            (Operation::Remove, Ok(key)) => self.params.remove(&key),
-            (Operation::Remove, Err(Unresolved::Table(keys))) => {
-                keys.iter().for_each(|key| self.params.remove(key));
-            }
-            (_, Err(Unresolved::Unknown { suggestion })) => {
-                let hint = match suggestion {
-                    Some(suggestion) => format!("did you mean `{suggestion}`?"),
-                    None if given.operation == Operation::Remove => {
-                        "`repro params show` lists them".to_owned()
-                    }
-                    None => format!("add it with `-p +{}`", given.typed()),
-                };
-                return Err(problem(format!("there is no param `{}`", given.key), Some(hint)));
-            }
-            (_, Err(Unresolved::Ambiguous(keys))) => {
-                let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-                return Err(problem(
-                    format!("param `{}` is ambiguous", given.key),
-                    Some(format!("write one of {}", keys.join(", "))),
-                ));
-            }
-        }
-        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Params from files of JSON and YAML.
 
-use super::reader::{Reader, is_param_name};
+use super::reader::{Reader, header_hint};
 use crate::data::{self, Fault, Format, Value};
-use crate::pipeline::{ParamKey, ParamValue, Params, Problem};
+use crate::pipeline::{BadName, ParamKey, ParamValue, Params, Problem, check_name};
 
 impl Reader {
     /// Adds the params of a text; reports what cannot be one, with the line if it is known.
@@ -21,9 +21,12 @@ impl Reader {
 
     fn entries(&mut self, entries: Vec<(String, Value)>, prefix: &str, params: &mut Params) {
         for (name, value) in entries {
-            if !is_param_name(&name) {
-                let what = format!("`{}` is not a valid param name", name.escape_debug());
-                self.fault(&what, "use letters, digits, `_` and `-`");
+            if let Err(bad) = check_name(&name) {
+                self.fault(&bad.to_string(), BadName::HINT);
+                continue;
+            }
+            if let (Value::Table(_), "", Some(hint)) = (&value, prefix, header_hint(&name)) {
+                self.fault(&format!("`{name}` has no meaning in a file of params"), hint);
                 continue;
             }
             let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
@@ -32,7 +35,7 @@ impl Reader {
                 continue;
             }
             match value {
-                Value::Table(inner) => self.entries(inner, &key, params),
+                Value::Table(inner) if !inner.is_empty() => self.entries(inner, &key, params),
                 value => match param(value) {
                     Ok(value) => params.insert(ParamKey::new(key), value),
                     Err(what) => self.fault(&format!("param `{key}` {what}"), ""),
@@ -92,6 +95,7 @@ mod tests {
         let found: Vec<_> =
             params.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
         let expected = [
+            ("empty", json!({})),
             ("seed", json!(42)),
             ("train.layers", json!([1, {"a": null}])),
             ("train.lr", json!(0.001)),
@@ -112,6 +116,7 @@ mod tests {
             ("a.b: 1", "1: `a.b` is not a valid param name"),
             ("a: 1\na: 2", "1: param `a` occurs twice"),
             ("a: {b: 1}\na: {c: 1}", "1: param `a` occurs twice"),
+            ("stages: {a: 1}", "1: `stages` has no meaning in a file of params"),
             ("a: .nan", "1: param `a` must be a finite number"),
             ("a: [18446744073709551616]", "1: param `a` does not fit in 64 bits"),
         ] {

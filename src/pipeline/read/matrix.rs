@@ -105,29 +105,33 @@ impl Reader {
                 .map(|(v, value)| with(v, value))
                 .collect();
         }
-        for rule in self.exclusions(table.get(EXCLUDE), of) {
-            for (axis, at) in rule.iter().map(|(axis, (_, at))| (axis, *at)) {
-                if axis == EXCLUDE || table.get(axis.as_str()).is_none() {
-                    self.problems.push(Problem::new(
-                        at,
-                        format!("`exclude` of {of} uses axis `{axis}`, which is not in the matrix"),
-                    ));
-                }
-            }
-            variants.retain(|variant| {
-                !rule.iter().all(|(axis, (value, _))| {
+        let all = variants.clone();
+        for Exclusion { line, axes } in self.exclusions(table.get(EXCLUDE), of) {
+            let fits = |variant: &Vec<(String, ParamValue)>| {
+                axes.iter().all(|(axis, value, _)| {
                     variant.iter().any(|(name, is)| name == axis && is == value)
                 })
-            });
+            };
+            let is_unknown = |axis: &str| axis == EXCLUDE || table.get(axis).is_none();
+            for (axis, _, line) in axes.iter().filter(|(axis, ..)| is_unknown(axis)) {
+                let what =
+                    format!("`exclude` of {of} uses axis `{axis}`, which is not in the matrix");
+                self.problems.push(Problem::new(*line, what));
+            }
+            if !axes.iter().any(|(axis, ..)| is_unknown(axis)) && !all.iter().any(fits) {
+                let what = format!("an entry of `exclude` of {of} fits no combination");
+                let problem = Problem::new(line, what);
+                self.problems.push(match axes.iter().find_map(|axis| other_value(axis, &all)) {
+                    Some(hint) => problem.hint(hint),
+                    None => problem,
+                });
+            }
+            variants.retain(|variant| !fits(variant));
         }
         Some(variants)
     }
 
-    fn exclusions(
-        &mut self,
-        exclude: Option<&Value<'_>>,
-        of: &str,
-    ) -> Vec<BTreeMap<String, (ParamValue, usize)>> {
+    fn exclusions(&mut self, exclude: Option<&Value<'_>>, of: &str) -> Vec<Exclusion> {
         let Some(value) = exclude else {
             return Vec::new();
         };
@@ -138,23 +142,56 @@ impl Reader {
             );
             return Vec::new();
         };
-        let mut rules = Vec::new();
+        let mut exclusions = Vec::new();
         for entry in list {
             let Some(table) = self.table(entry, &format!("an entry of `exclude` of {of}")) else {
                 continue;
             };
-            let mut rule = BTreeMap::new();
-            for (name, value) in table {
-                let line = self.line(name);
-                if let Some(value) = self.param_value(value, name.get_ref()) {
-                    rule.insert(name.get_ref().to_string(), (value, line));
-                }
+            if table.is_empty() {
+                self.problem(entry, format!("an entry of `exclude` of {of} is empty"));
             }
-            if !rule.is_empty() {
-                rules.push(rule);
+            let found = self.problems.len();
+            let axes = table.iter().filter_map(|(name, value)| {
+                let line = self.line(name);
+                Some((name.get_ref().to_string(), self.param_value(value, name.get_ref())?, line))
+            });
+            let axes: Vec<_> = axes.collect();
+            if !axes.is_empty() && self.problems.len() == found {
+                exclusions.push(Exclusion { line: self.line(entry), axes });
             }
         }
-        rules
+        exclusions
+    }
+}
+
+/// An entry of `exclude`.
+struct Exclusion {
+    line: usize,
+    /// The axes with the values to leave out, and their lines.
+    axes: Vec<(String, ParamValue, usize)>,
+}
+
+/// Returns a hint for a value that its axis does not have: one that looks the same, or all.
+fn other_value(
+    (axis, value, _): &(String, ParamValue, usize),
+    variants: &[Vec<(String, ParamValue)>],
+) -> Option<String> {
+    let mut values: Vec<&ParamValue> = Vec::new();
+    for (_, other) in variants.iter().flatten().filter(|(name, _)| name == axis) {
+        if !values.contains(&other) {
+            values.push(other);
+        }
+    }
+    if values.contains(&value) {
+        return None;
+    }
+    let looks_same = |other: &&&ParamValue| name_part(other) == name_part(value);
+    match values.iter().find(looks_same) {
+        Some(other) => Some(format!("write `{axis} = {other}`, not `{value}`")),
+        None => {
+            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+            Some(format!("the values of `{axis}` are {}", values.join(", ")))
+        }
     }
 }
 

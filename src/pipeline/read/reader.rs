@@ -6,10 +6,11 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::did_you_mean;
+use crate::pipeline::problem::Place;
 use crate::pipeline::template::Templates;
 use crate::pipeline::{
-    Goal, Goals, KEEP_DISPLACED, Links, ParamKey, ParamValue, Params, Pipeline, Problem, Stage,
-    StageName, Tokens,
+    Goal, Goals, KEEP_DISPLACED, Links, ParamKey, ParamValue, Params, Problem, Stage, StageName,
+    Tokens, check_name,
 };
 use crate::repo_path::RepoPath;
 
@@ -45,10 +46,12 @@ impl Reader {
         Reader { line_starts: std::iter::once(0).chain(starts).collect(), problems: Vec::new() }
     }
 
-    pub(super) fn fail(mut self) -> Result<Pipeline, Vec<Problem>> {
-        self.problems.sort();
-        self.problems.dedup();
-        Err(self.problems)
+    /// Takes the problems, sorted by location, each once.
+    pub(super) fn sorted(&mut self) -> Vec<Problem> {
+        let mut problems = std::mem::take(&mut self.problems);
+        problems.sort();
+        problems.dedup();
+        problems
     }
 
     pub(super) fn line_at(&self, offset: usize) -> usize {
@@ -171,10 +174,8 @@ impl Reader {
 
     pub(super) fn params_below(&mut self, table: &DeTable<'_>, prefix: &str, params: &mut Params) {
         for (name, value) in table {
-            if !is_param_name(name.get_ref()) {
-                let what = format!("`{}` is not a valid param name", name.get_ref().escape_debug());
-                let problem = Problem::new(self.line(name), what);
-                self.problems.push(problem.hint("use letters, digits, `_` and `-`"));
+            if let Err(bad) = check_name(name.get_ref()) {
+                self.bad_name(name, &bad);
                 continue;
             }
             let key = if prefix.is_empty() {
@@ -183,7 +184,9 @@ impl Reader {
                 format!("{prefix}.{}", name.get_ref())
             };
             match value.get_ref() {
-                DeValue::Table(inner) => self.params_below(inner, &key, params),
+                DeValue::Table(inner) if !inner.is_empty() => {
+                    self.params_below(inner, &key, params);
+                }
                 _ => {
                     if let Some(value) = self.param_value(value, &key) {
                         params.insert(ParamKey::new(key), value);
@@ -299,6 +302,7 @@ impl Reader {
         root: &DeTable<'_>,
         params: &Params,
         tokens: &Tokens,
+        set: &[(String, Vec<ParamKey>)],
     ) -> Vec<Stage> {
         let table = root.get("stages").and_then(|value| self.table(value, "`[stages]`"));
         let Some(table) = table.filter(|table| !table.is_empty()) else {
@@ -309,7 +313,10 @@ impl Reader {
             }
             return Vec::new();
         };
-        let templates = Templates::new(params);
+        let mut templates = Templates::new(params);
+        if !set.is_empty() {
+            templates.note_names();
+        }
         let scope = Scope { params, templates: &templates, tokens };
         let mut stages = Vec::with_capacity(table.len());
         for (name, value) in table {
@@ -329,14 +336,41 @@ impl Reader {
         // The parser does not keep the order of a table. The sort is stable, so the variants of a
         // matrix, which share a line, keep theirs.
         stages.sort_by_key(|stage| stage.line);
+        if self.problems.is_empty() {
+            self.reject_unread(set, &stages, &templates);
+        }
         stages
+    }
+
+    /// Reports the overrides of params that no stage reads: they change nothing.
+    fn reject_unread(
+        &mut self,
+        set: &[(String, Vec<ParamKey>)],
+        stages: &[Stage],
+        templates: &Templates,
+    ) {
+        let read = |key: &ParamKey| {
+            stages.iter().any(|stage| stage.params.contains_key(key)) || templates.uses(key)
+        };
+        for (typed, keys) in set {
+            if let Some(key) = keys.first().filter(|_| !keys.iter().any(read)) {
+                self.problems.push(Problem {
+                    place: Place::Override(typed.clone()),
+                    what: format!("no stage reads param `{key}`, so this changes nothing"),
+                    hint: Some(format!("add `{key}` to the `params` of a stage")),
+                });
+            }
+        }
     }
 }
 
-/// Reports whether a text can be the name of a param: one part of its dotted key.
-pub(super) fn is_param_name(name: &str) -> bool {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    !name.is_empty() && name.chars().all(plain)
+/// Returns a hint for a header of `pipeline.toml` in a file that only has params.
+pub(super) fn header_hint(name: &str) -> Option<&'static str> {
+    match name {
+        "stages" => Some("declare stages in `pipeline.toml`"),
+        "params" => Some("omit the header: every value in the file is a param"),
+        _ => None,
+    }
 }
 
 /// Returns a hint for a stage's key that other tools use.

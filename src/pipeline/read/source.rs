@@ -1,5 +1,7 @@
 //! Sources of a declaration besides the text of `pipeline.toml`: overrides and file access.
 
+use std::borrow::Cow;
+
 use crate::pipeline::resolve::PathEntry;
 use crate::repo_path::RepoPath;
 
@@ -23,6 +25,8 @@ pub enum Operation {
     Put,
     /// `~key`: removes a param.
     Remove,
+    /// `~key=value`: removes a param that has this value.
+    RemoveEqual,
 }
 
 impl Override {
@@ -34,6 +38,7 @@ impl Override {
             Operation::Add => format!("+{key}={raw}"),
             Operation::Put => format!("++{key}={raw}"),
             Operation::Remove => format!("~{key}"),
+            Operation::RemoveEqual => format!("~{key}={raw}"),
         }
     }
 }
@@ -67,5 +72,13 @@ impl Default for FileSource<'_> {
 impl std::fmt::Debug for FileSource<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("FileSource")
+    }
+}
+
+/// Replaces CRLF line ends, so that texts of several lines have the same value everywhere.
+pub(super) fn unix_line_ends(text: &str) -> Cow<'_, str> {
+    match text.contains("\r\n") {
+        true => text.replace("\r\n", "\n").into(),
+        false => text.into(),
     }
 }

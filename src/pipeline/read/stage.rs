@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::reader::{Reader, Scope, Value, is_command, kind};
 use crate::error::did_you_mean;
 use crate::pipeline::glob::Glob;
+use crate::pipeline::shell::is_shell;
 use crate::pipeline::template::Unrendered;
 use crate::pipeline::{
     Dep, Out, ParamKey, ParamValue, Params, Policy, Presence, Problem, Stage, StageName,
@@ -36,6 +37,15 @@ pub(in crate::pipeline) const KEYS: [&str; 20] = [
     "timeout",
 ];
 
+/// The use of a rendered text.
+#[derive(Clone, Copy)]
+enum Form {
+    /// As it is.
+    Text,
+    /// A command for the shell: values are quoted.
+    Command,
+}
+
 impl Reader {
     pub(super) fn stage(
         &mut self,
@@ -54,12 +64,17 @@ impl Reader {
             table.get("desc").and_then(|value| self.text(value, &format!("`desc` of {of}"), scope));
         let mut outs = self.outs(table, &of, item_scope);
         let mut deps = self.deps(table, &of, scope);
+        let shell = self.shell(table, &of);
+        let is_sh = shell.is_empty() || is_shell(shell.iter().map(String::as_str));
         let mut cmd = match table.get("cmd") {
             Some(value) => {
+                if is_sh {
+                    self.foreign_variables(value, table, &of, scope.params);
+                }
+                let form = if is_sh { Form::Command } else { Form::Text };
                 // With an invalid command the stage still makes its outs, so that the checks
                 // between stages report no further errors.
-                self.foreign_variables(value, table, &of, scope.params);
-                Some(self.cmd(value, &of, item_scope).unwrap_or_default())
+                Some(self.cmd(value, &of, item_scope, form).unwrap_or_default())
             }
             None => {
                 self.check_tracked_input(table, &of, line, &outs);
@@ -72,7 +87,7 @@ impl Reader {
         };
         Stage {
             cmd,
-            shell: self.shell(table, &of),
+            shell,
             wdir: table.get("wdir").and_then(|value| self.wdir(value, &of, scope)),
             env: self.env(table, &of, scope),
             env_deps: self.names(table, "env_deps", &of),
@@ -118,7 +133,7 @@ impl Reader {
         }
     }
 
-    fn cmd(&mut self, value: &Value<'_>, of: &str, scope: Scope<'_>) -> Option<String> {
+    fn cmd(&mut self, value: &Value<'_>, of: &str, scope: Scope<'_>, form: Form) -> Option<String> {
         if let DeValue::Array(_) = value.get_ref() {
             let what = format!("`cmd` of {of} must be a string, not {}", kind(value));
             let hint = "join the commands with ` && `, or write a `\"\"\"` string of several lines";
@@ -130,7 +145,7 @@ impl Reader {
             self.problem(value, format!("`cmd` of {of} is empty"));
             return None;
         }
-        self.text(value, &format!("`cmd` of {of}"), scope)
+        self.rendered(cmd, value, &format!("`cmd` of {of}"), scope, form)
     }
 
     /// Reports params in the spelling of DVC and Hydra, `${train.lr}`: the shell would find no
@@ -143,17 +158,9 @@ impl Reader {
         params: &Params,
     ) {
         let Some(text) = cmd.get_ref().as_str() else { return };
-        let shell = table.get("shell").map(|value| match value.get_ref() {
-            DeValue::Array(words) => words.first().and_then(|word| word.get_ref().as_str()),
-            other => other.as_str(),
-        });
-        let is_sh = shell.is_none_or(|shell| {
-            let program = shell.and_then(|shell| shell.split_whitespace().next());
-            program.is_some_and(|program| program.ends_with("sh"))
-        });
         let env = table.get("env").and_then(|value| value.get_ref().as_table());
         let inherited = table.get("env_deps").and_then(|value| value.get_ref().as_array());
-        for name in if is_sh { shell_variables(text) } else { BTreeSet::new() } {
+        for name in shell_variables(text) {
             let is_set = env.is_some_and(|env| env.contains_key(name))
                 || inherited.is_some_and(|names| {
                     names.iter().any(|other| other.get_ref().as_str() == Some(name))
@@ -177,7 +184,7 @@ impl Reader {
         scope: Scope<'_>,
     ) -> Option<String> {
         let text = self.string(value, what)?;
-        self.rendered(text, value, what, scope)
+        self.rendered(text, value, what, scope, Form::Text)
     }
 
     fn rendered(
@@ -186,8 +193,13 @@ impl Reader {
         at: &Value<'_>,
         what: &str,
         scope: Scope<'_>,
+        form: Form,
     ) -> Option<String> {
-        match scope.templates.render(text) {
+        let rendered = match form {
+            Form::Text => scope.templates.render(text),
+            Form::Command => scope.templates.render_command(text),
+        };
+        match rendered {
             // Arguments and environment variables of a process cannot contain it.
             Ok(text) if text.contains('\0') => {
                 self.problem(at, format!("{what} contains a zero byte"));
@@ -250,9 +262,9 @@ impl Reader {
 
     fn tools(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> BTreeSet<String> {
         let mut tools = BTreeSet::new();
-        for (_, at) in self.strings(table, "tools", of) {
+        for (text, at) in self.strings(table, "tools", of) {
             let what = format!("an entry of `tools` of {of}");
-            match self.text(at, &what, scope) {
+            match self.rendered(text, at, &what, scope, Form::Command) {
                 Some(text) if text.trim().is_empty() => {
                     self.problem(at, format!("{what} is empty"));
                 }
@@ -266,7 +278,8 @@ impl Reader {
     fn deps(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> Vec<Dep> {
         let mut deps: Vec<Dep> = Vec::new();
         for (text, at) in self.strings(table, "deps", of) {
-            let Some(text) = self.rendered(text, at, &format!("a dep of {of}"), scope) else {
+            let Some(text) = self.rendered(text, at, &format!("a dep of {of}"), scope, Form::Text)
+            else {
                 continue;
             };
             let Some(path) = self.path(&text, at, "dep", of) else { continue };
@@ -293,7 +306,9 @@ impl Reader {
         let params = scope.params;
         let mut used = BTreeMap::new();
         for (text, at) in self.strings(table, "params", of) {
-            let Some(name) = self.rendered(text, at, &format!("a param of {of}"), scope) else {
+            let Some(name) =
+                self.rendered(text, at, &format!("a param of {of}"), scope, Form::Text)
+            else {
                 continue;
             };
             let found = params.named(&name);
@@ -313,6 +328,11 @@ impl Reader {
                     Some(suggestion) => problem.did_you_mean(Some(suggestion)),
                     None => problem.hint("declare it under `[params]`"),
                 });
+            }
+            let unusable = found.keys().find_map(|key| scope.templates.unusable(key));
+            if let Some(Unrendered { why, hint }) = unusable {
+                let what = format!("{why}, and {of} reads it");
+                self.problems.push(Problem::new(self.line(at), what).hint(hint.as_str()));
             }
             used.extend(found);
         }

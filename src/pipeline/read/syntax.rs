@@ -1,10 +1,26 @@
 //! Errors of the TOML parser in plain words, with the names that they are about.
 
-use toml::de::Error;
+use toml::Spanned;
+use toml::de::{DeTable, Error};
 
 use super::reader::Reader;
 use crate::pipeline::Problem;
 use crate::pipeline::problem::Place;
+
+/// Parses the text of the reader's file.
+///
+/// # Errors
+/// The problems of its syntax.
+pub(super) fn parse<'t>(
+    reader: &mut Reader,
+    text: &'t str,
+) -> Result<Spanned<DeTable<'t>>, Vec<Problem>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        reader.problems.extend(problem(reader, text, &error));
+    }
+    if reader.problems.is_empty() { Ok(root) } else { Err(reader.sorted()) }
+}
 
 /// Converts an error of the TOML parser in `text`; `None` if it only follows from another one.
 pub(super) fn problem(reader: &Reader, text: &str, error: &Error) -> Option<Problem> {
