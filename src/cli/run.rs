@@ -237,7 +237,8 @@ fn close(project: &Project, report: &Report) {
     terminal::eprint(&summary::render(&summary));
 }
 
-/// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE`, `~KEY` or `~KEY=VALUE`. The value is TOML or a bare string.
+/// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE`, `~KEY` or `~KEY=VALUE`. The value is TOML or a
+/// bare string.
 fn assignment(text: &str) -> Result<Override, String> {
     let text = text.trim_start();
     let (operation, rest) = match (text.strip_prefix("++"), text.strip_prefix(['+', '~'])) {

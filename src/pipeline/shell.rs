@@ -8,7 +8,7 @@
 //! which may be a part of a word. Where the escape depends on more than the place (backquotes,
 //! `${…}`, arithmetic, after a backslash), a value with special characters is an error.
 //!
-//! Known limits: the words of `case` inside `"$(…)"` are not followed; values there are errors, too.
+//! Known limits: `case` inside `"$(…)"` is not followed; values after it are errors, too.
 
 use std::collections::VecDeque;
 
