@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::digest::Content;
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 use crate::plan::Change;
+use crate::plan::change::Fate;
 use crate::repo_path::RepoPath;
 
 /// Something that happened in a run. Its JSON form is a line of `repro run --json`.
@@ -217,24 +218,51 @@ impl Outcome {
 pub struct ChangedDep {
     pub dep: RepoPath,
     /// The first hundred; the dep itself if it is a file.
-    pub files: Vec<RepoPath>,
+    pub files: Vec<ChangedFile>,
     /// Number of all files.
     pub count: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangedFile {
+    pub path: RepoPath,
+    pub fate: Fate,
 }
 
 impl ChangedDep {
     /// Maximum number of files that are listed.
     const MAX_FILES: usize = 100;
 
-    pub fn new(dep: RepoPath, mut files: Vec<RepoPath>) -> ChangedDep {
+    pub fn new(dep: RepoPath, mut files: Vec<ChangedFile>) -> ChangedDep {
         let count = files.len();
         files.truncate(ChangedDep::MAX_FILES);
         ChangedDep { dep, files, count }
     }
 
+    /// Returns the predicate of a sentence about the files: `changed`, `was added`.
+    pub fn predicate(&self) -> &'static str {
+        let all = |fate| self.files.iter().all(|file| file.fate == fate);
+        match (all(Fate::Added), all(Fate::Removed), self.count) {
+            (true, _, 1) => "was added",
+            (true, ..) => "were added",
+            (_, true, 1) => "was removed",
+            (_, true, _) => "were removed",
+            _ => "changed",
+        }
+    }
+
     /// Returns the warning to show while the stage runs.
     pub fn warning(&self) -> String {
-        format!("{self} changed while it runs; its result will not be recorded")
+        // Files that were added, and only they, can go without a trace.
+        let unless = if self.files.iter().all(|file| file.fate == Fate::Added) {
+            " unless that is undone"
+        } else {
+            ""
+        };
+        format!(
+            "{self} {} while it runs; its result will not be recorded{unless}",
+            self.predicate()
+        )
     }
 }
 
@@ -242,12 +270,11 @@ impl ChangedDep {
 impl fmt::Display for ChangedDep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMED: usize = 3;
-        if self.files[..] == [self.dep.clone()] {
+        if self.files.len() == 1 && self.files[0].path == self.dep {
             return write!(f, "its dep `{}`", self.dep);
         }
-        let named: Vec<String> =
-            self.files.iter().take(NAMED).map(|file| format!("`{file}`")).collect();
-        f.write_str(&named.join(", "))?;
+        let named = self.files.iter().take(NAMED).map(|file| format!("`{}`", file.path));
+        f.write_str(&named.collect::<Vec<_>>().join(", "))?;
         if let Some(more) = self.count.checked_sub(NAMED).filter(|more| *more > 0) {
             write!(f, " and {}", crate::plural::count(more, "more file"))?;
         }

@@ -245,7 +245,8 @@ fn finished_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Failure, Work};
+    use crate::event::{ChangedDep, ChangedFile, Failure, Work};
+    use crate::plan::change::Fate;
     use crate::terminal::fixtures;
     use crate::terminal::fixtures::TestTerminal;
     use anstream::ColorChoice;
@@ -283,6 +284,27 @@ mod tests {
             error: loss is NaN
         ⊘ export       skipped: needs train
         "#);
+    }
+
+    #[test]
+    fn changed_dep() {
+        let path = |text| crate::repo_path::RepoPath::parse(text).unwrap();
+        let file = |number| ChangedFile {
+            path: path(&*format!("src/{number}.py")),
+            fate: if number == 1 { Fate::Removed } else { Fate::Added },
+        };
+        let changed = |numbers: &[usize]| Event::DepChanged {
+            stage: fixtures::stage("train"),
+            at: 0,
+            changed: ChangedDep::new(path("src"), numbers.iter().copied().map(file).collect()),
+        };
+        let events = [
+            fixtures::started("train", Work::Run, vec![]),
+            changed(&[1]),
+            changed(&[2, 3]),
+            changed(&[1, 2, 3, 4, 5]),
+        ];
+        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"");
     }
 
     #[test]

@@ -39,6 +39,7 @@ use super::index::TICK;
 use super::scan::{Entries, FileMeta, Node, nanos, symlink_chain};
 use crate::error::Result;
 use crate::pipeline::Glob;
+use crate::plan::change::Fate;
 use crate::repo_path::RepoPath;
 
 /// State of the files at a path, without their contents.
@@ -73,12 +74,12 @@ impl Stamp {
     /// `before`, a stamp of the same path.
     ///
     /// A folder stands for everything in it if it was added, removed or replaced.
-    pub fn changes_since(&self, before: &Stamp) -> Vec<RepoPath> {
+    pub fn changes_since(&self, before: &Stamp) -> Vec<(RepoPath, Fate)> {
         let mut changes = Vec::new();
         compare(self.top.as_ref(), before.files.as_ref(), self.files.as_ref(), &mut changes);
         let passed = self.passed.iter().filter_map(|(path, passed)| {
             let same = before.passed.get(path).is_none_or(|before| passed.is_untouched(before));
-            (!same).then(|| passed.name.clone())
+            (!same).then(|| (passed.name.clone(), Fate::Changed))
         });
         changes.extend(passed);
         changes
@@ -281,7 +282,7 @@ fn compare(
     path: Option<&RepoPath>,
     before: Option<&Node<Mark>>,
     after: Option<&Node<Mark>>,
-    changes: &mut Vec<RepoPath>,
+    changes: &mut Vec<(RepoPath, Fate)>,
 ) {
     match (before, after) {
         (None, None) => {}
@@ -297,7 +298,14 @@ fn compare(
                 }
             }
         }
-        _ => changes.extend(path.cloned()),
+        (before, after) => {
+            let fate = match (before, after) {
+                (None, _) => Fate::Added,
+                (_, None) => Fate::Removed,
+                _ => Fate::Changed,
+            };
+            changes.extend(path.map(|path| (path.clone(), fate)));
+        }
     }
 }
 
@@ -380,7 +388,9 @@ mod tests {
         let mut changes = Vec::new();
         let top = RepoPath::parse("top").unwrap();
         compare(Some(&top), Some(&before), Some(&after), &mut changes);
-        let changes: Vec<&str> = changes.iter().map(RepoPath::as_str).collect();
-        assert_eq!(changes, ["top/b/c", "top/e", "top/new"]);
+        let changes: Vec<_> = changes.iter().map(|(path, fate)| (path.as_str(), *fate)).collect();
+        let expected =
+            [("top/b/c", Fate::Changed), ("top/e", Fate::Removed), ("top/new", Fate::Added)];
+        assert_eq!(changes, expected);
     }
 }

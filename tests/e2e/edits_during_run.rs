@@ -75,9 +75,13 @@ fn edit_reported_while_running() {
          not be recorded",
     );
     sandbox.write("src/lib/new.py", "3\n");
-    until("`src/lib/new.py` in its dep `src` changed while it runs");
+    until(
+        "`src/lib/new.py` in its dep `src` was added while it runs; its result will not be \
+         recorded unless that is undone",
+    );
     // Changing it back does not help.
     sandbox.remove("src/lib/new.py");
+    sandbox.write("src/lib/b.py", "1\n");
     sandbox.write("gate", "");
     until("stage `train` ran in");
     assert_eq!(deadline::wait(run).status.code(), Some(1));
@@ -97,11 +101,29 @@ fn edit_in_stream_of_events() {
     sandbox.write("src/lib/b.py", "2\n");
     let changed = event("dep_changed");
     assert_eq!((&changed["stage"], &changed["dep"]), (&"train".into(), &"src".into()));
-    assert_eq!(changed["files"], serde_json::json!(["src/lib/b.py"]));
+    let file = serde_json::json!({ "path": "src/lib/b.py", "fate": "changed" });
+    assert_eq!(changed["files"], serde_json::json!([file]));
     assert_eq!(changed["count"], 1);
     sandbox.write("gate", "");
     assert_eq!(event("stage_ended")["outcome"], "unrecorded");
     assert_eq!(deadline::wait(run).status.code(), Some(1));
+}
+
+#[test]
+fn temporary_file_in_a_dep() {
+    let sandbox = waiting();
+    let mut run = sandbox.command(&["run"]);
+    let mut run = run.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = deadline::lines(run.stderr.take().unwrap());
+    let mut until = |end: &str| assert!(lines.any(|line| line.contains(end)), "{end}");
+    until("ready");
+    sandbox.write("src/data.lock", "");
+    until("`src/data.lock` in its dep `src` was added while it runs");
+    sandbox.remove("src/data.lock");
+    sandbox.write("gate", "");
+    until("done in");
+    assert_eq!(deadline::wait(run).status.code(), Some(0));
+    sandbox.ok(&["status", "--check"]);
 }
 
 #[test]

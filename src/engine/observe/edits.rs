@@ -8,8 +8,9 @@ use super::{Observation, is_own, observe_dep, touches};
 use crate::clock::now_nanos;
 use crate::engine::Project;
 use crate::error::{Error, Result};
-use crate::event::ChangedDep;
+use crate::event::{ChangedDep, ChangedFile};
 use crate::pipeline::{Dep, Glob, Stage, StageIx};
+use crate::plan::change::Fate;
 use crate::workspace::{Observed, Stamp};
 
 /// Number of waits for a dep that is being written. After that many, it would also be written
@@ -57,6 +58,7 @@ pub(in crate::engine) fn touched(
 ) -> Result<Option<ChangedDep>> {
     let Some(before) = observation.stamps.by_dep.get(&dep.path) else { return Ok(None) };
     let files = stamp(project, stage, dep)?.changes_since(before);
+    let files: Vec<_> = files.into_iter().map(|(path, fate)| ChangedFile { path, fate }).collect();
     Ok((!files.is_empty()).then(|| ChangedDep::new(dep.path.clone(), files)))
 }
 
@@ -75,7 +77,8 @@ pub(in crate::engine) fn changed(
     }
     let after = observe_dep(project, stage, dep)?;
     let is_same = after.as_ref().map(Observed::content) == Some(before.content());
-    Ok((!is_same).then(|| ChangedDep::new(dep.path.clone(), vec![dep.path.clone()])))
+    let whole = ChangedFile { path: dep.path.clone(), fate: Fate::Changed };
+    Ok((!is_same).then(|| ChangedDep::new(dep.path.clone(), vec![whole])))
 }
 
 fn stamp(project: &Project, stage: &Stage, dep: &Dep) -> Result<Stamp> {

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use crate::engine::Project;
 use crate::engine::observe::{Observation, edits};
-use crate::event::ChangedDep;
+use crate::event::{ChangedDep, ChangedFile};
 use crate::exec::StageMessage;
 use crate::pipeline::Stage;
+use crate::plan::change::Fate;
 use crate::repo_path::RepoPath;
 
 /// Minimum time between checks.
@@ -33,8 +34,8 @@ struct State {
     due: Instant,
     /// Files that were reported.
     reported: BTreeSet<RepoPath>,
-    /// The first dep with a change.
-    first: Option<ChangedDep>,
+    /// The first dep with a change that cannot be undone.
+    final_change: Option<ChangedDep>,
 }
 
 impl<'a> DepWatch<'a> {
@@ -46,7 +47,7 @@ impl<'a> DepWatch<'a> {
         let state = State {
             due: next_check(observation.stamps.took),
             reported: BTreeSet::new(),
-            first: None,
+            final_change: None,
         };
         DepWatch { project, stage, observation, state: Mutex::new(state) }
     }
@@ -64,21 +65,26 @@ impl<'a> DepWatch<'a> {
         for dep in &self.stage.deps {
             let touched = edits::touched(self.project, self.stage, dep, self.observation);
             let Ok(Some(touched)) = touched else { continue };
-            state.first.get_or_insert_with(|| touched.clone());
-            let is_new = |file: &RepoPath| state.reported.insert(file.clone());
-            let files: Vec<RepoPath> = touched.files.into_iter().filter(is_new).collect();
-            if !files.is_empty() {
-                messages.push(StageMessage::DepChanged(ChangedDep::new(touched.dep, files)));
+            let is_new = |file: &ChangedFile| state.reported.insert(file.path.clone());
+            let files: Vec<ChangedFile> = touched.files.into_iter().filter(is_new).collect();
+            if files.is_empty() {
+                continue;
             }
+            let changed = ChangedDep::new(touched.dep, files);
+            if changed.files.iter().any(|file| file.fate != Fate::Added) {
+                state.final_change.get_or_insert_with(|| changed.clone());
+            }
+            messages.push(StageMessage::DepChanged(changed));
         }
         state.due = next_check(began.elapsed());
         messages
     }
 
-    /// Returns the first change that was reported: the result is then not recorded, even if the
-    /// dep is as before.
-    pub(super) fn reported(&self) -> Option<ChangedDep> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).first.clone()
+    /// Returns the first change that was reported as final: the result is then not recorded, even
+    /// if the dep is as before. Files that were added and are gone do not matter: many programs
+    /// make temporary files beside those that they read.
+    pub(super) fn final_change(&self) -> Option<ChangedDep> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).final_change.clone()
     }
 }
 

@@ -93,7 +93,7 @@ impl Uncommitted {
 fn unrecorded(stage: &Stage, changed: &ChangedDep) -> Failure {
     let name = &stage.name;
     Failure {
-        what: format!("{changed} changed while it ran"),
+        what: format!("{changed} {} while it ran", changed.predicate()),
         causes: Vec::new(),
         hint: Some(format!(
             "its outs stay in the workspace: run again, or record them with `repro accept {name} \

@@ -141,7 +141,7 @@ fn commit_outs(
             return Err(Uncommitted::Changed(changed));
         }
     }
-    if let Some(changed) = watch.and_then(DepWatch::reported) {
+    if let Some(changed) = watch.and_then(DepWatch::final_change) {
         return Err(Uncommitted::Changed(changed));
     }
     Ok(record(project, stage, observation, &outs, None)?)

@@ -19,10 +19,11 @@ use crate::engine::run::outcome::{StageResult, Uncommitted, unsuccessful};
 use crate::engine::run::outs::{clear_out, written_in_wdir};
 use crate::engine::run::processes::{Deliver, execute, while_following};
 use crate::error::{Error, Kind, Result};
-use crate::event::ChangedDep;
+use crate::event::{ChangedDep, ChangedFile};
 use crate::exec::{Job, More, StageMessage};
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
+use crate::plan::change::Fate;
 use crate::plural::count;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -203,7 +204,9 @@ impl<'a> Processing<'a> {
         // The stage goes on; a later attempt to commit the item decides.
         let why = match self.commit_item(item) {
             Ok(()) => return,
-            Err(Uncommitted::Changed(changed)) => format!("{changed} changed while it ran"),
+            Err(Uncommitted::Changed(changed)) => {
+                format!("{changed} {} while it ran", changed.predicate())
+            }
             Err(Uncommitted::Error(error)) => error.to_string(),
         };
         self.emit(StageMessage::Warning(format!("item `{path}` cannot be stored yet: {why}")));
@@ -270,7 +273,8 @@ impl<'a> Processing<'a> {
         if now.as_ref().map(Observed::content) != Some(item.content)
             || !is_same().transpose()?.unwrap_or_default()
         {
-            return Ok(Some(ChangedDep::new(glob.clone(), vec![item.path.clone()])));
+            let file = ChangedFile { path: item.path.clone(), fate: Fate::Changed };
+            return Ok(Some(ChangedDep::new(glob.clone(), vec![file])));
         }
         let mut shared_deps = stage.deps.iter().filter(|dep| dep.path != *glob);
         shared_deps
