@@ -288,9 +288,9 @@ mod tests {
 
     #[test]
     fn changed_dep() {
-        let path = |text| crate::repo_path::RepoPath::parse(text).unwrap();
+        let path = |text: &str| crate::repo_path::RepoPath::parse(text).unwrap();
         let file = |number| ChangedFile {
-            path: path(&*format!("src/{number}.py")),
+            path: path(&format!("src/{number}.py")),
             fate: if number == 1 { Fate::Removed } else { Fate::Added },
         };
         let changed = |numbers: &[usize]| Event::DepChanged {
@@ -304,7 +304,11 @@ mod tests {
             changed(&[2, 3]),
             changed(&[1, 2, 3, 4, 5]),
         ];
-        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"");
+        insta::assert_snapshot!(kept(&events, ColorChoice::Never), @"
+        ! train        warning: `src/1.py` in its dep `src` was removed while it runs; its result will not be recorded
+        ! train        warning: `src/2.py`, `src/3.py` in its dep `src` were added while it runs; its result will not be recorded unless that is undone
+        ! train        warning: `src/1.py`, `src/2.py`, `src/3.py` and 2 more files in its dep `src` changed while it runs; its result will not be recorded
+        ");
     }
 
     #[test]
