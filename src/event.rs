@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::digest::Content;
+use crate::number::{Number, finite_or_null};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 use crate::plan::Change;
 use crate::plan::change::Fate;
@@ -48,7 +49,8 @@ pub enum Event {
         at: Timestamp,
         key: String,
         step: u64,
-        value: f64,
+        #[serde(serialize_with = "finite_or_null")]
+        value: Number,
     },
     /// A file that the stage's process reported.
     Artifact {
@@ -78,10 +80,11 @@ pub enum Event {
         outs: BTreeMap<RepoPath, Content>,
     },
     /// The numbers in a stage's metrics files at the end of the run, by dotted key without the
-    /// stage name. Sent for stages that ran, were restored or were found up to date during the run.
+    /// stage name. Sent for stages that ran, were restored or are up to date.
     FinalMetrics {
         stage: StageName,
-        values: BTreeMap<String, f64>,
+        #[serde(serialize_with = "all_finite_or_null")]
+        values: BTreeMap<String, Number>,
     },
     RunEnded {
         run: Option<RunName>,
@@ -89,6 +92,14 @@ pub enum Event {
         status: RunStatus,
         took: Millis,
     },
+}
+
+fn all_finite_or_null<S: serde::Serializer>(
+    values: &BTreeMap<String, Number>,
+    s: S,
+) -> Result<S::Ok, S::Error> {
+    let finite = |number: &Number| number.is_finite().then_some(*number);
+    s.collect_map(values.iter().map(|(key, number)| (key, finite(number))))
 }
 
 /// Milliseconds since 1970-01-01 UTC.

@@ -12,15 +12,16 @@ use super::value::{Fault, Value, not_finite};
 const BARE: char = '\u{0}';
 
 pub(super) fn parse(text: &str) -> Result<Value, Fault> {
-    serde_json::from_str(&quoted_names(text)).map_err(|err| {
+    serde_json::from_str(&quote_names(text, "\\u0000")).map_err(|err| {
         let message = err.to_string();
         let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
         Fault::new((err.line() > 0).then_some(err.line()), what)
     })
 }
 
-/// Puts `NaN`, `Infinity` and `-Infinity` into quotes where they are not inside a string.
-fn quoted_names(text: &str) -> Cow<'_, str> {
+/// Makes strings of `NaN`, `Infinity` and `-Infinity` where they are not inside a string. Each
+/// begins with `mark`.
+pub(super) fn quote_names<'t>(text: &'t str, mark: &str) -> Cow<'t, str> {
     let mut out = String::new();
     let (mut copied, mut at) = (0, 0);
     let bytes = text.as_bytes();
@@ -34,7 +35,8 @@ fn quoted_names(text: &str) -> Cow<'_, str> {
                     .find(|name| rest.starts_with(name.as_bytes()));
                 if let Some(name) = name {
                     out.push_str(&text[copied..at]);
-                    out.push_str("\"\\u0000");
+                    out.push('"');
+                    out.push_str(mark);
                     out.push_str(name);
                     out.push('"');
                     copied = at + name.len();

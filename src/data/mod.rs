@@ -64,6 +64,12 @@ pub fn parse(format: Format, text: &str) -> Result<Value, Fault> {
     if depth(&value) > MAX_DEPTH { Err(too_deep(None)) } else { Ok(value) }
 }
 
+/// Makes strings of `NaN`, `Infinity` and `-Infinity` in a JSON text, which Python writes without
+/// quotes.
+pub fn quote_not_finite(json: &str) -> Cow<'_, str> {
+    json::quote_names(json, "")
+}
+
 /// Decodes a file as UTF-8, or as UTF-16 if it begins with a byte order mark.
 ///
 /// # Errors

@@ -50,7 +50,7 @@ pub fn accept(
 ) -> Result<Accepted> {
     // Orphaned processes would write into the outs.
     let orphans = kill_orphans(&project.markers())?;
-    let warnings = orphans.iter().map(|stage| ended_orphan(stage)).collect();
+    let mut warnings: Vec<String> = orphans.iter().map(|stage| ended_orphan(stage)).collect();
     let (mut candidates, mut errors) = (Vec::new(), Vec::new());
     let order = project.pipeline.graph.order().iter().copied();
     for ix in order.filter(|ix| stages.contains(ix)) {
@@ -74,7 +74,8 @@ pub fn accept(
     project.save_changes(&traces)?;
     // Without an index, the next run hashes again and gets the same result.
     let _ = project.workspace.save_index();
-    let run = add_to_history(project, command, &candidates, reason, recorder);
+    let (run, complaints) = add_to_history(project, command, &candidates, reason, recorder);
+    warnings.extend(complaints);
     let changes = |one: Candidate<'_>| (one.stage.name.clone(), one.changes);
     Ok(Accepted { run, stages: candidates.into_iter().map(changes).collect(), warnings })
 }
@@ -187,14 +188,15 @@ fn refuse_known(stage: &Stage, observed: &Observation) -> Result<()> {
     .hint(format!("`repro run {name}` restores those outs")))
 }
 
-/// Records the acceptance as a run of its own in the history.
+/// Records the acceptance as a run of its own in the history, and returns what is wrong with
+/// metrics files.
 fn add_to_history(
     project: &Project,
     command: Vec<String>,
     accepted: &[Candidate<'_>],
     reason: &str,
     recorder: &mut dyn Subscriber,
-) -> RunName {
+) -> (RunName, Vec<String>) {
     let run = runs::next_run(&project.root);
     let info = RunInfo {
         pipeline: project.pipeline.name.clone(),
@@ -216,8 +218,15 @@ fn add_to_history(
             took: Millis(0),
             outs: outs.map(|(out, seen)| (out.path.clone(), seen.content())).collect(),
         });
-        // A metrics file that is not JSON was reported when the stage wrote it.
-        let values = metrics::read(&project.root, stage, |_| {});
+    }
+    let mut warnings = Vec::new();
+    let is_accepted = |stage: &Stage| accepted.iter().any(|one| one.stage.name == stage.name);
+    for stage in &project.pipeline.stages {
+        if !is_accepted(stage) && !metrics::is_as_locked(project, stage) {
+            continue;
+        }
+        let metrics::Found { values, complaints } = metrics::read(&project.root, stage);
+        warnings.extend(complaints.iter().map(|text| format!("stage `{}`: {text}", stage.name)));
         if !values.is_empty() {
             recorder.on_event(&Event::FinalMetrics { stage: stage.name.clone(), values });
         }
@@ -228,5 +237,5 @@ fn add_to_history(
         status: RunStatus::Ok,
         took: Millis(0),
     });
-    run
+    (run, warnings)
 }

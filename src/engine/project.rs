@@ -10,8 +10,8 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    self, FileSource, Links, Override, ParamKey, ParamValue, PathEntry, Pipeline, Problem, StageIx,
-    StageName, StageSet,
+    self, FileSource, Links, Override, ParamKey, ParamValue, PathEntry, Pipeline, Problem, Stage,
+    StageIx, StageName, StageSet,
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
@@ -78,6 +78,20 @@ impl UpToDate {
         };
         let mut others = self.fresh.iter().filter(|&&ix| !needed.contains(ix) && writes(ix));
         others.next().map(|&ix| of.name(ix))
+    }
+
+    /// Returns the stages that have metrics.
+    pub(super) fn with_metrics(&self) -> Vec<Stage> {
+        let Some(of) = &self.of else { return Vec::new() };
+        let mut chosen = StageSet::none(of.count());
+        let fresh = self.fresh.iter().filter(|ix| of.header.with_metrics.contains(ix));
+        for &ix in fresh {
+            chosen.insert(ix);
+        }
+        if chosen.is_empty() {
+            return Vec::new();
+        }
+        of.part(&chosen).map_or_else(Vec::new, |pipeline| pipeline.stages)
     }
 
     pub fn names(&self) -> impl Iterator<Item = &str> {

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::process::Halt;
+use crate::data;
 use crate::event::ChangedDep;
+use crate::number::Number;
 
 /// A message from a stage's process or about it.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +20,7 @@ pub enum StageMessage {
     Metric {
         key: String,
         step: u64,
-        value: f64,
+        value: Number,
     },
     Progress {
         done: u64,
@@ -101,7 +103,8 @@ fn messages(log: Vec<Entry>, events: Vec<Entry>) -> Vec<StageMessage> {
 }
 
 fn parse(line: &str) -> StageMessage {
-    let event: Option<StageMessage> = serde_json::from_str(line).ok().and_then(|event: Value| {
+    let json = data::quote_not_finite(line);
+    let event: Option<StageMessage> = serde_json::from_str(&json).ok().and_then(|event: Value| {
         if let Some(key) = event.get("metric").and_then(Value::as_str) {
             let value = number(event.get("value")?)?;
             return Some(StageMessage::Metric {
@@ -140,17 +143,16 @@ fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(exact).map(|number| number as u64))
 }
 
-/// Reads a metric's value. JSON has no NaN or infinities: stages write `null`, or their names.
-fn number(value: &Value) -> Option<f64> {
+/// Reads a metric's value. JSON has no NaN and no infinities: stages write `null`, or their names.
+fn number(value: &Value) -> Option<Number> {
     match value {
-        Value::Null => Some(f64::NAN),
-        Value::String(name) => match name.as_str() {
-            "NaN" => Some(f64::NAN),
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            _ => None,
+        Value::Null => Some(Number::NAN),
+        Value::String(name) => data::not_finite(name).map(Number::from),
+        Value::Number(number) => match number.as_i128() {
+            Some(integer) => Some(Number::from(integer)),
+            None => number.as_f64().map(Number::from),
         },
-        other => other.as_f64(),
+        _ => None,
     }
 }
 
@@ -264,15 +266,31 @@ mod tests {
         let cases = [
             (
                 r#"{"metric":"loss","step":3,"value":0.5}"#,
-                StageMessage::Metric { key: "loss".into(), step: 3, value: 0.5 },
+                StageMessage::Metric { key: "loss".into(), step: 3, value: 0.5.into() },
             ),
             (
                 r#"{"metric":"loss","value":2}"#,
-                StageMessage::Metric { key: "loss".into(), step: 0, value: 2.0 },
+                StageMessage::Metric { key: "loss".into(), step: 0, value: 2.0.into() },
             ),
             (
                 r#"{"metric":"loss","value":"Infinity"}"#,
-                StageMessage::Metric { key: "loss".into(), step: 0, value: f64::INFINITY },
+                StageMessage::Metric { key: "loss".into(), step: 0, value: f64::INFINITY.into() },
+            ),
+            (
+                r#"{"metric":"loss","value":-Infinity}"#,
+                StageMessage::Metric {
+                    key: "loss".into(),
+                    step: 0,
+                    value: f64::NEG_INFINITY.into(),
+                },
+            ),
+            (
+                r#"{"metric":"seen","value":9007199254740993}"#,
+                StageMessage::Metric {
+                    key: "seen".into(),
+                    step: 0,
+                    value: 9_007_199_254_740_993_i128.into(),
+                },
             ),
             (r#"{"progress":3,"total":50}"#, StageMessage::Progress { done: 3, total: 50 }),
             (r#"{"artifact":"plots/x.png"}"#, StageMessage::Artifact("plots/x.png".into())),
@@ -305,7 +323,7 @@ mod tests {
             }
         }
         let whole = parse(r#"{"metric":"loss","step":3.0,"value":1}"#);
-        assert_eq!(whole, StageMessage::Metric { key: "loss".into(), step: 3, value: 1.0 });
+        assert_eq!(whole, StageMessage::Metric { key: "loss".into(), step: 3, value: 1.0.into() });
     }
 
     fn texts(tail: &mut Tail) -> Vec<String> {

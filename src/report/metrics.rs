@@ -1,23 +1,27 @@
 //! The reports of `repro metrics show` and `repro metrics compare`.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
+use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 
-use super::Number;
+use super::streamed::ReadFailure;
 use crate::error::Result;
 use crate::event::{RunName, Timestamp};
-use crate::pipeline::{Goal, Goals, ParamKey, ParamValue, StageName};
+use crate::number::Number;
+use crate::pipeline::{Goal, Goals, ParamKey, ParamValue};
 use crate::runs::compare::{Comparison, MetricRow, RunValues, Verdict, compare, metric_key};
-use crate::runs::{Run, Series};
+use crate::runs::{Metrics, Point, Run, Series, Store};
 
 /// The final metrics and the series of a run.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MetricsReport {
+#[derive(Debug)]
+pub struct MetricsReport<'s> {
+    store: &'s Store,
+    pub failure: ReadFailure,
     pub run: RunName,
-    #[serde(serialize_with = "metrics_by_key")]
     pub metrics: Vec<MetricValue>,
-    #[serde(serialize_with = "series_by_key")]
+    /// By full key.
     pub series: Vec<MetricSeries>,
 }
 
@@ -34,58 +38,104 @@ pub struct MetricSeries {
     /// `train.val_loss`: the stage and the key of the series.
     pub key: String,
     pub goal: Option<Goal>,
-    /// Points in the order of their steps.
-    pub points: Vec<Point>,
+    pub of: Series,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Point {
-    pub step: u64,
-    pub value: Number,
-    pub at: Timestamp,
-}
-
-impl MetricsReport {
-    pub fn new(run: &Run, series: &[Series], goals: &Goals) -> MetricsReport {
-        let metrics = run.metrics.iter().map(|(key, value)| {
-            let key = metric_key(key);
-            MetricValue { goal: goals.of(&key), key, value: Number(*value) }
+impl<'s> MetricsReport<'s> {
+    pub fn read(store: &'s Store, run: RunName, goals: &Goals) -> Result<MetricsReport<'s>> {
+        let metrics = store.metrics(run)?.into_iter().map(|(key, value)| {
+            let key = metric_key(&key);
+            MetricValue { goal: goals.of(&key), key, value }
         });
-        let series = series.iter().map(|series| {
-            let key = format!("{}.{}", series.stage, series.key);
-            let point = |(step, value, at): &(u64, f64, Timestamp)| Point {
-                step: *step,
-                value: Number(*value),
-                at: *at,
-            };
-            MetricSeries {
-                goal: goals.of(&key),
-                key,
-                points: series.points.iter().map(point).collect(),
-            }
+        let series = store.series(run)?.into_iter().map(|of| {
+            let key = format!("{}.{}", of.stage, of.key);
+            MetricSeries { goal: goals.of(&key), key, of }
         });
-        MetricsReport { run: run.name, metrics: metrics.collect(), series: series.collect() }
+        let (metrics, mut series) = (metrics.collect(), series.collect::<Vec<_>>());
+        series.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(MetricsReport { store, failure: ReadFailure::default(), run, metrics, series })
     }
 
     pub fn is_empty(&self) -> bool {
         self.metrics.is_empty() && self.series.is_empty()
     }
+
+    /// Passes the points of a series to `take` one by one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn points(&self, series: &MetricSeries, mut take: impl FnMut(Point)) -> Result<()> {
+        self.store.points(self.run, &series.of, |point| {
+            take(point);
+            ControlFlow::Continue(())
+        })
+    }
 }
 
-fn metrics_by_key<S: Serializer>(metrics: &[MetricValue], s: S) -> Result<S::Ok, S::Error> {
-    s.collect_map(metrics.iter().map(|metric| (&metric.key, metric.value)))
+/// Reads the points while it serializes them.
+impl Serialize for MetricsReport<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let values = self.metrics.iter().map(|metric| (&metric.key, metric.value));
+        let mut fields = s.serialize_map(Some(3))?;
+        fields.serialize_entry("metrics", &values.collect::<BTreeMap<_, _>>())?;
+        fields.serialize_entry("run", &self.run)?;
+        fields.serialize_entry("series", &AllSeries(self))?;
+        fields.end()
+    }
 }
 
-fn series_by_key<S: Serializer>(series: &[MetricSeries], s: S) -> Result<S::Ok, S::Error> {
-    s.collect_map(series.iter().map(|series| (&series.key, &series.points)))
+struct AllSeries<'r>(&'r MetricsReport<'r>);
+
+impl Serialize for AllSeries<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.series.iter().map(|one| (&one.key, Points(self.0, &one.of))))
+    }
+}
+
+struct Points<'r>(&'r MetricsReport<'r>, &'r Series);
+
+impl Serialize for Points<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let Points(report, series) = self;
+        let mut list = s.serialize_seq(None)?;
+        let mut failed = None;
+        let read = report.store.points(report.run, series, |point| {
+            match list.serialize_element(&PointFields::from(point)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failed = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        });
+        match (read, failed) {
+            (_, Some(error)) => Err(error),
+            (Err(error), None) => Err(report.failure.keep(error)),
+            (Ok(()), None) => list.end(),
+        }
+    }
+}
+
+/// The fields of a point, sorted.
+#[derive(Serialize)]
+struct PointFields {
+    at: Timestamp,
+    step: u64,
+    value: Number,
+}
+
+impl From<Point> for PointFields {
+    fn from(Point { step, value, at }: Point) -> PointFields {
+        PointFields { at, step, value }
+    }
 }
 
 /// Final metrics as a map from `stage.key` to the value.
-pub(super) struct FinalMetrics<'a>(pub(super) &'a BTreeMap<(StageName, String), f64>);
+pub(super) struct FinalMetrics<'a>(pub(super) &'a Metrics);
 
 impl Serialize for FinalMetrics<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_map(self.0.iter().map(|(key, value)| (metric_key(key), Number(*value))))
+        s.collect_map(self.0.iter().map(|(key, value)| (metric_key(key), *value)))
     }
 }
 
@@ -147,7 +197,7 @@ struct ParamFields<'a> {
 struct MetricFields<'a> {
     key: &'a str,
     /// In the order of the runs; `null` where a run has none.
-    values: Vec<Option<Number>>,
+    values: &'a [Option<Number>],
     /// The value of the last run minus that of the first.
     difference: Option<Number>,
     verdict: Option<&'static str>,
@@ -159,8 +209,8 @@ impl<'a> MetricFields<'a> {
     fn new(row: &'a MetricRow, runs: &[RunName]) -> MetricFields<'a> {
         MetricFields {
             key: &row.key,
-            values: row.values.iter().map(|value| value.map(Number)).collect(),
-            difference: row.difference.map(Number),
+            values: &row.values,
+            difference: row.difference,
             verdict: row.verdict.map(Verdict::word),
             best: row.best.iter().map(|at| runs[*at]).collect(),
         }
@@ -170,7 +220,6 @@ impl<'a> MetricFields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runs::Store;
     use crate::runs::tests::finished;
 
     fn goals() -> Goals {
@@ -184,8 +233,11 @@ mod tests {
     fn metrics_json() {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let run = store.run(RunName(2)).unwrap();
-        let report = MetricsReport::new(&run, &store.series(RunName(2)).unwrap(), &goals());
+        let report = MetricsReport::read(&store, RunName(2), &goals()).unwrap();
+        let mut streamed = Vec::new();
+        let written = crate::report::streamed::write_json(&report, &report.failure, &mut streamed);
+        written.unwrap().unwrap();
+        assert_eq!(String::from_utf8(streamed).unwrap(), crate::report::json(&report));
         insta::assert_snapshot!(crate::report::json(&report), @r#"
         {
           "metrics": {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 
 use super::metrics::FinalMetrics;
+use super::streamed::ReadFailure;
 use crate::error::Result;
 use crate::event::{Failure, GitState, Millis, RunName, Timestamp};
 use crate::pipeline::{Goals, ParamKey, ParamValue, StageName};
@@ -12,18 +14,29 @@ use crate::runs::compare::{RunValues, compare};
 use crate::runs::{Artifact, Run, StageRecord, StageState, Store};
 
 /// Everything recorded about a run, except its series.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunReport {
-    #[serde(serialize_with = "details")]
     pub run: Run,
+    pub artifacts: Vec<Artifact>,
 }
 
-/// Runs, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct RunListReport {
-    pub entries: Vec<RunEntry>,
+impl Serialize for RunReport {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let details = RunDetails {
+            run: RunFields::from(&self.run),
+            params: &self.run.info.params,
+            artifacts: self.artifacts.iter().map(ArtifactFields::from).collect(),
+        };
+        details.serialize(s)
+    }
+}
+
+/// Runs, newest first. They are read one by one: there may be many.
+#[derive(Debug)]
+pub struct RunListReport<'s> {
+    store: &'s Store,
+    names: Vec<RunName>,
+    pub failure: ReadFailure,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,19 +54,38 @@ pub struct ChangedParam {
     pub new: Option<ParamValue>,
 }
 
-impl RunListReport {
-    /// Reads the latest runs, at most `limit`.
-    pub fn newest(store: &Store, limit: usize) -> Result<RunListReport> {
-        let mut entries = Vec::new();
-        for name in store.names(limit)? {
-            let run = store.run(name)?;
-            let changed = match store.before(name)? {
+impl<'s> RunListReport<'s> {
+    /// Lists the latest runs, at most `limit`.
+    pub fn newest(store: &'s Store, limit: usize) -> Result<RunListReport<'s>> {
+        Ok(RunListReport { store, names: store.names(limit)?, failure: ReadFailure::default() })
+    }
+
+    pub fn count(&self) -> usize {
+        self.names.len()
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = Result<RunEntry>> {
+        self.names.iter().map(|&name| {
+            let run = self.store.run(name)?;
+            let changed = match self.store.before(name)? {
                 None => Vec::new(),
-                Some(before) => changed(store.params(before)?, &run),
+                Some(before) => changed(self.store.params(before)?, &run),
             };
-            entries.push(RunEntry { run, changed });
+            Ok(RunEntry { run, changed })
+        })
+    }
+}
+
+/// Reads the runs while it serializes them.
+impl Serialize for RunListReport<'_> {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut list = s.serialize_seq(Some(self.names.len()))?;
+        for entry in self.entries() {
+            let entry = entry.map_err(|error| self.failure.keep(error))?;
+            // A value has its keys sorted.
+            list.serialize_element(&serde_json::to_value(entry).map_err(S::Error::custom)?)?;
         }
-        Ok(RunListReport { entries })
+        list.end()
     }
 }
 
@@ -68,16 +100,6 @@ fn changed(before: BTreeMap<ParamKey, ParamValue>, run: &Run) -> Vec<ChangedPara
             new: row.values[1].clone(),
         })
         .collect()
-}
-
-/// Serializes everything that is recorded about a run.
-fn details<S: Serializer>(run: &Run, s: S) -> Result<S::Ok, S::Error> {
-    let details = RunDetails {
-        run: RunFields::from(run),
-        params: &run.info.params,
-        artifacts: run.artifacts.iter().map(ArtifactFields::from).collect(),
-    };
-    details.serialize(s)
 }
 
 /// Serializes a run without its params and artifacts.
@@ -196,7 +218,8 @@ mod tests {
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let mut run = store.run(RunName(1)).unwrap();
         at_a_fixed_time(&mut run);
-        insta::assert_snapshot!(crate::report::json(&RunReport { run }), @r#"
+        let artifacts = store.artifacts(RunName(1)).unwrap();
+        insta::assert_snapshot!(crate::report::json(&RunReport { run, artifacts }), @r#"
         {
           "artifacts": [
             {
@@ -284,6 +307,10 @@ mod tests {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let report = RunListReport::newest(&store, 1).unwrap();
+        let mut streamed = Vec::new();
+        let written = crate::report::streamed::write_json(&report, &report.failure, &mut streamed);
+        written.unwrap().unwrap();
+        assert_eq!(String::from_utf8(streamed).unwrap(), crate::report::json(&report));
         let json: serde_json::Value = serde_json::from_str(&crate::report::json(&report)).unwrap();
         let entry = json[0].as_object().unwrap();
         assert_eq!(

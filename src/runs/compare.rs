@@ -4,8 +4,9 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::query::Run;
+use super::record::{Metrics, Run};
 use crate::event::RunName;
+use crate::number::Number;
 use crate::pipeline::{Goal, Goals, ParamKey, ParamValue, StageName};
 
 /// Params and metrics of a run to compare.
@@ -13,7 +14,7 @@ use crate::pipeline::{Goal, Goals, ParamKey, ParamValue, StageName};
 pub struct RunValues {
     pub run: RunName,
     pub params: BTreeMap<ParamKey, ParamValue>,
-    pub metrics: BTreeMap<(StageName, String), f64>,
+    pub metrics: Metrics,
 }
 
 impl From<&Run> for RunValues {
@@ -52,10 +53,10 @@ impl ParamRow {
 pub struct MetricRow {
     /// Stage and key of the metric: `train.val_loss`.
     pub key: String,
-    pub values: Vec<Option<f64>>,
+    pub values: Vec<Option<Number>>,
     /// Value of the last run minus that of the first, 0 for equal infinities; `None` if either has
     /// no value.
-    pub difference: Option<f64>,
+    pub difference: Option<Number>,
     pub verdict: Option<Verdict>,
     /// Indices in `runs` of the best value; empty without a goal, or if all values are the same.
     pub best: Vec<usize>,
@@ -115,12 +116,12 @@ pub fn metric_key((stage, key): &(StageName, String)) -> String {
     format!("{stage}.{key}")
 }
 
-fn metric_row(key: &(StageName, String), values: Vec<Option<f64>>, goals: &Goals) -> MetricRow {
+fn metric_row(key: &(StageName, String), values: Vec<Option<Number>>, goals: &Goals) -> MetricRow {
     let key = metric_key(key);
     let goal = goals.of(&key);
     let ends = values.first().copied().flatten().zip(values.last().copied().flatten());
     MetricRow {
-        difference: ends.map(|(first, last)| if same(first, last) { 0.0 } else { last - first }),
+        difference: ends.map(|(first, last)| last.minus(first)),
         verdict: ends.map(|(first, last)| verdict(first, last, goal)),
         best: goal.map_or_else(Vec::new, |goal| best(&values, goal)),
         key,
@@ -128,27 +129,27 @@ fn metric_row(key: &(StageName, String), values: Vec<Option<f64>>, goals: &Goals
     }
 }
 
-fn verdict(first: f64, last: f64, goal: Option<Goal>) -> Verdict {
+fn verdict(first: Number, last: Number, goal: Option<Goal>) -> Verdict {
     match goal {
-        _ if same(first, last) => Verdict::Same,
+        _ if first.same(last) => Verdict::Same,
         None => Verdict::Changed,
         Some(goal) if cmp_by_goal(last, first, goal) == Ordering::Greater => Verdict::Better,
         Some(_) => Verdict::Worse,
     }
 }
 
-fn best(values: &[Option<f64>], goal: Goal) -> Vec<usize> {
+fn best(values: &[Option<Number>], goal: Goal) -> Vec<usize> {
     let present = || values.iter().enumerate().filter_map(|(at, value)| Some((at, (*value)?)));
     let Some((_, top)) = present().max_by(|a, b| cmp_by_goal(a.1, b.1, goal)) else {
         return Vec::new();
     };
     let best: Vec<usize> =
-        present().filter(|(_, value)| same(*value, top)).map(|(at, _)| at).collect();
+        present().filter(|(_, value)| value.same(top)).map(|(at, _)| at).collect();
     if best.len() == present().count() { Vec::new() } else { best }
 }
 
 /// Returns `Greater` if `a` is better than `b`.
-fn cmp_by_goal(a: f64, b: f64, goal: Goal) -> Ordering {
+fn cmp_by_goal(a: Number, b: Number, goal: Goal) -> Ordering {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => Ordering::Equal,
         (true, false) => Ordering::Less,
@@ -158,10 +159,6 @@ fn cmp_by_goal(a: f64, b: f64, goal: Goal) -> Ordering {
             if goal == Goal::Max { up } else { up.reverse() }
         }
     }
-}
-
-fn same(a: f64, b: f64) -> bool {
-    a == b || (a.is_nan() && b.is_nan())
 }
 
 #[cfg(test)]
@@ -179,7 +176,7 @@ mod tests {
 
     fn run(run: u64, params: &[(&str, ParamValue)], metrics: &[(&str, f64)]) -> RunValues {
         let metric = |(key, value): &(&str, f64)| {
-            ((StageName::parse("train").unwrap(), (*key).to_owned()), *value)
+            ((StageName::parse("train").unwrap(), (*key).to_owned()), Number::from(*value))
         };
         RunValues {
             run: RunName(run),
@@ -220,7 +217,11 @@ mod tests {
             let row = &compared.metrics[0];
             let case = format!("{key} {first} → {last}");
             assert_eq!(row.key, format!("train.{key}"), "{case}");
-            assert!(same(row.difference.unwrap(), difference), "{case}: {:?}", row.difference);
+            assert!(
+                row.difference.unwrap().same(difference.into()),
+                "{case}: {:?}",
+                row.difference
+            );
             assert_eq!(row.verdict, Some(verdict), "{case}");
         }
     }
@@ -233,7 +234,10 @@ mod tests {
             compared.metrics.iter().map(|row| (row.key.as_str(), row.values.clone())).collect();
         assert_eq!(
             rows,
-            [("train.f1", vec![None, Some(2.0)]), ("train.loss", vec![Some(1.0), None])]
+            [
+                ("train.f1", vec![None, Some(2.0.into())]),
+                ("train.loss", vec![Some(1.0.into()), None])
+            ]
         );
         assert!(
             compared.metrics.iter().all(|row| row.difference.is_none() && row.verdict.is_none())

@@ -5,13 +5,17 @@
 pub mod compare;
 mod lock_owner;
 pub mod query;
+mod record;
 mod recorder;
+mod rows;
 mod schema;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod write;
 
-pub use query::{Artifact, LastTimes, Run, RunState, Series, StageRecord, StageState};
+pub use record::{
+    Artifact, LastTimes, Metrics, Point, Run, RunState, Series, StageRecord, StageState,
+};
 pub use recorder::Recorder;
 pub use store::{EVENTS, LOG, PARAMS, Store, next_run, run_dir, stage_dir};

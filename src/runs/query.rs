@@ -1,134 +1,19 @@
-//! Reads runs from the database as values.
+//! Queries of the database.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
 
+use super::record::{Artifact, LastTimes, Metrics, Point, Run, RunState, Series, StageRecord};
+use super::rows::{
+    RUN_SQL, number, reason_texts, run_row, signed, stage_name, stage_state, texts, unsigned,
+};
 use super::store::{Store, database_error, invalid_value, is_recording};
 use crate::error::{Error, Result};
-use crate::event::{Failure, GitState, GitTree, Millis, RunInfo, RunName, Timestamp};
+use crate::event::{GitState, GitTree, Millis, RunInfo, RunName};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
-
-/// A recorded run without its series.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Run {
-    pub name: RunName,
-    pub state: RunState,
-    pub started: Timestamp,
-    /// `started` in the time zone of this machine: `2026-05-09 14:03:22`.
-    pub started_local: String,
-    /// `None` while the run is running, and if its process died.
-    pub took: Option<Millis>,
-    pub info: RunInfo,
-    /// Stages in the order in which the run reached them.
-    pub stages: Vec<StageRecord>,
-    /// By stage, then key.
-    pub metrics: BTreeMap<(StageName, String), f64>,
-    pub artifacts: Vec<Artifact>,
-}
-
-/// State of a recorded run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunState {
-    Running,
-    Ok,
-    Failed,
-    /// Interrupted by the user, or its process died.
-    Interrupted,
-}
-
-impl RunState {
-    /// Returns the state as it is stored and displayed.
-    pub fn word(self) -> &'static str {
-        match self {
-            RunState::Running => "running",
-            RunState::Ok => "ok",
-            RunState::Failed => "failed",
-            RunState::Interrupted => "interrupted",
-        }
-    }
-
-    fn parse(word: &str) -> Option<RunState> {
-        use RunState::{Failed, Interrupted, Ok, Running};
-        [Running, Ok, Failed, Interrupted].into_iter().find(|state| state.word() == word)
-    }
-}
-
-/// Record of a stage in a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StageRecord {
-    pub stage: StageName,
-    pub state: StageState,
-    pub started: Option<Timestamp>,
-    pub took: Option<Millis>,
-    /// The first hundred reasons, one line each.
-    pub reasons: Vec<String>,
-    /// Number of all reasons.
-    pub reason_count: usize,
-}
-
-/// State of a stage in a recorded run.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StageState {
-    Running,
-    Fresh,
-    Restored,
-    Ran,
-    Failed(Failure),
-    /// Ran, but a dep changed meanwhile.
-    Unrecorded(Failure),
-    Skipped {
-        because: Option<StageName>,
-    },
-    Interrupted,
-    /// Accepted by the user as up to date, for this reason.
-    Accepted {
-        reason: String,
-    },
-}
-
-impl StageState {
-    /// Returns the word of JSON and the database; displays show `fresh` as "up to date".
-    pub fn word(&self) -> &'static str {
-        match self {
-            StageState::Running => "running",
-            StageState::Fresh => "fresh",
-            StageState::Restored => "restored",
-            StageState::Ran => "ran",
-            StageState::Failed(_) => "failed",
-            StageState::Unrecorded(_) => "unrecorded",
-            StageState::Skipped { .. } => "skipped",
-            StageState::Interrupted => "interrupted",
-            StageState::Accepted { .. } => "accepted",
-        }
-    }
-}
-
-/// Durations of the stages when they last ran and when they were last restored.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LastTimes {
-    pub ran: BTreeMap<StageName, Millis>,
-    pub restored: BTreeMap<StageName, Millis>,
-}
-
-/// An out of a stage, or a file that its process reported as an artifact.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Artifact {
-    pub stage: StageName,
-    pub path: String,
-    /// Kind (`file`, `exec`, `tree` or `link`) and hexadecimal digest; `None` for a file that is
-    /// not an out.
-    pub content: Option<(String, String)>,
-}
-
-/// Values of a metric over the steps of a stage.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    pub stage: StageName,
-    pub key: String,
-    /// Step, value and time of each point, sorted by step.
-    pub points: Vec<(u64, f64, Timestamp)>,
-}
 
 impl Store {
     /// Returns the run that `text` names: `run-12`, `12` or `last`.
@@ -204,7 +89,7 @@ impl Store {
         Ok(number.map(|number| RunName(unsigned(number))))
     }
 
-    /// Returns `run` without its series.
+    /// Returns `run` without its series and artifacts.
     ///
     /// # Errors
     /// The run does not exist, or the database cannot be read.
@@ -245,7 +130,6 @@ impl Store {
             info,
             stages: self.stages(run, state)?,
             metrics: self.metrics(run)?,
-            artifacts: self.artifacts(run)?,
         })
     }
 
@@ -265,34 +149,59 @@ impl Store {
     }
 
     /// Returns the final metrics of `run`.
-    pub fn metrics(&self, run: RunName) -> Result<BTreeMap<(StageName, String), f64>> {
-        let sql = "SELECT stage, key, value FROM metrics WHERE run = ?1";
+    pub fn metrics(&self, run: RunName) -> Result<Metrics> {
+        let sql = "SELECT stage, key, value, exact FROM metrics WHERE run = ?1";
         let rows = self.query_all(sql, signed(run), |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, number(row, 2)?))
+            let texts: (String, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(3)?);
+            Ok((texts, row.get::<_, Option<f64>>(2)?))
         })?;
         rows.into_iter()
-            .map(|(stage, key, value)| Ok(((stage_name(&stage)?, key), value)))
+            .map(|((stage, key, exact), value)| {
+                Ok(((stage_name(&stage)?, key), number(value, exact.as_deref())?))
+            })
             .collect()
     }
 
-    /// Returns all series of `run`, sorted by stage, then key.
+    /// Returns the names and lengths of all series of `run`, sorted by stage, then key.
     pub fn series(&self, run: RunName) -> Result<Vec<Series>> {
-        let sql = "SELECT stage, key, step, value, at FROM series WHERE run = ?1 \
-                   ORDER BY stage, key, step";
+        let sql = "SELECT stage, key, count(*) FROM series WHERE run = ?1 GROUP BY stage, key \
+                   ORDER BY stage, key";
         let rows = self.query_all(sql, signed(run), |row| {
-            let point = (unsigned(row.get(2)?), number(row, 3)?, row.get(4)?);
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, point))
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
         })?;
-        let mut all: Vec<Series> = Vec::new();
-        for (stage, key, point) in rows {
-            match all.last_mut() {
-                Some(last) if last.stage.as_str() == stage && last.key == key => {
-                    last.points.push(point);
-                }
-                _ => all.push(Series { stage: stage_name(&stage)?, key, points: vec![point] }),
+        rows.into_iter()
+            .map(|(stage, key, count)| {
+                Ok(Series { stage: stage_name(&stage)?, key, count: unsigned(count) })
+            })
+            .collect()
+    }
+
+    /// Passes the points of a series to `take` one by one, in the order of their steps.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn points(
+        &self,
+        run: RunName,
+        series: &Series,
+        mut take: impl FnMut(Point) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let failed = |err| database_error("read", err);
+        let sql = "SELECT step, value, at, exact FROM series \
+                   WHERE run = ?1 AND stage = ?2 AND key = ?3 ORDER BY step";
+        let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
+        let names = (signed(run), series.stage.as_str(), &series.key);
+        let mut rows = statement.query(names).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let columns = || Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get_ref(3)?));
+            let (step, value, at, exact) = columns().map_err(failed)?;
+            let exact = ValueRef::as_str_or_null(&exact).unwrap_or(None);
+            let point = Point { step: unsigned(step), value: number(value, exact)?, at };
+            if take(point).is_break() {
+                break;
             }
         }
-        Ok(all)
+        Ok(())
     }
 
     fn stages(&self, run: RunName, run_state: RunState) -> Result<Vec<StageRecord>> {
@@ -346,7 +255,8 @@ impl Store {
         )
     }
 
-    fn artifacts(&self, run: RunName) -> Result<Vec<Artifact>> {
+    /// Returns the artifacts that `run` recorded.
+    pub fn artifacts(&self, run: RunName) -> Result<Vec<Artifact>> {
         self.artifacts_by("SELECT stage, path, kind, digest FROM artifacts WHERE run = ?1", run)
     }
 
@@ -397,103 +307,4 @@ impl Store {
 /// Returns the error of commands that need a run when there is none.
 pub fn no_runs() -> Error {
     Error::usage("there are no runs yet").hint("run `repro run` to create the first")
-}
-
-/// A row of the table `runs`.
-struct RunRow {
-    status: String,
-    started: Timestamp,
-    started_local: String,
-    took: Option<i64>,
-    pipeline: Option<String>,
-    command: String,
-    overrides: String,
-    host: String,
-    commit: Option<String>,
-    branch: Option<String>,
-    tree: Option<String>,
-    fresh: i64,
-}
-
-// SQLite computes the local time, because the standard library has no time zones.
-const RUN_SQL: &str = "SELECT status, started,
-    coalesce(strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch', 'localtime'), '-'),
-    took, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh
-    FROM runs WHERE number = ?1";
-
-fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
-    Ok(RunRow {
-        status: row.get(0)?,
-        started: row.get(1)?,
-        started_local: row.get(2)?,
-        took: row.get(3)?,
-        pipeline: row.get(4)?,
-        command: row.get(5)?,
-        overrides: row.get(6)?,
-        host: row.get(7)?,
-        commit: row.get(8)?,
-        branch: row.get(9)?,
-        tree: row.get(10)?,
-        fresh: row.get(11)?,
-    })
-}
-
-fn stage_state(
-    run_state: RunState,
-    outcome: Option<&str>,
-    failure: Option<&str>,
-    because: Option<&str>,
-) -> Result<StageState> {
-    Ok(match outcome {
-        None if run_state == RunState::Running => StageState::Running,
-        None | Some("interrupted") => StageState::Interrupted,
-        Some("fresh") => StageState::Fresh,
-        Some("restored") => StageState::Restored,
-        Some("ran") => StageState::Ran,
-        Some("failed") => StageState::Failed(failure_of(failure.unwrap_or("{}"))?),
-        Some("unrecorded") => StageState::Unrecorded(failure_of(failure.unwrap_or("{}"))?),
-        Some("accepted") => StageState::Accepted { reason: because.unwrap_or_default().to_owned() },
-        Some("skipped") => StageState::Skipped { because: because.map(stage_name).transpose()? },
-        Some(word) => return Err(invalid_value("stage outcome", word)),
-    })
-}
-
-fn failure_of(text: &str) -> Result<Failure> {
-    let value: serde_json::Value =
-        serde_json::from_str(text).map_err(|_| invalid_value("failure", text))?;
-    let string = |key: &str| value[key].as_str().map(ToOwned::to_owned);
-    let causes = value["causes"].as_array().into_iter().flatten();
-    Ok(Failure {
-        what: string("what").unwrap_or_else(|| "failed".to_owned()),
-        causes: causes.filter_map(|cause| cause.as_str().map(ToOwned::to_owned)).collect(),
-        hint: string("hint"),
-    })
-}
-
-fn reason_texts(text: &str) -> Result<Vec<String>> {
-    let reasons: Vec<serde_json::Value> =
-        serde_json::from_str(text).map_err(|_| invalid_value("list of reasons", text))?;
-    Ok(reasons.iter().filter_map(|reason| reason["text"].as_str().map(ToOwned::to_owned)).collect())
-}
-
-fn texts(json: &str) -> Result<Vec<String>> {
-    serde_json::from_str(json).map_err(|_| invalid_value("list of words", json))
-}
-
-fn stage_name(text: &str) -> Result<StageName> {
-    StageName::parse(text).ok_or_else(|| invalid_value("stage name", text))
-}
-
-/// Reads a metric's value; NULL stands for NaN.
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<f64> {
-    Ok(row.get::<_, Option<f64>>(column)?.unwrap_or(f64::NAN))
-}
-
-fn signed(run: RunName) -> i64 {
-    // No run has a number this large, so a query for `i64::MAX` finds nothing.
-    i64::try_from(run.0).unwrap_or(i64::MAX)
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }

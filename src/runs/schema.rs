@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 /// Migration scripts: a database of version N has had the first N applied.
 ///
 /// A released script is never edited; a change is a new script at the end.
-const SCRIPTS: &[&str] = &[FIRST, SECOND];
+const SCRIPTS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Schema version that this program writes.
 pub(super) const VERSION: i64 = SCRIPTS.len() as i64;
@@ -80,6 +80,12 @@ CREATE TABLE artifacts (
 ";
 
 const SECOND: &str = "ALTER TABLE runs ADD COLUMN fresh INTEGER NOT NULL DEFAULT 0";
+
+// `exact` is an integer of which `value` is only the nearest double, in decimal digits.
+const THIRD: &str = "
+ALTER TABLE metrics ADD COLUMN exact TEXT;
+ALTER TABLE series ADD COLUMN exact TEXT;
+";
 
 /// Returns the version of an open database; 0 for an empty file.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {

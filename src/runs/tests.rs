@@ -1,6 +1,7 @@
 //! Tests that send events to a real recorder and query the result. Also provides the recorded runs
 //! that the tests of commands display.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::json;
@@ -78,7 +79,10 @@ fn first() -> Vec<Event> {
         started("train", vec![Change::NeverRan]),
         ended("train", Outcome::Failed(failure), 192_000, &[]),
         ended("evaluate", Outcome::Skipped { because: stage("train"), is_needed: true }, 0, &[]),
-        Event::FinalMetrics { stage: stage("train"), values: [("loss".into(), 2.25)].into() },
+        Event::FinalMetrics {
+            stage: stage("train"),
+            values: [("loss".into(), 2.25.into())].into(),
+        },
         Event::RunEnded {
             run: Some(RunName(1)),
             at: 1_778_335_600_000,
@@ -106,7 +110,7 @@ fn second() -> Vec<Event> {
             at: 1_778_335_701_000,
             key: "loss".into(),
             step,
-            value,
+            value: value.into(),
         }
     }));
     events.extend([
@@ -123,12 +127,12 @@ fn second() -> Vec<Event> {
                 ("grad", f64::NAN),
                 ("top", f64::INFINITY),
             ]
-            .map(|(key, value)| (key.into(), value))
+            .map(|(key, value): (&str, f64)| (key.into(), value.into()))
             .into(),
         },
         Event::FinalMetrics {
             stage: stage("evaluate"),
-            values: [("accuracy".into(), 0.625)].into(),
+            values: [("accuracy".into(), 0.625.into())].into(),
         },
         Event::RunEnded {
             run: Some(RunName(2)),
@@ -185,25 +189,65 @@ fn nan_and_infinity_round_trip() {
     let store = open(dir.path());
     let metrics = store.metrics(RunName(2)).unwrap();
     assert!(metrics[&(stage("train"), "grad".into())].is_nan());
-    assert_eq!(metrics[&(stage("train"), "top".into())], f64::INFINITY);
+    assert_eq!(metrics[&(stage("train"), "top".into())], f64::INFINITY.into());
     assert_eq!(metrics.len(), 5);
-    let series = store.series(RunName(2)).unwrap();
-    assert_eq!(series.len(), 1);
-    assert!(series[0].points[1].1.is_nan());
+    assert_eq!(store.series(RunName(2)).unwrap().len(), 1);
+    assert!(points(&store, RunName(2))[1].value.is_nan());
+}
+
+#[test]
+fn large_integers_are_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let large = i128::from(u64::MAX);
+    let mut events = first();
+    let values = [("loss".into(), (large - 1).into()), ("seen".into(), (-large / 2).into())];
+    events.insert(5, Event::FinalMetrics { stage: stage("train"), values: values.clone().into() });
+    events.insert(
+        3,
+        Event::Metric {
+            stage: stage("train"),
+            at: 0,
+            key: "n".into(),
+            step: 0,
+            value: large.into(),
+        },
+    );
+    // The final value of `loss` is reported again, as a double.
+    record(dir.path(), &events);
+    let store = open(dir.path());
+    let metrics = store.metrics(RunName(1)).unwrap();
+    assert_eq!(metrics[&(stage("train"), "seen".into())], values[1].1);
+    assert_eq!(metrics[&(stage("train"), "loss".into())], 2.25.into());
+    assert_eq!(points(&store, RunName(1))[0].value, large.into());
+    store.conn.execute("UPDATE metrics SET exact = '1e5'", []).unwrap();
+    let error = store.metrics(RunName(1)).unwrap_err();
+    assert!(error.what.contains("contains an invalid number"), "{error}");
+}
+
+/// Returns the points of the first series.
+fn points(store: &Store, run: RunName) -> Vec<Point> {
+    let mut points = Vec::new();
+    let series = &store.series(run).unwrap()[0];
+    let take = |point| {
+        points.push(point);
+        ControlFlow::Continue(())
+    };
+    store.points(run, series, take).unwrap();
+    points
 }
 
 #[test]
 fn last_value_of_step_wins() {
     let dir = finished();
-    let series = open(dir.path()).series(RunName(2)).unwrap();
-    assert_eq!(series[0].points.iter().map(|point| point.0).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(series[0].points[2].1, 0.5);
+    let points = points(&open(dir.path()), RunName(2));
+    assert_eq!(points.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(points[2].value, 0.5.into());
 }
 
 #[test]
 fn reported_artifact_keeps_out_digest() {
     let dir = finished();
-    let artifacts = open(dir.path()).run(RunName(2)).unwrap().artifacts;
+    let artifacts = open(dir.path()).artifacts(RunName(2)).unwrap();
     let content = |path: &str| artifacts.iter().find(|a| a.path == path).unwrap().content.clone();
     assert_eq!(
         content("models/a.mpk"),
@@ -355,12 +399,12 @@ fn all_metric_points_are_recorded() {
     let mut recorder = Recorder::start(dir.path(), |_| {});
     first()[..3].iter().for_each(|event| recorder.on_event(event));
     for step in 0..300_000_u32 {
-        let value = f64::from(step);
+        let value = f64::from(step).into();
         let (stage, key) = (stage("train"), "loss".to_owned());
         recorder.on_event(&Event::Metric { stage, at: 0, key, step: step.into(), value });
     }
     assert!(recorder.finish().is_none());
-    assert_eq!(open(dir.path()).series(RunName(1)).unwrap()[0].points.len(), 300_000);
+    assert_eq!(open(dir.path()).series(RunName(1)).unwrap()[0].count, 300_000);
 }
 
 #[test]
@@ -368,7 +412,7 @@ fn run_without_work_creates_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let events = [
         ended("train", Outcome::Fresh, 0, &[]),
-        Event::FinalMetrics { stage: stage("train"), values: [("loss".into(), 1.0)].into() },
+        Event::FinalMetrics { stage: stage("train"), values: [("loss".into(), 1.0.into())].into() },
         Event::RunEnded { run: None, at: 0, status: RunStatus::Ok, took: Millis(3) },
     ];
     assert_eq!(record(dir.path(), &events), None);

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 
 use crate::event::{Event, GitTree, Outcome, RunInfo, RunName, Timestamp, Work};
+use crate::number::Number;
 use crate::pipeline::StageName;
 use crate::plan::Change;
 
@@ -69,27 +70,29 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
         }
         Event::Metric { stage, at, key, step, value } => {
             conn.prepare_cached(
-                "INSERT INTO series (run, stage, key, step, value, at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at",
+                "INSERT INTO series (run, stage, key, step, value, at, exact)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at,
+                     exact = excluded.exact",
             )?
             .execute(params![
                 run,
                 stage.as_str(),
                 key,
                 saturating_i64(*step),
-                value,
-                at
+                value.to_f64(),
+                at,
+                exact(*value)
             ])?;
             Ok(())
         }
         Event::FinalMetrics { stage, values } => {
             let mut insert = conn.prepare_cached(
-                "INSERT INTO metrics (run, stage, key, value) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET value = excluded.value",
+                "INSERT INTO metrics (run, stage, key, value, exact) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET value = excluded.value, exact = excluded.exact",
             )?;
             for (key, value) in values {
-                insert.execute(params![run, stage.as_str(), key, value])?;
+                insert.execute(params![run, stage.as_str(), key, value.to_f64(), exact(*value)])?;
             }
             Ok(())
         }
@@ -219,6 +222,11 @@ fn end_stage(
         ])?;
     }
     Ok(())
+}
+
+/// Returns the digits of an integer that no double represents.
+fn exact(value: Number) -> Option<String> {
+    value.beyond_f64().map(|integer| integer.to_string())
 }
 
 /// Converts to SQLite's signed integers; a value that does not fit is stored as the maximum.

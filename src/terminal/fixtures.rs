@@ -21,7 +21,7 @@ pub(super) fn line(name: &str, text: &str) -> Event {
 }
 
 pub(super) fn metric(name: &str, key: &str, step: u64, value: f64) -> Event {
-    Event::Metric { stage: stage(name), at: 0, key: key.into(), step, value }
+    Event::Metric { stage: stage(name), at: 0, key: key.into(), step, value: value.into() }
 }
 
 pub(super) fn ended(name: &str, outcome: Outcome, took: u64) -> Event {

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::{Millis, Work};
+use crate::number::Number;
 use crate::pipeline::StageName;
 use crate::plan::Change;
-use crate::terminal::number::short_number;
+use crate::terminal::number::number;
 use crate::terminal::style::{DIM, LIVELY, STAGE};
 use crate::terminal::text::{Pad, pad, truncate};
 use crate::terminal::wording::{self, styled};
@@ -35,7 +36,7 @@ pub(super) struct Row {
 struct Point {
     key: String,
     step: u64,
-    value: f64,
+    value: Number,
 }
 
 impl Row {
@@ -75,7 +76,7 @@ impl Row {
         self.progress = (total > 0).then_some((done.min(total), total));
     }
 
-    pub(super) fn reported(&mut self, key: &str, step: u64, value: f64) {
+    pub(super) fn reported(&mut self, key: &str, step: u64, value: Number) {
         if let Some(point) = self.metrics.iter_mut().find(|point| point.key == key) {
             (point.step, point.value) = (step, value);
         } else if self.metrics.len() < KEPT_METRICS {
@@ -111,7 +112,7 @@ impl Row {
         let shown: Vec<&Point> = held_out.into_iter().chain(others).take(SHOWN_METRICS).collect();
         let last = shown.last()?;
         let texts = shown.iter().enumerate().map(|(at, point)| {
-            let value = format!("{} {}", point.key, short_number(point.value));
+            let value = format!("{} {}", point.key, number(point.value));
             // A step shared with the next point is shown once.
             let same = at + 1 < shown.len() && point.step == last.step;
             if same { value } else { format!("{value} @{}", point.step) }
@@ -157,10 +158,10 @@ mod tests {
         row.progressed(3, 10);
         lines.push(shown(&row, 62));
         for (key, value) in [("train_loss", 1.25), ("val_loss", 1.5), ("val_f1", 0.55)] {
-            row.reported(key, 3, value);
+            row.reported(key, 3, value.into());
         }
         lines.push(shown(&row, 3700));
-        row.reported("val_f1", 4, 0.6);
+        row.reported("val_f1", 4, 0.6.into());
         row.progressed(11, 10);
         lines.push(shown(&row, 3700));
         row.progressed(1, 0);
@@ -185,7 +186,7 @@ mod tests {
             row.tail().collect::<Vec<_>>(),
             (15..25).map(|at| format!("line {at}")).collect::<Vec<_>>()
         );
-        (0..1000).for_each(|at| row.reported(&format!("key {at}"), 1, 0.0));
+        (0..1000).for_each(|at| row.reported(&format!("key {at}"), 1, 0.0.into()));
         assert_eq!(row.metrics.len(), KEPT_METRICS);
     }
 }

@@ -15,6 +15,15 @@ pub fn write(text: &str) -> Result<()> {
     tolerate_closed_pipe(out.write_all(for_terminal(text).as_bytes()).and_then(|()| out.flush()))
 }
 
+/// Lets `produce` write data to stdout. It need not be in memory at once.
+///
+/// # Errors
+/// Those of `produce`; as for [`write()`] if writing failed.
+pub fn stream(produce: impl FnOnce(&mut dyn io::Write) -> Result<io::Result<()>>) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    tolerate_closed_pipe(produce(&mut out)?.and_then(|()| out.flush()))
+}
+
 /// Writes all that `source` yields to stdout: byte for byte into files and pipes, line by line
 /// without control codes on a terminal.
 ///

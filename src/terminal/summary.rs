@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::run::Report;
 use crate::event::{Millis, Outcome, RunName, RunStatus};
+use crate::number::Number;
 use crate::pipeline::{Pipeline, Role, StageIx, StageName};
 use crate::plural::count;
 use crate::repo_path::RepoPath;
-use crate::terminal::number::short_number;
+use crate::terminal::number::numbers;
 use crate::terminal::style::{DIM, ERROR, GOOD, LIVELY, STAGE, WARNING};
 use crate::terminal::text::{Pad, pad, widest};
 use crate::terminal::wording::{self, outcome_word, styled};
@@ -23,7 +24,7 @@ pub struct Summary {
     /// The other stages, in display order.
     pub stages: Vec<StageLine>,
     /// Keys such as `evaluate.accuracy` and their values, in display order.
-    pub metrics: Vec<(String, f64)>,
+    pub metrics: Vec<(String, Number)>,
     /// Data outs of the stages whose outs no other stage of the run reads.
     pub products: Vec<Product>,
     pub took: Millis,
@@ -195,8 +196,8 @@ fn share(took: u64, total: u64) -> String {
 
 /// Lists the metrics. Keys with fewer parts come first: deeper ones, such as one per class, are
 /// details.
-fn metrics(metrics: &[(String, f64)]) -> String {
-    let mut shown: Vec<&(String, f64)> = metrics.iter().collect();
+fn metrics(metrics: &[(String, Number)]) -> String {
+    let mut shown: Vec<&(String, Number)> = metrics.iter().collect();
     shown.sort_by_key(|(key, _)| key.matches('.').count().max(1));
     let top = shown.iter().take_while(|(key, _)| key.matches('.').count() <= 1).count();
     let kept = if top == 0 { SHOWN_METRICS } else { top.min(SHOWN_METRICS) };
@@ -204,8 +205,9 @@ fn metrics(metrics: &[(String, f64)]) -> String {
     shown.truncate(kept);
     let width = widest(shown.iter().map(|(key, _)| key.as_str()));
     let mut text = String::new();
-    for (key, value) in shown {
-        let value = styled(STAGE, &short_number(*value));
+    let values: Vec<Number> = shown.iter().map(|(_, value)| *value).collect();
+    for ((key, _), value) in shown.into_iter().zip(numbers(&values)) {
+        let value = styled(STAGE, &value);
         text.push_str(&format!("  {}  {value}\n", pad(key, width, Pad::Right)));
     }
     more(&mut text, omitted, "in `repro metrics show`");
@@ -268,9 +270,9 @@ mod tests {
             RunStatus::Ok,
             221_000,
         );
-        let deep = |class: &str| (format!("evaluate.per_class.{class}.f1"), 0.5);
-        all.metrics = vec![("evaluate.accuracy".into(), 0.55), deep("blues"), deep("rock")];
-        all.metrics.push(("export.max_abs_difference".into(), 2.4e-7));
+        let deep = |class: &str| (format!("evaluate.per_class.{class}.f1"), Number::from(0.5));
+        all.metrics = vec![("evaluate.accuracy".into(), 0.55.into()), deep("blues"), deep("rock")];
+        all.metrics.push(("export.max_abs_difference".into(), 2.4e-7.into()));
         let product = |path: &str, stage: &str| Product {
             path: RepoPath::parse(path).unwrap(),
             stage: fixtures::stage(stage),

@@ -14,7 +14,7 @@ use crate::report;
 use crate::report::metrics::{ComparisonReport, Params};
 use crate::runs::compare::{Comparison, MetricRow, Verdict};
 use crate::runs::{Run, Store};
-use crate::terminal::number::{difference, number};
+use crate::terminal::number;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::{stdout, style};
 
@@ -161,9 +161,7 @@ fn metrics_table(compared: &Comparison) -> Table {
     let mut table = Table::new(columns);
     for row in &compared.metrics {
         let mut cells: Vec<Cell> = vec![row.key.as_str().into()];
-        cells.extend(
-            row.values.iter().map(|value| value.map_or("-".into(), |value| number(value).into())),
-        );
+        cells.extend(number::cells(&row.values).into_iter().map(Cell::from));
         cells.extend([changed(row), verdict(row.verdict)]);
         if several {
             let best = row.best.iter().map(|at| compared.runs[*at].to_string());
@@ -175,7 +173,7 @@ fn metrics_table(compared: &Comparison) -> Table {
 }
 
 fn changed(row: &MetricRow) -> Cell {
-    row.difference.map_or("-".into(), |value| difference(value).into())
+    row.difference.map_or("-".into(), |value| number::difference(value).into())
 }
 
 fn verdict(verdict: Option<Verdict>) -> Cell {

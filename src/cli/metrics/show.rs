@@ -6,10 +6,12 @@ use clap::Args;
 
 use crate::cli::common::store;
 use crate::error::{Result, exit};
+use crate::number::Number;
 use crate::pipeline::{Goal, Goals};
-use crate::report;
-use crate::report::metrics::{MetricSeries, MetricsReport};
-use crate::terminal::number::number;
+use crate::report::metrics::MetricsReport;
+use crate::report::streamed::write_json;
+use crate::runs::Point;
+use crate::terminal::number::numbers;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::{self, stdout, style};
 
@@ -26,31 +28,30 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
-        let run = store.run(store.resolve(&self.run)?)?;
-        let report = MetricsReport::new(&run, &store.series(run.name)?, goals);
+        let report = MetricsReport::read(&store, store.resolve(&self.run)?, goals)?;
         match (self.json, report.is_empty()) {
-            (true, _) => stdout::write(&report::json(&report))?,
-            (false, false) => stdout::write(&show(&report))?,
-            (false, true) => terminal::note(&format!("{} has no metrics", run.name)),
+            (true, _) => stdout::stream(|out| write_json(&report, &report.failure, out))?,
+            (false, false) => stdout::write(&show(&report)?)?,
+            (false, true) => terminal::note(&format!("{} has no metrics", report.run)),
         }
         Ok(exit::OK)
     }
 }
 
-fn show(report: &MetricsReport) -> String {
+fn show(report: &MetricsReport<'_>) -> Result<String> {
     let mut finals = Table::new([
         (report.run.to_string(), Align::Left),
         ("value".into(), Align::Decimal),
         ("goal".into(), Align::Left),
     ]);
-    for metric in &report.metrics {
+    let values: Vec<Number> = report.metrics.iter().map(|metric| metric.value).collect();
+    for (metric, value) in report.metrics.iter().zip(numbers(&values)) {
         let goal = match metric.goal {
             Some(Goal::Max) => "max",
             Some(Goal::Min) => "min",
             None => "",
         };
-        let key = metric.key.as_str().into();
-        finals.row([key, number(metric.value.0).into(), Cell::styled(goal, style::DIM)]);
+        finals.row([metric.key.as_str().into(), value.into(), Cell::styled(goal, style::DIM)]);
     }
     let right = ["first", "last", "best"].map(|name| (name, Align::Decimal));
     let mut table = Table::new(
@@ -60,63 +61,86 @@ fn show(report: &MetricsReport) -> String {
             .chain([("", Align::Left), ("", Align::Left)]),
     );
     for series in &report.series {
-        let values: Vec<f64> = series.points.iter().map(|point| point.value.0).collect();
-        let (Some(first), Some(last)) = (series.points.first(), series.points.last()) else {
-            continue;
-        };
-        let best = best_point(series);
-        let at = best.map_or_else(String::new, |(step, _)| format!("at {step}"));
-        let best = best.map_or_else(String::new, |(_, value)| number(value));
+        let mut shape = Shape::of_length(series.of.count);
+        report.points(series, |point| shape.add(point, series.goal))?;
+        let Some((first, last)) = shape.ends else { continue };
         let steps = if first.step == last.step {
             first.step.to_string()
         } else {
             format!("{}–{}", first.step, last.step)
         };
-        table.row([
-            series.key.as_str().into(),
-            steps.into(),
-            number(first.value.0).into(),
-            number(last.value.0).into(),
-            best.into(),
-            at.into(),
-            sparkline(&values).into(),
-        ]);
+        let best = shape.best;
+        let at = best.map_or_else(String::new, |best| format!("at {}", best.step));
+        let values = [Some(first), Some(last), best].into_iter().flatten();
+        let mut texts = numbers(&values.map(|point| point.value).collect::<Vec<_>>()).into_iter();
+        let mut text = || texts.next().unwrap_or_default();
+        let (key, first, last, best) = (series.key.as_str(), text(), text(), text());
+        let line = shape.sparkline();
+        table.row([key, &steps, &first, &last, &best, &at, &line].map(Cell::from));
     }
     let parts =
         [finals, table].into_iter().filter(|table| !table.is_empty()).map(|table| table.plain(""));
-    parts.collect::<Vec<_>>().join("\n")
+    Ok(parts.collect::<Vec<_>>().join("\n"))
 }
 
-/// Returns the step and value of the first best point; `None` without a goal or numbers.
-fn best_point(series: &MetricSeries) -> Option<(u64, f64)> {
-    let goal = series.goal?;
-    let points = series.points.iter().map(|point| (point.step, point.value.0));
-    let better = |a: f64, b: f64| if goal == Goal::Max { a > b } else { a < b };
-    points
-        .filter(|(_, value)| !value.is_nan())
-        .reduce(|best, point| if better(point.1, best.1) { point } else { best })
+/// Width of a sparkline.
+const PLACES: u64 = 24;
+
+/// The shape of a series, from one pass over its points.
+#[derive(Default)]
+struct Shape {
+    /// Number of points in the series.
+    count: u64,
+    seen: u64,
+    ends: Option<(Point, Point)>,
+    /// The first best point; `None` without a goal or numbers.
+    best: Option<Point>,
+    low: f64,
+    high: f64,
+    /// Evenly spaced values, with the first and the last.
+    samples: Vec<f64>,
 }
 
-/// Draws a series as bars scaled from its minimum to its maximum, in at most 24 places. `×` stands
-/// for NaN and infinities.
-fn sparkline(values: &[f64]) -> String {
-    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    const PLACES: usize = 24;
-    let finite = || values.iter().copied().filter(|value| value.is_finite());
-    let (low, high) = finite()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-    if values.len() < 2 {
-        return String::new();
+impl Shape {
+    fn of_length(count: u64) -> Shape {
+        Shape { count, low: f64::INFINITY, high: f64::NEG_INFINITY, ..Shape::default() }
     }
-    let places = values.len().min(PLACES);
-    let bar = |place: usize| {
-        // The first and the last value are always shown.
-        let value = values[place * (values.len() - 1) / (places - 1)];
-        let height =
-            if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.0 };
-        if value.is_finite() { BARS[((height * 7.0).round() as usize).min(7)] } else { '×' }
-    };
-    (0..places).map(bar).collect()
+
+    fn add(&mut self, point: Point, goal: Option<Goal>) {
+        self.ends = Some((self.ends.map_or(point, |(first, _)| first), point));
+        let is_better = |best: Point| match goal {
+            Some(Goal::Max) => point.value > best.value,
+            _ => point.value < best.value,
+        };
+        if goal.is_some() && !point.value.is_nan() && self.best.is_none_or(is_better) {
+            self.best = Some(point);
+        }
+        let value = point.value.to_f64();
+        if value.is_finite() {
+            (self.low, self.high) = (self.low.min(value), self.high.max(value));
+        }
+        let places = self.count.min(PLACES);
+        let next = self.samples.len() as u64;
+        if next < places && self.seen == next * (self.count - 1) / (places - 1).max(1) {
+            self.samples.push(value);
+        }
+        self.seen += 1;
+    }
+
+    /// Draws bars scaled from the minimum to the maximum. `×` stands for NaN and infinities.
+    fn sparkline(&self) -> String {
+        const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+        let Shape { low, high, .. } = *self;
+        if self.count < 2 {
+            return String::new();
+        }
+        let bar = |value: &f64| {
+            let height =
+                if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.0 };
+            if value.is_finite() { BARS[((height * 7.0).round() as usize).min(7)] } else { '×' }
+        };
+        self.samples.iter().map(bar).collect()
+    }
 }
 
 #[cfg(test)]
@@ -131,8 +155,8 @@ mod tests {
     fn metrics_and_series() {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let (run, series) = (store.run(RunName(2)).unwrap(), store.series(RunName(2)).unwrap());
-        insta::assert_snapshot!(plain(&show(&MetricsReport::new(&run, &series, &goals()))), @"
+        let report = MetricsReport::read(&store, RunName(2), &goals()).unwrap();
+        insta::assert_snapshot!(plain(&show(&report).unwrap()), @"
         run-2                 value  goal
         evaluate.accuracy    0.625   max
         train.grad         NaN
@@ -143,6 +167,14 @@ mod tests {
         series      steps  first  last  best
         train.loss    1–3    2.3   0.5   0.5  at 3  █×▁
         ");
+    }
+
+    fn sparkline(values: &[f64]) -> String {
+        let mut shape = Shape::of_length(values.len() as u64);
+        for (step, value) in (0..).zip(values) {
+            shape.add(Point { step, value: Number::from(*value), at: 0 }, None);
+        }
+        shape.sparkline()
     }
 
     #[test]

@@ -8,11 +8,11 @@ use crate::cli::common::run_style;
 use crate::error::{Result, exit};
 use crate::pipeline::{Goal, Goals, ParamValue, StageName};
 use crate::plural::count;
-use crate::report;
 use crate::report::runs::{ChangedParam, RunEntry, RunListReport};
+use crate::report::streamed;
 use crate::runs::compare::metric_key;
-use crate::runs::{Run, StageState, Store};
-use crate::terminal::number::number;
+use crate::runs::{Run, RunState, StageRecord, StageState, Store};
+use crate::terminal::number;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::text::{truncate, widest, width};
 use crate::terminal::wording::outcome_word;
@@ -33,26 +33,38 @@ impl ListArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
         let limit = if self.limit == 0 { usize::MAX } else { self.limit };
         let store = Store::open_existing(root)?;
-        let report = match &store {
-            Some(store) => RunListReport::newest(store, limit)?,
-            None => RunListReport { entries: Vec::new() },
+        let report = store.as_ref().map(|store| RunListReport::newest(store, limit)).transpose()?;
+        let (store, report) = match (&store, report) {
+            (Some(store), Some(report)) if self.json || report.count() > 0 => (store, report),
+            _ if self.json => {
+                stdout::write("[]\n")?;
+                return Ok(exit::OK);
+            }
+            _ => {
+                terminal::note("there are no runs yet: run `repro run` to create the first");
+                return Ok(exit::OK);
+            }
         };
         if self.json {
-            stdout::write(&report::json(&report))?;
+            stdout::stream(|out| streamed::write_json(&report, &report.failure, out))?;
             return Ok(exit::OK);
         }
-        let Some(store) = store.filter(|_| !report.entries.is_empty()) else {
-            terminal::note("there are no runs yet: run `repro run` to create the first");
-            return Ok(exit::OK);
-        };
-        stdout::write(&fitting(&report.entries, goals))?;
-        let older = store.count()?.saturating_sub(report.entries.len());
+        let entries = report.entries().map(|entry| entry.map(line)).collect::<Result<Vec<_>>>()?;
+        stdout::write(&fitting(&entries, goals))?;
+        let older = store.count()?.saturating_sub(entries.len());
         if older > 0 {
             let older = count(older, "older run");
             terminal::note(&format!("{older}: `repro runs list -n 0` shows all"));
         }
         Ok(exit::OK)
     }
+}
+
+/// Drops what a line does not show: the list may be long.
+fn line(mut entry: RunEntry) -> RunEntry {
+    entry.run.info.params.clear();
+    entry.run.stages.iter_mut().for_each(|stage| stage.reasons.clear());
+    entry
 }
 
 /// Maximum width of a line, which every terminal can show.
@@ -110,22 +122,24 @@ fn table(entries: &[RunEntry], goals: &Goals, shown: Columns) -> Table {
     let mut columns: Vec<(String, Align)> =
         ["run", "status", "started"].map(|name| (name.to_owned(), Align::Left)).into();
     columns.push(("took".to_owned(), Align::Right));
-    // All are of one stage, so the keys suffice to distinguish them.
-    columns.extend(headline.iter().map(|key| (truncate(&key.1, 16), Align::Decimal)));
+    columns.extend(headline.iter().map(|key| (heading(key, entries), Align::Decimal)));
     columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::Left)));
     let mut table = Table::new(columns);
+    let mut metrics: Vec<std::vec::IntoIter<String>> = headline
+        .iter()
+        .map(|key| {
+            let values = entries.iter().map(|entry| entry.run.metrics.get(key).copied());
+            number::cells(&values.collect::<Vec<_>>()).into_iter()
+        })
+        .collect();
     for RunEntry { run, changed } in entries {
         let mut cells: Vec<Cell> = vec![
             Cell::styled(run.name.to_string(), style::BOLD),
-            Cell::styled(run.state.word(), run_style(run.state)),
+            Cell::styled(status(run), run_style(run.state)),
             run.started_local.get(..16).unwrap_or(&run.started_local).into(),
             run.took.map_or_else(|| "-".to_owned(), |took| took.to_string()).into(),
         ];
-        cells.extend(
-            headline
-                .iter()
-                .map(|key| run.metrics.get(key).map_or("-".into(), |value| number(*value).into())),
-        );
+        cells.extend(metrics.iter_mut().filter_map(Iterator::next).map(Cell::from));
         cells.extend([
             truncate(&changes(changed), shown.changed).into(),
             stages(run, shown.stages).into(),
@@ -135,15 +149,35 @@ fn table(entries: &[RunEntry], goals: &Goals, shown: Columns) -> Table {
     table
 }
 
+/// Returns the word for the state of a run; an acceptance ran nothing.
+fn status(run: &Run) -> &'static str {
+    let is_accepted = |stage: &StageRecord| matches!(stage.state, StageState::Accepted { .. });
+    match run.state {
+        RunState::Ok if run.stages.first().is_some_and(is_accepted) => "accepted",
+        state => state.word(),
+    }
+}
+
+/// Returns the heading of a column: the key, after the stage if several have such a metric.
+fn heading(key: &(StageName, String), entries: &[RunEntry]) -> String {
+    let is_other = |other: &(StageName, String)| other.1 == key.1 && other.0 != key.0;
+    match entries.iter().any(|entry| entry.run.metrics.keys().any(is_other)) {
+        true => truncate(&metric_key(key), 24),
+        false => truncate(&key.1, 16),
+    }
+}
+
 /// Returns up to two metrics worth a column.
 ///
 /// They have a goal and belong to the last stage with such metrics, since a pipeline is usually
 /// evaluated at its end. Metrics to maximize are preferred over those to minimize.
 fn headline<'a>(runs: impl Iterator<Item = &'a Run>, goals: &Goals) -> Vec<(StageName, String)> {
     let Some(run) = runs.into_iter().find(|run| !run.metrics.is_empty()) else { return Vec::new() };
+    let reached = run.stages.iter().rev().map(|stage| &stage.stage);
+    let others = run.metrics.keys().rev().map(|(stage, _)| stage);
     for wanted in [Goal::Max, Goal::Min] {
-        for stage in run.stages.iter().rev() {
-            let of_stage = run.metrics.keys().filter(|(name, _)| *name == stage.stage);
+        for stage in reached.clone().chain(others.clone()) {
+            let of_stage = run.metrics.keys().filter(|(name, _)| name == stage);
             let with_goal = of_stage.filter(|key| goals.of(&metric_key(key)) == Some(wanted));
             let found: Vec<(StageName, String)> = with_goal.take(2).cloned().collect();
             if !found.is_empty() {
@@ -160,6 +194,7 @@ fn stages(run: &Run, shown: Stages) -> String {
         Stages::All => &[
             "ran",
             "restored",
+            "accepted",
             "failed",
             "unrecorded",
             "skipped",
@@ -167,7 +202,9 @@ fn stages(run: &Run, shown: Stages) -> String {
             "running",
             "fresh",
         ],
-        Stages::Done => &["ran", "restored", "failed", "unrecorded", "interrupted", "running"],
+        Stages::Done => {
+            &["ran", "restored", "accepted", "failed", "unrecorded", "interrupted", "running"]
+        }
         Stages::None => &[],
     };
     let counts = words
@@ -208,10 +245,15 @@ mod tests {
     use crate::runs::tests::{at_a_fixed_time, finished};
     use serde_json::json;
 
+    fn entries(store: &Store) -> Vec<RunEntry> {
+        let report = RunListReport::newest(store, 20).unwrap();
+        report.entries().map(|entry| line(entry.unwrap())).collect()
+    }
+
     fn listed(goals: &Goals) -> String {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let mut entries = RunListReport::newest(&store, 20).unwrap().entries;
+        let mut entries = entries(&store);
         entries.iter_mut().for_each(|entry| at_a_fixed_time(&mut entry.run));
         let text = fitting(&entries, goals);
         crate::escape::without_styles(&text)
@@ -247,13 +289,15 @@ mod tests {
         goals.insert("accuracy".to_owned(), Goal::Max);
         goals.insert(long.clone(), Goal::Max);
         for metrics in 0..3 {
-            let mut entries = RunListReport::newest(&store, 20).unwrap().entries;
+            let mut entries = entries(&store);
             for RunEntry { run, changed } in &mut entries {
                 let evaluate = StageName::parse("evaluate").unwrap();
                 run.metrics.clear();
                 let keys = ["accuracy".to_owned(), long.clone()];
                 run.metrics.extend(
-                    keys.into_iter().take(metrics).map(|key| ((evaluate.clone(), key), -1.234e-17)),
+                    keys.into_iter()
+                        .take(metrics)
+                        .map(|key| ((evaluate.clone(), key), (-1.234e-17).into())),
                 );
                 let key = || ParamKey::new("some.section.of.the.params.learning_rate".to_owned());
                 *changed = (0..5)

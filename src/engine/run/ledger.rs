@@ -11,7 +11,8 @@ use crate::digest::Content;
 use crate::engine::{Project, metrics, provenance};
 use crate::error::{Error, Result, exit};
 use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber, Timestamp};
-use crate::pipeline::{Presence, StageIx, StageName};
+use crate::number::Number;
+use crate::pipeline::{Presence, Stage, StageIx, StageName};
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
 use crate::runs;
@@ -35,7 +36,7 @@ pub struct Report {
     /// Optional outs that do not exist.
     pub absent: BTreeSet<RepoPath>,
     /// Final metrics, `stage.key`.
-    pub metrics: Vec<(String, f64)>,
+    pub metrics: Vec<(String, Number)>,
     pub status: RunStatus,
     pub ended: Timestamp,
     pub took: Millis,
@@ -118,8 +119,12 @@ impl<'a, 's> Ledger<'a, 's> {
             self.pending.push(event);
             return;
         }
+        self.send(&event);
+    }
+
+    fn send(&mut self, event: &Event) {
         for subscriber in &mut self.subscribers {
-            subscriber.on_event(&event);
+            subscriber.on_event(event);
         }
     }
 
@@ -180,7 +185,13 @@ impl<'a, 's> Ledger<'a, 's> {
     pub(super) fn close(mut self) -> Result<Report> {
         self.save_lock();
         let (status, exit) = self.status();
-        let metrics = if self.run.is_some() { self.final_metrics() } else { Vec::new() };
+        let metrics = self.final_metrics();
+        if self.run.is_none() {
+            // Nothing was done, but a warning holds all the same.
+            let pending = std::mem::take(&mut self.pending).into_iter();
+            let warnings = pending.filter(|event| matches!(event, Event::Warning { .. }));
+            warnings.for_each(|event| self.send(&event));
+        }
         let took: Millis = self.began.elapsed().into();
         let ended = now_millis();
         self.emit(Event::RunEnded { run: self.run, at: ended, status, took });
@@ -233,30 +244,38 @@ impl<'a, 's> Ledger<'a, 's> {
         }
     }
 
-    fn final_metrics(&mut self) -> Vec<(String, f64)> {
+    /// Reports the final metrics of all stages that are up to date now, and what is wrong with
+    /// their files.
+    fn final_metrics(&mut self) -> Vec<(String, Number)> {
         let mut all = Vec::new();
         let project = self.project;
         for (ix, stage) in StageIx::enumerate(&project.pipeline.stages) {
-            // The files of a stage that failed or was not observed may be from an earlier state.
-            let holds = |(outcome, _): &(Outcome, Millis)| {
-                matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)
+            let is_current = match &self.ended[ix] {
+                Some((outcome, _)) => {
+                    matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)
+                }
+                None => self.run.is_some() && metrics::is_as_locked(project, stage),
             };
-            if !self.ended[ix].as_ref().is_some_and(holds) {
-                continue;
-            }
-            let mut complaints = Vec::new();
-            let values = metrics::read(&project.root, stage, |text| complaints.push(text));
-            for text in complaints {
-                self.emit(Event::Warning { stage: Some(stage.name.clone()), text });
-            }
-            if !values.is_empty() {
-                all.extend(
-                    values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)),
-                );
-                self.emit(Event::FinalMetrics { stage: stage.name.clone(), values });
+            if is_current {
+                self.metrics_of(stage, &mut all);
             }
         }
+        // They are left out only if no stage has anything to do.
+        for stage in project.up_to_date.with_metrics() {
+            self.metrics_of(&stage, &mut all);
+        }
         all
+    }
+
+    fn metrics_of(&mut self, stage: &Stage, all: &mut Vec<(String, Number)>) {
+        let metrics::Found { values, complaints } = metrics::read(&self.project.root, stage);
+        for text in complaints {
+            self.emit(Event::Warning { stage: Some(stage.name.clone()), text });
+        }
+        if !values.is_empty() {
+            all.extend(values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)));
+            self.emit(Event::FinalMetrics { stage: stage.name.clone(), values });
+        }
     }
 }
 

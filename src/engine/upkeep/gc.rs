@@ -187,7 +187,7 @@ fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)>
     for (name, before) in
         names.iter().rev().zip(oldest.into_iter().chain(std::iter::repeat_with(Vec::new)))
     {
-        for artifact in store.run(*name)?.artifacts.into_iter().chain(before) {
+        for artifact in store.artifacts(*name)?.into_iter().chain(before) {
             let Some((kind, digest)) = artifact.content else { continue };
             let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));
             contents.insert(content.ok_or_else(|| {

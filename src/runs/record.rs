@@ -1,0 +1,138 @@
+//! Records of runs as values. Does not know about the database.
+
+use std::collections::BTreeMap;
+
+use crate::event::{Failure, Millis, RunInfo, RunName, Timestamp};
+use crate::number::Number;
+use crate::pipeline::StageName;
+
+/// A recorded run without its series and artifacts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub name: RunName,
+    pub state: RunState,
+    pub started: Timestamp,
+    /// `started` in the time zone of this machine: `2026-05-09 14:03:22`.
+    pub started_local: String,
+    /// `None` while the run is running, and if its process died.
+    pub took: Option<Millis>,
+    pub info: RunInfo,
+    /// Stages in the order in which the run reached them.
+    pub stages: Vec<StageRecord>,
+    /// By stage, then key.
+    pub metrics: Metrics,
+}
+
+/// State of a recorded run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    Running,
+    Ok,
+    Failed,
+    /// Interrupted by the user, or its process died.
+    Interrupted,
+}
+
+impl RunState {
+    /// Returns the state as it is stored and displayed.
+    pub fn word(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Ok => "ok",
+            RunState::Failed => "failed",
+            RunState::Interrupted => "interrupted",
+        }
+    }
+
+    pub(super) fn parse(word: &str) -> Option<RunState> {
+        use RunState::{Failed, Interrupted, Ok, Running};
+        [Running, Ok, Failed, Interrupted].into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// Record of a stage in a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageRecord {
+    pub stage: StageName,
+    pub state: StageState,
+    pub started: Option<Timestamp>,
+    pub took: Option<Millis>,
+    /// The first hundred reasons, one line each.
+    pub reasons: Vec<String>,
+    /// Number of all reasons.
+    pub reason_count: usize,
+}
+
+/// State of a stage in a recorded run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StageState {
+    Running,
+    Fresh,
+    Restored,
+    Ran,
+    Failed(Failure),
+    /// Ran, but a dep changed meanwhile.
+    Unrecorded(Failure),
+    Skipped {
+        because: Option<StageName>,
+    },
+    Interrupted,
+    /// Accepted by the user as up to date, for this reason.
+    Accepted {
+        reason: String,
+    },
+}
+
+impl StageState {
+    /// Returns the word of JSON and the database; displays show `fresh` as "up to date".
+    pub fn word(&self) -> &'static str {
+        match self {
+            StageState::Running => "running",
+            StageState::Fresh => "fresh",
+            StageState::Restored => "restored",
+            StageState::Ran => "ran",
+            StageState::Failed(_) => "failed",
+            StageState::Unrecorded(_) => "unrecorded",
+            StageState::Skipped { .. } => "skipped",
+            StageState::Interrupted => "interrupted",
+            StageState::Accepted { .. } => "accepted",
+        }
+    }
+}
+
+/// Durations of the stages when they last ran and when they were last restored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastTimes {
+    pub ran: BTreeMap<StageName, Millis>,
+    pub restored: BTreeMap<StageName, Millis>,
+}
+
+/// An out of a stage, or a file that its process reported as an artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    pub stage: StageName,
+    pub path: String,
+    /// Kind (`file`, `exec`, `tree` or `link`) and hexadecimal digest; `None` for a file that is
+    /// not an out.
+    pub content: Option<(String, String)>,
+}
+
+/// Final metrics by stage and key.
+pub type Metrics = BTreeMap<(StageName, String), Number>;
+
+/// Name and length of a series. Its points are [streamed](super::Store::points): there may be
+/// millions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    pub stage: StageName,
+    pub key: String,
+    pub count: u64,
+}
+
+/// A point of a series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    pub step: u64,
+    pub value: Number,
+    pub at: Timestamp,
+}
