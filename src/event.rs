@@ -148,7 +148,8 @@ pub struct RunInfo {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GitState {
-    pub commit: String,
+    /// `None` before the first commit.
+    pub commit: Option<String>,
     pub branch: Option<String>,
     pub tree: GitTree,
 }

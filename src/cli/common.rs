@@ -7,7 +7,7 @@ use crate::engine::size::Tally;
 use crate::engine::status::Verdict;
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
-use crate::event::{Failure, Outcome};
+use crate::event::{Failure, GitState, Outcome};
 use crate::pipeline::Goals;
 use crate::plan::Change;
 use crate::plural::count;
@@ -170,9 +170,10 @@ pub(super) fn entry_count(number: usize) -> String {
     if number == 1 { "1 entry".to_owned() } else { format!("{number} entries") }
 }
 
-/// Returns enough of a commit id for git to recognize it.
-pub(super) fn short_commit(commit: &str) -> &str {
-    commit.get(..10).unwrap_or(commit)
+/// Returns enough of the commit id for git to recognize it.
+pub(super) fn short_commit(git: &GitState) -> &str {
+    let commit = git.commit.as_deref().unwrap_or("no commit yet");
+    if git.commit.is_some() { commit.get(..10).unwrap_or(commit) } else { commit }
 }
 
 pub(super) fn run_style(state: RunState) -> style::Style {

@@ -1,7 +1,7 @@
 //! Final metrics: the numbers in the files that stages declare under `metrics`.
 //!
-//! What cannot be read, or has no single meaning, becomes a complaint with the file and the
-//! remedy. `docs/reference/metrics.md` describes the rules.
+//! Everything that cannot be read, or has no single meaning, becomes a complaint with the file and
+//! the remedy. `docs/reference/metrics.md` describes the rules.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -275,7 +275,8 @@ mod tests {
         );
         assert_eq!(
             numbers,
-            r#"{"a": 1.0, "b.c": 0.5, "b.ok": 1.0, "big": 9007199254740993, "nan": NaN, "top": inf}"#
+            "{\"a\": 1.0, \"b.c\": 0.5, \"b.ok\": 1.0, \"big\": 9007199254740993, \
+             \"nan\": NaN, \"top\": inf}"
         );
         assert_eq!(complaints, Vec::<String>::new());
     }

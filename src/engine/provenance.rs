@@ -10,7 +10,7 @@ pub(super) fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Returns the git state; `None` outside a git checkout, before the first commit, or without git.
+/// Returns the git state; `None` outside a git checkout, or without git.
 pub(super) fn git(root: &Path) -> Option<GitState> {
     // Starting git costs as much as the rest of a small run.
     let is_checkout = |folder: &Path| folder.join(".git").exists();
@@ -26,7 +26,7 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
             .success()
             .then(|| String::from_utf8_lossy(&answer.stdout).trim_end().to_owned())
     };
-    let commit = ask(&["rev-parse", "HEAD"])?;
+    let commit = ask(&["rev-parse", "--verify", "-q", "HEAD"]);
     let branch = ask(&["symbolic-ref", "--short", "-q", "HEAD"]);
     // Runs write the lock, so it says nothing about the tree that the run began with.
     let changes =

@@ -25,7 +25,7 @@ impl ReadFailure {
 /// sorted.
 ///
 /// # Errors
-/// What `failure` holds, or the error of `out`.
+/// Returns the error in `failure`. An error of `out` is the value.
 pub fn write_json(
     report: &impl Serialize,
     failure: &ReadFailure,

@@ -103,14 +103,10 @@ impl Store {
             RunState::Running if !is_recording(&self.root) => RunState::Interrupted,
             state => state,
         };
-        let git = row.commit.map(|commit| GitState {
-            commit,
+        let git = row.tree.map(|tree| GitState {
+            commit: row.commit,
             branch: row.branch,
-            tree: if row.tree.as_deref() == Some("clean") {
-                GitTree::Clean
-            } else {
-                GitTree::Dirty
-            },
+            tree: if tree == "clean" { GitTree::Clean } else { GitTree::Dirty },
         });
         let info = RunInfo {
             pipeline: row.pipeline,

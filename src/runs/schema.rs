@@ -105,3 +105,26 @@ pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
     }
     transaction.commit()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn former_versions_are_migrated() {
+        for version in 1..SCRIPTS.len() {
+            let mut conn = Connection::open_in_memory().unwrap();
+            SCRIPTS[..version].iter().for_each(|script| conn.execute_batch(script).unwrap());
+            conn.pragma_update(None, "user_version", version as i64).unwrap();
+            conn.pragma_update(None, "foreign_keys", false).unwrap();
+            let row = "INSERT INTO metrics (run, stage, key, value) VALUES (1, 's', 'k', 0.5)";
+            conn.execute(row, []).unwrap();
+            migrate(&mut conn).unwrap();
+            assert_eq!(super::version(&conn).unwrap(), VERSION);
+            let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let sql = "SELECT value, exact FROM metrics";
+            let kept: (f64, Option<String>) = conn.query_row(sql, [], columns).unwrap();
+            assert_eq!(kept, (0.5, None));
+        }
+    }
+}

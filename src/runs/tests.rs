@@ -34,7 +34,7 @@ pub(crate) fn info(epochs: u64) -> RunInfo {
         overrides: vec!["note=a b".into()],
         host: "ws-7".into(),
         git: Some(GitState {
-            commit: "3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9".into(),
+            commit: Some("3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9".into()),
             branch: Some("main".into()),
             tree: if epochs > 10 { GitTree::Dirty } else { GitTree::Clean },
         }),

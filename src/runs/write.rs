@@ -130,7 +130,7 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, info: &RunInfo) -> rusqlite
             json(&info.command),
             json(&info.overrides),
             info.host,
-            git.map(|git| &git.commit),
+            git.and_then(|git| git.commit.as_ref()),
             git.and_then(|git| git.branch.as_ref()),
             tree,
             saturating_i64(info.fresh as u64),

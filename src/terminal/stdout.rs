@@ -18,7 +18,7 @@ pub fn write(text: &str) -> Result<()> {
 /// Lets `produce` write data to stdout. It need not be in memory at once.
 ///
 /// # Errors
-/// Those of `produce`; as for [`write()`] if writing failed.
+/// Fails as `produce` does, and as [`write()`] does.
 pub fn stream(produce: impl FnOnce(&mut dyn io::Write) -> Result<io::Result<()>>) -> Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     tolerate_closed_pipe(produce(&mut out)?.and_then(|()| out.flush()))

@@ -167,7 +167,7 @@ CREATE TABLE metrics (
     run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
     stage TEXT NOT NULL,
     key   TEXT NOT NULL,
-    value REAL,
+    value REAL, exact TEXT,
     PRIMARY KEY (run, stage, key)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE series (
@@ -176,7 +176,7 @@ CREATE TABLE series (
     key   TEXT NOT NULL,
     step  INTEGER NOT NULL,
     value REAL,
-    at    INTEGER NOT NULL,
+    at    INTEGER NOT NULL, exact TEXT,
     PRIMARY KEY (run, stage, key, step)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE artifacts (
@@ -187,7 +187,7 @@ CREATE TABLE artifacts (
     digest TEXT,
     PRIMARY KEY (run, stage, path)
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 INSERT INTO runs VALUES (7, 'failed', 1700000000000, 1700000061000, 61000, 'words',
     '[\"repro\",\"run\"]', '[\"words.most=4\"]', 'box', NULL, NULL, NULL, 3);
 INSERT INTO params VALUES (7, 'words.most', '4');
@@ -199,9 +199,10 @@ INSERT INTO stages
     '{\"what\":\"exited with code 1\",\"causes\":[\"its last line: \\\"no\\\"\"],\"hint\":null}',
     NULL),
     (7, 'last', 'skipped', NULL, NULL, 0, '[]', 0, NULL, 'each');
-INSERT INTO metrics VALUES (7, 'all', 'words', 12.5), (7, 'all', 'odd', NULL);
-INSERT INTO series VALUES (7, 'all', 'loss', 1, 0.5, 1700000000000),
-    (7, 'all', 'loss', 2, 0.25, 1700000001000);
+INSERT INTO metrics VALUES (7, 'all', 'words', 12.5, NULL),
+    (7, 'all', 'odd', NULL, NULL), (7, 'all', 'seen', 9007199254740992, '9007199254740993');
+INSERT INTO series VALUES (7, 'all', 'loss', 1, 0.5, 1700000000000, NULL),
+    (7, 'all', 'loss', 2, 0.25, 1700000001000, NULL);
 INSERT INTO artifacts VALUES
     (7, 'all', 'made', 'tree', '00000000000000000000000000000000000000000000000000000000000000aa');
 ";
@@ -245,6 +246,7 @@ fn golden_history() {
 
     metrics
      all.odd NaN
+     all.seen 9007199254740993
      all.words 12.5
 
     params
@@ -258,6 +260,7 @@ fn golden_history() {
     --- stdout
     run-7 value
     all.odd NaN
+    all.seen 9007199254740993
     all.words 12.5
 
     series steps first last

@@ -124,7 +124,7 @@ fn heads(runs: &[Run]) -> Table {
     for run in runs {
         let git = run.info.git.as_ref().map_or_else(String::new, |git| {
             let dirty = if git.tree == GitTree::Dirty { " with uncommitted changes" } else { "" };
-            format!("{}{dirty}", short_commit(&git.commit))
+            format!("{}{dirty}", short_commit(git))
         });
         table.row([
             Cell::styled(run.name.to_string(), style::BOLD),

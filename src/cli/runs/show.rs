@@ -86,7 +86,7 @@ fn git(git: &GitState) -> String {
         GitTree::Clean => "clean",
         GitTree::Dirty => "with uncommitted changes",
     };
-    format!("{} {branch}, {tree}", short_commit(&git.commit))
+    format!("{} {branch}, {tree}", short_commit(git))
 }
 
 fn stages(run: &Run) -> Table {

@@ -187,7 +187,7 @@ impl<'a, 's> Ledger<'a, 's> {
         let (status, exit) = self.status();
         let metrics = self.final_metrics();
         if self.run.is_none() {
-            // Nothing was done, but a warning holds all the same.
+            // Nothing was done, but a warning holds anyway.
             let pending = std::mem::take(&mut self.pending).into_iter();
             let warnings = pending.filter(|event| matches!(event, Event::Warning { .. }));
             warnings.for_each(|event| self.send(&event));
