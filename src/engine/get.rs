@@ -243,14 +243,14 @@ fn missing(
                 run.info.overrides.iter().map(|given| format!(" -p {given}")).collect();
             let command = format!("`repro run {stage}{overrides}`");
             match &run.info.git {
-                Some(GitState { commit, tree, .. }) => {
+                Some(GitState { commit: Some(commit), tree, .. }) => {
                     let changes = match tree {
                         GitTree::Clean => "",
                         GitTree::Dirty => " (it had uncommitted changes)",
                     };
                     format!("check out commit {}{changes} and run {command}", short(commit))
                 }
-                None => format!(
+                _ => format!(
                     "{command} makes it again if the inputs are as in {} (`repro runs show {}`)",
                     run.name, run.name
                 ),

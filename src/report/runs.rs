@@ -14,21 +14,11 @@ use crate::runs::compare::{RunValues, compare};
 use crate::runs::{Artifact, Run, StageRecord, StageState, Store};
 
 /// Everything recorded about a run, except its series.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct RunReport {
+    #[serde(serialize_with = "details")]
     pub run: Run,
-    pub artifacts: Vec<Artifact>,
-}
-
-impl Serialize for RunReport {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let details = RunDetails {
-            run: RunFields::from(&self.run),
-            params: &self.run.info.params,
-            artifacts: self.artifacts.iter().map(ArtifactFields::from).collect(),
-        };
-        details.serialize(s)
-    }
 }
 
 /// Runs, newest first. They are read one by one: there may be many.
@@ -100,6 +90,16 @@ fn changed(before: BTreeMap<ParamKey, ParamValue>, run: &Run) -> Vec<ChangedPara
             new: row.values[1].clone(),
         })
         .collect()
+}
+
+/// Serializes everything that is recorded about a run.
+fn details<S: Serializer>(run: &Run, s: S) -> Result<S::Ok, S::Error> {
+    let details = RunDetails {
+        run: RunFields::from(run),
+        params: &run.info.params,
+        artifacts: run.artifacts.iter().map(ArtifactFields::from).collect(),
+    };
+    details.serialize(s)
 }
 
 /// Serializes a run without its params and artifacts.
@@ -218,8 +218,7 @@ mod tests {
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let mut run = store.run(RunName(1)).unwrap();
         at_a_fixed_time(&mut run);
-        let artifacts = store.artifacts(RunName(1)).unwrap();
-        insta::assert_snapshot!(crate::report::json(&RunReport { run, artifacts }), @r#"
+        insta::assert_snapshot!(crate::report::json(&RunReport { run }), @r#"
         {
           "artifacts": [
             {

@@ -89,7 +89,7 @@ impl Store {
         Ok(number.map(|number| RunName(unsigned(number))))
     }
 
-    /// Returns `run` without its series and artifacts.
+    /// Returns `run` without its series.
     ///
     /// # Errors
     /// The run does not exist, or the database cannot be read.
@@ -126,6 +126,7 @@ impl Store {
             info,
             stages: self.stages(run, state)?,
             metrics: self.metrics(run)?,
+            artifacts: self.artifacts(run)?,
         })
     }
 

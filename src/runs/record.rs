@@ -6,7 +6,7 @@ use crate::event::{Failure, Millis, RunInfo, RunName, Timestamp};
 use crate::number::Number;
 use crate::pipeline::StageName;
 
-/// A recorded run without its series and artifacts.
+/// A recorded run without its series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
     pub name: RunName,
@@ -21,6 +21,7 @@ pub struct Run {
     pub stages: Vec<StageRecord>,
     /// By stage, then key.
     pub metrics: Metrics,
+    pub artifacts: Vec<Artifact>,
 }
 
 /// State of a recorded run.

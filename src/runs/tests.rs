@@ -247,7 +247,7 @@ fn last_value_of_step_wins() {
 #[test]
 fn reported_artifact_keeps_out_digest() {
     let dir = finished();
-    let artifacts = open(dir.path()).artifacts(RunName(2)).unwrap();
+    let artifacts = open(dir.path()).run(RunName(2)).unwrap().artifacts;
     let content = |path: &str| artifacts.iter().find(|a| a.path == path).unwrap().content.clone();
     assert_eq!(
         content("models/a.mpk"),

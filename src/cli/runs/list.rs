@@ -63,6 +63,7 @@ impl ListArgs {
 /// Drops what a line does not show: the list may be long.
 fn line(mut entry: RunEntry) -> RunEntry {
     entry.run.info.params.clear();
+    entry.run.artifacts.clear();
     entry.run.stages.iter_mut().for_each(|stage| stage.reasons.clear());
     entry
 }

@@ -11,7 +11,7 @@ use crate::pipeline::StageName;
 use crate::report;
 use crate::report::runs::RunReport;
 use crate::runs::compare::metric_key;
-use crate::runs::{Artifact, Run, StageRecord, StageState};
+use crate::runs::{Run, StageRecord, StageState};
 use crate::terminal::number::numbers;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::text::truncate;
@@ -32,15 +32,14 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let store = store(root)?;
-        let name = store.resolve(&self.run)?;
-        let report = RunReport { run: store.run(name)?, artifacts: store.artifacts(name)? };
+        let report = RunReport { run: store.run(store.resolve(&self.run)?)? };
         let text = if self.json { report::json(&report) } else { text(&report) };
         stdout::write(&text)?;
         Ok(exit::OK)
     }
 }
 
-fn text(RunReport { run, artifacts }: &RunReport) -> String {
+fn text(RunReport { run }: &RunReport) -> String {
     let bold = style::BOLD;
     let state = run_style(run.state);
     let took = run.took.map_or_else(String::new, |took| format!(" in {took}"));
@@ -54,7 +53,7 @@ fn text(RunReport { run, artifacts }: &RunReport) -> String {
     }
     section(&mut out, "metrics", &metrics(run));
     section(&mut out, "params", &params(run));
-    section(&mut out, "artifacts", &artifacts_table(run, artifacts));
+    section(&mut out, "artifacts", &artifacts(run));
     out
 }
 
@@ -159,11 +158,11 @@ fn params(run: &Run) -> Table {
     table
 }
 
-fn artifacts_table(run: &Run, artifacts: &[Artifact]) -> Table {
+fn artifacts(run: &Run) -> Table {
     let mut table = Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left)]);
     // Sorted by the order of the stages, which is that of the work.
     let place = |stage: &StageName| run.stages.iter().position(|record| record.stage == *stage);
-    let mut artifacts: Vec<_> = artifacts.iter().collect();
+    let mut artifacts: Vec<_> = run.artifacts.iter().collect();
     artifacts.sort_by_key(|artifact| (place(&artifact.stage), &artifact.path));
     let mut last = None;
     for artifact in artifacts {
@@ -199,7 +198,7 @@ mod tests {
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let mut run = store.run(RunName(number)).unwrap();
         at_a_fixed_time(&mut run);
-        RunReport { run, artifacts: store.artifacts(RunName(number)).unwrap() }
+        RunReport { run }
     }
 
     #[test]
