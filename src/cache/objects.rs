@@ -298,13 +298,17 @@ impl Cache {
     pub fn link_type(&self, path: &Path, digest: &Digest) -> Option<Link> {
         let meta = fs::symlink_metadata(path).ok()?;
         if meta.is_symlink() {
-            let target = path.canonicalize().ok()?;
-            let objects = self.dir.join(OBJECTS).canonicalize().ok()?;
-            return target.starts_with(objects).then_some(Link::Symlink);
+            return self.is_link_to_object(path).then_some(Link::Symlink);
         }
         let object = fs::metadata(self.path_of(OBJECTS, digest)).ok()?;
         let same = (meta.dev(), meta.ino()) == (object.dev(), object.ino());
         same.then_some(Link::Hardlink)
+    }
+
+    /// Reports whether the symlink at `path` leads to an object.
+    pub fn is_link_to_object(&self, path: &Path) -> bool {
+        let (target, objects) = (path.canonicalize(), self.dir.join(OBJECTS).canonicalize());
+        matches!((target, objects), (Ok(target), Ok(objects)) if target.starts_with(&objects))
     }
 
     /// Removes objects that were torn by a power cut: their bytes do not match their digest.

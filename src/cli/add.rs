@@ -11,7 +11,7 @@ use super::common::{amount, command_line, show_failures};
 use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
 use crate::engine::run::{Options, Report, run};
 use crate::engine::size::measure;
-use crate::engine::{Project, processors, project};
+use crate::engine::{OnForeign, Project, processors, project};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::pipeline::{FILE, StageName, StageSet};
@@ -62,6 +62,7 @@ impl AddArgs {
         let project = Arc::new(Project::reload(root, &held, &[])?);
         let stages = &project.pipeline.stages;
         let options = Options {
+            on_foreign: OnForeign::Refuse,
             wanted: StageSet::of(
                 stages.len(),
                 tracked.iter().filter_map(|one| project.pipeline.find(one.stage.as_str())),

@@ -11,7 +11,7 @@ use super::{plan, select};
 use crate::engine::plan::plan;
 use crate::engine::run::{Options, Report, run};
 use crate::engine::watch::{Notice, Watched, watch};
-use crate::engine::{Project, processors};
+use crate::engine::{OnForeign, Project, processors};
 use crate::error::{Error, Result};
 use crate::event::{Event, Subscriber};
 use crate::pipeline::{BadName, Operation, Override, ParamKey, Pipeline, StageSet};
@@ -58,6 +58,9 @@ pub(super) struct RunArgs {
     /// Show what would run, why, and how long it took last time, without running anything
     #[arg(short = 'n', long)]
     plan: bool,
+    /// Replace files at the outs that `repro` did not make; they are stored in the cache first
+    #[arg(long)]
+    replace: bool,
     /// Override a param for this run; `+KEY=VALUE` adds one, `++KEY=VALUE` sets or adds one, `~KEY`
     /// removes one, `GROUP=OPTION` selects a config file
     #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = assignment)]
@@ -78,7 +81,7 @@ impl RunArgs {
             let wanted = self.wanted(&project.pipeline)?;
             let forced = self.forced(&project, &wanted)?;
             let cpus = self.cpus();
-            let plan = plan(&project, &wanted, &forced, cpus)?;
+            let plan = plan(&project, &wanted, &forced, self.on_foreign(), cpus)?;
             // Errors are ignored: a read-only checkout has a plan too, only the index is not kept.
             let _ = project.workspace.save_index();
             let report = PlanReport::new(&project, plan, cpus);
@@ -115,6 +118,7 @@ impl RunArgs {
             forced,
             cpus: self.cpus(),
             on_failure: if self.keep_going { OnFailure::KeepGoing } else { OnFailure::Stop },
+            on_foreign: self.on_foreign(),
             command: command_line(),
             overrides: self.params.iter().map(Override::typed).collect(),
         };
@@ -145,6 +149,10 @@ impl RunArgs {
             close(&project, &report);
         }
         Ok(report.exit)
+    }
+
+    fn on_foreign(&self) -> OnForeign {
+        if self.replace { OnForeign::Replace } else { OnForeign::Refuse }
     }
 
     fn cpus(&self) -> usize {

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::common::{load, show_stages};
 use super::select;
-use crate::engine::Project;
 use crate::engine::status::assess;
+use crate::engine::{OnForeign, Project};
 use crate::error::{Result, exit};
 use crate::pipeline::StageSet;
 use crate::report;
@@ -34,7 +34,7 @@ impl StatusArgs {
         let project = if self.stages.is_empty() { Project::load_stale(root)? } else { load(root)? };
         let wanted = select::with_needs(&project.pipeline, &self.stages)?;
         let forced = StageSet::none(wanted.stage_count());
-        let verdicts = assess(&project, &wanted, &forced);
+        let verdicts = assess(&project, &wanted, &forced, OnForeign::Refuse);
         // Errors are ignored: a read-only checkout has a status too, only the index is not kept.
         let _ = project.workspace.save_index();
         let report = StatusReport::new(&project, verdicts);

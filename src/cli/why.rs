@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::common::{load, sentence, show_changes, show_hint};
 use super::select;
+use crate::engine::OnForeign;
 use crate::engine::status::{Verdict, assess};
 use crate::error::Result;
 use crate::pipeline::StageSet;
@@ -30,7 +31,7 @@ impl WhyArgs {
         let asked = select::find_all(&project.pipeline, &self.stage)?;
         let wanted = project.pipeline.graph.with_needs(asked.iter().copied());
         let forced = StageSet::none(wanted.stage_count());
-        let mut verdicts = assess(&project, &wanted, &forced);
+        let mut verdicts = assess(&project, &wanted, &forced, OnForeign::Refuse);
         verdicts.retain(|(ix, _)| asked.contains(ix));
         let report = StatusReport::new(&project, verdicts);
         if self.json {

@@ -7,7 +7,7 @@ use super::observe::predict::Predicted;
 use super::observe::{Observation, explain, observe_state};
 use super::record::record;
 use super::run::missing_item_out;
-use super::{Project, commit, ended_orphan, metrics, provenance};
+use super::{Project, commit, ended_orphan, metrics, provenance, started};
 use crate::clock::now_millis;
 use crate::error::{Error, Result};
 use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber};
@@ -72,6 +72,8 @@ pub fn accept(
         traces.insert(stage.name.clone(), Some(trace));
     }
     project.save_changes(&traces)?;
+    let outs = candidates.iter().flat_map(|one| &one.stage.outs).map(|out| &out.path);
+    started::remove(project, &outs.collect());
     // Without an index, the next run hashes again and gets the same result.
     let _ = project.workspace.save_index();
     let (run, complaints) = add_to_history(project, command, &candidates, reason, recorder);

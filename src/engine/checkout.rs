@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::replaced::Replaced;
 use super::size::Tally;
-use super::{Project, commit, ended_orphan};
+use super::{Project, commit, ended_orphan, foreign, obstacle};
 use crate::digest::Content;
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::exec::kill_orphans;
@@ -211,6 +211,8 @@ fn bring(
         return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
     }
     for path in differing.keys() {
+        foreign::refuse_obstacle(project, path)?;
+        replaced.append(obstacle::clear(project, path)?);
         clear_path(project, &part.stage, path, replaced)?;
     }
     let (mut written, others) = commit::restore(project, &differing, &found)?;

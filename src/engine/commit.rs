@@ -335,6 +335,7 @@ impl Restorer<'_> {
         visit((path.clone(), seen), |(path, seen)| match seen {
             Observed::Leaf(content) => self.leaf_again(&path, content).map(|()| Vec::new()),
             Observed::Dir { tree, dirs, .. } => {
+                self.project.workspace.make_writable(&path)?;
                 let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
                 files
                     .par_iter()

@@ -6,10 +6,13 @@ pub mod add;
 pub mod checkout;
 mod commit;
 pub mod export;
+mod foreign;
 pub mod get;
 mod load_stale;
+mod makers;
 mod metrics;
 pub mod observe;
+mod obstacle;
 pub mod plan;
 pub mod project;
 mod provenance;
@@ -18,12 +21,14 @@ mod replaced;
 mod resources;
 pub mod run;
 pub mod size;
+mod started;
 pub mod status;
 pub mod trash;
 mod trash_file;
 pub mod upkeep;
 pub mod watch;
 
+pub use foreign::OnForeign;
 pub use project::Project;
 pub use resources::processors;
 

@@ -12,6 +12,7 @@ use std::path::Path;
 use self::dep_stamps::DepStamps;
 use self::predict::{Predicted, Prediction};
 use super::Project;
+use super::foreign::{self, OnForeign};
 use super::project::Answers;
 use crate::digest::Content;
 use crate::error::{Error, Result};
@@ -33,9 +34,13 @@ pub struct Observation {
     pub decision: Decision,
     /// Taken just before the stage runs; empty otherwise.
     pub stamps: DepStamps,
+    /// The failure of a stage that would replace files that no stage made.
+    pub refusal: Option<Failure>,
 }
 
 /// Observes a stage. `predicted` holds outs that other stages will have restored by then.
+///
+/// Whoever acts on the decision must first heed the refusal.
 ///
 /// # Errors
 /// If a dep is missing or unreadable, a tool fails, or the stage may not run and cannot be
@@ -44,16 +49,20 @@ pub fn observe(
     project: &Project,
     ix: StageIx,
     force: Force,
+    on_foreign: OnForeign,
     predicted: &Predicted,
 ) -> Result<Observation> {
-    let observation = observe_state(project, ix, force, predicted)?;
-    match &observation.decision {
-        Decision::Blocked(changes) => Err(blocked(&project.pipeline.stages[ix], changes)),
-        _ => Ok(observation),
+    let mut observation = observe_state(project, ix, force, predicted)?;
+    let stage = &project.pipeline.stages[ix];
+    let Observation { outs, decision, refusal, .. } = &mut observation;
+    if let Decision::Blocked(changes) = decision {
+        return Err(blocked(stage, changes));
     }
+    *refusal = foreign::refusal(project, stage, decision, outs, on_foreign)?;
+    Ok(observation)
 }
 
-/// Does the same as [`observe`], but leaves it to the caller what follows from a blocked stage.
+/// Does the same as [`observe`], but neither fails if the stage is blocked nor looks for a refusal.
 pub(super) fn observe_state(
     project: &Project,
     ix: StageIx,
@@ -87,7 +96,8 @@ pub(super) fn observe_state(
     let fingerprint = fingerprint(&project.root, &project.answers, stage, contents)?;
     let decision = decision(project, stage, &fingerprint, &outs, force);
     let decision = explain::spell_out(project, decision, &deps);
-    Ok(Observation { fingerprint, deps, outs, decision, stamps: DepStamps::default() })
+    let stamps = DepStamps::default();
+    Ok(Observation { fingerprint, deps, outs, decision, stamps, refusal: None })
 }
 
 /// Returns the content observed at each out of a stage.

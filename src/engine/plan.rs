@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::status::{Verdict, assess};
-use super::{Project, resources};
+use super::{OnForeign, Project, resources};
 use crate::error::Result;
 use crate::event::Millis;
 use crate::pipeline::{Graph, StageIx, StageSet};
@@ -30,11 +30,17 @@ pub struct Planned {
 }
 
 /// Predicts what bringing the wanted stages up to date on `cpus` processors would do.
-pub fn plan(project: &Project, wanted: &StageSet, forced: &StageSet, cpus: usize) -> Result<Plan> {
+pub fn plan(
+    project: &Project,
+    wanted: &StageSet,
+    forced: &StageSet,
+    on_foreign: OnForeign,
+    cpus: usize,
+) -> Result<Plan> {
     let times = last_times(project);
     let mut work: Vec<Option<u64>> = vec![None; wanted.stage_count()];
     let mut stages = Vec::new();
-    for (ix, verdict) in assess(project, wanted, forced) {
+    for (ix, verdict) in assess(project, wanted, forced, on_foreign) {
         let name = &project.pipeline.stages[ix].name;
         let took = match &verdict {
             Verdict::Fresh { .. } | Verdict::Fails(..) | Verdict::Skipped { .. } => None,

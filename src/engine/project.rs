@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::makers::Makers;
 use super::trash_file::TrashFile;
 use crate::cache::Cache;
 use crate::digest::Digest;
@@ -39,6 +40,7 @@ pub struct Project {
     pub blocks: Arc<Blocks>,
     pub up_to_date: UpToDate,
     pub answers: Answers,
+    pub(super) makers: Makers,
     /// Kinds of links by which files come from the cache into the workspace.
     pub links: Links,
 }
@@ -160,9 +162,8 @@ impl Project {
         let cache = Cache::open(&cache_dir(root));
         let links = links(&pipeline)?;
         let trash = TrashFile::at(root.join(CACHE).join("trash"));
-        let (root, answers) = (root.to_owned(), Answers::default());
         Ok(Project {
-            root,
+            root: root.to_owned(),
             pipeline,
             workspace,
             cache,
@@ -170,7 +171,8 @@ impl Project {
             lock,
             blocks,
             up_to_date,
-            answers,
+            answers: Answers::default(),
+            makers: Makers::default(),
             links,
         })
     }

@@ -12,11 +12,7 @@ pub(super) fn host() -> String {
 
 /// Returns the git state; `None` outside a git checkout, or without git.
 pub(super) fn git(root: &Path) -> Option<GitState> {
-    // Starting git costs as much as the rest of a small run.
-    let is_checkout = |folder: &Path| folder.join(".git").exists();
-    if std::env::var_os("GIT_DIR").is_none()
-        && !root.canonicalize().ok()?.ancestors().any(is_checkout)
-    {
+    if !is_in_checkout(root) {
         return None;
     }
     let ask = |args: &[&str]| {
@@ -33,6 +29,21 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
         ask(&["status", "--porcelain", "--untracked-files=normal", "--", ".", ":!pipeline.lock"])?;
     let tree = if changes.is_empty() { GitTree::Clean } else { GitTree::Dirty };
     Some(GitState { commit, branch, tree })
+}
+
+/// Reports whether git may know the folder. Starting git costs as much as the rest of a small run.
+fn is_in_checkout(root: &Path) -> bool {
+    let is_checkout = |folder: &Path| folder.join(".git").exists();
+    std::env::var_os("GIT_DIR").is_some()
+        || root.canonicalize().is_ok_and(|root| root.ancestors().any(is_checkout))
+}
+
+/// Returns the files of the project that git tracks.
+pub(super) fn tracked_files(root: &Path) -> Vec<RepoPath> {
+    let listed = is_in_checkout(root).then(|| answer(root, &["ls-files", "-z"])).flatten();
+    let Some(listed) = listed else { return Vec::new() };
+    let names = listed.stdout.split(|byte| *byte == 0);
+    names.filter_map(|name| RepoPath::parse_canonical(std::str::from_utf8(name).ok()?)).collect()
 }
 
 /// State of a path in git.

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::Project;
 use crate::digest::{Content, Digest};
 use crate::error::Result;
+use crate::plan::Claims;
 use crate::plan::trash::{Displaced, Found};
 use crate::plural::count;
 use crate::repo_path::RepoPath;
@@ -24,6 +25,12 @@ impl Replaced {
 
     pub(super) fn append(&mut self, mut other: Replaced) {
         self.0.append(&mut other.0);
+    }
+
+    /// Leaves out what `claims` cover, such as the remains of unfinished stages.
+    pub(super) fn without(mut self, claims: &Claims) -> Replaced {
+        self.0.retain(|entry| !claims.cover(&entry.path));
+        self
     }
 
     /// Returns warnings that name the commands to bring the content back.

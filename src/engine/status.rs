@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Project;
+use super::foreign::{self, OnForeign};
 use super::observe::predict::Predicted;
 use super::observe::{self, explain, observe, observe_dep, touches};
 use crate::digest::Content;
@@ -66,15 +67,20 @@ impl Verdict {
 }
 
 /// Returns the verdict on each wanted stage, in the order of the graph.
-pub fn assess(project: &Project, wanted: &StageSet, forced: &StageSet) -> Vec<(StageIx, Verdict)> {
+pub fn assess(
+    project: &Project,
+    wanted: &StageSet,
+    forced: &StageSet,
+    on_foreign: OnForeign,
+) -> Vec<(StageIx, Verdict)> {
     let graph = &project.pipeline.graph;
     let mut predicted = Predicted::new();
     let mut verdicts: BTreeMap<StageIx, Verdict> = BTreeMap::new();
     let mut ordered = Vec::new();
     for &ix in graph.order().iter().filter(|&&ix| wanted.contains(ix)) {
         let force = if forced.contains(ix) { Force::Yes } else { Force::No };
-        let verdict =
-            verdict(project, ix, force, &verdicts, &mut predicted).unwrap_or_else(|error| {
+        let verdict = verdict(project, ix, (force, on_foreign), &verdicts, &mut predicted)
+            .unwrap_or_else(|error| {
                 let exit = error.exit_code();
                 Verdict::Fails(observe::observe_failed(error), exit)
             });
@@ -87,7 +93,7 @@ pub fn assess(project: &Project, wanted: &StageSet, forced: &StageSet) -> Vec<(S
 fn verdict(
     project: &Project,
     ix: StageIx,
-    force: Force,
+    (force, on_foreign): (Force, OnForeign),
     verdicts: &BTreeMap<StageIx, Verdict>,
     predicted: &mut Predicted,
 ) -> Result<Verdict> {
@@ -104,9 +110,12 @@ fn verdict(
         |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
     let unknown: Vec<StageIx> = needs.iter().filter(runs).copied().collect();
     if !unknown.is_empty() && project.pipeline.stages[ix].policy != Policy::Frozen {
-        return waits(project, ix, &unknown, force);
+        return waits(project, ix, &unknown, (force, on_foreign));
     }
-    let observation = observe(project, ix, force, predicted)?;
+    let observation = observe(project, ix, force, on_foreign, predicted)?;
+    if let Some(refusal) = observation.refusal {
+        return Ok(Verdict::Fails(refusal, exit::USAGE));
+    }
     Ok(match observation.decision {
         Decision::Fresh(trace) => Verdict::Fresh { accepted: trace.accepted },
         Decision::Run(changes) | Decision::Blocked(changes) => Verdict::Run(changes),
@@ -127,7 +136,12 @@ fn verdict(
 
 /// Returns the verdict on a stage with deps that are still to be made: the known changes, and the
 /// stages it waits for.
-fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> Result<Verdict> {
+fn waits(
+    project: &Project,
+    ix: StageIx,
+    unknown: &[StageIx],
+    (force, on_foreign): (Force, OnForeign),
+) -> Result<Verdict> {
     let stage = &project.pipeline.stages[ix];
     let upstream = unknown
         .iter()
@@ -162,6 +176,9 @@ fn waits(project: &Project, ix: StageIx, unknown: &[StageIx], force: Force) -> R
         }
     } else {
         changes.push(Change::NeverRan);
+    }
+    if on_foreign == OnForeign::Refuse {
+        changes.extend(foreign::predicted(project, stage)?);
     }
     changes.extend(upstream);
     Ok(Verdict::Waits(changes))

@@ -84,6 +84,10 @@ pub enum Change {
     ObjectGone {
         digest: Digest,
     },
+    /// The stage would replace these files, which no stage made. A run refuses that.
+    WouldReplace {
+        paths: Vec<RepoPath>,
+    },
     /// A stage that makes one of the deps has to run first, so the decision is still open.
     Upstream {
         stage: StageName,
@@ -147,6 +151,15 @@ impl fmt::Display for Change {
             }
             Change::ObjectGone { digest } => {
                 write!(f, "object {} is not in the cache", digest.short())
+            }
+            Change::WouldReplace { paths } => {
+                f.write_str("would replace ")?;
+                match &paths[..] {
+                    [path] => write!(f, "{path}")?,
+                    [path, others @ ..] => write!(f, "{path} and {} more", others.len())?,
+                    [] => f.write_str("nothing")?,
+                }
+                f.write_str(", which repro did not make")
             }
             Change::Upstream { stage } => write!(f, "waits for {stage}"),
         }

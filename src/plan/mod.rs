@@ -4,6 +4,7 @@
 //! same values, so they cannot disagree. Does not know about disks, clocks or threads.
 
 pub mod change;
+pub mod claims;
 pub mod decide;
 pub mod fingerprint;
 pub mod lock;
@@ -15,6 +16,7 @@ pub mod trash;
 pub mod tree;
 
 pub use change::Change;
+pub use claims::Claims;
 pub use decide::{Decision, Facts, Force, decide};
 pub use fingerprint::Fingerprint;
 pub use lock::Lock;

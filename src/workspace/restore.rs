@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use walkdir::WalkDir;
@@ -29,7 +30,25 @@ impl Workspace {
         self.check_inside(path)?;
         let full = path.to_path(&self.root);
         let parent = full.parent().unwrap_or(&self.root);
-        fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, &err))
+        fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, &err))?;
+        self.open_parent(path)
+    }
+
+    /// Lets the owner write into an existing folder. A stage may have made its outs read-only.
+    ///
+    /// Links are not followed, and nothing is done if `dir` is not a folder.
+    pub fn make_writable(&self, dir: &RepoPath) -> Result<()> {
+        let full = dir.to_path(&self.root);
+        let_owner_write(&full).map_err(|err| Error::io("make writable", &full, &err))
+    }
+
+    /// Does the same for the folder of `path`, if a stage writes it.
+    fn open_parent(&self, path: &RepoPath) -> Result<()> {
+        let parent = path.ancestors().next().and_then(RepoPath::parse_canonical);
+        match parent.filter(|parent| self.is_out(parent)) {
+            Some(parent) => self.make_writable(&parent),
+            None => Ok(()),
+        }
     }
 
     /// Fails if the folder of `path`, with symlinks resolved, is outside the project.
@@ -58,7 +77,7 @@ impl Workspace {
     pub fn make_dir(&self, path: &RepoPath) -> Result<()> {
         let full = path.to_path(&self.root);
         match fs::symlink_metadata(&full) {
-            Ok(meta) if meta.is_dir() => return Ok(()),
+            Ok(meta) if meta.is_dir() => return self.make_writable(path),
             Ok(_) => self.remove(path)?,
             Err(_) => {}
         }
@@ -72,7 +91,14 @@ impl Workspace {
     pub fn remove(&self, path: &RepoPath) -> Result<()> {
         self.check_inside(path)?;
         let full = path.to_path(&self.root);
-        remove_any(&full)
+        match remove_io(&full) {
+            Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {
+                self.open_parent(path)?;
+                remove_any(&full)
+            }
+            Err(err) => Err(Error::io("remove", &full, &err)),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Restores a dangling symlink with its original target, replacing whatever is at `path`.
@@ -93,13 +119,22 @@ impl Workspace {
 
 /// Removes a file, a link or a directory with everything in it; succeeds if there is none.
 pub fn remove_any(path: &Path) -> Result<()> {
+    remove_io(path).map_err(|err| Error::io("remove", path, &err))
+}
+
+fn remove_io(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => remove_dir(path),
+        Ok(meta) if meta.is_dir() => match remove_dir(path) {
+            Err(err) if err.kind() == io::ErrorKind::PermissionDenied => {
+                let_owner_write_below(path).and_then(|()| remove_dir(path))
+            }
+            removed => removed,
+        },
         Ok(_) => fs::remove_file(path),
         Err(err) => Err(err),
     };
     match removed {
-        Err(err) if !is_absent(&err) => Err(Error::io("remove", path, &err)),
+        Err(err) if !is_absent(&err) => Err(err),
         _ => Ok(()),
     }
 }
@@ -121,6 +156,35 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
             removed => removed,
         }
     })
+}
+
+/// Lets the owner list, enter and write a folder.
+fn let_owner_write(dir: &Path) -> io::Result<()> {
+    const OWNER: u32 = 0o700;
+    let meta = fs::symlink_metadata(dir)?;
+    let mode = meta.permissions().mode();
+    if !meta.is_dir() || mode & OWNER == OWNER {
+        return Ok(());
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(mode & 0o7777 | OWNER))
+}
+
+/// Lets the owner write a folder and all folders in it. Links are not followed.
+fn let_owner_write_below(dir: &Path) -> io::Result<()> {
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        let_owner_write(&dir)?;
+        if !dir.symlink_metadata()?.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

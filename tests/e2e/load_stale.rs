@@ -141,7 +141,8 @@ fn edit(sandbox: &Sandbox, choice: u64, colour: &mut String) {
             set_modified(sandbox, "in/one", time);
         }
         _ => {
-            let done = sandbox.finish(sandbox.command(&["run"]).env("COLOUR", &*colour));
+            let done =
+                sandbox.finish(sandbox.command(&["run", "--replace"]).env("COLOUR", &*colour));
             assert_eq!(done.code, 0, "{done}");
         }
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use repro::engine::OnForeign;
 use repro::schedule::OnFailure;
 
 use crate::declared::{Stage, ordered};
@@ -16,6 +17,7 @@ pub struct Choice {
     /// The command-line arguments; empty for all stages, none of them forced.
     pub args: Vec<String>,
     pub on_failure: OnFailure,
+    pub on_foreign: OnForeign,
 }
 
 impl Choice {
@@ -26,6 +28,7 @@ impl Choice {
             forced: BTreeSet::new(),
             args: Vec::new(),
             on_failure: OnFailure::KeepGoing,
+            on_foreign: OnForeign::Refuse,
         }
     }
 
@@ -48,6 +51,10 @@ impl Choice {
         let mut choice = Choice::all();
         if random.percent(25) {
             choice.on_failure = OnFailure::Stop;
+        }
+        if random.percent(30) {
+            choice.on_foreign = OnForeign::Replace;
+            choice.args.push("--replace".into());
         }
         let Some(target) = random.any(&names) else { return choice };
         let targets = BTreeSet::from([target.clone()]);

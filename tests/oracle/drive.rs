@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use repro::engine::Project;
 use repro::engine::run::{Options, run};
 use repro::engine::status::{Verdict, assess};
+use repro::engine::{OnForeign, Project};
 use repro::event::{Failure, Outcome};
 use repro::pipeline::{StageIx, StageSet};
 use repro::schedule::OnFailure;
@@ -86,7 +86,7 @@ pub fn status(
                 Err(error) => return Ok(Err(error.into())),
             };
             let (selected, forced) = sets(&project, choice);
-            let verdicts = assess(&project, &selected, &forced);
+            let verdicts = assess(&project, &selected, &forced, OnForeign::Refuse);
             let _ = project.workspace.save_index();
             let exit = verdicts.iter().map(|(_, verdict)| verdict.exit_code()).max().unwrap_or(0);
             let stages = verdicts.into_iter().map(|(ix, verdict)| {
@@ -171,6 +171,7 @@ fn run_in_process(
         forced,
         cpus,
         on_failure: choice.on_failure,
+        on_foreign: choice.on_foreign,
         command: Vec::new(),
         overrides: Vec::new(),
     };

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use repro::engine::OnForeign;
+
 use crate::choice::Choice;
 use crate::declared::{Pipeline, Policy, Stage, ordered};
+use crate::foreign::{Claims, obstacle, refusal};
 use crate::model::{Decision, Disk, Lock, Oracle, all_outs, loads};
 use crate::problem::{ENVIRONMENT, Problem, STAGE_FAILED, USAGE};
 use crate::traces::{Inputs, Outs, Trace};
 use crate::tree::Node;
+use crate::work::is_at_or_below;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -35,6 +39,10 @@ pub struct ExpectedRun {
     stores: BTreeMap<String, BTreeSet<String>>,
     /// For stages that run although outs were made before: the objects that prevent a restore.
     blockers: BTreeMap<String, Blockers>,
+    /// For stages that are refused: the digests of the files that no stage made.
+    foreign: BTreeMap<String, BTreeSet<String>>,
+    claims: Claims,
+    on_foreign: OnForeign,
     pub workspace: Node,
     pub lock: Lock,
     /// The outcome of a stage that may not run depends on the order of stages: another stage may
@@ -112,6 +120,12 @@ impl ExpectedRun {
     /// Loosens the outcome of stages that run less if another stage stores the missing objects
     /// first.
     fn settle_order(&mut self, order: &[(Stage, BTreeSet<String>)]) {
+        for (name, digests) in &self.foreign {
+            let later = with_later(name, order);
+            let others = self.stores.iter().filter(|(other, _)| !later.contains(other));
+            let others: BTreeSet<&String> = others.flat_map(|(_, digests)| digests).collect();
+            self.order_dependent |= digests.iter().all(|digest| others.contains(digest));
+        }
         for (name, blockers) in &self.blockers {
             let later = with_later(name, order);
             let others = self.stores.iter().filter(|(other, _)| !later.contains(other));
@@ -168,6 +182,9 @@ impl Oracle {
             loose: BTreeSet::new(),
             stores: BTreeMap::new(),
             blockers: BTreeMap::new(),
+            foreign: BTreeMap::new(),
+            claims: Claims::of(disk),
+            on_foreign: choice.on_foreign,
             workspace: disk.workspace.clone(),
             lock: disk.lock.clone(),
             order_dependent: false,
@@ -189,8 +206,10 @@ impl Oracle {
                     }
                     Err(problem) => {
                         run.problems.insert(stage.name.clone(), problem);
-                        run.unchecked
-                            .extend(stage.out_paths().iter().map(|path| (*path).to_owned()));
+                        if !run.foreign.contains_key(&stage.name) {
+                            let outs = stage.out_paths();
+                            run.unchecked.extend(outs.iter().map(|path| (*path).to_owned()));
+                        }
                         Outcome::Failed
                     }
                 }
@@ -216,7 +235,15 @@ impl Oracle {
         let decision = self.decide(stage, &inputs, &run.workspace, &run.lock, forced);
         run.order_dependent |= decision.is_err() && !may_run && run.lock.contains_key(&stage.name);
         let decision = decision?;
+        self.refuse_foreign(stage, (&inputs, &decision), run)?;
         if !matches!(decision, Decision::Fresh(_)) {
+            for path in &inputs.outs {
+                if let Some(obstacle) = obstacle(&run.workspace, path) {
+                    let node = run.workspace.get(obstacle).cloned();
+                    run.store(&stage.name, node.as_ref());
+                    run.workspace.remove(obstacle);
+                }
+            }
             // Whatever is at the paths of the outs is stored before it is replaced.
             for path in &inputs.outs {
                 let node = run.workspace.get(path).cloned();
@@ -271,6 +298,29 @@ impl Oracle {
         Ok((outcome, trace))
     }
 
+    /// Fails if the stage would replace files that no stage made.
+    fn refuse_foreign(
+        &self,
+        stage: &Stage,
+        found: (&Inputs, &Decision),
+        run: &mut ExpectedRun,
+    ) -> Result<(), Problem> {
+        if run.on_foreign == OnForeign::Replace {
+            return Ok(());
+        }
+        let files = self.unclaimed(stage, found, &run.workspace, &run.claims);
+        let foreign = self.uncached(&files);
+        // A damaged object is removed when another stage tries to restore it.
+        let is_damaged = |path: &String| {
+            let node = run.workspace.get(path);
+            !foreign.contains_key(path) && !node.is_some_and(|node| self.has_whole(node))
+        };
+        run.order_dependent |= files.keys().any(is_damaged);
+        let Some(problem) = refusal(&foreign) else { return Ok(()) };
+        run.foreign.insert(stage.name.clone(), foreign.into_values().collect());
+        Err(problem)
+    }
+
     /// Returns the outs that a stage will make.
     ///
     /// # Errors
@@ -294,15 +344,13 @@ impl Oracle {
             };
         }
         let is_folder = |path: &str| matches!(workspace.get(path), Some(Node::Dir(_)));
-        if let Some(wdir) = stage.wdir.as_ref().filter(|wdir| !is_folder(wdir)) {
+        let holds_outs = |wdir: &String| {
+            let mut outs = stage.out_paths().into_iter();
+            outs.any(|out| is_at_or_below(out, wdir) || is_at_or_below(wdir, out))
+        };
+        if let Some(wdir) = stage.wdir.as_ref().filter(|wdir| !is_folder(wdir) && !holds_outs(wdir))
+        {
             return Err(Problem::naming(USAGE, &[wdir]));
-        }
-        let blocked = stage.out_paths().into_iter().find(|path| {
-            let above = path.rsplit_once('/').map(|(above, _)| above);
-            above.is_some_and(|above| workspace.get(above).is_some() && !is_folder(above))
-        });
-        if let Some(path) = blocked {
-            return Err(Problem::in_folder_of(path));
         }
         let work = self.work(stage, pipeline, inputs.deps.clone());
         let mut outs = Outs::new();

@@ -24,6 +24,7 @@ mod declared;
 mod drive;
 mod edits;
 mod expected_run;
+mod foreign;
 mod items;
 mod model;
 mod mutant;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::choice::Choice;
 use crate::declared::{Dep, Pipeline, Policy, Stage, TOOL, ordered};
+use crate::foreign::{self, Claims};
 use crate::problem::{Problem, USAGE};
 use crate::reasons::Reasons;
 use crate::traces::{Inputs, Trace};
@@ -67,6 +68,8 @@ pub type Lock = BTreeMap<String, Rc<Trace>>;
 pub struct Disk {
     pub workspace: Node,
     pub lock: Lock,
+    /// The outs of unfinished stages.
+    pub started: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -117,7 +120,9 @@ impl Oracle {
                 .ok_or_else(|| format!("the lock has a trace that never existed: `{block}`"))?;
             lock.insert(name.strip_prefix("stage ").unwrap().to_owned(), Rc::clone(trace));
         }
-        Ok(Disk { workspace: Node::Dir(workspace), lock })
+        let started = fs::read_to_string(self.root.join("cache/started")).unwrap_or_default();
+        let started = started.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Ok(Disk { workspace: Node::Dir(workspace), lock, started })
     }
 
     pub fn in_cache(&self, shelf: &str, hex: &str) -> PathBuf {
@@ -310,6 +315,7 @@ impl Oracle {
         let stages = pipeline.expanded();
         let outs = all_outs(&stages);
         loads(&stages, &disk.workspace)?;
+        let claims = Claims::of(disk);
         let mut workspace = disk.workspace.clone();
         let mut assessments: BTreeMap<String, Assessment> = BTreeMap::new();
         for (stage, needs) in
@@ -340,7 +346,13 @@ impl Oracle {
                     {
                         reasons = Some(Reasons::of(stage, &inputs, &workspace, &disk.lock));
                     }
-                    decided
+                    let decided = decided?;
+                    let found = (&inputs, &decided);
+                    let files = self.unclaimed(stage, found, &workspace, &claims);
+                    match foreign::refusal(&self.uncached(&files)) {
+                        Some(problem) => Err(problem),
+                        None => Ok(decided),
+                    }
                 });
                 match decided {
                     Err(expected) => {

@@ -165,9 +165,11 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.observing.insert(ix);
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced.contains(ix) { Force::Yes } else { Force::No };
+                let on_foreign = self.options.on_foreign;
                 self.observers.spawn(move || {
-                    let observing =
-                        AssertUnwindSafe(|| observe(&project, ix, force, &Predicted::new()));
+                    let observing = AssertUnwindSafe(|| {
+                        observe(&project, ix, force, on_foreign, &Predicted::new())
+                    });
                     let observed = catch_unwind(observing)
                         .unwrap_or_else(|_| Err(Error::environment(PANICKED)));
                     // The dispatcher outlives every observation.
@@ -253,6 +255,11 @@ impl<'a, 's> Dispatcher<'a, 's> {
             }
             None => panic!("BUG: work on a stage that was not observed"),
         };
+        if let Some(failure) = &observation.refusal {
+            let result = StageResult::Failed { exit: exit::USAGE, failure: failure.clone() };
+            let _ = self.sender.send(Message::Ended(ix, result, Millis(0)));
+            return;
+        }
         let (work, reasons) = match &observation.decision {
             Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
             Decision::Run(changes) => (Work::Run, changes.clone()),
@@ -288,9 +295,11 @@ impl<'a, 's> Dispatcher<'a, 's> {
         } else {
             Force::No
         };
+        let on_foreign = self.options.on_foreign;
         self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
-            let context = RunContext { project: &project, run, groups: &groups, units: &units };
+            let context =
+                RunContext { project: &project, run, groups: &groups, units: &units, on_foreign };
             let deliver = |messages| deliver_to(&sender, ix, messages);
             let began = Instant::now();
             let executing = AssertUnwindSafe(|| {

@@ -46,8 +46,8 @@ pub(super) fn run(
     let plain = stage.outs.iter().any(|out| !is_per_item(each, &out.path));
     let process = !stale.is_empty() || (plain && each.mode == Mode::Batch);
     let job = match prepare(project, stage, each, observation, &items)
-        .inspect(|replaced| warn_of_replaced(project, stage, observation, replaced, deliver))
-        .and_then(|_| job(context, stage, 0))
+        .map(|replaced| warn_of_replaced(project, replaced, deliver))
+        .and_then(|()| job(context, stage, 0))
     {
         Ok(job) => job,
         Err(error) if error.kind == Kind::Damaged => return StageResult::Damaged(error),

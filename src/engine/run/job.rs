@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::processes::{Deliver, ProcessGroups};
 use super::units::Units;
-use crate::engine::Project;
+use crate::engine::{OnForeign, Project};
 use crate::error::{Error, Result};
 use crate::event::{Millis, RunName};
 use crate::exec::{Job, StageMessage};
@@ -22,6 +22,7 @@ pub(super) struct RunContext<'a> {
     pub groups: &'a ProcessGroups,
     /// Lets the stage submit its work as units.
     pub units: &'a Units,
+    pub on_foreign: OnForeign,
 }
 
 /// Makes attempts until one succeeds or the stage's retries are used up, and returns the last
@@ -59,14 +60,7 @@ pub(super) fn retrying<T>(
 /// Creates the files of the stage contract and returns the job.
 pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Result<Job> {
     let RunContext { project, run, .. } = context;
-    let dir = stage.wdir.as_ref().map_or(project.root.clone(), |wdir| wdir.to_path(&project.root));
-    if !dir.is_dir() {
-        let wdir = stage.wdir.as_ref().map_or(".", RepoPath::as_str);
-        return Err(Error::usage(format!("its `wdir` `{wdir}` is not a directory")).hint(format!(
-            "create it, or correct stage `{}` (pipeline.toml:{})",
-            stage.name, stage.line
-        )));
-    }
+    let dir = make_wdir(project, stage)?;
     let folder = runs::stage_dir(&project.root, run, &stage.name);
     fs::create_dir_all(&folder).map_err(|err| Error::io("create", &folder, &err))?;
     let params = folder.join("params.json");
@@ -90,6 +84,34 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
         log: folder.join("log"),
         marker: project.markers().join(stage.name.as_str()),
     })
+}
+
+/// Returns the folder in which the command runs. Creates it if the stage writes outs there, like
+/// the folders of outs.
+fn make_wdir(project: &Project, stage: &Stage) -> Result<PathBuf> {
+    check_wdir(project, stage)?;
+    let Some(wdir) = &stage.wdir else { return Ok(project.root.clone()) };
+    if holds_outs(stage, wdir) {
+        project.workspace.make_parent(&wdir.join("_"))?;
+    }
+    Ok(wdir.to_path(&project.root))
+}
+
+/// Refuses a `wdir` that does not exist and will not be created.
+pub(super) fn check_wdir(project: &Project, stage: &Stage) -> Result<()> {
+    match &stage.wdir {
+        Some(wdir) if !wdir.to_path(&project.root).is_dir() && !holds_outs(stage, wdir) => {
+            Err(Error::usage(format!("its `wdir` `{wdir}` is not a directory")).hint(format!(
+                "create it, or correct stage `{}` (pipeline.toml:{})",
+                stage.name, stage.line
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn holds_outs(stage: &Stage, wdir: &RepoPath) -> bool {
+    stage.outs.iter().any(|out| out.path.overlaps(wdir))
 }
 
 fn environment(

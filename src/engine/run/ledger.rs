@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::options::Options;
 use crate::clock::now_millis;
 use crate::digest::Content;
-use crate::engine::{Project, metrics, provenance};
+use crate::engine::{Project, metrics, provenance, started};
 use crate::error::{Error, Result, exit};
 use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber, Timestamp};
 use crate::number::Number;
@@ -184,6 +184,7 @@ impl<'a, 's> Ledger<'a, 's> {
     /// Writes the lock, reports the end of the run, and returns the report.
     pub(super) fn close(mut self) -> Result<Report> {
         self.save_lock();
+        self.forget_started();
         let (status, exit) = self.status();
         let metrics = self.final_metrics();
         if self.run.is_none() {
@@ -230,6 +231,24 @@ impl<'a, 's> Ledger<'a, 's> {
         };
         if let Err(error) = saved {
             self.fatal.get_or_insert(error);
+        }
+    }
+
+    /// Ends the claims of stages that have reached the lock.
+    fn forget_started(&self) {
+        if self.fatal.is_some() {
+            return;
+        }
+        let is_done = |ix: &StageIx| {
+            let ended = self.ended[*ix].as_ref().map(|(outcome, _)| outcome);
+            matches!(ended, Some(Outcome::Fresh | Outcome::Restored | Outcome::Ran))
+        };
+        let stages = &self.project.pipeline.stages;
+        let done = StageIx::all(stages.len()).filter(is_done);
+        let outs: BTreeSet<&RepoPath> =
+            done.flat_map(|ix| &stages[ix].outs).map(|out| &out.path).collect();
+        if !outs.is_empty() {
+            started::remove(self.project, &outs);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Options of a run.
 
+use crate::engine::OnForeign;
 use crate::pipeline::StageSet;
 use crate::schedule::OnFailure;
 
@@ -13,6 +14,7 @@ pub struct Options {
     /// Number of processors that stages may use at once.
     pub cpus: usize,
     pub on_failure: OnFailure,
+    pub on_foreign: OnForeign,
     /// The command line, for the record, and the `key=value` overrides in it.
     pub command: Vec<String>,
     pub overrides: Vec<String>,

@@ -6,7 +6,7 @@ use super::processes::Deliver;
 use crate::engine::observe::{self, Observation, edits};
 use crate::engine::record::record;
 use crate::engine::replaced::Replaced;
-use crate::engine::{Project, commit};
+use crate::engine::{Project, commit, obstacle, started};
 use crate::error::{Error, Result};
 use crate::event::Work;
 use crate::exec::StageMessage;
@@ -25,13 +25,13 @@ pub(super) fn clear_out(
     failures: u64,
 ) -> Result<Replaced> {
     let path = &out.path;
-    let mut replaced = Replaced::default();
+    let mut replaced = obstacle::clear(project, path)?;
     // The remains of a failed attempt are not stored.
     match observation.outs.get(path) {
         Some(Some(seen)) if failures == 0 => {
             // Content that the lock names was synced before the lock was written.
             match is_as_locked(project, stage, path, seen) {
-                false => replaced = commit::store_durably(project, path, seen)?,
+                false => replaced.append(commit::store_durably(project, path, seen)?),
                 true if out.cached == Cached::Yes => commit::store(project, path, seen)?,
                 true => {}
             }
@@ -48,24 +48,10 @@ pub(super) fn clear_out(
     Ok(replaced)
 }
 
-/// Warns about edited outs that were replaced.
-///
-/// Only if the stage itself is as in the lock: otherwise the outs may as well be the remains of a
-/// failed run.
-pub(super) fn warn_of_replaced(
-    project: &Project,
-    stage: &Stage,
-    observation: &Observation,
-    replaced: &Replaced,
-    deliver: &Deliver<'_>,
-) {
-    let locked = project.lock.stages.get(&stage.name);
-    let warnings = replaced.warnings();
-    if !warnings.is_empty()
-        && locked.is_some_and(|trace| trace.fingerprint == observation.fingerprint)
-    {
-        deliver(warnings.into_iter().map(StageMessage::Warning).collect());
-    }
+/// Warns about a user's files that were replaced.
+pub(super) fn warn_of_replaced(project: &Project, replaced: Replaced, deliver: &Deliver<'_>) {
+    let warnings = replaced.without(started::earlier(project)).warnings();
+    deliver(warnings.into_iter().map(StageMessage::Warning).collect());
 }
 
 /// Reports whether the content is the one in the lock, which the stage wrote and can write again.

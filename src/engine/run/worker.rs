@@ -6,16 +6,18 @@ use std::time::Instant;
 
 use super::dep_watch::DepWatch;
 use super::items;
-use super::job::{RunContext, job, retrying};
+use super::job::{RunContext, check_wdir, job, retrying};
 use super::outcome::{StageResult, unstarted, unsuccessful};
 use super::outs::{clear_out, committed, warn_of_replaced};
 use super::processes::{Deliver, Ended, execute_and_follow};
+use crate::engine::foreign::UserLinks;
 use crate::engine::observe::predict::Predicted;
 use crate::engine::observe::{Observation, edits, observe};
-use crate::engine::{Project, commit};
-use crate::error::{Kind, Result};
+use crate::engine::replaced::Replaced;
+use crate::engine::{commit, obstacle, started};
+use crate::error::{Kind, Result, exit};
 use crate::event::{Millis, Work};
-use crate::exec::Job;
+use crate::exec::{Job, StageMessage};
 use crate::pipeline::{Stage, StageIx};
 use crate::plan::{Decision, Force, Trace};
 
@@ -34,16 +36,11 @@ pub(super) fn execute_stage(
     let began = Instant::now();
     let observation = match current {
         Some(observation) => Ok(observation),
-        None => observe_again(context.project, ix, force).map(Arc::new),
+        None => observe_again(context, ix, force).map(Arc::new),
     };
     let result = match observation {
         Err(error) => unstarted("cannot be checked", error),
-        Ok(observation) => match &observation.decision {
-            Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
-            Decision::Restore(trace, _) => restore(context, ix, trace, &observation, deliver),
-            Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
-            Decision::Run(_) => run(context, ix, &observation, deliver),
-        },
+        Ok(observation) => act(context, ix, &observation, deliver),
     };
     let took = match result {
         StageResult::Unstarted { .. } => Millis(0),
@@ -52,9 +49,32 @@ pub(super) fn execute_stage(
     (result, took)
 }
 
+/// Carries out the decision.
+fn act(
+    context: RunContext<'_>,
+    ix: StageIx,
+    observation: &Observation,
+    deliver: &Deliver<'_>,
+) -> StageResult {
+    if let Some(failure) = &observation.refusal {
+        return StageResult::Unstarted { failure: failure.clone(), exit: exit::USAGE };
+    }
+    let project = context.project;
+    let links = UserLinks::of(project, &project.pipeline.stages[ix]);
+    let result = match &observation.decision {
+        Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
+        Decision::Restore(trace, _) => restore(context, trace, observation, deliver),
+        Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
+        Decision::Run(_) => run(context, ix, observation, deliver),
+    };
+    deliver(links.warnings(project).into_iter().map(StageMessage::Warning).collect());
+    result
+}
+
 /// Observes a stage, and takes the stamps of its deps if it will run.
-fn observe_again(project: &Project, ix: StageIx, force: Force) -> Result<Observation> {
-    let mut observation = observe(project, ix, force, &Predicted::new())?;
+fn observe_again(context: RunContext<'_>, ix: StageIx, force: Force) -> Result<Observation> {
+    let project = context.project;
+    let mut observation = observe(project, ix, force, context.on_foreign, &Predicted::new())?;
     if let Decision::Run(_) = observation.decision {
         observation.stamps = edits::dep_stamps(project, ix)?;
     }
@@ -64,16 +84,23 @@ fn observe_again(project: &Project, ix: StageIx, force: Force) -> Result<Observa
 /// Restores the outs of `trace`.
 fn restore(
     context: RunContext<'_>,
-    ix: StageIx,
     trace: &Trace,
     observation: &Observation,
     deliver: &Deliver<'_>,
 ) -> StageResult {
     let project = context.project;
-    match commit::restore(project, &trace.out_contents(), &observation.outs) {
-        Ok((_, replaced)) => {
-            let stage = &project.pipeline.stages[ix];
-            warn_of_replaced(project, stage, observation, &replaced, deliver);
+    let restored = || -> Result<Replaced> {
+        let mut replaced = Replaced::default();
+        for path in trace.outs.keys() {
+            replaced.append(obstacle::clear(project, path)?);
+        }
+        let (_, others) = commit::restore(project, &trace.out_contents(), &observation.outs)?;
+        replaced.append(others);
+        Ok(replaced)
+    };
+    match restored() {
+        Ok(replaced) => {
+            warn_of_replaced(project, replaced, deliver);
             StageResult::Done(trace.clone(), Work::Restore)
         }
         Err(error) if error.kind == Kind::Damaged => StageResult::Damaged(error),
@@ -141,10 +168,13 @@ fn prepare(
     failures: u64,
     deliver: &Deliver<'_>,
 ) -> Result<Job> {
-    let job = job(context, stage, failures)?;
+    check_wdir(context.project, stage)?;
+    if failures == 0 {
+        started::add(context.project, stage)?;
+    }
     for out in &stage.outs {
         let replaced = clear_out(context.project, stage, out, observation, failures)?;
-        warn_of_replaced(context.project, stage, observation, &replaced, deliver);
+        warn_of_replaced(context.project, replaced, deliver);
     }
-    Ok(job)
+    job(context, stage, failures)
 }

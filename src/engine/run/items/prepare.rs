@@ -7,8 +7,9 @@ use std::ops::Bound;
 use super::list::{Items, State, found, is_per_item};
 use crate::engine::observe::Observation;
 use crate::engine::replaced::Replaced;
+use crate::engine::run::job::check_wdir;
 use crate::engine::run::outs::clear_out;
-use crate::engine::{Project, commit};
+use crate::engine::{Project, commit, obstacle, started};
 use crate::error::Result;
 use crate::pipeline::{Each, Stage};
 use crate::repo_path::RepoPath;
@@ -23,6 +24,8 @@ pub(super) fn prepare(
     observation: &Observation,
     items: &Items,
 ) -> Result<Replaced> {
+    check_wdir(project, stage)?;
+    started::add(project, stage)?;
     let mut replaced = Replaced::default();
     let mut staying: BTreeSet<&RepoPath> = BTreeSet::new();
     for item in items.all.iter().filter(|item| item.state != State::Stale) {
@@ -33,6 +36,7 @@ pub(super) fn prepare(
             replaced.append(clear_out(project, stage, out, observation, 0)?);
             continue;
         }
+        replaced.append(obstacle::clear(project, &out.path)?);
         if let Some(Some(seen)) = observation.outs.get(&out.path) {
             clear(project, &out.path, seen, &staying, &mut replaced)?;
         }

@@ -1,0 +1,15 @@
+//! Facts about who made the files at outs, each read when it is first needed.
+
+use std::sync::OnceLock;
+
+use crate::plan::Claims;
+
+#[derive(Debug, Default)]
+pub(super) struct Makers {
+    /// The outs that the lock names.
+    pub locked: OnceLock<Claims>,
+    /// The outs of stages that had not finished when this was first read.
+    pub started: OnceLock<Claims>,
+    /// The files that git tracks.
+    pub in_git: OnceLock<Claims>,
+}
