@@ -6,6 +6,7 @@ mod checkout;
 mod common;
 mod completions;
 mod dag;
+mod foreign;
 mod fsck;
 mod gc;
 mod get;
@@ -86,7 +87,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => {
-            return show_usage(&err);
+            let Some(error) = foreign::error(&err, &args) else { return show_usage(&err) };
+            show_error(&error);
+            return error.exit_code();
         }
     };
     match execute(cli) {

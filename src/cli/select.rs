@@ -20,6 +20,9 @@ pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {
             false => format!("there is no stage `{name}`"),
         };
         let error = Error::usage(what);
+        if name.contains('=') {
+            return error.hint(format!("to set a param for this run, write `-p {name}`"));
+        }
         if let Some((family, _)) = name.split_once('@') {
             let variants = self::variants(pipeline, family);
             if !variants.is_empty() {

@@ -28,6 +28,9 @@ impl WrongType {
     /// Returns a remedy, if the text shows what was meant.
     pub fn hint(&self) -> Option<String> {
         not_toml(&self.found).or_else(|| {
+            if self.expected == ARRAY && !self.found.starts_with('[') {
+                return Some(format!("write a list: {}", list(&self.found)));
+            }
             let several = self.found.contains(',') && !self.found.starts_with(['[', '{', '"']);
             several.then(|| "for one stage per value, declare a `matrix`".to_owned())
         })
@@ -166,15 +169,19 @@ fn not_toml(text: &str) -> Option<String> {
         return None;
     }
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let quoted = |entry: &str| match entry.trim() {
-            entry if bare(entry).is_some() => entry.to_owned(),
-            entry => format!("\"{entry}\""),
-        };
-        let list: Vec<String> = inner.split(',').map(quoted).collect();
-        return Some(format!("put texts in quotes: [{}]", list.join(", ")));
+        return Some(format!("put texts in quotes: {}", list(inner)));
     }
     let is_table = text.starts_with('{') && text.ends_with('}');
     is_table.then(|| "write a table as `{a = 1, b = \"text\"}`".to_owned())
+}
+
+/// Writes entries without quotes, such as `a, b`, as a list.
+fn list(entries: &str) -> String {
+    let quoted = |entry: &str| match entry.trim() {
+        entry if bare(entry).is_some() => entry.to_owned(),
+        entry => format!("\"{entry}\""),
+    };
+    format!("[{}]", entries.split(',').map(quoted).collect::<Vec<_>>().join(", "))
 }
 
 /// Parses a TOML value and strips the surrounding white space and comments.
@@ -202,11 +209,13 @@ fn json(value: &Value) -> Option<ParamValue> {
     }
 }
 
+const ARRAY: &str = "an array such as `[1, 2]`";
+
 fn type_name(value: &ParamValue) -> &'static str {
     match value {
         ParamValue::String(_) => "text",
         ParamValue::Bool(_) => "`true` or `false`",
-        ParamValue::Array(_) => "an array such as `[1, 2]`",
+        ParamValue::Array(_) => ARRAY,
         ParamValue::Number(number) if number.is_f64() => "a finite number",
         ParamValue::Number(_) => "an integer",
         ParamValue::Object(_) | ParamValue::Null => "a table",

@@ -307,6 +307,13 @@ fn spellings_of_other_tools() {
         ("foreach", "[stages.a]\ncmd = 'x'\nforeach = ['x']\n"),
         ("a list for cmd", "[stages.a]\ncmd = ['x', 'y']\n"),
         ("a string for tools", "[stages.a]\ncmd = 'x'\ntools = 'cc -v'\nouts = 'o'\n"),
+        ("URLs", "[stages.a]\ncmd = 'x'\ndeps = ['https://a.b/c']\nouts = ['s3://a/b']\n"),
+        ("a home", "[stages.a]\ncmd = 'x'\ndeps = ['~/in.csv']\nouts = ['~']\n"),
+        (
+            "params as variables without a shell",
+            "[params]\nseed = 1\n[stages.a]\ncmd = 'x'\ndeps = ['${seed}']\n\
+             outs = ['o-${seed}']\nenv = { S = '${seed}', T = '${HOME}' }\n",
+        ),
         ("item without each", "[stages.a]\ncmd = 'echo {{ item.name }}'\n"),
         (
             "params as shell variables",
@@ -342,6 +349,29 @@ fn spellings_of_other_tools() {
      hint: write `tools = ["…"]`
     error: pipeline.toml:4: `outs` of stage `a` must be a list, not a string
      hint: write `outs = ["…"]`
+    # URLs
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: dep `https://a.b/c` of stage `a` is a URL, not a path
+     hint: let the `cmd` of a stage download or upload it
+    error: pipeline.toml:4: out `s3://a/b` of stage `a` is a URL, not a path
+     hint: let the `cmd` of a stage download or upload it
+    # a home
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: dep `~/in.csv` of stage `a` starts with `~`, which only a shell replaces
+     hint: paths are relative to the project root: copy the file there, or create a link to it
+    error: pipeline.toml:4: out `~` of stage `a` starts with `~`, which only a shell replaces
+     hint: paths are relative to the project root: copy the file there, or create a link to it
+    # params as variables without a shell
+    exit 2
+    --- stderr
+    error: pipeline.toml:5: a dep of stage `a` contains `${seed}`, which nothing replaces
+     hint: write `{{ params.seed }}`
+    error: pipeline.toml:6: an entry of `outs` of stage `a` contains `${seed}`, which nothing replaces
+     hint: write `{{ params.seed }}`
+    error: pipeline.toml:7: variable `S` of stage `a` contains `${seed}`, which nothing replaces
+     hint: write `{{ params.seed }}`
     # item without each
     exit 2
     --- stderr

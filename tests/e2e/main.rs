@@ -16,6 +16,7 @@ mod edges;
 mod edits_during_run;
 mod events;
 mod foreign;
+mod foreign_words;
 mod formats;
 mod fsck;
 mod gc;

@@ -47,8 +47,11 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<Sta
         (Exit::Code(0), Stop::None) => return None,
         (Exit::Code(127), Stop::None) => (
             "exited with code 127".to_owned(),
-            Some("a shell exits with 127 when it cannot find a command".into()),
+            bash_word(stage).or_else(|| {
+                Some("a shell exits with 127 when it cannot find a command".to_owned())
+            }),
         ),
+        (Exit::Code(2), Stop::None) => ("exited with code 2".to_owned(), bash_word(stage)),
         (Exit::Code(code), Stop::None) => (format!("exited with code {code}"), None),
         (Exit::Signal(9), Stop::None) => (
             "was killed by signal 9".into(),
@@ -60,6 +63,17 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<Sta
         failure: Failure { what, causes: Vec::new(), hint },
         exit: exit::STAGE_FAILED,
     })
+}
+
+/// Returns a hint for a command of `sh` with a word that many a `sh` does not know.
+fn bash_word(stage: &Stage) -> Option<String> {
+    let cmd = stage.cmd.as_deref().filter(|_| stage.shell.is_empty())?;
+    let is_used =
+        |word: &&&str| cmd.split(|c: char| c.is_whitespace() || c == ';').any(|w| w == **word);
+    let word = ["pipefail", "source", "[["].iter().find(is_used)?;
+    Some(format!(
+        "`sh` may not know `{word}`: with shell = \"bash -euo pipefail -c\", bash runs the command"
+    ))
 }
 
 /// Reason why a result is not recorded.

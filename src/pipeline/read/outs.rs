@@ -70,7 +70,8 @@ impl Reader {
                 return None;
             }
         };
-        let text = self.text(at, &format!("an entry of `{key}` of {of}"), scope)?;
+        let text =
+            self.text_without_variables(at, &format!("an entry of `{key}` of {of}"), scope)?;
         let per_item = ItemText::parse(&text);
         if per_item.names_item() {
             let plain = key == "outs" && (cached, persist) == (Cached::Yes, Persist::No);

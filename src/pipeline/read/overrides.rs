@@ -162,6 +162,7 @@ fn parse(key: &str) -> Result<ParamKey, Refusal> {
 }
 
 fn unknown(given: &Override, key: &str, suggestion: Option<String>) -> Refusal {
+    let suggestion = suggestion.or_else(|| key.strip_prefix("params.").map(str::to_owned));
     Refusal::new(format!("there is no param `{key}`")).hint(match suggestion {
         Some(suggestion) => format!("did you mean `{suggestion}`?"),
         None if given.operation == Operation::Set => format!("add it with `-p +{}`", given.typed()),

@@ -147,6 +147,11 @@ impl Reader {
         role: &str,
         of: &str,
     ) -> Option<RepoPath> {
+        if let Some((what, hint)) = not_in_project(text) {
+            let problem = format!("{role} `{}` of {of} {what}", text.escape_debug());
+            self.problems.push(Problem::new(self.line(at), problem).hint(hint));
+            return None;
+        }
         match RepoPath::parse(text) {
             Ok(path) => Some(path),
             Err(bad) => {
@@ -362,6 +367,20 @@ impl Reader {
             }
         }
     }
+}
+
+/// Returns the reason that a text cannot be a path in the project, and a remedy.
+fn not_in_project(text: &str) -> Option<(&'static str, &'static str)> {
+    let is_scheme = |scheme: &str| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    if text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
+        return Some(("is a URL, not a path", "let the `cmd` of a stage download or upload it"));
+    }
+    (text == "~" || text.starts_with("~/")).then_some((
+        "starts with `~`, which only a shell replaces",
+        "paths are relative to the project root: copy the file there, or create a link to it",
+    ))
 }
 
 /// Returns a hint for a header of `pipeline.toml` in a file that only has params.

@@ -187,6 +187,26 @@ impl Reader {
         self.rendered(text, value, what, scope, Form::Text)
     }
 
+    /// Renders a text that no shell reads, so that `${train.lr}` in it would stay as it is.
+    pub(super) fn text_without_variables(
+        &mut self,
+        value: &Value<'_>,
+        what: &str,
+        scope: Scope<'_>,
+    ) -> Option<String> {
+        let text = self.string(value, what)?;
+        let names = text
+            .match_indices("${")
+            .filter_map(|(at, _)| text[at + 2..].split_once('}').map(|(name, _)| name));
+        if let Some(name) = names.into_iter().find(|name| scope.params.get(name).is_some()) {
+            let problem = format!("{what} contains `${{{name}}}`, which nothing replaces");
+            let hint = format!("write `{{{{ params.{name} }}}}`");
+            self.problems.push(Problem::new(self.line(value), problem).hint(hint));
+            return None;
+        }
+        self.text(value, what, scope)
+    }
+
     fn rendered(
         &mut self,
         text: &str,
@@ -215,7 +235,7 @@ impl Reader {
     }
 
     fn wdir(&mut self, value: &Value<'_>, of: &str, scope: Scope<'_>) -> Option<RepoPath> {
-        let text = self.text(value, &format!("`wdir` of {of}"), scope)?;
+        let text = self.text_without_variables(value, &format!("`wdir` of {of}"), scope)?;
         if matches!(text.as_str(), "." | "./") {
             return None;
         }
@@ -232,9 +252,11 @@ impl Reader {
         for (name, value) in variables {
             if !is_variable(name.get_ref()) {
                 self.bad_variable_name(name, name.get_ref());
-            } else if let Some(text) =
-                self.text(value, &format!("variable `{}` of {of}", name.get_ref()), scope)
-            {
+            } else if let Some(text) = self.text_without_variables(
+                value,
+                &format!("variable `{}` of {of}", name.get_ref()),
+                scope,
+            ) {
                 env.insert(name.get_ref().to_string(), text);
             }
         }
@@ -277,11 +299,9 @@ impl Reader {
 
     fn deps(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> Vec<Dep> {
         let mut deps: Vec<Dep> = Vec::new();
-        for (text, at) in self.strings(table, "deps", of) {
-            let Some(text) = self.rendered(text, at, &format!("a dep of {of}"), scope, Form::Text)
-            else {
-                continue;
-            };
+        for (_, at) in self.strings(table, "deps", of) {
+            let what = format!("a dep of {of}");
+            let Some(text) = self.text_without_variables(at, &what, scope) else { continue };
             let Some(path) = self.path(&text, at, "dep", of) else { continue };
             let glob = match Glob::parse(&path) {
                 Ok(glob) => glob,

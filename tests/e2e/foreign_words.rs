@@ -1,0 +1,110 @@
+//! Commands, options and shell words of other tools: the answer names what to use here.
+
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+#[test]
+fn foreign_commands_and_options() {
+    let sandbox = Sandbox::with("[params]\nseed = 1\n[stages.train]\ncmd = 'true'\n");
+    let mut answers = String::new();
+    for typed in [
+        "push",
+        "exp run",
+        "metrics diff",
+        "params diff",
+        "params get seed",
+        "plots show",
+        "freeze train",
+        "run --dry",
+        "run -m seed=1,2",
+        "run -S seed=2",
+        "run seed=2",
+        "run -p params.seed=2",
+        "run --nonsense",
+    ] {
+        let args: Vec<&str> = typed.split(' ').collect();
+        answers += &format!("# {typed}\n{}\n", sandbox.repro(&args));
+    }
+    snapshot!(answers, @"
+    # push
+    exit 2
+    --- stderr
+    error: there is no command `push`
+     hint: results stay on this machine: there is no remote storage yet
+    # exp run
+    exit 2
+    --- stderr
+    error: there is no command `exp`
+     hint: `repro run -p KEY=VALUE` tries other params, `repro runs list` shows all runs, and a `matrix` runs several values
+    # metrics diff
+    exit 2
+    --- stderr
+    error: there is no command `diff`
+     hint: `repro status` and `repro why STAGE` show what changed
+    # params diff
+    exit 2
+    --- stderr
+    error: there is no command `diff`
+     hint: `repro status` and `repro why STAGE` show what changed
+    # params get seed
+    exit 2
+    --- stderr
+    error: there is no command `get`
+     hint: `repro params show` lists them
+    # plots show
+    exit 2
+    --- stderr
+    error: there is no command `plots`
+     hint: `repro runs show` lists the plots of a run
+    # freeze train
+    exit 2
+    --- stderr
+    error: there is no command `freeze`
+     hint: write `frozen = true` in the table of the stage
+    # run --dry
+    exit 2
+    --- stderr
+    error: there is no option `--dry`
+     hint: `repro run -n` shows what would run
+    # run -m seed=1,2
+    exit 2
+    --- stderr
+    error: there is no option `-m`
+     hint: declare a `matrix` in the stage: it makes one stage for each combination of values
+    # run -S seed=2
+    exit 2
+    --- stderr
+    error: there is no option `-S`
+     hint: `-p KEY=VALUE` sets a param for one run
+    # run seed=2
+    exit 2
+    --- stderr
+    error: there is no stage `seed=2`
+     hint: to set a param for this run, write `-p seed=2`
+    # run -p params.seed=2
+    exit 2
+    --- stderr
+    error: -p params.seed=2: there is no param `params.seed`
+     hint: did you mean `seed`?
+    # run --nonsense
+    exit 2
+    --- stderr
+    error: unexpected argument '--nonsense' found
+
+     tip: to pass '--nonsense' as a value, use '-- --nonsense'
+
+    Usage: repro run [OPTIONS] [STAGE]...
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn words_of_bash() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = 'set -o pipefail; exit 2'\n");
+    let done = sandbox.repro(&["run"]);
+    assert!(done.stderr.contains("hint: `sh` may not know `pipefail`: with shell = "), "{done}");
+    sandbox.write("pipeline.toml", "[stages.a]\ncmd = '. ./pipefail; exit 2'\n");
+    let done = sandbox.repro(&["run"]);
+    assert!(!done.stderr.contains("may not know"), "{done}");
+}
