@@ -58,7 +58,10 @@ pub(super) fn error(err: &clap::Error, args: &[OsString]) -> Option<Error> {
     let at = args.iter().position(|arg| arg == word.as_str());
     let before = at.and_then(|at| args[..at].last()?.to_str()).unwrap_or_default();
     let full = format!("{before} {word}");
-    let found = |words: &&[&str]| words.contains(&word.as_str()) || words.contains(&full.as_str());
-    let (_, hint) = table.iter().find(|(words, _)| found(words))?;
-    Some(Error::usage(format!("there is no {noun} `{word}`")).hint(*hint))
+    let [full, word] = [full.as_str(), word.as_str()];
+    let find = |name| {
+        let (_, hint) = table.iter().find(|(words, _)| words.contains(&name))?;
+        Some(Error::usage(format!("there is no {noun} `{name}`")).hint(*hint))
+    };
+    find(full).or_else(|| find(word))
 }

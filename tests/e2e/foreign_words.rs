@@ -39,17 +39,17 @@ fn foreign_commands_and_options() {
     # metrics diff
     exit 2
     --- stderr
-    error: there is no command `diff`
-     hint: `repro status` and `repro why STAGE` show what changed
+    error: there is no command `metrics diff`
+     hint: `repro metrics compare` compares runs
     # params diff
     exit 2
     --- stderr
-    error: there is no command `diff`
+    error: there is no command `params diff`
      hint: `repro status` and `repro why STAGE` show what changed
     # params get seed
     exit 2
     --- stderr
-    error: there is no command `get`
+    error: there is no command `params get`
      hint: `repro params show` lists them
     # plots show
     exit 2
