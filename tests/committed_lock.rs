@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-#[test]
-fn committed_lock_is_current() {
+/// Returns a copy of the committed files.
+fn clone() -> tempfile::TempDir {
     let clone = tempfile::tempdir().unwrap();
     let listed = deadline::output(Command::new("git").args(["ls-files", "-z"]));
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
@@ -18,6 +18,12 @@ fn committed_lock_is_current() {
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
         fs::copy(name, copy).unwrap();
     }
+    clone
+}
+
+#[test]
+fn committed_lock_is_current() {
+    let clone = clone();
     let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
     let status = deadline::output(command.args(["status", "--json"]).current_dir(clone.path()));
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
@@ -35,5 +41,23 @@ fn committed_lock_is_current() {
                 stage["stage"]
             );
         }
+    }
+}
+
+#[test]
+fn local_source_is_a_dep() {
+    let clone = clone();
+    fs::create_dir_all(clone.path().join("clips/rock")).unwrap();
+    fs::write(clone.path().join("clips/rock/a.wav"), "").unwrap();
+    let planned = |source: &str| {
+        let source = format!("download.source={source}");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_repro"));
+        command.args(["run", "-n", "-p", &source, "download"]).current_dir(clone.path());
+        String::from_utf8(deadline::output(&mut command).stdout).unwrap()
+    };
+    assert!(planned("clips").contains("dep clips added"), "{}", planned("clips"));
+    for other in ["https://example.org/clips.zip", "/clips", "../clips", "gtzan"] {
+        let planned = planned(other);
+        assert!(planned.contains("download.source") && !planned.contains("dep "), "{planned}");
     }
 }

@@ -100,17 +100,16 @@ struct Flat {
     too_long: Vec<String>,
     /// The file holds something, but no table.
     is_no_table: bool,
-    is_empty: bool,
 }
 
 impl Flat {
     fn file(&mut self, value: Value) {
         match value {
             Value::Table(entries) => {
-                self.is_empty = entries.is_empty();
                 entries.into_iter().for_each(|(name, value)| self.add(name, value));
             }
-            Value::Null => self.is_empty = true,
+            // An empty file.
+            Value::Null => {}
             _ => self.is_no_table = true,
         }
         for key in &self.repeated {
@@ -159,7 +158,7 @@ impl Flat {
                  recorded; shorten it"
             ));
         }
-        if complaints.is_empty() && self.numbers.is_empty() && !self.is_empty {
+        if complaints.is_empty() && self.numbers.is_empty() {
             complaints.push(format!(
                 "`{path}` contains no number; write metrics as numbers, without quotes and not in \
                  lists"
@@ -317,8 +316,9 @@ mod tests {
             let first = &complaints[0];
             assert!(first.starts_with(start) && first.ends_with(end), "{first}");
         }
-        assert_eq!(flat("{}"), ("{}".to_owned(), Vec::new()));
-        assert_eq!(flat("null"), ("{}".to_owned(), Vec::new()));
+        for empty in ["{}", "null"] {
+            assert!(flat(empty).1[0].contains("contains no number"), "{empty}");
+        }
     }
 
     #[test]

@@ -82,6 +82,9 @@ fn utf16_metrics() {
     sandbox.write("in/m.json", bytes.collect::<Vec<u8>>());
     sandbox.ok(&["run"]);
     assert_eq!(metrics(&sandbox), serde_json::json!({"a.a": 1.0}));
+    sandbox.write("in/m.json", b"\xff\xfe{\0}\0");
+    let done = sandbox.ok(&["run"]);
+    assert!(done.stderr.contains("`m.json` contains no number"), "{done}");
 }
 
 #[test]
