@@ -96,9 +96,8 @@ impl TrashFile {
 
     fn bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        match self.path.symlink_metadata() {
-            Err(err) if err.kind() == ErrorKind::NotFound => return Ok(bytes),
-            _ => {}
+        if self.path.symlink_metadata().is_err_and(|err| err.kind() == ErrorKind::NotFound) {
+            return Ok(bytes);
         }
         self.open(OpenOptions::new().read(true))?
             .read_to_end(&mut bytes)
@@ -108,14 +107,22 @@ impl TrashFile {
 
     /// Opens the file; a link is not followed and a FIFO is not waited for.
     fn open(&self, options: &mut OpenOptions) -> Result<File> {
+        // Opening a FIFO for writing fails before anything can be known about it.
+        if self.path.symlink_metadata().is_ok_and(|meta| !meta.is_file()) {
+            return Err(self.not_a_file());
+        }
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
         let failed = |err: std::io::Error| Error::io("open", &self.path, &err);
         let file = options.custom_flags(flags.cast_signed()).open(&self.path).map_err(failed)?;
         if file.metadata().map_err(failed)?.is_file() {
             return Ok(file);
         }
-        Err(Error::environment(format!("`{}` is not a file", self.path.display()))
-            .hint("move it away: `repro` keeps its list of displaced files there"))
+        Err(self.not_a_file())
+    }
+
+    fn not_a_file(&self) -> Error {
+        Error::environment(format!("`{}` is not a file", self.path.display()))
+            .hint("move it away: `repro` keeps its list of displaced files there")
     }
 
     fn newer(&self) -> Error {

@@ -84,7 +84,7 @@ impl Trash {
                     trash.entries.push(entry);
                 }
                 Some(Line::Last(id)) => trash.last = trash.last.max(id),
-                None if number == 1 && line.starts_with(FORMAT.as_bytes()) => return Err(IsNewer),
+                None if number == 1 && is_newer(line) => return Err(IsNewer),
                 None => drop(trash.damaged.get_or_insert(number)),
             }
         }
@@ -107,6 +107,11 @@ impl Trash {
         };
         (self.last.saturating_add(1)..).zip(found).map(entry).collect()
     }
+}
+
+fn is_newer(header: &[u8]) -> bool {
+    let version = header.strip_prefix(FORMAT.as_bytes()).and_then(|rest| str::from_utf8(rest).ok());
+    version.and_then(|version| version.parse::<u32>().ok()).is_some_and(|version| version > 1)
 }
 
 /// Returns the length of the complete lines of `text`, with which an addition has to begin.
@@ -253,6 +258,7 @@ mod tests {
         let trash = Trash::decode(&intact(&text)).unwrap();
         assert_eq!((ids(&trash), trash.damaged), (vec![1], None));
         assert_eq!(Trash::decode(b"repro.trash 2\n").unwrap_err(), IsNewer);
+        assert_eq!(Trash::decode(b"repro.trash $\n").unwrap().damaged, Some(1));
     }
 
     #[test]

@@ -374,16 +374,27 @@ fn newer_trash_stops_displacement() {
 }
 
 #[test]
-fn trash_is_no_fifo() {
+fn trash_is_a_file() {
     let sandbox = writing();
-    sandbox.fifo("cache/trash");
     sandbox.write("o", "mine");
-    for args in [&["run"][..], &["trash"], &["gc"], &["fsck"]] {
-        let done = sandbox.repro(args);
-        assert_ne!(done.code, 0, "{done}");
-        assert!(done.stderr.contains("`$ROOT/cache/trash` is not a file"), "{done}");
+    sandbox.write("victim", "precious");
+    for kind in ["a FIFO", "a link", "a folder"] {
+        match kind {
+            "a FIFO" => sandbox.fifo("cache/trash"),
+            "a link" => {
+                std::os::unix::fs::symlink("../victim", sandbox.path("cache/trash")).unwrap();
+            }
+            _ => fs::create_dir(sandbox.path("cache/trash")).unwrap(),
+        }
+        for args in [&["run"][..], &["trash"], &["gc", "--yes"], &["fsck"]] {
+            let done = sandbox.repro(args);
+            assert_ne!(done.code, 0, "{kind} {done}");
+            let what = "`$ROOT/cache/trash` is not a file";
+            assert!(done.to_string().contains(what), "{kind} {done}");
+        }
+        sandbox.remove("cache/trash");
     }
-    assert_eq!(sandbox.read("o"), "mine");
+    assert_eq!([sandbox.read("o"), sandbox.read("victim")], ["mine", "precious"]);
 }
 
 /// Cuts the file at every byte, as a kill could.

@@ -1,4 +1,5 @@
-//! `kill -9` of `repro` at random moments of a run.
+//! `kill -9` of `repro` at random moments of a run, also while it replaces an edited out: the edit
+//! can be brought back.
 
 use std::time::{Duration, Instant};
 
@@ -24,12 +25,15 @@ pub fn part(effort: Effort, random: &mut Random) -> Tally {
         }
         let input = random.below(INPUTS.len());
         project.write("in.txt", INPUTS[input]);
+        // An edited out, which the run replaces.
+        let edit = format!("edit {round}\n");
+        project.write("copy.txt", &edit);
         let delay = whole.mul_f64(random.below(1000) as f64 / 900.0);
         let is_met = kill_after(&project, delay);
         met += u64::from(is_met);
         tally.round(
             || format!("killed after {delay:?}, round {round}"),
-            project.recovers(&expected[input]),
+            project.recovers(&expected[input]).and_then(|()| project.has_in_trash(&edit)),
         );
     }
     tally.round(|| "after the last kill".to_owned(), project.is_intact());

@@ -66,6 +66,8 @@ impl Project {
         let project = Project::new("before\n");
         project.must_run();
         project.write("in.txt", text);
+        // For the trash.
+        project.write("copy.txt", "edited\n");
         project.must_run();
         project
     }
@@ -145,6 +147,23 @@ impl Project {
             return Err(format!("after the next run, `status --check` exits with {code}: {text}"));
         }
         Ok(())
+    }
+
+    /// Checks that a text which was displaced can be brought back.
+    ///
+    /// # Errors
+    /// It is not in the trash, or not in the cache.
+    pub fn has_in_trash(&self, text: &str) -> Result<(), String> {
+        let (code, json) = self.run(&["trash", "--json"])?;
+        let entries: Vec<serde_json::Value> = serde_json::from_str(&json)
+            .map_err(|err| format!("trash exits with {code}: {err}: {json}"))?;
+        let digest = blake3::hash(text.as_bytes()).to_string();
+        let is_it = |entry: &&serde_json::Value| entry["digest"] == digest;
+        match entries.iter().find(is_it).map(|entry| &entry["missing"]) {
+            Some(serde_json::Value::Bool(false)) => Ok(()),
+            Some(_) => Err(format!("the cache lacks {text:?}")),
+            None => Err(format!("{text:?} is not in the trash: {json}")),
+        }
     }
 
     /// Compares the outs and the lock.
