@@ -210,6 +210,7 @@ fn add_to_history(
         fresh: 0,
     };
     recorder.on_event(&Event::RunStarted { run, at: now_millis(), info });
+    runs::keep_lock(&project.root, run);
     for Candidate { stage, observed, changes } in accepted {
         let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.clone() };
         let outs = present(stage, observed).into_iter();

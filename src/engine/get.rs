@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io::Read;
 
-use super::Project;
 use super::upkeep::revisions;
+use super::{Project, past_outs};
 use crate::cache::inventory::Integrity;
 use crate::digest::Content;
 use crate::error::{Error, Result, did_you_mean};
@@ -141,9 +141,15 @@ fn unknown(store: Option<&Store>, name: &str) -> Error {
 fn outs(project: &Project, revision: &Revision) -> Result<Vec<StageOut>> {
     match revision {
         Revision::Run(run) => {
-            let store = Store::open_existing(&project.root)?.ok_or_else(query::no_runs)?;
-            // Stages that were up to date without being loaded are recorded by an earlier run.
-            let artifacts = [&run.artifacts[..], &store.artifacts_before(run.name)?].concat();
+            let others = match past_outs::unrecorded(&project.root, run) {
+                Some(others) => others,
+                // A run of an older version: an earlier run recorded the stage.
+                None => {
+                    let store = Store::open_existing(&project.root)?.ok_or_else(query::no_runs)?;
+                    store.artifacts_before(run.name)?
+                }
+            };
+            let artifacts = [&run.artifacts[..], &others].concat();
             let out = |artifact: crate::runs::Artifact| {
                 let (kind, digest) = artifact.content?;
                 let content = Content::from_kind(&kind, digest.parse().ok()?)?;

@@ -13,6 +13,7 @@ mod makers;
 mod metrics;
 pub mod observe;
 mod obstacle;
+mod past_outs;
 pub mod plan;
 pub mod project;
 mod provenance;

@@ -34,6 +34,7 @@ use super::schema;
 use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::pipeline::StageName;
+use crate::plan::{Lock, lock};
 
 /// Folder of the run store, relative to the project root.
 const FOLDER: &str = "runs";
@@ -64,6 +65,23 @@ pub fn run_dir(root: &Path, run: RunName) -> PathBuf {
 /// Returns the folder of a stage in a run: `runs/run-12/train`.
 pub fn stage_dir(root: &Path, run: RunName, stage: &StageName) -> PathBuf {
     run_dir(root, run).join(stage.as_str())
+}
+
+/// Keeps a copy of the lock in the folder of a run, which tells later what the outs of all stages
+/// were. Without it, `artifacts_before` has to do.
+pub fn keep_lock(root: &Path, run: RunName) {
+    let folder = run_dir(root, run);
+    let (new, named) = (folder.join("lock.new"), folder.join(lock::FILE));
+    let _ = fs::create_dir_all(&folder)
+        .and_then(|()| fs::copy(root.join(lock::FILE), &new))
+        .and_then(|_| fs::rename(&new, &named));
+}
+
+/// Returns the lock at the end of a run; `None` if it was not kept or cannot be read.
+pub fn lock_after(root: &Path, run: RunName) -> Option<Lock> {
+    let path = run_dir(root, run).join(lock::FILE);
+    path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
+    Lock::decode(&fs::read_to_string(path).ok()?).ok()
 }
 
 /// Returns the name for a new run, one above the highest number of the database and the run

@@ -51,6 +51,38 @@ fn out_of_old_run() {
     assert!(done.to_string().contains("everything is up to date"), "{done}");
 }
 
+/// An older lock came back between two runs, so an earlier run does not tell what a stage that was
+/// up to date had written.
+#[test]
+fn unrecorded_stage_by_lock() {
+    let sandbox = Sandbox::with(
+        "[params]\nn = 1\n\
+         [stages.a]\ncmd = 'echo {{ params.n }} > a'\nouts = ['a']\n\
+         [stages.b]\ncmd = 'cp in b'\ndeps = ['in']\nouts = ['b']\n",
+    );
+    sandbox.write("in", "1");
+    sandbox.ok(&["run"]);
+    let (lock, pipeline) = (sandbox.read("pipeline.lock"), sandbox.read("pipeline.toml"));
+    sandbox.edit("pipeline.toml", "n = 1", "n = 2");
+    sandbox.ok(&["run"]);
+    sandbox.write("pipeline.lock", lock);
+    sandbox.write("pipeline.toml", pipeline);
+    sandbox.ok(&["checkout"]);
+    // So that the next run loads only what is stale.
+    sandbox.ok(&["run"]);
+    sandbox.write("in", "2");
+    sandbox.ok(&["run"]);
+    for (run, a, b) in [("1", "1\n", "1"), ("2", "2\n", "1"), ("3", "1\n", "2")] {
+        let get = |path: &str| sandbox.ok(&["get", &format!("{run}:{path}"), "-o", "-"]).stdout;
+        assert_eq!([get("a"), get("b")], [a, b], "run-{run}");
+    }
+    sandbox.ok(&["gc", "--yes", "--runs", "1"]);
+    assert_eq!(sandbox.ok(&["get", "3:a", "-o", "-"]).stdout, "1\n");
+    // A run without the copy, as older versions made them.
+    sandbox.remove("runs/run-1/pipeline.lock");
+    sandbox.ok(&["get", "1:a", "-o", "-"]);
+}
+
 #[test]
 fn folder_is_copied_whole() {
     let sandbox = two_runs();

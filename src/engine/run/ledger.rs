@@ -185,6 +185,9 @@ impl<'a, 's> Ledger<'a, 's> {
     pub(super) fn close(mut self) -> Result<Report> {
         self.save_lock();
         self.forget_started();
+        if let Some(run) = self.run {
+            runs::keep_lock(&self.project.root, run);
+        }
         let (status, exit) = self.status();
         let metrics = self.final_metrics();
         if self.run.is_none() {

@@ -13,8 +13,8 @@ use crate::cache::Cache;
 use crate::cache::inventory::{Entry, EntryKind, FoundTrace, FoundTree, Integrity, Leftover};
 use crate::clock::now_millis;
 use crate::digest::{Content, Digest};
-use crate::engine::Project;
 use crate::engine::size::{Tally, measure};
+use crate::engine::{Project, past_outs};
 use crate::error::{Error, Result};
 use crate::plan::Lock;
 use crate::plan::trash::Displaced;
@@ -187,7 +187,9 @@ fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)>
     for (name, before) in
         names.iter().rev().zip(oldest.into_iter().chain(std::iter::repeat_with(Vec::new)))
     {
-        for artifact in store.artifacts(*name)?.into_iter().chain(before) {
+        let run = store.run(*name)?;
+        let others = past_outs::unrecorded(&project.root, &run).unwrap_or_default();
+        for artifact in run.artifacts.into_iter().chain(others).chain(before) {
             let Some((kind, digest)) = artifact.content else { continue };
             let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));
             contents.insert(content.ok_or_else(|| {
