@@ -65,7 +65,7 @@ fn cache_disk_full() {
 #[test]
 fn history_disk_full() {
     let script = "
-        mount -t tmpfs -o size=40k none runs; $REPRO run
+        mount -t tmpfs -o size=44k none runs; $REPRO run
         mount -o remount,size=20m none runs; $REPRO run -f 2> stderr
         $REPRO runs list | tail -n +2 | cut -c -9";
     let Some(done) = with_mounts(&copy(), script) else { return };
