@@ -100,6 +100,11 @@ impl Error {
         }
     }
 
+    /// Returns the error of a thread that the system does not give.
+    pub fn thread(err: &std::io::Error) -> Error {
+        Error::environment("cannot start a thread").because(err).hint(MORE_PROCESSES)
+    }
+
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Error {
         self.causes.push(cause.to_string());
@@ -119,6 +124,10 @@ impl Error {
         }
     }
 }
+
+/// Remedy when no process or thread can be started.
+pub const MORE_PROCESSES: &str = "the limit of processes and threads is reached: raise it \
+     (`ulimit -u`, or `pids.max` of a container), or run fewer stages at once (`-j`)";
 
 fn free_space(path: &Path) -> String {
     format!(

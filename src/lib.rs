@@ -28,6 +28,7 @@ pub mod escape;
 pub mod event;
 pub mod exec;
 pub mod number;
+pub mod parallel;
 pub mod pipeline;
 pub mod plan;
 pub mod plural;

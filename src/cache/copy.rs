@@ -10,6 +10,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use crate::digest::Digest;
+use crate::parallel;
 
 /// Size of the first read; most files fit.
 const CHUNK: usize = 16 << 10;
@@ -70,7 +71,7 @@ pub(super) fn copy_and_hash(
             Err(Errno::INTR) => continue,
             Err(err) => return Err(err.into()),
         }
-        hasher.update_rayon(&chunk);
+        parallel::update(&mut hasher, &chunk);
         target.write_all(&chunk)?;
         count += chunk.len() as u64;
         if chunk.len() < chunk.capacity() {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::plan::{Trace, Tree};
 use crate::unique::is_left_over;
 
@@ -255,7 +256,7 @@ fn hash(path: &Path, read: &dyn Fn(u64)) -> io::Result<Digest> {
             Ok(0) => return Ok(hasher.finalize().into()),
             Ok(count) => {
                 // Hash in parallel, so that a single large object also uses all cores.
-                hasher.update_rayon(&chunk[..count]);
+                parallel::update(&mut hasher, &chunk[..count]);
                 read(count as u64);
             }
             Err(err) if err.kind() == ErrorKind::Interrupted => {}

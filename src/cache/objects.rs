@@ -26,8 +26,6 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-use rayon::slice::ParallelSliceMut as _;
 use rustix::io::Errno;
 
 use super::Cache;
@@ -35,6 +33,7 @@ use super::copy::{Hashed, copy_and_hash, create, hash_single_threaded};
 use super::pending_sync::{LARGE, OnExisting};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::pipeline::Link;
 use crate::plan::Tree;
 
@@ -51,11 +50,12 @@ impl Cache {
     /// Listing a folder of objects is cheaper than many stats, so folders are listed if many
     /// digests fall into them; digests that the listing did not reach are checked by name.
     pub fn missing(&self, mut digests: Vec<Digest>) -> HashSet<Digest> {
-        digests.par_sort_unstable();
+        parallel::sort_unstable(&mut digests);
         digests.dedup();
         let shards: Vec<&[Digest]> =
             digests.chunk_by(|a, b| a.as_bytes()[0] == b.as_bytes()[0]).collect();
-        shards.into_par_iter().flat_map_iter(|digests| self.missing_in_shard(digests)).collect()
+        let missing = parallel::map(shards, |digests| self.missing_in_shard(digests));
+        missing.into_iter().flatten().collect()
     }
 
     /// Returns those of `digests` whose objects exist and are damaged. Reads every object.
@@ -63,7 +63,7 @@ impl Cache {
     /// # Errors
     /// An object exists but cannot be read.
     pub fn damaged(&self, mut digests: Vec<Digest>) -> Result<HashSet<Digest>> {
-        digests.par_sort_unstable();
+        parallel::sort_unstable(&mut digests);
         digests.dedup();
         let is_damaged = |digest: Digest| {
             let path = self.path_of(OBJECTS, &digest);
@@ -73,7 +73,7 @@ impl Cache {
                 Err(err) => Err(Error::io("read", &path, &err)),
             }
         };
-        digests.into_par_iter().map(is_damaged).filter_map(Result::transpose).collect()
+        parallel::map(digests, is_damaged).into_iter().filter_map(Result::transpose).collect()
     }
 
     /// Does the work of [`Cache::missing`] for sorted digests with the same first byte.

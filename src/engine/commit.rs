@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-
 use super::Project;
 use super::replaced::{Replaced, users_content};
 use super::size::Tally;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Kind, Result};
+use crate::parallel;
 use crate::pipeline::Link;
 use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
@@ -70,9 +69,9 @@ fn store_absent(
             Observed::Leaf(content) => store_leaf(&path, content).map(|()| (None, Vec::new())),
             Observed::Dir { tree, digest, dirs } => {
                 let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
-                files
-                    .par_iter()
-                    .try_for_each(|(name, content)| store_leaf(&path.join(name), content))?;
+                parallel::try_for_each(&files, |(name, content)| {
+                    store_leaf(&path.join(name), content)
+                })?;
                 Ok((
                     Some((tree, digest)),
                     dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect(),
@@ -322,7 +321,7 @@ impl Restorer<'_> {
         }
         let dir = |name: &str| dirs.and_then(|dirs| dirs.get(name));
         let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
-        files.par_iter().try_for_each(|(name, content)| {
+        parallel::try_for_each(&files, |(name, content)| {
             let leaf =
                 had.and_then(|had| had.entries.get(*name)).map(|content| Observed::Leaf(*content));
             self.leaf(&path.join(name), content, dir(name).or(leaf.as_ref()))
@@ -337,9 +336,9 @@ impl Restorer<'_> {
             Observed::Dir { tree, dirs, .. } => {
                 self.project.workspace.make_writable(&path)?;
                 let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
-                files
-                    .par_iter()
-                    .try_for_each(|(name, content)| self.leaf_again(&path.join(name), content))?;
+                parallel::try_for_each(&files, |(name, content)| {
+                    self.leaf_again(&path.join(name), content)
+                })?;
                 Ok(dirs.iter().map(|(name, dir)| (path.join(name), dir)).collect())
             }
         })

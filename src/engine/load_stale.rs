@@ -198,12 +198,18 @@ fn look_up_paths(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Foun
     std::thread::scope(|scope| {
         let others: Vec<_> = shares
             .map(|share| {
-                scope.spawn(move || share.iter().copied().map(look_up).collect::<Vec<_>>())
+                let work = move || share.iter().copied().map(look_up).collect::<Vec<_>>();
+                std::thread::Builder::new().spawn_scoped(scope, work).map_err(|_| share)
             })
             .collect();
         let mut found: Vec<Found> = mine.iter().copied().map(look_up).collect();
         for other in others {
-            found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            match other {
+                Ok(other) => found
+                    .extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))),
+                // The system gave no thread for this share.
+                Err(share) => found.extend(share.iter().copied().map(look_up)),
+            }
         }
         found
     })

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use rustix::process::{
 
 use super::family::{self, Mark};
 use super::orphans::mark_of;
-use crate::error::{Error, Result};
+use crate::error::{Error, MORE_PROCESSES, Result};
 
 /// Time that killed processes get to end before the run goes on.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -101,13 +102,8 @@ impl Process {
             .env(family::VARIABLE, mark.variable());
         command.stdin(marker).stdout(log).stderr(second).process_group(0);
         let child = command.spawn().map_err(|err| {
-            let error = Error::environment(format!("cannot start `{}`", shell[0])).because(&err);
-            match err.kind() {
-                std::io::ErrorKind::ArgumentListTooLong => {
-                    error.hint("the command is too long: move it to a script")
-                }
-                _ => error.hint(format!("its working directory is `{}`", job.dir.display())),
-            }
+            remove_marker(&job.marker);
+            cannot_start(job, shell[0], &err)
         })?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let Some(pid) = pid else { panic!("BUG: invalid process id") };
@@ -143,8 +139,7 @@ impl Process {
             .child
             .wait()
             .map_err(|err| Error::environment("cannot wait for a process").because(err))?;
-        let _ = std::fs::remove_file(&self.marker);
-        let _ = std::fs::remove_file(mark_of(&self.marker));
+        remove_marker(&self.marker);
         Ok(exit(status))
     }
 }
@@ -155,6 +150,30 @@ fn exit(status: ExitStatus) -> Exit {
         (Some(code), _) if (129..=159).contains(&code) => Exit::Signal(code - 128),
         (Some(code), _) => Exit::Code(code),
         (None, signal) => Exit::Signal(signal.unwrap_or(0)),
+    }
+}
+
+fn cannot_start(job: &Job, program: &str, err: &std::io::Error) -> Error {
+    let error = Error::environment(format!("cannot start `{program}`")).because(err);
+    match err.kind() {
+        ErrorKind::ArgumentListTooLong => error.hint(too_long(job)),
+        ErrorKind::WouldBlock => error.hint(MORE_PROCESSES),
+        _ => error.hint(format!("its working directory is `{}`", job.dir.display())),
+    }
+}
+
+/// Returns the remedy for a command and variables that are too long: the kernel limits each of them
+/// and their sum. Names the longest.
+fn too_long(job: &Job) -> String {
+    let set = job.env.iter().map(|(name, value)| (OsString::from(name), value.clone()));
+    let lengths = std::env::vars_os().chain(set).map(|(name, value)| (value.len(), name));
+    match lengths.max() {
+        Some((length, name)) if length > job.cmd.len() => format!(
+            "variable `{}` is too long ({length} bytes): write its value to a file, and let the \
+             command read that",
+            name.display()
+        ),
+        _ => format!("the command is too long ({} bytes): move it to a script", job.cmd.len()),
     }
 }
 
@@ -173,6 +192,11 @@ fn lock_marker(path: &PathBuf) -> Result<File> {
         .map_err(cannot)?;
     marker.lock().map_err(cannot)?;
     Ok(marker)
+}
+
+fn remove_marker(marker: &Path) {
+    let _ = std::fs::remove_file(marker);
+    let _ = std::fs::remove_file(mark_of(marker));
 }
 
 fn save_mark(marker: &Path, mark: &Mark) -> Result<()> {

@@ -40,7 +40,7 @@ pub fn watch(
                 }
             }
         })
-        .map_err(cannot)?;
+        .map_err(|err| Error::thread(&err))?;
     Ok(SignalGuard(handle))
 }
 

@@ -40,13 +40,13 @@ impl Live {
         let display = Arc::new(Mutex::new(Display::new(screen, stages)));
         let (running, stopped) = channel::<()>();
         let shared = Arc::clone(&display);
-        let ticker = std::thread::spawn(move || {
+        let ticker = std::thread::Builder::new().spawn(move || {
             // The first drawing is delayed, so that nothing flashes in a run without work.
             while stopped.recv_timeout(REDRAW) == Err(RecvTimeoutError::Timeout) {
                 lock(&shared).redraw();
             }
         });
-        Live { display, running: Some(running), ticker: Some(ticker) }
+        Live { display, running: Some(running), ticker: ticker.ok() }
     }
 
     /// Returns a function for another thread that removes everything but the lines that stay.

@@ -18,6 +18,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
 use crate::digest::Digest;
+use crate::parallel;
 
 /// Bytes per part: a power of two of BLAKE3's 1 KiB chunks, so that every part but the last is a
 /// complete subtree.
@@ -92,9 +93,12 @@ fn hash_large(file: &File, size: u64) -> io::Result<Digest> {
             ));
         }
     };
-    let workers = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1);
-    let parts: Vec<_> = workers.map(|_| hash_parts()).collect::<io::Result<_>>()?;
-    let mut parts = parts.concat();
+    let mut parts = if parallel::is_available() {
+        let workers = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1);
+        workers.map(|_| hash_parts()).collect::<io::Result<Vec<_>>>()?.concat()
+    } else {
+        hash_parts()?
+    };
     parts.sort_unstable_by_key(|(part, _)| *part);
     if file.read_at(&mut [0], size)? > 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -7,6 +7,7 @@
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::error::Result;
+use crate::parallel;
 
 /// Processes `top` and all folders below it, and returns the result for `top`.
 ///
@@ -60,7 +61,7 @@ pub(super) fn par_map<T: Send, U: Send>(
     grain: usize,
     map: impl Fn(T) -> Result<U> + Sync + Send,
 ) -> Result<Vec<U>> {
-    if items.len() <= grain {
+    if items.len() <= grain || !parallel::is_available() {
         return items.into_iter().map(map).collect();
     }
     items.into_par_iter().with_min_len(grain).map(map).collect()

@@ -83,7 +83,10 @@ impl Watcher {
                 }
             }
         };
-        std::thread::Builder::new().name("watch".into()).spawn(listen).map_err(cannot)?;
+        std::thread::Builder::new()
+            .name("watch".into())
+            .spawn(listen)
+            .map_err(|err| Error::thread(&err))?;
         Ok(Watcher { inotify, folders: HashMap::new() })
     }
 

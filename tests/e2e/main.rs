@@ -27,6 +27,7 @@ mod hostile_text;
 mod inputs;
 mod item_processes;
 mod items;
+mod limits;
 mod links;
 mod load_stale;
 mod matrix;

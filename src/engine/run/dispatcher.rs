@@ -39,7 +39,7 @@ use super::job::RunContext;
 use super::ledger::Ledger;
 use super::message::Message;
 use super::options::Options;
-use super::outcome::StageResult;
+use super::outcome::{StageResult, unstarted};
 use super::processes::{Delivery, GRACE, ProcessGroups};
 use super::stage_output::StageOutput;
 use super::thread_pool::ThreadPool;
@@ -166,7 +166,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced.contains(ix) { Force::Yes } else { Force::No };
                 let on_foreign = self.options.on_foreign;
-                self.observers.spawn(move || {
+                let spawned = self.observers.spawn(move || {
                     let observing = AssertUnwindSafe(|| {
                         observe(&project, ix, force, on_foreign, &Predicted::new())
                     });
@@ -175,6 +175,9 @@ impl<'a, 's> Dispatcher<'a, 's> {
                     // The dispatcher outlives every observation.
                     let _ = sender.send(Message::Observed(ix, observed.map(Arc::new)));
                 });
+                if let Err(error) = spawned {
+                    let _ = self.sender.send(Message::Observed(ix, Err(error)));
+                }
             }
             Effect::Execute(ix) => self.start_work(ix),
             Effect::Start(ix, unit) => {
@@ -296,7 +299,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             Force::No
         };
         let on_foreign = self.options.on_foreign;
-        self.executors.spawn(move || {
+        let spawned = self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let context =
                 RunContext { project: &project, run, groups: &groups, units: &units, on_foreign };
@@ -311,6 +314,10 @@ impl<'a, 's> Dispatcher<'a, 's> {
             });
             let _ = sender.send(Message::Ended(ix, result, took));
         });
+        if let Err(error) = spawned {
+            let result = unstarted("could not be started", error);
+            let _ = self.sender.send(Message::Ended(ix, result, Millis(0)));
+        }
     }
 
     /// Runs a stage that was to be restored from objects that turned out to be damaged.

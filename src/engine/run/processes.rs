@@ -241,7 +241,7 @@ pub(super) fn execute_and_follow(
 }
 
 /// Delivers the output in `log` and `events` while `work` runs, on a thread of its own, so that a
-/// slow `deliver` holds up no process.
+/// slow `deliver` holds up no process. If the system gives no thread, it is delivered at the end.
 pub(super) fn while_following<T>(
     log: &Path,
     events: &Path,
@@ -249,9 +249,10 @@ pub(super) fn while_following<T>(
     work: impl FnOnce() -> T,
 ) -> T {
     let mut follower = Follower::new(log, events);
-    thread::scope(|scope| {
+    let (result, is_delivered) = thread::scope(|scope| {
         let (done, is_done) = channel::<()>();
-        scope.spawn(move || {
+        let follower = &mut follower;
+        let follow = move || {
             let mut pause = LOOK_EVERY;
             while is_done.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let (messages, more) = follower.poll();
@@ -259,9 +260,14 @@ pub(super) fn while_following<T>(
                 pause = pause_before(more);
             }
             follower.drain(deliver);
-        });
+        };
+        let following = thread::Builder::new().spawn_scoped(scope, follow);
         let result = work();
         drop(done);
-        result
-    })
+        (result, following.is_ok())
+    });
+    if !is_delivered {
+        follower.drain(deliver);
+    }
+    result
 }

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::error::{Error, Result};
+
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Dropping the pool lets the threads finish their queued work and then ends them.
@@ -41,17 +43,28 @@ impl ThreadPool {
         ThreadPool { most, shared: Arc::default() }
     }
 
-    /// Runs `work`, which must not panic, on an idle thread or a new one.
-    pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+    /// Runs `work`, which must not panic, on an idle thread or a new one. If the system gives no
+    /// new one, it waits until a thread is idle.
+    ///
+    /// # Errors
+    /// The system does not give the first thread.
+    pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
         let mut state = self.shared.state();
         state.waiting.push_back(Box::new(work));
         if state.waiting.len() <= state.idle || state.threads == self.most {
             self.shared.changed.notify_one();
-            return;
+            return Ok(());
         }
-        state.threads += 1;
         let shared = Arc::clone(&self.shared);
-        thread::spawn(move || shared.work());
+        match thread::Builder::new().spawn(move || shared.work()) {
+            Ok(_) => state.threads += 1,
+            Err(_) if state.threads > 0 => {}
+            Err(err) => {
+                state.waiting.pop_back();
+                return Err(Error::thread(&err));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -100,7 +113,8 @@ mod tests {
             let (sender, done) = channel();
             for number in 0..100 {
                 let sender = sender.clone();
-                workers.spawn(move || sender.send((number, thread::current().id())).unwrap());
+                let work = move || sender.send((number, thread::current().id())).unwrap();
+                workers.spawn(work).unwrap();
             }
             drop((sender, workers));
             let (mut numbers, threads): (Vec<_>, BTreeSet<_>) =
@@ -119,9 +133,10 @@ mod tests {
                 let together = Arc::new(Barrier::new(9));
                 for _ in 0..8 {
                     let together = Arc::clone(&together);
-                    workers.spawn(move || {
+                    let work = move || {
                         together.wait();
-                    });
+                    };
+                    workers.spawn(work).unwrap();
                 }
                 together.wait();
             }

@@ -45,7 +45,7 @@ impl Units {
             for number in &starting {
                 started += 1;
                 let (unit, failed) = (&unit, &failed);
-                scope.spawn(move || {
+                let work = move || {
                     let done = catch_unwind(AssertUnwindSafe(|| unit(number)));
                     let end = if matches!(done, Ok(Ok(()))) { End::Success } else { End::Failure };
                     let _ = self.sender.send(Message::UnitEnded(self.ix, end));
@@ -60,7 +60,11 @@ impl Units {
                         // The scope reports it as a panic of the waiting thread.
                         Err(panic) => resume_unwind(panic),
                     }
-                });
+                };
+                // Without another thread, the units run one after the other on this one.
+                if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                    work();
+                }
             }
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);

@@ -9,14 +9,13 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-
 use crate::cache::Cache;
 use crate::cache::inventory::{EntryKind, FoundTrace, FoundTree, Integrity};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::size::Tally;
 use crate::error::Result;
+use crate::parallel;
 use crate::pipeline::StageName;
 use crate::plan::Trace;
 use crate::repo_path::RepoPath;
@@ -98,11 +97,10 @@ pub fn check(project: &Project, progress: &(dyn Fn(Progress) + Sync)) -> Result<
         let before = done.fetch_add(bytes, Ordering::Relaxed);
         progress(Progress { bytes: before + bytes, of });
     };
-    let unfit: HashMap<Digest, Wrong> = listing
-        .entries
-        .par_iter()
-        .filter_map(|object| Some((object.digest, wrong(cache.check(&object.digest, &read))?)))
-        .collect();
+    let objects: Vec<Digest> = listing.entries.iter().map(|object| object.digest).collect();
+    let checked =
+        parallel::map(objects, |object| Some((object, wrong(cache.check(&object, &read))?)));
+    let unfit: HashMap<Digest, Wrong> = checked.into_iter().flatten().collect();
     let mut report = references(project, unfit)?;
     report.objects = Tally::of(listing.entries.iter().map(|object| object.bytes));
     report.strays.extend(listing.strays);

@@ -4,12 +4,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use rayon::iter::{IntoParallelRefMutIterator as _, ParallelIterator as _};
-
 use crate::digest::Content;
 use crate::engine::Project;
 use crate::engine::observe::Observation;
 use crate::error::{Error, Result};
+use crate::parallel;
 use crate::pipeline::{Each, ItemOut, Mode, Presence, Stage};
 use crate::plan::{Change, Decision, Fingerprint, OutContents, Tree};
 use crate::repo_path::RepoPath;
@@ -89,10 +88,11 @@ impl Items {
         let mut all = finding.all;
         check_makers(&all)?;
         if !forced {
-            all.par_iter_mut().for_each(|item| {
-                if item.state == State::Stale || !has_outs(each, observation, item) {
-                    item.state = state(project, observation, &shared.fingerprint(each, item));
+            all = parallel::map(all, |mut item| {
+                if item.state == State::Stale || !has_outs(each, observation, &item) {
+                    item.state = state(project, observation, &shared.fingerprint(each, &item));
                 }
+                item
             });
         }
         for item in all.iter_mut().filter(|item| item.state == State::Stale) {

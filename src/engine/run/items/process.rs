@@ -8,8 +8,6 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
-
 use super::list::{Item, Shared, is_per_item};
 use crate::engine::commit;
 use crate::engine::observe::{Observation, edits};
@@ -21,6 +19,7 @@ use crate::engine::run::processes::{Deliver, execute, while_following};
 use crate::error::{Error, Kind, Result};
 use crate::event::{ChangedDep, ChangedFile};
 use crate::exec::{Job, More, StageMessage};
+use crate::parallel;
 use crate::pipeline::{Each, Mode, Presence, Stage};
 use crate::plan::Trace;
 use crate::plan::change::Fate;
@@ -82,8 +81,8 @@ impl<'a> Processing<'a> {
                 }
             }
             (self.deliver)(others).wait();
-            finished.par_iter().for_each(|path| self.commit_reported(path));
             if !finished.is_empty() {
+                parallel::map(finished, |path| self.commit_reported(&path));
                 self.emit_progress();
             }
         };
@@ -116,11 +115,11 @@ impl<'a> Processing<'a> {
         }
         // Items that the process did not report are committed now. One that cannot be kept does
         // not keep the others from it.
-        let uncommitted = self.stale.par_iter().map(|item| match self.commit_item(item) {
+        let committed = parallel::map(self.stale.to_vec(), |item| match self.commit_item(item) {
             Err(Uncommitted::Error(error)) if error.kind != Kind::Usage => Err(error),
             other => Ok(other.err()),
         });
-        let uncommitted: Vec<Option<Uncommitted>> = uncommitted.collect::<Result<_>>()?;
+        let uncommitted = committed.into_iter().collect::<Result<Vec<Option<Uncommitted>>>>()?;
         uncommitted.into_iter().flatten().next().map_or(Ok(None), Err)
     }
 

@@ -1,0 +1,71 @@
+//! Limits of the system: `repro` ends in order when there are no more threads, or no larger files.
+
+use std::process::Command;
+
+use crate::sandbox::{Done, Sandbox, untested};
+
+/// A user id that owns no other process, so that a limit of processes counts only this test's.
+const USER: &str = "54329";
+
+/// Runs `repro` as another user with a limit of processes; `None` if this process may not do that.
+fn with_processes(sandbox: &Sandbox, limit: usize, args: &[&str]) -> Option<Done> {
+    let shown = Command::new("setpriv").args(["--reuid", USER, "--clear-groups", "true"]).status();
+    if !rustix::process::geteuid().is_root() || !shown.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let root = sandbox.root();
+    std::fs::copy(env!("CARGO_BIN_EXE_repro"), root.join("repro")).unwrap();
+    assert!(Command::new("chown").args(["-R", USER]).arg(&root).status().unwrap().success());
+    let repro = sandbox.command(args);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", USER, "--clear-groups", "prlimit", &format!("--nproc={limit}")]);
+    command.arg(root.join("repro")).args(args).current_dir(&root).env_clear();
+    command.envs(repro.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Some(sandbox.finish(&mut command))
+}
+
+#[test]
+fn no_more_threads() {
+    let stages: String = (0..6)
+        .map(|number| {
+            format!(
+                "[stages.s{number}]\ncmd = 'mkdir o{number}; echo 1 > o{number}/a; \
+                 echo 2 > o{number}/b'\nouts = ['o{number}']\n"
+            )
+        })
+        .collect();
+    let mut ends = std::collections::BTreeSet::new();
+    for limit in (1..16).chain([60]) {
+        let sandbox = Sandbox::with(&stages);
+        let Some(done) = with_processes(&sandbox, limit, &["run", "-j4"]) else {
+            return untested("no other user can be had for a limit of processes");
+        };
+        ends.insert(done.code);
+        assert!([0, 1, 3].contains(&done.code), "limit {limit}: {done}");
+        assert!(!done.stderr.contains("panicked"), "limit {limit}: {done}");
+        if done.code == 3 {
+            assert!(done.stderr.contains("the limit of processes"), "limit {limit}: {done}");
+        }
+        let runs = sandbox.repro(&["runs", "list"]);
+        assert!(!runs.stdout.contains("running"), "limit {limit}: {runs}");
+        assert!(!sandbox.exists("cache/tmp/running/s0"), "limit {limit}");
+        sandbox.ok(&["run"]);
+        sandbox.ok(&["status", "--check"]);
+    }
+    assert!(ends.contains(&0) && ends.contains(&3), "{ends:?}");
+}
+
+#[test]
+fn too_long_for_a_process() {
+    let long = "z".repeat(200_000);
+    for (stage, hint) in [
+        (format!("cmd = 'true'\nenv = {{ BIG = '{long}' }}"), "variable `BIG` is too long (200000"),
+        (format!("cmd = 'true {long}'"), "the command is too long (200005 bytes): move it to"),
+    ] {
+        let sandbox = Sandbox::with(&format!("[stages.s]\n{stage}\n"));
+        let done = sandbox.repro(&["run"]);
+        assert_eq!(done.code, 3, "{hint}");
+        assert!(done.stderr.contains(hint), "{done}");
+        assert!(!sandbox.exists("cache/tmp/running/s"));
+    }
+}
