@@ -82,6 +82,9 @@ impl Error {
                 "`{}` is on a disk that is mounted read-only",
                 guard(path).display()
             )),
+            _ if err.raw_os_error() == Some(rustix::io::Errno::FBIG.raw_os_error()) => {
+                error.hint(FILE_SIZE_LIMIT)
+            }
             _ if err.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => error.hint(
                 "raise the limit of open files (`ulimit -n`), or run fewer stages at once (`-j`)",
             ),
@@ -124,6 +127,10 @@ impl Error {
         }
     }
 }
+
+/// Remedy when a file cannot grow.
+pub const FILE_SIZE_LIMIT: &str =
+    "the limit of file sizes is reached: raise it (`ulimit -f`, or the maximum of the file system)";
 
 /// Remedy when no process or thread can be started.
 pub const MORE_PROCESSES: &str = "the limit of processes and threads is reached: raise it \

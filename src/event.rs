@@ -38,6 +38,11 @@ pub enum Event {
         stage: StageName,
         text: String,
     },
+    /// The present text of a line that the stage's process redraws, for live displays only.
+    Redrawn {
+        stage: StageName,
+        text: String,
+    },
     Progress {
         stage: StageName,
         done: u64,

@@ -30,6 +30,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use self::common::{goals, show_error};
 use crate::engine::project;
 use crate::error::{Result, exit};
+use crate::exec::signals::survive_file_size_limit;
 use crate::terminal;
 use crate::terminal::style::ERROR;
 use crate::workspace::root;
@@ -84,6 +85,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     if let Some(code) = completions::answer(&args, command) {
         return code;
     }
+    survive_file_size_limit();
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => {

@@ -20,6 +20,7 @@ use super::observe::fingerprint;
 use super::project::{self, Answers, Asked, Parts, Project, UpToDate};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
+use crate::lossless;
 use crate::pipeline::{Dep, Policy, Stage, StageIx, StageName, StageSet};
 use crate::plan::lock::Blocks;
 use crate::plan::snapshot::Inputs;
@@ -70,7 +71,7 @@ impl SnapshotSource {
 
 fn is_current(root: &Path, inputs: &Inputs) -> bool {
     program().is_some_and(|program| program == inputs.program)
-        && inputs.variables.iter().all(|(name, value)| variable(name) == *value)
+        && inputs.variables.iter().all(|(name, value)| lossless::variable(name) == *value)
         && inputs.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
         && inputs.entries.iter().all(|(path, entry)| links::entry(root, path) == *entry)
         && inputs.files.iter().all(|(path, digest)| {
@@ -87,15 +88,11 @@ fn program() -> Option<String> {
     Some(format!("{} {stat:?}", env!("CARGO_PKG_VERSION")))
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
-}
-
 /// Reads and validates `pipeline.toml`, and stores the snapshot in the cache.
 fn read(root: &Path) -> Result<PipelineSnapshot> {
     let (pipeline, Asked { sources: mut inputs, present }) = project::load_with_sources(root, &[])?;
     let variables = pipeline.stages.iter().flat_map(|stage| &stage.env_deps);
-    inputs.variables = variables.map(|name| (name.clone(), variable(name))).collect();
+    inputs.variables = variables.map(|name| (name.clone(), lossless::variable(name))).collect();
     let program = program();
     inputs.program = program.clone().unwrap_or_default();
     let snapshot =

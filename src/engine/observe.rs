@@ -18,6 +18,7 @@ use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;
 use crate::exec;
+use crate::lossless;
 use crate::pipeline::{Cached, Dep, Each, Out, Policy, Presence, Stage, StageIx};
 use crate::plan::decide::{Candidate, RestoreBlocker};
 use crate::plan::{Change, Decision, Facts, Fingerprint, Force, OutContents, Trace, decide};
@@ -143,8 +144,6 @@ pub fn fingerprint(
     stage: &Stage,
     deps: BTreeMap<RepoPath, Content>,
 ) -> Result<Fingerprint> {
-    let variable =
-        |name: &String| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let mut tools = BTreeMap::new();
     for tool in &stage.tools {
         let answer = answers
@@ -157,7 +156,11 @@ pub fn fingerprint(
         shell: stage.shell.clone(),
         wdir: stage.wdir.clone(),
         env: stage.env.clone(),
-        env_deps: stage.env_deps.iter().map(|name| (name.clone(), variable(name))).collect(),
+        env_deps: stage
+            .env_deps
+            .iter()
+            .map(|name| (name.clone(), lossless::variable(name)))
+            .collect(),
         tools,
         deps,
         params: stage.params.clone(),

@@ -10,11 +10,14 @@ use super::process::Halt;
 use crate::data;
 use crate::event::ChangedDep;
 use crate::number::Number;
+use crate::regular_file;
 
 /// A message from a stage's process or about it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StageMessage {
     Line(String),
+    /// The present text of a line that the process redraws, such as a progress bar.
+    Redrawn(String),
     /// Lines were skipped because they came faster than they were read; the log keeps them.
     Skipped,
     Metric {
@@ -68,7 +71,11 @@ impl Follower {
     pub fn poll(&mut self) -> (Vec<StageMessage>, More) {
         let (lines, log) = self.log.lines(u64::MAX);
         let (events, more) = self.events.lines(u64::MAX);
-        (messages(lines, events), log.or(more))
+        let mut messages = messages(lines, events);
+        if log == More::Later {
+            messages.extend(self.log.redrawn().map(StageMessage::Redrawn));
+        }
+        (messages, log.or(more))
     }
 
     /// Delivers the rest in chunks after the process has ended, including a last line without a
@@ -164,8 +171,13 @@ struct Tail {
     on_lag: OnLag,
     /// Offset of the next byte to read.
     at: u64,
-    /// Bytes of the current line, without a newline so far.
+    /// Bytes of the current line, without a newline so far. What follows a carriage return
+    /// replaces what came before it, as on a terminal.
     partial: Vec<u8>,
+    /// The last byte was a carriage return, so the next text replaces the line.
+    is_returned: bool,
+    /// The current line has been redrawn, and its text was not returned since.
+    is_redrawn: bool,
     /// The beginning of the current line was skipped, so the line is dropped.
     is_truncated: bool,
 }
@@ -200,6 +212,8 @@ impl Tail {
             on_lag,
             at: 0,
             partial: Vec::new(),
+            is_returned: false,
+            is_redrawn: false,
             is_truncated: false,
         }
     }
@@ -212,16 +226,23 @@ impl Tail {
         if self.on_lag == OnLag::Skip && end.saturating_sub(self.at) > MAX_LAG {
             self.at = end - CHUNK;
             self.partial.clear();
+            (self.is_returned, self.is_redrawn) = (false, false);
             self.is_truncated = true;
             lines.push(Entry::Gap);
         }
         let Some(bytes) = self.read_chunk(end) else { return (lines, More::Later) };
         self.at += bytes.len() as u64;
-        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+        for part in bytes.split_inclusive(|&byte| matches!(byte, b'\n' | b'\r')) {
+            let text = part.strip_suffix(b"\n").or(part.strip_suffix(b"\r")).unwrap_or(part);
+            if !text.is_empty() && std::mem::take(&mut self.is_returned) {
+                self.partial.clear();
+            }
             let room = MAX_LINE.saturating_sub(self.partial.len());
-            self.partial.extend_from_slice(&part[..part.len().min(room)]);
+            self.partial.extend_from_slice(&text[..text.len().min(room)]);
             if part.ends_with(b"\n") {
-                lines.extend(self.take_partial().map(Entry::Text));
+                lines.extend(self.take_line().map(Entry::Text));
+            } else if part.ends_with(b"\r") {
+                (self.is_returned, self.is_redrawn) = (true, true);
             }
         }
         let more = !bytes.is_empty() && self.at < end;
@@ -239,20 +260,29 @@ impl Tail {
     /// Returns the length of the file; 0 if it is missing.
     fn end(&mut self) -> u64 {
         if self.file.is_none() {
-            self.file = File::open(&self.path).ok();
+            // The stage may have put a FIFO or a link in its place.
+            self.file = regular_file::open(&self.path).ok();
         }
         self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |file| file.len())
     }
 
-    /// Takes the current line without its newline; `None` if it is empty or its beginning was
-    /// skipped.
+    /// Returns the current line if it was redrawn since the last call.
+    fn redrawn(&mut self) -> Option<String> {
+        let is_redrawn = std::mem::take(&mut self.is_redrawn) && !self.is_truncated;
+        is_redrawn.then(|| String::from_utf8_lossy(&self.partial).into_owned())
+    }
+
+    /// Takes a last line that has no newline; `None` if it is empty.
     fn take_partial(&mut self) -> Option<String> {
+        self.take_line().filter(|line| !line.is_empty())
+    }
+
+    /// Takes the current line without its newline; `None` if its beginning was skipped.
+    fn take_line(&mut self) -> Option<String> {
         let bytes = std::mem::take(&mut self.partial);
-        if std::mem::take(&mut self.is_truncated) || bytes.is_empty() {
-            return None;
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        Some(text.trim_end_matches(['\n', '\r']).to_owned())
+        (self.is_returned, self.is_redrawn) = (false, false);
+        let is_whole = !std::mem::take(&mut self.is_truncated);
+        is_whole.then(|| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
@@ -351,6 +381,28 @@ mod tests {
         file.write_all(&vec![b'x'; 2 * MAX_LINE]).unwrap();
         file.write_all(b"\nlast\n").unwrap();
         assert_eq!(texts(&mut tail).iter().map(String::len).collect::<Vec<_>>(), [MAX_LINE, 4]);
+    }
+
+    #[test]
+    fn redrawn_line_is_live() {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, events) = (dir.path().join("log"), dir.path().join("events"));
+        let mut file = File::create(&log).unwrap();
+        let mut follower = Follower::new(&log, &events);
+        let mut poll = |text: &str| {
+            file.write_all(text.as_bytes()).unwrap();
+            follower.poll().0
+        };
+        let line = |text: &str| StageMessage::Line(text.into());
+        let redrawn = |text: &str| StageMessage::Redrawn(text.into());
+        assert_eq!(poll("start\n\r 10%"), [line("start"), redrawn(" 10%")]);
+        assert_eq!(poll(""), []);
+        assert_eq!(poll("\r 20%\r 30%"), [redrawn(" 30%")]);
+        assert_eq!(poll("\r 40%\r"), [redrawn(" 40%")]);
+        assert_eq!(poll("\r100%\r\nnext\r\n"), [line("100%"), line("next")]);
+        assert_eq!(poll("\n"), [line("")]);
+        assert_eq!(poll("no newline"), []);
+        assert_eq!(poll("\n"), [line("no newline")]);
     }
 
     /// Drains a log and an event file that both exceed the maximum lag, and returns the deliveries.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, geteuid, getpgid, kill_process,
     kill_process_group, pidfd_open, waitid,
@@ -19,6 +20,7 @@ use rustix::process::{
 use super::family::{self, Mark};
 use super::orphans::mark_of;
 use crate::error::{Error, MORE_PROCESSES, Result};
+use crate::regular_file;
 
 /// Time that killed processes get to end before the run goes on.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -82,8 +84,7 @@ impl Process {
     /// # Errors
     /// The log or the marker cannot be written, or the shell cannot be started.
     pub fn start(job: &Job) -> Result<Process> {
-        let log = OpenOptions::new().create(true).append(true).open(&job.log);
-        let log = log.map_err(|err| Error::io("write", &job.log, &err))?;
+        let log = open_log(&job.log).map_err(|err| Error::io("write", &job.log, &err))?;
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = lock_marker(&job.marker)?;
         let mut mark = Mark::new();
@@ -151,6 +152,15 @@ fn exit(status: ExitStatus) -> Exit {
         (Some(code), _) => Exit::Code(code),
         (None, signal) => Exit::Signal(signal.unwrap_or(0)),
     }
+}
+
+/// Opens a log for appending. A stage of the run may have put anything in its place.
+fn open_log(path: &Path) -> std::io::Result<File> {
+    regular_file::check(path)?;
+    let log = regular_file::options().create(true).append(true).open(path)?;
+    // The process that inherits it expects a file without special flags.
+    rustix::fs::fcntl_setfl(&log, OFlags::APPEND)?;
+    Ok(log)
 }
 
 fn cannot_start(job: &Job, program: &str, err: &std::io::Error) -> Error {

@@ -1,9 +1,18 @@
 //! Delivers SIGINT, SIGTERM and SIGHUP to a callback.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::sync::Arc;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::error::{Error, Result};
+
+/// Turns a write beyond the limit of file sizes (`ulimit -f`) into an error, by catching SIGXFSZ.
+/// Processes that are started get the signal as usual.
+pub fn survive_file_size_limit() {
+    // If it fails, the signal ends the process, as it does by default.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
+}
 
 /// Keeps the callback registered. After it is dropped, the signals have no effect.
 #[must_use]

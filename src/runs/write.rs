@@ -18,6 +18,7 @@ const MAX_REASONS: usize = 100;
 pub(super) fn is_recorded(event: &Event) -> bool {
     match event {
         Event::Line { .. }
+        | Event::Redrawn { .. }
         | Event::Progress { .. }
         | Event::DepChanged { .. }
         | Event::Warning { .. }
@@ -104,6 +105,7 @@ pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite:
             Ok(())
         }
         Event::Line { .. }
+        | Event::Redrawn { .. }
         | Event::Progress { .. }
         | Event::DepChanged { .. }
         | Event::Warning { .. }

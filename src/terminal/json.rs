@@ -32,6 +32,10 @@ impl<W: Write> JsonLines<W> {
 
 impl<W: Write> Subscriber for JsonLines<W> {
     fn on_event(&mut self, event: &Event) {
+        // The stream has whole lines only.
+        if matches!(event, Event::Redrawn { .. }) {
+            return;
+        }
         if std::mem::replace(&mut self.header, Header::Written) == Header::Pending {
             self.line(&serde_json::json!({ "event": "stream_started", "version": VERSION }));
         }

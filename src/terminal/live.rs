@@ -140,6 +140,7 @@ impl Display {
                 self.running.push(Running { stage: stage.clone(), row, began: Instant::now() });
             }
             Event::Line { stage, text } => self.with_row(stage, |row| row.printed(text)),
+            Event::Redrawn { stage, text } => self.with_row(stage, |row| row.redrawn(text)),
             Event::Progress { stage, done, total } => {
                 self.with_row(stage, |row| row.progressed(*done, *total));
             }

@@ -85,6 +85,7 @@ impl<W: Write> Subscriber for Plain<W> {
                 self.line(&format!("{stage}: {}", wording::ended(outcome, *took)));
             }
             Event::StageStarted { work: Work::Restore, .. }
+            | Event::Redrawn { .. }
             | Event::Metric { .. }
             | Event::Artifact { .. }
             | Event::FinalMetrics { .. }

@@ -30,6 +30,8 @@ pub(super) struct Row {
     /// The newest point of each series, in the order in which the series started.
     metrics: Vec<Point>,
     tail: VecDeque<String>,
+    /// The text of a line that is being redrawn.
+    redrawn: Option<String>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,7 @@ impl Row {
             progress: None,
             metrics: Vec::new(),
             tail,
+            redrawn: None,
         }
     }
 
@@ -61,7 +64,12 @@ impl Row {
         self.tail.iter().map(String::as_str)
     }
 
+    pub(super) fn redrawn(&mut self, line: &str) {
+        self.redrawn = Some(wording::visible(line)).filter(|line| !line.is_empty());
+    }
+
     pub(super) fn printed(&mut self, line: &str) {
+        self.redrawn = None;
         let line = wording::visible(line);
         if line.is_empty() {
             return;
@@ -98,7 +106,12 @@ impl Row {
         let quiet = match self.work {
             Work::Restore => Some("restoring from the cache".to_owned()),
             // Until the stage prints something, the line shows why it runs.
-            Work::Run => self.tail.back().cloned().or(self.reasons().map(|why| format!("({why})"))),
+            Work::Run => self
+                .redrawn
+                .as_ref()
+                .or(self.tail.back())
+                .cloned()
+                .or(self.reasons().map(|why| format!("({why})"))),
         };
         parts.extend(quiet.map(|text| format!(" {}", styled(DIM, text.trim_start()))));
         parts.join(" ")

@@ -1,5 +1,6 @@
 //! Limits of the system: `repro` ends in order when there are no more threads, or no larger files.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
 use crate::sandbox::{Done, Sandbox, untested};
@@ -68,4 +69,76 @@ fn too_long_for_a_process() {
         assert!(done.stderr.contains(hint), "{done}");
         assert!(!sandbox.exists("cache/tmp/running/s"));
     }
+}
+
+#[test]
+fn file_size_limit() {
+    let sandbox = Sandbox::with("[stages.data]\nouts = ['big']\n");
+    sandbox.write("big", "x".repeat(1 << 20));
+    let repro = sandbox.command(&["run"]);
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", "ulimit -f 100; exec \"$0\" run"]).arg(repro.get_program());
+    limited.current_dir(sandbox.root()).env_clear();
+    limited.envs(repro.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let done = sandbox.finish(&mut limited);
+    assert_eq!(done.code, 3, "{done}");
+    assert!(done.stderr.contains("the limit of file sizes is reached"), "{done}");
+    let runs = sandbox.ok(&["runs", "list"]);
+    assert!(runs.stdout.contains("failed"), "{runs}");
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["fsck"]);
+}
+
+#[test]
+fn stage_beyond_file_size_limit() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'kill -XFSZ $$'\n");
+    let done = sandbox.repro(&["run"]);
+    assert_eq!(done.code, 1, "{done}");
+    assert!(done.stderr.contains("the limit of file sizes is reached"), "{done}");
+}
+
+/// A stage puts FIFOs and links in place of the files of its run.
+#[test]
+fn fifo_in_folder_of_run() {
+    for (replace, file) in
+        [("mkfifo", "log"), ("mkfifo", "events.jsonl"), ("ln -s /dev/zero", "log")]
+    {
+        let cmd = format!(
+            "f=$(dirname $REPRO_EVENTS)/{file}; rm $f; {replace} $f; echo x > o; [ -e ok ]"
+        );
+        let sandbox = Sandbox::with(&format!(
+            "[stages.s]\ncmd = '''{cmd}'''\nouts = ['o']\nretries = 1\n\
+             [stages.i]\neach = 'in/*'\ncmd = '''{cmd}; cp {{{{ item.path }}}} out/'''\n\
+             outs = ['out/{{{{ item.name }}}}']\n"
+        ));
+        sandbox.write("in/a", "");
+        sandbox.write("in/b", "");
+        let done = sandbox.repro(&["run", "-k", "-j1"]);
+        assert_eq!(done.code, 1, "{cmd}\n{done}");
+        sandbox.repro(&["runs", "logs", "run-1", "s"]);
+        sandbox.repro(&["runs", "show", "run-1"]);
+        sandbox.write("ok", "");
+        sandbox.repro(&["run", "-k", "-j1"]);
+        sandbox.ok(&["run", "-k", "-j1", "s"]);
+    }
+}
+
+#[test]
+fn bytes_that_are_not_text() {
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'printf %s \"$FOO\" > o'\nenv_deps = ['FOO']\nouts = ['o']\n\
+         tools = ['cat version']\n",
+    );
+    let run = |args: &[&str], foo: &[u8]| {
+        let mut command = sandbox.command(args);
+        sandbox.finish(command.env("FOO", std::ffi::OsStr::from_bytes(foo)))
+    };
+    sandbox.write("version", b"\xff");
+    assert_eq!(run(&["run"], b"\xff").code, 0);
+    assert_eq!(run(&["status", "--check"], b"\xff").code, 0);
+    assert_eq!(run(&["status", "--check"], b"\xfe").code, 4);
+    assert_eq!(run(&["status", "--check"], b"\\xff").code, 4);
+    sandbox.write("version", b"\xfe");
+    assert_eq!(run(&["status", "--check"], b"\xff").code, 4);
+    assert!(sandbox.read("pipeline.lock").contains("envdep FOO \"\\\\xff\""));
 }

@@ -10,6 +10,7 @@ use crate::cli::common::store;
 use crate::cli::select;
 use crate::error::{Error, Result, did_you_mean, exit};
 use crate::event::RunName;
+use crate::regular_file;
 use crate::runs::{LOG, Run, StageRecord, stage_dir};
 use crate::terminal::wording::outcome_word;
 use crate::terminal::{self, stdout, style};
@@ -106,7 +107,7 @@ fn all(root: &Path, run: &Run, stages: &[&StageRecord]) -> Result<u8> {
 
 fn open(root: &Path, run: &Run, stage: &StageRecord) -> Result<Option<File>> {
     let at = stage_dir(root, run.name, &stage.stage).join(LOG);
-    match File::open(&at) {
+    match regular_file::open(&at) {
         Ok(file) => Ok(Some(file)),
         Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(err) => Err(Error::io("open", at.strip_prefix(root).unwrap_or(&at), &err)),

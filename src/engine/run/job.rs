@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::processes::{Deliver, ProcessGroups};
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Millis, RunName};
 use crate::exec::{Job, StageMessage};
 use crate::pipeline::{Stage, nested};
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::runs;
 
@@ -74,7 +76,10 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
     }
     // Files are emptied: a stage can run twice within a run, if its cached outs were damaged.
     for (path, bytes) in [(&params, text.as_bytes()), (&events, &[]), (&folder.join("log"), &[])] {
-        fs::write(path, bytes).map_err(|err| Error::io("write", path, &err))?;
+        // Nor are they written through what an earlier stage may have put in their place.
+        regular_file::create(path)
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(|err| Error::io("write", path, &err))?;
     }
     Ok(Job {
         cmd: stage.cmd.clone().unwrap_or_default(),

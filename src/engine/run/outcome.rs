@@ -1,6 +1,6 @@
 //! The result of the work on a stage.
 
-use crate::error::{Error, Kind, exit};
+use crate::error::{Error, FILE_SIZE_LIMIT, Kind, exit};
 use crate::event::{ChangedDep, Failure, Millis, Work};
 use crate::exec::Exit;
 use crate::pipeline::Stage;
@@ -57,6 +57,9 @@ pub(super) fn unsuccessful(stage: &Stage, ended: Exit, stop: Stop) -> Option<Sta
             "was killed by signal 9".into(),
             Some("the kernel kills a process this way when memory runs out".into()),
         ),
+        (Exit::Signal(25), Stop::None) => {
+            ("was killed by signal 25".into(), Some(FILE_SIZE_LIMIT.into()))
+        }
         (Exit::Signal(signal), Stop::None) => (format!("was killed by signal {signal}"), None),
     };
     Some(StageResult::Failed {

@@ -33,6 +33,7 @@ impl StageOutput {
                 }
                 Event::Line { stage, text }
             }
+            StageMessage::Redrawn(text) => Event::Redrawn { stage, text },
             StageMessage::Metric { key, step, value } => {
                 Event::Metric { stage, at, key, step, value }
             }

@@ -1,0 +1,141 @@
+//! Opens files of this program's own state: a link in their place is not followed and a FIFO is not
+//! waited for, since a project from elsewhere may contain either. Does not know which files these
+//! are.
+
+use std::fs::{File, FileType, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Returns options with which opening fails for a link and returns at once for a FIFO.
+pub fn options() -> OpenOptions {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    // The flags fit: the kernel takes them as a C `int`.
+    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    options
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// I/O errors; [`ErrorKind::InvalidInput`] if `path` is not a regular file.
+pub fn open(path: &Path) -> io::Result<File> {
+    checked(path, options().read(true).open(path))
+}
+
+/// Opens a file for reading and writing; creates it if it is missing. Its bytes stay.
+///
+/// # Errors
+/// I/O errors; [`ErrorKind::InvalidInput`] if `path` is not a regular file.
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    let opened = options().read(true).write(true).create(true).truncate(false).open(path);
+    checked(path, opened)
+}
+
+/// Opens a file whose writes go to its end; creates it if it is missing.
+///
+/// # Errors
+/// I/O errors; [`ErrorKind::InvalidInput`] if `path` is not a regular file.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    checked(path, options().append(true).create(true).open(path))
+}
+
+/// Creates an empty file, or empties the one that exists. Anything else at `path` is replaced.
+pub fn create(path: &Path) -> io::Result<File> {
+    match open_or_create(path) {
+        Ok(file) => file.set_len(0).map(|()| file),
+        Err(err) if err.kind() == ErrorKind::InvalidInput => {
+            std::fs::remove_file(path)?;
+            File::create_new(path)
+        }
+        Err(err) => Err(err),
+    }
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// I/O errors; [`ErrorKind::InvalidInput`] if `path` is not a regular file.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Fails if `path` exists and is not a regular file. Opens nothing.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`].
+pub fn check(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(meta) if !meta.is_file() => Err(not_regular(meta.file_type())),
+        _ => Ok(()),
+    }
+}
+
+/// Fails unless the opened file is a regular one.
+fn checked(path: &Path, opened: io::Result<File>) -> io::Result<File> {
+    let kind = match &opened {
+        Ok(file) => file.metadata()?.file_type(),
+        // Not the error of the open, which differs by kind of file.
+        Err(err) if err.kind() == ErrorKind::NotFound => return opened,
+        Err(_) => match path.symlink_metadata() {
+            Ok(meta) => meta.file_type(),
+            Err(_) => return opened,
+        },
+    };
+    if kind.is_file() {
+        return opened;
+    }
+    Err(not_regular(kind))
+}
+
+fn not_regular(kind: FileType) -> io::Error {
+    let what = if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a directory"
+    } else {
+        "a FIFO, socket or device"
+    };
+    let text = format!("it is {what}, and `repro` keeps a file of its own there");
+    io::Error::new(ErrorKind::InvalidInput, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_opened() {
+        deadline::within(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = |name: &str| dir.path().join(name);
+            fs::write(path("victim"), "precious").unwrap();
+            std::os::unix::fs::symlink("victim", path("link")).unwrap();
+            std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
+            fs::create_dir(path("folder")).unwrap();
+            let (cwd, fifo) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
+            rustix::fs::mknodat(cwd, &path("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+            for name in ["link", "dangling", "folder", "fifo"] {
+                let failed = |opened: io::Result<File>| opened.unwrap_err().kind();
+                assert_eq!(failed(open(&path(name))), ErrorKind::InvalidInput, "{name}");
+                assert_eq!(failed(open_or_create(&path(name))), ErrorKind::InvalidInput, "{name}");
+            }
+            for name in ["link", "dangling", "fifo", "victim", "new"] {
+                drop(create(&path(name)).unwrap());
+                assert!(path(name).symlink_metadata().unwrap().is_file(), "{name}");
+                if name == "link" {
+                    assert_eq!(fs::read(path("victim")).unwrap(), b"precious");
+                }
+            }
+            assert_eq!(read(&path("victim")).unwrap(), b"");
+            assert_eq!(open(&path("none")).unwrap_err().kind(), ErrorKind::NotFound);
+        });
+    }
+}
