@@ -114,7 +114,7 @@ fn fifo_in_folder_of_run() {
         sandbox.write("in/a", "");
         sandbox.write("in/b", "");
         let done = sandbox.repro(&["run", "-k", "-j1"]);
-        assert_eq!(done.code, 1, "{cmd}\n{done}");
+        assert!([1, 3].contains(&done.code), "{cmd}\n{done}");
         sandbox.repro(&["runs", "logs", "run-1", "s"]);
         sandbox.repro(&["runs", "show", "run-1"]);
         sandbox.write("ok", "");
