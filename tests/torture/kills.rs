@@ -16,12 +16,12 @@ pub fn part(effort: Effort, random: &mut Random) -> Tally {
     let whole = began.elapsed();
     let mut tally = Tally::new();
     let mut met = 0;
-    let mut project = Project::new(INPUTS[0]);
+    let mut project = Project::with_history(INPUTS[0]);
     for round in 0..effort.rounds(12, 2500) {
         // Many kills in one project: what they leave behind adds up.
         if round % 50 == 49 {
             tally.round(|| format!("after round {round}"), project.is_intact());
-            project = Project::new(INPUTS[0]);
+            project = Project::with_history(INPUTS[0]);
         }
         let input = random.below(INPUTS.len());
         project.write("in.txt", INPUTS[input]);
