@@ -5,6 +5,7 @@
 //! | [`digest`], [`repo_path`], [`number`], [`error`] | basic value types |
 //! | [`data`] | the values in files of JSON, YAML, TOML and CSV |
 //! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
+//! | [`state_folder`] | folders that git ignores |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
@@ -38,6 +39,7 @@ pub mod repo_path;
 pub mod report;
 pub mod runs;
 pub mod schedule;
+pub mod state_folder;
 pub mod terminal;
 pub mod unique;
 pub mod workspace;

@@ -5,10 +5,11 @@ use std::path::Path;
 use crate::engine::run::Report;
 use crate::engine::size::Tally;
 use crate::engine::status::Verdict;
+use crate::engine::undeclared::{self, Warnings};
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
 use crate::event::{Failure, GitState, Outcome};
-use crate::pipeline::Goals;
+use crate::pipeline::{Goals, StageName};
 use crate::plan::Change;
 use crate::plural::count;
 use crate::report::status::StageStatus;
@@ -67,6 +68,20 @@ pub(super) fn show_failures(report: &Report) {
         let what = format!("stage `{name}` {ended}: {}", failure.what);
         let text = terminal::error_text(&what, &failure.causes, failure.hint.as_deref());
         terminal::eprint(&text);
+    }
+}
+
+/// Warns of files that the commands of the wanted stages name and that are not deps.
+pub(super) fn warn_of_undeclared(found: Warnings, is_wanted: impl Fn(&StageName) -> bool) {
+    undeclared::to_show(found, is_wanted).iter().for_each(terminal::warn_of);
+}
+
+/// Tells which outs a run added to `.gitignore`.
+pub(super) fn show_ignored(report: &Report) {
+    match &report.ignored {
+        Ok(outs) if outs.is_empty() => {}
+        Ok(outs) => terminal::note(&format!("added {} to .gitignore", count(outs.len(), "out"))),
+        Err(error) => terminal::warn_of(error),
     }
 }
 

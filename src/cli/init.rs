@@ -78,10 +78,6 @@ const INPUT: &str = "example/text.txt";
 /// Files that the example's stages write.
 const OUTS: [&str; 4] =
     ["example/words.txt", "example/counts.txt", "example/report.txt", "example/metrics.json"];
-const HEADING: &str = "# Made by `repro run` and stored in the cache.";
-/// Directories of the engine itself.
-const FOLDERS: [&str; 2] = ["cache/", "runs/"];
-
 impl InitArgs {
     /// Runs the command. A relative path starts at `here`.
     pub(super) fn execute(self, here: &Path) -> Result<u8> {
@@ -93,9 +89,8 @@ impl InitArgs {
         if !input.exists() {
             create(&input, TEXT)?;
         }
-        let patterns: Vec<String> =
-            FOLDERS.into_iter().chain(OUTS).map(|name| format!("/{name}")).collect();
-        let ignored = ignore::add(&dir, HEADING, &patterns, &project::staging(&dir))?;
+        let patterns = OUTS.map(|name| format!("/{name}"));
+        let ignored = ignore::add_outs(&dir, &patterns, &project::staging(&dir))?;
         // Written last, so that its presence implies a complete pipeline.
         create(&dir.join(pipeline::FILE), PIPELINE)?;
         stdout::write(&next_steps(&self.path, ignored))?;

@@ -6,15 +6,17 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::common::{command_line, show_error, show_failures, show_warnings};
+use super::common::{
+    command_line, show_error, show_failures, show_ignored, show_warnings, warn_of_undeclared,
+};
 use super::{plan, select};
 use crate::engine::plan::plan;
 use crate::engine::run::{Options, Report, run};
 use crate::engine::watch::{Notice, Watched, watch};
-use crate::engine::{OnForeign, Project, processors};
+use crate::engine::{OnForeign, Project, processors, undeclared};
 use crate::error::{Error, Result};
-use crate::event::{Event, Subscriber};
-use crate::pipeline::{BadName, Operation, Override, ParamKey, Pipeline, StageSet};
+use crate::event::{Event, Outcome, Subscriber};
+use crate::pipeline::{BadName, Operation, Override, ParamKey, Pipeline, StageName, StageSet};
 use crate::report;
 use crate::report::plan::PlanReport;
 use crate::runs::Recorder;
@@ -82,6 +84,10 @@ impl RunArgs {
             let forced = self.forced(&project, &wanted)?;
             let cpus = self.cpus();
             let plan = plan(&project, &wanted, &forced, self.on_foreign(), cpus)?;
+            let stale = plan.stages.iter().filter(|planned| !planned.verdict.is_fresh());
+            let stages = &project.pipeline.stages;
+            let stale = stale.map(|planned| &stages[planned.ix]);
+            warn_of_undeclared(undeclared::find(&project, stale), |_| true);
             // Errors are ignored: a read-only checkout has a plan too, only the index is not kept.
             let _ = project.workspace.save_index();
             let report = PlanReport::new(&project, plan, cpus);
@@ -113,6 +119,8 @@ impl RunArgs {
             Forced::AsAsked => self.forced(&project, &wanted)?,
             Forced::Nothing => StageSet::none(wanted.stage_count()),
         };
+        let stages = &project.pipeline.stages;
+        let undeclared = undeclared::find(&project, wanted.iter().map(|ix| &stages[ix]));
         let options = Options {
             wanted,
             forced,
@@ -123,7 +131,6 @@ impl RunArgs {
             overrides: self.params.iter().map(Override::typed).collect(),
         };
         let mut recorder = Recorder::start(root, terminal::note);
-        let stages = &project.pipeline.stages;
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();
         let format = match (self.json, self.plain) {
             (true, _) => Format::Json,
@@ -148,6 +155,13 @@ impl RunArgs {
         if !self.json {
             close(&project, &report);
         }
+        show_ignored(&report);
+        let has_run = |stage: &StageName| {
+            report.stages.iter().any(|(name, outcome, _)| {
+                name == stage && matches!(outcome, Outcome::Ran | Outcome::Failed(_))
+            })
+        };
+        warn_of_undeclared(undeclared, has_run);
         Ok(report.exit)
     }
 

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::common::{load, show_stages};
+use super::common::{load, show_stages, warn_of_undeclared};
 use super::select;
 use crate::engine::status::assess;
-use crate::engine::{OnForeign, Project};
+use crate::engine::{OnForeign, Project, undeclared};
 use crate::error::{Result, exit};
 use crate::pipeline::StageSet;
 use crate::report;
@@ -35,6 +35,9 @@ impl StatusArgs {
         let wanted = select::with_needs(&project.pipeline, &self.stages)?;
         let forced = StageSet::none(wanted.stage_count());
         let verdicts = assess(&project, &wanted, &forced, OnForeign::Refuse);
+        let stale = verdicts.iter().filter(|(_, verdict)| !verdict.is_fresh());
+        let stale = stale.map(|(ix, _)| &project.pipeline.stages[*ix]);
+        warn_of_undeclared(undeclared::find(&project, stale), |_| true);
         // Errors are ignored: a read-only checkout has a status too, only the index is not kept.
         let _ = project.workspace.save_index();
         let report = StatusReport::new(&project, verdicts);

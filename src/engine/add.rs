@@ -14,8 +14,6 @@ use crate::workspace::reproignore::Ignores;
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::scan;
 
-const HEADING: &str = "# Inputs tracked by `repro add`; the cache keeps a copy.";
-
 /// The user's options for an input, besides its path.
 #[derive(Debug, Default)]
 pub struct Wishes {
@@ -93,7 +91,7 @@ pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, Gitignore
     let state = provenance::in_git(root, path);
     let ignored = match state {
         InGit::Open | InGit::Tracked => {
-            ignore::add(root, HEADING, &[ignore::pattern(path)], &project::staging(root))?
+            ignore::add_outs(root, &[ignore::pattern(path)], &project::staging(root))?
         }
         InGit::No | InGit::Ignored => GitignoreChange::Unchanged,
     };

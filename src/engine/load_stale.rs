@@ -26,6 +26,7 @@ use crate::plan::lock::Blocks;
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, lock_template};
 use crate::repo_path::RepoPath;
+use crate::state_folder;
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::write::{self, Durability};
 use crate::workspace::{Indexed, Workspace, links};
@@ -99,6 +100,7 @@ fn read(root: &Path) -> Result<PipelineSnapshot> {
         PipelineSnapshot::of(&pipeline, inputs, present, |stage| template_of(root, stage));
     if program.is_some() {
         // If this fails, the next command reads `pipeline.toml` again.
+        let _ = state_folder::create(&project::cache_dir(root));
         let _ = write::atomic(
             &project::cache_dir(root).join(FILE),
             &snapshot.encode(),

@@ -8,6 +8,7 @@ mod commit;
 pub mod export;
 mod foreign;
 pub mod get;
+mod gitignore;
 mod load_stale;
 mod makers;
 mod metrics;
@@ -26,6 +27,7 @@ mod started;
 pub mod status;
 pub mod trash;
 mod trash_file;
+pub mod undeclared;
 pub mod upkeep;
 pub mod watch;
 

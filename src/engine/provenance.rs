@@ -1,5 +1,8 @@
 //! Provenance of a run: host name and git state. Runs `git` and reads nothing else.
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::ops::Bound;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -32,7 +35,7 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
 }
 
 /// Reports whether git may know the folder. Starting git costs as much as the rest of a small run.
-fn is_in_checkout(root: &Path) -> bool {
+pub(super) fn is_in_checkout(root: &Path) -> bool {
     let is_checkout = |folder: &Path| folder.join(".git").exists();
     std::env::var_os("GIT_DIR").is_some()
         || root.canonicalize().is_ok_and(|root| root.ancestors().any(is_checkout))
@@ -44,6 +47,41 @@ pub(super) fn tracked_files(root: &Path) -> Vec<RepoPath> {
     let Some(listed) = listed else { return Vec::new() };
     let names = listed.stdout.split(|byte| *byte == 0);
     names.filter_map(|name| RepoPath::parse_canonical(std::str::from_utf8(name).ok()?)).collect()
+}
+
+/// Returns the paths that git neither tracks nor ignores; none if git cannot tell.
+pub(super) fn unknown_to_git(root: &Path, paths: Vec<RepoPath>) -> Vec<RepoPath> {
+    let listed = |answer: &Output| -> Vec<RepoPath> {
+        let names = answer.stdout.split(|&byte| byte == 0);
+        names.filter_map(|name| RepoPath::parse(std::str::from_utf8(name).ok()?).ok()).collect()
+    };
+    let tracked: BTreeSet<RepoPath> = tracked_files(root).into_iter().collect();
+    let is_tracked = |path: &RepoPath| {
+        let from = (Bound::Included(path.as_str()), Bound::Unbounded);
+        let next = tracked.range::<str, _>(from);
+        let mut next = next.take_while(|other| other.as_str().starts_with(path.as_str()));
+        next.any(|other| path.contains(other))
+    };
+    let names = paths.iter().map(|path| format!("{path}\0")).collect::<String>();
+    let Some(ignored) = check_ignore(root, names) else { return Vec::new() };
+    let ignored: BTreeSet<RepoPath> = listed(&ignored).into_iter().collect();
+    let mut paths = paths;
+    paths.retain(|path| !ignored.contains(path) && !is_tracked(path));
+    paths
+}
+
+/// Asks git which of the `names`, each with a zero byte at its end, it ignores.
+fn check_ignore(root: &Path, names: String) -> Option<Output> {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(root).args(["check-ignore", "-z", "--no-index", "--stdin"]);
+    let pipes = git.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut git = pipes.spawn().ok()?;
+    let mut stdin = git.stdin.take()?;
+    // From a thread: git answers while it reads.
+    let writer = std::thread::spawn(move || stdin.write_all(names.as_bytes()));
+    let output = git.wait_with_output().ok()?;
+    writer.join().ok()?.ok()?;
+    matches!(output.status.code(), Some(0 | 1)).then_some(output)
 }
 
 /// State of a path in git.

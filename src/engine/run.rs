@@ -23,9 +23,10 @@ use std::sync::mpsc::{Sender, channel};
 use self::dispatcher::Dispatcher;
 use self::message::Message;
 use self::processes::ProcessGroups;
+use super::gitignore::ignore_new_outs;
 use super::{Project, ended_orphan};
 use crate::error::{Result, exit};
-use crate::event::{Event, Subscriber};
+use crate::event::{Event, Outcome, Subscriber};
 use crate::exec::{kill_orphans, signals};
 use crate::workspace::run_lock::RunLock;
 
@@ -58,7 +59,19 @@ pub fn run(
     work.run(&inbox);
     let report = work.ledger.close();
     let index = project.workspace.save_index().err();
-    report.map(|report| Report { index, ..report })
+    report.map(|report| {
+        let stages = &project.pipeline.stages;
+        let made = report
+            .stages
+            .iter()
+            .filter(|(_, outcome, _)| matches!(outcome, Outcome::Ran | Outcome::Restored));
+        let made = made.filter_map(|(name, ..)| stages.iter().find(|stage| stage.name == *name));
+        let ignored = match report.run {
+            Some(_) => ignore_new_outs(project, made),
+            None => Ok(Vec::new()),
+        };
+        Report { index, ignored, ..report }
+    })
 }
 
 /// Stops the run in order on the first signal; kills all stages and exits on the second.

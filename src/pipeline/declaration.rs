@@ -32,6 +32,7 @@ pub struct Pipeline {
     pub goals: Goals,
     pub tokens: Tokens,
     pub links: Links,
+    pub outs_in_git: OutsInGit,
     /// Time for which `repro gc` keeps displaced contents.
     pub trash: Duration,
     /// In the order of declaration; a [`StageIx`] is an index into it.
@@ -45,6 +46,16 @@ pub struct Written {
     pub file: RepoPath,
     /// The param's key in that file.
     pub key: ParamKey,
+}
+
+/// The `[git]` table: what happens to outs that a stage makes for the first time.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutsInGit {
+    /// They are added to `.gitignore`.
+    #[default]
+    Ignored,
+    /// They are left to the user.
+    Tracked,
 }
 
 /// `[tokens]`: the available count of each token; stages hold tokens while they run.

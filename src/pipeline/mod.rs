@@ -3,6 +3,7 @@
 //! Parses text into values. Does not know about the disk, the cache or whether stages are up to
 //! date.
 
+pub mod command_files;
 mod declaration;
 pub mod glob;
 mod graph;
@@ -22,8 +23,8 @@ mod template;
 mod validate;
 
 pub use declaration::{
-    Dep, FILE, Goal, Goals, KEEP_DISPLACED, Out, Pipeline, Policy, Resources, Retries, Source,
-    Stage, StageName, Tokens, Written,
+    Dep, FILE, Goal, Goals, KEEP_DISPLACED, Out, OutsInGit, Pipeline, Policy, Resources, Retries,
+    Source, Stage, StageName, Tokens, Written,
 };
 pub use glob::Glob;
 pub use graph::Graph;

@@ -38,6 +38,7 @@ pub fn parse(
     let goals = reader.goals(root);
     let tokens = reader.tokens(root);
     let links = reader.links(root);
+    let outs_in_git = reader.outs_in_git(root);
     let trash = reader.trash(root);
     let composed = reader.compose(root, overrides, files);
     if composed.completeness == Completeness::Incomplete {
@@ -48,9 +49,18 @@ pub fn parse(
     let Composed { params, set, .. } = composed;
     let mut stages = reader.stages(root, &params, &tokens, &set);
     match super::validate::graph(&mut stages, files) {
-        Ok(graph) if reader.problems.is_empty() => {
-            Ok(Pipeline { name, params, warnings, goals, tokens, links, trash, stages, graph })
-        }
+        Ok(graph) if reader.problems.is_empty() => Ok(Pipeline {
+            name,
+            params,
+            warnings,
+            goals,
+            tokens,
+            links,
+            outs_in_git,
+            trash,
+            stages,
+            graph,
+        }),
         Ok(_) => Err(reader.sorted()),
         Err(problems) => {
             reader.problems.extend(problems);

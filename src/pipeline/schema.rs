@@ -18,12 +18,13 @@ mod tests {
 
     #[test]
     fn schema_keys_match_reader() {
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 10] = [
             ("", &read::reader::ROOT),
             ("/properties/pipeline", &read::reader::PIPELINE),
             ("/properties/config", &read::reader::CONFIG),
             ("/$defs/metric", &read::reader::METRIC),
             ("/properties/cache", &read::reader::CACHE),
+            ("/properties/git", &read::reader::GIT),
             ("/$defs/stage", &stage::KEYS),
             ("/$defs/out/anyOf/1", &outs::OUT),
             ("/$defs/resources", &options::RESOURCES),

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::pipeline::{
-    Goals, Graph, Links, ParamKey, ParamValue, Params, PathEntry, Pipeline, Role, Stage, StageIx,
-    StageSet, Tokens,
+    Goals, Graph, Links, OutsInGit, ParamKey, ParamValue, Params, PathEntry, Pipeline, Role, Stage,
+    StageIx, StageSet, Tokens,
 };
 use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
@@ -53,6 +53,7 @@ pub struct Header {
     goals: Goals,
     tokens: Tokens,
     links: Links,
+    outs_in_git: OutsInGit,
     trash: Duration,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
@@ -121,6 +122,7 @@ impl PipelineSnapshot {
             goals: pipeline.goals.clone(),
             tokens: pipeline.tokens.clone(),
             links: pipeline.links.clone(),
+            outs_in_git: pipeline.outs_in_git,
             trash: pipeline.trash,
             with_metrics: StageIx::enumerate(stages)
                 .filter(|(_, stage)| has_metrics(stage))
@@ -248,7 +250,7 @@ impl PipelineSnapshot {
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok().map(StageIx::new);
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
-        let Header { name, warnings, goals, tokens, links, trash, .. } = &self.header;
+        let Header { name, warnings, goals, tokens, links, outs_in_git, trash, .. } = &self.header;
         Some(Pipeline {
             name: name.clone(),
             params: Params::default(),
@@ -256,6 +258,7 @@ impl PipelineSnapshot {
             goals: goals.clone(),
             tokens: tokens.clone(),
             links: links.clone(),
+            outs_in_git: *outs_in_git,
             trash: *trash,
             graph: Graph::new(needs.collect()).ok()?,
             stages,

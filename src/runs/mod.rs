@@ -18,4 +18,6 @@ pub use record::{
     Artifact, LastTimes, Metrics, Point, Run, RunState, Series, StageRecord, StageState,
 };
 pub use recorder::Recorder;
-pub use store::{EVENTS, LOG, PARAMS, Store, keep_lock, lock_after, next_run, run_dir, stage_dir};
+pub use store::{
+    EVENTS, FOLDER, LOG, PARAMS, Store, keep_lock, lock_after, next_run, run_dir, stage_dir,
+};

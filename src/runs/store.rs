@@ -35,9 +35,10 @@ use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
+use crate::state_folder;
 
 /// Folder of the run store, relative to the project root.
-const FOLDER: &str = "runs";
+pub const FOLDER: &str = "runs";
 pub(super) const DATABASE: &str = "runs/runs.db";
 const WAL: &str = "runs/runs.db-wal";
 /// Shared memory file in which SQLite coordinates readers and the writer of a WAL database.
@@ -113,7 +114,8 @@ impl Store {
     /// I/O errors, a file that is not a database, and a database of a newer version.
     pub fn open(root: &Path, timeout: Duration) -> Result<Store> {
         let folder = root.join(FOLDER);
-        fs::create_dir_all(&folder).map_err(|err| Error::io("create", Path::new(FOLDER), &err))?;
+        state_folder::create(&folder)
+            .map_err(|err| Error::io("create", Path::new(FOLDER), &err))?;
         let mut conn =
             Connection::open(root.join(DATABASE)).map_err(|err| database_error("open", err))?;
         refuse_newer(configure(&conn, timeout).map_err(|err| database_error("open", err))?)?;

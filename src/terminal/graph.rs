@@ -220,6 +220,7 @@ mod tests {
         Pipeline {
             name: Some("genres".into()),
             params: Params::default(),
+            outs_in_git: Default::default(),
             goals: Goals::default(),
             tokens: Default::default(),
             trash: crate::pipeline::KEEP_DISPLACED,

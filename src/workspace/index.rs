@@ -38,7 +38,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use self::stored::{Changes, Entry, Stored};
 use super::scan::{Entries, Node, Stat};
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::state_folder;
 
 /// Assumed tick of file times in nanoseconds: twice the longest kernel tick, which is 1 to 10 ms.
 pub(super) const TICK: i64 = 20_000_000;
@@ -219,6 +220,9 @@ impl Index {
         let mut updates = self.updates_mut();
         if updates.state == State::Changed {
             let bytes = self.stored.with(&updates.changes);
+            if let Some(folder) = self.path.parent() {
+                state_folder::create(folder).map_err(|err| Error::io("create", folder, &err))?;
+            }
             super::write::atomic(&self.path, &bytes, super::write::Durability::Relaxed)?;
             // The changes stay: `stored` is still the file as it was loaded.
             updates.state = State::Saved;

@@ -124,6 +124,11 @@ impl Workspace {
         self.outs.contains(path) || path.ancestors().any(|above| self.outs.contains(above))
     }
 
+    /// Returns the paths that stages write.
+    pub fn outs(&self) -> &BTreeSet<RepoPath> {
+        &self.outs
+    }
+
     /// Returns the project root, an absolute path without symlinks.
     pub fn root(&self) -> &Path {
         &self.root

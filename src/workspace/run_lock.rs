@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use crate::error::{Error, Result};
+use crate::state_folder;
 
 /// The acquired lock, held until dropped.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 pub fn acquire(path: &Path) -> Result<RunLock> {
     let cannot = |err: std::io::Error| Error::io("open", path, &err);
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(cannot)?;
+        state_folder::create(dir).map_err(cannot)?;
     }
     let mut file = OpenOptions::new()
         .read(true)

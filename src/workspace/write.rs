@@ -53,6 +53,7 @@ impl Staging {
 
     /// Creates the folder if it is missing.
     pub fn create(&self) -> io::Result<()> {
+        self.0.parent().map_or(Ok(()), crate::state_folder::create)?;
         fs::create_dir_all(&self.0)
     }
 

@@ -38,8 +38,9 @@ fn add_writes_stage_and_gitignore() {
     snapshot!(sandbox.read(".gitignore"), @"
     /out
 
-    # Inputs tracked by `repro add`; the cache keeps a copy.
+    # >>> kept in the cache, added by `repro` >>>
     /data/raw
+    # <<< repro <<<
     ");
     sandbox.ok(&["run"]);
     sandbox.ran();

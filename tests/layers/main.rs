@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["digest", "repo_path", "number", "data"],
     &["error", "unique", "plural", "escape"],
-    &["clock", "parallel", "lossless", "regular_file"],
+    &["clock", "parallel", "lossless", "regular_file", "state_folder"],
 ];
 
 /// The modules without side effects.

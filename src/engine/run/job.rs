@@ -15,6 +15,7 @@ use crate::pipeline::{Stage, nested};
 use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::runs;
+use crate::state_folder;
 
 /// Context that the work on any stage of a run needs.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,9 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
     let RunContext { project, run, .. } = context;
     let dir = make_wdir(project, stage)?;
     let folder = runs::stage_dir(&project.root, run, &stage.name);
+    // The recorder may not have created it yet.
+    let runs = project.root.join(runs::FOLDER);
+    state_folder::create(&runs).map_err(|err| Error::io("create", &runs, &err))?;
     fs::create_dir_all(&folder).map_err(|err| Error::io("create", &folder, &err))?;
     let params = folder.join("params.json");
     let mut text = serde_json::to_string_pretty(&nested(&stage.params)).unwrap_or_default();

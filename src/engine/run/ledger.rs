@@ -44,6 +44,8 @@ pub struct Report {
     /// The error that kept the stat index from being written. The next run hashes again and gets
     /// the same result.
     pub index: Option<Error>,
+    /// The outs that were added to `.gitignore`.
+    pub ignored: Result<Vec<RepoPath>>,
 }
 
 pub(super) struct Ledger<'a, 's> {
@@ -218,6 +220,7 @@ impl<'a, 's> Ledger<'a, 's> {
             took,
             exit,
             index: None,
+            ignored: Ok(Vec::new()),
         })
     }
 

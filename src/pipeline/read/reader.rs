@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::did_you_mean;
+use crate::pipeline::OutsInGit;
 use crate::pipeline::problem::Place;
 use crate::pipeline::template::Templates;
 use crate::pipeline::{
@@ -15,10 +16,11 @@ use crate::pipeline::{
 use crate::repo_path::RepoPath;
 
 /// The keys at the top level; those of the tables follow.
-pub(in crate::pipeline) const ROOT: [&str; 7] =
-    ["pipeline", "config", "params", "metrics", "tokens", "cache", "stages"];
+pub(in crate::pipeline) const ROOT: [&str; 8] =
+    ["pipeline", "config", "params", "metrics", "tokens", "cache", "git", "stages"];
 pub(in crate::pipeline) const PIPELINE: [&str; 1] = ["name"];
 pub(in crate::pipeline) const CONFIG: [&str; 2] = ["include", "groups"];
+pub(in crate::pipeline) const GIT: [&str; 1] = ["ignore_outs"];
 pub(in crate::pipeline) const METRIC: [&str; 1] = ["goal"];
 pub(in crate::pipeline) const CACHE: [&str; 2] = ["link", "trash"];
 
@@ -300,6 +302,18 @@ impl Reader {
         let value = table.and_then(|table| table.get("trash"));
         let kept = value.and_then(|value| self.duration(value, "`trash` of `[cache]`"));
         kept.unwrap_or(KEEP_DISPLACED)
+    }
+
+    /// Reads `ignore_outs` of `[git]`.
+    pub(super) fn outs_in_git(&mut self, root: &DeTable<'_>) -> OutsInGit {
+        let Some(table) = root.get("git").and_then(|value| self.table(value, "`[git]`")) else {
+            return OutsInGit::default();
+        };
+        self.reject_unknown_keys(table, "`[git]`", &GIT);
+        match self.flag(table, "ignore_outs", "`[git]`", true) {
+            true => OutsInGit::Ignored,
+            false => OutsInGit::Tracked,
+        }
     }
 
     pub(super) fn stages(

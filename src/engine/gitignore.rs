@@ -1,0 +1,42 @@
+//! Keeps outs out of git: those that a stage made for the first time are added to `.gitignore`.
+
+use std::collections::BTreeSet;
+
+use super::{Project, provenance};
+use crate::error::Result;
+use crate::pipeline::{Cached, OutsInGit, Stage};
+use crate::repo_path::RepoPath;
+use crate::workspace::ignore;
+
+/// Adds outs of `made`, stages that ran or were restored, to the `.gitignore` of the project, and
+/// removes the lines of outs that are no longer declared. Returns the added outs.
+///
+/// Leaves out outs that the lock had before, so that a line that someone deletes stays deleted,
+/// outs that git tracks or ignores already, outs that are not cached, and inputs.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub(super) fn ignore_new_outs<'s>(
+    project: &Project,
+    made: impl Iterator<Item = &'s Stage>,
+) -> Result<Vec<RepoPath>> {
+    if project.pipeline.outs_in_git == OutsInGit::Tracked
+        || !provenance::is_in_checkout(&project.root)
+    {
+        return Ok(Vec::new());
+    }
+    let mut new: Vec<RepoPath> = Vec::new();
+    for stage in made.filter(|stage| stage.cmd.is_some()) {
+        let locked = project.lock.stages.get(&stage.name);
+        let is_new = |path| locked.is_none_or(|trace| !trace.outs.contains_key(path));
+        let cached = stage.outs.iter().filter(|out| out.cached == Cached::Yes);
+        new.extend(cached.filter(|out| is_new(&out.path)).map(|out| out.path.clone()));
+    }
+    if !new.is_empty() {
+        new = provenance::unknown_to_git(&project.root, new);
+    }
+    let declared = || project.workspace.outs().iter().map(ignore::pattern).collect::<BTreeSet<_>>();
+    let patterns: Vec<String> = new.iter().map(ignore::pattern).collect();
+    ignore::update_outs(&project.root, &patterns, &declared, project.workspace.staging())?;
+    Ok(new)
+}

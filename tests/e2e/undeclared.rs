@@ -1,0 +1,77 @@
+//! Warnings about files that a command names and that are not deps.
+
+use crate::sandbox::Sandbox;
+use crate::snapshot;
+
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::with(
+        r#"
+[stages.prepare]
+cmd = "sh prepare.sh in > data"
+deps = ["in"]
+outs = ["data"]
+[stages.train]
+matrix = { n = [1, 2] }
+cmd = "cd src && sh train.sh --conf=../conf.txt < ../data > ../model{{ matrix.n }}"
+deps = ["src"]
+outs = ["model{{ matrix.n }}"]
+"#,
+    );
+    for path in ["prepare.sh", "src/train.sh"] {
+        sandbox.write(path, "cat");
+    }
+    for path in ["in", "conf.txt", "data"] {
+        sandbox.write(path, "1");
+    }
+    sandbox
+}
+
+#[test]
+fn undeclared_files_are_named() {
+    let sandbox = sandbox();
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 0
+    --- stdout
+    prepare is out of date: never ran
+    train@1 is out of date: never ran
+    train@2 is out of date: never ran
+    --- stderr
+    warning: stage `prepare` names `prepare.sh`, which is not a dep: a change to it will not be noticed
+     hint: add it to `deps` of stage `prepare` (pipeline.toml:2), or list it in `.reproignore`
+    warning: stage `train` names `conf.txt`, which is not a dep: a change to it will not be noticed
+     hint: add it to `deps` of stage `train` (pipeline.toml:6), or list it in `.reproignore`
+    warning: stage `train` names `data`, an out of stage `prepare`, which is not a dep: it may run before the file is written
+     hint: add it to `deps` of stage `train` (pipeline.toml:6)
+    ");
+    assert!(sandbox.ok(&["run", "-n"]).stderr.contains("names `prepare.sh`"));
+}
+
+#[test]
+fn declared_or_ignored_is_silent() {
+    let sandbox = sandbox();
+    sandbox.remove("data");
+    sandbox.edit("pipeline.toml", "deps = [\"in\"]", "deps = [\"in\", \"prep*\"]");
+    sandbox.edit("pipeline.toml", "deps = [\"src\"]", "deps = [\"src\", \"data\"]");
+    sandbox.write(".reproignore", "conf.txt\n");
+    assert!(!sandbox.ok(&["run"]).stderr.contains("warning"));
+    assert!(sandbox.ok(&["status"]).stderr.is_empty());
+}
+
+#[test]
+fn no_op_does_not_warn() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = 'cp in out'\nouts = ['out']\n");
+    sandbox.write("in", "1");
+    assert!(sandbox.ok(&["run"]).stderr.contains("names `in`, which is not a dep"));
+    assert!(!sandbox.ok(&["run"]).stderr.contains("warning"));
+    assert!(sandbox.ok(&["run", "-f"]).stderr.contains("warning"));
+}
+
+#[test]
+fn other_programs_are_not_read() {
+    let sandbox = Sandbox::with(
+        "[stages.a]\nshell = 'cat'\ncmd = 'in'\nouts = ['out']\n\
+         [stages.b]\ncmd = 'cp in b'\nouts = ['b']\nalways = true\n",
+    );
+    sandbox.write("in", "1");
+    assert!(sandbox.repro(&["status"]).stderr.is_empty());
+}
