@@ -57,6 +57,8 @@ enum Place {
     Argument,
     /// The argument of `cd`.
     Folder,
+    /// An argument that is printed.
+    Text,
 }
 
 struct Reader {
@@ -90,7 +92,9 @@ impl Reader {
                     if self.place == Place::Folder {
                         self.folder = Folder::Unknown;
                     }
-                    self.place = Place::Argument;
+                    if self.place != Place::Text {
+                        self.place = Place::Argument;
+                    }
                 }
             },
         }
@@ -99,12 +103,14 @@ impl Reader {
     fn word(&mut self, word: &str) {
         match self.place {
             Place::Argument => self.add(word),
+            Place::Text => {}
             Place::Folder => {
                 self.folder = self.below(word).map_or(Folder::Unknown, Folder::Known);
                 self.place = Place::Argument;
             }
             Place::Program if PREFIXES.contains(&word) => {}
             Place::Program if word == "cd" => self.place = Place::Folder,
+            Place::Program if matches!(word, "echo" | "printf") => self.place = Place::Text,
             Place::Program => match assigned(word) {
                 Some(value) => self.add(value),
                 None => {
@@ -362,6 +368,7 @@ mod tests {
             ("cat <<< word; cat c", "c"),
             ("# comment a.txt\ncat b # c", "b"),
             ("diff <(sort a) <(sort b)", "a b"),
+            ("echo a $X b >> c; printf d | cat e", "e"),
             ("for f in a b; do cat c; done", "f in a b c"),
             ("if test -f a; then ./b; fi", "a b"),
             ("cat a &> out; cat b >| x", "a b"),

@@ -137,6 +137,7 @@ fn cached_files_are_replaced() {
     sandbox.ok(&["run"]);
     sandbox.remove("pipeline.lock");
     sandbox.write("data", "other");
+    sandbox.ran();
     let done = sandbox.ok(&["run"]);
     assert!(!done.stderr.contains("warning"), "{done}");
     assert_eq!(sandbox.read("model/w"), "other");

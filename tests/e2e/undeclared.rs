@@ -29,12 +29,15 @@ outs = ["model{{ matrix.n }}"]
 #[test]
 fn undeclared_files_are_named() {
     let sandbox = sandbox();
+    sandbox.ok(&["run", "--replace"]);
+    sandbox.write("in", "2");
+    sandbox.write("src/train.sh", "cat # 2");
     snapshot!(sandbox.repro(&["status"]), @"
     exit 0
     --- stdout
-    prepare is out of date: never ran
-    train@1 is out of date: never ran
-    train@2 is out of date: never ran
+    prepare is out of date: dep in changed
+    train@1 is out of date: file src/train.sh changed
+    train@2 is out of date: file src/train.sh changed
     --- stderr
     warning: stage `prepare` names `prepare.sh`, which is not a dep: a change to it will not be noticed
      hint: add it to `deps` of stage `prepare` (pipeline.toml:2), or list it in `.reproignore`
