@@ -75,6 +75,10 @@ impl Error {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 error.hint(free_space(path))
             }
+            // Not a regular file: see `regular_file`.
+            std::io::ErrorKind::InvalidInput if err.raw_os_error().is_none() => {
+                error.hint("remove it")
+            }
             std::io::ErrorKind::PermissionDenied => {
                 error.hint(format!("check the owner and mode of `{}`", guard(path).display()))
             }

@@ -6,6 +6,7 @@
 //! | [`data`] | the values in files of JSON, YAML, TOML and CSV |
 //! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
 //! | [`state_folder`] | folders that git ignores |
+//! | [`regular_file`] | files of this program's own state |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |

@@ -13,8 +13,7 @@ use rustix::fs::OFlags;
 pub fn options() -> OpenOptions {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
-    // The flags fit: the kernel takes them as a C `int`.
-    options.custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+    options.custom_flags(flags.bits().cast_signed());
     options
 }
 

@@ -1,8 +1,8 @@
 //! Copies bytes from file to file and computes their digest on the way.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use crate::digest::Digest;
 use crate::parallel;
+use crate::regular_file;
 
 /// Size of the first read; most files fit.
 const CHUNK: usize = 16 << 10;
@@ -40,7 +41,7 @@ impl ReflinkSupport {
     }
 }
 
-/// Creates a new file; fails if `path` exists.
+/// Creates a new file with `mode`, less what the umask removes; fails if `path` exists.
 pub(super) fn create(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
 }
@@ -87,6 +88,55 @@ pub(super) fn copy_and_hash(
     }
 }
 
+/// Does the same to a new file, and keeps the holes of a sparse `source`.
+///
+/// The holes are read, since they count for the digest; they take no space in `target`.
+pub(super) fn copy_keeping_holes(
+    source: &File,
+    meta: &Metadata,
+    expected: &Digest,
+    target: &File,
+) -> io::Result<Hashed> {
+    const BLOCK: u64 = 512;
+    if meta.len() < CHUNK as u64 || meta.blocks() * BLOCK >= meta.len() {
+        return copy_and_hash(source, expected, target);
+    }
+    let mut sparse = SparseWriter { file: target, at: 0 };
+    let copied = copy_and_hash(source, expected, &mut sparse)?;
+    target.set_len(copied.count)?;
+    Ok(copied)
+}
+
+/// Writes a file and leaves a hole for each page of zeros.
+struct SparseWriter<'f> {
+    file: &'f File,
+    at: u64,
+}
+
+impl SparseWriter<'_> {
+    /// Size of the smallest hole; no file system in use has smaller blocks.
+    const PAGE: usize = 4096;
+}
+
+impl Write for SparseWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let is_hole = |page: &&[u8]| **page == [0; Self::PAGE][..page.len()];
+        let pages: Vec<&[u8]> = bytes.chunks(Self::PAGE).collect();
+        for run in pages.chunk_by(|a, b| is_hole(a) == is_hole(b)) {
+            let length = run.iter().map(|page| page.len()).sum::<usize>();
+            if !run.first().is_some_and(is_hole) {
+                self.file.write_all_at(&run.concat(), self.at)?;
+            }
+            self.at += length as u64;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Hashes a file on the calling thread only.
 ///
 /// rayon's threads are unsuitable while the lock on the [unsynced marker](super::pending_sync) is
@@ -94,7 +144,7 @@ pub(super) fn copy_and_hash(
 /// file, which needs the same lock.
 pub(super) fn hash_single_threaded(path: &Path) -> io::Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(regular_file::options().read(true).open(path)?)?;
     Ok(hasher.finalize().into())
 }
 
@@ -112,6 +162,26 @@ pub(super) fn or_in_new_folder<T>(folder: &Path, put: impl Fn() -> io::Result<T>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn holes_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, to) = (dir.path().join("source"), dir.path().join("target"));
+        let source = create(&path, 0o666).unwrap();
+        let (size, data) = (5 * LARGE_CHUNK as u64 + 7, [1; 9000]);
+        source.set_len(size).unwrap();
+        for at in [3, 3 << 20] {
+            source.write_all_at(&data, at).unwrap();
+        }
+        let bytes = fs::read(&path).unwrap();
+        let target = create(&to, 0o666).unwrap();
+        let meta = source.metadata().unwrap();
+        let copied = copy_keeping_holes(&source, &meta, &Digest::of(&bytes), &target).unwrap();
+        assert_eq!(copied, Hashed { digest: Digest::of(&bytes), count: size });
+        assert!(fs::read(&to).unwrap() == bytes);
+        let blocks = |file: &File| file.metadata().unwrap().blocks();
+        assert!(blocks(&target) * 512 < 1 << 20, "{} blocks", blocks(&target));
+    }
 
     #[test]
     fn copy_returns_actual_digest() {

@@ -2,7 +2,7 @@
 //! reading never changes anything here: a damaged object stays until the caller removes it. Does
 //! not know what refers to an entry.
 
-use std::fs::{self, DirEntry, File};
+use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::plan::{Trace, Tree};
+use crate::regular_file;
 use crate::unique::is_left_over;
 
 /// Kind of cache entry.
@@ -139,6 +140,15 @@ impl Cache {
         remove_file(&leftover.path)
     }
 
+    /// Returns the folder of the cache, or one in it, that is a link; `None` if none is.
+    ///
+    /// The folder of a shared cache was resolved when it was opened.
+    pub fn linked_folder(&self) -> Option<PathBuf> {
+        let inside =
+            [EntryKind::Objects, EntryKind::Traces].map(|kind| self.dir.join(kind.folder()));
+        std::iter::once(self.dir.clone()).chain(inside).find(|folder| folder.is_symlink())
+    }
+
     /// Returns the folder that contains all objects.
     pub fn objects_dir(&self) -> PathBuf {
         self.dir.join(EntryKind::Objects.folder())
@@ -165,7 +175,14 @@ impl Cache {
             .chain((2u64..).map(|number| format!("{name}-{number}")));
         let free = names.map(|name| dir.join(name)).find(|path| path.symlink_metadata().is_err());
         let target = free.unwrap_or_else(|| panic!("BUG: no free name in `damaged/`"));
-        fs::rename(path, &target).map_err(|err| Error::io("move", path, &err))?;
+        let moved = match fs::rename(path, &target) {
+            // A file of the project's own state, and a shared cache.
+            Err(err) if err.kind() == ErrorKind::CrossesDevices => {
+                fs::copy(path, &target).and_then(|_| fs::remove_file(path))
+            }
+            moved => moved,
+        };
+        moved.map_err(|err| Error::io("move", path, &err))?;
         Ok(target)
     }
 
@@ -181,7 +198,7 @@ impl Cache {
 
     /// Reads and checks a tree object.
     pub fn check_tree(&self, digest: &Digest) -> FoundTree {
-        match fs::read(self.object_path(digest)) {
+        match regular_file::read(&self.object_path(digest)) {
             Err(err) => FoundTree::Broken(io_integrity(&err)),
             Ok(bytes) if Digest::of(&bytes) != *digest => FoundTree::Broken(Integrity::Damaged),
             Ok(bytes) => Tree::decode(&bytes).map_or(FoundTree::NotATree, FoundTree::Tree),
@@ -193,7 +210,7 @@ impl Cache {
         if let Some(trace) = self.trace(key) {
             return FoundTrace::Trace(Box::new(trace));
         }
-        match fs::read(self.path_of(EntryKind::Traces.folder(), key)) {
+        match regular_file::read(&self.path_of(EntryKind::Traces.folder(), key)) {
             Err(err) if err.kind() == ErrorKind::NotFound => FoundTrace::Missing,
             Ok(bytes) if is_newer_trace(&bytes) => FoundTrace::Newer,
             _ => FoundTrace::Unreadable,
@@ -248,7 +265,7 @@ fn remove_file(path: &Path) -> Result<()> {
 }
 
 fn hash(path: &Path, read: &dyn Fn(u64)) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
+    let mut file = regular_file::open(path)?;
     let mut hasher = blake3::Hasher::new();
     let mut chunk = vec![0; 1 << 20];
     loop {

@@ -7,6 +7,7 @@
 //! cache/tmp/               files being written
 //! cache/damaged/           files that `repro fsck --repair` has moved out of the folders above
 //! cache/unsynced           marker: some named files may not be on the disk yet
+//! cache/lock, projects/    of a cache that several projects share (`sharing.rs`)
 //! ```
 //! A file is written completely before one rename gives it its name, so a named file is complete
 //! even if the process is killed. Files are synced in groups (`pending_sync.rs`); after a power
@@ -36,16 +37,22 @@ mod copy;
 pub mod inventory;
 mod objects;
 mod pending_sync;
+mod sharing;
 mod traces;
+pub mod walk;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use self::copy::{ReflinkSupport, create, or_in_new_folder};
 use self::pending_sync::PendingSync;
+use self::sharing::Sharing;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::unique::unique;
+
+/// Mode of files in the cache that anyone may read, before the umask applies.
+const READABLE: u32 = 0o444;
 
 /// The cache in one directory.
 #[derive(Debug)]
@@ -53,23 +60,45 @@ pub struct Cache {
     dir: PathBuf,
     pending: PendingSync,
     reflinks: ReflinkSupport,
+    /// `None` if only one project uses the cache.
+    sharing: Option<Sharing>,
 }
 
 impl Cache {
-    /// Opens the cache in `dir`, which need not exist.
+    /// Opens a project's own cache in `dir`, which need not exist.
     pub fn open(dir: &Path) -> Cache {
         Cache {
             dir: dir.to_owned(),
-            pending: PendingSync::new(dir),
+            pending: PendingSync::new(dir, None),
             reflinks: ReflinkSupport::default(),
+            sharing: None,
         }
+    }
+
+    /// Opens a cache for the project at `root` that other projects may use at the same time.
+    pub fn open_shared(dir: &Path, root: &Path) -> Cache {
+        let sharing = Sharing::new(dir, root);
+        let pending = PendingSync::new(dir, Some(sharing.id()));
+        Cache { pending, sharing: Some(sharing), ..Cache::open(dir) }
+    }
+
+    /// Returns the folder of the cache.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Removes temporary files of killed processes, and objects torn by a power cut.
     ///
-    /// Call it only while holding the run lock: it also removes temporary files still in use.
+    /// Call it only while holding the run lock: it also removes temporary files still in use. Those
+    /// of a shared cache are removed by [`Cache::join`].
     pub fn sweep_temporaries(&self) {
         self.recover();
+        if !self.is_shared() {
+            self.remove_temporaries();
+        }
+    }
+
+    fn remove_temporaries(&self) {
         let Ok(entries) = fs::read_dir(self.dir.join("tmp")) else {
             return;
         };
@@ -78,6 +107,43 @@ impl Cache {
                 let _ = fs::remove_file(entry.path());
             }
         }
+    }
+
+    /// Reports whether other projects may use the cache at the same time.
+    pub fn is_shared(&self) -> bool {
+        self.sharing.is_some()
+    }
+
+    /// Registers the project and keeps `gc` of other projects away until the cache is dropped. Does
+    /// nothing if the cache is the project's own.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or `gc` of another project is at work.
+    pub fn join(&self) -> Result<()> {
+        let alone = || {
+            self.remove_temporaries();
+            self.pending.recover_others(|| self.remove_torn_objects());
+        };
+        self.sharing.as_ref().map_or(Ok(()), |sharing| sharing.join(alone))
+    }
+
+    /// Waits until no other command uses the cache, and keeps all others away until the cache is
+    /// dropped. Does nothing if the cache is the project's own.
+    ///
+    /// # Errors
+    /// Another command is at work for longer than a moment.
+    pub fn hold_alone(&self) -> Result<()> {
+        self.sharing.as_ref().map_or(Ok(()), Sharing::hold_alone)
+    }
+
+    /// Returns the roots of all registered projects but this one, sorted.
+    pub fn other_projects(&self) -> Result<Vec<PathBuf>> {
+        self.sharing.as_ref().map_or(Ok(Vec::new()), Sharing::other_projects)
+    }
+
+    /// Removes the registration of the project at `root`, and reports whether there was one.
+    pub fn forget(&self, root: &Path) -> Result<bool> {
+        self.sharing.as_ref().map_or(Ok(false), |sharing| sharing.forget(root))
     }
 
     /// Flushes all new objects and traces to disk.
@@ -101,11 +167,17 @@ impl Cache {
 
     /// Creates a temporary file in `tmp/`, on the file system of the objects, and calls `fill` with
     /// it, which renames it to its final name. If `fill` fails, the file is removed.
-    fn with_temporary<T>(&self, fill: impl FnOnce(&Path, &File) -> Result<T>) -> Result<T> {
+    ///
+    /// `mode` is that of the file, less what the umask removes.
+    fn with_temporary<T>(
+        &self,
+        mode: u32,
+        fill: impl FnOnce(&Path, &File) -> Result<T>,
+    ) -> Result<T> {
         let tmp = self.dir.join("tmp");
         let temporary = tmp.join(format!("object-{}", unique()));
         // The user may delete the cache or parts of it at any time.
-        let file = or_in_new_folder(&tmp, || create(&temporary, 0o444));
+        let file = or_in_new_folder(&tmp, || create(&temporary, mode));
         let file = file.map_err(|err| Error::io("write to", &tmp, &err))?;
         fill(&temporary, &file).inspect_err(|_| drop(fs::remove_file(&temporary)))
     }

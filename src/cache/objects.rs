@@ -11,38 +11,48 @@
 //! - An object with this digest that exists already is kept, not replaced: another thread may be
 //!   about to link to it.
 //! - An object found to be damaged is removed, so that it is not used again.
-//! - Object files are read-only (mode 0444). A mode that was changed through a hard link is reset
-//!   before the object is linked again.
+//! - Object files are read-only. They can be read by those who could read the file when it was
+//!   stored (0444, less what its mode and the umask exclude). A restored file is closed to those
+//!   whom its object excludes, so a private file stays private. A mode that was changed through a
+//!   hard link is reset before the object is linked again.
 //!
 //! # Known limits
 //!
 //! - A program that writes through a hard link or symlink damages the object. This is noticed when
 //!   the object is next restored or checked, and the content is then lost.
 //! - [`Cache::has`] and [`Cache::missing`] check names only; damage is found on reading.
+//! - The first file with some bytes decides who can read their object.
 
 use std::collections::HashSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
-use super::Cache;
-use super::copy::{Hashed, copy_and_hash, create, hash_single_threaded};
+use super::copy::{Hashed, copy_and_hash, copy_keeping_holes, create, hash_single_threaded};
 use super::pending_sync::{LARGE, OnExisting};
-use crate::digest::{Content, Digest};
+use super::{Cache, READABLE};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::pipeline::Link;
 use crate::plan::Tree;
+use crate::regular_file;
 
 const OBJECTS: &str = "objects";
 
 impl Cache {
-    /// Reports whether the object exists, without reading it.
+    /// Reports whether the object exists and may be read, without reading it.
     pub fn has(&self, digest: &Digest) -> bool {
-        self.path_of(OBJECTS, digest).is_file()
+        let path = self.path_of(OBJECTS, digest);
+        // In a cache of several users, a private object of another one is of no use.
+        path.symlink_metadata().is_ok_and(|meta| {
+            meta.is_file()
+                && (meta.mode() & READABLE == READABLE || access(&path, Access::READ_OK).is_ok())
+        })
     }
 
     /// Returns those of `digests` that do not exist as objects.
@@ -109,18 +119,6 @@ impl Cache {
         not_found.filter(|digest| listed_all || !self.has(digest)).collect()
     }
 
-    /// Returns the first missing object of `content`; `None` if all exist.
-    pub fn first_missing(&self, content: &Content) -> Option<Digest> {
-        let digest = content.digest();
-        if !matches!(content, Content::Tree(_)) {
-            return (!self.has(&digest)).then_some(digest);
-        }
-        match self.tree(&digest) {
-            Ok(tree) => tree.entries.values().find_map(|entry| self.first_missing(entry)),
-            Err(_) => Some(digest),
-        }
-    }
-
     /// Adds a copy of the file at `path`, which had the digest `digest` when it was observed.
     ///
     /// # Errors
@@ -128,8 +126,9 @@ impl Cache {
     pub fn put_file(&self, path: &Path, digest: &Digest) -> Result<()> {
         let failed = |err: io::Error| Error::io_into(&self.dir, "cache", path, &err);
         let source = File::open(path).map_err(failed)?;
-        let copy = |target: &File| self.copy_or_reflink(&source, digest, target);
-        match self.insert_object(digest, copy, failed)? {
+        let meta = source.metadata().map_err(failed)?;
+        let copy = |target: &File| self.copy_or_reflink(&source, &meta, digest, target);
+        match self.insert_object(digest, object_mode(&meta), copy, failed)? {
             Inserted::Yes => Ok(()),
             Inserted::WrongDigest => Err(Error::environment(format!(
                 "`{}` changed while it was copied into the cache",
@@ -147,10 +146,11 @@ impl Cache {
     fn insert_object(
         &self,
         digest: &Digest,
+        mode: u32,
         fill: impl FnOnce(&File) -> io::Result<Hashed>,
         failed: impl Fn(io::Error) -> Error,
     ) -> Result<Inserted> {
-        self.with_temporary(|temporary, target| {
+        self.with_temporary(mode, |temporary, target| {
             let filled = fill(target).map_err(&failed)?;
             if filled.digest != *digest {
                 let _ = fs::remove_file(temporary);
@@ -169,11 +169,17 @@ impl Cache {
     }
 
     /// Copies `source` to `target`, by reflink if the file system supports it.
-    fn copy_or_reflink(&self, source: &File, digest: &Digest, target: &File) -> io::Result<Hashed> {
+    fn copy_or_reflink(
+        &self,
+        source: &File,
+        meta: &Metadata,
+        digest: &Digest,
+        target: &File,
+    ) -> io::Result<Hashed> {
         match self.reflinks.reflink(source, target) {
             // The clone is hashed and not the source, which may be written to meanwhile.
             Ok(()) => copy_and_hash(target, digest, io::sink()),
-            Err(_) => copy_and_hash(source, digest, target),
+            Err(_) => copy_keeping_holes(source, meta, digest, target),
         }
     }
 
@@ -185,7 +191,7 @@ impl Cache {
             let write =
                 |mut target: &File| target.write_all(bytes).map(|()| Hashed { digest, count });
             let failed = |err| Error::io("write", &self.path_of(OBJECTS, &digest), &err);
-            self.insert_object(&digest, write, failed)?;
+            self.insert_object(&digest, READABLE, write, failed)?;
         }
         Ok(digest)
     }
@@ -197,7 +203,7 @@ impl Cache {
     /// removed.
     pub fn bytes(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.path_of(OBJECTS, digest);
-        let bytes = fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
+        let bytes = regular_file::read(&path).map_err(|err| Error::io("read", &path, &err))?;
         match Digest::of(&bytes) == *digest {
             true => Ok(bytes),
             false => Err(self.remove_damaged_object(digest)),
@@ -218,6 +224,7 @@ impl Cache {
     ///
     /// An existing file is replaced in one rename of `temporary`. Returns `None` if that is on
     /// another disk. It may be `path` itself, if nothing exists there.
+    /// `mode` is that of the file, less what the umask and the mode of the object exclude.
     /// Executable files are never linked to an object, since objects are not executable.
     ///
     /// # Errors
@@ -237,18 +244,18 @@ impl Cache {
             let restored = match link {
                 Link::Hardlink | Link::Symlink if mode & 0o111 != 0 => continue,
                 Link::Reflink if self.reflinks.is_unsupported() => continue,
-                Link::Reflink => copy_out(&object, temporary, mode, |source, target| {
+                Link::Reflink => copy_out(&object, temporary, mode, |source, _, target| {
                     self.reflinks.reflink(source, target)?;
                     copy_and_hash(target, digest, io::sink())
                 }),
-                Link::Copy => copy_out(&object, temporary, mode, |source, target| {
-                    copy_and_hash(source, digest, target)
+                Link::Copy => copy_out(&object, temporary, mode, |source, meta, target| {
+                    copy_keeping_holes(source, meta, digest, target)
                 }),
                 // A link is not copied, so the object is verified before it is linked.
                 Link::Hardlink => verify_for_linking(&object, digest)
                     .and_then(|found| fs::hard_link(&object, temporary).map(|()| found)),
                 Link::Symlink => verify_for_linking(&object, digest)
-                    .and_then(|found| symlink(&object, path, temporary).map(|()| found)),
+                    .and_then(|found| self.symlink(&object, path, temporary).map(|()| found)),
             };
             match restored {
                 Ok(found) if found.digest != *digest => {
@@ -293,6 +300,21 @@ impl Cache {
         })
     }
 
+    /// Creates the symlink `temporary` to the object. It is relative to the folder of `path`, so
+    /// that a project can be moved with its cache, and absolute if the cache is elsewhere.
+    fn symlink(&self, object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
+        let object = object.canonicalize()?;
+        if self.is_shared() {
+            return std::os::unix::fs::symlink(object, temporary);
+        }
+        let folder = path.parent().unwrap_or(path).canonicalize()?;
+        let common =
+            folder.components().zip(object.components()).take_while(|(a, b)| a == b).count();
+        let up = folder.components().skip(common).map(|_| Component::ParentDir);
+        let target: PathBuf = up.chain(object.components().skip(common)).collect();
+        std::os::unix::fs::symlink(target, temporary)
+    }
+
     /// Returns the type of link from `path` to the object `digest`; `None` if `path` is a separate
     /// file.
     pub fn link_type(&self, path: &Path, digest: &Digest) -> Option<Link> {
@@ -322,9 +344,13 @@ impl Cache {
             let path = object.path();
             let is_small = object.metadata().is_ok_and(|meta| meta.len() < LARGE);
             let is_intact = |digest: &Digest| {
-                let read =
-                    File::open(&path).and_then(|file| copy_and_hash(&file, digest, io::sink()));
-                read.is_ok_and(|read| read.digest == *digest)
+                let read = regular_file::open(&path)
+                    .and_then(|file| copy_and_hash(&file, digest, io::sink()));
+                match read {
+                    Ok(read) => read.digest == *digest,
+                    // A private object of another user of the cache.
+                    Err(err) => err.kind() == io::ErrorKind::PermissionDenied,
+                }
             };
             if is_small && !self.digest_of_object(&path).as_ref().is_some_and(is_intact) {
                 let _ = fs::remove_file(&path);
@@ -349,40 +375,39 @@ enum Inserted {
     WrongDigest,
 }
 
-/// Creates a file from an object and sets its mode.
+/// Returns the mode of the object of a file: readable by those who can read the file.
+fn object_mode(file: &Metadata) -> u32 {
+    READABLE & (file.mode() | 0o400)
+}
+
+/// Returns `mode` without the permissions of those who cannot read the object.
+fn restored_mode(mode: u32, object: &Metadata) -> u32 {
+    let closed = |class: u32| if object.mode() & READABLE & class == 0 { class } else { 0 };
+    mode & !(closed(0o070) | closed(0o007))
+}
+
+/// Creates a file from an object; the mode is as for [`Cache::restore_file`].
 fn copy_out(
     object: &Path,
     to: &Path,
     mode: u32,
-    fill: impl FnOnce(&File, &File) -> io::Result<Hashed>,
+    fill: impl FnOnce(&File, &Metadata, &File) -> io::Result<Hashed>,
 ) -> io::Result<Hashed> {
-    let source = File::open(object)?;
-    let target = create(to, 0o600)?;
-    let found = fill(&source, &target)?;
-    target.set_permissions(Permissions::from_mode(mode))?;
-    Ok(found)
+    let source = regular_file::options().read(true).open(object)?;
+    let meta = source.metadata()?;
+    fill(&source, &meta, &create(to, restored_mode(mode, &meta))?)
 }
 
 /// Computes the digest of an object that will be linked into the workspace.
 ///
-/// Resets its mode to 0444, which may have been changed through another link.
+/// Makes it read-only again, which may have been changed through another link.
 fn verify_for_linking(object: &Path, digest: &Digest) -> io::Result<Hashed> {
-    let file = File::open(object)?;
-    if file.metadata()?.permissions().mode() & 0o777 != 0o444 {
-        file.set_permissions(Permissions::from_mode(0o444))?;
+    let file = regular_file::options().read(true).open(object)?;
+    let mode = file.metadata()?.mode() & 0o777;
+    if mode & !READABLE != 0 {
+        file.set_permissions(Permissions::from_mode(mode & READABLE))?;
     }
     copy_and_hash(&file, digest, io::sink())
-}
-
-/// Creates the symlink `temporary` to the object, relative to the folder of `path`, so that a
-/// project can be moved.
-fn symlink(object: &Path, path: &Path, temporary: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(path).canonicalize()?;
-    let object = object.canonicalize()?;
-    let common = folder.components().zip(object.components()).take_while(|(a, b)| a == b).count();
-    let up = folder.components().skip(common).map(|_| Component::ParentDir);
-    let target: PathBuf = up.chain(object.components().skip(common)).collect();
-    std::os::unix::fs::symlink(target, temporary)
 }
 
 /// Renames `temporary` to `path`.

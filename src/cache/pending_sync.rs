@@ -31,7 +31,8 @@
 //!
 //! # Known limits
 //!
-//! - The locks are per process. [`PendingSync::recover`] needs the run lock.
+//! - The locks are per process. [`PendingSync::recover`] needs the run lock. Projects that share a
+//!   cache have a marker each, `unsynced-DIGEST-OF-ROOT`.
 //! - If the marker cannot be removed, the next recovery after a reboot hashes the cache once more
 //!   than necessary.
 //! - Above 64 files the whole file system is synced (`syncfs`), including data of other programs.
@@ -46,7 +47,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::copy::or_in_new_folder;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 const MARKER: &str = "unsynced";
 /// Maximum number of files that are synced one by one.
@@ -61,6 +64,7 @@ pub(super) const LARGE: u64 = 1 << 20;
 pub(super) struct PendingSync {
     /// The cache directory.
     dir: PathBuf,
+    marker_file: PathBuf,
     /// Locked shared while publishing a name, exclusively while changing the set of names.
     marker: RwLock<Marker>,
     names: Mutex<Pending>,
@@ -96,10 +100,12 @@ enum Pending {
 }
 
 impl PendingSync {
-    /// Creates the group sync of the cache in `dir`.
-    pub(super) fn new(dir: &Path) -> PendingSync {
+    /// Creates the group sync of the cache in `dir`; `project` is the name in a shared cache.
+    pub(super) fn new(dir: &Path, project: Option<Digest>) -> PendingSync {
+        let name = project.map_or(MARKER.to_owned(), |project| format!("{MARKER}-{project}"));
         PendingSync {
             dir: dir.to_owned(),
+            marker_file: dir.join(name),
             marker: RwLock::default(),
             names: Mutex::default(),
             syncing: Mutex::default(),
@@ -156,11 +162,15 @@ impl PendingSync {
         let taken = self.take_pending();
         let synced = match &taken {
             Pending::Nothing => return Ok(()),
-            Pending::Few(names) => names.iter().try_for_each(|name| match File::open(name) {
-                Ok(file) => file.sync_all(),
-                // It was found to be damaged and removed.
-                Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(err) => Err(err),
+            Pending::Few(names) => names.iter().try_for_each(|name| {
+                match File::open(name) {
+                    Ok(file) => file.sync_all(),
+                    // It was found to be damaged and removed.
+                    Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+                    // It existed already, as the private object of another user, who synced it.
+                    Err(err) if err.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                    Err(err) => Err(err),
+                }
             }),
             Pending::Many => File::open(&self.dir).and_then(|dir| Ok(rustix::fs::syncfs(dir)?)),
         };
@@ -182,7 +192,7 @@ impl PendingSync {
         let mut marker = self.lock_marker();
         if matches!(*self.pending(), Pending::Nothing) {
             // If this fails, a later recovery hashes objects once more than necessary.
-            let _ = fs::remove_file(self.dir.join(MARKER));
+            let _ = fs::remove_file(&self.marker_file);
             *marker = Marker::Missing;
         }
     }
@@ -191,14 +201,31 @@ impl PendingSync {
     ///
     /// `remove_torn` removes objects that a power cut tore.
     pub(super) fn recover(&self, remove_torn: impl FnOnce()) {
-        let Ok(marker) = fs::read_to_string(self.dir.join(MARKER)) else { return };
-        if marker == boot_id() {
+        let Ok(marker) = regular_file::read(&self.marker_file) else { return };
+        if marker == boot_id().as_bytes() {
             *self.lock_marker() = Marker::Set;
             *self.pending() = Pending::Many;
             return;
         }
         remove_torn();
-        let _ = fs::remove_file(self.dir.join(MARKER));
+        let _ = fs::remove_file(&self.marker_file);
+    }
+
+    /// Does the same for the other projects of a shared cache. Call it only while none of them is
+    /// at work.
+    pub(super) fn recover_others(&self, remove_torn: impl FnOnce()) {
+        let is_torn = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(MARKER)
+                && *path != self.marker_file
+                && regular_file::read(path).is_ok_and(|marker| marker != boot_id().as_bytes())
+        };
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let torn: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_torn).collect();
+        if !torn.is_empty() {
+            remove_torn();
+            torn.iter().for_each(|marker| drop(fs::remove_file(marker)));
+        }
     }
 
     // Poisoning is ignored here and below: each value is replaced in one step, so a panic elsewhere
@@ -214,7 +241,7 @@ impl PendingSync {
     /// Writes the marker and syncs it and its folder.
     fn write_marker(&self) -> io::Result<()> {
         fs::create_dir_all(&self.dir)?;
-        let mut file = File::create(self.dir.join(MARKER))?;
+        let mut file = regular_file::create(&self.marker_file)?;
         file.write_all(boot_id().as_bytes())?;
         file.sync_all()?;
         File::open(&self.dir)?.sync_all()
@@ -238,7 +265,11 @@ fn rename(temporary: &Path, name: &Path, on_existing: OnExisting) -> io::Result<
         return fs::rename(temporary, name);
     }
     match renameat_with(CWD, temporary, CWD, name, RenameFlags::NOREPLACE) {
-        Err(Errno::EXIST) if name.is_file() => fs::remove_file(temporary),
+        Err(Errno::EXIST) => match name.symlink_metadata() {
+            Ok(meta) if meta.is_file() => fs::remove_file(temporary),
+            // A link or a FIFO is no object.
+            _ => fs::rename(temporary, name),
+        },
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => rename_by_link(temporary, name),
         renamed => Ok(renamed?),
     }
@@ -313,7 +344,7 @@ mod tests {
         let mut inodes = Vec::new();
         for _ in 0..2 {
             cache
-                .with_temporary(|temporary, _| {
+                .with_temporary(0o444, |temporary, _| {
                     cache.pending.publish(temporary, &name, OnExisting::Keep).unwrap();
                     Ok(())
                 })

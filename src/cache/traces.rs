@@ -1,14 +1,14 @@
 //! The run cache: stores traces by the key of their fingerprint.
 
-use std::fs;
 use std::io::Write as _;
 
-use super::Cache;
 use super::pending_sync::OnExisting;
+use super::{Cache, READABLE};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::plan::Trace;
 use crate::plan::trace_text::{TraceReader, write_trace};
+use crate::regular_file;
 
 const TRACES: &str = "traces";
 const HEADER: &str = "repro.trace 1\n";
@@ -19,7 +19,7 @@ impl Cache {
     /// `None` if the file is missing or damaged, or if the key computed from its fingerprint
     /// differs. The objects of its outs may be missing.
     pub fn trace(&self, key: &Digest) -> Option<Trace> {
-        let text = fs::read_to_string(self.path_of(TRACES, key)).ok()?;
+        let text = String::from_utf8(regular_file::read(&self.path_of(TRACES, key)).ok()?).ok()?;
         let mut reader = TraceReader::default();
         for line in text.strip_prefix(HEADER)?.lines() {
             reader.push_line(line).ok()?;
@@ -35,7 +35,7 @@ impl Cache {
         let mut text = HEADER.to_owned();
         write_trace(&mut text, trace);
         let name = self.path_of(TRACES, &trace.fingerprint.key());
-        self.with_temporary(|temporary, mut file| {
+        self.with_temporary(READABLE, |temporary, mut file| {
             let written = file
                 .write_all(text.as_bytes())
                 .and_then(|()| self.pending.publish(temporary, &name, OnExisting::Replace));

@@ -1,7 +1,7 @@
 //! `repro gc`: prints what the cache keeps and what nothing refers to, and deletes the latter only
 //! with `--yes`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,9 +9,10 @@ use clap::Args;
 use super::common::entry_count;
 use crate::engine::Project;
 use crate::engine::size::Tally;
-use crate::engine::upkeep::gc::{Keep, KeepRuns, plan, sweep};
+use crate::engine::upkeep::gc::{plan, sweep};
 use crate::engine::upkeep::revisions::Revisions;
-use crate::error::{Result, exit};
+use crate::engine::upkeep::roots::{Keep, KeepRuns};
+use crate::error::{Error, Result, exit};
 use crate::pipeline::parse_duration;
 use crate::plan::lock;
 use crate::plural::count;
@@ -46,6 +47,9 @@ pub(super) struct GcArgs {
     /// Delete the unreferenced entries
     #[arg(long)]
     yes: bool,
+    /// Forget the project at PATH, which no longer exists or no longer uses this shared cache
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["yes", "json"])]
+    forget: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -54,6 +58,9 @@ pub(super) struct GcArgs {
 impl GcArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let (project, held) = Project::load_exclusively(root, &[])?;
+        if let Some(path) = &self.forget {
+            return forget(&project, path);
+        }
         let plan = plan(&project, &held, &self.keep())?;
         let unused = if self.yes { UnusedEntries::Deleted } else { UnusedEntries::Listed };
         let report = GcReport::new(&plan, unused);
@@ -78,6 +85,26 @@ impl GcArgs {
         revisions.extend(self.all_tags.then_some(Revisions::AllTags));
         Keep { runs: self.runs, revisions, trash: self.trash }
     }
+}
+
+/// Removes the registration of another project in a shared cache.
+fn forget(project: &Project, path: &Path) -> Result<u8> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if project.cache.forget(&absolute.canonicalize().unwrap_or(absolute))? {
+        stdout::say!("forgot `{}`: `repro gc` no longer keeps its objects", path.display());
+        return Ok(exit::OK);
+    }
+    let cache = project.cache.dir().display();
+    let error = Error::usage(format!(
+        "`{}` is not a project that uses the cache `{cache}`",
+        path.display()
+    ));
+    let others = project.cache.other_projects()?;
+    let others: Vec<String> = others.iter().map(|root| format!("`{}`", root.display())).collect();
+    Err(match others.is_empty() {
+        true => error.hint("no other project uses it"),
+        false => error.hint(format!("the others are {}", others.join(", "))),
+    })
 }
 
 fn kept_runs(text: &str) -> Result<KeepRuns, String> {
@@ -105,7 +132,7 @@ fn tables(report: &GcReport) -> String {
     let mut kept = Table::new(headings("kept"));
     for (number, root) in report.kept.iter().enumerate() {
         let further = if number == 0 { "" } else { " (not counted above)" };
-        row(&mut kept, &format!("{}{further}", root_name(root.by)), root.objects);
+        row(&mut kept, &format!("{}{further}", root_name(&root.by)), root.objects);
     }
     row(&mut kept, "traces of the objects above", report.kept_traces);
     let mut unused = Table::new(headings("unreferenced"));
@@ -115,13 +142,14 @@ fn tables(report: &GcReport) -> String {
     format!("{}\n{}", kept.plain(""), unused.plain(""))
 }
 
-fn root_name(root: KeptBy) -> String {
+fn root_name(root: &KeptBy) -> String {
     match root {
         KeptBy::Lock => lock::FILE.to_owned(),
-        KeptBy::Git { revisions } => count(revisions, "git revision"),
-        KeptBy::Runs { runs } => format!("last {}", count(runs, "run")),
-        KeptBy::Trash { entries } => format!("trash, {}", entry_count(entries)),
+        KeptBy::Git { revisions } => count(*revisions, "git revision"),
+        KeptBy::Runs { runs } => format!("last {}", count(*runs, "run")),
+        KeptBy::Trash { entries } => format!("trash, {}", entry_count(*entries)),
         KeptBy::Links => "workspace links".to_owned(),
+        KeptBy::Project { project } => format!("project {project}"),
     }
 }
 

@@ -67,7 +67,10 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
         let mut paths = OutContents::new();
         for (out, content) in &trace.outs {
             match &glob {
-                Some(glob) => matching(project, glob, out, content, &mut paths)?,
+                Some(glob) => {
+                    project.cache.check_possible(content)?;
+                    matching(project, glob, out, content, &mut paths)?;
+                }
                 None => paths.extend(part_at(project, path, out, content)?),
             }
         }
@@ -205,10 +208,13 @@ fn bring(
         }
         found.insert(path.clone(), seen);
     }
-    if let Some(digest) =
-        differing.values().flatten().find_map(|content| project.cache.first_missing(content))
-    {
-        return Err(Error::damaged(format!("the cache does not hold object {}", digest.short())));
+    for content in differing.values().flatten() {
+        if let Some(digest) = project.cache.first_missing(content)? {
+            return Err(Error::damaged(format!(
+                "the cache does not hold object {}",
+                digest.short()
+            )));
+        }
     }
     for path in differing.keys() {
         foreign::refuse_obstacle(project, path)?;

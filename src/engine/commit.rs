@@ -276,7 +276,7 @@ impl Restorer<'_> {
     }
 
     fn file(&self, path: &RepoPath, content: &Content) -> Result<()> {
-        let mode = if matches!(content, Content::Executable(_)) { 0o755 } else { 0o644 };
+        let mode = if matches!(content, Content::Executable(_)) { 0o777 } else { 0o666 };
         let full = path.to_path(&self.project.root);
         let (cache, digest) = (&self.project.cache, content.digest());
         let mut written = None;

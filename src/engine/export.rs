@@ -132,7 +132,7 @@ fn copy(project: &Project, content: &Content, path: &Path) -> Result<Tally> {
     while let Some((path, content)) = left.pop() {
         match content {
             Content::File(_) | Content::Executable(_) => {
-                let mode = if matches!(content, Content::Executable(_)) { 0o755 } else { 0o644 };
+                let mode = if matches!(content, Content::Executable(_)) { 0o777 } else { 0o666 };
                 let digest = content.digest();
                 let bytes = project.cache.restore_file(&digest, &path, &path, mode, &PRIVATE)?;
                 tally.add(bytes.unwrap_or_default());

@@ -77,7 +77,7 @@ pub fn find(project: &Project, name: &str, path: &RepoPath) -> Result<Found> {
         content = *entry;
         folder = folder.join(name);
     }
-    if let Some(digest) = project.cache.first_missing(&content) {
+    if let Some(digest) = project.cache.first_missing(&content)? {
         return Err(missing(digest));
     }
     let (stage, path) = (stage.clone(), path.clone());

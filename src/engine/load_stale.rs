@@ -25,6 +25,7 @@ use crate::pipeline::{Dep, Policy, Stage, StageIx, StageName, StageSet};
 use crate::plan::lock::Blocks;
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, lock_template};
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::state_folder;
 use crate::workspace::run_lock::RunLock;
@@ -47,7 +48,9 @@ impl Project {
     pub fn load_stale_exclusively(root: &Path) -> Result<(Project, RunLock)> {
         let snapshot = SnapshotSource::find(root)?;
         let held = project::hold(root)?;
-        Ok((load_from(root, snapshot)?, held))
+        let project = load_from(root, snapshot)?;
+        project.cache.join()?;
+        Ok((project, held))
     }
 }
 
@@ -60,7 +63,7 @@ enum SnapshotSource {
 
 impl SnapshotSource {
     fn find(root: &Path) -> Result<SnapshotSource> {
-        let remembered = std::fs::read(project::cache_dir(root).join(FILE))
+        let remembered = regular_file::read(&project::cache_dir(root).join(FILE))
             .ok()
             .and_then(PipelineSnapshot::decode);
         match remembered.filter(|snapshot| is_current(root, &snapshot.header.inputs)) {

@@ -22,6 +22,7 @@ mod record;
 mod replaced;
 mod resources;
 pub mod run;
+mod shared_cache;
 pub mod size;
 mod started;
 pub mod status;

@@ -241,7 +241,12 @@ fn restore_blocker(
         match kept {
             // An out that the stage no longer declares is not restored, either.
             None | Some(Cached::No) => Some(RestoreBlocker::NotCached),
-            Some(Cached::Yes) => project.cache.first_missing(content).map(RestoreBlocker::Object),
+            // A tree that cannot be restored is as good as missing.
+            Some(Cached::Yes) => project
+                .cache
+                .first_missing(content)
+                .unwrap_or_else(|_| Some(content.digest()))
+                .map(RestoreBlocker::Object),
         }
     })
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::makers::Makers;
+use super::shared_cache;
 use super::trash_file::TrashFile;
 use crate::cache::Cache;
 use crate::digest::Digest;
@@ -17,6 +18,7 @@ use crate::pipeline::{
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
 use crate::plan::{Lock, PipelineSnapshot, Trace, lock, lock_template};
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::workspace::edit_lock::{self, EditLock};
 use crate::workspace::run_lock::{self, RunLock};
@@ -159,9 +161,9 @@ impl Project {
 
     pub(super) fn of(root: &Path, parts: Parts) -> Result<Project> {
         let Parts { pipeline, workspace, lock, blocks, up_to_date } = parts;
-        let cache = Cache::open(&cache_dir(root));
+        let cache = shared_cache::open(root, &cache_dir(root), pipeline.cache_dir.as_deref())?;
         let links = links(&pipeline)?;
-        let trash = TrashFile::at(root.join(CACHE).join("trash"));
+        let trash = trash_file(root);
         Ok(Project {
             root: root.to_owned(),
             pipeline,
@@ -196,12 +198,16 @@ impl Project {
     ) -> Result<(Project, RunLock)> {
         let pipeline = load_pipeline(root, overrides)?;
         let held = hold(root)?;
-        Ok((Project::whole(root, pipeline, by)?, held))
+        let project = Project::whole(root, pipeline, by)?;
+        project.cache.join()?;
+        Ok((project, held))
     }
 
     /// Reads everything again under a run lock that is already held.
     pub fn reload(root: &Path, _held: &RunLock, overrides: &[Override]) -> Result<Project> {
-        Project::load(root, overrides)
+        let project = Project::load(root, overrides)?;
+        project.cache.join()?;
+        Ok(project)
     }
 
     /// Writes the lock after syncing everything that it refers to.
@@ -235,8 +241,14 @@ impl Project {
     }
 }
 
+/// Returns the folder of the project's own state and, unless it shares one, of its cache.
 pub(super) fn cache_dir(root: &Path) -> PathBuf {
     root.join(CACHE)
+}
+
+/// Returns the trash of the project at `root`.
+pub(super) fn trash_file(root: &Path) -> TrashFile {
+    TrashFile::at(cache_dir(root).join("trash"))
 }
 
 /// Returns the kinds of links from the environment, or else from the pipeline.
@@ -376,7 +388,7 @@ pub fn load_lock(root: &Path) -> Result<Lock> {
 
 pub(super) fn load_blocks(root: &Path) -> Result<Blocks> {
     let path = root.join(lock::FILE);
-    let text = match std::fs::read(&path) {
+    let text = match regular_file::read(&path) {
         Ok(bytes) => String::from_utf8(bytes)
             .unwrap_or_else(|err| String::from_utf8_lossy(err.as_bytes()).into_owned()),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Blocks::default()),

@@ -47,7 +47,7 @@ pub fn restore(project: &Project, _held: &RunLock, entry: &Displaced) -> Result<
 
 /// Checks that the cache still holds an entry.
 pub fn check_stored(project: &Project, entry: &Displaced) -> Result<()> {
-    match project.cache.first_missing(&entry.content) {
+    match project.cache.first_missing(&entry.content)? {
         None => Ok(()),
         Some(digest) => Err(Error::damaged(format!(
             "the cache does not hold `{}` of entry {} any more",

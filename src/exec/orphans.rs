@@ -26,7 +26,7 @@
 //! - Processes of other users or other machines (a shared file system) cannot be seen or killed. If
 //!   they hold the lock, the error above is reported.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,7 @@ use rustix::process::{Pid, getpid};
 
 use super::family::{self, Mark};
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// Time that killed processes get to end. A process blocked in the kernel by a dead disk may never
 /// end.
@@ -53,6 +54,12 @@ pub fn kill_orphans(markers: &Path) -> Result<Vec<String>> {
 }
 
 fn kill_within(markers: &Path, timeout: Duration) -> Result<Vec<String>> {
+    // What a link leads to is not ours to remove.
+    let above = markers.parent().into_iter().chain([markers]);
+    for folder in above.filter(|folder| folder.is_symlink()) {
+        return Err(Error::environment(format!("`{}` is a symbolic link", folder.display()))
+            .hint("remove it: `repro` removes files in this folder"));
+    }
     let Ok(entries) = fs::read_dir(markers) else {
         return Ok(Vec::new());
     };
@@ -72,10 +79,15 @@ fn kill_within(markers: &Path, timeout: Duration) -> Result<Vec<String>> {
     Ok(killed)
 }
 
+fn read_mark(marker: &Path) -> Option<Mark> {
+    let bytes = regular_file::read(&mark_of(marker)).ok()?;
+    Mark::decode(std::str::from_utf8(&bytes).ok()?)
+}
+
 /// Ends what is left of a stage and reports whether there was anything.
 fn kill_stage(marker: &Path, stage: &str, timeout: Duration) -> Result<bool> {
     let until = Instant::now() + timeout;
-    let mark = fs::read_to_string(mark_of(marker)).ok().and_then(|text| Mark::decode(&text));
+    let mark = read_mark(marker);
     let marks: Vec<&Mark> = mark.iter().collect();
     let is_orphaned = is_locked(marker) || !family::members(&marks, &[]).is_empty();
     if !is_orphaned {
@@ -120,7 +132,7 @@ pub(super) fn mark_of(marker: &Path) -> PathBuf {
 
 /// Reports whether any process has the marker open and locked.
 fn is_locked(marker: &Path) -> bool {
-    File::open(marker)
+    regular_file::open(marker)
         .is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
 }
 
@@ -140,6 +152,8 @@ fn holders(marker: &Path) -> Vec<Pid> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
 
     #[test]

@@ -1,8 +1,8 @@
 //! Runs one command in its own process group.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -193,13 +193,7 @@ fn lock_marker(path: &PathBuf) -> Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(cannot)?;
     }
-    let marker = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .map_err(cannot)?;
+    let marker = regular_file::create(path).map_err(cannot)?;
     marker.lock().map_err(cannot)?;
     Ok(marker)
 }
@@ -211,7 +205,9 @@ fn remove_marker(marker: &Path) {
 
 fn save_mark(marker: &Path, mark: &Mark) -> Result<()> {
     let path = mark_of(marker);
-    std::fs::write(&path, mark.encode()).map_err(|err| Error::io("write", &path, &err))
+    regular_file::create(&path)
+        .and_then(|mut file| file.write_all(mark.encode().as_bytes()))
+        .map_err(|err| Error::io("write", &path, &err))
 }
 
 /// Reason why a process is suspended.

@@ -33,6 +33,8 @@ pub struct Pipeline {
     pub tokens: Tokens,
     pub links: Links,
     pub outs_in_git: OutsInGit,
+    /// The folder of a cache that other projects use as well, as it was written.
+    pub cache_dir: Option<String>,
     /// Time for which `repro gc` keeps displaced contents.
     pub trash: Duration,
     /// In the order of declaration; a [`StageIx`] is an index into it.

@@ -37,7 +37,7 @@ pub fn parse(
     let name = reader.name(root);
     let goals = reader.goals(root);
     let tokens = reader.tokens(root);
-    let links = reader.links(root);
+    let (links, cache_dir) = reader.cache(root);
     let outs_in_git = reader.outs_in_git(root);
     let trash = reader.trash(root);
     let composed = reader.compose(root, overrides, files);
@@ -57,6 +57,7 @@ pub fn parse(
             tokens,
             links,
             outs_in_git,
+            cache_dir,
             trash,
             stages,
             graph,

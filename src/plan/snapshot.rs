@@ -54,6 +54,7 @@ pub struct Header {
     tokens: Tokens,
     links: Links,
     outs_in_git: OutsInGit,
+    cache_dir: Option<String>,
     trash: Duration,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
@@ -123,6 +124,7 @@ impl PipelineSnapshot {
             tokens: pipeline.tokens.clone(),
             links: pipeline.links.clone(),
             outs_in_git: pipeline.outs_in_git,
+            cache_dir: pipeline.cache_dir.clone(),
             trash: pipeline.trash,
             with_metrics: StageIx::enumerate(stages)
                 .filter(|(_, stage)| has_metrics(stage))
@@ -250,7 +252,8 @@ impl PipelineSnapshot {
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok().map(StageIx::new);
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
-        let Header { name, warnings, goals, tokens, links, outs_in_git, trash, .. } = &self.header;
+        let Header { name, warnings, goals, tokens, links, outs_in_git, cache_dir, trash, .. } =
+            &self.header;
         Some(Pipeline {
             name: name.clone(),
             params: Params::default(),
@@ -259,6 +262,7 @@ impl PipelineSnapshot {
             tokens: tokens.clone(),
             links: links.clone(),
             outs_in_git: *outs_in_git,
+            cache_dir: cache_dir.clone(),
             trash: *trash,
             graph: Graph::new(needs.collect()).ok()?,
             stages,

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::engine::size::Tally;
-use crate::engine::upkeep::gc::{GcPlan, Root};
+use crate::engine::upkeep::gc::GcPlan;
+use crate::engine::upkeep::roots::Root;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GcReport {
@@ -37,14 +38,24 @@ pub struct KeptObjects {
     pub objects: Tally,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "by", rename_all = "lowercase")]
 pub enum KeptBy {
     Lock,
-    Git { revisions: usize },
-    Runs { runs: usize },
-    Trash { entries: usize },
+    Git {
+        revisions: usize,
+    },
+    Runs {
+        runs: usize,
+    },
+    Trash {
+        entries: usize,
+    },
     Links,
+    /// Another project that uses the same cache.
+    Project {
+        project: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -70,12 +81,13 @@ pub enum UnusedEntries {
 impl GcReport {
     pub fn new(plan: &GcPlan, unused: UnusedEntries) -> GcReport {
         let kept = plan.roots.iter().map(|(root, objects)| KeptObjects {
-            by: match *root {
+            by: match root {
                 Root::Lock => KeptBy::Lock,
-                Root::Revisions(revisions) => KeptBy::Git { revisions },
-                Root::Runs(runs) => KeptBy::Runs { runs },
-                Root::Trash(entries) => KeptBy::Trash { entries },
+                Root::Revisions(revisions) => KeptBy::Git { revisions: *revisions },
+                Root::Runs(runs) => KeptBy::Runs { runs: *runs },
+                Root::Trash(entries) => KeptBy::Trash { entries: *entries },
                 Root::Links => KeptBy::Links,
+                Root::Project(root) => KeptBy::Project { project: root.display().to_string() },
             },
             objects: *objects,
         });
@@ -114,6 +126,7 @@ mod tests {
                 kept(KeptBy::Runs { runs: 20 }),
                 kept(KeptBy::Trash { entries: 2 }),
                 kept(KeptBy::Links),
+                kept(KeptBy::Project { project: "/b".into() }),
             ],
             kept_traces: tally(1, 5),
             unused: Unused { objects: tally(1, 7), traces: tally(0, 0), temporaries: tally(0, 0) },
@@ -161,6 +174,14 @@ mod tests {
                 "bytes": 20,
                 "count": 2
               }
+            },
+            {
+              "by": "project",
+              "objects": {
+                "bytes": 20,
+                "count": 2
+              },
+              "project": "/b"
             }
           ],
           "kept_traces": {

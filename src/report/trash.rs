@@ -59,7 +59,7 @@ impl TrashEntry {
             kind: entry.content.kind(),
             digest: entry.content.digest(),
             stored: measure(project, &entry.content),
-            missing: project.cache.first_missing(&entry.content).is_some(),
+            missing: !matches!(project.cache.first_missing(&entry.content), Ok(None)),
         }
     }
 

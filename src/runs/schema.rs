@@ -1,7 +1,7 @@
 //! Creates the tables of `runs/runs.db` and migrates older databases. `docs/reference/runs.md`
 //! documents each column.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 
 /// Migration scripts: a database of version N has had the first N applied.
 ///
@@ -90,6 +90,30 @@ ALTER TABLE series ADD COLUMN exact TEXT;
 /// Returns the version of an open database; 0 for an empty file.
 pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Returns how the schema differs from the one that this program makes; `None` if it does not.
+///
+/// A trigger or a view in a file from elsewhere can do anything and never end. Tables and views of
+/// other names do no harm.
+pub(super) fn difference(conn: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
+    const TRIGGER: &str = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
+    const TABLES: &str = "SELECT name, sql FROM sqlite_schema WHERE type = 'table'";
+    let made = Connection::open_in_memory()?;
+    for script in SCRIPTS.iter().take(usize::try_from(version).unwrap_or(0)) {
+        made.execute_batch(script)?;
+    }
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+    for table in made.prepare(TABLES)?.query_map([], read)? {
+        let (name, sql) = table?;
+        let query = "SELECT count(*) FROM sqlite_schema WHERE name = ?1 AND sql = ?2";
+        let found: i64 = conn.query_row(query, [&name, &sql], |row| row.get(0))?;
+        if found != 1 {
+            return Ok(Some(format!("its table `{name}` is missing or another one")));
+        }
+    }
+    let trigger = conn.query_row(TRIGGER, [], |row| row.get::<_, String>(0)).optional()?;
+    Ok(trigger.map(|name| format!("it has a trigger, `{}`", name.escape_debug())))
 }
 
 /// Migrates an older or empty database to [`VERSION`] in one transaction.

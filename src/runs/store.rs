@@ -28,6 +28,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema;
@@ -35,12 +36,14 @@ use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
+use crate::regular_file;
 use crate::state_folder;
 
 /// Folder of the run store, relative to the project root.
 pub const FOLDER: &str = "runs";
 pub(super) const DATABASE: &str = "runs/runs.db";
 const WAL: &str = "runs/runs.db-wal";
+const JOURNAL: &str = "runs/runs.db-journal";
 /// Shared memory file in which SQLite coordinates readers and the writer of a WAL database.
 pub(super) const SHM: &str = "runs/runs.db-shm";
 /// Empty file that is locked while a run is recorded; the kernel releases it when the process dies.
@@ -49,6 +52,8 @@ const RECORDING: &str = "runs/recording.lock";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time that finding the number of a new run may take, before any work starts.
 const NEXT_RUN_TIMEOUT: Duration = Duration::from_secs(1);
+/// Maximum size of a text or row in bytes.
+const MAX_TEXT: i32 = 16 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// File in a [`stage_dir`] with the output of the stage's process.
@@ -116,9 +121,15 @@ impl Store {
         let folder = root.join(FOLDER);
         state_folder::create(&folder)
             .map_err(|err| Error::io("create", Path::new(FOLDER), &err))?;
+        refuse_links(root)?;
+        // SQLite would create it with mode 0644; its other files get the mode of this one. An
+        // existing one is not opened: closing it would release SQLite's locks of this process.
+        drop(File::create_new(root.join(DATABASE)));
         let mut conn =
             Connection::open(root.join(DATABASE)).map_err(|err| database_error("open", err))?;
-        refuse_newer(configure(&conn, timeout).map_err(|err| database_error("open", err))?)?;
+        let version = configure(&conn, timeout).map_err(|err| database_error("open", err))?;
+        refuse_newer(version)?;
+        refuse_foreign(&conn, version)?;
         // The mode is stored in the file. On a file system without shared memory SQLite keeps its
         // default mode, which also works.
         conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))
@@ -138,18 +149,21 @@ impl Store {
     }
 
     fn open_existing_within(root: &Path, timeout: Duration) -> Result<Option<Store>> {
-        if !root.join(DATABASE).exists() {
+        if root.join(DATABASE).symlink_metadata().is_err() {
             return Ok(None);
         }
+        refuse_links(root)?;
         let (mut conn, version) =
             connect(root, timeout).map_err(|err| database_error("open", err))?;
+        refuse_newer(version)?;
+        refuse_foreign(&conn, version)?;
         match version {
             // A recorder has just created the file, or died right after creating it.
             0 => return Ok(None),
             version if version < schema::VERSION => {
                 schema::migrate(&mut conn).map_err(|err| database_error("write", err))?;
             }
-            version => refuse_newer(version)?,
+            _ => {}
         }
         Ok(Some(Store { conn, root: root.to_owned() }))
     }
@@ -172,10 +186,20 @@ impl Store {
     }
 }
 
+/// Fails if one of the files that SQLite opens is not a regular file: it follows links, and waits
+/// for a FIFO.
+fn refuse_links(root: &Path) -> Result<()> {
+    for path in [DATABASE, WAL, SHM, JOURNAL].map(Path::new) {
+        regular_file::check(&root.join(path)).map_err(|err| Error::io("open", path, &err))?;
+    }
+    Ok(())
+}
+
 /// Acquires the recording lock, which is held until the file is closed.
 pub(super) fn hold_recording(root: &Path, timeout: Duration) -> Result<File> {
     let path = Path::new(RECORDING);
-    let file = File::create(root.join(path)).map_err(|err| Error::io("create", path, &err))?;
+    let file = regular_file::open_or_create(&root.join(path))
+        .map_err(|err| Error::io("create", path, &err))?;
     let until = Instant::now() + timeout;
     loop {
         match file.try_lock() {
@@ -194,7 +218,7 @@ pub(super) fn hold_recording(root: &Path, timeout: Duration) -> Result<File> {
 /// Returns true if that cannot be determined: showing a dead run as running is better than the
 /// reverse.
 pub(super) fn is_recording(root: &Path) -> bool {
-    match File::open(root.join(RECORDING)) {
+    match regular_file::open(&root.join(RECORDING)) {
         Ok(file) => match file.try_lock_shared() {
             Ok(()) => false,
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => true,
@@ -212,9 +236,7 @@ pub(super) fn database_error(verb: &str, err: rusqlite::Error) -> Error {
         return error.hint(format!("free space on the disk of `{DATABASE}`, which is full"));
     }
     match code {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.hint(format!(
-            "move `{DATABASE}` away: the next run starts a new history, and no work is lost"
-        )),
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => error.hint(start_anew()),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => error
             .hint("another process has been writing to it for seconds: try again when it is done"),
         _ => error,
@@ -231,9 +253,13 @@ fn is_disk_full(err: &rusqlite::Error) -> bool {
 
 /// Returns the error for a value in the database that this program never writes.
 pub(super) fn invalid_value(what: &str, value: &str) -> Error {
-    Error::environment(format!("`{DATABASE}` contains an invalid {what}: `{value}`")).hint(format!(
-        "move `{DATABASE}` away: the next run starts a new history, and no work is lost"
-    ))
+    let value: String = value.chars().take(200).collect();
+    Error::environment(format!("`{DATABASE}` contains an invalid {what}: `{value}`"))
+        .hint(start_anew())
+}
+
+fn start_anew() -> String {
+    format!("move `{DATABASE}` away: the next run starts a new history, and no work is lost")
 }
 
 /// Connects to an existing database and returns its version.
@@ -275,6 +301,8 @@ fn immutable_uri(path: &Path) -> String {
 /// Configures a connection and returns the version of the database.
 fn configure(conn: &Connection, timeout: Duration) -> rusqlite::Result<i64> {
     conn.busy_timeout(timeout)?;
+    // A huge text in a file from elsewhere is an error, and not shown for minutes.
+    conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_TEXT)?;
     conn.pragma_update(None, "foreign_keys", true)?;
     // With a WAL, a power cut can lose the last transactions, but does not damage the database.
     conn.pragma_update(None, "synchronous", "NORMAL")?;
@@ -292,6 +320,19 @@ fn refuse_newer(version: i64) -> Result<()> {
     .hint(format!(
         "use the newer `repro` that wrote it, or move `{DATABASE}` away to start a new history"
     )))
+}
+
+/// Fails if the database is not as this program makes it.
+fn refuse_foreign(conn: &Connection, version: i64) -> Result<()> {
+    let difference = schema::difference(conn, version);
+    match difference.map_err(|err| database_error("open", err))? {
+        None => Ok(()),
+        Some(difference) => {
+            Err(Error::environment(format!("`{DATABASE}` was not made by `repro`"))
+                .because(difference)
+                .hint(start_anew()))
+        }
+    }
 }
 
 /// Returns the highest number of a folder `runs/run-N`, or 0.

@@ -226,6 +226,7 @@ mod tests {
             trash: crate::pipeline::KEEP_DISPLACED,
             links: Default::default(),
             warnings: Default::default(),
+            cache_dir: None,
             stages: stages.iter().map(|(name, _)| stage(name)).collect(),
             graph: Graph::new(
                 stages

@@ -2,14 +2,12 @@
 //! edits at once neither is lost. It is a kernel file lock of its own: a run, which may take days,
 //! does not hold it.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
 use std::path::Path;
-
-use rustix::fs::OFlags;
 
 use super::write::Staging;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// The acquired lock, held until dropped.
 #[derive(Debug)]
@@ -24,10 +22,7 @@ pub fn acquire(path: &Path, staging: Staging) -> Result<EditLock> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(cannot)?;
     }
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
-    let file = options.custom_flags(no_link).open(path).map_err(cannot)?;
+    let file = regular_file::open_or_create(path).map_err(cannot)?;
     file.lock().map_err(cannot)?;
     Ok(EditLock { _file: file, staging })
 }

@@ -39,6 +39,7 @@ use self::stored::{Changes, Entry, Stored};
 use super::scan::{Entries, Node, Stat};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::regular_file;
 use crate::state_folder;
 
 /// Assumed tick of file times in nanoseconds: twice the longest kernel tick, which is 1 to 10 ms.
@@ -89,7 +90,7 @@ impl std::fmt::Debug for Unlisted<'_> {
 impl Index {
     /// Loads the index file at `path`; one that is missing or damaged counts as empty.
     pub fn load(path: &Path) -> Index {
-        let stored = std::fs::read(path).ok().and_then(Stored::decode).unwrap_or_default();
+        let stored = regular_file::read(path).ok().and_then(Stored::decode).unwrap_or_default();
         Index { path: path.to_owned(), stored, updates: RwLock::default() }
     }
 

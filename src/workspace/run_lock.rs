@@ -2,7 +2,7 @@
 //! time. It is a kernel file lock, released when the process dies for any reason, so it is never
 //! stale.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use crate::error::{Error, Result};
+use crate::regular_file;
 use crate::state_folder;
 
 /// The acquired lock, held until dropped.
@@ -37,13 +38,7 @@ pub fn acquire(path: &Path) -> Result<RunLock> {
     if let Some(dir) = path.parent() {
         state_folder::create(dir).map_err(cannot)?;
     }
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(cannot)?;
+    let mut file = regular_file::open_or_create(path).map_err(cannot)?;
     let asked = Instant::now();
     loop {
         match file.try_lock() {

@@ -2,11 +2,12 @@
 //! Entries are statted relative to the open directory, so the kernel resolves each directory's path
 //! once, not once per file.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use walkdir::WalkDir;
 
@@ -100,7 +101,7 @@ pub fn scan<S: FileMeta>(
     match std::fs::metadata(&top) {
         Ok(meta) if meta.is_dir() => {
             let Some(filter) = context.filter(path, named)? else { return Ok(None) };
-            let scan = Scan { context };
+            let scan = Scan { context, targets: &LinkTargets::default() };
             let top = Folder { path: top, filter, parent: None };
             traverse(top, |folder| scan.list(folder), assemble).map(Node::Dir).map(Some)
         }
@@ -138,8 +139,14 @@ pub fn watch_points(
 ) -> impl Iterator<Item = WatchPoint> {
     let is_point =
         |entry: &walkdir::DirEntry| entry.file_type().is_dir() || entry.path_is_symlink();
+    let targets = LinkTargets::default();
+    // Scanning such links is an error, so it does not matter which of them are watched.
+    let fans_out = move |entry: &walkdir::DirEntry| {
+        entry.path_is_symlink()
+            && entry.metadata().is_ok_and(|meta| meta.is_dir() && !targets.add(&meta))
+    };
     let wanted = move |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !is_point(entry) || matters(entry.path())
+        entry.depth() == 0 || !is_point(entry) || (matters(entry.path()) && !fans_out(entry))
     };
     let walk = WalkDir::new(top).follow_links(true).into_iter().filter_entry(wanted);
     walk.flat_map(|entry| {
@@ -187,6 +194,26 @@ pub fn symlink_chain(path: &Path) -> Vec<PathBuf> {
 #[derive(Clone, Copy)]
 struct Scan<'a> {
     context: Context<'a>,
+    targets: &'a LinkTargets,
+}
+
+/// The directories to which symlinks lead, with the number of times each was reached.
+///
+/// Links can fan out: forty directories with two links each to the next one stand for 2^40 paths.
+#[derive(Debug, Default)]
+struct LinkTargets(Mutex<HashMap<(u64, u64), usize>>);
+
+impl LinkTargets {
+    /// Far more links to one directory than anyone makes.
+    const MAX: usize = 10_000;
+
+    /// Counts a link to the directory of `meta`; false if there are too many.
+    fn add(&self, meta: &Metadata) -> bool {
+        let mut reached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = reached.entry((meta.dev(), meta.ino())).or_default();
+        *count += 1;
+        *count <= Self::MAX
+    }
 }
 
 /// A directory and its parents up to the top of the scan.
@@ -253,7 +280,7 @@ impl Scan<'_> {
         {
             (self.context.on_link)(&link);
         }
-        follow(folder, path)
+        follow(folder, path, self.targets)
     }
 }
 
@@ -267,10 +294,11 @@ fn assemble<S>((mut entries, names): Listed<S>, inside: Vec<Entries<S>>) -> Resu
 }
 
 /// Returns the target of a symlink.
-fn follow<S: FileMeta>(folder: &Folder, path: PathBuf) -> Result<Found<S>> {
+fn follow<S: FileMeta>(folder: &Folder, path: PathBuf, targets: &LinkTargets) -> Result<Found<S>> {
     match std::fs::metadata(&path) {
         Ok(meta) if meta.is_dir() => match same_ancestor(folder, &meta) {
-            None => Ok(Found::Dir(path)),
+            None if targets.add(&meta) => Ok(Found::Dir(path)),
+            None => Err(fan_out(&path)),
             Some(above) => Err(Error::usage(format!(
                 "`{}` is a symlink to `{}`, which contains it",
                 path.display(),
@@ -284,6 +312,17 @@ fn follow<S: FileMeta>(folder: &Folder, path: PathBuf) -> Result<Found<S>> {
             _ => Err(unreadable(&path, err)),
         },
     }
+}
+
+fn fan_out(path: &Path) -> Error {
+    let target = path.canonicalize().unwrap_or_default();
+    Error::usage(format!(
+        "`{}` is one of more than {} ways to `{}`",
+        path.display(),
+        LinkTargets::MAX,
+        target.display()
+    ))
+    .hint("remove symlinks that lead from directory to directory: their number multiplies")
 }
 
 /// Returns the path of `folder` or its nearest parent that is the directory of `meta`.

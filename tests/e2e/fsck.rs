@@ -285,3 +285,27 @@ fn edited_out_replaces_damaged_object() {
     assert_eq!(sandbox.read("out"), "second");
     assert_eq!(sandbox.read(&object), "first", "the edited out was stored before it was replaced");
 }
+
+#[test]
+fn uncached_outs_are_not_missing() {
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'cat in > scratch; mkdir dir; cat in > dir/x; echo 1 > kept'\n\
+         deps = ['in']\n\
+         outs = [{ path = 'scratch', cache = false }, { path = 'dir', cache = false }, 'kept']\n",
+    );
+    for input in ["old", "new"] {
+        sandbox.write("in", input);
+        sandbox.ok(&["run"]);
+    }
+    let before = files(&sandbox.path("cache/objects"));
+    let done = sandbox.ok(&["fsck"]);
+    assert!(done.stdout.starts_with("the cache is intact"), "{done}");
+    sandbox.ok(&["fsck", "--repair"]);
+    assert_eq!(files(&sandbox.path("cache/objects")), before);
+    let done = sandbox.ok(&["gc", "--yes"]);
+    assert!(done.stdout.ends_with("\nnothing to delete\n"), "{done}");
+    // The trace of the second run is still known without the lock.
+    sandbox.remove("pipeline.lock");
+    sandbox.ok(&["status"]);
+    assert!(sandbox.ok(&["status"]).stdout.contains("up to date"));
+}

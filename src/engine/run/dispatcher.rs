@@ -31,11 +31,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-use super::job::RunContext;
+use super::job::{RunContext, create_folder};
 use super::ledger::Ledger;
 use super::message::Message;
 use super::options::Options;
@@ -54,6 +55,7 @@ use crate::event::{Event, Failure, Millis, Outcome, RunName, Subscriber, Work};
 use crate::exec::StageMessage;
 use crate::pipeline::StageIx;
 use crate::plan::{Change, Decision, Force};
+use crate::runs;
 use crate::schedule::{Effect, End, Input, Need, Scheduler};
 
 /// Failure of a stage whose worker panicked; without it the dispatcher would wait forever.
@@ -88,6 +90,8 @@ pub(super) struct Dispatcher<'a, 's> {
     /// The stage whose observation was the last message, so that its observation is still current.
     just_observed: Option<StageIx>,
     stop_by: Option<Instant>,
+    /// The folder for the files of the run, once a process needs it.
+    folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +130,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             observing: BTreeSet::new(),
             just_observed: None,
             stop_by: None,
+            folder: None,
         }
     }
 
@@ -291,6 +296,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             work,
             reasons,
         });
+        let folder = self.folder(ix, run, work);
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
         let force = if self.options.forced.contains(ix) || self.stages[ix].damaged {
@@ -301,8 +307,14 @@ impl<'a, 's> Dispatcher<'a, 's> {
         let on_foreign = self.options.on_foreign;
         let spawned = self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
-            let context =
-                RunContext { project: &project, run, groups: &groups, units: &units, on_foreign };
+            let context = RunContext {
+                project: &project,
+                run,
+                folder: &folder,
+                groups: &groups,
+                units: &units,
+                on_foreign,
+            };
             let deliver = |messages| deliver_to(&sender, ix, messages);
             let began = Instant::now();
             let executing = AssertUnwindSafe(|| {
@@ -318,6 +330,18 @@ impl<'a, 's> Dispatcher<'a, 's> {
             let result = unstarted("could not be started", error);
             let _ = self.sender.send(Message::Ended(ix, result, Millis(0)));
         }
+    }
+
+    /// Returns the folder for the files of the run; creates it if the stage runs a process.
+    fn folder(&mut self, ix: StageIx, run: RunName, work: Work) -> PathBuf {
+        let has_process = work == Work::Run && self.project.pipeline.stages[ix].cmd.is_some();
+        if self.folder.is_none() && has_process {
+            let (folder, warning) = create_folder(self.project, run);
+            let warning = warning.map(|text| Event::Warning { stage: None, text });
+            warning.into_iter().for_each(|warning| self.ledger.emit(warning));
+            self.folder = Some(folder);
+        }
+        self.folder.clone().unwrap_or_else(|| runs::run_dir(&self.project.root, run))
     }
 
     /// Runs a stage that was to be restored from objects that turned out to be damaged.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::processes::{Deliver, ProcessGroups};
 use super::units::Units;
@@ -22,6 +22,8 @@ use crate::state_folder;
 pub(super) struct RunContext<'a> {
     pub project: &'a Project,
     pub run: RunName,
+    /// The folder for the files of the run.
+    pub folder: &'a Path,
     pub groups: &'a ProcessGroups,
     /// Lets the stage submit its work as units.
     pub units: &'a Units,
@@ -60,14 +62,27 @@ pub(super) fn retrying<T>(
     }
 }
 
+/// Creates the folder for the files of a run.
+///
+/// If `runs` cannot be written, it is one beside the state of the project, with a warning: the
+/// history must not stop the work.
+pub(super) fn create_folder(project: &Project, run: RunName) -> (PathBuf, Option<String>) {
+    let folder = runs::run_dir(&project.root, run);
+    // The recorder may not have created it yet.
+    let created = state_folder::create(&project.root.join(runs::FOLDER))
+        .and_then(|()| fs::create_dir_all(&folder));
+    let Err(err) = created else { return (folder, None) };
+    let other = project.markers().with_file_name(run.to_string());
+    let shown = other.strip_prefix(&project.root).unwrap_or(&other).display();
+    let warning = format!("cannot write `runs`: {err}; logs are in `{shown}`");
+    (other, Some(warning))
+}
+
 /// Creates the files of the stage contract and returns the job.
 pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Result<Job> {
-    let RunContext { project, run, .. } = context;
+    let RunContext { project, .. } = context;
     let dir = make_wdir(project, stage)?;
-    let folder = runs::stage_dir(&project.root, run, &stage.name);
-    // The recorder may not have created it yet.
-    let runs = project.root.join(runs::FOLDER);
-    state_folder::create(&runs).map_err(|err| Error::io("create", &runs, &err))?;
+    let folder = context.folder.join(stage.name.as_str());
     fs::create_dir_all(&folder).map_err(|err| Error::io("create", &folder, &err))?;
     let params = folder.join("params.json");
     let mut text = serde_json::to_string_pretty(&nested(&stage.params)).unwrap_or_default();

@@ -9,15 +9,17 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::declared;
 use crate::cache::Cache;
 use crate::cache::inventory::{EntryKind, FoundTrace, FoundTree, Integrity};
+use crate::cache::walk::{Stopped, Walked};
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::size::Tally;
 use crate::error::Result;
 use crate::parallel;
-use crate::pipeline::StageName;
-use crate::plan::Trace;
+use crate::pipeline::{Cached, StageName};
+use crate::plan::{Trace, Tree};
 use crate::repo_path::RepoPath;
 
 /// Counts of what was read, and the faults that were found.
@@ -123,7 +125,8 @@ fn wrong(health: Integrity) -> Option<Wrong> {
 pub(super) fn references(project: &Project, unfit: HashMap<Digest, Wrong>) -> Result<Report> {
     let cache = &project.cache;
     let mut report = Report::default();
-    let mut walk = Walk { cache, unfit: &unfit, below: HashMap::new() };
+    let declared = declared(&project.pipeline);
+    let mut walk = Walk { cache, declared, unfit: &unfit, below: Walked::default() };
     let mut faults = BTreeMap::new();
     for (name, trace) in &project.lock.stages {
         walk.outs(trace, &By::Stage(name.clone()), &mut faults);
@@ -168,16 +171,24 @@ fn note(faults: &mut Faults, digest: Digest, what: Wrong) -> &mut Fault {
 /// A fault below a tree: the relative path, the object, and its fault.
 type Below = (String, Digest, Wrong);
 
+/// Number of paths in a tree that are kept for a faulty object.
+const MAX_PATHS: usize = 16;
+
 struct Walk<'a> {
     cache: &'a Cache,
+    declared: BTreeMap<&'a str, Cached>,
     unfit: &'a HashMap<Digest, Wrong>,
     /// Faults inside each tree that was walked, since many traces share trees.
-    below: HashMap<Digest, Rc<Vec<Below>>>,
+    below: Walked<Rc<Vec<Below>>>,
 }
 
 impl Walk<'_> {
     fn outs(&mut self, trace: &Trace, by: &By, faults: &mut Faults) {
-        trace.outs.iter().for_each(|(path, content)| self.at(path, content, by, faults));
+        for (path, content) in &trace.outs {
+            if self.is_expected(path, by) {
+                self.at(path, content, by, faults);
+            }
+        }
     }
 
     fn at(&mut self, path: &RepoPath, content: &Content, by: &By, faults: &mut Faults) {
@@ -192,6 +203,15 @@ impl Walk<'_> {
         }
     }
 
+    /// Reports whether the cache should hold an out. Outs of traces may be those of another project
+    /// that uses the cache, and declared as `cache = false` there.
+    fn is_expected(&self, path: &RepoPath, by: &By) -> bool {
+        match self.declared.get(path.as_str()) {
+            Some(cached) => *cached == Cached::Yes,
+            None => matches!(by, By::Stage(_)) || !self.cache.is_shared(),
+        }
+    }
+
     /// Returns the fault of the object of `content` itself.
     fn object(&self, content: &Content) -> Option<Wrong> {
         let digest = content.digest();
@@ -199,7 +219,7 @@ impl Walk<'_> {
             return Some(wrong.clone());
         }
         match content {
-            Content::Tree(_) if self.below.contains_key(&digest) => None,
+            Content::Tree(_) if self.below.get(&digest).is_some() => None,
             Content::Tree(_) => match self.cache.check_tree(&digest) {
                 FoundTree::Tree(_) => None,
                 FoundTree::NotATree => Some(Wrong::NotATree),
@@ -209,25 +229,43 @@ impl Walk<'_> {
         }
     }
 
+    /// Returns the faults inside a tree, with some of the paths of each object.
     fn inside(&mut self, tree: &Digest) -> Rc<Vec<Below>> {
-        if let Some(known) = self.below.get(tree) {
-            return Rc::clone(known);
-        }
-        let mut found = Vec::new();
-        if let FoundTree::Tree(tree) = self.cache.check_tree(tree) {
+        let mut below = std::mem::take(&mut self.below);
+        let read = |digest: &Digest| match self.cache.check_tree(digest) {
+            FoundTree::Tree(tree) => Ok(tree),
+            // Reported by the tree around it.
+            FoundTree::NotATree | FoundTree::Broken(_) => Ok::<_, ()>(Tree::default()),
+        };
+        let close = |tree: &Tree, walked: &Walked<Rc<Vec<Below>>>| {
+            let mut found: Vec<Below> = Vec::new();
+            let mut times: HashMap<Digest, usize> = HashMap::new();
+            let mut is_new = |digest: &Digest| {
+                let times = times.entry(*digest).or_default();
+                *times += 1;
+                *times <= MAX_PATHS
+            };
             for (name, content) in &tree.entries {
                 if let Some(what) = self.object(content) {
-                    found.push((name.to_string(), content.digest(), what));
+                    let digest = content.digest();
+                    found.extend(is_new(&digest).then(|| (name.to_string(), digest, what)));
                 } else if let Content::Tree(digest) = content {
-                    let inside = self.inside(digest);
-                    found.extend(inside.iter().map(|(rest, digest, what)| {
-                        (format!("{name}/{rest}"), *digest, what.clone())
-                    }));
+                    let inside = walked.get(digest).into_iter().flat_map(|inside| inside.iter());
+                    for (rest, digest, what) in inside.filter(|(_, digest, _)| is_new(digest)) {
+                        found.push((format!("{name}/{rest}"), *digest, what.clone()));
+                    }
                 }
             }
-        }
-        let found = Rc::new(found);
-        self.below.insert(*tree, Rc::clone(&found));
+            Ok(Rc::new(found))
+        };
+        let found = match below.walk(tree, read, close) {
+            Ok(found) => Rc::clone(found),
+            Err(Stopped::By(())) => Rc::default(),
+            Err(Stopped::Impossible(why)) => {
+                Rc::new(vec![(String::new(), *tree, Wrong::Unreadable(why.to_owned()))])
+            }
+        };
+        self.below = below;
         found
     }
 }

@@ -1,41 +1,26 @@
 //! `repro gc`: marks the cache entries that roots refer to, and removes the others.
 //!
-//! A root is an out in `pipeline.lock`, now or at a git revision, an artifact of a run, an entry of
-//! the trash that is not too old, or a link in the workspace. A reference to a tree keeps
-//! everything inside. Only the listings of a directory that is a dep are kept, which suffice to
-//! name changed files later. A trace stays if all of its outs are kept.
+//! A [root](super::roots) is an out in `pipeline.lock`, now or at a git revision, an artifact of a
+//! run, an entry of the trash that is not too old, or a link in the workspace, of this project or
+//! another one that uses the cache. A reference to a tree keeps everything inside. Only the
+//! listings of a directory that is a dep are kept, which suffice to name changed files later. A
+//! trace stays if all of its outs are kept.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
-use super::revisions::{self, Revisions};
+use super::revisions;
+use super::roots::{self, Keep, OtherProject, ProjectRoots, References, Root};
 use crate::cache::Cache;
 use crate::cache::inventory::{Entry, EntryKind, FoundTrace, FoundTree, Integrity, Leftover};
-use crate::clock::now_millis;
 use crate::digest::{Content, Digest};
+use crate::engine::Project;
 use crate::engine::size::{Tally, measure};
-use crate::engine::{Project, past_outs};
-use crate::error::{Error, Result};
-use crate::plan::Lock;
+use crate::error::{Error, Kind, Result};
+use crate::pipeline::Cached;
 use crate::plan::trash::Displaced;
-use crate::runs::Store;
-use crate::workspace::links;
 use crate::workspace::run_lock::RunLock;
-
-/// Roots in addition to `pipeline.lock`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keep {
-    pub runs: KeepRuns,
-    pub revisions: Vec<Revisions>,
-    /// Time for which displaced contents are kept; `None` for that of the pipeline.
-    pub trash: Option<Duration>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeepRuns {
-    Last(usize),
-    All,
-}
 
 /// The kept and the unreferenced entries of the cache.
 #[derive(Debug)]
@@ -62,19 +47,6 @@ pub struct TrashPlan {
     pub old: BTreeSet<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Root {
-    Lock,
-    /// This many git revisions.
-    Revisions(usize),
-    /// This many runs.
-    Runs(usize),
-    /// This many entries of the trash.
-    Trash(usize),
-    /// Links in the workspace that point into the cache.
-    Links,
-}
-
 impl GcPlan {
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
@@ -86,36 +58,34 @@ impl GcPlan {
 
 /// Finds the kept and the unreferenced entries. Changes nothing.
 ///
+/// From here on, no other project can use the cache.
+///
 /// # Errors
 /// If a root or a tree cannot be read: then it is unknown what it keeps, and nothing may be
 /// removed.
 pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
+    if let Some(link) = project.cache.linked_folder() {
+        return Err(may_be_shared(project, &link));
+    }
+    project.cache.hold_alone()?;
     let mut marker = Marker::new(&project.cache);
-    let mut roots = vec![(Root::Lock, Tally::default())];
-    marker.lock(0, &project.lock)?;
-    if !keep.revisions.is_empty() {
-        let found = revisions::locks(&project.root, &keep.revisions)?;
-        for lock in &found.locks {
-            marker.lock(roots.len(), lock)?;
-        }
-        roots.push((Root::Revisions(found.revisions), Tally::default()));
+    let mut roots = Vec::new();
+    let own = ProjectRoots::of(project);
+    for (root, references) in own.list(&project.cache, keep, &keep.revisions)? {
+        marker.mark(roots.len(), &own, references)?;
+        roots.push((root, Tally::default()));
     }
-    let (runs, artifacts) = artifacts(project, keep.runs)?;
-    for content in &artifacts {
-        marker.whole(roots.len(), content)?;
-    }
-    roots.push((Root::Runs(runs), Tally::default()));
-    let trash = trash(project, keep.trash.unwrap_or(project.pipeline.trash))?;
-    if !trash.kept.is_empty() {
-        trash.kept.iter().try_for_each(|entry| marker.whole(roots.len(), &entry.content))?;
-        roots.push((Root::Trash(trash.kept.len()), Tally::default()));
-    }
-    let linked = links::targets_in(&project.root, &project.cache.objects_dir());
-    if !linked.is_empty() {
-        for digest in linked.iter().filter_map(|object| project.cache.digest_of_object(object)) {
-            marker.kept.entry(digest).or_insert(roots.len());
-        }
-        roots.push((Root::Links, Tally::default()));
+    for path in project.cache.other_projects()? {
+        let listed = OtherProject::read(&path).and_then(|other| {
+            let found = other.roots();
+            let revisions = revisions::known(&path, &keep.revisions);
+            for (_, references) in found.list(&project.cache, keep, &revisions)? {
+                marker.mark(roots.len(), &found, references)?;
+            }
+            Ok(())
+        });
+        listed.map_err(|error| unreadable(&path, error))?;
+        roots.push((Root::Project(path), Tally::default()));
     }
 
     let mut objects = Vec::new();
@@ -131,7 +101,36 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     let missing = needed.difference(&there).count();
     let (kept_traces, traces) = traces(&project.cache, &marker.kept)?;
     let leftovers = project.cache.leftovers()?;
+    let trash = trash(project, keep)?;
     Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, trash, missing })
+}
+
+/// Returns the error for a cache that is, or contains, a link: other projects may have one too.
+fn may_be_shared(project: &Project, link: &Path) -> Error {
+    let shown = link.strip_prefix(&project.root).unwrap_or(link).display();
+    let target = link.canonicalize().unwrap_or_default();
+    let error = Error::usage(format!(
+        "`{shown}` is a link to `{}`, which other projects may use as well",
+        target.display()
+    ))
+    .because("what they refer to is unknown, so nothing is removed");
+    error.hint(format!(
+        "remove the link and set `dir = \"{}\"` in `[cache]`, here and in the others",
+        target.display()
+    ))
+}
+
+fn unreadable(project: &Path, error: Error) -> Error {
+    let shown = project.display();
+    if error.kind == Kind::Damaged {
+        return error.because(format!("the project `{shown}`, which uses this cache, needs it"));
+    }
+    let what =
+        format!("nothing is removed: cannot read the project `{shown}`, which uses the cache");
+    let causes = std::iter::once(error.what).chain(error.causes);
+    causes
+        .fold(Error::environment(what), Error::because)
+        .hint(format!("if it is gone for good: `repro gc --forget '{shown}'`"))
 }
 
 /// Removes the unreferenced entries. Traces go before objects, so that an interrupted removal
@@ -146,62 +145,21 @@ pub fn sweep(project: &Project, held: &RunLock, plan: &GcPlan) -> Result<()> {
     forgotten.or_else(|_| project.trash.forget(held, &plan.trash.old))
 }
 
-/// Divides the entries of the trash by age.
-fn trash(project: &Project, kept: Duration) -> Result<TrashPlan> {
-    let trash = project.trash.read()?;
-    if let Some(line) = trash.damaged {
-        return Err(Error::environment(format!("cache/trash:{line} is damaged"))
-            .because("what it refers to is unknown, so nothing is removed")
-            .hint("delete that line if you do not need what was displaced"));
-    }
-    let now = now_millis() / 1000;
+/// Measures the entries of the trash that stay, and lists the others.
+fn trash(project: &Project, keep: &Keep) -> Result<TrashPlan> {
     let mut plan = TrashPlan::default();
-    for entry in trash.entries {
-        let left = entry.until(kept).saturating_sub(now);
-        match u64::try_from(left) {
-            Ok(left) if left > 0 => {
-                plan.left = plan.left.max(Duration::from_secs(left));
-                let files = measure(project, &entry.content);
-                plan.files.count += files.count;
-                plan.files.bytes += files.bytes;
-                plan.kept.push(entry);
-            }
-            _ => drop(plan.old.insert(entry.id)),
-        }
+    for (entry, left) in roots::trash(&project.trash, keep.trash_of(&project.pipeline))? {
+        let Some(left) = left else {
+            plan.old.insert(entry.id);
+            continue;
+        };
+        plan.left = plan.left.max(left);
+        let files = measure(project, &entry.content);
+        plan.files.count += files.count;
+        plan.files.bytes += files.bytes;
+        plan.kept.push(entry);
     }
     Ok(plan)
-}
-
-/// Returns the number of runs that count as roots, and all their artifacts.
-fn artifacts(project: &Project, keep: KeepRuns) -> Result<(usize, Vec<Content>)> {
-    let limit = match keep {
-        KeepRuns::Last(count) => count,
-        KeepRuns::All => usize::MAX,
-    };
-    let Some(store) = Store::open_existing(&project.root)? else {
-        return Ok((0, Vec::new()));
-    };
-    let names = store.names(limit)?;
-    let mut contents = HashSet::new();
-    let oldest = names.last().map(|oldest| store.artifacts_before(*oldest)).transpose()?;
-    for (name, before) in
-        names.iter().rev().zip(oldest.into_iter().chain(std::iter::repeat_with(Vec::new)))
-    {
-        let run = store.run(*name)?;
-        let others = past_outs::unrecorded(&project.root, &run).unwrap_or_default();
-        for artifact in run.artifacts.into_iter().chain(others).chain(before) {
-            let Some((kind, digest)) = artifact.content else { continue };
-            let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));
-            contents.insert(content.ok_or_else(|| {
-                Error::environment(format!(
-                    "artifact `{}` of {name} has no digest: `{kind} {digest}`",
-                    artifact.path
-                ))
-                .hint("`--runs 0` ignores runs")
-            })?);
-        }
-    }
-    Ok((names.len(), contents.into_iter().collect()))
 }
 
 /// Returns the size of the kept traces, and the traces to remove.
@@ -238,33 +196,76 @@ impl Marker<'_> {
         Marker { cache, kept: HashMap::new(), needed: HashSet::new(), listed: HashSet::new() }
     }
 
-    fn lock(&mut self, root: usize, lock: &Lock) -> Result<()> {
-        for trace in lock.stages.values() {
-            trace.outs.values().try_for_each(|out| self.whole(root, out))?;
-            trace.fingerprint.deps.values().try_for_each(|dep| self.listing(root, dep))?;
+    /// Marks what a root of `project` refers to.
+    fn mark(
+        &mut self,
+        root: usize,
+        project: &ProjectRoots<'_>,
+        references: References<'_>,
+    ) -> Result<()> {
+        match references {
+            References::Locks(locks) => {
+                let traces = locks.iter().flat_map(|lock| lock.stages.values());
+                for trace in traces {
+                    for (path, out) in &trace.outs {
+                        self.out(root, project.keeps(path.as_str()), out)?;
+                    }
+                    for dep in trace.fingerprint.deps.values() {
+                        self.listing(root, dep)?;
+                    }
+                }
+                Ok(())
+            }
+            References::Outs(outs) => outs
+                .iter()
+                .try_for_each(|(path, content)| self.out(root, project.keeps(path), content)),
+            References::Contents(contents) => {
+                contents.iter().try_for_each(|content| self.whole(root, content))
+            }
+            References::Objects(objects) => {
+                for digest in objects {
+                    self.kept.entry(digest).or_insert(root);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Marks an out of a stage.
+    fn out(&mut self, root: usize, cached: Cached, content: &Content) -> Result<()> {
+        if cached == Cached::Yes {
+            return self.whole(root, content);
+        }
+        // Its trace stays.
+        self.kept.entry(content.digest()).or_insert(root);
+        Ok(())
+    }
+
+    /// Marks a content and everything in it.
+    fn whole(&mut self, root: usize, content: &Content) -> Result<()> {
+        let mut pending = vec![*content];
+        while let Some(content) = pending.pop() {
+            let digest = content.digest();
+            self.kept.entry(digest).or_insert(root);
+            let is_new = self.needed.insert(content);
+            if is_new && matches!(content, Content::Tree(_)) {
+                pending.extend(self.entries(&digest)?);
+            }
         }
         Ok(())
     }
 
-    /// Marks an out and everything in it.
-    fn whole(&mut self, root: usize, content: &Content) -> Result<()> {
-        let digest = content.digest();
-        self.kept.entry(digest).or_insert(root);
-        let is_new = self.needed.insert(*content);
-        if !is_new || !matches!(content, Content::Tree(_)) {
-            return Ok(());
-        }
-        self.entries(&digest)?.iter().try_for_each(|entry| self.whole(root, entry))
-    }
-
     /// Marks the listings of a directory.
     fn listing(&mut self, root: usize, content: &Content) -> Result<()> {
-        let Content::Tree(digest) = content else { return Ok(()) };
-        self.kept.entry(*digest).or_insert(root);
-        if !self.listed.insert(*digest) {
-            return Ok(());
+        let mut pending = vec![*content];
+        while let Some(content) = pending.pop() {
+            let Content::Tree(digest) = content else { continue };
+            self.kept.entry(digest).or_insert(root);
+            if self.listed.insert(digest) {
+                pending.extend(self.entries(&digest)?);
+            }
         }
-        self.entries(digest)?.iter().try_for_each(|entry| self.listing(root, entry))
+        Ok(())
     }
 
     /// Returns the entries of a tree; none if it is missing.

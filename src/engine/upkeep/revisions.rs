@@ -34,11 +34,7 @@ pub fn locks(root: &Path, wanted: &[Revisions]) -> Result<Locks> {
     let mut commits: BTreeSet<String> = BTreeSet::new();
     for revisions in wanted {
         let listed = match revisions {
-            // Otherwise a name that begins with a dash would be an option.
-            Revisions::Named(name) => {
-                ask(root, &["rev-list", "--no-walk", "--end-of-options", name, "--"])
-                    .map_err(|error| unknown(root, name, error))
-            }
+            Revisions::Named(name) => named(root, name).map_err(|error| unknown(root, name, error)),
             Revisions::AllBranches => {
                 ask(root, &["rev-list", "--no-walk", "--branches", "--remotes"])
             }
@@ -58,6 +54,22 @@ pub fn locks(root: &Path, wanted: &[Revisions]) -> Result<Locks> {
         }
     }
     Ok(found)
+}
+
+fn named(root: &Path, name: &str) -> Result<String> {
+    // Otherwise a name that begins with a dash would be an option.
+    ask(root, &["rev-list", "--no-walk", "--end-of-options", name, "--"])
+}
+
+/// Returns those of `wanted` that exist in the repository of another project; none without one.
+pub fn known(root: &Path, wanted: &[Revisions]) -> Vec<Revisions> {
+    let exists = |revisions: &&Revisions| match revisions {
+        Revisions::Named(name) => named(root, name).is_ok(),
+        Revisions::AllBranches | Revisions::AllTags => {
+            ask(root, &["rev-parse", "--git-dir"]).is_ok()
+        }
+    };
+    wanted.iter().filter(exists).cloned().collect()
 }
 
 /// Returns the commit that `name` means; `None` if git does not know it, or without a repository.

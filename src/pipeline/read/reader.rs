@@ -22,7 +22,7 @@ pub(in crate::pipeline) const PIPELINE: [&str; 1] = ["name"];
 pub(in crate::pipeline) const CONFIG: [&str; 2] = ["include", "groups"];
 pub(in crate::pipeline) const GIT: [&str; 1] = ["ignore_outs"];
 pub(in crate::pipeline) const METRIC: [&str; 1] = ["goal"];
-pub(in crate::pipeline) const CACHE: [&str; 2] = ["link", "trash"];
+pub(in crate::pipeline) const CACHE: [&str; 3] = ["dir", "link", "trash"];
 
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
@@ -273,12 +273,29 @@ impl Reader {
         tokens
     }
 
-    /// Reads `link` of `[cache]`.
-    pub(super) fn links(&mut self, root: &DeTable<'_>) -> Links {
+    /// Reads `link` and `dir` of `[cache]`.
+    pub(super) fn cache(&mut self, root: &DeTable<'_>) -> (Links, Option<String>) {
         let Some(table) = root.get("cache").and_then(|value| self.table(value, "`[cache]`")) else {
-            return Links::default();
+            return (Links::default(), None);
         };
         self.reject_unknown_keys(table, "`[cache]`", &CACHE);
+        let dir = table.get("dir").and_then(|value| self.cache_dir(value));
+        (self.links(table), dir)
+    }
+
+    fn cache_dir(&mut self, value: &Value<'_>) -> Option<String> {
+        let dir = self.string(value, "`dir` of `[cache]`")?;
+        if dir.trim().is_empty() || dir.chars().any(char::is_control) {
+            let hint = "give a folder: absolute, from the home directory (`~/…`), or relative to \
+                        the project";
+            let what = "`dir` of `[cache]` is not a path";
+            self.problems.push(Problem::new(self.line(value), what).hint(hint));
+            return None;
+        }
+        Some(dir.to_owned())
+    }
+
+    fn links(&mut self, table: &DeTable<'_>) -> Links {
         let Some(value) = table.get("link") else {
             return Links::default();
         };

@@ -226,7 +226,7 @@ fn state(project: &Project, observation: &Observation, fingerprint: &Fingerprint
     } else if differing
         .values()
         .flatten()
-        .all(|content| project.cache.first_missing(content).is_none())
+        .all(|content| matches!(project.cache.first_missing(content), Ok(None)))
     {
         State::Restore(differing)
     } else {

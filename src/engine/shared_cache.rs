@@ -1,0 +1,98 @@
+//! Chooses the folder of the cache: the project's own, or one that it shares with other projects.
+//! The state of a project (index, run lock, markers of running stages) stays in its own folder.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Component, Path, PathBuf};
+
+use crate::cache::Cache;
+use crate::error::{Error, Result};
+use crate::pipeline;
+
+/// Environment variable with the folder of a shared cache; overrides `[cache] dir`.
+const VARIABLE: &str = "REPRO_CACHE_DIR";
+
+/// Opens the cache of the project at `root`. Creates nothing.
+///
+/// `own` is the folder of the project's own cache, `setting` is `[cache] dir`.
+pub(super) fn open(root: &Path, own: &Path, setting: Option<&str>) -> Result<Cache> {
+    let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
+    let name = if variable.is_some() { VARIABLE } else { "[cache] dir" };
+    let Some(written) = variable.or_else(|| setting.map(OsString::from)) else {
+        return Ok(Cache::open(own));
+    };
+    let dir = resolved(&absolute(root, &written, name)?);
+    if dir == resolved(own) {
+        return Ok(Cache::open(own));
+    }
+    check(root, &dir, name)?;
+    Ok(Cache::open_shared(&dir, root))
+}
+
+fn absolute(root: &Path, written: &OsStr, name: &str) -> Result<PathBuf> {
+    let written = Path::new(written);
+    let Ok(below_home) = written.strip_prefix("~") else {
+        return Ok(root.join(written));
+    };
+    match std::env::home_dir().filter(|home| home.is_absolute()) {
+        Some(home) => Ok(home.join(below_home)),
+        None => Err(Error::usage(format!(
+            "`{name}` is `{}`, but the home directory is unknown",
+            written.display()
+        ))
+        .hint("set `HOME`, or give an absolute path")),
+    }
+}
+
+/// Returns an absolute path without links and `..`. The last folders need not exist.
+fn resolved(path: &Path) -> PathBuf {
+    let real = |folder: &Path| Some((folder.to_owned(), folder.canonicalize().ok()?));
+    let (existing, mut resolved) = path.ancestors().find_map(real).unwrap_or_default();
+    for part in path.strip_prefix(&existing).unwrap_or(path).components() {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+    }
+    resolved
+}
+
+/// Refuses a folder that is not for a shared cache alone.
+fn check(root: &Path, dir: &Path, name: &str) -> Result<()> {
+    let is_root = |folder: &&Path| folder.join(pipeline::FILE).is_file();
+    let shown = dir.display();
+    if dir.starts_with(root) {
+        return Err(Error::usage(format!("`{name}` is `{shown}`, which is inside the project"))
+            .hint("give a folder outside; without the setting, `cache` in the project is used"));
+    }
+    if let Some(other) = dir.parent().filter(is_root).filter(|_| dir.ends_with("cache")) {
+        return Err(Error::usage(format!(
+            "`{name}` is `{shown}`, the own cache of the project `{}`",
+            other.display()
+        ))
+        .because("`repro gc` there would not know of this project")
+        .hint("choose a folder of its own for the shared cache, and set it in both projects"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_folders_are_resolved() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(real.join("a/b")).unwrap();
+        std::os::unix::fs::symlink("a/b", real.join("link")).unwrap();
+        for (path, expected) in [
+            ("a/../x", "x"),
+            ("x/../y/z", "y/z"),
+            ("link/../x", "a/x"),
+            ("link", "a/b"),
+            ("link/x/../../y", "a/y"),
+        ] {
+            assert_eq!(resolved(&real.join(path)), real.join(expected), "{path}");
+        }
+    }
+}
