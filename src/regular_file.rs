@@ -44,6 +44,11 @@ pub fn open_to_append(path: &Path) -> io::Result<File> {
 
 /// Creates an empty file, or empties the one that exists. Anything else at `path` is replaced.
 pub fn create(path: &Path) -> io::Result<File> {
+    // The usual case: one call, which neither follows a link nor opens anything else.
+    let new = OpenOptions::new().read(true).write(true).create_new(true).open(path);
+    if !matches!(&new, Err(err) if err.kind() == ErrorKind::AlreadyExists) {
+        return new;
+    }
     match open_or_create(path) {
         Ok(file) => file.set_len(0).map(|()| file),
         Err(err) if err.kind() == ErrorKind::InvalidInput => {

@@ -70,11 +70,15 @@ impl Mark {
         self.leader = entry.map(|entry| Leader { pid: entry.pid, start: entry.start });
     }
 
-    /// Returns the text of the mark's file.
-    pub(super) fn encode(&self) -> String {
-        let leader =
-            self.leader.map(|leader| format!("{} {} {}\n", leader.pid, leader.start, *HOST));
-        format!("{}\n{}", self.token, leader.unwrap_or_default())
+    /// Returns the first line of the mark's file.
+    pub(super) fn token_line(&self) -> String {
+        format!("{}\n", self.token)
+    }
+
+    /// Returns the second line of the mark's file; nothing if the first process is unknown.
+    pub(super) fn leader_line(&self) -> String {
+        let line = |leader: Leader| format!("{} {} {}\n", leader.pid, leader.start, *HOST);
+        self.leader.map_or_else(String::new, line)
     }
 
     /// Reads the text of a mark's file; the first process of another machine is left out.
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn mark_of_other_boot() {
         let mark = Mark { token: "t".into(), leader: Some(Leader { pid: 7, start: 9 }) };
-        assert_eq!(Mark::decode(&mark.encode()), Some(mark.clone()));
+        assert_eq!(Mark::decode(&(mark.token_line() + &mark.leader_line())), Some(mark.clone()));
         assert_eq!(Mark::decode("t\n7 9 other\n"), Some(Mark { leader: None, ..mark }));
         for torn in ["t\n", "t", "t\n7 9", "t\n7"] {
             assert_eq!(Mark::decode(torn).unwrap().leader, None);

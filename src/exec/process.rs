@@ -88,7 +88,7 @@ impl Process {
         let second = log.try_clone().map_err(|err| Error::io("write", &job.log, &err))?;
         let marker = lock_marker(&job.marker)?;
         let mut mark = Mark::new();
-        save_mark(&job.marker, &mark)?;
+        let mut saved = save_mark(&job.marker, &mark)?;
         // An absolute path: the stage may set a PATH that contains no shell.
         let shell: Vec<&str> = match &job.shell[..] {
             [] => vec!["/bin/sh", "-c"],
@@ -111,7 +111,7 @@ impl Process {
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
         mark.set_leader(pid);
         // Without its first process the mark is still good.
-        let _ = save_mark(&job.marker, &mark);
+        let _ = saved.write_all(mark.leader_line().as_bytes());
         let group = Group { first: pid, mark: Arc::new(mark) };
         Ok(Process { child, group, pidfd, marker: job.marker.clone() })
     }
@@ -203,10 +203,11 @@ fn remove_marker(marker: &Path) {
     let _ = std::fs::remove_file(mark_of(marker));
 }
 
-fn save_mark(marker: &Path, mark: &Mark) -> Result<()> {
+/// Writes the token of the mark to a file, to whose end the first process is added.
+fn save_mark(marker: &Path, mark: &Mark) -> Result<File> {
     let path = mark_of(marker);
     regular_file::create(&path)
-        .and_then(|mut file| file.write_all(mark.encode().as_bytes()))
+        .and_then(|mut file| file.write_all(mark.token_line().as_bytes()).map(|()| file))
         .map_err(|err| Error::io("write", &path, &err))
 }
 
