@@ -128,11 +128,12 @@ fn wrong_values_in_history() {
         "UPDATE artifacts SET kind = 'tree', digest = 'x'",
         "UPDATE runs SET number = -1",
         "UPDATE runs SET number = 9223372036854775807",
-        "INSERT INTO metrics VALUES (1, 's', 'x', 9e999)",
-        "INSERT INTO params VALUES (1, 'x', replace(hex(zeroblob(100000)), '0', '['))",
+        "INSERT INTO metrics (run, stage, key, value) VALUES (1, 's', 'x', 9e999)",
+        "INSERT INTO params (run, key, value) \
+         VALUES (1, 'x', replace(hex(zeroblob(100000)), '0', '['))",
         "UPDATE runs SET host = hex(zeroblob(50000000))",
         "UPDATE runs SET fresh = -1",
-        "INSERT INTO series VALUES (1, 's', 'x', -1, 1, -1)",
+        "INSERT INTO series (run, stage, key, step, value, at) VALUES (1, 's', 'x', -1, 1, -1)",
         "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = 'x' WHERE name = 'runs'",
     ];
     for sql in changes {

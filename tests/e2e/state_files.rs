@@ -124,12 +124,12 @@ fn run_without_writable_history() {
     --- stderr
     run-1: started
     s: started (never ran)
-    warning: cannot write `runs`: Not a directory (os error 20); logs are in `cache/tmp/run-1`
+    warning: cannot write `runs`: not a directory; logs are in `cache/tmp/run-1`
     s | said
     s: ran in [time]
     warning: run-1 is not in the history; its results are kept
      caused by: cannot create `runs`
-     caused by: File exists (os error 17)
+     caused by: not a directory
 
      out by s
 
