@@ -266,3 +266,13 @@ fn gc_removes_dead_temporaries() {
         assert!(sandbox.exists(path), "{path}");
     }
 }
+
+#[test]
+fn gc_keeps_formerly_cached_out() {
+    let pipeline = "[stages.s]\ncmd = 'mkdir dir; cp in dir'\ndeps = ['in']\nouts = [OUT]\n";
+    let sandbox = Sandbox::with(&pipeline.replace("OUT", "'dir'"));
+    run_with(&sandbox, "one");
+    sandbox.write("pipeline.toml", pipeline.replace("OUT", "{ path = 'dir', cache = false }"));
+    sandbox.ok(&["gc", "--runs", "0", "--yes"]);
+    assert_eq!(held(&sandbox, &["one"]), ["one"]);
+}

@@ -187,13 +187,21 @@ struct Marker<'a> {
     /// Content that must exist; listings of deps may be missing without harm. Kept as `Content`,
     /// since the same bytes can be a file in one place and a tree in another.
     needed: HashSet<Content>,
+    /// Content that need not exist.
+    uncached: HashSet<Content>,
     /// Trees of which only the listings were marked.
     listed: HashSet<Digest>,
 }
 
 impl Marker<'_> {
     fn new(cache: &Cache) -> Marker<'_> {
-        Marker { cache, kept: HashMap::new(), needed: HashSet::new(), listed: HashSet::new() }
+        Marker {
+            cache,
+            kept: HashMap::new(),
+            needed: HashSet::new(),
+            uncached: HashSet::new(),
+            listed: HashSet::new(),
+        }
     }
 
     /// Marks what a root of `project` refers to.
@@ -220,7 +228,7 @@ impl Marker<'_> {
                 .iter()
                 .try_for_each(|(path, content)| self.out(root, project.keeps(path), content)),
             References::Contents(contents) => {
-                contents.iter().try_for_each(|content| self.whole(root, content))
+                contents.iter().try_for_each(|content| self.out(root, Cached::Yes, content))
             }
             References::Objects(objects) => {
                 for digest in objects {
@@ -231,24 +239,18 @@ impl Marker<'_> {
         }
     }
 
-    /// Marks an out of a stage.
+    /// Marks an out of a stage and everything in it. An uncached out may be in the cache all the
+    /// same: it was cached before, or displaced.
     fn out(&mut self, root: usize, cached: Cached, content: &Content) -> Result<()> {
-        if cached == Cached::Yes {
-            return self.whole(root, content);
-        }
-        // Its trace stays.
-        self.kept.entry(content.digest()).or_insert(root);
-        Ok(())
-    }
-
-    /// Marks a content and everything in it.
-    fn whole(&mut self, root: usize, content: &Content) -> Result<()> {
         let mut pending = vec![*content];
         while let Some(content) = pending.pop() {
             let digest = content.digest();
             self.kept.entry(digest).or_insert(root);
-            let is_new = self.needed.insert(content);
-            if is_new && matches!(content, Content::Tree(_)) {
+            let seen = match cached {
+                Cached::Yes => &mut self.needed,
+                Cached::No => &mut self.uncached,
+            };
+            if seen.insert(content) && matches!(content, Content::Tree(_)) {
                 pending.extend(self.entries(&digest)?);
             }
         }
