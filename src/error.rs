@@ -107,7 +107,7 @@ impl Error {
         }
     }
 
-    /// Returns the error of a thread that the system does not give.
+    /// Returns the error for a thread that cannot be started.
     pub fn thread(err: &std::io::Error) -> Error {
         Error::environment("cannot start a thread").because(err).hint(MORE_PROCESSES)
     }

@@ -2,8 +2,9 @@
 //!
 //! Names, params, descriptions and stage output may contain control characters, which could move
 //! the cursor, retitle the window, fill the clipboard or reorder the text. Whatever writes for
-//! people passes its text through [`for_terminal`], which escapes them. Own styles are marked by
-//! [`STYLE_MARK`] instead of the escape character, so that no foreign text needs to be trusted.
+//! people passes its text through [`for_terminal`], which escapes them. Styles of this program are
+//! marked by [`STYLE_MARK`] instead of the escape character, so that no foreign text needs to be
+//! trusted.
 //!
 //! Known limit: a text that imitates a mark can change colors, and nothing else.
 
@@ -20,7 +21,7 @@ pub fn for_terminal(text: &str) -> String {
     with_ansi(&safe(text))
 }
 
-/// Escapes what could control a terminal, but for line feeds, tabs and the marks of styles.
+/// Escapes what could control a terminal, except line feeds, tabs and the marks of styles.
 pub fn safe(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_unsafe(c) && !matches!(c, '\n' | '\t'))
 }

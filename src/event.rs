@@ -182,8 +182,8 @@ pub enum Outcome {
     Restored,
     Ran,
     Failed(#[serde(serialize_with = "serialize_as_field")] Failure),
-    /// Ran with exit code 0, but its outs belong to no state of its deps: they stay in the
-    /// workspace, and the stage is as out of date as before.
+    /// Ran with exit code 0, but its outs match no single version of its deps: they stay in
+    /// the workspace, and the stage is as out of date as before.
     Unrecorded(#[serde(serialize_with = "serialize_as_field")] Failure),
     /// Not run because stage `because` failed.
     Skipped {

@@ -16,8 +16,8 @@ pub fn is_available() -> bool {
     *AVAILABLE
 }
 
-/// Starts as many threads as the system gives, at most one per processor, and only then tells
-/// rayon their number: it has no second try.
+/// Starts as many threads as the system allows, at most one per processor, and then passes their
+/// number to rayon, which can be initialized only once.
 fn start() -> bool {
     let (sender, receiver) = channel::<ThreadBuilder>();
     let receiver = Arc::new(Mutex::new(receiver));

@@ -76,7 +76,7 @@ pub(super) fn warn_of_undeclared(found: Warnings, is_wanted: impl Fn(&StageName)
     undeclared::to_show(found, is_wanted).iter().for_each(terminal::warn_of);
 }
 
-/// Tells which outs a run added to `.gitignore`.
+/// Reports which outs a run added to `.gitignore`.
 pub(super) fn show_ignored(report: &Report) {
     match &report.ignored {
         Ok(outs) if outs.is_empty() => {}

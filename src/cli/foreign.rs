@@ -1,4 +1,4 @@
-//! Commands and options of other tools: names what does the same here.
+//! Recognizes commands and options of other tools, and names the equivalent here.
 
 use std::ffi::OsString;
 

@@ -1,7 +1,8 @@
 //! CSV and TSV: a heading line, and rows of cells.
 //!
-//! One row gives its cells by the names of the columns. Several rows whose first cell is a name
-//! give tables by these names. Any other table is a series or a list, and no set of named values.
+//! A single row becomes a table of its cells by column name. Several rows whose first cell is a
+//! name become one table per name. Any other table is a series or a list, not a set of named
+//! values.
 
 use super::value::{Fault, Value, not_finite};
 

@@ -98,7 +98,7 @@ pub(super) fn store_durably(
 ) -> Result<Replaced> {
     let absent = project.cache.missing(leaf_digests(seen));
     let users = users_content(project, path, seen, &absent)?;
-    // Announced first: after a kill, the objects alone would not tell whose they are.
+    // Announced first: after a kill, nothing else shows that the objects are a user's.
     if !users.is_empty() {
         project.trash.announce(&users)?;
     }

@@ -209,7 +209,7 @@ fn look_up_paths(workspace: &Workspace, snapshot: &PipelineSnapshot) -> Vec<Foun
             match other {
                 Ok(other) => found
                     .extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))),
-                // The system gave no thread for this share.
+                // No thread could be started for this share.
                 Err(share) => found.extend(share.iter().copied().map(look_up)),
             }
         }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use crate::plan::Claims;
 
+/// Who made the files at outs, as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct Makers {
     /// The outs that the lock names.

@@ -41,7 +41,7 @@ pub struct Observation {
 
 /// Observes a stage. `predicted` holds outs that other stages will have restored by then.
 ///
-/// Whoever acts on the decision must first heed the refusal.
+/// Callers that act on the decision must check the refusal first.
 ///
 /// # Errors
 /// If a dep is missing or unreadable, a tool fails, or the stage may not run and cannot be

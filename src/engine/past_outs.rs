@@ -1,5 +1,4 @@
-//! Tells what the outs of a run were, including those of stages that were up to date and that it
-//! did not record.
+//! Finds the outs of a run that its records lack: those of stages that were up to date.
 
 use std::collections::BTreeSet;
 use std::path::Path;

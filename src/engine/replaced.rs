@@ -1,4 +1,4 @@
-//! Tells what a user made from what stages made, in content that is about to be displaced.
+//! Finds the parts of displaced content that a user made, as opposed to a stage.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! `cache/started`: the outs of stages that were started and have not finished. What is there is
-//! the remains of a stage that failed or was killed, and no user's file.
+//! `cache/started`: the outs of stages that were started and have not finished. A stage that
+//! failed or was killed left the content there; it is not a user's.
 //!
 //! The outs are appended before they are cleared. If the file is lost, the remains count as files
 //! of a user, so that the stage is refused; nothing is lost.

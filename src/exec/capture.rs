@@ -20,7 +20,7 @@ const MAX_OUTPUT: usize = 1 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Interval for checking whether a command without open files has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// Time that killed processes get to end.
+/// Maximum wait for killed processes to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs `cmd` in `dir` and returns its trimmed output, stdout before stderr.

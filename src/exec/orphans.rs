@@ -36,8 +36,8 @@ use super::family::{self, Mark};
 use crate::error::{Error, Result};
 use crate::regular_file;
 
-/// Time that killed processes get to end. A process blocked in the kernel by a dead disk may never
-/// end.
+/// Maximum wait for killed processes to end. A process blocked in the kernel by a dead disk may
+/// never end.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// End of the name of a mark, after the name of its marker. No stage has such a name.

@@ -22,7 +22,7 @@ use super::orphans::mark_of;
 use crate::error::{Error, MORE_PROCESSES, Result};
 use crate::regular_file;
 
-/// Time that killed processes get to end before the run goes on.
+/// Maximum wait for killed processes to end before the run goes on.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Interval for polling a process without a pidfd.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -110,7 +110,7 @@ impl Process {
         let Some(pid) = pid else { panic!("BUG: invalid process id") };
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok();
         mark.set_leader(pid);
-        // Without its first process the mark is still good.
+        // The mark is useful even without its first process.
         let _ = saved.write_all(mark.leader_line().as_bytes());
         let group = Group { first: pid, mark: Arc::new(mark) };
         Ok(Process { child, group, pidfd, marker: job.marker.clone() })

@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-/// The shells whose quoting this is.
+/// The shells that quote as this module does.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
 
 /// Reports whether one of these words, which come before a command, is such a shell.
@@ -79,7 +79,7 @@ struct HereDoc {
 pub(super) struct Scanner {
     frames: Vec<Frame>,
     is_escaped: bool,
-    /// The place can no longer be told.
+    /// The place is no longer known.
     is_lost: bool,
     last: char,
     word: String,
@@ -123,7 +123,7 @@ impl Scanner {
     /// Returns the value as the shell has to read it here to take it literally.
     ///
     /// # Errors
-    /// The place where that cannot be told, for a message.
+    /// The place where the value cannot be quoted, for a message.
     pub(super) fn value(&mut self, value: &str) -> Result<String, &'static str> {
         let written = if is_plain(value) { Ok(value.to_owned()) } else { self.escape(value) };
         if let Some((_, line)) = &mut self.body {

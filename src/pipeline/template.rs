@@ -284,7 +284,7 @@ fn environment(values: Values) -> Environment<'static> {
     environment.set_fuel(Some(FUEL));
     environment.add_filter("quote", value::quote);
     environment.add_filter("raw", value::raw);
-    // `{#` is no comment: shells have it in `${#array[@]}`.
+    // `{#` does not start a comment: shells use it in `${#array[@]}`.
     let no_comments = SyntaxConfig::builder().comment_delimiters("\u{2}{#", "#}\u{2}").build();
     environment.set_syntax(no_comments.unwrap_or_else(|err| panic!("BUG: {err}")));
     environment.set_formatter(

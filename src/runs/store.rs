@@ -73,8 +73,8 @@ pub fn stage_dir(root: &Path, run: RunName, stage: &StageName) -> PathBuf {
     run_dir(root, run).join(stage.as_str())
 }
 
-/// Keeps a copy of the lock in the folder of a run, which tells later what the outs of all stages
-/// were. Without it, `artifacts_before` has to do.
+/// Keeps a copy of the lock in the folder of a run, as the record of the outs of all stages.
+/// Without it, `artifacts_before` is used.
 pub fn keep_lock(root: &Path, run: RunName) {
     let folder = run_dir(root, run);
     let (new, named) = (folder.join("lock.new"), folder.join(lock::FILE));

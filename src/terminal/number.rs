@@ -58,7 +58,7 @@ pub fn difference(value: Number) -> String {
     if value > Number::from(0.0) { format!("+{}", number(value)) } else { number(value) }
 }
 
-/// The number that a reader takes a text for.
+/// The number that a text stands for when read.
 #[derive(PartialEq, Eq, Hash)]
 enum Meaning {
     Integer(i128),

@@ -1,8 +1,8 @@
 //! Decides which entries of a folder count as content.
 //!
-//! Inside outs everything does, whatever its name. Elsewhere the rules of `.reproignore` and the
-//! default ones leave entries out, and so does a `pipeline.toml` in the folder: the state of that
-//! project is nobody's content. A folder that is left out still holds the outs inside it.
+//! Inside outs every entry counts. Elsewhere `.reproignore` and the default patterns exclude
+//! entries, and beside a `pipeline.toml` the state of that project does not count. An excluded
+//! folder is still searched for outs.
 
 use std::fs::DirEntry;
 use std::path::Path;

@@ -73,8 +73,8 @@ enum State {
 pub enum Unlisted<'a> {
     /// Keep them: the listing is partial.
     Keep,
-    /// Forget them unless a file of this name exists: the listing is complete but for ignored
-    /// files, and an ignored file may be a dep by its own path.
+    /// Forget them unless a file of this name exists: the listing is complete except for
+    /// ignored files, and an ignored file may be a dep by its own path.
     ForgetUnless(&'a dyn Fn(&str) -> bool),
 }
 

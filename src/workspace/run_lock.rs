@@ -20,7 +20,7 @@ pub struct RunLock {
     _file: File,
 }
 
-/// Time that the lock of a dead process gets to be released.
+/// Maximum wait for the lock of a dead process to be released.
 ///
 /// A process that `repro` is starting inherits the lock and holds it until it calls `exec`, even if
 /// `repro` is killed meanwhile.

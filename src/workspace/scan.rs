@@ -106,7 +106,7 @@ pub fn scan<S: FileMeta>(
             traverse(top, |folder| scan.list(folder), assemble).map(Node::Dir).map(Some)
         }
         _ if named == Named::Listed && context.filter(path, named)?.is_none() => Ok(None),
-        // Whoever needs to know whether the top itself is a symlink has its path.
+        // Callers that need to know whether the top itself is a symlink have its path.
         Ok(meta) => file_node(&meta, None, || top).map(Some),
         Err(err) if is_absent(&err) => match std::fs::read_link(&top) {
             Ok(target) => link_node(&top, target).map(Some),

@@ -95,7 +95,7 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
     }
     // Files are emptied: a stage can run twice within a run, if its cached outs were damaged.
     for (path, bytes) in [(&params, text.as_bytes()), (&events, &[]), (&folder.join("log"), &[])] {
-        // Nor are they written through what an earlier stage may have put in their place.
+        // They are not written through a link that an earlier stage may have put there.
         regular_file::create(path)
             .and_then(|mut file| file.write_all(bytes))
             .map_err(|err| Error::io("write", path, &err))?;

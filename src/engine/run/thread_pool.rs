@@ -43,11 +43,11 @@ impl ThreadPool {
         ThreadPool { most, shared: Arc::default() }
     }
 
-    /// Runs `work`, which must not panic, on an idle thread or a new one. If the system gives no
-    /// new one, it waits until a thread is idle.
+    /// Runs `work`, which must not panic, on an idle thread or a new one. If no new one can be
+    /// started, it waits until a thread is idle.
     ///
     /// # Errors
-    /// The system does not give the first thread.
+    /// The first thread cannot be started.
     pub(super) fn spawn(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
         let mut state = self.shared.state();
         state.waiting.push_back(Box::new(work));

@@ -187,7 +187,8 @@ impl Reader {
         self.rendered(text, value, what, scope, Form::Text)
     }
 
-    /// Renders a text that no shell reads, so that `${train.lr}` in it would stay as it is.
+    /// Renders a text that no shell reads. `${train.lr}` in it is an error, since nothing replaces
+    /// it.
     pub(super) fn text_without_variables(
         &mut self,
         value: &Value<'_>,
