@@ -96,21 +96,37 @@ pub(super) fn store_durably(
     path: &RepoPath,
     seen: &Observed,
 ) -> Result<Replaced> {
-    let absent = project.cache.missing(leaf_digests(seen));
-    let users = users_content(project, path, seen, &absent)?;
+    store_all_durably(project, &[(path, seen)])
+}
+
+/// Does the same as [`store_durably`] for several paths, and syncs once.
+pub(super) fn store_all_durably(
+    project: &Project,
+    places: &[(&RepoPath, &Observed)],
+) -> Result<Replaced> {
+    if places.is_empty() {
+        return Ok(Replaced::default());
+    }
+    let digests = || places.iter().flat_map(|(_, seen)| leaf_digests(seen)).collect::<Vec<_>>();
+    let absent = project.cache.missing(digests());
+    let users = users_content(project, places, &absent)?;
     // Announced first: after a kill, nothing else shows that the objects are a user's.
     if !users.is_empty() {
         project.trash.announce(&users)?;
     }
-    store_absent(project, path, seen, &Mutex::new(absent))?;
-    let damaged = project.cache.damaged(leaf_digests(seen))?;
+    let store = |digests| {
+        let left = Mutex::new(digests);
+        places.iter().try_for_each(|(path, seen)| store_absent(project, path, seen, &left))
+    };
+    store(absent)?;
+    let damaged = project.cache.damaged(digests())?;
     if !damaged.is_empty() {
         // Removed after `store`, because a link in the workspace may lead to a damaged object; its
         // bytes were then observed under another digest and stored above.
         for digest in &damaged {
             drop(project.cache.remove_damaged_object(digest));
         }
-        store_absent(project, path, seen, &Mutex::new(damaged))?;
+        store(damaged)?;
     }
     project.cache.sync()?;
     match users.is_empty() {
@@ -182,15 +198,17 @@ pub(super) fn restore(
     left: &OutContents,
     found: &BTreeMap<RepoPath, Option<Observed>>,
 ) -> Result<(Tally, Replaced)> {
-    let mut replaced = Replaced::default();
+    let seen = |path: &RepoPath| found.get(path).and_then(Option::as_ref);
+    let differing: Vec<(&RepoPath, &Observed)> = left
+        .iter()
+        .filter_map(|(path, content)| Some((path, seen(path)?, content)))
+        .filter(|(_, seen, content)| Some(seen.content()) != **content)
+        .map(|(path, seen, _)| (path, seen))
+        .collect();
+    let replaced = store_all_durably(project, &differing)?;
     let restorer = Restorer::new(project, project.links.kinds());
     for (path, content) in left {
-        let seen = found.get(path).and_then(Option::as_ref);
-        if let Some(seen) = seen
-            && Some(seen.content()) != *content
-        {
-            replaced.append(store_durably(project, path, seen)?);
-        }
+        let seen = seen(path);
         match (content, seen) {
             (Some(content), seen) => {
                 project.workspace.make_parent(path)?;

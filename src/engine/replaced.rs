@@ -1,6 +1,6 @@
 //! Finds the parts of displaced content that a user made, as opposed to a stage.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Project;
 use crate::digest::{Content, Digest};
@@ -53,22 +53,27 @@ impl Replaced {
     }
 }
 
-/// Returns the largest parts of the content at `path` that a user made: all of their files were
+/// Returns the largest parts of the contents at `places` that a user made: all of their files were
 /// unknown to the cache, or came into it as a user's.
 pub(super) fn users_content(
     project: &Project,
-    path: &RepoPath,
-    seen: &Observed,
+    places: &[(&RepoPath, &Observed)],
     absent: &HashSet<Digest>,
 ) -> Result<Vec<Found>> {
-    let locked = project.lock.stages.values().find_map(|trace| trace.outs.get(path));
-    if locked == Some(&seen.content()) {
+    let locked: BTreeMap<&RepoPath, &Content> =
+        project.lock.stages.values().flat_map(|trace| &trace.outs).collect();
+    let is_locked = |(path, seen): &(&RepoPath, &Observed)| {
+        locked.get(path).is_some_and(|content| **content == seen.content())
+    };
+    if places.iter().all(is_locked) {
         return Ok(Vec::new());
     }
     let trash = project.trash.read()?;
-    let mut found = Vec::new();
     let is_users = |digest: &Digest| absent.contains(digest) || trash.knows(digest);
-    collect_users(path, seen, &is_users, &mut found);
+    let mut found = Vec::new();
+    for (path, seen) in places.iter().filter(|place| !is_locked(place)) {
+        collect_users(path, seen, &is_users, &mut found);
+    }
     Ok(found)
 }
 

@@ -25,6 +25,7 @@
 //! - If the lock file cannot be read, a dead run is shown as running.
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -78,9 +79,11 @@ pub fn stage_dir(root: &Path, run: RunName, stage: &StageName) -> PathBuf {
 pub fn keep_lock(root: &Path, run: RunName) {
     let folder = run_dir(root, run);
     let (new, named) = (folder.join("lock.new"), folder.join(lock::FILE));
+    // A stage may have put anything there.
     let _ = fs::create_dir_all(&folder)
-        .and_then(|()| fs::copy(root.join(lock::FILE), &new))
-        .and_then(|_| fs::rename(&new, &named));
+        .and_then(|()| fs::read(root.join(lock::FILE)))
+        .and_then(|text| regular_file::create(&new)?.write_all(&text))
+        .and_then(|()| fs::rename(&new, &named));
 }
 
 /// Returns the lock at the end of a run; `None` if it was not kept or cannot be read.

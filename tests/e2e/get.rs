@@ -328,3 +328,15 @@ fn get_as_json() {
     let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
     assert_eq!((json["from"].as_str(), json["to"].as_str()), (Some("run-1"), Some("x")));
 }
+
+#[test]
+fn kept_lock_follows_no_link() {
+    let sandbox = Sandbox::with(
+        "[stages.a]\ncmd = 'ln -s ../../victim \"$REPRO_ROOT/runs/$REPRO_RUN/lock.new\"; echo 1 > o'\n\
+         outs = ['o']\n",
+    );
+    sandbox.write("victim", "precious");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("victim"), "precious");
+    assert!(sandbox.path("runs/run-1/pipeline.lock").symlink_metadata().unwrap().is_file());
+}

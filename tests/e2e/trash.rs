@@ -413,3 +413,27 @@ fn torn_line_is_replaced() {
         assert_eq!(entries(&sandbox).len(), usize::from(announced), "{length}");
     }
 }
+
+/// Announced, stored, synced and recorded at once, not item by item.
+#[test]
+fn items_are_displaced_together() {
+    let sandbox = Sandbox::with(
+        "[stages.up]\neach = 'in/*'\ncmd = 'cp {{ item.path }} up/'\n\
+         outs = ['up/{{ item.name }}']\n",
+    );
+    for item in ["a", "b", "c"] {
+        sandbox.write(&format!("in/{item}"), item);
+    }
+    sandbox.ok(&["run"]);
+    for item in ["a", "b", "c"] {
+        sandbox.write(&format!("up/{item}"), format!("mine {item}"));
+    }
+    sandbox.remove("in/c");
+    sandbox.ok(&["run"]);
+    assert_eq!([sandbox.read("up/a"), sandbox.read("up/b")], ["a", "b"]);
+    assert!(!sandbox.exists("up/c"));
+    let text = sandbox.read("cache/trash");
+    let words: Vec<&str> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    // The item that left, then the items to restore.
+    assert_eq!(words[1..], ["storing", "1", "storing", "storing", "2", "3"], "{text}");
+}

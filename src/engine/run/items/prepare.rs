@@ -1,6 +1,7 @@
 //! Prepares the outs of a stage with items: stores and removes those that no item keeps, and
 //! restores those that the cache has.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
@@ -12,6 +13,7 @@ use crate::engine::run::outs::clear_out;
 use crate::engine::{Project, commit, obstacle, started};
 use crate::error::Result;
 use crate::pipeline::{Each, Stage};
+use crate::plan::OutContents;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
@@ -38,39 +40,45 @@ pub(super) fn prepare(
         }
         replaced.append(obstacle::clear(project, &out.path)?);
         if let Some(Some(seen)) = observation.outs.get(&out.path) {
-            clear(project, &out.path, seen, &staying, &mut replaced)?;
+            let mut leaving = Vec::new();
+            collect_leaving(&out.path, seen, &staying, &mut leaving);
+            let places: Vec<(&RepoPath, &Observed)> =
+                leaving.iter().map(|(path, seen)| (path, &**seen)).collect();
+            replaced.append(commit::store_all_durably(project, &places)?);
+            leaving.iter().try_for_each(|(path, _)| project.workspace.remove(path))?;
         }
         project.workspace.make_parent(&out.path)?;
         project.workspace.make_dir(&out.path)?;
     }
+    let mut restored = OutContents::new();
     for item in &items.all {
         match &item.state {
             State::Fresh => {}
             State::Restore(outs) => {
-                let seen = outs
-                    .keys()
-                    .map(|path| (path.clone(), found(observation, path).map(Observed::Leaf)));
-                let (_written, others) = commit::restore(project, outs, &seen.collect())?;
-                replaced.append(others);
+                restored.extend(outs.iter().map(|(path, content)| (path.clone(), *content)));
             }
             State::Stale => {
                 item.outs.iter().try_for_each(|out| project.workspace.make_parent(out))?;
             }
         }
     }
+    // All at once: what is displaced is synced and recorded once, not per item.
+    let seen = restored.keys();
+    let seen = seen.map(|path| (path.clone(), found(observation, path).map(Observed::Leaf)));
+    let (_written, others) = commit::restore(project, &restored, &seen.collect())?;
+    replaced.append(others);
     Ok(replaced)
 }
 
-/// Removes everything at `path` except `staying`, and the folders that become empty.
-fn clear(
-    project: &Project,
+/// Collects everything at `path` except `staying`: whole folders where nothing stays in them.
+fn collect_leaving<'o>(
     path: &RepoPath,
-    seen: &Observed,
+    seen: &'o Observed,
     staying: &BTreeSet<&RepoPath>,
-    replaced: &mut Replaced,
-) -> Result<()> {
+    leaving: &mut Vec<(RepoPath, Cow<'o, Observed>)>,
+) {
     if staying.contains(path) {
-        return Ok(());
+        return;
     }
     let holds = || {
         let next = staying.range::<RepoPath, _>((Bound::Excluded(path), Bound::Unbounded));
@@ -79,15 +87,15 @@ fn clear(
     };
     match seen {
         Observed::Dir { tree, dirs, .. } if holds() => {
-            tree.entries.iter().try_for_each(|(name, content)| {
-                let leaf = Observed::Leaf(*content);
-                let seen = dirs.get(name).unwrap_or(&leaf);
-                clear(project, &path.join(name), seen, staying, replaced)
-            })
+            for (name, content) in &tree.entries {
+                let path = path.join(name);
+                match dirs.get(name) {
+                    Some(dir) => collect_leaving(&path, dir, staying, leaving),
+                    None if staying.contains(&path) => {}
+                    None => leaving.push((path, Cow::Owned(Observed::Leaf(*content)))),
+                }
+            }
         }
-        _ => {
-            replaced.append(commit::store_durably(project, path, seen)?);
-            project.workspace.remove(path)
-        }
+        _ => leaving.push((path.clone(), Cow::Borrowed(seen))),
     }
 }
