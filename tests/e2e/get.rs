@@ -332,8 +332,8 @@ fn get_as_json() {
 #[test]
 fn kept_lock_follows_no_link() {
     let sandbox = Sandbox::with(
-        "[stages.a]\ncmd = 'ln -s ../../victim \"$REPRO_ROOT/runs/$REPRO_RUN/lock.new\"; echo 1 > o'\n\
-         outs = ['o']\n",
+        "[stages.a]\nouts = ['o']\n\
+         cmd = 'ln -s ../../victim \"$REPRO_ROOT/runs/$REPRO_RUN/lock.new\"; echo 1 > o'\n",
     );
     sandbox.write("victim", "precious");
     sandbox.ok(&["run"]);
