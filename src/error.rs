@@ -134,10 +134,10 @@ impl Error {
 
 /// Remedy when a file cannot grow.
 pub const FILE_SIZE_LIMIT: &str =
-    "the limit of file sizes is reached: raise it (`ulimit -f`, or the maximum of the file system)";
+    "the file size limit is reached: raise it (`ulimit -f`, or the maximum of the file system)";
 
 /// Remedy when no process or thread can be started.
-pub const MORE_PROCESSES: &str = "the limit of processes and threads is reached: raise it \
+pub const MORE_PROCESSES: &str = "the limit on processes and threads is reached: raise it \
      (`ulimit -u`, or `pids.max` of a container), or run fewer stages at once (`-j`)";
 
 fn free_space(path: &Path) -> String {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, exit};
 use crate::runs::Recorder;
 use crate::terminal::{self, stdout, style};
 
-/// Declare the present outs of a stage right, without running it
+/// Accept the current outs of a stage as correct, without running it
 ///
 /// The outs become the outs of the stage as it is now: after a change that does not affect them, or
 /// when they were made elsewhere. They are stored in the cache as after a run.

@@ -86,7 +86,7 @@ fn split(what: &str) -> Result<(&str, &str)> {
             Err(Error::usage(format!("`{what}` has no path after the colon")).hint(example))
         }
         _ => Err(Error::usage(format!("`{what}` does not name a run or a git revision"))
-            .hint(format!("{example}; `repro checkout PATH` restores the present version"))),
+            .hint(format!("{example}; `repro checkout PATH` restores the current version"))),
     }
 }
 

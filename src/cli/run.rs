@@ -60,7 +60,7 @@ pub(super) struct RunArgs {
     /// Show what would run, why, and how long it took last time, without running anything
     #[arg(short = 'n', long)]
     plan: bool,
-    /// Replace files at the outs that `repro` did not make; they are stored in the cache first
+    /// Replace files at the outs that `repro` did not make; they go to the trash first
     #[arg(long)]
     replace: bool,
     /// Override a param for this run; `+KEY=VALUE` adds one, `++KEY=VALUE` sets or adds one, `~KEY`

@@ -13,7 +13,7 @@ pub(super) fn parse(text: &str, separator: char) -> Result<Value, Fault> {
     }
     let (_, names) = rows.remove(0);
     if let Some((line, row)) = rows.iter().find(|(_, row)| row.len() != names.len()) {
-        let what = format!("has {} cells, but the first line has {}", row.len(), names.len());
+        let what = format!("{} cells, but {} in the first line", row.len(), names.len());
         return Err(Fault::new(Some(*line), what));
     }
     // The column of row numbers that pandas writes has no name.
@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str, separator: char) -> Result<Value, Fault> {
 }
 
 fn several_rows() -> Fault {
-    Fault::new(None, "has several rows, which have no names").hint(
+    Fault::new(None, "several rows without names").hint(
         "write one row with the final values, or a name in the first cell of each row; a stage \
          reports a series through `$REPRO_EVENTS`, and a table of curves belongs to `plots`",
     )
@@ -80,7 +80,7 @@ fn rows(text: &str, separator: char) -> Result<Vec<(usize, Vec<String>)>, Fault>
                         line += usize::from(c == '\n');
                         cell.push(c);
                     }
-                    None => return Err(Fault::new(Some(begin), "has a quote that is not closed")),
+                    None => return Err(Fault::new(Some(begin), "a quote is not closed")),
                 }
             },
             '\r' if chars.peek() == Some(&'\n') => {}
@@ -134,9 +134,9 @@ mod tests {
     fn faults() {
         for (text, line, what) in [
             ("", None, "is empty"),
-            ("a,b\n1\n", Some(2), "has 1 cells, but the first line has 2"),
-            ("a\n\"1\n", Some(2), "has a quote that is not closed"),
-            ("step,loss\n0,1\n1,2\n", None, "has several rows, which have no names"),
+            ("a,b\n1\n", Some(2), "1 cells, but 2 in the first line"),
+            ("a\n\"1\n", Some(2), "a quote is not closed"),
+            ("step,loss\n0,1\n1,2\n", None, "several rows without names"),
         ] {
             let fault = parse(text, ',').unwrap_err();
             assert_eq!((fault.line, fault.what.as_str()), (line, what), "{text}");

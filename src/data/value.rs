@@ -48,7 +48,7 @@ pub(super) fn depth(value: &Value) -> usize {
 }
 
 pub(super) fn too_deep(line: Option<usize>) -> Fault {
-    Fault::new(line, format!("is nested deeper than {MAX_DEPTH} levels"))
+    Fault::new(line, format!("values are nested deeper than {MAX_DEPTH} levels"))
 }
 
 /// Reads the name of a number that is not finite: `NaN`, `-Infinity`, `inf`, in any case.

@@ -57,7 +57,7 @@ impl Builder {
         let line = Some(span.start.line());
         match event {
             Event::DocumentStart(_) if self.root.is_some() => {
-                Err(Fault::new(line, "begins a second document").hint("keep one document per file"))
+                Err(Fault::new(line, "a second document begins").hint("keep one document per file"))
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref(), line)?;
@@ -66,12 +66,12 @@ impl Builder {
             Event::Alias(anchor) => {
                 // The parser refuses unknown aliases; this one is inside its own anchor.
                 let Some((value, size)) = self.anchors.get(&anchor) else {
-                    return Err(Fault::new(line, "has an alias inside the value that it names"));
+                    return Err(Fault::new(line, "an alias is inside the value that it names"));
                 };
                 let (size, value) = (*size, value);
                 self.copies += size;
                 if self.copies > MAX_COPIES {
-                    let what = format!("has aliases that stand for more than {MAX_COPIES} values");
+                    let what = format!("aliases stand for more than {MAX_COPIES} values");
                     return Err(Fault::new(line, what));
                 }
                 let value = value.clone();
@@ -150,7 +150,7 @@ impl Content {
         };
         for table in merged {
             let Value::Table(others) = table else {
-                return Err(Fault::new(line, "merges a value that is not a table with `<<`"));
+                return Err(Fault::new(line, "`<<` merges a value that is not a table"));
             };
             for (key, value) in others {
                 if !entries.iter().any(|(name, _)| *name == key) {
@@ -170,7 +170,7 @@ fn as_key(value: Value, line: Option<usize>) -> Result<String, Fault> {
         Value::Bool(flag) => Ok(flag.to_string()),
         Value::Null => Ok("null".to_owned()),
         Value::List(_) | Value::Table(_) => {
-            Err(Fault::new(line, "has a list or a table as a key").hint("use texts as keys"))
+            Err(Fault::new(line, "a list or a table is used as a key").hint("use texts as keys"))
         }
     }
 }
@@ -179,7 +179,7 @@ fn foreign(tag: Option<&Tag>, line: Option<usize>) -> Fault {
     let tag = tag.map(|tag| {
         if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() }
     });
-    Fault::new(line, format!("has a value with the tag `{}`", tag.unwrap_or_default())).hint(
+    Fault::new(line, format!("a value has the tag `{}`", tag.unwrap_or_default())).hint(
         "write plain numbers and texts; in Python, convert with `float(…)` before `yaml.dump`",
     )
 }
@@ -286,11 +286,11 @@ mod tests {
     fn faults() {
         for (text, line, what) in [
             ("a: 1\nb: [", 2, "while parsing a node, did not find expected node content"),
-            ("a: 1\n---\nb: 1", 2, "begins a second document"),
-            ("a: 1\nb: !!python/tuple [1]", 2, "has a value with the tag `!!python/tuple`"),
-            ("a: &x [*x]", 1, "has an alias inside the value that it names"),
-            ("[1]: 2", 1, "has a list or a table as a key"),
-            ("a: {<<: 3}", 1, "merges a value that is not a table with `<<`"),
+            ("a: 1\n---\nb: 1", 2, "a second document begins"),
+            ("a: 1\nb: !!python/tuple [1]", 2, "a value has the tag `!!python/tuple`"),
+            ("a: &x [*x]", 1, "an alias is inside the value that it names"),
+            ("[1]: 2", 1, "a list or a table is used as a key"),
+            ("a: {<<: 3}", 1, "`<<` merges a value that is not a table"),
         ] {
             let fault = parse(text).unwrap_err();
             assert_eq!((fault.line, fault.what.as_str()), (Some(line), what), "{text}");
@@ -305,6 +305,6 @@ mod tests {
             text += &format!("a{level}: &a{level} [{}]\n", vec![alias.as_str(); 10].join(", "));
         }
         let fault = parse(&text).unwrap_err();
-        assert_eq!(fault.what, "has aliases that stand for more than 1000000 values");
+        assert_eq!(fault.what, "aliases stand for more than 1000000 values");
     }
 }

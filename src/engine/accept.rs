@@ -152,7 +152,7 @@ fn refuse_policy(stage: &Stage) -> Result<()> {
         return Err(Error::usage(format!(
             "stage `{name}` tracks an input and has nothing to accept"
         ))
-        .hint(format!("`repro run {name}` records the present input")));
+        .hint(format!("`repro run {name}` records the current input")));
     }
     if stage.policy == Policy::Always {
         return Err(Error::usage(format!(

@@ -217,9 +217,7 @@ impl Foreign {
             named.push(format!("and {more} more"));
         }
         let replace = match self.in_git {
-            false => {
-                format!("`repro run --replace` stores {them} in the cache and replaces {them}")
-            }
+            false => format!("`repro run --replace` moves {them} to the trash"),
             true => format!("if the stage should write {them}, use `git rm --cached` first"),
         };
         let hint = format!(

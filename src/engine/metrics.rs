@@ -87,7 +87,7 @@ fn values(path: &Path, name: &str) -> Result<Option<Value>, Fault> {
     let format = Format::of(name).unwrap_or(Format::Json);
     let text = data::decode(&bytes)?;
     data::parse(format, &text).map(Some).map_err(|fault| Fault {
-        what: format!("is not valid {}: {}", format.name(), fault.what),
+        what: format!("cannot be read as {}: {}", format.name(), fault.what),
         ..fault
     })
 }

@@ -12,7 +12,7 @@ use crate::workspace::Observed;
 
 /// Stores `outs`, and pairs them with the observed fingerprint in a trace.
 ///
-/// `accepted` is the reason of a user who declared the outs right.
+/// `accepted` is the reason of a user who accepted the outs as correct.
 pub(super) fn record(
     project: &Project,
     stage: &Stage,

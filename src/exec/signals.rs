@@ -7,7 +7,7 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::error::{Error, Result};
 
-/// Turns a write beyond the limit of file sizes (`ulimit -f`) into an error, by catching SIGXFSZ.
+/// Turns a write beyond the file size limit (`ulimit -f`) into an error, by catching SIGXFSZ.
 /// Processes that are started get the signal as usual.
 pub fn survive_file_size_limit() {
     // If it fails, the signal ends the process, as it does by default.

@@ -125,7 +125,7 @@ fn overrides_apply_to_one_run() {
     error: -p +seed=1: param `seed` already exists
      hint: to change it, omit the `+`: seed=1
     error: -p epochs=x: param `train.epochs` must be an integer, not `x`
-     hint: the present value is 10
+     hint: the current value is 10
     error: -p model=larg: there is no option `larg` in group `model`
      hint: did you mean `large`?
     error: -p train=3: `train` is a table of params, not a param

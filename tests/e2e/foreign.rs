@@ -40,7 +40,7 @@ fn foreign_files_are_refused() {
     exit 2
     --- stdout
     train would replace 5 files that `repro` did not make: `model/a`, `model/b`, `model/c`, and 2 more
-     hint: `repro accept train --reason TEXT` keeps them as outs of the stage; `repro run --replace` stores them in the cache and replaces them; or move them, or declare another out (pipeline.toml:4)
+     hint: `repro accept train --reason TEXT` keeps them as outs of the stage; `repro run --replace` moves them to the trash; or move them, or declare another out (pipeline.toml:4)
     ");
     for args in [&["run", "-n"][..], &["why", "train"], &["run", "-n", "--json"]] {
         let done = sandbox.repro(args);

@@ -227,13 +227,13 @@ fn unknown_path_or_run() {
     snapshot!(errors.concat(), @"
     plot.svg
     error: `plot.svg` does not name a run or a git revision
-     hint: `run-3:model.bin` and `HEAD~2:model.bin` are examples; `repro checkout PATH` restores the present version
+     hint: `run-3:model.bin` and `HEAD~2:model.bin` are examples; `repro checkout PATH` restores the current version
     run-1:
     error: `run-1:` has no path after the colon
      hint: `run-3:model.bin` and `HEAD~2:model.bin` are examples
     :plot.svg
     error: `:plot.svg` does not name a run or a git revision
-     hint: `run-3:model.bin` and `HEAD~2:model.bin` are examples; `repro checkout PATH` restores the present version
+     hint: `run-3:model.bin` and `HEAD~2:model.bin` are examples; `repro checkout PATH` restores the current version
     run-1:plot.svgg
     error: run-1 has no out at `plot.svgg`
      hint: did you mean `plot.svg`?

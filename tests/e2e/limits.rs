@@ -5,10 +5,10 @@ use std::process::Command;
 
 use crate::sandbox::{Done, Sandbox, untested};
 
-/// A user id that owns no other process, so that a limit of processes counts only this test's.
+/// A user id that owns no other process, so that a limit on processes counts only this test's.
 const USER: &str = "54329";
 
-/// Runs `repro` as another user with a limit of processes; `None` if this process may not do that.
+/// Runs `repro` as another user with a limit on processes; `None` if this process may not do that.
 fn with_processes(sandbox: &Sandbox, limit: usize, args: &[&str]) -> Option<Done> {
     let shown = Command::new("setpriv").args(["--reuid", USER, "--clear-groups", "true"]).status();
     if !rustix::process::geteuid().is_root() || !shown.is_ok_and(|status| status.success()) {
@@ -39,13 +39,13 @@ fn no_more_threads() {
     for limit in (1..16).chain([60]) {
         let sandbox = Sandbox::with(&stages);
         let Some(done) = with_processes(&sandbox, limit, &["run", "-j4"]) else {
-            return untested("no other user can be had for a limit of processes");
+            return untested("no other user can be had for a limit on processes");
         };
         ends.insert(done.code);
         assert!([0, 1, 3].contains(&done.code), "limit {limit}: {done}");
         assert!(!done.stderr.contains("panicked"), "limit {limit}: {done}");
         if done.code == 3 {
-            assert!(done.stderr.contains("the limit of processes"), "limit {limit}: {done}");
+            assert!(done.stderr.contains("the limit on processes"), "limit {limit}: {done}");
         }
         let runs = sandbox.repro(&["runs", "list"]);
         assert!(!runs.stdout.contains("running"), "limit {limit}: {runs}");
@@ -82,7 +82,7 @@ fn file_size_limit() {
     limited.envs(repro.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let done = sandbox.finish(&mut limited);
     assert_eq!(done.code, 3, "{done}");
-    assert!(done.stderr.contains("the limit of file sizes is reached"), "{done}");
+    assert!(done.stderr.contains("the file size limit is reached"), "{done}");
     let runs = sandbox.ok(&["runs", "list"]);
     assert!(runs.stdout.contains("failed"), "{runs}");
     sandbox.ok(&["run"]);
@@ -94,7 +94,7 @@ fn stage_beyond_file_size_limit() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'kill -XFSZ $$'\n");
     let done = sandbox.repro(&["run"]);
     assert_eq!(done.code, 1, "{done}");
-    assert!(done.stderr.contains("the limit of file sizes is reached"), "{done}");
+    assert!(done.stderr.contains("the file size limit is reached"), "{done}");
 }
 
 /// A stage puts FIFOs and links in place of the files of its run.

@@ -34,7 +34,10 @@ outs = ["o"]
     sandbox.write("params.yaml", "seed: 1\nseed: 2\ntrain: [\n");
     let refused = sandbox.repro(&["status"]);
     assert_eq!(refused.code, 2);
-    assert!(refused.stderr.starts_with("error: params.yaml:3: is not valid YAML: "), "{refused}");
+    assert!(
+        refused.stderr.starts_with("error: params.yaml:3: cannot be read as YAML: "),
+        "{refused}"
+    );
 }
 
 /// A project whose stage `a` copies files to its metrics.
@@ -90,10 +93,14 @@ fn utf16_metrics() {
 #[test]
 fn faulty_metrics_warn_every_time() {
     for (name, content, warning) in [
-        ("m.json", "{\"a\": oops}", "`m.json:1` has no metrics, because it is not valid JSON"),
-        ("m.yaml", "a: [", "`m.yaml:1` has no metrics, because it is not valid YAML"),
-        ("m.csv", "step,loss\n0,1\n1,2\n", "`m.csv` has no metrics, because it is not valid CSV"),
-        ("m.json", "caf\u{e9}", "`m.json:1` has no metrics, because it is not valid JSON"),
+        ("m.json", "{\"a\": oops}", "`m.json:1` has no metrics, because it cannot be read as JSON"),
+        ("m.yaml", "a: [", "`m.yaml:1` has no metrics, because it cannot be read as YAML"),
+        (
+            "m.csv",
+            "step,loss\n0,1\n1,2\n",
+            "`m.csv` has no metrics, because it cannot be read as CSV",
+        ),
+        ("m.json", "caf\u{e9}", "`m.json:1` has no metrics, because it cannot be read as JSON"),
         ("m.json", "[1]", "`m.json` has no metrics, because it is not a table"),
         ("m.json", "{\"a\": \"1\"}", "`m.json` contains no number"),
         ("m.json", "{\"a\": 1, \"a\": 2}", "`m.json` has two values for `a`"),

@@ -11,9 +11,9 @@ impl Reader {
             Ok(Value::Table(entries)) => self.entries(entries, "", params),
             // An empty file, or one with comments only.
             Ok(Value::Null) => {}
-            Ok(_) => self.fault("is not a table of params", "write `name: value` on each line"),
+            Ok(_) => self.fault("expected a table of params", "write `name: value` on each line"),
             Err(Fault { line, what, hint }) => {
-                let what = format!("is not valid {}: {what}", format.name());
+                let what = format!("cannot be read as {}: {what}", format.name());
                 self.problems.push(Problem { hint, ..Problem::new(line.unwrap_or(1), what) });
             }
         }
@@ -110,9 +110,10 @@ mod tests {
         for (text, problem) in [
             (
                 "a: 1\nb: [",
-                "2: is not valid YAML: while parsing a node, did not find expected node content",
+                "2: cannot be read as YAML: while parsing a node, did not find expected node \
+                 content",
             ),
-            ("- 1", "1: is not a table of params"),
+            ("- 1", "1: expected a table of params"),
             ("a.b: 1", "1: `a.b` is not a valid param name"),
             ("a: 1\na: 2", "1: param `a` occurs twice"),
             ("a: {b: 1}\na: {c: 1}", "1: param `a` occurs twice"),

@@ -108,7 +108,7 @@ impl Composed {
         match Literal::typed(raw, &old) {
             Ok(literal) => Ok(literal.value().clone()),
             Err(wrong) => {
-                let hint = wrong.hint().unwrap_or_else(|| format!("the present value is {old}"));
+                let hint = wrong.hint().unwrap_or_else(|| format!("the current value is {old}"));
                 Err(Refusal::new(format!("param `{key}` {wrong}")).hint(hint))
             }
         }
