@@ -45,7 +45,7 @@ fn committed_lock_is_current() {
 }
 
 #[test]
-fn local_source_is_a_dep() {
+fn local_source_dep() {
     let clone = clone();
     fs::create_dir_all(clone.path().join("clips/rock")).unwrap();
     fs::write(clone.path().join("clips/rock/a.wav"), "").unwrap();

@@ -6,12 +6,12 @@ mod checkout;
 mod common;
 mod completions;
 mod dag;
-mod foreign;
 mod fsck;
 mod gc;
 mod get;
 mod init;
 mod metrics;
+mod other_tools;
 mod params;
 mod plan;
 mod run;
@@ -89,7 +89,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(err) => {
-            let Some(error) = foreign::error(&err, &args) else { return show_usage(&err) };
+            let Some(error) = other_tools::error(&err, &args) else { return show_usage(&err) };
             show_error(&error);
             return error.exit_code();
         }

@@ -141,7 +141,7 @@ fn unknown(store: Option<&Store>, name: &str) -> Error {
 fn outs(project: &Project, revision: &Revision) -> Result<Vec<StageOut>> {
     match revision {
         Revision::Run(run) => {
-            let others = match past_outs::unrecorded(&project.root, run) {
+            let others = match past_outs::outs_from_lock(&project.root, run) {
                 Some(others) => others,
                 // A run of an older version: an earlier run recorded the stage.
                 None => {

@@ -8,7 +8,7 @@ use crate::runs::{Artifact, Run, lock_after};
 
 /// Returns the outs of stages that `run` did not record, as its lock names them; `None` if the lock
 /// was not kept.
-pub(super) fn unrecorded(root: &Path, run: &Run) -> Option<Vec<Artifact>> {
+pub(super) fn outs_from_lock(root: &Path, run: &Run) -> Option<Vec<Artifact>> {
     let recorded: BTreeSet<&StageName> = run.stages.iter().map(|record| &record.stage).collect();
     let lock = lock_after(root, run.name)?;
     let others = lock.stages.into_iter().filter(|(stage, _)| !recorded.contains(stage));

@@ -66,7 +66,7 @@ fn replaced_files_are_kept() {
 }
 
 #[test]
-fn waiting_stage_tells_foreign_files() {
+fn foreign_files_of_waiting_stage() {
     let sandbox = occupied();
     let text = sandbox.read("pipeline.toml");
     sandbox.remove("data");
@@ -82,7 +82,7 @@ fn waiting_stage_tells_foreign_files() {
 }
 
 #[test]
-fn tracked_files_are_never_replaced() {
+fn git_tracked_files() {
     let sandbox = train();
     sandbox.write("model/src.py", "print()");
     sandbox.git(&["init", "-q"]);
@@ -132,7 +132,7 @@ fn restore_refuses_foreign_files() {
 }
 
 #[test]
-fn cached_files_are_replaced() {
+fn cached_files() {
     let sandbox = train();
     sandbox.ok(&["run"]);
     sandbox.remove("pipeline.lock");
@@ -144,7 +144,7 @@ fn cached_files_are_replaced() {
 }
 
 #[test]
-fn remains_are_replaced() {
+fn remains_of_failed_stage() {
     let sandbox = Sandbox::with(
         "[stages.s]\ncmd = 'mkdir out; echo rest > out/x; exit $(cat code)'\n\
          deps = ['code']\nouts = ['out']\n",
@@ -165,7 +165,7 @@ fn remains_are_replaced() {
 }
 
 #[test]
-fn dropped_out_is_a_users() {
+fn dropped_out() {
     let sandbox = train();
     sandbox.ok(&["run"]);
     sandbox.ran();
@@ -178,7 +178,7 @@ fn dropped_out_is_a_users() {
 }
 
 #[test]
-fn edit_beside_change_is_told() {
+fn edit_beside_change() {
     let sandbox = train();
     sandbox.ok(&["run"]);
     sandbox.write("model/notes", "mine");
@@ -262,7 +262,7 @@ fn users_link_is_refused() {
 }
 
 #[test]
-fn lost_link_is_told() {
+fn lost_link() {
     let sandbox = train();
     sandbox.ok(&["run"]);
     std::fs::rename(sandbox.path("model"), sandbox.path("big")).unwrap();

@@ -364,7 +364,7 @@ fn damaged_trash() {
 }
 
 #[test]
-fn newer_trash_stops_displacement() {
+fn newer_trash_format() {
     let sandbox = writing();
     sandbox.write("cache/trash", "repro.trash 2\n");
     sandbox.write("o", "mine");

@@ -193,7 +193,7 @@ fn artifacts(root: &Path, keep: KeepRuns) -> Result<(usize, HashSet<(String, Con
         names.iter().rev().zip(oldest.into_iter().chain(std::iter::repeat_with(Vec::new)))
     {
         let run = store.run(*name)?;
-        let others = past_outs::unrecorded(root, &run).unwrap_or_default();
+        let others = past_outs::outs_from_lock(root, &run).unwrap_or_default();
         for artifact in run.artifacts.into_iter().chain(others).chain(before) {
             let Some((kind, digest)) = artifact.content else { continue };
             let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));
