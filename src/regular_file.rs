@@ -1,6 +1,5 @@
-//! Opens files of this program's own state: a link in their place is not followed and a FIFO is not
-//! waited for, since a project from elsewhere may contain either. Does not know which files these
-//! are.
+//! Opens files without waiting for a FIFO, which a project from elsewhere may contain. In place of
+//! this program's own state, a link is not followed either. Does not know which files these are.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -69,6 +68,42 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a whole file of the user, which may be a link to one.
+///
+/// # Errors
+/// I/O errors; [`ErrorKind::InvalidInput`] for a FIFO, socket or device.
+pub fn read_following(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let special =
+        || io::Error::new(ErrorKind::InvalidInput, "it is a FIFO, socket or device, not a file");
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        // A socket cannot be opened.
+        Err(_) if path.metadata().is_ok_and(|meta| is_special(meta.file_type())) => {
+            return Err(special());
+        }
+        opened => opened?,
+    };
+    if is_special(file.metadata()?.file_type()) {
+        return Err(special());
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Does the same as [`read_following`] for a text.
+///
+/// # Errors
+/// As there; [`ErrorKind::InvalidData`] if the bytes are not UTF-8.
+pub fn read_text_following(path: &Path) -> io::Result<String> {
+    let invalid = |_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8");
+    String::from_utf8(read_following(path)?).map_err(invalid)
+}
+
+fn is_special(kind: FileType) -> bool {
+    !kind.is_file() && !kind.is_dir() && !kind.is_symlink()
+}
+
 /// Fails if `path` exists and is not a regular file. Opens nothing.
 ///
 /// # Errors
@@ -114,6 +149,28 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn links_of_users_are_followed() {
+        deadline::within(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = |name: &str| dir.path().join(name);
+            let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, path(name)).unwrap();
+            fs::write(path("text"), "mine").unwrap();
+            link("text", "link");
+            assert_eq!(read_following(&path("link")).unwrap(), b"mine");
+            let (cwd, fifo) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
+            rustix::fs::mknodat(cwd, &path("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+            link("fifo", "to-fifo");
+            link("/dev/zero", "to-zero");
+            let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+            for name in ["fifo", "to-fifo", "to-zero", "socket"] {
+                let kind = read_following(&path(name)).unwrap_err().kind();
+                assert_eq!(kind, ErrorKind::InvalidInput, "{name}");
+            }
+            assert_eq!(read_following(&path("none")).unwrap_err().kind(), ErrorKind::NotFound);
+        });
+    }
 
     #[test]
     fn only_regular_files_are_opened() {

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::engine::project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline;
+use crate::regular_file;
 use crate::terminal::stdout;
 use crate::terminal::style::{DIM, GOOD, STAGE};
 use crate::terminal::text::{Pad, pad};
@@ -112,7 +113,8 @@ fn refuse_to_overwrite(dir: &Path, typed: &Path) -> Result<()> {
         ));
     }
     let ours = |name: &str| {
-        name == INPUT && fs::read(dir.join(name)).is_ok_and(|bytes| bytes == TEXT.as_bytes())
+        name == INPUT
+            && regular_file::read(&dir.join(name)).is_ok_and(|bytes| bytes == TEXT.as_bytes())
     };
     match [INPUT].into_iter().chain(OUTS).find(|name| taken(name) && !ours(name)) {
         Some(name) => Err(Error::usage(format!(

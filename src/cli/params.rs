@@ -1,7 +1,6 @@
 //! `repro params`: shows params and changes them in the files that define them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -13,6 +12,7 @@ use crate::pipeline::params_edit::{self, Literal};
 use crate::pipeline::{
     self, Declared, FileSource, ParamKey, ParamValue, Params, Problem, Unresolved, Written,
 };
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::report;
 use crate::terminal::stdout;
@@ -84,7 +84,7 @@ impl Files {
             return Ok(text.clone());
         }
         let path = root.join(file);
-        fs::read_to_string(&path).map_err(|err| Error::io("read", &path, &err))
+        regular_file::read_text_following(&path).map_err(|err| Error::io("read", &path, &err))
     }
 
     /// Calls `parse` with these texts. Deps are assumed to exist: they do not affect params.

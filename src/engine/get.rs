@@ -11,6 +11,7 @@ use crate::error::{Error, Result, did_you_mean};
 use crate::event::{GitState, GitTree, RunName};
 use crate::pipeline::{Cached, StageName};
 use crate::plan::lock;
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::runs::{Run, StageState, Store, query};
 
@@ -103,7 +104,7 @@ pub fn open(project: &Project, found: &Found) -> Result<impl Read + use<>> {
     let object = project.cache.object_path(&content.digest());
     match project.cache.check(&content.digest(), &|_| {}) {
         Integrity::Intact => {
-            std::fs::File::open(&object).map_err(|err| Error::io("open", &object, &err))
+            regular_file::open(&object).map_err(|err| Error::io("open", &object, &err))
         }
         _ => Err(Error::damaged(format!("the object of `{path}` of {revision} is damaged"))
             .hint("`repro fsck --repair` repairs the cache")),

@@ -79,7 +79,8 @@ fn is_current(root: &Path, inputs: &Inputs) -> bool {
         && inputs.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
         && inputs.entries.iter().all(|(path, entry)| links::entry(root, path) == *entry)
         && inputs.files.iter().all(|(path, digest)| {
-            std::fs::read(path.to_path(root)).is_ok_and(|bytes| Digest::of(&bytes) == *digest)
+            regular_file::read_following(&path.to_path(root))
+                .is_ok_and(|bytes| Digest::of(&bytes) == *digest)
         })
 }
 

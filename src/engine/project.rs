@@ -304,7 +304,8 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
         exists
     };
     let read = |path: &RepoPath| {
-        let text = std::fs::read_to_string(path.to_path(root)).map_err(|err| err.to_string())?;
+        let text = regular_file::read_text_following(&path.to_path(root))
+            .map_err(|err| err.to_string())?;
         keep(path.clone(), &text);
         Ok(text)
     };
@@ -335,7 +336,8 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
 /// Reads the text of `pipeline.toml`.
 pub fn text(root: &Path) -> Result<String> {
     let path = root.join(pipeline::FILE);
-    let bytes = std::fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
+    let bytes =
+        regular_file::read_following(&path).map_err(|err| Error::io("read", &path, &err))?;
     String::from_utf8(bytes).map_err(|err| {
         let valid = err.utf8_error().valid_up_to();
         let line = 1 + err.as_bytes()[..valid].iter().filter(|&&byte| byte == b'\n').count();
@@ -364,7 +366,7 @@ pub(super) fn parse_noting(
 ) -> Result<Pipeline> {
     let read = |path: &RepoPath| {
         noted.borrow_mut().insert(path.clone());
-        std::fs::read_to_string(path.to_path(root)).map_err(|err| err.to_string())
+        regular_file::read_text_following(&path.to_path(root)).map_err(|err| err.to_string())
     };
     let list = |folder: &RepoPath| options(root, folder);
     let entry = |path: &RepoPath| links::entry(root, path);

@@ -1,8 +1,10 @@
 //! Provenance of a run: host name and git state. Runs `git` and reads nothing else.
 
 use std::collections::BTreeSet;
+use std::fs::Metadata;
 use std::io::Write as _;
 use std::ops::Bound;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -34,11 +36,15 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
     Some(GitState { commit, branch, tree })
 }
 
-/// Reports whether git may know the folder. Starting git costs as much as the rest of a small run.
+/// Reports whether git may know the folder, and can answer. Starting git costs as much as the rest of a small run.
 pub(super) fn is_in_checkout(root: &Path) -> bool {
     let is_checkout = |folder: &Path| folder.join(".git").exists();
-    std::env::var_os("GIT_DIR").is_some()
-        || root.canonicalize().is_ok_and(|root| root.ancestors().any(is_checkout))
+    // Git itself waits for a FIFO.
+    let is_fifo = |meta: Metadata| meta.file_type().is_fifo();
+    let blocks = |folder: &Path| folder.join(".gitignore").symlink_metadata().is_ok_and(is_fifo);
+    let Ok(real) = root.canonicalize() else { return false };
+    !real.ancestors().any(blocks)
+        && (std::env::var_os("GIT_DIR").is_some() || real.ancestors().any(is_checkout))
 }
 
 /// Returns the files of the project that git tracks.

@@ -5,7 +5,7 @@
 //! of a user, so that the stage is refused; nothing is lost.
 
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use super::project::cache_dir;
 use crate::error::{Error, Result};
 use crate::pipeline::Stage;
 use crate::plan::Claims;
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::workspace::write::{self, Durability};
 
@@ -30,8 +31,7 @@ pub(super) fn earlier(project: &Project) -> &Claims {
 /// Reads the outs of unfinished stages; none if the file is missing or is not a plain file.
 fn read(root: &Path) -> Claims {
     let file = file(root);
-    let is_plain = file.symlink_metadata().is_ok_and(|meta| meta.is_file());
-    let bytes = if is_plain { fs::read(&file).unwrap_or_default() } else { Vec::new() };
+    let bytes = regular_file::read(&file).unwrap_or_default();
     Claims::decode(&String::from_utf8_lossy(&bytes))
 }
 
@@ -45,8 +45,8 @@ pub(super) fn add(project: &Project, stage: &Stage) -> Result<()> {
     let file = file(&project.root);
     // The first line feed ends a line that a crash cut off.
     let text = format!("\n{}", claims.encode());
-    let open = OpenOptions::new().append(true).create(true).open(&file);
-    open.and_then(|mut opened| opened.write_all(text.as_bytes()))
+    regular_file::open_to_append(&file)
+        .and_then(|mut opened| opened.write_all(text.as_bytes()))
         .map_err(|err| Error::io("write", &file, &err))
 }
 

@@ -2,11 +2,11 @@
 //! Does not run git.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 use super::write::{Durability, Staging};
 use crate::error::{Error, Result};
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 
 const FILE: &str = ".gitignore";
@@ -30,7 +30,7 @@ pub fn update_outs(
     staging: &Staging,
 ) -> Result<GitignoreChange> {
     let path = dir.join(FILE);
-    let old = match fs::read(&path) {
+    let old = match regular_file::read_following(&path) {
         Ok(bytes) => Some(bytes),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => None,
         Err(err) => return Err(Error::io("read", &path, &err)),
@@ -51,7 +51,7 @@ pub fn update_outs(
 pub fn add_outs(dir: &Path, patterns: &[String], staging: &Staging) -> Result<GitignoreChange> {
     let all = |line: &str| line.starts_with('/');
     let path = dir.join(FILE);
-    let old = fs::read(&path).unwrap_or_default();
+    let old = regular_file::read_following(&path).unwrap_or_default();
     let present = String::from_utf8_lossy(&old);
     let declared = present.lines().map(str::trim_end).filter(|line| all(line)).map(str::to_owned);
     let declared: BTreeSet<String> = declared.chain(patterns.iter().cloned()).collect();

@@ -20,6 +20,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use crate::error::{Error, Result};
 use crate::pipeline;
 use crate::plan::lock;
+use crate::regular_file;
 use crate::repo_path::RepoPath;
 
 /// Name of the files with patterns.
@@ -166,7 +167,7 @@ impl Ignores {
 
     fn read(&self, folder: &Path) -> Result<Option<Gitignore>> {
         let path = folder.join(FILE);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match regular_file::read_following(&path) {
             Ok(bytes) => bytes,
             Err(_) if !path.is_file() => return Ok(None),
             Err(err) => return Err(Error::io("read", &path, &err)),

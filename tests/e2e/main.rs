@@ -54,4 +54,5 @@ mod status;
 mod templates;
 mod trash;
 mod undeclared;
+mod user_fifos;
 mod watch;
