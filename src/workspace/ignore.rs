@@ -130,8 +130,6 @@ fn trimmed(line: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use proptest::prelude::*;
 

@@ -1,5 +1,7 @@
 //! Showing and setting params.
 
+use std::fs;
+
 use super::*;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
