@@ -4,7 +4,14 @@ use std::os::unix::fs::symlink;
 
 use crate::sandbox::Sandbox;
 
-const PIPELINE: &str = "[config]\ninclude = ['more.toml']\n[stages.s]\ncmd = 'cat src/a > o'\ndeps = ['src']\nouts = ['o']\n";
+const PIPELINE: &str = "\
+[config]
+include = ['more.toml']
+[stages.s]
+cmd = 'cat src/a > o'
+deps = ['src']
+outs = ['o']
+";
 const MORE: &str = "n = 1\n";
 const FILES: [&str; 5] =
     ["src/.reproignore", ".reproignore", "more.toml", ".gitignore", "pipeline.toml"];
