@@ -36,7 +36,8 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
     Some(GitState { commit, branch, tree })
 }
 
-/// Reports whether git may know the folder, and can answer. Starting git costs as much as the rest of a small run.
+/// Reports whether git may know the folder, and can answer. Starting git costs as much as the rest
+/// of a small run.
 pub(super) fn is_in_checkout(root: &Path) -> bool {
     let is_checkout = |folder: &Path| folder.join(".git").exists();
     // Git itself waits for a FIFO.
