@@ -2,6 +2,7 @@
 //! Does not access files: `workspace` and `cache` hash them.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A BLAKE3 hash, written as 64 lower-case hexadecimal digits.
@@ -102,6 +103,11 @@ impl Content {
         match self {
             Content::File(d) | Content::Executable(d) | Content::Tree(d) | Content::Link(d) => *d,
         }
+    }
+
+    /// Returns the content of a link.
+    pub fn of_link(target: &Path) -> Content {
+        Content::Link(Digest::of(target.as_os_str().as_encoded_bytes()))
     }
 
     /// Returns the word for the kind that every file format uses.

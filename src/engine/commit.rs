@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::Project;
 use super::replaced::{Replaced, users_content};
 use super::size::Tally;
+use super::{Project, started};
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Kind, Result};
 use crate::parallel;
@@ -89,7 +89,7 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
 /// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
 /// power cut does not lose it. Returns the entries of the trash for what a user made.
 ///
-/// Unlike [`store`], it reads objects that exist already: the bytes in the workspace may be the
+/// What a stage left when it failed is not stored. Unlike [`store`], it reads objects that exist already: the bytes in the workspace may be the
 /// only intact copy.
 pub(super) fn store_durably(
     project: &Project,
@@ -104,12 +104,17 @@ pub(super) fn store_all_durably(
     project: &Project,
     places: &[(&RepoPath, &Observed)],
 ) -> Result<Replaced> {
+    let are_remains = |(path, seen): &(&RepoPath, &Observed)| {
+        started::are_remains(project, path, seen)
+    };
+    let places: Vec<(&RepoPath, &Observed)> =
+        places.iter().filter(|place| !are_remains(place)).copied().collect();
     if places.is_empty() {
         return Ok(Replaced::default());
     }
     let digests = || places.iter().flat_map(|(_, seen)| leaf_digests(seen)).collect::<Vec<_>>();
     let absent = project.cache.missing(digests());
-    let users = users_content(project, places, &absent)?;
+    let users = users_content(project, &places, &absent)?;
     // Announced first: after a kill, nothing else shows that the objects are a user's.
     if !users.is_empty() {
         project.trash.announce(&users)?;

@@ -4,8 +4,10 @@
 //! A file is a stage's if one of these is known:
 //!
 //! - The lock names it, or a folder around it, as an out of any stage.
-//! - A stage that has not finished began to write there ([`started`](super::started)).
-//! - The cache holds its content, so that it can be brought back.
+//! - A stage that failed left it there, or a stage that was killed began to write there
+//!   ([`started`](super::started)).
+//! - What the stage made of the present inputs is known, and includes this content at this path.
+//!   That the cache holds the content elsewhere means nothing: a user may have copied it.
 //!
 //! All other files are foreign. So is a file that git tracks, unless the lock names it; a stage
 //! does not replace it even if the user asks for that. Outs with `persist = true` are not replaced.
@@ -15,12 +17,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::observe::Observation;
 use super::{Project, obstacle, provenance, started};
-use crate::digest::{Content, Digest};
+use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;
 use crate::pipeline::{Out, Persist, Stage};
-use crate::plan::{Change, Claims, Decision};
+use crate::plan::{Change, Claims, Decision, Trace};
 use crate::plural::count;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -44,7 +47,7 @@ struct Foreign {
 /// Maximum number of files that a message names.
 const MOST_NAMED: usize = 3;
 
-fn locked(project: &Project) -> &Claims {
+pub(super) fn locked(project: &Project) -> &Claims {
     project.makers.locked.get_or_init(|| Claims::of_lock(&project.lock))
 }
 
@@ -57,10 +60,10 @@ fn in_git(project: &Project) -> &Claims {
 pub(super) fn refusal(
     project: &Project,
     stage: &Stage,
-    decision: &Decision,
-    outs: &BTreeMap<RepoPath, Option<Observed>>,
+    observation: &Observation,
     on_foreign: OnForeign,
 ) -> Result<Option<Failure>> {
+    let Observation { fingerprint, decision, outs, .. } = observation;
     let seen = |path: &RepoPath| outs.get(path).and_then(Option::as_ref);
     let places: Vec<Place<'_>> = match decision {
         Decision::Run(_) => run_places(stage).map(|(path, is)| (path, is, seen(path))).collect(),
@@ -74,7 +77,11 @@ pub(super) fn refusal(
         }
         Decision::Fresh(_) | Decision::Blocked(_) => return Ok(None),
     };
-    let foreign = find(project, &places, on_foreign)?;
+    let known = || match decision {
+        Decision::Restore(trace, _) => Some(trace.clone()),
+        _ => project.cache.trace(&fingerprint.key()),
+    };
+    let foreign = find(project, &places, on_foreign, known)?;
     Ok(foreign.map(|foreign| foreign.failure(project, stage)))
 }
 
@@ -88,13 +95,14 @@ pub(super) fn predicted(project: &Project, stage: &Stage) -> Result<Option<Chang
     let seen = |path: &RepoPath| outs.get(path).and_then(Option::as_ref);
     let places: Vec<Place<'_>> =
         run_places(stage).map(|(path, fate)| (path, fate, seen(path))).collect();
-    let foreign = find(project, &places, OnForeign::Refuse)?;
+    let foreign = find(project, &places, OnForeign::Refuse, || None)?;
     Ok(foreign.map(|Foreign { paths, .. }| Change::WouldReplace { paths }))
 }
 
 /// Refuses to restore `path` if a foreign file stands where a folder around it belongs.
 pub(super) fn refuse_obstacle(project: &Project, path: &RepoPath) -> Result<()> {
-    let Some(found) = find(project, &[(path, Fate::Kept, None)], OnForeign::Refuse)? else {
+    let places = [(path, Fate::Kept, None)];
+    let Some(found) = find(project, &places, OnForeign::Refuse, || None)? else {
         return Ok(());
     };
     let obstacle = &found.paths[0];
@@ -120,10 +128,16 @@ fn run_places(stage: &Stage) -> impl Iterator<Item = (&RepoPath, Fate)> {
 }
 
 /// Finds the foreign files at the places of a result, and those in the way of their folders.
-fn find(project: &Project, places: &[Place<'_>], on_foreign: OnForeign) -> Result<Option<Foreign>> {
+///
+/// `known` returns what the stage made of the present inputs.
+fn find(
+    project: &Project,
+    places: &[Place<'_>],
+    on_foreign: OnForeign,
+    known: impl FnOnce() -> Option<Trace>,
+) -> Result<Option<Foreign>> {
     let locked = locked(project);
-    // The content of a file; `None` for a link of a user, which the cache does not hold.
-    let mut files: BTreeMap<RepoPath, Option<Digest>> = BTreeMap::new();
+    let mut files: BTreeMap<RepoPath, Content> = BTreeMap::new();
     for (path, fate, seen) in places {
         if let Some(obstacle) = obstacle::find(project, path) {
             if let Some(seen) = project.workspace.observe(&obstacle)? {
@@ -146,9 +160,12 @@ fn find(project: &Project, places: &[Place<'_>], on_foreign: OnForeign) -> Resul
         return Ok(None);
     }
     let started = started::earlier(project);
-    files.retain(|path, _| !started.cover(path));
-    let absent = project.cache.missing(files.values().copied().flatten().collect());
-    files.retain(|_, digest| digest.is_none_or(|digest| absent.contains(&digest)));
+    files.retain(|path, content| !started.cover(path, content));
+    if !files.is_empty()
+        && let Some(known) = known()
+    {
+        remove_known(project, &known, places, &mut files);
+    }
     paths.extend(files.into_keys());
     Ok((!paths.is_empty()).then_some(Foreign { paths, in_git: false }))
 }
@@ -159,13 +176,13 @@ fn add_files(
     path: &RepoPath,
     seen: &Observed,
     locked: &Claims,
-    files: &mut BTreeMap<RepoPath, Option<Digest>>,
+    files: &mut BTreeMap<RepoPath, Content>,
 ) {
     if locked.cover(path) {
         return;
     }
-    if user_link(project, path).is_some() {
-        files.insert(path.clone(), None);
+    if let Some(target) = user_link(project, path) {
+        files.insert(path.clone(), Content::of_link(&target));
         return;
     }
     let mut open = vec![(path.clone(), seen)];
@@ -173,16 +190,49 @@ fn add_files(
         match seen {
             Observed::Leaf(content) => {
                 if !locked.cover(&path) {
-                    files.insert(path, Some(content.digest()));
+                    files.insert(path, *content);
                 }
             }
             Observed::Dir { tree, dirs, .. } => {
                 open.extend(dirs.iter().map(|(name, dir)| (path.join(name), dir)));
                 let leaves = tree.entries.iter().filter(|(_, c)| !matches!(c, Content::Tree(_)));
-                let leaves =
-                    leaves.map(|(name, content)| (path.join(name), Some(content.digest())));
+                let leaves = leaves.map(|(name, content)| (path.join(name), *content));
                 files.extend(leaves.filter(|(path, _)| !locked.cover(path)));
             }
+        }
+    }
+}
+
+/// Removes the files that the outs of `known` include, with the same content.
+fn remove_known(
+    project: &Project,
+    known: &Trace,
+    places: &[Place<'_>],
+    files: &mut BTreeMap<RepoPath, Content>,
+) {
+    let outs = places
+        .iter()
+        .filter_map(|(path, _, seen)| Some(((*path).clone(), (*seen)?, *known.outs.get(*path)?)));
+    let mut open: Vec<(RepoPath, &Observed, Content)> = outs.collect();
+    while let Some((path, seen, known)) = open.pop() {
+        match (seen, known) {
+            (Observed::Leaf(_), _) if files.get(&path) == Some(&known) => {
+                files.remove(&path);
+            }
+            (Observed::Dir { tree, dirs, .. }, Content::Tree(digest)) => {
+                let Ok(listing) = project.cache.tree(&digest) else { continue };
+                for (name, known) in listing.entries {
+                    let path = path.join(&name);
+                    match dirs.get(&name) {
+                        Some(dir) => open.push((path, dir, known)),
+                        None if tree.entries.get(&name) == Some(&known) => {
+                            files.remove(&path);
+                        }
+                        None => {}
+                    }
+                }
+            }
+            _ => {}
         }
     }
 }

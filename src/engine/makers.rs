@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use crate::plan::Claims;
+use crate::plan::unfinished::Unfinished;
 
 /// Who made the files at outs, as far as it is known.
 #[derive(Debug, Default)]
@@ -10,7 +11,7 @@ pub(super) struct Makers {
     /// The outs that the lock names.
     pub locked: OnceLock<Claims>,
     /// The outs of stages that had not finished when this was first read.
-    pub started: OnceLock<Claims>,
+    pub started: OnceLock<Unfinished>,
     /// The files that git tracks.
     pub in_git: OnceLock<Claims>,
 }

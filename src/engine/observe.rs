@@ -55,11 +55,10 @@ pub fn observe(
 ) -> Result<Observation> {
     let mut observation = observe_state(project, ix, force, predicted)?;
     let stage = &project.pipeline.stages[ix];
-    let Observation { outs, decision, refusal, .. } = &mut observation;
-    if let Decision::Blocked(changes) = decision {
+    if let Decision::Blocked(changes) = &observation.decision {
         return Err(blocked(stage, changes));
     }
-    *refusal = foreign::refusal(project, stage, decision, outs, on_foreign)?;
+    observation.refusal = foreign::refusal(project, stage, &observation, on_foreign)?;
     Ok(observation)
 }
 

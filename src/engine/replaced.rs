@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Project;
+use super::{Project, foreign, started};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
-use crate::plan::Claims;
 use crate::plan::trash::{Displaced, Found};
 use crate::plural::count;
 use crate::repo_path::RepoPath;
@@ -25,12 +24,6 @@ impl Replaced {
 
     pub(super) fn append(&mut self, mut other: Replaced) {
         self.0.append(&mut other.0);
-    }
-
-    /// Leaves out what `claims` cover, such as the remains of unfinished stages.
-    pub(super) fn without(mut self, claims: &Claims) -> Replaced {
-        self.0.retain(|entry| !claims.cover(&entry.path));
-        self
     }
 
     /// Returns warnings that name the commands to bring the content back.
@@ -54,7 +47,8 @@ impl Replaced {
 }
 
 /// Returns the largest parts of the contents at `places` that a user made: all of their files were
-/// unknown to the cache, or came into it as a user's.
+/// unknown to the cache, came into it as a user's, or are where the lock names no out. What a stage
+/// left when it failed is not a user's.
 pub(super) fn users_content(
     project: &Project,
     places: &[(&RepoPath, &Observed)],
@@ -69,7 +63,14 @@ pub(super) fn users_content(
         return Ok(Vec::new());
     }
     let trash = project.trash.read()?;
-    let is_users = |digest: &Digest| absent.contains(digest) || trash.knows(digest);
+    let earlier = started::earlier(project);
+    let is_users = |path: &RepoPath, content: &Content| {
+        let digest = content.digest();
+        let may_be = absent.contains(&digest)
+            || trash.knows(&digest)
+            || !foreign::locked(project).cover(path);
+        may_be && !earlier.knows(path, content)
+    };
     let mut found = Vec::new();
     for (path, seen) in places.iter().filter(|place| !is_locked(place)) {
         collect_users(path, seen, &is_users, &mut found);
@@ -81,11 +82,11 @@ pub(super) fn users_content(
 fn collect_users(
     path: &RepoPath,
     seen: &Observed,
-    is_users: &impl Fn(&Digest) -> bool,
+    is_users: &impl Fn(&RepoPath, &Content) -> bool,
     found: &mut Vec<Found>,
 ) -> Option<usize> {
     match seen {
-        Observed::Leaf(content) if is_users(&content.digest()) => {
+        Observed::Leaf(content) if is_users(path, content) => {
             found.push((path.clone(), *content));
             Some(1)
         }

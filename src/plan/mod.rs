@@ -14,6 +14,7 @@ pub mod trace;
 pub mod trace_text;
 pub mod trash;
 pub mod tree;
+pub mod unfinished;
 
 pub use change::Change;
 pub use claims::Claims;

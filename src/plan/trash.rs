@@ -126,13 +126,14 @@ pub fn header() -> String {
 
 /// Returns the lines that announce contents.
 pub fn storing(found: &[Found]) -> String {
-    found.iter().map(|found| format!("storing {}\n", content_at(found))).collect()
+    let line = |(path, content): &Found| format!("storing {}\n", content_at(path, content));
+    found.iter().map(line).collect()
 }
 
 /// Returns the lines of entries.
 pub fn added(entries: &[Displaced]) -> String {
     let line = |entry: &Displaced| {
-        let found = content_at(&(entry.path.clone(), entry.content));
+        let found = content_at(&entry.path, &entry.content);
         format!("{} {} {found}\n", entry.id, entry.at)
     };
     entries.iter().map(line).collect()
@@ -191,12 +192,12 @@ fn parse(line: &[u8]) -> Option<Line> {
 }
 
 /// Returns `KIND DIGEST "PATH"`.
-fn content_at((path, content): &Found) -> String {
+pub(super) fn content_at(path: &RepoPath, content: &Content) -> String {
     let path = serde_json::Value::from(path.as_str());
     format!("{} {} {path}", content.kind(), content.digest())
 }
 
-fn parse_content_at(text: &str) -> Option<Found> {
+pub(super) fn parse_content_at(text: &str) -> Option<Found> {
     let mut fields = text.splitn(3, ' ');
     let (kind, digest, path) = (fields.next()?, fields.next()?, fields.next()?);
     let path: RepoPath = serde_json::from_str(path).ok()?;

@@ -135,12 +135,38 @@ fn restore_refuses_foreign_files() {
 fn cached_files() {
     let sandbox = train();
     sandbox.ok(&["run"]);
-    sandbox.remove("pipeline.lock");
-    sandbox.write("data", "other");
     sandbox.ran();
-    let done = sandbox.ok(&["run"]);
-    assert!(!done.stderr.contains("warning"), "{done}");
-    assert_eq!(sandbox.read("model/w"), "other");
+    sandbox.remove("pipeline.lock");
+    // The present inputs still lead to the outs.
+    sandbox.ok(&["run"]);
+    assert!(sandbox.ran().is_empty());
+    sandbox.remove("pipeline.lock");
+    sandbox.write("model/notes", "mine");
+    let done = sandbox.repro(&["run"]);
+    assert!(done.stderr.contains("replace 1 file that `repro` did not make: `model/notes`"));
+    sandbox.remove("model/notes");
+    sandbox.write("data", "other");
+    refused(&sandbox, &["run"], "model/w", "d");
+}
+
+#[test]
+fn copied_out() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = 'cat in > o'\ndeps = ['in']\nouts = ['o']\n");
+    sandbox.write("in", "one");
+    sandbox.ok(&["run"]);
+    std::fs::create_dir(sandbox.path("keep")).unwrap();
+    std::fs::copy(sandbox.path("o"), sandbox.path("keep/best")).unwrap();
+    sandbox.write("in", "two");
+    sandbox.ok(&["run"]);
+    let text = sandbox.read("pipeline.toml");
+    let more = "[stages.k]\ncmd = 'echo new > keep/best'\nouts = ['keep/best']\n";
+    sandbox.write("pipeline.toml", format!("{text}{more}"));
+    refused(&sandbox, &["run"], "keep/best", "one");
+    let done = sandbox.ok(&["run", "--replace"]);
+    assert!(done.stderr.contains("your version of `keep/best` was replaced"), "{done}");
+    sandbox.ok(&["gc", "--runs", "1", "--yes"]);
+    sandbox.ok(&["trash", "restore", "1", "-o", "back"]);
+    assert_eq!(sandbox.read("back"), "one");
 }
 
 #[test]
@@ -152,16 +178,90 @@ fn remains_of_failed_stage() {
     sandbox.write("code", "1");
     assert_eq!(sandbox.repro(&["run"]).code, 1);
     let started = sandbox.read("cache/started");
-    assert_eq!(started, "\n\"out\"\n");
     // Without the file, nobody knows who made the remains.
     sandbox.remove("cache/started");
     refused(&sandbox, &["run"], "out/x", "rest\n");
     sandbox.write("cache/started", started);
     let done = sandbox.repro(&["run"]);
     assert!(done.code == 1 && !done.stderr.contains("warning"), "{done}");
+    assert!(!sandbox.exists("cache/trash"));
+    sandbox.write("out/mine", "precious");
+    refused(&sandbox, &["run"], "out/mine", "precious");
+    sandbox.remove("out/mine");
     sandbox.write("code", "0");
     sandbox.ok(&["run"]);
+    assert!(!sandbox.exists("cache/started") && !sandbox.exists("cache/trash"));
+    // The same if the lock names the out.
+    sandbox.edit("pipeline.toml", "rest", "remains");
+    sandbox.write("code", "1");
+    for _ in 0..2 {
+        let done = sandbox.repro(&["run"]);
+        assert!(done.code == 1 && !done.stderr.contains("warning"), "{done}");
+    }
+    assert!(!sandbox.exists("cache/trash"));
+}
+
+#[test]
+fn later_file() {
+    let failing = "[stages.s]\ncmd = 'exit 1'\nouts = ['data.csv']\n";
+    let other = "[stages.t]\ncmd = 'echo ran >> ran; echo 2 > data.csv'\nouts = ['data.csv']\n";
+    for later in [failing.replace("exit 1", "echo 2 > data.csv"), other.to_owned()] {
+        let sandbox = Sandbox::with(failing);
+        assert_eq!(sandbox.repro(&["run"]).code, 1);
+        sandbox.write("data.csv", "precious");
+        sandbox.write("pipeline.toml", later);
+        refused(&sandbox, &["run"], "data.csv", "precious");
+    }
+}
+
+#[test]
+fn killed_stage() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'echo 2 > out'\nouts = ['out']\n");
+    sandbox.write("cache/started", "\n\"out\"\n");
+    sandbox.write("out", "precious");
+    let done = sandbox.ok(&["run"]);
+    assert!(done.stderr.contains("your version of `out` was replaced"), "{done}");
+    sandbox.ok(&["trash", "restore", "1", "-o", "back"]);
+    assert_eq!(sandbox.read("back"), "precious");
+}
+
+#[test]
+fn corrected_out() {
+    let sandbox = Sandbox::with(
+        "[stages.s]\ncmd = 'echo ran >> ran; cat in > out; echo more >> in'\n\
+         deps = ['in']\nouts = ['out']\n",
+    );
+    sandbox.write("in", "1\n");
+    assert_eq!(sandbox.repro(&["run"]).code, 1);
+    sandbox.ran();
+    sandbox.write("out", "corrected");
+    refused(&sandbox, &["run"], "out", "corrected");
+}
+
+#[test]
+fn undeclared_claim() {
+    let sandbox = Sandbox::with("[stages.old]\ncmd = 'echo 1 > o; exit 1'\nouts = ['o']\n");
+    assert_eq!(sandbox.repro(&["run"]).code, 1);
+    assert!(sandbox.exists("cache/started"));
+    sandbox.write("pipeline.toml", "[stages.new]\ncmd = 'true'\n");
+    sandbox.ok(&["run"]);
     assert!(!sandbox.exists("cache/started"));
+}
+
+#[test]
+fn plain_claims() {
+    let text = "[stages.s]\ncmd = 'echo 1 > o'\nouts = ['o']\n";
+    let sandbox = Sandbox::with(text);
+    sandbox.write("victim", "");
+    sandbox.write("cache/x", "");
+    symlink("../victim", sandbox.path("cache/started")).unwrap();
+    let done = sandbox.repro(&["run"]);
+    assert!(done.code != 0 && done.stderr.contains("symbolic link"), "{done}");
+    assert_eq!(sandbox.read("victim"), "");
+    sandbox.remove("cache/started");
+    sandbox.fifo("cache/started");
+    let done = sandbox.repro(&["run"]);
+    assert!(done.code != 0 && done.stderr.contains("FIFO"), "{done}");
 }
 
 #[test]
@@ -243,7 +343,10 @@ fn foreign_file_in_the_way() {
     let done = sandbox.repro(&["checkout"]);
     assert!(done.code == 2 && done.stderr.contains("`o` is in the way of `o/f`"), "{done}");
     assert_eq!(sandbox.read("o"), "precious too");
+    // That the cache holds the content does not make it a stage's.
     sandbox.write("o", "precious");
+    assert_eq!(sandbox.repro(&["checkout"]).code, 2);
+    sandbox.remove("o");
     sandbox.ok(&["checkout"]);
     assert_eq!(sandbox.read("o/f"), "1\n");
 }

@@ -39,8 +39,8 @@ pub struct ExpectedRun {
     stores: BTreeMap<String, BTreeSet<String>>,
     /// For stages that run although outs were made before: the objects that prevent a restore.
     blockers: BTreeMap<String, Blockers>,
-    /// For stages that are refused: the digests of the files that no stage made.
-    foreign: BTreeMap<String, BTreeSet<String>>,
+    /// Stages that would replace files that no stage made.
+    foreign: BTreeSet<String>,
     claims: Claims,
     on_foreign: OnForeign,
     pub workspace: Node,
@@ -120,12 +120,6 @@ impl ExpectedRun {
     /// Loosens the outcome of stages that run less if another stage stores the missing objects
     /// first.
     fn settle_order(&mut self, order: &[(Stage, BTreeSet<String>)]) {
-        for (name, digests) in &self.foreign {
-            let later = with_later(name, order);
-            let others = self.stores.iter().filter(|(other, _)| !later.contains(other));
-            let others: BTreeSet<&String> = others.flat_map(|(_, digests)| digests).collect();
-            self.order_dependent |= digests.iter().all(|digest| others.contains(digest));
-        }
         for (name, blockers) in &self.blockers {
             let later = with_later(name, order);
             let others = self.stores.iter().filter(|(other, _)| !later.contains(other));
@@ -182,7 +176,7 @@ impl Oracle {
             loose: BTreeSet::new(),
             stores: BTreeMap::new(),
             blockers: BTreeMap::new(),
-            foreign: BTreeMap::new(),
+            foreign: BTreeSet::new(),
             claims: Claims::of(disk),
             on_foreign: choice.on_foreign,
             workspace: disk.workspace.clone(),
@@ -206,7 +200,7 @@ impl Oracle {
                     }
                     Err(problem) => {
                         run.problems.insert(stage.name.clone(), problem);
-                        if !run.foreign.contains_key(&stage.name) {
+                        if !run.foreign.contains(&stage.name) {
                             let outs = stage.out_paths();
                             run.unchecked.extend(outs.iter().map(|path| (*path).to_owned()));
                         }
@@ -309,7 +303,7 @@ impl Oracle {
             return Ok(());
         }
         let files = self.unclaimed(stage, found, &run.workspace, &run.claims);
-        let foreign = self.uncached(&files);
+        let foreign = self.unknown(&files, found.0, found.1);
         // A damaged object is removed when another stage tries to restore it.
         let is_damaged = |path: &String| {
             let node = run.workspace.get(path);
@@ -317,7 +311,7 @@ impl Oracle {
         };
         run.order_dependent |= files.keys().any(is_damaged);
         let Some(problem) = refusal(&foreign) else { return Ok(()) };
-        run.foreign.insert(stage.name.clone(), foreign.into_values().collect());
+        run.foreign.insert(stage.name.clone());
         Err(problem)
     }
 

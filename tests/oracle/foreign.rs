@@ -1,7 +1,8 @@
 //! Files that no stage made. The oracle knows the makers from the lock, from the engine's list of
-//! unfinished stages, and from the objects in the cache.
+//! unfinished stages, and from the trace in the cache of the present inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::declared::Stage;
 use crate::model::{Decision, Disk, Oracle};
@@ -10,23 +11,56 @@ use crate::traces::Inputs;
 use crate::tree::Node;
 use crate::work::is_at_or_below;
 
-/// Paths that stages are known to have written, with everything in them.
+/// What stages are known to have written.
 #[derive(Debug, Default)]
-pub struct Claims(BTreeSet<String>);
+pub struct Claims {
+    /// Paths with everything in them.
+    paths: BTreeSet<String>,
+    /// Contents of files that failed stages left.
+    left: Files,
+}
 
 impl Claims {
     pub fn of(disk: &Disk) -> Claims {
+        let Unfinished { begun, left } = &disk.started;
         let locked = disk.lock.values().flat_map(|trace| trace.inputs.outs.iter().cloned());
-        Claims(locked.chain(disk.started.iter().cloned()).collect())
+        Claims { paths: locked.chain(begun.iter().cloned()).collect(), left: left.clone() }
     }
 
-    fn cover(&self, path: &str) -> bool {
-        self.0.iter().any(|claim| is_at_or_below(path, claim))
+    fn cover(&self, path: &str, node: &Node) -> bool {
+        self.left.get(path) == Some(&node.content())
+            || self.paths.iter().any(|claim| is_at_or_below(path, claim))
     }
 }
 
-/// Files by path, with their digests.
+/// Files by path, with their contents: the kind and the digest.
 pub type Files = BTreeMap<String, String>;
+
+/// The engine's list of unfinished stages.
+#[derive(Debug, Default)]
+pub struct Unfinished {
+    begun: BTreeSet<String>,
+    left: Files,
+}
+
+impl Unfinished {
+    pub fn read(text: &str) -> Unfinished {
+        let path = |text: &str| serde_json::from_str::<String>(text).ok();
+        let mut unfinished = Unfinished::default();
+        for line in text.lines() {
+            if let Some(path) = path(line) {
+                unfinished.begun.insert(path);
+            } else if let Some(ended) = line.strip_prefix("left ").and_then(path) {
+                unfinished.begun.remove(&ended);
+                unfinished.left.retain(|path, _| !is_at_or_below(path, &ended));
+            } else if let Some((content, at)) = line.split_once(" \"") {
+                let at = path(&format!("\"{at}")).unwrap();
+                unfinished.left.insert(at, content.to_owned());
+            }
+        }
+        unfinished
+    }
+}
 
 impl Oracle {
     /// Returns the files that a result of the stage would replace and that no claim covers.
@@ -59,19 +93,29 @@ impl Oracle {
             };
             let Some(node) = node else { continue };
             node.visit(top, &mut |path, node| {
-                if !matches!(node, Node::Dir(_)) && !claims.cover(path) {
-                    files.insert(path.to_owned(), node.digest());
+                if !matches!(node, Node::Dir(_)) && !claims.cover(path, node) {
+                    files.insert(path.to_owned(), node.content());
                 }
             });
         }
         files
     }
 
-    /// Returns those of the files that are not in the cache.
-    pub fn uncached(&self, files: &Files) -> Files {
-        let is_absent = |digest: &String| !self.in_cache("objects", digest).is_file();
-        let absent = files.iter().filter(|(_, digest)| is_absent(digest));
-        absent.map(|(path, digest)| (path.clone(), digest.clone())).collect()
+    /// Returns those of the files that are not what the stage made of the present inputs.
+    pub fn unknown(&self, files: &Files, inputs: &Inputs, decision: &Decision) -> Files {
+        let known = match decision {
+            Decision::Restore(trace) => Some(Rc::clone(trace)),
+            _ => self.cached(inputs),
+        };
+        let mut unknown = files.clone();
+        for (path, node) in known.iter().flat_map(|trace| &trace.outs) {
+            node.visit(path, &mut |path, node| {
+                if unknown.get(path) == Some(&node.content()) {
+                    unknown.remove(path);
+                }
+            });
+        }
+        unknown
     }
 }
 

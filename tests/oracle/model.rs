@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::choice::Choice;
 use crate::declared::{Dep, Pipeline, Policy, Stage, TOOL, ordered};
-use crate::foreign::{self, Claims};
+use crate::foreign::{self, Claims, Unfinished};
 use crate::problem::{Problem, USAGE};
 use crate::reasons::Reasons;
 use crate::traces::{Inputs, Trace};
@@ -69,7 +69,7 @@ pub struct Disk {
     pub workspace: Node,
     pub lock: Lock,
     /// The outs of unfinished stages.
-    pub started: BTreeSet<String>,
+    pub started: Unfinished,
 }
 
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Oracle {
             lock.insert(name.strip_prefix("stage ").unwrap().to_owned(), Rc::clone(trace));
         }
         let started = fs::read_to_string(self.root.join("cache/started")).unwrap_or_default();
-        let started = started.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let started = Unfinished::read(&started);
         Ok(Disk { workspace: Node::Dir(workspace), lock, started })
     }
 
@@ -349,7 +349,7 @@ impl Oracle {
                     let decided = decided?;
                     let found = (&inputs, &decided);
                     let files = self.unclaimed(stage, found, &workspace, &claims);
-                    match foreign::refusal(&self.uncached(&files)) {
+                    match foreign::refusal(&self.unknown(&files, &inputs, &decided)) {
                         Some(problem) => Err(problem),
                         None => Ok(decided),
                     }

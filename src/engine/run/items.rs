@@ -46,7 +46,7 @@ pub(super) fn run(
     let plain = stage.outs.iter().any(|out| !is_per_item(each, &out.path));
     let process = !stale.is_empty() || (plain && each.mode == Mode::Batch);
     let job = match prepare(project, stage, each, observation, &items)
-        .map(|replaced| warn_of_replaced(project, replaced, deliver))
+        .map(|replaced| warn_of_replaced(&replaced, deliver))
         .and_then(|()| job(context, stage, 0))
     {
         Ok(job) => job,

@@ -240,7 +240,7 @@ impl<'a, 's> Ledger<'a, 's> {
         }
     }
 
-    /// Ends the claims of stages that have reached the lock.
+    /// Ends the claims of stages that have reached the lock or are no longer declared.
     fn forget_started(&self) {
         if self.fatal.is_some() {
             return;
@@ -253,9 +253,7 @@ impl<'a, 's> Ledger<'a, 's> {
         let done = StageIx::all(stages.len()).filter(is_done);
         let outs: BTreeSet<&RepoPath> =
             done.flat_map(|ix| &stages[ix].outs).map(|out| &out.path).collect();
-        if !outs.is_empty() {
-            started::remove(self.project, &outs);
-        }
+        started::remove(self.project, &outs);
     }
 
     fn status(&self) -> (RunStatus, u8) {

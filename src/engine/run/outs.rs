@@ -6,7 +6,7 @@ use super::processes::Deliver;
 use crate::engine::observe::{self, Observation, edits};
 use crate::engine::record::record;
 use crate::engine::replaced::Replaced;
-use crate::engine::{Project, commit, obstacle, started};
+use crate::engine::{Project, commit, obstacle};
 use crate::error::{Error, Result};
 use crate::event::Work;
 use crate::exec::StageMessage;
@@ -49,8 +49,8 @@ pub(super) fn clear_out(
 }
 
 /// Warns about a user's files that were replaced.
-pub(super) fn warn_of_replaced(project: &Project, replaced: Replaced, deliver: &Deliver<'_>) {
-    let warnings = replaced.without(started::earlier(project)).warnings();
+pub(super) fn warn_of_replaced(replaced: &Replaced, deliver: &Deliver<'_>) {
+    let warnings = replaced.warnings();
     deliver(warnings.into_iter().map(StageMessage::Warning).collect());
 }
 

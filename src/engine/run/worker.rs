@@ -60,13 +60,22 @@ fn act(
         return StageResult::Unstarted { failure: failure.clone(), exit: exit::USAGE };
     }
     let project = context.project;
-    let links = UserLinks::of(project, &project.pipeline.stages[ix]);
+    let stage = &project.pipeline.stages[ix];
+    let links = UserLinks::of(project, stage);
     let result = match &observation.decision {
         Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
         Decision::Restore(trace, _) => restore(context, trace, observation, deliver),
         Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
         Decision::Run(_) => run(context, ix, observation, deliver),
     };
+    // If no process started, a user's files may still be at the outs.
+    let has_started = !matches!(
+        result,
+        StageResult::Done(..) | StageResult::Damaged(_) | StageResult::Unstarted { .. }
+    );
+    if has_started && stage.cmd.is_some() {
+        started::end(project, stage);
+    }
     deliver(links.warnings(project).into_iter().map(StageMessage::Warning).collect());
     result
 }
@@ -100,7 +109,7 @@ fn restore(
     };
     match restored() {
         Ok(replaced) => {
-            warn_of_replaced(project, replaced, deliver);
+            warn_of_replaced(&replaced, deliver);
             StageResult::Done(trace.clone(), Work::Restore)
         }
         Err(error) if error.kind == Kind::Damaged => StageResult::Damaged(error),
@@ -174,7 +183,7 @@ fn prepare(
     }
     for out in &stage.outs {
         let replaced = clear_out(context.project, stage, out, observation, failures)?;
-        warn_of_replaced(context.project, replaced, deliver);
+        warn_of_replaced(&replaced, deliver);
     }
     job(context, stage, failures)
 }
