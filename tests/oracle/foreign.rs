@@ -37,7 +37,7 @@ impl Claims {
 pub type Files = BTreeMap<String, String>;
 
 /// The engine's list of unfinished stages.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Unfinished {
     begun: BTreeSet<String>,
     left: Files,
