@@ -165,6 +165,7 @@ fn outs_are_not_trash() {
         sandbox.ok(&["run", "-p", n]);
     }
     sandbox.remove("pipeline.lock");
+    sandbox.ok(&["run", "-p", "n=3"]);
     sandbox.ok(&["run", "-p", "n=2"]);
     assert!(entries(&sandbox).is_empty());
     assert!(!sandbox.exists("cache/trash"));
