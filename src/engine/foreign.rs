@@ -17,13 +17,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::observe::Observation;
+use super::started::user_link;
 use super::{Project, obstacle, provenance, started};
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;
 use crate::pipeline::{Out, Persist, Stage};
-use crate::plan::{Change, Claims, Decision, Trace};
+use crate::plan::{Change, Claims, Decision, Fingerprint, Trace};
 use crate::plural::count;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -47,10 +47,6 @@ struct Foreign {
 /// Maximum number of files that a message names.
 const MOST_NAMED: usize = 3;
 
-pub(super) fn locked(project: &Project) -> &Claims {
-    project.makers.locked.get_or_init(|| Claims::of_lock(&project.lock))
-}
-
 fn in_git(project: &Project) -> &Claims {
     let tracked = || provenance::tracked_files(&project.root).into_iter().collect();
     project.makers.in_git.get_or_init(tracked)
@@ -60,10 +56,10 @@ fn in_git(project: &Project) -> &Claims {
 pub(super) fn refusal(
     project: &Project,
     stage: &Stage,
-    observation: &Observation,
+    (fingerprint, decision): (&Fingerprint, &Decision),
+    outs: &BTreeMap<RepoPath, Option<Observed>>,
     on_foreign: OnForeign,
 ) -> Result<Option<Failure>> {
-    let Observation { fingerprint, decision, outs, .. } = observation;
     let seen = |path: &RepoPath| outs.get(path).and_then(Option::as_ref);
     let places: Vec<Place<'_>> = match decision {
         Decision::Run(_) => run_places(stage).map(|(path, is)| (path, is, seen(path))).collect(),
@@ -87,7 +83,7 @@ pub(super) fn refusal(
 
 /// Returns the change that names the foreign files a stage would replace if it ran.
 pub(super) fn predicted(project: &Project, stage: &Stage) -> Result<Option<Change>> {
-    let locked = locked(project);
+    let locked = project.makers.locked(&project.lock);
     let mut outs: BTreeMap<&RepoPath, Option<Observed>> = BTreeMap::new();
     for (path, _) in run_places(stage).filter(|(path, _)| !locked.cover(path)) {
         outs.insert(path, project.workspace.observe(path)?);
@@ -136,7 +132,7 @@ fn find(
     on_foreign: OnForeign,
     known: impl FnOnce() -> Option<Trace>,
 ) -> Result<Option<Foreign>> {
-    let locked = locked(project);
+    let locked = project.makers.locked(&project.lock);
     let mut files: BTreeMap<RepoPath, Content> = BTreeMap::new();
     for (path, fate, seen) in places {
         if let Some(obstacle) = obstacle::find(project, path) {
@@ -235,13 +231,6 @@ fn remove_known(
             _ => {}
         }
     }
-}
-
-/// Returns the target of a link at `path` that does not lead to an object of the cache.
-pub(super) fn user_link(project: &Project, path: &RepoPath) -> Option<PathBuf> {
-    let full = path.to_path(&project.root);
-    let target = full.read_link().ok()?;
-    (!project.cache.is_link_to_object(&full)).then_some(target)
 }
 
 impl Foreign {

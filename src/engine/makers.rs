@@ -2,16 +2,22 @@
 
 use std::sync::OnceLock;
 
-use crate::plan::Claims;
 use crate::plan::unfinished::Unfinished;
+use crate::plan::{Claims, Lock};
 
 /// Who made the files at outs, as far as it is known.
 #[derive(Debug, Default)]
 pub(super) struct Makers {
-    /// The outs that the lock names.
-    pub locked: OnceLock<Claims>,
+    locked: OnceLock<Claims>,
     /// The outs of stages that had not finished when this was first read.
     pub started: OnceLock<Unfinished>,
     /// The files that git tracks.
     pub in_git: OnceLock<Claims>,
+}
+
+impl Makers {
+    /// Returns the outs that the lock names.
+    pub(super) fn locked(&self, lock: &Lock) -> &Claims {
+        self.locked.get_or_init(|| Claims::of_lock(lock))
+    }
 }

@@ -58,7 +58,8 @@ pub fn observe(
     if let Decision::Blocked(changes) = &observation.decision {
         return Err(blocked(stage, changes));
     }
-    observation.refusal = foreign::refusal(project, stage, &observation, on_foreign)?;
+    let found = (&observation.fingerprint, &observation.decision);
+    observation.refusal = foreign::refusal(project, stage, found, &observation.outs, on_foreign)?;
     Ok(observation)
 }
 

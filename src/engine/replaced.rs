@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Project, foreign, started};
+use super::{Project, started};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
 use crate::plan::trash::{Displaced, Found};
@@ -68,7 +68,7 @@ pub(super) fn users_content(
         let digest = content.digest();
         let may_be = absent.contains(&digest)
             || trash.knows(&digest)
-            || !foreign::locked(project).cover(path);
+            || !project.makers.locked(&project.lock).cover(path);
         may_be && !earlier.knows(path, content)
     };
     let mut found = Vec::new();

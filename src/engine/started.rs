@@ -9,9 +9,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::foreign::user_link;
+use super::Project;
 use super::project::cache_dir;
-use super::{Project, observe};
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::pipeline::Stage;
@@ -57,16 +56,17 @@ pub(super) fn add(project: &Project, stage: &Stage) -> Result<()> {
 ///
 /// Errors are ignored: all that is there then counts as remains, and goes to the trash.
 pub(super) fn end(project: &Project, stage: &Stage) {
-    let Ok(outs) = observe::outs(project, stage) else { return };
     let mut files = Vec::new();
-    for (path, seen) in &outs {
-        match (user_link(project, path), seen) {
+    for path in stage.outs.iter().map(|out| &out.path) {
+        let Ok(seen) = project.workspace.observe(path) else { return };
+        match (user_link(project, path), &seen) {
             (Some(target), _) => files.push((path.clone(), Content::of_link(&target))),
             (None, Some(seen)) => list(path, seen, &mut files),
             (None, None) => {}
         }
     }
-    let _ = append(&project.root, &unfinished::left(outs.keys(), &files));
+    let _ =
+        append(&project.root, &unfinished::left(stage.outs.iter().map(|out| &out.path), &files));
 }
 
 /// Adds the files and links in `seen` with their contents.
@@ -82,6 +82,13 @@ fn list(path: &RepoPath, seen: &Observed, files: &mut Vec<Found>) {
             }
         }
     }
+}
+
+/// Returns the target of a link at `path` that does not lead to an object of the cache.
+pub(super) fn user_link(project: &Project, path: &RepoPath) -> Option<PathBuf> {
+    let full = path.to_path(&project.root);
+    let target = full.read_link().ok()?;
+    (!project.cache.is_link_to_object(&full)).then_some(target)
 }
 
 fn append(root: &Path, lines: &str) -> Result<()> {
