@@ -89,8 +89,8 @@ fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
 /// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
 /// power cut does not lose it. Returns the entries of the trash for what a user made.
 ///
-/// What a stage left when it failed is not stored. Unlike [`store`], it reads objects that exist
-/// already: the bytes in the workspace may be the only intact copy.
+/// Skips what a stage left when it failed. Unlike [`store`], it reads objects that exist already:
+/// the bytes in the workspace may be the only intact copy.
 pub(super) fn store_durably(
     project: &Project,
     path: &RepoPath,

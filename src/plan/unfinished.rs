@@ -1,4 +1,4 @@
-//! What is known about the outs of stages that were started and have not finished.
+//! The outs of stages that were started and have not finished, and the files left there.
 //!
 //! The state file is lines, of which later ones count more:
 //!

@@ -11,7 +11,7 @@ use crate::traces::Inputs;
 use crate::tree::Node;
 use crate::work::is_at_or_below;
 
-/// What stages are known to have written.
+/// The paths and files that stages are known to have written.
 #[derive(Debug, Default)]
 pub struct Claims {
     /// Paths with everything in them.
