@@ -8,6 +8,7 @@ use crate::{Effort, Tally};
 
 /// Options of `ulimit` with values from plainly too low to just enough.
 const LIMITS: &[(&str, &[u32])] = &[
+    ("f", &[0, 1, 2, 8, 64]),
     ("n", &[4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32, 64]),
     ("v", &[20_000, 40_000, 80_000, 120_000, 200_000, 400_000]),
     ("s", &[64, 128, 256]),
