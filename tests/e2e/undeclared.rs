@@ -29,7 +29,7 @@ outs = ["model{{ matrix.n }}"]
 #[test]
 fn undeclared_files_are_named() {
     let sandbox = sandbox();
-    sandbox.ok(&["run", "--replace"]);
+    sandbox.ok(&["run", "--replace", "-j1"]);
     sandbox.write("in", "2");
     sandbox.write("src/train.sh", "cat # 2");
     snapshot!(sandbox.repro(&["status"]), @"
