@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::shell::{self, Scanner};
+use super::shell::Scanner;
 use super::{Glob, Presence};
 use crate::repo_path::{BadPath, RepoPath};
 
@@ -110,18 +110,21 @@ impl ItemText {
     }
 
     /// Returns the command for one item, with the parts quoted where the shell would split them.
-    pub fn command(&self, item: &RepoPath, glob: &Glob) -> String {
+    ///
+    /// # Errors
+    /// The place of a part that cannot be quoted there, for a message.
+    pub fn command(&self, item: &RepoPath, glob: &Glob) -> Result<String, &'static str> {
         let mut scanner = Scanner::default();
         let mut command = String::new();
         for (text, is_part) in self.pieces(item, glob) {
             if is_part {
-                command.push_str(&scanner.value(text).unwrap_or_else(|_| shell::quote(text)));
+                command.push_str(&scanner.value(text)?);
             } else {
                 scanner.read(text);
                 command.push_str(text);
             }
         }
-        command
+        Ok(command)
     }
 
     /// Returns the pieces for one item, and for each whether it is a part of the item's path.
@@ -204,12 +207,23 @@ mod tests {
     #[test]
     fn item_command_quoting() {
         let glob = Glob::parse(&path("in/*")).unwrap().unwrap();
-        let command =
-            |item: &str| text("cp {{ item.path }} out/{{ item.name }}").command(&path(item), &glob);
+        let command = |item: &str| {
+            text("cp {{ item.path }} out/{{ item.name }}").command(&path(item), &glob).unwrap()
+        };
         assert_eq!(command("in/a.txt"), "cp in/a.txt out/a.txt");
         assert_eq!(command("in/a b"), "cp 'in/a b' out/'a b'");
         assert_eq!(command("in/it's;rm"), r"cp 'in/it'\''s;rm' out/'it'\''s;rm'");
         let in_quotes = text("cp \"{{ item.path }}\" 'out/{{ item.name }}'");
-        assert_eq!(in_quotes.command(&path("in/a $b"), &glob), r#"cp "in/a \$b" 'out/a $b'"#);
+        assert_eq!(
+            in_quotes.command(&path("in/a $b"), &glob).as_deref(),
+            Ok(r#"cp "in/a \$b" 'out/a $b'"#)
+        );
+        for (cmd, place) in [
+            ("echo \"${X:-{{ item.path }}}\"", "in `${…}`"),
+            ("echo `echo {{ item.path }}`", "in backquotes"),
+        ] {
+            assert_eq!(text(cmd).command(&path("in/a$(touch pwned).txt"), &glob), Err(place));
+            assert!(text(cmd).command(&path("in/a.txt"), &glob).is_ok());
+        }
     }
 }

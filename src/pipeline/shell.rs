@@ -6,11 +6,14 @@
 //!
 //! Invariants: a value without special characters is never changed, and neither is an empty one,
 //! which may be a part of a word. Where the escape depends on more than the place (backquotes,
-//! `${…}`, arithmetic, after a backslash), a value with special characters is an error.
-//!
-//! Known limits: `case` inside `"$(…)"` is not followed; values after it are errors, too.
+//! `${…}`, arithmetic, after a backslash), a value with special characters is an error. So is one
+//! after a construct that shells read differently, such as `$'…'`: the scanner is lost from there.
+
+mod here_doc;
 
 use std::collections::VecDeque;
+
+use self::here_doc::{Body, HereDoc};
 
 /// The shells that quote as this module does.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
@@ -53,59 +56,39 @@ enum Frame {
     Single,
     Double,
     Comment,
-    /// `(…)` or `$(…)`.
+    /// `(…)`.
+    Group,
+    /// `$(…)`.
     Command,
-    /// `((…))` or `$((…))`.
+    /// `$((…))`, up to the last bracket.
     Arithmetic,
+    /// `(…)` in it, and its own inner brackets.
+    Term,
     /// `${…}`.
     Brace,
     Backquote,
 }
 
-/// A here-document, from its `<<` on.
-#[derive(Debug, Default)]
-struct HereDoc {
-    end: String,
-    /// The end is quoted, so the body is literal.
-    is_literal: bool,
-    /// `<<-`: tabs before the end are ignored.
-    skips_tabs: bool,
-    /// The quote in which the end is being read.
-    quote: Option<char>,
-}
-
 /// The state of the shell's parser after some text.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scanner {
     frames: Vec<Frame>,
     is_escaped: bool,
-    /// The place is no longer known.
-    is_lost: bool,
-    last: char,
+    /// The last character was a line end after a backslash.
+    is_continued: bool,
+    /// The construct after which the place is no longer known.
+    lost: Option<&'static str>,
+    /// The last character; `None` at the start, `x` for any in a word that has no meaning.
+    last: Option<char>,
     word: String,
+    /// `name[` has no `]` yet.
+    is_subscript: bool,
     /// Number of `<` in a row.
     angles: usize,
     /// The here-document whose end is being read.
     announced: Option<HereDoc>,
     pending: VecDeque<HereDoc>,
-    /// The here-document whose body is being read, and its present line.
-    body: Option<(HereDoc, String)>,
-}
-
-impl Default for Scanner {
-    fn default() -> Scanner {
-        Scanner {
-            frames: Vec::new(),
-            is_escaped: false,
-            is_lost: false,
-            last: '\n',
-            word: String::new(),
-            angles: 0,
-            announced: None,
-            pending: VecDeque::new(),
-            body: None,
-        }
-    }
+    body: Option<Body>,
 }
 
 impl Scanner {
@@ -116,8 +99,7 @@ impl Scanner {
 
     /// Reports whether the next character is read as part of a word.
     pub(super) fn is_in_word(&self) -> bool {
-        let unquoted = matches!(self.frames.last(), None | Some(Frame::Command));
-        unquoted && self.body.is_none() && !self.is_escaped
+        self.is_code() && self.body.is_none() && !self.is_escaped
     }
 
     /// Returns the value as the shell has to read it here to take it literally.
@@ -125,32 +107,28 @@ impl Scanner {
     /// # Errors
     /// The place where the value cannot be quoted, for a message.
     pub(super) fn value(&mut self, value: &str) -> Result<String, &'static str> {
-        let written = if is_plain(value) { Ok(value.to_owned()) } else { self.escape(value) };
-        if let Some((_, line)) = &mut self.body {
-            line.push_str(value);
+        if is_plain(value) {
+            self.read(value);
+            return Ok(value.to_owned());
         }
-        if !value.is_empty() {
-            self.last = 'x';
-            self.word.push('\'');
-            self.is_escaped = false;
+        let written = self.escape(value)?;
+        if let Some(body) = &mut self.body {
+            let start = value.rfind('\n').map(|at| at + 1);
+            if start.is_some() {
+                body.line.clear();
+            }
+            body.line.push_str(&value[start.unwrap_or(0)..]);
         }
-        written
+        self.last = Some('x');
+        self.is_continued = false;
+        self.angles = 0;
+        self.word.push('\'');
+        Ok(written)
     }
 
     fn escape(&self, value: &str) -> Result<String, &'static str> {
-        if let Some((document, _)) = &self.body {
-            let ends = value.lines().any(|line| line.trim_start_matches('\t') == document.end);
-            return match document.is_literal {
-                _ if ends => Err("in a here-document that it would end"),
-                true => Ok(value.to_owned()),
-                false => Ok(escaped(value, &['\\', '$', '`'])),
-            };
-        }
         if self.is_escaped {
             return Err("after a backslash");
-        }
-        if self.is_lost || self.announced.is_some() {
-            return Err("here");
         }
         for frame in &self.frames {
             match frame {
@@ -160,70 +138,98 @@ impl Scanner {
                 _ => {}
             }
         }
-        match self.frames.last() {
-            Some(Frame::Single) => Ok(in_single_quotes(value)),
+        if let Some(place) = self.lost {
+            return Err(place);
+        }
+        if self.announced.is_some() {
+            return Err("in the end of a here-document");
+        }
+        if let Some(body) = &self.body {
+            return self.escape_in_body(body, value);
+        }
+        if !self.pending.is_empty() && value.contains('\n') {
+            return Err("before a here-document, as it has several lines");
+        }
+        let top = self.frames.last();
+        match top {
+            Some(Frame::Single) => return Ok(in_single_quotes(value)),
+            Some(Frame::Comment) if value.contains('\n') => return Err("in a comment"),
+            Some(Frame::Comment) => return Ok(quote(value)),
+            // `$` and the value could be an expansion, or `$'…'`.
+            _ if self.last == Some('$') => return Err("after `$`"),
+            _ if self.is_subscript => return Err("in a subscript"),
+            _ => {}
+        }
+        match top {
             Some(Frame::Double) => Ok(escaped(value, &['\\', '"', '$', '`'])),
-            Some(Frame::Comment) if value.contains('\n') => Err("in a comment"),
             _ => Ok(quote(value)),
         }
     }
 
+    fn lose(&mut self, place: &'static str) {
+        self.lost.get_or_insert(place);
+    }
+
+    fn is_code(&self) -> bool {
+        matches!(self.frames.last(), None | Some(Frame::Command | Frame::Group))
+    }
+
     fn step(&mut self, c: char) {
         if self.body.is_some() {
-            return self.step_in_body(c);
-        }
-        if let Some(document) = &mut self.announced {
-            let is_start = document.end.is_empty() && !document.is_literal;
-            match c {
-                c if document.quote == Some(c) => document.quote = None,
-                c if document.quote.is_some() => document.end.push(c),
-                // `<<<` begins a text, not a document.
-                '<' if is_start && self.last == '<' => self.announced = None,
-                '-' if is_start && self.last == '<' => document.skips_tabs = true,
-                ' ' | '\t' if is_start => {}
-                '\'' | '"' => {
-                    document.is_literal = true;
-                    document.quote = Some(c);
-                }
-                '\\' => document.is_literal = true,
-                c if c.is_whitespace() || ";&|<>()".contains(c) => {
-                    self.pending.extend(self.announced.take());
-                    self.step_in_command(c);
-                }
-                c => document.end.push(c),
-            }
-        } else if self.is_escaped {
-            self.is_escaped = false;
-        } else {
-            self.step_in_command(c);
-        }
-        self.last = c;
-    }
-
-    fn step_in_body(&mut self, c: char) {
-        let Some((document, line)) = &mut self.body else { return };
-        if c != '\n' {
-            line.push(c);
+            self.step_in_body(c);
             return;
         }
-        let text = if document.skips_tabs { line.trim_start_matches('\t') } else { &**line };
-        if text == document.end {
-            self.body = self.pending.pop_front().map(|next| (next, String::new()));
-            self.last = '\n';
+        if self.announced.is_some() {
+            self.step_in_end(c);
+        } else if self.is_escaped {
+            self.is_escaped = false;
+            // A line end after a backslash is removed before the text is read.
+            self.is_continued = c == '\n';
+            if c != '\n' {
+                self.last = Some('x');
+                self.angles = 0;
+            }
+            return;
         } else {
-            line.clear();
+            if self.is_continued && "#({<'[".contains(c) {
+                self.lose("after a token of two lines");
+            }
+            self.is_continued = false;
+            if c == '\n' && !self.pending.is_empty() && !self.is_line_end() {
+                self.lose("after a here-document that begins in quotes or brackets");
+            }
+            if self.step_in_command(c) {
+                return;
+            }
         }
+        // `$$` is complete.
+        self.last = Some(if c == '$' && self.last == Some('$') { 'x' } else { c });
     }
 
-    fn step_in_command(&mut self, c: char) {
-        let after_dollar = self.last == '$';
-        match (self.frames.last().copied(), c) {
+    /// Reports whether a line end here begins the bodies of the pending here-documents.
+    fn is_line_end(&self) -> bool {
+        let is_comment = self.frames.last() == Some(&Frame::Comment);
+        let depth = self.frames.len() - usize::from(is_comment);
+        (is_comment || self.is_code()) && self.pending.iter().all(|next| next.depth == depth)
+    }
+
+    /// Reads a character outside of here-documents. Reports whether it has set what comes last.
+    fn step_in_command(&mut self, c: char) -> bool {
+        let after_dollar = self.last == Some('$');
+        let top = self.frames.last().copied();
+        self.note_unclear(top, c);
+        let mut is_closed = false;
+        match (top, c) {
             (Some(Frame::Single), '\'')
             | (Some(Frame::Double), '"')
             | (Some(Frame::Backquote), '`')
             | (Some(Frame::Brace), '}')
-            | (Some(Frame::Command | Frame::Arithmetic), ')') => drop(self.frames.pop()),
-            (Some(Frame::Single), _) => {}
+            | (Some(Frame::Command | Frame::Arithmetic | Frame::Term), ')') => {
+                self.frames.pop();
+                is_closed = true;
+            }
+            (Some(Frame::Group), ')') => drop(self.frames.pop()),
+            (Some(Frame::Single | Frame::Backquote), _) => {}
             (Some(Frame::Comment), '\n') => {
                 self.frames.pop();
                 self.begin_body();
@@ -234,154 +240,90 @@ impl Scanner {
             (_, '{') if after_dollar => self.frames.push(Frame::Brace),
             (_, '(') if after_dollar => self.frames.push(Frame::Command),
             (Some(Frame::Double), _) => {}
+            (Some(Frame::Command), '(') if self.last == Some('(') => {
+                self.frames.pop();
+                self.frames.extend([Frame::Arithmetic, Frame::Term]);
+            }
+            (Some(Frame::Term), '(') => self.frames.push(Frame::Term),
+            (Some(Frame::Arithmetic | Frame::Term | Frame::Brace), _) => {}
             (_, '"') => self.frames.push(Frame::Double),
-            (_, '\'') if !self.is_quoted_brace() => self.frames.push(Frame::Single),
-            (top, '(') => {
-                if let (Some(Frame::Command), '(') = (top, self.last) {
-                    self.frames.pop();
-                    self.frames.extend([Frame::Arithmetic, Frame::Arithmetic]);
-                } else {
-                    self.frames.push(Frame::Command);
-                }
-            }
-            (None | Some(Frame::Command | Frame::Backquote), '#')
-                if self.last.is_whitespace() || ";&|()`".contains(self.last) =>
-            {
-                self.frames.push(Frame::Comment);
-            }
+            (_, '\'') => self.frames.push(Frame::Single),
+            (_, '(') => self.frames.push(Frame::Group),
+            (_, '#') if self.begins_word() => self.frames.push(Frame::Comment),
             (_, '\n') => self.begin_body(),
             _ => {}
         }
         self.note_here_document(c);
         self.note_case(c);
+        if is_closed || self.is_escaped {
+            // What follows continues the word; a line end may still join `$` and `(`.
+            self.last = if is_closed { Some('x') } else { self.last };
+        }
+        is_closed || self.is_escaped
     }
 
-    /// Reports whether the place is in `"${…}"`, where a single quote is a character.
-    fn is_quoted_brace(&self) -> bool {
-        matches!(self.frames[..], [.., Frame::Double, Frame::Brace])
+    /// Reports whether the next character is the first of a word.
+    fn begins_word(&self) -> bool {
+        self.last.is_none_or(|last| " \t\n;&|()".contains(last))
     }
 
-    fn begin_body(&mut self) {
-        self.body = self.pending.pop_front().map(|document| (document, String::new()));
-    }
-
-    fn note_here_document(&mut self, c: char) {
-        let is_code = matches!(self.frames.last(), None | Some(Frame::Command));
-        if c == '<' && is_code {
-            self.angles += 1;
-            self.announced = (self.angles == 2).then(HereDoc::default);
-        } else {
-            self.angles = 0;
+    /// Notes constructs that shells read differently.
+    fn note_unclear(&mut self, top: Option<Frame>, c: char) {
+        let after = |chars: &str| self.last.is_some_and(|last| chars.contains(last));
+        let unclear = match (top, c) {
+            (Some(Frame::Single | Frame::Comment), _) => None,
+            (_, '[') if after("$") => Some("after `$[`"),
+            (Some(Frame::Double), _) => None,
+            (Some(Frame::Backquote), '\'' | '"' | '\\' | '#' | '<' | '(' | '{') => {
+                Some("after backquotes with quotes or brackets")
+            }
+            (Some(Frame::Backquote), _) => None,
+            (_, '\'') if after("$") => Some("after `$'`"),
+            (Some(Frame::Brace), '\'' | '"' | '\\' | '`') => Some("after `${…}` with quotes"),
+            (Some(Frame::Brace), '(' | '{') if !after("$") => Some("after `${…}` with brackets"),
+            (Some(Frame::Brace), ' ' | '\t' | '\n' | '|') if after("{") => Some("after `${ …}`"),
+            (Some(Frame::Brace), _) => None,
+            (Some(Frame::Arithmetic), c) if c != ')' => Some("after `$((…) …)`"),
+            (Some(Frame::Term), '\'' | '"' | '\\' | '`' | '#' | ';' | '\n') => {
+                Some("after an arithmetic expression with quotes")
+            }
+            (Some(Frame::Arithmetic | Frame::Term), _) => None,
+            (Some(Frame::Group), '(') if after("(") => Some("after `((`"),
+            (_, '(') if after("@!+*?^~") => Some("after a pattern with brackets"),
+            (_, '#') if after("()<>") => Some("after `#` at a bracket"),
+            (_, '#')
+                if self.last.is_some_and(|last| !last.is_ascii() && last.is_whitespace())
+                    || after("\r\u{b}\u{c}") =>
+            {
+                Some("after `#` at an unusual space")
+            }
+            (Some(Frame::Command), '#') if self.begins_word() => Some("after a comment in `$(…)`"),
+            (_, ' ' | '\t' | '\n' | '<' | '#' | '(') if self.is_subscript => {
+                Some("after this subscript")
+            }
+            _ => None,
+        };
+        if matches!(top, None | Some(Frame::Command | Frame::Group)) {
+            let is_name = self.last.is_some_and(|last| last.is_alphanumeric() || last == '_');
+            self.is_subscript = c == '[' && is_name || self.is_subscript && !" \t\n]".contains(c);
+        }
+        if let Some(place) = unclear {
+            self.lose(place);
         }
     }
 
+    /// Notes `case` in brackets, whose patterns end with a bracket, too.
     fn note_case(&mut self, c: char) {
         if c.is_alphanumeric() {
             self.word.push(c);
-            return;
+        } else if !self.is_escaped {
+            if self.word == "case" && !self.frames.is_empty() {
+                self.lose("after `case` in brackets");
+            }
+            self.word.clear();
         }
-        let is_hidden = || self.frames.contains(&Frame::Double) && self.frames.len() > 1;
-        self.is_lost |= self.word == "case" && is_hidden();
-        self.word.clear();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::process::Command;
-
-    /// Fills `@` in a command with a value.
-    fn fill(command: &str, value: &str) -> Result<String, &'static str> {
-        let mut scanner = Scanner::default();
-        let mut filled = String::new();
-        for (at, text) in command.split('@').enumerate() {
-            if at > 0 {
-                filled.push_str(&scanner.value(value)?);
-            }
-            scanner.read(text);
-            filled.push_str(text);
-        }
-        Ok(filled)
-    }
-
-    fn output(command: &str) -> String {
-        let output = deadline::output(Command::new("sh").args(["-c", command]));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Commands that print the value, and a line `end` after it.
-    const PLACES: [&str; 14] = [
-        "printf %s @; echo; echo end",
-        "printf %s 'x @' | cut -c3-; echo end",
-        "printf %s \"@\"; echo; echo end",
-        "printf %s \"$(printf %s @)\"; echo; echo end",
-        "printf %s \"$(printf %s \"@\")\"; echo; echo end",
-        "# don't stop\nprintf %s @; echo; echo end",
-        "printf %s 'it'\\''s' >/dev/null; printf %s @; echo; echo end",
-        "printf %s a#b\\\" >/dev/null; printf %s @; echo; echo end",
-        "cat <<E\n@\nE\necho end",
-        "cat <<-'E'\n@\n\tE\necho end",
-        "cat <<'A B' >/dev/null\nit's\nA B\nprintf %s @; echo; echo end",
-        "cat <<\"A\" >/dev/null; cat <<B\nit's\nA\n@\nB\necho end",
-        "echo $((1 << 2)) >/dev/null\nprintf %s @; echo; echo end",
-        "(echo x) >/dev/null; case x in x) printf %s @; echo; echo end;; esac",
-    ];
-
-    #[test]
-    fn literal_in_every_place() {
-        for value in ["x; touch pwned #", "it's", "a \"b\" $HOME `id` \\", "*", "~", "a=$(id)", "é"]
-        {
-            for place in PLACES {
-                let command = fill(place, value).unwrap();
-                assert_eq!(output(&command), format!("{value}\nend\n"), "{command}");
-            }
-        }
-    }
-
-    #[test]
-    fn plain_values_stay() {
-        for value in ["", "a.b-c/d_e", "1e-5", "a=b:c,d", "é"] {
-            for place in PLACES {
-                assert_eq!(fill(place, value).unwrap(), place.replace('@', value));
-            }
-        }
-    }
-
-    #[test]
-    fn places_without_an_escape() {
-        for (command, place) in [
-            ("echo `echo @`", "in backquotes"),
-            ("echo ${x:-@}", "in `${…}`"),
-            ("echo \"${x:-don't @}\"", "in `${…}`"),
-            ("echo $((@))", "in an arithmetic expression"),
-            ("echo \\@", "after a backslash"),
-            ("echo \"$(case x in x) echo;; esac; echo @)\"", "here"),
-        ] {
-            assert_eq!(fill(command, "a b"), Err(place), "{command}");
-            assert!(fill(command, "ab").is_ok(), "{command}");
-        }
-        assert_eq!(fill("# @", "a\nb"), Err("in a comment"));
-        assert_eq!(fill("cat <<E\n@\nE", "a\nE"), Err("in a here-document that it would end"));
-    }
-
-    #[test]
-    fn shells() {
-        assert!(is_shell(["/usr/bin/env", "bash", "-c"]));
-        assert!(is_shell(["sh", "-c"]));
-        assert!(!is_shell(["python3", "-c"]));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn any_value_is_literal(value in "[ -~\u{e9}\n]{0,12}", at in 0usize..14) {
-            // Command substitution drops line ends, and `cut` splits lines.
-            prop_assume!(!value.contains('\n') || ![1, 3, 4].contains(&at));
-            if let Ok(command) = fill(PLACES[at], &value) {
-                prop_assert_eq!(output(&command), format!("{value}\nend\n"), "{}", command);
-            }
-        }
-    }
-}
+mod tests;

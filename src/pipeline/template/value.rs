@@ -76,11 +76,15 @@ impl Written {
         };
         let text = match self {
             Written::List { words, .. } if scanner.is_in_word() => {
-                let mut quoted = Vec::with_capacity(words.len());
-                for word in words {
-                    quoted.push(scanner.value(word).map_err(cannot)?);
+                let mut quoted = String::new();
+                for (at, word) in words.iter().enumerate() {
+                    if at > 0 {
+                        scanner.read(" ");
+                        quoted.push(' ');
+                    }
+                    quoted.push_str(&scanner.value(word).map_err(cannot)?);
                 }
-                return Ok(quoted.join(" "));
+                return Ok(quoted);
             }
             Written::List { text, .. } => text,
             Written::Text(text) if strings.contains(text) => {

@@ -56,7 +56,9 @@ impl Shared {
         fingerprint.deps.insert(item.path.clone(), item.content);
         fingerprint.outs = item.outs.iter().cloned().collect();
         if let Mode::PerItem(cmd) = &each.mode {
-            fingerprint.cmd = Some(cmd.command(&item.path, &each.glob));
+            let cmd = cmd.command(&item.path, &each.glob);
+            let bug = |place| panic!("BUG: item `{}` cannot be quoted {place}", item.path);
+            fingerprint.cmd = Some(cmd.unwrap_or_else(bug));
         }
         fingerprint
     }
@@ -156,6 +158,7 @@ impl Finding<'_> {
                 let state = if earlier == Some(content) { State::Fresh } else { State::Stale };
                 if let Some(path) = RepoPath::parse_canonical(&path) {
                     let outs = self.outs(&path)?;
+                    self.check_command(&path)?;
                     self.all.push(Item { path, content: *content, outs, state, stamp: None });
                 }
             } else if let Some(dir) = dirs.get(name) {
@@ -176,6 +179,18 @@ impl Finding<'_> {
             Observed::Dir { tree, .. } if earlier == content => Some(Cow::Borrowed(tree)),
             _ => self.project.cache.tree(&earlier.digest()).ok().map(Cow::Owned),
         }
+    }
+
+    fn check_command(&self, item: &RepoPath) -> Result<()> {
+        let Mode::PerItem(cmd) = &self.each.mode else { return Ok(()) };
+        cmd.command(item, &self.each.glob).map(drop).map_err(|place| {
+            let (stage, line) = (&self.stage.name, self.stage.line);
+            Error::usage(format!(
+                "cannot render `cmd` of stage `{stage}` (pipeline.toml:{line}): item `{item}` has \
+                 characters that cannot be quoted {place}"
+            ))
+            .hint("put the item elsewhere in the command, or rename the file")
+        })
     }
 
     fn outs(&self, item: &RepoPath) -> Result<Vec<RepoPath>> {
