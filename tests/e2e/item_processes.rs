@@ -145,3 +145,19 @@ retries = { count = 1, delay = "1s" }
     let done = sandbox.repro(&["run", "-j1"]);
     assert!(done.stderr.contains("took longer than its timeout of 1.0s for item `in/b`"), "{done}");
 }
+
+#[test]
+fn item_that_cannot_be_quoted() {
+    for place in ["\"${X:-{{ item.path }}}\"", "`echo {{ item.path }}`", "$'{{ item.path }}'"] {
+        let sandbox = Sandbox::with(&format!(
+            "[stages.a]\neach = 'in/*'\ncmd = '''echo {place} > out/x'''\n\
+             outs = ['out/{{{{ item.name }}}}']\n"
+        ));
+        sandbox.write("in/a$(touch pwned).txt", "a");
+        let done = sandbox.repro(&["run"]);
+        assert_eq!(done.code, 2, "{done}");
+        let item = "item `in/a$(touch pwned).txt` has characters that cannot be quoted";
+        assert!(done.stderr.contains(item), "{done}");
+        assert!(!sandbox.path("pwned").exists(), "{place}");
+    }
+}
