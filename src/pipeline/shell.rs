@@ -10,10 +10,10 @@
 //! after a construct that shells read differently, such as `$'…'`: the scanner is lost from there.
 
 mod here_doc;
+mod state;
 
-use std::collections::VecDeque;
-
-use self::here_doc::{Body, HereDoc};
+pub(super) use self::state::Scanner;
+use self::state::{Frame, escaped};
 
 /// The shells that quote as this module does.
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh"];
@@ -37,58 +37,6 @@ pub(super) fn quote(text: &str) -> String {
 
 fn in_single_quotes(text: &str) -> String {
     text.replace('\'', r"'\''")
-}
-
-fn escaped(text: &str, special: &[char]) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if special.contains(&c) {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
-}
-
-/// A construct that encloses the present place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Frame {
-    Single,
-    Double,
-    Comment,
-    /// `(…)`.
-    Group,
-    /// `$(…)`.
-    Command,
-    /// `$((…))`, up to the last bracket.
-    Arithmetic,
-    /// `(…)` in it, and its own inner brackets.
-    Term,
-    /// `${…}`.
-    Brace,
-    Backquote,
-}
-
-/// The state of the shell's parser after some text.
-#[derive(Debug, Default)]
-pub(super) struct Scanner {
-    frames: Vec<Frame>,
-    is_escaped: bool,
-    /// The last character was a line end after a backslash.
-    is_continued: bool,
-    /// The construct after which the place is no longer known.
-    lost: Option<&'static str>,
-    /// The last character; `None` at the start, `x` for any in a word that has no meaning.
-    last: Option<char>,
-    word: String,
-    /// `name[` has no `]` yet.
-    is_subscript: bool,
-    /// Number of `<` in a row.
-    angles: usize,
-    /// The here-document whose end is being read.
-    announced: Option<HereDoc>,
-    pending: VecDeque<HereDoc>,
-    body: Option<Body>,
 }
 
 impl Scanner {
@@ -326,4 +274,165 @@ impl Scanner {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    mod grammar;
+
+    use self::grammar::{HOSTILE, SHAPES, shaped};
+    use super::*;
+    use proptest::prelude::*;
+    use std::process::Command;
+
+    /// Fills `@` in a command with a value.
+    fn fill(command: &str, value: &str) -> Result<String, &'static str> {
+        let mut scanner = Scanner::default();
+        let mut filled = String::new();
+        for (at, text) in command.split('@').enumerate() {
+            if at > 0 {
+                filled.push_str(&scanner.value(value)?);
+            }
+            scanner.read(text);
+            filled.push_str(text);
+        }
+        Ok(filled)
+    }
+
+    fn output(command: &str) -> String {
+        let output = deadline::output(Command::new("sh").args(["-c", command]));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Commands that print the value, and a line `end` after it.
+    const PLACES: [&str; 14] = [
+        "printf %s @; echo; echo end",
+        "printf %s 'x @' | cut -c3-; echo end",
+        "printf %s \"@\"; echo; echo end",
+        "printf %s \"$(printf %s @)\"; echo; echo end",
+        "printf %s \"$(printf %s \"@\")\"; echo; echo end",
+        "# don't stop\nprintf %s @; echo; echo end",
+        "printf %s 'it'\\''s' >/dev/null; printf %s @; echo; echo end",
+        "printf %s a#b\\\" >/dev/null; printf %s @; echo; echo end",
+        "cat <<E\n@\nE\necho end",
+        "cat <<-'E'\n@\n\tE\necho end",
+        "cat <<'A B' >/dev/null\nit's\nA B\nprintf %s @; echo; echo end",
+        "cat <<\"A\" >/dev/null; cat <<B\nit's\nA\n@\nB\necho end",
+        "echo $((1 << 2)) >/dev/null\nprintf %s @; echo; echo end",
+        "(echo x) >/dev/null; case x in x) printf %s @; echo; echo end;; esac",
+    ];
+
+    #[test]
+    fn literal_in_every_place() {
+        for value in ["x; touch pwned #", "it's", "a \"b\" $HOME `id` \\", "*", "~", "a=$(id)", "é"]
+        {
+            for place in PLACES {
+                let command = fill(place, value).unwrap();
+                assert_eq!(output(&command), format!("{value}\nend\n"), "{command}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_values_stay() {
+        for value in ["", "a.b-c/d_e", "1e-5", "a=b:c,d", "é"] {
+            for place in PLACES {
+                assert_eq!(fill(place, value).unwrap(), place.replace('@', value));
+            }
+        }
+    }
+
+    #[test]
+    fn places_without_an_escape() {
+        for (command, place) in [
+            ("echo `echo @`", "in backquotes"),
+            ("echo ${x:-@}", "in `${…}`"),
+            ("echo \"${x:-don't @}\"", "in `${…}`"),
+            ("echo $((@))", "in an arithmetic expression"),
+            ("echo \\@", "after a backslash"),
+            ("echo \"$(case x in x) echo;; esac; echo @)\"", "after `case` in brackets"),
+            ("echo $'it\\'s' @", "after `$'`"),
+            ("echo \"$@\"", "after `$`"),
+            ("echo $((echo a); @)", "in an arithmetic expression"),
+            ("cat <<E$x\n@", "after the end of this here-document"),
+            ("cat <<E\n$(echo @)\nE", "in a substitution in a here-document"),
+            ("cat <<E\n\\@\nE", "after a backslash"),
+            ("cat <<@\nx\n", "in the end of a here-document"),
+            ("cat <<E\n$(echo \"x\")@\nE", "after this substitution in a here-document"),
+        ] {
+            assert_eq!(fill(command, "a b"), Err(place), "{command}");
+            assert!(fill(command, "ab").is_ok(), "{command}");
+        }
+        assert_eq!(fill("# @", "a\nb"), Err("in a comment"));
+        assert_eq!(fill("cat <<E\n@\nE", "a\nE"), Err("in a here-document that it would end"));
+    }
+
+    #[test]
+    fn shells() {
+        assert!(is_shell(["/usr/bin/env", "bash", "-c"]));
+        assert!(is_shell(["sh", "-c"]));
+        assert!(!is_shell(["python3", "-c"]));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn any_value_is_literal(value in "[ -~\u{e9}\n]{0,12}", at in 0usize..14) {
+            // Command substitution drops line ends, and `cut` splits lines.
+            prop_assume!(!value.contains('\n') || ![1, 3, 4].contains(&at));
+            if let Ok(command) = fill(PLACES[at], &value) {
+                prop_assert_eq!(output(&command), format!("{value}\nend\n"), "{}", command);
+            }
+        }
+    }
+
+    /// Fills each `@` with the next of the values.
+    fn filled(command: &str, values: &[&str]) -> Option<String> {
+        let mut scanner = Scanner::default();
+        let mut filled = String::new();
+        for (at, text) in command.split('@').enumerate() {
+            if at > 0 {
+                filled.push_str(&scanner.value(values[at % values.len()]).ok()?);
+            }
+            scanner.read(text);
+            filled.push_str(text);
+        }
+        Some(filled)
+    }
+
+    /// Reports whether a shell runs `touch pwned` when it runs the command.
+    fn runs_value(command: &str) -> Option<&'static str> {
+        let folder = tempfile::tempdir().unwrap();
+        // The function is called in place of the program; nothing else in the path can be run.
+        let command =
+            format!("PATH=/nowhere\ntouch() {{ : > {0}/$1; }}\n{command}", folder.path().display());
+        ["sh", "bash"].into_iter().find(|shell| {
+            let mut process = Command::new(shell);
+            process.args(["-c", &command]).current_dir(&folder);
+            process.stdin(std::process::Stdio::null());
+            deadline::output(&mut process);
+            folder.path().join("pwned").exists()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn no_value_is_run(
+            command in shaped(),
+            values in prop::collection::vec(prop::sample::select(HOSTILE), 1..4),
+        ) {
+            if let Some(command) = filled(&command, &values) {
+                prop_assert_eq!(runs_value(&command), None, "{}", command);
+            }
+        }
+    }
+
+    #[test]
+    fn no_value_is_run_in_shapes() {
+        for shape in SHAPES {
+            for value in HOSTILE {
+                if let Some(command) = filled(&shape.replace('%', "echo @"), &[value]) {
+                    assert_eq!(runs_value(&command), None, "{command}");
+                }
+            }
+        }
+    }
+}

@@ -1,41 +1,6 @@
 //! The here-documents of a command.
 
-use super::{Frame, Scanner, escaped};
-
-/// A here-document, from its `<<` on.
-#[derive(Debug, Default)]
-pub(super) struct HereDoc {
-    end: String,
-    /// The end is quoted, so the body is literal.
-    is_literal: bool,
-    /// `<<-`: tabs before the end are ignored.
-    skips_tabs: bool,
-    /// The quote in which the end is being read.
-    quote: Option<char>,
-    /// Number of constructs around the `<<`.
-    pub(super) depth: usize,
-}
-
-/// The body of a here-document that is being read.
-#[derive(Debug)]
-pub(super) struct Body {
-    document: HereDoc,
-    /// The present line.
-    pub(super) line: String,
-    /// The end of the substitution that is being read.
-    until: Option<char>,
-}
-
-impl Body {
-    fn of(document: HereDoc) -> Body {
-        Body { document, line: String::new(), until: None }
-    }
-
-    fn is_end(&self, line: &str) -> bool {
-        let tabs = if self.document.skips_tabs { '\t' } else { '\n' };
-        line.trim_start_matches(tabs) == self.document.end
-    }
-}
+use super::state::{Body, Frame, HereDoc, Scanner, escaped};
 
 impl Scanner {
     pub(super) fn escape_in_body(&self, body: &Body, value: &str) -> Result<String, &'static str> {
