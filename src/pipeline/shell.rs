@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn no_value_is_run_in_shapes() {
+    fn no_value_runs_in_shapes() {
         for shape in SHAPES {
             for value in HOSTILE {
                 if let Some(command) = filled(&shape.replace('%', "echo @"), &[value]) {
