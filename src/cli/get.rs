@@ -49,7 +49,8 @@ impl GetArgs {
         };
         let found = get::find(&project, revision, &path)?;
         if self.output.as_deref() == Some(Path::new("-")) {
-            stdout::copy(get::open(&project, &found)?)?;
+            let shown = format!("`{path}` of {}", found.revision);
+            stdout::copy(get::open(&project, &found.content, &shown)?)?;
             return Ok(exit::OK);
         }
         let name = path.as_str().rsplit('/').next().unwrap_or_default();

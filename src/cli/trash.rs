@@ -11,6 +11,7 @@ use super::get::shown;
 use crate::clock::now_millis;
 use crate::engine::Project;
 use crate::engine::export::{Existing, export, target};
+use crate::engine::get;
 use crate::engine::trash::{check_stored, find, restore};
 use crate::error::{Error, Result, exit};
 use crate::report;
@@ -57,7 +58,7 @@ struct RestoreArgs {
     /// Ids of the entries
     #[arg(value_name = "ID", required = true)]
     ids: Vec<u64>,
-    /// File to write, or directory to write into, instead of the old path
+    /// File to write, directory to write into, or `-` for stdout, instead of the old path
     #[arg(long, short, value_name = "DEST")]
     output: Option<PathBuf>,
 }
@@ -151,17 +152,26 @@ impl RestoreArgs {
                     let done = restore(&project, &held, entry)?;
                     (path.to_string(), done.written, done.warnings)
                 }
+                Some(output) if output == Path::new("-") => {
+                    check_stored(&project, entry)?;
+                    let shown = format!("`{path}` of entry {}", entry.id);
+                    stdout::copy(get::open(&project, &entry.content, &shown)?)?;
+                    return Ok(exit::OK);
+                }
                 Some(output) => {
                     check_stored(&project, entry)?;
                     let name = path.as_str().rsplit('/').next().unwrap_or_default();
                     let to = target(here, Some(output), name);
                     let (written, warnings) =
                         export(&project, &entry.content, (here, &to), Existing::Stays)?;
-                    (shown(&to), written, warnings)
+                    (shown(&to), Some(written), warnings)
                 }
             };
             warnings.iter().for_each(|warning| terminal::warn(warning));
-            stdout::say!("restored {to}: {}", amount(written));
+            match written {
+                Some(written) => stdout::say!("restored {to}: {}", amount(written)),
+                None => stdout::say!("{to} already matches"),
+            }
         }
         Ok(exit::OK)
     }

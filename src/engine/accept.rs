@@ -172,9 +172,12 @@ fn refuse_missing(stage: &Stage, observed: &Observation) -> Result<()> {
 
 fn missing(stage: &Stage, out: &RepoPath, of: &str) -> Error {
     let name = &stage.name;
+    let make = match stage.policy {
+        Policy::Frozen => format!(" (`{name}` is frozen and does not run)"),
+        _ => format!(", or make it with `repro run {name}`"),
+    };
     Error::usage(format!("out `{out}`{of} of stage `{name}` does not exist")).hint(format!(
-        "put it in place to accept it, or make it with `repro run {name}`; set `optional = true` \
-         if it may be missing"
+        "put it in place to accept it{make}; set `optional = true` if it may be missing"
     ))
 }
 

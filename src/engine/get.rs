@@ -91,22 +91,22 @@ pub fn out_paths(project: &Project, name: &str) -> Result<Vec<RepoPath>> {
     Ok(outs.into_iter().map(|(_, path, _)| path).collect())
 }
 
-/// Opens a file in the cache whose bytes were verified.
+/// Opens a file in the cache whose bytes were verified. Errors call it `shown`.
 ///
 /// # Errors
 /// The content is a folder or a link, or its object is damaged.
-pub fn open(project: &Project, found: &Found) -> Result<impl Read + use<>> {
-    let Found { revision, path, content, .. } = found;
+pub fn open(project: &Project, content: &Content, shown: &str) -> Result<impl Read + use<>> {
     if !matches!(content, Content::File(_) | Content::Executable(_)) {
-        return Err(Error::usage(format!("`{path}` of {revision} is not a file"))
-            .hint("`-o PATH` writes a folder"));
+        return Err(
+            Error::usage(format!("{shown} is not a file")).hint("`-o PATH` writes a folder")
+        );
     }
     let object = project.cache.object_path(&content.digest());
     match project.cache.check(&content.digest(), &|_| {}) {
         Integrity::Intact => {
             regular_file::open(&object).map_err(|err| Error::io("open", &object, &err))
         }
-        _ => Err(Error::damaged(format!("the object of `{path}` of {revision} is damaged"))
+        _ => Err(Error::damaged(format!("the object of {shown} is damaged"))
             .hint("`repro fsck --repair` repairs the cache")),
     }
 }

@@ -60,6 +60,14 @@ fn resolved(path: &Path) -> PathBuf {
 fn check(root: &Path, dir: &Path, name: &str) -> Result<()> {
     let is_root = |folder: &&Path| folder.join(pipeline::FILE).is_file();
     let shown = dir.display();
+    let existing = dir.ancestors().find_map(|path| Some((path, path.metadata().ok()?)));
+    if let Some((path, _)) = existing.filter(|(_, found)| !found.is_dir()) {
+        let error = Error::usage(format!("`{name}` is `{shown}`, which is not a folder"));
+        return Err(match path == dir {
+            true => error,
+            false => error.because(format!("`{}` is a file", path.display())),
+        });
+    }
     if dir.starts_with(root) {
         return Err(Error::usage(format!("`{name}` is `{shown}`, which is inside the project"))
             .hint("give a folder outside; without the setting, `cache` in the project is used"));

@@ -5,6 +5,7 @@ use super::{Project, commit, ended_orphan};
 use crate::error::{Error, Result};
 use crate::exec::kill_orphans;
 use crate::plan::trash::{Displaced, Trash};
+use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
 
 /// Returns the entry with the id `id`.
@@ -21,7 +22,8 @@ pub fn find(trash: &Trash, id: u64) -> Result<&Displaced> {
 /// The result of restoring an entry.
 #[derive(Debug)]
 pub struct Restored {
-    pub written: Tally,
+    /// `None` if the content was there already.
+    pub written: Option<Tally>,
     /// Remarks for the user.
     pub warnings: Vec<String>,
 }
@@ -34,6 +36,7 @@ pub fn restore(project: &Project, _held: &RunLock, entry: &Displaced) -> Result<
     let orphans = kill_orphans(&project.markers())?;
     let mut warnings: Vec<String> = orphans.iter().map(|stage| ended_orphan(stage)).collect();
     let seen = project.workspace.observe(&entry.path)?;
+    let is_there = seen.as_ref().map(Observed::content) == Some(entry.content);
     let left = [(entry.path.clone(), Some(entry.content))].into();
     let found = [(entry.path.clone(), seen)].into();
     let elsewhere = format!("`repro trash restore {} -o PATH` restores it elsewhere", entry.id);
@@ -42,7 +45,7 @@ pub fn restore(project: &Project, _held: &RunLock, entry: &Displaced) -> Result<
     // Without an index, the next run hashes again and gets the same result.
     let _ = project.workspace.save_index();
     warnings.extend(replaced.warnings());
-    Ok(Restored { written, warnings })
+    Ok(Restored { written: (!is_there).then_some(written), warnings })
 }
 
 /// Checks that the cache still holds an entry.

@@ -114,6 +114,11 @@ fn frozen_stage_is_adopted() {
     let sandbox = finished();
     sandbox.edit("pipeline.toml", "deps =", "frozen = true\ndeps =");
     assert_eq!(sandbox.repro(&["run"]).code, 2);
+    sandbox.remove("log");
+    let done = sandbox.repro(&["adopt", "train", "--reason", "x"]);
+    let hint = "put it in place to accept it (`train` is frozen and does not run); set";
+    assert!(done.stderr.contains(hint), "{done}");
+    sandbox.write("log", "epoch 100");
     sandbox.ok(&["adopt", "train", "--reason", "x"]);
     sandbox.ok(&["run"]);
     assert!(sandbox.ran().is_empty());

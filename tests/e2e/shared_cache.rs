@@ -89,11 +89,40 @@ fn gc_counts_every_project() {
     ");
     let kept = ["old", "locked a", "in a run of b", "locked b"].map(|it| holds(&sandbox, it));
     assert_eq!(kept, [false, true, true, true]);
+    // Options that keep less apply to `a` alone.
     ok(&sandbox, "a", &["gc", "--runs", "0", "--yes"]);
+    assert!(holds(&sandbox, "in a run of b") && holds(&sandbox, "locked b"));
+    ok(&sandbox, "b", &["gc", "--runs", "0", "--yes"]);
     assert!(!holds(&sandbox, "in a run of b") && holds(&sandbox, "locked b"));
     sandbox.remove("b/out");
     ok(&sandbox, "b", &["checkout"]);
     assert_eq!(sandbox.read("b/out"), "locked b");
+}
+
+#[test]
+fn gc_spares_trash_of_others() {
+    let sandbox = two();
+    for project in ["a", "b"] {
+        run_with(&sandbox, project, "1");
+        sandbox.write(&format!("{project}/out"), format!("edited in {project}"));
+        ok(&sandbox, project, &["run"]);
+    }
+    ok(&sandbox, "a", &["gc", "--trash", "0d", "--runs", "0", "--yes"]);
+    assert!(!holds(&sandbox, "edited in a"));
+    ok(&sandbox, "b", &["trash", "restore", "1"]);
+    assert_eq!(sandbox.read("b/out"), "edited in b");
+}
+
+#[test]
+fn cache_dir_must_be_folder() {
+    let sandbox = two();
+    for dir in ["/dev/null", "/dev/null/x"] {
+        project_at(&sandbox, "a", &format!("dir = '{dir}'"));
+        let done = in_project(&sandbox, "a", &["run"]);
+        assert_eq!(done.code, 2, "{done}");
+        let what = format!("`[cache] dir` is `{dir}`, which is not a folder");
+        assert!(done.stderr.contains(&what), "{done}");
+    }
 }
 
 #[test]
@@ -110,6 +139,7 @@ fn gc_counts_revisions_of_others() {
     assert!(holds(&sandbox, "in git") && holds(&sandbox, "1"));
     let done = in_project(&sandbox, "a", &["gc", "--git", "main"]);
     assert_eq!(done.code, 2, "{done}");
+    sandbox.remove("b/runs");
     ok(&sandbox, "a", &["gc", "--runs", "0", "--yes"]);
     assert!(!holds(&sandbox, "in git"));
 }

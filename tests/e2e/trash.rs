@@ -87,6 +87,16 @@ fn restores_elsewhere() {
 }
 
 #[test]
+fn restores_to_stdout() {
+    let sandbox = writing();
+    displace(&sandbox, "mine");
+    assert_eq!(sandbox.ok(&["trash", "restore", "1", "-o", "-"]).stdout, "mine");
+    assert!(!sandbox.exists("-"));
+    sandbox.ok(&["trash", "restore", "1"]);
+    assert_eq!(sandbox.ok(&["trash", "restore", "1"]).stdout, "o already matches\n");
+}
+
+#[test]
 fn unknown_entry() {
     let sandbox = writing();
     snapshot!(sandbox.repro(&["trash"]), @"

@@ -75,11 +75,12 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
         marker.mark(roots.len(), &own, references)?;
         roots.push((root, Tally::default()));
     }
+    let keep_of_others = keep.of_others();
     for path in project.cache.other_projects()? {
         let listed = OtherProject::read(&path).and_then(|other| {
             let found = other.roots();
-            let revisions = revisions::known(&path, &keep.revisions);
-            for (_, references) in found.list(&project.cache, keep, &revisions)? {
+            let revisions = revisions::known(&path, &keep_of_others.revisions);
+            for (_, references) in found.list(&project.cache, &keep_of_others, &revisions)? {
                 marker.mark(roots.len(), &found, references)?;
             }
             Ok(())

@@ -34,12 +34,26 @@ impl Keep {
     pub fn trash_of(&self, pipeline: &Pipeline) -> Duration {
         self.trash.unwrap_or(pipeline.trash)
     }
+
+    /// Returns what is kept of the other projects that use the cache: their whole trash, and no
+    /// fewer runs than by default.
+    pub fn of_others(&self) -> Keep {
+        Keep {
+            runs: self.runs.max(KeepRuns::DEFAULT),
+            revisions: self.revisions.clone(),
+            trash: Some(Duration::MAX),
+        }
+    }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeepRuns {
     Last(usize),
     All,
+}
+
+impl KeepRuns {
+    pub const DEFAULT: KeepRuns = KeepRuns::Last(20);
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
