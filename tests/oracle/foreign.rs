@@ -109,13 +109,23 @@ impl Oracle {
         };
         let mut unknown = files.clone();
         for (path, node) in known.iter().flat_map(|trace| &trace.outs) {
-            node.visit(path, &mut |path, node| {
-                if unknown.get(path) == Some(&node.content()) {
-                    unknown.remove(path);
-                }
-            });
+            self.remove_known(path, node, &mut unknown);
         }
         unknown
+    }
+
+    /// Removes the files of `node`, as far as the cache has the listings of its folders.
+    fn remove_known(&self, path: &str, node: &Node, unknown: &mut Files) {
+        match node {
+            Node::Dir(entries) if self.has_object(node) => {
+                for (name, node) in entries {
+                    self.remove_known(&format!("{path}/{name}"), node, unknown);
+                }
+            }
+            Node::Dir(_) => {}
+            _ if unknown.get(path) == Some(&node.content()) => drop(unknown.remove(path)),
+            _ => {}
+        }
     }
 }
 

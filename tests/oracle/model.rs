@@ -160,13 +160,17 @@ impl Oracle {
 
     /// Reports whether all objects of `node` are in the cache, with the right bytes.
     pub fn has_whole(&self, node: &Node) -> bool {
-        let object = node.object();
-        let path = self.in_cache("objects", &node.digest());
         let below = match node {
             Node::Dir(entries) => entries.values().all(|node| self.has_whole(node)),
             _ => true,
         };
-        below && fs::read(&path).is_ok_and(|bytes| bytes == object)
+        below && self.has_object(node)
+    }
+
+    /// Reports whether the object of `node` is in the cache, with the right bytes.
+    pub fn has_object(&self, node: &Node) -> bool {
+        let path = self.in_cache("objects", &node.digest());
+        fs::read(&path).is_ok_and(|bytes| bytes == node.object())
     }
 
     pub fn inputs(
