@@ -48,9 +48,9 @@ pub fn with_ansi(text: &str) -> String {
     let mut shown = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         if is_style(piece) {
-            shown.push('\x1b')
+            shown.push('\x1b');
         } else {
-            shown.extend(STYLE_MARK.escape_default())
+            shown.extend(STYLE_MARK.escape_default());
         }
         shown.push_str(piece);
     }

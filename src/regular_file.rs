@@ -160,7 +160,7 @@ mod tests {
             link("text", "link");
             assert_eq!(read_following(&path("link")).unwrap(), b"mine");
             let (cwd, fifo) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
-            rustix::fs::mknodat(cwd, &path("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+            rustix::fs::mknodat(cwd, path("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
             link("fifo", "to-fifo");
             link("/dev/zero", "to-zero");
             let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
@@ -182,7 +182,7 @@ mod tests {
             std::os::unix::fs::symlink("nowhere", path("dangling")).unwrap();
             fs::create_dir(path("folder")).unwrap();
             let (cwd, fifo) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
-            rustix::fs::mknodat(cwd, &path("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+            rustix::fs::mknodat(cwd, path("fifo"), fifo, rustix::fs::Mode::RWXU, 0).unwrap();
             for name in ["link", "dangling", "folder", "fifo"] {
                 let failed = |opened: io::Result<File>| opened.unwrap_err().kind();
                 assert_eq!(failed(open(&path(name))), ErrorKind::InvalidInput, "{name}");

@@ -183,9 +183,8 @@ mod tests {
 
     #[test]
     fn many_different_folders_are_possible() {
-        let mut walked = Walked::default();
         // 2^20 folders of 2^20 / 64 files, of which each has another name.
-        walked.distinct = 1 << 34;
+        let mut walked = Walked { distinct: 1 << 34, ..Walked::default() };
         let leaf = Content::File(Digest::of(b"x"));
         let top = Digest::of(b"top");
         walked.known.insert(Digest::of(b"inside"), (1 << 34, ()));

@@ -302,7 +302,7 @@ mod tests {
         let mut text = "a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n".to_owned();
         for level in 1..20 {
             let alias = format!("*a{}", level - 1);
-            text += &format!("a{level}: &a{level} [{}]\n", vec![alias.as_str(); 10].join(", "));
+            text += &format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 10].join(", "));
         }
         let fault = parse(&text).unwrap_err();
         assert_eq!(fault.what, "aliases stand for more than 1000000 values");

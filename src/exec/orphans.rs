@@ -55,8 +55,8 @@ pub fn kill_orphans(markers: &Path) -> Result<Vec<String>> {
 
 fn kill_within(markers: &Path, timeout: Duration) -> Result<Vec<String>> {
     // What a link leads to is not ours to remove.
-    let above = markers.parent().into_iter().chain([markers]);
-    for folder in above.filter(|folder| folder.is_symlink()) {
+    let mut folders = markers.parent().into_iter().chain([markers]);
+    if let Some(folder) = folders.find(|folder| folder.is_symlink()) {
         return Err(Error::environment(format!("`{}` is a symbolic link", folder.display()))
             .hint("remove it: `repro` removes files in this folder"));
     }

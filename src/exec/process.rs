@@ -188,7 +188,7 @@ fn too_long(job: &Job) -> String {
 }
 
 /// Opens the process's stdin: an empty file that is locked while any process has it open.
-fn lock_marker(path: &PathBuf) -> Result<File> {
+fn lock_marker(path: &Path) -> Result<File> {
     let cannot = |err: std::io::Error| Error::io("write", path, &err);
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(cannot)?;

@@ -63,7 +63,7 @@ impl Glob {
     pub fn leads_into(&self, folder: &str) -> bool {
         let count = folder.split('/').count();
         let names: Vec<&str> = self.text.as_str().split('/').take(count).collect();
-        fast_glob::glob_match(&names.join("/"), folder)
+        fast_glob::glob_match(names.join("/"), folder)
     }
 
     /// Returns the same pattern below another directory.

@@ -148,7 +148,7 @@ pub fn table(raw: &str) -> Option<Vec<(Vec<String>, String)>> {
         match value {
             Value::InlineTable(table) if !table.is_empty() => {
                 for (name, value) in table {
-                    collect(value, &[names, &[name.to_string()]].concat(), found);
+                    collect(value, &[names, std::slice::from_ref(&name)].concat(), found);
                 }
             }
             mut value => {

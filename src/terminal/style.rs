@@ -22,7 +22,7 @@ pub const LIVELY: Style = Style(AnsiColor::Cyan.on_default());
 /// A style, written as `{style}text{style:#}`.
 ///
 /// Displays with marks that only `crate::escape` turns into ANSI escapes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style(anstyle::Style);
 
 impl Style {

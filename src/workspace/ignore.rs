@@ -93,7 +93,7 @@ fn updated(
         !is_out(line) || std::str::from_utf8(line).is_ok_and(|line| declared.contains(line))
     };
     let mut kept: Vec<&[u8]> =
-        inside.iter().copied().map(trimmed).filter(|line| is_kept(&line)).collect();
+        inside.iter().copied().map(trimmed).filter(|line| is_kept(line)).collect();
     let present: BTreeSet<&[u8]> = lines.iter().map(|line| trimmed(line)).collect();
     let is_same = |line: &[u8], pattern: &str| {
         let bare = |text: &[u8]| text.strip_suffix(b"/").unwrap_or(text).to_vec();

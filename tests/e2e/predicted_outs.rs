@@ -9,10 +9,10 @@ fn verdict_and_outcome(sandbox: &Sandbox, stage: &str) -> (String, String) {
         let of_stage = |line: &serde_json::Value| {
             (line["stage"] == stage).then(|| line[key].as_str().map(str::to_owned)).flatten()
         };
-        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line));
+        let lines = text.lines().map(serde_json::from_str::<serde_json::Value>);
         match serde_json::from_str::<serde_json::Value>(&text) {
             Ok(whole) => whole["stages"].as_array().unwrap().iter().find_map(of_stage),
-            Err(_) => lines.filter_map(|line| of_stage(&line.unwrap())).last(),
+            Err(_) => lines.filter_map(|line| of_stage(&line.unwrap())).next_back(),
         }
     };
     let verdict = word(&["status", "--json"], "verdict").unwrap();

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use crate::declared::{Glob, Pipeline, Policy, Stage};
 use crate::drive::{self, Done};
 use crate::edits;
+use crate::foreign::Claims;
 use crate::model::{Decision, Disk, Oracle, all_outs, loads};
 use crate::problem::{ENVIRONMENT, Problem, Refusal, USAGE};
 use crate::random::Random;
@@ -157,9 +158,15 @@ impl Sequence {
                 .iter()
                 .any(|(wanted, _)| is_at_or_below(path, wanted) || is_at_or_below(wanted, path))
         };
+        let claims = Claims::of(&before);
         let mut fault = None;
         before.workspace.visit("", &mut |path, node| {
-            let stays = || after.workspace.get(path) == Some(node) || self.oracle.has_whole(node);
+            // What a failed stage left is not kept.
+            let stays = || {
+                after.workspace.get(path) == Some(node)
+                    || self.oracle.has_whole(node)
+                    || claims.is_left(path, node)
+            };
             if !path.is_empty()
                 && !matches!(node, Node::Dir(_))
                 && !is_wanted(path)

@@ -27,9 +27,13 @@ impl Claims {
         Claims { paths: locked.chain(begun.iter().cloned()).collect(), left: left.clone() }
     }
 
-    fn cover(&self, path: &str, node: &Node) -> bool {
+    /// Reports whether a failed stage left this file.
+    pub fn is_left(&self, path: &str, node: &Node) -> bool {
         self.left.get(path) == Some(&node.content())
-            || self.paths.iter().any(|claim| is_at_or_below(path, claim))
+    }
+
+    fn cover(&self, path: &str, node: &Node) -> bool {
+        self.is_left(path, node) || self.paths.iter().any(|claim| is_at_or_below(path, claim))
     }
 }
 

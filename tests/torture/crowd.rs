@@ -32,7 +32,7 @@ const COMMANDS: &[&[&str]] = &[
 pub fn part(effort: Effort, random: &mut Random) -> Tally {
     let expected = undisturbed("crowd\n");
     let project = Project::new("crowd\n");
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     let mut turned_away = 0;
     for round in 0..effort.rounds(3, 200) {
         let started: Vec<(&[&str], Child)> = (0..AT_ONCE)

@@ -27,7 +27,7 @@ enum Damage {
 pub fn part(effort: Effort, random: &mut Random) -> Tally {
     let origin = Project::with_history("contents\n");
     let expected = origin.contents();
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     let mut files = state_files(origin.root());
     if effort == Effort::Rounds(0) {
         // Objects, traces and logs are many of a kind.

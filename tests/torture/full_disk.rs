@@ -7,7 +7,7 @@ use crate::random::Random;
 use crate::{Effort, Tally};
 
 pub fn part(effort: Effort, random: &mut Random) -> Tally {
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     let can_mount = Command::new("unshare").args(["-rm", "true"]).status();
     if !can_mount.is_ok_and(|status| status.success()) {
         tally.remark = "not tested: `unshare -rm` gives no mount namespace".to_owned();

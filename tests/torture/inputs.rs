@@ -66,7 +66,7 @@ const WORDS: &[&str] = &[
 
 pub fn part(effort: Effort, random: &mut Random) -> Tally {
     let project = Project::new("inputs\n");
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     let mut accepted = 0;
     for round in 0..effort.rounds(60, 20_000) {
         let text = mutated(random);

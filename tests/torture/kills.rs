@@ -14,7 +14,7 @@ pub fn part(effort: Effort, random: &mut Random) -> Tally {
     let began = Instant::now();
     Project::new(INPUTS[0]).must_run();
     let whole = began.elapsed();
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     let mut met = 0;
     let mut project = Project::with_history(INPUTS[0]);
     for round in 0..effort.rounds(12, 2500) {

@@ -16,7 +16,7 @@ const LIMITS: &[(&str, &[u32])] = &[
 
 pub fn part(effort: Effort, random: &mut Random) -> Tally {
     let expected = undisturbed("limits\n");
-    let mut tally = Tally::new();
+    let mut tally = Tally::default();
     let mut refused = 0;
     let every: Vec<(&str, u32)> = LIMITS
         .iter()

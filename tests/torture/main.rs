@@ -32,6 +32,7 @@ use std::time::Instant;
 use random::Random;
 
 /// The faults that a part found, and how much it tried.
+#[derive(Default)]
 pub struct Tally {
     pub rounds: u64,
     /// Remarks on the rounds, such as how many kills met a running stage.
@@ -40,10 +41,6 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn new() -> Tally {
-        Tally { rounds: 0, remark: String::new(), faults: Vec::new() }
-    }
-
     /// Counts a round, and the fault that it found.
     pub fn round(&mut self, name: impl FnOnce() -> String, result: Result<(), String>) {
         self.rounds += 1;
