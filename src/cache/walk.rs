@@ -111,7 +111,7 @@ impl Cache {
     /// Returns the first missing object of `content`; `None` if all exist.
     ///
     /// # Errors
-    /// It is a tree that no folder can be.
+    /// The tree is one that no folder can be.
     pub fn first_missing(&self, content: &Content) -> Result<Option<Digest>> {
         let digest = content.digest();
         if !matches!(content, Content::Tree(_)) {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use crate::plan::unfinished::Unfinished;
 use crate::plan::{Claims, Lock};
 
-/// Who made the files at outs, as far as it is known.
+/// The known makers of the files at outs.
 #[derive(Debug, Default)]
 pub(super) struct Makers {
     locked: OnceLock<Claims>,

@@ -51,8 +51,8 @@ impl Live {
 
     /// Returns a function for another thread that removes everything but the lines that stay.
     ///
-    /// It gives up after a short time, because a thread that writes to a blocked terminal never
-    /// lets go of the display.
+    /// The function gives up after a short time, because a thread that writes to a blocked terminal
+    /// never releases the display.
     pub(super) fn eraser(&self) -> impl Fn() + Send + use<> {
         let display = Arc::clone(&self.display);
         move || {

@@ -17,7 +17,7 @@ use crate::repo_path::RepoPath;
 pub enum Filter {
     Everything,
     Ruled(Rules),
-    /// Nothing but outs: the folder itself is ignored.
+    /// Only outs count: the folder itself is ignored.
     OutsOnly,
 }
 

@@ -1,6 +1,6 @@
 //! Mutated declarations: `pipeline.toml` with bytes, words and lines changed at random.
 //!
-//! Nothing runs: the commands only read. Each must end with a documented exit code.
+//! The commands only read; no stage runs. Each must end with a documented exit code.
 
 use crate::project::Project;
 use crate::random::Random;

@@ -108,7 +108,7 @@ impl Project {
     /// Runs a command and returns its exit code and output.
     ///
     /// # Errors
-    /// It panicked, died of a signal, or gave a code that no page documents.
+    /// The command panicked, died of a signal, or returned a code that no page documents.
     pub fn run(&self, args: &[&str]) -> Result<(i32, String), String> {
         checked(args, &deadline::output(&mut self.command(args)))
     }
@@ -152,7 +152,7 @@ impl Project {
     /// Checks that a text which was displaced can be brought back.
     ///
     /// # Errors
-    /// It is not in the trash, or not in the cache.
+    /// The edit is not in the trash, or not in the cache.
     pub fn has_in_trash(&self, text: &str) -> Result<(), String> {
         let (code, json) = self.run(&["trash", "--json"])?;
         let entries: Vec<serde_json::Value> = serde_json::from_str(&json)
@@ -197,7 +197,7 @@ pub fn program() -> PathBuf {
 /// Returns the exit code and the whole output of a command that has ended.
 ///
 /// # Errors
-/// It panicked, died of a signal, or gave a code that no page documents.
+/// The command panicked, died of a signal, or returned a code that no page documents.
 pub fn checked(args: &[&str], output: &Output) -> Result<(i32, String), String> {
     let text = format!(
         "{}{}",
