@@ -10,6 +10,7 @@ mod fsck;
 mod gc;
 mod get;
 mod init;
+mod log;
 mod metrics;
 mod other_tools;
 mod params;
@@ -67,6 +68,7 @@ enum Command {
     Params(params::ParamsArgs),
     Metrics(metrics::MetricsArgs),
     Runs(runs::RunsArgs),
+    Log(log::LogArgs),
     Add(add::AddArgs),
     Checkout(checkout::CheckoutArgs),
     Get(get::GetArgs),
@@ -131,6 +133,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Params(args) => args.execute(&root()?),
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
+        Command::Log(args) => args.execute(&here),
         Command::Add(args) => args.execute(&here, &root()?),
         Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Get(args) => args.execute(&here, &root()?),

@@ -26,7 +26,7 @@ const COMMANDS: [(&[&str], &str); 14] = [
     (&["freeze", "unfreeze"], "write `frozen = true` in the table of the stage"),
     (&["config"], "settings are in pipeline.toml"),
     (&["params get", "params list", "params ls"], "`repro params show` lists them"),
-    (&["log", "logs", "history"], "`repro runs list` and `repro runs logs RUN STAGE` show it"),
+    (&["logs", "history"], "`repro runs list` and `repro runs logs RUN STAGE` show it"),
     (&["list", "ls"], "`repro dag` shows the stages, `repro runs list` the runs"),
     (&["clean", "prune"], "`repro gc` removes what nothing needs from the cache"),
 ];

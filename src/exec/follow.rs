@@ -109,7 +109,7 @@ fn messages(log: Vec<Entry>, events: Vec<Entry>) -> Vec<StageMessage> {
     lines.chain(events).collect()
 }
 
-fn parse(line: &str) -> StageMessage {
+pub(super) fn parse(line: &str) -> StageMessage {
     let json = data::quote_not_finite(line);
     let event: Option<StageMessage> = serde_json::from_str(&json).ok().and_then(|event: Value| {
         if let Some(key) = event.get("metric").and_then(Value::as_str) {

@@ -2,6 +2,7 @@
 //! graph, about what is up to date, or about outs.
 
 mod capture;
+pub mod event_file;
 mod family;
 mod follow;
 mod orphans;

@@ -31,6 +31,7 @@ mod items;
 mod limits;
 mod links;
 mod load_stale;
+mod log;
 mod matrix;
 mod metrics;
 mod optional;
