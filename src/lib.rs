@@ -9,6 +9,7 @@
 //! | [`regular_file`] | files of this program's own state |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
+//! | [`filter`] | filters of runs: text to a typed expression |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
 //! | [`workspace`], [`cache`], [`exec`], [`runs`] | side effects: files, objects, processes, runs |
 //! | [`engine`] | the only module that combines the side effects |
@@ -29,6 +30,7 @@ pub mod error;
 pub mod escape;
 pub mod event;
 pub mod exec;
+pub mod filter;
 pub mod lossless;
 pub mod number;
 pub mod parallel;

@@ -1,0 +1,138 @@
+//! The names that runs have recorded, and the names that users write for them.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result, did_you_mean};
+
+/// Maximum number of names in a hint.
+const MOST_LISTED: usize = 6;
+
+/// The names of all metrics, params and tags of a run store, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    pub metrics: Vec<MetricName>,
+    pub params: Vec<String>,
+    pub tags: Vec<String>,
+}
+
+/// A metric as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MetricName {
+    /// Empty for a metric that no stage reported.
+    pub stage: String,
+    pub key: String,
+}
+
+impl MetricName {
+    /// Returns the full name: `evaluate@small.accuracy`.
+    pub fn full(&self) -> String {
+        joined(&self.stage, &self.key)
+    }
+
+    /// Returns the name by the family of the stage: `evaluate.accuracy`.
+    pub fn of_family(&self) -> String {
+        joined(self.stage.split('@').next().unwrap_or_default(), &self.key)
+    }
+}
+
+fn joined(stage: &str, key: &str) -> String {
+    if stage.is_empty() { key.to_owned() } else { format!("{stage}.{key}") }
+}
+
+impl Known {
+    /// Returns the metrics that `name` stands for: one, or one for each variant of a matrix.
+    ///
+    /// A name is the full name, the name by the family of a matrix, or an ending of one of them at
+    /// a dot.
+    ///
+    /// # Errors
+    /// There is no such metric, or the ending is that of several.
+    pub fn metric(&self, name: &str) -> Result<Vec<MetricName>> {
+        let of = |is_meant: &dyn Fn(&str) -> bool, shown: fn(&MetricName) -> String| {
+            let mut found: BTreeMap<String, Vec<MetricName>> = BTreeMap::new();
+            for metric in self.metrics.iter().filter(|metric| is_meant(&shown(metric))) {
+                found.entry(shown(metric)).or_default().push(metric.clone());
+            }
+            found
+        };
+        let is_name = |full: &str| full == name;
+        let ends = |full: &str| is_ending(full, name);
+        for found in [
+            of(&is_name, MetricName::full),
+            of(&is_name, MetricName::of_family),
+            of(&ends, MetricName::of_family),
+            of(&ends, MetricName::full),
+        ] {
+            match found.len() {
+                0 => {}
+                1 => return Ok(found.into_values().next().unwrap_or_default()),
+                _ => return Err(ambiguous("metric", name, found.keys())),
+            }
+        }
+        let (full, family): (Vec<String>, Vec<String>) =
+            self.metrics.iter().map(|metric| (metric.full(), metric.of_family())).unzip();
+        let keys = self.metrics.iter().map(|metric| metric.key.as_str());
+        let names = family.iter().chain(&full).map(String::as_str).chain(keys);
+        Err(unknown("metric", name, names))
+    }
+
+    /// Returns the param that `name` stands for: its key, or an ending of it at a dot.
+    ///
+    /// # Errors
+    /// There is no such param, or the ending is that of several.
+    pub fn param(&self, name: &str) -> Result<&str> {
+        if let Some(key) = self.params.iter().find(|key| *key == name) {
+            return Ok(key);
+        }
+        let found: Vec<&String> = self.params.iter().filter(|key| is_ending(key, name)).collect();
+        match found[..] {
+            [] => {
+                let endings = self.params.iter().filter_map(|key| key.rsplit('.').next());
+                let names = self.params.iter().map(String::as_str).chain(endings);
+                Err(unknown("param", name, names))
+            }
+            [key] => Ok(key),
+            _ => Err(ambiguous("param", name, found.into_iter())),
+        }
+    }
+
+    /// Returns the tag called `name`.
+    ///
+    /// # Errors
+    /// There is no such tag.
+    pub fn tag(&self, name: &str) -> Result<&str> {
+        match self.tags.iter().find(|key| *key == name) {
+            Some(key) => Ok(key),
+            None => Err(unknown("tag", name, self.tags.iter().map(String::as_str))),
+        }
+    }
+}
+
+/// Reports whether `name` is `full` without some of its first words.
+fn is_ending(full: &str, name: &str) -> bool {
+    full.strip_suffix(name).is_some_and(|before| before.ends_with('.'))
+}
+
+fn unknown<'n>(what: &str, name: &str, names: impl Iterator<Item = &'n str> + Clone) -> Error {
+    let error = Error::usage(format!("no run has a {what} `{name}`"));
+    if let Some(meant) = did_you_mean(name, names.clone()) {
+        return error.hint(format!("did you mean `{meant}`?"));
+    }
+    let mut listed: Vec<&str> = names.clone().take(MOST_LISTED).collect();
+    listed.dedup();
+    match listed[..] {
+        [] => error.hint(format!("no run has any {what}")),
+        _ => {
+            let more = if names.count() > listed.len() { ", …" } else { "" };
+            error.hint(format!("the {what}s are {}{more}", listed.join(", ")))
+        }
+    }
+}
+
+fn ambiguous<'n>(what: &str, name: &str, found: impl Iterator<Item = &'n String>) -> Error {
+    let found: Vec<&str> = found.map(String::as_str).collect();
+    let more = if found.len() > MOST_LISTED { ", …" } else { "" };
+    let listed = found[..found.len().min(MOST_LISTED)].join(", ");
+    Error::usage(format!("`{name}` is the name of several {what}s"))
+        .hint(format!("name one of {listed}{more}"))
+}
