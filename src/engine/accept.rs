@@ -65,6 +65,9 @@ pub fn accept(
     if candidates.is_empty() {
         return Err(nothing_to_accept(project, stages));
     }
+    let outs = candidates.iter().flat_map(|one| present(one.stage, &one.observed));
+    let outs: Vec<(&RepoPath, &Observed)> = outs.map(|(out, seen)| (&out.path, seen)).collect();
+    commit::announce_adopted(project, &outs)?;
     let mut traces: BTreeMap<StageName, Option<Trace>> = BTreeMap::new();
     for Candidate { stage, observed, .. } in &candidates {
         let outs = present(stage, observed);

@@ -11,6 +11,7 @@ use crate::digest::{Content, Digest};
 use crate::error::{Error, Kind, Result};
 use crate::parallel;
 use crate::pipeline::Link;
+use crate::plan::trash::Found;
 use crate::plan::{OutContents, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -20,24 +21,8 @@ use crate::workspace::traverse::{traverse, visit};
 /// Stores the content observed at `path`: files first, trees last, so that every tree in the cache
 /// is complete. Asks for all objects at once and writes only those that are missing.
 pub(super) fn store(project: &Project, path: &RepoPath, seen: &Observed) -> Result<()> {
-    let absent = project.cache.missing(leaf_digests(seen));
+    let absent = project.cache.missing(seen.leaf_digests());
     store_absent(project, path, seen, &Mutex::new(absent))
-}
-
-fn leaf_digests(seen: &Observed) -> Vec<Digest> {
-    let mut digests = Vec::new();
-    list_leaves(seen, &mut digests);
-    digests
-}
-
-fn list_leaves(seen: &Observed, digests: &mut Vec<Digest>) {
-    match seen {
-        Observed::Leaf(content) => digests.push(content.digest()),
-        Observed::Dir { tree, dirs, .. } => {
-            digests.extend(leaves(tree).map(|(_, content)| content.digest()));
-            dirs.values().for_each(|dir| list_leaves(dir, digests));
-        }
-    }
 }
 
 /// Stores what is in `absent`; equal contents are written once.
@@ -68,7 +53,7 @@ fn store_absent(
         |(path, seen)| match seen {
             Observed::Leaf(content) => store_leaf(&path, content).map(|()| (None, Vec::new())),
             Observed::Dir { tree, digest, dirs } => {
-                let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+                let files: Vec<(&Box<str>, &Content)> = tree.leaves().collect();
                 parallel::try_for_each(&files, |(name, content)| {
                     store_leaf(&path.join(name), content)
                 })?;
@@ -82,8 +67,26 @@ fn store_absent(
     )
 }
 
-fn leaves(tree: &Tree) -> impl Iterator<Item = (&Box<str>, &Content)> {
-    tree.entries.iter().filter(|(_, content)| !matches!(content, Content::Tree(_)))
+/// Announces what a user made of outs that are about to be accepted: when they are displaced, they
+/// go to the trash, although the lock names them.
+pub(super) fn announce_adopted(project: &Project, places: &[(&RepoPath, &Observed)]) -> Result<()> {
+    let digests = places.iter().flat_map(|(_, seen)| seen.leaf_digests()).collect();
+    announce_users(project, places, &project.cache.missing(digests)).map(drop)
+}
+
+/// Announces what a user made of the contents, and returns it.
+fn announce_users(
+    project: &Project,
+    places: &[(&RepoPath, &Observed)],
+    absent: &HashSet<Digest>,
+) -> Result<Vec<Found>> {
+    let users = users_content(project, places, absent)?;
+    if !users.is_empty() {
+        // A folder is announced as a whole; its listing tells its files.
+        places.iter().try_for_each(|(_, seen)| store_listing(project, seen))?;
+        project.trash.announce(&users)?;
+    }
+    Ok(users)
 }
 
 /// Stores content that is about to be removed or overwritten, and syncs the cache, so that even a
@@ -111,13 +114,10 @@ pub(super) fn store_all_durably(
     if places.is_empty() {
         return Ok(Replaced::default());
     }
-    let digests = || places.iter().flat_map(|(_, seen)| leaf_digests(seen)).collect::<Vec<_>>();
+    let digests = || places.iter().flat_map(|(_, seen)| seen.leaf_digests()).collect::<Vec<_>>();
     let absent = project.cache.missing(digests());
-    let users = users_content(project, &places, &absent)?;
     // Announced first: after a kill, nothing else shows that the objects are a user's.
-    if !users.is_empty() {
-        project.trash.announce(&users)?;
-    }
+    let users = announce_users(project, &places, &absent)?;
     let store = |digests| {
         let left = Mutex::new(digests);
         places.iter().try_for_each(|(path, seen)| store_absent(project, path, seen, &left))
@@ -342,7 +342,7 @@ impl Restorer<'_> {
             }
         }
         let dir = |name: &str| dirs.and_then(|dirs| dirs.get(name));
-        let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+        let files: Vec<(&Box<str>, &Content)> = tree.leaves().collect();
         parallel::try_for_each(&files, |(name, content)| {
             let leaf =
                 had.and_then(|had| had.entries.get(*name)).map(|content| Observed::Leaf(*content));
@@ -357,7 +357,7 @@ impl Restorer<'_> {
             Observed::Leaf(content) => self.leaf_again(&path, content).map(|()| Vec::new()),
             Observed::Dir { tree, dirs, .. } => {
                 self.project.workspace.make_writable(&path)?;
-                let files: Vec<(&Box<str>, &Content)> = leaves(tree).collect();
+                let files: Vec<(&Box<str>, &Content)> = tree.leaves().collect();
                 parallel::try_for_each(&files, |(name, content)| {
                     self.leaf_again(&path.join(name), content)
                 })?;

@@ -191,8 +191,7 @@ fn add_files(
             }
             Observed::Dir { tree, dirs, .. } => {
                 open.extend(dirs.iter().map(|(name, dir)| (path.join(name), dir)));
-                let leaves = tree.entries.iter().filter(|(_, c)| !matches!(c, Content::Tree(_)));
-                let leaves = leaves.map(|(name, content)| (path.join(name), *content));
+                let leaves = tree.leaves().map(|(name, content)| (path.join(name), *content));
                 files.extend(leaves.filter(|(path, _)| !locked.cover(path)));
             }
         }

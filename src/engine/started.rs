@@ -77,8 +77,7 @@ fn list(path: &RepoPath, seen: &Observed, files: &mut Vec<Found>) {
             Observed::Leaf(content) => files.push((path, *content)),
             Observed::Dir { tree, dirs, .. } => {
                 open.extend(dirs.iter().map(|(name, dir)| (path.join(name), dir)));
-                let leaves = tree.entries.iter().filter(|(_, c)| !matches!(c, Content::Tree(_)));
-                files.extend(leaves.map(|(name, content)| (path.join(name), *content)));
+                files.extend(tree.leaves().map(|(name, content)| (path.join(name), *content)));
             }
         }
     }

@@ -33,7 +33,7 @@ impl TrashFile {
         Trash::decode(&self.bytes()?).map_err(|IsNewer| self.newer())
     }
 
-    /// Announces contents that are about to be stored and displaced.
+    /// Announces contents that are about to be stored and displaced, or adopted.
     pub(super) fn announce(&self, found: &[Found]) -> Result<()> {
         self.append(|_| trash::storing(found))
     }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Mechanism: the file only grows, by whole lines. `storing` announces a content that is about to
-//! be stored in the cache and to be displaced. The line of the entry follows when it is stored:
+//! be stored in the cache and to be displaced, or that was adopted as an out. The line of the entry follows when it is stored:
 //! id, seconds since 1970, content and path. Paths are JSON, so they never span lines.
 //!
 //! Invariants: ids increase and are never used again; `last` holds the highest one if its line was
@@ -22,7 +22,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::digest::{Content, Digest};
+use crate::digest::Content;
 use crate::repo_path::RepoPath;
 
 const FORMAT: &str = "repro.trash ";
@@ -55,7 +55,7 @@ pub struct Trash {
     pub entries: Vec<Displaced>,
     /// The first line that cannot be read, counted from 1.
     pub damaged: Option<usize>,
-    known: HashSet<Digest>,
+    known: HashSet<Content>,
     last: u64,
 }
 
@@ -77,9 +77,9 @@ impl Trash {
         for (number, line) in (1..).zip(lines(text)) {
             match parse(line) {
                 Some(Line::Header) => {}
-                Some(Line::Storing((_, content))) => drop(trash.known.insert(content.digest())),
+                Some(Line::Storing((_, content))) => drop(trash.known.insert(content)),
                 Some(Line::Entry(entry)) => {
-                    trash.known.insert(entry.content.digest());
+                    trash.known.insert(entry.content);
                     trash.last = trash.last.max(entry.id);
                     trash.entries.push(entry);
                 }
@@ -92,9 +92,9 @@ impl Trash {
         Ok(trash)
     }
 
-    /// Reports whether the content was displaced before, or was about to be.
-    pub fn knows(&self, digest: &Digest) -> bool {
-        self.known.contains(digest)
+    /// Returns the contents that were displaced, or were announced.
+    pub fn known(&self) -> impl Iterator<Item = &Content> {
+        self.known.iter()
     }
 
     /// Returns entries with new ids for contents displaced at the time `at`.
@@ -208,6 +208,7 @@ pub(super) fn parse_content_at(text: &str) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
     use proptest::prelude::*;
 
     fn found(path: &str) -> Found {
@@ -241,7 +242,7 @@ mod tests {
             assert_eq!(trash.damaged, None, "{length}");
             let whole = text[..length].iter().filter(|&&byte| byte == b'\n').count();
             assert_eq!(trash.entries.len(), whole.saturating_sub(3), "{length}");
-            assert_eq!(trash.knows(&Digest::of(b"o")), whole >= 2, "{length}");
+            assert_eq!(trash.known.contains(&found("o").1), whole >= 2, "{length}");
         }
     }
 

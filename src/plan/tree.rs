@@ -28,6 +28,11 @@ pub struct Tree {
 pub struct NotATree;
 
 impl Tree {
+    /// Returns the files and links in the directory itself.
+    pub fn leaves(&self) -> impl Iterator<Item = (&Box<str>, &Content)> {
+        self.entries.iter().filter(|(_, content)| !matches!(content, Content::Tree(_)))
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let mut text = String::with_capacity(HEADER.len() + self.entries.len() * 96);
         text.push_str(HEADER);

@@ -40,6 +40,22 @@ impl Observed {
             Observed::Dir { digest, .. } => Content::Tree(*digest),
         }
     }
+
+    /// Returns the digests of all files and links.
+    pub fn leaf_digests(&self) -> Vec<Digest> {
+        let mut digests = Vec::new();
+        let mut open = vec![self];
+        while let Some(seen) = open.pop() {
+            match seen {
+                Observed::Leaf(content) => digests.push(content.digest()),
+                Observed::Dir { tree, dirs, .. } => {
+                    digests.extend(tree.leaves().map(|(_, content)| content.digest()));
+                    open.extend(dirs.values());
+                }
+            }
+        }
+        digests
+    }
 }
 
 /// The state of a path as far as it is known without reading files.

@@ -4,7 +4,7 @@ use crate::run::chain;
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
-const TRAIN: &str = "[stages.train]\ncmd = 'echo ran >> ran; cat data > model/weights'\n\
+const TRAIN: &str = "[stages.train]\ncmd = 'echo ran >> ran; mkdir -p model; cat data > model/weights'\n\
                      deps = ['data']\nouts = ['model', 'log']\n";
 
 fn finished() -> Sandbox {
@@ -140,4 +140,117 @@ fn adopt_checks_every_item() {
     sandbox.ok(&["adopt", "up", "--reason", "x"]);
     sandbox.ok(&["run"]);
     assert!(sandbox.ran().is_empty());
+}
+
+/// Returns the commands that the warnings of a run name.
+fn commands_named(stderr: &str) -> Vec<String> {
+    let named = stderr.split('`').filter_map(|part| part.strip_prefix("repro "));
+    named.filter(|command| command.starts_with("trash restore")).map(str::to_owned).collect()
+}
+
+/// Follows the only command that a run named to bring replaced files back.
+fn bring_back(sandbox: &Sandbox, stderr: &str) {
+    let commands = commands_named(stderr);
+    assert_eq!(commands.len(), 1, "{stderr}");
+    sandbox.ok(&commands[0].split(' ').collect::<Vec<_>>());
+}
+
+#[test]
+fn replaced_adopted_outs_return() {
+    for cached in ["", "cache = false, "] {
+        let sandbox = Sandbox::with(&format!(
+            "[stages.train]\ncmd = 'mkdir -p model; cat data > model/weights'\n\
+             deps = ['data']\nouts = [{{ {cached}path = 'model' }}]\n"
+        ));
+        sandbox.write("data", "d");
+        sandbox.write("model/weights", "a week of work");
+        sandbox.write("model/log", "epoch 100");
+        sandbox.ok(&["adopt", "train", "--reason", "made elsewhere"]);
+        sandbox.write("data", "other");
+        let done = sandbox.ok(&["run"]);
+        assert_eq!(sandbox.read("model/weights"), "other");
+        sandbox.ok(&["gc", "--yes", "--runs", "0"]);
+        bring_back(&sandbox, &done.stderr);
+        assert_eq!(sandbox.read("model/weights"), "a week of work", "{cached}");
+        assert_eq!(sandbox.read("model/log"), "epoch 100");
+    }
+}
+
+#[test]
+fn restored_over_adopted_out() {
+    let sandbox = Sandbox::with(
+        "[params]\nn = 1\n[stages.s]\ncmd = 'echo {{ params.n }} > o'\nouts = ['o']\n",
+    );
+    sandbox.ok(&["run"]);
+    sandbox.write("o", "by hand");
+    sandbox.ok(&["params", "set", "n=2"]);
+    sandbox.ok(&["adopt", "s", "--reason", "x"]);
+    sandbox.ok(&["params", "set", "n=1"]);
+    let done = sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("o"), "1\n");
+    bring_back(&sandbox, &done.stderr);
+    assert_eq!(sandbox.read("o"), "by hand");
+}
+
+#[test]
+fn replaced_items_return() {
+    let sandbox = Sandbox::with(
+        "[stages.up]\neach = 'in/*.txt'\ncmd = 'cp {{ item.path }} up/{{ item.name }}'\n\
+         outs = ['up/{{ item.name }}']\n",
+    );
+    for name in ["a", "b"] {
+        sandbox.write(&format!("in/{name}.txt"), name);
+        sandbox.write(&format!("up/{name}.txt"), format!("{name} by hand"));
+    }
+    sandbox.ok(&["adopt", "up", "--reason", "x"]);
+    sandbox.write("in/b.txt", "B");
+    let done = sandbox.ok(&["run"]);
+    assert_eq!([sandbox.read("up/a.txt"), sandbox.read("up/b.txt")], ["a by hand", "B"]);
+    bring_back(&sandbox, &done.stderr);
+    assert_eq!(sandbox.read("up/b.txt"), "b by hand");
+}
+
+#[test]
+fn edited_part_of_adopted() {
+    let sandbox = finished();
+    sandbox.write("model/notes", "n");
+    sandbox.ok(&["adopt", "train", "--reason", "x"]);
+    sandbox.write("model/notes", "edited");
+    sandbox.write("data", "other");
+    sandbox.edit("pipeline.toml", ", 'log'", "");
+    let done = sandbox.ok(&["run"]);
+    bring_back(&sandbox, &done.stderr);
+    assert_eq!(sandbox.read("model/weights"), "a week of work");
+    assert_eq!(sandbox.read("model/notes"), "edited");
+}
+
+/// What the stage made is not a user's, although the change since was accepted.
+#[test]
+fn accepted_change_is_no_adoption() {
+    for cached in ["", "cache = false, "] {
+        let sandbox = Sandbox::with(&format!(
+            "[stages.s]\ncmd = 'cat d > o'\ndeps = ['d']\nouts = [{{ {cached}path = 'o' }}]\n"
+        ));
+        sandbox.write("d", "1");
+        sandbox.ok(&["run"]);
+        sandbox.write("d", "2");
+        sandbox.ok(&["accept", "s", "--reason", "only a comment"]);
+        sandbox.write("d", "3");
+        let done = sandbox.ok(&["run"]);
+        assert_eq!(commands_named(&done.stderr), [""; 0], "{done}");
+        assert!(!sandbox.exists("cache/trash"));
+    }
+}
+
+/// Without the cache, nothing else holds an adopted out.
+#[test]
+fn adopted_out_without_cache() {
+    let sandbox = finished();
+    sandbox.ok(&["adopt", "train", "--reason", "x"]);
+    sandbox.remove("cache");
+    sandbox.edit("pipeline.toml", ", 'log'", "");
+    sandbox.write("data", "other");
+    let done = sandbox.ok(&["run"]);
+    bring_back(&sandbox, &done.stderr);
+    assert_eq!(sandbox.read("model/weights"), "a week of work");
 }

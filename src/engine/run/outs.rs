@@ -5,7 +5,7 @@ use super::outcome::{StageResult, Uncommitted};
 use super::processes::Deliver;
 use crate::engine::observe::{self, Observation, edits};
 use crate::engine::record::record;
-use crate::engine::replaced::Replaced;
+use crate::engine::replaced::{Replaced, is_adopted};
 use crate::engine::{Project, commit, obstacle};
 use crate::error::{Error, Result};
 use crate::event::Work;
@@ -30,7 +30,9 @@ pub(super) fn clear_out(
     match observation.outs.get(path) {
         Some(Some(seen)) if failures == 0 => {
             // Content that the lock names was synced before the lock was written.
-            match is_as_locked(project, stage, path, seen) {
+            let is_the_stages =
+                is_as_locked(project, stage, path, seen) && !is_adopted(project, stage, path, seen)?;
+            match is_the_stages {
                 false => replaced.append(commit::store_durably(project, path, seen)?),
                 true if out.cached == Cached::Yes => commit::store(project, path, seen)?,
                 true => {}
@@ -54,7 +56,7 @@ pub(super) fn warn_of_replaced(replaced: &Replaced, deliver: &Deliver<'_>) {
     deliver(warnings.into_iter().map(StageMessage::Warning).collect());
 }
 
-/// Reports whether the content is the one in the lock, which the stage wrote and can write again.
+/// Reports whether the content is the one in the lock.
 fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Observed) -> bool {
     let locked = project.lock.stages.get(&stage.name);
     locked.and_then(|trace| trace.outs.get(path)) == Some(&seen.content())
