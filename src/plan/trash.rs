@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Mechanism: the file only grows, by whole lines. `storing` announces a content that is about to
-//! be stored in the cache and to be displaced, or that was adopted as an out. The line of the entry follows when it is stored:
-//! id, seconds since 1970, content and path. Paths are JSON, so they never span lines.
+//! be stored in the cache and to be displaced, or that was adopted as an out. The line of the entry
+//! follows when it is stored: id, seconds since 1970, content and path. Paths are JSON, so they
+//! never span lines.
 //!
 //! Invariants: ids increase and are never used again; `last` holds the highest one if its line was
 //! removed. What `storing` announced still counts as the user's after a kill between the two lines.

@@ -4,8 +4,8 @@ use crate::run::chain;
 use crate::sandbox::Sandbox;
 use crate::snapshot;
 
-const TRAIN: &str = "[stages.train]\ncmd = 'echo ran >> ran; mkdir -p model; cat data > model/weights'\n\
-                     deps = ['data']\nouts = ['model', 'log']\n";
+const TRAIN: &str = "[stages.train]\ncmd = 'echo ran >> ran; mkdir -p model; \
+                     cat data > model/weights'\ndeps = ['data']\nouts = ['model', 'log']\n";
 
 fn finished() -> Sandbox {
     let sandbox = Sandbox::with(TRAIN);
@@ -224,7 +224,7 @@ fn edited_part_of_adopted() {
     assert_eq!(sandbox.read("model/notes"), "edited");
 }
 
-/// What the stage made is not a user's, although the change since was accepted.
+/// Content that the stage made is not a user's, although the change since was accepted.
 #[test]
 fn accepted_change_is_no_adoption() {
     for cached in ["", "cache = false, "] {

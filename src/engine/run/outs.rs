@@ -30,8 +30,8 @@ pub(super) fn clear_out(
     match observation.outs.get(path) {
         Some(Some(seen)) if failures == 0 => {
             // Content that the lock names was synced before the lock was written.
-            let is_the_stages =
-                is_as_locked(project, stage, path, seen) && !is_adopted(project, stage, path, seen)?;
+            let is_the_stages = is_as_locked(project, stage, path, seen)
+                && !is_adopted(project, stage, path, seen)?;
             match is_the_stages {
                 false => replaced.append(commit::store_durably(project, path, seen)?),
                 true if out.cached == Cached::Yes => commit::store(project, path, seen)?,
