@@ -10,6 +10,7 @@
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
 //! | [`filter`] | filters of runs: text to a typed expression |
+//! | [`sweep`] | the trials of a sweep: the grammar of values, and the strategies |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
 //! | [`workspace`], [`cache`], [`exec`], [`runs`] | side effects: files, objects, processes, runs |
 //! | [`engine`] | the only module that combines the side effects |
@@ -43,6 +44,7 @@ pub mod report;
 pub mod runs;
 pub mod schedule;
 pub mod state_folder;
+pub mod sweep;
 pub mod terminal;
 pub mod unique;
 pub mod workspace;

@@ -16,7 +16,7 @@ use crate::engine::watch::{Notice, Watched, watch};
 use crate::engine::{OnForeign, Project, processors, undeclared};
 use crate::error::{Error, Result};
 use crate::event::{Event, Outcome, Subscriber};
-use crate::pipeline::{BadName, Operation, Override, ParamKey, Pipeline, StageName, StageSet};
+use crate::pipeline::{Override, Pipeline, StageName, StageSet};
 use crate::report;
 use crate::report::plan::PlanReport;
 use crate::runs::Recorder;
@@ -65,7 +65,7 @@ pub(super) struct RunArgs {
     replace: bool,
     /// Override a param for this run; `+KEY=VALUE` adds one, `++KEY=VALUE` sets or adds one, `~KEY`
     /// removes one, `GROUP=OPTION` selects a config file
-    #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = assignment)]
+    #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = Override::parse)]
     params: Vec<Override>,
     /// Show progress as plain lines, as in a log, instead of redrawing lines
     #[arg(long, conflicts_with = "json")]
@@ -257,26 +257,6 @@ fn close(project: &Project, report: &Report) {
     show_failures(report);
     let summary = Summary::of(&project.pipeline, report);
     terminal::eprint(&summary::render(&summary));
-}
-
-/// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE`, `~KEY` or `~KEY=VALUE`. The value is TOML or a
-/// bare string.
-fn assignment(text: &str) -> Result<Override, String> {
-    let text = text.trim_start();
-    let (operation, rest) = match (text.strip_prefix("++"), text.strip_prefix(['+', '~'])) {
-        (Some(rest), _) => (Operation::Put, rest),
-        (None, Some(rest)) if text.starts_with('+') => (Operation::Add, rest),
-        (None, Some(rest)) if rest.contains('=') => (Operation::RemoveEqual, rest),
-        (None, Some(rest)) => (Operation::Remove, rest),
-        (None, None) => (Operation::Set, text),
-    };
-    let (key, value) = match (rest.split_once('='), operation) {
-        (Some(split), _) => split,
-        (None, Operation::Remove) => (rest, ""),
-        (None, _) => return Err("must be KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY".to_owned()),
-    };
-    let key = ParamKey::parse(key.trim()).map_err(|bad| format!("{bad}: {}", BadName::HINT))?;
-    Ok(Override { operation, key: key.to_string(), raw: value.to_owned() })
 }
 
 fn jobs(text: &str) -> Result<u16, String> {

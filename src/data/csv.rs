@@ -62,7 +62,10 @@ fn cell(text: &str) -> Value {
 }
 
 /// Returns the rows with the lines on which they begin. Blank lines are left out.
-fn rows(text: &str, separator: char) -> Result<Vec<(usize, Vec<String>)>, Fault> {
+///
+/// # Errors
+/// A quote is not closed.
+pub fn rows(text: &str, separator: char) -> Result<Vec<(usize, Vec<String>)>, Fault> {
     let mut rows = Vec::new();
     let (mut row, mut cell) = (Vec::new(), String::new());
     let (mut line, mut begin) = (1, 1);

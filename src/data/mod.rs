@@ -10,6 +10,7 @@ mod yaml;
 
 use std::borrow::Cow;
 
+pub use self::csv::rows as csv_rows;
 pub use self::value::{Fault, Value, not_finite};
 use self::value::{MAX_DEPTH, depth, too_deep};
 

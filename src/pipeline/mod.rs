@@ -4,6 +4,7 @@
 //! date.
 
 pub mod command_files;
+mod condition;
 mod declaration;
 pub mod glob;
 mod graph;
@@ -22,6 +23,7 @@ mod stage_ix;
 mod template;
 mod validate;
 
+pub use condition::{BadCondition, Condition};
 pub use declaration::{
     Dep, FILE, Goal, Goals, KEEP_DISPLACED, Out, OutsInGit, Pipeline, Policy, Resources, Retries,
     Source, Stage, StageName, Tokens, Written,

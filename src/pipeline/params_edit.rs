@@ -163,6 +163,11 @@ pub fn table(raw: &str) -> Option<Vec<(Vec<String>, String)>> {
     Some(found)
 }
 
+/// Writes a text as a TOML string.
+pub fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
 /// Returns a hint for a list or table that is not TOML, such as `[a, b]` or `{a: 1}`.
 fn not_toml(text: &str) -> Option<String> {
     if bare(text).is_some() {

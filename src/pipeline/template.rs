@@ -44,6 +44,10 @@ type Values = Arc<Mutex<Option<Vec<Written>>>>;
 /// Bound on the work of one text: about as many steps, or 64 times as many bytes.
 const FUEL: u64 = 200_000;
 
+/// Hint for a text that is not a valid expression.
+const EXPRESSION_FORM: &str =
+    "write a param as `params.KEY` and a text in quotes: `params.model == 'x'`";
+
 /// Hint for a text that is not a valid template.
 const FORM: &str = "write a param as `{{ params.KEY }}`, \
                     and literal braces for the shell as `{{ '{{' }}`";
@@ -141,6 +145,25 @@ impl Templates {
         Ok(command)
     }
 
+    /// Returns the truth of an expression such as `params.train.epochs < 20`.
+    pub(super) fn holds(&self, expression: &str) -> Result<bool, Unrendered> {
+        let in_braces = format!("{{{{ {expression} }}}}");
+        if let Some(why) = lexer::excess(&lexer::parts(&in_braces)) {
+            return Err(Unrendered { why, hint: "write a shorter one".to_owned() });
+        }
+        let context = BTreeMap::from([("params", self.params.clone())]);
+        let compiled = self.environment.compile_expression(expression);
+        let value = compiled.and_then(|compiled| compiled.eval(context));
+        let error = match value {
+            Ok(value) if !value.is_undefined() => return Ok(value.is_true()),
+            Ok(_) => minijinja::ErrorKind::UndefinedError.into(),
+            Err(error) => error,
+        };
+        let Unrendered { why, hint } = self.explain(&in_braces, &error);
+        let hint = if hint == FORM { EXPRESSION_FORM.to_owned() } else { hint };
+        Err(Unrendered { why, hint })
+    }
+
     fn render_marked(&self, text: &str) -> Result<String, Unrendered> {
         let parts = lexer::parts(text);
         if let Some(why) = lexer::excess(&parts) {
@@ -174,7 +197,7 @@ impl Templates {
     }
 
     /// Returns the names that a template uses from outside of it.
-    fn names_in(&self, text: &str) -> BTreeSet<String> {
+    pub(super) fn names_in(&self, text: &str) -> BTreeSet<String> {
         let template = self.environment.template_from_str(text);
         let names = template.map(|template| template.undeclared_variables(true));
         names.unwrap_or_default().into_iter().collect()
@@ -271,7 +294,7 @@ fn is_template(text: &str) -> bool {
 }
 
 /// Reports whether a name in a template is the param, a table above it, or inside its value.
-fn is_or_contains(name: &str, key: &ParamKey) -> bool {
+pub(super) fn is_or_contains(name: &str, key: &ParamKey) -> bool {
     let param = format!("params.{key}");
     let above = |a: &str, b: &str| b.strip_prefix(a).is_some_and(|rest| rest.starts_with('.'));
     name == param || above(name, &param) || above(&param, name)

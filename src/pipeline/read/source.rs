@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::pipeline::resolve::PathEntry;
+use crate::pipeline::{BadName, ParamKey};
 use crate::repo_path::RepoPath;
 
 /// A change to a param by `-p` on the command line; `key` may be a short name.
@@ -30,6 +31,31 @@ pub enum Operation {
 }
 
 impl Override {
+    /// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE`, `~KEY` or `~KEY=VALUE`. The value is TOML
+    /// or a bare string.
+    ///
+    /// # Errors
+    /// The form is a different one, or the key is not valid.
+    pub fn parse(text: &str) -> Result<Override, String> {
+        let text = text.trim_start();
+        let (operation, rest) = match (text.strip_prefix("++"), text.strip_prefix(['+', '~'])) {
+            (Some(rest), _) => (Operation::Put, rest),
+            (None, Some(rest)) if text.starts_with('+') => (Operation::Add, rest),
+            (None, Some(rest)) if rest.contains('=') => (Operation::RemoveEqual, rest),
+            (None, Some(rest)) => (Operation::Remove, rest),
+            (None, None) => (Operation::Set, text),
+        };
+        let (key, value) = match (rest.split_once('='), operation) {
+            (Some(split), _) => split,
+            (None, Operation::Remove) => (rest, ""),
+            (None, _) => {
+                return Err("must be KEY=VALUE, +KEY=VALUE, ++KEY=VALUE or ~KEY".to_owned());
+            }
+        };
+        let key = ParamKey::parse(key.trim()).map_err(|bad| format!("{bad}: {}", BadName::HINT))?;
+        Ok(Override { operation, key: key.to_string(), raw: value.to_owned() })
+    }
+
     /// Returns the override as typed.
     pub fn typed(&self) -> String {
         let Override { operation, key, raw } = self;
