@@ -36,7 +36,7 @@ struct Finding {
 }
 
 fn sources(endings: &[&str]) -> Vec<PathBuf> {
-    let folders = ["src", "stages", "tests", "benches"];
+    let folders = ["src", "stages", "tests", "benches", "python"];
     let files = folders.iter().flat_map(walkdir::WalkDir::new);
     let mut files: Vec<PathBuf> = files
         .map(|entry| entry.unwrap().into_path())

@@ -40,6 +40,7 @@ mod other_tools;
 mod plan;
 mod policy;
 mod predicted_outs;
+mod python;
 mod read_only;
 mod reproignore;
 mod restored_files;
