@@ -7,7 +7,7 @@
 //! cache/tmp/               files being written
 //! cache/damaged/           files that `repro fsck --repair` has moved out of the folders above
 //! cache/unsynced           marker: some named files may not be on the disk yet
-//! cache/lock, projects/    of a cache that several projects share (`sharing.rs`)
+//! cache/lock, projects/    for several users of one cache (`sharing.rs`)
 //! ```
 //! A file is written completely before one rename gives it its name, so a named file is complete
 //! even if the process is killed. Files are synced in groups (`pending_sync.rs`); after a power
@@ -46,10 +46,11 @@ use std::path::{Path, PathBuf};
 
 use self::copy::{ReflinkSupport, create, or_in_new_folder};
 use self::pending_sync::PendingSync;
+pub use self::sharing::Member;
 use self::sharing::Sharing;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::unique::unique;
+use crate::unique::{is_left_over, unique};
 
 /// Mode of files in the cache that anyone may read, before the umask applies.
 const READABLE: u32 = 0o444;
@@ -60,26 +61,24 @@ pub struct Cache {
     dir: PathBuf,
     pending: PendingSync,
     reflinks: ReflinkSupport,
-    /// `None` if only one project uses the cache.
-    sharing: Option<Sharing>,
+    sharing: Sharing,
 }
 
 impl Cache {
     /// Opens a project's own cache in `dir`, which need not exist.
     pub fn open(dir: &Path) -> Cache {
-        Cache {
-            dir: dir.to_owned(),
-            pending: PendingSync::new(dir, None),
-            reflinks: ReflinkSupport::default(),
-            sharing: None,
-        }
+        Cache::open_as(dir, Member::Owner)
     }
 
-    /// Opens a cache for the project at `root` that other projects may use at the same time.
-    pub fn open_shared(dir: &Path, root: &Path) -> Cache {
-        let sharing = Sharing::new(dir, root);
-        let pending = PendingSync::new(dir, Some(sharing.id()));
-        Cache { pending, sharing: Some(sharing), ..Cache::open(dir) }
+    /// Opens a cache that others may use at the same time.
+    pub fn open_as(dir: &Path, member: Member) -> Cache {
+        let sharing = Sharing::new(dir, member);
+        Cache {
+            dir: dir.to_owned(),
+            pending: PendingSync::new(dir, sharing.id()),
+            reflinks: ReflinkSupport::default(),
+            sharing,
+        }
     }
 
     /// Returns the folder of the cache.
@@ -89,21 +88,24 @@ impl Cache {
 
     /// Removes temporary files of killed processes, and objects torn by a power cut.
     ///
-    /// Call it only while holding the run lock: it also removes temporary files still in use. Those
-    /// of a shared cache are removed by [`Cache::join`].
+    /// Call it only while holding the run lock. In a cache of several projects, whose processes may
+    /// run on other machines, [`Cache::join`] removes the temporary files.
     pub fn sweep_temporaries(&self) {
         self.recover();
         if !self.is_shared() {
-            self.remove_temporaries();
+            self.remove_temporaries(is_left_over);
         }
     }
 
-    fn remove_temporaries(&self) {
-        let Ok(entries) = fs::read_dir(self.dir.join("tmp")) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b"object-") {
+    fn recover(&self) {
+        self.pending.recover(|| self.remove_torn_objects());
+    }
+
+    fn remove_temporaries(&self, is_unused: impl Fn(&str) -> bool) {
+        for entry in fs::read_dir(self.dir.join("tmp")).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let unique = name.to_str().and_then(|name| name.strip_prefix("object-"));
+            if unique.is_some_and(&is_unused) {
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -111,39 +113,40 @@ impl Cache {
 
     /// Reports whether other projects may use the cache at the same time.
     pub fn is_shared(&self) -> bool {
-        self.sharing.is_some()
+        self.sharing.has_other_projects()
     }
 
-    /// Registers the project and keeps `gc` of other projects away until the cache is dropped. Does
-    /// nothing if the cache is the project's own.
+    /// Keeps `gc` away until the cache is dropped, and registers the project in a cache that is not
+    /// its own.
     ///
     /// # Errors
-    /// The folder cannot be written, or `gc` of another project is at work.
+    /// The folder cannot be written, or `gc` is at work.
     pub fn join(&self) -> Result<()> {
-        let alone = || {
-            self.remove_temporaries();
+        self.sharing.join(|| {
+            if self.is_shared() {
+                self.remove_temporaries(|_| true);
+            }
             self.pending.recover_others(|| self.remove_torn_objects());
-        };
-        self.sharing.as_ref().map_or(Ok(()), |sharing| sharing.join(alone))
+        })
     }
 
     /// Waits until no other command uses the cache, and keeps all others away until the cache is
-    /// dropped. Does nothing if the cache is the project's own.
+    /// dropped.
     ///
     /// # Errors
     /// Another command is at work for longer than a moment.
     pub fn hold_alone(&self) -> Result<()> {
-        self.sharing.as_ref().map_or(Ok(()), Sharing::hold_alone)
+        self.sharing.hold_alone()
     }
 
     /// Returns the roots of all registered projects but this one, sorted.
     pub fn other_projects(&self) -> Result<Vec<PathBuf>> {
-        self.sharing.as_ref().map_or(Ok(Vec::new()), Sharing::other_projects)
+        self.sharing.other_projects()
     }
 
     /// Removes the registration of the project at `root`, and reports whether there was one.
     pub fn forget(&self, root: &Path) -> Result<bool> {
-        self.sharing.as_ref().map_or(Ok(false), |sharing| sharing.forget(root))
+        self.sharing.forget(root)
     }
 
     /// Flushes all new objects and traces to disk.
@@ -152,10 +155,6 @@ impl Cache {
     /// after this returns.
     pub fn sync(&self) -> Result<()> {
         self.pending.sync()
-    }
-
-    fn recover(&self) {
-        self.pending.recover(|| self.remove_torn_objects());
     }
 
     /// Returns the path of the entry of a kind, `objects` or `traces`.

@@ -31,8 +31,8 @@
 //!
 //! # Known limits
 //!
-//! - The locks are per process. [`PendingSync::recover`] needs the run lock. Projects that share a
-//!   cache have a marker each, `unsynced-DIGEST-OF-ROOT`.
+//! - The locks are per process. [`PendingSync::recover`] needs the run lock. All users of a cache
+//!   but its owner have a marker each, `unsynced-DIGEST-OF-ROOT`.
 //! - If the marker cannot be removed, the next recovery after a reboot hashes the cache once more
 //!   than necessary.
 //! - Above 64 files the whole file system is synced (`syncfs`), including data of other programs.
@@ -100,9 +100,9 @@ enum Pending {
 }
 
 impl PendingSync {
-    /// Creates the group sync of the cache in `dir`; `project` is the name in a shared cache.
-    pub(super) fn new(dir: &Path, project: Option<Digest>) -> PendingSync {
-        let name = project.map_or(MARKER.to_owned(), |project| format!("{MARKER}-{project}"));
+    /// Creates the group sync of the cache in `dir`; `user` is `None` for its owner.
+    pub(super) fn new(dir: &Path, user: Option<Digest>) -> PendingSync {
+        let name = user.map_or(MARKER.to_owned(), |user| format!("{MARKER}-{user}"));
         PendingSync {
             dir: dir.to_owned(),
             marker_file: dir.join(name),
@@ -211,7 +211,7 @@ impl PendingSync {
         let _ = fs::remove_file(&self.marker_file);
     }
 
-    /// Does the same for the other projects of a shared cache. Call it only while none of them is
+    /// Does the same for the other users of the cache. Call it only while none of them is
     /// at work.
     pub(super) fn recover_others(&self, remove_torn: impl FnOnce()) {
         let is_torn = |path: &PathBuf| {

@@ -1,21 +1,23 @@
-//! A cache that several projects use at the same time.
+//! Several users of one cache at the same time: projects, and the worktrees of a project.
 //!
 //! # Mechanism
 //!
 //! ```text
 //! cache/lock                    kernel lock: shared by commands at work, exclusive for `gc`
-//! cache/projects/DIGEST-OF-ROOT the root of each project that uses the cache
-//! cache/unsynced-DIGEST-OF-ROOT as `unsynced`, one for each project
+//! cache/projects/DIGEST-OF-ROOT the root of each project that uses the cache of no project
+//! cache/unsynced-DIGEST-OF-ROOT as `unsynced`, one for each user but the owner
 //! ```
 //! A command that holds its project's run lock [joins](Sharing::join): it takes the lock shared and
 //! registers its project, before it puts or reads objects. `repro gc` takes the lock
-//! [alone](Sharing::hold_alone), and counts what every registered project refers to.
+//! [alone](Sharing::hold_alone), and counts what every registered project refers to. The owner of
+//! a cache and worktrees are not registered: the owner's `gc` knows its own references, and a
+//! worktree holds the lock for as long as it exists.
 //!
 //! # Invariants
 //!
-//! - While a command of any project is at work, nothing is removed from the cache but objects that
+//! - While a command of any user is at work, nothing is removed from the cache but objects that
 //!   do not match their digest. So objects of an unfinished run stay.
-//! - Temporary files and the unsynced markers of other projects are removed only by a command that
+//! - Temporary files and the unsynced markers of other users are removed only by a command that
 //!   had the lock alone: then nobody writes.
 //! - A project is registered before it puts its first object, and stays so until it is forgotten.
 //!
@@ -46,24 +48,52 @@ const PROJECTS: &str = "projects";
 const PATIENCE: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The part of one project in a shared cache.
+/// A user of a cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Member {
+    /// The project in whose state the cache is.
+    Owner,
+    /// The project at this root, beside others.
+    Project(PathBuf),
+    /// The worktree at this root, of the owner.
+    Worktree(PathBuf),
+    /// The worktree at this root, of one of several projects.
+    WorktreeOfProject(PathBuf),
+}
+
+/// The part of one member in the use of a cache.
 #[derive(Debug)]
 pub(super) struct Sharing {
     /// The cache directory.
     dir: PathBuf,
-    root: PathBuf,
+    member: Member,
     /// The lock, from [`Sharing::join`] on until this is dropped.
     lock: Mutex<Option<File>>,
 }
 
 impl Sharing {
-    pub(super) fn new(dir: &Path, root: &Path) -> Sharing {
-        Sharing { dir: dir.to_owned(), root: root.to_owned(), lock: Mutex::default() }
+    pub(super) fn new(dir: &Path, member: Member) -> Sharing {
+        Sharing { dir: dir.to_owned(), member, lock: Mutex::default() }
     }
 
-    /// Returns the name of this project in the cache.
-    pub(super) fn id(&self) -> Digest {
-        Digest::of(self.root.as_os_str().as_bytes())
+    /// Returns the root that distinguishes the member; `None` for the owner.
+    fn root(&self) -> Option<&Path> {
+        match &self.member {
+            Member::Owner => None,
+            Member::Project(root) | Member::Worktree(root) | Member::WorktreeOfProject(root) => {
+                Some(root)
+            }
+        }
+    }
+
+    /// Returns the name of this member in the cache; `None` for the owner.
+    pub(super) fn id(&self) -> Option<Digest> {
+        self.root().map(id)
+    }
+
+    /// Reports whether the cache may hold what other projects refer to.
+    pub(super) fn has_other_projects(&self) -> bool {
+        matches!(self.member, Member::Project(_) | Member::WorktreeOfProject(_))
     }
 
     /// Takes the lock shared, and registers the project. Calls `alone` if no other command uses the
@@ -75,7 +105,10 @@ impl Sharing {
         }
         self.wait(|| lock.try_lock_shared())?;
         *self.held() = Some(lock);
-        self.register()
+        match &self.member {
+            Member::Project(root) => self.register(root),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until no other command uses the cache, and takes the lock exclusively.
@@ -91,7 +124,7 @@ impl Sharing {
     /// Returns the roots of all registered projects but this one, sorted.
     pub(super) fn other_projects(&self) -> Result<Vec<PathBuf>> {
         let mut roots = self.registered()?;
-        roots.retain(|(_, root)| *root != self.root);
+        roots.retain(|(_, root)| Some(&**root) != self.root());
         roots.sort();
         Ok(roots.into_iter().map(|(_, root)| root).collect())
     }
@@ -140,20 +173,24 @@ impl Sharing {
         let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
         let file = self.dir.join(LOCK).metadata();
         let holders = file.map(|file| holders(&locks, &file)).unwrap_or_default();
+        let who = match self.has_other_projects() {
+            true => "another project",
+            false => "another command",
+        };
         let by = match &holders[..] {
-            [] => "another project".to_owned(),
+            [] => who.to_owned(),
             pids => {
                 let described: Vec<String> = pids.iter().copied().map(described).collect();
-                format!("another project: {}", described.join(", "))
+                format!("{who}: {}", described.join(", "))
             }
         };
         Error::environment(format!("the cache `{}` is in use by {by}", self.dir.display()))
             .hint("wait until that command ends: `repro gc` and the others take turns")
     }
 
-    fn register(&self) -> Result<()> {
+    fn register(&self, root: &Path) -> Result<()> {
         let folder = self.dir.join(PROJECTS);
-        let file = folder.join(self.id().to_string());
+        let file = folder.join(id(root).to_string());
         if file.is_file() {
             return Ok(());
         }
@@ -161,7 +198,7 @@ impl Sharing {
         let write = || -> io::Result<()> {
             fs::create_dir_all(&folder)?;
             let mut new = File::create_new(&temporary)?;
-            new.write_all(self.root.as_os_str().as_bytes())?;
+            new.write_all(root.as_os_str().as_bytes())?;
             new.write_all(b"\n")?;
             new.sync_all()?;
             fs::rename(&temporary, &file)?;
@@ -191,6 +228,11 @@ impl Sharing {
     }
 }
 
+/// Returns the name in the cache of the member at `root`.
+fn id(root: &Path) -> Digest {
+    Digest::of(root.as_os_str().as_bytes())
+}
+
 fn described(pid: u32) -> String {
     let link = |name: &str| fs::read_link(format!("/proc/{pid}/{name}")).ok();
     match link("cwd") {
@@ -218,7 +260,7 @@ mod tests {
     use crate::cache::Cache;
 
     fn shared(dir: &Path, root: &str) -> Cache {
-        Cache::open_shared(dir, Path::new(root))
+        Cache::open_as(dir, Member::Project(root.into()))
     }
 
     #[test]
@@ -256,6 +298,20 @@ mod tests {
         drop((a, b));
         shared(dir.path(), "/a").join().unwrap();
         assert!(!tmp.exists());
+    }
+
+    #[test]
+    fn worktree_keeps_gc_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let owner = Cache::open(dir.path());
+        let worktree = Cache::open_as(dir.path(), Member::Worktree("/w".into()));
+        owner.join().unwrap();
+        worktree.join().unwrap();
+        assert_eq!(owner.other_projects().unwrap(), [] as [&Path; 0]);
+        let refused = owner.hold_alone().unwrap_err();
+        assert!(refused.what.contains("in use by another command: process"), "{refused}");
+        drop(worktree);
+        owner.hold_alone().unwrap();
     }
 
     #[test]

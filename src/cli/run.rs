@@ -130,7 +130,7 @@ impl RunArgs {
             command: command_line(),
             overrides: self.params.iter().map(Override::typed).collect(),
         };
-        let mut recorder = Recorder::start(root, terminal::note);
+        let mut recorder = Recorder::start(&project.history, terminal::note);
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();
         let format = match (self.json, self.plain) {
             (true, _) => Format::Json,

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber};
 use crate::exec::kill_orphans;
 use crate::pipeline::{Out, Pipeline, Policy, Presence, Stage, StageIx, StageName};
-use crate::plan::{Change, Decision, Force, Trace};
+use crate::plan::{Change, Decision, Force, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::runs;
 use crate::workspace::Observed;
@@ -205,18 +205,18 @@ fn add_to_history(
     reason: &str,
     recorder: &mut dyn Subscriber,
 ) -> (RunName, Vec<String>) {
-    let run = runs::next_run(&project.root);
+    let run = runs::next_run(&project.history);
     let info = RunInfo {
         pipeline: project.pipeline.name.clone(),
         command,
         params: project.pipeline.used_params(),
         overrides: Vec::new(),
         host: provenance::host(),
-        git: provenance::git(&project.root),
+        git: provenance::git(&project.history),
         fresh: 0,
     };
     recorder.on_event(&Event::RunStarted { run, at: now_millis(), info });
-    runs::keep_lock(&project.root, run);
+    runs::keep_lock(&project.history, run, &project.root.join(lock::FILE));
     for Candidate { stage, observed, changes } in accepted {
         let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.clone() };
         let outs = present(stage, observed).into_iter();

@@ -31,10 +31,12 @@ mod trash_file;
 pub mod undeclared;
 pub mod upkeep;
 pub mod watch;
+pub mod worktree;
 
 pub use foreign::OnForeign;
 pub use project::Project;
 pub use resources::processors;
+pub use worktree::place::home;
 
 fn ended_orphan(stage: &str) -> String {
     format!("ended processes of stage `{stage}` that a killed run had left running")

@@ -59,7 +59,7 @@ pub fn plan(
 
 /// Returns the last durations; none if the history cannot be read, which does not prevent a plan.
 fn last_times(project: &Project) -> LastTimes {
-    let store = Store::open_existing(&project.root).ok().flatten();
+    let store = Store::open_existing(&project.history).ok().flatten();
     store.and_then(|store| store.last_times().ok()).unwrap_or_default()
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::makers::Makers;
 use super::shared_cache;
 use super::trash_file::TrashFile;
+use super::worktree::place;
 use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -25,13 +26,15 @@ use crate::workspace::run_lock::{self, RunLock};
 use crate::workspace::write::{self, Durability, Staging};
 use crate::workspace::{Workspace, links};
 
-const CACHE: &str = "cache";
 /// Environment variable with kinds of links, separated by commas; overrides `[cache] link`.
 const LINKS: &str = "REPRO_CACHE_LINK";
 
 #[derive(Debug)]
 pub struct Project {
     pub root: PathBuf,
+    /// Root of the project whose history the runs of this one are recorded in, and whose cache it
+    /// uses: the main project for a worktree, else this one.
+    pub history: PathBuf,
     pub pipeline: Pipeline,
     pub workspace: Workspace,
     pub cache: Cache,
@@ -161,11 +164,14 @@ impl Project {
 
     pub(super) fn of(root: &Path, parts: Parts) -> Result<Project> {
         let Parts { pipeline, workspace, lock, blocks, up_to_date } = parts;
-        let cache = shared_cache::open(root, &cache_dir(root), pipeline.cache_dir.as_deref())?;
+        let history = place::home(root);
+        let setting = pipeline.cache_dir.as_deref();
+        let cache = shared_cache::open(root, &history, &cache_dir(&history), setting)?;
         let links = links(&pipeline)?;
         let trash = trash_file(root);
         Ok(Project {
             root: root.to_owned(),
+            history,
             pipeline,
             workspace,
             cache,
@@ -237,13 +243,13 @@ impl Project {
 
     /// Returns the folder with the marker files of running stages.
     pub fn markers(&self) -> PathBuf {
-        self.root.join(CACHE).join("tmp/running")
+        place::markers(&self.root)
     }
 }
 
 /// Returns the folder of the project's own state and, unless it shares one, of its cache.
 pub(super) fn cache_dir(root: &Path) -> PathBuf {
-    root.join(CACHE)
+    root.join(place::STATE)
 }
 
 /// Returns the trash of the project at `root`.
@@ -262,10 +268,12 @@ fn links(pipeline: &Pipeline) -> Result<Links> {
     }
 }
 
-/// Takes the run lock of the project at `root`, and removes temporary files of killed processes.
+/// Takes the run lock of the project at `root`, and removes temporary files and worktrees of killed
+/// processes.
 pub fn hold(root: &Path) -> Result<RunLock> {
     let held = run_lock::acquire(&cache_dir(root).join("run.lock"))?;
     write::sweep(&cache_dir(root));
+    place::sweep(root);
     Ok(held)
 }
 

@@ -1,11 +1,13 @@
 //! Provenance of a run: host name and git state. Runs `git` and reads nothing else.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io::Write as _;
 use std::ops::Bound;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::event::{GitState, GitTree};
@@ -46,6 +48,34 @@ pub(super) fn is_in_checkout(root: &Path) -> bool {
     let Ok(real) = root.canonicalize() else { return false };
     !real.ancestors().any(blocks)
         && (std::env::var_os("GIT_DIR").is_some() || real.ancestors().any(is_checkout))
+}
+
+/// Paths relative to a folder in a checkout.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Files that git does not ignore. A repository inside is one path.
+    pub files: Vec<PathBuf>,
+    /// Folders in which git tracks nothing.
+    pub folders: Vec<PathBuf>,
+}
+
+/// Lists the files below `root` that git does not ignore; `None` outside a checkout.
+pub(super) fn project_files(root: &Path) -> Option<Listed> {
+    let list = |args: &[&str]| -> Option<Vec<PathBuf>> {
+        let answer = answer(root, &[&["ls-files", "-z", "--exclude-standard"], args].concat())?;
+        let names = answer.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty());
+        let paths = names.map(|name| PathBuf::from(OsStr::from_bytes(name)));
+        answer.status.success().then(|| paths.collect())
+    };
+    // Without the slash at the end of a folder.
+    let tidy = |path: PathBuf| path.components().collect();
+    if !is_in_checkout(root) {
+        return None;
+    }
+    let files = list(&["--cached", "--others"])?.into_iter().map(tidy).collect();
+    let mut folders = list(&["--others", "--directory"])?;
+    folders.retain(|path| path.as_os_str().as_bytes().ends_with(b"/"));
+    Some(Listed { files, folders: folders.into_iter().map(tidy).collect() })
 }
 
 /// Returns the files of the project that git tracks.

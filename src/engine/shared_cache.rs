@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Member};
 use crate::error::{Error, Result};
 use crate::pipeline;
 
@@ -13,19 +13,26 @@ const VARIABLE: &str = "REPRO_CACHE_DIR";
 
 /// Opens the cache of the project at `root`. Creates nothing.
 ///
-/// `own` is the folder of the project's own cache, `setting` is `[cache] dir`.
-pub(super) fn open(root: &Path, own: &Path, setting: Option<&str>) -> Result<Cache> {
+/// `home` is the root of the main project if this one is a worktree, else the same. `own` is the
+/// folder of the own cache of that project, `setting` is `[cache] dir`.
+pub(super) fn open(root: &Path, home: &Path, own: &Path, setting: Option<&str>) -> Result<Cache> {
+    let member = |project: Member, worktree: fn(PathBuf) -> Member| match root == home {
+        true => project,
+        false => worktree(root.to_owned()),
+    };
+    let owner = || Cache::open_as(own, member(Member::Owner, Member::Worktree));
     let variable = std::env::var_os(VARIABLE).filter(|value| !value.is_empty());
     let name = if variable.is_some() { VARIABLE } else { "[cache] dir" };
     let Some(written) = variable.or_else(|| setting.map(OsString::from)) else {
-        return Ok(Cache::open(own));
+        return Ok(owner());
     };
-    let dir = resolved(&absolute(root, &written, name)?);
+    let dir = resolved(&absolute(home, &written, name)?);
     if dir == resolved(own) {
-        return Ok(Cache::open(own));
+        return Ok(owner());
     }
-    check(root, &dir, name)?;
-    Ok(Cache::open_shared(&dir, root))
+    check(home, &dir, name)?;
+    let project = Member::Project(root.to_owned());
+    Ok(Cache::open_as(&dir, member(project, Member::WorktreeOfProject)))
 }
 
 fn absolute(root: &Path, written: &OsStr, name: &str) -> Result<PathBuf> {

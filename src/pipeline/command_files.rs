@@ -5,7 +5,7 @@
 //! output redirections, and programs that the shell searches for. Whether a file exists at a path
 //! is for the caller to check.
 
-use crate::repo_path::RepoPath;
+use crate::repo_path::{BadPath, RepoPath};
 
 /// A part of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,19 +28,29 @@ const PREFIXES: [&str; 17] = [
     "nohup", "nice", "command", "sudo",
 ];
 
-/// Returns the paths that `cmd` names when it runs in `wdir`, each once.
+/// Returns the paths in the project that `cmd` names when it runs in `wdir`, each once.
 pub fn named_paths(cmd: &str, wdir: Option<&RepoPath>) -> Vec<RepoPath> {
+    read(cmd, wdir).found
+}
+
+/// Returns the relative paths in `cmd` that lead out of the project, as they are written.
+pub fn outside_paths(cmd: &str, wdir: Option<&RepoPath>) -> Vec<String> {
+    read(cmd, wdir).outside
+}
+
+fn read(cmd: &str, wdir: Option<&RepoPath>) -> Reader {
     let mut tokens = Vec::new();
     Lexer { rest: cmd, heredocs: Vec::new() }.read(&mut tokens);
     let mut reader = Reader {
         found: Vec::new(),
+        outside: Vec::new(),
         folder: Folder::Known(wdir.cloned()),
         above: Vec::new(),
         place: Place::Program,
         redirection: None,
     };
     tokens.into_iter().for_each(|token| reader.take(token));
-    reader.found
+    reader
 }
 
 /// The folder in which a command runs.
@@ -63,6 +73,7 @@ enum Place {
 
 struct Reader {
     found: Vec<RepoPath>,
+    outside: Vec<String>,
     folder: Folder,
     /// The folders outside of the parentheses around.
     above: Vec<(Folder, Place)>,
@@ -86,7 +97,8 @@ impl Reader {
             Token::Input | Token::Output => self.redirection = Some(token),
             Token::Word(word) => match (self.redirection.take(), word) {
                 (Some(Token::Input), Some(word)) => self.add(&word),
-                (Some(_), _) => {}
+                (Some(_), Some(word)) => self.note_outside(&word),
+                (Some(_), None) => {}
                 (None, Some(word)) => self.word(&word),
                 (None, None) => {
                     if self.place == Place::Folder {
@@ -105,6 +117,7 @@ impl Reader {
             Place::Argument => self.add(word),
             Place::Text => {}
             Place::Folder => {
+                self.note_outside(word);
                 self.folder = self.below(word).map_or(Folder::Unknown, Folder::Known);
                 self.place = Place::Argument;
             }
@@ -128,6 +141,7 @@ impl Reader {
         let value = word.split_once('=').map(|(_, value)| value);
         let whole = (!word.starts_with('-')).then_some(word);
         for text in whole.into_iter().chain(value) {
+            self.note_outside(text);
             if let Some(Some(path)) = self.below(text)
                 && !self.found.contains(&path)
             {
@@ -136,10 +150,25 @@ impl Reader {
         }
     }
 
+    /// Adds a path that leads out of the project.
+    fn note_outside(&mut self, text: &str) {
+        if matches!(self.parse(text), Some(Err(BadPath::Leaves))) {
+            self.outside.push(text.to_owned());
+        }
+    }
+
     /// Returns the path that a text names in the present folder: `Some(None)` for the root, `None`
     /// if it is not known or not in the project.
     fn below(&self, text: &str) -> Option<Option<RepoPath>> {
-        use crate::repo_path::BadPath;
+        match self.parse(text)? {
+            Ok(path) => Some(Some(path)),
+            Err(BadPath::Root) => Some(None),
+            Err(_) => None,
+        }
+    }
+
+    /// Parses a relative path in the present folder; `None` if that is not known.
+    fn parse(&self, text: &str) -> Option<Result<RepoPath, BadPath>> {
         let Folder::Known(folder) = &self.folder else { return None };
         if text.is_empty() || text.starts_with(['/', '-']) {
             return None;
@@ -148,11 +177,7 @@ impl Reader {
             Some(folder) => format!("{folder}/{text}"),
             None => text.to_owned(),
         };
-        match RepoPath::parse(&full) {
-            Ok(path) => Some(Some(path)),
-            Err(BadPath::Root) => Some(None),
-            Err(_) => None,
-        }
+        Some(RepoPath::parse(&full))
     }
 }
 
@@ -382,6 +407,19 @@ mod tests {
         }
         assert_eq!(named("python ../x.py y", Some("sub")), "x.py sub/y");
         assert_eq!(named("cd ..; cat x", Some("sub")), "x");
+    }
+
+    #[test]
+    fn paths_out_of_project() {
+        for (cmd, expected) in [
+            ("cat ../up a/../b --file=../../x", "../up ../../x"),
+            ("cd sub && cat ../a ../../b", "../../b"),
+            ("cd ..; cat x", ".."),
+            ("cat a >> ../log", "../log"),
+            ("echo ../up; cat $X/../y /abs", ""),
+        ] {
+            assert_eq!(outside_paths(cmd, None).join(" "), expected, "{cmd}");
+        }
     }
 
     proptest! {

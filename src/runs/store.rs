@@ -74,14 +74,14 @@ pub fn stage_dir(root: &Path, run: RunName, stage: &StageName) -> PathBuf {
     run_dir(root, run).join(stage.as_str())
 }
 
-/// Keeps a copy of the lock in the folder of a run, as the record of the outs of all stages.
-/// Without it, `artifacts_before` is used.
-pub fn keep_lock(root: &Path, run: RunName) {
-    let folder = run_dir(root, run);
+/// Keeps a copy of the lock file at `lock` in the folder of a run, as the record of the outs of all
+/// stages. Without it, `artifacts_before` is used.
+pub fn keep_lock(history: &Path, run: RunName, lock: &Path) {
+    let folder = run_dir(history, run);
     let (new, named) = (folder.join("lock.new"), folder.join(lock::FILE));
     // A stage may have put anything there.
     let _ = fs::create_dir_all(&folder)
-        .and_then(|()| fs::read(root.join(lock::FILE)))
+        .and_then(|()| fs::read(lock))
         .and_then(|text| regular_file::create(&new)?.write_all(&text))
         .and_then(|()| fs::rename(&new, &named));
 }

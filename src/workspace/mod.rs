@@ -1,6 +1,7 @@
 //! The user's files: finds the project root, scans paths and computes their digests.
 //! Does not know about stages, the cache or runs.
 
+pub mod duplicate;
 pub mod edit_lock;
 pub mod filter;
 mod glob;

@@ -58,3 +58,4 @@ mod trash;
 mod undeclared;
 mod user_fifos;
 mod watch;
+mod worktree;

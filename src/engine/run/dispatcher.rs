@@ -341,7 +341,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             warning.into_iter().for_each(|warning| self.ledger.emit(warning));
             self.folder = Some(folder);
         }
-        self.folder.clone().unwrap_or_else(|| runs::run_dir(&self.project.root, run))
+        self.folder.clone().unwrap_or_else(|| runs::run_dir(&self.project.history, run))
     }
 
     /// Runs a stage that was to be restored from objects that turned out to be damaged.

@@ -67,9 +67,9 @@ pub(super) fn retrying<T>(
 /// If `runs` cannot be written, it is one beside the state of the project, with a warning: the
 /// history must not stop the work.
 pub(super) fn create_folder(project: &Project, run: RunName) -> (PathBuf, Option<String>) {
-    let folder = runs::run_dir(&project.root, run);
+    let folder = runs::run_dir(&project.history, run);
     // The recorder may not have created it yet.
-    let created = state_folder::create(&project.root.join(runs::FOLDER))
+    let created = state_folder::create(&project.history.join(runs::FOLDER))
         .and_then(|()| fs::create_dir_all(&folder));
     let Err(err) = created else { return (folder, None) };
     let other = project.markers().with_file_name(run.to_string());

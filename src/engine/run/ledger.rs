@@ -13,7 +13,7 @@ use crate::error::{Error, Result, exit};
 use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber, Timestamp};
 use crate::number::Number;
 use crate::pipeline::{Presence, Stage, StageIx, StageName};
-use crate::plan::Trace;
+use crate::plan::{Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::runs;
 
@@ -93,7 +93,7 @@ impl<'a, 's> Ledger<'a, 's> {
         if let Some(run) = self.run {
             return run;
         }
-        let run = runs::next_run(&self.project.root);
+        let run = runs::next_run(&self.project.history);
         self.run = Some(run);
         let info = RunInfo {
             pipeline: self.project.pipeline.name.clone(),
@@ -101,7 +101,7 @@ impl<'a, 's> Ledger<'a, 's> {
             params: self.project.used_params(),
             overrides: self.options.overrides.clone(),
             host: provenance::host(),
-            git: provenance::git(&self.project.root),
+            git: provenance::git(&self.project.history),
             fresh: self.project.up_to_date.count(),
         };
         let pending = std::mem::take(&mut self.pending);
@@ -188,7 +188,7 @@ impl<'a, 's> Ledger<'a, 's> {
         self.save_lock();
         self.forget_started();
         if let Some(run) = self.run {
-            runs::keep_lock(&self.project.root, run);
+            runs::keep_lock(&self.project.history, run, &self.project.root.join(lock::FILE));
         }
         let (status, exit) = self.status();
         let metrics = self.final_metrics();
