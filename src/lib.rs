@@ -15,7 +15,7 @@
 //! | [`workspace`], [`cache`], [`exec`], [`runs`] | side effects: files, objects, processes, runs |
 //! | [`engine`] | the only module that combines the side effects |
 //! | [`report`] | results of commands as data, with one JSON form each |
-//! | [`terminal`] | output for people |
+//! | [`terminal`], [`plots`] | output for people: text, pages and figures |
 //! | [`cli`] | the commands, one per file |
 //!
 //! A module imports only modules above it in this table, and the four modules with side effects do
@@ -37,6 +37,7 @@ pub mod number;
 pub mod parallel;
 pub mod pipeline;
 pub mod plan;
+pub mod plots;
 pub mod plural;
 pub mod regular_file;
 pub mod repo_path;

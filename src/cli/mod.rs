@@ -15,6 +15,7 @@ mod metrics;
 mod other_tools;
 mod params;
 mod plan;
+mod plots;
 mod run;
 mod runs;
 mod schema;
@@ -69,6 +70,7 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     Runs(runs::RunsArgs),
     Log(log::LogArgs),
+    Plots(plots::PlotsArgs),
     Add(add::AddArgs),
     Checkout(checkout::CheckoutArgs),
     Get(get::GetArgs),
@@ -134,6 +136,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Log(args) => args.execute(&here),
+        Command::Plots(args) => root().and_then(|root| args.execute(&here, &root, &goals(&root))),
         Command::Add(args) => args.execute(&here, &root()?),
         Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Get(args) => args.execute(&here, &root()?),

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::error::Error;
 
 /// Commands, each with what to type instead.
-const COMMANDS: [(&[&str], &str); 14] = [
+const COMMANDS: [(&[&str], &str); 13] = [
     (
         &["push", "pull", "fetch", "remote"],
         "results stay on this machine: there is no remote storage yet",
@@ -20,7 +20,6 @@ const COMMANDS: [(&[&str], &str); 14] = [
     (&["repro", "reproduce", "build", "make"], "`repro run` brings stages up to date"),
     (&["diff", "params diff"], "`repro status` and `repro why STAGE` show what changed"),
     (&["metrics diff"], "`repro metrics compare` compares runs"),
-    (&["plots"], "`repro runs show` lists the plots of a run"),
     (&["stage", "remove", "move", "rename"], "edit the tables `[stages.NAME]` of pipeline.toml"),
     (&["import", "import-url", "get-url"], "download in a stage, or `repro add` the file"),
     (&["freeze", "unfreeze"], "write `frozen = true` in the table of the stage"),

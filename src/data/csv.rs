@@ -13,8 +13,7 @@ pub(super) fn parse(text: &str, separator: char) -> Result<Value, Fault> {
     }
     let (_, names) = rows.remove(0);
     if let Some((line, row)) = rows.iter().find(|(_, row)| row.len() != names.len()) {
-        let what = format!("{} cells, but {} in the first line", row.len(), names.len());
-        return Err(Fault::new(Some(*line), what));
+        return Err(wrong_length(*line, row.len(), names.len()));
     }
     // The column of row numbers that pandas writes has no name.
     let named = |row: Vec<Value>| {
@@ -37,6 +36,22 @@ pub(super) fn parse(text: &str, separator: char) -> Result<Value, Fault> {
             Ok(Value::Table(tables))
         }
     }
+}
+
+/// Returns the names of the columns and the rows of cells.
+pub(super) fn table(text: &str, separator: char) -> Result<(Vec<String>, Vec<Vec<Value>>), Fault> {
+    let mut rows = rows(text, separator)?.into_iter();
+    let Some((_, names)) = rows.next() else { return Err(Fault::new(None, "is empty")) };
+    let rows = rows.map(|(line, row)| match row.len() == names.len() {
+        true => Ok(row.iter().map(|text| cell(text)).collect()),
+        false => Err(wrong_length(line, row.len(), names.len())),
+    });
+    let rows = rows.collect::<Result<_, _>>()?;
+    Ok((names, rows))
+}
+
+fn wrong_length(line: usize, found: usize, expected: usize) -> Fault {
+    Fault::new(Some(line), format!("{found} cells, but {expected} in the first line"))
 }
 
 fn several_rows() -> Fault {

@@ -3,6 +3,7 @@
 //! Pure: bytes and texts come in, values or faults go out. Does not know what the values mean.
 
 mod csv;
+mod grid;
 mod json;
 mod toml;
 mod value;
@@ -11,6 +12,7 @@ mod yaml;
 use std::borrow::Cow;
 
 pub use self::csv::rows as csv_rows;
+pub use self::grid::Grid;
 pub use self::value::{Fault, Value, not_finite};
 use self::value::{MAX_DEPTH, depth, too_deep};
 

@@ -141,23 +141,7 @@ fn unknown(store: Option<&Store>, name: &str) -> Error {
 
 fn outs(project: &Project, revision: &Revision) -> Result<Vec<StageOut>> {
     match revision {
-        Revision::Run(run) => {
-            let others = match past_outs::outs_from_lock(&project.root, run) {
-                Some(others) => others,
-                // A run of an older version: an earlier run recorded the stage.
-                None => {
-                    let store = Store::open_existing(&project.root)?.ok_or_else(query::no_runs)?;
-                    store.artifacts_before(run.name)?
-                }
-            };
-            let artifacts = [&run.artifacts[..], &others].concat();
-            let out = |artifact: crate::runs::Artifact| {
-                let (kind, digest) = artifact.content?;
-                let content = Content::from_kind(&kind, digest.parse().ok()?)?;
-                Some((artifact.stage, RepoPath::parse_canonical(&artifact.path)?, content))
-            };
-            Ok(artifacts.into_iter().filter_map(out).collect())
-        }
+        Revision::Run(run) => outs_of_run(project, run),
         Revision::Commit { commit, name } => {
             let lock = revisions::lock_at(&project.root, commit)?
                 .ok_or_else(|| Error::usage(format!("{name} has no `{}`", lock::FILE)))?;
@@ -167,6 +151,28 @@ fn outs(project: &Project, revision: &Revision) -> Result<Vec<StageOut>> {
             Ok(outs.collect())
         }
     }
+}
+
+/// Returns the outs that the workspace had when a run ended, with those that it did not touch.
+///
+/// # Errors
+/// The run store cannot be read.
+pub(super) fn outs_of_run(project: &Project, run: &Run) -> Result<Vec<StageOut>> {
+    let others = match past_outs::outs_from_lock(&project.root, run) {
+        Some(others) => others,
+        // A run of an older version: an earlier run recorded the stage.
+        None => {
+            let store = Store::open_existing(&project.root)?.ok_or_else(query::no_runs)?;
+            store.artifacts_before(run.name)?
+        }
+    };
+    let artifacts = [&run.artifacts[..], &others].concat();
+    let out = |artifact: crate::runs::Artifact| {
+        let (kind, digest) = artifact.content?;
+        let content = Content::from_kind(&kind, digest.parse().ok()?)?;
+        Some((artifact.stage, RepoPath::parse_canonical(&artifact.path)?, content))
+    };
+    Ok(artifacts.into_iter().filter_map(out).collect())
 }
 
 /// Adds the name that was most likely meant, or all names, as a hint.

@@ -16,6 +16,7 @@ pub mod observe;
 mod obstacle;
 mod past_outs;
 pub mod plan;
+pub mod plots;
 pub mod project;
 mod provenance;
 mod record;

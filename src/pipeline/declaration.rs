@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 
+use super::drawing::Drawing;
 use super::glob::Glob;
 use super::graph::Graph;
 use super::items::{Each, ItemOut};
@@ -210,6 +211,8 @@ pub struct Out {
     pub cached: Cached,
     pub persist: Persist,
     pub presence: Presence,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub drawing: Drawing,
     /// The per-item outs that it represents; used only while reading.
     #[serde(skip)]
     pub(super) per_item: Vec<ItemOut>,

@@ -6,6 +6,7 @@
 pub mod command_files;
 mod condition;
 mod declaration;
+mod drawing;
 pub mod glob;
 mod graph;
 mod items;
@@ -28,6 +29,7 @@ pub use declaration::{
     Dep, FILE, Goal, Goals, KEEP_DISPLACED, Out, OutsInGit, Pipeline, Policy, Resources, Retries,
     Source, Stage, StageName, Tokens, Written,
 };
+pub use drawing::{Drawing, Template};
 pub use glob::Glob;
 pub use graph::Graph;
 pub use items::{Each, ItemOut, ItemText, Mode};

@@ -18,7 +18,7 @@ mod tests {
 
     #[test]
     fn schema_keys_match_reader() {
-        let cases: [(&str, &[&str]); 10] = [
+        let cases: [(&str, &[&str]); 11] = [
             ("", &read::reader::ROOT),
             ("/properties/pipeline", &read::reader::PIPELINE),
             ("/properties/config", &read::reader::CONFIG),
@@ -27,6 +27,7 @@ mod tests {
             ("/properties/git", &read::reader::GIT),
             ("/$defs/stage", &stage::KEYS),
             ("/$defs/out/anyOf/1", &outs::OUT),
+            ("/$defs/plot/anyOf/1", &outs::PLOT),
             ("/$defs/resources", &options::RESOURCES),
             ("/$defs/retries", &options::RETRIES),
         ];

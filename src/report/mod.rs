@@ -10,6 +10,7 @@ pub mod gc;
 pub mod get;
 pub mod metrics;
 pub mod plan;
+pub mod plots;
 pub mod runs;
 pub mod status;
 pub mod streamed;

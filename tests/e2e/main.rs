@@ -38,6 +38,7 @@ mod optional;
 mod orphans;
 mod other_tools;
 mod plan;
+mod plots;
 mod policy;
 mod predicted_outs;
 mod python;

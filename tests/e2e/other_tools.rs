@@ -13,7 +13,6 @@ fn foreign_commands_and_options() {
         "metrics diff",
         "params diff",
         "params get seed",
-        "plots show",
         "freeze train",
         "run --dry",
         "run -m seed=1,2",
@@ -51,11 +50,6 @@ fn foreign_commands_and_options() {
     --- stderr
     error: there is no command `params get`
      hint: `repro params show` lists them
-    # plots show
-    exit 2
-    --- stderr
-    error: there is no command `plots`
-     hint: `repro runs show` lists the plots of a run
     # freeze train
     exit 2
     --- stderr

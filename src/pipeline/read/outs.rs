@@ -3,13 +3,18 @@
 use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, Scope, Value, kind};
+use crate::error::did_you_mean;
 use crate::pipeline::glob::Glob;
 use crate::pipeline::{
-    Cached, Dep, Each, ItemOut, ItemText, Mode, Out, Persist, Presence, Problem, Role,
+    Cached, Dep, Drawing, Each, ItemOut, ItemText, Mode, Out, Persist, Presence, Problem, Role,
+    Template,
 };
 
 /// The keys of an out declared as a table.
 pub(in crate::pipeline) const OUT: [&str; 4] = ["path", "cache", "persist", "optional"];
+/// The keys of a plot declared as a table.
+pub(in crate::pipeline) const PLOT: [&str; 8] =
+    ["path", "cache", "persist", "optional", "template", "x", "y", "title"];
 
 impl Reader {
     pub(super) fn outs(&mut self, table: &DeTable<'_>, of: &str, scope: Scope<'_>) -> Vec<Out> {
@@ -41,7 +46,8 @@ impl Reader {
         let (at, cached, persist, presence) = match entry.get_ref() {
             DeValue::Table(options) => {
                 let what = format!("an entry of `{key}` of {of}");
-                self.reject_unknown_keys(options, &what, &OUT);
+                let keys: &[&str] = if role == Role::Plot { &PLOT } else { &OUT };
+                self.reject_unknown_keys(options, &what, keys);
                 let Some(path) = options.get("path") else {
                     self.problem(entry, format!("{what} has no `path`"));
                     return None;
@@ -84,8 +90,13 @@ impl Reader {
             self.problems.push(Problem::new(self.line(at), what).hint(hint));
             return None;
         }
+        let options = entry.get_ref().as_table().filter(|_| role == Role::Plot);
+        let drawing = options.map_or_else(Drawing::default, |options| {
+            self.drawing(options, &format!("plot `{path}` of {of}"))
+        });
         Some(Out {
             path,
+            drawing,
             real: None,
             role,
             cached,
@@ -94,6 +105,40 @@ impl Reader {
             per_item: Vec::new(),
             line: self.line(at),
         })
+    }
+
+    /// Reads `template`, `x`, `y` and `title` of a plot.
+    fn drawing(&mut self, options: &DeTable<'_>, what: &str) -> Drawing {
+        let mut text = |key: &str| {
+            let value = options.get(key)?;
+            self.string(value, &format!("`{key}` of {what}")).map(str::to_owned)
+        };
+        let (x, title) = (text("x"), text("title"));
+        let y = match options.get("y") {
+            Some(value) if value.get_ref().is_array() => {
+                let columns = self.strings(options, "y", what).into_iter();
+                columns.map(|(column, _)| column.to_owned()).collect()
+            }
+            Some(_) => text("y").into_iter().collect(),
+            None => Vec::new(),
+        };
+        Drawing { template: self.template(options, what), x, y, title }
+    }
+
+    fn template(&mut self, options: &DeTable<'_>, what: &str) -> Option<Template> {
+        let value = options.get("template")?;
+        let word = self.string(value, &format!("`template` of {what}"))?;
+        let found = Template::ALL.into_iter().find(|template| template.word() == word);
+        if found.is_none() {
+            let words = Template::ALL.map(Template::word);
+            let problem =
+                Problem::new(self.line(value), format!("{what} has unknown template `{word}`"));
+            self.problems.push(match did_you_mean(word, words) {
+                Some(meant) => problem.did_you_mean(Some(meant)),
+                None => problem.hint(format!("the templates are {}", words.join(", "))),
+            });
+        }
+        found
     }
 
     /// Reads a per-item out. In the graph it is the directory that contains the outs of all items,
@@ -118,6 +163,7 @@ impl Reader {
         };
         Some(Out {
             path,
+            drawing: Drawing::default(),
             real: None,
             role: Role::Data,
             cached: Cached::Yes,

@@ -1,0 +1,144 @@
+//! `repro plots`: the curves, plots and metrics of runs, as one HTML page.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use clap::Args;
+
+use super::common::store;
+use super::get::shown;
+use crate::engine::{Project, plots};
+use crate::error::{Error, Result, exit};
+use crate::event::RunName;
+use crate::pipeline::Goals;
+use crate::plots::page;
+use crate::report;
+use crate::report::plots::PlotsReport;
+use crate::runs::{Run, Store};
+use crate::terminal::{self, stdout};
+use crate::workspace::write;
+
+/// The page that is written without `-o`, relative to the project root.
+const PAGE: &str = "runs/plots.html";
+
+/// Draw the curves, plots and metrics of runs, as one HTML page that needs no network
+///
+/// Several runs are drawn together. With three or more that differ in params, the page also has
+/// parallel coordinates. Files declared under `plots` appear as each run made them.
+#[derive(Debug, Args)]
+pub(super) struct PlotsArgs {
+    /// Runs to draw: `run-12`, `12` or `last` [default: the last run]
+    #[arg(value_name = "RUN")]
+    runs: Vec<String>,
+    /// Draw the last N runs
+    #[arg(long, value_name = "N", conflicts_with = "runs")]
+    last: Option<usize>,
+    /// Draw only metrics and series that match GLOB: `train.*`, `*loss`
+    #[arg(long, value_name = "GLOB")]
+    metric: Vec<String>,
+    /// Page to write [default: runs/plots.html]
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace an existing file that is not such a page
+    #[arg(long, short)]
+    force: bool,
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
+    /// Print the data as JSON and write no page
+    #[arg(long, conflicts_with_all = ["output", "open", "force"])]
+    json: bool,
+}
+
+impl PlotsArgs {
+    /// Runs the command. Relative paths start at `here`.
+    ///
+    /// # Errors
+    /// There is no such run, or the page cannot be written.
+    pub(super) fn execute(self, here: &Path, root: &Path, goals: &Goals) -> Result<u8> {
+        let store = store(root)?;
+        let runs = self.chosen(&store)?;
+        let runs = runs.into_iter().map(|run| store.run(run)).collect::<Result<Vec<Run>>>()?;
+        let files = match Project::load(root, &[]) {
+            Ok(project) => plots::files(&project, &runs)?,
+            Err(error) => {
+                terminal::warn_of(&error);
+                terminal::note("declared plots are left out, since they cannot be read");
+                Vec::new()
+            }
+        };
+        let is_selected = |key: &str| {
+            self.metric.is_empty()
+                || self.metric.iter().any(|glob| fast_glob::glob_match(glob, key))
+        };
+        let report = PlotsReport::read(&store, &runs, &files, goals, &is_selected)?;
+        if self.json {
+            stdout::write(&report::json(&report))?;
+            return Ok(exit::OK);
+        }
+        if report.is_empty() {
+            let of = if self.metric.is_empty() { "" } else { " that match" };
+            return Err(Error::usage(format!("there are no metrics or plots{of}")).hint(
+                "a stage reports series through `$REPRO_EVENTS` and declares files under \
+                 `metrics` or `plots`",
+            ));
+        }
+        let target = match &self.output {
+            Some(output) => here.join(output),
+            None => root.join(PAGE),
+        };
+        if self.output.is_some() && !self.force {
+            refuse_other_file(&target)?;
+        }
+        write::atomic(&target, page::page(&report).as_bytes(), write::Durability::Relaxed)?;
+        stdout::say!("wrote {}", shown(&target));
+        if self.open {
+            open(&target)?;
+        }
+        Ok(exit::OK)
+    }
+
+    /// Returns the runs to draw, oldest first if they are not named, each once.
+    fn chosen(&self, store: &Store) -> Result<Vec<RunName>> {
+        let mut runs: Vec<RunName> = match self.last {
+            Some(count) => {
+                let mut latest = store.names(count)?;
+                latest.reverse();
+                latest
+            }
+            None if self.runs.is_empty() => vec![store.resolve("last")?],
+            None => self.runs.iter().map(|run| store.resolve(run)).collect::<Result<_>>()?,
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        runs.retain(|run| seen.insert(*run));
+        if runs.is_empty() { Err(crate::runs::query::no_runs()) } else { Ok(runs) }
+    }
+}
+
+/// Fails if a file exists that this command did not write.
+fn refuse_other_file(target: &Path) -> Result<()> {
+    let start = match std::fs::read(target) {
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(err) => return Err(Error::io("read", target, &err)),
+        Ok(bytes) => bytes,
+    };
+    if start.starts_with(format!("<!doctype html>\n{}", page::MARK).as_bytes()) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{}` exists and is not a page of plots", shown(target)))
+        .hint("`--force` replaces it; `-o FILE` writes to another place"))
+}
+
+/// Opens a file with the program that the desktop has for it.
+fn open(file: &Path) -> Result<()> {
+    let program = std::env::var_os("BROWSER").filter(|name| !name.is_empty());
+    let program = program.unwrap_or_else(|| "xdg-open".into());
+    let mut command = Command::new(&program);
+    let started =
+        command.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    started.map(drop).map_err(|err| {
+        Error::environment(format!("cannot start `{}`", program.display()))
+            .because(err)
+            .hint(format!("open `{}` in a browser", file.display()))
+    })
+}
