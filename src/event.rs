@@ -1,6 +1,8 @@
 //! Events of a run. The engine sends them; terminal, JSON lines and run store subscribe.
 //! The engine does the same work without any subscriber.
 
+mod run;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -9,10 +11,12 @@ use serde::Serialize;
 
 use crate::digest::Content;
 use crate::number::{Number, finite_or_null};
-use crate::pipeline::{ParamKey, ParamValue, StageName};
+use crate::pipeline::StageName;
 use crate::plan::Change;
 use crate::plan::change::Fate;
 use crate::repo_path::RepoPath;
+
+pub use run::{GitState, GitTree, RunInfo, RunKind, RunName, RunUid};
 
 /// Something that happened in a run. Its JSON form is a line of `repro run --json`.
 #[derive(Debug, Clone, Serialize)]
@@ -109,62 +113,6 @@ fn all_finite_or_null<S: serde::Serializer>(
 
 /// Milliseconds since 1970-01-01 UTC.
 pub type Timestamp = i64;
-
-/// Name of a run: `run-12` is the twelfth run of the project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunName(pub u64);
-
-impl fmt::Display for RunName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("run-{}", self.0))
-    }
-}
-
-impl RunName {
-    /// Parses `run-12` or `12`.
-    pub fn parse(text: &str) -> Option<RunName> {
-        let digits = text.strip_prefix("run-").unwrap_or(text);
-        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        plain.then(|| digits.parse().ok().map(RunName)).flatten()
-    }
-}
-
-impl Serialize for RunName {
-    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
-    }
-}
-
-/// Facts known when a run starts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct RunInfo {
-    pub pipeline: Option<String>,
-    /// The command line as typed.
-    pub command: Vec<String>,
-    /// All params that stages of the pipeline read.
-    pub params: BTreeMap<ParamKey, ParamValue>,
-    /// Overrides given on the command line: `key=value`.
-    pub overrides: Vec<String>,
-    pub host: String,
-    pub git: Option<GitState>,
-    /// Number of stages that were up to date before the run started; they have no events.
-    pub fresh: usize,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct GitState {
-    /// `None` before the first commit.
-    pub commit: Option<String>,
-    pub branch: Option<String>,
-    pub tree: GitTree,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GitTree {
-    Clean,
-    Dirty,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -371,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_run_names() {
+    fn durations() {
         let cases = [
             (0, "0ms"),
             (999, "999ms"),
@@ -383,11 +331,6 @@ mod tests {
         ];
         for (millis, text) in cases {
             assert_eq!(Millis(millis).to_string(), text);
-        }
-        assert_eq!(RunName::parse("run-12"), Some(RunName(12)));
-        assert_eq!(RunName::parse("12"), Some(RunName(12)));
-        for bad in ["", "run-", "run-x", "+1", "run--1", "99999999999999999999999"] {
-            assert_eq!(RunName::parse(bad), None, "{bad}");
         }
     }
 }

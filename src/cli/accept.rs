@@ -43,7 +43,7 @@ impl AcceptArgs {
             true => acceptable(&project.pipeline),
             false => select::only(&project.pipeline, &self.stages)?.iter().collect(),
         };
-        let mut recorder = Recorder::start(root, terminal::note);
+        let mut recorder = Recorder::start(&project.history, terminal::note);
         let accepted = accept(&project, &held, &stages, &reason, command_line(), &mut recorder);
         if let Some(warning) = recorder.finish() {
             terminal::warn_of(&warning);

@@ -73,7 +73,7 @@ impl AddArgs {
             command: command_line(),
             overrides: Vec::new(),
         };
-        let mut recorder = Recorder::start(root, terminal::note);
+        let mut recorder = Recorder::start(&project.history, terminal::note);
         let report = run(&project, &held, &options, vec![&mut recorder], || ());
         if let Some(warning) = recorder.finish() {
             terminal::warn_of(&warning);

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::common::store;
+use super::common::{goals, store};
 use super::get::shown;
 use crate::engine::{Project, plots};
 use crate::error::{Error, Result, exit};
@@ -57,7 +57,7 @@ impl PlotsArgs {
     /// There is no such run, or the page cannot be written.
     pub(super) fn execute(self, here: &Path, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
-        let runs = self.chosen(&store)?;
+        let runs = self.chosen(root, &store)?;
         let runs = runs.into_iter().map(|run| store.run(run)).collect::<Result<Vec<Run>>>()?;
         let files = match Project::load(root, &[]) {
             Ok(project) => plots::files(&project, &runs)?,
@@ -99,15 +99,18 @@ impl PlotsArgs {
     }
 
     /// Returns the runs to draw, oldest first if they are not named, each once.
-    fn chosen(&self, store: &Store) -> Result<Vec<RunName>> {
+    fn chosen(&self, root: &Path, store: &Store) -> Result<Vec<RunName>> {
         let mut runs: Vec<RunName> = match self.last {
             Some(count) => {
                 let mut latest = store.names(count)?;
                 latest.reverse();
                 latest
             }
-            None if self.runs.is_empty() => vec![store.resolve("last")?],
-            None => self.runs.iter().map(|run| store.resolve(run)).collect::<Result<_>>()?,
+            None if self.runs.is_empty() => vec![store.latest()?],
+            None => {
+                let named = |run: &String| store.resolve(run, || goals(root));
+                self.runs.iter().map(named).collect::<Result<_>>()?
+            }
         };
         let mut seen = std::collections::BTreeSet::new();
         runs.retain(|run| seen.insert(*run));

@@ -79,7 +79,7 @@ mod tests {
             ),
             (
                 &["show", "lst"],
-                "`lst` is not a run name: expected a name such as `run-2`, `2` or `last`",
+                "there is no run `lst`",
                 "the latest are run-2, run-1; `repro runs list` shows more",
             ),
             (

@@ -10,7 +10,7 @@ use super::run::missing_item_out;
 use super::{Project, commit, ended_orphan, metrics, provenance, started};
 use crate::clock::now_millis;
 use crate::error::{Error, Result};
-use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber};
+use crate::event::{Event, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, Subscriber};
 use crate::exec::kill_orphans;
 use crate::pipeline::{Out, Pipeline, Policy, Presence, Stage, StageIx, StageName};
 use crate::plan::{Change, Decision, Force, Trace, lock};
@@ -205,16 +205,8 @@ fn add_to_history(
     reason: &str,
     recorder: &mut dyn Subscriber,
 ) -> (RunName, Vec<String>) {
-    let run = runs::next_run(&project.history);
-    let info = RunInfo {
-        pipeline: project.pipeline.name.clone(),
-        command,
-        params: project.pipeline.used_params(),
-        overrides: Vec::new(),
-        host: provenance::host(),
-        git: provenance::git(&project.history),
-        fresh: 0,
-    };
+    let run = runs::take_number(&project.history);
+    let info = RunInfo { command, ..provenance::run_info(project, RunKind::Accept) };
     recorder.on_event(&Event::RunStarted { run, at: now_millis(), info });
     runs::keep_lock(&project.history, run, &project.root.join(lock::FILE));
     for Candidate { stage, observed, changes } in accepted {

@@ -112,17 +112,20 @@ pub fn open(project: &Project, content: &Content, shown: &str) -> Result<impl Re
 }
 
 fn revision(project: &Project, name: &str) -> Result<Revision> {
-    let store = Store::open_existing(&project.root)?;
-    let is_run = name == "last" || RunName::parse(name).is_some();
+    let store = Store::open_existing(&project.history)?;
+    let is_word = matches!(name, "latest" | "last") || name.starts_with("best:");
+    let is_run = is_word || RunName::parse(name).is_some();
     let commit = |name: &str| revisions::commit(&project.root, name);
     let of_git = |commit| Revision::Commit { commit, name: name.to_owned() };
-    let run =
-        store.as_ref().ok_or_else(query::no_runs).and_then(|store| store.run(store.resolve(name)?));
+    let run = store
+        .as_ref()
+        .ok_or_else(query::no_runs)
+        .and_then(|store| store.run(store.resolve(name, || project.pipeline.goals.clone())?));
     match run {
         Ok(run) => Ok(Revision::Run(Box::new(run))),
         // Digits can also begin the id of a commit.
         Err(error) if is_run => match commit(name).filter(|_| !name.starts_with("run-")) {
-            Some(commit) if name != "last" => Ok(of_git(commit)),
+            Some(commit) if !is_word => Ok(of_git(commit)),
             _ => Err(error),
         },
         Err(_) => commit(name).map(of_git).ok_or_else(|| unknown(store.as_ref(), name)),
@@ -133,7 +136,7 @@ fn unknown(store: Option<&Store>, name: &str) -> Error {
     let error = Error::usage(format!("`{name}` is neither a run nor a git revision"));
     let runs = store.and_then(|store| store.names(100).ok()).unwrap_or_default();
     let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
-    match did_you_mean(name, runs.iter().map(String::as_str).chain(["last"])) {
+    match did_you_mean(name, runs.iter().map(String::as_str).chain(["latest"])) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
         None => error.hint("`repro runs list` shows the runs"),
     }
@@ -158,11 +161,11 @@ fn outs(project: &Project, revision: &Revision) -> Result<Vec<StageOut>> {
 /// # Errors
 /// The run store cannot be read.
 pub(super) fn outs_of_run(project: &Project, run: &Run) -> Result<Vec<StageOut>> {
-    let others = match past_outs::outs_from_lock(&project.root, run) {
+    let others = match past_outs::outs_from_lock(&project.history, run) {
         Some(others) => others,
         // A run of an older version: an earlier run recorded the stage.
         None => {
-            let store = Store::open_existing(&project.root)?.ok_or_else(query::no_runs)?;
+            let store = Store::open_existing(&project.history)?.ok_or_else(query::no_runs)?;
             store.artifacts_before(run.name)?
         }
     };

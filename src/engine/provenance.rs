@@ -1,20 +1,65 @@
-//! Provenance of a run: host name and git state. Runs `git` and reads nothing else.
+//! Provenance of a run: where it comes from, and the git state. Runs `git`.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::Metadata;
-use std::io::Write as _;
+use std::fs::{File, Metadata};
+use std::io::{Read as _, Write as _};
 use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::event::{GitState, GitTree};
+use super::Project;
+use crate::digest::Digest;
+use crate::event::{GitState, GitTree, RunInfo, RunKind, RunUid};
 use crate::repo_path::RepoPath;
+use crate::unique::unique;
 
-pub(super) fn host() -> String {
+/// Returns the facts about a run that starts now, without its command line, overrides and count of
+/// stages that are up to date.
+pub(super) fn run_info(project: &Project, kind: RunKind) -> RunInfo {
+    let pipeline = project.pipeline.name.clone();
+    RunInfo {
+        uid: random_uid(),
+        kind,
+        parent: None,
+        name: None,
+        experiment: RunInfo::experiment_of(pipeline.as_deref()),
+        pipeline,
+        command: Vec::new(),
+        params: project.used_params(),
+        overrides: Vec::new(),
+        overridden: BTreeSet::new(),
+        host: host(),
+        user: user(),
+        git: git(&project.history),
+        fresh: 0,
+    }
+}
+
+/// Returns a new identity.
+fn random_uid() -> RunUid {
+    let mut bytes = [0; 16];
+    let random = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    if random.is_err() {
+        // The name is unique on this machine.
+        let digest = Digest::of(format!("{} {}", unique(), host()).as_bytes());
+        bytes.copy_from_slice(&digest.as_bytes()[..16]);
+    }
+    RunUid::from_bytes(bytes)
+}
+
+fn host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Returns the name of the user, as the login or the container has set it.
+fn user() -> Option<String> {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
 }
 
 /// Returns the git state; `None` outside a git checkout, or without git.

@@ -12,7 +12,7 @@ use crate::event::{RunName, Timestamp};
 use crate::number::Number;
 use crate::pipeline::{Goal, Goals, ParamKey, ParamValue};
 use crate::runs::compare::{Comparison, MetricRow, RunValues, Verdict, compare, metric_key};
-use crate::runs::{Metrics, Point, Run, Series, Store};
+use crate::runs::{Metrics, Point, Run, Series, StepValue, Store};
 
 /// The final metrics and the series of a run.
 #[derive(Debug)]
@@ -41,6 +41,16 @@ pub struct MetricSeries {
     pub of: Series,
 }
 
+impl MetricSeries {
+    /// Returns the best value by the goal; `None` without a goal or numbers.
+    pub fn best(&self) -> Option<StepValue> {
+        match self.goal? {
+            Goal::Max => self.of.max,
+            Goal::Min => self.of.min,
+        }
+    }
+}
+
 impl<'s> MetricsReport<'s> {
     pub fn read(store: &'s Store, run: RunName, goals: &Goals) -> Result<MetricsReport<'s>> {
         let metrics = store.metrics(run)?.into_iter().map(|(key, value)| {
@@ -60,15 +70,12 @@ impl<'s> MetricsReport<'s> {
         self.metrics.is_empty() && self.series.is_empty()
     }
 
-    /// Passes the points of a series to `take` one by one.
+    /// Returns about `count` points of a series, with the first and the last.
     ///
     /// # Errors
     /// The store cannot be read.
-    pub fn points(&self, series: &MetricSeries, mut take: impl FnMut(Point)) -> Result<()> {
-        self.store.points(self.run, &series.of, |point| {
-            take(point);
-            ControlFlow::Continue(())
-        })
+    pub fn samples(&self, series: &MetricSeries, count: usize) -> Result<Vec<Point>> {
+        self.store.samples(self.run, &series.of, count)
     }
 }
 
@@ -259,6 +266,11 @@ mod tests {
                 "at": 1778335701000,
                 "step": 2,
                 "value": "NaN"
+              },
+              {
+                "at": 1778335701000,
+                "step": 3,
+                "value": 0.4
               },
               {
                 "at": 1778335701000,

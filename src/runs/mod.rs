@@ -3,21 +3,26 @@
 //! deleted, only the history is lost. `docs/reference/runs.md` describes the format.
 
 pub mod compare;
+mod folders;
+mod liveness;
 mod lock_owner;
 pub mod query;
 mod record;
 mod recorder;
+mod resolve;
 mod rows;
 mod schema;
+mod series;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod write;
 
+pub use crate::event::{RunKind, RunName, RunUid};
+pub use folders::{EVENTS, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number};
 pub use record::{
-    Artifact, LastTimes, Metrics, Point, Run, RunState, Series, StageRecord, StageState,
+    Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,
+    StageState, StepValue,
 };
 pub use recorder::Recorder;
-pub use store::{
-    EVENTS, FOLDER, LOG, PARAMS, Store, keep_lock, lock_after, next_run, run_dir, stage_dir,
-};
+pub use store::{FOLDER, Store};

@@ -1,64 +1,39 @@
 //! Queries of the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Params, Row};
 
-use super::record::{Artifact, LastTimes, Metrics, Point, Run, RunState, Series, StageRecord};
-use super::rows::{
-    RUN_SQL, number, reason_texts, run_row, signed, stage_name, stage_state, texts, unsigned,
+use super::liveness::is_alive;
+use super::record::{
+    Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,
 };
-use super::store::{Store, database_error, invalid_value, is_recording};
+use super::rows::{
+    RUN_SQL, number, reason_texts, run_name, run_row, saturating_i64, signed, stage_name,
+    stage_state, step_columns, step_value, texts, uid, unsigned,
+};
+use super::store::{Store, database_error, invalid_value};
 use crate::error::{Error, Result};
-use crate::event::{GitState, GitTree, Millis, RunInfo, RunName};
+use crate::event::{GitState, GitTree, Millis, RunInfo, RunKind, RunName};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 
 impl Store {
-    /// Returns the run that `text` names: `run-12`, `12` or `last`.
-    ///
-    /// # Errors
-    /// The run does not exist; the hint lists the latest runs.
-    pub fn resolve(&self, text: &str) -> Result<RunName> {
-        let latest = self.names(3)?;
-        let Some(last) = latest.first() else { return Err(no_runs()) };
-        if text == "last" {
-            return Ok(*last);
-        }
-        let shown = latest.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let hint = match latest.len() {
-            1 => format!("the only run is {shown}"),
-            _ => format!("the latest are {shown}; `repro runs list` shows more"),
-        };
-        let Some(run) = RunName::parse(text) else {
-            return Err(Error::usage(format!(
-                "`{text}` is not a run name: expected a name such as `{last}`, `{}` or `last`",
-                last.0
-            ))
-            .hint(hint));
-        };
-        if self.has(run)? {
-            Ok(run)
-        } else {
-            Err(Error::usage(format!("there is no run `{run}`")).hint(hint))
-        }
-    }
-
-    /// Returns at most `limit` of the latest runs, newest first.
+    /// Returns at most `limit` of the latest runs, newest first, without deleted ones.
     pub fn names(&self, limit: usize) -> Result<Vec<RunName>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.query_all("SELECT number FROM runs ORDER BY number DESC LIMIT ?1", limit, |row| {
-            Ok(RunName(unsigned(row.get(0)?)))
-        })
+        let sql = "SELECT number FROM runs WHERE lifecycle = 'active' \
+                   ORDER BY number DESC LIMIT ?1";
+        self.query_all(sql, (limit,), run_name)
     }
 
     /// Returns the durations of each stage when it last ran and when it was last restored.
     pub fn last_times(&self) -> Result<LastTimes> {
         let sql = "SELECT stage, outcome, took, max(run) FROM stages \
-                   WHERE outcome IN ('ran', 'restored') AND took IS NOT NULL AND ?1 = ?1 \
+                   WHERE outcome IN ('ran', 'restored') AND took IS NOT NULL \
                    GROUP BY stage, outcome";
-        let rows = self.query_all(sql, 0, |row| {
+        let rows = self.query_all(sql, (), |row| {
             let (stage, outcome): (String, String) = (row.get(0)?, row.get(1)?);
             Ok((stage, outcome, Millis(unsigned(row.get(2)?))))
         })?;
@@ -74,18 +49,20 @@ impl Store {
         Ok(times)
     }
 
-    /// Returns the number of runs.
+    /// Returns the number of runs that are not deleted.
     pub fn count(&self) -> Result<usize> {
         let count: i64 = self
-            .query_one("SELECT count(*) FROM runs WHERE ?1 = ?1", 0, |row| row.get(0))?
+            .query_one("SELECT count(*) FROM runs WHERE lifecycle = 'active'", (), |row| {
+                row.get(0)
+            })?
             .unwrap_or(0);
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// Returns the run before `run`, if there is one.
+    /// Returns the run before `run` that is not deleted, if there is one.
     pub fn before(&self, run: RunName) -> Result<Option<RunName>> {
-        let sql = "SELECT max(number) FROM runs WHERE number < ?1";
-        let number: Option<i64> = self.query_one(sql, signed(run), |row| row.get(0))?.flatten();
+        let sql = "SELECT max(number) FROM runs WHERE number < ?1 AND lifecycle = 'active'";
+        let number: Option<i64> = self.query_one(sql, (signed(run),), |row| row.get(0))?.flatten();
         Ok(number.map(|number| RunName(unsigned(number))))
     }
 
@@ -95,12 +72,16 @@ impl Store {
     /// The run does not exist, or the database cannot be read.
     pub fn run(&self, run: RunName) -> Result<Run> {
         let row = self
-            .query_one(RUN_SQL, signed(run), run_row)?
+            .query_one(RUN_SQL, (signed(run),), run_row)?
             .ok_or_else(|| Error::usage(format!("there is no run `{run}`")))?;
+        let kind =
+            RunKind::parse(&row.kind).ok_or_else(|| invalid_value("kind of run", &row.kind))?;
         let state = RunState::parse(&row.status);
         let state = match state.ok_or_else(|| invalid_value("status", &row.status))? {
-            // Without the recording lock, its process has died.
-            RunState::Running if !is_recording(&self.root) => RunState::Interrupted,
+            // Its process has died. Other programs hold no lock.
+            RunState::Running if kind != RunKind::External && !is_alive(&self.root, run) => {
+                RunState::Interrupted
+            }
             state => state,
         };
         let git = row.tree.map(|tree| GitState {
@@ -109,14 +90,22 @@ impl Store {
             tree: if tree == "clean" { GitTree::Clean } else { GitTree::Dirty },
         });
         let info = RunInfo {
+            uid: uid(&row.uid)?,
+            kind,
+            parent: row.parent.as_deref().map(uid).transpose()?,
+            name: row.name,
+            experiment: row.experiment.unwrap_or_else(|| RunInfo::DEFAULT_EXPERIMENT.to_owned()),
             pipeline: row.pipeline,
             command: texts(&row.command)?,
             params: self.params(run)?,
             overrides: texts(&row.overrides)?,
+            overridden: self.overridden(run)?,
             host: row.host,
+            user: row.user,
             git,
             fresh: usize::try_from(row.fresh).unwrap_or(0),
         };
+        let lifecycle = Lifecycle::parse(&row.lifecycle);
         Ok(Run {
             name: run,
             state,
@@ -124,6 +113,9 @@ impl Store {
             started_local: row.started_local,
             took: row.took.map(|took| Millis(unsigned(took))),
             info,
+            lifecycle: lifecycle.ok_or_else(|| invalid_value("lifecycle", &row.lifecycle))?,
+            note: row.note,
+            tags: self.tags(run)?,
             stages: self.stages(run, state)?,
             metrics: self.metrics(run)?,
             artifacts: self.artifacts(run)?,
@@ -133,7 +125,7 @@ impl Store {
     /// Returns all params of `run`.
     pub fn params(&self, run: RunName) -> Result<BTreeMap<ParamKey, ParamValue>> {
         let sql = "SELECT key, value FROM params WHERE run = ?1";
-        let rows = self.query_all(sql, signed(run), |row| {
+        let rows = self.query_all(sql, (signed(run),), |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
         })?;
         rows.into_iter()
@@ -145,10 +137,24 @@ impl Store {
             .collect()
     }
 
+    /// Returns the params of `run` that overrides have set.
+    fn overridden(&self, run: RunName) -> Result<BTreeSet<ParamKey>> {
+        let sql = "SELECT key FROM params WHERE run = ?1 AND overridden = 1";
+        let keys = self.query_all(sql, (signed(run),), |row| row.get::<_, String>(0))?;
+        Ok(keys.into_iter().map(ParamKey::recorded).collect())
+    }
+
+    /// Returns the tags of `run`.
+    pub fn tags(&self, run: RunName) -> Result<BTreeMap<String, String>> {
+        let sql = "SELECT key, value FROM tags WHERE run = ?1";
+        let tags = self.query_all(sql, (signed(run),), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(tags.into_iter().collect())
+    }
+
     /// Returns the final metrics of `run`.
     pub fn metrics(&self, run: RunName) -> Result<Metrics> {
         let sql = "SELECT stage, key, value, exact FROM metrics WHERE run = ?1";
-        let rows = self.query_all(sql, signed(run), |row| {
+        let rows = self.query_all(sql, (signed(run),), |row| {
             let texts: (String, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(3)?);
             Ok((texts, row.get::<_, Option<f64>>(2)?))
         })?;
@@ -159,21 +165,32 @@ impl Store {
             .collect()
     }
 
-    /// Returns the names and lengths of all series of `run`, sorted by stage, then key.
+    /// Returns all series of `run`, sorted by stage, then key. Reads no point.
     pub fn series(&self, run: RunName) -> Result<Vec<Series>> {
-        let sql = "SELECT stage, key, count(*) FROM series WHERE run = ?1 GROUP BY stage, key \
-                   ORDER BY stage, key";
-        let rows = self.query_all(sql, signed(run), |row| {
-            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+        let sql = "SELECT stage, key, count, last, last_exact, last_step, \
+                       min, min_exact, min_step, max, max_exact, max_step \
+                   FROM series WHERE run = ?1 ORDER BY stage, key";
+        let rows = self.query_all(sql, (signed(run),), |row| {
+            let names: (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok((names, [step_columns(row, 3)?, step_columns(row, 6)?, step_columns(row, 9)?]))
         })?;
         rows.into_iter()
-            .map(|(stage, key, count)| {
-                Ok(Series { stage: stage_name(&stage)?, key, count: unsigned(count) })
+            .map(|((stage, key, count), [last, min, max])| {
+                Ok(Series {
+                    stage: stage_name(&stage)?,
+                    key,
+                    count: unsigned(count),
+                    last: step_value(last)?
+                        .ok_or_else(|| invalid_value("series", "no last step"))?,
+                    min: step_value(min)?,
+                    max: step_value(max)?,
+                })
             })
             .collect()
     }
 
-    /// Passes the points of a series to `take` one by one, in the order of their steps.
+    /// Passes the points of a series to `take` one by one, in the order of their steps. Points with
+    /// the same step come in the order of their times, then as they were reported.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -183,11 +200,56 @@ impl Store {
         series: &Series,
         mut take: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<()> {
+        self.points_from(run, series, 0, &mut take)
+    }
+
+    /// Returns about `count` points of a series, with the first and the last: all points of a short
+    /// series, else those at evenly spaced steps. Reads no other points.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn samples(&self, run: RunName, series: &Series, count: usize) -> Result<Vec<Point>> {
+        let mut samples: Vec<Point> = Vec::new();
+        if series.count <= count as u64 {
+            self.points_from(run, series, 0, &mut |point| {
+                samples.push(point);
+                ControlFlow::Continue(())
+            })?;
+            return Ok(samples);
+        }
+        let (mut first, places) = (0, count.max(2) as u128 - 1);
+        for place in 0..=places {
+            // It is at most the last step.
+            let width = u128::from(series.last.step.saturating_sub(first));
+            let step = first + (width * place / places) as u64;
+            if samples.last().is_some_and(|last| last.step >= step) {
+                continue;
+            }
+            self.points_from(run, series, step, &mut |point| {
+                samples.push(point);
+                ControlFlow::Break(())
+            })?;
+            first = samples.first().map_or(0, |point| point.step);
+        }
+        Ok(samples)
+    }
+
+    /// Passes the points of a series to `take` one by one, from the given step on.
+    fn points_from(
+        &self,
+        run: RunName,
+        series: &Series,
+        step: u64,
+        take: &mut dyn FnMut(Point) -> ControlFlow<()>,
+    ) -> Result<()> {
         let failed = |err| database_error("read", err);
-        let sql = "SELECT step, value, at, exact FROM series \
-                   WHERE run = ?1 AND stage = ?2 AND key = ?3 ORDER BY step";
+        let sql = "SELECT step, value, at, exact FROM points \
+                   WHERE series = (SELECT id FROM series \
+                                   WHERE run = ?1 AND stage = ?2 AND key = ?3) \
+                       AND step >= ?4 \
+                   ORDER BY step, at, nth";
         let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
-        let names = (signed(run), series.stage.as_str(), &series.key);
+        let names = (signed(run), series.stage.as_str(), &series.key, saturating_i64(step));
         let mut rows = statement.query(names).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let columns = || Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get_ref(3)?));
@@ -204,7 +266,7 @@ impl Store {
     fn stages(&self, run: RunName, run_state: RunState) -> Result<Vec<StageRecord>> {
         let sql = "SELECT stage, outcome, started, took, reasons, reason_count, failure, because
                    FROM stages WHERE run = ?1 ORDER BY id";
-        let rows = self.query_all(sql, signed(run), |row| {
+        let rows = self.query_all(sql, (signed(run),), |row| {
             let state: (Option<String>, Option<String>, Option<String>) =
                 (row.get(1)?, row.get(6)?, row.get(7)?);
             let reasons: (String, i64) = (row.get(4)?, row.get(5)?);
@@ -246,55 +308,57 @@ impl Store {
                  WHERE run < ?1 AND outcome IN ('fresh', 'restored', 'ran', 'accepted')
                  GROUP BY stage
              )
-             SELECT stage, path, kind, digest FROM last JOIN artifacts USING (run, stage)
-             WHERE stage NOT IN (SELECT stage FROM stages WHERE run = ?1)",
+             SELECT stage, path, kind, digest, reported FROM last JOIN artifacts USING (run, stage)
+             WHERE NOT reported AND stage NOT IN (SELECT stage FROM stages WHERE run = ?1)",
             run,
         )
     }
 
     /// Returns the artifacts that `run` recorded.
     pub fn artifacts(&self, run: RunName) -> Result<Vec<Artifact>> {
-        self.artifacts_by("SELECT stage, path, kind, digest FROM artifacts WHERE run = ?1", run)
+        let sql = "SELECT stage, path, kind, digest, reported FROM artifacts WHERE run = ?1";
+        self.artifacts_by(sql, run)
     }
 
     fn artifacts_by(&self, sql: &str, run: RunName) -> Result<Vec<Artifact>> {
-        let rows = self.query_all(sql, signed(run), |row| {
+        let rows = self.query_all(sql, (signed(run),), |row| {
             let content: (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
-            Ok((row.get::<_, String>(0)?, row.get(1)?, content.0.zip(content.1)))
+            let origin = if row.get(4)? { Origin::Reported } else { Origin::Out };
+            Ok((row.get::<_, String>(0)?, row.get(1)?, content.0.zip(content.1), origin))
         })?;
         rows.into_iter()
-            .map(|(stage, path, content)| {
-                Ok(Artifact { stage: stage_name(&stage)?, path, content })
+            .map(|(stage, path, content, origin)| {
+                Ok(Artifact { stage: stage_name(&stage)?, path, content, origin })
             })
             .collect()
     }
 
-    fn has(&self, run: RunName) -> Result<bool> {
+    pub(super) fn has(&self, run: RunName) -> Result<bool> {
         Ok(self
-            .query_one("SELECT 1 FROM runs WHERE number = ?1", signed(run), |_| Ok(()))?
+            .query_one("SELECT 1 FROM runs WHERE number = ?1", (signed(run),), |_| Ok(()))?
             .is_some())
     }
 
-    fn query_one<T>(
+    pub(super) fn query_one<T>(
         &self,
         sql: &str,
-        param: i64,
+        params: impl Params,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>> {
-        let found = || self.conn.prepare_cached(sql)?.query_row([param], &read).optional();
+        let found = || self.conn.prepare_cached(sql)?.query_row(params, &read).optional();
         found().map_err(|err| database_error("read", err))
     }
 
-    fn query_all<T>(
+    pub(super) fn query_all<T>(
         &self,
         sql: &str,
-        param: i64,
+        params: impl Params,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
         let found = || {
             self.conn
                 .prepare_cached(sql)?
-                .query_map([param], &read)?
+                .query_map(params, &read)?
                 .collect::<rusqlite::Result<Vec<T>>>()
         };
         found().map_err(|err| database_error("read", err))

@@ -17,11 +17,35 @@ pub struct Run {
     /// `None` while the run is running, and if its process died.
     pub took: Option<Millis>,
     pub info: RunInfo,
+    pub lifecycle: Lifecycle,
+    pub note: Option<String>,
+    pub tags: BTreeMap<String, String>,
     /// Stages in the order in which the run reached them.
     pub stages: Vec<StageRecord>,
     /// By stage, then key.
     pub metrics: Metrics,
     pub artifacts: Vec<Artifact>,
+}
+
+/// Tells deleted runs, which lists leave out, from the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifecycle {
+    Active,
+    Deleted,
+}
+
+impl Lifecycle {
+    /// Returns the lifecycle as it is stored and displayed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Lifecycle::Active => "active",
+            Lifecycle::Deleted => "deleted",
+        }
+    }
+
+    pub(super) fn parse(word: &str) -> Option<Lifecycle> {
+        [Lifecycle::Active, Lifecycle::Deleted].into_iter().find(|one| one.word() == word)
+    }
 }
 
 /// State of a recorded run.
@@ -113,21 +137,41 @@ pub struct LastTimes {
 pub struct Artifact {
     pub stage: StageName,
     pub path: String,
-    /// Kind (`file`, `exec`, `tree` or `link`) and hexadecimal digest; `None` for a file that is
-    /// not an out.
+    /// Kind (`file`, `exec`, `tree` or `link`) and hexadecimal digest; `None` if unknown.
     pub content: Option<(String, String)>,
+    pub origin: Origin,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Out,
+    /// Reported by the process of the stage, and not an out.
+    Reported,
 }
 
 /// Final metrics by stage and key.
 pub type Metrics = BTreeMap<(StageName, String), Number>;
 
-/// Name and length of a series. Its points are [streamed](super::Store::points): there may be
-/// millions.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A series without its points, which are [streamed](super::Store::points): there may be millions.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Series {
     pub stage: StageName,
     pub key: String,
+    /// Number of points.
     pub count: u64,
+    /// The point with the greatest step; of several, the one that was reported last.
+    pub last: StepValue,
+    /// The lowest value, with the first step that has it; `None` if all values are NaN.
+    pub min: Option<StepValue>,
+    /// The highest value, with the first step that has it; `None` if all values are NaN.
+    pub max: Option<StepValue>,
+}
+
+/// A value of a series and its step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepValue {
+    pub step: u64,
+    pub value: Number,
 }
 
 /// A point of a series.

@@ -18,7 +18,8 @@
 //!   cannot be written, metric points beyond 200,000 pending events are dropped and counted.
 //! - In total, a run waits at most 3 s for a locked database. A successful write restores that
 //!   time.
-//! - The recording lock is held while the store is open, so that readers see that the run is alive.
+//! - The lock of the run is held while the store is open, so that readers see that it is alive.
+//! - Several recorders, in one process or in several, write to one store at the same time.
 //!
 //! # Known limits
 //!
@@ -34,9 +35,9 @@ use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 
-use super::lock_owner::lock_owner;
-use super::store::{DATABASE, Store, database_error, hold_recording};
-use super::write;
+use super::store::{DATABASE, Store, database_error};
+use super::write::{self, EventWriter};
+use super::{liveness, lock_owner::lock_owner};
 use crate::error::{Error, Result};
 use crate::event::{Event, Outcome, RunName, Subscriber};
 
@@ -57,10 +58,11 @@ const NOTIFY_AFTER: Duration = Duration::from_millis(300);
 /// Number of pending events beyond which metric points are dropped while writing fails.
 const MAX_PENDING: usize = 200_000;
 
-/// Records one run. Start it under the run lock, so that only one recorder runs at a time.
+/// Records one run.
 #[derive(Debug)]
 pub struct Recorder {
-    root: PathBuf,
+    /// The folder with the run store, `runs`.
+    history: PathBuf,
     /// Shows a message when the recorder has to wait.
     notify: fn(&str),
     /// `None` until there is an event to write.
@@ -78,16 +80,17 @@ struct WriterHandle {
 }
 
 impl Recorder {
-    /// Starts recording the project at `root`. Nothing is created before [`Event::RunStarted`].
-    pub fn start(root: &Path, notify: fn(&str)) -> Recorder {
-        Recorder { root: root.to_owned(), notify, writer: None }
+    /// Starts recording into the run store of the project at `history`. Nothing is created before
+    /// [`Event::RunStarted`].
+    pub fn start(history: &Path, notify: fn(&str)) -> Recorder {
+        Recorder { history: history.to_owned(), notify, writer: None }
     }
 
     /// Waits until all events are written, and returns the warning to show if some were not.
     pub fn finish(self) -> Option<Error> {
         let WriterHandle { events, progress, thread } = self.writer?;
         drop(events);
-        wait(&self.root, self.notify, &progress);
+        wait(&self.history, self.notify, &progress);
         match thread.map(JoinHandle::join) {
             Ok(Ok(warning)) => warning,
             Ok(Err(_)) => Some(Error::environment(
@@ -99,10 +102,10 @@ impl Recorder {
 }
 
 /// Waits for the writer, and notifies the user which process it waits for.
-fn wait(root: &Path, notify: fn(&str), progress: &Receiver<()>) {
+fn wait(history: &Path, notify: fn(&str), progress: &Receiver<()>) {
     if progress.recv_timeout(NOTIFY_AFTER) == Err(RecvTimeoutError::Timeout) {
         // If no process holds the lock, the disk is slow, which needs no message.
-        if let Some(owner) = lock_owner(root) {
+        if let Some(owner) = lock_owner(history) {
             notify(&format!("waiting for {owner}, which is writing to `{DATABASE}`"));
         }
         let _ = progress.recv();
@@ -110,12 +113,12 @@ fn wait(root: &Path, notify: fn(&str), progress: &Receiver<()>) {
 }
 
 impl WriterHandle {
-    fn start(root: PathBuf) -> WriterHandle {
+    fn start(history: PathBuf) -> WriterHandle {
         let (events, inbox) = mpsc::sync_channel(QUEUE_CAPACITY);
         let (signal, progress) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("recorder".into())
-            .spawn(move || Writer::new(root, signal).receive(&inbox));
+            .spawn(move || Writer::new(history, signal).receive(&inbox));
         WriterHandle { events, progress, thread }
     }
 }
@@ -125,20 +128,20 @@ impl Subscriber for Recorder {
         if !write::is_recorded(event) {
             return;
         }
-        let writer = self.writer.get_or_insert_with(|| WriterHandle::start(self.root.clone()));
+        let writer = self.writer.get_or_insert_with(|| WriterHandle::start(self.history.clone()));
         // If the writer has ended, `finish` reports it.
         let _ = writer.events.send(event.clone());
         // The run is recorded before its first process starts, so that a killed run leaves a
         // record.
         if matches!(event, Event::RunStarted { .. }) {
-            wait(&self.root, self.notify, &writer.progress);
+            wait(&self.history, self.notify, &writer.progress);
         }
     }
 }
 
 /// The writer thread.
 struct Writer {
-    root: PathBuf,
+    history: PathBuf,
     /// Used once, after the first attempt to write the run; dropped when the writer ends.
     signal: Sender<()>,
     has_signalled: bool,
@@ -157,14 +160,15 @@ struct Writer {
 
 struct OpenStore {
     store: Store,
-    /// The recording lock, by which readers see that the run is alive.
-    _recording: File,
+    events: EventWriter,
+    /// The lock by which readers see that the run is alive.
+    _alive: File,
 }
 
 impl Writer {
-    fn new(root: PathBuf, signal: Sender<()>) -> Writer {
+    fn new(history: PathBuf, signal: Sender<()>) -> Writer {
         Writer {
-            root,
+            history,
             signal,
             has_signalled: false,
             run: None,
@@ -260,24 +264,29 @@ impl Writer {
             Some(open) => open,
             none => {
                 let until = Instant::now() + self.time_left;
-                let store = Store::open(&self.root, self.time_left)?;
+                let store = Store::open(&self.history, self.time_left)?;
                 let left = until.saturating_duration_since(Instant::now());
-                none.insert(OpenStore { store, _recording: hold_recording(&self.root, left)? })
+                let alive = liveness::hold(&self.history, run, left)?;
+                let events = EventWriter::new(self.history.clone(), run);
+                none.insert(OpenStore { store, events, _alive: alive })
             }
         };
         open.store.conn.busy_timeout(self.time_left).map_err(|err| database_error("write", err))?;
         let pending = &self.pending;
+        let events = &mut open.events;
         let mut write = || {
             // Immediate: waits for another writer here, where the timeout applies. A transaction
             // that becomes a writer later can fail at once.
             let transaction =
                 open.store.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for event in pending {
-                write::apply(&transaction, run, event)?;
-            }
+            events.apply(&transaction, pending)?;
             transaction.commit()
         };
-        write().map_err(|err| database_error("write", err))
+        let written = write();
+        if written.is_err() {
+            open.events.rolled_back();
+        }
+        written.map_err(|err| database_error("write", err))
     }
 
     /// Returns the warning to show if some events were not written.

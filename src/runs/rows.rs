@@ -2,15 +2,23 @@
 
 use rusqlite::Row;
 
-use super::record::{RunState, StageState};
+use super::record::{RunState, StageState, StepValue};
 use super::store::invalid_value;
 use crate::error::Result;
-use crate::event::{Failure, RunName, Timestamp};
+use crate::event::{Failure, RunName, RunUid, Timestamp};
 use crate::number::Number;
 use crate::pipeline::StageName;
 
 /// A row of the table `runs`.
 pub(super) struct RunRow {
+    pub(super) uid: String,
+    pub(super) name: Option<String>,
+    pub(super) kind: String,
+    pub(super) parent: Option<String>,
+    pub(super) experiment: Option<String>,
+    pub(super) user: Option<String>,
+    pub(super) lifecycle: String,
+    pub(super) note: Option<String>,
     pub(super) status: String,
     pub(super) started: Timestamp,
     pub(super) started_local: String,
@@ -26,26 +34,41 @@ pub(super) struct RunRow {
 }
 
 // SQLite computes the local time, because the standard library has no time zones.
-pub(super) const RUN_SQL: &str = "SELECT status, started,
-    coalesce(strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch', 'localtime'), '-'),
+pub(super) const RUN_SQL: &str = "SELECT uid, name, kind, parent,
+    (SELECT name FROM experiments WHERE id = experiment) AS experiment_name, user, lifecycle, note,
+    status, started,
+    coalesce(strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch', 'localtime'), '-')
+        AS started_local,
     took, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh
     FROM runs WHERE number = ?1";
 
 pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
-        status: row.get(0)?,
-        started: row.get(1)?,
-        started_local: row.get(2)?,
-        took: row.get(3)?,
-        pipeline: row.get(4)?,
-        command: row.get(5)?,
-        overrides: row.get(6)?,
-        host: row.get(7)?,
-        commit: row.get(8)?,
-        branch: row.get(9)?,
-        tree: row.get(10)?,
-        fresh: row.get(11)?,
+        uid: row.get("uid")?,
+        name: row.get("name")?,
+        kind: row.get("kind")?,
+        parent: row.get("parent")?,
+        experiment: row.get("experiment_name")?,
+        user: row.get("user")?,
+        lifecycle: row.get("lifecycle")?,
+        note: row.get("note")?,
+        status: row.get("status")?,
+        started: row.get("started")?,
+        started_local: row.get("started_local")?,
+        took: row.get("took")?,
+        pipeline: row.get("pipeline")?,
+        command: row.get("command")?,
+        overrides: row.get("overrides")?,
+        host: row.get("host")?,
+        commit: row.get("git_commit")?,
+        branch: row.get("git_branch")?,
+        tree: row.get("git_tree")?,
+        fresh: row.get("fresh")?,
     })
+}
+
+pub(super) fn uid(text: &str) -> Result<RunUid> {
+    RunUid::parse(text).ok_or_else(|| invalid_value("identity of a run", text))
 }
 
 pub(super) fn stage_state(
@@ -105,6 +128,31 @@ pub(super) fn number(value: Option<f64>, exact: Option<&str>) -> Result<Number> 
     }
 }
 
+/// The columns of a value of a series: value, exact digits and step; all NULL if there is none.
+pub(super) type StepColumns = (Option<f64>, Option<String>, Option<i64>);
+
+/// Reads three columns, beginning with `at`.
+pub(super) fn step_columns(row: &Row<'_>, at: usize) -> rusqlite::Result<StepColumns> {
+    Ok((row.get(at)?, row.get(at + 1)?, row.get(at + 2)?))
+}
+
+pub(super) fn step_value((value, exact, step): StepColumns) -> Result<Option<StepValue>> {
+    let Some(step) = step else { return Ok(None) };
+    Ok(Some(StepValue { step: unsigned(step), value: number(value, exact.as_deref())? }))
+}
+
+/// Returns the columns of a value of a series.
+pub(super) fn columns_of(one: Option<StepValue>) -> StepColumns {
+    let step = one.map(|one| saturating_i64(one.step));
+    let value = one.map(|one| one.value);
+    (value.map(Number::to_f64), value.and_then(exact), step)
+}
+
+/// Reads a run's number from the first column.
+pub(super) fn run_name(row: &Row<'_>) -> rusqlite::Result<RunName> {
+    Ok(RunName(unsigned(row.get(0)?)))
+}
+
 pub(super) fn signed(run: RunName) -> i64 {
     // No run has a number this large, so a query for `i64::MAX` finds nothing.
     i64::try_from(run.0).unwrap_or(i64::MAX)
@@ -112,4 +160,14 @@ pub(super) fn signed(run: RunName) -> i64 {
 
 pub(super) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// Returns the digits of an integer that no double represents.
+pub(super) fn exact(value: Number) -> Option<String> {
+    value.beyond_f64().map(|integer| integer.to_string())
+}
+
+/// Converts to SQLite's signed integers; a value that does not fit is stored as the maximum.
+pub(super) fn saturating_i64(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 /// Migration scripts: a database of version N has had the first N applied.
 ///
 /// A released script is never edited; a change is a new script at the end.
-const SCRIPTS: &[&str] = &[FIRST, SECOND, THIRD];
+const SCRIPTS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Schema version that this program writes.
 pub(super) const VERSION: i64 = SCRIPTS.len() as i64;
@@ -85,6 +85,113 @@ const SECOND: &str = "ALTER TABLE runs ADD COLUMN fresh INTEGER NOT NULL DEFAULT
 const THIRD: &str = "
 ALTER TABLE metrics ADD COLUMN exact TEXT;
 ALTER TABLE series ADD COLUMN exact TEXT;
+";
+
+// Adds columns instead of making the tables again: if a table is dropped, the rows of others that
+// refer to it go, too. `nth` counts the points of a series from 0, in the order in which they were
+// reported.
+const FOURTH: &str = "
+CREATE TABLE experiments (
+    id        INTEGER PRIMARY KEY,
+    name      TEXT NOT NULL UNIQUE,
+    lifecycle TEXT NOT NULL DEFAULT 'active'
+) STRICT;
+
+INSERT INTO experiments (id, name) VALUES (0, 'default');
+INSERT INTO experiments (name)
+    SELECT pipeline FROM runs WHERE pipeline NOT NULL AND pipeline != 'default'
+    GROUP BY pipeline ORDER BY min(number);
+
+ALTER TABLE runs ADD COLUMN uid TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN name TEXT;
+ALTER TABLE runs ADD COLUMN kind TEXT NOT NULL DEFAULT 'pipeline';
+ALTER TABLE runs ADD COLUMN parent TEXT;
+ALTER TABLE runs ADD COLUMN experiment INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN user TEXT;
+ALTER TABLE runs ADD COLUMN lifecycle TEXT NOT NULL DEFAULT 'active';
+ALTER TABLE runs ADD COLUMN note TEXT;
+ALTER TABLE runs ADD COLUMN git_diff TEXT;
+ALTER TABLE runs ADD COLUMN git_diff_lacks TEXT;
+
+UPDATE runs SET uid = lower(hex(randomblob(16))),
+    experiment = (SELECT id FROM experiments WHERE name = coalesce(pipeline, 'default')),
+    kind = CASE WHEN EXISTS (
+        SELECT 1 FROM stages WHERE run = number AND outcome = 'accepted'
+    ) THEN 'accept' ELSE 'pipeline' END;
+
+CREATE UNIQUE INDEX runs_by_uid ON runs (uid);
+CREATE INDEX runs_by_name ON runs (name) WHERE name NOT NULL;
+CREATE INDEX runs_by_parent ON runs (parent) WHERE parent NOT NULL;
+CREATE INDEX runs_by_experiment ON runs (experiment);
+
+CREATE TABLE tags (
+    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (run, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tags_by_key ON tags (key);
+
+ALTER TABLE params ADD COLUMN overridden INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX params_by_key ON params (key);
+
+ALTER TABLE stages ADD COLUMN exit_code INTEGER;
+ALTER TABLE stages ADD COLUMN cpu INTEGER;
+ALTER TABLE stages ADD COLUMN memory INTEGER;
+ALTER TABLE stages ADD COLUMN tools TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE stages ADD COLUMN env TEXT NOT NULL DEFAULT '{}';
+
+CREATE INDEX metrics_by_name ON metrics (stage, key, value);
+
+ALTER TABLE artifacts ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;
+UPDATE artifacts SET reported = 1 WHERE digest IS NULL;
+
+ALTER TABLE series RENAME TO series_3;
+CREATE TABLE series (
+    id         INTEGER PRIMARY KEY,
+    run        INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    stage      TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    count      INTEGER NOT NULL,
+    last       REAL,
+    last_exact TEXT,
+    last_step  INTEGER NOT NULL,
+    min        REAL,
+    min_exact  TEXT,
+    min_step   INTEGER,
+    max        REAL,
+    max_exact  TEXT,
+    max_step   INTEGER,
+    UNIQUE (run, stage, key)
+) STRICT;
+CREATE INDEX series_by_name ON series (stage, key);
+
+CREATE TABLE points (
+    series INTEGER NOT NULL REFERENCES series (id) ON DELETE CASCADE,
+    step   INTEGER NOT NULL,
+    at     INTEGER NOT NULL,
+    nth    INTEGER NOT NULL,
+    value  REAL,
+    exact  TEXT,
+    PRIMARY KEY (series, step, at, nth)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO series (run, stage, key, count, last_step)
+    SELECT run, stage, key, count(*), max(step) FROM series_3 GROUP BY run, stage, key;
+INSERT INTO points (series, step, at, nth, value, exact)
+    SELECT id, step, at, row_number() OVER (PARTITION BY id ORDER BY step) - 1, value, exact
+    FROM series JOIN series_3 USING (run, stage, key);
+UPDATE series SET
+    (last, last_exact) = (SELECT value, exact FROM points WHERE series = id AND step = last_step),
+    (min, min_exact, min_step) = (
+        SELECT value, exact, step FROM points WHERE series = id AND value NOT NULL
+        ORDER BY value, step LIMIT 1
+    ),
+    (max, max_exact, max_step) = (
+        SELECT value, exact, step FROM points WHERE series = id AND value NOT NULL
+        ORDER BY value DESC, step LIMIT 1
+    );
+DROP TABLE series_3;
 ";
 
 /// Returns the version of an open database; 0 for an empty file.

@@ -9,10 +9,10 @@ use serde_json::json;
 use super::*;
 use crate::digest::{Content, Digest};
 use crate::event::{
-    Event, Failure, GitState, GitTree, Millis, Outcome, RunInfo, RunName, RunStatus,
-    Subscriber as _, Work,
+    Event, Failure, GitState, GitTree, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus,
+    RunUid, Subscriber as _, Work,
 };
-use crate::pipeline::{ParamKey, StageName};
+use crate::pipeline::{Goal, Goals, ParamKey, StageName};
 use crate::plan::Change;
 use crate::repo_path::RepoPath;
 
@@ -26,13 +26,20 @@ fn path(text: &str) -> RepoPath {
 
 pub(crate) fn info(epochs: u64) -> RunInfo {
     RunInfo {
+        uid: RunUid::from_bytes([u8::try_from(epochs).unwrap(); 16]),
+        kind: RunKind::Pipeline,
+        parent: None,
+        name: None,
+        experiment: "genres".into(),
         pipeline: Some("genres".into()),
         command: ["repro", "run", "-p", "note=a b"].map(Into::into).to_vec(),
         params: [("seed", json!(42)), ("source", json!("synth")), ("train.epochs", json!(epochs))]
             .map(|(key, value)| (ParamKey::new(key), value))
             .into(),
         overrides: vec!["note=a b".into()],
+        overridden: [ParamKey::new("seed")].into(),
         host: "ws-7".into(),
+        user: Some("mira".into()),
         git: Some(GitState {
             commit: Some("3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9".into()),
             branch: Some("main".into()),
@@ -237,11 +244,50 @@ fn points(store: &Store, run: RunName) -> Vec<Point> {
 }
 
 #[test]
-fn last_value_of_step_wins() {
+fn every_point_is_kept() {
     let dir = finished();
-    let points = points(&open(dir.path()), RunName(2));
-    assert_eq!(points.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(points[2].value, 0.5.into());
+    let store = open(dir.path());
+    let points = points(&store, RunName(2));
+    assert_eq!(points.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2, 3, 3]);
+    assert_eq!([points[2].value, points[3].value], [0.4.into(), 0.5.into()]);
+    let at = |step, value: f64| StepValue { step, value: value.into() };
+    let series = &store.series(RunName(2)).unwrap()[0];
+    assert_eq!((series.count, series.last), (4, at(3, 0.5)));
+    assert_eq!((series.min, series.max), (Some(at(3, 0.4)), Some(at(1, 2.3))));
+}
+
+#[test]
+fn samples_of_long_series() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut events = first()[..3].to_vec();
+    events.extend((100..1100).flat_map(|step| [step, step]).map(|step| Event::Metric {
+        stage: stage("train"),
+        at: 0,
+        key: "loss".into(),
+        step,
+        value: (step as f64).into(),
+    }));
+    record(dir.path(), &events);
+    let store = open(dir.path());
+    let series = &store.series(RunName(1)).unwrap()[0];
+    let steps = |count| {
+        let samples = store.samples(RunName(1), series, count).unwrap();
+        samples.iter().map(|point| point.step).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(4), [100, 433, 766, 1099]);
+    assert_eq!(steps(0), [100, 1099]);
+    assert_eq!((steps(1999).len(), steps(2000).len()), (1000, 2000));
+}
+
+#[test]
+fn lists_read_no_points() {
+    let dir = finished();
+    let store = open(dir.path());
+    store.conn.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM points").unwrap();
+    assert_eq!(store.series(RunName(2)).unwrap()[0].count, 4);
+    store.conn.execute_batch("DROP TABLE points").unwrap();
+    store.run(RunName(2)).unwrap();
+    assert_eq!(store.series(RunName(2)).unwrap()[0].last.value, 0.5.into());
 }
 
 #[test]
@@ -310,14 +356,14 @@ fn recorded_run_is_running() {
 }
 
 #[test]
-fn resolve_run_names() {
+fn run_names() {
     let dir = finished();
     let store = open(dir.path());
-    for (text, run) in [("run-1", 1), ("1", 1), ("2", 2), ("last", 2)] {
-        assert_eq!(store.resolve(text).unwrap(), RunName(run), "{text}");
+    for (text, run) in [("run-1", 1), ("1", 1), ("2", 2), ("last", 2), ("latest", 2)] {
+        assert_eq!(resolve(&store, text).unwrap(), RunName(run), "{text}");
     }
-    for text in ["3", "run-0", "18446744073709551615", "9223372036854775807", "", "las", "run-"] {
-        let error = store.resolve(text).unwrap_err();
+    for text in ["3", "run-0", "18446744073709551615", "9223372036854775807", "", "x", "run-"] {
+        let error = resolve(&store, text).unwrap_err();
         assert!(error.hint.unwrap().contains("run-2, run-1"), "{text}");
     }
     assert_eq!(store.names(1).unwrap(), [RunName(2)]);
@@ -327,10 +373,144 @@ fn resolve_run_names() {
     );
 }
 
+fn resolve(store: &Store, text: &str) -> crate::error::Result<RunName> {
+    store.resolve(text, || {
+        let mut goals = Goals::default();
+        goals.insert("loss".into(), Goal::Min);
+        goals.insert("accuracy".into(), Goal::Max);
+        goals
+    })
+}
+
+#[test]
+fn runs_by_name_and_identity() {
+    let dir = finished();
+    let store = open(dir.path());
+    let set = |sql: &str| store.conn.execute(sql, []).unwrap();
+    set("UPDATE runs SET name = 'wide', uid = 'abcd' || substr(uid, 5) WHERE number = 1");
+    for (text, run) in [("wide", 1), ("abcd", 1), (&"1e".repeat(16), 2), ("1e1e", 2)] {
+        assert_eq!(resolve(&store, text).unwrap(), RunName(run), "{text}");
+    }
+    for (text, hint) in [
+        ("wid", "did you mean `wide`?"),
+        ("lastest", "did you mean `latest`?"),
+        ("abc", "the latest are run-2, run-1"),
+        ("1E1E", "the latest are run-2, run-1"),
+    ] {
+        let error = resolve(&store, text).unwrap_err();
+        assert!(error.hint.unwrap().starts_with(hint), "{text}");
+    }
+    // A number that exists wins over a name; a name wins over an identity.
+    set("UPDATE runs SET name = '2' WHERE number = 1");
+    assert_eq!(resolve(&store, "2").unwrap(), RunName(2));
+    set("UPDATE runs SET name = '1e1e' WHERE number = 1");
+    assert_eq!(resolve(&store, "1e1e").unwrap(), RunName(1));
+    set("UPDATE runs SET name = 'both'");
+    let error = resolve(&store, "both").unwrap_err();
+    assert_eq!(error.to_string(), "`both` is the name of several runs: run-2, run-1");
+}
+
+#[test]
+fn deleted_run_can_be_named() {
+    let dir = finished();
+    let store = open(dir.path());
+    let set = "UPDATE runs SET name = 'old', lifecycle = 'deleted' WHERE number = 2";
+    store.conn.execute(set, []).unwrap();
+    assert_eq!(resolve(&store, "latest").unwrap(), RunName(1));
+    assert_eq!(store.names(9).unwrap(), [RunName(1)]);
+    assert_eq!(store.count().unwrap(), 1);
+    for text in ["run-2", "2", "old", "1e1e1e"] {
+        assert_eq!(resolve(&store, text).unwrap(), RunName(2), "{text}");
+    }
+    assert_eq!(store.run(RunName(2)).unwrap().lifecycle, Lifecycle::Deleted);
+}
+
+#[test]
+fn best_run_by_goal() {
+    let dir = finished();
+    let store = open(dir.path());
+    for (text, run) in [("best:train.loss", 2), ("best:loss", 2), ("best:accuracy", 2)] {
+        assert_eq!(resolve(&store, text).unwrap(), RunName(run), "{text}");
+    }
+    store.conn.execute("UPDATE metrics SET value = 0.1 WHERE run = 1", []).unwrap();
+    assert_eq!(resolve(&store, "best:loss").unwrap(), RunName(1));
+    for (text, what, hint) in [
+        ("best:steps", "metric `train.steps` has no goal", "declare one in pipeline.toml"),
+        ("best:los", "no run has a metric `los`", "`repro metrics show`"),
+        ("best:train.los", "no run has a metric `train.los`", "did you mean `train.loss`?"),
+        ("best:", "no run has a metric ``", "`repro metrics show`"),
+    ] {
+        let error = resolve(&store, text).unwrap_err();
+        assert_eq!(error.what, what);
+        assert!(error.hint.as_ref().unwrap().starts_with(hint), "{error:?}");
+    }
+    let copy = "INSERT INTO metrics SELECT run, 'tune', key, value, exact FROM metrics
+                WHERE key = 'loss' AND run = 2";
+    store.conn.execute(copy, []).unwrap();
+    let error = resolve(&store, "best:loss").unwrap_err();
+    assert_eq!(error.what, "several metrics end in `loss`: `train.loss`, `tune.loss`");
+}
+
+#[test]
+fn recorders_write_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = |run| {
+        let mut events = second();
+        for event in &mut events {
+            match event {
+                Event::RunStarted { run: name, info, .. } => {
+                    *name = run;
+                    info.uid = RunUid::from_bytes([u8::try_from(run.0).unwrap(); 16]);
+                }
+                Event::RunEnded { run: name, .. } => *name = Some(run),
+                _ => {}
+            }
+        }
+        events
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..4 {
+                    let run = take_number(dir.path());
+                    assert_eq!(record(dir.path(), &events(run)), None);
+                }
+            });
+        }
+    });
+    let store = open(dir.path());
+    assert_eq!(store.count().unwrap(), 32);
+    for name in store.names(99).unwrap() {
+        let run = store.run(name).unwrap();
+        assert_eq!((run.state, run.stages.len(), run.metrics.len()), (RunState::Ok, 3, 5));
+        assert_eq!(store.series(name).unwrap()[0].count, 4);
+    }
+}
+
+#[test]
+fn live_run_survives_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start(dir.path(), |_| {});
+    first()[..3].iter().for_each(|event| recorder.on_event(event));
+    record(dir.path(), &second());
+    let status = || {
+        let sql = "SELECT status FROM runs WHERE number = 1";
+        open(dir.path()).conn.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    assert_eq!(status(), "running");
+    first()[3..].iter().for_each(|event| recorder.on_event(event));
+    assert!(recorder.finish().is_none());
+    assert_eq!(status(), "failed");
+}
+
 #[test]
 fn invalid_values_are_errors() {
     let statements = [
         "UPDATE runs SET status = 'odd'",
+        "UPDATE runs SET uid = '12'",
+        "UPDATE runs SET kind = 'odd'",
+        "UPDATE runs SET parent = 'odd'",
+        "UPDATE runs SET lifecycle = 'odd'",
         "UPDATE runs SET command = '{'",
         "UPDATE params SET value = '{'",
         "UPDATE stages SET outcome = 'odd'",
@@ -380,8 +560,9 @@ fn pending_events_survive_database_lock() {
     let store = open(dir.path());
     let mut recorder = Recorder::start(dir.path(), |_| {});
     for event in &mut second() {
-        if let Event::RunStarted { run, .. } = event {
+        if let Event::RunStarted { run, info, .. } = event {
             *run = RunName(3);
+            info.uid = RunUid::from_bytes([3; 16]);
         }
         recorder.on_event(event);
         if matches!(event, Event::RunStarted { .. }) {
@@ -423,8 +604,11 @@ fn run_without_work_creates_nothing() {
 fn deleting_a_run_cascades() {
     let dir = finished();
     let store = open(dir.path());
+    store.conn.execute("INSERT INTO tags VALUES (2, 'key', 'value')", []).unwrap();
     store.conn.execute("DELETE FROM runs WHERE number = 2", []).unwrap();
-    for table in ["params", "stages", "metrics", "series", "artifacts"] {
+    let points = store.conn.query_row("SELECT count(*) FROM points", [], |row| row.get(0));
+    assert_eq!(points, Ok(0));
+    for table in ["params", "tags", "stages", "metrics", "series", "artifacts"] {
         let left = format!("SELECT count(*) FROM {table} WHERE run = 2");
         let left: i64 = store.conn.query_row(&left, [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0, "{table}");

@@ -1,11 +1,16 @@
-//! Translates an event to the SQL statements that record it. The caller begins and ends the
+//! Translates events to the SQL statements that record them. The caller begins and ends the
 //! transaction.
+
+use std::path::PathBuf;
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
 
-use crate::event::{Event, GitTree, Outcome, RunInfo, RunName, Timestamp, Work};
-use crate::number::Number;
+use super::liveness::is_alive;
+use super::record::Point;
+use super::rows::{exact, saturating_i64, unsigned};
+use super::series::SeriesWriter;
+use crate::event::{Event, GitTree, Outcome, RunInfo, RunKind, RunName, Timestamp, Work};
 use crate::pipeline::StageName;
 use crate::plan::Change;
 
@@ -14,7 +19,7 @@ use crate::plan::Change;
 /// Without a limit, a folder with a million changed files would make a database of gigabytes.
 const MAX_REASONS: usize = 100;
 
-/// Reports whether [`apply`] records the event.
+/// Reports whether [`EventWriter`] records the event.
 pub(super) fn is_recorded(event: &Event) -> bool {
     match event {
         Event::Line { .. }
@@ -33,100 +38,130 @@ pub(super) fn is_recorded(event: &Event) -> bool {
     }
 }
 
-/// Records `event` of `run`.
-///
-/// Events within a run are idempotent; [`Event::RunStarted`] fails if the run exists.
-pub(super) fn apply(conn: &Connection, run: RunName, event: &Event) -> rusqlite::Result<()> {
-    let run = saturating_i64(run.0);
-    match event {
-        Event::RunStarted { at, info, .. } => begin(conn, run, *at, info),
-        Event::StageStarted { stage, at, work, reasons } => {
-            start_stage(conn, run, stage, *at, *work, reasons)
-        }
-        Event::StageEnded { stage, outcome, took, outs, .. } => {
-            end_stage(conn, run, stage, outcome, saturating_i64(took.0))?;
-            for (path, content) in outs {
-                conn.prepare_cached(
+/// Records the events of one run.
+#[derive(Debug)]
+pub(super) struct EventWriter {
+    history: PathBuf,
+    run: i64,
+    series: SeriesWriter,
+}
+
+impl EventWriter {
+    pub(super) fn new(history: PathBuf, run: RunName) -> EventWriter {
+        EventWriter { history, run: saturating_i64(run.0), series: SeriesWriter::default() }
+    }
+
+    /// Records events in the transaction that `conn` is in.
+    ///
+    /// If it or the transaction fails, [`EventWriter::rolled_back`] must be called.
+    pub(super) fn apply(&mut self, conn: &Connection, events: &[Event]) -> rusqlite::Result<()> {
+        events.iter().try_for_each(|event| self.apply_one(conn, event))?;
+        self.series.save(conn)
+    }
+
+    /// Forgets what the database does not have.
+    pub(super) fn rolled_back(&mut self) {
+        self.series = SeriesWriter::default();
+    }
+
+    fn apply_one(&mut self, conn: &Connection, event: &Event) -> rusqlite::Result<()> {
+        let run = self.run;
+        match event {
+            Event::RunStarted { at, info, .. } => {
+                self.end_dead_runs(conn)?;
+                begin(conn, run, *at, info)
+            }
+            Event::StageStarted { stage, at, work, reasons } => {
+                start_stage(conn, run, stage, *at, *work, reasons)
+            }
+            Event::StageEnded { stage, outcome, took, outs, .. } => {
+                end_stage(conn, run, stage, outcome, saturating_i64(took.0))?;
+                let mut insert = conn.prepare_cached(
                     "INSERT INTO artifacts (run, stage, path, kind, digest)
                      VALUES (?1, ?2, ?3, ?4, ?5)
-                     ON CONFLICT DO UPDATE SET kind = excluded.kind, digest = excluded.digest",
+                     ON CONFLICT DO UPDATE SET kind = excluded.kind, digest = excluded.digest,
+                         reported = 0",
+                )?;
+                for (path, content) in outs {
+                    let (stage, digest) = (stage.as_str(), content.digest().to_string());
+                    insert.execute(params![run, stage, path.as_str(), content.kind(), digest])?;
+                }
+                Ok(())
+            }
+            Event::Artifact { stage, path } => {
+                conn.prepare_cached(
+                    "INSERT INTO artifacts (run, stage, path, reported) VALUES (?1, ?2, ?3, 1)
+                     ON CONFLICT DO NOTHING",
                 )?
-                .execute(params![
-                    run,
-                    stage.as_str(),
-                    path.as_str(),
-                    content.kind(),
-                    content.digest().to_string()
-                ])?;
+                .execute(params![run, stage.as_str(), path.as_str()])?;
+                Ok(())
             }
-            Ok(())
-        }
-        Event::Artifact { stage, path } => {
-            conn.prepare_cached(
-                "INSERT INTO artifacts (run, stage, path) VALUES (?1, ?2, ?3)
-                 ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![run, stage.as_str(), path.as_str()])?;
-            Ok(())
-        }
-        Event::Metric { stage, at, key, step, value } => {
-            conn.prepare_cached(
-                "INSERT INTO series (run, stage, key, step, value, at, exact)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT DO UPDATE SET value = excluded.value, at = excluded.at,
-                     exact = excluded.exact",
-            )?
-            .execute(params![
-                run,
-                stage.as_str(),
-                key,
-                saturating_i64(*step),
-                value.to_f64(),
-                at,
-                exact(*value)
-            ])?;
-            Ok(())
-        }
-        Event::FinalMetrics { stage, values } => {
-            let mut insert = conn.prepare_cached(
-                "INSERT INTO metrics (run, stage, key, value, exact) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET value = excluded.value, exact = excluded.exact",
-            )?;
-            for (key, value) in values {
-                insert.execute(params![run, stage.as_str(), key, value.to_f64(), exact(*value)])?;
+            Event::Metric { stage, at, key, step, value } => {
+                let point = Point { step: *step, value: *value, at: *at };
+                self.series.add(conn, run, (stage, key), point)
             }
-            Ok(())
+            Event::FinalMetrics { stage, values } => {
+                let mut insert = conn.prepare_cached(
+                    "INSERT INTO metrics (run, stage, key, value, exact)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET value = excluded.value, exact = excluded.exact",
+                )?;
+                for (key, value) in values {
+                    let exact = exact(*value);
+                    insert.execute(params![run, stage.as_str(), key, value.to_f64(), exact])?;
+                }
+                Ok(())
+            }
+            Event::RunEnded { at, status, took, .. } => {
+                conn.execute(
+                    "UPDATE runs SET status = ?2, ended = ?3, took = ?4 WHERE number = ?1",
+                    params![run, status.word(), at, saturating_i64(took.0)],
+                )?;
+                Ok(())
+            }
+            Event::Line { .. }
+            | Event::Redrawn { .. }
+            | Event::Progress { .. }
+            | Event::DepChanged { .. }
+            | Event::Warning { .. }
+            | Event::Stopping => Ok(()),
         }
-        Event::RunEnded { at, status, took, .. } => {
-            conn.execute(
-                "UPDATE runs SET status = ?2, ended = ?3, took = ?4 WHERE number = ?1",
-                params![run, status.word(), at, saturating_i64(took.0)],
-            )?;
-            Ok(())
+    }
+
+    /// Writes down which runs died while they were recorded.
+    fn end_dead_runs(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let mut running =
+            conn.prepare("SELECT number FROM runs WHERE status = 'running' AND kind != ?1")?;
+        let running = running.query_map([RunKind::External.word()], |row| row.get(0))?;
+        for number in running.collect::<rusqlite::Result<Vec<i64>>>()? {
+            if !is_alive(&self.history, RunName(unsigned(number))) {
+                conn.execute("UPDATE runs SET status = 'interrupted' WHERE number = ?1", [number])?;
+            }
         }
-        Event::Line { .. }
-        | Event::Redrawn { .. }
-        | Event::Progress { .. }
-        | Event::DepChanged { .. }
-        | Event::Warning { .. }
-        | Event::Stopping => Ok(()),
+        Ok(())
     }
 }
 
 fn begin(conn: &Connection, run: i64, at: Timestamp, info: &RunInfo) -> rusqlite::Result<()> {
-    // Only one run is recorded at a time, so a run that is still `running` has died.
-    conn.execute("UPDATE runs SET status = 'interrupted' WHERE status = 'running'", [])?;
     let git = info.git.as_ref();
     let tree = git.map(|git| match git.tree {
         GitTree::Clean => "clean",
         GitTree::Dirty => "dirty",
     });
+    conn.execute("INSERT OR IGNORE INTO experiments (name) VALUES (?1)", [&info.experiment])?;
     conn.execute(
-        "INSERT INTO runs (number, status, started, pipeline, command, overrides, host,
-             git_commit, git_branch, git_tree, fresh)
-         VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        "INSERT INTO runs (number, uid, name, kind, parent, experiment, user, status, started,
+             pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh)
+         VALUES (?1, ?2, ?3, ?4, ?5, (SELECT id FROM experiments WHERE name = ?6), ?7, 'running',
+             ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             run,
+            info.uid.to_string(),
+            info.name,
+            info.kind.word(),
+            info.parent.map(|parent| parent.to_string()),
+            info.experiment,
+            info.user,
             at,
             info.pipeline,
             json(&info.command),
@@ -138,10 +173,11 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, info: &RunInfo) -> rusqlite
             saturating_i64(info.fresh as u64),
         ],
     )?;
-    let mut insert =
-        conn.prepare_cached("INSERT INTO params (run, key, value) VALUES (?1, ?2, ?3)")?;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO params (run, key, value, overridden) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     for (key, value) in &info.params {
-        insert.execute(params![run, key.as_str(), json(value)])?;
+        insert.execute(params![run, key.as_str(), json(value), info.overridden.contains(key)])?;
     }
     Ok(())
 }
@@ -224,16 +260,6 @@ fn end_stage(
         ])?;
     }
     Ok(())
-}
-
-/// Returns the digits of an integer that no double represents.
-fn exact(value: Number) -> Option<String> {
-    value.beyond_f64().map(|integer| integer.to_string())
-}
-
-/// Converts to SQLite's signed integers; a value that does not fit is stored as the maximum.
-fn saturating_i64(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn json<T: Serialize>(value: &T) -> String {

@@ -1,10 +1,12 @@
 //! A terminal and the events of a made-up run, for the tests of the displays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use crate::event::{Event, Failure, Millis, Outcome, RunInfo, RunName, RunStatus, Work};
+use crate::event::{
+    Event, Failure, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, RunUid, Work,
+};
 use crate::pipeline::{ParamKey, StageName};
 use crate::plan::Change;
 
@@ -46,11 +48,18 @@ pub(super) fn epochs() -> Change {
 /// and a stage that was up to date.
 pub(super) fn failing_run() -> Vec<Event> {
     let info = RunInfo {
+        uid: RunUid::from_bytes([7; 16]),
+        kind: RunKind::Pipeline,
+        parent: None,
+        name: None,
+        experiment: "genres".into(),
         pipeline: Some("genres".into()),
         command: vec!["repro".into(), "run".into()],
         params: BTreeMap::new(),
         overrides: vec![],
+        overridden: BTreeSet::new(),
         host: "box".into(),
+        user: None,
         git: None,
         fresh: 0,
     };

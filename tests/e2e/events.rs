@@ -28,7 +28,8 @@ cmd = "true"
 deps = ["b"]
 "#;
 
-/// Renders one event per line, its name first, with times masked and the host left out.
+/// Renders one event per line, its name first, with times masked; leaves out what depends on the
+/// machine.
 fn golden(done: &Done) -> String {
     let line = |line: &str| {
         let mut event: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
@@ -40,7 +41,8 @@ fn golden(done: &Done) -> String {
         }
         if let Some(about) = event.get_mut("about").and_then(Value::as_object_mut) {
             assert!(about["command"].is_array() && about["host"].is_string());
-            about.retain(|key, _| !matches!(key.as_str(), "command" | "host"));
+            assert_eq!(about["uid"].as_str().unwrap().len(), 32);
+            about.retain(|key, _| !matches!(key.as_str(), "command" | "host" | "uid" | "user"));
         }
         let name = event.remove("event").unwrap();
         format!("{} {}", name.as_str().unwrap(), Value::Object(event))
@@ -60,7 +62,7 @@ fn event_stream_of_failed_run() {
     lines[begin..end].sort();
     snapshot!(lines.join("\n"), @r#"
     stream_started {"version":1}
-    run_started {"about":{"fresh":0,"git":null,"overrides":["n=2"],"params":{"n":2},"pipeline":null},"at":"[time]","run":"run-1"}
+    run_started {"about":{"experiment":"default","fresh":0,"git":null,"kind":"pipeline","name":null,"overridden":[],"overrides":["n=2"],"params":{"n":2},"parent":null,"pipeline":null},"at":"[time]","run":"run-1"}
     stage_started {"at":"[time]","reasons":[{"change":"never_ran"}],"stage":"a","work":"run"}
     artifact {"path":"notes.txt","stage":"a"}
     line {"stage":"a","text":"to stdout"}
@@ -86,7 +88,7 @@ fn events_of_restored_and_fresh() {
     sandbox.remove("a");
     snapshot!(golden(&sandbox.ok(&["run", "--json"])), @r#"
     stream_started {"version":1}
-    run_started {"about":{"fresh":0,"git":null,"overrides":[],"params":{},"pipeline":null},"at":"[time]","run":"run-2"}
+    run_started {"about":{"experiment":"default","fresh":0,"git":null,"kind":"pipeline","name":null,"overridden":[],"overrides":[],"params":{},"parent":null,"pipeline":null},"at":"[time]","run":"run-2"}
     stage_started {"at":"[time]","reasons":[{"change":"out_missing","path":"a"}],"stage":"a","work":"restore"}
     stage_ended {"at":"[time]","outcome":"restored","outs":{"a":"file 50cc1102b1c612e6962547aacdcef9a400d4416ef8dd9388e885991853c400c9"},"stage":"a","took":"[time]"}
     stage_ended {"at":"[time]","outcome":"fresh","outs":{"b":"file 50cc1102b1c612e6962547aacdcef9a400d4416ef8dd9388e885991853c400c9"},"stage":"b","took":"[time]"}

@@ -127,85 +127,8 @@ fn golden_files_are_read() {
     assert_eq!(fs::read_link(sandbox.path("made/link")).unwrap().to_str(), Some("nowhere"));
 }
 
-/// Database schema version 2, with one recorded run.
-const HISTORY: &str = "
-CREATE TABLE runs (
-    number     INTEGER PRIMARY KEY,
-    status     TEXT NOT NULL,
-    started    INTEGER NOT NULL,
-    ended      INTEGER,
-    took       INTEGER,
-    pipeline   TEXT,
-    command    TEXT NOT NULL,
-    overrides  TEXT NOT NULL,
-    host       TEXT NOT NULL,
-    git_commit TEXT,
-    git_branch TEXT,
-    git_tree   TEXT
-, fresh INTEGER NOT NULL DEFAULT 0) STRICT;
-CREATE TABLE params (
-    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-    key   TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (run, key)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE stages (
-    id           INTEGER PRIMARY KEY,
-    run          INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-    stage        TEXT NOT NULL,
-    outcome      TEXT,
-    work         TEXT,
-    started      INTEGER,
-    took         INTEGER,
-    reasons      TEXT NOT NULL DEFAULT '[]',
-    reason_count INTEGER NOT NULL DEFAULT 0,
-    failure      TEXT,
-    because      TEXT,
-    UNIQUE (run, stage)
-) STRICT;
-CREATE TABLE metrics (
-    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-    stage TEXT NOT NULL,
-    key   TEXT NOT NULL,
-    value REAL, exact TEXT,
-    PRIMARY KEY (run, stage, key)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE series (
-    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-    stage TEXT NOT NULL,
-    key   TEXT NOT NULL,
-    step  INTEGER NOT NULL,
-    value REAL,
-    at    INTEGER NOT NULL, exact TEXT,
-    PRIMARY KEY (run, stage, key, step)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE artifacts (
-    run    INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
-    stage  TEXT NOT NULL,
-    path   TEXT NOT NULL,
-    kind   TEXT,
-    digest TEXT,
-    PRIMARY KEY (run, stage, path)
-) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 3;
-INSERT INTO runs VALUES (7, 'failed', 1700000000000, 1700000061000, 61000, 'words',
-    '[\"repro\",\"run\"]', '[\"words.most=4\"]', 'box', NULL, NULL, NULL, 3);
-INSERT INTO params VALUES (7, 'words.most', '4');
-INSERT INTO stages
-    (run, stage, outcome, work, started, took, reasons, reason_count, failure, because) VALUES
-    (7, 'all', 'ran', 'run', 1700000000000, 60000,
-    '[{\"text\":\"dep one.txt changed\",\"change\":\"dep\",\"path\":\"one.txt\"}]', 1, NULL, NULL),
-    (7, 'each', 'failed', 'run', 1700000060000, 1000, '[]', 0,
-    '{\"what\":\"exited with code 1\",\"causes\":[\"its last line: \\\"no\\\"\"],\"hint\":null}',
-    NULL),
-    (7, 'last', 'skipped', NULL, NULL, 0, '[]', 0, NULL, 'each');
-INSERT INTO metrics VALUES (7, 'all', 'words', 12.5, NULL),
-    (7, 'all', 'odd', NULL, NULL), (7, 'all', 'seen', 9007199254740992, '9007199254740993');
-INSERT INTO series VALUES (7, 'all', 'loss', 1, 0.5, 1700000000000, NULL),
-    (7, 'all', 'loss', 2, 0.25, 1700000001000, NULL);
-INSERT INTO artifacts VALUES
-    (7, 'all', 'made', 'tree', '00000000000000000000000000000000000000000000000000000000000000aa');
-";
+/// Database schema version 4, with one recorded run.
+const HISTORY: &str = include_str!("../fixtures/runs-4.sql");
 
 fn schema(conn: &Connection) -> (i64, Vec<String>) {
     let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
@@ -264,8 +187,60 @@ fn golden_history() {
     all.words 12.5
 
     series steps first last
-    all.loss 1–2 0.5 0.25 █▁
+    all.loss 1–2 0.5 0.25 █▁▃
     ");
+}
+
+#[test]
+fn former_histories_are_migrated() {
+    let fixtures = [
+        &include_bytes!("../fixtures/runs-1.db")[..],
+        include_bytes!("../fixtures/runs-2.db"),
+        include_bytes!("../fixtures/runs-3.db"),
+    ];
+    let current = Connection::open_in_memory().unwrap();
+    current.execute_batch(HISTORY).unwrap();
+    for (version, bytes) in (1..).zip(fixtures) {
+        let sandbox = Sandbox::with(PIPELINE);
+        fs::create_dir(sandbox.path("runs")).unwrap();
+        fs::write(sandbox.path("runs/runs.db"), bytes).unwrap();
+        let open = || Connection::open(sandbox.path("runs/runs.db")).unwrap();
+        let is_version: i64 =
+            open().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!(is_version, version);
+        sandbox.ok(&["runs", "list"]);
+        let migrated = open();
+        assert_eq!(schema(&migrated), schema(&current), "version {version}");
+        let rows = |sql: &str| -> Vec<String> {
+            let mut rows = migrated.prepare(sql).unwrap();
+            rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        };
+        let identities = "SELECT concat_ws(' ', number, kind, experiment, lifecycle, length(uid),
+                              uid = lower(uid)) FROM runs";
+        assert_eq!(
+            rows(identities),
+            ["1 pipeline 1 active 32 1", "2 pipeline 1 active 32 1", "3 accept 1 active 32 1"]
+        );
+        assert_eq!(rows("SELECT DISTINCT uid FROM runs").len(), 3);
+        let series = rows(
+            "SELECT concat_ws(' ', key, count, coalesce(last, 'NaN'), last_exact, last_step,
+                 min, min_exact, min_step, max, max_exact, max_step)
+             FROM series WHERE run = 2 ORDER BY key",
+        );
+        let seen = match version {
+            3 => "9007199254740992.0 9007199254740993 1",
+            _ => "9007199254740992.0 1",
+        };
+        assert_eq!(
+            series,
+            ["loss 4 NaN 4 7.0 3 9.0 1".to_owned(), format!("seen 1 {seen} {seen} {seen}")]
+        );
+        let points = rows("SELECT nth || ' ' || step FROM points WHERE series = 1 ORDER BY step");
+        assert_eq!(points, ["0 1", "1 2", "2 3", "3 4"]);
+        assert_eq!(rows("SELECT path FROM artifacts WHERE reported"), ["plot.png", "plot.png"]);
+        let done = sandbox.ok(&["metrics", "show", "run-1"]);
+        assert!(done.stdout.contains("train.odd     NaN"), "{done}");
+    }
 }
 
 /// Parses the index by its description in docs/reference/cache.md.

@@ -133,7 +133,12 @@ fn wrong_values_in_history() {
          VALUES (1, 'x', replace(hex(zeroblob(100000)), '0', '['))",
         "UPDATE runs SET host = hex(zeroblob(50000000))",
         "UPDATE runs SET fresh = -1",
-        "INSERT INTO series (run, stage, key, step, value, at) VALUES (1, 's', 'x', -1, 1, -1)",
+        "INSERT INTO series (id, run, stage, key, count, last_step) VALUES (9, 1, 's', 'x', -1, -1);
+         INSERT INTO points (series, step, at, nth, value) VALUES (9, -1, -1, 0, 1)",
+        "INSERT INTO series (run, stage, key, count, last_step)
+         VALUES (1, 's', 'x', 9223372036854775807, 9223372036854775807)",
+        "UPDATE runs SET experiment = 7, parent = uid, name = '', user = char(27)",
+        "UPDATE experiments SET name = char(27) || '[31m'",
         "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = 'x' WHERE name = 'runs'",
     ];
     for sql in changes {

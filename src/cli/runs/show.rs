@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::common::{run_style, short_commit, stage_style, store};
+use crate::cli::common::{goals, run_style, short_commit, stage_style, store};
 use crate::error::{Result, exit};
 use crate::event::{GitState, GitTree, Millis};
 use crate::pipeline::StageName;
@@ -32,7 +32,7 @@ pub(super) struct ShowArgs {
 impl ShowArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let store = store(root)?;
-        let report = RunReport { run: store.run(store.resolve(&self.run)?)? };
+        let report = RunReport { run: store.run(store.resolve(&self.run, || goals(root))?)? };
         let text = if self.json { report::json(&report) } else { text(&report) };
         stdout::write(&text)?;
         Ok(exit::OK)

@@ -10,7 +10,9 @@ use crate::clock::now_millis;
 use crate::digest::Content;
 use crate::engine::{Project, metrics, provenance, started};
 use crate::error::{Error, Result, exit};
-use crate::event::{Event, Millis, Outcome, RunInfo, RunName, RunStatus, Subscriber, Timestamp};
+use crate::event::{
+    Event, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, Subscriber, Timestamp,
+};
 use crate::number::Number;
 use crate::pipeline::{Presence, Stage, StageIx, StageName};
 use crate::plan::{Trace, lock};
@@ -93,16 +95,13 @@ impl<'a, 's> Ledger<'a, 's> {
         if let Some(run) = self.run {
             return run;
         }
-        let run = runs::next_run(&self.project.history);
+        let run = runs::take_number(&self.project.history);
         self.run = Some(run);
         let info = RunInfo {
-            pipeline: self.project.pipeline.name.clone(),
             command: self.options.command.clone(),
-            params: self.project.used_params(),
             overrides: self.options.overrides.clone(),
-            host: provenance::host(),
-            git: provenance::git(&self.project.history),
             fresh: self.project.up_to_date.count(),
+            ..provenance::run_info(self.project, RunKind::Pipeline)
         };
         let pending = std::mem::take(&mut self.pending);
         self.emit(Event::RunStarted { run, at: now_millis(), info });

@@ -1,0 +1,132 @@
+//! The folders of runs, `runs/run-12`: their paths, and the numbers of new runs.
+//!
+//! # Invariants
+//!
+//! - Two runs never get the same number: a number is taken by creating its folder, which fails if
+//!   the folder exists.
+//! - Run numbers increase. One is never reused while a row or a folder with the same or a higher
+//!   number exists.
+//! - Taking a number never fails: the history must not stop the work. If `runs` cannot be written,
+//!   the number may be taken twice, and nothing is recorded under it.
+
+use std::fs;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::store::{FOLDER, Store};
+use crate::event::RunName;
+use crate::pipeline::StageName;
+use crate::plan::{Lock, lock};
+use crate::regular_file;
+use crate::state_folder;
+
+/// Time that finding the number of a new run may take, before any work starts.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// File in a [`stage_dir`] with the output of the stage's process.
+pub const LOG: &str = "log";
+/// File in a [`stage_dir`] with the events that the process reported, as JSON lines.
+pub const EVENTS: &str = "events.jsonl";
+/// File in a [`stage_dir`] with the params that the process received.
+pub const PARAMS: &str = "params.json";
+
+/// Returns the folder of a run: `runs/run-12`.
+pub fn run_dir(history: &Path, run: RunName) -> PathBuf {
+    history.join(FOLDER).join(run.to_string())
+}
+
+/// Returns the folder of a stage in a run: `runs/run-12/train`.
+pub fn stage_dir(history: &Path, run: RunName, stage: &StageName) -> PathBuf {
+    run_dir(history, run).join(stage.as_str())
+}
+
+/// Keeps a copy of the lock file at `lock` in the folder of a run, as the record of the outs of all
+/// stages. Without it, `artifacts_before` is used.
+pub fn keep_lock(history: &Path, run: RunName, lock: &Path) {
+    let folder = run_dir(history, run);
+    let (new, named) = (folder.join("lock.new"), folder.join(lock::FILE));
+    // A stage may have put anything there.
+    let _ = fs::create_dir_all(&folder)
+        .and_then(|()| fs::read(lock))
+        .and_then(|text| regular_file::create(&new)?.write_all(&text))
+        .and_then(|()| fs::rename(&new, &named));
+}
+
+/// Returns the lock at the end of a run; `None` if it was not kept or cannot be read.
+pub fn lock_after(history: &Path, run: RunName) -> Option<Lock> {
+    let path = run_dir(history, run).join(lock::FILE);
+    path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
+    Lock::decode(&fs::read_to_string(path).ok()?).ok()
+}
+
+/// Takes the number of a new run, one above the highest number of the database and the folders, and
+/// creates its folder.
+pub fn take_number(history: &Path) -> RunName {
+    // If the database cannot be read, only the folders count; the recorder will report the error.
+    let recorded = match Store::open_existing_within(history, TIMEOUT) {
+        Ok(Some(store)) => store.highest().unwrap_or(0),
+        Ok(None) | Err(_) => 0,
+    };
+    let mut run = RunName(1 + recorded.max(highest_folder(history)));
+    let _ = state_folder::create(&history.join(FOLDER));
+    // Other processes take numbers, too.
+    while let Err(err) = fs::create_dir(run_dir(history, run))
+        && err.kind() == ErrorKind::AlreadyExists
+    {
+        run.0 += 1;
+    }
+    run
+}
+
+/// Returns the highest number of a folder `runs/run-N`, or 0.
+fn highest_folder(history: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(history.join(FOLDER)) else { return 0 };
+    // This program never assigns a number of more than 32 bits.
+    let number = |name: &str| name.strip_prefix("run-")?.parse::<u32>().ok();
+    let numbers = entries.flatten().filter_map(|entry| number(entry.file_name().to_str()?));
+    numbers.max().map_or(0, u64::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn number_exceeds_all_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        assert_eq!(take_number(root), RunName(1));
+        let store = Store::open(root, TIMEOUT).unwrap();
+        for name in ["run-7", "run-x", "run-18446744073709551615", "notes"] {
+            fs::create_dir(root.join(FOLDER).join(name)).unwrap();
+        }
+        assert_eq!(take_number(root), RunName(8));
+        let insert = "INSERT INTO runs (number, status, started, command, overrides, host)
+                      VALUES (9, 'ok', 0, '[]', '[]', '')";
+        store.conn.execute(insert, []).unwrap();
+        assert_eq!(take_number(root), RunName(10));
+        fs::write(root.join("runs/runs.db"), "not a database".repeat(99)).unwrap();
+        assert_eq!(take_number(root), RunName(11));
+    }
+
+    #[test]
+    fn threads_take_different_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken: BTreeSet<RunName> = std::thread::scope(|scope| {
+            let take = || (0..20).map(|_| take_number(dir.path())).collect::<Vec<_>>();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(take)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(taken.len(), 160);
+    }
+
+    #[test]
+    fn unwritable_folder_has_number() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FOLDER), "a file in place of the folder").unwrap();
+        assert_eq!(take_number(dir.path()), RunName(1));
+    }
+}

@@ -1,0 +1,171 @@
+//! Finds the run that a user names: `latest`, `run-12`, `12`, the name or the beginning of the
+//! identity of a run, or the run with the best value of a metric.
+
+use super::query::no_runs;
+use super::rows::{run_name, stage_name};
+use super::store::Store;
+use crate::error::{Error, Result, did_you_mean};
+use crate::event::RunName;
+use crate::pipeline::{Goal, Goals, StageName};
+
+/// Minimum length of the beginning of an identity.
+const MIN_PREFIX: usize = 4;
+/// Maximum number of names in a hint.
+const MOST_LISTED: usize = 5;
+
+impl Store {
+    /// Returns the run that `text` names. `goals` are asked for `best:METRIC` only.
+    ///
+    /// # Errors
+    /// No run or several runs have that name; the hint lists some that exist.
+    pub fn resolve(&self, text: &str, goals: impl FnOnce() -> Goals) -> Result<RunName> {
+        if let Some(metric) = text.strip_prefix("best:") {
+            return self.best(metric, &goals());
+        }
+        if matches!(text, "latest" | "last") {
+            return self.latest();
+        }
+        let latest = self.names(MOST_LISTED)?;
+        // A number that exists wins over a name, and a name over an identity.
+        let numbered = RunName::parse(text);
+        if let Some(run) = numbered
+            && self.has(run)?
+        {
+            return Ok(run);
+        }
+        let found = match self.named(text)? {
+            named if named.is_empty() => self.with_prefix(text)?,
+            named => named,
+        };
+        match (&found[..], numbered) {
+            ([run], _) => Ok(*run),
+            ([], _) if latest.is_empty() => Err(no_runs()),
+            ([], Some(run)) => {
+                Err(Error::usage(format!("there is no run `{run}`")).hint(latest_hint(&latest)))
+            }
+            ([], None) => Err(self.unknown(text, &latest)?),
+            (several, _) => {
+                let listed = list(several);
+                Err(Error::usage(format!("`{text}` is the name of several runs: {listed}"))
+                    .hint(format!("use `{}`, for example", several[0])))
+            }
+        }
+    }
+
+    /// Returns the latest run that is not deleted.
+    ///
+    /// # Errors
+    /// There are no runs.
+    pub fn latest(&self) -> Result<RunName> {
+        self.names(1)?.first().copied().ok_or_else(no_runs)
+    }
+
+    /// Returns the runs with a name given by the user, newest first.
+    fn named(&self, name: &str) -> Result<Vec<RunName>> {
+        let sql = "SELECT number FROM runs WHERE name = ?1 AND lifecycle = ?2 ORDER BY number DESC";
+        let active: Vec<RunName> = self.query_all(sql, (name, "active"), run_name)?;
+        // A deleted run can be named to bring it back.
+        if active.is_empty() {
+            self.query_all(sql, (name, "deleted"), run_name)
+        } else {
+            Ok(active)
+        }
+    }
+
+    /// Returns the runs whose identities begin with `prefix`, newest first.
+    fn with_prefix(&self, prefix: &str) -> Result<Vec<RunName>> {
+        let is_hex = prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex || prefix.len() < MIN_PREFIX {
+            return Ok(Vec::new());
+        }
+        // `g` follows the last hexadecimal digit.
+        let sql =
+            "SELECT number FROM runs WHERE uid >= ?1 AND uid < ?1 || 'g' ORDER BY number DESC";
+        self.query_all(sql, (prefix,), run_name)
+    }
+
+    fn unknown(&self, text: &str, latest: &[RunName]) -> Result<Error> {
+        let sql = "SELECT DISTINCT name FROM runs WHERE name NOT NULL AND lifecycle = 'active'";
+        let names: Vec<String> = self.query_all(sql, (), |row| row.get(0))?;
+        let error = Error::usage(format!("there is no run `{text}`"));
+        let known = names.iter().map(String::as_str).chain(["latest"]);
+        Ok(match did_you_mean(text, known) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+            None => error.because(format!(
+                "a run is named `latest`, by its number or name, by at least {MIN_PREFIX} digits \
+                 of its identity, or as `best:METRIC`"
+            ))
+            .hint(latest_hint(latest)),
+        })
+    }
+
+    /// Returns the run with the best final value of `metric`; of several, the first.
+    fn best(&self, metric: &str, goals: &Goals) -> Result<RunName> {
+        let (stage, key) = self.metric(metric)?;
+        let full = format!("{stage}.{key}");
+        let order = match goals.of(&full) {
+            Some(Goal::Max) => "DESC",
+            Some(Goal::Min) => "ASC",
+            None => {
+                return Err(Error::usage(format!("metric `{full}` has no goal")).hint(format!(
+                    "declare one in pipeline.toml: `{key} = {{ goal = \"max\" }}` in `[metrics]`"
+                )));
+            }
+        };
+        let sql = format!(
+            "SELECT number FROM metrics JOIN runs ON run = number
+             WHERE stage = ?1 AND key = ?2 AND value NOT NULL AND lifecycle = 'active'
+             ORDER BY value {order}, number LIMIT 1"
+        );
+        self.query_one(&sql, (stage.as_str(), &key), run_name)?
+            .ok_or_else(|| Error::usage(format!("metric `{full}` is NaN in all runs")))
+    }
+
+    /// Returns the final metric that `name` means: its stage and key, or an ending of them that no
+    /// other metric has.
+    fn metric(&self, name: &str) -> Result<(StageName, String)> {
+        let sql = "SELECT DISTINCT stage, key FROM metrics";
+        let all: Vec<(String, String)> =
+            self.query_all(sql, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let full: Vec<String> = all.iter().map(|(stage, key)| format!("{stage}.{key}")).collect();
+        let ends_so = |full: &str| full.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
+        let exact = full.iter().position(|full| full == name);
+        let meant: Vec<usize> = match exact {
+            Some(at) => vec![at],
+            None => (0..full.len()).filter(|at| ends_so(&full[*at])).collect(),
+        };
+        match meant[..] {
+            [at] => Ok((stage_name(&all[at].0)?, all[at].1.clone())),
+            [] => {
+                let error = Error::usage(format!("no run has a metric `{name}`"));
+                Err(match did_you_mean(name, full.iter().map(String::as_str)) {
+                    Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                    None => error.hint("`repro metrics show` lists the metrics of the last run"),
+                })
+            }
+            _ => {
+                let listed: Vec<String> =
+                    meant.iter().take(MOST_LISTED).map(|at| format!("`{}`", full[*at])).collect();
+                let listed = listed.join(", ");
+                Err(Error::usage(format!("several metrics end in `{name}`: {listed}"))
+                    .hint(format!("use `{}`, for example", full[meant[0]])))
+            }
+        }
+    }
+}
+
+fn list(runs: &[RunName]) -> String {
+    let more = if runs.len() > MOST_LISTED { ", …" } else { "" };
+    let named: Vec<String> = runs.iter().take(MOST_LISTED).map(ToString::to_string).collect();
+    format!("{}{more}", named.join(", "))
+}
+
+fn latest_hint(latest: &[RunName]) -> String {
+    match latest {
+        [only] => format!("the only run is {only}"),
+        _ => format!(
+            "the latest are {}; `repro runs list` shows more",
+            list(&latest[..latest.len().min(3)])
+        ),
+    }
+}

@@ -1,0 +1,213 @@
+//! Writes the points of series, and keeps count, last, minimum and maximum beside them, so that no
+//! list reads a point. The caller begins and ends the transaction.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+
+use super::record::{Point, StepValue};
+use super::rows::{columns_of, exact, saturating_i64, step_columns, step_value, unsigned};
+use crate::pipeline::StageName;
+
+/// The series of a run to which points were added.
+#[derive(Debug, Default)]
+pub(super) struct SeriesWriter {
+    open: HashMap<StageName, HashMap<String, Open>>,
+}
+
+/// A series as it is in the database, apart from points since the last [`SeriesWriter::save`].
+#[derive(Debug)]
+struct Open {
+    id: i64,
+    summary: Summary,
+    is_saved: bool,
+}
+
+/// The columns of a series that are computed from its points.
+#[derive(Debug, Default, PartialEq)]
+struct Summary {
+    count: u64,
+    last: Option<Point>,
+    min: Option<StepValue>,
+    max: Option<StepValue>,
+}
+
+impl Summary {
+    fn add(&mut self, point: Point) {
+        self.count += 1;
+        // Of two points at the same step and time, the later one counts.
+        if self.last.is_none_or(|last| (last.step, last.at) <= (point.step, point.at)) {
+            self.last = Some(point);
+        }
+        if !point.value.is_nan() {
+            let new = StepValue { step: point.step, value: point.value };
+            let is_first = |old: StepValue| old.value == new.value && new.step < old.step;
+            if self.min.is_none_or(|min| new.value < min.value || is_first(min)) {
+                self.min = Some(new);
+            }
+            if self.max.is_none_or(|max| new.value > max.value || is_first(max)) {
+                self.max = Some(new);
+            }
+        }
+    }
+}
+
+impl SeriesWriter {
+    /// Adds a point. [`SeriesWriter::save`] must follow in the same transaction.
+    pub(super) fn add(
+        &mut self,
+        conn: &Connection,
+        run: i64,
+        (stage, key): (&StageName, &str),
+        point: Point,
+    ) -> rusqlite::Result<()> {
+        let series = self.open(conn, run, stage, key)?;
+        let nth = series.summary.count;
+        series.summary.add(point);
+        series.is_saved = false;
+        conn.prepare_cached(
+            "INSERT INTO points (series, step, at, nth, value, exact)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            series.id,
+            saturating_i64(point.step),
+            point.at,
+            saturating_i64(nth),
+            point.value.to_f64(),
+            exact(point.value)
+        ])?;
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        conn: &Connection,
+        run: i64,
+        stage: &StageName,
+        key: &str,
+    ) -> rusqlite::Result<&mut Open> {
+        if self.open.get(stage).is_none_or(|keys| !keys.contains_key(key)) {
+            let open = Open::load(conn, run, stage, key)?;
+            self.open.entry(stage.clone()).or_default().insert(key.to_owned(), open);
+        }
+        let open = self.open.get_mut(stage).and_then(|keys| keys.get_mut(key));
+        Ok(open.unwrap_or_else(|| panic!("BUG: a series that was just opened is missing")))
+    }
+
+    /// Writes what [`SeriesWriter::add`] has changed beside the points.
+    pub(super) fn save(&mut self, conn: &Connection) -> rusqlite::Result<()> {
+        let all = self.open.values_mut().flat_map(HashMap::values_mut);
+        for series in all.filter(|series| !series.is_saved) {
+            series.save(conn)?;
+            series.is_saved = true;
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    /// Reads a series; creates it if it is missing.
+    fn load(conn: &Connection, run: i64, stage: &StageName, key: &str) -> rusqlite::Result<Open> {
+        let select = "SELECT id, count, last, last_exact, last_step, min, min_exact, min_step,
+                          max, max_exact, max_step,
+                          (SELECT max(at) FROM points WHERE series = id AND step = last_step)
+                      FROM series WHERE run = ?1 AND stage = ?2 AND key = ?3";
+        let insert = "INSERT INTO series (run, stage, key, count, last_step)
+                      VALUES (?1, ?2, ?3, 0, 0)";
+        let names = params![run, stage.as_str(), key];
+        let found = conn.query_row(select, names, |row| {
+            // An invalid number was not written by this program, and does not count.
+            let read = |at| step_columns(row, at).map(|it| step_value(it).unwrap_or(None));
+            let last = read(2)?.zip(row.get(11)?);
+            let last = last.map(|(StepValue { step, value }, at)| Point { step, value, at });
+            let count = unsigned(row.get(1)?);
+            let summary = Summary { count, last, min: read(5)?, max: read(8)? };
+            Ok(Open { id: row.get(0)?, summary, is_saved: true })
+        });
+        if let Some(open) = found.optional()? {
+            return Ok(open);
+        }
+        conn.execute(insert, names)?;
+        Ok(Open { id: conn.last_insert_rowid(), summary: Summary::default(), is_saved: true })
+    }
+
+    fn save(&self, conn: &Connection) -> rusqlite::Result<()> {
+        let Summary { count, last, min, max } = &self.summary;
+        let last = last.map(|Point { step, value, .. }| StepValue { step, value });
+        let [last, min, max] = [last, *min, *max].map(columns_of);
+        let sql = "UPDATE series SET count = ?2, last = ?3, last_exact = ?4, last_step = ?5,
+                       min = ?6, min_exact = ?7, min_step = ?8,
+                       max = ?9, max_exact = ?10, max_step = ?11
+                   WHERE id = ?1";
+        let values: [&dyn ToSql; 11] = [
+            &self.id,
+            &saturating_i64(*count),
+            &last.0,
+            &last.1,
+            &last.2,
+            &min.0,
+            &min.1,
+            &min.2,
+            &max.0,
+            &max.1,
+            &max.2,
+        ];
+        conn.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn point(step: u64, at: i64, value: f64) -> Point {
+        Point { step, value: value.into(), at }
+    }
+
+    #[test]
+    fn last_minimum_and_maximum() {
+        let nan = f64::NAN;
+        let cases: [(&[Point], (u64, f64), Option<(u64, u64)>); 6] = [
+            (&[point(3, 0, 1.0), point(5, 0, 2.0), point(4, 9, 3.0)], (5, 2.0), Some((3, 4))),
+            (&[point(5, 8, 2.0), point(5, 7, 1.0)], (5, 2.0), Some((5, 5))),
+            (&[point(5, 7, 2.0), point(5, 7, 1.0)], (5, 1.0), Some((5, 5))),
+            (&[point(2, 0, 1.0), point(1, 0, 1.0), point(3, 0, 1.0)], (3, 1.0), Some((1, 1))),
+            (
+                &[point(1, 0, nan), point(2, 0, f64::INFINITY), point(3, 0, -1.0)],
+                (3, -1.0),
+                Some((3, 2)),
+            ),
+            (&[point(1, 0, nan), point(2, 0, nan)], (2, nan), None),
+        ];
+        for (points, last, extremes) in cases {
+            let mut summary = Summary::default();
+            points.iter().for_each(|point| summary.add(*point));
+            let found = summary.last.unwrap();
+            assert_eq!(found.step, last.0, "{points:?}");
+            assert!(found.value.same(last.1.into()), "{points:?}");
+            let steps = summary.min.zip(summary.max).map(|(min, max)| (min.step, max.step));
+            assert_eq!(steps, extremes, "{points:?}");
+            assert_eq!(summary.count, points.len() as u64);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn extremes_in_any_order(
+            points in prop::collection::vec((0..4u64, -2..3i32), 1..12)
+                .prop_flat_map(|points| (Just(points.clone()), Just(points).prop_shuffle()))
+        ) {
+            let of = |points: Vec<(u64, i32)>| {
+                let mut summary = Summary::default();
+                points.into_iter().for_each(|(step, value)| {
+                    summary.add(point(step, 0, value.into()));
+                });
+                (summary.min, summary.max)
+            };
+            prop_assert_eq!(of(points.0), of(points.1));
+        }
+    }
+}
