@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use crate::engine::Project;
+pub(super) use crate::engine::project::goals;
 use crate::engine::run::Report;
 use crate::engine::size::Tally;
 use crate::engine::status::Verdict;
 use crate::engine::undeclared::{self, Warnings};
-use crate::engine::{Project, project};
 use crate::error::{Error, Result};
 use crate::event::{Failure, GitState, Outcome};
-use crate::pipeline::{Goals, StageName};
+use crate::pipeline::StageName;
 use crate::plan::Change;
 use crate::plural::count;
 use crate::report::status::StageStatus;
@@ -32,12 +33,6 @@ pub(super) fn show_warnings(project: &Project) {
 /// Returns the command line as typed. Arguments that are not UTF-8 are shown as well as possible.
 pub(super) fn command_line() -> Vec<String> {
     std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect()
-}
-
-/// Returns the metric goals; none if `pipeline.toml` is invalid, so that history commands still
-/// work.
-pub(super) fn goals(root: &Path) -> Goals {
-    project::load_pipeline(root, &[]).map(|pipeline| pipeline.goals).unwrap_or_default()
 }
 
 /// Opens the run store of a project.

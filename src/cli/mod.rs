@@ -4,6 +4,7 @@ mod accept;
 mod add;
 mod checkout;
 mod common;
+mod comparison;
 mod completions;
 mod dag;
 mod fsck;

@@ -1,30 +1,18 @@
 //! `repro get`: finds the content of a path in an old run or at a git revision. Writes nothing.
 
-use std::fmt;
 use std::io::Read;
 
+use super::Project;
+use super::revision::{Revision, StageOut};
 use super::upkeep::revisions;
-use super::{Project, past_outs};
 use crate::cache::inventory::Integrity;
 use crate::digest::Content;
 use crate::error::{Error, Result, did_you_mean};
-use crate::event::{GitState, GitTree, RunName};
+use crate::event::{GitState, GitTree};
 use crate::pipeline::{Cached, StageName};
-use crate::plan::lock;
 use crate::regular_file;
 use crate::repo_path::RepoPath;
-use crate::runs::{Run, StageState, Store, query};
-
-/// A source of old outs.
-#[derive(Debug)]
-pub enum Revision {
-    Run(Box<Run>),
-    /// A commit, and the name that the user gave it.
-    Commit {
-        commit: String,
-        name: String,
-    },
-}
+use crate::runs::{Run, StageState};
 
 /// A path at a revision.
 #[derive(Debug)]
@@ -35,20 +23,8 @@ pub struct Found {
     pub content: Content,
 }
 
-/// An out of a stage.
-type StageOut = (StageName, RepoPath, Content);
-
 /// Maximum number of names in a hint.
 const MOST_LISTED: usize = 10;
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Revision::Run(run) => run.name.fmt(f),
-            Revision::Commit { name, .. } => f.write_str(name),
-        }
-    }
-}
 
 /// Finds `path`, an out or a path inside one, at the revision `name`: a run, or anything that git
 /// understands. The cache holds all of it.
@@ -56,8 +32,8 @@ impl fmt::Display for Revision {
 /// # Errors
 /// The revision or the path does not exist, or the cache lacks an object.
 pub fn find(project: &Project, name: &str, path: &RepoPath) -> Result<Found> {
-    let revision = revision(project, name)?;
-    let outs = outs(project, &revision)?;
+    let revision = Revision::find(&project.root, name)?;
+    let outs = revision.outs(&project.root)?;
     let Some((stage, out, content)) = outs.iter().find(|(_, out, _)| out.contains(path)) else {
         return Err(not_found(project, &revision, &outs, path));
     };
@@ -87,7 +63,7 @@ pub fn find(project: &Project, name: &str, path: &RepoPath) -> Result<Found> {
 
 /// Returns the paths of the outs at a revision, for completion.
 pub fn out_paths(project: &Project, name: &str) -> Result<Vec<RepoPath>> {
-    let outs = outs(project, &revision(project, name)?)?;
+    let outs = Revision::find(&project.root, name)?.outs(&project.root)?;
     Ok(outs.into_iter().map(|(_, path, _)| path).collect())
 }
 
@@ -109,73 +85,6 @@ pub fn open(project: &Project, content: &Content, shown: &str) -> Result<impl Re
         _ => Err(Error::damaged(format!("the object of {shown} is damaged"))
             .hint("`repro fsck --repair` repairs the cache")),
     }
-}
-
-fn revision(project: &Project, name: &str) -> Result<Revision> {
-    let store = Store::open_existing(&project.history)?;
-    let is_word = matches!(name, "latest" | "last") || name.starts_with("best:");
-    let is_run = is_word || RunName::parse(name).is_some();
-    let commit = |name: &str| revisions::commit(&project.root, name);
-    let of_git = |commit| Revision::Commit { commit, name: name.to_owned() };
-    let run = store
-        .as_ref()
-        .ok_or_else(query::no_runs)
-        .and_then(|store| store.run(store.resolve(name, || project.pipeline.goals.clone())?));
-    match run {
-        Ok(run) => Ok(Revision::Run(Box::new(run))),
-        // Digits can also begin the id of a commit.
-        Err(error) if is_run => match commit(name).filter(|_| !name.starts_with("run-")) {
-            Some(commit) if !is_word => Ok(of_git(commit)),
-            _ => Err(error),
-        },
-        Err(_) => commit(name).map(of_git).ok_or_else(|| unknown(store.as_ref(), name)),
-    }
-}
-
-fn unknown(store: Option<&Store>, name: &str) -> Error {
-    let error = Error::usage(format!("`{name}` is neither a run nor a git revision"));
-    let runs = store.and_then(|store| store.names(100).ok()).unwrap_or_default();
-    let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
-    match did_you_mean(name, runs.iter().map(String::as_str).chain(["latest"])) {
-        Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-        None => error.hint("`repro runs list` shows the runs"),
-    }
-}
-
-fn outs(project: &Project, revision: &Revision) -> Result<Vec<StageOut>> {
-    match revision {
-        Revision::Run(run) => outs_of_run(project, run),
-        Revision::Commit { commit, name } => {
-            let lock = revisions::lock_at(&project.root, commit)?
-                .ok_or_else(|| Error::usage(format!("{name} has no `{}`", lock::FILE)))?;
-            let outs = lock.stages.into_iter().flat_map(|(stage, trace)| {
-                trace.outs.into_iter().map(move |(path, content)| (stage.clone(), path, content))
-            });
-            Ok(outs.collect())
-        }
-    }
-}
-
-/// Returns the outs that the workspace had when a run ended, with those that it did not touch.
-///
-/// # Errors
-/// The run store cannot be read.
-pub(super) fn outs_of_run(project: &Project, run: &Run) -> Result<Vec<StageOut>> {
-    let others = match past_outs::outs_from_lock(&project.history, run) {
-        Some(others) => others,
-        // A run of an older version: an earlier run recorded the stage.
-        None => {
-            let store = Store::open_existing(&project.history)?.ok_or_else(query::no_runs)?;
-            store.artifacts_before(run.name)?
-        }
-    };
-    let artifacts = [&run.artifacts[..], &others].concat();
-    let out = |artifact: crate::runs::Artifact| {
-        let (kind, digest) = artifact.content?;
-        let content = Content::from_kind(&kind, digest.parse().ok()?)?;
-        Some((artifact.stage, RepoPath::parse_canonical(&artifact.path)?, content))
-    };
-    Ok(artifacts.into_iter().filter_map(out).collect())
 }
 
 /// Adds the name that was most likely meant, or all names, as a hint.

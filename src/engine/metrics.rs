@@ -35,12 +35,21 @@ pub(super) struct Found {
 
 /// Reads the metrics files of a stage. A missing file has no metrics.
 pub(super) fn read(root: &Path, stage: &Stage) -> Found {
+    read_by(stage, |path| bytes(&path.to_path(root)))
+}
+
+/// Reads the metrics of a stage from files whose bytes `read` returns; `None` for a missing file.
+pub(super) fn read_by(
+    stage: &Stage,
+    read: impl Fn(&RepoPath) -> Result<Option<Vec<u8>>, Fault>,
+) -> Found {
     let outs = stage.outs.iter().filter(|out| out.role == Role::Metrics);
     let mut files = Vec::new();
     let mut complaints = Vec::new();
     for out in outs {
         let path = out.path.as_str();
-        match values(&out.path.to_path(root), path) {
+        let value = read(&out.path).and_then(|bytes| bytes.map(|b| value(path, &b)).transpose());
+        match value {
             Ok(None) => {}
             Ok(Some(value)) => {
                 let mut flat = Flat::default();
@@ -58,26 +67,34 @@ pub(super) fn read(root: &Path, stage: &Stage) -> Found {
     Found { values: merged(files), complaints }
 }
 
-/// Reads the values in a file; `None` if it does not exist.
-fn values(path: &Path, name: &str) -> Result<Option<Value>, Fault> {
-    let fault = |what: String, hint: &str| Fault {
-        line: None,
-        what,
-        hint: (!hint.is_empty()).then(|| hint.to_owned()),
-    };
+/// Reads the bytes of a file; `None` if it does not exist.
+fn bytes(path: &Path) -> Result<Option<Vec<u8>>, Fault> {
     let unreadable = |err: std::io::Error| fault(format!("cannot be read: {err}"), "");
     let meta = match path.metadata() {
         Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
         meta => meta.map_err(unreadable)?,
     };
     if !meta.is_file() {
-        let kind = if meta.is_dir() { "a folder" } else { "not a file" };
-        let hint = "declare the files under `metrics` one by one, and other outs under `outs`";
-        return Err(fault(format!("is {kind}"), hint));
+        return Err(not_a_file(if meta.is_dir() { "a folder" } else { "not a file" }));
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
     file.take(MAX_SIZE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(Some(bytes))
+}
+
+/// Returns the fault of a path that holds `kind` instead of a file.
+pub(super) fn not_a_file(kind: &str) -> Fault {
+    let hint = "declare the files under `metrics` one by one, and other outs under `outs`";
+    fault(format!("is {kind}"), hint)
+}
+
+pub(super) fn fault(what: String, hint: &str) -> Fault {
+    Fault { line: None, what, hint: (!hint.is_empty()).then(|| hint.to_owned()) }
+}
+
+/// Parses the bytes of the file `name`.
+fn value(name: &str, bytes: &[u8]) -> Result<Value, Fault> {
     if bytes.len() as u64 > MAX_SIZE {
         let what = format!("is larger than {} MiB", MAX_SIZE >> 20);
         let hint = "write the final numbers only; data belongs to `outs`, a series to \
@@ -85,8 +102,8 @@ fn values(path: &Path, name: &str) -> Result<Option<Value>, Fault> {
         return Err(fault(what, hint));
     }
     let format = Format::of(name).unwrap_or(Format::Json);
-    let text = data::decode(&bytes)?;
-    data::parse(format, &text).map(Some).map_err(|fault| Fault {
+    let text = data::decode(bytes)?;
+    data::parse(format, &text).map_err(|fault| Fault {
         what: format!("cannot be read as {}: {}", format.name(), fault.what),
         ..fault
     })

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Project, get};
+use super::{Project, revision};
 use crate::digest::{Content, Digest};
 use crate::error::Result;
 use crate::pipeline::{Drawing, Role, StageName};
@@ -76,7 +76,7 @@ pub fn files(project: &Project, runs: &[Run]) -> Result<Vec<PlotFile>> {
 }
 
 fn outs(project: &Project, run: &Run) -> Result<BTreeMap<RepoPath, Content>> {
-    let outs = get::outs_of_run(project, run)?;
+    let outs = revision::outs_of_run(&project.root, run)?;
     Ok(outs.into_iter().map(|(_, path, content)| (path, content)).collect())
 }
 

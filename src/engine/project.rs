@@ -13,8 +13,8 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    self, FileSource, Links, Override, ParamKey, ParamValue, PathEntry, Pipeline, Problem, Stage,
-    StageIx, StageName, StageSet,
+    self, FileSource, Goals, Links, Override, ParamKey, ParamValue, PathEntry, Pipeline, Problem,
+    Stage, StageIx, StageName, StageSet,
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
@@ -290,6 +290,12 @@ pub fn hold_edits(root: &Path) -> Result<EditLock> {
 /// Reads the pipeline that `pipeline.toml` declares.
 pub fn load_pipeline(root: &Path, overrides: &[Override]) -> Result<Pipeline> {
     load_with_sources(root, overrides).map(|(pipeline, _)| pipeline)
+}
+
+/// Returns the goals of metrics; none if `pipeline.toml` is not valid, so that commands about the
+/// history still work.
+pub fn goals(root: &Path) -> Goals {
+    load_pipeline(root, &[]).map(|pipeline| pipeline.goals).unwrap_or_default()
 }
 
 /// Facts about the disk that reading a pipeline depended on.

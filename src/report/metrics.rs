@@ -1,4 +1,4 @@
-//! The reports of `repro metrics show` and `repro metrics compare`.
+//! The report of `repro metrics show`.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -10,9 +10,9 @@ use super::streamed::ReadFailure;
 use crate::error::Result;
 use crate::event::{RunName, Timestamp};
 use crate::number::Number;
-use crate::pipeline::{Goal, Goals, ParamKey, ParamValue};
-use crate::runs::compare::{Comparison, MetricRow, RunValues, Verdict, compare, metric_key};
-use crate::runs::{Metrics, Point, Run, Series, StepValue, Store};
+use crate::pipeline::{Goal, Goals};
+use crate::runs::compare::metric_key;
+use crate::runs::{Metrics, Point, Series, StepValue, Store};
 
 /// The final metrics and the series of a run.
 #[derive(Debug)]
@@ -146,84 +146,6 @@ impl Serialize for FinalMetrics<'_> {
     }
 }
 
-/// Params and metrics of two or more runs side by side.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ComparisonReport {
-    pub runs: Vec<Run>,
-    pub comparison: Comparison,
-    /// Number of params that are equal in all runs and were left out.
-    ///
-    /// Not in JSON: it only makes the terminal output mention `--all`.
-    pub omitted: usize,
-}
-
-/// Selects the params that a comparison lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Params {
-    All,
-    Differing,
-}
-
-impl ComparisonReport {
-    pub fn new(runs: Vec<Run>, goals: &Goals, params: Params) -> ComparisonReport {
-        let values: Vec<RunValues> = runs.iter().map(RunValues::from).collect();
-        let mut comparison = compare(&values, goals);
-        let all = comparison.params.len();
-        if params == Params::Differing {
-            comparison.params.retain(|row| row.differs());
-        }
-        let omitted = all - comparison.params.len();
-        ComparisonReport { runs, comparison, omitted }
-    }
-}
-
-impl Serialize for ComparisonReport {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            runs: &'a [RunName],
-            params: Vec<ParamFields<'a>>,
-            metrics: Vec<MetricFields<'a>>,
-        }
-        let Comparison { runs, params, metrics } = &self.comparison;
-        let params =
-            params.iter().map(|row| ParamFields { key: &row.key, values: &row.values }).collect();
-        let metrics = metrics.iter().map(|row| MetricFields::new(row, runs)).collect();
-        Fields { runs, params, metrics }.serialize(s)
-    }
-}
-
-#[derive(Serialize)]
-struct ParamFields<'a> {
-    key: &'a ParamKey,
-    /// In the order of the runs; `null` where a run has none.
-    values: &'a [Option<ParamValue>],
-}
-
-#[derive(Serialize)]
-struct MetricFields<'a> {
-    key: &'a str,
-    /// In the order of the runs; `null` where a run has none.
-    values: &'a [Option<Number>],
-    /// The value of the last run minus that of the first.
-    difference: Option<Number>,
-    verdict: Option<&'static str>,
-    /// Runs with the best value.
-    best: Vec<RunName>,
-}
-
-impl<'a> MetricFields<'a> {
-    fn new(row: &'a MetricRow, runs: &[RunName]) -> MetricFields<'a> {
-        MetricFields {
-            key: &row.key,
-            values: &row.values,
-            difference: row.difference,
-            verdict: row.verdict.map(Verdict::word),
-            best: row.best.iter().map(|at| runs[*at]).collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,86 +201,6 @@ mod tests {
               }
             ]
           }
-        }
-        "#);
-    }
-
-    #[test]
-    fn comparison_json() {
-        let dir = finished();
-        let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let runs = [1, 2].map(|number| store.run(RunName(number)).unwrap());
-        let report = ComparisonReport::new(runs.into(), &goals(), Params::Differing);
-        assert_eq!(report.omitted, 2);
-        insta::assert_snapshot!(crate::report::json(&report), @r#"
-        {
-          "metrics": [
-            {
-              "best": [],
-              "difference": null,
-              "key": "evaluate.accuracy",
-              "values": [
-                null,
-                0.625
-              ],
-              "verdict": null
-            },
-            {
-              "best": [],
-              "difference": null,
-              "key": "train.grad",
-              "values": [
-                null,
-                "NaN"
-              ],
-              "verdict": null
-            },
-            {
-              "best": [
-                "run-2"
-              ],
-              "difference": -1.837655,
-              "key": "train.loss",
-              "values": [
-                2.25,
-                0.412345
-              ],
-              "verdict": "better"
-            },
-            {
-              "best": [],
-              "difference": null,
-              "key": "train.steps",
-              "values": [
-                null,
-                30.0
-              ],
-              "verdict": null
-            },
-            {
-              "best": [],
-              "difference": null,
-              "key": "train.top",
-              "values": [
-                null,
-                "Infinity"
-              ],
-              "verdict": null
-            }
-          ],
-          "params": [
-            {
-              "key": "train.epochs",
-              "values": [
-                10,
-                30
-              ]
-            }
-          ],
-          "runs": [
-            "run-1",
-            "run-2"
-          ]
         }
         "#);
     }

@@ -4,6 +4,7 @@
 //! Reports are built from values of the engine and the run store. They do not know about terminals
 //! or arguments.
 
+pub mod compare;
 pub mod dag;
 pub mod fsck;
 pub mod gc;

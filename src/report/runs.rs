@@ -9,8 +9,8 @@ use super::metrics::FinalMetrics;
 use super::streamed::ReadFailure;
 use crate::error::Result;
 use crate::event::{Failure, GitState, Millis, RunName, Timestamp};
-use crate::pipeline::{Goals, ParamKey, ParamValue, StageName};
-use crate::runs::compare::{RunValues, compare};
+use crate::pipeline::{ParamKey, ParamValue, StageName};
+use crate::runs::compare::compare_params;
 use crate::runs::{Artifact, Run, StageRecord, StageState, Store};
 
 /// Everything recorded about a run, except its series.
@@ -80,8 +80,7 @@ impl Serialize for RunListReport<'_> {
 }
 
 fn changed(before: BTreeMap<ParamKey, ParamValue>, run: &Run) -> Vec<ChangedParam> {
-    let before = RunValues { run: run.name, params: before, metrics: run.metrics.clone() };
-    let rows = compare(&[before, RunValues::from(run)], &Goals::default()).params;
+    let rows = compare_params(&[&before, &run.info.params]);
     let differing = rows.into_iter().filter(|row| row.differs());
     differing
         .map(|row| ChangedParam {

@@ -6,6 +6,7 @@ mod accept;
 mod add;
 mod adopt;
 mod checkout;
+mod compare;
 mod completions;
 mod config;
 mod crash;

@@ -90,10 +90,40 @@ pub fn has(root: &Path, commit: &str, path: &str) -> bool {
     blob(root, commit, path).is_ok_and(|found| found.is_some())
 }
 
+/// Returns the bytes of a file at a commit; `None` if there is no file at `path`.
+pub fn file_at(root: &Path, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
+    match entry(root, commit, path)? {
+        Some((kind, id)) if kind == "blob" => answer(root, &["cat-file", "blob", &id]).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Returns the names in a folder at a commit; none if there is no such folder.
+pub fn names_in(root: &Path, commit: &str, folder: &str) -> Vec<String> {
+    let folder = format!("{folder}/");
+    let listed =
+        ask(root, &["--literal-pathspecs", "ls-tree", "-z", "--name-only", commit, "--", &folder]);
+    let names = listed.unwrap_or_default();
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    names.split_terminator('\0').map(name).collect()
+}
+
+/// Returns the names of all branches and tags; none without a repository.
+pub fn names(root: &Path) -> Vec<String> {
+    let listed = ask(root, &["for-each-ref", "--format=%(refname:short)"]);
+    listed.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
 /// Returns the id of a file at a commit. `path` is relative to `root`.
 fn blob(root: &Path, commit: &str, path: &str) -> Result<Option<String>> {
+    Ok(entry(root, commit, path)?.map(|(_, id)| id))
+}
+
+/// Returns the type and the id of what is at `path` at a commit.
+fn entry(root: &Path, commit: &str, path: &str) -> Result<Option<(String, String)>> {
     let entry = ask(root, &["--literal-pathspecs", "ls-tree", commit, "--", path])?;
-    Ok(entry.split_whitespace().nth(2).map(str::to_owned))
+    let mut words = entry.split_whitespace().skip(1).map(str::to_owned);
+    Ok(words.next().zip(words.next()))
 }
 
 fn decode(root: &Path, commit: &str, blob: &str) -> Result<Lock> {
@@ -113,12 +143,16 @@ fn unknown(root: &Path, name: &str, error: Error) -> Error {
 }
 
 fn ask(root: &Path, args: &[&str]) -> Result<String> {
+    Ok(String::from_utf8_lossy(&answer(root, args)?).into_owned())
+}
+
+fn answer(root: &Path, args: &[&str]) -> Result<Vec<u8>> {
     let mut git = Command::new("git");
     git.arg("-C").arg(root).args(args).stdin(Stdio::null()).env("GIT_OPTIONAL_LOCKS", "0");
     let answer =
         git.output().map_err(|err| Error::environment("cannot start `git`").because(err))?;
     if answer.status.success() {
-        return Ok(String::from_utf8_lossy(&answer.stdout).into_owned());
+        return Ok(answer.stdout);
     }
     let message = String::from_utf8_lossy(&answer.stderr);
     let message = message.lines().next().unwrap_or_default();

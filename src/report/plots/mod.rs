@@ -20,7 +20,7 @@ use crate::event::{RunName, Timestamp};
 use crate::number::Number;
 use crate::pipeline::{Drawing, Goal, Goals, ParamKey, ParamValue, StageName};
 use crate::repo_path::RepoPath;
-use crate::runs::compare::{RunValues, compare, metric_key};
+use crate::runs::compare::{Grouping, MetricRow, Rules, Values, compare, metric_key};
 use crate::runs::{Run, Series, Store};
 
 /// Everything that a page of plots shows.
@@ -105,9 +105,11 @@ impl PlotsReport {
         goals: &Goals,
         is_selected: Selection<'_>,
     ) -> Result<PlotsReport> {
-        let compared = compare(&runs.iter().map(RunValues::from).collect::<Vec<_>>(), goals);
+        let rules = Rules { goals: goals.clone(), grouping: Grouping::None, ..Rules::default() };
+        let compared = compare(&runs.iter().map(Values::from).collect::<Vec<_>>(), &rules);
         let params = compared.params.into_iter();
-        let metrics = compared.metrics.into_iter().filter(|row| is_selected(&row.key));
+        let metrics = compared.metrics.into_iter().filter(|row| is_selected(&row.key()));
+        let means = |row: &MetricRow| row.values.iter().map(|value| Some((*value)?.mean)).collect();
         Ok(PlotsReport {
             project: runs.iter().rev().find_map(|run| run.info.pipeline.clone()),
             runs: runs.iter().map(PlottedRun::from).collect(),
@@ -116,9 +118,9 @@ impl PlotsReport {
                 .collect(),
             metrics: metrics
                 .map(|row| MetricValues {
-                    goal: goals.of(&row.key),
-                    key: row.key,
-                    values: row.values,
+                    goal: row.goal,
+                    key: row.key(),
+                    values: means(&row),
                     best: row.best,
                 })
                 .collect(),

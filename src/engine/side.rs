@@ -1,0 +1,162 @@
+//! The sides of a comparison: runs, git revisions and the workspace, with their params, metrics and
+//! locks. Writes nothing.
+//!
+//! A run has the params and metrics that were recorded. A revision has the params that its
+//! `pipeline.toml` declares, and the metrics in the files that its `pipeline.lock` names, from the
+//! cache or from git. The workspace has the present params, lock and metrics files.
+
+mod at_commit;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use super::metrics::{self, Found};
+use super::project;
+use super::revision::Revision;
+use crate::error::{Result, did_you_mean};
+use crate::pipeline::{ParamKey, ParamValue, Pipeline, Stage};
+use crate::plan::{Change, Lock};
+use crate::runs::{Metrics, Run};
+
+/// The word for the present state of the project.
+pub const WORKSPACE: &str = "workspace";
+
+/// One side of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Side {
+    Revision(Revision),
+    Workspace,
+}
+
+/// The metrics of a side.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Numbers {
+    pub metrics: Metrics,
+    /// Files that should have metrics, but cannot be read.
+    pub unreadable: Vec<String>,
+    /// Stages whose metrics were made with other params.
+    pub stale: Vec<String>,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Side::Revision(revision) => revision.fmt(f),
+            Side::Workspace => f.write_str(WORKSPACE),
+        }
+    }
+}
+
+impl From<Run> for Side {
+    fn from(run: Run) -> Side {
+        Side::Revision(Revision::Run(Box::new(run)))
+    }
+}
+
+impl Side {
+    /// Finds the side that `name` stands for: `workspace`, a run, or a git revision.
+    ///
+    /// # Errors
+    /// It is none of them.
+    pub fn find(root: &Path, name: &str) -> Result<Side> {
+        if name == WORKSPACE {
+            return Ok(Side::Workspace);
+        }
+        Revision::find(root, name).map(Side::Revision).map_err(|error| {
+            match did_you_mean(name, [WORKSPACE]) {
+                Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                None => error,
+            }
+        })
+    }
+
+    /// Returns the run, if it is one.
+    pub fn run(&self) -> Option<&Run> {
+        match self {
+            Side::Revision(Revision::Run(run)) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// Returns the params that at least one stage reads.
+    ///
+    /// # Errors
+    /// `pipeline.toml` is missing or not valid there.
+    pub fn params(&self, root: &Path) -> Result<BTreeMap<ParamKey, ParamValue>> {
+        match self {
+            Side::Revision(Revision::Run(run)) => Ok(run.info.params.clone()),
+            Side::Revision(Revision::Commit { commit, name }) => {
+                Ok(at_commit::pipeline(root, commit, name)?.used_params())
+            }
+            Side::Workspace => Ok(project::load_pipeline(root, &[])?.used_params()),
+        }
+    }
+
+    /// Returns the lock; `None` if that of the run was not kept.
+    ///
+    /// # Errors
+    /// The revision has no lock, or a lock cannot be parsed.
+    pub fn lock(&self, root: &Path) -> Result<Option<Lock>> {
+        match self {
+            Side::Revision(revision) => revision.lock(root),
+            Side::Workspace => project::load_lock(root).map(Some),
+        }
+    }
+
+    /// Returns the final metrics.
+    ///
+    /// # Errors
+    /// `pipeline.toml` is missing or not valid there, or a revision has no lock.
+    pub fn metrics(&self, root: &Path) -> Result<Numbers> {
+        match self {
+            Side::Revision(Revision::Run(run)) => {
+                Ok(Numbers { metrics: run.metrics.clone(), ..Numbers::default() })
+            }
+            Side::Revision(revision @ Revision::Commit { commit, name }) => {
+                let pipeline = at_commit::pipeline(root, commit, name)?;
+                let lock = revision.lock(root)?.unwrap_or_default();
+                let files = at_commit::MetricsFiles::open(root, commit)?;
+                Ok(self.numbers(&pipeline, &lock, |stage| match lock.stages.get(&stage.name) {
+                    Some(trace) => files.read(stage, trace),
+                    None => Found::default(),
+                }))
+            }
+            Side::Workspace => {
+                let pipeline = project::load_pipeline(root, &[])?;
+                let lock = project::load_lock(root)?;
+                Ok(self.numbers(&pipeline, &lock, |stage| metrics::read(root, stage)))
+            }
+        }
+    }
+
+    fn numbers(&self, pipeline: &Pipeline, lock: &Lock, read: impl Fn(&Stage) -> Found) -> Numbers {
+        let mut numbers = Numbers::default();
+        for stage in &pipeline.stages {
+            let Found { values, complaints } = read(stage);
+            let complaints = complaints.into_iter().map(|what| format!("{self}: {what}"));
+            numbers.unreadable.extend(complaints);
+            if !values.is_empty()
+                && let Some(changes) = other_params(stage, lock)
+            {
+                let name = &stage.name;
+                numbers.stale.push(format!(
+                    "{self}: stage `{name}` is out of date, so its metrics are of other params: \
+                     {changes}"
+                ));
+            }
+            let values = values.into_iter();
+            numbers.metrics.extend(values.map(|(key, number)| ((stage.name.clone(), key), number)));
+        }
+        numbers
+    }
+}
+
+/// Returns the params that have changed since the stage ran; `None` if none has.
+fn other_params(stage: &Stage, lock: &Lock) -> Option<String> {
+    let made = &lock.stages.get(&stage.name)?.fingerprint;
+    let mut now = made.clone();
+    now.params.clone_from(&stage.params);
+    let changes: Vec<String> = now.changes_since(made).iter().map(Change::to_string).collect();
+    (!changes.is_empty()).then(|| changes.join(", "))
+}
