@@ -12,8 +12,8 @@
 //!
 //! # Invariants
 //!
-//! - Nothing in a worktree is a link to a file of the user's workspace, so a stage that keeps to
-//!   paths in its project does not reach the workspace.
+//! - Nothing in a worktree is a link to a file of the user's workspace but what `[worktrees] share`
+//!   names, so a stage that keeps to other paths in its project does not reach the workspace.
 //! - `repro gc` removes nothing while a worktree is in use: it holds the lock of the cache.
 //! - A worktree is removed when it is dropped. One of a killed process is removed by the next
 //!   command that takes the run lock of the main project.
@@ -69,6 +69,7 @@ impl Worktree {
             format!("`{}` cannot be read, so it is not in the worktree", path.display())
         });
         let mut warnings: Vec<String> = unread.collect();
+        warnings.extend(files::share(project, root)?);
         warnings.extend(files::missing(project, root));
         Ok(Worktree { place, _cache: cache, warnings })
     }

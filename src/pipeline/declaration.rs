@@ -38,6 +38,8 @@ pub struct Pipeline {
     pub cache_dir: Option<String>,
     /// Time for which `repro gc` keeps displaced contents.
     pub trash: Duration,
+    /// Paths of the main project that every worktree reaches by a link.
+    pub shared_by_worktrees: Vec<RepoPath>,
     /// In the order of declaration; a [`StageIx`] is an index into it.
     pub stages: Vec<Stage>,
     pub graph: Graph,

@@ -12,6 +12,7 @@ pub(super) mod reader;
 pub(super) mod source;
 pub(super) mod stage;
 mod syntax;
+pub(super) mod worktrees;
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,9 @@ pub fn parse(
     let warnings = composed.without_effect();
     let Composed { params, set, .. } = composed;
     let mut stages = reader.stages(root, &params, &tokens, &set);
-    match super::validate::graph(&mut stages, files) {
+    let graph = super::validate::graph(&mut stages, files);
+    let shared_by_worktrees = reader.shared_by_worktrees(root, &stages);
+    match graph {
         Ok(graph) if reader.problems.is_empty() => Ok(Pipeline {
             name,
             params,
@@ -59,6 +62,7 @@ pub fn parse(
             outs_in_git,
             cache_dir,
             trash,
+            shared_by_worktrees,
             stages,
             graph,
         }),

@@ -18,13 +18,14 @@ mod tests {
 
     #[test]
     fn schema_keys_match_reader() {
-        let cases: [(&str, &[&str]); 11] = [
+        let cases: [(&str, &[&str]); 12] = [
             ("", &read::reader::ROOT),
             ("/properties/pipeline", &read::reader::PIPELINE),
             ("/properties/config", &read::reader::CONFIG),
             ("/$defs/metric", &read::reader::METRIC),
             ("/properties/cache", &read::reader::CACHE),
             ("/properties/git", &read::reader::GIT),
+            ("/properties/worktrees", &read::worktrees::KEYS),
             ("/$defs/stage", &stage::KEYS),
             ("/$defs/out/anyOf/1", &outs::OUT),
             ("/$defs/plot/anyOf/1", &outs::PLOT),

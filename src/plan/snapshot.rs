@@ -56,6 +56,7 @@ pub struct Header {
     outs_in_git: OutsInGit,
     cache_dir: Option<String>,
     trash: Duration,
+    shared_by_worktrees: Vec<RepoPath>,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
     /// The outs of stages without a template, and the places of outs that links lead to.
@@ -126,6 +127,7 @@ impl PipelineSnapshot {
             outs_in_git: pipeline.outs_in_git,
             cache_dir: pipeline.cache_dir.clone(),
             trash: pipeline.trash,
+            shared_by_worktrees: pipeline.shared_by_worktrees.clone(),
             with_metrics: StageIx::enumerate(stages)
                 .filter(|(_, stage)| has_metrics(stage))
                 .map(|(ix, _)| ix)
@@ -252,7 +254,7 @@ impl PipelineSnapshot {
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok().map(StageIx::new);
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
-        let Header { name, warnings, goals, tokens, links, outs_in_git, cache_dir, trash, .. } =
+        let Header { name, warnings, goals, tokens, links, outs_in_git, cache_dir, trash, shared_by_worktrees, .. } =
             &self.header;
         Some(Pipeline {
             name: name.clone(),
@@ -264,6 +266,7 @@ impl PipelineSnapshot {
             outs_in_git: *outs_in_git,
             cache_dir: cache_dir.clone(),
             trash: *trash,
+            shared_by_worktrees: shared_by_worktrees.clone(),
             graph: Graph::new(needs.collect()).ok()?,
             stages,
         })

@@ -224,6 +224,7 @@ mod tests {
             goals: Goals::default(),
             tokens: Default::default(),
             trash: crate::pipeline::KEEP_DISPLACED,
+            shared_by_worktrees: Vec::new(),
             links: Default::default(),
             warnings: Default::default(),
             cache_dir: None,

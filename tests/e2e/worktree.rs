@@ -414,3 +414,45 @@ fn indexed(root: &Path, state: &Path) -> Indexed {
     let workspace = Workspace::open(root, Default::default, state);
     workspace.indexed_content(&RepoPath::parse("code").unwrap())
 }
+
+/// A stage that counts its calls in a build folder, which git ignores.
+fn with_build(share: &str) -> Sandbox {
+    let sandbox = Sandbox::empty();
+    let text = "[stages.s]\ncmd = 'echo built >> .build/calls; wc -l < .build/calls > o'\n\
+                deps = ['src']\nouts = ['o']\n";
+    sandbox.write("pipeline.toml", &format!("worktrees.share = [{share}]\n{text}"));
+    sandbox.write("src", "a");
+    sandbox
+}
+
+#[test]
+fn shared_folder_is_linked() {
+    let sandbox = with_build("'.build'");
+    let warnings = create(&sandbox).warnings().to_vec();
+    insta::assert_snapshot!(warnings.join("\n"), @"`.build`, which worktrees share, does not exist: each worktree makes its own");
+    sandbox.write(".build/calls", "");
+    let first = create(&sandbox);
+    assert!(first.warnings().is_empty());
+    run(&sandbox, &first, &["run"]);
+    // A worktree of a worktree shares the folder of the main project.
+    let second = Worktree::create(&Project::load(first.root(), &[]).unwrap()).unwrap();
+    run(&sandbox, &second, &["run", "--force"]);
+    drop((first, second));
+    assert_eq!(sandbox.read(".build/calls"), "built\nbuilt\n");
+}
+
+#[test]
+fn shared_deps_are_refused() {
+    let sandbox = with_build("'src', 'o/x', 'cache', '../x'");
+    insta::assert_snapshot!(sandbox.repro(&["status"]), @"
+    exit 2
+    --- stderr
+    error: pipeline.toml:1: `cache` cannot be shared by worktrees: it belongs to `repro` or git
+      hint: `share` is for build folders and environments, which are neither deps nor outs
+    error: pipeline.toml:1: `o/x` cannot be shared by worktrees: stage `s` writes `o`
+      hint: `share` is for build folders and environments, which are neither deps nor outs
+    error: pipeline.toml:1: `share` `../x` of `[worktrees]` leaves the project root
+    error: pipeline.toml:1: `src` cannot be shared by worktrees: stage `s` reads `src`
+      hint: `share` is for build folders and environments, which are neither deps nor outs
+    ");
+}

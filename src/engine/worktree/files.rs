@@ -10,6 +10,7 @@
 //! - The lock.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::place;
@@ -30,6 +31,8 @@ pub(super) fn wanted(project: &Project) -> Result<Wanted> {
     let mut wanted = Wanted::default();
     let stages = || project.pipeline.stages.iter();
     let mut left_out: BTreeSet<PathBuf> = [place::STATE, RUNS].map(PathBuf::from).into();
+    let shared = &project.pipeline.shared_by_worktrees;
+    left_out.extend(shared.iter().map(|path| path.as_str().into()));
     let mut kept = Vec::new();
     for (stage, out) in stages().flat_map(|stage| stage.outs.iter().map(move |out| (stage, out))) {
         match is_restorable(project, stage, out)? {
@@ -131,6 +134,27 @@ fn add_empty_folders(
         }
     }
     Ok(())
+}
+
+/// Links the shared folders of the main project into the worktree at `root`, and returns a warning
+/// for each that does not exist.
+pub(super) fn share(project: &Project, root: &Path) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    for path in &project.pipeline.shared_by_worktrees {
+        let (target, link) = (path.to_path(&project.history), path.to_path(root));
+        if target.symlink_metadata().is_err() {
+            warnings.push(format!(
+                "`{path}`, which worktrees share, does not exist: each worktree makes its own"
+            ));
+            continue;
+        }
+        let parent = link.parent().unwrap_or(root);
+        std::fs::create_dir_all(parent)
+            .and_then(|()| std::path::absolute(&target))
+            .and_then(|target| symlink(target, &link))
+            .map_err(|err| Error::io("link", &link, &err))?;
+    }
+    Ok(warnings)
 }
 
 /// Refuses stages whose commands name relative paths out of the project, which would lead
