@@ -254,8 +254,18 @@ impl PipelineSnapshot {
         let stages = kept.iter().map(stage).collect::<Option<Vec<Stage>>>()?;
         let position = |need: StageIx| kept.binary_search(&need).ok().map(StageIx::new);
         let needs = kept.iter().map(|&ix| self.needs(ix).filter_map(position).collect());
-        let Header { name, warnings, goals, tokens, links, outs_in_git, cache_dir, trash, shared_by_worktrees, .. } =
-            &self.header;
+        let Header {
+            name,
+            warnings,
+            goals,
+            tokens,
+            links,
+            outs_in_git,
+            cache_dir,
+            trash,
+            shared_by_worktrees,
+            ..
+        } = &self.header;
         Some(Pipeline {
             name: name.clone(),
             params: Params::default(),
