@@ -41,6 +41,8 @@ pub enum Input {
     /// A stage that is being executed has split its remaining work into this many units.
     Units(StageIx, usize),
     UnitEnded(StageIx, End),
+    /// Another run has freed resources that this one shares.
+    Freed,
     /// Start nothing more. The engine stops what is being executed and still reports each end.
     Stop,
 }
@@ -191,6 +193,14 @@ impl<'g> Scheduler<'g> {
         self.open == 0
     }
 
+    /// Does the same as [`Scheduler::advance`] with the free resources that several runs share.
+    pub fn advance_sharing(&mut self, free: &mut Vec<u64>, input: Input) -> Vec<Effect> {
+        std::mem::swap(&mut self.free, free);
+        let effects = self.advance(input);
+        std::mem::swap(&mut self.free, free);
+        effects
+    }
+
     /// Updates the state and returns the next effects, in the order to carry them out.
     pub fn advance(&mut self, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -242,6 +252,7 @@ impl<'g> Scheduler<'g> {
                     self.stop_after_failure(stage, &mut effects);
                 }
             }
+            Input::Freed => {}
             Input::Stop => {
                 self.mode = Mode::Stopped;
                 self.drop_unstarted(&mut effects);

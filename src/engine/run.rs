@@ -11,6 +11,7 @@ mod options;
 mod outcome;
 mod outs;
 mod processes;
+mod shared;
 mod stage_output;
 mod thread_pool;
 mod units;
@@ -18,13 +19,14 @@ mod worker;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use self::dispatcher::Dispatcher;
 use self::message::Message;
 use self::processes::ProcessGroups;
+pub(super) use self::shared::Shared;
 use super::gitignore::ignore_new_outs;
-use super::{Project, ended_orphan};
+use super::{Project, ended_orphan, resources};
 use crate::error::{Result, exit};
 use crate::event::{Event, Outcome, Subscriber};
 use crate::exec::{kill_orphans, signals};
@@ -42,17 +44,66 @@ pub use self::options::Options;
 /// If the run cannot be started or recorded. The failure of a stage is part of the report.
 pub fn run(
     project: &Arc<Project>,
-    _held: &RunLock,
+    held: &RunLock,
     options: &Options,
     subscribers: Vec<&mut dyn Subscriber>,
     at_exit: impl Fn() + Send + 'static,
 ) -> Result<Report> {
-    project.cache.sweep_temporaries();
-    let orphans = kill_orphans(&project.markers())?;
+    let (prepared, stopper) = prepare();
+    let _signals = watch_signals(stopper, at_exit)?;
+    let shared = Shared::new(resources::capacity(&project.pipeline, options.cpus).limits);
+    run_sharing(project, held, options, subscribers, &shared, prepared)
+}
+
+/// A run that can be stopped before it begins.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    groups: Arc<ProcessGroups>,
+    sender: Sender<Message>,
+    inbox: Receiver<Message>,
+}
+
+/// Stops a run from another thread.
+#[derive(Debug, Clone)]
+pub(super) struct Stopper {
+    groups: Arc<ProcessGroups>,
+    sender: Sender<Message>,
+}
+
+impl Stopper {
+    /// Asks the run to end: nothing starts any more, and what is running is terminated.
+    pub(super) fn stop(&self) -> bool {
+        self.sender.send(Message::Signal).is_ok()
+    }
+
+    /// Kills the processes of the run.
+    pub(super) fn kill(&self) {
+        self.groups.kill();
+    }
+}
+
+pub(super) fn prepare() -> (Prepared, Stopper) {
     let groups = Arc::new(ProcessGroups::default());
     let (sender, inbox) = channel();
-    let _signals = watch_signals(&sender, &groups, at_exit)?;
-    let mut work = Dispatcher::new(project, options, &groups, sender, subscribers);
+    let stopper = Stopper { groups: Arc::clone(&groups), sender: sender.clone() };
+    (Prepared { groups, sender, inbox }, stopper)
+}
+
+/// Does the same as [`run`] beside other runs of this process. The caller watches for signals.
+///
+/// # Errors
+/// Those of [`run`].
+pub(super) fn run_sharing(
+    project: &Arc<Project>,
+    _held: &RunLock,
+    options: &Options,
+    subscribers: Vec<&mut dyn Subscriber>,
+    shared: &Arc<Shared>,
+    Prepared { groups, sender, inbox }: Prepared,
+) -> Result<Report> {
+    project.cache.sweep_temporaries();
+    let orphans = kill_orphans(&project.markers())?;
+    let mut work = Dispatcher::new(project, options, &groups, sender, shared, subscribers);
     for stage in &orphans {
         work.ledger.emit(Event::Warning { stage: None, text: ended_orphan(stage) });
     }
@@ -76,18 +127,16 @@ pub fn run(
 
 /// Stops the run in order on the first signal; kills all stages and exits on the second.
 fn watch_signals(
-    sender: &Sender<Message>,
-    groups: &Arc<ProcessGroups>,
+    stopper: Stopper,
     at_exit: impl Fn() + Send + 'static,
 ) -> Result<signals::SignalGuard> {
-    let (sender, groups) = (sender.clone(), Arc::clone(groups));
     let mut seen = 0;
     signals::watch(move || {
         seen += 1;
-        if seen == 1 && sender.send(Message::Signal).is_ok() {
+        if seen == 1 && stopper.stop() {
             return ControlFlow::Continue(());
         }
-        groups.kill();
+        stopper.kill();
         at_exit();
         std::process::exit(i32::from(exit::INTERRUPTED));
     })

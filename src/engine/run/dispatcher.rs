@@ -42,6 +42,7 @@ use super::message::Message;
 use super::options::Options;
 use super::outcome::{StageResult, unstarted};
 use super::processes::{Delivery, GRACE, ProcessGroups};
+use super::shared::{Claim, Membership, Shared};
 use super::stage_output::StageOutput;
 use super::thread_pool::ThreadPool;
 use super::units::Units;
@@ -84,6 +85,7 @@ pub(super) struct Dispatcher<'a, 's> {
     executors: ThreadPool,
     pub(super) ledger: Ledger<'a, 's>,
     scheduler: Scheduler<'a>,
+    shared: Membership,
     stages: Vec<Progress>,
     /// Stages being observed; empty once the run stops, since nothing waits for them then.
     observing: BTreeSet<StageIx>,
@@ -102,6 +104,8 @@ struct Progress {
     output: StageOutput,
     /// Receives the indices of the units to start.
     units: Option<Sender<usize>>,
+    /// Keeps other runs from computing the same at the same time.
+    claim: Option<Claim>,
 }
 
 impl<'a, 's> Dispatcher<'a, 's> {
@@ -110,6 +114,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         options: &'a Options,
         groups: &'a Arc<ProcessGroups>,
         sender: Sender<Message>,
+        shared: &Arc<Shared>,
         subscribers: Vec<&'s mut dyn Subscriber>,
     ) -> Dispatcher<'a, 's> {
         let pipeline = &project.pipeline;
@@ -120,6 +125,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             project,
             options,
             groups,
+            shared: shared.join(sender.clone()),
             sender,
             observers: ThreadPool::at_most(crate::engine::processors()),
             // The scheduler limits the number of stages at work.
@@ -147,6 +153,10 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 effects = self.handle(message);
             }
         }
+    }
+
+    fn advance(&mut self, input: Input) -> Vec<Effect> {
+        self.shared.advance(&mut self.scheduler, input)
     }
 
     /// Waits for the next message; `None` once the grace period of a stop is over.
@@ -193,10 +203,12 @@ impl<'a, 's> Dispatcher<'a, 's> {
             }
             Effect::Close(ix) => self.stages[ix].units = None,
             Effect::Skip { stage, because } => {
+                self.stages[stage].claim = None;
                 let outcome = self.skipped(stage, because);
                 self.ledger.end(stage, outcome, Millis(0), BTreeMap::new());
             }
             Effect::Abandon(stage) => {
+                self.stages[stage].claim = None;
                 self.ledger.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new());
             }
         }
@@ -210,10 +222,10 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.groups.terminate();
                 self.stop_by = Some(Instant::now() + GRACE);
                 self.ledger.emit(Event::Stopping);
-                let mut effects = self.scheduler.advance(Input::Stop);
+                let mut effects = self.advance(Input::Stop);
                 // Observing a large dep may take minutes, and its result is not needed any more.
                 for ix in std::mem::take(&mut self.observing) {
-                    effects.extend(self.scheduler.advance(Input::Observed(ix, Need::Work)));
+                    effects.extend(self.advance(Input::Observed(ix, Need::Work)));
                 }
                 effects
             }
@@ -225,11 +237,17 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|one| &one.decision) {
                     self.ledger.remember(ix, trace.clone());
                     self.ledger.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
-                    return self.scheduler.advance(Input::Observed(ix, Need::Nothing));
+                    return self.advance(Input::Observed(ix, Need::Nothing));
+                }
+                if let Ok(observation) = &observed
+                    && !self.may_compute(ix, observation)
+                {
+                    self.observing.insert(ix);
+                    return Vec::new();
                 }
                 self.stages[ix].observed = Some(observed);
                 self.just_observed = Some(ix);
-                self.scheduler.advance(Input::Observed(ix, Need::Work))
+                self.advance(Input::Observed(ix, Need::Work))
             }
             Message::Output(ix, messages, acknowledgement) => {
                 messages.into_iter().for_each(|message| self.report_output(ix, message));
@@ -244,10 +262,24 @@ impl<'a, 's> Dispatcher<'a, 's> {
             Message::Ended(ix, result, took) => self.end_stage(ix, result, took),
             Message::Units(ix, count, start) => {
                 self.stages[ix].units = Some(start);
-                self.scheduler.advance(Input::Units(ix, count))
+                self.advance(Input::Units(ix, count))
             }
-            Message::UnitEnded(ix, end) => self.scheduler.advance(Input::UnitEnded(ix, end)),
+            Message::UnitEnded(ix, end) => self.advance(Input::UnitEnded(ix, end)),
+            Message::Freed => self.advance(Input::Freed),
+            Message::Computed(ix) if self.observing.contains(&ix) => vec![Effect::Observe(ix)],
+            // The run has stopped meanwhile.
+            Message::Computed(_) => Vec::new(),
         }
+    }
+
+    /// Reports whether the stage need not wait for another run that is computing the same.
+    fn may_compute(&mut self, ix: StageIx, observation: &Observation) -> bool {
+        let has_process = self.project.pipeline.stages[ix].cmd.is_some();
+        if !has_process || !matches!(observation.decision, Decision::Run(_)) {
+            return true;
+        }
+        self.stages[ix].claim = self.shared.claim(observation.fingerprint.key(), ix);
+        self.stages[ix].claim.is_some()
     }
 
     /// Starts the work on a stage. The first one begins the run in the history.
@@ -386,8 +418,9 @@ impl<'a, 's> Dispatcher<'a, 's> {
             }
             StageResult::Damaged(_) => panic!("BUG: damage reaches `end_stage`"),
         };
+        self.stages[ix].claim = None;
         self.ledger.end(ix, outcome, took, outs);
-        self.scheduler.advance(Input::Ended(ix, end))
+        self.advance(Input::Ended(ix, end))
     }
 
     /// Returns the outcome of a stage that does not run because `failed` failed.

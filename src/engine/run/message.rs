@@ -21,5 +21,9 @@ pub(super) enum Message {
     /// start, and drops the sender after the last one.
     Units(StageIx, usize, Sender<usize>),
     UnitEnded(StageIx, End),
+    /// Another run has freed resources.
+    Freed,
+    /// The stage that another run was computing from the same inputs has ended.
+    Computed(StageIx),
     Signal,
 }
