@@ -2,6 +2,7 @@
 //! The engine does the same work without any subscriber.
 
 mod run;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::plan::change::Fate;
 use crate::repo_path::RepoPath;
 
 pub use run::{GitState, GitTree, RunInfo, RunKind, RunName, RunUid};
+pub use sweep::{SweepEvent, SweepSubscriber, TrialEnd, TrialName};
 
 /// Something that happened in a run. Its JSON form is a line of `repro run --json`.
 #[derive(Debug, Clone, Serialize)]

@@ -72,6 +72,7 @@ impl AddArgs {
             on_failure: OnFailure::KeepGoing,
             command: command_line(),
             overrides: Vec::new(),
+            trial: None,
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let report = run(&project, &held, &options, vec![&mut recorder], || ());

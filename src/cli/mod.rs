@@ -22,6 +22,7 @@ mod runs;
 mod schema;
 mod select;
 mod status;
+mod sweep;
 mod trash;
 mod why;
 
@@ -64,6 +65,7 @@ struct Cli {
 enum Command {
     Init(init::InitArgs),
     Run(run::RunArgs),
+    Sweep(sweep::SweepArgs),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
     Dag(dag::DagArgs),
@@ -130,6 +132,7 @@ fn execute(cli: Cli) -> Result<u8> {
     match cli.command {
         Command::Init(args) => args.execute(&here),
         Command::Run(args) => args.execute(&root()?),
+        Command::Sweep(args) => args.execute(&root()?),
         Command::Status(args) => args.execute(&root()?),
         Command::Why(args) => args.execute(&root()?),
         Command::Dag(args) => args.execute(&project::load_pipeline(&root()?, &[])?),

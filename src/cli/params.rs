@@ -57,21 +57,24 @@ impl ParamsArgs {
                 let selected = selected(&declared.params, &keys)?;
                 if json { as_json(&selected) } else { as_lines(&selected, &declared.shadowed) }
             }
-            Command::Set { assignments } => {
-                let edits = project::hold_edits(root)?;
-                let files = Files::default();
-                let changes = changes(&files.params(root)?, &assignments)?;
-                let edited = edit(root, &changes)?;
-                edited.check(root, &files)?;
-                for (file, text) in &edited.0 {
-                    edits.replace(&root.join(file), text.as_bytes())?;
-                }
-                changes.iter().map(Change::summary).collect()
-            }
+            Command::Set { assignments } => set(root, &assignments)?,
         };
         stdout::write(&text)?;
         Ok(exit::OK)
     }
+}
+
+/// Writes new values into the files that define the params, and returns a line per change.
+pub(super) fn set(root: &Path, assignments: &[String]) -> Result<String> {
+    let edits = project::hold_edits(root)?;
+    let files = Files::default();
+    let changes = changes(&files.params(root)?, assignments)?;
+    let edited = edit(root, &changes)?;
+    edited.check(root, &files)?;
+    for (file, text) in &edited.0 {
+        edits.replace(&root.join(file), text.as_bytes())?;
+    }
+    Ok(changes.iter().map(Change::summary).collect())
 }
 
 /// Edited texts by file name, not yet written to disk.
@@ -97,7 +100,8 @@ impl Files {
     }
 
     fn params(&self, root: &Path) -> Result<Declared> {
-        self.parse(root, pipeline::parse_params)?.map_err(pipeline::problem::report)
+        self.parse(root, |text, files| pipeline::parse_params(text, &[], files))?
+            .map_err(pipeline::problem::report)
     }
 
     fn problems(&self, root: &Path) -> Result<Vec<Problem>> {

@@ -16,11 +16,12 @@ use crate::engine::watch::{Notice, Watched, watch};
 use crate::engine::{OnForeign, Project, processors, undeclared};
 use crate::error::{Error, Result};
 use crate::event::{Event, Outcome, Subscriber};
-use crate::pipeline::{Override, Pipeline, StageName, StageSet};
+use crate::pipeline::{Override, Pipeline, StageName, StageSet, params_edit};
 use crate::report;
 use crate::report::plan::PlanReport;
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
+use crate::sweep;
 use crate::terminal::summary::{self, Summary};
 use crate::terminal::{self, Format, Reporter, stdout};
 
@@ -77,6 +78,7 @@ pub(super) struct RunArgs {
 
 impl RunArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        reject_sweeps(&self.params)?;
         if self.plan {
             let project = Project::load(root, &self.params)?;
             show_warnings(&project);
@@ -129,6 +131,7 @@ impl RunArgs {
             on_foreign: self.on_foreign(),
             command: command_line(),
             overrides: self.params.iter().map(Override::typed).collect(),
+            trial: None,
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();
@@ -257,6 +260,31 @@ fn close(project: &Project, report: &Report) {
     show_failures(report);
     let summary = Summary::of(&project.pipeline, report);
     terminal::eprint(&summary::render(&summary));
+}
+
+/// Refuses params with several values, which one run cannot have.
+fn reject_sweeps(params: &[Override]) -> Result<()> {
+    let Some(given) = params.iter().find(|given| sweep::is_sweep(&given.raw)) else {
+        return Ok(());
+    };
+    let all: Vec<String> =
+        params.iter().map(|given| format!("-p {}", shell_word(&given.typed()))).collect();
+    let quoted = Override { raw: params_edit::quoted(given.raw.trim()), ..given.clone() };
+    let error = format!("-p {}: a run takes one value, and these are several", given.typed());
+    Err(Error::usage(error).hint(format!(
+        "to run each of them: repro sweep {}; for one text: -p {}",
+        all.join(" "),
+        shell_word(&quoted.typed())
+    )))
+}
+
+/// Quotes a word for the shell, if it has to be.
+fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.,=+/:@%~".contains(c);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
 }
 
 fn jobs(text: &str) -> Result<u16, String> {

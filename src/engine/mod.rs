@@ -29,6 +29,7 @@ pub mod side;
 pub mod size;
 mod started;
 pub mod status;
+pub mod sweep;
 pub mod trash;
 mod trash_file;
 pub mod undeclared;

@@ -71,6 +71,36 @@ pub(super) fn observe_state(
     predicted: &Predicted,
 ) -> Result<Observation> {
     let stage = &project.pipeline.stages[ix];
+    let (deps, contents) = dep_contents(project, ix, predicted)?;
+    let outs = outs(project, stage)?;
+    let fingerprint = fingerprint(&project.root, &project.answers, stage, contents)?;
+    let decision = decision(project, stage, &fingerprint, &outs, force);
+    let decision = explain::spell_out(project, decision, &deps);
+    let stamps = DepStamps::default();
+    Ok(Observation { fingerprint, deps, outs, decision, stamps, refusal: None })
+}
+
+/// Returns the fingerprint that a stage has once the predicted outs exist.
+///
+/// # Errors
+/// A dep is missing or unreadable, or a tool fails.
+pub(super) fn predicted_fingerprint(
+    project: &Project,
+    ix: StageIx,
+    predicted: &Predicted,
+) -> Result<Fingerprint> {
+    let (_, contents) = dep_contents(project, ix, predicted)?;
+    fingerprint(&project.root, &project.answers, &project.pipeline.stages[ix], contents)
+}
+
+/// Returns what was observed at each dep that no prediction covers, and the contents of all.
+#[allow(clippy::type_complexity)]
+fn dep_contents(
+    project: &Project,
+    ix: StageIx,
+    predicted: &Predicted,
+) -> Result<(BTreeMap<RepoPath, Observed>, BTreeMap<RepoPath, Content>)> {
+    let stage = &project.pipeline.stages[ix];
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
     for dep in &stage.deps {
@@ -93,12 +123,7 @@ pub(super) fn observe_state(
             None => return Err(missing(project, stage, dep)),
         }
     }
-    let outs = outs(project, stage)?;
-    let fingerprint = fingerprint(&project.root, &project.answers, stage, contents)?;
-    let decision = decision(project, stage, &fingerprint, &outs, force);
-    let decision = explain::spell_out(project, decision, &deps);
-    let stamps = DepStamps::default();
-    Ok(Observation { fingerprint, deps, outs, decision, stamps, refusal: None })
+    Ok((deps, contents))
 }
 
 /// Returns the content observed at each out of a stage.

@@ -13,8 +13,8 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
-    self, FileSource, Goals, Links, Override, ParamKey, ParamValue, PathEntry, Pipeline, Problem,
-    Stage, StageIx, StageName, StageSet,
+    self, Declared, FileSource, Goals, Links, Override, ParamKey, ParamValue, PathEntry, Pipeline,
+    Problem, Stage, StageIx, StageName, StageSet,
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
@@ -386,6 +386,16 @@ pub(super) fn parse_noting(
     let entry = |path: &RepoPath| links::entry(root, path);
     let files = FileSource { exists, read: &read, list: &list, entry: &entry };
     pipeline::parse(text, overrides, files).map_err(pipeline::problem::report)
+}
+
+/// Parses only the params of this project's pipeline, with some overrides.
+pub fn params(root: &Path, text: &str, overrides: &[Override]) -> Result<Declared> {
+    let read = |path: &RepoPath| {
+        regular_file::read_text_following(&path.to_path(root)).map_err(|err| err.to_string())
+    };
+    let list = |folder: &RepoPath| options(root, folder);
+    let files = FileSource { read: &read, list: &list, ..FileSource::default() };
+    pipeline::parse_params(text, overrides, files).map_err(pipeline::problem::report)
 }
 
 /// Returns the names of the `.toml` files in a folder, without the extension.

@@ -1,6 +1,6 @@
 //! Provenance of a run: where it comes from, and the git state. Runs `git`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
@@ -35,6 +35,7 @@ pub(super) fn run_info(project: &Project, kind: RunKind) -> RunInfo {
         user: user(),
         git: git(&project.history),
         fresh: 0,
+        tags: BTreeMap::new(),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::workspace::run_lock::RunLock;
 
 pub(super) use self::items::missing_item_out;
 pub use self::ledger::Report;
-pub use self::options::Options;
+pub use self::options::{Options, TrialOf};
 
 /// Brings the wanted stages up to date.
 ///
@@ -55,7 +55,7 @@ pub fn run(
     run_sharing(project, held, options, subscribers, &shared, prepared)
 }
 
-/// A run that can be stopped before it begins.
+/// The means to stop a run, which exist before it begins.
 #[derive(Debug)]
 pub(super) struct Prepared {
     groups: Arc<ProcessGroups>,
@@ -82,6 +82,7 @@ impl Stopper {
     }
 }
 
+/// Prepares a run, so that it can be stopped before it begins.
 pub(super) fn prepare() -> (Prepared, Stopper) {
     let groups = Arc::new(ProcessGroups::default());
     let (sender, inbox) = channel();
@@ -92,7 +93,7 @@ pub(super) fn prepare() -> (Prepared, Stopper) {
 /// Does the same as [`run`] beside other runs of this process. The caller watches for signals.
 ///
 /// # Errors
-/// Those of [`run`].
+/// The same as of [`run`].
 pub(super) fn run_sharing(
     project: &Arc<Project>,
     _held: &RunLock,
@@ -106,6 +107,10 @@ pub(super) fn run_sharing(
     let mut work = Dispatcher::new(project, options, &groups, sender, shared, subscribers);
     for stage in &orphans {
         work.ledger.emit(Event::Warning { stage: None, text: ended_orphan(stage) });
+    }
+    if options.trial.is_some() {
+        // A trial is in the history even if nothing is to be done for it.
+        work.ledger.begin();
     }
     work.run(&inbox);
     let report = work.ledger.close();

@@ -120,6 +120,9 @@ pub struct RunInfo {
     pub git: Option<GitState>,
     /// Number of stages that were up to date before the run started; they have no events.
     pub fresh: usize,
+    /// Tags that the run gets at its start.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 impl RunInfo {

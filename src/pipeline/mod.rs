@@ -21,6 +21,7 @@ pub mod schema;
 mod shell;
 pub mod stage_edit;
 mod stage_ix;
+mod sweep_spec;
 mod template;
 mod validate;
 
@@ -43,3 +44,4 @@ pub use read::source::{FileSource, Operation, Override};
 pub use read::{Declared, parse, parse_params};
 pub use resolve::PathEntry;
 pub use stage_ix::{StageIx, StageSet};
+pub use sweep_spec::SweepSpec;

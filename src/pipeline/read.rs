@@ -90,12 +90,16 @@ pub struct Declared {
 ///
 /// # Errors
 /// Every problem with the params, sorted by location.
-pub fn parse_params(text: &str, files: FileSource<'_>) -> Result<Declared, Vec<Problem>> {
+pub fn parse_params(
+    text: &str,
+    overrides: &[Override],
+    files: FileSource<'_>,
+) -> Result<Declared, Vec<Problem>> {
     let text = &unix_line_ends(text);
     let mut reader = Reader::new(text);
     let root = syntax::parse(&mut reader, text)?;
     let Composed { params, written, shadowed, groups, .. } =
-        reader.compose(root.get_ref(), &[], files);
+        reader.compose(root.get_ref(), overrides, files);
     match reader.problems.is_empty() {
         true => Ok(Declared { params, written, shadowed, groups }),
         false => Err(reader.sorted()),

@@ -15,6 +15,7 @@ pub mod plots;
 pub mod runs;
 pub mod status;
 pub mod streamed;
+pub mod sweep;
 pub mod trash;
 
 use serde::Serialize;

@@ -14,6 +14,7 @@ mod rows;
 mod schema;
 mod series;
 mod store;
+pub mod sweeps;
 #[cfg(test)]
 pub(crate) mod tests;
 mod write;

@@ -104,6 +104,7 @@ impl Store {
             user: row.user,
             git,
             fresh: usize::try_from(row.fresh).unwrap_or(0),
+            tags: BTreeMap::new(),
         };
         let lifecycle = Lifecycle::parse(&row.lifecycle);
         Ok(Run {

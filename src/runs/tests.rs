@@ -46,6 +46,7 @@ pub(crate) fn info(epochs: u64) -> RunInfo {
             tree: if epochs > 10 { GitTree::Dirty } else { GitTree::Clean },
         }),
         fresh: 0,
+        tags: std::collections::BTreeMap::new(),
     }
 }
 

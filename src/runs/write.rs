@@ -142,7 +142,13 @@ impl EventWriter {
     }
 }
 
-fn begin(conn: &Connection, run: i64, at: Timestamp, info: &RunInfo) -> rusqlite::Result<()> {
+/// Records that a run has begun.
+pub(super) fn begin(
+    conn: &Connection,
+    run: i64,
+    at: Timestamp,
+    info: &RunInfo,
+) -> rusqlite::Result<()> {
     let git = info.git.as_ref();
     let tree = git.map(|git| match git.tree {
         GitTree::Clean => "clean",
@@ -178,6 +184,12 @@ fn begin(conn: &Connection, run: i64, at: Timestamp, info: &RunInfo) -> rusqlite
     )?;
     for (key, value) in &info.params {
         insert.execute(params![run, key.as_str(), json(value), info.overridden.contains(key)])?;
+    }
+    for (key, value) in &info.tags {
+        conn.execute(
+            "INSERT INTO tags (run, key, value) VALUES (?1, ?2, ?3)",
+            params![run, key, value],
+        )?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ mod values;
 
 pub use halving::{Fate, Halving};
 pub use space::{Axis, BadSpace, Compose, Domain, Point, Space};
-pub use stop::{Direction, Stop, StopRule};
+pub use stop::{Stop, StopRule, score};
 pub use table::rows;
 pub use tpe::{Finished, ask};
 pub use values::{BadValues, Values, is_sweep, parse};

@@ -12,11 +12,11 @@ pub struct Space<'c> {
     /// Conditions that every trial fulfils.
     pub filters: Vec<Condition>,
     /// Returns the params of the pipeline with some overrides.
-    pub compose: &'c Compose,
+    pub compose: &'c Compose<'c>,
 }
 
 /// Returns the params with some overrides, for conditions.
-pub type Compose = dyn Fn(&[Override]) -> Result<Params, BadSpace>;
+pub type Compose<'c> = dyn Fn(&[Override]) -> Result<Params, BadSpace> + 'c;
 
 /// One choice that is independent of the other axes.
 #[derive(Debug, Clone, PartialEq)]
@@ -236,7 +236,7 @@ impl Axis {
     }
 
     /// Returns the number of choices; `None` for an interval.
-    pub(super) fn count(&self) -> Option<usize> {
+    pub fn count(&self) -> Option<usize> {
         match self {
             Axis::Param { domain, .. } => domain.count(),
             Axis::Rows(rows) => Some(rows.len()),
@@ -259,7 +259,8 @@ impl Axis {
         }
     }
 
-    fn overrides(&self, place: f64) -> Vec<Override> {
+    /// Returns the overrides of the choice with this index, or of this number.
+    pub fn overrides(&self, place: f64) -> Vec<Override> {
         match self {
             Axis::Param { operation, key, domain, .. } => {
                 let raw = domain.text(place);

@@ -2,21 +2,13 @@
 
 use std::fmt;
 
-/// The better direction of the optimized metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    Min,
-    Max,
-}
+use crate::pipeline::Goal;
 
-impl Direction {
-    /// Converts a value of the metric to a score, of which lower is better, and back.
-    pub fn score(self, value: f64) -> f64 {
-        match self {
-            Direction::Min => value,
-            Direction::Max => -value,
-        }
+/// Converts a value of a metric to a score, of which lower is better, and back.
+pub fn score(goal: Goal, value: f64) -> f64 {
+    match goal {
+        Goal::Min => value,
+        Goal::Max => -value,
     }
 }
 

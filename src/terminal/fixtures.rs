@@ -62,6 +62,7 @@ pub(super) fn failing_run() -> Vec<Event> {
         user: None,
         git: None,
         fresh: 0,
+        tags: BTreeMap::new(),
     };
     let mut events = vec![
         Event::RunStarted { run: RunName(12), at: 0, info },

@@ -15,6 +15,7 @@ pub mod size;
 pub mod stdout;
 pub mod style;
 pub mod summary;
+pub mod sweep;
 pub mod table;
 pub mod text;
 pub mod wording;

@@ -55,6 +55,7 @@ mod soundness;
 mod staging;
 mod state_files;
 mod status;
+mod sweep;
 mod templates;
 mod trash;
 mod undeclared;

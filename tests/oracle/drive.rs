@@ -174,6 +174,7 @@ fn run_in_process(
         on_foreign: choice.on_foreign,
         command: Vec::new(),
         overrides: Vec::new(),
+        trial: None,
     };
     let report = run(&project, &held, &options, Vec::new(), || ())?;
     let stages = report.stages.into_iter().map(|(name, outcome, _)| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::options::Options;
+use super::options::{Options, TrialOf};
 use crate::clock::now_millis;
 use crate::digest::Content;
 use crate::engine::{Project, metrics, provenance, started};
@@ -101,12 +101,23 @@ impl<'a, 's> Ledger<'a, 's> {
             command: self.options.command.clone(),
             overrides: self.options.overrides.clone(),
             fresh: self.project.up_to_date.count(),
-            ..provenance::run_info(self.project, RunKind::Pipeline)
+            ..self.base_info()
         };
         let pending = std::mem::take(&mut self.pending);
         self.emit(Event::RunStarted { run, at: now_millis(), info });
         pending.into_iter().for_each(|event| self.emit(event));
         run
+    }
+
+    fn base_info(&self) -> RunInfo {
+        match self.options.trial.clone() {
+            None => provenance::run_info(self.project, RunKind::Pipeline),
+            Some(TrialOf { parent, tags }) => RunInfo {
+                parent: Some(parent),
+                tags,
+                ..provenance::run_info(self.project, RunKind::Trial)
+            },
+        }
     }
 
     /// Returns the name of the run; `None` while there has been no work.

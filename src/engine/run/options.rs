@@ -1,6 +1,9 @@
 //! Options of a run.
 
+use std::collections::BTreeMap;
+
 use crate::engine::OnForeign;
+use crate::event::RunUid;
 use crate::pipeline::StageSet;
 use crate::schedule::OnFailure;
 
@@ -18,4 +21,13 @@ pub struct Options {
     /// The command line, for the record, and the `key=value` overrides in it.
     pub command: Vec<String>,
     pub overrides: Vec<String>,
+    /// The sweep that the run is a trial of.
+    pub trial: Option<TrialOf>,
+}
+
+/// Place of a trial in its sweep.
+#[derive(Debug, Clone)]
+pub struct TrialOf {
+    pub parent: RunUid,
+    pub tags: BTreeMap<String, String>,
 }

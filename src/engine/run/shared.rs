@@ -1,4 +1,4 @@
-//! What the runs of one process share: the machine's resources, and the knowledge of which stages
+//! State that the runs of one process share: the machine's resources, and the fingerprints that
 //! are being computed. The trials of a sweep run at once; a run on its own shares with nobody.
 //!
 //! A run announces itself with [`Shared::join`] and gets messages from the others: that resources

@@ -1,0 +1,485 @@
+//! `repro sweep`: grids, resuming, failures, stop rules, optimization.
+
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+use crate::sandbox::{Done, Sandbox};
+use crate::snapshot;
+
+/// A pipeline whose stages append a line to the file `ran` of the project when they run.
+///
+/// Its accuracy is `1 - lr`. `train` does what the file `train.sh` says first.
+fn project() -> Sandbox {
+    let sandbox = Sandbox::empty();
+    let text = r#"
+[params]
+lr = 0.5  # the rate
+model = "small"
+seed = 7
+
+[metrics]
+acc = { goal = "max" }
+
+[stages.prepare]
+cmd = "echo prepare >> ROOT/ran; cp in data"
+deps = ["in"]
+outs = ["data"]
+
+[stages.train]
+cmd = """
+export lr={{ params.lr }} model={{ params.model }} seed={{ params.seed }}
+echo train $lr $model >> ROOT/ran
+. ./train.sh
+awk "BEGIN { print 1 - $lr }" > value
+echo "acc = $(cat value)" > m.toml
+"""
+deps = ["data", "train.sh"]
+metrics = ["m.toml"]
+"#;
+    sandbox.write("pipeline.toml", text.replace("ROOT", sandbox.root().to_str().unwrap()));
+    sandbox.write("in", "in");
+    sandbox.write("train.sh", "");
+    sandbox
+}
+
+/// Lets `train` of the rate 0.2 write to the FIFO `begun` and then wait.
+fn waiting() -> Sandbox {
+    let sandbox = project();
+    let root = sandbox.root();
+    let root = root.display();
+    let wait = format!(
+        "if [ $lr = 0.2 ] && [ -e {root}/gate ]; then echo $$ > {root}/begun; exec sleep 600; fi"
+    );
+    sandbox.write("train.sh", wait);
+    sandbox.fifo("begun");
+    sandbox.write("gate", "");
+    sandbox
+}
+
+/// Starts a sweep and returns once the trial of the rate 0.2 waits, with the id of its process.
+fn start(sandbox: &Sandbox, args: &[&str]) -> (Child, Pid) {
+    let mut command = sandbox.command(args);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stage = sandbox.read_fifo("begun");
+    (child, Pid::from_raw(stage.trim().parse().unwrap()).unwrap())
+}
+
+const THREE: [&str; 5] = ["sweep", "-p", "lr=0.1,0.2,0.3", "-j", "1"];
+
+fn sorted_ran(sandbox: &Sandbox) -> Vec<String> {
+    let mut ran = sandbox.ran();
+    ran.sort();
+    ran
+}
+
+/// Returns the numbers and params of trials that a sweep started.
+fn started(done: &Done) -> Vec<&str> {
+    done.stderr.lines().filter(|line| line.contains(": started")).collect()
+}
+
+fn is_gone(stage: Pid) -> bool {
+    // A zombie that its adoptive parent has not reaped yet counts as gone.
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", stage.as_raw_nonzero()));
+    let state = stat.unwrap_or_default();
+    test_kill_process(stage).is_err()
+        || state.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn common_stages_run_once() {
+    let sandbox = project();
+    let done = sandbox.ok(&["sweep", "-p", "lr=0.1,0.2", "-p", "model=small,large", "-j4"]);
+    assert!(done.stderr.contains("run-1: 4 trials in"), "{done}");
+    let expected =
+        ["prepare", "train 0.1 large", "train 0.1 small", "train 0.2 large", "train 0.2 small"];
+    assert_eq!(sorted_ran(&sandbox), expected);
+    assert!(!sandbox.exists("data"), "a trial wrote into the workspace");
+    let left: Vec<_> = std::fs::read_dir(sandbox.path("cache/worktrees")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn one_trial_after_the_other() {
+    let sandbox = project();
+    let done = sandbox.ok(&["sweep", "-p", "lr=0.1,0.2", "--optimize", "train.acc"]);
+    snapshot!(done, @"
+    exit 0
+    --- stdout
+    best: trial 1 (run-2): train.acc 0.9 with lr=0.1
+    --- stderr
+    run-1: sweep of 2 trials
+    trial 1: started lr=0.1
+    trial 1: train.acc 0.9 in [time] (run-2)
+    trial 2: started lr=0.2
+    trial 2: train.acc 0.8 in [time] (run-3)
+    run-1: 2 trials in [time]: 2 done
+    ");
+    let again = sandbox.ok(&["sweep", "-p", "lr=0.1,0.2", "--optimize", "train.acc"]);
+    snapshot!(again, @"
+    exit 0
+    --- stdout
+    best: trial 1 (run-2): train.acc 0.9 with lr=0.1
+    --- stderr
+    run-1: sweep of 2 trials, 2 of them finished before
+    run-1: 2 trials in [time]: 2 done
+    ");
+    assert_eq!(sorted_ran(&sandbox).len(), 3);
+}
+
+#[test]
+fn resumed_after_kill_9() {
+    let sandbox = waiting();
+    let (mut child, stage) = start(&sandbox, &THREE);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    sandbox.remove("gate");
+    let done = sandbox.ok(&THREE);
+    assert_eq!(started(&done), ["trial 2: started  lr=0.2", "trial 3: started  lr=0.3"]);
+    assert!(done.stderr.contains("sweep of 3 trials, 1 of them finished before"), "{done}");
+    let expected =
+        ["prepare", "train 0.1 small", "train 0.2 small", "train 0.2 small", "train 0.3 small"];
+    assert_eq!(sorted_ran(&sandbox), expected);
+    assert!(is_gone(stage), "the killed trial still runs");
+    // Nothing is left to do, and further values are the only new trials.
+    assert_eq!(started(&sandbox.ok(&THREE)), Vec::<&str>::new());
+    let more = sandbox.ok(&["sweep", "-p", "lr=0.05,0.1,0.2,0.3"]);
+    assert_eq!(started(&more), ["trial 4: started  lr=0.05"]);
+    assert_eq!(sandbox.ran(), ["train 0.05 small"]);
+    let status = sandbox.ok(&["sweep", "status"]);
+    snapshot!(status, @"
+    exit 0
+    --- stdout
+    run-1 ok
+    trial state params runs
+     1 ok lr=0.1 run-2
+     2 ok lr=0.2 run-4
+     3 ok lr=0.3 run-5
+     4 ok lr=0.05 run-6
+    ");
+}
+
+#[test]
+fn interrupted_and_continued() {
+    let sandbox = waiting();
+    let (child, _) = start(&sandbox, &THREE);
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let done = sandbox.done(deadline::wait(child));
+    assert_eq!(done.code, 130, "{done}");
+    assert!(done.stderr.contains("the same command continues the sweep"), "{done}");
+    sandbox.remove("gate");
+    let done = sandbox.ok(&THREE);
+    assert_eq!(started(&done), ["trial 2: started  lr=0.2", "trial 3: started  lr=0.3"]);
+}
+
+#[test]
+fn stopped_from_outside() {
+    let sandbox = waiting();
+    let (child, _) = start(&sandbox, &THREE);
+    let running = sandbox.ok(&["sweep", "status"]);
+    assert!(running.stdout.contains("running"), "{running}");
+    let second = sandbox.repro(&THREE);
+    assert_eq!(second.code, 2, "{second}");
+    assert!(second.stderr.contains("the sweep is already running as run-1"), "{second}");
+    let stopped = sandbox.ok(&["sweep", "stop"]);
+    assert!(stopped.stdout.contains("asked run-1"), "{stopped}");
+    assert_eq!(sandbox.done(deadline::wait(child)).code, 130);
+    let done = sandbox.repro(&["sweep", "stop", "run-1"]);
+    snapshot!(done, @"
+    exit 2
+    --- stderr
+    error: the sweep run-1 is not running
+    ");
+}
+
+#[test]
+fn changed_source() {
+    let sandbox = project();
+    sandbox.ok(&THREE);
+    sandbox.ran();
+    sandbox.write("train.sh", "true");
+    let done = sandbox.ok(&THREE);
+    assert_eq!(started(&done).len(), 3, "{done}");
+    assert_eq!(sorted_ran(&sandbox), ["train 0.1 small", "train 0.2 small", "train 0.3 small"]);
+    // The results of the former source are in the cache.
+    sandbox.write("train.sh", "");
+    assert_eq!(started(&sandbox.ok(&THREE)).len(), 3);
+    assert_eq!(sandbox.ran(), Vec::<String>::new());
+}
+
+#[test]
+fn failed_trial() {
+    let sandbox = project();
+    let root = sandbox.root();
+    let fail =
+        format!("test $lr != 0.2 || test -e {}/fixed || {{ echo bad; exit 3; }}", root.display());
+    sandbox.write("train.sh", fail);
+    let done = sandbox.repro(&THREE);
+    snapshot!(done, @r#"
+    exit 1
+    --- stderr
+    run-1: sweep of 3 trials
+    trial 1: started lr=0.1
+    trial 1: done in [time] (run-2)
+    trial 2: started lr=0.2
+    trial 2: failed after [time] (run-3)
+    error: trial 2: stage `train` failed: exited with code 3
+     caused by: its last line: "bad"
+     hint: `repro runs logs run-3 train` shows the whole log
+    trial 3: started lr=0.3
+    trial 3: done in [time] (run-4)
+    run-1: 3 trials in [time]: 2 done, 1 failed
+    add `--retry-failed` to the command to run the failed trials again
+    "#);
+    sandbox.ran();
+    sandbox.write("fixed", "");
+    assert_eq!(started(&sandbox.repro(&THREE)), Vec::<&str>::new());
+    let retried = sandbox.ok(&[&THREE[..], &["--retry-failed"]].concat());
+    assert_eq!(started(&retried), ["trial 2: started  lr=0.2"]);
+    assert_eq!(sandbox.ran(), ["train 0.2 small"]);
+}
+
+#[test]
+fn fail_fast() {
+    let sandbox = project();
+    sandbox.write("train.sh", "test $lr != 0.1 || exit 1");
+    let done = sandbox.repro(&[&THREE[..], &["--fail-fast"]].concat());
+    assert_eq!(done.code, 1);
+    assert_eq!(started(&done), ["trial 1: started  lr=0.1"]);
+    assert!(done.stderr.contains("the sweep stopped: a trial failed"), "{done}");
+}
+
+#[test]
+fn tokens_hold_across_trials() {
+    let sandbox = project();
+    let root = sandbox.root();
+    let alone = format!(
+        "mkdir {0}/alone || exit 1; echo $lr > {0}/begun; cat {0}/gate; rmdir {0}/alone",
+        root.display()
+    );
+    sandbox.write("train.sh", alone);
+    sandbox.edit(
+        "pipeline.toml",
+        "[stages.train]",
+        "[tokens]\none = 1\n[stages.train]\nuses = [\"one\"]",
+    );
+    sandbox.fifo("begun");
+    sandbox.fifo("gate");
+    let mut command = sandbox.command(&["sweep", "-p", "lr=0.1,0.2", "-j2", "--cpus=8"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..2 {
+        sandbox.read_fifo("begun");
+        let gate = sandbox.path("gate");
+        deadline::within(move || std::fs::write(gate, "go").unwrap());
+    }
+    let done = sandbox.done(deadline::wait(child));
+    assert_eq!(done.code, 0, "{done}");
+}
+
+#[test]
+fn stop_rules() {
+    let rates = "lr=0.5,0.1,0.6,0.7,0.8";
+    for (args, expected, why) in [
+        (&["--patience", "2"][..], 4, "no improvement in 2 trials"),
+        (&["--target", "0.9"], 2, "the target is reached"),
+        (&["--max-time", "0s"], 0, "the time is over"),
+    ] {
+        let sandbox = project();
+        let optimize = ["sweep", "-p", rates, "--optimize", "max:acc"];
+        let done = sandbox.ok(&[&optimize[..], args].concat());
+        assert_eq!(started(&done).len(), expected, "{done}");
+        assert!(done.stderr.contains(why), "{done}");
+    }
+}
+
+#[test]
+fn optimization_continues() {
+    let sandbox = project();
+    let sweep = |trials: &str| {
+        sandbox.ok(&[
+            "sweep",
+            "-p",
+            "lr=interval(0,1)",
+            "--optimize",
+            "max:train.acc",
+            "--trials",
+            trials,
+            "-j2",
+        ])
+    };
+    let done = sweep("12");
+    assert_eq!(started(&done).len(), 12);
+    assert!(done.stdout.starts_with("best: trial "), "{done}");
+    let done = sweep("14");
+    assert_eq!(started(&done).len(), 2, "{done}");
+    assert!(done.stderr.contains("14 trials, 12 of them finished before"), "{done}");
+}
+
+#[test]
+fn repeats_vary_the_seed() {
+    let sandbox = project();
+    let args = ["sweep", "-p", "lr=0.1,0.2", "--repeats", "2", "--optimize", "max:acc"];
+    let done = sandbox.ok(&args);
+    let mut params: Vec<&str> = started(&done);
+    params.sort_unstable();
+    assert_eq!(params.len(), 4, "{done}");
+    assert!(params.iter().filter(|line| line.ends_with("seed=8")).count() == 2, "{done}");
+    assert!(done.stdout.contains("acc 0.9 with lr=0.1"), "{done}");
+    assert_eq!(started(&sandbox.ok(&args)), Vec::<&str>::new());
+}
+
+#[test]
+fn halving_ends_worse_trials() {
+    let sandbox = project();
+    sandbox.write(
+        "train.sh",
+        "for step in 1 2; do\n\
+         echo '{\"metric\": \"loss\", \"step\": '$step', \"value\": '$lr'}' \
+         >> $REPRO_EVENTS; done\n\
+         if [ $lr = 0.3 ]; then exec sleep 600; fi",
+    );
+    let args = ["sweep", "-p", "lr=0.1,0.3,0.2", "--halving", "min:train.loss"];
+    let done = sandbox.ok(&args);
+    assert!(done.stderr.contains("trial 2: stopped at 0.3 after 2 values"), "{done}");
+    assert!(done.stderr.contains("1 stopped early"), "{done}");
+    assert_eq!(started(&sandbox.ok(&args)), Vec::<&str>::new());
+}
+
+#[test]
+fn applied_params() {
+    let sandbox = project();
+    let args = ["sweep", "-p", "lr=0.4,0.1", "--optimize", "max:acc", "--apply"];
+    let done = sandbox.ok(&args);
+    assert!(done.stdout.contains("lr 0.5 → 0.1"), "{done}");
+    assert!(sandbox.read("pipeline.toml").contains("lr = 0.1  # the rate"));
+    assert_eq!(started(&sandbox.ok(&args)), Vec::<&str>::new());
+}
+
+#[test]
+fn trials_of_a_dry_run() {
+    let sandbox = project();
+    sandbox.write("t.csv", "lr,model\n0.1,small\n0.2,\n");
+    let trials = |args: &[&str]| sandbox.ok(&[&["sweep", "-n"], args].concat()).stdout;
+    let mut all = String::new();
+    for args in [
+        &["-p", "lr=range(0.1,0.4,0.1)", "-p", "model=a,b", "--where", "params.lr < 0.25"][..],
+        &["-z", "lr=0.1,0.2", "-z", "model=a,b", "-p", "seed=1,2"],
+        &["--table", "t.csv"],
+        &["-p", "model=a,b", "-p", "lr=0.1,0.2", "--when", "lr=params.model == 'b'"],
+        &["-p", "lr=loginterval(0.001,0.1)", "--random", "2", "--seed", "3"],
+    ] {
+        all.push_str(&trials(args));
+        all.push('\n');
+    }
+    snapshot!(all, @"
+    lr=0.1 model=a
+    lr=0.1 model=b
+    lr=0.2 model=a
+    lr=0.2 model=b
+
+    lr=0.1 model=a seed=1
+    lr=0.1 model=a seed=2
+    lr=0.2 model=b seed=1
+    lr=0.2 model=b seed=2
+
+    lr=0.1 model=small
+    lr=0.2
+
+    model=a
+    model=b lr=0.1
+    model=b lr=0.2
+
+    lr=0.0153697
+    lr=0.081979
+    ");
+    assert!(!sandbox.exists("runs"));
+}
+
+#[test]
+fn bad_sweeps() {
+    let sandbox = project();
+    let mut all = String::new();
+    for args in [
+        &["sweep"][..],
+        &["sweep", "-p", "lr=0.1,"],
+        &["sweep", "-p", "lr=interval(0,1)"],
+        &["sweep", "-p", "lrr=1,2"],
+        &["sweep", "-p", "lr=0.1,b"],
+        &["sweep", "-p", "model=glob(*)"],
+        &["sweep", "-p", "lr=1,2", "--where", "params.lrr > 1"],
+        &["sweep", "-p", "lr=1,2", "--when", "model=true"],
+        &["sweep", "-p", "lr=1,2", "--optimize", "loss"],
+        &["sweep", "-p", "lr=1,2", "--patience", "3"],
+        &["sweep", "-p", "lr=1,2", "--apply"],
+        &["sweep", "-p", "lr=1,2", "--repeats", "2", "--seed-param", "sed"],
+        &["sweep", "-p", "lr=1,2", "-p", "lr=3"],
+        &["sweep", "-z", "lr=1,2", "-z", "model=a"],
+        &["sweep", "status"],
+        &["run", "-p", "lr=1,2", "-p", "model=range(3)"],
+        &["run", "-p", "model=a,b"],
+    ] {
+        let done = sandbox.repro(args);
+        assert_eq!(done.code, 2, "{args:?}: {done}");
+        all.push_str(&done.stderr);
+    }
+    snapshot!(all, @r#"
+    error: a sweep needs params with several values
+     hint: for example `repro sweep -p lr=0.1,0.01`
+    error: -p lr=0.1,: a value is missing beside a comma
+     hint: write an empty text as `''`, and one with a comma in quotes
+    error: `lr` is an interval, which has no grid
+     hint: add `--random N` or `--optimize max:METRIC`, or list the values
+    error: -p lrr=1: there is no param `lrr`
+     hint: did you mean `lr`?
+    error: -p lr=b: param `lr` must be a finite number, not `b`
+     hint: the current value is 0.5
+    error: -p model=glob(*): `model` is not a group, so `glob` finds no options
+     hint: declare it under `groups` of `[config]`, or list the values
+    error: cannot evaluate `params.lrr > 1`: there is no `params.lrr`
+     hint: did you mean `params.lr`?
+    error: --when model: the sweep does not change `model`
+     hint: give its values: `-p model=…`
+    error: --optimize loss: the direction is unknown
+     hint: write `max:loss` or `min:loss`, or declare it in `[metrics]`
+    error: `--patience` needs a metric
+     hint: add `--optimize max:METRIC`
+    error: `--apply` writes the best trial, so it needs a metric
+     hint: add `--optimize max:METRIC`
+    error: `--repeats` varies the seed, but there is no param `sed`
+     hint: name the param of the seed: `--seed-param KEY`
+    error: the sweep sets param `lr` twice
+    error: --zip: `model` has 1 values, but `lr` has 2
+     hint: params of a zip need equally many values
+    error: there are no runs yet
+     hint: run `repro run` to create the first
+    error: -p lr=1,2: a run takes one value, and these are several
+     hint: to run each of them: repro sweep -p lr=1,2 -p 'model=range(3)'; for one text: -p 'lr="1,2"'
+    error: -p model=a,b: a run takes one value, and these are several
+     hint: to run each of them: repro sweep -p model=a,b; for one text: -p 'model="a,b"'
+    "#);
+    assert!(!sandbox.exists("runs"), "a sweep that cannot start was recorded");
+}
+
+#[test]
+fn missing_metric() {
+    let sandbox = project();
+    let done = sandbox.repro(&[
+        "sweep",
+        "-p",
+        "lr=0.1,0.2",
+        "--optimize",
+        "max:train.ac",
+        "--random",
+        "2",
+    ]);
+    snapshot!(done, @"
+    exit 2
+    --- stderr
+    run-1: sweep of 2 trials
+    trial 1: started lr=0.2
+    trial 1: failed after [time] (run-2)
+    error: trial 1: reported no metric `train.ac`
+    error: no trial has a metric `train.ac`
+     hint: did you mean `train.acc`?
+    ");
+}
