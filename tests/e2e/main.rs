@@ -40,6 +40,7 @@ mod orphans;
 mod other_tools;
 mod plan;
 mod plots;
+mod plots_in_browser;
 mod policy;
 mod predicted_outs;
 mod python;
