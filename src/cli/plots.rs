@@ -1,5 +1,6 @@
 //! `repro plots`: the curves, plots and metrics of runs, as one HTML page.
 
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,7 +12,9 @@ use crate::engine::{Project, plots};
 use crate::error::{Error, Result, exit};
 use crate::event::RunName;
 use crate::pipeline::Goals;
-use crate::plots::page;
+use crate::plots::{page, svg};
+use crate::plural::count;
+use crate::regular_file;
 use crate::report;
 use crate::report::plots::PlotsReport;
 use crate::runs::{Run, Store};
@@ -39,7 +42,10 @@ pub(super) struct PlotsArgs {
     /// Page to write [default: runs/plots.html]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Replace an existing file that is not such a page
+    /// Write an SVG file per chart, bar chart and confusion matrix into DIR instead, for papers
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "open", "json"])]
+    svg: Option<PathBuf>,
+    /// Replace existing files that this command did not write
     #[arg(long, short)]
     force: bool,
     /// Open the page in the browser
@@ -83,18 +89,39 @@ impl PlotsArgs {
                  `metrics` or `plots`",
             ));
         }
+        if let Some(folder) = &self.svg {
+            return self.write_figures(&here.join(folder), &report);
+        }
         let target = match &self.output {
             Some(output) => here.join(output),
             None => root.join(PAGE),
         };
         if self.output.is_some() && !self.force {
-            refuse_other_file(&target)?;
+            refuse_other_file(&target, &format!("<!doctype html>\n{}", page::MARK))?;
         }
         write::atomic(&target, page::page(&report).as_bytes(), write::Durability::Relaxed)?;
         stdout::say!("wrote {}", shown(&target));
         if self.open {
             open(&target)?;
         }
+        Ok(exit::OK)
+    }
+
+    fn write_figures(&self, folder: &Path, report: &PlotsReport) -> Result<u8> {
+        let runs: Vec<String> = report.runs.iter().map(|run| run.run.to_string()).collect();
+        let files = svg::files(report.figures(), &runs);
+        if files.is_empty() {
+            return Err(Error::usage("there are no charts to write")
+                .hint("tables and images are files already: `repro get RUN:PATH` copies them"));
+        }
+        let path = |file: &svg::SvgFile| folder.join(format!("{}.svg", file.name));
+        if !self.force {
+            files.iter().try_for_each(|file| refuse_other_file(&path(file), svg::MARK))?;
+        }
+        for file in &files {
+            write::atomic(&path(file), file.text.as_bytes(), write::Durability::Relaxed)?;
+        }
+        stdout::say!("wrote {} to {}", count(files.len(), "figure"), shown(folder));
         Ok(exit::OK)
     }
 
@@ -118,18 +145,19 @@ impl PlotsArgs {
     }
 }
 
-/// Fails if a file exists that this command did not write.
-fn refuse_other_file(target: &Path) -> Result<()> {
-    let start = match std::fs::read(target) {
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(err) => return Err(Error::io("read", target, &err)),
-        Ok(bytes) => bytes,
-    };
-    if start.starts_with(format!("<!doctype html>\n{}", page::MARK).as_bytes()) {
+/// Fails if a file exists that this command did not write: it does not begin with `mark`.
+fn refuse_other_file(target: &Path, mark: &str) -> Result<()> {
+    let mut start = Vec::new();
+    match regular_file::open(target) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(()),
+        opened => opened.and_then(|file| file.take(mark.len() as u64).read_to_end(&mut start)),
+    }
+    .map_err(|err| Error::io("read", target, &err))?;
+    if start == mark.as_bytes() {
         return Ok(());
     }
-    Err(Error::usage(format!("`{}` exists and is not a page of plots", shown(target)))
-        .hint("`--force` replaces it; `-o FILE` writes to another place"))
+    Err(Error::usage(format!("`{}` exists, and `repro plots` did not write it", shown(target)))
+        .hint("`--force` replaces it; or choose another place"))
 }
 
 /// Opens a file with the program that the desktop has for it.

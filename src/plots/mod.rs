@@ -2,4 +2,5 @@
 //! not know about the disk, the cache or the run store.
 
 pub mod page;
+pub mod svg;
 pub mod vendor;

@@ -1,0 +1,104 @@
+//! Curves and points.
+
+use super::axis::Axis;
+use super::canvas::{Anchor, Canvas, DIM, FONT, INK, color, cut, dashes, width};
+use super::label;
+use crate::report::plots::figure::{Chart, Line, Mark, Scale};
+
+const SIZE: [f64; 2] = [640.0, 400.0];
+const RIGHT: f64 = 16.0;
+const BOTTOM: f64 = 44.0;
+/// Maximum number of entries of a legend.
+const MOST_ENTRIES: usize = 24;
+/// Longest name in a legend, in characters.
+const LONGEST: usize = 40;
+
+/// Returns the chart as a document.
+pub(super) fn draw(chart: &Chart, runs: &[String]) -> String {
+    let mut canvas = Canvas::new(&chart.title);
+    canvas.text([16.0, 22.0], Anchor::Start, INK, &cut(&chart.title, 90));
+    let labels: Vec<String> =
+        chart.lines.iter().map(|line| label(&line.runs, line.name.as_deref(), runs)).collect();
+    let top = legend(&mut canvas, &labels) + 12.0;
+    let [right, height] = [SIZE[0] - RIGHT, SIZE[1] + top - 34.0];
+    let bottom = height - BOTTOM;
+    let values = |pick: fn(&Line) -> &Vec<crate::number::Number>| {
+        chart.lines.iter().flat_map(move |line| pick(line).iter().map(|value| value.to_f64()))
+    };
+    let y = Axis::new(chart.scale, values(|line| &line.y), 0.05).between(bottom, top);
+    let left = 14.0 + y.label_width();
+    let x = Axis::new(Scale::Linear, values(|line| &line.x), 0.0).between(left, right);
+    y.draw_y(&mut canvas, left, right);
+    x.draw_x(&mut canvas, top, bottom, &cut(&chart.x, 80));
+    for (at, line) in chart.lines.iter().enumerate() {
+        draw_line(&mut canvas, chart.mark, line, at, (&x, &y), bottom);
+    }
+    let thinned = chart.lines.iter().find(|line| line.total > line.x.len() as u64);
+    if let Some(line) = thinned {
+        let note = format!("{} of {} points", line.x.len(), line.total);
+        canvas.text([right, height - 10.0], Anchor::End, DIM, &note);
+    }
+    canvas.finish(SIZE[0], height)
+}
+
+/// Draws the legend below the title, in rows, and returns its lower end.
+pub(super) fn legend(canvas: &mut Canvas, labels: &[String]) -> f64 {
+    let (mut x, mut y) = (16.0, 42.0);
+    if labels.len() < 2 && labels.iter().all(|label| label.starts_with("run-")) {
+        return y - 16.0;
+    }
+    for (at, text) in labels.iter().take(MOST_ENTRIES).enumerate() {
+        let text = cut(text, LONGEST);
+        let needed = 26.0 + width(&text) + 14.0;
+        if x > 16.0 && x + needed > SIZE[0] - RIGHT {
+            (x, y) = (16.0, y + FONT + 5.0);
+        }
+        canvas.path(&[vec![[x, y - 4.0], [x + 20.0, y - 4.0]]], color(at), dashes(at));
+        canvas.text([x + 26.0, y], Anchor::Start, INK, &text);
+        x += needed;
+    }
+    if labels.len() > MOST_ENTRIES {
+        let more = format!("and {} more", labels.len() - MOST_ENTRIES);
+        y += FONT + 5.0;
+        canvas.text([16.0, y], Anchor::Start, DIM, &more);
+    }
+    y
+}
+
+fn draw_line(
+    canvas: &mut Canvas,
+    mark: Mark,
+    line: &Line,
+    at: usize,
+    (x, y): (&Axis, &Axis),
+    bottom: f64,
+) {
+    // Parts between values that are not finite.
+    let mut parts: Vec<Vec<[f64; 2]>> = vec![Vec::new()];
+    for (step, value) in line.x.iter().zip(&line.y) {
+        let (step, value) = (x.place(step.to_f64()), value.to_f64());
+        if value.is_finite() {
+            parts.last_mut().unwrap_or(&mut Vec::new()).push([step, y.place(value)]);
+            continue;
+        }
+        parts.push(Vec::new());
+        let (low, high) = (bottom - 9.0, bottom - 3.0);
+        canvas.path(
+            &[
+                vec![[step - 3.0, low], [step + 3.0, high]],
+                vec![[step + 3.0, low], [step - 3.0, high]],
+            ],
+            color(at),
+            "",
+        );
+    }
+    parts.retain(|part| !part.is_empty());
+    let (dots, lines): (Vec<_>, Vec<_>) =
+        parts.into_iter().partition(|part| mark == Mark::Point || part.len() == 1);
+    for point in dots.into_iter().flatten() {
+        canvas.dot(point, 2.5, color(at));
+    }
+    if !lines.is_empty() {
+        canvas.path(&lines, color(at), dashes(at));
+    }
+}

@@ -1,0 +1,79 @@
+//! Figures as plain SVG files, for papers: no scripts, no styles, no outside parts. Pure.
+
+mod axis;
+mod bars;
+mod canvas;
+mod chart;
+mod matrix;
+
+use crate::report::plots::figure::{Figure, Runs};
+
+/// The first line of every file, by which it is recognized as one.
+pub const MARK: &str = "<!-- repro plots -->\n";
+
+/// A figure as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SvgFile {
+    /// Letters, digits, `.`, `_` and `-`; without the extension.
+    pub name: String,
+    pub text: String,
+}
+
+/// Draws the figures that have axes. Tables and images are left out. `runs` are the names of the
+/// runs of the report.
+pub fn files(figures: impl IntoIterator<Item = Figure>, runs: &[String]) -> Vec<SvgFile> {
+    let mut files: Vec<SvgFile> = Vec::new();
+    for figure in figures {
+        let (title, text) = match &figure {
+            Figure::Chart(chart) => (chart.title.clone(), chart::draw(chart, runs)),
+            Figure::Bars(bars) => (bars.title.clone(), bars::draw(bars, runs)),
+            Figure::Matrix(matrix) => {
+                let of = names(&matrix.runs, runs);
+                (format!("{} {of}", matrix.title), matrix::draw(matrix, &of))
+            }
+            Figure::Table(_) | Figure::Image(_) => continue,
+        };
+        let base = file_name(&title);
+        let is_taken = |name: &String| files.iter().any(|file| file.name == *name);
+        let numbered = (2u64..).map(|number| format!("{base}-{number}"));
+        let mut candidates = std::iter::once(base.clone()).chain(numbered);
+        let name = candidates.find(|name| !is_taken(name)).unwrap_or(base.clone());
+        files.push(SvgFile { name, text: format!("{MARK}{text}") });
+    }
+    files
+}
+
+/// Names runs in a label: `run-1, run-2`, or how many there are.
+fn names(of: &Runs, runs: &[String]) -> String {
+    let names: Vec<&str> = of.iter().filter_map(|&at| runs.get(at)).map(String::as_str).collect();
+    if names.len() > 3 { format!("{} runs", names.len()) } else { names.join(", ") }
+}
+
+/// Returns the label of a line or a group of bars.
+fn label(of: &Runs, name: Option<&str>, runs: &[String]) -> String {
+    let runs = names(of, runs);
+    name.map_or_else(|| runs.clone(), |name| format!("{runs} · {name}"))
+}
+
+/// Longest name of a file without its extension.
+const LONGEST_NAME: usize = 100;
+
+fn file_name(title: &str) -> String {
+    let mut name = String::new();
+    for c in title.chars() {
+        let is_kept = c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+        match is_kept {
+            true => name.push(c),
+            false if !name.ends_with('-') => name.push('-'),
+            false => {}
+        }
+        if name.len() >= LONGEST_NAME {
+            break;
+        }
+    }
+    let name = name.trim_matches(|c| c == '-' || c == '.');
+    if name.is_empty() { "figure".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests;
