@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::common::{goals, store};
 use super::get::shown;
+use crate::engine::project::staging;
 use crate::engine::{Project, plots};
 use crate::error::{Error, Result, exit};
 use crate::event::RunName;
@@ -16,10 +17,10 @@ use crate::plots::{page, svg};
 use crate::plural::count;
 use crate::regular_file;
 use crate::report;
-use crate::report::plots::PlotsReport;
+use crate::report::plots::{PlotsReport, PlottedRun};
 use crate::runs::{Run, Store};
 use crate::terminal::{self, stdout};
-use crate::workspace::write;
+use crate::workspace::write::Durability;
 
 /// The page that is written without `-o`, relative to the project root.
 const PAGE: &str = "runs/plots.html";
@@ -45,14 +46,11 @@ pub(super) struct PlotsArgs {
     /// Write an SVG file per chart, bar chart and confusion matrix into DIR instead, for papers
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "open", "json"])]
     svg: Option<PathBuf>,
-    /// Replace existing files that this command did not write
-    #[arg(long, short)]
-    force: bool,
     /// Open the page in the browser
     #[arg(long)]
     open: bool,
     /// Print the data as JSON and write no page
-    #[arg(long, conflicts_with_all = ["output", "open", "force"])]
+    #[arg(long, conflicts_with_all = ["output", "open"])]
     json: bool,
 }
 
@@ -90,38 +88,19 @@ impl PlotsArgs {
             ));
         }
         if let Some(folder) = &self.svg {
-            return self.write_figures(&here.join(folder), &report);
+            return write_figures(root, &here.join(folder), &report);
         }
         let target = match &self.output {
             Some(output) => here.join(output),
             None => root.join(PAGE),
         };
-        if self.output.is_some() && !self.force {
-            refuse_other_file(&target, &format!("<!doctype html>\n{}", page::MARK))?;
-        }
-        write::atomic(&target, page::page(&report).as_bytes(), write::Durability::Relaxed)?;
+        refuse_other_file(&target, page::MARK)?;
+        let page = page::page(&report);
+        staging(root).write(&target, page.as_bytes(), Durability::Relaxed)?;
         stdout::say!("wrote {}", shown(&target));
         if self.open {
             open(&target)?;
         }
-        Ok(exit::OK)
-    }
-
-    fn write_figures(&self, folder: &Path, report: &PlotsReport) -> Result<u8> {
-        let runs: Vec<String> = report.runs.iter().map(|run| run.run.to_string()).collect();
-        let files = svg::files(report.figures(), &runs);
-        if files.is_empty() {
-            return Err(Error::usage("there are no charts to write")
-                .hint("tables and images are files already: `repro get RUN:PATH` copies them"));
-        }
-        let path = |file: &svg::SvgFile| folder.join(format!("{}.svg", file.name));
-        if !self.force {
-            files.iter().try_for_each(|file| refuse_other_file(&path(file), svg::MARK))?;
-        }
-        for file in &files {
-            write::atomic(&path(file), file.text.as_bytes(), write::Durability::Relaxed)?;
-        }
-        stdout::say!("wrote {} to {}", count(files.len(), "figure"), shown(folder));
         Ok(exit::OK)
     }
 
@@ -145,6 +124,24 @@ impl PlotsArgs {
     }
 }
 
+/// Writes the figures of a report into a folder.
+fn write_figures(root: &Path, folder: &Path, report: &PlotsReport) -> Result<u8> {
+    let runs: Vec<String> = report.runs.iter().map(PlottedRun::label).collect();
+    let files = svg::files(report.figures(), &runs);
+    if files.is_empty() {
+        return Err(Error::usage("there are no charts to write")
+            .hint("tables and images are files already: `repro get RUN:PATH` copies them"));
+    }
+    let path = |file: &svg::SvgFile| folder.join(format!("{}.svg", file.name));
+    files.iter().try_for_each(|file| refuse_other_file(&path(file), svg::MARK))?;
+    let staging = staging(root);
+    for file in &files {
+        staging.write(&path(file), file.text.as_bytes(), Durability::Relaxed)?;
+    }
+    stdout::say!("wrote {} to {}", count(files.len(), "figure"), shown(folder));
+    Ok(exit::OK)
+}
+
 /// Fails if a file exists that this command did not write: it does not begin with `mark`.
 fn refuse_other_file(target: &Path, mark: &str) -> Result<()> {
     let mut start = Vec::new();
@@ -157,7 +154,7 @@ fn refuse_other_file(target: &Path, mark: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::usage(format!("`{}` exists, and `repro plots` did not write it", shown(target)))
-        .hint("`--force` replaces it; or choose another place"))
+        .hint("remove it, or choose another place"))
 }
 
 /// Opens a file with the program that the desktop has for it.

@@ -17,8 +17,8 @@ use crate::digest::Digest;
 use crate::report::plots::PlotsReport;
 use crate::report::plots::figure::Figure;
 
-/// The second line of every page, by which a page is recognized as one.
-pub const MARK: &str = "<!-- repro plots -->";
+/// The first lines of every page, by which a file is recognized as one.
+pub const MARK: &str = "<!doctype html>\n<!-- repro plots -->\n";
 
 const STYLE: &str = include_str!("page/page.css");
 /// The page's own code, in the order in which it is loaded.
@@ -44,7 +44,7 @@ pub fn page(report: &PlotsReport) -> String {
     let nonce = Digest::of(data.as_bytes());
     let libraries = libraries(report);
     let mut page = format!(
-        "<!doctype html>\n{MARK}\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "{MARK}<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
          script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
          base-uri 'none'; form-action 'none'\">\n\
@@ -96,7 +96,7 @@ fn libraries(report: &PlotsReport) -> Vec<Library> {
 fn title(report: &PlotsReport) -> String {
     let runs = match &report.runs[..] {
         [] => "no runs".to_owned(),
-        [one] => one.run.to_string(),
+        [one] => one.label(),
         [first, .., last] => format!("{} to {}", first.run, last.run),
     };
     match &report.project {

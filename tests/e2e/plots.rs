@@ -1,6 +1,6 @@
 //! `repro plots`: the data, the page, what the page does in a browser, and hostile values.
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, files};
 use crate::snapshot;
 
 /// A stage whose metric, series and plots depend on the param `n`.
@@ -55,8 +55,8 @@ fn data_of_two_runs() {
         entries.map(|entry| format!("{part} {entry}\n")).collect::<String>()
     });
     insta::assert_snapshot!(parts.concat(), @r#"
-    runs {"run":"run-1","status":"ok"}
-    runs {"run":"run-2","status":"ok"}
+    runs {"name":null,"run":"run-1","status":"ok"}
+    runs {"name":null,"run":"run-2","status":"ok"}
     params {"differs":true,"key":"n","values":[1,2]}
     metrics {"best":[0],"goal":"min","key":"train.loss","values":[0.1,0.2]}
     curves {"group":null,"lines":[{"name":null,"runs":[0],"total":3,"x":[0,1,2],"y":[2,"NaN",0.1]},{"name":null,"runs":[1],"total":3,"x":[0,1,2],"y":[2,"NaN",0.2]}],"mark":"line","scale":"log","stage":"train","title":"train.loss","x":"step","y":"train.loss"}
@@ -125,12 +125,52 @@ fn other_file_is_kept() {
     snapshot!(sandbox.repro(&["plots", "-o", "mine.html"]), @"
     exit 2
     --- stderr
-    error: `mine.html` exists and is not a page of plots
-     hint: `--force` replaces it; `-o FILE` writes to another place
+    error: `mine.html` exists, and `repro plots` did not write it
+     hint: remove it, or choose another place
     ");
     assert_eq!(sandbox.read("mine.html"), "<!doctype html>\n<p>mine");
-    sandbox.ok(&["plots", "-o", "mine.html", "--force"]);
-    sandbox.ok(&["plots", "-o", "mine.html"]);
+    sandbox.ok(&["plots", "-o", "new/page.html"]);
+    sandbox.ok(&["plots", "-o", "new/page.html"]);
+    assert_eq!(files(&sandbox.path("new")), ["page.html"]);
+}
+
+#[test]
+fn figures_for_papers() {
+    let sandbox = runs(2);
+    snapshot!(sandbox.repro(&["plots", "--last", "2", "--svg", "figs"]), @"
+    exit 0
+    --- stdout
+    wrote 4 figures to figs
+    ");
+    let names = files(&sandbox.path("figs"));
+    let expected = [
+        "out-confusion.json-run-1.svg",
+        "out-confusion.json-run-2.svg",
+        "out-curve.csv.svg",
+        "train.loss.svg",
+    ];
+    assert_eq!(names, expected);
+    let loss = sandbox.read("figs/train.loss.svg");
+    assert!(loss.starts_with("<!-- repro plots -->\n<svg "), "{loss}");
+    assert!(loss.contains(">run-1</text>") && loss.contains(">run-2</text>"), "{loss}");
+    sandbox.ok(&["plots", "--svg", "figs"]);
+    sandbox.write("figs/train.loss.svg", "<svg/>");
+    snapshot!(sandbox.repro(&["plots", "--svg", "figs"]), @"
+    exit 2
+    --- stderr
+    error: `figs/train.loss.svg` exists, and `repro plots` did not write it
+     hint: remove it, or choose another place
+    ");
+    snapshot!(sandbox.repro(&["plots", "--svg", "figs", "--json"]), @"
+    exit 2
+    --- stderr
+    error: the argument '--svg <DIR>' cannot be used with '--json'
+
+    Usage: repro plots --svg <DIR> [RUN]...
+
+    For more information, try '--help'.
+    ");
+    assert_eq!(sandbox.read("figs/train.loss.svg"), "<svg/>");
 }
 
 #[test]

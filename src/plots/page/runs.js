@@ -39,7 +39,7 @@ function runHead(at, scope) {
   const toggle = h("input", {
     type: "checkbox",
     checked: isVisible(at),
-    ariaLabel: `Show ${run.run}`,
+    ariaLabel: `Show ${runs[at]}`,
     onchange: () => {
       const hidden = new Set(state.hidden);
       if (!hidden.delete(run.run)) hidden.add(run.run);
@@ -50,7 +50,7 @@ function runHead(at, scope) {
   const status = run.status === "ok" ? null : h("span", { class: "status" }, run.status);
   const started = new Date(run.started).toLocaleString();
   return h("th", { scope, title: started, class: isVisible(at) ? "" : "hidden" },
-    h("label", null, runs.length > 1 ? toggle : null, swatch, run.run), status);
+    h("label", null, runs.length > 1 ? toggle : null, swatch, runs[at]), status);
 }
 
 function metricHead(metric, scope) {

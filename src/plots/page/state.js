@@ -3,7 +3,9 @@
 // address keeps what differs from the default.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const runs = data.runs.map((run) => run.run);
+/** The runs as they are shown: names are not unique. */
+const runs = data.runs.map((run) => (run.name ? `${run.name} (${run.run})` : run.run));
+const numbers = data.runs.map((run) => run.run);
 
 const PALETTE = {
   light: ["#0072b2", "#d55e00", "#008a64", "#b5528b", "#b37700", "#3d8fc6", "#7356b0", "#8c5a2b"],
@@ -21,7 +23,7 @@ const fragment = new URLSearchParams(location.hash.slice(1));
 const listeners = [];
 const state = {
   theme: fragment.get("theme") ?? "auto",
-  hidden: new Set((fragment.get("hide") ?? "").split(",").filter((run) => runs.includes(run))),
+  hidden: new Set((fragment.get("hide") ?? "").split(",").filter((run) => numbers.includes(run))),
   colorBy: fragment.get("color") ?? defaultColor(),
   filter: fragment.get("find") ?? "",
   /** Position of the run under the pointer, or null. */
@@ -60,7 +62,7 @@ function theme() {
   return prefersDark.matches ? "dark" : "light";
 }
 
-const isVisible = (at) => !state.hidden.has(runs[at]);
+const isVisible = (at) => !state.hidden.has(numbers[at]);
 
 /** Returns the positions of a figure's runs that are not hidden. */
 const visibleRuns = (of) => of.filter(isVisible);

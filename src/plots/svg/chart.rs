@@ -44,7 +44,7 @@ pub(super) fn draw(chart: &Chart, runs: &[String]) -> String {
 /// Draws the legend below the title, in rows, and returns its lower end.
 pub(super) fn legend(canvas: &mut Canvas, labels: &[String]) -> f64 {
     let (mut x, mut y) = (16.0, 42.0);
-    if labels.len() < 2 && labels.iter().all(|label| label.starts_with("run-")) {
+    if labels.len() < 2 && labels.iter().all(|label| !label.contains(" · ")) {
         return y - 16.0;
     }
     for (at, text) in labels.iter().take(MOST_ENTRIES).enumerate() {

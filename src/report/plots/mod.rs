@@ -39,6 +39,8 @@ pub struct PlotsReport {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlottedRun {
     pub run: RunName,
+    /// The name given by the user.
+    pub name: Option<String>,
     pub status: &'static str,
     pub started: Timestamp,
 }
@@ -140,9 +142,20 @@ impl PlotsReport {
     }
 }
 
+impl PlottedRun {
+    /// Returns the run as it is shown: several runs can have the same name.
+    pub fn label(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{name} ({})", self.run),
+            None => self.run.to_string(),
+        }
+    }
+}
+
 impl From<&Run> for PlottedRun {
     fn from(run: &Run) -> PlottedRun {
-        PlottedRun { run: run.name, status: run.state.word(), started: run.started }
+        let (run, name) = (&run, run.info.name.clone());
+        PlottedRun { run: run.name, name, status: run.state.word(), started: run.started }
     }
 }
 
