@@ -226,3 +226,38 @@ plots = ["ragged.csv", { path = "b.csv", y = "bb" }, "c.txt", "gone.csv"]
     ragged.csv line 3: 1 cells, but 2 in the first line
     ");
 }
+
+#[test]
+fn folders_and_uncached_plots() {
+    let sandbox = Sandbox::with(
+        r#"[stages.a]
+cmd = """mkdir -p g/sub; echo '<svg/>' > g/a.svg; printf 'a,b\n1,x\n' > g/sub/t.csv; ln -s no g/l
+printf 'step,v\n1,2\n2,3\n' > u.csv"""
+plots = ["g", { path = "u.csv", cache = false }]
+"#,
+    );
+    sandbox.ok(&["run"]);
+    let kinds = || {
+        let done = sandbox.ok(&["plots", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let outs = json["outs"].as_array().unwrap().iter();
+        let figures = outs.map(|out| {
+            let figures = out["figures"].as_array().unwrap().iter();
+            let figures = figures.map(|one| format!("{} {}", one["kind"], one["title"]));
+            let lacks = out["lacks"].as_array().unwrap().iter();
+            let lacks = lacks.map(|lack| format!("{} {}", lack["path"], lack["why"]));
+            format!("{}: {}", out["path"], figures.chain(lacks).collect::<Vec<_>>().join(", "))
+        });
+        figures.collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(kinds(), @r#"
+    "g": "image" "g/a.svg", "table" "g/sub/t.csv", "g/l" "is a link that leads nowhere"
+    "u.csv": "chart" "u.csv"
+    "#);
+    // It exists only in the workspace, so an edit hides what the run made.
+    sandbox.write("u.csv", "step,v\n1,9\n");
+    insta::assert_snapshot!(kinds(), @r#"
+    "g": "image" "g/a.svg", "table" "g/sub/t.csv", "g/l" "is a link that leads nowhere"
+    "u.csv": "u.csv" "is not in the cache"
+    "#);
+}

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::sandbox::{Sandbox, untested};
 
-/// What a browser made of a page.
+/// A page as a browser shows it.
 struct Shown {
     dom: String,
     /// Messages of its console: errors and violations of the content security policy.

@@ -161,14 +161,15 @@ function chartCard(chart) {
       .sort((a, b) => a.distance - b.distance);
     if (nearest.length === 0) return;
     const { line, i } = nearest[0];
-    const near = nearest.slice(0, 8).sort((a, b) => b.line.y[b.i] - a.line.y[a.i]);
+    const most = 6;
+    const near = nearest.slice(0, most).sort((a, b) => b.line.y[b.i] - a.line.y[a.i]);
     tip.replaceChildren(
       h("div", { class: "tip-head" }, `${chart.x} ${showNumber(line.x[i])}`),
       ...near.map((found) => h("div", { class: found.line === line ? "near" : "" },
         h("span", { class: "swatch",
           style: { background: colorOf(visibleRuns(found.line.runs)[0]) } }),
         `${labelOf(found.line)} `, h("b", null, showNumber(found.line.y[found.i])))),
-      ...(nearest.length > 8 ? [h("div", null, `and ${nearest.length - 8} more`)] : []),
+      ...(nearest.length > most ? [h("div", null, `and ${nearest.length - most} more`)] : []),
       ...describe(line.runs[0]).map((text) => h("div", { class: "param" }, text)));
     tip.hidden = false;
     const isRight = left > bounds.width / 2;
@@ -182,10 +183,10 @@ function chartCard(chart) {
     legend.hidden = drawn.length < 2;
     const metric = colorMetric();
     if (metric && drawn.length > most) {
-      legend.replaceChildren(metric.key, showNumber(metric.low),
-        h("span", { class: "gradient",
-          style: { background: `linear-gradient(to right, ${ordered().join(", ")})` } }),
-        showNumber(metric.high));
+      const style = { background: `linear-gradient(to right, ${ordered().join(", ")})` };
+      legend.replaceChildren(h("span", null, metric.key),
+        h("span", null, showNumber(metric.low)), h("span", { class: "gradient", style }),
+        h("span", null, showNumber(metric.high)));
       return;
     }
     legend.replaceChildren(...drawn.slice(0, most).map((line) => h("span", null,
@@ -211,6 +212,8 @@ function chartCard(chart) {
   const update = (key) => {
     if (!isDrawn) return;
     if (key === "focus") {
+      const { top, bottom } = card.getBoundingClientRect();
+      if (state.focus !== null && (bottom < 0 || top > innerHeight)) return;
       const at = shown().findIndex((line) => line.runs.includes(state.focus));
       plot.setSeries(at < 0 ? null : at + 1, { focus: true }, false);
     } else if (key !== "filter") {

@@ -21,7 +21,11 @@ function runsSection() {
       draw();
     },
   }, `Show the ${count(same, "param")} that ${same === 1 ? "is" : "are"} equal`) : null;
-  const draw = () => table.replaceChildren(runs.length > MOST_COLUMNS ? byRow() : byColumn());
+  const draw = () => {
+    const focused = table.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
+    table.replaceChildren(runs.length > MOST_COLUMNS ? byRow() : byColumn());
+    [...table.querySelectorAll("input")].find((input) => input.ariaLabel === focused)?.focus();
+  };
   draw();
   onChange((key) => {
     if (["hidden", "colorBy", "theme"].includes(key)) draw();

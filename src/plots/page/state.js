@@ -42,6 +42,7 @@ function defaultColor() {
 
 /** Changes the state, keeps it in the address, and tells the listeners which key changed. */
 function change(key, value) {
+  if (key === "focus" && state.focus === value) return;
   state[key] = value;
   const kept = new URLSearchParams();
   if (state.theme !== "auto") kept.set("theme", state.theme);

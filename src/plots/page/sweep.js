@@ -39,6 +39,8 @@ function sweepSection() {
   };
   const parallel = h("div", { class: "wide-chart", role: "img" });
   const scatter = h("div", { class: "wide-chart", role: "img" });
+  const [axes, all] = [MOST_AXES - 1, differingParams.length];
+  const rest = all > axes ? ` The first ${axes} of ${all} params are shown.` : "";
   let charts = [];
   const draw = () => {
     charts.forEach((chart) => chart.dispose());
@@ -58,7 +60,7 @@ function sweepSection() {
       select("Metric", metrics, metric, (chosen) => { metric = chosen; }),
       select("Param", differingParams, param, (chosen) => { param = chosen; })),
     h("article", { class: "card" }, h("header", null, h("h3", null, "Parallel coordinates")),
-      parallel, h("div", { class: "remark" }, h("p", null, "Drag along an axis to choose runs."))),
+      parallel, h("div", { class: "remark" }, h("p", null, `Drag along an axis to choose runs.${rest}`))),
     h("article", { class: "card" }, h("header", null, h("h3", null, "Metric by param")), scatter));
   let isDrawn = false;
   whenNear(section, () => {

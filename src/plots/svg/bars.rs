@@ -2,10 +2,9 @@
 
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, INK, color, cut, width};
-use super::{chart, label};
+use super::legend::{WIDTH, draw_legend, label};
 use crate::report::plots::figure::{Bars, Scale};
 
-const WIDTH: f64 = 640.0;
 const BAR: f64 = 12.0;
 const GAP: f64 = 8.0;
 
@@ -15,7 +14,7 @@ pub(super) fn draw(bars: &Bars, runs: &[String]) -> String {
     canvas.text([16.0, 22.0], Anchor::Start, INK, &cut(&bars.title, 90));
     let labels: Vec<String> =
         bars.groups.iter().map(|group| label(&group.runs, group.name.as_deref(), runs)).collect();
-    let top = chart::legend(&mut canvas, &labels) + 12.0;
+    let top = draw_legend(&mut canvas, &labels) + 12.0;
     let names: Vec<String> = bars.categories.iter().map(|name| cut(name, 30)).collect();
     let left = 22.0 + names.iter().map(|name| width(name)).fold(20.0, f64::max);
     let each = BAR * bars.groups.len() as f64 + GAP;

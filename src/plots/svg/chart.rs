@@ -1,17 +1,13 @@
 //! Curves and points.
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, DIM, FONT, INK, color, cut, dashes, width};
-use super::label;
+use super::canvas::{Anchor, Canvas, DIM, INK, color, cut, dashes};
+use super::legend::{WIDTH, draw_legend, label};
 use crate::report::plots::figure::{Chart, Line, Mark, Scale};
 
-const SIZE: [f64; 2] = [640.0, 400.0];
+const HEIGHT: f64 = 400.0;
 const RIGHT: f64 = 16.0;
 const BOTTOM: f64 = 44.0;
-/// Maximum number of entries of a legend.
-const MOST_ENTRIES: usize = 24;
-/// Longest name in a legend, in characters.
-const LONGEST: usize = 40;
 
 /// Returns the chart as a document.
 pub(super) fn draw(chart: &Chart, runs: &[String]) -> String {
@@ -19,8 +15,8 @@ pub(super) fn draw(chart: &Chart, runs: &[String]) -> String {
     canvas.text([16.0, 22.0], Anchor::Start, INK, &cut(&chart.title, 90));
     let labels: Vec<String> =
         chart.lines.iter().map(|line| label(&line.runs, line.name.as_deref(), runs)).collect();
-    let top = legend(&mut canvas, &labels) + 12.0;
-    let [right, height] = [SIZE[0] - RIGHT, SIZE[1] + top - 34.0];
+    let top = draw_legend(&mut canvas, &labels) + 12.0;
+    let [right, height] = [WIDTH - RIGHT, HEIGHT + top - 34.0];
     let bottom = height - BOTTOM;
     let values = |pick: fn(&Line) -> &Vec<crate::number::Number>| {
         chart.lines.iter().flat_map(move |line| pick(line).iter().map(|value| value.to_f64()))
@@ -38,31 +34,7 @@ pub(super) fn draw(chart: &Chart, runs: &[String]) -> String {
         let note = format!("{} of {} points", line.x.len(), line.total);
         canvas.text([right, height - 10.0], Anchor::End, DIM, &note);
     }
-    canvas.finish(SIZE[0], height)
-}
-
-/// Draws the legend below the title, in rows, and returns its lower end.
-pub(super) fn legend(canvas: &mut Canvas, labels: &[String]) -> f64 {
-    let (mut x, mut y) = (16.0, 42.0);
-    if labels.len() < 2 && labels.iter().all(|label| !label.contains(" · ")) {
-        return y - 16.0;
-    }
-    for (at, text) in labels.iter().take(MOST_ENTRIES).enumerate() {
-        let text = cut(text, LONGEST);
-        let needed = 26.0 + width(&text) + 14.0;
-        if x > 16.0 && x + needed > SIZE[0] - RIGHT {
-            (x, y) = (16.0, y + FONT + 5.0);
-        }
-        canvas.path(&[vec![[x, y - 4.0], [x + 20.0, y - 4.0]]], color(at), dashes(at));
-        canvas.text([x + 26.0, y], Anchor::Start, INK, &text);
-        x += needed;
-    }
-    if labels.len() > MOST_ENTRIES {
-        let more = format!("and {} more", labels.len() - MOST_ENTRIES);
-        y += FONT + 5.0;
-        canvas.text([16.0, y], Anchor::Start, DIM, &more);
-    }
-    y
+    canvas.finish(WIDTH, height)
 }
 
 fn draw_line(

@@ -4,9 +4,10 @@ mod axis;
 mod bars;
 mod canvas;
 mod chart;
+mod legend;
 mod matrix;
 
-use crate::report::plots::figure::{Figure, Runs};
+use crate::report::plots::figure::Figure;
 
 /// The first line of every file, by which it is recognized as one.
 pub const MARK: &str = "<!-- repro plots -->\n";
@@ -28,7 +29,7 @@ pub fn files(figures: impl IntoIterator<Item = Figure>, runs: &[String]) -> Vec<
             Figure::Chart(chart) => (chart.title.clone(), chart::draw(chart, runs)),
             Figure::Bars(bars) => (bars.title.clone(), bars::draw(bars, runs)),
             Figure::Matrix(matrix) => {
-                let of = names(&matrix.runs, runs);
+                let of = legend::names(&matrix.runs, runs);
                 (format!("{} {of}", matrix.title), matrix::draw(matrix, &of))
             }
             Figure::Table(_) | Figure::Image(_) => continue,
@@ -41,18 +42,6 @@ pub fn files(figures: impl IntoIterator<Item = Figure>, runs: &[String]) -> Vec<
         files.push(SvgFile { name, text: format!("{MARK}{text}") });
     }
     files
-}
-
-/// Names runs in a label: `run-1, run-2`, or how many there are.
-fn names(of: &Runs, runs: &[String]) -> String {
-    let names: Vec<&str> = of.iter().filter_map(|&at| runs.get(at)).map(String::as_str).collect();
-    if names.len() > 3 { format!("{} runs", names.len()) } else { names.join(", ") }
-}
-
-/// Returns the label of a line or a group of bars.
-fn label(of: &Runs, name: Option<&str>, runs: &[String]) -> String {
-    let runs = names(of, runs);
-    name.map_or_else(|| runs.clone(), |name| format!("{runs} · {name}"))
 }
 
 /// Longest name of a file without its extension.

@@ -1,3 +1,5 @@
+//! Tests of the SVG files.
+
 use super::*;
 use crate::number::Number;
 use crate::report::plots::figure::{Bars, Chart, Group, Line, Mark, Matrix, Scale};

@@ -365,9 +365,141 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Table(entries) => serde_json::Value::Object(
             entries.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
         ),
-        Value::Integer(_) | Value::Float(_) => {
-            let number = number(value).unwrap_or(Number::NAN);
-            serde_json::to_value(number).unwrap_or(serde_json::Value::Null)
+        Value::Integer(integer) => match i64::try_from(*integer) {
+            Ok(integer) => integer.into(),
+            Err(_) => finite_or_text(Number::from(*integer)),
+        },
+        Value::Float(float) => finite_or_text(Number::from(*float)),
+    }
+}
+
+fn finite_or_text(number: Number) -> serde_json::Value {
+    serde_json::to_value(number).unwrap_or(serde_json::Value::Null)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Format;
+    use proptest::prelude::*;
+
+    fn version(run: usize, text: &str) -> Version {
+        Version { runs: vec![run], grid: Grid::parse(Format::Csv(','), text).unwrap() }
+    }
+
+    /// Describes a figure by its kind, title, axes and values.
+    fn brief(figure: &Figure) -> String {
+        let values = |values: &[Number]| {
+            values.iter().map(|value| format!("{value:?}")).collect::<Vec<_>>().join(" ")
+        };
+        match figure {
+            Figure::Chart(Chart { title, x, y, mark, lines, .. }) => {
+                let line = |line: &Line| {
+                    let name = line.name.as_deref().unwrap_or("-");
+                    format!("{:?} {name} ({}) ({})", line.runs, values(&line.x), values(&line.y))
+                };
+                let lines = lines.iter().map(line).collect::<Vec<_>>().join(", ");
+                format!("{mark:?} {title:?} {x}/{y}: {lines}")
+            }
+            Figure::Bars(Bars { title, categories, groups, .. }) => {
+                let group = |group: &Group| format!("{:?} {:?}", group.runs, group.values);
+                let groups = groups.iter().map(group).collect::<Vec<_>>().join(", ");
+                format!("Bars {title:?} {}: {groups}", categories.join(" "))
+            }
+            Figure::Matrix(Matrix { x, y, classes, cells, .. }) => {
+                let rows: Vec<String> = cells.iter().map(|row| values(row)).collect();
+                format!("Matrix {x}/{y} {}: {}", classes.join(" "), rows.join(", "))
+            }
+            Figure::Table(Table { columns, total, .. }) => format!("Table {columns:?} {total}"),
+            Figure::Image(_) => "Image".to_owned(),
+        }
+    }
+
+    fn drawn(drawing: &Drawing, texts: &[&str]) -> String {
+        let versions = texts.iter().enumerate().map(|(run, text)| version(run, text));
+        let (figures, absent) = figures("p.csv", drawing, &versions.collect::<Vec<_>>());
+        let absent = absent.into_iter().map(|(runs, why)| format!("{runs:?} {why}"));
+        figures.iter().map(brief).chain(absent).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn figures_by_columns() {
+        for (text, expected) in [
+            ("epoch,loss\n1,0.5\n2,nan\n", "Line \"p.csv\" epoch/loss: [0] - (1.0 2.0) (0.5 NaN)"),
+            (
+                "a,b\n2,0.5\n1,\n",
+                "Line \"p.csv: a\" row/a: [0] - (0.0 1.0) (2.0 1.0)\n\
+                 Line \"p.csv: b\" row/b: [0] - (0.0) (0.5)",
+            ),
+            ("loss\n1\n2\n", "Line \"p.csv\" row/loss: [0] - (0.0 1.0) (1.0 2.0)"),
+            ("actual,predicted\na,b\nb,b\na,b\n", "Matrix predicted/actual a b: 0.0 2.0, 0.0 1.0"),
+            ("label,pred,n\n10,9,4\n", "Matrix pred/label 9 10: 0.0 0.0, 4.0 0.0"),
+            ("class,f1\nrock,0.5\njazz,1\n", "Table [\"class\", \"f1\"] 2"),
+            ("a,b\n1,2\n", "Table [\"a\", \"b\"] 1"),
+            ("a\n", "Table [\"a\"] 0"),
+        ] {
+            assert_eq!(drawn(&Drawing::default(), &[text]), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn figures_as_declared() {
+        let drawing = |template, x: &str, y: &[&str]| Drawing {
+            template,
+            x: Some(x.to_owned()).filter(|x| !x.is_empty()),
+            y: y.iter().map(|&column| column.to_owned()).collect(),
+            title: Some("T".to_owned()),
+        };
+        for (declared, texts, expected) in [
+            (
+                drawing(None, "s", &["a", "b"]),
+                &["s,a,b\n2,1,3\n1,4,5\n"][..],
+                "Line \"T\" s/a, b: [0] a (1.0 2.0) (4.0 1.0), [0] b (1.0 2.0) (5.0 3.0)",
+            ),
+            (
+                drawing(Some(Template::Scatter), "", &[]),
+                &["a,b\n2,1\n1,4\n", "a,b\n5,6\n"],
+                "Point \"T\" a/b: [0] - (2.0 1.0) (1.0 4.0), [1] - (5.0) (6.0)",
+            ),
+            (
+                drawing(Some(Template::Bar), "", &[]),
+                &["c,v\nx,1\ny,2\n", "c,v\ny,3\nz,4\n"],
+                "Bars \"T\" x y z: [0] [Some(1.0), Some(2.0), None], \
+                 [1] [None, Some(3.0), Some(4.0)]",
+            ),
+            (
+                drawing(Some(Template::Confusion), "t", &["p"]),
+                &["p,t\na,b\n"],
+                "Matrix p/t b a: 0.0 1.0, 0.0 0.0",
+            ),
+            (
+                drawing(None, "step", &["loss"]),
+                &["step,loss\n1,2\n", "steps,los\n1,2\n"],
+                "Line \"T\" step/loss: [0] - (1.0) (2.0)\n\
+                 [1] has no column `step`: did you mean `steps`?",
+            ),
+            (
+                drawing(Some(Template::Bar), "", &[]),
+                &["a,b\nx,y\n"],
+                "[0] has no column of numbers",
+            ),
+        ] {
+            assert_eq!(drawn(&declared, texts), expected, "{declared:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_table_is_drawn(
+            text in "[a-c](,[ab1]){0,3}\n([01a,.\n-]|nan){0,30}",
+            template in prop::option::of(prop::sample::select(&Template::ALL[..])),
+            x in prop::option::of("[ab1]"),
+        ) {
+            let Ok(grid) = Grid::parse(Format::Csv(','), &text) else { return Ok(()) };
+            let version = Version { runs: vec![0], grid };
+            let drawing = Drawing { template, x, ..Drawing::default() };
+            let (figures, absent) = figures("p.csv", &drawing, &[version.clone(), version]);
+            prop_assert!(!figures.is_empty() || !absent.is_empty());
         }
     }
 }
