@@ -169,14 +169,21 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// Returns the candidate that `word` most likely misspells; `None` if none is similar enough.
+/// Returns the candidate that `word` most likely misspells; `None` if none is similar enough. Case
+/// counts less than other differences.
 pub fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let likeness = |candidate: &str| {
+        let exact = strsim::normalized_damerau_levenshtein(word, candidate);
+        let folded = strsim::normalized_damerau_levenshtein(&lower, &candidate.to_lowercase());
+        exact.max(folded * 0.99)
+    };
     candidates
         .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(word, candidate), candidate))
+        .map(|candidate| (likeness(candidate), candidate))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -191,6 +198,8 @@ mod tests {
         let words = ["epochs", "batch_size", "learning_rate"];
         assert_eq!(did_you_mean("epoch", words), Some("epochs"));
         assert_eq!(did_you_mean("batchsize", words), Some("batch_size"));
+        assert_eq!(did_you_mean("EPOCHS", words), Some("epochs"));
+        assert_eq!(did_you_mean("LR", ["lr", "lR"]), Some("lR"));
         assert_eq!(did_you_mean("zzz", words), None);
     }
 }

@@ -31,7 +31,8 @@ pub(super) struct AcceptArgs {
 }
 
 impl AcceptArgs {
-    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+    /// Runs the command. Relative paths start at `here`.
+    pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         // Joined into one line, as it is displayed everywhere.
         let reason = self.reason.split_whitespace().collect::<Vec<_>>().join(" ");
         if reason.is_empty() {
@@ -41,7 +42,11 @@ impl AcceptArgs {
         let (project, held) = Project::load_exclusively(root, &[])?;
         let stages = match self.all {
             true => acceptable(&project.pipeline),
-            false => select::only(&project.pipeline, &self.stages)?.iter().collect(),
+            false => {
+                select::only(&project.pipeline, &select::from_root(root, here, &self.stages)?)?
+                    .iter()
+                    .collect()
+            }
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let accepted = accept(&project, &held, &stages, &reason, command_line(), &mut recorder);

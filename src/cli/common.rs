@@ -1,6 +1,7 @@
 //! Helpers shared by the commands: sentences for verdicts, hints, errors and loading.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use crate::engine::Project;
 pub(super) use crate::engine::project::goals;
@@ -138,7 +139,9 @@ pub(super) fn sentence(verdict: &Verdict) -> String {
             }
         }
         Verdict::Fails(failure, _) => failure.to_string(),
-        Verdict::Skipped { because } => format!("needs {because}, which fails"),
+        Verdict::Skipped { because } => {
+            format!("would be skipped: it needs {because}, which cannot run")
+        }
     }
 }
 
@@ -168,6 +171,11 @@ pub(super) fn show_changes(changes: &[Change]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Parses a whole number.
+pub(super) fn whole<N: FromStr>(text: &str) -> Result<N, &'static str> {
+    text.parse().map_err(|_| "it is not a whole number from 0")
 }
 
 /// `3 files, 1.2 MB`

@@ -1,11 +1,13 @@
 //! `repro dag`: prints the graph of the declared stages. It reads neither the lock nor contents of
 //! deps and outs, so it works in a project that has never run.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::select;
+use crate::engine::project;
 use crate::error::{Result, exit};
-use crate::pipeline::Pipeline;
 use crate::report::dag::DagReport;
 use crate::terminal::{graph, stdout};
 
@@ -24,9 +26,12 @@ pub(super) struct DagArgs {
 }
 
 impl DagArgs {
-    pub(super) fn execute(self, pipeline: &Pipeline) -> Result<u8> {
-        let wanted = select::with_needs(pipeline, &self.stages)?;
-        let dag = DagReport::new(pipeline, &wanted);
+    /// Runs the command. Relative paths start at `here`.
+    pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
+        let pipeline = project::load_pipeline(root, &[])?;
+        let stages = select::from_root(root, here, &self.stages)?;
+        let wanted = select::with_needs(&pipeline, &stages)?;
+        let dag = DagReport::new(&pipeline, &wanted);
         let text = match (self.dot, self.mermaid) {
             (true, _) => graph::dot(&dag),
             (_, true) => graph::mermaid(&dag),

@@ -32,7 +32,6 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::common::{goals, show_error};
-use crate::engine::project;
 use crate::error::{Result, exit};
 use crate::exec::signals::survive_file_size_limit;
 use crate::terminal;
@@ -131,11 +130,11 @@ fn execute(cli: Cli) -> Result<u8> {
     let root = || root::find(&here);
     match cli.command {
         Command::Init(args) => args.execute(&here),
-        Command::Run(args) => args.execute(&root()?),
+        Command::Run(args) => args.execute(&here, &root()?),
         Command::Sweep(args) => args.execute(&root()?),
-        Command::Status(args) => args.execute(&root()?),
-        Command::Why(args) => args.execute(&root()?),
-        Command::Dag(args) => args.execute(&project::load_pipeline(&root()?, &[])?),
+        Command::Status(args) => args.execute(&here, &root()?),
+        Command::Why(args) => args.execute(&here, &root()?),
+        Command::Dag(args) => args.execute(&here, &root()?),
         Command::Params(args) => args.execute(&root()?),
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
         Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
@@ -147,7 +146,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Trash(args) => args.execute(&here, &root()?),
         Command::Gc(args) => args.execute(&root()?),
         Command::Fsck(args) => args.execute(&root()?),
-        Command::Accept(args) => args.execute(&root()?),
+        Command::Accept(args) => args.execute(&here, &root()?),
         Command::Schema(args) => args.execute(),
         Command::Completions(args) => args.execute(),
     }
@@ -156,4 +155,45 @@ fn execute(cli: Cli) -> Result<u8> {
 /// Returns the definition of the command line, for generated documentation.
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::error::{ContextKind, ErrorKind};
+
+    /// Collects the command lines that give an option or argument the value `x!`.
+    fn wrong_values(command: &clap::Command, words: &[String], found: &mut Vec<Vec<String>>) {
+        for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+            let option = match (arg.get_long(), arg.get_short()) {
+                (Some(long), _) => vec![format!("--{long}=x!")],
+                (None, Some(short)) => vec![format!("-{short}x!")],
+                (None, None) => vec!["x!".to_owned(); arg.get_index().unwrap_or(1)],
+            };
+            found.push([words, &option].concat());
+        }
+        for below in command.get_subcommands() {
+            wrong_values(below, &[words, &[below.get_name().to_owned()]].concat(), found);
+        }
+    }
+
+    #[test]
+    fn refused_values_are_explained() {
+        let mut lines = Vec::new();
+        let mut command = command();
+        command.build();
+        wrong_values(&command, &["repro".to_owned()], &mut lines);
+        let mut refused = 0;
+        for line in lines {
+            let Err(error) = command.clone().try_get_matches_from(&line) else { continue };
+            if error.kind() == ErrorKind::ValueValidation {
+                refused += 1;
+                let text = error.to_string();
+                let from_std = ["digit found", "float literal", "provided string", "char from"];
+                assert!(!from_std.iter().any(|words| text.contains(words)), "{line:?}: {text}");
+                assert!(error.get(ContextKind::InvalidArg).is_some(), "{line:?}: {text}");
+            }
+        }
+        assert!(refused >= 5, "{refused}");
+    }
 }

@@ -77,7 +77,11 @@ pub(super) struct RunArgs {
 }
 
 impl RunArgs {
-    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+    /// Runs the command. Relative paths start at `here`.
+    pub(super) fn execute(mut self, here: &Path, root: &Path) -> Result<u8> {
+        for targets in [&mut self.stages, &mut self.downstream, &mut self.force] {
+            *targets = select::from_root(root, here, targets)?;
+        }
         reject_sweeps(&self.params)?;
         if self.plan {
             let project = Project::load(root, &self.params)?;

@@ -1,11 +1,28 @@
 //! Resolves stages on the command line: by name, or by the path of an out.
 
+use std::path::Path;
+
 use crate::error::{Error, Result, did_you_mean};
 use crate::pipeline::{Pipeline, Stage, StageIx, StageSet};
 use crate::repo_path::RepoPath;
+use crate::workspace::root;
 
 /// Maximum number of names in a hint.
 const MOST_LISTED: usize = 20;
+
+/// Returns targets with the paths among them counted from the root: those that begin with `./`,
+/// `../` or `/`, which count from `here`. Other targets are names, or paths from the root already.
+///
+/// # Errors
+/// A path is not inside the project.
+pub(super) fn from_root(root: &Path, here: &Path, targets: &[String]) -> Result<Vec<String>> {
+    let is_path = |text: &str| ["./", "../", "/"].iter().any(|start| text.starts_with(start));
+    let converted = targets.iter().map(|target| match is_path(target) {
+        true => root::to_repo_path(root, here, Path::new(target)).map(|path| path.to_string()),
+        false => Ok(target.clone()),
+    });
+    converted.collect()
+}
 
 /// Finds the stage called `name`, or else the stage that writes the path `name`.
 pub(super) fn find(pipeline: &Pipeline, name: &str) -> Result<StageIx> {

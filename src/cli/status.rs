@@ -30,9 +30,11 @@ pub(super) struct StatusArgs {
 }
 
 impl StatusArgs {
-    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+    /// Runs the command. Relative paths start at `here`.
+    pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
+        let stages = select::from_root(root, here, &self.stages)?;
         let project = if self.stages.is_empty() { Project::load_stale(root)? } else { load(root)? };
-        let wanted = select::with_needs(&project.pipeline, &self.stages)?;
+        let wanted = select::with_needs(&project.pipeline, &stages)?;
         let forced = StageSet::none(wanted.stage_count());
         let verdicts = assess(&project, &wanted, &forced, OnForeign::Refuse);
         let stale = verdicts.iter().filter(|(_, verdict)| !verdict.is_fresh());

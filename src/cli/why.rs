@@ -26,9 +26,11 @@ pub(super) struct WhyArgs {
 }
 
 impl WhyArgs {
-    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+    /// Runs the command. Relative paths start at `here`.
+    pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
+        let stages = select::from_root(root, here, std::slice::from_ref(&self.stage))?;
         let project = load(root)?;
-        let asked = select::find_all(&project.pipeline, &self.stage)?;
+        let asked = select::find_all(&project.pipeline, &stages[0])?;
         let wanted = project.pipeline.graph.with_needs(asked.iter().copied());
         let forced = StageSet::none(wanted.stage_count());
         let mut verdicts = assess(&project, &wanted, &forced, OnForeign::Refuse);

@@ -115,7 +115,7 @@ fn candidate(project: &Project, ix: StageIx) -> Result<Option<Candidate<'_>>> {
         commit::check_restorable(project, &out.path, seen)?;
     }
     let mut changes = match locked {
-        None => vec![Change::NeverRan],
+        None => vec![started::unlocked_reason(project, stage)],
         Some(locked) => observed.fingerprint.changes_since(&locked.fingerprint),
     };
     changes.extend(edited.into_iter().map(|path| Change::OutEdited { path }));

@@ -117,7 +117,10 @@ fn read(root: &Path) -> Result<PipelineSnapshot> {
 /// Returns the template of a stage; `None` if more than texts and contents of paths decides.
 fn template_of(root: &Path, stage: &Stage) -> Option<String> {
     let is_plain = |dep: &Dep| dep.glob.is_none() && dep.real.is_none();
-    if !stage.deps.iter().all(is_plain) || !stage.tools.is_empty() || stage.policy == Policy::Always
+    if !stage.deps.iter().all(is_plain)
+        || !stage.tools.is_empty()
+        || !stage.required.is_empty()
+        || stage.policy == Policy::Always
     {
         return None;
     }

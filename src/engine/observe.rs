@@ -11,9 +11,9 @@ use std::path::Path;
 
 use self::dep_stamps::DepStamps;
 use self::predict::{Predicted, Prediction};
-use super::Project;
 use super::foreign::{self, OnForeign};
 use super::project::Answers;
+use super::{Project, started};
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::Failure;
@@ -101,6 +101,7 @@ fn dep_contents(
     predicted: &Predicted,
 ) -> Result<(BTreeMap<RepoPath, Observed>, BTreeMap<RepoPath, Content>)> {
     let stage = &project.pipeline.stages[ix];
+    check_values(stage)?;
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
     for dep in &stage.deps {
@@ -234,6 +235,10 @@ fn decision(
     let optional = stage.outs.iter().filter(|out| out.presence == Presence::Optional);
     let facts = Facts {
         fingerprint: fingerprint.clone(),
+        unlocked: match locked {
+            Some(_) => Change::NeverRan,
+            None => started::unlocked_reason(project, stage),
+        },
         locked: locked.map(known),
         cached: cached.map(known),
         outs: found,
@@ -294,6 +299,17 @@ fn blocked(stage: &Stage, changes: &[Change]) -> Error {
         "remove `frozen` from stage `{}` (pipeline.toml:{}) and run it once",
         stage.name, stage.line
     ))
+}
+
+/// Refuses a stage that uses a param without a value. A frozen one does not run.
+pub(super) fn check_values(stage: &Stage) -> Result<()> {
+    match stage.required.first() {
+        Some(key) if stage.policy != Policy::Frozen => {
+            let (what, hint) = key.without_value();
+            Err(Error::usage(what).hint(hint))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Turns an error of observing a stage into the stage's failure.

@@ -5,6 +5,7 @@ mod dep_watch;
 mod dispatcher;
 mod items;
 mod job;
+mod last_line;
 mod ledger;
 mod message;
 mod options;

@@ -14,9 +14,9 @@ use super::project::cache_dir;
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::pipeline::Stage;
-use crate::plan::Claims;
 use crate::plan::trash::Found;
 use crate::plan::unfinished::{self, Unfinished};
+use crate::plan::{Change, Claims};
 use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -30,6 +30,15 @@ fn file(root: &Path) -> PathBuf {
 /// the same, to distinguish remains from what this run leaves.
 pub(super) fn earlier(project: &Project) -> &Unfinished {
     project.makers.started.get_or_init(|| read(&project.root))
+}
+
+/// Returns the reason to run a stage that the lock does not name.
+pub(super) fn unlocked_reason(project: &Project, stage: &Stage) -> Change {
+    let earlier = earlier(project);
+    match stage.outs.iter().any(|out| earlier.names(&out.path)) {
+        true => Change::NotRecorded,
+        false => Change::NeverRan,
+    }
 }
 
 /// Reads the outs of unfinished stages; none if the file is missing or is not a plain file.

@@ -7,6 +7,7 @@ use super::Project;
 use super::foreign::{self, OnForeign};
 use super::observe::predict::Predicted;
 use super::observe::{self, explain, observe, observe_dep, touches};
+use super::started;
 use crate::digest::Content;
 use crate::error::{Result, exit};
 use crate::event::Failure;
@@ -106,6 +107,7 @@ fn verdict(
     if let Some(because) = because {
         return Ok(Verdict::Skipped { because });
     }
+    observe::check_values(&project.pipeline.stages[ix])?;
     let runs =
         |need: &&StageIx| matches!(verdicts.get(need), Some(Verdict::Run(_) | Verdict::Waits(_)));
     let unknown: Vec<StageIx> = needs.iter().filter(runs).copied().collect();
@@ -175,7 +177,7 @@ fn waits(
             changes = known;
         }
     } else {
-        changes.push(Change::NeverRan);
+        changes.push(started::unlocked_reason(project, stage));
     }
     if on_foreign == OnForeign::Refuse {
         changes.extend(foreign::predicted(project, stage)?);

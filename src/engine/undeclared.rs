@@ -1,6 +1,8 @@
 //! Warns of files of the project that a command names and that are not deps: a change to one is not
 //! noticed. Only stages that are out of date are checked, so a no-op costs nothing more.
 
+use std::collections::BTreeMap;
+
 use super::Project;
 use crate::error::Error;
 use crate::pipeline::command_files::named_paths;
@@ -10,18 +12,20 @@ use crate::repo_path::RepoPath;
 
 /// Maximum number of warnings.
 const MOST: usize = 10;
+/// Maximum number of files that a warning names.
+const MOST_NAMED: usize = 5;
 
 /// The warnings of each stage.
 pub type Warnings = Vec<(StageName, Error)>;
 
-/// Returns a warning for each file that one of the `stages` names and that is not a dep.
+/// Returns a warning for each of the `stages` that names files that are not deps, and one for each
+/// stage whose outs it names so.
 ///
 /// To be called before a run: the commands may create other files that they name.
 pub fn find<'s>(project: &Project, stages: impl Iterator<Item = &'s Stage>) -> Warnings {
     let of_stage = |stage: &'s Stage| {
-        let name = stage.family.as_ref().unwrap_or(&stage.name);
-        let paths = undeclared(project, stage).into_iter();
-        paths.map(move |path| (stage.name.clone(), warning(project, stage, name, &path)))
+        let warnings = warnings(project, stage, &undeclared(project, stage)).into_iter();
+        warnings.map(|warning| (stage.name.clone(), warning))
     };
     stages.flat_map(of_stage).collect()
 }
@@ -38,7 +42,7 @@ pub fn to_show(found: Warnings, is_wanted: impl Fn(&StageName) -> bool) -> Vec<E
     let more = warnings.len().saturating_sub(MOST);
     if more > 0 {
         warnings.truncate(MOST);
-        let what = format!("commands name {} more that are not deps", count(more, "file"));
+        let what = format!("there are {} of files that are not deps", count(more, "more warning"));
         warnings.push(Error::usage(what));
     }
     warnings
@@ -76,20 +80,54 @@ fn is_declared(stage: &Stage, path: &RepoPath) -> bool {
     is_dep || stage.outs.iter().any(|out| is_out(&out.path) || is_out(out.place()))
 }
 
-fn warning(project: &Project, stage: &Stage, name: &StageName, path: &RepoPath) -> Error {
-    let makers = project.pipeline.stages.iter();
-    let mut makers = makers.filter(|maker| maker.outs.iter().any(|out| out.path.contains(path)));
-    let (line, deps) = (stage.line, format!("add it to `deps` of stage `{name}`"));
-    match makers.next() {
-        Some(maker) => Error::usage(format!(
-            "stage `{name}` names `{path}`, an out of stage `{}`, which is not a dep: it may run \
-             before the file is written",
-            maker.name
-        ))
-        .hint(format!("{deps} (pipeline.toml:{line})")),
+fn warnings(project: &Project, stage: &Stage, paths: &[RepoPath]) -> Vec<Error> {
+    let mut by_maker: BTreeMap<Option<&StageName>, Vec<&RepoPath>> = BTreeMap::new();
+    for path in paths {
+        let mut makers = project.pipeline.stages.iter();
+        let maker = makers.find(|maker| maker.outs.iter().any(|out| out.path.contains(path)));
+        by_maker.entry(maker.map(|maker| &maker.name)).or_default().push(path);
+    }
+    by_maker.into_iter().map(|(maker, paths)| warning(stage, maker, &paths)).collect()
+}
+
+/// Returns the warning of files that one stage makes, or that none makes.
+fn warning(stage: &Stage, maker: Option<&StageName>, paths: &[&RepoPath]) -> Error {
+    let name = stage.family.as_ref().unwrap_or(&stage.name);
+    let (line, files) = (stage.line, listed(paths));
+    let is_one = paths.len() == 1;
+    let (are, deps, them) = if is_one { ("is", "a dep", "it") } else { ("are", "deps", "them") };
+    let add = format!("add {them} to `deps` of stage `{name}` (pipeline.toml:{line})");
+    match maker {
+        Some(maker) => {
+            let outs = if is_one { "an out" } else { "outs" };
+            let written = if is_one { "the file is written" } else { "they are written" };
+            Error::usage(format!(
+                "stage `{name}` names {files}, {outs} of stage `{maker}`, which {are} not {deps}: \
+                 it may run before {written}"
+            ))
+            .hint(add)
+        }
         None => Error::usage(format!(
-            "stage `{name}` names `{path}`, which is not a dep: a change to it will not be noticed"
+            "stage `{name}` names {files}, which {are} not {deps}: a change to {them} will not be \
+             noticed"
         ))
-        .hint(format!("{deps} (pipeline.toml:{line}), or list it in `.reproignore`")),
+        .hint(format!(
+            "{add}, or to `outs` if the stage writes {them}, or list {them} in `.reproignore`"
+        )),
+    }
+}
+
+/// `a`, `b` and 2 more
+fn listed(paths: &[&RepoPath]) -> String {
+    let more = paths.len().saturating_sub(MOST_NAMED);
+    let mut named: Vec<String> =
+        paths.iter().take(MOST_NAMED).map(|path| format!("`{path}`")).collect();
+    if more > 0 {
+        named.push(format!("{more} more"));
+    }
+    let last = named.pop().unwrap_or_default();
+    match &named[..] {
+        [] => last,
+        others => format!("{} and {last}", others.join(", ")),
     }
 }

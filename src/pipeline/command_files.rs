@@ -28,6 +28,10 @@ const PREFIXES: [&str; 17] = [
     "nohup", "nice", "command", "sudo",
 ];
 
+/// Programs that read none of the files that their arguments name.
+const UNREAD: [&str; 10] =
+    ["echo", "printf", "rm", "rmdir", "unlink", "mkdir", "mkfifo", "touch", "tee", "truncate"];
+
 /// Returns the paths in the project that `cmd` names when it runs in `wdir`, each once.
 pub fn named_paths(cmd: &str, wdir: Option<&RepoPath>) -> Vec<RepoPath> {
     read(cmd, wdir).found
@@ -67,8 +71,8 @@ enum Place {
     Argument,
     /// The argument of `cd`.
     Folder,
-    /// An argument that is printed.
-    Text,
+    /// An argument that does not name a file to read.
+    Unread,
 }
 
 struct Reader {
@@ -104,7 +108,7 @@ impl Reader {
                     if self.place == Place::Folder {
                         self.folder = Folder::Unknown;
                     }
-                    if self.place != Place::Text {
+                    if self.place != Place::Unread {
                         self.place = Place::Argument;
                     }
                 }
@@ -115,7 +119,7 @@ impl Reader {
     fn word(&mut self, word: &str) {
         match self.place {
             Place::Argument => self.add(word),
-            Place::Text => {}
+            Place::Unread => {}
             Place::Folder => {
                 self.note_outside(word);
                 self.folder = self.below(word).map_or(Folder::Unknown, Folder::Known);
@@ -123,7 +127,7 @@ impl Reader {
             }
             Place::Program if PREFIXES.contains(&word) => {}
             Place::Program if word == "cd" => self.place = Place::Folder,
-            Place::Program if matches!(word, "echo" | "printf") => self.place = Place::Text,
+            Place::Program if UNREAD.contains(&word) => self.place = Place::Unread,
             Place::Program => match assigned(word) {
                 Some(value) => self.add(value),
                 None => {
@@ -394,6 +398,8 @@ mod tests {
             ("# comment a.txt\ncat b # c", "b"),
             ("diff <(sort a) <(sort b)", "a b"),
             ("echo a $X b >> c; printf d | cat e", "e"),
+            ("rm -rf a b && mkdir -p c; touch d; cat e | tee f", "e"),
+            ("sudo rm a; rm b", ""),
             ("for f in a b; do cat c; done", "f in a b c"),
             ("if test -f a; then ./b; fi", "a b"),
             ("cat a &> out; cat b >| x", "a b"),

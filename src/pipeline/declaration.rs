@@ -113,6 +113,9 @@ pub struct Stage {
     /// The params that the declared keys and prefixes select.
     #[serde(default, skip_serializing_if = "is_default")]
     pub params: BTreeMap<ParamKey, ParamValue>,
+    /// The params without a value that the stage uses; it cannot run before they have one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub required: BTreeSet<ParamKey>,
     /// Sorted by path, each once. Per-item outs are represented by their common directory.
     #[serde(default, skip_serializing_if = "is_default")]
     pub outs: Vec<Out>,
@@ -150,6 +153,7 @@ impl Stage {
             tools: BTreeSet::new(),
             deps: Vec::new(),
             params: BTreeMap::new(),
+            required: BTreeSet::new(),
             outs: Vec::new(),
             each: None,
             policy: Policy::WhenStale,

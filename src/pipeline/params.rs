@@ -43,6 +43,14 @@ pub fn check_name(name: &str) -> Result<(), BadName> {
 }
 
 impl ParamKey {
+    /// Returns the statement that the param is still [`REQUIRED`], and the remedy.
+    pub fn without_value(&self) -> (String, String) {
+        (
+            format!("param `{self}` has no value yet: it is `{REQUIRED}`"),
+            format!("give it one: `-p {self}=VALUE` for a run, or in the file"),
+        )
+    }
+
     /// Checks a dotted key.
     ///
     /// # Errors
@@ -224,10 +232,13 @@ impl Params {
         }
     }
 
-    /// Returns the key, or the last name of a key, that is most similar to `name`.
+    /// Returns the key, the table, or else the last name of a key, that is most similar to `name`.
     pub fn suggestion(&self, name: &str) -> Option<&str> {
         let last = |key: &'_ ParamKey| key.as_str().rsplit('.').next().map(str::len).unwrap_or(0);
-        let full = crate::error::did_you_mean(name, self.0.keys().map(ParamKey::as_str));
+        let above = |key: &'_ ParamKey| key.as_str().rfind('.').unwrap_or(0);
+        let tables = self.0.keys().map(|key| &key.as_str()[..above(key)]);
+        let keys = self.0.keys().map(ParamKey::as_str);
+        let full = crate::error::did_you_mean(name, keys.chain(tables));
         full.or_else(|| {
             let short = self.0.keys().map(|key| &key.as_str()[key.as_str().len() - last(key)..]);
             crate::error::did_you_mean(name, short)
@@ -288,6 +299,7 @@ mod tests {
             Err(Unresolved::Ambiguous(vec![ParamKey::new("fine.lr"), ParamKey::new("train.lr")]))
         );
         assert_eq!(key("epoch"), Err(Unresolved::Unknown { suggestion: Some("epochs".into()) }));
+        assert_eq!(key("TRAIN"), Err(Unresolved::Unknown { suggestion: Some("train".into()) }));
         assert_eq!(key("pochs"), Err(Unresolved::Unknown { suggestion: Some("epochs".into()) }));
         assert!(matches!(key("train"), Err(Unresolved::Table(below)) if below.len() == 2));
     }

@@ -131,14 +131,42 @@ impl Literal {
 pub fn parse_value(raw: &str) -> Result<ParamValue, (String, Option<String>)> {
     let trimmed = raw.trim();
     match bare(trimmed) {
-        None if trimmed.starts_with(['[', '{']) => {
-            Err((format!("`{trimmed}` is not a TOML value"), not_toml(trimmed)))
-        }
+        None if trimmed.starts_with(['[', '{']) => Err(malformed(trimmed)),
         // A date is kept as text, like a date in the file.
         None | Some(Value::Datetime(_)) => Ok(raw.into()),
         Some(value) => json(&value)
             .ok_or_else(|| (format!("`{trimmed}` contains a number that is not finite"), None)),
     }
+}
+
+/// Returns the message and the hint for a text that begins like a list or table and is not TOML.
+fn malformed(text: &str) -> (String, Option<String>) {
+    match unclosed(text) {
+        Some((bracket, column)) => {
+            let what = format!("in `{text}`, the `{bracket}` in column {column} is not closed");
+            (what, Some("put the value in single quotes, as one argument".to_owned()))
+        }
+        None => (format!("`{text}` is not a TOML value"), not_toml(text)),
+    }
+}
+
+/// Returns the last bracket that is not closed, with its column counted from 1.
+fn unclosed(text: &str) -> Option<(char, usize)> {
+    let mut open: Vec<(char, usize)> = Vec::new();
+    let mut quote = None;
+    let mut chars = text.chars().zip(1..);
+    while let Some((c, column)) = chars.next() {
+        match (quote, c) {
+            (Some('"'), '\\') => drop(chars.next()),
+            (Some(end), _) if c == end => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '[' | '{') => open.push((c, column)),
+            (None, ']' | '}') => drop(open.pop()),
+            (None, _) => {}
+        }
+    }
+    open.pop()
 }
 
 /// Returns the values in an inline table, each with the names that lead to it and its TOML text;

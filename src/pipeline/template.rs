@@ -32,6 +32,8 @@ pub(super) struct Templates {
     keys: Arc<[ParamKey]>,
     /// The params whose values cannot be used, with the reason.
     unusable: Arc<BTreeMap<ParamKey, Unrendered>>,
+    /// The params that have no value yet.
+    required: Arc<BTreeSet<ParamKey>>,
     /// The names that rendered texts used, if they are noted.
     used: Option<Rc<RefCell<BTreeSet<String>>>>,
     values: Values,
@@ -60,6 +62,7 @@ impl Templates {
         let unusable = params
             .iter()
             .filter_map(|(key, value)| Some((key.clone(), value::unusable(key, value, params)?)));
+        let required = params.iter().filter(|(_, value)| value::is_required(value));
         Templates {
             environment: environment(Arc::clone(&values)),
             params: nested,
@@ -67,6 +70,7 @@ impl Templates {
             item: None,
             keys: params.iter().map(|(key, _)| key.clone()).collect(),
             unusable: Arc::new(unusable.collect()),
+            required: Arc::new(required.map(|(key, _)| key.clone()).collect()),
             used: None,
             values,
         }
@@ -86,6 +90,23 @@ impl Templates {
     /// Returns the reason that no stage can use the param.
     pub(super) fn unusable(&self, key: &ParamKey) -> Option<&Unrendered> {
         self.unusable.get(key)
+    }
+
+    /// Returns the params without a value that a text uses.
+    pub(super) fn required_by(&self, text: &str) -> Vec<ParamKey> {
+        if self.required.is_empty() || !is_template(text) {
+            return Vec::new();
+        }
+        let names = self.names_in(text);
+        let is_used = |key: &&ParamKey| {
+            names.iter().any(|name| name != "params" && is_or_contains(name, key))
+        };
+        self.required.iter().filter(is_used).cloned().collect()
+    }
+
+    /// Reports whether the param has no value yet.
+    pub(super) fn is_required(&self, key: &ParamKey) -> bool {
+        self.required.contains(key)
     }
 
     /// Returns templates that can also use `matrix.AXIS`.

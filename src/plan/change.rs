@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::digest::{Content, Digest};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
+use crate::plan::difference::distinct;
 use crate::repo_path::RepoPath;
 
 /// A reason that a stage is not up to date.
@@ -15,6 +16,9 @@ use crate::repo_path::RepoPath;
 pub enum Change {
     /// The lock has no trace of the stage.
     NeverRan,
+    /// The lock has no trace of the stage, although it was started: it failed, was stopped, or ran
+    /// without being recorded.
+    NotRecorded,
     /// The user forced the stage to run.
     Forced,
     /// The stage is declared `always`.
@@ -121,8 +125,13 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Change::NeverRan => f.write_str("never ran"),
+            Change::NotRecorded => f.write_str("its last run was not recorded"),
             Change::Forced => f.write_str("forced"),
             Change::Always => f.write_str("always runs"),
+            Change::Cmd { old: Some(old), new: Some(new) } => {
+                let (old, new) = distinct(old, new, one_line);
+                write!(f, "cmd `{old}` → `{new}`")
+            }
             Change::Cmd { old, new } => write!(f, "cmd {} → {}", shown_cmd(old), shown_cmd(new)),
             Change::Shell { old, new } => {
                 write!(f, "shell {} → {}", shown_shell(old), shown_shell(new))
@@ -131,13 +140,18 @@ impl fmt::Display for Change {
                 write!(f, "each {} → {}", shown_set(old), shown_set(new))
             }
             Change::Tool { cmd, old, new } => {
-                write!(f, "tool `{}` {} → {}", one_line(cmd), shown(old), shown(new))
+                let (old, new) = distinct(&shown(old), &shown(new), str::to_owned);
+                write!(f, "tool `{}` {old} → {new}", one_line(cmd))
             }
             Change::InputChanged { path } => write!(f, "input {path} changed"),
             Change::Wdir { old, new } => write!(f, "wdir {} → {}", shown_dir(old), shown_dir(new)),
-            Change::Param { key, old, new } => write!(f, "{key} {} → {}", shown(old), shown(new)),
+            Change::Param { key, old, new } => {
+                let (old, new) = distinct(&shown(old), &shown(new), str::to_owned);
+                write!(f, "{key} {old} → {new}")
+            }
             Change::Env { name, old, new } => {
-                write!(f, "env {name} {} → {}", shown(old), shown(new))
+                let (old, new) = distinct(&shown(old), &shown(new), str::to_owned);
+                write!(f, "env {name} {old} → {new}")
             }
             Change::Dep { path, old: None, .. } => write!(f, "dep {path} added"),
             Change::Dep { path, new: None, .. } => write!(f, "dep {path} removed"),

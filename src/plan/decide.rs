@@ -32,6 +32,8 @@ pub struct Facts {
     pub fingerprint: Fingerprint,
     /// The lock's trace: the expected state of the workspace.
     pub locked: Option<Candidate>,
+    /// The reason to run the stage if the lock has no trace of it.
+    pub unlocked: Change,
     /// The cache's trace for this fingerprint.
     pub cached: Option<Candidate>,
     /// The present contents at its out paths.
@@ -95,7 +97,7 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
         return Decision::Run(vec![Change::Always]);
     }
     let changes = match &facts.locked {
-        None => vec![Change::NeverRan],
+        None => vec![facts.unlocked.clone()],
         Some(locked) => facts.fingerprint.changes_since(&locked.trace.fingerprint),
     };
     // With another fingerprint the lock only explains the changes. Its outs were computed from
@@ -134,7 +136,7 @@ fn decide_tracked(facts: &Facts) -> Decision {
         missing.map(|(path, _)| Change::OutMissing { path: path.clone() }).collect();
     let Some(Candidate { trace, blocker }) = &facts.locked else {
         return if missing.is_empty() {
-            Decision::Run(vec![Change::NeverRan])
+            Decision::Run(vec![facts.unlocked.clone()])
         } else {
             Decision::Blocked(missing)
         };
@@ -165,7 +167,7 @@ fn decide_frozen(facts: &Facts) -> Decision {
             return Decision::Restore(trace.clone(), missing);
         }
     }
-    Decision::Blocked(if missing.is_empty() { vec![Change::NeverRan] } else { missing })
+    Decision::Blocked(if missing.is_empty() { vec![facts.unlocked.clone()] } else { missing })
 }
 
 /// Lists the outs that differ from the trace.

@@ -236,6 +236,7 @@ mod tests {
             let facts = Facts {
                 outs: now.outs.iter().map(|out| (out.clone(), present.get(out).copied())).collect(),
                 locked: Some(Candidate { trace: trace.clone(), blocker: None }),
+                unlocked: crate::plan::Change::NeverRan,
                 cached: None,
                 optional: BTreeSet::new(),
                 policy,

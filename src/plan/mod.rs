@@ -6,6 +6,7 @@
 pub mod change;
 pub mod claims;
 pub mod decide;
+pub mod difference;
 pub mod fingerprint;
 pub mod lock;
 pub mod lock_template;

@@ -26,6 +26,8 @@ const LEFT: &str = "left ";
 pub struct Unfinished {
     /// The stage was killed: nobody knows what it wrote.
     begun: BTreeSet<RepoPath>,
+    /// The stage ended, and left the files that follow or nothing.
+    ended: BTreeSet<RepoPath>,
     /// Files that a stage left when it ended.
     left: BTreeMap<RepoPath, Content>,
 }
@@ -41,31 +43,38 @@ impl Unfinished {
         self.left.get(path) == Some(content)
     }
 
+    /// Reports whether a stage with this out was started and has not finished.
+    pub fn names(&self, out: &RepoPath) -> bool {
+        self.begun.contains(out) || self.ended.contains(out)
+    }
+
     pub fn is_empty(&self) -> bool {
-        self.begun.is_empty() && self.left.is_empty()
+        self.begun.is_empty() && self.ended.is_empty() && self.left.is_empty()
     }
 
     /// Leaves out what is not in one of `outs`, and what is in one of `done`.
     pub fn retain(&mut self, outs: &Claims, done: &Claims) {
         let stays = |path: &RepoPath| outs.cover(path) && !done.cover(path);
         self.begun.retain(stays);
+        self.ended.retain(stays);
         self.left.retain(|path, _| stays(path));
     }
 
     pub fn encode(&self) -> String {
-        let mut text = begun(self.begun.iter());
+        let mut text = begun(self.begun.iter()) + &left(self.ended.iter(), &[]);
         self.left.iter().for_each(|(path, content)| file(&mut text, path, content));
         text
     }
 
     pub fn decode(text: &str) -> Unfinished {
         let mut unfinished = Unfinished::default();
-        let Unfinished { begun, left } = &mut unfinished;
+        let Unfinished { begun, ended, left } = &mut unfinished;
         // Without the last line feed, the line may have been cut off.
         for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             if let Some(path) = line.strip_prefix(LEFT).and_then(parse_path) {
                 begun.remove(&path);
                 left.retain(|other, _| !path.contains(other));
+                ended.insert(path);
             } else if let Some(path) = parse_path(line) {
                 begun.insert(path);
             } else if let Some((path, content)) = parse_content_at(line) {
@@ -124,7 +133,8 @@ mod tests {
             assert!(!cut.knows(&part, &old));
         }
         text += &left([&out].into_iter(), &[]);
-        assert!(Unfinished::decode(&text).is_empty());
+        assert!(!Unfinished::decode(&text).cover(&part, &old));
+        assert!(Unfinished::decode(&text).names(&out) && !Unfinished::decode(&text).names(&part));
         unfinished.retain(&Claims::default(), &Claims::default());
         assert!(unfinished.is_empty());
         assert!(Unfinished::decode("\n\"../x\"\nx\n").is_empty());

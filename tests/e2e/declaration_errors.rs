@@ -309,6 +309,7 @@ fn spellings_of_other_tools() {
         ("a string for tools", "[stages.a]\ncmd = 'x'\ntools = 'cc -v'\nouts = 'o'\n"),
         ("URLs", "[stages.a]\ncmd = 'x'\ndeps = ['https://a.b/c']\nouts = ['s3://a/b']\n"),
         ("a home", "[stages.a]\ncmd = 'x'\ndeps = ['~/in.csv']\nouts = ['~']\n"),
+        ("variables", "[stages.a]\ncmd = 'x'\ndeps = ['$HOME/in']\nouts = ['${DATA}/o']\n"),
         (
             "params as variables without a shell",
             "[params]\nseed = 1\n[stages.a]\ncmd = 'x'\ndeps = ['${seed}']\n\
@@ -362,6 +363,13 @@ fn spellings_of_other_tools() {
     error: pipeline.toml:3: dep `~/in.csv` of stage `a` starts with `~`, which only a shell replaces
      hint: paths are relative to the project root: copy the file there, or create a link to it
     error: pipeline.toml:4: out `~` of stage `a` starts with `~`, which only a shell replaces
+     hint: paths are relative to the project root: copy the file there, or create a link to it
+    # variables
+    exit 2
+    --- stderr
+    error: pipeline.toml:3: dep `$HOME/in` of stage `a` starts with `$HOME`, which only a shell replaces
+     hint: paths are relative to the project root: copy the file there, or create a link to it
+    error: pipeline.toml:4: out `${DATA}/o` of stage `a` starts with `${DATA}`, which only a shell replaces
      hint: paths are relative to the project root: copy the file there, or create a link to it
     # params as variables without a shell
     exit 2

@@ -81,3 +81,36 @@ fn read_only_folder_is_repaired() {
     ok(&sandbox, &["gc", "--yes"]);
     ok(&sandbox, &["checkout", "--relink"]);
 }
+
+/// Returns the message of `repro run` after the mode of a path was changed.
+fn denied(path: &str, mode: u32) -> String {
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'cp in/f out/o'\ndeps = ['in']\nouts = ['out/o']\n");
+    sandbox.write("in/f", "1");
+    sandbox.write("out/x", "");
+    ok(&sandbox, &["run"]);
+    sandbox.write("in/f", "2");
+    own(&sandbox.root());
+    let path = sandbox.path(path);
+    let before = path.metadata().unwrap().permissions();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let done = repro(&sandbox, &["run"]);
+    std::fs::set_permissions(&path, before).unwrap();
+    assert!(done.code != 0, "{done}");
+    done.to_string().replace("$ROOT/", "")
+}
+
+#[test]
+fn denied_access_has_remedy() {
+    for (path, mode, hint) in [
+        ("pipeline.toml", 0, "check the owner and mode of `pipeline.toml`"),
+        ("pipeline.lock", 0, "check the owner and mode of `pipeline.lock`"),
+        ("in/f", 0, "check the owner and mode of `in/f`"),
+        ("in", 0, "make it readable (`chmod u+r`)"),
+        ("out", 0o555, "check the owner and mode of `out"),
+        ("cache", 0o555, "check the owner and mode of `cache"),
+    ] {
+        let message = denied(path, mode);
+        assert!(message.contains(&format!("hint: {hint}")), "{path}: {message}");
+    }
+}

@@ -428,3 +428,37 @@ fn plain_progress_on_request() {
     ");
     assert!(sandbox.ok(&["run", "--plain"]).stderr.starts_with("run-1: started\n"));
 }
+
+#[test]
+fn ordinary_output_is_no_cause() {
+    let sandbox =
+        Sandbox::with("[stages.s]\ncmd = 'echo epoch 3: loss 0.1; exit 1'\nouts = ['o']\n");
+    let done = sandbox.repro(&["run"]);
+    assert_eq!(done.code, 1, "{done}");
+    assert!(!done.stderr.contains("caused by"), "{done}");
+    assert!(done.stderr.contains("`repro runs logs run-1 s` shows the whole log"), "{done}");
+}
+
+#[test]
+fn targets_by_typed_path() {
+    let sandbox = Sandbox::with(
+        "[stages.a]\ncmd = 'mkdir -p d; echo a > d/a'\nouts = ['d/a']\n\
+         [stages.b]\ncmd = 'echo b > b'\nouts = ['b']\n",
+    );
+    sandbox.write("d/e/x", "");
+    let full = sandbox.path("d/a").display().to_string();
+    for (folder, target) in [(".", "./d/a"), ("d", "./a"), ("d/e", "../a"), ("d", &full)] {
+        for command in ["run", "status", "why", "dag"] {
+            let done = sandbox
+                .finish(sandbox.command(&[command, target]).current_dir(sandbox.path(folder)));
+            assert_eq!(done.code, 0, "{done}");
+        }
+        let done = sandbox
+            .finish(sandbox.command(&["run", "-f", target]).current_dir(sandbox.path(folder)));
+        assert!(done.stderr.contains("a: ran in") && !done.stderr.contains("b: ran"), "{done}");
+    }
+    assert!(!sandbox.exists("b"));
+    let done = sandbox.repro(&["run", "../b"]);
+    assert_eq!(done.code, 2, "{done}");
+    assert!(done.stderr.contains("error: `../b` is not inside the project"), "{done}");
+}

@@ -266,16 +266,28 @@ fn required_values() {
     let sandbox = Sandbox::with(
         "[params]\nn = '???'\npath = '???'\nunused = '???'\n[stages.a]\n\
          cmd = 'echo {{ params.path }}'\n\
-         params = ['n']\n",
+         params = ['n']\n[stages.b]\ncmd = 'echo b > b'\nouts = ['b']\n\
+         [stages.c]\ncmd = 'cp b c'\nenv = { N = '{{ params.n }}' }\ndeps = ['b']\n\
+         outs = ['c']\n",
     );
-    snapshot!(sandbox.repro(&["run"]), @"
+    snapshot!(sandbox.repro(&["status"]), @"
     exit 2
-    --- stderr
-    error: pipeline.toml:6: cannot render `cmd` of stage `a`: param `path` has no value yet: it is `???`
-     hint: give it one: `-p path=VALUE` for a run, or in the file
-    error: pipeline.toml:7: param `n` has no value yet: it is `???`, and stage `a` reads it
+    --- stdout
+    a cannot be checked: param `n` has no value yet: it is `???`
+     hint: give it one: `-p n=VALUE` for a run, or in the file
+    b is out of date: never ran
+    c cannot be checked: param `n` has no value yet: it is `???`
      hint: give it one: `-p n=VALUE` for a run, or in the file
     ");
+    // The others run.
+    assert_eq!(run(&sandbox, &[]).code, 2);
+    let done = sandbox.repro(&["run", "-k"]);
+    assert_eq!(done.code, 2, "{done}");
+    assert_eq!(sandbox.read("b"), "b\n");
+    assert!(!sandbox.exists("c"));
+    let done = sandbox.repro(&["accept", "a", "--reason", "x"]);
+    assert!(done.stderr.contains("param `n` has no value yet"), "{done}");
+    sandbox.ok(&["dag"]);
     assert_eq!(run(&sandbox, &["n=1", "path=x"]).code, 0);
     assert!(sandbox.read("pipeline.lock").contains("param n 1\n"));
     // They can be given one by one.
@@ -284,6 +296,68 @@ fn required_values() {
     sandbox.ok(&["run"]);
     let text = sandbox.read("pipeline.toml");
     assert!(text.contains("n = 2\npath = \"some text\"\nunused = '???'"), "{text}");
+}
+
+/// A text that decides about the graph cannot be rendered without a value.
+#[test]
+fn required_value_in_path() {
+    let sandbox = Sandbox::with(
+        "[params]\nn = '???'\n[stages.a]\ncmd = 'true'\nouts = ['o{{ params.n }}']\n",
+    );
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 2
+    --- stderr
+    error: pipeline.toml:5: cannot render an entry of `outs` of stage `a`: param `n` has no value yet: it is `???`
+     hint: give it one: `-p n=VALUE` for a run, or in the file
+    ");
+    sandbox.edit("pipeline.toml", "'true'", "'touch o1'");
+    assert_eq!(run(&sandbox, &["n=1"]).code, 0);
+}
+
+#[test]
+fn removed_param_is_needed() {
+    let sandbox = Sandbox::with(
+        "[params.train]\nepochs = 1\n[stages.s]\ncmd = 'echo {{ params.train.epochs }} > o'\n\
+         params = ['epochs']\nouts = ['o']\n",
+    );
+    snapshot!(sandbox.repro(&["run", "-p", "~epochs"]), @"
+    exit 2
+    --- stderr
+    error: pipeline.toml:4: cannot render `cmd` of stage `s`: there is no `params.train.epochs`
+     hint: `-p '~epochs'` removes `train.epochs`, which the stage needs: set it instead
+    error: pipeline.toml:5: stage `s` reads param `epochs`, which does not exist
+     hint: `-p '~epochs'` removes `train.epochs`, which the stage needs: set it instead
+    ");
+}
+
+#[test]
+fn unclosed_brackets() {
+    let sandbox = Sandbox::with(
+        "[params.train]\nlr = 1\n[stages.s]\ncmd = 'touch o'\nparams = ['train']\nouts = ['o']\n",
+    );
+    for (typed, message) in [
+        ("train={lr=2", "in `{lr=2`, the `{` in column 1 is not closed"),
+        ("+train.x=[1, {a = \"}\"", "in `[1, {a = \"}\"`, the `{` in column 5 is not closed"),
+        ("train={lr:2}", "`{lr:2}` is not a TOML value"),
+    ] {
+        let done = sandbox.repro(&["run", "-p", typed]);
+        assert_eq!(done.code, 2, "{done}");
+        assert!(done.stderr.contains(message), "{done}");
+    }
+}
+
+#[test]
+fn misspelled_param_is_suggested() {
+    let sandbox = Sandbox::with("[params.train]\nlr = 1\nepochs = 2\n");
+    for (typed, meant) in [
+        ("EPOCHS", "epochs"),
+        ("trian", "train"),
+        ("train.epohcs", "train.epochs"),
+        ("epochss", "epochs"),
+    ] {
+        let done = sandbox.repro(&["params", "show", typed]);
+        assert!(done.stderr.contains(&format!("did you mean `{meant}`?")), "{done}");
+    }
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn unobservable_stage_fails_alone() {
     --- stdout
     join cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
      hint: move it out of the directory: sockets, pipes and devices have no content
-    count needs join, which fails
+    count would be skipped: it needs join, which cannot run
     other is out of date: dep o changed
     ");
     // A failing stage exits with 2, not with 4, the code for "out of date".
@@ -240,14 +240,14 @@ fn unobservable_stage_fails_alone() {
     snapshot!(sandbox.repro(&["why", "count"]), @"
     exit 0
     --- stdout
-    count needs join, which fails
+    count would be skipped: it needs join, which cannot run
     ");
     snapshot!(sandbox.repro(&["run", "--plan"]), @"
     exit 2
     --- stdout
     join cannot be checked: `$ROOT/in/pipe` is neither a file nor a directory
      hint: move it out of the directory: sockets, pipes and devices have no content
-    count needs join, which fails
+    count would be skipped: it needs join, which cannot run
     other is out of date: dep o changed ([time] last time)
     estimated at most [time] with -j 2
     ");
@@ -310,4 +310,19 @@ fn join_fails(sandbox: &Sandbox, code: i32) {
     let join = stages.iter().find(|stage| stage["stage"] == "join").unwrap();
     assert!(join["failure"]["what"].as_str().unwrap().starts_with("cannot be checked: "), "{join}");
     assert!(join["failure"]["hint"].is_string(), "{join}");
+}
+
+#[test]
+fn unrecorded_run_is_a_reason() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'test -e x && touch o'\nouts = ['o']\n");
+    let reason = || sandbox.ok(&["status"]).stdout;
+    assert!(reason().contains("s  is out of date: never ran"), "{}", reason());
+    assert_eq!(sandbox.repro(&["run"]).code, 1);
+    assert!(reason().contains("s  is out of date: its last run was not recorded"), "{}", reason());
+    sandbox.write("x", "");
+    sandbox.ok(&["run"]);
+    sandbox.remove("pipeline.lock");
+    sandbox.edit("pipeline.toml", "touch o", "touch o o");
+    let done = sandbox.repro(&["status"]);
+    assert!(!done.stdout.contains("not recorded"), "{done}");
 }

@@ -40,9 +40,9 @@ fn undeclared_files_are_named() {
     train@2 is out of date: file src/train.sh changed
     --- stderr
     warning: stage `prepare` names `prepare.sh`, which is not a dep: a change to it will not be noticed
-     hint: add it to `deps` of stage `prepare` (pipeline.toml:2), or list it in `.reproignore`
+     hint: add it to `deps` of stage `prepare` (pipeline.toml:2), or to `outs` if the stage writes it, or list it in `.reproignore`
     warning: stage `train` names `conf.txt`, which is not a dep: a change to it will not be noticed
-     hint: add it to `deps` of stage `train` (pipeline.toml:6), or list it in `.reproignore`
+     hint: add it to `deps` of stage `train` (pipeline.toml:6), or to `outs` if the stage writes it, or list it in `.reproignore`
     warning: stage `train` names `data`, an out of stage `prepare`, which is not a dep: it may run before the file is written
      hint: add it to `deps` of stage `train` (pipeline.toml:6)
     ");
@@ -77,4 +77,32 @@ fn other_programs_are_not_read() {
     );
     sandbox.write("in", "1");
     assert!(sandbox.repro(&["status"]).stderr.is_empty());
+}
+
+#[test]
+fn written_files_are_not_reads() {
+    let sandbox = Sandbox::with(
+        "[stages.a]\ncmd = 'rm -f old && mkdir -p new; touch mark; echo x | tee log > out'\n\
+         outs = ['out']\n",
+    );
+    for path in ["old", "mark", "log"] {
+        sandbox.write(path, "1");
+    }
+    assert!(!sandbox.ok(&["run"]).stderr.contains("warning"));
+}
+
+#[test]
+fn one_warning_per_stage() {
+    let sandbox = Sandbox::with("[stages.a]\ncmd = 'cat a b c d e f g > out'\nouts = ['out']\n");
+    for path in ["a", "b", "c", "d", "e", "f", "g"] {
+        sandbox.write(path, "1");
+    }
+    snapshot!(sandbox.repro(&["status"]), @"
+    exit 0
+    --- stdout
+    a is out of date: never ran
+    --- stderr
+    warning: stage `a` names `a`, `b`, `c`, `d`, `e` and 2 more, which are not deps: a change to them will not be noticed
+     hint: add them to `deps` of stage `a` (pipeline.toml:1), or to `outs` if the stage writes them, or list them in `.reproignore`
+    ");
 }

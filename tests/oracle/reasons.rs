@@ -96,6 +96,8 @@ fn line(change: &Value) -> String {
     let text = |key: &str| change[key].as_str().unwrap_or_default();
     let what = text("change");
     match what {
+        // The model does not know which stages were started before.
+        "not_recorded" => "never_ran".to_owned(),
         "param" => format!("param {}", text("key")),
         "env" => format!("env {}", text("name")),
         "dep_file" => format!("{} {}", text("fate"), text("path")),

@@ -37,6 +37,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
 use super::job::{RunContext, create_folder};
+use super::last_line::names_a_problem;
 use super::ledger::Ledger;
 use super::message::Message;
 use super::options::Options;
@@ -429,10 +430,12 @@ impl<'a, 's> Dispatcher<'a, 's> {
         Outcome::Skipped { because: self.ledger.name(failed), is_needed }
     }
 
-    /// Adds the last line that the process printed, and a hint at its log.
+    /// Adds the last line that the process printed, if it names a problem, and a hint at its log.
     fn with_last_line(&self, ix: StageIx, mut failure: Failure) -> Failure {
         if let Some(line) = self.stages[ix].output.last_line() {
-            failure.causes.push(format!("its last line: \"{}\"", line.trim()));
+            if names_a_problem(line) {
+                failure.causes.push(format!("its last line: \"{}\"", line.trim()));
+            }
             if failure.hint.is_none() {
                 let run = self.ledger.run().map(|run| run.to_string()).unwrap_or_default();
                 failure.hint = Some(format!(

@@ -94,7 +94,12 @@ impl Reader {
             if from_files == Completeness::Incomplete && is_unknown() {
                 continue;
             }
-            match composed.apply(given) {
+            let removes = matches!(given.operation, Operation::Remove | Operation::RemoveEqual);
+            let before = removes.then(|| composed.params.clone()).unwrap_or_default();
+            let applied = composed.apply(given);
+            let gone = before.iter().filter(|(key, _)| composed.params.get(key.as_str()).is_none());
+            self.removed.extend(gone.map(|(key, _)| (key.clone(), given.typed())));
+            match applied {
                 Ok(keys) => composed.set.push((given.typed(), keys)),
                 Err(problem) => {
                     self.problems.push(problem);

@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, Scope, Value, kind};
+use super::stage::Form;
 use crate::error::did_you_mean;
 use crate::pipeline::glob::Glob;
 use crate::pipeline::{
@@ -76,8 +77,12 @@ impl Reader {
                 return None;
             }
         };
-        let text =
-            self.text_without_variables(at, &format!("an entry of `{key}` of {of}"), scope)?;
+        let text = self.text_without_variables(
+            at,
+            &format!("an entry of `{key}` of {of}"),
+            scope,
+            Form::Path,
+        )?;
         let per_item = ItemText::parse(&text);
         if per_item.names_item() {
             let plain = key == "outs" && (cached, persist) == (Cached::Yes, Persist::No);
@@ -185,7 +190,7 @@ impl Reader {
         of: &str,
         scope: Scope<'_>,
     ) -> Option<Each> {
-        let text = self.text(value, &format!("`each` of {of}"), scope)?;
+        let text = self.rendered_string(value, &format!("`each` of {of}"), scope, Form::Path)?;
         let path = self.path(&text, value, "`each`", of)?;
         let Ok(Some(glob)) = Glob::parse(&path) else {
             self.problem(value, format!("`each` of {of} must be a glob such as \"data/*/*.wav\""));

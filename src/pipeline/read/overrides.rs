@@ -47,7 +47,12 @@ impl Composed {
         let is_table = matches!(found, Err(Unresolved::Table(_)));
         let leaves = match params_edit::table(&given.raw) {
             Some(leaves) if is_table || given.operation != Operation::Set => leaves,
-            _ if is_table => return Err(self.not_a_param(given)),
+            _ if is_table => {
+                // A list or table that is not TOML is no value either.
+                params_edit::parse_value(&given.raw)
+                    .map_err(|(what, hint)| Refusal { what, hint })?;
+                return Err(self.not_a_param(given));
+            }
             _ => {
                 let key = match (given.operation, found) {
                     (Operation::Set, Err(why)) => return Err(unresolved(given, why)),

@@ -1,5 +1,6 @@
 //! The parser of the simple tables, and the checks that all tables share.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -39,13 +40,22 @@ pub(super) struct Reader {
     /// Byte offset of the start of each line.
     line_starts: Vec<usize>,
     pub(super) problems: Vec<Problem>,
+    /// The params that `-p ~KEY` removed, with the text that was typed.
+    pub(super) removed: Vec<(ParamKey, String)>,
+    /// The params without a value that the present stage uses.
+    pub(super) required: BTreeSet<ParamKey>,
 }
 
 impl Reader {
     pub(super) fn new(text: &str) -> Reader {
         let starts =
             text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Reader { line_starts: std::iter::once(0).chain(starts).collect(), problems: Vec::new() }
+        Reader {
+            line_starts: std::iter::once(0).chain(starts).collect(),
+            problems: Vec::new(),
+            removed: Vec::new(),
+            required: BTreeSet::new(),
+        }
     }
 
     /// Takes the problems, sorted by location, each once.
@@ -401,17 +411,29 @@ impl Reader {
 }
 
 /// Returns the reason that a text cannot be a path in the project, and a remedy.
-fn not_in_project(text: &str) -> Option<(&'static str, &'static str)> {
+fn not_in_project(text: &str) -> Option<(String, &'static str)> {
     let is_scheme = |scheme: &str| {
         !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
     };
     if text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
-        return Some(("is a URL, not a path", "let the `cmd` of a stage download or upload it"));
+        let hint = "let the `cmd` of a stage download or upload it";
+        return Some(("is a URL, not a path".to_owned(), hint));
     }
-    (text == "~" || text.starts_with("~/")).then_some((
-        "starts with `~`, which only a shell replaces",
-        "paths are relative to the project root: copy the file there, or create a link to it",
-    ))
+    let first = text.split('/').next().unwrap_or_default();
+    (first == "~" || is_shell_variable(first)).then(|| {
+        (
+            format!("starts with `{first}`, which only a shell replaces"),
+            "paths are relative to the project root: copy the file there, or create a link to it",
+        )
+    })
+}
+
+/// Reports whether the text is `$NAME` or `${NAME}`.
+fn is_shell_variable(text: &str) -> bool {
+    let Some(name) = text.strip_prefix('$') else { return false };
+    let name = name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).unwrap_or(name);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(is_part)
 }
 
 /// Returns a hint for a header of `pipeline.toml` in a file that only has params.

@@ -38,8 +38,10 @@ pub(in crate::pipeline) const KEYS: [&str; 20] = [
 ];
 
 /// The use of a rendered text.
-#[derive(Clone, Copy)]
-enum Form {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Decides about the graph, so params without a value cannot be used.
+    Path,
     /// As it is.
     Text,
     /// A command for the shell: values are quoted.
@@ -60,8 +62,10 @@ impl Reader {
         let item_scope =
             Scope { templates: with_item.as_ref().unwrap_or(scope.templates), ..scope };
         let of = format!("stage `{}`", family.as_ref().unwrap_or(&name));
-        let desc =
-            table.get("desc").and_then(|value| self.text(value, &format!("`desc` of {of}"), scope));
+        self.required.clear();
+        let desc = table.get("desc").and_then(|value| {
+            self.rendered_string(value, &format!("`desc` of {of}"), scope, Form::Text)
+        });
         let mut outs = self.outs(table, &of, item_scope);
         let mut deps = self.deps(table, &of, scope);
         let shell = self.shell(table, &of);
@@ -85,16 +89,20 @@ impl Reader {
             (Some(value), Some(cmd)) => self.each(value, cmd, &mut deps, &mut outs, &of, scope),
             _ => None,
         };
+        let env = self.env(table, &of, scope);
+        let tools = self.tools(table, &of, scope);
+        let params = self.used_params(table, &of, scope);
         Stage {
             cmd,
             shell,
             wdir: table.get("wdir").and_then(|value| self.wdir(value, &of, scope)),
-            env: self.env(table, &of, scope),
+            env,
             env_deps: self.names(table, "env_deps", &of),
-            tools: self.tools(table, &of, scope),
+            tools,
             deps,
             each,
-            params: self.used_params(table, &of, scope),
+            params,
+            required: std::mem::take(&mut self.required),
             policy: self.policy(table, &of),
             resources: self.resources(table, &of, scope.tokens),
             retries: self.retries(table, &of),
@@ -177,14 +185,15 @@ impl Reader {
     }
 
     /// Reads a string and renders its templates.
-    pub(super) fn text(
+    pub(super) fn rendered_string(
         &mut self,
         value: &Value<'_>,
         what: &str,
         scope: Scope<'_>,
+        form: Form,
     ) -> Option<String> {
         let text = self.string(value, what)?;
-        self.rendered(text, value, what, scope, Form::Text)
+        self.rendered(text, value, what, scope, form)
     }
 
     /// Renders a text that no shell reads. `${train.lr}` in it is an error, since nothing replaces
@@ -194,6 +203,7 @@ impl Reader {
         value: &Value<'_>,
         what: &str,
         scope: Scope<'_>,
+        form: Form,
     ) -> Option<String> {
         let text = self.string(value, what)?;
         let names = text
@@ -205,7 +215,7 @@ impl Reader {
             self.problems.push(Problem::new(self.line(value), problem).hint(hint));
             return None;
         }
-        self.text(value, what, scope)
+        self.rendered_string(value, what, scope, form)
     }
 
     fn rendered(
@@ -217,7 +227,7 @@ impl Reader {
         form: Form,
     ) -> Option<String> {
         let rendered = match form {
-            Form::Text => scope.templates.render(text),
+            Form::Path | Form::Text => scope.templates.render(text),
             Form::Command => scope.templates.render_command(text),
         };
         match rendered {
@@ -226,8 +236,10 @@ impl Reader {
                 self.problem(at, format!("{what} contains a zero byte"));
                 None
             }
-            Ok(text) => Some(text),
+            Ok(rendered) => self.with_values(text, rendered, at, what, scope, form),
             Err(Unrendered { why, hint }) => {
+                let is_used = |key: &ParamKey| text.contains(&format!("params.{key}"));
+                let hint = self.removed_hint(is_used).unwrap_or(hint);
                 let problem = Problem::new(self.line(at), format!("cannot render {what}: {why}"));
                 self.problems.push(problem.hint(hint));
                 None
@@ -235,8 +247,36 @@ impl Reader {
         }
     }
 
+    /// Returns the hint for a text that uses a param which the command line removes.
+    fn removed_hint(&self, is_used: impl Fn(&ParamKey) -> bool) -> Option<String> {
+        let (key, typed) = self.removed.iter().find(|(key, _)| is_used(key))?;
+        Some(format!("`-p '{typed}'` removes `{key}`, which the stage needs: set it instead"))
+    }
+
+    /// Returns the rendered text, unless it depends on a param without a value that it needs now.
+    fn with_values(
+        &mut self,
+        text: &str,
+        rendered: String,
+        at: &Value<'_>,
+        what: &str,
+        scope: Scope<'_>,
+        form: Form,
+    ) -> Option<String> {
+        let required = scope.templates.required_by(text);
+        if let (Form::Path, Some(key)) = (form, required.first()) {
+            let (why, hint) = key.without_value();
+            let why = format!("cannot render {what}: {why}");
+            self.problems.push(Problem::new(self.line(at), why).hint(hint));
+            return None;
+        }
+        self.required.extend(required);
+        Some(rendered)
+    }
+
     fn wdir(&mut self, value: &Value<'_>, of: &str, scope: Scope<'_>) -> Option<RepoPath> {
-        let text = self.text_without_variables(value, &format!("`wdir` of {of}"), scope)?;
+        let text =
+            self.text_without_variables(value, &format!("`wdir` of {of}"), scope, Form::Path)?;
         if matches!(text.as_str(), "." | "./") {
             return None;
         }
@@ -257,6 +297,7 @@ impl Reader {
                 value,
                 &format!("variable `{}` of {of}", name.get_ref()),
                 scope,
+                Form::Text,
             ) {
                 env.insert(name.get_ref().to_string(), text);
             }
@@ -302,7 +343,9 @@ impl Reader {
         let mut deps: Vec<Dep> = Vec::new();
         for (_, at) in self.strings(table, "deps", of) {
             let what = format!("a dep of {of}");
-            let Some(text) = self.text_without_variables(at, &what, scope) else { continue };
+            let Some(text) = self.text_without_variables(at, &what, scope, Form::Path) else {
+                continue;
+            };
             let Some(path) = self.path(&text, at, "dep", of) else { continue };
             let glob = match Glob::parse(&path) {
                 Ok(glob) => glob,
@@ -328,7 +371,7 @@ impl Reader {
         let mut used = BTreeMap::new();
         for (text, at) in self.strings(table, "params", of) {
             let Some(name) =
-                self.rendered(text, at, &format!("a param of {of}"), scope, Form::Text)
+                self.rendered(text, at, &format!("a param of {of}"), scope, Form::Path)
             else {
                 continue;
             };
@@ -344,6 +387,14 @@ impl Reader {
                     .collect();
                 let full =
                     did_you_mean(&name, params.iter().map(|(key, _)| key.as_str()).chain(tables));
+                let is_removed = |key: &ParamKey| {
+                    let (key, end) = (key.as_str(), format!(".{name}"));
+                    key == name || key.ends_with(&end) || key.starts_with(&format!("{name}."))
+                };
+                if let Some(hint) = self.removed_hint(is_removed) {
+                    self.problems.push(problem.hint(hint));
+                    continue;
+                }
                 let ending = params.resolve(&name).ok().map(ParamKey::as_str);
                 self.problems.push(match ending.or(full) {
                     Some(suggestion) => problem.did_you_mean(Some(suggestion)),
@@ -355,6 +406,8 @@ impl Reader {
                 let what = format!("{why}, and {of} reads it");
                 self.problems.push(Problem::new(self.line(at), what).hint(hint.as_str()));
             }
+            let required = found.keys().filter(|key| scope.templates.is_required(key));
+            self.required.extend(required.cloned());
             used.extend(found);
         }
         used

@@ -169,13 +169,18 @@ pub(super) fn raw(value: &Value) -> Result<Value, Error> {
     Written::of(value).map(|written| Value::from_safe_string(written.text().to_owned()))
 }
 
-/// Returns the reason that a stage cannot use a param with this value.
+/// Reports whether the value is still required: the param has none yet.
+pub(super) fn is_required(value: &ParamValue) -> bool {
+    match value {
+        ParamValue::String(text) => text == REQUIRED,
+        ParamValue::Array(entries) => entries.iter().any(is_required),
+        _ => false,
+    }
+}
+
+/// Returns the reason that no stage can use a param with this value.
 pub(super) fn unusable(key: &ParamKey, value: &ParamValue, params: &Params) -> Option<Unrendered> {
     match value {
-        ParamValue::String(text) if text == REQUIRED => Some(Unrendered {
-            why: format!("param `{key}` has no value yet: it is `{REQUIRED}`"),
-            hint: format!("give it one: `-p {key}=VALUE` for a run, or in the file"),
-        }),
         ParamValue::String(text) => reference(text, params).map(|found| Unrendered {
             why: format!("the value of param `{key}` contains `{found}`, which is not replaced"),
             hint: "params cannot refer to each other: write the value, or join them in the `cmd` \
