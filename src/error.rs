@@ -79,9 +79,7 @@ impl Error {
             std::io::ErrorKind::InvalidInput if err.raw_os_error().is_none() => {
                 error.hint("remove it")
             }
-            std::io::ErrorKind::PermissionDenied => {
-                error.hint(format!("check the owner and mode of `{}`", guard(path).display()))
-            }
+            std::io::ErrorKind::PermissionDenied => error.hint(check_mode(path)),
             std::io::ErrorKind::ReadOnlyFilesystem => error.hint(format!(
                 "`{}` is on a disk that is mounted read-only",
                 guard(path).display()
@@ -102,6 +100,12 @@ impl Error {
         match err.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Error::io(verb, path, err).hint(free_space(into))
+            }
+            // The file itself can be read, so the directory refuses.
+            std::io::ErrorKind::PermissionDenied
+                if rustix::fs::access(path, rustix::fs::Access::READ_OK).is_ok() =>
+            {
+                Error::io(verb, path, err).hint(check_mode(into))
             }
             _ => Error::io(verb, path, err),
         }
@@ -146,6 +150,10 @@ fn free_space(path: &Path) -> String {
          entries that can be deleted",
         path.display()
     )
+}
+
+fn check_mode(path: &Path) -> String {
+    format!("check the owner and mode of `{}`", guard(path).display())
 }
 
 /// Returns the existing path whose permissions decide about access to `path`: itself, or the

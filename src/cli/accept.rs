@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::common::{command_line, show_changes};
+use super::common::{command_line, show_changes, show_ignored};
 use super::select;
 use crate::engine::Project;
 use crate::engine::accept::{accept, acceptable};
@@ -60,6 +60,7 @@ impl AcceptArgs {
             stdout::say!("{bold}{name}{bold:#} accepted as up to date in {run}: {reason}");
             show_changes(changes)?;
         }
+        show_ignored(&accepted.ignored);
         Ok(exit::OK)
     }
 }

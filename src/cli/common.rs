@@ -14,6 +14,7 @@ use crate::event::{Failure, GitState, Outcome};
 use crate::pipeline::StageName;
 use crate::plan::Change;
 use crate::plural::count;
+use crate::repo_path::RepoPath;
 use crate::report::status::StageStatus;
 use crate::runs::{RunState, StageState, Store, query};
 use crate::terminal::size::size;
@@ -72,9 +73,9 @@ pub(super) fn warn_of_undeclared(found: Warnings, is_wanted: impl Fn(&StageName)
     undeclared::to_show(found, is_wanted).iter().for_each(terminal::warn_of);
 }
 
-/// Reports which outs a run added to `.gitignore`.
-pub(super) fn show_ignored(report: &Report) {
-    match &report.ignored {
+/// Reports which outs were added to `.gitignore`.
+pub(super) fn show_ignored(ignored: &Result<Vec<RepoPath>>) {
+    match ignored {
         Ok(outs) if outs.is_empty() => {}
         Ok(outs) => terminal::note(&format!("added {} to .gitignore", count(outs.len(), "out"))),
         Err(error) => terminal::warn_of(error),

@@ -94,7 +94,7 @@ impl Files {
     fn parse<T>(&self, root: &Path, parse: impl FnOnce(&str, FileSource<'_>) -> T) -> Result<T> {
         let read =
             |path: &RepoPath| self.text(root, path.as_str()).map_err(|error| error.to_string());
-        let list = |folder: &RepoPath| project::options(root, folder);
+        let list = |folder: &RepoPath| project::option_files(root, folder);
         let files = FileSource { read: &read, list: &list, ..FileSource::default() };
         Ok(parse(&self.text(root, pipeline::FILE)?, files))
     }

@@ -11,7 +11,7 @@ use super::common::{
 };
 use super::{plan, select};
 use crate::engine::plan::plan;
-use crate::engine::run::{Options, Report, run};
+use crate::engine::run::{Options, OtherFolder, Report, run};
 use crate::engine::watch::{Notice, Watched, watch};
 use crate::engine::{OnForeign, Project, processors, undeclared};
 use crate::error::{Error, Result};
@@ -152,9 +152,8 @@ impl RunArgs {
             end_idle_run(report, reporter.subscriber());
         }
         reporter.close();
-        if let Some(warning) = recorder.finish() {
-            terminal::warn_of(&warning);
-        }
+        let other_folder = report.as_ref().ok().and_then(|report| report.other_folder.as_ref());
+        warn_of_history(recorder.finish(), other_folder);
         let report = report?;
         if let Some(unsaved) = &report.index {
             terminal::warn_of(unsaved);
@@ -162,7 +161,7 @@ impl RunArgs {
         if !self.json {
             close(&project, &report);
         }
-        show_ignored(&report);
+        show_ignored(&report.ignored);
         let has_run = |stage: &StageName| {
             report.stages.iter().any(|(name, outcome, _)| {
                 name == stage && matches!(outcome, Outcome::Ran | Outcome::Failed(_))
@@ -257,6 +256,25 @@ impl Watched for Watching<'_> {
 fn end_idle_run(report: &Report, reader: &mut dyn Subscriber) {
     let Report { run: None, status, took, ended, .. } = report else { return };
     reader.on_event(&Event::RunEnded { run: None, at: *ended, status: *status, took: *took });
+}
+
+/// Shows one warning for a run that could not be recorded, or whose files are elsewhere.
+fn warn_of_history(unrecorded: Option<Error>, other_folder: Option<&OtherFolder>) {
+    match (unrecorded, other_folder) {
+        (Some(warning), Some(OtherFolder { path, .. })) => {
+            let logs = format!("its logs are in `{path}`");
+            let hint = match &warning.hint {
+                Some(hint) => format!("{hint}; {logs}"),
+                None => logs,
+            };
+            terminal::warn_of(&warning.hint(hint));
+        }
+        (Some(warning), None) => terminal::warn_of(&warning),
+        (None, Some(OtherFolder { path, why })) => {
+            terminal::warn(&format!("cannot write `runs`: {why}; the logs are in `{path}`"));
+        }
+        (None, None) => {}
+    }
 }
 
 /// Shows each failure in full, then the summary.

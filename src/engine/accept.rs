@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::gitignore::ignore_new_outs;
 use super::observe::predict::Predicted;
 use super::observe::{Observation, explain, observe_state};
 use super::record::record;
@@ -27,6 +28,8 @@ pub struct Accepted {
     pub stages: Vec<(StageName, Vec<Change>)>,
     /// Remarks for the user.
     pub warnings: Vec<String>,
+    /// The outs that were added to `.gitignore`.
+    pub ignored: Result<Vec<RepoPath>>,
 }
 
 /// Returns the stages that can be accepted: they have a command, and do not run every time.
@@ -81,8 +84,10 @@ pub fn accept(
     let _ = project.workspace.save_index();
     let (run, complaints) = add_to_history(project, command, &candidates, reason, recorder);
     warnings.extend(complaints);
+    let ignored = ignore_new_outs(project, candidates.iter().map(|one| one.stage));
     let changes = |one: Candidate<'_>| (one.stage.name.clone(), one.changes);
-    Ok(Accepted { run, stages: candidates.into_iter().map(changes).collect(), warnings })
+    let stages = candidates.into_iter().map(changes).collect();
+    Ok(Accepted { run, stages, warnings, ignored })
 }
 
 /// A stage that can be accepted, and the changes since its trace in the lock.

@@ -76,7 +76,10 @@ impl SnapshotSource {
 fn is_current(root: &Path, inputs: &Inputs) -> bool {
     program().is_some_and(|program| program == inputs.program)
         && inputs.variables.iter().all(|(name, value)| lossless::variable(name) == *value)
-        && inputs.folders.iter().all(|(folder, names)| project::options(root, folder) == *names)
+        && inputs
+            .folders
+            .iter()
+            .all(|(folder, names)| project::option_files(root, folder) == *names)
         && inputs.entries.iter().all(|(path, entry)| links::entry(root, path) == *entry)
         && inputs.files.iter().all(|(path, digest)| {
             regular_file::read_following(&path.to_path(root))

@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::error::Result;
 use crate::pipeline::StageName;
 use crate::runs::{Artifact, Origin, Run, lock_after};
 
 /// Returns the outs of stages that `run` did not record, as its lock names them; `None` if the lock
 /// was not kept.
-pub(super) fn outs_from_lock(history: &Path, run: &Run) -> Option<Vec<Artifact>> {
+///
+/// # Errors
+/// The lock cannot be read.
+pub(super) fn outs_from_lock(history: &Path, run: &Run) -> Result<Option<Vec<Artifact>>> {
     let recorded: BTreeSet<&StageName> = run.stages.iter().map(|record| &record.stage).collect();
-    let lock = lock_after(history, run.name)?;
+    let Some(lock) = lock_after(history, run.name)? else { return Ok(None) };
     let others = lock.stages.into_iter().filter(|(stage, _)| !recorded.contains(stage));
     let artifacts = others.flat_map(|(stage, trace)| {
         trace.outs.into_iter().map(move |(path, content)| Artifact {
@@ -20,5 +24,5 @@ pub(super) fn outs_from_lock(history: &Path, run: &Run) -> Option<Vec<Artifact>>
             origin: Origin::Out,
         })
     });
-    Some(artifacts.collect())
+    Ok(Some(artifacts.collect()))
 }

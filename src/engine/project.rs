@@ -10,6 +10,7 @@ use super::shared_cache;
 use super::trash_file::TrashFile;
 use super::worktree::place;
 use crate::cache::Cache;
+use crate::data::Format;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{
@@ -68,9 +69,9 @@ impl UpToDate {
         self.fresh.len()
     }
 
-    /// Returns a stage with an out at, in or around `place` that `reader` does not need.
-    pub(super) fn unneeded_maker(&self, reader: &StageName, place: &RepoPath) -> Option<&str> {
-        let of = self.of.as_ref()?;
+    /// Returns the outs of the stages that `reader` does not need, with the names of the stages.
+    pub(super) fn outs_not_needed_by(&self, reader: &StageName) -> Vec<(RepoPath, &str)> {
+        let Some(of) = self.of.as_ref() else { return Vec::new() };
         let mut open: Vec<StageIx> =
             of.by_name().filter(|&ix| of.name(ix) == reader.as_str()).collect();
         let mut needed = StageSet::none(of.count());
@@ -79,12 +80,12 @@ impl UpToDate {
                 open.extend(of.needs(ix));
             }
         }
-        let writes = |ix: StageIx| {
+        let others = self.fresh.iter().filter(|&&ix| !needed.contains(ix));
+        let outs = others.flat_map(|&ix| {
             let outs = of.template(ix).into_iter().flat_map(|(text, _)| lock_template::outs(text));
-            outs.filter_map(RepoPath::parse_canonical).any(|out| out.overlaps(place))
-        };
-        let mut others = self.fresh.iter().filter(|&&ix| !needed.contains(ix) && writes(ix));
-        others.next().map(|&ix| of.name(ix))
+            outs.filter_map(RepoPath::parse_canonical).map(move |out| (out, of.name(ix)))
+        });
+        outs.collect()
     }
 
     /// Returns the stages that have metrics.
@@ -324,7 +325,7 @@ pub(super) fn load_with_sources(root: &Path, overrides: &[Override]) -> Result<(
         Ok(text)
     };
     let list = |folder: &RepoPath| {
-        let names = options(root, folder);
+        let names = option_files(root, folder);
         asked.borrow_mut().sources.folders.insert(folder.clone(), names.clone());
         names
     };
@@ -382,7 +383,7 @@ pub(super) fn parse_noting(
         noted.borrow_mut().insert(path.clone());
         regular_file::read_text_following(&path.to_path(root)).map_err(|err| err.to_string())
     };
-    let list = |folder: &RepoPath| options(root, folder);
+    let list = |folder: &RepoPath| option_files(root, folder);
     let entry = |path: &RepoPath| links::entry(root, path);
     let files = FileSource { exists, read: &read, list: &list, entry: &entry };
     pipeline::parse(text, overrides, files).map_err(pipeline::problem::report)
@@ -393,17 +394,29 @@ pub fn params(root: &Path, text: &str, overrides: &[Override]) -> Result<Declare
     let read = |path: &RepoPath| {
         regular_file::read_text_following(&path.to_path(root)).map_err(|err| err.to_string())
     };
-    let list = |folder: &RepoPath| options(root, folder);
+    let list = |folder: &RepoPath| option_files(root, folder);
     let files = FileSource { read: &read, list: &list, ..FileSource::default() };
     pipeline::parse_params(text, overrides, files).map_err(pipeline::problem::report)
 }
 
-/// Returns the names of the `.toml` files in a folder, without the extension.
+/// Returns the names of the options of a group, whose files are in a folder, sorted.
 pub fn options(root: &Path, folder: &RepoPath) -> Vec<String> {
+    let files = option_files(root, folder).into_iter();
+    let mut names: Vec<String> =
+        files.filter_map(|file| Some(file.rsplit_once('.')?.0.to_owned())).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Returns the names of the files of params in a folder, sorted.
+pub fn option_files(root: &Path, folder: &RepoPath) -> Vec<String> {
     let entries = std::fs::read_dir(folder.to_path(root)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> =
-        names.filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect();
+    let is_option = |name: &String| {
+        matches!(Format::of(name), Some(Format::Toml | Format::Json | Format::Yaml))
+    };
+    let mut names: Vec<String> = names.filter(is_option).collect();
     names.sort();
     names
 }

@@ -69,7 +69,7 @@ impl Revision {
     /// The commit has no lock, or one that cannot be parsed.
     pub fn lock(&self, root: &Path) -> Result<Option<Lock>> {
         match self {
-            Revision::Run(run) => Ok(lock_after(&place::home(root), run.name)),
+            Revision::Run(run) => lock_after(&place::home(root), run.name),
             Revision::Commit { commit, name } => match revisions::lock_at(root, commit)? {
                 Some(lock) => Ok(Some(lock)),
                 None => Err(Error::usage(format!("{name} has no `{}`", lock::FILE))),
@@ -96,7 +96,7 @@ impl Revision {
 /// The run store cannot be read.
 pub(super) fn outs_of_run(root: &Path, run: &Run) -> Result<Vec<StageOut>> {
     let history = place::home(root);
-    let others = match past_outs::outs_from_lock(&history, run) {
+    let others = match past_outs::outs_from_lock(&history, run)? {
         Some(others) => others,
         // A run of an older version: an earlier run recorded the stage.
         None => {

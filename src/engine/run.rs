@@ -34,7 +34,7 @@ use crate::exec::{kill_orphans, signals};
 use crate::workspace::run_lock::RunLock;
 
 pub(super) use self::items::missing_item_out;
-pub use self::ledger::Report;
+pub use self::ledger::{OtherFolder, Report};
 pub use self::options::{Options, TrialOf};
 
 /// Brings the wanted stages up to date.

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::store::{FOLDER, Store};
+use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
@@ -53,11 +54,21 @@ pub fn keep_lock(history: &Path, run: RunName, lock: &Path) {
         .and_then(|()| fs::rename(&new, &named));
 }
 
-/// Returns the lock at the end of a run; `None` if it was not kept or cannot be read.
-pub fn lock_after(history: &Path, run: RunName) -> Option<Lock> {
+/// Returns the lock at the end of a run; `None` if it was not kept.
+///
+/// # Errors
+/// It cannot be read.
+pub fn lock_after(history: &Path, run: RunName) -> Result<Option<Lock>> {
     let path = run_dir(history, run).join(lock::FILE);
-    path.symlink_metadata().ok().filter(fs::Metadata::is_file)?;
-    Lock::decode(&fs::read_to_string(path).ok()?).ok()
+    let bytes = match regular_file::read(&path) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|err| Error::io("read", &path, &err))?,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    Lock::decode(&text).map(Some).map_err(|bad| {
+        let shown = path.strip_prefix(history).unwrap_or(&path).display();
+        Error::damaged(format!("{shown}:{}: {}", bad.line, bad.what))
+    })
 }
 
 /// Takes the number of a new run, one above the highest number of the database and the folders, and

@@ -106,10 +106,17 @@ impl Workspace {
         !self.is_out(path) && self.ignores.is_ignored(path)
     }
 
-    /// Returns the links outside of outs that were found so far and lead to outs, with their
-    /// targets.
-    pub fn links_to_outs(&self) -> BTreeMap<RepoPath, RepoPath> {
-        self.links_to_outs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns the links at or below `top`, outside of outs, that were found so far and lead to
+    /// outs, with their targets; `None` stands for the root.
+    pub fn links_to_outs(&self, top: Option<&RepoPath>) -> Vec<(RepoPath, RepoPath)> {
+        let links = self.links_to_outs.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = top.map_or(Bound::Unbounded, |top| Bound::Included(top.as_str()));
+        let is_near =
+            |link: &RepoPath| top.is_none_or(|top| link.as_str().starts_with(top.as_str()));
+        let found = links.range::<str, _>((from, Bound::Unbounded));
+        let found = found.take_while(|(link, _)| is_near(link));
+        let found = found.filter(|(link, _)| top.is_none_or(|top| top.contains(link)));
+        found.map(|(link, target)| (link.clone(), target.clone())).collect()
     }
 
     /// Reports whether an out of a stage is inside `path`.

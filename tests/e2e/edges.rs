@@ -200,3 +200,26 @@ fn odd_names_in_root_glob() {
         assert_eq!(sandbox.repro(&["run"]).code, 2);
     }
 }
+
+/// Each link is compared with the outs around it, not with all outs of all stages.
+#[test]
+fn many_links_to_outs() {
+    let (stages, links) = (100, 5000);
+    let mut pipeline = String::new();
+    for number in 0..stages {
+        pipeline += &format!("[stages.s{number}]\ncmd = 'mkdir d{number}'\nouts = ['d{number}']\n");
+    }
+    let deps: Vec<String> = (0..stages).map(|number| format!("'d{number}'")).collect();
+    pipeline += &format!(
+        "[stages.use]\ncmd = 'ls in > o'\ndeps = ['in', {}]\nouts = ['o']\n",
+        deps.join(", ")
+    );
+    let sandbox = Sandbox::with(&pipeline);
+    fs::create_dir(sandbox.path("in")).unwrap();
+    for number in 0..links {
+        let target = format!("../d{}", number % stages);
+        symlink(target, sandbox.path(&format!("in/{number}"))).unwrap();
+    }
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["status", "--check"]);
+}

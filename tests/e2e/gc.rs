@@ -237,6 +237,26 @@ fn gc_stops_at_damaged_tree() {
 }
 
 #[test]
+fn gc_stops_at_damaged_lock() {
+    let sandbox = chain();
+    sandbox.ok(&["run"]);
+    let kept = "runs/run-1/pipeline.lock";
+    let lock = sandbox.read(kept);
+    let before = files(&sandbox.path("cache"));
+    for damage in ["no lock", "repro.lock 1\n\nstage a\nnonsense\n", "repro.lock 9\n"] {
+        sandbox.write(kept, damage);
+        let done = sandbox.repro(&["gc", "--yes"]);
+        assert_eq!(done.code, 3, "{done}");
+        assert!(done.stderr.contains("error: runs/run-1/pipeline.lock:"), "{done}");
+        assert!(done.stderr.contains("so nothing is removed"), "{done}");
+        assert_eq!(files(&sandbox.path("cache")), before);
+        sandbox.ok(&["gc", "--runs", "0"]);
+    }
+    sandbox.write(kept, lock);
+    sandbox.ok(&["gc", "--yes"]);
+}
+
+#[test]
 fn gc_keeps_dep_listings() {
     let sandbox = Sandbox::with("[stages.s]\ncmd = 'ls in > out'\ndeps = ['in']\nouts = ['out']\n");
     sandbox.write("in/sub/a", "1");

@@ -114,3 +114,15 @@ fn init_and_add_use_block() {
     assert!(sandbox.read(".gitignore").contains(line));
     assert_eq!(status(&sandbox), [".gitignore", "pipeline.lock", "pipeline.toml"]);
 }
+
+#[test]
+fn accepted_outs_are_added() {
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'cp in o'\ndeps = ['in']\nouts = ['o']\n");
+    sandbox.write("in", "1");
+    sandbox.write("o", "made elsewhere");
+    sandbox.git(&["init", "-q"]);
+    let done = sandbox.ok(&["accept", "s", "--reason", "x"]);
+    assert!(done.stderr.contains("added 1 out to .gitignore"), "{done}");
+    assert_eq!(sandbox.read(".gitignore"), block("/o\n"));
+    assert_eq!(status(&sandbox), [".gitignore", "in", "pipeline.lock", "pipeline.toml"]);
+}

@@ -109,6 +109,7 @@ fn denied_access_has_remedy() {
         ("in", 0, "make it readable (`chmod u+r`)"),
         ("out", 0o555, "check the owner and mode of `out"),
         ("cache", 0o555, "check the owner and mode of `cache"),
+        ("cache/objects", 0o555, "check the owner and mode of `cache"),
     ] {
         let message = denied(path, mode);
         assert!(message.contains(&format!("hint: {hint}")), "{path}: {message}");

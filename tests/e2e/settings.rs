@@ -527,3 +527,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn options_in_every_format() {
+    let sandbox = Sandbox::with(
+        "[config]\ngroups = { m = 'a' }\n[stages.s]\ncmd = 'echo {{ params.m.lr }} > o'\n\
+         params = ['m']\nouts = ['o']\n",
+    );
+    sandbox.write("conf/m/a.toml", "lr = 1\n");
+    sandbox.write("conf/m/b.yaml", "lr: 2\n");
+    sandbox.write("conf/m/c.json", "{\"lr\": 3}");
+    sandbox.write("conf/m/README.md", "not an option");
+    for (option, lr) in [("a", "1\n"), ("b", "2\n"), ("c", "3\n")] {
+        assert_eq!(run(&sandbox, &[&format!("m={option}")]).code, 0);
+        assert_eq!(sandbox.read("o"), lr);
+    }
+    let done = run(&sandbox, &["m=README"]);
+    assert!(done.stderr.contains("the options are a, b, c"), "{done}");
+    sandbox.write("conf/m/b.toml", "lr = 4\n");
+    snapshot!(run(&sandbox, &["m=b"]), @"
+    exit 2
+    --- stderr
+    error: -p m=b: option `b` of group `m` has several files
+     hint: remove all but one of `conf/m/b.toml`, `conf/m/b.yaml`
+    ");
+}

@@ -119,17 +119,17 @@ fn run_without_writable_history() {
     let sandbox = copying();
     sandbox.edit("pipeline.toml", "cp in out", "cp in out; echo said");
     sandbox.write("runs", "not a folder");
-    snapshot!(sandbox.ok(&["run"]), @r"
+    snapshot!(sandbox.ok(&["run"]), @"
     exit 0
     --- stderr
     run-1: started
     s: started (never ran)
-    warning: cannot write `runs`: not a directory; logs are in `cache/tmp/run-1`
     s | said
     s: ran in [time]
     warning: run-1 is not in the history; its results are kept
      caused by: cannot create `runs`
      caused by: not a directory
+     hint: its logs are in `cache/tmp/run-1`
 
      out by s
 

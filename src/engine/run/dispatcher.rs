@@ -369,9 +369,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
     fn folder(&mut self, ix: StageIx, run: RunName, work: Work) -> PathBuf {
         let has_process = work == Work::Run && self.project.pipeline.stages[ix].cmd.is_some();
         if self.folder.is_none() && has_process {
-            let (folder, warning) = create_folder(self.project, run);
-            let warning = warning.map(|text| Event::Warning { stage: None, text });
-            warning.into_iter().for_each(|warning| self.ledger.emit(warning));
+            let (folder, other) = create_folder(self.project, run);
+            self.ledger.other_folder = other;
             self.folder = Some(folder);
         }
         self.folder.clone().unwrap_or_else(|| runs::run_dir(&self.project.history, run))

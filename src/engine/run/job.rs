@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::ledger::OtherFolder;
 use super::processes::{Deliver, ProcessGroups};
 use super::units::Units;
 use crate::engine::{OnForeign, Project};
@@ -64,18 +65,17 @@ pub(super) fn retrying<T>(
 
 /// Creates the folder for the files of a run.
 ///
-/// If `runs` cannot be written, it is one beside the state of the project, with a warning: the
-/// history must not stop the work.
-pub(super) fn create_folder(project: &Project, run: RunName) -> (PathBuf, Option<String>) {
+/// If `runs` cannot be written, it is one beside the state of the project: the history must not
+/// stop the work.
+pub(super) fn create_folder(project: &Project, run: RunName) -> (PathBuf, Option<OtherFolder>) {
     let folder = runs::run_dir(&project.history, run);
     // The recorder may not have created it yet.
     let created = state_folder::create(&project.history.join(runs::FOLDER))
         .and_then(|()| fs::create_dir_all(&folder));
     let Err(err) = created else { return (folder, None) };
     let other = project.markers().with_file_name(run.to_string());
-    let shown = other.strip_prefix(&project.root).unwrap_or(&other).display();
-    let warning = format!("cannot write `runs`: {err}; logs are in `{shown}`");
-    (other, Some(warning))
+    let path = other.strip_prefix(&project.root).unwrap_or(&other).display().to_string();
+    (other, Some(OtherFolder { path, why: err.to_string() }))
 }
 
 /// Creates the files of the stage contract and returns the job.

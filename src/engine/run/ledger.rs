@@ -48,6 +48,15 @@ pub struct Report {
     pub index: Option<Error>,
     /// The outs that were added to `.gitignore`.
     pub ignored: Result<Vec<RepoPath>>,
+    pub other_folder: Option<OtherFolder>,
+}
+
+/// The folder for the files of a run that stands in for one in `runs`, which cannot be written.
+#[derive(Debug, Clone)]
+pub struct OtherFolder {
+    /// As it is shown to users.
+    pub path: String,
+    pub why: String,
 }
 
 pub(super) struct Ledger<'a, 's> {
@@ -56,6 +65,7 @@ pub(super) struct Ledger<'a, 's> {
     subscribers: Vec<&'s mut dyn Subscriber>,
     began: Instant,
     run: Option<RunName>,
+    pub(super) other_folder: Option<OtherFolder>,
     /// Events to report once the run has begun.
     pending: Vec<Event>,
     /// Outcome of each stage that has ended.
@@ -81,6 +91,7 @@ impl<'a, 's> Ledger<'a, 's> {
             subscribers,
             began,
             run: None,
+            other_folder: None,
             pending: Vec::new(),
             ended: vec![None; project.pipeline.stages.len()],
             changes: BTreeMap::new(),
@@ -231,6 +242,7 @@ impl<'a, 's> Ledger<'a, 's> {
             exit,
             index: None,
             ignored: Ok(Vec::new()),
+            other_folder: self.other_folder.clone(),
         })
     }
 

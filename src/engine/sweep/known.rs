@@ -62,7 +62,7 @@ pub(super) fn is_current(
     if known.run.state != RunState::Ok && known.halved.is_none() {
         return false;
     }
-    let Some(lock) = runs::lock_after(history, known.run.name) else { return false };
+    let Ok(Some(lock)) = runs::lock_after(history, known.run.name) else { return false };
     Project::load(root, &known.overrides)
         .and_then(|project| finds_the_same(&project, &lock, &wanted(&project.pipeline)?, known))
         .unwrap_or(false)

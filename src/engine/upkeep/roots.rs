@@ -191,6 +191,13 @@ pub fn trash(file: &TrashFile, kept: Duration) -> Result<Vec<(Displaced, Option<
     Ok(trash.entries.into_iter().map(with_left).collect())
 }
 
+/// Completes the error for the lock of a run that cannot be read.
+fn unknown_roots(error: Error) -> Error {
+    error
+        .because("what that run refers to is unknown, so nothing is removed")
+        .hint("delete the file if you do not need the outs of that run, or use `--runs 0`")
+}
+
 /// Returns the number of runs that count as roots, and all their artifacts by path.
 fn artifacts(root: &Path, keep: KeepRuns) -> Result<(usize, HashSet<(String, Content)>)> {
     let limit = match keep {
@@ -207,7 +214,8 @@ fn artifacts(root: &Path, keep: KeepRuns) -> Result<(usize, HashSet<(String, Con
         names.iter().rev().zip(oldest.into_iter().chain(std::iter::repeat_with(Vec::new)))
     {
         let run = store.run(*name)?;
-        let others = past_outs::outs_from_lock(root, &run).unwrap_or_default();
+        let others = past_outs::outs_from_lock(root, &run).map_err(unknown_roots)?;
+        let others = others.unwrap_or_default();
         for artifact in run.artifacts.into_iter().chain(others).chain(before) {
             let Some((kind, digest)) = artifact.content else { continue };
             let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));

@@ -136,28 +136,13 @@ impl Reader {
             !chooses
         });
         let folder = format!("{GROUPS}/{}", group.replace('.', "/"));
-        let (Ok(folder), Ok(path)) =
-            (RepoPath::parse(&folder), RepoPath::parse(&format!("{folder}/{option}.toml")))
-        else {
-            self.problems.push(Problem {
-                place,
-                what: format!("there is no option `{option}` in group `{group}`"),
-                hint: None,
-            });
-            return;
+        let path = match option_file(&folder, group, &option, files) {
+            Ok(path) => path,
+            Err((what, hint)) => {
+                self.problems.push(Problem { place, what, hint });
+                return;
+            }
         };
-        let options = (files.list)(&folder);
-        if !folder.contains(&path) || !options.contains(&option) {
-            let suggestion = did_you_mean(&option, options.iter().map(String::as_str));
-            let hint = match (suggestion, options.is_empty()) {
-                (Some(suggestion), _) => format!("did you mean `{suggestion}`?"),
-                (None, false) => format!("the options are {}", options.join(", ")),
-                (None, true) => format!("create an option as a file `{folder}/NAME.toml`"),
-            };
-            let what = format!("there is no option `{option}` in group `{group}`");
-            self.problems.push(Problem { place, what, hint: Some(hint) });
-            return;
-        }
         if matches!(place, Place::Override(_)) {
             composed.chosen.insert(path.clone());
         }
@@ -214,6 +199,47 @@ impl Reader {
             Place::Line(line) => Problem { place: Place::In(path.clone(), line), ..problem },
             _ => problem,
         }));
+    }
+}
+
+/// Finds the file of an option of a group, in any format of params.
+///
+/// # Errors
+/// A message and a hint: there is no such option, or several files have its name.
+fn option_file(
+    folder: &str,
+    group: &str,
+    option: &str,
+    files: FileSource<'_>,
+) -> Result<RepoPath, (String, Option<String>)> {
+    let missing = |hint| (format!("there is no option `{option}` in group `{group}`"), hint);
+    let folder = RepoPath::parse(folder).map_err(|_| missing(None))?;
+    let names = (files.list)(&folder);
+    let stem = |name: &'_ str| name.rfind('.').map_or(name.len(), |at| at);
+    let options: BTreeSet<&str> = names.iter().map(|name| &name[..stem(name)]).collect();
+    let found: Vec<RepoPath> = names
+        .iter()
+        .filter(|name| name[..stem(name)] == *option)
+        .map(|name| folder.join(name))
+        .collect();
+    match &found[..] {
+        [path] => Ok(path.clone()),
+        [] => {
+            let suggestion = did_you_mean(option, options.iter().copied());
+            Err(missing(Some(match (suggestion, options.is_empty()) {
+                (Some(suggestion), _) => format!("did you mean `{suggestion}`?"),
+                (None, false) => {
+                    let options: Vec<&str> = options.into_iter().collect();
+                    format!("the options are {}", options.join(", "))
+                }
+                (None, true) => format!("create an option as a file `{folder}/NAME.toml`"),
+            })))
+        }
+        several => {
+            let several: Vec<String> = several.iter().map(|path| format!("`{path}`")).collect();
+            let what = format!("option `{option}` of group `{group}` has several files");
+            Err((what, Some(format!("remove all but one of {}", several.join(", ")))))
+        }
     }
 }
 

@@ -76,7 +76,7 @@ pub struct FileSource<'w> {
     pub exists: &'w dyn Fn(Option<&RepoPath>) -> bool,
     /// Reads the text of a params file.
     pub read: &'w dyn Fn(&RepoPath) -> Result<String, String>,
-    /// Lists the names of the `.toml` files in a directory, without the extension.
+    /// Lists the names of the files of params in a directory, which can be options of a group.
     pub list: &'w dyn Fn(&RepoPath) -> Vec<String>,
     /// Returns the entry at a path, without following a link there; used for the names on the way
     /// to deps and outs, and for outs that a glob may reach into.
