@@ -24,6 +24,7 @@ mod stage_ix;
 mod sweep_spec;
 mod template;
 mod validate;
+mod variables;
 
 pub use condition::{BadCondition, Condition};
 pub use declaration::{

@@ -12,6 +12,7 @@ pub(super) mod reader;
 pub(super) mod source;
 pub(super) mod stage;
 mod syntax;
+pub(super) mod texts;
 pub(super) mod worktrees;
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Checks after a run: what ran, what is on the disk, what the lock says.
+//! Checks of answers, and after a run: what ran, what is on the disk, what the lock says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,6 +7,7 @@ use crate::declared::Policy;
 use crate::drive::Answer;
 use crate::expected_run::{ExpectedRun, Outcome};
 use crate::model::{Disk, all_outs};
+use crate::problem::{Problem, Refusal};
 use crate::sequence::{Sequence, Step};
 use crate::tree::{Node, without_empty};
 use crate::work;
@@ -127,6 +128,54 @@ impl Sequence {
                     ));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Applies the mutant to an answer, and checks the answer for panics.
+    pub fn received(
+        &self,
+        mut found: Result<Answer, Refusal>,
+    ) -> Result<Result<Answer, Refusal>, String> {
+        if let Some(mutant) = self.mutant {
+            mutant.change(&mut found);
+        }
+        if let Ok(answer) = &found {
+            answer.check_no_panic()?;
+        }
+        Ok(found)
+    }
+
+    pub fn check_refusal(&mut self, expected: &[Problem], found: &Refusal) -> Step {
+        self.counts.refusals += 1;
+        found.check(expected)
+    }
+
+    /// Checks the exit code, and that the message of each failed stage names the expected subject.
+    pub fn check_failures<'a>(
+        &mut self,
+        command: &str,
+        problems: impl Iterator<Item = (&'a str, &'a Problem)>,
+        found: &Answer,
+    ) -> Step {
+        let mut exit = 0;
+        for (name, problem) in problems {
+            self.counts.failures += 1;
+            exit = exit.max(problem.exit);
+            let failure = found.stages.get(name).and_then(|reported| reported.failure.as_ref());
+            if !failure.is_some_and(|failure| problem.is_about(failure)) {
+                return Err(format!(
+                    "{command}: the failure of `{name}` should be {problem:?}, is {failure:?}"
+                ));
+            }
+        }
+        if found.exit != exit {
+            let failures = found.stages.iter().filter(|(_, reported)| reported.failure.is_some());
+            return Err(format!(
+                "{command}: exit code {}, should be {exit}: {:?}",
+                found.exit,
+                failures.collect::<Vec<_>>()
+            ));
         }
         Ok(())
     }

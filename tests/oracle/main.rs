@@ -20,6 +20,7 @@
 mod checks;
 mod choice;
 mod commands;
+mod counts;
 mod declared;
 mod drive;
 mod edits;
@@ -28,10 +29,12 @@ mod foreign;
 mod items;
 mod model;
 mod mutant;
+mod past;
 mod pipelines;
 mod problem;
 mod random;
 mod reasons;
+mod runs;
 mod scenarios;
 mod sequence;
 mod traces;
@@ -44,8 +47,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
+use counts::Counts;
 use mutant::{MUTANTS, Mutant};
-use sequence::{Counts, Sequence, Step};
+use sequence::{Sequence, Step};
 
 /// Steps of one sequence; each sequence starts with a new project.
 const SEQUENCE_STEPS: usize = 150;

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, Scope, Value, kind};
-use super::stage::Form;
+use super::texts::Form;
 use crate::error::did_you_mean;
 use crate::pipeline::glob::Glob;
 use crate::pipeline::{

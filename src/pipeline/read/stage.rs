@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::de::{DeTable, DeValue};
 
 use super::reader::{Reader, Scope, Value, is_command, kind};
+use super::texts::Form;
 use crate::error::did_you_mean;
 use crate::pipeline::glob::Glob;
 use crate::pipeline::shell::is_shell;
 use crate::pipeline::template::Unrendered;
+use crate::pipeline::variables::{expanded, may_set};
 use crate::pipeline::{
     Dep, Out, ParamKey, ParamValue, Params, Policy, Presence, Problem, Stage, StageName,
 };
@@ -36,17 +38,6 @@ pub(in crate::pipeline) const KEYS: [&str; 20] = [
     "retries",
     "timeout",
 ];
-
-/// The use of a rendered text.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    /// Decides about the graph, so params without a value cannot be used.
-    Path,
-    /// As it is.
-    Text,
-    /// A command for the shell: values are quoted.
-    Command,
-}
 
 impl Reader {
     pub(super) fn stage(
@@ -168,7 +159,7 @@ impl Reader {
         let Some(text) = cmd.get_ref().as_str() else { return };
         let env = table.get("env").and_then(|value| value.get_ref().as_table());
         let inherited = table.get("env_deps").and_then(|value| value.get_ref().as_array());
-        for name in shell_variables(text) {
+        for name in expanded(text) {
             let is_set = env.is_some_and(|env| env.contains_key(name))
                 || inherited.is_some_and(|names| {
                     names.iter().any(|other| other.get_ref().as_str() == Some(name))
@@ -182,96 +173,6 @@ impl Reader {
                 self.problems.push(Problem::new(self.line(cmd), what).hint(hint));
             }
         }
-    }
-
-    /// Reads a string and renders its templates.
-    pub(super) fn rendered_string(
-        &mut self,
-        value: &Value<'_>,
-        what: &str,
-        scope: Scope<'_>,
-        form: Form,
-    ) -> Option<String> {
-        let text = self.string(value, what)?;
-        self.rendered(text, value, what, scope, form)
-    }
-
-    /// Renders a text that no shell reads. `${train.lr}` in it is an error, since nothing replaces
-    /// it.
-    pub(super) fn text_without_variables(
-        &mut self,
-        value: &Value<'_>,
-        what: &str,
-        scope: Scope<'_>,
-        form: Form,
-    ) -> Option<String> {
-        let text = self.string(value, what)?;
-        let names = text
-            .match_indices("${")
-            .filter_map(|(at, _)| text[at + 2..].split_once('}').map(|(name, _)| name));
-        if let Some(name) = names.into_iter().find(|name| scope.params.get(name).is_some()) {
-            let problem = format!("{what} contains `${{{name}}}`, which nothing replaces");
-            let hint = format!("write `{{{{ params.{name} }}}}`");
-            self.problems.push(Problem::new(self.line(value), problem).hint(hint));
-            return None;
-        }
-        self.rendered_string(value, what, scope, form)
-    }
-
-    fn rendered(
-        &mut self,
-        text: &str,
-        at: &Value<'_>,
-        what: &str,
-        scope: Scope<'_>,
-        form: Form,
-    ) -> Option<String> {
-        let rendered = match form {
-            Form::Path | Form::Text => scope.templates.render(text),
-            Form::Command => scope.templates.render_command(text),
-        };
-        match rendered {
-            // Arguments and environment variables of a process cannot contain it.
-            Ok(text) if text.contains('\0') => {
-                self.problem(at, format!("{what} contains a zero byte"));
-                None
-            }
-            Ok(rendered) => self.with_values(text, rendered, at, what, scope, form),
-            Err(Unrendered { why, hint }) => {
-                let is_used = |key: &ParamKey| text.contains(&format!("params.{key}"));
-                let hint = self.removed_hint(is_used).unwrap_or(hint);
-                let problem = Problem::new(self.line(at), format!("cannot render {what}: {why}"));
-                self.problems.push(problem.hint(hint));
-                None
-            }
-        }
-    }
-
-    /// Returns the hint for a text that uses a param which the command line removes.
-    fn removed_hint(&self, is_used: impl Fn(&ParamKey) -> bool) -> Option<String> {
-        let (key, typed) = self.removed.iter().find(|(key, _)| is_used(key))?;
-        Some(format!("`-p '{typed}'` removes `{key}`, which the stage needs: set it instead"))
-    }
-
-    /// Returns the rendered text, unless it depends on a param without a value that it needs now.
-    fn with_values(
-        &mut self,
-        text: &str,
-        rendered: String,
-        at: &Value<'_>,
-        what: &str,
-        scope: Scope<'_>,
-        form: Form,
-    ) -> Option<String> {
-        let required = scope.templates.required_by(text);
-        if let (Form::Path, Some(key)) = (form, required.first()) {
-            let (why, hint) = key.without_value();
-            let why = format!("cannot render {what}: {why}");
-            self.problems.push(Problem::new(self.line(at), why).hint(hint));
-            return None;
-        }
-        self.required.extend(required);
-        Some(rendered)
     }
 
     fn wdir(&mut self, value: &Value<'_>, of: &str, scope: Scope<'_>) -> Option<RepoPath> {
@@ -431,45 +332,4 @@ impl Reader {
 fn is_variable(name: &str) -> bool {
     let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
     !name.is_empty() && name.chars().all(valid)
-}
-
-/// Returns the names in `${NAME}` that a shell would expand: not in single quotes or after a
-/// backslash. Empty for a text with a here-document, whose quoting is not followed.
-fn shell_variables(text: &str) -> BTreeSet<&str> {
-    let mut names = BTreeSet::new();
-    if text.contains("<<") {
-        return names;
-    }
-    let (mut single, mut double) = (false, false);
-    let mut chars = text.char_indices();
-    while let Some((at, char)) = chars.next() {
-        match char {
-            '\\' if !single => drop(chars.next()),
-            '\'' if !double => single = !single,
-            '"' if !single => double = !double,
-            '$' if !single => {
-                let inner = text[at..].strip_prefix("${").and_then(|rest| rest.split_once('}'));
-                names.extend(inner.map(|(name, _)| name));
-            }
-            _ => {}
-        }
-    }
-    names
-}
-
-/// Reports whether a text may set a variable: it has the name as a word other than in `${NAME}` and
-/// `$NAME`, such as in `for NAME in` or in `NAME=1` at the start of a command.
-fn may_set(text: &str, name: &str) -> bool {
-    text.match_indices(name).any(|(at, _)| {
-        let (before, after) = (&text[..at], &text[at + name.len()..]);
-        let in_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        let is_use = before.ends_with('$') || before.ends_with("${");
-        // An argument of a command: `train.py seed=${seed}`.
-        let starts = [";", "&", "|", "(", "{", "\n", "do", "then", "else", "export", "local"];
-        let command = before.trim_end_matches([' ', '\t']);
-        let is_argument = after.starts_with('=')
-            && !command.is_empty()
-            && !starts.iter().any(|start| command.ends_with(start));
-        !is_use && !is_argument && !before.ends_with(in_word) && !after.starts_with(in_word)
-    })
 }

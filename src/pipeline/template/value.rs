@@ -4,6 +4,7 @@ use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
 use crate::pipeline::shell::{self, Scanner};
+use crate::pipeline::variables::references;
 use crate::pipeline::{ParamKey, ParamValue, Params, REQUIRED, items};
 
 /// Delimiter around the number of a value; users cannot write it.
@@ -201,10 +202,7 @@ fn reference<'t>(text: &'t str, params: &Params) -> Option<&'t str> {
         refers.then(|| &text[at..end])
     });
     template.or_else(|| {
-        text.match_indices("${").find_map(|(at, _)| {
-            let end = text[at..].find('}')? + at;
-            let name = &text[at + 2..end];
-            (!params.named(name).is_empty()).then(|| &text[at..=end])
-        })
+        let mut found = references(text);
+        found.find(|found| !params.named(found.name).is_empty()).map(|found| &text[found.range])
     })
 }
