@@ -22,7 +22,8 @@
 //!   container.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -171,7 +172,12 @@ fn table() -> Vec<Entry> {
 
 impl Entry {
     fn read(pid: i32) -> Option<Entry> {
-        Entry::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+        /// The text is shorter than that, so one call reads it.
+        const LENGTH: u64 = 2048;
+        let mut stat = Vec::with_capacity(LENGTH as usize);
+        let file = File::open(format!("/proc/{pid}/stat")).ok()?;
+        file.take(LENGTH).read_to_end(&mut stat).ok()?;
+        Entry::parse(pid, &stat)
     }
 
     fn parse(pid: i32, stat: &[u8]) -> Option<Entry> {

@@ -190,10 +190,15 @@ fn too_long(job: &Job) -> String {
 /// Opens the process's stdin: an empty file that is locked while any process has it open.
 fn lock_marker(path: &Path) -> Result<File> {
     let cannot = |err: std::io::Error| Error::io("write", path, &err);
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).map_err(cannot)?;
-    }
-    let marker = regular_file::create(path).map_err(cannot)?;
+    let marker = match regular_file::create(path) {
+        // Only the first stage finds no folder.
+        Err(err) if err.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path);
+            std::fs::create_dir_all(folder).and_then(|()| regular_file::create(path))
+        }
+        created => created,
+    };
+    let marker = marker.map_err(cannot)?;
     marker.lock().map_err(cannot)?;
     Ok(marker)
 }

@@ -30,7 +30,9 @@ impl Workspace {
         self.check_inside(path)?;
         let full = path.to_path(&self.root);
         let parent = full.parent().unwrap_or(&self.root);
-        fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, &err))?;
+        if !parent.is_dir() {
+            fs::create_dir_all(parent).map_err(|err| Error::io("create", parent, &err))?;
+        }
         self.open_parent(path)
     }
 
