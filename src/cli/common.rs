@@ -1,7 +1,6 @@
 //! Helpers shared by the commands: sentences for verdicts, hints, errors and loading.
 
 use std::path::Path;
-use std::str::FromStr;
 
 use crate::engine::Project;
 pub(super) use crate::engine::project::goals;
@@ -172,11 +171,6 @@ pub(super) fn show_changes(changes: &[Change]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Parses a whole number.
-pub(super) fn whole<N: FromStr>(text: &str) -> Result<N, &'static str> {
-    text.parse().map_err(|_| "it is not a whole number from 0")
 }
 
 /// `3 files, 1.2 MB`

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::common::whole;
 use crate::data;
 use crate::error::{Error, Result, exit};
 use crate::exec::event_file::{self, StageEvent};
@@ -37,7 +36,7 @@ enum Report {
         #[arg(value_name = "KEY=VALUE", required = true)]
         values: Vec<String>,
         /// Step of the series to which the values belong
-        #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole::<u64>)]
+        #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole)]
         #[arg(allow_negative_numbers = true)]
         step: u64,
     },
@@ -50,10 +49,10 @@ enum Report {
     /// Report how much of the work is done: `repro log progress 3 100`
     Progress {
         /// Units of work that are done
-        #[arg(value_name = "DONE", value_parser = whole::<u64>)]
+        #[arg(value_name = "DONE", value_parser = whole)]
         done: u64,
         /// Units of work in all
-        #[arg(value_name = "TOTAL", value_parser = whole::<u64>)]
+        #[arg(value_name = "TOTAL", value_parser = whole)]
         total: u64,
     },
     /// Report items whose outs are complete, in a stage that reads `$REPRO_ITEMS`
@@ -109,6 +108,11 @@ impl Report {
 /// Returns the value of an environment variable; `None` if it is unset or empty.
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Parses a step or an amount of work.
+fn whole(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "it is not a whole number from 0")
 }
 
 /// Splits `KEY=VALUE`.

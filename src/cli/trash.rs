@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::common::{amount, entry_count, load, whole};
+use super::common::{amount, entry_count, load};
 use super::get::shown;
 use crate::clock::now_millis;
 use crate::engine::Project;
@@ -56,7 +56,7 @@ struct ListArgs {
 #[derive(Debug, Args)]
 struct RestoreArgs {
     /// Ids of the entries
-    #[arg(value_name = "ID", required = true, value_parser = whole::<u64>)]
+    #[arg(value_name = "ID", required = true)]
     ids: Vec<u64>,
     /// File to write, directory to write into, or `-` for stdout, instead of the old path
     #[arg(long, short, value_name = "DEST")]
@@ -66,7 +66,7 @@ struct RestoreArgs {
 #[derive(Debug, Args)]
 struct ForgetArgs {
     /// Ids of the entries
-    #[arg(value_name = "ID", required_unless_present = "all", value_parser = whole::<u64>)]
+    #[arg(value_name = "ID", required_unless_present = "all")]
     ids: Vec<u64>,
     /// Remove all entries
     #[arg(long, conflicts_with = "ids")]

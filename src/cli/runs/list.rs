@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::common::{run_style, whole};
+use crate::cli::common::run_style;
 use crate::error::{Result, exit};
 use crate::pipeline::{Goal, Goals, ParamValue, StageName};
 use crate::plural::count;
@@ -22,7 +22,7 @@ use crate::terminal::{self, stdout, style};
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// Show at most N runs; 0 shows all
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 20, value_parser = whole::<usize>)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: usize,
     /// Print JSON
     #[arg(long)]
