@@ -100,7 +100,7 @@ pub(super) fn is_adopted(
     seen: &Observed,
 ) -> Result<bool> {
     let trace = project.lock.stages.get(&stage.name);
-    if !trace.is_some_and(|trace| trace.accepted.is_some()) {
+    if trace.is_none_or(|trace| trace.accepted.is_none()) {
         return Ok(false);
     }
     let absent = project.cache.missing(seen.leaf_digests());

@@ -61,7 +61,7 @@ pub(super) fn names_a_problem(line: &str) -> bool {
     }
     let is_word =
         |word: &&str| line.split(|c: char| !c.is_alphanumeric()).any(|other| other == *word);
-    PROBLEMS.iter().any(|part| line.contains(part)) || WORDS.iter().any(|word| is_word(&word))
+    PROBLEMS.iter().any(|part| line.contains(part)) || WORDS.iter().any(is_word)
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ impl Reader {
                 continue;
             }
             let removes = matches!(given.operation, Operation::Remove | Operation::RemoveEqual);
-            let before = removes.then(|| composed.params.clone()).unwrap_or_default();
+            let before = if removes { composed.params.clone() } else { Params::default() };
             let applied = composed.apply(given);
             let gone = before.iter().filter(|(key, _)| composed.params.get(key.as_str()).is_none());
             self.removed.extend(gone.map(|(key, _)| (key.clone(), given.typed())));
