@@ -118,7 +118,7 @@ class MetricTest(Case):
         with captured_stderr() as stderr:
             repro.log_metric(key, 0.5)
             repro.log_metrics({f"{key}\x1b[31m": math.nan}, step=3)
-        self.assertEqual(stderr.getvalue(), f"{key} = 0.5, step 0\n{key}\\x1b[31m = nan, step 3\n")
+        self.assertEqual(stderr.getvalue(), f"{key} = 0.5, step 0\n{key}\\x1b[31m = NaN, step 3\n")
 
 
 # Reports from four threads and, after a fork each, from four processes.

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Optional, Union
 
 Event = Mapping[str, Union[str, int, float]]
@@ -25,22 +25,33 @@ def variable(name: str) -> Optional[str]:
     return os.environ.get(name) or None
 
 
-def emit(events: Iterable[tuple[Event, str]]) -> None:
+def emit(events: Sequence[Event]) -> None:
     """Appends events to the file that ``REPRO_EVENTS`` names.
 
-    Each comes with the text that stands for it outside a stage, which is printed if the variable
-    is not set.
+    If the variable is not set, they are printed.
     """
-    events = list(events)
     path = variable("REPRO_EVENTS")
-    if path is None:
-        for _, text in events:
-            trace(text)
+    if path is not None:
+        data = "".join(_encode(event) + "\n" for event in events).encode()
+        with lock:
+            _file.append(path, data)
         return
-    lines = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event, _ in events)
-    data = lines.encode()
-    with lock:
-        _file.append(path, data)
+    for event in events:
+        if "progress" in event:
+            _trace_progress(event)
+        else:
+            trace(_text(event))
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _text(event: Event) -> str:
+    if "metric" in event:
+        return f"{event['metric']} = {event['value']}, step {event['step']}"
+    if "artifact" in event:
+        return f"artifact {event['artifact']}"
+    return f"item {event['item']} is done"
 
 
 class _EventFile:
@@ -83,26 +94,26 @@ def trace(text: str) -> None:
     with lock:
         begin = "\r\x1b[K" if _is_redrawn else ""
         _is_redrawn = False
-        _print(f"{begin}{shown(text)}\n")
+        _print(f"{begin}{_shown(text)}\n")
 
 
-def trace_progress(done: int, total: int) -> None:
+def _trace_progress(event: Event) -> None:
     """Shows progress on one line of a terminal; prints nothing elsewhere."""
     global _is_redrawn
     with lock:
         if _is_terminal():
-            is_last = done >= total
-            _print(f"\r\x1b[K{done}/{total}" + ("\n" if is_last else ""))
-            _is_redrawn = not is_last
+            _is_redrawn = event["progress"] != event["total"]
+            end = "" if _is_redrawn else "\n"
+            _print(f"\r\x1b[K{event['progress']}/{event['total']}{end}")
 
 
-def shown(text: str) -> str:
+def _shown(text: str) -> str:
     """Escapes what could control a terminal."""
     return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _warn(text: str) -> None:
-    _print(f"warning: {shown(text)}\n")
+    _print(f"warning: {_shown(text)}\n")
 
 
 def _is_terminal() -> bool:

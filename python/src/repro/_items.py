@@ -24,7 +24,7 @@ class Item:
 
     def done(self) -> None:
         """Reports that the outs are complete: they are kept, even if the stage fails later."""
-        _events.emit([({"item": self.name}, f"item {self.name} is done")])
+        _events.emit([{"item": self.name}])
 
     def __enter__(self) -> Item:
         return self

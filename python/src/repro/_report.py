@@ -54,16 +54,13 @@ def log_metrics(values: Mapping[str, Number], step: Optional[int] = None) -> Non
     """
     numbers = [(_key(key), _number(key, value)) for key, value in values.items()]
     given = None if step is None else _whole("step", step)
+    points: list[_events.Event] = []
     with _events.lock:
-        points = []
         for key, number in numbers:
             at = _next_steps.get(key, 0) if given is None else given
             _next_steps[key] = at + 1
-            points.append((key, number, at))
-    _events.emit(
-        ({"metric": key, "step": at, "value": _json(number)}, f"{key} = {number}, step {at}")
-        for key, number, at in points
-    )
+            points.append({"metric": key, "step": at, "value": _json(number)})
+    _events.emit(points)
 
 
 def log_artifact(path: Union[str, os.PathLike[str]]) -> None:
@@ -77,8 +74,7 @@ def log_artifact(path: Union[str, os.PathLike[str]]) -> None:
     """
     name = os.fspath(path)
     os.lstat(name)
-    artifact = _paths.in_project(name)
-    _events.emit([({"artifact": artifact}, f"artifact {artifact}")])
+    _events.emit([{"artifact": _paths.in_project(name)}])
 
 
 def progress(done: int, total: int) -> None:
@@ -86,11 +82,7 @@ def progress(done: int, total: int) -> None:
 
     >>> progress(3, 100)
     """
-    done, total = _whole("done", done), _whole("total", total)
-    if _events.variable("REPRO_EVENTS"):
-        _events.emit([({"progress": done, "total": total}, "")])
-    else:
-        _events.trace_progress(done, total)
+    _events.emit([{"progress": _whole("done", done), "total": _whole("total", total)}])
 
 
 def track(iterable: Iterable[T], total: Optional[int] = None) -> Iterator[T]:
