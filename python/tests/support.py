@@ -52,7 +52,8 @@ class Case(unittest.TestCase):
     def python(self, script: str, times: int = 1) -> None:
         """Runs a script in other interpreters, several times at once."""
         environment = {**os.environ, "PYTHONPATH": SOURCES}
-        command = [sys.executable, "-c", script]
+        # Python from 3.12 on warns of a fork beside threads.
+        command = [sys.executable, "-W", "ignore", "-c", script]
         started = [subprocess.Popen(command, env=environment) for _ in range(times)]
         self.assertEqual([process.wait(timeout=60) for process in started], [0] * times)
 
