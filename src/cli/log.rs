@@ -20,7 +20,7 @@ const AFTER_HELP: &str = "\
 /// Report metrics, files and progress from inside a stage
 ///
 /// The command of a stage calls it, and the run records the report. Outside a stage it prints what
-/// it would report, and succeeds. So does a stage whose report cannot be written, with a warning.
+/// it would report, and succeeds. A report that cannot be written is a warning.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct LogArgs {
