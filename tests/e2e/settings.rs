@@ -154,8 +154,8 @@ fn refused_overrides() {
      hint: write a table as `{a = 1, b = "text"}`
     exit 2
     --- stderr
-    error: -p seed=1,2,3: param `seed` must be an integer, not `1,2,3`
-     hint: for one stage per value, declare a `matrix`
+    error: -p seed=1,2,3: a run takes one value, and these are several
+     hint: to run each of them: repro sweep -p seed=1,2,3; for one text: -p 'seed="1,2,3"'
     exit 2
     --- stderr
     error: -p +experiment=fast: no stage reads param `experiment`, so this changes nothing
