@@ -162,15 +162,20 @@ fn reasons(changes: &[Change]) -> String {
 
 /// Prints one change per line, commands in full.
 pub(super) fn show_changes(changes: &[Change]) -> Result<()> {
-    for change in changes {
-        match change {
-            Change::Cmd { old: Some(old), new: Some(new) } => {
-                stdout::say!("  cmd\n    - {old}\n    + {new}");
-            }
-            change => stdout::say!("  {change}"),
-        }
+    for line in changes.iter().flat_map(change_lines) {
+        stdout::say!("  {line}");
     }
     Ok(())
+}
+
+/// Returns the line of a change; of a command, one more for each version of it.
+pub(super) fn change_lines(change: &Change) -> Vec<String> {
+    match change {
+        Change::Cmd { old: Some(old), new: Some(new) } => {
+            vec!["cmd".to_owned(), format!("  - {old}"), format!("  + {new}")]
+        }
+        change => vec![change.to_string()],
+    }
 }
 
 /// `3 files, 1.2 MB`

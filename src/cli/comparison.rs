@@ -46,6 +46,22 @@ pub(super) fn heads(sides: &[Side]) -> Table {
     table
 }
 
+/// Says how many rows were left out beside those that are shown; `None` if none were.
+pub(super) fn equal_rows(shown: usize, omitted: usize, noun: &str) -> Option<String> {
+    match (shown, omitted) {
+        (_, 0) => None,
+        (0, 1) => Some(format!("the only {noun} is equal")),
+        (0, all) => Some(format!("all {all} {noun}s are equal")),
+        (_, 1) => Some(format!("1 other {noun} is equal")),
+        (_, others) => Some(format!("{others} other {noun}s are equal")),
+    }
+}
+
+/// Returns the pronoun for so many rows.
+pub(super) fn them(rows: usize) -> &'static str {
+    if rows == 1 { "it" } else { "them" }
+}
+
 fn head(name: Cell, run: &Run) -> [Cell; 5] {
     let git = run.info.git.as_ref().map_or_else(String::new, |git| {
         let dirty = if git.tree == GitTree::Dirty { " with uncommitted changes" } else { "" };

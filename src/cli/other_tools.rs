@@ -18,7 +18,11 @@ const COMMANDS: [(&[&str], &str); 13] = [
          `matrix` runs several values",
     ),
     (&["repro", "reproduce", "build", "make"], "`repro run` brings stages up to date"),
-    (&["diff", "params diff"], "`repro status` and `repro why STAGE` show what changed"),
+    (
+        &["diff"],
+        "`repro status` and `repro why STAGE` show what changed, `repro runs diff RUN RUN` in what \
+         two runs differ",
+    ),
     (&["metrics diff"], "`repro metrics compare` compares runs"),
     (&["stage", "remove", "move", "rename"], "edit the tables `[stages.NAME]` of pipeline.toml"),
     (&["import", "import-url", "get-url"], "download in a stage, or `repro add` the file"),

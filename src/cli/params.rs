@@ -1,5 +1,7 @@
 //! `repro params`: shows params and changes them in the files that define them.
 
+mod diff;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -37,6 +39,11 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the params that differ between runs, git revisions and the workspace
+    ///
+    /// With one RUN, compares it with the workspace; with none, compares the latest run with the
+    /// workspace.
+    Diff(diff::DiffArgs),
     /// Set params where they are defined, keeping comments and layout
     ///
     /// A key may omit its prefix if only one param ends in it: `repro params set epochs=30`. A
@@ -57,6 +64,7 @@ impl ParamsArgs {
                 let selected = selected(&declared.params, &keys)?;
                 if json { as_json(&selected) } else { as_lines(&selected, &declared.shadowed) }
             }
+            Command::Diff(args) => return args.execute(root),
             Command::Set { assignments } => set(root, &assignments)?,
         };
         stdout::write(&text)?;

@@ -1,5 +1,6 @@
 //! `repro runs`: the history of runs.
 
+mod diff;
 mod list;
 mod logs;
 mod show;
@@ -22,6 +23,7 @@ pub(super) struct RunsArgs {
 enum Command {
     List(list::ListArgs),
     Show(show::ShowArgs),
+    Diff(diff::DiffArgs),
     Logs(logs::LogsArgs),
 }
 
@@ -34,6 +36,7 @@ impl RunsArgs {
         match self.command {
             Command::List(args) => args.execute(root, goals),
             Command::Show(args) => args.execute(root),
+            Command::Diff(args) => args.execute(root, goals),
             Command::Logs(args) => args.execute(root),
         }
     }

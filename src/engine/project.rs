@@ -253,6 +253,14 @@ pub(super) fn cache_dir(root: &Path) -> PathBuf {
     root.join(place::STATE)
 }
 
+/// Opens the cache of the project at `root`; its own if `pipeline.toml` is not valid.
+pub(super) fn open_cache(root: &Path) -> Result<Cache> {
+    let pipeline = load_pipeline(root, &[]).ok();
+    let dir = pipeline.as_ref().and_then(|pipeline| pipeline.cache_dir.as_deref());
+    let home = place::home(root);
+    shared_cache::open(root, &home, &cache_dir(&home), dir)
+}
+
 /// Returns the trash of the project at `root`.
 pub(super) fn trash_file(root: &Path) -> TrashFile {
     TrashFile::at(cache_dir(root).join("trash"))

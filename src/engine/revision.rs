@@ -80,14 +80,18 @@ impl Revision {
     /// Returns the outs of all stages.
     pub(super) fn outs(&self, root: &Path) -> Result<Vec<StageOut>> {
         let Revision::Run(run) = self else {
-            let outs = self.lock(root)?.unwrap_or_default().stages.into_iter();
-            let outs = outs.flat_map(|(stage, trace)| {
-                trace.outs.into_iter().map(move |(path, content)| (stage.clone(), path, content))
-            });
-            return Ok(outs.collect());
+            return Ok(outs_of_lock(self.lock(root)?.unwrap_or_default()));
         };
         outs_of_run(root, run)
     }
+}
+
+/// Returns the outs that a lock names.
+pub(super) fn outs_of_lock(lock: Lock) -> Vec<StageOut> {
+    let outs = lock.stages.into_iter().flat_map(|(stage, trace)| {
+        trace.outs.into_iter().map(move |(path, content)| (stage.clone(), path, content))
+    });
+    outs.collect()
 }
 
 /// Returns the outs that the workspace had when a run ended, with those that it did not touch.

@@ -13,10 +13,12 @@ use std::path::Path;
 
 use super::metrics::{self, Found};
 use super::project;
-use super::revision::Revision;
+use super::revision::{self, Revision};
+use crate::digest::Content;
 use crate::error::{Result, did_you_mean};
-use crate::pipeline::{ParamKey, ParamValue, Pipeline, Stage};
+use crate::pipeline::{ParamKey, ParamValue, Pipeline, Stage, StageName};
 use crate::plan::{Change, Lock};
+use crate::repo_path::RepoPath;
 use crate::runs::{Metrics, Run};
 
 /// The word for the present state of the project.
@@ -28,6 +30,9 @@ pub enum Side {
     Revision(Revision),
     Workspace,
 }
+
+/// Contents of outs by stage.
+pub(super) type OutsByStage = BTreeMap<StageName, BTreeMap<RepoPath, Content>>;
 
 /// The metrics of a side.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -102,6 +107,22 @@ impl Side {
             Side::Revision(revision) => revision.lock(root),
             Side::Workspace => project::load_lock(root).map(Some),
         }
+    }
+
+    /// Returns the outs of all stages.
+    ///
+    /// # Errors
+    /// The run store or a lock cannot be read.
+    pub(super) fn outs(&self, root: &Path) -> Result<OutsByStage> {
+        let outs = match self {
+            Side::Revision(revision) => revision.outs(root)?,
+            Side::Workspace => revision::outs_of_lock(project::load_lock(root)?),
+        };
+        let mut by_stage = OutsByStage::new();
+        for (stage, path, content) in outs {
+            by_stage.entry(stage).or_default().insert(path, content);
+        }
+        Ok(by_stage)
     }
 
     /// Returns the final metrics.

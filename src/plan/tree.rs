@@ -23,6 +23,19 @@ pub struct Tree {
     pub entries: BTreeMap<Box<str>, Content>,
 }
 
+/// The change of an entry of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryChange {
+    Added,
+    Changed,
+    Removed,
+    /// A subdirectory, by its trees before and after.
+    Inside {
+        old: Digest,
+        new: Digest,
+    },
+}
+
 /// Error: the bytes are not a tree object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotATree;
@@ -44,6 +57,28 @@ impl Tree {
             }
         }
         text.into_bytes()
+    }
+
+    /// Lists the entries that differ from `old`: those that exist now by name, then those that are
+    /// gone.
+    pub fn changes_since<'t>(
+        &'t self,
+        old: &'t Tree,
+    ) -> impl Iterator<Item = (&'t str, EntryChange)> {
+        let present = self.entries.iter().filter_map(|(name, content)| {
+            let change = match (old.entries.get(name), content) {
+                (Some(before), _) if before == content => return None,
+                (Some(Content::Tree(old)), Content::Tree(new)) => {
+                    EntryChange::Inside { old: *old, new: *new }
+                }
+                (Some(_), _) => EntryChange::Changed,
+                (None, _) => EntryChange::Added,
+            };
+            Some((&**name, change))
+        });
+        let gone = old.entries.keys().map(|name| &**name);
+        let gone = gone.filter(|name| !self.entries.contains_key(*name));
+        present.chain(gone.map(|name| (name, EntryChange::Removed)))
     }
 
     /// Decodes the result of [`Tree::encode`].

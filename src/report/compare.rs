@@ -10,7 +10,7 @@ use crate::number::Number;
 use crate::pipeline::{Goal, ParamKey, ParamValue};
 use crate::runs::compare::{
     Column, Comparison, Grouping, MetricNames, MetricRow, ParamRow, Rules, Values, Verdict,
-    compare, metric_key,
+    compare, compare_params, metric_key,
 };
 
 /// Params and metrics of two or more sides, next to each other.
@@ -35,6 +35,44 @@ pub struct ComparisonReport {
 pub struct Omitted {
     pub params: usize,
     pub metrics: usize,
+}
+
+/// Params of two or more sides, next to each other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParamsReport {
+    pub runs: Vec<String>,
+    pub params: Vec<ParamRow>,
+    /// Number of equal params that were left out. Not in JSON.
+    pub omitted: usize,
+}
+
+impl ParamsReport {
+    /// Reads the params of `sides`.
+    ///
+    /// # Errors
+    /// A side cannot be read.
+    pub fn read(root: &Path, sides: &[Side], rows: Rows) -> Result<ParamsReport> {
+        let values = sides.iter().map(|side| side.params(root)).collect::<Result<Vec<_>>>()?;
+        let mut params = compare_params(&values.iter().collect::<Vec<_>>());
+        let all = params.len();
+        if rows == Rows::Differing {
+            params.retain(ParamRow::differs);
+        }
+        let runs = sides.iter().map(Side::to_string).collect();
+        Ok(ParamsReport { runs, omitted: all - params.len(), params })
+    }
+}
+
+impl Serialize for ParamsReport {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            runs: &'a [String],
+            params: Vec<ParamFields<'a>>,
+        }
+        let params = self.params.iter().map(ParamFields::from).collect();
+        Fields { runs: &self.runs, params }.serialize(s)
+    }
 }
 
 /// Selects the rows of a comparison.
@@ -63,7 +101,7 @@ impl ComparisonReport {
             unreadable.extend(bad);
             stale.extend(old);
             // Two sides cannot be several groups of which one has two members.
-            let may_group = rules.grouping == Grouping::BySeed && sides.len() > 2;
+            let may_group = rules.grouping != Grouping::None && sides.len() > 2;
             let lock = if may_group { side.lock(root)? } else { None };
             let params = side.params(root)?;
             values.push(Values { label: side.to_string(), params, metrics, lock });
@@ -136,7 +174,7 @@ impl<'a> ColumnFields<'a> {
 }
 
 #[derive(Serialize)]
-struct ParamFields<'a> {
+pub(super) struct ParamFields<'a> {
     key: &'a ParamKey,
     /// In the order of the columns; `null` where a column has none.
     values: &'a [Option<ParamValue>],

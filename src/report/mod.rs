@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod dag;
+pub mod diff;
 pub mod fsck;
 pub mod gc;
 pub mod get;

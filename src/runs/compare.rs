@@ -106,11 +106,11 @@ impl Verdict {
 ///
 /// NaN is the same as NaN and worse than any number.
 pub fn compare(sides: &[Values], rules: &Rules) -> Comparison {
-    let columns = samples::columns(sides, rules.grouping);
+    let columns = samples::columns(sides, &rules.grouping);
     let firsts: Vec<_> = columns.iter().map(|column| &sides[column.members[0]].params).collect();
     let mut params = compare_params(&firsts);
     if columns.len() < sides.len() {
-        params.retain(|row| !samples::is_seed(&row.key));
+        params.retain(|row| !rules.grouping.is_seed(&row.key));
     }
     let keys: BTreeSet<&(StageName, String)> =
         sides.iter().flat_map(|side| side.metrics.keys()).collect();

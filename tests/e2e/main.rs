@@ -48,6 +48,7 @@ mod read_only;
 mod reproignore;
 mod restored_files;
 mod run;
+mod runs_diff;
 mod sandbox;
 mod schema;
 mod settings;

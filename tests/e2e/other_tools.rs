@@ -11,7 +11,7 @@ fn foreign_commands_and_options() {
         "push",
         "exp run",
         "metrics diff",
-        "params diff",
+        "diff",
         "params get seed",
         "freeze train",
         "run --dry",
@@ -40,11 +40,11 @@ fn foreign_commands_and_options() {
     --- stderr
     error: there is no command `metrics diff`
      hint: `repro metrics compare` compares runs
-    # params diff
+    # diff
     exit 2
     --- stderr
-    error: there is no command `params diff`
-     hint: `repro status` and `repro why STAGE` show what changed
+    error: there is no command `diff`
+     hint: `repro status` and `repro why STAGE` show what changed, `repro runs diff RUN RUN` in what two runs differ
     # params get seed
     exit 2
     --- stderr

@@ -41,6 +41,9 @@ pub(super) struct CompareArgs {
     /// Exit with 4 if a metric with a goal is worse in the last run than in the first, or missing
     #[arg(long)]
     fail_if_worse: bool,
+    /// Param that is the seed: runs that differ only in it are one column, with their mean
+    #[arg(long, value_name = "KEY", default_value = "seed")]
+    seed_param: String,
     /// Show each run, also those that differ only in their seed
     #[arg(long)]
     ungrouped: bool,
@@ -72,7 +75,11 @@ impl CompareArgs {
         let rules = Rules {
             goals: goals.clone(),
             tolerance: Tolerance { absolute: self.atol, relative: self.rtol },
-            grouping: if self.ungrouped { Grouping::None } else { Grouping::BySeed },
+            grouping: if self.ungrouped {
+                Grouping::None
+            } else {
+                Grouping::BySeed(self.seed_param)
+            },
         };
         let rows = if self.all { Rows::All } else { Rows::Differing };
         let names = MetricNames(self.metrics);

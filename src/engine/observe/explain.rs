@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
-use crate::pipeline::Glob;
+use crate::engine::folder_diff::{self, MOST_NAMED};
 use crate::plan::change::Fate;
+use crate::plan::tree::EntryChange;
 use crate::plan::{Change, Decision, Tree};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
-
-/// Maximum number of changed files that are named; with more, only the directory is.
-const MOST_NAMED: usize = 1000;
 
 /// Replaces each change of a directory by the changes of its files, if the cache still has the old
 /// tree of the directory.
@@ -53,10 +51,7 @@ fn detailed(
 
 fn files(project: &Project, path: &RepoPath, old: &Digest, seen: &Observed) -> Option<Vec<Change>> {
     let mut changes = Vec::new();
-    let base = match Glob::parse(path) {
-        Ok(Some(glob)) => glob.base().map_or(String::new(), |base| format!("{base}/")),
-        _ => format!("{path}/"),
-    };
+    let base = folder_diff::base(path);
     compare(project, &base, &project.cache.tree(old).ok()?, seen, &mut changes)?;
     Some(changes)
 }
@@ -71,32 +66,30 @@ fn compare(
     let Observed::Dir { tree, dirs, .. } = seen else {
         return None;
     };
-    let mut report = |name: &str, fate| {
-        let path = RepoPath::parse(&format!("{base}{name}"));
-        changes.extend(path.map(|path| Change::DepFile { path, fate }));
-    };
     let mut inner = Vec::new();
-    for (name, content) in &tree.entries {
-        match (old.entries.get(name), content) {
-            (Some(before), _) if before == content => {}
-            (Some(Content::Tree(before)), Content::Tree(_)) => inner.push((name, before)),
-            (Some(_), _) => report(name, Fate::Changed),
-            (None, _) => report(name, Fate::Added),
-        }
-    }
-    for name in old.entries.keys().filter(|name| !tree.entries.contains_key(*name)) {
-        let is_ignored = |path: RepoPath| {
-            path.to_path(&project.root).symlink_metadata().is_ok()
-                && project.workspace.is_ignored(&path)
-        };
+    for (name, change) in tree.changes_since(old) {
         let path = RepoPath::parse(&format!("{base}{name}"));
-        report(name, if path.is_ok_and(is_ignored) { Fate::Ignored } else { Fate::Removed });
+        let is_ignored = |path: &RepoPath| {
+            path.to_path(&project.root).symlink_metadata().is_ok()
+                && project.workspace.is_ignored(path)
+        };
+        let fate = match change {
+            EntryChange::Inside { old, .. } => {
+                inner.push((name, old));
+                continue;
+            }
+            EntryChange::Added => Fate::Added,
+            EntryChange::Changed => Fate::Changed,
+            EntryChange::Removed if path.as_ref().is_ok_and(is_ignored) => Fate::Ignored,
+            EntryChange::Removed => Fate::Removed,
+        };
+        changes.extend(path.map(|path| Change::DepFile { path, fate }));
     }
     for (name, before) in inner {
         compare(
             project,
             &format!("{base}{name}/"),
-            &project.cache.tree(before).ok()?,
+            &project.cache.tree(&before).ok()?,
             dirs.get(name)?,
             changes,
         )?;

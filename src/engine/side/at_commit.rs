@@ -7,9 +7,7 @@ use crate::data::Fault;
 use crate::digest::{Content, Digest};
 use crate::engine::metrics::{self, Found};
 use crate::engine::project;
-use crate::engine::shared_cache;
 use crate::engine::upkeep::revisions;
-use crate::engine::worktree::place;
 use crate::error::{Error, Result};
 use crate::pipeline::{self, FileSource, Pipeline, Stage};
 use crate::plan::Trace;
@@ -47,7 +45,7 @@ pub(super) struct MetricsFiles<'r> {
 
 impl<'r> MetricsFiles<'r> {
     pub(super) fn open(root: &'r Path, commit: &'r str) -> Result<MetricsFiles<'r>> {
-        Ok(MetricsFiles { root, commit, cache: open_cache(root)? })
+        Ok(MetricsFiles { root, commit, cache: project::open_cache(root)? })
     }
 
     /// Reads the files that `trace` names, from the cache or else from git.
@@ -77,14 +75,6 @@ impl<'r> MetricsFiles<'r> {
             &format!("check out commit {commit} and run `repro run {}`", stage.name),
         )
     }
-}
-
-/// Opens the cache of the project at `root`; its own if `pipeline.toml` is not valid now.
-pub(in crate::engine) fn open_cache(root: &Path) -> Result<Cache> {
-    let pipeline = project::load_pipeline(root, &[]).ok();
-    let dir = pipeline.as_ref().and_then(|pipeline| pipeline.cache_dir.as_deref());
-    let home = place::home(root);
-    shared_cache::open(root, &home, &project::cache_dir(&home), dir)
 }
 
 /// Returns the error of a revision whose pipeline is not valid.

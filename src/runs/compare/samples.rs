@@ -9,7 +9,7 @@
 //! with a pooled variance. The test assumes normally distributed values with equal variance in both
 //! groups. A group of one takes its variance from the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::values::{Grouping, Values};
 use crate::digest::Content;
@@ -89,24 +89,26 @@ fn student_t(freedom: usize) -> f64 {
 /// groups then.
 ///
 /// The last of several sides with the same seed counts.
-pub(super) fn columns(sides: &[Values], grouping: Grouping) -> Vec<Column> {
+pub(super) fn columns(sides: &[Values], grouping: &Grouping) -> Vec<Column> {
     let single =
         |(at, side): (usize, &Values)| Column { label: side.label.clone(), members: vec![at] };
     let singles = || sides.iter().enumerate().map(single).collect::<Vec<_>>();
-    if grouping == Grouping::None {
+    if *grouping == Grouping::None {
         return singles();
     }
-    let inputs: Vec<Option<Inputs<'_>>> = sides.iter().map(Inputs::of).collect();
+    let inputs: Vec<Option<Inputs<'_>>> =
+        sides.iter().map(|side| Inputs::of(side, grouping)).collect();
     let are_samples = |a: usize, b: usize| match (&inputs[a], &inputs[b]) {
         (Some(a), Some(b)) => a.same_but_seed(b),
         _ => false,
     };
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (at, side) in sides.iter().enumerate() {
+    let seeds = |at: usize| inputs[at].as_ref().map(|inputs| &inputs.seeds);
+    for at in 0..sides.len() {
         match groups.iter_mut().find(|group| are_samples(group[0], at)) {
             None => groups.push(vec![at]),
             Some(group) => {
-                group.retain(|other| seeds(&sides[*other].params) != seeds(&side.params));
+                group.retain(|other| seeds(*other) != seeds(at));
                 group.push(at);
             }
         }
@@ -125,15 +127,6 @@ pub(super) fn columns(sides: &[Values], grouping: Grouping) -> Vec<Column> {
     groups.into_iter().map(column).collect()
 }
 
-/// Reports whether a param is a seed, by its name.
-pub(super) fn is_seed(key: &ParamKey) -> bool {
-    key.as_str().rsplit('.').next() == Some("seed")
-}
-
-fn seeds(params: &BTreeMap<ParamKey, ParamValue>) -> Vec<(&ParamKey, &ParamValue)> {
-    params.iter().filter(|(key, _)| is_seed(key)).collect()
-}
-
 /// Everything that determines the metrics of a side, from outside the pipeline.
 #[derive(Debug)]
 struct Inputs<'v> {
@@ -146,10 +139,10 @@ struct Inputs<'v> {
 
 impl Inputs<'_> {
     /// Returns the inputs of a side; `None` if it has no lock or no seed.
-    fn of(side: &Values) -> Option<Inputs<'_>> {
+    fn of<'v>(side: &'v Values, grouping: &Grouping) -> Option<Inputs<'v>> {
         let traces = &side.lock.as_ref()?.stages;
         let (seeds, others): (Vec<_>, Vec<_>) =
-            side.params.iter().partition(|(key, _)| is_seed(key));
+            side.params.iter().partition(|(key, _)| grouping.is_seed(key));
         let made: BTreeSet<RepoPath> =
             traces.values().flat_map(|trace| trace.outs.keys().cloned()).collect();
         let deps = traces.iter().flat_map(|(stage, trace)| {
@@ -243,6 +236,20 @@ mod tests {
             ("run 11", "run 2323"),
         ] {
             assert!(!same(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn names_of_seeds() {
+        for (name, key, expected) in [
+            ("seed", "seed", true),
+            ("seed", "train.seed", true),
+            ("seed", "train.reseed", false),
+            ("train.seed", "train.seed", true),
+            ("train.seed", "seed", false),
+        ] {
+            let grouping = Grouping::BySeed(name.to_owned());
+            assert_eq!(grouping.is_seed(&ParamKey::new(key)), expected, "{name} {key}");
         }
     }
 

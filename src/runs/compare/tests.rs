@@ -177,6 +177,12 @@ fn groups_by_seed() {
     assert_eq!(last.map(|s| (s.mean, s.n, s.sd)), Some((1.0.into(), 1, None)));
     let single = Rules { grouping: Grouping::None, ..rules() };
     assert_eq!(compare(&sides, &single).columns.len(), 3);
+    let other = Rules { grouping: Grouping::BySeed("epochs".to_owned()), ..rules() };
+    let columns = compare(&sides, &other).columns;
+    assert_eq!(
+        columns.iter().map(|column| &column.members[..]).collect::<Vec<_>>(),
+        [&[0, 2][..], &[1]]
+    );
     // One group is a comparison of its members.
     assert_eq!(labels(&sides[..2]), ["a", "b"]);
     // Of equal seeds, the last counts.

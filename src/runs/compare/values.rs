@@ -38,10 +38,25 @@ pub struct Rules {
 }
 
 /// The treatment of sides that differ only in their seed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grouping {
-    /// They are one column, with the mean of their metrics.
-    #[default]
-    BySeed,
+    /// They are one column, with the mean of their metrics. Seeds are the params with this key, or
+    /// with a key that ends in it after a dot.
+    BySeed(String),
     None,
+}
+
+impl Default for Grouping {
+    fn default() -> Grouping {
+        Grouping::BySeed("seed".to_owned())
+    }
+}
+
+impl Grouping {
+    /// Reports whether a param is a seed.
+    pub(super) fn is_seed(&self, key: &ParamKey) -> bool {
+        let Grouping::BySeed(name) = self else { return false };
+        let above = key.as_str().strip_suffix(name.as_str());
+        above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
+    }
 }

@@ -67,7 +67,7 @@ fn whole(family: &str, variants: &Family<'_>, names: &BTreeSet<&str>, columns: &
                     cells.extend([change(row), verdict(row.verdict)]);
                 }
                 None => {
-                    cells.extend(columns.iter().map(|_| "".into()).chain(["".into(), "".into()]))
+                    cells.extend(columns.iter().map(|_| "".into()).chain(["".into(), "".into()]));
                 }
             }
         }

@@ -1,8 +1,7 @@
 //! A comparison as text for terminals and as Markdown.
 
 use super::{matrix, transposed};
-use crate::cli::comparison::{fits, heads, params_table};
-use crate::plural::count;
+use crate::cli::comparison::{equal_rows, fits, heads, params_table, them};
 use crate::report::compare::{ComparisonReport, Omitted};
 use crate::runs::compare::Column;
 use crate::terminal::table::Table;
@@ -84,20 +83,15 @@ fn groups(report: &ComparisonReport) -> String {
 fn omitted(report: &ComparisonReport) -> String {
     let Omitted { params, metrics } = report.omitted;
     let shown = &report.comparison;
-    let part = |shown: usize, omitted: usize, noun: &str| match (shown, omitted) {
-        (_, 0) => None,
-        (0, 1) => Some(format!("the only {noun} is equal")),
-        (0, all) => Some(format!("all {} are equal", count(all, noun))),
-        (_, 1) => Some(format!("1 other {noun} is equal")),
-        (_, others) => Some(format!("{others} other {noun}s are equal")),
-    };
-    let parts =
-        [part(shown.params.len(), params, "param"), part(shown.metrics.len(), metrics, "metric")];
+    let parts = [
+        equal_rows(shown.params.len(), params, "param"),
+        equal_rows(shown.metrics.len(), metrics, "metric"),
+    ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    let list = if params + metrics == 1 { "lists it" } else { "lists them" };
+    let them = them(params + metrics);
     let mut text = match parts.is_empty() {
         true => String::new(),
-        false => format!("{}: `--all` {list}\n", parts.join(", ")),
+        false => format!("{}: `--all` lists {them}\n", parts.join(", ")),
     };
     if shown.metrics.len() + metrics == 0 {
         text.insert_str(0, "these runs have no metrics\n");
