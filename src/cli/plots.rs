@@ -1,17 +1,18 @@
 //! `repro plots`: the curves, plots and metrics of runs, as one HTML page.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::common::{goals, store};
+use super::common::store;
 use super::get::shown;
 use crate::engine::project::staging;
 use crate::engine::{Project, plots};
 use crate::error::{Error, Result, exit};
-use crate::event::RunName;
+use crate::event::{RunKind, RunName};
 use crate::pipeline::Goals;
 use crate::plots::{page, svg};
 use crate::plural::count;
@@ -31,7 +32,8 @@ const PAGE: &str = "runs/plots.html";
 /// parallel coordinates. Files declared under `plots` appear as each run made them.
 #[derive(Debug, Args)]
 pub(super) struct PlotsArgs {
-    /// Runs to draw: `run-12`, `12` or `last` [default: the last run]
+    /// Runs to draw: `run-12`, a name, `last`, `best:METRIC`, or a sweep for all its trials
+    /// [default: the last run or sweep]
     #[arg(value_name = "RUN")]
     runs: Vec<String>,
     /// Draw the last N runs
@@ -61,8 +63,7 @@ impl PlotsArgs {
     /// There is no such run, or the page cannot be written.
     pub(super) fn execute(self, here: &Path, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
-        let runs = self.chosen(root, &store)?;
-        let runs = runs.into_iter().map(|run| store.run(run)).collect::<Result<Vec<Run>>>()?;
+        let runs = self.chosen(&store, goals)?;
         let files = match Project::load(root, &[]) {
             Ok(project) => plots::files(&project, &runs)?,
             Err(error) => {
@@ -104,22 +105,31 @@ impl PlotsArgs {
         Ok(exit::OK)
     }
 
-    /// Returns the runs to draw, oldest first if they are not named, each once.
-    fn chosen(&self, root: &Path, store: &Store) -> Result<Vec<RunName>> {
-        let mut runs: Vec<RunName> = match self.last {
-            Some(count) => {
-                let mut latest = store.names(count)?;
-                latest.reverse();
-                latest
-            }
+    /// Returns the runs to draw, each once: those named, in this order, or else the latest, oldest
+    /// first. A sweep stands for its trials.
+    fn chosen(&self, store: &Store, goals: &Goals) -> Result<Vec<Run>> {
+        let names = match self.last {
+            Some(count) => store.names(count)?.into_iter().rev().collect(),
             None if self.runs.is_empty() => vec![store.latest()?],
             None => {
-                let named = |run: &String| store.resolve(run, || goals(root));
-                self.runs.iter().map(named).collect::<Result<_>>()?
+                let named = |run: &String| store.resolve(run, || goals.clone());
+                self.runs.iter().map(named).collect::<Result<Vec<RunName>>>()?
             }
         };
-        let mut seen = std::collections::BTreeSet::new();
-        runs.retain(|run| seen.insert(*run));
+        let mut runs = Vec::new();
+        for name in names {
+            let run = store.run(name)?;
+            match (run.info.kind, run.info.parent) {
+                (RunKind::Sweep, _) => runs.extend(store.trials(run.info.uid)?),
+                // The latest run of a sweep stands for all of it, unless it is named.
+                (RunKind::Trial, Some(sweep)) if self.runs.is_empty() && self.last.is_none() => {
+                    runs.extend(store.trials(sweep)?);
+                }
+                _ => runs.push(run),
+            }
+        }
+        let mut seen = BTreeSet::new();
+        runs.retain(|run| seen.insert(run.name));
         if runs.is_empty() { Err(crate::runs::query::no_runs()) } else { Ok(runs) }
     }
 }

@@ -261,3 +261,30 @@ plots = ["g", { path = "u.csv", cache = false }]
     "u.csv": "u.csv" "is not in the cache"
     "#);
 }
+
+#[test]
+fn sweep_stands_for_its_trials() {
+    let sandbox = runs(1);
+    sandbox.ok(&["sweep", "-p", "n=1,2,3"]);
+    let drawn = |args: &[&str]| {
+        let done = sandbox.ok(&[&["plots", "--json"], args].concat());
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        let runs = json["runs"].as_array().unwrap().iter();
+        (
+            runs.map(|run| run["run"].clone()).collect::<Vec<_>>(),
+            json["params"][0]["values"].clone(),
+        )
+    };
+    let trials = serde_json::json!(["run-3", "run-4", "run-5"]);
+    for args in [&[][..], &["run-2"], &["run-2", "run-4"]] {
+        let (runs, values) = drawn(args);
+        assert_eq!(
+            (serde_json::json!(runs), values),
+            (trials.clone(), serde_json::json!([1, 2, 3]))
+        );
+    }
+    assert_eq!(drawn(&["run-4"]).0, ["run-4"]);
+    assert_eq!(drawn(&["run-1", "run-2"]).0, ["run-1", "run-3", "run-4", "run-5"]);
+    // Of a sweep and its trials, each trial is drawn once.
+    assert_eq!(drawn(&["--last", "4"]).0, ["run-3", "run-4", "run-5"]);
+}
