@@ -105,6 +105,34 @@ def large(args, work):
     row(f"hashing {args.bytes >> 20} MiB", ours, peer, args.cold_pairs, lambda: forget(root), BOTH)
 
 
+def worktree(args, work):
+    """Copies a project whose files are known to its stat index."""
+    program = args.repro.parent / "examples/worktree"
+    if not program.exists():
+        print(f"no {program}: cargo build --release --example worktree")
+        return
+    root = project(work / "few", 1000, READER)
+    measure(args.repro, "-C", root, "run")
+    big = work / "big"
+    big.mkdir()
+    (big / "pipeline.toml").write_text(READER)
+    (big / "data").mkdir()
+    with open(big / "data/b", "wb") as data:
+        for i in range(1 << 7):
+            data.write(hashlib.shake_128(str(i).encode()).digest(8 << 20))
+    measure(args.repro, "-C", big, "run")
+    for name, root in [("1000 files of 1 KiB", root), ("one file of 1 GiB", big)]:
+        copy = work / "copy"
+
+        def reset():
+            # Any command with the run lock removes what the last one has left.
+            measure(args.repro, "-C", root, "run")
+            shutil.rmtree(copy, ignore_errors=True)
+
+        peer = ("cp", "-a", "--reflink=auto", root / "data", copy)
+        row(f"worktree, {name}", (program, root), peer, args.cold_pairs, reset, BOTH)
+
+
 def dvc(args, work):
     """Measures the same work with DVC, for information, if it is installed."""
     if not has("dvc"):
@@ -120,7 +148,14 @@ def dvc(args, work):
     row(f"dvc add, one file changed of {args.files}", add, None, 3, before, BOTH)
 
 
-ROWS = {"status": status, "cold": cold, "changed": changed, "large": large, "dvc": dvc}
+ROWS = {
+    "status": status,
+    "cold": cold,
+    "changed": changed,
+    "large": large,
+    "worktree": worktree,
+    "dvc": dvc,
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

@@ -7,6 +7,7 @@
 //! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
 //! | [`state_folder`] | folders that git ignores |
 //! | [`regular_file`] | files of this program's own state |
+//! | [`tar`] | archives of plain files |
 //! | [`pipeline`] | the user's declarations |
 //! | [`plan`] | decides whether a stage is up to date, and explains why not |
 //! | [`filter`] | filters of runs: text to a typed expression |
@@ -46,6 +47,7 @@ pub mod runs;
 pub mod schedule;
 pub mod state_folder;
 pub mod sweep;
+pub mod tar;
 pub mod terminal;
 pub mod unique;
 pub mod workspace;

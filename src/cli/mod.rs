@@ -149,7 +149,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Dag(args) => args.execute(&here, &root()?),
         Command::Params(args) => args.execute(&root()?),
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
-        Command::Runs(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
+        Command::Runs(args) => root().and_then(|root| args.execute(&here, &root, &goals(&root))),
         Command::Log(args) => args.execute(&here),
         Command::Plots(args) => root().and_then(|root| args.execute(&here, &root, &goals(&root))),
         Command::Add(args) => args.execute(&here, &root()?),

@@ -77,7 +77,7 @@ pub(super) fn set(root: &Path, assignments: &[String]) -> Result<String> {
     let edits = project::hold_edits(root)?;
     let files = Files::default();
     let changes = changes(&files.params(root)?, assignments)?;
-    let edited = edit(root, &changes)?;
+    let edited = files.edit(root, &changes)?;
     edited.check(root, &files)?;
     for (file, text) in &edited.0 {
         edits.replace(&root.join(file), text.as_bytes())?;
@@ -193,6 +193,56 @@ impl Change {
     }
 }
 
+/// Changes that give params the values of a run, not yet written.
+pub(super) struct OfRun {
+    /// The new texts of the files that differ.
+    pub files: Vec<(RepoPath, String)>,
+    pub undeclared: Vec<ParamKey>,
+    /// A line per changed param.
+    pub summary: String,
+}
+
+/// Returns the changes that give params the values of a run. `overrides` are those of the run, some
+/// of which may select config files.
+pub(super) fn of_run(
+    root: &Path,
+    overrides: &[String],
+    values: &BTreeMap<ParamKey, ParamValue>,
+) -> Result<OfRun> {
+    let old = Files::default();
+    let declared = old.params(root)?;
+    let is_group = |text: &&String| {
+        text.split_once('=').is_some_and(|(name, _)| declared.groups.contains_key(name.trim()))
+    };
+    let groups: Vec<String> = overrides.iter().filter(is_group).cloned().collect();
+    let mut all = changes(&declared, &groups)?;
+    let mut files = old.edit(root, &all)?;
+    let declared = files.params(root)?;
+    let mut undeclared = Vec::new();
+    let mut restored = Vec::new();
+    for (key, value) in values {
+        match declared.params.get(key.as_str()) {
+            Some(old) if old == value => {}
+            Some(_) => {
+                let (key, old, place) = place(&declared, key.as_str())?;
+                let new = Literal::of(value).ok_or_else(|| {
+                    Error::usage(format!("param `{key}` was {value}, which TOML cannot express"))
+                })?;
+                restored.push(Change { key, old, new, place });
+            }
+            None => undeclared.push(key.clone()),
+        }
+    }
+    files = files.edit(root, &restored)?;
+    files.check(root, &old)?;
+    all.extend(restored);
+    let summary = all.iter().map(Change::summary).collect();
+    let path =
+        |file: String| RepoPath::parse(&file).unwrap_or_else(|bad| panic!("BUG: `{file}` {bad}"));
+    let files = files.0.into_iter().map(|(file, text)| (path(file), text)).collect();
+    Ok(OfRun { files, undeclared, summary })
+}
+
 fn changes(declared: &Declared, assignments: &[String]) -> Result<Vec<Change>> {
     let mut changes: Vec<Change> = Vec::new();
     for (name, raw) in single(declared, assignments)? {
@@ -258,25 +308,29 @@ fn place(declared: &Declared, name: &str) -> Result<(ParamKey, ParamValue, Place
     Ok((key.clone(), old.clone(), place))
 }
 
-/// Applies the changes and returns the texts of the files that differ.
-fn edit(root: &Path, changes: &[Change]) -> Result<Files> {
-    let mut files = Files::default();
-    // An equal value also keeps its spelling.
-    for Change { key, new, place, .. } in
-        changes.iter().filter(|change| change.old != *change.new.value())
-    {
-        if let Some(format @ (Format::Json | Format::Yaml)) = Format::of(&place.file) {
-            let (name, file) = (format.name(), &place.file);
-            let what = format!("param `{key}` is defined in `{file}`, and {name} is not edited");
-            let hint = format!("edit the file, or give the value to one run: `-p {key}=…`");
-            return Err(Error::usage(what).hint(hint));
+impl Files {
+    /// Applies the changes and returns the texts of the files that differ from those on the disk.
+    fn edit(&self, root: &Path, changes: &[Change]) -> Result<Files> {
+        let mut files = Files(self.0.clone());
+        // An equal value also keeps its spelling.
+        for Change { key, new, place, .. } in
+            changes.iter().filter(|change| change.old != *change.new.value())
+        {
+            if let Some(format @ (Format::Json | Format::Yaml)) = Format::of(&place.file) {
+                let (name, file) = (format.name(), &place.file);
+                let what =
+                    format!("param `{key}` is defined in `{file}`, and {name} is not edited");
+                let hint = format!("edit the file, or give the value to one run: `-p {key}=…`");
+                return Err(Error::usage(what).hint(hint));
+            }
+            let because =
+                |why: params_edit::Uneditable| Error::usage(format!("{}: {why}", place.file));
+            let text = files.text(root, &place.file)?;
+            let text = params_edit::set(&text, place.tables, &place.key, new).map_err(because)?;
+            files.0.insert(place.file.clone(), text);
         }
-        let because = |why: params_edit::Uneditable| Error::usage(format!("{}: {why}", place.file));
-        let text = files.text(root, &place.file)?;
-        let text = params_edit::set(&text, place.tables, &place.key, new).map_err(because)?;
-        files.0.insert(place.file.clone(), text);
+        Ok(files)
     }
-    Ok(files)
 }
 
 fn unresolvable(name: &str, why: Unresolved) -> Error {

@@ -1,8 +1,12 @@
 //! `repro runs`: the history of runs.
 
+mod checkout;
 mod diff;
+mod export;
+mod import;
 mod list;
 mod logs;
+mod reproduce;
 mod show;
 
 use std::path::Path;
@@ -25,19 +29,27 @@ enum Command {
     Show(show::ShowArgs),
     Diff(diff::DiffArgs),
     Logs(logs::LogsArgs),
+    Checkout(checkout::CheckoutArgs),
+    Reproduce(reproduce::ReproduceArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
 }
 
 impl RunsArgs {
-    /// Runs the command and returns the exit code.
+    /// Runs the command and returns the exit code. Relative paths start at `here`.
     ///
     /// # Errors
     /// There is no such run or stage, or the run store cannot be read.
-    pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
+    pub(super) fn execute(self, here: &Path, root: &Path, goals: &Goals) -> Result<u8> {
         match self.command {
             Command::List(args) => args.execute(root, goals),
             Command::Show(args) => args.execute(root),
             Command::Diff(args) => args.execute(root, goals),
             Command::Logs(args) => args.execute(root),
+            Command::Checkout(args) => args.execute(here, root, goals),
+            Command::Reproduce(args) => args.execute(root, goals),
+            Command::Export(args) => args.execute(here, root, goals),
+            Command::Import(args) => args.execute(here, root),
         }
     }
 }
@@ -57,7 +69,7 @@ mod tests {
     pub(super) fn execute(root: &Path, args: &[&str]) -> Result<u8> {
         let words = std::iter::once("runs").chain(args.iter().copied());
         let cli = <Cli as clap::Parser>::try_parse_from(words).unwrap();
-        cli.runs.execute(root, &Goals::default())
+        cli.runs.execute(root, root, &Goals::default())
     }
 
     #[test]

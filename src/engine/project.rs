@@ -217,6 +217,13 @@ impl Project {
         Ok(project)
     }
 
+    /// Does the same for commands that use the outs in the lock, declared or not.
+    pub fn reload_with_locked(root: &Path, _held: &RunLock) -> Result<Project> {
+        let project = Project::whole(root, load_pipeline(root, &[])?, Made::OrLocked)?;
+        project.cache.join()?;
+        Ok(project)
+    }
+
     /// Writes the lock after syncing everything that it refers to.
     pub fn save_lock(&self, lock: &Lock) -> Result<()> {
         self.cache.sync()?;

@@ -29,11 +29,13 @@
 
 mod files;
 pub(in crate::engine) mod place;
+mod revision;
 
 use std::path::Path;
 
 use self::place::Place;
-use super::{Project, shared_cache};
+pub use self::revision::Revision;
+use super::{Project, project, shared_cache};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
 use crate::state_folder;
@@ -55,22 +57,34 @@ impl Worktree {
     /// A command of a stage names a relative path out of the project, or a file cannot be copied.
     pub fn create(project: &Project) -> Result<Worktree> {
         files::check_commands(project)?;
-        let place = Place::create(&project.history)?;
+        let place = empty(&project.history)?;
+        let cache = join(&place, &project.history, project.pipeline.cache_dir.as_deref())?;
         let root = place.root();
-        let setting = project.pipeline.cache_dir.as_deref();
-        let own = project.history.join(place::STATE);
-        let cache = shared_cache::open(root, &project.history, &own, setting)?;
-        cache.join()?;
         let state = root.join(place::STATE);
-        state_folder::create(&state).map_err(|err| Error::io("create", &state, &err))?;
         let wanted = files::wanted(project)?;
         let unread = project.workspace.duplicate(&wanted, root, &state)?;
         let unread = unread.iter().map(|path| {
             format!("`{}` cannot be read, so it is not in the worktree", path.display())
         });
         let mut warnings: Vec<String> = unread.collect();
-        warnings.extend(files::share(project, root)?);
+        warnings.extend(files::share(&project.pipeline, &project.history, root)?);
         warnings.extend(files::missing(project, root));
+        Ok(Worktree { place, _cache: cache, warnings })
+    }
+
+    /// Creates a worktree of the project at `home` as it was at a git revision.
+    ///
+    /// # Errors
+    /// Git does not know the revision, or its `pipeline.toml` is not valid.
+    pub fn of_revision(home: &Path, revision: &Revision<'_>) -> Result<Worktree> {
+        let place = empty(home)?;
+        let index = place.root().join(place::STATE).join("git-index");
+        revision::check_out(home, revision, place.root(), &index)?;
+        // Deps that git does not have are still missing.
+        let text = project::text(place.root())?;
+        let pipeline = project::parse(place.root(), &text, &[], &|_| true)?;
+        let cache = join(&place, home, pipeline.cache_dir.as_deref())?;
+        let warnings = files::share(&pipeline, home, place.root())?;
         Ok(Worktree { place, _cache: cache, warnings })
     }
 
@@ -83,4 +97,20 @@ impl Worktree {
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
+}
+
+/// Creates the folder of a worktree, and in it that of its state.
+fn empty(home: &Path) -> Result<Place> {
+    let place = Place::create(home)?;
+    let state = place.root().join(place::STATE);
+    state_folder::create(&state).map_err(|err| Error::io("create", &state, &err))?;
+    Ok(place)
+}
+
+/// Opens the cache for a worktree and keeps `gc` away. `setting` is `[cache] dir`.
+fn join(place: &Place, home: &Path, setting: Option<&str>) -> Result<Cache> {
+    let own = home.join(place::STATE);
+    let cache = shared_cache::open(place.root(), home, &own, setting)?;
+    cache.join()?;
+    Ok(cache)
 }

@@ -97,6 +97,12 @@ impl Literal {
         literal.ok_or_else(|| WrongType { expected: type_name(old), found: trimmed.to_owned() })
     }
 
+    /// Returns a value with its TOML spelling; `None` for `null`, which TOML lacks.
+    pub fn of(value: &ParamValue) -> Option<Literal> {
+        let toml = toml_of(value)?;
+        Some(Literal { value: value.clone(), toml: toml.to_string().trim().to_owned() })
+    }
+
     /// Returns the new value of the param.
     pub fn value(&self) -> &ParamValue {
         &self.value
@@ -240,6 +246,27 @@ fn json(value: &Value) -> Option<ParamValue> {
             entries.collect::<Option<serde_json::Map<_, _>>>().map(ParamValue::Object)
         }
     }
+}
+
+/// Converts a value from JSON; `None` for `null` and numbers that TOML lacks.
+fn toml_of(value: &ParamValue) -> Option<Value> {
+    Some(match value {
+        ParamValue::Null => return None,
+        ParamValue::Bool(boolean) => Value::from(*boolean),
+        ParamValue::String(text) => Value::from(text.as_str()),
+        ParamValue::Number(number) => match number.as_i64() {
+            Some(integer) => Value::from(integer),
+            None if number.is_f64() => Value::from(number.as_f64()?),
+            None => return None,
+        },
+        ParamValue::Array(values) => {
+            values.iter().map(toml_of).collect::<Option<toml_edit::Array>>()?.into()
+        }
+        ParamValue::Object(entries) => {
+            let entries = entries.iter().map(|(name, value)| Some((name, toml_of(value)?)));
+            entries.collect::<Option<toml_edit::InlineTable>>()?.into()
+        }
+    })
 }
 
 const ARRAY: &str = "an array such as `[1, 2]`";

@@ -13,6 +13,7 @@ pub mod get;
 pub mod metrics;
 pub mod plan;
 pub mod plots;
+pub mod reproduce;
 pub mod runs;
 pub mod status;
 pub mod streamed;

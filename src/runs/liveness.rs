@@ -14,10 +14,12 @@ use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::regular_file;
 
+/// File in the folder of a run that its recorder locks.
+pub const RECORDING: &str = "recording.lock";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 fn lock_file(history: &Path, run: RunName) -> PathBuf {
-    run_dir(history, run).join("recording.lock")
+    run_dir(history, run).join(RECORDING)
 }
 
 /// Marks a run as alive until the file is closed.

@@ -17,13 +17,16 @@ mod store;
 pub mod sweeps;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transfer;
 mod write;
 
 pub use crate::event::{RunKind, RunName, RunUid};
 pub use folders::{EVENTS, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number};
+pub use liveness::RECORDING;
 pub use record::{
     Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,
     StageState, StepValue,
 };
 pub use recorder::Recorder;
 pub use store::{FOLDER, Store};
+pub use transfer::{Arriving, Rows};

@@ -141,15 +141,19 @@ impl Workspace {
         Ok(())
     }
 
-    /// Copies what is `wanted` to the empty folder `to`, and writes its stat index to the folder
-    /// `state`. Files that have disappeared are left out; returns those that cannot be read.
+    /// Copies what is `wanted` to the folder `to`, which has no such files, and adds them to its
+    /// stat index in the folder `state`. Files that have disappeared are left out; returns those
+    /// that cannot be read.
     pub fn duplicate(&self, wanted: &Wanted, to: &Path, state: &Path) -> Result<Vec<PathBuf>> {
         let mut folders: BTreeSet<&Path> = wanted.folders.iter().map(PathBuf::as_path).collect();
         folders.extend(wanted.files.iter().flat_map(|file| file.ancestors().skip(1)));
         folders.remove(Path::new(""));
         for folder in &folders {
             let full = to.join(folder);
-            fs::create_dir(&full).map_err(|err| Error::io("create", &full, &err))?;
+            match fs::create_dir(&full) {
+                Err(err) if err.kind() == ErrorKind::AlreadyExists && full.is_dir() => {}
+                created => created.map_err(|err| Error::io("create", &full, &err))?,
+            }
         }
         let copier = Copier { from: self, to, known: Mutex::default(), unread: Mutex::default() };
         let files: Vec<&PathBuf> = wanted.files.iter().collect();
@@ -181,10 +185,7 @@ struct Copier<'a> {
 impl Copier<'_> {
     fn copy(&self, file: &Path) -> Result<()> {
         let (from, to) = (self.from.root.join(file), self.to.join(file));
-        let meta = match from.symlink_metadata() {
-            Ok(meta) => meta,
-            Err(_) => return Ok(()),
-        };
+        let Ok(meta) = from.symlink_metadata() else { return Ok(()) };
         let copied = if meta.is_symlink() {
             self.link(&from, &to)
         } else if meta.is_file() {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use repro::engine::Project;
-use repro::engine::worktree::Worktree;
+use repro::engine::worktree::{Revision, Worktree};
 use repro::pipeline::Link;
 use repro::repo_path::RepoPath;
 use repro::workspace::{Indexed, Workspace};
@@ -291,6 +291,58 @@ fn outs_without_cache_are_copied() {
     let worktree = create(&sandbox);
     run(&sandbox, &worktree, &["run"]);
     assert!(sandbox.ran().is_empty());
+}
+
+#[test]
+fn revision_with_changes() {
+    let sandbox = Sandbox::empty();
+    sandbox.git(&["init", "-q"]);
+    chain(&sandbox);
+    sandbox.write("sub/pipeline.toml", "[stages.s]\ncmd = 'sh run.sh'\ndeps = ['ignored']\n");
+    sandbox.write("sub/run.sh", "exit");
+    sandbox.write("sub/data.bin", [0, 1, 2, 255]);
+    sandbox.write("sub/gone", "");
+    sandbox.write("sub/kept", "committed");
+    let script = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(sandbox.path("sub/run.sh"), script).unwrap();
+    symlink("kept", sandbox.path("sub/link")).unwrap();
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "-qm", "x"]);
+    sandbox.write("sub/kept", "edited");
+    sandbox.write("sub/data.bin", [255, 0, 7]);
+    sandbox.write("sub/new", "untracked");
+    sandbox.remove("sub/gone");
+    sandbox.git(&["add", "--intent-to-add", "."]);
+    let diff = "--output=changes";
+    sandbox.git(&["-C", "sub", "diff", "--binary", "--relative", diff, "HEAD", "--", "."]);
+    sandbox.git(&["reset", "-q"]);
+    sandbox.write("sub/kept", "later");
+    let status = sandbox.path(".git/index").metadata().unwrap().mtime();
+    let of = |diff: Option<&Path>| {
+        let revision = Revision { commit: "HEAD", diff };
+        Worktree::of_revision(&sandbox.path("sub"), &revision).unwrap()
+    };
+    let (plain, edited) = (of(None), of(Some(&sandbox.path("sub/changes"))));
+    let names = |worktree: &Worktree| crate::sandbox::files(worktree.root());
+    let state = |name: &String| name.starts_with("cache/");
+    let names = |worktree| names(worktree).into_iter().filter(|n| !state(n)).collect::<Vec<_>>();
+    assert_eq!(names(&plain), ["data.bin", "gone", "kept", "pipeline.toml", "run.sh"]);
+    assert_eq!(names(&edited), ["data.bin", "kept", "new", "pipeline.toml", "run.sh"]);
+    let read = |worktree: &Worktree, name: &str| fs::read(worktree.root().join(name)).unwrap();
+    assert_eq!(read(&plain, "kept"), b"committed");
+    assert_eq!(
+        (read(&edited, "kept"), read(&edited, "link")),
+        (b"edited".into(), b"edited".into())
+    );
+    assert_eq!(read(&edited, "data.bin"), [255, 0, 7]);
+    let mode = edited.root().join("run.sh").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111);
+    assert_eq!(sandbox.path(".git/index").metadata().unwrap().mtime(), status);
+    let unknown = Revision { commit: "0123456789012345678901234567890123456789", diff: None };
+    let error = Worktree::of_revision(&sandbox.path("sub"), &unknown).unwrap_err();
+    assert_eq!(error.what, "the commit 0123456789 is not in this repository");
+    drop((plain, edited));
+    assert_eq!(fs::read_dir(sandbox.path("sub/cache/worktrees")).unwrap().count(), 0);
 }
 
 #[test]

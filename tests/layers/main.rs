@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["digest", "repo_path", "number", "data"],
     &["error", "unique", "plural", "escape"],
-    &["clock", "parallel", "lossless", "regular_file", "state_folder"],
+    &["clock", "parallel", "lossless", "regular_file", "state_folder", "tar"],
 ];
 
 /// The modules without side effects.

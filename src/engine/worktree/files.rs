@@ -18,7 +18,7 @@ use crate::engine::provenance::{self, Listed};
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
 use crate::pipeline::command_files::{named_paths, outside_paths};
-use crate::pipeline::{self, Cached, Out, Persist, Stage};
+use crate::pipeline::{self, Cached, Out, Persist, Pipeline, Stage};
 use crate::plan::lock;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -136,12 +136,12 @@ fn add_empty_folders(
     Ok(())
 }
 
-/// Links the shared folders of the main project into the worktree at `root`, and returns a warning
-/// for each that does not exist.
-pub(super) fn share(project: &Project, root: &Path) -> Result<Vec<String>> {
+/// Links the shared folders of the main project, at `home`, into the worktree at `root`. Returns a
+/// warning for each that does not exist.
+pub(super) fn share(pipeline: &Pipeline, home: &Path, root: &Path) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    for path in &project.pipeline.shared_by_worktrees {
-        let (target, link) = (path.to_path(&project.history), path.to_path(root));
+    for path in &pipeline.shared_by_worktrees {
+        let (target, link) = (path.to_path(home), path.to_path(root));
         if target.symlink_metadata().is_err() {
             warnings.push(format!(
                 "`{path}`, which worktrees share, does not exist: each worktree makes its own"

@@ -1,0 +1,333 @@
+//! Moves runs between stores: the rows of a run as JSON values, and its points as lines. A run
+//! keeps its identity and gets a new number. Does not know about files.
+//!
+//! # Invariants
+//!
+//! - All runs of an import are inserted in one transaction, after each was read back as any other
+//!   run: values that this program never writes are refused.
+//! - Only columns of this version's tables are inserted; of an older version, the others get their
+//!   defaults.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead, Write};
+
+use rusqlite::types::{Value as Sql, ValueRef};
+use rusqlite::{Transaction, TransactionBehavior, params, params_from_iter};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::rows::{run_name, signed, uid};
+use super::schema;
+use super::store::{Store, database_error};
+use crate::error::{Error, Result};
+use crate::event::{RunName, RunUid};
+
+/// Tag of a run that repeats another one; its value is the identity of that run.
+const REPRODUCES: &str = "reproduces";
+/// Tables with a column `run`.
+const TABLES: [&str; 6] = ["params", "stages", "metrics", "series", "artifacts", "tags"];
+/// Columns whose values belong to one store.
+const LOCAL: [&str; 4] = ["number", "run", "id", "experiment"];
+/// Maximum length of a line with a point.
+const MAX_LINE: u64 = 1 << 16;
+
+/// The rows of a run, as they are stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rows {
+    pub uid: String,
+    pub experiment: String,
+    run: Map<String, Value>,
+    tables: BTreeMap<String, Vec<Map<String, Value>>>,
+}
+
+impl Rows {
+    /// Returns the identity of the run.
+    pub fn uid(&self) -> Result<RunUid> {
+        let named = self.run.get("uid").and_then(Value::as_str);
+        match named == Some(&self.uid) {
+            true => uid(&self.uid),
+            false => Err(invalid("two identities")),
+        }
+    }
+
+    /// Returns the start of the run, by which imported runs are numbered.
+    pub fn started(&self) -> i64 {
+        self.run.get("started").and_then(Value::as_i64).unwrap_or(0)
+    }
+
+    /// Returns the name that a user has given.
+    pub fn name(&self) -> Option<&str> {
+        self.run.get("name").and_then(Value::as_str)
+    }
+}
+
+/// A run to be inserted.
+#[derive(Debug)]
+pub struct Arriving<'a, R> {
+    pub number: RunName,
+    pub rows: &'a Rows,
+    /// The points of its series, if it has any.
+    pub points: Option<R>,
+}
+
+fn invalid(what: &str) -> Error {
+    Error::usage(format!("a run in the file is not valid: {what}"))
+}
+
+impl Store {
+    /// Tags `run` as a repetition of the run with the identity `of`.
+    pub fn note_reproduction(&self, run: RunName, of: RunUid) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO tags (run, key, value) VALUES (?1, ?2, ?3)";
+        let values = params![signed(run), REPRODUCES, of.to_string()];
+        self.conn.execute(sql, values).map_err(|err| database_error("write", err)).map(drop)
+    }
+
+    /// Returns the version of the tables, for [`Store::insert`].
+    pub fn version() -> i64 {
+        schema::VERSION
+    }
+
+    /// Returns the run with this identity, deleted or not.
+    pub fn with_uid(&self, uid: RunUid) -> Result<Option<RunName>> {
+        let sql = "SELECT number FROM runs WHERE uid = ?1";
+        self.query_one(sql, (uid.to_string(),), run_name)
+    }
+
+    /// Returns the runs that are parts of a run, deleted or not.
+    pub fn children(&self, run: RunName) -> Result<Vec<RunName>> {
+        let sql = "SELECT number FROM runs \
+                   WHERE parent = (SELECT uid FROM runs WHERE number = ?1) ORDER BY number";
+        self.query_all(sql, (signed(run),), run_name)
+    }
+
+    /// Returns the rows of a run without its points.
+    pub fn rows(&self, run: RunName) -> Result<Rows> {
+        let info = self.run(run)?.info;
+        let mut of_run = self.dump("SELECT * FROM runs WHERE number = ?1", run)?;
+        let tables = TABLES.into_iter().map(|table| {
+            let rows = self.dump(&format!("SELECT * FROM {table} WHERE run = ?1"), run)?;
+            Ok((table.to_owned(), rows))
+        });
+        Ok(Rows {
+            uid: info.uid.to_string(),
+            experiment: info.experiment,
+            tables: tables.collect::<Result<_>>()?,
+            run: of_run.pop().unwrap_or_default(),
+        })
+    }
+
+    fn dump(&self, sql: &str, run: RunName) -> Result<Vec<Map<String, Value>>> {
+        let failed = |err| database_error("read", err);
+        let mut statement = self.conn.prepare(sql).map_err(failed)?;
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
+        let row = |row: &rusqlite::Row<'_>| {
+            let mut values = Map::new();
+            for (at, name) in names.iter().enumerate().filter(|(_, n)| !LOCAL.contains(&&***n)) {
+                values.insert(name.clone(), to_json(row.get_ref(at)?));
+            }
+            Ok(values)
+        };
+        let rows = statement.query_map((signed(run),), row).map_err(failed)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+
+    /// Writes the points of a run as lines of JSON, and returns their number.
+    pub fn write_points(&self, run: RunName, mut output: impl Write) -> Result<io::Result<u64>> {
+        let failed = |err| database_error("read", err);
+        let sql = "SELECT stage, key, step, at, nth, value, exact FROM points \
+                   JOIN series ON series = id WHERE run = ?1 \
+                   ORDER BY stage, key, step, at, nth";
+        let mut statement = self.conn.prepare(sql).map_err(failed)?;
+        let mut rows = statement.query((signed(run),)).map_err(failed)?;
+        let mut count = 0;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let value = |at| row.get_ref(at).map(to_json);
+            let line: Vec<Value> = (0..7).map(value).collect::<Result<_, _>>().map_err(failed)?;
+            if let Err(err) = writeln!(output, "{}", Value::Array(line)) {
+                return Ok(Err(err));
+            }
+            count += 1;
+        }
+        Ok(output.flush().map(|()| count))
+    }
+
+    /// Returns those of `names` that an active run has.
+    pub fn names_in_use<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<BTreeSet<&'a str>> {
+        let mut used = BTreeSet::new();
+        for name in names {
+            let sql = "SELECT 1 FROM runs WHERE name = ?1 AND lifecycle = 'active'";
+            used.extend(self.query_one(sql, (name,), |_| Ok(()))?.map(|()| name));
+        }
+        Ok(used)
+    }
+
+    /// Inserts runs with new numbers, all or none. Those whose name is in `without_name` lose it.
+    ///
+    /// # Errors
+    /// A row has values that this program never writes, or the database cannot be written.
+    pub fn insert<'a, R: BufRead>(
+        &self,
+        runs: impl IntoIterator<Item = Arriving<'a, R>>,
+        without_name: &BTreeSet<&str>,
+    ) -> Result<()> {
+        let failed = |err| database_error("write", err);
+        let transaction = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
+        let transaction = transaction.map_err(failed)?;
+        runs.into_iter().try_for_each(|run| self.insert_one(run, without_name))?;
+        transaction.commit().map_err(failed)
+    }
+
+    fn insert_one<R: BufRead>(
+        &self,
+        Arriving { number, rows, points }: Arriving<'_, R>,
+        without_name: &BTreeSet<&str>,
+    ) -> Result<()> {
+        let sql = "INSERT OR IGNORE INTO experiments (name) VALUES (?1)";
+        self.conn.execute(sql, [&rows.experiment]).map_err(|err| database_error("write", err))?;
+        let mut row = rows.run.clone();
+        if rows.name().is_some_and(|name| without_name.contains(name)) {
+            row.insert("name".to_owned(), Value::Null);
+        }
+        self.insert_row("runs", "number", number, &row)?;
+        let sql = "UPDATE runs SET experiment = (SELECT id FROM experiments WHERE name = ?2) \
+                   WHERE number = ?1";
+        self.conn
+            .execute(sql, params![signed(number), rows.experiment])
+            .map_err(|err| database_error("write", err))?;
+        for (table, rows) in &rows.tables {
+            if !TABLES.contains(&&**table) {
+                return Err(invalid("it has an unknown table"));
+            }
+            for row in rows {
+                self.insert_row(table, "run", number, row)?;
+            }
+        }
+        if let Some(points) = points {
+            self.insert_points(number, points)?;
+        }
+        // What cannot be read now could not be read later, either.
+        let read = self.run(number).and_then(|_| self.series(number));
+        read.map(drop).map_err(|error| invalid(&error.what))
+    }
+
+    fn insert_row(
+        &self,
+        table: &str,
+        owner: &str,
+        number: RunName,
+        row: &Map<String, Value>,
+    ) -> Result<()> {
+        let sql = format!("SELECT name, type FROM pragma_table_info('{table}')");
+        let columns: Vec<(String, String)> =
+            self.query_all(&sql, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (mut names, mut values) = (vec![owner.to_owned()], vec![Sql::Integer(signed(number))]);
+        for (name, value) in row {
+            let known = columns.iter().find(|(column, _)| column == name);
+            let Some((_, kind)) = known.filter(|_| !LOCAL.contains(&&**name)) else {
+                return Err(invalid(&format!("unknown column `{}`", name.escape_debug())));
+            };
+            names.push(name.clone());
+            values.push(to_sql(value, kind).ok_or_else(|| invalid(name))?);
+        }
+        let places: Vec<String> = (1..=names.len()).map(|at| format!("?{at}")).collect();
+        let sql =
+            format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", "));
+        let inserted = self.conn.prepare_cached(&sql);
+        let inserted = inserted.and_then(|mut sql| sql.execute(params_from_iter(values)));
+        inserted.map(drop).map_err(|err| match err.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ConstraintViolation) => invalid(&err.to_string()),
+            _ => database_error("write", err),
+        })
+    }
+
+    fn insert_points(&self, number: RunName, mut points: impl BufRead) -> Result<()> {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = io::Read::take(&mut points, MAX_LINE).read_line(&mut line);
+            match read {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(err) => return Err(invalid("its points are not text").because(err)),
+            }
+            let values: Vec<Value> =
+                serde_json::from_str(&line).map_err(|_| invalid("a point is not JSON"))?;
+            let [Value::String(stage), Value::String(key), rest @ ..] = &values[..] else {
+                return Err(invalid("a point has no series"));
+            };
+            let kinds = ["INTEGER", "INTEGER", "INTEGER", "REAL", "TEXT"];
+            let rest: Option<Vec<Sql>> =
+                rest.iter().zip(kinds).map(|(value, kind)| to_sql(value, kind)).collect();
+            let rest = rest.filter(|rest| rest.len() == kinds.len());
+            let [step, at, nth, value, exact] = rest
+                .and_then(|rest| <[Sql; 5]>::try_from(rest).ok())
+                .ok_or_else(|| invalid("a point has other values"))?;
+            let sql = "INSERT INTO points (series, step, at, nth, value, exact) VALUES \
+                       ((SELECT id FROM series WHERE run = ?1 AND stage = ?2 AND key = ?3), \
+                        ?4, ?5, ?6, ?7, ?8)";
+            let values = params![signed(number), stage, key, step, at, nth, value, exact];
+            let inserted = self.conn.prepare_cached(sql);
+            inserted.and_then(|mut sql| sql.execute(values)).map_err(|err| {
+                match err.sqlite_error_code() {
+                    Some(rusqlite::ErrorCode::ConstraintViolation) => invalid(&err.to_string()),
+                    _ => database_error("write", err),
+                }
+            })?;
+        }
+    }
+}
+
+/// Converts a value of a column. JSON has no infinite numbers, so they become texts.
+fn to_json(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+        ValueRef::Integer(integer) => integer.into(),
+        ValueRef::Real(real) => match serde_json::Number::from_f64(real) {
+            Some(number) => Value::Number(number),
+            None => Value::String(real.to_string()),
+        },
+        ValueRef::Text(text) => Value::String(String::from_utf8_lossy(text).into_owned()),
+    }
+}
+
+/// Converts a value for a column of a type; `None` if it has another one.
+fn to_sql(value: &Value, kind: &str) -> Option<Sql> {
+    match (value, kind) {
+        (Value::Null, _) => Some(Sql::Null),
+        (Value::Number(number), "INTEGER") => number.as_i64().map(Sql::Integer),
+        (Value::Number(number), "REAL") => number.as_f64().map(Sql::Real),
+        (Value::String(text), "REAL") => {
+            text.parse().ok().filter(|real: &f64| real.is_infinite()).map(Sql::Real)
+        }
+        (Value::String(text), "TEXT") => Some(Sql::Text(text.clone())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_columns() {
+        for (value, kind) in [
+            (Sql::Null, "TEXT"),
+            (Sql::Integer(i64::MIN), "INTEGER"),
+            (Sql::Real(0.1), "REAL"),
+            (Sql::Real(f64::NEG_INFINITY), "REAL"),
+            (Sql::Text("a\u{1b}".to_owned()), "TEXT"),
+        ] {
+            let json = to_json(ValueRef::from(&value));
+            assert_eq!(to_sql(&json, kind), Some(value));
+        }
+        for (json, kind) in
+            [(Value::from("1"), "INTEGER"), (Value::from("1"), "REAL"), (Value::from(1), "TEXT")]
+        {
+            assert_eq!(to_sql(&json, kind), None);
+        }
+    }
+}
