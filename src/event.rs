@@ -17,7 +17,7 @@ use crate::plan::Change;
 use crate::plan::change::Fate;
 use crate::repo_path::RepoPath;
 
-pub use run::{GitState, GitTree, RunInfo, RunKind, RunName, RunUid};
+pub use run::{GitDiff, GitState, GitTree, RunInfo, RunKind, RunName, RunUid};
 pub use sweep::{SweepEvent, SweepSubscriber, TrialEnd, TrialName};
 
 /// Something that happened in a run. Its JSON form is a line of `repro run --json`.
@@ -30,7 +30,7 @@ pub enum Event {
         run: RunName,
         at: Timestamp,
         #[serde(rename = "about")]
-        info: RunInfo,
+        info: Box<RunInfo>,
     },
     /// A stage starts to run or to be restored.
     StageStarted {
@@ -38,6 +38,8 @@ pub enum Event {
         at: Timestamp,
         work: Work,
         reasons: Vec<Change>,
+        #[serde(skip)]
+        inputs: StageInputs,
     },
     /// A line that the stage's process wrote to stdout or stderr.
     Line {
@@ -89,6 +91,12 @@ pub enum Event {
         outcome: Outcome,
         took: Millis,
         outs: BTreeMap<RepoPath, Content>,
+        /// `None` if no process ran.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        usage: Option<Usage>,
+        /// Contents of the files that its process reported and that are not outs.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        artifacts: BTreeMap<RepoPath, Content>,
     },
     /// The numbers in a stage's metrics files at the end of the run, by dotted key without the
     /// stage name. Sent for stages that ran, were restored or are up to date.
@@ -121,6 +129,27 @@ pub type Timestamp = i64;
 pub enum Work {
     Run,
     Restore,
+}
+
+/// Versions of tools and environment variables that a stage works with. Recorded, but not
+/// displayed: values of variables can be secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StageInputs {
+    /// Output of each command in `tools`.
+    pub tools: BTreeMap<String, String>,
+    /// Variables that the stage sets or depends on; `None` if unset.
+    pub env: BTreeMap<String, Option<String>>,
+}
+
+/// Resources that the processes of a stage have used, including those of failed attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Exit code of the last process; 128 plus the signal if one killed it.
+    pub exit_code: i32,
+    /// CPU time, user and system, of the processes and of those that they waited for.
+    pub cpu: Millis,
+    /// Peak memory of the largest of them in bytes; `None` if it is too small to be known.
+    pub memory: Option<u64>,
 }
 
 /// Outcome of a stage.
@@ -286,7 +315,7 @@ impl RunStatus {
 }
 
 /// A duration that serializes as milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Millis(pub u64);
 

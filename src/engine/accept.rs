@@ -211,8 +211,9 @@ fn add_to_history(
     recorder: &mut dyn Subscriber,
 ) -> (RunName, Vec<String>) {
     let run = runs::take_number(&project.history);
-    let info = RunInfo { command, ..provenance::run_info(project, RunKind::Accept) };
-    recorder.on_event(&Event::RunStarted { run, at: now_millis(), info });
+    let mut info = RunInfo { command, ..provenance::run_info(project, RunKind::Accept) };
+    provenance::keep_diff(project, run, &mut info);
+    recorder.on_event(&Event::RunStarted { run, at: now_millis(), info: Box::new(info) });
     runs::keep_lock(&project.history, run, &project.root.join(lock::FILE));
     for Candidate { stage, observed, changes } in accepted {
         let outcome = Outcome::Accepted { reason: reason.to_owned(), changes: changes.clone() };
@@ -223,6 +224,8 @@ fn add_to_history(
             outcome,
             took: Millis(0),
             outs: outs.map(|(out, seen)| (out.path.clone(), seen.content())).collect(),
+            usage: None,
+            artifacts: BTreeMap::new(),
         });
     }
     let mut warnings = Vec::new();

@@ -119,7 +119,7 @@ fn not_found(project: &Project, revision: &Revision, outs: &[StageOut], path: &R
             error.hint(format!("git has it: `git show {name}:./{path}` prints it"))
         }
         Revision::Run(run) if run.artifacts.iter().any(|one| one.path == path.as_str()) => error
-            .because("its stage only reported it as an artifact")
+            .because("its stage reported it as an artifact, but it could not be read at the end")
             .hint("declare it in `outs`, so that the cache keeps it"),
         Revision::Run(run) => match unfinished(project, run, path) {
             Some((stage, word)) => error.because(format!("stage `{stage}` {word} in {}", run.name)),

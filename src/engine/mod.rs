@@ -10,6 +10,7 @@ pub mod export;
 mod folder_diff;
 mod foreign;
 pub mod get;
+mod git_diff;
 mod gitignore;
 mod load_stale;
 mod makers;

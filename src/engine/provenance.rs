@@ -10,10 +10,11 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::Project;
+use super::{Project, git_diff};
 use crate::digest::Digest;
-use crate::event::{GitState, GitTree, RunInfo, RunKind, RunUid};
+use crate::event::{GitState, GitTree, RunInfo, RunKind, RunName, RunUid};
 use crate::repo_path::RepoPath;
+use crate::runs;
 use crate::unique::unique;
 
 /// Returns the facts about a run that starts now, without its command line, overrides and count of
@@ -30,12 +31,23 @@ pub(super) fn run_info(project: &Project, kind: RunKind) -> RunInfo {
         command: Vec::new(),
         params: project.used_params(),
         overrides: Vec::new(),
-        overridden: BTreeSet::new(),
+        overridden: project.pipeline.overridden.clone(),
         host: host(),
         user: user(),
         git: git(&project.history),
         fresh: 0,
         tags: BTreeMap::new(),
+    }
+}
+
+/// Keeps the difference to the commit in the folder of the run, if the tree is dirty.
+pub(super) fn keep_diff(project: &Project, run: RunName, info: &mut RunInfo) {
+    if let Some(git) = &mut info.git
+        && git.tree == GitTree::Dirty
+        && git.commit.is_some()
+    {
+        let folder = runs::run_dir(&project.history, run);
+        git.diff = git_diff::record(&project.history, &project.pipeline.stages, &folder);
     }
 }
 
@@ -81,7 +93,7 @@ pub(super) fn git(root: &Path) -> Option<GitState> {
     let changes =
         ask(&["status", "--porcelain", "--untracked-files=normal", "--", ".", ":!pipeline.lock"])?;
     let tree = if changes.is_empty() { GitTree::Clean } else { GitTree::Dirty };
-    Some(GitState { commit, branch, tree })
+    Some(GitState { commit, branch, tree, diff: None })
 }
 
 /// Reports whether git may know the folder, and can answer. Starting git costs as much as the rest

@@ -24,14 +24,12 @@ use crate::pipeline::{Dep, Override, Policy, Stage, StageIx, StageName, StageSet
 use crate::plan::lock::Blocks;
 use crate::plan::{Lock, Trace, lock};
 use crate::repo_path::RepoPath;
-use crate::runs::{Run, StageState, lock_after, run_dir};
+use crate::runs::{GIT_DIFF, Run, StageState, lock_after, run_dir};
 use crate::workspace::duplicate::{Entries, Wanted};
 use crate::workspace::run_lock::RunLock;
 use crate::workspace::write::{self, Durability};
 use crate::workspace::{Observed, Workspace};
 
-/// File in the folder of a run with the changes to its commit.
-const DIFF: &str = "git.diff";
 /// Maximum number of differing files that are named per out.
 const MOST_FILES: usize = 20;
 
@@ -110,7 +108,7 @@ fn revision(root: &Path, run: &Run) -> Result<Option<(String, Option<PathBuf>)>>
     if !provenance::is_in_checkout(root) {
         return Ok(None);
     }
-    let diff = run_dir(root, run.name).join(DIFF);
+    let diff = run_dir(root, run.name).join(GIT_DIFF);
     Ok(match tree {
         GitTree::Clean => Some((commit.clone(), None)),
         GitTree::Dirty if diff.is_file() => Some((commit.clone(), Some(diff))),

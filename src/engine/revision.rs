@@ -12,7 +12,7 @@ use crate::event::RunName;
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
 use crate::repo_path::RepoPath;
-use crate::runs::{Artifact, Run, Store, lock_after, query};
+use crate::runs::{Artifact, Origin, Run, Store, lock_after, query};
 
 /// A source of old states.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,12 +77,14 @@ impl Revision {
         }
     }
 
-    /// Returns the outs of all stages.
+    /// Returns the outs of all stages, and then the files that a run has kept as artifacts.
     pub(super) fn outs(&self, root: &Path) -> Result<Vec<StageOut>> {
         let Revision::Run(run) = self else {
             return Ok(outs_of_lock(self.lock(root)?.unwrap_or_default()));
         };
-        outs_of_run(root, run)
+        let mut outs = outs_of_run(root, run)?;
+        outs.extend(contents(&run.artifacts, Origin::Reported));
+        Ok(outs)
     }
 }
 
@@ -108,13 +110,15 @@ pub(super) fn outs_of_run(root: &Path, run: &Run) -> Result<Vec<StageOut>> {
             store.artifacts_before(run.name)?
         }
     };
-    let out = |artifact: Artifact| {
-        let (kind, digest) = artifact.content?;
-        let content = Content::from_kind(&kind, digest.parse().ok()?)?;
-        Some((artifact.stage, RepoPath::parse_canonical(&artifact.path)?, content))
-    };
-    let artifacts = [&run.artifacts[..], &others].concat();
-    Ok(artifacts.into_iter().filter_map(out).collect())
+    Ok(contents(&run.artifacts, Origin::Out).chain(contents(&others, Origin::Out)).collect())
+}
+
+fn contents(artifacts: &[Artifact], origin: Origin) -> impl Iterator<Item = StageOut> {
+    artifacts.iter().filter(move |artifact| artifact.origin == origin).filter_map(|artifact| {
+        let (kind, digest) = artifact.content.as_ref()?;
+        let content = Content::from_kind(kind, digest.parse().ok()?)?;
+        Some((artifact.stage.clone(), RepoPath::parse_canonical(&artifact.path)?, content))
+    })
 }
 
 /// Returns the error of a name that is neither, with the one that was most likely meant.

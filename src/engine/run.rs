@@ -1,6 +1,7 @@
 //! `repro run`, from the top down: the dispatcher gives each stage to a worker, a worker runs jobs
 //! (one per stage, or one per item), and the ledger keeps what became of each stage.
 
+mod artifacts;
 mod dep_watch;
 mod dispatcher;
 mod items;
@@ -8,6 +9,7 @@ mod job;
 mod last_line;
 mod ledger;
 mod message;
+mod meter;
 mod options;
 mod outcome;
 mod outs;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::digest::Digest;
 use crate::pipeline::{ParamKey, ParamValue};
 
 /// Name of a run: `run-12` is the twelfth run of the project.
@@ -141,6 +142,17 @@ pub struct GitState {
     pub commit: Option<String>,
     pub branch: Option<String>,
     pub tree: GitTree,
+    /// The difference between the commit and a dirty tree; `None` if it was not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff: Option<GitDiff>,
+}
+
+/// A patch in the folder of the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GitDiff {
+    pub digest: Digest,
+    /// The first hundred paths that differ, but are too large for the patch.
+    pub lacks: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -12,4 +12,4 @@ pub mod signals;
 pub use capture::capture;
 pub use follow::{Follower, More, StageMessage};
 pub use orphans::kill_orphans;
-pub use process::{Exit, Group, Halt, Job, Process};
+pub use process::{Exit, Group, Halt, Job, Process, Usage};

@@ -1,7 +1,7 @@
 //! Runs one command in its own process group.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -16,6 +16,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, geteuid, getpgid, kill_process,
     kill_process_group, pidfd_open, waitid,
 };
+use wait4::Wait4 as _;
 
 use super::family::{self, Mark};
 use super::orphans::mark_of;
@@ -69,6 +70,17 @@ pub struct Process {
     /// left.
     pidfd: Option<OwnedFd>,
     marker: PathBuf,
+    /// Peak memory of this program when the command had started.
+    own_peak: Option<u64>,
+}
+
+/// Resources used by a process and the processes that it waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage {
+    pub cpu: Duration,
+    /// Peak memory of the largest process in bytes; `None` if it does not exceed that of this
+    /// program.
+    pub memory: Option<u64>,
 }
 
 /// Exit status of a command.
@@ -113,7 +125,8 @@ impl Process {
         // The mark is useful even without its first process.
         let _ = saved.write_all(mark.leader_line().as_bytes());
         let group = Group { first: pid, mark: Arc::new(mark) };
-        Ok(Process { child, group, pidfd, marker: job.marker.clone() })
+        let marker = job.marker.clone();
+        Ok(Process { child, group, pidfd, marker, own_peak: own_peak() })
     }
 
     pub fn group(&self) -> Group {
@@ -135,14 +148,24 @@ impl Process {
     }
 
     /// Waits for the process to end and removes its marker.
-    pub fn wait(mut self) -> Result<Exit> {
-        let status = self
+    pub fn wait(self) -> Result<(Exit, Usage)> {
+        let ended = self
             .child
-            .wait()
+            .wait4()
             .map_err(|err| Error::environment("cannot wait for a process").because(err))?;
         remove_marker(&self.marker);
-        Ok(exit(status))
+        let used = ended.rusage;
+        // Until it starts its program, a process shares the memory of this one, which counts.
+        let memory = self.own_peak.and_then(|own| Some(used.maxrss).filter(|peak| *peak > own));
+        Ok((exit(ended.status), Usage { cpu: used.utime + used.stime, memory }))
     }
+}
+
+/// Returns the peak of this process's memory in bytes.
+fn own_peak() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
 }
 
 fn exit(status: ExitStatus) -> Exit {

@@ -28,6 +28,8 @@ pub const KEEP_DISPLACED: Duration = Duration::from_secs(30 * 86_400);
 pub struct Pipeline {
     pub name: Option<String>,
     pub params: Params,
+    /// The params whose values the command line has set.
+    pub overridden: BTreeSet<ParamKey>,
     /// Declarations that are valid, but have no effect.
     pub warnings: Vec<String>,
     pub goals: Goals,

@@ -47,7 +47,7 @@ pub fn parse(
         // Errors about params that are missing for this reason would only repeat it.
         return Err(reader.sorted());
     }
-    let warnings = composed.without_effect();
+    let (warnings, overridden) = (composed.without_effect(), composed.overridden());
     let Composed { params, set, .. } = composed;
     let mut stages = reader.stages(root, &params, &tokens, &set);
     let graph = super::validate::graph(&mut stages, files);
@@ -56,6 +56,7 @@ pub fn parse(
         Ok(graph) if reader.problems.is_empty() => Ok(Pipeline {
             name,
             params,
+            overridden,
             warnings,
             goals,
             tokens,

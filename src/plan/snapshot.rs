@@ -270,6 +270,7 @@ impl PipelineSnapshot {
             name: name.clone(),
             params: Params::default(),
             warnings: warnings.clone(),
+            overridden: BTreeSet::new(),
             goals: goals.clone(),
             tokens: tokens.clone(),
             links: links.clone(),

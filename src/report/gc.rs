@@ -48,6 +48,10 @@ pub enum KeptBy {
     Runs {
         runs: usize,
     },
+    /// Files that the processes of runs have reported.
+    Artifacts {
+        artifacts: usize,
+    },
     Trash {
         entries: usize,
     },
@@ -85,6 +89,7 @@ impl GcReport {
                 Root::Lock => KeptBy::Lock,
                 Root::Revisions(revisions) => KeptBy::Git { revisions: *revisions },
                 Root::Runs(runs) => KeptBy::Runs { runs: *runs },
+                Root::Artifacts(artifacts) => KeptBy::Artifacts { artifacts: *artifacts },
                 Root::Trash(entries) => KeptBy::Trash { entries: *entries },
                 Root::Links => KeptBy::Links,
                 Root::Project(root) => KeptBy::Project { project: root.display().to_string() },

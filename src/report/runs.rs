@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::event::{Failure, GitState, Millis, RunName, Timestamp};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 use crate::runs::compare::compare_params;
-use crate::runs::{Artifact, Run, StageRecord, StageState, Store};
+use crate::runs::{Artifact, Origin, Run, StageRecord, StageState, Store};
 
 /// Everything recorded about a run, except its series.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -160,6 +160,15 @@ struct StageFields<'a> {
     /// At most the first hundred; `reason_count` counts all.
     reasons: &'a [String],
     reason_count: usize,
+    /// Exit code of the last process; 128 plus the signal if one killed it.
+    exit_code: Option<i32>,
+    /// CPU time of all its processes.
+    cpu: Option<Millis>,
+    /// Peak memory of the largest process in bytes.
+    memory: Option<u64>,
+    tools: &'a BTreeMap<String, String>,
+    /// Values of secret variables are digests; `null` if unset.
+    env: &'a BTreeMap<String, Option<String>>,
     failure: Option<&'a Failure>,
     /// The failed stage because of which this one was skipped, or the reason of an acceptance.
     because: Option<&'a str>,
@@ -180,6 +189,11 @@ impl<'a> From<&'a StageRecord> for StageFields<'a> {
             took: stage.took,
             reasons: &stage.reasons,
             reason_count: stage.reason_count,
+            exit_code: stage.usage.map(|usage| usage.exit_code),
+            cpu: stage.usage.map(|usage| usage.cpu),
+            memory: stage.usage.and_then(|usage| usage.memory),
+            tools: &stage.inputs.tools,
+            env: &stage.inputs.env,
             failure,
             because,
         }
@@ -192,6 +206,8 @@ struct ArtifactFields<'a> {
     path: &'a str,
     kind: Option<&'a str>,
     digest: Option<&'a str>,
+    /// `out`, or `reported` by the process.
+    origin: &'static str,
 }
 
 impl<'a> From<&'a Artifact> for ArtifactFields<'a> {
@@ -202,6 +218,10 @@ impl<'a> From<&'a Artifact> for ArtifactFields<'a> {
             path: &artifact.path,
             kind: content.map(|(kind, _)| kind.as_str()),
             digest: content.map(|(_, digest)| digest.as_str()),
+            origin: match artifact.origin {
+                Origin::Out => "out",
+                Origin::Reported => "reported",
+            },
         }
     }
 }
@@ -223,6 +243,7 @@ mod tests {
             {
               "digest": "ecc66cc4e17fdaf7dce95e7d37373209184951d1071ab1efb42cee764ffb27a2",
               "kind": "file",
+              "origin": "out",
               "path": "data/audio.bin",
               "stage": "download"
             }
@@ -256,16 +277,24 @@ mod tests {
           "stages": [
             {
               "because": null,
+              "cpu": null,
+              "env": {},
+              "exit_code": null,
               "failure": null,
+              "memory": null,
               "outcome": "fresh",
               "reason_count": 0,
               "reasons": [],
               "stage": "download",
               "started": null,
-              "took": 0
+              "took": 0,
+              "tools": {}
             },
             {
               "because": null,
+              "cpu": null,
+              "env": {},
+              "exit_code": null,
               "failure": {
                 "causes": [
                   "its last line: \"loss is NaN\""
@@ -273,6 +302,7 @@ mod tests {
                 "hint": "look",
                 "what": "exited with code 1"
               },
+              "memory": null,
               "outcome": "failed",
               "reason_count": 1,
               "reasons": [
@@ -280,17 +310,23 @@ mod tests {
               ],
               "stage": "train",
               "started": 1000,
-              "took": 192000
+              "took": 192000,
+              "tools": {}
             },
             {
               "because": "train",
+              "cpu": null,
+              "env": {},
+              "exit_code": null,
               "failure": null,
+              "memory": null,
               "outcome": "skipped",
               "reason_count": 0,
               "reasons": [],
               "stage": "evaluate",
               "started": null,
-              "took": 0
+              "took": 0,
+              "tools": {}
             }
           ],
           "started": 1778335402000,

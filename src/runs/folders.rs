@@ -25,6 +25,8 @@ use crate::state_folder;
 /// Time that finding the number of a new run may take, before any work starts.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// File in a [`run_dir`] with the difference to the git commit.
+pub const GIT_DIFF: &str = "git.diff";
 /// File in a [`stage_dir`] with the output of the stage's process.
 pub const LOG: &str = "log";
 /// File in a [`stage_dir`] with the events that the process reported, as JSON lines.

@@ -12,6 +12,7 @@ mod recorder;
 mod resolve;
 mod rows;
 mod schema;
+mod secrets;
 mod series;
 mod store;
 pub mod sweeps;
@@ -21,7 +22,9 @@ mod transfer;
 mod write;
 
 pub use crate::event::{RunKind, RunName, RunUid};
-pub use folders::{EVENTS, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number};
+pub use folders::{
+    EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number,
+};
 pub use liveness::RECORDING;
 pub use record::{
     Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,

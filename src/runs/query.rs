@@ -11,8 +11,8 @@ use super::record::{
     Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,
 };
 use super::rows::{
-    RUN_SQL, number, reason_texts, run_name, run_row, saturating_i64, signed, stage_name,
-    stage_state, step_columns, step_value, texts, uid, unsigned,
+    RUN_SQL, STAGES_SQL, git_diff, number, run_name, run_row, saturating_i64, signed, stage_name,
+    stage_row, step_columns, step_value, texts, uid, unsigned,
 };
 use super::store::{Store, database_error, invalid_value};
 use crate::error::{Error, Result};
@@ -84,7 +84,10 @@ impl Store {
             }
             state => state,
         };
+        let lacks = row.diff_lacks.as_deref();
+        let diff = row.diff.map(|digest| git_diff(&digest, lacks)).transpose()?;
         let git = row.tree.map(|tree| GitState {
+            diff,
             commit: row.commit,
             branch: row.branch,
             tree: if tree == "clean" { GitTree::Clean } else { GitTree::Dirty },
@@ -265,37 +268,8 @@ impl Store {
     }
 
     fn stages(&self, run: RunName, run_state: RunState) -> Result<Vec<StageRecord>> {
-        let sql = "SELECT stage, outcome, started, took, reasons, reason_count, failure, because
-                   FROM stages WHERE run = ?1 ORDER BY id";
-        let rows = self.query_all(sql, (signed(run),), |row| {
-            let state: (Option<String>, Option<String>, Option<String>) =
-                (row.get(1)?, row.get(6)?, row.get(7)?);
-            let reasons: (String, i64) = (row.get(4)?, row.get(5)?);
-            Ok((
-                row.get::<_, String>(0)?,
-                state,
-                row.get(2)?,
-                row.get::<_, Option<i64>>(3)?,
-                reasons,
-            ))
-        })?;
-        rows.into_iter()
-            .map(|(stage, (outcome, failure, because), started, took, (reasons, reason_count))| {
-                Ok(StageRecord {
-                    stage: stage_name(&stage)?,
-                    state: stage_state(
-                        run_state,
-                        outcome.as_deref(),
-                        failure.as_deref(),
-                        because.as_deref(),
-                    )?,
-                    started,
-                    took: took.map(|took| Millis(unsigned(took))),
-                    reasons: reason_texts(&reasons)?,
-                    reason_count: usize::try_from(reason_count).unwrap_or(0),
-                })
-            })
-            .collect()
+        let rows = self.query_all(STAGES_SQL, (signed(run),), stage_row)?;
+        rows.into_iter().map(|row| row.record(run_state)).collect()
     }
 
     /// Returns the artifacts of stages that `run` did not record, from the last earlier run that
@@ -311,18 +285,26 @@ impl Store {
              )
              SELECT stage, path, kind, digest, reported FROM last JOIN artifacts USING (run, stage)
              WHERE NOT reported AND stage NOT IN (SELECT stage FROM stages WHERE run = ?1)",
-            run,
+            (signed(run),),
         )
+    }
+
+    /// Returns what processes reported as artifacts, in all runs that are not deleted.
+    pub fn reported(&self) -> Result<Vec<Artifact>> {
+        let sql = "SELECT stage, path, artifacts.kind, digest, reported \
+                   FROM artifacts JOIN runs ON run = number \
+                   WHERE reported AND lifecycle = 'active'";
+        self.artifacts_by(sql, ())
     }
 
     /// Returns the artifacts that `run` recorded.
     pub fn artifacts(&self, run: RunName) -> Result<Vec<Artifact>> {
         let sql = "SELECT stage, path, kind, digest, reported FROM artifacts WHERE run = ?1";
-        self.artifacts_by(sql, run)
+        self.artifacts_by(sql, (signed(run),))
     }
 
-    fn artifacts_by(&self, sql: &str, run: RunName) -> Result<Vec<Artifact>> {
-        let rows = self.query_all(sql, (signed(run),), |row| {
+    fn artifacts_by(&self, sql: &str, params: impl Params) -> Result<Vec<Artifact>> {
+        let rows = self.query_all(sql, params, |row| {
             let content: (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
             let origin = if row.get(4)? { Origin::Reported } else { Origin::Out };
             Ok((row.get::<_, String>(0)?, row.get(1)?, content.0.zip(content.1), origin))

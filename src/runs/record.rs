@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Failure, Millis, RunInfo, RunName, Timestamp};
+use crate::event::{Failure, Millis, RunInfo, RunName, StageInputs, Timestamp, Usage};
 use crate::number::Number;
 use crate::pipeline::StageName;
 
@@ -86,6 +86,10 @@ pub struct StageRecord {
     pub reasons: Vec<String>,
     /// Number of all reasons.
     pub reason_count: usize,
+    /// `None` if no process ran.
+    pub usage: Option<Usage>,
+    /// Values of secret variables are recorded as digests.
+    pub inputs: StageInputs,
 }
 
 /// State of a stage in a recorded run.

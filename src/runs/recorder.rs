@@ -339,7 +339,7 @@ mod tests {
         let (signal, _progress) = mpsc::channel();
         let mut writer = Writer::new(dir.path().to_owned(), signal);
         let run = RunName(1);
-        writer.add(Event::RunStarted { run, at: 0, info: crate::runs::tests::info(1) });
+        writer.add(Event::RunStarted { run, at: 0, info: Box::new(crate::runs::tests::info(1)) });
         writer.flush();
         assert_eq!(writer.time_left, Duration::ZERO);
         writer.add(Event::RunEnded {

@@ -2,10 +2,10 @@
 
 use rusqlite::Row;
 
-use super::record::{RunState, StageState, StepValue};
+use super::record::{RunState, StageRecord, StageState, StepValue};
 use super::store::invalid_value;
 use crate::error::Result;
-use crate::event::{Failure, RunName, RunUid, Timestamp};
+use crate::event::{Failure, GitDiff, Millis, RunName, RunUid, StageInputs, Timestamp, Usage};
 use crate::number::Number;
 use crate::pipeline::StageName;
 
@@ -30,6 +30,8 @@ pub(super) struct RunRow {
     pub(super) commit: Option<String>,
     pub(super) branch: Option<String>,
     pub(super) tree: Option<String>,
+    pub(super) diff: Option<String>,
+    pub(super) diff_lacks: Option<String>,
     pub(super) fresh: i64,
 }
 
@@ -39,7 +41,8 @@ pub(super) const RUN_SQL: &str = "SELECT uid, name, kind, parent,
     status, started,
     coalesce(strftime('%Y-%m-%d %H:%M:%S', started / 1000, 'unixepoch', 'localtime'), '-')
         AS started_local,
-    took, pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh
+    took, pipeline, command, overrides, host, git_commit, git_branch, git_tree, git_diff,
+    git_diff_lacks, fresh
     FROM runs WHERE number = ?1";
 
 pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -63,15 +66,87 @@ pub(super) fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         commit: row.get("git_commit")?,
         branch: row.get("git_branch")?,
         tree: row.get("git_tree")?,
+        diff: row.get("git_diff")?,
+        diff_lacks: row.get("git_diff_lacks")?,
         fresh: row.get("fresh")?,
     })
+}
+
+pub(super) fn git_diff(digest: &str, lacks: Option<&str>) -> Result<GitDiff> {
+    let parsed = digest.parse().map_err(|_| invalid_value("digest", digest))?;
+    Ok(GitDiff { digest: parsed, lacks: lacks.map_or(Ok(Vec::new()), texts)? })
 }
 
 pub(super) fn uid(text: &str) -> Result<RunUid> {
     RunUid::parse(text).ok_or_else(|| invalid_value("identity of a run", text))
 }
 
-pub(super) fn stage_state(
+/// A row of the table `stages`.
+pub(super) struct StageRow {
+    stage: String,
+    outcome: Option<String>,
+    started: Option<Timestamp>,
+    took: Option<i64>,
+    reasons: String,
+    reason_count: i64,
+    failure: Option<String>,
+    because: Option<String>,
+    exit_code: Option<i32>,
+    cpu: Option<i64>,
+    memory: Option<i64>,
+    tools: String,
+    env: String,
+}
+
+pub(super) const STAGES_SQL: &str = "SELECT stage, outcome, started, took, reasons, reason_count,
+    failure, because, exit_code, cpu, memory, tools, env
+    FROM stages WHERE run = ?1 ORDER BY id";
+
+pub(super) fn stage_row(row: &Row<'_>) -> rusqlite::Result<StageRow> {
+    Ok(StageRow {
+        stage: row.get("stage")?,
+        outcome: row.get("outcome")?,
+        started: row.get("started")?,
+        took: row.get("took")?,
+        reasons: row.get("reasons")?,
+        reason_count: row.get("reason_count")?,
+        failure: row.get("failure")?,
+        because: row.get("because")?,
+        exit_code: row.get("exit_code")?,
+        cpu: row.get("cpu")?,
+        memory: row.get("memory")?,
+        tools: row.get("tools")?,
+        env: row.get("env")?,
+    })
+}
+
+impl StageRow {
+    pub(super) fn record(self, run_state: RunState) -> Result<StageRecord> {
+        let (failure, because) = (self.failure.as_deref(), self.because.as_deref());
+        let usage = self.exit_code.map(|exit_code| Usage {
+            exit_code,
+            cpu: Millis(self.cpu.map_or(0, unsigned)),
+            memory: self.memory.map(unsigned),
+        });
+        let invalid = |text: &str| invalid_value("record of a stage", text);
+        let inputs = StageInputs {
+            tools: serde_json::from_str(&self.tools).map_err(|_| invalid(&self.tools))?,
+            env: serde_json::from_str(&self.env).map_err(|_| invalid(&self.env))?,
+        };
+        Ok(StageRecord {
+            stage: stage_name(&self.stage)?,
+            state: stage_state(run_state, self.outcome.as_deref(), failure, because)?,
+            started: self.started,
+            took: self.took.map(|took| Millis(unsigned(took))),
+            reasons: reason_texts(&self.reasons)?,
+            reason_count: usize::try_from(self.reason_count).unwrap_or(0),
+            usage,
+            inputs,
+        })
+    }
+}
+
+fn stage_state(
     run_state: RunState,
     outcome: Option<&str>,
     failure: Option<&str>,
@@ -103,7 +178,7 @@ fn failure_of(text: &str) -> Result<Failure> {
     })
 }
 
-pub(super) fn reason_texts(text: &str) -> Result<Vec<String>> {
+fn reason_texts(text: &str) -> Result<Vec<String>> {
     let reasons: Vec<serde_json::Value> =
         serde_json::from_str(text).map_err(|_| invalid_value("list of reasons", text))?;
     Ok(reasons.iter().filter_map(|reason| reason["text"].as_str().map(ToOwned::to_owned)).collect())

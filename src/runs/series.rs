@@ -170,7 +170,9 @@ mod tests {
     #[test]
     fn last_minimum_and_maximum() {
         let nan = f64::NAN;
-        let cases: [(&[Point], (u64, f64), Option<(u64, u64)>); 6] = [
+        // The points, the last step and value, and the steps of the minimum and the maximum.
+        type Case<'a> = (&'a [Point], (u64, f64), Option<(u64, u64)>);
+        let cases: [Case<'_>; 6] = [
             (&[point(3, 0, 1.0), point(5, 0, 2.0), point(4, 9, 3.0)], (5, 2.0), Some((3, 4))),
             (&[point(5, 8, 2.0), point(5, 7, 1.0)], (5, 2.0), Some((5, 5))),
             (&[point(5, 7, 2.0), point(5, 7, 1.0)], (5, 1.0), Some((5, 5))),

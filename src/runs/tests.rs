@@ -1,6 +1,7 @@
 //! Tests that send events to a real recorder and query the result. Also provides the recorded runs
 //! that the tests of commands display.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -9,8 +10,8 @@ use serde_json::json;
 use super::*;
 use crate::digest::{Content, Digest};
 use crate::event::{
-    Event, Failure, GitState, GitTree, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus,
-    RunUid, Subscriber as _, Work,
+    Event, Failure, GitDiff, GitState, GitTree, Millis, Outcome, RunInfo, RunKind, RunName,
+    RunStatus, RunUid, StageInputs, Subscriber as _, Work,
 };
 use crate::pipeline::{Goal, Goals, ParamKey, StageName};
 use crate::plan::Change;
@@ -44,6 +45,8 @@ pub(crate) fn info(epochs: u64) -> RunInfo {
             commit: Some("3f2a91c0d4e5f6a7b8c9d0e1f2a3b4c5d6e7f8a9".into()),
             branch: Some("main".into()),
             tree: if epochs > 10 { GitTree::Dirty } else { GitTree::Clean },
+            diff: (epochs > 10)
+                .then(|| GitDiff { digest: Digest::of(b"patch"), lacks: vec!["large.bin".into()] }),
         }),
         fresh: 0,
         tags: std::collections::BTreeMap::new(),
@@ -53,11 +56,25 @@ pub(crate) fn info(epochs: u64) -> RunInfo {
 fn ended(name: &str, outcome: Outcome, took: u64, outs: &[&str]) -> Event {
     let outs =
         outs.iter().map(|out| (path(out), Content::File(Digest::of(out.as_bytes())))).collect();
-    Event::StageEnded { stage: stage(name), at: 0, outcome, took: Millis(took), outs }
+    Event::StageEnded {
+        stage: stage(name),
+        at: 0,
+        outcome,
+        took: Millis(took),
+        outs,
+        usage: None,
+        artifacts: BTreeMap::new(),
+    }
 }
 
 fn started(name: &str, reasons: Vec<Change>) -> Event {
-    Event::StageStarted { stage: stage(name), at: 1000, work: Work::Run, reasons }
+    Event::StageStarted {
+        stage: stage(name),
+        at: 1000,
+        work: Work::Run,
+        reasons,
+        inputs: StageInputs::default(),
+    }
 }
 
 pub(crate) fn record(root: &Path, events: &[Event]) -> Option<String> {
@@ -83,7 +100,7 @@ fn first() -> Vec<Event> {
     vec![
         // Found to be fresh before the run starts, which happens only if a stage has work to do.
         ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
-        Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, info: info(10) },
+        Event::RunStarted { run: RunName(1), at: 1_778_335_402_000, info: Box::new(info(10)) },
         started("train", vec![Change::NeverRan]),
         ended("train", Outcome::Failed(failure), 192_000, &[]),
         ended("evaluate", Outcome::Skipped { because: stage("train"), is_needed: true }, 0, &[]),
@@ -109,7 +126,7 @@ fn second() -> Vec<Event> {
     let many = (0..250).map(|n| Change::OutMissing { path: path(&format!("o/{n}")) }).collect();
     let mut events = vec![
         ended("download", Outcome::Fresh, 0, &["data/audio.bin"]),
-        Event::RunStarted { run: RunName(2), at: 1_778_335_700_000, info: info(30) },
+        Event::RunStarted { run: RunName(2), at: 1_778_335_700_000, info: Box::new(info(30)) },
         started("train", reasons),
     ];
     events.extend([(1, 2.3), (2, f64::NAN), (3, 0.4), (3, 0.5)].map(|(step, value)| {

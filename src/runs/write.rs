@@ -1,6 +1,7 @@
 //! Translates events to the SQL statements that record them. The caller begins and ends the
 //! transaction.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, params};
@@ -9,8 +10,11 @@ use serde::Serialize;
 use super::liveness::is_alive;
 use super::record::Point;
 use super::rows::{exact, saturating_i64, unsigned};
+use super::secrets;
 use super::series::SeriesWriter;
-use crate::event::{Event, GitTree, Outcome, RunInfo, RunKind, RunName, Timestamp, Work};
+use crate::event::{
+    Event, GitTree, Outcome, RunInfo, RunKind, RunName, StageInputs, Timestamp, Usage, Work,
+};
 use crate::pipeline::StageName;
 use crate::plan::Change;
 
@@ -71,20 +75,24 @@ impl EventWriter {
                 self.end_dead_runs(conn)?;
                 begin(conn, run, *at, info)
             }
-            Event::StageStarted { stage, at, work, reasons } => {
-                start_stage(conn, run, stage, *at, *work, reasons)
+            Event::StageStarted { stage, at, work, reasons, inputs } => {
+                start_stage(conn, run, stage, *at, *work, reasons, inputs)
             }
-            Event::StageEnded { stage, outcome, took, outs, .. } => {
-                end_stage(conn, run, stage, outcome, saturating_i64(took.0))?;
+            Event::StageEnded { stage, outcome, took, outs, usage, artifacts, .. } => {
+                end_stage(conn, run, stage, outcome, saturating_i64(took.0), usage.as_ref())?;
                 let mut insert = conn.prepare_cached(
-                    "INSERT INTO artifacts (run, stage, path, kind, digest)
-                     VALUES (?1, ?2, ?3, ?4, ?5)
+                    "INSERT INTO artifacts (run, stage, path, kind, digest, reported)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT DO UPDATE SET kind = excluded.kind, digest = excluded.digest,
-                         reported = 0",
+                         reported = excluded.reported",
                 )?;
-                for (path, content) in outs {
-                    let (stage, digest) = (stage.as_str(), content.digest().to_string());
-                    insert.execute(params![run, stage, path.as_str(), content.kind(), digest])?;
+                let outs = outs.iter().map(|(path, content)| (path, content, 0));
+                let artifacts = artifacts.iter().map(|(path, content)| (path, content, 1));
+                for (path, content, reported) in outs.chain(artifacts) {
+                    let (path, digest) = (path.as_str(), content.digest().to_string());
+                    let columns =
+                        params![run, stage.as_str(), path, content.kind(), digest, reported];
+                    insert.execute(columns)?;
                 }
                 Ok(())
             }
@@ -154,12 +162,14 @@ pub(super) fn begin(
         GitTree::Clean => "clean",
         GitTree::Dirty => "dirty",
     });
+    let diff = git.and_then(|git| git.diff.as_ref());
     conn.execute("INSERT OR IGNORE INTO experiments (name) VALUES (?1)", [&info.experiment])?;
     conn.execute(
         "INSERT INTO runs (number, uid, name, kind, parent, experiment, user, status, started,
-             pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh)
+             pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh,
+             git_diff, git_diff_lacks)
          VALUES (?1, ?2, ?3, ?4, ?5, (SELECT id FROM experiments WHERE name = ?6), ?7, 'running',
-             ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
         params![
             run,
             info.uid.to_string(),
@@ -177,6 +187,8 @@ pub(super) fn begin(
             git.and_then(|git| git.branch.as_ref()),
             tree,
             saturating_i64(info.fresh as u64),
+            diff.map(|diff| diff.digest.to_string()),
+            diff.map(|diff| json(&diff.lacks)),
         ],
     )?;
     let mut insert = conn.prepare_cached(
@@ -199,15 +211,12 @@ pub(super) fn begin(
 struct Reason<'a> {
     text: String,
     #[serde(flatten)]
-    change: &'a Change,
+    change: Cow<'a, Change>,
 }
 
 fn first_reasons(reasons: &[Change]) -> Vec<Reason<'_>> {
-    reasons
-        .iter()
-        .take(MAX_REASONS)
-        .map(|change| Reason { text: change.to_string(), change })
-        .collect()
+    let recorded = reasons.iter().take(MAX_REASONS).map(secrets::change);
+    recorded.map(|change| Reason { text: change.to_string(), change }).collect()
 }
 
 fn start_stage(
@@ -217,14 +226,15 @@ fn start_stage(
     at: Timestamp,
     work: Work,
     reasons: &[Change],
+    inputs: &StageInputs,
 ) -> rusqlite::Result<()> {
     let work = match work {
         Work::Run => "run",
         Work::Restore => "restore",
     };
     conn.prepare_cached(
-        "INSERT INTO stages (run, stage, work, started, reasons, reason_count)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO stages (run, stage, work, started, reasons, reason_count, tools, env)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT DO UPDATE SET work = excluded.work, started = excluded.started,
              reasons = excluded.reasons, reason_count = excluded.reason_count,
              outcome = NULL, took = NULL, failure = NULL, because = NULL",
@@ -235,7 +245,9 @@ fn start_stage(
         work,
         at,
         json(&first_reasons(reasons)),
-        reasons.len() as i64
+        reasons.len() as i64,
+        json(&inputs.tools),
+        json(&secrets::variables(&inputs.env)),
     ])?;
     Ok(())
 }
@@ -246,6 +258,7 @@ fn end_stage(
     stage: &StageName,
     outcome: &Outcome,
     took: i64,
+    usage: Option<&Usage>,
 ) -> rusqlite::Result<()> {
     let (failure, because) = match outcome {
         Outcome::Failed(failure) | Outcome::Unrecorded(failure) => (Some(json(failure)), None),
@@ -254,12 +267,23 @@ fn end_stage(
         Outcome::Fresh | Outcome::Restored | Outcome::Ran | Outcome::Interrupted => (None, None),
     };
     conn.prepare_cached(
-        "INSERT INTO stages (run, stage, outcome, took, failure, because)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO stages (run, stage, outcome, took, failure, because, exit_code, cpu, memory)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT DO UPDATE SET outcome = excluded.outcome, took = excluded.took,
-             failure = excluded.failure, because = excluded.because",
+             failure = excluded.failure, because = excluded.because,
+             exit_code = excluded.exit_code, cpu = excluded.cpu, memory = excluded.memory",
     )?
-    .execute(params![run, stage.as_str(), outcome.word(), took, failure, because])?;
+    .execute(params![
+        run,
+        stage.as_str(),
+        outcome.word(),
+        took,
+        failure,
+        because,
+        usage.map(|usage| usage.exit_code),
+        usage.map(|usage| saturating_i64(usage.cpu.0)),
+        usage.and_then(|usage| usage.memory).map(saturating_i64),
+    ])?;
     if let Outcome::Accepted { changes, .. } = outcome {
         conn.prepare_cached(
             "UPDATE stages SET reasons = ?3, reason_count = ?4 WHERE run = ?1 AND stage = ?2",

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use crate::event::{
-    Event, Failure, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, RunUid, Work,
+    Event, Failure, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, RunUid, StageInputs,
+    Work,
 };
 use crate::pipeline::{ParamKey, StageName};
 use crate::plan::Change;
@@ -15,7 +16,7 @@ pub(super) fn stage(name: &str) -> StageName {
 }
 
 pub(super) fn started(name: &str, work: Work, reasons: Vec<Change>) -> Event {
-    Event::StageStarted { stage: stage(name), at: 0, work, reasons }
+    Event::StageStarted { stage: stage(name), at: 0, work, reasons, inputs: StageInputs::default() }
 }
 
 pub(super) fn line(name: &str, text: &str) -> Event {
@@ -33,6 +34,8 @@ pub(super) fn ended(name: &str, outcome: Outcome, took: u64) -> Event {
         outcome,
         took: Millis(took),
         outs: BTreeMap::new(),
+        usage: None,
+        artifacts: BTreeMap::new(),
     }
 }
 
@@ -65,7 +68,7 @@ pub(super) fn failing_run() -> Vec<Event> {
         tags: BTreeMap::new(),
     };
     let mut events = vec![
-        Event::RunStarted { run: RunName(12), at: 0, info },
+        Event::RunStarted { run: RunName(12), at: 0, info: Box::new(info) },
         started("download", Work::Restore, vec![Change::NeverRan]),
         ended("download", Outcome::Restored, 12),
         ended("tools", Outcome::Fresh, 1),

@@ -221,6 +221,7 @@ mod tests {
             name: Some("genres".into()),
             params: Params::default(),
             outs_in_git: Default::default(),
+            overridden: Default::default(),
             goals: Goals::default(),
             tokens: Default::default(),
             trash: crate::pipeline::KEEP_DISPLACED,

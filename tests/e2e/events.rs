@@ -39,6 +39,10 @@ fn golden(done: &Done) -> String {
                 *value = "[time]".into();
             }
         }
+        if let Some(usage) = event.get_mut("usage") {
+            assert!(usage["cpu"].is_u64(), "{line}");
+            usage["cpu"] = "[time]".into();
+        }
         if let Some(about) = event.get_mut("about").and_then(Value::as_object_mut) {
             assert!(about["command"].is_array() && about["host"].is_string());
             assert_eq!(about["uid"].as_str().unwrap().len(), 32);
@@ -62,16 +66,16 @@ fn event_stream_of_failed_run() {
     lines[begin..end].sort();
     snapshot!(lines.join("\n"), @r#"
     stream_started {"version":1}
-    run_started {"about":{"experiment":"default","fresh":0,"git":null,"kind":"pipeline","name":null,"overridden":[],"overrides":["n=2"],"params":{"n":2},"parent":null,"pipeline":null},"at":"[time]","run":"run-1"}
+    run_started {"about":{"experiment":"default","fresh":0,"git":null,"kind":"pipeline","name":null,"overridden":["n"],"overrides":["n=2"],"params":{"n":2},"parent":null,"pipeline":null},"at":"[time]","run":"run-1"}
     stage_started {"at":"[time]","reasons":[{"change":"never_ran"}],"stage":"a","work":"run"}
     artifact {"path":"notes.txt","stage":"a"}
     line {"stage":"a","text":"to stdout"}
     metric {"at":"[time]","key":"loss","stage":"a","step":3,"value":0.5}
     progress {"done":1,"stage":"a","total":2}
     warning {"stage":"a","text":"wrote a malformed event: nonsense"}
-    stage_ended {"at":"[time]","outcome":"ran","outs":{"a.json":"file c4695300100d2d47f3230e3eb71f5a52a70322fe49ee53adccb57cd6d63448b2"},"stage":"a","took":"[time]"}
+    stage_ended {"at":"[time]","outcome":"ran","outs":{"a.json":"file c4695300100d2d47f3230e3eb71f5a52a70322fe49ee53adccb57cd6d63448b2"},"stage":"a","took":"[time]","usage":{"cpu":"[time]","exit_code":0,"memory":null}}
     stage_started {"at":"[time]","reasons":[{"change":"never_ran"}],"stage":"b","work":"run"}
-    stage_ended {"at":"[time]","failure":{"causes":[],"hint":null,"what":"exited with code 7"},"outcome":"failed","outs":{},"stage":"b","took":"[time]"}
+    stage_ended {"at":"[time]","failure":{"causes":[],"hint":null,"what":"exited with code 7"},"outcome":"failed","outs":{},"stage":"b","took":"[time]","usage":{"cpu":"[time]","exit_code":7,"memory":null}}
     stage_ended {"at":"[time]","because":"b","outcome":"skipped","outs":{},"stage":"c","took":"[time]"}
     final_metrics {"stage":"a","values":{"lines":2.0}}
     run_ended {"at":"[time]","run":"run-1","status":"failed","took":"[time]"}

@@ -285,8 +285,8 @@ fn missing_object_names_remedy() {
     ");
     sandbox.ok(&["get", "run-2:plot.svg", "-o", "x"]);
     let sandbox = Sandbox::with(
-        "[stages.s]\ncmd = 'echo 1 > o; echo \"{\\\"artifact\\\": \\\"a\\\"}\" >> $REPRO_EVENTS; \
-         touch a'\nouts = [{ path = 'o', cache = false }]\n",
+        "[stages.s]\ncmd = 'echo 1 > o; echo \"{\\\"artifact\\\": \\\"a\\\"}\" >> $REPRO_EVENTS'\n\
+         outs = [{ path = 'o', cache = false }]\n",
     );
     sandbox.ok(&["run"]);
     snapshot!(sandbox.repro(&["get", "last:o", "-o", "x"]), @"
@@ -300,7 +300,7 @@ fn missing_object_names_remedy() {
     exit 2
     --- stderr
     error: run-1 has no out at `a`
-     caused by: its stage only reported it as an artifact
+     caused by: its stage reported it as an artifact, but it could not be read at the end
      hint: declare it in `outs`, so that the cache keeps it
     ");
     assert!(!sandbox.exists("x"));

@@ -45,6 +45,7 @@ mod policy;
 mod predicted_outs;
 mod python;
 mod read_only;
+mod recorded;
 mod reproignore;
 mod restored_files;
 mod run;

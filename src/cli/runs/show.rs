@@ -13,6 +13,7 @@ use crate::report::runs::RunReport;
 use crate::runs::compare::metric_key;
 use crate::runs::{Run, StageRecord, StageState};
 use crate::terminal::number::numbers;
+use crate::terminal::size::size;
 use crate::terminal::table::{Align, Cell, Table};
 use crate::terminal::text::truncate;
 use crate::terminal::wording::outcome_word;
@@ -51,6 +52,7 @@ fn text(RunReport { run }: &RunReport) -> String {
         let dim = style::DIM;
         out.push_str(&format!("  {dim}{} already up to date{dim:#}\n", run.info.fresh));
     }
+    section(&mut out, "processes", &processes(run));
     section(&mut out, "metrics", &metrics(run));
     section(&mut out, "params", &params(run));
     section(&mut out, "artifacts", &artifacts(run));
@@ -108,6 +110,23 @@ fn stages(run: &Run) -> Table {
         for line in lines.iter().skip(1) {
             table.row(["".into(), "".into(), "".into(), line.as_str().into()]);
         }
+    }
+    table
+}
+
+/// Lists what the processes of the stages used.
+fn processes(run: &Run) -> Table {
+    let mut table = Table::new([
+        ("", Align::Left),
+        ("exit code", Align::Right),
+        ("cpu time", Align::Right),
+        ("peak memory", Align::Right),
+    ]);
+    for (stage, usage) in run.stages.iter().filter_map(|stage| Some((stage, stage.usage?))) {
+        let memory = usage.memory.map_or_else(String::new, size);
+        let texts = [usage.exit_code.to_string(), usage.cpu.to_string(), memory];
+        let cells = texts.into_iter().map(Cell::from);
+        table.row(std::iter::once(stage.stage.as_str().into()).chain(cells));
     }
     table
 }

@@ -36,10 +36,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
+use super::artifacts::Reported;
 use super::job::{RunContext, create_folder};
 use super::last_line::names_a_problem;
 use super::ledger::Ledger;
-use super::message::Message;
+use super::message::{Message, Spent};
+use super::meter::Meter;
 use super::options::Options;
 use super::outcome::{StageResult, unstarted};
 use super::processes::{Delivery, GRACE, ProcessGroups};
@@ -53,10 +55,10 @@ use crate::engine::observe::predict::Predicted;
 use crate::engine::observe::{Observation, observe, observe_failed};
 use crate::engine::{Project, resources};
 use crate::error::{Error, Result, exit};
-use crate::event::{Event, Failure, Millis, Outcome, RunName, Subscriber, Work};
+use crate::event::{Event, Failure, Outcome, RunName, StageInputs, Subscriber, Work};
 use crate::exec::StageMessage;
 use crate::pipeline::StageIx;
-use crate::plan::{Change, Decision, Force};
+use crate::plan::{Change, Decision, Fingerprint, Force};
 use crate::runs;
 use crate::schedule::{Effect, End, Input, Need, Scheduler};
 
@@ -95,6 +97,19 @@ pub(super) struct Dispatcher<'a, 's> {
     stop_by: Option<Instant>,
     /// The folder for the files of the run, once a process needs it.
     folder: Option<PathBuf>,
+}
+
+/// The work on a stage that starts, and why.
+struct Started {
+    work: Work,
+    reasons: Vec<Change>,
+    inputs: StageInputs,
+}
+
+fn inputs_of(fingerprint: &Fingerprint) -> StageInputs {
+    let set = fingerprint.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())));
+    let inherited = fingerprint.env_deps.clone().into_iter();
+    StageInputs { tools: fingerprint.tools.clone(), env: inherited.chain(set).collect() }
 }
 
 #[derive(Debug, Default)]
@@ -206,11 +221,11 @@ impl<'a, 's> Dispatcher<'a, 's> {
             Effect::Skip { stage, because } => {
                 self.stages[stage].claim = None;
                 let outcome = self.skipped(stage, because);
-                self.ledger.end(stage, outcome, Millis(0), BTreeMap::new());
+                self.ledger.end(stage, outcome, BTreeMap::new(), Spent::default());
             }
             Effect::Abandon(stage) => {
                 self.stages[stage].claim = None;
-                self.ledger.end(stage, Outcome::Interrupted, Millis(0), BTreeMap::new());
+                self.ledger.end(stage, Outcome::Interrupted, BTreeMap::new(), Spent::default());
             }
         }
     }
@@ -237,7 +252,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 }
                 if let Ok(Decision::Fresh(trace)) = observed.as_ref().map(|one| &one.decision) {
                     self.ledger.remember(ix, trace.clone());
-                    self.ledger.end(ix, Outcome::Fresh, Millis(0), trace.outs.clone());
+                    self.ledger.end(ix, Outcome::Fresh, trace.outs.clone(), Spent::default());
                     return self.advance(Input::Observed(ix, Need::Nothing));
                 }
                 if let Ok(observation) = &observed
@@ -260,7 +275,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.rerun_damaged(ix, &error);
                 Vec::new()
             }
-            Message::Ended(ix, result, took) => self.end_stage(ix, result, took),
+            Message::Ended(ix, result, spent) => self.end_stage(ix, result, *spent),
             Message::Units(ix, count, start) => {
                 self.stages[ix].units = Some(start);
                 self.advance(Input::Units(ix, count))
@@ -291,16 +306,17 @@ impl<'a, 's> Dispatcher<'a, 's> {
             Some(Err(error)) => {
                 let result =
                     StageResult::Failed { exit: error.exit_code(), failure: observe_failed(error) };
-                let _ = self.sender.send(Message::Ended(ix, result, Millis(0)));
+                let _ = self.sender.send(Message::Ended(ix, result, Box::default()));
                 return;
             }
             None => panic!("BUG: work on a stage that was not observed"),
         };
         if let Some(failure) = &observation.refusal {
             let result = StageResult::Failed { exit: exit::USAGE, failure: failure.clone() };
-            let _ = self.sender.send(Message::Ended(ix, result, Millis(0)));
+            let _ = self.sender.send(Message::Ended(ix, result, Box::default()));
             return;
         }
+        let inputs = inputs_of(&observation.fingerprint);
         let (work, reasons) = match &observation.decision {
             Decision::Restore(_, changes) => (Work::Restore, changes.clone()),
             Decision::Run(changes) => (Work::Run, changes.clone()),
@@ -311,7 +327,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
         let is_input = self.project.pipeline.stages[ix].cmd.is_none() && work == Work::Run;
         // A tracked input is stored as it was observed, unless anything happened since.
         let is_current = is_input && self.just_observed == Some(ix);
-        self.execute(ix, run, work, reasons, is_current.then_some(observation));
+        let started = Started { work, reasons, inputs };
+        self.execute(ix, run, started, is_current.then_some(observation));
     }
 
     /// Executes a stage on a thread of its own. `observation` is given if it is still current.
@@ -319,16 +336,11 @@ impl<'a, 's> Dispatcher<'a, 's> {
         &mut self,
         ix: StageIx,
         run: RunName,
-        work: Work,
-        reasons: Vec<Change>,
+        Started { work, reasons, inputs }: Started,
         observation: Option<Arc<Observation>>,
     ) {
-        self.ledger.emit(Event::StageStarted {
-            stage: self.ledger.name(ix),
-            at: now_millis(),
-            work,
-            reasons,
-        });
+        let stage = self.ledger.name(ix);
+        self.ledger.emit(Event::StageStarted { stage, at: now_millis(), work, reasons, inputs });
         let folder = self.folder(ix, run, work);
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
@@ -340,15 +352,20 @@ impl<'a, 's> Dispatcher<'a, 's> {
         let on_foreign = self.options.on_foreign;
         let spawned = self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
+            let (meter, reported) = (Meter::default(), Reported::default());
             let context = RunContext {
                 project: &project,
                 run,
                 folder: &folder,
                 groups: &groups,
+                meter: &meter,
                 units: &units,
                 on_foreign,
             };
-            let deliver = |messages| deliver_to(&sender, ix, messages);
+            let deliver = |messages: Vec<StageMessage>| {
+                reported.note(&messages);
+                deliver_to(&sender, ix, messages)
+            };
             let began = Instant::now();
             let executing = AssertUnwindSafe(|| {
                 worker::execute_stage(context, ix, force, observation, &deliver)
@@ -357,11 +374,13 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 let failure = observe_failed(Error::environment(PANICKED));
                 (StageResult::Failed { exit: exit::ENVIRONMENT, failure }, began.elapsed().into())
             });
-            let _ = sender.send(Message::Ended(ix, result, took));
+            let artifacts = reported.store(&project, &project.pipeline.stages[ix]);
+            let spent = Spent { took, usage: meter.usage(), artifacts };
+            let _ = sender.send(Message::Ended(ix, result, Box::new(spent)));
         });
         if let Err(error) = spawned {
             let result = unstarted("could not be started", error);
-            let _ = self.sender.send(Message::Ended(ix, result, Millis(0)));
+            let _ = self.sender.send(Message::Ended(ix, result, Box::default()));
         }
     }
 
@@ -384,11 +403,13 @@ impl<'a, 's> Dispatcher<'a, 's> {
         });
         self.stages[ix].damaged = true;
         let run = self.ledger.begin();
-        self.execute(ix, run, Work::Run, vec![Change::Forced], None);
+        // The inputs were recorded when the stage was to be restored.
+        let (reasons, inputs) = (vec![Change::Forced], StageInputs::default());
+        self.execute(ix, run, Started { work: Work::Run, reasons, inputs }, None);
     }
 
     /// Records the result of a stage and returns the effects that follow.
-    fn end_stage(&mut self, ix: StageIx, result: StageResult, took: Millis) -> Vec<Effect> {
+    fn end_stage(&mut self, ix: StageIx, result: StageResult, spent: Spent) -> Vec<Effect> {
         let (outcome, outs, end) = match result {
             StageResult::Done(trace, work) => {
                 let outs = trace.outs.clone();
@@ -419,7 +440,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
             StageResult::Damaged(_) => panic!("BUG: damage reaches `end_stage`"),
         };
         self.stages[ix].claim = None;
-        self.ledger.end(ix, outcome, took, outs);
+        self.ledger.end(ix, outcome, outs, spent);
         self.advance(Input::Ended(ix, end))
     }
 

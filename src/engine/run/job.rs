@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::ledger::OtherFolder;
+use super::meter::Meter;
 use super::processes::{Deliver, ProcessGroups};
 use super::units::Units;
 use crate::engine::{OnForeign, Project};
@@ -26,6 +27,7 @@ pub(super) struct RunContext<'a> {
     /// The folder for the files of the run.
     pub folder: &'a Path,
     pub groups: &'a ProcessGroups,
+    pub meter: &'a Meter,
     /// Lets the stage submit its work as units.
     pub units: &'a Units,
     pub on_foreign: OnForeign,

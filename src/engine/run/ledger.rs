@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::message::Spent;
 use super::options::{Options, TrialOf};
 use crate::clock::now_millis;
 use crate::digest::Content;
@@ -108,14 +109,15 @@ impl<'a, 's> Ledger<'a, 's> {
         }
         let run = runs::take_number(&self.project.history);
         self.run = Some(run);
-        let info = RunInfo {
+        let mut info = RunInfo {
             command: self.options.command.clone(),
             overrides: self.options.overrides.clone(),
             fresh: self.project.up_to_date.count(),
             ..self.base_info()
         };
+        provenance::keep_diff(self.project, run, &mut info);
         let pending = std::mem::take(&mut self.pending);
-        self.emit(Event::RunStarted { run, at: now_millis(), info });
+        self.emit(Event::RunStarted { run, at: now_millis(), info: Box::new(info) });
         pending.into_iter().for_each(|event| self.emit(event));
         run
     }
@@ -156,8 +158,8 @@ impl<'a, 's> Ledger<'a, 's> {
         &mut self,
         ix: StageIx,
         outcome: Outcome,
-        took: Millis,
         outs: BTreeMap<RepoPath, Content>,
+        Spent { took, usage, artifacts }: Spent,
     ) {
         self.ended[ix] = Some((outcome.clone(), took));
         self.emit(Event::StageEnded {
@@ -166,6 +168,8 @@ impl<'a, 's> Ledger<'a, 's> {
             outcome,
             took,
             outs,
+            usage,
+            artifacts,
         });
     }
 

@@ -1,22 +1,33 @@
 //! Messages from worker threads to the dispatcher.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::outcome::StageResult;
+use crate::digest::Content;
 use crate::engine::observe::Observation;
 use crate::error::Result;
-use crate::event::Millis;
+use crate::event::{Millis, Usage};
 use crate::exec::StageMessage;
 use crate::pipeline::StageIx;
+use crate::repo_path::RepoPath;
 use crate::schedule::End;
+
+/// The time and resources that went into a stage, and the artifacts that it reported.
+#[derive(Debug, Default)]
+pub(super) struct Spent {
+    pub took: Millis,
+    pub usage: Option<Usage>,
+    pub artifacts: BTreeMap<RepoPath, Content>,
+}
 
 #[derive(Debug)]
 pub(super) enum Message {
     Observed(StageIx, Result<Arc<Observation>>),
     /// Output of a stage. The dispatcher drops the sender once it has reported all of it.
     Output(StageIx, Vec<StageMessage>, Sender<()>),
-    Ended(StageIx, StageResult, Millis),
+    Ended(StageIx, StageResult, Box<Spent>),
     /// The stage splits into `usize` units. The dispatcher sends a unit's index when the unit may
     /// start, and drops the sender after the last one.
     Units(StageIx, usize, Sender<usize>),

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
-use crate::exec::{Exit, Follower, Group, Halt, Job, More, Process, StageMessage};
+use crate::exec::{Exit, Follower, Group, Halt, Job, More, Process, StageMessage, Usage};
 
 /// Interval at which a running stage's files are read: long enough to be cheap, short enough to
 /// seem immediate.
@@ -137,6 +137,7 @@ pub(super) enum Stop {
 #[derive(Debug)]
 pub(super) struct Ended {
     pub exit: Exit,
+    pub usage: Usage,
     pub stop: Stop,
     /// Processes that it may have left in the background.
     pub group: Group,
@@ -165,7 +166,7 @@ pub(super) fn execute(
     }
     let ended = process.wait();
     // Background processes of a failed stage would write into the next attempt's outs.
-    if !matches!(ended, Ok(Exit::Code(0))) || watch.is_late {
+    if !matches!(ended, Ok((Exit::Code(0), _))) || watch.is_late {
         Group::kill([&group]);
     }
     if job.is_log_full() && groups.is_first_full() {
@@ -179,7 +180,8 @@ pub(super) fn execute(
         false if watch.is_late => Stop::TimedOut,
         false => Stop::None,
     };
-    Ok(Ended { exit: ended?, stop, group })
+    let (exit, usage) = ended?;
+    Ok(Ended { exit, usage, stop, group })
 }
 
 fn pause_before(more: More) -> Duration {

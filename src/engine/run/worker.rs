@@ -157,15 +157,18 @@ fn attempt(
     let ended = prepare(context, stage, observation, failures, deliver).and_then(|job| {
         execute_and_follow(context.groups, &job, stage.timeout, deliver, || watch.check())
     });
+    ended.iter().for_each(|ended| context.meter.add(ended));
     match ended {
         Err(error) => unstarted("could not be started", error),
-        Ok(Ended { exit, stop, group }) => unsuccessful(stage, exit, stop).unwrap_or_else(|| {
-            let result = committed(context.project, stage, observation, Some(watch));
-            if !matches!(result, StageResult::Done(..)) {
-                group.kill_rest();
-            }
-            result
-        }),
+        Ok(Ended { exit, stop, group, .. }) => {
+            unsuccessful(stage, exit, stop).unwrap_or_else(|| {
+                let result = committed(context.project, stage, observation, Some(watch));
+                if !matches!(result, StageResult::Done(..)) {
+                    group.kill_rest();
+                }
+                result
+            })
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::pipeline::{self, Cached, Pipeline};
 use crate::plan::Lock;
 use crate::plan::trash::Displaced;
-use crate::runs::Store;
+use crate::runs::{Origin, Store};
 use crate::workspace::links;
 
 /// Roots in addition to `pipeline.lock`.
@@ -63,6 +63,8 @@ pub enum Root {
     Revisions(usize),
     /// This many runs.
     Runs(usize),
+    /// This many files that the processes of any run have reported.
+    Artifacts(usize),
     /// This many entries of the trash.
     Trash(usize),
     /// Links in the workspace that point into the cache.
@@ -151,6 +153,10 @@ impl<'a> ProjectRoots<'a> {
         }
         let (count, artifacts) = artifacts(self.root, keep.runs)?;
         roots.push((Root::Runs(count), References::Outs(artifacts)));
+        let reported = reported(self.root, keep.runs)?;
+        if !reported.is_empty() {
+            roots.push((Root::Artifacts(reported.len()), References::Contents(reported)));
+        }
         let time = self.pipeline.map_or(Duration::MAX, |pipeline| keep.trash_of(pipeline));
         let displaced = trash(self.trash, time)?.into_iter();
         let kept = displaced.filter_map(|(entry, left)| left.map(|_| entry.content));
@@ -198,6 +204,29 @@ fn unknown_roots(error: Error) -> Error {
         .hint("delete the file if you do not need the outs of that run, or use `--runs 0`")
 }
 
+/// Returns the contents of the files that processes reported, in all runs that are not deleted;
+/// none if runs do not count as roots.
+fn reported(root: &Path, keep: KeepRuns) -> Result<Vec<Content>> {
+    if keep == KeepRuns::Last(0) {
+        return Ok(Vec::new());
+    }
+    let Some(store) = Store::open_existing(root)? else { return Ok(Vec::new()) };
+    store
+        .reported()?
+        .into_iter()
+        .filter_map(|artifact| Some((artifact.path, artifact.content?)))
+        .map(|(path, (kind, digest))| recorded_content(&path, &kind, &digest))
+        .collect()
+}
+
+fn recorded_content(path: &str, kind: &str, digest: &str) -> Result<Content> {
+    let content = digest.parse().ok().and_then(|digest| Content::from_kind(kind, digest));
+    content.ok_or_else(|| {
+        Error::environment(format!("artifact `{path}` of a run has no digest: `{kind} {digest}`"))
+            .hint("`--runs 0` ignores runs")
+    })
+}
+
 /// Returns the number of runs that count as roots, and all their artifacts by path.
 fn artifacts(root: &Path, keep: KeepRuns) -> Result<(usize, HashSet<(String, Content)>)> {
     let limit = match keep {
@@ -216,16 +245,10 @@ fn artifacts(root: &Path, keep: KeepRuns) -> Result<(usize, HashSet<(String, Con
         let run = store.run(*name)?;
         let others = past_outs::outs_from_lock(root, &run).map_err(unknown_roots)?;
         let others = others.unwrap_or_default();
-        for artifact in run.artifacts.into_iter().chain(others).chain(before) {
+        let outs = run.artifacts.into_iter().filter(|artifact| artifact.origin == Origin::Out);
+        for artifact in outs.chain(others).chain(before) {
             let Some((kind, digest)) = artifact.content else { continue };
-            let content = digest.parse().ok().and_then(|digest| Content::from_kind(&kind, digest));
-            let content = content.ok_or_else(|| {
-                Error::environment(format!(
-                    "artifact `{}` of {name} has no digest: `{kind} {digest}`",
-                    artifact.path
-                ))
-                .hint("`--runs 0` ignores runs")
-            })?;
+            let content = recorded_content(&artifact.path, &kind, &digest)?;
             contents.insert((artifact.path, content));
         }
     }

@@ -261,6 +261,14 @@ impl Reader {
 }
 
 impl Composed {
+    /// Returns the params that overrides have set, also by choosing the option of a group.
+    pub(super) fn overridden(&self) -> BTreeSet<ParamKey> {
+        let set = self.set.iter().flat_map(|(_, keys)| keys.iter().cloned());
+        let is_chosen = |written: &Written| self.chosen.contains(&written.file);
+        let chosen = self.written.iter().filter(|(_, written)| is_chosen(written));
+        set.chain(chosen.map(|(key, _)| key.clone())).collect()
+    }
+
     /// Returns a warning for each file whose params are all replaced, and for each option chosen on
     /// the command line of which some are.
     pub(super) fn without_effect(&self) -> Vec<String> {

@@ -175,6 +175,7 @@ impl<'a> Processing<'a> {
             let nothing = || More::Later;
             let ended =
                 execute(self.context.groups, job, self.stage.timeout, self.deliver, nothing)?;
+            self.context.meter.add(&ended);
             Ok(unsuccessful(self.stage, ended.exit, ended.stop))
         };
         retrying(self.context, self.stage, self.deliver, failure, attempt)
