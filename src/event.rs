@@ -23,6 +23,7 @@ pub use sweep::{SweepEvent, SweepSubscriber, TrialEnd, TrialName};
 /// Something that happened in a run. Its JSON form is a line of `repro run --json`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "the large one occurs once in a run")]
 pub enum Event {
     /// The first stage with work to do was found. An invocation without work does not send this
     /// event.

@@ -64,7 +64,7 @@ struct Cli {
 enum Command {
     Init(init::InitArgs),
     Run(run::RunArgs),
-    Sweep(sweep::SweepArgs),
+    Sweep(Box<sweep::SweepArgs>),
     Status(status::StatusArgs),
     Why(why::WhyArgs),
     Dag(dag::DagArgs),

@@ -9,11 +9,11 @@ use clap::{Args, Subcommand};
 
 use super::common::{command_line, show_error};
 use super::{params, select};
-use crate::engine::processors;
 use crate::engine::sweep::{
     OnFailedBefore, OnFailure, Options, Results, Setup, Trial, TrialState, dry_run, sweep,
 };
-use crate::error::{Error, Result, exit};
+use crate::engine::{processors, project};
+use crate::error::{Error, Result, did_you_mean, exit};
 use crate::event::RunStatus;
 use crate::number::Number;
 use crate::pipeline::{Override, Pipeline, SweepSpec, parse_duration};
@@ -43,8 +43,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct StartArgs {
-    /// Stages to bring up to date in each trial, including the stages they need [default: all]
-    #[arg(value_name = "STAGE")]
+    /// A sweep of `[sweeps]`, or stages to bring up to date in each trial, including the stages
+    /// they need [default: all]
+    #[arg(value_name = "SWEEP|STAGE")]
     stages: Vec<String>,
     /// A param and its values, in the grammar of Hydra; the first one varies slowest
     #[arg(short, long = "param", value_name = "KEY=VALUES", value_parser = Override::parse)]
@@ -134,7 +135,7 @@ impl SweepArgs {
 
 impl StartArgs {
     fn execute(self, root: &Path) -> Result<u8> {
-        let spec = self.spec();
+        let spec = self.spec(root)?;
         let setup = Setup::new(root, &spec)?;
         if self.apply && setup.objective.is_none() {
             return Err(Error::usage("`--apply` writes the best trial, so it needs a metric")
@@ -184,10 +185,36 @@ impl StartArgs {
         })
     }
 
-    fn spec(&self) -> SweepSpec {
+    /// Lays the options over the declared sweep, if the first name is one.
+    fn spec(&self, root: &Path) -> Result<SweepSpec> {
+        let mut declared = project::params(root, &project::text(root)?, &[])?.sweeps;
+        let mut stages = self.stages.clone();
+        let known: Vec<String> = declared.keys().cloned().collect();
+        let base = stages.first().and_then(|name| declared.remove(name));
+        match &base {
+            Some(_) => drop(stages.remove(0)),
+            None => self.check_name(root, &known)?,
+        }
+        Ok(base.unwrap_or_default().overlaid(self.given(stages)))
+    }
+
+    /// Reports a name that is neither a stage nor a sweep as such.
+    fn check_name(&self, root: &Path, sweeps: &[String]) -> Result<()> {
+        let Some(name) = self.stages.first() else { return Ok(()) };
+        let Ok(pipeline) = project::load_pipeline(root, &[]) else { return Ok(()) };
+        let Err(error) = select::find_all(&pipeline, name) else { return Ok(()) };
+        let what = format!("there is no stage or sweep `{name}`");
+        Err(match did_you_mean(name, sweeps.iter().map(String::as_str)) {
+            Some(meant) => Error::usage(what).hint(format!("did you mean `{meant}`?")),
+            None if sweeps.is_empty() || error.hint.is_some() => error,
+            None => Error::usage(what).hint(format!("the sweeps are {}", sweeps.join(", "))),
+        })
+    }
+
+    fn given(&self, stages: Vec<String>) -> SweepSpec {
         SweepSpec {
             name: self.name.clone(),
-            stages: self.stages.clone(),
+            stages,
             params: self.params.clone(),
             zip: self.zip.clone(),
             table: self.table.clone(),

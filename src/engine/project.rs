@@ -404,7 +404,7 @@ pub(super) fn parse_noting(
     pipeline::parse(text, overrides, files).map_err(pipeline::problem::report)
 }
 
-/// Parses only the params of this project's pipeline, with some overrides.
+/// Parses only the params and sweeps of this project's pipeline, with some overrides.
 pub fn params(root: &Path, text: &str, overrides: &[Override]) -> Result<Declared> {
     let read = |path: &RepoPath| {
         regular_file::read_text_following(&path.to_path(root)).map_err(|err| err.to_string())

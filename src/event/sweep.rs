@@ -31,7 +31,7 @@ pub enum SweepEvent {
     OfTrial {
         #[serde(flatten)]
         trial: TrialName,
-        of: Event,
+        of: Box<Event>,
     },
     TrialEnded {
         #[serde(flatten)]

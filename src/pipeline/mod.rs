@@ -22,6 +22,7 @@ mod shell;
 pub mod stage_edit;
 mod stage_ix;
 mod sweep_spec;
+pub mod swept;
 mod template;
 mod validate;
 mod variables;

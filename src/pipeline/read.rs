@@ -11,6 +11,7 @@ mod overrides;
 pub(super) mod reader;
 pub(super) mod source;
 pub(super) mod stage;
+pub(super) mod sweeps;
 mod syntax;
 pub(super) mod texts;
 pub(super) mod worktrees;
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use self::config::{Completeness, Composed};
 use self::reader::{ROOT, Reader};
 use self::source::{FileSource, Override, unix_line_ends};
-use super::{ParamKey, Params, Pipeline, Problem, Written};
+use super::{ParamKey, Params, Pipeline, Problem, SweepSpec, Written};
 
 /// Parses and validates a pipeline.
 ///
@@ -48,7 +49,8 @@ pub fn parse(
         return Err(reader.sorted());
     }
     let (warnings, overridden) = (composed.without_effect(), composed.overridden());
-    let Composed { params, set, .. } = composed;
+    let Composed { params, set, groups, .. } = composed;
+    reader.sweeps(root, &params, &groups);
     let mut stages = reader.stages(root, &params, &tokens, &set);
     let graph = super::validate::graph(&mut stages, files);
     let shared_by_worktrees = reader.shared_by_worktrees(root, &stages);
@@ -86,6 +88,8 @@ pub struct Declared {
     pub shadowed: BTreeMap<ParamKey, Written>,
     /// The chosen option of each params group.
     pub groups: BTreeMap<String, String>,
+    /// The declared sweeps by name.
+    pub sweeps: BTreeMap<String, SweepSpec>,
 }
 
 /// Parses only the params, so that they can be shown and changed while a stage is faulty.
@@ -102,8 +106,9 @@ pub fn parse_params(
     let root = syntax::parse(&mut reader, text)?;
     let Composed { params, written, shadowed, groups, .. } =
         reader.compose(root.get_ref(), overrides, files);
+    let sweeps = reader.sweeps(root.get_ref(), &params, &groups);
     match reader.problems.is_empty() {
-        true => Ok(Declared { params, written, shadowed, groups }),
+        true => Ok(Declared { params, written, shadowed, groups, sweeps }),
         false => Err(reader.sorted()),
     }
 }

@@ -44,8 +44,9 @@ impl SweepSpec {
     /// Lays `other` over this: what it gives replaces what is given here.
     pub fn overlaid(mut self, other: SweepSpec) -> SweepSpec {
         let add = |ours: &mut Vec<Override>, theirs: Vec<Override>| {
+            let declared = ours.len();
             for given in theirs {
-                match ours.iter_mut().find(|one| one.key == given.key) {
+                match ours[..declared].iter_mut().find(|one| one.key == given.key) {
                     Some(one) => *one = given,
                     None => ours.push(given),
                 }

@@ -6,7 +6,7 @@
 
 use super::random::Random;
 use super::space::{Axis, Domain, short};
-use super::values::Scale;
+use crate::pipeline::swept::Scale;
 
 /// Observations that weigh as much as the newest one; older ones weigh less.
 const RECENT: usize = 25;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::random::Random;
-use super::values::{Interval, Kind, Scale, Values, float_text};
+use crate::pipeline::swept::{Interval, Kind, Scale, Values, float_text};
 use crate::pipeline::{BadCondition, Condition, Operation, Override, ParamKey, Params};
 
 /// The axes of a sweep and the conditions that its trials fulfil.

@@ -33,17 +33,21 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> Subscriber for JsonLines<W> {
     fn on_event(&mut self, event: &Event) {
         // The stream has whole lines only.
-        if matches!(event, Event::Redrawn { .. }) {
-            return;
+        if !matches!(event, Event::Redrawn { .. }) {
+            self.write(event);
         }
+    }
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Writes an event, after the header of the stream.
+    pub(super) fn write(&mut self, event: &impl serde::Serialize) {
         if std::mem::replace(&mut self.header, Header::Written) == Header::Pending {
             self.line(&serde_json::json!({ "event": "stream_started", "version": VERSION }));
         }
         self.line(event);
     }
-}
 
-impl<W: Write> JsonLines<W> {
     fn line(&mut self, value: &impl serde::Serialize) {
         let Some(out) = &mut self.out else { return };
         // One write per line, so that lines of another writer to the same stream do not interleave.

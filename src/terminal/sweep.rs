@@ -1,17 +1,18 @@
 //! Shows a sweep: a line that stays for each trial that has ended, and on a terminal a redrawn line
 //! for each that is running.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::escape;
 use crate::event::{
     Event, Failure, Millis, RunName, SweepEvent, SweepSubscriber, TrialEnd, TrialName,
 };
 use crate::number::Number;
+use crate::plural::count;
+use crate::terminal::json::JsonLines;
 use crate::terminal::number::number;
 use crate::terminal::row::clock;
 use crate::terminal::screen::Screen;
@@ -35,7 +36,7 @@ pub enum SweepReporter {
 impl SweepReporter {
     pub fn choose(format: Format) -> SweepReporter {
         if format == Format::Json {
-            return SweepReporter::Json(Json { is_open: true });
+            return SweepReporter::Json(Json(JsonLines::new(std::io::stdout())));
         }
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let live = format == Format::Text && std::io::stderr().is_terminal() && !dumb;
@@ -73,23 +74,15 @@ impl SweepReporter {
 
 /// JSON lines on stdout.
 #[derive(Debug)]
-pub struct Json {
-    /// False once the reader has closed the pipe; the sweep continues without it.
-    is_open: bool,
-}
+pub struct Json(JsonLines<std::io::Stdout>);
 
 impl SweepSubscriber for Json {
     fn on_event(&mut self, event: &SweepEvent) {
-        // The stream has whole lines only.
-        if !self.is_open || matches!(event, SweepEvent::OfTrial { of: Event::Redrawn { .. }, .. }) {
-            return;
+        match event {
+            // The stream has whole lines only.
+            SweepEvent::OfTrial { of, .. } if matches!(**of, Event::Redrawn { .. }) => {}
+            _ => self.0.write(event),
         }
-        let written = serde_json::to_string(event).map_err(std::io::Error::from).and_then(|line| {
-            let mut out = std::io::stdout().lock();
-            out.write_all(format!("{}\n", escape::json(&line)).as_bytes())?;
-            out.flush()
-        });
-        self.is_open = written.is_ok();
     }
 }
 
@@ -182,12 +175,12 @@ impl Display {
             SweepEvent::SweepStarted { run, trials, finished, metric, .. } => {
                 (self.run, self.total, self.ended) = (Some(*run), *trials, *finished);
                 self.metric.clone_from(metric);
-                let count = trials.map_or(String::new(), |count| format!(" {count} trials"));
+                let all = trials.map_or(String::new(), |all| format!(" {}", count(all, "trial")));
                 let before = match finished {
                     0 => String::new(),
                     _ => format!(", {finished} of them finished before"),
                 };
-                self.keep(&format!("{run}: sweep of{count}{before}\n"));
+                self.keep(&format!("{run}: sweep of{all}{before}\n"));
             }
             SweepEvent::TrialStarted { trial, params, .. } => {
                 let params = params.join(" ");

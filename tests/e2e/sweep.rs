@@ -483,3 +483,66 @@ fn missing_metric() {
      hint: did you mean `train.acc`?
     ");
 }
+
+#[test]
+fn declared_sweep() {
+    let sandbox = project();
+    let text = sandbox.read("pipeline.toml");
+    let declared = "[sweeps.rates]\nparams = ['lr=0.1,0.2', 'model=small,large']\n\
+                    where = [\"params.lr < 0.15 or params.model == 'small'\"]\n\
+                    optimize = 'max:train.acc'\njobs = 2\n";
+    sandbox.write("pipeline.toml", format!("{text}{declared}"));
+    let done = sandbox.ok(&["sweep", "rates"]);
+    assert!(done.stderr.contains("run-1: sweep of 3 trials"), "{done}");
+    assert!(done.stdout.contains("train.acc 0.9 with lr=0.1 model=small"), "{done}");
+    let more = sandbox.ok(&["sweep", "rates", "-p", "lr=0.05,0.1,0.2", "--jobs", "1"]);
+    assert_eq!(started(&more).len(), 2, "{more}");
+    let status = sandbox.ok(&["sweep", "status", "rates", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    assert_eq!((&status["name"], &status["best"]), (&"rates".into(), &4.into()));
+    assert_eq!(status["trials"].as_array().unwrap().len(), 5);
+    let unknown = sandbox.repro(&["sweep", "rate"]);
+    assert!(unknown.stderr.contains("did you mean `rates`?"), "{unknown}");
+}
+
+#[test]
+fn faulty_declarations() {
+    let sandbox = project();
+    let text = sandbox.read("pipeline.toml");
+    let declared = "[sweeps.a]\nparams = ['lr=0.1,', 'lrr=1,2']\nrandom = 0\n\
+                    when = ['x']\ntarget = 'much'\n\
+                    [sweeps.b]\nparam = ['lr=1']\n";
+    sandbox.write("pipeline.toml", format!("{text}{declared}"));
+    let done = sandbox.repro(&["status"]);
+    snapshot!(done, @r#"
+    exit 2
+    --- stderr
+    error: pipeline.toml:26: sweep `a`: `lr=0.1,`: a value is missing beside a comma
+     hint: write an empty text as `''`, and one with a comma in quotes
+    error: pipeline.toml:26: sweep `a`: there is no param `lrr`
+     hint: did you mean `lr`?
+    error: pipeline.toml:27: `random` of sweep `a` must be an integer from 1 to 100000, not 0
+    error: pipeline.toml:28: `when` of sweep `a` must be "KEY=CONDITION"
+    error: pipeline.toml:29: `target` of sweep `a` must be a number
+    error: pipeline.toml:30: sweep `b` has no params
+     hint: for example `params = ["lr=0.1,0.01"]`
+    error: pipeline.toml:31: unknown key `param` in sweep `b`
+     hint: did you mean `params`?
+    "#);
+}
+
+#[test]
+fn events_as_json() {
+    let sandbox = project();
+    let done = sandbox.ok(&["sweep", "-p", "lr=0.1", "--json"]);
+    let events: Vec<serde_json::Value> =
+        done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut names: Vec<&str> = events.iter().map(|one| one["event"].as_str().unwrap()).collect();
+    names.dedup();
+    assert_eq!(
+        names,
+        ["stream_started", "sweep_started", "trial_started", "trial", "trial_ended", "sweep_ended"]
+    );
+    let ended = events.iter().find(|event| event["event"] == "trial_ended").unwrap();
+    assert_eq!((&ended["trial"], &ended["state"]), (&1.into(), &"ok".into()));
+}

@@ -6,7 +6,7 @@ use crate::event::{Event, Failure, RunName, RunStatus, TrialName};
 /// A message to the driver.
 #[derive(Debug)]
 pub(super) enum News {
-    Event(TrialName, Event),
+    Event(TrialName, Box<Event>),
     Warning(String),
     Ended(TrialName, Result<Ended>),
     Signal,

@@ -91,7 +91,7 @@ impl Subscriber for Forward<'_> {
     fn on_event(&mut self, event: &Event) {
         let is_fresh = matches!(event, Event::StageEnded { outcome: Outcome::Fresh, .. });
         if !is_fresh {
-            let _ = self.news.send(News::Event(self.name, event.clone()));
+            let _ = self.news.send(News::Event(self.name, Box::new(event.clone())));
         }
     }
 }

@@ -17,8 +17,18 @@ use crate::pipeline::{
 use crate::repo_path::RepoPath;
 
 /// The keys at the top level; those of the tables follow.
-pub(in crate::pipeline) const ROOT: [&str; 9] =
-    ["pipeline", "config", "params", "metrics", "tokens", "cache", "git", "worktrees", "stages"];
+pub(in crate::pipeline) const ROOT: [&str; 10] = [
+    "pipeline",
+    "config",
+    "params",
+    "metrics",
+    "tokens",
+    "cache",
+    "git",
+    "worktrees",
+    "sweeps",
+    "stages",
+];
 pub(in crate::pipeline) const PIPELINE: [&str; 1] = ["name"];
 pub(in crate::pipeline) const CONFIG: [&str; 2] = ["include", "groups"];
 pub(in crate::pipeline) const GIT: [&str; 1] = ["ignore_outs"];

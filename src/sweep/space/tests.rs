@@ -1,7 +1,7 @@
 //! Tests of spaces: grids, zips, conditions, filters and random points.
 
 use super::*;
-use crate::sweep::values;
+use crate::pipeline::swept as values;
 
 fn axis(key: &str, raw: &str) -> Axis {
     let domain = Domain::of(values::parse(raw).unwrap(), key, false, &[]).unwrap();

@@ -1,9 +1,9 @@
 //! Quality of the optimizer beside Optuna's: `benches/optuna_tpe.py` prints the figures.
 
 use super::*;
+use crate::pipeline::swept::Scale;
 use crate::pipeline::{Operation, Params};
 use crate::sweep::space::{Axis, Domain};
-use crate::sweep::values::Scale;
 
 const SEEDS: u64 = 30;
 const TRIALS: usize = 100;

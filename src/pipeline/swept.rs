@@ -249,7 +249,7 @@ fn decimals(text: &str) -> usize {
 }
 
 /// Writes a float as TOML.
-pub(super) fn float_text(value: f64) -> String {
+pub fn float_text(value: f64) -> String {
     format!("{value:?}")
 }
 
