@@ -55,6 +55,7 @@ impl Scanner {
     /// # Errors
     /// The place where the value cannot be quoted, for a message.
     pub(super) fn value(&mut self, value: &str) -> Result<String, &'static str> {
+        self.check_end(value)?;
         if is_plain(value) {
             self.read(value);
             return Ok(value.to_owned());
@@ -119,7 +120,7 @@ impl Scanner {
     }
 
     fn is_code(&self) -> bool {
-        matches!(self.frames.last(), None | Some(Frame::Command | Frame::Group))
+        matches!(self.frames.last(), None | Some(Frame::Command | Frame::Group | Frame::Array))
     }
 
     fn step(&mut self, c: char) {
@@ -176,7 +177,7 @@ impl Scanner {
                 self.frames.pop();
                 is_closed = true;
             }
-            (Some(Frame::Group), ')') => drop(self.frames.pop()),
+            (Some(Frame::Group | Frame::Array), ')') => drop(self.frames.pop()),
             (Some(Frame::Single | Frame::Backquote), _) => {}
             (Some(Frame::Comment), '\n') => {
                 self.frames.pop();
@@ -196,6 +197,7 @@ impl Scanner {
             (Some(Frame::Arithmetic | Frame::Term | Frame::Brace), _) => {}
             (_, '"') => self.frames.push(Frame::Double),
             (_, '\'') => self.frames.push(Frame::Single),
+            (_, '(') if self.last == Some('=') => self.frames.push(Frame::Array),
             (_, '(') => self.frames.push(Frame::Group),
             (_, '#') if self.begins_word() => self.frames.push(Frame::Comment),
             (_, '\n') => self.begin_body(),
@@ -237,6 +239,11 @@ impl Scanner {
             }
             (Some(Frame::Arithmetic | Frame::Term), _) => None,
             (Some(Frame::Group), '(') if after("(") => Some("after `((`"),
+            // Bash reports a syntax error and goes on with the next line, wherever that is.
+            (Some(Frame::Array), ';' | '&' | '|' | '<' | '>') => {
+                Some("after an operator in an array")
+            }
+            (Some(Frame::Array), '(') if !after("$") => Some("after a bracket in an array"),
             (_, '(') if after("@!+*?^~") => Some("after a pattern with brackets"),
             (_, '#') if after("()<>") => Some("after `#` at a bracket"),
             (_, '#')
@@ -251,7 +258,7 @@ impl Scanner {
             }
             _ => None,
         };
-        if matches!(top, None | Some(Frame::Command | Frame::Group)) {
+        if matches!(top, None | Some(Frame::Command | Frame::Group | Frame::Array)) {
             let is_name = self.last.is_some_and(|last| last.is_alphanumeric() || last == '_');
             self.is_subscript = c == '[' && is_name || self.is_subscript && !" \t\n]".contains(c);
         }
@@ -356,12 +363,25 @@ mod tests {
             ("cat <<E\n\\@\nE", "after a backslash"),
             ("cat <<@\nx\n", "in the end of a here-document"),
             ("cat <<E\n$(echo \"x\")@\nE", "after this substitution in a here-document"),
+            ("a=(x; y); echo @", "after an operator in an array"),
+            ("declare -a a=(x > @)", "after an operator in an array"),
+            ("a+=((@))", "after a bracket in an array"),
         ] {
             assert_eq!(fill(command, "a b"), Err(place), "{command}");
             assert!(fill(command, "ab").is_ok(), "{command}");
         }
         assert_eq!(fill("# @", "a\nb"), Err("in a comment"));
-        assert_eq!(fill("cat <<E\n@\nE", "a\nE"), Err("in a here-document that it would end"));
+        for value in ["a\nE", "E"] {
+            let end = Err("in a here-document that it would end");
+            assert_eq!(fill("cat <<E\n@\nE", value), end, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn arrays_take_values() {
+        let command = fill("a=(x @ $(echo y) @); echo \"${a[1]},${a[2]},${a[3]}\"", "a\nb");
+        let output = deadline::output(Command::new("bash").args(["-c", &command.unwrap()]));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "a\nb,y,a\nb\n");
     }
 
     #[test]

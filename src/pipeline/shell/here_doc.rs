@@ -3,7 +3,9 @@
 use super::state::{Body, Frame, HereDoc, Scanner, escaped};
 
 impl Scanner {
-    pub(super) fn escape_in_body(&self, body: &Body, value: &str) -> Result<String, &'static str> {
+    /// Fails in the body of a here-document if the value could end it.
+    pub(super) fn check_end(&self, value: &str) -> Result<(), &'static str> {
+        let Some(body) = self.body.as_ref().filter(|_| !value.is_empty()) else { return Ok(()) };
         let end = &body.document.end;
         let whole = format!("{}{value}", body.line);
         let (lines, tail) = whole.rsplit_once('\n').unwrap_or(("", &whole));
@@ -14,6 +16,10 @@ impl Scanner {
         {
             return Err("in a here-document that it would end");
         }
+        Ok(())
+    }
+
+    pub(super) fn escape_in_body(&self, body: &Body, value: &str) -> Result<String, &'static str> {
         if self.frames.contains(&Frame::Command) {
             return Err("in a here-document in `$(…)`");
         }

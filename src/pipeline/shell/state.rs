@@ -10,6 +10,8 @@ pub(super) enum Frame {
     Comment,
     /// `(…)`.
     Group,
+    /// `name=(…)`.
+    Array,
     /// `$(…)`.
     Command,
     /// `$((…))`, up to the last bracket.
