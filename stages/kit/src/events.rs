@@ -1,6 +1,17 @@
 //! Events of a running stage: JSON lines appended to the file that `REPRO_EVENTS` names.
 //!
-//! A stage never fails because an event could not be written.
+//! A stage never fails because an event could not be written. Each event is one write, so that
+//! threads and processes can report at once.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! let events = kit::Events::open()?;
+//! events.metric("loss", 3, 0.41);
+//! events.progress(3, 50);
+//! events.artifact("plots/loss.png");
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -36,9 +47,18 @@ impl Events {
         }
     }
 
-    /// Records one point of a series. A value that is not finite is written as `null`, since JSON
-    /// cannot represent it.
+    /// Reports the value of metric `key` at `step`: one point of its series. The history keeps all
+    /// points.
+    ///
+    /// A value that is not finite is written as a string, since JSON has no number for it.
     pub fn metric(&self, key: &str, step: u64, value: f64) {
+        let value = if value.is_finite() {
+            json!(value)
+        } else if value.is_nan() {
+            json!("NaN")
+        } else {
+            json!(if value > 0.0 { "Infinity" } else { "-Infinity" })
+        };
         self.write(&json!({ "metric": key, "step": step, "value": value }));
     }
 
@@ -47,12 +67,14 @@ impl Events {
         self.write(&json!({ "progress": done, "total": total }));
     }
 
-    /// Reports that the outs of the item at `path` are complete.
+    /// Reports that the outs of an item are complete: they are kept, even if the stage fails later.
+    ///
+    /// `path` is spelt as in the file that `REPRO_ITEMS` names.
     pub fn item(&self, path: impl AsRef<Path>) {
         self.write(&json!({ "item": path.as_ref().to_string_lossy() }));
     }
 
-    /// Names a file to keep with the run.
+    /// Reports a file that is worth looking at, by its path from the project root.
     pub fn artifact(&self, path: impl AsRef<Path>) {
         self.write(&json!({ "artifact": path.as_ref().to_string_lossy() }));
     }
@@ -91,6 +113,7 @@ mod tests {
         events.metric("loss", 3, 0.41);
         events.metric("loss", 4, f64::NAN);
         events.metric("loss", 5, f64::INFINITY);
+        events.metric("loss", 6, f64::NEG_INFINITY);
         events.progress(3, 50);
         events.item("data/audio/blues/a \"b\".wav");
         events.artifact("plots/x.png");
@@ -98,8 +121,9 @@ mod tests {
             std::fs::read_to_string(&path).unwrap(),
             r#"{"progress":1,"total":9}
 {"metric":"loss","step":3,"value":0.41}
-{"metric":"loss","step":4,"value":null}
-{"metric":"loss","step":5,"value":null}
+{"metric":"loss","step":4,"value":"NaN"}
+{"metric":"loss","step":5,"value":"Infinity"}
+{"metric":"loss","step":6,"value":"-Infinity"}
 {"progress":3,"total":50}
 {"item":"data/audio/blues/a \"b\".wav"}
 {"artifact":"plots/x.png"}

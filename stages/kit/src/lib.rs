@@ -1,20 +1,46 @@
-//! The stages' side of the contract with the engine: params in, events out, atomic file writes.
+//! A library for stages in Rust: params in, events out, atomic file writes.
 //!
 //! A stage is a program that reads `REPRO_PARAMS`, appends to `REPRO_EVENTS`, and exits with 0 when
-//! its outs are complete. With neither variable set it can be run by hand with its defaults. This
-//! crate is unaware of the pipeline, of other stages, and of audio and networks.
+//! its outs are complete. This crate is the stages' side of that contract. It is unaware of the
+//! pipeline, of other stages, and of audio and networks, and shares no code with the engine.
+//!
+//! | part | purpose |
+//! |---|---|
+//! | [`main`] | runs a stage and reports its error with all causes |
+//! | [`Params`] | params as structs, with defaults and `KEY=VALUE` overrides |
+//! | [`Events`] | metrics, progress, finished items and artifacts |
+//! | [`files`] | outs that are written by a rename, folders of class folders |
+//! | [`csv`], [`npy`] | tables and arrays |
+//! | [`say!`], [`warn!`] | output that a closed stdout does not stop |
+//!
+//! With neither variable set, a stage runs by hand: params have the defaults of its structs, its
+//! arguments override them, and events are left out.
 //!
 //! ```no_run
-//! # #[derive(serde::Deserialize, Default)]
-//! # #[serde(default, deny_unknown_fields)]
-//! # struct TrainParams { epochs: u32 }
+//! #[derive(serde::Deserialize)]
+//! #[serde(default, deny_unknown_fields)]
+//! struct Train {
+//!     epochs: u64,
+//! }
+//!
+//! impl Default for Train {
+//!     fn default() -> Train {
+//!         Train { epochs: 10 }
+//!     }
+//! }
+//!
 //! fn main() -> std::process::ExitCode {
 //!     kit::main(|| {
-//!         let params = kit::Params::load(&["train.epochs=3".to_owned()])?;
-//!         let train: TrainParams = params.section("train")?;
+//!         let overrides: Vec<String> = std::env::args().skip(1).collect();
+//!         let params = kit::Params::load(&overrides)?;
+//!         let train: Train = params.section("train")?;
+//!         params.reject_unread_overrides()?;
 //!         let events = kit::Events::open()?;
-//!         events.progress(0, u64::from(train.epochs));
-//!         Ok(())
+//!         for epoch in 0..train.epochs {
+//!             events.metric("loss", epoch, 1.0 / (epoch + 1) as f64);
+//!             events.progress(epoch + 1, train.epochs);
+//!         }
+//!         kit::files::write_json("metrics.json", &serde_json::json!({ "accuracy": 0.9 }))
 //!     })
 //! }
 //! ```
