@@ -1,8 +1,9 @@
 //! `repro completions`: prints the script for a shell, and answers its requests.
 //!
-//! Every argument whose value is named STAGE, RUN, REV:PATH, ID or KEY is completed with those of
-//! the project in the current directory.
+//! Every argument whose value is named STAGE, RUN, REV:PATH, ID, KEY, METRIC or FIELD is completed
+//! with those of the project in the current directory.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 
 use crate::engine::{Project, get, project};
 use crate::error::{Error, Result, exit};
+use crate::filter::{Attribute, MetricName};
 use crate::pipeline::Pipeline;
 use crate::plan::trash::Displaced;
 use crate::runs::Store;
@@ -85,6 +87,8 @@ fn with_candidates(arg: Arg) -> Arg {
         "STAGE" => arg.add(ArgValueCandidates::new(stages)),
         "STAGE|PATH" => arg.add(ArgValueCompleter::new(stages_and_paths)),
         "RUN" => arg.add(ArgValueCandidates::new(runs)),
+        "METRIC" => arg.add(ArgValueCandidates::new(metrics)),
+        "FIELD" | "FIELD[:asc|desc]" => arg.add(ArgValueCandidates::new(fields)),
         "REV:PATH" => arg.add(ArgValueCompleter::new(old_outs)),
         "ID" => arg.add(ArgValueCandidates::new(trash)),
         "KEY" => arg.add(ArgValueCandidates::new(|| params(""))),
@@ -127,13 +131,44 @@ fn stages_and_paths(typed: &OsStr) -> Vec<CompletionCandidate> {
     stages().into_iter().filter(begins).chain(PathCompleter::any().complete(typed)).collect()
 }
 
-/// Returns the latest runs, newest first.
+fn store() -> Option<Store> {
+    Store::open_existing(&project_root()?).ok().flatten()
+}
+
+/// Returns the latest runs, newest first, each by its number and its name.
 fn runs() -> Vec<CompletionCandidate> {
-    let store = project_root().and_then(|root| Store::open_existing(&root).ok().flatten());
-    let names = store.and_then(|store| store.names(MOST_RUNS).ok()).unwrap_or_default();
-    let last = (!names.is_empty()).then(|| CompletionCandidate::new("last"));
-    last.into_iter()
-        .chain(names.iter().map(|name| CompletionCandidate::new(name.to_string())))
+    let Some(store) = store() else { return Vec::new() };
+    let runs = store.latest_with_names(MOST_RUNS).unwrap_or_default();
+    let latest = (!runs.is_empty()).then(|| CompletionCandidate::new("latest"));
+    let names = runs.iter().filter_map(|(run, name)| {
+        let help = Some(run.to_string().into());
+        name.as_ref().map(|name| CompletionCandidate::new(name).help(help))
+    });
+    let numbers = runs.iter().map(|(run, name)| {
+        CompletionCandidate::new(run.to_string()).help(name.clone().map(Into::into))
+    });
+    latest.into_iter().chain(numbers).chain(names).collect()
+}
+
+/// Returns the metrics of all runs.
+fn metrics() -> Vec<CompletionCandidate> {
+    let known = store().and_then(|store| store.known().ok()).unwrap_or_default();
+    let names: BTreeSet<String> = known.metrics.iter().map(MetricName::of_family).collect();
+    names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// Returns what a column or an order can name.
+fn fields() -> Vec<CompletionCandidate> {
+    let known = store().and_then(|store| store.known().ok()).unwrap_or_default();
+    let metrics = metrics();
+    let metrics = metrics.iter().map(|metric| metric.get_value().to_string_lossy());
+    let attributes = Attribute::ALL.map(|attribute| attribute.name().to_owned());
+    attributes
+        .into_iter()
+        .chain(metrics.map(|name| format!("metrics.{name}")))
+        .chain(known.params.iter().map(|key| format!("params.{key}")))
+        .chain(known.tags.iter().map(|key| format!("tags.{key}")))
+        .map(CompletionCandidate::new)
         .collect()
 }
 

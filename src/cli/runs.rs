@@ -1,5 +1,7 @@
 //! `repro runs`: the history of runs.
 
+mod best;
+mod edit;
 mod checkout;
 mod diff;
 mod export;
@@ -8,6 +10,7 @@ mod list;
 mod logs;
 mod reproduce;
 mod show;
+mod table;
 
 use std::path::Path;
 
@@ -16,7 +19,7 @@ use clap::{Args, Subcommand};
 use crate::error::Result;
 use crate::pipeline::Goals;
 
-/// Show the history of runs
+/// Find runs, and add names, tags and notes
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     #[command(subcommand)]
@@ -33,6 +36,13 @@ enum Command {
     Reproduce(reproduce::ReproduceArgs),
     Export(export::ExportArgs),
     Import(import::ImportArgs),
+    Best(best::BestArgs),
+    Tag(edit::TagArgs),
+    Note(edit::NoteArgs),
+    Rename(edit::RenameArgs),
+    #[command(name = "rm", visible_alias = "remove")]
+    Remove(edit::RemoveArgs),
+    Undelete(edit::UndeleteArgs),
 }
 
 impl RunsArgs {
@@ -43,13 +53,19 @@ impl RunsArgs {
     pub(super) fn execute(self, here: &Path, root: &Path, goals: &Goals) -> Result<u8> {
         match self.command {
             Command::List(args) => args.execute(root, goals),
-            Command::Show(args) => args.execute(root),
+            Command::Show(args) => args.execute(root, goals),
             Command::Diff(args) => args.execute(root, goals),
             Command::Logs(args) => args.execute(root),
             Command::Checkout(args) => args.execute(here, root, goals),
             Command::Reproduce(args) => args.execute(root, goals),
             Command::Export(args) => args.execute(here, root, goals),
             Command::Import(args) => args.execute(here, root),
+            Command::Best(args) => args.execute(root, goals),
+            Command::Tag(args) => args.execute(root),
+            Command::Note(args) => args.execute(root),
+            Command::Rename(args) => args.execute(root),
+            Command::Remove(args) => args.execute(root),
+            Command::Undelete(args) => args.execute(root),
         }
     }
 }

@@ -59,7 +59,7 @@ pub enum Case {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Never NaN or infinite. Times are milliseconds since 1970 UTC.
+    /// Finite if it was parsed. Times are milliseconds since 1970 UTC.
     Number(f64),
     Text(String),
     /// A day, or a day and a time, in the local time zone: `2026-05-09 14:03`.

@@ -11,15 +11,22 @@ pub struct Fault {
     pub at: usize,
     pub what: String,
     pub hint: Option<String>,
+    /// The name that is neither that of an attribute nor has a prefix.
+    pub name: Option<String>,
 }
 
 impl Fault {
     pub(super) fn new(at: usize, what: impl Into<String>) -> Fault {
-        Fault { at, what: what.into(), hint: None }
+        Fault { at, what: what.into(), hint: None, name: None }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Fault {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn about(mut self, name: impl Into<String>) -> Fault {
+        self.name = Some(name.into());
         self
     }
 

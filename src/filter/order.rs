@@ -19,17 +19,13 @@ pub enum Direction {
 }
 
 impl Order {
-    /// Parses `KEY`, `KEY:asc` or `KEY:desc`; the direction is `None` if it is not given.
-    ///
-    /// # Errors
-    /// The key is not the name of a field.
-    pub fn parse(text: &str) -> Result<(Field, Option<Direction>), Fault> {
-        let (key, direction) = match text.rsplit_once(':') {
+    /// Splits `KEY:asc` or `KEY:desc` into the key and the direction, which may be missing.
+    pub fn split(text: &str) -> (&str, Option<Direction>) {
+        match text.rsplit_once(':') {
             Some((key, "asc")) => (key, Some(Direction::Ascending)),
             Some((key, "desc")) => (key, Some(Direction::Descending)),
             _ => (text, None),
-        };
-        Ok((parser::field(key, Dialect::Repro)?, direction))
+        }
     }
 
     /// Parses an entry of MLflow's `order_by`: `KEY`, `KEY ASC` or `KEY DESC`, in any case.

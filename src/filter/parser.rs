@@ -138,7 +138,8 @@ impl<'t> Parser<'t> {
             None | Some("attributes" | "attribute" | "attr" | "run") => {
                 let found = Attribute::find(&name, self.dialect);
                 found.map(Field::Attribute).map_err(|hint| {
-                    Fault::new(token.at, format!("there is no attribute `{name}`")).hint(hint)
+                    let fault = Fault::new(token.at, format!("there is no attribute `{name}`"));
+                    fault.hint(hint).about(name)
                 })
             }
             Some("metrics" | "metric") => Ok(Field::Metric(name)),
@@ -260,9 +261,11 @@ fn unknown_prefix(at: usize, prefix: &str, name: &str) -> Fault {
         return Fault::new(at, format!("there is no prefix `{prefix}`"))
             .hint(format!("did you mean `{meant}.{name}`?"));
     }
-    Fault::new(at, format!("`{prefix}.{name}` lacks a prefix that says what it is")).hint(format!(
-        "write `metrics.{prefix}.{name}`, `params.{prefix}.{name}` or `tags.{prefix}.{name}`"
-    ))
+    Fault::new(at, format!("`{prefix}.{name}` lacks a prefix that says what it is"))
+        .hint(format!(
+            "write `metrics.{prefix}.{name}`, `params.{prefix}.{name}` or `tags.{prefix}.{name}`"
+        ))
+        .about(format!("{prefix}.{name}"))
 }
 
 fn unexpected(token: &Token, expected: &str) -> Fault {

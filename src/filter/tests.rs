@@ -248,9 +248,12 @@ fn faults_with_places() {
 
 #[test]
 fn orders_of_lists() {
-    let order = |text: &str| match Order::parse(text) {
-        Ok((field, direction)) => format!("{field} {direction:?}"),
-        Err(fault) => fault.what,
+    let order = |text: &str| {
+        let (key, direction) = Order::split(text);
+        match Field::parse(key, Repro) {
+            Ok(field) => format!("{field} {direction:?}"),
+            Err(fault) => fault.what,
+        }
     };
     for (text, expected) in [
         ("metrics.evaluate.accuracy", "metrics.evaluate.accuracy None"),
@@ -425,7 +428,7 @@ proptest! {
                 }
                 Err(fault) => prop_assert!(text.is_char_boundary(fault.at), "{text}"),
             }
-            let _ = Order::parse(&text);
+            let _ = Field::parse(Order::split(&text).0, dialect);
             let _ = Order::parse_mlflow(&text);
         }
     }

@@ -6,26 +6,42 @@ use serde::ser::{Error as _, SerializeSeq as _};
 use serde::{Serialize, Serializer};
 
 use super::metrics::FinalMetrics;
+use super::run_tree::{self, Children, Node};
 use super::streamed::ReadFailure;
 use crate::error::Result;
-use crate::event::{Failure, GitState, Millis, RunName, Timestamp};
-use crate::pipeline::{ParamKey, ParamValue, StageName};
+use crate::event::{Failure, GitState, Millis, RunKind, RunName, RunUid, Timestamp};
+use crate::pipeline::{Goals, ParamKey, ParamValue, StageName};
 use crate::runs::compare::compare_params;
 use crate::runs::{Artifact, Origin, Run, StageRecord, StageState, Store};
 
 /// Everything recorded about a run, except its series.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(transparent)]
 pub struct RunReport {
-    #[serde(serialize_with = "details")]
+    #[serde(flatten, serialize_with = "details")]
     pub run: Run,
+    /// The run that this one is a part of, if the store has it.
+    #[serde(skip)]
+    pub part_of: Option<RunName>,
+    /// The runs that are a part of this one.
+    pub children: Option<Children>,
 }
 
-/// Runs, newest first. They are read one by one: there may be many.
+impl RunReport {
+    /// # Errors
+    /// The store cannot be read.
+    pub fn read(store: &Store, run: RunName, goals: &Goals) -> Result<RunReport> {
+        let run = store.run(run)?;
+        let rows = run_tree::collapsed(store, &[run.name], run.lifecycle, &store.known()?, goals)?;
+        let children = rows.into_iter().next().and_then(|row| row.hidden);
+        Ok(RunReport { part_of: store.parent(run.name)?, run, children })
+    }
+}
+
+/// Runs with all that a list can show. They are read one by one: there may be many.
 #[derive(Debug)]
 pub struct RunListReport<'s> {
     store: &'s Store,
-    names: Vec<RunName>,
+    rows: Vec<Node>,
     pub failure: ReadFailure,
 }
 
@@ -35,6 +51,11 @@ pub struct RunEntry {
     pub run: Run,
     /// Params that differ from the run before.
     pub changed: Vec<ChangedParam>,
+    /// The children that the list does not show.
+    pub children: Option<Children>,
+    /// Number of runs above it in the tree.
+    #[serde(skip)]
+    pub depth: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,23 +66,18 @@ pub struct ChangedParam {
 }
 
 impl<'s> RunListReport<'s> {
-    /// Lists the latest runs, at most `limit`.
-    pub fn newest(store: &'s Store, limit: usize) -> Result<RunListReport<'s>> {
-        Ok(RunListReport { store, names: store.names(limit)?, failure: ReadFailure::default() })
-    }
-
-    pub fn count(&self) -> usize {
-        self.names.len()
+    pub fn new(store: &'s Store, rows: Vec<Node>) -> RunListReport<'s> {
+        RunListReport { store, rows, failure: ReadFailure::default() }
     }
 
     pub fn entries(&self) -> impl Iterator<Item = Result<RunEntry>> {
-        self.names.iter().map(|&name| {
-            let run = self.store.run(name)?;
-            let changed = match self.store.before(name)? {
+        self.rows.iter().map(|node| {
+            let run = self.store.run(node.run)?;
+            let changed = match self.store.before(node.run)? {
                 None => Vec::new(),
                 Some(before) => changed(self.store.params(before)?, &run),
             };
-            Ok(RunEntry { run, changed })
+            Ok(RunEntry { run, changed, children: node.hidden.clone(), depth: node.depth })
         })
     }
 }
@@ -69,7 +85,7 @@ impl<'s> RunListReport<'s> {
 /// Reads the runs while it serializes them.
 impl Serialize for RunListReport<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        let mut list = s.serialize_seq(Some(self.names.len()))?;
+        let mut list = s.serialize_seq(Some(self.rows.len()))?;
         for entry in self.entries() {
             let entry = entry.map_err(|error| self.failure.keep(error))?;
             // A value has its keys sorted.
@@ -118,6 +134,16 @@ struct RunDetails<'a> {
 #[derive(Serialize)]
 struct RunFields<'a> {
     run: RunName,
+    uid: RunUid,
+    name: Option<&'a str>,
+    kind: RunKind,
+    /// Identity of the run that this one is a part of.
+    parent: Option<RunUid>,
+    experiment: &'a str,
+    user: Option<&'a str>,
+    lifecycle: &'static str,
+    note: Option<&'a str>,
+    tags: &'a BTreeMap<String, String>,
     status: &'static str,
     started: Timestamp,
     took: Option<Millis>,
@@ -136,6 +162,15 @@ impl<'a> From<&'a Run> for RunFields<'a> {
     fn from(run: &'a Run) -> RunFields<'a> {
         RunFields {
             run: run.name,
+            uid: run.info.uid,
+            name: run.info.name.as_deref(),
+            kind: run.info.kind,
+            parent: run.info.parent,
+            experiment: &run.info.experiment,
+            user: run.info.user.as_deref(),
+            lifecycle: run.lifecycle.word(),
+            note: run.note.as_deref(),
+            tags: &run.tags,
             status: run.state.word(),
             started: run.started,
             took: run.took,
@@ -229,6 +264,7 @@ impl<'a> From<&'a Artifact> for ArtifactFields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::run_tree::flat;
     use crate::runs::tests::{at_a_fixed_time, finished};
 
     #[test]
@@ -237,7 +273,7 @@ mod tests {
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let mut run = store.run(RunName(1)).unwrap();
         at_a_fixed_time(&mut run);
-        insta::assert_snapshot!(crate::report::json(&RunReport { run }), @r#"
+        insta::assert_snapshot!(crate::report::json(&RunReport { run, part_of: None, children: None }), @r#"
         {
           "artifacts": [
             {
@@ -248,12 +284,14 @@ mod tests {
               "stage": "download"
             }
           ],
+          "children": null,
           "command": [
             "repro",
             "run",
             "-p",
             "note=a b"
           ],
+          "experiment": "genres",
           "fresh": 0,
           "git": {
             "branch": "main",
@@ -261,9 +299,13 @@ mod tests {
             "tree": "clean"
           },
           "host": "ws-7",
+          "kind": "pipeline",
+          "lifecycle": "active",
           "metrics": {
             "train.loss": 2.25
           },
+          "name": null,
+          "note": null,
           "overrides": [
             "note=a b"
           ],
@@ -272,6 +314,7 @@ mod tests {
             "source": "synth",
             "train.epochs": 10
           },
+          "parent": null,
           "pipeline": "genres",
           "run": "run-1",
           "stages": [
@@ -331,7 +374,10 @@ mod tests {
           ],
           "started": 1778335402000,
           "status": "failed",
-          "took": 193000
+          "tags": {},
+          "took": 193000,
+          "uid": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+          "user": "mira"
         }
         "#);
     }
@@ -340,7 +386,7 @@ mod tests {
     fn run_list_json() {
         let dir = finished();
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let report = RunListReport::newest(&store, 1).unwrap();
+        let report = RunListReport::new(&store, flat(&store.names(1).unwrap()));
         let mut streamed = Vec::new();
         let written = crate::report::streamed::write_json(&report, &report.failure, &mut streamed);
         written.unwrap().unwrap();
@@ -351,18 +397,28 @@ mod tests {
             entry.keys().map(String::as_str).collect::<Vec<_>>(),
             [
                 "changed",
+                "children",
                 "command",
+                "experiment",
                 "fresh",
                 "git",
                 "host",
+                "kind",
+                "lifecycle",
                 "metrics",
+                "name",
+                "note",
                 "overrides",
+                "parent",
                 "pipeline",
                 "run",
                 "stages",
                 "started",
                 "status",
-                "took"
+                "tags",
+                "took",
+                "uid",
+                "user",
             ]
         );
         assert_eq!(entry["run"], "run-2");

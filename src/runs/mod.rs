@@ -2,7 +2,10 @@
 //! logs per run. Does not know how stages are run or whether they are up to date. If `runs/` is
 //! deleted, only the history is lost. `docs/reference/runs.md` describes the format.
 
+pub mod cells;
 pub mod compare;
+mod edit;
+mod family;
 mod folders;
 mod liveness;
 mod lock_owner;
@@ -12,6 +15,7 @@ mod recorder;
 mod resolve;
 mod rows;
 mod schema;
+pub mod search;
 mod secrets;
 mod series;
 mod store;

@@ -2,11 +2,12 @@
 //! identity of a run, or the run with the best value of a metric.
 
 use super::query::no_runs;
-use super::rows::{run_name, stage_name};
+use super::rows::run_name;
 use super::store::Store;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::RunName;
-use crate::pipeline::{Goal, Goals, StageName};
+use crate::filter::Filter;
+use crate::pipeline::Goals;
 
 /// Minimum length of the beginning of an identity.
 const MIN_PREFIX: usize = 4;
@@ -20,7 +21,12 @@ impl Store {
     /// No run or several runs have that name; the hint lists some that exist.
     pub fn resolve(&self, text: &str, goals: impl FnOnce() -> Goals) -> Result<RunName> {
         if let Some(metric) = text.strip_prefix("best:") {
-            return self.best(metric, &goals());
+            let found = self.best(metric, Filter::default(), &self.known()?, &goals(), 1)?;
+            return found
+                .runs
+                .first()
+                .copied()
+                .ok_or_else(|| Error::usage(format!("metric `{metric}` is NaN in all runs")));
         }
         if matches!(text, "latest" | "last") {
             return self.latest();
@@ -97,60 +103,6 @@ impl Store {
             ))
             .hint(latest_hint(latest)),
         })
-    }
-
-    /// Returns the run with the best final value of `metric`; of several, the first.
-    fn best(&self, metric: &str, goals: &Goals) -> Result<RunName> {
-        let (stage, key) = self.metric(metric)?;
-        let full = format!("{stage}.{key}");
-        let order = match goals.of(&full) {
-            Some(Goal::Max) => "DESC",
-            Some(Goal::Min) => "ASC",
-            None => {
-                return Err(Error::usage(format!("metric `{full}` has no goal")).hint(format!(
-                    "declare one in pipeline.toml: `{key} = {{ goal = \"max\" }}` in `[metrics]`"
-                )));
-            }
-        };
-        let sql = format!(
-            "SELECT number FROM metrics JOIN runs ON run = number
-             WHERE stage = ?1 AND key = ?2 AND value NOT NULL AND lifecycle = 'active'
-             ORDER BY value {order}, number LIMIT 1"
-        );
-        self.query_one(&sql, (stage.as_str(), &key), run_name)?
-            .ok_or_else(|| Error::usage(format!("metric `{full}` is NaN in all runs")))
-    }
-
-    /// Returns the final metric that `name` means: its stage and key, or an ending of them that no
-    /// other metric has.
-    fn metric(&self, name: &str) -> Result<(StageName, String)> {
-        let sql = "SELECT DISTINCT stage, key FROM metrics";
-        let all: Vec<(String, String)> =
-            self.query_all(sql, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let full: Vec<String> = all.iter().map(|(stage, key)| format!("{stage}.{key}")).collect();
-        let ends_so = |full: &str| full.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-        let exact = full.iter().position(|full| full == name);
-        let meant: Vec<usize> = match exact {
-            Some(at) => vec![at],
-            None => (0..full.len()).filter(|at| ends_so(&full[*at])).collect(),
-        };
-        match meant[..] {
-            [at] => Ok((stage_name(&all[at].0)?, all[at].1.clone())),
-            [] => {
-                let error = Error::usage(format!("no run has a metric `{name}`"));
-                Err(match did_you_mean(name, full.iter().map(String::as_str)) {
-                    Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-                    None => error.hint("`repro metrics show` lists the metrics of the last run"),
-                })
-            }
-            _ => {
-                let listed: Vec<String> =
-                    meant.iter().take(MOST_LISTED).map(|at| format!("`{}`", full[*at])).collect();
-                let listed = listed.join(", ");
-                Err(Error::usage(format!("several metrics end in `{name}`: {listed}"))
-                    .hint(format!("use `{}`, for example", full[meant[0]])))
-            }
-        }
     }
 }
 

@@ -454,9 +454,9 @@ fn best_run_by_goal() {
     assert_eq!(resolve(&store, "best:loss").unwrap(), RunName(1));
     for (text, what, hint) in [
         ("best:steps", "metric `train.steps` has no goal", "declare one in pipeline.toml"),
-        ("best:los", "no run has a metric `los`", "`repro metrics show`"),
+        ("best:los", "no run has a metric `los`", "did you mean `loss`?"),
         ("best:train.los", "no run has a metric `train.los`", "did you mean `train.loss`?"),
-        ("best:", "no run has a metric ``", "`repro metrics show`"),
+        ("best:", "no run has a metric ``", "the metrics are evaluate.accuracy,"),
     ] {
         let error = resolve(&store, text).unwrap_err();
         assert_eq!(error.what, what);
@@ -466,7 +466,7 @@ fn best_run_by_goal() {
                 WHERE key = 'loss' AND run = 2";
     store.conn.execute(copy, []).unwrap();
     let error = resolve(&store, "best:loss").unwrap_err();
-    assert_eq!(error.what, "several metrics end in `loss`: `train.loss`, `tune.loss`");
+    assert_eq!(error.what, "`loss` is the name of several metrics");
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(super) fn reasons(changes: &[Change]) -> Option<String> {
 
 /// Returns the visible part of an output line: the text after the last carriage return, without
 /// colors and other control codes.
-pub(super) fn visible(line: &str) -> String {
+pub fn visible(line: &str) -> String {
     let line = line.trim_end_matches(['\r', '\n']);
     let last = line.rsplit('\r').next().unwrap_or(line);
     let plain = anstream::adapter::strip_str(last).to_string();

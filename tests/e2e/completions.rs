@@ -37,6 +37,12 @@ fn completes_stages_runs_and_params() {
         );
     }
     assert_eq!(candidates(&sandbox, &["runs", "logs", "run-1", "wo"]), ["words"]);
+    sandbox.ok(&["runs", "rename", "run-1", "first"]);
+    for command in ["show", "logs", "tag", "note", "rm"] {
+        assert_eq!(candidates(&sandbox, &["runs", command, "fi"]), ["first"], "{command}");
+    }
+    assert_eq!(candidates(&sandbox, &["runs", "list", "--sort", "stat"]), ["status"]);
+    assert_eq!(candidates(&sandbox, &["runs", "list", "--columns", "params.t"]), ["params.top"]);
 }
 
 #[test]

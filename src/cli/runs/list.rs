@@ -1,317 +1,198 @@
-//! `repro runs list`: one line per run, with the changed params and the metrics to judge them by.
+//! `repro runs list`: runs as a table, as a tree, or as data.
+
+mod overview;
 
 use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::common::run_style;
+use crate::cli::runs::table;
 use crate::error::{Result, exit};
-use crate::pipeline::{Goal, Goals, ParamValue, StageName};
+use crate::filter::{
+    Attribute, Comparison, Direction, Field, Filter, Known, Op, Order, Test, Value,
+};
+use crate::pipeline::{Goal, Goals};
 use crate::plural::count;
-use crate::report::runs::{ChangedParam, RunEntry, RunListReport};
+use crate::report::run_columns::columns;
+use crate::report::run_table::RunTable;
+use crate::report::run_tree::{self, Node};
+use crate::report::runs::RunListReport;
 use crate::report::streamed;
-use crate::runs::compare::metric_key;
-use crate::runs::{Run, RunState, StageRecord, StageState, Store};
-use crate::terminal::number;
-use crate::terminal::table::{Align, Cell, Table};
-use crate::terminal::text::{truncate, widest, width};
-use crate::terminal::wording::outcome_word;
-use crate::terminal::{self, stdout, style};
+use crate::runs::search::{Found, Level, Query};
+use crate::runs::{Lifecycle, RunKind, Store};
+use crate::terminal::{self, stdout};
 
 /// List runs, newest first, with changed params and metrics
+///
+/// The trials of a sweep are counted in its line; `--tree` lists them below it. With `--filter`,
+/// `--failed`, `--kind` or `--sort`, every run that matches has a line of its own. CSV has all
+/// params and metrics, unless columns are chosen.
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
     /// Show at most N runs; 0 shows all
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
-    limit: usize,
-    /// Print JSON
+    #[arg(long = "last", alias = "limit", short = 'n', value_name = "N", default_value_t = 20)]
+    last: usize,
+    /// Show only runs that match, such as `metrics.accuracy > 0.7 and params.model = 'small'`
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Show only failed runs
     #[arg(long)]
-    json: bool,
+    failed: bool,
+    /// Show only runs of this kind: `pipeline`, `sweep`, `trial`, `external` or `accept`
+    #[arg(long, value_name = "KIND", value_parser = kind)]
+    kind: Option<RunKind>,
+    /// Show deleted runs instead
+    #[arg(long)]
+    deleted: bool,
+    /// Sort by a field, such as `metrics.accuracy`, `train.epochs:asc` or `took:desc`; the best and
+    /// the newest come first unless a direction is given
+    #[arg(long, value_name = "FIELD[:asc|desc]", value_delimiter = ',')]
+    sort: Vec<String>,
+    /// Show these columns: fields, or globs such as `metrics.*`, separated by commas
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    columns: Vec<String>,
+    /// List runs below the sweep that they belong to
+    #[arg(long)]
+    tree: bool,
+    #[command(flatten)]
+    format: table::Format,
 }
+
+fn kind(text: &str) -> Result<RunKind, String> {
+    let words = "pipeline, sweep, trial, external or accept";
+    RunKind::parse(text).ok_or_else(|| format!("must be {words}"))
+}
+
+/// Columns of CSV, unless others are chosen.
+const CSV_COLUMNS: [&str; 7] =
+    ["run", "name", "status", "started", "took", "params.*", "metrics.*"];
 
 impl ListArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
-        let limit = if self.limit == 0 { usize::MAX } else { self.limit };
         let store = Store::open_existing(root)?;
-        let report = store.as_ref().map(|store| RunListReport::newest(store, limit)).transpose()?;
-        let (store, report) = match (&store, report) {
-            (Some(store), Some(report)) if self.json || report.count() > 0 => (store, report),
-            _ if self.json => {
-                stdout::write("[]\n")?;
-                return Ok(exit::OK);
-            }
-            _ => {
-                terminal::note("there are no runs yet: run `repro run` to create the first");
-                return Ok(exit::OK);
-            }
-        };
-        if self.json {
-            stdout::stream(|out| streamed::write_json(&report, &report.failure, out))?;
-            return Ok(exit::OK);
+        let known = store.as_ref().map_or_else(|| Ok(Known::default()), Store::known)?;
+        // A mistake in the filter is reported even if there are no runs.
+        let filter = self.filter(&known)?;
+        let Some(store) = store else { return self.nothing(None) };
+        let query = self.query(filter, &known, goals)?;
+        let found = store.search(&query, &known, goals)?;
+        if found.runs.is_empty() {
+            return self.nothing(Some(&store));
         }
-        let entries = report.entries().map(|entry| entry.map(line)).collect::<Result<Vec<_>>>()?;
-        stdout::write(&fitting(&entries, goals))?;
-        let older = store.count()?.saturating_sub(entries.len());
-        if older > 0 {
-            let older = count(older, "older run");
-            terminal::note(&format!("{older}: `repro runs list -n 0` shows all"));
+        let rows = self.rows(&store, &found, &query, &known, goals)?;
+        let chosen = match self.format.is_csv() {
+            true if self.columns.is_empty() => CSV_COLUMNS.map(str::to_owned).into(),
+            _ => self.columns.clone(),
+        };
+        if chosen.is_empty() {
+            self.show_overview(RunListReport::new(&store, rows), goals)?;
+        } else {
+            let columns = columns(&chosen, &known, goals)?;
+            table::show(&RunTable::new(&store, columns, rows)?, &self.format)?;
+        }
+        let more = found.total - found.runs.len();
+        if more > 0 && self.format.is_text() {
+            let runs = if self.is_flat() { "more run" } else { "older run" };
+            let more = count(more, runs);
+            terminal::note(&format!("{more}: `repro runs list -n 0` shows all"));
+        }
+        Ok(exit::OK)
+    }
+
+    fn filter(&self, known: &Known) -> Result<Filter> {
+        let mut filter = table::filter(self.filter.as_deref(), known)?;
+        let mut equals = |attribute: Attribute, word: &str| {
+            let test = Test::Compare(Op::Eq, Value::Text(word.to_owned()));
+            filter.comparisons.push(Comparison { field: Field::Attribute(attribute), test });
+        };
+        if self.failed {
+            equals(Attribute::Status, "failed");
+        }
+        if let Some(kind) = self.kind {
+            equals(Attribute::Kind, kind.word());
+        }
+        Ok(filter)
+    }
+
+    fn query(&self, filter: Filter, known: &Known, goals: &Goals) -> Result<Query> {
+        let order =
+            self.sort.iter().map(|text| order(text, known, goals)).collect::<Result<_>>()?;
+        Ok(Query {
+            filter,
+            order,
+            lifecycle: if self.deleted { Lifecycle::Deleted } else { Lifecycle::Active },
+            level: if self.is_flat() { Level::Any } else { Level::Top },
+            limit: if self.last == 0 { usize::MAX } else { self.last },
+        })
+    }
+
+    /// Reports whether runs are listed wherever they are in the tree.
+    fn is_flat(&self) -> bool {
+        self.filter.is_some() || self.failed || self.kind.is_some() || !self.sort.is_empty()
+    }
+
+    fn rows(
+        &self,
+        store: &Store,
+        Found { runs, .. }: &Found,
+        query: &Query,
+        known: &Known,
+        goals: &Goals,
+    ) -> Result<Vec<Node>> {
+        match (self.is_flat(), self.tree) {
+            (true, true) => run_tree::grouped(store, runs),
+            (true, false) => Ok(run_tree::flat(runs)),
+            (false, true) => run_tree::expanded(store, runs, query.lifecycle),
+            (false, false) => run_tree::collapsed(store, runs, query.lifecycle, known, goals),
+        }
+    }
+
+    fn show_overview(&self, report: RunListReport<'_>, goals: &Goals) -> Result<()> {
+        if self.format.json {
+            return stdout::stream(|out| streamed::write_json(&report, &report.failure, out));
+        }
+        let entries = report.entries().map(|entry| entry.map(overview::line));
+        let entries = entries.collect::<Result<Vec<_>>>()?;
+        stdout::write(&match self.format.md {
+            true => overview::markdown(&entries, goals),
+            false => overview::fitting(&entries, goals),
+        })
+    }
+
+    /// Says why no run is listed.
+    fn nothing(&self, store: Option<&Store>) -> Result<u8> {
+        if self.format.json {
+            stdout::write("[]\n")?;
+        } else if self.deleted {
+            terminal::note("no run is deleted");
+        } else if self.is_flat() {
+            terminal::note("no run matches");
+        } else if store.map_or(Ok(false), Store::has_deleted)? {
+            terminal::note("all runs are deleted: `repro runs list --deleted` lists them");
+        } else {
+            terminal::note("there are no runs yet: run `repro run` to create the first");
         }
         Ok(exit::OK)
     }
 }
 
-/// Drops what a line does not show: the list may be long.
-fn line(mut entry: RunEntry) -> RunEntry {
-    entry.run.info.params.clear();
-    entry.run.artifacts.clear();
-    entry.run.stages.iter_mut().for_each(|stage| stage.reasons.clear());
-    entry
-}
-
-/// Maximum width of a line, which every terminal can show.
-const WIDE: usize = 80;
-/// Minimum width of the column of changed params; other columns are omitted first.
-const CHANGED_AT_LEAST: usize = 24;
-
-/// Selects the columns of the table.
-#[derive(Clone, Copy)]
-struct Columns {
-    metrics: usize,
-    stages: Stages,
-    changed: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stages {
-    All,
-    /// Without stages that were up to date or skipped.
-    Done,
-    None,
-}
-
-/// Renders the table with as much of each run as fits into a line.
-fn fitting(entries: &[RunEntry], goals: &Goals) -> String {
-    let most = [
-        (2, Stages::All),
-        (2, Stages::Done),
-        (1, Stages::Done),
-        (1, Stages::None),
-        (0, Stages::None),
-    ];
-    let mut text = String::new();
-    for (metrics, stages) in most {
-        let whole = Columns { metrics, stages, changed: usize::MAX };
-        text = table(entries, goals, whole).plain("");
-        let over = widest(text.lines()).saturating_sub(WIDE);
-        if over == 0 {
-            break;
-        }
-        let longest =
-            entries.iter().map(|entry| width(&changes(&entry.changed))).max().unwrap_or(0);
-        let changed = longest.saturating_sub(over).max(CHANGED_AT_LEAST);
-        text = table(entries, goals, Columns { changed, ..whole }).plain("");
-        if widest(text.lines()) <= WIDE {
-            break;
-        }
-    }
-    text
-}
-
-fn table(entries: &[RunEntry], goals: &Goals, shown: Columns) -> Table {
-    let mut headline = headline(entries.iter().map(|entry| &entry.run), goals);
-    headline.truncate(shown.metrics);
-    let mut columns: Vec<(String, Align)> =
-        ["run", "status", "started"].map(|name| (name.to_owned(), Align::Left)).into();
-    columns.push(("took".to_owned(), Align::Right));
-    columns.extend(headline.iter().map(|key| (heading(key, entries), Align::Decimal)));
-    columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::Left)));
-    let mut table = Table::new(columns);
-    let mut metrics: Vec<std::vec::IntoIter<String>> = headline
-        .iter()
-        .map(|key| {
-            let values = entries.iter().map(|entry| entry.run.metrics.get(key).copied());
-            number::cells(&values.collect::<Vec<_>>()).into_iter()
-        })
-        .collect();
-    for RunEntry { run, changed } in entries {
-        let mut cells: Vec<Cell> = vec![
-            Cell::styled(run.name.to_string(), style::BOLD),
-            Cell::styled(status(run), run_style(run.state)),
-            run.started_local.get(..16).unwrap_or(&run.started_local).into(),
-            run.took.map_or_else(|| "-".to_owned(), |took| took.to_string()).into(),
-        ];
-        cells.extend(metrics.iter_mut().filter_map(Iterator::next).map(Cell::from));
-        cells.extend([
-            truncate(&changes(changed), shown.changed).into(),
-            stages(run, shown.stages).into(),
-        ]);
-        table.row(cells);
-    }
-    table
-}
-
-/// Returns the word for the state of a run; an acceptance ran nothing.
-fn status(run: &Run) -> &'static str {
-    let is_accepted = |stage: &StageRecord| matches!(stage.state, StageState::Accepted { .. });
-    match run.state {
-        RunState::Ok if run.stages.first().is_some_and(is_accepted) => "accepted",
-        state => state.word(),
-    }
-}
-
-/// Returns the heading of a column: the key, after the stage if several have such a metric.
-fn heading(key: &(StageName, String), entries: &[RunEntry]) -> String {
-    let is_other = |other: &(StageName, String)| other.1 == key.1 && other.0 != key.0;
-    match entries.iter().any(|entry| entry.run.metrics.keys().any(is_other)) {
-        true => truncate(&metric_key(key), 24),
-        false => truncate(&key.1, 16),
-    }
-}
-
-/// Returns up to two metrics worth a column.
-///
-/// They have a goal and belong to the last stage with such metrics, since a pipeline is usually
-/// evaluated at its end. Metrics to maximize are preferred over those to minimize.
-fn headline<'a>(runs: impl Iterator<Item = &'a Run>, goals: &Goals) -> Vec<(StageName, String)> {
-    let Some(run) = runs.into_iter().find(|run| !run.metrics.is_empty()) else { return Vec::new() };
-    let reached = run.stages.iter().rev().map(|stage| &stage.stage);
-    let others = run.metrics.keys().rev().map(|(stage, _)| stage);
-    for wanted in [Goal::Max, Goal::Min] {
-        for stage in reached.clone().chain(others.clone()) {
-            let of_stage = run.metrics.keys().filter(|(name, _)| name == stage);
-            let with_goal = of_stage.filter(|key| goals.of(&metric_key(key)) == Some(wanted));
-            let found: Vec<(StageName, String)> = with_goal.take(2).cloned().collect();
-            if !found.is_empty() {
-                return found;
+/// Parses an order. Without a direction, the best, newest and longest come first, and texts are
+/// sorted from A to Z.
+fn order(text: &str, known: &Known, goals: &Goals) -> Result<Order> {
+    let (name, given) = Order::split(text);
+    let field = known.field(name)?;
+    let usual = match &field {
+        Field::Metric(name) => {
+            let full = known.metric(name)?.first().map(|metric| metric.of_family());
+            match full.and_then(|full| goals.of(&full)) {
+                Some(Goal::Min) => Direction::Ascending,
+                Some(Goal::Max) | None => Direction::Descending,
             }
         }
-    }
-    Vec::new()
-}
-
-/// `2 ran, 3 up to date`; a long stage name is truncated.
-fn stages(run: &Run, shown: Stages) -> String {
-    let words: &[&str] = match shown {
-        Stages::All => &[
-            "ran",
-            "restored",
-            "accepted",
-            "failed",
-            "unrecorded",
-            "skipped",
-            "interrupted",
-            "running",
-            "fresh",
-        ],
-        Stages::Done => {
-            &["ran", "restored", "accepted", "failed", "unrecorded", "interrupted", "running"]
-        }
-        Stages::None => &[],
+        Field::Attribute(
+            Attribute::Run | Attribute::Started | Attribute::Ended | Attribute::Took,
+        ) => Direction::Descending,
+        Field::Attribute(_) | Field::Param(_) | Field::Tag(_) => Direction::Ascending,
     };
-    let counts = words
-        .iter()
-        .map(|word| (run.stages.iter().filter(|stage| stage.state.word() == *word).count(), word));
-    let shown = counts
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, word)| format!("{count} {}", outcome_word(word)));
-    let text = shown.collect::<Vec<_>>().join(", ");
-    let failed = run.stages.iter().find(|stage| matches!(stage.state, StageState::Failed(_)));
-    match failed {
-        Some(stage) => {
-            text.replacen("1 failed", &format!("{} failed", truncate(stage.stage.as_str(), 16)), 1)
-        }
-        None => text,
-    }
-}
-
-fn changes(changed: &[ChangedParam]) -> String {
-    let value = |value: &Option<ParamValue>| {
-        value.as_ref().map_or_else(|| "-".to_owned(), |value| truncate(&value.to_string(), 20))
-    };
-    let shown = changed
-        .iter()
-        .take(2)
-        .map(|param| format!("{} {} → {}", param.key, value(&param.old), value(&param.new)));
-    let mut parts: Vec<String> = shown.collect();
-    if changed.len() > 2 {
-        parts.push(format!("{} more", changed.len() - 2));
-    }
-    parts.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pipeline::ParamKey;
-    use crate::runs::tests::{at_a_fixed_time, finished};
-    use serde_json::json;
-
-    fn entries(store: &Store) -> Vec<RunEntry> {
-        let report = RunListReport::newest(store, 20).unwrap();
-        report.entries().map(|entry| line(entry.unwrap())).collect()
-    }
-
-    fn listed(goals: &Goals) -> String {
-        let dir = finished();
-        let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let mut entries = entries(&store);
-        entries.iter_mut().for_each(|entry| at_a_fixed_time(&mut entry.run));
-        let text = fitting(&entries, goals);
-        crate::escape::without_styles(&text)
-    }
-
-    #[test]
-    fn line_per_run() {
-        let mut goals = Goals::default();
-        goals.insert("accuracy".to_owned(), Goal::Max);
-        goals.insert("loss".to_owned(), Goal::Min);
-        insta::assert_snapshot!(listed(&goals), @"
-        run    status  started            took  accuracy  changed
-        run-2  ok      2026-05-09 14:03  1m06s     0.625  train.epochs 10 → 30
-        run-1  failed  2026-05-09 14:03  3m13s     -
-        ");
-    }
-
-    #[test]
-    fn no_metric_column_without_goals() {
-        insta::assert_snapshot!(listed(&Goals::default()), @"
-        run    status  started            took  changed               stages
-        run-2  ok      2026-05-09 14:03  1m06s  train.epochs 10 → 30  2 ran
-        run-1  failed  2026-05-09 14:03  3m13s                        train failed
-        ");
-    }
-
-    #[test]
-    fn list_fits_into_80_columns() {
-        let dir = finished();
-        let store = Store::open_existing(dir.path()).unwrap().unwrap();
-        let mut goals = Goals::default();
-        let long = "a_metric_with_a_name_that_is_as_long_as_some_are".to_owned();
-        goals.insert("accuracy".to_owned(), Goal::Max);
-        goals.insert(long.clone(), Goal::Max);
-        for metrics in 0..3 {
-            let mut entries = entries(&store);
-            for RunEntry { run, changed } in &mut entries {
-                let evaluate = StageName::parse("evaluate").unwrap();
-                run.metrics.clear();
-                let keys = ["accuracy".to_owned(), long.clone()];
-                run.metrics.extend(
-                    keys.into_iter()
-                        .take(metrics)
-                        .map(|key| ((evaluate.clone(), key), (-1.234e-17).into())),
-                );
-                let key = || ParamKey::new("some.section.of.the.params.learning_rate".to_owned());
-                *changed = (0..5)
-                    .map(|n| ChangedParam {
-                        key: key(),
-                        old: Some(json!(n)),
-                        new: Some(json!("a value of some length")),
-                    })
-                    .collect();
-            }
-            let text = fitting(&entries, &goals);
-            assert!(widest(text.lines()) <= WIDE, "{text}");
-            assert!(text.contains("some.section"), "{text}");
-        }
-    }
+    Ok(Order { field, direction: given.unwrap_or(usual) })
 }

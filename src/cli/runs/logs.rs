@@ -1,115 +1,68 @@
 //! `repro runs logs`: the output of the stages of a run.
 
-use std::fs::File;
-use std::io;
+mod follow;
+mod search;
+mod stages;
+
 use std::path::Path;
 
 use clap::Args;
 
+use self::stages::{all, find, named, no_log, no_stage, open};
 use crate::cli::common::{goals, store};
-use crate::cli::select;
-use crate::error::{Error, Result, did_you_mean, exit};
+use crate::error::{Result, exit};
 use crate::event::RunName;
-use crate::regular_file;
-use crate::runs::{LOG, Run, StageRecord, stage_dir};
-use crate::terminal::wording::outcome_word;
-use crate::terminal::{self, stdout, style};
+use crate::terminal::stdout;
 
 /// Print the output of a stage in a run; without STAGE, of every stage
 #[derive(Debug, Args)]
 pub(super) struct LogsArgs {
-    /// Run whose logs to print: `run-12`, `12` or `last`; a stage alone means its log in the
+    /// Run whose logs to print: `run-12`, `latest`, a name; a stage alone means its log in the
     /// latest run
-    #[arg(default_value = "last")]
+    #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
     /// Stage, or matrix of stages, whose log to print [default: every stage of the run]
+    #[arg(value_name = "STAGE")]
     stage: Option<String>,
+    /// Go on printing what a running run writes, until it ends
+    #[arg(long, short = 'f')]
+    follow: bool,
+    /// Print only lines that contain TEXT, with stage and line number
+    #[arg(long, value_name = "TEXT", conflicts_with = "follow")]
+    grep: Option<String>,
 }
 
 impl LogsArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let store = store(root)?;
         let (run, stage) = match (store.resolve(&self.run, || goals(root)), self.stage) {
-            (Ok(run), stage) => (store.run(run)?, stage),
-            (Err(unknown), None) => {
-                let last = store.run(store.latest()?)?;
-                match RunName::parse(&self.run) {
-                    Some(_) => return Err(unknown),
-                    None => (last, Some(self.run)),
+            (Ok(run), stage) => (run, stage),
+            (Err(unknown), None) if RunName::parse(&self.run).is_none() => {
+                let latest = store.latest()?;
+                match self.follow || !named(&store.run(latest)?, &self.run).is_empty() {
+                    true => (latest, Some(self.run)),
+                    // It may be a misspelled stage as well as a misspelled run.
+                    false => return Err(no_stage(&store.run(latest)?, &self.run, Some(unknown))),
                 }
             }
-            (Err(unknown), Some(_)) => return Err(unknown),
+            (Err(unknown), _) => return Err(unknown),
         };
-        let Some(name) = stage else {
-            return all(root, &run, &run.stages.iter().collect::<Vec<_>>());
+        if self.follow {
+            return follow::follow(root, &store, run, stage.as_deref());
+        }
+        let run = store.run(run)?;
+        let stages = match &stage {
+            Some(name) => find(&run, name)?,
+            None => run.stages.iter().collect(),
         };
-        match find(&run, &name)?[..] {
-            [stage] => {
-                let log = open(root, &run, stage)?.ok_or_else(|| no_log(&run, stage))?;
+        match (self.grep, &stages[..]) {
+            (Some(text), stages) => search::search(root, &run, stages, &text),
+            (None, [only]) if stage.is_some() => {
+                let log = open(root, &run, only)?.ok_or_else(|| no_log(&store, &run, only))?;
                 stdout::copy(log)?;
                 Ok(exit::OK)
             }
-            ref stages => all(root, &run, stages),
+            (None, stages) => all(root, &run, stages),
         }
-    }
-}
-
-/// Returns the stage called `name`, or else the stages of the matrix called `name`.
-fn named<'a>(run: &'a Run, name: &str) -> Vec<&'a StageRecord> {
-    let is_variant = |stage: &str| stage.split_once('@').is_some_and(|(family, _)| family == name);
-    match run.stages.iter().find(|stage| stage.stage.as_str() == name) {
-        Some(stage) => vec![stage],
-        None => run.stages.iter().filter(|stage| is_variant(stage.stage.as_str())).collect(),
-    }
-}
-
-/// Does the same as [`named`]. A name that the user types is never used as a path.
-///
-/// # Errors
-/// The run has no such stage.
-fn find<'a>(run: &'a Run, name: &str) -> Result<Vec<&'a StageRecord>> {
-    let found = named(run, name);
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let names: Vec<&str> = run.stages.iter().map(|stage| stage.stage.as_str()).collect();
-    let error = Error::usage(format!("there is no stage `{name}` in {}", run.name));
-    Err(match did_you_mean(name, names.iter().copied()) {
-        Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-        None => error.hint(format!("the stages are {}", select::listed(&names))),
-    })
-}
-
-fn no_log(run: &Run, stage: &StageRecord) -> Error {
-    let (run, name, word) = (run.name, &stage.stage, outcome_word(stage.state.word()));
-    Error::usage(format!("stage `{name}` has no log in {run}: it was {word}"))
-        .hint(format!("`repro runs logs {run}` shows the logs of the other stages"))
-}
-
-/// Prints the logs of several stages, each below a heading.
-fn all(root: &Path, run: &Run, stages: &[&StageRecord]) -> Result<u8> {
-    let bold = style::BOLD;
-    let mut any = false;
-    for stage in stages {
-        let Some(log) = open(root, run, stage)? else { continue };
-        let took = stage.took.map_or_else(String::new, |took| format!(" in {took}"));
-        let gap = if any { "\n" } else { "" };
-        let word = outcome_word(stage.state.word());
-        stdout::write(&format!("{gap}{bold}==> {}{bold:#} ({word}{took})\n", stage.stage))?;
-        stdout::copy(log)?;
-        any = true;
-    }
-    if !any {
-        terminal::note(&format!("no stage of {} has a log", run.name));
-    }
-    Ok(exit::OK)
-}
-
-fn open(root: &Path, run: &Run, stage: &StageRecord) -> Result<Option<File>> {
-    let at = stage_dir(root, run.name, &stage.stage).join(LOG);
-    match regular_file::open(&at) {
-        Ok(file) => Ok(Some(file)),
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(err) => Err(Error::io("open", at.strip_prefix(root).unwrap_or(&at), &err)),
     }
 }

@@ -4,14 +4,16 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::common::{goals, run_style, short_commit, stage_style, store};
+use crate::cli::common::{run_style, short_commit, stage_style, store};
 use crate::error::{Result, exit};
-use crate::event::{GitState, GitTree, Millis};
-use crate::pipeline::StageName;
+use crate::event::{GitState, GitTree, Millis, RunInfo};
+use crate::pipeline::{Goals, StageName};
+use crate::plural;
 use crate::report;
+use crate::report::run_tree::Children;
 use crate::report::runs::RunReport;
 use crate::runs::compare::metric_key;
-use crate::runs::{Run, StageRecord, StageState};
+use crate::runs::{Lifecycle, Run, RunKind, StageRecord, StageState};
 use crate::terminal::number::numbers;
 use crate::terminal::size::size;
 use crate::terminal::table::{Align, Cell, Table};
@@ -22,8 +24,8 @@ use crate::terminal::{stdout, style};
 /// Show a run: stages and reasons, params, metrics, git state, artifacts
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// Run to show: `run-12`, `12` or `last`
-    #[arg(default_value = "last")]
+    /// Run to show: `run-12`, `latest`, `best:METRIC`, a name or a prefix of its identity
+    #[arg(value_name = "RUN", default_value = "latest")]
     run: String,
     /// Print JSON
     #[arg(long)]
@@ -31,22 +33,25 @@ pub(super) struct ShowArgs {
 }
 
 impl ShowArgs {
-    pub(super) fn execute(self, root: &Path) -> Result<u8> {
+    pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
-        let report = RunReport { run: store.run(store.resolve(&self.run, || goals(root))?)? };
+        let run = store.resolve(&self.run, || goals.clone())?;
+        let report = RunReport::read(&store, run, goals)?;
         let text = if self.json { report::json(&report) } else { text(&report) };
         stdout::write(&text)?;
         Ok(exit::OK)
     }
 }
 
-fn text(RunReport { run }: &RunReport) -> String {
+fn text(report: &RunReport) -> String {
+    let run = &report.run;
     let bold = style::BOLD;
     let state = run_style(run.state);
     let took = run.took.map_or_else(String::new, |took| format!(" in {took}"));
-    let mut out =
-        format!("{bold}{}{bold:#}  {state}{}{state:#}{took}\n\n", run.name, run.state.word());
-    out.push_str(&info(run).plain("  "));
+    let deleted = if run.lifecycle == Lifecycle::Deleted { ", deleted" } else { "" };
+    let word = run.state.word();
+    let mut out = format!("{bold}{}{bold:#}  {state}{word}{state:#}{took}{deleted}\n\n", run.name);
+    out.push_str(&info(report).plain("  "));
     section(&mut out, "stages", &stages(run));
     if run.info.fresh > 0 {
         let dim = style::DIM;
@@ -66,17 +71,47 @@ fn section(out: &mut String, heading: &str, table: &Table) {
     }
 }
 
-fn info(run: &Run) -> Table {
+fn info(report: &RunReport) -> Table {
+    let run = &report.run;
     let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
     let mut fact =
         |name: &str, value: String| table.row([Cell::styled(name, style::DIM), value.into()]);
+    if let Some(name) = &run.info.name {
+        fact("name", name.clone());
+    }
+    // Several lines, each a row of its own.
+    let note = run.note.as_deref().unwrap_or_default();
+    for (at, line) in note.lines().enumerate() {
+        fact(if at == 0 { "note" } else { "" }, line.to_owned());
+    }
+    if !run.tags.is_empty() {
+        let tags = run.tags.iter().map(|(key, value)| quoted(&format!("{key}={value}")));
+        fact("tags", tags.collect::<Vec<_>>().join(" "));
+    }
+    if run.info.kind != RunKind::Pipeline {
+        fact("kind", run.info.kind.word().to_owned());
+    }
+    if let Some(parent) = report.part_of {
+        fact("part of", parent.to_string());
+    }
+    if let Some(Children { count, best }) = &report.children {
+        let best = best.map_or_else(String::new, |best| format!(", the best is {best}"));
+        fact("parts", format!("{}{best}", plural::count(*count, "run")));
+    }
     fact("started", run.started_local.clone());
     fact("command", run.info.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "));
     if let Some(pipeline) = &run.info.pipeline {
         fact("pipeline", pipeline.clone());
     }
+    if Some(&run.info.experiment) != run.info.pipeline.as_ref()
+        && run.info.experiment != RunInfo::DEFAULT_EXPERIMENT
+    {
+        fact("experiment", run.info.experiment.clone());
+    }
     fact("git", run.info.git.as_ref().map_or_else(|| "not a git repository".to_owned(), git));
-    fact("host", run.info.host.clone());
+    let user = run.info.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
+    fact("host", format!("{user}{}", run.info.host));
+    fact("identity", run.info.uid.to_string());
     table
 }
 
@@ -169,10 +204,13 @@ fn metrics(run: &Run) -> Table {
     table
 }
 
+/// Lists the params, with a mark at those that the command line has set.
 fn params(run: &Run) -> Table {
-    let mut table = Table::new([("", Align::Left), ("", Align::Left)]);
+    let mut table = Table::new([("", Align::Left), ("", Align::Left), ("", Align::Left)]);
     for (key, value) in &run.info.params {
-        table.row([key.as_str().into(), value.to_string().into()]);
+        let mark = if run.info.overridden.contains(key) { "overridden" } else { "" };
+        let value = value.to_string();
+        table.row([key.as_str().into(), value.into(), Cell::styled(mark, style::DIM)]);
     }
     table
 }
@@ -217,7 +255,7 @@ mod tests {
         let store = Store::open_existing(dir.path()).unwrap().unwrap();
         let mut run = store.run(RunName(number)).unwrap();
         at_a_fixed_time(&mut run);
-        RunReport { run }
+        RunReport { run, part_of: None, children: None }
     }
 
     #[test]
@@ -229,7 +267,8 @@ mod tests {
           command   repro run -p 'note=a b'
           pipeline  genres
           git       3f2a91c0d4 on main, with uncommitted changes
-          host      ws-7
+          host      mira@ws-7
+          identity  1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e
 
         stages
           download  up to date
@@ -249,7 +288,7 @@ mod tests {
           train.top          inf
 
         params
-          seed          42
+          seed          42       overridden
           source        "synth"
           train.epochs  30
 
@@ -269,7 +308,8 @@ mod tests {
           command   repro run -p 'note=a b'
           pipeline  genres
           git       3f2a91c0d4 on main, clean
-          host      ws-7
+          host      mira@ws-7
+          identity  0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
 
         stages
           download  up to date
@@ -283,12 +323,55 @@ mod tests {
           train.loss  2.25
 
         params
-          seed          42
+          seed          42       overridden
           source        "synth"
           train.epochs  10
 
         artifacts
           download  data/audio.bin  file ecc66cc4e1
+        "#);
+    }
+
+    #[test]
+    fn facts_about_a_trial() {
+        let mut report = run(1);
+        let run = &mut report.run;
+        run.info.name = Some("wide".to_owned());
+        run.info.kind = RunKind::Trial;
+        run.info.experiment = "rates".to_owned();
+        run.info.overridden.insert(crate::pipeline::ParamKey::new("train.epochs"));
+        run.note = Some("two\nlines\u{1b}[2J".to_owned());
+        run.tags = [("team", "audio lab"), ("b\n", "")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        run.lifecycle = Lifecycle::Deleted;
+        run.stages.clear();
+        run.metrics.clear();
+        run.artifacts.clear();
+        report.part_of = Some(RunName(7));
+        report.children = Some(Children { count: 2, best: Some(RunName(9)) });
+        insta::assert_snapshot!(crate::escape::without_styles(&text(&report)), @r#"
+        run-1  failed in 3m13s, deleted
+
+          name        wide
+          note        two
+                      lines\u{1b}[2J
+          tags        'b\n=' 'team=audio lab'
+          kind        trial
+          part of     run-7
+          parts       2 runs, the best is run-9
+          started     2026-05-09 14:03:22
+          command     repro run -p 'note=a b'
+          pipeline    genres
+          experiment  rates
+          git         3f2a91c0d4 on main, clean
+          host        mira@ws-7
+          identity    0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a
+
+        params
+          seed          42       overridden
+          source        "synth"
+          train.epochs  10       overridden
         "#);
     }
 

@@ -1,0 +1,178 @@
+//! The rows of a list of runs: sweeps as trees, with their trials below them or counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::event::RunName;
+use crate::filter::{Attribute, Comparison, Field, Filter, Known, Op, Test, Value};
+use crate::pipeline::{Goal, Goals};
+use crate::runs::{Lifecycle, Store};
+
+/// A row of a list of runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    pub run: RunName,
+    /// Number of runs above it in the tree.
+    pub depth: usize,
+    /// The children that the list does not show.
+    pub hidden: Option<Children>,
+}
+
+/// The children of a run, counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Children {
+    pub count: usize,
+    /// The child with the best value of a metric that has a goal.
+    pub best: Option<RunName>,
+}
+
+/// Returns one row for each run, in their order.
+pub fn flat(runs: &[RunName]) -> Vec<Node> {
+    runs.iter().map(|run| Node { run: *run, depth: 0, hidden: None }).collect()
+}
+
+/// Returns one row for each run, with its children counted.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn collapsed(
+    store: &Store,
+    runs: &[RunName],
+    lifecycle: Lifecycle,
+    known: &Known,
+    goals: &Goals,
+) -> Result<Vec<Node>> {
+    let row = |run: &RunName| {
+        let count = store.children(*run, lifecycle)?.len();
+        let hidden = match count {
+            0 => None,
+            _ => Some(Children { count, best: best_child(store, *run, lifecycle, known, goals)? }),
+        };
+        Ok(Node { run: *run, depth: 0, hidden })
+    };
+    runs.iter().map(row).collect()
+}
+
+/// Returns one row for each run and each run below it, parents first.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn expanded(store: &Store, runs: &[RunName], lifecycle: Lifecycle) -> Result<Vec<Node>> {
+    let mut rows = Vec::new();
+    let mut stack: Vec<(RunName, usize)> = runs.iter().rev().map(|run| (*run, 0)).collect();
+    let mut seen = BTreeSet::new();
+    while let Some((run, depth)) = stack.pop() {
+        // A database from elsewhere may have a run that is its own ancestor.
+        if seen.insert(run) {
+            rows.push(Node { run, depth, hidden: None });
+            let children = store.children(run, lifecycle)?;
+            stack.extend(children.into_iter().rev().map(|child| (child, depth + 1)));
+        }
+    }
+    Ok(rows)
+}
+
+/// Returns one row for each run, below rows for the runs that it is a part of.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn grouped(store: &Store, runs: &[RunName]) -> Result<Vec<Node>> {
+    let mut parents = BTreeMap::new();
+    for run in runs {
+        let mut at = *run;
+        while !parents.contains_key(&at) {
+            let parent = store.parent(at)?;
+            parents.insert(at, parent);
+            match parent {
+                Some(parent) => at = parent,
+                None => break,
+            }
+        }
+    }
+    Ok(below_parents(runs, &parents))
+}
+
+fn below_parents(runs: &[RunName], parents: &BTreeMap<RunName, Option<RunName>>) -> Vec<Node> {
+    let mut tops: Vec<RunName> = Vec::new();
+    let mut children: BTreeMap<RunName, Vec<RunName>> = BTreeMap::new();
+    let mut placed = BTreeSet::new();
+    for run in runs {
+        let mut at = *run;
+        while placed.insert(at) {
+            match parents.get(&at).copied().flatten() {
+                Some(parent) => {
+                    children.entry(parent).or_default().push(at);
+                    at = parent;
+                }
+                None => tops.push(at),
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    let mut stack: Vec<(RunName, usize)> = tops.into_iter().rev().map(|run| (run, 0)).collect();
+    while let Some((run, depth)) = stack.pop() {
+        rows.push(Node { run, depth, hidden: None });
+        let below = children.remove(&run).unwrap_or_default();
+        stack.extend(below.into_iter().rev().map(|child| (child, depth + 1)));
+    }
+    rows
+}
+
+/// Returns the child with the best value of the last metric, by stage and key, that has a goal to
+/// maximize, or else one to minimize.
+fn best_child(
+    store: &Store,
+    run: RunName,
+    lifecycle: Lifecycle,
+    known: &Known,
+    goals: &Goals,
+) -> Result<Option<RunName>> {
+    let mut names = BTreeSet::new();
+    for child in store.children(run, lifecycle)?.into_iter().take(SAMPLED) {
+        names.extend(store.metrics(child)?.into_keys());
+    }
+    let wanted = [Goal::Max, Goal::Min].into_iter().find_map(|wanted| {
+        let full = names.iter().rev().map(|(stage, key)| format!("{stage}.{key}"));
+        full.into_iter().find(|full| goals.of(full) == Some(wanted))
+    });
+    let Some(metric) = wanted else { return Ok(None) };
+    let below = Comparison {
+        field: Field::Attribute(Attribute::Parent),
+        test: Test::Compare(Op::Eq, Value::Text(run.to_string())),
+    };
+    let filter = Filter { comparisons: vec![below] };
+    Ok(store.best(&metric, filter, known, goals, 1)?.runs.first().copied())
+}
+
+/// Number of children whose metrics are read to choose one.
+const SAMPLED: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_below_their_parents() {
+        // 1 has 2 and 3, 3 has 4; 5 stands alone.
+        let parents: BTreeMap<RunName, Option<RunName>> =
+            [(1, None), (2, Some(1)), (3, Some(1)), (4, Some(3)), (5, None)]
+                .map(|(run, parent)| (RunName(run), parent.map(RunName)))
+                .into();
+        let shown = |runs: &[u64]| {
+            let runs: Vec<RunName> = runs.iter().copied().map(RunName).collect();
+            let rows = below_parents(&runs, &parents);
+            let rows = rows.iter().map(|row| format!("{}{}", ".".repeat(row.depth), row.run.0));
+            rows.collect::<Vec<_>>().join(" ")
+        };
+        for (runs, expected) in [
+            (&[5, 2, 1][..], "5 1 .2"),
+            (&[4, 5, 2], "1 .3 ..4 .2 5"),
+            (&[2, 4, 3], "1 .2 .3 ..4"),
+            (&[], ""),
+        ] {
+            assert_eq!(shown(runs), expected);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Names of runs, and their tree: a sweep is the parent of its trials.
+
+use super::record::Lifecycle;
+use super::rows::{run_name, signed};
+use super::store::Store;
+use crate::error::Result;
+use crate::event::RunName;
+use crate::pipeline::StageName;
+
+impl Store {
+    /// Returns at most `limit` of the latest runs with their names, newest first, without deleted
+    /// ones.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn latest_with_names(&self, limit: usize) -> Result<Vec<(RunName, Option<String>)>> {
+        let sql = "SELECT number, name FROM runs WHERE lifecycle = 'active'
+                   ORDER BY number DESC LIMIT ?1";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.query_all(sql, (limit,), |row| Ok((run_name(row)?, row.get(1)?)))
+    }
+
+    /// Reports whether any run is deleted.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn has_deleted(&self) -> Result<bool> {
+        let sql = "SELECT number FROM runs WHERE lifecycle = 'deleted' LIMIT 1";
+        Ok(self.query_one(sql, (), run_name)?.is_some())
+    }
+
+    /// Returns the latest run that started a process of the stage, without deleted ones.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn latest_with_process(&self, stage: &StageName) -> Result<Option<RunName>> {
+        let sql = "SELECT number FROM stages JOIN runs ON run = number
+                   WHERE stage = ?1 AND work = 'run' AND lifecycle = 'active'
+                   ORDER BY number DESC LIMIT 1";
+        self.query_one(sql, (stage.as_str(),), run_name)
+    }
+
+    /// Returns the parent of a run, if the store has it.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn parent(&self, run: RunName) -> Result<Option<RunName>> {
+        let sql = "SELECT above.number FROM runs JOIN runs AS above ON above.uid = runs.parent
+                   WHERE runs.number = ?1";
+        self.query_one(sql, (signed(run),), run_name)
+    }
+
+    /// Returns the children of a run with this lifecycle, in the order of their numbers.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn children(&self, run: RunName, lifecycle: Lifecycle) -> Result<Vec<RunName>> {
+        let sql = "SELECT number FROM runs
+                   WHERE parent = (SELECT uid FROM runs WHERE number = ?1) AND lifecycle = ?2
+                   ORDER BY number";
+        self.query_all(sql, (signed(run), lifecycle.word()), run_name)
+    }
+}

@@ -1,0 +1,65 @@
+//! Finds runs: a filter and an order become one SQL query with bound values.
+//!
+//! # Mechanism
+//!
+//! Each metric that the filter or the order names is a common table expression of two columns,
+//! `run` and `value`, which an index on the name of the metric serves. So the cost depends on the
+//! number of runs and of named metrics, and neither on the number of all metrics nor on points.
+//! The value is the final one, or else the last one of the series; NULL stands for NaN.
+
+mod best;
+mod known;
+mod query;
+mod sql;
+
+use rusqlite::params_from_iter;
+
+use super::liveness::is_alive;
+use super::rows::{run_name, signed};
+use super::store::Store;
+use crate::error::Result;
+use crate::event::RunName;
+use crate::filter::Known;
+use crate::pipeline::Goals;
+
+pub use query::{Found, Level, Query};
+
+impl Store {
+    /// Returns the runs that match a query, in its order.
+    ///
+    /// # Errors
+    /// The filter or the order names a metric, param or tag that no run has or that is ambiguous;
+    /// the database cannot be read.
+    pub fn search(&self, query: &Query, known: &Known, goals: &Goals) -> Result<Found> {
+        let mut sql = sql::Builder::new(known, goals, self.dead()?);
+        let conditions = sql.conditions(query)?;
+        let order = sql.order(&query.order)?;
+        let from = format!("FROM runs {} WHERE {conditions}", order.joins);
+        let tables = sql.tables();
+        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+        let text = format!(
+            "{tables} SELECT runs.number {from} ORDER BY {} LIMIT {limit}",
+            order.keys.join(", ")
+        );
+        let runs: Vec<RunName> = self.query_all(&text, params_from_iter(&sql.values), run_name)?;
+        let total = if runs.len() < query.limit {
+            runs.len()
+        } else {
+            let text = format!("{tables} SELECT count(*) {from}");
+            let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            let count = self.query_one(&text, params_from_iter(&sql.values), read)?;
+            usize::try_from(count.unwrap_or(0)).unwrap_or(0)
+        };
+        Ok(Found { runs, total })
+    }
+
+    /// Returns the runs whose process died while they were recorded.
+    pub(super) fn dead(&self) -> Result<Vec<i64>> {
+        let sql = "SELECT number FROM runs WHERE status = 'running' AND kind != 'external'";
+        let running = self.query_all(sql, (), run_name)?;
+        Ok(running.into_iter().filter(|run| !is_alive(&self.root, *run)).map(signed).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

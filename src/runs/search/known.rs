@@ -1,0 +1,53 @@
+//! Reads the names of all metrics, params and tags by jumping from name to name in an index.
+
+use crate::error::Result;
+use crate::filter::{Known, MetricName};
+use crate::runs::store::Store;
+
+impl Store {
+    /// Returns the names of all metrics, params and tags of all runs.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn known(&self) -> Result<Known> {
+        let mut metrics = self.metric_names("metrics")?;
+        metrics.extend(self.metric_names("series")?);
+        metrics.sort_unstable();
+        metrics.dedup();
+        Ok(Known { metrics, params: self.keys("params")?, tags: self.keys("tags")? })
+    }
+
+    fn metric_names(&self, table: &str) -> Result<Vec<MetricName>> {
+        let next = |column: &str| {
+            format!(
+                "(SELECT {column} FROM {table} AS next
+                  WHERE (next.stage, next.key) > (names.stage, names.key)
+                  ORDER BY next.stage, next.key LIMIT 1)"
+            )
+        };
+        let sql = format!(
+            "WITH RECURSIVE names (stage, key) AS (
+                 SELECT * FROM (SELECT stage, key FROM {table} ORDER BY stage, key LIMIT 1)
+                 UNION ALL
+                 SELECT {}, {} FROM names WHERE stage IS NOT NULL
+             )
+             SELECT stage, key FROM names WHERE stage IS NOT NULL",
+            next("stage"),
+            next("key")
+        );
+        self.query_all(&sql, (), |row| Ok(MetricName { stage: row.get(0)?, key: row.get(1)? }))
+    }
+
+    fn keys(&self, table: &str) -> Result<Vec<String>> {
+        let sql = format!(
+            "WITH RECURSIVE names (key) AS (
+                 SELECT min(key) FROM {table}
+                 UNION ALL
+                 SELECT (SELECT min(next.key) FROM {table} AS next WHERE next.key > names.key)
+                 FROM names WHERE key IS NOT NULL
+             )
+             SELECT key FROM names WHERE key IS NOT NULL"
+        );
+        self.query_all(&sql, (), |row| row.get(0))
+    }
+}
