@@ -181,10 +181,10 @@ mod tests {
             ("99999999999999999999999", "it is too large"),
             ("", "it is empty"),
         ] {
-            let line = ["repro", "runs", "list", &format!("--limit={value}")];
+            let line = ["repro", "runs", "list", &format!("--last={value}")];
             let error = command().try_get_matches_from(line).unwrap_err();
             let text = with_reason(&error.render().to_string());
-            assert!(text.contains(&format!("'--limit <N>': {why}\n")), "{text}");
+            assert!(text.contains(&format!("'--last <N>': {why}\n")), "{text}");
         }
     }
 }

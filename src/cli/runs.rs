@@ -1,9 +1,9 @@
 //! `repro runs`: the history of runs.
 
 mod best;
-mod edit;
 mod checkout;
 mod diff;
+mod edit;
 mod export;
 mod import;
 mod list;

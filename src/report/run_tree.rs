@@ -45,7 +45,7 @@ pub fn collapsed(
     goals: &Goals,
 ) -> Result<Vec<Node>> {
     let row = |run: &RunName| {
-        let count = store.children(*run, lifecycle)?.len();
+        let count = store.children_in(*run, lifecycle)?.len();
         let hidden = match count {
             0 => None,
             _ => Some(Children { count, best: best_child(store, *run, lifecycle, known, goals)? }),
@@ -67,7 +67,7 @@ pub fn expanded(store: &Store, runs: &[RunName], lifecycle: Lifecycle) -> Result
         // A database from elsewhere may have a run that is its own ancestor.
         if seen.insert(run) {
             rows.push(Node { run, depth, hidden: None });
-            let children = store.children(run, lifecycle)?;
+            let children = store.children_in(run, lifecycle)?;
             stack.extend(children.into_iter().rev().map(|child| (child, depth + 1)));
         }
     }
@@ -130,7 +130,7 @@ fn best_child(
     goals: &Goals,
 ) -> Result<Option<RunName>> {
     let mut names = BTreeSet::new();
-    for child in store.children(run, lifecycle)?.into_iter().take(SAMPLED) {
+    for child in store.children_in(run, lifecycle)?.into_iter().take(SAMPLED) {
         names.extend(store.metrics(child)?.into_keys());
     }
     let wanted = [Goal::Max, Goal::Min].into_iter().find_map(|wanted| {

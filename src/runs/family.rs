@@ -54,7 +54,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn children(&self, run: RunName, lifecycle: Lifecycle) -> Result<Vec<RunName>> {
+    pub fn children_in(&self, run: RunName, lifecycle: Lifecycle) -> Result<Vec<RunName>> {
         let sql = "SELECT number FROM runs
                    WHERE parent = (SELECT uid FROM runs WHERE number = ?1) AND lifecycle = ?2
                    ORDER BY number";
