@@ -131,10 +131,6 @@ fn dirty_tree_is_repeated() {
     sandbox.edit("pipeline.toml", "'chance'", "'new'");
     sandbox.edit("pipeline.toml", "cat chance", "cat new");
     sandbox.ok(&["run"]);
-    sandbox.git(&["add", "--intent-to-add", "."]);
-    let to = "--output=runs/run-1/git.diff";
-    sandbox.git(&["diff", "--binary", to, "HEAD", "--", ".", ":!pipeline.lock"]);
-    sandbox.git(&["reset", "-q"]);
     sandbox.remove("new");
     sandbox.git(&["checkout", "-q", "."]);
     let done = reproduce(&sandbox, &["run-1"]);
