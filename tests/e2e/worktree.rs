@@ -472,7 +472,7 @@ fn with_build(share: &str) -> Sandbox {
     let sandbox = Sandbox::empty();
     let text = "[stages.s]\ncmd = 'echo built >> .build/calls; wc -l < .build/calls > o'\n\
                 deps = ['src']\nouts = ['o']\n";
-    sandbox.write("pipeline.toml", &format!("worktrees.share = [{share}]\n{text}"));
+    sandbox.write("pipeline.toml", format!("worktrees.share = [{share}]\n{text}"));
     sandbox.write("src", "a");
     sandbox
 }
