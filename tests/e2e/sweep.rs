@@ -249,24 +249,26 @@ fn fail_fast() {
     assert!(done.stderr.contains("the sweep stopped: a trial failed"), "{done}");
 }
 
+/// While a trial holds the token, the other one gets as far as it can without it.
 #[test]
 fn tokens_hold_across_trials() {
     let sandbox = project();
     let root = sandbox.root();
-    let alone = format!(
-        "mkdir {0}/alone || exit 1; echo $lr > {0}/begun; cat {0}/gate; rmdir {0}/alone",
-        root.display()
-    );
-    sandbox.write("train.sh", alone);
-    sandbox.edit(
-        "pipeline.toml",
-        "[stages.train]",
-        "[tokens]\none = 1\n[stages.train]\nuses = [\"one\"]",
-    );
-    sandbox.fifo("begun");
-    sandbox.fifo("gate");
+    let root = root.to_str().unwrap();
+    let alone =
+        "mkdir ROOT/alone || exit 1; echo $lr > ROOT/begun; cat ROOT/gate; rmdir ROOT/alone";
+    sandbox.write("train.sh", alone.replace("ROOT", root));
+    let train = "[tokens]\none = 1\n[stages.train]\nuses = [\"one\"]";
+    sandbox.edit("pipeline.toml", "[stages.train]", train);
+    let free = "[stages.free]\ncmd = 'echo free > ROOT/free-{{ params.lr }}'\ndeps = ['data']\n\
+                outs = []\n";
+    let text = sandbox.read("pipeline.toml") + &free.replace("ROOT", root);
+    sandbox.write("pipeline.toml", text);
+    ["begun", "gate", "free-0.1", "free-0.2"].map(|name| sandbox.fifo(name));
     let mut command = sandbox.command(&["sweep", "-p", "lr=0.1,0.2", "-j2", "--cpus=8"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    sandbox.read_fifo("free-0.1");
+    sandbox.read_fifo("free-0.2");
     for _ in 0..2 {
         sandbox.read_fifo("begun");
         let gate = sandbox.path("gate");
