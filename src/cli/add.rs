@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::common::{amount, command_line, show_failures};
 use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
-use crate::engine::run::{Options, Report, run};
+use crate::engine::run::{Options, Report, Role, run};
 use crate::engine::size::measure;
 use crate::engine::{OnForeign, Project, processors, project};
 use crate::error::{Error, Result};
@@ -72,7 +72,8 @@ impl AddArgs {
             on_failure: OnFailure::KeepGoing,
             command: command_line(),
             overrides: Vec::new(),
-            trial: None,
+            role: Role::Ordinary,
+            git: None,
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let report = run(&project, &held, &options, vec![&mut recorder], || ());

@@ -11,7 +11,7 @@ use super::common::{
 };
 use super::{plan, select};
 use crate::engine::plan::plan;
-use crate::engine::run::{Options, OtherFolder, Report, run};
+use crate::engine::run::{Options, OtherFolder, Report, Role, run};
 use crate::engine::watch::{Notice, Watched, watch};
 use crate::engine::{OnForeign, Project, processors, undeclared};
 use crate::error::{Error, Result};
@@ -135,7 +135,8 @@ impl RunArgs {
             on_foreign: self.on_foreign(),
             command: command_line(),
             overrides: self.params.iter().map(Override::typed).collect(),
-            trial: None,
+            role: Role::Ordinary,
+            git: None,
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();

@@ -8,6 +8,7 @@ use super::observe::predict::Predicted;
 use super::observe::{Observation, explain, observe_state};
 use super::record::record;
 use super::run::missing_item_out;
+use super::saved_git::SavedGit;
 use super::{Project, commit, ended_orphan, metrics, provenance, started};
 use crate::clock::now_millis;
 use crate::error::{Error, Result};
@@ -211,8 +212,8 @@ fn add_to_history(
     recorder: &mut dyn Subscriber,
 ) -> (RunName, Vec<String>) {
     let run = runs::take_number(&project.history);
-    let mut info = RunInfo { command, ..provenance::run_info(project, RunKind::Accept) };
-    provenance::keep_diff(project, run, &mut info);
+    let git = SavedGit::of(project, &runs::run_dir(&project.history, run)).state;
+    let info = RunInfo { command, git, ..provenance::run_info(project, RunKind::Accept) };
     recorder.on_event(&Event::RunStarted { run, at: now_millis(), info: Box::new(info) });
     runs::keep_lock(&project.history, run, &project.root.join(lock::FILE));
     for Candidate { stage, observed, changes } in accepted {

@@ -29,6 +29,7 @@ mod resources;
 pub mod revision;
 pub mod run;
 pub mod run_checkout;
+mod saved_git;
 mod shared_cache;
 pub mod side;
 pub mod size;

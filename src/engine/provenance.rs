@@ -10,15 +10,14 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use super::{Project, git_diff};
+use super::Project;
 use crate::digest::Digest;
-use crate::event::{GitState, GitTree, RunInfo, RunKind, RunName, RunUid};
+use crate::event::{GitState, GitTree, RunInfo, RunKind, RunUid};
 use crate::repo_path::RepoPath;
-use crate::runs;
 use crate::unique::unique;
 
-/// Returns the facts about a run that starts now, without its command line, overrides and count of
-/// stages that are up to date.
+/// Returns the facts about a run that starts now, without its command line, overrides, git state
+/// and count of stages that are up to date.
 pub(super) fn run_info(project: &Project, kind: RunKind) -> RunInfo {
     let pipeline = project.pipeline.name.clone();
     RunInfo {
@@ -34,20 +33,9 @@ pub(super) fn run_info(project: &Project, kind: RunKind) -> RunInfo {
         overridden: project.pipeline.overridden.clone(),
         host: host(),
         user: user(),
-        git: git(&project.history),
+        git: None,
         fresh: 0,
         tags: BTreeMap::new(),
-    }
-}
-
-/// Keeps the difference to the commit in the folder of the run, if the tree is dirty.
-pub(super) fn keep_diff(project: &Project, run: RunName, info: &mut RunInfo) {
-    if let Some(git) = &mut info.git
-        && git.tree == GitTree::Dirty
-        && git.commit.is_some()
-    {
-        let folder = runs::run_dir(&project.history, run);
-        git.diff = git_diff::record(&project.history, &project.pipeline.stages, &folder);
     }
 }
 

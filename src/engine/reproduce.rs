@@ -8,12 +8,13 @@
 mod compare;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 pub use self::compare::{InputChange, MetricComparison, OutComparison, Sameness, Tolerance};
 use super::observe::{fingerprint, observe_dep, touches};
 use super::project::{self, Parts, UpToDate};
+use super::saved_git::SavedGit;
 use super::worktree::{Revision, Worktree};
 use super::{Project, commit, provenance, run};
 use crate::digest::Content;
@@ -42,6 +43,8 @@ pub struct Repetition {
     pub worktree: Worktree,
     /// Stages to run, whatever the cache has.
     pub forced: StageSet,
+    /// The git state of the files; `None` if they are those of the workspace.
+    pub git: Option<SavedGit>,
     /// The lock of the run.
     lock: Lock,
     /// Stages whose inputs are not those of the run.
@@ -73,10 +76,12 @@ pub fn prepare(
     };
     // Without a valid pipeline, the workspace cannot give inputs.
     let present = Project::load(root, &[]);
-    let (worktree, source) = match revision(root, run)? {
-        Some((commit, diff)) => {
-            let revision = Revision { commit: &commit, diff: diff.as_deref() };
-            (Worktree::of_revision(root, &revision)?, Source::Commit)
+    let git = saved_git(root, run);
+    let (worktree, source) = match &git {
+        Some((commit, git)) => {
+            let has_diff = git.state.as_ref().is_some_and(|state| state.tree == GitTree::Dirty);
+            let diff = has_diff.then_some(&*git.diff);
+            (Worktree::of_revision(root, &Revision { commit, diff })?, Source::Commit)
         }
         None => match &present {
             Ok(present) => (Worktree::create(present)?, Source::Workspace),
@@ -98,22 +103,18 @@ pub fn prepare(
     }
     drop(partial);
     let (project, held) = Project::load_exclusively(worktree.root(), overrides)?;
-    Ok(Repetition { project: Arc::new(project), held, worktree, forced, lock, inputs })
+    let git = git.map(|(_, git)| git);
+    Ok(Repetition { project: Arc::new(project), held, worktree, forced, git, lock, inputs })
 }
 
-/// Returns the commit that a run began with, and the file with the changes to it; `None` if that
-/// was not recorded.
-fn revision(root: &Path, run: &Run) -> Result<Option<(String, Option<PathBuf>)>> {
-    let Some(GitState { commit: Some(commit), tree, .. }) = &run.info.git else { return Ok(None) };
-    if !provenance::is_in_checkout(root) {
-        return Ok(None);
-    }
+/// Returns the commit that a run began with, and the git state; `None` if the changes to the commit
+/// were not recorded.
+fn saved_git(root: &Path, run: &Run) -> Option<(String, SavedGit)> {
+    let state = run.info.git.clone()?;
+    let commit = state.commit.clone().filter(|_| provenance::is_in_checkout(root))?;
     let diff = run_dir(root, run.name).join(GIT_DIFF);
-    Ok(match tree {
-        GitTree::Clean => Some((commit.clone(), None)),
-        GitTree::Dirty if diff.is_file() => Some((commit.clone(), Some(diff))),
-        GitTree::Dirty => None,
-    })
+    let is_complete = state.tree == GitTree::Clean || diff.is_file();
+    is_complete.then(|| (commit, SavedGit { state: Some(state), diff }))
 }
 
 fn copy_of(error: &Error) -> Error {

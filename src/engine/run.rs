@@ -37,7 +37,7 @@ use crate::workspace::run_lock::RunLock;
 
 pub(super) use self::items::missing_item_out;
 pub use self::ledger::{OtherFolder, Report};
-pub use self::options::{Options, TrialOf};
+pub use self::options::{Options, Role, TrialOf};
 
 /// Brings the wanted stages up to date.
 ///
@@ -111,7 +111,7 @@ pub(super) fn run_sharing(
     for stage in &orphans {
         work.ledger.emit(Event::Warning { stage: None, text: ended_orphan(stage) });
     }
-    if options.trial.is_some() {
+    if matches!(options.role, Role::Trial(_)) {
         // A trial is in the history even if nothing is to be done for it.
         work.ledger.begin();
     }

@@ -135,7 +135,7 @@ fn check_in_git(project: &Project) -> Result<()> {
 /// Returns the latest of the last runs that ended with this lock.
 fn run_with_lock(root: &Path, lock: &Lock) -> Option<RunName> {
     const LATEST: usize = 20;
-    let runs = Store::open_existing(root).ok().flatten()?.names(LATEST).ok()?;
+    let runs = Store::open_existing(root).ok().flatten()?.in_latest_families(LATEST).ok()?;
     let ended_so =
         |run: &RunName| lock_after(root, *run).ok().flatten().is_some_and(|kept| kept == *lock);
     runs.into_iter().find(ended_so)

@@ -46,7 +46,9 @@ pub use self::status::{Recorded, find, status, stop};
 use self::stoppers::Stoppers;
 use self::trial::Context;
 use super::run::Shared;
+use super::saved_git::SavedGit;
 use super::worktree::Worktree;
+use super::worktree::place::STATE;
 use super::{Project, project, provenance, resources};
 use crate::clock::now_millis;
 use crate::error::{Error, Result};
@@ -184,6 +186,7 @@ fn start(project: &Project, setup: &Setup, options: &Options<'_>) -> Result<Swee
         name: setup.name.clone(),
         command: options.command.clone(),
         tags,
+        git: provenance::git(&project.history),
         ..provenance::run_info(project, RunKind::Sweep)
     };
     let swept: Vec<&str> = setup.axes.iter().flat_map(Axis::keys).collect();
@@ -240,8 +243,10 @@ fn run_trials(
     }
     let options = driver.options;
     let shared = Shared::new(resources::capacity(&project.pipeline, options.cpus).limits);
+    let git = SavedGit::of(project, &base.root().join(STATE));
     let context = Context {
         base: base.root(),
+        git: &git,
         wanted: options.wanted,
         shared: &shared,
         cpus: options.cpus,

@@ -20,6 +20,21 @@ impl Store {
         self.query_all(sql, (limit,), |row| Ok((run_name(row)?, row.get(1)?)))
     }
 
+    /// Returns the runs of at most `limit` of the latest families, newest first, without deleted
+    /// ones. A sweep and its trials are one family, any other run is one on its own.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn in_latest_families(&self, limit: usize) -> Result<Vec<RunName>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let sql =
+            "SELECT number FROM runs WHERE lifecycle = 'active' AND coalesce(parent, uid) IN (
+                       SELECT coalesce(parent, uid) AS family FROM runs WHERE lifecycle = 'active'
+                       GROUP BY family ORDER BY max(number) DESC LIMIT ?1
+                   ) ORDER BY number DESC";
+        self.query_all(sql, (limit,), run_name)
+    }
+
     /// Reports whether any run is deleted.
     ///
     /// # Errors

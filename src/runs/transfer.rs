@@ -22,8 +22,6 @@ use super::store::{Store, database_error};
 use crate::error::{Error, Result};
 use crate::event::{RunName, RunUid};
 
-/// Tag of a run that repeats another one; its value is the identity of that run.
-const REPRODUCES: &str = "reproduces";
 /// Tables with a column `run`.
 const TABLES: [&str; 6] = ["params", "stages", "metrics", "series", "artifacts", "tags"];
 /// Columns whose values belong to one store.
@@ -76,13 +74,6 @@ fn invalid(what: &str) -> Error {
 }
 
 impl Store {
-    /// Tags `run` as a repetition of the run with the identity `of`.
-    pub fn note_reproduction(&self, run: RunName, of: RunUid) -> Result<()> {
-        let sql = "INSERT OR REPLACE INTO tags (run, key, value) VALUES (?1, ?2, ?3)";
-        let values = params![signed(run), REPRODUCES, of.to_string()];
-        self.conn.execute(sql, values).map_err(|err| database_error("write", err)).map(drop)
-    }
-
     /// Returns the version of the tables, for [`Store::insert`].
     pub fn version() -> i64 {
         schema::VERSION

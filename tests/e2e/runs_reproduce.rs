@@ -246,3 +246,25 @@ fn killed_repetition_is_removed() {
     assert_eq!(worktrees(), 0);
     sandbox.ok(&["gc", "--yes"]);
 }
+
+#[test]
+fn git_state_of_repeated_run() {
+    let sandbox = project();
+    in_git(&sandbox);
+    sandbox.write("code", "edited\n");
+    sandbox.ok(&["run"]);
+    sandbox.git(&["commit", "-qam", "y"]);
+    let done = reproduce(&sandbox, &["run-1"]);
+    assert_eq!(done.code, 0, "{done}");
+    let shown = |run: &str| -> serde_json::Value {
+        let done = sandbox.ok(&["runs", "show", run, "--json"]);
+        serde_json::from_str(&done.stdout).unwrap()
+    };
+    let (first, second) = (shown("run-1"), shown("run-2"));
+    assert_eq!(first["git"]["tree"], "dirty");
+    assert_eq!(second["git"], first["git"]);
+    assert_eq!(second["tags"]["reproduces"], first["uid"]);
+    // So the repetition can be repeated.
+    let done = reproduce(&sandbox, &["run-2"]);
+    assert_eq!(done.code, 0, "{done}");
+}

@@ -548,3 +548,39 @@ fn events_as_json() {
     let ended = events.iter().find(|event| event["event"] == "trial_ended").unwrap();
     assert_eq!((&ended["trial"], &ended["state"]), (&1.into(), &"ok".into()));
 }
+
+#[test]
+fn trials_have_git_of_start() {
+    let sandbox = waiting();
+    sandbox.write(".gitignore", "/ran\n/gate\n/begun\n/runs\n/cache\n/data\n/m.toml\n/value\n");
+    sandbox.git(&["init", "-q"]);
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "-qm", "x"]);
+    sandbox.write("early", "a");
+    let (child, stage) = start(&sandbox, &THREE);
+    sandbox.git(&["add", "early"]);
+    sandbox.git(&["commit", "-qm", "y"]);
+    kill_process(stage, Signal::TERM).unwrap();
+    assert_eq!(sandbox.done(deadline::wait(child)).code, 1);
+    let git = |run: &str| {
+        let show = sandbox.ok(&["runs", "show", run, "--json"]);
+        let shown: serde_json::Value = serde_json::from_str(&show.stdout).unwrap();
+        shown["git"].clone()
+    };
+    assert_eq!(git("run-2")["tree"], "dirty");
+    assert_eq!(git("run-4"), git("run-2"));
+    assert!(sandbox.read("runs/run-4/git.diff").contains("early"));
+}
+
+#[test]
+fn gc_counts_sweep_once() {
+    let sandbox = project();
+    sandbox.ok(&["run"]);
+    sandbox.write("in", "another");
+    sandbox.ok(&["sweep", "-p", "lr=0.1,0.2,0.3"]);
+    sandbox.ok(&["gc", "--runs", "2", "--yes"]);
+    sandbox.ok(&["runs", "checkout", "run-1", "--to", "first"]);
+    assert_eq!(sandbox.read("first/data"), "in");
+    sandbox.ok(&["gc", "--runs", "1", "--yes"]);
+    assert_eq!(sandbox.repro(&["runs", "checkout", "run-3", "--to", "third"]).code, 0);
+}

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::common::{command_line, show_failures, store};
 use crate::cli::select;
 use crate::engine::reproduce::{Repetition, Sameness, Tolerance, prepare};
-use crate::engine::run::{Options, run};
+use crate::engine::run::{Options, Role, run};
 use crate::engine::{OnForeign, Project, processors};
 use crate::error::{Error, Result, exit};
 use crate::pipeline::{Goals, Override, StageName, StageSet};
@@ -61,7 +61,7 @@ impl ReproduceArgs {
             self.select(project, executed)
         })?;
         repetition.worktree.warnings().iter().for_each(|warning| terminal::warn(warning));
-        let (report, exit) = self.repeat(root, &original, &repetition)?;
+        let (report, exit) = self.repeat(&original, &repetition)?;
         match self.json {
             true => stdout::write(&report::json(&report))?,
             false => show(&report)?,
@@ -88,12 +88,7 @@ impl ReproduceArgs {
     }
 
     /// Runs the stages, and returns the comparison with the exit code of the run.
-    fn repeat(
-        &self,
-        root: &Path,
-        original: &Run,
-        repetition: &Repetition,
-    ) -> Result<(ReproduceReport, u8)> {
+    fn repeat(&self, original: &Run, repetition: &Repetition) -> Result<(ReproduceReport, u8)> {
         let project = &repetition.project;
         let (wanted, forced) = repetition.options();
         let names: Vec<StageName> =
@@ -106,7 +101,8 @@ impl ReproduceArgs {
             on_foreign: OnForeign::Replace,
             command: command_line(),
             overrides: original.info.overrides.clone(),
-            trial: None,
+            role: Role::Repetition(original.info.uid),
+            git: repetition.git.clone(),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let mut reporter = Reporter::choose(Format::Text, &names);
@@ -124,12 +120,6 @@ impl ReproduceArgs {
         }
         let ended = ended?;
         show_failures(&ended);
-        if let Some(run) = ended.run
-            && let Err(error) =
-                store(root).and_then(|store| store.note_reproduction(run, original.info.uid))
-        {
-            terminal::warn_of(&error);
-        }
         let mut report = ReproduceReport {
             run: original.name,
             reproduced_as: ended.run,

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::message::Spent;
-use super::options::{Options, TrialOf};
+use super::options::{Options, REPRODUCES, Role, TrialOf};
 use crate::clock::now_millis;
 use crate::digest::Content;
+use crate::engine::saved_git::SavedGit;
 use crate::engine::{Project, metrics, provenance, started};
 use crate::error::{Error, Result, exit};
 use crate::event::{
@@ -109,13 +110,18 @@ impl<'a, 's> Ledger<'a, 's> {
         }
         let run = runs::take_number(&self.project.history);
         self.run = Some(run);
-        let mut info = RunInfo {
+        let folder = runs::run_dir(&self.project.history, run);
+        let git = match &self.options.git {
+            Some(saved) => saved.copy_to(&folder),
+            None => SavedGit::of(self.project, &folder).state,
+        };
+        let info = RunInfo {
+            git,
             command: self.options.command.clone(),
             overrides: self.options.overrides.clone(),
             fresh: self.project.up_to_date.count(),
             ..self.base_info()
         };
-        provenance::keep_diff(self.project, run, &mut info);
         let pending = std::mem::take(&mut self.pending);
         self.emit(Event::RunStarted { run, at: now_millis(), info: Box::new(info) });
         pending.into_iter().for_each(|event| self.emit(event));
@@ -123,9 +129,13 @@ impl<'a, 's> Ledger<'a, 's> {
     }
 
     fn base_info(&self) -> RunInfo {
-        match self.options.trial.clone() {
-            None => provenance::run_info(self.project, RunKind::Pipeline),
-            Some(TrialOf { parent, tags }) => RunInfo {
+        match self.options.role.clone() {
+            Role::Ordinary => provenance::run_info(self.project, RunKind::Pipeline),
+            Role::Repetition(of) => RunInfo {
+                tags: [(REPRODUCES.to_owned(), of.to_string())].into(),
+                ..provenance::run_info(self.project, RunKind::Pipeline)
+            },
+            Role::Trial(TrialOf { parent, tags }) => RunInfo {
                 parent: Some(parent),
                 tags,
                 ..provenance::run_info(self.project, RunKind::Trial)

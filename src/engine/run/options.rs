@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::OnForeign;
+use crate::engine::saved_git::SavedGit;
 use crate::event::RunUid;
 use crate::pipeline::StageSet;
 use crate::schedule::OnFailure;
@@ -21,8 +22,21 @@ pub struct Options {
     /// The command line, for the record, and the `key=value` overrides in it.
     pub command: Vec<String>,
     pub overrides: Vec<String>,
-    /// The sweep that the run is a trial of.
-    pub trial: Option<TrialOf>,
+    pub role: Role,
+    /// Git state of the files, if they are not those of the main project as they are now.
+    pub git: Option<SavedGit>,
+}
+
+/// Tag of a run that repeats another one; its value is the identity of that run.
+pub(super) const REPRODUCES: &str = "reproduces";
+
+/// Relation of a run to another one.
+#[derive(Debug, Clone)]
+pub enum Role {
+    Ordinary,
+    Trial(TrialOf),
+    /// Repeats the run with this identity.
+    Repetition(RunUid),
 }
 
 /// Place of a trial in its sweep.

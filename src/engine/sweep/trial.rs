@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::news::{Ended, News};
-use crate::engine::run::{self, Prepared, Shared, TrialOf, run_sharing};
+use crate::engine::run::{self, Prepared, Role, Shared, TrialOf, run_sharing};
+use crate::engine::saved_git::SavedGit;
 use crate::engine::worktree::Worktree;
 use crate::engine::{OnForeign, Project};
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ use crate::schedule::OnFailure;
 pub(super) struct Context<'a> {
     /// The root of the worktree from which those of the trials are made.
     pub base: &'a Path,
+    /// The git state of the files there.
+    pub git: &'a SavedGit,
     pub wanted: &'a (dyn Fn(&Pipeline) -> Result<StageSet> + Sync),
     pub shared: &'a Arc<Shared>,
     pub cpus: usize,
@@ -59,7 +62,8 @@ fn run(context: &Context<'_>, job: Job, news: &Sender<News>) -> Result<Ended> {
         on_foreign: OnForeign::Replace,
         command: context.command.to_vec(),
         overrides: overrides.iter().map(Override::typed).collect(),
-        trial: Some(of),
+        role: Role::Trial(of),
+        git: Some(context.git.clone()),
     };
     let mut recorder = Recorder::start(&project.history, context.notify);
     let mut forward = Forward { name, news };

@@ -48,6 +48,7 @@ impl Keep {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeepRuns {
+    /// The latest runs. The trials of a sweep count as one.
     Last(usize),
     All,
 }
@@ -236,7 +237,7 @@ fn artifacts(root: &Path, keep: KeepRuns) -> Result<(usize, HashSet<(String, Con
     let Some(store) = Store::open_existing(root)? else {
         return Ok((0, HashSet::new()));
     };
-    let names = store.names(limit)?;
+    let names = store.in_latest_families(limit)?;
     let mut contents = HashSet::new();
     let oldest = names.last().map(|oldest| store.artifacts_before(*oldest)).transpose()?;
     for (name, before) in
