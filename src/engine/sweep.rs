@@ -208,13 +208,15 @@ fn trials(
     let mut trials: Vec<Trial> = Vec::new();
     for one in known {
         let is_seed = |given: &Override| Some(&given.key) == seed.as_ref();
-        let own: Vec<Override> =
-            one.overrides.iter().filter(|given| !is_seed(given)).cloned().collect();
+        let (seeds, own): (Vec<Override>, Vec<Override>) =
+            one.overrides.iter().cloned().partition(is_seed);
         let Some(point) = space.locate(&own) else { continue };
         if list.is_some_and(|list| !list.contains(&point)) || one.repeat > setup.seeds.len() {
             continue;
         }
-        let is_current = known::is_current(root, &project.history, one, options.wanted);
+        // A single run took the seed that is declared, which is the first.
+        let has_seed = seeds.is_empty() || seeds.first() == setup.seeds[one.repeat - 1].as_ref();
+        let is_current = has_seed && known::is_current(root, &project.history, one, options.wanted);
         let objective = setup.objective.as_ref();
         let repeat = recorded(one, is_current, objective, options.on_failed_before);
         if !trials.iter().any(|trial| trial.number == one.trial) {

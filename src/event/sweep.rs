@@ -76,8 +76,9 @@ pub enum TrialEnd {
     },
     /// Ended early, because others were better.
     Halved {
-        /// The last value.
-        value: f64,
+        /// The last value of the metric, or without one of that of `--halving`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<f64>,
         /// Number of values that it had reported.
         after: usize,
     },

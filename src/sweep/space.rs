@@ -125,6 +125,15 @@ impl Domain {
         })
     }
 
+    /// Leaves out each value that is the same as an earlier one, since a trial is its params.
+    #[must_use]
+    pub fn distinct(self) -> Domain {
+        match self {
+            Domain::Choices(texts) => Domain::Choices(distinct(texts)),
+            numbers => numbers,
+        }
+    }
+
     /// Returns the number of values; `None` for an interval.
     fn count(&self) -> Option<usize> {
         match self {
@@ -185,6 +194,16 @@ pub(super) fn short(value: f64) -> f64 {
     format!("{value:.5e}").parse().unwrap_or(value)
 }
 
+fn distinct<T: PartialEq>(values: Vec<T>) -> Vec<T> {
+    let mut distinct: Vec<T> = Vec::with_capacity(values.len());
+    for value in values {
+        if !distinct.contains(&value) {
+            distinct.push(value);
+        }
+    }
+    distinct
+}
+
 fn matching(
     key: &str,
     include: &[String],
@@ -232,7 +251,12 @@ impl Axis {
                 row.push(Override { operation: *operation, key: key.clone(), raw });
             }
         }
-        Ok(Axis::Rows(rows))
+        Ok(Axis::rows(rows))
+    }
+
+    /// Returns an axis with a row for each choice; equal rows are one.
+    pub fn rows(rows: Vec<Vec<Override>>) -> Axis {
+        Axis::Rows(distinct(rows))
     }
 
     /// Returns the number of choices; `None` for an interval.
@@ -277,7 +301,13 @@ impl Axis {
                 domain.place(&overrides.iter().find(same)?.raw)
             }
             Axis::Rows(rows) => {
-                let is_row = |row: &Vec<Override>| row.iter().all(|one| overrides.contains(one));
+                // A row may leave out params that another one sets.
+                let keys = self.keys();
+                let own = overrides.iter().filter(|given| keys.contains(&given.key.as_str()));
+                let count = own.count();
+                let is_row = |row: &Vec<Override>| {
+                    row.len() == count && row.iter().all(|one| overrides.contains(one))
+                };
                 rows.iter().position(is_row).map(|at| at as f64)
             }
         }

@@ -31,12 +31,9 @@ pub fn rows(text: &str, separator: char) -> Result<Axis, BadSpace> {
             Override::parse(&format!("{}={}", name.trim(), cell.trim()))
                 .map_err(|why| BadSpace::new(format!("line 1: `{}` {why}", name.trim())))
         };
-        let trial = cells.map(parse).collect::<Result<Vec<_>, _>>()?;
-        if !trials.contains(&trial) {
-            trials.push(trial);
-        }
+        trials.push(cells.map(parse).collect::<Result<Vec<_>, _>>()?);
     }
-    Ok(Axis::Rows(trials))
+    Ok(Axis::rows(trials))
 }
 
 #[cfg(test)]

@@ -253,8 +253,11 @@ impl Display {
                 ("✓", GOOD, format!("{metric} {value} in {took}{run}"))
             }
             TrialEnd::Halved { value, after } => {
-                let value = number(Number::from(*value));
-                let text = format!("stopped at {value} after {after} values, others are better");
+                let value = value.map(|value| number(Number::from(value)));
+                let at = [Some("at"), self.metric.as_deref(), value.as_deref()];
+                let at: Vec<&str> = at.into_iter().flatten().collect();
+                let at = value.as_ref().map_or(String::new(), |_| format!("{} ", at.join(" ")));
+                let text = format!("stopped {at}after {after} values, others are better");
                 ("■", LIVELY, format!("{text}{run}"))
             }
             TrialEnd::Failed { .. } => ("✗", ERROR, format!("failed after {took}{run}")),

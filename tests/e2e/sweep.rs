@@ -264,7 +264,9 @@ fn tokens_hold_across_trials() {
                 outs = []\n";
     let text = sandbox.read("pipeline.toml") + &free.replace("ROOT", root);
     sandbox.write("pipeline.toml", text);
-    ["begun", "gate", "free-0.1", "free-0.2"].map(|name| sandbox.fifo(name));
+    for name in ["begun", "gate", "free-0.1", "free-0.2"] {
+        sandbox.fifo(name);
+    }
     let mut command = sandbox.command(&["sweep", "-p", "lr=0.1,0.2", "-j2", "--cpus=8"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     sandbox.read_fifo("free-0.1");
@@ -328,18 +330,45 @@ fn repeats_vary_the_seed() {
     assert!(params.iter().filter(|line| line.ends_with("seed=8")).count() == 2, "{done}");
     assert!(done.stdout.contains("acc 0.9 with lr=0.1"), "{done}");
     assert_eq!(started(&sandbox.ok(&args)), Vec::<&str>::new());
+    // With another first seed, the repeats that are recorded are others.
+    sandbox.ok(&["params", "set", "seed=8"]);
+    let done = sandbox.ok(&args);
+    assert_eq!(started(&done).len(), 4, "{done}");
+    assert!(started(&done).iter().any(|line| line.ends_with("seed=9")), "{done}");
+}
+
+#[test]
+fn values_given_twice() {
+    let sandbox = project();
+    let args = ["sweep", "-p", "lr=0.1,0.2,0.1"];
+    assert_eq!(started(&sandbox.ok(&args)).len(), 2);
+    assert_eq!(started(&sandbox.ok(&args)), Vec::<&str>::new());
+}
+
+/// The series of each trial is its rate; `train` of the rate 0.3 waits to be ended.
+const SERIES: &str = r#"
+for step in 1 2; do echo '{"metric": "loss", "step": '$step', "value": '$lr'}' >> $REPRO_EVENTS; done
+if [ $lr = 0.3 ]; then exec sleep 600; fi
+"#;
+
+/// The loss of an ended trial, which is large, is no accuracy.
+#[test]
+fn halving_by_another_metric() {
+    let sandbox = project();
+    sandbox.write("train.sh", SERIES);
+    let mut args = vec!["sweep", "-p", "lr=0.1,0.3,0.2", "--halving", "min:train.loss"];
+    args.extend(["--optimize", "min:acc", "--target", "0.5"]);
+    let done = sandbox.ok(&args);
+    assert!(done.stderr.contains("trial 2: stopped after 2 values, others"), "{done}");
+    assert_eq!(started(&done).len(), 3, "{done}");
+    assert!(done.stdout.contains("acc 0.8 with lr=0.2"), "{done}");
+    assert_eq!(started(&sandbox.ok(&args)), Vec::<&str>::new());
 }
 
 #[test]
 fn halving_ends_worse_trials() {
     let sandbox = project();
-    sandbox.write(
-        "train.sh",
-        "for step in 1 2; do\n\
-         echo '{\"metric\": \"loss\", \"step\": '$step', \"value\": '$lr'}' \
-         >> $REPRO_EVENTS; done\n\
-         if [ $lr = 0.3 ]; then exec sleep 600; fi",
-    );
+    sandbox.write("train.sh", SERIES);
     let args = ["sweep", "-p", "lr=0.1,0.3,0.2", "--halving", "min:train.loss"];
     let done = sandbox.ok(&args);
     assert!(done.stderr.contains("trial 2: stopped at 0.3 after 2 values"), "{done}");

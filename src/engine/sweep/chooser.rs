@@ -81,9 +81,7 @@ pub(super) fn recorded(
     let over = |end| Repeat::Over { run: Some(known.run.name), took, end };
     let value = objective.and_then(|objective| metric(&known.metrics, &objective.metric));
     match (known.run.state, known.halved) {
-        (_, Some(after)) if is_current => {
-            over(TrialEnd::Halved { value: value.unwrap_or(f64::NAN), after })
-        }
+        (_, Some(after)) if is_current => over(TrialEnd::Halved { value, after }),
         (RunState::Ok, None) if is_current && (objective.is_none() || value.is_some()) => {
             over(TrialEnd::Ok { value })
         }

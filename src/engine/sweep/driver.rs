@@ -60,8 +60,8 @@ pub(super) struct Running {
     run: Option<RunName>,
     /// Number of values and the last value of each series, by `stage.key`.
     series: BTreeMap<String, (usize, f64)>,
-    /// The last value and the number of values when it was stopped for being worse.
-    halved: Option<(f64, usize)>,
+    /// Number of values that it had reported when it was stopped for being worse.
+    halved: Option<usize>,
 }
 
 impl Driver<'_> {
@@ -198,12 +198,12 @@ impl Driver<'_> {
                 let (count, last) = running.series.entry(full.clone()).or_insert((0, 0.0));
                 *count += 1;
                 *last = value.to_f64();
-                let reported = (*count, *last);
+                let (count, last) = (*count, *last);
                 let Some(objective) = &self.setup.halving else { return };
                 if running.halved.is_none() && metric(&[(full, 0.0)], &objective.metric).is_some() {
-                    let score = sweep::score(objective.goal, reported.1);
-                    if self.halving.report(reported.0, score) == Fate::Stop {
-                        running.halved = Some((reported.1, reported.0));
+                    let score = sweep::score(objective.goal, last);
+                    if self.halving.report(count, score) == Fate::Stop {
+                        running.halved = Some(count);
                         running.stopper.stop();
                     }
                 }
@@ -257,7 +257,11 @@ impl Driver<'_> {
                     None => self.lacks(objective, &metrics),
                 },
             },
-            (RunStatus::Interrupted, Some((value, after)), _) => TrialEnd::Halved { value, after },
+            (RunStatus::Interrupted, Some(after), _) => {
+                let judged = self.setup.objective.as_ref().or(self.setup.halving.as_ref());
+                let value = judged.and_then(|judged| metric(&metrics, &judged.metric));
+                TrialEnd::Halved { value, after }
+            }
             (RunStatus::Interrupted, None, _) => TrialEnd::Interrupted,
             (RunStatus::Failed, _, Some((stage, failure))) => {
                 TrialEnd::Failed { stage: Some(stage), failure }

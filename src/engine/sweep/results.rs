@@ -86,8 +86,9 @@ impl Trial {
     /// Returns the mean of the metric over the repeats; `None` unless all of them have it.
     pub fn value(&self) -> Option<f64> {
         let value = |repeat: &Repeat| match repeat {
-            Repeat::Over { end: TrialEnd::Ok { value }, .. } => *value,
-            Repeat::Over { end: TrialEnd::Halved { value, .. }, .. } => Some(*value),
+            Repeat::Over {
+                end: TrialEnd::Ok { value } | TrialEnd::Halved { value, .. }, ..
+            } => *value,
             _ => None,
         };
         let values: Option<Vec<f64>> = self.repeats.iter().map(value).collect();

@@ -183,7 +183,7 @@ fn axis(
     Ok(Axis::Param {
         operation: given.operation,
         key: given.key.clone(),
-        domain: domain(root, declared, given)?,
+        domain: domain(root, declared, given)?.distinct(),
         when: when.map(|(_, condition)| Condition::new(condition.as_str())),
     })
 }

@@ -86,8 +86,20 @@ fn zipped_params() {
     let points = both.grid().unwrap();
     assert_eq!(shown(&both, &points), ["a=1 b=x c=7", "a=1 b=x c=8", "a=2 b=y c=7", "a=2 b=y c=8"]);
     assert_eq!(both.locate(&both.overrides(&points[3])), Some(points[3].clone()));
+    let same = Axis::zip(&[of("a", "1,2,1"), of("b", "x,y,x")]).unwrap();
+    assert_eq!(same.count(), Some(2));
     let bad = Axis::zip(&[of("a", "1,2"), of("b", "x")]).unwrap_err();
     assert_eq!(bad.what, "`b` has 1 values, but `a` has 2");
+}
+
+#[test]
+fn rows_that_leave_params_out() {
+    let rows = super::super::table::rows("a,b\n1,\n1,2\n,2\n,\n", ',').unwrap();
+    let space = space(vec![axis("c", "7,8"), rows], &[]);
+    for point in &space.grid().unwrap() {
+        let given = space.overrides(point);
+        assert_eq!(space.locate(&given).as_ref(), Some(point), "{given:?}");
+    }
 }
 
 #[test]
