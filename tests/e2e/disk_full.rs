@@ -53,7 +53,7 @@ fn cache_disk_full() {
 
     ✗ run-1 failed after [time]: 1 failed
     run-2: started
-    s: started (never ran)
+    s: started (its last run was not recorded)
     s: ran in [time]
 
      out by s

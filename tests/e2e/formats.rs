@@ -159,6 +159,7 @@ fn golden_history() {
      pipeline words
      git not a git repository
      host box
+     identity 00112233445566778899aabbccddeeff
 
     stages
      all ran [time] dep one.txt changed
@@ -173,7 +174,7 @@ fn golden_history() {
      all.words 12.5
 
     params
-     words.most 4
+     words.most 4 overridden
 
     artifacts
      all made tree 0000000000

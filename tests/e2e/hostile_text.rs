@@ -82,15 +82,32 @@ fn every_command() {
     check(&sandbox, &["metrics", "show", "run-1"], 0, shown);
     check(&sandbox, &["metrics", "show", "run-1", "--json"], 0, json);
     check(&sandbox, &["run", "-k", "a"], 0, "a");
-    check(&sandbox, &["metrics", "compare", "run-1", "run-2"], 0, shown);
-    check(&sandbox, &["metrics", "compare", "run-1", "run-2", "--md"], 0, "x");
+    check(&sandbox, &["metrics", "compare", "run-1", "run-2", "--all"], 0, shown);
+    check(&sandbox, &["metrics", "compare", "run-1", "run-2", "--all", "--md"], 0, "x");
     check(&sandbox, &["runs", "list"], 0, "run-1");
     check(&sandbox, &["runs", "show", "run-1"], 0, shown);
     check(&sandbox, &["runs", "show", "run-1", "--json"], 0, json);
+    check(&sandbox, &["runs", "list", "--columns", HOSTILE], 0, shown);
+    check(&sandbox, &["runs", "note", "run-1", HOSTILE], 0, "");
+    check(&sandbox, &["runs", "show", "run-1"], 0, shown);
+    check(&sandbox, &["runs", "diff", "run-1", "run-3"], 0, "\\u{9b}2J");
+    check(&sandbox, &["params", "diff", "run-1", "run-3"], 0, "\\u{9b}2J");
+    check(&sandbox, &["sweep", "a", "-n", "-p", &format!("text='{HOSTILE}','b'")], 0, "\\u{9b}2J");
     check(&sandbox, &["accept", "a", "--reason", HOSTILE], 2, "a");
-    for args in
-        [&["run", HOSTILE][..], &["run", "-p", HOSTILE], &[HOSTILE], &["runs", "show", HOSTILE]]
-    {
+    let filter = format!("status = '{HOSTILE}'");
+    for args in [
+        &["run", HOSTILE][..],
+        &["run", "-p", HOSTILE],
+        &[HOSTILE],
+        &["runs", "show", HOSTILE],
+        &["runs", "list", "--filter", &filter],
+        &["runs", "best", HOSTILE],
+        &["metrics", "compare", HOSTILE],
+        &["runs", "diff", HOSTILE],
+        &["sweep", HOSTILE],
+        &["sweep", "-p", HOSTILE],
+        &["plots", HOSTILE],
+    ] {
         check(&sandbox, args, 2, "\\u{9b}2J");
     }
     check(&sandbox, &["gc"], 0, "");

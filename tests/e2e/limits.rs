@@ -77,7 +77,7 @@ fn file_size_limit() {
     sandbox.write("big", "x".repeat(1 << 20));
     let repro = sandbox.command(&["run"]);
     let mut limited = Command::new("/bin/sh");
-    limited.args(["-c", "ulimit -f 100; exec \"$0\" run"]).arg(repro.get_program());
+    limited.args(["-c", "ulimit -f 1000; exec \"$0\" run"]).arg(repro.get_program());
     limited.current_dir(sandbox.root()).env_clear();
     limited.envs(repro.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let done = sandbox.finish(&mut limited);

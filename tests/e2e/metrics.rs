@@ -292,7 +292,7 @@ fn git_without_a_commit() {
     sandbox.git(&["init", "-q"]);
     sandbox.ok(&["run"]);
     let shown = sandbox.ok(&["runs", "show"]).stdout;
-    assert!(shown.contains("git      no commit yet on main, with uncommitted changes"), "{shown}");
+    assert!(shown.contains("git       no commit yet on main, with uncommitted changes"), "{shown}");
     let json = sandbox.ok(&["runs", "show", "--json"]).stdout;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let git = serde_json::json!({"commit": null, "branch": "main", "tree": "dirty"});
