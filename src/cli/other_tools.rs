@@ -7,15 +7,15 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::error::Error;
 
 /// Commands, each with what to type instead.
-const COMMANDS: [(&[&str], &str); 13] = [
+const COMMANDS: [(&[&str], &str); 15] = [
     (
         &["push", "pull", "fetch", "remote"],
         "results stay on this machine: there is no remote storage yet",
     ),
     (
-        &["exp", "experiments", "queue", "sweep", "multirun"],
-        "`repro run -p KEY=VALUE` tries other params, `repro runs list` shows all runs, and a \
-         `matrix` runs several values",
+        &["exp", "experiments", "queue", "multirun"],
+        "`repro run -p KEY=VALUE` tries other params, `repro sweep -p KEY=A,B` several values, and \
+         `repro runs list` shows all runs",
     ),
     (&["repro", "reproduce", "build", "make"], "`repro run` brings stages up to date"),
     (
@@ -23,7 +23,9 @@ const COMMANDS: [(&[&str], &str); 13] = [
         "`repro status` and `repro why STAGE` show what changed, `repro runs diff RUN RUN` in what \
          two runs differ",
     ),
-    (&["metrics diff"], "`repro metrics compare` compares runs"),
+    (&["metrics diff", "runs compare", "compare"], "`repro metrics compare RUN RUN` compares runs"),
+    (&["params compare"], "`repro params diff RUN RUN` compares the params of runs"),
+    (&["runs search"], "`repro runs list --filter FILTER` finds runs"),
     (&["stage", "remove", "move", "rename"], "edit the tables `[stages.NAME]` of pipeline.toml"),
     (&["import", "import-url", "get-url"], "download in a stage, or `repro add` the file"),
     (&["freeze", "unfreeze"], "write `frozen = true` in the table of the stage"),
@@ -37,10 +39,7 @@ const COMMANDS: [(&[&str], &str); 13] = [
 /// Options, each with what to type instead.
 const OPTIONS: [(&[&str], &str); 9] = [
     (&["--dry", "--dry-run", "--dryrun"], "`repro run -n` shows what would run"),
-    (
-        &["-m", "--multirun"],
-        "declare a `matrix` in the stage: it makes one stage for each combination of values",
-    ),
+    (&["-m", "--multirun"], "`repro sweep -p KEY=A,B` runs each combination of values"),
     (&["-S", "--set-param", "--config"], "`-p KEY=VALUE` sets a param for one run"),
     (&["-s", "--single-item"], "`--only STAGE` leaves out the stages that it needs"),
     (&["-c", "--cores"], "`-j N` limits the processors"),

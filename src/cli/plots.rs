@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,6 +20,7 @@ use crate::plural::count;
 use crate::regular_file;
 use crate::report;
 use crate::report::plots::{PlotsReport, PlottedRun};
+use crate::runs::compare::{MetricNames, metric_key};
 use crate::runs::{Run, Store};
 use crate::terminal::{self, stdout};
 use crate::workspace::write::Durability;
@@ -38,8 +40,8 @@ pub(super) struct PlotsArgs {
     runs: Vec<String>,
     /// Draw the last N runs
     #[arg(long, value_name = "N", conflicts_with = "runs")]
-    last: Option<usize>,
-    /// Draw only metrics and series that match GLOB: `train.*`, `*loss`
+    last: Option<NonZeroUsize>,
+    /// Draw only metrics and series that match GLOB, as a whole or after a dot: `train.*`, `*loss`
     #[arg(long, value_name = "GLOB")]
     metric: Vec<String>,
     /// Page to write [default: runs/plots.html]
@@ -72,10 +74,9 @@ impl PlotsArgs {
                 Vec::new()
             }
         };
-        let is_selected = |key: &str| {
-            self.metric.is_empty()
-                || self.metric.iter().any(|glob| fast_glob::glob_match(glob, key))
-        };
+        let selection = MetricNames(self.metric.clone());
+        selection.check(keys(&store, &runs)?.iter().map(String::as_str))?;
+        let is_selected = |key: &str| selection.select(key);
         let report = PlotsReport::read(&store, &runs, &files, goals, &is_selected)?;
         if self.json {
             stdout::write(&report::json(&report))?;
@@ -109,7 +110,7 @@ impl PlotsArgs {
     /// first. A sweep stands for its trials.
     fn chosen(&self, store: &Store, goals: &Goals) -> Result<Vec<Run>> {
         let names = match self.last {
-            Some(count) => store.names(count)?.into_iter().rev().collect(),
+            Some(count) => store.names(count.get())?.into_iter().rev().collect(),
             None if self.runs.is_empty() => vec![store.latest()?],
             None => {
                 let named = |run: &String| store.resolve(run, || goals.clone());
@@ -132,6 +133,17 @@ impl PlotsArgs {
         runs.retain(|run| seen.insert(run.name));
         if runs.is_empty() { Err(crate::runs::query::no_runs()) } else { Ok(runs) }
     }
+}
+
+/// Returns the keys of the metrics and series of `runs`.
+fn keys(store: &Store, runs: &[Run]) -> Result<BTreeSet<String>> {
+    let mut keys = BTreeSet::new();
+    for run in runs {
+        keys.extend(run.metrics.keys().map(metric_key));
+        let series = store.series(run.name)?.into_iter();
+        keys.extend(series.map(|series| format!("{}.{}", series.stage, series.key)));
+    }
+    Ok(keys)
 }
 
 /// Writes the figures of a report into a folder.

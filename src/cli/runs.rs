@@ -40,7 +40,7 @@ enum Command {
     Tag(edit::TagArgs),
     Note(edit::NoteArgs),
     Rename(edit::RenameArgs),
-    #[command(name = "rm", visible_alias = "remove")]
+    #[command(name = "rm", visible_aliases = ["remove", "delete"])]
     Remove(edit::RemoveArgs),
     Undelete(edit::UndeleteArgs),
 }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::common::{command_line, show_error};
 use super::{params, select};
 use crate::engine::sweep::{
-    OnFailedBefore, OnFailure, Options, Results, Setup, Trial, TrialState, dry_run, sweep,
+    OnFailedBefore, OnFailure, Options, Results, Setup, Strategy, Trial, TrialState, dry_run, sweep,
 };
 use crate::engine::{processors, project};
 use crate::error::{Error, Result, did_you_mean, exit};
@@ -243,7 +243,7 @@ impl StartArgs {
             false => trials.iter().map(|trial| format!("{}\n", trial.join(" "))).collect(),
         };
         stdout::write(&text)?;
-        if setup.objective.is_some() && self.random.is_none() && !self.json {
+        if matches!(setup.strategy, Strategy::Optimize(_)) && !self.json {
             terminal::note("the further trials depend on results");
         }
         Ok(exit::OK)

@@ -1,6 +1,6 @@
 //! The names that runs have recorded, and the names that users write for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::attribute::Attribute;
 use super::dialect::Dialect;
@@ -212,14 +212,15 @@ fn unknown<'n>(what: &str, name: &str, names: impl Iterator<Item = &'n str> + Cl
     if let Some(meant) = did_you_mean(name, names.clone()) {
         return error.hint(format!("did you mean `{meant}`?"));
     }
-    let mut listed: Vec<&str> = names.clone().take(MOST_LISTED).collect();
-    listed.dedup();
-    match listed[..] {
+    let mut seen = BTreeSet::new();
+    let full = names.clone().filter(|name| seen.insert(*name));
+    let listed: Vec<&str> = full.take(MOST_LISTED + 1).collect();
+    match &listed[..] {
         [] => error.hint(format!("no run has any {what}")),
-        _ => {
-            let more = if names.count() > listed.len() { ", …" } else { "" };
-            error.hint(format!("the {what}s are {}{more}", listed.join(", ")))
+        [shown @ .., _] if shown.len() == MOST_LISTED => {
+            error.hint(format!("the {what}s are {}, …", shown.join(", ")))
         }
+        shown => error.hint(format!("the {what}s are {}", shown.join(", "))),
     }
 }
 

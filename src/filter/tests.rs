@@ -333,11 +333,16 @@ fn names_of_recorded_metrics() {
         (
             "xyz",
             "no run has a metric `xyz`; the metrics are evaluate.accuracy, evaluate.only, \
-             train.loss, train.val.loss, validate.accuracy, …",
+             train.loss, train.val.loss, validate.accuracy, external, …",
         ),
     ] {
         assert_eq!(shown(name), expected, "{name}");
     }
+    let few = Known { metrics: vec![known.metrics[0].clone(); 2], ..Known::default() };
+    assert_eq!(
+        few.metric("xyz").unwrap_err().hint.as_deref(),
+        Some("the metrics are evaluate.accuracy, evaluate@large.accuracy, accuracy")
+    );
     let error = Known::default().metric("a").unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("no run has any metric"));
 }

@@ -32,7 +32,7 @@ impl WrongType {
                 return Some(format!("write a list: {}", list(&self.found)));
             }
             let several = self.found.contains(',') && !self.found.starts_with(['[', '{', '"']);
-            several.then(|| "for one stage per value, declare a `matrix`".to_owned())
+            several.then(|| "`repro sweep` runs each of several values".to_owned())
         })
     }
 }

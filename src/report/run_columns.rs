@@ -46,7 +46,7 @@ impl Column {
 /// after a prefix: `metrics.evaluate.*`.
 ///
 /// # Errors
-/// No run has such a field.
+/// No run has such a field, or there is no column at all.
 pub fn columns(texts: &[String], known: &Known, goals: &Goals) -> Result<Vec<Column>> {
     let mut columns: Vec<Column> = Vec::new();
     for text in texts {
@@ -64,6 +64,10 @@ pub fn columns(texts: &[String], known: &Known, goals: &Goals) -> Result<Vec<Col
                 columns.push(column);
             }
         }
+    }
+    if columns.is_empty() && !texts.is_empty() {
+        return Err(Error::usage(format!("no field matches `{}`", texts.join(",")))
+            .hint("`metrics.*`, `params.*` and `tags.*` match all of them"));
     }
     // A column with the best stage belongs to the one before it.
     columns.dedup();
@@ -202,7 +206,12 @@ mod tests {
             (&["metrics.*@b.*"], "metrics.evaluate@b.accuracy metrics.evaluate@b.clips"),
             (&["params.train.*", "tags.t*"], "params.train.epochs params.train.rate tags.team"),
             (&["team"], "tags.team"),
-            (&["params.none*"], ""),
+            (&["run", "params.none*"], "run"),
+            (
+                &["params.none*"],
+                "no field matches `params.none*`; `metrics.*`, `params.*` and `tags.*` match all \
+                 of them",
+            ),
             (&["*"], "`*` lacks a prefix; write `metrics.*`, `params.*` or `tags.*`"),
             (&["x.*"], "there is no prefix `x`; the prefixes are metrics, params and tags"),
             (&["acuracy"], "there is no field `acuracy`; did you mean `accuracy`?"),

@@ -11,6 +11,7 @@ fn foreign_commands_and_options() {
         "push",
         "exp run",
         "metrics diff",
+        "runs compare 1 2",
         "diff",
         "params get seed",
         "freeze train",
@@ -34,12 +35,17 @@ fn foreign_commands_and_options() {
     exit 2
     --- stderr
     error: there is no command `exp`
-     hint: `repro run -p KEY=VALUE` tries other params, `repro runs list` shows all runs, and a `matrix` runs several values
+     hint: `repro run -p KEY=VALUE` tries other params, `repro sweep -p KEY=A,B` several values, and `repro runs list` shows all runs
     # metrics diff
     exit 2
     --- stderr
     error: there is no command `metrics diff`
-     hint: `repro metrics compare` compares runs
+     hint: `repro metrics compare RUN RUN` compares runs
+    # runs compare 1 2
+    exit 2
+    --- stderr
+    error: there is no command `runs compare`
+     hint: `repro metrics compare RUN RUN` compares runs
     # diff
     exit 2
     --- stderr
@@ -64,7 +70,7 @@ fn foreign_commands_and_options() {
     exit 2
     --- stderr
     error: there is no option `-m`
-     hint: declare a `matrix` in the stage: it makes one stage for each combination of values
+     hint: `repro sweep -p KEY=A,B` runs each combination of values
     # run -S seed=2
     exit 2
     --- stderr

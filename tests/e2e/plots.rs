@@ -90,12 +90,25 @@ fn page_is_self_contained() {
 #[test]
 fn metrics_by_glob() {
     let sandbox = runs(1);
-    for (glob, count) in [("*loss", 1), ("train.*", 1), ("acc*", 0)] {
+    for (glob, count) in [("*loss", 1), ("train.*", 1), ("loss", 1)] {
         let done = sandbox.ok(&["plots", "--json", "--metric", glob]);
         let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
         let counts = ["curves", "metrics"].map(|part| json[part].as_array().unwrap().len());
         assert_eq!(counts, [count; 2], "{glob}");
     }
+    snapshot!(sandbox.repro(&["plots", "--metric", "los"]), @"
+    exit 2
+    --- stderr
+    error: no metric matches `los`
+     hint: did you mean `loss`?
+    ");
+    snapshot!(sandbox.repro(&["plots", "--last", "0"]), @"
+    exit 2
+    --- stderr
+    error: invalid value '0' for '--last <N>': number would be zero for non-zero type
+
+    For more information, try '--help'.
+    ");
     let sandbox = Sandbox::with("[stages.a]\ncmd = 'echo > a'\nouts = ['a']\n");
     snapshot!(sandbox.repro(&["plots"]), @"
     exit 2

@@ -252,7 +252,7 @@ fn search_in_logs() {
     snapshot!(sandbox.repro(&["runs", "logs", "run-3", "evaluate"]), @"
     exit 0
     --- stderr
-    no stage of run-3 has a log
+    no log in run-3: `evaluate@dev` was skipped, `evaluate@test` was skipped
     ");
     snapshot!(sandbox.repro(&["runs", "logs", "trian"]), @"
     exit 2

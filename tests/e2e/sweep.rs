@@ -423,6 +423,13 @@ fn trials_of_a_dry_run() {
     lr=0.0153697
     lr=0.081979
     ");
+    for (args, is_open) in [
+        (&["-p", "lr=0.1,0.2", "--optimize", "acc"][..], false),
+        (&["-p", "lr=interval(0,1)", "--optimize", "acc"], true),
+    ] {
+        let done = sandbox.ok(&[&["sweep", "-n"], args].concat());
+        assert_eq!(done.stderr.contains("depend on results"), is_open, "{done}");
+    }
     assert!(!sandbox.exists("runs"));
 }
 

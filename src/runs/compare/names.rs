@@ -27,7 +27,7 @@ impl MetricNames {
         let ends = keys.clone().flat_map(endings);
         Err(match did_you_mean(pattern, ends) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-            None => error.hint("without `--metric`, all metrics are compared"),
+            None => error.hint("without `--metric`, all metrics are included"),
         })
     }
 }
@@ -79,6 +79,6 @@ mod tests {
         assert_eq!(error.what, "no metric matches `acuracy`");
         assert_eq!(error.hint.as_deref(), Some("did you mean `accuracy`?"));
         let hint = check("zzz").unwrap_err().hint;
-        assert_eq!(hint.as_deref(), Some("without `--metric`, all metrics are compared"));
+        assert_eq!(hint.as_deref(), Some("without `--metric`, all metrics are included"));
     }
 }

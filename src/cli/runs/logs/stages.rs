@@ -72,7 +72,13 @@ pub(super) fn all(root: &Path, run: &Run, stages: &[&StageRecord]) -> Result<u8>
         any = true;
     }
     if !any {
-        terminal::note(&format!("no stage of {} has a log", run.name));
+        let outcome = |stage: &&StageRecord| {
+            format!("`{}` was {}", stage.stage, outcome_word(stage.state.word()))
+        };
+        let outcomes: Vec<String> = stages.iter().map(outcome).collect();
+        let why =
+            if outcomes.is_empty() { String::new() } else { format!(": {}", outcomes.join(", ")) };
+        terminal::note(&format!("no log in {}{why}", run.name));
     }
     Ok(exit::OK)
 }
