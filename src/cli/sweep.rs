@@ -141,6 +141,12 @@ impl StartArgs {
             return Err(Error::usage("`--apply` writes the best trial, so it needs a metric")
                 .hint("add `--optimize max:METRIC`"));
         }
+        if self.apply
+            && let Some(given) = self.params.iter().find(|given| given.operation.removes())
+        {
+            return Err(Error::usage(format!("`--apply` cannot write `-p {}`", given.typed()))
+                .hint("it changes the values of params, and removes none"));
+        }
         if self.dry_run {
             return self.show_trials(root, &setup);
         }
@@ -176,7 +182,11 @@ impl StartArgs {
             summarize(&results)?;
         }
         if self.apply && results.status != RunStatus::Interrupted {
-            apply(root, &results)?;
+            let written = apply(root, &results)?;
+            match self.json {
+                true => terminal::eprint(&written),
+                false => stdout::write(&written)?,
+            }
         }
         Ok(match results.status {
             RunStatus::Ok => exit::OK,
@@ -285,14 +295,14 @@ fn best_line(results: &Results, best: &Trial) -> String {
     format!("best: trial {trial} ({}): {metric} {value} with {}", runs.join(", "), params.join(" "))
 }
 
-/// Writes the params of the best trial to the files that define them.
-fn apply(root: &Path, results: &Results) -> Result<()> {
+/// Writes the params of the best trial to the files that define them, and describes the changes.
+fn apply(root: &Path, results: &Results) -> Result<String> {
     let Some(best) = results.best() else {
         return Err(Error::usage("there is no best trial to apply"));
     };
     let set: Vec<String> =
         best.overrides.iter().map(|given| format!("{}={}", given.key, given.raw)).collect();
-    stdout::write(&params::set(root, &set)?)
+    params::set(root, &set)
 }
 
 /// Parses `KEY=CONDITION`.

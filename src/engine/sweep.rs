@@ -99,7 +99,13 @@ pub fn sweep(
         next_number: known.iter().map(|one| one.trial).max().unwrap_or(0) + 1,
     };
     // The worktree comes first: without it, there is nothing to record.
-    let base = chooser.next()?.map(|_| Worktree::create(&project)).transpose()?;
+    let base = match chooser.next()? {
+        Some(_) => {
+            let read = setup::sources(root, &space, chooser.list.as_deref(), &first);
+            Some(Worktree::create_with(&project, &read)?)
+        }
+        None => None,
+    };
     let record = match &earlier {
         Some((_, run)) => SweepRecord::resume(&project.history, run)?,
         None => start(&project, setup, options)?,
@@ -130,11 +136,13 @@ pub fn sweep(
         halt: None,
         scores,
     };
-    let ran = base.map(|base| run_trials(&base, &project, &mut driver, (&sender, &inbox)));
+    if let Some(base) = base {
+        run_trials(&base, &project, &mut driver, (&sender, &inbox));
+    }
     let Driver { chooser, halt, .. } = driver;
     // The last one may have been chosen and not started.
     let trials: Vec<Trial> = chooser.trials.into_iter().filter(Trial::has_begun).collect();
-    let (status, stopped, fatal) = conclude(&trials, halt, ran.unwrap_or(Ok(())));
+    let (status, stopped, fatal) = conclude(&trials, halt);
     let (at, took) = (now_millis(), began.elapsed().into());
     let run = record.run;
     record.end(at, status, took)?;
@@ -239,7 +247,7 @@ fn run_trials(
     project: &Project,
     driver: &mut Driver<'_>,
     (sender, inbox): (&Sender<News>, &Receiver<News>),
-) -> Result<()> {
+) {
     for text in base.warnings() {
         driver.subscriber.on_event(&SweepEvent::Warning { text: text.clone() });
     }
@@ -259,16 +267,9 @@ fn run_trials(
 }
 
 /// Returns the status, the reason of an early end, and the error that caused it.
-fn conclude(
-    trials: &[Trial],
-    halt: Option<Halt>,
-    ran: Result<()>,
-) -> (RunStatus, Option<String>, Option<Error>) {
+fn conclude(trials: &[Trial], halt: Option<Halt>) -> (RunStatus, Option<String>, Option<Error>) {
     let has_failed = trials.iter().any(|trial| trial.state() == TrialState::Failed);
     let status = if has_failed { RunStatus::Failed } else { RunStatus::Ok };
-    if let Err(error) = ran {
-        return (RunStatus::Failed, None, Some(error));
-    }
     match halt {
         None => (status, None, None),
         Some(Halt::Rule(why)) => (status, Some(why), None),

@@ -27,10 +27,11 @@
 //! - Git, asked inside a worktree, finds the repository of the main project.
 //! - Files that git ignores and no stage declares are missing, such as a virtual environment.
 
-mod files;
+pub(in crate::engine) mod files;
 pub(in crate::engine) mod place;
 mod revision;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use self::place::Place;
@@ -38,6 +39,7 @@ pub use self::revision::Revision;
 use super::{Project, project, shared_cache};
 use crate::cache::Cache;
 use crate::error::{Error, Result};
+use crate::repo_path::RepoPath;
 use crate::state_folder;
 
 /// A worktree in use.
@@ -56,12 +58,21 @@ impl Worktree {
     /// # Errors
     /// A command of a stage names a relative path out of the project, or a file cannot be copied.
     pub fn create(project: &Project) -> Result<Worktree> {
+        Worktree::create_with(project, &BTreeSet::new())
+    }
+
+    /// Does the same as [`Worktree::create`] with the files at the paths `also`, which the project
+    /// reads with other params.
+    ///
+    /// # Errors
+    /// The same as of [`Worktree::create`].
+    pub fn create_with(project: &Project, also: &BTreeSet<RepoPath>) -> Result<Worktree> {
         files::check_commands(project)?;
         let place = empty(&project.history)?;
         let cache = join(&place, &project.history, project.pipeline.cache_dir.as_deref())?;
         let root = place.root();
         let state = root.join(place::STATE);
-        let wanted = files::wanted(project)?;
+        let wanted = files::wanted(project, also)?;
         let unread = project.workspace.duplicate(&wanted, root, &state)?;
         let unread = unread.iter().map(|path| {
             format!("`{}` cannot be read, so it is not in the worktree", path.display())

@@ -387,6 +387,37 @@ fn applied_params() {
 }
 
 #[test]
+fn applied_params_beside_json() {
+    let sandbox = project();
+    let args = ["sweep", "-p", "lr=0.4,0.1", "--optimize", "max:acc", "--apply", "--json"];
+    let done = sandbox.ok(&args);
+    assert!(done.stdout.lines().all(|line| line.starts_with('{')), "{done}");
+    assert!(done.stderr.contains("lr 0.5 → 0.1"), "{done}");
+    let args = ["sweep", "-p", "lr=0.4,0.1", "-p", "~seed", "--optimize", "max:acc", "--apply"];
+    let refused = sandbox.repro(&args);
+    assert_eq!(refused.code, 2, "{refused}");
+    assert!(refused.stderr.contains("`--apply` cannot write `-p ~seed`"), "{refused}");
+}
+
+/// Each trial finds the file that it reads, even one that git ignores.
+#[test]
+fn deps_named_by_params() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(
+        "pipeline.toml",
+        "params = { data = \"x\" }\n\
+         [stages.read]\ncmd = \"cp data/{{ params.data }} out\"\n\
+         deps = [\"data/{{ params.data }}\"]\nouts = [\"out\"]\n",
+    );
+    sandbox.write("data/x", "x");
+    sandbox.write("data/y", "y");
+    sandbox.write(".gitignore", "data\n");
+    sandbox.git(&["init", "-q"]);
+    sandbox.ok(&["sweep", "-p", "data=x,y"]);
+    sandbox.ok(&["sweep", "-p", "data=y,x", "--random", "2", "--name", "drawn"]);
+}
+
+#[test]
 fn trials_of_a_dry_run() {
     let sandbox = project();
     sandbox.write("t.csv", "lr,model\n0.1,small\n0.2,\n");

@@ -66,26 +66,24 @@ pub(super) struct Running {
 
 impl Driver<'_> {
     /// Starts trials and waits for them until there are no more.
-    ///
-    /// # Errors
-    /// A condition of the space cannot be evaluated.
     pub(super) fn run<'scope>(
         &mut self,
         scope: &'scope Scope<'scope, '_>,
         context: &'scope Context<'scope>,
         sender: &Sender<News>,
         inbox: &Receiver<News>,
-    ) -> Result<()> {
+    ) {
         self.judge();
         loop {
-            while !self.is_halted()
-                && self.running.len() < self.options.jobs.max(1)
-                && let Some((at, repeat)) = self.chooser.next()?
-            {
-                self.start(scope, context, sender, at, repeat);
+            while !self.is_halted() && self.running.len() < self.options.jobs.max(1) {
+                match self.chooser.next() {
+                    Ok(Some((at, repeat))) => self.start(scope, context, sender, at, repeat),
+                    Ok(None) => break,
+                    Err(error) => self.stop_all(Halt::Fatal(error)),
+                }
             }
             if self.running.is_empty() {
-                return Ok(());
+                return;
             }
             if let Some(news) = self.wait(inbox) {
                 self.handle(news);

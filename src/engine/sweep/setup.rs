@@ -1,10 +1,12 @@
 //! Resolves what the user wrote into the space and the strategy of a sweep.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 use crate::digest::Digest;
 use crate::engine::project;
+use crate::engine::worktree::files;
 use crate::error::{Error, Result, did_you_mean};
 use crate::pipeline::{
     Condition, Declared, Goal, Goals, Operation, Override, ParamValue, Pipeline, SweepSpec,
@@ -152,7 +154,7 @@ fn read_table(root: &Path, table: &str) -> Result<Axis> {
 fn domain(root: &Path, declared: &Declared, given: &Override) -> Result<Domain> {
     let place = || format!("-p {}", given.typed());
     let values = match given.operation {
-        Operation::Remove | Operation::RemoveEqual => Values::One(given.raw.clone()),
+        removes if removes.removes() => Values::One(given.raw.clone()),
         _ => sweep::parse(&given.raw).map_err(|bad| {
             let error = Error::usage(format!("{}: {}", place(), bad.what));
             match bad.hint {
@@ -197,6 +199,35 @@ fn check_values(root: &Path, text: &str, axes: &[Axis]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns the files that stages read in any trial, if a swept param names them.
+///
+/// In a large space, the values of one param at a time are tried beside those of the first trial.
+pub(super) fn sources(
+    root: &Path,
+    space: &Space<'_>,
+    list: Option<&[Point]>,
+    first: &Point,
+) -> BTreeSet<RepoPath> {
+    const MOST: usize = 1_000;
+    let trials: Vec<Vec<Override>> = match list.filter(|list| list.len() <= MOST) {
+        Some(list) => list.iter().map(|point| space.overrides(point)).collect(),
+        None => {
+            let first = space.overrides(first);
+            let with = |axis: &Axis, place: usize| {
+                let keys = axis.keys();
+                let others = first.iter().filter(|given| !keys.contains(&given.key.as_str()));
+                others.cloned().chain(axis.overrides(place as f64)).collect()
+            };
+            let axes = space.axes.iter();
+            let places = |axis: &Axis| 0..axis.count().unwrap_or(0).min(MOST);
+            axes.flat_map(|axis| places(axis).map(move |place| with(axis, place))).collect()
+        }
+    };
+    // A trial whose pipeline is not valid fails with the reason.
+    let pipelines = trials.iter().filter_map(|trial| project::load_pipeline(root, trial).ok());
+    pipelines.flat_map(|pipeline| files::sources(&pipeline).cloned().collect::<Vec<_>>()).collect()
 }
 
 fn check_conditions(axes: &[Axis], conditions: &[(String, String)]) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::engine::provenance::{self, Listed};
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
 use crate::pipeline::command_files::{named_paths, outside_paths};
-use crate::pipeline::{self, Cached, Out, Persist, Pipeline, Stage};
+use crate::pipeline::{self, Cached, Glob, Out, Persist, Pipeline, Stage};
 use crate::plan::lock;
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
@@ -26,8 +26,8 @@ use crate::workspace::duplicate::{Entries, Wanted};
 
 const RUNS: &str = crate::runs::FOLDER;
 
-/// Lists the files for a worktree of the project.
-pub(super) fn wanted(project: &Project) -> Result<Wanted> {
+/// Lists the files for a worktree of the project, and those at the paths `also`.
+pub(super) fn wanted(project: &Project, also: &BTreeSet<RepoPath>) -> Result<Wanted> {
     let mut wanted = Wanted::default();
     let stages = || project.pipeline.stages.iter();
     let mut left_out: BTreeSet<PathBuf> = [place::STATE, RUNS].map(PathBuf::from).into();
@@ -70,13 +70,21 @@ pub(super) fn wanted(project: &Project) -> Result<Wanted> {
         Some(glob) => glob.base(),
     });
     let wdirs = stages().filter_map(|stage| stage.wdir.as_ref());
-    for path in sources.chain(deps.flatten()).chain(kept) {
+    for path in sources.chain(deps.flatten()).chain(kept).chain(also) {
         want(Path::new(path.as_str()), Entries::Counted)?;
     }
     want(Path::new(lock::FILE), Entries::All)?;
     let is_there = |path: &&RepoPath| path.to_path(&project.root).is_dir();
     wanted.folders.extend(wdirs.filter(is_there).map(|path| PathBuf::from(path.as_str())));
     Ok(wanted)
+}
+
+/// Returns the deps that no stage makes.
+pub(in crate::engine) fn sources(pipeline: &Pipeline) -> impl Iterator<Item = &RepoPath> {
+    let outs = || pipeline.stages.iter().flat_map(|stage| &stage.outs);
+    let deps = pipeline.stages.iter().flat_map(|stage| &stage.deps);
+    let paths = deps.filter_map(|dep| dep.glob.as_ref().map_or(Some(&dep.path), Glob::base));
+    paths.filter(move |path| !outs().any(|out| out.path.overlaps(path)))
 }
 
 /// Reports whether a run restores the out, or makes it, if it is missing.

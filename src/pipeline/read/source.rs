@@ -30,6 +30,13 @@ pub enum Operation {
     RemoveEqual,
 }
 
+impl Operation {
+    /// Reports whether the param is gone afterwards.
+    pub fn removes(self) -> bool {
+        matches!(self, Operation::Remove | Operation::RemoveEqual)
+    }
+}
+
 impl Override {
     /// Parses `KEY=VALUE`, `+KEY=VALUE`, `++KEY=VALUE`, `~KEY` or `~KEY=VALUE`. The value is TOML
     /// or a bare string.
