@@ -95,6 +95,7 @@ pub fn sweep(
         setup,
         space: &space,
         list,
+        taken: 0,
         trials,
         next_number: known.iter().map(|one| one.trial).max().unwrap_or(0) + 1,
     };

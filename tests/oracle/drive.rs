@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use repro::engine::run::{Options, run};
+use repro::engine::run::{Options, Role, run};
 use repro::engine::status::{Verdict, assess};
 use repro::engine::{OnForeign, Project};
 use repro::event::{Failure, Outcome};
@@ -174,7 +174,8 @@ fn run_in_process(
         on_foreign: choice.on_foreign,
         command: Vec::new(),
         overrides: Vec::new(),
-        trial: None,
+        role: Role::Ordinary,
+        git: None,
     };
     let report = run(&project, &held, &options, Vec::new(), || ())?;
     let stages = report.stages.into_iter().map(|(name, outcome, _)| {

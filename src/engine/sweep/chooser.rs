@@ -15,6 +15,8 @@ pub(super) struct Chooser<'d> {
     pub space: &'d Space<'d>,
     /// All points, unless they are proposed one after the other.
     pub list: Option<Vec<Point>>,
+    /// Number of points at the start of the list that are trials.
+    pub taken: usize,
     pub trials: Vec<Trial>,
     /// Number of the next new trial.
     pub next_number: usize,
@@ -49,10 +51,11 @@ impl Chooser<'_> {
         Ok(Some((self.trials.len() - 1, 0)))
     }
 
-    fn propose(&self) -> Result<Option<Point>> {
-        let is_new = |point: &&Point| self.trials.iter().all(|trial| trial.point != **point);
+    fn propose(&mut self) -> Result<Option<Point>> {
         if let Some(list) = &self.list {
-            return Ok(list.iter().find(is_new).cloned());
+            let is_trial = |point: &&Point| self.trials.iter().any(|trial| trial.point == **point);
+            self.taken += list[self.taken..].iter().take_while(is_trial).count();
+            return Ok(list.get(self.taken).cloned());
         }
         let Strategy::Optimize(count) = self.setup.strategy else { return Ok(None) };
         if self.trials.len() >= count {
