@@ -428,12 +428,14 @@ pub fn options(root: &Path, folder: &RepoPath) -> Vec<String> {
 pub fn option_files(root: &Path, folder: &RepoPath) -> Vec<String> {
     let entries = std::fs::read_dir(folder.to_path(root)).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let is_option = |name: &String| {
-        matches!(Format::of(name), Some(Format::Toml | Format::Json | Format::Yaml))
-    };
-    let mut names: Vec<String> = names.filter(is_option).collect();
+    let mut names: Vec<String> = names.filter(|name| is_option_file(name)).collect();
     names.sort();
     names
+}
+
+/// Reports whether a file of this name in the folder of a group is one of its options.
+pub fn is_option_file(name: &str) -> bool {
+    matches!(Format::of(name), Some(Format::Toml | Format::Json | Format::Yaml))
 }
 
 pub fn load_lock(root: &Path) -> Result<Lock> {

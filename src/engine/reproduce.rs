@@ -381,7 +381,8 @@ impl Repetition {
         let name = |(stage, key): &(StageName, String)| format!("{stage}.{key}");
         let before = run.metrics.iter().map(|(names, value)| (name(names), *value));
         let before: BTreeMap<String, Number> = before.collect();
-        let after: BTreeMap<String, Number> = report.metrics.iter().cloned().collect();
+        let after: BTreeMap<String, Number> =
+            report.metrics.iter().map(|(name, value)| (name.full(), *value)).collect();
         let names: BTreeSet<&String> =
             before.keys().chain(after.keys()).filter(|name| is_repeated(name)).collect();
         let compare = |name: &String| {

@@ -38,6 +38,11 @@ impl MetricName {
     pub fn of_family(&self) -> String {
         joined(self.stage.split('@').next().unwrap_or_default(), &self.key)
     }
+
+    /// Reports whether `name` is a name of this metric, perhaps among others.
+    pub fn is_called(&self, name: &str) -> bool {
+        [self.full(), self.of_family()].iter().any(|full| full == name || is_ending(full, name))
+    }
 }
 
 fn joined(stage: &str, key: &str) -> String {

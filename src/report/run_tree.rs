@@ -45,7 +45,7 @@ pub fn collapsed(
     goals: &Goals,
 ) -> Result<Vec<Node>> {
     let row = |run: &RunName| {
-        let count = store.children_in(*run, lifecycle)?.len();
+        let count = store.parts_in(*run, lifecycle)?;
         let hidden = match count {
             0 => None,
             _ => Some(Children { count, best: best_child(store, *run, lifecycle, known, goals)? }),

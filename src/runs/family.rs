@@ -3,6 +3,7 @@
 use super::record::Lifecycle;
 use super::rows::{run_name, signed};
 use super::store::Store;
+use super::sweeps::TRIAL;
 use crate::error::Result;
 use crate::event::RunName;
 use crate::pipeline::StageName;
@@ -74,5 +75,19 @@ impl Store {
                    WHERE parent = (SELECT uid FROM runs WHERE number = ?1) AND lifecycle = ?2
                    ORDER BY number";
         self.query_all(sql, (signed(run), lifecycle.word()), run_name)
+    }
+
+    /// Counts the parts of a run. The runs of a trial are one part.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn parts_in(&self, run: RunName, lifecycle: Lifecycle) -> Result<usize> {
+        let sql = "SELECT COUNT(DISTINCT COALESCE(
+                       (SELECT value FROM tags WHERE run = number AND key = ?3), -number))
+                   FROM runs
+                   WHERE parent = (SELECT uid FROM runs WHERE number = ?1) AND lifecycle = ?2";
+        let counts =
+            self.query_all(sql, (signed(run), lifecycle.word(), TRIAL), |row| row.get(0))?;
+        Ok(counts.first().map_or(0, |count: &i64| usize::try_from(*count).unwrap_or_default()))
     }
 }

@@ -56,7 +56,7 @@ impl Summary {
             run: report.run,
             fresh: report.fresh,
             stages: stages.collect(),
-            metrics: report.metrics.clone(),
+            metrics: report.metrics.iter().map(|(name, value)| (name.full(), *value)).collect(),
             products: products_of(pipeline, report),
             took: report.took,
             status: report.status,

@@ -489,3 +489,25 @@ fn invalid_pipeline_at_revision() {
     sandbox.write("pipeline.toml", "[stages");
     sandbox.ok(&["metrics", "compare", "run-1", "run-2"]);
 }
+
+#[test]
+fn groups_at_a_revision() {
+    let sandbox = Sandbox::with(
+        "[config]\ngroups = { model = \"small\" }\n\
+         [stages.a]\ncmd = \"cp $REPRO_PARAMS a\"\nparams = [\"model\"]\nouts = [\"a\"]\n",
+    );
+    sandbox.write("conf/model/small.toml", "width = 1\n");
+    sandbox.write("conf/model/large.yaml", "width: 2\n");
+    sandbox.git(&["init", "-q"]);
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "-q", "-m", "small"]);
+    sandbox.ok(&["params", "set", "model=large"]);
+    sandbox.git(&["commit", "-q", "-a", "-m", "large"]);
+    let done = sandbox.ok(&["params", "diff", "HEAD~1", "HEAD"]);
+    snapshot!(done, @"
+    exit 0
+    --- stdout
+    param HEAD~1 HEAD
+    model.width 1 2
+    ");
+}

@@ -169,6 +169,12 @@ fn forms_of_a_list() {
      }
     ]
     "#);
+    // The table of a terminal has the best of the variants as well.
+    let list = sandbox.ok(&["runs", "list", "-n", "2"]).stdout;
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let lines: Vec<Vec<String>> = list.lines().map(words).collect();
+    assert_eq!(lines[0][4..6], ["best", "accuracy"], "{list}");
+    assert_eq!(lines[2][5], "0.2", "{list}");
     let csv = sandbox.ok(&["runs", "list", "--csv", "-n", "1"]).stdout;
     let head = "run,name,status,started,took,params.epochs,params.model,metrics.evaluate.accuracy,";
     assert!(csv.starts_with(head), "{csv}");

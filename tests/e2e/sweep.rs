@@ -237,6 +237,9 @@ fn failed_trial() {
     let retried = sandbox.ok(&[&THREE[..], &["--retry-failed"]].concat());
     assert_eq!(started(&retried), ["trial 2: started  lr=0.2"]);
     assert_eq!(sandbox.ran(), ["train 0.2 small"]);
+    // The trial that ran twice counts once.
+    let list = sandbox.ok(&["runs", "list"]);
+    assert!(list.stdout.contains("3 trials"), "{list}");
 }
 
 #[test]
@@ -548,7 +551,7 @@ fn missing_metric() {
     trial 1: started lr=0.2
     trial 1: failed after [time] (run-2)
     error: trial 1: reported no metric `train.ac`
-    error: no trial has a metric `train.ac`
+    error: no run has a metric `train.ac`
      hint: did you mean `train.acc`?
     ");
 }

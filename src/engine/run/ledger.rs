@@ -15,6 +15,7 @@ use crate::error::{Error, Result, exit};
 use crate::event::{
     Event, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, Subscriber, Timestamp,
 };
+use crate::filter::MetricName;
 use crate::number::Number;
 use crate::pipeline::{Presence, Stage, StageIx, StageName};
 use crate::plan::{Trace, lock};
@@ -39,8 +40,8 @@ pub struct Report {
     pub stages: Vec<(StageName, Outcome, Millis)>,
     /// Optional outs that do not exist.
     pub absent: BTreeSet<RepoPath>,
-    /// Final metrics, `stage.key`.
-    pub metrics: Vec<(String, Number)>,
+    /// Final metrics.
+    pub metrics: Vec<(MetricName, Number)>,
     pub status: RunStatus,
     pub ended: Timestamp,
     pub took: Millis,
@@ -305,7 +306,7 @@ impl<'a, 's> Ledger<'a, 's> {
 
     /// Reports the final metrics of all stages that are up to date now, and what is wrong with
     /// their files.
-    fn final_metrics(&mut self) -> Vec<(String, Number)> {
+    fn final_metrics(&mut self) -> Vec<(MetricName, Number)> {
         let mut all = Vec::new();
         let project = self.project;
         for (ix, stage) in StageIx::enumerate(&project.pipeline.stages) {
@@ -326,13 +327,15 @@ impl<'a, 's> Ledger<'a, 's> {
         all
     }
 
-    fn metrics_of(&mut self, stage: &Stage, all: &mut Vec<(String, Number)>) {
+    fn metrics_of(&mut self, stage: &Stage, all: &mut Vec<(MetricName, Number)>) {
         let metrics::Found { values, complaints } = metrics::read(&self.project.root, stage);
         for text in complaints {
             self.emit(Event::Warning { stage: Some(stage.name.clone()), text });
         }
         if !values.is_empty() {
-            all.extend(values.iter().map(|(key, value)| (format!("{}.{key}", stage.name), *value)));
+            let name =
+                |key: &String| MetricName { stage: stage.name.to_string(), key: key.clone() };
+            all.extend(values.iter().map(|(key, value)| (name(key), *value)));
             self.emit(Event::FinalMetrics { stage: stage.name.clone(), values });
         }
     }

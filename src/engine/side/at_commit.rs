@@ -25,8 +25,9 @@ pub(super) fn pipeline(root: &Path, commit: &str, name: &str) -> Result<Pipeline
         String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
     };
     let list = |folder: &RepoPath| {
-        let names = revisions::names_in(root, commit, folder.as_str());
-        names.iter().filter_map(|name| name.strip_suffix(".toml").map(str::to_owned)).collect()
+        let mut names = revisions::names_in(root, commit, folder.as_str());
+        names.retain(|name| project::is_option_file(name));
+        names
     };
     let Some(bytes) = revisions::file_at(root, commit, pipeline::FILE)? else {
         return Err(Error::usage(format!("{name} has no `{}`", pipeline::FILE)));

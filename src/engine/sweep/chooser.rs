@@ -2,7 +2,7 @@
 
 use super::known::Known;
 use super::options::OnFailedBefore;
-use super::results::{Repeat, Trial, metric};
+use super::results::{Repeat, Trial, value_of};
 use super::setup::{Objective, Setup, Strategy};
 use crate::error::Result;
 use crate::event::{Failure, Millis, TrialEnd};
@@ -82,7 +82,7 @@ pub(super) fn recorded(
 ) -> Repeat {
     let took = known.run.took.unwrap_or(Millis(0));
     let over = |end| Repeat::Over { run: Some(known.run.name), took, end };
-    let value = objective.and_then(|objective| metric(&known.metrics, &objective.metric));
+    let value = objective.and_then(|objective| value_of(&known.metrics, objective).ok());
     match (known.run.state, known.halved) {
         (_, Some(after)) if is_current => over(TrialEnd::Halved { value, after }),
         (RunState::Ok, None) if is_current && (objective.is_none() || value.is_some()) => {

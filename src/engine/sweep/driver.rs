@@ -10,16 +10,17 @@ use super::Options;
 use super::chooser::Chooser;
 use super::news::{Ended, News};
 use super::options::OnFailure;
-use super::results::{Repeat, metric};
+use super::results::{Repeat, value_of};
 use super::setup::{Objective, Setup};
 use super::stoppers::Stoppers;
 use super::trial::{self, Context, Job};
 use crate::clock::now_millis;
 use crate::engine::run::{Stopper, TrialOf, prepare};
-use crate::error::{Error, Result, did_you_mean};
+use crate::error::{Error, Result};
 use crate::event::{
     Event, Failure, Millis, RunName, RunStatus, SweepEvent, SweepSubscriber, TrialEnd, TrialName,
 };
+use crate::filter::MetricName;
 use crate::runs::sweeps::{REPEAT, SweepRecord, TRIAL};
 use crate::sweep::{self, Fate, Halving};
 
@@ -58,8 +59,8 @@ pub(super) struct Running {
     stopper: Stopper,
     began: Instant,
     run: Option<RunName>,
-    /// Number of values and the last value of each series, by `stage.key`.
-    series: BTreeMap<String, (usize, f64)>,
+    /// Number of values and the last value of each series.
+    series: BTreeMap<MetricName, (usize, f64)>,
     /// Number of values that it had reported when it was stopped for being worse.
     halved: Option<usize>,
 }
@@ -192,13 +193,13 @@ impl Driver<'_> {
         match event {
             Event::RunStarted { run, .. } => running.run = Some(*run),
             Event::Metric { stage, key, value, .. } => {
-                let full = format!("{stage}.{key}");
-                let (count, last) = running.series.entry(full.clone()).or_insert((0, 0.0));
+                let name = MetricName { stage: stage.to_string(), key: key.to_string() };
+                let (count, last) = running.series.entry(name.clone()).or_insert((0, 0.0));
                 *count += 1;
                 *last = value.to_f64();
                 let (count, last) = (*count, *last);
                 let Some(objective) = &self.setup.halving else { return };
-                if running.halved.is_none() && metric(&[(full, 0.0)], &objective.metric).is_some() {
+                if running.halved.is_none() && name.is_called(&objective.metric) {
                     let score = sweep::score(objective.goal, last);
                     if self.halving.report(count, score) == Fate::Stop {
                         running.halved = Some(count);
@@ -250,14 +251,14 @@ impl Driver<'_> {
         match (status, running.halved, failed) {
             (RunStatus::Ok, _, _) => match &self.setup.objective {
                 None => TrialEnd::Ok { value: None },
-                Some(objective) => match metric(&metrics, &objective.metric) {
-                    Some(value) => TrialEnd::Ok { value: Some(value) },
-                    None => self.lacks(objective, &metrics),
+                Some(objective) => match value_of(&metrics, objective) {
+                    Ok(value) => TrialEnd::Ok { value: Some(value) },
+                    Err(error) => self.lacks(objective, error, &metrics),
                 },
             },
             (RunStatus::Interrupted, Some(after), _) => {
                 let judged = self.setup.objective.as_ref().or(self.setup.halving.as_ref());
-                let value = judged.and_then(|judged| metric(&metrics, &judged.metric));
+                let value = judged.and_then(|judged| value_of(&metrics, judged).ok());
                 TrialEnd::Halved { value, after }
             }
             (RunStatus::Interrupted, None, _) => TrialEnd::Interrupted,
@@ -273,17 +274,19 @@ impl Driver<'_> {
     }
 
     /// Ends the sweep because its metric does not exist: no other trial will have it, either.
-    fn lacks(&mut self, objective: &Objective, metrics: &[(String, f64)]) -> TrialEnd {
+    fn lacks(
+        &mut self,
+        objective: &Objective,
+        error: Error,
+        metrics: &[(MetricName, f64)],
+    ) -> TrialEnd {
         let what = format!("reported no metric `{}`", objective.metric);
-        let names: Vec<&str> = metrics.iter().map(|(name, _)| name.as_str()).collect();
-        let hint = match did_you_mean(&objective.metric, names.iter().copied()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None if names.is_empty() => "declare a metrics file in an out of a stage".to_owned(),
-            None => format!("the metrics are {}", names.join(", ")),
+        let error = match metrics {
+            [] => error.hint("declare a metrics file in an out of a stage"),
+            _ => error,
         };
         if self.halt.is_none() {
-            let error = Error::usage(format!("no trial has a metric `{}`", objective.metric));
-            self.stop_all(Halt::Fatal(error.hint(hint.clone())));
+            self.stop_all(Halt::Fatal(error));
         }
         TrialEnd::Failed { stage: None, failure: Failure { what, causes: Vec::new(), hint: None } }
     }

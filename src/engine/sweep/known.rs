@@ -7,6 +7,7 @@ use crate::engine::Project;
 use crate::engine::observe::predict::Predicted;
 use crate::engine::observe::predicted_fingerprint;
 use crate::error::Result;
+use crate::filter::MetricName;
 use crate::number::Number;
 use crate::pipeline::{Override, Pipeline, StageName, StageSet};
 use crate::plan::Lock;
@@ -20,8 +21,8 @@ pub struct Known {
     pub repeat: usize,
     pub run: Run,
     pub overrides: Vec<Override>,
-    /// The metrics, final ones first: `stage.key`.
-    pub metrics: Vec<(String, f64)>,
+    /// The metrics, final ones first.
+    pub metrics: Vec<(MetricName, f64)>,
     /// Number of values after which the trial was ended early.
     pub halved: Option<usize>,
 }
@@ -42,10 +43,12 @@ pub(super) fn read(store: &Store, sweep: &Run) -> Result<Vec<Known>> {
 }
 
 /// Returns the metrics of a run: the final ones, then the last value of each series.
-fn metrics(store: &Store, run: &Run) -> Result<Vec<(String, f64)>> {
-    let named = |stage: &str, key: &str, value: Number| (format!("{stage}.{key}"), value.to_f64());
+fn metrics(store: &Store, run: &Run) -> Result<Vec<(MetricName, f64)>> {
+    let named = |stage: &str, key: &str, value: Number| {
+        (MetricName { stage: stage.to_owned(), key: key.to_owned() }, value.to_f64())
+    };
     let last = run.metrics.iter().map(|((stage, key), value)| named(stage.as_str(), key, *value));
-    let mut all: Vec<(String, f64)> = last.collect();
+    let mut all: Vec<(MetricName, f64)> = last.collect();
     for series in store.series(run.name)? {
         all.push(named(series.stage.as_str(), &series.key, series.last.value));
     }

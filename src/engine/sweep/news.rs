@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::event::{Event, Failure, RunName, RunStatus, TrialName};
+use crate::filter::MetricName;
 
 /// A message to the driver.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub(super) enum News {
 pub(super) struct Ended {
     pub run: Option<RunName>,
     pub status: RunStatus,
-    /// The final metrics, `stage.key`.
-    pub metrics: Vec<(String, f64)>,
+    /// The final metrics.
+    pub metrics: Vec<(MetricName, f64)>,
     /// The first failed stage.
     pub failed: Option<(String, Failure)>,
 }

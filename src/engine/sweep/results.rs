@@ -1,8 +1,9 @@
 //! The trials of a sweep and their results.
 
 use crate::engine::sweep::setup::Objective;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::event::{Millis, RunName, RunStatus, TrialEnd, TrialName};
+use crate::filter::{Known, MetricName};
 use crate::pipeline::Override;
 use crate::sweep::{self, Point};
 
@@ -135,28 +136,53 @@ impl Results {
     }
 }
 
-/// Finds a metric by its name `STAGE.KEY`, or by an ending of it that is unique.
-pub(super) fn metric(metrics: &[(String, f64)], name: &str) -> Option<f64> {
-    let is_ending = |key: &str| key.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'));
-    let exact = metrics.iter().find(|(key, _)| key == name);
-    let mut endings = metrics.iter().filter(|(key, _)| is_ending(key));
-    let ending = endings.next().filter(|(first, _)| endings.all(|(other, _)| other == first));
-    exact.or(ending).map(|(_, value)| *value)
+/// Returns the value of the metric that an objective names: of the variants of a matrix, the best.
+///
+/// # Errors
+/// There is no such metric, or the name is that of several.
+pub(super) fn value_of(metrics: &[(MetricName, f64)], objective: &Objective) -> Result<f64> {
+    let mut names: Vec<MetricName> = metrics.iter().map(|(name, _)| name.clone()).collect();
+    names.sort();
+    names.dedup();
+    let known = Known { metrics: names, ..Known::default() };
+    let meant = known.metric(&objective.metric)?;
+    // A final metric is before the series of its name.
+    let first = |name: &MetricName| metrics.iter().find(|(other, _)| other == name);
+    let values = meant.iter().filter_map(first).map(|(_, value)| *value);
+    let score = |value: f64| sweep::score(objective.goal, value);
+    let better = |a: f64, b: f64| if a.is_nan() || score(b) < score(a) { b } else { a };
+    Ok(values.reduce(better).unwrap_or(f64::NAN))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::Goal;
 
     #[test]
     fn names_of_metrics() {
-        let metrics: Vec<(String, f64)> = [("a.loss", 1.0), ("b.loss", 2.0), ("a.acc", 3.0)]
-            .map(|(key, value)| (key.to_owned(), value))
-            .to_vec();
-        for (name, expected) in
-            [("a.loss", Some(1.0)), ("acc", Some(3.0)), ("loss", None), ("cc", None)]
-        {
-            assert_eq!(metric(&metrics, name), expected, "{name}");
+        let metrics = [
+            ("a", "loss", 1.0),
+            ("b", "loss", 2.0),
+            ("a", "acc", 3.0),
+            ("a", "acc", 9.0),
+            ("test@0.5", "f1", f64::NAN),
+            ("test@1.5", "f1", 4.0),
+            ("test@2.5", "f1", 5.0),
+            ("test@2.5", "per.f1", 6.0),
+        ]
+        .map(|(stage, key, value)| (MetricName { stage: stage.into(), key: key.into() }, value));
+        for (name, goal, expected) in [
+            ("a.loss", Goal::Min, Some(1.0)),
+            ("acc", Goal::Max, Some(3.0)),
+            ("test.f1", Goal::Max, Some(5.0)),
+            ("test.f1", Goal::Min, Some(4.0)),
+            ("test@1.5.f1", Goal::Max, Some(4.0)),
+            ("loss", Goal::Min, None),
+            ("cc", Goal::Max, None),
+        ] {
+            let objective = Objective { metric: name.to_owned(), goal };
+            assert_eq!(value_of(&metrics, &objective).ok(), expected, "{name}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::known::{self, Known};
-use super::results::metric;
+use super::results::value_of;
 use super::setup::{Objective, objective};
 use crate::engine::home;
 use crate::error::{Error, Result};
@@ -27,7 +27,7 @@ pub struct Recorded {
 impl Recorded {
     /// Returns the value of the metric in a run of a trial.
     pub fn value(&self, trial: &Known) -> Option<f64> {
-        metric(&trial.metrics, &self.objective.as_ref()?.metric)
+        value_of(&trial.metrics, self.objective.as_ref()?).ok()
     }
 }
 

@@ -80,7 +80,11 @@ fn run(context: &Context<'_>, job: Job, news: &Sender<News>) -> Result<Ended> {
     Ok(Ended {
         run: report.run,
         status: report.status,
-        metrics: report.metrics.iter().map(|(key, value)| (key.clone(), value.to_f64())).collect(),
+        metrics: report
+            .metrics
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_f64()))
+            .collect(),
         failed,
     })
 }

@@ -1,7 +1,10 @@
 //! The table of `repro runs list` without chosen columns: one line per run, with the changed params
 //! and the metrics to judge them by.
 
+use std::collections::BTreeSet;
+
 use crate::cli::common::run_style;
+use crate::number::Number;
 use crate::pipeline::{Goal, Goals, ParamValue, StageName};
 use crate::plural::count;
 use crate::report::run_tree::Children;
@@ -46,7 +49,7 @@ enum Stages {
 /// Renders the table in Markdown, with all of each run.
 pub(super) fn markdown(entries: &[RunEntry], goals: &Goals) -> String {
     let all = Columns { metrics: 2, stages: Stages::All, changed: usize::MAX };
-    table(entries, goals, all).markdown()
+    table(entries, &headline(entries, goals), all).markdown()
 }
 
 /// Renders the table with as much of each run as fits into a line.
@@ -58,17 +61,18 @@ pub(super) fn fitting(entries: &[RunEntry], goals: &Goals) -> String {
         (1, Stages::None),
         (0, Stages::None),
     ];
+    let headline = headline(entries, goals);
     let mut text = String::new();
     for (metrics, stages) in most {
         let whole = Columns { metrics, stages, changed: usize::MAX };
-        text = table(entries, goals, whole).plain("");
+        text = table(entries, &headline, whole).plain("");
         let over = widest(text.lines()).saturating_sub(WIDE);
         if over == 0 {
             break;
         }
         let longest = entries.iter().map(|entry| width(&changes(entry))).max().unwrap_or(0);
         let changed = longest.saturating_sub(over).max(CHANGED_AT_LEAST);
-        text = table(entries, goals, Columns { changed, ..whole }).plain("");
+        text = table(entries, &headline, Columns { changed, ..whole }).plain("");
         if widest(text.lines()) <= WIDE {
             break;
         }
@@ -76,22 +80,21 @@ pub(super) fn fitting(entries: &[RunEntry], goals: &Goals) -> String {
     text
 }
 
-fn table(entries: &[RunEntry], goals: &Goals, shown: Columns) -> Table {
-    let mut headline = headline(entries.iter().map(|entry| &entry.run), goals);
-    headline.truncate(shown.metrics);
+fn table(entries: &[RunEntry], headline: &[Headline], shown: Columns) -> Table {
+    let headline = &headline[..shown.metrics.min(headline.len())];
     let has_names = entries.iter().any(|entry| entry.run.info.name.is_some());
     let first: &[&str] = if has_names { &["run", "name"] } else { &["run"] };
     let texts = first.iter().chain(&["status", "started"]);
     let mut columns: Vec<(String, Align)> =
         texts.map(|name| ((*name).to_owned(), Align::Left)).collect();
     columns.push(("took".to_owned(), Align::Right));
-    columns.extend(headline.iter().map(|key| (heading(key, entries), Align::Decimal)));
+    columns.extend(headline.iter().map(|metric| (metric.heading(entries), Align::Decimal)));
     columns.extend(["changed", "stages"].map(|name| (name.to_owned(), Align::Left)));
     let mut table = Table::new(columns);
     let mut metrics: Vec<std::vec::IntoIter<String>> = headline
         .iter()
-        .map(|key| {
-            let values = entries.iter().map(|entry| entry.run.metrics.get(key).copied());
+        .map(|metric| {
+            let values = entries.iter().map(|entry| metric.value(&entry.run));
             number::cells(&values.collect::<Vec<_>>()).into_iter()
         })
         .collect();
@@ -126,28 +129,71 @@ fn status(run: &Run) -> &'static str {
     }
 }
 
-/// Returns the heading of a column: the key, after the stage if several have such a metric.
-fn heading(key: &(StageName, String), entries: &[RunEntry]) -> String {
-    let is_other = |other: &(StageName, String)| other.1 == key.1 && other.0 != key.0;
-    match entries.iter().any(|entry| entry.run.metrics.keys().any(is_other)) {
-        true => truncate(&metric_key(key), 24),
-        false => truncate(&key.1, 16),
+/// A column with a metric of a stage, or with the best value among the variants of a matrix.
+struct Headline {
+    variants: Vec<(StageName, String)>,
+    goal: Option<Goal>,
+}
+
+impl Headline {
+    /// Returns the column for a metric and those of its variants that occur.
+    fn of(key: (StageName, String), entries: &[RunEntry], goals: &Goals) -> Headline {
+        let goal = goals.of(&metric_key(&key));
+        let is_variant =
+            |other: &&(StageName, String)| other.1 == key.1 && family(&other.0) == family(&key.0);
+        let keys = entries.iter().flat_map(|entry| entry.run.metrics.keys().filter(is_variant));
+        let variants: BTreeSet<(StageName, String)> = keys.cloned().chain([key.clone()]).collect();
+        Headline { variants: variants.into_iter().collect(), goal }
     }
+
+    /// Returns the heading: the key, after the stage if another one has such a metric.
+    fn heading(&self, entries: &[RunEntry]) -> String {
+        let [(stage, key), more @ ..] = &self.variants[..] else { return String::new() };
+        let is_other =
+            |other: &(StageName, String)| other.1 == *key && family(&other.0) != family(stage);
+        let is_shared = entries.iter().any(|entry| entry.run.metrics.keys().any(is_other));
+        match (more, is_shared) {
+            ([], false) => truncate(key, 16),
+            ([], true) => truncate(&format!("{stage}.{key}"), 24),
+            (_, false) => format!("best {}", truncate(key, 16)),
+            (_, true) => format!("best {}", truncate(&format!("{}.{key}", family(stage)), 24)),
+        }
+    }
+
+    fn value(&self, run: &Run) -> Option<Number> {
+        let values = self.variants.iter().filter_map(|key| run.metrics.get(key).copied());
+        let is_better = |a: f64, b: f64| match self.goal {
+            Some(Goal::Min) => a < b,
+            Some(Goal::Max) | None => a > b,
+        };
+        values.reduce(|best, value| match is_better(value.to_f64(), best.to_f64()) {
+            true => value,
+            false if best.to_f64().is_nan() => value,
+            false => best,
+        })
+    }
+}
+
+/// Returns the name of a matrix for one of its stages.
+fn family(stage: &StageName) -> &str {
+    stage.as_str().split('@').next().unwrap_or_default()
 }
 
 /// Returns up to two metrics worth a column.
 ///
 /// They have a goal and belong to the last stage with such metrics, since a pipeline is usually
 /// evaluated at its end. Metrics to maximize are preferred over those to minimize.
-fn headline<'a>(runs: impl Iterator<Item = &'a Run>, goals: &Goals) -> Vec<(StageName, String)> {
-    let Some(run) = runs.into_iter().find(|run| !run.metrics.is_empty()) else { return Vec::new() };
+fn headline(entries: &[RunEntry], goals: &Goals) -> Vec<Headline> {
+    let mut runs = entries.iter().map(|entry| &entry.run);
+    let Some(run) = runs.find(|run| !run.metrics.is_empty()) else { return Vec::new() };
     let reached = run.stages.iter().rev().map(|stage| &stage.stage);
     let others = run.metrics.keys().rev().map(|(stage, _)| stage);
     for wanted in [Goal::Max, Goal::Min] {
         for stage in reached.clone().chain(others.clone()) {
             let of_stage = run.metrics.keys().filter(|(name, _)| name == stage);
             let with_goal = of_stage.filter(|key| goals.of(&metric_key(key)) == Some(wanted));
-            let found: Vec<(StageName, String)> = with_goal.take(2).cloned().collect();
+            let column = |key: &(StageName, String)| Headline::of(key.clone(), entries, goals);
+            let found: Vec<Headline> = with_goal.take(2).map(column).collect();
             if !found.is_empty() {
                 return found;
             }
