@@ -278,6 +278,9 @@ fn checked(interval: Interval) -> Result<Values, BadValues> {
         return Err(BadValues::new(format!("the interval from {low} to {high} is empty"))
             .hint("write the lower end first"));
     }
+    if !(high - low).is_finite() {
+        return Err(BadValues::new(format!("the interval from {low:e} to {high:e} is too wide")));
+    }
     if scale == Scale::Log && low <= 0.0 {
         return Err(BadValues::new(format!("an interval on a log scale cannot begin at {low}"))
             .hint("begin above 0"));

@@ -107,6 +107,7 @@ fn malformed_values() {
         "range(1,2,stpe=1)",
         "interval(1)",
         "interval(2,1)",
+        "interval(-1e308,1e308)",
         "interval(nan,1)",
         "loginterval(0,1)",
         "int(1)",
@@ -145,6 +146,7 @@ fn malformed_values() {
       write `interval(0.001,0.1)`
     interval(2,1): the interval from 2 to 1 is empty
       write the lower end first
+    interval(-1e308,1e308): the interval from -1e308 to 1e308 is too wide
     interval(nan,1): `nan` is not a number
     loginterval(0,1): an interval on a log scale cannot begin at 0
       begin above 0
