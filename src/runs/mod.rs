@@ -10,6 +10,7 @@ mod folders;
 mod liveness;
 mod lock_owner;
 pub mod query;
+mod queue;
 mod record;
 mod recorder;
 mod resolve;

@@ -59,9 +59,12 @@ impl Store {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// Returns the run before `run` that is not deleted, if there is one.
+    /// Returns the run before `run` that is not deleted, if there is one. Before a run that is no
+    /// trial, sweeps and their trials do not count.
     pub fn before(&self, run: RunName) -> Result<Option<RunName>> {
-        let sql = "SELECT max(number) FROM runs WHERE number < ?1 AND lifecycle = 'active'";
+        let sql = "SELECT max(number) FROM runs WHERE number < ?1 AND lifecycle = 'active'
+                   AND (parent IS NULL AND kind != 'sweep'
+                        OR (SELECT parent FROM runs WHERE number = ?1) NOT NULL)";
         let number: Option<i64> = self.query_one(sql, (signed(run),), |row| row.get(0))?.flatten();
         Ok(number.map(|number| RunName(unsigned(number))))
     }

@@ -2,7 +2,7 @@
 //!
 //! # Mechanism
 //!
-//! [`Recorder`] receives events and sends those that are recorded over a bounded queue to a writer
+//! [`Recorder`] receives events and sends those that are recorded over a bounded [queue] to a writer
 //! thread, so that stages do not wait for the disk. The writer collects events and applies them in
 //! one transaction: the first milestone (a stage starts or ends) at once, others within 200 ms or
 //! 10,000 events. A batch that cannot be written stays pending and is retried with the next one.
@@ -29,26 +29,19 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
 
+use super::queue::{self, BATCH};
 use super::store::{DATABASE, Store, database_error};
 use super::write::{self, EventWriter};
 use super::{liveness, lock_owner::lock_owner};
 use crate::error::{Error, Result};
 use crate::event::{Event, Outcome, RunName, Subscriber};
 
-/// Maximum age of an event before it is written, that is, the delay that a reader sees.
-const DELAY: Duration = Duration::from_millis(200);
-/// Number of events that are written at once; the cost of a transaction per event is then
-/// negligible.
-const BATCH: usize = 10_000;
-/// Capacity of the queue to the writer. A sender that outruns the disk blocks instead of growing
-/// memory.
-const QUEUE_CAPACITY: usize = 1024;
 /// Total time that a run waits for another process that has locked the database.
 ///
 /// After it, further attempts fail at once if the database is locked. A successful write resets it.
@@ -72,7 +65,7 @@ pub struct Recorder {
 /// The sending side of the writer thread.
 #[derive(Debug)]
 struct WriterHandle {
-    events: SyncSender<Event>,
+    events: queue::Sender,
     /// Receives one message after the first attempt to write the run, and is closed when the writer
     /// ends.
     progress: Receiver<()>,
@@ -114,7 +107,7 @@ fn wait(history: &Path, notify: fn(&str), progress: &Receiver<()>) {
 
 impl WriterHandle {
     fn start(history: PathBuf) -> WriterHandle {
-        let (events, inbox) = mpsc::sync_channel(QUEUE_CAPACITY);
+        let (events, inbox) = queue::queue();
         let (signal, progress) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("recorder".into())
@@ -130,7 +123,7 @@ impl Subscriber for Recorder {
         }
         let writer = self.writer.get_or_insert_with(|| WriterHandle::start(self.history.clone()));
         // If the writer has ended, `finish` reports it.
-        let _ = writer.events.send(event.clone());
+        writer.events.send(event.clone());
         // The run is recorded before its first process starts, so that a killed run leaves a
         // record.
         if matches!(event, Event::RunStarted { .. }) {
@@ -182,35 +175,22 @@ impl Writer {
     }
 
     /// Receives events until the sender is dropped, and returns the warning to show.
-    fn receive(mut self, inbox: &Receiver<Event>) -> Option<Error> {
-        let mut due: Option<Instant> = None;
-        let mut flushed: Option<Instant> = None;
+    fn receive(mut self, inbox: &queue::Receiver) -> Option<Error> {
+        let (mut due, mut flushed) = (None, None);
         loop {
-            let event = match due {
-                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
-            };
-            match event {
-                Ok(event) => {
-                    // A milestone is written at once, unless the last flush was less than `DELAY`
-                    // ago; other events are written after `DELAY`.
-                    let from = if is_milestone(&event) { flushed } else { Some(Instant::now()) };
-                    let wanted = from.map_or_else(Instant::now, |from| from + DELAY);
-                    self.add(event);
-                    let due_at = due.map_or(wanted, |due| due.min(wanted));
-                    due = Some(due_at);
-                    // While writing fails, the batch stays full. Trying again for each event would
-                    // hold up the senders, so only time triggers the next attempt.
-                    let is_full = self.pending.len() >= BATCH && self.last_error.is_none();
-                    if !is_full && Instant::now() < due_at {
-                        continue;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+            let taken = inbox.take(due, flushed);
+            taken.events.into_iter().for_each(|event| self.add(event));
+            if taken.is_last {
+                break;
             }
-            self.flush();
-            (due, flushed) = (None, Some(Instant::now()));
+            due = taken.due;
+            // While writing fails, the batch stays full. Trying again for each batch would hold up
+            // the senders, so only time triggers the next attempt.
+            let is_full = self.pending.len() >= BATCH && self.last_error.is_none();
+            if is_full || due.is_some_and(|due| due <= Instant::now()) {
+                self.flush();
+                (due, flushed) = (None, Some(Instant::now()));
+            }
         }
         self.flush();
         self.warning()
@@ -313,17 +293,6 @@ impl Writer {
             ))),
         }
     }
-}
-
-/// Reports whether readers of the database should see the event at once.
-fn is_milestone(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::RunStarted { .. }
-            | Event::StageStarted { .. }
-            | Event::StageEnded { .. }
-            | Event::RunEnded { .. }
-    )
 }
 
 #[cfg(test)]

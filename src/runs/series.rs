@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, ToSql, params};
 
 use super::record::{Point, StepValue};
 use super::rows::{columns_of, exact, saturating_i64, step_columns, step_value, unsigned};
@@ -12,7 +12,9 @@ use crate::pipeline::StageName;
 /// The series of a run to which points were added.
 #[derive(Debug, Default)]
 pub(super) struct SeriesWriter {
-    open: HashMap<StageName, HashMap<String, Open>>,
+    open: Vec<Open>,
+    /// Places in `open`.
+    places: HashMap<StageName, HashMap<String, usize>>,
 }
 
 /// A series as it is in the database, apart from points since the last [`SeriesWriter::save`].
@@ -53,23 +55,29 @@ impl Summary {
 }
 
 impl SeriesWriter {
+    /// Prepares the statement that [`SeriesWriter::add`] needs.
+    pub(super) fn statement(conn: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+        conn.prepare_cached(
+            "INSERT INTO points (series, step, at, nth, value, exact)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )
+    }
+
     /// Adds a point. [`SeriesWriter::save`] must follow in the same transaction.
     pub(super) fn add(
         &mut self,
         conn: &Connection,
+        points: &mut CachedStatement<'_>,
         run: i64,
         (stage, key): (&StageName, &str),
         point: Point,
     ) -> rusqlite::Result<()> {
-        let series = self.open(conn, run, stage, key)?;
+        let place = self.place(conn, run, stage, key)?;
+        let series = &mut self.open[place];
         let nth = series.summary.count;
         series.summary.add(point);
         series.is_saved = false;
-        conn.prepare_cached(
-            "INSERT INTO points (series, step, at, nth, value, exact)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
+        points.execute(params![
             series.id,
             saturating_i64(point.step),
             point.at,
@@ -80,25 +88,26 @@ impl SeriesWriter {
         Ok(())
     }
 
-    fn open(
+    /// Returns the place of a series in `open`.
+    fn place(
         &mut self,
         conn: &Connection,
         run: i64,
         stage: &StageName,
         key: &str,
-    ) -> rusqlite::Result<&mut Open> {
-        if self.open.get(stage).is_none_or(|keys| !keys.contains_key(key)) {
-            let open = Open::load(conn, run, stage, key)?;
-            self.open.entry(stage.clone()).or_default().insert(key.to_owned(), open);
+    ) -> rusqlite::Result<usize> {
+        if let Some(place) = self.places.get(stage).and_then(|keys| keys.get(key)) {
+            return Ok(*place);
         }
-        let open = self.open.get_mut(stage).and_then(|keys| keys.get_mut(key));
-        Ok(open.unwrap_or_else(|| panic!("BUG: a series that was just opened is missing")))
+        let place = self.open.len();
+        self.open.push(Open::load(conn, run, stage, key)?);
+        self.places.entry(stage.clone()).or_default().insert(key.to_owned(), place);
+        Ok(place)
     }
 
     /// Writes what [`SeriesWriter::add`] has changed beside the points.
     pub(super) fn save(&mut self, conn: &Connection) -> rusqlite::Result<()> {
-        let all = self.open.values_mut().flat_map(HashMap::values_mut);
-        for series in all.filter(|series| !series.is_saved) {
+        for series in self.open.iter_mut().filter(|series| !series.is_saved) {
             series.save(conn)?;
             series.is_saved = true;
         }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Transaction, TransactionBehavior, params};
 
 use super::folders::{run_dir, take_number};
 use super::liveness;
@@ -49,8 +49,13 @@ impl SweepRecord {
         let run = take_number(history);
         let store = Store::open(history, TIMEOUT)?;
         let alive = hold(history, run)?;
-        write::begin(&store.conn, saturating_i64(run.0), at, info)
-            .map_err(|err| database_error("write", err))?;
+        let begin = || {
+            let behavior = TransactionBehavior::Immediate;
+            let transaction = Transaction::new_unchecked(&store.conn, behavior)?;
+            write::begin(&transaction, saturating_i64(run.0), at, info)?;
+            transaction.commit()
+        };
+        begin().map_err(|err| database_error("write", err))?;
         Ok(SweepRecord { run, uid: info.uid, history: history.to_owned(), _alive: alive })
     }
 

@@ -391,6 +391,35 @@ fn run_names() {
     );
 }
 
+#[test]
+fn families_of_runs() {
+    let dir = finished();
+    let store = open(dir.path());
+    // A sweep with two trials, a run, and a deleted run.
+    let add = |number: i64, kind, parent: Option<&str>, lifecycle| {
+        let insert = "INSERT INTO runs (number, uid, kind, parent, lifecycle, status, started,
+                          command, overrides, host)
+                      VALUES (?1, ?1, ?2, ?3, ?4, 'ok', 0, '[]', '[]', '')";
+        store.conn.execute(insert, rusqlite::params![number, kind, parent, lifecycle]).unwrap();
+    };
+    add(3, "sweep", None, "active");
+    add(4, "trial", Some("3"), "active");
+    add(5, "pipeline", None, "active");
+    add(6, "trial", Some("3"), "active");
+    add(7, "pipeline", None, "deleted");
+    let kept = |limit| {
+        let runs = store.in_latest_families(limit).unwrap();
+        runs.iter().map(|run| run.0).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(0), [0; 0]);
+    assert_eq!(kept(1), [6, 4, 3]);
+    assert_eq!(kept(2), [6, 5, 4, 3]);
+    assert_eq!(kept(3), [6, 5, 4, 3, 2]);
+    assert_eq!(kept(usize::MAX), [6, 5, 4, 3, 2, 1]);
+    let before = |run| store.before(RunName(run)).unwrap().map(|run| run.0);
+    assert_eq!([5, 3, 4, 6].map(before), [Some(2), Some(2), Some(3), Some(5)]);
+}
+
 fn resolve(store: &Store, text: &str) -> crate::error::Result<RunName> {
     store.resolve(text, || {
         let mut goals = Goals::default();

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use super::rows::{run_name, signed, uid};
 use super::schema;
 use super::store::{Store, database_error};
+use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::{RunName, RunUid};
 
@@ -201,8 +202,12 @@ impl Store {
             self.insert_points(number, points)?;
         }
         // What cannot be read now could not be read later, either.
-        let read = self.run(number).and_then(|_| self.series(number));
-        read.map(drop).map_err(|error| invalid(&error.what))
+        let read = self.run(number).and_then(|run| self.series(number).map(|_| run));
+        let run = read.map_err(|error| invalid(&error.what))?;
+        match run.artifacts.iter().find(|artifact| !is_content(artifact.content.as_ref())) {
+            None => Ok(()),
+            Some(artifact) => Err(invalid(&format!("`{}` has no digest", artifact.path))),
+        }
     }
 
     fn insert_row(
@@ -260,6 +265,11 @@ impl Store {
             let sql = "INSERT INTO points (series, step, at, nth, value, exact) VALUES \
                        ((SELECT id FROM series WHERE run = ?1 AND stage = ?2 AND key = ?3), \
                         ?4, ?5, ?6, ?7, ?8)";
+            if let Sql::Text(digits) = &exact
+                && digits.parse::<i128>().is_err()
+            {
+                return Err(invalid("a point has no number"));
+            }
             let values = params![signed(number), stage, key, step, at, nth, value, exact];
             let inserted = self.conn.prepare_cached(sql);
             inserted.and_then(|mut sql| sql.execute(values)).map_err(|err| {
@@ -270,6 +280,13 @@ impl Store {
             })?;
         }
     }
+}
+
+/// Reports whether the kind and the digest of an artifact, if it has them, are valid.
+fn is_content(content: Option<&(String, String)>) -> bool {
+    content.is_none_or(|(kind, digest)| {
+        digest.parse().is_ok_and(|digest| Content::from_kind(kind, digest).is_some())
+    })
 }
 
 /// Converts a value of a column. JSON has no infinite numbers, so they become texts.

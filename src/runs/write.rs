@@ -59,7 +59,16 @@ impl EventWriter {
     ///
     /// If it or the transaction fails, [`EventWriter::rolled_back`] must be called.
     pub(super) fn apply(&mut self, conn: &Connection, events: &[Event]) -> rusqlite::Result<()> {
-        events.iter().try_for_each(|event| self.apply_one(conn, event))?;
+        let mut points = SeriesWriter::statement(conn)?;
+        for event in events {
+            match event {
+                Event::Metric { stage, at, key, step, value } => {
+                    let point = Point { step: *step, value: *value, at: *at };
+                    self.series.add(conn, &mut points, self.run, (stage, key), point)?;
+                }
+                event => self.apply_one(conn, event)?,
+            }
+        }
         self.series.save(conn)
     }
 
@@ -68,6 +77,7 @@ impl EventWriter {
         self.series = SeriesWriter::default();
     }
 
+    /// Records an event other than a point.
     fn apply_one(&mut self, conn: &Connection, event: &Event) -> rusqlite::Result<()> {
         let run = self.run;
         match event {
@@ -104,10 +114,6 @@ impl EventWriter {
                 .execute(params![run, stage.as_str(), path.as_str()])?;
                 Ok(())
             }
-            Event::Metric { stage, at, key, step, value } => {
-                let point = Point { step: *step, value: *value, at: *at };
-                self.series.add(conn, run, (stage, key), point)
-            }
             Event::FinalMetrics { stage, values } => {
                 let mut insert = conn.prepare_cached(
                     "INSERT INTO metrics (run, stage, key, value, exact)
@@ -127,7 +133,8 @@ impl EventWriter {
                 )?;
                 Ok(())
             }
-            Event::Line { .. }
+            Event::Metric { .. }
+            | Event::Line { .. }
             | Event::Redrawn { .. }
             | Event::Progress { .. }
             | Event::DepChanged { .. }

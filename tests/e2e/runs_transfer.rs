@@ -172,6 +172,7 @@ fn hostile_manifest() {
         ("\"status\": \"ok\"", "\"status\": \"ok\", \"number\": 1"),
         ("\"status\": \"ok\"", "\"status) VALUES (1); DROP TABLE runs; --\": \"ok\""),
         ("\"stage\": \"s\"", "\"stage\": \"../s\""),
+        ("\"kind\": \"file\"", "\"kind\": \"odd\""),
         ("\"format\": \"repro.runs\"", "\"format\": \"other\""),
         ("\"version\": 1", "\"version\": 2"),
         ("\"params\": [", "\"sqlite_schema\": ["),
@@ -182,6 +183,17 @@ fn hostile_manifest() {
         sandbox.remove("bad.tar");
         assert_eq!((runs(&sandbox, "b"), files(&sandbox.root())), before, "{to}");
     }
+}
+
+#[test]
+fn lock_must_be_valid() {
+    let sandbox = two_projects();
+    sandbox.write("a/runs/run-1/pipeline.lock", "no lock");
+    sandbox.ok(&["-C", "a", "runs", "export", "run-1", "../x.tar"]);
+    let before = (runs(&sandbox, "b"), files(&sandbox.path("b/runs")));
+    let done = sandbox.repro(&["-C", "b", "runs", "import", "../x.tar"]);
+    assert_eq!(done.code, 2, "{done}");
+    assert_eq!((runs(&sandbox, "b"), files(&sandbox.path("b/runs"))), before);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::engine::{Project, project};
 use crate::error::{Error, Result};
 use crate::repo_path::RepoPath;
-use crate::runs::{Arriving, RunName, Store, run_dir, take_number};
+use crate::runs::{Arriving, RunName, Store, lock_after, run_dir, take_number};
 use crate::tar::Reader;
 use crate::workspace::restore::remove_any;
 use crate::workspace::run_lock::RunLock;
@@ -223,6 +223,8 @@ impl Arrival<'_> {
         let in_use = store.names_in_use(names())?;
         let mut arriving = Vec::new();
         for (number, run) in self.numbers.iter().zip(runs) {
+            lock_after(self.root, *number)
+                .map_err(|bad| refused("a lock is damaged").because(bad.what))?;
             let points = match self.points.get(number) {
                 Some(path) => {
                     let file = File::open(path).map_err(|err| Error::io("read", path, &err))?;
