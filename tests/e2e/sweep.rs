@@ -646,11 +646,13 @@ fn trials_have_git_of_start() {
 fn gc_counts_sweep_once() {
     let sandbox = project();
     sandbox.ok(&["run"]);
+    // So the lock does not keep the first one.
     sandbox.write("in", "another");
+    sandbox.ok(&["run"]);
     sandbox.ok(&["sweep", "-p", "lr=0.1,0.2,0.3"]);
-    sandbox.ok(&["gc", "--runs", "2", "--yes"]);
+    sandbox.ok(&["gc", "--runs", "3", "--yes"]);
     sandbox.ok(&["runs", "checkout", "run-1", "--to", "first"]);
     assert_eq!(sandbox.read("first/data"), "in");
-    sandbox.ok(&["gc", "--runs", "1", "--yes"]);
-    assert_eq!(sandbox.repro(&["runs", "checkout", "run-3", "--to", "third"]).code, 0);
+    sandbox.ok(&["gc", "--runs", "2", "--yes"]);
+    assert_eq!(sandbox.repro(&["runs", "checkout", "run-1", "--to", "second"]).code, 3);
 }
