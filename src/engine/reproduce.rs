@@ -114,7 +114,7 @@ fn saved_git(root: &Path, run: &Run) -> Option<(String, SavedGit)> {
     let commit = state.commit.clone().filter(|_| provenance::is_in_checkout(root))?;
     let diff = run_dir(root, run.name).join(GIT_DIFF);
     let is_complete = state.tree == GitTree::Clean || diff.is_file();
-    is_complete.then(|| (commit, SavedGit { state: Some(state), diff }))
+    is_complete.then_some((commit, SavedGit { state: Some(state), diff }))
 }
 
 fn copy_of(error: &Error) -> Error {

@@ -264,7 +264,7 @@ fn run_trials(
         command: &options.command,
         notify: options.notify,
     };
-    std::thread::scope(|scope| driver.run(scope, &context, sender, inbox))
+    std::thread::scope(|scope| driver.run(scope, &context, sender, inbox));
 }
 
 /// Returns the status, the reason of an early end, and the error that caused it.

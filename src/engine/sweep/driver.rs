@@ -193,7 +193,7 @@ impl Driver<'_> {
         match event {
             Event::RunStarted { run, .. } => running.run = Some(*run),
             Event::Metric { stage, key, value, .. } => {
-                let name = MetricName { stage: stage.to_string(), key: key.to_string() };
+                let name = MetricName { stage: stage.to_string(), key: key.clone() };
                 let (count, last) = running.series.entry(name.clone()).or_insert((0, 0.0));
                 *count += 1;
                 *last = value.to_f64();
