@@ -17,23 +17,29 @@ impl Store {
         Ok(Known { metrics, params: self.keys("params")?, tags: self.keys("tags")? })
     }
 
+    /// Jumps over stages, and within each stage over keys. A comparison of both columns at once,
+    /// `(stage, key) > (…)`, would read all entries of a stage: SQLite uses the index for the first
+    /// column only.
     fn metric_names(&self, table: &str) -> Result<Vec<MetricName>> {
-        let next = |column: &str| {
-            format!(
-                "(SELECT {column} FROM {table} AS next
-                  WHERE (next.stage, next.key) > (names.stage, names.key)
-                  ORDER BY next.stage, next.key LIMIT 1)"
-            )
-        };
         let sql = format!(
-            "WITH RECURSIVE names (stage, key) AS (
-                 SELECT * FROM (SELECT stage, key FROM {table} ORDER BY stage, key LIMIT 1)
+            "WITH RECURSIVE
+             stages (stage) AS (
+                 SELECT min(stage) FROM {table}
                  UNION ALL
-                 SELECT {}, {} FROM names WHERE stage IS NOT NULL
+                 SELECT (SELECT min(next.stage) FROM {table} AS next
+                         WHERE next.stage > stages.stage)
+                 FROM stages WHERE stage IS NOT NULL
+             ),
+             names (stage, key) AS (
+                 SELECT stage, (SELECT min(key) FROM {table} AS first
+                                WHERE first.stage = stages.stage)
+                 FROM stages WHERE stage IS NOT NULL
+                 UNION ALL
+                 SELECT stage, (SELECT min(next.key) FROM {table} AS next
+                                WHERE next.stage = names.stage AND next.key > names.key)
+                 FROM names WHERE key IS NOT NULL
              )
-             SELECT stage, key FROM names WHERE stage IS NOT NULL",
-            next("stage"),
-            next("key")
+             SELECT stage, key FROM names WHERE key IS NOT NULL"
         );
         self.query_all(&sql, (), |row| Ok(MetricName { stage: row.get(0)?, key: row.get(1)? }))
     }
