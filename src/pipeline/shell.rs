@@ -397,6 +397,9 @@ mod tests {
         fn any_value_is_literal(value in "[ -~\u{e9}\n]{0,12}", at in 0usize..14) {
             // Command substitution drops line ends, and `cut` splits lines.
             prop_assume!(!value.contains('\n') || ![1, 3, 4].contains(&at));
+            // In a here-document, some versions of dash lose bytes of a line that begins with the
+            // first letter of its end and is not ASCII.
+            prop_assume!(value.is_ascii() || !PLACES[at].contains("<<"));
             if let Ok(command) = fill(PLACES[at], &value) {
                 prop_assert_eq!(output(&command), format!("{value}\nend\n"), "{}", command);
             }

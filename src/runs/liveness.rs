@@ -22,11 +22,22 @@ fn lock_file(history: &Path, run: RunName) -> PathBuf {
     run_dir(history, run).join(RECORDING)
 }
 
-/// Marks a run as alive until the file is closed.
+/// Marks a run as alive until this is dropped.
+#[derive(Debug)]
+pub(super) struct Alive(File);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        // A child process that was forked, but has not executed its program yet, has the file, too.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Marks a run as alive.
 ///
 /// # Errors
 /// The file cannot be created, or another process records the run.
-pub(super) fn hold(history: &Path, run: RunName, timeout: Duration) -> Result<File> {
+pub(super) fn hold(history: &Path, run: RunName, timeout: Duration) -> Result<Alive> {
     let path = lock_file(history, run);
     let shown = path.strip_prefix(history).unwrap_or(&path);
     let created = fs::create_dir_all(run_dir(history, run));
@@ -36,7 +47,7 @@ pub(super) fn hold(history: &Path, run: RunName, timeout: Duration) -> Result<Fi
     let until = Instant::now() + timeout;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(Alive(file)),
             // A reader holds the lock only for a moment.
             Err(TryLockError::WouldBlock) if Instant::now() < until => {
                 std::thread::sleep(POLL_INTERVAL);
@@ -74,7 +85,9 @@ mod tests {
         assert!(!is_alive(dir.path(), second));
         assert!(hold(dir.path(), first, Duration::ZERO).is_err());
         drop(hold(dir.path(), second, Duration::ZERO).unwrap());
+        let inherited = held.0.try_clone().unwrap();
         drop(held);
         assert!(!is_alive(dir.path(), first));
+        drop(inherited);
     }
 }

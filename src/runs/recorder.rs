@@ -28,7 +28,6 @@
 //!   database cannot be written.
 //! - Events of the last 200 ms before a `kill -9` may be missing.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -156,7 +155,7 @@ struct OpenStore {
     store: Store,
     events: EventWriter,
     /// The lock by which readers see that the run is alive.
-    _alive: File,
+    _alive: liveness::Alive,
 }
 
 impl Writer {

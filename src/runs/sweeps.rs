@@ -1,7 +1,7 @@
 //! Sweeps in the run store: the parent run, which may be continued by a later process, and its
 //! trials.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct SweepRecord {
     pub run: RunName,
     pub uid: RunUid,
     history: PathBuf,
-    _alive: File,
+    _alive: liveness::Alive,
 }
 
 impl SweepRecord {
@@ -108,7 +108,7 @@ impl SweepRecord {
     }
 }
 
-fn hold(history: &Path, run: RunName) -> Result<File> {
+fn hold(history: &Path, run: RunName) -> Result<liveness::Alive> {
     let alive = liveness::hold(history, run, TIMEOUT)?;
     // It only serves `repro sweep stop`.
     let _ = fs::write(run_dir(history, run).join(PID), std::process::id().to_string());
