@@ -283,7 +283,8 @@ metrics = ["{{ matrix.part }}.json"]
     sandbox.write("b.in", "{\"accuracy\": 0.5}");
     sandbox.ok(&["run"]);
     let listed = sandbox.ok(&["runs", "list"]).stdout;
-    assert!(listed.lines().next().unwrap().contains("eval@"), "{listed}");
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines[0].contains("best accuracy") && lines[1].contains(" 0.5 "), "{listed}");
 }
 
 #[test]
