@@ -62,7 +62,7 @@ impl PlotsArgs {
     /// Runs the command. Relative paths start at `here`.
     ///
     /// # Errors
-    /// There is no such run, or the page cannot be written.
+    /// A named run does not exist, or the page cannot be written.
     pub(super) fn execute(self, here: &Path, root: &Path, goals: &Goals) -> Result<u8> {
         let store = store(root)?;
         let runs = self.chosen(&store, goals)?;

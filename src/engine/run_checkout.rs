@@ -30,7 +30,7 @@ pub struct Report {
 /// Returns the lock that a run ended with.
 ///
 /// # Errors
-/// It was not kept.
+/// The lock was not kept, or cannot be read.
 pub fn lock_of(root: &Path, run: RunName) -> Result<Lock> {
     lock_after(root, run)?.ok_or_else(|| {
         Error::usage(format!("the lock that {run} ended with was not kept"))

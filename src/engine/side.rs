@@ -63,7 +63,7 @@ impl Side {
     /// Finds the side that `name` stands for: `workspace`, a run, or a git revision.
     ///
     /// # Errors
-    /// It is none of them.
+    /// The name is none of them, or of several runs.
     pub fn find(root: &Path, name: &str) -> Result<Side> {
         if name == WORKSPACE {
             return Ok(Side::Workspace);

@@ -28,7 +28,7 @@ impl Condition {
     /// Evaluates the condition.
     ///
     /// # Errors
-    /// It is malformed, or uses a param that does not exist.
+    /// The condition is malformed, or uses a param that does not exist.
     pub fn holds(&self, params: &Params) -> Result<bool, BadCondition> {
         Templates::new(params).holds(&self.0).map_err(|error| BadCondition {
             what: format!("cannot evaluate `{}`: {}", self.0, error.why),

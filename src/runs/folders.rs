@@ -59,7 +59,7 @@ pub fn keep_lock(history: &Path, run: RunName, lock: &Path) {
 /// Returns the lock at the end of a run; `None` if it was not kept.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read, or is not a lock.
 pub fn lock_after(history: &Path, run: RunName) -> Result<Option<Lock>> {
     let path = run_dir(history, run).join(lock::FILE);
     let bytes = match regular_file::read(&path) {

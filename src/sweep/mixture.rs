@@ -208,8 +208,8 @@ impl<'d> Mixture<'d> {
 /// Returns the width of each kernel on each axis: the larger distance to a neighbour there, and the
 /// whole line for the prior.
 ///
-/// It is at least a share of the line that shrinks with the number of kernels. The ends of the line
-/// count as neighbours only of a single observation.
+/// A width is at least a share of the line, which shrinks with the number of kernels. The ends of
+/// the line count as neighbours only of a single observation.
 fn widths(centres: &[Vec<Option<f64>>], dimensions: usize) -> Vec<Vec<f64>> {
     let narrowest = 1.0 / (centres.len() as f64 + 1.0).min(100.0);
     let mut widths = vec![vec![1.0; dimensions]; centres.len()];
