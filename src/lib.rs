@@ -17,6 +17,7 @@
 //! | [`engine`] | the only module that combines the side effects |
 //! | [`report`] | results of commands as data, with one JSON form each |
 //! | [`terminal`], [`plots`] | output for people: text, pages and figures |
+//! | `serve` | the dashboard and MLflow's tracking API over HTTP; only with the feature `ui` |
 //! | [`cli`] | the commands, one per file |
 //!
 //! A module imports only modules above it in this table, and the four modules with side effects do
@@ -45,6 +46,8 @@ pub mod repo_path;
 pub mod report;
 pub mod runs;
 pub mod schedule;
+#[cfg(feature = "ui")]
+pub mod serve;
 pub mod state_folder;
 pub mod sweep;
 pub mod tar;
