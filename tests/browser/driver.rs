@@ -1,0 +1,328 @@
+//! A page in a browser, as a user has it: addresses, clicks, keys, the size of the window and
+//! the colour scheme, and what is seen.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::connection::Connection;
+use crate::key;
+
+/// Time for a condition to come true. No result depends on it: it turns a hang into a failure.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub struct Page {
+    connection: Connection,
+    session: String,
+    /// Errors on the console, failed requests and violations of the security policy.
+    faults: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Theme {
+    Light,
+    Dark,
+}
+
+impl Theme {
+    pub fn name(self) -> &'static str {
+        match self {
+            Theme::Light => "light",
+            Theme::Dark => "dark",
+        }
+    }
+}
+
+impl Page {
+    /// Opens an address in a browser of its own; `None` if there is no browser.
+    pub fn open(url: &str) -> Option<Page> {
+        let mut connection = Connection::start()?;
+        let mut root = |method: &str, params: Value| connection.call(None, method, &params);
+        let target = root("Target.createTarget", json!({ "url": "about:blank" })).unwrap();
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let session = root("Target.attachToTarget", attach).unwrap()["sessionId"].clone();
+        let session = session.as_str().unwrap().to_owned();
+        let mut page = Page { connection, session, faults: Vec::new() };
+        for domain in ["Page", "Runtime", "Log"] {
+            page.call(&format!("{domain}.enable"), json!({}));
+        }
+        page.width(1280);
+        page.theme(Theme::Light);
+        page.go(url);
+        Some(page)
+    }
+
+    /// Opens another address in the same window and waits until it is loaded.
+    pub fn go(&mut self, url: &str) {
+        let before = self.evaluate("performance.timeOrigin");
+        let answer = self.call("Page.navigate", json!({ "url": url }));
+        assert!(answer.get("errorText").is_none(), "{url}: {answer}");
+        // An address that differs in its fragment only loads nothing.
+        if answer.get("loaderId").is_some() {
+            self.loaded_after(&before);
+        }
+    }
+
+    pub fn reload(&mut self) {
+        let before = self.evaluate("performance.timeOrigin");
+        self.call("Page.reload", json!({}));
+        self.loaded_after(&before);
+    }
+
+    fn loaded_after(&mut self, before: &Value) {
+        let is_complete = "document.readyState === 'complete'";
+        self.wait(&format!("{is_complete} && performance.timeOrigin !== {before}"));
+    }
+
+    /// Goes back in the history of the window.
+    pub fn back(&mut self) {
+        // Later than the answer, which would be lost with the page.
+        self.evaluate("void setTimeout(() => history.back())");
+    }
+
+    /// Returns path, query and fragment of the address.
+    pub fn address(&mut self) -> String {
+        self.text_of("location.pathname + location.search + location.hash")
+    }
+
+    pub fn width(&mut self, width: u32) {
+        let height = if width < 600 { 844 } else { 800 };
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+        });
+        self.call("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    pub fn theme(&mut self, theme: Theme) {
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": theme.name() },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
+        self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
+    }
+
+    /// Returns the value of a JavaScript expression; a promise is awaited.
+    pub fn evaluate(&mut self, expression: &str) -> Value {
+        self.try_evaluate(expression).unwrap_or_else(|err| panic!("{err}: {expression}"))
+    }
+
+    fn try_evaluate(&mut self, expression: &str) -> Result<Value, String> {
+        let params = json!({
+            "expression": expression,
+            "awaitPromise": true, "returnByValue": true, "userGesture": true,
+        });
+        let session = Some(self.session.as_str());
+        let mut answer = self.connection.call(session, "Runtime.evaluate", &params)?;
+        match answer.get("exceptionDetails") {
+            Some(details) => Err(details["exception"]["description"].to_string()),
+            None => Ok(answer["result"]["value"].take()),
+        }
+    }
+
+    /// Waits until a JavaScript expression is true, and returns its value. An expression that
+    /// throws is not true yet.
+    pub fn wait(&mut self, condition: &str) -> Value {
+        let script = format!(
+            "new Promise((done) => {{
+               const end = Date.now() + 1000;
+               const check = () => {{
+                 let value, error;
+                 try {{ value = ({condition}); }} catch (caught) {{ error = String(caught); }}
+                 if (value) done([value]);
+                 else if (Date.now() > end) done([null, error]);
+                 else setTimeout(check, 10);
+               }};
+               check();
+             }})"
+        );
+        let start = Instant::now();
+        loop {
+            // The page may be replaced while the promise waits; then the next one is asked.
+            let last = match self.try_evaluate(&script) {
+                Ok(mut answer) if answer[0] != Value::Null => return answer[0].take(),
+                Ok(mut answer) => answer[1].take(),
+                Err(error) => Value::from(error),
+            };
+            if start.elapsed() > LIMIT {
+                self.collect_faults();
+                let (address, shown) = (self.address(), self.text_of("document.body.innerText"));
+                panic!(
+                    "not true within {LIMIT:?} on {address}: {condition} ({last})\n\
+                     faults: {:?}\n--- shown\n{shown}",
+                    self.faults
+                );
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Waits until the page shows a text.
+    pub fn see(&mut self, text: &str) {
+        self.wait(&format!("document.body.innerText.includes({})", Value::from(text)));
+    }
+
+    /// Returns the texts of the elements that a CSS selector matches.
+    pub fn texts(&mut self, selector: &str) -> Vec<String> {
+        let list = format!(
+            "[...document.querySelectorAll({})].map((found) => found.innerText.trim())",
+            Value::from(selector)
+        );
+        serde_json::from_value(self.evaluate(&list)).unwrap()
+    }
+
+    fn text_of(&mut self, expression: &str) -> String {
+        self.evaluate(expression).as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Clicks on the first element that a CSS selector matches, once it can be hit.
+    pub fn click(&mut self, selector: &str) {
+        self.click_at(&format!("document.querySelector({})", Value::from(selector)), "left");
+    }
+
+    /// Clicks on the element that a CSS selector matches and that has this text or name.
+    pub fn click_text(&mut self, selector: &str, text: &str) {
+        self.click_at(&named(selector, text), "left");
+    }
+
+    fn click_at(&mut self, element: &str, button: &str) {
+        let [x, y] = self.place(element);
+        for kind in ["mousePressed", "mouseReleased"] {
+            self.mouse(kind, x, y, button);
+        }
+    }
+
+    /// Moves the pointer over the first element that a CSS selector matches.
+    pub fn hover(&mut self, selector: &str) {
+        let [x, y] = self.place(&format!("document.querySelector({})", Value::from(selector)));
+        self.mouse("mouseMoved", x, y, "none");
+    }
+
+    fn mouse(&mut self, kind: &str, x: f64, y: f64, button: &str) {
+        let params = json!({
+            "type": kind, "x": x, "y": y, "button": button,
+            "clickCount": u8::from(kind != "mouseMoved"),
+        });
+        self.call("Input.dispatchMouseEvent", params);
+    }
+
+    /// Waits until the middle of an element is visible and nothing covers it.
+    fn place(&mut self, element: &str) -> [f64; 2] {
+        let place = format!(
+            "(() => {{
+               const found = {element};
+               found.scrollIntoViewIfNeeded();
+               const {{ x, y, width, height }} = found.getBoundingClientRect();
+               const at = [x + width / 2, y + height / 2];
+               const hit = document.elementFromPoint(...at);
+               return width > 0 && (found.contains(hit) || hit.contains(found)) ? at : null;
+             }})()"
+        );
+        serde_json::from_value(self.wait(&place)).unwrap()
+    }
+
+    /// Presses and releases a key, such as `j`, `Enter` or `Control+k`.
+    pub fn press(&mut self, name: &str) {
+        for kind in ["keyDown", "keyUp"] {
+            let mut event = key::event(name);
+            event["type"] = kind.into();
+            self.call("Input.dispatchKeyEvent", event);
+        }
+    }
+
+    /// Types a text, key by key.
+    pub fn type_text(&mut self, text: &str) {
+        for letter in text.chars() {
+            match letter {
+                ' ' => self.press("Space"),
+                letter => self.press(&letter.to_string()),
+            }
+        }
+    }
+
+    /// Writes a picture of the whole page, at least one window high, as PNG.
+    pub fn screenshot(&mut self, path: &Path) {
+        let size = self.call("Page.getLayoutMetrics", json!({}));
+        let size = &size["cssContentSize"];
+        let clip = json!({
+            "x": 0, "y": 0, "scale": 1, "width": size["width"],
+            "height": size["height"].as_f64().unwrap().min(4000.0),
+        });
+        let params = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let picture = self.call("Page.captureScreenshot", params);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, decode(picture["data"].as_str().unwrap())).unwrap();
+    }
+
+    /// Returns the faults since the last call, which then fail no test.
+    pub fn take_faults(&mut self) -> Vec<String> {
+        // What the page reported before its answer arrives before it.
+        self.evaluate("0");
+        self.collect_faults();
+        std::mem::take(&mut self.faults)
+    }
+
+    fn collect_faults(&mut self) {
+        let faults = self.connection.events.iter().filter_map(fault);
+        self.faults.extend(faults);
+        self.connection.events.clear();
+    }
+
+    fn call(&mut self, method: &str, params: Value) -> Value {
+        let session = Some(self.session.as_str());
+        self.connection.call(session, method, &params).unwrap_or_else(|err| {
+            panic!("{method}: {err}; {params}");
+        })
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            assert_eq!(self.take_faults(), Vec::<String>::new());
+        }
+    }
+}
+
+/// Returns the expression for the first element with this text or accessible name.
+fn named(selector: &str, text: &str) -> String {
+    let (selector, text) = (Value::from(selector), Value::from(text));
+    format!(
+        "[...document.querySelectorAll({selector})].find((found) =>
+           found.innerText.trim() === {text} || found.getAttribute('aria-label') === {text})"
+    )
+}
+
+/// Returns the text of an event that reports a fault.
+fn fault(event: &Value) -> Option<String> {
+    let params = &event["params"];
+    match event["method"].as_str()? {
+        "Runtime.exceptionThrown" => {
+            Some(params["exceptionDetails"]["exception"]["description"].to_string())
+        }
+        "Runtime.consoleAPICalled" if params["type"] == "error" => Some(params["args"].to_string()),
+        "Log.entryAdded" if params["entry"]["level"] == "error" => {
+            let entry = &params["entry"];
+            Some(format!("{}: {} ({})", entry["source"], entry["text"], entry["url"]))
+        }
+        _ => None,
+    }
+}
+
+/// Decodes Base64.
+fn decode(text: &str) -> Vec<u8> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for letter in text.bytes().filter(|letter| *letter != b'=') {
+        let value = LETTERS.iter().position(|known| *known == letter).unwrap();
+        bits = (bits << 6 | u32::try_from(value).unwrap()) & 0xFFFF;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from(bits >> count & 0xFF).unwrap());
+        }
+    }
+    bytes
+}
