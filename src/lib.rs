@@ -5,6 +5,7 @@
 //! | [`digest`], [`repo_path`], [`number`], [`error`] | basic value types |
 //! | [`data`] | the values in files of JSON, YAML, TOML and CSV |
 //! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
+//! | [`svg_text`] | texts and numbers in SVG documents |
 //! | [`state_folder`] | folders that git ignores |
 //! | [`regular_file`] | files of this program's own state |
 //! | [`tar`] | archives of plain files |
@@ -49,6 +50,7 @@ pub mod schedule;
 #[cfg(feature = "ui")]
 pub mod serve;
 pub mod state_folder;
+pub mod svg_text;
 pub mod sweep;
 pub mod tar;
 pub mod terminal;

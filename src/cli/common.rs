@@ -15,6 +15,7 @@ use crate::plan::Change;
 use crate::plural::count;
 use crate::repo_path::RepoPath;
 use crate::report::status::StageStatus;
+pub(super) use crate::report::status::sentence;
 use crate::runs::{RunState, StageState, Store, query};
 use crate::terminal::size::size;
 use crate::terminal::text::{Pad, pad, widest};
@@ -81,9 +82,6 @@ pub(super) fn show_ignored(ignored: &Result<Vec<RepoPath>>) {
     }
 }
 
-/// Maximum number of reasons in a line; `repro why` shows the others.
-const MOST_REASONS: usize = 4;
-
 /// Prints one line per stage that is not up to date, which ends in its remark, and the number of
 /// the other stages.
 pub(super) fn show_stages<T>(
@@ -117,47 +115,6 @@ pub(super) fn show_hint(verdict: &Verdict) -> Result<()> {
         stdout::say!("  hint: {hint}");
     }
     Ok(())
-}
-
-/// Returns the predicate of a sentence about the stage.
-pub(super) fn sentence(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Fresh { .. } => "is up to date".into(),
-        Verdict::Run(changes) => format!("is out of date: {}", reasons(changes)),
-        Verdict::Restore(changes) => {
-            format!("can be restored from the cache: {}", reasons(changes))
-        }
-        Verdict::Waits(changes) => {
-            let waits: Vec<String> = changes.iter().filter_map(upstream).collect();
-            let known: Vec<Change> =
-                changes.iter().filter(|change| upstream(change).is_none()).cloned().collect();
-            let waits = format!("waits for {}", waits.join(", "));
-            if known.is_empty() {
-                waits
-            } else {
-                format!("is out of date: {}; {waits}", reasons(&known))
-            }
-        }
-        Verdict::Fails(failure, _) => failure.to_string(),
-        Verdict::Skipped { because } => {
-            format!("would be skipped: it needs {because}, which cannot run")
-        }
-    }
-}
-
-fn upstream(change: &Change) -> Option<String> {
-    match change {
-        Change::Upstream { stage } => Some(stage.to_string()),
-        _ => None,
-    }
-}
-
-fn reasons(changes: &[Change]) -> String {
-    let mut shown: Vec<String> = changes.iter().take(MOST_REASONS).map(Change::to_string).collect();
-    if changes.len() > MOST_REASONS {
-        shown.push(format!("and {} more", changes.len() - MOST_REASONS));
-    }
-    shown.join(", ")
 }
 
 /// Prints one change per line, commands in full.

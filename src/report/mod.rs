@@ -7,10 +7,12 @@
 pub mod compare;
 pub mod dag;
 pub mod diff;
+pub mod fold;
 pub mod fsck;
 pub mod gc;
 pub mod get;
 pub mod metrics;
+pub mod pipeline;
 pub mod plan;
 pub mod plots;
 pub mod reproduce;

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use crate::engine::Project;
 use crate::engine::status::Verdict;
 use crate::pipeline::StageIx;
+use crate::plan::Change;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatusReport {
@@ -61,6 +62,50 @@ impl Serialize for StageStatus {
         }
         map.end()
     }
+}
+
+/// Maximum number of reasons in a line; `repro why` shows the others.
+const MOST_REASONS: usize = 4;
+
+/// Returns the predicate of a sentence about the stage.
+pub fn sentence(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Fresh { .. } => "is up to date".into(),
+        Verdict::Run(changes) => format!("is out of date: {}", reasons(changes)),
+        Verdict::Restore(changes) => {
+            format!("can be restored from the cache: {}", reasons(changes))
+        }
+        Verdict::Waits(changes) => {
+            let waits: Vec<String> = changes.iter().filter_map(upstream).collect();
+            let known: Vec<Change> =
+                changes.iter().filter(|change| upstream(change).is_none()).cloned().collect();
+            let waits = format!("waits for {}", waits.join(", "));
+            if known.is_empty() {
+                waits
+            } else {
+                format!("is out of date: {}; {waits}", reasons(&known))
+            }
+        }
+        Verdict::Fails(failure, _) => failure.to_string(),
+        Verdict::Skipped { because } => {
+            format!("would be skipped: it needs {because}, which cannot run")
+        }
+    }
+}
+
+fn upstream(change: &Change) -> Option<String> {
+    match change {
+        Change::Upstream { stage } => Some(stage.to_string()),
+        _ => None,
+    }
+}
+
+fn reasons(changes: &[Change]) -> String {
+    let mut shown: Vec<String> = changes.iter().take(MOST_REASONS).map(Change::to_string).collect();
+    if changes.len() > MOST_REASONS {
+        shown.push(format!("and {} more", changes.len() - MOST_REASONS));
+    }
+    shown.join(", ")
 }
 
 #[cfg(test)]

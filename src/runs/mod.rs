@@ -19,6 +19,7 @@ mod schema;
 pub mod search;
 mod secrets;
 mod series;
+mod stages;
 mod store;
 pub mod sweeps;
 #[cfg(test)]
@@ -36,5 +37,6 @@ pub use record::{
     StageState, StepValue,
 };
 pub use recorder::Recorder;
+pub use stages::StageInRun;
 pub use store::{FOLDER, Store};
 pub use transfer::{Arriving, Rows};

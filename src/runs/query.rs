@@ -6,13 +6,12 @@ use std::ops::ControlFlow;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Params, Row};
 
-use super::liveness::is_alive;
 use super::record::{
     Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,
 };
 use super::rows::{
-    RUN_SQL, STAGES_SQL, git_diff, number, run_name, run_row, saturating_i64, signed, stage_name,
-    stage_row, step_columns, step_value, texts, uid, unsigned,
+    RUN_SQL, STAGE_COLUMNS, git_diff, number, run_name, run_row, saturating_i64, signed,
+    stage_name, stage_row, step_columns, step_value, texts, uid, unsigned,
 };
 use super::store::{Store, database_error, invalid_value};
 use crate::error::{Error, Result};
@@ -79,14 +78,7 @@ impl Store {
             .ok_or_else(|| Error::usage(format!("there is no run `{run}`")))?;
         let kind =
             RunKind::parse(&row.kind).ok_or_else(|| invalid_value("kind of run", &row.kind))?;
-        let state = RunState::parse(&row.status);
-        let state = match state.ok_or_else(|| invalid_value("status", &row.status))? {
-            // Its process has died. Other programs hold no lock.
-            RunState::Running if kind != RunKind::External && !is_alive(&self.root, run) => {
-                RunState::Interrupted
-            }
-            state => state,
-        };
+        let state = self.state_of(run, kind, &row.status)?;
         let lacks = row.diff_lacks.as_deref();
         let diff = row.diff.map(|digest| git_diff(&digest, lacks)).transpose()?;
         let git = row.tree.map(|tree| GitState {
@@ -271,7 +263,8 @@ impl Store {
     }
 
     fn stages(&self, run: RunName, run_state: RunState) -> Result<Vec<StageRecord>> {
-        let rows = self.query_all(STAGES_SQL, (signed(run),), stage_row)?;
+        let sql = format!("SELECT {STAGE_COLUMNS} FROM stages WHERE run = ?1 ORDER BY id");
+        let rows = self.query_all(&sql, (signed(run),), stage_row)?;
         rows.into_iter().map(|row| row.record(run_state)).collect()
     }
 

@@ -98,9 +98,9 @@ pub(super) struct StageRow {
     env: String,
 }
 
-pub(super) const STAGES_SQL: &str = "SELECT stage, outcome, started, took, reasons, reason_count,
-    failure, because, exit_code, cpu, memory, tools, env
-    FROM stages WHERE run = ?1 ORDER BY id";
+pub(super) const STAGE_COLUMNS: &str = "stage, outcome, stages.started AS started,
+    stages.took AS took, reasons, reason_count, failure, because, exit_code, cpu, memory, tools,
+    env";
 
 pub(super) fn stage_row(row: &Row<'_>) -> rusqlite::Result<StageRow> {
     Ok(StageRow {

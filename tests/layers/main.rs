@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan", "filter", "sweep"],
     &["pipeline"],
     &["digest", "repo_path", "number", "data"],
-    &["error", "unique", "plural", "escape"],
+    &["error", "unique", "plural", "escape", "svg_text"],
     &["clock", "parallel", "lossless", "regular_file", "state_folder", "tar"],
 ];
 
@@ -39,6 +39,7 @@ const PURE: &[&str] = &[
     "error",
     "plural",
     "escape",
+    "svg_text",
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

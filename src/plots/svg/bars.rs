@@ -1,9 +1,10 @@
 //! Horizontal bars: a group per category.
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, INK, color, cut, width};
+use super::canvas::{Anchor, Canvas, INK, color, width};
 use super::legend::{WIDTH, draw_legend, label};
 use crate::report::plots::figure::{Bars, Scale};
+use crate::svg_text::cut;
 
 const BAR: f64 = 12.0;
 const GAP: f64 = 8.0;

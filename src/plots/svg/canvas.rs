@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::svg_text::{self, escaped, short};
+
 pub(super) const INK: &str = "#1b1f24";
 pub(super) const DIM: &str = "#57606a";
 pub(super) const GRID: &str = "#e4e8ec";
@@ -127,39 +129,5 @@ impl Canvas {
 
 /// Returns the approximate width of a text in pixels.
 pub(super) fn width(text: &str) -> f64 {
-    unicode_width::UnicodeWidthStr::width(text) as f64 * CHAR
-}
-
-/// Cuts a text in the middle to at most `most` characters: its end often matters.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    let chars: Vec<char> = text.chars().collect();
-    if chars.len() <= most {
-        return text.to_owned();
-    }
-    let (head, tail) = (most / 2, most - most / 2 - 1);
-    let (head, tail) = (&chars[..head], &chars[chars.len() - tail..]);
-    format!("{}…{}", String::from_iter(head), String::from_iter(tail))
-}
-
-/// Formats a coordinate with two decimals at most.
-fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
-}
-
-/// Escapes a text for XML, and leaves out characters that XML does not allow.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '\u{fffe}' | '\u{ffff}' => {}
-            c if c.is_control() => {}
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    svg_text::width(text, CHAR)
 }

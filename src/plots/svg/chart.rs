@@ -1,9 +1,10 @@
 //! Curves and points.
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, DIM, INK, color, cut, dashes};
+use super::canvas::{Anchor, Canvas, DIM, INK, color, dashes};
 use super::legend::{WIDTH, draw_legend, label};
 use crate::report::plots::figure::{Chart, Line, Mark, Scale};
+use crate::svg_text::cut;
 
 const HEIGHT: f64 = 400.0;
 const RIGHT: f64 = 16.0;

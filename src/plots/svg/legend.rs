@@ -1,7 +1,8 @@
 //! Names of runs, and the legend of figures that show several.
 
-use super::canvas::{Anchor, Canvas, DIM, FONT, INK, color, cut, dashes, width};
+use super::canvas::{Anchor, Canvas, DIM, FONT, INK, color, dashes, width};
 use crate::report::plots::figure::Runs;
+use crate::svg_text::cut;
 
 /// Width of charts and bars.
 pub(super) const WIDTH: f64 = 640.0;

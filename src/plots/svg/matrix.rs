@@ -1,9 +1,10 @@
 //! Confusion matrices.
 
 use super::axis::minus;
-use super::canvas::{Anchor, Canvas, DIM, INK, cut, width};
+use super::canvas::{Anchor, Canvas, DIM, INK, width};
 use crate::number::Number;
 use crate::report::plots::figure::Matrix;
+use crate::svg_text::cut;
 
 const CELL: f64 = 30.0;
 /// Color of a full cell, in the middle of which texts are white.

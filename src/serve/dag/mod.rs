@@ -161,12 +161,7 @@ impl Part {
 }
 
 /// Returns the drawing of a graph whose vertices have their horizontal places.
-fn assemble(
-    graph: &Layered,
-    sizes: &[Size],
-    edges: &[(usize, usize)],
-    centers: &[f64],
-) -> Drawing {
+fn assemble(graph: &Layered, sizes: &[Size], edges: &[(usize, usize)], centers: &[f64]) -> Drawing {
     let half = |vertex: usize| sizes.get(vertex).map_or(0.0, |size| size.width / 2.0);
     let all = || 0..centers.len();
     let left = all().map(|one| centers[one] - half(one)).fold(f64::INFINITY, f64::min);

@@ -45,8 +45,7 @@ fn offsets(layer: &[usize], sizes: &[Size]) -> Vec<f64> {
     for (at, &vertex) in layer.iter().enumerate() {
         if at > 0 {
             let (before, own) = (width(layer[at - 1]), width(vertex));
-            let space =
-                if before.is_some() && own.is_some() { BETWEEN_BOXES } else { BESIDE_EDGE };
+            let space = if before.is_some() && own.is_some() { BETWEEN_BOXES } else { BESIDE_EDGE };
             offset += before.unwrap_or(0.0) / 2.0 + space + own.unwrap_or(0.0) / 2.0;
         }
         offsets.push(offset);

@@ -1,0 +1,111 @@
+//! Records of stages over many runs, and runs in progress.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Row;
+
+use super::liveness::is_alive;
+use super::record::{RunState, StageRecord};
+use super::rows::{STAGE_COLUMNS, run_name, stage_row, unsigned};
+use super::store::{Store, invalid_value};
+use crate::error::Result;
+use crate::event::{RunKind, RunName, Timestamp};
+use crate::pipeline::StageName;
+
+/// A run that reached a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageInRun {
+    pub run: RunName,
+    pub name: Option<String>,
+    pub kind: RunKind,
+    /// When the run started.
+    pub started: Timestamp,
+    pub record: StageRecord,
+}
+
+impl Store {
+    /// Returns the runs in progress that are not deleted, newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn in_progress(&self) -> Result<Vec<(RunName, RunKind)>> {
+        let sql = "SELECT number, kind FROM runs
+                   WHERE status = 'running' AND lifecycle = 'active' ORDER BY number DESC";
+        let rows = self.query_all(sql, (), |row| Ok((run_name(row)?, row.get::<_, String>(1)?)))?;
+        let mut runs = Vec::new();
+        for (run, kind) in rows {
+            let kind = kind_of(&kind)?;
+            if self.state_of(run, kind, "running")? == RunState::Running {
+                runs.push((run, kind));
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Returns the last record of each stage in which it was more than up to date or skipped, in
+    /// runs that are not deleted.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn last_work(&self) -> Result<BTreeMap<StageName, (RunName, StageRecord)>> {
+        // SQLite takes the other columns from the row with the maximum.
+        let sql = format!(
+            "SELECT {STAGE_COLUMNS}, max(number) AS number, kind, status
+             FROM stages JOIN runs ON run = number
+             WHERE lifecycle = 'active' AND kind IN ('pipeline', 'accept')
+                 AND coalesce(outcome, '') NOT IN ('fresh', 'skipped')
+             GROUP BY stage"
+        );
+        let rows = self.query_all(&sql, (), |row| Ok((of_run(row)?, stage_row(row)?)))?;
+        rows.into_iter()
+            .map(|((run, kind, status), stage)| {
+                let record = stage.record(self.state_of(run, kind_of(&kind)?, &status)?)?;
+                Ok((record.stage.clone(), (run, record)))
+            })
+            .collect()
+    }
+
+    /// Returns at most `limit` of the latest runs that reached a stage, newest first, without
+    /// deleted ones.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn history_of(&self, stage: &StageName, limit: usize) -> Result<Vec<StageInRun>> {
+        let sql = format!(
+            "SELECT {STAGE_COLUMNS}, number, kind, status, name, runs.started AS run_started
+             FROM stages JOIN runs ON run = number
+             WHERE stage = ?1 AND lifecycle = 'active' ORDER BY number DESC LIMIT ?2"
+        );
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = self.query_all(&sql, (stage.as_str(), limit), |row| {
+            let run: (Option<String>, Timestamp) = (row.get("name")?, row.get("run_started")?);
+            Ok((of_run(row)?, run, stage_row(row)?))
+        })?;
+        rows.into_iter()
+            .map(|((run, kind, status), (name, started), stage)| {
+                let kind = kind_of(&kind)?;
+                let record = stage.record(self.state_of(run, kind, &status)?)?;
+                Ok(StageInRun { run, name, kind, started, record })
+            })
+            .collect()
+    }
+
+    /// Returns the state of a run whose status is stored.
+    pub(super) fn state_of(&self, run: RunName, kind: RunKind, status: &str) -> Result<RunState> {
+        match RunState::parse(status).ok_or_else(|| invalid_value("status", status))? {
+            // Its process has died. Other programs hold no lock.
+            RunState::Running if kind != RunKind::External && !is_alive(&self.root, run) => {
+                Ok(RunState::Interrupted)
+            }
+            state => Ok(state),
+        }
+    }
+}
+
+fn of_run(row: &Row<'_>) -> rusqlite::Result<(RunName, String, String)> {
+    Ok((RunName(unsigned(row.get("number")?)), row.get("kind")?, row.get("status")?))
+}
+
+fn kind_of(word: &str) -> Result<RunKind> {
+    RunKind::parse(word).ok_or_else(|| invalid_value("kind of run", word))
+}
