@@ -33,7 +33,7 @@ pub struct PipelineStage {
     pub needs: Vec<StageName>,
     /// The predicate of a sentence about it, as `repro status` prints it.
     pub sentence: String,
-    /// What the run in progress has done with it so far.
+    /// State of the stage in the run in progress.
     pub now: Option<&'static str>,
     /// When a process of the run in progress started for it.
     pub since: Option<Timestamp>,

@@ -1,8 +1,9 @@
 //! The horizontal places of the vertices, with their order given.
 //!
-//! Each layer in turn gets the places that are nearest, by least squares, to the mean places of its
-//! neighbors, with the least distances kept. That is an isotonic regression, which pooling adjacent
-//! violators solves exactly in linear time. Edges that pass layers weigh more, so they are straight.
+//! Each layer in turn gets the places that are nearest, by least squares, to the mean places of
+//! its neighbors, with the least distances kept. That is an isotonic regression, which pooling
+//! adjacent violators solves exactly in linear time. Edges that pass layers weigh more, so they
+//! are straight.
 
 use super::Size;
 use super::layered::Layered;
