@@ -14,12 +14,13 @@ use std::path::Path;
 use super::metrics::{self, Found};
 use super::project;
 use super::revision::{self, Revision};
+use super::worktree::place;
 use crate::digest::Content;
-use crate::error::{Result, did_you_mean};
+use crate::error::{Error, Result, did_you_mean};
 use crate::pipeline::{ParamKey, ParamValue, Pipeline, Stage, StageName};
 use crate::plan::{Change, Lock};
 use crate::repo_path::RepoPath;
-use crate::runs::{Metrics, Run};
+use crate::runs::{Metrics, Run, Store, query};
 
 /// The word for the present state of the project.
 pub const WORKSPACE: &str = "workspace";
@@ -32,7 +33,7 @@ pub enum Side {
 }
 
 /// Contents of outs by stage.
-pub(super) type OutsByStage = BTreeMap<StageName, BTreeMap<RepoPath, Content>>;
+pub type OutsByStage = BTreeMap<StageName, BTreeMap<RepoPath, Content>>;
 
 /// The metrics of a side.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -113,7 +114,7 @@ impl Side {
     ///
     /// # Errors
     /// The run store or a lock cannot be read.
-    pub(super) fn outs(&self, root: &Path) -> Result<OutsByStage> {
+    pub fn outs(&self, root: &Path) -> Result<OutsByStage> {
         let outs = match self {
             Side::Revision(revision) => revision.outs(root)?,
             Side::Workspace => revision::outs_of_lock(project::load_lock(root)?),
@@ -171,6 +172,39 @@ impl Side {
         }
         numbers
     }
+}
+
+/// Finds the sides to compare: those that are named; one with the last run; the last two runs
+/// without a name.
+///
+/// # Errors
+/// A name stands for nothing, or there are fewer than two sides.
+pub fn at_least_two(root: &Path, names: &[String]) -> Result<Vec<Side>> {
+    let mut sides: Vec<Side> =
+        names.iter().map(|name| Side::find(root, name)).collect::<Result<_>>()?;
+    if sides.len() > 1 {
+        return Ok(sides);
+    }
+    let store = Store::open_existing(&place::home(root))?.ok_or_else(query::no_runs)?;
+    let last = store.latest()?;
+    match &sides[..] {
+        [] => {
+            let before = store.before(last)?.ok_or_else(|| {
+                Error::usage(format!("cannot compare `{last}`: it is the only run"))
+                    .hint("change something and `repro run` again")
+            })?;
+            sides.push(Side::from(store.run(before)?));
+        }
+        [one] if one.run().is_some_and(|run| run.name == last) => {
+            return Err(Error::usage(format!(
+                "cannot compare `{one}` with itself: it is the last run"
+            ))
+            .hint(format!("name another run: `repro metrics compare RUN {one}`")));
+        }
+        _ => {}
+    }
+    sides.push(Side::from(store.run(last)?));
+    Ok(sides)
 }
 
 /// Returns the params that have changed since the stage ran; `None` if none has.

@@ -5,6 +5,7 @@
 //! or arguments.
 
 pub mod compare;
+pub mod compared;
 pub mod dag;
 pub mod diff;
 pub mod fold;

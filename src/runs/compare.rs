@@ -74,9 +74,26 @@ impl MetricRow {
         self.goal?;
         Some(self.verdict == Some(Verdict::Worse) || (first.is_some() && last.is_none()))
     }
+
+    /// Returns the changes from the column `baseline` to each column; `None` where either has no
+    /// value.
+    pub fn changes_from(&self, baseline: usize, tolerance: Tolerance) -> Vec<Option<Change>> {
+        let before = self.values.get(baseline).copied().flatten();
+        let changes =
+            self.values.iter().map(|value| Some(change(before?, (*value)?, self.goal, tolerance)));
+        changes.collect()
+    }
 }
 
-/// Change of a metric from the first column to the last.
+/// Change of a metric from one column to another.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Change {
+    /// 0 for equal infinities.
+    pub difference: Number,
+    pub verdict: Verdict,
+}
+
+/// Judgement of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Better,
@@ -142,7 +159,8 @@ pub fn metric_key((stage, key): &(StageName, String)) -> String {
 fn metric_row(key: &(StageName, String), values: Vec<Option<Sample>>, rules: &Rules) -> MetricRow {
     let goal = rules.goals.of(&metric_key(key));
     let first = values.first().copied().flatten();
-    let ends = first.zip(values.last().copied().flatten());
+    let last = values.last().copied().flatten();
+    let change = first.zip(last).map(|(a, b)| change(a, b, goal, rules.tolerance));
     let is_same = |value: &Option<Sample>| match (first, value) {
         (Some(first), Some(value)) => rules.tolerance.allows(value.mean, first.mean),
         (first, value) => first.is_none() && value.is_none(),
@@ -152,12 +170,17 @@ fn metric_row(key: &(StageName, String), values: Vec<Option<Sample>>, rules: &Ru
         stage,
         name,
         goal,
-        difference: ends.map(|(first, last)| last.mean.minus(first.mean)),
-        verdict: ends.map(|(first, last)| verdict(first, last, goal, rules.tolerance)),
+        difference: change.map(|change| change.difference),
+        verdict: change.map(|change| change.verdict),
         best: goal.map_or_else(Vec::new, |goal| best(&values, goal)),
         differs: !values.iter().all(is_same),
         values,
     }
+}
+
+fn change(first: Sample, last: Sample, goal: Option<Goal>, tolerance: Tolerance) -> Change {
+    let difference = last.mean.minus(first.mean);
+    Change { difference, verdict: verdict(first, last, goal, tolerance) }
 }
 
 fn verdict(first: Sample, last: Sample, goal: Option<Goal>, tolerance: Tolerance) -> Verdict {

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::common::{show_error, store};
-use crate::engine::side::Side;
+use crate::cli::common::show_error;
+use crate::engine::side;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::Goals;
 use crate::plural::count;
@@ -71,7 +71,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
 
 impl CompareArgs {
     pub(super) fn execute(self, root: &Path, goals: &Goals) -> Result<u8> {
-        let sides = sides(root, &self.runs)?;
+        let sides = side::at_least_two(root, &self.runs)?;
         let rules = Rules {
             goals: goals.clone(),
             tolerance: Tolerance { absolute: self.atol, relative: self.rtol },
@@ -123,37 +123,4 @@ fn judge(report: &ComparisonReport) -> Result<u8> {
     let what = format!("{metrics} {are} worse in {last} than in {first}: {}", keys.join(", "));
     show_error(&Error::usage(what));
     Ok(exit::CHECK)
-}
-
-/// Returns the sides to compare, at least two.
-fn sides(root: &Path, names: &[String]) -> Result<Vec<Side>> {
-    let latest = || -> Result<Side> {
-        let store = store(root)?;
-        Ok(Side::from(store.run(store.latest()?)?))
-    };
-    let mut sides: Vec<Side> =
-        names.iter().map(|name| Side::find(root, name)).collect::<Result<_>>()?;
-    match &sides[..] {
-        [] => {
-            let store = store(root)?;
-            let last = store.latest()?;
-            let before = store.before(last)?.ok_or_else(|| {
-                Error::usage(format!("cannot compare `{last}`: it is the only run"))
-                    .hint("change something and `repro run` again")
-            })?;
-            sides = vec![Side::from(store.run(before)?), Side::from(store.run(last)?)];
-        }
-        [one] => {
-            let last = latest()?;
-            if *one == last {
-                return Err(Error::usage(format!(
-                    "cannot compare `{one}` with itself: it is the last run"
-                ))
-                .hint(format!("name another run: `repro metrics compare RUN {one}`")));
-            }
-            sides.push(last);
-        }
-        _ => {}
-    }
-    Ok(sides)
 }

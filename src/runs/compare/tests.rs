@@ -36,6 +36,27 @@ fn pair(key: &str, first: f64, last: f64, rules: &Rules) -> MetricRow {
 }
 
 #[test]
+fn changes_from_any_column() {
+    let accuracy = |label, value| side(label, &[], &[("accuracy", value)]);
+    let sides = [accuracy("a", 0.5), side("b", &[], &[]), accuracy("c", 0.75)];
+    let row = compare(&sides, &rules()).metrics.remove(0);
+    let words = |baseline| {
+        let changes = row.changes_from(baseline, Tolerance::default()).into_iter();
+        changes
+            .map(|change| {
+                change.map(|Change { difference, verdict }| (difference.to_f64(), verdict))
+            })
+            .collect::<Vec<_>>()
+    };
+    let (worse, better) = (Some((-0.25, Verdict::Worse)), Some((0.25, Verdict::Better)));
+    let same = Some((0.0, Verdict::Same));
+    assert_eq!(words(0), [same, None, better]);
+    assert_eq!(words(1), [None, None, None]);
+    assert_eq!(words(2), [worse, None, same]);
+    assert_eq!(words(3), [None, None, None]);
+}
+
+#[test]
 fn verdict_by_goal() {
     use Verdict::{Better, Changed, Same, Worse};
     let nan = f64::NAN;
