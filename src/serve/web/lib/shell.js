@@ -50,6 +50,7 @@ async function mount() {
     fill(main, h("div", { class: "notice bad" }, h("h1", null, "This page failed to load"),
       h("p", null, error.message), error.hint && h("p", null, error.hint)));
   }
+  main.ariaBusy = "false";
 }
 
 /** Sends the addresses that MLflow's clients print to the pages of this dashboard. */
