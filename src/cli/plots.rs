@@ -141,7 +141,7 @@ fn keys(store: &Store, runs: &[Run]) -> Result<BTreeSet<String>> {
     for run in runs {
         keys.extend(run.metrics.keys().map(metric_key));
         let series = store.series(run.name)?.into_iter();
-        keys.extend(series.map(|series| format!("{}.{}", series.stage, series.key)));
+        keys.extend(series.map(|series| series.stage.name_of(&series.key)));
     }
     Ok(keys)
 }

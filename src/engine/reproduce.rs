@@ -378,7 +378,7 @@ impl Repetition {
                 metric.strip_prefix(stage.as_str()).is_some_and(|rest| rest.starts_with('.'))
             })
         };
-        let name = |(stage, key): &(StageName, String)| format!("{stage}.{key}");
+        let name = |(stage, key): &(StageName, String)| stage.name_of(key);
         let before = run.metrics.iter().map(|(names, value)| (name(names), *value));
         let before: BTreeMap<String, Number> = before.collect();
         let after: BTreeMap<String, Number> =

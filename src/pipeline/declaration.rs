@@ -292,6 +292,18 @@ impl StageName {
         valid.then(|| StageName(text.into()))
     }
 
+    /// Stands for no stage: it owns what other programs log for a run as a whole. Its text is
+    /// empty, which is the name of no stage.
+    pub fn outside() -> StageName {
+        StageName("".into())
+    }
+
+    /// Returns the name of something that belongs to the stage: `train.loss`, or `loss` outside of
+    /// all stages.
+    pub fn name_of(&self, key: &str) -> String {
+        if self.0.is_empty() { key.to_owned() } else { format!("{}.{key}", self.0) }
+    }
+
     /// Keeps a name that is not valid, for messages about its stage.
     pub(super) fn invalid(text: &str) -> StageName {
         StageName(text.into())

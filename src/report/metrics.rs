@@ -58,7 +58,7 @@ impl<'s> MetricsReport<'s> {
             MetricValue { goal: goals.of(&key), key, value }
         });
         let series = store.series(run)?.into_iter().map(|of| {
-            let key = format!("{}.{}", of.stage, of.key);
+            let key = of.stage.name_of(&of.key);
             MetricSeries { goal: goals.of(&key), key, of }
         });
         let (metrics, mut series) = (metrics.collect(), series.collect::<Vec<_>>());
@@ -127,7 +127,7 @@ impl Serialize for Points<'_> {
 #[derive(Serialize)]
 struct PointFields {
     at: Timestamp,
-    step: u64,
+    step: i64,
     value: Number,
 }
 

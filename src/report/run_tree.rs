@@ -134,7 +134,7 @@ fn best_child(
         names.extend(store.metrics(child)?.into_keys());
     }
     let wanted = [Goal::Max, Goal::Min].into_iter().find_map(|wanted| {
-        let full = names.iter().rev().map(|(stage, key)| format!("{stage}.{key}"));
+        let full = names.iter().rev().map(|(stage, key)| stage.name_of(key));
         full.into_iter().find(|full| goals.of(full) == Some(wanted))
     });
     let Some(metric) = wanted else { return Ok(None) };

@@ -4,7 +4,7 @@
 use rusqlite::types::Value as Stored;
 use rusqlite::{Statement, params_from_iter};
 
-use super::rows::{number, signed, unsigned};
+use super::rows::{number, param_readings, signed, unsigned};
 use super::store::{Store, database_error, invalid_value};
 use crate::error::Result;
 use crate::event::{Millis, RunName, Timestamp};
@@ -123,7 +123,14 @@ fn expression(source: &Source, dead: &[i64], bound: &mut Vec<String>) -> String 
             )
         }
         Source::Param(key) => {
-            format!("(SELECT value FROM params WHERE run = runs.number AND key = {})", bind(key))
+            let readings = param_readings(key).into_iter().map(|(stage, key)| {
+                let (stage, key) = (bind(stage), bind(key));
+                format!(
+                    "(SELECT value FROM params
+                      WHERE run = runs.number AND stage = {stage} AND key = {key})"
+                )
+            });
+            format!("coalesce({}, NULL)", readings.collect::<Vec<_>>().join(", "))
         }
         Source::Tag(key) => {
             format!("(SELECT value FROM tags WHERE run = runs.number AND key = {})", bind(key))

@@ -64,7 +64,7 @@ pub struct MetricRow {
 impl MetricRow {
     /// Returns the full name of the metric: `train.val_loss`.
     pub fn key(&self) -> String {
-        format!("{}.{}", self.stage, self.name)
+        self.stage.name_of(&self.name)
     }
 
     /// Reports whether the last column is worse than the first, or lacks a value that the first
@@ -153,7 +153,7 @@ pub fn compare_params(sides: &[&BTreeMap<ParamKey, ParamValue>]) -> Vec<ParamRow
 
 /// Returns the full name of a metric: `train.val_loss`.
 pub fn metric_key((stage, key): &(StageName, String)) -> String {
-    format!("{stage}.{key}")
+    stage.name_of(key)
 }
 
 fn metric_row(key: &(StageName, String), values: Vec<Option<Sample>>, rules: &Rules) -> MetricRow {

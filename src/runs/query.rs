@@ -10,8 +10,8 @@ use super::record::{
     Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,
 };
 use super::rows::{
-    RUN_SQL, STAGE_COLUMNS, git_diff, number, run_name, run_row, saturating_i64, signed,
-    stage_name, stage_row, step_columns, step_value, texts, uid, unsigned,
+    RUN_SQL, STAGE_COLUMNS, git_diff, number, owner, run_name, run_row, signed, stage_row,
+    step_columns, step_value, texts, uid, unsigned,
 };
 use super::store::{Store, database_error, invalid_value};
 use crate::error::{Error, Result};
@@ -121,17 +121,19 @@ impl Store {
         })
     }
 
-    /// Returns all params of `run`.
+    /// Returns all params of `run`. A param that a stage logged has the name of the stage in front,
+    /// unless the pipeline has one of that name.
     pub fn params(&self, run: RunName) -> Result<BTreeMap<ParamKey, ParamValue>> {
-        let sql = "SELECT key, value FROM params WHERE run = ?1";
+        let sql = "SELECT stage, key, value FROM params WHERE run = ?1 ORDER BY stage DESC";
         let rows = self.query_all(sql, (signed(run),), |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
         })?;
+        // The pipeline's own come last, and replace others.
         rows.into_iter()
-            .map(|(key, text)| {
+            .map(|(stage, key, text)| {
                 let value =
                     serde_json::from_str(&text).map_err(|_| invalid_value("param", &text))?;
-                Ok((ParamKey::recorded(key), value))
+                Ok((ParamKey::recorded(owner(&stage)?.name_of(&key)), value))
             })
             .collect()
     }
@@ -159,7 +161,7 @@ impl Store {
         })?;
         rows.into_iter()
             .map(|((stage, key, exact), value)| {
-                Ok(((stage_name(&stage)?, key), number(value, exact.as_deref())?))
+                Ok(((owner(&stage)?, key), number(value, exact.as_deref())?))
             })
             .collect()
     }
@@ -176,7 +178,7 @@ impl Store {
         rows.into_iter()
             .map(|((stage, key, count), [last, min, max])| {
                 Ok(Series {
-                    stage: stage_name(&stage)?,
+                    stage: owner(&stage)?,
                     key,
                     count: unsigned(count),
                     last: step_value(last)?
@@ -199,7 +201,7 @@ impl Store {
         series: &Series,
         mut take: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.points_from(run, series, 0, &mut take)
+        self.points_from(run, series, i64::MIN, &mut take)
     }
 
     /// Returns about `count` points of a series, with the first and the last: all points of a short
@@ -210,17 +212,17 @@ impl Store {
     pub fn samples(&self, run: RunName, series: &Series, count: usize) -> Result<Vec<Point>> {
         let mut samples: Vec<Point> = Vec::new();
         if series.count <= count as u64 {
-            self.points_from(run, series, 0, &mut |point| {
+            self.points_from(run, series, i64::MIN, &mut |point| {
                 samples.push(point);
                 ControlFlow::Continue(())
             })?;
             return Ok(samples);
         }
-        let (mut first, places) = (0, count.max(2) as u128 - 1);
+        let (mut first, places) = (i64::MIN, count.max(2) as i128 - 1);
         for place in 0..=places {
             // It is at most the last step.
-            let width = u128::from(series.last.step.saturating_sub(first));
-            let step = first + (width * place / places) as u64;
+            let width = i128::from(series.last.step) - i128::from(first);
+            let step = (i128::from(first) + width * place / places) as i64;
             if samples.last().is_some_and(|last| last.step >= step) {
                 continue;
             }
@@ -228,7 +230,7 @@ impl Store {
                 samples.push(point);
                 ControlFlow::Break(())
             })?;
-            first = samples.first().map_or(0, |point| point.step);
+            first = samples.first().map_or(first, |point| point.step);
         }
         Ok(samples)
     }
@@ -238,7 +240,7 @@ impl Store {
         &self,
         run: RunName,
         series: &Series,
-        step: u64,
+        step: i64,
         take: &mut dyn FnMut(Point) -> ControlFlow<()>,
     ) -> Result<()> {
         let failed = |err| database_error("read", err);
@@ -248,13 +250,13 @@ impl Store {
                        AND step >= ?4 \
                    ORDER BY step, at, nth";
         let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
-        let names = (signed(run), series.stage.as_str(), &series.key, saturating_i64(step));
+        let names = (signed(run), series.stage.as_str(), &series.key, step);
         let mut rows = statement.query(names).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let columns = || Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get_ref(3)?));
             let (step, value, at, exact) = columns().map_err(failed)?;
             let exact = ValueRef::as_str_or_null(&exact).unwrap_or(None);
-            let point = Point { step: unsigned(step), value: number(value, exact)?, at };
+            let point = Point { step, value: number(value, exact)?, at };
             if take(point).is_break() {
                 break;
             }
@@ -307,7 +309,7 @@ impl Store {
         })?;
         rows.into_iter()
             .map(|(stage, path, content, origin)| {
-                Ok(Artifact { stage: stage_name(&stage)?, path, content, origin })
+                Ok(Artifact { stage: owner(&stage)?, path, content, origin })
             })
             .collect()
     }

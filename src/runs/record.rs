@@ -159,11 +159,13 @@ pub type Metrics = BTreeMap<(StageName, String), Number>;
 /// A series without its points, which are [streamed](super::Store::points): there may be millions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
+    /// [`StageName::outside`] if another program logged it for the run as a whole.
     pub stage: StageName,
     pub key: String,
     /// Number of points.
     pub count: u64,
-    /// The point with the greatest step; of several, the one that was reported last.
+    /// The point with the greatest step; of several, the one with the latest time; of several, the
+    /// greatest, where NaN counts as 0.
     pub last: StepValue,
     /// The lowest value, with the first step that has it; `None` if all values are NaN.
     pub min: Option<StepValue>,
@@ -174,14 +176,15 @@ pub struct Series {
 /// A value of a series and its step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepValue {
-    pub step: u64,
+    pub step: i64,
     pub value: Number,
 }
 
 /// A point of a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    pub step: u64,
+    /// Negative only if another program logged it.
+    pub step: i64,
     pub value: Number,
     pub at: Timestamp,
 }

@@ -192,6 +192,19 @@ pub(super) fn stage_name(text: &str) -> Result<StageName> {
     StageName::parse(text).ok_or_else(|| invalid_value("stage name", text))
 }
 
+/// Returns the stage that owns a row; the empty text stands for none.
+pub(super) fn owner(text: &str) -> Result<StageName> {
+    if text.is_empty() { Ok(StageName::outside()) } else { stage_name(text) }
+}
+
+/// Returns the stages and keys that the name of a param can stand for: the pipeline's own param
+/// first, then those that stages have logged, `lr` of the stage `train` for `train.lr`.
+pub(super) fn param_readings(name: &str) -> Vec<(&str, &str)> {
+    let logged = name.match_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]));
+    let logged = logged.filter(|(stage, _)| StageName::parse(stage).is_some());
+    std::iter::once(("", name)).chain(logged).collect()
+}
+
 /// Reads a number from its `value` and `exact` columns; NULL stands for NaN.
 pub(super) fn number(value: Option<f64>, exact: Option<&str>) -> Result<Number> {
     match exact {
@@ -213,12 +226,12 @@ pub(super) fn step_columns(row: &Row<'_>, at: usize) -> rusqlite::Result<StepCol
 
 pub(super) fn step_value((value, exact, step): StepColumns) -> Result<Option<StepValue>> {
     let Some(step) = step else { return Ok(None) };
-    Ok(Some(StepValue { step: unsigned(step), value: number(value, exact.as_deref())? }))
+    Ok(Some(StepValue { step, value: number(value, exact.as_deref())? }))
 }
 
 /// Returns the columns of a value of a series.
 pub(super) fn columns_of(one: Option<StepValue>) -> StepColumns {
-    let step = one.map(|one| saturating_i64(one.step));
+    let step = one.map(|one| one.step);
     let value = one.map(|one| one.value);
     (value.map(Number::to_f64), value.and_then(exact), step)
 }

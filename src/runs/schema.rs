@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 /// Migration scripts: a database of version N has had the first N applied.
 ///
 /// A released script is never edited; a change is a new script at the end.
-const SCRIPTS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+const SCRIPTS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /// Schema version that this program writes.
 pub(super) const VERSION: i64 = SCRIPTS.len() as i64;
@@ -192,6 +192,173 @@ UPDATE series SET
         ORDER BY value DESC, step LIMIT 1
     );
 DROP TABLE series_3;
+";
+
+// Makes `params` again, because SQLite cannot change a primary key. No table refers to it.
+const FIFTH: &str = "
+DROP INDEX params_by_key;
+ALTER TABLE params RENAME TO params_4;
+CREATE TABLE params (
+    run        INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    stage      TEXT NOT NULL DEFAULT '',
+    key        TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    overridden INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, stage, key)
+) STRICT, WITHOUT ROWID;
+INSERT INTO params (run, key, value, overridden) SELECT run, key, value, overridden FROM params_4;
+DROP TABLE params_4;
+CREATE INDEX params_by_name ON params (stage, key);
+
+ALTER TABLE series ADD COLUMN last_at INTEGER NOT NULL DEFAULT 0;
+UPDATE series SET last_at = coalesce(
+    (SELECT max(at) FROM points WHERE series = id AND step = last_step), 0);
+
+DROP INDEX runs_by_experiment;
+CREATE INDEX runs_by_experiment ON runs (experiment, started DESC, uid);
+
+ALTER TABLE experiments ADD COLUMN created INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE experiments ADD COLUMN updated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE experiments ADD COLUMN artifact_location TEXT;
+UPDATE experiments SET
+    created = coalesce((SELECT min(started) FROM runs WHERE experiment = id), 0),
+    updated = coalesce((SELECT max(started) FROM runs WHERE experiment = id), 0);
+
+CREATE TABLE experiment_tags (
+    experiment INTEGER NOT NULL REFERENCES experiments (id) ON DELETE CASCADE,
+    key        TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    PRIMARY KEY (experiment, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE datasets (
+    experiment  INTEGER NOT NULL REFERENCES experiments (id) ON DELETE CASCADE,
+    name        TEXT NOT NULL,
+    digest      TEXT NOT NULL,
+    source_type TEXT NOT NULL,
+    source      TEXT NOT NULL,
+    schema      TEXT,
+    profile     TEXT,
+    PRIMARY KEY (experiment, name, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE run_inputs (
+    run     INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    name    TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    context TEXT,
+    tags    TEXT NOT NULL DEFAULT '{}',
+    PRIMARY KEY (run, name, digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_inputs_by_name ON run_inputs (name, digest);
+
+CREATE TABLE models (
+    id                TEXT PRIMARY KEY,
+    experiment        INTEGER NOT NULL REFERENCES experiments (id) ON DELETE CASCADE,
+    run               INTEGER REFERENCES runs (number) ON DELETE SET NULL,
+    name              TEXT NOT NULL,
+    type              TEXT,
+    status            TEXT NOT NULL DEFAULT 'pending',
+    status_message    TEXT,
+    lifecycle         TEXT NOT NULL DEFAULT 'active',
+    created           INTEGER NOT NULL,
+    updated           INTEGER NOT NULL,
+    artifact_location TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX models_by_experiment ON models (experiment, created DESC, id);
+CREATE INDEX models_by_run ON models (run) WHERE run NOT NULL;
+
+CREATE TABLE model_params (
+    model TEXT NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (model, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE model_tags (
+    model TEXT NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (model, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE model_metrics (
+    id             INTEGER PRIMARY KEY,
+    model          TEXT NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+    run            INTEGER REFERENCES runs (number) ON DELETE CASCADE,
+    key            TEXT NOT NULL,
+    step           INTEGER NOT NULL,
+    at             INTEGER NOT NULL,
+    value          REAL,
+    dataset_name   TEXT,
+    dataset_digest TEXT
+) STRICT;
+CREATE INDEX model_metrics_by_key ON model_metrics (model, key, step, at);
+CREATE INDEX model_metrics_by_run ON model_metrics (run) WHERE run NOT NULL;
+
+CREATE TABLE run_models (
+    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    role  TEXT NOT NULL,
+    model TEXT NOT NULL REFERENCES models (id) ON DELETE CASCADE,
+    step  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, role, model)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_models_by_model ON run_models (model);
+
+CREATE TABLE registered_models (
+    name        TEXT PRIMARY KEY,
+    description TEXT,
+    created     INTEGER NOT NULL,
+    updated     INTEGER NOT NULL,
+    highest     INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE registered_tags (
+    name  TEXT NOT NULL REFERENCES registered_models (name) ON DELETE CASCADE ON UPDATE CASCADE,
+    key   TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE model_versions (
+    name           TEXT NOT NULL
+        REFERENCES registered_models (name) ON DELETE CASCADE ON UPDATE CASCADE,
+    version        INTEGER NOT NULL,
+    created        INTEGER NOT NULL,
+    updated        INTEGER NOT NULL,
+    description    TEXT,
+    user           TEXT,
+    status         TEXT NOT NULL DEFAULT 'ready',
+    status_message TEXT,
+    source         TEXT NOT NULL,
+    run            TEXT,
+    run_link       TEXT,
+    model          TEXT,
+    path           TEXT,
+    kind           TEXT,
+    digest         TEXT,
+    PRIMARY KEY (name, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX model_versions_by_run ON model_versions (run) WHERE run NOT NULL;
+
+CREATE TABLE version_tags (
+    name    TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    key     TEXT NOT NULL,
+    value   TEXT NOT NULL,
+    PRIMARY KEY (name, version, key),
+    FOREIGN KEY (name, version) REFERENCES model_versions (name, version)
+        ON DELETE CASCADE ON UPDATE CASCADE
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE aliases (
+    name    TEXT NOT NULL,
+    alias   TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    PRIMARY KEY (name, alias),
+    FOREIGN KEY (name, version) REFERENCES model_versions (name, version)
+        ON DELETE CASCADE ON UPDATE CASCADE
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Returns the version of an open database; 0 for an empty file.

@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, ToSql, param
 
 use super::record::{Point, StepValue};
 use super::rows::{columns_of, exact, saturating_i64, step_columns, step_value, unsigned};
+use crate::number::Number;
 use crate::pipeline::StageName;
 
 /// The series of a run to which points were added.
@@ -37,8 +38,7 @@ struct Summary {
 impl Summary {
     fn add(&mut self, point: Point) {
         self.count += 1;
-        // Of two points at the same step and time, the later one counts.
-        if self.last.is_none_or(|last| (last.step, last.at) <= (point.step, point.at)) {
+        if self.last.is_none_or(|last| is_later(point, last)) {
             self.last = Some(point);
         }
         if !point.value.is_nan() {
@@ -52,6 +52,16 @@ impl Summary {
             }
         }
     }
+}
+
+/// Reports whether `new` becomes the last point of a series: it has the greater step, or else the
+/// later time, or else the greater value. NaN counts as 0, as in MLflow.
+fn is_later(new: Point, old: Point) -> bool {
+    let order = (new.step, new.at).cmp(&(old.step, old.at));
+    let value = |point: Point| {
+        if point.value.is_nan() { Number::from(0.0) } else { point.value }
+    };
+    order.is_gt() || (order.is_eq() && value(new) > value(old))
 }
 
 impl SeriesWriter {
@@ -79,7 +89,7 @@ impl SeriesWriter {
         series.is_saved = false;
         points.execute(params![
             series.id,
-            saturating_i64(point.step),
+            point.step,
             point.at,
             saturating_i64(nth),
             point.value.to_f64(),
@@ -119,8 +129,7 @@ impl Open {
     /// Reads a series; creates it if it is missing.
     fn load(conn: &Connection, run: i64, stage: &StageName, key: &str) -> rusqlite::Result<Open> {
         let select = "SELECT id, count, last, last_exact, last_step, min, min_exact, min_step,
-                          max, max_exact, max_step,
-                          (SELECT max(at) FROM points WHERE series = id AND step = last_step)
+                          max, max_exact, max_step, last_at
                       FROM series WHERE run = ?1 AND stage = ?2 AND key = ?3";
         let insert = "INSERT INTO series (run, stage, key, count, last_step)
                       VALUES (?1, ?2, ?3, 0, 0)";
@@ -128,9 +137,10 @@ impl Open {
         let found = conn.query_row(select, names, |row| {
             // An invalid number was not written by this program, and does not count.
             let read = |at| step_columns(row, at).map(|it| step_value(it).unwrap_or(None));
-            let last = read(2)?.zip(row.get(11)?);
-            let last = last.map(|(StepValue { step, value }, at)| Point { step, value, at });
             let count = unsigned(row.get(1)?);
+            let at = row.get(11)?;
+            let last = read(2)?.filter(|_| count > 0);
+            let last = last.map(|StepValue { step, value }| Point { step, value, at });
             let summary = Summary { count, last, min: read(5)?, max: read(8)? };
             Ok(Open { id: row.get(0)?, summary, is_saved: true })
         });
@@ -143,13 +153,14 @@ impl Open {
 
     fn save(&self, conn: &Connection) -> rusqlite::Result<()> {
         let Summary { count, last, min, max } = &self.summary;
+        let at = last.map_or(0, |last| last.at);
         let last = last.map(|Point { step, value, .. }| StepValue { step, value });
         let [last, min, max] = [last, *min, *max].map(columns_of);
         let sql = "UPDATE series SET count = ?2, last = ?3, last_exact = ?4, last_step = ?5,
                        min = ?6, min_exact = ?7, min_step = ?8,
-                       max = ?9, max_exact = ?10, max_step = ?11
+                       max = ?9, max_exact = ?10, max_step = ?11, last_at = ?12
                    WHERE id = ?1";
-        let values: [&dyn ToSql; 11] = [
+        let values: [&dyn ToSql; 12] = [
             &self.id,
             &saturating_i64(*count),
             &last.0,
@@ -161,6 +172,7 @@ impl Open {
             &max.0,
             &max.1,
             &max.2,
+            &at,
         ];
         conn.prepare_cached(sql)?.execute(values)?;
         Ok(())
@@ -172,7 +184,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn point(step: u64, at: i64, value: f64) -> Point {
+    fn point(step: i64, at: i64, value: f64) -> Point {
         Point { step, value: value.into(), at }
     }
 
@@ -180,11 +192,13 @@ mod tests {
     fn last_minimum_and_maximum() {
         let nan = f64::NAN;
         // The points, the last step and value, and the steps of the minimum and the maximum.
-        type Case<'a> = (&'a [Point], (u64, f64), Option<(u64, u64)>);
-        let cases: [Case<'_>; 6] = [
+        type Case<'a> = (&'a [Point], (i64, f64), Option<(i64, i64)>);
+        let cases: [Case<'_>; 8] = [
             (&[point(3, 0, 1.0), point(5, 0, 2.0), point(4, 9, 3.0)], (5, 2.0), Some((3, 4))),
             (&[point(5, 8, 2.0), point(5, 7, 1.0)], (5, 2.0), Some((5, 5))),
-            (&[point(5, 7, 2.0), point(5, 7, 1.0)], (5, 1.0), Some((5, 5))),
+            (&[point(5, 7, 2.0), point(5, 7, 1.0)], (5, 2.0), Some((5, 5))),
+            (&[point(5, 7, -1.0), point(5, 7, nan)], (5, nan), Some((5, 5))),
+            (&[point(-2, 0, 1.0), point(-3, 9, 2.0)], (-2, 1.0), Some((-2, -3))),
             (&[point(2, 0, 1.0), point(1, 0, 1.0), point(3, 0, 1.0)], (3, 1.0), Some((1, 1))),
             (
                 &[point(1, 0, nan), point(2, 0, f64::INFINITY), point(3, 0, -1.0)],
@@ -208,15 +222,15 @@ mod tests {
     proptest! {
         #[test]
         fn extremes_in_any_order(
-            points in prop::collection::vec((0..4u64, -2..3i32), 1..12)
+            points in prop::collection::vec((-2..2i64, -2..3i32), 1..12)
                 .prop_flat_map(|points| (Just(points.clone()), Just(points).prop_shuffle()))
         ) {
-            let of = |points: Vec<(u64, i32)>| {
+            let of = |points: Vec<(i64, i32)>| {
                 let mut summary = Summary::default();
                 points.into_iter().for_each(|(step, value)| {
                     summary.add(point(step, 0, value.into()));
                 });
-                (summary.min, summary.max)
+                (summary.last, summary.min, summary.max)
             };
             prop_assert_eq!(of(points.0), of(points.1));
         }

@@ -564,7 +564,7 @@ fn invalid_values_are_errors() {
         "UPDATE stages SET stage = '../x' WHERE stage = 'train'",
         "UPDATE stages SET reasons = '7'",
         "UPDATE stages SET failure = '{' WHERE stage = 'train'",
-        "UPDATE metrics SET stage = ''",
+        "UPDATE metrics SET stage = '../x'",
     ];
     for sql in statements {
         let dir = tempfile::tempdir().unwrap();
@@ -651,13 +651,96 @@ fn run_without_work_creates_nothing() {
 fn deleting_a_run_cascades() {
     let dir = finished();
     let store = open(dir.path());
+    log_as_client(&store);
     store.conn.execute("INSERT INTO tags VALUES (2, 'key', 'value')", []).unwrap();
     store.conn.execute("DELETE FROM runs WHERE number = 2", []).unwrap();
     let points = store.conn.query_row("SELECT count(*) FROM points", [], |row| row.get(0));
     assert_eq!(points, Ok(0));
-    for table in ["params", "tags", "stages", "metrics", "series", "artifacts"] {
+    for table in [
+        "params",
+        "tags",
+        "stages",
+        "metrics",
+        "series",
+        "artifacts",
+        "run_inputs",
+        "run_models",
+        "model_metrics",
+    ] {
         let left = format!("SELECT count(*) FROM {table} WHERE run = 2");
         let left: i64 = store.conn.query_row(&left, [], |row| row.get(0)).unwrap();
         assert_eq!(left, 0, "{table}");
     }
+}
+
+/// Adds what MLflow's clients log to a finished run.
+fn log_as_client(store: &Store) {
+    let rows = "
+        INSERT INTO params (run, stage, key, value) VALUES (2, 'train', 'lr', '\"0.1\"'),
+            (2, '', 'depth', '\"3\"');
+        INSERT INTO series (id, run, stage, key, count, last, last_step, last_at)
+            VALUES (77, 2, '', 'loss', 1, 0.5, -3, 9);
+        INSERT INTO points (series, step, at, nth, value) VALUES (77, -3, 9, 0, 0.5);
+        INSERT INTO datasets VALUES (1, 'iris', 'd1', 'local', '{}', NULL, NULL);
+        INSERT INTO run_inputs VALUES (2, 'iris', 'd1', 'train', '{}');
+        INSERT INTO models (id, experiment, run, name, created, updated)
+            VALUES ('m-1', 1, 2, 'net', 1, 2), ('m-2', 1, 1, 'other', 1, 2);
+        INSERT INTO model_params VALUES ('m-1', 'depth', '3');
+        INSERT INTO model_tags VALUES ('m-1', 'kind', 'net');
+        INSERT INTO model_metrics (model, run, key, step, at, value)
+            VALUES ('m-1', 2, 'loss', 0, 1, NULL);
+        INSERT INTO run_models VALUES (2, 'output', 'm-1', 0), (2, 'input', 'm-2', 0);";
+    store.conn.execute_batch(rows).unwrap();
+}
+
+#[test]
+fn client_rows_move_along() {
+    let dir = finished();
+    let store = open(dir.path());
+    log_as_client(&store);
+    let rows = store.rows(RunName(2)).unwrap();
+    let mut lines = Vec::new();
+    store.write_points(RunName(2), &mut lines).unwrap().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Store::open(elsewhere.path(), std::time::Duration::ZERO).unwrap();
+    let run = Arriving { number: RunName(5), rows: &rows, points: Some(&lines[..]) };
+    other.insert([run], &std::collections::BTreeSet::new()).unwrap();
+    let same = |table: &str, columns: &str| {
+        let sql = format!("SELECT json_group_array(json_array({columns})) FROM {table}");
+        let read =
+            |store: &Store| store.conn.query_row(&sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(read(&other), read(&store), "{table}");
+    };
+    same("datasets", "name, digest, source_type, source");
+    same("run_inputs", "name, digest, context, tags");
+    same("models WHERE id = 'm-1'", "id, name, status, created");
+    same("model_params", "model, key, value");
+    same("model_tags", "model, key, value");
+    same("model_metrics", "model, key, step, at, value");
+    same("run_models WHERE role = 'output'", "role, model, step");
+    same("series WHERE stage = ''", "key, count, last, last_step, last_at");
+    assert_eq!(
+        other.run(RunName(5)).unwrap().info.params,
+        store.run(RunName(2)).unwrap().info.params
+    );
+    // The model of a run that did not come along is not known there.
+    let used = "SELECT count(*) FROM run_models WHERE role = 'input'";
+    assert_eq!(other.conn.query_row(used, [], |row| row.get(0)), Ok(0));
+    let owners = "SELECT count(*) FROM models JOIN run_models ON model = id
+                  WHERE models.run = 5 AND run_models.run = 5 AND experiment = 1";
+    assert_eq!(other.conn.query_row(owners, [], |row| row.get(0)), Ok(1));
+}
+
+#[test]
+fn client_rows_are_shown() {
+    let dir = finished();
+    let store = open(dir.path());
+    log_as_client(&store);
+    let run = store.run(RunName(2)).unwrap();
+    let params: Vec<&str> = run.info.params.keys().map(ParamKey::as_str).collect();
+    assert_eq!(params, ["depth", "seed", "source", "train.epochs", "train.lr"]);
+    let series = store.series(RunName(2)).unwrap();
+    assert_eq!((series[0].stage.name_of("loss"), series[0].last.step), ("loss".into(), -3));
+    assert_eq!(points(&store, RunName(2))[0].step, -3);
+    assert_eq!(store.samples(RunName(2), &series[0], 0).unwrap().len(), 1);
 }

@@ -23,10 +23,28 @@ use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::event::{RunName, RunUid};
 
-/// Tables with a column `run`.
-const TABLES: [&str; 6] = ["params", "stages", "metrics", "series", "artifacts", "tags"];
-/// Columns whose values belong to one store.
-const LOCAL: [&str; 4] = ["number", "run", "id", "experiment"];
+/// The tables with rows of a run, and the condition of these rows.
+const TABLES: [(&str, &str); 13] = [
+    ("params", "run = ?1"),
+    ("stages", "run = ?1"),
+    ("metrics", "run = ?1"),
+    ("series", "run = ?1"),
+    ("artifacts", "run = ?1"),
+    ("tags", "run = ?1"),
+    ("run_inputs", "run = ?1"),
+    (
+        "datasets",
+        "(experiment, name, digest) IN (SELECT runs.experiment, run_inputs.name, digest
+             FROM runs JOIN run_inputs ON run = number WHERE number = ?1)",
+    ),
+    ("models", "run = ?1"),
+    ("model_params", "model IN (SELECT id FROM models WHERE run = ?1)"),
+    ("model_tags", "model IN (SELECT id FROM models WHERE run = ?1)"),
+    ("model_metrics", "run = ?1 AND model IN (SELECT id FROM models WHERE run = ?1)"),
+    ("run_models", "run = ?1"),
+];
+/// Tables whose rows other runs can have brought before.
+const SHARED: [&str; 4] = ["datasets", "models", "model_params", "model_tags"];
 /// Maximum length of a line with a point.
 const MAX_LINE: u64 = 1 << 16;
 
@@ -61,6 +79,13 @@ impl Rows {
     }
 }
 
+/// The local names of a run that is inserted.
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    run: i64,
+    experiment: i64,
+}
+
 /// A run to be inserted.
 #[derive(Debug)]
 pub struct Arriving<'a, R> {
@@ -68,6 +93,11 @@ pub struct Arriving<'a, R> {
     pub rows: &'a Rows,
     /// The points of its series, if it has any.
     pub points: Option<R>,
+}
+
+/// Reports whether the values of a column belong to one store.
+fn is_local(table: &str, column: &str) -> bool {
+    matches!(column, "number" | "run" | "experiment") || (column == "id" && table != "models")
 }
 
 fn invalid(what: &str) -> Error {
@@ -96,11 +126,10 @@ impl Store {
     /// Returns the rows of a run without its points.
     pub fn rows(&self, run: RunName) -> Result<Rows> {
         let info = self.run(run)?.info;
-        let mut of_run = self.dump("SELECT * FROM runs WHERE number = ?1", run)?;
-        let tables = TABLES.into_iter().map(|table| {
-            let rows = self.dump(&format!("SELECT * FROM {table} WHERE run = ?1"), run)?;
-            Ok((table.to_owned(), rows))
-        });
+        let mut of_run = self.dump("runs", "number = ?1", run)?;
+        let tables = TABLES
+            .into_iter()
+            .map(|(table, condition)| Ok((table.to_owned(), self.dump(table, condition, run)?)));
         Ok(Rows {
             uid: info.uid.to_string(),
             experiment: info.experiment,
@@ -109,13 +138,14 @@ impl Store {
         })
     }
 
-    fn dump(&self, sql: &str, run: RunName) -> Result<Vec<Map<String, Value>>> {
+    fn dump(&self, table: &str, condition: &str, run: RunName) -> Result<Vec<Map<String, Value>>> {
         let failed = |err| database_error("read", err);
-        let mut statement = self.conn.prepare(sql).map_err(failed)?;
+        let sql = format!("SELECT * FROM {table} WHERE {condition}");
+        let mut statement = self.conn.prepare(&sql).map_err(failed)?;
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let row = |row: &rusqlite::Row<'_>| {
             let mut values = Map::new();
-            for (at, name) in names.iter().enumerate().filter(|(_, n)| !LOCAL.contains(&&***n)) {
+            for (at, name) in names.iter().enumerate().filter(|(_, n)| !is_local(table, n)) {
                 values.insert(name.clone(), to_json(row.get_ref(at)?));
             }
             Ok(values)
@@ -169,8 +199,16 @@ impl Store {
         let failed = |err| database_error("write", err);
         let transaction = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         let transaction = transaction.map_err(failed)?;
+        // The rows of a run refer to each other.
+        self.conn.pragma_update(None, "defer_foreign_keys", true).map_err(failed)?;
         runs.into_iter().try_for_each(|run| self.insert_one(run, without_name))?;
-        transaction.commit().map_err(failed)
+        // A run can have used a model of a run that was not exported.
+        let sql = "DELETE FROM run_models WHERE model NOT IN (SELECT id FROM models)";
+        self.conn.execute(sql, ()).map_err(failed)?;
+        transaction.commit().map_err(|err| match err.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ConstraintViolation) => invalid(&err.to_string()),
+            _ => failed(err),
+        })
     }
 
     fn insert_one<R: BufRead>(
@@ -178,24 +216,24 @@ impl Store {
         Arriving { number, rows, points }: Arriving<'_, R>,
         without_name: &BTreeSet<&str>,
     ) -> Result<()> {
-        let sql = "INSERT OR IGNORE INTO experiments (name) VALUES (?1)";
-        self.conn.execute(sql, [&rows.experiment]).map_err(|err| database_error("write", err))?;
+        let sql = "INSERT OR IGNORE INTO experiments (name, created, updated) VALUES (?1, ?2, ?2)";
+        self.conn
+            .execute(sql, params![rows.experiment, rows.started()])
+            .map_err(|err| database_error("write", err))?;
+        let sql = "SELECT id FROM experiments WHERE name = ?1";
+        let experiment = self.query_one(sql, [&rows.experiment], |row| row.get(0))?;
+        let owner = Owner { run: signed(number), experiment: experiment.unwrap_or(0) };
         let mut row = rows.run.clone();
         if rows.name().is_some_and(|name| without_name.contains(name)) {
             row.insert("name".to_owned(), Value::Null);
         }
-        self.insert_row("runs", "number", number, &row)?;
-        let sql = "UPDATE runs SET experiment = (SELECT id FROM experiments WHERE name = ?2) \
-                   WHERE number = ?1";
-        self.conn
-            .execute(sql, params![signed(number), rows.experiment])
-            .map_err(|err| database_error("write", err))?;
+        self.insert_row("runs", owner, &row)?;
         for (table, rows) in &rows.tables {
-            if !TABLES.contains(&&**table) {
+            if !TABLES.iter().any(|(known, _)| known == table) {
                 return Err(invalid("it has an unknown table"));
             }
             for row in rows {
-                self.insert_row(table, "run", number, row)?;
+                self.insert_row(table, owner, row)?;
             }
         }
         if let Some(points) = points {
@@ -210,28 +248,31 @@ impl Store {
         }
     }
 
-    fn insert_row(
-        &self,
-        table: &str,
-        owner: &str,
-        number: RunName,
-        row: &Map<String, Value>,
-    ) -> Result<()> {
+    fn insert_row(&self, table: &str, owner: Owner, row: &Map<String, Value>) -> Result<()> {
         let sql = format!("SELECT name, type FROM pragma_table_info('{table}')");
         let columns: Vec<(String, String)> =
             self.query_all(&sql, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let (mut names, mut values) = (vec![owner.to_owned()], vec![Sql::Integer(signed(number))]);
+        let owners = columns.iter().filter_map(|(column, _)| match &**column {
+            "number" | "run" => Some((column.clone(), Sql::Integer(owner.run))),
+            "experiment" => Some((column.clone(), Sql::Integer(owner.experiment))),
+            _ => None,
+        });
+        let (mut names, mut values): (Vec<String>, Vec<Sql>) = owners.unzip();
         for (name, value) in row {
             let known = columns.iter().find(|(column, _)| column == name);
-            let Some((_, kind)) = known.filter(|_| !LOCAL.contains(&&**name)) else {
+            let Some((_, kind)) = known.filter(|_| !is_local(table, name)) else {
                 return Err(invalid(&format!("unknown column `{}`", name.escape_debug())));
             };
             names.push(name.clone());
             values.push(to_sql(value, kind).ok_or_else(|| invalid(name))?);
         }
         let places: Vec<String> = (1..=names.len()).map(|at| format!("?{at}")).collect();
-        let sql =
-            format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", "));
+        let or_ignore = if SHARED.contains(&table) { " OR IGNORE" } else { "" };
+        let sql = format!(
+            "INSERT{or_ignore} INTO {table} ({}) VALUES ({})",
+            names.join(", "),
+            places.join(", ")
+        );
         let inserted = self.conn.prepare_cached(&sql);
         let inserted = inserted.and_then(|mut sql| sql.execute(params_from_iter(values)));
         inserted.map(drop).map_err(|err| match err.sqlite_error_code() {

@@ -63,7 +63,7 @@ impl EventWriter {
         for event in events {
             match event {
                 Event::Metric { stage, at, key, step, value } => {
-                    let point = Point { step: *step, value: *value, at: *at };
+                    let point = Point { step: saturating_i64(*step), value: *value, at: *at };
                     self.series.add(conn, &mut points, self.run, (stage, key), point)?;
                 }
                 event => self.apply_one(conn, event)?,
@@ -170,7 +170,8 @@ pub(super) fn begin(
         GitTree::Dirty => "dirty",
     });
     let diff = git.and_then(|git| git.diff.as_ref());
-    conn.execute("INSERT OR IGNORE INTO experiments (name) VALUES (?1)", [&info.experiment])?;
+    let sql = "INSERT OR IGNORE INTO experiments (name, created, updated) VALUES (?1, ?2, ?2)";
+    conn.execute(sql, params![info.experiment, at])?;
     conn.execute(
         "INSERT INTO runs (number, uid, name, kind, parent, experiment, user, status, started,
              pipeline, command, overrides, host, git_commit, git_branch, git_tree, fresh,

@@ -127,8 +127,8 @@ fn golden_files_are_read() {
     assert_eq!(fs::read_link(sandbox.path("made/link")).unwrap().to_str(), Some("nowhere"));
 }
 
-/// Database schema version 4, with one recorded run.
-const HISTORY: &str = include_str!("../fixtures/runs-4.sql");
+/// Database schema version 5, with one recorded run.
+const HISTORY: &str = include_str!("../fixtures/runs-5.sql");
 
 fn schema(conn: &Connection) -> (i64, Vec<String>) {
     let version = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
@@ -174,6 +174,7 @@ fn golden_history() {
      all.words 12.5
 
     params
+     all.lr "0.1"
      words.most 4 overridden
 
     artifacts
@@ -198,6 +199,7 @@ fn former_histories_are_migrated() {
         &include_bytes!("../fixtures/runs-1.db")[..],
         include_bytes!("../fixtures/runs-2.db"),
         include_bytes!("../fixtures/runs-3.db"),
+        include_bytes!("../fixtures/runs-4.db"),
     ];
     let current = Connection::open_in_memory().unwrap();
     current.execute_batch(HISTORY).unwrap();
@@ -229,7 +231,7 @@ fn former_histories_are_migrated() {
              FROM series WHERE run = 2 ORDER BY key",
         );
         let seen = match version {
-            3 => "9007199254740992.0 9007199254740993 1",
+            3 | 4 => "9007199254740992.0 9007199254740993 1",
             _ => "9007199254740992.0 1",
         };
         assert_eq!(
@@ -238,6 +240,10 @@ fn former_histories_are_migrated() {
         );
         let points = rows("SELECT nth || ' ' || step FROM points WHERE series = 1 ORDER BY step");
         assert_eq!(points, ["0 1", "1 2", "2 3", "3 4"]);
+        let last_at =
+            "SELECT CAST(last_at = max(at) AS TEXT) FROM series JOIN points ON series = id
+                       WHERE step = last_step GROUP BY id";
+        assert_eq!(rows(last_at), ["1"; 4]);
         assert_eq!(rows("SELECT path FROM artifacts WHERE reported"), ["plot.png", "plot.png"]);
         let done = sandbox.ok(&["metrics", "show", "run-1"]);
         assert!(done.stdout.contains("train.odd     NaN"), "{done}");

@@ -10,17 +10,21 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn known(&self) -> Result<Known> {
-        let mut metrics = self.metric_names("metrics")?;
-        metrics.extend(self.metric_names("series")?);
+        let mut metrics = self.names_by_stage("metrics")?;
+        metrics.extend(self.names_by_stage("series")?);
         metrics.sort_unstable();
         metrics.dedup();
-        Ok(Known { metrics, params: self.keys("params")?, tags: self.keys("tags")? })
+        let params = self.names_by_stage("params")?;
+        let mut params: Vec<String> = params.iter().map(MetricName::full).collect();
+        params.sort_unstable();
+        params.dedup();
+        Ok(Known { metrics, params, tags: self.tag_keys()? })
     }
 
     /// Jumps over stages, and within each stage over keys. A comparison of both columns at once,
     /// `(stage, key) > (…)`, would read all entries of a stage: SQLite uses the index for the first
     /// column only.
-    fn metric_names(&self, table: &str) -> Result<Vec<MetricName>> {
+    fn names_by_stage(&self, table: &str) -> Result<Vec<MetricName>> {
         let sql = format!(
             "WITH RECURSIVE
              stages (stage) AS (
@@ -44,16 +48,14 @@ impl Store {
         self.query_all(&sql, (), |row| Ok(MetricName { stage: row.get(0)?, key: row.get(1)? }))
     }
 
-    fn keys(&self, table: &str) -> Result<Vec<String>> {
-        let sql = format!(
-            "WITH RECURSIVE names (key) AS (
-                 SELECT min(key) FROM {table}
-                 UNION ALL
-                 SELECT (SELECT min(next.key) FROM {table} AS next WHERE next.key > names.key)
-                 FROM names WHERE key IS NOT NULL
-             )
-             SELECT key FROM names WHERE key IS NOT NULL"
-        );
-        self.query_all(&sql, (), |row| row.get(0))
+    fn tag_keys(&self) -> Result<Vec<String>> {
+        let sql = "WITH RECURSIVE names (key) AS (
+                       SELECT min(key) FROM tags
+                       UNION ALL
+                       SELECT (SELECT min(next.key) FROM tags AS next WHERE next.key > names.key)
+                       FROM names WHERE key IS NOT NULL
+                   )
+                   SELECT key FROM names WHERE key IS NOT NULL";
+        self.query_all(sql, (), |row| row.get(0))
     }
 }

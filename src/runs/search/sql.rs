@@ -10,6 +10,7 @@ use crate::event::RunName;
 use crate::filter::{Attribute, Case, Comparison, Direction, Field, Known, Order, Test, Value};
 use crate::pipeline::{Goal, Goals};
 use crate::runs::cells::column;
+use crate::runs::rows::param_readings;
 
 /// A param as a number; NULL if it is not one.
 const PARAM_NUMBER: &str = "CASE WHEN value GLOB '[-0-9]*' THEN CAST(value AS REAL) END";
@@ -88,7 +89,8 @@ impl<'k> Builder<'k> {
             Field::Param(name) => {
                 let key = self.known.param(name)?.to_owned();
                 let test = self.param(test);
-                Ok(self.in_table("params", key, test))
+                let rows = self.param_rows(&key);
+                Ok(among(&rows, test))
             }
             Field::Tag(name) => {
                 let key = self.known.tag(name)?.to_owned();
@@ -97,23 +99,38 @@ impl<'k> Builder<'k> {
                     Test::NotNull => Ok("1".to_owned()),
                     test => Ok(self.test("value", test)),
                 };
-                Ok(self.in_table("tags", key, test))
+                let rows = self.tag_rows(&key);
+                Ok(among(&rows, test))
             }
         }
     }
 
-    /// Returns the condition that a row of `table` with this key passes `test`, or that there is
-    /// none.
-    fn in_table(&mut self, table: &str, key: String, test: Result<String, Negated>) -> String {
-        let key = self.bind(key);
-        match test {
-            Ok(test) => {
-                format!("runs.number IN (SELECT run FROM {table} WHERE key = {key} AND {test})")
-            }
-            Err(Negated) => {
-                format!("runs.number NOT IN (SELECT run FROM {table} WHERE key = {key})")
-            }
+    /// Returns the query for a tag, with the columns `run` and `value`.
+    fn tag_rows(&mut self, key: &str) -> String {
+        let key = self.bind(key.to_owned());
+        format!("SELECT run, value FROM tags WHERE key = {key}")
+    }
+
+    /// Returns the query for a param, with the columns `run` and `value`. Of several params of a
+    /// run with the name, it has the first.
+    fn param_rows(&mut self, name: &str) -> String {
+        let mut queries: Vec<String> = Vec::new();
+        let mut former: Vec<String> = Vec::new();
+        for (stage, key) in param_readings(name) {
+            let (stage, key) = (self.bind(stage.to_owned()), self.bind(key.to_owned()));
+            let lacks = former.iter().map(|is_former| {
+                format!(
+                    " AND NOT EXISTS (SELECT 1 FROM params AS former
+                      WHERE former.run = params.run AND {is_former})"
+                )
+            });
+            queries.push(format!(
+                "SELECT run, value FROM params WHERE stage = {stage} AND key = {key}{}",
+                lacks.collect::<String>()
+            ));
+            former.push(format!("former.stage = {stage} AND former.key = {key}"));
         }
+        queries.join(" UNION ALL ")
     }
 
     fn param(&mut self, test: &Test) -> Result<String, Negated> {
@@ -266,14 +283,12 @@ impl<'k> Builder<'k> {
                     ));
                 }
                 Field::Param(name) | Field::Tag(name) => {
-                    let (table, key) = match field {
-                        Field::Param(_) => ("params", self.known.param(name)?),
-                        _ => ("tags", self.known.tag(name)?),
+                    let rows = match field {
+                        Field::Param(_) => self.param_rows(self.known.param(name)?),
+                        _ => self.tag_rows(self.known.tag(name)?),
                     };
-                    let key = self.bind(key.to_owned());
                     by.joins.push_str(&format!(
-                        " LEFT JOIN {table} AS {joined} ON {joined}.run = number
-                          AND {joined}.key = {key}"
+                        " LEFT JOIN ({rows}) AS {joined} ON {joined}.run = number"
                     ));
                     let expressions: &[&str] = match field {
                         Field::Param(_) => &[PARAM_NUMBER, PARAM_TEXT],
@@ -289,6 +304,14 @@ impl<'k> Builder<'k> {
         }
         by.keys.push("runs.number DESC".to_owned());
         Ok(by)
+    }
+}
+
+/// Returns the condition that a row for the run passes `test`, or that there is none.
+fn among(rows: &str, test: Result<String, Negated>) -> String {
+    match test {
+        Ok(test) => format!("runs.number IN (SELECT run FROM ({rows}) WHERE {test})"),
+        Err(Negated) => format!("runs.number NOT IN (SELECT run FROM ({rows}))"),
     }
 }
 

@@ -208,6 +208,38 @@ fn names_in_the_store() {
 }
 
 #[test]
+fn params_that_stages_logged() {
+    let (_dir, store) = store();
+    let rows = "INSERT INTO params (run, stage, key, value) VALUES
+                (4, 'tune', 'lr', '\"0.5\"'), (5, 'tune', 'lr', '\"0.1\"'),
+                (1, 'train', 'epochs', '\"99\"')";
+    store.conn.execute(rows, []).unwrap();
+    let known = store.known().unwrap();
+    assert_eq!(known.params, ["model", "train.epochs", "tune.lr"]);
+    for (filter, sort, expected) in [
+        ("params.tune.lr = '0.5'", "", "4"),
+        ("params.lr IS NOT NULL", "", "5 4"),
+        ("params.lr IS NOT NULL", "params.lr:asc", "5 4"),
+        ("params.lr IS NOT NULL", "params.lr:desc", "4 5"),
+        // The pipeline's own param is the one of this name.
+        ("params.train.epochs = 10", "", "1"),
+        ("params.train.epochs = '99'", "", ""),
+    ] {
+        let sort: Vec<&str> = Some(sort).filter(|sort| !sort.is_empty()).into_iter().collect();
+        assert_eq!(numbers(&store, &query(filter, &sort)), expected, "{filter} {sort:?}");
+    }
+    let cell = |run, key: &str| {
+        let source = crate::runs::cells::Source::Param(key.to_owned());
+        store.cells(vec![source]).unwrap().read(RunName(run)).unwrap().remove(0)
+    };
+    let text = |value: &str| Some(crate::runs::cells::Cell::Param(value.into()));
+    assert_eq!(cell(4, "tune.lr"), text("0.5"));
+    assert_eq!(cell(1, "tune.lr"), None);
+    let epochs = crate::runs::cells::Cell::Param(10.into());
+    assert_eq!(cell(1, "train.epochs"), Some(epochs));
+}
+
+#[test]
 fn cells_of_a_run() {
     use crate::filter::Attribute::{Ended, Experiment, Name, Parent, Run, Status, Took};
     use crate::filter::MetricName;

@@ -154,7 +154,7 @@ impl Headline {
         let is_shared = entries.iter().any(|entry| entry.run.metrics.keys().any(is_other));
         match (more, is_shared) {
             ([], false) => truncate(key, 16),
-            ([], true) => truncate(&format!("{stage}.{key}"), 24),
+            ([], true) => truncate(&stage.name_of(key), 24),
             (_, false) => format!("best {}", truncate(key, 16)),
             (_, true) => format!("best {}", truncate(&format!("{}.{key}", family(stage)), 24)),
         }
