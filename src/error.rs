@@ -19,6 +19,8 @@ pub mod exit {
 pub enum Kind {
     /// The command line, `pipeline.toml` or another file of the user.
     Usage,
+    /// A run, a stage or another thing that the user names does not exist.
+    Missing,
     /// The disk, the database, the operating system.
     Environment,
     /// A cache object does not match its digest, or is missing.
@@ -26,7 +28,7 @@ pub enum Kind {
 }
 
 /// An error for the user: the fact, its causes, and a remedy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     pub kind: Kind,
     pub what: String,
@@ -45,6 +47,10 @@ impl Error {
 
     pub fn usage(what: impl Into<String>) -> Error {
         Error::new(Kind::Usage, what)
+    }
+
+    pub fn missing(what: impl Into<String>) -> Error {
+        Error::new(Kind::Missing, what)
     }
 
     pub fn environment(what: impl Into<String>) -> Error {
@@ -130,7 +136,7 @@ impl Error {
 
     pub fn exit_code(&self) -> u8 {
         match self.kind {
-            Kind::Usage => exit::USAGE,
+            Kind::Usage | Kind::Missing => exit::USAGE,
             Kind::Environment | Kind::Damaged => exit::ENVIRONMENT,
         }
     }

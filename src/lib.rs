@@ -6,6 +6,7 @@
 //! | [`data`] | the values in files of JSON, YAML, TOML and CSV |
 //! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
 //! | [`svg_text`] | texts and numbers in SVG documents |
+//! | [`vendor`] | libraries of web pages, as their authors publish them |
 //! | [`state_folder`] | folders that git ignores |
 //! | [`regular_file`] | files of this program's own state |
 //! | [`tar`] | archives of plain files |
@@ -55,4 +56,5 @@ pub mod sweep;
 pub mod tar;
 pub mod terminal;
 pub mod unique;
+pub mod vendor;
 pub mod workspace;

@@ -2,6 +2,7 @@
 
 mod accept;
 mod add;
+mod browser;
 mod checkout;
 mod common;
 mod comparison;
@@ -24,6 +25,8 @@ mod select;
 mod status;
 mod sweep;
 mod trash;
+#[cfg(feature = "ui")]
+mod ui;
 mod why;
 
 use std::ffi::OsString;
@@ -73,6 +76,8 @@ enum Command {
     Runs(runs::RunsArgs),
     Log(log::LogArgs),
     Plots(plots::PlotsArgs),
+    #[cfg(feature = "ui")]
+    Ui(ui::UiArgs),
     Add(add::AddArgs),
     Checkout(checkout::CheckoutArgs),
     Get(get::GetArgs),
@@ -152,6 +157,8 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Runs(args) => root().and_then(|root| args.execute(&here, &root, &goals(&root))),
         Command::Log(args) => args.execute(&here),
         Command::Plots(args) => root().and_then(|root| args.execute(&here, &root, &goals(&root))),
+        #[cfg(feature = "ui")]
+        Command::Ui(args) => args.execute(&here, &root()?),
         Command::Add(args) => args.execute(&here, &root()?),
         Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Get(args) => args.execute(&here, &root()?),

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use clap::Args;
 
+use super::browser::open_in_browser;
 use super::common::store;
 use super::get::shown;
 use crate::engine::project::staging;
@@ -101,7 +101,7 @@ impl PlotsArgs {
         staging(root).write(&target, page.as_bytes(), Durability::Relaxed)?;
         stdout::say!("wrote {}", shown(&target));
         if self.open {
-            open(&target)?;
+            open_in_browser(target.as_os_str())?;
         }
         Ok(exit::OK)
     }
@@ -177,18 +177,4 @@ fn refuse_other_file(target: &Path, mark: &str) -> Result<()> {
     }
     Err(Error::usage(format!("`{}` exists, and `repro plots` did not write it", shown(target)))
         .hint("remove it, or choose another place"))
-}
-
-/// Opens a file with the program that the desktop has for it.
-fn open(file: &Path) -> Result<()> {
-    let program = std::env::var_os("BROWSER").filter(|name| !name.is_empty());
-    let program = program.unwrap_or_else(|| "xdg-open".into());
-    let mut command = Command::new(&program);
-    let started =
-        command.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    started.map(drop).map_err(|err| {
-        Error::environment(format!("cannot start `{}`", program.display()))
-            .because(err)
-            .hint(format!("open `{}` in a browser", file.display()))
-    })
 }

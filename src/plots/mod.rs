@@ -3,4 +3,3 @@
 
 pub mod page;
 pub mod svg;
-pub mod vendor;

@@ -12,10 +12,10 @@
 
 use std::fmt::Write as _;
 
-use super::vendor::{ECHARTS, Library, UPLOT};
 use crate::digest::Digest;
 use crate::report::plots::PlotsReport;
 use crate::report::plots::figure::Figure;
+use crate::vendor::{ECHARTS, Library, UPLOT};
 
 /// The first lines of every page, by which a file is recognized as one.
 pub const MARK: &str = "<!doctype html>\n<!-- repro plots -->\n";

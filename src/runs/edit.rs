@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::record::Lifecycle;
 use super::rows::{run_name, signed};
@@ -19,7 +19,7 @@ impl Store {
     /// # Errors
     /// The run has no tag of a name to remove; the database cannot be written.
     pub fn tag(
-        &mut self,
+        &self,
         run: RunName,
         set: &BTreeMap<String, String>,
         remove: &[String],
@@ -44,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub fn set_note(&mut self, run: RunName, note: &str) -> Result<()> {
+    pub fn set_note(&self, run: RunName, note: &str) -> Result<()> {
         let note = Some(note).filter(|note| !note.is_empty());
         self.write(|conn| {
             conn.execute("UPDATE runs SET note = ?2 WHERE number = ?1", (signed(run), note))?;
@@ -56,7 +56,7 @@ impl Store {
     ///
     /// # Errors
     /// The name means something else, or another run has it; the database cannot be written.
-    pub fn rename(&mut self, run: RunName, name: Option<&str>) -> Result<()> {
+    pub fn rename(&self, run: RunName, name: Option<&str>) -> Result<()> {
         name.map_or(Ok(()), check_name)?;
         self.write(|conn| {
             let sql = "SELECT number FROM runs
@@ -76,7 +76,7 @@ impl Store {
     ///
     /// # Errors
     /// The database cannot be written.
-    pub fn set_lifecycle(&mut self, run: RunName, lifecycle: Lifecycle) -> Result<usize> {
+    pub fn set_lifecycle(&self, run: RunName, lifecycle: Lifecycle) -> Result<usize> {
         const SQL: &str = "
             WITH RECURSIVE below (uid) AS (
                 SELECT uid FROM runs WHERE number = ?1
@@ -90,15 +90,10 @@ impl Store {
 
     /// Runs `change` in a transaction, which is given up if it fails.
     fn write<T>(
-        &mut self,
+        &self,
         change: impl FnOnce(&Connection) -> rusqlite::Result<Result<T>>,
     ) -> Result<T> {
-        let failed = |err| database_error("write", err);
-        let behavior = TransactionBehavior::Immediate;
-        let transaction = self.conn.transaction_with_behavior(behavior).map_err(failed)?;
-        let changed = change(&transaction).map_err(failed)??;
-        transaction.commit().map_err(failed)?;
-        Ok(changed)
+        self.atomically(|store| change(&store.conn).map_err(|err| database_error("write", err))?)
     }
 }
 

@@ -24,6 +24,7 @@ mod store;
 pub mod sweeps;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transaction;
 mod transfer;
 mod write;
 

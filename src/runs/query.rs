@@ -75,7 +75,7 @@ impl Store {
     pub fn run(&self, run: RunName) -> Result<Run> {
         let row = self
             .query_one(RUN_SQL, (signed(run),), run_row)?
-            .ok_or_else(|| Error::usage(format!("there is no run `{run}`")))?;
+            .ok_or_else(|| Error::missing(format!("there is no run `{run}`")))?;
         let kind =
             RunKind::parse(&row.kind).ok_or_else(|| invalid_value("kind of run", &row.kind))?;
         let state = self.state_of(run, kind, &row.status)?;

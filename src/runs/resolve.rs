@@ -47,7 +47,7 @@ impl Store {
             ([run], _) => Ok(*run),
             ([], _) if latest.is_empty() => Err(no_runs()),
             ([], Some(run)) => {
-                Err(Error::usage(format!("there is no run `{run}`")).hint(latest_hint(&latest)))
+                Err(Error::missing(format!("there is no run `{run}`")).hint(latest_hint(&latest)))
             }
             ([], None) => Err(self.unknown(text, &latest)?),
             (several, _) => {
@@ -93,7 +93,7 @@ impl Store {
     fn unknown(&self, text: &str, latest: &[RunName]) -> Result<Error> {
         let sql = "SELECT DISTINCT name FROM runs WHERE name NOT NULL AND lifecycle = 'active'";
         let names: Vec<String> = self.query_all(sql, (), |row| row.get(0))?;
-        let error = Error::usage(format!("there is no run `{text}`"));
+        let error = Error::missing(format!("there is no run `{text}`"));
         let known = names.iter().map(String::as_str).chain(["latest"]);
         Ok(match did_you_mean(text, known) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),

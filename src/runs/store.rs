@@ -103,6 +103,11 @@ impl Store {
         Ok(Some(Store { conn, root: root.to_owned() }))
     }
 
+    /// Returns the path of the database of the project at `root`.
+    pub fn database(root: &Path) -> PathBuf {
+        root.join(DATABASE)
+    }
+
     /// Returns the highest run number in the database, or 0.
     pub(super) fn highest(&self) -> Result<u64> {
         let highest: Option<i64> = self

@@ -1,6 +1,110 @@
 //! The server behind `repro ui`: the dashboard, its JSON API, server-sent events, and MLflow's
 //! tracking API. It renders the values of [`crate::report`] and writes nothing but the run store
 //! and the files that clients upload. Async code exists only here.
+//!
+//! # Mechanism
+//!
+//! One thread speaks HTTP and never waits for a disk. Reads of the run store run on a few threads
+//! with a connection each, writes on one thread, which commits those that have queued up together
+//! and only then answers them.
 
-#[allow(dead_code)]
+// Routes that use the rest are being added one by one.
+#![allow(dead_code)]
+
+mod api;
+mod assets;
+mod changes;
+mod connection;
 mod dag;
+mod http;
+mod mlflow;
+mod pages;
+mod readers;
+mod state;
+mod writer;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::watch;
+
+use self::http::guard::Guard;
+pub use self::http::guard::Token;
+use self::state::State;
+use crate::error::{Error, Result};
+
+/// Maximum number of threads for files and the run store.
+const MAX_THREADS: usize = 8;
+
+/// The place and the rules of a server.
+#[derive(Debug)]
+pub struct Options {
+    /// Root of the project.
+    pub root: PathBuf,
+    /// Where the server listens.
+    pub listener: TcpListener,
+    /// The secret that every request must know.
+    pub token: Option<Token>,
+}
+
+/// A running server. When it is dropped, it finishes the requests that it has begun, and all that
+/// it has answered is stored.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts a server on a thread of its own.
+    ///
+    /// # Errors
+    /// The operating system refuses threads or the listener.
+    pub fn start(options: Options) -> Result<Server> {
+        let cannot = |err| Error::environment("cannot start the server").because(err);
+        let Options { root, listener, token } = options;
+        let address = listener.local_addr().map_err(cannot)?;
+        listener.set_nonblocking(true).map_err(cannot)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(MAX_THREADS)
+            .build()
+            .map_err(cannot)?;
+        let (stop, stopping) = watch::channel(false);
+        let state = Arc::new(State::start(root, stopping)?);
+        let guard = Guard::new(token, address.port());
+        let serve = move || {
+            let tasks = tokio::task::LocalSet::new();
+            tasks.block_on(&runtime, connection::serve(listener, Arc::clone(&state), guard));
+            // The tasks hold the state; the writer ends with it.
+            drop(tasks);
+            drop(runtime);
+            drop(state);
+        };
+        let thread = thread::Builder::new().name("server".into()).spawn(serve);
+        let thread = thread.map_err(|err| Error::thread(&err))?;
+        Ok(Server { address, stop, thread: Some(thread) })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until the server has ended because it could not go on.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic has been reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}

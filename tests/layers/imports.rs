@@ -181,7 +181,8 @@ fn inline(code: &str) -> Vec<Vec<String>> {
         while let Some(at) = rest.find("::") {
             let before = rest[..at].trim_end_matches(is_name);
             let mut path = vec![rest[before.len()..at].to_owned()];
-            let is_start = !before.ends_with(':');
+            // `pub(in PATH)` says who may import, and imports nothing.
+            let is_start = !before.ends_with(':') && !before.ends_with("pub(in ");
             rest = &rest[at..];
             while let Some(tail) = rest.strip_prefix("::") {
                 let end = tail.find(|c| !is_name(c)).unwrap_or(tail.len());

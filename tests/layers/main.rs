@@ -21,7 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["pipeline"],
     &["digest", "repo_path", "number", "data"],
     &["error", "unique", "plural", "escape", "svg_text"],
-    &["clock", "parallel", "lossless", "regular_file", "state_folder", "tar"],
+    &["clock", "parallel", "lossless", "regular_file", "state_folder", "tar", "vendor"],
 ];
 
 /// The modules without side effects.

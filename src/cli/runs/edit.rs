@@ -95,7 +95,7 @@ impl TagArgs {
         if let Some(key) = self.remove.iter().find(|key| set.contains_key(*key)) {
             return Err(Error::usage(format!("tag `{key}` is both set and removed")));
         }
-        let mut store = opened(root)?;
+        let store = opened(root)?;
         let run = resolved(&store, root, &self.run)?;
         if set.is_empty() && self.remove.is_empty() {
             for (key, value) in store.tags(run)? {
@@ -137,7 +137,7 @@ fn tag(text: &str) -> Result<(String, String)> {
 
 impl NoteArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let mut store = opened(root)?;
+        let store = opened(root)?;
         let run = resolved(&store, root, &self.run)?;
         let old = || store.run(run).map(|run| run.note.unwrap_or_default());
         let text = match self.text.as_deref() {
@@ -202,7 +202,7 @@ fn edited(old: &str) -> Result<String> {
 
 impl RenameArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let mut store = opened(root)?;
+        let store = opened(root)?;
         let run = resolved(&store, root, &self.run)?;
         store.rename(run, Some(self.name.as_str()).filter(|name| !name.is_empty()))?;
         Ok(exit::OK)
@@ -211,7 +211,7 @@ impl RenameArgs {
 
 impl RemoveArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let mut store = opened(root)?;
+        let store = opened(root)?;
         let runs = all(&store, root, &self.runs)?;
         for run in &runs {
             let found = store.run(*run)?;
@@ -224,7 +224,7 @@ impl RemoveArgs {
                     .hint(format!("`repro runs undelete {run}` brings it back")));
             }
         }
-        let deleted = changed(&mut store, &runs, Lifecycle::Deleted)?;
+        let deleted = changed(&store, &runs, Lifecycle::Deleted)?;
         let names: Vec<String> = runs.iter().map(ToString::to_string).collect();
         terminal::note(&format!(
             "deleted {}; `repro runs undelete {}` brings {} back",
@@ -238,7 +238,7 @@ impl RemoveArgs {
 
 impl UndeleteArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let mut store = opened(root)?;
+        let store = opened(root)?;
         let runs = all(&store, root, &self.runs)?;
         for run in &runs {
             if store.run(*run)?.lifecycle == Lifecycle::Active {
@@ -246,7 +246,7 @@ impl UndeleteArgs {
                     .hint("`repro runs list --deleted` lists the deleted runs"));
             }
         }
-        let back = changed(&mut store, &runs, Lifecycle::Active)?;
+        let back = changed(&store, &runs, Lifecycle::Active)?;
         terminal::note(&format!("brought {} back", count(back, "run")));
         Ok(exit::OK)
     }
@@ -264,7 +264,7 @@ fn all(store: &Store, root: &Path, names: &[String]) -> Result<Vec<RunName>> {
     Ok(runs)
 }
 
-fn changed(store: &mut Store, runs: &[RunName], lifecycle: Lifecycle) -> Result<usize> {
+fn changed(store: &Store, runs: &[RunName], lifecycle: Lifecycle) -> Result<usize> {
     let each = runs.iter().map(|run| store.set_lifecycle(*run, lifecycle));
     Ok(each.collect::<Result<Vec<usize>>>()?.into_iter().sum())
 }

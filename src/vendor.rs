@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn files_are_unmodified() {
-        let folder = std::path::Path::new("src/plots/vendor");
+        let folder = std::path::Path::new("src/vendor");
         let manifest = std::fs::read_to_string(folder.join("manifest.txt")).unwrap();
         let mut listed = Vec::new();
         for line in manifest.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {

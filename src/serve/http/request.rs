@@ -1,0 +1,195 @@
+//! A request as the routes see it.
+
+use std::cell::RefCell;
+use std::pin::pin;
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{HeaderMap, HeaderName};
+use hyper::http::request::Parts;
+use hyper::{Method, Uri};
+
+use super::query::{Query, decode};
+use super::refusal::Refusal;
+
+/// Maximum size of a body that is held in memory.
+pub(in crate::serve) const MAX_BODY: usize = 64 << 20;
+/// Time without a byte after which a body counts as lost.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// A request. HEAD is GET: what it asks for is made, and then only the headers are sent.
+#[derive(Debug)]
+pub(in crate::serve) struct Request {
+    pub(in crate::serve) method: Method,
+    pub(in crate::serve) headers: HeaderMap,
+    pub(in crate::serve) query: Query,
+    uri: Uri,
+    /// The path, split at slashes and then decoded; a segment may contain an encoded slash.
+    segments: Vec<String>,
+    stage: Option<String>,
+    body: RefCell<Option<Incoming>>,
+}
+
+impl Request {
+    /// Reads the head of a request.
+    ///
+    /// # Errors
+    /// The path is not UTF-8.
+    pub(in crate::serve) fn new(request: hyper::Request<Incoming>) -> Result<Request, Refusal> {
+        let (Parts { method, uri, headers, .. }, body) = request.into_parts();
+        let method = if method == Method::HEAD { Method::GET } else { method };
+        let mut segments = segments(uri.path())?;
+        let stage = stage(&mut segments);
+        let query = Query::parse(uri.query().unwrap_or(""));
+        let body = RefCell::new(Some(body));
+        Ok(Request { method, headers, query, uri, segments, stage, body })
+    }
+
+    /// Returns the path, decoded and without what [`Request::stage`] returns.
+    pub(in crate::serve) fn segments(&self) -> Vec<&str> {
+        self.segments.iter().map(String::as_str).collect()
+    }
+
+    /// Returns the path as it was sent.
+    pub(in crate::serve) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    /// Returns the path and the query as they were sent.
+    pub(in crate::serve) fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
+    /// Returns the stage that the sender runs in: its base URL ends in `/stage/NAME`.
+    pub(in crate::serve) fn stage(&self) -> Option<&str> {
+        self.stage.as_deref()
+    }
+
+    /// Returns a header as text; `None` if it is missing or not ASCII.
+    pub(in crate::serve) fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Returns the whole body; it can be taken once.
+    ///
+    /// # Errors
+    /// The body is longer than [`MAX_BODY`], or the connection breaks.
+    pub(in crate::serve) async fn body(&self) -> Result<Bytes, Refusal> {
+        let mut stream = self.body_stream();
+        let too_large =
+            || Refusal::too_large(format!("a request is at most {} MB long", MAX_BODY >> 20));
+        if stream.expected().is_some_and(|size| size > MAX_BODY as u64) {
+            return Err(too_large());
+        }
+        let Some(first) = stream.next().await? else { return Ok(Bytes::new()) };
+        let Some(second) = stream.next().await? else { return Ok(first) };
+        let mut whole = Vec::from(first);
+        whole.extend_from_slice(&second);
+        while let Some(chunk) = stream.next().await? {
+            if whole.len() + chunk.len() > MAX_BODY {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.into())
+    }
+
+    /// Returns the body piece by piece; it can be taken once.
+    pub(in crate::serve) fn body_stream(&self) -> BodyStream {
+        BodyStream(self.body.borrow_mut().take())
+    }
+}
+
+/// The body of a request as it arrives.
+#[derive(Debug)]
+pub(in crate::serve) struct BodyStream(Option<Incoming>);
+
+impl BodyStream {
+    /// Returns the size that the sender announced.
+    pub(in crate::serve) fn expected(&self) -> Option<u64> {
+        self.0.as_ref().map_or(Some(0), |body| body.size_hint().exact())
+    }
+
+    /// Returns the next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// The connection breaks or stalls.
+    pub(in crate::serve) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        let Some(body) = &mut self.0 else { return Ok(None) };
+        loop {
+            let frame = tokio::time::timeout(STALLED, pin!(body.frame())).await;
+            let frame = frame.map_err(|_| Refusal::invalid("the body did not arrive in time"))?;
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    // Trailers are not used.
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(err)) => {
+                    return Err(Refusal::invalid(format!("the body broke off: {err}")));
+                }
+            }
+        }
+    }
+}
+
+/// Splits a path at its slashes. A slash at the end adds no segment.
+fn segments(path: &str) -> Result<Vec<String>, Refusal> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if path.is_empty() {
+        return Ok(Vec::new());
+    }
+    path.split('/')
+        .map(|segment| {
+            String::from_utf8(decode(segment).into_owned())
+                .map_err(|_| Refusal::invalid("the path is not UTF-8"))
+        })
+        .collect()
+}
+
+/// Takes `stage/NAME` away from the start of a path.
+fn stage(segments: &mut Vec<String>) -> Option<String> {
+    if segments.len() < 2 || segments[0] != "stage" {
+        return None;
+    }
+    segments.drain(..2).nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        for (path, expected) in [
+            ("/", &[][..]),
+            ("/runs", &["runs"]),
+            ("/runs/", &["runs"]),
+            ("/runs//", &["runs", ""]),
+            ("//x", &["", "x"]),
+            ("/a%2Fb/%2e%2e/c%20d", &["a/b", "..", "c d"]),
+            ("*", &["*"]),
+        ] {
+            assert_eq!(segments(path).unwrap(), expected, "{path}");
+        }
+        assert!(segments("/%ff").is_err());
+    }
+
+    #[test]
+    fn stage_of_the_sender() {
+        for (path, stage_name, rest) in [
+            ("/stage/train/api/2.0", Some("train"), &["api", "2.0"][..]),
+            ("/stage/train%40x=1", Some("train@x=1"), &[]),
+            ("/stage", None, &["stage"]),
+            ("/api/stage/train", None, &["api", "stage", "train"]),
+        ] {
+            let mut path = segments(path).unwrap();
+            assert_eq!(stage(&mut path).as_deref(), stage_name);
+            assert_eq!(path, rest);
+        }
+    }
+}
