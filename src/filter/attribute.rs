@@ -1,7 +1,7 @@
 //! The attributes of a run that filters, columns and orders can name.
 
-use super::dialect::{Dialect, Type};
-use crate::error::did_you_mean;
+use super::dialect::Type;
+use super::subject::{Entry, Subject, entry};
 
 /// A property that every run has, or may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,27 +22,12 @@ pub enum Attribute {
     Branch,
     Commit,
     Note,
-}
-
-struct Entry {
-    attribute: Attribute,
-    of: Type,
-    /// The first one is canonical.
-    names: &'static [&'static str],
-    /// Names in MLflow's grammar.
-    mlflow: &'static [&'static str],
+    /// The place of its files, for clients of MLflow's API.
+    Files,
 }
 
 /// In the order of [`Attribute`].
-const ENTRIES: [Entry; 16] = {
-    const fn entry(
-        attribute: Attribute,
-        of: Type,
-        names: &'static [&'static str],
-        mlflow: &'static [&'static str],
-    ) -> Entry {
-        Entry { attribute, of, names, mlflow }
-    }
+const ENTRIES: [Entry<Attribute>; 17] = {
     use Attribute::*;
     const RUN_NAMES: &[&str] = &["run_name", "run name", "Run name", "Run Name"];
     const START_NAMES: &[&str] = &["start_time", "created", "Created"];
@@ -63,12 +48,14 @@ const ENTRIES: [Entry; 16] = {
         entry(Branch, Type::Text, &["branch", "git_branch"], &[]),
         entry(Commit, Type::Text, &["commit", "git_commit"], &[]),
         entry(Note, Type::Text, &["note"], &[]),
+        entry(Files, Type::Text, &[], &["artifact_uri"]),
     ]
 };
 
 impl Attribute {
-    pub const ALL: [Attribute; ENTRIES.len()] = {
-        let mut all = [Attribute::Run; ENTRIES.len()];
+    /// The attributes that columns can show: all but the last one, which only MLflow names.
+    pub const ALL: [Attribute; ENTRIES.len() - 1] = {
+        let mut all = [Attribute::Run; ENTRIES.len() - 1];
         let mut at = 0;
         while at < all.len() {
             all[at] = ENTRIES[at].attribute;
@@ -81,29 +68,10 @@ impl Attribute {
     pub fn name(self) -> &'static str {
         ENTRIES[self as usize].names[0]
     }
+}
 
-    pub(super) fn of(self) -> Type {
-        ENTRIES[self as usize].of
-    }
-
-    /// Returns the attribute with this name.
-    ///
-    /// # Errors
-    /// There is none; the hint suggests one.
-    pub fn find(name: &str, dialect: Dialect) -> Result<Attribute, String> {
-        let names = |entry: &'static Entry| {
-            let own = if dialect == Dialect::Repro { entry.names } else { &[] };
-            own.iter().chain(entry.mlflow)
-        };
-        let found = ENTRIES.iter().find(|entry| names(entry).any(|other| *other == name));
-        found.map(|entry| entry.attribute).ok_or_else(|| {
-            match did_you_mean(name, ENTRIES.iter().flat_map(names).copied()) {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => {
-                    let all = ENTRIES.iter().filter_map(|entry| names(entry).next().copied());
-                    format!("the attributes are {}", all.collect::<Vec<_>>().join(", "))
-                }
-            }
-        })
+impl Subject for Attribute {
+    fn entries() -> &'static [Entry<Attribute>] {
+        &ENTRIES
     }
 }

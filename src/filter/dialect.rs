@@ -1,14 +1,55 @@
-//! The two dialects of the grammar, as data: what may be compared with what.
+//! The dialects of the grammar, as data: what may be compared with what.
 
 /// The grammar of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
-    /// MLflow's grammar with additions: more attributes, numeric params, `IN` for texts, dates,
-    /// durations, and `- / : @ +` in names without quotes.
+    /// MLflow's grammar for runs with additions: more attributes, numeric params, `IN` for texts,
+    /// dates, durations, and `- / : @ +` in names without quotes.
     Repro,
-    /// Accepts what MLflow's server accepts.
+    /// Accepts what MLflow's server accepts in a search of runs.
     Mlflow,
+    /// Accepts what MLflow's server accepts in a search of experiments.
+    Experiments,
+    /// Accepts what MLflow's server accepts in a search of logged models.
+    Models,
 }
+
+/// The kind of a field, by its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prefix {
+    Attribute,
+    Metric,
+    Param,
+    Tag,
+    Dataset,
+}
+
+const RUN_PREFIXES: &[(&str, Prefix)] = &[
+    ("metrics", Prefix::Metric),
+    ("metric", Prefix::Metric),
+    ("params", Prefix::Param),
+    ("param", Prefix::Param),
+    ("parameters", Prefix::Param),
+    ("parameter", Prefix::Param),
+    ("tags", Prefix::Tag),
+    ("tag", Prefix::Tag),
+    ("datasets", Prefix::Dataset),
+    ("dataset", Prefix::Dataset),
+    ("attributes", Prefix::Attribute),
+    ("attribute", Prefix::Attribute),
+    ("attr", Prefix::Attribute),
+    ("run", Prefix::Attribute),
+];
+
+const EXPERIMENT_PREFIXES: &[(&str, Prefix)] =
+    &[("attribute", Prefix::Attribute), ("tags", Prefix::Tag), ("tag", Prefix::Tag)];
+
+const MODEL_PREFIXES: &[(&str, Prefix)] = &[
+    ("metrics", Prefix::Metric),
+    ("params", Prefix::Param),
+    ("tags", Prefix::Tag),
+    ("attributes", Prefix::Attribute),
+];
 
 /// The type of a field, which determines its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,8 +58,11 @@ pub(super) enum Type {
     Text,
     /// A text that identifies a run. MLflow has `IN` for it only.
     Id,
+    /// An integer that is written in quotes.
+    Integer,
     Param,
     Tag,
+    Dataset,
     Status,
     Kind,
     Time,
@@ -53,11 +97,28 @@ impl Form {
 }
 
 impl Dialect {
+    /// Reports whether a text is read as MLflow's server reads it.
+    ///
+    /// It ignores a superfluous `AND`, and a missing one. A blank text is an error, an empty one is
+    /// not. A number that is too large is an infinity.
+    pub(super) fn is_mlflow(self) -> bool {
+        self != Dialect::Repro
+    }
+
+    /// Returns the prefixes of fields, with what they stand for.
+    pub(super) fn prefixes(self) -> &'static [(&'static str, Prefix)] {
+        match self {
+            Dialect::Repro | Dialect::Mlflow => RUN_PREFIXES,
+            Dialect::Experiments => EXPERIMENT_PREFIXES,
+            Dialect::Models => MODEL_PREFIXES,
+        }
+    }
+
     /// Returns the characters of names without quotes, besides letters, digits, `_` and `.`.
     pub(super) fn extra_name_characters(self) -> &'static str {
         match self {
             Dialect::Repro => "-/:@+",
-            Dialect::Mlflow => "",
+            Dialect::Mlflow | Dialect::Experiments | Dialect::Models => "",
         }
     }
 
@@ -71,12 +132,12 @@ impl Dialect {
             (Dialect::Repro, Type::Text | Type::Id | Type::Tag) => &[Equality, Like, In, Null],
             (Dialect::Repro, Type::Param) => &[Equality, Order, Like, In, Null],
             (Dialect::Repro, Type::Status | Type::Kind) => &[Equality, In],
-            (Dialect::Mlflow, Type::Number | Type::Time | Type::Duration) => &[Equality, Order],
-            (Dialect::Mlflow, Type::Param | Type::Tag) => &[Equality, Like, Null],
-            (Dialect::Mlflow, Type::Id) => &[Equality, Like, In],
-            (Dialect::Mlflow, Type::Text) => &[Equality, Like],
-            // The words of MLflow's statuses are not stored, so no pattern can match them.
-            (Dialect::Mlflow, Type::Status | Type::Kind) => &[Equality],
+            (_, Type::Number | Type::Time | Type::Duration) => &[Equality, Order],
+            (_, Type::Integer) => &[Equality, In],
+            (_, Type::Dataset) | (Dialect::Models, _) => &[Equality, Like, In],
+            (_, Type::Param | Type::Tag) => &[Equality, Like, Null],
+            (_, Type::Id) => &[Equality, Like, In],
+            (_, Type::Text | Type::Status | Type::Kind) => &[Equality, Like],
         }
     }
 }

@@ -4,28 +4,61 @@ use std::fmt;
 use std::time::Duration;
 
 use super::attribute::Attribute;
+use super::subject::{Subject, entry_of};
 
-/// Comparisons that must all be true of a run. An empty filter is true of every run.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Filter {
-    pub comparisons: Vec<Comparison>,
+/// Comparisons that must all be true. An empty filter is true of everything.
+///
+/// `A` are the attributes of what is filtered: runs, unless stated otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter<A = Attribute> {
+    pub comparisons: Vec<Comparison<A>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Comparison {
-    pub field: Field,
+pub struct Comparison<A = Attribute> {
+    pub field: Field<A>,
     pub test: Test,
 }
 
 /// A property of a run, as the filter names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Field {
-    Attribute(Attribute),
+pub enum Field<A = Attribute> {
+    Attribute(A),
     /// `evaluate.accuracy`, or an ending of it.
     Metric(String),
     /// `train.epochs`, or an ending of it.
     Param(String),
     Tag(String),
+    /// Of one of the datasets that a run used.
+    Dataset(DatasetField),
+}
+
+/// A property of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatasetField {
+    Name,
+    Digest,
+    /// Its purpose in the run, such as `training`.
+    Context,
+}
+
+impl DatasetField {
+    pub(super) const ALL: [DatasetField; 3] =
+        [DatasetField::Name, DatasetField::Digest, DatasetField::Context];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            DatasetField::Name => "name",
+            DatasetField::Digest => "digest",
+            DatasetField::Context => "context",
+        }
+    }
+}
+
+impl<A> Default for Filter<A> {
+    fn default() -> Filter<A> {
+        Filter { comparisons: Vec::new() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,22 +115,23 @@ impl Op {
     }
 }
 
-impl fmt::Display for Filter {
+impl<A: Subject> fmt::Display for Filter<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         joined(f, &self.comparisons, " and ")
     }
 }
 
-impl fmt::Display for Comparison {
+impl<A: Subject> fmt::Display for Comparison<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.field, self.test)
     }
 }
 
-impl fmt::Display for Field {
+impl<A: Subject> fmt::Display for Field<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (prefix, key) = match self {
-            Field::Attribute(attribute) => return f.write_str(attribute.name()),
+            Field::Attribute(attribute) => return f.write_str(entry_of(*attribute).name()),
+            Field::Dataset(field) => return write!(f, "datasets.{}", field.name()),
             Field::Metric(key) => ("metrics", key),
             Field::Param(key) => ("params", key),
             Field::Tag(key) => ("tags", key),

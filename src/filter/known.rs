@@ -114,6 +114,7 @@ impl Known {
             Field::Metric(name) => drop(self.metric(name)?),
             Field::Param(name) => drop(self.param(name)?),
             Field::Tag(name) => drop(self.tag(name)?),
+            Field::Dataset(_) => return Err(no_column(&field)),
         }
         Ok(field)
     }
@@ -205,6 +206,12 @@ impl Known {
             None => Err(unknown("tag", name, self.tags.iter().map(String::as_str))),
         }
     }
+}
+
+/// Returns the error for a field that has several values in one run.
+pub fn no_column(field: &Field) -> Error {
+    Error::usage(format!("`{field}` is neither a column nor an order"))
+        .hint(format!("a run can use several datasets: filter by `{field} = '…'`"))
 }
 
 /// Reports whether `name` is `full` without some of its first words.

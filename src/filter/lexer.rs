@@ -22,7 +22,8 @@ pub(super) enum Kind {
     },
     /// A text in `'…'` or `"…"`.
     Text(String),
-    Number(f64),
+    /// A number, and as it is written.
+    Number(f64, String),
     Op(Op),
     Open,
     Close,
@@ -32,7 +33,7 @@ pub(super) enum Kind {
 
 /// Splits a text into tokens. The last one is [`Kind::End`].
 pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, Fault> {
-    let mut lexer = Lexer { text, at: 0, extra: dialect.extra_name_characters() };
+    let mut lexer = Lexer { text, at: 0, dialect };
     let mut tokens = Vec::new();
     loop {
         lexer.take_while(char::is_whitespace);
@@ -49,7 +50,7 @@ pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, Fault> 
 struct Lexer<'t> {
     text: &'t str,
     at: usize,
-    extra: &'static str,
+    dialect: Dialect,
 }
 
 impl<'t> Lexer<'t> {
@@ -135,8 +136,11 @@ impl<'t> Lexer<'t> {
         let end = (at..).find(|at| !is_part(*at)).unwrap_or(at);
         self.at = end;
         let text = &self.text[at..end];
+        let is_digits = text.bytes().any(|byte| byte.is_ascii_digit());
         match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Kind::Number(number)),
+            Ok(number) if number.is_finite() || (is_digits && self.dialect.is_mlflow()) => {
+                Ok(Kind::Number(number, text.to_owned()))
+            }
             Ok(_) => Err(Fault::new(at, format!("`{text}` is too large"))),
             Err(_) => Err(Fault::new(at, format!("`{text}` is not a number"))
                 .hint(format!("put a text in quotes: '{text}'"))),
@@ -146,7 +150,7 @@ impl<'t> Lexer<'t> {
     /// Reads a name: parts between dots, each bare or in quotes.
     fn name(&mut self) -> Result<Kind, Fault> {
         let is_quoted = self.peek() == Some('`');
-        let extra = self.extra;
+        let extra = self.dialect.extra_name_characters();
         let is_bare = move |c: char| c.is_alphanumeric() || c == '_' || extra.contains(c);
         let first = if is_quoted { self.quoted('`')? } else { self.take_while(is_bare).to_owned() };
         if !self.take('.') {

@@ -30,19 +30,26 @@
 
 mod attribute;
 mod dialect;
+mod experiment;
 mod expression;
 mod fault;
 mod known;
 mod lexer;
+mod model;
 mod order;
 mod parser;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub use attribute::Attribute;
 pub use dialect::Dialect;
-pub use expression::{Case, Comparison, Field, Filter, Op, Test, Value};
+pub use experiment::ExperimentAttribute;
+pub use expression::{Case, Comparison, DatasetField, Field, Filter, Op, Test, Value};
 pub use fault::Fault;
-pub use known::{Known, MetricName};
+pub use known::{Known, MetricName, no_column};
+pub use model::ModelAttribute;
 pub use order::{Direction, Order};
+pub use subject::Subject;
+pub use value::STATUSES;

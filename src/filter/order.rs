@@ -1,14 +1,17 @@
 //! The order of a list of runs.
 
+use super::attribute::Attribute;
 use super::dialect::Dialect;
+use super::experiment::ExperimentAttribute;
 use super::expression::Field;
 use super::fault::Fault;
 use super::parser;
+use super::subject::Subject;
 
 /// A field to sort by. Runs without it come last in both directions, after NaN.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    pub field: Field,
+pub struct Order<A = Attribute> {
+    pub field: Field<A>,
     pub direction: Direction,
 }
 
@@ -28,19 +31,37 @@ impl Order {
         }
     }
 
-    /// Parses an entry of MLflow's `order_by`: `KEY`, `KEY ASC` or `KEY DESC`, in any case.
+    /// Parses an entry of MLflow's `order_by` for runs: `KEY`, `KEY ASC` or `KEY DESC`, in any case.
     ///
     /// # Errors
     /// The key is not the name of a field.
     pub fn parse_mlflow(text: &str) -> Result<Order, Fault> {
-        let text = text.trim_end();
-        let (key, direction) = match text.rsplit_once(char::is_whitespace) {
-            Some((key, word)) if word.eq_ignore_ascii_case("asc") => (key, Direction::Ascending),
-            Some((key, word)) if word.eq_ignore_ascii_case("desc") => (key, Direction::Descending),
-            _ => (text, Direction::Ascending),
-        };
-        Ok(Order { field: parser::field(key, Dialect::Mlflow)?, direction })
+        parse(text, Dialect::Mlflow)
     }
+}
+
+impl Order<ExperimentAttribute> {
+    /// Parses an entry of MLflow's `order_by` for experiments.
+    ///
+    /// # Errors
+    /// The key is not the name of a field.
+    pub fn parse_experiments(text: &str) -> Result<Order<ExperimentAttribute>, Fault> {
+        parse(text, Dialect::Experiments)
+    }
+}
+
+fn parse<A: Subject>(text: &str, dialect: Dialect) -> Result<Order<A>, Fault> {
+    let text = text.trim_end();
+    let (key, direction) = match text.rsplit_once(char::is_whitespace) {
+        Some((key, word)) if word.eq_ignore_ascii_case("asc") => (key, Direction::Ascending),
+        Some((key, word)) if word.eq_ignore_ascii_case("desc") => (key, Direction::Descending),
+        _ => (text, Direction::Ascending),
+    };
+    let field = parser::field(key, dialect)?;
+    if let Field::Dataset(_) = field {
+        return Err(Fault::new(0, "datasets have no order, since a run can use several"));
+    }
+    Ok(Order { field, direction })
 }
 
 impl Field {

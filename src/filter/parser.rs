@@ -1,54 +1,84 @@
 //! Tokens to a filter.
 
-use super::attribute::Attribute;
-use super::dialect::{Dialect, Form, Type};
-use super::expression::{Case, Comparison, Field, Filter, Op, Test, Value};
+use super::dialect::{Dialect, Form, Prefix, Type};
+use super::experiment::ExperimentAttribute;
+use super::expression::{Case, Comparison, DatasetField, Field, Filter, Op, Test, Value};
 use super::fault::Fault;
 use super::lexer::{Kind, Token, tokens};
+use super::model::ModelAttribute;
+use super::subject::{Subject, entry_of, find};
 use super::value;
 use crate::error::did_you_mean;
 
-const PREFIXES: [&str; 12] = [
-    "metrics",
-    "metric",
-    "params",
-    "param",
-    "parameters",
-    "parameter",
-    "tags",
-    "tag",
-    "attributes",
-    "attribute",
-    "attr",
-    "run",
-];
+/// Maximum number of comparisons of a filter; SQLite has a limit of its own.
+const MOST_COMPARISONS: usize = 200;
+/// Maximum number of values in the lists of a filter.
+const MOST_VALUES: usize = 20_000;
 
 impl Filter {
-    /// Parses a filter.
+    /// Parses a filter of runs.
     ///
     /// # Errors
     /// The first mistake in the text.
     pub fn parse(text: &str, dialect: Dialect) -> Result<Filter, Fault> {
-        let tokens = tokens(text, dialect)?;
-        let mut parser = Parser { tokens: &tokens, next: 0, dialect };
-        let mut comparisons = Vec::new();
-        if parser.peek().kind != Kind::End {
-            loop {
-                comparisons.push(parser.comparison()?);
-                if parser.peek().kind == Kind::End {
-                    break;
-                }
-                parser.and()?;
-            }
+        filter(text, dialect)
+    }
+}
+
+impl Filter<ExperimentAttribute> {
+    /// Parses a filter of experiments.
+    ///
+    /// # Errors
+    /// The first mistake in the text.
+    pub fn parse_experiments(text: &str) -> Result<Filter<ExperimentAttribute>, Fault> {
+        filter(text, Dialect::Experiments)
+    }
+}
+
+impl Filter<ModelAttribute> {
+    /// Parses a filter of logged models.
+    ///
+    /// # Errors
+    /// The first mistake in the text.
+    pub fn parse_models(text: &str) -> Result<Filter<ModelAttribute>, Fault> {
+        filter(text, Dialect::Models)
+    }
+}
+
+fn filter<A: Subject>(text: &str, dialect: Dialect) -> Result<Filter<A>, Fault> {
+    if dialect.is_mlflow() && !text.is_empty() && text.trim().is_empty() {
+        return Err(Fault::new(0, "the filter is blank"));
+    }
+    let tokens = tokens(text, dialect)?;
+    let mut parser = Parser { tokens: &tokens, next: 0, dialect, values: 0 };
+    let mut comparisons = Vec::new();
+    let mut is_first = true;
+    loop {
+        if dialect.is_mlflow() {
+            while parser.keyword("and") {}
         }
-        Ok(Filter { comparisons })
+        let is_end = parser.peek().kind == Kind::End;
+        if is_end && (is_first || dialect.is_mlflow()) {
+            return Ok(Filter { comparisons });
+        }
+        if comparisons.len() == MOST_COMPARISONS {
+            let fault = Fault::new(parser.peek().at, "the filter is too long");
+            return Err(fault.hint(format!("it can have {MOST_COMPARISONS} comparisons")));
+        }
+        comparisons.push(parser.comparison()?);
+        is_first = false;
+        match parser.peek().kind {
+            Kind::End => return Ok(Filter { comparisons }),
+            _ if dialect.is_mlflow() && parser.begins_field() => {}
+            _ => parser.and()?,
+        }
     }
 }
 
 /// Parses the name of a field, as columns and orders use it. All of the text must be the name.
-pub(super) fn field(text: &str, dialect: Dialect) -> Result<Field, Fault> {
+pub(super) fn field<A: Subject>(text: &str, dialect: Dialect) -> Result<Field<A>, Fault> {
     let tokens = tokens(text, dialect)?;
-    let mut parser = Parser { tokens: &tokens, next: 0, dialect };
+    let mut parser = Parser { tokens: &tokens, next: 0, dialect, values: 0 };
     let field = parser.field()?;
     match parser.peek() {
         Token { kind: Kind::End, .. } => Ok(field),
@@ -61,6 +91,8 @@ struct Parser<'t> {
     tokens: &'t [Token],
     next: usize,
     dialect: Dialect,
+    /// Number of values in lists so far.
+    values: usize,
 }
 
 impl<'t> Parser<'t> {
@@ -83,6 +115,15 @@ impl<'t> Parser<'t> {
         found
     }
 
+    /// Reports whether a comparison begins here, in MLflow's grammar after another one.
+    fn begins_field(&self) -> bool {
+        match &self.peek().kind {
+            Kind::Word(word) => !["or", "not"].iter().any(|it| word.eq_ignore_ascii_case(it)),
+            Kind::Name { .. } => true,
+            _ => false,
+        }
+    }
+
     fn and(&mut self) -> Result<(), Fault> {
         if self.keyword("and") {
             return Ok(());
@@ -96,19 +137,20 @@ impl<'t> Parser<'t> {
         })
     }
 
-    fn comparison(&mut self) -> Result<Comparison, Fault> {
+    fn comparison<A: Subject>(&mut self) -> Result<Comparison<A>, Fault> {
         let field = self.field()?;
         let of = match &field {
-            Field::Attribute(attribute) => attribute.of(),
+            Field::Attribute(attribute) => entry_of(*attribute).of,
             Field::Metric(_) => Type::Number,
             Field::Param(_) => Type::Param,
             Field::Tag(_) => Type::Tag,
+            Field::Dataset(_) => Type::Dataset,
         };
         let test = self.test(&field, of)?;
         Ok(Comparison { field, test })
     }
 
-    fn field(&mut self) -> Result<Field, Fault> {
+    fn field<A: Subject>(&mut self) -> Result<Field<A>, Fault> {
         let token = self.take();
         let (prefix, name) = match &token.kind {
             Kind::Word(word) if word.eq_ignore_ascii_case("not") => {
@@ -124,7 +166,13 @@ impl<'t> Parser<'t> {
                 return Err(Fault::new(token.at, "the grammar has no parentheses")
                     .hint("all comparisons are joined by `and`"));
             }
-            Kind::Number(_) | Kind::Text(_) => {
+            // MLflow takes the quotes of an attribute's name for those of SQL.
+            Kind::Text(name)
+                if self.dialect.is_mlflow() && find::<A>(name, self.dialect).is_ok() =>
+            {
+                (None, name)
+            }
+            Kind::Number(..) | Kind::Text(_) => {
                 return Err(unexpected(token, "the name of a field")
                     .hint("the field comes first: metrics.accuracy > 0.7"));
             }
@@ -133,24 +181,34 @@ impl<'t> Parser<'t> {
                     .hint("such as metrics.accuracy, params.epochs, tags.team or status"));
             }
         };
-        let name = name.clone();
-        match prefix {
-            None | Some("attributes" | "attribute" | "attr" | "run") => {
-                let found = Attribute::find(&name, self.dialect);
-                found.map(Field::Attribute).map_err(|hint| {
-                    let fault = Fault::new(token.at, format!("there is no attribute `{name}`"));
-                    fault.hint(hint).about(name)
-                })
+        let (at, name) = (token.at, name.clone());
+        let prefixes = self.dialect.prefixes();
+        let prefix = match prefix {
+            None => Prefix::Attribute,
+            Some(prefix) => match prefixes.iter().find(|(word, _)| *word == prefix) {
+                Some((_, found)) => *found,
+                None => return Err(unknown_prefix(at, prefix, &name, self.dialect)),
+            },
+        };
+        Ok(match prefix {
+            Prefix::Attribute => Field::Attribute(find(&name, self.dialect).map_err(|hint| {
+                let fault = Fault::new(at, format!("there is no attribute `{name}`"));
+                fault.hint(hint).about(name)
+            })?),
+            Prefix::Metric => Field::Metric(name),
+            Prefix::Param => Field::Param(name),
+            Prefix::Tag => Field::Tag(name),
+            Prefix::Dataset => {
+                let found = DatasetField::ALL.into_iter().find(|field| field.name() == name);
+                Field::Dataset(found.ok_or_else(|| {
+                    Fault::new(at, format!("a dataset has no `{name}`"))
+                        .hint("it has name, digest and context")
+                })?)
             }
-            Some("metrics" | "metric") => Ok(Field::Metric(name)),
-            Some("params" | "param" | "parameters" | "parameter") => Ok(Field::Param(name)),
-            Some("tags" | "tag") => Ok(Field::Tag(name)),
-            Some("datasets" | "dataset") => Err(Fault::new(token.at, "datasets are not recorded")),
-            Some(prefix) => Err(unknown_prefix(token.at, prefix, &name)),
-        }
+        })
     }
 
-    fn test(&mut self, field: &Field, of: Type) -> Result<Test, Fault> {
+    fn test<A: Subject>(&mut self, field: &Field<A>, of: Type) -> Result<Test, Fault> {
         let token = self.take();
         let (at, field, forms) = (token.at, field.to_string(), self.dialect.forms(of));
         let allow = |form: Form, shown: &str| match forms {
@@ -212,6 +270,16 @@ impl<'t> Parser<'t> {
         }
         let mut values = Vec::new();
         loop {
+            let is_closed = !values.is_empty() && self.peek().kind == Kind::Close;
+            if is_closed && self.dialect.is_mlflow() {
+                self.take();
+                return Ok(values);
+            }
+            self.values += 1;
+            if self.values > MOST_VALUES {
+                return Err(Fault::new(self.peek().at, "the list is too long")
+                    .hint(format!("the lists of a filter can have {MOST_VALUES} values")));
+            }
             values.push(self.value(of, Form::In)?);
             let token = self.take();
             match token.kind {
@@ -226,7 +294,7 @@ impl<'t> Parser<'t> {
         let token = self.take();
         match &token.kind {
             Kind::Text(text) => value::text(token.at, text.clone(), of, form, self.dialect),
-            Kind::Number(number) => value::number(token.at, *number, of, self.dialect),
+            Kind::Number(number, text) => value::number(token.at, *number, text, of, self.dialect),
             Kind::Word(word)
                 if of == Type::Param
                     && form != Form::Order
@@ -256,16 +324,22 @@ fn is_keyword(token: &Token, word: &str) -> bool {
     matches!(&token.kind, Kind::Word(found) if found.eq_ignore_ascii_case(word))
 }
 
-fn unknown_prefix(at: usize, prefix: &str, name: &str) -> Fault {
-    if let Some(meant) = did_you_mean(&prefix.to_lowercase(), PREFIXES) {
+fn unknown_prefix(at: usize, prefix: &str, name: &str, dialect: Dialect) -> Fault {
+    let prefixes = dialect.prefixes().iter().map(|(word, _)| *word);
+    if let Some(meant) = did_you_mean(&prefix.to_lowercase(), prefixes.clone()) {
         return Fault::new(at, format!("there is no prefix `{prefix}`"))
             .hint(format!("did you mean `{meant}.{name}`?"));
     }
-    Fault::new(at, format!("`{prefix}.{name}` lacks a prefix that says what it is"))
-        .hint(format!(
+    let fault = Fault::new(at, format!("`{prefix}.{name}` lacks a prefix that says what it is"));
+    match dialect {
+        Dialect::Repro | Dialect::Mlflow => fault.hint(format!(
             "write `metrics.{prefix}.{name}`, `params.{prefix}.{name}` or `tags.{prefix}.{name}`"
-        ))
-        .about(format!("{prefix}.{name}"))
+        )),
+        Dialect::Experiments | Dialect::Models => {
+            fault.hint(format!("the prefixes are {}", prefixes.collect::<Vec<_>>().join(", ")))
+        }
+    }
+    .about(format!("{prefix}.{name}"))
 }
 
 fn unexpected(token: &Token, expected: &str) -> Fault {
@@ -274,7 +348,7 @@ fn unexpected(token: &Token, expected: &str) -> Fault {
         Kind::Name { prefix: Some(prefix), name } => format!("`{prefix}.{name}`"),
         Kind::Name { prefix: None, name } => format!("`{name}`"),
         Kind::Text(text) => format!("the text `{text}`"),
-        Kind::Number(number) => format!("the number {number}"),
+        Kind::Number(_, text) => format!("the number {text}"),
         Kind::Op(op) => format!("`{}`", op.symbol()),
         Kind::Open => "`(`".to_owned(),
         Kind::Close => "`)`".to_owned(),

@@ -6,8 +6,8 @@ use super::fault::Fault;
 use crate::error::did_you_mean;
 use crate::pipeline::parse_duration;
 
-/// Statuses: our word, then MLflow's. No recorded run has the last one.
-const STATUSES: [(&str, &str); 5] = [
+/// Statuses: our word, then MLflow's.
+pub const STATUSES: [(&str, &str); 5] = [
     ("running", "RUNNING"),
     ("ok", "FINISHED"),
     ("failed", "FAILED"),
@@ -26,10 +26,10 @@ pub(super) fn text(
     dialect: Dialect,
 ) -> Result<Value, Fault> {
     match of {
-        Type::Text | Type::Id | Type::Param | Type::Tag if form != Form::Order => {
+        Type::Text | Type::Id | Type::Param | Type::Tag | Type::Dataset if form != Form::Order => {
             Ok(Value::Text(text))
         }
-        Type::Text | Type::Id | Type::Param | Type::Tag => {
+        Type::Text | Type::Id | Type::Param | Type::Tag | Type::Dataset => {
             let fault = Fault::new(at, format!("`{text}` is a text, which has no order"));
             Err(match text.parse::<f64>() {
                 Ok(_) => fault.hint(format!("write the number without quotes: {text}")),
@@ -45,10 +45,17 @@ pub(super) fn text(
                 _ => fault,
             })
         }
-        Type::Status => status(at, text, dialect),
+        Type::Integer => match text.parse::<i64>() {
+            Ok(number) => Ok(Value::Text(number.to_string())),
+            Err(_) => Err(Fault::new(at, format!("`{text}` is not an integer"))),
+        },
+        Type::Status if dialect == Dialect::Models => Ok(Value::Text(model_status(text))),
+        // MLflow compares its word with any text.
+        Type::Status if dialect == Dialect::Mlflow => Ok(Value::Text(text)),
+        Type::Status => status(at, text),
         Type::Kind if KINDS.contains(&text.as_str()) => Ok(Value::Text(text)),
         Type::Kind => Err(unknown(at, "kind", &text, KINDS.into_iter())),
-        Type::Time if dialect == Dialect::Mlflow => Err(Fault::new(at, "expected a number")),
+        Type::Time if dialect.is_mlflow() => Err(Fault::new(at, "expected a number")),
         Type::Time => time(at, text, form),
         Type::Duration => match parse_duration(&text) {
             Some(duration) => Ok(Value::Duration(duration)),
@@ -58,14 +65,24 @@ pub(super) fn text(
 }
 
 /// Checks a number as the value of a field.
-pub(super) fn number(at: usize, number: f64, of: Type, dialect: Dialect) -> Result<Value, Fault> {
-    let fault = || Fault::new(at, format!("expected a text, found the number {number}"));
+pub(super) fn number(
+    at: usize,
+    number: f64,
+    written: &str,
+    of: Type,
+    dialect: Dialect,
+) -> Result<Value, Fault> {
+    let fault = || Fault::new(at, format!("expected a text, found the number {written}"));
     match of {
         Type::Number | Type::Time => Ok(Value::Number(number)),
         Type::Param if dialect == Dialect::Repro => Ok(Value::Number(number)),
         Type::Duration => Err(Fault::new(at, "a duration needs a unit").hint(DURATIONS)),
-        Type::Text | Type::Id | Type::Param | Type::Tag => {
-            Err(fault().hint(format!("put it in quotes: '{number}'")))
+        // MLflow compares texts of logged models with numbers as they are written.
+        _ if dialect == Dialect::Models => {
+            text(at, written.to_owned(), of, Form::Equality, dialect)
+        }
+        Type::Text | Type::Id | Type::Integer | Type::Param | Type::Tag | Type::Dataset => {
+            Err(fault().hint(format!("put it in quotes: '{written}'")))
         }
         Type::Status | Type::Kind => Err(fault()),
     }
@@ -73,27 +90,31 @@ pub(super) fn number(at: usize, number: f64, of: Type, dialect: Dialect) -> Resu
 
 const DURATIONS: &str = "write a number and a unit: '90s', '30m', '2h' or '1d'";
 
-fn status(at: usize, text: String, dialect: Dialect) -> Result<Value, Fault> {
-    let is_mlflow = dialect == Dialect::Mlflow;
-    let found = STATUSES.iter().find(|(ours, theirs)| match is_mlflow {
-        true => *theirs == text,
-        false => [ours, theirs].iter().any(|word| word.eq_ignore_ascii_case(&text)),
-    });
-    match found {
-        Some((ours, _)) => Ok(Value::Text((*ours).to_owned())),
-        // MLflow compares with any text.
-        None if is_mlflow => Ok(Value::Text(text)),
-        None => {
-            let lower = text.to_lowercase();
-            let ours = STATUSES[..4].iter().map(|(ours, _)| *ours);
-            let theirs = STATUSES.iter().map(|(_, theirs)| *theirs);
-            let fault = unknown(at, "status", &text, ours.clone());
-            let meant = did_you_mean(&lower, ours).or_else(|| did_you_mean(&text, theirs));
-            Err(match meant {
-                Some(meant) => fault.hint(format!("did you mean `{meant}`?")),
-                None => fault,
-            })
-        }
+fn status(at: usize, text: String) -> Result<Value, Fault> {
+    let is_word = |(ours, theirs): &&(&str, &str)| {
+        [ours, theirs].iter().any(|word| word.eq_ignore_ascii_case(&text))
+    };
+    if let Some((ours, _)) = STATUSES.iter().find(is_word) {
+        return Ok(Value::Text((*ours).to_owned()));
+    }
+    let lower = text.to_lowercase();
+    let ours = STATUSES[..4].iter().map(|(ours, _)| *ours);
+    let theirs = STATUSES.iter().map(|(_, theirs)| *theirs);
+    let fault = unknown(at, "status", &text, ours.clone());
+    let meant = did_you_mean(&lower, ours).or_else(|| did_you_mean(&text, theirs));
+    Err(match meant {
+        Some(meant) => fault.hint(format!("did you mean `{meant}`?")),
+        None => fault,
+    })
+}
+
+/// Returns the number by which MLflow compares the status of a logged model, for its word as well.
+fn model_status(text: String) -> String {
+    const WORDS: [&str; 4] = ["UNSPECIFIED", "PENDING", "READY", "UPLOAD_FAILED"];
+    let short = text.strip_prefix("LOGGED_MODEL_").unwrap_or(&text);
+    match WORDS.iter().position(|word| *word == short) {
+        Some(number) => number.to_string(),
+        None => text,
     }
 }
 

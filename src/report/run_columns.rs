@@ -1,7 +1,7 @@
 //! The columns of a table of runs, as users choose them.
 
 use crate::error::{Error, Result};
-use crate::filter::{Attribute, Field, Known, MetricName};
+use crate::filter::{Attribute, Field, Known, MetricName, no_column};
 use crate::pipeline::{Goal, Goals};
 use crate::runs::cells::Source;
 
@@ -84,6 +84,7 @@ fn of_field(field: &Field, known: &Known, goals: &Goals) -> Result<Vec<Column>> 
         Field::Metric(name) => metric(known.metric(name)?, goals),
         Field::Param(name) => vec![param(known.param(name)?)],
         Field::Tag(name) => vec![tag(known.tag(name)?)],
+        Field::Dataset(_) => return Err(no_column(field)),
     })
 }
 

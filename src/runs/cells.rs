@@ -4,7 +4,7 @@
 use rusqlite::types::Value as Stored;
 use rusqlite::{Statement, params_from_iter};
 
-use super::rows::{number, param_readings, signed, unsigned};
+use super::rows::{name_readings, number, signed, unsigned};
 use super::store::{Store, database_error, invalid_value};
 use crate::error::Result;
 use crate::event::{Millis, RunName, Timestamp};
@@ -123,7 +123,7 @@ fn expression(source: &Source, dead: &[i64], bound: &mut Vec<String>) -> String 
             )
         }
         Source::Param(key) => {
-            let readings = param_readings(key).into_iter().map(|(stage, key)| {
+            let readings = name_readings(key).into_iter().map(|(stage, key)| {
                 let (stage, key) = (bind(stage), bind(key));
                 format!(
                     "(SELECT value FROM params
@@ -167,6 +167,13 @@ pub(super) fn column(attribute: Attribute, dead: &[i64]) -> String {
         Attribute::Branch => "git_branch",
         Attribute::Commit => "git_commit",
         Attribute::Note => "note",
+        Attribute::Files => {
+            return "rtrim(coalesce((SELECT artifact_location FROM experiments
+                                    WHERE id = runs.experiment),
+                                   'mlflow-artifacts:/' || runs.experiment), '/')
+                    || '/' || runs.uid || '/artifacts'"
+                .to_owned();
+        }
     };
     format!("runs.{column}")
 }

@@ -3,6 +3,7 @@
 //! deleted, only the history is lost. `docs/reference/runs.md` describes the format.
 
 pub mod cells;
+mod client_run;
 pub mod compare;
 mod edit;
 mod family;
@@ -29,6 +30,7 @@ mod transfer;
 mod write;
 
 pub use crate::event::{RunKind, RunName, RunUid};
+pub use client_run::{ClientMetric, ClientRun, DatasetInput};
 pub use folders::{
     EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number,
 };

@@ -197,9 +197,9 @@ pub(super) fn owner(text: &str) -> Result<StageName> {
     if text.is_empty() { Ok(StageName::outside()) } else { stage_name(text) }
 }
 
-/// Returns the stages and keys that the name of a param can stand for: the pipeline's own param
-/// first, then those that stages have logged, `lr` of the stage `train` for `train.lr`.
-pub(super) fn param_readings(name: &str) -> Vec<(&str, &str)> {
+/// Returns the stages and keys that the name of a param or metric can stand for: that of no stage
+/// first, then those of stages, `lr` of the stage `train` for `train.lr`.
+pub(super) fn name_readings(name: &str) -> Vec<(&str, &str)> {
     let logged = name.match_indices('.').map(|(at, _)| (&name[..at], &name[at + 1..]));
     let logged = logged.filter(|(stage, _)| StageName::parse(stage).is_some());
     std::iter::once(("", name)).chain(logged).collect()

@@ -8,8 +8,11 @@
 //! The value is the final one, or else the last one of the series; NULL stands for NaN.
 
 mod best;
+mod binding;
+mod client;
 mod known;
 mod query;
+mod rows;
 mod sql;
 
 use rusqlite::params_from_iter;
@@ -22,6 +25,7 @@ use crate::event::RunName;
 use crate::filter::Known;
 use crate::pipeline::Goals;
 
+pub use client::{ClientQuery, Page};
 pub use query::{Found, Level, Query};
 
 impl Store {
@@ -41,13 +45,14 @@ impl Store {
             "{tables} SELECT runs.number {from} ORDER BY {} LIMIT {limit}",
             order.keys.join(", ")
         );
-        let runs: Vec<RunName> = self.query_all(&text, params_from_iter(&sql.values), run_name)?;
+        let runs: Vec<RunName> =
+            self.query_all(&text, params_from_iter(&sql.sql.values), run_name)?;
         let total = if runs.len() < query.limit {
             runs.len()
         } else {
             let text = format!("{tables} SELECT count(*) {from}");
             let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-            let count = self.query_one(&text, params_from_iter(&sql.values), read)?;
+            let count = self.query_one(&text, params_from_iter(&sql.sql.values), read)?;
             usize::try_from(count.unwrap_or(0)).unwrap_or(0)
         };
         Ok(Found { runs, total })

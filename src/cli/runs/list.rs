@@ -192,7 +192,7 @@ fn order(text: &str, known: &Known, goals: &Goals) -> Result<Order> {
         Field::Attribute(
             Attribute::Run | Attribute::Started | Attribute::Ended | Attribute::Took,
         ) => Direction::Descending,
-        Field::Attribute(_) | Field::Param(_) | Field::Tag(_) => Direction::Ascending,
+        _ => Direction::Ascending,
     };
     Ok(Order { field, direction: given.unwrap_or(usual) })
 }
