@@ -5,8 +5,9 @@ use super::dialect::Dialect;
 use super::experiment::ExperimentAttribute;
 use super::expression::Field;
 use super::fault::Fault;
+use super::model::ModelAttribute;
 use super::parser;
-use super::subject::Subject;
+use super::subject::{Subject, find};
 
 /// A field to sort by. Runs without it come last in both directions, after NaN.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,26 @@ impl Order<ExperimentAttribute> {
     /// The key is not the name of a field.
     pub fn parse_experiments(text: &str) -> Result<Order<ExperimentAttribute>, Fault> {
         parse(text, Dialect::Experiments)
+    }
+}
+
+impl Field<ModelAttribute> {
+    /// Parses the field of an order of logged models: an attribute, or `metrics.` and a key as it
+    /// is.
+    ///
+    /// # Errors
+    /// There is no such attribute.
+    pub fn parse_model_order(text: &str) -> Result<Field<ModelAttribute>, Fault> {
+        match text.split_once('.') {
+            Some(("metrics", key)) => Ok(Field::Metric(key.to_owned())),
+            Some(_) => {
+                Err(Fault::new(0, format!("logged models are not ordered by `{text}`"))
+                    .hint("write an attribute or `metrics.KEY`"))
+            }
+            None => find(text, Dialect::Models).map(Field::Attribute).map_err(|hint| {
+                Fault::new(0, format!("there is no attribute `{text}`")).hint(hint)
+            }),
+        }
     }
 }
 

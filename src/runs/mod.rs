@@ -3,6 +3,8 @@
 //! deleted, only the history is lost. `docs/reference/runs.md` describes the format.
 
 pub mod cells;
+mod client_experiment;
+mod client_model;
 mod client_run;
 pub mod compare;
 mod edit;
@@ -30,6 +32,8 @@ mod transfer;
 mod write;
 
 pub use crate::event::{RunKind, RunName, RunUid};
+pub use client_experiment::ClientExperiment;
+pub use client_model::{ClientModel, ModelMetric, ModelPoint, ModelStatus, NewModel};
 pub use client_run::{ClientMetric, ClientRun, DatasetInput};
 pub use folders::{
     EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number,

@@ -10,7 +10,10 @@
 mod best;
 mod binding;
 mod client;
+mod experiments;
 mod known;
+mod models;
+mod paging;
 mod query;
 mod rows;
 mod sql;
@@ -25,7 +28,10 @@ use crate::event::RunName;
 use crate::filter::Known;
 use crate::pipeline::Goals;
 
-pub use client::{ClientQuery, Page};
+pub use client::ClientQuery;
+pub use experiments::ExperimentQuery;
+pub use models::{DatasetChoice, ModelOrder, ModelQuery};
+pub use paging::Page;
 pub use query::{Found, Level, Query};
 
 impl Store {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClientQuery, Keys};
+use super::ClientQuery;
 use crate::error::Result;
 use crate::filter::{Attribute, Comparison, Direction, Field, Order, Test, no_column};
 use crate::runs::client_run::{TAG_COLUMNS, attribute_column};
 use crate::runs::rows::name_readings;
 use crate::runs::search::binding::Bindings;
+use crate::runs::search::paging::Keys;
 use crate::runs::search::rows::{
     Negated, PARAM_TEXT, among, dataset, metric_rows, param_rows, tag_rows,
 };
