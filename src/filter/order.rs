@@ -60,10 +60,8 @@ impl Field<ModelAttribute> {
     pub fn parse_model_order(text: &str) -> Result<Field<ModelAttribute>, Fault> {
         match text.split_once('.') {
             Some(("metrics", key)) => Ok(Field::Metric(key.to_owned())),
-            Some(_) => {
-                Err(Fault::new(0, format!("logged models are not ordered by `{text}`"))
-                    .hint("write an attribute or `metrics.KEY`"))
-            }
+            Some(_) => Err(Fault::new(0, format!("logged models are not ordered by `{text}`"))
+                .hint("write an attribute or `metrics.KEY`")),
             None => find(text, Dialect::Models).map(Field::Attribute).map_err(|hint| {
                 Fault::new(0, format!("there is no attribute `{text}`")).hint(hint)
             }),

@@ -1,6 +1,8 @@
 //! Logged models: what a run of MLflow's clients made, with its files, params, tags and metrics.
 
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use write::{ModelPoint, NewModel};
@@ -94,8 +96,7 @@ pub struct ModelMetric {
 pub(super) const STATUS: &str =
     "CASE models.status WHEN 'pending' THEN '1' WHEN 'ready' THEN '2' ELSE '3' END";
 /// The place of its files as an SQL expression.
-pub(super) const FILES: &str =
-    "coalesce(models.artifact_location,
+pub(super) const FILES: &str = "coalesce(models.artifact_location,
               rtrim(coalesce((SELECT artifact_location FROM experiments
                               WHERE experiments.id = models.experiment),
                              'mlflow-artifacts:/' || models.experiment), '/')

@@ -10,6 +10,7 @@ pub mod compare;
 mod edit;
 mod family;
 mod folders;
+mod inputs;
 mod liveness;
 mod lock_owner;
 pub mod query;
@@ -38,6 +39,7 @@ pub use client_run::{ClientMetric, ClientRun, DatasetInput};
 pub use folders::{
     EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number,
 };
+pub use inputs::DatasetSummary;
 pub use liveness::RECORDING;
 pub use record::{
     Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,

@@ -36,7 +36,8 @@ impl Store {
         let among = serde_json::Value::from(ids).to_string();
         let mut found = self.models_without_parts(&among)?;
         for (table, part) in [("model_params", false), ("model_tags", true)] {
-            let sql = format!("SELECT model, key, value FROM {table} WHERE model {AMONG} ORDER BY key");
+            let sql =
+                format!("SELECT model, key, value FROM {table} WHERE model {AMONG} ORDER BY key");
             let rows = self.query_all(&sql, (&among,), |row| {
                 Ok((row.get::<_, String>(0)?, (row.get(1)?, row.get(2)?)))
             })?;

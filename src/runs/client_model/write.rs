@@ -139,7 +139,7 @@ impl Store {
         Ok(())
     }
 
-    fn check_model(&self, id: &str) -> Result<()> {
+    pub(in crate::runs) fn check_model(&self, id: &str) -> Result<()> {
         let sql = "SELECT 1 FROM models WHERE id = ?1 AND lifecycle = 'active'";
         match self.query_one(sql, (id,), |_| Ok(()))? {
             Some(()) => Ok(()),
