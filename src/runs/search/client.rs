@@ -8,6 +8,7 @@
 //! - Answers come in pages. A token has the place of the last run of its page in the order, so a
 //!   run that is created meanwhile moves no other to another page.
 
+mod query;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -15,25 +16,10 @@ mod tests;
 use super::paging::{Page, Paged, check_order};
 use crate::error::Result;
 use crate::event::RunName;
-use crate::filter::{Filter, Order};
-use crate::runs::record::Lifecycle;
 use crate::runs::rows::run_name;
 use crate::runs::store::Store;
 
-/// A question of a client for runs.
-#[derive(Debug, Clone, Default)]
-pub struct ClientQuery {
-    pub filter: Filter,
-    /// The first one counts most. Then the runs that started last come first.
-    pub order: Vec<Order>,
-    pub experiments: Vec<i64>,
-    /// `None` stands for any.
-    pub lifecycle: Option<Lifecycle>,
-    /// Maximum number of runs in the answer.
-    pub limit: usize,
-    /// Token of the page before.
-    pub after: Option<String>,
-}
+pub use query::ClientQuery;
 
 impl Store {
     /// Returns a page of the runs that match a query, in its order.

@@ -47,7 +47,7 @@ impl Store {
     ) -> Result<Page<T>> {
         let Paged { tables, id, table, mut conditions, keys, mut sql, limit, after } = paged;
         if let Some(token) = after {
-            let place = token::read(token, &keys)?;
+            let place = token::read(token, &keys.name, keys.keys.len())?;
             conditions.push(keys.after(&place, &mut sql));
         }
         // One more than is answered tells whether there is another page.
@@ -67,7 +67,7 @@ impl Store {
         let has_more = rows.len() > limit;
         rows.truncate(limit);
         let last = rows.last().filter(|_| has_more);
-        let next = last.map(|(_, place): &(T, Vec<Bound>)| token::write(place, &keys));
+        let next = last.map(|(_, place): &(T, Vec<Bound>)| token::write(place, &keys.name));
         Ok(Page { found: rows.into_iter().map(|(found, _)| found).collect(), next })
     }
 }

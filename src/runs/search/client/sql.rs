@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ClientQuery;
+use super::query::ClientQuery;
 use crate::error::Result;
 use crate::filter::{Attribute, Comparison, Direction, Field, Order, Test, no_column};
 use crate::runs::client_run::{TAG_COLUMNS, attribute_column};

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::filter::Dialect;
+use crate::filter::{Dialect, Filter, Order};
+use crate::runs::record::Lifecycle;
 
 const RUNS: &str = r#"
 INSERT INTO experiments (id, name, artifact_location) VALUES (1, 'one', 's3://x/'), (2, 'two', NULL);
