@@ -30,15 +30,36 @@ impl Store {
     pub fn client_search(&self, query: &ClientQuery) -> Result<Page<RunName>> {
         check_order(&query.order)?;
         let mut builder = sql::Builder::new(self, self.dead()?);
-        let mut conditions = vec![builder.scope(query)];
+        let experiments = serde_json::Value::from(&*query.experiments).to_string();
+        let experiments = builder.sql.bind(experiments);
+        let mut conditions =
+            vec![format!("runs.experiment IN (SELECT value FROM json_each({experiments}))")];
+        if let Some(lifecycle) = query.lifecycle {
+            let lifecycle = builder.sql.bind(lifecycle.word().to_owned());
+            conditions.push(format!("runs.lifecycle = {lifecycle}"));
+        }
         for comparison in &query.filter.comparisons {
             conditions.push(builder.condition(comparison)?);
         }
-        let keys = builder.order(&query.order)?;
+        let (values, keys) = builder.order(&query.order)?;
+        // Materialized, so that each value is looked up once. Without such values, an index has the
+        // order.
+        let (tables, table) = match &values[..] {
+            [] => (String::new(), "runs"),
+            values => {
+                let values = values.join(", ");
+                let conditions = std::mem::take(&mut conditions).join("\n AND ");
+                let ordered = format!(
+                    "WITH ordered AS MATERIALIZED
+                     (SELECT number, started, uid, {values} FROM runs WHERE {conditions})"
+                );
+                (ordered, "ordered")
+            }
+        };
         let paged = Paged {
-            tables: builder.tables(),
-            id: "runs.number",
-            table: "runs",
+            tables,
+            id: "number",
+            table,
             conditions,
             keys,
             sql: builder.sql,

@@ -31,7 +31,7 @@ impl Store {
     pub fn experiment_search(&self, query: &ExperimentQuery) -> Result<Page<i64>> {
         check_order(&query.order)?;
         let mut sql = Bindings::default();
-        let mut conditions = vec!["1".to_owned()];
+        let mut conditions = Vec::new();
         if let Some(lifecycle) = query.lifecycle {
             let lifecycle = sql.bind(lifecycle.word().to_owned());
             conditions.push(format!("lifecycle = {lifecycle}"));
