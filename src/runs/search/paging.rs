@@ -135,6 +135,14 @@ impl Keys {
                 ),
             };
         }
-        after
+        // An index finds the place by the first key alone.
+        match (self.keys.first(), place.first()) {
+            (Some(Key { expression, is_descending }), Some(value)) if *value != Bound::Null => {
+                let bound = sql.bind(value.clone());
+                let operator = if *is_descending { "<=" } else { ">=" };
+                format!("({expression}) {operator} {bound} AND {after}")
+            }
+            _ => after,
+        }
     }
 }
