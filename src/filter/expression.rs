@@ -29,7 +29,7 @@ pub enum Field<A = Attribute> {
     /// `train.epochs`, or an ending of it.
     Param(String),
     Tag(String),
-    /// Of one of the datasets that a run used.
+    /// A property of one of the datasets that a run used.
     Dataset(DatasetField),
 }
 

@@ -25,6 +25,9 @@
 //!   number, else as text: a string as it is, anything else as JSON.
 //! - `LIKE` is case-sensitive, `ILIKE` is not; `%` stands for any text, `_` for any character.
 //!
+//! Experiments and logged models have attributes of their own and a subset of the grammar: the type
+//! parameter of [`Filter`] tells them apart.
+//!
 //! [`Dialect`] has what this program adds to MLflow's grammar, as data. Pure: does not know about
 //! the database.
 

@@ -32,7 +32,8 @@ impl Order {
         }
     }
 
-    /// Parses an entry of MLflow's `order_by` for runs: `KEY`, `KEY ASC` or `KEY DESC`, in any case.
+    /// Parses an entry of MLflow's `order_by` for runs: `KEY`, `KEY ASC` or `KEY DESC`, in any
+    /// case.
     ///
     /// # Errors
     /// The key is not the name of a field.

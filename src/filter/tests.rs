@@ -228,8 +228,8 @@ fn grammar_of_experiments() {
         ("creation_time = '5'", "expected a number; "),
         (
             "run_name = 'x'",
-            "there is no attribute `run_name`; the attributes are experiment_id, name, creation_time, \
-             last_update_time",
+            "there is no attribute `run_name`; the attributes are experiment_id, name, \
+             creation_time, last_update_time",
         ),
         (" ", "the filter is blank; "),
     ] {

@@ -1,4 +1,4 @@
-//! What runs used and made, as clients log it: datasets and logged models. Each operation neither
+//! Datasets and logged models that runs used and made, as clients log them. Each operation neither
 //! begins nor commits a transaction.
 
 use std::collections::BTreeMap;
@@ -57,7 +57,8 @@ impl Store {
         models.iter().try_for_each(|model| self.link_model(run, "input", model, 0))
     }
 
-    /// Adds logged models that a run made, each with a step. One that it has already stays as it is.
+    /// Adds logged models that a run made, each with a step. One that it has already stays as it
+    /// is.
     ///
     /// # Errors
     /// There is no such model; the database cannot be written.

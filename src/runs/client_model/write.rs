@@ -1,4 +1,4 @@
-//! What clients write about logged models. Each operation neither begins nor commits a transaction.
+//! Writes what clients log of models. Each operation neither begins nor commits a transaction.
 
 use super::ModelStatus;
 use crate::clock;

@@ -34,7 +34,7 @@ pub struct DatasetChoice {
 pub struct ModelOrder {
     pub field: Field<ModelAttribute>,
     pub direction: Direction,
-    /// Of a metric, only values on this dataset count.
+    /// The dataset on which a metric was measured, if only its values count.
     pub dataset_name: Option<String>,
     pub dataset_digest: Option<String>,
 }
