@@ -18,6 +18,7 @@ pub mod plan;
 pub mod plots;
 pub mod reproduce;
 pub mod run_columns;
+pub mod run_grid;
 pub mod run_table;
 pub mod run_tree;
 pub mod runs;

@@ -1,7 +1,7 @@
 //! The columns of a table of runs, as users choose them.
 
 use crate::error::{Error, Result};
-use crate::filter::{Attribute, Field, Known, MetricName, no_column};
+use crate::filter::{Attribute, Direction, Field, Known, MetricName, Order, no_column};
 use crate::pipeline::{Goal, Goals};
 use crate::runs::cells::Source;
 
@@ -155,6 +155,30 @@ fn matching(prefix: &str, glob: &str, known: &Known, goals: &Goals) -> Result<Ve
                 .hint("the prefixes are metrics, params and tags"));
         }
     })
+}
+
+/// Parses an order. Without a direction, the best, newest and longest come first, and texts are
+/// sorted from A to Z.
+///
+/// # Errors
+/// No run has such a field.
+pub fn order(text: &str, known: &Known, goals: &Goals) -> Result<Order> {
+    let (name, given) = Order::split(text);
+    let field = known.field(name)?;
+    let usual = match &field {
+        Field::Metric(name) => {
+            let full = known.metric(name)?.first().map(|metric| metric.of_family());
+            match full.and_then(|full| goals.of(&full)) {
+                Some(Goal::Min) => Direction::Ascending,
+                Some(Goal::Max) | None => Direction::Descending,
+            }
+        }
+        Field::Attribute(
+            Attribute::Run | Attribute::Started | Attribute::Ended | Attribute::Took,
+        ) => Direction::Descending,
+        _ => Direction::Ascending,
+    };
+    Ok(Order { field, direction: given.unwrap_or(usual) })
 }
 
 #[cfg(test)]

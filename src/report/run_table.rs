@@ -104,7 +104,7 @@ impl Serialize for RunTable<'_> {
     }
 }
 
-fn json(cell: Option<Cell>) -> serde_json::Result<Value> {
+pub(super) fn json(cell: Option<Cell>) -> serde_json::Result<Value> {
     Ok(match cell {
         None => Value::Null,
         Some(Cell::Run(run)) => serde_json::to_value(run)?,

@@ -79,29 +79,18 @@ pub fn expanded(store: &Store, runs: &[RunName], lifecycle: Lifecycle) -> Result
 /// # Errors
 /// The store cannot be read.
 pub fn grouped(store: &Store, runs: &[RunName]) -> Result<Vec<Node>> {
-    let mut parents = BTreeMap::new();
-    for run in runs {
-        let mut at = *run;
-        while !parents.contains_key(&at) {
-            let parent = store.parent(at)?;
-            parents.insert(at, parent);
-            match parent {
-                Some(parent) => at = parent,
-                None => break,
-            }
-        }
-    }
+    let parents = store.parents()?;
     Ok(below_parents(runs, &parents))
 }
 
-fn below_parents(runs: &[RunName], parents: &BTreeMap<RunName, Option<RunName>>) -> Vec<Node> {
+fn below_parents(runs: &[RunName], parents: &BTreeMap<RunName, RunName>) -> Vec<Node> {
     let mut tops: Vec<RunName> = Vec::new();
     let mut children: BTreeMap<RunName, Vec<RunName>> = BTreeMap::new();
     let mut placed = BTreeSet::new();
     for run in runs {
         let mut at = *run;
         while placed.insert(at) {
-            match parents.get(&at).copied().flatten() {
+            match parents.get(&at).copied() {
                 Some(parent) => {
                     children.entry(parent).or_default().push(at);
                     at = parent;
@@ -156,10 +145,8 @@ mod tests {
     #[test]
     fn matches_below_their_parents() {
         // 1 has 2 and 3, 3 has 4; 5 stands alone.
-        let parents: BTreeMap<RunName, Option<RunName>> =
-            [(1, None), (2, Some(1)), (3, Some(1)), (4, Some(3)), (5, None)]
-                .map(|(run, parent)| (RunName(run), parent.map(RunName)))
-                .into();
+        let parents: BTreeMap<RunName, RunName> =
+            [(2, 1), (3, 1), (4, 3)].map(|(run, parent)| (RunName(run), RunName(parent))).into();
         let shown = |runs: &[u64]| {
             let runs: Vec<RunName> = runs.iter().copied().map(RunName).collect();
             let rows = below_parents(&runs, &parents);

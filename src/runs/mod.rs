@@ -6,6 +6,7 @@ pub mod cells;
 mod client_experiment;
 mod client_model;
 mod client_run;
+pub mod columns;
 pub mod compare;
 mod edit;
 mod family;

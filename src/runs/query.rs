@@ -314,7 +314,7 @@ impl Store {
             .collect()
     }
 
-    pub(super) fn has(&self, run: RunName) -> Result<bool> {
+    pub fn has(&self, run: RunName) -> Result<bool> {
         Ok(self
             .query_one("SELECT 1 FROM runs WHERE number = ?1", (signed(run),), |_| Ok(()))?
             .is_some())

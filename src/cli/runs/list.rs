@@ -8,12 +8,10 @@ use clap::Args;
 
 use crate::cli::runs::table;
 use crate::error::{Result, exit};
-use crate::filter::{
-    Attribute, Comparison, Direction, Field, Filter, Known, Op, Order, Test, Value,
-};
-use crate::pipeline::{Goal, Goals};
+use crate::filter::{Attribute, Comparison, Field, Filter, Known, Op, Test, Value};
+use crate::pipeline::Goals;
 use crate::plural::count;
-use crate::report::run_columns::columns;
+use crate::report::run_columns::{columns, order};
 use crate::report::run_table::RunTable;
 use crate::report::run_tree::{self, Node};
 use crate::report::runs::RunListReport;
@@ -174,25 +172,4 @@ impl ListArgs {
         }
         Ok(exit::OK)
     }
-}
-
-/// Parses an order. Without a direction, the best, newest and longest come first, and texts are
-/// sorted from A to Z.
-fn order(text: &str, known: &Known, goals: &Goals) -> Result<Order> {
-    let (name, given) = Order::split(text);
-    let field = known.field(name)?;
-    let usual = match &field {
-        Field::Metric(name) => {
-            let full = known.metric(name)?.first().map(|metric| metric.of_family());
-            match full.and_then(|full| goals.of(&full)) {
-                Some(Goal::Min) => Direction::Ascending,
-                Some(Goal::Max) | None => Direction::Descending,
-            }
-        }
-        Field::Attribute(
-            Attribute::Run | Attribute::Started | Attribute::Ended | Attribute::Took,
-        ) => Direction::Descending,
-        _ => Direction::Ascending,
-    };
-    Ok(Order { field, direction: given.unwrap_or(usual) })
 }

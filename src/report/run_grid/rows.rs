@@ -1,0 +1,111 @@
+//! The values of runs, by column.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::columns::{Extremes, GridColumn, Reads, columns};
+use super::defaults::default_columns;
+use crate::error::Result;
+use crate::event::RunName;
+use crate::filter::{Attribute, Known};
+use crate::pipeline::{Goal, Goals};
+use crate::report::run_table::{self, RunTable};
+use crate::runs::cells::{Cell, Source};
+use crate::runs::{Lifecycle, Store};
+
+/// Columns, and the values of some runs in them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunCells {
+    pub columns: Vec<GridColumn>,
+    pub rows: GridRows,
+}
+
+/// Values of runs: one list for each property, in the order of the runs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct GridRows {
+    /// Numbers of the runs.
+    pub run: Vec<u64>,
+    pub uid: Vec<Value>,
+    pub name: Vec<Value>,
+    pub status: Vec<Value>,
+    pub kind: Vec<Value>,
+    pub note: Vec<Value>,
+    pub tags: Vec<BTreeMap<String, String>>,
+    /// Number of runs below each run.
+    pub children: Vec<usize>,
+    /// One list for each column. A best value is a pair of value and step.
+    pub values: Vec<Vec<Value>>,
+}
+
+/// The attributes that the grid always shows or needs.
+const ALWAYS: [Attribute; 5] =
+    [Attribute::Uid, Attribute::Name, Attribute::Status, Attribute::Kind, Attribute::Note];
+
+impl RunCells {
+    /// Reads the values of runs; of the usual columns if no `texts` choose others. Runs that do not
+    /// exist are left out.
+    ///
+    /// # Errors
+    /// A column is not valid; the store cannot be read.
+    pub fn read(
+        store: &Store,
+        runs: &[RunName],
+        texts: &[String],
+        known: &Known,
+        goals: &Goals,
+    ) -> Result<RunCells> {
+        let columns = match texts {
+            [] => columns(&default_columns(store, known, goals)?, known, goals)?,
+            texts => columns(texts, known, goals)?,
+        };
+        let fields = columns.iter().filter_map(|column| match &column.reads {
+            Reads::Field(field) => Some(field.clone()),
+            _ => None,
+        });
+        let table = RunTable::new(store, fields.collect(), Vec::new())?;
+        let mut always = store.cells(ALWAYS.map(Source::Attribute).into())?;
+        let mut rows = GridRows { values: vec![Vec::new(); columns.len()], ..GridRows::default() };
+        for run in runs.iter().filter(|run| store.has(**run).unwrap_or(true)) {
+            let mut own = always.read(*run)?.into_iter().map(value);
+            for list in
+                [&mut rows.uid, &mut rows.name, &mut rows.status, &mut rows.kind, &mut rows.note]
+            {
+                list.push(own.next().unwrap_or_default());
+            }
+            rows.run.push(run.0);
+            rows.tags.push(store.tags(*run)?);
+            rows.children.push(store.parts_in(*run, Lifecycle::Active)?);
+            let mut cells = table.read(*run)?.into_iter();
+            for (column, values) in columns.iter().zip(&mut rows.values) {
+                values.push(match &column.reads {
+                    Reads::Field(_) => value(cells.next().flatten()),
+                    Reads::Extreme(extremes) => best_of(store, *run, extremes)?,
+                    Reads::Nothing => Value::Null,
+                });
+            }
+        }
+        Ok(RunCells { columns, rows })
+    }
+}
+
+fn value(cell: Option<Cell>) -> Value {
+    run_table::json(cell).unwrap_or_default()
+}
+
+/// Returns the best value of a run and its step.
+fn best_of(store: &Store, run: RunName, Extremes { variants, goal }: &Extremes) -> Result<Value> {
+    let mut best: Option<crate::runs::columns::Extreme> = None;
+    for metric in variants {
+        let Some(new) = store.extreme(run, metric, *goal)? else { continue };
+        let is_better = best.is_none_or(|old| match goal {
+            Goal::Max => new.value > old.value,
+            Goal::Min => new.value < old.value,
+        });
+        if is_better {
+            best = Some(new);
+        }
+    }
+    Ok(best.map_or(Value::Null, |best| json!([best.value, best.step])))
+}
