@@ -120,6 +120,15 @@ impl Store {
         Ok(pairs.into_iter().collect())
     }
 
+    /// Returns the number and the name of each experiment.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn names_of_experiments(&self) -> Result<Vec<(i64, String)>> {
+        let sql = "SELECT id, name FROM experiments ORDER BY id";
+        self.query_all(sql, (), |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
     /// Returns at most `limit` texts that an attribute has in runs, sorted.
     ///
     /// # Errors

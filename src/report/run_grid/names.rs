@@ -15,6 +15,8 @@ pub struct FieldNames {
     pub metrics: Vec<NamedMetric>,
     pub params: Vec<String>,
     pub tags: Vec<String>,
+    /// Numbers that clients use for experiments, and their names.
+    pub experiments: Vec<(i64, String)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -24,7 +26,13 @@ pub struct NamedMetric {
 }
 
 impl FieldNames {
-    pub fn new(known: Known, goals: &Goals) -> FieldNames {
+    /// # Errors
+    /// The store cannot be read.
+    pub fn read(store: &Store, goals: &Goals) -> Result<FieldNames> {
+        Ok(FieldNames::new(store.known()?, store.names_of_experiments()?, goals))
+    }
+
+    fn new(known: Known, experiments: Vec<(i64, String)>, goals: &Goals) -> FieldNames {
         let mut metrics: Vec<NamedMetric> = Vec::new();
         for metric in &known.metrics {
             let family = metric.of_family();
@@ -37,7 +45,7 @@ impl FieldNames {
             }
         }
         let attributes = Attribute::ALL.map(Attribute::name).into();
-        FieldNames { attributes, metrics, params: known.params, tags: known.tags }
+        FieldNames { attributes, metrics, params: known.params, tags: known.tags, experiments }
     }
 }
 
@@ -109,7 +117,7 @@ mod tests {
         let metric = |stage: &str| MetricName { stage: stage.to_owned(), key: "acc".to_owned() };
         let known = Known { metrics: vec![metric("a@x"), metric("a@y")], ..Known::default() };
         let names = |goals: &Goals| {
-            let names = FieldNames::new(known.clone(), goals).metrics.into_iter();
+            let names = FieldNames::new(known.clone(), Vec::new(), goals).metrics.into_iter();
             names.map(|metric| metric.name).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(names(&Goals::default()), "a@x.acc a@y.acc");

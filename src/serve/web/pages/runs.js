@@ -55,7 +55,18 @@ class RunsPage {
     this.#keys();
     this.#state.onChange((now, before) => this.#changed(now, before));
     onStore(() => this.#look());
+    await this.#filterByExperiment();
     await this.#load();
+  }
+
+  /** Turns the number of an experiment, which MLflow's client knows, into a filter. */
+  async #filterByExperiment() {
+    const { experiment, filter } = this.#state.get();
+    if (experiment === "") return;
+    const { experiments } = await this.#loadNames();
+    const [, name] = experiments.find(([id]) => String(id) === experiment) ?? [];
+    const only = name ? `experiment = "${name}"` : filter;
+    this.#state.set({ experiment: "", filter: only }, { replace: true });
   }
 
   #toolbar() {

@@ -205,7 +205,7 @@ export class RunTable {
     const isParent = this.#model.isTree && row?.children > 0;
     return [
       this.#checkbox(item, `Select run-${run}`),
-      h("span", { class: "indent", vars: { "--depth": String(depth) } }),
+      depth > 0 && h("span", { class: "indent", vars: { "--depth": String(depth) } }),
       isParent && this.#opener(item, `${row.children} below run-${run}`),
       h("a", {
         class: "status", href: `/runs/run-${run}`, data: { status: row?.status ?? "", focus: "run" },

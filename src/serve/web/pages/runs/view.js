@@ -23,6 +23,7 @@ export const DEFAULTS = {
   /** Selected runs: `12,15-18`. */
   sel: [],
   deleted: false,
+  /** Number of an experiment, in an address that MLflow's client printed. */
   experiment: "",
 };
 
@@ -31,13 +32,7 @@ const REMEMBERED = "repro.runs.columns";
 /** Creates the state; columns that the user chose before are put into an address without any. */
 export function viewState() {
   const state = queryState(DEFAULTS);
-  const { cols, experiment, filter } = state.get();
-  if (experiment !== "") {
-    // An address that MLflow's client printed.
-    const only = `experiment_id = '${experiment.replaceAll("'", "")}'`;
-    state.set({ experiment: "", filter: filter === "" ? only : filter }, { replace: true });
-  }
-  if (cols.length === 0) {
+  if (state.get().cols.length === 0) {
     const known = readRemembered();
     if (known.length > 0) state.set({ cols: known }, { replace: true });
   }
