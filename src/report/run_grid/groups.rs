@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_in_the_order_of_runs() {
+    fn groups_in_order_of_runs() {
         let runs = [5, 4, 3, 2, 1].map(RunName);
         let groups = grouped(&runs, |run| run.0 % 2);
         let shown: Vec<String> = groups

@@ -12,7 +12,7 @@ use crate::report::run_tree::Node;
 use crate::runs::search::{Level, Query};
 use crate::runs::{Lifecycle, Store};
 
-/// What the user chose to see.
+/// The choices of the user.
 #[derive(Debug, Clone, Default)]
 pub struct View {
     pub filter: String,
