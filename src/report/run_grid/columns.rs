@@ -32,6 +32,8 @@ pub enum Kind {
     Time,
     Duration,
     Metric,
+    /// The best value among the variants of a matrix, with its stage.
+    Variant,
     Param,
     Tag,
     /// All tags of a run.
@@ -98,7 +100,7 @@ pub(super) fn columns(texts: &[String], known: &Known, goals: &Goals) -> Result<
                 (None, Some(name)) => known.metric(name)?.iter().map(curve_column).collect(),
                 (None, None) => {
                     let fields = run_columns::columns(&[text.to_owned()], known, goals)?;
-                    fields.into_iter().map(|column| field_column(column, goals)).collect()
+                    fields.into_iter().filter_map(|column| field_column(column, goals)).collect()
                 }
             },
         };
@@ -153,8 +155,12 @@ fn curve_column(metric: &MetricName) -> GridColumn {
     }
 }
 
-fn field_column(column: run_columns::Column, goals: &Goals) -> GridColumn {
+/// Returns the column of a field; `None` for the stage of a best value, which stands beside it.
+fn field_column(column: run_columns::Column, goals: &Goals) -> Option<GridColumn> {
     use crate::filter::Attribute::{Ended, Started, Took};
+    if column.shows == Shows::BestStage {
+        return None;
+    }
     let (kind, goal) = match &column.shows {
         Shows::One(Source::Metric(metric)) => (Kind::Metric, goals.of(&metric.of_family())),
         Shows::One(Source::Param(_)) => (Kind::Param, None),
@@ -162,15 +168,15 @@ fn field_column(column: run_columns::Column, goals: &Goals) -> GridColumn {
         Shows::One(Source::Attribute(Started | Ended)) => (Kind::Time, None),
         Shows::One(Source::Attribute(Took)) => (Kind::Duration, None),
         Shows::One(Source::Attribute(_)) | Shows::BestStage => (Kind::Attribute, None),
-        Shows::Best(_, goal) => (Kind::Metric, Some(*goal)),
+        Shows::Best(_, goal) => (Kind::Variant, Some(*goal)),
     };
-    GridColumn {
+    Some(GridColumn {
         key: column.name.clone(),
         kind,
         title: column.heading().to_owned(),
         goal,
         reads: Reads::Field(column),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -205,6 +211,7 @@ mod tests {
         for (texts, expected) in [
             (&["took", "started", "took"][..], "took|took|Duration started|started|Time"),
             (&["tags", "rate"], "tags|tags|Tags params.train.rate|train.rate|Param"),
+            (&["acc"], "metrics.a.acc|a.acc|Variant"),
             (&["best:acc"], "best:acc|best acc|Best"),
             (&["max:train.loss"], "max:train.loss|max train.loss|Best"),
             (

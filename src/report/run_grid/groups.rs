@@ -180,23 +180,25 @@ fn param(json: Option<&String>) -> Option<serde_json::Value> {
 fn values_of(store: &Store, column: &GridColumn) -> Result<Option<HashMap<RunName, f64>>> {
     Ok(match &column.reads {
         Reads::Extreme(extremes) => Some(extremes.best_of_all(store)?),
-        Reads::Field(field) if column.kind == Kind::Metric => match &field.shows {
-            Shows::One(Source::Metric(metric)) => Some(store.values_of_metric(metric)?),
-            Shows::Best(variants, goal) => {
-                let mut best: BTreeMap<RunName, f64> = BTreeMap::new();
-                for metric in variants {
-                    for (run, value) in store.values_of_metric(metric)? {
-                        let old = best.entry(run).or_insert(value);
-                        *old = match goal {
-                            crate::pipeline::Goal::Max => old.max(value),
-                            crate::pipeline::Goal::Min => old.min(value),
-                        };
+        Reads::Field(field) if matches!(column.kind, Kind::Metric | Kind::Variant) => {
+            match &field.shows {
+                Shows::One(Source::Metric(metric)) => Some(store.values_of_metric(metric)?),
+                Shows::Best(variants, goal) => {
+                    let mut best: BTreeMap<RunName, f64> = BTreeMap::new();
+                    for metric in variants {
+                        for (run, value) in store.values_of_metric(metric)? {
+                            let old = best.entry(run).or_insert(value);
+                            *old = match goal {
+                                crate::pipeline::Goal::Max => old.max(value),
+                                crate::pipeline::Goal::Min => old.min(value),
+                            };
+                        }
                     }
+                    Some(best.into_iter().collect())
                 }
-                Some(best.into_iter().collect())
+                _ => None,
             }
-            _ => None,
-        },
+        }
         _ => None,
     })
 }

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::columns::{Extremes, GridColumn, Reads, columns};
+use super::columns::{Extremes, GridColumn, Kind, Reads, columns};
 use super::defaults::default_columns;
 use crate::error::Result;
 use crate::event::RunName;
 use crate::filter::{Attribute, Known};
 use crate::pipeline::{Goal, Goals};
+use crate::report::run_columns::{Column, Shows};
 use crate::report::run_table::{self, RunTable};
 use crate::runs::cells::{Cell, Source};
 use crate::runs::{Lifecycle, Store};
@@ -35,7 +36,8 @@ pub struct GridRows {
     pub tags: Vec<BTreeMap<String, String>>,
     /// Number of runs below each run.
     pub children: Vec<usize>,
-    /// One list for each column. A best value is a pair of value and step.
+    /// One list for each column. A best value is a pair of value and step, or
+    /// of value and stage.
     pub values: Vec<Vec<Value>>,
 }
 
@@ -60,11 +62,16 @@ impl RunCells {
             [] => columns(&default_columns(store, known, goals)?, known, goals)?,
             texts => columns(texts, known, goals)?,
         };
-        let fields = columns.iter().filter_map(|column| match &column.reads {
-            Reads::Field(field) => Some(field.clone()),
-            _ => None,
-        });
-        let table = RunTable::new(store, fields.collect(), Vec::new())?;
+        let mut fields = Vec::new();
+        for column in &columns {
+            if let Reads::Field(field) = &column.reads {
+                fields.push(field.clone());
+            }
+            if column.kind == Kind::Variant {
+                fields.push(Column { name: String::new(), shows: Shows::BestStage });
+            }
+        }
+        let table = RunTable::new(store, fields, Vec::new())?;
         let mut always = store.cells(ALWAYS.map(Source::Attribute).into())?;
         let mut rows = GridRows { values: vec![Vec::new(); columns.len()], ..GridRows::default() };
         for run in runs.iter().filter(|run| store.has(**run).unwrap_or(true)) {
@@ -80,6 +87,10 @@ impl RunCells {
             let mut cells = table.read(*run)?.into_iter();
             for (column, values) in columns.iter().zip(&mut rows.values) {
                 values.push(match &column.reads {
+                    Reads::Field(_) if column.kind == Kind::Variant => {
+                        let pair = [value(cells.next().flatten()), value(cells.next().flatten())];
+                        if pair[0].is_null() { Value::Null } else { json!(pair) }
+                    }
                     Reads::Field(_) => value(cells.next().flatten()),
                     Reads::Extreme(extremes) => best_of(store, *run, extremes)?,
                     Reads::Nothing => Value::Null,

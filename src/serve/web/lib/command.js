@@ -23,9 +23,13 @@ export function setCommand(words) {
 }
 
 /**
- * Quotes a word for a POSIX shell.
+ * Quotes a word for a POSIX shell; in double quotes if it contains single ones and nothing that
+ * means something in double quotes.
  *
  * @param {string} word
  */
-export const quote = (word) =>
-  (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+export function quote(word) {
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
+  if (word.includes("'") && !/["$`\\!]/.test(word)) return `"${word}"`;
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}

@@ -6,16 +6,29 @@ import { ago, difference, duration, number, time, toNumber, value as plain, visi
 
 /** Width in pixels of a new column, by its kind. */
 const WIDTHS = {
-  attribute: 110, time: 90, duration: 76, metric: 104, param: 104, tag: 96, tags: 150, best: 132,
-  curve: 120,
+  attribute: 110, time: 86, duration: 76, metric: 96, variant: 96, param: 90, tag: 90, tags: 140,
+  best: 140, curve: 120,
 };
+/** Kinds of columns with a value of a metric. */
+const METRICS = ["metric", "variant", "best"];
 
-/** Returns the width of a column, from its kind and its title. */
-export const usualWidth = (column) =>
-  Math.min(Math.max(WIDTHS[column.kind] ?? 110, column.title.length * 7 + 34), 240);
+/** Returns the width of a column, from its kind and its title. The end of the title fits. */
+export function usualWidth({ kind, title, key }) {
+  if (key === "note") return 180;
+  const end = title.length - title.lastIndexOf(".", title.length - 2) - 1;
+  const fitting = end * 6.6 + (title.length - end) * 2 + 36;
+  return Math.round(Math.min(Math.max(WIDTHS[kind] ?? 110, fitting), 240));
+}
+
+/** Reports whether a column shows the value of a metric. */
+export const isMetric = (column) => METRICS.includes(column.kind);
 
 /** Reports whether a column holds numbers, which are aligned at the right. */
-export const isNumeric = (column) => ["metric", "best", "duration"].includes(column.kind);
+export const isNumeric = (column) => isMetric(column) || column.kind === "duration";
+
+/** Returns the number in a cell of a metric; `null` if there is none. */
+const numberIn = (column, value) =>
+  toNumber(column.kind === "metric" ? value : value?.[0]);
 
 /**
  * Formats a value without its unit or mark, for copying.
@@ -30,7 +43,7 @@ export function textOf(column, row) {
   if (value === null || value === undefined) return "";
   if (column.kind === "time") return time(value);
   if (column.kind === "duration") return duration(value);
-  if (column.kind === "best") return String(value[0]);
+  if (column.kind === "best" || column.kind === "variant") return String(value[0]);
   if (column.kind === "curve") return "";
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
@@ -52,6 +65,7 @@ export function content(column, row, { above, base }) {
     case "time": return value ? h("span", { title: time(value) }, ago(value)) : missing();
     case "duration": return value === null ? missing() : duration(value);
     case "metric": return metric(column, value, baseValue(column, row, base));
+    case "variant": return variant(column, value, baseValue(column, row, base));
     case "best": return best(column, value, baseValue(column, row, base));
     case "param": return param(column, value, row, { above, base });
     default: return value === null || value === undefined ? missing() : text(value);
@@ -63,13 +77,18 @@ const text = (value) => h("span", { title: plain(value) }, plain(value));
 
 function baseValue(column, row, base) {
   if (!base || base.run === row.run) return null;
-  const value = base.values[column.key];
-  return toNumber(column.kind === "best" ? value?.[0] : value);
+  return numberIn(column, base.values[column.key]);
 }
 
 function metric(column, value, base) {
   if (value === null || value === undefined) return missing();
   return [change(column, value, base), aligned(value)];
+}
+
+/** Shows the best value among the variants of a matrix. */
+function variant(column, value, base) {
+  if (!value) return missing();
+  return [change(column, value[0], base), aligned(value[0], `${value[0]} in ${visible(value[1])}`)];
 }
 
 function best(column, value, base) {
@@ -93,11 +112,11 @@ function change(column, value, base) {
 }
 
 /** Splits a number at its point, so that numbers of a column align there. */
-function aligned(value) {
+function aligned(value, title = String(value)) {
   const shown = number(value);
   const at = shown.search(/[.e]/);
   const [whole, rest] = at < 0 ? [shown, ""] : [shown.slice(0, at), shown.slice(at)];
-  return h("span", { class: "aligned", title: String(value) }, whole,
+  return h("span", { class: "aligned", title }, whole,
     h("span", { class: "rest" }, rest));
 }
 

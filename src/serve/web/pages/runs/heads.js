@@ -2,6 +2,7 @@
 
 import { fill, h } from "../../lib/dom.js";
 import { visible } from "../../lib/format.js";
+import { isNumeric } from "./cells.js";
 import { directionOf } from "./view.js";
 
 const MIN_WIDTH = 48;
@@ -50,15 +51,14 @@ export const canSort = (column) => !["tags", "curve"].includes(column.kind);
 /** Returns the direction of the first click on a head. */
 export function usualDirection(column) {
   if (column.goal) return column.goal === "min" ? "asc" : "desc";
-  return ["metric", "best", "time", "duration"].includes(column.kind) || column.isFixed
-    ? "desc" : "asc";
+  return isNumeric(column) || column.kind === "time" || column.isFixed ? "desc" : "asc";
 }
 
-/** Splits a long name, so that its end stays visible when it is cut. */
+/** Splits a name after its stage or section, so that its end stays visible when it is cut. */
 function middle(text) {
-  const at = text.length > 18 ? Math.max(text.lastIndexOf(".", text.length - 2), text.length - 14) : 0;
+  const at = text.lastIndexOf(".", text.length - 2) + 1;
   return at > 0 ? [h("span", { class: "start" }, text.slice(0, at)),
-    h("span", { class: "rest" }, text.slice(at))] : text;
+    h("span", { class: "rest" }, text.slice(at))] : h("span", { class: "rest" }, text);
 }
 
 function startResize(event, column, actions) {

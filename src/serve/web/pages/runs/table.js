@@ -4,9 +4,9 @@ import { h } from "../../lib/dom.js";
 import { value as plain, visible } from "../../lib/format.js";
 import { onKey } from "../../lib/keys.js";
 import { windowed } from "../../lib/windowed.js";
-import { content, curve, isNumeric, note, spread, usualWidth } from "./cells.js";
+import { content, curve, isMetric, isNumeric, note, spread, usualWidth } from "./cells.js";
 import { Curves } from "./curves.js";
-import { headOf, showMenu, usualDirection, canSort } from "./heads.js";
+import { canSort, headOf, showMenu, usualDirection } from "./heads.js";
 import { moved } from "./picker.js";
 import { directionOf, nextSort } from "./view.js";
 
@@ -14,6 +14,8 @@ const ROW = 28;
 const RUN = { key: "run", kind: "run", title: "run", isFixed: true, isPinned: true };
 const RUN_WIDTH = 250;
 const RUN_WIDTH_NARROW = 168;
+/** What a mean with its deviation needs beyond a single value. */
+const SPREAD = 40;
 const NARROW = matchMedia("(max-width: 700px)");
 
 /** The table of runs. */
@@ -238,7 +240,7 @@ export class RunTable {
 
   #groupCell(group, column) {
     const at = this.#model.columns.findIndex((other) => other.key === column.key);
-    if (column.kind === "metric" || column.kind === "best") {
+    if (isMetric(column)) {
       return spread(group.values[at], this.#range(at));
     }
     const key = this.#model.groupKeys.indexOf(column.key.replace(/^params\./, ""));
@@ -367,7 +369,7 @@ export class RunTable {
     const isPinned = pin.includes(column.key);
     const sort = (direction) => () => this.#state.set({ sort: [`${column.key}:${direction}`] });
     const param = column.kind === "param" ? column.key.replace(/^params\./, "") : null;
-    const metric = column.kind === "metric" ? column.key.replace(/^metrics\./, "") : null;
+    const metric = ["metric", "variant"].includes(column.kind) ? column.key.replace(/^metrics\./, "") : null;
     const show = (key) => () =>
       this.#setKeys([...keys.slice(0, at + 1), key, ...keys.slice(at + 1)]);
     const without = (list, key) => list.filter((one) => one !== key);
@@ -392,7 +394,7 @@ export class RunTable {
 }
 
 /** Lays out the columns: that of runs, pinned ones, others. */
-function layout(columns, { pin, w }, dragged) {
+function layout(columns, { pin, w, by }, dragged) {
   const widths = new Map(w.map((text) => {
     const at = text.lastIndexOf("~");
     return [text.slice(0, at), Number(text.slice(at + 1))];
@@ -402,7 +404,7 @@ function layout(columns, { pin, w }, dragged) {
   const isPinned = (column) => pin.includes(column.key) && !NARROW.matches;
   const shown = columns.map((column) => ({
     ...column,
-    width: width(column, usualWidth(column)),
+    width: width(column, usualWidth(column) + (by && isMetric(column) ? SPREAD : 0)),
     isPinned: isPinned(column),
     className: [`kind-${column.kind}`, isNumeric(column) && "number"].filter(Boolean).join(" "),
   }));
