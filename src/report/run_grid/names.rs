@@ -57,7 +57,7 @@ impl FieldNames {
 pub fn values_of_field(store: &Store, name: &str, limit: usize) -> Result<Vec<String>> {
     let known = store.known()?;
     Ok(match known.field(name)? {
-        Field::Metric(_) => Vec::new(),
+        Field::Metric(_) | Field::Dataset(_) => Vec::new(),
         Field::Attribute(
             Attribute::Run | Attribute::Started | Attribute::Ended | Attribute::Took,
         ) => Vec::new(),
