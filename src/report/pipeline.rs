@@ -10,6 +10,7 @@ use crate::engine::status::Verdict;
 use crate::error::Result;
 use crate::event::{Millis, RunKind, RunName, Timestamp};
 use crate::pipeline::{Pipeline, StageIx, StageName};
+use crate::plan::Change;
 use crate::runs::{StageRecord, Store};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,8 +34,12 @@ pub struct PipelineStage {
     pub needs: Vec<StageName>,
     /// The predicate of a sentence about it, as `repro status` prints it.
     pub sentence: String,
-    /// State of the stage in the run in progress.
-    pub now: Option<&'static str>,
+    /// The texts of its changes.
+    pub reasons: Vec<String>,
+    /// State of the stage in the run in progress, else its verdict.
+    pub state: &'static str,
+    /// The words for people for this state.
+    pub words: &'static str,
     /// When a process of the run in progress started for it.
     pub since: Option<Timestamp>,
     /// The last run in which it did not just turn out to be up to date.
@@ -47,6 +52,25 @@ pub struct LastWork {
     pub outcome: &'static str,
     pub started: Option<Timestamp>,
     pub took: Option<Millis>,
+}
+
+/// The pipeline with its graph as a page shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PipelinePage {
+    #[serde(flatten)]
+    pub report: PipelineReport,
+    pub nodes: Vec<PageNode>,
+    /// The drawn graph.
+    pub svg: String,
+}
+
+/// A box of the graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PageNode {
+    /// Name of the stage, or of the folded matrix.
+    pub id: String,
+    pub is_folded: bool,
+    pub stages: Vec<String>,
 }
 
 impl PipelineReport {
@@ -73,16 +97,20 @@ impl PipelineReport {
             let stage = &pipeline.stages[*ix];
             let verdict = verdicts.get(stage.name.as_str()).copied().cloned();
             let verdict = verdict.unwrap_or(Verdict::Fresh { accepted: None });
+            let state = now.get(&stage.name).map(|record| record.state.word());
+            let state = state.unwrap_or(verdict.word());
             let record = now.get(&stage.name);
             let last = last.remove(&stage.name);
             PipelineStage {
                 sentence: sentence(&verdict),
+                reasons: verdict.changes().iter().map(Change::to_string).collect(),
                 status: StageStatus { stage: stage.name.to_string(), verdict },
                 family: stage.family.clone(),
                 desc: stage.desc.clone(),
                 is_input: stage.cmd.is_none(),
                 needs: pipeline.graph.needs(*ix).iter().map(name).collect(),
-                now: record.map(|record| record.state.word()),
+                state,
+                words: state_words(state),
                 since: record.and_then(|record| record.started),
                 last: last.map(|(run, record)| LastWork {
                     run,
@@ -98,14 +126,6 @@ impl PipelineReport {
     }
 }
 
-impl PipelineStage {
-    /// Returns the word by which the stage is coloured: what the run in progress does with it, else
-    /// its verdict.
-    pub fn state(&self) -> &'static str {
-        self.now.unwrap_or_else(|| self.status.verdict.word())
-    }
-}
-
 /// Returns the latest run of the pipeline that is in progress, with its stages so far.
 fn running(store: &Store) -> Result<Option<(RunName, Vec<StageRecord>)>> {
     let runs = store.in_progress()?;
@@ -115,12 +135,12 @@ fn running(store: &Store) -> Result<Option<(RunName, Vec<StageRecord>)>> {
 }
 
 /// Returns the words for people for the state of a stage.
-pub fn state_words(state: &str) -> &str {
+fn state_words(state: &'static str) -> &'static str {
     match state {
         "fresh" => "up to date",
         "run" => "out of date",
         "restore" => "in the cache",
-        "waits" => "waits",
+        "waits" => "waiting",
         "fails" => "cannot run",
         "unrecorded" => "not recorded",
         state => state,

@@ -301,6 +301,13 @@ impl Store {
         self.artifacts_by(sql, (signed(run),))
     }
 
+    /// Returns the artifacts that `run` recorded of a stage.
+    pub fn artifacts_of(&self, run: RunName, stage: &StageName) -> Result<Vec<Artifact>> {
+        let sql = "SELECT stage, path, kind, digest, reported FROM artifacts
+                   WHERE run = ?1 AND stage = ?2";
+        self.artifacts_by(sql, (signed(run), stage.as_str()))
+    }
+
     fn artifacts_by(&self, sql: &str, params: impl Params) -> Result<Vec<Artifact>> {
         let rows = self.query_all(sql, params, |row| {
             let content: (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);

@@ -1,6 +1,6 @@
 //! Records of stages over many runs, and runs in progress.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Row;
 
@@ -40,6 +40,21 @@ impl Store {
             }
         }
         Ok(runs)
+    }
+
+    /// Returns the last run that has ended, without deleted ones and those that are a part of
+    /// another.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn last_ended(&self) -> Result<Option<RunName>> {
+        let running: BTreeSet<RunName> =
+            self.in_progress()?.into_iter().map(|(run, _)| run).collect();
+        let limit = i64::try_from(running.len() + 1).unwrap_or(i64::MAX);
+        let sql = "SELECT number FROM runs WHERE lifecycle = 'active' AND parent IS NULL
+                   ORDER BY number DESC LIMIT ?1";
+        let latest = self.query_all(sql, (limit,), run_name)?;
+        Ok(latest.into_iter().find(|run| !running.contains(run)))
     }
 
     /// Returns the last record of each stage in which it was more than up to date or skipped, in

@@ -16,11 +16,13 @@ mod assets;
 mod changes;
 mod connection;
 mod dag;
+mod diagrams;
 mod http;
 mod mlflow;
 mod pages;
 mod readers;
 mod state;
+mod verdicts;
 mod writer;
 
 use std::net::{SocketAddr, TcpListener};

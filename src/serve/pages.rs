@@ -31,7 +31,7 @@ pub(super) fn route(state: &State, request: &Request) -> Option<Answer> {
         ["compare"] => ("compare", "Compare"),
         ["pipeline"] => ("pipeline", "Pipeline"),
         ["pipeline", stage] => ("stage", *stage),
-        ["lineage", _] => ("lineage", "Lineage"),
+        ["lineage", _] | ["lineage", _, _] => ("lineage", "Lineage"),
         ["models"] => ("models", "Models"),
         _ => return None,
     };

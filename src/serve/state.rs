@@ -1,14 +1,17 @@
 //! The state that all requests to a server share: the run store and the project.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::changes::{Changes, Revisions};
 use super::readers::Readers;
+use super::verdicts::{Assessed, Verdicts};
 use super::writer::Writer;
 use crate::engine::{self, Project};
 use crate::error::{Error, Result};
+use crate::event::RunKind;
 use crate::runs::Store;
 
 /// The project that is served.
@@ -21,6 +24,7 @@ pub(super) struct State {
     readers: Readers,
     writer: Writer,
     changes: Changes,
+    verdicts: Arc<Verdicts>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -35,6 +39,7 @@ impl State {
             readers: Readers::new(history.clone()),
             writer: Writer::start(history.clone())?,
             changes: Changes::new(root.clone(), history.clone()),
+            verdicts: Arc::default(),
             root,
             history,
             stopping,
@@ -101,6 +106,22 @@ impl State {
     {
         let root = self.root.clone();
         self.work(move || work(&Project::load(&root, &[])?)).await
+    }
+
+    /// Returns the project with the verdict on each stage. While a run of the pipeline is in
+    /// progress, they are those from before it, if they are known.
+    ///
+    /// # Errors
+    /// The pipeline is not valid, or the run store cannot be read.
+    pub(super) async fn assess(&self) -> Result<Arc<Assessed>> {
+        let running = self.read(Store::in_progress).await?;
+        let is_running = running.iter().any(|(_, kind)| *kind == RunKind::Pipeline);
+        let (verdicts, root) = (Arc::clone(&self.verdicts), self.root.clone());
+        self.work(move || match is_running {
+            true => verdicts.known_or_present(&root),
+            false => verdicts.present(&root),
+        })
+        .await
     }
 
     /// Returns the revisions of what the pages show, as they change.

@@ -13,7 +13,7 @@ use crate::svg_text::{cut, escaped, short, width};
 const NAME_CHAR: f64 = 7.3;
 const DETAIL_CHAR: f64 = 6.3;
 const PADDING: f64 = 14.0;
-const WIDTHS: (f64, f64) = (108.0, 236.0);
+const WIDTHS: (f64, f64) = (132.0, 236.0);
 const HEIGHT: f64 = 44.0;
 const LOW: f64 = 28.0;
 /// Distance of the sheets below a box that stands for several.
@@ -86,7 +86,8 @@ pub(in crate::serve) fn render(label: &str, nodes: &[Node], edges: &[(usize, usi
 }
 
 fn size(node: &Node) -> Size {
-    let text = width(&node.name, NAME_CHAR).max(width(&node.detail, DETAIL_CHAR));
+    // The second line changes with the state, which must move nothing.
+    let text = width(&node.name, NAME_CHAR);
     let width = (text + 2.0 * PADDING).clamp(WIDTHS.0, WIDTHS.1).round();
     Size { width, height: if node.detail.is_empty() { LOW } else { HEIGHT } }
 }
