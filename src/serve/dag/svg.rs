@@ -171,13 +171,13 @@ mod tests {
         };
         let nodes = [node("load", "up to date"), node("a<b\"\u{1b}", "")];
         insta::assert_snapshot!(render("Pipeline & co", &nodes, &[(0, 1)]), @r#"
-        <svg xmlns="http://www.w3.org/2000/svg" class="dag" width="116" height="115.2" viewBox="-4 -4 116 115.2" role="group" aria-label="Pipeline &amp; co">
+        <svg xmlns="http://www.w3.org/2000/svg" class="dag" width="140" height="115.2" viewBox="-4 -4 140 115.2" role="group" aria-label="Pipeline &amp; co">
         <g class="edges">
-        <path class="edge" data-from="load" data-to="a&lt;b&quot;" d="M54 44V79.2M50.5 74.2L54 79.2L57.5 74.2"/>
+        <path class="edge" data-from="load" data-to="a&lt;b&quot;" d="M66 44V79.2M62.5 74.2L66 79.2L69.5 74.2"/>
         </g>
         <g class="nodes">
-        <a class="node" data-id="load" data-kind="stage" data-state="fresh" href="/pipeline/load" aria-label="load is up to date"><title>load is up to date</title><rect x="0" y="0" width="108" height="44" rx="7"/><text class="name" x="54" y="19">load</text><text class="detail" x="54" y="34">up to date</text></a>
-        <a class="node" data-id="a&lt;b&quot;" data-kind="stage" data-state="fresh" href="/pipeline/a&lt;b&quot;" aria-label="a&lt;b&quot;\u{1b} is up to date"><title>a&lt;b&quot;\u{1b} is up to date</title><rect x="0" y="79.2" width="108" height="28" rx="7"/><text class="name" x="54" y="97.2">a&lt;b&quot;\u{1b}</text></a>
+        <a class="node" data-id="load" data-kind="stage" data-state="fresh" href="/pipeline/load" aria-label="load is up to date"><title>load is up to date</title><rect x="0" y="0" width="132" height="44" rx="7"/><text class="name" x="66" y="19">load</text><text class="detail" x="66" y="34">up to date</text></a>
+        <a class="node" data-id="a&lt;b&quot;" data-kind="stage" data-state="fresh" href="/pipeline/a&lt;b&quot;" aria-label="a&lt;b&quot;\u{1b} is up to date"><title>a&lt;b&quot;\u{1b} is up to date</title><rect x="0" y="79.2" width="132" height="28" rx="7"/><text class="name" x="66" y="97.2">a&lt;b&quot;\u{1b}</text></a>
         </g>
         </svg>
         "#);
