@@ -148,6 +148,7 @@ fn root_name(root: &KeptBy) -> String {
         KeptBy::Git { revisions } => count(*revisions, "git revision"),
         KeptBy::Runs { runs } => format!("last {}", count(*runs, "run")),
         KeptBy::Artifacts { artifacts } => count(*artifacts, "reported artifact"),
+        KeptBy::Models { versions } => count(*versions, "registered version"),
         KeptBy::Trash { entries } => format!("trash, {}", entry_count(*entries)),
         KeptBy::Links => "workspace links".to_owned(),
         KeptBy::Project { project } => format!("project {project}"),

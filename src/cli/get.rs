@@ -3,23 +3,27 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::common::amount;
 use crate::engine::Project;
-use crate::engine::export::{Existing, export, target};
-use crate::engine::get::{self, Found};
+use crate::engine::export::{Existing, export, export_uploaded, target};
+use crate::engine::get;
+use crate::engine::models::{self, Files};
 use crate::engine::size::Tally;
 use crate::error::{Error, Result, exit};
 use crate::repo_path::RepoPath;
 use crate::report;
-use crate::report::get::GetReport;
+use crate::report::get::{GetModelReport, GetReport, GetUploadReport};
 use crate::terminal::{self, stdout};
 use crate::workspace::root;
+use crate::workspace::run_lock::RunLock;
 
-/// Copy an out of an old run or of a git revision to any place
+/// Copy an out of an old run or of a git revision, or a registered model, to any place
 ///
 /// PATH is an out, or a file or directory in one; it counts from the project root, `./PATH` from
-/// the current directory. The workspace, pipeline.lock and git stay as they are.
+/// the current directory. `models:` and a version, such as `models:genre@production`, stands for the
+/// files of a registered model. The workspace, pipeline.lock and git stay as they are.
 #[derive(Debug, Args)]
 pub(super) struct GetArgs {
     /// Run (`run-3`, `3` or `last`) or git revision, a colon, and the path: `run-3:model.bin`,
@@ -42,35 +46,89 @@ impl GetArgs {
     /// Runs the command. Relative paths start at `here`.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         let (revision, path) = split(&self.what)?;
-        let path = to_path(root, here, path)?;
+        let model = (revision == "models").then_some(path);
         let (project, held) = match self.force {
             true => Project::load_with_locked(root).map(|(project, held)| (project, Some(held)))?,
             false => (Project::load(root, &[])?, None),
         };
-        let found = get::find(&project, revision, &path)?;
-        if self.output.as_deref() == Some(Path::new("-")) {
-            let shown = format!("`{path}` of {}", found.revision);
-            stdout::copy(get::open(&project, &found.content, &shown)?)?;
+        if let Some(version) = model {
+            return self.get_model(here, &project, version, held.as_ref());
+        }
+        let path = to_path(root, here, path)?;
+        let name = path.as_str().rsplit('/').next().unwrap_or_default();
+        if let Some((run, uploaded)) = models::uploaded(&project, revision, &path)? {
+            let (from, quoted) = (format!("{path} of {run}"), format!("`{path}` of {run}"));
+            let files = Files::Uploaded(uploaded);
+            if let Some((to, written)) =
+                self.copy(here, &project, held.as_ref(), &files, (name, &quoted))?
+            {
+                let report = GetUploadReport { from: run, path, to: to.clone(), written };
+                self.say(&report, &format!("wrote {to} ({from}): {}", amount(written)))?;
+            }
             return Ok(exit::OK);
         }
-        let name = path.as_str().rsplit('/').next().unwrap_or_default();
-        let to = target(here, self.output.as_deref(), name);
-        let existing = held.as_ref().map_or(Existing::Stays, Existing::Replaced);
-        let (written, warnings) = export(&project, &found.content, (here, &to), existing)?;
-        warnings.iter().for_each(|warning| terminal::warn(warning));
-        say(&found, &to, written, self.json)?;
+        let found = get::find(&project, revision, &path)?;
+        let (from, quoted) =
+            (format!("{path} of {}", found.revision), format!("`{path}` of {}", found.revision));
+        let files = Files::Cached(found.content);
+        if let Some((to, written)) =
+            self.copy(here, &project, held.as_ref(), &files, (name, &quoted))?
+        {
+            let report = GetReport::new(&found, to.clone(), written);
+            self.say(&report, &format!("wrote {to} ({from}): {}", amount(written)))?;
+        }
         Ok(exit::OK)
     }
-}
 
-fn say(found: &Found, to: &Path, written: Tally, json: bool) -> Result<()> {
-    let to = shown(to);
-    if json {
-        return stdout::write(&report::json(&GetReport::new(found, to, written)));
+    /// Copies the files of a registered model.
+    fn get_model(
+        &self,
+        here: &Path,
+        project: &Project,
+        version: &str,
+        held: Option<&RunLock>,
+    ) -> Result<u8> {
+        let (found, files) = models::find(project, version.trim_start_matches('/'))?;
+        let shown = format!("version {} of model `{}`", found.version, found.name);
+        let name = (found.file_name(), &*shown);
+        if let Some((to, written)) = self.copy(here, project, held, &files, name)? {
+            let report = GetModelReport::new(&found, to.clone(), written);
+            self.say(&report, &format!("wrote {to} ({shown}): {}", amount(written)))?;
+        }
+        Ok(exit::OK)
     }
-    let Found { revision, path, .. } = found;
-    stdout::say!("wrote {to} ({path} of {revision}): {}", amount(written));
-    Ok(())
+
+    /// Copies files called `name`, and returns the place as a user would type it; `None` for
+    /// stdout.
+    fn copy(
+        &self,
+        here: &Path,
+        project: &Project,
+        held: Option<&RunLock>,
+        files: &Files,
+        (name, shown): (&str, &str),
+    ) -> Result<Option<(String, Tally)>> {
+        if self.output.as_deref() == Some(Path::new("-")) {
+            stdout::copy(models::open(project, files, shown)?)?;
+            return Ok(None);
+        }
+        let to = target(here, self.output.as_deref(), name);
+        let existing = held.map_or(Existing::Stays, Existing::Replaced);
+        let (written, warnings) = match files {
+            Files::Cached(content) => export(project, content, (here, &to), existing)?,
+            Files::Uploaded(from) => export_uploaded(project, from, (here, &to), existing)?,
+        };
+        warnings.iter().for_each(|warning| terminal::warn(warning));
+        Ok(Some((self::shown(&to), written)))
+    }
+
+    fn say(&self, report: &impl Serialize, line: &str) -> Result<()> {
+        if self.json {
+            return stdout::write(&report::json(report));
+        }
+        stdout::say!("{line}");
+        Ok(())
+    }
 }
 
 /// Returns a path as a user would type it.
@@ -79,7 +137,7 @@ pub(super) fn shown(path: &Path) -> String {
 }
 
 /// Splits `REV:PATH` at the first colon.
-fn split(what: &str) -> Result<(&str, &str)> {
+pub(super) fn split(what: &str) -> Result<(&str, &str)> {
     let example = "`run-3:model.bin` and `HEAD~2:model.bin` are examples";
     match what.split_once(':') {
         Some((revision, path)) if !revision.is_empty() && !path.is_empty() => Ok((revision, path)),
@@ -92,7 +150,7 @@ fn split(what: &str) -> Result<(&str, &str)> {
 }
 
 /// Converts a typed path: it counts from the root unless it begins with `./` or `../`.
-fn to_path(root: &Path, here: &Path, typed: &str) -> Result<RepoPath> {
+pub(super) fn to_path(root: &Path, here: &Path, typed: &str) -> Result<RepoPath> {
     if typed.starts_with("./") || typed.starts_with("../") {
         return root::to_repo_path(root, here, Path::new(typed));
     }

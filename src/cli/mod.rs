@@ -14,6 +14,7 @@ mod get;
 mod init;
 mod log;
 mod metrics;
+mod models;
 mod other_tools;
 mod params;
 mod plan;
@@ -73,6 +74,7 @@ enum Command {
     Dag(dag::DagArgs),
     Params(params::ParamsArgs),
     Metrics(metrics::MetricsArgs),
+    Models(models::ModelsArgs),
     Runs(runs::RunsArgs),
     Log(log::LogArgs),
     Plots(plots::PlotsArgs),
@@ -154,6 +156,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Dag(args) => args.execute(&here, &root()?),
         Command::Params(args) => args.execute(&root()?),
         Command::Metrics(args) => root().and_then(|root| args.execute(&root, &goals(&root))),
+        Command::Models(args) => args.execute(&here, &root()?),
         Command::Runs(args) => root().and_then(|root| args.execute(&here, &root, &goals(&root))),
         Command::Log(args) => args.execute(&here),
         Command::Plots(args) => root().and_then(|root| args.execute(&here, &root, &goals(&root))),

@@ -40,6 +40,28 @@ pub fn target(here: &Path, typed: Option<&Path>, name: &str) -> PathBuf {
 pub fn export(
     project: &Project,
     content: &Content,
+    to: (&Path, &Path),
+    existing: Existing<'_>,
+) -> Result<(Tally, Vec<String>)> {
+    write(project, &|path| copy(project, content, path), to, existing)
+}
+
+/// Copies a file or folder that a client uploaded to `target`, as [`export`] does.
+///
+/// # Errors
+/// As there.
+pub fn export_uploaded(
+    project: &Project,
+    uploaded: &Path,
+    to: (&Path, &Path),
+    existing: Existing<'_>,
+) -> Result<(Tally, Vec<String>)> {
+    write(project, &|path| copy_files(uploaded, path), to, existing)
+}
+
+fn write(
+    project: &Project,
+    copy: &dyn Fn(&Path) -> Result<Tally>,
     (here, target): (&Path, &Path),
     existing: Existing<'_>,
 ) -> Result<(Tally, Vec<String>)> {
@@ -70,10 +92,10 @@ pub fn export(
     let staged = staging.new_path();
     let mut written = None;
     if disk(&staged).is_some_and(|staging| Some(staging) == disk(target)) {
-        written = put(project, content, &staged, target, existing)?;
+        written = put(copy, &staged, target, existing)?;
     }
     if written.is_none() {
-        written = put(project, content, &beside(target), target, existing)?;
+        written = put(copy, &beside(target), target, existing)?;
     }
     let written = written.unwrap_or_else(|| panic!("BUG: a file on another disk than its folder"));
     Ok((written, warnings))
@@ -85,17 +107,16 @@ fn disk(path: &Path) -> Option<u64> {
     parent.unwrap_or(Path::new(".")).metadata().ok().map(|meta| meta.dev())
 }
 
-/// Copies `content` to `temporary` and renames it to `target`; `None` if that is on another disk.
+/// Copies with `copy` to `temporary` and renames it to `target`; `None` if that is on another disk.
 fn put(
-    project: &Project,
-    content: &Content,
+    copy: &dyn Fn(&Path) -> Result<Tally>,
     temporary: &Path,
     target: &Path,
     existing: Existing<'_>,
 ) -> Result<Option<Tally>> {
     // A killed process may have left it.
     remove_any(temporary)?;
-    let written = copy(project, content, temporary).and_then(|tally| {
+    let written = copy(temporary).and_then(|tally| {
         let renamed = match existing {
             Existing::Replaced(_) => fs::rename(temporary, target),
             Existing::Stays => rename_new(temporary, target),
@@ -123,6 +144,23 @@ fn exists(target: &Path, is_dir: bool) -> Error {
         false => Error::usage(format!("`{path}` exists"))
             .hint("`--force` replaces it; `-o PATH` writes to another place"),
     }
+}
+
+/// Copies files that no stage made to a path that does not exist. Links are left out.
+fn copy_files(from: &Path, path: &Path) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for entry in walkdir::WalkDir::new(from) {
+        let entry = entry.map_err(|err| Error::io("read", from, &err.into()))?;
+        let below = entry.path().strip_prefix(from).unwrap_or(Path::new(""));
+        let to = if below.as_os_str().is_empty() { path.to_owned() } else { path.join(below) };
+        if entry.file_type().is_dir() {
+            fs::create_dir(&to).map_err(|err| Error::io("create", &to, &err))?;
+        } else if entry.file_type().is_file() {
+            let copied = fs::copy(entry.path(), &to);
+            tally.add(copied.map_err(|err| Error::io("write", &to, &err))?);
+        }
+    }
+    Ok(tally)
 }
 
 /// Copies to a path that does not exist.

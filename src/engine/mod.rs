@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod add;
+pub mod artifacts;
 pub mod checkout;
 mod commit;
 pub mod diff;
@@ -15,6 +16,7 @@ mod gitignore;
 mod load_stale;
 mod makers;
 mod metrics;
+pub mod models;
 pub mod observe;
 mod obstacle;
 mod past_outs;

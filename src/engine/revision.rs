@@ -8,7 +8,7 @@ use super::worktree::place;
 use super::{past_outs, project};
 use crate::digest::Content;
 use crate::error::{Error, Result, did_you_mean};
-use crate::event::RunName;
+use crate::event::{RunKind, RunName};
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
 use crate::repo_path::RepoPath;
@@ -83,7 +83,9 @@ impl Revision {
             return Ok(outs_of_lock(self.lock(root)?.unwrap_or_default()));
         };
         let mut outs = outs_of_run(root, run)?;
-        outs.extend(contents(&run.artifacts, Origin::Reported));
+        let reported = contents(&run.artifacts, Origin::Reported);
+        // The cache does not have what clients upload.
+        outs.extend(reported.filter(|(stage, ..)| *stage != StageName::outside()));
         Ok(outs)
     }
 }
@@ -101,6 +103,9 @@ pub(super) fn outs_of_lock(lock: Lock) -> Vec<StageOut> {
 /// # Errors
 /// The run store cannot be read.
 pub(super) fn outs_of_run(root: &Path, run: &Run) -> Result<Vec<StageOut>> {
+    if run.info.kind == RunKind::External {
+        return Ok(Vec::new());
+    }
     let history = place::home(root);
     let others = match past_outs::outs_from_lock(&history, run)? {
         Some(others) => others,

@@ -52,6 +52,10 @@ pub enum KeptBy {
     Artifacts {
         artifacts: usize,
     },
+    /// Versions of registered models.
+    Models {
+        versions: usize,
+    },
     Trash {
         entries: usize,
     },
@@ -90,6 +94,7 @@ impl GcReport {
                 Root::Revisions(revisions) => KeptBy::Git { revisions: *revisions },
                 Root::Runs(runs) => KeptBy::Runs { runs: *runs },
                 Root::Artifacts(artifacts) => KeptBy::Artifacts { artifacts: *artifacts },
+                Root::Models(versions) => KeptBy::Models { versions: *versions },
                 Root::Trash(entries) => KeptBy::Trash { entries: *entries },
                 Root::Links => KeptBy::Links,
                 Root::Project(root) => KeptBy::Project { project: root.display().to_string() },

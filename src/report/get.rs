@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use crate::digest::Digest;
+use crate::digest::{Content, Digest};
 use crate::engine::get::Found;
 use crate::engine::size::Tally;
+use crate::event::RunName;
 use crate::pipeline::StageName;
 use crate::repo_path::RepoPath;
+use crate::runs::registry::ModelVersion;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GetReport {
@@ -29,6 +31,48 @@ impl GetReport {
             path: found.path.clone(),
             kind: found.content.kind(),
             digest: found.content.digest(),
+            to,
+            written,
+        }
+    }
+}
+
+/// The files of a registered model, and where they were written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GetModelReport {
+    pub model: String,
+    pub version: u64,
+    pub source: String,
+    #[serde(flatten)]
+    pub content: Option<Kept>,
+    pub to: String,
+    pub written: Tally,
+}
+
+/// A file or folder that a client uploaded, and where it was written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GetUploadReport {
+    pub from: RunName,
+    pub path: RepoPath,
+    pub to: String,
+    pub written: Tally,
+}
+
+/// The content of a version.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Kept {
+    pub kind: &'static str,
+    pub digest: Digest,
+}
+
+impl GetModelReport {
+    pub fn new(version: &ModelVersion, to: String, written: Tally) -> GetModelReport {
+        let kept = |content: Content| Kept { kind: content.kind(), digest: content.digest() };
+        GetModelReport {
+            model: version.name.clone(),
+            version: version.version,
+            source: version.source.clone(),
+            content: version.content.map(kept),
             to,
             written,
         }

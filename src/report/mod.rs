@@ -14,6 +14,7 @@ pub mod gc;
 pub mod get;
 pub mod home;
 pub mod metrics;
+pub mod models;
 pub mod pipeline;
 pub mod plan;
 pub mod plots;

@@ -287,11 +287,12 @@ impl Store {
         )
     }
 
-    /// Returns what processes reported as artifacts, in all runs that are not deleted.
+    /// Returns what the processes of stages reported as artifacts, in all runs that are not
+    /// deleted. Clients' files are not in the cache.
     pub fn reported(&self) -> Result<Vec<Artifact>> {
         let sql = "SELECT stage, path, artifacts.kind, digest, reported \
                    FROM artifacts JOIN runs ON run = number \
-                   WHERE reported AND lifecycle = 'active'";
+                   WHERE reported AND stage != '' AND lifecycle = 'active'";
         self.artifacts_by(sql, ())
     }
 

@@ -328,6 +328,7 @@ CREATE TABLE model_versions (
     updated        INTEGER NOT NULL,
     description    TEXT,
     user           TEXT,
+    stage          TEXT NOT NULL DEFAULT 'None',
     status         TEXT NOT NULL DEFAULT 'ready',
     status_message TEXT,
     source         TEXT NOT NULL,

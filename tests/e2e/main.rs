@@ -35,6 +35,7 @@ mod load_stale;
 mod log;
 mod matrix;
 mod metrics;
+mod models;
 mod optional;
 mod orphans;
 mod other_tools;

@@ -66,6 +66,8 @@ pub enum Root {
     Runs(usize),
     /// This many files that the processes of any run have reported.
     Artifacts(usize),
+    /// This many versions of registered models.
+    Models(usize),
     /// This many entries of the trash.
     Trash(usize),
     /// Links in the workspace that point into the cache.
@@ -158,6 +160,10 @@ impl<'a> ProjectRoots<'a> {
         if !reported.is_empty() {
             roots.push((Root::Artifacts(reported.len()), References::Contents(reported)));
         }
+        let registered = registered(self.root)?;
+        if !registered.is_empty() {
+            roots.push((Root::Models(registered.len()), References::Outs(registered)));
+        }
         let time = self.pipeline.map_or(Duration::MAX, |pipeline| keep.trash_of(pipeline));
         let displaced = trash(self.trash, time)?.into_iter();
         let kept = displaced.filter_map(|(entry, left)| left.map(|_| entry.content));
@@ -218,6 +224,12 @@ fn reported(root: &Path, keep: KeepRuns) -> Result<Vec<Content>> {
         .filter_map(|artifact| Some((artifact.path, artifact.content?)))
         .map(|(path, (kind, digest))| recorded_content(&path, &kind, &digest))
         .collect()
+}
+
+/// Returns the outs that are versions of registered models. They count whatever becomes of the runs.
+fn registered(root: &Path) -> Result<HashSet<(String, Content)>> {
+    let Some(store) = Store::open_existing(root)? else { return Ok(HashSet::new()) };
+    Ok(store.registered_contents()?.into_iter().collect())
 }
 
 fn recorded_content(path: &str, kind: &str, digest: &str) -> Result<Content> {

@@ -1,0 +1,539 @@
+//! Files that clients upload to a run or a logged model. They are kept in the history, not in the
+//! cache: `runs/run-12/artifacts/PATH` and `runs/models/ID/artifacts/PATH`.
+//!
+//! # Invariants
+//!
+//! - A file is complete or missing: bytes go to a temporary file in `runs/tmp`, and one rename
+//!   gives it its name.
+//! - No path leaves the folder of its owner, by its text or by a link in the folder.
+//! - Memory does not grow with a file: bytes are digested and written as they arrive.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use rusqlite::params;
+use rustix::io::Errno;
+
+use super::folders::run_dir;
+use super::rows::{run_name, signed};
+use super::store::{FOLDER, Store, database_error};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::event::RunName;
+use crate::regular_file;
+use crate::repo_path::RepoPath;
+use crate::state_folder;
+use crate::unique::{is_left_over, unique};
+
+/// Folder of uploaded files in the folder of their owner.
+pub const ARTIFACTS: &str = "artifacts";
+/// Folder of the logged models in the history.
+const MODELS: &str = "models";
+/// Folder of uploads that have not ended.
+const TEMPORARY: &str = "tmp";
+
+/// The run or logged model that uploaded files belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    Run(RunName),
+    Model(ModelId),
+}
+
+/// Identity of a logged model: `m-` and 32 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ModelId(String);
+
+impl ModelId {
+    pub fn parse(text: &str) -> Option<ModelId> {
+        let digits = text.strip_prefix("m-")?;
+        let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (digits.len() == 32 && is_hex).then(|| ModelId(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Owner {
+    /// Returns the folder of the owner's files, which need not exist.
+    pub fn folder(&self, history: &Path) -> PathBuf {
+        match self {
+            Owner::Run(run) => run_dir(history, *run).join(ARTIFACTS),
+            Owner::Model(id) => history.join(FOLDER).join(MODELS).join(id.as_str()).join(ARTIFACTS),
+        }
+    }
+}
+
+/// A file or a folder in the folder of an owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The last part of its path.
+    pub name: String,
+    /// Size of a file in bytes; `None` for a folder.
+    pub bytes: Option<u64>,
+}
+
+/// Parses the path of an uploaded file.
+///
+/// # Errors
+/// The path is empty, absolute, or leads out of its folder, also when it is percent-decoded again:
+/// servers in between may do that.
+pub fn parse_path(text: &str) -> Result<RepoPath> {
+    let mut decoded = text.to_owned();
+    for _ in 0..MAX_DECODED {
+        let leaves = decoded.split(['/', '\\']).any(|name| matches!(name, "." | ".."));
+        if leaves || decoded.starts_with(['/', '\\']) {
+            return Err(invalid_path(text));
+        }
+        let next = percent_decoded(&decoded);
+        if next == decoded {
+            return RepoPath::parse_canonical(text.trim_end_matches('/'))
+                .ok_or_else(|| invalid_path(text));
+        }
+        decoded = next;
+    }
+    Err(invalid_path(text))
+}
+
+/// A path below the artifacts of a server: `EXPERIMENT/RUN/artifacts/PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Identity of a run or a logged model.
+    pub id: String,
+    /// `None` for the root of its artifacts.
+    pub path: Option<RepoPath>,
+}
+
+impl Place {
+    /// Finds the run or model in a path; `None` if the path is above all of them. The experiment,
+    /// or whatever folder it was given, is in front of them.
+    ///
+    /// # Errors
+    /// The path is not valid.
+    pub fn parse(text: &str) -> Result<Option<Place>> {
+        if text.trim_matches('/').is_empty() {
+            return Ok(None);
+        }
+        let whole = parse_path(text)?;
+        let names: Vec<&str> = whole.as_str().split('/').collect();
+        let is_id = |name: &str| {
+            let hex = name.strip_prefix("m-").unwrap_or(name);
+            hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        let at = names.windows(2).position(|pair| is_id(pair[0]) && pair[1] == ARTIFACTS);
+        let Some(at) = at else { return Ok(None) };
+        let below = names[at + 2..].join("/");
+        let path = if below.is_empty() { None } else { Some(parse_path(&below)?) };
+        Ok(Some(Place { id: names[at].to_owned(), path }))
+    }
+
+    /// Finds the run or model that a URI of MLflow's means: `runs:/RUN/PATH`, `models:/m-…` or
+    /// `mlflow-artifacts:/…`; `None` for any other.
+    pub fn of_uri(uri: &str) -> Option<Place> {
+        let (scheme, rest) = uri.split_once(':')?;
+        let rest = match rest.strip_prefix("//") {
+            // The name of a server.
+            Some(rest) => rest.split_once('/')?.1,
+            None => rest.strip_prefix('/')?,
+        };
+        if scheme == "mlflow-artifacts" {
+            return Place::parse(rest).ok().flatten();
+        }
+        let (id, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_one = scheme == "runs" || (scheme == "models" && ModelId::parse(id).is_some());
+        let path = match path.trim_matches('/') {
+            "" => None,
+            path => Some(parse_path(path).ok()?),
+        };
+        is_one.then(|| Place { id: id.to_owned(), path })
+    }
+}
+
+/// Number of times that a path may be encoded.
+const MAX_DECODED: usize = 10;
+
+fn invalid_path(text: &str) -> Error {
+    let shown: String = text.chars().take(200).collect();
+    Error::usage(format!("invalid artifact path `{}`", shown.escape_debug()))
+        .hint("a path is relative, with `/` between names, and has no `..`")
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let code = (first == b'%')
+            .then(|| after.get(..2))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(first));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// A file that is being uploaded. Dropping it removes what has arrived.
+#[derive(Debug)]
+pub struct Upload {
+    temporary: PathBuf,
+    file: File,
+    hasher: blake3::Hasher,
+}
+
+impl Upload {
+    /// Begins an upload to the history at `history`.
+    ///
+    /// # Errors
+    /// The folder of the history cannot be written.
+    pub fn begin(history: &Path) -> Result<Upload> {
+        let folder = history.join(FOLDER).join(TEMPORARY);
+        let temporary = folder.join(unique());
+        let created = state_folder::create(&history.join(FOLDER))
+            .and_then(|()| fs::create_dir_all(&folder))
+            .and_then(|()| regular_file::create(&temporary));
+        let file = created.map_err(|err| Error::io("write", &temporary, &err))?;
+        Ok(Upload { temporary, file, hasher: blake3::Hasher::new() })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// The disk is full, for example.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.file.write_all(bytes).map_err(|err| Error::io("write", &self.temporary, &err))
+    }
+
+    /// Returns the digest of the bytes that have arrived.
+    pub fn digest(&self) -> Digest {
+        self.hasher.finalize().into()
+    }
+
+    /// Gives the file its name; replaces an older file at `path`.
+    fn rename(&self, history: &Path, owner: &Owner, path: &RepoPath) -> Result<()> {
+        let folder = owner.folder(history);
+        let to = path.to_path(&folder);
+        let parent = to.parent().unwrap_or(&folder);
+        let renamed = fs::create_dir_all(parent)
+            .and_then(|()| inside(&folder, parent))
+            .and_then(|()| fs::rename(&self.temporary, &to));
+        renamed.map_err(|err| file_error("write", path, &to, &err))
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // It has another name if the upload ended well.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// Removes uploads that killed processes have left.
+pub fn sweep_uploads(history: &Path) {
+    let entries = fs::read_dir(history.join(FOLDER).join(TEMPORARY)).into_iter().flatten();
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(is_left_over) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Opens an uploaded file.
+///
+/// # Errors
+/// The path is a folder, for example. `Ok(None)` if nothing exists there.
+pub fn open(history: &Path, owner: &Owner, path: &RepoPath) -> Result<Option<File>> {
+    let folder = owner.folder(history);
+    let full = path.to_path(&folder);
+    let opened =
+        inside(&folder, full.parent().unwrap_or(&folder)).and_then(|()| regular_file::open(&full));
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(err) if is_missing(&err) => Ok(None),
+        Err(err) => Err(file_error("read", path, &full, &err)),
+    }
+}
+
+/// Returns where an uploaded file or folder is on disk; `None` if it does not exist.
+pub fn existing(history: &Path, owner: &Owner, path: Option<&RepoPath>) -> Option<PathBuf> {
+    let folder = owner.folder(history);
+    let full = path.map_or_else(|| folder.clone(), |path| path.to_path(&folder));
+    inside(&folder, &full).ok().map(|()| full)
+}
+
+/// Lists a folder of uploaded files, by name; `None` stands for the owner's whole folder.
+///
+/// # Errors
+/// The folder cannot be read. A file, or nothing, has no entries.
+pub fn list(history: &Path, owner: &Owner, path: Option<&RepoPath>) -> Result<Vec<Listed>> {
+    let folder = owner.folder(history);
+    let full = path.map_or_else(|| folder.clone(), |path| path.to_path(&folder));
+    let entries = match inside(&folder, &full).and_then(|()| fs::read_dir(&full)) {
+        Err(err) if is_missing(&err) || err.kind() == ErrorKind::InvalidInput => {
+            return Ok(Vec::new());
+        }
+        read => read.map_err(|err| Error::io("read", &full, &err))?,
+    };
+    let mut listed: Vec<Listed> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let meta = entry.metadata().ok().filter(|meta| meta.is_file() || meta.is_dir())?;
+            let name = entry.file_name().into_string().ok()?;
+            Some(Listed { name, bytes: meta.is_file().then_some(meta.len()) })
+        })
+        .collect();
+    listed.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(listed)
+}
+
+impl Store {
+    /// Returns the owner of files that is called `id`: the identity of a run or of a logged model.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn owner(&self, id: &str) -> Result<Option<Owner>> {
+        if let Some(id) = ModelId::parse(id) {
+            return Ok(Some(Owner::Model(id)));
+        }
+        let run = self.query_one("SELECT number FROM runs WHERE uid = ?1", (id,), run_name)?;
+        Ok(run.map(Owner::Run))
+    }
+
+    /// Names an uploaded file and records its digest. Begins no transaction.
+    ///
+    /// # Errors
+    /// The path is a folder, or leads through a file.
+    pub fn keep_upload(&self, upload: &Upload, owner: &Owner, path: &RepoPath) -> Result<()> {
+        if let Owner::Run(run) = owner {
+            const SQL: &str = "
+                INSERT INTO artifacts (run, stage, path, kind, digest, reported)
+                VALUES (?1, '', ?2, 'file', ?3, 1)
+                ON CONFLICT DO UPDATE SET digest = excluded.digest";
+            let digest = upload.digest().to_string();
+            self.change(SQL, params![signed(*run), path.as_str(), digest])?;
+        }
+        upload.rename(&self.root, owner, path)
+    }
+
+    /// Removes an uploaded file or folder, if it exists. Begins no transaction.
+    ///
+    /// # Errors
+    /// The files cannot be removed.
+    pub fn remove_upload(&self, owner: &Owner, path: &RepoPath) -> Result<()> {
+        if let Owner::Run(run) = owner {
+            const SQL: &str = "
+                DELETE FROM artifacts WHERE run = ?1 AND stage = ''
+                    AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
+            self.change(SQL, params![signed(*run), path.as_str()])?;
+        }
+        let folder = owner.folder(&self.root);
+        let full = path.to_path(&folder);
+        let removed = inside(&folder, full.parent().unwrap_or(&folder)).and_then(|()| {
+            match full.symlink_metadata()?.is_dir() {
+                true => fs::remove_dir_all(&full),
+                false => fs::remove_file(&full),
+            }
+        });
+        match removed {
+            Err(err) if !is_missing(&err) => Err(file_error("remove", path, &full, &err)),
+            _ => Ok(()),
+        }
+    }
+
+    fn change(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
+        let changed = self.conn.prepare_cached(sql).and_then(|mut sql| sql.execute(params));
+        changed.map_err(|err| database_error("write", err))
+    }
+}
+
+/// Fails if a link leads from `folder` to an `existing` path outside of it.
+fn inside(folder: &Path, existing: &Path) -> std::io::Result<()> {
+    match existing.canonicalize()?.starts_with(folder.canonicalize()?) {
+        true => Ok(()),
+        false => Err(ErrorKind::InvalidInput.into()),
+    }
+}
+
+fn is_missing(err: &std::io::Error) -> bool {
+    matches!(
+        err.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+    ) || err.raw_os_error() == Some(Errno::NAMETOOLONG.raw_os_error())
+}
+
+/// Returns the error of a path that the client chose wrongly, or of the disk.
+fn file_error(verb: &str, path: &RepoPath, full: &Path, err: &std::io::Error) -> Error {
+    let what = match err.kind() {
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "it leads through a file",
+        ErrorKind::IsADirectory | ErrorKind::DirectoryNotEmpty => "it is a folder",
+        ErrorKind::InvalidInput if full.is_dir() => "it is a folder",
+        ErrorKind::InvalidInput => "it is, or leads through, a link or a special file",
+        ErrorKind::InvalidFilename => "a name in it is too long",
+        _ => return Error::io(verb, full, err),
+    };
+    Error::usage(format!("cannot {verb} artifact `{path}`: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Kind;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Duration::from_secs(3)).unwrap();
+        let sql = "INSERT INTO runs (number, uid, status, started, command, overrides, host)
+                   VALUES (7, ?1, 'running', 0, '[]', '[]', '')";
+        store.conn.execute(sql, [&"0".repeat(32)]).unwrap();
+        (dir, store)
+    }
+
+    fn put(store: &Store, owner: &Owner, path: &str, bytes: &[u8]) -> Result<()> {
+        let mut upload = Upload::begin(&store.root)?;
+        bytes.chunks(3).try_for_each(|chunk| upload.write(chunk))?;
+        store.keep_upload(&upload, owner, &parse_path(path)?)
+    }
+
+    fn rows(store: &Store) -> Vec<(String, String)> {
+        let sql = "SELECT path, digest FROM artifacts WHERE run = 7 ORDER BY path";
+        store.query_all(sql, (), |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    }
+
+    #[test]
+    fn paths_of_artifacts() {
+        let key = "images/key+step+1+t+9.png";
+        for path in ["a", "a/b c.txt", "日本/ü.bin", key, "a..b/..c", "100%", "%zz", "a%20b"] {
+            assert_eq!(parse_path(path).unwrap().as_str(), path);
+        }
+        assert_eq!(parse_path("a/").unwrap().as_str(), "a");
+        let bad = [
+            "",
+            "/",
+            "/a",
+            "..",
+            "a/..",
+            "../a",
+            "a/../b",
+            ".",
+            "./a",
+            "a//b",
+            "a\\..\\b",
+            "%2e%2e",
+            "a/%2E%2e/b",
+            "%252e%252e/x",
+            "%25252e.",
+            "%2fetc",
+            "a\nb",
+            "\0",
+        ];
+        for path in bad {
+            assert_eq!(parse_path(path).map_err(|err| err.kind), Err(Kind::Usage), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn places_of_uris() {
+        let (run, model) = ("ab".repeat(16), format!("m-{}", "0".repeat(32)));
+        let place = |uri: &str| {
+            let place = Place::of_uri(uri)?;
+            Some((place.id, place.path.map(|path| path.to_string()).unwrap_or_default()))
+        };
+        for (uri, id, path) in [
+            (format!("runs:/{run}/a/b"), &run, "a/b"),
+            (format!("runs:/{run}"), &run, ""),
+            (format!("models:/{model}"), &model, ""),
+            (format!("mlflow-artifacts:/1/{run}/artifacts/a"), &run, "a"),
+            (format!("mlflow-artifacts://host:80/x/y/{run}/artifacts"), &run, ""),
+            (format!("mlflow-artifacts:/1/models/{model}/artifacts/"), &model, ""),
+        ] {
+            assert_eq!(place(&uri), Some((id.clone(), path.to_owned())), "{uri}");
+        }
+        for uri in ["", "s3://a/b", "/data/x", "models:/genre/3", "mlflow-artifacts:/1"] {
+            assert_eq!(place(uri), None, "{uri}");
+        }
+        assert_eq!(place(&format!("runs:/{run}/../x")), None);
+    }
+
+    #[test]
+    fn models_by_identity() {
+        let id = format!("m-{}", "a1".repeat(16));
+        assert_eq!(ModelId::parse(&id).unwrap().as_str(), id);
+        for bad in ["", "m-", "m-../x", &id[1..], &id.to_uppercase(), &format!("{id}0")] {
+            assert_eq!(ModelId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn uploaded_listed_and_removed() {
+        let (dir, store) = store();
+        let owner = store.owner(&"0".repeat(32)).unwrap().unwrap();
+        assert_eq!(owner, Owner::Run(RunName(7)));
+        put(&store, &owner, "b/two.txt", b"two two").unwrap();
+        put(&store, &owner, "one", b"1").unwrap();
+        put(&store, &owner, "one", b"").unwrap();
+        let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
+        let expected =
+            [("b/two.txt".to_owned(), digest(b"two two")), ("one".to_owned(), digest(b""))];
+        assert_eq!(rows(&store), expected);
+        let names = |path: Option<&str>| {
+            let path = path.map(|path| parse_path(path).unwrap());
+            let listed = list(dir.path(), &owner, path.as_ref()).unwrap();
+            listed.into_iter().map(|one| (one.name, one.bytes)).collect::<Vec<_>>()
+        };
+        assert_eq!(names(None), [("b".to_owned(), None), ("one".to_owned(), Some(0))]);
+        assert_eq!(names(Some("b")), [("two.txt".to_owned(), Some(7))]);
+        assert_eq!(names(Some("one")), []);
+        assert_eq!(names(Some("none/x")), []);
+        let mut text = String::new();
+        let two = parse_path("b/two.txt").unwrap();
+        open(dir.path(), &owner, &two).unwrap().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "two two");
+        assert!(open(dir.path(), &owner, &parse_path("b/3").unwrap()).unwrap().is_none());
+        assert!(open(dir.path(), &owner, &parse_path("one/3").unwrap()).unwrap().is_none());
+        for path in ["b", "b", "none"] {
+            store.remove_upload(&owner, &parse_path(path).unwrap()).unwrap();
+        }
+        assert_eq!(rows(&store), expected[1..]);
+        assert_eq!(names(None), [("one".to_owned(), Some(0))]);
+        assert_eq!(fs::read_dir(dir.path().join("runs/tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn mistakes_of_clients() {
+        let (dir, store) = store();
+        let owner = Owner::Run(RunName(7));
+        put(&store, &owner, "a/b", b"x").unwrap();
+        let long = "n".repeat(300);
+        for path in ["a", "a/b/c", long.as_str()] {
+            let error = put(&store, &owner, path, b"y").unwrap_err();
+            assert_eq!(error.kind, Kind::Usage, "{path}: {error}");
+        }
+        let error = open(dir.path(), &owner, &parse_path("a").unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read artifact `a`: it is a folder");
+    }
+
+    #[test]
+    fn links_lead_nowhere() {
+        let (dir, store) = store();
+        let owner = Owner::Run(RunName(7));
+        put(&store, &owner, "a", b"x").unwrap();
+        fs::create_dir(dir.path().join("outside")).unwrap();
+        fs::write(dir.path().join("outside/secret"), "precious").unwrap();
+        let folder = owner.folder(dir.path());
+        std::os::unix::fs::symlink(dir.path().join("outside"), folder.join("out")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("outside/secret"), folder.join("link")).unwrap();
+        let secret = parse_path("out/secret").unwrap();
+        assert!(open(dir.path(), &owner, &secret).is_err());
+        assert!(open(dir.path(), &owner, &parse_path("link").unwrap()).is_err());
+        assert!(put(&store, &owner, "out/secret", b"y").is_err());
+        assert!(store.remove_upload(&owner, &secret).is_err());
+        assert_eq!(list(dir.path(), &owner, Some(&parse_path("out").unwrap())).unwrap(), []);
+        assert_eq!(list(dir.path(), &owner, None).unwrap().len(), 1);
+        assert_eq!(fs::read(dir.path().join("outside/secret")).unwrap(), b"precious");
+    }
+}
