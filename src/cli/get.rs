@@ -21,9 +21,10 @@ use crate::workspace::run_lock::RunLock;
 
 /// Copy an out of an old run or of a git revision, or a registered model, to any place
 ///
-/// PATH is an out, or a file or directory in one; it counts from the project root, `./PATH` from
-/// the current directory. `models:` and a version, such as `models:genre@production`, stands for the
-/// files of a registered model. The workspace, pipeline.lock and git stay as they are.
+/// PATH is an out, an uploaded file, or a path inside one. It counts from the project root;
+/// `./PATH` counts from the current directory. `models:` and a version, such as
+/// `models:genre@production`, stands for the files of a registered model. The workspace,
+/// pipeline.lock and git stay as they are.
 #[derive(Debug, Args)]
 pub(super) struct GetArgs {
     /// Run (`run-3`, `3` or `last`) or git revision, a colon, and the path: `run-3:model.bin`,

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::folders::run_dir;
 use super::rows::{run_name, signed};
-use super::store::{FOLDER, Store, database_error};
+use super::store::{FOLDER, Store};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::RunName;
@@ -295,10 +295,34 @@ impl Store {
     /// The database cannot be read.
     pub fn owner(&self, id: &str) -> Result<Option<Owner>> {
         if let Some(id) = ModelId::parse(id) {
-            return Ok(Some(Owner::Model(id)));
+            let sql = "SELECT 1 FROM models WHERE id = ?1";
+            let known = self.query_one(sql, (id.as_str(),), |_| Ok(()))?;
+            return Ok(known.map(|()| Owner::Model(id)));
         }
         let run = self.query_one("SELECT number FROM runs WHERE uid = ?1", (id,), run_name)?;
         Ok(run.map(Owner::Run))
+    }
+
+    /// Returns the URI by which clients name the root of the files of `owner`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn artifact_uri(&self, owner: &Owner) -> Result<String> {
+        const RUN: &str = "
+            SELECT rtrim(coalesce(artifact_location, 'mlflow-artifacts:/' || experiments.id), '/')
+                || '/' || uid || '/artifacts'
+            FROM runs JOIN experiments ON experiments.id = experiment WHERE number = ?1";
+        const MODEL: &str = "
+            SELECT coalesce(models.artifact_location,
+                rtrim(coalesce(experiments.artifact_location,
+                    'mlflow-artifacts:/' || experiment), '/')
+                || '/models/' || models.id || '/artifacts')
+            FROM models JOIN experiments ON experiments.id = experiment WHERE models.id = ?1";
+        let uri = match owner {
+            Owner::Run(run) => self.query_one(RUN, (signed(*run),), |row| row.get(0))?,
+            Owner::Model(id) => self.query_one(MODEL, (id.as_str(),), |row| row.get(0))?,
+        };
+        Ok(uri.unwrap_or_default())
     }
 
     /// Names an uploaded file and records its digest. Begins no transaction.
@@ -312,7 +336,7 @@ impl Store {
                 VALUES (?1, '', ?2, 'file', ?3, 1)
                 ON CONFLICT DO UPDATE SET digest = excluded.digest";
             let digest = upload.digest().to_string();
-            self.change(SQL, params![signed(*run), path.as_str(), digest])?;
+            self.modify(SQL, params![signed(*run), path.as_str(), digest])?;
         }
         upload.rename(&self.root, owner, path)
     }
@@ -326,7 +350,7 @@ impl Store {
             const SQL: &str = "
                 DELETE FROM artifacts WHERE run = ?1 AND stage = ''
                     AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
-            self.change(SQL, params![signed(*run), path.as_str()])?;
+            self.modify(SQL, params![signed(*run), path.as_str()])?;
         }
         let folder = owner.folder(&self.root);
         let full = path.to_path(&folder);
@@ -340,11 +364,6 @@ impl Store {
             Err(err) if !is_missing(&err) => Err(file_error("remove", path, &full, &err)),
             _ => Ok(()),
         }
-    }
-
-    fn change(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
-        let changed = self.conn.prepare_cached(sql).and_then(|mut sql| sql.execute(params));
-        changed.map_err(|err| database_error("write", err))
     }
 }
 

@@ -26,6 +26,8 @@ mod hidden_edits;
 mod history;
 mod hostile;
 mod hostile_text;
+#[cfg(feature = "ui")]
+mod http_client;
 mod inputs;
 mod item_processes;
 mod items;
@@ -35,6 +37,8 @@ mod load_stale;
 mod log;
 mod matrix;
 mod metrics;
+#[cfg(feature = "ui")]
+mod mlflow_artifacts;
 mod models;
 mod optional;
 mod orphans;

@@ -226,7 +226,7 @@ fn reported(root: &Path, keep: KeepRuns) -> Result<Vec<Content>> {
         .collect()
 }
 
-/// Returns the outs that are versions of registered models. They count whatever becomes of the runs.
+/// Returns the outs that are versions of registered models, whatever became of their runs.
 fn registered(root: &Path) -> Result<HashSet<(String, Content)>> {
     let Some(store) = Store::open_existing(root)? else { return Ok(HashSet::new()) };
     Ok(store.registered_contents()?.into_iter().collect())

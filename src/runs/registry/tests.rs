@@ -1,3 +1,5 @@
+//! Tests of the registry on a real store.
+
 use std::time::Duration;
 
 use super::*;

@@ -231,7 +231,7 @@ impl Store {
         }
     }
 
-    fn modify(&self, sql: &str, params: impl Params) -> Result<usize> {
+    pub(in crate::runs) fn modify(&self, sql: &str, params: impl Params) -> Result<usize> {
         let modified = self.conn.prepare_cached(sql).and_then(|mut sql| sql.execute(params));
         modified.map_err(|err| database_error("write", err))
     }

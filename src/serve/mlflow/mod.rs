@@ -1,5 +1,7 @@
 //! MLflow's tracking API, as the client of MLflow 3 uses it.
 
+mod artifacts;
+
 use hyper::Method;
 
 use super::http::{Answer, Request, Response};
@@ -9,10 +11,10 @@ use super::state::State;
 const VERSION: &str = "3.17.2";
 
 /// Answers requests of MLflow's clients.
-pub(super) async fn route(_state: &State, request: &Request) -> Option<Answer> {
+pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
     match (&request.method, &request.segments()[..]) {
         (&Method::GET, ["health"]) => Some(Ok(Response::text("OK"))),
         (&Method::GET, ["version"]) => Some(Ok(Response::text(VERSION))),
-        _ => None,
+        _ => artifacts::route(state, request).await,
     }
 }
