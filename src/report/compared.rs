@@ -33,7 +33,7 @@ pub struct ComparedReport {
     /// In the order of the sides.
     pub params: Vec<ComparedParam>,
     pub metrics: Vec<ComparedMetric>,
-    /// Sorted by key.
+    /// Sorted by stage and key.
     pub series: Vec<ComparedSeries>,
     pub artifacts: Vec<ComparedArtifact>,
     pub warnings: Vec<String>,
@@ -94,10 +94,14 @@ pub struct ComparedMetric {
     pub best: Vec<usize>,
 }
 
-/// The series of one key.
+/// The series of one key, in all sides.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ComparedSeries {
+    pub stage: StageName,
+    /// Key within the stage.
     pub key: String,
+    /// The full name: `train.val_loss`.
+    pub name: String,
     pub goal: Option<Goal>,
     /// Positions of the sides that have it.
     pub sides: Vec<usize>,
@@ -180,19 +184,19 @@ fn baseline_column(
 
 /// Returns the series that any run has.
 fn series(root: &Path, sides: &[Side], rules: &Rules) -> Result<Vec<ComparedSeries>> {
-    let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut found: BTreeMap<(StageName, String), Vec<usize>> = BTreeMap::new();
     let Some(store) = Store::open_existing(&engine::home(root))? else {
         return Ok(Vec::new());
     };
     for (at, run) in sides.iter().enumerate().filter_map(|(at, side)| Some((at, side.run()?))) {
         for series in store.series(run.name)? {
-            found.entry(metric_key(&(series.stage, series.key))).or_default().push(at);
+            found.entry((series.stage, series.key)).or_default().push(at);
         }
     }
-    let compared = |(key, sides): (String, Vec<usize>)| ComparedSeries {
-        goal: rules.goals.of(&key),
-        key,
-        sides,
+    let compared = |(of, sides): ((StageName, String), Vec<usize>)| {
+        let name = metric_key(&of);
+        let (stage, key) = of;
+        ComparedSeries { stage, key, goal: rules.goals.of(&name), name, sides }
     };
     Ok(found.into_iter().map(compared).collect())
 }
@@ -304,7 +308,7 @@ mod tests {
     #[test]
     fn series_and_artifacts_by_side() {
         let report = read(&[], None).unwrap();
-        let series = report.series.iter().map(|series| (series.key.as_str(), &series.sides[..]));
+        let series = report.series.iter().map(|series| (series.name.as_str(), &series.sides[..]));
         assert_eq!(series.collect::<Vec<_>>(), [("train.loss", &[1][..])]);
         let artifacts = report.artifacts.iter().map(|artifact| {
             let has = artifact.contents.iter().map(Option::is_some);

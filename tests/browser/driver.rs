@@ -158,6 +158,19 @@ impl Page {
         }
     }
 
+    /// Waits until a page of the dashboard has drawn its first content.
+    pub fn ready(&mut self) {
+        self.wait("document.querySelector('main[aria-busy=false]')");
+    }
+
+    /// Waits until nothing was loaded for a while. Only pictures depend on it.
+    pub fn settle(&mut self) {
+        self.wait(
+            "performance.now() - Math.max(...performance.getEntriesByType('resource')
+               .map((entry) => entry.responseEnd)) > 500",
+        );
+    }
+
     /// Waits until the page shows a text.
     pub fn see(&mut self, text: &str) {
         self.wait(&format!("document.body.innerText.includes({})", Value::from(text)));
@@ -290,7 +303,8 @@ fn named(selector: &str, text: &str) -> String {
     let (selector, text) = (Value::from(selector), Value::from(text));
     format!(
         "[...document.querySelectorAll({selector})].find((found) =>
-           found.innerText.trim() === {text} || found.getAttribute('aria-label') === {text})"
+           found.innerText.trim().replace(/\\s+/g, ' ') === {text}
+             || found.getAttribute('aria-label') === {text})"
     )
 }
 

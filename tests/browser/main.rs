@@ -8,10 +8,14 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod audit;
+mod compare;
 mod connection;
 mod driver;
 mod driver_tests;
 mod key;
+mod project;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, unused_macros, reason = "the end-to-end tests use the rest")]
 mod sandbox;
+mod screenshots;
+mod ui;

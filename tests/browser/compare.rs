@@ -1,0 +1,141 @@
+//! The page that compares runs.
+
+use crate::driver::Page;
+use crate::project::demo_with;
+use crate::sandbox::Sandbox;
+use crate::ui::Ui;
+
+fn three() -> Sandbox {
+    demo_with(&[&[], &["train.lr=0.5"], &["train.optimizer=sgd", "train.layers=[64, 64, 32]"]])
+}
+
+/// Returns the texts of the cells of a row, whose head ends in `key`.
+fn row(page: &mut Page, key: &str) -> Vec<String> {
+    let row = format!(
+        "[...document.querySelectorAll('.matrix tbody tr')].find((row) =>
+           row.querySelector('th')?.title === {key:?})"
+    );
+    page.wait(&row.replacen("[...", "!![...", 1));
+    let cells = format!("[...{row}.querySelectorAll('td')].map((cell) => cell.innerText.trim())");
+    serde_json::from_value(page.evaluate(&cells)).unwrap()
+}
+
+#[test]
+fn values_against_the_baseline() {
+    let sandbox = three();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,2,3") else { return };
+    assert_eq!(page.texts("h1"), ["Compare 3 runs"]);
+    assert_eq!(row(&mut page, "train.lr"), ["0.1", "", "0.5", "", "0.1", ""]);
+    assert_eq!(row(&mut page, "train.loss")[3], "−0.689 better");
+    assert!(!page.texts(".matrix tbody th").iter().any(|key| key.contains("clips")));
+    assert_eq!(page.texts("#command code"), ["repro metrics compare run-1 run-2 run-3"]);
+
+    page.press("d");
+    assert_eq!(row(&mut page, "train.clips"), ["1200", "", "1200", "", "1200", ""]);
+    assert_eq!(page.address(), "/compare?runs=1,2,3&all=1");
+    page.back();
+    page.wait("!document.querySelector('.matrix').innerText.includes('clips')");
+
+    page.click_text("button", "run-2 as baseline");
+    page.see("+0.689 worse");
+    assert_eq!(page.address(), "/compare?runs=1,2,3&base=run-2");
+    page.reload();
+    page.see("+0.689 worse");
+    page.audit();
+}
+
+#[test]
+fn runs_as_rows() {
+    let sandbox = three();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,2,3") else { return };
+    page.click_text("button", "Runs as rows");
+    page.wait("document.querySelector('.by-run')");
+    page.click_text(".by-run thead button", "train.lr");
+    page.wait("document.querySelector('.by-run [aria-sort=ascending]')");
+    page.click_text(".by-run thead button", "train.lr");
+    page.wait("document.querySelector('.by-run [aria-sort=descending]')");
+    assert_eq!(page.texts(".by-run tbody th a"), ["run-2", "run-1", "run-3"]);
+    assert_eq!(page.address(), "/compare?runs=1,2,3&rows=runs&sort=-train.lr");
+    page.audit();
+}
+
+#[test]
+fn params_as_text() {
+    let sandbox = three();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,2,3") else { return };
+    page.press("2");
+    page.wait("document.querySelector('.textdiff')");
+    assert_eq!(
+        page.texts(".textdiff .removed .text, .textdiff .added .text"),
+        ["layers: [64,32]", "layers: [64,64,32]", "optimizer: \"adam\"", "optimizer: \"sgd\""]
+    );
+    assert_eq!(page.texts(".textdiff mark"), ["64,", "adam", "sgd"]);
+    page.audit();
+}
+
+#[test]
+fn relations_are_drawn() {
+    let sandbox = three();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,2,3") else { return };
+    // A page that shows no diagram does not load their library.
+    assert_eq!(page.evaluate("typeof echarts"), "undefined");
+    page.press("3");
+    page.wait("document.querySelectorAll('.diagram canvas').length === 3");
+    page.click(".behind summary");
+    page.wait("document.querySelector('.behind table')");
+    assert_eq!(page.texts(".behind tbody th"), ["run-1", "run-2", "run-3"]);
+    page.audit();
+}
+
+#[test]
+fn seeds_are_one_column() {
+    let runs: &[&[&str]] =
+        &[&["seed=1"], &["seed=2"], &["train.lr=0.5", "seed=1"], &["train.lr=0.5", "seed=2"]];
+    let sandbox = demo_with(runs);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,2,3,4") else { return };
+    assert_eq!(page.texts(".by-key thead a"), ["run-1 ×2", "run-3 ×2"]);
+    assert_eq!(row(&mut page, "seed"), ["1, 2", "", "1, 2", ""]);
+    let loss = row(&mut page, "train.loss");
+    assert!(loss[0].contains(" ± ") && loss[3].ends_with("better"), "{loss:?}");
+    page.click_text("button", "Group seeds");
+    page.wait("document.querySelectorAll('.by-key thead a').length === 4");
+    assert_eq!(page.address(), "/compare?runs=1,2,3,4&apart=1");
+}
+
+#[test]
+fn wrong_choices_are_explained() {
+    let sandbox = three();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,9") else { return };
+    page.see("there is no run `run-9`");
+    page.see("Choose runs in the table");
+    page.audit();
+    // The browser reports the status 400 of the answer.
+    assert_eq!(page.take_faults().len(), 1);
+}
+
+#[test]
+fn hostile_texts_stay_text() {
+    let evil = "<img src=x onerror=\"document.title='pwned'\"><script>1</script>\u{202e}";
+    let sandbox = three();
+    sandbox.ok(&["run", "-p", &format!("train.optimizer={}", serde_json::json!(evil))]);
+    sandbox.ok(&["runs", "rename", "run-4", "<b>bold</b>"]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare?runs=1,4&all=1") else { return };
+    for tab in ["1", "2", "3"] {
+        page.press(tab);
+        page.wait(&format!("document.querySelector('.tabs :nth-child({tab})[aria-current]')"));
+    }
+    page.press("1");
+    page.see("<b>bold</b>");
+    page.see("⟨202E⟩");
+    assert_eq!(
+        page.evaluate("document.querySelectorAll('main img, main script, main b').length"),
+        0
+    );
+}
