@@ -23,7 +23,7 @@ mod past_outs;
 pub mod plan;
 pub mod plots;
 pub mod project;
-mod provenance;
+pub mod provenance;
 mod record;
 mod replaced;
 pub mod reproduce;
@@ -47,7 +47,7 @@ pub mod watch;
 pub mod worktree;
 
 pub use foreign::OnForeign;
-pub use project::{Project, open_cache};
+pub use project::Project;
 pub use resources::processors;
 pub use worktree::place::home;
 

@@ -40,7 +40,7 @@ pub(super) fn run_info(project: &Project, kind: RunKind) -> RunInfo {
 }
 
 /// Returns a new identity.
-fn random_uid() -> RunUid {
+pub fn random_uid() -> RunUid {
     let mut bytes = [0; 16];
     let random = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     if random.is_err() {

@@ -15,13 +15,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::store::{FOLDER, Store};
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
 use crate::regular_file;
-use crate::repo_path::RepoPath;
 use crate::state_folder;
 
 /// Time that finding the number of a new run may take, before any work starts.
@@ -35,9 +33,6 @@ pub const LOG: &str = "log";
 pub const EVENTS: &str = "events.jsonl";
 /// File in a [`stage_dir`] with the params that the process received.
 pub const PARAMS: &str = "params.json";
-
-/// Folder in a [`run_dir`] with the files that clients uploaded.
-pub const ARTIFACTS: &str = "artifacts";
 
 /// Returns the folder of a run: `runs/run-12`.
 pub fn run_dir(history: &Path, run: RunName) -> PathBuf {
@@ -66,48 +61,13 @@ pub fn keep_lock(history: &Path, run: RunName, lock: &Path) {
 /// # Errors
 /// The file cannot be read, or is not a lock.
 pub fn lock_after(history: &Path, run: RunName) -> Result<Option<Lock>> {
-    let Some(text) = lock_text(history, run)? else { return Ok(None) };
-    decode_lock(history, run, &text).map(Some)
-}
-
-/// Returns the stages whose deps had a content when a run ended, with the paths of these deps;
-/// `None` if the lock was not kept.
-///
-/// # Errors
-/// The file cannot be read, or is not a lock.
-pub fn lock_naming(
-    history: &Path,
-    run: RunName,
-    digest: &Digest,
-) -> Result<Option<Vec<(StageName, RepoPath)>>> {
-    let Some(text) = lock_text(history, run)? else { return Ok(None) };
-    // Most locks do not name it, and need not be decoded.
-    if !text.contains(&*digest.to_hex()) {
-        return Ok(Some(Vec::new()));
-    }
-    let lock = decode_lock(history, run, &text)?;
-    let found = lock.stages.into_iter().flat_map(|(stage, trace)| {
-        let deps = trace.fingerprint.deps.into_iter();
-        deps.filter(|(_, content)| content.digest() == *digest)
-            .map(move |(path, _)| (stage.clone(), path))
-    });
-    Ok(Some(found.collect()))
-}
-
-fn lock_text(history: &Path, run: RunName) -> Result<Option<String>> {
     let path = run_dir(history, run).join(lock::FILE);
-    match regular_file::read(&path) {
-        Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
-        read => {
-            let bytes = read.map_err(|err| Error::io("read", &path, &err))?;
-            Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
-        }
-    }
-}
-
-fn decode_lock(history: &Path, run: RunName, text: &str) -> Result<Lock> {
-    Lock::decode(text).map_err(|bad| {
-        let path = run_dir(history, run).join(lock::FILE);
+    let bytes = match regular_file::read(&path) {
+        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|err| Error::io("read", &path, &err))?,
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    Lock::decode(&text).map(Some).map_err(|bad| {
         let shown = path.strip_prefix(history).unwrap_or(&path).display();
         Error::damaged(format!("{shown}:{}: {}", bad.line, bad.what))
     })
@@ -121,8 +81,23 @@ pub fn take_number(history: &Path) -> RunName {
         Ok(Some(store)) => store.highest().unwrap_or(0),
         Ok(None) | Err(_) => 0,
     };
-    let mut run = RunName(1 + recorded.max(highest_folder(history)));
     let _ = state_folder::create(&history.join(FOLDER));
+    take_first(history, RunName(1 + recorded.max(highest_folder(history))))
+}
+
+/// Takes the number of a new run for a writer of the database, whose highest number is `recorded`.
+///
+/// The folders are listed only if the next one exists, since a history can have many.
+pub(super) fn take_number_above(history: &Path, recorded: u64) -> RunName {
+    let next = RunName(recorded + 1);
+    match fs::create_dir(run_dir(history, next)) {
+        Ok(()) => next,
+        Err(_) => take_first(history, RunName(1 + recorded.max(highest_folder(history)))),
+    }
+}
+
+/// Takes `run`, or the first number after it that nobody has.
+fn take_first(history: &Path, mut run: RunName) -> RunName {
     // Other processes take numbers, too.
     while let Err(err) = fs::create_dir(run_dir(history, run))
         && err.kind() == ErrorKind::AlreadyExists

@@ -15,7 +15,6 @@ mod folders;
 mod inputs;
 mod liveness;
 mod lock_owner;
-pub mod log;
 pub mod query;
 mod queue;
 mod record;
@@ -32,6 +31,7 @@ mod store;
 pub mod sweeps;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod tracking;
 mod transaction;
 mod transfer;
 mod write;
@@ -41,8 +41,7 @@ pub use client_experiment::ClientExperiment;
 pub use client_model::{ClientModel, ModelMetric, ModelPoint, ModelStatus, NewModel};
 pub use client_run::{ClientMetric, ClientRun, DatasetInput};
 pub use folders::{
-    ARTIFACTS, EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, lock_naming, run_dir,
-    stage_dir, take_number,
+    EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number,
 };
 pub use inputs::DatasetSummary;
 pub use liveness::RECORDING;

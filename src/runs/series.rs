@@ -98,6 +98,26 @@ impl SeriesWriter {
         Ok(())
     }
 
+    /// Adds a point unless the series has the same one. [`SeriesWriter::save`] must follow in the
+    /// same transaction.
+    pub(super) fn add_once(
+        &mut self,
+        conn: &Connection,
+        points: &mut CachedStatement<'_>,
+        run: i64,
+        names: (&StageName, &str),
+        point: Point,
+    ) -> rusqlite::Result<()> {
+        let place = self.place(conn, run, names.0, names.1)?;
+        let sql = "SELECT 1 FROM points
+                   WHERE series = ?1 AND step = ?2 AND at = ?3 AND value IS ?4 LIMIT 1";
+        let same = params![self.open[place].id, point.step, point.at, point.value.to_f64()];
+        match conn.prepare_cached(sql)?.exists(same)? {
+            true => Ok(()),
+            false => self.add(conn, points, run, names, point),
+        }
+    }
+
     /// Returns the place of a series in `open`.
     fn place(
         &mut self,
@@ -134,7 +154,7 @@ impl Open {
         let insert = "INSERT INTO series (run, stage, key, count, last_step)
                       VALUES (?1, ?2, ?3, 0, 0)";
         let names = params![run, stage.as_str(), key];
-        let found = conn.query_row(select, names, |row| {
+        let found = conn.prepare_cached(select)?.query_row(names, |row| {
             // An invalid number was not written by this program, and does not count.
             let read = |at| step_columns(row, at).map(|it| step_value(it).unwrap_or(None));
             let count = unsigned(row.get(1)?);
@@ -147,7 +167,7 @@ impl Open {
         if let Some(open) = found.optional()? {
             return Ok(open);
         }
-        conn.execute(insert, names)?;
+        conn.prepare_cached(insert)?.execute(names)?;
         Ok(Open { id: conn.last_insert_rowid(), summary: Summary::default(), is_saved: true })
     }
 

@@ -38,7 +38,21 @@ mod log;
 mod matrix;
 mod metrics;
 #[cfg(feature = "ui")]
+mod mlflow;
+#[cfg(feature = "ui")]
 mod mlflow_artifacts;
+#[cfg(feature = "ui")]
+mod mlflow_experiments;
+#[cfg(feature = "ui")]
+mod mlflow_metrics;
+#[cfg(feature = "ui")]
+mod mlflow_runs;
+#[cfg(feature = "ui")]
+mod mlflow_stage;
+#[cfg(feature = "ui")]
+mod mlflow_values;
+#[cfg(feature = "ui")]
+mod mlflow_wire;
 mod models;
 mod optional;
 mod orphans;

@@ -30,6 +30,11 @@ impl Query {
         self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| &**value)
     }
 
+    /// Returns all keys and values, in their order.
+    pub(in crate::serve) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
     pub(in crate::serve) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

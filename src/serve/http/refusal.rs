@@ -31,6 +31,11 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", message)
     }
 
+    /// Refuses a request that has another form than those that are answered: 400.
+    pub(in crate::serve) fn bad_request(message: impl Into<String>) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
     /// Refuses to make what exists: 400.
     pub(in crate::serve) fn exists(message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "RESOURCE_ALREADY_EXISTS", message)

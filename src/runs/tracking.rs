@@ -1,0 +1,30 @@
+//! Experiments and runs as MLflow's clients write them, and the points that they read back. No
+//! operation begins or commits a transaction. Does not know about HTTP.
+//!
+//! A client that works for a stage of a pipeline's run owns the params, metrics and tags of that
+//! stage only: they are called `STAGE.KEY` for everybody else.
+
+mod experiment;
+mod history;
+mod run;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use rusqlite::Params;
+
+use super::store::{Store, database_error};
+use crate::error::Result;
+
+pub use history::{HistoryPoint, Place};
+pub use run::{NewRun, Update};
+pub use values::LoggedPoint;
+
+impl Store {
+    /// Executes a statement that changes something, and returns the number of changed rows.
+    fn execute(&self, sql: &str, values: impl Params) -> Result<usize> {
+        let done = || self.conn.prepare_cached(sql)?.execute(values);
+        done().map_err(|err| database_error("write", err))
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of what clients write, against a real database.

@@ -1,0 +1,212 @@
+//! Searches of runs, experiments and logged models, and the datasets that runs used.
+
+use hyper::Method;
+use serde::Serialize;
+
+use super::entity::{ExperimentJson, ModelJson, RunJson, SummaryJson};
+use super::error::invalid;
+use super::wire::Message;
+use crate::error::Error;
+use crate::filter::{Direction, Fault, Field, Filter, Order};
+use crate::runs::Lifecycle;
+use crate::runs::search::{ClientQuery, DatasetChoice, ExperimentQuery, ModelOrder, ModelQuery};
+use crate::serve::http::{Answer, Refusal, Request, Response};
+use crate::serve::state::State;
+
+/// Maximum number of results on a page.
+const MOST_RESULTS: i64 = 50_000;
+/// Results on a page unless the request says how many.
+const USUAL_RUNS: i64 = 1_000;
+const USUAL_MODELS: i64 = 50;
+/// Maximum number of summaries of datasets.
+const MOST_SUMMARIES: usize = 1_000;
+
+/// Answers a search.
+pub(super) async fn route(state: &State, request: &Request, path: &[&str]) -> Option<Answer> {
+    let (get, post) = (request.method == Method::GET, request.method == Method::POST);
+    Some(match path {
+        ["runs", "search"] if post => runs(state, request).await,
+        ["experiments", "search"] if post || get => experiments(state, request).await,
+        ["experiments", "search-datasets"] if post => datasets(state, request).await,
+        ["logged-models", "search"] if post => models(state, request).await,
+        _ => return None,
+    })
+}
+
+/// An answer with one list and the token of the next page.
+#[derive(Serialize)]
+struct RunsAnswer<'v> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<RunJson<'v>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ExperimentsAnswer<'v> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    experiments: Vec<ExperimentJson<'v>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct ModelsAnswer<'v> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    models: Vec<ModelJson<'v>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DatasetsAnswer<'v> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dataset_summaries: Vec<SummaryJson<'v>>,
+}
+
+async fn runs(state: &State, request: &Request) -> Answer {
+    let message = Message::of(request).await?;
+    let text = message.text("filter")?.unwrap_or_default();
+    let order = message
+        .texts("order_by")?
+        .into_iter()
+        .map(|text| Order::parse_mlflow(text).map_err(|fault| refused(fault, "order_by", text)));
+    let query = ClientQuery {
+        filter: Filter::parse(text, crate::filter::Dialect::Mlflow)
+            .map_err(|fault| refused(fault, "filter", text))?,
+        order: order.collect::<Result<_, _>>()?,
+        experiments: experiment_ids(&message)?,
+        lifecycle: lifecycle(&message, "run_view_type")?,
+        limit: limit(&message, USUAL_RUNS)?,
+        after: token(&message)?,
+    };
+    state
+        .read(move |store| {
+            let page = store.client_search(&query)?;
+            let found = store.client_runs(&page.found)?;
+            let runs = found.iter().map(RunJson::from).collect();
+            Ok(Response::json(&RunsAnswer { runs, next_page_token: page.next }))
+        })
+        .await
+}
+
+async fn experiments(state: &State, request: &Request) -> Answer {
+    let message = Message::of(request).await?;
+    let text = message.text("filter")?.unwrap_or_default();
+    let order = message.texts("order_by")?.into_iter().map(|text| {
+        Order::parse_experiments(text).map_err(|fault| refused(fault, "order_by", text))
+    });
+    let query = ExperimentQuery {
+        filter: Filter::parse_experiments(text).map_err(|fault| refused(fault, "filter", text))?,
+        order: order.collect::<Result<_, _>>()?,
+        lifecycle: lifecycle(&message, "view_type")?,
+        limit: limit(&message, 0)?,
+        after: token(&message)?,
+    };
+    state
+        .read(move |store| {
+            let page = store.experiment_search(&query)?;
+            let found = store.client_experiments(&page.found)?;
+            let experiments = found.iter().map(ExperimentJson::from).collect();
+            Ok(Response::json(&ExperimentsAnswer { experiments, next_page_token: page.next }))
+        })
+        .await
+}
+
+async fn models(state: &State, request: &Request) -> Answer {
+    let message = Message::of(request).await?;
+    let text = message.text("filter")?.unwrap_or_default();
+    let datasets = message.messages("datasets")?;
+    let datasets = datasets.iter().map(|one| {
+        let name = one.required("dataset_name")?.to_owned();
+        Ok(DatasetChoice { name, digest: given(one, "dataset_digest")? })
+    });
+    let orders = message.messages("order_by")?;
+    let query = ModelQuery {
+        filter: Filter::parse_models(text).map_err(|fault| refused(fault, "filter", text))?,
+        datasets: datasets.collect::<Result<_, Refusal>>()?,
+        order: orders.iter().map(model_order).collect::<Result<_, _>>()?,
+        experiments: experiment_ids(&message)?,
+        limit: limit(&message, USUAL_MODELS)?,
+        after: token(&message)?,
+    };
+    state
+        .read(move |store| {
+            let page = store.model_search(&query)?;
+            let found = store.client_models(&page.found)?;
+            let models = found.iter().map(ModelJson::from).collect();
+            Ok(Response::json(&ModelsAnswer { models, next_page_token: page.next }))
+        })
+        .await
+}
+
+fn model_order(message: &Message) -> Result<ModelOrder, Refusal> {
+    let text = message.required("field_name")?;
+    Ok(ModelOrder {
+        field: Field::parse_model_order(text).map_err(|fault| refused(fault, "order_by", text))?,
+        direction: match message.flag("ascending")? {
+            Some(false) => Direction::Descending,
+            Some(true) | None => Direction::Ascending,
+        },
+        dataset_name: given(message, "dataset_name")?,
+        dataset_digest: given(message, "dataset_digest")?,
+    })
+}
+
+async fn datasets(state: &State, request: &Request) -> Answer {
+    let message = Message::of(request).await?;
+    let experiments = experiment_ids(&message)?;
+    state
+        .read(move |store| {
+            let found = store.dataset_summaries(&experiments, MOST_SUMMARIES)?;
+            let dataset_summaries = found.iter().map(SummaryJson::from).collect();
+            Ok(Response::json(&DatasetsAnswer { dataset_summaries }))
+        })
+        .await
+}
+
+/// Returns a text that is neither absent nor empty.
+fn given(message: &Message, name: &str) -> Result<Option<String>, Refusal> {
+    Ok(message.text(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
+}
+
+fn token(message: &Message) -> Result<Option<String>, Refusal> {
+    given(message, "page_token")
+}
+
+fn experiment_ids(message: &Message) -> Result<Vec<i64>, Refusal> {
+    let id = |text: &str| {
+        text.parse().map_err(|_| {
+            Refusal::invalid(format!("Invalid experiment ID: '{}'", text.escape_debug()))
+        })
+    };
+    message.texts("experiment_ids")?.into_iter().map(id).collect()
+}
+
+/// Returns the lifecycle that is asked for; `None` stands for any.
+fn lifecycle(message: &Message, name: &str) -> Result<Option<Lifecycle>, Refusal> {
+    const VIEWS: [&str; 3] = ["ACTIVE_ONLY", "DELETED_ONLY", "ALL"];
+    Ok(match message.word(name, &VIEWS, 1)?.as_deref() {
+        Some("DELETED_ONLY") => Some(Lifecycle::Deleted),
+        Some("ALL") => None,
+        _ => Some(Lifecycle::Active),
+    })
+}
+
+/// Returns the number of results on a page; `usual` if the request does not say.
+fn limit(message: &Message, usual: i64) -> Result<usize, Refusal> {
+    let count = message.int("max_results")?.unwrap_or(usual);
+    match usize::try_from(count) {
+        Ok(limit) if (1..=MOST_RESULTS).contains(&count) => Ok(limit),
+        _ => {
+            let why = format!("It must be at least 1 and at most {MOST_RESULTS}.");
+            Err(invalid(&message.path("max_results"), &count.into(), &why))
+        }
+    }
+}
+
+/// Refuses a text for a mistake in it.
+fn refused(fault: Fault, name: &str, text: &str) -> Refusal {
+    let error: Error = fault.in_text(name, text);
+    error.into()
+}
