@@ -26,7 +26,8 @@ use crate::runs::Store;
 /// All runs of a view, in order, with the values of the first ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunGrid {
-    /// Number of runs that match, without parents that are shown for their children.
+    /// Number of runs that match, with those below others that are not open, and without parents
+    /// that are shown for their children.
     pub total: usize,
     pub is_tree: bool,
     /// Numbers of the runs.
@@ -50,7 +51,10 @@ impl RunGrid {
             Shape::Tree => true,
         };
         let found = view::find(store, view, is_tree, &known, goals)?;
-        let total = found.len();
+        let total = match view::is_whole(view) && is_tree && !view.is_deleted {
+            true => store.count()?,
+            false => found.len(),
+        };
         let rows = match is_tree {
             true if view::is_whole(view) => view::open(store, &found, view)?,
             true => run_tree::grouped(store, &found)?,

@@ -48,8 +48,12 @@ export function textOf(column, row) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-const tagTexts = (tags) => Object.entries(tags).map(([key, value]) =>
+const tagTexts = (tags) => Object.entries(ownTags(tags)).map(([key, value]) =>
   visible(value === "" ? key : `${key}: ${value}`));
+
+/** Returns the tags that users set, without those of programs. */
+export const ownTags = (tags) => Object.fromEntries(
+  Object.entries(tags).filter(([key]) => !/^(?:sweep|mlflow)\./.test(key)));
 
 /**
  * Creates the content of a cell.
@@ -132,18 +136,17 @@ function param(column, value, row, { above, base }) {
 }
 
 function tags(row) {
-  const shown = Object.entries(row.tags);
+  const shown = tagTexts(row.tags);
   return h("button", {
-    type: "button", class: "plain edit", data: { act: "tags", run: row.run, focus: "tags" },
-    title: shown.length > 0 ? tagTexts(row.tags).join(", ") : "Add a tag",
-    ariaLabel: `Tags of run-${row.run}`,
-  }, shown.length > 0 ? tagTexts(row.tags).map((tag) => h("span", { class: "chip" }, tag))
+    type: "button", class: "plain edit", data: { act: "tags", focus: "tags" },
+    title: shown.length > 0 ? shown.join(", ") : "Add a tag", ariaLabel: `Tags of run-${row.run}`,
+  }, shown.length > 0 ? shown.map((tag) => h("span", { class: "chip" }, tag))
     : h("span", { class: "hint" }, "+ tag"));
 }
 
 /** Creates the button that shows a note and edits it. */
 export const note = (row) => h("button", {
-  type: "button", class: "plain edit", data: { act: "note", run: row.run, focus: "note" },
+  type: "button", class: "plain edit", data: { act: "note", focus: "note" },
   title: row.note ? visible(row.note) : "Add a note", ariaLabel: `Note of run-${row.run}`,
 }, row.note ? visible(row.note) : h("span", { class: "hint" }, "+ note"));
 
@@ -182,7 +185,7 @@ export function spread(spread, [low, high]) {
   if (!spread) return missing();
   const at = (value) => `${(((toNumber(value) - low) / (high - low || 1)) * 100).toFixed(1)}%`;
   const mean = number(spread.mean);
-  const sd = spread.sd === null ? "" : ` ± ${number(spread.sd)}`;
+  const sd = spread.sd === null ? "" : ` ± ${number(Number(Number(spread.sd).toPrecision(2)))}`;
   const lost = spread.nan > 0 ? `, ${spread.nan} NaN` : "";
   const title = `mean ${mean}${sd}; ${number(spread.min)} to ${number(spread.max)}; `
     + `n = ${spread.count}${lost}`;

@@ -4,6 +4,7 @@ import { post } from "../../lib/api.js";
 import { fill, h } from "../../lib/dom.js";
 import { count, visible } from "../../lib/format.js";
 import { toast, toastError } from "../../lib/toast.js";
+import { ownTags } from "./cells.js";
 
 /** Sends edits of runs; `done` is called with the runs that changed. */
 export class Editor {
@@ -26,12 +27,13 @@ export class Editor {
 
   /** Edits the tags of a run in a box at an element: one line each, `key: value`. */
   tags(row, place) {
+    const own = ownTags(row.tags);
     const area = h("textarea", {
-      rows: 4, value: tagLines(row.tags), ariaLabel: `Tags of run-${row.run}`,
+      rows: 4, value: tagLines(own), ariaLabel: `Tags of run-${row.run}`,
       placeholder: "key: value",
     });
     popup(place, `Tags of run-${row.run}, one per line`, area, () => {
-      this.#setTags(row, row.tags, parseTags(area.value));
+      this.#setTags(row, own, parseTags(area.value));
     });
   }
 

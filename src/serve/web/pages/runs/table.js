@@ -14,8 +14,8 @@ const ROW = 28;
 const RUN = { key: "run", kind: "run", title: "run", isFixed: true, isPinned: true };
 const RUN_WIDTH = 250;
 const RUN_WIDTH_NARROW = 168;
-/** What a mean with its deviation needs beyond a single value. */
-const SPREAD = 40;
+/** Width that a mean with its deviation, or a difference, needs beyond a single value. */
+const MORE = 48;
 const NARROW = matchMedia("(max-width: 700px)");
 
 /** The table of runs. */
@@ -225,7 +225,8 @@ export class RunTable {
 
   #groupHead(item) {
     const { group } = item;
-    const named = this.#model.groupKeys.map((key, at) => `${key} = ${plain(group.params[at])}`);
+    const named = this.#model.groupKeys.map((key, at) =>
+      `${visible(key.split(".").at(-1))} = ${plain(group.params[at])}`);
     const title = group.sweep !== null ? `run-${group.sweep}` : named.join(", ") || "all runs";
     const text = group.sweep === null && named.length === 0 ? "no sweep" : title;
     return [
@@ -394,7 +395,7 @@ export class RunTable {
 }
 
 /** Lays out the columns: that of runs, pinned ones, others. */
-function layout(columns, { pin, w, by }, dragged) {
+function layout(columns, { pin, w, by, base }, dragged) {
   const widths = new Map(w.map((text) => {
     const at = text.lastIndexOf("~");
     return [text.slice(0, at), Number(text.slice(at + 1))];
@@ -404,11 +405,12 @@ function layout(columns, { pin, w, by }, dragged) {
   const isPinned = (column) => pin.includes(column.key) && !NARROW.matches;
   const shown = columns.map((column) => ({
     ...column,
-    width: width(column, usualWidth(column) + (by && isMetric(column) ? SPREAD : 0)),
+    width: width(column, usualWidth(column) + ((by || base) && isMetric(column) ? MORE : 0)),
     isPinned: isPinned(column),
     className: [`kind-${column.kind}`, isNumeric(column) && "number"].filter(Boolean).join(" "),
   }));
-  const runs = { ...RUN, className: "kind-run", width: width(RUN, NARROW.matches ? RUN_WIDTH_NARROW : RUN_WIDTH) };
+  const usual = NARROW.matches ? RUN_WIDTH_NARROW : RUN_WIDTH;
+  const runs = { ...RUN, className: "kind-run", width: width(RUN, usual) };
   const order = (column) => (column.isPinned ? 0 : 1);
   return [runs, ...shown.sort((a, b) => order(a) - order(b))];
 }
