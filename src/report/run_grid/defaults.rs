@@ -12,7 +12,7 @@ const METRICS: usize = 6;
 /// Maximum number of columns of params.
 const PARAMS: usize = 6;
 /// Number of runs that are read to find params that vary and metrics in use.
-const SAMPLED: usize = 60;
+const SAMPLED: usize = 30;
 
 /// Returns the texts of the columns.
 ///

@@ -182,8 +182,7 @@ impl<'k> Builder<'k> {
                 }
                 Field::Metric(name) => {
                     let table = self.metric(name)?;
-                    let join = format!(" LEFT JOIN {table} AS {joined} ON {joined}.run = number");
-                    by.joins.push_str(&join);
+                    by.joins.push_str(&join_by_run(&table, &joined));
                     by.keys.push(format!(
                         "{joined}.run IS NULL, {joined}.value IS NULL, {joined}.value {word}"
                     ));
@@ -196,9 +195,7 @@ impl<'k> Builder<'k> {
                         }
                         _ => tag_rows(&mut self.sql, self.known.tag(name)?),
                     };
-                    by.joins.push_str(&format!(
-                        " LEFT JOIN ({rows}) AS {joined} ON {joined}.run = number"
-                    ));
+                    by.joins.push_str(&join_by_run(&format!("({rows})"), &joined));
                     let expressions: &[&str] = match field {
                         Field::Param(_) => &[PARAM_NUMBER, PARAM_TEXT],
                         _ => &["value"],
@@ -214,4 +211,13 @@ impl<'k> Builder<'k> {
         by.keys.push("runs.number DESC".to_owned());
         Ok(by)
     }
+}
+
+/// Returns the join of `rows`, at most one for each run. SQLite does not know how many there are,
+/// and would read all of them for each run; of grouped rows, it makes an index.
+fn join_by_run(rows: &str, name: &str) -> String {
+    format!(
+        " LEFT JOIN (SELECT run, max(value) AS value FROM {rows} GROUP BY run) AS {name}
+          ON {name}.run = number"
+    )
 }

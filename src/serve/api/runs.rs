@@ -109,13 +109,13 @@ struct TagsBody {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NoteBody {
-    note: String,
+    note: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NameBody {
-    name: String,
+    name: Option<String>,
 }
 
 impl Edit {
@@ -145,12 +145,16 @@ async fn change(state: &State, request: &Request, run: &str, edit: Edit) -> Answ
         }
         Edit::Note => {
             let NoteBody { note } = body(request).await?;
-            state.write(move |store: &Store| store.set_note(find(store)?, &note)).await?;
+            state
+                .write(move |store: &Store| {
+                    store.set_note(find(store)?, note.as_deref().unwrap_or(""))
+                })
+                .await?;
         }
         Edit::Name => {
             let NameBody { name } = body(request).await?;
             let named = move |store: &Store| {
-                store.rename(find(store)?, Some(&*name).filter(|name| !name.is_empty()))
+                store.rename(find(store)?, name.as_deref().filter(|name| !name.is_empty()))
             };
             state.write(named).await?;
         }
