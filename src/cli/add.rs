@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::common::{amount, command_line, show_failures};
 use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
-use crate::engine::run::{Options, Report, Role, run};
+use crate::engine::run::{NoTracking, Options, Report, Role, run};
 use crate::engine::size::measure;
 use crate::engine::{OnForeign, Project, processors, project};
 use crate::error::{Error, Result};
@@ -74,6 +74,7 @@ impl AddArgs {
             overrides: Vec::new(),
             role: Role::Ordinary,
             git: None,
+            tracking: Arc::new(NoTracking),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let report = run(&project, &held, &options, vec![&mut recorder], || ());

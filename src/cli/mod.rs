@@ -25,6 +25,7 @@ mod schema;
 mod select;
 mod status;
 mod sweep;
+mod tracking;
 mod trash;
 #[cfg(feature = "ui")]
 mod ui;

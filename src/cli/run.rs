@@ -9,6 +9,7 @@ use clap::Args;
 use super::common::{
     command_line, show_error, show_failures, show_ignored, show_warnings, warn_of_undeclared,
 };
+use super::tracking::tracking;
 use super::{plan, select};
 use crate::engine::plan::plan;
 use crate::engine::run::{Options, OtherFolder, Report, Role, run};
@@ -137,6 +138,7 @@ impl RunArgs {
             overrides: self.params.iter().map(Override::typed).collect(),
             role: Role::Ordinary,
             git: None,
+            tracking: tracking(root),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::common::{command_line, show_error};
+use super::tracking::tracking;
 use super::{params, select};
 use crate::engine::sweep::{
     OnFailedBefore, OnFailure, Options, Results, Setup, Strategy, Trial, TrialState, dry_run, sweep,
@@ -168,6 +169,7 @@ impl StartArgs {
             max_time: spec.max_time,
             command: command_line(),
             notify: terminal::note,
+            tracking: tracking(root),
         };
         let mut reporter = SweepReporter::choose(format);
         let erase = reporter.eraser();

@@ -37,7 +37,7 @@ use crate::workspace::run_lock::RunLock;
 
 pub(super) use self::items::missing_item_out;
 pub use self::ledger::{OtherFolder, Report};
-pub use self::options::{Options, Role, TrialOf};
+pub use self::options::{NoTracking, Options, Role, Tracking, TrialOf};
 
 /// Brings the wanted stages up to date.
 ///

@@ -263,6 +263,7 @@ fn run_trials(
         cpus: options.cpus,
         command: &options.command,
         notify: options.notify,
+        tracking: &options.tracking,
     };
     std::thread::scope(|scope| driver.run(scope, &context, sender, inbox));
 }

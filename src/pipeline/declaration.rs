@@ -133,6 +133,9 @@ pub struct Stage {
     /// Maximum duration of the process.
     #[serde(default, skip_serializing_if = "is_default")]
     pub timeout: Option<Duration>,
+    /// The command can log to the run by MLflow's client.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mlflow: bool,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -162,6 +165,7 @@ impl Stage {
             resources: Resources::default(),
             retries: Retries::default(),
             timeout: None,
+            mlflow: false,
         }
     }
 }

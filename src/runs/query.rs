@@ -15,10 +15,20 @@ use super::rows::{
 };
 use super::store::{Store, database_error, invalid_value};
 use crate::error::{Error, Result};
-use crate::event::{GitState, GitTree, Millis, RunInfo, RunKind, RunName};
+use crate::event::{GitState, GitTree, Millis, RunInfo, RunKind, RunName, RunUid};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 
 impl Store {
+    /// Returns the number of the experiment that a run belongs to; `None` without such a run.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn experiment_of(&self, run: RunUid) -> Result<Option<i64>> {
+        let sql = "SELECT experiment FROM runs WHERE uid = ?1";
+        let found = self.conn.query_row(sql, [run.to_string()], |row| row.get(0)).optional();
+        found.map_err(|err| database_error("read", err))
+    }
+
     /// Returns at most `limit` of the latest runs, newest first, without deleted ones.
     pub fn names(&self, limit: usize) -> Result<Vec<RunName>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

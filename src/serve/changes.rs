@@ -39,7 +39,10 @@ impl Changes {
         }
     }
 
-    pub(super) fn subscribe(&self) -> watch::Receiver<Revisions> {
+    /// Returns the revisions as they change from now on.
+    pub(super) async fn subscribe(&self) -> watch::Receiver<Revisions> {
+        // Without this look, what changes before the next one would not be noticed.
+        self.look().await;
         self.listened.notify_one();
         self.revisions.subscribe()
     }
@@ -50,16 +53,20 @@ impl Changes {
             if self.revisions.receiver_count() == 0 {
                 self.listened.notified().await;
             }
-            let seen = Arc::clone(&self.seen);
-            let look = move || seen.lock().unwrap_or_else(PoisonError::into_inner).look();
-            let (store, workspace) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
-            if store || workspace {
-                self.revisions.send_modify(|revisions| {
-                    revisions.store += u64::from(store);
-                    revisions.workspace += u64::from(workspace);
-                });
-            }
+            self.look().await;
             tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    async fn look(&self) {
+        let seen = Arc::clone(&self.seen);
+        let look = move || seen.lock().unwrap_or_else(PoisonError::into_inner).look();
+        let (store, workspace) = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        if store || workspace {
+            self.revisions.send_modify(|revisions| {
+                revisions.store += u64::from(store);
+                revisions.workspace += u64::from(workspace);
+            });
         }
     }
 }

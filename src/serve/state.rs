@@ -125,8 +125,8 @@ impl State {
     }
 
     /// Returns the revisions of what the pages show, as they change.
-    pub(super) fn revisions(&self) -> watch::Receiver<Revisions> {
-        self.changes.subscribe()
+    pub(super) async fn revisions(&self) -> watch::Receiver<Revisions> {
+        self.changes.subscribe().await
     }
 
     /// Notices changes for those who listen, until the server ends.

@@ -86,6 +86,8 @@ mod status;
 mod sweep;
 mod templates;
 mod trash;
+#[cfg(feature = "ui")]
+mod ui;
 mod undeclared;
 mod user_fifos;
 mod watch;

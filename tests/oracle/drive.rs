@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use repro::engine::run::{Options, Role, run};
+use repro::engine::run::{NoTracking, Options, Role, run};
 use repro::engine::status::{Verdict, assess};
 use repro::engine::{OnForeign, Project};
 use repro::event::{Failure, Outcome};
@@ -176,6 +176,7 @@ fn run_in_process(
         overrides: Vec::new(),
         role: Role::Ordinary,
         git: None,
+        tracking: Arc::new(NoTracking),
     };
     let report = run(&project, &held, &options, Vec::new(), || ())?;
     let stages = report.stages.into_iter().map(|(name, outcome, _)| {

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::common::{command_line, show_failures, store};
 use crate::cli::select;
+use crate::cli::tracking::tracking;
 use crate::engine::reproduce::{Repetition, Sameness, Tolerance, prepare};
 use crate::engine::run::{Options, Role, run};
 use crate::engine::{OnForeign, Project, processors};
@@ -103,6 +104,7 @@ impl ReproduceArgs {
             overrides: original.info.overrides.clone(),
             role: Role::Repetition(original.info.uid),
             git: repetition.git.clone(),
+            tracking: tracking(&project.history),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let mut reporter = Reporter::choose(Format::Text, &names);

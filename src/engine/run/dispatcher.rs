@@ -350,17 +350,20 @@ impl<'a, 's> Dispatcher<'a, 's> {
             Force::No
         };
         let on_foreign = self.options.on_foreign;
+        let (uid, tracking) = (self.ledger.uid(), Arc::clone(&self.options.tracking));
         let spawned = self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let (meter, reported) = (Meter::default(), Reported::default());
             let context = RunContext {
                 project: &project,
                 run,
+                uid,
                 folder: &folder,
                 groups: &groups,
                 meter: &meter,
                 units: &units,
                 on_foreign,
+                tracking: &*tracking,
             };
             let deliver = |messages: Vec<StageMessage>| {
                 reported.note(&messages);

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use super::ledger::OtherFolder;
 use super::meter::Meter;
+use super::options::Tracking;
 use super::processes::{Deliver, ProcessGroups};
 use super::units::Units;
 use crate::engine::{OnForeign, Project};
 use crate::error::{Error, Result};
-use crate::event::{Millis, RunName};
+use crate::event::{Millis, RunName, RunUid};
 use crate::exec::{Job, StageMessage};
 use crate::pipeline::{Stage, nested};
 use crate::regular_file;
@@ -24,6 +25,7 @@ use crate::state_folder;
 pub(super) struct RunContext<'a> {
     pub project: &'a Project,
     pub run: RunName,
+    pub uid: Option<RunUid>,
     /// The folder for the files of the run.
     pub folder: &'a Path,
     pub groups: &'a ProcessGroups,
@@ -31,6 +33,7 @@ pub(super) struct RunContext<'a> {
     /// Lets the stage submit its work as units.
     pub units: &'a Units,
     pub on_foreign: OnForeign,
+    pub tracking: &'a dyn Tracking,
 }
 
 /// Makes attempts until one succeeds or the stage's retries are used up, and returns the last
@@ -106,7 +109,7 @@ pub(super) fn job(context: RunContext<'_>, stage: &Stage, failures: u64) -> Resu
         cmd: stage.cmd.clone().unwrap_or_default(),
         shell: stage.shell.clone(),
         dir,
-        env: environment(context, stage, params, events),
+        env: environment(context, stage, params, events)?,
         log: folder.join("log"),
         marker: project.markers().join(stage.name.as_str()),
     })
@@ -145,11 +148,16 @@ fn environment(
     stage: &Stage,
     params: PathBuf,
     events: PathBuf,
-) -> Vec<(String, OsString)> {
+) -> Result<Vec<(String, OsString)>> {
     let mut env: Vec<(String, OsString)> = Vec::new();
     // Python buffers output to a file until it exits, which would hide it from the live display.
     if std::env::var_os("PYTHONUNBUFFERED").is_none() {
         env.push(("PYTHONUNBUFFERED".into(), "1".into()));
+    }
+    // First, so that variables which the stage declares take precedence.
+    if let Some(uid) = context.uid.filter(|_| stage.mlflow) {
+        let found = context.tracking.environment(uid, &stage.name)?;
+        env.extend(found.into_iter().map(|(name, value)| (name, value.into())));
     }
     env.extend(stage.env.iter().map(|(name, value)| (name.clone(), value.into())));
     env.push(("REPRO_STAGE".into(), stage.name.as_str().into()));
@@ -157,5 +165,5 @@ fn environment(
     env.push(("REPRO_ROOT".into(), context.project.root.clone().into()));
     env.push(("REPRO_PARAMS".into(), params.into()));
     env.push(("REPRO_EVENTS".into(), events.into()));
-    env
+    Ok(env)
 }

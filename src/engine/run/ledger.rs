@@ -13,7 +13,7 @@ use crate::engine::saved_git::SavedGit;
 use crate::engine::{Project, metrics, provenance, started};
 use crate::error::{Error, Result, exit};
 use crate::event::{
-    Event, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, Subscriber, Timestamp,
+    Event, Millis, Outcome, RunInfo, RunKind, RunName, RunStatus, RunUid, Subscriber, Timestamp,
 };
 use crate::filter::MetricName;
 use crate::number::Number;
@@ -68,6 +68,7 @@ pub(super) struct Ledger<'a, 's> {
     subscribers: Vec<&'s mut dyn Subscriber>,
     began: Instant,
     run: Option<RunName>,
+    uid: Option<RunUid>,
     pub(super) other_folder: Option<OtherFolder>,
     /// Events to report once the run has begun.
     pending: Vec<Event>,
@@ -94,6 +95,7 @@ impl<'a, 's> Ledger<'a, 's> {
             subscribers,
             began,
             run: None,
+            uid: None,
             other_folder: None,
             pending: Vec::new(),
             ended: vec![None; project.pipeline.stages.len()],
@@ -123,6 +125,7 @@ impl<'a, 's> Ledger<'a, 's> {
             fresh: self.project.up_to_date.count(),
             ..self.base_info()
         };
+        self.uid = Some(info.uid);
         let pending = std::mem::take(&mut self.pending);
         self.emit(Event::RunStarted { run, at: now_millis(), info: Box::new(info) });
         pending.into_iter().for_each(|event| self.emit(event));
@@ -147,6 +150,11 @@ impl<'a, 's> Ledger<'a, 's> {
     /// Returns the name of the run; `None` while there has been no work.
     pub(super) fn run(&self) -> Option<RunName> {
         self.run
+    }
+
+    /// Returns the identity of the run; `None` while there has been no work.
+    pub(super) fn uid(&self) -> Option<RunUid> {
+        self.uid
     }
 
     /// Reports an event to the subscribers, or keeps it until the run begins.

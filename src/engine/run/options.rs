@@ -1,11 +1,14 @@
 //! Options of a run.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
 use crate::engine::OnForeign;
 use crate::engine::saved_git::SavedGit;
+use crate::error::{Error, Result};
 use crate::event::RunUid;
-use crate::pipeline::StageSet;
+use crate::pipeline::{StageName, StageSet};
 use crate::schedule::OnFailure;
 
 /// Options of a run, as resolved from the command line.
@@ -25,6 +28,29 @@ pub struct Options {
     pub role: Role,
     /// Git state of the files, if they are not those of the main project as they are now.
     pub git: Option<SavedGit>,
+    pub tracking: Arc<dyn Tracking>,
+}
+
+/// Connects commands with a server that accepts what they log, for stages that declare `mlflow`.
+/// The engine does not know the server, nor what is logged there.
+pub trait Tracking: fmt::Debug + Send + Sync {
+    /// Returns the environment variables by which the command of a stage finds its run. They are
+    /// not part of the fingerprint. Called by several threads, each time a command starts.
+    ///
+    /// # Errors
+    /// The server cannot be started; the stage then fails.
+    fn environment(&self, run: RunUid, stage: &StageName) -> Result<Vec<(String, String)>>;
+}
+
+/// Refuses commands that want a server.
+#[derive(Debug)]
+pub struct NoTracking;
+
+impl Tracking for NoTracking {
+    fn environment(&self, _: RunUid, _: &StageName) -> Result<Vec<(String, String)>> {
+        Err(Error::usage("its `mlflow` needs a server, which this `repro` was built without")
+            .hint("build `repro` with the feature `ui`, or remove `mlflow`"))
+    }
 }
 
 /// Tag of a run that repeats another one; its value is the identity of that run.

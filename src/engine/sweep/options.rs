@@ -1,8 +1,10 @@
 //! Options of a sweep besides its space.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::run::Tracking;
 use crate::error::Result;
 use crate::pipeline::{Pipeline, StageSet};
 
@@ -20,6 +22,8 @@ pub struct Options<'a> {
     pub command: Vec<String>,
     /// Shows a message of the recorders.
     pub notify: fn(&str),
+    /// See [`Tracking`].
+    pub tracking: Arc<dyn Tracking>,
 }
 
 /// The reaction to a failed trial.

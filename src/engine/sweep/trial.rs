@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::news::{Ended, News};
-use crate::engine::run::{self, Prepared, Role, Shared, TrialOf, run_sharing};
+use crate::engine::run::{self, Prepared, Role, Shared, Tracking, TrialOf, run_sharing};
 use crate::engine::saved_git::SavedGit;
 use crate::engine::worktree::Worktree;
 use crate::engine::{OnForeign, Project};
@@ -28,6 +28,7 @@ pub(super) struct Context<'a> {
     pub command: &'a [String],
     /// Shows a message of the recorder.
     pub notify: fn(&str),
+    pub tracking: &'a Arc<dyn Tracking>,
 }
 
 /// A trial to run.
@@ -64,6 +65,7 @@ fn run(context: &Context<'_>, job: Job, news: &Sender<News>) -> Result<Ended> {
         overrides: overrides.iter().map(Override::typed).collect(),
         role: Role::Trial(of),
         git: Some(context.git.clone()),
+        tracking: Arc::clone(context.tracking),
     };
     let mut recorder = Recorder::start(&project.history, context.notify);
     let mut forward = Forward { name, news };

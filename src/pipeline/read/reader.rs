@@ -29,7 +29,7 @@ pub(in crate::pipeline) const ROOT: [&str; 10] = [
     "sweeps",
     "stages",
 ];
-pub(in crate::pipeline) const PIPELINE: [&str; 1] = ["name"];
+pub(in crate::pipeline) const PIPELINE: [&str; 2] = ["name", "mlflow"];
 pub(in crate::pipeline) const CONFIG: [&str; 2] = ["include", "groups"];
 pub(in crate::pipeline) const GIT: [&str; 1] = ["ignore_outs"];
 pub(in crate::pipeline) const METRIC: [&str; 1] = ["goal"];
@@ -43,6 +43,8 @@ pub(super) struct Scope<'s> {
     pub(super) params: &'s Params,
     pub(super) templates: &'s Templates,
     pub(super) tokens: &'s Tokens,
+    /// Default of the key `mlflow` of a stage.
+    pub(super) mlflow: bool,
 }
 
 /// The parser of one file: reports problems with their lines.
@@ -187,6 +189,12 @@ impl Reader {
         let table = self.table(root.get("pipeline")?, "`[pipeline]`")?;
         self.reject_unknown_keys(table, "`[pipeline]`", &PIPELINE);
         self.string(table.get("name")?, "the pipeline's `name`").map(str::to_owned)
+    }
+
+    /// Reads whether stages log through MLflow's client, unless they say otherwise.
+    fn mlflow(&mut self, root: &DeTable<'_>) -> bool {
+        let table = root.get("pipeline").and_then(|value| value.get_ref().as_table());
+        table.is_some_and(|table| self.flag(table, "mlflow", "`[pipeline]`", false))
     }
 
     pub(super) fn params(&mut self, root: &DeTable<'_>) -> Params {
@@ -373,7 +381,8 @@ impl Reader {
         if !set.is_empty() {
             templates.note_names();
         }
-        let scope = Scope { params, templates: &templates, tokens };
+        let mlflow = self.mlflow(root);
+        let scope = Scope { params, templates: &templates, tokens, mlflow };
         let mut stages = Vec::with_capacity(table.len());
         for (name, value) in table {
             let line = self.line(name);

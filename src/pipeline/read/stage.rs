@@ -16,7 +16,7 @@ use crate::pipeline::{
 };
 use crate::repo_path::RepoPath;
 
-pub(in crate::pipeline) const KEYS: [&str; 20] = [
+pub(in crate::pipeline) const KEYS: [&str; 21] = [
     "cmd",
     "desc",
     "each",
@@ -37,6 +37,7 @@ pub(in crate::pipeline) const KEYS: [&str; 20] = [
     "uses",
     "retries",
     "timeout",
+    "mlflow",
 ];
 
 impl Reader {
@@ -84,7 +85,6 @@ impl Reader {
         let tools = self.tools(table, &of, scope);
         let params = self.used_params(table, &of, scope);
         Stage {
-            cmd,
             shell,
             wdir: table.get("wdir").and_then(|value| self.wdir(value, &of, scope)),
             env,
@@ -100,6 +100,8 @@ impl Reader {
             timeout: table
                 .get("timeout")
                 .and_then(|value| self.duration(value, &format!("`timeout` of {of}"))),
+            mlflow: cmd.is_some() && self.flag(table, "mlflow", &of, scope.mlflow),
+            cmd,
             name,
             family,
             line,

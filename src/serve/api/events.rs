@@ -14,9 +14,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Returns the events `store` and `workspace`, each with a number that grows.
 ///
 /// The first of each comes at once, so a page that lost its connection looks again.
-pub(super) fn stream(state: &State) -> Response {
+pub(super) async fn stream(state: &State) -> Response {
     let (sender, pieces) = mpsc::channel(8);
-    let mut revisions = state.revisions();
+    let mut revisions = state.revisions().await;
     let stopped = state.until_stopped();
     tokio::task::spawn_local(async move {
         let mut stopped = std::pin::pin!(stopped);

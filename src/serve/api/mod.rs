@@ -18,7 +18,7 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
     let segments = request.segments();
     let ["api", view, ..] = &segments[..] else { return None };
     match (&request.method, *view) {
-        (&Method::GET, "events") if segments.len() == 2 => Some(Ok(events::stream(state))),
+        (&Method::GET, "events") if segments.len() == 2 => Some(Ok(events::stream(state).await)),
         (&Method::GET, "server") if segments.len() == 2 => Some(Ok(server(state))),
         (_, "home") => home::route(state, request).await,
         (_, "runs") => match runs::route(state, request).await {

@@ -15,6 +15,8 @@
 //! - Without a token, every user of this machine can read and write the runs.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use hyper::Method;
@@ -51,17 +53,32 @@ impl Token {
         Ok(Token::of(text))
     }
 
+    /// Makes a token that nobody can guess, and returns its text as well.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn random() -> Result<(Token, String)> {
+        let source = Path::new("/dev/urandom");
+        let mut bytes = [0; 32];
+        File::open(source)
+            .and_then(|mut file| file.read_exact(&mut bytes))
+            .map_err(|err| Error::io("read", source, &err))?;
+        let text = hex(&bytes);
+        Ok((Token::of(&text), text))
+    }
+
     fn of(text: &str) -> Token {
         Token(blake3::hash(text.as_bytes()))
     }
 
     /// Returns the value of the cookie, from which nobody can tell the token.
     fn cookie(&self) -> String {
-        blake3::derive_key("repro 2026 cookie of the dashboard", self.0.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&blake3::derive_key("repro 2026 cookie of the dashboard", self.0.as_bytes()))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Debug for Token {

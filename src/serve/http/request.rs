@@ -27,7 +27,7 @@ pub(in crate::serve) struct Request {
     uri: Uri,
     /// The path, split at slashes and then decoded; a segment may contain an encoded slash.
     segments: Vec<String>,
-    stage: Option<String>,
+    sender: Sender,
     body: RefCell<Option<Incoming>>,
 }
 
@@ -40,10 +40,10 @@ impl Request {
         let (Parts { method, uri, headers, .. }, body) = request.into_parts();
         let method = if method == Method::HEAD { Method::GET } else { method };
         let mut segments = segments(uri.path())?;
-        let stage = stage(&mut segments);
+        let sender = sender(&mut segments);
         let query = Query::parse(uri.query().unwrap_or(""));
         let body = RefCell::new(Some(body));
-        Ok(Request { method, headers, query, uri, segments, stage, body })
+        Ok(Request { method, headers, query, uri, segments, sender, body })
     }
 
     /// Returns the path, decoded and without what [`Request::stage`] returns.
@@ -63,7 +63,12 @@ impl Request {
 
     /// Returns the stage that the sender runs in: its base URL ends in `/stage/NAME`.
     pub(in crate::serve) fn stage(&self) -> Option<&str> {
-        self.stage.as_deref()
+        self.sender.stage.as_deref()
+    }
+
+    /// Returns the run of that stage: the base URL ends in `/run/UID/stage/NAME`.
+    pub(in crate::serve) fn run(&self) -> Option<&str> {
+        self.sender.run.as_deref()
     }
 
     /// Returns a header as text; `None` if it is missing or not ASCII.
@@ -151,12 +156,24 @@ fn segments(path: &str) -> Result<Vec<String>, Refusal> {
         .collect()
 }
 
-/// Takes `stage/NAME` away from the start of a path.
-fn stage(segments: &mut Vec<String>) -> Option<String> {
-    if segments.len() < 2 || segments[0] != "stage" {
-        return None;
-    }
-    segments.drain(..2).nth(1)
+/// The command that sends a request, as its base URL says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sender {
+    run: Option<String>,
+    stage: Option<String>,
+}
+
+/// Takes `run/UID/stage/NAME`, or only `stage/NAME`, away from the start of a path.
+fn sender(segments: &mut Vec<String>) -> Sender {
+    let (length, run, stage) = match &segments[..] {
+        [run, uid, stage, name, ..] if run == "run" && stage == "stage" => {
+            (4, Some(uid.clone()), Some(name.clone()))
+        }
+        [stage, name, ..] if stage == "stage" => (2, None, Some(name.clone())),
+        _ => return Sender::default(),
+    };
+    segments.drain(..length);
+    Sender { run, stage }
 }
 
 #[cfg(test)]
@@ -180,15 +197,17 @@ mod tests {
     }
 
     #[test]
-    fn stage_of_the_sender() {
-        for (path, stage_name, rest) in [
-            ("/stage/train/api/2.0", Some("train"), &["api", "2.0"][..]),
-            ("/stage/train%40x=1", Some("train@x=1"), &[]),
-            ("/stage", None, &["stage"]),
-            ("/api/stage/train", None, &["api", "stage", "train"]),
+    fn sender_by_base_url() {
+        for (path, run, stage, rest) in [
+            ("/stage/train/api/2.0", None, Some("train"), &["api", "2.0"][..]),
+            ("/run/ab/stage/train%40x=1", Some("ab"), Some("train@x=1"), &[]),
+            ("/run/ab/stage", None, None, &["run", "ab", "stage"]),
+            ("/stage", None, None, &["stage"]),
+            ("/api/stage/train", None, None, &["api", "stage", "train"]),
         ] {
             let mut path = segments(path).unwrap();
-            assert_eq!(stage(&mut path).as_deref(), stage_name);
+            let [run, stage] = [run, stage].map(|text| text.map(str::to_owned));
+            assert_eq!(sender(&mut path), Sender { run, stage });
             assert_eq!(path, rest);
         }
     }
