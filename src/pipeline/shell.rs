@@ -244,6 +244,10 @@ impl Scanner {
                 Some("after an operator in an array")
             }
             (Some(Frame::Array), '(') if !after("$") => Some("after a bracket in an array"),
+            // Bash 5.2 parses the text of `$(…)` twice, and the second time without these quotes.
+            (_, '(') if after("=") && self.frames.contains(&Frame::Command) => {
+                Some("after an array in `$(…)`")
+            }
             (_, '(') if after("@!+*?^~") => Some("after a pattern with brackets"),
             (_, '#') if after("()<>") => Some("after `#` at a bracket"),
             (_, '#')
@@ -366,6 +370,8 @@ mod tests {
             ("a=(x; y); echo @", "after an operator in an array"),
             ("declare -a a=(x > @)", "after an operator in an array"),
             ("a+=((@))", "after a bracket in an array"),
+            ("echo \"$(a=(x @); echo @)\"", "after an array in `$(…)`"),
+            ("echo $(declare -a a=(x); echo @)", "after an array in `$(…)`"),
         ] {
             assert_eq!(fill(command, "a b"), Err(place), "{command}");
             assert!(fill(command, "ab").is_ok(), "{command}");
