@@ -367,6 +367,10 @@ mod tests {
             ("cat <<E\n\\@\nE", "after a backslash"),
             ("cat <<@\nx\n", "in the end of a here-document"),
             ("cat <<E\n$(echo \"x\")@\nE", "after this substitution in a here-document"),
+            (
+                "cat <<E\n$(case x in x) echo;; esac; echo @)\nE",
+                "after this substitution in a here-document",
+            ),
             ("a=(x; y); echo @", "after an operator in an array"),
             ("declare -a a=(x > @)", "after an operator in an array"),
             ("a+=((@))", "after a bracket in an array"),

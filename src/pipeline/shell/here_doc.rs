@@ -96,7 +96,10 @@ impl Scanner {
             } else if body.until.is_some() {
                 // `${ command; }` is a substitution in some shells.
                 let is_command = last == Some('{') && " \t|".contains(c);
-                if is_command || "'\"\\`#<({\n".contains(c) {
+                // The patterns of `case` end with a bracket, too.
+                let word = body.line.rsplit(|c: char| !c.is_alphanumeric()).next();
+                let is_case = word == Some("case") && !c.is_alphanumeric();
+                if is_command || is_case || "'\"\\`#<({\n".contains(c) {
                     self.lost.get_or_insert("after this substitution in a here-document");
                 }
             } else {

@@ -45,7 +45,8 @@ impl Axis {
         let value = limited(value);
         let share = match self.scale {
             Scale::Linear => (value - self.low) / (self.high - self.low),
-            Scale::Log => (value / self.low).ln() / (self.high / self.low).ln(),
+            // A value below the limit is 0, which has no logarithm.
+            Scale::Log => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
         };
         self.from + share * (self.to - self.from)
     }
@@ -146,6 +147,12 @@ pub(super) fn minus(text: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn smallest_decade_has_place() {
+        let axis = Axis::new(Scale::Log, [4.13e-100, 3.2e80].into_iter(), 0.05).between(0.0, 1.0);
+        assert!(axis.ticks(5).iter().all(|(value, _)| axis.place(*value).is_finite()));
+    }
 
     #[test]
     fn round_ticks() {
