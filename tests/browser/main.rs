@@ -14,6 +14,7 @@ mod driver;
 mod driver_tests;
 mod key;
 mod project;
+mod runs;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, unused_macros, reason = "the end-to-end tests use the rest")]
 mod sandbox;

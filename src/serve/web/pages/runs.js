@@ -46,7 +46,9 @@ class RunsPage {
       state: this.#state, model: this.#model, selection: this.#selection, edit,
     });
     this.#edit = edit;
-    fill(root, this.#toolbar(), this.#controls.filter.error, this.#table.element);
+    this.#controls.empty = h("div", { class: "empty", hidden: true });
+    fill(root, this.#toolbar(), this.#controls.filter.error, this.#controls.empty,
+      this.#table.element);
     this.#model.onRows = () => this.#table.refresh();
   }
   #edit;
@@ -133,6 +135,7 @@ class RunsPage {
     try {
       if (!await this.#model.load(view)) return;
       this.#controls.filter.setError(null);
+      this.#table.element.classList.remove("stale");
     } catch (error) {
       this.#failed(error);
       return;
@@ -144,8 +147,12 @@ class RunsPage {
 
   #failed(error) {
     const { filter } = this.#controls;
+    // What is shown belongs to another filter.
+    this.#table.element.classList.add("stale");
     filter.setText(this.#state.get().filter);
-    filter.setError([error.message, error.hint].filter(Boolean).join("; "));
+    const rest = this.#model.items.length > 0 ? "The rows are those from before." : "";
+    filter.setError([[error.message, error.hint].filter(Boolean).join("; "), rest]
+      .filter(Boolean).join(" — "));
   }
 
   #draw() {
@@ -165,7 +172,27 @@ class RunsPage {
     compare.href = compareAddress(selected);
     setText(remove, view.deleted ? "Undelete" : "Delete");
     setCommand(commandOf(view));
+    this.#drawEmpty(view);
     this.#table.draw();
+  }
+
+  /** Says why there is no row. */
+  #drawEmpty(view) {
+    const { empty } = this.#controls;
+    const isEmpty = this.#model.items.length === 0;
+    empty.hidden = !isEmpty;
+    this.#table.element.hidden = isEmpty;
+    if (!isEmpty) return;
+    if (view.filter !== "") {
+      const all = () => this.#state.set({ filter: "" });
+      fill(empty, h("h2", null, "No run matches"),
+        h("p", null, h("button", { type: "button", onclick: all }, "Show all runs")));
+    } else if (view.deleted) {
+      fill(empty, h("h2", null, "No run is deleted"));
+    } else {
+      fill(empty, h("h2", null, "There are no runs yet"),
+        h("p", null, h("code", null, "repro run"), " creates the first"));
+    }
   }
 
   #groupCount() {

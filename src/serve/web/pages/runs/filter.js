@@ -127,7 +127,7 @@ async function candidates(place, names, values) {
     case "and": return ["and"];
     default: {
       const { field } = place;
-      if (/^metrics?\./.test(field)) return [];
+      if (/^metrics?\./.test(field) || !fields(await names()).includes(field)) return [];
       if (!values.has(field)) values.set(field, await get(url("/api/runs/values", { field })));
       return values.get(field);
     }
