@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags, openat};
 
 /// Returns options with which opening fails for a link and returns at once for a FIFO.
 pub fn options() -> OpenOptions {
@@ -22,6 +22,38 @@ pub fn options() -> OpenOptions {
 /// I/O errors; [`ErrorKind::InvalidInput`] if `path` is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
     checked(path, options().read(true).open(path))
+}
+
+/// Opens the file at the path `parts` below a folder. No link is followed on the way, so the file
+/// is inside of the folder, whatever a process puts there.
+///
+/// # Errors
+/// I/O errors; [`ErrorKind::InvalidInput`] if a part is not a plain name, or the path leads to
+/// something else than a regular file.
+pub fn open_below(folder: &Path, parts: &[impl AsRef<str>]) -> io::Result<File> {
+    let is_name = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(['/', '\0']);
+    let Some((name, above)) = parts.split_last() else { return Err(invalid_path()) };
+    if !parts.iter().all(|part| is_name(part.as_ref())) {
+        return Err(invalid_path());
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let open = |folder: &File, name: &str, more: OFlags| -> io::Result<File> {
+        Ok(openat(folder, name, flags | more, Mode::empty())?.into())
+    };
+    let mut at = File::open(folder)?;
+    for part in above {
+        at = open(&at, part.as_ref(), OFlags::DIRECTORY)?;
+    }
+    let opened = match open(&at, name.as_ref(), OFlags::empty()) {
+        // A link, a socket.
+        Err(err) if err.kind() != ErrorKind::NotFound => return Err(invalid_path()),
+        opened => opened?,
+    };
+    if opened.metadata()?.is_file() { Ok(opened) } else { Err(invalid_path()) }
+}
+
+fn invalid_path() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "it is not a regular file of this folder")
 }
 
 /// Opens a file for reading and writing; creates it if it is missing. Its bytes stay.
@@ -169,6 +201,41 @@ mod tests {
                 assert_eq!(kind, ErrorKind::InvalidInput, "{name}");
             }
             assert_eq!(read_following(&path("none")).unwrap_err().kind(), ErrorKind::NotFound);
+        });
+    }
+
+    #[test]
+    fn no_path_leaves_the_folder() {
+        deadline::within(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = |name: &str| dir.path().join(name);
+            fs::create_dir_all(path("run/a/b")).unwrap();
+            fs::write(path("run/a/b/c"), "inside").unwrap();
+            fs::write(path("secret"), "outside").unwrap();
+            let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, path(name)).unwrap();
+            link("../../secret", "run/a/file");
+            link("../..", "run/a/folder");
+            let (cwd, fifo) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
+            rustix::fs::mknodat(cwd, path("run/fifo"), fifo, Mode::RWXU, 0).unwrap();
+            let open = |parts: &[&str]| open_below(&path("run"), parts);
+            let mut text = String::new();
+            open(&["a", "b", "c"]).unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, "inside");
+            assert_eq!(open(&["a", "none"]).unwrap_err().kind(), ErrorKind::NotFound);
+            for parts in [
+                &["..", "secret"][..],
+                &["a", "file"],
+                &["a", "folder", "secret"],
+                &["a/b", "c"],
+                &["a", "b"],
+                &["a", "."],
+                &["", "etc", "passwd"],
+                &["fifo"],
+                &["a\0"],
+                &[],
+            ] {
+                assert!(open(parts).is_err(), "{parts:?}");
+            }
         });
     }
 

@@ -25,11 +25,7 @@ impl Grid {
             let (columns, rows) = csv::table(text, separator)?;
             return Ok(Grid { columns, rows });
         }
-        Ok(match parse(format, text)? {
-            Value::List(list) => records(&list),
-            Value::Table(entries) => of_record(entries),
-            scalar => Grid { columns: vec!["value".into()], rows: vec![vec![scalar]] },
-        })
+        Ok(Grid::from(parse(format, text)?))
     }
 
     /// Returns the position of a column.
@@ -40,6 +36,17 @@ impl Grid {
     /// Returns the values of a column.
     pub fn column(&self, at: usize) -> impl Iterator<Item = &Value> + Clone {
         self.rows.iter().map(move |row| row.get(at).unwrap_or(&Value::Null))
+    }
+}
+
+/// Arranges a value as [`Grid::parse`] describes.
+impl From<Value> for Grid {
+    fn from(value: Value) -> Grid {
+        match value {
+            Value::List(list) => records(&list),
+            Value::Table(entries) => of_record(entries),
+            scalar => Grid { columns: vec!["value".into()], rows: vec![vec![scalar]] },
+        }
     }
 }
 

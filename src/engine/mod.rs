@@ -47,7 +47,7 @@ pub mod watch;
 pub mod worktree;
 
 pub use foreign::OnForeign;
-pub use project::Project;
+pub use project::{Project, open_cache};
 pub use resources::processors;
 pub use worktree::place::home;
 

@@ -261,7 +261,7 @@ pub(super) fn cache_dir(root: &Path) -> PathBuf {
 }
 
 /// Opens the cache of the project at `root`; its own if `pipeline.toml` is not valid.
-pub(super) fn open_cache(root: &Path) -> Result<Cache> {
+pub fn open_cache(root: &Path) -> Result<Cache> {
     let pipeline = load_pipeline(root, &[]).ok();
     let dir = pipeline.as_ref().and_then(|pipeline| pipeline.cache_dir.as_deref());
     let home = place::home(root);

@@ -15,11 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::store::{FOLDER, Store};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::pipeline::StageName;
 use crate::plan::{Lock, lock};
 use crate::regular_file;
+use crate::repo_path::RepoPath;
 use crate::state_folder;
 
 /// Time that finding the number of a new run may take, before any work starts.
@@ -33,6 +35,9 @@ pub const LOG: &str = "log";
 pub const EVENTS: &str = "events.jsonl";
 /// File in a [`stage_dir`] with the params that the process received.
 pub const PARAMS: &str = "params.json";
+
+/// Folder in a [`run_dir`] with the files that clients uploaded.
+pub const ARTIFACTS: &str = "artifacts";
 
 /// Returns the folder of a run: `runs/run-12`.
 pub fn run_dir(history: &Path, run: RunName) -> PathBuf {
@@ -61,13 +66,48 @@ pub fn keep_lock(history: &Path, run: RunName, lock: &Path) {
 /// # Errors
 /// The file cannot be read, or is not a lock.
 pub fn lock_after(history: &Path, run: RunName) -> Result<Option<Lock>> {
+    let Some(text) = lock_text(history, run)? else { return Ok(None) };
+    decode_lock(history, run, &text).map(Some)
+}
+
+/// Returns the stages whose deps had a content when a run ended, with the paths of these deps;
+/// `None` if the lock was not kept.
+///
+/// # Errors
+/// The file cannot be read, or is not a lock.
+pub fn lock_naming(
+    history: &Path,
+    run: RunName,
+    digest: &Digest,
+) -> Result<Option<Vec<(StageName, RepoPath)>>> {
+    let Some(text) = lock_text(history, run)? else { return Ok(None) };
+    // Most locks do not name it, and need not be decoded.
+    if !text.contains(&*digest.to_hex()) {
+        return Ok(Some(Vec::new()));
+    }
+    let lock = decode_lock(history, run, &text)?;
+    let found = lock.stages.into_iter().flat_map(|(stage, trace)| {
+        let deps = trace.fingerprint.deps.into_iter();
+        deps.filter(|(_, content)| content.digest() == *digest)
+            .map(move |(path, _)| (stage.clone(), path))
+    });
+    Ok(Some(found.collect()))
+}
+
+fn lock_text(history: &Path, run: RunName) -> Result<Option<String>> {
     let path = run_dir(history, run).join(lock::FILE);
-    let bytes = match regular_file::read(&path) {
-        Err(err) if err.kind() == ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|err| Error::io("read", &path, &err))?,
-    };
-    let text = String::from_utf8_lossy(&bytes);
-    Lock::decode(&text).map(Some).map_err(|bad| {
+    match regular_file::read(&path) {
+        Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
+        read => {
+            let bytes = read.map_err(|err| Error::io("read", &path, &err))?;
+            Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+        }
+    }
+}
+
+fn decode_lock(history: &Path, run: RunName, text: &str) -> Result<Lock> {
+    Lock::decode(text).map_err(|bad| {
+        let path = run_dir(history, run).join(lock::FILE);
         let shown = path.strip_prefix(history).unwrap_or(&path).display();
         Error::damaged(format!("{shown}:{}: {}", bad.line, bad.what))
     })

@@ -15,6 +15,7 @@ mod folders;
 mod inputs;
 mod liveness;
 mod lock_owner;
+pub mod log;
 pub mod query;
 mod queue;
 mod record;
@@ -41,7 +42,8 @@ pub use client_experiment::ClientExperiment;
 pub use client_model::{ClientModel, ModelMetric, ModelPoint, ModelStatus, NewModel};
 pub use client_run::{ClientMetric, ClientRun, DatasetInput};
 pub use folders::{
-    EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, run_dir, stage_dir, take_number,
+    ARTIFACTS, EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, lock_naming, run_dir,
+    stage_dir, take_number,
 };
 pub use inputs::DatasetSummary;
 pub use liveness::RECORDING;

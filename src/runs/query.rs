@@ -1,7 +1,7 @@
 //! Queries of the database.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Params, Row};
@@ -14,8 +14,9 @@ use super::rows::{
     step_columns, step_value, texts, uid, unsigned,
 };
 use super::store::{Store, database_error, invalid_value};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::event::{GitState, GitTree, Millis, RunInfo, RunKind, RunName, RunUid};
+use crate::event::{GitState, GitTree, Millis, RunInfo, RunKind, RunName, RunUid, Timestamp};
 use crate::pipeline::{ParamKey, ParamValue, StageName};
 
 impl Store {
@@ -211,7 +212,59 @@ impl Store {
         series: &Series,
         mut take: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.points_from(run, series, i64::MIN, &mut take)
+        self.points_within(run, series, ALL_STEPS, &mut take)
+    }
+
+    /// Returns the last point before a step.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn point_before(&self, run: RunName, series: &Series, step: i64) -> Result<Option<Point>> {
+        let sql = "SELECT step, value, at, exact FROM points \
+                   WHERE series = (SELECT id FROM series \
+                                   WHERE run = ?1 AND stage = ?2 AND key = ?3) \
+                       AND step < ?4 \
+                   ORDER BY step DESC, at DESC, nth DESC LIMIT 1";
+        let names = (signed(run), series.stage.as_str(), &series.key, step);
+        self.query_one(sql, names, point)?.transpose()
+    }
+
+    /// Returns the smallest and the greatest step of a series; `None` if it has no points.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn step_extent(&self, run: RunName, series: &Series) -> Result<Option<(i64, i64)>> {
+        // Two queries, because SQLite uses an index only for one minimum or maximum.
+        let first = self.of_points("min(step)", run, series)?;
+        Ok(first.zip(self.of_points("max(step)", run, series)?))
+    }
+
+    /// Returns the times of the first and of the last point of a series; `None` if it has no
+    /// points. Reads all of them.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn time_extent(&self, run: RunName, series: &Series) -> Result<Option<(i64, i64)>> {
+        let first = self.of_points("min(at)", run, series)?;
+        Ok(first.zip(self.of_points("max(at)", run, series)?))
+    }
+
+    /// Returns the latest time of the points with the greatest step.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn last_time(&self, run: RunName, series: &Series) -> Result<Option<Timestamp>> {
+        let last = self.point_before(run, series, i64::MAX)?;
+        Ok(last.map(|point| point.at))
+    }
+
+    fn of_points(&self, what: &str, run: RunName, series: &Series) -> Result<Option<i64>> {
+        let sql = format!(
+            "SELECT {what} FROM points WHERE series = \
+                 (SELECT id FROM series WHERE run = ?1 AND stage = ?2 AND key = ?3)"
+        );
+        let names = (signed(run), series.stage.as_str(), &series.key);
+        Ok(self.query_one(&sql, names, |row| row.get(0))?.flatten())
     }
 
     /// Returns about `count` points of a series, with the first and the last: all points of a short
@@ -222,7 +275,7 @@ impl Store {
     pub fn samples(&self, run: RunName, series: &Series, count: usize) -> Result<Vec<Point>> {
         let mut samples: Vec<Point> = Vec::new();
         if series.count <= count as u64 {
-            self.points_from(run, series, i64::MIN, &mut |point| {
+            self.points_within(run, series, ALL_STEPS, |point| {
                 samples.push(point);
                 ControlFlow::Continue(())
             })?;
@@ -236,7 +289,7 @@ impl Store {
             if samples.last().is_some_and(|last| last.step >= step) {
                 continue;
             }
-            self.points_from(run, series, step, &mut |point| {
+            self.points_within(run, series, step..=i64::MAX, |point| {
                 samples.push(point);
                 ControlFlow::Break(())
             })?;
@@ -245,29 +298,29 @@ impl Store {
         Ok(samples)
     }
 
-    /// Passes the points of a series to `take` one by one, from the given step on.
-    fn points_from(
+    /// Passes the points of a series whose steps are in `steps` to `take` one by one, in the order
+    /// of [`Store::points`].
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn points_within(
         &self,
         run: RunName,
         series: &Series,
-        step: i64,
-        take: &mut dyn FnMut(Point) -> ControlFlow<()>,
+        steps: RangeInclusive<i64>,
+        mut take: impl FnMut(Point) -> ControlFlow<()>,
     ) -> Result<()> {
         let failed = |err| database_error("read", err);
         let sql = "SELECT step, value, at, exact FROM points \
                    WHERE series = (SELECT id FROM series \
                                    WHERE run = ?1 AND stage = ?2 AND key = ?3) \
-                       AND step >= ?4 \
+                       AND step BETWEEN ?4 AND ?5 \
                    ORDER BY step, at, nth";
         let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
-        let names = (signed(run), series.stage.as_str(), &series.key, step);
+        let names = (signed(run), series.stage.as_str(), &series.key, steps.start(), steps.end());
         let mut rows = statement.query(names).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            let columns = || Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get_ref(3)?));
-            let (step, value, at, exact) = columns().map_err(failed)?;
-            let exact = ValueRef::as_str_or_null(&exact).unwrap_or(None);
-            let point = Point { step, value: number(value, exact)?, at };
-            if take(point).is_break() {
+            if take(point(row).map_err(failed)??).is_break() {
                 break;
             }
         }
@@ -317,6 +370,15 @@ impl Store {
         let sql = "SELECT stage, path, kind, digest, reported FROM artifacts
                    WHERE run = ?1 AND stage = ?2";
         self.artifacts_by(sql, (signed(run), stage.as_str()))
+    }
+
+    /// Returns the artifacts with a content, in all runs that are not deleted.
+    pub fn artifacts_with(&self, digest: &Digest) -> Result<Vec<(RunName, Artifact)>> {
+        let sql = "SELECT stage, path, artifacts.kind, digest, reported, number \
+                   FROM artifacts JOIN runs ON run = number \
+                   WHERE digest = ?1 AND lifecycle = 'active' ORDER BY number";
+        let runs = self.query_all(sql, (&*digest.to_hex(),), |row| run_name_at(row, 5))?;
+        Ok(runs.into_iter().zip(self.artifacts_by(sql, (&*digest.to_hex(),))?).collect())
     }
 
     fn artifacts_by(&self, sql: &str, params: impl Params) -> Result<Vec<Artifact>> {
@@ -382,6 +444,21 @@ impl Store {
         };
         found().map_err(|err| database_error("read", err))
     }
+}
+
+/// All steps of a series.
+const ALL_STEPS: RangeInclusive<i64> = i64::MIN..=i64::MAX;
+
+fn run_name_at(row: &Row<'_>, column: usize) -> rusqlite::Result<RunName> {
+    row.get(column).map(|number| RunName(unsigned(number)))
+}
+
+/// Reads the columns step, value, at and exact.
+fn point(row: &Row<'_>) -> rusqlite::Result<Result<Point>> {
+    let (step, value, at) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let exact = row.get_ref(3)?;
+    let exact = ValueRef::as_str_or_null(&exact).unwrap_or(None);
+    Ok(number(value, exact).map(|value| Point { step, value, at }))
 }
 
 /// Returns the error of commands that need a run when there is none.

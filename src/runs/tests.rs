@@ -178,6 +178,21 @@ pub(crate) fn finished() -> tempfile::TempDir {
     dir
 }
 
+/// Creates a project with a run of one stage, `train`, with the series `loss`: step, time, value.
+pub(crate) fn with_series(points: &[(i64, i64, f64)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut events = first()[..3].to_vec();
+    events.extend(points.iter().map(|&(step, at, value)| Event::Metric {
+        stage: stage("train"),
+        at,
+        key: "loss".into(),
+        step: u64::try_from(step).unwrap(),
+        value: value.into(),
+    }));
+    assert_eq!(record(dir.path(), &events), None);
+    dir
+}
+
 fn open(root: &Path) -> Store {
     Store::open_existing(root).unwrap().unwrap()
 }
@@ -276,16 +291,9 @@ fn every_point_is_kept() {
 
 #[test]
 fn samples_of_long_series() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut events = first()[..3].to_vec();
-    events.extend((100..1100).flat_map(|step| [step, step]).map(|step| Event::Metric {
-        stage: stage("train"),
-        at: 0,
-        key: "loss".into(),
-        step,
-        value: (step as f64).into(),
-    }));
-    record(dir.path(), &events);
+    let points: Vec<(i64, i64, f64)> =
+        (100..1100).flat_map(|step| [step, step]).map(|step| (step, 0, step as f64)).collect();
+    let dir = with_series(&points);
     let store = open(dir.path());
     let series = &store.series(RunName(1)).unwrap()[0];
     let steps = |count| {

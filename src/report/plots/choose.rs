@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::decimate::{Decimator, points_per_line};
 use super::figure::{Bars, Chart, Figure, Group, Line, Mark, Matrix, Runs, Scale, Table};
 use crate::data::{Grid, Value};
 use crate::error::did_you_mean;
 use crate::number::Number;
 use crate::pipeline::{Drawing, Template};
+use crate::report::decimate::{Decimator, EqualParts, points_per_line};
+use crate::report::values::json_of;
 
 /// Maximum number of rows of a table that are shown.
 const MOST_ROWS: usize = 1000;
@@ -250,8 +251,11 @@ fn line(
         }
         Mark::Line => {
             points.sort_by(|a, b| a.0.to_f64().total_cmp(&b.0.to_f64()));
-            let mut decimator = Decimator::new(points.len() as u64, limit);
-            points.into_iter().for_each(|point| decimator.push(point));
+            let mut parts = EqualParts::new(points.len() as u64, limit);
+            let mut decimator = Decimator::new();
+            for point in points {
+                decimator.push(parts.next_bucket(), point.1, point);
+            }
             points = decimator.finish();
         }
     }
@@ -339,7 +343,7 @@ fn table(title: &str, version: &Version) -> Figure {
         title: title.to_owned(),
         runs: runs.clone(),
         columns: grid.columns.clone(),
-        rows: shown.map(|row| row.iter().map(json).collect()).collect(),
+        rows: shown.map(|row| row.iter().map(json_of).collect()).collect(),
         total: grid.rows.len(),
     })
 }
@@ -348,33 +352,11 @@ fn text(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
         Value::Null => String::new(),
-        other => match json(other) {
+        other => match json_of(other) {
             serde_json::Value::String(text) => text,
             json => json.to_string(),
         },
     }
-}
-
-/// Converts a value to JSON. The depth of a value is limited by its parser.
-fn json(value: &Value) -> serde_json::Value {
-    match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Bool(flag) => (*flag).into(),
-        Value::Text(text) => text.clone().into(),
-        Value::List(list) => list.iter().map(json).collect::<Vec<_>>().into(),
-        Value::Table(entries) => serde_json::Value::Object(
-            entries.iter().map(|(key, value)| (key.clone(), json(value))).collect(),
-        ),
-        Value::Integer(integer) => match i64::try_from(*integer) {
-            Ok(integer) => integer.into(),
-            Err(_) => finite_or_text(Number::from(*integer)),
-        },
-        Value::Float(float) => finite_or_text(Number::from(*float)),
-    }
-}
-
-fn finite_or_text(number: Number) -> serde_json::Value {
-    serde_json::to_value(number).unwrap_or(serde_json::Value::Null)
 }
 
 #[cfg(test)]

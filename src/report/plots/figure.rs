@@ -1,8 +1,9 @@
 //! Figures as data: what a page draws and an SVG file shows. Their JSON is that of the page.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::number::Number;
+use crate::report::short_numbers;
 
 /// Positions of runs in the list of the report.
 pub type Runs = Vec<usize>;
@@ -51,9 +52,9 @@ pub struct Line {
     pub name: Option<String>,
     /// Number of points that exist; `x` and `y` have fewer if the line is decimated.
     pub total: u64,
-    #[serde(serialize_with = "short")]
+    #[serde(serialize_with = "short_numbers")]
     pub x: Vec<Number>,
-    #[serde(serialize_with = "short")]
+    #[serde(serialize_with = "short_numbers")]
     pub y: Vec<Number>,
 }
 
@@ -104,24 +105,8 @@ pub struct Image {
     pub runs: Runs,
     /// A media type such as `image/png`.
     pub media: &'static str,
-    #[serde(serialize_with = "super::base64::serialize")]
+    #[serde(serialize_with = "crate::report::base64::serialize")]
     pub data: Vec<u8>,
-}
-
-/// Serializes whole numbers without a fraction, since there may be many.
-fn short<S: Serializer>(numbers: &[Number], s: S) -> Result<S::Ok, S::Error> {
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum Short {
-        Whole(i64),
-        Other(Number),
-    }
-    s.collect_seq(numbers.iter().map(|number| {
-        match number.integer().and_then(|integer| i64::try_from(integer).ok()) {
-            Some(integer) => Short::Whole(integer),
-            None => Short::Other(*number),
-        }
-    }))
 }
 
 impl Chart {

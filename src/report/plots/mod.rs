@@ -1,8 +1,6 @@
 //! The report of `repro plots`: runs, their curves, and their plotted outs, as figures.
 
-mod base64;
 mod choose;
-mod decimate;
 pub mod figure;
 
 use std::collections::BTreeMap;
@@ -11,8 +9,8 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use self::choose::Version;
-use self::decimate::{Decimator, points_per_line};
 use self::figure::{Chart, Figure, Image, Line, Mark, Runs};
+use super::decimate::{Decimator, EqualParts, points_per_line};
 use crate::data::{self, Format, Grid};
 use crate::engine::plots::PlotFile;
 use crate::error::Result;
@@ -196,9 +194,10 @@ fn curve(
     series: &Series,
     limit: usize,
 ) -> Result<Line> {
-    let mut decimator = Decimator::new(series.count, limit);
+    let (mut parts, mut decimator) = (EqualParts::new(series.count, limit), Decimator::new());
     store.points(run, series, |point| {
-        decimator.push((Number::from(i128::from(point.step)), point.value));
+        let place = Number::from(i128::from(point.step));
+        decimator.push(parts.next_bucket(), point.value, (place, point.value));
         ControlFlow::Continue(())
     })?;
     let (x, y) = decimator.finish().into_iter().unzip();

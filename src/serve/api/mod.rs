@@ -1,6 +1,7 @@
 //! The dashboard's own JSON API, below `/api`. Every value is a report, in one file per view.
 
 mod compare;
+mod content;
 mod events;
 mod home;
 mod lineage;
@@ -25,7 +26,7 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
             None => run::route(state, request).await,
             answer => answer,
         },
-        (_, "objects") => run::route(state, request).await,
+        (_, "objects") => content::route(state, request).await,
         (_, "compare") => compare::route(state, request).await,
         (_, "pipeline" | "status") => pipeline::route(state, request).await,
         (_, "lineage") => lineage::route(state, request).await,

@@ -58,6 +58,19 @@ export async function getText(path, { signal } = {}) {
 }
 
 /**
+ * Fetches bytes.
+ *
+ * @param {string} path
+ * @returns {Promise<ArrayBuffer>}
+ * @throws {ApiError}
+ */
+export async function getBytes(path) {
+  const response = await request(path, {});
+  if (!response.ok) await read(response);
+  return response.arrayBuffer();
+}
+
+/**
  * Sends an edit.
  *
  * @param {string} path

@@ -1,0 +1,158 @@
+// What a chart computes from the points of its lines. Pure: knows nothing of the page.
+
+import { toNumber } from "./format.js";
+
+/**
+ * @typedef {object} Line
+ * @property {string} name
+ * @property {number} color  position in the palette, from 0
+ * @property {number[]} x  sorted
+ * @property {(number | string)[]} y  as JSON holds them: `"NaN"` and infinities are texts
+ * @property {number} total  number of points that the line stands for
+ * @property {boolean} [isDecimated]
+ * @property {string} [unit]
+ */
+
+/**
+ * @typedef {object} Curve  a line as it is drawn
+ * @property {Line} line
+ * @property {number[]} x
+ * @property {(number | null)[]} raw  `null` for what is not finite
+ * @property {(number | null)[]} y  smoothed
+ * @property {[number, number][]} odd  places and values that are not finite
+ */
+
+/**
+ * Prepares a line once for drawing.
+ *
+ * @param {Line} line
+ * @param {number} smoothing  from 0, none, to below 1
+ * @returns {Curve}
+ */
+export function curve(line, smoothing) {
+  const odd = [];
+  const raw = line.y.map((value, i) => {
+    const number = toNumber(value);
+    if (Number.isFinite(number)) return number;
+    if (number !== null) odd.push([line.x[i], number]);
+    return null;
+  });
+  return { line, x: line.x, raw, y: smooth(raw, smoothing), odd };
+}
+
+/**
+ * Smooths values by an exponential moving average that does not favour the first value.
+ *
+ * @param {(number | null)[]} values
+ * @param {number} weight
+ */
+export function smooth(values, weight) {
+  if (weight <= 0) return values;
+  let [sum, total] = [0, 0];
+  return values.map((value) => {
+    if (value === null) return null;
+    sum = weight * sum + (1 - weight) * value;
+    total = weight * total + (1 - weight);
+    return sum / total;
+  });
+}
+
+/**
+ * Returns the place of the point nearest to `x`, -1 if there is none.
+ *
+ * @param {number[]} places  sorted
+ * @param {number} x
+ */
+export function nearest(places, x) {
+  let [low, high] = [0, places.length - 1];
+  if (high < 0) return -1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (places[middle] < x) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && x - places[low - 1] <= places[low] - x ? low - 1 : low;
+}
+
+/**
+ * Returns the horizontal extent of curves.
+ *
+ * @param {Curve[]} curves
+ * @returns {[number, number]}
+ */
+export function xExtent(curves) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { x } of curves) {
+    if (x.length === 0) continue;
+    low = Math.min(low, x[0]);
+    high = Math.max(high, x.at(-1));
+  }
+  if (low > high) return [0, 1];
+  return low < high ? [low, high] : [low - 0.5, high + 0.5];
+}
+
+/** Share of the values on either side that outliers may be. */
+const TAIL = 0.01;
+/** Number of times that all values must be wider than the usual ones, to be clipped. */
+const SQUASHED = 4;
+
+/**
+ * Returns the vertical range of curves between two places.
+ *
+ * @param {Curve[]} curves
+ * @param {[number, number]} between
+ * @param {{isLog: boolean, isClipped: boolean}} options
+ * @returns {{range: [number, number], full: [number, number] | null, canClip: boolean}}
+ *   `full` holds the lowest and the highest value; `canClip` if outliers squash the others
+ */
+export function yRange(curves, [from, to], { isLog, isClipped }) {
+  const values = [];
+  for (const { x, y, raw } of curves) {
+    for (let i = 0; i < x.length; i += 1) {
+      if (x[i] < from || x[i] > to || y[i] === null) continue;
+      values.push(y[i]);
+      if (raw !== y) values.push(raw[i]);
+    }
+  }
+  if (values.length === 0) return { range: isLog ? [0.1, 1] : [0, 1], full: null, canClip: false };
+  const shown = isLog ? values.filter((value) => value > 0).map(Math.log10) : values;
+  shown.sort((a, b) => a - b);
+  const at = (share) => shown[Math.round(share * (shown.length - 1))];
+  const [low, high] = [at(0), at(1)];
+  const margin = (at(1 - TAIL) - at(TAIL)) * 0.5;
+  const usual = [Math.max(low, at(TAIL) - margin), Math.min(high, at(1 - TAIL) + margin)];
+  const canClip = shown.length >= 20 && usual[1] > usual[0]
+    && high - low > SQUASHED * (usual[1] - usual[0]);
+  const [bottom, top] = padded(canClip && isClipped ? usual : [low, high], isLog);
+  const range = isLog ? [10 ** bottom, 10 ** top] : [bottom, top];
+  const full = isLog ? [10 ** low, 10 ** high] : [low, high];
+  return { range, full, canClip };
+}
+
+function padded([low, high], isLog) {
+  const margin = (high - low) * 0.06 || (isLog ? 0.05 : Math.abs(high) * 0.1 || 0.5);
+  return [low - margin, high + margin];
+}
+
+/** Reports whether all finite values of curves are positive, as a logarithmic axis needs. */
+export const isPositive = (curves) => curves.some(({ raw }) => raw.some((value) => value !== null))
+  && curves.every(({ raw }) => raw.every((value) => value === null || value > 0));
+
+/** Reports whether a name stands for a loss, which is shown on a logarithmic axis. */
+export const isLoss = (name) => /loss|perplexity/i.test(name.split(/[./]/).at(-1) ?? "");
+
+/**
+ * Returns the last, the lowest and the highest value of a curve with their places.
+ *
+ * @param {Curve} curve
+ */
+export function summary({ x, raw, odd }) {
+  let [last, low, high] = [null, null, null];
+  raw.forEach((value, i) => {
+    if (value === null) return;
+    last = { x: x[i], value };
+    if (low === null || value < low.value) low = { x: x[i], value };
+    if (high === null || value > high.value) high = { x: x[i], value };
+  });
+  return { last, low, high, odd: odd.length };
+}

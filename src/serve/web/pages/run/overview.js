@@ -1,0 +1,167 @@
+// What a run did: its stages as a timeline with reasons, and what came out.
+
+import { url } from "../../lib/api.js";
+import { fill, h } from "../../lib/dom.js";
+import { bytes, count, duration, number, visible } from "../../lib/format.js";
+import { table } from "../../lib/table.js";
+
+const WORDS = { fresh: "up to date" };
+/** Number of reasons that are shown before they are unfolded. */
+const REASONS = 3;
+
+/** Creates the tab. */
+export function overviewTab(page) {
+  const stages = h("section", { class: "card timeline-card" });
+  const metrics = h("section");
+  const overrides = h("section", { class: "card" });
+  const element = h("div", { class: "overview" }, stages,
+    h("div", { class: "overview-columns" }, metrics, overrides));
+  const drawn = new Map();
+  const redraw = (key, value, draw) => {
+    const text = JSON.stringify(value);
+    if (drawn.get(key) === text) return;
+    drawn.set(key, text);
+    draw();
+  };
+
+  function update() {
+    const run = page.run();
+    redraw("stages", [run.stages, run.fresh, run.took], () => fill(stages, timeline(run)));
+    redraw("metrics", [run.metrics, run.series], () => fill(metrics, results(run)));
+    redraw("overrides", [run.params, run.overridden, run.command], () =>
+      fill(overrides, invocation(run, page)));
+  }
+  return { element, update };
+}
+
+function timeline(run) {
+  const begin = run.started;
+  const ends = run.stages.map((stage) => (stage.started ?? begin) + (stage.took ?? 0));
+  const end = Math.max(begin + (run.took ?? Date.now() - begin), ...ends, begin + 1);
+  const more = run.fresh > 0 && h("p", { class: "dim small more" },
+    `${count(run.fresh, "more stage")} already up to date.`);
+  if (run.stages.length === 0) {
+    return [h("div", { class: "head" }, h("h2", null, "Stages")),
+      more || h("p", { class: "body dim" }, "This run was logged by a client and has no stages.")];
+  }
+  return [
+    h("div", { class: "head" }, h("h2", null, "Stages"),
+      h("span", { class: "dim small end" }, `${duration(end - begin)} from left to right`)),
+    h("div", { class: "scroll", tabIndex: 0, role: "region", ariaLabel: "Stages" },
+      h("table", { class: "timeline" },
+        h("thead", null, h("tr", null,
+          ["stage", "outcome"].map((name) => h("th", { scope: "col" }, name)),
+          h("th", { scope: "col", class: "bar-head" }, "when"),
+          ["took", "CPU", "memory"].map((name) =>
+            h("th", { scope: "col", class: "number" }, name)),
+          h("th", { scope: "col" }, h("span", { class: "unseen" }, "log")))),
+        run.stages.map((stage) => stageRows(run, stage, begin, end)))),
+    more,
+  ];
+}
+
+function stageRows(run, stage, begin, end) {
+  const hasLog = run.logs.some((log) => log.stage === stage.stage);
+  const isBusy = stage.outcome === "running";
+  const took = stage.took ?? (isBusy ? Date.now() - stage.started : null);
+  const place = (at) => `${(100 * (at - begin)) / (end - begin)}%`;
+  const bar = stage.started !== null && took !== null && h("span", { class: "bar",
+    data: { status: stage.outcome },
+    vars: { "--from": place(stage.started), "--length":
+      `${(100 * took) / (end - begin)}%` } });
+  // Cores that were busy on average.
+  const cores = stage.cpu !== null && stage.took > 0 ? stage.cpu / stage.took : null;
+  return h("tbody", null,
+    h("tr", null,
+      h("th", { scope: "row" }, h("a", { href: `/pipeline/${encodeURIComponent(stage.stage)}` },
+        visible(stage.stage))),
+      h("td", null, h("span", { class: "status", data: { status: stage.outcome } },
+        WORDS[stage.outcome] ?? stage.outcome)),
+      h("td", { class: "bar-cell" }, h("div", { class: "bar-place" }, bar)),
+      h("td", { class: "number" }, took > 0 ? duration(took) : ""),
+      h("td", { class: "number", title: cores === null ? null : `${cores.toFixed(1)} cores` },
+        stage.cpu === null ? "" : duration(stage.cpu)),
+      h("td", { class: "number" }, stage.memory === null ? "" : bytes(stage.memory)),
+      h("td", { class: "number" },
+        hasLog && h("a", { href: url("", { tab: "logs", stage: stage.stage }) }, "log"))),
+    h("tr", { class: "why" }, h("td", { colSpan: 7 }, failure(stage), reasons(stage))));
+}
+
+function failure({ failure: failed, because, outcome, exit_code: code }) {
+  if (failed) {
+    return h("div", { class: "failure" }, h("b", { class: "bad" }, visible(failed.what)),
+      (failed.causes ?? []).map((cause) => h("div", null, `caused by: ${visible(cause)}`)),
+      failed.hint && h("div", { class: "dim" }, `hint: ${visible(failed.hint)}`));
+  }
+  if (outcome === "skipped" && because) {
+    return h("span", { class: "warn" }, `${visible(because)} failed`);
+  }
+  if (outcome === "accepted") return h("span", null, `accepted: ${visible(because ?? "")}`);
+  return code ? h("span", { class: "bad" }, `exit code ${code}`) : null;
+}
+
+function reasons({ reasons: list, reason_count: total, outcome }) {
+  if (list.length === 0) return null;
+  const item = (reason) => h("li", { title: visible(reason) }, visible(reason));
+  const label = outcome === "failed" ? "started because " : "because ";
+  const rest = list.slice(REASONS);
+  return h("div", { class: "reasons" }, h("span", { class: "dim" }, label),
+    h("ul", null, list.slice(0, REASONS).map(item)),
+    total > REASONS && h("details", null,
+      h("summary", null, `and ${(total - REASONS).toLocaleString("en")} more`),
+      h("ul", null, rest.map(item),
+        total > list.length && h("li", { class: "dim" },
+          `${(total - list.length).toLocaleString("en")} were not recorded`))));
+}
+
+function results(run) {
+  const series = new Map(run.series.map((one) => [one.name, one]));
+  const names = [...new Set([...Object.keys(run.metrics), ...series.keys()])].sort();
+  if (names.length === 0) {
+    return h("div", { class: "card" }, h("div", { class: "head" }, h("h2", null, "Metrics")),
+      h("p", { class: "body dim" }, "This run has no metrics."));
+  }
+  const rows = names.map((name) => {
+    const one = series.get(name);
+    const best = one && { min: one.min, max: one.max }[one.goal];
+    return {
+      name, value: run.metrics[name] ?? one?.last.value ?? null, goal: one?.goal ?? "",
+      best: best?.value ?? null, step: best?.step ?? null, points: one?.count ?? null,
+      min: one?.min?.value ?? null, max: one?.max?.value ?? null, one,
+    };
+  });
+  const hasSeries = series.size > 0;
+  const link = (name, row) => (row.one
+    ? h("a", { href: url("", { tab: "curves", q: row.name }) }, visible(name)) : visible(name));
+  const withStep = (key) => (value, row) => (row.one?.[key]
+    ? [number(value), h("span", { class: "dim small" }, ` at ${number(row.one[key].step)}`)] : "");
+  const columns = [
+    { key: "name", title: "metric", render: link },
+    { key: "value", title: "last", kind: "number", render: (value) => h("b", null, number(value)) },
+    ...(hasSeries ? [
+      { key: "min", title: "lowest", kind: "number", render: withStep("min") },
+      { key: "max", title: "highest", kind: "number", render: withStep("max") },
+      { key: "points", title: "points", kind: "number",
+        render: (value) => (value === null ? "" : value.toLocaleString("en")) },
+    ] : []),
+  ];
+  return h("div", { class: "card results" }, h("div", { class: "head" }, h("h2", null, "Metrics")),
+    h("div", { class: "body" }, table({ caption: count(rows.length, "metric"), columns, rows })));
+}
+
+function invocation(run, page) {
+  const keys = run.overridden.length > 0 ? run.overridden : [];
+  return [
+    h("div", { class: "head" }, h("h2", null, "Invocation")),
+    h("div", { class: "body" },
+      run.command.length > 0
+        && h("pre", { class: "command-line", tabIndex: 0 }, run.command.map(visible).join(" ")),
+      keys.length > 0 ? h("dl", { class: "facts" }, keys.map((key) => [
+        h("dt", { class: "mono" }, visible(key)),
+        h("dd", null, visible(JSON.stringify(run.params[key] ?? null)),
+          h("span", { class: "badge overridden" }, "overridden"))]))
+        : h("p", { class: "dim" }, "All params have the values that the project declares."),
+      h("p", null, h("a", { href: page.state.href({ tab: "params" }) },
+        count(Object.keys(run.params).length, "param")))),
+  ];
+}
