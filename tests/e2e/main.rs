@@ -68,6 +68,7 @@ mod recorded;
 mod reproignore;
 mod restored_files;
 mod run;
+mod run_api;
 mod runs_checkout;
 mod runs_diff;
 mod runs_edit;

@@ -297,6 +297,7 @@ function noteTexts({ curves, view, range, full, isHidden }) {
     notes.push(`Decimated: ${drawn.toLocaleString("en")} of ${total.toLocaleString("en")} points; `
       + "the lowest and the highest of each pixel column are kept. Zoom in for more.");
   }
+  if (view.zoom !== null) notes.push("Zoomed: last, lowest and highest are of this part.");
   if (view.smoothing > 0) {
     notes.push(`Smoothed by ${view.smoothing}; the faint line is what was logged.`);
   }

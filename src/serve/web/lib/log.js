@@ -21,6 +21,8 @@ export class LogView {
   #waiting = new Set();
   #total = 0;
   #end = 0;
+  /** The bytes of the log are known up to its end. */
+  #knowsEnd = false;
   #isOpen = false;
   #isFollowing = false;
   #selected = 0;
@@ -135,8 +137,7 @@ export class LogView {
     lines.forEach((line, i) => this.#set(first + i, line));
     if (total !== null) this.#total = total;
     if (first + lines.length - 1 === total) {
-      this.#end = end;
-      this.#isOpen = open;
+      [this.#end, this.#isOpen, this.#knowsEnd] = [end, open, true];
     }
   }
 
@@ -154,8 +155,10 @@ export class LogView {
   async #poll() {
     if (document.hidden && !this.#isEnded) return;
     try {
-      const part = await get(url(this.#path, { after: this.#end, count: BLOCK * 5 }));
-      if (part.first !== null) {
+      const place = this.#knowsEnd ? { after: this.#end } : { from: -BLOCK };
+      const part = await get(url(this.#path, { ...place, count: BLOCK * 5 }));
+      if (!this.#knowsEnd) this.#take(part);
+      else if (part.first !== null) {
         // The log is another one than before.
         this.#blocks.clear();
         this.#take(part);

@@ -67,7 +67,7 @@ export function artifactsTab(page) {
     entries = matching.map(({ path }) => path);
     const stages = [...new Set(matching.map(({ stage }) => stage))];
     fill(list, stages.map((stage) => [
-      h("h3", { class: "dim" }, visible(stage || "logged by a client")),
+      h("h2", { class: "dim" }, visible(stage || "logged by a client")),
       matching.filter((one) => one.stage === stage).map((one) => link(one, wanted)),
     ]), matching.length === 0 && h("p", { class: "empty" }, artifacts.length > 0
       ? "No artifact matches." : "This run has no artifacts."));

@@ -90,7 +90,7 @@ function machineBody(run) {
       : table({
         caption: "Tools and variables that stages declared",
         columns: [
-          { key: "stage", title: "stage" }, { key: "what", title: "" },
+          { key: "stage", title: "stage" }, { key: "what", title: "kind" },
           { key: "name", title: "name" },
           { key: "value", title: "value", render: (value) =>
             h("span", { class: "mono wrap" }, value === null ? "not set" : visible(value)) },

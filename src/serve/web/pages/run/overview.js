@@ -8,14 +8,16 @@ import { table } from "../../lib/table.js";
 const WORDS = { fresh: "up to date" };
 /** Number of reasons that are shown before they are unfolded. */
 const REASONS = 3;
+/** Number of final values that are shown before they are unfolded. */
+const MOST_VALUES = 16;
 
 /** Creates the tab. */
 export function overviewTab(page) {
   const stages = h("section", { class: "card timeline-card" });
-  const metrics = h("section");
+  const [left, right] = [h("div", { class: "column" }), h("div", { class: "column" })];
   const overrides = h("section", { class: "card" });
   const element = h("div", { class: "overview" }, stages,
-    h("div", { class: "overview-columns" }, metrics, overrides));
+    h("div", { class: "overview-columns" }, left, right));
   const drawn = new Map();
   const redraw = (key, value, draw) => {
     const text = JSON.stringify(value);
@@ -27,9 +29,13 @@ export function overviewTab(page) {
   function update() {
     const run = page.run();
     redraw("stages", [run.stages, run.fresh, run.took], () => fill(stages, timeline(run)));
-    redraw("metrics", [run.metrics, run.series], () => fill(metrics, results(run)));
     redraw("overrides", [run.params, run.overridden, run.command], () =>
       fill(overrides, invocation(run, page)));
+    redraw("metrics", [run.metrics, run.series], () => {
+      const { finals, series } = results(run);
+      fill(left, series ?? finals);
+      fill(right, overrides, series && finals);
+    });
   }
   return { element, update };
 }
@@ -52,8 +58,8 @@ function timeline(run) {
         h("thead", null, h("tr", null,
           ["stage", "outcome"].map((name) => h("th", { scope: "col" }, name)),
           h("th", { scope: "col", class: "bar-head" }, "when"),
-          ["took", "CPU", "memory"].map((name) =>
-            h("th", { scope: "col", class: "number" }, name)),
+          h("th", { scope: "col", class: "number" }, "took"),
+          ["CPU", "memory"].map((name) => h("th", { scope: "col", class: "number wide" }, name)),
           h("th", { scope: "col" }, h("span", { class: "unseen" }, "log")))),
         run.stages.map((stage) => stageRows(run, stage, begin, end)))),
     more,
@@ -79,9 +85,9 @@ function stageRows(run, stage, begin, end) {
         WORDS[stage.outcome] ?? stage.outcome)),
       h("td", { class: "bar-cell" }, h("div", { class: "bar-place" }, bar)),
       h("td", { class: "number" }, took > 0 ? duration(took) : ""),
-      h("td", { class: "number", title: cores === null ? null : `${cores.toFixed(1)} cores` },
+      h("td", { class: "number wide", title: cores === null ? null : `${cores.toFixed(1)} cores` },
         stage.cpu === null ? "" : duration(stage.cpu)),
-      h("td", { class: "number" }, stage.memory === null ? "" : bytes(stage.memory)),
+      h("td", { class: "number wide" }, stage.memory === null ? "" : bytes(stage.memory)),
       h("td", { class: "number" },
         hasLog && h("a", { href: url("", { tab: "logs", stage: stage.stage }) }, "log"))),
     h("tr", { class: "why" }, h("td", { colSpan: 7 }, failure(stage), reasons(stage))));
@@ -114,39 +120,56 @@ function reasons({ reasons: list, reason_count: total, outcome }) {
           `${(total - list.length).toLocaleString("en")} were not recorded`))));
 }
 
-function results(run) {
-  const series = new Map(run.series.map((one) => [one.name, one]));
-  const names = [...new Set([...Object.keys(run.metrics), ...series.keys()])].sort();
-  if (names.length === 0) {
-    return h("div", { class: "card" }, h("div", { class: "head" }, h("h2", null, "Metrics")),
-      h("p", { class: "body dim" }, "This run has no metrics."));
-  }
-  const rows = names.map((name) => {
-    const one = series.get(name);
-    const best = one && { min: one.min, max: one.max }[one.goal];
-    return {
-      name, value: run.metrics[name] ?? one?.last.value ?? null, goal: one?.goal ?? "",
-      best: best?.value ?? null, step: best?.step ?? null, points: one?.count ?? null,
-      min: one?.min?.value ?? null, max: one?.max?.value ?? null, one,
-    };
+/** Returns a card of the final values and one of the series; `null` if there are none. */
+function results({ metrics, series }) {
+  const finals = Object.entries(metrics).map(([name, value]) => ({ name, value }));
+  const none = series.length === 0
+    ? h("div", { class: "card" }, h("div", { class: "head" }, h("h2", null, "Metrics")),
+      h("p", { class: "body dim" }, "This run has no metrics.")) : null;
+  return { finals: finals.length > 0 ? finalCard(finals) : none,
+    series: series.length > 0 ? seriesCard(series) : null };
+}
+
+function finalCard(rows) {
+  const box = table({
+    caption: `${count(rows.length, "value")} at the end of the run`,
+    columns: [
+      { key: "name", title: "metric", render: visible },
+      { key: "value", title: "value", kind: "number",
+        render: (value) => h("b", null, number(value)) },
+    ],
+    rows: rows.slice(0, MOST_VALUES),
   });
-  const hasSeries = series.size > 0;
-  const link = (name, row) => (row.one
-    ? h("a", { href: url("", { tab: "curves", q: row.name }) }, visible(name)) : visible(name));
-  const withStep = (key) => (value, row) => (row.one?.[key]
-    ? [number(value), h("span", { class: "dim small" }, ` at ${number(row.one[key].step)}`)] : "");
-  const columns = [
-    { key: "name", title: "metric", render: link },
-    { key: "value", title: "last", kind: "number", render: (value) => h("b", null, number(value)) },
-    ...(hasSeries ? [
-      { key: "min", title: "lowest", kind: "number", render: withStep("min") },
-      { key: "max", title: "highest", kind: "number", render: withStep("max") },
-      { key: "points", title: "points", kind: "number",
-        render: (value) => (value === null ? "" : value.toLocaleString("en")) },
-    ] : []),
-  ];
+  const more = rows.length > MOST_VALUES && h("button", { type: "button", class: "quiet",
+    onclick: () => {
+      box.setRows(rows);
+      more.remove();
+    } }, `Show all ${rows.length}`);
   return h("div", { class: "card results" }, h("div", { class: "head" }, h("h2", null, "Metrics")),
-    h("div", { class: "body" }, table({ caption: count(rows.length, "metric"), columns, rows })));
+    h("div", { class: "body" }, box, more));
+}
+
+function seriesCard(series) {
+  const rows = series.map((one) => ({ ...one, last: one.last.value, min: one.min?.value ?? null,
+    max: one.max?.value ?? null, steps: one }));
+  // The better end is the one that counts.
+  const end = (key) => (value, { steps, goal }) => (steps[key]
+    ? [h(goal === key ? "b" : "span", { class: goal === key ? "good" : null }, number(value)),
+      h("span", { class: "dim small" }, ` at ${number(steps[key].step)}`)] : "–");
+  const goal = (name) => name && h("span", { class: "dim small" },
+    name === "min" ? " lower is better" : " higher is better");
+  const columns = [
+    { key: "name", title: "series", render: (name, row) => [
+      h("a", { href: url("", { tab: "curves", q: name }) }, visible(name)), goal(row.goal)] },
+    { key: "last", title: "last", kind: "number", render: (value) => h("b", null, number(value)) },
+    { key: "min", title: "lowest", kind: "number", render: end("min") },
+    { key: "max", title: "highest", kind: "number", render: end("max") },
+    { key: "count", title: "points", kind: "number",
+      render: (value) => value.toLocaleString("en") },
+  ];
+  return h("div", { class: "card results" }, h("div", { class: "head" }, h("h2", null, "Series")),
+    h("div", { class: "body" }, table({ caption: count(rows.length, "series").replace(/ss$/, "s"),
+      columns, rows })));
 }
 
 function invocation(run, page) {

@@ -36,7 +36,7 @@ export function paramsTab(page) {
         { key: "name", title: "param", render: dimPrefix },
         { key: "value", title: "value",
           render: (of) => h("span", { class: "mono wrap" }, value(of)) },
-        { key: "mark", title: "",
+        { key: "mark", title: "override",
           render: (mark) => (mark ? h("span", { class: "badge overridden" }, mark) : "") },
       ],
       rows,
