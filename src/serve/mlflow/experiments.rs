@@ -9,6 +9,7 @@ use super::keys;
 use super::target::{active_experiment, experiment, experiment_id};
 use super::wire::Message;
 use crate::clock;
+use crate::event::RunUid;
 use crate::runs::{Lifecycle, Store};
 use crate::serve::http::{Answer, Refusal, Request, Response};
 use crate::serve::state::State;
@@ -49,13 +50,19 @@ async fn get(state: &State, request: &Request) -> Answer {
 
 async fn get_by_name(state: &State, request: &Request) -> Answer {
     let name = Message::of(request).await?.required("experiment_name")?.to_owned();
+    // A stage that names an experiment stays in that of its run: the client refuses to continue a
+    // run of another one.
+    let own = request.run().and_then(RunUid::parse);
     state
-        .read(move |store| match store.experiment_named(&name)? {
-            Some(id) => read(store, id),
-            None => {
-                let shown = name.escape_debug();
-                let message = format!("Could not find experiment with name '{shown}'");
-                Err(Refusal::missing(message))
+        .read(move |store| {
+            let own = own.map(|run| store.experiment_of(run)).transpose()?.flatten();
+            match own.map_or_else(|| store.experiment_named(&name), |id| Ok(Some(id)))? {
+                Some(id) => read(store, id),
+                None => {
+                    let shown = name.escape_debug();
+                    let message = format!("Could not find experiment with name '{shown}'");
+                    Err(Refusal::missing(message))
+                }
             }
         })
         .await

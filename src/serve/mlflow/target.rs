@@ -29,7 +29,9 @@ impl Target {
         if !is_id {
             return Err(invalid("run_id", &Value::from(id), "It is not the id of a run."));
         }
-        let stage = match request.stage() {
+        // A stage can make further runs, which are not those of the pipeline.
+        let is_own = request.run().is_none_or(|run| run == id);
+        let stage = match request.stage().filter(|_| is_own) {
             None => StageName::outside(),
             Some(name) => StageName::parse(name).ok_or_else(|| {
                 Refusal::invalid(format!("`{}` is not the name of a stage", name.escape_debug()))
