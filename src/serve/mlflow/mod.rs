@@ -5,8 +5,10 @@ mod batch;
 mod entity;
 mod error;
 mod experiments;
+mod inputs;
 mod keys;
 mod metrics;
+mod models;
 mod names;
 mod runs;
 mod search;
@@ -44,6 +46,10 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
         ["server-info"] if get => Ok(server_info()),
         ["experiments", action] => return experiments::route(state, request, action).await,
         ["runs", "log-batch"] if post => batch::log(state, request).await,
+        ["runs", action @ ("log-inputs" | "outputs")] => {
+            return inputs::route(state, request, action).await;
+        }
+        ["logged-models", path @ ..] => return models::route(state, request, path).await,
         ["runs", action] => match runs::route(state, request, action).await {
             None => return values::route(state, request, action).await,
             answer => return answer,
