@@ -12,6 +12,8 @@ use crate::error::did_you_mean;
 
 /// Maximum number of comparisons of a filter; SQLite has a limit of its own.
 const MOST_COMPARISONS: usize = 200;
+/// Maximum length of a pattern; SQLite has a limit of its own.
+const LONGEST_PATTERN: usize = 10_000;
 /// Maximum number of values in the lists of a filter.
 const MOST_VALUES: usize = 20_000;
 
@@ -255,6 +257,10 @@ impl<'t> Parser<'t> {
     fn pattern(&mut self, case: Case) -> Result<Test, Fault> {
         let token = self.take();
         match &token.kind {
+            Kind::Text(text) if text.len() > LONGEST_PATTERN => {
+                Err(Fault::new(token.at, "the pattern is too long")
+                    .hint(format!("it can have {LONGEST_PATTERN} bytes")))
+            }
             Kind::Text(text) => Ok(Test::Like(case, text.clone())),
             _ => {
                 Err(unexpected(token, "a pattern in quotes")

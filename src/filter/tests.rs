@@ -640,3 +640,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn limits_of_filters() {
+    let many = |count: usize, one: &str, between: &str| vec![one; count].join(between);
+    for (text, expected) in [
+        (many(200, "run > 1", " and "), None),
+        (many(201, "run > 1", " and "), Some("the filter is too long")),
+        (format!("uid IN ({})", many(20_000, "'a'", ",")), None),
+        (format!("uid IN ({})", many(20_001, "'a'", ",")), Some("the list is too long")),
+        (format!("name LIKE '{}'", "a".repeat(10_000)), None),
+        (format!("name LIKE '{}'", "a".repeat(10_001)), Some("the pattern is too long")),
+    ] {
+        let found = Filter::parse(&text, Repro).err().map(|fault| fault.what);
+        assert_eq!(found.as_deref(), expected);
+    }
+}
