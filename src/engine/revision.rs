@@ -131,6 +131,7 @@ fn unknown(root: &Path, store: Option<&Store>, name: &str) -> Error {
     let error = Error::usage(format!("`{name}` is neither a run nor a git revision"));
     let runs = store.and_then(|store| store.names(100).ok()).unwrap_or_default();
     let mut names: Vec<String> = runs.iter().map(ToString::to_string).collect();
+    names.extend(store.and_then(|store| store.given_names().ok()).unwrap_or_default());
     names.extend(["latest", "HEAD"].map(str::to_owned));
     names.extend(revisions::names(root));
     match did_you_mean(name, names.iter().map(String::as_str)) {

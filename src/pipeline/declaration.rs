@@ -360,6 +360,11 @@ impl Goals {
         self.0.insert(name, goal);
     }
 
+    /// Returns the names that goals are declared for.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Returns the goal of metric `key`, declared for its longest ending.
     pub fn of(&self, key: &str) -> Option<Goal> {
         let endings =

@@ -164,6 +164,13 @@ fn matching(prefix: &str, glob: &str, known: &Known, goals: &Goals) -> Result<Ve
 /// No run has such a field.
 pub fn order(text: &str, known: &Known, goals: &Goals) -> Result<Order> {
     let (name, given) = Order::split(text);
+    if let Some((name, word)) = name.rsplit_once(' ')
+        && ["asc", "desc"].iter().any(|it| word.eq_ignore_ascii_case(it))
+    {
+        let (name, word) = (name.trim_end(), word.to_lowercase());
+        return Err(Error::usage(format!("there is no field `{text}`"))
+            .hint(format!("write the direction after a colon: `{name}:{word}`")));
+    }
     let field = known.field(name)?;
     let usual = match &field {
         Field::Metric(name) => {

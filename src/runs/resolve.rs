@@ -90,9 +90,17 @@ impl Store {
         self.query_all(sql, (prefix,), run_name)
     }
 
-    fn unknown(&self, text: &str, latest: &[RunName]) -> Result<Error> {
+    /// Returns the names that users or clients gave to runs.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn given_names(&self) -> Result<Vec<String>> {
         let sql = "SELECT DISTINCT name FROM runs WHERE name NOT NULL AND lifecycle = 'active'";
-        let names: Vec<String> = self.query_all(sql, (), |row| row.get(0))?;
+        self.query_all(sql, (), |row| row.get(0))
+    }
+
+    fn unknown(&self, text: &str, latest: &[RunName]) -> Result<Error> {
+        let names = self.given_names()?;
         let error = Error::missing(format!("there is no run `{text}`"));
         let known = names.iter().map(String::as_str).chain(["latest"]);
         Ok(match did_you_mean(text, known) {

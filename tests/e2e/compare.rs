@@ -109,8 +109,10 @@ fn revisions_and_workspace() {
 #[test]
 fn unknown_sides() {
     let sandbox = trained();
+    sandbox.ok(&["runs", "name", "run-1", "baseline"]);
     for (args, error) in [
-        (&["run-1", "HAED"][..], "`HAED` is neither a run nor a git revision"),
+        (&["baselnie", "run-2"][..], "hint: did you mean `baseline`?"),
+        (&["run-1", "HAED"], "`HAED` is neither a run nor a git revision"),
         (&["run-1", "workspcae"], "hint: did you mean `workspace`?"),
         (&["run-1", "mian"], "hint: did you mean `main`?"),
         (&["rnu-1", "HEAD"], "hint: did you mean `run-1`?"),

@@ -102,6 +102,17 @@ fn chosen_columns() {
 }
 
 #[test]
+fn used_fields_are_shown() {
+    let sandbox = three_runs();
+    snapshot!(sandbox.repro(&["runs", "list", "--sort", "train.loss", "--filter", "params.epochs < 30"]), @"");
+    // The overview has the attributes.
+    let overview = sandbox.ok(&["runs", "list", "--sort", "status", "--filter", "run < 3"]);
+    assert!(overview.stdout.lines().next().unwrap().contains("changed"), "{overview}");
+    let json = sandbox.ok(&["runs", "list", "--sort", "train.loss", "--json"]);
+    assert!(json.stdout.contains("\"changed\""), "{json}");
+}
+
+#[test]
 fn long_texts_are_cut() {
     let sandbox = three_runs();
     let long = "a text of some length ".repeat(5);
@@ -201,6 +212,7 @@ fn mistakes_in_a_list() {
         &["--columns", "*"],
         &["--sort", "los"],
         &["--sort", "train.loss:up"],
+        &["--sort", "train.loss desc"],
         &["--kind", "sweeps"],
     ];
     snapshot!(mistakes.iter().map(|args| list(args)).collect::<String>(), @r#"
@@ -268,6 +280,11 @@ fn mistakes_in_a_list() {
     --- stderr
     error: there is no field `train.loss:up`
      hint: did you mean `train.loss`?
+    --sort train.loss desc
+    exit 2
+    --- stderr
+    error: there is no field `train.loss desc`
+     hint: write the direction after a colon: `train.loss:desc`
     --kind sweeps
     exit 2
     --- stderr

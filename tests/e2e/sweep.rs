@@ -481,6 +481,8 @@ fn bad_sweeps() {
         &["sweep", "-p", "lr=1,2", "--where", "params.lrr > 1"],
         &["sweep", "-p", "lr=1,2", "--when", "model=true"],
         &["sweep", "-p", "lr=1,2", "--optimize", "loss"],
+        &["sweep", "-p", "lr=1,2", "--optimize", "train.acx"],
+        &["sweep", "-p", "lr=1,2", "--optimize", "maximize:loss"],
         &["sweep", "-p", "lr=1,2", "--patience", "3"],
         &["sweep", "-p", "lr=1,2", "--apply"],
         &["sweep", "-p", "lr=1,2", "--repeats", "2", "--seed-param", "sed"],
@@ -513,6 +515,10 @@ fn bad_sweeps() {
      hint: give its values: `-p model=…`
     error: --optimize loss: the direction is unknown
      hint: write `max:loss` or `min:loss`, or declare it in `[metrics]`
+    error: --optimize train.acx: the direction is unknown
+     hint: did you mean `train.acc`?
+    error: --optimize maximize:loss: `maximize` is not a direction
+     hint: did you mean `max:loss`?
     error: `--patience` needs a metric
      hint: add `--optimize max:METRIC`
     error: `--apply` writes the best trial, so it needs a metric

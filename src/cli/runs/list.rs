@@ -79,8 +79,10 @@ impl ListArgs {
         }
         let rows = self.rows(&store, &found, &query, &known, goals)?;
         let chosen = match self.format.is_csv() {
-            true if self.columns.is_empty() => CSV_COLUMNS.map(str::to_owned).into(),
-            _ => self.columns.clone(),
+            _ if !self.columns.is_empty() => self.columns.clone(),
+            true => CSV_COLUMNS.map(str::to_owned).into(),
+            false if self.format.json => Vec::new(),
+            false => used_columns(&query),
         };
         if chosen.is_empty() {
             self.show_overview(RunListReport::new(&store, rows), goals)?;
@@ -173,3 +175,38 @@ impl ListArgs {
         Ok(exit::OK)
     }
 }
+
+/// Returns the columns that show by which values runs were selected and sorted; none if the
+/// overview has them.
+fn used_columns(query: &Query) -> Vec<String> {
+    let compared = query.filter.comparisons.iter().map(|comparison| &comparison.field);
+    let ordered = query.order.iter().map(|order| &order.field);
+    let mut used: Vec<String> = Vec::new();
+    for field in ordered.chain(compared) {
+        let is_shown = match field {
+            Field::Attribute(attribute) => OVERVIEW.contains(attribute),
+            Field::Dataset(_) => true,
+            Field::Metric(_) | Field::Param(_) | Field::Tag(_) => false,
+        };
+        let name = field.to_string();
+        if !is_shown && !used.contains(&name) {
+            used.push(name);
+        }
+    }
+    if !used.is_empty() {
+        used.splice(0..0, ["run", "status", "started", "took"].map(str::to_owned));
+    }
+    used
+}
+
+/// Attributes that the overview shows, or that say which runs it consists of.
+const OVERVIEW: [Attribute; 8] = [
+    Attribute::Run,
+    Attribute::Name,
+    Attribute::Status,
+    Attribute::Kind,
+    Attribute::Parent,
+    Attribute::Started,
+    Attribute::Ended,
+    Attribute::Took,
+];

@@ -275,22 +275,40 @@ pub(super) fn objective(option: &str, text: &str, goals: &Goals) -> Result<Objec
     let (goal, metric) = match text.split_once(':') {
         Some(("max", metric)) => (Some(Goal::Max), metric),
         Some(("min", metric)) => (Some(Goal::Min), metric),
-        Some((other, _)) => {
-            return Err(Error::usage(format!("{option} {text}: `{other}` is not a direction"))
-                .hint("write `max:METRIC` or `min:METRIC`"));
+        Some((other, metric)) => {
+            let error = Error::usage(format!("{option} {text}: `{other}` is not a direction"));
+            let short = other.to_lowercase().chars().take(3).collect::<String>();
+            return Err(match did_you_mean(&short, ["max", "min"]) {
+                Some(meant) => error.hint(format!("did you mean `{meant}:{metric}`?")),
+                None => error.hint("write `max:METRIC` or `min:METRIC`"),
+            });
         }
         None => (goals.of(text), text),
     };
     let Some(goal) = goal else {
-        return Err(Error::usage(format!("{option} {text}: the direction is unknown")).hint(
-            format!("write `max:{metric}` or `min:{metric}`, or declare it in `[metrics]`"),
-        ));
+        let error = Error::usage(format!("{option} {text}: the direction is unknown"));
+        return Err(match declared_name(metric, goals) {
+            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+            None => error.hint(format!(
+                "write `max:{metric}` or `min:{metric}`, or declare it in `[metrics]`"
+            )),
+        });
     };
     if metric.is_empty() {
         return Err(Error::usage(format!("{option} {text}: the metric is missing"))
             .hint("write `max:STAGE.METRIC`"));
     }
     Ok(Objective { metric: metric.to_owned(), goal })
+}
+
+/// Returns the name of a metric with a goal that `metric` may be a misspelling of.
+fn declared_name(metric: &str, goals: &Goals) -> Option<String> {
+    let (stage, key) = match metric.rsplit_once('.') {
+        Some((stage, key)) => (format!("{stage}."), key),
+        None => (String::new(), metric),
+    };
+    let whole = did_you_mean(metric, goals.names()).map(str::to_owned);
+    whole.or_else(|| Some(format!("{stage}{}", did_you_mean(key, goals.names())?)))
 }
 
 /// Returns the way to choose trials. A metric alone ranks the trials of a grid.
