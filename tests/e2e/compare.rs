@@ -109,7 +109,7 @@ fn revisions_and_workspace() {
 #[test]
 fn unknown_sides() {
     let sandbox = trained();
-    sandbox.ok(&["runs", "name", "run-1", "baseline"]);
+    sandbox.ok(&["runs", "rename", "run-1", "baseline"]);
     for (args, error) in [
         (&["baselnie", "run-2"][..], "hint: did you mean `baseline`?"),
         (&["run-1", "HAED"], "`HAED` is neither a run nor a git revision"),
