@@ -104,7 +104,14 @@ fn chosen_columns() {
 #[test]
 fn used_fields_are_shown() {
     let sandbox = three_runs();
-    snapshot!(sandbox.repro(&["runs", "list", "--sort", "train.loss", "--filter", "params.epochs < 30"]), @"");
+    let used = ["runs", "list", "--sort", "train.loss", "--filter", "params.epochs < 30"];
+    snapshot!(sandbox.repro(&used), @"
+    exit 0
+    --- stdout
+    run status started took train.loss epochs
+    run-2 ok [date] [time] 20.5 20
+    run-1 ok [date] [time] 10.5 10
+    ");
     // The overview has the attributes.
     let overview = sandbox.ok(&["runs", "list", "--sort", "status", "--filter", "run < 3"]);
     assert!(overview.stdout.lines().next().unwrap().contains("changed"), "{overview}");
