@@ -46,7 +46,11 @@ mod mlflow_experiments;
 #[cfg(feature = "ui")]
 mod mlflow_metrics;
 #[cfg(feature = "ui")]
+mod mlflow_models;
+#[cfg(feature = "ui")]
 mod mlflow_runs;
+#[cfg(feature = "ui")]
+mod mlflow_search;
 #[cfg(feature = "ui")]
 mod mlflow_stage;
 #[cfg(feature = "ui")]

@@ -120,7 +120,10 @@ fn mistakes_about_models() {
     for (body, code) in [
         (json!({ "run_id": run }), "INVALID_PARAMETER_VALUE"),
         (json!({ "run_id": run, "models": [{ "model_id": "m-1" }] }), "RESOURCE_DOES_NOT_EXIST"),
-        (json!({ "run_id": run, "models": [{ "model_id": id, "step": -1 }] }), "INVALID_PARAMETER_VALUE"),
+        (
+            json!({ "run_id": run, "models": [{ "model_id": id, "step": -1 }] }),
+            "INVALID_PARAMETER_VALUE",
+        ),
     ] {
         assert_eq!(mlflow.refused("runs/outputs", body.clone()).0, code, "{body}");
     }

@@ -7,9 +7,11 @@ use crate::mlflow::Mlflow;
 /// Three runs with metrics, params, tags and datasets.
 fn with_runs() -> Mlflow {
     let mlflow = Mlflow::start();
-    for (name, started, metric, param) in
-        [("first", 1_000, json!(0.5), "10"), ("second", 2_000, json!("NaN"), "9"), ("third", 3_000, json!(2), "a")]
-    {
+    for (name, started, metric, param) in [
+        ("first", 1_000, json!(0.5), "10"),
+        ("second", 2_000, json!("NaN"), "9"),
+        ("third", 3_000, json!(2), "a"),
+    ] {
         let run = json!({ "experiment_id": "0", "run_name": name, "start_time": started });
         let answer = mlflow.post("runs/create", run);
         let id = answer["run"]["info"]["run_id"].as_str().unwrap().to_owned();
@@ -18,7 +20,8 @@ fn with_runs() -> Mlflow {
         let batch = json!({ "run_id": id, "metrics": metrics, "params": params });
         mlflow.post("runs/log-batch", batch);
         if name == "first" {
-            let dataset = json!({ "name": "iris", "digest": "d", "source_type": "t", "source": "s" });
+            let dataset =
+                json!({ "name": "iris", "digest": "d", "source_type": "t", "source": "s" });
             let tags = [json!({ "key": "mlflow.data.context", "value": "training" })];
             let datasets = [json!({ "dataset": dataset, "tags": tags })];
             let inputs = json!({ "run_id": id, "datasets": datasets });
@@ -195,6 +198,7 @@ fn experiments_are_found() {
     let page = mlflow.get("experiments/search?max_results=1&order_by=experiment_id");
     assert_eq!(names(&page), "Default");
     let token = page["next_page_token"].as_str().unwrap();
-    let target = format!("experiments/search?max_results=1&order_by=experiment_id&page_token={token}");
+    let target =
+        format!("experiments/search?max_results=1&order_by=experiment_id&page_token={token}");
     assert_eq!(names(&mlflow.get(&target)), "digits");
 }
