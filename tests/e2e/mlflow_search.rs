@@ -65,7 +65,7 @@ fn runs_are_found_and_ordered() {
 }
 
 #[test]
-fn answer_has_all_of_a_run() {
+fn whole_runs_are_answered() {
     let mlflow = with_runs();
     let answer = mlflow.post("runs/search", search("run_name = 'first'", &[]));
     let run = &answer["runs"][0];

@@ -82,7 +82,7 @@ impl ListArgs {
             _ if !self.columns.is_empty() => self.columns.clone(),
             true => CSV_COLUMNS.map(str::to_owned).into(),
             false if self.format.json => Vec::new(),
-            false => used_columns(&query),
+            false => used_columns(&query, &store)?,
         };
         if chosen.is_empty() {
             self.show_overview(RunListReport::new(&store, rows), goals)?;
@@ -178,7 +178,7 @@ impl ListArgs {
 
 /// Returns the columns that show by which values runs were selected and sorted; none if the
 /// overview has them.
-fn used_columns(query: &Query) -> Vec<String> {
+fn used_columns(query: &Query, store: &Store) -> Result<Vec<String>> {
     let compared = query.filter.comparisons.iter().map(|comparison| &comparison.field);
     let ordered = query.order.iter().map(|order| &order.field);
     let mut used: Vec<String> = Vec::new();
@@ -193,10 +193,12 @@ fn used_columns(query: &Query) -> Vec<String> {
             used.push(name);
         }
     }
-    if !used.is_empty() {
-        used.splice(0..0, ["run", "status", "started", "took"].map(str::to_owned));
+    if used.is_empty() {
+        return Ok(used);
     }
-    used
+    let name = if store.given_names()?.is_empty() { None } else { Some("name") };
+    let first = ["run"].into_iter().chain(name).chain(["status", "started", "took"]);
+    Ok(first.map(str::to_owned).chain(used).collect())
 }
 
 /// Attributes that the overview shows, or that say which runs it consists of.
