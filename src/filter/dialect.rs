@@ -12,6 +12,8 @@ pub enum Dialect {
     Experiments,
     /// Accepts what MLflow's server accepts in a search of logged models.
     Models,
+    /// Accepts what MLflow's server accepts in a search of registered models or their versions.
+    Registry,
 }
 
 /// The kind of a field, by its prefix.
@@ -109,7 +111,7 @@ impl Dialect {
     pub(super) fn prefixes(self) -> &'static [(&'static str, Prefix)] {
         match self {
             Dialect::Repro | Dialect::Mlflow => RUN_PREFIXES,
-            Dialect::Experiments => EXPERIMENT_PREFIXES,
+            Dialect::Experiments | Dialect::Registry => EXPERIMENT_PREFIXES,
             Dialect::Models => MODEL_PREFIXES,
         }
     }
@@ -118,7 +120,7 @@ impl Dialect {
     pub(super) fn extra_name_characters(self) -> &'static str {
         match self {
             Dialect::Repro => "-/:@+",
-            Dialect::Mlflow | Dialect::Experiments | Dialect::Models => "",
+            _ => "",
         }
     }
 
@@ -134,7 +136,7 @@ impl Dialect {
             (Dialect::Repro, Type::Status | Type::Kind) => &[Equality, In],
             (_, Type::Number | Type::Time | Type::Duration) => &[Equality, Order],
             (_, Type::Integer) => &[Equality, In],
-            (_, Type::Dataset) | (Dialect::Models, _) => &[Equality, Like, In],
+            (_, Type::Dataset) | (Dialect::Models | Dialect::Registry, _) => &[Equality, Like, In],
             (_, Type::Param | Type::Tag) => &[Equality, Like, Null],
             (_, Type::Id) => &[Equality, Like, In],
             (_, Type::Text | Type::Status | Type::Kind) => &[Equality, Like],

@@ -41,6 +41,7 @@ mod lexer;
 mod model;
 mod order;
 mod parser;
+mod registered;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -54,5 +55,6 @@ pub use fault::Fault;
 pub use known::{Known, MetricName, no_column};
 pub use model::ModelAttribute;
 pub use order::{Direction, Order};
+pub use registered::{RegisteredAttribute, VersionAttribute};
 pub use subject::Subject;
 pub use value::STATUSES;

@@ -7,6 +7,7 @@ use super::expression::Field;
 use super::fault::Fault;
 use super::model::ModelAttribute;
 use super::parser;
+use super::registered::{RegisteredAttribute, VersionAttribute};
 use super::subject::{Subject, find};
 
 /// A field to sort by. Runs without it come last in both directions, after NaN.
@@ -49,6 +50,26 @@ impl Order<ExperimentAttribute> {
     /// The key is not the name of a field.
     pub fn parse_experiments(text: &str) -> Result<Order<ExperimentAttribute>, Fault> {
         parse(text, Dialect::Experiments)
+    }
+}
+
+impl Order<RegisteredAttribute> {
+    /// Parses an entry of MLflow's `order_by` for registered models.
+    ///
+    /// # Errors
+    /// The key is not the name of a field.
+    pub fn parse_registered(text: &str) -> Result<Order<RegisteredAttribute>, Fault> {
+        parse(text, Dialect::Registry)
+    }
+}
+
+impl Order<VersionAttribute> {
+    /// Parses an entry of MLflow's `order_by` for versions of registered models.
+    ///
+    /// # Errors
+    /// The key is not the name of a field.
+    pub fn parse_versions(text: &str) -> Result<Order<VersionAttribute>, Fault> {
+        parse(text, Dialect::Registry)
     }
 }
 

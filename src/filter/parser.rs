@@ -6,6 +6,7 @@ use super::expression::{Case, Comparison, DatasetField, Field, Filter, Op, Test,
 use super::fault::Fault;
 use super::lexer::{Kind, Token, tokens};
 use super::model::ModelAttribute;
+use super::registered::{RegisteredAttribute, VersionAttribute};
 use super::subject::{Subject, entry_of, find};
 use super::value;
 use crate::error::did_you_mean;
@@ -44,6 +45,26 @@ impl Filter<ModelAttribute> {
     /// The first mistake in the text.
     pub fn parse_models(text: &str) -> Result<Filter<ModelAttribute>, Fault> {
         filter(text, Dialect::Models)
+    }
+}
+
+impl Filter<RegisteredAttribute> {
+    /// Parses a filter of registered models.
+    ///
+    /// # Errors
+    /// The first mistake in the text.
+    pub fn parse_registered(text: &str) -> Result<Filter<RegisteredAttribute>, Fault> {
+        filter(text, Dialect::Registry)
+    }
+}
+
+impl Filter<VersionAttribute> {
+    /// Parses a filter of versions of registered models.
+    ///
+    /// # Errors
+    /// The first mistake in the text.
+    pub fn parse_versions(text: &str) -> Result<Filter<VersionAttribute>, Fault> {
+        filter(text, Dialect::Registry)
     }
 }
 
@@ -341,7 +362,7 @@ fn unknown_prefix(at: usize, prefix: &str, name: &str, dialect: Dialect) -> Faul
         Dialect::Repro | Dialect::Mlflow => fault.hint(format!(
             "write `metrics.{prefix}.{name}`, `params.{prefix}.{name}` or `tags.{prefix}.{name}`"
         )),
-        Dialect::Experiments | Dialect::Models => {
+        Dialect::Experiments | Dialect::Models | Dialect::Registry => {
             fault.hint(format!("the prefixes are {}", prefixes.collect::<Vec<_>>().join(", ")))
         }
     }

@@ -223,6 +223,12 @@ impl Store {
         })
     }
 
+    /// Returns the identity of the run that has logged a model.
+    pub fn run_of_model(&self, id: &str) -> Result<Option<String>> {
+        let sql = "SELECT uid FROM runs JOIN models ON run = number WHERE id = ?1";
+        self.query_one(sql, (id,), |row| row.get(0))
+    }
+
     /// Returns the paths and contents of all versions that the cache should keep.
     pub fn registered_contents(&self) -> Result<Vec<(String, Content)>> {
         let versions = self.all_model_versions()?.into_iter();

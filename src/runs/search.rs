@@ -15,6 +15,7 @@ mod known;
 mod models;
 mod paging;
 mod query;
+mod registered;
 mod rows;
 mod sql;
 
@@ -33,6 +34,7 @@ pub use experiments::ExperimentQuery;
 pub use models::{DatasetChoice, ModelOrder, ModelQuery};
 pub use paging::Page;
 pub use query::{Found, Level, Query};
+pub use registered::RegistryQuery;
 
 impl Store {
     /// Returns the runs that match a query, in its order.
