@@ -48,6 +48,8 @@ mod mlflow_metrics;
 #[cfg(feature = "ui")]
 mod mlflow_models;
 #[cfg(feature = "ui")]
+mod mlflow_registry;
+#[cfg(feature = "ui")]
 mod mlflow_runs;
 #[cfg(feature = "ui")]
 mod mlflow_search;

@@ -62,6 +62,7 @@ impl Store {
     /// Gives a registered model another name; returns false if the name is taken.
     pub fn rename_model(&self, name: &str, new: &str) -> Result<bool> {
         check_model_name(new)?;
+        self.must_have(name)?;
         if name != new && self.registered_model(new)?.is_some() {
             return Ok(false);
         }

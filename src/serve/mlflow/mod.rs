@@ -10,6 +10,7 @@ mod keys;
 mod metrics;
 mod models;
 mod names;
+mod registry;
 mod runs;
 mod search;
 mod target;
@@ -38,6 +39,9 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
         (_, ["api" | "ajax-api", "2.0" | "3.0", "mlflow", path @ ..]) => path,
         _ => return None,
     };
+    if let Some(answer) = registry::route(state, request, path).await {
+        return Some(answer);
+    }
     if let Some(answer) = search::route(state, request, path).await {
         return Some(answer);
     }
