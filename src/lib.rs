@@ -19,6 +19,7 @@
 //! | [`engine`] | the only module that combines the side effects |
 //! | [`report`] | results of commands as data, with one JSON form each |
 //! | [`terminal`], [`plots`] | output for people: text, pages and figures |
+//! | `import` | runs from and to MLflow; only with the feature `ui` |
 //! | `serve` | the dashboard and MLflow's tracking API over HTTP; only with the feature `ui` |
 //! | [`cli`] | the commands, one per file |
 //!
@@ -36,6 +37,8 @@ pub mod escape;
 pub mod event;
 pub mod exec;
 pub mod filter;
+#[cfg(feature = "ui")]
+pub mod import;
 pub mod lossless;
 pub mod number;
 pub mod parallel;

@@ -11,6 +11,8 @@ mod dag;
 mod fsck;
 mod gc;
 mod get;
+#[cfg(feature = "ui")]
+mod import;
 mod init;
 mod log;
 mod metrics;
@@ -85,6 +87,10 @@ enum Command {
     Checkout(checkout::CheckoutArgs),
     Get(get::GetArgs),
     Trash(trash::TrashArgs),
+    #[cfg(feature = "ui")]
+    Import(import::ImportArgs),
+    #[cfg(feature = "ui")]
+    Export(import::ExportArgs),
     Gc(gc::GcArgs),
     Fsck(fsck::FsckArgs),
     #[command(visible_alias = "adopt", alias = "commit")]
@@ -167,6 +173,10 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Get(args) => args.execute(&here, &root()?),
         Command::Trash(args) => args.execute(&here, &root()?),
+        #[cfg(feature = "ui")]
+        Command::Import(args) => args.execute(&here, &root()?),
+        #[cfg(feature = "ui")]
+        Command::Export(args) => args.execute(&root()?),
         Command::Gc(args) => args.execute(&root()?),
         Command::Fsck(args) => args.execute(&root()?),
         Command::Accept(args) => args.execute(&here, &root()?),

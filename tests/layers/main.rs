@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The layers from top to bottom. Modules in one row do not import each other.
 const LAYERS: &[&[&str]] = &[
     &["cli"],
-    &["terminal", "plots", "serve"],
+    &["terminal", "plots", "serve", "import"],
     &["report"],
     &["engine"],
     &["workspace", "cache", "exec", "runs"],

@@ -205,6 +205,31 @@ impl Store {
         self.touch(name)
     }
 
+    /// Replaces the times of a registered model by those that it has elsewhere.
+    pub fn set_registered_times(&self, name: &str, created: i64, updated: i64) -> Result<()> {
+        let sql = "UPDATE registered_models SET created = ?2, updated = ?3 WHERE name = ?1";
+        self.modify(sql, params![name, created, updated]).map(drop)
+    }
+
+    /// Replaces the times of a version by those that it has elsewhere.
+    pub fn set_version_times(
+        &self,
+        name: &str,
+        version: u64,
+        created: i64,
+        updated: i64,
+    ) -> Result<()> {
+        let sql = "UPDATE model_versions SET created = ?3, updated = ?4
+                   WHERE name = ?1 AND version = ?2";
+        self.modify(sql, params![name, saturating_i64(version), created, updated]).map(drop)
+    }
+
+    /// Replaces the times of a logged model by those that it has elsewhere.
+    pub fn set_model_times(&self, id: &str, created: i64, updated: i64) -> Result<()> {
+        let sql = "UPDATE models SET created = ?2, updated = ?3 WHERE id = ?1";
+        self.modify(sql, params![id, created, updated]).map(drop)
+    }
+
     fn touch(&self, name: &str) -> Result<()> {
         let sql = "UPDATE registered_models SET updated = ?2 WHERE name = ?1";
         self.modify(sql, params![name, now_millis()]).map(drop)
