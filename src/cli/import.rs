@@ -24,8 +24,8 @@ enum From {
     /// Import experiments, runs and models from MLflow
     ///
     /// Runs keep their identities, so importing again adds only what is new. A run that has ended
-    /// stays as it is here. Artifacts are copied. `repro runs import` reads the files of `repro
-    /// runs export`.
+    /// stays as it is here. Artifacts are copied. To move runs between projects of `repro`, use
+    /// `repro runs export` and `repro runs import`.
     Mlflow(FromMlflow),
 }
 

@@ -1,4 +1,4 @@
-//! What MLflow records, as values: the common form of a folder `mlruns`, a database and a server.
+//! Records of MLflow as values: the common form of a folder `mlruns`, a database and a server.
 
 use std::collections::BTreeMap;
 use std::io::Read;

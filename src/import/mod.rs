@@ -30,7 +30,7 @@ pub use self::to_server::{Exported, export};
 /// Time that a change waits for another process that writes the history.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What an import has added.
+/// Numbers of things that an import has added.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Imported {
     pub experiments: usize,

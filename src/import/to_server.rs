@@ -27,7 +27,7 @@ const PAIRS: usize = 100;
 /// Longest value of a param or a tag that every server accepts.
 const LONGEST: usize = 5_000;
 
-/// What an export has written.
+/// Runs that an export has written, with the numbers of points and files.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Exported {
     pub runs: Vec<RunName>,
