@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::common::{load, store};
 use crate::error::{Result, exit};
-use crate::import::{self, Skipped};
+use crate::import;
 use crate::plural::count;
 use crate::report;
+use crate::report::import::Skipped;
 use crate::terminal::size::size;
 use crate::terminal::{self, stdout};
 

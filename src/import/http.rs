@@ -325,7 +325,8 @@ mod tests {
             ("HTTP/1.0 404 NOT FOUND\r\n\r\nabc", 404, "abc"),
             ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 X\r\n\r\n", 204, ""),
             (
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n3\r\nabc\r\nA;x\r\n0123456789\r\n0\r\n\r\n",
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n3\r\nabc\r\nA;x\r\n\
+                 0123456789\r\n0\r\n\r\n",
                 200,
                 "abc0123456789",
             ),

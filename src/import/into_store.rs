@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 
 use super::entity::{Experiment, Lifecycle, Model, Place, Registered, Role, Run, Source, Version};
-use super::{Imported, Skipped};
 use crate::engine::Project;
 use crate::engine::models::identify;
 use crate::error::{Error, Result};
 use crate::event::{RunName, RunUid};
 use crate::pipeline::StageName;
+use crate::report::import::{Imported, Skipped};
 use crate::runs::files::{self, ModelId, Owner, Upload, parse_path};
 use crate::runs::registry::{Archive, NewVersion};
 use crate::runs::tracking::{LoggedPoint, NewRun, Update};

@@ -14,8 +14,6 @@ mod to_server;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use self::database::Database;
 use self::entity::Source;
 use self::folder::Folder;
@@ -23,37 +21,13 @@ use self::http::Client;
 use self::server::Server;
 use crate::engine::Project;
 use crate::error::{Error, Result};
+use crate::report::import::Imported;
 use crate::runs::Store;
 
-pub use self::to_server::{Exported, export};
+pub use self::to_server::export;
 
 /// Time that a change waits for another process that writes the history.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Numbers of things that an import has added.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Imported {
-    pub experiments: usize,
-    pub runs: usize,
-    /// Runs that were there already.
-    pub known: usize,
-    pub points: usize,
-    /// Logged models.
-    pub models: usize,
-    pub files: usize,
-    pub bytes: u64,
-    /// Registered models.
-    pub registered: usize,
-    pub versions: usize,
-    pub skipped: Vec<Skipped>,
-}
-
-/// Something that could not be imported or exported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Skipped {
-    pub what: String,
-    pub why: String,
-}
 
 /// Imports from a folder `mlruns`, a database or the address of a server. Relative paths start at
 /// `here`.
@@ -72,6 +46,10 @@ fn source(here: &Path, from: &str) -> Result<Box<dyn Source>> {
     }
     let path = from.strip_prefix("sqlite:///").unwrap_or(from);
     let path = place::local(path, here).ok_or_else(|| unknown(from))?;
+    let path = match path.strip_prefix(".") {
+        Ok(inner) if !inner.as_os_str().is_empty() => inner.to_owned(),
+        _ => path,
+    };
     if path.is_file() {
         return Ok(Box::new(Database::open(&path)?));
     }

@@ -6,10 +6,8 @@
 //!   run is found when it is exported again.
 //! - The status comes last. A run that has it is complete and is not sent again.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Skipped;
 use super::http::{Client, Content, encoded, query};
 use super::into_store::IDENTITY;
 use super::server::{API, PROXY, proxied};
@@ -18,6 +16,7 @@ use crate::engine::artifacts::Artifacts;
 use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::repo_path::RepoPath;
+use crate::report::import::{Exported, Skipped};
 use crate::runs::files::Owner;
 use crate::runs::{ClientRun, Store};
 
@@ -26,18 +25,6 @@ const POINTS: usize = 1_000;
 const PAIRS: usize = 100;
 /// Longest value of a param or a tag that every server accepts.
 const LONGEST: usize = 5_000;
-
-/// Runs that an export has written, with the numbers of points and files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Exported {
-    pub runs: Vec<RunName>,
-    /// Runs that were there already.
-    pub known: usize,
-    pub points: usize,
-    pub files: usize,
-    pub bytes: u64,
-    pub skipped: Vec<Skipped>,
-}
 
 /// Exports runs to a server.
 ///

@@ -17,6 +17,7 @@ pub mod fsck;
 pub mod gc;
 pub mod get;
 pub mod home;
+pub mod import;
 pub mod log;
 pub mod metrics;
 pub mod models;

@@ -44,6 +44,8 @@ mod mlflow_artifacts;
 #[cfg(feature = "ui")]
 mod mlflow_experiments;
 #[cfg(feature = "ui")]
+mod mlflow_import;
+#[cfg(feature = "ui")]
 mod mlflow_metrics;
 #[cfg(feature = "ui")]
 mod mlflow_models;
