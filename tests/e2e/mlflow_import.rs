@@ -93,7 +93,7 @@ fn folder_is_imported_once() {
 }
 
 #[test]
-fn server_is_exported_to_and_imported_from() {
+fn exported_and_imported_again() {
     let (here, there, back) =
         (with_mlruns(), Sandbox::with("[stages.a]\ncmd = 'true'\n"), with_mlruns());
     imported(&here, "mlruns");
