@@ -13,6 +13,7 @@ mod connection;
 mod driver;
 mod driver_tests;
 mod key;
+mod models;
 mod project;
 mod runs;
 #[path = "../e2e/sandbox.rs"]

@@ -97,6 +97,8 @@ mod templates;
 mod trash;
 #[cfg(feature = "ui")]
 mod ui;
+#[cfg(feature = "ui")]
+mod ui_runs;
 mod undeclared;
 mod user_fifos;
 mod watch;

@@ -5,6 +5,7 @@ mod content;
 mod events;
 mod home;
 mod lineage;
+mod models;
 mod pipeline;
 mod run;
 mod runs;
@@ -30,6 +31,7 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
         (_, "compare") => compare::route(state, request).await,
         (_, "pipeline" | "status") => pipeline::route(state, request).await,
         (_, "lineage") => lineage::route(state, request).await,
+        (_, "models") => models::route(state, request).await,
         _ => None,
     }
 }

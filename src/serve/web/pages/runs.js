@@ -78,7 +78,9 @@ class RunsPage {
       apply: (text) => state.set({ filter: text, open: [] }),
     });
     const total = h("span", { class: "dim total", role: "status" });
-    const fresh = h("button", { type: "button", class: "pill", hidden: true, onclick: () => this.#load() });
+    const fresh = h("button", {
+      type: "button", class: "pill", hidden: true, onclick: () => this.#load(),
+    });
     const group = h("select", { ariaLabel: "Group", onchange: () => this.#group(group.value) });
     const tree = toggle("Tree", "Show sweeps with their trials below them", () =>
       state.set({ tree: this.#model.isTree ? "0" : "1" }));
@@ -86,7 +88,9 @@ class RunsPage {
       state.set({ deleted: !state.get().deleted, sel: [] }));
     const columns = h("button", { type: "button", onclick: () => this.#pick() }, "Columns");
     const formats = {
-      Markdown: () => this.#copy(markdown), CSV: () => this.#copy(csv), LaTeX: () => this.#copy(latex),
+      Markdown: () => this.#copy(markdown),
+      CSV: () => this.#copy(csv),
+      LaTeX: () => this.#copy(latex),
     };
     const compare = h("a", { class: "button primary", hidden: true });
     const remove = h("button", { type: "button", hidden: true, onclick: () => this.#remove() });
@@ -119,7 +123,8 @@ class RunsPage {
       { title: "Group by all params but the seed", run: () => this.#group("-seed") },
       { title: "Group by sweep", run: () => this.#group("sweep") },
       { title: "Show all runs, newest first",
-        run: () => state.set({ filter: "", sort: [], by: "", deleted: false, tree: "", open: [] }) },
+        run: () => state.set(
+          { filter: "", sort: [], by: "", deleted: false, tree: "", open: [] }) },
     );
   }
 

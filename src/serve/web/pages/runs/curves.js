@@ -31,7 +31,8 @@ export class Curves {
     lacking.forEach((run) => this.#asked.add(id(run)));
     const key = column.key.replace(/^curve:/, "");
     try {
-      const found = await get(url("/api/runs/curves", { runs: lacking.join(","), key, width: WIDTH }));
+      const query = { runs: lacking.join(","), key, width: WIDTH };
+      const found = await get(url("/api/runs/curves", query));
       lacking.forEach((run) => this.#known.set(id(run), null));
       found.forEach((curve) => this.#known.set(id(curve.run), curve));
       this.#done();

@@ -19,7 +19,9 @@ export function filterBox({ names, apply }) {
   let chosen = -1;
   let asked = 0;
   const values = new Map();
-  const list = h("ul", { id: "completions", role: "listbox", ariaLabel: "Completions", hidden: true });
+  const list = h("ul", {
+    id: "completions", role: "listbox", ariaLabel: "Completions", hidden: true,
+  });
   const input = h("input", {
     type: "search", id: "filter", role: "combobox", autocomplete: "off", spellcheck: false,
     ariaLabel: "Filter", placeholder: "Filter: metrics.accuracy > 0.7 and status = 'ok'",
@@ -61,7 +63,8 @@ export function filterBox({ names, apply }) {
 
   function mark(at) {
     chosen = (at + shown.length) % shown.length;
-    [...list.children].forEach((item, i) => item.setAttribute("aria-selected", String(i === chosen)));
+    [...list.children].forEach((item, i) =>
+      item.setAttribute("aria-selected", String(i === chosen)));
     list.children[chosen].scrollIntoView({ block: "nearest" });
     input.setAttribute("aria-activedescendant", `completion-${chosen}`);
   }

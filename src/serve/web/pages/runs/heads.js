@@ -100,7 +100,8 @@ export function showMenu(place, label, entries) {
     },
   }, title)));
   menu.style.setProperty("--x", `${Math.max(8, Math.min(left, innerWidth - 220))}px`);
-  menu.style.setProperty("--y", `${Math.min(bottom + 4, innerHeight - entries.length * 30 - 16)}px`);
+  const lowest = innerHeight - entries.length * 30 - 16;
+  menu.style.setProperty("--y", `${Math.min(bottom + 4, lowest)}px`);
   menu.addEventListener("keydown", (event) => {
     const items = [...menu.children];
     const at = items.indexOf(document.activeElement);

@@ -16,8 +16,8 @@ export function pickColumns({ names, chosen, apply }) {
   let keys = [...chosen];
   const all = choices(names);
   const search = h("input", {
-    type: "search", ariaLabel: "Search columns", placeholder: "Search, or a pattern: metrics.train.*",
-    autocomplete: "off", spellcheck: false,
+    type: "search", ariaLabel: "Search columns", autocomplete: "off", spellcheck: false,
+    placeholder: "Search, or a pattern: metrics.train.*",
   });
   const found = h("ul", { class: "choices", ariaLabel: "Columns that can be shown" });
   const picked = h("ol", { class: "choices", ariaLabel: "Columns that are shown" });
@@ -43,7 +43,7 @@ export function pickColumns({ names, chosen, apply }) {
     fill(picked, keys.map((key, at) => h("li", null,
       h("span", { class: "name", title: visible(key) }, visible(key)),
       button("↑", `Move ${key} up`, at > 0, () => change(moved(keys, at, at - 1))),
-      button("↓", `Move ${key} down`, at < keys.length - 1, () => change(moved(keys, at, at + 1))),
+      button("↓", `Move ${key} down`, at + 1 < keys.length, () => change(moved(keys, at, at + 1))),
       button("×", `Hide ${key}`, true, () => toggle(key)))));
   }
 
@@ -62,7 +62,8 @@ export function pickColumns({ names, chosen, apply }) {
       dialog.close();
     },
   }, "Usual columns");
-  const done = h("button", { type: "button", class: "primary", onclick: () => dialog.close() }, "Done");
+  const close = () => dialog.close();
+  const done = h("button", { type: "button", class: "primary", onclick: close }, "Done");
   const dialog = h("dialog", { class: "picker", ariaLabel: "Columns" },
     h("div", { class: "head" }, h("h2", null, "Columns"), h("span", null, usual, done)),
     h("div", { class: "panes" },
@@ -109,5 +110,6 @@ export function moved(list, from, to) {
 }
 
 const button = (text, label, isEnabled, run) => h("button", {
-  type: "button", class: "quiet icon", ariaLabel: visible(label), disabled: !isEnabled, onclick: run,
+  type: "button", class: "quiet icon", ariaLabel: visible(label), disabled: !isEnabled,
+  onclick: run,
 }, text);

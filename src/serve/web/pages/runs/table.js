@@ -210,7 +210,8 @@ export class RunTable {
       depth > 0 && h("span", { class: "indent", vars: { "--depth": String(depth) } }),
       isParent && this.#opener(item, `${row.children} below run-${run}`),
       h("a", {
-        class: "status", href: `/runs/run-${run}`, data: { status: row?.status ?? "", focus: "run" },
+        class: "status", href: `/runs/run-${run}`,
+        data: { status: row?.status ?? "", focus: "run" },
         title: row ? `run-${run}: ${row.status}` : null,
       }, `run-${run}`, row && h("span", { class: "unseen" }, row.status)),
       row?.name && h("span", { class: "name", title: visible(row.name) }, visible(row.name)),
@@ -370,7 +371,8 @@ export class RunTable {
     const isPinned = pin.includes(column.key);
     const sort = (direction) => () => this.#state.set({ sort: [`${column.key}:${direction}`] });
     const param = column.kind === "param" ? column.key.replace(/^params\./, "") : null;
-    const metric = ["metric", "variant"].includes(column.kind) ? column.key.replace(/^metrics\./, "") : null;
+    const hasSeries = ["metric", "variant"].includes(column.kind);
+    const metric = hasSeries ? column.key.replace(/^metrics\./, "") : null;
     const show = (key) => () =>
       this.#setKeys([...keys.slice(0, at + 1), key, ...keys.slice(at + 1)]);
     const without = (list, key) => list.filter((one) => one !== key);
