@@ -250,3 +250,16 @@ fn history_without_runs() {
     page.see("There are no runs yet");
     page.audit();
 }
+
+#[test]
+fn palette_finds_runs() {
+    let sandbox = demo_with(&RATES[..2]);
+    sandbox.ok(&["runs", "rename", "run-1", "wide-network"]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs") else { return };
+    page.press("Control+k");
+    page.type_text("wide");
+    page.wait("document.querySelector('.palette li .note')?.innerText === 'run-1'");
+    assert_eq!(page.texts(".palette li .title"), ["wide-network"]);
+    page.audit();
+}

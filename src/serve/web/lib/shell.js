@@ -1,9 +1,11 @@
 // Fills the frame of a page: theme, keys, palette, live mark. Then mounts the page's own module.
 
+import { get, url } from "./api.js";
 import { fill, h } from "./dom.js";
+import { visible } from "./format.js";
 import { onKey, showKeys } from "./keys.js";
 import { onState } from "./live.js";
-import { addEntries, openPalette } from "./palette.js";
+import { addEntries, addProvider, openPalette } from "./palette.js";
 import { attachThemeButton, nextTheme } from "./theme.js";
 
 const PAGES = [
@@ -34,10 +36,23 @@ function start() {
     { title: "Change the theme", keys: "t", run: nextTheme },
     { title: "Show the keys", keys: "?", run: showKeys },
   );
+  addProvider(findRuns);
   onState((state) => {
     by("live").dataset.state = state;
     by("live").textContent = LIVE[state];
   });
+}
+
+/** Finds runs by number or by name, for the palette. */
+async function findRuns(query) {
+  const [, number] = /^(?:run-)?(\d+)$/.exec(query) ?? [];
+  if (number) return [{ title: `run-${number}`, note: "run", href: `/runs/run-${number}` }];
+  if (query.length < 2 || /['%_]/.test(query)) return [];
+  const filter = `name ILIKE '%${query}%'`;
+  const { rows } = await get(url("/api/runs", { filter, count: 8, columns: "started" }));
+  return rows.run.map((run, at) => ({
+    title: visible(rows.name[at]), note: `run-${run}`, href: `/runs/run-${run}`,
+  }));
 }
 
 async function mount() {

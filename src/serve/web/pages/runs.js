@@ -152,6 +152,7 @@ class RunsPage {
 
   #failed(error) {
     const { filter } = this.#controls;
+    this.#drawGroups(this.#state.get());
     // What is shown belongs to another filter.
     this.#table.element.classList.add("stale");
     filter.setText(this.#state.get().filter);
