@@ -87,6 +87,9 @@ function drawing(title, u, curves, axis) {
   svg("g", { "clip-path": "url(#plot)" }, curves.map(({ line, x, y }) => svg("path", {
     d: path(x, y, at), fill: "none", stroke: token(`--series-${(line.color % 10) + 1}`),
     "stroke-width": 1.5, "stroke-linejoin": "round" }))),
+  curves.map(({ line, odd }) => svg("path", { d: odd.map(([x, value]) =>
+    mark(at(x, "x"), value, top + down, bottom)).join(""), fill: "none", "stroke-width": 1.5,
+  stroke: token(`--series-${(line.color % 10) + 1}`) })),
   curves.map(({ line }, i) => svg("g", null,
     svg("rect", { x: 12, y: u.height + down + i * LINE, width: 10, height: 10, rx: 2,
       fill: token(`--series-${(line.color % 10) + 1}`) }),
@@ -105,6 +108,12 @@ function path(x, y, at) {
     }
   });
   return d;
+}
+
+/** Draws a cross for NaN, and an arrow at the edge for an infinity. */
+function mark(x, value, top, bottom) {
+  if (Number.isNaN(value)) return `M${x - 4} ${bottom - 10}l8 8m0 -8l-8 8`;
+  return value > 0 ? `M${x - 4} ${top + 8}l4 -8l4 8` : `M${x - 4} ${bottom - 8}l4 8l4 -8`;
 }
 
 const round = (value) => Math.round(value * 100) / 100;

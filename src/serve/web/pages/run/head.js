@@ -18,7 +18,7 @@ export function head(page) {
 
   function update() {
     const run = page.run();
-    const parts = [titleParts(run), factsOf(run), [run.tags, run.note, run.lifecycle]];
+    const parts = [titleParts(run), factsOf(run, page), [run.tags, run.note, run.lifecycle]];
     const keys = [JSON.stringify([run.name, run.status, run.lifecycle, run.kind, run.part_of]),
       JSON.stringify(parts[1].map(([key, text]) => [key, text])), JSON.stringify(parts[2])];
     if (keys[0] !== drawn[0]) fill(title, parts[0]);
@@ -49,7 +49,7 @@ function titleParts(run) {
 const short = (name) => name.replace(/^run-/, "");
 
 /** Returns facts: a name, the text that tells when to draw again, and the content. */
-function factsOf(run) {
+function factsOf(run, page) {
   const { git } = run;
   const took = run.took ?? (run.status === "running" ? Date.now() - run.started : null);
   const cpu = sum(run.stages.map((stage) => stage.cpu));
@@ -64,25 +64,27 @@ function factsOf(run) {
     ["experiment", run.experiment,
       h("a", { href: url("/runs", { experiment: run.experiment }) }, visible(run.experiment))],
     git && ["git", JSON.stringify(git), gitFact(git)],
+    git?.tree === "dirty" && ["tree", "dirty",
+      h("a", { class: "warn", href: page.state.href({ tab: "code" }) }, "uncommitted changes")],
     run.host && ["host", visible([run.user, run.host].filter(Boolean).join("@"))],
-    run.part_of && ["part of", run.part_of, ["part of ",
-      h("a", { href: `/runs/${run.part_of}` }, run.part_of)]],
-    run.children && ["parts", JSON.stringify(run.children), partsFact(run)],
+    run.part_of && ["part of", run.part_of,
+      h("a", { href: `/runs/${run.part_of}` }, `part of ${run.part_of}`)],
+    run.children && ["parts", JSON.stringify(run.children), partsLink(run)],
+    run.children?.best && ["best part", run.children.best,
+      h("a", { href: `/runs/${run.children.best}` }, `best: ${run.children.best}`)],
   ];
   return list.filter(Boolean);
 }
 
 function gitFact(git) {
   const commit = git.commit ? git.commit.slice(0, 10) : "no commit";
-  return [h("span", { class: "mono" }, commit), git.branch && ` on ${visible(git.branch)}`,
-    git.tree === "dirty" && h("a", { class: "warn", href: "?tab=code" }, " · uncommitted changes")];
+  return [h("span", { class: "mono" }, commit), git.branch && ` on ${visible(git.branch)}`];
 }
 
-function partsFact({ children, parts }) {
-  const best = children.best && [", the best is ",
-    h("a", { href: `/runs/${children.best}` }, children.best)];
+/** Leads to a comparison of the parts, as far as one has room. */
+function partsLink({ children, parts }) {
   const numbers = parts.map(short).slice(0, 50).join(",");
-  return [h("a", { href: `/compare?runs=${numbers}` }, count(children.count, "part")), best];
+  return h("a", { href: `/compare?runs=${numbers}` }, count(children.count, "part"));
 }
 
 function notesOf(page) {
