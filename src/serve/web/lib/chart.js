@@ -318,7 +318,7 @@ function noteTexts({ curves, view, range, full, isHidden }) {
 
 function describe(one) {
   const { last, low, high, odd } = summary(one);
-  if (last === null) return `${one.line.name} has no finite values`;
+  if (low === null) return `${one.line.name} has no finite values`;
   return `${one.line.name} ends at ${number(last.value)}, between ${number(low.value)} and `
     + `${number(high.value)}${odd > 0 ? `, ${odd} not finite` : ""}`;
 }

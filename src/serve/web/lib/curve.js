@@ -142,15 +142,16 @@ export const isPositive = (curves) => curves.some(({ raw }) => raw.some((value) 
 export const isLoss = (name) => /loss|perplexity/i.test(name.split(/[./]/).at(-1) ?? "");
 
 /**
- * Returns the last, the lowest and the highest value of a curve with their places.
+ * Returns the last, the lowest and the highest value of a curve with their places; the last may
+ * not be finite.
  *
  * @param {Curve} curve
  */
-export function summary({ x, raw, odd }) {
-  let [last, low, high] = [null, null, null];
+export function summary({ line, x, raw, odd }) {
+  const last = x.length > 0 ? { x: x.at(-1), value: toNumber(line.y.at(-1)) } : null;
+  let [low, high] = [null, null];
   raw.forEach((value, i) => {
     if (value === null) return;
-    last = { x: x[i], value };
     if (low === null || value < low.value) low = { x: x[i], value };
     if (high === null || value > high.value) high = { x: x[i], value };
   });

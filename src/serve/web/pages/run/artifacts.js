@@ -57,6 +57,10 @@ export function artifactsTab(page) {
     return current;
   }
 
+  /** Reports whether a path is that of an out or inside one, which the command line can get. */
+  const isOut = (file) => (artifacts ?? []).some(({ path, origin }) =>
+    origin === "out" && (file === path || file.startsWith(`${path}/`)));
+
   const folder = (file) => get(`${file.url}?as=folder`);
 
   async function draw() {
@@ -177,7 +181,7 @@ export function artifactsTab(page) {
   }
 
   return { element, update, leave: () => ends.forEach((end) => end()),
-    command: () => (shown ? ["repro", "get", `${page.run().run}:${shown}`]
+    command: () => (isOut(shown) ? ["repro", "get", `${page.run().run}:${shown}`]
       : ["repro", "runs", "show", page.run().run]) };
 }
 
@@ -193,7 +197,8 @@ async function usesOf(digest, run) {
     h("td", null, use.stage ? h("a", { href: `/pipeline/${encodeURIComponent(use.stage)}` },
       visible(use.stage)) : "a client"),
     h("td", { class: "mono" }, visible(use.path)), h("td", null, runs(use))));
-  if (made.length + used.length === 0) return null;
+  const isAlone = made.length === 1 && made[0].runs === 1 && made[0].last === run;
+  if (used.length === 0 && (isAlone || made.length === 0)) return null;
   return [h("h3", null, "The same content elsewhere"),
     h("div", { class: "scroll", tabIndex: 0, role: "region", ariaLabel: "Uses" },
       h("table", null, h("caption", { class: "unseen" }, "Where this content was made and used"),

@@ -183,7 +183,8 @@ function invocation(run, page) {
         h("dt", { class: "mono" }, visible(key)),
         h("dd", null, visible(JSON.stringify(run.params[key] ?? null)),
           h("span", { class: "badge overridden" }, "overridden"))]))
-        : h("p", { class: "dim" }, "All params have the values that the project declares."),
+        : run.kind !== "external"
+          && h("p", { class: "dim" }, "All params have the values that the project declares."),
       h("p", null, h("a", { href: page.state.href({ tab: "params" }) },
         count(Object.keys(run.params).length, "param")))),
   ];
