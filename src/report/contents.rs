@@ -118,7 +118,8 @@ impl FolderReport {
     /// The cache does not have the tree, or it is damaged.
     pub fn read(cache: &Cache, digest: &Digest) -> Result<FolderReport> {
         let tree = cache.tree(digest)?;
-        let entry = |(name, content): (&Box<str>, &Content)| {
+        let shown = tree.entries.iter().take(MOST_ENTRIES);
+        let entries = shown.map(|(name, content)| {
             let found = in_cache(cache, *content);
             Entry {
                 path: name.to_string(),
@@ -127,8 +128,7 @@ impl FolderReport {
                 bytes: found.as_ref().and_then(|(bytes, _)| *bytes),
                 url: found.map(|(_, url)| url),
             }
-        };
-        let entries = tree.entries.iter().take(MOST_ENTRIES).map(entry).collect();
-        Ok(FolderReport { entries, total: tree.entries.len() })
+        });
+        Ok(FolderReport { entries: entries.collect(), total: tree.entries.len() })
     }
 }

@@ -45,8 +45,8 @@ pub(super) fn picture(bytes: &[u8]) -> Result<Picture, String> {
         [length] => (1, *length),
         [.., height, width] => (*height, *width),
     };
-    let sizes = [height, width, element.size as u64].into_iter();
-    let needed = sizes.fold(Some(1u64), |product, size| product?.checked_mul(size));
+    let mut sizes = [height, width, element.size as u64].into_iter();
+    let needed = sizes.try_fold(1u64, |product, size| product.checked_mul(size));
     let needed = needed.ok_or("its shape is too large")?;
     if needed == 0 {
         return Err("it is empty".to_owned());
