@@ -283,6 +283,9 @@ impl<'t> Parser<'t> {
                     .hint(format!("it can have {LONGEST_PATTERN} bytes")))
             }
             Kind::Text(text) => Ok(Test::Like(case, text.clone())),
+            Kind::Number(_, text) if self.dialect == Dialect::Models => {
+                Ok(Test::Like(case, text.clone()))
+            }
             _ => {
                 Err(unexpected(token, "a pattern in quotes")
                     .hint("`%` stands for any text: 'resnet%'"))

@@ -264,6 +264,7 @@ fn grammar_of_models() {
             "tags.t IN ('a', 'b') and model_id NOT IN ('c')",
         ),
         ("metrics.a >= 1", "metrics.a >= 1.0"),
+        ("params.a LIKE 1", "params.a LIKE '1'"),
         ("status = '2' and status != 'READY'", "status = '2' and status != '2'"),
         ("metrics.a LIKE 'x'", "`metrics.a` cannot be compared by `LIKE`"),
         ("params.a > 'x'", "`params.a` cannot be compared by `>`"),
