@@ -31,10 +31,11 @@ impl Page {
 
     /// Returns what axe-core finds on the page as it is.
     pub fn violations(&mut self) -> Vec<String> {
-        if self.evaluate("typeof axe") == "undefined" {
-            self.evaluate(&format!("{AXE};0"));
-        }
-        let found = self.evaluate(
+        // A world of its own, so that the page does not see the library.
+        let world = self.isolated_world();
+        self.evaluate_in(world, &format!("{AXE};0"));
+        let found = self.evaluate_in(
+            world,
             "axe.run({ resultTypes: ['violations'] }).then(({ violations }) =>
                violations.flatMap(({ id, nodes }) => nodes.map((node) =>
                  `${id}: ${node.target.join(' ')}: ${node.failureSummary}`)))",

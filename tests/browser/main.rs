@@ -12,9 +12,14 @@ mod compare;
 mod connection;
 mod driver;
 mod driver_tests;
+mod frame;
+mod held;
+mod home;
 mod key;
 mod models;
+mod pipeline;
 mod project;
+mod run;
 mod runs;
 #[path = "../e2e/sandbox.rs"]
 #[allow(dead_code, unused_macros, reason = "the end-to-end tests use the rest")]

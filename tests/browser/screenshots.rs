@@ -8,14 +8,19 @@ use crate::project::demo_with;
 use crate::ui::Ui;
 
 /// Names of pictures, and what they show.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 13] = [
     ("home", "/"),
     ("runs", "/runs"),
     ("run", "/runs/run-1"),
     ("compare", "/compare"),
     ("compare-text", "/compare?tab=text"),
     ("compare-relations", "/compare?tab=relations"),
+    ("compare-artifacts", "/compare?tab=artifacts"),
+    ("run-curves", "/runs/run-1?tab=curves"),
+    ("run-logs", "/runs/run-1?tab=logs"),
+    ("run-artifacts", "/runs/run-1?tab=artifacts"),
     ("pipeline", "/pipeline"),
+    ("stage", "/pipeline/train"),
     ("models", "/models"),
 ];
 

@@ -124,8 +124,7 @@ fn write_node(out: &mut String, node: &Node, frame: &Frame) {
     };
     let _ = write!(
         out,
-        "<a class=\"node\" data-id=\"{id}\" data-kind=\"{kind}\" data-state=\"{state}\" {link} \
-         aria-label=\"{title}\"><title>{title}</title>"
+        "<a class=\"node\" data-id=\"{id}\" data-kind=\"{kind}\" data-state=\"{state}\" {link}>"
     );
     let sheets: &[f64] = if node.kind == Kind::Stack { &[SHEET, SHEET / 2.0, 0.0] } else { &[0.0] };
     for shift in sheets {
@@ -133,9 +132,11 @@ fn write_node(out: &mut String, node: &Node, frame: &Frame) {
         let [width, height] = [frame.size.width, frame.size.height].map(short);
         let radius =
             if node.kind == Kind::Data { short(frame.size.height / 2.0) } else { short(7.0) };
+        // The name of a link contains the text that it shows, so the title is that of its frame.
         let _ = write!(
             out,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"{radius}\"/>"
+            "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"{radius}\">\
+             <title>{title}</title></rect>"
         );
     }
     let fits = |char: f64| ((frame.size.width - 2.0 * PADDING) / char).round() as usize;
@@ -176,8 +177,8 @@ mod tests {
         <path class="edge" data-from="load" data-to="a&lt;b&quot;" d="M66 44V79.2M62.5 74.2L66 79.2L69.5 74.2"/>
         </g>
         <g class="nodes">
-        <a class="node" data-id="load" data-kind="stage" data-state="fresh" href="/pipeline/load" aria-label="load is up to date"><title>load is up to date</title><rect x="0" y="0" width="132" height="44" rx="7"/><text class="name" x="66" y="19">load</text><text class="detail" x="66" y="34">up to date</text></a>
-        <a class="node" data-id="a&lt;b&quot;" data-kind="stage" data-state="fresh" href="/pipeline/a&lt;b&quot;" aria-label="a&lt;b&quot;\u{1b} is up to date"><title>a&lt;b&quot;\u{1b} is up to date</title><rect x="0" y="79.2" width="132" height="28" rx="7"/><text class="name" x="66" y="97.2">a&lt;b&quot;\u{1b}</text></a>
+        <a class="node" data-id="load" data-kind="stage" data-state="fresh" href="/pipeline/load"><rect x="0" y="0" width="132" height="44" rx="7"><title>load is up to date</title></rect><text class="name" x="66" y="19">load</text><text class="detail" x="66" y="34">up to date</text></a>
+        <a class="node" data-id="a&lt;b&quot;" data-kind="stage" data-state="fresh" href="/pipeline/a&lt;b&quot;"><rect x="0" y="79.2" width="132" height="28" rx="7"><title>a&lt;b&quot;\u{1b} is up to date</title></rect><text class="name" x="66" y="97.2">a&lt;b&quot;\u{1b}</text></a>
         </g>
         </svg>
         "#);

@@ -45,6 +45,7 @@ export function table({ caption, columns, rows, canCopy = true }) {
 
   function draw() {
     columns.forEach((column, at) => {
+      if (column.title === "") return;
       const direction = sort.isDescending ? "descending" : "ascending";
       heads[at].ariaSort = column.key === sort.key ? direction : "none";
     });
@@ -60,7 +61,7 @@ export function table({ caption, columns, rows, canCopy = true }) {
       CSV: () => csv(head, texts()),
       LaTeX: () => latex(head, texts(), isNumber),
     })),
-    h("div", { class: "scroll", tabIndex: 0, role: "region", ariaLabel: caption },
+    h("div", { class: "scroll", tabIndex: 0, role: "group", ariaLabel: caption },
       h("table", null, h("caption", { class: "unseen" }, caption),
         h("thead", null, h("tr", null, heads)), body)));
   return Object.assign(box, {
@@ -72,6 +73,7 @@ export function table({ caption, columns, rows, canCopy = true }) {
 }
 
 function headOf(column, onSort) {
+  if (column.title === "") return h("td");
   return h("th", { scope: "col", class: column.kind === "number" ? "number" : null },
     h("button", { type: "button", class: "plain", onclick: onSort }, column.title,
       column.hint && h("span", { class: "hint" }, column.hint)));

@@ -7,6 +7,8 @@ import { count } from "../lib/format.js";
 import { onKey } from "../lib/keys.js";
 import { onStore } from "../lib/live.js";
 import { queryState } from "../lib/state.js";
+import { showArtifacts } from "./compare/artifacts.js";
+import { Curves } from "./compare/curves.js";
 import { Focus } from "./compare/focus.js";
 import { showDifferences } from "./compare/text.js";
 import { showRelations } from "./compare/relations.js";
@@ -31,21 +33,31 @@ const DEFAULTS = {
   y: "",
   group: "",
   path: "",
+  /** Horizontal axis, smoothing and window of the curves. */
+  axis: "step",
+  smooth: 0,
+  from: "",
+  to: "",
 };
 
 const TABS = [
-  ["values", "Values", showValues],
+  ["values", "Values and curves", showValues],
   ["text", "Text", showDifferences],
   ["relations", "Relations", showRelations],
+  ["artifacts", "Artifacts", showArtifacts],
 ];
 
 /** Parts of the state that change what the server is asked for. */
 const ASKED = ["runs", "base", "apart"];
 
+/** Parts of the state that change the curves only. */
+const OF_CURVES = ["axis", "smooth", "from", "to"];
+
 /** @param {HTMLElement} root */
 export async function mount(root) {
   const state = queryState(DEFAULTS);
   const focus = new Focus();
+  const curves = new Curves(state, focus);
   const head = h("div", { class: "page-head" });
   const tabs = h("nav", { class: "tabs", ariaLabel: "Parts of the comparison" });
   const body = h("div", { class: "compare-body" });
@@ -73,7 +85,7 @@ export async function mount(root) {
   function drawTab() {
     end?.();
     const [, , show] = TABS.find(([name]) => name === state.get().tab) ?? TABS[0];
-    end = show(body, report, state, focus) ?? null;
+    end = show(body, report, { state, focus, curves }) ?? null;
   }
 
   async function load() {
@@ -81,12 +93,16 @@ export async function mount(root) {
     const path = url("/api/compare", { run: runs, base, apart: apart ? 1 : null });
     try {
       const next = await get(path);
-      if (next === report) return;
-      report = next;
-      draw();
+      if (next !== report) {
+        report = next;
+        draw();
+      } else if (report.sides.some(({ run }) => run?.status === "running")) {
+        curves.update(report);
+      }
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (report === null || error.status === 400) showError(error);
+      const isRefused = error.status >= 400 && error.status < 500;
+      if (report === null || isRefused) showError(error);
     }
   }
 
@@ -103,7 +119,9 @@ export async function mount(root) {
   }
 
   state.onChange((now, before) => {
-    if (ASKED.some((key) => String(now[key]) !== String(before[key]))) load();
+    const changed = Object.keys(DEFAULTS).filter((key) => String(now[key]) !== String(before[key]));
+    if (changed.some((key) => ASKED.includes(key))) load();
+    else if (report && changed.every((key) => OF_CURVES.includes(key))) curves.update(report);
     else if (report) draw();
   });
   onStore(load);

@@ -39,7 +39,7 @@ export async function mount(root) {
       h("div", { class: "head" }, h("h2", null, "No runs yet")),
       h("div", { class: "body" }, h("p", null, "The first run makes everything:"),
         command("repro run")));
-    fill(root, h("div", { class: "cols" },
+    fill(root, h("h1", { class: "unseen" }, "Home"), h("div", { class: "cols" },
       h("div", null, running.length > 0 ? running : last ?? none, running.length > 0 && last),
       h("div", null, workspaceCard(answer))));
   }
@@ -49,7 +49,7 @@ export async function mount(root) {
       const element = stage && logs.get(run)?.element;
       if (!element) continue;
       const path = `/api/runs/${run}/logs/${encodeURIComponent(stage)}`;
-      const log = await get(`${path}?last=${SHOWN.lines}`).catch(() => null);
+      const log = await get(`${path}?from=-${SHOWN.lines}`).catch(() => null);
       setText(element, log ? log.lines.map(plain).join("\n") : "");
     }
   }

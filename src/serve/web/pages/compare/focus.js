@@ -11,10 +11,6 @@ export class Focus {
     return this.#hovered ?? this.#pinned;
   }
 
-  get pinned() {
-    return this.#pinned;
-  }
-
   /** @param {number | null} column */
   hover(column) {
     this.#change(() => (this.#hovered = column));
@@ -23,6 +19,12 @@ export class Focus {
   /** Keeps a column emphasized; a second time lets it go. */
   pin(column) {
     this.#change(() => (this.#pinned = this.#pinned === column ? null : column));
+  }
+
+  /** Keeps the next of `count` columns emphasized, or the one before. */
+  move(by, count) {
+    const next = this.#pinned === null ? (by > 0 ? 0 : count - 1) : this.#pinned + by;
+    this.#change(() => (this.#pinned = Math.min(Math.max(next, 0), count - 1)));
   }
 
   /**

@@ -17,7 +17,7 @@ const MOST_AXES = 14;
  * @param {import("./report.js").Report} report
  * @returns {(() => void) | null}  ends it
  */
-export function showRelations(body, report, state, focus) {
+export function showRelations(body, report, { state, focus }) {
   const metrics = report.metrics.filter(isDrawable);
   const params = report.params.filter((param) => param.differs);
   if (metrics.length === 0) {

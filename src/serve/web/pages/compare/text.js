@@ -14,7 +14,7 @@ const CONTEXT = 2;
  * @param {HTMLElement} body
  * @param {import("./report.js").Report} report
  */
-export function showDifferences(body, report, state) {
+export function showDifferences(body, report, { state }) {
   const { all } = state.get();
   const before = report.columns[report.baseline].sides[0];
   const others = report.sides.map((_, at) => at).filter((at) => at !== before);

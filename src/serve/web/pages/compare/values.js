@@ -4,6 +4,7 @@ import { copyMenu } from "../../lib/copy.js";
 import { fill, h } from "../../lib/dom.js";
 import { csv, latex, markdown } from "../../lib/exports.js";
 import { compare, count, difference, number, visible } from "../../lib/format.js";
+import { onKey } from "../../lib/keys.js";
 import { colorOf, directionOf, hrefOf, paramText, paramValue } from "./report.js";
 
 /** Number of columns from which runs become rows. */
@@ -19,13 +20,13 @@ const MANY = 7;
  */
 
 /**
- * Shows the table.
+ * Shows the table and the curves below it.
  *
  * @param {HTMLElement} body
  * @param {import("./report.js").Report} report
  * @returns {() => void}  ends it
  */
-export function showValues(body, report, state, focus) {
+export function showValues(body, report, { state, focus, curves }) {
   const { all, rows, sort } = state.get();
   const lines = linesOf(report).filter((line) => all || line.differs);
   const byRun = rows === "" ? report.columns.length >= MANY : rows === "runs";
@@ -42,8 +43,15 @@ export function showValues(body, report, state, focus) {
       ? h("div", { class: "empty" }, h("h2", null, "Nothing differs"),
         h("p", null, "All params and metrics of these runs are equal."))
       : h("div", { class: "scroll matrix-box", tabIndex: 0, role: "region", ariaLabel: "Values" },
-        table));
-  return link(table, focus);
+        table),
+    curves.element);
+  curves.update(report);
+  const ends = [
+    link(table, focus),
+    onKey("j", "Emphasize the next run", () => focus.move(1, report.columns.length)),
+    onKey("k", "Emphasize the run before", () => focus.move(-1, report.columns.length)),
+  ];
+  return () => ends.forEach((end) => end());
 }
 
 function summary(report, all) {

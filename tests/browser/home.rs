@@ -1,0 +1,47 @@
+//! The first page.
+
+use crate::held::{self, HeldRun};
+use crate::project::demo_with;
+use crate::sandbox::Sandbox;
+use crate::ui::Ui;
+
+#[test]
+fn last_run_and_workspace() {
+    let sandbox = demo_with(&[&[], &["train.lr=0.5"]]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    page.see("Compare with run-1");
+    page.see("−0.689 better");
+    // The params of the last run were given on the command line.
+    page.see("repro run");
+    page.audit();
+    page.click_text("a", "Compare with run-1");
+    page.ready();
+    assert_eq!(page.address(), "/compare?runs=1,2");
+}
+
+#[test]
+fn run_while_it_goes() {
+    let sandbox = held::project();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    page.see("No runs yet");
+    let run = HeldRun::start(&sandbox);
+    page.see("Log of hold");
+    page.see("the first line");
+    page.see("0.75");
+    page.audit();
+    run.release();
+    page.see("Open the run");
+    page.see("0.625");
+    page.see("everything is up to date");
+}
+
+#[test]
+fn project_without_stages() {
+    let sandbox = Sandbox::with("");
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    page.see("repro init");
+    page.audit();
+}

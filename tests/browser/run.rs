@@ -1,0 +1,83 @@
+//! The page of a run.
+
+use crate::held::{self, HeldRun};
+use crate::project::demo_with;
+use crate::sandbox::Sandbox;
+use crate::ui::Ui;
+
+#[test]
+fn tabs_by_number() {
+    let sandbox = demo_with(&[&["train.lr=0.5"]]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-1") else { return };
+    for (key, tab) in [("2", "curves"), ("3", "params"), ("4", "logs"), ("5", "artifacts")] {
+        page.press(key);
+        page.wait(&format!("location.search === '?tab={tab}'"));
+        page.wait(&format!("document.querySelector('.tabs :nth-child({key})[aria-current=page]')"));
+        page.audit();
+    }
+    page.reload();
+    page.ready();
+    page.wait("document.querySelector('.tabs :nth-child(5)[aria-current=page]')");
+    page.back();
+    page.wait("location.search === '?tab=logs'");
+    page.press("1");
+    page.wait("document.querySelector('.tabs :nth-child(1)[aria-current=page]')");
+    page.audit();
+}
+
+#[test]
+fn curves_are_drawn() {
+    let sandbox = demo_with(&[&[]]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-1?tab=curves") else { return };
+    page.wait("document.querySelector('.chart canvas')");
+    page.hover(".chart .u-over");
+    page.wait("document.querySelector('.plot-tip:not([hidden])')");
+    page.press("a");
+    page.wait("location.search.includes('axis=relative')");
+}
+
+#[test]
+fn log_follows_a_run() {
+    let sandbox = held::project();
+    let run = HeldRun::start(&sandbox);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-1?tab=logs") else { return };
+    page.see("the first line");
+    run.release();
+    page.see("the last line");
+    page.press("/");
+    page.type_text("first");
+    page.press("Enter");
+    page.wait("document.querySelector('main mark, main .match')");
+}
+
+#[test]
+fn hostile_log_and_params() {
+    let evil = "<img src=x onerror=document.title=1>";
+    let sandbox = Sandbox::with(&format!(
+        "[params]\nx = {evil:?}\n[stages.a]\nparams = [\"x\"]\ncmd = \"\"\"\n\
+         printf '%s\\n' '{evil}' '\\\\033]0;pwn\\\\007'\n\
+         echo '{evil}' > m.md\n\"\"\"\nouts = [\"m.md\"]\n"
+    ));
+    sandbox.ok(&["run"]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-1?tab=logs") else { return };
+    page.see(evil);
+    page.press("3");
+    page.see(evil);
+    page.press("5");
+    page.see("m.md");
+    assert_eq!(page.evaluate("document.querySelectorAll('main img').length"), 0);
+}
+
+#[test]
+fn missing_run() {
+    let sandbox = demo_with(&[&[]]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-7") else { return };
+    page.see("there is no run `run-7`");
+    page.audit();
+    page.forgive(404);
+}
