@@ -8,9 +8,6 @@
 //! with a connection each, writes on one thread, which commits those that have queued up together
 //! and only then answers them.
 
-// Routes that use the rest are being added one by one.
-#![allow(dead_code)]
-
 mod api;
 mod assets;
 mod changes;

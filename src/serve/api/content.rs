@@ -64,7 +64,7 @@ pub(super) async fn answer(state: &State, file: File, name: &str, request: &Requ
         None => FileResponse::new(file, name).answer(request),
         Some("download") => {
             let last = name.rsplit('/').next().unwrap_or_default();
-            FileResponse::new(file, name).as_download(last).answer(request)
+            FileResponse::new(file, name).saved_as(last).answer(request)
         }
         Some("preview") => {
             let name = name.to_owned();

@@ -49,7 +49,7 @@ impl FileResponse {
 
     /// Asks the browser to save the file under this name instead of showing it.
     #[must_use]
-    pub(in crate::serve) fn as_download(mut self, name: &str) -> FileResponse {
+    pub(in crate::serve) fn saved_as(mut self, name: &str) -> FileResponse {
         self.download = Some(name.to_owned());
         self
     }
@@ -126,8 +126,9 @@ enum Range {
 fn parse_range(text: &str, size: u64) -> Range {
     let parse = || {
         let (from, to) = text.strip_prefix("bytes=")?.trim().split_once('-')?;
-        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then_some(());
-        (number(from)?, number(to)?);
+        if !from.bytes().chain(to.bytes()).all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
         Some(match (from.parse::<u64>().ok(), to.parse::<u64>().ok()) {
             (Some(from), Some(to)) if from > to => return None,
             (Some(from), _) if from >= size => Range::Outside,

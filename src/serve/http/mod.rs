@@ -1,8 +1,5 @@
 //! Requests and responses as the routes see them. Does not know what is served.
 
-// Routes that use the rest are being added one by one.
-#![allow(unused_imports)]
-
 mod conditional;
 mod file;
 pub(super) mod guard;
@@ -15,5 +12,5 @@ pub(super) use conditional::finish;
 pub(super) use file::FileResponse;
 pub(super) use query::Query;
 pub(super) use refusal::{Answer, Refusal};
-pub(super) use request::{BodyStream, MAX_BODY, Request};
+pub(super) use request::{BodyStream, Request};
 pub(super) use response::{Body, Response};

@@ -14,7 +14,7 @@ use super::query::{Query, decode};
 use super::refusal::Refusal;
 
 /// Maximum size of a body that is held in memory.
-pub(in crate::serve) const MAX_BODY: usize = 64 << 20;
+const MAX_BODY: usize = 64 << 20;
 /// Time without a byte after which a body counts as lost.
 const STALLED: Duration = Duration::from_secs(30);
 

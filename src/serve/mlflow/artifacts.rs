@@ -129,7 +129,7 @@ async fn send(state: &State, request: &Request, id: &str, path: RepoPath) -> Ans
         (None, Owner::Model(_)) => return Err(no_artifact(&path)),
     };
     let name = path.as_str().rsplit('/').next().unwrap_or_default();
-    let mut response = FileResponse::new(file, name).as_download(name);
+    let mut response = FileResponse::new(file, name).saved_as(name);
     if let Some(digest) = tag {
         response = response.tagged(digest);
     }
