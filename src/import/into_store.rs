@@ -139,7 +139,7 @@ impl Copy<'_> {
                 continue;
             }
             self.store.atomically(|store| match used.role {
-                Role::Input => store.log_model_inputs(number, &[used.id.clone()]),
+                Role::Input => store.log_model_inputs(number, std::slice::from_ref(&used.id)),
                 Role::Output => store.log_model_outputs(number, &[(used.id.clone(), used.step)]),
             })?;
         }

@@ -133,10 +133,9 @@ impl Source for Server {
 
     fn models(&mut self, experiment: &Experiment) -> Result<Vec<Model>> {
         let body = json!({ "experiment_ids": [experiment.id], "max_results": 50 });
-        let found = match self.pages("logged-models/search", body, "models") {
-            Ok(found) => found,
-            // A server before 3.0 has no logged models.
-            Err(_) => return Ok(Vec::new()),
+        // A server before 3.0 has no logged models.
+        let Ok(found) = self.pages("logged-models/search", body, "models") else {
+            return Ok(Vec::new());
         };
         Ok(found.iter().map(model).collect())
     }

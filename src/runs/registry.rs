@@ -194,7 +194,7 @@ impl Store {
                 match did_you_mean(alias, model.aliases.keys().map(String::as_str)) {
                     Some(meant) => error.hint(format!("did you mean `{model_name}@{meant}`?")),
                     None => error.hint(format!(
-                        "`repro models promote {model_name} {alias}` gives it to a version"
+                        "`repro models promote {model_name}/latest {alias}` sets it"
                     )),
                 }
             })?),

@@ -61,8 +61,7 @@ fn file(text: &str) -> Result<(String, RepoPath), Refusal> {
 
 async fn owner(state: &State, id: &str) -> Result<Owner, Refusal> {
     let id = id.to_owned();
-    let found = state.read(move |store| owner_in(store, &id)).await;
-    found
+    state.read(move |store| owner_in(store, &id)).await
 }
 
 fn owner_in(store: &Store, id: &str) -> Result<Owner, Refusal> {
