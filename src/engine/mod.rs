@@ -13,6 +13,7 @@ mod foreign;
 pub mod get;
 mod git_diff;
 mod gitignore;
+pub mod lineage;
 mod load_stale;
 mod makers;
 mod metrics;

@@ -1,6 +1,8 @@
 //! The report of the dashboard's first page: what runs now, otherwise the last run; and what is out
 //! of date in the workspace.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::pipeline::{PipelineReport, PipelineStage};
@@ -9,7 +11,7 @@ use crate::event::{Failure, GitState, Millis, RunKind, RunName, Timestamp};
 use crate::number::Number;
 use crate::pipeline::{Goal, Goals, StageName};
 use crate::runs::compare::metric_key;
-use crate::runs::{Run, Series, StageRecord, StageState, Store};
+use crate::runs::{LOG, Run, Series, StageRecord, StageState, Store, stage_dir};
 
 /// Greatest number of runs in progress that are shown.
 const MOST_RUNNING: usize = 8;
@@ -110,6 +112,7 @@ impl HomeReport {
     /// The store cannot be read.
     pub fn read(
         pipeline: Result<PipelineReport>,
+        history: &Path,
         store: Option<&Store>,
         goals: &Goals,
     ) -> Result<HomeReport> {
@@ -135,7 +138,7 @@ impl HomeReport {
             report.runs = store.count()?;
             let running = store.in_progress()?;
             for (run, _) in running.iter().take(MOST_RUNNING) {
-                report.running.push(RunNow::read(store, *run, goals)?);
+                report.running.push(RunNow::read(history, store, *run, goals)?);
             }
             report.last = LastRun::find(store, goals)?;
         }
@@ -167,10 +170,13 @@ impl RunHead {
 }
 
 impl RunNow {
-    fn read(store: &Store, run: RunName, goals: &Goals) -> Result<RunNow> {
+    fn read(history: &Path, store: &Store, run: RunName, goals: &Goals) -> Result<RunNow> {
         let run = store.run(run)?;
-        let is_running = |stage: &&StageRecord| matches!(stage.state, StageState::Running);
-        let log_of = run.stages.iter().rfind(is_running).map(|stage| stage.stage.clone());
+        let has_log = |stage: &&StageRecord| {
+            let log = stage_dir(history, run.name, &stage.stage).join(LOG);
+            matches!(stage.state, StageState::Running) && log.symlink_metadata().is_ok()
+        };
+        let log_of = run.stages.iter().rfind(has_log).map(|stage| stage.stage.clone());
         let mut metrics: Vec<MetricNow> =
             store.series(run.name)?.iter().map(|series| MetricNow::new(series, goals)).collect();
         // The declared ones first: the user named them.

@@ -18,6 +18,7 @@ pub mod gc;
 pub mod get;
 pub mod home;
 pub mod import;
+pub mod lineage;
 pub mod log;
 pub mod metrics;
 pub mod models;

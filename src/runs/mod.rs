@@ -16,6 +16,7 @@ mod inputs;
 mod liveness;
 mod lock_owner;
 pub mod log;
+mod makers;
 pub mod query;
 mod queue;
 mod record;
@@ -47,6 +48,7 @@ pub use folders::{
 };
 pub use inputs::DatasetSummary;
 pub use liveness::RECORDING;
+pub use makers::{CodeState, Maker};
 pub use record::{
     Artifact, LastTimes, Lifecycle, Metrics, Origin, Point, Run, RunState, Series, StageRecord,
     StageState, StepValue,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::dag::svg::{Kind, Node, render};
 use crate::plural::count;
 use crate::report::fold::{Folded, FoldedNode, fold};
+use crate::report::lineage::{LineageNode, LineageReport, NodeOf, Place};
 use crate::report::pipeline::{PageNode, PipelinePage, PipelineReport, PipelineStage};
 
 /// States of stages; a folded matrix has the first that one of its stages has.
@@ -69,4 +70,44 @@ fn stage(node: &FoldedNode, report: &PipelineReport) -> Node {
 /// Returns the address that shows the stages of a matrix. Names of stages need no escapes.
 fn open_link(matrix: &str) -> String {
     format!("/pipeline?open={matrix}")
+}
+
+/// Draws a lineage.
+pub(super) fn lineage(mut report: LineageReport) -> LineageReport {
+    let nodes: Vec<Node> =
+        report.nodes.iter().enumerate().map(|(at, node)| origin(at, node)).collect();
+    report.svg = render("Graph of the lineage", &nodes, &report.edges);
+    report
+}
+
+fn origin(at: usize, node: &LineageNode) -> Node {
+    let state = match node.place {
+        Place::Subject => "target",
+        _ => "plain",
+    };
+    let (name, detail, title, href, kind) = match &node.of {
+        NodeOf::Execution { stage, run, commit, .. } => {
+            let run = run.map(|run| run.to_string());
+            let name = if stage.as_str().is_empty() { "a client" } else { stage.as_str() };
+            let place = run.clone().unwrap_or_else(|| "workspace".to_owned());
+            let commit = commit.as_ref().and_then(|commit| commit.get(..8));
+            let detail = commit.map_or(place.clone(), |commit| format!("{place} · {commit}"));
+            let title = format!("{name}, executed in {place}");
+            let href = run.map(|run| format!("/runs/{run}"));
+            (name.to_owned(), detail, title, href, Kind::Stage)
+        }
+        NodeOf::Data { files } => {
+            let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            let name = match &paths[..] {
+                [path] => (*path).to_owned(),
+                paths => count(paths.len(), "input"),
+            };
+            let href = match &files[..] {
+                [file] => Some(format!("/lineage/{}", file.digest)),
+                _ => None,
+            };
+            (name.clone(), String::new(), format!("{name}: {}", paths.join(", ")), href, Kind::Data)
+        }
+    };
+    Node { id: at.to_string(), href, name, detail, title, state, kind }
 }

@@ -25,4 +25,5 @@ mod runs;
 #[allow(dead_code, unused_macros, reason = "the end-to-end tests use the rest")]
 mod sandbox;
 mod screenshots;
+mod stages;
 mod ui;

@@ -19,12 +19,13 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
 async fn home(state: &State) -> Answer {
     // A pipeline that is not valid is shown with its error; the history has its place beside it.
     let now = state.assess().await;
+    let history = state.history.clone();
     let report = state.read(move |store| {
         let goals = now.as_ref().map(|now| now.project.pipeline.goals.clone());
         let goals = goals.unwrap_or_else(|_| Goals::default());
         let pipeline = now
             .and_then(|now| PipelineReport::new(&now.project.pipeline, &now.status, Some(store)));
-        HomeReport::read(pipeline, Some(store), &goals)
+        HomeReport::read(pipeline, &history, Some(store), &goals)
     });
     Ok(Response::json(&report.await?))
 }

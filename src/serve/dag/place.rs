@@ -11,7 +11,7 @@ use super::layered::Layered;
 /// Least space between two boxes, and between an edge and what is beside it.
 const BETWEEN_BOXES: f64 = 26.0;
 const BESIDE_EDGE: f64 = 12.0;
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 20;
 
 /// Returns the center of each vertex.
 pub(super) fn centers(graph: &Layered, sizes: &[Size]) -> Vec<f64> {
@@ -68,7 +68,7 @@ fn settle(
         let (mut sum, mut weight) = (centers[vertex] * 0.01, 0.01);
         for &other in sides.iter().flat_map(|side| &side[vertex]) {
             let pull = match (vertex >= nodes, other >= nodes) {
-                (true, true) => 8.0,
+                (true, true) => 24.0,
                 (false, false) => 1.0,
                 _ => 2.0,
             };

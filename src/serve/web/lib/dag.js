@@ -2,6 +2,9 @@
 
 import { h } from "./dom.js";
 
+// Pages without a graph do not load it.
+document.head.append(h("link", { rel: "stylesheet", href: "/assets/lib/dag.css" }));
+
 /** Bounds of the scale, and the factor of a step. */
 const SCALES = { least: 0.08, most: 2.5, step: 1.25 };
 /** Scale below which texts cannot be read: a graph that is larger does not begin as a whole. */

@@ -1,12 +1,13 @@
 // The first page: what runs now, otherwise the last run; and what is out of date, and why.
 
-import { get } from "../lib/api.js";
+import { get, url } from "../lib/api.js";
 import { setCommand } from "../lib/command.js";
 import { copyButton } from "../lib/copy.js";
 import { fill, h, setText } from "../lib/dom.js";
 import {
   ago, count, difference, duration, number, time, toNumber, visible,
 } from "../lib/format.js";
+import { keeper, settle } from "../lib/keep.js";
 import { onStore, onWorkspace } from "../lib/live.js";
 import { toastError } from "../lib/toast.js";
 import { badge, mark, outcomeWords, stageLink } from "../lib/verdict.js";
@@ -18,39 +19,34 @@ const SHOWN = { metrics: 12, stages: 40, stale: 12, lines: 12 };
 
 /** @param {HTMLElement} root */
 export async function mount(root) {
+  const keep = keeper();
+  const main = h("div");
+  const side = h("div");
+  const columns = h("div", { class: "cols" }, main, side);
+  const title = h("h1", { class: "unseen" }, "Home");
   let answer = null;
-  let clocks = [];
-  const logs = new Map();
 
   function draw() {
-    clocks = [];
-    const clock = (started) => {
-      const element = h("span", null, duration(Date.now() - started));
-      clocks.push({ element, started });
-      return element;
-    };
     if (answer.runs === 0 && (answer.failure || answer.stages === 0)) {
-      fill(root, firstSteps(answer.failure));
+      settle(root, keep("first", answer.failure, () => firstSteps(answer.failure)));
       return;
     }
-    const running = answer.running.map((run) => runningCard(run, clock, logs));
-    const last = answer.last && lastCard(answer.last);
-    const none = h("section", { class: "card" },
-      h("div", { class: "head" }, h("h2", null, "No runs yet")),
-      h("div", { class: "body" }, h("p", null, "The first run makes everything:"),
-        command("repro run")));
-    fill(root, h("h1", { class: "unseen" }, "Home"), h("div", { class: "cols" },
-      h("div", null, running.length > 0 ? running : last ?? none, running.length > 0 && last),
-      h("div", null, workspaceCard(answer))));
+    const running = answer.running.map((run) => runningCard(run, keep));
+    const { last } = answer;
+    const before = last && keep("last", [last, minute()], () => lastCard(last));
+    settle(main, running, before ?? (running.length > 0 ? null : keep("none", 0, noRuns)));
+    const { stale, fresh, stages, failure } = answer;
+    settle(side, keep("workspace", [stale, fresh, stages, failure], () => workspaceCard(answer)));
+    settle(root, title, columns);
   }
 
   async function readLogs() {
-    for (const { run, log_of: stage } of answer?.running ?? []) {
-      const element = stage && logs.get(run)?.element;
-      if (!element) continue;
+    for (const { run, log_of: stage } of answer.running) {
+      const element = root.querySelector(`.log[data-run="${run}"]`);
+      if (!stage || !element) continue;
       const path = `/api/runs/${run}/logs/${encodeURIComponent(stage)}`;
-      const log = await get(`${path}?from=-${SHOWN.lines}`).catch(() => null);
-      setText(element, log ? log.lines.map(plain).join("\n") : "");
+      const log = await get(url(path, { from: -SHOWN.lines, count: SHOWN.lines }));
+      setText(element, log.lines.map(plain).join("\n"));
     }
   }
 
@@ -81,10 +77,20 @@ export async function mount(root) {
   onWorkspace(refresh);
   setInterval(() => document.hidden || refresh(), INTERVAL);
   setInterval(() => {
-    for (const { element, started } of clocks) setText(element, duration(Date.now() - started));
+    for (const clock of root.querySelectorAll("[data-since]")) {
+      setText(clock, sinceText(clock.dataset.since));
+    }
   }, 1000);
   await refresh();
 }
+
+/** Changes once a minute, as relative times do. */
+const minute = () => Math.floor(Date.now() / 60_000);
+
+const sinceText = (started) => duration(Math.max(Date.now() - Number(started), 0));
+
+/** Creates a duration that grows. */
+const clock = (started) => h("span", { data: { since: started } }, sinceText(started));
 
 /** Returns the text of a line of a log, which may have pieces with styles. */
 const plain = (line) =>
@@ -106,7 +112,7 @@ function factsOf({ run, name, command: words, git, started, kind }) {
     h("span", null, "started ", time(started)));
 }
 
-function stepsOf({ run, stages, fresh }, clock) {
+function stepsOf({ run, stages, fresh }) {
   const step = (stage) => {
     const isRunning = stage.outcome === "running";
     const took = isRunning && stage.started ? clock(stage.started)
@@ -130,25 +136,40 @@ const keyOf = (key) => {
   return [h("span", { class: "stage" }, visible(key.slice(0, at + 1))), visible(key.slice(at + 1))];
 };
 
-function runningCard(run, clock, logs) {
-  const log = logs.get(run.run) ?? { element: h("pre", { class: "log", ariaLabel: "Log" }) };
-  logs.set(run.run, log);
-  const rows = run.metrics.map((metric) => h("tr", null,
-    h("td", { title: visible(metric.key) }, keyOf(metric.key)),
-    h("td", { class: "number" }, number(metric.value)),
-    h("td", { class: "number dim" }, metric.best === null ? "" : number(metric.best)),
-    h("td", { class: "number dim" }, number(metric.step))));
-  return h("section", { class: "card run" },
+/** Returns the card of a run, which stays while the run goes; its parts change. */
+function runningCard(run, keep) {
+  const name = run.run;
+  const parts = keep(`parts ${name}`, null, () => ({
+    steps: h("div"), metrics: h("div"), log: h("div", { class: "log-part" }),
+  }));
+  settle(parts.steps, keep(`steps ${name}`, [run.stages, run.fresh], () => stepsOf(run)));
+  settle(parts.metrics, run.metrics.length > 0
+    && keep(`metrics ${name}`, run.metrics, () => newest(run.metrics)));
+  settle(parts.log, run.log_of && keep(`log ${name}`, run.log_of, () => h("div", null,
+    h("h3", null, "Log of ", stageLink(run.log_of)),
+    h("pre", { class: "log", ariaLabel: "End of the log", tabIndex: 0, data: { run: name } }))));
+  return keep(`card ${name}`, [run.name, run.status], () => h("section", { class: "card run" },
     h("div", { class: "head" }, titleOf(run),
       h("span", { class: "end dim" }, "for ", clock(run.started))),
-    h("div", { class: "body" }, factsOf(run), stepsOf(run, clock),
-      rows.length > 0 && h("table", { class: "results" },
-        h("thead", null, h("tr", null, h("th", null, "Metric"), h("th", { class: "number" }, "Last"),
-          h("th", { class: "number" }, "Best"), h("th", { class: "number" }, "Step"))),
-        h("tbody", null, rows)),
-      run.log_of && [h("h3", null, "Log of ", stageLink(run.log_of)), log.element]),
-    h("div", { class: "foot" }, h("a", { href: `/runs/${run.run}` }, "Curves, logs, params")));
+    h("div", { class: "body" }, factsOf(run), parts.steps, parts.metrics, parts.log),
+    h("div", { class: "foot" }, h("a", { href: `/runs/${name}` }, "Curves, logs, params"))));
 }
+
+function newest(metrics) {
+  return h("table", { class: "results" },
+    h("thead", null, h("tr", null, h("th", null, "Metric"), h("th", { class: "number" }, "Last"),
+      h("th", { class: "number" }, "Best"), h("th", { class: "number" }, "Step"))),
+    h("tbody", null, metrics.map((metric) => h("tr", null,
+      h("td", { title: visible(metric.key) }, keyOf(metric.key)),
+      h("td", { class: "number" }, number(metric.value)),
+      h("td", { class: "number dim" }, metric.best === null ? "" : number(metric.best)),
+      h("td", { class: "number dim" }, number(metric.step))))));
+}
+
+const noRuns = () => h("section", { class: "card" },
+  h("div", { class: "head" }, h("h2", null, "No runs yet")),
+  h("div", { class: "body" }, h("p", null, "The first run makes everything:"),
+    command("repro run")));
 
 function lastCard(last) {
   const shown = last.metrics.slice(0, SHOWN.metrics);
@@ -162,7 +183,7 @@ function lastCard(last) {
   return h("section", { class: "card run" },
     h("div", { class: "head" }, titleOf(last),
       h("span", { class: "end dim" }, took, ago(last.started))),
-    h("div", { class: "body" }, factsOf(last), stepsOf(last, () => ""),
+    h("div", { class: "body" }, factsOf(last), stepsOf(last),
       rows.length > 0 && h("div", null, h("table", { class: "results" },
         h("thead", null, h("tr", null, h("th", null, "Metric"),
           h("th", { class: "number" }, last.run),

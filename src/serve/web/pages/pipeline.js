@@ -6,9 +6,10 @@ import { setCommand } from "../lib/command.js";
 import { diagram } from "../lib/dag.js";
 import { fill, h } from "../lib/dom.js";
 import { ago, count, duration, visible } from "../lib/format.js";
+import { keeper, settle } from "../lib/keep.js";
 import { onKey } from "../lib/keys.js";
-import { addEntries } from "../lib/palette.js";
 import { onStore, onWorkspace } from "../lib/live.js";
+import { addEntries } from "../lib/palette.js";
 import { queryState } from "../lib/state.js";
 import { table } from "../lib/table.js";
 import { toastError } from "../lib/toast.js";
@@ -29,6 +30,7 @@ export async function mount(root) {
   const list = h("div", { class: "list" });
   let answer = null;
   let looked = null;
+  const keep = keeper();
 
   const byName = (name) => answer.stages.find((stage) => stage.stage === name);
   const nodeOf = (id) => answer.nodes.find((node) => node.id === id);
@@ -46,14 +48,15 @@ export async function mount(root) {
 
   function drawSelected() {
     const node = looked && nodeOf(looked);
-    if (!node) return fill(selected);
-    const stages = node.stages.map(byName);
-    fill(selected, node.is_folded ? matrixCard(node, stages, state) : stageCard(stages[0]));
+    const stages = node?.stages.map(byName);
+    settle(selected, node && keep("selected", [node, stages], () =>
+      (node.is_folded ? matrixCard(node, stages, state) : stageCard(stages[0]))));
   }
 
   function draw() {
     const isGraph = state.get().view === "graph";
-    fill(head,
+    const { stages, nodes } = answer;
+    keep("head", [stages.map((stage) => stage.state), answer.running, state.get()], () => fill(head,
       h("h1", null, answer.pipeline ? `Pipeline ${visible(answer.pipeline)}` : "Pipeline"),
       h("span", { class: "counts" }, counts(answer.stages)),
       answer.running && h("a", { href: `/runs/${answer.running}` }, `${answer.running} is running`),
@@ -61,15 +64,16 @@ export async function mount(root) {
         state.get().open.length > 0 && h("button", {
           type: "button", onclick: () => state.set({ open: [] }),
         }, "Fold all"),
-        view("graph", "Graph", isGraph), view("list", "List", !isGraph)));
+        view("graph", "Graph", isGraph), view("list", "List", !isGraph))));
     if (isGraph) {
       graph.show(answer.svg);
       if (!graph.element.isConnected) root.replaceChildren(head, graph.element, side);
     } else {
-      fill(list, stageTable(answer.stages));
+      settle(list, keep("list", stages, () => stageTable(stages)));
       if (!list.isConnected) root.replaceChildren(head, list, side);
     }
-    fill(stale, staleList(answer, (id) => look(id)));
+    const open = stages.filter((stage) => stage.verdict !== "fresh");
+    settle(stale, keep("stale", [open, nodes], () => staleList(answer, (id) => look(id))));
     look(null);
     tick();
   }
