@@ -8,8 +8,6 @@ mod experiment;
 mod history;
 mod run;
 mod tags;
-#[cfg(test)]
-mod tests;
 mod values;
 
 use rusqlite::Params;

@@ -42,6 +42,8 @@ mod mlflow;
 #[cfg(feature = "ui")]
 mod mlflow_artifacts;
 #[cfg(feature = "ui")]
+mod mlflow_client;
+#[cfg(feature = "ui")]
 mod mlflow_experiments;
 #[cfg(feature = "ui")]
 mod mlflow_import;

@@ -1,1 +1,0 @@
-//! Tests of what clients write, against a real database.
