@@ -33,11 +33,8 @@ const SOURCE_PAGES: [&str; 2] = ["ARCHITECTURE.md", "CONTRIBUTING.md"];
 const CREATED_BY_RECIPES: [&str; 7] = [
     "src/cli/pull.rs",
     "src/cli/push.rs",
-    "src/cli/web.rs",
     "src/engine/remote.rs",
     "src/remote/",
-    "src/web/",
-    "src/web/live.rs",
 ];
 
 fn root() -> &'static Path {
