@@ -30,12 +30,8 @@ const SKIPPED: [&str; 4] = ["target", "node_modules", "fixtures", ".git"];
 /// Pages for contributors, which name source files.
 const SOURCE_PAGES: [&str; 2] = ["ARCHITECTURE.md", "CONTRIBUTING.md"];
 /// Files that a recipe of CONTRIBUTING.md creates, besides those with `NAME` in their path.
-const CREATED_BY_RECIPES: [&str; 7] = [
-    "src/cli/pull.rs",
-    "src/cli/push.rs",
-    "src/engine/remote.rs",
-    "src/remote/",
-];
+const CREATED_BY_RECIPES: [&str; 4] =
+    ["src/cli/pull.rs", "src/cli/push.rs", "src/engine/remote.rs", "src/remote/"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
