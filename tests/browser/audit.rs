@@ -14,13 +14,14 @@ impl Page {
     /// Requires that axe finds nothing and that the page does not scroll sideways, at both widths
     /// and in both themes.
     pub fn audit(&mut self) {
+        let world = self.axe();
         let mut findings = Vec::new();
         for width in WIDTHS {
             self.width(width);
             for theme in THEMES {
                 self.theme(theme);
                 let place = format!("{width} px, {}", theme.name());
-                let found = self.violations().into_iter().chain(self.overflow());
+                let found = self.violations(world).into_iter().chain(self.overflow());
                 findings.extend(found.map(|finding| format!("{place}: {finding}")));
             }
         }
@@ -29,11 +30,15 @@ impl Page {
         assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
     }
 
-    /// Returns what axe-core finds on the page as it is.
-    pub fn violations(&mut self) -> Vec<String> {
-        // A world of its own, so that the page does not see the library.
+    /// Returns a world of its own with axe-core, so that the page does not see the library.
+    pub fn axe(&mut self) -> u64 {
         let world = self.isolated_world();
         self.evaluate_in(world, &format!("{AXE};0"));
+        world
+    }
+
+    /// Returns what axe-core in its world finds on the page as it is.
+    pub fn violations(&mut self, world: u64) -> Vec<String> {
         let found = self.evaluate_in(
             world,
             "axe.run({ resultTypes: ['violations'] }).then(({ violations }) =>

@@ -4,17 +4,20 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const PROGRAM: &str = "chromium-headless-shell";
 
-/// The browser reads messages from descriptor 3 and writes them to 4.
-const REDIRECT: &str = r#"exec "$@" 3<&0 4>&1 0</dev/null 1>&2"#;
+/// Runs the browser, which reads messages from descriptor 3 and writes them to 4, and removes its
+/// folder at its end. So nothing remains of a browser that outlives the tests.
+const RUN: &str = r#"folder=$1; shift; "$@" 3<&0 4>&1 0</dev/null 1>&2; rm -rf "$folder""#;
 
 const FLAGS: [&str; 10] = [
     "--remote-debugging-pipe",
@@ -38,7 +41,7 @@ pub struct Connection {
     pub events: VecDeque<Value>,
     last_id: u64,
     /// Profile and log of the browser.
-    folder: TempDir,
+    folder: PathBuf,
 }
 
 impl Connection {
@@ -48,20 +51,21 @@ impl Connection {
             crate::sandbox::untested(&format!("there is no `{PROGRAM}`"));
             return None;
         }
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::Builder::new().prefix("repro-browser-").tempdir().unwrap().keep();
         let mut command = Command::new("sh");
-        command.args(["-c", REDIRECT, "sh", PROGRAM]).args(FLAGS);
+        command.args(["-c", RUN, "sh"]).arg(&folder).arg(PROGRAM).args(FLAGS);
         if rustix::process::geteuid().is_root() {
             command.arg("--no-sandbox");
         }
         command
-            .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-            .env("HOME", folder.path())
+            .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+            .process_group(0)
+            .env("HOME", &folder)
             .env("TZ", "UTC")
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(File::create(folder.path().join("log")).unwrap());
+            .stderr(File::create(folder.join("log")).unwrap());
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
         let (sender, messages) = channel();
@@ -107,7 +111,7 @@ impl Connection {
     }
 
     fn lost(&self, method: &str) -> ! {
-        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         panic!("the browser did not answer `{method}`; its log:\n{log}");
     }
 }
@@ -117,7 +121,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         drop(self.commands.take());
         while self.messages.recv_timeout(deadline::LIMIT).is_ok() {}
-        let _ = self.child.kill();
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
 }

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::connection::Connection;
 use crate::key;
+use crate::pool::Browser;
 
 /// Time for a condition to come true. No result depends on it: it turns a hang into a failure.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Page {
-    connection: Connection,
+    browser: Browser,
+    /// The profile of this page, which shares nothing with those of other tests.
+    profile: Value,
     session: String,
     /// Errors on the console, failed requests and violations of the security policy.
     faults: Vec<String>,
@@ -36,15 +38,21 @@ impl Theme {
 }
 
 impl Page {
-    /// Opens an address in a browser of its own; `None` if there is no browser.
+    /// Opens an address in a window with a profile of its own; `None` if there is no browser.
+    ///
+    /// A test has one page at a time, as it would wait for itself when all browsers are taken.
     pub fn open(url: &str) -> Option<Page> {
-        let mut connection = Connection::start()?;
-        let mut root = |method: &str, params: Value| connection.call(None, method, &params);
-        let target = root("Target.createTarget", json!({ "url": "about:blank" })).unwrap();
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = root("Target.attachToTarget", attach).unwrap()["sessionId"].clone();
+        let mut browser = Browser::borrow()?;
+        let mut root = |method: &str, params: Value, result: &str| {
+            browser.connection().call(None, method, &params).unwrap()[result].take()
+        };
+        let profile = root("Target.createBrowserContext", json!({}), "browserContextId");
+        let blank = json!({ "url": "about:blank", "browserContextId": profile });
+        let target = root("Target.createTarget", blank, "targetId");
+        let attach = json!({ "targetId": target, "flatten": true });
+        let session = root("Target.attachToTarget", attach, "sessionId");
         let session = session.as_str().unwrap().to_owned();
-        let mut page = Page { connection, session, faults: Vec::new() };
+        let mut page = Page { browser, profile, session, faults: Vec::new() };
         for domain in ["Page", "Runtime", "Log"] {
             page.call(&format!("{domain}.enable"), json!({}));
         }
@@ -133,7 +141,7 @@ impl Page {
             params["contextId"] = world.into();
         }
         let session = Some(self.session.as_str());
-        let mut answer = self.connection.call(session, "Runtime.evaluate", &params)?;
+        let mut answer = self.browser.connection().call(session, "Runtime.evaluate", &params)?;
         match answer.get("exceptionDetails") {
             Some(details) => Err(details["exception"]["description"].to_string()),
             None => Ok(answer["result"]["value"].take()),
@@ -304,14 +312,15 @@ impl Page {
     }
 
     fn collect_faults(&mut self) {
-        let faults = self.connection.events.iter().filter_map(fault);
-        self.faults.extend(faults);
-        self.connection.events.clear();
+        let events = std::mem::take(&mut self.browser.connection().events);
+        // The others are of pages that were closed.
+        let own = events.iter().filter(|event| event["sessionId"] == self.session.as_str());
+        self.faults.extend(own.filter_map(fault));
     }
 
     fn call(&mut self, method: &str, params: Value) -> Value {
         let session = Some(self.session.as_str());
-        self.connection.call(session, method, &params).unwrap_or_else(|err| {
+        self.browser.connection().call(session, method, &params).unwrap_or_else(|err| {
             panic!("{method}: {err}; {params}");
         })
     }
@@ -321,6 +330,9 @@ impl Drop for Page {
     fn drop(&mut self) {
         if !thread::panicking() {
             assert_eq!(self.take_faults(), Vec::<String>::new());
+            let profile = json!({ "browserContextId": self.profile });
+            let connection = self.browser.connection();
+            connection.call(None, "Target.disposeBrowserContext", &profile).unwrap();
         }
     }
 }

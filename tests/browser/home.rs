@@ -12,6 +12,7 @@ fn last_run_and_workspace() {
     let Some(mut page) = ui.open("/") else { return };
     page.see("Compare with run-1");
     page.see("−0.689 better");
+    page.see("train.lr 0.5 → 0.1");
     // The params of the last run were given on the command line.
     page.see("repro run");
     page.audit();
@@ -43,5 +44,6 @@ fn project_without_stages() {
     let ui = Ui::start(&sandbox);
     let Some(mut page) = ui.open("/") else { return };
     page.see("repro init");
+    assert_eq!(page.texts("h1"), ["A pipeline in three steps"]);
     page.audit();
 }

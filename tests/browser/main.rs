@@ -16,8 +16,10 @@ mod frame;
 mod held;
 mod home;
 mod key;
+mod lineage;
 mod models;
 mod pipeline;
+mod pool;
 mod project;
 mod run;
 mod runs;
@@ -25,5 +27,4 @@ mod runs;
 #[allow(dead_code, unused_macros, reason = "the end-to-end tests use the rest")]
 mod sandbox;
 mod screenshots;
-mod stages;
 mod ui;

@@ -8,7 +8,7 @@ use crate::project::demo_with;
 use crate::ui::Ui;
 
 /// Names of pictures, and what they show.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 15] = [
     ("home", "/"),
     ("runs", "/runs"),
     ("run", "/runs/run-1"),
@@ -21,6 +21,8 @@ const PAGES: [(&str, &str); 13] = [
     ("run-artifacts", "/runs/run-1?tab=artifacts"),
     ("pipeline", "/pipeline"),
     ("stage", "/pipeline/train"),
+    ("pipeline-list", "/pipeline?view=list"),
+    ("lineage", "/lineage/run-1/train"),
     ("models", "/models"),
 ];
 
@@ -44,20 +46,20 @@ fn screenshots() {
         Some(text) => text.split_whitespace().map(|one| one.split_once('=').unwrap()).collect(),
     };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("screenshots");
+    let Some(mut page) = ui.open("/") else { return };
     for (name, address) in pages {
-        for theme in THEMES {
-            for width in WIDTHS {
-                let Some(mut page) = ui.open("/") else { return };
+        for width in WIDTHS {
+            page.width(width);
+            page.go(&ui.url(address));
+            page.ready();
+            page.settle();
+            for theme in THEMES {
                 page.theme(theme);
-                page.width(width);
-                page.go(&ui.url(address));
-                page.ready();
-                page.settle();
                 let file = format!("{name}-{width}-{}.png", theme.name());
                 page.screenshot(&folder.join(file));
-                for fault in page.take_faults() {
-                    eprintln!("{address}: {fault}");
-                }
+            }
+            for fault in page.take_faults() {
+                eprintln!("{address}: {fault}");
             }
         }
     }
