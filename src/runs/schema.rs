@@ -224,6 +224,8 @@ UPDATE experiments SET
     created = coalesce((SELECT min(started) FROM runs WHERE experiment = id), 0),
     updated = coalesce((SELECT max(started) FROM runs WHERE experiment = id), 0);
 
+CREATE INDEX artifacts_by_digest ON artifacts (digest) WHERE digest NOT NULL;
+
 CREATE TABLE experiment_tags (
     experiment INTEGER NOT NULL REFERENCES experiments (id) ON DELETE CASCADE,
     key        TEXT NOT NULL,

@@ -52,6 +52,13 @@ impl Summary {
             }
         }
     }
+
+    /// Reports whether a point has a greater step than all others, or their greatest step and a
+    /// later time, so that none of them can be the same.
+    fn is_passed_by(&self, point: Point) -> bool {
+        let last = self.last.map(|last| (last.step, last.at));
+        last.map_or(self.count == 0, |last| (point.step, point.at) > last)
+    }
 }
 
 /// Reports whether `new` becomes the last point of a series: it has the greater step, or else the
@@ -109,6 +116,9 @@ impl SeriesWriter {
         point: Point,
     ) -> rusqlite::Result<()> {
         let place = self.place(conn, run, names.0, names.1)?;
+        if self.open[place].summary.is_passed_by(point) {
+            return self.add(conn, points, run, names, point);
+        }
         let sql = "SELECT 1 FROM points
                    WHERE series = ?1 AND step = ?2 AND at = ?3 AND value IS ?4 LIMIT 1";
         let same = params![self.open[place].id, point.step, point.at, point.value.to_f64()];
@@ -237,6 +247,21 @@ mod tests {
             assert_eq!(steps, extremes, "{points:?}");
             assert_eq!(summary.count, points.len() as u64);
         }
+    }
+
+    #[test]
+    fn points_after_all_others() {
+        let mut summary = Summary::default();
+        assert!(summary.is_passed_by(point(-1, 0, 0.0)));
+        summary.add(point(5, 7, 1.0));
+        summary.add(point(3, 9, 2.0));
+        for (step, at, expected) in
+            [(5, 7, false), (5, 8, true), (6, 0, true), (5, 6, false), (3, 9, false), (4, 9, false)]
+        {
+            assert_eq!(summary.is_passed_by(point(step, at, 1.0)), expected, "{step} {at}");
+        }
+        // The last point is unknown.
+        assert!(!Summary { last: None, ..summary }.is_passed_by(point(9, 9, 1.0)));
     }
 
     proptest! {

@@ -41,6 +41,8 @@ const JOURNAL: &str = "runs/runs.db-journal";
 pub(super) const SHM: &str = "runs/runs.db-shm";
 /// Time that a reader waits for another process that has locked the database.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
+/// Number of statements that a connection keeps prepared: more than a request has.
+const STATEMENTS: usize = 64;
 /// Maximum size of a text or row in bytes.
 const MAX_TEXT: i32 = 16 << 20;
 
@@ -211,6 +213,7 @@ fn immutable_uri(path: &Path) -> String {
 /// Configures a connection and reads from it, which shows whether the database can be read.
 fn configure(conn: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     conn.busy_timeout(timeout)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // A huge text in a file from elsewhere is an error, and not shown for minutes.
     conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_TEXT)?;
     conn.pragma_update(None, "foreign_keys", true)?;

@@ -1,8 +1,9 @@
 //! The points of a metric in the order of MLflow: by time, then step, then value.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 
-use rusqlite::{Row, params};
+use rusqlite::Row;
 
 use crate::error::Result;
 use crate::event::RunName;
@@ -20,7 +21,7 @@ pub struct HistoryPoint {
 }
 
 /// A place in the order of points.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Place {
     pub at: i64,
     pub step: i64,
@@ -55,21 +56,25 @@ impl Store {
         after: Option<Place>,
         limit: usize,
     ) -> Result<Vec<HistoryPoint>> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let Some(series) = self.series_named(run, name)? else {
             let last = self.final_value(run, name)?;
             return Ok(last.filter(|_| after.is_none() && limit > 0).into_iter().collect());
         };
-        let columns = "SELECT at, step, value, nth FROM points WHERE series = ?1";
-        let order = "ORDER BY at, step, coalesce(value, 0), nth LIMIT ?2";
-        match after {
-            None => self.query_all(&format!("{columns} {order}"), (series, limit), point),
-            Some(Place { at, step, value, nth }) => {
-                let later = "AND (at, step, coalesce(value, 0), nth) > (?3, ?4, ?5, ?6)";
-                let values = params![series, limit, at, step, value, nth];
-                self.query_all(&format!("{columns} {later} {order}"), values, point)
+        // No index has this order. Points mostly come in it, and SQLite would sort them anyway.
+        let sql = "SELECT at, step, value, nth FROM points WHERE series = ?1";
+        let mut points = Vec::new();
+        self.each_row(sql, (series,), |row| {
+            let point = point(row)?;
+            if after.is_none_or(|after| point.place() > after) {
+                points.push(point);
             }
-        }
+            if points.len() / 2 > limit {
+                keep_first(&mut points, limit);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        keep_first(&mut points, limit);
+        Ok(points)
     }
 
     /// Returns at most `limit` points of a metric with steps in `steps`, evenly spaced in the order
@@ -141,6 +146,12 @@ fn point(row: &Row<'_>) -> rusqlite::Result<HistoryPoint> {
     let value: Option<f64> = row.get(2)?;
     let value = value.unwrap_or(f64::NAN);
     Ok(HistoryPoint { at: row.get(0)?, step: row.get(1)?, value, nth: row.get(3)? })
+}
+
+/// Sorts points, which is quick if they are in order, and drops all but the first `limit`.
+fn keep_first(points: &mut Vec<HistoryPoint>, limit: usize) {
+    points.sort_by(|a, b| a.place().partial_cmp(&b.place()).unwrap_or(Ordering::Equal));
+    points.truncate(limit);
 }
 
 /// Returns `limit` evenly spaced indices below `count`, with the first and the last.

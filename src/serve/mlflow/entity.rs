@@ -175,7 +175,7 @@ pub(super) struct SummaryJson<'v> {
 }
 
 /// Writes a number; what JSON cannot say is a text.
-fn double<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn double<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     match *number {
         number if number.is_nan() => serializer.serialize_str("NaN"),
         f64::INFINITY => serializer.serialize_str("Infinity"),

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::entity::double;
 use super::error::invalid;
 use super::target::Target;
-use super::wire::{Message, double};
+use super::wire::Message;
 use crate::runs::Store;
 use crate::runs::tracking::{HistoryPoint, Place};
 use crate::serve::http::{Answer, Refusal, Request, Response};
@@ -29,32 +30,28 @@ pub(super) async fn route(state: &State, request: &Request, action: &str) -> Opt
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Points {
+struct Points<'v> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    metrics: Vec<PointJson>,
+    metrics: Vec<PointJson<'v>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_page_token: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
-struct PointJson {
-    key: String,
-    value: Value,
+struct PointJson<'v> {
+    key: &'v str,
+    #[serde(serialize_with = "double")]
+    value: f64,
     timestamp: i64,
     step: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<String>,
+    run_id: Option<&'v str>,
 }
 
-impl PointJson {
-    fn new(key: &str, point: &HistoryPoint, run: Option<&str>) -> PointJson {
-        PointJson {
-            key: key.to_owned(),
-            value: double(point.value),
-            timestamp: point.at,
-            step: point.step,
-            run_id: run.map(str::to_owned),
-        }
+impl<'v> PointJson<'v> {
+    fn new(key: &'v str, point: &HistoryPoint, run_id: Option<&'v str>) -> PointJson<'v> {
+        let HistoryPoint { value, at: timestamp, step, .. } = *point;
+        PointJson { key, value, timestamp, step, run_id }
     }
 }
 
