@@ -45,11 +45,25 @@ export function windowed(options) {
   let columnRange = "";
   let scheduled = 0;
   let told = "";
+  // What is in sight, as last measured: to measure after a change makes the browser lay out first.
+  let seen = { left: 0, top: 0, width: 0, height: 0 };
   const head = h("div", { class: "w-head", role: "row", "aria-rowindex": 1 });
   const body = h("div", { class: "w-body", role: "rowgroup" });
   const table = h("div", { class: "w-table", role: "table", ariaLabel: options.label },
     h("div", { class: "w-heads", role: "rowgroup" }, head), body);
   const scroller = h("div", { class: "windowed", tabIndex: -1 }, table);
+
+  function measure() {
+    seen = {
+      left: scroller.scrollLeft, top: scroller.scrollTop,
+      width: scroller.clientWidth, height: scroller.clientHeight - head.offsetHeight,
+    };
+  }
+
+  /** Sets a property of the table, whose change concerns the style of all cells. */
+  function setProperty(name, value) {
+    if (table.style.getPropertyValue(name) !== value) table.style.setProperty(name, value);
+  }
 
   function setColumns(next) {
     columns = next;
@@ -59,10 +73,10 @@ export function windowed(options) {
       offsets.push(left);
       left += column.width;
       if (column.isPinned) pinned = left;
-      table.style.setProperty(`--left-${at}`, `${offsets[at]}px`);
+      setProperty(`--left-${at}`, `${offsets[at]}px`);
     });
-    table.style.setProperty("--template", columns.map(({ width }) => `${width}px`).join(" "));
-    table.style.setProperty("--width", `${left}px`);
+    setProperty("--template", columns.map(({ width }) => `${width}px`).join(" "));
+    setProperty("--width", `${left}px`);
     scroller.style.scrollPaddingLeft = `${pinned}px`;
     table.setAttribute("aria-colcount", String(columns.length));
     columnRange = "";
@@ -79,8 +93,8 @@ export function windowed(options) {
 
   /** Returns the places of the columns in sight; pinned ones always are. */
   function columnsInSight() {
-    const from = scroller.scrollLeft - BEYOND_COLUMNS;
-    const to = scroller.scrollLeft + scroller.clientWidth + BEYOND_COLUMNS;
+    const from = seen.left - BEYOND_COLUMNS;
+    const to = seen.left + seen.width + BEYOND_COLUMNS;
     return columns.map((_, at) => at).filter((at) => columns[at].isPinned
       || (offsets[at] < to && offsets[at] + columns[at].width > from));
   }
@@ -131,13 +145,13 @@ export function windowed(options) {
   }
 
   function visible() {
-    const height = Math.max(scroller.clientHeight - head.offsetHeight, options.rowHeight);
-    const first = Math.floor(scroller.scrollTop / options.rowHeight);
+    const height = Math.max(seen.height, options.rowHeight);
+    const first = Math.floor(seen.top / options.rowHeight);
     return [first, Math.min(first + Math.ceil(height / options.rowHeight) + 1, count)];
   }
 
   function draw() {
-    scheduled = 0;
+    if (seen.width === 0) measure();
     const sight = columnsInSight();
     columnRange = `${sight[0]}-${sight.at(-1)}-${sight.length}`;
     const [first, last] = visible();
@@ -158,7 +172,11 @@ export function windowed(options) {
   }
 
   function schedule() {
-    scheduled ||= requestAnimationFrame(draw);
+    scheduled ||= requestAnimationFrame(() => {
+      scheduled = 0;
+      measure();
+      draw();
+    });
   }
 
   scroller.addEventListener("scroll", schedule, { passive: true });
@@ -186,15 +204,17 @@ export function windowed(options) {
     rowElement: (index) => drawn.get(index),
     /** Scrolls as little as is needed to see a row, and draws it. */
     reveal(index) {
-      const height = scroller.clientHeight - head.offsetHeight;
+      measure();
       const top = index * options.rowHeight;
-      if (top < scroller.scrollTop) scroller.scrollTop = top;
-      const bottom = top + options.rowHeight - height;
-      if (bottom > scroller.scrollTop) scroller.scrollTop = bottom;
+      if (top < seen.top) scroller.scrollTop = top;
+      const bottom = top + options.rowHeight - seen.height;
+      if (bottom > seen.top) scroller.scrollTop = bottom;
+      measure();
       draw();
     },
     scrollToTop() {
       scroller.scrollTop = 0;
+      seen.top = 0;
     },
   };
 }
