@@ -122,6 +122,11 @@ impl Error {
         Error::environment("cannot start a thread").because(err).hint(MORE_PROCESSES)
     }
 
+    /// Returns the error for work that panicked, which its thread has reported.
+    pub fn panicked() -> Error {
+        Error::environment("the request failed because of a bug in `repro`")
+    }
+
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display) -> Error {
         self.causes.push(cause.to_string());

@@ -5,6 +5,7 @@
 //! | [`digest`], [`repo_path`], [`number`], [`error`] | basic value types |
 //! | [`data`] | the values in files of JSON, YAML, TOML and CSV |
 //! | [`clock`], [`unique`], [`plural`], [`escape`] | time, unique names, counted nouns, safe text |
+//! | [`percent`] | percent-encoded text |
 //! | [`svg_text`] | texts and numbers in SVG documents |
 //! | [`vendor`] | libraries of web pages, as their authors publish them |
 //! | [`state_folder`] | folders that git ignores |
@@ -42,6 +43,7 @@ pub mod import;
 pub mod lossless;
 pub mod number;
 pub mod parallel;
+pub mod percent;
 pub mod pipeline;
 pub mod plan;
 pub mod plots;

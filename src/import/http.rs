@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::percent::encode;
 
 /// Variable with a token, as MLflow's client uses it.
 const TOKEN: &str = "MLFLOW_TRACKING_TOKEN";
@@ -269,23 +270,9 @@ impl<R: BufRead> Read for Chunks<R> {
     }
 }
 
-/// Encodes a text for a path, in which `/` stays, or for a query.
-pub(super) fn encoded(text: &str, stays: &[u8]) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if is_plain(byte) || stays.contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
 /// Returns a query with `?` in front of it.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
-    let pairs = pairs.iter().map(|(key, value)| format!("{key}={}", encoded(value, b"")));
+    let pairs = pairs.iter().map(|(key, value)| format!("{key}={}", encode(value, b"")));
     format!("?{}", pairs.collect::<Vec<_>>().join("&"))
 }
 
@@ -346,8 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn encoded_texts() {
-        assert_eq!(encoded("a b/ü+%", b"/"), "a%20b/%C3%BC%2B%25");
+    fn queries() {
         assert_eq!(query(&[("path", "a/b"), ("x", "&")]), "?path=a%2Fb&x=%26");
     }
 }

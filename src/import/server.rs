@@ -9,10 +9,11 @@ use super::entity::{
     Experiment, Lifecycle, Model, Place, Registered, Role, Run, Source, Texts, UsedModel, Version,
     model_status,
 };
-use super::http::{Client, Content, encoded, query};
+use super::http::{Client, Content, query};
 use super::place::{self, folder_of};
 use crate::data::not_finite;
 use crate::error::{Error, Result};
+use crate::percent::encode;
 use crate::runs::DatasetInput;
 use crate::runs::tracking::LoggedPoint;
 
@@ -163,7 +164,7 @@ impl Source for Server {
 
     fn open(&mut self, place: &Place, path: &str) -> Result<Box<dyn Read>> {
         let Place::Server(folder) = place else { return place::open(place, path) };
-        let path = format!("{PROXY}/{}", encoded(&format!("{folder}/{path}"), b"/"));
+        let path = format!("{PROXY}/{}", encode(&format!("{folder}/{path}"), b"/"));
         let answer = self.0.send("GET", &path, Content::Nothing)?;
         match answer.status {
             200 => Ok(answer.body),

@@ -8,13 +8,14 @@
 
 use serde_json::{Value, json};
 
-use super::http::{Client, Content, encoded, query};
+use super::http::{Client, Content, query};
 use super::into_store::IDENTITY;
 use super::server::{API, PROXY, proxied};
 use crate::engine::Project;
 use crate::engine::artifacts::Artifacts;
 use crate::error::{Error, Result};
 use crate::event::RunName;
+use crate::percent::encode;
 use crate::repo_path::RepoPath;
 use crate::report::import::{Exported, Skipped};
 use crate::runs::files::Owner;
@@ -221,7 +222,7 @@ impl Export<'_> {
             self.skip(format!("{run}:{path}"), "the cache does not hold it");
             return Ok(());
         };
-        let target = format!("{PROXY}/{}", encoded(&format!("{folder}/{path}"), b"/"));
+        let target = format!("{PROXY}/{}", encode(&format!("{folder}/{path}"), b"/"));
         let content = Content::File(&mut opened.file, opened.bytes);
         let answer = self.client.send("PUT", &target, content)?;
         if !(200..300).contains(&answer.status) {

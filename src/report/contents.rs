@@ -8,6 +8,7 @@ use crate::cache::Cache;
 use crate::digest::{Content, Digest};
 use crate::error::Result;
 use crate::event::RunName;
+use crate::percent::encode;
 use crate::pipeline::StageName;
 use crate::runs::{ARTIFACTS, Artifact, Origin, Store, run_dir};
 
@@ -101,16 +102,8 @@ fn in_folder(history: &Path, run: RunName, path: &str) -> Option<(Option<u64>, S
     let is_inside = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
     let file = run_dir(history, run).join(ARTIFACTS).join(path);
     let meta = file.symlink_metadata().ok().filter(|meta| is_inside && meta.is_file())?;
-    let encoded: String = path.bytes().map(percent_encoded).collect();
+    let encoded = encode(path, b"/");
     Some((Some(meta.len()), format!("/api/runs/{run}/files/{ARTIFACTS}/{encoded}")))
-}
-
-fn percent_encoded(byte: u8) -> String {
-    match byte {
-        b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    }
 }
 
 impl FolderReport {

@@ -177,9 +177,12 @@ fn of_execution(execution: Execution) -> NodeOf {
     }
 }
 
+/// An edge in the direction in which it is followed.
+type Step = fn(&(usize, usize)) -> (usize, usize);
+
 fn places(lineage: &Lineage) -> Vec<Place> {
     let mut places = vec![Place::Beside; lineage.nodes.len()];
-    let mut reach = |place: Place, step: &dyn Fn(&(usize, usize)) -> (usize, usize)| {
+    let mut reach = |place: Place, step: Step| {
         let mut open: Vec<usize> = lineage.subjects.iter().copied().collect();
         let mut seen: BTreeSet<usize> = lineage.subjects.clone();
         while let Some(node) = open.pop() {
@@ -191,8 +194,8 @@ fn places(lineage: &Lineage) -> Vec<Place> {
             }
         }
     };
-    reach(Place::Use, &|edge| *edge);
-    reach(Place::Origin, &|&(from, to)| (to, from));
+    reach(Place::Use, |edge| *edge);
+    reach(Place::Origin, |&(from, to)| (to, from));
     for &subject in &lineage.subjects {
         places[subject] = Place::Subject;
     }

@@ -377,21 +377,13 @@ impl Store {
         let sql = "SELECT stage, path, artifacts.kind, digest, reported, number \
                    FROM artifacts JOIN runs ON run = number \
                    WHERE digest = ?1 AND lifecycle = 'active' ORDER BY number";
-        let runs = self.query_all(sql, (&*digest.to_hex(),), |row| run_name_at(row, 5))?;
-        Ok(runs.into_iter().zip(self.artifacts_by(sql, (&*digest.to_hex(),))?).collect())
+        let read = |row: &Row<'_>| Ok((run_name_at(row, 5)?, artifact(row)?));
+        let found = self.query_all(sql, (&*digest.to_hex(),), read)?;
+        found.into_iter().map(|(run, artifact)| Ok((run, artifact?))).collect()
     }
 
     fn artifacts_by(&self, sql: &str, params: impl Params) -> Result<Vec<Artifact>> {
-        let rows = self.query_all(sql, params, |row| {
-            let content: (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
-            let origin = if row.get(4)? { Origin::Reported } else { Origin::Out };
-            Ok((row.get::<_, String>(0)?, row.get(1)?, content.0.zip(content.1), origin))
-        })?;
-        rows.into_iter()
-            .map(|(stage, path, content, origin)| {
-                Ok(Artifact { stage: owner(&stage)?, path, content, origin })
-            })
-            .collect()
+        self.query_all(sql, params, artifact)?.into_iter().collect()
     }
 
     pub fn has(&self, run: RunName) -> Result<bool> {
@@ -451,6 +443,15 @@ const ALL_STEPS: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 
 fn run_name_at(row: &Row<'_>, column: usize) -> rusqlite::Result<RunName> {
     row.get(column).map(|number| RunName(unsigned(number)))
+}
+
+/// Reads the columns stage, path, kind, digest and reported.
+fn artifact(row: &Row<'_>) -> rusqlite::Result<Result<Artifact>> {
+    let (stage, path): (String, String) = (row.get(0)?, row.get(1)?);
+    let (kind, digest): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+    let origin = if row.get(4)? { Origin::Reported } else { Origin::Out };
+    let content = kind.zip(digest);
+    Ok(owner(&stage).map(|stage| Artifact { stage, path, content, origin }))
 }
 
 /// Reads the columns step, value, at and exact.

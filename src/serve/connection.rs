@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, LOCATION, SET_COOKIE};
+use hyper::header::{ACCEPT, CONNECTION, LOCATION, SET_COOKIE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, StatusCode};
@@ -41,9 +41,13 @@ pub(super) async fn serve(listener: TcpListener, state: Arc<State>, guard: Guard
     tokio::task::spawn_local(async move { noticing.notice_changes().await });
     let mut stopped = pin!(state.until_stopped());
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let accept = async {
+            // Fails only if the semaphore is closed, which it never is.
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            accepted = accept => accepted,
             () = &mut stopped => break,
         };
         match accepted {
@@ -94,18 +98,23 @@ async fn respond(
 ) -> hyper::Response<Body> {
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let wants_page = wants_page(&request);
-    let answer = match guard.check_source(&method, &headers) {
-        Ok(()) => match Request::new(request) {
-            Ok(request) => admit(state, guard, &request).await,
-            Err(refusal) => Err(refusal),
-        },
-        Err(refusal) => Err(refusal),
+    let request = guard.check_source(&method, &headers).and_then(|()| Request::new(request));
+    let answer = match &request {
+        Ok(request) => admit(state, guard, request).await,
+        Err(refusal) => Err(refusal.clone()),
     };
-    let response = match answer {
+    let mut response = match answer {
         Ok(response) => response,
         Err(refusal) if wants_page => pages::refusal(&refusal),
         Err(refusal) => refusal.response(),
     };
+    let is_read = match &request {
+        Ok(request) => request.skip_body().await,
+        Err(_) => false,
+    };
+    if !is_read {
+        response = response.with(CONNECTION, "close");
+    }
     let Response { status, headers, body } = finish(&method, &headers, response);
     let mut response = hyper::Response::new(body);
     (*response.status_mut(), *response.headers_mut()) = (status, headers);
@@ -128,7 +137,14 @@ async fn admit(state: &Arc<State>, guard: &Guard, request: &Request) -> Answer {
         let place = without_token(request.target());
         return Ok(redirect.with(SET_COOKIE, &cookie).with(LOCATION, &place));
     }
-    guard.check_token(&request.headers)?;
+    // The page that asks for the token needs them, and they are no secret.
+    if let Some(answer) = assets::route(request) {
+        return answer;
+    }
+    guard.check_token(&request.headers).map_err(|missing| match given {
+        Some(_) => Refusal::unauthenticated("the token is wrong"),
+        None => missing,
+    })?;
     route(state, request).await
 }
 
@@ -146,9 +162,6 @@ async fn route(state: &Arc<State>, request: &Request) -> Answer {
         return answer;
     }
     if let Some(answer) = mlflow::route(state, request).await {
-        return answer;
-    }
-    if let Some(answer) = assets::route(request) {
         return answer;
     }
     pages::route(state, request).unwrap_or_else(|| Err(Refusal::no_endpoint(request.path())))

@@ -47,8 +47,7 @@ impl Readers {
             back.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
             result
         };
-        let panicked = || Error::environment("the request failed because of a bug in `repro`");
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(panicked().into()))
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(Error::panicked().into()))
     }
 }
 

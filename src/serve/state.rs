@@ -89,7 +89,7 @@ impl State {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        tokio::task::spawn_blocking(work).await.unwrap_or_else(|err| Err(panicked(&err).into()))
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Error::panicked().into()))
     }
 
     /// Loads the project as it is now, takes no lock, and runs `work` with it on another thread.
@@ -142,9 +142,4 @@ impl State {
             let _ = stopping.wait_for(|stop| *stop).await;
         }
     }
-}
-
-/// Returns the error for work that panicked, which its thread has reported.
-pub(super) fn panicked(_: &tokio::task::JoinError) -> Error {
-    Error::environment("the request failed because of a bug in `repro`")
 }

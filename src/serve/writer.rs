@@ -63,7 +63,7 @@ impl Writer {
                 let _ = answer.send(committed.map_err(E::from).and(result));
             })
         });
-        let lost = || E::from(Error::environment("the request failed because of a bug in `repro`"));
+        let lost = || E::from(Error::panicked());
         let Some(queue) = &self.queue else { return Err(lost()) };
         queue.send(job).await.map_err(|_| lost())?;
         answered.await.unwrap_or_else(|_| Err(lost()))

@@ -148,6 +148,9 @@ fn contents_and_their_uses() {
     assert_eq!(table["rows"], json!([[1, "x"], [2, "y"]]));
     let range = [("Range", "bytes=4-6")];
     assert_eq!(server.send(("GET", url), &range, 0, |_| ()).text(), "1,x");
+    let whole = server.get(url);
+    let tag = whole.header("etag").unwrap();
+    assert_eq!(server.get_with(url, &[("If-None-Match", tag)]).status, 304);
     let uses = json_of(&server, &format!("{}/uses", out["url"].as_str().unwrap()));
     assert_eq!(uses["made"][0]["stage"], "make");
     assert_eq!(
@@ -155,8 +158,26 @@ fn contents_and_their_uses() {
         (&json!("use"), &json!("out"))
     );
     assert_eq!(server.get("/api/objects/x").status, 400);
-    assert_eq!(server.get(&format!("/api/objects/{}", "0".repeat(64))).status, 404);
+    for form in ["", "?as=folder", "?as=preview"] {
+        let missing = format!("/api/objects/{}{form}", "0".repeat(64));
+        assert_eq!(server.get(&missing).status, 404, "{form}");
+    }
     assert_eq!(server.get(&format!("{url}?as=x")).status, 400);
+}
+
+#[test]
+fn damaged_objects_are_not_sent() {
+    let (sandbox, server) = served();
+    let copy = artifact(&server, "copy.csv");
+    let digest = copy["digest"].as_str().unwrap();
+    let object = format!("cache/objects/{}/{}", &digest[..2], &digest[2..]);
+    std::fs::remove_file(sandbox.path(&object)).unwrap();
+    sandbox.write(&object, "other");
+    let reply = server.get(copy["url"].as_str().unwrap());
+    assert_eq!(reply.status, 500);
+    let fact = format!("the object {} is damaged", &digest[..10]);
+    let remedy = "`repro fsck --repair` repairs the cache";
+    assert_eq!(reply.json()["message"], format!("{fact}; {remedy}"));
 }
 
 #[test]

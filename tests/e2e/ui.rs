@@ -115,10 +115,13 @@ fn token() {
     let page = server.get_with("/runs", &[("Accept", "text/html")]);
     assert_eq!(page.status, 401);
     assert!(page.text().contains("<input type=\"password\" name=\"token\""));
-    for target in ["/api/server", "/assets/base.css", "/health", "/api/events"] {
+    for target in ["/api/server", "/health", "/api/events", "/lineage/x"] {
         assert_eq!(server.get(target).status, 401, "{target}");
     }
-    assert_eq!(server.get("/runs?token=0123456789abcdeg").status, 401);
+    // The page that asks for the token has its style.
+    assert_eq!(server.get("/assets/base.css").status, 200);
+    let wrong = server.get("/runs?token=0123456789abcdeg");
+    assert_eq!((wrong.status, &wrong.json()["message"]), (401, &"the token is wrong".into()));
     let given = ("Authorization", "Bearer 0123456789abcdef");
     assert_eq!(server.get_with("/api/server", &[given]).status, 200);
     let entered = server.get("/runs?sort=loss&token=0123456789abcdef");
@@ -132,6 +135,22 @@ fn token() {
     assert_eq!(server.exchange(&request).status, 200);
     let foreign = [given, ("Origin", "http://evil.example")];
     assert_eq!(server.send(("POST", "/api/server"), &foreign, 0, |_| ()).status, 403);
+}
+
+#[test]
+fn unread_body_keeps_the_connection() {
+    let (_sandbox, server) = started();
+    let mut stream = BufReader::new(server.connect());
+    let body = vec![b'x'; 500_000];
+    let head = format!(
+        "POST /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    stream.get_mut().write_all(&body).unwrap();
+    assert_eq!(Reply::read(&mut stream, "POST").status, 404);
+    stream.get_mut().write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert_eq!(Reply::read(&mut stream, "GET").text(), "OK");
 }
 
 #[test]

@@ -114,6 +114,8 @@ fn edits_of_runs() {
         ("/api/runs/run-1/note", json!({ "text": "x" }), 400),
         ("/api/runs/run-1/name", json!({ "name": "run-7" }), 400),
         ("/api/runs/run-1/tags", json!({ "set": { " ": "x" } }), 400),
+        ("/api/runs/run-1/tags", json!([]), 400),
+        ("/api/runs/run-1/note", json!(["x"]), 400),
     ] {
         assert_eq!(post(target, body).0, status, "{target}");
     }

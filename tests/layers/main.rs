@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["plan", "filter", "sweep"],
     &["pipeline"],
     &["digest", "repo_path", "number", "data"],
-    &["error", "unique", "plural", "escape", "svg_text"],
+    &["error", "unique", "plural", "escape", "percent", "svg_text"],
     &["clock", "parallel", "lossless", "regular_file", "state_folder", "tar", "vendor"],
 ];
 
@@ -39,6 +39,7 @@ const PURE: &[&str] = &[
     "error",
     "plural",
     "escape",
+    "percent",
     "svg_text",
 ];
 

@@ -1,12 +1,19 @@
 //! Contents: objects of the cache by their digest, and files. A content is answered as it is, with
 //! the media type of a name that the request gives, as a preview, or as the listing of a folder.
+//!
+//! # Known limits
+//!
+//! - An object that is sent whole is verified before; a part and a preview are not.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
 use hyper::Method;
+use hyper::header::RANGE;
 
+use crate::cache::Cache;
+use crate::cache::inventory::Integrity;
 use crate::digest::Digest;
 use crate::engine::open_cache;
 use crate::error::{Error, Result};
@@ -37,19 +44,36 @@ fn parse(digest: &str) -> Result<Digest, Refusal> {
 async fn object(state: &State, digest: &str, request: &Request) -> Answer {
     let digest = parse(digest)?;
     let root = state.root.clone();
-    if request.query.get("as") == Some("folder") {
-        let read = move || FolderReport::read(&open_cache(&root)?, &digest);
+    let form = request.query.get("as");
+    if form == Some("folder") {
+        let read = move || {
+            let cache = open_cache(&root)?;
+            open_object(&cache, &digest)?;
+            FolderReport::read(&cache, &digest)
+        };
         return Ok(Response::json(&state.work(read).await?));
     }
-    let open = move || -> Result<Option<File>> {
-        let path = open_cache(&root)?.object_path(&digest);
-        found(regular_file::open(&path)).map_err(|err| Error::io("open", &path, &err))
+    let is_whole = form != Some("preview") && !request.headers.contains_key(RANGE);
+    let open = move || -> Result<File> {
+        let cache = open_cache(&root)?;
+        let file = open_object(&cache, &digest)?;
+        if is_whole && cache.check(&digest, &|_| {}) != Integrity::Intact {
+            return Err(Error::damaged(format!("the object {} is damaged", digest.short()))
+                .hint("`repro fsck --repair` repairs the cache"));
+        }
+        Ok(file)
     };
-    let file = state.work(open).await?.ok_or_else(|| {
-        Refusal::missing(format!("the cache of this project does not have {}", digest.short()))
-    })?;
+    let file = state.work(open).await?;
     let name = request.query.get("name").unwrap_or_default().to_owned();
-    answer(state, file, &name, request).await
+    answer(state, Opened { file, name, digest: Some(digest) }, request).await
+}
+
+fn open_object(cache: &Cache, digest: &Digest) -> Result<File> {
+    let path = cache.object_path(digest);
+    let opened = found(regular_file::open(&path)).map_err(|err| Error::io("open", &path, &err))?;
+    opened.ok_or_else(|| {
+        Error::missing(format!("the cache of this project does not have {}", digest.short()))
+    })
 }
 
 async fn uses(state: &State, digest: &str) -> Answer {
@@ -58,16 +82,32 @@ async fn uses(state: &State, digest: &str) -> Answer {
     Ok(Response::json(&state.read(read).await?))
 }
 
-/// Answers with an open file called `name`.
-pub(super) async fn answer(state: &State, file: File, name: &str, request: &Request) -> Answer {
+/// A file to answer with.
+pub(super) struct Opened {
+    pub(super) file: File,
+    /// Name of the file, which says what it contains.
+    pub(super) name: String,
+    /// Digest of the content, if it is an object.
+    pub(super) digest: Option<Digest>,
+}
+
+/// Answers with a file in the form that the request asks for.
+pub(super) async fn answer(state: &State, opened: Opened, request: &Request) -> Answer {
+    let Opened { file, name, digest } = opened;
+    let sent = |file| {
+        let response = FileResponse::new(file, &name);
+        match digest {
+            Some(digest) => response.tagged(digest),
+            None => response,
+        }
+    };
     match request.query.get("as") {
-        None => FileResponse::new(file, name).answer(request),
+        None => sent(file).answer(request),
         Some("download") => {
             let last = name.rsplit('/').next().unwrap_or_default();
-            FileResponse::new(file, name).saved_as(last).answer(request)
+            sent(file).saved_as(last).answer(request)
         }
         Some("preview") => {
-            let name = name.to_owned();
             let read = move || preview(&name, file);
             Ok(Response::json(&state.work(read).await?))
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use hyper::Method;
 
-use super::content;
+use super::content::{self, Opened};
 use crate::engine::project::goals;
 use crate::error::{Error, Result, did_you_mean};
 use crate::event::RunName;
@@ -178,7 +178,7 @@ async fn file(state: &State, run: &str, path: &[&str], request: &Request) -> Ans
     let open = move || content::open_below(&folder, &parts);
     let file = state.work(open).await?;
     let file = file.ok_or_else(|| Refusal::missing(format!("{run} has no file `{shown}`")))?;
-    content::answer(state, file, &shown, request).await
+    content::answer(state, Opened { file, name: shown, digest: None }, request).await
 }
 
 fn text(query: &Query, key: &str) -> String {

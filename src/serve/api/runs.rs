@@ -173,7 +173,10 @@ async fn change(state: &State, request: &Request, run: &str, edit: Edit) -> Answ
 /// Reads a JSON body.
 async fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refusal> {
     let bytes = request.body().await?;
-    serde_json::from_slice(&bytes)
+    // A list would be taken for the values of the fields in their order.
+    let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&bytes);
+    object
+        .and_then(|object| serde_json::from_value(object.into()))
         .map_err(|err| Refusal::invalid(format!("the body is not what is expected: {err}")))
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::refusal::{Answer, Refusal};
 use super::request::Request;
 use super::response::{Body, Response};
+use crate::percent::encode;
 
 /// Policy of content that is not the program's own.
 const FOREIGN: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
@@ -129,7 +130,10 @@ fn parse_range(text: &str, size: u64) -> Range {
         if !from.bytes().chain(to.bytes()).all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        Some(match (from.parse::<u64>().ok(), to.parse::<u64>().ok()) {
+        // A number that is too large is behind the end of every file.
+        let number =
+            |text: &str| (!text.is_empty()).then(|| text.parse::<u64>().unwrap_or(u64::MAX));
+        Some(match (number(from), number(to)) {
             (Some(from), Some(to)) if from > to => return None,
             (Some(from), _) if from >= size => Range::Outside,
             (Some(from), to) => {
@@ -146,16 +150,7 @@ fn parse_range(text: &str, size: u64) -> Range {
 
 /// Returns the header by which a browser saves a file under a name, whatever is in it.
 fn disposition(name: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    let encoded: String = name
-        .bytes()
-        .map(
-            |byte| {
-                if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-            },
-        )
-        .collect();
-    format!("attachment; filename*=UTF-8''{encoded}")
+    format!("attachment; filename*=UTF-8''{}", encode(name, b""))
 }
 
 /// Returns the media type of a file by the ending of its name. Text that a browser could run, such
@@ -200,6 +195,9 @@ mod tests {
             ("bytes=10-", Range::Outside),
             ("bytes=-0", Range::Outside),
             ("bytes=5-4", Range::All),
+            ("bytes=99999999999999999999-4", Range::All),
+            ("bytes=99999999999999999999-", Range::Outside),
+            ("bytes=-99999999999999999999", Range::Part(0, 10)),
             ("bytes=-", Range::All),
             ("bytes=+1-2", Range::All),
             ("bytes=0-1,3-4", Range::All),

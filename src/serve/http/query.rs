@@ -1,6 +1,6 @@
-//! The query of a URL, and percent-encoded text.
+//! The query of a URL.
 
-use std::borrow::Cow;
+use crate::percent::decode;
 
 /// The pairs of a query, in their order. A key may occur several times.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -40,33 +40,6 @@ impl Query {
     }
 }
 
-/// Decodes `%41`. A `%` that no two hexadecimal digits follow stands for itself.
-pub(super) fn decode(text: &str) -> Cow<'_, [u8]> {
-    let bytes = text.as_bytes();
-    if !bytes.contains(&b'%') {
-        return Cow::Borrowed(bytes);
-    }
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let digits = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        // `from_str_radix` accepts a sign.
-        match byte.filter(|_| bytes[at + 1] != b'+') {
-            Some(byte) => {
-                plain.push(byte);
-                at += 3;
-            }
-            None => {
-                plain.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    Cow::Owned(plain)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,29 +55,5 @@ mod tests {
         assert_eq!(query.get(""), Some("e"));
         assert_eq!(query.get("x"), None);
         assert!(Query::parse("").is_empty());
-    }
-
-    #[test]
-    fn percent_decoding() {
-        for (text, plain) in [
-            ("a%2Fb", "a/b"),
-            ("%", "%"),
-            ("%4", "%4"),
-            ("%+1", "%+1"),
-            ("%zz%41", "%zzA"),
-            ("%25%32%45", "%2E"),
-            ("é%c3%a9", "éé"),
-        ] {
-            assert_eq!(decode(text), plain.as_bytes(), "{text}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn encoded_text_decodes(text in ".*") {
-            let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            proptest::prop_assert_eq!(decode(&encoded), text.as_bytes());
-            decode(&text);
-        }
     }
 }

@@ -10,11 +10,14 @@ use hyper::header::{HeaderMap, HeaderName};
 use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 
-use super::query::{Query, decode};
+use super::query::Query;
 use super::refusal::Refusal;
+use crate::percent::decode;
 
 /// Maximum size of a body that is held in memory.
 const MAX_BODY: usize = 64 << 20;
+/// Maximum size of a body that is read for nothing.
+const MAX_UNUSED: usize = 1 << 20;
 /// Time without a byte after which a body counts as lost.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -98,6 +101,20 @@ impl Request {
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.into())
+    }
+
+    /// Reads what no route has read, so that the client can send its next request on the same
+    /// connection. Reports whether nothing is left.
+    pub(in crate::serve) async fn skip_body(&self) -> bool {
+        let mut stream = self.body_stream();
+        let mut read = 0;
+        loop {
+            match stream.next().await {
+                Ok(None) => return true,
+                Ok(Some(piece)) if read + piece.len() <= MAX_UNUSED => read += piece.len(),
+                Ok(Some(_)) | Err(_) => return false,
+            }
+        }
     }
 
     /// Returns the body piece by piece; it can be taken once.

@@ -83,7 +83,6 @@ export async function mount(root) {
       fill(panel, shown.element);
     }
     update();
-    links.find((link) => link.ariaCurrent)?.scrollIntoView({ block: "nearest" });
     showCommand();
   }
 
