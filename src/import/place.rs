@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::entity::Place;
 use crate::error::{Error, Result};
+use crate::percent::decode;
 use crate::regular_file;
 
 /// Returns the place of files: `usual` if it exists, else what the `uri` of a source names, with
@@ -29,30 +30,12 @@ pub(super) fn local(uri: &str, base: &Path) -> Option<PathBuf> {
         Some(("file", rest)) => {
             let rest = rest.strip_prefix("//").unwrap_or(rest);
             let rest = rest.strip_prefix("localhost").unwrap_or(rest);
-            percent_decoded(rest)
+            String::from_utf8_lossy(&decode(rest)).into_owned()
         }
         Some((scheme, _)) if !scheme.contains('/') => return None,
         _ => uri.to_owned(),
     };
     Some(base.join(path))
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut parts = text.split('%');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        match part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                bytes.extend_from_slice(&part.as_bytes()[2..]);
-            }
-            None => {
-                bytes.push(b'%');
-                bytes.extend_from_slice(part.as_bytes());
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Returns the paths of all files in a folder and below, sorted; none if it does not exist. Links

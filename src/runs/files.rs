@@ -21,6 +21,7 @@ use super::store::{FOLDER, Store};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::RunName;
+use crate::percent::decode;
 use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::state_folder;
@@ -87,7 +88,7 @@ pub fn parse_path(text: &str) -> Result<RepoPath> {
         if leaves || decoded.starts_with(['/', '\\']) {
             return Err(invalid_path(text));
         }
-        let next = percent_decoded(&decoded);
+        let next = String::from_utf8_lossy(&decode(&decoded)).into_owned();
         if next == decoded {
             return RepoPath::parse_canonical(text.trim_end_matches('/'))
                 .ok_or_else(|| invalid_path(text));
@@ -158,20 +159,6 @@ fn invalid_path(text: &str) -> Error {
     let shown: String = text.chars().take(200).collect();
     Error::usage(format!("invalid artifact path `{}`", shown.escape_debug()))
         .hint("a path is relative, with `/` between names, and has no `..`")
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let code = (first == b'%')
-            .then(|| after.get(..2))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(first));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A file that is being uploaded. Dropping it removes what has arrived.
