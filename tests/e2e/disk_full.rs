@@ -109,7 +109,7 @@ fn log_disk_full() {
     let sandbox = copy();
     sandbox.edit("pipeline.toml", "cat in > out", "cat in in in in; cat in > out");
     let script =
-        "mount -t tmpfs -o size=200k none runs; $REPRO run > /dev/null 2> err; grep -v '|' err";
+        "mount -t tmpfs -o size=400k none runs; $REPRO run > /dev/null 2> err; grep -v '|' err";
     let Some(done) = with_mounts(&sandbox, script) else { return };
     snapshot!(done, @"
     exit 0
