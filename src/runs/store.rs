@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -214,6 +215,8 @@ fn immutable_uri(path: &Path) -> String {
 fn configure(conn: &Connection, timeout: Duration) -> rusqlite::Result<()> {
     conn.busy_timeout(timeout)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Otherwise each execution with other values prepares some statements again.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A huge text in a file from elsewhere is an error, and not shown for minutes.
     conn.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_TEXT)?;
     conn.pragma_update(None, "foreign_keys", true)?;
