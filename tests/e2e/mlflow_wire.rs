@@ -1,7 +1,10 @@
 //! MLflow's API: how requests are read and errors are written.
 
+use std::io::{BufReader, Write as _};
+
 use serde_json::{Value, json};
 
+use crate::http_client::Reply;
 use crate::mlflow::Mlflow;
 
 #[test]
@@ -191,4 +194,31 @@ fn mistakes_are_never_500() {
         }
     }
     assert_eq!(mlflow.server.get("/health").text(), "OK");
+}
+
+#[test]
+fn refused_bodies_are_read() {
+    // More than the operating system buffers.
+    const SIZE: usize = 16 << 20;
+    let mlflow = Mlflow::start();
+    let address = &mlflow.server.address;
+    let mut stream = BufReader::new(mlflow.server.connect());
+    let artifacts = "/api/2.0/mlflow-artifacts/artifacts/0";
+    let of_nobody = format!("{artifacts}/{}/artifacts/x", "0".repeat(32));
+    let nowhere = format!("{artifacts}/x");
+    for (method, path, status) in [
+        ("POST", "/api/2.0/mlflow/nothing", 404),
+        ("POST", "/api/2.0/mlflow/runs/create", 400),
+        ("PUT", of_nobody.as_str(), 404),
+        ("PUT", nowhere.as_str(), 400),
+    ] {
+        let fields = format!("Host: {address}\r\nContent-Length: {SIZE}");
+        let head = format!("{method} {path} HTTP/1.1\r\n{fields}\r\n\r\n");
+        stream.get_mut().write_all(head.as_bytes()).unwrap();
+        stream.get_mut().write_all(&vec![b'x'; SIZE]).unwrap();
+        assert_eq!(Reply::read(&mut stream, method).status, status, "{method} {path}");
+    }
+    let head = format!("GET /health HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    assert_eq!(Reply::read(&mut stream, "GET").text(), "OK");
 }

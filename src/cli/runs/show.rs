@@ -108,9 +108,18 @@ fn info(report: &RunReport) -> Table {
     {
         fact("experiment", run.info.experiment.clone());
     }
-    fact("git", run.info.git.as_ref().map_or_else(|| "not a git repository".to_owned(), git));
-    let user = run.info.user.as_ref().map_or_else(String::new, |user| format!("{user}@"));
-    fact("host", format!("{user}{}", run.info.host));
+    match &run.info.git {
+        Some(state) => fact("git", git(state)),
+        // A client need not say where its code is from.
+        None if run.info.kind == RunKind::External => {}
+        None => fact("git", "not a git repository".to_owned()),
+    }
+    match (run.info.user.as_deref(), &*run.info.host) {
+        (None, "") => {}
+        (Some(user), "") => fact("user", user.to_owned()),
+        (None, host) => fact("host", host.to_owned()),
+        (Some(user), host) => fact("host", format!("{user}@{host}")),
+    }
     fact("identity", run.info.uid.to_string());
     table
 }

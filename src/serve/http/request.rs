@@ -16,8 +16,6 @@ use crate::percent::decode;
 
 /// Maximum size of a body that is held in memory.
 const MAX_BODY: usize = 64 << 20;
-/// Maximum size of a body that is read for nothing.
-const MAX_UNUSED: usize = 1 << 20;
 /// Time without a byte after which a body counts as lost.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -79,7 +77,7 @@ impl Request {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Returns the whole body; it can be taken once.
+    /// Returns the whole body; it can be read once.
     ///
     /// # Errors
     /// The body is longer than [`MAX_BODY`], or the connection breaks.
@@ -104,33 +102,33 @@ impl Request {
     }
 
     /// Reads what no route has read, so that the client can send its next request on the same
-    /// connection. Reports whether nothing is left.
+    /// connection. Reports whether nothing is left. A client that still sends an upload when the
+    /// connection ends does not read why it was refused, and tries again.
     pub(in crate::serve) async fn skip_body(&self) -> bool {
-        let mut stream = self.body_stream();
-        let mut read = 0;
+        let mut rest = self.body_stream();
         loop {
-            match stream.next().await {
-                Ok(None) => return true,
-                Ok(Some(piece)) if read + piece.len() <= MAX_UNUSED => read += piece.len(),
-                Ok(Some(_)) | Err(_) => return false,
+            match rest.next().await {
+                Ok(None) => return self.body.borrow().is_some(),
+                Ok(Some(_)) => {}
+                Err(_) => return false,
             }
         }
     }
 
-    /// Returns the body piece by piece; it can be taken once.
-    pub(in crate::serve) fn body_stream(&self) -> BodyStream {
-        BodyStream(self.body.borrow_mut().take())
+    /// Returns what has not been read of the body, piece by piece.
+    pub(in crate::serve) fn body_stream(&self) -> BodyStream<'_> {
+        BodyStream(&self.body)
     }
 }
 
 /// The body of a request as it arrives.
 #[derive(Debug)]
-pub(in crate::serve) struct BodyStream(Option<Incoming>);
+pub(in crate::serve) struct BodyStream<'r>(&'r RefCell<Option<Incoming>>);
 
-impl BodyStream {
+impl BodyStream<'_> {
     /// Returns the size that the sender announced.
     pub(in crate::serve) fn expected(&self) -> Option<u64> {
-        self.0.as_ref().map_or(Some(0), |body| body.size_hint().exact())
+        self.0.borrow().as_ref().map_or(Some(0), |body| body.size_hint().exact())
     }
 
     /// Returns the next piece; `None` at the end.
@@ -138,15 +136,20 @@ impl BodyStream {
     /// # Errors
     /// The connection breaks or stalls.
     pub(in crate::serve) async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        let Some(body) = &mut self.0 else { return Ok(None) };
+        // A body that breaks off or stalls is not read further.
+        let Some(mut body) = self.0.take() else { return Ok(None) };
         loop {
             let frame = tokio::time::timeout(STALLED, pin!(body.frame())).await;
             let frame = frame.map_err(|_| Refusal::invalid("the body did not arrive in time"))?;
             match frame {
-                None => return Ok(None),
+                None => {
+                    self.0.replace(Some(body));
+                    return Ok(None);
+                }
                 Some(Ok(frame)) => {
                     // Trailers are not used.
                     if let Ok(data) = frame.into_data() {
+                        self.0.replace(Some(body));
                         return Ok(Some(data));
                     }
                 }

@@ -82,7 +82,7 @@ async fn upload(state: &State, request: &Request, path: &str) -> Answer {
 }
 
 /// Returns the next piece of a body, which is large unless it is the last.
-async fn next_piece(body: &mut BodyStream) -> Result<Option<Vec<u8>>, Refusal> {
+async fn next_piece(body: &mut BodyStream<'_>) -> Result<Option<Vec<u8>>, Refusal> {
     let mut piece = Vec::new();
     while piece.len() < PIECE {
         match body.next().await? {

@@ -2,9 +2,8 @@
 //!
 //! Absent and empty fields are left out, as in all answers of the protocol.
 
-use serde::{Serialize, Serializer};
-
 use crate::runs::{ClientExperiment, ClientModel, ClientRun, DatasetInput, DatasetSummary};
+use serde::{Serialize, Serializer};
 
 /// A key and a value, such as a tag.
 #[derive(Debug, Serialize)]

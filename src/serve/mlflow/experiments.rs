@@ -71,7 +71,7 @@ async fn get_by_name(state: &State, request: &Request) -> Answer {
 async fn create(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
     let name = message.required("name")?.to_owned();
-    let location = message.given("artifact_location")?.map(str::to_owned);
+    let location = message.owned("artifact_location")?;
     let tags = message.pairs("tags")?;
     keys::check_length("name", &name, LONGEST_NAME)?;
     check_location(location.as_deref())?;
@@ -158,8 +158,7 @@ fn check_tag(key: &str, value: &str) -> Result<(), Refusal> {
 async fn set_tag(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
     let id = named(&message)?;
-    let key = message.required("key")?.to_owned();
-    let value = message.text("value")?.unwrap_or_default().to_owned();
+    let (key, value) = message.pair()?;
     check_tag(&key, &value)?;
     state
         .write(move |store| {

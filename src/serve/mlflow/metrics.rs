@@ -66,8 +66,7 @@ async fn history(state: &State, request: &Request) -> Answer {
             .filter(|limit| *limit > 0)
             .ok_or_else(|| invalid("max_results", &Value::from(limit), "It must be at least 1."))?,
     };
-    let after =
-        message.given("page_token")?.map(str::to_owned).map(|token| place(&token)).transpose()?;
+    let after = message.owned("page_token")?.map(|token| place(&token)).transpose()?;
     state
         .read(move |store| {
             let run = target.find(store)?;

@@ -10,6 +10,7 @@ mod keys;
 mod metrics;
 mod models;
 mod names;
+mod query;
 mod registry;
 mod runs;
 mod search;

@@ -51,7 +51,7 @@ async fn create(state: &State, request: &Request) -> Answer {
         id: format!("m-{uid}"),
         experiment,
         name,
-        kind: message.given("model_type")?.map(str::to_owned),
+        kind: message.owned("model_type")?,
         run: None,
         params: message.pairs("params")?,
         tags: message.pairs("tags")?,

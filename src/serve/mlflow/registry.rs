@@ -1,21 +1,28 @@
 //! The model registry: registered models, their versions, and the aliases of versions.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod entity;
+
+use std::collections::BTreeMap;
 
 use hyper::Method;
-use serde::Serialize;
 use serde_json::json;
 
+use super::query::{limit, refused};
 use super::wire::Message;
 use crate::engine::models::{identify, place};
 use crate::error::{Error, Result};
-use crate::filter::{Fault, Filter, Order};
+use crate::filter::{Filter, Order};
 use crate::runs::Store;
 use crate::runs::files::{Owner, Place};
-use crate::runs::registry::{Archive, ModelVersion, NewVersion, RegisteredModel};
+use crate::runs::registry::{Archive, ModelVersion, NewVersion};
 use crate::runs::search::RegistryQuery;
 use crate::serve::http::{Answer, Refusal, Request, Response};
 use crate::serve::state::State;
+
+use entity::{
+    ModelAnswer, ModelJson, ModelsAnswer, VersionAnswer, VersionJson, VersionsAnswer, found_model,
+    found_version,
+};
 
 /// Results on a page unless the request says how many.
 const USUAL_MODELS: i64 = 100;
@@ -55,7 +62,7 @@ async fn models(
         ("POST" | "GET", ["get-latest-versions"]) => latest_versions(state, message).await,
         ("POST", ["set-tag"]) => {
             change(state, message, |store, name, message| {
-                let (key, value) = pair(message)?;
+                let (key, value) = message.pair()?;
                 store.set_model_tag(name, &key, &value).map_err(Refusal::from)
             })
             .await
@@ -120,7 +127,7 @@ async fn versions(
         }
         ("POST", ["set-tag"]) => {
             change(state, message, |store, name, message| {
-                let (key, value) = pair(message)?;
+                let (key, value) = message.pair()?;
                 Ok(store.set_version_tag(name, version(message)?, &key, &value)?)
             })
             .await
@@ -173,23 +180,13 @@ fn version(message: &Message) -> Result<u64, Refusal> {
     }
 }
 
-/// Returns the key and the value of a tag.
-fn pair(message: &Message) -> Result<(String, String), Refusal> {
-    let key = message.required("key")?.to_owned();
-    Ok((key, message.text("value")?.unwrap_or_default().to_owned()))
-}
-
 fn tags(message: &Message) -> Result<BTreeMap<String, String>, Refusal> {
     Ok(message.pairs("tags")?.into_iter().collect())
 }
 
-fn given(message: &Message, name: &str) -> Result<Option<String>, Refusal> {
-    Ok(message.text(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
-}
-
 async fn create_model(state: &State, message: &Message) -> Answer {
     let name = message.required("name")?.to_owned();
-    let (description, tags) = (given(message, "description")?, tags(message)?);
+    let (description, tags) = (message.owned("description")?, tags(message)?);
     state
         .write(move |store| match store.register_model(&name, description.as_deref(), &tags)? {
             true => ModelAnswer::of(store, &name),
@@ -235,8 +232,8 @@ async fn search_models(state: &State, message: &Message) -> Answer {
     let query = RegistryQuery {
         filter: Filter::parse_registered(&text).map_err(|fault| refused(fault, "filter", &text))?,
         order: order.collect::<Result<_, _>>()?,
-        limit: limit(message, USUAL_MODELS)?,
-        after: given(message, "page_token")?,
+        limit: limit(message, USUAL_MODELS, MOST_RESULTS)?,
+        after: message.owned("page_token")?,
     };
     state
         .read(move |store| {
@@ -257,8 +254,8 @@ async fn search_versions(state: &State, message: &Message) -> Answer {
     let query = RegistryQuery {
         filter: Filter::parse_versions(&text).map_err(|fault| refused(fault, "filter", &text))?,
         order: order.collect::<Result<_, _>>()?,
-        limit: limit(message, USUAL_VERSIONS)?,
-        after: given(message, "page_token")?,
+        limit: limit(message, USUAL_VERSIONS, MOST_RESULTS)?,
+        after: message.owned("page_token")?,
     };
     state
         .read(move |store| {
@@ -275,22 +272,6 @@ async fn search_versions(state: &State, message: &Message) -> Answer {
 fn search_texts(message: &Message) -> Result<(String, Vec<String>), Refusal> {
     let text = message.text("filter")?.unwrap_or_default().to_owned();
     Ok((text, message.texts("order_by")?.into_iter().map(str::to_owned).collect()))
-}
-
-fn refused(fault: Fault, name: &str, text: &str) -> Refusal {
-    let error: Error = fault.in_text(name, text);
-    error.into()
-}
-
-fn limit(message: &Message, usual: i64) -> Result<usize, Refusal> {
-    let count = message.int("max_results")?.unwrap_or(usual);
-    match usize::try_from(count) {
-        Ok(limit) if (1..=MOST_RESULTS).contains(&count) => Ok(limit),
-        _ => {
-            let why = format!("It must be at least 1 and at most {MOST_RESULTS}.");
-            Err(super::error::invalid("max_results", &count.into(), &why))
-        }
-    }
 }
 
 /// Answers with the latest version of each stage that is asked for; of all stages by default.
@@ -317,10 +298,10 @@ async fn create_version(state: &State, message: &Message) -> Answer {
     let name = message.required("name")?.to_owned();
     let source = message.required("source")?.to_owned();
     let mut new = NewVersion {
-        description: given(message, "description")?,
-        run: given(message, "run_id")?,
-        run_link: given(message, "run_link")?,
-        model: given(message, "model_id")?,
+        description: message.owned("description")?,
+        run: message.owned("run_id")?,
+        run_link: message.owned("run_link")?,
+        model: message.owned("model_id")?,
         tags: tags(message)?,
         source,
         ..NewVersion::default()
@@ -409,169 +390,4 @@ async fn download_uri(state: &State, message: &Message) -> Answer {
             Ok::<_, Refusal>(Response::json(&json!({ "artifact_uri": uri })))
         })
         .await
-}
-
-/// A registered model with its versions.
-struct Found {
-    model: RegisteredModel,
-    versions: Vec<ModelVersion>,
-}
-
-impl Found {
-    /// Returns the latest version of each stage.
-    fn latest(&self) -> impl Iterator<Item = &ModelVersion> {
-        let mut stages = BTreeSet::new();
-        self.versions.iter().filter(move |version| stages.insert(version.stage.clone()))
-    }
-}
-
-fn found_model(store: &Store, name: &str) -> Result<Found, Refusal> {
-    let Some(model) = store.registered_model(name)? else {
-        return Err(Refusal::missing(format!("Registered Model with name={name} not found")));
-    };
-    Ok(Found { model, versions: store.model_versions(name)? })
-}
-
-fn found_version(store: &Store, name: &str, number: u64) -> Result<ModelVersion, Refusal> {
-    store.model_version(name, number)?.ok_or_else(|| {
-        Refusal::missing(format!("Model Version (name={name}, version={number}) not found"))
-    })
-}
-
-#[derive(Serialize)]
-struct Pair<'v> {
-    key: &'v str,
-    value: &'v str,
-}
-
-fn pairs(tags: &BTreeMap<String, String>) -> Vec<Pair<'_>> {
-    tags.iter().map(|(key, value)| Pair { key, value }).collect()
-}
-
-#[derive(Serialize)]
-struct AliasJson<'v> {
-    alias: &'v str,
-    version: String,
-}
-
-#[derive(Serialize)]
-struct ModelJson<'v> {
-    name: &'v str,
-    creation_timestamp: i64,
-    last_updated_timestamp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'v str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    latest_versions: Vec<VersionJson<'v>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Pair<'v>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    aliases: Vec<AliasJson<'v>>,
-}
-
-impl<'v> From<&'v Found> for ModelJson<'v> {
-    fn from(found: &'v Found) -> ModelJson<'v> {
-        let Found { model, .. } = found;
-        let alias = |(alias, version): (&'v String, &u64)| AliasJson {
-            alias,
-            version: version.to_string(),
-        };
-        ModelJson {
-            name: &model.name,
-            creation_timestamp: model.created,
-            last_updated_timestamp: model.updated,
-            description: model.description.as_deref(),
-            latest_versions: found.latest().map(VersionJson::from).collect(),
-            tags: pairs(&model.tags),
-            aliases: model.aliases.iter().map(alias).collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct VersionJson<'v> {
-    name: &'v str,
-    version: String,
-    creation_timestamp: i64,
-    last_updated_timestamp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_id: Option<&'v str>,
-    current_stage: &'v str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'v str>,
-    source: &'v str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_id: Option<&'v str>,
-    status: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status_message: Option<&'v str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Pair<'v>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    run_link: Option<&'v str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    aliases: &'v [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_id: Option<&'v str>,
-}
-
-impl<'v> From<&'v ModelVersion> for VersionJson<'v> {
-    fn from(version: &'v ModelVersion) -> VersionJson<'v> {
-        VersionJson {
-            name: &version.name,
-            version: version.version.to_string(),
-            creation_timestamp: version.created,
-            last_updated_timestamp: version.updated,
-            user_id: version.user.as_deref(),
-            current_stage: &version.stage,
-            description: version.description.as_deref(),
-            source: &version.source,
-            run_id: version.run.as_deref(),
-            status: version.status.to_uppercase(),
-            status_message: version.status_message.as_deref(),
-            tags: pairs(&version.tags),
-            run_link: version.run_link.as_deref(),
-            aliases: &version.aliases,
-            model_id: version.model.as_deref(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct ModelAnswer<'v> {
-    registered_model: ModelJson<'v>,
-}
-
-impl ModelAnswer<'_> {
-    fn of(store: &Store, name: &str) -> Answer {
-        let found = found_model(store, name)?;
-        Ok(Response::json(&ModelAnswer { registered_model: (&found).into() }))
-    }
-}
-
-#[derive(Serialize)]
-struct VersionAnswer<'v> {
-    model_version: VersionJson<'v>,
-}
-
-impl VersionAnswer<'_> {
-    fn of(version: &ModelVersion) -> Response {
-        Response::json(&VersionAnswer { model_version: version.into() })
-    }
-}
-
-#[derive(Serialize)]
-struct ModelsAnswer<'v> {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    registered_models: Vec<ModelJson<'v>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_page_token: Option<String>,
-}
-
-#[derive(Serialize)]
-struct VersionsAnswer<'v> {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    model_versions: Vec<VersionJson<'v>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_page_token: Option<String>,
 }

@@ -52,10 +52,7 @@ async fn create(state: &State, request: &Request) -> Answer {
         *value = check_tag(&format!("tags[{at}]."), key, value)?;
     }
     let tagged = tags.iter().rev().find(|(key, _)| key == NAME).map(|(_, name)| name.clone());
-    let name = match (
-        message.given("run_name")?.map(str::to_owned),
-        tagged.filter(|name| !name.is_empty()),
-    ) {
+    let name = match (message.owned("run_name")?, tagged.filter(|name| !name.is_empty())) {
         (Some(name), Some(tagged)) if name != tagged => {
             return Err(Refusal::invalid(format!(
                 "Both 'run_name' argument and '{NAME}' tag are specified, but with different \
@@ -66,7 +63,7 @@ async fn create(state: &State, request: &Request) -> Answer {
         (None, None) => names::name_of(uid),
     };
     tags.retain(|(key, _)| key != NAME);
-    let user = match message.given("user_id")?.map(str::to_owned) {
+    let user = match message.owned("user_id")? {
         None => tags.iter().find(|(key, _)| key == USER).map(|(_, user)| user.clone()),
         user => user,
     };
@@ -90,7 +87,7 @@ async fn update(state: &State, request: &Request) -> Answer {
     let update = Update {
         state: status.as_deref().and_then(state_of),
         ended: message.int("end_time")?,
-        name: message.given("run_name")?.map(str::to_owned),
+        name: message.owned("run_name")?,
     };
     state
         .write(move |store| {

@@ -4,10 +4,9 @@ use hyper::Method;
 use serde::Serialize;
 
 use super::entity::{ExperimentJson, ModelJson, RunJson, SummaryJson};
-use super::error::invalid;
+use super::query::{limit, refused};
 use super::wire::Message;
-use crate::error::Error;
-use crate::filter::{Direction, Fault, Field, Filter, Order};
+use crate::filter::{Direction, Field, Filter, Order};
 use crate::runs::Lifecycle;
 use crate::runs::search::{ClientQuery, DatasetChoice, ExperimentQuery, ModelOrder, ModelQuery};
 use crate::serve::http::{Answer, Refusal, Request, Response};
@@ -77,8 +76,8 @@ async fn runs(state: &State, request: &Request) -> Answer {
         order: order.collect::<Result<_, _>>()?,
         experiments: experiment_ids(&message)?,
         lifecycle: lifecycle(&message, "run_view_type")?,
-        limit: limit(&message, USUAL_RUNS)?,
-        after: token(&message)?,
+        limit: limit(&message, USUAL_RUNS, MOST_RESULTS)?,
+        after: message.owned("page_token")?,
     };
     state
         .read(move |store| {
@@ -100,8 +99,8 @@ async fn experiments(state: &State, request: &Request) -> Answer {
         filter: Filter::parse_experiments(text).map_err(|fault| refused(fault, "filter", text))?,
         order: order.collect::<Result<_, _>>()?,
         lifecycle: lifecycle(&message, "view_type")?,
-        limit: limit(&message, 0)?,
-        after: token(&message)?,
+        limit: limit(&message, 0, MOST_RESULTS)?,
+        after: message.owned("page_token")?,
     };
     state
         .read(move |store| {
@@ -119,7 +118,7 @@ async fn models(state: &State, request: &Request) -> Answer {
     let datasets = message.messages("datasets")?;
     let datasets = datasets.iter().map(|one| {
         let name = one.required("dataset_name")?.to_owned();
-        Ok(DatasetChoice { name, digest: given(one, "dataset_digest")? })
+        Ok(DatasetChoice { name, digest: one.owned("dataset_digest")? })
     });
     let orders = message.messages("order_by")?;
     let query = ModelQuery {
@@ -127,8 +126,8 @@ async fn models(state: &State, request: &Request) -> Answer {
         datasets: datasets.collect::<Result<_, Refusal>>()?,
         order: orders.iter().map(model_order).collect::<Result<_, _>>()?,
         experiments: experiment_ids(&message)?,
-        limit: limit(&message, USUAL_MODELS)?,
-        after: token(&message)?,
+        limit: limit(&message, USUAL_MODELS, MOST_RESULTS)?,
+        after: message.owned("page_token")?,
     };
     state
         .read(move |store| {
@@ -148,8 +147,8 @@ fn model_order(message: &Message) -> Result<ModelOrder, Refusal> {
             Some(false) => Direction::Descending,
             Some(true) | None => Direction::Ascending,
         },
-        dataset_name: given(message, "dataset_name")?,
-        dataset_digest: given(message, "dataset_digest")?,
+        dataset_name: message.owned("dataset_name")?,
+        dataset_digest: message.owned("dataset_digest")?,
     })
 }
 
@@ -163,15 +162,6 @@ async fn datasets(state: &State, request: &Request) -> Answer {
             Ok(Response::json(&DatasetsAnswer { dataset_summaries }))
         })
         .await
-}
-
-/// Returns a text that is neither absent nor empty.
-fn given(message: &Message, name: &str) -> Result<Option<String>, Refusal> {
-    Ok(message.text(name)?.filter(|text| !text.is_empty()).map(str::to_owned))
-}
-
-fn token(message: &Message) -> Result<Option<String>, Refusal> {
-    given(message, "page_token")
 }
 
 fn experiment_ids(message: &Message) -> Result<Vec<i64>, Refusal> {
@@ -191,22 +181,4 @@ fn lifecycle(message: &Message, name: &str) -> Result<Option<Lifecycle>, Refusal
         Some("ALL") => None,
         _ => Some(Lifecycle::Active),
     })
-}
-
-/// Returns the number of results on a page; `usual` if the request does not say.
-fn limit(message: &Message, usual: i64) -> Result<usize, Refusal> {
-    let count = message.int("max_results")?.unwrap_or(usual);
-    match usize::try_from(count) {
-        Ok(limit) if (1..=MOST_RESULTS).contains(&count) => Ok(limit),
-        _ => {
-            let why = format!("It must be at least 1 and at most {MOST_RESULTS}.");
-            Err(invalid(&message.path("max_results"), &count.into(), &why))
-        }
-    }
-}
-
-/// Refuses a text for a mistake in it.
-fn refused(fault: Fault, name: &str, text: &str) -> Refusal {
-    let error: Error = fault.in_text(name, text);
-    error.into()
 }

@@ -46,9 +46,9 @@ impl MetricPoint {
         let step = message.int("step")?.unwrap_or(0);
         Ok(MetricPoint {
             point: LoggedPoint { key, value, at, step },
-            model: message.given("model_id")?.map(str::to_owned),
-            dataset_name: message.given("dataset_name")?.map(str::to_owned),
-            dataset_digest: message.given("dataset_digest")?.map(str::to_owned),
+            model: message.owned("model_id")?,
+            dataset_name: message.owned("dataset_name")?,
+            dataset_digest: message.owned("dataset_digest")?,
         })
     }
 }
@@ -96,9 +96,9 @@ pub(super) fn check_param(place: &str, key: &str, value: &str) -> Result<String,
 async fn log_param(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
     let target = Target::of(request, message.run_id()?)?;
-    let key = message.required("key")?;
-    let value = check_param("", key, message.text("value")?.unwrap_or_default())?;
-    let params = [(key.to_owned(), value)];
+    let (key, value) = message.pair()?;
+    let value = check_param("", &key, &value)?;
+    let params = [(key, value)];
     state
         .write(move |store| {
             store.log_params(target.find_active(store)?, &target.stage, &params)?;
@@ -116,8 +116,8 @@ pub(super) fn check_tag(place: &str, key: &str, value: &str) -> Result<String, R
 async fn set_tag(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
     let target = Target::of(request, message.run_id()?)?;
-    let key = message.required("key")?.to_owned();
-    let value = check_tag("", &key, message.text("value")?.unwrap_or_default())?;
+    let (key, value) = message.pair()?;
+    let value = check_tag("", &key, &value)?;
     state
         .write(move |store| {
             store.set_client_tag(target.find_active(store)?, &target.stage, &key, &value)?;

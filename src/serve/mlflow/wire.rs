@@ -15,6 +15,9 @@ use super::error::{invalid, missing, wrong_type};
 use super::tokens;
 use crate::serve::http::{Refusal, Request};
 
+#[cfg(test)]
+mod tests;
+
 /// The fields of a request, or of a message in one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Message {
@@ -110,6 +113,11 @@ impl Message {
     /// Returns a text; `None` if it is absent or empty.
     pub(super) fn given(&self, name: &str) -> Result<Option<&str>, Refusal> {
         Ok(self.text(name)?.filter(|text| !text.is_empty()))
+    }
+
+    /// Returns a text as [`Message::given`] does, independent of the message.
+    pub(super) fn owned(&self, name: &str) -> Result<Option<String>, Refusal> {
+        Ok(self.given(name)?.map(str::to_owned))
     }
 
     /// Returns a text that must not be absent or empty.
@@ -234,11 +242,13 @@ impl Message {
 
     /// Returns a list of messages with a key and a value, such as tags. An absent value is empty.
     pub(super) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, Refusal> {
-        let pair = |one: &Message| {
-            let key = one.required("key")?.to_owned();
-            Ok((key, one.text("value")?.unwrap_or_default().to_owned()))
-        };
-        self.messages(name)?.iter().map(pair).collect()
+        self.messages(name)?.iter().map(Message::pair).collect()
+    }
+
+    /// Returns the key and the value that the message consists of. An absent value is empty.
+    pub(super) fn pair(&self) -> Result<(String, String), Refusal> {
+        let key = self.required("key")?.to_owned();
+        Ok((key, self.text("value")?.unwrap_or_default().to_owned()))
     }
 
     /// Returns the run that a request names by `run_id`, or by `run_uuid`, its former name.
@@ -266,137 +276,4 @@ fn camel_case(name: &str) -> String {
         camel.push_str(letters.as_str());
         camel
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body(text: &str) -> Message {
-        Message::of_body(text.as_bytes())
-    }
-
-    fn refused<T: std::fmt::Debug>(result: Result<T, Refusal>) -> String {
-        let refusal = result.unwrap_err();
-        assert_eq!(refusal.status, 400);
-        refusal.message
-    }
-
-    #[test]
-    fn integers() {
-        for (json, expected) in [
-            ("3", Some(3)),
-            ("\"3\"", Some(3)),
-            ("-9223372036854775808", Some(i64::MIN)),
-            ("\"9223372036854775807\"", Some(i64::MAX)),
-            ("3.0", Some(3)),
-            ("1e3", Some(1000)),
-            ("null", None),
-        ] {
-            assert_eq!(body(&format!("{{\"a\": {json}}}")).int("a"), Ok(expected), "{json}");
-        }
-        for json in ["3.5", "\"x\"", "true", "[1]", "{}", "9223372036854775808", "1e30", "NaN"] {
-            refused(body(&format!("{{\"a\": {json}}}")).int("a"));
-        }
-        assert_eq!(body("{}").int("a"), Ok(None));
-    }
-
-    #[test]
-    fn numbers() {
-        for (json, expected) in [
-            ("1", 1.0),
-            ("\"1e-3\"", 1e-3),
-            ("true", 1.0),
-            ("\"Infinity\"", f64::INFINITY),
-            ("-Infinity", f64::NEG_INFINITY),
-            ("Infinity", f64::INFINITY),
-        ] {
-            assert_eq!(
-                body(&format!("{{\"a\": {json}}}")).number("a"),
-                Ok(Some(expected)),
-                "{json}"
-            );
-        }
-        for json in ["NaN", "\"NaN\""] {
-            let read = body(&format!("{{\"a\": {json}}}")).number("a");
-            assert!(read.unwrap().unwrap().is_nan());
-        }
-        for json in ["\"abc\"", "[]", "\"inf\"", "\"\""] {
-            refused(body(&format!("{{\"a\": {json}}}")).number("a"));
-        }
-    }
-
-    #[test]
-    fn bodies() {
-        assert_eq!(body("\"{\\\"a\\\": \\\"x\\\"}\"").text("a"), Ok(Some("x")));
-        for empty in ["", "{", "[1]", "7", "\"{\"", "null", "{\"a\": null}", "\u{0}"] {
-            assert_eq!(body(empty).text("a"), Ok(None), "{empty}");
-            assert_eq!(
-                refused(body(empty).required("a")),
-                "Missing value for required parameter 'a'."
-            );
-        }
-        assert_eq!(refused(body("{\"a\": \"\"}").required("a")).split(' ').next(), Some("Missing"));
-        let message = "Invalid value 5 for parameter 'a' supplied: Hint: Value was of type 'int'.";
-        assert_eq!(refused(body("{\"a\": 5}").required("a")), message);
-    }
-
-    #[test]
-    fn spellings() {
-        for (json, expected) in [
-            (r#"{"run_id": "a", "run_uuid": "b"}"#, Some("a")),
-            (r#"{"run_id": "", "run_uuid": "b"}"#, Some("b")),
-            (r#"{"run_uuid": "b"}"#, Some("b")),
-            (r#"{"runId": "a"}"#, None),
-            (r#"{"run_id": "a", "runId": "a"}"#, None),
-        ] {
-            assert_eq!(body(json).run_id().ok(), expected, "{json}");
-        }
-    }
-
-    #[test]
-    fn queries() {
-        let pairs = [("ids", "a"), ("ids", "b"), ("step", "3"), ("one", "c")];
-        let query = Message::of_query(pairs.into_iter());
-        assert_eq!(query.texts("ids"), Ok(vec!["a", "b"]));
-        assert_eq!(query.texts("one"), Ok(vec!["c"]));
-        assert_eq!((query.int("step"), query.text("ids")), (Ok(Some(3)), Ok(Some("a"))));
-        refused(body(r#"{"one": "c"}"#).texts("one"));
-    }
-
-    #[test]
-    fn enumerations() {
-        let words = ["A", "B"];
-        for (json, expected) in
-            [("\"a\"", Some("A")), ("2", Some("B")), ("\"2\"", Some("B")), ("null", None)]
-        {
-            let read = body(&format!("{{\"x\": {json}}}")).word("x", &words, 1).unwrap();
-            assert_eq!(read.as_deref(), expected, "{json}");
-        }
-        for json in ["0", "3", "\"C\"", "-1", "1.5", "[]"] {
-            refused(body(&format!("{{\"x\": {json}}}")).word("x", &words, 1));
-        }
-    }
-
-    #[test]
-    fn nested_messages() {
-        let tags = body(r#"{"tags": [{"key": "a", "value": "1"}, {"key": "b"}]}"#);
-        let pairs = [("a", "1"), ("b", "")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-        assert_eq!(tags.pairs("tags"), Ok(pairs.to_vec()));
-        let without = refused(body(r#"{"tags": [{"key": "a"}, {"value": "b"}]}"#).pairs("tags"));
-        assert_eq!(without, "Missing value for required parameter 'tags[1].key'.");
-        for json in [r#"{"tags": "5"}"#, r#"{"tags": [5]}"#, r#"{"tags": {"key": "a"}}"#] {
-            refused(body(json).pairs("tags"));
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_body_is_read(text in ".*", json in "[{}\\[\\]\":,a-bNI0-9 -]*") {
-            for text in [text, json] {
-                let message = body(&text);
-                let _ = (message.text("a"), message.int("a"), message.pairs("a"));
-            }
-        }
-    }
 }
