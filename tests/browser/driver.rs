@@ -96,7 +96,17 @@ impl Page {
     }
 
     pub fn width(&mut self, width: u32) {
-        let height = if width < 600 { 844 } else { 800 };
+        self.size(width, if width < 600 { 844 } else { 800 });
+    }
+
+    /// Makes the window as high as its page, so that all of it is drawn.
+    pub fn unfold(&mut self) {
+        let size = self.evaluate("[innerWidth, document.documentElement.scrollHeight]");
+        let [width, height]: [u32; 2] = serde_json::from_value(size).unwrap();
+        self.size(width, height.min(4000));
+    }
+
+    fn size(&mut self, width: u32, height: u32) {
         let size = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
         });
@@ -192,10 +202,11 @@ impl Page {
 
     /// Waits until nothing was loaded for a while. Only pictures depend on it.
     pub fn settle(&mut self) {
-        self.wait(
-            "performance.now() - Math.max(...performance.getEntriesByType('resource')
-               .map((entry) => entry.responseEnd)) > 500",
-        );
+        let start = self.evaluate("performance.now()");
+        self.wait(&format!(
+            "performance.now() - Math.max({start}, ...performance.getEntriesByType('resource')
+               .map((entry) => entry.responseEnd)) > 500"
+        ));
     }
 
     /// Waits until the page shows a text.
@@ -281,16 +292,9 @@ impl Page {
         }
     }
 
-    /// Writes a picture of the whole page, at least one window high, as PNG.
+    /// Writes a picture of the window as PNG.
     pub fn screenshot(&mut self, path: &Path) {
-        let size = self.call("Page.getLayoutMetrics", json!({}));
-        let size = &size["cssContentSize"];
-        let clip = json!({
-            "x": 0, "y": 0, "scale": 1, "width": size["width"],
-            "height": size["height"].as_f64().unwrap().min(4000.0),
-        });
-        let params = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
-        let picture = self.call("Page.captureScreenshot", params);
+        let picture = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, decode(picture["data"].as_str().unwrap())).unwrap();
     }

@@ -37,6 +37,9 @@ fn graph_and_list() {
     page.wait("document.querySelectorAll('.list tbody tr').length === 2");
     assert_eq!(page.address(), "/pipeline?view=list");
     page.audit();
+    // The command stays at the foot of a window that is higher than the page.
+    page.width(390);
+    page.wait("document.querySelector('#command').getBoundingClientRect().bottom === innerHeight");
     page.back();
     page.wait("document.querySelectorAll('svg a').length === 2");
 }

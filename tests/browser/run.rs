@@ -27,6 +27,20 @@ fn tabs_by_number() {
 }
 
 #[test]
+fn narrow_window_shows_current_tab() {
+    let sandbox = demo_with(&[&[]]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-1") else { return };
+    page.width(390);
+    let place = "document.querySelector('.tabs [aria-current]').getBoundingClientRect()";
+    for key in ["6", "1"] {
+        page.press(key);
+        page.wait(&format!("document.querySelector('.tabs :nth-child({key})[aria-current]')"));
+        page.wait(&format!("{place}.left >= 0 && {place}.right <= innerWidth"));
+    }
+}
+
+#[test]
 fn curves_are_drawn() {
     let sandbox = demo_with(&[&[]]);
     let ui = Ui::start(&sandbox);

@@ -52,7 +52,10 @@ fn screenshots() {
             page.width(width);
             page.go(&ui.url(address));
             page.ready();
+            page.unfold();
             page.settle();
+            // What was loaded may have made the page higher.
+            page.unfold();
             for theme in THEMES {
                 page.theme(theme);
                 let file = format!("{name}-{width}-{}.png", theme.name());

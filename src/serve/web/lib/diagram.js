@@ -35,7 +35,8 @@ function load() {
  *
  * @param {object} options
  * @param {string} options.title
- * @param {() => object} options.option  of ECharts, made again when the theme changes
+ * @param {(width: number) => object} options.option  of ECharts for a width in pixels, made again
+ *   when the theme or the width changes
  * @param {() => {head: string[], rows: string[][]}} options.data  the table behind it
  * @param {boolean} [options.isWide]
  * @param {(item: object | null) => void} [options.onHover]  gets the datum under the pointer
@@ -45,7 +46,7 @@ export function diagram({ title, option, data, isWide = false, onHover = () => {
   const place = h("div", { class: "diagram", role: "img", ariaLabel: title });
   let chart = null;
   let isEnded = false;
-  const full = () => ({ ...base(), ...option() });
+  const full = () => ({ ...base(), ...option(place.clientWidth) });
   const draw = () => chart?.setOption(full(), { notMerge: true });
   const table = h("details", { class: "behind" }, h("summary", null, "As a table"));
   table.addEventListener("toggle", () => {
@@ -69,7 +70,10 @@ export function diagram({ title, option, data, isWide = false, onHover = () => {
         CSV: () => csv(data().head, data().rows),
       }, "Data"))),
     h("div", { class: "body" }, place, table));
-  const sizes = new ResizeObserver(() => chart?.resize());
+  const sizes = new ResizeObserver(() => {
+    chart?.resize();
+    draw();
+  });
   const endTheme = onTheme(draw);
   load().then((echarts) => {
     if (isEnded) return;

@@ -203,7 +203,10 @@ function stageTable(stages) {
       { key: "why", title: "Why" },
       { key: "needs", title: "Needs", format: (needs) => needs.join(", ") },
       { key: "took", title: "Took", kind: "number", format: duration },
-      { key: "run", title: "Last run" },
+      {
+        key: "run", title: "Last run",
+        render: (run) => (run ? h("a", { href: `/runs/${run}` }, run) : "–"),
+      },
     ],
     rows: stages.map((stage) => ({
       ...stage,

@@ -177,7 +177,8 @@ function declarationOf({ declared }) {
       h("h3", null, "Outs"),
       pathsOf(declared.outs, ({ role }) => (role === "out" ? "" : role)),
       params.length > 0 && [h("h3", null, "Params"), h("dl", { class: "facts" },
-        params.map(([key, param]) => [h("dt", null, visible(key)), h("dd", null, value(param))]))]));
+        params.map(([key, param]) => [h("dt", null, visible(key)),
+          h("dd", null, param === "" ? h("span", { class: "dim" }, "empty") : value(param))]))]));
 }
 
 const multiline = (text) => text.trim().split("\n").map(visible).join("\n");

@@ -39,14 +39,14 @@ export function showRelations(body, report, { state, focus }) {
     }),
     diagram({
       title: `${view.metric.key} over ${view.group?.key ?? "seeds"}`,
-      option: () => boxes(view),
+      option: (width) => boxes(view, width),
       data: () => boxTable(view),
       onHover,
     }),
     params.length > 0 && diagram({
       title: "Parallel coordinates",
       isWide: true,
-      option: () => parallel(report, view),
+      option: (width) => parallel(report, view, width),
       data: () => tableOf(report, [...view.params, view.metric]),
       onHover,
     }),
@@ -142,7 +142,7 @@ function scatter(report, view) {
   })).filter(({ value }) => value.every((place) => place !== null));
   return {
     ...coloring(report, view, 1),
-    grid: { left: 64, right: 90, top: 28, bottom: 44 },
+    grid: { left: 64, right: report.columns.length > COLORS ? 90 : 24, top: 28, bottom: 44 },
     tooltip: tooltip(({ side }) => describe(view, side)),
     xAxis: { ...axisLook(x), nameLocation: "middle", nameGap: 28 },
     yAxis: axisLook(y),
@@ -150,10 +150,11 @@ function scatter(report, view) {
   };
 }
 
-function parallel(report, view) {
+function parallel(report, view, width) {
   const rows = [...view.params, view.metric];
   const axes = rows.map((row) => axisOf(visible(row.key), valuesOf(row)));
-  const room = Math.max((innerWidth - 200) / Math.max(rows.length - 1, 1) - 12, 30);
+  const right = Math.min(140, Math.max(60, width * 0.15));
+  const room = Math.max((width - 50 - right) / Math.max(rows.length - 1, 1) - 12, 30);
   const data = view.labels.map((_, side) => ({
     side,
     column: view.columnOf[side],
@@ -164,7 +165,7 @@ function parallel(report, view) {
   return {
     ...coloring(report, view, rows.length - 1),
     tooltip: tooltip(({ side }) => describe(view, side)),
-    parallel: { left: 50, right: 140, top: 40, bottom: 24 },
+    parallel: { left: 50, right, top: 40, bottom: 24 },
     parallelAxis: axes.map((axis, dim) => ({
       ...axisLook(axis, room),
       dim,
@@ -210,7 +211,7 @@ function boxTable(view) {
   };
 }
 
-function boxes(view) {
+function boxes(view, width) {
   const all = boxesOf(view);
   const names = all.map(({ name, members }) => `${name}\n${count(members.length, "run")}`);
   const points = all.flatMap(({ members, values }, at) => members.map((side, i) => ({
@@ -219,12 +220,13 @@ function boxes(view) {
     value: [at, values[i]],
     itemStyle: { color: token(colorOf(view.columnOf[side])) },
   })));
+  const room = Math.max((width - 88) / names.length - 8, 30);
   const group = { name: view.group ? visible(view.group.key) : "", type: "category", names };
   return {
     grid: { left: 64, right: 24, top: 28, bottom: 64 },
     tooltip: tooltip((item) => (item.side === undefined
       ? item.text : describe(view, item.side))),
-    xAxis: { ...axisLook(group), nameLocation: "middle", nameGap: 44 },
+    xAxis: { ...axisLook(group, room), nameLocation: "middle", nameGap: 44 },
     yAxis: axisLook({ name: visible(view.metric.key), type: "value" }),
     series: [
       {

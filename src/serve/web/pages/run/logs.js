@@ -77,7 +77,11 @@ export function logsTab(page) {
       h("span", { class: "name" }, visible(stage)), h("span", { class: "dim small" }, bytes(size)));
     });
     const key = JSON.stringify([log?.stage, run.logs, run.stages.map((one) => one.outcome)]);
-    if (list.dataset.key !== key) fill(list, items);
+    if (list.dataset.key !== key) {
+      fill(list, items);
+      // On a narrow window the stages scroll.
+      list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    }
     list.dataset.key = key;
     if (!log) {
       fill(place, h("p", { class: "empty" }, "No stage of this run wrote a log."));
