@@ -22,6 +22,24 @@ fn last_run_and_workspace() {
 }
 
 #[test]
+fn trials_of_the_last_sweep() {
+    let sandbox = demo_with(&[]);
+    sandbox.ok(&["sweep", "-p", "train.lr=0.1,0.5", "--optimize", "min:train.loss"]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    page.see("2 runs");
+    page.audit();
+    page.click_text("a", "Open the run");
+    page.ready();
+    page.wait("document.querySelectorAll('.parts tbody tr').length === 2");
+    page.see("best");
+    assert!(!page.texts("main").concat().contains("sweep.key"));
+    page.audit();
+    page.click_text("a", "In the table");
+    page.wait("document.querySelectorAll('.w-row a.status').length === 3");
+}
+
+#[test]
 fn run_while_it_goes() {
     let sandbox = held::project();
     let ui = Ui::start(&sandbox);

@@ -53,6 +53,37 @@ fn curves_are_drawn() {
 }
 
 #[test]
+fn ticks_of_logarithmic_axes() {
+    let sandbox = demo_with(&[]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    let mut check = |low: f64, high: f64, expected: &str| {
+        let script = format!(
+            "import('/assets/lib/curve.js').then((m) => m.logTicks({low:e}, {high:e}).join(' '))"
+        );
+        assert_eq!(page.evaluate(&script), expected, "{low} to {high}");
+    };
+    // The step of uPlot's own ticks became zero here.
+    check(0.0995, 0.68, "0.1 0.2 0.3 0.4 0.5 0.6");
+    check(3.0, 80.0, "5 10 20 50");
+    check(0.001, 1000.0, "0.001 0.01 0.1 1 10 100 1000");
+    check(1e-9, 3.0, "1e-9 1e-7 0.00001 0.001 0.1");
+    check(0.14, 0.15, "0.14 0.142 0.144 0.146 0.148 0.15");
+    check(1e-300, 1e300, "1e-300 1e-214 1e-128 1e-42 1e+44 1e+130 1e+216");
+    check(5.0, 5.0, "");
+}
+
+#[test]
+fn log_of_a_silent_stage() {
+    let sandbox = demo_with(&[&[]]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/runs/run-1?tab=logs") else { return };
+    page.see("Nothing was printed.");
+    page.wait("document.querySelector('.logs button').disabled");
+    page.audit();
+}
+
+#[test]
 fn log_follows_a_run() {
     let sandbox = held::project();
     let run = HeldRun::start(&sandbox);

@@ -134,6 +134,43 @@ function padded([low, high], isLog) {
   return [low - margin, high + margin];
 }
 
+/** Greatest number of ticks on a vertical axis. */
+const MOST_TICKS = 8;
+
+/**
+ * Returns the places of ticks on a logarithmic axis, whose ends are any positive numbers: the
+ * finest of all digits, 1-2-5 and whole decades for which there is room. An axis of less than a
+ * few digits has the ticks of a linear one.
+ *
+ * @param {number} low
+ * @param {number} high
+ * @returns {number[]}
+ */
+export function logTicks(low, high) {
+  const from = Math.max(-323, Math.floor(Math.log10(low)));
+  const to = Math.min(308, Math.ceil(Math.log10(high)));
+  const every = Math.max(1, Math.ceil((to - from) / (MOST_TICKS - 1)));
+  const ticks = (digits) => {
+    const all = [];
+    for (let power = from; power <= to; power += every) {
+      for (const digit of digits) all.push(Number(`${digit}e${power}`));
+    }
+    return all.filter((tick) => tick >= low && tick <= high);
+  };
+  const found = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 5], [1]].map(ticks)
+    .find((some) => some.length <= MOST_TICKS) ?? [];
+  return found.length >= 3 ? found : linearTicks(low, high);
+}
+
+function linearTicks(low, high) {
+  const least = (high - low) / (MOST_TICKS - 2);
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = [1, 2, 5, 10].find((digit) => digit * power >= least) * power;
+  const first = Math.ceil(low / step);
+  const length = Math.max(0, Math.floor(high / step) - first + 1);
+  return Array.from({ length }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
 /** Reports whether all finite values of curves are positive, as a logarithmic axis needs. */
 export const isPositive = (curves) => curves.some(({ raw }) => raw.some((value) => value !== null))
   && curves.every(({ raw }) => raw.every((value) => value === null || value > 0));

@@ -1,7 +1,7 @@
 // The drawing of curves, by uPlot, which is loaded when the first chart needs it. Each curve has
 // its own places, so the plots use uPlot's second mode.
 
-import { nearest } from "./curve.js";
+import { logTicks, nearest } from "./curve.js";
 import { h, token } from "./dom.js";
 import { duration, number, time } from "./format.js";
 
@@ -191,7 +191,7 @@ export class Plot {
       },
       axes: [
         { ...look, size: 28, ...xTicks(axis, labels) },
-        { ...look, size: widthOf, values: isLog ? logLabels : labels },
+        { ...look, size: widthOf, values: labels, ...(isLog && LOG_TICKS) },
       ],
       series: [{}, ...series],
       hooks: {
@@ -213,15 +213,11 @@ function xTicks(axis, labels) {
   return { incrs: SPANS, values: (_, splits) => splits.map((x) => place("relative", x)) };
 }
 
-/** The ends of a logarithmic axis are any numbers, and only round ones get a label. */
-function logLabels(_, splits) {
-  const isRound = (value) => /^[125](\.0+)?e/.test(value.toExponential(6));
-  const round = splits.filter((value) => value !== null && isRound(value));
-  const isDecade = (value) => value.toExponential().startsWith("1e");
-  const decades = round.filter(isDecade).length;
-  const shown = (value) => value !== null && isRound(value) && (decades < 3 || isDecade(value));
-  return splits.map((value) => (shown(value) ? number(value) : ""));
-}
+/** uPlot's own ticks of a logarithmic axis never end unless the axis begins at a round number. */
+const LOG_TICKS = {
+  splits: (_, index, low, high) => logTicks(low, high),
+  filter: (_, splits) => splits,
+};
 
 function widthOf(_, labels) {
   const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));

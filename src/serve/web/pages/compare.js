@@ -148,8 +148,8 @@ function headOf(report, state) {
 }
 
 /** Returns the command that prints the same. */
-function commandOf(report, { all, apart, runs }) {
-  const names = runs.length > 0 ? report.sides.map((side) => side.label) : [];
+function commandOf(report, { all, apart }) {
+  const names = report.sides.map((side) => side.label);
   return ["repro", "metrics", "compare", ...names, ...(all ? ["--all"] : []),
     ...(apart ? ["--ungrouped"] : [])];
 }

@@ -9,6 +9,7 @@ import {
 } from "../lib/format.js";
 import { keeper, settle } from "../lib/keep.js";
 import { onStore, onWorkspace } from "../lib/live.js";
+import { partsCard } from "../lib/parts.js";
 import { toastError } from "../lib/toast.js";
 import { badge, mark, outcomeWords, stageLink } from "../lib/verdict.js";
 
@@ -24,6 +25,7 @@ export async function mount(root) {
   const side = h("div");
   const columns = h("div", { class: "cols" }, main, side);
   const title = h("h1", { class: "unseen" }, "Home");
+  const trials = partsCard();
   let answer = null;
 
   function draw() {
@@ -34,7 +36,8 @@ export async function mount(root) {
     const running = answer.running.map((run) => runningCard(run, keep));
     const { last } = answer;
     const before = last && keep("last", [last, minute()], () => lastCard(last));
-    settle(main, running, before ?? (running.length > 0 ? null : keep("none", 0, noRuns)));
+    const below = last?.kind === "sweep" && trials.element;
+    settle(main, running, before ?? (running.length > 0 ? null : keep("none", 0, noRuns)), below);
     const { stale, fresh, stages, failure } = answer;
     settle(side, keep("workspace", [stale, fresh, stages, failure], () => workspaceCard(answer)));
     settle(root, title, columns);
@@ -59,6 +62,9 @@ export async function mount(root) {
       if (next !== answer) {
         answer = next;
         draw();
+      }
+      if (answer.last?.kind === "sweep") {
+        await trials.update(await get(`/api/runs/${answer.last.run}`));
       }
       await readLogs();
     } catch (error) {
@@ -128,7 +134,8 @@ function stepsOf({ run, stages, fresh }) {
     h("ul", { class: "steps" }, stages.slice(0, SHOWN.stages).map(step)),
     rest > 0 && h("p", { class: "small" },
       h("a", { href: `/runs/${run}` }, `and ${count(rest, "more stage")}`)),
-    fresh > 0 && h("p", { class: "dim small" }, `${fresh} already up to date`));
+    fresh > 0 && h("p", { class: "dim small" },
+      `${fresh}${stages.length > 0 ? " more" : ""} already up to date`));
 }
 
 const keyOf = (key) => {
@@ -193,7 +200,7 @@ function lastCard(last) {
       rest > 0 && h("p", { class: "small" },
         h("a", { href: `/runs/${last.run}` }, `and ${count(rest, "more metric")}`)))),
     h("div", { class: "foot" }, h("a", { href: `/runs/${last.run}` }, "Open the run"),
-      last.before && [" · ", h("a", {
+      last.before && last.kind !== "sweep" && [" · ", h("a", {
         href: `/compare?runs=${last.before.slice(4)},${last.run.slice(4)}`,
       }, `Compare with ${last.before}`)]));
 }

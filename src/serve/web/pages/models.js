@@ -26,6 +26,7 @@ export async function mount(root) {
     if (document.activeElement !== search) search.value = find;
     const found = models.filter(({ model }) => find === "" || fit(model, find) >= 2);
     total.textContent = count(found.length, "model");
+    search.hidden = models.length === 0;
     fill(list, found.map(card), found.length === 0 && nothing(models.length > 0));
   };
   const load = async () => {
@@ -49,7 +50,8 @@ export async function mount(root) {
 function nothing(hasOthers) {
   if (hasOthers) return h("div", { class: "empty" }, h("h2", null, "No model matches"));
   return h("div", { class: "empty" }, h("h2", null, "There are no registered models yet"),
-    h("p", null, h("code", null, "repro models register"), " gives a name to an out of a run"));
+    h("p", null, h("code", null, "repro models register NAME RUN:PATH"),
+      " names a file or a folder that a run made"));
 }
 
 function card({ model, description, tags, versions }) {

@@ -83,6 +83,7 @@ export async function mount(root) {
       fill(panel, shown.element);
     }
     update();
+    links.find((link) => link.ariaCurrent)?.scrollIntoView({ block: "nearest" });
     showCommand();
   }
 

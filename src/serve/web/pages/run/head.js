@@ -4,6 +4,7 @@ import { post, url } from "../../lib/api.js";
 import { copyText } from "../../lib/copy.js";
 import { fill, h } from "../../lib/dom.js";
 import { ago, bytes, count, duration, time, visible } from "../../lib/format.js";
+import { ownTags } from "../../lib/tags.js";
 import { toastError } from "../../lib/toast.js";
 
 /** Creates the head. */
@@ -31,7 +32,8 @@ export function head(page) {
 }
 
 function titleParts(run) {
-  const compared = run.before && `/compare?runs=${[run.before, run.run].map(short).join(",")}`;
+  const compared = run.before && run.kind !== "sweep"
+    && `/compare?runs=${[run.before, run.run].map(short).join(",")}`;
   return [
     h("h1", null, run.name ? visible(run.name) : run.run,
       run.name && h("span", { class: "dim number-of" }, ` ${run.run}`)),
@@ -82,14 +84,14 @@ function gitFact(git) {
 }
 
 /** Leads to a comparison of the parts, as far as one has room. */
-function partsLink({ children, parts }) {
+function partsLink({ kind, children, parts }) {
   const numbers = parts.map(short).slice(0, 50).join(",");
-  return h("a", { href: `/compare?runs=${numbers}` }, count(children.count, "part"));
+  return h("a", { href: `/compare?runs=${numbers}` }, count(children.count, kind === "sweep" ? "trial" : "part"));
 }
 
 function notesOf(page) {
   const run = page.run();
-  const tags = Object.entries(run.tags);
+  const tags = Object.entries(ownTags(run.tags));
   return [
     h("ul", { class: "tag-list", ariaLabel: "Tags" },
       tags.map(([key, value]) => h("li", null, h("span", { class: "tag" },

@@ -28,6 +28,7 @@ export function logsTab(page) {
   const follow = h("button", { type: "button", onclick: () => view?.follow() }, "Follow");
   const matches = h("ol", { class: "log-matches", hidden: true });
   const raw = h("a", { class: "button quiet" }, "Raw");
+  const silence = h("p", { class: "log-silence dim", hidden: true });
   const element = h("section", { class: "logs" }, list,
     h("div", { class: "log-main" },
       h("div", { class: "toolbar" }, search, found,
@@ -57,7 +58,8 @@ export function logsTab(page) {
     // What failed or runs is of most interest, then what ran last.
     const ofOutcome = (outcome) => logs.findLast(({ stage }) =>
       stages.some((one) => one.stage === stage && one.outcome === outcome));
-    return named ?? ofOutcome("running") ?? ofOutcome("failed") ?? logs.at(-1) ?? null;
+    return named ?? ofOutcome("running") ?? ofOutcome("failed")
+      ?? logs.findLast((log) => log.bytes > 0) ?? logs.at(-1) ?? null;
   };
 
   function update() {
@@ -103,7 +105,7 @@ export function logsTab(page) {
     page.showCommand();
     view?.close();
     view = new LogView(path(stage), { onSelect: choose, onChange: describe });
-    fill(place, view.element);
+    fill(place, view.element, silence);
     raw.href = `${page.path}/files/${encodeURIComponent(stage)}/log`;
     try {
       await view.open(lineOfHash(), isRunning(stage));
@@ -117,7 +119,11 @@ export function logsTab(page) {
   }
 
   function describe() {
-    follow.ariaPressed = String(view.isFollowing);
+    const isSilent = view.total === 0;
+    silence.hidden = !isSilent;
+    silence.textContent = isRunning(shown) ? "Nothing was printed yet." : "Nothing was printed.";
+    follow.disabled = isSilent;
+    follow.ariaPressed = String(view.isFollowing && !isSilent);
     position.textContent = [view.selected > 0 && `line ${view.selected}`,
       count(view.total, "line")].filter(Boolean).join(" of ");
   }

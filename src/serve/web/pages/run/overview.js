@@ -3,7 +3,9 @@
 import { url } from "../../lib/api.js";
 import { fill, h } from "../../lib/dom.js";
 import { bytes, count, duration, number, visible } from "../../lib/format.js";
+import { partsCard } from "../../lib/parts.js";
 import { table } from "../../lib/table.js";
+import { toastError } from "../../lib/toast.js";
 
 const WORDS = { fresh: "up to date" };
 /** Number of reasons that are shown before they are unfolded. */
@@ -16,7 +18,8 @@ export function overviewTab(page) {
   const stages = h("section", { class: "card timeline-card" });
   const [left, right] = [h("div", { class: "column" }), h("div", { class: "column" })];
   const overrides = h("section", { class: "card" });
-  const element = h("div", { class: "overview" }, stages,
+  const parts = partsCard();
+  const element = h("div", { class: "overview" }, stages, parts.element,
     h("div", { class: "overview-columns" }, left, right));
   const drawn = new Map();
   const redraw = (key, value, draw) => {
@@ -29,12 +32,15 @@ export function overviewTab(page) {
   function update() {
     const run = page.run();
     redraw("stages", [run.stages, run.fresh, run.took], () => fill(stages, timeline(run)));
+    stages.hidden = run.kind === "sweep";
+    parts.element.hidden = run.kind !== "sweep" && run.parts.length === 0;
+    if (!parts.element.hidden) parts.update(run).catch(toastError);
     redraw("overrides", [run.params, run.overridden, run.command], () =>
       fill(overrides, invocation(run, page)));
     redraw("metrics", [run.metrics, run.series], () => {
       const { finals, series } = results(run);
-      fill(left, series ?? finals);
-      fill(right, overrides, series && finals);
+      fill(left, series ?? finals ?? overrides);
+      fill(right, series && finals, (series ?? finals) && overrides);
     });
   }
   return { element, update };
@@ -48,7 +54,8 @@ function timeline(run) {
     `${count(run.fresh, "more stage")} already up to date.`);
   if (run.stages.length === 0) {
     return [h("div", { class: "head" }, h("h2", null, "Stages")),
-      more || h("p", { class: "body dim" }, "This run was logged by a client and has no stages.")];
+      more || h("p", { class: "body dim" }, run.kind === "external"
+        ? "This run was logged by a client and has no stages." : "No stage had work yet.")];
   }
   return [
     h("div", { class: "head" }, h("h2", null, "Stages"),
@@ -121,9 +128,9 @@ function reasons({ reasons: list, reason_count: total, outcome }) {
 }
 
 /** Returns a card of the final values and one of the series; `null` if there are none. */
-function results({ metrics, series }) {
+function results({ kind, metrics, series }) {
   const finals = Object.entries(metrics).map(([name, value]) => ({ name, value }));
-  const none = series.length === 0
+  const none = series.length === 0 && kind !== "sweep"
     ? h("div", { class: "card" }, h("div", { class: "head" }, h("h2", null, "Metrics")),
       h("p", { class: "body dim" }, "This run has no metrics.")) : null;
   return { finals: finals.length > 0 ? finalCard(finals) : none,
@@ -173,7 +180,8 @@ function seriesCard(series) {
 }
 
 function invocation(run, page) {
-  const keys = run.overridden.length > 0 ? run.overridden : [];
+  const keys = run.overridden;
+  const params = Object.keys(run.params).length;
   return [
     h("div", { class: "head" }, h("h2", null, "Invocation")),
     h("div", { class: "body" },
@@ -183,9 +191,9 @@ function invocation(run, page) {
         h("dt", { class: "mono" }, visible(key)),
         h("dd", null, visible(JSON.stringify(run.params[key] ?? null)),
           h("span", { class: "badge overridden" }, "overridden"))]))
-        : run.kind !== "external"
+        : !["external", "sweep"].includes(run.kind)
           && h("p", { class: "dim" }, "All params have the values that the project declares."),
-      h("p", null, h("a", { href: page.state.href({ tab: "params" }) },
-        count(Object.keys(run.params).length, "param")))),
+      params > 0 && h("p", null, h("a", { href: page.state.href({ tab: "params" }) },
+        count(params, "param")))),
   ];
 }

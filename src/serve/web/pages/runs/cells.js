@@ -3,6 +3,7 @@
 import { h, svg } from "../../lib/dom.js";
 import { ago, difference, duration, number, time, toNumber, value as plain, visible }
   from "../../lib/format.js";
+import { ownTags } from "../../lib/tags.js";
 
 /** Width in pixels of a new column, by its kind. */
 const WIDTHS = {
@@ -51,10 +52,6 @@ export function textOf(column, row) {
 const tagTexts = (tags) => Object.entries(ownTags(tags)).map(([key, value]) =>
   visible(value === "" ? key : `${key}: ${value}`));
 
-/** Returns the tags that users set, without those of programs. */
-export const ownTags = (tags) => Object.fromEntries(
-  Object.entries(tags).filter(([key]) => !/^(?:sweep|mlflow)\./.test(key)));
-
 /**
  * Creates the content of a cell.
  *
@@ -86,19 +83,20 @@ function baseValue(column, row, base) {
 
 function metric(column, value, base) {
   if (value === null || value === undefined) return missing();
-  return [change(column, value, base), aligned(value)];
+  return [change(column, value, base), aligned(column, value)];
 }
 
 /** Shows the best value among the variants of a matrix. */
 function variant(column, value, base) {
   if (!value) return missing();
-  return [change(column, value[0], base), aligned(value[0], `${value[0]} in ${visible(value[1])}`)];
+  const [number, name] = value;
+  return [change(column, number, base), aligned(column, number, `${number} in ${visible(name)}`)];
 }
 
 function best(column, value, base) {
   if (!value) return missing();
   const [number, step] = value;
-  return [change(column, number, base), aligned(number),
+  return [change(column, number, base), aligned(column, number),
     h("span", { class: "step", title: "step of the best value" }, step === null ? "" : `@${step}`)];
 }
 
@@ -115,13 +113,24 @@ function change(column, value, base) {
     h("span", { class: "unseen" }, word), `${mark} ${number(Math.abs(own - base))}`);
 }
 
-/** Splits a number at its point, so that numbers of a column align there. */
-function aligned(value, title = String(value)) {
+/** Splits a number at its point. */
+function split(value) {
   const shown = number(value);
   const at = shown.search(/[.e]/);
-  const [whole, rest] = at < 0 ? [shown, ""] : [shown.slice(0, at), shown.slice(at)];
+  return at < 0 ? [shown, ""] : [shown.slice(0, at), shown.slice(at)];
+}
+
+/** Returns the number of characters behind the point of the value in a cell of a metric. */
+export function decimals(column, value) {
+  const own = numberIn(column, value);
+  return own === null ? 0 : split(own)[1].length;
+}
+
+/** Shows a number so that the numbers of a column align at their points. */
+function aligned(column, value, title = String(value)) {
+  const [whole, rest] = split(value);
   return h("span", { class: "aligned", title }, whole,
-    h("span", { class: "rest" }, rest));
+    h("span", { class: "rest", vars: { "--decimals": String(column.decimals) } }, rest));
 }
 
 function param(column, value, row, { above, base }) {

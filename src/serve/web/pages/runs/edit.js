@@ -3,8 +3,8 @@
 import { post } from "../../lib/api.js";
 import { fill, h } from "../../lib/dom.js";
 import { count, visible } from "../../lib/format.js";
+import { ownTags } from "../../lib/tags.js";
 import { toast, toastError } from "../../lib/toast.js";
-import { ownTags } from "./cells.js";
 
 /** Sends edits of runs; `done` is called with the runs that changed. */
 export class Editor {

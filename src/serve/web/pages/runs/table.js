@@ -4,7 +4,8 @@ import { h } from "../../lib/dom.js";
 import { value as plain, visible } from "../../lib/format.js";
 import { onKey } from "../../lib/keys.js";
 import { windowed } from "../../lib/windowed.js";
-import { content, curve, isMetric, isNumeric, note, spread, usualWidth } from "./cells.js";
+import { content, curve, decimals, isMetric, isNumeric, note, spread, usualWidth }
+  from "./cells.js";
 import { Curves } from "./curves.js";
 import { canSort, headOf, showMenu, usualDirection } from "./heads.js";
 import { moved } from "./picker.js";
@@ -72,7 +73,7 @@ export class RunTable {
   /** Draws what changed; the layout of columns, too. */
   draw() {
     const view = this.#state.get();
-    this.#columns = layout(this.#model.columns, view, this.#dragged);
+    this.#columns = layout(this.#model, view, this.#dragged);
     const text = JSON.stringify([this.#columns, view.sort]);
     if (text !== this.#layout) {
       this.#layout = text;
@@ -397,7 +398,7 @@ export class RunTable {
 }
 
 /** Lays out the columns: that of runs, pinned ones, others. */
-function layout(columns, { pin, w, by, base }, dragged) {
+function layout({ columns, rows }, { pin, w, by, base }, dragged) {
   const widths = new Map(w.map((text) => {
     const at = text.lastIndexOf("~");
     return [text.slice(0, at), Number(text.slice(at + 1))];
@@ -405,8 +406,11 @@ function layout(columns, { pin, w, by, base }, dragged) {
   const width = (column, usual) =>
     dragged.get(column.key) ?? (Math.min(Math.max(widths.get(column.key) || usual, 48), 1200));
   const isPinned = (column) => pin.includes(column.key) && !NARROW.matches;
+  const widest = (column) => [...rows.values()].reduce((most, { values }) =>
+    Math.max(most, decimals(column, values[column.key])), 0);
   const shown = columns.map((column) => ({
     ...column,
+    decimals: isMetric(column) ? widest(column) : 0,
     width: width(column, usualWidth(column) + ((by || base) && isMetric(column) ? MORE : 0)),
     isPinned: isPinned(column),
     className: [`kind-${column.kind}`, isNumeric(column) && "number"].filter(Boolean).join(" "),
