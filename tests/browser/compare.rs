@@ -162,6 +162,17 @@ fn seeds_are_one_column() {
 }
 
 #[test]
+fn command_of_the_tab() {
+    let sandbox = three();
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/compare") else { return };
+    assert_eq!(page.texts("#command code"), ["repro metrics compare run-2 run-3"]);
+    page.press("2");
+    page.wait("location.search === '?tab=text'");
+    assert_eq!(page.texts("#command code"), ["repro params diff run-2 run-3"]);
+}
+
+#[test]
 fn wrong_choices_are_explained() {
     let sandbox = three();
     let ui = Ui::start(&sandbox);

@@ -57,3 +57,16 @@ fn addresses_of_mlflow() {
     page.see("no run");
     page.forgive(404);
 }
+
+#[test]
+fn page_that_is_missing() {
+    let sandbox = demo_with(&[]);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    page.go(&ui.url("/nowhere"));
+    page.see("nothing is served at");
+    // Without a script nothing answers to a button.
+    assert_eq!(page.evaluate("document.querySelectorAll('button').length"), 0);
+    page.audit();
+    page.forgive(404);
+}

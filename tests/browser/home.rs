@@ -57,6 +57,16 @@ fn run_while_it_goes() {
 }
 
 #[test]
+fn cause_of_a_failure() {
+    let sandbox = Sandbox::with("[stages.train]\ncmd = \"echo the loss is NaN; exit 3\"\n");
+    assert_ne!(sandbox.repro(&["run"]).code, 0);
+    let ui = Ui::start(&sandbox);
+    let Some(mut page) = ui.open("/") else { return };
+    page.see("exited with code 3: its last line: \"the loss is NaN\"");
+    page.audit();
+}
+
+#[test]
 fn project_without_stages() {
     let sandbox = Sandbox::with("");
     let ui = Ui::start(&sandbox);

@@ -122,6 +122,7 @@ fn missing_run() {
     let sandbox = demo_with(&[&[]]);
     let ui = Ui::start(&sandbox);
     let Some(mut page) = ui.open("/runs/run-7") else { return };
+    assert_eq!(page.texts("h1"), ["There is no run-7"]);
     page.see("there is no run `run-7`");
     page.audit();
     page.forgive(404);

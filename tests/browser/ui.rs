@@ -14,7 +14,10 @@ pub struct Ui {
 
 impl Ui {
     pub fn start(sandbox: &Sandbox) -> Ui {
-        Ui::of(&mut sandbox.command(&["ui", "--port", "0", "--no-open"]))
+        let mut command = sandbox.command(&["ui", "--port", "0", "--no-open"]);
+        // Changed pages are tested without compiling them.
+        command.envs(std::env::vars_os().filter(|(name, _)| name == "REPRO_UI_ASSETS"));
+        Ui::of(&mut command)
     }
 
     /// Starts the server by this command.

@@ -113,7 +113,8 @@ export async function mount(root) {
     fill(head, h("h1", null, "Compare"));
     fill(tabs);
     setCommand(null);
-    fill(body, h("div", { class: "empty" }, h("h2", null, error.message),
+    fill(body, h("div", { class: "empty" },
+      h("h2", null, "Nothing to compare"), h("p", null, error.message),
       error.hint && h("p", null, error.hint),
       h("p", null, h("a", { href: "/runs" }, "Choose runs in the table"))));
   }
@@ -148,8 +149,9 @@ function headOf(report, state) {
 }
 
 /** Returns the command that prints the same. */
-function commandOf(report, { all, apart }) {
+function commandOf(report, { all, apart, tab }) {
   const names = report.sides.map((side) => side.label);
+  if (tab === "text") return ["repro", "params", "diff", ...names, ...(all ? ["--all"] : [])];
   return ["repro", "metrics", "compare", ...names, ...(all ? ["--all"] : []),
     ...(apart ? ["--ungrouped"] : [])];
 }

@@ -124,7 +124,9 @@ function stepsOf({ run, stages, fresh }) {
     const took = isRunning && stage.started ? clock(stage.started)
       : [outcomeWords(stage.outcome), stage.took && stage.outcome !== "fresh"
         ? ` ${duration(stage.took)}` : ""];
-    const why = stage.failure?.what ?? stage.reasons.join(", ");
+    const { failure } = stage;
+    const why = failure ? [failure.what, ...failure.causes ?? []].join(": ")
+      : stage.reasons.join(", ");
     return h("li", null, mark(stage.outcome), h("span", { class: "name" }, stageLink(stage.stage)),
       h("span", { class: "took" }, took),
       why && h("span", { class: stage.failure ? "why bad" : "why" }, visible(why)));

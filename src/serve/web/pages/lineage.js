@@ -10,7 +10,7 @@ import { onKey } from "../lib/keys.js";
 /** Number of digits that tell digests apart. */
 const DIGITS = 10;
 const PARTS = [
-  ["subject", "What was asked for"], ["origin", "Came from"], ["use", "Led to"],
+  ["subject", "Selected"], ["origin", "Came from"], ["use", "Led to"],
   ["beside", "Beside it"],
 ];
 

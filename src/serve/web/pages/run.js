@@ -3,6 +3,7 @@
 import { get } from "../lib/api.js";
 import { setCommand } from "../lib/command.js";
 import { fill, h } from "../lib/dom.js";
+import { visible } from "../lib/format.js";
 import { onKey } from "../lib/keys.js";
 import { onStore } from "../lib/live.js";
 import { addEntries } from "../lib/palette.js";
@@ -33,14 +34,15 @@ const DEFAULTS = {
 
 /** @param {HTMLElement} root */
 export async function mount(root) {
-  const [, , name] = location.pathname.split("/");
-  const path = `/api/runs/${name}`;
+  const name = decoded(location.pathname.split("/")[2]);
+  const path = `/api/runs/${encodeURIComponent(name)}`;
   let run;
   try {
     run = await get(path);
   } catch (error) {
     setCommand(["repro", "runs", "list"]);
-    fill(root, h("div", { class: "empty" }, h("h1", null, error.message),
+    const title = error.status === 404 ? `There is no ${visible(name)}` : "The run cannot be shown";
+    fill(root, h("div", { class: "empty" }, h("h1", null, title), h("p", null, error.message),
       error.hint && h("p", null, error.hint), h("p", null, h("a", { href: "/runs" }, "All runs"))));
     return;
   }
@@ -114,4 +116,13 @@ export async function mount(root) {
   state.onChange(show);
   show();
   onStore(reload);
+}
+
+/** Returns a part of an address as text; as it is if it is not well-formed. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

@@ -59,8 +59,7 @@ function whyCard({ status, needed_by: neededBy }) {
   }
   const hint = status.failure?.hint;
   return h("section", { class: "card" },
-    h("div", { class: "head" }, h("h2", null, "State"),
-      h("span", { class: "end" }, badge(status.state, status.words))),
+    h("div", { class: "head" }, h("h2", null, "State")),
     h("div", { class: "body stack" },
       status.reasons.length > 0
         ? h("ul", { class: "why-list" },

@@ -213,7 +213,8 @@ function boxTable(view) {
 
 function boxes(view, width) {
   const all = boxesOf(view);
-  const names = all.map(({ name, members }) => `${name}\n${count(members.length, "run")}`);
+  const names = all.map(({ name, members }) =>
+    `${name.replace(/ ×\d+$/, "")}\n${count(members.length, "run")}`);
   const points = all.flatMap(({ members, values }, at) => members.map((side, i) => ({
     side,
     column: view.columnOf[side],
@@ -222,6 +223,8 @@ function boxes(view, width) {
   })));
   const room = Math.max((width - 88) / names.length - 8, 30);
   const group = { name: view.group ? visible(view.group.key) : "", type: "category", names };
+  // The diagram takes half of the page.
+  const room = Math.max((innerWidth / 2 - 140) / Math.max(all.length, 1) - 8, 48);
   return {
     grid: { left: 64, right: 24, top: 28, bottom: 64 },
     tooltip: tooltip((item) => (item.side === undefined
