@@ -78,6 +78,7 @@ mod recorded;
 mod reproignore;
 mod restored_files;
 mod run;
+#[cfg(feature = "ui")]
 mod run_api;
 mod runs_checkout;
 mod runs_diff;

@@ -221,10 +221,8 @@ function boxes(view, width) {
     value: [at, values[i]],
     itemStyle: { color: token(colorOf(view.columnOf[side])) },
   })));
-  const room = Math.max((width - 88) / names.length - 8, 30);
+  const room = Math.max((width - 88) / Math.max(names.length, 1) - 8, 30);
   const group = { name: view.group ? visible(view.group.key) : "", type: "category", names };
-  // The diagram takes half of the page.
-  const room = Math.max((innerWidth / 2 - 140) / Math.max(all.length, 1) - 8, 48);
   return {
     grid: { left: 64, right: 24, top: 28, bottom: 64 },
     tooltip: tooltip((item) => (item.side === undefined
