@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// Opens a file or a URL with the program that the desktop has for it.
 ///
 /// # Errors
-/// There is no such program.
+/// The program does not exist.
 pub(super) fn open_in_browser(page: &OsStr) -> Result<()> {
     let program = std::env::var_os("BROWSER").filter(|name| !name.is_empty());
     let program = program.unwrap_or_else(|| "xdg-open".into());

@@ -101,8 +101,8 @@ impl Form {
 impl Dialect {
     /// Reports whether a text is read as MLflow's server reads it.
     ///
-    /// It ignores a superfluous `AND`, and a missing one. A blank text is an error, an empty one is
-    /// not. A number that is too large is an infinity.
+    /// MLflow's server ignores a superfluous or missing `AND`. It refuses a blank text but takes an
+    /// empty one. A number that is too large is an infinity.
     pub(super) fn is_mlflow(self) -> bool {
         self != Dialect::Repro
     }

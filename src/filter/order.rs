@@ -78,7 +78,7 @@ impl Field<ModelAttribute> {
     /// is.
     ///
     /// # Errors
-    /// There is no such attribute.
+    /// The attribute does not exist.
     pub fn parse_model_order(text: &str) -> Result<Field<ModelAttribute>, Fault> {
         match text.split_once('.') {
             Some(("metrics", key)) => Ok(Field::Metric(key.to_owned())),

@@ -51,7 +51,7 @@ impl<A> Entry<A> {
 /// Returns the attribute with this name.
 ///
 /// # Errors
-/// There is none; the hint suggests one.
+/// No attribute has the name; the hint suggests one.
 pub(super) fn find<A: Subject>(name: &str, dialect: Dialect) -> Result<A, String> {
     let names = |entry: &'static Entry<A>| entry.in_dialect(dialect);
     let found = A::entries().iter().find(|entry| names(entry).any(|other| other == name));

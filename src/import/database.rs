@@ -28,7 +28,7 @@ impl Database {
     /// Opens a database for reading.
     ///
     /// # Errors
-    /// It is not one of MLflow's.
+    /// The database is not one of MLflow's.
     pub(super) fn open(path: &Path) -> Result<Database> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |err| {

@@ -46,7 +46,7 @@ impl Client {
     /// Parses an address such as `http://localhost:5000/mlflow`.
     ///
     /// # Errors
-    /// It is not an address of HTTP.
+    /// The text is not an HTTP address.
     pub(super) fn new(uri: &str) -> Result<Client> {
         let Some(rest) = uri.strip_prefix("http://") else {
             return Err(Error::usage(format!("`{uri}` is not an address of HTTP")).hint(

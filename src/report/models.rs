@@ -87,7 +87,7 @@ impl ModelReport {
     /// Returns a registered model.
     ///
     /// # Errors
-    /// It does not exist, or the run store cannot be read.
+    /// The model does not exist, or the run store cannot be read.
     pub fn read(store: &Store, name: &str) -> Result<ModelReport> {
         let Some(model) = store.registered_model(name)? else { return Err(store.no_model(name)?) };
         let versions = store.model_versions(name)?.into_iter();

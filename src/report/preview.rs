@@ -42,7 +42,7 @@ pub enum Preview {
     Table(Table),
     Text(Text),
     Array(Picture),
-    /// Nothing to show, for this reason.
+    /// The reason why there is nothing to show.
     Binary {
         why: String,
     },

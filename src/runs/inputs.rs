@@ -52,7 +52,7 @@ impl Store {
     /// Adds logged models that a run used.
     ///
     /// # Errors
-    /// There is no such model; the database cannot be written.
+    /// The model does not exist; the database cannot be written.
     pub fn log_model_inputs(&self, run: RunName, models: &[String]) -> Result<()> {
         models.iter().try_for_each(|model| self.link_model(run, "input", model, 0))
     }
@@ -61,7 +61,7 @@ impl Store {
     /// is.
     ///
     /// # Errors
-    /// There is no such model; the database cannot be written.
+    /// The model does not exist; the database cannot be written.
     pub fn log_model_outputs(&self, run: RunName, models: &[(String, i64)]) -> Result<()> {
         models.iter().try_for_each(|(model, step)| self.link_model(run, "output", model, *step))
     }

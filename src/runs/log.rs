@@ -62,7 +62,7 @@ impl Log<File> {
     /// Opens the log of a stage in a run; `None` if it does not exist.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The log cannot be opened.
     pub fn open(history: &Path, run: RunName, stage: &StageName) -> Result<Option<Log<File>>> {
         let path = stage_dir(history, run, stage).join(LOG);
         let opened = regular_file::open(&path).and_then(Log::new);

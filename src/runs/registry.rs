@@ -180,7 +180,7 @@ impl Store {
     /// Returns the version that a user means.
     ///
     /// # Errors
-    /// It does not exist; the hint says which ones do.
+    /// The version does not exist; the hint lists those that do.
     pub fn find_version(&self, name: &VersionName) -> Result<ModelVersion> {
         let Some(model) = self.registered_model(&name.model)? else {
             return Err(self.no_model(&name.model)?);

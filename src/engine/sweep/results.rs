@@ -139,7 +139,7 @@ impl Results {
 /// Returns the value of the metric that an objective names: of the variants of a matrix, the best.
 ///
 /// # Errors
-/// There is no such metric, or the name is that of several.
+/// No metric has the name, or several do.
 pub(super) fn value_of(metrics: &[(MetricName, f64)], objective: &Objective) -> Result<f64> {
     let mut names: Vec<MetricName> = metrics.iter().map(|(name, _)| name.clone()).collect();
     names.sort();

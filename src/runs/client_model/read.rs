@@ -16,7 +16,7 @@ impl Store {
     /// Returns a logged model.
     ///
     /// # Errors
-    /// There is none, or it is not in the lifecycle; the database cannot be read.
+    /// The model does not exist or is not in the lifecycle; the database cannot be read.
     pub fn client_model(&self, id: &str, lifecycle: Option<Lifecycle>) -> Result<ClientModel> {
         let sql = "SELECT lifecycle FROM models WHERE id = ?1";
         let found: Option<String> = self.query_one(sql, (id,), |row| row.get(0))?;

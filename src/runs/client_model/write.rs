@@ -54,7 +54,7 @@ impl Store {
     /// Sets the status of a logged model.
     ///
     /// # Errors
-    /// There is no such model; the database cannot be written.
+    /// The model does not exist; the database cannot be written.
     pub fn finalize_model(&self, id: &str, status: ModelStatus) -> Result<()> {
         let sql = "UPDATE models SET status = ?2, updated = max(updated, ?3) WHERE id = ?1";
         self.change_model(id, sql, (id, status.stored(), clock::now_millis()))
@@ -63,7 +63,7 @@ impl Store {
     /// Deletes a logged model; its files are kept.
     ///
     /// # Errors
-    /// There is no such model; the database cannot be written.
+    /// The model does not exist; the database cannot be written.
     pub fn delete_model(&self, id: &str) -> Result<()> {
         let sql = "UPDATE models SET lifecycle = ?2, updated = max(updated, ?3) WHERE id = ?1";
         self.change_model(id, sql, (id, Lifecycle::Deleted.word(), clock::now_millis()))
@@ -72,7 +72,7 @@ impl Store {
     /// Adds params to a logged model. A param that it has with this value stays.
     ///
     /// # Errors
-    /// There is no such model, or it has a param with another value; the database cannot be
+    /// The model does not exist, or has a param with another value; the database cannot be
     /// written.
     pub fn log_model_params(&self, id: &str, params: &[(String, String)]) -> Result<()> {
         self.check_model(id)?;
@@ -91,7 +91,7 @@ impl Store {
     /// Sets tags of a logged model; of several with one key, the last counts.
     ///
     /// # Errors
-    /// There is no such model; the database cannot be written.
+    /// The model does not exist; the database cannot be written.
     pub fn set_model_tags(&self, id: &str, tags: &[(String, String)]) -> Result<()> {
         self.check_model(id)?;
         let sql = "INSERT INTO model_tags (model, key, value) VALUES (?1, ?2, ?3)
@@ -105,7 +105,7 @@ impl Store {
     /// Removes a tag of a logged model.
     ///
     /// # Errors
-    /// There is no such model or no such tag; the database cannot be written.
+    /// The model or the tag does not exist; the database cannot be written.
     pub fn delete_model_tag(&self, id: &str, key: &str) -> Result<()> {
         self.check_model(id)?;
         let sql = "DELETE FROM model_tags WHERE model = ?1 AND key = ?2";
@@ -119,7 +119,7 @@ impl Store {
     /// again.
     ///
     /// # Errors
-    /// There is no such model; the database cannot be written.
+    /// The model does not exist; the database cannot be written.
     pub fn log_model_metrics(&self, points: &[ModelPoint<'_>]) -> Result<()> {
         let sql = "INSERT INTO model_metrics
                        (model, run, key, step, at, value, dataset_name, dataset_digest)

@@ -28,7 +28,7 @@ pub fn check_model_name(name: &str) -> Result<()> {
 /// Checks an alias.
 ///
 /// # Errors
-/// It is none, or it means something else: `latest` and `v3`.
+/// The text is not a name, or means something else: `latest` and `v3`.
 pub fn check_alias(alias: &str) -> Result<()> {
     let refused = |what: &str| {
         Err(Error::usage(format!("`{}` cannot be an alias: {what}", alias.escape_debug()))

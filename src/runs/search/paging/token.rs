@@ -1,7 +1,7 @@
 //! The token of a page: the place of its last row in the order.
 //!
-//! It is the hexadecimal form of a JSON list: the digest of the order, then the value of each key
-//! with a letter for its type. Clients do not look into it.
+//! A token is a JSON list in hexadecimal: the digest of the order, then the value of each key with
+//! a letter for its type. Clients treat it as opaque.
 
 use rusqlite::types::Value as Bound;
 
@@ -24,7 +24,7 @@ pub(super) fn write(place: &[Bound], order: &str) -> String {
 /// Reads the place of a token, which has `count` values.
 ///
 /// # Errors
-/// It is not the token of a page in this order.
+/// The text is not the token of a page in this order.
 pub(super) fn read(token: &str, order: &str, count: usize) -> Result<Vec<Bound>> {
     let foreign = || Error::usage("the page token is not one of this search");
     let digits = token.as_bytes().chunks(2).map(|pair| {
