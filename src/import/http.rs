@@ -49,7 +49,7 @@ impl Client {
     /// The text is not an HTTP address.
     pub(super) fn new(uri: &str) -> Result<Client> {
         let Some(rest) = uri.strip_prefix("http://") else {
-            return Err(Error::usage(format!("`{uri}` is not an address of HTTP")).hint(
+            return Err(Error::usage(format!("`{uri}` is not an HTTP address")).hint(
                 "give an address such as `http://localhost:5000`; a server behind HTTPS can be \
                  reached through a tunnel, such as that of `ssh -L`",
             ));

@@ -222,7 +222,7 @@ impl Store {
                 VALUES (?1, '', ?2, 'file', ?3, 1)
                 ON CONFLICT DO UPDATE SET digest = excluded.digest";
             let digest = upload.digest().to_string();
-            self.modify(SQL, params![signed(*run), path.as_str(), digest])?;
+            self.execute(SQL, params![signed(*run), path.as_str(), digest])?;
         }
         upload.rename(&self.root, owner, path)
     }
@@ -236,7 +236,7 @@ impl Store {
             const SQL: &str = "
                 DELETE FROM artifacts WHERE run = ?1 AND stage = ''
                     AND (path = ?2 OR substr(path, 1, length(?2) + 1) = ?2 || '/')";
-            self.modify(SQL, params![signed(*run), path.as_str()])?;
+            self.execute(SQL, params![signed(*run), path.as_str()])?;
         }
         let folder = owner.folder(&self.root);
         let full = path.to_path(&folder);

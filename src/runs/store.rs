@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Params};
 
 use super::schema;
 use crate::error::{Error, Result};
@@ -109,6 +109,12 @@ impl Store {
     /// Returns the path of the database of the project at `root`.
     pub fn database(root: &Path) -> PathBuf {
         root.join(DATABASE)
+    }
+
+    /// Executes a statement that changes something, and returns the number of changed rows.
+    pub(super) fn execute(&self, sql: &str, values: impl Params) -> Result<usize> {
+        let done = || self.conn.prepare_cached(sql)?.execute(values);
+        done().map_err(|err| database_error("write", err))
     }
 
     /// Returns the highest run number in the database, or 0.

@@ -10,19 +10,6 @@ mod run;
 mod tags;
 mod values;
 
-use rusqlite::Params;
-
-use super::store::{Store, database_error};
-use crate::error::Result;
-
 pub use history::{HistoryPoint, Place};
 pub use run::{NewRun, Update};
 pub use values::LoggedPoint;
-
-impl Store {
-    /// Executes a statement that changes something, and returns the number of changed rows.
-    fn execute(&self, sql: &str, values: impl Params) -> Result<usize> {
-        let done = || self.conn.prepare_cached(sql)?.execute(values);
-        done().map_err(|err| database_error("write", err))
-    }
-}

@@ -118,7 +118,7 @@ fn mistakes_with_sources() {
         ("empty", "`empty` has no experiments of MLflow"),
         ("empty/file", "`empty/file` is not a database of MLflow's"),
         ("s3://bucket/x", "runs cannot be read from `s3://bucket/x`"),
-        ("https://localhost:1", "`https://localhost:1` is not an address of HTTP"),
+        ("https://localhost:1", "`https://localhost:1` is not an HTTP address"),
         ("http://127.0.0.1:1", "cannot reach `http://127.0.0.1:1`"),
     ] {
         let done = sandbox.repro(&["import", "mlflow", from]);

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::event::RunName;
 use crate::runs::record::Lifecycle;
 use crate::runs::rows::signed;
-use crate::runs::store::{Store, database_error};
+use crate::runs::store::Store;
 
 /// A logged model that is to be made.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +46,7 @@ impl Store {
                    VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?6)";
         let run = model.run.map(signed);
         let row = (&model.id, model.experiment, run, &model.name, &model.kind, now);
-        self.change(sql, row)?;
+        self.execute(sql, row)?;
         self.log_model_params(&model.id, &model.params)?;
         self.set_model_tags(&model.id, &model.tags)
     }
@@ -79,7 +79,7 @@ impl Store {
         let sql = "INSERT INTO model_params (model, key, value) VALUES (?1, ?2, ?3)
                    ON CONFLICT DO UPDATE SET value = value WHERE value = excluded.value";
         for (key, value) in params {
-            if self.change(sql, (id, key, value))? == 0 {
+            if self.execute(sql, (id, key, value))? == 0 {
                 return Err(Error::usage(format!(
                     "param `{key}` of logged model `{id}` has another value already"
                 )));
@@ -97,7 +97,7 @@ impl Store {
         let sql = "INSERT INTO model_tags (model, key, value) VALUES (?1, ?2, ?3)
                    ON CONFLICT DO UPDATE SET value = excluded.value";
         for (key, value) in tags {
-            self.change(sql, (id, key, value))?;
+            self.execute(sql, (id, key, value))?;
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl Store {
     pub fn delete_model_tag(&self, id: &str, key: &str) -> Result<()> {
         self.check_model(id)?;
         let sql = "DELETE FROM model_tags WHERE model = ?1 AND key = ?2";
-        if self.change(sql, (id, key))? == 0 {
+        if self.execute(sql, (id, key))? == 0 {
             return Err(Error::missing(format!("logged model `{id}` has no tag `{key}`")));
         }
         Ok(())
@@ -134,7 +134,7 @@ impl Store {
             let names = (point.dataset_name, point.dataset_digest);
             let run = signed(point.run);
             let row = (point.model, run, point.key, point.step, point.at, value, names.0, names.1);
-            self.change(sql, row)?;
+            self.execute(sql, row)?;
         }
         Ok(())
     }
@@ -148,14 +148,9 @@ impl Store {
     }
 
     fn change_model(&self, id: &str, sql: &str, row: impl rusqlite::Params) -> Result<()> {
-        match self.change(sql, row)? {
+        match self.execute(sql, row)? {
             0 => Err(Error::missing(format!("there is no logged model `{id}`"))),
             _ => Ok(()),
         }
-    }
-
-    fn change(&self, sql: &str, row: impl rusqlite::Params) -> Result<usize> {
-        let done = || self.conn.prepare_cached(sql)?.execute(row);
-        done().map_err(|err| database_error("write", err))
     }
 }

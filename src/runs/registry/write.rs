@@ -9,7 +9,7 @@ use crate::clock::now_millis;
 use crate::digest::Content;
 use crate::error::{Error, Result};
 use crate::runs::rows::{saturating_i64, unsigned};
-use crate::runs::store::{Store, database_error};
+use crate::runs::store::Store;
 
 /// A version to be registered.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ impl Store {
         check_model_name(name)?;
         let sql = "INSERT OR IGNORE INTO registered_models (name, description, created, updated)
                    VALUES (?1, ?2, ?3, ?3)";
-        let is_new = self.modify(sql, params![name, description, now_millis()])? == 1;
+        let is_new = self.execute(sql, params![name, description, now_millis()])? == 1;
         if is_new {
             tags.iter().try_for_each(|(key, value)| self.set_model_tag(name, key, value))?;
         }
@@ -69,7 +69,7 @@ impl Store {
         let sql = "UPDATE registered_models SET name = ?2, updated = ?3 WHERE name = ?1";
         self.modify_model(name, sql, params![name, new, now_millis()])?;
         let sql = "UPDATE model_versions SET updated = ?2 WHERE name = ?1";
-        self.modify(sql, params![new, now_millis()]).map(|_| true)
+        self.execute(sql, params![new, now_millis()]).map(|_| true)
     }
 
     /// Removes a registered model with all its versions. The files stay.
@@ -80,14 +80,14 @@ impl Store {
     pub fn set_model_tag(&self, name: &str, key: &str, value: &str) -> Result<()> {
         self.must_have(name)?;
         let sql = "INSERT OR REPLACE INTO registered_tags (name, key, value) VALUES (?1, ?2, ?3)";
-        self.modify(sql, params![name, key, value]).map(drop)
+        self.execute(sql, params![name, key, value]).map(drop)
     }
 
     /// Removes a tag, if the model has it.
     pub fn remove_model_tag(&self, name: &str, key: &str) -> Result<()> {
         self.must_have(name)?;
         let sql = "DELETE FROM registered_tags WHERE name = ?1 AND key = ?2";
-        self.modify(sql, params![name, key]).map(drop)
+        self.execute(sql, params![name, key]).map(drop)
     }
 
     /// Adds a version and returns its number.
@@ -116,7 +116,7 @@ impl Store {
             INSERT INTO model_versions (name, version, created, updated, description, user,
                 source, run, run_link, model, path, kind, digest)
             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-        self.modify(
+        self.execute(
             SQL,
             params![
                 name,
@@ -142,7 +142,7 @@ impl Store {
         self.must_have_version(name, version)?;
         let sql = "UPDATE model_versions SET description = ?3, updated = ?4
                    WHERE name = ?1 AND version = ?2";
-        self.modify(sql, params![name, saturating_i64(version), description, now_millis()])
+        self.execute(sql, params![name, saturating_i64(version), description, now_millis()])
             .map(drop)
     }
 
@@ -158,11 +158,11 @@ impl Store {
         if others == Archive::Others && matches!(*stage, "Staging" | "Production") {
             let sql = "UPDATE model_versions SET stage = 'Archived', updated = ?4
                        WHERE name = ?1 AND version != ?2 AND stage = ?3";
-            self.modify(sql, params![name, number, stage, now_millis()])?;
+            self.execute(sql, params![name, number, stage, now_millis()])?;
         }
         let sql = "UPDATE model_versions SET stage = ?3, updated = ?4
                    WHERE name = ?1 AND version = ?2";
-        self.modify(sql, params![name, number, stage, now_millis()])?;
+        self.execute(sql, params![name, number, stage, now_millis()])?;
         self.touch(name)
     }
 
@@ -170,7 +170,7 @@ impl Store {
     pub fn remove_version(&self, name: &str, version: u64) -> Result<()> {
         self.must_have_version(name, version)?;
         let sql = "DELETE FROM model_versions WHERE name = ?1 AND version = ?2";
-        self.modify(sql, params![name, saturating_i64(version)])?;
+        self.execute(sql, params![name, saturating_i64(version)])?;
         self.touch(name)
     }
 
@@ -178,14 +178,14 @@ impl Store {
         self.must_have_version(name, version)?;
         let sql = "INSERT OR REPLACE INTO version_tags (name, version, key, value)
                    VALUES (?1, ?2, ?3, ?4)";
-        self.modify(sql, params![name, saturating_i64(version), key, value]).map(drop)
+        self.execute(sql, params![name, saturating_i64(version), key, value]).map(drop)
     }
 
     /// Removes a tag, if the version has it.
     pub fn remove_version_tag(&self, name: &str, version: u64, key: &str) -> Result<()> {
         self.must_have_version(name, version)?;
         let sql = "DELETE FROM version_tags WHERE name = ?1 AND version = ?2 AND key = ?3";
-        self.modify(sql, params![name, saturating_i64(version), key]).map(drop)
+        self.execute(sql, params![name, saturating_i64(version), key]).map(drop)
     }
 
     /// Gives an alias to a version, and takes it from the version that has it.
@@ -193,7 +193,7 @@ impl Store {
         check_alias(alias)?;
         self.must_have_version(name, version)?;
         let sql = "INSERT OR REPLACE INTO aliases (name, alias, version) VALUES (?1, ?2, ?3)";
-        self.modify(sql, params![name, alias, saturating_i64(version)])?;
+        self.execute(sql, params![name, alias, saturating_i64(version)])?;
         self.touch(name)
     }
 
@@ -201,14 +201,14 @@ impl Store {
     pub fn remove_alias(&self, name: &str, alias: &str) -> Result<()> {
         self.must_have(name)?;
         let sql = "DELETE FROM aliases WHERE name = ?1 AND alias = ?2";
-        self.modify(sql, params![name, alias])?;
+        self.execute(sql, params![name, alias])?;
         self.touch(name)
     }
 
     /// Replaces the times of a registered model by those that it has elsewhere.
     pub fn set_registered_times(&self, name: &str, created: i64, updated: i64) -> Result<()> {
         let sql = "UPDATE registered_models SET created = ?2, updated = ?3 WHERE name = ?1";
-        self.modify(sql, params![name, created, updated]).map(drop)
+        self.execute(sql, params![name, created, updated]).map(drop)
     }
 
     /// Replaces the times of a version by those that it has elsewhere.
@@ -221,18 +221,18 @@ impl Store {
     ) -> Result<()> {
         let sql = "UPDATE model_versions SET created = ?3, updated = ?4
                    WHERE name = ?1 AND version = ?2";
-        self.modify(sql, params![name, saturating_i64(version), created, updated]).map(drop)
+        self.execute(sql, params![name, saturating_i64(version), created, updated]).map(drop)
     }
 
     /// Replaces the times of a logged model by those that it has elsewhere.
     pub fn set_model_times(&self, id: &str, created: i64, updated: i64) -> Result<()> {
         let sql = "UPDATE models SET created = ?2, updated = ?3 WHERE id = ?1";
-        self.modify(sql, params![id, created, updated]).map(drop)
+        self.execute(sql, params![id, created, updated]).map(drop)
     }
 
     fn touch(&self, name: &str) -> Result<()> {
         let sql = "UPDATE registered_models SET updated = ?2 WHERE name = ?1";
-        self.modify(sql, params![name, now_millis()]).map(drop)
+        self.execute(sql, params![name, now_millis()]).map(drop)
     }
 
     fn must_have(&self, name: &str) -> Result<()> {
@@ -251,15 +251,10 @@ impl Store {
     }
 
     fn modify_model(&self, name: &str, sql: &str, params: impl Params) -> Result<()> {
-        match self.modify(sql, params)? {
+        match self.execute(sql, params)? {
             0 => Err(self.no_model(name)?),
             _ => Ok(()),
         }
-    }
-
-    pub(in crate::runs) fn modify(&self, sql: &str, params: impl Params) -> Result<usize> {
-        let modified = self.conn.prepare_cached(sql).and_then(|mut sql| sql.execute(params));
-        modified.map_err(|err| database_error("write", err))
     }
 }
 

@@ -20,6 +20,7 @@ use super::refusal::{Answer, Refusal};
 use super::request::Request;
 use super::response::{Body, Response};
 use crate::percent::encode;
+use crate::report::preview;
 
 /// Policy of content that is not the program's own.
 const FOREIGN: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
@@ -156,18 +157,11 @@ fn disposition(name: &str) -> String {
 /// Returns the media type of a file by the ending of its name. Text that a browser could run, such
 /// as HTML, is plain text.
 fn media_type(name: &str) -> &'static str {
+    if let Some(media) = preview::media_type(name) {
+        return media;
+    }
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
     match &*ending {
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "webp" => "image/webp",
-        "svg" => "image/svg+xml",
-        "wav" => "audio/wav",
-        "mp3" => "audio/mpeg",
-        "flac" => "audio/flac",
-        "ogg" | "oga" | "opus" => "audio/ogg",
-        "m4a" => "audio/mp4",
         "mp4" => "video/mp4",
         "webm" => "video/webm",
         "json" => "application/json",
