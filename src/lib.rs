@@ -17,6 +17,7 @@
 //! | [`sweep`] | the trials of a sweep: the grammar of values, and the strategies |
 //! | [`event`], [`schedule`] | events of a run; the order in which stages run |
 //! | [`workspace`], [`cache`], [`exec`], [`runs`] | side effects: files, objects, processes, runs |
+//! | `remote` | stores of files elsewhere; only with the feature `remote` |
 //! | [`engine`] | the only module that combines the side effects |
 //! | [`report`] | results of commands as data, with one JSON form each |
 //! | [`terminal`], [`plots`] | output for people: text, pages and figures |
@@ -24,8 +25,8 @@
 //! | `serve` | the dashboard and MLflow's tracking API over HTTP; only with the feature `ui` |
 //! | [`cli`] | the commands, one per file |
 //!
-//! A module imports only modules above it in this table, and the four modules with side effects do
-//! not import each other; `tests/layers` checks that.
+//! A module imports only modules above it in this table, and the modules with side effects do not
+//! import each other; `tests/layers` checks that.
 
 pub mod cache;
 pub mod cli;
@@ -49,6 +50,8 @@ pub mod plan;
 pub mod plots;
 pub mod plural;
 pub mod regular_file;
+#[cfg(feature = "remote")]
+pub mod remote;
 pub mod repo_path;
 pub mod report;
 pub mod runs;

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["terminal", "plots", "serve", "import"],
     &["report"],
     &["engine"],
-    &["workspace", "cache", "exec", "runs"],
+    &["workspace", "cache", "exec", "runs", "remote"],
     &["schedule"],
     &["event"],
     &["plan", "filter", "sweep"],

@@ -1,0 +1,6 @@
+//! Remotes: stores of files elsewhere, to which objects, traces and runs travel. Does not know
+//! about the cache, the workspace or stages: `engine::share` connects them.
+
+mod backend;
+
+pub use self::backend::{Backend, Fault, FaultKind, Listed};
