@@ -60,7 +60,7 @@ pub struct Listed {
 #[derive(Debug, Clone)]
 pub struct Fault {
     pub kind: FaultKind,
-    /// What the store or the client said, without secrets.
+    /// The message of the store or the client, without secrets.
     pub message: String,
 }
 
