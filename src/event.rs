@@ -159,7 +159,11 @@ pub struct Usage {
 pub enum Outcome {
     /// Nothing to do.
     Fresh,
-    Restored,
+    Restored {
+        /// Name of the remote that the outs are from; `None` if the cache had them.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+    },
     Ran,
     Failed(#[serde(serialize_with = "serialize_as_field")] Failure),
     /// Ran with exit code 0, but its outs match no single version of its deps: they stay in
@@ -191,7 +195,7 @@ impl Outcome {
     pub fn word(&self) -> &'static str {
         match self {
             Outcome::Fresh => "fresh",
-            Outcome::Restored => "restored",
+            Outcome::Restored { .. } => "restored",
             Outcome::Ran => "ran",
             Outcome::Failed(_) => "failed",
             Outcome::Unrecorded(_) => "unrecorded",

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::common::{amount, command_line, show_failures};
 use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
-use crate::engine::run::{NoTracking, Options, Report, Role, run};
+use crate::engine::run::{NoSupply, NoTracking, Options, Report, Role, run};
 use crate::engine::size::measure;
 use crate::engine::{OnForeign, Project, processors, project};
 use crate::error::{Error, Result};
@@ -75,6 +75,7 @@ impl AddArgs {
             role: Role::Ordinary,
             git: None,
             tracking: Arc::new(NoTracking),
+            supply: Arc::new(NoSupply),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let report = run(&project, &held, &options, vec![&mut recorder], || ());
@@ -117,7 +118,7 @@ fn show(
     let size = content.map(|content| amount(measure(project, content))).unwrap_or_default();
     let stage = format!("stage {}{stage}{:#}", style::STAGE, style::STAGE);
     match (state, outcome) {
-        (TrackingState::New, Some(Outcome::Ran | Outcome::Restored)) => {
+        (TrackingState::New, Some(Outcome::Ran | Outcome::Restored { .. })) => {
             stdout::say!("`{path}` is tracked as {stage}: {size}");
         }
         (TrackingState::New, _) => {
@@ -126,7 +127,7 @@ fn show(
         (TrackingState::Existing, Some(Outcome::Fresh)) => {
             stdout::say!("`{path}` is already tracked as {stage} and has not changed");
         }
-        (TrackingState::Existing, Some(Outcome::Ran | Outcome::Restored)) => {
+        (TrackingState::Existing, Some(Outcome::Ran | Outcome::Restored { .. })) => {
             stdout::say!("`{path}` changed and was stored again as {stage}: {size}");
         }
         (TrackingState::Existing, _) => {}

@@ -165,7 +165,9 @@ pub(super) fn stage_style(state: &StageState) -> style::Style {
         StageState::Ran => style::GOOD,
         StageState::Failed(_) | StageState::Unrecorded(_) => style::BAD,
         StageState::Skipped { .. } | StageState::Interrupted => style::PARTIAL,
-        StageState::Running | StageState::Restored | StageState::Accepted { .. } => style::LIVELY,
+        StageState::Running | StageState::Restored { .. } | StageState::Accepted { .. } => {
+            style::LIVELY
+        }
         StageState::Fresh => style::DIM,
     }
 }

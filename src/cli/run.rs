@@ -12,7 +12,7 @@ use super::common::{
 use super::tracking::tracking;
 use super::{plan, select};
 use crate::engine::plan::plan;
-use crate::engine::run::{Options, OtherFolder, Report, Role, run};
+use crate::engine::run::{NoSupply, Options, OtherFolder, Report, Role, run};
 use crate::engine::watch::{Notice, Watched, watch};
 use crate::engine::{OnForeign, Project, processors, undeclared};
 use crate::error::{Error, Result};
@@ -139,6 +139,7 @@ impl RunArgs {
             role: Role::Ordinary,
             git: None,
             tracking: tracking(root),
+            supply: Arc::new(NoSupply),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();

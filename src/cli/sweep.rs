@@ -3,6 +3,7 @@
 mod status;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -10,6 +11,7 @@ use clap::{Args, Subcommand};
 use super::common::{command_line, show_error};
 use super::tracking::tracking;
 use super::{params, select};
+use crate::engine::run::NoSupply;
 use crate::engine::sweep::{
     OnFailedBefore, OnFailure, Options, Results, Setup, Strategy, Trial, TrialState, dry_run, sweep,
 };
@@ -170,6 +172,7 @@ impl StartArgs {
             command: command_line(),
             notify: terminal::note,
             tracking: tracking(root),
+            supply: Arc::new(NoSupply),
         };
         let mut reporter = SweepReporter::choose(format);
         let erase = reporter.eraser();

@@ -53,7 +53,20 @@ pub fn observe(
     on_foreign: OnForeign,
     predicted: &Predicted,
 ) -> Result<Observation> {
-    let mut observation = observe_state(project, ix, force, predicted)?;
+    let observation = observe_state(project, ix, force, predicted)?;
+    checked(project, ix, on_foreign, observation)
+}
+
+/// Adds the refusal to an observation.
+///
+/// # Errors
+/// The stage may not run and cannot be restored.
+pub(super) fn checked(
+    project: &Project,
+    ix: StageIx,
+    on_foreign: OnForeign,
+    mut observation: Observation,
+) -> Result<Observation> {
     let stage = &project.pipeline.stages[ix];
     if let Decision::Blocked(changes) = &observation.decision {
         return Err(blocked(stage, changes));

@@ -16,6 +16,7 @@ mod outs;
 mod processes;
 mod shared;
 mod stage_output;
+mod supply;
 mod thread_pool;
 mod units;
 mod worker;
@@ -38,6 +39,7 @@ use crate::workspace::run_lock::RunLock;
 pub(super) use self::items::missing_item_out;
 pub use self::ledger::{OtherFolder, Report};
 pub use self::options::{NoTracking, Options, Role, Tracking, TrialOf};
+pub use self::supply::{NoSupply, Supply};
 
 /// Brings the wanted stages up to date.
 ///
@@ -123,7 +125,7 @@ pub(super) fn run_sharing(
         let made = report
             .stages
             .iter()
-            .filter(|(_, outcome, _)| matches!(outcome, Outcome::Ran | Outcome::Restored));
+            .filter(|(_, outcome, _)| matches!(outcome, Outcome::Ran | Outcome::Restored { .. }));
         let made = made.filter_map(|(name, ..)| stages.iter().find(|stage| stage.name == *name));
         let ignored = match report.run {
             Some(_) => ignore_new_outs(project, made),

@@ -264,6 +264,7 @@ fn run_trials(
         command: &options.command,
         notify: options.notify,
         tracking: &options.tracking,
+        supply: &options.supply,
     };
     std::thread::scope(|scope| driver.run(scope, &context, sender, inbox));
 }

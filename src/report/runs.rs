@@ -213,6 +213,7 @@ impl<'a> From<&'a StageRecord> for StageFields<'a> {
     fn from(stage: &'a StageRecord) -> StageFields<'a> {
         let (failure, because) = match &stage.state {
             StageState::Failed(failure) | StageState::Unrecorded(failure) => (Some(failure), None),
+            StageState::Restored { from } => (None, from.as_deref()),
             StageState::Skipped { because } => (None, because.as_ref().map(StageName::as_str)),
             StageState::Accepted { reason } => (None, Some(reason.as_str())),
             _ => (None, None),

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension as _};
-
+use super::edits::Field;
 use super::record::Lifecycle;
 use super::rows::{run_name, signed};
-use super::store::{Store, database_error};
+use super::store::Store;
 use crate::error::{Error, Result};
 use crate::event::RunName;
 
@@ -25,18 +24,21 @@ impl Store {
         remove: &[String],
     ) -> Result<()> {
         let number = signed(run);
-        self.write(|conn| {
+        self.atomically(|store| {
+            for key in remove.iter().chain(set.keys()) {
+                store.mark_edited(run, &Field::Tag(key.clone()))?;
+            }
             for key in remove {
                 let sql = "DELETE FROM tags WHERE run = ?1 AND key = ?2";
-                if conn.execute(sql, (number, key))? == 0 {
-                    return Ok(Err(Error::usage(format!("{run} has no tag `{key}`"))));
+                if store.execute(sql, (number, key))? == 0 {
+                    return Err(Error::usage(format!("{run} has no tag `{key}`")));
                 }
             }
             for (key, value) in set {
                 let sql = "INSERT OR REPLACE INTO tags (run, key, value) VALUES (?1, ?2, ?3)";
-                conn.execute(sql, (number, key, value))?;
+                store.execute(sql, (number, key, value))?;
             }
-            Ok(Ok(()))
+            Ok(())
         })
     }
 
@@ -46,9 +48,10 @@ impl Store {
     /// The database cannot be written.
     pub fn set_note(&self, run: RunName, note: &str) -> Result<()> {
         let note = Some(note).filter(|note| !note.is_empty());
-        self.write(|conn| {
-            conn.execute("UPDATE runs SET note = ?2 WHERE number = ?1", (signed(run), note))?;
-            Ok(Ok(()))
+        self.atomically(|store| {
+            store.mark_edited(run, &Field::Note)?;
+            let sql = "UPDATE runs SET note = ?2 WHERE number = ?1";
+            store.execute(sql, (signed(run), note)).map(drop)
         })
     }
 
@@ -58,17 +61,18 @@ impl Store {
     /// The name means something else, or another run has it; the database cannot be written.
     pub fn rename(&self, run: RunName, name: Option<&str>) -> Result<()> {
         name.map_or(Ok(()), check_name)?;
-        self.write(|conn| {
+        self.atomically(|store| {
             let sql = "SELECT number FROM runs
                        WHERE name = ?1 AND number != ?2 AND lifecycle = 'active'";
-            let other = conn.query_row(sql, (name, signed(run)), run_name).optional()?;
+            let other = store.query_one(sql, (name, signed(run)), run_name)?;
             if let (Some(other), Some(name)) = (other, name) {
                 let error = Error::usage(format!("{other} has the name `{name}`"));
                 let hint = format!("`repro runs rename {other} NEW` gives it another one");
-                return Ok(Err(error.hint(hint)));
+                return Err(error.hint(hint));
             }
-            conn.execute("UPDATE runs SET name = ?2 WHERE number = ?1", (signed(run), name))?;
-            Ok(Ok(()))
+            store.mark_edited(run, &Field::Name)?;
+            let sql = "UPDATE runs SET name = ?2 WHERE number = ?1";
+            store.execute(sql, (signed(run), name)).map(drop)
         })
     }
 
@@ -83,17 +87,15 @@ impl Store {
                 UNION
                 SELECT runs.uid FROM runs JOIN below ON runs.parent = below.uid
             )
-            UPDATE runs SET lifecycle = ?2
+            SELECT number FROM runs
             WHERE uid IN (SELECT uid FROM below) AND lifecycle != ?2";
-        self.write(|conn| conn.execute(SQL, (signed(run), lifecycle.word())).map(Ok))
-    }
-
-    /// Runs `change` in a transaction, which is given up if it fails.
-    fn write<T>(
-        &self,
-        change: impl FnOnce(&Connection) -> rusqlite::Result<Result<T>>,
-    ) -> Result<T> {
-        self.atomically(|store| change(&store.conn).map_err(|err| database_error("write", err))?)
+        self.atomically(|store| {
+            let changed = store.query_all(SQL, (signed(run), lifecycle.word()), run_name)?;
+            for run in &changed {
+                store.set_lifecycle_alone(*run, lifecycle)?;
+            }
+            Ok(changed.len())
+        })
     }
 }
 

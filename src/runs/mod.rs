@@ -9,6 +9,7 @@ mod client_run;
 pub mod columns;
 pub mod compare;
 mod edit;
+mod edits;
 mod family;
 pub mod files;
 mod folders;
@@ -28,6 +29,7 @@ mod schema;
 pub mod search;
 mod secrets;
 mod series;
+mod sharing;
 mod stages;
 mod store;
 pub mod sweeps;
@@ -42,6 +44,7 @@ pub use crate::event::{RunKind, RunName, RunUid};
 pub use client_experiment::ClientExperiment;
 pub use client_model::{ClientModel, ModelMetric, ModelPoint, ModelStatus, NewModel};
 pub use client_run::{ClientMetric, ClientRun, DatasetInput};
+pub use edits::{Conflict, Field, Merged};
 pub use folders::{
     ARTIFACTS, EVENTS, GIT_DIFF, LOG, PARAMS, keep_lock, lock_after, lock_naming, run_dir,
     stage_dir, take_number,
@@ -54,6 +57,7 @@ pub use record::{
     StageState, StepValue,
 };
 pub use recorder::Recorder;
+pub use sharing::{Shareable, State, Version};
 pub use stages::StageInRun;
 pub use store::{FOLDER, Store};
 pub use transfer::{Arriving, Rows};

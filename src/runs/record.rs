@@ -97,7 +97,10 @@ pub struct StageRecord {
 pub enum StageState {
     Running,
     Fresh,
-    Restored,
+    Restored {
+        /// Name of the remote that the outs are from.
+        from: Option<String>,
+    },
     Ran,
     Failed(Failure),
     /// Ran, but a dep changed meanwhile.
@@ -118,7 +121,7 @@ impl StageState {
         match self {
             StageState::Running => "running",
             StageState::Fresh => "fresh",
-            StageState::Restored => "restored",
+            StageState::Restored { .. } => "restored",
             StageState::Ran => "ran",
             StageState::Failed(_) => "failed",
             StageState::Unrecorded(_) => "unrecorded",

@@ -197,8 +197,10 @@ impl Writer {
     }
 
     fn add(&mut self, event: Event) {
-        self.has_results |=
-            matches!(event, Event::StageEnded { outcome: Outcome::Ran | Outcome::Restored, .. });
+        self.has_results |= matches!(
+            event,
+            Event::StageEnded { outcome: Outcome::Ran | Outcome::Restored { .. }, .. }
+        );
         if let Event::RunStarted { run, .. } = event {
             self.run = Some(run);
             // All other rows refer to the row of the run.

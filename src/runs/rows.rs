@@ -156,7 +156,7 @@ fn stage_state(
         None if run_state == RunState::Running => StageState::Running,
         None | Some("interrupted") => StageState::Interrupted,
         Some("fresh") => StageState::Fresh,
-        Some("restored") => StageState::Restored,
+        Some("restored") => StageState::Restored { from: because.map(str::to_owned) },
         Some("ran") => StageState::Ran,
         Some("failed") => StageState::Failed(failure_of(failure.unwrap_or("{}"))?),
         Some("unrecorded") => StageState::Unrecorded(failure_of(failure.unwrap_or("{}"))?),

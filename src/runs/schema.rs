@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior};
 /// Migration scripts: a database of version N has had the first N applied.
 ///
 /// A released script is never edited; a change is a new script at the end.
-const SCRIPTS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
+const SCRIPTS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH, SIXTH];
 
 /// Schema version that this program writes.
 pub(super) const VERSION: i64 = SCRIPTS.len() as i64;
@@ -362,6 +362,34 @@ CREATE TABLE aliases (
     FOREIGN KEY (name, version) REFERENCES model_versions (name, version)
         ON DELETE CASCADE ON UPDATE CASCADE
 ) STRICT, WITHOUT ROWID;
+";
+
+// `versions` has the versions of runs on remotes that are part of the rows, and `shared` what was
+// last sent to a remote or taken from it.
+const SIXTH: &str = "
+CREATE TABLE edits (
+    run   INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    field TEXT NOT NULL,
+    at    INTEGER NOT NULL,
+    base  INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, field)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE versions (
+    version TEXT PRIMARY KEY,
+    run     INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX versions_by_run ON versions (run);
+
+CREATE TABLE shared (
+    remote  TEXT NOT NULL,
+    run     INTEGER NOT NULL REFERENCES runs (number) ON DELETE CASCADE,
+    record  TEXT NOT NULL,
+    edits   TEXT NOT NULL,
+    version TEXT NOT NULL,
+    PRIMARY KEY (remote, run)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shared_by_run ON shared (run);
 ";
 
 /// Returns the version of an open database; 0 for an empty file.

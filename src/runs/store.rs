@@ -295,7 +295,7 @@ mod tests {
         ] {
             assert_eq!(
                 error.what,
-                "`runs/runs.db` has version 99, but this `repro` supports versions up to 5"
+                "`runs/runs.db` has version 99, but this `repro` supports versions up to 6"
             );
             assert_eq!(error.exit_code(), crate::error::exit::ENVIRONMENT);
         }

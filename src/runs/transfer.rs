@@ -8,29 +8,33 @@
 //! - Only columns of this version's tables are inserted; of an older version, the others get their
 //!   defaults.
 
+mod points;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead, Write};
+use std::io::BufRead;
 
 use rusqlite::types::{Value as Sql, ValueRef};
 use rusqlite::{Transaction, TransactionBehavior, params, params_from_iter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::edits::{self, Field};
 use super::rows::{run_name, signed, uid};
 use super::schema;
 use super::store::{Store, database_error};
 use crate::digest::Content;
 use crate::error::{Error, Result};
-use crate::event::{RunName, RunUid};
+use crate::event::{RunName, RunUid, Timestamp};
 
 /// The tables with rows of a run, and the condition of these rows.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("params", "run = ?1"),
     ("stages", "run = ?1"),
     ("metrics", "run = ?1"),
     ("series", "run = ?1"),
     ("artifacts", "run = ?1"),
     ("tags", "run = ?1"),
+    ("edits", "run = ?1"),
     ("run_inputs", "run = ?1"),
     (
         "datasets",
@@ -45,8 +49,6 @@ const TABLES: [(&str, &str); 13] = [
 ];
 /// Tables whose rows other runs can have brought before.
 const SHARED: [&str; 4] = ["datasets", "models", "model_params", "model_tags"];
-/// Maximum length of a line with a point.
-const MAX_LINE: u64 = 1 << 16;
 
 /// The rows of a run, as they are stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +75,12 @@ impl Rows {
         self.run.get("started").and_then(Value::as_i64).unwrap_or(0)
     }
 
+    /// Returns the edits of the run with their stamps.
+    pub(super) fn edits(&self) -> Result<BTreeMap<Field, (Timestamp, Option<String>)>> {
+        let rows = |table: &str| self.tables.get(table).map_or(&[][..], Vec::as_slice);
+        edits::of_rows(&self.run, rows("edits"), rows("tags"))
+    }
+
     /// Returns the name that a user has given.
     pub fn name(&self) -> Option<&str> {
         self.run.get("name").and_then(Value::as_str)
@@ -97,7 +105,8 @@ pub struct Arriving<'a, R> {
 
 /// Reports whether the values of a column belong to one store.
 fn is_local(table: &str, column: &str) -> bool {
-    matches!(column, "number" | "run" | "experiment") || (column == "id" && table != "models")
+    matches!((table, column), (_, "number" | "run" | "experiment") | ("edits", "base"))
+        || (column == "id" && table != "models")
 }
 
 fn invalid(what: &str) -> Error {
@@ -154,26 +163,6 @@ impl Store {
         rows.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
-    /// Writes the points of a run as lines of JSON, and returns their number.
-    pub fn write_points(&self, run: RunName, mut output: impl Write) -> Result<io::Result<u64>> {
-        let failed = |err| database_error("read", err);
-        let sql = "SELECT stage, key, step, at, nth, value, exact FROM points \
-                   JOIN series ON series = id WHERE run = ?1 \
-                   ORDER BY stage, key, step, at, nth";
-        let mut statement = self.conn.prepare(sql).map_err(failed)?;
-        let mut rows = statement.query((signed(run),)).map_err(failed)?;
-        let mut count = 0;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let value = |at| row.get_ref(at).map(to_json);
-            let line: Vec<Value> = (0..7).map(value).collect::<Result<_, _>>().map_err(failed)?;
-            if let Err(err) = writeln!(output, "{}", Value::Array(line)) {
-                return Ok(Err(err));
-            }
-            count += 1;
-        }
-        Ok(output.flush().map(|()| count))
-    }
-
     /// Returns those of `names` that an active run has.
     pub fn names_in_use<'a>(
         &self,
@@ -196,19 +185,47 @@ impl Store {
         runs: impl IntoIterator<Item = Arriving<'a, R>>,
         without_name: &BTreeSet<&str>,
     ) -> Result<()> {
+        self.inserting(|| {
+            runs.into_iter().try_for_each(|run| self.insert_one(run, without_name))?;
+            // A run can have used a model of a run that was not exported.
+            let sql = "DELETE FROM run_models WHERE model NOT IN (SELECT id FROM models)";
+            self.execute(sql, ()).map(drop)
+        })
+    }
+
+    /// Inserts a run, unless it has come meanwhile. Returns whether it was inserted.
+    ///
+    /// # Errors
+    /// The same as of [`Store::insert`].
+    pub(super) fn insert_unknown<R: BufRead>(
+        &self,
+        run: Arriving<'_, R>,
+        without_name: &BTreeSet<&str>,
+    ) -> Result<bool> {
+        self.inserting(|| {
+            if self.with_uid(run.rows.uid()?)?.is_some() {
+                return Ok(false);
+            }
+            let number = signed(run.number);
+            self.insert_one(run, without_name)?;
+            let sql = "DELETE FROM run_models
+                       WHERE run = ?1 AND model NOT IN (SELECT id FROM models)";
+            self.execute(sql, (number,)).map(|_| true)
+        })
+    }
+
+    fn inserting<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let failed = |err| database_error("write", err);
         let transaction = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate);
         let transaction = transaction.map_err(failed)?;
         // The rows of a run refer to each other.
         self.conn.pragma_update(None, "defer_foreign_keys", true).map_err(failed)?;
-        runs.into_iter().try_for_each(|run| self.insert_one(run, without_name))?;
-        // A run can have used a model of a run that was not exported.
-        let sql = "DELETE FROM run_models WHERE model NOT IN (SELECT id FROM models)";
-        self.conn.execute(sql, ()).map_err(failed)?;
+        let done = work()?;
         transaction.commit().map_err(|err| match err.sqlite_error_code() {
             Some(rusqlite::ErrorCode::ConstraintViolation) => invalid(&err.to_string()),
             _ => failed(err),
-        })
+        })?;
+        Ok(done)
     }
 
     fn insert_one<R: BufRead>(
@@ -217,9 +234,7 @@ impl Store {
         without_name: &BTreeSet<&str>,
     ) -> Result<()> {
         let sql = "INSERT OR IGNORE INTO experiments (name, created, updated) VALUES (?1, ?2, ?2)";
-        self.conn
-            .execute(sql, params![rows.experiment, rows.started()])
-            .map_err(|err| database_error("write", err))?;
+        self.execute(sql, params![rows.experiment, rows.started()])?;
         let sql = "SELECT id FROM experiments WHERE name = ?1";
         let experiment = self.query_one(sql, [&rows.experiment], |row| row.get(0))?;
         let owner = Owner { run: signed(number), experiment: experiment.unwrap_or(0) };
@@ -236,6 +251,9 @@ impl Store {
                 self.insert_row(table, owner, row)?;
             }
         }
+        // They are known where the run comes from.
+        rows.edits()?;
+        self.execute("UPDATE edits SET base = at WHERE run = ?1", (owner.run,))?;
         if let Some(points) = points {
             self.insert_points(number, points)?;
         }
@@ -279,47 +297,6 @@ impl Store {
             Some(rusqlite::ErrorCode::ConstraintViolation) => invalid(&err.to_string()),
             _ => database_error("write", err),
         })
-    }
-
-    fn insert_points(&self, number: RunName, mut points: impl BufRead) -> Result<()> {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            let read = io::Read::take(&mut points, MAX_LINE).read_line(&mut line);
-            match read {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(err) => return Err(invalid("its points are not text").because(err)),
-            }
-            let values: Vec<Value> =
-                serde_json::from_str(&line).map_err(|_| invalid("a point is not JSON"))?;
-            let [Value::String(stage), Value::String(key), rest @ ..] = &values[..] else {
-                return Err(invalid("a point has no series"));
-            };
-            let kinds = ["INTEGER", "INTEGER", "INTEGER", "REAL", "TEXT"];
-            let rest: Option<Vec<Sql>> =
-                rest.iter().zip(kinds).map(|(value, kind)| to_sql(value, kind)).collect();
-            let rest = rest.filter(|rest| rest.len() == kinds.len());
-            let [step, at, nth, value, exact] = rest
-                .and_then(|rest| <[Sql; 5]>::try_from(rest).ok())
-                .ok_or_else(|| invalid("a point has other values"))?;
-            let sql = "INSERT INTO points (series, step, at, nth, value, exact) VALUES \
-                       ((SELECT id FROM series WHERE run = ?1 AND stage = ?2 AND key = ?3), \
-                        ?4, ?5, ?6, ?7, ?8)";
-            if let Sql::Text(digits) = &exact
-                && digits.parse::<i128>().is_err()
-            {
-                return Err(invalid("a point has no number"));
-            }
-            let values = params![signed(number), stage, key, step, at, nth, value, exact];
-            let inserted = self.conn.prepare_cached(sql);
-            inserted.and_then(|mut sql| sql.execute(values)).map_err(|err| {
-                match err.sqlite_error_code() {
-                    Some(rusqlite::ErrorCode::ConstraintViolation) => invalid(&err.to_string()),
-                    _ => database_error("write", err),
-                }
-            })?;
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! transaction.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use serde::Serialize;
@@ -82,7 +82,7 @@ impl EventWriter {
         let run = self.run;
         match event {
             Event::RunStarted { at, info, .. } => {
-                self.end_dead_runs(conn)?;
+                end_dead_runs(conn, &self.history)?;
                 begin(conn, run, *at, info)
             }
             Event::StageStarted { stage, at, work, reasons, inputs } => {
@@ -142,19 +142,19 @@ impl EventWriter {
             | Event::Stopping => Ok(()),
         }
     }
+}
 
-    /// Writes down which runs died while they were recorded.
-    fn end_dead_runs(&self, conn: &Connection) -> rusqlite::Result<()> {
-        let mut running =
-            conn.prepare("SELECT number FROM runs WHERE status = 'running' AND kind != ?1")?;
-        let running = running.query_map([RunKind::External.word()], |row| row.get(0))?;
-        for number in running.collect::<rusqlite::Result<Vec<i64>>>()? {
-            if !is_alive(&self.history, RunName(unsigned(number))) {
-                conn.execute("UPDATE runs SET status = 'interrupted' WHERE number = ?1", [number])?;
-            }
+/// Writes down which runs died while they were recorded.
+pub(super) fn end_dead_runs(conn: &Connection, history: &Path) -> rusqlite::Result<()> {
+    let mut running =
+        conn.prepare("SELECT number FROM runs WHERE status = 'running' AND kind != ?1")?;
+    let running = running.query_map([RunKind::External.word()], |row| row.get(0))?;
+    for number in running.collect::<rusqlite::Result<Vec<i64>>>()? {
+        if !is_alive(history, RunName(unsigned(number))) {
+            conn.execute("UPDATE runs SET status = 'interrupted' WHERE number = ?1", [number])?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Records that a run has begun.
@@ -272,7 +272,8 @@ fn end_stage(
         Outcome::Failed(failure) | Outcome::Unrecorded(failure) => (Some(json(failure)), None),
         Outcome::Skipped { because, .. } => (None, Some(because.as_str())),
         Outcome::Accepted { reason, .. } => (None, Some(reason.as_str())),
-        Outcome::Fresh | Outcome::Restored | Outcome::Ran | Outcome::Interrupted => (None, None),
+        Outcome::Restored { from } => (None, from.as_deref()),
+        Outcome::Fresh | Outcome::Ran | Outcome::Interrupted => (None, None),
     };
     conn.prepare_cached(
         "INSERT INTO stages (run, stage, outcome, took, failure, because, exit_code, cpu, memory)

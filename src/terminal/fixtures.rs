@@ -70,7 +70,7 @@ pub(super) fn failing_run() -> Vec<Event> {
     let mut events = vec![
         Event::RunStarted { run: RunName(12), at: 0, info: Box::new(info) },
         started("download", Work::Restore, vec![Change::NeverRan]),
-        ended("download", Outcome::Restored, 12),
+        ended("download", Outcome::Restored { from: None }, 12),
         ended("tools", Outcome::Fresh, 1),
         started("spectrogram", Work::Run, vec![Change::NeverRan]),
         line("spectrogram", "\u{1b}[1m\u{1b}[32m   Compiling\u{1b}[0m features v0.1.0"),

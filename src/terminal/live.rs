@@ -382,7 +382,7 @@ mod tests {
         see(&mut display, &[]);
         see(&mut display, &fixtures::failing_run()[..2]);
         see(&mut display, &[fixtures::started("train", Work::Run, vec![fixtures::epochs()])]);
-        see(&mut display, &[fixtures::ended("download", Outcome::Restored, 12)]);
+        see(&mut display, &[fixtures::ended("download", Outcome::Restored { from: None }, 12)]);
         see(
             &mut display,
             &[fixtures::line(

@@ -167,7 +167,8 @@ fn stages(summary: &Summary) -> String {
     let mut text = String::new();
     for stage in &shown {
         let (sign, style) = wording::sign(&stage.outcome);
-        let began = stage.took.0 > 0 || matches!(stage.outcome, Outcome::Ran | Outcome::Restored);
+        let began =
+            stage.took.0 > 0 || matches!(stage.outcome, Outcome::Ran | Outcome::Restored { .. });
         let took = if began { stage.took.to_string() } else { String::new() };
         let line = format!(
             "{} {}  {}  {}  {}",
@@ -261,7 +262,7 @@ mod tests {
     fn successful_run() {
         let mut all = summary(
             vec![
-                stage("download", Outcome::Restored, 12),
+                stage("download", Outcome::Restored { from: None }, 12),
                 stage("spectrogram", Outcome::Ran, 41_000),
                 stage("train", Outcome::Ran, 178_000),
                 stage("evaluate", Outcome::Ran, 1100),

@@ -14,7 +14,7 @@ pub(super) fn styled(style: Style, text: &str) -> String {
 pub(super) fn sign(outcome: &Outcome) -> (&'static str, Style) {
     match outcome {
         Outcome::Fresh => ("·", DIM),
-        Outcome::Restored => ("↺", LIVELY),
+        Outcome::Restored { .. } => ("↺", LIVELY),
         Outcome::Ran => ("✓", GOOD),
         Outcome::Failed(_) | Outcome::Unrecorded(_) => ("✗", ERROR),
         Outcome::Skipped { .. } => ("⊘", WARNING),
@@ -30,7 +30,8 @@ pub(super) fn ended(outcome: &Outcome, took: Millis) -> String {
     let after = if took.0 == 0 { String::new() } else { format!(" after {took}") };
     match outcome {
         Outcome::Fresh => "up to date".to_owned(),
-        Outcome::Restored => format!("restored in {took}"),
+        Outcome::Restored { from: None } => format!("restored in {took}"),
+        Outcome::Restored { from: Some(remote) } => format!("restored from {remote} in {took}"),
         Outcome::Ran => format!("ran in {took}"),
         Outcome::Failed(failure) => format!("failed{after}: {}", failure.what),
         Outcome::Unrecorded(failure) => {

@@ -1,6 +1,7 @@
 //! `repro runs reproduce`: repeats a run in a worktree and compares the results.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -8,7 +9,7 @@ use crate::cli::common::{command_line, show_failures, store};
 use crate::cli::select;
 use crate::cli::tracking::tracking;
 use crate::engine::reproduce::{Repetition, Sameness, Tolerance, prepare};
-use crate::engine::run::{Options, Role, run};
+use crate::engine::run::{NoSupply, Options, Role, run};
 use crate::engine::{OnForeign, Project, processors};
 use crate::error::{Error, Result, exit};
 use crate::pipeline::{Goals, Override, StageName, StageSet};
@@ -105,6 +106,7 @@ impl ReproduceArgs {
             role: Role::Repetition(original.info.uid),
             git: repetition.git.clone(),
             tracking: tracking(&project.history),
+            supply: Arc::new(NoSupply),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let mut reporter = Reporter::choose(Format::Text, &names);

@@ -189,6 +189,7 @@ fn why(stage: &StageRecord) -> Vec<String> {
             label = "started because: ";
         }
         StageState::Skipped { because: Some(because) } => lines.push(format!("{because} failed")),
+        StageState::Restored { from: Some(remote) } => lines.push(format!("from {remote}")),
         StageState::Accepted { reason } => {
             lines.push(reason.clone());
             label = "despite: ";

@@ -47,12 +47,12 @@ use super::outcome::{StageResult, unstarted};
 use super::processes::{Delivery, GRACE, ProcessGroups};
 use super::shared::{Claim, Membership, Shared};
 use super::stage_output::StageOutput;
+use super::supply::{Supplied, observe_supplied};
 use super::thread_pool::ThreadPool;
 use super::units::Units;
 use super::worker;
 use crate::clock::now_millis;
-use crate::engine::observe::predict::Predicted;
-use crate::engine::observe::{Observation, observe, observe_failed};
+use crate::engine::observe::{Observation, observe_failed};
 use crate::engine::{Project, resources};
 use crate::error::{Error, Result, exit};
 use crate::event::{Event, Failure, Outcome, RunName, StageInputs, Subscriber, Work};
@@ -117,6 +117,8 @@ struct Progress {
     observed: Option<Result<Arc<Observation>>>,
     /// Its objects in the cache are damaged, so it has to run.
     damaged: bool,
+    /// Name of where its outs are from, if the supply has brought them.
+    from: Option<String>,
     output: StageOutput,
     /// Receives the indices of the units to start.
     units: Option<Sender<usize>>,
@@ -197,17 +199,20 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 let (project, sender) = (Arc::clone(self.project), self.sender.clone());
                 let force = if self.options.forced.contains(ix) { Force::Yes } else { Force::No };
                 let on_foreign = self.options.on_foreign;
+                let supply = Arc::clone(&self.options.supply);
                 let spawned = self.observers.spawn(move || {
                     let observing = AssertUnwindSafe(|| {
-                        observe(&project, ix, force, on_foreign, &Predicted::new())
+                        observe_supplied(&project, ix, force, on_foreign, &*supply)
                     });
-                    let observed = catch_unwind(observing)
-                        .unwrap_or_else(|_| Err(Error::environment(PANICKED)));
+                    let panicked = |_| (Err(Error::environment(PANICKED)), Supplied::default());
+                    let (observed, supplied) = catch_unwind(observing).unwrap_or_else(panicked);
                     // The dispatcher outlives every observation.
-                    let _ = sender.send(Message::Observed(ix, observed.map(Arc::new)));
+                    let observed = observed.map(Arc::new);
+                    let _ = sender.send(Message::Observed(ix, observed, supplied));
                 });
                 if let Err(error) = spawned {
-                    let _ = self.sender.send(Message::Observed(ix, Err(error)));
+                    let observed = Message::Observed(ix, Err(error), Supplied::default());
+                    let _ = self.sender.send(observed);
                 }
             }
             Effect::Execute(ix) => self.start_work(ix),
@@ -245,7 +250,11 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 }
                 effects
             }
-            Message::Observed(ix, observed) => {
+            Message::Observed(ix, observed, supplied) => {
+                if let Some(text) = supplied.warning {
+                    self.ledger.emit(Event::Warning { stage: None, text });
+                }
+                self.stages[ix].from = supplied.from;
                 if !self.observing.remove(&ix) {
                     // It arrived after a stop, which has already dropped the stage.
                     return Vec::new();
@@ -351,6 +360,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         };
         let on_foreign = self.options.on_foreign;
         let (uid, tracking) = (self.ledger.uid(), Arc::clone(&self.options.tracking));
+        let supply = Arc::clone(&self.options.supply);
         let spawned = self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let (meter, reported) = (Meter::default(), Reported::default());
@@ -364,6 +374,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 units: &units,
                 on_foreign,
                 tracking: &*tracking,
+                supply: &*supply,
             };
             let deliver = |messages: Vec<StageMessage>| {
                 reported.note(&messages);
@@ -419,7 +430,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.ledger.remember(ix, trace);
                 self.ledger.save_lock_now_and_then();
                 let outcome = match work {
-                    Work::Restore => Outcome::Restored,
+                    Work::Restore => Outcome::Restored { from: self.stages[ix].from.take() },
                     Work::Run => Outcome::Ran,
                 };
                 (outcome, outs, End::Success)

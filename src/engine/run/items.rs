@@ -31,8 +31,12 @@ pub(super) fn run(
 ) -> StageResult {
     let project = context.project;
     let stage = &project.pipeline.stages[ix];
-    let items = match Items::of(project, stage, each, observation) {
-        Ok(items) => items,
+    let items = match Items::supplied(project, stage, each, observation, context.supply) {
+        Ok((items, failed)) => {
+            let warning = failed.map(|error| StageMessage::Warning(error.to_string()));
+            deliver(warning.into_iter().collect());
+            items
+        }
         Err(error) => return unstarted("could not be started", error),
     };
     if items.all.is_empty() {

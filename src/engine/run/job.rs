@@ -9,6 +9,7 @@ use super::ledger::OtherFolder;
 use super::meter::Meter;
 use super::options::Tracking;
 use super::processes::{Deliver, ProcessGroups};
+use super::supply::Supply;
 use super::units::Units;
 use crate::engine::{OnForeign, Project};
 use crate::error::{Error, Result};
@@ -34,6 +35,7 @@ pub(super) struct RunContext<'a> {
     pub units: &'a Units,
     pub on_foreign: OnForeign,
     pub tracking: &'a dyn Tracking,
+    pub supply: &'a dyn Supply,
 }
 
 /// Makes attempts until one succeeds or the stage's retries are used up, and returns the last

@@ -292,7 +292,7 @@ impl<'a, 's> Ledger<'a, 's> {
         }
         let is_done = |ix: &StageIx| {
             let ended = self.ended[*ix].as_ref().map(|(outcome, _)| outcome);
-            matches!(ended, Some(Outcome::Fresh | Outcome::Restored | Outcome::Ran))
+            matches!(ended, Some(Outcome::Fresh | Outcome::Restored { .. } | Outcome::Ran))
         };
         let stages = &self.project.pipeline.stages;
         let done = StageIx::all(stages.len()).filter(is_done);
@@ -320,7 +320,7 @@ impl<'a, 's> Ledger<'a, 's> {
         for (ix, stage) in StageIx::enumerate(&project.pipeline.stages) {
             let is_current = match &self.ended[ix] {
                 Some((outcome, _)) => {
-                    matches!(outcome, Outcome::Fresh | Outcome::Restored | Outcome::Ran)
+                    matches!(outcome, Outcome::Fresh | Outcome::Restored { .. } | Outcome::Ran)
                 }
                 None => self.run.is_some() && metrics::is_as_locked(project, stage),
             };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::outcome::StageResult;
+use super::supply::Supplied;
 use crate::digest::Content;
 use crate::engine::observe::Observation;
 use crate::error::Result;
@@ -24,7 +25,7 @@ pub(super) struct Spent {
 
 #[derive(Debug)]
 pub(super) enum Message {
-    Observed(StageIx, Result<Arc<Observation>>),
+    Observed(StageIx, Result<Arc<Observation>>, Supplied),
     /// Output of a stage. The dispatcher drops the sender once it has reported all of it.
     Output(StageIx, Vec<StageMessage>, Sender<()>),
     Ended(StageIx, StageResult, Box<Spent>),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::supply::Supply;
 use crate::engine::OnForeign;
 use crate::engine::saved_git::SavedGit;
 use crate::error::{Error, Result};
@@ -29,6 +30,7 @@ pub struct Options {
     /// Git state of the files, if they are not those of the main project as they are now.
     pub git: Option<SavedGit>,
     pub tracking: Arc<dyn Tracking>,
+    pub supply: Arc<dyn Supply>,
 }
 
 /// Connects commands with a server that accepts what they log, for stages that declare `mlflow`.

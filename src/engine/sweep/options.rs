@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::run::Tracking;
+use crate::engine::run::{Supply, Tracking};
 use crate::error::Result;
 use crate::pipeline::{Pipeline, StageSet};
 
@@ -24,6 +24,8 @@ pub struct Options<'a> {
     pub notify: fn(&str),
     /// See [`Tracking`].
     pub tracking: Arc<dyn Tracking>,
+    /// See [`Supply`].
+    pub supply: Arc<dyn Supply>,
 }
 
 /// The reaction to a failed trial.

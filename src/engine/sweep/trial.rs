@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::news::{Ended, News};
-use crate::engine::run::{self, Prepared, Role, Shared, Tracking, TrialOf, run_sharing};
+use crate::engine::run::{self, Prepared, Role, Shared, Supply, Tracking, TrialOf, run_sharing};
 use crate::engine::saved_git::SavedGit;
 use crate::engine::worktree::Worktree;
 use crate::engine::{OnForeign, Project};
@@ -29,6 +29,7 @@ pub(super) struct Context<'a> {
     /// Shows a message of the recorder.
     pub notify: fn(&str),
     pub tracking: &'a Arc<dyn Tracking>,
+    pub supply: &'a Arc<dyn Supply>,
 }
 
 /// A trial to run.
@@ -66,6 +67,7 @@ fn run(context: &Context<'_>, job: Job, news: &Sender<News>) -> Result<Ended> {
         role: Role::Trial(of),
         git: Some(context.git.clone()),
         tracking: Arc::clone(context.tracking),
+        supply: Arc::clone(context.supply),
     };
     let mut recorder = Recorder::start(&project.history, context.notify);
     let mut forward = Forward { name, news };

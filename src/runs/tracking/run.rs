@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::event::{RunKind, RunName, RunUid};
 use crate::pipeline::StageName;
+use crate::runs::edits::Field;
 use crate::runs::folders;
 use crate::runs::record::{Lifecycle, RunState};
 use crate::runs::rows::signed;
@@ -83,6 +84,7 @@ impl Store {
             self.execute(sql, (number, ended, RunKind::External.word()))?;
         }
         if let Some(name) = &update.name {
+            self.mark_edited(run, &Field::Name)?;
             self.execute("UPDATE runs SET name = ?2 WHERE number = ?1", (number, name))?;
         }
         Ok(())
@@ -93,6 +95,7 @@ impl Store {
     /// # Errors
     /// The database cannot be written.
     pub fn set_lifecycle_alone(&self, run: RunName, to: Lifecycle) -> Result<()> {
+        self.mark_edited(run, &Field::Lifecycle)?;
         let sql = "UPDATE runs SET lifecycle = ?2 WHERE number = ?1";
         self.execute(sql, (signed(run), to.word())).map(drop)
     }

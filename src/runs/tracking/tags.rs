@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::event::{RunKind, RunName, RunUid};
 use crate::pipeline::StageName;
+use crate::runs::edits::Field;
 use crate::runs::rows::signed;
 use crate::runs::store::Store;
 
@@ -49,6 +50,7 @@ impl Store {
             Some("parent") if !self.can_be_parent(run, value)? => None,
             column => column,
         };
+        self.mark_tag_edited(run, &key)?;
         if let Some(column) = column {
             let sql = format!("UPDATE runs SET {column} = ?2 WHERE number = ?1");
             self.execute(&sql, (number, value))?;
@@ -70,6 +72,7 @@ impl Store {
     pub fn delete_client_tag(&self, run: RunName, stage: &StageName, key: &str) -> Result<()> {
         let number = signed(run);
         let name = stage.name_of(key);
+        self.mark_tag_edited(run, &name)?;
         let mut removed =
             self.execute("DELETE FROM tags WHERE run = ?1 AND key = ?2", (number, &name))?;
         if let Some(column) = column(&name)
@@ -82,6 +85,16 @@ impl Store {
         match removed {
             0 => Err(Error::missing(format!("No tag with name: {key} in {run}"))),
             _ => Ok(()),
+        }
+    }
+
+    fn mark_tag_edited(&self, run: RunName, key: &str) -> Result<()> {
+        match column(key) {
+            Some("name") => self.mark_edited(run, &Field::Name),
+            Some("note") => self.mark_edited(run, &Field::Note),
+            // The others say where a run comes from, and are part of its record.
+            Some(_) => Ok(()),
+            None => self.mark_edited(run, &Field::Tag(key.to_owned())),
         }
     }
 

@@ -4,9 +4,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::digest::Content;
+use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::observe::Observation;
+use crate::engine::run::Supply;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::pipeline::{Each, ItemOut, Mode, Presence, Stage};
@@ -71,6 +72,36 @@ fn without(stage: &Fingerprint, glob: &RepoPath) -> Fingerprint {
 }
 
 impl Items {
+    /// Lists the items with their states. Asks `supply` for those that no trace in the cache knows.
+    pub(super) fn supplied(
+        project: &Project,
+        stage: &Stage,
+        each: &Each,
+        observation: &Observation,
+        supply: &dyn Supply,
+    ) -> Result<(Items, Option<Error>)> {
+        let mut items = Items::of(project, stage, each, observation)?;
+        if is_forced(observation) {
+            return Ok((items, None));
+        }
+        let stale = items.all.iter_mut().filter(|item| item.state == State::Stale);
+        let mut stale: Vec<(Digest, &mut Item)> =
+            stale.map(|item| (items.shared.fingerprint(each, item).key(), item)).collect();
+        let keys: Vec<Digest> = stale.iter().map(|(key, _)| *key).collect();
+        let brought = match keys.is_empty() {
+            true => Ok(BTreeMap::new()),
+            false => supply.traces(&project.cache, &keys),
+        };
+        let (brought, failed) = match brought {
+            Ok(brought) => (brought, None),
+            Err(error) => (BTreeMap::new(), Some(error)),
+        };
+        for (_, item) in stale.iter_mut().filter(|(key, _)| brought.contains_key(key)) {
+            item.state = state(project, observation, &items.shared.fingerprint(each, item));
+        }
+        Ok((items, failed))
+    }
+
     /// Lists the items with their states.
     pub(super) fn of(
         project: &Project,
@@ -79,8 +110,7 @@ impl Items {
         observation: &Observation,
     ) -> Result<Items> {
         let shared = Shared::of(&observation.fingerprint, each.glob.text());
-        let forced = matches!(&observation.decision, Decision::Run(changes)
-            if matches!(changes[..], [Change::Forced | Change::Always]));
+        let forced = is_forced(observation);
         let locked = if forced { None } else { locked(project, stage, each, observation) };
         let mut finding = Finding { project, stage, each, all: Vec::new() };
         if let Some(seen) = observation.deps.get(each.glob.text()) {
@@ -106,6 +136,11 @@ impl Items {
     pub(super) fn stale(&self) -> Vec<&Item> {
         self.all.iter().filter(|item| item.state == State::Stale).collect()
     }
+}
+
+fn is_forced(observation: &Observation) -> bool {
+    matches!(&observation.decision, Decision::Run(changes)
+        if matches!(changes[..], [Change::Forced | Change::Always]))
 }
 
 /// Reports whether an out is a folder of per-item outs.
