@@ -1,4 +1,4 @@
-//! What was shared of each run: with which remote, and in which version. Does not know about
+//! Records with which remote each run was shared, and in which version. Does not know about
 //! remotes; they are named by a text.
 //!
 //! A *version* is a copy of a run on a remote, named by its digest. Versions never change; a run
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn edits_of_both_sides_are_kept() {
+    fn both_sides_keep_edits() {
         let [(_a, a), (_b, b)] = two();
         tag(&a, RUN, "team", "audio");
         tag(&b, COPY, "quality", "good");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn later_edit_of_a_tag_wins() {
+    fn later_edit_wins() {
         let [(_a, a), (_b, b)] = two();
         tag(&a, RUN, "team", "audio");
         merge((&a, RUN), (&b, COPY));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn name_of_another_run_is_lost() {
+    fn used_name_is_lost() {
         let [(_a, a), (_b, b)] = two();
         let mut rows = a.rows(RunName(1)).unwrap();
         let other = Arriving { number: RunName(6), rows: &rows, points: None::<&[u8]> };
