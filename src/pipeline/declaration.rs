@@ -14,6 +14,7 @@ use super::items::{Each, ItemOut};
 use super::links::Links;
 use super::out_options::{Cached, Persist, Presence, Role};
 use super::params::{ParamKey, ParamValue, Params};
+use super::remote_spec::RemoteSpec;
 use super::stage_ix::StageIx;
 use crate::repo_path::RepoPath;
 
@@ -42,6 +43,8 @@ pub struct Pipeline {
     pub trash: Duration,
     /// Paths of the main project that every worktree reaches by a link.
     pub shared_by_worktrees: Vec<RepoPath>,
+    /// Sorted by name.
+    pub remotes: Vec<RemoteSpec>,
     /// In the order of declaration; a [`StageIx`] is an index into it.
     pub stages: Vec<Stage>,
     pub graph: Graph,

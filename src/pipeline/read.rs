@@ -9,6 +9,7 @@ pub(super) mod options;
 pub(super) mod outs;
 mod overrides;
 pub(super) mod reader;
+pub(super) mod remotes;
 pub(super) mod source;
 pub(super) mod stage;
 pub(super) mod sweeps;
@@ -43,6 +44,7 @@ pub fn parse(
     let (links, cache_dir) = reader.cache(root);
     let outs_in_git = reader.outs_in_git(root);
     let trash = reader.trash(root);
+    let remotes = reader.remotes(root);
     let composed = reader.compose(root, overrides, files);
     if composed.completeness == Completeness::Incomplete {
         // Errors about params that are missing for this reason would only repeat it.
@@ -67,6 +69,7 @@ pub fn parse(
             cache_dir,
             trash,
             shared_by_worktrees,
+            remotes,
             stages,
             graph,
         }),

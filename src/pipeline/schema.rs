@@ -18,7 +18,7 @@ mod tests {
 
     #[test]
     fn schema_keys_match_reader() {
-        let cases: [(&str, &[&str]); 13] = [
+        let cases: [(&str, &[&str]); 14] = [
             ("", &read::reader::ROOT),
             ("/properties/pipeline", &read::reader::PIPELINE),
             ("/properties/config", &read::reader::CONFIG),
@@ -26,6 +26,7 @@ mod tests {
             ("/properties/cache", &read::reader::CACHE),
             ("/properties/git", &read::reader::GIT),
             ("/properties/worktrees", &read::worktrees::KEYS),
+            ("/$defs/remote", &read::remotes::KEYS),
             ("/$defs/sweep", &read::sweeps::KEYS),
             ("/$defs/stage", &stage::KEYS),
             ("/$defs/out/anyOf/1", &outs::OUT),

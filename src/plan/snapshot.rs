@@ -22,14 +22,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::pipeline::{
-    Goals, Graph, Links, OutsInGit, ParamKey, ParamValue, Params, PathEntry, Pipeline, Role, Stage,
-    StageIx, StageSet, Tokens,
+    Goals, Graph, Links, OutsInGit, ParamKey, ParamValue, Params, PathEntry, Pipeline, RemoteSpec,
+    Role, Stage, StageIx, StageSet, Tokens,
 };
 use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
 /// Start of the text part; changes with the format.
-const HEADER: &str = "repro.snapshot 6\n";
+const HEADER: &str = "repro.snapshot 7\n";
 
 /// A decoded snapshot; the stages' declarations are still text.
 #[derive(Debug)]
@@ -57,6 +57,7 @@ pub struct Header {
     cache_dir: Option<String>,
     trash: Duration,
     shared_by_worktrees: Vec<RepoPath>,
+    remotes: Vec<RemoteSpec>,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
     /// The outs of stages without a template, and the places of outs that links lead to.
@@ -128,6 +129,7 @@ impl PipelineSnapshot {
             cache_dir: pipeline.cache_dir.clone(),
             trash: pipeline.trash,
             shared_by_worktrees: pipeline.shared_by_worktrees.clone(),
+            remotes: pipeline.remotes.clone(),
             with_metrics: StageIx::enumerate(stages)
                 .filter(|(_, stage)| has_metrics(stage))
                 .map(|(ix, _)| ix)
@@ -264,6 +266,7 @@ impl PipelineSnapshot {
             cache_dir,
             trash,
             shared_by_worktrees,
+            remotes,
             ..
         } = &self.header;
         Some(Pipeline {
@@ -278,6 +281,7 @@ impl PipelineSnapshot {
             cache_dir: cache_dir.clone(),
             trash: *trash,
             shared_by_worktrees: shared_by_worktrees.clone(),
+            remotes: remotes.clone(),
             graph: Graph::new(needs.collect()).ok()?,
             stages,
         })

@@ -226,6 +226,7 @@ mod tests {
             tokens: Default::default(),
             trash: crate::pipeline::KEEP_DISPLACED,
             shared_by_worktrees: Vec::new(),
+            remotes: Vec::new(),
             links: Default::default(),
             warnings: Default::default(),
             cache_dir: None,

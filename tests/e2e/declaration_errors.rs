@@ -468,3 +468,29 @@ fn types_say_what_was_found() {
      hint: the keys are cmd, desc, each, shell, wdir, env, env_deps, tools, deps, params, outs, metrics, plots, matrix, frozen, always, resources, uses, retries, timeout, mlflow
     "#);
 }
+
+#[test]
+fn remotes() {
+    let sandbox = Sandbox::with(
+        "[remotes.a]\nurl = '../store'\ndefault = true\nauto = 'push'\nregoin = 'eu'\n\
+         [remotes.b]\nurl = 3\n[remotes.c]\ndefault = true\n\
+         [remotes.d]\nurl = ' '\njobs = 0\n[remotes.e]\nurl = 'x'\ndefault = true\n\
+         [remotes.\"a b\"]\nurl = 'x'\n[stages.s]\ncmd = 'true'\n",
+    );
+    snapshot!(sandbox.repro(&["status"]), @r#"
+    exit 2
+    --- stderr
+    error: pipeline.toml:4: `auto` of remote `a` is unknown
+     hint: the only value is "pull": `repro run` fetches what the remote has
+    error: pipeline.toml:5: unknown key `regoin` in remote `a`
+     hint: did you mean `region`?
+    error: pipeline.toml:7: `url` of remote `b` must be a string, not an integer
+    error: pipeline.toml:8: remote `c` has no `url`
+     hint: add one, such as `url = "s3://bucket/project"`
+    error: pipeline.toml:11: `url` of remote `d` is neither a URL nor the path of a folder
+    error: pipeline.toml:13: remotes `a` and `e` are both the default
+     hint: keep `default = true` in one of them
+    error: pipeline.toml:16: `a b` is not a valid name of a remote
+     hint: use letters, digits, `_` and `-`
+    "#);
+}

@@ -17,7 +17,7 @@ use crate::pipeline::{
 use crate::repo_path::RepoPath;
 
 /// The keys at the top level; those of the tables follow.
-pub(in crate::pipeline) const ROOT: [&str; 10] = [
+pub(in crate::pipeline) const ROOT: [&str; 11] = [
     "pipeline",
     "config",
     "params",
@@ -26,6 +26,7 @@ pub(in crate::pipeline) const ROOT: [&str; 10] = [
     "cache",
     "git",
     "worktrees",
+    "remotes",
     "sweeps",
     "stages",
 ];
