@@ -5,6 +5,7 @@
 //! cache/objects/ab/cdef…   contents; read-only files
 //! cache/traces/ab/cdef…    outs of an execution, by fingerprint
 //! cache/tmp/               files being written
+//! cache/partial/           objects that are being fetched in pieces
 //! cache/damaged/           files that `repro fsck --repair` has moved out of the folders above
 //! cache/unsynced           marker: some named files may not be on the disk yet
 //! cache/lock, projects/    for several users of one cache (`sharing.rs`)
@@ -18,13 +19,15 @@
 //! Objects and traces enter and leave the cache in one place each. Code that fetches them from
 //! elsewhere or sends them there must use these functions, which keep the following contract:
 //!
-//! - [`Cache::put_file`] and [`Cache::put_bytes`] add an object. Both go through
-//!   `Cache::insert_object`, which compares the digest of the stored bytes with the expected one
-//!   before the object gets its name. Wrong bytes never get a name.
+//! - [`Cache::put_file`], [`Cache::put_bytes`] and [`Cache::put_verified`] add an object. They go
+//!   through `Cache::insert_object`, which compares the digest of the stored bytes with the
+//!   expected one before the object gets its name. [`PartialObject::finish`] does the same for an
+//!   object that arrived in pieces. Wrong bytes never get a name.
 //! - [`Cache::put_trace`] adds a trace under the key that it computes from the trace's fingerprint.
 //!   Objects come before traces: add every object a trace refers to before the trace.
 //! - [`Cache::restore_file`] and [`Cache::bytes`] (and [`Cache::tree`], which uses it) return an
 //!   object. Both verify the digest of the bytes they return, and remove a damaged object.
+//!   [`Cache::open_object`] reads an object in pieces; [`ObjectFile::verify`] verifies it.
 //! - [`Cache::trace`] returns a trace after it has verified its key; a damaged trace is treated as
 //!   missing.
 //! - [`Cache::has`], [`Cache::missing`] and [`Cache::first_missing`] query for objects by name
@@ -38,7 +41,8 @@ pub mod inventory;
 mod objects;
 mod pending_sync;
 mod sharing;
-mod traces;
+pub mod traces;
+mod transfer;
 pub mod walk;
 
 use std::fs::{self, File};
@@ -48,6 +52,7 @@ use self::copy::{ReflinkSupport, create, or_in_new_folder};
 use self::pending_sync::PendingSync;
 pub use self::sharing::Member;
 use self::sharing::Sharing;
+pub use self::transfer::{ObjectFile, PartialObject};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::unique::{is_left_over, unique};

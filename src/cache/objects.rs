@@ -42,7 +42,7 @@ use crate::pipeline::Link;
 use crate::plan::Tree;
 use crate::regular_file;
 
-const OBJECTS: &str = "objects";
+pub(super) const OBJECTS: &str = "objects";
 
 impl Cache {
     /// Reports whether the object exists and may be read, without reading it.
@@ -143,7 +143,7 @@ impl Cache {
     /// `fill` writes the bytes to a temporary file and returns their digest. If it is not `digest`,
     /// the file is removed and the object does not get a name. An existing object is kept. A large
     /// object is synced before it is named; others become durable with [`Cache::sync`].
-    fn insert_object(
+    pub(super) fn insert_object(
         &self,
         digest: &Digest,
         mode: u32,
@@ -369,7 +369,7 @@ impl Cache {
 }
 
 /// Result of [`Cache::insert_object`].
-enum Inserted {
+pub(super) enum Inserted {
     Yes,
     /// The bytes were not those of the digest; nothing was added.
     WrongDigest,

@@ -65,7 +65,7 @@ fn parts(project: &Project, here: &Path, names: &[String]) -> Result<Vec<Part>> 
 /// Maximum number of names in the summary.
 const MOST_NAMED: usize = 8;
 
-fn summary(report: &Report, names: &[String], present: Present) -> String {
+pub(super) fn summary(report: &Report, names: &[String], present: Present) -> String {
     if report.brought.is_empty() {
         return match names {
             [] => format!("the workspace already matches `{}`", lock::FILE),

@@ -8,6 +8,8 @@ mod common;
 mod comparison;
 mod completions;
 mod dag;
+#[cfg(feature = "remote")]
+mod fetch;
 mod fsck;
 mod gc;
 mod get;
@@ -21,10 +23,16 @@ mod other_tools;
 mod params;
 mod plan;
 mod plots;
+#[cfg(feature = "remote")]
+mod pull;
+#[cfg(feature = "remote")]
+mod push;
 mod run;
 mod runs;
 mod schema;
 mod select;
+#[cfg(feature = "remote")]
+mod share;
 mod status;
 mod sweep;
 mod tracking;
@@ -87,6 +95,12 @@ enum Command {
     Checkout(checkout::CheckoutArgs),
     Get(get::GetArgs),
     Trash(trash::TrashArgs),
+    #[cfg(feature = "remote")]
+    Push(push::PushArgs),
+    #[cfg(feature = "remote")]
+    Pull(pull::PullArgs),
+    #[cfg(feature = "remote")]
+    Fetch(fetch::FetchArgs),
     #[cfg(feature = "ui")]
     Import(import::ImportArgs),
     #[cfg(feature = "ui")]
@@ -173,6 +187,12 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Get(args) => args.execute(&here, &root()?),
         Command::Trash(args) => args.execute(&here, &root()?),
+        #[cfg(feature = "remote")]
+        Command::Push(args) => args.execute(&here, &root()?),
+        #[cfg(feature = "remote")]
+        Command::Pull(args) => args.execute(&here, &root()?),
+        #[cfg(feature = "remote")]
+        Command::Fetch(args) => args.execute(&here, &root()?),
         #[cfg(feature = "ui")]
         Command::Import(args) => args.execute(&here, &root()?),
         #[cfg(feature = "ui")]

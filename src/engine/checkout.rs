@@ -9,7 +9,7 @@ use crate::digest::Content;
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::exec::kill_orphans;
 use crate::pipeline::{Cached, Glob, StageName};
-use crate::plan::{OutContents, Trace, lock};
+use crate::plan::{Lock, OutContents, Trace, lock};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 use crate::workspace::run_lock::RunLock;
@@ -61,9 +61,25 @@ pub fn of_stage(project: &Project, name: &str) -> Vec<Part> {
 /// # Errors
 /// If there is none.
 pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
+    let parts = parts_at(project, &project.lock, path)?;
+    let not_kept =
+        |part: &&Part| !part.paths.keys().any(|path| is_kept(project, &part.stage, path));
+    match (&parts[..], parts.iter().find(not_kept)) {
+        ([], _) => Err(nothing_at(project, path)),
+        ([_], Some(Part { stage, .. })) => {
+            Err(Error::usage(format!("`{path}` is not kept in the cache"))
+                .hint(format!("`repro run {stage}` writes it")))
+        }
+        _ => Ok(parts),
+    }
+}
+
+/// Returns the outs of a lock, or parts of outs, at a path or matching a glob; empty if there is
+/// none.
+pub(super) fn parts_at(project: &Project, lock: &Lock, path: &RepoPath) -> Result<Vec<Part>> {
     let glob = Glob::parse(path).map_err(|bad| Error::usage(format!("`{path}` has {bad}")))?;
     let mut parts = Vec::new();
-    for (name, trace) in &project.lock.stages {
+    for (name, trace) in &lock.stages {
         let mut paths = OutContents::new();
         for (out, content) in &trace.outs {
             match &glob {
@@ -78,16 +94,16 @@ pub fn at_path(project: &Project, path: &RepoPath) -> Result<Vec<Part>> {
             parts.push(Part { stage: name.clone(), paths });
         }
     }
-    let not_kept =
-        |part: &&Part| !part.paths.keys().any(|path| is_kept(project, &part.stage, path));
-    match (&parts[..], parts.iter().find(not_kept)) {
-        ([], _) => Err(nothing_at(project, path)),
-        ([_], Some(Part { stage, .. })) => {
-            Err(Error::usage(format!("`{path}` is not kept in the cache"))
-                .hint(format!("`repro run {stage}` writes it")))
-        }
-        _ => Ok(parts),
+    Ok(parts)
+}
+
+/// Groups contents at paths by their stages.
+pub fn parts_of(outs: impl IntoIterator<Item = (StageName, RepoPath, Content)>) -> Vec<Part> {
+    let mut parts: BTreeMap<StageName, OutContents> = BTreeMap::new();
+    for (stage, path, content) in outs {
+        parts.entry(stage).or_default().insert(path, Some(content));
     }
+    parts.into_iter().map(|(stage, paths)| Part { stage, paths }).collect()
 }
 
 fn whole(name: &StageName, trace: &Trace) -> Part {

@@ -33,6 +33,8 @@ pub mod revision;
 pub mod run;
 pub mod run_checkout;
 mod saved_git;
+#[cfg(feature = "remote")]
+pub mod share;
 mod shared_cache;
 pub mod side;
 pub mod size;

@@ -2,7 +2,21 @@
 //! about the cache, the workspace or stages: `engine::share` connects them.
 
 mod backend;
-mod cut;
+mod catalog;
+mod codec;
+mod download;
+mod folder;
+mod index;
+mod local;
+mod location;
+mod meter;
+mod store;
+mod trouble;
+mod upload;
 
 pub use self::backend::{Backend, Fault, FaultKind, Listed};
-pub use self::cut::{MAX_SEGMENT, first_segment};
+pub use self::catalog::{Catalog, Place, RunPlace, TracePlace};
+pub use self::download::{Fetched, Partial, Sink};
+pub use self::meter::{Amount, Meter};
+pub use self::store::Remote;
+pub use self::upload::{Outgoing, Pieces, Record, RecordKey, Sent, Shape, Source};

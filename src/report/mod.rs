@@ -33,6 +33,8 @@ pub mod run_page;
 pub mod run_table;
 pub mod run_tree;
 pub mod runs;
+#[cfg(feature = "remote")]
+pub mod share;
 pub mod stage;
 pub mod status;
 pub mod streamed;

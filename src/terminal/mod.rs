@@ -18,6 +18,8 @@ pub mod summary;
 pub mod sweep;
 pub mod table;
 pub mod text;
+#[cfg(feature = "remote")]
+pub mod transfer;
 pub mod wording;
 
 use std::io::IsTerminal as _;

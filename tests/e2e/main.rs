@@ -90,6 +90,8 @@ mod runs_tree;
 mod sandbox;
 mod schema;
 mod settings;
+#[cfg(feature = "remote")]
+mod share;
 mod shared_cache;
 mod soundness;
 mod staging;

@@ -1,0 +1,67 @@
+//! Sharing: what a project has computed travels to a remote and back. Connects the cache with
+//! `remote`, and decides what is sent and fetched.
+//!
+//! Objects come before what refers to them: a push names them on the remote first, and a fetch adds
+//! them to the cache before traces.
+
+mod exchange;
+pub mod fetch;
+pub mod missing;
+pub mod push;
+mod reach;
+pub mod select;
+
+use super::Project;
+use crate::error::{Error, Result, did_you_mean};
+use crate::pipeline::{FILE, Pipeline, RemoteSpec};
+use crate::remote::Remote;
+
+/// Folder in the cache with the local knowledge about remotes.
+const REMOTES: &str = "remotes";
+
+/// Opens the remote `name` of a project, or the default one. Makes no request: call
+/// [`Remote::refresh`] next.
+///
+/// # Errors
+/// There is no such remote, or it is not clear which one is meant.
+pub fn open(project: &Project, name: Option<&str>) -> Result<Remote> {
+    let spec = declared(&project.pipeline, name)?;
+    Remote::open(spec, &project.history, &project.cache.dir().join(REMOTES))
+}
+
+/// Returns the remote `name`; without a name, the only one or the default.
+///
+/// # Errors
+/// There is no such remote, or it is not clear which one is meant.
+pub fn declared<'p>(pipeline: &'p Pipeline, name: Option<&str>) -> Result<&'p RemoteSpec> {
+    let remotes = &pipeline.remotes;
+    let listed = || {
+        let names: Vec<String> =
+            remotes.iter().map(|remote| format!("`{}`", remote.name)).collect();
+        names.join(", ")
+    };
+    let found = match (name, &remotes[..]) {
+        (_, []) => {
+            return Err(Error::usage("this project has no remote").hint(format!(
+                "add one to `{FILE}`, such as `[remotes.origin]` with `url = \"/mnt/store\"` or \
+                 `url = \"s3://bucket/project\"`"
+            )));
+        }
+        (Some(name), remotes) => remotes.iter().find(|remote| remote.name == name),
+        (None, [only]) => Some(only),
+        (None, remotes) => remotes.iter().find(|remote| remote.is_default),
+    };
+    found.ok_or_else(|| match name {
+        Some(name) => {
+            let error = Error::usage(format!("there is no remote `{name}`"));
+            match did_you_mean(name, remotes.iter().map(|remote| remote.name.as_str())) {
+                Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+                None => error.hint(format!("the remotes are {}", listed())),
+            }
+        }
+        None => Error::usage("there are several remotes, and none is the default").hint(format!(
+            "name one of {} with `-r`, or set `default = true` in one of them",
+            listed()
+        )),
+    })
+}

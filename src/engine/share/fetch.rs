@@ -1,0 +1,299 @@
+//! Fetches into the cache what it lacks and a remote has.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::exchange::Exchange;
+use super::missing::Missing;
+use super::reach::{Depth, Reach, reach};
+use super::select::{Chosen, Extent, Name, Selection, locks, select};
+use crate::cache::traces;
+use crate::digest::{Content, Digest};
+use crate::engine::Project;
+use crate::error::{Error, Result};
+use crate::plan::{Lock, Trace};
+use crate::remote::{Amount, Fetched, Meter, Remote, TracePlace};
+use crate::repo_path::RepoPath;
+use crate::workspace::run_lock::RunLock;
+
+/// The result of a fetch, or of a look at what one would do.
+#[derive(Debug, Default)]
+pub struct FetchReport {
+    /// Objects that were added, and their bytes.
+    pub objects: Amount,
+    pub traces: usize,
+    /// Bytes that came from the store.
+    pub received: u64,
+    /// Number of objects that the selection consists of, as far as its folders are known.
+    pub selected: usize,
+    pub outs: Vec<Chosen>,
+    pub uncached: BTreeSet<RepoPath>,
+    /// Outs with objects that are neither in the cache nor on the remote.
+    pub missing: Vec<Missing>,
+    pub was_stopped: bool,
+    pub errors: Vec<Error>,
+}
+
+/// Treatment of what the cache lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Fetch,
+    /// Files are only counted; folders are fetched, since they say which files there are.
+    Count,
+}
+
+/// Fetches the selected outs with their traces. The remote must have been refreshed.
+///
+/// Everything that has arrived before an error or [`Meter::stop`] stays, and the same fetch
+/// continues there.
+///
+/// # Errors
+/// The selection is not valid, or the cache cannot be written.
+pub fn fetch(
+    project: &Project,
+    held: &RunLock,
+    remote: &Remote,
+    (extent, names): (&Extent, &[Name]),
+    mode: Mode,
+    meter: &Meter,
+) -> Result<FetchReport> {
+    let mut fetch = Fetch::new(project, held, remote, meter);
+    if names.iter().any(|name| !matches!(name, Name::Stage(_))) {
+        fetch.folders_of(&locks(project, extent)?)?;
+    }
+    let selection = select(project, extent, names)?;
+    let more = if *extent == Extent::All { everything(remote) } else { Vec::new() };
+    fetch.contents(&selection, more, mode)?;
+    let mut report = fetch.report;
+    report.uncached = selection.uncached;
+    report.outs = selection.outs;
+    report.was_stopped = meter.is_stopped();
+    Ok(report)
+}
+
+/// Fetches contents and then adds the traces with these keys that the remote has.
+///
+/// For a run that asks by fingerprint: the result has the traces whose outs are complete.
+///
+/// # Errors
+/// The cache cannot be written.
+pub fn fetch_traces(
+    project: &Project,
+    held: &RunLock,
+    remote: &Remote,
+    keys: &[Digest],
+    meter: &Meter,
+) -> Result<(Vec<Trace>, FetchReport)> {
+    let mut fetch = Fetch::new(project, held, remote, meter);
+    let found = fetch.read_traces(keys);
+    let outs = found.iter().flat_map(|trace| trace.outs.values().copied());
+    let outs: HashSet<Content> = outs.collect();
+    let reached = fetch.reach(outs)?;
+    fetch.files(&reached);
+    let complete = |trace: &Trace| {
+        trace.outs.values().all(|out| matches!(project.cache.first_missing(out), Ok(None)))
+    };
+    let complete: Vec<Trace> = found.into_iter().filter(complete).collect();
+    for trace in &complete {
+        project.cache.put_trace(trace)?;
+        fetch.report.traces += 1;
+    }
+    project.cache.sync()?;
+    Ok((complete, fetch.report))
+}
+
+/// Fetches contents with everything in them into the cache, whoever refers to them.
+///
+/// # Errors
+/// The cache cannot be written; a tree is not possible.
+pub fn fetch_contents(
+    project: &Project,
+    held: &RunLock,
+    remote: &Remote,
+    contents: &[Content],
+    meter: &Meter,
+) -> Result<FetchReport> {
+    let mut fetch = Fetch::new(project, held, remote, meter);
+    let reached = fetch.reach(contents.iter().copied().collect())?;
+    fetch.files(&reached);
+    project.cache.sync()?;
+    Ok(fetch.report)
+}
+
+/// Returns the outs of all traces on a remote.
+fn everything(remote: &Remote) -> Vec<Content> {
+    remote.catalog().traces().flat_map(|(_, trace)| trace.outs.iter().copied()).collect()
+}
+
+struct Fetch<'a> {
+    project: &'a Project,
+    remote: &'a Remote,
+    meter: &'a Meter,
+    report: FetchReport,
+}
+
+impl<'a> Fetch<'a> {
+    fn new(
+        project: &'a Project,
+        _held: &RunLock,
+        remote: &'a Remote,
+        meter: &'a Meter,
+    ) -> Fetch<'a> {
+        project.cache.sweep_temporaries();
+        Fetch { project, remote, meter, report: FetchReport::default() }
+    }
+
+    /// Fetches the folders of all outs in some locks, so that paths in them can be looked up.
+    fn folders_of(&mut self, locks: &[Lock]) -> Result<()> {
+        let traces = locks.iter().flat_map(|lock| lock.stages.values());
+        let outs = traces.flat_map(|trace| trace.outs.values().copied());
+        let outs: HashSet<Content> = outs.collect();
+        reach(&self.project.cache, outs, Depth::Listings, |trees| {
+            self.report.add(self.remote.download(
+                &trees,
+                &Exchange(&self.project.cache),
+                self.meter,
+            ));
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn contents(&mut self, selection: &Selection, more: Vec<Content>, mode: Mode) -> Result<()> {
+        let cache = &self.project.cache;
+        let chosen = selection.outs.iter().map(|chosen| chosen.content);
+        let reached = self.reach(chosen.chain(more).collect())?;
+        self.report.selected = reached.digests().count();
+        match mode {
+            Mode::Count => {
+                let lacking: Vec<Digest> = cache
+                    .missing(reached.files.clone())
+                    .into_iter()
+                    .filter(|digest| self.remote.catalog().has(digest))
+                    .collect();
+                let bytes = lacking.iter().filter_map(|file| self.remote.catalog().bytes(file));
+                self.report.objects.objects += lacking.len() as u64;
+                self.report.objects.bytes += bytes.sum::<u64>();
+            }
+            Mode::Fetch => self.files(&reached),
+        }
+        let lacking = match mode {
+            Mode::Fetch => cache.missing(reached.digests().copied().collect()),
+            Mode::Count => cache
+                .missing(reached.digests().copied().collect())
+                .into_iter()
+                .filter(|digest| !self.remote.catalog().has(digest))
+                .collect(),
+        };
+        self.report.missing = Missing::of(cache, &selection.outs, &lacking)?;
+        if mode == Mode::Fetch && !self.meter.is_stopped() {
+            self.listings(&selection.traces)?;
+            self.traces(selection, &reached, &lacking)?;
+        }
+        cache.sync()
+    }
+
+    /// Fetches the folders of `contents`, level by level.
+    fn reach(&mut self, contents: HashSet<Content>) -> Result<Reach> {
+        let cache = &self.project.cache;
+        let tops: Vec<Content> = contents.iter().copied().collect();
+        let reached = reach(cache, contents, Depth::Everything, |trees| {
+            self.report.add(self.remote.download(&trees, &Exchange(cache), self.meter));
+            Ok(())
+        })?;
+        // Before the first file is fetched: a tree can be small and stand for 2^40 of them.
+        tops.iter().try_for_each(|top| cache.check_possible(top))?;
+        Ok(reached)
+    }
+
+    fn files(&mut self, reached: &Reach) {
+        let cache = &self.project.cache;
+        let lacking = cache.missing(reached.files.clone());
+        // In the order of the folders, in which they were probably sent.
+        let lacking: Vec<Digest> =
+            reached.files.iter().filter(|file| lacking.contains(file)).copied().collect();
+        self.report.add(self.remote.download(&lacking, &Exchange(cache), self.meter));
+    }
+
+    /// Fetches the folders of deps, by which changed files can be named.
+    fn listings(&mut self, traces: &[Trace]) -> Result<()> {
+        let deps = traces.iter().flat_map(|trace| trace.fingerprint.deps.values().copied());
+        let deps: HashSet<Content> = deps.collect();
+        let cache = &self.project.cache;
+        reach(cache, deps, Depth::Listings, |trees| {
+            self.report.add(self.remote.download(&trees, &Exchange(cache), self.meter));
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Adds traces whose outs are complete: those of the selected stages, and all others on the
+    /// remote whose outs are among the selected contents. A trace in the cache stays.
+    fn traces(
+        &mut self,
+        selection: &Selection,
+        reached: &Reach,
+        lacking: &HashSet<Digest>,
+    ) -> Result<()> {
+        let cache = &self.project.cache;
+        let selected: HashSet<Digest> = reached.digests().copied().collect();
+        let mut known: HashSet<Digest> = cache.trace_keys().into_iter().collect();
+        let is_complete = |content: &Content| {
+            lacking.is_empty() || matches!(cache.first_missing(content), Ok(None))
+        };
+        for trace in &selection.traces {
+            let key = trace.fingerprint.key();
+            let kept = trace.outs.values().filter(|out| selected.contains(&out.digest()));
+            if !known.contains(&key) && kept.clone().count() > 0 && kept.clone().all(is_complete) {
+                cache.put_trace(trace)?;
+                known.insert(key);
+                self.report.traces += 1;
+            }
+        }
+        let is_wanted = |key: &Digest, place: &TracePlace| {
+            !known.contains(key)
+                && !place.outs.is_empty()
+                && place.outs.iter().all(|out| selected.contains(&out.digest()))
+        };
+        let traces = self.remote.catalog().traces();
+        let wanted = traces.filter(|(key, place)| is_wanted(key, place));
+        let wanted: Vec<Digest> = wanted.map(|(key, _)| *key).collect();
+        for trace in self.read_traces(&wanted) {
+            let is_selected = |out: &Content| selected.contains(&out.digest());
+            if trace.outs.values().all(|out| is_selected(out) && is_complete(out)) {
+                cache.put_trace(&trace)?;
+                self.report.traces += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads traces of the remote. What is not the trace of its key is left out.
+    fn read_traces(&mut self, keys: &[Digest]) -> Vec<Trace> {
+        let catalog = self.remote.catalog();
+        let found: Vec<(Digest, &TracePlace)> =
+            keys.iter().filter_map(|key| Some((*key, catalog.trace(key)?))).collect();
+        let places: Vec<_> = found.iter().map(|(_, trace)| (trace.digest, trace.place)).collect();
+        let (records, fetched) = self.remote.records(&places, self.meter);
+        self.report.add(fetched);
+        let trace = |(position, bytes): (usize, Vec<u8>)| {
+            let (key, _) = found.get(position)?;
+            traces::decode(&bytes).filter(|trace| trace.fingerprint.key() == *key)
+        };
+        records.into_iter().filter_map(trace).collect()
+    }
+}
+
+impl FetchReport {
+    fn add(&mut self, fetched: Fetched) {
+        self.objects.objects += fetched.added.objects;
+        self.objects.bytes += fetched.added.bytes;
+        self.received += fetched.received;
+        // Several segments of one object can be damaged.
+        let mut faults: HashMap<Digest, Error> = HashMap::new();
+        fetched.faults.into_iter().for_each(|(digest, error)| {
+            faults.entry(digest).or_insert(error);
+        });
+        self.errors.extend(faults.into_values());
+        self.errors.extend(fetched.failed);
+    }
+}

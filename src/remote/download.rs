@@ -1,0 +1,417 @@
+//! Fetches contents, traces and runs from a remote.
+//!
+//! # Mechanism
+//!
+//! The wanted blobs are grouped by pack, and near ones of a pack become one request. Workers make
+//! the requests, decode the blobs and hand them to a [`Sink`], which verifies them. The segments of
+//! a large content go to a [`Partial`], which survives an interruption.
+//!
+//! # Invariants
+//!
+//! - Nothing that a remote says is trusted: a range is checked against its pack, a length against
+//!   what was decoded, and a content against its digest before it gets a name.
+//! - A fault of one blob does not keep others from being fetched.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::backend::{Fault, FaultKind};
+use super::catalog::{Place, Stored};
+use super::codec;
+use super::index::Segment;
+use super::meter::{Amount, Meter};
+use super::store::{Remote, pack_path};
+use super::trouble;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+/// Blobs with a smaller gap between them are fetched by one request.
+const GAP: u64 = 128 << 10;
+/// Limits of the length of a request, unless a single blob is longer.
+const LONGEST: u64 = 16 << 20;
+const SHORTEST: u64 = 2 << 20;
+
+/// The place that fetched contents go to.
+pub trait Sink: Sync {
+    /// Adds a content, and reports whether its bytes match the digest. Wrong bytes are not added.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<bool>;
+
+    /// Opens a content that arrives in segments, with what an interrupted fetch has left of it.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    fn partial(&self, digest: &Digest, bytes: u64) -> Result<Box<dyn Partial + '_>>;
+}
+
+/// A content that arrives in segments, from several threads.
+pub trait Partial: Send + Sync {
+    /// Reports whether an earlier fetch has left the bytes with this digest at an offset.
+    fn has(&self, offset: u64, length: u64, digest: &Digest) -> bool;
+
+    /// Writes a segment.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    fn put(&self, offset: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Adds the complete content, and reports whether its bytes match the digest.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    fn finish(&self) -> Result<bool>;
+}
+
+/// The result of a download.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// Number and bytes of the contents that were added.
+    pub added: Amount,
+    /// Bytes that came from the store.
+    pub received: u64,
+    /// Contents that the remote has but that are damaged there.
+    pub faults: Vec<(Digest, Error)>,
+    /// The error that ended the download early.
+    pub failed: Option<Error>,
+}
+
+impl Remote {
+    /// Fetches contents. Those that the catalog lacks are ignored.
+    ///
+    /// An error or [`Meter::stop`] ends it early; what has arrived by then stays.
+    pub fn download(&self, wanted: &[Digest], sink: &dyn Sink, meter: &Meter) -> Fetched {
+        let download = Download::new(self, sink, meter);
+        let requests = match download.plan(wanted) {
+            Ok(requests) => requests,
+            Err(error) => return Fetched { failed: Some(error), ..Fetched::default() },
+        };
+        download.work(&requests);
+        download.fetched.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the verified bytes of blobs that are no contents, such as traces and runs, each with
+    /// its position in `places`. Faults are as in [`Fetched`].
+    pub fn records(
+        &self,
+        places: &[(Digest, Place)],
+        meter: &Meter,
+    ) -> (Vec<(usize, Vec<u8>)>, Fetched) {
+        let sink = Memory;
+        let download = Download::new(self, &sink, meter);
+        let items = places.iter().enumerate();
+        let items = items.map(|(position, (digest, place))| Item {
+            digest: *digest,
+            place: *place,
+            target: Target::Memory(position),
+        });
+        let requests = download.requests(items.collect());
+        download.work(&requests);
+        let found = std::mem::take(&mut *lock(&download.found));
+        (found, download.fetched.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A sink for downloads without contents.
+struct Memory;
+
+impl Sink for Memory {
+    fn put(&self, _: &Digest, _: &[u8]) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn partial(&self, _: &Digest, _: u64) -> Result<Box<dyn Partial + '_>> {
+        Err(Error::environment("a record is not a content"))
+    }
+}
+
+/// A download in progress, shared by its workers.
+struct Download<'a> {
+    remote: &'a Remote,
+    sink: &'a dyn Sink,
+    meter: &'a Meter,
+    larges: Mutex<HashMap<Digest, &'a [Segment]>>,
+    partials: Mutex<HashMap<Digest, Assembly<'a>>>,
+    fetched: Mutex<Fetched>,
+    found: Mutex<Vec<(usize, Vec<u8>)>>,
+}
+
+/// A large content with the number of segments that are still to come.
+struct Assembly<'a> {
+    partial: std::sync::Arc<dyn Partial + 'a>,
+    left: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Item {
+    digest: Digest,
+    place: Place,
+    target: Target,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    Content,
+    /// The segment at an offset of a content.
+    Segment {
+        of: Digest,
+        offset: u64,
+    },
+    /// A position in the result.
+    Memory(usize),
+}
+
+#[derive(Debug)]
+struct Request {
+    pack: Digest,
+    range: Range<u64>,
+    items: Vec<Item>,
+}
+
+impl<'a> Download<'a> {
+    fn new(remote: &'a Remote, sink: &'a dyn Sink, meter: &'a Meter) -> Download<'a> {
+        Download {
+            remote,
+            sink,
+            meter,
+            larges: Mutex::default(),
+            partials: Mutex::default(),
+            fetched: Mutex::default(),
+            found: Mutex::default(),
+        }
+    }
+
+    fn plan(&self, wanted: &[Digest]) -> Result<Vec<Request>> {
+        let catalog = &self.remote.catalog;
+        let mut items = Vec::with_capacity(wanted.len());
+        for digest in wanted {
+            match catalog.stored(digest) {
+                None => {}
+                Some(Stored::Whole(place)) => {
+                    let bytes = place.slice.raw.into();
+                    self.meter.expect(Amount { objects: 1, bytes });
+                    items.push(Item { digest: *digest, place, target: Target::Content });
+                }
+                Some(Stored::InSegments(segments)) => {
+                    self.plan_large(digest, segments, &mut items)?
+                }
+            }
+        }
+        Ok(self.requests(items))
+    }
+
+    fn plan_large(
+        &self,
+        digest: &Digest,
+        segments: &'a [Segment],
+        items: &mut Vec<Item>,
+    ) -> Result<()> {
+        let bytes = segments.iter().map(|segment| u64::from(segment.bytes)).sum();
+        self.meter.expect(Amount { objects: 1, bytes });
+        let partial: std::sync::Arc<dyn Partial + 'a> = self.sink.partial(digest, bytes)?.into();
+        let mut offset = 0;
+        let mut left = 0;
+        for segment in segments {
+            let length = u64::from(segment.bytes);
+            match self.remote.catalog.place(&segment.digest) {
+                Some(_) if partial.has(offset, length, &segment.digest) => {
+                    self.meter.advance(Amount { objects: 0, bytes: length });
+                }
+                Some(place) => {
+                    left += 1;
+                    let target = Target::Segment { of: *digest, offset };
+                    items.push(Item { digest: segment.digest, place, target });
+                }
+                None => {}
+            }
+            offset += length;
+        }
+        lock(&self.larges).insert(*digest, segments);
+        if left == 0 {
+            self.finish(digest, &*partial, bytes);
+        }
+        lock(&self.partials).insert(*digest, Assembly { partial, left });
+        Ok(())
+    }
+
+    /// Groups items into requests.
+    fn requests(&self, mut items: Vec<Item>) -> Vec<Request> {
+        let end = |item: &Item| u64::from(item.place.slice.offset + item.place.slice.stored);
+        let start = |item: &Item| u64::from(item.place.slice.offset);
+        items
+            .sort_by_key(|item| (self.remote.catalog.pack(&item.place).0, item.place.slice.offset));
+        let total: u64 = items.iter().map(|item| u64::from(item.place.slice.stored)).sum();
+        let longest = (total / (2 * self.remote.jobs() as u64)).clamp(SHORTEST, LONGEST);
+        let mut requests: Vec<Request> = Vec::new();
+        for item in items {
+            let (pack, _) = self.remote.catalog.pack(&item.place);
+            match requests.last_mut() {
+                Some(last)
+                    if last.pack == pack
+                        && start(&item) <= last.range.end + GAP
+                        && end(&item) - last.range.start <= longest =>
+                {
+                    last.range.end = last.range.end.max(end(&item));
+                    last.items.push(item);
+                }
+                _ => requests.push(Request {
+                    pack,
+                    range: start(&item)..end(&item),
+                    items: vec![item],
+                }),
+            }
+        }
+        requests
+    }
+
+    fn work(&self, requests: &[Request]) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            let work = || {
+                while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if self.meter.is_stopped() || lock(&self.fetched).failed.is_some() {
+                        break;
+                    }
+                    self.perform(request);
+                }
+            };
+            let more = (1..self.remote.jobs().min(requests.len()))
+                .map_while(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok());
+            let more: Vec<_> = more.collect();
+            work();
+            drop(more);
+        });
+    }
+
+    fn perform(&self, request: &Request) {
+        let path = pack_path(&request.pack);
+        let bytes = match self.remote.backend.get(&path, Some(request.range.clone())) {
+            Ok(bytes) => bytes,
+            Err(fault) => return self.refuse(request, &path, &fault),
+        };
+        lock(&self.fetched).received += bytes.len() as u64;
+        for item in &request.items {
+            let slice = item.place.slice;
+            let start = (u64::from(slice.offset) - request.range.start) as usize;
+            let stored = bytes.get(start..start + slice.stored as usize);
+            let raw = stored
+                .and_then(|stored| codec::decode(slice.codec, stored, slice.raw as usize).ok());
+            let arrived = match raw {
+                Some(raw) => self.arrived(item, &raw),
+                None => Ok(Arrived::Damaged),
+            };
+            match arrived {
+                Ok(Arrived::Intact) => {}
+                Ok(Arrived::Damaged) => self.damaged(item, &path),
+                Err(error) => drop(lock(&self.fetched).failed.get_or_insert(error)),
+            }
+        }
+    }
+
+    /// Notes a request that failed: for its items alone if the pack is at fault.
+    fn refuse(&self, request: &Request, path: &str, fault: &Fault) {
+        let error = trouble::error(&*self.remote.backend, "read", path, fault);
+        if !matches!(fault.kind, FaultKind::Missing | FaultKind::Truncated) {
+            lock(&self.fetched).failed.get_or_insert(error);
+            return;
+        }
+        let mut fetched = lock(&self.fetched);
+        for item in &request.items {
+            fetched.faults.push((of(item), error.clone()));
+        }
+    }
+
+    fn damaged(&self, item: &Item, path: &str) {
+        let what = format!("object {} is damaged", item.digest.short());
+        let error = Error::damaged(what)
+            .because(format!("`{path}` of `{}` has other bytes", self.remote.place()));
+        lock(&self.fetched).faults.push((of(item), error));
+    }
+
+    fn arrived(&self, item: &Item, raw: &[u8]) -> Result<Arrived> {
+        let bytes = raw.len() as u64;
+        let is_intact = match item.target {
+            Target::Content => {
+                let is_intact = self.sink.put(&item.digest, raw)?;
+                if is_intact {
+                    self.added(bytes);
+                }
+                self.meter.advance(Amount { objects: 1, bytes });
+                is_intact
+            }
+            Target::Segment { of, offset } => {
+                let is_intact = Digest::of(raw) == item.digest;
+                if is_intact {
+                    self.segment(&of, offset, raw)?;
+                }
+                self.meter.advance(Amount { objects: 0, bytes });
+                is_intact
+            }
+            Target::Memory(position) => {
+                let is_intact = Digest::of(raw) == item.digest;
+                if is_intact {
+                    lock(&self.found).push((position, raw.to_vec()));
+                }
+                is_intact
+            }
+        };
+        Ok(if is_intact { Arrived::Intact } else { Arrived::Damaged })
+    }
+
+    fn segment(&self, of: &Digest, offset: u64, raw: &[u8]) -> Result<()> {
+        let partial = lock(&self.partials).get(of).map(|large| large.partial.clone());
+        let Some(partial) = partial else { return Ok(()) };
+        partial.put(offset, raw)?;
+        let left = lock(&self.partials).get_mut(of).map(|large| {
+            large.left -= 1;
+            large.left
+        });
+        if left == Some(0) {
+            let segments = lock(&self.larges).get(of).copied().unwrap_or_default();
+            let bytes = segments.iter().map(|segment| u64::from(segment.bytes)).sum();
+            self.finish(of, &*partial, bytes);
+        }
+        Ok(())
+    }
+
+    /// Adds a large content of which all segments have arrived.
+    fn finish(&self, digest: &Digest, partial: &dyn Partial, bytes: u64) {
+        match partial.finish() {
+            Ok(true) => self.added(bytes),
+            Ok(false) => {
+                let what = format!("object {} is damaged", digest.short());
+                let error = Error::damaged(what)
+                    .because(format!("its segments in `{}` make other bytes", self.remote.place()));
+                lock(&self.fetched).faults.push((*digest, error));
+            }
+            Err(error) => drop(lock(&self.fetched).failed.get_or_insert(error)),
+        }
+        self.meter.advance(Amount { objects: 1, bytes: 0 });
+    }
+
+    fn added(&self, bytes: u64) {
+        let mut fetched = lock(&self.fetched);
+        fetched.added.objects += 1;
+        fetched.added.bytes += bytes;
+    }
+}
+
+enum Arrived {
+    Intact,
+    Damaged,
+}
+
+/// Returns the content that an item is for.
+fn of(item: &Item) -> Digest {
+    match item.target {
+        Target::Segment { of, .. } => of,
+        Target::Content | Target::Memory(_) => item.digest,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,146 @@
+//! The reports of `repro push` and `repro fetch`: what travelled, and what is missing.
+
+use serde::Serialize;
+
+use crate::engine::share::fetch::FetchReport;
+use crate::engine::share::missing::Missing;
+use crate::engine::share::push::Pushed;
+use crate::pipeline::StageName;
+use crate::remote::Remote;
+use crate::repo_path::RepoPath;
+
+/// Objects, traces and bytes that travelled, or would travel.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TransferReport {
+    pub remote: String,
+    /// The place of the remote.
+    pub place: String,
+    /// Nothing was sent or fetched, only counted.
+    pub dry_run: bool,
+    /// Number of objects that the selection consists of.
+    pub selected: usize,
+    pub objects: u64,
+    /// Bytes of these objects when unpacked.
+    pub bytes: u64,
+    pub traces: usize,
+    /// Bytes that went to or came from the store.
+    pub transferred: u64,
+    /// Outs with `cache = false`, which do not travel.
+    pub uncached: Vec<RepoPath>,
+    pub missing: Vec<MissingOut>,
+    /// The transfer was interrupted; the same command continues it.
+    pub interrupted: bool,
+}
+
+/// An out with objects that exist neither here nor on the remote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MissingOut {
+    pub stage: StageName,
+    pub path: RepoPath,
+    pub objects: usize,
+    /// Number of objects that the out is known to consist of.
+    pub of: usize,
+}
+
+/// Execution of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Execution {
+    Done,
+    /// Nothing travelled, it was only counted.
+    Counted,
+}
+
+impl TransferReport {
+    pub fn of_push(remote: &Remote, pushed: &Pushed, execution: Execution) -> TransferReport {
+        TransferReport {
+            remote: remote.name.clone(),
+            place: remote.place(),
+            dry_run: execution == Execution::Counted,
+            selected: pushed.selected,
+            objects: pushed.objects.objects,
+            bytes: pushed.objects.bytes,
+            traces: pushed.traces,
+            transferred: pushed.packs.bytes,
+            uncached: pushed.uncached.iter().cloned().collect(),
+            missing: pushed.missing.iter().map(missing).collect(),
+            interrupted: pushed.was_stopped,
+        }
+    }
+
+    pub fn of_fetch(
+        remote: &Remote,
+        fetched: &FetchReport,
+        execution: Execution,
+    ) -> TransferReport {
+        TransferReport {
+            remote: remote.name.clone(),
+            place: remote.place(),
+            dry_run: execution == Execution::Counted,
+            selected: fetched.selected,
+            objects: fetched.objects.objects,
+            bytes: fetched.objects.bytes,
+            traces: fetched.traces,
+            transferred: fetched.received,
+            uncached: fetched.uncached.iter().cloned().collect(),
+            missing: fetched.missing.iter().map(missing).collect(),
+            interrupted: fetched.was_stopped,
+        }
+    }
+}
+
+fn missing(missing: &Missing) -> MissingOut {
+    let Missing { stage, path, objects, of } = missing.clone();
+    MissingOut { stage, path, objects, of }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transfer_json() {
+        let path = RepoPath::parse("data/x").unwrap();
+        let report = TransferReport {
+            remote: "origin".into(),
+            place: "/mnt/store".into(),
+            dry_run: false,
+            selected: 12,
+            objects: 3,
+            bytes: 3000,
+            traces: 1,
+            transferred: 1200,
+            uncached: vec![RepoPath::parse("metrics.json").unwrap()],
+            missing: vec![MissingOut {
+                stage: StageName::parse("train").unwrap(),
+                path,
+                objects: 1,
+                of: 4,
+            }],
+            interrupted: false,
+        };
+        insta::assert_snapshot!(crate::report::json(&report), @r#"
+        {
+          "bytes": 3000,
+          "dry_run": false,
+          "interrupted": false,
+          "missing": [
+            {
+              "objects": 1,
+              "of": 4,
+              "path": "data/x",
+              "stage": "train"
+            }
+          ],
+          "objects": 3,
+          "place": "/mnt/store",
+          "remote": "origin",
+          "selected": 12,
+          "traces": 1,
+          "transferred": 1200,
+          "uncached": [
+            "metrics.json"
+          ]
+        }
+        "#);
+    }
+}

@@ -1,0 +1,228 @@
+//! `repro push`, `repro fetch` and `repro pull`: what one clone has computed reaches another one.
+
+use std::fs;
+
+use crate::sandbox::{Done, Sandbox, files};
+use crate::snapshot;
+
+const PIPELINE: &str = "\
+[remotes.origin]
+url = '../store'
+
+[stages.list]
+cmd = 'echo list >> ../ran; mkdir -p data/sub; for i in 1 2 3; do echo $i > data/$i.txt; done; \
+       cp in data/sub/copy'
+deps = ['in']
+outs = ['data']
+
+[stages.sum]
+cmd = 'echo sum >> ../ran; cat data/*.txt data/sub/* > total; wc -l < total > lines'
+deps = ['data']
+outs = ['total']
+metrics = [{ path = 'lines', cache = false }]
+
+[stages.each]
+each = 'data/*.txt'
+cmd = 'echo {{ item.name }} >> ../ran; cp {{ item.path }} copies/{{ item.name }}'
+outs = ['copies/{{ item.name }}']
+";
+
+/// Clone `a`, which has run everything, beside an empty remote.
+pub fn one() -> Sandbox {
+    let sandbox = Sandbox::empty();
+    sandbox.write("a/pipeline.toml", PIPELINE);
+    sandbox.write("a/in", "x\n");
+    sandbox.write("a/.gitignore", "/data\n/total\n/copies\n/cache\n/runs\n");
+    sandbox.git(&["init", "-q", "a"]);
+    ok(&sandbox, "a", &["run"]);
+    sandbox.ran();
+    commit(&sandbox, "a");
+    sandbox
+}
+
+pub fn commit(sandbox: &Sandbox, clone: &str) {
+    sandbox.git(&["-C", clone, "add", "-A"]);
+    sandbox.git(&["-C", clone, "commit", "-qm", "x"]);
+}
+
+/// Clones `a` to `name`.
+pub fn clone(sandbox: &Sandbox, name: &str) {
+    sandbox.git(&["clone", "-q", "a", name]);
+}
+
+pub fn repro(sandbox: &Sandbox, clone: &str, args: &[&str]) -> Done {
+    sandbox.repro(&[&["-C", clone], args].concat())
+}
+
+pub fn ok(sandbox: &Sandbox, clone: &str, args: &[&str]) -> Done {
+    sandbox.ok(&[&["-C", clone], args].concat())
+}
+
+#[test]
+fn second_clone_runs_nothing() {
+    let sandbox = one();
+    snapshot!(repro(&sandbox, "a", &["push"]), @"
+    exit 0
+    --- stdout
+    pushed 8 objects and 6 traces to `origin`: 660 B (1.5 kB sent)
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    clone(&sandbox, "b");
+    snapshot!(repro(&sandbox, "b", &["pull"]), @"
+    exit 0
+    --- stdout
+    fetched 8 objects and 6 traces from `origin`: 660 B (1.4 kB received)
+    restored the outs of each, list, sum: 8 files, 22 B
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    assert_eq!(sandbox.read("b/total"), sandbox.read("a/total"));
+    assert_eq!(sandbox.read("b/data/sub/copy"), "x\n");
+    snapshot!(repro(&sandbox, "b", &["status"]), @"
+    exit 0
+    --- stdout
+    everything is up to date (3 stages)
+    ");
+    ok(&sandbox, "b", &["run"]);
+    assert!(sandbox.ran().is_empty());
+    ok(&sandbox, "b", &["fsck"]);
+}
+
+#[test]
+fn repeated_push_and_pull() {
+    let sandbox = one();
+    ok(&sandbox, "a", &["push"]);
+    let before = files(&sandbox.path("store"));
+    snapshot!(repro(&sandbox, "a", &["push"]), @"
+    exit 0
+    --- stdout
+    `origin` has everything: 8 objects
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    assert_eq!(files(&sandbox.path("store")), before);
+    clone(&sandbox, "b");
+    ok(&sandbox, "b", &["pull"]);
+    snapshot!(repro(&sandbox, "b", &["pull"]), @"
+    exit 0
+    --- stdout
+    nothing to fetch from `origin`: the cache has 8 objects
+    the workspace already matches `pipeline.lock`
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    snapshot!(repro(&sandbox, "b", &["push"]), @"
+    exit 0
+    --- stdout
+    `origin` has everything: 8 objects
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    assert_eq!(files(&sandbox.path("store")), before);
+}
+
+#[test]
+fn errors_about_remotes() {
+    let sandbox = one();
+    let mut done = vec![repro(&sandbox, "a", &["fetch"])];
+    done.push(repro(&sandbox, "a", &["push", "-r", "orgin"]));
+    done.push(repro(&sandbox, "a", &["push", "lst"]));
+    done.push(repro(&sandbox, "a", &["push", "total/x"]));
+    sandbox.edit("a/pipeline.toml", "url = '../store'", "url = '../not/mounted'");
+    done.push(repro(&sandbox, "a", &["push"]));
+    sandbox.edit("a/pipeline.toml", "url = '../not/mounted'", "url = 'x://y'");
+    done.push(repro(&sandbox, "a", &["push"]));
+    sandbox.edit("a/pipeline.toml", "[remotes.origin]\nurl = 'x://y'", "");
+    done.push(repro(&sandbox, "a", &["push"]));
+    let two = "[remotes.one]\nurl = '/a'\n[remotes.two]\nurl = '/b'\n";
+    sandbox.edit("a/pipeline.toml", "[stages.list]", &format!("{two}[stages.list]"));
+    done.push(repro(&sandbox, "a", &["pull"]));
+    let done: Vec<String> = done.iter().map(ToString::to_string).collect();
+    snapshot!(done.join("\n\n"), @r#"
+    exit 2
+    --- stderr
+    error: remote `origin` is empty: `$ROOT/store`
+     hint: `repro push` in a clone that has the outs fills it
+
+    exit 2
+    --- stderr
+    error: there is no remote `orgin`
+     hint: did you mean `origin`?
+
+    exit 2
+    --- stderr
+    error: `pipeline.lock` has no stage and no out `lst`
+     hint: did you mean `list`?
+
+    exit 2
+    --- stderr
+    error: `pipeline.lock` has no stage and no out `total/x`
+     hint: did you mean `total`?
+
+    exit 3
+    --- stderr
+    error: `$ROOT/not/mounted` cannot be reached
+     caused by: the folder `$ROOT/not` does not exist
+     hint: create it, mount it, or correct `url` of the remote in `pipeline.toml`
+
+    exit 2
+    --- stderr
+    error: remote `origin` has the unknown scheme `x://`
+     hint: give the path of a folder, or `file:///PATH`
+
+    exit 2
+    --- stderr
+    error: this project has no remote
+     hint: add one to `pipeline.toml`, such as `[remotes.origin]` with `url = "/mnt/store"` or `url = "s3://bucket/project"`
+
+    exit 2
+    --- stderr
+    error: there are several remotes, and none is the default
+     hint: name one of `one`, `two` with `-r`, or set `default = true` in one of them
+    "#);
+    assert!(!sandbox.exists("not"));
+}
+
+#[test]
+fn outs_that_were_never_pushed() {
+    let sandbox = one();
+    ok(&sandbox, "a", &["push", "list"]);
+    clone(&sandbox, "b");
+    snapshot!(repro(&sandbox, "b", &["pull"]), @"
+    exit 3
+    --- stdout
+    fetched 6 objects and 4 traces from `origin`: 411 B (952 B received)
+    restored the outs of list: 4 files, 8 B
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    error: `copies` of stage `each` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
+     hint: `repro push each` where it was run, or `repro run each` here
+    error: `total` of stage `sum` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
+     hint: `repro push sum` where it was run, or `repro run sum` here
+    ");
+    assert_eq!(sandbox.read("b/data/1.txt"), "1\n");
+    ok(&sandbox, "b", &["pull", "list"]);
+}
+
+#[test]
+fn lost_object_is_named() {
+    let sandbox = one();
+    fs::remove_dir_all(sandbox.path("a/cache/objects")).unwrap();
+    snapshot!(repro(&sandbox, "a", &["push"]), @"
+    exit 3
+    --- stdout
+    pushed nothing to `origin`
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    error: `copies` of stage `each` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
+     hint: `repro run each` makes its outs again
+    error: `data` of stage `list` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
+     hint: `repro run list` makes its outs again
+    error: `total` of stage `sum` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
+     hint: `repro run sum` makes its outs again
+    ");
+    clone(&sandbox, "b");
+    let done = repro(&sandbox, "b", &["pull"]);
+    assert_ne!(done.code, 0, "{done}");
+}
