@@ -266,3 +266,32 @@ fn uploads_outside_of_cache() {
     assert_eq!(report["missing"], 0, "{report}");
     sandbox.ok(&["runs", "show", "7"]);
 }
+
+/// What MLflow's pages ask for.
+#[test]
+fn addresses_of_pages() {
+    let (sandbox, server) = served();
+    let upload = "/ajax-api/2.0/mlflow/upload-artifact";
+    let target = format!("{upload}?run_uuid={RUN}&path=notes/a.txt");
+    assert_eq!(server.request("POST", &target, b"text").status, 200);
+    assert_eq!(sandbox.read("runs/run-7/artifacts/notes/a.txt"), "text");
+    for (target, message) in [
+        (format!("{upload}?path=a"), "Request must specify run_uuid."),
+        (format!("{upload}?run_uuid={RUN}"), "Request must specify path."),
+        (format!("{upload}?run_uuid={RUN}&path=../a"), "Invalid path"),
+    ] {
+        let reply = server.request("POST", &target, b"x");
+        assert_eq!((reply.status, &reply.json()["message"]), (400, &message.into()), "{target}");
+    }
+    let of_model = format!("/api/2.0/mlflow-artifacts/artifacts/0/models/{MODEL}/artifacts/m.pkl");
+    assert_eq!(server.request("PUT", &of_model, b"model").status, 200);
+    let files = format!("/ajax-api/2.0/mlflow/logged-models/{MODEL}/artifacts/files");
+    assert_eq!(server.get(&format!("{files}?artifact_file_path=m.pkl")).text(), "model");
+    let missing = server.get(&format!("{files}?artifact_file_path=n"));
+    assert_eq!(missing.status, 404);
+    for target in [files.clone(), format!("{files}?artifact_file_path=../m.pkl")] {
+        assert_eq!(server.get(&target).status, 400, "{target}");
+    }
+    let of_run = server.get(&files.replace(MODEL, RUN));
+    assert!(of_run.status == 400 || of_run.status == 404);
+}

@@ -159,16 +159,33 @@ fn sampled_histories() {
         of_run.map(|point| point["step"].as_i64().unwrap()).collect::<Vec<_>>()
     };
     let both = format!("-interval?run_ids={a}&run_ids={b}&metric_key=a&max_results=5");
-    assert_eq!(steps(&both, &a), [0, 25, 50, 75, 100]);
+    // The first of each fifth, and the last.
+    assert_eq!(steps(&both, &a), [0, 21, 41, 61, 100]);
     assert_eq!(steps(&both, &b), [0, 1]);
     let part = format!("-interval?run_ids={a}&metric_key=a&max_results=3");
-    assert_eq!(steps(&format!("{part}&start_step=10&end_step=20"), &a), [10, 15, 20]);
+    assert_eq!(steps(&format!("{part}&start_step=10&end_step=20"), &a), [10, 14, 20]);
     for wrong in ["&start_step=1", "&start_step=2&end_step=1"] {
         mlflow.get_refused(&format!("{base}{part}{wrong}"));
     }
-    mlflow.get_refused(&format!("{base}-interval?metric_key=a"));
-    let many = format!("run_ids={a}&").repeat(101);
-    mlflow.get_refused(&format!("{base}-interval?{many}metric_key=a"));
+    let many = |name: &str| format!("{name}={a}&").repeat(101);
+    let [of_interval, of_bulk] = [many("run_ids"), many("run_id")];
+    for (query, message) in [
+        ("-interval?metric_key=a", "Missing value for required parameter 'run_ids'."),
+        (
+            &format!("-interval?{of_interval}metric_key=a"),
+            "GetMetricHistoryBulkInterval request must specify at most 100 run_ids. Received 101 \
+             run_ids.",
+        ),
+        ("?metric_key=a", "GetMetricHistoryBulk request must specify at least one run_id."),
+        (
+            &format!("?{of_bulk}metric_key=a"),
+            "GetMetricHistoryBulk request cannot specify more than 100 run_ids. Received 101 \
+             run_ids.",
+        ),
+        (&format!("?run_id={a}"), "GetMetricHistoryBulk request must specify a metric_key."),
+    ] {
+        assert_eq!(mlflow.get_refused(&format!("{base}{query}")).1, message);
+    }
     let whole = format!("?run_id={a}&run_id={b}&metric_key=a");
     assert_eq!((steps(&whole, &a).len(), steps(&whole, &b)), (101, vec![0, 1]));
 }

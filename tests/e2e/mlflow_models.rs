@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::mlflow::Mlflow;
+use crate::mlflow::{Mlflow, value_of};
 
 fn create(mlflow: &Mlflow, body: Value) -> String {
     let answer = mlflow.post("logged-models", body);
@@ -150,4 +150,32 @@ fn mistakes_about_models() {
     // Nothing of a refused request is kept.
     let found = mlflow.get(&format!("runs/get?run_id={run}"));
     assert_eq!(found["run"]["data"].get("metrics"), None);
+}
+
+/// A run of another server, and a list of models as clients of MLflow 2 keep it.
+#[test]
+fn models_of_other_servers_and_clients() {
+    let mlflow = Mlflow::start();
+    let unknown = "f".repeat(32);
+    create(&mlflow, json!({ "experiment_id": "0", "name": "net", "source_run_id": unknown }));
+    let run = mlflow.run();
+    let model = |path: &str| {
+        json!({ "artifact_path": path, "flavors": {}, "run_id": run, "utc_time_created": "t",
+                "signature": {} })
+    };
+    let body = |model: Value| json!({ "run_id": run, "model_json": model.to_string() });
+    for path in ["a", "b", "b"] {
+        assert_eq!(mlflow.post("runs/log-model", body(model(path))), json!({}));
+    }
+    let kept = value_of(&mlflow.seen(&run)["data"]["tags"], "mlflow.log-model.history").cloned();
+    let kept: Value = serde_json::from_str(kept.unwrap().as_str().unwrap()).unwrap();
+    let paths = kept.as_array().unwrap().iter().map(|one| &one["artifact_path"]);
+    assert_eq!(paths.collect::<Vec<_>>(), ["a", "b"]);
+    assert!(kept[0].get("signature").is_none());
+    let (_, message) = mlflow.refused("runs/log-model", body(json!({ "run_id": run })));
+    let lacking = "{'artifact_path', 'flavors', 'utc_time_created'}";
+    assert_eq!(message, format!("Model json is missing mandatory fields: {lacking}"));
+    let (_, message) =
+        mlflow.refused("runs/log-model", json!({ "run_id": run, "model_json": "x" }));
+    assert_eq!(message, "Malformed model info. \n x \n is not a valid JSON.");
 }

@@ -81,7 +81,7 @@ fn versions_and_aliases() {
         json!(["1", "READY", "None", "ab"])
     );
     assert_eq!(create("models:/genre/1")["version"], "2");
-    let unknown = json!({"name": "none", "source": "x"});
+    let unknown = json!({"name": "none", "source": "s3://b/x"});
     assert_eq!(code(&server, "POST", &format!("{VERSIONS}/create"), &unknown).0, 404);
     assert_eq!(code(&server, "POST", &format!("{VERSIONS}/create"), &model("genre")).0, 400);
     let alias = json!({"name": "genre", "alias": "production", "version": "1"});
@@ -121,7 +121,7 @@ fn versions_and_aliases() {
     let number = json!({"name": "genre", "version": "2"});
     ok(&server, "DELETE", &format!("{VERSIONS}/delete"), &number);
     assert_eq!(code(&server, "DELETE", &format!("{VERSIONS}/delete"), &number).0, 404);
-    assert_eq!(create("x")["version"], "3");
+    assert_eq!(create("s3://b/x")["version"], "3");
     for version in ["x", "-1", "9"] {
         let target = format!("{VERSIONS}/get?name=genre&version={version}");
         let (status, _) = code(&server, "GET", &target, &json!({}));
@@ -138,7 +138,7 @@ fn stages_and_latest_versions() {
             &server,
             "POST",
             &format!("{VERSIONS}/create"),
-            &json!({"name": "genre", "source": "x"}),
+            &json!({"name": "genre", "source": "s3://b/x"}),
         );
     }
     let stage = |version: &str, stage: &str| {
@@ -165,7 +165,12 @@ fn searches_by_pages() {
     let (_sandbox, server) = served();
     for name in ["a", "b", "c"] {
         ok(&server, "POST", &format!("{MODELS}/create"), &model(name));
-        ok(&server, "POST", &format!("{VERSIONS}/create"), &json!({"name": name, "source": "x"}));
+        ok(
+            &server,
+            "POST",
+            &format!("{VERSIONS}/create"),
+            &json!({"name": name, "source": "s3://b/x"}),
+        );
     }
     let get = |target: String| ok(&server, "GET", &target, &json!({}));
     let first = get(format!("{MODELS}/search?max_results=2"));
@@ -183,5 +188,25 @@ fn searches_by_pages() {
     for query in ["filter=nme%3D%27b%27", "filter=name%3D", "max_results=0", "order_by=x"] {
         let refused = code(&server, "GET", &format!("{MODELS}/search?{query}"), &json!({}));
         assert_eq!(refused, (400, "INVALID_PARAMETER_VALUE".to_owned()), "{query}");
+    }
+}
+
+#[test]
+fn sources_on_this_machine() {
+    let (_sandbox, server) = served();
+    ok(&server, "POST", &format!("{MODELS}/create"), &model("genre"));
+    let run = "0123456789abcdef".repeat(2);
+    let of_run = format!("runs:/{run}/model");
+    for (source, why) in [
+        ("/etc", "To use a local path as a model version source, the run_id"),
+        ("file:///etc", "To use a local path as a model version source, the run_id"),
+        ("s3://bucket/../other", "without relative path references"),
+        (&of_run, "The run_id request parameter must identify"),
+    ] {
+        let body = json!({"name": "genre", "source": source});
+        let (status, answer) = server.json("POST", &format!("{VERSIONS}/create"), &body);
+        assert_eq!((status, &answer["error_code"]), (400, &json!("INVALID_PARAMETER_VALUE")));
+        let message = answer["message"].as_str().unwrap();
+        assert!(message.contains(why), "{source}: {message}");
     }
 }

@@ -82,6 +82,12 @@ fn whole_runs_are_answered() {
     assert_eq!((&run["inputs"], &run["outputs"]), (&inputs, &json!({})));
     let second = mlflow.post("runs/search", search("run_name = 'second'", &[]));
     assert_eq!(second["runs"][0]["data"]["metrics"][0]["value"], "NaN");
+    for (ids, why) in [(0, "at least one experiment_id"), (21, "more than 20 experiment_ids")] {
+        let body = json!({ "experiment_ids": vec!["0"; ids] });
+        let (code, message) = mlflow.refused("experiments/search-datasets", body);
+        assert_eq!(code, "INVALID_PARAMETER_VALUE");
+        assert!(message.contains(why), "{message}");
+    }
     let summaries = mlflow.post("experiments/search-datasets", json!({ "experiment_ids": ["0"] }));
     let summary =
         json!({ "experiment_id": "0", "name": "iris", "digest": "d", "context": "training" });

@@ -154,13 +154,16 @@ fn keep_first(points: &mut Vec<HistoryPoint>, limit: usize) {
     points.truncate(limit);
 }
 
-/// Returns `limit` evenly spaced indices below `count`, with the first and the last.
+/// Returns the indices below `count` that MLflow chooses: the first of each of `limit` groups of
+/// nearly equal size, the larger groups first, and the last index in place of the last of these.
 fn chosen(count: usize, limit: usize) -> Box<dyn Iterator<Item = usize>> {
-    match limit {
-        _ if count <= limit => Box::new(0..count),
-        0 | 1 => Box::new(count - 1..count),
-        _ => Box::new((0..limit).map(move |nth| nth * (count - 1) / (limit - 1))),
+    let limit = limit.max(1);
+    if count <= limit {
+        return Box::new(0..count);
     }
+    let (size, larger) = (count / limit, count % limit);
+    let first_of_group = move |nth: usize| nth * size + nth.min(larger);
+    Box::new((0..limit - 1).map(first_of_group).chain([count - 1]))
 }
 
 #[cfg(test)]
@@ -176,6 +179,8 @@ mod tests {
             (5, 0, &[4]),
             (5, 3, &[0, 2, 4]),
             (10, 4, &[0, 3, 6, 9]),
+            (10, 3, &[0, 4, 9]),
+            (11, 4, &[0, 3, 6, 10]),
         ] {
             assert_eq!(chosen(count, limit).collect::<Vec<_>>(), expected, "{count} {limit}");
         }

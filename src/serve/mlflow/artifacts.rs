@@ -31,6 +31,10 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
         (&Method::GET, ["mlflow", "logged-models", id, "artifacts", "directories"]) => {
             list_of_model(state, request, id).await
         }
+        (&Method::GET, ["mlflow", "logged-models", id, "artifacts", "files"]) => {
+            file_of_model(state, request, id).await
+        }
+        (&Method::POST, ["mlflow", "upload-artifact"]) => upload_to_run(state, request).await,
         (&Method::GET, ["mlflow-artifacts", "artifacts"]) => list(state, request).await,
         (&Method::GET | &Method::HEAD, ["mlflow-artifacts", "artifacts", path @ ..]) => {
             download(state, request, &path.join("/")).await
@@ -48,9 +52,19 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
     })
 }
 
+/// Parses the path of an artifact.
+fn checked(text: &str) -> Result<RepoPath, Refusal> {
+    parse_path(text).map_err(|_| invalid_path())
+}
+
+/// Refuses a path in the words of MLflow.
+fn invalid_path() -> Refusal {
+    Refusal::invalid("Invalid path")
+}
+
 /// Parses the path of a file below the artifacts of the server.
 fn file(text: &str) -> Result<(String, RepoPath), Refusal> {
-    match Place::parse(text)? {
+    match Place::parse(text).map_err(|_| invalid_path())? {
         Some(Place { id, path: Some(path) }) => Ok((id, path)),
         _ => Err(Refusal::invalid(format!(
             "`{}` is not the path of an artifact, which is EXPERIMENT/RUN/artifacts/PATH",
@@ -70,7 +84,21 @@ fn owner_in(store: &Store, id: &str) -> Result<Owner, Refusal> {
 
 async fn upload(state: &State, request: &Request, path: &str) -> Answer {
     let (id, path) = file(path)?;
-    let owner = owner(state, &id).await?;
+    receive(state, request, &id, path).await
+}
+
+/// Uploads a file of a run: `upload-artifact?run_uuid=…&path=…`, as a page of MLflow's does.
+async fn upload_to_run(state: &State, request: &Request) -> Answer {
+    let given = |name: &str| {
+        let value = request.query.get(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| Refusal::invalid(format!("Request must specify {name}.")))
+    };
+    let (id, path) = (given("run_uuid")?, checked(given("path")?)?);
+    receive(state, request, id, path).await
+}
+
+async fn receive(state: &State, request: &Request, id: &str, path: RepoPath) -> Answer {
+    let owner = owner(state, id).await?;
     let history = state.history.clone();
     let mut upload = state.work(move || Upload::begin(&history)).await?;
     let mut body = request.body_stream();
@@ -104,7 +132,27 @@ async fn get_artifact(state: &State, request: &Request) -> Answer {
     let (Some(id), Some(path)) = (run_id(request), request.query.get("path")) else {
         return Err(Refusal::invalid("the parameters `run_id` and `path` are required"));
     };
-    send(state, request, id, parse_path(path)?).await
+    send(state, request, id, checked(path)?).await
+}
+
+/// Serves a file of a logged model: `files?artifact_file_path=…`.
+async fn file_of_model(state: &State, request: &Request, id: &str) -> Answer {
+    let Some(path) = request.query.get("artifact_file_path").filter(|path| !path.is_empty()) else {
+        return Err(Refusal::bad_request(
+            "Request must include the \"artifact_file_path\" query parameter.",
+        ));
+    };
+    let path = checked(path)?;
+    model(state, id).await?;
+    send(state, request, id, path).await
+}
+
+/// Returns a logged model as the owner of files.
+async fn model(state: &State, id: &str) -> Result<Owner, Refusal> {
+    match owner(state, id).await? {
+        owner @ Owner::Model(_) => Ok(owner),
+        Owner::Run(_) => Err(Refusal::missing(format!("there is no logged model `{id}`"))),
+    }
 }
 
 fn run_id(request: &Request) -> Option<&str> {
@@ -168,7 +216,8 @@ async fn delete(state: &State, path: &str) -> Answer {
 
 /// Lists a folder for a client, with the names alone.
 async fn list(state: &State, request: &Request) -> Answer {
-    let Some(place) = Place::parse(request.query.get("path").unwrap_or(""))? else {
+    let place = Place::parse(request.query.get("path").unwrap_or(""));
+    let Some(place) = place.map_err(|_| invalid_path())? else {
         return Ok(Response::json(&json!({})));
     };
     let id = place.id.clone();
@@ -195,10 +244,7 @@ async fn list_of_run(state: &State, request: &Request) -> Answer {
 }
 
 async fn list_of_model(state: &State, request: &Request, id: &str) -> Answer {
-    let owner = match owner(state, id).await? {
-        owner @ Owner::Model(_) => owner,
-        Owner::Run(_) => return Err(Refusal::missing(format!("there is no logged model `{id}`"))),
-    };
+    let owner = model(state, id).await?;
     list_with_paths(state, request, owner, None).await
 }
 
@@ -211,7 +257,7 @@ async fn list_with_paths(
     let under = request.query.get("path").or_else(|| request.query.get("artifact_directory_path"));
     let path = match under.map(|path| path.trim_matches('/')) {
         None | Some("") => None,
-        Some(path) => Some(parse_path(path)?),
+        Some(path) => Some(checked(path)?),
     };
     let prefix = path.as_ref().map_or_else(String::new, |path| format!("{path}/"));
     let listed = entries(state, owner, path).await?;

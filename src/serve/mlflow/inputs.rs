@@ -17,11 +17,17 @@ const LONGEST_SOURCE: usize = 65_535;
 const LONGEST_TAG_KEY: usize = 255;
 const LONGEST_TAG_VALUE: usize = 500;
 
+/// The tag with the models that a run logged by `runs/log-model`.
+const MODELS: &str = "mlflow.log-model.history";
+/// The fields of a model that such a request must have.
+const MODEL_FIELDS: [&str; 4] = ["artifact_path", "flavors", "run_id", "utc_time_created"];
+
 /// Answers requests below `runs` about what a run used and made.
 pub(super) async fn route(state: &State, request: &Request, action: &str) -> Option<Answer> {
     Some(match (&request.method, action) {
         (&Method::POST, "log-inputs") => log_inputs(state, request).await,
         (&Method::POST, "outputs") => log_outputs(state, request).await,
+        (&Method::POST, "log-model") => log_model(state, request).await,
         _ => return None,
     })
 }
@@ -66,6 +72,48 @@ fn dataset(input: &Message) -> Result<DatasetInput, Refusal> {
         profile: dataset.given("profile")?.map(str::to_owned),
         tags,
     })
+}
+
+/// Adds a model to the list that older clients keep in a tag of the run.
+async fn log_model(state: &State, request: &Request) -> Answer {
+    let message = Message::of(request).await?;
+    let target = Target::of(request, message.required("run_id")?)?;
+    let text = message.required("model_json")?;
+    let model = match serde_json::from_str(text) {
+        Ok(Value::Object(model)) => model,
+        _ => {
+            let shown = text.escape_debug();
+            let message = format!("Malformed model info. \n {shown} \n is not a valid JSON.");
+            return Err(Refusal::invalid(message));
+        }
+    };
+    let lacking = MODEL_FIELDS.into_iter().filter(|field| !model.contains_key(*field));
+    let lacking: Vec<String> = lacking.map(|field| format!("'{field}'")).collect();
+    if !lacking.is_empty() {
+        let lacking = lacking.join(", ");
+        let message = format!("Model json is missing mandatory fields: {{{lacking}}}");
+        return Err(Refusal::invalid(message));
+    }
+    let kept = model
+        .into_iter()
+        .filter(|(key, _)| MODEL_FIELDS.contains(&key.as_str()) || key == "model_uuid");
+    let model = Value::Object(kept.collect());
+    state
+        .write(move |store| {
+            let run = target.find_active(store)?;
+            let tags = store.tags(run)?;
+            let old = tags.get(&target.stage.name_of(MODELS)).map(String::as_str);
+            let mut models: Vec<Value> =
+                serde_json::from_str(old.unwrap_or("[]")).unwrap_or_default();
+            // A client that got no answer sends it again.
+            if !models.contains(&model) {
+                models.push(model);
+                let text = Value::from(models).to_string();
+                store.set_client_tag(run, &target.stage, MODELS, &text)?;
+            }
+            Ok::<_, Refusal>(Response::json(&json!({})))
+        })
+        .await
 }
 
 async fn log_outputs(state: &State, request: &Request) -> Answer {

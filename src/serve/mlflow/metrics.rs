@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::entity::double;
-use super::error::invalid;
+use super::error::{invalid, missing};
 use super::target::Target;
 use super::wire::Message;
 use crate::runs::Store;
@@ -105,8 +105,20 @@ fn place(token: &str) -> Result<Place, Refusal> {
 
 async fn bulk(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
-    let runs = targets(request, "GetMetricHistoryBulk", "run_id", &message)?;
-    let key = message.required("metric_key")?.to_owned();
+    let mut ids = message.texts("run_id")?;
+    ids.sort_unstable();
+    let refused = |what: String| Refusal::invalid(format!("GetMetricHistoryBulk request {what}"));
+    match ids.len() {
+        0 => return Err(refused("must specify at least one run_id.".into())),
+        1..=MOST_RUNS => {}
+        count => {
+            let most = format!("cannot specify more than {MOST_RUNS} run_ids.");
+            return Err(refused(format!("{most} Received {count} run_ids.")));
+        }
+    }
+    let runs = targets(request, &ids)?;
+    let key = message.owned("metric_key")?;
+    let key = key.ok_or_else(|| refused("must specify a metric_key.".into()))?;
     let limit = message.int("max_results")?.unwrap_or(i64::MAX);
     let limit = usize::try_from(limit).unwrap_or(0).min(MOST_IN_BULK);
     state
@@ -125,7 +137,18 @@ async fn bulk(state: &State, request: &Request) -> Answer {
 
 async fn interval(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
-    let runs = targets(request, "GetMetricHistoryBulkInterval", "run_ids", &message)?;
+    let ids = message.texts("run_ids")?;
+    match ids.len() {
+        0 => return Err(missing("run_ids")),
+        1..=MOST_RUNS => {}
+        count => {
+            return Err(Refusal::invalid(format!(
+                "GetMetricHistoryBulkInterval request must specify at most {MOST_RUNS} run_ids. \
+                 Received {count} run_ids."
+            )));
+        }
+    }
+    let runs = targets(request, &ids)?;
     let key = message.required("metric_key")?.to_owned();
     let limit = message.int("max_results")?.unwrap_or(MOST_SAMPLED);
     if !(1..=MOST_SAMPLED).contains(&limit) {
@@ -160,26 +183,9 @@ async fn interval(state: &State, request: &Request) -> Answer {
     state.read(sampled).await
 }
 
-/// Reads the runs of a request in the order of their identities.
-fn targets(
-    request: &Request,
-    endpoint: &str,
-    field: &str,
-    message: &Message,
-) -> Result<Vec<(String, Target)>, Refusal> {
-    let mut ids = message.texts(field)?;
-    ids.sort_unstable();
-    match ids.len() {
-        0 => {
-            Err(Refusal::invalid(format!("{endpoint} request must specify at least one {field}.")))
-        }
-        1..=MOST_RUNS => {
-            ids.iter().map(|id| Ok(((*id).to_owned(), Target::of(request, id)?))).collect()
-        }
-        count => Err(Refusal::invalid(format!(
-            "{endpoint} request must specify at most {MOST_RUNS} run_ids. Received {count} run_ids."
-        ))),
-    }
+/// Reads the runs of a request.
+fn targets(request: &Request, ids: &[&str]) -> Result<Vec<(String, Target)>, Refusal> {
+    ids.iter().map(|id| Ok(((*id).to_owned(), Target::of(request, id)?))).collect()
 }
 
 #[cfg(test)]

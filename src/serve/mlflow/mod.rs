@@ -51,7 +51,7 @@ pub(super) async fn route(state: &State, request: &Request) -> Option<Answer> {
         ["server-info"] if get => Ok(server_info()),
         ["experiments", action] => return experiments::route(state, request, action).await,
         ["runs", "log-batch"] if post => batch::log(state, request).await,
-        ["runs", action @ ("log-inputs" | "outputs")] => {
+        ["runs", action @ ("log-inputs" | "outputs" | "log-model")] => {
             return inputs::route(state, request, action).await;
         }
         ["logged-models", path @ ..] => return models::route(state, request, path).await,

@@ -46,7 +46,7 @@ async fn create(state: &State, request: &Request) -> Answer {
     let uid = random_uid();
     let name = message.given("name")?.map_or_else(|| name_of(uid), str::to_owned);
     check_name(&name)?;
-    let run = message.given("source_run_id")?.map(|id| Target::of(request, id)).transpose()?;
+    let run = message.given("source_run_id")?.and_then(|id| Target::of(request, id).ok());
     let mut model = NewModel {
         id: format!("m-{uid}"),
         experiment,
@@ -59,7 +59,8 @@ async fn create(state: &State, request: &Request) -> Answer {
     state
         .write(move |store| {
             active_experiment(store, model.experiment)?;
-            model.run = run.map(|run| run.find(store)).transpose()?;
+            // As in MLflow, it may be a run of another server.
+            model.run = run.and_then(|run| run.find(store).ok());
             store.create_model(&model)?;
             Ok::<_, Refusal>(answer(store, &model.id, None)?)
         })

@@ -1,6 +1,7 @@
 //! The model registry: registered models, their versions, and the aliases of versions.
 
 mod entity;
+mod source;
 
 use std::collections::BTreeMap;
 
@@ -307,7 +308,12 @@ async fn create_version(state: &State, message: &Message) -> Answer {
         ..NewVersion::default()
     };
     let known = new.clone();
-    let (place, run) = state.read(move |store| origin(store, &known)).await?;
+    let (place, run) = state
+        .read(move |store| {
+            source::check(store, &known)?;
+            Ok::<_, Refusal>(origin(store, &known)?)
+        })
+        .await?;
     if let Some(Place { id, .. }) = &place
         && id.starts_with("m-")
     {

@@ -17,6 +17,8 @@ const MOST_RESULTS: i64 = 50_000;
 /// Results on a page unless the request says how many.
 const USUAL_RUNS: i64 = 1_000;
 const USUAL_MODELS: i64 = 50;
+/// Maximum number of experiments whose datasets are summarized.
+const MOST_EXPERIMENTS: usize = 20;
 /// Maximum number of summaries of datasets.
 const MOST_SUMMARIES: usize = 1_000;
 
@@ -155,6 +157,19 @@ fn model_order(message: &Message) -> Result<ModelOrder, Refusal> {
 async fn datasets(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
     let experiments = experiment_ids(&message)?;
+    match experiments.len() {
+        0 => {
+            let message = "SearchDatasets request must specify at least one experiment_id.";
+            return Err(Refusal::invalid(message));
+        }
+        1..=MOST_EXPERIMENTS => {}
+        count => {
+            return Err(Refusal::invalid(format!(
+                "SearchDatasets request cannot specify more than {MOST_EXPERIMENTS} \
+                 experiment_ids. Received {count} experiment_ids."
+            )));
+        }
+    }
     state
         .read(move |store| {
             let found = store.dataset_summaries(&experiments, MOST_SUMMARIES)?;
