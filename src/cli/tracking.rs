@@ -72,7 +72,7 @@ mod own_server {
             };
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             let running = match &mut *running {
-                Some(running) => running,
+                Some(running) if !running.server.has_ended() => running,
                 none => none.insert(self.start()?),
             };
             let address = running.server.address();

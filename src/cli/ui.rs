@@ -49,13 +49,16 @@ impl UiArgs {
         let token = self.token_file.map(|file| Token::read(&here.join(file))).transpose()?;
         let host = self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let listener = listen(host, self.port)?;
-        let (stop, stopped) = mpsc::channel();
-        let _signals = signals::watch(move || match stop.send(()) {
+        let (end, ended) = mpsc::channel();
+        let at_signal = end.clone();
+        let _signals = signals::watch(move || match at_signal.send(End::Signal) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         })?;
         let is_secret = token.is_some();
-        let server = Server::start(Options { root: root.to_owned(), listener, token })?;
+        let options = Options { root: root.to_owned(), listener, token };
+        let at_end = move || drop(end.send(End::Server));
+        let server = Server::start_and_tell(options, at_end)?;
         let url = url(server.address());
         stdout::say!("{url}");
         if !self.no_open && std::io::stdout().is_terminal() {
@@ -64,10 +67,27 @@ impl UiArgs {
         if is_secret {
             terminal::note("the page asks for the token; MLflow: `MLFLOW_TRACKING_TOKEN`");
         }
-        // The sender is dropped only if the thread that watches for signals ends.
-        let _ = stopped.recv();
+        let code = wait(&ended);
         drop(server);
-        Ok(exit::OK)
+        code
+    }
+}
+
+/// The reason that the server ends.
+#[derive(Debug)]
+enum End {
+    Signal,
+    /// It ended by itself.
+    Server,
+}
+
+/// Waits for the end, and returns the exit code.
+fn wait(ended: &mpsc::Receiver<End>) -> Result<u8> {
+    match ended.recv() {
+        // The senders are dropped only if both threads have ended.
+        Ok(End::Signal) | Err(_) => Ok(exit::OK),
+        Ok(End::Server) => Err(Error::environment("the server has ended by itself")
+            .hint("start it again; what it has answered is stored")),
     }
 }
 
@@ -109,4 +129,21 @@ fn url(address: SocketAddr) -> String {
         ip => ip,
     };
     format!("http://{}/", SocketAddr::new(ip, address.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_that_ends_is_an_error() {
+        for (end, expected) in [
+            (End::Signal, Ok(exit::OK)),
+            (End::Server, Err("the server has ended by itself".to_owned())),
+        ] {
+            let (tell, ended) = mpsc::channel();
+            tell.send(end).unwrap();
+            assert_eq!(wait(&ended).map_err(|error| error.what), expected);
+        }
+    }
 }

@@ -23,6 +23,7 @@ mod verdicts;
 mod writer;
 
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -63,6 +64,17 @@ impl Server {
     /// # Errors
     /// The operating system refuses threads or the listener.
     pub fn start(options: Options) -> Result<Server> {
+        Server::start_and_tell(options, || ())
+    }
+
+    /// Starts a server, and calls `at_end` when its thread ends, for whatever reason.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_and_tell(
+        options: Options,
+        at_end: impl FnOnce() + Send + 'static,
+    ) -> Result<Server> {
         let cannot = |err| Error::environment("cannot start the server").because(err);
         let Options { root, listener, token } = options;
         let address = listener.local_addr().map_err(cannot)?;
@@ -83,8 +95,7 @@ impl Server {
             drop(runtime);
             drop(state);
         };
-        let thread = thread::Builder::new().name("server".into()).spawn(serve);
-        let thread = thread.map_err(|err| Error::thread(&err))?;
+        let thread = spawn(serve, at_end)?;
         Ok(Server { address, stop, thread: Some(thread) })
     }
 
@@ -92,7 +103,7 @@ impl Server {
         self.address
     }
 
-    /// Waits until the server has ended because it could not go on.
+    /// Reports whether the server has ended because it could not go on.
     pub fn has_ended(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -103,6 +114,39 @@ impl Drop for Server {
         let _ = self.stop.send(true);
         if let Some(thread) = self.thread.take() {
             // A panic has been reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Runs `serve` on a thread, and then `at_end`, also after a panic.
+fn spawn(
+    serve: impl FnOnce() + Send + 'static,
+    at_end: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let work = move || {
+        let served = catch_unwind(AssertUnwindSafe(serve));
+        at_end();
+        if let Err(panic) = served {
+            resume_unwind(panic);
+        }
+    };
+    let thread = thread::Builder::new().name("server".into()).spawn(work);
+    thread.map_err(|err| Error::thread(&err))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn end_is_told_after_a_panic() {
+        for serve in [|| (), || panic!("on purpose")] {
+            let (tell, told) = mpsc::channel();
+            let thread = spawn(serve, move || tell.send(()).unwrap()).unwrap();
+            told.recv().unwrap();
             let _ = thread.join();
         }
     }
