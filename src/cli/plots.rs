@@ -122,10 +122,6 @@ impl PlotsArgs {
             let run = store.run(name)?;
             match (run.info.kind, run.info.parent) {
                 (RunKind::Sweep, _) => runs.extend(store.trials(run.info.uid)?),
-                // The latest run of a sweep stands for all of it, unless it is named.
-                (RunKind::Trial, Some(sweep)) if self.runs.is_empty() && self.last.is_none() => {
-                    runs.extend(store.trials(sweep)?);
-                }
                 _ => runs.push(run),
             }
         }

@@ -17,6 +17,7 @@ use super::revision::{self, Revision};
 use super::worktree::place;
 use crate::digest::Content;
 use crate::error::{Error, Result, did_you_mean};
+use crate::event::{RunKind, RunName};
 use crate::pipeline::{ParamKey, ParamValue, Pipeline, Stage, StageName};
 use crate::plan::{Change, Lock};
 use crate::repo_path::RepoPath;
@@ -186,7 +187,7 @@ pub fn at_least_two(root: &Path, names: &[String]) -> Result<Vec<Side>> {
         return Ok(sides);
     }
     let store = Store::open_existing(&place::home(root))?.ok_or_else(query::no_runs)?;
-    let last = store.latest()?;
+    let last = last_with_metrics(&store)?;
     match &sides[..] {
         [] => {
             let before = store.before(last)?.ok_or_else(|| {
@@ -205,6 +206,18 @@ pub fn at_least_two(root: &Path, names: &[String]) -> Result<Vec<Side>> {
     }
     sides.push(Side::from(store.run(last)?));
     Ok(sides)
+}
+
+/// Returns the latest run that is not a sweep.
+fn last_with_metrics(store: &Store) -> Result<RunName> {
+    let latest = store.latest()?;
+    if store.run(latest)?.info.kind != RunKind::Sweep {
+        return Ok(latest);
+    }
+    store.before(latest)?.ok_or_else(|| {
+        Error::usage(format!("the only run, `{latest}`, is a sweep without metrics of its own"))
+            .hint(format!("name two of its trials: `repro sweep status {latest}` lists them"))
+    })
 }
 
 /// Returns the params that have changed since the stage ran; `None` if none has.

@@ -58,12 +58,18 @@ impl Store {
         }
     }
 
-    /// Returns the latest run that is not deleted.
+    /// Returns the latest run that is neither deleted nor a part of another: the sweep after its
+    /// trials, and the run of a pipeline after those that its stages logged to MLflow.
     ///
     /// # Errors
     /// There are no runs.
     pub fn latest(&self) -> Result<RunName> {
-        self.names(1)?.first().copied().ok_or_else(no_runs)
+        let sql = "SELECT number FROM runs
+                   WHERE lifecycle = 'active' AND (parent IS NULL OR NOT EXISTS (
+                       SELECT 1 FROM runs AS above
+                       WHERE above.uid = runs.parent AND above.lifecycle = 'active'))
+                   ORDER BY number DESC LIMIT 1";
+        self.query_one(sql, (), run_name)?.ok_or_else(no_runs)
     }
 
     /// Returns the runs with a name given by the user, newest first.
@@ -127,5 +133,35 @@ fn latest_hint(latest: &[RunName]) -> String {
             "the latest are {}; `repro runs list` shows more",
             list(&latest[..latest.len().min(3)])
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sweep with its trials, and runs that a stage of a pipeline's run logged to MLflow.
+    #[test]
+    fn latest_is_not_a_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::empty(dir.path()).unwrap();
+        assert!(store.latest().is_err());
+        for (number, kind, parent, lifecycle, latest) in [
+            (1, "sweep", None, "active", 1),
+            (2, "trial", Some("u1"), "active", 1),
+            (3, "pipeline", None, "active", 3),
+            (4, "external", Some("u3"), "active", 3),
+            (5, "external", Some("u4"), "active", 3),
+            (6, "pipeline", None, "deleted", 3),
+            // Its parent is elsewhere, or deleted.
+            (7, "trial", Some("u99"), "active", 7),
+            (8, "trial", Some("u6"), "active", 8),
+        ] {
+            let sql = "INSERT INTO runs (number, uid, kind, parent, lifecycle, status, started,
+                           command, overrides, host)
+                       VALUES (?1, 'u' || ?1, ?2, ?3, ?4, 'ok', 0, '[]', '[]', '')";
+            store.conn.execute(sql, (number, kind, parent, lifecycle)).unwrap();
+            assert_eq!(store.latest().unwrap(), RunName(latest), "after {number}");
+        }
     }
 }

@@ -11,8 +11,9 @@ use clap::Args;
 use self::stages::{all, find, named, no_log, no_stage, open};
 use crate::cli::common::{goals, store};
 use crate::error::{Result, exit};
-use crate::event::RunName;
-use crate::terminal::stdout;
+use crate::event::{RunKind, RunName};
+use crate::runs::Store;
+use crate::terminal::{self, stdout};
 
 /// Print the output of a stage in a run; without STAGE, of every stage
 #[derive(Debug, Args)]
@@ -38,7 +39,7 @@ impl LogsArgs {
         let (run, stage) = match (store.resolve(&self.run, || goals(root)), self.stage) {
             (Ok(run), stage) => (run, stage),
             (Err(unknown), None) if RunName::parse(&self.run).is_none() => {
-                let latest = store.latest()?;
+                let latest = with_logs(&store, store.latest()?)?;
                 match self.follow || !named(&store.run(latest)?, &self.run).is_empty() {
                     true => (latest, Some(self.run)),
                     // It may be a misspelled stage as well as a misspelled run.
@@ -47,6 +48,7 @@ impl LogsArgs {
             }
             (Err(unknown), _) => return Err(unknown),
         };
+        let run = with_logs(&store, run)?;
         if self.follow {
             return follow::follow(root, &store, run, stage.as_deref());
         }
@@ -65,4 +67,17 @@ impl LogsArgs {
             (None, stages) => all(root, &run, stages),
         }
     }
+}
+
+/// Returns the run with the logs: of a sweep, which has none itself, the last trial.
+fn with_logs(store: &Store, run: RunName) -> Result<RunName> {
+    let sweep = store.run(run)?;
+    let last = match sweep.info.kind {
+        RunKind::Sweep => store.children_in(run, sweep.lifecycle)?.pop(),
+        _ => None,
+    };
+    if let Some(trial) = last {
+        terminal::note(&format!("{run} is a sweep: {trial} is its last trial"));
+    }
+    Ok(last.unwrap_or(run))
 }
