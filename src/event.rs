@@ -18,7 +18,7 @@ use crate::plan::change::Fate;
 use crate::repo_path::RepoPath;
 
 pub use run::{GitDiff, GitState, GitTree, RunInfo, RunKind, RunName, RunUid};
-pub use sweep::{SweepEvent, SweepSubscriber, TrialEnd, TrialName};
+pub use sweep::{BestTrial, SweepEvent, SweepSubscriber, TrialEnd, TrialName};
 
 /// Something that happened in a run. Its JSON form is a line of `repro run --json`.
 #[derive(Debug, Clone, Serialize)]

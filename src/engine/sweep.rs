@@ -23,6 +23,7 @@ mod chooser;
 mod driver;
 mod known;
 mod news;
+mod objective;
 mod options;
 mod results;
 mod setup;
@@ -39,9 +40,10 @@ use self::chooser::{Chooser, recorded};
 use self::driver::{Driver, Halt};
 pub use self::known::Known;
 use self::news::News;
+pub use self::objective::Objective;
 pub use self::options::{OnFailedBefore, OnFailure, Options};
 pub use self::results::{Repeat, Results, Trial, TrialState};
-pub use self::setup::{Objective, Setup, Strategy};
+pub use self::setup::{Setup, Strategy};
 pub use self::status::{Recorded, find, status, stop};
 use self::stoppers::Stoppers;
 use self::trial::Context;
@@ -52,7 +54,7 @@ use super::worktree::place::STATE;
 use super::{Project, project, provenance, resources};
 use crate::clock::now_millis;
 use crate::error::{Error, Result};
-use crate::event::{RunInfo, RunKind, RunStatus, SweepEvent, SweepSubscriber};
+use crate::event::{BestTrial, RunInfo, RunKind, RunStatus, SweepEvent, SweepSubscriber};
 use crate::pipeline::Override;
 use crate::runs::sweeps::{KEY, METRIC, SweepRecord};
 use crate::runs::{Run, Store};
@@ -124,6 +126,10 @@ pub fn sweep(
         finished: scores.len(),
         metric: setup.objective.as_ref().map(|objective| objective.metric.clone()),
     });
+    let mut halving = Halving::default();
+    if let (Some(objective), Some((store, _))) = (&setup.halving, &earlier) {
+        known::replay(store, &known, objective, &mut halving)?;
+    }
     let mut driver = Driver {
         setup,
         options,
@@ -132,7 +138,7 @@ pub fn sweep(
         stoppers: &stoppers,
         subscriber: &mut *subscriber,
         running: BTreeMap::new(),
-        halving: Halving::default(),
+        halving,
         until: options.max_time.map(|time| began + time),
         halt: None,
         scores,
@@ -147,10 +153,17 @@ pub fn sweep(
     let (at, took) = (now_millis(), began.elapsed().into());
     let run = record.run;
     record.end(at, status, took)?;
-    let ended = SweepEvent::SweepEnded { run, at, status, took, stopped: stopped.clone() };
-    subscriber.on_event(&ended);
     let objective = setup.objective.clone();
-    Ok(Results { run, trials, objective, status, took, stopped, fatal })
+    let results = Results { run, trials, objective, status, took, stopped, fatal };
+    let best = results.best().map(|best| BestTrial {
+        trial: best.number,
+        value: best.value(),
+        params: best.overrides.iter().map(Override::typed).collect(),
+        runs: best.runs().collect(),
+    });
+    let stopped = results.stopped.clone();
+    subscriber.on_event(&SweepEvent::SweepEnded { run, at, status, took, stopped, best });
+    Ok(results)
 }
 
 fn composed(

@@ -54,7 +54,21 @@ pub enum SweepEvent {
         /// The reason that the sweep ended before all trials.
         #[serde(skip_serializing_if = "Option::is_none")]
         stopped: Option<String>,
+        /// The best of the trials that came to their end.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        best: Option<BestTrial>,
     },
+}
+
+/// The best trial of a sweep by its metric.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BestTrial {
+    pub trial: usize,
+    pub value: Option<f64>,
+    /// Its overrides.
+    pub params: Vec<String>,
+    /// One for each seed.
+    pub runs: Vec<RunName>,
 }
 
 /// The number of a trial in its sweep, and that of a repeat with another seed.

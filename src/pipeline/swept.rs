@@ -89,7 +89,11 @@ pub fn parse(raw: &str) -> Result<Values, BadValues> {
     }
     let elements = split(raw, ',')?;
     if elements.len() == 1 {
-        return Ok(Values::One(raw.to_owned()));
+        return match opened(raw.trim()) {
+            Some(name) => Err(BadValues::new(format!("`{name}(` lacks its `)`"))
+                .hint(format!("write a text that begins like this in quotes: \"'{name}(…'\""))),
+            None => Ok(Values::One(raw.to_owned())),
+        };
     }
     elements.into_iter().map(element).collect::<Result<_, _>>().map(Values::Several)
 }
@@ -108,6 +112,12 @@ fn call(text: &str) -> Option<(&str, &str)> {
     let similar = did_you_mean(name, FUNCTIONS).is_some();
     (is_name && (known || similar)).then_some(())?;
     Some((name, rest.strip_suffix(')')?))
+}
+
+/// Returns the function with which a text begins that has no closing bracket at its end.
+fn opened(text: &str) -> Option<&'static str> {
+    let (name, rest) = text.split_once('(')?;
+    FUNCTIONS.into_iter().find(|known| *known == name.trim() && !rest.ends_with(')'))
 }
 
 fn function(name: &str, inner: &str) -> Result<Values, BadValues> {

@@ -379,6 +379,18 @@ fn halving_ends_worse_trials() {
     assert_eq!(started(&sandbox.ok(&args)), Vec::<&str>::new());
 }
 
+/// A trial of a later command is compared with those that earlier ones have ended.
+#[test]
+fn halving_after_a_resume() {
+    let sandbox = project();
+    sandbox.write("train.sh", SERIES);
+    let halving = ["--halving", "min:train.loss", "--name", "rates"];
+    sandbox.ok(&[&["sweep", "-p", "lr=0.1,0.2"], &halving[..]].concat());
+    let done = sandbox.ok(&[&["sweep", "-p", "lr=0.1,0.2,0.3"], &halving[..]].concat());
+    assert_eq!(started(&done), ["trial 3: started  lr=0.3"], "{done}");
+    assert!(done.stderr.contains("trial 3: stopped at 0.3 after 2 values"), "{done}");
+}
+
 #[test]
 fn applied_params() {
     let sandbox = project();
@@ -528,8 +540,8 @@ fn bad_sweeps() {
     error: the sweep sets param `lr` twice
     error: --zip: `model` has 1 values, but `lr` has 2
      hint: params of a zip need equally many values
-    error: there are no runs yet
-     hint: run `repro run` to create the first
+    error: no sweep has run yet
+     hint: `repro sweep -p KEY=A,B` starts one
     error: -p lr=1,2: a run takes one value, and these are several
      hint: to run each of them: repro sweep -p lr=1,2 -p 'model=range(3)'; for one text: -p 'lr="1,2"'
     error: -p model=a,b: a run takes one value, and these are several
@@ -546,7 +558,7 @@ fn missing_metric() {
         "-p",
         "lr=0.1,0.2",
         "--optimize",
-        "max:train.ac",
+        "max:train.f1_score",
         "--random",
         "2",
     ]);
@@ -556,9 +568,9 @@ fn missing_metric() {
     run-1: sweep of 2 trials
     trial 1: started lr=0.2
     trial 1: failed after [time] (run-2)
-    error: trial 1: reported no metric `train.ac`
-    error: no run has a metric `train.ac`
-     hint: did you mean `train.acc`?
+    error: trial 1: reported no metric `train.f1_score`
+    error: no run has a metric `train.f1_score`
+     hint: the metrics are train.acc, acc
     ");
 }
 
@@ -661,4 +673,90 @@ fn gc_counts_sweep_once() {
     assert_eq!(sandbox.read("first/data"), "in");
     sandbox.ok(&["gc", "--runs", "2", "--yes"]);
     assert_eq!(sandbox.repro(&["runs", "checkout", "run-1", "--to", "second"]).code, 3);
+}
+
+#[test]
+fn misspelled_metric() {
+    let sandbox = project();
+    let undeclared =
+        sandbox.read("pipeline.toml").replace("[metrics]\nacc = { goal = \"max\" }", "");
+    sandbox.write("pipeline.toml", undeclared);
+    sandbox.ok(&["run"]);
+    sandbox.ran();
+    let done = sandbox.repro(&["sweep", "-p", "lr=0.1,0.2", "--optimize", "max:train.ac"]);
+    snapshot!(done, @"
+    exit 2
+    --- stderr
+    error: --optimize max:train.ac: no run has reported a metric `train.ac`
+     hint: did you mean `train.acc`? A new metric can be declared in `[metrics]`
+    ");
+    assert_eq!(sandbox.ran(), Vec::<&str>::new());
+    // A name that resembles none may be new.
+    let done = sandbox.repro(&["sweep", "-p", "lr=0.1,0.2", "--optimize", "max:f1_score", "-n"]);
+    assert_eq!(done.code, 0, "{done}");
+}
+
+#[test]
+fn unclosed_values() {
+    let sandbox = project();
+    let done = sandbox.repro(&["sweep", "-p", "lr=range(1,2"]);
+    snapshot!(done, @r#"
+    exit 2
+    --- stderr
+    error: -p lr=range(1,2: `range(` lacks its `)`
+     hint: write a text that begins like this in quotes: "'range(…'"
+    "#);
+    // It is an ordinary text of one run.
+    let done = sandbox.ok(&["run", "-p", "model='range(1,2'"]);
+    assert_eq!(sandbox.ran(), ["prepare", "train 0.5 range(1,2"], "{done}");
+}
+
+#[test]
+fn status_before_the_first_run() {
+    let sandbox = project();
+    let declared = "\n[sweeps.rates]\nparams = ['lr=0.1,0.2']\n";
+    sandbox.write("pipeline.toml", sandbox.read("pipeline.toml") + declared);
+    let said = |name: &[&str]| sandbox.repro(&[&["sweep", "status"], name].concat()).stderr;
+    let expected = "error: sweep `rates` has not run yet\n  hint: `repro sweep rates` starts it\n";
+    for runs in ["none", "one"] {
+        assert_eq!(said(&["rates"]), expected, "{runs}");
+        let misspelled = "error: there is no sweep `rate`\n  hint: did you mean `rates`?\n";
+        assert_eq!(said(&["rate"]), misspelled);
+        assert!(said(&[]).starts_with("error: no sweep has run yet\n"), "{}", said(&[]));
+        sandbox.ok(&["run"]);
+    }
+}
+
+#[test]
+fn latest_run_after_a_sweep() {
+    let sandbox = project();
+    sandbox.ok(&["sweep", "-p", "lr=0.1,0.2"]);
+    assert!(sandbox.ok(&["runs", "show", "latest"]).stdout.starts_with("run-1"), "the sweep");
+    for args in [&["runs", "logs"][..], &["runs", "logs", "train"]] {
+        let done = sandbox.ok(args);
+        assert!(done.stderr.contains("run-1 is a sweep: run-3 is its last trial"), "{done}");
+    }
+    snapshot!(sandbox.repro(&["metrics", "compare"]), @"
+    exit 2
+    --- stderr
+    error: the only run, `run-1`, is a sweep without metrics of its own
+     hint: name two of its trials: `repro sweep status run-1` lists them
+    ");
+    sandbox.ok(&["run", "-p", "lr=0.3"]);
+    sandbox.ok(&["sweep", "-p", "lr=0.4,0.5"]);
+    let done = sandbox.ok(&["metrics", "compare", "run-2"]);
+    assert!(done.stdout.contains("run-4"), "{done}");
+}
+
+#[test]
+fn best_trial_in_json() {
+    let sandbox = project();
+    let done = sandbox.ok(&["sweep", "-p", "lr=0.1,0.2", "--optimize", "train.acc", "--json"]);
+    let last: serde_json::Value =
+        serde_json::from_str(done.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"], "sweep_ended");
+    let best = serde_json::json!({
+        "trial": 1, "value": 0.9, "params": ["lr=0.1"], "runs": ["run-2"]
+    });
+    assert_eq!(last["best"], best);
 }

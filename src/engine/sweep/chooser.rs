@@ -1,9 +1,10 @@
 //! Chooses the next trial of a sweep: one that an earlier command has begun, or a new one.
 
 use super::known::Known;
+use super::objective::Objective;
 use super::options::OnFailedBefore;
 use super::results::{Repeat, Trial, value_of};
-use super::setup::{Objective, Setup, Strategy};
+use super::setup::{Setup, Strategy};
 use crate::error::Result;
 use crate::event::{Failure, Millis, TrialEnd};
 use crate::runs::{RunState, StageState};

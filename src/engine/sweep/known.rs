@@ -1,8 +1,10 @@
 //! Trials that earlier commands have recorded.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::objective::Objective;
 use crate::engine::Project;
 use crate::engine::observe::predict::Predicted;
 use crate::engine::observe::predicted_fingerprint;
@@ -13,6 +15,7 @@ use crate::pipeline::{Override, Pipeline, StageName, StageSet};
 use crate::plan::Lock;
 use crate::runs::sweeps::{HALVED, REPEAT, TRIAL};
 use crate::runs::{self, Run, RunState, StageState, Store};
+use crate::sweep::{self, Halving};
 
 /// A recorded run of a trial.
 #[derive(Debug)]
@@ -53,6 +56,34 @@ fn metrics(store: &Store, run: &Run) -> Result<Vec<(MetricName, f64)>> {
         all.push(named(series.stage.as_str(), &series.key, series.last.value));
     }
     Ok(all)
+}
+
+/// Reports to `halving` what the trials that are over had reported, in the order of their runs.
+/// Others run again.
+pub(super) fn replay(
+    store: &Store,
+    known: &[Known],
+    objective: &Objective,
+    halving: &mut Halving,
+) -> Result<()> {
+    let mut over: Vec<&Known> =
+        known.iter().filter(|one| one.run.state == RunState::Ok || one.halved.is_some()).collect();
+    over.sort_by_key(|one| one.run.name);
+    for one in over {
+        for series in store.series(one.run.name)? {
+            let name = MetricName { stage: series.stage.to_string(), key: series.key.clone() };
+            if !name.is_called(&objective.metric) {
+                continue;
+            }
+            let mut count = 0;
+            store.points(one.run.name, &series, |point| {
+                count += 1;
+                halving.report(count, sweep::score(objective.goal, point.value.to_f64()));
+                ControlFlow::Continue(())
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Reports whether the stages of a finished trial would find the same inputs now.

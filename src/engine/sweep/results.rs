@@ -1,6 +1,6 @@
 //! The trials of a sweep and their results.
 
-use crate::engine::sweep::setup::Objective;
+use crate::engine::sweep::objective::Objective;
 use crate::error::{Error, Result};
 use crate::event::{Millis, RunName, RunStatus, TrialEnd, TrialName};
 use crate::filter::{Known, MetricName};

@@ -1,17 +1,19 @@
 //! Resolves what the user wrote into the space and the strategy of a sweep.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::path::Path;
 
+use super::objective::{self, Objective};
 use crate::digest::Digest;
-use crate::engine::project;
 use crate::engine::worktree::files;
+use crate::engine::{home, project};
 use crate::error::{Error, Result, did_you_mean};
+use crate::filter::Known;
 use crate::pipeline::{
-    Condition, Declared, Goal, Goals, Operation, Override, ParamValue, Pipeline, SweepSpec,
+    Condition, Declared, Goals, Operation, Override, ParamValue, Pipeline, SweepSpec,
 };
 use crate::repo_path::RepoPath;
+use crate::runs::Store;
 use crate::sweep::{self, Axis, BadSpace, Compose, Domain, Point, Space, StopRule, Values};
 
 /// A sweep with resolved params.
@@ -38,23 +40,6 @@ pub enum Strategy {
     Random(usize),
     /// Propose this many trials, each after the results of the earlier ones.
     Optimize(usize),
-}
-
-/// A metric and its better direction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Objective {
-    pub metric: String,
-    pub goal: Goal,
-}
-
-impl fmt::Display for Objective {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let goal = match self.goal {
-            Goal::Max => "max",
-            Goal::Min => "min",
-        };
-        write!(f, "{goal}:{}", self.metric)
-    }
 }
 
 /// Number of trials of an optimization over intervals.
@@ -93,15 +78,16 @@ impl Setup {
         let optimized = spec
             .optimize
             .as_deref()
-            .map(|text| objective("--optimize", text, &goals))
+            .map(|text| objective::parse("--optimize", text, &goals))
             .transpose()?;
         let halving = match &spec.halving {
             None => None,
             Some(text) => Some(match &optimized {
                 Some(known) if known.metric == *text => known.clone(),
-                _ => objective("--halving", text, &goals)?,
+                _ => objective::parse("--halving", text, &goals)?,
             }),
         };
+        check_metrics(root, &goals, [("--optimize", &optimized), ("--halving", &halving)])?;
         let strategy = strategy(spec, &axes, optimized.as_ref())?;
         let rule = rule(spec, optimized.as_ref())?;
         Ok(Setup {
@@ -270,45 +256,12 @@ fn goals(root: &Path, params: &[Override]) -> Goals {
     pipeline.map(|pipeline| pipeline.goals).unwrap_or_default()
 }
 
-/// Parses `max:METRIC`, `min:METRIC`, or a metric with a declared goal.
-pub(super) fn objective(option: &str, text: &str, goals: &Goals) -> Result<Objective> {
-    let (goal, metric) = match text.split_once(':') {
-        Some(("max", metric)) => (Some(Goal::Max), metric),
-        Some(("min", metric)) => (Some(Goal::Min), metric),
-        Some((other, metric)) => {
-            let error = Error::usage(format!("{option} {text}: `{other}` is not a direction"));
-            let short = other.to_lowercase().chars().take(3).collect::<String>();
-            return Err(match did_you_mean(&short, ["max", "min"]) {
-                Some(meant) => error.hint(format!("did you mean `{meant}:{metric}`?")),
-                None => error.hint("write `max:METRIC` or `min:METRIC`"),
-            });
-        }
-        None => (goals.of(text), text),
-    };
-    let Some(goal) = goal else {
-        let error = Error::usage(format!("{option} {text}: the direction is unknown"));
-        return Err(match declared_name(metric, goals) {
-            Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-            None => error.hint(format!(
-                "write `max:{metric}` or `min:{metric}`, or declare it in `[metrics]`"
-            )),
-        });
-    };
-    if metric.is_empty() {
-        return Err(Error::usage(format!("{option} {text}: the metric is missing"))
-            .hint("write `max:STAGE.METRIC`"));
-    }
-    Ok(Objective { metric: metric.to_owned(), goal })
-}
-
-/// Returns the name of a metric with a goal that `metric` may be a misspelling of.
-fn declared_name(metric: &str, goals: &Goals) -> Option<String> {
-    let (stage, key) = match metric.rsplit_once('.') {
-        Some((stage, key)) => (format!("{stage}."), key),
-        None => (String::new(), metric),
-    };
-    let whole = did_you_mean(metric, goals.names()).map(str::to_owned);
-    whole.or_else(|| Some(format!("{stage}{}", did_you_mean(key, goals.names())?)))
+/// Reports metrics whose names are probably misspellings.
+fn check_metrics(root: &Path, goals: &Goals, given: [(&str, &Option<Objective>); 2]) -> Result<()> {
+    let store = Store::open_existing(&home(root))?;
+    let known = store.map_or_else(|| Ok(Known::default()), |store| store.known())?;
+    let mut given = given.into_iter().filter_map(|(option, one)| Some((option, one.as_ref()?)));
+    given.try_for_each(|(option, one)| objective::check_name(option, one, &known, goals))
 }
 
 /// Returns the way to choose trials. A metric alone ranks the trials of a grid.

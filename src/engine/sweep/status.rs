@@ -5,10 +5,10 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::known::{self, Known};
+use super::objective::{self, Objective};
 use super::results::value_of;
-use super::setup::{Objective, objective};
-use crate::engine::home;
-use crate::error::{Error, Result};
+use crate::engine::{home, project};
+use crate::error::{Error, Result, did_you_mean};
 use crate::event::{RunKind, RunName};
 use crate::pipeline::Goals;
 use crate::runs::query::no_runs;
@@ -36,21 +36,42 @@ impl Recorded {
 /// # Errors
 /// There is no such sweep.
 pub fn find(root: &Path, name: Option<&str>) -> Result<(Store, RunName)> {
-    let store = Store::open_existing(&home(root))?.ok_or_else(no_runs)?;
+    let store = Store::open_existing(&home(root))?;
     let none = || Error::usage("no sweep has run yet").hint("`repro sweep -p KEY=A,B` starts one");
     let Some(name) = name else {
+        let store = store.ok_or_else(none)?;
         let run = store.latest_sweep()?.ok_or_else(none)?;
         return Ok((store, run));
     };
+    let Some(store) = store else { return Err(never_ran(root, name).unwrap_or_else(no_runs)) };
     if let Some(run) = store.sweep(&format!("name {name}"))? {
         return Ok((store, run.name));
     }
-    let run = store.resolve(name, Goals::default)?;
+    let run = store
+        .resolve(name, Goals::default)
+        .map_err(|error| never_ran(root, name).unwrap_or(error))?;
     if store.run(run)?.info.kind != RunKind::Sweep {
         return Err(Error::usage(format!("{run} is not a sweep"))
             .hint("`repro sweep status` without a name shows the latest one"));
     }
     Ok((store, run))
+}
+
+/// Returns the error for the name of a declared sweep, or one that resembles it, without a run.
+fn never_ran(root: &Path, name: &str) -> Option<Error> {
+    let text = project::text(root).ok()?;
+    let declared = project::params(root, &text, &[]).ok()?.sweeps;
+    if declared.contains_key(name) {
+        return Some(
+            Error::usage(format!("sweep `{name}` has not run yet"))
+                .hint(format!("`repro sweep {name}` starts it")),
+        );
+    }
+    let meant = did_you_mean(name, declared.keys().map(String::as_str))?;
+    Some(
+        Error::usage(format!("there is no sweep `{name}`"))
+            .hint(format!("did you mean `{meant}`?")),
+    )
 }
 
 /// Reads a sweep and its trials.
@@ -62,7 +83,7 @@ pub fn status(root: &Path, name: Option<&str>) -> Result<Recorded> {
     let run = store.run(run)?;
     let trials = known::read(&store, &run)?;
     let metric = run.tags.get(METRIC);
-    let objective = metric.and_then(|text| objective(METRIC, text, &Goals::default()).ok());
+    let objective = metric.and_then(|text| objective::parse(METRIC, text, &Goals::default()).ok());
     Ok(Recorded { run, objective, trials })
 }
 
