@@ -83,7 +83,8 @@ impl PipelineReport {
         status: &StatusReport,
         store: Option<&Store>,
     ) -> Result<PipelineReport> {
-        let mut last = store.map_or(Ok(BTreeMap::new()), Store::last_work)?;
+        let declared = pipeline.stages.iter().map(|stage| stage.name.as_str()).collect();
+        let mut last = store.map_or(Ok(BTreeMap::new()), |store| store.last_work(declared))?;
         let running = store.map_or(Ok(None), running)?;
         let now: BTreeMap<&StageName, &StageRecord> = running
             .iter()

@@ -17,12 +17,13 @@ use crate::pipeline::Goal;
 use crate::runs::Store;
 use crate::runs::cells::{Cell, Cells, Source};
 
-/// Chosen values of runs. They are read run by run: there may be many.
+/// Chosen values of runs. They are read piece by piece: there may be many.
 #[derive(Debug)]
 pub struct RunTable<'s> {
     pub columns: Vec<Column>,
     pub rows: Vec<Node>,
     pub failure: ReadFailure,
+    store: &'s Store,
     cells: RefCell<Cells<'s>>,
 }
 
@@ -41,7 +42,14 @@ impl<'s> RunTable<'s> {
             }
         }
         let cells = RefCell::new(store.cells(sources)?);
-        Ok(RunTable { columns, rows, failure: ReadFailure::default(), cells })
+        Ok(RunTable { columns, rows, failure: ReadFailure::default(), store, cells })
+    }
+
+    /// Returns the values of all runs, in pieces: nothing keeps the database in one state while a
+    /// piece is printed.
+    pub fn pieces(&self) -> impl Iterator<Item = Result<Vec<Vec<Option<Cell>>>>> {
+        let read = |rows: &[Node]| rows.iter().map(|node| self.read(node.run)).collect();
+        self.rows.chunks(PIECE).map(move |rows| self.store.consistently(|| read(rows)))
     }
 
     /// Returns the values of a run, one for each column.
@@ -68,6 +76,9 @@ impl<'s> RunTable<'s> {
     }
 }
 
+/// Number of runs that are read at once.
+const PIECE: usize = 1000;
+
 /// Returns the best of the values and its stage. NaN is worse than any number.
 fn best<'m>(
     values: impl Iterator<Item = (&'m MetricName, Option<Cell>)>,
@@ -92,8 +103,12 @@ fn best<'m>(
 impl Serialize for RunTable<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut list = s.serialize_seq(Some(self.rows.len()))?;
-        for node in &self.rows {
-            let cells = self.read(node.run).map_err(|error| self.failure.keep(error))?;
+        let pieces = self.pieces().flat_map(|piece| match piece {
+            Ok(rows) => rows.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        for cells in pieces {
+            let cells = cells.map_err(|error| self.failure.keep(error))?;
             let mut fields = Map::new();
             for (column, cell) in self.columns.iter().zip(cells) {
                 fields.insert(column.name.clone(), json(cell).map_err(S::Error::custom)?);

@@ -44,11 +44,14 @@ pub fn collapsed(
     known: &Known,
     goals: &Goals,
 ) -> Result<Vec<Node>> {
+    let parents = store.with_children(lifecycle)?;
     let row = |run: &RunName| {
-        let count = store.parts_in(*run, lifecycle)?;
-        let hidden = match count {
-            0 => None,
-            _ => Some(Children { count, best: best_child(store, *run, lifecycle, known, goals)? }),
+        let hidden = match parents.contains(run) {
+            false => None,
+            true => Some(Children {
+                count: store.parts_in(*run, lifecycle)?,
+                best: best_child(store, *run, lifecycle, known, goals)?,
+            }),
         };
         Ok(Node { run: *run, depth: 0, hidden })
     };

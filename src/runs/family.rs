@@ -1,5 +1,7 @@
 //! Names of runs, and their tree: a sweep is the parent of its trials.
 
+use std::collections::BTreeSet;
+
 use super::record::Lifecycle;
 use super::rows::{run_name, signed};
 use super::store::Store;
@@ -75,6 +77,16 @@ impl Store {
                    WHERE parent = (SELECT uid FROM runs WHERE number = ?1) AND lifecycle = ?2
                    ORDER BY number";
         self.query_all(sql, (signed(run), lifecycle.word()), run_name)
+    }
+
+    /// Returns the runs that have children with this lifecycle.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn with_children(&self, lifecycle: Lifecycle) -> Result<BTreeSet<RunName>> {
+        let sql = "SELECT number FROM runs WHERE uid IN (
+                       SELECT parent FROM runs WHERE parent NOT NULL AND lifecycle = ?1)";
+        Ok(self.query_all(sql, (lifecycle.word(),), run_name)?.into_iter().collect())
     }
 
     /// Counts the parts of a run. The runs of a trial are one part.

@@ -9,6 +9,7 @@
 
 mod best;
 mod binding;
+mod by_metrics;
 mod client;
 mod experiments;
 mod known;
@@ -43,6 +44,9 @@ impl Store {
     /// The filter or the order names a metric, param or tag that no run has or that is ambiguous;
     /// the database cannot be read.
     pub fn search(&self, query: &Query, known: &Known, goals: &Goals) -> Result<Found> {
+        if let Some(metrics) = by_metrics::metrics(&query.order) {
+            return self.sorted_by_metrics(query, &metrics, known, goals);
+        }
         let mut sql = sql::Builder::new(known, goals, self.dead()?);
         let conditions = sql.conditions(query)?;
         let order = sql.order(&query.order)?;

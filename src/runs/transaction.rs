@@ -35,6 +35,21 @@ impl Store {
         Ok(done)
     }
 
+    /// Reads from one state of the database, whatever others write meanwhile. Many small reads take
+    /// less time together: SQLite takes its lock once.
+    ///
+    /// # Errors
+    /// `read` fails, or the database cannot be read.
+    pub fn consistently<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        // It is part of a transaction already.
+        if !self.conn.is_autocommit() {
+            return read();
+        }
+        let reading = self.conn.unchecked_transaction();
+        let _reading = reading.map_err(|err| database_error("read", err))?;
+        read()
+    }
+
     /// Returns a store in memory without any run, for a project that has none.
     ///
     /// # Errors
@@ -132,6 +147,22 @@ mod tests {
         assert_eq!(experiments(&store), Vec::<String>::new());
         store.atomically(|store| add(store, "kept")).unwrap();
         assert_eq!(experiments(&store), ["kept"]);
+    }
+
+    #[test]
+    fn one_state_while_others_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let timeout = std::time::Duration::from_secs(3);
+        let [reader, writer] = [(); 2].map(|()| Store::open(dir.path(), timeout).unwrap());
+        let names = reader.consistently(|| {
+            let before = experiments(&reader);
+            writer.atomically(|store| add(store, "x"))?;
+            let nested = reader.consistently(|| Ok(experiments(&reader)))?;
+            Ok((before, nested))
+        });
+        assert_eq!(names.unwrap(), (vec![], vec![]));
+        assert_eq!(experiments(&reader), ["x"]);
+        reader.atomically(|store| add(store, "y")).unwrap();
     }
 
     #[test]

@@ -53,9 +53,6 @@ pub(super) fn filter(text: Option<&str>, known: &Known) -> Result<Filter> {
 const LONGEST_TEXTS: [usize; 3] = [40, 24, 16];
 /// Width of a line that every terminal can show.
 const WIDE: usize = 80;
-/// Number of lines of CSV that are written at once.
-const CSV_LINES: usize = 1000;
-
 /// Prints a table.
 ///
 /// # Errors
@@ -67,7 +64,7 @@ pub(super) fn show(table: &RunTable<'_>, format: &Format) -> Result<()> {
     if format.csv {
         return show_csv(table);
     }
-    let rows = table.rows.iter().map(|node| table.read(node.run)).collect::<Result<Vec<_>>>()?;
+    let rows = table.pieces().collect::<Result<Vec<_>>>()?.concat();
     stdout::write(&match format.md {
         true => crate::escape::without_styles(&aligned(table, &rows, usize::MAX).markdown()),
         false => fitting(table, &rows),
@@ -142,9 +139,8 @@ fn column_texts(rows: &[Vec<Option<Cell>>], at: usize, limit: usize) -> Vec<Stri
 fn show_csv(table: &RunTable<'_>) -> Result<()> {
     let names = table.columns.iter().map(|column| field(&column.name));
     let mut text = format!("{}\n", names.collect::<Vec<_>>().join(","));
-    for rows in table.rows.chunks(CSV_LINES) {
-        for node in rows {
-            let cells = table.read(node.run)?;
+    for rows in table.pieces() {
+        for cells in rows? {
             let fields = cells.into_iter().map(|cell| field(&csv_text(cell)));
             text.push_str(&fields.collect::<Vec<_>>().join(","));
             text.push('\n');

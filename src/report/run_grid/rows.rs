@@ -62,6 +62,10 @@ impl RunCells {
             [] => columns(&default_columns(store, known, goals)?, known, goals)?,
             texts => columns(texts, known, goals)?,
         };
+        store.consistently(|| RunCells::read_columns(store, runs, columns))
+    }
+
+    fn read_columns(store: &Store, runs: &[RunName], columns: Vec<GridColumn>) -> Result<RunCells> {
         let mut fields = Vec::new();
         for column in &columns {
             if let Reads::Field(field) = &column.reads {

@@ -147,7 +147,7 @@ impl<'k> Builder<'k> {
     }
 
     /// Returns the table expression of a metric, with the columns `run` and `value`.
-    fn metric(&mut self, name: &str) -> Result<String> {
+    pub(super) fn metric(&mut self, name: &str) -> Result<String> {
         if let Some(table) = self.metrics.get(name) {
             return Ok(table.clone());
         }

@@ -77,6 +77,26 @@ fn numbers(store: &Store, query: &Query) -> String {
     }
 }
 
+/// The order by metrics alone is made here, that by something else beside them in SQL.
+#[test]
+fn order_by_metrics_as_in_sql() {
+    let (_dir, store) = store();
+    let second = "metrics.evaluate.accuracy:asc";
+    for metric in ["evaluate.accuracy", "test.f1", "train.loss", "test@b.f1"] {
+        for direction in ["asc", "desc"] {
+            let by = format!("metrics.{metric}:{direction}");
+            for orders in [vec![by.as_str()], vec![&by, second]] {
+                let in_sql = [&orders[..], &["run:desc"]].concat();
+                let [here, in_sql] = [&orders, &in_sql].map(|by| numbers(&store, &query("", by)));
+                assert_eq!(here, in_sql, "{orders:?}");
+            }
+        }
+    }
+    let first = Query { limit: 1, ..query("", &["metrics.evaluate.accuracy:desc"]) };
+    let found = store.search(&first, &store.known().unwrap(), &goals()).unwrap();
+    assert_eq!((found.runs, found.total), (vec![RunName(4)], 5));
+}
+
 #[test]
 fn matching_runs() {
     let (_dir, store) = store();

@@ -65,6 +65,7 @@ export function windowed(options) {
     if (table.style.getPropertyValue(name) !== value) table.style.setProperty(name, value);
   }
 
+  /** Changes the columns; the caller draws. */
   function setColumns(next) {
     columns = next;
     offsets = [];
@@ -81,14 +82,12 @@ export function windowed(options) {
     table.setAttribute("aria-colcount", String(columns.length));
     columnRange = "";
     drawHead();
-    draw();
   }
 
   function setCount(next) {
     count = next;
     body.style.height = `${count * options.rowHeight}px`;
     table.setAttribute("aria-rowcount", String(count + 1));
-    draw();
   }
 
   /** Returns the places of the columns in sight; pinned ones always are. */
@@ -185,6 +184,7 @@ export function windowed(options) {
   return {
     element: scroller,
     setColumns,
+    /** Changes the number of rows; the caller draws once it has changed everything else. */
     setCount,
     /** Draws again what changed. */
     refresh: schedule,

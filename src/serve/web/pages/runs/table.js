@@ -31,6 +31,7 @@ export class RunTable {
   #base = null;
   #ranges = new Map();
   #layout = "";
+  #sort = "";
   #dragged = new Map();
 
   constructor({ state, model, selection, edit }) {
@@ -62,7 +63,7 @@ export class RunTable {
     return this.#grid.element;
   }
 
-  /** Shows another order or other columns. */
+  /** Takes another order or other columns; `draw` shows them. */
   reorder() {
     this.#current = -1;
     this.#ranges = new Map();
@@ -73,12 +74,12 @@ export class RunTable {
   /** Draws what changed; the layout of columns, too. */
   draw() {
     const view = this.#state.get();
-    this.#columns = layout(this.#model, view, this.#dragged);
-    const text = JSON.stringify([this.#columns, view.sort]);
-    if (text !== this.#layout) {
-      this.#layout = text;
-      this.#grid.setColumns(this.#columns);
-    }
+    this.#columns = columnsOf(this.#model, view, this.#dragged);
+    const layout = JSON.stringify(this.#columns);
+    const sort = String(view.sort);
+    if (layout !== this.#layout) this.#grid.setColumns(this.#columns);
+    else if (sort !== this.#sort) this.#grid.refreshHead();
+    [this.#layout, this.#sort] = [layout, sort];
     this.#readBase(Number(view.base) || null);
     this.#grid.draw();
   }
@@ -398,7 +399,7 @@ export class RunTable {
 }
 
 /** Lays out the columns: that of runs, pinned ones, others. */
-function layout({ columns, rows }, { pin, w, by, base }, dragged) {
+function columnsOf({ columns, rows }, { pin, w, by, base }, dragged) {
   const widths = new Map(w.map((text) => {
     const at = text.lastIndexOf("~");
     return [text.slice(0, at), Number(text.slice(at + 1))];
