@@ -77,7 +77,7 @@ impl UiArgs {
 #[derive(Debug)]
 enum End {
     Signal,
-    /// It ended by itself.
+    /// The server ended by itself.
     Server,
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn server_that_ends_is_an_error() {
+    fn ended_server_is_an_error() {
         for (end, expected) in [
             (End::Signal, Ok(exit::OK)),
             (End::Server, Err("the server has ended by itself".to_owned())),

@@ -83,8 +83,8 @@ impl Store {
             Ok(if stages.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         if !stages.is_empty() {
-            // Finds the stages in the index of (run, stage). SQLite takes the other columns from the
-            // row with the maximum.
+            // Finds the stages in the index of (run, stage). SQLite takes the other columns from
+            // the row with the maximum.
             let sql = format!(
                 "SELECT {STAGE_COLUMNS}, max(number) AS number, kind, status
                  FROM stages JOIN runs ON run = number
@@ -161,7 +161,7 @@ mod tests {
 
     /// Stages that worked long ago, lately, only in a deleted run, in a trial, and never.
     #[test]
-    fn last_work_of_old_and_new_runs() {
+    fn last_work_in_all_runs() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::empty(dir.path()).unwrap();
         let runs = (1..=2 * RECENT).map(|number| {

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn end_is_told_after_a_panic() {
+    fn end_is_told_after_panic() {
         for serve in [|| (), || panic!("on purpose")] {
             let (tell, told) = mpsc::channel();
             let thread = spawn(serve, move || tell.send(()).unwrap()).unwrap();

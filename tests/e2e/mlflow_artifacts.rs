@@ -267,7 +267,7 @@ fn uploads_outside_of_cache() {
     sandbox.ok(&["runs", "show", "7"]);
 }
 
-/// What MLflow's pages ask for.
+/// Requests of MLflow's pages.
 #[test]
 fn addresses_of_pages() {
     let (sandbox, server) = served();

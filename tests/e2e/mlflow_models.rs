@@ -154,7 +154,7 @@ fn mistakes_about_models() {
 
 /// A run of another server, and a list of models as clients of MLflow 2 keep it.
 #[test]
-fn models_of_other_servers_and_clients() {
+fn models_of_other_clients() {
     let mlflow = Mlflow::start();
     let unknown = "f".repeat(32);
     create(&mlflow, json!({ "experiment_id": "0", "name": "net", "source_run_id": unknown }));

@@ -79,7 +79,7 @@ fn numbers(store: &Store, query: &Query) -> String {
 
 /// The order by metrics alone is made here, that by something else beside them in SQL.
 #[test]
-fn order_by_metrics_as_in_sql() {
+fn metric_order_as_in_sql() {
     let (_dir, store) = store();
     let second = "metrics.evaluate.accuracy:asc";
     for metric in ["evaluate.accuracy", "test.f1", "train.loss", "test@b.f1"] {
