@@ -14,6 +14,7 @@ use crate::plural::count;
 use crate::remote::Remote;
 use crate::report;
 use crate::report::share::{Execution, TransferReport};
+use crate::terminal::size::size;
 use crate::terminal::stdout;
 use crate::workspace::run_lock::RunLock;
 
@@ -53,8 +54,10 @@ impl FetchArgs {
         if remote.is_new() {
             return Err(empty(&remote));
         }
-        let (extent, names) =
-            (share.extent(Everything::of(self.all)), share.names(&project.root, here)?);
+        let (extent, names) = (
+            share.extent(Everything::of(self.all)),
+            share::names(&project.root, here, &share.names)?,
+        );
         let (mode, execution) = match share.dry_run {
             true => (Mode::Count, Execution::Counted),
             false => (Mode::Fetch, Execution::Done),
@@ -108,9 +111,11 @@ fn summary(report: &TransferReport, fetched: &FetchReport) -> String {
             false => format!("fetched nothing from `{remote}`"),
         };
     }
-    let bytes = share::bytes(*bytes, report.transferred, "received");
     match report.dry_run {
-        true => format!("would fetch {amount} from `{remote}`: {bytes}"),
-        false => format!("fetched {amount} from `{remote}`: {bytes}"),
+        true => format!("would fetch {amount} from `{remote}`: {}", size(*bytes)),
+        false => {
+            let bytes = share::bytes(*bytes, report.transferred, "received");
+            format!("fetched {amount} from `{remote}`: {bytes}")
+        }
     }
 }

@@ -34,7 +34,8 @@ impl PushArgs {
         let project = Project::load(root, &[])?;
         let mut remote = share.remote(&project)?;
         project.cache.join()?;
-        let (extent, names) = (share.extent(Everything::of(self.all)), share.names(root, here)?);
+        let (extent, names) =
+            (share.extent(Everything::of(self.all)), share::names(root, here, &share.names)?);
         let (mode, execution) = match share.dry_run {
             true => (Mode::Count, Execution::Counted),
             false => (Mode::Send, Execution::Done),

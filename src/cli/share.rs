@@ -15,8 +15,11 @@ use crate::exec::signals::{self, SignalGuard};
 use crate::plural::count;
 use crate::remote::{Meter, Remote};
 use crate::repo_path::RepoPath;
+use crate::report::share::RemoteStatusReport;
 use crate::terminal;
 use crate::terminal::size::size;
+use crate::terminal::style::STAGE;
+use crate::terminal::text::{Pad, pad, widest};
 use crate::terminal::transfer::TransferProgress;
 use crate::workspace::root;
 
@@ -69,31 +72,69 @@ impl ShareArgs {
         }
     }
 
-    /// Returns the names on the command line. Relative paths start at `here`.
-    pub(super) fn names(&self, root: &Path, here: &Path) -> Result<Vec<Name>> {
-        let is_path = |text: &str| ["./", "../", "/"].iter().any(|start| text.starts_with(start));
-        let name = |text: &String| {
-            let path = || root::to_repo_path(root, here, Path::new(text));
-            Ok(match path() {
-                Ok(path) if is_path(text) => Name::Path(path),
-                Ok(path) => Name::Any(text.clone(), path),
-                Err(error) if is_path(text) => return Err(error),
-                Err(_) => Name::Stage(text.clone()),
-            })
-        };
-        self.names.iter().map(name).collect()
-    }
-
     /// Opens the remote and asks what it has.
     pub(super) fn remote(&self, project: &Project) -> Result<Remote> {
-        let mut remote = share::open(project, self.remote.as_deref())?;
+        let mut remote = refreshed(project, self.remote.as_deref())?;
         if let Some(jobs) = self.jobs {
             remote.set_jobs(jobs);
         }
-        remote.refresh()?;
-        remote.warnings.iter().for_each(|warning| terminal::warn(warning));
         Ok(remote)
     }
+}
+
+/// Opens a remote and asks what it has.
+pub(super) fn refreshed(project: &Project, name: Option<&str>) -> Result<Remote> {
+    let mut remote = share::open(project, name)?;
+    remote.refresh()?;
+    remote.warnings.iter().for_each(|warning| terminal::warn(warning));
+    Ok(remote)
+}
+
+/// Returns names on the command line. Relative paths start at `here`.
+pub(super) fn names(root: &Path, here: &Path, names: &[String]) -> Result<Vec<Name>> {
+    let is_path = |text: &str| ["./", "../", "/"].iter().any(|start| text.starts_with(start));
+    let name = |text: &String| {
+        let path = || root::to_repo_path(root, here, Path::new(text));
+        Ok(match path() {
+            Ok(path) if is_path(text) => Name::Path(path),
+            Ok(path) => Name::Any(text.clone(), path),
+            Err(error) if is_path(text) => return Err(error),
+            Err(_) => Name::Stage(text.clone()),
+        })
+    };
+    names.iter().map(name).collect()
+}
+
+/// Returns one line per stage whose outs are not the same in the cache and on the remote.
+pub(super) fn differences(report: &RemoteStatusReport) -> String {
+    let remote = &report.remote;
+    if report.stages.is_empty() {
+        return format!("`{remote}` has everything: {}\n", count(report.objects, "object"));
+    }
+    let width = widest(report.stages.iter().map(|stage| stage.stage.as_str()));
+    let mut text = String::new();
+    for stage in &report.stages {
+        let mut parts = Vec::new();
+        if stage.unpushed > 0 {
+            let objects = amount(stage.unpushed, 0);
+            parts.push(format!("{objects} not pushed ({})", size(stage.unpushed_bytes)));
+        } else if stage.unpushed_trace {
+            parts.push("trace not pushed".to_owned());
+        }
+        if stage.unknown_folders {
+            parts.push("not fetched".to_owned());
+        } else if stage.unfetched > 0 {
+            let objects = amount(stage.unfetched, 0);
+            parts.push(format!("{objects} not fetched ({})", size(stage.unfetched_bytes)));
+        }
+        if stage.missing > 0 {
+            let objects = count(stage.missing, "object");
+            parts.push(format!("{objects} neither in the cache nor on `{remote}`"));
+        }
+        let name = pad(stage.stage.as_str(), width, Pad::Right);
+        text.push_str(&format!("{STAGE}{name}{STAGE:#}  {}\n", parts.join(", ")));
+    }
+    text
 }
 
 /// Value of the option `--all`.

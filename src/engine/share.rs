@@ -3,13 +3,22 @@
 //!
 //! Objects come before what refers to them: a push names them on the remote first, and a fetch adds
 //! them to the cache before traces.
+//!
+//! Other commands use remotes in these steps:
+//!
+//! - [`open`] a remote of a project by its name, then [`Remote::refresh`] it: one listing.
+//! - Ask [`Remote::catalog`] which objects, traces and runs it has; this makes no request.
+//! - [`fetch::fetch_contents`] and [`fetch::fetch_traces`] fetch by digest and by key.
+//! - [`push::push_runs`] sends runs, and [`fetch::fetch_runs`] reads those of the remote.
 
 mod exchange;
 pub mod fetch;
 pub mod missing;
 pub mod push;
 mod reach;
+mod round;
 pub mod select;
+pub mod status;
 
 use super::Project;
 use crate::error::{Error, Result, did_you_mean};

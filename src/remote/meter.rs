@@ -19,6 +19,13 @@ pub struct Amount {
     pub bytes: u64,
 }
 
+impl std::ops::AddAssign for Amount {
+    fn add_assign(&mut self, other: Amount) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+    }
+}
+
 impl Meter {
     /// Adds to what is to do.
     pub fn expect(&self, amount: Amount) {

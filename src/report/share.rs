@@ -1,10 +1,13 @@
-//! The reports of `repro push` and `repro fetch`: what travelled, and what is missing.
+//! The reports of commands about remotes: what travelled, what differs, and what is missing.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::engine::share::fetch::FetchReport;
 use crate::engine::share::missing::Missing;
 use crate::engine::share::push::Pushed;
+use crate::engine::share::status::Differences;
 use crate::pipeline::StageName;
 use crate::remote::Remote;
 use crate::repo_path::RepoPath;
@@ -59,7 +62,7 @@ impl TransferReport {
             selected: pushed.selected,
             objects: pushed.objects.objects,
             bytes: pushed.objects.bytes,
-            traces: pushed.traces,
+            traces: pushed.records,
             transferred: pushed.packs.bytes,
             uncached: pushed.uncached.iter().cloned().collect(),
             missing: pushed.missing.iter().map(missing).collect(),
@@ -85,6 +88,66 @@ impl TransferReport {
             missing: fetched.missing.iter().map(missing).collect(),
             interrupted: fetched.was_stopped,
         }
+    }
+}
+
+/// The differences between the outs in the lock and a remote.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RemoteStatusReport {
+    pub remote: String,
+    /// The place of the remote.
+    pub place: String,
+    /// Number of objects that all outs are known to consist of.
+    pub objects: usize,
+    /// Stages whose outs are not the same in the cache and on the remote.
+    pub stages: Vec<StageDifferences>,
+}
+
+/// Numbers of objects of a stage's outs, and their bytes when unpacked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StageDifferences {
+    pub stage: StageName,
+    pub of: usize,
+    /// In the cache and not on the remote.
+    pub unpushed: u64,
+    pub unpushed_bytes: u64,
+    /// The trace of the stage is not on the remote.
+    pub unpushed_trace: bool,
+    /// On the remote and not in the cache.
+    pub unfetched: u64,
+    pub unfetched_bytes: u64,
+    /// A folder was not fetched, so the numbers of objects on the remote are too low.
+    pub unknown_folders: bool,
+    /// Neither in the cache nor on the remote.
+    pub missing: usize,
+}
+
+impl RemoteStatusReport {
+    pub fn new(remote: &Remote, found: BTreeMap<StageName, Differences>) -> RemoteStatusReport {
+        let objects = found.values().map(|stage| stage.of).sum();
+        let differing = found.into_iter().filter(|(_, found)| !found.is_empty());
+        let stages = differing.map(|(stage, found)| StageDifferences {
+            stage,
+            of: found.of,
+            unpushed: found.unpushed.objects,
+            unpushed_bytes: found.unpushed.bytes,
+            unpushed_trace: found.is_trace_unpushed,
+            unfetched: found.unfetched.objects,
+            unfetched_bytes: found.unfetched.bytes,
+            unknown_folders: found.is_incomplete,
+            missing: found.missing,
+        });
+        RemoteStatusReport {
+            remote: remote.name.clone(),
+            place: remote.place(),
+            objects,
+            stages: stages.collect(),
+        }
+    }
+
+    /// Reports whether `repro push` would send something.
+    pub fn is_unpushed(&self) -> bool {
+        self.stages.iter().any(|stage| stage.unpushed > 0 || stage.unpushed_trace)
     }
 }
 

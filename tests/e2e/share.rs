@@ -226,3 +226,227 @@ fn lost_object_is_named() {
     let done = repro(&sandbox, "b", &["pull"]);
     assert_ne!(done.code, 0, "{done}");
 }
+
+/// Number of objects in the cache of a clone.
+fn objects(sandbox: &Sandbox, clone: &str) -> usize {
+    files(&sandbox.path(&format!("{clone}/cache/objects"))).len()
+}
+
+#[test]
+fn selected_parts() {
+    let sandbox = one();
+    ok(&sandbox, "a", &["push", "data/sub"]);
+    clone(&sandbox, "b");
+    snapshot!(repro(&sandbox, "b", &["fetch", "data/sub"]), @"
+    exit 0
+    --- stdout
+    fetched 3 objects from `origin`: 405 B (305 B received)
+    ");
+    ok(&sandbox, "a", &["push"]);
+    snapshot!(repro(&sandbox, "b", &["fetch", "data/sub/copy", "--dry-run"]), @"
+    exit 0
+    --- stdout
+    nothing to fetch from `origin`: the cache has 1 object
+    ");
+    ok(&sandbox, "b", &["pull", "data/sub/copy"]);
+    assert_eq!(sandbox.read("b/data/sub/copy"), "x\n");
+    assert!(!sandbox.exists("b/data/1.txt") && !sandbox.exists("b/total"));
+    ok(&sandbox, "b", &["pull", "./total", "each"]);
+    assert!(sandbox.exists("b/total") && sandbox.exists("b/copies/1.txt"));
+}
+
+#[test]
+fn earlier_states() {
+    let sandbox = one();
+    sandbox.write("a/in", "y\n");
+    ok(&sandbox, "a", &["run"]);
+    commit(&sandbox, "a");
+    sandbox.write("a/in", "z\n");
+    ok(&sandbox, "a", &["run"]);
+    snapshot!(repro(&sandbox, "a", &["push", "--rev", "HEAD"]), @"
+    exit 0
+    --- stdout
+    pushed 8 objects and 6 traces to `origin`: 660 B (1.5 kB sent)
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    snapshot!(repro(&sandbox, "a", &["push", "--run", "run-1"]), @"
+    exit 0
+    --- stdout
+    pushed 4 objects and 2 traces to `origin`: 413 B (792 B sent)
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    snapshot!(repro(&sandbox, "a", &["push"]), @"
+    exit 0
+    --- stdout
+    pushed 4 objects and 2 traces to `origin`: 413 B (792 B sent)
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    clone(&sandbox, "b");
+    snapshot!(repro(&sandbox, "b", &["pull"]), @"
+    exit 0
+    --- stdout
+    fetched 8 objects and 6 traces from `origin`: 660 B (1.4 kB received)
+    restored the outs of each, list, sum: 8 files, 22 B
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    // What is on the remote without being in the lock is restored as well.
+    snapshot!(repro(&sandbox, "b", &["fetch", "--all"]), @"
+    exit 0
+    --- stdout
+    fetched 8 objects and 4 traces from `origin`: 826 B (1.6 kB received)
+    ");
+    sandbox.ran();
+    for text in ["x\n", "z\n"] {
+        sandbox.write("b/in", text);
+        ok(&sandbox, "b", &["run"]);
+        assert_eq!(sandbox.read("b/data/sub/copy"), text);
+    }
+    // `lines`, which does not travel, is the same in all states.
+    assert!(sandbox.ran().is_empty());
+    ok(&sandbox, "b", &["fsck"]);
+}
+
+#[test]
+fn everything_in_the_cache() {
+    let sandbox = one();
+    sandbox.write("a/in", "y\n");
+    ok(&sandbox, "a", &["run"]);
+    snapshot!(repro(&sandbox, "a", &["push", "--all", "--dry-run"]), @"
+    exit 0
+    --- stdout
+    would push 12 objects and 8 traces to `origin`: 1.1 kB
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    snapshot!(repro(&sandbox, "a", &["push", "--all"]), @"
+    exit 0
+    --- stdout
+    pushed 12 objects and 8 traces to `origin`: 1.1 kB (2.3 kB sent)
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    clone(&sandbox, "b");
+    ok(&sandbox, "b", &["fetch", "--all"]);
+    assert_eq!(objects(&sandbox, "b"), objects(&sandbox, "a"));
+    assert_eq!(files(&sandbox.path("b/cache/traces")), files(&sandbox.path("a/cache/traces")));
+}
+
+#[test]
+fn counted_only() {
+    let sandbox = one();
+    snapshot!(repro(&sandbox, "a", &["push", "--dry-run"]), @"
+    exit 0
+    --- stdout
+    would push 8 objects and 6 traces to `origin`: 660 B
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    assert!(!sandbox.exists("store"));
+    snapshot!(repro(&sandbox, "a", &["push", "--json"]), @r#"
+    exit 0
+    --- stdout
+    {
+     "bytes": 660,
+     "dry_run": false,
+     "interrupted": false,
+     "missing": [],
+     "objects": 8,
+     "place": "$ROOT/store",
+     "remote": "origin",
+     "selected": 8,
+     "traces": 6,
+     "transferred": 1545,
+     "uncached": [
+     "lines"
+     ]
+    }
+    "#);
+    clone(&sandbox, "b");
+    snapshot!(repro(&sandbox, "b", &["fetch", "--dry-run", "--json"]), @r#"
+    exit 0
+    --- stdout
+    {
+     "bytes": 660,
+     "dry_run": true,
+     "interrupted": false,
+     "missing": [],
+     "objects": 8,
+     "place": "$ROOT/store",
+     "remote": "origin",
+     "selected": 8,
+     "traces": 0,
+     "transferred": 471,
+     "uncached": [
+     "lines"
+     ]
+    }
+    "#);
+    snapshot!(repro(&sandbox, "b", &["pull", "--dry-run"]), @"
+    exit 0
+    --- stdout
+    would fetch 5 objects from `origin`: 16 B
+    --- stderr
+    `lines` does not travel: it has `cache = false`
+    ");
+    assert!(!sandbox.exists("b/total"));
+}
+
+#[test]
+fn remote_status() {
+    let sandbox = one();
+    ok(&sandbox, "a", &["push", "sum"]);
+    snapshot!(repro(&sandbox, "a", &["status", "--remote"]), @"
+    exit 0
+    --- stdout
+    each 4 objects not pushed (247 B)
+    list 4 objects not pushed (8 B)
+    ");
+    assert_eq!(repro(&sandbox, "a", &["status", "--remote=origin", "--check"]).code, 4);
+    ok(&sandbox, "a", &["status", "--remote", "--check", "sum"]);
+    ok(&sandbox, "a", &["push"]);
+    snapshot!(repro(&sandbox, "a", &["status", "--remote", "--check"]), @"
+    exit 0
+    --- stdout
+    `origin` has everything: 11 objects
+    ");
+    clone(&sandbox, "b");
+    snapshot!(repro(&sandbox, "b", &["status", "--remote", "--check"]), @"
+    exit 0
+    --- stdout
+    each not fetched
+    list not fetched
+    sum 1 object not fetched (8 B)
+    ");
+    snapshot!(repro(&sandbox, "b", &["status", "--remote", "--json", "sum"]), @r#"
+    exit 0
+    --- stdout
+    {
+     "objects": 1,
+     "place": "$ROOT/store",
+     "remote": "origin",
+     "stages": [
+     {
+     "missing": 0,
+     "of": 1,
+     "stage": "sum",
+     "unfetched": 1,
+     "unfetched_bytes": 8,
+     "unknown_folders": false,
+     "unpushed": 0,
+     "unpushed_bytes": 0,
+     "unpushed_trace": false
+     }
+     ]
+    }
+    "#);
+    snapshot!(repro(&sandbox, "b", &["status", "--remote=orgin"]), @"
+    exit 2
+    --- stderr
+    error: there is no remote `orgin`
+     hint: did you mean `origin`?
+    ");
+}

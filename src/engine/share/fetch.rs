@@ -4,14 +4,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::exchange::Exchange;
 use super::missing::Missing;
+use super::push::kept_outs;
 use super::reach::{Depth, Reach, reach};
-use super::select::{Chosen, Extent, Name, Selection, locks, select};
+use super::select::{Chosen, Extent, Name, Selection, locks, outs_around, select};
 use crate::cache::traces;
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
+use crate::engine::upkeep::roots::ProjectRoots;
 use crate::error::{Error, Result};
-use crate::plan::{Lock, Trace};
-use crate::remote::{Amount, Fetched, Meter, Remote, TracePlace};
+use crate::plan::Trace;
+use crate::remote::{Amount, Fetched, Meter, Remote, RunPlace, TracePlace};
 use crate::repo_path::RepoPath;
 use crate::workspace::run_lock::RunLock;
 
@@ -56,9 +58,10 @@ pub fn fetch(
     mode: Mode,
     meter: &Meter,
 ) -> Result<FetchReport> {
+    project.cache.sweep_temporaries();
     let mut fetch = Fetch::new(project, held, remote, meter);
     if names.iter().any(|name| !matches!(name, Name::Stage(_))) {
-        fetch.folders_of(&locks(project, extent)?)?;
+        fetch.folders_of(outs_around(&locks(project, extent)?, names))?;
     }
     let selection = select(project, extent, names)?;
     let more = if *extent == Extent::All { everything(remote) } else { Vec::new() };
@@ -85,12 +88,13 @@ pub fn fetch_traces(
 ) -> Result<(Vec<Trace>, FetchReport)> {
     let mut fetch = Fetch::new(project, held, remote, meter);
     let found = fetch.read_traces(keys);
-    let outs = found.iter().flat_map(|trace| trace.outs.values().copied());
-    let outs: HashSet<Content> = outs.collect();
+    let roots = ProjectRoots::of(project);
+    let outs: HashSet<Content> = found.iter().flat_map(|trace| kept_outs(&roots, trace)).collect();
     let reached = fetch.reach(outs)?;
     fetch.files(&reached);
     let complete = |trace: &Trace| {
-        trace.outs.values().all(|out| matches!(project.cache.first_missing(out), Ok(None)))
+        let outs = kept_outs(&roots, trace);
+        outs.iter().all(|out| matches!(project.cache.first_missing(out), Ok(None)))
     };
     let complete: Vec<Trace> = found.into_iter().filter(complete).collect();
     for trace in &complete {
@@ -119,6 +123,25 @@ pub fn fetch_contents(
     Ok(fetch.report)
 }
 
+/// Reads runs of a remote: the uid and the manifest of each that `is_wanted` by its uid and the
+/// digest of its manifest. A run that was edited has several manifests.
+///
+/// Damaged manifests are left out, with an error each in the report.
+pub fn fetch_runs(
+    remote: &Remote,
+    is_wanted: impl Fn(&[u8; 16], &Digest) -> bool,
+    meter: &Meter,
+) -> (Vec<([u8; 16], Vec<u8>)>, FetchReport) {
+    let runs = remote.catalog().runs().iter().filter(|run| is_wanted(&run.uid, &run.digest));
+    let runs: Vec<&RunPlace> = runs.collect();
+    let places: Vec<_> = runs.iter().map(|run| (run.digest, run.place)).collect();
+    let (records, fetched) = remote.records(&places, meter);
+    let mut report = FetchReport::default();
+    report.add(fetched);
+    let found = records.into_iter().map(|(position, bytes)| (runs[position].uid, bytes));
+    (found.collect(), report)
+}
+
 /// Returns the outs of all traces on a remote.
 fn everything(remote: &Remote) -> Vec<Content> {
     remote.catalog().traces().flat_map(|(_, trace)| trace.outs.iter().copied()).collect()
@@ -138,15 +161,11 @@ impl<'a> Fetch<'a> {
         remote: &'a Remote,
         meter: &'a Meter,
     ) -> Fetch<'a> {
-        project.cache.sweep_temporaries();
         Fetch { project, remote, meter, report: FetchReport::default() }
     }
 
-    /// Fetches the folders of all outs in some locks, so that paths in them can be looked up.
-    fn folders_of(&mut self, locks: &[Lock]) -> Result<()> {
-        let traces = locks.iter().flat_map(|lock| lock.stages.values());
-        let outs = traces.flat_map(|trace| trace.outs.values().copied());
-        let outs: HashSet<Content> = outs.collect();
+    /// Fetches the folders of outs, so that paths in them can be looked up.
+    fn folders_of(&mut self, outs: HashSet<Content>) -> Result<()> {
         reach(&self.project.cache, outs, Depth::Listings, |trees| {
             self.report.add(self.remote.download(
                 &trees,
@@ -257,9 +276,10 @@ impl<'a> Fetch<'a> {
         let traces = self.remote.catalog().traces();
         let wanted = traces.filter(|(key, place)| is_wanted(key, place));
         let wanted: Vec<Digest> = wanted.map(|(key, _)| *key).collect();
+        let roots = ProjectRoots::of(self.project);
         for trace in self.read_traces(&wanted) {
             let is_selected = |out: &Content| selected.contains(&out.digest());
-            if trace.outs.values().all(|out| is_selected(out) && is_complete(out)) {
+            if kept_outs(&roots, &trace).iter().all(|out| is_selected(out) && is_complete(out)) {
                 cache.put_trace(&trace)?;
                 self.report.traces += 1;
             }
@@ -285,8 +305,7 @@ impl<'a> Fetch<'a> {
 
 impl FetchReport {
     fn add(&mut self, fetched: Fetched) {
-        self.objects.objects += fetched.added.objects;
-        self.objects.bytes += fetched.added.bytes;
+        self.objects += fetched.added;
         self.received += fetched.received;
         // Several segments of one object can be damaged.
         let mut faults: HashMap<Digest, Error> = HashMap::new();

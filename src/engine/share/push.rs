@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::exchange::Exchange;
 use super::missing::Missing;
 use super::reach::{Depth, Reach, reach};
-use super::select::{Extent, Name, Selection, select};
+use super::round::Round;
+use super::select::{Chosen, Extent, Name, Selection, select};
+use crate::cache::traces;
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
+use crate::engine::upkeep::roots::ProjectRoots;
 use crate::error::{Error, Result};
 use crate::parallel;
+use crate::pipeline::Cached;
 use crate::plan::Trace;
-use crate::remote::{Amount, Catalog, Meter, Outgoing, Record, RecordKey, Remote, Sent, Shape};
+use crate::remote::{Amount, Catalog, Meter, Record, RecordKey, Remote};
 use crate::repo_path::RepoPath;
 
 /// Number of times that a push is repeated while another command removes what it relied on.
@@ -22,7 +25,8 @@ const MAX_ROUNDS: usize = 4;
 pub struct Pushed {
     /// Objects that were sent, and their bytes when unpacked.
     pub objects: Amount,
-    pub traces: usize,
+    /// Number of traces or runs.
+    pub records: usize,
     /// Packs that were written, and their bytes.
     pub packs: Amount,
     /// Number of objects that the selection consists of.
@@ -57,171 +61,128 @@ pub fn push(
     mode: Mode,
     meter: &Meter,
 ) -> Result<Pushed> {
-    let mut selection = select(project, extent, names)?;
-    let mut known = None;
+    let selection = select(project, extent, names)?;
+    let mut contents: HashSet<Content> =
+        selection.outs.iter().map(|chosen| chosen.content).collect();
     if *extent == Extent::All {
         let traces = local_traces(project, &HashSet::new());
-        let outs = traces.iter().flat_map(|(_, trace)| trace.outs.values().copied());
-        known = Some(outs.collect::<Vec<Content>>());
+        let roots = ProjectRoots::of(project);
+        contents.extend(traces.values().flat_map(|trace| kept_outs(&roots, trace)));
     }
-    let contents: HashSet<Content> = selection
-        .outs
-        .iter()
-        .map(|chosen| chosen.content)
-        .chain(known.into_iter().flatten())
-        .collect();
     let reached = reach(&project.cache, contents, Depth::Everything, |_| Ok(()))?;
-    let listings = listings(project, &selection.traces)?;
-    let mut pushed = Pushed {
-        selected: reached.digests().count(),
-        uncached: std::mem::take(&mut selection.uncached),
-        ..Pushed::default()
-    };
-    for _ in 0..MAX_ROUNDS {
-        let round = Round::of(project, remote.catalog(), &selection, &reached, &listings);
-        pushed.missing = match extent {
-            Extent::All => Vec::new(),
-            _ => Missing::of(&project.cache, &selection.outs, &round.absent)?,
+    let listings = listings(project, &selection)?;
+    // An incomplete trace is common in a cache, so it is no mistake that some objects are absent.
+    let checked = if *extent == Extent::All { &[] } else { &selection.outs[..] };
+    let records = |catalog: &Catalog| records(project, catalog, &selection, &reached);
+    let plan = Plan { reached: &reached, listings: &listings, checked, records: &records };
+    let mut pushed = send(project, remote, &plan, mode, meter)?;
+    pushed.uncached = selection.uncached.clone();
+    Ok(pushed)
+}
+
+/// Sends runs with the contents that they refer to. The remote must have been refreshed.
+///
+/// Runs of which the remote has this manifest already are left out. A run that refers to something
+/// that is neither in the cache nor on the remote is not sent, and counts as missing nothing: check
+/// that first.
+///
+/// # Errors
+/// A content is not possible.
+pub fn push_runs(
+    project: &Project,
+    remote: &mut Remote,
+    runs: &[RunToSend],
+    mode: Mode,
+    meter: &Meter,
+) -> Result<Pushed> {
+    let contents: HashSet<Content> = runs.iter().flat_map(|run| run.refers.clone()).collect();
+    let reached = reach(&project.cache, contents, Depth::Everything, |_| Ok(()))?;
+    let records = |catalog: &Catalog| {
+        let known: HashSet<([u8; 16], Digest)> =
+            catalog.runs().iter().map(|run| (run.uid, run.digest)).collect();
+        let lacking =
+            runs.iter().filter(|run| !known.contains(&(run.uid, Digest::of(&run.manifest))));
+        let record = |run: &RunToSend| Record {
+            key: RecordKey::Run(run.uid),
+            bytes: run.manifest.clone(),
+            refers: run.refers.clone(),
         };
+        lacking.map(record).collect()
+    };
+    let listings = Reach::default();
+    let plan = Plan { reached: &reached, listings: &listings, checked: &[], records: &records };
+    send(project, remote, &plan, mode, meter)
+}
+
+/// A run to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunToSend {
+    /// The global identity of the run.
+    pub uid: [u8; 16],
+    pub manifest: Vec<u8>,
+    /// Contents of the cache that the manifest refers to.
+    pub refers: Vec<Content>,
+}
+
+/// The objects and records of a push.
+struct Plan<'p> {
+    reached: &'p Reach,
+    /// Trees that are sent without the files in them.
+    listings: &'p Reach,
+    /// Outs whose absence is an error.
+    checked: &'p [Chosen],
+    /// Returns the records that a remote lacks.
+    records: &'p dyn Fn(&Catalog) -> Vec<Record>,
+}
+
+fn send(
+    project: &Project,
+    remote: &mut Remote,
+    plan: &Plan<'_>,
+    mode: Mode,
+    meter: &Meter,
+) -> Result<Pushed> {
+    let reached = plan.reached;
+    let mut pushed = Pushed { selected: reached.digests().count(), ..Pushed::default() };
+    for _ in 0..MAX_ROUNDS {
+        let records = (plan.records)(remote.catalog());
+        let round = Round::of(project, remote.catalog(), reached, plan.listings, records);
+        pushed.missing = Missing::of(&project.cache, plan.checked, &round.absent)?;
         if mode == Mode::Count {
             pushed.objects = round.amount();
-            pushed.traces = round.records.len();
+            pushed.records = round.records.len();
             return Ok(pushed);
         }
+        // After a round this is a check: another command may have removed what it relied on.
         if round.is_empty() {
             return Ok(pushed);
         }
-        let mut sent =
-            remote.upload(&round.outgoing, &round.records, &Exchange(&project.cache), meter);
-        pushed.count(&round, &sent);
-        pushed.errors.append(&mut sent.unreadable);
-        pushed.errors.extend(sent.failed.take());
+        let outcome = round.send(project, remote, reached, meter);
+        pushed.objects += outcome.objects;
+        pushed.packs += outcome.packs;
+        pushed.records += outcome.records;
+        pushed.errors.extend(outcome.errors);
         pushed.was_stopped = meter.is_stopped();
-        let lacking = round.lacking(remote.catalog(), &sent, &reached);
-        let incomplete = with_folders(project, &reached, lacking);
-        let published = remote.publish(sent, &|digest| !incomplete.contains(digest));
-        pushed.errors.extend(published.err());
         if !pushed.errors.is_empty() || pushed.was_stopped {
-            return Ok(pushed);
+            break;
         }
     }
     Ok(pushed)
 }
 
-impl Pushed {
-    fn count(&mut self, round: &Round, sent: &Sent) {
-        for outgoing in round.outgoing.iter().filter(|outgoing| sent.has(&outgoing.digest)) {
-            self.objects.objects += 1;
-            self.objects.bytes += outgoing.bytes;
-        }
-        let is_sent = |record: &&Record| sent.has(&Digest::of(&record.bytes));
-        self.traces += round.records.iter().filter(is_sent).count();
-        self.packs.objects += sent.written.objects;
-        self.packs.bytes += sent.written.bytes;
-    }
+/// Returns the trees around selected parts, and those of the deps of traces, by which changed files
+/// can be named.
+fn listings(project: &Project, selection: &Selection) -> Result<Reach> {
+    let traces = selection.traces.iter();
+    let deps = traces.flat_map(|trace| trace.fingerprint.deps.values().copied());
+    let contents: HashSet<Content> = deps.chain(selection.around.iter().copied()).collect();
+    reach(&project.cache, contents, Depth::Listings, |_| Ok(()))
 }
 
-/// Everything that has to be sent at one moment.
-struct Round {
-    outgoing: Vec<Outgoing>,
-    records: Vec<Record>,
-    /// Objects that are neither here nor on the remote.
-    absent: HashSet<Digest>,
-}
-
-impl Round {
-    fn of(
-        project: &Project,
-        catalog: &Catalog,
-        selection: &Selection,
-        reached: &Reach,
-        listings: &Reach,
-    ) -> Round {
-        let cache = &project.cache;
-        let lacking = |digests: &[Digest], shape| -> Vec<(Digest, Shape)> {
-            let lacking = digests.iter().filter(|digest| !catalog.has(digest));
-            lacking.map(|digest| (*digest, shape)).collect()
-        };
-        let mut wanted = lacking(&reached.files, Shape::File);
-        wanted.extend(lacking(&reached.trees, Shape::Tree));
-        let sized = parallel::map(wanted, |(digest, shape)| match cache.size(&digest) {
-            Some(bytes) => Ok(Outgoing { digest, bytes, shape }),
-            None => Err(digest),
-        });
-        let (mut outgoing, mut absent) = (Vec::new(), HashSet::new());
-        for sized in sized {
-            match sized {
-                Ok(content) => outgoing.push(content),
-                Err(digest) => drop(absent.insert(digest)),
-            }
-        }
-        let known: HashSet<Digest> = outgoing.iter().map(|content| content.digest).collect();
-        let more = listings.trees.iter().filter(|tree| !known.contains(tree) && !catalog.has(tree));
-        outgoing.extend(more.filter_map(|digest| {
-            Some(Outgoing { digest: *digest, bytes: cache.size(digest)?, shape: Shape::Tree })
-        }));
-        let mut records = records(project, catalog, selection, reached);
-        // Whatever refers to an absent object cannot be named, so it is not sent either.
-        let incomplete = with_folders(project, reached, absent.clone());
-        if !incomplete.is_empty() {
-            outgoing.retain(|content| !incomplete.contains(&content.digest));
-            records.retain(|record| {
-                !record.refers.iter().any(|content| incomplete.contains(&content.digest()))
-            });
-        }
-        Round { outgoing, records, absent }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.outgoing.is_empty() && self.records.is_empty()
-    }
-
-    fn amount(&self) -> Amount {
-        Amount {
-            objects: self.outgoing.len() as u64,
-            bytes: self.outgoing.iter().map(|content| content.bytes).sum(),
-        }
-    }
-
-    /// Returns the objects that were neither sent nor on the remote before.
-    fn lacking(&self, catalog: &Catalog, sent: &Sent, reached: &Reach) -> HashSet<Digest> {
-        let lacks = |digest: &&Digest| !catalog.has(digest) && !sent.has(digest);
-        reached.digests().filter(lacks).copied().collect()
-    }
-}
-
-/// Adds the folders around objects.
-fn with_folders(
-    project: &Project,
-    reached: &Reach,
-    mut lacking: HashSet<Digest>,
-) -> HashSet<Digest> {
-    if lacking.is_empty() {
-        return lacking;
-    }
-    let entries = parallel::map(reached.trees.clone(), |tree| {
-        let found = project.cache.tree(&tree).unwrap_or_default();
-        (tree, found.entries.values().map(Content::digest).collect::<Vec<_>>())
-    });
-    // Trees mostly follow those that refer to them.
-    loop {
-        let before = lacking.len();
-        for (tree, inside) in entries.iter().rev() {
-            if inside.iter().any(|digest| lacking.contains(digest)) {
-                lacking.insert(*tree);
-            }
-        }
-        if lacking.len() == before {
-            return lacking;
-        }
-    }
-}
-
-/// Returns the trees of the deps of traces, by which changed files can be named.
-fn listings(project: &Project, traces: &[Trace]) -> Result<Reach> {
-    let deps = traces.iter().flat_map(|trace| trace.fingerprint.deps.values().copied());
-    let deps: HashSet<Content> = deps.collect();
-    reach(&project.cache, deps, Depth::Listings, |_| Ok(()))
+/// Returns the outs of a trace but those that the project does not cache.
+pub(super) fn kept_outs(roots: &ProjectRoots<'_>, trace: &Trace) -> Vec<Content> {
+    let kept = trace.outs.iter().filter(|(path, _)| roots.keeps(path.as_str()) == Cached::Yes);
+    kept.map(|(_, content)| *content).collect()
 }
 
 /// Returns the traces to send: those of the selected stages, and all others of the cache whose outs
@@ -240,18 +201,18 @@ fn records(
             traces.insert(key, trace.clone());
         }
     }
-    let on_remote: HashSet<Digest> = catalog.traces().map(|(key, _)| *key).collect();
-    let mut known = on_remote;
+    let mut known: HashSet<Digest> = catalog.traces().map(|(key, _)| *key).collect();
     known.extend(traces.keys());
+    let roots = ProjectRoots::of(project);
     let is_selected = |trace: &Trace| {
-        !trace.outs.is_empty() && trace.outs.values().all(|out| selected.contains(&out.digest()))
+        let outs = kept_outs(&roots, trace);
+        !outs.is_empty() && outs.iter().all(|out| selected.contains(&out.digest()))
     };
     let others = local_traces(project, &known);
     traces.extend(others.into_iter().filter(|(_, trace)| is_selected(trace)));
     let record = |(key, trace): (Digest, Trace)| {
-        let refers = trace.outs.values().filter(|out| selected.contains(&out.digest()));
-        let refers = refers.copied().collect();
-        let bytes = crate::cache::traces::encode(&trace).into_bytes();
+        let refers = kept_outs(&roots, &trace);
+        let bytes = traces::encode(&trace).into_bytes();
         Record { key: RecordKey::Trace(key), bytes, refers }
     };
     traces.into_iter().map(record).collect()

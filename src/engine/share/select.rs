@@ -8,8 +8,8 @@ use crate::engine::checkout;
 use crate::engine::revision::Revision;
 use crate::engine::upkeep::revisions::{self, Revisions};
 use crate::engine::upkeep::roots::ProjectRoots;
-use crate::error::{Error, Result};
-use crate::pipeline::{Cached, StageName};
+use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::pipeline::{Cached, Glob, StageName};
 use crate::plan::{Lock, Trace, lock};
 use crate::repo_path::RepoPath;
 
@@ -50,6 +50,8 @@ pub struct Selection {
     pub outs: Vec<Chosen>,
     /// Traces of stages that were selected as a whole.
     pub traces: Vec<Trace>,
+    /// Outs of which parts were selected: their folders travel, too, since they lead to the parts.
+    pub around: HashSet<Content>,
     /// Outs with `cache = false`, which are not sent.
     pub uncached: BTreeSet<RepoPath>,
 }
@@ -97,7 +99,11 @@ impl Selection {
             }
             if let (false, Name::Any(_, path) | Name::Path(path)) = (found, name) {
                 for lock in locks {
-                    let at = checkout::parts_at(project, lock, path)?;
+                    let at = checkout::parts_at(project, lock, path)
+                        .map_err(|error| unknown_folder(path, error))?;
+                    let outs = lock.stages.values().flat_map(|trace| &trace.outs);
+                    let around = outs.filter(|(out, _)| overlaps(out, path) && !path.contains(out));
+                    selection.around.extend(around.map(|(_, content)| *content));
                     found |= !at.is_empty();
                     for part in at {
                         let present = part.paths.into_iter();
@@ -119,10 +125,13 @@ impl Selection {
     }
 
     /// Adds files that processes of a run have reported, and outs of runs without a lock.
-    fn add_outs(&mut self, outs: Vec<(StageName, RepoPath, Content)>) {
+    fn add_outs(&mut self, project: &Project, outs: Vec<(StageName, RepoPath, Content)>) {
         let known: HashSet<Chosen> = self.outs.iter().cloned().collect();
+        let roots = ProjectRoots::of(project);
         let outs = outs.into_iter().map(|(stage, path, content)| Chosen { stage, path, content });
-        self.outs.extend(outs.filter(|chosen| !known.contains(chosen)));
+        self.outs.extend(outs.filter(|chosen| {
+            !known.contains(chosen) && roots.keeps(chosen.path.as_str()) == Cached::Yes
+        }));
     }
 }
 
@@ -145,7 +154,7 @@ pub fn select(project: &Project, extent: &Extent, names: &[Name]) -> Result<Sele
             let lock = revision.lock(&project.root)?.unwrap_or_default();
             let mut selection = Selection::of_locks(project, &[&lock], names)?;
             if names.is_empty() {
-                selection.add_outs(revision.outs(&project.root)?);
+                selection.add_outs(project, revision.outs(&project.root)?);
             }
             selection
         }
@@ -173,6 +182,39 @@ pub(super) fn locks(project: &Project, extent: &Extent) -> Result<Vec<Lock>> {
     })
 }
 
+/// Returns the outs of locks in which the names may mean parts.
+pub(super) fn outs_around(locks: &[Lock], names: &[Name]) -> HashSet<Content> {
+    let paths: Vec<&RepoPath> = names
+        .iter()
+        .filter_map(|name| match name {
+            Name::Any(_, path) | Name::Path(path) => Some(path),
+            Name::Stage(_) => None,
+        })
+        .collect();
+    let outs = locks.iter().flat_map(|lock| lock.stages.values()).flat_map(|trace| &trace.outs);
+    let around = outs.filter(|(out, _)| paths.iter().any(|path| overlaps(out, path)));
+    around.map(|(_, content)| *content).collect()
+}
+
+/// Reports whether a path or glob may mean an out, or a part of it.
+fn overlaps(out: &RepoPath, path: &RepoPath) -> bool {
+    match Glob::parse(path) {
+        Ok(Some(glob)) => glob.base().is_none_or(|base| base.overlaps(out)),
+        _ => path.overlaps(out),
+    }
+}
+
+fn unknown_folder(path: &RepoPath, error: Error) -> Error {
+    match error.kind {
+        Kind::Usage => error,
+        _ => {
+            Error::damaged(format!("cannot look up `{path}`: a folder that leads to it is missing"))
+                .because(error.what)
+                .hint("fetch or push the whole out, by the name of its stage")
+        }
+    }
+}
+
 /// Reports whether a stage has this name, or is a variant of the matrix with it.
 fn is_of(stage: &StageName, name: &str) -> bool {
     stage.as_str() == name
@@ -192,7 +234,7 @@ fn unknown(locks: &[&Lock], name: &Name) -> Error {
         locks.iter().flat_map(|lock| lock.stages.values()).flat_map(|trace| trace.outs.keys());
     let names = stages.iter().copied().chain(outs.map(RepoPath::as_str));
     let error = Error::usage(what);
-    match crate::error::did_you_mean(path, names) {
+    match did_you_mean(path, names) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
         None if stages.is_empty() => error.hint("`repro run` makes the outs"),
         None => {
