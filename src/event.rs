@@ -57,6 +57,12 @@ pub enum Event {
         done: u64,
         total: u64,
     },
+    /// Bytes of a download so far, and their total if the source has named it.
+    Transferred {
+        stage: StageName,
+        done: u64,
+        total: Option<u64>,
+    },
     /// A point of a series, reported while the stage runs.
     Metric {
         stage: StageName,

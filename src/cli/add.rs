@@ -1,6 +1,8 @@
 //! `repro add`: declares a tracked input for each path, runs the new stages to store the data, and
 //! keeps the paths out of git.
 
+mod url;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,12 +11,13 @@ use clap::Args;
 
 use super::common::{amount, command_line, show_failures};
 use crate::engine::add::{self, InGit, Tracked, TrackingState, Wishes};
+use crate::engine::elsewhere::{NoSources, Wish};
 use crate::engine::run::{NoSupply, NoTracking, Options, Report, Role, run};
 use crate::engine::size::measure;
 use crate::engine::{OnForeign, Project, processors, project};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
-use crate::pipeline::{FILE, StageName, StageSet};
+use crate::pipeline::{FILE, StageName, StageSet, is_url};
 use crate::repo_path::RepoPath;
 use crate::runs::Recorder;
 use crate::schedule::OnFailure;
@@ -22,14 +25,16 @@ use crate::terminal::{self, stdout, style};
 use crate::workspace::ignore::GitignoreChange;
 use crate::workspace::root;
 
-/// Track data files or directories: store them in the cache and record them in pipeline.lock
+/// Track data files or directories, or download a URL: store them in the cache and record them in
+/// pipeline.lock
 ///
 /// Adds a stage without a command to pipeline.toml and a line to .gitignore. If a path is already
-/// tracked, stores its current content.
+/// tracked, stores its current content. A URL is downloaded once; pipeline.lock then names its
+/// content, and `repro update` asks for a newer one.
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// Files or directories to track
-    #[arg(value_name = "PATH", required = true)]
+    /// Files or directories to track, or one URL: `https://…`, `file:///…`
+    #[arg(value_name = "PATH|URL", required = true)]
     paths: Vec<PathBuf>,
     /// Name of the stage [default: derived from the path]
     #[arg(long, value_name = "NAME", value_parser = stage_name)]
@@ -37,6 +42,16 @@ pub(super) struct AddArgs {
     /// Description of the data
     #[arg(long, value_name = "TEXT")]
     desc: Option<String>,
+    /// File or folder for the content of a URL [default: the last name of the URL in the current
+    /// directory]
+    #[arg(long, short, value_name = "DEST")]
+    output: Option<PathBuf>,
+    /// Unpack the archive at a URL: zip, tar, tar.gz or tar.zst
+    #[arg(long)]
+    extract: bool,
+    /// SHA-256 that the file at a URL must have
+    #[arg(long, value_name = "HEX")]
+    sha256: Option<String>,
 }
 
 impl AddArgs {
@@ -45,6 +60,13 @@ impl AddArgs {
         if self.paths.len() > 1 && (self.name.is_some() || self.desc.is_some()) {
             return Err(Error::usage("`--name` and `--desc` need exactly one path")
                 .hint("add the paths one by one"));
+        }
+        if let Some(url) = self.paths.iter().find_map(|path| path.to_str().filter(|t| is_url(t))) {
+            return self.add_url(url, here, root);
+        }
+        if self.output.is_some() || self.extract || self.sha256.is_some() {
+            return Err(Error::usage("`--output`, `--extract` and `--sha256` need a URL")
+                .hint("`repro add https://example.org/data.zip --extract` is an example"));
         }
         let inside = |typed: &PathBuf| {
             let path = root::to_repo_path(root, here, typed).map_err(with_hint)?;
@@ -76,6 +98,8 @@ impl AddArgs {
             git: None,
             tracking: Arc::new(NoTracking),
             supply: Arc::new(NoSupply),
+            sources: Arc::new(NoSources),
+            origins: Wish::Locked,
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let report = run(&project, &held, &options, vec![&mut recorder], || ());

@@ -33,12 +33,14 @@ mod schema;
 mod select;
 #[cfg(feature = "remote")]
 mod share;
+mod sources;
 mod status;
 mod sweep;
 mod tracking;
 mod trash;
 #[cfg(feature = "ui")]
 mod ui;
+mod update;
 mod why;
 
 use std::ffi::OsString;
@@ -92,6 +94,7 @@ enum Command {
     #[cfg(feature = "ui")]
     Ui(ui::UiArgs),
     Add(add::AddArgs),
+    Update(update::UpdateArgs),
     Checkout(checkout::CheckoutArgs),
     Get(get::GetArgs),
     Trash(trash::TrashArgs),
@@ -184,6 +187,7 @@ fn execute(cli: Cli) -> Result<u8> {
         #[cfg(feature = "ui")]
         Command::Ui(args) => args.execute(&here, &root()?),
         Command::Add(args) => args.execute(&here, &root()?),
+        Command::Update(args) => args.execute(&here, &root()?),
         Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Get(args) => args.execute(&here, &root()?),
         Command::Trash(args) => args.execute(&here, &root()?),

@@ -9,8 +9,10 @@ use clap::Args;
 use super::common::{
     command_line, show_error, show_failures, show_ignored, show_warnings, warn_of_undeclared,
 };
+use super::sources::sources;
 use super::tracking::tracking;
 use super::{plan, select};
+use crate::engine::elsewhere::Wish;
 use crate::engine::plan::plan;
 use crate::engine::run::{NoSupply, Options, OtherFolder, Report, Role, run};
 use crate::engine::watch::{Notice, Watched, watch};
@@ -140,6 +142,8 @@ impl RunArgs {
             git: None,
             tracking: tracking(root),
             supply: Arc::new(NoSupply),
+            sources: sources(),
+            origins: Wish::Locked,
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::common::{command_line, show_error};
+use super::sources::sources;
 use super::tracking::tracking;
 use super::{params, select};
 use crate::engine::run::NoSupply;
@@ -173,6 +174,7 @@ impl StartArgs {
             notify: terminal::note,
             tracking: tracking(root),
             supply: Arc::new(NoSupply),
+            sources: sources(),
         };
         let mut reporter = SweepReporter::choose(format);
         let erase = reporter.eraser();

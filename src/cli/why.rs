@@ -42,7 +42,7 @@ impl WhyArgs {
         }
         let pipeline = &project.pipeline;
         let is_input =
-            |name| pipeline.find(name).is_some_and(|ix| pipeline.stages[ix].cmd.is_none());
+            |name| pipeline.find(name).is_some_and(|ix| pipeline.stages[ix].is_tracked_input());
         for StageStatus { stage, verdict } in &report.stages {
             stdout::say!(
                 "{}{stage}{:#} {}",

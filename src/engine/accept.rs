@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::gitignore::ignore_new_outs;
 use super::observe::predict::Predicted;
 use super::observe::{Observation, explain, observe_state};
-use super::record::record;
+use super::record::{Made, record};
 use super::run::missing_item_out;
 use super::saved_git::SavedGit;
 use super::{Project, commit, ended_orphan, metrics, provenance, started};
@@ -75,7 +75,8 @@ pub fn accept(
     let mut traces: BTreeMap<StageName, Option<Trace>> = BTreeMap::new();
     for Candidate { stage, observed, .. } in &candidates {
         let outs = present(stage, observed);
-        let trace = record(project, stage, observed, &outs, Some(reason.to_owned()))?;
+        let made = Made { accepted: Some(reason.to_owned()), version: None };
+        let trace = record(project, stage, observed, &outs, made)?;
         traces.insert(stage.name.clone(), Some(trace));
     }
     project.save_changes(&traces)?;
@@ -157,7 +158,13 @@ fn edited(locked: &Trace, observed: &Observation) -> Vec<RepoPath> {
 
 fn refuse_policy(stage: &Stage) -> Result<()> {
     let name = &stage.name;
-    if stage.cmd.is_none() {
+    if stage.origin.is_some() {
+        return Err(Error::usage(format!(
+            "stage `{name}` downloads its out and has nothing to accept"
+        ))
+        .hint(format!("`repro update {name}` takes over the present content of its URL")));
+    }
+    if stage.is_tracked_input() {
         return Err(Error::usage(format!(
             "stage `{name}` tracks an input and has nothing to accept"
         ))

@@ -6,8 +6,9 @@ use std::path::Path;
 pub use super::provenance::InGit;
 use super::{project, provenance};
 use crate::error::{Error, Result};
-use crate::pipeline::{self, Pipeline, StageName, stage_edit};
+use crate::pipeline::{self, Origin, Pipeline, StageName, stage_edit};
 use crate::repo_path::RepoPath;
+use crate::workspace::edit_lock::EditLock;
 use crate::workspace::filter::{Context, Named};
 use crate::workspace::ignore::{self, GitignoreChange};
 use crate::workspace::reproignore::Ignores;
@@ -69,20 +70,97 @@ pub fn declare(
             return Err(Error::usage(format!("stage `{stage}` already exists"))
                 .hint("choose another name with --name"));
         }
-        text = stage_edit::append(&text, &stage, wishes.desc.as_deref(), path);
+        text = stage_edit::append(&text, &stage, wishes.desc.as_deref(), path, None);
         claims.push(Claim { path: path.clone(), stage: stage.clone(), by: By::Input });
         tracked.push(Tracked { path: path.clone(), stage, state: TrackingState::New });
     }
     if text != old {
-        // The new text must parse as a pipeline.
-        project::parse(root, &text, &[], &|_| true).map_err(|error| {
-            Error::usage(format!("cannot append a stage to {}", pipeline::FILE))
-                .because(error)
-                .hint("write the stage by hand: a table with `outs` and nothing else")
-        })?;
-        edits.replace(&root.join(pipeline::FILE), text.as_bytes())?;
+        replace(root, &edits, &text, "write the stage by hand: a table with `outs` alone")?;
     }
     Ok(tracked)
+}
+
+/// Replaces the text of `pipeline.toml`, which must parse as a pipeline.
+fn replace(root: &Path, edits: &EditLock, text: &str, hint: &str) -> Result<()> {
+    project::parse(root, text, &[], &|_| true).map_err(|error| {
+        Error::usage(format!("cannot append a stage to {}", pipeline::FILE))
+            .because(error)
+            .hint(hint)
+    })?;
+    edits.replace(&root.join(pipeline::FILE), text.as_bytes())
+}
+
+/// A stage with an origin that was declared, and the texts of `pipeline.toml` before and after.
+#[derive(Debug)]
+pub struct DeclaredOrigin {
+    pub tracked: Tracked,
+    before: String,
+    after: String,
+}
+
+/// Declares a stage that downloads `path`, unless there is one with this origin.
+///
+/// # Errors
+/// The path cannot be an out, or overlaps an out or a tracked path of a stage.
+pub fn declare_origin(
+    root: &Path,
+    _held: &RunLock,
+    path: &RepoPath,
+    origin: &Origin,
+    wishes: &Wishes,
+) -> Result<DeclaredOrigin> {
+    let edits = project::hold_edits(root)?;
+    let before = project::text(root)?;
+    let mut names = stage_edit::declared(&before);
+    let pipeline = match names.is_empty() {
+        true => None,
+        false => Some(project::load_pipeline(root, &[])?),
+    };
+    check_name(path)?;
+    let has_braces = |text: &str| ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark));
+    if has_braces(origin.place()) {
+        return Err(Error::usage(format!(
+            "`{}` contains braces that would be read as a template",
+            origin.place()
+        ))
+        .hint("write a brace as %7B"));
+    }
+    let stages = pipeline.iter().flat_map(|pipeline| &pipeline.stages);
+    let same = stages.clone().find(|stage| {
+        stage.origin.as_ref() == Some(origin) && stage.outs.iter().any(|out| out.path == *path)
+    });
+    if let Some(stage) = same {
+        let (path, stage) = (path.clone(), stage.name.clone());
+        let tracked = Tracked { path, stage, state: TrackingState::Existing };
+        return Ok(DeclaredOrigin { tracked, before: before.clone(), after: before });
+    }
+    if let Some(stage) = known(&pipeline.as_ref().map_or_else(Vec::new, claims), path)? {
+        return Err(Error::usage(format!("`{path}` is already tracked by stage `{stage}`"))
+            .hint(format!("remove the stage from {}, or choose another path", pipeline::FILE)));
+    }
+    let stage = wishes.name.clone().unwrap_or_else(|| stage_edit::name_for(path, &names));
+    if !names.insert(stage.to_string()) {
+        return Err(Error::usage(format!("stage `{stage}` already exists"))
+            .hint("choose another name with --name"));
+    }
+    let after = stage_edit::append(&before, &stage, wishes.desc.as_deref(), path, Some(origin));
+    replace(root, &edits, &after, "write the stage by hand: a table with `url` and `outs`")?;
+    let tracked = Tracked { path: path.clone(), stage, state: TrackingState::New };
+    Ok(DeclaredOrigin { tracked, before, after })
+}
+
+impl DeclaredOrigin {
+    /// Removes the declaration again, unless the file has changed meanwhile.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn undo(&self, root: &Path) -> Result<()> {
+        let edits = project::hold_edits(root)?;
+        if self.before == self.after || project::text(root)? != self.after {
+            return Ok(());
+        }
+        edits.replace(&root.join(pipeline::FILE), self.before.as_bytes())
+    }
 }
 
 /// Adds the input to the `.gitignore` of the project, unless git ignores it already or there is no
@@ -98,8 +176,8 @@ pub fn keep_out_of_git(root: &Path, path: &RepoPath) -> Result<(InGit, Gitignore
     Ok((state, ignored))
 }
 
-/// Refuses paths that cannot be inputs.
-fn check(root: &Path, path: &RepoPath) -> Result<()> {
+/// Refuses names that cannot be declared.
+fn check_name(path: &RepoPath) -> Result<()> {
     if path.is_reserved() {
         return Err(Error::usage(format!(
             "`{path}` belongs to `repro` or git and cannot be an input"
@@ -112,6 +190,12 @@ fn check(root: &Path, path: &RepoPath) -> Result<()> {
         ))
         .hint("rename the path"));
     }
+    Ok(())
+}
+
+/// Refuses paths that cannot be inputs.
+fn check(root: &Path, path: &RepoPath) -> Result<()> {
+    check_name(path)?;
     // All of it is stored, as in an out.
     let context = Context {
         root,
@@ -152,7 +236,7 @@ fn claims(pipeline: &Pipeline) -> Vec<Claim> {
     outs.map(|(stage, out)| Claim {
         path: out.path.clone(),
         stage: stage.name.clone(),
-        by: if stage.cmd.is_some() { By::Command } else { By::Input },
+        by: if stage.is_tracked_input() { By::Input } else { By::Command },
     })
     .collect()
 }

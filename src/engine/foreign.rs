@@ -116,7 +116,7 @@ enum Fate {
 type Place<'a> = (&'a RepoPath, Fate, Option<&'a Observed>);
 
 fn run_places(stage: &Stage) -> impl Iterator<Item = (&RepoPath, Fate)> {
-    let outs = stage.outs.iter().filter(|_| stage.cmd.is_some());
+    let outs = stage.outs.iter().filter(|_| !stage.is_tracked_input());
     outs.map(|Out { path, persist, .. }| match persist {
         Persist::No => (path, Fate::Replaced),
         Persist::Yes => (path, Fate::Kept),
@@ -258,9 +258,14 @@ impl Foreign {
             false => format!("`repro run --replace` moves {them} to the trash"),
             true => format!("if the stage should write {them}, use `git rm --cached` first"),
         };
+        let accept = match stage.origin {
+            Some(_) => String::new(),
+            None => {
+                format!("`repro accept {name} --reason TEXT` keeps {them} as {outs} of the stage; ")
+            }
+        };
         let hint = format!(
-            "`repro accept {name} --reason TEXT` keeps {them} as {outs} of the stage; {replace}; \
-             or move {them}, or declare another out (pipeline.toml:{line})"
+            "{accept}{replace}; or move {them}, or declare another out (pipeline.toml:{line})"
         );
         Failure {
             what: format!("would replace {files} {owner}: {}", named.join(", ")),

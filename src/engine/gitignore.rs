@@ -26,7 +26,7 @@ pub(super) fn ignore_new_outs<'s>(
         return Ok(Vec::new());
     }
     let mut new: Vec<RepoPath> = Vec::new();
-    for stage in made.filter(|stage| stage.cmd.is_some()) {
+    for stage in made.filter(|stage| !stage.is_tracked_input()) {
         let locked = project.lock.stages.get(&stage.name);
         let is_new = |path| locked.is_none_or(|trace| !trace.outs.contains_key(path));
         let cached = stage.outs.iter().filter(|out| out.cached == Cached::Yes);

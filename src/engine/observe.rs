@@ -192,6 +192,7 @@ pub fn fingerprint(
     }
     Ok(Fingerprint {
         cmd: stage.cmd.clone(),
+        origin: stage.origin.clone(),
         shell: stage.shell.clone(),
         wdir: stage.wdir.clone(),
         env: stage.env.clone(),
@@ -276,7 +277,7 @@ fn restore_blocker(
     }
     let differing = trace.outs.iter().filter(|(path, content)| match found.get(*path) {
         // A tracked input that exists is never replaced.
-        Some(Some(_)) if stage.cmd.is_none() => false,
+        Some(Some(_)) if stage.is_tracked_input() => false,
         found => found != Some(&Some(**content)),
     });
     differing.into_iter().find_map(|(path, content)| {
@@ -297,7 +298,7 @@ fn restore_blocker(
 fn blocked(stage: &Stage, changes: &[Change]) -> Error {
     let reasons: Vec<String> = changes.iter().map(Change::to_string).collect();
     let reasons = reasons.join(", ");
-    if stage.cmd.is_none() {
+    if stage.is_tracked_input() {
         return Error::usage(format!(
             "the input tracked by stage `{}` is unavailable: {reasons}",
             stage.name

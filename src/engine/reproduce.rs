@@ -186,7 +186,7 @@ fn bring_inputs(
                 _ => missing.push(dep.path.to_string()),
             }
         }
-        for out in stage.outs.iter().filter(|_| stage.cmd.is_none()) {
+        for out in stage.outs.iter().filter(|_| stage.is_tracked_input()) {
             let Some(expected) = trace.outs.get(&out.path) else { continue };
             let seen = |project: &Project| project.workspace.observe(&out.path);
             let is_there = |project: &Project| {

@@ -10,6 +10,7 @@ mod last_line;
 mod ledger;
 mod message;
 mod meter;
+mod obtain;
 mod options;
 mod outcome;
 mod outs;

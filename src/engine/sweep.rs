@@ -278,6 +278,7 @@ fn run_trials(
         notify: options.notify,
         tracking: &options.tracking,
         supply: &options.supply,
+        sources: &options.sources,
     };
     std::thread::scope(|scope| driver.run(scope, &context, sender, inbox));
 }

@@ -218,10 +218,10 @@ impl WatchSet {
         for (ix, stage) in StageIx::enumerate(&pipeline.stages) {
             let wanted = wanted.contains(ix);
             let outs = stage.outs.iter().map(|out| out.path.clone());
-            match (&stage.cmd, wanted) {
-                (Some(_), _) => self.made.extend(outs),
-                (None, true) => self.deps.extend(outs),
-                (None, false) => {}
+            match (stage.is_tracked_input(), wanted) {
+                (false, _) => self.made.extend(outs),
+                (true, true) => self.deps.extend(outs),
+                (true, false) => {}
             }
             for dep in stage.deps.iter().filter(|_| wanted) {
                 match &dep.glob {

@@ -29,6 +29,11 @@ pub enum StageMessage {
         done: u64,
         total: u64,
     },
+    /// Bytes of a download so far. Not from the process, like a warning.
+    Transferred {
+        done: u64,
+        total: Option<u64>,
+    },
     Artifact(String),
     /// The outs of an item are complete.
     Item(String),

@@ -12,6 +12,7 @@ use super::glob::Glob;
 use super::graph::Graph;
 use super::items::{Each, ItemOut};
 use super::links::Links;
+use super::origin::Origin;
 use super::out_options::{Cached, Persist, Presence, Role};
 use super::params::{ParamKey, ParamValue, Params};
 use super::remote_spec::RemoteSpec;
@@ -94,9 +95,12 @@ pub struct Stage {
     pub line: usize,
     #[serde(default, skip_serializing_if = "is_default")]
     pub desc: Option<String>,
-    /// The rendered shell command. A stage without one is a tracked input: users make its outs.
+    /// The rendered shell command.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cmd: Option<String>,
+    /// The place from which the outs come, if neither a command nor users make them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub origin: Option<Origin>,
     /// The words placed before `cmd`; `sh -c` if empty.
     #[serde(default, skip_serializing_if = "is_default")]
     pub shell: Vec<String>,
@@ -154,6 +158,7 @@ impl Stage {
             line,
             desc: None,
             cmd: None,
+            origin: None,
             shell: Vec::new(),
             wdir: None,
             env: BTreeMap::new(),
@@ -170,6 +175,11 @@ impl Stage {
             timeout: None,
             mlflow: false,
         }
+    }
+
+    /// Reports whether the stage only tracks its outs, which users make.
+    pub fn is_tracked_input(&self) -> bool {
+        self.cmd.is_none() && self.origin.is_none()
     }
 }
 

@@ -6,6 +6,7 @@ pub(super) mod config;
 mod data_params;
 pub(super) mod matrix;
 pub(super) mod options;
+mod origin;
 pub(super) mod outs;
 mod overrides;
 pub(super) mod reader;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use toml_edit::{Document, Item, TableLike, Value};
 
-use super::StageName;
+use super::{Origin, StageName, UrlOrigin};
 use crate::repo_path::RepoPath;
 
 /// Returns the names of the declared stages; none if the text is not TOML.
@@ -48,8 +48,14 @@ fn slug(name: &str) -> String {
     slug.trim_matches('-').to_owned()
 }
 
-/// Returns the text with an additional stage that tracks `path`.
-pub fn append(text: &str, name: &StageName, desc: Option<&str>, path: &RepoPath) -> String {
+/// Returns the text with an additional stage that tracks `path` or, with an origin, downloads it.
+pub fn append(
+    text: &str,
+    name: &StageName,
+    desc: Option<&str>,
+    path: &RepoPath,
+    origin: Option<&Origin>,
+) -> String {
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let mut edited = text.to_owned();
     if !text.is_empty() {
@@ -62,6 +68,18 @@ pub fn append(text: &str, name: &StageName, desc: Option<&str>, path: &RepoPath)
     edited.push_str(&format!("[stages.{key}]{end}"));
     if let Some(desc) = desc {
         edited.push_str(&format!("desc = {}{end}", Value::from(desc)));
+    }
+    let mut set = |key: &str, value: Value| edited.push_str(&format!("{key} = {value}{end}"));
+    if let Some(Origin::Url(UrlOrigin { url, extract, sha256, md5 })) = origin {
+        set("url", url.as_str().into());
+        if *extract {
+            set("extract", true.into());
+        }
+        for (key, sum) in [("sha256", sha256), ("md5", md5)] {
+            if let Some(sum) = sum {
+                set(key, sum.as_str().into());
+            }
+        }
     }
     edited.push_str(&format!("outs = [{}]{end}", Value::from(path.as_str())));
     edited
@@ -112,10 +130,10 @@ mod tests {
             ("a = 1 # x\n", "a = 1 # x\n\n[stages.raw]\nouts = [\"a b\"]\n"),
             ("a = 1\r\n", "a = 1\r\n\r\n[stages.raw]\r\nouts = [\"a b\"]\r\n"),
         ] {
-            assert_eq!(append(text, &name, None, &path("a b")), expected);
+            assert_eq!(append(text, &name, None, &path("a b"), None), expected);
         }
         let dotted =
-            append("", &StageName::parse("v1.2").unwrap(), Some("say \"a\""), &path("it's"));
+            append("", &StageName::parse("v1.2").unwrap(), Some("say \"a\""), &path("it's"), None);
         assert_eq!(dotted, "[stages.\"v1.2\"]\ndesc = 'say \"a\"'\nouts = [\"it's\"]\n");
         assert_eq!(declared(&dotted).into_iter().collect::<Vec<_>>(), ["v1.2"]);
         assert!(declared("a = [").is_empty());

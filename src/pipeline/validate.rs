@@ -129,7 +129,7 @@ fn linked_inputs(
     resolver: &Resolver<'_>,
     problems: &mut Vec<Problem>,
 ) {
-    let inputs = stages.iter().filter(|stage| stage.cmd.is_none());
+    let inputs = stages.iter().filter(|stage| stage.is_tracked_input());
     for (stage, out) in inputs.flat_map(|stage| stage.outs.iter().map(move |out| (stage, out))) {
         let others = Resolver { entry: resolver.entry, outs: BTreeSet::new() };
         let Some(real) = others.real(&out.path, Last::Followed) else { continue };

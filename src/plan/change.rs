@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::digest::{Content, Digest};
-use crate::pipeline::{ParamKey, ParamValue, StageName};
+use crate::pipeline::{Origin, ParamKey, ParamValue, StageName};
 use crate::plan::difference::distinct;
 use crate::repo_path::RepoPath;
 
@@ -27,6 +27,11 @@ pub enum Change {
     Cmd {
         old: Option<String>,
         new: Option<String>,
+    },
+    /// The URL from which the outs come, or its options. `None` if the stage has none.
+    Origin {
+        old: Option<Origin>,
+        new: Option<Origin>,
     },
     Shell {
         old: Vec<String>,
@@ -133,6 +138,13 @@ impl fmt::Display for Change {
                 write!(f, "cmd `{old}` → `{new}`")
             }
             Change::Cmd { old, new } => write!(f, "cmd {} → {}", shown_cmd(old), shown_cmd(new)),
+            Change::Origin { old, new } => {
+                let place = |origin: &Option<Origin>| {
+                    origin.as_ref().map_or_else(|| "-".to_owned(), Origin::to_string)
+                };
+                let (old, new) = distinct(&place(old), &place(new), str::to_owned);
+                write!(f, "url {old} → {new}")
+            }
             Change::Shell { old, new } => {
                 write!(f, "shell {} → {}", shown_shell(old), shown_shell(new))
             }

@@ -3,8 +3,10 @@
 //! Mechanism: [`decide`] takes the [`Facts`] observed about a stage and compares them with up to
 //! two candidates, the lock's trace and the cache's trace for the present fingerprint.
 //!
-//! - A stage without a command is a tracked input. The workspace is authoritative and the lock
-//!   follows it; only a missing input can be restored, from the lock.
+//! - A stage with neither a command nor an origin is a tracked input. The workspace is
+//!   authoritative and the lock follows it; only a missing input can be restored, from the lock.
+//! - A stage with an origin is like one with a command, but the origin may have other content
+//!   today. So if the lock has a trace of this origin, its content is the only one that counts.
 //! - A frozen stage never runs. It is up to date if its outs match a candidate, even one with
 //!   another fingerprint; otherwise a candidate is restored.
 //! - A forced stage or one declared `always` runs.
@@ -84,7 +86,7 @@ pub enum Decision {
 
 /// Decides about one stage; see the module documentation for the rules.
 pub fn decide(facts: &Facts, force: Force) -> Decision {
-    if facts.fingerprint.cmd.is_none() {
+    if facts.fingerprint.is_of_tracked_input() {
         return decide_tracked(facts);
     }
     if facts.policy == Policy::Frozen {
@@ -103,7 +105,10 @@ pub fn decide(facts: &Facts, force: Force) -> Decision {
     // With another fingerprint the lock only explains the changes. Its outs were computed from
     // other inputs, so they are not an answer for the present ones.
     let locked = facts.locked.as_ref().filter(|_| changes.is_empty());
-    let candidates: Vec<&Candidate> = locked.into_iter().chain(&facts.cached).collect();
+    // An origin may have other content today, so the lock pins the content.
+    let is_pinned = facts.fingerprint.origin.is_some() && locked.is_some();
+    let cached = facts.cached.as_ref().filter(|_| !is_pinned);
+    let candidates: Vec<&Candidate> = locked.into_iter().chain(cached).collect();
     let mut changes = changes;
     for Candidate { trace, blocker } in &candidates {
         let differing = out_changes(trace, facts);

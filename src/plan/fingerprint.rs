@@ -17,15 +17,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Content;
-use crate::pipeline::{ParamKey, ParamValue};
+use crate::pipeline::{Origin, ParamKey, ParamValue};
 use crate::plan::Change;
 use crate::repo_path::RepoPath;
 
 /// The declared inputs of one execution, by value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
-    /// The rendered command; `None` for a tracked input.
+    /// The rendered command; `None` for a tracked input and a stage with an origin.
     pub cmd: Option<String>,
+    /// The place from which the outs come. It does not determine them, but the lock pins them.
+    pub origin: Option<Origin>,
     /// Empty for `sh -c`.
     pub shell: Vec<String>,
     pub wdir: Option<RepoPath>,
@@ -42,11 +44,19 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    /// Reports whether users make the outs, which the lock follows.
+    pub fn is_of_tracked_input(&self) -> bool {
+        self.cmd.is_none() && self.origin.is_none()
+    }
+
     /// Lists the differences from `old`, the most informative kinds first.
     pub fn changes_since(&self, old: &Fingerprint) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.cmd != old.cmd {
             changes.push(Change::Cmd { old: old.cmd.clone(), new: self.cmd.clone() });
+        }
+        if self.origin != old.origin {
+            changes.push(Change::Origin { old: old.origin.clone(), new: self.origin.clone() });
         }
         if self.shell != old.shell {
             changes.push(Change::Shell { old: old.shell.clone(), new: self.shell.clone() });

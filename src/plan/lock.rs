@@ -173,7 +173,11 @@ impl Blocks {
         let mut at = block.lines.start;
         for line in self.text[block.lines.clone()].split('\n') {
             if !line.is_empty() && reader.push_line(line).is_err() {
-                return Err(BadLock { line: line_at(&self.text, at), what: "malformed line" });
+                let what = match trace_text::is_known(line) {
+                    true => "malformed line",
+                    false => "unknown kind of line; a newer version of repro may have written it",
+                };
+                return Err(BadLock { line: line_at(&self.text, at), what });
             }
             at += line.len() + 1;
         }

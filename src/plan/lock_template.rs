@@ -7,7 +7,7 @@
 //!
 //! Invariants: the lines are those of [`trace_text`], in the same order. Each `dep` or `out` line
 //! takes one content, in the order of the lines. All other lines must match exactly; only blank
-//! lines and `accepted` lines may follow.
+//! lines, `version` and `accepted` lines may follow.
 //!
 //! Known limits: a stage has a template only if texts and contents alone decide whether it is up to
 //! date, so not with globs, tools or `always`. An absent path never matches, so a stage that left
@@ -70,7 +70,9 @@ pub fn matches<'c>(
         }),
     };
     template.lines().all(|expected| lines.next().is_some_and(|line| line_matches(expected, line)))
-        && lines.all(|line| line.is_empty() || line.starts_with("accepted "))
+        && lines.all(|line| {
+            line.is_empty() || line.starts_with("accepted ") || line.starts_with("version ")
+        })
 }
 
 /// Splits a template line `dep PATH` or `out PATH`.
@@ -176,6 +178,7 @@ mod tests {
     ) -> Fingerprint {
         Fingerprint {
             cmd: cmd.map(str::to_owned),
+            origin: None,
             shell: Vec::new(),
             wdir: None,
             env: env.iter().map(|(at, value)| (name(*at).to_owned(), text(*value))).collect(),
@@ -218,7 +221,7 @@ mod tests {
             let written = contents_of(&outs.0);
             let present = if outs.2 { written.clone() } else { contents_of(&outs.1) };
             let accepted = accepted.then(|| "why".to_owned());
-            let trace = Trace { fingerprint: then, outs: written, accepted };
+            let trace = Trace { fingerprint: then, outs: written, accepted, version: None };
 
             let mut block = String::new();
             trace_text::write_trace(&mut block, &trace);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Content;
-use crate::plan::Fingerprint;
+use crate::plan::{Fingerprint, SourceVersion};
 use crate::repo_path::RepoPath;
 
 /// Contents by path, present or expected; `None` where the path is absent.
@@ -17,6 +17,8 @@ pub struct Trace {
     pub outs: BTreeMap<RepoPath, Content>,
     /// The reason a user gave for accepting the outs although inputs have changed since.
     pub accepted: Option<String>,
+    /// The version of the origin that the outs came from, for a stage that has one.
+    pub version: Option<SourceVersion>,
 }
 
 impl Trace {

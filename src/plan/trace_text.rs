@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cmd "cargo run --release -p train"
+//! from {"url":"https://example.org/data.csv"}
 //! shell ["bash","-euc"]
 //! wdir stages
 //! each "data/*.wav"
@@ -12,20 +13,21 @@
 //! param train.epochs 10
 //! out models/genre.mpk
 //! absent models/notes.txt
+//! version {"etag":"\"5d8c72a5\"","bytes":5242880}
 //! accepted "only a comment changed"
 //! ```
 //!
 //! In a fingerprint an `out` line has only the path. In a trace it is `out KIND DIGEST PATH`, or
-//! `absent PATH` if nothing was written, and an `accepted` line may follow. Texts and values are
-//! JSON, so they never span lines. Lines are in the order shown and sorted within each kind, so
-//! equal values have equal bytes.
+//! `absent PATH` if nothing was written, and lines `version` and `accepted` may follow. Texts and
+//! values are JSON, so they never span lines. Lines are in the order shown and sorted within each
+//! kind, so equal values have equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::digest::{Content, Digest};
-use crate::pipeline::{ParamKey, ParamValue};
-use crate::plan::{Fingerprint, Trace};
+use crate::pipeline::{Origin, ParamKey, ParamValue};
+use crate::plan::{Fingerprint, SourceVersion, Trace};
 use crate::repo_path::RepoPath;
 
 impl Fingerprint {
@@ -54,6 +56,9 @@ pub fn write_trace(text: &mut String, trace: &Trace) {
     for path in trace.fingerprint.outs.iter().filter(|path| !trace.outs.contains_key(*path)) {
         let _ = writeln!(text, "absent {path}");
     }
+    if let Some(version) = &trace.version {
+        let _ = writeln!(text, "version {}", as_json(version));
+    }
     if let Some(reason) = &trace.accepted {
         let _ = writeln!(text, "accepted {}", json(reason));
     }
@@ -62,6 +67,9 @@ pub fn write_trace(text: &mut String, trace: &Trace) {
 fn write_inputs(text: &mut String, fingerprint: &Fingerprint) {
     if let Some(cmd) = &fingerprint.cmd {
         let _ = writeln!(text, "cmd {}", json(cmd));
+    }
+    if let Some(origin) = &fingerprint.origin {
+        let _ = writeln!(text, "from {}", as_json(origin));
     }
     if !fingerprint.shell.is_empty() {
         let _ = writeln!(text, "shell {}", ParamValue::from(fingerprint.shell.clone()));
@@ -89,6 +97,11 @@ fn write_inputs(text: &mut String, fingerprint: &Fingerprint) {
     }
 }
 
+fn as_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value)
+        .unwrap_or_else(|err| panic!("BUG: cannot serialize a line of the lock: {err}"))
+}
+
 fn json(text: &str) -> String {
     ParamValue::from(text).to_string()
 }
@@ -97,6 +110,7 @@ fn json(text: &str) -> String {
 #[derive(Debug, Default)]
 pub struct TraceReader {
     cmd: Option<String>,
+    origin: Option<Origin>,
     shell: Vec<String>,
     wdir: Option<RepoPath>,
     env: BTreeMap<String, String>,
@@ -106,8 +120,20 @@ pub struct TraceReader {
     params: BTreeMap<ParamKey, ParamValue>,
     outs: BTreeMap<RepoPath, Content>,
     absent: BTreeSet<RepoPath>,
+    version: Option<SourceVersion>,
     accepted: Option<String>,
     each: BTreeSet<String>,
+}
+
+/// Reports whether the line begins like one that this version writes.
+pub fn is_known(line: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "cmd", "from", "shell", "wdir", "each", "env", "envdep", "tool", "dep", "param", "out",
+        "absent", "version", "accepted",
+    ];
+    let word = line.split(' ').next().unwrap_or_default();
+    // Anything else than a word comes from an editor or a merge.
+    !word.bytes().all(|byte| byte.is_ascii_lowercase()) || WORDS.contains(&word)
 }
 
 /// Error: the line is not part of a trace.
@@ -128,6 +154,8 @@ impl TraceReader {
         let (word, rest) = line.split_once(' ')?;
         let is_new = match word {
             "cmd" => self.cmd.replace(serde_json::from_str(rest).ok()?).is_none(),
+            "from" => self.origin.replace(serde_json::from_str(rest).ok()?).is_none(),
+            "version" => self.version.replace(serde_json::from_str(rest).ok()?).is_none(),
             "shell" => {
                 std::mem::replace(&mut self.shell, serde_json::from_str(rest).ok()?).is_empty()
             }
@@ -177,6 +205,7 @@ impl TraceReader {
     pub fn finish(self) -> Trace {
         let TraceReader {
             cmd,
+            origin,
             shell,
             wdir,
             env,
@@ -186,6 +215,7 @@ impl TraceReader {
             params,
             outs,
             absent,
+            version,
             accepted,
             each,
         } = self;
@@ -193,6 +223,7 @@ impl TraceReader {
         out_paths.extend(outs.keys().cloned());
         let fingerprint = Fingerprint {
             cmd,
+            origin,
             shell,
             wdir,
             env,
@@ -203,7 +234,7 @@ impl TraceReader {
             outs: out_paths,
             each,
         };
-        Trace { fingerprint, outs, accepted }
+        Trace { fingerprint, outs, accepted, version }
     }
 }
 

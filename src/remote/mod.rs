@@ -10,6 +10,7 @@ mod index;
 mod local;
 mod location;
 mod meter;
+pub mod source;
 mod store;
 mod trouble;
 mod upload;

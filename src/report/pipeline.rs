@@ -108,7 +108,7 @@ impl PipelineReport {
                 status: StageStatus { stage: stage.name.to_string(), verdict },
                 family: stage.family.clone(),
                 desc: stage.desc.clone(),
-                is_input: stage.cmd.is_none(),
+                is_input: stage.is_tracked_input(),
                 needs: pipeline.graph.needs(*ix).iter().map(name).collect(),
                 state,
                 words: state_words(state),

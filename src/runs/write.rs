@@ -29,6 +29,7 @@ pub(super) fn is_recorded(event: &Event) -> bool {
         Event::Line { .. }
         | Event::Redrawn { .. }
         | Event::Progress { .. }
+        | Event::Transferred { .. }
         | Event::DepChanged { .. }
         | Event::Warning { .. }
         | Event::Stopping => false,
@@ -137,6 +138,7 @@ impl EventWriter {
             | Event::Line { .. }
             | Event::Redrawn { .. }
             | Event::Progress { .. }
+            | Event::Transferred { .. }
             | Event::DepChanged { .. }
             | Event::Warning { .. }
             | Event::Stopping => Ok(()),

@@ -144,6 +144,9 @@ impl Display {
             Event::Progress { stage, done, total } => {
                 self.with_row(stage, |row| row.progressed(*done, *total));
             }
+            Event::Transferred { stage, done, total } => {
+                self.with_row(stage, |row| row.transferred(*done, *total));
+            }
             Event::Metric { stage, key, step, value, .. } => {
                 self.with_row(stage, |row| row.reported(key, *step, *value));
             }

@@ -6,7 +6,7 @@ use std::io::Write;
 use crate::escape::on_one_line;
 use crate::event::{Event, Outcome, Subscriber, Work};
 use crate::pipeline::StageName;
-use crate::terminal::wording;
+use crate::terminal::wording::{self, transferred};
 
 /// The plain display: `train: …` comes from the engine, `train | …` from the stage's process.
 ///
@@ -41,7 +41,13 @@ impl<W: Write> Plain<W> {
         let _ = self.out.write_all(format!("{}\n", on_one_line(line)).as_bytes());
     }
 
-    fn progress(&mut self, stage: &StageName, done: u64, total: u64) {
+    fn progress(
+        &mut self,
+        stage: &StageName,
+        done: u64,
+        total: u64,
+        shown: impl Fn(u64) -> String,
+    ) {
         let done = done.min(total);
         let share = |parts: u128| (u128::from(done) * parts).checked_div(u128::from(total));
         let (Some(tenth), Some(percent)) = (share(10), share(100)) else { return };
@@ -53,7 +59,7 @@ impl<W: Write> Plain<W> {
         }
         if tenth > progress.tenth {
             progress.tenth = tenth;
-            self.line(&format!("{stage}: {done}/{total} ({percent} %)"));
+            self.line(&format!("{stage}: {} ({percent} %)", shown(done)));
         }
     }
 }
@@ -70,7 +76,12 @@ impl<W: Write> Subscriber for Plain<W> {
             Event::Line { stage, text } => {
                 self.line(&format!("{stage} | {}", wording::visible(text)));
             }
-            Event::Progress { stage, done, total } => self.progress(stage, *done, *total),
+            Event::Progress { stage, done, total } => {
+                self.progress(stage, *done, *total, |done| format!("{done}/{total}"));
+            }
+            Event::Transferred { stage, done, total: Some(total) } => {
+                self.progress(stage, *done, *total, |done| transferred(done, Some(*total)));
+            }
             Event::DepChanged { stage, changed, .. } => {
                 self.line(&format!("{stage}: warning: {}", changed.warning()));
             }
@@ -86,6 +97,7 @@ impl<W: Write> Subscriber for Plain<W> {
             }
             Event::StageStarted { work: Work::Restore, .. }
             | Event::Redrawn { .. }
+            | Event::Transferred { total: None, .. }
             | Event::Metric { .. }
             | Event::Artifact { .. }
             | Event::FinalMetrics { .. }

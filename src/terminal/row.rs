@@ -26,7 +26,8 @@ pub(super) struct Row {
     name: StageName,
     work: Work,
     reasons: Option<String>,
-    progress: Option<(u64, u64)>,
+    /// A bar with its numbers.
+    progress: Option<String>,
     /// The newest point of each series, in the order in which the series started.
     metrics: Vec<Point>,
     tail: VecDeque<String>,
@@ -81,7 +82,16 @@ impl Row {
     }
 
     pub(super) fn progressed(&mut self, done: u64, total: u64) {
-        self.progress = (total > 0).then_some((done.min(total), total));
+        let done = done.min(total);
+        self.progress = (total > 0).then(|| format!("{} {done}/{total}", bar(done, total)));
+    }
+
+    pub(super) fn transferred(&mut self, done: u64, total: Option<u64>) {
+        let amount = wording::transferred(done, total);
+        self.progress = Some(match total.filter(|total| *total > 0) {
+            Some(total) => format!("{} {amount}", bar(done.min(total), total)),
+            None => amount,
+        });
     }
 
     pub(super) fn reported(&mut self, key: &str, step: u64, value: Number) {
@@ -99,9 +109,7 @@ impl Row {
             styled(STAGE, &pad(&truncate(self.name.as_str(), name_width), name_width, Pad::Right)),
             pad(&clock(elapsed), 6, Pad::Left),
         ];
-        if let Some((done, total)) = self.progress {
-            parts.push(format!(" {} {done}/{total}", bar(done, total)));
-        }
+        parts.extend(self.progress.iter().map(|progress| format!(" {progress}")));
         parts.extend(self.shown_metrics().map(|metrics| format!(" {metrics}")));
         let quiet = match self.work {
             Work::Restore => Some("restoring from the cache".to_owned()),

@@ -18,7 +18,7 @@ use crate::terminal::row::clock;
 use crate::terminal::screen::Screen;
 use crate::terminal::style::{DIM, ERROR, GOOD, LIVELY, STAGE, Style, WARNING};
 use crate::terminal::text::{Pad, pad};
-use crate::terminal::wording::{STOPPING, styled};
+use crate::terminal::wording::{STOPPING, styled, transferred};
 use crate::terminal::{Format, error_text};
 
 const REDRAW: Duration = Duration::from_millis(100);
@@ -231,6 +231,9 @@ impl Display {
             }
             Event::Progress { stage, done, total } => {
                 running.now = format!("{stage}  {done}/{total}");
+            }
+            Event::Transferred { stage, done, total } => {
+                running.now = format!("{stage}  {}", transferred(*done, *total));
             }
             _ => {}
         }

@@ -3,11 +3,20 @@
 
 use crate::event::{Millis, Outcome};
 use crate::plan::Change;
+use crate::terminal::size::size;
 use crate::terminal::style::{DIM, ERROR, GOOD, LIVELY, Style, WARNING};
 
 /// Returns `text` in a style, followed by a reset.
 pub(super) fn styled(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
+}
+
+/// Formats the bytes of a download so far: `1.2 MB of 30 MB`.
+pub(super) fn transferred(done: u64, total: Option<u64>) -> String {
+    match total {
+        Some(total) => format!("{} of {}", size(done), size(total)),
+        None => size(done),
+    }
 }
 
 /// Returns the sign before the name of an ended stage. The words after the name say the same.

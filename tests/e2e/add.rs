@@ -240,6 +240,6 @@ fn add_refuses_inline_stages_table() {
     --- stderr
     error: cannot append a stage to pipeline.toml
      caused by: pipeline.toml:3: cannot extend value of type inline table with a dotted key
-     hint: write the stage by hand: a table with `outs` and nothing else
+     hint: write the stage by hand: a table with `outs` alone
     ");
 }

@@ -4,6 +4,7 @@
 
 mod accept;
 mod add;
+mod add_url;
 mod adopt;
 mod checkout;
 mod compare;
@@ -16,6 +17,7 @@ mod disk_full;
 mod edges;
 mod edits_during_run;
 mod events;
+mod file_server;
 mod foreign;
 mod formats;
 mod fsck;

@@ -7,7 +7,9 @@ use clap::Args;
 
 use crate::cli::common::{command_line, show_failures, store};
 use crate::cli::select;
+use crate::cli::sources::sources;
 use crate::cli::tracking::tracking;
+use crate::engine::elsewhere::Wish;
 use crate::engine::reproduce::{Repetition, Sameness, Tolerance, prepare};
 use crate::engine::run::{NoSupply, Options, Role, run};
 use crate::engine::{OnForeign, Project, processors};
@@ -107,6 +109,8 @@ impl ReproduceArgs {
             git: repetition.git.clone(),
             tracking: tracking(&project.history),
             supply: Arc::new(NoSupply),
+            sources: sources(),
+            origins: Wish::Locked,
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let mut reporter = Reporter::choose(Format::Text, &names);

@@ -299,8 +299,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
 
     /// Reports whether the stage need not wait for another run that is computing the same.
     fn may_compute(&mut self, ix: StageIx, observation: &Observation) -> bool {
-        let has_process = self.project.pipeline.stages[ix].cmd.is_some();
-        if !has_process || !matches!(observation.decision, Decision::Run(_)) {
+        let is_input = self.project.pipeline.stages[ix].is_tracked_input();
+        if is_input || !matches!(observation.decision, Decision::Run(_)) {
             return true;
         }
         self.stages[ix].claim = self.shared.claim(observation.fingerprint.key(), ix);
@@ -333,7 +333,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 panic!("BUG: work on a stage that has nothing to do")
             }
         };
-        let is_input = self.project.pipeline.stages[ix].cmd.is_none() && work == Work::Run;
+        let is_input = self.project.pipeline.stages[ix].is_tracked_input() && work == Work::Run;
         // A tracked input is stored as it was observed, unless anything happened since.
         let is_current = is_input && self.just_observed == Some(ix);
         let started = Started { work, reasons, inputs };
@@ -361,6 +361,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
         let on_foreign = self.options.on_foreign;
         let (uid, tracking) = (self.ledger.uid(), Arc::clone(&self.options.tracking));
         let supply = Arc::clone(&self.options.supply);
+        let sources = Arc::clone(&self.options.sources);
+        let wish = self.options.origins;
         let spawned = self.executors.spawn(move || {
             let units = Units { ix, sender: sender.clone() };
             let (meter, reported) = (Meter::default(), Reported::default());
@@ -375,6 +377,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 on_foreign,
                 tracking: &*tracking,
                 supply: &*supply,
+                sources: &*sources,
+                wish,
             };
             let deliver = |messages: Vec<StageMessage>| {
                 reported.note(&messages);

@@ -58,7 +58,7 @@ pub(super) fn run(
         Err(error) => return unstarted("could not be started", error),
     };
     if !process {
-        return match committed(project, stage, observation, None) {
+        return match committed(project, stage, observation, None, None) {
             StageResult::Done(trace, _) => StageResult::Done(trace, Work::Restore),
             other => other,
         };
@@ -69,7 +69,7 @@ pub(super) fn run(
     {
         Err(uncommitted) => uncommitted.result(stage, "could not process its items"),
         Ok(Some(unsuccessful)) => unsuccessful,
-        Ok(None) => committed(project, stage, observation, Some(&watch)),
+        Ok(None) => committed(project, stage, observation, Some(&watch), None),
     }
 }
 

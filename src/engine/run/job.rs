@@ -11,6 +11,7 @@ use super::options::Tracking;
 use super::processes::{Deliver, ProcessGroups};
 use super::supply::Supply;
 use super::units::Units;
+use crate::engine::elsewhere::{Sources, Wish};
 use crate::engine::{OnForeign, Project};
 use crate::error::{Error, Result};
 use crate::event::{Millis, RunName, RunUid};
@@ -36,6 +37,8 @@ pub(super) struct RunContext<'a> {
     pub on_foreign: OnForeign,
     pub tracking: &'a dyn Tracking,
     pub supply: &'a dyn Supply,
+    pub sources: &'a dyn Sources,
+    pub wish: Wish,
 }
 
 /// Makes attempts until one succeeds or the stage's retries are used up, and returns the last

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::supply::Supply;
 use crate::engine::OnForeign;
+use crate::engine::elsewhere::{Sources, Wish};
 use crate::engine::saved_git::SavedGit;
 use crate::error::{Error, Result};
 use crate::event::RunUid;
@@ -31,6 +32,9 @@ pub struct Options {
     pub git: Option<SavedGit>,
     pub tracking: Arc<dyn Tracking>,
     pub supply: Arc<dyn Supply>,
+    /// Fetches what stages with an origin need.
+    pub sources: Arc<dyn Sources>,
+    pub origins: Wish,
 }
 
 /// Connects commands with a server that accepts what they log, for stages that declare `mlflow`.

@@ -4,14 +4,14 @@ use super::dep_watch::DepWatch;
 use super::outcome::{StageResult, Uncommitted};
 use super::processes::Deliver;
 use crate::engine::observe::{self, Observation, edits};
-use crate::engine::record::record;
+use crate::engine::record::{Made, record};
 use crate::engine::replaced::{Replaced, is_adopted};
 use crate::engine::{Project, commit, obstacle};
 use crate::error::{Error, Result};
 use crate::event::Work;
 use crate::exec::StageMessage;
 use crate::pipeline::{Cached, Out, PRIVATE, Persist, Presence, Stage};
-use crate::plan::Trace;
+use crate::plan::{SourceVersion, Trace};
 use crate::repo_path::RepoPath;
 use crate::workspace::Observed;
 
@@ -62,14 +62,16 @@ fn is_as_locked(project: &Project, stage: &Stage, path: &RepoPath, seen: &Observ
     locked.and_then(|trace| trace.outs.get(path)) == Some(&seen.content())
 }
 
-/// Commits the outs of a stage. `watch` was at its deps while a command ran.
+/// Commits the outs of a stage. `watch` was at its deps while a command ran, and `version` was
+/// fetched from its origin.
 pub(super) fn committed(
     project: &Project,
     stage: &Stage,
     observation: &Observation,
     watch: Option<&DepWatch<'_>>,
+    version: Option<SourceVersion>,
 ) -> StageResult {
-    match commit_outs(project, stage, observation, watch) {
+    match commit_outs(project, stage, observation, watch, version) {
         Ok(trace) => StageResult::Done(trace, Work::Run),
         Err(uncommitted) => uncommitted.result(stage, "ran, but its outs could not be stored"),
     }
@@ -92,14 +94,15 @@ fn commit_outs(
     stage: &Stage,
     observation: &Observation,
     watch: Option<&DepWatch<'_>>,
+    version: Option<SourceVersion>,
 ) -> Result<Trace, Uncommitted> {
     let written;
-    let found = match stage.cmd {
-        Some(_) => {
+    let found = match stage.is_tracked_input() {
+        false => {
             written = observe::outs(project, stage)?;
             &written
         }
-        None => &observation.outs,
+        true => &observation.outs,
     };
     let mut outs: Vec<(&Out, &Observed)> = Vec::with_capacity(stage.outs.len());
     for out in &stage.outs {
@@ -132,5 +135,5 @@ fn commit_outs(
     if let Some(changed) = watch.and_then(DepWatch::final_change) {
         return Err(Uncommitted::Changed(changed));
     }
-    Ok(record(project, stage, observation, &outs, None)?)
+    Ok(record(project, stage, observation, &outs, Made { accepted: None, version })?)
 }

@@ -38,6 +38,7 @@ impl StageOutput {
                 Event::Metric { stage, at, key, step, value }
             }
             StageMessage::Progress { done, total } => Event::Progress { stage, done, total },
+            StageMessage::Transferred { done, total } => Event::Transferred { stage, done, total },
             StageMessage::Artifact(path) => match RepoPath::parse(&path) {
                 Ok(path) => Event::Artifact { stage, path },
                 Err(bad) => warning(stage, format!("artifact `{path}` {bad}")),

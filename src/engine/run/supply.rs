@@ -97,7 +97,7 @@ fn may_ask(project: &Project, ix: StageIx, force: Force, observation: &Observati
         Decision::Blocked(_) => true,
         // The new content of a tracked input is in the workspace.
         Decision::Run(_) => {
-            stage.cmd.is_some() && force == Force::No && stage.policy != Policy::Always
+            !stage.is_tracked_input() && force == Force::No && stage.policy != Policy::Always
         }
     }
 }
@@ -114,18 +114,20 @@ fn ask(
     let key = observation.fingerprint.key();
     let locked = project.lock.stages.get(&stage.name).filter(|trace| {
         // A tracked input and a frozen stage are restored whatever has changed.
-        stage.cmd.is_none()
+        stage.is_tracked_input()
             || stage.policy == Policy::Frozen
             || trace.fingerprint == observation.fingerprint
     });
-    let known = locked.cloned().into_iter().chain(cache.trace(&key));
+    // Elsewhere, the origin may have had other content.
+    let is_pinned = stage.origin.is_some() && locked.is_some();
+    let known = locked.cloned().into_iter().chain(cache.trace(&key).filter(|_| !is_pinned));
     for trace in known {
         let outs: Vec<Content> = trace.outs.values().copied().collect();
         if let Some(from) = supply.objects(cache, &outs)? {
             return Ok(Some(from));
         }
     }
-    if stage.cmd.is_none() {
+    if stage.is_tracked_input() || is_pinned {
         return Ok(None);
     }
     Ok(supply.traces(cache, &[key])?.remove(&key))

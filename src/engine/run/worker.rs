@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::dep_watch::DepWatch;
 use super::items;
 use super::job::{RunContext, check_wdir, job, retrying};
+use super::obtain::obtain;
 use super::outcome::{StageResult, unstarted, unsuccessful};
 use super::outs::{clear_out, committed, warn_of_replaced};
 use super::processes::{Deliver, Ended, execute_and_follow};
@@ -73,7 +74,7 @@ fn act(
         result,
         StageResult::Done(..) | StageResult::Damaged(_) | StageResult::Unstarted { .. }
     );
-    if has_started && stage.cmd.is_some() {
+    if has_started && !stage.is_tracked_input() {
         started::end(project, stage);
     }
     deliver(links.warnings(project).into_iter().map(StageMessage::Warning).collect());
@@ -125,8 +126,11 @@ fn run(
     deliver: &Deliver<'_>,
 ) -> StageResult {
     let stage = &context.project.pipeline.stages[ix];
-    if stage.cmd.is_none() {
-        return committed(context.project, stage, observation, None);
+    if stage.is_tracked_input() {
+        return committed(context.project, stage, observation, None, None);
+    }
+    if let Some(origin) = &stage.origin {
+        return obtain(context, ix, origin, observation, deliver);
     }
     if let Some(each) = &stage.each {
         return items::run(context, ix, each, observation, deliver);
@@ -162,7 +166,7 @@ fn attempt(
         Err(error) => unstarted("could not be started", error),
         Ok(Ended { exit, stop, group, .. }) => {
             unsuccessful(stage, exit, stop).unwrap_or_else(|| {
-                let result = committed(context.project, stage, observation, Some(watch));
+                let result = committed(context.project, stage, observation, Some(watch), None);
                 if !matches!(result, StageResult::Done(..)) {
                     group.kill_rest();
                 }

@@ -122,7 +122,7 @@ fn finds_the_same(
             return Ok(true);
         }
         // A tracked input is compared where it is read.
-        if stage.cmd.is_none() {
+        if stage.is_tracked_input() {
             continue;
         }
         let Some(trace) = lock.stages.get(&stage.name) else { return Ok(false) };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::engine::elsewhere::Sources;
 use crate::engine::run::{Supply, Tracking};
 use crate::error::Result;
 use crate::pipeline::{Pipeline, StageSet};
@@ -26,6 +27,8 @@ pub struct Options<'a> {
     pub tracking: Arc<dyn Tracking>,
     /// See [`Supply`].
     pub supply: Arc<dyn Supply>,
+    /// See [`Sources`].
+    pub sources: Arc<dyn Sources>,
 }
 
 /// The reaction to a failed trial.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use super::news::{Ended, News};
+use crate::engine::elsewhere::{Sources, Wish};
 use crate::engine::run::{self, Prepared, Role, Shared, Supply, Tracking, TrialOf, run_sharing};
 use crate::engine::saved_git::SavedGit;
 use crate::engine::worktree::Worktree;
@@ -30,6 +31,7 @@ pub(super) struct Context<'a> {
     pub notify: fn(&str),
     pub tracking: &'a Arc<dyn Tracking>,
     pub supply: &'a Arc<dyn Supply>,
+    pub sources: &'a Arc<dyn Sources>,
 }
 
 /// A trial to run.
@@ -68,6 +70,8 @@ fn run(context: &Context<'_>, job: Job, news: &Sender<News>) -> Result<Ended> {
         git: Some(context.git.clone()),
         tracking: Arc::clone(context.tracking),
         supply: Arc::clone(context.supply),
+        sources: Arc::clone(context.sources),
+        origins: Wish::Locked,
     };
     let mut recorder = Recorder::start(&project.history, context.notify);
     let mut forward = Forward { name, news };

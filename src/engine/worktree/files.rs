@@ -93,12 +93,12 @@ fn is_restorable(project: &Project, stage: &Stage, out: &Out) -> Result<bool> {
         return Ok(false);
     }
     let locked = project.lock.stages.get(&stage.name).and_then(|trace| trace.outs.get(&out.path));
-    let Some(locked) = locked else { return Ok(stage.cmd.is_some()) };
+    let Some(locked) = locked else { return Ok(!stage.is_tracked_input()) };
     // A content that cannot be looked up cannot be restored, either.
     if !matches!(project.cache.first_missing(locked), Ok(None)) {
         return Ok(false);
     }
-    if stage.cmd.is_some() {
+    if !stage.is_tracked_input() {
         return Ok(true);
     }
     let seen = project.workspace.observe(&out.path)?;

@@ -12,7 +12,7 @@ use crate::pipeline::problem::Place;
 use crate::pipeline::template::Templates;
 use crate::pipeline::{
     Goal, Goals, KEEP_DISPLACED, Links, ParamKey, ParamValue, Params, Problem, Stage, StageName,
-    Tokens, check_name,
+    Tokens, check_name, is_url,
 };
 use crate::repo_path::RepoPath;
 
@@ -432,11 +432,9 @@ impl Reader {
 
 /// Returns the reason that a text cannot be a path in the project, and a remedy.
 fn not_in_project(text: &str) -> Option<(String, &'static str)> {
-    let is_scheme = |scheme: &str| {
-        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-    };
-    if text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
-        let hint = "let the `cmd` of a stage download or upload it";
+    if is_url(text) {
+        let hint =
+            "`repro add URL` makes a stage that downloads it; the `cmd` of a stage can upload";
         return Some(("is a URL, not a path".to_owned(), hint));
     }
     let first = text.split('/').next().unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::pipeline::{
 };
 use crate::repo_path::RepoPath;
 
-pub(in crate::pipeline) const KEYS: [&str; 21] = [
+pub(in crate::pipeline) const KEYS: [&str; 25] = [
     "cmd",
     "desc",
     "each",
@@ -38,6 +38,10 @@ pub(in crate::pipeline) const KEYS: [&str; 21] = [
     "retries",
     "timeout",
     "mlflow",
+    "url",
+    "extract",
+    "sha256",
+    "md5",
 ];
 
 impl Reader {
@@ -60,6 +64,7 @@ impl Reader {
         });
         let mut outs = self.outs(table, &of, item_scope);
         let mut deps = self.deps(table, &of, scope);
+        let origin = self.origin(table, &of, &outs, scope);
         let shell = self.shell(table, &of);
         let is_sh = shell.is_empty() || is_shell(shell.iter().map(String::as_str));
         let mut cmd = match table.get("cmd") {
@@ -73,7 +78,9 @@ impl Reader {
                 Some(self.cmd(value, &of, item_scope, form).unwrap_or_default())
             }
             None => {
-                self.check_tracked_input(table, &of, line, &outs);
+                if !table.contains_key("url") {
+                    self.check_tracked_input(table, &of, line, &outs);
+                }
                 None
             }
         };
@@ -102,6 +109,7 @@ impl Reader {
                 .and_then(|value| self.duration(value, &format!("`timeout` of {of}"))),
             mlflow: cmd.is_some() && self.flag(table, "mlflow", &of, scope.mlflow),
             cmd,
+            origin,
             name,
             family,
             line,
@@ -113,7 +121,8 @@ impl Reader {
     /// Checks a stage without `cmd`, a tracked input: it can only have `outs`, `desc` and `frozen`.
     fn check_tracked_input(&mut self, table: &DeTable<'_>, of: &str, line: usize, outs: &[Out]) {
         let acts = |key: &&&str| {
-            !matches!(**key, "outs" | "desc" | "frozen") && table.get(**key).is_some()
+            !matches!(**key, "outs" | "desc" | "frozen" | "extract" | "sha256" | "md5")
+                && table.get(**key).is_some()
         };
         if table.iter().any(|(key, _)| is_command(key.get_ref())) {
             // Reported as an unknown key.

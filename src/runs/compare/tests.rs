@@ -155,6 +155,7 @@ fn seeded(label: &str, seed: u64, epochs: u64, loss: f64, change: &str) -> Value
     let file = |text: &str| Content::File(Digest::of(text.as_bytes()));
     let stage = |cmd: String, deps: &[(&str, String)], out: &str| {
         let fingerprint = Fingerprint {
+            origin: None,
             cmd: Some(cmd),
             shell: Vec::new(),
             wdir: None,
@@ -167,7 +168,7 @@ fn seeded(label: &str, seed: u64, epochs: u64, loss: f64, change: &str) -> Value
             each: BTreeSet::new(),
         };
         let outs = BTreeMap::from([(path(out), file(&format!("{out} {seed}")))]);
-        Trace { fingerprint, outs, accepted: None }
+        Trace { fingerprint, outs, accepted: None, version: None }
     };
     let code = if change == "code" { "other" } else { "code" };
     let option = if change == "cmd" { " --fast" } else { "" };

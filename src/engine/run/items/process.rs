@@ -255,7 +255,7 @@ impl<'a> Processing<'a> {
             return Err(Uncommitted::Changed(changed));
         }
         let fingerprint = self.shared.fingerprint(self.each, item);
-        project.cache.put_trace(&Trace { fingerprint, outs, accepted: None })?;
+        project.cache.put_trace(&Trace { fingerprint, outs, accepted: None, version: None })?;
         self.committed.lock().unwrap_or_else(PoisonError::into_inner).insert(&item.path);
         Ok(())
     }

@@ -1,0 +1,107 @@
+//! Data from elsewhere: the interface to what fetches the origin of a stage, and the folder where
+//! it arrives. The engine speaks no protocol itself.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::project;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::pipeline::{Origin, UrlOrigin};
+use crate::plan::SourceVersion;
+
+/// Fetches files from URLs.
+pub trait Sources: fmt::Debug + Send + Sync {
+    /// Fetches the file or, for an archive, its entries, into the folder of the request. What an
+    /// interrupted call left there is continued. Called by several threads.
+    ///
+    /// # Errors
+    /// The source is missing or cannot be reached, or does not have the stated digests; the archive
+    /// is damaged or hostile.
+    fn fetch(&self, request: &Request<'_>) -> Result<Answer>;
+
+    /// Finds out whether the source has changed since `known`, without transferring its content.
+    ///
+    /// # Errors
+    /// The source is missing or cannot be reached.
+    fn check(&self, origin: &UrlOrigin, known: &SourceVersion) -> Result<Freshness>;
+}
+
+/// A wish for the content of an origin.
+pub struct Request<'a> {
+    pub origin: &'a UrlOrigin,
+    /// An existing folder of the state, for this origin alone.
+    pub folder: &'a Path,
+    /// Called now and then with the bytes transferred and, if it is known, their total.
+    pub progress: &'a (dyn Fn(u64, Option<u64>) + Sync),
+    /// Reports whether to give up.
+    pub is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("origin", &self.origin).finish_non_exhaustive()
+    }
+}
+
+/// The end of a request.
+#[derive(Debug)]
+pub enum Answer {
+    Fetched(Fetched),
+    /// The run stops. What has arrived stays for the next request.
+    Stopped,
+}
+
+/// A file or folder that has arrived.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Its name in the folder of the request.
+    pub name: String,
+    pub version: SourceVersion,
+}
+
+/// The state of a source, compared with a version of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Freshness {
+    Unchanged,
+    /// Another version than the known one.
+    Changed(SourceVersion),
+    /// The server does not name versions: only the content can tell.
+    Unknown,
+}
+
+/// The content of an origin that a run asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// That of the lock, if the lock has one.
+    Locked,
+    /// The present one, for the stages that are forced to run.
+    Newest,
+}
+
+/// Refuses every request.
+#[derive(Debug)]
+pub struct NoSources;
+
+impl NoSources {
+    fn error() -> Error {
+        Error::usage("a download needs the network, which this `repro` was built without")
+            .hint("build `repro` with the feature `remote`")
+    }
+}
+
+impl Sources for NoSources {
+    fn fetch(&self, _: &Request<'_>) -> Result<Answer> {
+        Err(NoSources::error())
+    }
+
+    fn check(&self, _: &UrlOrigin, _: &SourceVersion) -> Result<Freshness> {
+        Err(NoSources::error())
+    }
+}
+
+/// Returns the folder in the state of the project where the content of an origin arrives.
+pub(super) fn folder(root: &Path, origin: &Origin) -> PathBuf {
+    let json = serde_json::to_string(origin).unwrap_or_default();
+    project::cache_dir(root).join("downloads").join(Digest::of(json.as_bytes()).short())
+}

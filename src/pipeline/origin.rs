@@ -1,0 +1,205 @@
+//! The place outside the project from which the outs of a stage come, such as a URL. Does not
+//! fetch anything.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::did_you_mean;
+
+/// The schemes of URLs.
+const SCHEMES: [&str; 9] = ["https", "http", "file", "s3", "gs", "az", "sftp", "webdav", "webdavs"];
+
+/// The place from which the outs of a stage without a command come.
+///
+/// Its JSON is a line of the lock, so the order of the fields is part of the format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Origin {
+    Url(UrlOrigin),
+}
+
+/// A file at a URL, or the content of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UrlOrigin {
+    pub url: Url,
+    /// The file is an archive, and the out is the folder of its entries.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub extract: bool,
+    /// Digests of the file that a user states, in lower-case hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl Origin {
+    /// Returns the place without options, for messages.
+    pub fn place(&self) -> &str {
+        match self {
+            Origin::Url(origin) => origin.url.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Origin::Url(UrlOrigin { url, extract, sha256, md5 }) = self;
+        f.write_str(url.as_str())?;
+        if *extract {
+            f.write_str(" (extracted)")?;
+        }
+        let sums = [("sha256", sha256), ("md5", md5)];
+        let mut sums = sums.into_iter().filter_map(|(name, sum)| Some((name, sum.as_ref()?)));
+        sums.try_for_each(|(name, sum)| write!(f, " {name} {}", &sum[..sum.len().min(10)]))
+    }
+}
+
+/// A URL of a scheme that can be read, without a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Url(Box<str>);
+
+/// The reason that a text is not a [`Url`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadUrl {
+    pub what: String,
+    pub hint: String,
+}
+
+impl fmt::Display for BadUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl TryFrom<String> for Url {
+    type Error = BadUrl;
+
+    fn try_from(text: String) -> Result<Url, BadUrl> {
+        Url::parse(&text)
+    }
+}
+
+impl Url {
+    /// Parses `SCHEME://…`.
+    ///
+    /// # Errors
+    /// The text is not a URL, its scheme is unknown, or it contains a password.
+    pub fn parse(text: &str) -> Result<Url, BadUrl> {
+        let bad = |what: &str, hint: String| Err(BadUrl { what: what.to_owned(), hint });
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return bad("contains a blank or a control character", "write a blank as %20".into());
+        }
+        let example = || "`https://example.org/data.csv` is an example".to_owned();
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return bad("is not a URL", example());
+        };
+        if !SCHEMES.contains(&scheme) {
+            let meant =
+                did_you_mean(scheme, SCHEMES).map(|meant| format!("did you mean `{meant}`?"));
+            let hint = meant.unwrap_or_else(|| format!("the schemes are {}", SCHEMES.join(", ")));
+            return Err(BadUrl { what: format!("has the unknown scheme `{scheme}`"), hint });
+        }
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        match scheme {
+            "file" if !host.is_empty() && host != "localhost" => {
+                return bad("names a host", "`file:///PATH` names a local file".into());
+            }
+            "file" => {}
+            _ if host.is_empty() => return bad("has no host", example()),
+            _ => {}
+        }
+        if path.trim_matches('/').is_empty() {
+            return bad("names no file", example());
+        }
+        if host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+            return bad(
+                "contains a password, which git would keep",
+                "write the login and the password into `~/.netrc`".into(),
+            );
+        }
+        Ok(Url(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn scheme(&self) -> &str {
+        self.0.split_once("://").map_or("", |(scheme, _)| scheme)
+    }
+
+    /// Returns the last name of the path, percent-encoded as it is in the URL.
+    pub fn file_name(&self) -> &str {
+        let path = self.0.split(['?', '#']).next().unwrap_or_default();
+        path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reports whether a text that a user typed is meant as a URL and not as a path.
+pub fn is_url(text: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (text, name) in [
+            ("https://example.org/a/b.zip", "b.zip"),
+            ("http://[::1]:8080/b.zip?x=/y", "b.zip"),
+            ("s3://bucket/a%20b.csv", "a%20b.csv"),
+            ("file:///data/x/", "x"),
+            ("sftp://user@host/x", "x"),
+        ] {
+            assert_eq!(Url::parse(text).unwrap().file_name(), name, "{text}");
+        }
+        for (text, what) in [
+            ("data/x", "is not a URL"),
+            ("htps://x/y", "has the unknown scheme `htps`"),
+            ("https:///y", "has no host"),
+            ("https://x", "names no file"),
+            ("https://x/", "names no file"),
+            ("file://host/x", "names a host"),
+            ("https://a:b@x/y", "contains a password, which git would keep"),
+            ("https://x/a b", "contains a blank or a control character"),
+        ] {
+            assert_eq!(Url::parse(text).unwrap_err().what, what, "{text}");
+        }
+    }
+
+    #[test]
+    fn json_of_an_origin() {
+        let origin = Origin::Url(UrlOrigin {
+            url: Url::parse("https://x/y.zip").unwrap(),
+            extract: true,
+            sha256: None,
+            md5: Some("0".repeat(32)),
+        });
+        let json = serde_json::to_string(&origin).unwrap();
+        let zeros = "0".repeat(32);
+        assert_eq!(json, format!(r#"{{"url":"https://x/y.zip","extract":true,"md5":"{zeros}"}}"#));
+        assert_eq!(serde_json::from_str::<Origin>(&json).unwrap(), origin);
+        for bad in [r#"{"url":"x"}"#, r#"{"url":"https://x/y","new":1}"#, "{}"] {
+            assert!(serde_json::from_str::<Origin>(bad).is_err(), "{bad}");
+        }
+    }
+}

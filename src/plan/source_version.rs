@@ -1,0 +1,20 @@
+//! The version of a source that was fetched, as the source itself names it.
+
+use serde::{Deserialize, Serialize};
+
+/// Facts by which a later request finds out whether the source has changed since.
+///
+/// Its JSON is a line of the lock, so the order of the fields is part of the format.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceVersion {
+    /// The header `ETag`, as the server sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// The header `Last-Modified`, as the server sent it; of a local file, its time in nanoseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<String>,
+    /// Size of the file that was transferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+}
