@@ -22,8 +22,11 @@ push:  cache → remote (repro, dvc); workspace → remote (rclone copy)
 pull:  remote → cache → workspace (repro, dvc); remote → workspace (rclone copy)
 fetch: remote → cache (repro, dvc); remote → workspace (rclone copy)
 
-s3s-fs is an S3 server over a folder: cargo install --locked s3s-fs@0.14.1 --features binary. A
-missing peer is omitted.
+s3s-fs is an S3 server over a folder: cargo install --locked s3s-fs@0.14.1 --features binary. This
+version answers HEAD of a folder with 500 instead of 404, at which DVC's fetch and pull fail, and
+those of rclone repeat the request for a minute: to measure them, let `head_object` in its
+`src/s3.rs` return NoSuchKey for a folder. A missing peer is omitted, and a tool that fails is shown
+as such.
 """
 
 import argparse
@@ -169,8 +172,8 @@ def write_data(folder, count, size):
         if i % 1000 == 0:
             (folder / f"d{i // 1000:03}").mkdir(parents=True)
         with open(folder / f"d{i // 1000:03}/f{i:06}.bin", "wb") as file:
-            for at in range(0, size, 64 << 20):
-                file.write(os.urandom(min(size - at, 64 << 20)))
+            for at in range(0, size, 1 << 20):
+                file.write(os.urandom(min(size - at, 1 << 20)))
 
 
 @contextlib.contextmanager
@@ -209,20 +212,36 @@ def present(args):
     return [tool for tool, program in tools.items() if has(str(program))]
 
 
-def show(verb, name, results):
-    """Prints a line per tool; `results` has a list of measurements by tool."""
-    ours = results["repro"]
-    for tool, theirs in results.items():
-        line = f"{name:14} {verb:6} {tool:7}"
-        for clock, label in ((WALL, "wall"), (CPU, "CPU")):
-            line += f" {statistics.median(m[clock] for m in theirs):8.2f} s {label}"
-            if tool != "repro":
-                ratio = statistics.median(t[clock] / o[clock] for t, o in zip(theirs, ours))
-                line += f" ({ratio:5.2f} ×)"
-            else:
-                line += " " * 10
-        spread = ", ".join(f"{m[WALL]:.2f}" for m in theirs)
-        print(f"{line} {max(m[2] for m in theirs):6.0f} MB   each: {spread}", flush=True)
+def compete(verb, name, tools, rounds, prepare=lambda tool: None):
+    """Lets each tool do its work once per round, and prints a line per tool."""
+    results = {tool.name: [] for tool in tools}
+    for i in range(rounds):
+        turn = i % len(tools)
+        for tool in tools[turn:] + tools[:turn]:
+            prepare(tool)
+            os.sync()
+            try:
+                results[tool.name].append(getattr(tool, verb)())
+            except SystemExit as failure:
+                results[tool.name] = None
+                print(f"{name:14} {verb:6} {tool.name:7} failed: {failure}")
+        tools = [tool for tool in tools if results[tool.name] is not None]
+    ours = results.get("repro")
+    for tool in tools:
+        show(f"{name:14} {verb:6} {tool.name:7}", results[tool.name], ours)
+
+
+def show(line, theirs, ours):
+    """Prints the medians of a tool and, unless it is repro, of its ratios to repro."""
+    for clock, label in ((WALL, "wall"), (CPU, "CPU")):
+        line += f" {statistics.median(m[clock] for m in theirs):8.2f} s {label}"
+        if ours and theirs is not ours:
+            ratio = statistics.median(t[clock] / o[clock] for t, o in zip(theirs, ours))
+            line += f" ({ratio:6.2f} ×)"
+        else:
+            line += " " * 11
+    spread = ", ".join(f"{m[WALL]:.2f}" for m in theirs)
+    print(f"{line} {max(m[2] for m in theirs):5.0f} MB   each: {spread}", flush=True)
 
 
 def transfers(name, count, size, place):
@@ -236,16 +255,12 @@ def transfers(name, count, size, place):
                 store.clear(kind.name)
             tools = [kind(args, work, work / "data", store) for kind in kinds]
             shutil.rmtree(work / "data")
-            verbs = [("push", "forget_remote"), ("fetch", "forget_here"), ("pull", "forget_here")]
-            for verb, prepare in verbs:
-                results = {tool.name: [] for tool in tools}
-                for i in range(args.rounds):
-                    turn = i % len(tools)
-                    for tool in tools[turn:] + tools[:turn]:
-                        getattr(tool, prepare)()
-                        os.sync()
-                        results[tool.name].append(getattr(tool, verb)())
-                show(verb, name, results)
+            for verb, prepare in [
+                ("push", lambda tool: tool.forget_remote()),
+                ("fetch", lambda tool: tool.forget_here()),
+                ("pull", lambda tool: tool.forget_here()),
+            ]:
+                compete(verb, name, tools, args.rounds, prepare)
 
     return run
 
@@ -259,12 +274,7 @@ def unchanged(args, work):
         tools = [kind(args, work, work / "data", store) for kind in kinds]
         for tool in tools:
             tool.push()
-        results = {tool.name: [] for tool in tools}
-        for i in range(args.rounds):
-            turn = i % len(tools)
-            for tool in tools[turn:] + tools[:turn]:
-                results[tool.name].append(tool.push())
-        show("push", "unchanged", results)
+        compete("push", "unchanged", tools, args.rounds)
 
 
 def main():
