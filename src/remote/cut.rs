@@ -15,7 +15,7 @@ const MIN_SEGMENT: usize = 512 << 10;
 const USUAL_SEGMENT: usize = 1 << 20;
 
 /// Length of the longest segment. An object that is not longer is not cut.
-pub const MAX_SEGMENT: usize = 4 << 20;
+pub(super) const MAX_SEGMENT: usize = 4 << 20;
 
 /// Masks of the hash: where all its bits are zero, the bytes are cut. Before the usual length a cut
 /// is four times less likely than one in [`USUAL_SEGMENT`], behind it four times likelier. So the
@@ -25,7 +25,7 @@ const LAX: u64 = u64::MAX << (64 - (USUAL_SEGMENT.ilog2() - 2));
 
 /// Returns the length of the first segment of `bytes`, which are the next [`MAX_SEGMENT`] bytes of
 /// an object, or more, or all that is left of it.
-pub fn first_segment(bytes: &[u8]) -> usize {
+pub(super) fn first_segment(bytes: &[u8]) -> usize {
     let most = bytes.len().min(MAX_SEGMENT);
     let usual = most.min(USUAL_SEGMENT);
     let mut hash = 0_u64;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn equals_one_byte_at_a_time() {
+    fn equals_byte_by_byte() {
         let bytes = noise(24 << 20, 5);
         for start in (0..bytes.len() - MAX_SEGMENT).step_by(999_983) {
             let mut hash = 0;

@@ -4,6 +4,7 @@
 mod backend;
 mod catalog;
 mod codec;
+mod cut;
 mod download;
 mod folder;
 mod index;

@@ -2,8 +2,9 @@
 //!
 //! # Mechanism
 //!
-//! Workers take small contents in groups and large ones by segments, encode them, and append them
-//! to an open pack, of which there is one for each kind. The worker that fills a pack writes it to
+//! Workers take small contents in groups, and large ones by regions, which they cut into segments.
+//! They encode contents and segments and append them to an open pack, of which there is one for
+//! each kind. The worker that fills a pack writes it to
 //! the store and notes it in the journal. What was sent is then named by one index file
 //! ([`Remote::publish`]), so an interrupted upload changes nothing that others see.
 //!
@@ -20,6 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::backend::FaultKind;
 use super::codec;
+use super::cut::{MAX_SEGMENT, first_segment};
 use super::index::{Blob, Index, Kind, Large, MAX_PACK, Pack, Segment, Slice};
 use super::meter::{Amount, Meter};
 use super::store::{Remote, pack_path};
@@ -27,17 +29,22 @@ use super::trouble;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
 
-/// Length of a segment of a large content, and of a pack at which it is written.
-pub(super) const SEGMENT: u64 = 16 << 20;
+/// Length at which a pack is written.
+const FULL_PACK: usize = 16 << 20;
 /// Blobs of at least this length get a pack of their own.
-const OWN_PACK: usize = (SEGMENT / 2) as usize;
+const OWN_PACK: usize = FULL_PACK / 2;
+/// Length of the part of a large content that one worker cuts. Its end is a cut that does not
+/// depend on the content, so shorter regions would save less where bytes are inserted.
+const REGION: u64 = 64 << 20;
+/// Number of bytes of a region that are read at once.
+const READ: usize = 2 * MAX_SEGMENT;
 /// Maximum bytes and number of contents that a worker takes at once.
 const GROUP_BYTES: u64 = 1 << 20;
 const GROUP_COUNT: usize = 64;
 
 /// The place that the bytes of contents come from.
 pub trait Source: Sync {
-    /// Returns all bytes of a content of at most 16 MiB, verified.
+    /// Returns all bytes of a content of at most [`MAX_SEGMENT`], verified.
     ///
     /// # Errors
     /// The content is missing or damaged.
@@ -241,9 +248,9 @@ struct Open {
     blobs: Vec<Blob>,
 }
 
-/// The segments of a large content that are sent, and whether it was verified.
+/// The segments of a large content, by region, and whether it was verified.
 struct LargeState {
-    segments: Vec<Option<Segment>>,
+    regions: Vec<Option<Vec<Segment>>>,
     is_verified: bool,
 }
 
@@ -251,7 +258,7 @@ struct LargeState {
 enum Job {
     Small(Vec<Outgoing>),
     Verify(Outgoing),
-    Segment(Outgoing, usize),
+    Region(Outgoing, usize),
 }
 
 impl<'a> Upload<'a> {
@@ -286,14 +293,14 @@ impl<'a> Upload<'a> {
     fn jobs(&self, contents: &[Outgoing]) -> Vec<Job> {
         let mut jobs = Vec::new();
         let (small, large): (Vec<&Outgoing>, Vec<&Outgoing>) =
-            contents.iter().partition(|content| content.bytes <= SEGMENT);
+            contents.iter().partition(|content| content.bytes <= MAX_SEGMENT as u64);
         for &&content in large.iter().filter(|content| !self.remote.catalog.has(&content.digest)) {
-            let count = usize::try_from(content.bytes.div_ceil(SEGMENT)).unwrap_or(usize::MAX);
-            let state = LargeState { segments: vec![None; count], is_verified: false };
+            let count = usize::try_from(content.bytes.div_ceil(REGION)).unwrap_or(usize::MAX);
+            let state = LargeState { regions: vec![None; count], is_verified: false };
             lock(&self.larges).insert(content.digest, state);
             self.meter.expect(Amount { objects: 1, bytes: content.bytes });
             jobs.push(Job::Verify(content));
-            jobs.extend((0..count).map(|number| Job::Segment(content, number)));
+            jobs.extend((0..count).map(|number| Job::Region(content, number)));
         }
         let mut group = Vec::new();
         let mut bytes = 0;
@@ -334,29 +341,44 @@ impl<'a> Upload<'a> {
                 }
                 self.meter.advance(Amount { objects: 1, bytes: 0 });
             }
-            Job::Segment(content, number) => {
-                let offset = *number as u64 * SEGMENT;
-                let length = (content.bytes - offset).min(SEGMENT);
+            Job::Region(content, number) => {
                 // A fault of the content is reported by the job that verifies it.
-                if let Ok(segment) = self.segment(content, offset, length) {
-                    self.note_large(&content.digest, |state| {
-                        state.segments[*number] = Some(segment);
-                    });
+                if let Ok(segments) = self.region(content, *number as u64 * REGION) {
+                    self.note_large(&content.digest, |state| state.regions[*number] = segments);
                 }
-                self.meter.advance(Amount { objects: 0, bytes: length });
             }
         }
     }
 
-    fn segment(&self, content: &Outgoing, offset: u64, length: u64) -> Result<Segment> {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        let bytes = self.source.open(&content.digest)?.read(offset, length)?;
-        let digest = Digest::of(&bytes);
-        let segment = Segment { digest, bytes: to_u32(bytes.len()) };
-        if !self.is_known(&digest) && lock(&self.claimed).insert(digest) {
-            self.add_content(&Outgoing { digest, bytes: length as u64, ..*content }, &bytes);
+    /// Cuts a region and sends its segments; returns `None` if the upload ends meanwhile.
+    fn region(&self, content: &Outgoing, start: u64) -> Result<Option<Vec<Segment>>> {
+        let pieces = self.source.open(&content.digest)?;
+        let (mut at, end) = (start, content.bytes.min(start + REGION));
+        let mut segments = Vec::new();
+        while at < end {
+            let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let bytes = pieces.read(at, left.min(READ))?;
+            let mut rest = &bytes[..];
+            while !rest.is_empty() && (rest.len() >= MAX_SEGMENT || bytes.len() == left) {
+                if !self.goes_on() {
+                    return Ok(None);
+                }
+                let (segment, others) = rest.split_at(first_segment(rest));
+                segments.push(self.segment(content, segment));
+                self.meter.advance(Amount { objects: 0, bytes: segment.len() as u64 });
+                rest = others;
+            }
+            at += (bytes.len() - rest.len()) as u64;
         }
-        Ok(segment)
+        Ok(Some(segments))
+    }
+
+    fn segment(&self, content: &Outgoing, bytes: &[u8]) -> Segment {
+        let digest = Digest::of(bytes);
+        if !self.is_known(&digest) && lock(&self.claimed).insert(digest) {
+            self.add_content(&Outgoing { digest, bytes: bytes.len() as u64, ..*content }, bytes);
+        }
+        Segment { digest, bytes: to_u32(bytes.len()) }
     }
 
     fn note_large(&self, digest: &Digest, note: impl FnOnce(&mut LargeState)) {
@@ -399,7 +421,7 @@ impl<'a> Upload<'a> {
             Some(Open { blobs: vec![blob(0)], bytes: bytes.into_owned() })
         } else {
             let mut open = lock(open);
-            let is_full = open.bytes.len() + bytes.len() > SEGMENT as usize;
+            let is_full = open.bytes.len() + bytes.len() > FULL_PACK;
             let full = is_full.then(|| std::mem::take(&mut *open));
             let blob = blob(open.bytes.len());
             open.blobs.push(blob);
@@ -440,8 +462,9 @@ impl<'a> Upload<'a> {
         }
         let larges = std::mem::take(&mut *lock(&self.larges));
         let mut sent = std::mem::take(&mut *lock(&self.sent));
-        for (digest, LargeState { segments, is_verified }) in larges {
-            let segments: Option<Vec<Segment>> = segments.into_iter().collect();
+        for (digest, LargeState { regions, is_verified }) in larges {
+            let regions: Option<Vec<Vec<Segment>>> = regions.into_iter().collect();
+            let segments = regions.map(|regions| regions.concat());
             let is_sent = |segment: &Segment| {
                 sent.contents.contains(&segment.digest) || self.remote.catalog.has(&segment.digest)
             };

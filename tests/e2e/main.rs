@@ -94,6 +94,8 @@ mod schema;
 mod settings;
 #[cfg(feature = "remote")]
 mod share;
+#[cfg(feature = "remote")]
+mod share_large;
 mod shared_cache;
 mod soundness;
 mod staging;
