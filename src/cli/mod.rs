@@ -13,6 +13,7 @@ mod fetch;
 mod fsck;
 mod gc;
 mod get;
+mod git;
 #[cfg(feature = "ui")]
 mod import;
 mod init;
@@ -97,6 +98,7 @@ enum Command {
     Update(update::UpdateArgs),
     Checkout(checkout::CheckoutArgs),
     Get(get::GetArgs),
+    Git(git::GitArgs),
     Trash(trash::TrashArgs),
     #[cfg(feature = "remote")]
     Push(push::PushArgs),
@@ -190,6 +192,7 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Update(args) => args.execute(&here, &root()?),
         Command::Checkout(args) => args.execute(&here, &root()?),
         Command::Get(args) => args.execute(&here, &root()?),
+        Command::Git(args) => args.execute(&here),
         Command::Trash(args) => args.execute(&here, &root()?),
         #[cfg(feature = "remote")]
         Command::Push(args) => args.execute(&here, &root()?),

@@ -40,6 +40,17 @@ pub(super) struct StatusArgs {
 }
 
 impl StatusArgs {
+    /// Returns the command `repro status --check`.
+    pub(super) fn check() -> StatusArgs {
+        StatusArgs {
+            stages: Vec::new(),
+            check: true,
+            json: false,
+            #[cfg(feature = "remote")]
+            remote: None,
+        }
+    }
+
     /// Runs the command. Relative paths start at `here`.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         #[cfg(feature = "remote")]

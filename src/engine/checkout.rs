@@ -255,7 +255,7 @@ fn bring(
 }
 
 /// Reports whether the cache keeps the out. Other outs stay as they are; only a run makes them.
-fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
+pub(super) fn is_kept(project: &Project, stage: &StageName, path: &RepoPath) -> bool {
     let stage = project.pipeline.find(stage.as_str()).map(|ix| &project.pipeline.stages[ix]);
     !stage
         .iter()

@@ -12,6 +12,7 @@ pub mod export;
 mod folder_diff;
 mod foreign;
 pub mod get;
+pub mod git;
 mod git_diff;
 mod gitignore;
 pub mod lineage;

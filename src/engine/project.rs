@@ -19,7 +19,7 @@ use crate::pipeline::{
 };
 use crate::plan::lock::{BadLock, Blocks};
 use crate::plan::snapshot::Inputs;
-use crate::plan::{Lock, PipelineSnapshot, Trace, lock, lock_template};
+use crate::plan::{Lock, PipelineSnapshot, Trace, lock, lock_conflict, lock_template};
 use crate::regular_file;
 use crate::repo_path::RepoPath;
 use crate::workspace::edit_lock::{self, EditLock};
@@ -450,7 +450,11 @@ pub(super) fn load_blocks(root: &Path) -> Result<Blocks> {
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(Blocks::default()),
         Err(err) => return Err(Error::io("read", &path, &err)),
     };
-    Blocks::split(text).map_err(bad_lock)
+    match lock_conflict::marker_line(&text) {
+        None => Blocks::split(text).map_err(bad_lock),
+        Some(line) => Err(Error::usage(format!("{}:{line}: git left a conflict here", lock::FILE))
+            .hint("`repro git resolve` takes the record of each stage from one side")),
+    }
 }
 
 pub(super) fn bad_lock(bad: BadLock) -> Error {

@@ -185,6 +185,22 @@ impl Blocks {
     }
 }
 
+/// Parses the lines of a block; `None` if one is malformed.
+pub fn trace(lines: &str) -> Option<Trace> {
+    let mut reader = TraceReader::default();
+    let mut lines = lines.lines().filter(|line| !line.is_empty());
+    lines.try_for_each(|line| reader.push_line(line)).ok().map(|()| reader.finish())
+}
+
+/// Returns the text of a lock with these blocks, each a name and its lines, sorted by name.
+pub fn join<'b>(blocks: impl IntoIterator<Item = (&'b str, &'b str)>) -> String {
+    let mut text = format!("{HEADER}\n");
+    for (name, lines) in blocks {
+        text.extend([HEAD, name, "\n", lines.trim_end_matches('\n'), "\n"]);
+    }
+    text
+}
+
 /// Returns the number of the line at a byte offset, counted from 1.
 fn line_at(text: &str, at: usize) -> usize {
     1 + text.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count()

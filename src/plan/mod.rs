@@ -9,6 +9,8 @@ pub mod decide;
 pub mod difference;
 pub mod fingerprint;
 pub mod lock;
+pub mod lock_conflict;
+pub mod lock_merge;
 pub mod lock_template;
 pub mod snapshot;
 pub mod source_version;
