@@ -7,7 +7,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::common::entry_count;
+#[cfg(feature = "remote")]
+use super::share;
 use crate::engine::Project;
+#[cfg(feature = "remote")]
+use crate::engine::share::gc;
 use crate::engine::size::Tally;
 use crate::engine::upkeep::gc::{plan, sweep};
 use crate::engine::upkeep::revisions::Revisions;
@@ -18,9 +22,13 @@ use crate::plan::lock;
 use crate::plural::count;
 use crate::report;
 use crate::report::gc::{GcReport, KeptBy, Trash, Unused, UnusedEntries};
+#[cfg(feature = "remote")]
+use crate::report::share::{PackTally, RemoteGcReport, Share};
 use crate::terminal::size::size;
 use crate::terminal::stdout;
 use crate::terminal::table::{Align, Cell, Table};
+#[cfg(feature = "remote")]
+use crate::workspace::run_lock::RunLock;
 
 /// Count unreferenced cache entries; delete them with `--yes`
 ///
@@ -44,6 +52,21 @@ pub(super) struct GcArgs {
     /// nothing of it [default: `trash` of `[cache]`, 30d]
     #[arg(long, value_name = "TIME", value_parser = time)]
     trash: Option<Duration>,
+    /// Work on a remote instead of the cache: keep what pipeline.lock, the given git revisions and
+    /// the runs there refer to, and what was pushed lately
+    #[cfg(feature = "remote")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        conflicts_with_all = ["runs", "trash", "forget"]
+    )]
+    remote: Option<Option<String>>,
+    /// With `--remote`, keep what was pushed in this time, such as `30d`
+    #[cfg(feature = "remote")]
+    #[arg(long, value_name = "TIME", default_value = "14d", value_parser = time, requires = "remote")]
+    grace: Duration,
     /// Delete the unreferenced entries
     #[arg(long)]
     yes: bool,
@@ -58,6 +81,10 @@ pub(super) struct GcArgs {
 impl GcArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
         let (project, held) = Project::load_exclusively(root, &[])?;
+        #[cfg(feature = "remote")]
+        if let Some(remote) = &self.remote {
+            return self.of_remote(&project, &held, remote.as_deref());
+        }
         if let Some(path) = &self.forget {
             return forget(&project, path);
         }
@@ -79,12 +106,90 @@ impl GcArgs {
     }
 
     fn keep(&self) -> Keep {
+        Keep { runs: self.runs, revisions: self.revisions(), trash: self.trash }
+    }
+
+    fn revisions(&self) -> Vec<Revisions> {
         let mut revisions: Vec<Revisions> =
             self.git.iter().cloned().map(Revisions::Named).collect();
         revisions.extend(self.all_branches.then_some(Revisions::AllBranches));
         revisions.extend(self.all_tags.then_some(Revisions::AllTags));
-        Keep { runs: self.runs, revisions, trash: self.trash }
+        revisions
     }
+
+    /// Does the same for a remote.
+    #[cfg(feature = "remote")]
+    fn of_remote(&self, project: &Project, held: &RunLock, name: Option<&str>) -> Result<u8> {
+        let mut remote = share::refreshed(project, name)?;
+        let revisions = self.revisions();
+        let found = gc::plan(project, held, &remote, &revisions, self.grace)?;
+        let (found, unused) = match self.yes {
+            true => {
+                let options = (&revisions[..], self.grace);
+                let done = gc::sweep(project, held, &mut remote, options, found)?;
+                (done, UnusedEntries::Deleted)
+            }
+            false => (found, UnusedEntries::Listed),
+        };
+        let report = RemoteGcReport::new(&remote, &found, unused);
+        match self.json {
+            true => stdout::write(&report::json(&report))?,
+            false => stdout::write(&remote_summary(&report))?,
+        }
+        Ok(exit::OK)
+    }
+}
+
+#[cfg(feature = "remote")]
+fn remote_summary(report: &RemoteGcReport) -> String {
+    let amount = |share: &Share| {
+        format!("{}, {}", share::amount(share.objects, share.traces), size(share.bytes))
+    };
+    let packs = |packs: &PackTally| {
+        let number = usize::try_from(packs.count).unwrap_or(usize::MAX);
+        format!("{} ({})", count(number, "pack"), size(packs.bytes))
+    };
+    let remote = &report.remote;
+    let mut text = format!(
+        "`{remote}` keeps {}, for {}, {}, {} and the grace period\n",
+        amount(&report.kept),
+        lock::FILE,
+        count(report.revisions, "git revision"),
+        count(report.runs, "run"),
+    );
+    if report.is_empty() {
+        text.push_str("nothing to delete\n");
+        return text;
+    }
+    let mut parts = Vec::new();
+    if report.unused.objects > 0 || report.unused.traces > 0 {
+        parts.push(amount(&report.unused));
+    }
+    if report.old_packs.count > 0 {
+        parts.push(format!("{} without any use", packs(&report.old_packs)));
+    }
+    let what = parts.join("; ");
+    match (report.removed, what.is_empty()) {
+        (true, false) => text.push_str(&format!("deleted {what}\n")),
+        (true, true) => text.push_str("deleted nothing yet\n"),
+        (false, _) => {
+            let what = if what.is_empty() {
+                "notes unused packs".to_owned()
+            } else {
+                format!("deletes {what}")
+            };
+            text.push_str(&format!(
+                "nothing deleted: `repro gc --remote={remote} --yes` with the same options {what}\n"
+            ));
+        }
+    }
+    if report.removed && report.unused_packs.count > 0 {
+        text.push_str(&format!(
+            "{} can be deleted by `repro gc --remote` after the grace period\n",
+            packs(&report.unused_packs)
+        ));
+    }
+    text
 }
 
 /// Removes the registration of another project in a shared cache.

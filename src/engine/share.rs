@@ -13,6 +13,7 @@
 
 mod exchange;
 pub mod fetch;
+pub mod gc;
 pub mod missing;
 pub mod push;
 mod reach;

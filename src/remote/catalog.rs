@@ -49,14 +49,16 @@ pub(super) enum Stored<'c> {
 
 impl Catalog {
     pub(super) fn add(&mut self, index: &Index) {
-        for Pack { digest, bytes, blobs } in &index.packs {
+        for Pack { digest, bytes, blobs, .. } in &index.packs {
             let pack = u32::try_from(self.packs.len())
                 .unwrap_or_else(|_| panic!("BUG: more packs than an index file has bytes"));
             self.packs.push((*digest, *bytes));
             for blob in blobs {
                 let (digest, place) = (blob.digest, Place { pack, slice: blob.slice });
                 match &blob.kind {
-                    Kind::Content => drop(self.contents.entry(digest).or_insert(place)),
+                    Kind::Content | Kind::Tree => {
+                        self.contents.entry(digest).or_insert(place);
+                    }
                     Kind::Trace { key, outs } => {
                         let trace = || TracePlace { digest, place, outs: outs.clone() };
                         self.traces.entry(*key).or_insert_with(trace);

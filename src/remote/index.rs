@@ -6,12 +6,13 @@
 //! length     of the body, u64
 //! body:
 //!   index files that this one replaces      count, digests
-//!   packs       count; for each: digest, length, count of blobs, then the blobs by offset:
+//!   packs       count; for each: digest, length, time of the push, count of blobs, then the
+//!               blobs by offset:
 //!     blob      kind and codec (one byte), gap since the previous blob, stored length,
 //!               length if compressed, digest
 //!     trace     also its key, and the contents of its outs
 //!     run       also its uid, and the contents that it refers to
-//!   large contents   count; for each: digest, count of segments; digest and length of each
+//!   large contents   count; for each: kind, digest, count of segments; digest and length of each
 //! ```
 //! Numbers in the body are LEB128. An index file is immutable and named by the BLAKE3 of its bytes.
 //! What another listed index file replaces does not count, even while it is still listed.
@@ -47,6 +48,8 @@ pub(super) struct Index {
 pub(super) struct Pack {
     pub(super) digest: Digest,
     pub(super) bytes: u32,
+    /// Time of the push that wrote it, by the clock of its machine, in seconds since 1970.
+    pub(super) since: u64,
     pub(super) blobs: Vec<Blob>,
 }
 
@@ -69,8 +72,10 @@ pub(super) struct Slice {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The content of a file, a folder or a link, or a segment of one.
+    /// The content of a file or a link, or a segment of one.
     Content,
+    /// The tree of a folder.
+    Tree,
     /// The text of a trace.
     Trace {
         /// Key of its fingerprint.
@@ -85,6 +90,7 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Large {
     pub(super) digest: Digest,
+    pub(super) is_tree: bool,
     pub(super) segments: Vec<Segment>,
 }
 
@@ -123,6 +129,7 @@ impl Index {
         for pack in &self.packs {
             body.extend(pack.digest.as_bytes());
             put_number(&mut body, pack.bytes.into());
+            put_number(&mut body, pack.since);
             put_number(&mut body, pack.blobs.len() as u64);
             let mut end = 0;
             for blob in &pack.blobs {
@@ -132,6 +139,7 @@ impl Index {
         }
         put_number(&mut body, self.larges.len() as u64);
         for large in &self.larges {
+            body.push(if large.is_tree { TREE } else { CONTENT });
             body.extend(large.digest.as_bytes());
             put_number(&mut body, large.segments.len() as u64);
             for segment in &large.segments {
@@ -179,6 +187,7 @@ fn version(rest: &[u8]) -> Option<u32> {
 const CONTENT: u8 = 0;
 const TRACE: u8 = 1;
 const RUN: u8 = 2;
+const TREE: u8 = 3;
 
 fn code(codec: Codec) -> u8 {
     match codec {
@@ -227,6 +236,7 @@ fn put_blob(body: &mut Vec<u8>, blob: &Blob, end: u32) {
         Kind::Content => CONTENT,
         Kind::Trace { .. } => TRACE,
         Kind::Run { .. } => RUN,
+        Kind::Tree => TREE,
     };
     let Slice { offset, stored, raw, codec } = blob.slice;
     body.push(kind << 4 | code(codec));
@@ -237,7 +247,7 @@ fn put_blob(body: &mut Vec<u8>, blob: &Blob, end: u32) {
     }
     body.extend(blob.digest.as_bytes());
     match &blob.kind {
-        Kind::Content => {}
+        Kind::Content | Kind::Tree => {}
         Kind::Trace { key, outs } => {
             body.extend(key.as_bytes());
             put_contents(body, outs);
@@ -257,21 +267,22 @@ struct Reader<'b> {
 impl Reader<'_> {
     fn index(&mut self) -> Option<Index> {
         let replaces = self.list(32, |reader| reader.digest())?;
-        let packs = self.list(34, Reader::pack)?;
-        let larges = self.list(33, Reader::large)?;
+        let packs = self.list(35, Reader::pack)?;
+        let larges = self.list(34, Reader::large)?;
         Some(Index { replaces, packs, larges })
     }
 
     fn pack(&mut self) -> Option<Pack> {
         let digest = self.digest()?;
         let bytes = self.length()?;
+        let since = self.number()?;
         let mut end = 0;
         let blobs = self.list(35, |reader| {
             let blob = reader.blob(end)?;
             end = blob.slice.offset.checked_add(blob.slice.stored)?;
             (end <= bytes).then_some(blob)
         })?;
-        Some(Pack { digest, bytes, blobs })
+        Some(Pack { digest, bytes, since, blobs })
     }
 
     fn blob(&mut self, end: u32) -> Option<Blob> {
@@ -283,6 +294,7 @@ impl Reader<'_> {
         let digest = self.digest()?;
         let kind = match tag >> 4 {
             CONTENT => Kind::Content,
+            TREE => Kind::Tree,
             TRACE => Kind::Trace { key: self.digest()?, outs: self.contents()? },
             RUN => Kind::Run { uid: self.array()?, refers: self.contents()? },
             _ => return None,
@@ -291,13 +303,18 @@ impl Reader<'_> {
     }
 
     fn large(&mut self) -> Option<Large> {
+        let is_tree = match self.byte()? {
+            CONTENT => false,
+            TREE => true,
+            _ => return None,
+        };
         let digest = self.digest()?;
         let segments = self.list(33, |reader| {
             Some(Segment { digest: reader.digest()?, bytes: reader.length()? })
         })?;
         // Each segment takes space on a disk; an empty one would make work and no progress.
         let has_empty = segments.iter().any(|segment| segment.bytes == 0);
-        (!has_empty).then_some(Large { digest, segments })
+        (!has_empty).then_some(Large { digest, is_tree, segments })
     }
 
     fn contents(&mut self) -> Option<Vec<Content>> {

@@ -129,7 +129,7 @@ mod tests {
     fn noted_packs() {
         let dir = tempfile::tempdir().unwrap();
         let state = LocalState::of(dir.path(), "/mnt/store");
-        let pack = Pack { digest: Digest::of(b"pack"), bytes: 4, blobs: Vec::new() };
+        let pack = Pack { digest: Digest::of(b"pack"), bytes: 4, since: 0, blobs: Vec::new() };
         state.note(&pack).unwrap();
         fs::write(state.path(JOURNAL, &Digest::of(b"other")), "torn").unwrap();
         assert_eq!(state.noted(), [pack.clone()]);

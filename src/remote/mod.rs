@@ -11,6 +11,7 @@ mod index;
 mod local;
 mod location;
 mod meter;
+mod prune;
 pub mod source;
 mod store;
 mod trouble;
@@ -20,5 +21,9 @@ pub use self::backend::{Backend, Fault, FaultKind, Listed};
 pub use self::catalog::{Catalog, Place, RunPlace, TracePlace};
 pub use self::download::{Fetched, Partial, Sink};
 pub use self::meter::{Amount, Meter};
+pub use self::prune::{Kept, OwnRoots, PrunePlan, seconds_ago};
 pub use self::store::Remote;
 pub use self::upload::{Outgoing, Pieces, Record, RecordKey, Sent, Shape, Source};
+
+#[cfg(test)]
+mod tests;

@@ -46,9 +46,9 @@ pub struct Remote {
     pub(super) local: LocalState,
     pub(super) catalog: Catalog,
     /// The index files that count, by name.
-    indexes: BTreeMap<Digest, Index>,
+    pub(super) indexes: BTreeMap<Digest, Index>,
     /// All listed index files.
-    listed: BTreeSet<Digest>,
+    pub(super) listed: BTreeSet<Digest>,
     is_new: bool,
     /// Index files that could not be read, as messages.
     pub warnings: Vec<String>,
@@ -302,7 +302,7 @@ pub(super) fn pack_path(name: &Digest) -> String {
 }
 
 /// Returns the digest that is the last part of a path.
-fn name_of(path: &str) -> Option<Digest> {
+pub(super) fn name_of(path: &str) -> Option<Digest> {
     path.rsplit('/').next()?.parse().ok()
 }
 

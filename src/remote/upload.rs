@@ -26,8 +26,10 @@ use super::index::{Blob, Index, Kind, Large, MAX_PACK, Pack, Segment, Slice};
 use super::meter::{Amount, Meter};
 use super::store::{Remote, pack_path};
 use super::trouble;
+use crate::clock::now_millis;
 use crate::digest::{Content, Digest};
 use crate::error::{Error, Result};
+use crate::unique::unique;
 
 /// Length at which a pack is written.
 const FULL_PACK: usize = 16 << 20;
@@ -205,7 +207,7 @@ impl Remote {
         for mut pack in sent.packs {
             let count = pack.blobs.len();
             pack.blobs.retain(|blob| match &blob.kind {
-                Kind::Content => is_complete(&blob.digest),
+                Kind::Content | Kind::Tree => is_complete(&blob.digest),
                 Kind::Trace { outs: refers, .. } | Kind::Run { refers, .. } => {
                     refers.iter().all(|content| is_complete(&content.digest()))
                 }
@@ -244,12 +246,21 @@ struct Upload<'a> {
 /// A pack that is being filled.
 #[derive(Default)]
 struct Open {
+    /// Empty, or [`salt`] and the blobs.
     bytes: Vec<u8>,
     blobs: Vec<Blob>,
 }
 
+/// Returns the start of a pack, which no other pack has.
+///
+/// So a new pack never has the name of one that a command is about to delete as unused.
+fn salt() -> Vec<u8> {
+    Digest::of(unique().as_bytes()).as_bytes()[..16].to_vec()
+}
+
 /// The segments of a large content, by region, and whether it was verified.
 struct LargeState {
+    shape: Shape,
     regions: Vec<Option<Vec<Segment>>>,
     is_verified: bool,
 }
@@ -296,7 +307,8 @@ impl<'a> Upload<'a> {
             contents.iter().partition(|content| content.bytes <= MAX_SEGMENT as u64);
         for &&content in large.iter().filter(|content| !self.remote.catalog.has(&content.digest)) {
             let count = usize::try_from(content.bytes.div_ceil(REGION)).unwrap_or(usize::MAX);
-            let state = LargeState { regions: vec![None; count], is_verified: false };
+            let shape = content.shape;
+            let state = LargeState { shape, regions: vec![None; count], is_verified: false };
             lock(&self.larges).insert(content.digest, state);
             self.meter.expect(Amount { objects: 1, bytes: content.bytes });
             jobs.push(Job::Verify(content));
@@ -364,7 +376,7 @@ impl<'a> Upload<'a> {
                     return Ok(None);
                 }
                 let (segment, others) = rest.split_at(first_segment(rest));
-                segments.push(self.segment(content, segment));
+                segments.push(self.segment(segment));
                 self.meter.advance(Amount { objects: 0, bytes: segment.len() as u64 });
                 rest = others;
             }
@@ -373,10 +385,11 @@ impl<'a> Upload<'a> {
         Ok(Some(segments))
     }
 
-    fn segment(&self, content: &Outgoing, bytes: &[u8]) -> Segment {
+    fn segment(&self, bytes: &[u8]) -> Segment {
         let digest = Digest::of(bytes);
         if !self.is_known(&digest) && lock(&self.claimed).insert(digest) {
-            self.add_content(&Outgoing { digest, bytes: bytes.len() as u64, ..*content }, bytes);
+            // A segment of a tree is not a tree.
+            self.add(&self.files, digest, Kind::Content, bytes);
         }
         Segment { digest, bytes: to_u32(bytes.len()) }
     }
@@ -388,11 +401,11 @@ impl<'a> Upload<'a> {
     }
 
     fn add_content(&self, content: &Outgoing, bytes: &[u8]) {
-        let open = match content.shape {
-            Shape::File => &self.files,
-            Shape::Tree => &self.trees,
+        let (open, kind) = match content.shape {
+            Shape::File => (&self.files, Kind::Content),
+            Shape::Tree => (&self.trees, Kind::Tree),
         };
-        self.add(open, content.digest, Kind::Content, bytes);
+        self.add(open, content.digest, kind, bytes);
     }
 
     fn add_record(&self, record: &Record) {
@@ -401,11 +414,15 @@ impl<'a> Upload<'a> {
             RecordKey::Trace(key) => Kind::Trace { key, outs: refers },
             RecordKey::Run(uid) => Kind::Run { uid, refers },
         };
+        let digest = Digest::of(&record.bytes);
+        if self.noted.contains(&digest) {
+            return;
+        }
         if record.bytes.len() as u64 > MAX_PACK {
             let what = format!("a record of {} bytes is too long for a remote", record.bytes.len());
             lock(&self.sent).unreadable.push(Error::environment(what));
         } else if self.goes_on() {
-            self.add(&self.records, Digest::of(&record.bytes), kind, &record.bytes);
+            self.add(&self.records, digest, kind, &record.bytes);
         }
     }
 
@@ -418,11 +435,17 @@ impl<'a> Upload<'a> {
             Blob { digest, kind, slice }
         };
         let full = if bytes.len() >= OWN_PACK {
-            Some(Open { blobs: vec![blob(0)], bytes: bytes.into_owned() })
+            let mut own = salt();
+            let blobs = vec![blob(own.len())];
+            own.extend_from_slice(&bytes);
+            Some(Open { bytes: own, blobs })
         } else {
             let mut open = lock(open);
             let is_full = open.bytes.len() + bytes.len() > FULL_PACK;
             let full = is_full.then(|| std::mem::take(&mut *open));
+            if open.bytes.is_empty() {
+                open.bytes = salt();
+            }
             let blob = blob(open.bytes.len());
             open.blobs.push(blob);
             open.bytes.extend_from_slice(&bytes);
@@ -437,7 +460,8 @@ impl<'a> Upload<'a> {
             return;
         }
         let digest = Digest::of(&bytes);
-        let pack = Pack { digest, bytes: to_u32(bytes.len()), blobs };
+        let since = u64::try_from(now_millis() / 1000).unwrap_or_default();
+        let pack = Pack { digest, bytes: to_u32(bytes.len()), since, blobs };
         let written = self
             .remote
             .put(&pack_path(&digest), &bytes)
@@ -462,7 +486,7 @@ impl<'a> Upload<'a> {
         }
         let larges = std::mem::take(&mut *lock(&self.larges));
         let mut sent = std::mem::take(&mut *lock(&self.sent));
-        for (digest, LargeState { regions, is_verified }) in larges {
+        for (digest, LargeState { shape, regions, is_verified }) in larges {
             let regions: Option<Vec<Vec<Segment>>> = regions.into_iter().collect();
             let segments = regions.map(|regions| regions.concat());
             let is_sent = |segment: &Segment| {
@@ -470,7 +494,7 @@ impl<'a> Upload<'a> {
             };
             if let Some(segments) = segments.filter(|list| is_verified && list.iter().all(is_sent))
             {
-                sent.larges.push(Large { digest, segments });
+                sent.larges.push(Large { digest, is_tree: shape == Shape::Tree, segments });
             }
         }
         sent

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::engine::share::fetch::FetchReport;
+use crate::engine::share::gc::RemoteGc;
 use crate::engine::share::missing::Missing;
 use crate::engine::share::push::Pushed;
 use crate::engine::share::status::Differences;
 use crate::pipeline::StageName;
-use crate::remote::Remote;
+use crate::remote::{Amount, Remote};
 use crate::repo_path::RepoPath;
+use crate::report::gc::UnusedEntries;
 
 /// Objects, traces and bytes that travelled, or would travel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -148,6 +150,64 @@ impl RemoteStatusReport {
     /// Reports whether `repro push` would send something.
     pub fn is_unpushed(&self) -> bool {
         self.stages.iter().any(|stage| stage.unpushed > 0 || stage.unpushed_trace)
+    }
+}
+
+/// The parts of a remote that are kept, and those that are not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RemoteGcReport {
+    pub remote: String,
+    /// The place of the remote.
+    pub place: String,
+    pub kept: Share,
+    pub unused: Share,
+    /// Packs in which nothing is used any more; they are deleted after the grace period.
+    pub unused_packs: PackTally,
+    /// Packs that were unused before the grace period.
+    pub old_packs: PackTally,
+    /// Number of git revisions and of runs on the remote that count as roots.
+    pub revisions: usize,
+    pub runs: usize,
+    /// `true` if the unused parts were deleted.
+    pub removed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Share {
+    pub objects: u64,
+    /// Bytes of these objects when unpacked.
+    pub bytes: u64,
+    pub traces: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PackTally {
+    pub count: u64,
+    pub bytes: u64,
+}
+
+impl RemoteGcReport {
+    pub fn new(remote: &Remote, gc: &RemoteGc, unused: UnusedEntries) -> RemoteGcReport {
+        let share =
+            |amount: Amount, traces| Share { objects: amount.objects, bytes: amount.bytes, traces };
+        let packs = |amount: Amount| PackTally { count: amount.objects, bytes: amount.bytes };
+        let plan = &gc.plan;
+        RemoteGcReport {
+            remote: remote.name.clone(),
+            place: remote.place(),
+            kept: share(plan.kept, plan.kept_traces),
+            unused: share(plan.unused, plan.unused_traces),
+            unused_packs: packs(plan.packs),
+            old_packs: packs(plan.old_packs),
+            revisions: gc.revisions,
+            runs: gc.runs,
+            removed: unused == UnusedEntries::Deleted,
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        let parts = [self.unused.objects, self.unused_packs.count, self.old_packs.count];
+        parts.iter().sum::<u64>() == 0 && self.unused.traces == 0
     }
 }
 

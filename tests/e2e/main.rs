@@ -100,6 +100,9 @@ mod settings;
 #[cfg(feature = "remote")]
 mod share;
 #[cfg(feature = "remote")]
+mod share_gc;
+#[cfg(feature = "remote")]
+mod share_hostile;
 mod share_large;
 mod shared_cache;
 mod soundness;

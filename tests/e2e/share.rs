@@ -64,7 +64,7 @@ fn second_clone_runs_nothing() {
     snapshot!(repro(&sandbox, "a", &["push"]), @"
     exit 0
     --- stdout
-    pushed 8 objects and 6 traces to `origin`: 660 B (1.5 kB sent)
+    pushed 8 objects and 6 traces to `origin`: 660 B (1.6 kB sent)
     --- stderr
     `lines` does not travel: it has `cache = false`
     ");
@@ -266,21 +266,21 @@ fn earlier_states() {
     snapshot!(repro(&sandbox, "a", &["push", "--rev", "HEAD"]), @"
     exit 0
     --- stdout
-    pushed 8 objects and 6 traces to `origin`: 660 B (1.5 kB sent)
+    pushed 8 objects and 6 traces to `origin`: 660 B (1.6 kB sent)
     --- stderr
     `lines` does not travel: it has `cache = false`
     ");
     snapshot!(repro(&sandbox, "a", &["push", "--run", "run-1"]), @"
     exit 0
     --- stdout
-    pushed 4 objects and 2 traces to `origin`: 413 B (792 B sent)
+    pushed 4 objects and 2 traces to `origin`: 413 B (840 B sent)
     --- stderr
     `lines` does not travel: it has `cache = false`
     ");
     snapshot!(repro(&sandbox, "a", &["push"]), @"
     exit 0
     --- stdout
-    pushed 4 objects and 2 traces to `origin`: 413 B (792 B sent)
+    pushed 4 objects and 2 traces to `origin`: 413 B (840 B sent)
     --- stderr
     `lines` does not travel: it has `cache = false`
     ");
@@ -325,7 +325,7 @@ fn everything_in_the_cache() {
     snapshot!(repro(&sandbox, "a", &["push", "--all"]), @"
     exit 0
     --- stdout
-    pushed 12 objects and 8 traces to `origin`: 1.1 kB (2.3 kB sent)
+    pushed 12 objects and 8 traces to `origin`: 1.1 kB (2.4 kB sent)
     --- stderr
     `lines` does not travel: it has `cache = false`
     ");
@@ -359,7 +359,7 @@ fn counted_only() {
      "remote": "origin",
      "selected": 8,
      "traces": 6,
-     "transferred": 1545,
+     "transferred": 1593,
      "uncached": [
      "lines"
      ]
@@ -449,4 +449,47 @@ fn remote_status() {
     error: there is no remote `orgin`
      hint: did you mean `origin`?
     ");
+}
+
+/// Number and bytes of the files of the remote.
+fn stored(sandbox: &Sandbox) -> (usize, u64) {
+    let root = sandbox.path("store");
+    let files = files(&root);
+    let bytes = files.iter().map(|file| root.join(file).metadata().unwrap().len()).sum();
+    (files.len(), bytes)
+}
+
+#[test]
+fn only_changes_are_sent() {
+    let sandbox = Sandbox::empty();
+    let cmd = "mkdir -p data/a data/b; for i in $(seq 500); do echo a$i > data/a/$i; \
+               echo b$i > data/b/$i; done; head -c 100000 /dev/urandom > data/b/7; cat in > data/a/3";
+    sandbox.write(
+        "a/pipeline.toml",
+        format!(
+            "[remotes.origin]\nurl = '../store'\n[stages.s]\ncmd = '{cmd}'\ndeps = ['in']\n\
+             outs = [{{ path = 'data', persist = true }}]\n"
+        ),
+    );
+    // The large file is written once.
+    sandbox.edit("a/pipeline.toml", "head -c", "test -e data/b/7 || head -c");
+    sandbox.write("a/in", "1");
+    sandbox.git(&["init", "-q", "a"]);
+    ok(&sandbox, "a", &["run"]);
+    ok(&sandbox, "a", &["push"]);
+    let (count, bytes) = stored(&sandbox);
+    // Marker, heads, one index, and a pack each of files, folders and traces.
+    assert_eq!(count, 6, "{:?}", files(&sandbox.path("store")));
+    sandbox.write("a/in", "2");
+    ok(&sandbox, "a", &["run"]);
+    let done = ok(&sandbox, "a", &["push"]);
+    // The file, its folder and the folder above.
+    assert!(done.stdout.starts_with("pushed 3 objects and 1 trace to `origin`"), "{done}");
+    let (more_count, more_bytes) = stored(&sandbox);
+    assert_eq!(more_count, count + 4);
+    let folder = 500 * 75;
+    assert!(more_bytes - bytes < folder, "{} of {bytes}", more_bytes - bytes);
+    let done = ok(&sandbox, "a", &["push"]);
+    assert_eq!(done.stdout, "`origin` has everything: 1003 objects\n");
+    assert_eq!(stored(&sandbox), (more_count, more_bytes));
 }

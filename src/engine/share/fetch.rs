@@ -180,7 +180,8 @@ impl<'a> Fetch<'a> {
     fn contents(&mut self, selection: &Selection, more: Vec<Content>, mode: Mode) -> Result<()> {
         let cache = &self.project.cache;
         let chosen = selection.outs.iter().map(|chosen| chosen.content);
-        let reached = self.reach(chosen.chain(more).collect())?;
+        let reached = self.reach(chosen.chain(more).collect());
+        let reached = reached.map_err(|error| self.named(selection, error))?;
         self.report.selected = reached.digests().count();
         match mode {
             Mode::Count => {
@@ -222,6 +223,19 @@ impl<'a> Fetch<'a> {
         // Before the first file is fetched: a tree can be small and stand for 2^40 of them.
         tops.iter().try_for_each(|top| cache.check_possible(top))?;
         Ok(reached)
+    }
+
+    /// Adds the out in which an impossible tree was found.
+    fn named(&mut self, selection: &Selection, error: Error) -> Error {
+        let is_broken = |chosen: &&Chosen| self.reach([chosen.content].into()).is_err();
+        match selection.outs.iter().find(is_broken) {
+            Some(Chosen { stage, path, .. }) => Error {
+                what: format!("cannot fetch `{path}` of stage `{stage}`"),
+                causes: std::iter::once(error.what).chain(error.causes).collect(),
+                ..error
+            },
+            None => error,
+        }
     }
 
     fn files(&mut self, reached: &Reach) {

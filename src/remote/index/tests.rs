@@ -18,6 +18,7 @@ fn content() -> impl Strategy<Value = Content> {
 fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
         Just(Kind::Content),
+        Just(Kind::Tree),
         (digest(), vec(content(), 0..4)).prop_map(|(key, outs)| Kind::Trace { key, outs }),
         (any::<[u8; 16]>(), vec(content(), 0..4))
             .prop_map(|(uid, refers)| Kind::Run { uid, refers }),
@@ -26,7 +27,7 @@ fn kind() -> impl Strategy<Value = Kind> {
 
 fn pack() -> impl Strategy<Value = Pack> {
     let blob = (digest(), kind(), 0..100_u32, 0..5000_u32, proptest::option::of(0..5000_u32));
-    (digest(), vec(blob, 0..6)).prop_map(|(digest, parts)| {
+    (digest(), any::<u32>(), vec(blob, 0..6)).prop_map(|(digest, since, parts)| {
         let mut end = 0;
         let blobs = parts.into_iter().map(|(digest, kind, gap, stored, raw)| {
             let offset = end + gap;
@@ -36,14 +37,14 @@ fn pack() -> impl Strategy<Value = Pack> {
             Blob { digest, kind, slice }
         });
         let blobs = blobs.collect();
-        Pack { digest, bytes: end, blobs }
+        Pack { digest, bytes: end, since: since.into(), blobs }
     })
 }
 
 fn index() -> impl Strategy<Value = Index> {
     let segment = (digest(), 1..5000_u32).prop_map(|(digest, bytes)| Segment { digest, bytes });
-    let large = (digest(), vec(segment, 0..4));
-    let large = large.prop_map(|(digest, segments)| Large { digest, segments });
+    let large = (digest(), any::<bool>(), vec(segment, 0..4));
+    let large = large.prop_map(|(digest, is_tree, segments)| Large { digest, is_tree, segments });
     (vec(digest(), 0..3), vec(pack(), 0..4), vec(large, 0..3))
         .prop_map(|(replaces, packs, larges)| Index { replaces, packs, larges })
 }
@@ -123,7 +124,8 @@ fn offsets_beyond_pack() {
     let slice = Slice { offset: 90, stored: 11, raw: 11, codec: Codec::Stored };
     let blob = Blob { digest: Digest::of(b"x"), kind: Kind::Content, slice };
     let mut index = Index::default();
-    index.packs.push(Pack { digest: Digest::of(b"pack"), bytes: 101, blobs: vec![blob] });
+    let digest = Digest::of(b"pack");
+    index.packs.push(Pack { digest, bytes: 101, since: 0, blobs: vec![blob] });
     assert!(Index::decode(&index.encode()).is_ok());
     index.packs[0].bytes = 100;
     assert_eq!(Index::decode(&index.encode()), Err(BadIndex::Malformed));
@@ -136,6 +138,6 @@ fn repetitive_index_round_trip() {
     let kind = Kind::Trace { key: Digest::of(b"key"), outs };
     let blobs = vec![Blob { digest: Digest::of(b"x"), kind, slice }];
     let mut index = Index::default();
-    index.packs.push(Pack { digest: Digest::of(b"pack"), bytes: 1, blobs });
+    index.packs.push(Pack { digest: Digest::of(b"pack"), bytes: 1, since: 0, blobs });
     assert_eq!(Index::decode(&index.encode()), Ok(index));
 }
