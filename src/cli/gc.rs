@@ -65,7 +65,13 @@ pub(super) struct GcArgs {
     remote: Option<Option<String>>,
     /// With `--remote`, keep what was pushed in this time, such as `30d`
     #[cfg(feature = "remote")]
-    #[arg(long, value_name = "TIME", default_value = "14d", value_parser = time, requires = "remote")]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "14d",
+        value_parser = time,
+        requires = "remote"
+    )]
     grace: Duration,
     /// Delete the unreferenced entries
     #[arg(long)]

@@ -34,7 +34,7 @@ const FIRST_TIME: u64 = 1_704_067_200;
 /// References on the remote itself, which keep what they lead to.
 #[derive(Debug, Default)]
 pub struct OwnRoots {
-    /// What runs refer to, and the outs of young traces and the young trees.
+    /// Contents that runs refer to, the outs of young traces, and young trees.
     pub contents: HashSet<Content>,
     pub runs: usize,
 }
