@@ -103,6 +103,7 @@ mod share;
 mod share_gc;
 #[cfg(feature = "remote")]
 mod share_hostile;
+#[cfg(feature = "remote")]
 mod share_large;
 mod shared_cache;
 mod soundness;
