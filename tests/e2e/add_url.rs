@@ -360,7 +360,7 @@ fn archive_becomes_folder() {
     other.write("a/b/c.txt", "1\n");
     other.write("a/run", "#!/bin/sh\n");
     std::os::unix::fs::symlink("b/c.txt", other.path("a/link")).unwrap();
-    let script = "chmod 755 a/run; tar czf x.tar.gz a; tar cf plain a";
+    let script = "chmod 755 a/run; tar cf x.tar a; tar czf plain a";
     assert!(
         std::process::Command::new("sh")
             .args(["-c", script])
@@ -371,7 +371,7 @@ fn archive_becomes_folder() {
     );
     let sandbox = Sandbox::with("");
     let url = |name: &str| format!("file://{}/{name}", other.root().display());
-    sandbox.ok(&["add", &url("x.tar.gz"), "--extract"]);
+    sandbox.ok(&["add", &url("x.tar"), "--extract"]);
     assert_eq!(sandbox.read("x/a/b/c.txt"), "1\n");
     assert_eq!(sandbox.read("x/a/link"), "1\n");
     sandbox.ok(&["add", &url("plain"), "--extract", "-o", "y"]);
@@ -386,7 +386,7 @@ fn archive_becomes_folder() {
     other.write("a/new", "");
     assert!(
         std::process::Command::new("tar")
-            .args(["czf", "x.tar.gz", "a"])
+            .args(["cf", "x.tar", "a"])
             .current_dir(other.root())
             .status()
             .unwrap()
@@ -396,14 +396,14 @@ fn archive_becomes_folder() {
     snapshot!(done.replace(other.root().to_str().unwrap(), "OTHER"), @"
     exit 0
     --- stdout
-    x was updated from file://OTHER/x.tar.gz: 4 files, 14 B (before: 3 files, 14 B)
+    x was updated from file://OTHER/x.tar: 4 files, 14 B (before: 3 files, 14 B)
      file x/a/b/c.txt changed
      file x/a/link changed
      file x/a/new added
     --- stderr
     run-3: started
     x: started (forced)
-    x: 231 B of 231 B (100 %)
+    x: 10 kB of 10 kB (100 %)
     x: ran in [time]
     ");
 }

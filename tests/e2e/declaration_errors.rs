@@ -354,9 +354,9 @@ fn spellings_of_other_tools() {
     exit 2
     --- stderr
     error: pipeline.toml:3: dep `https://a.b/c` of stage `a` is a URL, not a path
-     hint: let the `cmd` of a stage download or upload it
+     hint: `repro add URL` makes a stage that downloads it; the `cmd` of a stage can upload
     error: pipeline.toml:4: out `s3://a/b` of stage `a` is a URL, not a path
-     hint: let the `cmd` of a stage download or upload it
+     hint: `repro add URL` makes a stage that downloads it; the `cmd` of a stage can upload
     # a home
     exit 2
     --- stderr
@@ -465,7 +465,7 @@ fn types_say_what_was_found() {
      hint: use up to 100 letters, digits, `_`, `-`, `.` and `@`, not starting with `-` or `.`
     error: pipeline.toml:3: `outs` of stage `a b` must be a list, not an integer
     error: pipeline.toml:5: unknown key `cpu` in stage `a b`
-     hint: the keys are cmd, desc, each, shell, wdir, env, env_deps, tools, deps, params, outs, metrics, plots, matrix, frozen, always, resources, uses, retries, timeout, mlflow
+     hint: the keys are cmd, desc, each, shell, wdir, env, env_deps, tools, deps, params, outs, metrics, plots, matrix, frozen, always, resources, uses, retries, timeout, mlflow, url, extract, sha256, md5
     "#);
 }
 
