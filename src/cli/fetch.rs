@@ -105,7 +105,8 @@ fn summary(report: &TransferReport, fetched: &FetchReport) -> String {
     let amount = share::amount(*objects, *traces);
     if *objects == 0 && *traces == 0 {
         let selected = count(report.selected, "object");
-        let is_complete = report.missing.is_empty() && fetched.errors.is_empty();
+        let is_complete =
+            report.missing.is_empty() && fetched.errors.is_empty() && !report.interrupted;
         return match is_complete {
             true => format!("nothing to fetch from `{remote}`: the cache has {selected}"),
             false => format!("fetched nothing from `{remote}`"),

@@ -76,7 +76,8 @@ fn summary(report: &TransferReport, pushed: &Pushed) -> String {
     let amount = share::amount(*objects, *traces);
     if *objects == 0 && *traces == 0 {
         let selected = count(report.selected, "object");
-        let is_complete = report.missing.is_empty() && pushed.errors.is_empty();
+        let is_complete =
+            report.missing.is_empty() && pushed.errors.is_empty() && !report.interrupted;
         return match is_complete {
             true => format!("`{remote}` has everything: {selected}"),
             false => format!("pushed nothing to `{remote}`"),

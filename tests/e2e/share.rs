@@ -1,6 +1,7 @@
 //! `repro push`, `repro fetch` and `repro pull`: what one clone has computed reaches another one.
 
 use std::fs;
+use std::process::Stdio;
 
 use crate::sandbox::{Done, Sandbox, files};
 use crate::snapshot;
@@ -449,6 +450,31 @@ fn remote_status() {
     error: there is no remote `orgin`
      hint: did you mean `origin`?
     ");
+}
+
+#[test]
+fn interrupted_push_says_so() {
+    let sandbox = Sandbox::with(
+        "[remotes.origin]\nurl = 'store'\n[stages.s]\ncmd = 'truncate -s 1G out'\nouts = ['out']\n",
+    );
+    ok(&sandbox, ".", &["run"]);
+    let mut push = sandbox.command(&["push"]);
+    let child = push.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The marker is the first file that a push writes.
+    deadline::within({
+        let marker = sandbox.path("store/repro-remote");
+        move || {
+            while !marker.exists() {
+                std::thread::yield_now();
+            }
+        }
+    });
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let done = sandbox.done(child.wait_with_output().unwrap());
+    assert_eq!(done.code, 130, "{done}");
+    assert_eq!(done.stdout, "pushed nothing to `origin`\n");
+    assert!(done.stderr.ends_with("interrupted; `repro push` continues\n"), "{done}");
 }
 
 /// Number and bytes of the files of the remote.
