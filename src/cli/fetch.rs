@@ -9,11 +9,12 @@ use super::share::{self, Everything, ShareArgs, Watched};
 use crate::engine::Project;
 use crate::engine::share::fetch::{FetchReport, Mode, fetch};
 use crate::engine::share::missing::Missing;
+use crate::engine::share::runs;
 use crate::error::{Error, Result};
 use crate::plural::count;
 use crate::remote::Remote;
 use crate::report;
-use crate::report::share::{Execution, TransferReport};
+use crate::report::share::{Execution, RunsReport, TransferReport};
 use crate::terminal::size::size;
 use crate::terminal::stdout;
 use crate::workspace::run_lock::RunLock;
@@ -28,6 +29,9 @@ pub(super) struct FetchArgs {
     /// Fetch everything that a trace on the remote refers to
     #[arg(long)]
     pub(super) all: bool,
+    /// Fetch the history of runs, too, and merge it with this one
+    #[arg(long)]
+    runs: bool,
 }
 
 impl FetchArgs {
@@ -50,7 +54,7 @@ impl FetchArgs {
         held: &RunLock,
     ) -> Result<(TransferReport, FetchReport)> {
         let share = &self.share;
-        let remote = share.remote(project)?;
+        let mut remote = share.remote(project)?;
         if remote.is_new() {
             return Err(empty(&remote));
         }
@@ -63,12 +67,33 @@ impl FetchArgs {
             false => (Mode::Fetch, Execution::Done),
         };
         let watched = Watched::start("fetching")?;
-        let fetched = fetch(project, held, &remote, (&extent, &names), mode, &watched.meter);
+        let has_outs = !self.runs || !project.lock.stages.is_empty() || !names.is_empty();
+        let mut received = || {
+            let meter = &watched.meter;
+            let mut fetched = match has_outs {
+                true => fetch(project, held, &remote, (&extent, &names), mode, meter)?,
+                false => FetchReport::default(),
+            };
+            let runs = (self.runs && !meter.is_stopped()).then(|| {
+                let (history, cache) = (&project.history, &project.cache);
+                runs::pull(history, cache, &mut remote, share.dry_run(), meter)
+            });
+            fetched.was_stopped |= meter.is_stopped();
+            Ok((fetched, runs.transpose()?))
+        };
+        let received: Result<_> = received();
         drop(watched);
-        let fetched = fetched?;
-        let report = TransferReport::of_fetch(&remote, &fetched, execution);
-        if !share.json {
+        let (mut fetched, runs) = received?;
+        let mut report = TransferReport::of_fetch(&remote, &fetched, execution);
+        report.runs = runs.as_ref().map(RunsReport::of_pull);
+        if has_outs && !share.json {
             stdout::say!("{}", summary(&report, &fetched));
+        }
+        if let Some(runs) = runs {
+            if !share.json {
+                share::runs::show_pulled(&remote.name, &runs, share.dry_run())?;
+            }
+            fetched.errors.extend(share::runs::refused(&remote.name, runs.refused));
         }
         Ok((report, fetched))
     }

@@ -36,6 +36,7 @@ mod select;
 mod share;
 mod sources;
 mod status;
+mod supply;
 mod sweep;
 mod tracking;
 mod trash;

@@ -8,10 +8,12 @@ use super::share::{self, Everything, ShareArgs, Watched};
 use crate::engine::Project;
 use crate::engine::share::missing::Missing;
 use crate::engine::share::push::{Mode, Pushed, push};
+use crate::engine::share::runs::{self, PushedRuns, Selection};
 use crate::error::Result;
 use crate::plural::count;
+use crate::remote::{Meter, Remote};
 use crate::report;
-use crate::report::share::{Execution, TransferReport};
+use crate::report::share::{Execution, RunsReport, TransferReport};
 use crate::terminal::stdout;
 
 /// Send outs and traces to a remote
@@ -25,6 +27,9 @@ pub(super) struct PushArgs {
     /// Send everything in the cache that a trace refers to
     #[arg(long)]
     all: bool,
+    /// Send the history of runs, too: their params, metrics, logs, tags and notes
+    #[arg(long)]
+    runs: bool,
 }
 
 impl PushArgs {
@@ -41,15 +46,32 @@ impl PushArgs {
             false => (Mode::Send, Execution::Done),
         };
         let watched = Watched::start("pushing")?;
-        let pushed = push(&project, &mut remote, (&extent, &names), mode, &watched.meter);
+        let has_outs = !self.runs || !project.lock.stages.is_empty() || !names.is_empty();
+        let mut sent = || {
+            let meter = &watched.meter;
+            let mut pushed = match has_outs {
+                true => push(&project, &mut remote, (&extent, &names), mode, meter)?,
+                false => Pushed::default(),
+            };
+            let runs = self.push_runs(&project, &mut remote, meter)?;
+            pushed.was_stopped |= meter.is_stopped();
+            Ok((pushed, runs))
+        };
+        let sent: Result<_> = sent();
         drop(watched);
-        let pushed = pushed?;
-        let report = TransferReport::of_push(&remote, &pushed, execution);
+        let (pushed, runs) = sent?;
+        let mut report = TransferReport::of_push(&remote, &pushed, execution);
+        report.runs = runs.as_ref().map(RunsReport::of_push);
         match share.json {
             true => stdout::write(&report::json(&report))?,
             false => {
-                stdout::say!("{}", summary(&report, &pushed));
+                if has_outs {
+                    stdout::say!("{}", summary(&report, &pushed));
+                }
                 share::show_uncached(&pushed.uncached);
+                if let Some(runs) = &runs {
+                    share::runs::show_pushed(&remote.name, runs, share.dry_run())?;
+                }
             }
         }
         let interrupted = pushed.was_stopped.then_some("repro push");
@@ -68,6 +90,26 @@ impl PushArgs {
             |Missing { stage, .. }| format!("`repro run {stage}` makes its outs again"),
         ));
         share::outcome(errors, interrupted)
+    }
+}
+
+impl PushArgs {
+    /// Sends the runs that are meant, if any are.
+    fn push_runs(
+        &self,
+        project: &Project,
+        remote: &mut Remote,
+        meter: &Meter,
+    ) -> Result<Option<PushedRuns>> {
+        let selection = match (&self.share.run, self.runs) {
+            _ if meter.is_stopped() => None,
+            (_, true) => Some(Selection::All),
+            (run, false) => run.as_deref().map(Selection::Run),
+        };
+        let push = |selection| {
+            runs::push(&project.history, remote, selection, self.share.dry_run(), meter)
+        };
+        selection.map(push).transpose()
     }
 }
 

@@ -10,11 +10,12 @@ use super::common::{
     command_line, show_error, show_failures, show_ignored, show_warnings, warn_of_undeclared,
 };
 use super::sources::sources;
+use super::supply::{Remotes, supply};
 use super::tracking::tracking;
 use super::{plan, select};
 use crate::engine::elsewhere::Wish;
 use crate::engine::plan::plan;
-use crate::engine::run::{NoSupply, Options, OtherFolder, Report, Role, run};
+use crate::engine::run::{Options, OtherFolder, Report, Role, run};
 use crate::engine::watch::{Notice, Watched, watch};
 use crate::engine::{OnForeign, Project, processors, undeclared};
 use crate::error::{Error, Result};
@@ -71,6 +72,9 @@ pub(super) struct RunArgs {
     /// removes one, `GROUP=OPTION` selects a config file
     #[arg(short, long = "param", value_name = "KEY=VALUE", value_parser = Override::parse)]
     params: Vec<Override>,
+    /// Do not fetch from remotes with `auto = "pull"`; `REPRO_NO_REMOTE=1` does the same
+    #[arg(long)]
+    no_remote: bool,
     /// Show progress as plain lines, as in a log, instead of redrawing lines
     #[arg(long, conflicts_with = "json")]
     plain: bool,
@@ -141,9 +145,9 @@ impl RunArgs {
             role: Role::Ordinary,
             git: None,
             tracking: tracking(root),
-            supply: Arc::new(NoSupply),
             sources: sources(),
             origins: Wish::Locked,
+            supply: supply(&project, Remotes::of(self.no_remote)),
         };
         let mut recorder = Recorder::start(&project.history, terminal::note);
         let names: Vec<_> = options.wanted.iter().map(|ix| stages[ix].name.clone()).collect();

@@ -1,5 +1,7 @@
 //! Arguments and messages that the commands about remotes have in common.
 
+pub(super) mod runs;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use crate::engine::Project;
+use crate::engine::share::runs::DryRun;
 use crate::engine::share::select::{Extent, Name};
 use crate::engine::share::{self, missing::Missing};
 use crate::engine::upkeep::revisions::Revisions;
@@ -70,6 +73,10 @@ impl ShareArgs {
                 Extent::Revisions(revisions.iter().cloned().map(Revisions::Named).collect())
             }
         }
+    }
+
+    pub(super) fn dry_run(&self) -> DryRun {
+        if self.dry_run { DryRun::Yes } else { DryRun::No }
     }
 
     /// Opens the remote and asks what it has.

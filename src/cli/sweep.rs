@@ -3,20 +3,19 @@
 mod status;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::common::{command_line, show_error};
 use super::sources::sources;
+use super::supply::{Remotes, supply};
 use super::tracking::tracking;
 use super::{params, select};
-use crate::engine::run::NoSupply;
 use crate::engine::sweep::{
     OnFailedBefore, OnFailure, Options, Results, Setup, Strategy, Trial, TrialState, dry_run, sweep,
 };
-use crate::engine::{processors, project};
+use crate::engine::{Project, processors, project};
 use crate::error::{Error, Result, did_you_mean, exit};
 use crate::event::RunStatus;
 use crate::number::Number;
@@ -119,6 +118,9 @@ struct StartArgs {
     /// Show the trials without running any
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// Do not fetch from remotes with `auto = "pull"`; `REPRO_NO_REMOTE=1` does the same
+    #[arg(long)]
+    no_remote: bool,
     /// Show progress as plain lines, as in a log, instead of redrawing lines
     #[arg(long, conflicts_with = "json")]
     plain: bool,
@@ -173,8 +175,8 @@ impl StartArgs {
             command: command_line(),
             notify: terminal::note,
             tracking: tracking(root),
-            supply: Arc::new(NoSupply),
             sources: sources(),
+            supply: supply(&Project::load(root, &[])?, Remotes::of(self.no_remote)),
         };
         let mut reporter = SweepReporter::choose(format);
         let erase = reporter.eraser();

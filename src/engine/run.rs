@@ -40,7 +40,7 @@ use crate::workspace::run_lock::RunLock;
 pub(super) use self::items::missing_item_out;
 pub use self::ledger::{OtherFolder, Report};
 pub use self::options::{NoTracking, Options, Role, Tracking, TrialOf};
-pub use self::supply::{NoSupply, Supply};
+pub use self::supply::{NoSupply, Progress, Supply};
 
 /// Brings the wanted stages up to date.
 ///

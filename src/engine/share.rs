@@ -11,6 +11,7 @@
 //! - [`fetch::fetch_contents`] and [`fetch::fetch_traces`] fetch by digest and by key.
 //! - [`push::push_runs`] sends runs, and [`fetch::fetch_runs`] reads those of the remote.
 
+pub mod auto;
 mod exchange;
 pub mod fetch;
 pub mod gc;
@@ -18,8 +19,12 @@ pub mod missing;
 pub mod push;
 mod reach;
 mod round;
+pub mod runs;
 pub mod select;
+mod shelf;
 pub mod status;
+
+use std::path::PathBuf;
 
 use super::Project;
 use crate::error::{Error, Result, did_you_mean};
@@ -36,7 +41,12 @@ const REMOTES: &str = "remotes";
 /// There is no such remote, or it is not clear which one is meant.
 pub fn open(project: &Project, name: Option<&str>) -> Result<Remote> {
     let spec = declared(&project.pipeline, name)?;
-    Remote::open(spec, &project.history, &project.cache.dir().join(REMOTES))
+    Remote::open(spec, &project.history, &remotes_folder(project))
+}
+
+/// Returns the folder with the local knowledge about remotes.
+pub(super) fn remotes_folder(project: &Project) -> PathBuf {
+    project.cache.dir().join(REMOTES)
 }
 
 /// Returns the remote `name`; without a name, the only one or the default.

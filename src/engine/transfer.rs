@@ -17,10 +17,13 @@
 //!
 //! - Rows and the names of files are trusted to mean something: a run can claim any result.
 
+mod collect;
 mod export;
 mod hashing;
 mod import;
 mod manifest;
+pub(super) mod version;
 
+pub(super) use self::export::with_children;
 pub use self::export::{Exported, export};
 pub use self::import::{Imported, import};

@@ -43,6 +43,10 @@ impl RunUid {
         RunUid(u128::from_be_bytes(bytes))
     }
 
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
     /// Parses 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<RunUid> {
         let is_hex = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

@@ -84,6 +84,18 @@ pub enum Decision {
     Blocked(Vec<Change>),
 }
 
+impl Decision {
+    /// Returns the reasons; none for a stage that is up to date.
+    pub fn changes(&self) -> &[Change] {
+        match self {
+            Decision::Fresh(_) => &[],
+            Decision::Restore(_, changes) | Decision::Run(changes) | Decision::Blocked(changes) => {
+                changes
+            }
+        }
+    }
+}
+
 /// Decides about one stage; see the module documentation for the rules.
 pub fn decide(facts: &Facts, force: Force) -> Decision {
     if facts.fingerprint.is_of_tracked_input() {

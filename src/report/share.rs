@@ -8,11 +8,13 @@ use crate::engine::share::fetch::FetchReport;
 use crate::engine::share::gc::RemoteGc;
 use crate::engine::share::missing::Missing;
 use crate::engine::share::push::Pushed;
+use crate::engine::share::runs::{PulledRuns, PushedRuns};
 use crate::engine::share::status::Differences;
 use crate::pipeline::StageName;
 use crate::remote::{Amount, Remote};
 use crate::repo_path::RepoPath;
 use crate::report::gc::UnusedEntries;
+use crate::runs::RunName;
 
 /// Objects, traces and bytes that travelled, or would travel.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,6 +37,72 @@ pub struct TransferReport {
     pub missing: Vec<MissingOut>,
     /// The transfer was interrupted; the same command continues it.
     pub interrupted: bool,
+    /// Runs, if they travelled, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<RunsReport>,
+}
+
+/// Runs that were sent, or that were merged with the history.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RunsReport {
+    /// Runs that were sent, or added here.
+    pub new: Vec<RunName>,
+    /// Number of runs that the remote had already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<usize>,
+    /// Runs that are not sent, since they have not ended.
+    pub running: Vec<RunName>,
+    /// Runs that others have edited or deleted.
+    pub edited: Vec<EditedRun>,
+    /// Values that were dropped, since a field was edited here and elsewhere.
+    pub conflicts: Vec<DroppedEdit>,
+    /// Runs that lost their name to another run.
+    pub nameless: Vec<RunName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EditedRun {
+    pub run: RunName,
+    pub fields: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DroppedEdit {
+    pub run: RunName,
+    pub field: String,
+    pub kept: Option<String>,
+    pub dropped: Option<String>,
+}
+
+impl RunsReport {
+    pub fn of_push(pushed: &PushedRuns) -> RunsReport {
+        RunsReport {
+            new: pushed.sent.clone(),
+            known: Some(pushed.known),
+            running: pushed.running.clone(),
+            ..RunsReport::default()
+        }
+    }
+
+    pub fn of_pull(pulled: &PulledRuns) -> RunsReport {
+        let edited = pulled.edited.iter().map(|(run, fields)| EditedRun {
+            run: *run,
+            fields: fields.iter().map(|field| field.text()).collect(),
+        });
+        let conflicts = pulled.conflicts.iter().map(|(run, conflict)| DroppedEdit {
+            run: *run,
+            field: conflict.field.text(),
+            kept: conflict.kept.clone(),
+            dropped: conflict.dropped.clone(),
+        });
+        RunsReport {
+            new: pulled.new.iter().map(|(run, _)| *run).collect(),
+            edited: edited.collect(),
+            conflicts: conflicts.collect(),
+            nameless: pulled.nameless.iter().map(|(run, _)| *run).collect(),
+            ..RunsReport::default()
+        }
+    }
 }
 
 /// An out with objects that exist neither here nor on the remote.
@@ -69,6 +137,7 @@ impl TransferReport {
             uncached: pushed.uncached.iter().cloned().collect(),
             missing: pushed.missing.iter().map(missing).collect(),
             interrupted: pushed.was_stopped,
+            runs: None,
         }
     }
 
@@ -89,6 +158,7 @@ impl TransferReport {
             uncached: fetched.uncached.iter().cloned().collect(),
             missing: fetched.missing.iter().map(missing).collect(),
             interrupted: fetched.was_stopped,
+            runs: None,
         }
     }
 }
@@ -240,6 +310,7 @@ mod tests {
                 of: 4,
             }],
             interrupted: false,
+            runs: None,
         };
         insta::assert_snapshot!(crate::report::json(&report), @r#"
         {

@@ -63,7 +63,8 @@ impl Field {
         }
     }
 
-    fn text(&self) -> String {
+    /// Returns the name in the database: `note`, `tag:team`.
+    pub fn text(&self) -> String {
         match (self.column(), self) {
             (None, Field::Tag(key)) => format!("tag:{key}"),
             (column, _) => column.unwrap_or_default().to_owned(),

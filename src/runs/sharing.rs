@@ -12,6 +12,7 @@ use std::io::BufRead;
 use rusqlite::Row;
 
 use super::edits::Merged;
+use super::folders::take_number_above;
 use super::liveness::is_alive;
 use super::rows::{run_name, signed, uid, unsigned};
 use super::store::{Store, database_error};
@@ -124,6 +125,14 @@ impl Store {
             let version = version.digest.to_string();
             store.execute(sql, (remote, number, &state.record, &state.edits, version)).map(drop)
         })
+    }
+
+    /// Takes the number of a run that arrives, and creates its folder.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn take_number(&self) -> Result<RunName> {
+        Ok(take_number_above(&self.root, self.highest()?))
     }
 
     fn add_version(&self, run: RunName, version: &Digest) -> Result<()> {

@@ -6,6 +6,8 @@ mod accept;
 mod add;
 mod add_url;
 mod adopt;
+#[cfg(feature = "remote")]
+mod auto;
 mod checkout;
 mod compare;
 mod completions;
@@ -93,6 +95,8 @@ mod runs_edit;
 mod runs_list;
 mod runs_reproduce;
 mod runs_transfer;
+#[cfg(feature = "remote")]
+mod runs_travel;
 mod runs_tree;
 mod sandbox;
 mod schema;

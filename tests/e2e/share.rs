@@ -275,6 +275,7 @@ fn earlier_states() {
     exit 0
     --- stdout
     pushed 4 objects and 2 traces to `origin`: 413 B (840 B sent)
+    pushed 1 run to `origin`: 3 files, 937 B
     --- stderr
     `lines` does not travel: it has `cache = false`
     ");

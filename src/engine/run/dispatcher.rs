@@ -47,7 +47,7 @@ use super::outcome::{StageResult, unstarted};
 use super::processes::{Delivery, GRACE, ProcessGroups};
 use super::shared::{Claim, Membership, Shared};
 use super::stage_output::StageOutput;
-use super::supply::{Supplied, observe_supplied};
+use super::supply::{Supplied, observe_supplied, reasons_to_restore};
 use super::thread_pool::ThreadPool;
 use super::units::Units;
 use super::worker;
@@ -55,7 +55,7 @@ use crate::clock::now_millis;
 use crate::engine::observe::{Observation, observe_failed};
 use crate::engine::{Project, resources};
 use crate::error::{Error, Result, exit};
-use crate::event::{Event, Failure, Outcome, RunName, StageInputs, Subscriber, Work};
+use crate::event::{Event, Failure, Millis, Outcome, RunName, StageInputs, Subscriber, Work};
 use crate::exec::StageMessage;
 use crate::pipeline::StageIx;
 use crate::plan::{Change, Decision, Fingerprint, Force};
@@ -117,8 +117,11 @@ struct Progress {
     observed: Option<Result<Arc<Observation>>>,
     /// Its objects in the cache are damaged, so it has to run.
     damaged: bool,
-    /// Name of where its outs are from, if the supply has brought them.
-    from: Option<String>,
+    /// Name of where its outs are from, and the time that this took, if the supply has brought
+    /// them.
+    supplied: Option<(Option<String>, Millis)>,
+    /// The supply is bringing its outs, and its start was reported.
+    is_announced: bool,
     output: StageOutput,
     /// Receives the indices of the units to start.
     units: Option<Sender<usize>>,
@@ -200,9 +203,20 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 let force = if self.options.forced.contains(ix) { Force::Yes } else { Force::No };
                 let on_foreign = self.options.on_foreign;
                 let supply = Arc::clone(&self.options.supply);
+                let progress_to = self.sender.clone();
                 let spawned = self.observers.spawn(move || {
+                    let progress = |observation: &Observation, done, total| {
+                        let inputs = inputs_of(&observation.fingerprint);
+                        let reasons = reasons_to_restore(&observation.decision);
+                        let _ = progress_to.send(Message::Supplying(
+                            ix,
+                            (done, total),
+                            reasons,
+                            inputs,
+                        ));
+                    };
                     let observing = AssertUnwindSafe(|| {
-                        observe_supplied(&project, ix, force, on_foreign, &*supply)
+                        observe_supplied(&project, ix, force, on_foreign, &*supply, &progress)
                     });
                     let panicked = |_| (Err(Error::environment(PANICKED)), Supplied::default());
                     let (observed, supplied) = catch_unwind(observing).unwrap_or_else(panicked);
@@ -241,6 +255,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         match message {
             Message::Signal => {
                 self.groups.terminate();
+                self.options.supply.stop();
                 self.stop_by = Some(Instant::now() + GRACE);
                 self.ledger.emit(Event::Stopping);
                 let mut effects = self.advance(Input::Stop);
@@ -251,10 +266,12 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 effects
             }
             Message::Observed(ix, observed, supplied) => {
-                if let Some(text) = supplied.warning {
+                for text in supplied.warnings {
                     self.ledger.emit(Event::Warning { stage: None, text });
                 }
-                self.stages[ix].from = supplied.from;
+                if supplied.from.is_some() {
+                    self.stages[ix].supplied = Some((supplied.from, supplied.took));
+                }
                 if !self.observing.remove(&ix) {
                     // It arrived after a stop, which has already dropped the stage.
                     return Vec::new();
@@ -273,6 +290,12 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.stages[ix].observed = Some(observed);
                 self.just_observed = Some(ix);
                 self.advance(Input::Observed(ix, Need::Work))
+            }
+            Message::Supplying(ix, progress, reasons, inputs) => {
+                if self.observing.contains(&ix) {
+                    self.show_supplying(ix, progress, reasons, inputs);
+                }
+                Vec::new()
             }
             Message::Output(ix, messages, acknowledgement) => {
                 messages.into_iter().for_each(|message| self.report_output(ix, message));
@@ -348,8 +371,10 @@ impl<'a, 's> Dispatcher<'a, 's> {
         Started { work, reasons, inputs }: Started,
         observation: Option<Arc<Observation>>,
     ) {
-        let stage = self.ledger.name(ix);
-        self.ledger.emit(Event::StageStarted { stage, at: now_millis(), work, reasons, inputs });
+        let is_announced = std::mem::take(&mut self.stages[ix].is_announced);
+        if !is_announced || work == Work::Run {
+            self.announce(ix, work, reasons, inputs);
+        }
         let folder = self.folder(ix, run, work);
         let (project, groups, sender) =
             (Arc::clone(self.project), Arc::clone(self.groups), self.sender.clone());
@@ -402,6 +427,29 @@ impl<'a, 's> Dispatcher<'a, 's> {
         }
     }
 
+    fn announce(&mut self, ix: StageIx, work: Work, reasons: Vec<Change>, inputs: StageInputs) {
+        let stage = self.ledger.name(ix);
+        self.ledger.emit(Event::StageStarted { stage, at: now_millis(), work, reasons, inputs });
+    }
+
+    /// Reports that the outs of a stage are arriving, which is the first part of restoring it.
+    fn show_supplying(
+        &mut self,
+        ix: StageIx,
+        (done, total): (u64, u64),
+        reasons: Vec<Change>,
+        inputs: StageInputs,
+    ) {
+        self.ledger.begin();
+        if !std::mem::replace(&mut self.stages[ix].is_announced, true) {
+            self.announce(ix, Work::Restore, reasons, inputs);
+        }
+        if total > 0 {
+            let stage = self.ledger.name(ix);
+            self.ledger.emit(Event::Progress { stage, done, total });
+        }
+    }
+
     /// Returns the folder for the files of the run; creates it if the stage runs a process.
     fn folder(&mut self, ix: StageIx, run: RunName, work: Work) -> PathBuf {
         let has_process = work == Work::Run && self.project.pipeline.stages[ix].cmd.is_some();
@@ -427,14 +475,19 @@ impl<'a, 's> Dispatcher<'a, 's> {
     }
 
     /// Records the result of a stage and returns the effects that follow.
-    fn end_stage(&mut self, ix: StageIx, result: StageResult, spent: Spent) -> Vec<Effect> {
+    fn end_stage(&mut self, ix: StageIx, result: StageResult, mut spent: Spent) -> Vec<Effect> {
+        let supplied = self.stages[ix].supplied.take();
         let (outcome, outs, end) = match result {
             StageResult::Done(trace, work) => {
                 let outs = trace.outs.clone();
                 self.ledger.remember(ix, trace);
                 self.ledger.save_lock_now_and_then();
                 let outcome = match work {
-                    Work::Restore => Outcome::Restored { from: self.stages[ix].from.take() },
+                    Work::Restore => {
+                        let (from, took) = supplied.unwrap_or_default();
+                        spent.took.0 += took.0;
+                        Outcome::Restored { from }
+                    }
                     Work::Run => Outcome::Ran,
                 };
                 (outcome, outs, End::Success)

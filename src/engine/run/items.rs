@@ -32,13 +32,10 @@ pub(super) fn run(
     let project = context.project;
     let stage = &project.pipeline.stages[ix];
     let items = match Items::supplied(project, stage, each, observation, context.supply) {
-        Ok((items, failed)) => {
-            let warning = failed.map(|error| StageMessage::Warning(error.to_string()));
-            deliver(warning.into_iter().collect());
-            items
-        }
+        Ok(items) => items,
         Err(error) => return unstarted("could not be started", error),
     };
+    deliver(context.supply.warnings().into_iter().map(StageMessage::Warning).collect());
     if items.all.is_empty() {
         deliver(vec![StageMessage::Warning(format!(
             "`{}` matches nothing, so there are no items",

@@ -9,9 +9,10 @@ use super::supply::Supplied;
 use crate::digest::Content;
 use crate::engine::observe::Observation;
 use crate::error::Result;
-use crate::event::{Millis, Usage};
+use crate::event::{Millis, StageInputs, Usage};
 use crate::exec::StageMessage;
 use crate::pipeline::StageIx;
+use crate::plan::Change;
 use crate::repo_path::RepoPath;
 use crate::schedule::End;
 
@@ -26,6 +27,9 @@ pub(super) struct Spent {
 #[derive(Debug)]
 pub(super) enum Message {
     Observed(StageIx, Result<Arc<Observation>>, Supplied),
+    /// The supply is bringing the outs of a stage: the number of objects that have arrived, and of
+    /// all. The reasons and inputs are those of the stage.
+    Supplying(StageIx, (u64, u64), Vec<Change>, StageInputs),
     /// Output of a stage. The dispatcher drops the sender once it has reported all of it.
     Output(StageIx, Vec<StageMessage>, Sender<()>),
     Ended(StageIx, StageResult, Box<Spent>),

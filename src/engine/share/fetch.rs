@@ -81,12 +81,26 @@ pub fn fetch(
 /// The cache cannot be written.
 pub fn fetch_traces(
     project: &Project,
-    held: &RunLock,
+    _held: &RunLock,
     remote: &Remote,
     keys: &[Digest],
     meter: &Meter,
 ) -> Result<(Vec<Trace>, FetchReport)> {
-    let mut fetch = Fetch::new(project, held, remote, meter);
+    project.cache.sweep_temporaries();
+    fetch_traces_during_run(project, remote, keys, meter)
+}
+
+/// Does the same as [`fetch_traces`] for the holder of the run lock, from any thread.
+///
+/// # Errors
+/// The cache cannot be written.
+pub(super) fn fetch_traces_during_run(
+    project: &Project,
+    remote: &Remote,
+    keys: &[Digest],
+    meter: &Meter,
+) -> Result<(Vec<Trace>, FetchReport)> {
+    let mut fetch = Fetch { project, remote, meter, report: FetchReport::default() };
     let found = fetch.read_traces(keys);
     let roots = ProjectRoots::of(project);
     let outs: HashSet<Content> = found.iter().flat_map(|trace| kept_outs(&roots, trace)).collect();
@@ -111,12 +125,26 @@ pub fn fetch_traces(
 /// The cache cannot be written; a tree is not possible.
 pub fn fetch_contents(
     project: &Project,
-    held: &RunLock,
+    _held: &RunLock,
     remote: &Remote,
     contents: &[Content],
     meter: &Meter,
 ) -> Result<FetchReport> {
-    let mut fetch = Fetch::new(project, held, remote, meter);
+    project.cache.sweep_temporaries();
+    fetch_contents_during_run(project, remote, contents, meter)
+}
+
+/// Does the same as [`fetch_contents`] for the holder of the run lock, from any thread.
+///
+/// # Errors
+/// The cache cannot be written; a tree is not possible.
+pub(super) fn fetch_contents_during_run(
+    project: &Project,
+    remote: &Remote,
+    contents: &[Content],
+    meter: &Meter,
+) -> Result<FetchReport> {
+    let mut fetch = Fetch { project, remote, meter, report: FetchReport::default() };
     let reached = fetch.reach(contents.iter().copied().collect())?;
     fetch.files(&reached);
     project.cache.sync()?;

@@ -79,27 +79,23 @@ impl Items {
         each: &Each,
         observation: &Observation,
         supply: &dyn Supply,
-    ) -> Result<(Items, Option<Error>)> {
+    ) -> Result<Items> {
         let mut items = Items::of(project, stage, each, observation)?;
         if is_forced(observation) {
-            return Ok((items, None));
+            return Ok(items);
         }
         let stale = items.all.iter_mut().filter(|item| item.state == State::Stale);
         let mut stale: Vec<(Digest, &mut Item)> =
             stale.map(|item| (items.shared.fingerprint(each, item).key(), item)).collect();
         let keys: Vec<Digest> = stale.iter().map(|(key, _)| *key).collect();
         let brought = match keys.is_empty() {
-            true => Ok(BTreeMap::new()),
-            false => supply.traces(&project.cache, &keys),
-        };
-        let (brought, failed) = match brought {
-            Ok(brought) => (brought, None),
-            Err(error) => (BTreeMap::new(), Some(error)),
+            true => BTreeMap::new(),
+            false => supply.traces(project, &keys, &|_, _| ()),
         };
         for (_, item) in stale.iter_mut().filter(|(key, _)| brought.contains_key(key)) {
             item.state = state(project, observation, &items.shared.fingerprint(each, item));
         }
-        Ok((items, failed))
+        Ok(items)
     }
 
     /// Lists the items with their states.
