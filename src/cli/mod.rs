@@ -28,6 +28,8 @@ mod plots;
 mod pull;
 #[cfg(feature = "remote")]
 mod push;
+#[cfg(feature = "remote")]
+mod remote;
 mod run;
 mod runs;
 mod schema;
@@ -107,6 +109,8 @@ enum Command {
     Pull(pull::PullArgs),
     #[cfg(feature = "remote")]
     Fetch(fetch::FetchArgs),
+    #[cfg(feature = "remote")]
+    Remote(remote::RemoteArgs),
     #[cfg(feature = "ui")]
     Import(import::ImportArgs),
     #[cfg(feature = "ui")]
@@ -201,6 +205,8 @@ fn execute(cli: Cli) -> Result<u8> {
         Command::Pull(args) => args.execute(&here, &root()?),
         #[cfg(feature = "remote")]
         Command::Fetch(args) => args.execute(&here, &root()?),
+        #[cfg(feature = "remote")]
+        Command::Remote(args) => args.execute(&root()?),
         #[cfg(feature = "ui")]
         Command::Import(args) => args.execute(&here, &root()?),
         #[cfg(feature = "ui")]

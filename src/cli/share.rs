@@ -175,6 +175,7 @@ impl Watched {
                 std::process::exit(exit::INTERRUPTED.into());
             }
             stopped.stop();
+            crate::remote::hurry();
             ControlFlow::Continue(())
         })?;
         let shown = meter.clone();

@@ -10,6 +10,7 @@ mod origin;
 pub(super) mod outs;
 mod overrides;
 pub(super) mod reader;
+mod remote_settings;
 pub(super) mod remotes;
 pub(super) mod source;
 pub(super) mod stage;

@@ -45,6 +45,12 @@ pub trait Backend: Send + Sync + fmt::Debug {
 
     /// Returns the number of calls that the store handles well at once.
     fn parallelism(&self) -> usize;
+
+    /// Returns what a user can do about a fault of this store; `None` if there is nothing to say.
+    fn remedy(&self, kind: FaultKind) -> Option<String> {
+        let _ = kind;
+        None
+    }
 }
 
 /// A file in a listing.

@@ -3,26 +3,39 @@
 
 mod backend;
 mod catalog;
+mod cloud;
 mod codec;
 mod cut;
 mod download;
+mod fault;
 mod folder;
+mod http;
 mod index;
 mod local;
 mod location;
 mod meter;
+mod patient;
+mod probe;
 mod prune;
+mod redact;
+mod remedy;
+mod sftp;
 pub mod source;
 mod store;
+mod stores;
 mod trouble;
 mod upload;
 
 pub use self::backend::{Backend, Fault, FaultKind, Listed};
 pub use self::catalog::{Catalog, Place, RunPlace, TracePlace};
 pub use self::download::{Fetched, Partial, Sink};
+pub use self::location::{location, open};
 pub use self::meter::{Amount, Meter};
+pub use self::patient::hurry;
+pub use self::probe::{Probe, probe};
 pub use self::prune::{Kept, OwnRoots, PrunePlan, seconds_ago};
 pub use self::store::Remote;
+pub use self::trouble::error;
 pub use self::upload::{Outgoing, Pieces, Record, RecordKey, Sent, Shape, Source};
 
 #[cfg(test)]

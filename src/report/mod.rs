@@ -26,6 +26,8 @@ pub mod pipeline;
 pub mod plan;
 pub mod plots;
 pub mod preview;
+#[cfg(feature = "remote")]
+pub mod remotes;
 pub mod reproduce;
 pub mod run_columns;
 pub mod run_grid;

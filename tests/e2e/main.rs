@@ -84,6 +84,8 @@ mod predicted_outs;
 mod python;
 mod read_only;
 mod recorded;
+#[cfg(feature = "remote")]
+mod remote;
 mod reproignore;
 mod restored_files;
 mod run;

@@ -38,7 +38,9 @@ impl Reader {
     fn remote(&mut self, name: &str, value: &Value<'_>) -> Option<RemoteSpec> {
         let of = format!("remote `{name}`");
         let table = self.table(value, &of)?;
-        self.reject_unknown_keys(table, &of, &KEYS);
+        if !self.reject_secrets(table, name) {
+            self.reject_unknown_keys(table, &of, &KEYS);
+        }
         let Some(url) = table.get("url") else {
             let problem = Problem::new(self.line(value), format!("{of} has no `url`"));
             self.problems.push(problem.hint("add one, such as `url = \"s3://bucket/project\"`"));
@@ -50,6 +52,7 @@ impl Reader {
             self.problem(at, format!("`url` of {of} is neither a URL nor the path of a folder"));
             return None;
         }
+        self.check_location(table, at, url, name);
         let flag = |reader: &mut Reader, key| {
             table.contains_key(key).then(|| reader.flag(table, key, &of, false))
         };
