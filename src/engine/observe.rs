@@ -237,7 +237,8 @@ fn decision(
         blocker: restore_blocker(project, stage, &trace, &found),
         trace,
     };
-    let locked = project.lock.stages.get(&stage.name).cloned();
+    let is_mixed = project.lock.mixed.contains(&stage.name);
+    let locked = project.lock.stages.get(&stage.name).filter(|_| !is_mixed).cloned();
     // Usually nothing has changed, and the cache need not be read.
     let as_locked = locked
         .as_ref()
@@ -251,6 +252,7 @@ fn decision(
         fingerprint: fingerprint.clone(),
         unlocked: match locked {
             Some(_) => Change::NeverRan,
+            None if is_mixed => Change::MixedRecord,
             None => started::unlocked_reason(project, stage),
         },
         locked: locked.map(known),

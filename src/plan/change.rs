@@ -19,6 +19,8 @@ pub enum Change {
     /// The lock has no trace of the stage, although it was started: it failed, was stopped, or ran
     /// without being recorded.
     NotRecorded,
+    /// The record in the lock does not match its checksum: lines of two versions were merged.
+    MixedRecord,
     /// The user forced the stage to run.
     Forced,
     /// The stage is declared `always`.
@@ -131,6 +133,7 @@ impl fmt::Display for Change {
         match self {
             Change::NeverRan => f.write_str("never ran"),
             Change::NotRecorded => f.write_str("its last run was not recorded"),
+            Change::MixedRecord => f.write_str("its record in pipeline.lock mixes two versions"),
             Change::Forced => f.write_str("forced"),
             Change::Always => f.write_str("always runs"),
             Change::Cmd { old: Some(old), new: Some(new) } => {

@@ -1,8 +1,8 @@
 //! `pipeline.lock`: the trace of each stage that describes the present workspace.
 //!
 //! Mechanism: the file is a header line followed by one block per stage. A block is a blank line,
-//! the line `stage NAME` and the lines of the [trace](Trace). [`Blocks`] finds the blocks without
-//! parsing them. A block is parsed when it is requested and copied verbatim when it is kept, so the
+//! the line `stage NAME`, the lines of the [trace](Trace) and a [checksum](lock_sum). [`Blocks`]
+//! finds the blocks without parsing them. A block is parsed when it is requested and copied verbatim when it is kept, so the
 //! cost of an update depends on the number of changed stages.
 //!
 //! Invariants: written blocks are sorted by name, and each name occurs once. The file belongs in
@@ -13,12 +13,12 @@
 //! Known limits: a malformed line is an error only when its block is parsed. A block of another
 //! stage with such a line is copied as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::pipeline::StageName;
-use crate::plan::Trace;
 use crate::plan::trace_text::{self, TraceReader};
+use crate::plan::{Trace, lock_sum};
 
 pub const FILE: &str = "pipeline.lock";
 const HEADER: &str = "repro.lock 1";
@@ -29,6 +29,9 @@ const HEAD: &str = "\nstage ";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lock {
     pub stages: BTreeMap<StageName, Trace>,
+    /// Stages whose block does not match its checksum. Their traces name outs that a stage has made,
+    /// but not what they were made from.
+    pub mixed: BTreeSet<StageName>,
 }
 
 /// Error: the text is not a valid lock.
@@ -53,6 +56,9 @@ impl Lock {
         for block in &blocks.blocks {
             let name = StageName::parse(&blocks.text[block.name.clone()]);
             let name = name.unwrap_or_else(|| panic!("BUG: a block without a name"));
+            if !lock_sum::holds(&blocks.text[block.lines.clone()]) {
+                lock.mixed.insert(name.clone());
+            }
             lock.stages.insert(name, blocks.read(block)?);
         }
         Ok(lock)
@@ -156,7 +162,10 @@ impl Blocks {
             kept.next_if(|block| name(block) == changed.as_str());
             if let Some(trace) = trace {
                 text.extend([HEAD, changed.as_str(), "\n"]);
+                let start = text.len();
                 trace_text::write_trace(&mut text, trace);
+                let sum = lock_sum::line(&text[start..]);
+                text.extend([&*sum, "\n"]);
             }
         }
         kept.for_each(|block| copy(&mut text, block));
@@ -172,7 +181,8 @@ impl Blocks {
         let mut reader = TraceReader::default();
         let mut at = block.lines.start;
         for line in self.text[block.lines.clone()].split('\n') {
-            if !line.is_empty() && reader.push_line(line).is_err() {
+            let is_of_trace = !line.is_empty() && !lock_sum::is_sum(line);
+            if is_of_trace && reader.push_line(line).is_err() {
                 let what = match trace_text::is_known(line) {
                     true => "malformed line",
                     false => "unknown kind of line; a newer version of repro may have written it",
@@ -185,10 +195,13 @@ impl Blocks {
     }
 }
 
-/// Parses the lines of a block; `None` if one is malformed.
+/// Parses the lines of a block; `None` if one is malformed or the checksum does not match.
 pub fn trace(lines: &str) -> Option<Trace> {
+    if !lock_sum::holds(lines) {
+        return None;
+    }
     let mut reader = TraceReader::default();
-    let mut lines = lines.lines().filter(|line| !line.is_empty());
+    let mut lines = lines.lines().filter(|line| !line.is_empty() && !lock_sum::is_sum(line));
     lines.try_for_each(|line| reader.push_line(line)).ok().map(|()| reader.finish())
 }
 

@@ -7,7 +7,7 @@
 //!
 //! Invariants: the lines are those of [`trace_text`], in the same order. Each `dep` or `out` line
 //! takes one content, in the order of the lines. All other lines must match exactly; only blank
-//! lines, `version` and `accepted` lines may follow.
+//! lines, `version` and `accepted` lines and a checksum that [holds](lock_sum::holds) may follow.
 //!
 //! Known limits: a stage has a template only if texts and contents alone decide whether it is up to
 //! date, so not with globs, tools or `always`. An absent path never matches, so a stage that left
@@ -22,7 +22,7 @@
 //! ```
 
 use crate::digest::Content;
-use crate::plan::{Fingerprint, trace_text};
+use crate::plan::{Fingerprint, lock_sum, trace_text};
 
 /// Renders the template of a stage. The contents of the fingerprint's deps are ignored.
 pub fn render(fingerprint: &Fingerprint) -> String {
@@ -71,8 +71,12 @@ pub fn matches<'c>(
     };
     template.lines().all(|expected| lines.next().is_some_and(|line| line_matches(expected, line)))
         && lines.all(|line| {
-            line.is_empty() || line.starts_with("accepted ") || line.starts_with("version ")
+            line.is_empty()
+                || line.starts_with("accepted ")
+                || line.starts_with("version ")
+                || lock_sum::is_sum(line)
         })
+        && lock_sum::holds(block)
 }
 
 /// Splits a template line `dep PATH` or `out PATH`.
@@ -104,6 +108,10 @@ mod tests {
         };
         assert!(check(&block, [Some(&one), Some(&two)]));
         assert!(check(&format!("{block}accepted \"why\"\n"), [Some(&one), Some(&two)]));
+        let sum = lock_sum::line(block.trim_end_matches('\n'));
+        assert!(!check(&format!("{block}{sum}\n"), [Some(&one), Some(&two)]));
+        let sum = lock_sum::line(&block);
+        assert!(check(&format!("{block}{sum}\n"), [Some(&one), Some(&two)]));
         let others = [
             [Some(&one), None],
             [None, Some(&two)],

@@ -11,6 +11,7 @@ pub mod fingerprint;
 pub mod lock;
 pub mod lock_conflict;
 pub mod lock_merge;
+pub mod lock_sum;
 pub mod lock_template;
 pub mod snapshot;
 pub mod source_version;

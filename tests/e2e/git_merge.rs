@@ -330,3 +330,55 @@ fn resolve_of_earlier_conflicts() {
     assert!(sandbox.ran().is_empty());
     commit(&sandbox, "resolved");
 }
+
+/// Returns a repository without the driver. The branch `other` has changed `features`, which the
+/// out does not show, and `main` has changed the mode.
+fn merged_as_text() -> Sandbox {
+    let sandbox = Sandbox::with(
+        r#"
+[params]
+mode = "plain"
+
+[stages.train]
+cmd = "if [ {{ params.mode }} = fancy ]; then cat features > model; else echo plain > model; fi"
+deps = ["data", "features", "labels"]
+outs = ["model"]
+"#,
+    );
+    sandbox.write("data", "data\n");
+    sandbox.write("features", "one\n");
+    sandbox.write("labels", "labels\n");
+    sandbox.write(".gitignore", "/cache/\n/runs/\n/ran\n");
+    sandbox.git(&["init", "-q", "-b", "main"]);
+    sandbox.ok(&["run"]);
+    commit(&sandbox, "base");
+    branch(&sandbox, "other", "main", "features", ("one", "two"));
+    sandbox.git(&["switch", "-q", "main"]);
+    sandbox.edit("pipeline.toml", "\"plain\"", "\"fancy\"");
+    sandbox.ok(&["run"]);
+    commit(&sandbox, "fancy");
+    sandbox
+}
+
+#[test]
+fn text_merge_of_a_record_conflicts() {
+    let sandbox = merged_as_text();
+    assert_eq!(git(&sandbox, &["merge", "-q", "--no-edit", "other"]).code, 1);
+    assert!(sandbox.read("pipeline.lock").contains("<<<<<<<"));
+}
+
+#[test]
+fn mixed_record_is_never_up_to_date() {
+    let sandbox = merged_as_text();
+    let ours = sandbox.read("pipeline.lock");
+    let dep = |lock: &str| {
+        lock.lines().find(|line| line.ends_with(" features")).map(str::to_owned).unwrap()
+    };
+    sandbox.git(&["checkout", "-q", "other", "--", "features", "pipeline.lock"]);
+    let theirs = sandbox.read("pipeline.lock");
+    sandbox.write("pipeline.lock", &ours.replace(&dep(&ours), &dep(&theirs)));
+    snapshot!(sandbox.repro(&["status", "--check"]), @"");
+    sandbox.ok(&["run"]);
+    assert_eq!(sandbox.read("model"), "two\n");
+    sandbox.ok(&["status", "--check"]);
+}

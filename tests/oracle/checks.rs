@@ -9,6 +9,7 @@ use crate::expected_run::{ExpectedRun, Outcome};
 use crate::model::{Disk, all_outs};
 use crate::problem::{Problem, Refusal};
 use crate::sequence::{Sequence, Step};
+use crate::traces::checksum;
 use crate::tree::{Node, without_empty};
 use crate::work;
 
@@ -71,7 +72,10 @@ impl Sequence {
         let blocks: String = after
             .lock
             .iter()
-            .map(|(name, trace)| format!("\nstage {name}\n{}", trace.text()))
+            .map(|(name, trace)| {
+                let lines = trace.text();
+                format!("\nstage {name}\n{lines}{}\n", checksum(&lines))
+            })
             .collect();
         if text != format!("repro.lock 1\n{blocks}") {
             return Err(format!("run: the lock is not in its canonical form:\n{text}"));

@@ -15,7 +15,7 @@ use crate::declared::{Dep, Pipeline, Policy, Stage, TOOL, ordered};
 use crate::foreign::{self, Claims, Unfinished};
 use crate::problem::{Problem, USAGE};
 use crate::reasons::Reasons;
-use crate::traces::{Inputs, Trace};
+use crate::traces::{Inputs, Trace, checksum};
 use crate::tree::Node;
 use crate::work::{Work, is_at_or_below};
 
@@ -113,7 +113,11 @@ impl Oracle {
         let mut lock = Lock::new();
         for block in text.split("\n\n").skip(1) {
             let (name, lines) = block.split_once('\n').unwrap_or((block, ""));
-            let lines = format!("{}\n", lines.trim_end_matches('\n'));
+            let (lines, sum) = lines.trim_end_matches('\n').rsplit_once('\n').unwrap();
+            let lines = format!("{lines}\n");
+            if sum != checksum(&lines) {
+                return Err(format!("the checksum of a block in the lock is wrong: `{block}`"));
+            }
             let trace = self
                 .known
                 .get(&lines)

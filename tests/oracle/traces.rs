@@ -68,3 +68,8 @@ impl Trace {
         text
     }
 }
+
+/// Returns the last line of a block of the lock with these lines.
+pub fn checksum(lines: &str) -> String {
+    format!("sum {}", &blake3::hash(lines.as_bytes()).to_hex()[..16])
+}

@@ -178,7 +178,7 @@ fn seeded(label: &str, seed: u64, epochs: u64, loss: f64, change: &str) -> Value
     let stages = [("data", data), ("train", train)];
     let stages = stages.map(|(name, trace)| (StageName::parse(name).unwrap(), trace));
     let params = [("seed", json!(seed)), ("epochs", json!(epochs))];
-    let lock = (change != "lock").then(|| Lock { stages: stages.into() });
+    let lock = (change != "lock").then(|| Lock { stages: stages.into(), ..Lock::default() });
     Values { lock, ..side(label, &params, &[("loss", loss)]) }
 }
 
