@@ -22,8 +22,10 @@ mod export;
 mod hashing;
 mod import;
 mod manifest;
+#[cfg(feature = "remote")]
 pub(super) mod version;
 
+#[cfg(feature = "remote")]
 pub(super) use self::export::with_children;
 pub use self::export::{Exported, export};
 pub use self::import::{Imported, import};
