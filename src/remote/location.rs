@@ -57,7 +57,9 @@ fn open_with(spec: &RemoteSpec, root: &Path, env: stores::Env<'_>) -> Result<Box
     let patience = Patience::new(timeout);
     Ok(match location {
         Location::Folder(ref path) => {
-            let store = Folder::new(folder(root, path));
+            let path = folder(root, path);
+            let location = Location::Folder(path.display().to_string());
+            let store = Folder::new(path);
             Box::new(Patient::new(store, &spec.name, location, spec.jobs, patience))
         }
         Location::Sftp(ref place) => {

@@ -165,12 +165,12 @@ fn errors_about_remotes() {
     --- stderr
     error: `$ROOT/not/mounted` cannot be reached
      caused by: the folder `$ROOT/not` does not exist
-     hint: create it, mount it, or correct `url` of the remote in `pipeline.toml`
+     hint: `mkdir -p $ROOT/not/mounted` creates it, or mount its disk
 
     exit 2
     --- stderr
-    error: remote `origin` has the unknown scheme `x://`
-     hint: give the path of a folder, or `file:///PATH`
+    error: pipeline.toml:2: remote `origin`: `x://y` has the unknown scheme `x`
+     hint: write a folder, such as `/mnt/data`, or one of `file:///FOLDER`, `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX`, `sftp://USER@HOST:PORT/FOLDER`, `ssh://USER@HOST:PORT/FOLDER`, `webdav://HOST/FOLDER`, `webdavs://HOST/FOLDER`, `https://HOST/FOLDER`, `gdrive://FOLDER`
 
     exit 2
     --- stderr
