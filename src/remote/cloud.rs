@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use super::backend::{Backend, Fault, FaultKind, Listed};
 use super::fault::fault;
-use super::http::{Ending, observed};
+use super::http::observed;
 
 /// Deepest folder that is listed, for stores that invent folders without an end.
 const MAX_DEPTH: usize = 16;
@@ -37,14 +37,10 @@ pub(super) enum Listing {
 }
 
 impl Cloud {
-    fn run<T>(
-        &self,
-        verb: impl Future<Output = opendal::Result<T>>,
-    ) -> Result<T, (opendal::Error, Option<Ending>)> {
-        let (result, ending) = runtime()
-            .map_err(|text| (opendal::Error::new(opendal::ErrorKind::Unexpected, text), None))?
-            .block_on(observed(verb));
-        result.map_err(|err| (err, ending))
+    fn run<T>(&self, verb: impl Future<Output = opendal::Result<T>>) -> Result<T, Fault> {
+        let runtime = runtime().map_err(|message| Fault { kind: FaultKind::Other, message })?;
+        let (result, ending) = runtime.block_on(observed(verb));
+        result.map_err(|err| fault(&err, ending))
     }
 
     fn list_folder(&self, folder: &str) -> Result<Page, Fault> {
@@ -53,13 +49,8 @@ impl Cloud {
         let lister = self.operator.list_with(&start).recursive(is_deep);
         let entries = match self.run(async { lister.await }) {
             Ok(entries) => entries,
-            Err((err, ending)) => {
-                let fault = fault(&err, ending);
-                return match fault.kind {
-                    FaultKind::Missing => Ok(Page::default()),
-                    _ => Err(fault),
-                };
-            }
+            Err(fault) if fault.kind == FaultKind::Missing => return Ok(Page::default()),
+            Err(fault) => return Err(fault),
         };
         let mut page = Page::default();
         for entry in entries {
@@ -119,8 +110,7 @@ impl Backend for Cloud {
         if let Some(range) = range.clone() {
             reading = reading.range(range);
         }
-        let read = self.run(async { reading.await });
-        let bytes = read.map_err(|(err, ending)| fault(&err, ending))?.to_vec();
+        let bytes = self.run(async { reading.await })?.to_vec();
         match range {
             Some(range) if bytes.len() as u64 != range.end - range.start => {
                 let wanted = range.end - range.start;
@@ -135,20 +125,16 @@ impl Backend for Cloud {
         if self.listing == Listing::None {
             return Err(read_only("files behind a web server can only be read"));
         }
-        let written = self.run(self.operator.write(path, bytes.to_vec()).into_future());
-        written.map(drop).map_err(|(err, ending)| fault(&err, ending))
+        self.run(self.operator.write(path, bytes.to_vec())).map(drop)
     }
 
     fn delete(&self, path: &str) -> Result<(), Fault> {
         if self.listing == Listing::None {
             return Err(read_only("files behind a web server can only be read"));
         }
-        match self.run(async { self.operator.delete(path).await }) {
-            Ok(()) => Ok(()),
-            Err((err, ending)) => match fault(&err, ending) {
-                fault if fault.kind == FaultKind::Missing => Ok(()),
-                fault => Err(fault),
-            },
+        match self.run(self.operator.delete(path)) {
+            Err(fault) if fault.kind == FaultKind::Missing => Ok(()),
+            deleted => deleted,
         }
     }
 
