@@ -25,7 +25,7 @@ impl Cache {
     /// Returns the length of an object in bytes; `None` if it does not exist.
     pub fn size(&self, digest: &Digest) -> Option<u64> {
         let meta = self.path_of(OBJECTS, digest).symlink_metadata().ok()?;
-        meta.is_file().then(|| meta.len())
+        meta.is_file().then_some(meta.len())
     }
 
     /// Adds `bytes` as the object `digest`, and reports whether they match it. Other bytes are not

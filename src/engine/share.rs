@@ -9,7 +9,6 @@
 //! - [`open`] a remote of a project by its name, then [`Remote::refresh`] it: one listing.
 //! - Ask [`Remote::catalog`] which objects, traces and runs it has; this makes no request.
 //! - [`fetch::fetch_contents`] and [`fetch::fetch_traces`] fetch by digest and by key.
-//! - [`push::push_runs`] sends runs, and [`fetch::fetch_runs`] reads those of the remote.
 
 pub mod auto;
 mod exchange;

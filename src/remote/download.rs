@@ -196,7 +196,7 @@ impl<'a> Download<'a> {
                     items.push(Item { digest: *digest, place, target: Target::Content });
                 }
                 Some(Stored::InSegments(segments)) => {
-                    self.plan_large(digest, segments, &mut items)?
+                    self.plan_large(digest, segments, &mut items)?;
                 }
             }
         }

@@ -314,9 +314,9 @@ impl PrunePlan {
             Kind::Trace { outs, .. } => {
                 let stays = is_young || outs.iter().all(is_kept);
                 if stays {
-                    self.kept_traces += 1
+                    self.kept_traces += 1;
                 } else {
-                    self.unused_traces += 1
+                    self.unused_traces += 1;
                 }
                 stays
             }
@@ -326,9 +326,9 @@ impl PrunePlan {
                     || segments.contains(&blob.digest);
                 let amount = Amount { objects: 1, bytes: blob.slice.raw.into() };
                 if stays {
-                    self.kept += amount
+                    self.kept += amount;
                 } else {
-                    self.unused += amount
+                    self.unused += amount;
                 }
                 stays
             }

@@ -90,7 +90,7 @@ fn line(verb: &str, done: u64, total: u64, rate: f64) -> String {
     if rate >= 1.0 {
         text.push_str(&format!(", {}/s", size(rate as u64)));
         let left = total.saturating_sub(done) as f64 / rate;
-        if left >= 1.0 && left < 1e6 {
+        if (1.0..1e6).contains(&left) {
             text.push_str(&format!(", {} left", clock(Duration::from_secs(left as u64))));
         }
     }

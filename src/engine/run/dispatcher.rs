@@ -211,8 +211,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
                         let _ = progress_to.send(Message::Supplying(
                             ix,
                             (done, total),
-                            reasons,
-                            inputs,
+                            Box::new((reasons, inputs)),
                         ));
                     };
                     let observing = AssertUnwindSafe(|| {
@@ -291,7 +290,8 @@ impl<'a, 's> Dispatcher<'a, 's> {
                 self.just_observed = Some(ix);
                 self.advance(Input::Observed(ix, Need::Work))
             }
-            Message::Supplying(ix, progress, reasons, inputs) => {
+            Message::Supplying(ix, progress, shown) => {
+                let (reasons, inputs) = *shown;
                 if self.observing.contains(&ix) {
                     self.show_supplying(ix, progress, reasons, inputs);
                 }
@@ -480,7 +480,7 @@ impl<'a, 's> Dispatcher<'a, 's> {
         let (outcome, outs, end) = match result {
             StageResult::Done(trace, work) => {
                 let outs = trace.outs.clone();
-                self.ledger.remember(ix, trace);
+                self.ledger.remember(ix, *trace);
                 self.ledger.save_lock_now_and_then();
                 let outcome = match work {
                     Work::Restore => {

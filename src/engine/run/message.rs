@@ -29,7 +29,7 @@ pub(super) enum Message {
     Observed(StageIx, Result<Arc<Observation>>, Supplied),
     /// The supply is bringing the outs of a stage: the number of objects that have arrived, and of
     /// all. The reasons and inputs are those of the stage.
-    Supplying(StageIx, (u64, u64), Vec<Change>, StageInputs),
+    Supplying(StageIx, (u64, u64), Box<(Vec<Change>, StageInputs)>),
     /// Output of a stage. The dispatcher drops the sender once it has reported all of it.
     Output(StageIx, Vec<StageMessage>, Sender<()>),
     Ended(StageIx, StageResult, Box<Spent>),

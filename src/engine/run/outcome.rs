@@ -11,7 +11,7 @@ use super::processes::Stop;
 /// The result of the work on a stage.
 #[derive(Debug)]
 pub(super) enum StageResult {
-    Done(Trace, Work),
+    Done(Box<Trace>, Work),
     /// An object in the cache is damaged or missing, so the stage has to run.
     Damaged(Error),
     Failed {

@@ -72,7 +72,7 @@ pub(super) fn committed(
     version: Option<SourceVersion>,
 ) -> StageResult {
     match commit_outs(project, stage, observation, watch, version) {
-        Ok(trace) => StageResult::Done(trace, Work::Run),
+        Ok(trace) => StageResult::Done(Box::new(trace), Work::Run),
         Err(uncommitted) => uncommitted.result(stage, "ran, but its outs could not be stored"),
     }
 }

@@ -64,7 +64,7 @@ fn act(
     let stage = &project.pipeline.stages[ix];
     let links = UserLinks::of(project, stage);
     let result = match &observation.decision {
-        Decision::Fresh(trace) => StageResult::Done(trace.clone(), Work::Restore),
+        Decision::Fresh(trace) => StageResult::Done(Box::new(trace.clone()), Work::Restore),
         Decision::Restore(trace, _) => restore(context, trace, observation, deliver),
         Decision::Blocked(_) => panic!("BUG: a blocked stage is an error"),
         Decision::Run(_) => run(context, ix, observation, deliver),
@@ -111,7 +111,7 @@ fn restore(
     match restored() {
         Ok(replaced) => {
             warn_of_replaced(&replaced, deliver);
-            StageResult::Done(trace.clone(), Work::Restore)
+            StageResult::Done(Box::new(trace.clone()), Work::Restore)
         }
         Err(error) if error.kind == Kind::Damaged => StageResult::Damaged(error),
         Err(error) => unstarted("could not be restored", error),

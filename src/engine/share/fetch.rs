@@ -13,7 +13,7 @@ use crate::engine::Project;
 use crate::engine::upkeep::roots::ProjectRoots;
 use crate::error::{Error, Result};
 use crate::plan::Trace;
-use crate::remote::{Amount, Fetched, Meter, Remote, RunPlace, TracePlace};
+use crate::remote::{Amount, Fetched, Meter, Remote, TracePlace};
 use crate::repo_path::RepoPath;
 use crate::workspace::run_lock::RunLock;
 
@@ -149,25 +149,6 @@ pub(super) fn fetch_contents_during_run(
     fetch.files(&reached);
     project.cache.sync()?;
     Ok(fetch.report)
-}
-
-/// Reads runs of a remote: the uid and the manifest of each that `is_wanted` by its uid and the
-/// digest of its manifest. A run that was edited has several manifests.
-///
-/// Damaged manifests are left out, with an error each in the report.
-pub fn fetch_runs(
-    remote: &Remote,
-    is_wanted: impl Fn(&[u8; 16], &Digest) -> bool,
-    meter: &Meter,
-) -> (Vec<([u8; 16], Vec<u8>)>, FetchReport) {
-    let runs = remote.catalog().runs().iter().filter(|run| is_wanted(&run.uid, &run.digest));
-    let runs: Vec<&RunPlace> = runs.collect();
-    let places: Vec<_> = runs.iter().map(|run| (run.digest, run.place)).collect();
-    let (records, fetched) = remote.records(&places, meter);
-    let mut report = FetchReport::default();
-    report.add(fetched);
-    let found = records.into_iter().map(|(position, bytes)| (runs[position].uid, bytes));
-    (found.collect(), report)
 }
 
 /// Returns the outs of all traces on a remote.

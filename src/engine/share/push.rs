@@ -80,50 +80,6 @@ pub fn push(
     Ok(pushed)
 }
 
-/// Sends runs with the contents that they refer to. The remote must have been refreshed.
-///
-/// Runs of which the remote has this manifest already are left out. A run that refers to something
-/// that is neither in the cache nor on the remote is not sent, and counts as missing nothing: check
-/// that first.
-///
-/// # Errors
-/// A content is not possible.
-pub fn push_runs(
-    project: &Project,
-    remote: &mut Remote,
-    runs: &[RunToSend],
-    mode: Mode,
-    meter: &Meter,
-) -> Result<Pushed> {
-    let contents: HashSet<Content> = runs.iter().flat_map(|run| run.refers.clone()).collect();
-    let reached = reach(&project.cache, contents, Depth::Everything, |_| Ok(()))?;
-    let records = |catalog: &Catalog| {
-        let known: HashSet<([u8; 16], Digest)> =
-            catalog.runs().iter().map(|run| (run.uid, run.digest)).collect();
-        let lacking =
-            runs.iter().filter(|run| !known.contains(&(run.uid, Digest::of(&run.manifest))));
-        let record = |run: &RunToSend| Record {
-            key: RecordKey::Run(run.uid),
-            bytes: run.manifest.clone(),
-            refers: run.refers.clone(),
-        };
-        lacking.map(record).collect()
-    };
-    let listings = Reach::default();
-    let plan = Plan { reached: &reached, listings: &listings, checked: &[], records: &records };
-    send(project, remote, &plan, mode, meter)
-}
-
-/// A run to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunToSend {
-    /// The global identity of the run.
-    pub uid: [u8; 16],
-    pub manifest: Vec<u8>,
-    /// Contents of the cache that the manifest refers to.
-    pub refers: Vec<Content>,
-}
-
 /// The objects and records of a push.
 struct Plan<'p> {
     reached: &'p Reach,

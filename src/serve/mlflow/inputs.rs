@@ -79,13 +79,10 @@ async fn log_model(state: &State, request: &Request) -> Answer {
     let message = Message::of(request).await?;
     let target = Target::of(request, message.required("run_id")?)?;
     let text = message.required("model_json")?;
-    let model = match serde_json::from_str(text) {
-        Ok(Value::Object(model)) => model,
-        _ => {
-            let shown = text.escape_debug();
-            let message = format!("Malformed model info. \n {shown} \n is not a valid JSON.");
-            return Err(Refusal::invalid(message));
-        }
+    let Ok(Value::Object(model)) = serde_json::from_str(text) else {
+        let shown = text.escape_debug();
+        let message = format!("Malformed model info. \n {shown} \n is not a valid JSON.");
+        return Err(Refusal::invalid(message));
     };
     let lacking = MODEL_FIELDS.into_iter().filter(|field| !model.contains_key(*field));
     let lacking: Vec<String> = lacking.map(|field| format!("'{field}'")).collect();
