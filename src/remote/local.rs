@@ -132,7 +132,7 @@ mod tests {
         let pack = Pack { digest: Digest::of(b"pack"), bytes: 4, since: 0, blobs: Vec::new() };
         state.note(&pack).unwrap();
         fs::write(state.path(JOURNAL, &Digest::of(b"other")), "torn").unwrap();
-        assert_eq!(state.noted(), [pack.clone()]);
+        assert_eq!(state.noted(), std::slice::from_ref(&pack));
         state.forget(&[pack.digest]);
         assert!(state.noted().is_empty());
     }

@@ -24,7 +24,9 @@ struct Watched {
     gets: Arc<AtomicUsize>,
 }
 
-struct PutHook(Box<dyn Fn(&str) -> std::result::Result<(), Fault> + Send + Sync>);
+type OnPut = dyn Fn(&str) -> std::result::Result<(), Fault> + Send + Sync;
+
+struct PutHook(Box<OnPut>);
 
 impl std::fmt::Debug for PutHook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -405,7 +407,7 @@ fn records_with_references() {
     let bytes = b"manifest".to_vec();
     let run = Record { key: RecordKey::Run([7; 16]), bytes, refers: refers.clone() };
     let mut one = remote(dir.path(), "one", |_| Ok(()));
-    let sent = one.upload(&[], &[run.clone()], &source, &Meter::default());
+    let sent = one.upload(&[], std::slice::from_ref(&run), &source, &Meter::default());
     one.publish(sent, &|digest| *digest != content.digest).unwrap();
     assert!(one.catalog().runs().is_empty(), "what it refers to is missing");
     let sent = one.upload(&[content], &[run], &source, &Meter::default());

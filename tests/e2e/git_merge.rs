@@ -376,7 +376,7 @@ fn mixed_record_is_never_up_to_date() {
     };
     sandbox.git(&["checkout", "-q", "other", "--", "features", "pipeline.lock"]);
     let theirs = sandbox.read("pipeline.lock");
-    sandbox.write("pipeline.lock", &ours.replace(&dep(&ours), &dep(&theirs)));
+    sandbox.write("pipeline.lock", ours.replace(&dep(&ours), &dep(&theirs)));
     snapshot!(sandbox.repro(&["status", "--check"]), @"");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("model"), "two\n");

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use repro::engine::run::{NoTracking, Options, Role, run};
+use repro::engine::elsewhere::{NoSources, Wish};
+use repro::engine::run::{NoSupply, NoTracking, Options, Role, run};
 use repro::engine::status::{Verdict, assess};
 use repro::engine::{OnForeign, Project};
 use repro::event::{Failure, Outcome};
@@ -177,6 +178,9 @@ fn run_in_process(
         role: Role::Ordinary,
         git: None,
         tracking: Arc::new(NoTracking),
+        sources: Arc::new(NoSources),
+        origins: Wish::Locked,
+        supply: Arc::new(NoSupply),
     };
     let report = run(&project, &held, &options, Vec::new(), || ())?;
     let stages = report.stages.into_iter().map(|(name, outcome, _)| {
