@@ -10,7 +10,7 @@ use crate::error::Error;
 const COMMANDS: [(&[&str], &str); 15] = [
     (
         &["push", "pull", "fetch", "remote"],
-        "results stay on this machine: there is no remote storage yet",
+        "this program was built without remotes: the feature `remote` of its crate adds them",
     ),
     (
         &["exp", "experiments", "queue", "multirun"],

@@ -154,13 +154,9 @@ fn load_from(root: &Path, source: SnapshotSource) -> Result<Project> {
         None if is_remembered => return load_from(root, SnapshotSource::Read(read(root)?)),
         None => panic!("BUG: a stage of a new snapshot does not parse"),
     };
-    let mut lock = Lock::default();
     let stages = pipeline.stages.iter().map(|stage| stage.name.clone());
-    for name in stages.chain(lines.undeclared.into_iter().filter_map(StageName::parse)) {
-        if let Some(trace) = blocks.trace(name.as_str()).map_err(project::bad_lock)? {
-            lock.stages.insert(name, trace);
-        }
-    }
+    let undeclared = lines.undeclared.into_iter().filter_map(StageName::parse);
+    let lock = Lock::part(&blocks, stages.chain(undeclared)).map_err(project::bad_lock)?;
     let up_to_date = UpToDate::of(snapshot, &stale);
     Project::of(root, Parts { pipeline, workspace, lock, blocks, up_to_date })
 }

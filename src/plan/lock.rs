@@ -52,14 +52,22 @@ impl Lock {
     }
 
     pub fn of(blocks: &Blocks) -> Result<Lock, BadLock> {
+        let name = |name| StageName::parse(name).unwrap_or_else(|| panic!("BUG: no stage name"));
+        Lock::part(blocks, blocks.names().map(name))
+    }
+
+    /// Parses the blocks of some stages. Stages without a block are left out.
+    pub fn part(
+        blocks: &Blocks,
+        stages: impl IntoIterator<Item = StageName>,
+    ) -> Result<Lock, BadLock> {
         let mut lock = Lock::default();
-        for block in &blocks.blocks {
-            let name = StageName::parse(&blocks.text[block.name.clone()]);
-            let name = name.unwrap_or_else(|| panic!("BUG: a block without a name"));
+        for stage in stages {
+            let Some(block) = blocks.block(stage.as_str()) else { continue };
             if !lock_sum::holds(&blocks.text[block.lines.clone()]) {
-                lock.mixed.insert(name.clone());
+                lock.mixed.insert(stage.clone());
             }
-            lock.stages.insert(name, blocks.read(block)?);
+            lock.stages.insert(stage, blocks.read(block)?);
         }
         Ok(lock)
     }

@@ -212,8 +212,8 @@ fn unreadable_lock_error_has_line() {
     snapshot!(sandbox.repro(&["run"]), @"
     exit 2
     --- stderr
-    error: pipeline.lock:3: line outside a stage
-     hint: fix the file with git, or delete it: the next `repro run` rebuilds it, mostly from the cache
+    error: pipeline.lock:3: git left a conflict here
+     hint: `repro git resolve` takes the record of each stage from one side
     ");
 }
 

@@ -292,7 +292,7 @@ fn resolve_of_earlier_conflicts() {
     snapshot!(sandbox.repro(&["status"]), @"
     exit 2
     --- stderr
-    error: pipeline.lock:9: git left a conflict here
+    error: pipeline.lock:10: git left a conflict here
      hint: `repro git resolve` takes the record of each stage from one side
     ");
     snapshot!(sandbox.repro(&["git", "resolve", "--theirs", "trian"]), @"
@@ -377,7 +377,11 @@ fn mixed_record_is_never_up_to_date() {
     sandbox.git(&["checkout", "-q", "other", "--", "features", "pipeline.lock"]);
     let theirs = sandbox.read("pipeline.lock");
     sandbox.write("pipeline.lock", ours.replace(&dep(&ours), &dep(&theirs)));
-    snapshot!(sandbox.repro(&["status", "--check"]), @"");
+    snapshot!(sandbox.repro(&["status", "--check"]), @"
+    exit 4
+    --- stdout
+    train is out of date: its record in pipeline.lock mixes two versions
+    ");
     sandbox.ok(&["run"]);
     assert_eq!(sandbox.read("model"), "two\n");
     sandbox.ok(&["status", "--check"]);

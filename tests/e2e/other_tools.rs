@@ -8,7 +8,6 @@ fn foreign_commands_and_options() {
     let sandbox = Sandbox::with("[params]\nseed = 1\n[stages.train]\ncmd = 'true'\n");
     let mut answers = String::new();
     for typed in [
-        "push",
         "exp run",
         "metrics diff",
         "runs compare 1 2",
@@ -26,11 +25,6 @@ fn foreign_commands_and_options() {
         answers += &format!("# {typed}\n{}\n", sandbox.repro(&args));
     }
     snapshot!(answers, @"
-    # push
-    exit 2
-    --- stderr
-    error: there is no command `push`
-     hint: results stay on this machine: there is no remote storage yet
     # exp run
     exit 2
     --- stderr
