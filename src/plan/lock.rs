@@ -2,8 +2,8 @@
 //!
 //! Mechanism: the file is a header line followed by one block per stage. A block is a blank line,
 //! the line `stage NAME`, the lines of the [trace](Trace) and a [checksum](lock_sum). [`Blocks`]
-//! finds the blocks without parsing them. A block is parsed when it is requested and copied verbatim when it is kept, so the
-//! cost of an update depends on the number of changed stages.
+//! finds the blocks without parsing them. A block is parsed when it is requested and copied
+//! verbatim when it is kept, so the cost of an update depends on the number of changed stages.
 //!
 //! Invariants: written blocks are sorted by name, and each name occurs once. The file belongs in
 //! git, so it contains neither times nor machine names: equal states have equal bytes. The blank
@@ -29,8 +29,8 @@ const HEAD: &str = "\nstage ";
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Lock {
     pub stages: BTreeMap<StageName, Trace>,
-    /// Stages whose block does not match its checksum. Their traces name outs that a stage has made,
-    /// but not what they were made from.
+    /// Stages whose block does not match its checksum. Their traces name outs that a stage has
+    /// made, but not what they were made from.
     pub mixed: BTreeSet<StageName>,
 }
 

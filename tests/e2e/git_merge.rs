@@ -361,14 +361,14 @@ outs = ["model"]
 }
 
 #[test]
-fn text_merge_of_a_record_conflicts() {
+fn text_merge_conflicts() {
     let sandbox = merged_as_text();
     assert_eq!(git(&sandbox, &["merge", "-q", "--no-edit", "other"]).code, 1);
     assert!(sandbox.read("pipeline.lock").contains("<<<<<<<"));
 }
 
 #[test]
-fn mixed_record_is_never_up_to_date() {
+fn mixed_record_is_stale() {
     let sandbox = merged_as_text();
     let ours = sandbox.read("pipeline.lock");
     let dep = |lock: &str| {

@@ -61,7 +61,7 @@ struct Remotes {
 struct State {
     /// Remotes that have answered and did not fail since; `None` before the first question.
     open: Option<Vec<Arc<Remote>>>,
-    /// Those of the transfers that are going on.
+    /// Meters of the transfers that are going on.
     meters: Vec<Arc<Meter>>,
     warnings: Vec<String>,
     is_stopped: bool,

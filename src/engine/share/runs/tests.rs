@@ -1,3 +1,5 @@
+//! Merging of runs with hostile, damaged and conflicting manifests.
+
 use std::fs;
 
 use super::*;
@@ -94,7 +96,7 @@ fn hostile_manifests_are_refused() {
         assert!(text.contains(why), "{to}: {text}");
         assert!(!dir.path().join("runs/run-1").exists(), "{to}");
         assert!(!dir.path().parent().unwrap().join("evil").exists());
-        // The others are merged all the same.
+        // The others are merged anyway.
         put(dir.path(), &good, parts.clone());
         let found = pulled(dir.path());
         assert_eq!(found.new.len(), 1, "{to}: {found:?}");
