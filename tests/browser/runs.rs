@@ -48,24 +48,6 @@ fn order_filter_and_back() {
 }
 
 #[test]
-fn rows_drawn_once_per_order() {
-    let sandbox = demo_with(&RATES);
-    let ui = Ui::start(&sandbox);
-    let Some(mut page) = ui.open("/runs") else { return };
-    shows(&mut page, "run-3 run-2 run-1");
-    page.evaluate(
-        "window.drawn = [];
-        new MutationObserver((changes) => drawn.push(...changes.map(({ target }) => target)
-            .filter((target) => target.matches('.w-row')).map((row) => row.dataset.index)))
-            .observe(document.querySelector('.w-body'), { childList: true, subtree: true });",
-    );
-    page.click("[data-key='metrics.train.accuracy'] .sort");
-    shows(&mut page, "run-2 run-3 run-1");
-    page.wait("document.querySelector('[aria-sort=descending]')");
-    page.wait("drawn.length === 2 && drawn.join() === '0,1'");
-}
-
-#[test]
 fn mistakes_and_completion() {
     let sandbox = demo_with(&RATES);
     let ui = Ui::start(&sandbox);
