@@ -37,7 +37,7 @@ const REMOTES: &str = "remotes";
 /// [`Remote::refresh`] next.
 ///
 /// # Errors
-/// There is no such remote, or it is not clear which one is meant.
+/// The remote is not declared, or several are and `name` does not choose one.
 pub fn open(project: &Project, name: Option<&str>) -> Result<Remote> {
     let spec = declared(&project.pipeline, name)?;
     Remote::open(spec, &project.history, &remotes_folder(project))
@@ -51,7 +51,7 @@ pub(super) fn remotes_folder(project: &Project) -> PathBuf {
 /// Returns the remote `name`; without a name, the only one or the default.
 ///
 /// # Errors
-/// There is no such remote, or it is not clear which one is meant.
+/// The remote is not declared, or several are and `name` does not choose one.
 pub fn declared<'p>(pipeline: &'p Pipeline, name: Option<&str>) -> Result<&'p RemoteSpec> {
     let remotes = &pipeline.remotes;
     let listed = || {

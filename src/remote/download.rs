@@ -38,13 +38,13 @@ pub trait Sink: Sync {
     /// Adds a content, and reports whether its bytes match the digest. Wrong bytes are not added.
     ///
     /// # Errors
-    /// It cannot be stored.
+    /// The content cannot be stored.
     fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<bool>;
 
     /// Opens a content that arrives in segments, with what an interrupted fetch has left of it.
     ///
     /// # Errors
-    /// It cannot be stored.
+    /// The content cannot be stored.
     fn partial(&self, digest: &Digest, bytes: u64) -> Result<Box<dyn Partial + '_>>;
 }
 
@@ -56,13 +56,13 @@ pub trait Partial: Send + Sync {
     /// Writes a segment.
     ///
     /// # Errors
-    /// It cannot be stored.
+    /// The segment cannot be stored.
     fn put(&self, offset: u64, bytes: &[u8]) -> Result<()>;
 
     /// Adds the complete content, and reports whether its bytes match the digest.
     ///
     /// # Errors
-    /// It cannot be stored.
+    /// The content cannot be stored.
     fn finish(&self) -> Result<bool>;
 }
 

@@ -15,7 +15,7 @@
 //!   large contents   count; for each: kind, digest, count of segments; digest and length of each
 //! ```
 //! Numbers in the body are LEB128. An index file is immutable and named by the BLAKE3 of its bytes.
-//! What another listed index file replaces does not count, even while it is still listed.
+//! An index file that another one replaces does not count, even while it is still listed.
 //!
 //! Decoding checks every count against the bytes that are left before anything is allocated, so
 //! memory is bounded by a multiple of the input. Does not know where index files are stored.

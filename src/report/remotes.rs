@@ -75,7 +75,7 @@ impl RemoteCheck {
     /// Tries a remote.
     ///
     /// # Errors
-    /// It cannot be opened: a setting or a variable is missing.
+    /// The remote cannot be opened: a setting or a variable is missing.
     pub fn new(spec: &RemoteSpec, root: &Path) -> Result<RemoteCheck> {
         let store = remote::open(spec, root)?;
         let probe = remote::probe(&*store);

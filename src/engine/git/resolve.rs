@@ -17,8 +17,8 @@ use crate::workspace::write::Durability;
 /// Resolves the conflict in the lock at `root`. `chosen` are stages whose side the user names.
 ///
 /// # Errors
-/// There is no conflict, a side is not a lock, or a chosen stage is not among those that both
-/// sides changed.
+/// The lock is not in conflict, a side is not a lock, or a chosen stage is not among those that
+/// both sides changed.
 pub fn resolve(root: &Path, chosen: &[(String, Side)]) -> Result<Settled> {
     let path = root.join(lock::FILE);
     let git = Git::at(root);

@@ -87,8 +87,8 @@ impl Repository {
 /// Sets up the driver and some hooks for the project at `root`.
 ///
 /// # Errors
-/// There is no repository, or a file cannot be written. A hook that cannot be installed is not an
-/// error; it is in [`Changes::left`].
+/// The folder is not in a repository, or a file cannot be written. A hook that cannot be installed
+/// is not an error; it is in [`Changes::left`].
 pub fn install(root: &Path, hooks: &[Hook]) -> Result<Changes> {
     let repository = Repository::find(root)?;
     let program = program::path()?;

@@ -17,11 +17,11 @@ use crate::event::Millis;
 use crate::pipeline::{Cached, Policy, StageIx};
 use crate::plan::{Change, Decision, Force};
 
-/// Brings objects and traces of other machines into the cache. The engine does not know how. Called
-/// by several threads at once.
+/// Brings objects and traces of other machines into the cache. The engine does not know how.
+/// Several threads call it at once.
 ///
-/// Nothing here fails: a store that cannot be reached brings nothing, then and later, and that is
-/// one warning.
+/// The functions do not fail. A store that cannot be reached is left out for the rest of the run,
+/// with one warning.
 pub trait Supply: fmt::Debug + Send + Sync {
     /// Brings the objects of which `wanted` consist, as far as the cache lacks them. Returns the
     /// name of where they are from, or `None` if the cache still lacks some.

@@ -43,7 +43,7 @@ pub struct Pushed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Send,
-    /// Nothing is sent, only counted.
+    /// Counts what would be sent.
     Count,
 }
 

@@ -63,7 +63,7 @@ impl Arrived {
     /// Parses and checks a manifest.
     ///
     /// # Errors
-    /// It is not that of one run, or not one that this program writes.
+    /// The manifest does not describe exactly one run, or this program did not write it.
     pub(in crate::engine) fn parse(digest: Digest, manifest: &[u8]) -> Result<Arrived> {
         let Manifest { mut runs, parts, .. } = Manifest::parse(manifest, u64::MAX)?;
         let (Some(entry), true) = (runs.pop(), runs.is_empty()) else {

@@ -31,7 +31,7 @@ const MAX_TARGET: u64 = 4096;
 /// Unpacks the archive at `path` into the new folder `into`. Messages call it `shown`.
 ///
 /// # Errors
-/// It is not an archive, is damaged or hostile, or the disk is full.
+/// The file is not an archive, the archive is damaged or hostile, or the disk is full.
 pub(super) fn unpack(path: &Path, shown: &str, into: &Path) -> Result<()> {
     let failed = |err| Error::io("read", path, &err);
     let mut file = File::open(path).map_err(failed)?;
