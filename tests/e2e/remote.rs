@@ -99,7 +99,7 @@ fn check_of_an_absent_server() {
     web http://127.0.0.1:1/x unsupported unavailable unsupported -
     --- stderr
     error: cannot read `probe` of `http://127.0.0.1:1/x`
-     caused by: cannot connect: Connection refused (os error 111) (5 attempts in [time])
+     caused by: cannot connect: Connection refused (os error 111) ([n] attempts in [time])
      hint: `repro remote check web` tries the store; `HTTPS_PROXY` is used if it is set; the same command continues where this one stopped
     ");
 }

@@ -182,13 +182,15 @@ pub fn files(dir: &Path) -> Vec<String> {
     files
 }
 
-/// Asserts an inline snapshot, with times, dates, process ids and table widths masked.
+/// Asserts an inline snapshot, with times, dates, attempts, process ids and table widths masked.
 #[macro_export]
 macro_rules! snapshot {
     ($done:expr, @$expected:literal) => {
         insta::with_settings!({ filters => vec![
             (r"\b\d+h\d\dm\b|\b\d+m\d\ds\b|\b\d+(\.\d)?s\b|\b\d+ms\b", "[time]"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?", "[date]"),
+            // How often a request is repeated depends on the time that each attempt takes.
+            (r"\b\d+ attempts in \[time\]", "[n] attempts in [time]"),
             (r"pid \d+", "pid [pid]"),
             (r"process \d+ \(`.*`\)", "process [pid] (`[name]`)"),
             // Widths and bars depend on the times.
