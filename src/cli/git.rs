@@ -3,6 +3,8 @@
 mod hook;
 mod install;
 mod merge_lock;
+#[cfg(feature = "remote")]
+mod pre_push;
 mod resolve;
 
 use std::path::Path;
@@ -24,8 +26,9 @@ enum Command {
     /// Set up the merge driver for pipeline.lock, and the hooks
     ///
     /// The driver takes each stage's record as a whole from one side, and never leaves conflict
-    /// markers. The hooks restore outs after a switch of branches, a merge or a rebase. Hooks that
-    /// exist already are kept and run first. The command can be repeated.
+    /// markers. The hooks restore outs after a switch of branches, a merge or a rebase, and warn
+    /// when pushed commits need outs that the remote lacks. Hooks that exist already are kept and
+    /// run first. The command can be repeated.
     Install(install::InstallArgs),
     /// Remove the merge driver and the hooks
     Uninstall(install::UninstallArgs),

@@ -10,6 +10,7 @@
 //! - Ask [`Remote::catalog`] which objects, traces and runs it has; this makes no request.
 //! - [`fetch::fetch_contents`] and [`fetch::fetch_traces`] fetch by digest and by key.
 
+mod ask;
 pub mod auto;
 mod exchange;
 pub mod fetch;
@@ -22,6 +23,7 @@ pub mod runs;
 pub mod select;
 mod shelf;
 pub mod status;
+pub mod unpushed;
 
 use std::path::PathBuf;
 
@@ -41,6 +43,18 @@ const REMOTES: &str = "remotes";
 pub fn open(project: &Project, name: Option<&str>) -> Result<Remote> {
     let spec = declared(&project.pipeline, name)?;
     Remote::open(spec, &project.history, &remotes_folder(project))
+}
+
+/// Does the same as [`open`] and then refreshes the remote, for a caller that does not wait for
+/// long.
+///
+/// # Errors
+/// In addition to those of [`open`]: the remote does not answer in time, or fails.
+pub fn ask(project: &Project, name: Option<&str>) -> Result<Remote> {
+    let spec = declared(&project.pipeline, name)?;
+    let folder = remotes_folder(project);
+    let mut answers = ask::ask_all(std::slice::from_ref(spec), &project.history, &folder);
+    answers.pop().map_or_else(|| Err(Error::panicked()), |(_, answer)| answer)
 }
 
 /// Returns the folder with the local knowledge about remotes.

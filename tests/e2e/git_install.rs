@@ -38,6 +38,7 @@ fn install_and_uninstall() {
     created the hook .git/hooks/post-merge
     created the hook .git/hooks/post-rewrite
     created the hook .git/hooks/pre-commit
+    created the hook .git/hooks/pre-push
     ");
     snapshot!(sandbox.repro(&["git", "install", "--pre-commit"]), @"
     exit 0
@@ -49,7 +50,7 @@ fn install_and_uninstall() {
     --- stdout
     lock uses the merge driver: yes, by .gitattributes
     merge driver: set up
-    hooks: post-checkout, post-merge, post-rewrite, pre-commit in .git/hooks
+    hooks: post-checkout, post-merge, post-rewrite, pre-commit, pre-push in .git/hooks
     ");
     snapshot!(sandbox.repro(&["git", "uninstall"]), @"
     exit 0
@@ -60,6 +61,7 @@ fn install_and_uninstall() {
     removed the hook .git/hooks/post-merge
     removed the hook .git/hooks/post-rewrite
     removed the hook .git/hooks/pre-commit
+    removed the hook .git/hooks/pre-push
     ");
     assert!(!sandbox.exists(".gitattributes"));
     assert_eq!(sandbox.read(".git/config"), config);
@@ -97,6 +99,7 @@ fn other_hooks_run_first() {
     created the hook .git/hooks/post-checkout; it first runs the hook that was there, now post-checkout.before-repro
     created the hook .git/hooks/post-merge
     created the hook .git/hooks/post-rewrite
+    created the hook .git/hooks/pre-push
     ");
     sandbox.git(&["commit", "-q", "--allow-empty", "-m", "1"]);
     sandbox.git(&["switch", "-qc", "other"]);
@@ -128,6 +131,7 @@ fn other_hooks_run_first() {
     removed the hook .git/hooks/post-checkout; the one before it is back
     removed the hook .git/hooks/post-merge
     removed the hook .git/hooks/post-rewrite
+    removed the hook .git/hooks/pre-push
     ");
     sandbox.git(&["switch", "-q", "other"]);
     assert_eq!(sandbox.read("hooks"), "theirs 1\nouter\ntheirs 1\nouter\ntheirs 1\n");
@@ -146,6 +150,7 @@ fn folder_of_hooks_elsewhere() {
     created the hook .husky/post-checkout
     created the hook .husky/post-merge
     created the hook .husky/post-rewrite
+    created the hook .husky/pre-push
     ");
     assert!(sandbox.exists(".husky/post-checkout"));
     let shared = tempfile::tempdir().unwrap();
@@ -156,7 +161,7 @@ fn folder_of_hooks_elsewhere() {
     exit 0
     --- stderr
     warning: no hooks were installed: `core.hooksPath` is `$SHARED`, outside this repository
-     hint: call `repro git hook NAME "$@"` from the hooks there, NAME being post-checkout, post-merge, post-rewrite
+     hint: call `repro git hook NAME "$@"` from the hooks there, NAME being post-checkout, post-merge, post-rewrite, pre-push
     "#);
     assert_eq!(fs::read_dir(shared.path()).unwrap().count(), 0);
 }

@@ -36,17 +36,19 @@ fn hooks_of_pre_commit() {
     source.git(&["tag", "v1"]);
 
     let sandbox = Sandbox::with(
-        "[params]\nv = 1\n[stages.a]\ncmd = \"echo {{ params.v }} > a\"\nouts = [\"a\"]\n",
+        "[remotes.store]\nurl = \"store\"\n\
+         [params]\nv = 1\n[stages.a]\ncmd = \"echo {{ params.v }} > a\"\nouts = [\"a\"]\n",
     );
-    sandbox.write(".gitignore", "/cache/\n/runs/\n");
-    let hooks = "      - id: repro-status\n      - id: repro-checkout\n";
+    sandbox.write(".gitignore", "/cache/\n/runs/\n/store/\n/git/\n");
+    let hooks = ["repro-status", "repro-checkout", "repro-push"];
+    let hooks: String = hooks.iter().map(|id| format!("      - id: {id}\n")).collect();
     let url = source.root();
     let config = format!("repos:\n  - repo: {}\n    rev: v1\n    hooks:\n{hooks}", url.display());
     sandbox.write(".pre-commit-config.yaml", config);
     sandbox.git(&["init", "-q"]);
     sandbox.ok(&["run"]);
     let git = |args: &[&str]| run(&sandbox, Path::new("git"), args);
-    let types = ["pre-commit", "post-checkout", "post-merge", "post-rewrite"];
+    let types = ["pre-commit", "post-checkout", "post-merge", "post-rewrite", "pre-push"];
     let types: Vec<&str> = types.iter().flat_map(|kind| ["-t", kind]).collect();
     let done = run(&sandbox, &program, &[&["install"], &types[..]].concat());
     assert_eq!(done.code, 0, "{done}");
@@ -69,6 +71,24 @@ fn hooks_of_pre_commit() {
     let done = git(&["merge", "-q", "other"]);
     assert_eq!(sandbox.read("a"), "2\n", "{done}");
 
+    // A new branch on a new remote, then one that moves.
+    sandbox.git(&["init", "-q", "--bare", "git"]);
+    git(&["remote", "add", "origin", "git"]);
+    let done = git(&["push", "-q", "origin", "main~1:refs/heads/main"]);
+    assert!(done.to_string().contains("pushed 1 object and 1 trace to `store`"), "{done}");
+    sandbox.edit("pipeline.toml", "v = 2", "v = 3");
+    sandbox.ok(&["run"]);
+    git(&["commit", "-qam", "third"]);
+    let done = git(&["push", "-q", "origin", "main"]);
+    assert!(done.to_string().contains("pushed 2 objects and 2 traces to `store`"), "{done}");
+    sandbox.remove("store");
+    sandbox.write("store", "not a folder");
+    git(&["commit", "-q", "--allow-empty", "-m", "same lock"]);
+    assert_eq!(git(&["push", "-q", "origin", "main"]).code, 0);
+    let done = git(&["push", "-q", "git", "main:refs/heads/other"]);
+    assert_eq!(done.code, 1, "{done}");
+    assert!(done.to_string().contains("`git push` is stopped"), "{done}");
+
     // Both installers together, in either order, run each hook once.
     sandbox.ok(&["git", "install"]);
     let done = run(&sandbox, &program, &[&["install"], &types[..]].concat());
@@ -78,6 +98,6 @@ fn hooks_of_pre_commit() {
     --- stdout
     already installed
     ");
-    git(&["switch", "-q", "--detach", "main~1"]);
+    git(&["switch", "-q", "--detach", "main~3"]);
     assert_eq!(sandbox.read("a"), "1\n");
 }

@@ -1,13 +1,17 @@
-//! `repro git hook`: what the hooks of git do. Apart from pre-commit they never fail, since git
-//! would report that its own command failed.
+//! `repro git hook`: what the hooks of git do. Only pre-commit and `pre-push --push` can fail,
+//! since git would report that its own command failed.
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 
+#[cfg(feature = "remote")]
+use super::pre_push;
 use crate::cli::common::amount;
 use crate::cli::status::StatusArgs;
 use crate::engine::git::follow::{self, Followed, Target, changed_projects};
+#[cfg(feature = "remote")]
+use crate::engine::git::hook_files::Unpushed;
 use crate::error::{Error, Result, exit};
 use crate::plural::count;
 use crate::repo_path::RepoPath;
@@ -43,6 +47,16 @@ enum Hook {
     },
     /// Refuse a commit while a stage is out of date
     PreCommit,
+    /// Warn of outs that pushed commits need and the remote lacks; git lists the commits on stdin
+    PrePush {
+        /// Send those outs, and fail if that is not possible
+        #[arg(long)]
+        push: bool,
+        /// Remote of git
+        remote: Option<String>,
+        /// Its URL
+        url: Option<String>,
+    },
     /// Do what `pre-commit` says by its variables
     Restore,
 }
@@ -58,6 +72,13 @@ impl HookArgs {
             }
             Hook::PostRewrite { command } => after_rewrite(here, command.as_deref()),
             Hook::PreCommit => return check(here),
+            #[cfg(feature = "remote")]
+            Hook::PrePush { push, remote, url: _ } => {
+                let unpushed = if push { Unpushed::Sent } else { Unpushed::Named };
+                return pre_push::execute(here, remote, unpushed);
+            }
+            #[cfg(not(feature = "remote"))]
+            Hook::PrePush { .. } => {}
             Hook::Restore => after_any(here),
         }
         Ok(exit::OK)

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::engine::git::hook_files::Hook;
+use crate::engine::git::hook_files::{Hook, Unpushed};
 use crate::engine::git::setup::{self, Changes, Driver};
 use crate::error::{Result, exit};
 use crate::terminal::{self, stdout};
@@ -12,11 +12,15 @@ use crate::terminal::{self, stdout};
 #[derive(Debug, Args)]
 pub(super) struct InstallArgs {
     /// Set up only the merge driver
-    #[arg(long, conflicts_with = "pre_commit")]
+    #[arg(long, conflicts_with_all = ["pre_commit", "push"])]
     no_hooks: bool,
     /// Also refuse commits while a stage is out of date (`repro status --check`)
     #[arg(long)]
     pre_commit: bool,
+    /// Send the outs that pushed commits need before git pushes them, instead of warning that the
+    /// remote lacks them
+    #[arg(long)]
+    push: bool,
 }
 
 #[derive(Debug, Args)]
@@ -27,11 +31,13 @@ pub(super) struct StatusArgs {}
 
 impl InstallArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
-        let mut hooks = match self.no_hooks {
-            true => Vec::new(),
-            false => vec![Hook::PostCheckout, Hook::PostMerge, Hook::PostRewrite],
+        let unpushed = if self.push { Unpushed::Sent } else { Unpushed::Named };
+        let wanted = |hook: &Hook| match hook {
+            Hook::PreCommit => self.pre_commit,
+            Hook::PrePush(_) => !self.no_hooks && cfg!(feature = "remote"),
+            Hook::PostCheckout | Hook::PostMerge | Hook::PostRewrite => !self.no_hooks,
         };
-        hooks.extend(self.pre_commit.then_some(Hook::PreCommit));
+        let hooks: Vec<Hook> = Hook::all(unpushed).into_iter().filter(wanted).collect();
         show(&setup::install(root, &hooks)?, "already installed")
     }
 }
@@ -56,8 +62,11 @@ impl StatusArgs {
             Driver::Outdated => "calls another program: `repro git install` updates it",
             Driver::Missing => "not set up in this clone: `repro git install` does it",
         };
-        let installed = state.hooks.iter().filter(|(_, installed)| *installed);
-        let hooks: Vec<&str> = installed.map(|(hook, _)| hook.name()).collect();
+        let shown = |hook: &Hook| match hook {
+            Hook::PrePush(Unpushed::Sent) => "pre-push (sends outs)",
+            hook => hook.name(),
+        };
+        let hooks: Vec<&str> = state.hooks.iter().map(shown).collect();
         let hooks = match &hooks[..] {
             [] => "none".to_owned(),
             hooks => format!("{} in {}", hooks.join(", "), state.folder.display()),

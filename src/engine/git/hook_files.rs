@@ -16,11 +16,32 @@ pub enum Hook {
     PostMerge,
     PostRewrite,
     PreCommit,
+    PrePush(Unpushed),
 }
 
+/// Treatment of outs that the pushed commits need and that the remote lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpushed {
+    /// A warning names them.
+    Named,
+    /// They are sent first.
+    Sent,
+}
+
+/// The option of `repro git hook pre-push` for [`Unpushed::Sent`].
+const SEND: &str = "--push";
+
 impl Hook {
-    pub const ALL: [Hook; 4] =
-        [Hook::PostCheckout, Hook::PostMerge, Hook::PostRewrite, Hook::PreCommit];
+    /// Returns all hooks, of which pre-push treats outs as `unpushed` says.
+    pub fn all(unpushed: Unpushed) -> [Hook; 5] {
+        [
+            Hook::PostCheckout,
+            Hook::PostMerge,
+            Hook::PostRewrite,
+            Hook::PreCommit,
+            Hook::PrePush(unpushed),
+        ]
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -28,6 +49,15 @@ impl Hook {
             Hook::PostMerge => "post-merge",
             Hook::PostRewrite => "post-rewrite",
             Hook::PreCommit => "pre-commit",
+            Hook::PrePush(_) => "pre-push",
+        }
+    }
+
+    /// Returns the arguments of `repro git hook`.
+    fn call(self) -> String {
+        match self {
+            Hook::PrePush(Unpushed::Sent) => format!("{} {SEND}", self.name()),
+            _ => self.name().to_owned(),
         }
     }
 }
@@ -54,19 +84,28 @@ pub enum Fate {
 
 /// Returns the text of a hook that calls the program at `path`.
 pub(super) fn script(hook: Hook, path: &str) -> String {
-    let name = hook.name();
+    let (name, call) = (hook.name(), hook.call());
     let program = program::shell_lines(path);
+    // Git passes the pushed commits on stdin, which both hooks have to read.
+    let (keep, pass, start) = match hook {
+        Hook::PrePush(_) => {
+            let pass = "[ -z \"$pushed\" ] || printf '%s\\n' \"$pushed\"";
+            (format!("pushed=$(cat)\npushed() {{ {pass}; }}\n"), "pushed | ", "pushed | ")
+        }
+        _ => (String::new(), "", "exec "),
+    };
     // A tool that moves hooks, as `pre-commit` does to `HOOK.legacy`, could make a circle of them.
     format!(
         "#!/bin/sh\n{MARK}\n\
          [ \"$REPRO_GIT_HOOK\" != {name} ] || exit 0\n\
          export REPRO_GIT_HOOK={name}\n\
          before=\"${{0%.legacy}}.{BEFORE}\"\n\
-         if [ -x \"$before\" ]; then \"$before\" \"$@\" || exit; fi\n\
+         {keep}\
+         if [ -x \"$before\" ]; then {pass}\"$before\" \"$@\" || exit; fi\n\
          {program}\
          command -v \"$program\" >/dev/null 2>&1 || exit 0\n\
          unset $(git rev-parse --local-env-vars)\n\
-         exec \"$program\" git hook {name} \"$@\"\n"
+         {start}\"$program\" git hook {call} \"$@\"\n"
     )
 }
 
@@ -118,10 +157,13 @@ pub(super) fn uninstall(folder: &Path, hook: Hook) -> Result<Fate> {
     Ok(Fate::Absent)
 }
 
-/// Reports whether our hook is in the folder, under its name or the one that `pre-commit` gives it.
-pub(super) fn is_installed(folder: &Path, hook: Hook) -> bool {
+/// Returns our hook in the folder, under its name or the one that `pre-commit` gives it.
+pub(super) fn installed(folder: &Path, hook: Hook) -> Option<Hook> {
     let path = folder.join(hook.name());
-    ours(&path).is_some() || ours(&path.with_extension("legacy")).is_some()
+    let text = ours(&path).or_else(|| ours(&path.with_extension("legacy")))?;
+    let sends = Hook::PrePush(Unpushed::Sent);
+    let is_sending = hook.name() == sends.name() && text.contains(&format!(" {} ", sends.call()));
+    Some(if is_sending { sends } else { hook })
 }
 
 /// Returns the text of our hook at a path; `None` for any other file.

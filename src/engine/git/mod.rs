@@ -12,5 +12,6 @@ pub mod lock_driver;
 mod merged_inputs;
 mod merged_tree;
 mod program;
+pub mod pushed;
 pub mod resolve;
 pub mod setup;

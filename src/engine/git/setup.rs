@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::command::Git;
-use super::hook_files::{self, Fate, Hook};
+use super::hook_files::{self, Fate, Hook, Unpushed};
 use super::{attributes, driver_config, program};
 use crate::engine::project;
 use crate::error::{Error, Result};
@@ -21,7 +21,8 @@ pub struct State {
     /// `.gitattributes` names our driver.
     pub attribute: bool,
     pub driver: Driver,
-    pub hooks: Vec<(Hook, bool)>,
+    /// The hooks that are installed.
+    pub hooks: Vec<Hook>,
     pub folder: PathBuf,
 }
 
@@ -142,7 +143,7 @@ pub fn uninstall(root: &Path) -> Result<Changes> {
         changes.made.push("removed the merge driver `repro`".to_owned());
     }
     let folder = repository.shown(&repository.hooks);
-    for hook in Hook::ALL.into_iter().filter(|_| repository.owns_hooks()) {
+    for hook in Hook::all(Unpushed::Named).into_iter().filter(|_| repository.owns_hooks()) {
         let name = hook.name();
         match hook_files::uninstall(&repository.hooks, hook) {
             Ok(Fate::Removed) => changes.made.push(format!("removed the hook {folder}/{name}")),
@@ -164,11 +165,11 @@ pub fn state(root: &Path) -> Result<State> {
         Some(_) if driver_config::is_current(&repository.git, &program::path()?) => Driver::Current,
         Some(_) => Driver::Outdated,
     };
-    let hooks = Hook::ALL.map(|hook| (hook, hook_files::is_installed(&repository.hooks, hook)));
+    let installed = |hook| hook_files::installed(&repository.hooks, hook);
     Ok(State {
         attribute: attributes::driver(&repository.git).as_deref() == Some("repro"),
         driver,
-        hooks: hooks.to_vec(),
+        hooks: Hook::all(Unpushed::Named).into_iter().filter_map(installed).collect(),
         folder: repository.shown(&repository.hooks).into(),
     })
 }

@@ -13,18 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::ask::ask_all;
 use super::fetch::{FetchReport, fetch_contents_during_run, fetch_traces_during_run};
 use super::remotes_folder;
 use crate::digest::{Content, Digest};
 use crate::engine::Project;
 use crate::engine::run::{NoSupply, Progress, Supply};
 use crate::error::{Error, Kind, Result};
-use crate::event::Millis;
 use crate::pipeline::{Auto, RemoteSpec};
 use crate::remote::{Meter, Remote};
 
-/// Time in which a remote has to say what it has, unless its `timeout` says otherwise.
-const ANSWER: Duration = Duration::from_secs(10);
 /// Time in which something has to arrive while a remote is sending.
 const STALL: Duration = Duration::from_secs(60);
 /// Time between two looks at what has arrived.
@@ -143,7 +141,7 @@ impl Remotes {
         if let Some(open) = &self.state().open {
             return open.clone();
         }
-        let answers = self.ask_all();
+        let answers = ask_all(&self.specs, &self.root, &self.folder);
         let mut state = self.state();
         let mut open = Vec::new();
         for (spec, answer) in answers {
@@ -157,43 +155,6 @@ impl Remotes {
         }
         state.open = Some(open.clone());
         open
-    }
-
-    /// Opens all remotes at once, and waits for their answers.
-    fn ask_all(&self) -> Vec<(&RemoteSpec, Result<Remote>)> {
-        let began = Instant::now();
-        let each = self.specs.iter().map(|spec| {
-            let (sender, answer) = channel();
-            let (owned, root, folder) = (spec.clone(), self.root.clone(), self.folder.clone());
-            // A store that never answers keeps its thread until the program ends.
-            let started = thread::Builder::new().spawn(move || {
-                let opened = Remote::open(&owned, &root, &folder).and_then(|mut remote| {
-                    remote.refresh()?;
-                    Ok(remote)
-                });
-                let _ = sender.send(opened);
-            });
-            (spec, started.map(|_| answer))
-        });
-        let each: Vec<_> = each.collect();
-        let answers = each.into_iter().map(|(spec, started)| {
-            let answer = match started {
-                Err(err) => Err(Error::thread(&err)),
-                Ok(answer) => {
-                    let limit = spec.timeout.unwrap_or(ANSWER);
-                    match answer.recv_timeout(limit.saturating_sub(began.elapsed())) {
-                        Ok(answer) => answer,
-                        Err(RecvTimeoutError::Disconnected) => Err(Error::panicked()),
-                        Err(RecvTimeoutError::Timeout) => Err(Error::environment(format!(
-                            "it did not answer within {}",
-                            Millis::from(limit)
-                        ))),
-                    }
-                }
-            };
-            (spec, answer)
-        });
-        answers.collect()
     }
 
     /// Fetches from a remote, which is left out from then on if it fails or stops sending.

@@ -13,7 +13,7 @@ use crate::engine::upkeep::roots::ProjectRoots;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::pipeline::Cached;
-use crate::plan::Trace;
+use crate::plan::{Lock, Trace};
 use crate::remote::{Amount, Catalog, Meter, Record, RecordKey, Remote};
 use crate::repo_path::RepoPath;
 
@@ -61,7 +61,31 @@ pub fn push(
     mode: Mode,
     meter: &Meter,
 ) -> Result<Pushed> {
-    let selection = select(project, extent, names)?;
+    push_selection(project, remote, (extent, &select(project, extent, names)?), mode, meter)
+}
+
+/// Sends the outs of `locks` with their traces, as far as the cache has them. The remote must have
+/// been refreshed.
+///
+/// # Errors
+/// A tree in the cache is not possible.
+pub fn push_locks(
+    project: &Project,
+    remote: &mut Remote,
+    locks: &[&Lock],
+    meter: &Meter,
+) -> Result<Pushed> {
+    let selection = Selection::of_locks(project, locks, &[])?;
+    push_selection(project, remote, (&Extent::Lock, &selection), Mode::Send, meter)
+}
+
+fn push_selection(
+    project: &Project,
+    remote: &mut Remote,
+    (extent, selection): (&Extent, &Selection),
+    mode: Mode,
+    meter: &Meter,
+) -> Result<Pushed> {
     let mut contents: HashSet<Content> =
         selection.outs.iter().map(|chosen| chosen.content).collect();
     if *extent == Extent::All {
@@ -70,10 +94,10 @@ pub fn push(
         contents.extend(traces.values().flat_map(|trace| kept_outs(&roots, trace)));
     }
     let reached = reach(&project.cache, contents, Depth::Everything, |_| Ok(()))?;
-    let listings = listings(project, &selection)?;
+    let listings = listings(project, selection)?;
     // An incomplete trace is common in a cache, so it is no mistake that some objects are absent.
     let checked = if *extent == Extent::All { &[] } else { &selection.outs[..] };
-    let records = |catalog: &Catalog| records(project, catalog, &selection, &reached);
+    let records = |catalog: &Catalog| records(project, catalog, selection, &reached);
     let plan = Plan { reached: &reached, listings: &listings, checked, records: &records };
     let mut pushed = send(project, remote, &plan, mode, meter)?;
     pushed.uncached = selection.uncached.clone();
