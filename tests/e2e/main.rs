@@ -5,6 +5,7 @@
 mod accept;
 mod add;
 mod add_url;
+mod add_url_faults;
 mod adopt;
 #[cfg(feature = "remote")]
 mod auto;
