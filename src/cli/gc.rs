@@ -33,7 +33,8 @@ use crate::workspace::run_lock::RunLock;
 /// Count unreferenced cache entries; delete them with `--yes`
 ///
 /// Keeps everything that pipeline.lock, the latest runs, the given git revisions or links in the
-/// workspace refer to, and what was displaced from the workspace in the last 30 days.
+/// workspace refer to, and what was displaced from the workspace in the last 30 days. Downloads
+/// that ended early and were not continued for 7 days count as unreferenced, too.
 #[derive(Debug, Args)]
 pub(super) struct GcArgs {
     /// Keep the outs of the last N runs, or of `all` runs
@@ -266,12 +267,15 @@ fn root_name(root: &KeptBy) -> String {
     }
 }
 
-fn kinds(unused: &Unused) -> [(&'static str, Tally); 3] {
-    [("object", unused.objects), ("trace", unused.traces), ("temporary file", unused.temporaries)]
+fn kinds(unused: &Unused) -> impl Iterator<Item = (&'static str, Tally)> {
+    let Unused { objects, traces, temporaries, downloads } = *unused;
+    let always = [("object", objects), ("trace", traces), ("temporary file", temporaries)];
+    let downloads = (downloads.count > 0).then_some(("unfinished download", downloads));
+    always.into_iter().chain(downloads)
 }
 
 fn last_line(report: &GcReport) -> String {
-    let kinds = kinds(&report.unused);
+    let kinds: Vec<_> = kinds(&report.unused).collect();
     let bytes = size(kinds.iter().map(|(_, tally)| tally.bytes).sum());
     let some = kinds.iter().filter(|(_, tally)| tally.count > 0);
     let mut what: Vec<String> = some.map(|(noun, tally)| count(tally.count, noun)).collect();

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::pipeline::{Origin, UrlOrigin};
 use crate::plan::SourceVersion;
+use crate::repo_path::RepoPath;
 
 /// Fetches files from URLs.
 pub trait Sources: fmt::Debug + Send + Sync {
@@ -100,8 +101,14 @@ impl Sources for NoSources {
     }
 }
 
-/// Returns the folder in the state of the project where the content of an origin arrives.
-pub(super) fn folder(root: &Path, origin: &Origin) -> PathBuf {
-    let json = serde_json::to_string(origin).unwrap_or_default();
-    project::cache_dir(root).join("downloads").join(Digest::of(json.as_bytes()).short())
+/// Returns the folder in the state of the project that has one for each download.
+pub(super) fn folders(root: &Path) -> PathBuf {
+    project::cache_dir(root).join("downloads")
+}
+
+/// Returns the folder where the content of an origin arrives on its way to an out. Stages with one
+/// origin may run at the same time, so each has its own.
+pub(super) fn folder(root: &Path, origin: &Origin, out: &RepoPath) -> PathBuf {
+    let json = serde_json::to_string(&(origin, out.as_str())).unwrap_or_default();
+    folders(root).join(Digest::of(json.as_bytes()).short())
 }

@@ -1,5 +1,6 @@
 //! Maintenance of the cache: collecting garbage, checking every byte, and repairing.
 
+pub mod downloads;
 pub mod fsck;
 pub mod gc;
 pub mod repair;

@@ -71,11 +71,14 @@ pub struct Unused {
     pub objects: Tally,
     pub traces: Tally,
     pub temporaries: Tally,
+    /// Downloads that ended early and were not continued.
+    pub downloads: Tally,
 }
 
 impl Unused {
     pub fn is_empty(&self) -> bool {
-        self.objects.count + self.traces.count + self.temporaries.count == 0
+        let Unused { objects, traces, temporaries, downloads } = self;
+        [objects, traces, temporaries, downloads].iter().all(|tally| tally.count == 0)
     }
 }
 
@@ -108,6 +111,7 @@ impl GcReport {
                 objects: Tally::of(plan.objects.iter().map(|object| object.bytes)),
                 traces: Tally::of(plan.traces.iter().map(|trace| trace.bytes)),
                 temporaries: Tally::of(plan.leftovers.iter().map(|leftover| leftover.bytes)),
+                downloads: Tally::of(plan.downloads.iter().map(|download| download.bytes)),
             },
             missing: plan.missing,
             trash: Trash {
@@ -139,7 +143,12 @@ mod tests {
                 kept(KeptBy::Project { project: "/b".into() }),
             ],
             kept_traces: tally(1, 5),
-            unused: Unused { objects: tally(1, 7), traces: tally(0, 0), temporaries: tally(0, 0) },
+            unused: Unused {
+                objects: tally(1, 7),
+                traces: tally(0, 0),
+                temporaries: tally(0, 0),
+                downloads: tally(1, 8),
+            },
             missing: 1,
             trash: Trash { kept: 2, files: tally(3, 30), left: 86_400, old: 1 },
             removed: false,
@@ -210,6 +219,10 @@ mod tests {
             "old": 1
           },
           "unused": {
+            "downloads": {
+              "bytes": 8,
+              "count": 1
+            },
             "objects": {
               "bytes": 7,
               "count": 1

@@ -1,5 +1,9 @@
 //! `repro add URL` from faulty servers: cut connections, odd answers, and refusals.
 
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
 use crate::file_server::{FileServer, Reply, Request, file};
 use crate::sandbox::{Done, Sandbox};
 use crate::snapshot;
@@ -328,4 +332,68 @@ fn refused_downloads() {
      caused by: Connection refused (os error 111)
      hint: check the address and the network, and repeat the command
     ");
+}
+
+/// Makes everything in a folder as old as nobody continues it.
+fn age(folder: &Path) {
+    let old = SystemTime::now() - Duration::from_secs(7 * 24 * 3600 + 60);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            age(&path);
+        } else {
+            File::open(&path).unwrap().set_modified(old).unwrap();
+        }
+    }
+    File::open(folder).unwrap().set_modified(old).unwrap();
+}
+
+#[test]
+fn gc_removes_old_downloads() {
+    let server = FileServer::start(|request, number| match number {
+        0 => file(request, &bytes(), "\"a\"").cut(100_000),
+        _ => Reply::status(404),
+    });
+    let sandbox = Sandbox::with("[stages.s]\ncmd = 'true'\nouts = []\n");
+    assert_eq!(sandbox.repro(&["add", &server.url("x.bin")]).code, 2);
+    let downloads = sandbox.path("cache/downloads");
+    let count = || std::fs::read_dir(&downloads).unwrap().count();
+    // The other one is `.gitignore`.
+    assert_eq!(count(), 2);
+    sandbox.ok(&["gc", "--yes"]);
+    assert_eq!(count(), 2);
+    age(&downloads);
+    snapshot!(sandbox.repro(&["gc"]), @"
+    exit 0
+    --- stdout
+    kept count size
+    pipeline.lock 0 0 B
+    last 1 run (not counted above) 0 0 B
+    traces of the objects above 0 0 B
+
+    unreferenced count size
+    objects 0 0 B
+    traces 0 0 B
+    temporary files 0 0 B
+    unfinished downloads 1 100 kB
+
+    nothing deleted: `repro gc --yes` with the same options deletes 1 unfinished download: 100 kB
+    ");
+    snapshot!(sandbox.repro(&["gc", "--yes"]), @"
+    exit 0
+    --- stdout
+    kept count size
+    pipeline.lock 0 0 B
+    last 1 run (not counted above) 0 0 B
+    traces of the objects above 0 0 B
+
+    unreferenced count size
+    objects 0 0 B
+    traces 0 0 B
+    temporary files 0 0 B
+    unfinished downloads 1 100 kB
+
+    deleted 1 unfinished download: 100 kB
+    ");
+    assert_eq!(count(), 1);
 }

@@ -35,7 +35,7 @@ pub(super) fn obtain(
     deliver: &Deliver<'_>,
 ) -> StageResult {
     let stage = &context.project.pipeline.stages[ix];
-    let folder = elsewhere::folder(&context.project.root, origin);
+    let folder = elsewhere::folder(&context.project.root, origin, &only_out(stage).path);
     let arrived = arrive(context, stage, origin, &folder, deliver).and_then(|arrived| {
         let Some(arrived) = arrived else { return Ok(None) };
         check_lock(context, stage, origin, observation, &arrived)?;

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
+use super::downloads::{self, Unfinished};
 use super::revisions;
 use super::roots::{self, Keep, OtherProject, ProjectRoots, References, Root};
 use crate::cache::Cache;
@@ -31,6 +32,7 @@ pub struct GcPlan {
     pub objects: Vec<Entry>,
     pub traces: Vec<Entry>,
     pub leftovers: Vec<Leftover>,
+    pub downloads: Vec<Unfinished>,
     pub trash: TrashPlan,
     /// Number of referenced objects that are missing.
     pub missing: usize,
@@ -52,6 +54,7 @@ impl GcPlan {
         self.objects.is_empty()
             && self.traces.is_empty()
             && self.leftovers.is_empty()
+            && self.downloads.is_empty()
             && self.trash.old.is_empty()
     }
 }
@@ -63,7 +66,7 @@ impl GcPlan {
 /// # Errors
 /// If a root or a tree cannot be read: then it is unknown what it keeps, and nothing may be
 /// removed.
-pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
+pub fn plan(project: &Project, held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     if let Some(link) = project.cache.linked_folder() {
         return Err(may_be_shared(project, &link));
     }
@@ -102,8 +105,9 @@ pub fn plan(project: &Project, _held: &RunLock, keep: &Keep) -> Result<GcPlan> {
     let missing = needed.difference(&there).count();
     let (kept_traces, traces) = traces(&project.cache, &marker.kept)?;
     let leftovers = project.cache.leftovers()?;
+    let downloads = downloads::unfinished(&project.root, held);
     let trash = trash(project, keep)?;
-    Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, trash, missing })
+    Ok(GcPlan { roots, kept_traces, objects, traces, leftovers, downloads, trash, missing })
 }
 
 /// Returns the error for a cache that is, or contains, a link: other projects may have one too.
@@ -143,6 +147,7 @@ pub fn sweep(project: &Project, held: &RunLock, plan: &GcPlan) -> Result<()> {
     let forgotten = project.trash.forget(held, &plan.trash.old);
     plan.objects.iter().try_for_each(|object| cache.remove(EntryKind::Objects, &object.digest))?;
     plan.leftovers.iter().try_for_each(|leftover| cache.remove_leftover(leftover))?;
+    plan.downloads.iter().try_for_each(|download| downloads::remove(download, held))?;
     forgotten.or_else(|_| project.trash.forget(held, &plan.trash.old))
 }
 
