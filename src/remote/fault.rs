@@ -6,6 +6,7 @@ use opendal::ErrorKind;
 
 use super::backend::{Fault, FaultKind};
 use super::http::{Answer, Ending};
+use super::http_client::Broken;
 use super::redact::redact;
 
 /// Returns the fault of a verb.
@@ -13,7 +14,7 @@ pub(super) fn fault(err: &opendal::Error, ending: Option<Ending>) -> Fault {
     match ending {
         // A body that is cut short belongs to an answer that began well.
         Some(Ending::Answered(answer)) if !answer.status.is_success() => of_answer(&answer),
-        Some(Ending::Broken(kind, message)) => Fault { kind, message },
+        Some(Ending::Broken(Broken { kind, message })) => Fault { kind, message },
         _ => of_client(err),
     }
 }

@@ -1,24 +1,20 @@
-//! The HTTP client of all stores behind HTTP: no wait without an end, no endless answer, and a
-//! record of how each request ended, from which `fault` makes the kind of a failure.
+//! The transport of all stores behind HTTP: no wait without an end, no endless answer, and a record
+//! of how each request ended, from which `fault` makes the kind of a failure.
 
 use std::cell::RefCell;
-use std::error::Error as _;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use http::{Request, Response, StatusCode};
 use opendal::raw::Operation;
 use opendal::{Buffer, ErrorKind, HttpBody, HttpTransport};
 
 use super::backend::FaultKind;
-use super::redact::redact;
+use super::http_client::{self, Broken, Progress};
 
-const CONNECT: Duration = Duration::from_secs(10);
 /// Patience with the servers that hand credentials to machines of a cloud. Elsewhere they do not
 /// exist, and each command would wait for them.
 const METADATA: Duration = Duration::from_secs(1);
@@ -33,7 +29,7 @@ const PIECE: usize = 64 << 10;
 pub(super) enum Ending {
     Answered(Answer),
     /// The connection or the transfer failed.
-    Broken(FaultKind, String),
+    Broken(Broken),
 }
 
 /// The head of an answer, and the start of its body if it reports an error.
@@ -75,16 +71,10 @@ impl Transport {
     /// # Errors
     /// The certificates of the system cannot be used.
     pub(super) fn new(timeout: Duration) -> Result<Transport, String> {
-        install_tls();
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT.min(timeout))
-            .user_agent(concat!("repro/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|err| redact(&root_cause(&err)))?;
-        Ok(Transport { client, timeout })
+        Ok(Transport { client: http_client::client(timeout)?, timeout })
     }
 
-    async fn send(&self, request: Request<Buffer>) -> Result<Response<Bytes>, Ending> {
+    async fn send(&self, request: Request<Buffer>) -> Result<Response<Bytes>, Broken> {
         let (parts, body) = request.into_parts();
         let is_metadata = parts.uri.host().is_some_and(|host| METADATA_HOSTS.contains(&host));
         let timeout = if is_metadata { METADATA } else { self.timeout };
@@ -95,8 +85,7 @@ impl Transport {
             let upload = Upload { rest: body.to_bytes(), progress: progress.clone() };
             builder = builder.body(reqwest::Body::wrap(upload));
         }
-        let sent = progress.watch(timeout, builder.send()).await?;
-        let mut response = sent.map_err(|err| broken(&err))?;
+        let mut response = progress.watch(timeout, builder.send()).await?;
         let mut head = Response::builder().status(response.status()).version(response.version());
         if let Some(headers) = head.headers_mut() {
             *headers = std::mem::take(response.headers_mut());
@@ -104,15 +93,15 @@ impl Transport {
         let mut body = BytesMut::new();
         loop {
             progress.step();
-            let piece = progress.watch(timeout, response.chunk()).await?;
-            let Some(piece) = piece.map_err(|err| broken(&err))? else { break };
+            let Some(piece) = progress.watch(timeout, response.chunk()).await? else { break };
             if body.len() + piece.len() > MAX_BODY {
-                let what = "the answer is larger than any file of a remote".to_owned();
-                return Err(Ending::Broken(FaultKind::Other, what));
+                let message = "the answer is larger than any file of a remote".to_owned();
+                return Err(Broken { kind: FaultKind::Other, message });
             }
             body.extend_from_slice(&piece);
         }
-        head.body(body.freeze()).map_err(|err| Ending::Broken(FaultKind::Other, err.to_string()))
+        head.body(body.freeze())
+            .map_err(|err| Broken { kind: FaultKind::Other, message: err.to_string() })
     }
 }
 
@@ -127,7 +116,7 @@ impl HttpTransport for Transport {
         if is_of_verb {
             record(Some(match &result {
                 Ok(answer) => Ending::Answered(Answer::of(answer)),
-                Err(ending) => ending.clone(),
+                Err(broken) => Ending::Broken(broken.clone()),
             }));
         }
         match result {
@@ -151,17 +140,15 @@ impl HttpTransport for Transport {
                 let stream = futures_util::stream::iter([Ok(Buffer::from(body))]);
                 Ok(Response::from_parts(parts, HttpBody::new(stream, Some(size))))
             }
-            Err(Ending::Broken(_, text)) => {
-                Err(opendal::Error::new(ErrorKind::Unexpected, text).set_temporary())
+            Err(Broken { message, .. }) => {
+                Err(opendal::Error::new(ErrorKind::Unexpected, message).set_temporary())
             }
-            Err(Ending::Answered(_)) => unreachable!("BUG: an answer as an error"),
         }
     }
 }
 
 impl Answer {
     fn of(answer: &Response<Bytes>) -> Answer {
-        let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let text = match answer.status().is_success() {
             true => String::new(),
             false => {
@@ -171,27 +158,10 @@ impl Answer {
         };
         Answer {
             status: answer.status(),
-            retry_after: retry_after.and_then(|text| pause(text, SystemTime::now())),
+            retry_after: http_client::retry_after(answer.headers()),
             text,
         }
     }
-}
-
-/// Makes the provider of cryptography known, once, before the first connection.
-pub(super) fn install_tls() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    // It fails if a provider is installed already, which then serves.
-    ONCE.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-}
-
-/// Parses the value of `Retry-After`: seconds or a date.
-fn pause(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
 }
 
 /// Returns the part of a whole file that a value of `Range` names.
@@ -201,86 +171,6 @@ fn part(body: &Bytes, range: &str) -> Option<Bytes> {
     let last: usize = if last.is_empty() { usize::MAX } else { last.parse().ok()? };
     let end = last.saturating_add(1).min(body.len());
     Some(body.slice(first.min(end)..end))
-}
-
-fn broken(err: &reqwest::Error) -> Ending {
-    let cause = redact(&root_cause(err));
-    let chain = chain(err);
-    if chain.contains("certificate") || chain.contains("InvalidCertificate") {
-        let what = format!("its certificate is not trusted: {cause}");
-        return Ending::Broken(FaultKind::Other, what);
-    }
-    if err.is_connect() {
-        return Ending::Broken(FaultKind::Unavailable, format!("cannot connect: {cause}"));
-    }
-    if err.is_body() || err.is_decode() {
-        return Ending::Broken(FaultKind::Truncated, format!("the answer ended early: {cause}"));
-    }
-    if err.is_builder() || err.is_redirect() {
-        return Ending::Broken(FaultKind::Other, cause);
-    }
-    Ending::Broken(FaultKind::Unavailable, format!("the connection broke: {cause}"))
-}
-
-fn root_cause(err: &reqwest::Error) -> String {
-    let mut cause = err.source();
-    let mut text = err.to_string();
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
-    }
-    text
-}
-
-fn chain(err: &reqwest::Error) -> String {
-    let mut text = String::new();
-    let mut cause = err.source();
-    while let Some(inner) = cause {
-        text.push_str(&inner.to_string());
-        text.push('\n');
-        cause = inner.source();
-    }
-    text
-}
-
-/// The time of the last progress of a request.
-#[derive(Debug, Clone)]
-struct Progress {
-    start: Instant,
-    /// Milliseconds after `start`.
-    last: Arc<AtomicU64>,
-}
-
-impl Progress {
-    fn new() -> Progress {
-        Progress { start: Instant::now(), last: Arc::default() }
-    }
-
-    fn step(&self) {
-        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(millis, Ordering::Relaxed);
-    }
-
-    /// Waits for a step of a request, but no longer than `timeout` after the last progress.
-    async fn watch<T>(
-        &self,
-        timeout: Duration,
-        step: impl Future<Output = T>,
-    ) -> Result<T, Ending> {
-        let mut step = std::pin::pin!(step);
-        loop {
-            let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-            let deadline = self.start + last + timeout;
-            match tokio::time::timeout_at(deadline.into(), &mut step).await {
-                Ok(result) => return Ok(result),
-                Err(_) if Duration::from_millis(self.last.load(Ordering::Relaxed)) > last => {}
-                Err(_) => {
-                    let what = format!("no answer within {}s", timeout.as_secs_f64());
-                    return Err(Ending::Broken(FaultKind::Unavailable, what));
-                }
-            }
-        }
-    }
 }
 
 /// The body of an upload, which notes when a piece of it is taken.
@@ -317,22 +207,6 @@ impl http_body::Body for Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
-        for (text, seconds) in [
-            ("7", Some(7)),
-            (" 0 ", Some(0)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(7)),
-            ("Sun, 06 Nov 1994 08:40:00 GMT", Some(0)),
-            ("soon", None),
-            ("-1", None),
-            ("", None),
-        ] {
-            assert_eq!(pause(text, now), seconds.map(Duration::from_secs), "{text}");
-        }
-    }
 
     #[test]
     fn parts_of_a_whole_file() {

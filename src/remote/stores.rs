@@ -12,15 +12,39 @@ use opendal::{HttpTransporter, OperationContext, Operator};
 pub(super) use self::environment::Env;
 use super::cloud::{Cloud, Listing};
 use super::http::Transport;
+use super::http_client::SILENCE;
+use super::netrc;
 use crate::error::{Error, Result};
 use crate::pipeline::{Location, RemoteSpec, own_variable};
 
-/// Longest wait without progress, if the settings do not say otherwise.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
 /// Returns the longest wait without progress.
 pub(super) fn timeout(spec: &RemoteSpec) -> Duration {
-    spec.timeout.unwrap_or(TIMEOUT)
+    spec.timeout.unwrap_or(SILENCE)
+}
+
+/// The way to ask a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// With credentials.
+    Signed,
+    /// As everybody may, for what is public.
+    Anonymous,
+}
+
+/// Returns the subject of messages about settings: a declared remote, or a URL without one.
+fn called(spec: &RemoteSpec) -> String {
+    match spec.name.as_str() {
+        "" => format!("`{}`", spec.url),
+        name => format!("remote `{name}`"),
+    }
+}
+
+/// Returns the table of `pipeline.toml` that a setting belongs to.
+fn table(spec: &RemoteSpec) -> String {
+    match spec.name.as_str() {
+        "" => format!("a table `[remotes.NAME]` with `url = \"{}\"`", spec.url),
+        name => format!("`[remotes.{name}]`"),
+    }
 }
 
 /// Opens a store behind opendal.

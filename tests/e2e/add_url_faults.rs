@@ -244,7 +244,7 @@ fn refused_downloads() {
     short: failed: could not be downloaded
     error: stage `short` failed: could not be downloaded
      caused by: the connection to `http://SERVER/short` was cut off
-     caused by: end of file before message length reached
+     caused by: the answer ended early: end of file before message length reached
      caused by: 10 of 20 bytes arrived
      hint: repeat the command: it continues where this one ended
     ");
@@ -329,7 +329,7 @@ fn refused_downloads() {
     y: failed: could not be downloaded
     error: stage `y` failed: could not be downloaded
      caused by: cannot download `http://127.0.0.1:1/y`
-     caused by: Connection refused (os error 111)
+     caused by: cannot connect: Connection refused (os error 111)
      hint: check the address and the network, and repeat the command
     ");
 }

@@ -21,7 +21,7 @@ use reqwest::header::{
     HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE,
 };
 
-use self::answer::{begins_at, head_of, pause_of, refusal};
+use self::answer::{begins_at, head_of, refusal};
 use self::client::{Client, Sent};
 use super::archive;
 use super::partial::{Head, Partial};
@@ -29,6 +29,7 @@ use super::wanted::{Compared, Transferred, Wanted};
 use crate::error::{Error, Result};
 use crate::pipeline::{Url, UrlOrigin};
 use crate::plan::SourceVersion;
+use crate::remote::http_client::retry_after;
 
 /// Number of attempts in a row in which not one byte arrives.
 const TRIES: u32 = 4;
@@ -90,7 +91,7 @@ pub(super) fn compare(origin: &UrlOrigin, known: &SourceVersion) -> Result<Compa
                     return Ok(compared(known, head_of(answer.headers(), url)?.version));
                 }
                 status => match refusal(url, status) {
-                    (error, true) => (error, pause_of(answer.headers())),
+                    (error, true) => (error, retry_after(answer.headers())),
                     (error, false) => return Err(error),
                 },
             },
@@ -170,7 +171,7 @@ fn attempt(client: &Client<'_>, wanted: &Wanted<'_>, partial: &mut Partial) -> R
             return Ok(Attempt::Failed(error, None));
         }
         (status, _) => {
-            let pause = pause_of(answer.headers());
+            let pause = retry_after(answer.headers());
             return match refusal(url, status) {
                 (error, true) => Ok(Attempt::Failed(error, pause)),
                 (error, false) => Err(error),

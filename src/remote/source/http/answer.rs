@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName,
-    LAST_MODIFIED, RETRY_AFTER,
+    LAST_MODIFIED,
 };
 
 use crate::error::{Error, Result};
@@ -60,12 +60,6 @@ pub(super) fn begins_at(headers: &HeaderMap, at: u64, total: Option<u64>) -> boo
     let start = range.split('-').next().and_then(|start| start.trim().parse().ok());
     let is_whole = whole == "*" || total.is_none() || whole.parse().ok() == total;
     start == Some(at) && is_whole
-}
-
-/// Returns the pause that the server asks for.
-pub(super) fn pause_of(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = text(headers, RETRY_AFTER)?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// Returns the error for a status that is none of success, and whether a later request may succeed.

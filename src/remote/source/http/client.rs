@@ -3,21 +3,17 @@
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client as Requests, Response};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, Result};
 use crate::pipeline::Url;
-use crate::remote::source::netrc;
+use crate::remote::backend::FaultKind;
+use crate::remote::http_client::{self, Broken, Progress, SILENCE};
+use crate::remote::netrc;
 
-/// Time to open a connection.
-const CONNECT: Duration = Duration::from_secs(20);
-/// Time without a byte after which a connection counts as dead.
-const STALL: Duration = Duration::from_secs(60);
 /// Interval at which a request asks whether to give up.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-const MOST_REDIRECTS: usize = 10;
 
 /// A client for the host of one URL.
 pub(super) struct Client<'a> {
@@ -48,25 +44,7 @@ impl Client<'_> {
     ) -> Result<Client<'a>> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|err| Error::thread(&err))?;
-        // Another client may have installed it.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let requests = Requests::builder()
-            .user_agent(concat!("repro/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
-            .read_timeout(STALL)
-            .redirect(Policy::custom(|attempt| {
-                let was_secure =
-                    attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-                if attempt.previous().len() > MOST_REDIRECTS {
-                    attempt.error("there are too many redirects")
-                } else if was_secure && attempt.url().scheme() != "https" {
-                    attempt.error("it redirects from https to an address that is not secure")
-                } else {
-                    attempt.follow()
-                }
-            }))
-            .build();
-        let requests = requests
+        let requests = http_client::client(SILENCE)
             .map_err(|err| Error::environment("cannot create a client of HTTP").because(err))?;
         let host = reqwest::Url::parse(url.as_str())
             .ok()
@@ -90,24 +68,24 @@ impl Client<'_> {
             Some((login, password)) => request.basic_auth(login, Some(password)),
             None => request,
         };
-        Ok(match self.wait(|| request.send()) {
+        Ok(match self.wait(|| watched(request.send())) {
             None => Sent::Stopped,
             Some(Ok(answer)) => Sent::Answer(answer),
-            Some(Err(err)) if err.is_builder() || err.is_redirect() => {
-                return Err(unreachable(url, &err));
+            Some(Err(broken)) if broken.kind.is_passing() => {
+                Sent::Failed(unreachable(url, &broken))
             }
-            Some(Err(err)) => Sent::Failed(unreachable(url, &err)),
+            Some(Err(broken)) => return Err(unreachable(url, &broken)),
         })
     }
 
     /// Returns the next piece of the content; `None` at its end.
     pub(super) fn chunk(&self, answer: &mut Response, url: &Url) -> Sent<Option<Vec<u8>>> {
-        match self.wait(|| answer.chunk()) {
+        match self.wait(|| watched(answer.chunk())) {
             None => Sent::Stopped,
             Some(Ok(chunk)) => Sent::Answer(chunk.map(|bytes| bytes.to_vec())),
-            Some(Err(err)) => Sent::Failed(
+            Some(Err(broken)) => Sent::Failed(
                 Error::environment(format!("the connection to `{url}` was cut off"))
-                    .because(innermost(&err))
+                    .because(broken.message)
                     .hint("repeat the command: it continues where this one ended"),
             ),
         }
@@ -135,19 +113,17 @@ impl Client<'_> {
     }
 }
 
-fn unreachable(url: &Url, err: &reqwest::Error) -> Error {
-    let error = Error::environment(format!("cannot download `{url}`")).because(innermost(err));
-    match err.is_connect() || err.is_timeout() {
-        true => error.hint("check the address and the network, and repeat the command"),
-        false => error,
-    }
+/// Bounds the wait for a step of a request.
+async fn watched<T>(step: impl Future<Output = reqwest::Result<T>>) -> Result<T, Broken> {
+    Progress::new().watch(SILENCE, step).await
 }
 
-/// Returns the cause of an error that says most.
-fn innermost(err: &dyn std::error::Error) -> String {
-    let mut last = err;
-    while let Some(source) = last.source() {
-        last = source;
+fn unreachable(url: &Url, broken: &Broken) -> Error {
+    let error = Error::environment(format!("cannot download `{url}`")).because(&broken.message);
+    match broken.kind {
+        FaultKind::Unavailable => {
+            error.hint("check the address and the network, and repeat the command")
+        }
+        _ => error,
     }
-    last.to_string()
 }

@@ -10,6 +10,15 @@ pub(super) fn credentials(host: &str) -> Option<(String, String)> {
     find(&String::from_utf8_lossy(&text), host)
 }
 
+/// Returns the host of `https://HOST:PORT`.
+pub(super) fn host(origin: &str) -> &str {
+    let authority = origin.split_once("://").map_or(origin, |(_, authority)| authority);
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    }
+}
+
 fn find(text: &str, host: &str) -> Option<(String, String)> {
     let mut words = text
         .lines()
