@@ -29,11 +29,11 @@ use crate::workspace::root;
 /// pipeline.lock
 ///
 /// Adds a stage without a command to pipeline.toml and a line to .gitignore. If a path is already
-/// tracked, stores its current content. A URL is downloaded once; pipeline.lock then names its
-/// content, and `repro update` asks for a newer one.
+/// tracked, stores its current content. A URL names a file, or a folder of a store; it is
+/// downloaded once. pipeline.lock then names its content, and `repro update` asks for a newer one.
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// Files or directories to track, or one URL: `https://…`, `file:///…`
+    /// Files or directories to track, or one URL: `https://…`, `s3://…`, `sftp://…`, `file:///…`
     #[arg(value_name = "PATH|URL", required = true)]
     paths: Vec<PathBuf>,
     /// Name of the stage [default: derived from the path]

@@ -211,7 +211,7 @@ impl UpdateArgs {
             (State::Unchanged, None) => stdout::say!("{name} is up to date with {from}"),
             (State::Missing, None) if self.check => stdout::say!("{name} has no content of {from}"),
             (State::Changed { old, new }, None) if self.check => {
-                stdout::say!("{name} has changed at {from}{}", difference(old.as_ref(), new));
+                stdout::say!("{name} has changed at {from}{}", difference(old.as_deref(), new));
             }
             (State::Unknown, None) if self.check => {
                 stdout::say!("{name} may have changed: {from} names no versions");

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::project;
+use super::{Project, project};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::pipeline::{Origin, UrlOrigin};
+use crate::pipeline::{Origin, RemoteSpec, UrlOrigin};
 use crate::plan::SourceVersion;
 use crate::repo_path::RepoPath;
 
@@ -25,18 +25,54 @@ pub trait Sources: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The source is missing or cannot be reached.
-    fn check(&self, origin: &UrlOrigin, known: &SourceVersion) -> Result<Freshness>;
+    fn check(
+        &self,
+        origin: &UrlOrigin,
+        known: &SourceVersion,
+        remotes: Remotes<'_>,
+    ) -> Result<Freshness>;
+}
+
+/// The remotes of a project: URLs in their stores use their settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Remotes<'a> {
+    pub declared: &'a [RemoteSpec],
+    /// Folder at which relative paths start.
+    pub root: &'a Path,
+}
+
+impl<'a> Remotes<'a> {
+    pub(super) fn of(project: &'a Project) -> Remotes<'a> {
+        Remotes { declared: &project.pipeline.remotes, root: &project.root }
+    }
+}
+
+/// The version of a folder that the lock names, of which a request needs only the changes.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// The list of its files that came with it.
+    pub listing: &'a [u8],
+    /// Copies a file of it to a new path; returns `false` if its content is gone.
+    pub copy: &'a (dyn Fn(&str, &Path) -> Result<bool> + Sync),
 }
 
 /// A wish for the content of an origin.
 pub struct Request<'a> {
     pub origin: &'a UrlOrigin,
+    pub remotes: Remotes<'a>,
+    pub known: Option<Known<'a>>,
     /// An existing folder of the state, for this origin alone.
     pub folder: &'a Path,
     /// Called now and then with the bytes transferred and, if it is known, their total.
     pub progress: &'a (dyn Fn(u64, Option<u64>) + Sync),
     /// Reports whether to give up.
     pub is_stopped: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl fmt::Debug for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Request<'_> {
@@ -59,6 +95,8 @@ pub struct Fetched {
     /// Its name in the folder of the request.
     pub name: String,
     pub version: SourceVersion,
+    /// The name of the list of the files of a folder, whose digest the version has.
+    pub listing: Option<String>,
 }
 
 /// The state of a source, compared with a version of it.
@@ -96,7 +134,7 @@ impl Sources for NoSources {
         Err(NoSources::error())
     }
 
-    fn check(&self, _: &UrlOrigin, _: &SourceVersion) -> Result<Freshness> {
+    fn check(&self, _: &UrlOrigin, _: &SourceVersion, _: Remotes<'_>) -> Result<Freshness> {
         Err(NoSources::error())
     }
 }

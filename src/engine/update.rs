@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::elsewhere::{Freshness, Sources};
+use super::elsewhere::{Freshness, Remotes, Sources};
 use super::{Project, folder_diff, project};
 use crate::digest::Content;
 use crate::error::Result;
@@ -20,8 +20,8 @@ pub enum State {
     Missing,
     Unchanged,
     Changed {
-        old: Option<SourceVersion>,
-        new: SourceVersion,
+        old: Option<Box<SourceVersion>>,
+        new: Box<SourceVersion>,
     },
     /// The server names no versions, so that only a download can tell.
     Unknown,
@@ -41,9 +41,11 @@ pub fn check(project: &Project, ix: StageIx, sources: &dyn Sources) -> Result<St
         return Ok(State::Missing);
     };
     let Some(known) = &locked.version else { return Ok(State::Unknown) };
-    Ok(match sources.check(origin, known)? {
+    Ok(match sources.check(origin, known, Remotes::of(project))? {
         Freshness::Unchanged => State::Unchanged,
-        Freshness::Changed(new) => State::Changed { old: Some(known.clone()), new },
+        Freshness::Changed(new) => {
+            State::Changed { old: Some(Box::new(known.clone())), new: Box::new(new) }
+        }
         Freshness::Unknown => State::Unknown,
     })
 }

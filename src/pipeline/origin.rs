@@ -5,10 +5,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Location, check_name};
 use crate::error::did_you_mean;
+use crate::percent;
 
 /// The schemes of URLs.
-const SCHEMES: [&str; 9] = ["https", "http", "file", "s3", "gs", "az", "sftp", "webdav", "webdavs"];
+const SCHEMES: [&str; 11] =
+    ["https", "http", "file", "s3", "gs", "az", "sftp", "ssh", "webdav", "webdavs", "remote"];
+/// The schemes of stores, which have folders.
+const OF_STORES: [&str; 8] = ["s3", "gs", "az", "sftp", "ssh", "webdav", "webdavs", "remote"];
 
 /// The place from which the outs of a stage without a command come.
 ///
@@ -108,6 +113,7 @@ impl Url {
             return Err(BadUrl { what: format!("has the unknown scheme `{scheme}`"), hint });
         }
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let is_of_store = OF_STORES.contains(&scheme);
         match scheme {
             "file" if !host.is_empty() && host != "localhost" => {
                 return bad("names a host", "`file:///PATH` names a local file".into());
@@ -116,14 +122,19 @@ impl Url {
             _ if host.is_empty() => return bad("has no host", example()),
             _ => {}
         }
-        if path.trim_matches('/').is_empty() {
+        if path.trim_matches('/').is_empty() && !is_of_store {
             return bad("names no file", example());
         }
         if host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
-            return bad(
-                "contains a password, which git would keep",
-                "write the login and the password into `~/.netrc`".into(),
-            );
+            let hint = match scheme {
+                "sftp" | "ssh" => "use a key: `ssh-copy-id` installs it",
+                "s3" | "gs" | "az" => "credentials come from the environment",
+                _ => "write the login and the password into `~/.netrc`",
+            };
+            return bad("contains a password, which git would keep", hint.into());
+        }
+        if is_of_store {
+            check_store(scheme, host, path)?;
         }
         Ok(Url(text.into()))
     }
@@ -140,6 +151,78 @@ impl Url {
     pub fn file_name(&self) -> &str {
         let path = self.0.split(['?', '#']).next().unwrap_or_default();
         path.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Reports whether the URL names a file or folder of a store, such as a bucket.
+    pub fn is_of_store(&self) -> bool {
+        OF_STORES.contains(&self.scheme())
+    }
+
+    /// Reports whether the URL ends like that of a folder.
+    pub fn names_folder(&self) -> bool {
+        self.0.ends_with('/') || self.store_path().is_empty()
+    }
+
+    /// Returns the name of the remote in `remote://NAME/PATH`.
+    pub fn remote(&self) -> Option<&str> {
+        self.0.strip_prefix("remote://").map(|rest| rest.split('/').next().unwrap_or_default())
+    }
+
+    /// Returns the URL of the whole store: the bucket, or the folder at which paths start.
+    pub fn store(&self) -> String {
+        let (scheme, host, path) = self.parts();
+        let home = if path == "~" || path.starts_with("~/") { "~/" } else { "" };
+        match scheme {
+            "sftp" | "ssh" => format!("{scheme}://{host}/{home}"),
+            _ => format!("{scheme}://{host}"),
+        }
+    }
+
+    /// Returns the path in the store, decoded, without `/` around it; empty for the whole store.
+    pub fn store_path(&self) -> String {
+        let (scheme, _, path) = self.parts();
+        let path = match scheme {
+            "sftp" | "ssh" if path == "~" => "",
+            "sftp" | "ssh" => path.strip_prefix("~/").unwrap_or(path),
+            _ => path,
+        };
+        String::from_utf8_lossy(&percent::decode(path.trim_matches('/'))).into_owned()
+    }
+
+    /// Returns the scheme, the host and the path without the `/` before it.
+    fn parts(&self) -> (&str, &str, &str) {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        (scheme, host, path)
+    }
+}
+
+/// Refuses what no store has.
+fn check_store(scheme: &str, host: &str, path: &str) -> Result<(), BadUrl> {
+    let bad = |what: &str, hint: &str| Err(BadUrl { what: what.to_owned(), hint: hint.to_owned() });
+    if path.contains(['?', '#']) || host.contains(['?', '#']) {
+        return bad("has a query or a fragment", "write `?` as %3F and `#` as %23 in a path");
+    }
+    let path = percent::decode(path.trim_matches('/'));
+    let Ok(path) = std::str::from_utf8(&path) else {
+        return bad("has a path that is not UTF-8", "rename the file");
+    };
+    if path.chars().any(char::is_control) {
+        return bad("has a control character in its path", "rename the file");
+    }
+    let is_odd = |part: &str| matches!(part, "" | "." | "..");
+    if !path.is_empty() && path.split('/').any(is_odd) {
+        return bad("has an empty name, `.` or `..` in its path", "write the path without it");
+    }
+    match scheme {
+        "remote" => match check_name(host) {
+            Ok(()) => Ok(()),
+            Err(_) => bad("has no valid name of a remote", "`remote://NAME/PATH` is the form"),
+        },
+        _ => match Location::parse(&format!("{scheme}://{host}/")) {
+            Ok(_) => Ok(()),
+            Err(at) => Err(BadUrl { what: format!("names no place: {}", at.what), hint: at.hint }),
+        },
     }
 }
 
@@ -169,6 +252,8 @@ mod tests {
             ("s3://bucket/a%20b.csv", "a%20b.csv"),
             ("file:///data/x/", "x"),
             ("sftp://user@host/x", "x"),
+            ("s3://bucket", "bucket"),
+            ("remote://lab/data/", "data"),
         ] {
             assert_eq!(Url::parse(text).unwrap().file_name(), name, "{text}");
         }
@@ -181,8 +266,34 @@ mod tests {
             ("file://host/x", "names a host"),
             ("https://a:b@x/y", "contains a password, which git would keep"),
             ("https://x/a b", "contains a blank or a control character"),
+            ("s3://key:secret@b/x", "contains a password, which git would keep"),
+            ("s3://b/x?versionId=1", "has a query or a fragment"),
+            ("s3://b/a//x", "has an empty name, `.` or `..` in its path"),
+            ("sftp://h/%2e%2e/x", "has an empty name, `.` or `..` in its path"),
+            ("gs://b/a%0Ab", "has a control character in its path"),
+            ("az://b/a%FF", "has a path that is not UTF-8"),
+            ("remote://a b/x", "contains a blank or a control character"),
+            ("remote://@/x", "has no valid name of a remote"),
+            ("s3://b@c/x", "names no place: `s3://b@c` has no valid name of a bucket"),
         ] {
             assert_eq!(Url::parse(text).unwrap_err().what, what, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_in_stores() {
+        for (text, store, path, is_folder) in [
+            ("s3://b/a%20b/c.csv", "s3://b", "a b/c.csv", false),
+            ("s3://b/a/", "s3://b", "a", true),
+            ("az://b", "az://b", "", true),
+            ("ssh://me@h:22/srv/x", "ssh://me@h:22/", "srv/x", false),
+            ("sftp://h/~/x", "sftp://h/~/", "x", false),
+            ("webdavs://h/dav/x", "webdavs://h", "dav/x", false),
+            ("remote://lab/x/y", "remote://lab", "x/y", false),
+        ] {
+            let url = Url::parse(text).unwrap();
+            assert_eq!((url.store().as_str(), url.store_path().as_str()), (store, path), "{text}");
+            assert_eq!(url.names_folder(), is_folder, "{text}");
         }
     }
 

@@ -56,6 +56,7 @@ pub fn parse(
     let Composed { params, set, groups, .. } = composed;
     reader.sweeps(root, &params, &groups);
     let mut stages = reader.stages(root, &params, &tokens, &set);
+    reader.check_remotes_of_urls(&stages, &remotes);
     let graph = super::validate::graph(&mut stages, files);
     let shared_by_worktrees = reader.shared_by_worktrees(root, &stages);
     match graph {

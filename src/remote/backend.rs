@@ -43,6 +43,23 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// [`FaultKind::Denied`] if the credentials may not delete.
     fn delete(&self, path: &str) -> Result<(), Fault>;
 
+    /// Returns the file or folder at a path, which may have any name; `None` if it is missing.
+    ///
+    /// A store that has no folders of its own returns files only.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    fn entry(&self, path: &str) -> Result<Option<Entry>, Fault>;
+
+    /// Lists everything below `folder`, at any depth and in any order, whatever its name; nothing
+    /// if the folder does not exist. Other programs wrote these files, so nothing is left out
+    /// without a word: what cannot be read is [`EntryKind::Odd`].
+    ///
+    /// # Errors
+    /// [`FaultKind::Unsupported`] if the store has no listing; [`FaultKind::Other`] if folders are
+    /// nested without an end.
+    fn entries(&self, folder: &str) -> Result<Vec<Entry>, Fault>;
+
     /// Returns the number of calls that the store handles well at once.
     fn parallelism(&self) -> usize;
 
@@ -60,6 +77,35 @@ pub struct Listed {
     pub bytes: u64,
     /// Time of the last write by the clock of the store, where it reports one.
     pub modified: Option<SystemTime>,
+}
+
+/// A file or folder that any program may have written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Path in the store, as the store names it: it may be hostile.
+    pub path: String,
+    pub kind: EntryKind,
+    pub bytes: u64,
+    /// Name of the version of a file, where the store has such names.
+    pub etag: Option<String>,
+    pub modified: Option<SystemTime>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    File,
+    Folder,
+    /// Something that cannot be read, for this reason.
+    Odd(&'static str),
+}
+
+/// Deepest folder that [`Backend::entries`] lists.
+pub(super) const DEEPEST: usize = 128;
+
+/// Returns the fault of a listing whose folders have no end.
+pub(super) fn too_deep(folder: &str) -> Fault {
+    let message = format!("the folder `{folder}` is nested more than {DEEPEST} folders deep");
+    Fault { kind: FaultKind::Other, message }
 }
 
 /// The failure of a verb.

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use opendal::{EntryMode, Operator};
+use opendal::{EntryMode, Metadata, Operator};
 use tokio::runtime::Runtime;
 
-use super::backend::{Backend, Fault, FaultKind, Listed};
+use super::backend::{Backend, DEEPEST, Entry, EntryKind, Fault, FaultKind, Listed, too_deep};
 use super::fault::fault;
 use super::http::observed;
 
@@ -43,41 +43,67 @@ impl Cloud {
         result.map_err(|err| fault(&err, ending))
     }
 
-    fn list_folder(&self, folder: &str) -> Result<Page, Fault> {
+    /// Lists a folder, or everything below it if the store lists that at once.
+    fn page(&self, folder: &str) -> Result<Vec<Entry>, Fault> {
         let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let is_deep = self.listing == Listing::Deep;
         let lister = self.operator.list_with(&start).recursive(is_deep);
         let entries = match self.run(async { lister.await }) {
             Ok(entries) => entries,
-            Err(fault) if fault.kind == FaultKind::Missing => return Ok(Page::default()),
+            Err(fault) if fault.kind == FaultKind::Missing => return Ok(Vec::new()),
             Err(fault) => return Err(fault),
         };
-        let mut page = Page::default();
-        for entry in entries {
-            let (path, metadata) = entry.into_parts();
-            // A store may list the folder itself, or what nobody asked for.
-            let below = path.strip_prefix(&start).filter(|rest| !rest.is_empty());
-            if below.is_none() || path.matches('/').count() > MAX_DEPTH {
-                continue;
-            }
-            match metadata.mode() {
-                EntryMode::DIR => page.folders.push(path.trim_end_matches('/').to_owned()),
-                EntryMode::FILE => page.files.push(Listed {
-                    path,
-                    bytes: metadata.content_length(),
-                    modified: metadata.last_modified().map(SystemTime::from),
-                }),
-                _ => {}
-            }
+        let entries = entries.into_iter().map(opendal::Entry::into_parts);
+        // A store may list the folder itself, or what nobody asked for.
+        let below = entries
+            .filter(|(path, _)| path.strip_prefix(&start).is_some_and(|rest| !rest.is_empty()));
+        Ok(below.map(|(path, metadata)| entry(path, &metadata)).collect())
+    }
+
+    /// Lists everything below a folder; calls `deeper` before each folder below, which says whether
+    /// to list it.
+    fn walk(
+        &self,
+        folder: &str,
+        deeper: impl Fn(&str) -> Result<bool, Fault>,
+    ) -> Result<Vec<Entry>, Fault> {
+        if self.listing == Listing::None {
+            return Err(read_only("a web server has no listing"));
         }
-        Ok(page)
+        let mut found = Vec::new();
+        let mut folders = vec![folder.trim_matches('/').to_owned()];
+        while let Some(folder) = folders.pop() {
+            let page = self.page(&folder)?;
+            if self.listing == Listing::ByFolder {
+                for below in page.iter().filter(|entry| entry.kind == EntryKind::Folder) {
+                    if deeper(&below.path)? {
+                        folders.push(below.path.clone());
+                    }
+                }
+            }
+            found.extend(page);
+        }
+        Ok(found)
     }
 }
 
-#[derive(Debug, Default)]
-struct Page {
-    files: Vec<Listed>,
-    folders: Vec<String>,
+fn entry(path: String, metadata: &Metadata) -> Entry {
+    let kind = match metadata.mode() {
+        EntryMode::DIR => EntryKind::Folder,
+        // The client asks for another file then.
+        EntryMode::FILE if path.trim() != path || path.contains("//") => {
+            EntryKind::Odd("begins or ends with a blank, or has an empty name in its path")
+        }
+        EntryMode::FILE => EntryKind::File,
+        EntryMode::Unknown => EntryKind::Odd("is neither a file nor a folder"),
+    };
+    Entry {
+        path: path.trim_end_matches('/').to_owned(),
+        kind,
+        bytes: if kind == EntryKind::File { metadata.content_length() } else { 0 },
+        etag: metadata.etag().map(str::to_owned),
+        modified: metadata.last_modified().map(SystemTime::from),
+    }
 }
 
 impl Backend for Cloud {
@@ -86,20 +112,27 @@ impl Backend for Cloud {
     }
 
     fn list(&self, folder: &str) -> Result<Vec<Listed>, Fault> {
-        if self.listing == Listing::None {
-            return Err(read_only("a web server has no listing"));
+        let is_near = |path: &str| path.matches('/').count() <= MAX_DEPTH;
+        let entries = self.walk(folder, |below| Ok(is_near(below)))?.into_iter();
+        let files = entries.filter(|entry| entry.kind == EntryKind::File && is_near(&entry.path));
+        Ok(files
+            .map(|Entry { path, bytes, modified, .. }| Listed { path, bytes, modified })
+            .collect())
+    }
+
+    fn entry(&self, path: &str) -> Result<Option<Entry>, Fault> {
+        match self.run(self.operator.stat(path)) {
+            Err(fault) if fault.kind == FaultKind::Missing => Ok(None),
+            Err(fault) => Err(fault),
+            Ok(metadata) => Ok(Some(entry(path.to_owned(), &metadata))),
         }
-        let folder = folder.trim_matches('/');
-        let mut files = Vec::new();
-        let mut folders = vec![folder.to_owned()];
-        while let Some(folder) = folders.pop() {
-            let page = self.list_folder(&folder)?;
-            files.extend(page.files);
-            if self.listing == Listing::ByFolder {
-                folders.extend(page.folders);
-            }
-        }
-        Ok(files)
+    }
+
+    fn entries(&self, folder: &str) -> Result<Vec<Entry>, Fault> {
+        self.walk(folder, |below| match below.matches('/').count() > DEEPEST {
+            true => Err(too_deep(below)),
+            false => Ok(true),
+        })
     }
 
     fn get(&self, path: &str, range: Option<Range<u64>>) -> Result<Vec<u8>, Fault> {

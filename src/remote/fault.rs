@@ -9,6 +9,14 @@ use super::http::{Answer, Ending};
 use super::http_client::Broken;
 use super::redact::redact;
 
+/// The message of a fault before any request: there is nothing to sign it with.
+const NO_CREDENTIALS: &str = "no credentials were found";
+
+/// Reports whether a store was not asked, since no credentials for it were found.
+pub(super) fn is_without_credentials(fault: &Fault) -> bool {
+    fault.kind == FaultKind::Denied && fault.message.starts_with(NO_CREDENTIALS)
+}
+
 /// Returns the fault of a verb.
 pub(super) fn fault(err: &opendal::Error, ending: Option<Ending>) -> Fault {
     match ending {
@@ -136,8 +144,7 @@ fn of_client(err: &opendal::Error) -> Fault {
     let text = format!("{err}");
     let lower = text.to_ascii_lowercase();
     if lower.contains("credential") || lower.contains("access_token") {
-        let message = "no credentials were found".to_owned();
-        return Fault { kind: FaultKind::Denied, message };
+        return Fault { kind: FaultKind::Denied, message: NO_CREDENTIALS.to_owned() };
     }
     if lower.contains("too little data") {
         let message = "the answer ended early".to_owned();

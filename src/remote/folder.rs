@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::backend::{Backend, Fault, FaultKind, Listed};
+use super::backend::{Backend, DEEPEST, Entry, EntryKind, Fault, FaultKind, Listed, too_deep};
 use crate::regular_file;
 use crate::unique::unique;
 
@@ -109,10 +109,7 @@ impl Backend for Folder {
                 let entry = entry.map_err(|err| self.fault(&err))?;
                 let name = entry.file_name();
                 let Some(name) = plain_name(&name) else { continue };
-                let path = match folder.as_str() {
-                    "" => name.to_owned(),
-                    folder => format!("{folder}/{name}"),
-                };
+                let path = below(&folder, name);
                 // A file may have been deleted since it was listed.
                 let Ok(meta) = entry.metadata() else { continue };
                 if meta.is_dir() {
@@ -144,8 +141,72 @@ impl Backend for Folder {
         }
     }
 
+    fn entry(&self, path: &str) -> Result<Option<Entry>, Fault> {
+        match fs::metadata(self.path(path)) {
+            Err(err) => match self.fault(&err) {
+                Fault { kind: FaultKind::Missing, .. } => Ok(None),
+                fault => Err(fault),
+            },
+            Ok(meta) => Ok(Some(entry(path.to_owned(), &meta))),
+        }
+    }
+
+    fn entries(&self, folder: &str) -> Result<Vec<Entry>, Fault> {
+        let mut found = Vec::new();
+        let mut folders = vec![(folder.to_owned(), 0)];
+        while let Some((folder, depth)) = folders.pop() {
+            if depth > DEEPEST {
+                return Err(too_deep(&folder));
+            }
+            let listed = match fs::read_dir(self.path(&folder)) {
+                Err(err) if err.kind() == ErrorKind::NotFound => continue,
+                listed => listed.map_err(|err| self.fault(&err))?,
+            };
+            for listed in listed {
+                let listed = listed.map_err(|err| self.fault(&err))?;
+                let path = below(&folder, &listed.file_name().to_string_lossy());
+                if listed.file_name().to_str().is_none() {
+                    found.push(odd(path, "has a name that is not UTF-8"));
+                    continue;
+                }
+                // A file may have been deleted since it was listed.
+                let Ok(meta) = listed.metadata() else { continue };
+                if meta.is_symlink() {
+                    found.push(odd(path, "is a link, which is not followed"));
+                    continue;
+                }
+                if meta.is_dir() {
+                    folders.push((path.clone(), depth + 1));
+                }
+                found.push(entry(path, &meta));
+            }
+        }
+        Ok(found)
+    }
+
     fn parallelism(&self) -> usize {
         std::thread::available_parallelism().map_or(4, |number| number.get().clamp(4, 16))
+    }
+}
+
+fn entry(path: String, meta: &fs::Metadata) -> Entry {
+    let kind = match (meta.is_file(), meta.is_dir()) {
+        (true, _) => EntryKind::File,
+        (false, true) => EntryKind::Folder,
+        (false, false) => EntryKind::Odd("is neither a file nor a folder"),
+    };
+    Entry { path, kind, bytes: meta.len(), etag: None, modified: meta.modified().ok() }
+}
+
+fn odd(path: String, reason: &'static str) -> Entry {
+    Entry { path, kind: EntryKind::Odd(reason), bytes: 0, etag: None, modified: None }
+}
+
+/// Returns the path of a name in a folder; the top folder is empty.
+pub(super) fn below(folder: &str, name: &str) -> String {
+    match folder {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::backend::Backend;
 use super::folder::Folder;
 use super::patient::{Patience, Patient};
 use super::sftp::{CONNECTIONS, Sftp};
-use super::stores;
+use super::stores::{self, Access};
 use crate::error::{Error, Result};
 use crate::pipeline::{Location, RemoteSpec, own_variable};
 
@@ -53,6 +53,26 @@ fn place(spec: &RemoteSpec, env: stores::Env<'_>) -> Result<(Location, Option<St
 
 fn open_with(spec: &RemoteSpec, root: &Path, env: stores::Env<'_>) -> Result<Box<dyn Backend>> {
     let (location, _) = place(spec, env)?;
+    store(spec, location, root, Access::Signed, env)
+}
+
+/// Opens the store at a place with the settings of a remote.
+pub(super) fn open_at(
+    spec: &RemoteSpec,
+    location: Location,
+    root: &Path,
+    access: Access,
+) -> Result<Box<dyn Backend>> {
+    store(spec, location, root, access, &env)
+}
+
+fn store(
+    spec: &RemoteSpec,
+    location: Location,
+    root: &Path,
+    access: Access,
+    env: stores::Env<'_>,
+) -> Result<Box<dyn Backend>> {
     let timeout = stores::timeout(spec);
     let patience = Patience::new(timeout);
     Ok(match location {
@@ -68,7 +88,7 @@ fn open_with(spec: &RemoteSpec, root: &Path, env: stores::Env<'_>) -> Result<Box
             Box::new(Patient::new(store, &spec.name, location, jobs, patience))
         }
         _ => {
-            let store = stores::open(spec, &location, env)?;
+            let store = stores::open(spec, &location, access, env)?;
             Box::new(Patient::new(store, &spec.name, location, spec.jobs, patience))
         }
     })

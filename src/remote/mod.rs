@@ -28,7 +28,7 @@ mod stores;
 mod trouble;
 mod upload;
 
-pub use self::backend::{Backend, Fault, FaultKind, Listed};
+pub use self::backend::{Backend, Entry, EntryKind, Fault, FaultKind, Listed};
 pub use self::catalog::{Catalog, Place, RunPlace, TracePlace};
 pub use self::download::{Fetched, Partial, Sink};
 pub use self::location::{location, open};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use self::hurry::hurry;
 use self::hurry::{is_hurried, sleep};
 use self::limiter::Limiter;
-use super::backend::{Backend, Fault, FaultKind, Listed};
+use super::backend::{Backend, Entry, Fault, FaultKind, Listed};
 use super::redact::redact;
 use super::remedy::remedy;
 use crate::pipeline::Location;
@@ -161,6 +161,14 @@ impl<B: Backend> Backend for Patient<B> {
 
     fn delete(&self, path: &str) -> Result<(), Fault> {
         self.repeat(|store| store.delete(path))
+    }
+
+    fn entry(&self, path: &str) -> Result<Option<Entry>, Fault> {
+        self.repeat(|store| store.entry(path))
+    }
+
+    fn entries(&self, folder: &str) -> Result<Vec<Entry>, Fault> {
+        self.repeat(|store| store.entries(folder))
     }
 
     fn parallelism(&self) -> usize {

@@ -16,12 +16,16 @@ pub(super) fn remedy(name: &str, location: &Location, kind: FaultKind) -> Option
         FaultKind::Unavailable => Some(match location {
             Location::Sftp(place) => format!("try `ssh {}`", address(place)),
             Location::Folder(path) => format!("is the file system of `{path}` mounted?"),
+            _ if name.is_empty() => {
+                "check the address and the network; `HTTPS_PROXY` is used if it is set".to_owned()
+            }
             _ => format!(
                 "`repro remote check {name}` tries the store; `HTTPS_PROXY` is used if it is set"
             ),
         }),
         FaultKind::Busy(_) => Some(format!(
-            "try again later, or set `jobs` in `[remotes.{name}]` to a smaller number"
+            "try again later, or set `jobs` in `[remotes.{}]` to a smaller number",
+            or_any(name)
         )),
         FaultKind::Unsupported => match location {
             Location::Http { .. } => Some(
@@ -33,12 +37,18 @@ pub(super) fn remedy(name: &str, location: &Location, kind: FaultKind) -> Option
     }
 }
 
+/// Returns the name of a remote, or a placeholder for a place that no remote has.
+fn or_any(name: &str) -> &str {
+    if name.is_empty() { "NAME" } else { name }
+}
+
 fn credentials(name: &str, location: &Location) -> String {
     let own = |ending: &str| own_variable(name, ending);
     match location {
         Location::S3 { .. } => format!(
             "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_PROFILE` or `profile` in \
-             `[remotes.{name}]`; they need the permissions to list, read, write and delete"
+             `[remotes.{}]`; they need the permissions to list, read, write and delete",
+            or_any(name)
         ),
         Location::Gcs { .. } => {
             "run `gcloud auth application-default login`, or set `GOOGLE_APPLICATION_CREDENTIALS` \
@@ -56,6 +66,9 @@ fn credentials(name: &str, location: &Location) -> String {
             address(place),
             place.path
         ),
+        Location::WebDav { .. } | Location::Http { .. } if name.is_empty() => {
+            "write a line `machine HOST login NAME password SECRET` into `~/.netrc`".to_owned()
+        }
         Location::WebDav { .. } | Location::Http { .. } => format!(
             "set `{}` and `{}`, or `{}`, in the environment",
             own("USER"),
@@ -125,6 +138,8 @@ mod tests {
         ] {
             let hint = remedy("my-lab", &Location::parse(url).unwrap(), kind).unwrap();
             assert!(hint.contains(part), "{url} {kind:?}: {hint}");
+            let of_any = remedy("", &Location::parse(url).unwrap(), kind).unwrap();
+            assert!(!of_any.contains("``") && !of_any.contains(".]"), "{url} {kind:?}: {of_any}");
         }
     }
 }

@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use self::connection::{Connection, Failure, Refusal, is_extended};
 use self::packet::{
-    Attributes, CLOSE, DENIED, END, EXTENDED, FAILURE, MISSING, MKDIR, NAME, NO_PLACE, NO_SPACE,
-    OPENDIR, READDIR, REMOVE, RENAME, SHORT, STAT, UNSUPPORTED,
+    ATTRS, Attributes, CLOSE, DENIED, END, EXTENDED, FAILURE, MISSING, MKDIR, NAME, NO_PLACE,
+    NO_SPACE, OPENDIR, READDIR, REMOVE, RENAME, SHORT, STAT, UNSUPPORTED,
 };
-use super::backend::{Backend, Fault, FaultKind, Listed};
+use super::backend::{Backend, DEEPEST, Entry, EntryKind, Fault, FaultKind, Listed, too_deep};
+use super::folder::below;
 use crate::pipeline::SshPlace;
 use crate::unique::unique;
 
@@ -146,11 +147,47 @@ impl Sftp {
         Err(Failure::Refused(Refusal { code: NO_PLACE, words: String::new() }))
     }
 
+    fn stat(&self, to: &mut Connection, path: &str) -> Result<Attributes, Failure> {
+        let answer = to.ask(STAT, |packet| packet.text(self.full(path).as_bytes()))?;
+        let attributes = answer.fields().attributes().filter(|_| answer.kind == ATTRS);
+        attributes.ok_or_else(transfer::unexpected)
+    }
+
+    /// Returns the entry for a name in a listing. A link counts as the file that it leads to.
+    fn listed(
+        &self,
+        to: &mut Connection,
+        folder: &str,
+        name: &[u8],
+        attributes: Attributes,
+    ) -> Result<Entry, Failure> {
+        let Ok(name) = std::str::from_utf8(name) else {
+            let path = below(folder, &String::from_utf8_lossy(name));
+            let kind = EntryKind::Odd("has a name that is not UTF-8");
+            return Ok(Entry { kind, ..entry(path, attributes) });
+        };
+        let path = below(folder, name);
+        if !attributes.is_link() {
+            return Ok(entry(path, attributes));
+        }
+        match self.stat(to, &path) {
+            Err(Failure::Refused(_)) => {
+                let kind = EntryKind::Odd("is a link to nothing");
+                Ok(Entry { kind, ..entry(path, attributes) })
+            }
+            Ok(target) if target.is_folder() => {
+                let kind = EntryKind::Odd("is a link to a folder");
+                Ok(Entry { kind, ..entry(path, attributes) })
+            }
+            target => target.map(|target| entry(path, target)),
+        }
+    }
+
     fn list_folder(
         &self,
         to: &mut Connection,
         folder: &str,
-    ) -> Result<Vec<(String, Attributes)>, Failure> {
+    ) -> Result<Vec<(Vec<u8>, Attributes)>, Failure> {
         let full = self.full(folder);
         let opened = to.ask(OPENDIR, |packet| packet.text(full.as_bytes()));
         let handle = match opened {
@@ -173,7 +210,7 @@ impl Sftp {
             for _ in 0..count {
                 let (name, _, attributes) = (fields.text(), fields.text(), fields.attributes());
                 let (Some(name), Some(attributes)) = (name, attributes) else { break };
-                if let Some(name) = plain_name(name) {
+                if !matches!(name, b"." | b"..") {
                     entries.push((name.to_owned(), attributes));
                 }
             }
@@ -194,10 +231,8 @@ impl Backend for Sftp {
             let mut folders = vec![folder.trim_matches('/').to_owned()];
             while let Some(folder) = folders.pop() {
                 for (name, attributes) in self.list_folder(connection, &folder)? {
-                    let path = match folder.as_str() {
-                        "" => name,
-                        folder => format!("{folder}/{name}"),
-                    };
+                    let Some(name) = plain_name(&name) else { continue };
+                    let path = below(&folder, name);
                     if attributes.is_folder() && path.matches('/').count() < MAX_DEPTH {
                         folders.push(path);
                     } else if attributes.is_file() {
@@ -238,9 +273,49 @@ impl Backend for Sftp {
         self.with(path, removed)
     }
 
+    fn entry(&self, path: &str) -> Result<Option<Entry>, Fault> {
+        self.with(path, |connection| match self.stat(connection, path) {
+            Err(Failure::Refused(Refusal { code: MISSING, .. })) => {
+                self.check_place(connection).map(|()| None)
+            }
+            found => found.map(|attributes| Some(entry(path.to_owned(), attributes))),
+        })
+    }
+
+    fn entries(&self, folder: &str) -> Result<Vec<Entry>, Fault> {
+        let listed = self.with(folder, |connection| {
+            let mut found = Vec::new();
+            let mut folders = vec![(folder.trim_matches('/').to_owned(), 0)];
+            while let Some((folder, depth)) = folders.pop() {
+                if depth > DEEPEST {
+                    return Ok(Err(too_deep(&folder)));
+                }
+                for (name, attributes) in self.list_folder(connection, &folder)? {
+                    let listed = self.listed(connection, &folder, &name, attributes)?;
+                    if listed.kind == EntryKind::Folder {
+                        folders.push((listed.path.clone(), depth + 1));
+                    }
+                    found.push(listed);
+                }
+            }
+            Ok(Ok(found))
+        });
+        listed?
+    }
+
     fn parallelism(&self) -> usize {
         CONNECTIONS
     }
+}
+
+fn entry(path: String, attributes: Attributes) -> Entry {
+    let kind = match (attributes.is_file(), attributes.is_folder()) {
+        (true, _) => EntryKind::File,
+        (false, true) => EntryKind::Folder,
+        (false, false) => EntryKind::Odd("is neither a file nor a folder"),
+    };
+    let Attributes { bytes, modified, .. } = attributes;
+    Entry { path, kind, bytes: bytes.unwrap_or_default(), etag: None, modified }
 }
 
 fn fault(refusal: &Refusal, path: &str) -> Fault {

@@ -51,12 +51,20 @@ fn table(spec: &RemoteSpec) -> String {
 ///
 /// # Errors
 /// A setting or a variable that the store needs is missing or wrong.
-pub(super) fn open(spec: &RemoteSpec, location: &Location, env: Env<'_>) -> Result<Cloud> {
+pub(super) fn open(
+    spec: &RemoteSpec,
+    location: &Location,
+    access: Access,
+    env: Env<'_>,
+) -> Result<Cloud> {
     let mut server = None;
+    let is_anonymous = access == Access::Anonymous;
     let (operator, parallelism, listing) = match location {
         Location::S3 { bucket, prefix } => {
             server = s3_endpoint(spec, env);
-            (s3(spec, bucket, prefix, server.as_deref(), env)?, 16, Listing::Deep)
+            let builder = s3(spec, bucket, prefix, server.as_deref(), env)?;
+            let builder = if is_anonymous { builder.skip_signature() } else { builder };
+            (Operator::new(builder), 16, Listing::Deep)
         }
         Location::Gcs { bucket, prefix } => {
             let mut builder = Gcs::default().bucket(bucket).root(prefix);
@@ -64,11 +72,16 @@ pub(super) fn open(spec: &RemoteSpec, location: &Location, env: Env<'_>) -> Resu
             if let Some(endpoint) = &server {
                 builder = builder.endpoint(endpoint);
             }
+            if is_anonymous {
+                builder = builder.skip_signature();
+            }
             (Operator::new(builder), 16, Listing::Deep)
         }
         Location::Azure { container, prefix } => {
             server = azure_endpoint(spec, env);
-            (azure(spec, container, prefix, server.as_deref(), env)?, 16, Listing::Deep)
+            let builder = azure(spec, container, prefix, server.as_deref(), env)?;
+            let builder = if is_anonymous { builder.skip_signature() } else { builder };
+            (Operator::new(builder), 16, Listing::Deep)
         }
         Location::WebDav { origin, path } => {
             (web_dav(spec, origin, path, env), 8, Listing::ByFolder)
@@ -77,8 +90,7 @@ pub(super) fn open(spec: &RemoteSpec, location: &Location, env: Env<'_>) -> Resu
         Location::Drive { path } => (drive(spec, path, env)?, 4, Listing::ByFolder),
         Location::Folder(_) | Location::Sftp(_) => panic!("BUG: not a store of opendal"),
     };
-    let failed =
-        |what: String| Error::usage(format!("cannot use remote `{}`", spec.name)).because(what);
+    let failed = |what: String| Error::usage(format!("cannot use {}", called(spec))).because(what);
     let operator = operator.map_err(|err| failed(super::redact::redact(&err.to_string())))?;
     let transport = Transport::new(timeout(spec)).map_err(failed)?;
     let context = OperationContext::new().with_http_transport(HttpTransporter::new(transport));
@@ -105,12 +117,13 @@ fn s3(
     prefix: &str,
     endpoint: Option<&str>,
     env: Env<'_>,
-) -> Result<Opened> {
+) -> Result<S3> {
     let region = aws::region(spec, endpoint, env).ok_or_else(|| {
-        Error::usage(format!("remote `{}` has no region", spec.name)).hint(
-            "add `region = \"…\"` to its table in pipeline.toml, or set `AWS_REGION`; a store \
-             other than AWS needs an `endpoint`",
-        )
+        Error::usage(format!("{} has no region", called(spec))).hint(format!(
+            "add `region = \"…\"` to {} in pipeline.toml, or set `AWS_REGION`; a store other than \
+             AWS needs an `endpoint`",
+            table(spec)
+        ))
     })?;
     let mut builder = S3::default().bucket(bucket).root(prefix).region(&region);
     // A host name for each bucket exists at AWS only, and no certificate covers a dot in it.
@@ -124,7 +137,7 @@ fn s3(
     if let Some(profile) = &spec.profile {
         builder = builder.profile(profile);
     }
-    Ok(Operator::new(builder))
+    Ok(builder)
 }
 
 fn azure_account(env: Env<'_>) -> Option<String> {
@@ -150,7 +163,7 @@ fn azure(
     prefix: &str,
     endpoint: Option<&str>,
     env: Env<'_>,
-) -> Result<Opened> {
+) -> Result<Azblob> {
     let connection = env("AZURE_STORAGE_CONNECTION_STRING").filter(|_| spec.endpoint.is_none());
     let mut builder = match (connection, endpoint) {
         (Some(text), _) => Azblob::from_connection_string(&text).map_err(|_| {
@@ -159,11 +172,13 @@ fn azure(
         })?,
         (None, Some(endpoint)) => Azblob::default().endpoint(endpoint),
         (None, None) => {
-            return Err(Error::usage(format!("remote `{}` has no storage account", spec.name))
-                .hint(
-                    "add `endpoint = \"https://ACCOUNT.blob.core.windows.net\"` to its table in \
+            return Err(Error::usage(format!("{} has no storage account", called(spec))).hint(
+                format!(
+                    "add `endpoint = \"https://ACCOUNT.blob.core.windows.net\"` to {} in \
                      pipeline.toml, or set `AZURE_STORAGE_ACCOUNT_NAME`",
-                ));
+                    table(spec)
+                ),
+            ));
         }
     };
     builder = builder.container(container).root(prefix);
@@ -173,14 +188,20 @@ fn azure(
     if let Some(key) = env("AZURE_STORAGE_ACCOUNT_KEY").or_else(|| env("AZURE_STORAGE_KEY")) {
         builder = builder.account_key(&key);
     }
-    Ok(Operator::new(builder))
+    Ok(builder)
 }
 
 fn web_dav(spec: &RemoteSpec, origin: &str, path: &str, env: Env<'_>) -> Opened {
-    let own = |ending: &str| env(&own_variable(&spec.name, ending)).unwrap_or_default();
+    let own = |ending: &str| env(&own_variable(&spec.name, ending));
     let builder = Webdav::default().endpoint(origin).root(path);
-    let builder = builder.username(&own("USER")).password(&own("PASSWORD")).token(&own("TOKEN"));
-    Operator::new(builder)
+    if let Some(token) = own("TOKEN") {
+        return Operator::new(builder.token(&token));
+    }
+    let of_netrc = || netrc::credentials(netrc::host(origin));
+    let named = own("USER").zip(own("PASSWORD")).or_else(of_netrc);
+    let (user, password) =
+        named.unwrap_or_else(|| (own("USER").unwrap_or_default(), String::new()));
+    Operator::new(builder.username(&user).password(&password))
 }
 
 fn web(spec: &RemoteSpec, origin: &str, path: &str, env: Env<'_>) -> Opened {

@@ -57,6 +57,14 @@ impl Backend for Watched {
         self.folder.delete(path)
     }
 
+    fn entry(&self, path: &str) -> std::result::Result<Option<Entry>, Fault> {
+        self.folder.entry(path)
+    }
+
+    fn entries(&self, folder: &str) -> std::result::Result<Vec<Entry>, Fault> {
+        self.folder.entries(folder)
+    }
+
     fn parallelism(&self) -> usize {
         3
     }

@@ -371,7 +371,7 @@ fn local_file_by_url() {
     f: failed: could not be downloaded
     error: stage `f` failed: could not be downloaded
      caused by: `file://OTHER` is not a file
-     hint: a URL names one file; a folder can be a dep outside of the project
+     hint: declare it as a remote and use `remote://NAME/PATH`, or make a link to it
     ");
 }
 
@@ -404,13 +404,13 @@ sha256 = "xyz"
     error: pipeline.toml:4: stage `a` has `url` and `cmd`
      hint: a stage that downloads can only have url, extract, sha256, md5, outs, desc, frozen; read its outs in another stage
     error: pipeline.toml:7: stage `b` has `url` and 2 outs, not one
-     hint: write outs = ["PATH"]: the file, or with `extract = true` the folder
+     hint: write outs = ["PATH"]: the file or the folder
     error: pipeline.toml:10: `url` of stage `c` is not a URL
      hint: `https://example.org/data.csv` is an example
     error: pipeline.toml:13: stage `d` has `extract` but no `url`
      hint: add url = "https://…", or remove the key
     error: pipeline.toml:16: out `f` of stage `e` has options, but the stage has `url`
-     hint: write outs = ["PATH"]: the file, or with `extract = true` the folder
+     hint: write outs = ["PATH"]: the file or the folder
     error: pipeline.toml:18: `sha256` of stage `e` must have 64 hexadecimal digits
     "#);
 }

@@ -6,6 +6,8 @@ mod accept;
 mod add;
 mod add_url;
 mod add_url_faults;
+#[cfg(feature = "remote")]
+mod add_url_stores;
 mod adopt;
 #[cfg(feature = "remote")]
 mod auto;

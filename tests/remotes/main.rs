@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, missing_debug_implementations, unreachable_pub)]
 
+mod elsewhere;
 mod faults;
 mod operations;
 mod project;

@@ -54,11 +54,19 @@ fn pull(first: &Path, second: &Path, spec: &RemoteSpec) -> Result<(), String> {
 }
 
 fn pipeline(spec: &RemoteSpec) -> String {
+    with_remote(spec) + STAGE
+}
+
+/// Returns the declaration of a remote.
+pub fn with_remote(spec: &RemoteSpec) -> String {
     let mut text = format!("[remotes.{}]\nurl = '{}'\n", spec.name, spec.url);
     if let Some(endpoint) = &spec.endpoint {
         text.push_str(&format!("endpoint = '{endpoint}'\n"));
     }
-    text + STAGE
+    if let Some(jobs) = spec.jobs {
+        text.push_str(&format!("jobs = {jobs}\n"));
+    }
+    text
 }
 
 fn repro(root: &Path, args: &[&str]) -> Result<(), String> {

@@ -159,7 +159,8 @@ fn moto() -> Result<Server, String> {
     let writable = s3_settings(port);
     let mut missing = writable.suite(Suite::NoSuchPlace);
     missing.spec.url = "s3://no-such-bucket/x".to_owned();
-    Ok(Server::new(dir, vec![process], vec![writable, missing]))
+    let observed = writable.suite(Suite::Observed);
+    Ok(Server::new(dir, vec![process], vec![writable, missing, observed]))
 }
 
 /// Sends a request without a body and returns the answer.

@@ -6,7 +6,7 @@ use repro::pipeline::{Auto, RemoteSpec};
 use repro::remote::{Backend, Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{faults, operations, ssh};
+use crate::{elsewhere, faults, operations, ssh};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Setting {
@@ -28,6 +28,8 @@ pub enum Suite {
     Denied,
     /// There are no credentials.
     NoCredentials,
+    /// A proxy in front of the store sees the requests for data from elsewhere.
+    Observed,
     /// The faults of a proxy in front of the store.
     Faults,
     /// The faults of `ssh`.
@@ -39,10 +41,13 @@ pub type Test = fn(&Setting) -> Result<(), String>;
 impl Suite {
     pub fn tests(self) -> Vec<(&'static str, Test)> {
         match self {
-            Suite::Writable => operations::WRITABLE.to_vec(),
+            Suite::Writable => [operations::WRITABLE, elsewhere::ADDED].concat(),
             Suite::ReadOnly => operations::READ_ONLY.to_vec(),
             Suite::NoSuchPlace => vec![("no such place", operations::no_such_place as Test)],
-            Suite::Denied => vec![("wrong credentials", operations::denied as Test)],
+            Suite::Denied => {
+                [&[("wrong credentials", operations::denied as Test)], elsewhere::DENIED].concat()
+            }
+            Suite::Observed => elsewhere::OBSERVED.to_vec(),
             Suite::NoCredentials => vec![("no credentials", operations::denied as Test)],
             Suite::Faults => faults::ALL.to_vec(),
             Suite::Ssh => ssh::ALL.to_vec(),

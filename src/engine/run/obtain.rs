@@ -1,6 +1,8 @@
 //! The work of a stage with an origin: its out is fetched beside the workspace, compared with the
 //! lock, and moved into place.
 
+mod former;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -8,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use self::former::Former;
 use super::job::RunContext;
 use super::outcome::{StageResult, unstarted};
 use super::outs::{clear_out, committed, warn_of_replaced};
 use super::processes::Deliver;
-use crate::engine::elsewhere::{self, Answer, Fetched, Request, Wish};
+use crate::engine::elsewhere::{self, Answer, Fetched, Known, Remotes, Request, Wish};
 use crate::engine::observe::Observation;
 use crate::engine::started;
 use crate::error::{Error, Result};
@@ -40,6 +43,7 @@ pub(super) fn obtain(
         let Some(arrived) = arrived else { return Ok(None) };
         check_lock(context, stage, origin, observation, &arrived)?;
         move_into_place(context, stage, observation, &arrived, deliver)?;
+        keep_listing(context, &folder, &arrived.fetched)?;
         Ok(Some(arrived))
     });
     match arrived {
@@ -87,7 +91,17 @@ fn arrive(
         }
     };
     let is_stopped = || context.groups.stops_within(Duration::ZERO);
-    let request = Request { origin, folder: &folder, progress: &progress, is_stopped: &is_stopped };
+    let former = Former::of(context.project, stage);
+    let copy = |name: &str, to: &Path| former.as_ref().map_or(Ok(false), |it| it.copy(name, to));
+    let known = former.as_ref().map(|former| Known { listing: &former.listing, copy: &copy });
+    let request = Request {
+        origin,
+        remotes: Remotes::of(context.project),
+        known,
+        folder: &folder,
+        progress: &progress,
+        is_stopped: &is_stopped,
+    };
     let fetched = match context.sources.fetch(&request)? {
         Answer::Fetched(fetched) => fetched,
         Answer::Stopped => return Ok(None),
@@ -131,6 +145,14 @@ fn check_lock(
              remote has it",
             stage.name
         )))
+}
+
+/// Keeps the list of the files of a folder, by which the next update finds what has changed.
+fn keep_listing(context: RunContext<'_>, folder: &Path, fetched: &Fetched) -> Result<()> {
+    let Some(name) = &fetched.listing else { return Ok(()) };
+    let path = folder.join(name);
+    let bytes = fs::read(&path).map_err(|err| Error::io("read", &path, &err))?;
+    context.project.cache.put_bytes(&bytes).map(drop)
 }
 
 /// Moves the content to the out. What was there goes to the cache.

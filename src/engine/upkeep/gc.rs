@@ -227,6 +227,10 @@ impl Marker<'_> {
                     for dep in trace.fingerprint.deps.values() {
                         self.listing(root, dep)?;
                     }
+                    let listing = trace.version.as_ref().and_then(|version| version.listing);
+                    if let Some(listing) = listing {
+                        self.kept.entry(listing).or_insert(root);
+                    }
                 }
                 Ok(())
             }

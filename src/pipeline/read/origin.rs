@@ -4,7 +4,10 @@ use toml::de::DeTable;
 
 use super::reader::{Reader, Scope, Value};
 use super::texts::Form;
-use crate::pipeline::{Cached, Origin, Out, Persist, Problem, Role, Url, UrlOrigin};
+use crate::error::did_you_mean;
+use crate::pipeline::{
+    Cached, Origin, Out, Persist, Problem, RemoteSpec, Role, Stage, Url, UrlOrigin,
+};
 
 /// The keys that a stage with `url` can have.
 const WITH_URL: [&str; 7] = ["url", "extract", "sha256", "md5", "outs", "desc", "frozen"];
@@ -60,6 +63,27 @@ impl Reader {
         }))
     }
 
+    /// Reports URLs that name a remote which is not declared.
+    pub(super) fn check_remotes_of_urls(&mut self, stages: &[Stage], remotes: &[RemoteSpec]) {
+        for stage in stages {
+            let Some(Origin::Url(UrlOrigin { url, .. })) = &stage.origin else { continue };
+            let Some(name) = url.remote() else { continue };
+            if remotes.iter().any(|remote| remote.name == name) {
+                continue;
+            }
+            let what = format!(
+                "stage `{}` downloads from remote `{name}`, which is not declared",
+                stage.name
+            );
+            let names = remotes.iter().map(|remote| remote.name.as_str());
+            let hint = match did_you_mean(name, names) {
+                Some(meant) => format!("did you mean `remote://{meant}/…`?"),
+                None => format!("add a table `[remotes.{name}]` with its `url`"),
+            };
+            self.problems.push(Problem::new(stage.line, what).hint(hint));
+        }
+    }
+
     /// A stage with `url` has one plain out.
     fn check_outs_of_url(&mut self, at: &Value<'_>, outs: &[Out], of: &str) {
         let is_plain = |out: &Out| {
@@ -73,7 +97,7 @@ impl Reader {
             [out] => format!("out `{}` of {of} has options, but the stage has `url`", out.path),
             _ => format!("{of} has `url` and {} outs, not one", outs.len()),
         };
-        let hint = "write outs = [\"PATH\"]: the file, or with `extract = true` the folder";
+        let hint = "write outs = [\"PATH\"]: the file or the folder";
         self.problems.push(Problem::new(self.line(at), what).hint(hint));
     }
 

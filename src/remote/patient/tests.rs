@@ -56,6 +56,12 @@ impl Backend for Scripted {
     fn delete(&self, _: &str) -> Result<(), Fault> {
         self.call()
     }
+    fn entry(&self, _: &str) -> Result<Option<Entry>, Fault> {
+        self.call().map(|()| None)
+    }
+    fn entries(&self, _: &str) -> Result<Vec<Entry>, Fault> {
+        self.call().map(|()| Vec::new())
+    }
     fn parallelism(&self) -> usize {
         8
     }

@@ -101,6 +101,10 @@ impl Attributes {
         self.mode.is_some_and(|mode| mode & 0o170_000 == 0o040_000)
     }
 
+    pub(super) fn is_link(self) -> bool {
+        self.mode.is_some_and(|mode| mode & 0o170_000 == 0o120_000)
+    }
+
     pub(super) fn is_file(self) -> bool {
         self.mode.is_some_and(|mode| mode & 0o170_000 == 0o100_000)
     }

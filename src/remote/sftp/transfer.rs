@@ -147,7 +147,7 @@ fn short() -> Failure {
     Failure::Refused(Refusal { code: SHORT, words: String::new() })
 }
 
-fn unexpected() -> Failure {
+pub(super) fn unexpected() -> Failure {
     let message = "the server sent an unexpected answer".to_owned();
     Failure::Lost(Fault { kind: FaultKind::Other, message })
 }

@@ -6,14 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use super::wanted::{Compared, Transferred, Wanted};
+use super::wanted::{Arrived, Compared, Wanted};
 use crate::error::{Error, Result};
 use crate::percent;
 use crate::pipeline::{Url, UrlOrigin};
 use crate::plan::SourceVersion;
 
 /// Copies the file.
-pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Transferred>> {
+pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Arrived>> {
     let from = path_of(&wanted.origin.url);
     let (mut source, version) = open(&from, &wanted.origin.url)?;
     let to = wanted.folder.join("part");
@@ -30,7 +30,7 @@ pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Transferred>> {
         ))
         .hint("repeat the command when the program that writes it has finished"));
     }
-    Ok(Some(Transferred { path: to, version }))
+    Ok(Some(Arrived::File { path: to, version }))
 }
 
 /// Compares size and time.
@@ -48,12 +48,12 @@ fn open(path: &PathBuf, url: &Url) -> Result<(File, SourceVersion)> {
     let (file, meta) = opened.map_err(|err| match err.kind() {
         io::ErrorKind::NotFound => Error::missing(format!("`{url}` does not exist")),
         io::ErrorKind::InvalidInput => Error::usage(format!("`{url}` is not a file"))
-            .hint("a URL names one file; a folder can be a dep outside of the project"),
+            .hint("declare it as a remote and use `remote://NAME/PATH`, or make a link to it"),
         _ => Error::io("open", path, &err),
     })?;
     let nanos = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
-    let version =
-        SourceVersion { etag: None, modified: Some(nanos.to_string()), bytes: Some(meta.len()) };
+    let modified = Some(nanos.to_string());
+    let version = SourceVersion { modified, bytes: Some(meta.len()), ..SourceVersion::default() };
     Ok((file, version))
 }
 

@@ -25,7 +25,7 @@ use self::answer::{begins_at, head_of, refusal};
 use self::client::{Client, Sent};
 use super::archive;
 use super::partial::{Head, Partial};
-use super::wanted::{Compared, Transferred, Wanted};
+use super::wanted::{Arrived, Compared, Wanted};
 use crate::error::{Error, Result};
 use crate::pipeline::{Url, UrlOrigin};
 use crate::plan::SourceVersion;
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Transfers the file; `None` if it was stopped.
-pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Transferred>> {
+pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Arrived>> {
     let url = &wanted.origin.url;
     let client = Client::new(url, wanted.is_stopped)?;
     let mut partial = Partial::open(wanted.folder);
@@ -74,7 +74,7 @@ pub(super) fn fetch(wanted: &Wanted<'_>) -> Result<Option<Transferred>> {
         std::fs::remove_file(&path).map_err(|err| Error::io("remove", &path, &err))?;
         path = unpacked;
     }
-    Ok(Some(Transferred { path, version }))
+    Ok(Some(Arrived::File { path, version }))
 }
 
 /// Compares the version with a conditional request, whose answer is not read.

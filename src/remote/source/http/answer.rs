@@ -37,7 +37,8 @@ pub(super) fn head_of(headers: &HeaderMap, url: &Url) -> Result<Head> {
     // Such a server describes a file as compressed that is an archive of its own.
     let name = url.file_name().to_ascii_lowercase();
     let is_named_so = [".gz", ".tgz", ".gzip"].iter().any(|end| name.ends_with(end));
-    let version = SourceVersion { etag: text(ETAG), modified: text(LAST_MODIFIED), bytes: total };
+    let (etag, modified) = (text(ETAG), text(LAST_MODIFIED));
+    let version = SourceVersion { etag, modified, bytes: total, ..SourceVersion::default() };
     Ok(Head { validator: validator(headers), version, total, is_gzipped: is_gzip && !is_named_so })
 }
 
