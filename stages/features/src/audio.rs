@@ -1,5 +1,8 @@
 //! Decoded sound in memory.
 
+/// Plausible sample rates in Hz; any other rate comes from a broken header.
+pub(crate) const RATES: std::ops::RangeInclusive<u32> = 500..=768_000;
+
 /// One channel of sound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audio {

@@ -24,6 +24,7 @@ pub struct Extractor {
     spectrogram: Spectrogram,
     bank: Option<MelBank>,
     sound: Collector,
+    doubt: Option<String>,
 }
 
 impl Extractor {
@@ -36,7 +37,7 @@ impl Extractor {
         let spectrogram = Spectrogram::new(params.n_fft, params.hop_length, params.padding)?;
         let bank = (params.kind == Kind::LogMel).then(|| MelBank::of(params));
         let sound = Collector::new(Some(params.sample_rate));
-        Ok(Extractor { params: params.clone(), spectrogram, bank, sound })
+        Ok(Extractor { params: params.clone(), spectrogram, bank, sound, doubt: None })
     }
 
     /// Computes the spectrogram of a file; see [`Extractor::samples`].
@@ -48,9 +49,11 @@ impl Extractor {
         let seconds = self.params.seconds;
         let wanted = if seconds > 0.0 { seconds } else { LONGEST_SECONDS };
         self.sound.clear();
-        decode_chunks(path, Length::Seconds(wanted + LOOK_AHEAD), |chunk, rate| {
+        self.doubt = None;
+        let outcome = decode_chunks(path, Length::Seconds(wanted + LOOK_AHEAD), |chunk, rate| {
             self.sound.push(chunk, rate);
         })?;
+        self.doubt = outcome.doubt();
         // Taken and put back below, so that the next file reuses the buffer.
         let mut samples = std::mem::take(self.sound.finish());
         let longest = LONGEST_SECONDS * f64::from(self.params.sample_rate);
@@ -61,6 +64,13 @@ impl Extractor {
         let array = self.compute(&mut samples);
         *self.sound.finish() = samples;
         array
+    }
+
+    /// Returns why the last file may have more sound than was decoded; see [`Outcome::doubt`].
+    ///
+    /// [`Outcome::doubt`]: crate::decode::Outcome::doubt
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 
     /// Computes the spectrogram of mono samples at the rate of the params.

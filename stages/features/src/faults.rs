@@ -19,21 +19,25 @@ const KNOWN: [(&[u8], &str); 11] = [
     (b"\x93numpy", "this is a NumPy array"),
 ];
 
-/// Returns the message for a file that begins with `head` and is not audio.
-pub(crate) fn not_audio(head: &[u8], error: &Error) -> String {
-    if head.is_empty() {
-        return "the file is empty: replace or remove it".to_owned();
-    }
+/// Returns the kind of a file that is known not to be audio, by its first bytes.
+pub(crate) fn known(head: &[u8]) -> Option<&'static str> {
     let begins = |magic: &[u8]| {
         head.get(..magic.len()).is_some_and(|start| start.eq_ignore_ascii_case(magic))
     };
-    match KNOWN.iter().find(|(magic, _)| begins(magic)) {
-        Some((_, what)) => format!("{what}: replace it with audio, or remove it"),
-        None => format!(
-            "unsupported audio format ({}): \
-             convert it to WAV, FLAC, MP3 or Ogg Vorbis, or remove it",
-            describe(error)
-        ),
+    KNOWN.iter().find(|(magic, _)| begins(magic)).map(|(_, what)| *what)
+}
+
+/// Returns the message for a file that begins with `head` and is not audio.
+pub(crate) fn not_audio(head: &[u8]) -> String {
+    if head.is_empty() {
+        return "the file is empty: replace or remove it".to_owned();
+    }
+    match known(head) {
+        Some(what) => format!("{what}: replace it with audio, or remove it"),
+        None => {
+            "unsupported audio format: convert it to WAV, FLAC, MP3 or Ogg Vorbis, or remove it"
+                .to_owned()
+        }
     }
 }
 
@@ -65,7 +69,6 @@ mod tests {
 
     #[test]
     fn known_file_types_are_named() {
-        let error = Error::DecodeError("odd");
         for (head, expected) in [
             (&b""[..], "the file is empty: replace or remove it"),
             (b"<!DOCTYPE HTML><p>404", "this is a web page: replace it with audio, or remove it"),
@@ -73,9 +76,9 @@ mod tests {
                 b"version https://git-lfs.github.com/spec/v1",
                 "this is a Git LFS pointer, not the file itself: ",
             ),
-            (b"words", "unsupported audio format ("),
+            (b"words", "unsupported audio format: "),
         ] {
-            let message = not_audio(head, &error);
+            let message = not_audio(head);
             assert!(message.starts_with(expected), "{message}");
         }
     }

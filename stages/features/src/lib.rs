@@ -8,18 +8,20 @@
 mod audio;
 pub mod collect;
 pub mod decode;
+mod extensions;
 mod extract;
 mod faults;
 pub mod level;
 pub mod mel;
 pub mod params;
+mod read;
 pub mod resample;
 pub mod resize;
 mod stft;
-mod wav;
 
 pub use audio::Audio;
 pub use decode::{Length, decode};
+pub use extensions::is_audio;
 pub use extract::{Extractor, clip_spectrogram};
 pub use kit::npy::Array;
 pub use level::LOG_FLOOR;

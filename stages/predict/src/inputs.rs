@@ -6,12 +6,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
+use features::is_audio;
 use tempfile::TempPath;
 use walkdir::{DirEntry, WalkDir};
 
-/// Extensions of audio files in folders. A file given as an argument may have any extension.
-const AUDIO_EXTENSIONS: [&str; 12] =
-    ["wav", "mp3", "flac", "ogg", "oga", "au", "aif", "aiff", "m4a", "caf", "mka", "webm"];
 /// Characters that make a path a pattern.
 const WILDCARDS: [char; 4] = ['*', '?', '[', '{'];
 /// Argument that stands for stdin.
@@ -198,10 +196,6 @@ fn walk_error(root: &Path, error: walkdir::Error) -> InputError {
         None => anyhow!("a link that leads back to `{}`", ancestor.display()),
     };
     InputError { path, error }
-}
-
-fn is_audio(path: &Path) -> bool {
-    kit::files::has_extension(path, &AUDIO_EXTENSIONS)
 }
 
 #[cfg(test)]

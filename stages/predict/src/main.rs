@@ -89,6 +89,9 @@ fn run(args: &Args) -> Result<()> {
     runner.predict_all(inputs::find(&paths), |outcome| {
         match outcome {
             Ok(prediction) => {
+                if let Some(doubt) = &prediction.doubt {
+                    kit::warn!("`{}`: {doubt}", prediction.path.display());
+                }
                 if lines_wanted {
                     predictions::print(&predictions::lines(&prediction, predictor.labels(), top))?;
                 }

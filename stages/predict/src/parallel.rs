@@ -87,38 +87,45 @@ impl ParallelPredictor<'_> {
     ) -> Result<Prediction, InputError> {
         let outcome = match self.extent {
             Extent::Beginning => {
-                self.beginning(&input, extractor).map(|probabilities| (probabilities, Vec::new()))
+                self.beginning(&input, extractor).map(|(whole, doubt)| (whole, Vec::new(), doubt))
             }
             Extent::Whole => self
                 .parts(&input, extractor, WHOLE)
-                .map(|(probabilities, _)| (probabilities, Vec::new())),
+                .map(|(whole, _, doubt)| (whole, Vec::new(), doubt)),
             Extent::Segments(seconds) => self.parts(&input, extractor, seconds),
         };
         match outcome {
-            Ok((probabilities, timeline)) => {
-                Ok(Prediction { path: input.path, label: input.label, probabilities, timeline })
+            Ok((probabilities, timeline, doubt)) => {
+                let Input { path, label, .. } = input;
+                Ok(Prediction { path, label, probabilities, timeline, doubt })
             }
             Err(error) => Err(InputError { path: input.path, error }),
         }
     }
 
-    fn beginning(&self, input: &Input, extractor: &mut Extractor) -> Result<Probabilities> {
+    fn beginning(
+        &self,
+        input: &Input,
+        extractor: &mut Extractor,
+    ) -> Result<(Probabilities, Option<String>)> {
         let spectrogram = extractor.file(input.file())?;
-        self.predictor.probabilities(&[spectrogram])?.pop().context("BUG: no result for a clip")
+        let doubt = extractor.doubt().map(str::to_owned);
+        let probabilities = self.predictor.probabilities(&[spectrogram])?.pop();
+        Ok((probabilities.context("BUG: no result for a clip")?, doubt))
     }
 
-    /// Returns the mean over the parts, and the result of each part.
+    /// Returns the mean over the parts, the result of each part, and a doubt about the file.
     fn parts(
         &self,
         input: &Input,
         extractor: &mut Extractor,
         seconds: f64,
-    ) -> Result<(Probabilities, Vec<(Span, Probabilities)>)> {
+    ) -> Result<(Probabilities, Vec<(Span, Probabilities)>, Option<String>)> {
         let at_once = (BATCH / seconds).max(1.0) as usize;
         let mut waiting: Vec<Array> = Vec::new();
         let mut probabilities = Vec::new();
         let rate = self.predictor.params().sample_rate;
-        let spans = segments(input.file(), rate, seconds, |samples| {
+        let (spans, doubt) = segments(input.file(), rate, seconds, |samples| {
             waiting.push(extractor.samples(samples)?);
             if waiting.len() == at_once {
                 probabilities.extend(self.predictor.probabilities(&waiting)?);
@@ -128,6 +135,6 @@ impl ParallelPredictor<'_> {
         })?;
         probabilities.extend(self.predictor.probabilities(&waiting)?);
         let whole = mean(&probabilities).ok_or_else(|| anyhow!("it contains no audio"))?;
-        Ok((whole, spans.into_iter().zip(probabilities).collect()))
+        Ok((whole, spans.into_iter().zip(probabilities).collect(), doubt))
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Prediction {
     pub(crate) probabilities: Probabilities,
     /// Probabilities of each segment, if requested.
     pub(crate) timeline: Vec<(Span, Probabilities)>,
+    /// Why the file may have more sound than was decoded.
+    pub(crate) doubt: Option<String>,
 }
 
 /// Formats a line for a file with its `top` genres, followed by a line per segment.
@@ -171,6 +173,7 @@ mod tests {
             label: Some("jazz".to_owned()),
             probabilities: vec![0.5625, 0.4375],
             timeline,
+            doubt: None,
         };
         let text = "a.mp3: jazz 56.2 %, rock 43.8 %\n     0:00 –    0:10  rock 75.0 %\n     \
                     0:10 –  0:12.5  jazz 87.5 %\n";

@@ -20,7 +20,8 @@ pub(crate) struct Span {
     pub(crate) end: f64,
 }
 
-/// Calls `each` with the mono samples at `rate` of each segment, and returns the spans.
+/// Calls `each` with the mono samples at `rate` of each segment, and returns the spans and
+/// a doubt about the file.
 ///
 /// The last span is the remainder. Its samples are the last `seconds` of the file and start before
 /// the span, so that the end is classified with as much sound as the other segments. A file that is
@@ -33,11 +34,11 @@ pub(crate) fn segments(
     rate: u32,
     seconds: f64,
     mut each: impl FnMut(Vec<f32>) -> Result<()>,
-) -> Result<Vec<Span>> {
+) -> Result<(Vec<Span>, Option<String>)> {
     let mut cutter = Cutter::new(rate, (seconds * f64::from(rate)).round().max(1.0) as usize);
     let mut sound = Collector::new(Some(rate));
     let mut outcome = Ok(());
-    decode_chunks(path, Length::All, |piece, from| {
+    let decoded = decode_chunks(path, Length::All, |piece, from| {
         let samples = sound.push(piece, from);
         while let (Ok(()), Some(segment)) = (&outcome, cutter.next_whole(samples)) {
             outcome = each(segment);
@@ -52,7 +53,7 @@ pub(crate) fn segments(
         each(segment)?;
     }
     cutter.rest(samples).into_iter().try_for_each(each)?;
-    Ok(cutter.spans)
+    Ok((cutter.spans, decoded.doubt()))
 }
 
 /// Cuts samples into segments.

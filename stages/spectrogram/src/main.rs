@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser;
 use features::{Extractor, SpectrogramParams};
 use kit::files::{class_files, has_extension, write_atomic, write_json};
@@ -113,7 +113,11 @@ fn process_all(params: &SpectrogramParams, clips: &[Clip], events: &Events) -> R
 
 /// Writes a clip's array and image, or the error if it cannot be decoded.
 fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -> Result<()> {
-    let array = match extractor.file(&clip.path) {
+    let decoded = match features::is_audio(&clip.path) {
+        true => extractor.file(&clip.path),
+        false => Err(anyhow!("its extension is not that of an audio file: rename or remove it")),
+    };
+    let array = match decoded {
         Ok(array) => array,
         Err(error) => {
             // The reason must be a single line, whatever the library's message.
@@ -121,6 +125,9 @@ fn process(extractor: &mut Extractor, params: &SpectrogramParams, clip: &Clip) -
             return write_atomic(&clip.fault, format!("{}\n{reason}\n", clip.path.display()));
         }
     };
+    if let Some(doubt) = extractor.doubt() {
+        kit::warn!("`{}`: {doubt}", clip.path.display());
+    }
     kit::npy::write(&clip.array, &array.shape, &array.data)?;
     let png = preview::png(&array, params);
     write_atomic(
