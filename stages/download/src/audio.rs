@@ -1,23 +1,9 @@
-//! Detects audio files, limits the clips per class, and counts clips.
-//!
-//! A file is audio if its extension says so; its contents are not read.
+//! Limits the clips per class, and counts clips.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::Path;
 
-use kit::files::has_extension;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
-
-/// Extensions of audio files, in lower case without the dot. Such a file may still not decode.
-const EXTENSIONS: [&str; 20] = [
-    "aac", "aif", "aifc", "aiff", "alac", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mp1", "mp2",
-    "mp3", "mp4", "oga", "ogg", "wav", "wave", "webm",
-];
-
-pub(crate) fn is_audio(path: &Path) -> bool {
-    has_extension(path, &EXTENSIONS)
-}
 
 /// Number of clips to take of each class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,20 +82,6 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn audio_extensions() {
-        for (path, expected) in [
-            ("a.wav", true),
-            ("a.MP3", true),
-            ("a.b.Flac", true),
-            ("wav", false),
-            ("a.txt", false),
-            ("a.wav.zip", false),
-        ] {
-            assert_eq!(is_audio(Path::new(path)), expected, "{path}");
-        }
-    }
 
     #[test]
     fn amount_limits_each_class() {

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use features::is_audio;
 use kit::Events;
 use kit::files::{class_files, fresh_dir};
 
-use crate::audio::{Amount, Tally, is_audio};
+use crate::audio::{Amount, Tally};
 
 /// Copies the first clips of each class, sorted by path, to the same relative path below `out`.
 ///

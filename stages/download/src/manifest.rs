@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use features::is_audio;
 use kit::csv::Table;
-
-use crate::audio::is_audio;
 
 /// A valid row.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

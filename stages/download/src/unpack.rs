@@ -10,11 +10,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use features::is_audio;
 use kit::Events;
 use kit::files::fresh_dir;
 
 use crate::archive::{Archive, Entry, Kind};
-use crate::audio::{Amount, is_audio};
+use crate::audio::Amount;
 use crate::checksums::{self, Found};
 
 /// The range of a file of unknown length; `Fetch` cuts it to the actual length.

@@ -53,7 +53,7 @@ fn check_clips(root: &Path, output: &Output, expected: &[(&str, &str)]) {
 const FILES: &[(&str, &str)] = &[
     ("genres/rock/b.wav", "rock b"),
     ("genres/rock/a.wav", "rock a"),
-    ("genres/blues/c.au", "not audio here"),
+    ("genres/blues/c.doc", "not audio here"),
     ("genres/blues/a.wav", "blues a"),
     ("genres/README.md", "words"),
 ];
