@@ -40,6 +40,7 @@ mod copy;
 pub mod inventory;
 mod objects;
 mod pending_sync;
+mod real_path;
 mod sharing;
 pub mod traces;
 mod transfer;
@@ -50,6 +51,7 @@ use std::path::{Path, PathBuf};
 
 use self::copy::{ReflinkSupport, create, or_in_new_folder};
 use self::pending_sync::PendingSync;
+pub use self::real_path::real_path;
 pub use self::sharing::Member;
 use self::sharing::Sharing;
 pub use self::transfer::{ObjectFile, PartialObject};

@@ -34,7 +34,7 @@ use rustix::io::Errno;
 
 use super::copy::{Hashed, copy_and_hash, copy_keeping_holes, create, hash_single_threaded};
 use super::pending_sync::{LARGE, OnExisting};
-use super::{Cache, READABLE};
+use super::{Cache, READABLE, real_path};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::parallel;
@@ -327,10 +327,12 @@ impl Cache {
         same.then_some(Link::Hardlink)
     }
 
-    /// Reports whether the symlink at `path` leads to an object.
+    /// Reports whether the symlink at `path` leads to an object, which may be missing.
     pub fn is_link_to_object(&self, path: &Path) -> bool {
-        let (target, objects) = (path.canonicalize(), self.dir.join(OBJECTS).canonicalize());
-        matches!((target, objects), (Ok(target), Ok(objects)) if target.starts_with(&objects))
+        let target = path.read_link().ok().zip(path.parent());
+        target.is_some_and(|(target, folder)| {
+            real_path(&folder.join(target)).starts_with(real_path(&self.objects_dir()))
+        })
     }
 
     /// Removes objects that were torn by a power cut: their bytes do not match their digest.

@@ -171,6 +171,12 @@ pub(super) fn check_restorable(project: &Project, path: &RepoPath, seen: &Observ
 fn check_link(project: &Project, path: &RepoPath) -> Result<()> {
     let full = path.to_path(&project.root);
     let target = std::fs::read_link(&full).map_err(|err| Error::io("read", &full, &err))?;
+    if project.cache.is_link_to_object(&full) {
+        let what = format!("`{path}` is a link to an object that is no longer in the cache");
+        return Err(
+            Error::usage(what).hint("remove the link, or make the out again by running its stage")
+        );
+    }
     if target.to_str().is_some_and(is_restorable_link) {
         return Ok(());
     }

@@ -2,9 +2,9 @@
 //! The state of a project (index, run lock, markers of running stages) stays in its own folder.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use crate::cache::{Cache, Member};
+use crate::cache::{Cache, Member, real_path};
 use crate::error::{Error, Result};
 use crate::pipeline;
 
@@ -26,8 +26,8 @@ pub(super) fn open(root: &Path, home: &Path, own: &Path, setting: Option<&str>) 
     let Some(written) = variable.or_else(|| setting.map(OsString::from)) else {
         return Ok(owner());
     };
-    let dir = resolved(&absolute(home, &written, name)?);
-    if dir == resolved(own) {
+    let dir = real_path(&absolute(home, &written, name)?);
+    if dir == real_path(own) {
         return Ok(owner());
     }
     check(home, &dir, name)?;
@@ -48,19 +48,6 @@ fn absolute(root: &Path, written: &OsStr, name: &str) -> Result<PathBuf> {
         ))
         .hint("set `HOME`, or give an absolute path")),
     }
-}
-
-/// Returns an absolute path without links and `..`. The last folders need not exist.
-fn resolved(path: &Path) -> PathBuf {
-    let real = |folder: &Path| Some((folder.to_owned(), folder.canonicalize().ok()?));
-    let (existing, mut resolved) = path.ancestors().find_map(real).unwrap_or_default();
-    for part in path.strip_prefix(&existing).unwrap_or(path).components() {
-        match part {
-            Component::ParentDir => drop(resolved.pop()),
-            part => resolved.push(part),
-        }
-    }
-    resolved
 }
 
 /// Refuses a folder that is not for a shared cache alone.
@@ -88,26 +75,4 @@ fn check(root: &Path, dir: &Path, name: &str) -> Result<()> {
         .hint("choose a folder of its own for the shared cache, and set it in both projects"));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn missing_folders_are_resolved() {
-        let dir = tempfile::tempdir().unwrap();
-        let real = dir.path().canonicalize().unwrap();
-        std::fs::create_dir_all(real.join("a/b")).unwrap();
-        std::os::unix::fs::symlink("a/b", real.join("link")).unwrap();
-        for (path, expected) in [
-            ("a/../x", "x"),
-            ("x/../y/z", "y/z"),
-            ("link/../x", "a/x"),
-            ("link", "a/b"),
-            ("link/x/../../y", "a/y"),
-        ] {
-            assert_eq!(resolved(&real.join(path)), real.join(expected), "{path}");
-        }
-    }
 }

@@ -142,3 +142,23 @@ fn accept_drops_undeclared_out() {
     sandbox.remove("pipeline.lock");
     sandbox.ok(&["status", "--check"]);
 }
+
+/// Equal content of another out would bring the target of the link back.
+#[test]
+fn link_to_missing_object() {
+    let sandbox = Sandbox::with(
+        "[cache]\nlink = ['symlink', 'copy']\n\
+         [stages.pair]\ncmd = 'echo x > a; echo x > b; chmod +x b'\nouts = ['a', 'b']\n",
+    );
+    sandbox.ok(&["run"]);
+    assert!(sandbox.path("a").is_symlink());
+    sandbox.remove("cache");
+    snapshot!(sandbox.repro(&["accept", "pair", "--reason", "x"]), @"
+    exit 2
+    --- stderr
+    error: `a` is a link to an object that is no longer in the cache
+     hint: remove the link, or make the out again by running its stage
+    ");
+    sandbox.ok(&["run"]);
+    sandbox.ok(&["status", "--check"]);
+}

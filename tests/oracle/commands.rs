@@ -230,6 +230,9 @@ impl Oracle {
             }
             _ => {}
         }
+        if outs.values().any(Node::is_unrestorable) {
+            return Err(vec![Problem::naming(USAGE, &[])]);
+        }
         Ok(self.learn(Trace { inputs, outs, accepted: Some(reason.to_owned()) }))
     }
 }

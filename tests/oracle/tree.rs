@@ -173,12 +173,15 @@ impl Node {
         }
     }
 
-    /// Reports whether it contains a broken link that cannot be restored: absolute or upwards.
+    /// Reports whether it contains a broken link that cannot be restored: absolute, upwards, or to
+    /// an object.
     pub fn is_unrestorable(&self) -> bool {
         match self {
             Node::File { .. } => false,
             Node::Link(target) => {
-                target.starts_with('/') || target.split('/').any(|name| name == "..")
+                target.starts_with('/')
+                    || target.starts_with("cache/objects/")
+                    || target.split('/').any(|name| name == "..")
             }
             Node::Dir(entries) => entries.values().any(Node::is_unrestorable),
         }
