@@ -86,7 +86,7 @@ impl<'a> Transfer<'a> {
         Ok(Transfer { wanted, place, begun, journal, known: known.unwrap_or_default() })
     }
 
-    /// Transfers what has not arrived yet; returns the number of bytes, or `None` if it was stopped.
+    /// Transfers what has not arrived yet; returns the number of bytes, `None` if it was stopped.
     pub(super) fn run(mut self, files: Vec<File>) -> Result<Option<u64>> {
         let total = files.iter().map(File::bytes).fold(0, u64::saturating_add);
         let mut done = 0;
