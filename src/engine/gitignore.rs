@@ -1,4 +1,5 @@
-//! Keeps outs out of git: those that a stage made for the first time are added to `.gitignore`.
+//! Keeps outs out of git: those that a stage made for the first time are added to `.gitignore`, and
+//! so are links to places outside the project.
 
 use std::collections::BTreeSet;
 
@@ -32,10 +33,14 @@ pub(super) fn ignore_new_outs<'s>(
         let cached = stage.outs.iter().filter(|out| out.cached == Cached::Yes);
         new.extend(cached.filter(|out| is_new(&out.path)).map(|out| out.path.clone()));
     }
+    let external = || project.pipeline.external.keys();
+    // The places differ from machine to machine.
+    new.extend(external().filter(|path| path.to_path(&project.root).is_symlink()).cloned());
     if !new.is_empty() {
         new = provenance::unknown_to_git(&project.root, new);
     }
-    let declared = || project.workspace.outs().iter().map(ignore::pattern).collect::<BTreeSet<_>>();
+    let outs = || project.workspace.outs().iter();
+    let declared = || outs().chain(external()).map(ignore::pattern).collect::<BTreeSet<_>>();
     let patterns: Vec<String> = new.iter().map(ignore::pattern).collect();
     ignore::update_outs(&project.root, &patterns, &declared, project.workspace.staging())?;
     Ok(new)

@@ -16,6 +16,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::external;
 use super::observe::fingerprint;
 use super::project::{self, Answers, Asked, Parts, Project, UpToDate};
 use crate::digest::{Content, Digest};
@@ -48,6 +49,7 @@ impl Project {
     pub fn load_stale_exclusively(root: &Path) -> Result<(Project, RunLock)> {
         let snapshot = SnapshotSource::find(root)?;
         let held = project::hold(root)?;
+        external::link_all(root, &snapshot.of().header.external, &held)?;
         let project = load_from(root, snapshot)?;
         project.cache.join()?;
         Ok((project, held))
@@ -62,6 +64,12 @@ enum SnapshotSource {
 }
 
 impl SnapshotSource {
+    fn of(&self) -> &PipelineSnapshot {
+        match self {
+            SnapshotSource::Remembered(snapshot) | SnapshotSource::Read(snapshot) => snapshot,
+        }
+    }
+
     fn find(root: &Path) -> Result<SnapshotSource> {
         let remembered = regular_file::read(&project::cache_dir(root).join(FILE))
             .ok()

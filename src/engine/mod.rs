@@ -9,6 +9,7 @@ mod commit;
 pub mod diff;
 pub mod elsewhere;
 pub mod export;
+mod external;
 mod folder_diff;
 mod foreign;
 pub mod get;

@@ -3,6 +3,7 @@
 pub mod dep_stamps;
 pub mod edits;
 pub mod explain;
+mod external;
 mod links;
 pub mod predict;
 
@@ -118,6 +119,9 @@ fn dep_contents(
     let mut contents = BTreeMap::new();
     let mut deps = BTreeMap::new();
     for dep in &stage.deps {
+        if stage.policy != Policy::Frozen {
+            external::check(project, stage, dep)?;
+        }
         let content =
             match predict::content(project, predicted, dep, || observe_dep(project, stage, dep))? {
                 Prediction::Content(content) => Some(content),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::external;
 use super::makers::Makers;
 use super::shared_cache;
 use super::trash_file::TrashFile;
@@ -205,14 +206,16 @@ impl Project {
     ) -> Result<(Project, RunLock)> {
         let pipeline = load_pipeline(root, overrides)?;
         let held = hold(root)?;
+        external::link_all(root, &pipeline.external, &held)?;
         let project = Project::whole(root, pipeline, by)?;
         project.cache.join()?;
         Ok((project, held))
     }
 
     /// Reads everything again under a run lock that is already held.
-    pub fn reload(root: &Path, _held: &RunLock, overrides: &[Override]) -> Result<Project> {
+    pub fn reload(root: &Path, held: &RunLock, overrides: &[Override]) -> Result<Project> {
         let project = Project::load(root, overrides)?;
+        external::link_all(root, &project.pipeline.external, held)?;
         project.cache.join()?;
         Ok(project)
     }

@@ -46,6 +46,8 @@ pub struct Pipeline {
     pub shared_by_worktrees: Vec<RepoPath>,
     /// Sorted by name.
     pub remotes: Vec<RemoteSpec>,
+    /// Paths that are links to places outside the project, with the declared places.
+    pub external: BTreeMap<RepoPath, String>,
     /// In the order of declaration; a [`StageIx`] is an index into it.
     pub stages: Vec<Stage>,
     pub graph: Graph,

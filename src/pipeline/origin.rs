@@ -274,7 +274,7 @@ mod tests {
             ("az://b/a%FF", "has a path that is not UTF-8"),
             ("remote://a b/x", "contains a blank or a control character"),
             ("remote://@/x", "has no valid name of a remote"),
-            ("s3://b@c/x", "names no place: `s3://b@c` has no valid name of a bucket"),
+            ("s3://b@c/x", "names no place: the URL of `s3://c/` contains a user or a password"),
         ] {
             assert_eq!(Url::parse(text).unwrap_err().what, what, "{text}");
         }

@@ -4,6 +4,7 @@
 
 pub(super) mod config;
 mod data_params;
+mod external;
 pub(super) mod matrix;
 pub(super) mod options;
 mod origin;
@@ -25,6 +26,7 @@ use self::config::{Completeness, Composed};
 use self::reader::{ROOT, Reader};
 use self::source::{FileSource, Override, unix_line_ends};
 use super::{ParamKey, Params, Pipeline, Problem, SweepSpec, Written};
+use crate::repo_path::RepoPath;
 
 /// Parses and validates a pipeline.
 ///
@@ -57,6 +59,12 @@ pub fn parse(
     reader.sweeps(root, &params, &groups);
     let mut stages = reader.stages(root, &params, &tokens, &set);
     reader.check_remotes_of_urls(&stages, &remotes);
+    let external = reader.external(root, &stages);
+    let exists = |path: Option<&RepoPath>| {
+        let is_outside = |path: &RepoPath| external.keys().any(|external| external.contains(path));
+        path.is_some_and(is_outside) || (files.exists)(path)
+    };
+    let files = FileSource { exists: &exists, ..files };
     let graph = super::validate::graph(&mut stages, files);
     let shared_by_worktrees = reader.shared_by_worktrees(root, &stages);
     match graph {
@@ -73,6 +81,7 @@ pub fn parse(
             trash,
             shared_by_worktrees,
             remotes,
+            external,
             stages,
             graph,
         }),

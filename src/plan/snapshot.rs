@@ -29,7 +29,7 @@ use crate::plan::lock_template;
 use crate::repo_path::RepoPath;
 
 /// Start of the text part; changes with the format.
-const HEADER: &str = "repro.snapshot 7\n";
+const HEADER: &str = "repro.snapshot 8\n";
 
 /// A decoded snapshot; the stages' declarations are still text.
 #[derive(Debug)]
@@ -58,6 +58,7 @@ pub struct Header {
     trash: Duration,
     shared_by_worktrees: Vec<RepoPath>,
     remotes: Vec<RemoteSpec>,
+    pub external: BTreeMap<RepoPath, String>,
     /// Stages that have metrics among their outs.
     pub with_metrics: Vec<StageIx>,
     /// The outs of stages without a template, and the places of outs that links lead to.
@@ -130,6 +131,7 @@ impl PipelineSnapshot {
             trash: pipeline.trash,
             shared_by_worktrees: pipeline.shared_by_worktrees.clone(),
             remotes: pipeline.remotes.clone(),
+            external: pipeline.external.clone(),
             with_metrics: StageIx::enumerate(stages)
                 .filter(|(_, stage)| has_metrics(stage))
                 .map(|(ix, _)| ix)
@@ -267,6 +269,7 @@ impl PipelineSnapshot {
             trash,
             shared_by_worktrees,
             remotes,
+            external,
             ..
         } = &self.header;
         Some(Pipeline {
@@ -282,6 +285,7 @@ impl PipelineSnapshot {
             trash: *trash,
             shared_by_worktrees: shared_by_worktrees.clone(),
             remotes: remotes.clone(),
+            external: external.clone(),
             graph: Graph::new(needs.collect()).ok()?,
             stages,
         })

@@ -227,6 +227,7 @@ mod tests {
             trash: crate::pipeline::KEEP_DISPLACED,
             shared_by_worktrees: Vec::new(),
             remotes: Vec::new(),
+            external: Default::default(),
             links: Default::default(),
             warnings: Default::default(),
             cache_dir: None,

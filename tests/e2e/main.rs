@@ -22,6 +22,7 @@ mod disk_full;
 mod edges;
 mod edits_during_run;
 mod events;
+mod external;
 mod file_server;
 mod foreign;
 mod formats;

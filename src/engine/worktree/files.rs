@@ -32,7 +32,11 @@ pub(super) fn wanted(project: &Project, also: &BTreeSet<RepoPath>) -> Result<Wan
     let stages = || project.pipeline.stages.iter();
     let mut left_out: BTreeSet<PathBuf> = [place::STATE, RUNS].map(PathBuf::from).into();
     let shared = &project.pipeline.shared_by_worktrees;
-    left_out.extend(shared.iter().map(|path| path.as_str().into()));
+    let external = project.pipeline.external.keys().filter(|path| {
+        // Data that has moved into the project belongs to it.
+        path.to_path(&project.root).is_symlink()
+    });
+    left_out.extend(shared.iter().chain(external).map(|path| path.as_str().into()));
     let mut kept = Vec::new();
     for (stage, out) in stages().flat_map(|stage| stage.outs.iter().map(move |out| (stage, out))) {
         match is_restorable(project, stage, out)? {
@@ -148,7 +152,8 @@ fn add_empty_folders(
 /// warning for each that does not exist.
 pub(super) fn share(pipeline: &Pipeline, home: &Path, root: &Path) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
-    for path in &pipeline.shared_by_worktrees {
+    let external = pipeline.external.keys().filter(|path| path.to_path(home).is_symlink());
+    for path in pipeline.shared_by_worktrees.iter().chain(external) {
         let (target, link) = (path.to_path(home), path.to_path(root));
         if target.symlink_metadata().is_err() {
             warnings.push(format!(

@@ -17,7 +17,7 @@ use crate::pipeline::{
 use crate::repo_path::RepoPath;
 
 /// The keys at the top level; those of the tables follow.
-pub(in crate::pipeline) const ROOT: [&str; 11] = [
+pub(in crate::pipeline) const ROOT: [&str; 12] = [
     "pipeline",
     "config",
     "params",
@@ -27,6 +27,7 @@ pub(in crate::pipeline) const ROOT: [&str; 11] = [
     "git",
     "worktrees",
     "remotes",
+    "external",
     "sweeps",
     "stages",
 ];
