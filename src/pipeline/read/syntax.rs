@@ -16,10 +16,24 @@ pub(super) fn parse<'t>(
     text: &'t str,
 ) -> Result<Spanned<DeTable<'t>>, Vec<Problem>> {
     let (root, errors) = DeTable::parse_recoverable(text);
+    let conflicts = conflicts(text);
+    if !errors.is_empty() && !conflicts.is_empty() {
+        return Err(conflicts);
+    }
     for error in errors {
         reader.problems.extend(problem(reader, text, &error));
     }
     if reader.problems.is_empty() { Ok(root) } else { Err(reader.sorted()) }
+}
+
+/// Returns a problem for each conflict that a merge has left in the text.
+fn conflicts(text: &str) -> Vec<Problem> {
+    let starts = text.lines().enumerate().filter(|(_, line)| line.starts_with("<<<<<<< "));
+    let problem = |(at, _)| {
+        Problem::new(at + 1, "a conflict of a merge begins here")
+            .hint("keep one side, and remove the lines with `<<<<<<<`, `=======` and `>>>>>>>`")
+    };
+    starts.map(problem).collect()
 }
 
 /// Converts an error of the TOML parser in `text`; `None` if it only follows from another one.
