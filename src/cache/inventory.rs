@@ -4,15 +4,21 @@
 
 use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Cache;
+use super::transfer::PARTIAL;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::parallel;
 use crate::plan::{Trace, Tree};
 use crate::regular_file;
 use crate::unique::is_left_over;
+
+/// Time for which an unfinished object waits for a fetch that continues it.
+const PARTIAL_KEPT: Duration = Duration::from_secs(14 * 86_400);
 
 /// Kind of cache entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,10 +118,11 @@ impl Cache {
         Ok(listing)
     }
 
-    /// Returns the temporary files of processes that have ended.
+    /// Returns the temporary files of processes that have ended, and unfinished objects that no
+    /// fetch will continue: the object is there, or nobody has continued it for long.
     ///
     /// Files of running processes, which may be writing them, are skipped, and so is everything
-    /// else.
+    /// else. Call it only while no other process uses the cache.
     pub fn leftovers(&self) -> Result<Vec<Leftover>> {
         let mut leftovers = Vec::new();
         for entry in entries(&self.dir.join("tmp"))? {
@@ -124,6 +131,18 @@ impl Cache {
             let Ok(meta) = entry.metadata() else { continue };
             if meta.is_file() && unique.is_some_and(is_left_over) {
                 leftovers.push(Leftover { path: entry.path(), bytes: meta.len() });
+            }
+        }
+        for entry in entries(&self.dir.join(PARTIAL))? {
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());
+            let Ok(meta) = entry.metadata() else { continue };
+            let age = meta.modified().ok().and_then(|time| time.elapsed().ok());
+            let continues = digest.is_some_and(|digest| !self.has(&digest))
+                && age.is_none_or(|age| age < PARTIAL_KEPT);
+            if meta.is_file() && !continues {
+                let bytes = meta.blocks() * 512;
+                leftovers.push(Leftover { path: entry.path(), bytes });
             }
         }
         leftovers.sort_by(|a, b| a.path.cmp(&b.path));
@@ -298,6 +317,31 @@ mod tests {
         }
         let path = dir.path().join(format!("tmp/object-{}-0", child.id()));
         assert_eq!(cache.leftovers().unwrap(), [Leftover { path, bytes: 3 }]);
+    }
+
+    #[test]
+    fn leftovers_of_fetches() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path());
+        let there = cache.put_bytes(b"there").unwrap();
+        let [new, old] = [b"new", b"old"].map(|bytes| Digest::of(bytes));
+        fs::create_dir(dir.path().join("partial")).unwrap();
+        let path = |name: String| dir.path().join("partial").join(name);
+        let long_ago = std::time::SystemTime::now() - 2 * PARTIAL_KEPT;
+        for (name, time) in [
+            (there.to_string(), None),
+            (new.to_string(), None),
+            (old.to_string(), Some(long_ago)),
+            (format!("{new}-1-2"), None),
+        ] {
+            let file = fs::File::create(path(name)).unwrap();
+            file.set_len(3).unwrap();
+            time.into_iter().for_each(|time| file.set_modified(time).unwrap());
+        }
+        let found = cache.leftovers().unwrap().into_iter().map(|leftover| leftover.path);
+        let mut expected = [there.to_string(), old.to_string(), format!("{new}-1-2")].map(path);
+        expected.sort();
+        assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -40,6 +40,7 @@ use std::time::{Duration, Instant};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::regular_file;
+use crate::state_folder;
 use crate::unique::unique;
 
 const LOCK: &str = "lock";
@@ -143,7 +144,7 @@ impl Sharing {
 
     fn lock_file(&self) -> Result<File> {
         let path = self.dir.join(LOCK);
-        fs::create_dir_all(&self.dir).map_err(|err| Error::io("create", &self.dir, &err))?;
+        state_folder::create(&self.dir).map_err(|err| Error::io("create", &self.dir, &err))?;
         let opened = regular_file::open_or_create(&path).or_else(|err| match err.kind() {
             // Another user's file: for a lock, reading suffices.
             ErrorKind::PermissionDenied => regular_file::open(&path),
