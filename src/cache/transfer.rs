@@ -96,14 +96,16 @@ impl ObjectFile<'_> {
         read.map(|()| bytes).map_err(|err| Error::io("read", &self.path, &err))
     }
 
-    /// Reads the whole object and compares its digest.
+    /// Reads the whole object and compares its digest; returns false if it was stopped before the
+    /// end.
     ///
     /// # Errors
     /// The object is damaged; it is then removed. It cannot be read.
-    pub fn verify(&self) -> Result<()> {
-        match hash(&self.path, &self.digest) {
-            Ok(found) if found.digest == self.digest => Ok(()),
-            Ok(_) => Err(self.cache.remove_damaged_object(&self.digest)),
+    pub fn verify(&self, is_stopped: &dyn Fn() -> bool) -> Result<bool> {
+        match hash(&self.path, &self.digest, is_stopped) {
+            Ok(None) => Ok(false),
+            Ok(Some(found)) if found == self.digest => Ok(true),
+            Ok(Some(_)) => Err(self.cache.remove_damaged_object(&self.digest)),
             Err(err) => Err(Error::io("read", &self.path, &err)),
         }
     }
@@ -138,12 +140,16 @@ impl PartialObject<'_> {
     }
 
     /// Adds the object if its bytes match the digest, and reports whether they do. If they do not,
-    /// the pieces are removed.
-    pub fn finish(&self) -> Result<bool> {
+    /// the pieces are removed. Returns `None`, with the pieces in place, if it was stopped.
+    pub fn finish(&self, is_stopped: &dyn Fn() -> bool) -> Result<Option<bool>> {
         let failed = |err: io::Error| Error::io("write", &self.path, &err);
-        if hash(&self.path, &self.digest).map_err(failed)?.digest != self.digest {
-            let _ = fs::remove_file(&self.path);
-            return Ok(false);
+        match hash(&self.path, &self.digest, is_stopped).map_err(failed)? {
+            None => return Ok(None),
+            Some(found) if found == self.digest => {}
+            Some(_) => {
+                let _ = fs::remove_file(&self.path);
+                return Ok(Some(false));
+            }
         }
         let publish = || {
             let mode = self.file.metadata()?.mode() & READABLE;
@@ -152,12 +158,29 @@ impl PartialObject<'_> {
             let name = self.cache.path_of(OBJECTS, &self.digest);
             self.cache.pending.publish(&self.path, &name, OnExisting::Keep)
         };
-        publish().map(|()| true).map_err(failed)
+        publish().map(|()| Some(true)).map_err(failed)
     }
 }
 
-fn hash(path: &Path, digest: &Digest) -> io::Result<Hashed> {
-    copy_and_hash(&regular_file::open(path)?, digest, io::sink())
+/// Returns the digest of a file that probably has this one; `None` if it was stopped.
+fn hash(path: &Path, digest: &Digest, is_stopped: &dyn Fn() -> bool) -> io::Result<Option<Digest>> {
+    match copy_and_hash(&regular_file::open(path)?, digest, Until(is_stopped)) {
+        Err(_) if is_stopped() => Ok(None),
+        hashed => hashed.map(|hashed| Some(hashed.digest)),
+    }
+}
+
+/// Takes bytes until it is stopped.
+struct Until<'s>(&'s dyn Fn() -> bool);
+
+impl io::Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.0)() { Err(io::Error::other("stopped")) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -194,13 +217,14 @@ mod tests {
         assert_eq!(partial.found(10, 4), None);
         partial.write(0, b"one ").unwrap();
         partial.write(8, b"three").unwrap();
-        assert!(partial.finish().unwrap());
+        assert_eq!(partial.finish(&|| true).unwrap(), None, "stopped");
+        assert_eq!(partial.finish(&|| false).unwrap(), Some(true));
         assert_eq!(cache.bytes(&digest).unwrap(), b"one two three");
         let mode = cache.object_path(&digest).metadata().unwrap().mode();
         assert_eq!(mode & 0o222, 0, "objects are read-only");
         let wrong = cache.partial_object(&Digest::of(b"other"), 5).unwrap();
         wrong.write(0, b"wrong").unwrap();
-        assert!(!wrong.finish().unwrap());
+        assert_eq!(wrong.finish(&|| false).unwrap(), Some(false));
         assert!(!cache.has(&Digest::of(b"other")) && !wrong.path.exists());
     }
 }

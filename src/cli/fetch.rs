@@ -5,11 +5,12 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::share::{self, Everything, ShareArgs, Watched};
+use super::share::{self, End, Everything, ShareArgs, StateArgs, Watched};
 use crate::engine::Project;
 use crate::engine::share::fetch::{FetchReport, Mode, fetch};
 use crate::engine::share::missing::Missing;
 use crate::engine::share::runs;
+use crate::engine::share::select::Extent;
 use crate::error::{Error, Result};
 use crate::plural::count;
 use crate::remote::Remote;
@@ -25,10 +26,12 @@ use crate::workspace::run_lock::RunLock;
 #[derive(Debug, Args)]
 pub(super) struct FetchArgs {
     #[command(flatten)]
-    pub(super) share: ShareArgs,
+    share: ShareArgs,
+    #[command(flatten)]
+    state: StateArgs,
     /// Fetch everything that a trace on the remote refers to
-    #[arg(long)]
-    pub(super) all: bool,
+    #[arg(long, conflicts_with_all = ["names", "run", "rev"])]
+    all: bool,
     /// Fetch the history of runs, too, and merge it with this one
     #[arg(long)]
     runs: bool,
@@ -38,14 +41,27 @@ impl FetchArgs {
     /// Runs the command. Relative paths start at `here`.
     pub(super) fn execute(self, here: &Path, root: &Path) -> Result<u8> {
         let (project, held) = Project::load_with_locked(root)?;
-        let (report, fetched) = self.fetch(here, &project, &held)?;
+        let extent = self.state.extent(Everything::of(self.all));
+        let request = Request { share: &self.share, extent, runs: self.runs };
+        let (report, fetched) = request.fetch(here, &project, &held)?;
         if self.share.json {
             stdout::write(&report::json(&report))?;
         }
-        let interrupted = fetched.was_stopped.then_some("repro fetch");
-        share::outcome(errors(fetched, &report), interrupted)
+        let end = End::of(fetched.was_stopped);
+        share::outcome(errors(fetched, &report.remote), end)
     }
+}
 
+/// The things to fetch.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    pub(super) share: &'a ShareArgs,
+    pub(super) extent: Extent,
+    /// Fetch the history of runs, too.
+    pub(super) runs: bool,
+}
+
+impl Request<'_> {
     /// Fetches, and prints the summary unless JSON is wanted.
     pub(super) fn fetch(
         &self,
@@ -53,15 +69,12 @@ impl FetchArgs {
         project: &Project,
         held: &RunLock,
     ) -> Result<(TransferReport, FetchReport)> {
-        let share = &self.share;
+        let share = self.share;
         let mut remote = share.remote(project)?;
         if remote.is_new() {
             return Err(empty(&remote));
         }
-        let (extent, names) = (
-            share.extent(Everything::of(self.all)),
-            share::names(&project.root, here, &share.names)?,
-        );
+        let names = share::names(&project.root, here, &share.names)?;
         let (mode, execution) = match share.dry_run {
             true => (Mode::Count, Execution::Counted),
             false => (Mode::Fetch, Execution::Done),
@@ -71,7 +84,7 @@ impl FetchArgs {
         let mut received = || {
             let meter = &watched.meter;
             let mut fetched = match has_outs {
-                true => fetch(project, held, &remote, (&extent, &names), mode, meter)?,
+                true => fetch(project, held, &remote, (&self.extent, &names), mode, meter)?,
                 false => FetchReport::default(),
             };
             let runs = (self.runs && !meter.is_stopped()).then(|| {
@@ -105,17 +118,19 @@ fn empty(remote: &Remote) -> Error {
 }
 
 /// Returns the errors of a fetch, and one for each out that is incomplete.
-pub(super) fn errors(fetched: FetchReport, report: &TransferReport) -> Vec<Error> {
+pub(super) fn errors(fetched: FetchReport, remote: &str) -> Vec<Error> {
     let mut errors = fetched.errors;
+    let is_nowhere = |out: &&Missing| out.objects > out.on_remote;
+    let nowhere: Vec<Missing> = fetched.missing.iter().filter(is_nowhere).cloned().collect();
+    // What the remote has did not arrive: the reason is among the errors, or it is an interruption.
     errors.extend(share::missing(
-        &fetched.missing,
-        |Missing { stage, path, objects, of }| {
-            let some = format!("{objects} of {}", count(*of, "object"));
-            let verb = if *objects == 1 { "is" } else { "are" };
+        &nowhere,
+        |Missing { stage, path, objects, on_remote, of }| {
+            let some = format!("{} of {}", objects - on_remote, count(*of, "object"));
+            let verb = if objects - on_remote == 1 { "is" } else { "are" };
             format!(
                 "`{path}` of stage `{stage}` is incomplete: {some} {verb} neither in the cache nor \
-                 on `{}`",
-                report.remote
+                 on `{remote}`"
             )
         },
         |Missing { stage, .. }| {
@@ -142,6 +157,36 @@ fn summary(report: &TransferReport, fetched: &FetchReport) -> String {
         false => {
             let bytes = share::bytes(*bytes, report.transferred, "received");
             format!("fetched {amount} from `{remote}`: {bytes}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::StageName;
+    use crate::repo_path::RepoPath;
+
+    #[test]
+    fn incomplete_outs() {
+        let out = |objects, on_remote| Missing {
+            stage: StageName::parse("train").unwrap(),
+            path: RepoPath::parse("model").unwrap(),
+            objects,
+            on_remote,
+            of: 7,
+        };
+        for (missing, expected) in [
+            (out(3, 0), Some("`model` of stage `train` is incomplete: 3 of 7 objects are neither")),
+            (out(3, 2), Some("`model` of stage `train` is incomplete: 1 of 7 objects is neither")),
+            // It has not arrived, because of another error or an interruption.
+            (out(3, 3), None),
+        ] {
+            let fetched = FetchReport { missing: vec![missing], ..FetchReport::default() };
+            let found = errors(fetched, "origin");
+            let found = found.first().map(|error| error.what.as_str());
+            let begins = |(found, expected): (&str, &str)| found.starts_with(expected);
+            assert!(found.zip(expected).map_or(found == expected, begins), "{found:?}");
         }
     }
 }

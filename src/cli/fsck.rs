@@ -1,5 +1,8 @@
 //! `repro fsck`: lists damaged, missing and stray cache entries, and repairs them on request.
 
+#[cfg(feature = "remote")]
+mod remote;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -19,14 +22,19 @@ use crate::terminal::size::size;
 use crate::terminal::text::{Pad, pad};
 use crate::terminal::{self, stdout};
 
-/// Verify every object and every reference in the cache
+/// Verify every object and every reference in the cache, or all files of a remote
 ///
 /// Exits with code 4 if anything is wrong.
 #[derive(Debug, Args)]
 pub(super) struct FsckArgs {
-    /// Move damaged objects aside, rebuild them from the workspace, and delete unusable traces
+    /// Move damaged objects aside, rebuild them from the workspace, and delete unusable traces;
+    /// with `--remote`, stop naming what is lost there, so that `repro push` sends it again
     #[arg(long)]
     repair: bool,
+    /// Read all files of a remote instead
+    #[cfg(feature = "remote")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    remote: Option<Option<String>>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -34,6 +42,10 @@ pub(super) struct FsckArgs {
 
 impl FsckArgs {
     pub(super) fn execute(self, root: &Path) -> Result<u8> {
+        #[cfg(feature = "remote")]
+        if let Some(remote) = &self.remote {
+            return self.of_remote(root, remote.as_deref());
+        }
         if self.repair { self.check_and_repair(root) } else { self.check(root) }
     }
 

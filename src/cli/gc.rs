@@ -127,7 +127,7 @@ impl GcArgs {
     /// Does the same for a remote.
     #[cfg(feature = "remote")]
     fn of_remote(&self, project: &Project, held: &RunLock, name: Option<&str>) -> Result<u8> {
-        let mut remote = share::refreshed(project, name)?;
+        let mut remote = share::refreshed(project, name, None)?;
         let revisions = self.revisions();
         let found = gc::plan(project, held, &remote, &revisions, self.grace)?;
         let (found, unused) = match self.yes {
@@ -157,12 +157,13 @@ fn remote_summary(report: &RemoteGcReport) -> String {
         format!("{} ({})", count(number, "pack"), size(packs.bytes))
     };
     let remote = &report.remote;
+    let roots = [(report.revisions, "git revision"), (report.runs, "run")];
+    let roots = roots.iter().filter(|(number, _)| *number > 0);
+    let roots: String = roots.map(|(number, noun)| format!(", {}", count(*number, noun))).collect();
     let mut text = format!(
-        "`{remote}` keeps {}, for {}, {}, {} and the grace period\n",
+        "`{remote}` keeps {}, for {}{roots} and the grace period\n",
         amount(&report.kept),
         lock::FILE,
-        count(report.revisions, "git revision"),
-        count(report.runs, "run"),
     );
     if report.is_empty() {
         text.push_str("nothing to delete\n");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::share::{self, Everything, ShareArgs, Watched};
+use super::share::{self, End, Everything, ShareArgs, StateArgs, Watched};
 use crate::engine::Project;
 use crate::engine::share::missing::Missing;
 use crate::engine::share::push::{Mode, Pushed, push};
@@ -24,8 +24,10 @@ use crate::terminal::stdout;
 pub(super) struct PushArgs {
     #[command(flatten)]
     share: ShareArgs,
+    #[command(flatten)]
+    state: StateArgs,
     /// Send everything in the cache that a trace refers to
-    #[arg(long)]
+    #[arg(long, conflicts_with = "names")]
     all: bool,
     /// Send the history of runs, too: their params, metrics, logs, tags and notes
     #[arg(long)]
@@ -40,7 +42,7 @@ impl PushArgs {
         let mut remote = share.remote(&project)?;
         project.cache.join()?;
         let (extent, names) =
-            (share.extent(Everything::of(self.all)), share::names(root, here, &share.names)?);
+            (self.state.extent(Everything::of(self.all)), share::names(root, here, &share.names)?);
         let (mode, execution) = match share.dry_run {
             true => (Mode::Count, Execution::Counted),
             false => (Mode::Send, Execution::Done),
@@ -74,11 +76,11 @@ impl PushArgs {
                 }
             }
         }
-        let interrupted = pushed.was_stopped.then_some("repro push");
+        let end = End::of(pushed.was_stopped);
         let mut errors = pushed.errors;
         errors.extend(share::missing(
             &pushed.missing,
-            |Missing { stage, path, objects, of }| {
+            |Missing { stage, path, objects, of, .. }| {
                 let some = format!("{objects} of {}", count(*of, "object"));
                 let verb = if *objects == 1 { "is" } else { "are" };
                 format!(
@@ -87,9 +89,15 @@ impl PushArgs {
                     report.remote
                 )
             },
-            |Missing { stage, .. }| format!("`repro run {stage}` makes its outs again"),
+            |Missing { stage, path, .. }| match path.to_path(root).symlink_metadata() {
+                Ok(_) => format!(
+                    "`repro fsck --repair` takes it from the workspace; if it has changed there, \
+                     `repro run {stage}` makes it again"
+                ),
+                Err(_) => format!("`repro run {stage}` makes it again"),
+            },
         ));
-        share::outcome(errors, interrupted)
+        share::outcome(errors, end)
     }
 }
 
@@ -101,7 +109,7 @@ impl PushArgs {
         remote: &mut Remote,
         meter: &Meter,
     ) -> Result<Option<PushedRuns>> {
-        let selection = match (&self.share.run, self.runs) {
+        let selection = match (&self.state.run, self.runs) {
             _ if meter.is_stopped() => None,
             (_, true) => Some(Selection::All),
             (run, false) => run.as_deref().map(Selection::Run),

@@ -8,9 +8,11 @@ use super::common::{load, show_error};
 use crate::engine::Project;
 use crate::error::{Error, Result, exit};
 use crate::pipeline::RemoteSpec;
+use crate::remote::on_retry;
 use crate::report;
 use crate::report::remotes::{RemoteCheck, RemoteEntry};
 use crate::terminal::table::{Align, Cell, Table};
+use crate::terminal::transfer::remark;
 use crate::terminal::{self, stdout};
 
 /// List the remotes, or try what works at them
@@ -100,6 +102,7 @@ fn list(entries: &[RemoteEntry]) -> Table {
 impl CheckArgs {
     fn execute(&self, project: &Project, root: &Path) -> Result<u8> {
         let specs = self.chosen(&project.pipeline.remotes)?;
+        on_retry(remark);
         let mut checks = Vec::new();
         let mut code = exit::OK;
         for spec in specs {

@@ -23,7 +23,7 @@ use crate::terminal;
 use crate::terminal::size::size;
 use crate::terminal::style::STAGE;
 use crate::terminal::text::{Pad, pad, widest};
-use crate::terminal::transfer::TransferProgress;
+use crate::terminal::transfer::{TransferProgress, remark};
 use crate::workspace::root;
 
 /// Maximum number of outs that a message names.
@@ -39,12 +39,6 @@ pub(super) struct ShareArgs {
     /// Use this remote [default: the only one, or the one with `default = true`]
     #[arg(short, long, value_name = "NAME")]
     pub remote: Option<String>,
-    /// Select the outs of a run instead of pipeline.lock
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["rev", "all"])]
-    pub run: Option<String>,
-    /// Select the outs of pipeline.lock at git revisions: `main`, `v1.0`, `main~20..main`
-    #[arg(long, value_name = "REVS", conflicts_with = "all")]
-    pub rev: Vec<String>,
     /// Number of transfers at once
     #[arg(short, long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
@@ -56,13 +50,24 @@ pub(super) struct ShareArgs {
     pub json: bool,
 }
 
+/// Selection of other states than pipeline.lock.
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    /// Select the outs of a run instead of pipeline.lock
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["rev", "all"])]
+    pub run: Option<String>,
+    /// Select the outs of pipeline.lock at git revisions: `main`, `v1.0`, `main~20..main`
+    #[arg(long, value_name = "REVS", conflicts_with = "all")]
+    pub rev: Vec<String>,
+}
+
 /// Parses a number of transfers.
 fn jobs(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=1024).contains(number));
     number.ok_or_else(|| "must be a number from 1 to 1024".to_owned())
 }
 
-impl ShareArgs {
+impl StateArgs {
     /// Returns the states whose outs are meant.
     pub(super) fn extent(&self, all: Everything) -> Extent {
         match (&self.run, &self.rev[..]) {
@@ -74,24 +79,27 @@ impl ShareArgs {
             }
         }
     }
+}
 
+impl ShareArgs {
     pub(super) fn dry_run(&self) -> DryRun {
         if self.dry_run { DryRun::Yes } else { DryRun::No }
     }
 
     /// Opens the remote and asks what it has.
     pub(super) fn remote(&self, project: &Project) -> Result<Remote> {
-        let mut remote = refreshed(project, self.remote.as_deref())?;
-        if let Some(jobs) = self.jobs {
-            remote.set_jobs(jobs);
-        }
-        Ok(remote)
+        refreshed(project, self.remote.as_deref(), self.jobs)
     }
 }
 
 /// Opens a remote and asks what it has.
-pub(super) fn refreshed(project: &Project, name: Option<&str>) -> Result<Remote> {
-    let mut remote = share::open(project, name)?;
+pub(super) fn refreshed(
+    project: &Project,
+    name: Option<&str>,
+    jobs: Option<usize>,
+) -> Result<Remote> {
+    crate::remote::on_retry(remark);
+    let mut remote = share::open(project, name, jobs)?;
     remote.refresh()?;
     remote.warnings.iter().for_each(|warning| terminal::warn(warning));
     Ok(remote)
@@ -234,16 +242,29 @@ pub(super) fn bytes(unpacked: u64, travelled: u64, word: &str) -> String {
     }
 }
 
+/// The end of a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Reached,
+    Interrupted,
+}
+
+impl End {
+    pub(super) fn of(was_stopped: bool) -> End {
+        if was_stopped { End::Interrupted } else { End::Reached }
+    }
+}
+
 /// Returns the exit code of a transfer, or its errors.
-pub(super) fn outcome(errors: Vec<Error>, interrupted: Option<&str>) -> Result<u8> {
+pub(super) fn outcome(errors: Vec<Error>, end: End) -> Result<u8> {
     if !errors.is_empty() {
         return Err(Error::several(errors));
     }
-    match interrupted {
-        Some(command) => {
-            terminal::note(&format!("interrupted; `{command}` continues"));
+    match end {
+        End::Interrupted => {
+            terminal::note("interrupted; the same command continues");
             Ok(exit::INTERRUPTED)
         }
-        None => Ok(exit::OK),
+        End::Reached => Ok(exit::OK),
     }
 }

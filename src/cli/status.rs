@@ -82,7 +82,7 @@ impl StatusArgs {
     #[cfg(feature = "remote")]
     fn of_remote(&self, here: &Path, root: &Path, remote: Option<&str>) -> Result<u8> {
         let project = load(root)?;
-        let remote = share::refreshed(&project, remote)?;
+        let remote = share::refreshed(&project, remote, None)?;
         let names = share::names(root, here, &self.stages)?;
         let found = compare(&project, &remote, &names)?;
         let report = RemoteStatusReport::new(&remote, found);

@@ -36,13 +36,14 @@ use crate::remote::Remote;
 const REMOTES: &str = "remotes";
 
 /// Opens the remote `name` of a project, or the default one. Makes no request: call
-/// [`Remote::refresh`] next.
+/// [`Remote::refresh`] next. `jobs` replaces the number of calls at once.
 ///
 /// # Errors
 /// The remote is not declared, or several are and `name` does not choose one.
-pub fn open(project: &Project, name: Option<&str>) -> Result<Remote> {
-    let spec = declared(&project.pipeline, name)?;
-    Remote::open(spec, &project.history, &remotes_folder(project))
+pub fn open(project: &Project, name: Option<&str>, jobs: Option<usize>) -> Result<Remote> {
+    let mut spec = declared(&project.pipeline, name)?.clone();
+    spec.jobs = jobs.or(spec.jobs);
+    Remote::open(&spec, &project.history, &remotes_folder(project))
 }
 
 /// Does the same as [`open`] and then refreshes the remote, for a caller that does not wait for

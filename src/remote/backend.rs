@@ -5,6 +5,9 @@ use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+/// Largest file that is read. A file of a remote is much smaller; a larger one is not ours.
+pub(super) const MAX_FILE: u64 = 1 << 30;
+
 /// A store of files named by relative paths, such as `packs/ab/cdef`.
 ///
 /// Paths consist of plain names of ASCII letters, digits, `.`, `_` and `-`, separated by `/`.
@@ -22,7 +25,7 @@ pub trait Backend: Send + Sync + fmt::Debug {
     /// [`FaultKind::Unsupported`] if the store has no listing.
     fn list(&self, folder: &str) -> Result<Vec<Listed>, Fault>;
 
-    /// Returns the bytes of a file, or those in `range`.
+    /// Returns the bytes of a file, or those in `range`. No more than [`MAX_FILE`] are read.
     ///
     /// # Errors
     /// [`FaultKind::Missing`] if the file does not exist. A file that ends inside the range, or a

@@ -22,6 +22,13 @@ pub struct Place {
     pub(super) slice: Slice,
 }
 
+impl Place {
+    /// Returns the length of the blob.
+    pub fn bytes(&self) -> u64 {
+        self.slice.raw.into()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracePlace {
     /// Digest of the text.

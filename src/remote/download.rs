@@ -4,13 +4,16 @@
 //!
 //! The wanted blobs are grouped by pack, and near ones of a pack become one request. Workers make
 //! the requests, decode the blobs and hand them to a [`Sink`], which verifies them. The segments of
-//! a large content go to a [`Partial`], which survives an interruption.
+//! a large content go to a [`Partial`], which survives an interruption. As each of these is an open
+//! file, large contents are fetched in groups.
 //!
 //! # Invariants
 //!
 //! - Nothing that a remote says is trusted: a range is checked against its pack, a length against
 //!   what was decoded, and a content against its digest before it gets a name.
 //! - A fault of one blob does not keep others from being fetched.
+
+mod assembly;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -22,6 +25,7 @@ use super::catalog::{Place, Stored};
 use super::codec;
 use super::index::Segment;
 use super::meter::{Amount, Meter};
+use super::sink::{Partial, Sink};
 use super::store::{Remote, pack_path};
 use super::trouble;
 use crate::digest::Digest;
@@ -32,39 +36,8 @@ const GAP: u64 = 128 << 10;
 /// Limits of the length of a request, unless a single blob is longer.
 const LONGEST: u64 = 16 << 20;
 const SHORTEST: u64 = 2 << 20;
-
-/// The place that fetched contents go to.
-pub trait Sink: Sync {
-    /// Adds a content, and reports whether its bytes match the digest. Wrong bytes are not added.
-    ///
-    /// # Errors
-    /// The content cannot be stored.
-    fn put(&self, digest: &Digest, bytes: &[u8]) -> Result<bool>;
-
-    /// Opens a content that arrives in segments, with what an interrupted fetch has left of it.
-    ///
-    /// # Errors
-    /// The content cannot be stored.
-    fn partial(&self, digest: &Digest, bytes: u64) -> Result<Box<dyn Partial + '_>>;
-}
-
-/// A content that arrives in segments, from several threads.
-pub trait Partial: Send + Sync {
-    /// Reports whether an earlier fetch has left the bytes with this digest at an offset.
-    fn has(&self, offset: u64, length: u64, digest: &Digest) -> bool;
-
-    /// Writes a segment.
-    ///
-    /// # Errors
-    /// The segment cannot be stored.
-    fn put(&self, offset: u64, bytes: &[u8]) -> Result<()>;
-
-    /// Adds the complete content, and reports whether its bytes match the digest.
-    ///
-    /// # Errors
-    /// The content cannot be stored.
-    fn finish(&self) -> Result<bool>;
-}
+/// Number of large contents that are put together at once. Each is an open file.
+const OPEN: usize = 32;
 
 /// The result of a download.
 #[derive(Debug, Default)]
@@ -85,11 +58,14 @@ impl Remote {
     /// An error or [`Meter::stop`] ends it early; what has arrived by then stays.
     pub fn download(&self, wanted: &[Digest], sink: &dyn Sink, meter: &Meter) -> Fetched {
         let download = Download::new(self, sink, meter);
-        let requests = match download.plan(wanted) {
-            Ok(requests) => requests,
-            Err(error) => return Fetched { failed: Some(error), ..Fetched::default() },
-        };
-        download.work(&requests);
+        let (items, larges) = download.plan(wanted);
+        download.work(&download.requests(items));
+        for group in larges.chunks(OPEN) {
+            if !download.goes_on() {
+                break;
+            }
+            download.assemble(group);
+        }
         download.fetched.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,7 +109,6 @@ struct Download<'a> {
     remote: &'a Remote,
     sink: &'a dyn Sink,
     meter: &'a Meter,
-    larges: Mutex<HashMap<Digest, &'a [Segment]>>,
     partials: Mutex<HashMap<Digest, Assembly<'a>>>,
     fetched: Mutex<Fetched>,
     found: Mutex<Vec<(usize, Vec<u8>)>>,
@@ -142,6 +117,7 @@ struct Download<'a> {
 /// A large content with the number of segments that are still to come.
 struct Assembly<'a> {
     partial: std::sync::Arc<dyn Partial + 'a>,
+    bytes: u64,
     left: usize,
 }
 
@@ -177,64 +153,36 @@ impl<'a> Download<'a> {
             remote,
             sink,
             meter,
-            larges: Mutex::default(),
             partials: Mutex::default(),
             fetched: Mutex::default(),
             found: Mutex::default(),
         }
     }
 
-    fn plan(&self, wanted: &[Digest]) -> Result<Vec<Request>> {
+    /// Returns the contents that are one blob, and the others with their segments.
+    fn plan(&self, wanted: &[Digest]) -> (Vec<Item>, Vec<(Digest, &'a [Segment])>) {
         let catalog = &self.remote.catalog;
         let mut items = Vec::with_capacity(wanted.len());
-        for digest in wanted {
-            match catalog.stored(digest) {
-                None => {}
+        let mut larges = Vec::new();
+        for &digest in wanted {
+            let bytes = match catalog.stored(&digest) {
+                None => continue,
                 Some(Stored::Whole(place)) => {
-                    let bytes = place.slice.raw.into();
-                    self.meter.expect(Amount { objects: 1, bytes });
-                    items.push(Item { digest: *digest, place, target: Target::Content });
+                    items.push(Item { digest, place, target: Target::Content });
+                    place.slice.raw.into()
                 }
                 Some(Stored::InSegments(segments)) => {
-                    self.plan_large(digest, segments, &mut items)?;
+                    larges.push((digest, segments));
+                    length(segments)
                 }
-            }
+            };
+            self.meter.expect(Amount { objects: 1, bytes });
         }
-        Ok(self.requests(items))
+        (items, larges)
     }
 
-    fn plan_large(
-        &self,
-        digest: &Digest,
-        segments: &'a [Segment],
-        items: &mut Vec<Item>,
-    ) -> Result<()> {
-        let bytes = segments.iter().map(|segment| u64::from(segment.bytes)).sum();
-        self.meter.expect(Amount { objects: 1, bytes });
-        let partial: std::sync::Arc<dyn Partial + 'a> = self.sink.partial(digest, bytes)?.into();
-        let mut offset = 0;
-        let mut left = 0;
-        for segment in segments {
-            let length = u64::from(segment.bytes);
-            match self.remote.catalog.place(&segment.digest) {
-                Some(_) if partial.has(offset, length, &segment.digest) => {
-                    self.meter.advance(Amount { objects: 0, bytes: length });
-                }
-                Some(place) => {
-                    left += 1;
-                    let target = Target::Segment { of: *digest, offset };
-                    items.push(Item { digest: segment.digest, place, target });
-                }
-                None => {}
-            }
-            offset += length;
-        }
-        lock(&self.larges).insert(*digest, segments);
-        if left == 0 {
-            self.finish(digest, &*partial, bytes);
-        }
-        lock(&self.partials).insert(*digest, Assembly { partial, left });
-        Ok(())
+    fn goes_on(&self) -> bool {
+        !self.meter.is_stopped() && lock(&self.fetched).failed.is_none()
     }
 
     /// Groups items into requests.
@@ -272,7 +220,7 @@ impl<'a> Download<'a> {
         std::thread::scope(|scope| {
             let work = || {
                 while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if self.meter.is_stopped() || lock(&self.fetched).failed.is_some() {
+                    if !self.goes_on() {
                         break;
                     }
                     self.perform(request);
@@ -313,11 +261,12 @@ impl<'a> Download<'a> {
 
     /// Notes a request that failed: for its items alone if the pack is at fault.
     fn refuse(&self, request: &Request, path: &str, fault: &Fault) {
-        let error = trouble::error(&*self.remote.backend, "read", path, fault);
+        let mut error = trouble::error(&*self.remote.backend, "read", path, fault);
         if !matches!(fault.kind, FaultKind::Missing | FaultKind::Truncated) {
             lock(&self.fetched).failed.get_or_insert(error);
             return;
         }
+        error = error.hint(self.repair());
         let mut fetched = lock(&self.fetched);
         for item in &request.items {
             fetched.faults.push((of(item), error.clone()));
@@ -327,8 +276,18 @@ impl<'a> Download<'a> {
     fn damaged(&self, item: &Item, path: &str) {
         let what = format!("object {} is damaged", item.digest.short());
         let error = Error::damaged(what)
-            .because(format!("`{path}` of `{}` has other bytes", self.remote.place()));
+            .because(format!("`{path}` of `{}` has other bytes", self.remote.place()))
+            .hint(self.repair());
         lock(&self.fetched).faults.push((of(item), error));
+    }
+
+    /// Returns what to do about what is lost on the remote.
+    fn repair(&self) -> String {
+        format!(
+            "`repro fsck --remote={} --repair`, and then `repro push` in a clone that has the \
+             outs, replace what is lost",
+            self.remote.name
+        )
     }
 
     fn arrived(&self, item: &Item, raw: &[u8]) -> Result<Arrived> {
@@ -361,37 +320,6 @@ impl<'a> Download<'a> {
         Ok(if is_intact { Arrived::Intact } else { Arrived::Damaged })
     }
 
-    fn segment(&self, of: &Digest, offset: u64, raw: &[u8]) -> Result<()> {
-        let partial = lock(&self.partials).get(of).map(|large| large.partial.clone());
-        let Some(partial) = partial else { return Ok(()) };
-        partial.put(offset, raw)?;
-        let left = lock(&self.partials).get_mut(of).map(|large| {
-            large.left -= 1;
-            large.left
-        });
-        if left == Some(0) {
-            let segments = lock(&self.larges).get(of).copied().unwrap_or_default();
-            let bytes = segments.iter().map(|segment| u64::from(segment.bytes)).sum();
-            self.finish(of, &*partial, bytes);
-        }
-        Ok(())
-    }
-
-    /// Adds a large content of which all segments have arrived.
-    fn finish(&self, digest: &Digest, partial: &dyn Partial, bytes: u64) {
-        match partial.finish() {
-            Ok(true) => self.added(bytes),
-            Ok(false) => {
-                let what = format!("object {} is damaged", digest.short());
-                let error = Error::damaged(what)
-                    .because(format!("its segments in `{}` make other bytes", self.remote.place()));
-                lock(&self.fetched).faults.push((*digest, error));
-            }
-            Err(error) => drop(lock(&self.fetched).failed.get_or_insert(error)),
-        }
-        self.meter.advance(Amount { objects: 1, bytes: 0 });
-    }
-
     fn added(&self, bytes: u64) {
         let mut fetched = lock(&self.fetched);
         fetched.added.objects += 1;
@@ -402,6 +330,10 @@ impl<'a> Download<'a> {
 enum Arrived {
     Intact,
     Damaged,
+}
+
+fn length(segments: &[Segment]) -> u64 {
+    segments.iter().map(|segment| u64::from(segment.bytes)).sum()
 }
 
 /// Returns the content that an item is for.

@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::backend::{Backend, DEEPEST, Entry, EntryKind, Fault, FaultKind, Listed, too_deep};
+use super::backend::{
+    Backend, DEEPEST, Entry, EntryKind, Fault, FaultKind, Listed, MAX_FILE, too_deep,
+};
 use crate::regular_file;
 use crate::unique::unique;
 
@@ -35,11 +37,13 @@ impl Folder {
         if self.root.is_dir() || (above.is_dir() && !self.root.exists()) {
             return Ok(());
         }
-        let message = match self.root.exists() {
-            true => format!("`{}` is not a folder", self.root.display()),
-            false => format!("the folder `{}` does not exist", above.display()),
+        let (kind, message) = match self.root.exists() {
+            true => (FaultKind::Other, format!("`{}` is not a folder", self.root.display())),
+            false => {
+                (FaultKind::NoSuchPlace, format!("the folder `{}` does not exist", above.display()))
+            }
         };
-        Err(Fault { kind: FaultKind::NoSuchPlace, message })
+        Err(Fault { kind, message })
     }
 
     /// Explains an error: a file is not missing if the whole place is.
@@ -53,10 +57,13 @@ impl Folder {
     }
 
     fn read(&self, path: &Path, range: Option<Range<u64>>) -> io::Result<Vec<u8>> {
-        let mut file = regular_file::open(path)?;
+        let file = regular_file::open(path)?;
         let mut bytes = Vec::new();
         match range {
-            None => drop(file.read_to_end(&mut bytes)?),
+            None if file.metadata()?.len() > MAX_FILE => {
+                return Err(io::Error::other("the file is larger than any file of a remote"));
+            }
+            None => drop(file.take(MAX_FILE).read_to_end(&mut bytes)?),
             Some(range) => {
                 let length = usize::try_from(range.end.saturating_sub(range.start));
                 let length = length.map_err(|_| ErrorKind::InvalidInput)?;
@@ -71,13 +78,29 @@ impl Folder {
         Ok(bytes)
     }
 
+    /// Creates a folder of the store and those above it, so that they survive a power cut.
+    fn create(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        for above in folder.ancestors().skip(1) {
+            // A folder above the store may be one that cannot be read.
+            match File::open(above) {
+                Ok(opened) => opened.sync_all()?,
+                Err(_) => break,
+            }
+            if Some(above) == self.root.parent() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(path);
         let temporary = folder.join(format!("{TEMPORARY}{}", unique()));
         let create = || OpenOptions::new().write(true).create_new(true).open(&temporary);
         let mut file = match create() {
             Err(err) if err.kind() == ErrorKind::NotFound => {
-                fs::create_dir_all(folder)?;
+                self.create(folder)?;
                 create()?
             }
             created => created?,
@@ -254,7 +277,7 @@ mod tests {
         assert!(!dir.path().join("not").exists());
         let file = Folder::new(dir.path().join("new/a/b"));
         let fault = file.put("x", b"x").unwrap_err();
-        assert_eq!(fault.kind, FaultKind::NoSuchPlace);
+        assert_eq!(fault.kind, FaultKind::Other);
         assert!(fault.message.ends_with("is not a folder"), "{fault}");
     }
 
@@ -283,5 +306,15 @@ mod tests {
         for range in [5..11, 11..12, 0..u64::MAX / 2] {
             assert_eq!(store.get("x", Some(range)).unwrap_err().kind, FaultKind::Truncated);
         }
+    }
+
+    #[test]
+    fn endless_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Folder::new(dir.path().to_owned());
+        File::create(dir.path().join("x")).unwrap().set_len(1 << 42).unwrap();
+        let fault = store.get("x", None).unwrap_err();
+        assert_eq!(fault.message, "the file is larger than any file of a remote");
+        assert_eq!(store.get("x", Some(5..7)).unwrap(), [0, 0]);
     }
 }

@@ -12,15 +12,13 @@ use http::{Request, Response, StatusCode};
 use opendal::raw::Operation;
 use opendal::{Buffer, ErrorKind, HttpBody, HttpTransport};
 
-use super::backend::FaultKind;
+use super::backend::{FaultKind, MAX_FILE};
 use super::http_client::{self, Broken, Progress};
 
 /// Patience with the servers that hand credentials to machines of a cloud. Elsewhere they do not
 /// exist, and each command would wait for them.
 const METADATA: Duration = Duration::from_secs(1);
 const METADATA_HOSTS: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
-/// Largest answer. A file of a remote is much smaller; a store that sends more is not ours.
-const MAX_BODY: usize = 512 << 20;
 /// Size of the pieces of an upload, between which progress is noticed.
 const PIECE: usize = 64 << 10;
 
@@ -94,7 +92,7 @@ impl Transport {
         loop {
             progress.step();
             let Some(piece) = progress.watch(timeout, response.chunk()).await? else { break };
-            if body.len() + piece.len() > MAX_BODY {
+            if (body.len() + piece.len()) as u64 > MAX_FILE {
                 let message = "the answer is larger than any file of a remote".to_owned();
                 return Err(Broken { kind: FaultKind::Other, message });
             }

@@ -20,6 +20,9 @@
 //! Decoding checks every count against the bytes that are left before anything is allocated, so
 //! memory is bounded by a multiple of the input. Does not know where index files are stored.
 
+use std::collections::BTreeMap;
+
+use super::backend::MAX_FILE;
 use super::codec::{self, Codec};
 use crate::digest::{Content, Digest};
 
@@ -28,8 +31,6 @@ const HEADER: &[u8] = b"repro.index 1\n";
 const ANY_VERSION: &[u8] = b"repro.index ";
 /// Maximum length of a blob, and of a pack, when it is written and when it is read.
 pub(super) const MAX_PACK: u64 = 1 << 26;
-/// Maximum length of the file of an index.
-pub(super) const MAX_FILE: u64 = 1 << 30;
 /// A body that compresses better than this is stored, so that a short file cannot stand for a long
 /// body.
 const MAX_RATIO: u64 = 64;
@@ -165,7 +166,7 @@ impl Index {
             let (codec, rest) = rest.split_first()?;
             let (length, rest) = rest.split_first_chunk::<8>()?;
             let length = u64::from_le_bytes(*length);
-            if length > MAX_RATIO * rest.len() as u64 {
+            if length > (MAX_RATIO * rest.len() as u64).min(MAX_FILE) {
                 return None;
             }
             let length = usize::try_from(length).ok()?;
@@ -176,6 +177,20 @@ impl Index {
         };
         read().ok_or(BadIndex::Malformed)
     }
+}
+
+/// Returns each pack without its blobs, and the blobs by offset. Several index files can name
+/// different blobs of one pack.
+pub(super) fn merged<'i>(
+    indexes: impl Iterator<Item = &'i Index>,
+) -> Vec<(Pack, BTreeMap<u32, &'i Blob>)> {
+    let mut packs: BTreeMap<Digest, (Pack, BTreeMap<u32, &Blob>)> = BTreeMap::new();
+    for pack in indexes.flat_map(|index| &index.packs) {
+        let empty = || (Pack { blobs: Vec::new(), ..*pack }, BTreeMap::new());
+        let (_, blobs) = packs.entry(pack.digest).or_insert_with(empty);
+        blobs.extend(pack.blobs.iter().map(|blob| (blob.slice.offset, blob)));
+    }
+    packs.into_values().collect()
 }
 
 /// Returns the number at the start of the rest of a header's line.

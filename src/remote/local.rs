@@ -31,6 +31,10 @@ impl LocalState {
         LocalState { dir: remotes.join(Digest::of(place.as_bytes()).to_string()) }
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Returns the copy of an index file; `None` if it is missing or damaged.
     pub(super) fn index(&self, name: &Digest) -> Option<Vec<u8>> {
         let bytes = regular_file::read(&self.path(INDEX, name)).ok()?;

@@ -6,6 +6,7 @@
 
 mod hurry;
 mod limiter;
+mod notice;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 pub use self::hurry::hurry;
 use self::hurry::{is_hurried, sleep};
 use self::limiter::Limiter;
+pub use self::notice::on_retry;
 use super::backend::{Backend, Entry, Fault, FaultKind, Listed};
 use super::redact::redact;
 use super::remedy::remedy;
@@ -42,6 +44,8 @@ impl Patience {
 const ATTEMPTS_TRUNCATED: u32 = 3;
 /// Attempts at a store that never answered: its address may be wrong.
 const ATTEMPTS_FIRST: u32 = 5;
+/// Attempts at a call before a message says that calls are repeated.
+const ATTEMPTS_SILENT: u32 = 3;
 
 /// Repeats the calls of a store.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub(super) struct Patient<B> {
     jobs: usize,
     /// The store has answered once, so it exists and a failure may pass.
     has_succeeded: AtomicBool,
+    /// The user knows that calls are repeated.
+    has_told: AtomicBool,
 }
 
 impl<B: Backend> Patient<B> {
@@ -68,8 +74,8 @@ impl<B: Backend> Patient<B> {
     ) -> Patient<B> {
         let jobs = jobs.unwrap_or_else(|| inner.parallelism()).max(1);
         let (name, limiter) = (name.to_owned(), Limiter::new(jobs));
-        let has_succeeded = AtomicBool::new(false);
-        Patient { inner, name, location, patience, limiter, jobs, has_succeeded }
+        let (has_succeeded, has_told) = (AtomicBool::new(false), AtomicBool::new(false));
+        Patient { inner, name, location, patience, limiter, jobs, has_succeeded, has_told }
     }
 
     fn repeat<T>(&self, call: impl Fn(&B) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -104,11 +110,21 @@ impl<B: Backend> Patient<B> {
             {
                 return Err(explained(fault, attempts, start.elapsed()));
             }
+            if attempts == ATTEMPTS_SILENT && !self.has_told.swap(true, Ordering::Relaxed) {
+                self.tell(&fault);
+            }
             match fault.kind {
                 FaultKind::Busy(_) => self.limiter.pause(started, pause),
                 _ => sleep(pause),
             }
         }
+    }
+
+    /// Says once that calls are repeated, since it may take minutes.
+    fn tell(&self, fault: &Fault) {
+        let most = self.patience.total.as_secs_f64();
+        let (name, message) = (&self.name, redact(&fault.message));
+        notice::tell(&format!("remote `{name}`: {message}; trying again for up to {most:.0}s"));
     }
 
     /// Returns the largest number of attempts at a call that fails in one way.

@@ -18,7 +18,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::backend::FaultKind;
-use super::index::{Blob, Index, Kind, Pack};
+use super::index::{Blob, Index, Kind, Pack, merged};
 use super::meter::Amount;
 use super::store::{Remote, index_path, name_of, pack_path};
 use super::trouble;
@@ -51,13 +51,29 @@ pub struct PrunePlan {
     pub packs: Amount,
     /// Packs that were noted before the grace period and are deleted now, and their bytes.
     pub old_packs: Amount,
+    /// The index names less than before.
+    rewrites: bool,
     deletions: Vec<String>,
     /// Packs to note.
     unnamed: BTreeSet<Digest>,
     index: Index,
 }
 
+/// A file in `pruned/`.
+#[derive(Debug)]
+pub(super) struct Note {
+    path: String,
+    /// Time of the note, in seconds since 1970.
+    time: u64,
+    pub(super) packs: Vec<Digest>,
+}
+
 impl PrunePlan {
+    /// Returns a plan by which `index` replaces all index files, and that deletes no pack.
+    pub(super) fn replacing(index: Index) -> PrunePlan {
+        PrunePlan { index, rewrites: true, ..PrunePlan::default() }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.unused.objects == 0
             && self.unused_traces == 0
@@ -113,16 +129,20 @@ impl Remote {
     /// Finds what is kept and what is not. Changes nothing.
     ///
     /// # Errors
-    /// The store cannot be listed.
+    /// The store cannot be listed; an index file cannot be read, so what it names is unknown.
     pub fn plan_prune(&self, kept: Kept<'_>) -> Result<PrunePlan> {
+        if !self.warnings.is_empty() {
+            return Err(self.unreadable());
+        }
         let mut plan = PrunePlan::default();
         plan.retain(self.indexes.values(), kept);
+        plan.rewrites = plan.unused.objects > 0 || plan.unused_traces > 0;
         plan.index.replaces = self.listed.iter().copied().collect();
         let named: HashSet<Digest> = plan.index.packs.iter().map(|pack| pack.digest).collect();
         let notes = self.notes()?;
         let noted: BTreeMap<Digest, u64> = notes
             .iter()
-            .flat_map(|(_, time, packs)| packs.iter().map(|pack| (*pack, *time)))
+            .flat_map(|note| note.packs.iter().map(|pack| (*pack, note.time)))
             .collect();
         for file in self.list("packs")? {
             let name = file.path.strip_prefix("packs/").map(|path| path.replace('/', ""));
@@ -144,6 +164,12 @@ impl Remote {
         Ok(plan)
     }
 
+    fn unreadable(&self) -> Error {
+        Error::damaged(format!("an index of remote `{}` is damaged", self.name))
+            .because("what it names is unknown, so nothing is deleted")
+            .hint(format!("`repro fsck --remote={}` says what is lost", self.name))
+    }
+
     /// Carries out a plan. `again` makes a new one, if another command has pushed meanwhile.
     ///
     /// # Errors
@@ -155,7 +181,7 @@ impl Remote {
     ) -> Result<PrunePlan> {
         const MAX_ROUNDS: usize = 5;
         let before = self.indexes.clone();
-        let mut is_settled = plan.unused.objects == 0 && plan.unused_traces == 0;
+        let mut is_settled = !plan.rewrites;
         for _ in 0..MAX_ROUNDS {
             if is_settled {
                 break;
@@ -217,16 +243,16 @@ impl Remote {
             self.delete(path)?;
         }
         let left: HashSet<String> = self.list("packs")?.into_iter().map(|file| file.path).collect();
-        for (note, _, packs) in self.notes()? {
-            if !packs.iter().any(|pack| left.contains(&pack_path(pack))) {
-                self.delete(&note)?;
+        for note in self.notes()? {
+            if !note.packs.iter().any(|pack| left.contains(&pack_path(pack))) {
+                self.delete(&note.path)?;
             }
         }
         Ok(())
     }
 
-    /// Returns the path, the time and the packs of each note.
-    fn notes(&self) -> Result<Vec<(String, u64, Vec<Digest>)>> {
+    /// Returns the lists of packs that no index file named at a time.
+    pub(super) fn notes(&self) -> Result<Vec<Note>> {
         let mut notes = Vec::new();
         for file in self.list(FOLDER)? {
             let bytes = match self.backend.get(&file.path, None) {
@@ -242,7 +268,8 @@ impl Remote {
             let is_known = lines.next() == Some(HEADER);
             let time = lines.next().and_then(|time| time.parse().ok()).filter(|_| is_known);
             let Some(time) = time else { continue };
-            notes.push((file.path, time, lines.filter_map(|line| line.parse().ok()).collect()));
+            let packs = lines.filter_map(|line| line.parse().ok()).collect();
+            notes.push(Note { path: file.path, time, packs });
         }
         Ok(notes)
     }
@@ -283,14 +310,7 @@ impl PrunePlan {
                 self.unused += Amount { objects: 1, bytes };
             }
         }
-        // Several index files can name different blobs of one pack.
-        let mut packs: BTreeMap<Digest, (Pack, BTreeMap<u32, &Blob>)> = BTreeMap::new();
-        for pack in indexes.flat_map(|index| &index.packs) {
-            let empty = || (Pack { blobs: Vec::new(), ..*pack }, BTreeMap::new());
-            let (_, blobs) = packs.entry(pack.digest).or_insert_with(empty);
-            blobs.extend(pack.blobs.iter().map(|blob| (blob.slice.offset, blob)));
-        }
-        for (mut pack, blobs) in packs.into_values() {
+        for (mut pack, blobs) in merged(indexes) {
             let is_young = is_young(&pack, kept.since);
             let stay =
                 blobs.into_values().filter(|blob| self.stays(blob, kept, is_young, &segments));

@@ -16,12 +16,7 @@ pub(super) fn remedy(name: &str, location: &Location, kind: FaultKind) -> Option
         FaultKind::Unavailable => Some(match location {
             Location::Sftp(place) => format!("try `ssh {}`", address(place)),
             Location::Folder(path) => format!("is the file system of `{path}` mounted?"),
-            _ if name.is_empty() => {
-                "check the address and the network; `HTTPS_PROXY` is used if it is set".to_owned()
-            }
-            _ => format!(
-                "`repro remote check {name}` tries the store; `HTTPS_PROXY` is used if it is set"
-            ),
+            _ => "check the address and the network; `HTTPS_PROXY` is used if it is set".to_owned(),
         }),
         FaultKind::Busy(_) => Some(format!(
             "try again later, or set `jobs` in `[remotes.{}]` to a smaller number",
@@ -134,7 +129,7 @@ mod tests {
             ("gdrive://d", FaultKind::Denied, "REPRO_REMOTE_MY_LAB_REFRESH_TOKEN"),
             ("/mnt/d", FaultKind::Full, "/mnt/d"),
             ("s3://b", FaultKind::Busy(None), "`jobs`"),
-            ("s3://b", FaultKind::Unavailable, "repro remote check my-lab"),
+            ("s3://b", FaultKind::Unavailable, "HTTPS_PROXY"),
         ] {
             let hint = remedy("my-lab", &Location::parse(url).unwrap(), kind).unwrap();
             assert!(hint.contains(part), "{url} {kind:?}: {hint}");

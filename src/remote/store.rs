@@ -16,13 +16,14 @@
 //!
 //! - An index file names no pack that was not written before it.
 //! - The index files that count are those that are listed and that no other listed one replaces.
+//! - A place without marker and index files is new only if no index file of it was ever read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::backend::{Backend, FaultKind};
 use super::catalog::Catalog;
-use super::index::{BadIndex, Index, MAX_FILE};
+use super::index::{BadIndex, Index};
 use super::local::LocalState;
 use super::location;
 use super::trouble;
@@ -82,11 +83,6 @@ impl Remote {
             is_new: false,
             warnings: Vec::new(),
         }
-    }
-
-    /// Sets the number of transfers at once.
-    pub fn set_jobs(&mut self, jobs: usize) {
-        self.jobs = jobs.max(1);
     }
 
     pub fn jobs(&self) -> usize {
@@ -156,11 +152,26 @@ impl Remote {
             ))
             .hint("check `url` of the remote in `pipeline.toml`")),
             Err(fault) if fault.kind == FaultKind::Missing => {
+                if listed.is_empty() && self.local.is_known() {
+                    return Err(self.gone());
+                }
                 self.is_new = listed.is_empty();
                 Ok(())
             }
             Err(fault) => Err(trouble::error(&*self.backend, "read", MARKER, &fault)),
         }
+    }
+
+    /// Returns the error for a place that has lost everything: it is not new, since an index file
+    /// of it was read before. The disk of a folder may not be mounted; its mount point is empty.
+    fn gone(&self) -> Error {
+        Error::environment(format!("remote `{}` is gone", self.name))
+            .because(format!("`{}` is empty, and had an index before", self.place()))
+            .hint(format!(
+                "mount its disk, or correct `url`; if its files were deleted on purpose, \
+                 `rm -r {}` lets `repro push` begin again",
+                self.local.dir().display()
+            ))
     }
 
     fn newer(&self, path: &str) -> Error {
@@ -213,9 +224,6 @@ impl Remote {
             let what = format!("ignored `{path}` of remote `{}`: {why}", self.name);
             Ok(Found::Damaged(what))
         };
-        if bytes.len() as u64 > MAX_FILE {
-            return damaged("it is too large");
-        }
         if is_new && Digest::of(&bytes) != *name {
             return damaged("its bytes do not match its name");
         }

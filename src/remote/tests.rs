@@ -75,6 +75,9 @@ impl Backend for Watched {
 struct Contents {
     of: Mutex<HashMap<Digest, Vec<u8>>>,
     reads: AtomicUsize,
+    /// Number of contents that are being assembled, and the largest so far.
+    open: AtomicUsize,
+    most_open: AtomicUsize,
 }
 
 impl Contents {
@@ -108,8 +111,8 @@ impl Pieces for Opened {
         Ok(self.1[offset as usize..offset as usize + length].to_vec())
     }
 
-    fn verify(&self) -> Result<()> {
-        if Digest::of(&self.1) == self.0 { Ok(()) } else { Err(Error::damaged("changed")) }
+    fn verify(&self, _: &dyn Fn() -> bool) -> Result<bool> {
+        if Digest::of(&self.1) == self.0 { Ok(true) } else { Err(Error::damaged("changed")) }
     }
 }
 
@@ -123,6 +126,8 @@ impl Sink for Contents {
     }
 
     fn partial(&self, digest: &Digest, bytes: u64) -> Result<Box<dyn Partial + '_>> {
+        let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_open.fetch_max(open, Ordering::Relaxed);
         Ok(Box::new(Assembled {
             to: self,
             digest: *digest,
@@ -137,6 +142,12 @@ struct Assembled<'c> {
     bytes: Mutex<Vec<u8>>,
 }
 
+impl Drop for Assembled<'_> {
+    fn drop(&mut self) {
+        self.to.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Partial for Assembled<'_> {
     fn has(&self, _: u64, _: u64, _: &Digest) -> bool {
         false
@@ -147,8 +158,8 @@ impl Partial for Assembled<'_> {
         Ok(())
     }
 
-    fn finish(&self) -> Result<bool> {
-        self.to.put(&self.digest, &self.bytes.lock().unwrap())
+    fn finish(&self, _: &dyn Fn() -> bool) -> Result<Option<bool>> {
+        self.to.put(&self.digest, &self.bytes.lock().unwrap()).map(Some)
     }
 }
 
@@ -233,6 +244,21 @@ fn large_contents_travel_in_segments() {
 }
 
 #[test]
+fn few_large_contents_are_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Contents::default();
+    let outgoing: Vec<Outgoing> =
+        (1..40).map(|more| source.add(vec![0; (4 << 20) + more])).collect();
+    let mut one = remote(dir.path(), "one", |_| Ok(()));
+    send(&mut one, &outgoing, &source, &Meter::default());
+    let sink = Contents::default();
+    let wanted: Vec<Digest> = outgoing.iter().map(|content| content.digest).collect();
+    let fetched = one.download(&wanted, &sink, &Meter::default());
+    assert_eq!(fetched.added.objects, 39, "{fetched:?}");
+    assert_eq!(sink.most_open.into_inner(), 32);
+}
+
+#[test]
 fn stopped_push_continues() {
     let dir = tempfile::tempdir().unwrap();
     let source = Contents::default();
@@ -278,6 +304,95 @@ fn killed_push_continues() {
     assert_eq!(written.objects, 3, "two new packs, and the one that was lost");
     let two = remote(dir.path(), "two", |_| Ok(()));
     assert!(outgoing.iter().all(|content| two.catalog().has(&content.digest)));
+}
+
+/// A tree with a content in it, and a trace of it.
+fn tree_and_trace(source: &Contents) -> (Outgoing, Record) {
+    let tree = Outgoing { shape: Shape::Tree, ..source.add(b"tree".to_vec()) };
+    let (key, refers) = (Digest::of(b"key"), vec![Content::Tree(tree.digest)]);
+    (tree, Record { key: RecordKey::Trace(key), bytes: b"trace".to_vec(), refers })
+}
+
+#[test]
+fn noted_trees_of_other_pushes() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Contents::default();
+    let (tree, trace) = tree_and_trace(&source);
+    let mut one = remote(dir.path(), "one", |_| Ok(()));
+    // An interrupted push, which has not sent the files in the tree.
+    drop(one.upload(&[tree], std::slice::from_ref(&trace), &source, &Meter::default()));
+    let other = source.add(b"other".to_vec());
+    send(&mut one, &[other], &source, &Meter::default());
+    assert!(one.catalog().has(&other.digest) && !one.catalog().has(&tree.digest));
+    assert_eq!(one.catalog().traces().count(), 0);
+    // The push that knows them names them, and sends nothing again.
+    let sent = one.upload(&[tree], &[trace], &source, &Meter::default());
+    assert_eq!(sent.written.objects, 0);
+    one.publish(sent, &|_| true).unwrap();
+    assert!(one.catalog().has(&tree.digest));
+    assert_eq!(one.catalog().traces().count(), 1);
+}
+
+#[test]
+fn noted_packs_and_gc() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = Contents::default();
+    let content = source.add(noise(1, 1000));
+    let mut one = remote(dir.path(), "one", |_| Ok(()));
+    drop(one.upload(&[content], &[], &source, &Meter::default()));
+    let mut two = remote(dir.path(), "two", |_| Ok(()));
+    let kept = std::collections::HashSet::new();
+    let plan =
+        |remote: &mut Remote| remote.plan_prune(Kept { contents: &kept, since: seconds_ago(0) });
+    let first = plan(&mut two).unwrap();
+    two.prune(first, plan).unwrap();
+    assert_eq!(packs(dir.path()), 1);
+    // Another command may delete the pack before this one names it.
+    let sent = one.upload(&[content], &[], &source, &Meter::default());
+    assert_eq!(sent.written.objects, 1);
+    one.publish(sent, &|_| true).unwrap();
+    let third = plan(&mut two).unwrap();
+    two.prune(third, plan).unwrap();
+    assert_eq!(packs(dir.path()), 1);
+    let fetched = one.download(&[content.digest], &Contents::default(), &Meter::default());
+    assert!(fetched.faults.is_empty() && fetched.added.objects == 1, "{fetched:?}");
+}
+
+#[test]
+fn region_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = remote(dir.path(), "one", |_| Ok(()));
+    let source = Unreadable(Contents::default());
+    let content = source.0.add(vec![0; 5 << 20]);
+    let sent = one.upload(&[content], &[], &source, &Meter::default());
+    assert!(!sent.has(&content.digest));
+    let errors: Vec<&str> = sent.unreadable.iter().map(|error| error.what.as_str()).collect();
+    assert_eq!(errors, ["cannot read a piece"]);
+}
+
+/// Contents that are intact when they are verified, and cannot be read then.
+struct Unreadable(Contents);
+
+impl Source for Unreadable {
+    fn read(&self, digest: &Digest) -> Result<Vec<u8>> {
+        self.0.read(digest)
+    }
+
+    fn open(&self, _: &Digest) -> Result<Box<dyn Pieces + '_>> {
+        Ok(Box::new(UnreadablePieces))
+    }
+}
+
+struct UnreadablePieces;
+
+impl Pieces for UnreadablePieces {
+    fn read(&self, _: u64, _: usize) -> Result<Vec<u8>> {
+        Err(Error::environment("cannot read a piece"))
+    }
+
+    fn verify(&self, _: &dyn Fn() -> bool) -> Result<bool> {
+        Ok(true)
+    }
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub mod plan;
 pub mod plots;
 pub mod preview;
 #[cfg(feature = "remote")]
+pub mod remote_fsck;
+#[cfg(feature = "remote")]
 pub mod remotes;
 pub mod reproduce;
 pub mod run_columns;

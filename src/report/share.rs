@@ -105,12 +105,14 @@ impl RunsReport {
     }
 }
 
-/// An out with objects that exist neither here nor on the remote.
+/// An out of which the cache lacks objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MissingOut {
     pub stage: StageName,
     pub path: RepoPath,
     pub objects: usize,
+    /// Number of these that the remote has: a failure or an interruption kept them.
+    pub on_remote: usize,
     /// Number of objects that the out is known to consist of.
     pub of: usize,
 }
@@ -282,8 +284,8 @@ impl RemoteGcReport {
 }
 
 fn missing(missing: &Missing) -> MissingOut {
-    let Missing { stage, path, objects, of } = missing.clone();
-    MissingOut { stage, path, objects, of }
+    let Missing { stage, path, objects, on_remote, of } = missing.clone();
+    MissingOut { stage, path, objects, on_remote, of }
 }
 
 #[cfg(test)]
@@ -307,6 +309,7 @@ mod tests {
                 stage: StageName::parse("train").unwrap(),
                 path,
                 objects: 1,
+                on_remote: 0,
                 of: 4,
             }],
             interrupted: false,
@@ -321,6 +324,7 @@ mod tests {
             {
               "objects": 1,
               "of": 4,
+              "on_remote": 0,
               "path": "data/x",
               "stage": "train"
             }

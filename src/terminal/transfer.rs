@@ -59,6 +59,14 @@ impl Drop for TransferProgress {
     }
 }
 
+/// Writes a remark to stderr, above the line of a transfer.
+pub fn remark(text: &str) {
+    if std::io::stderr().is_terminal() {
+        draw("");
+    }
+    note(text);
+}
+
 /// The latest samples of the bytes done, each with its time.
 struct Samples(std::collections::VecDeque<(Instant, u64)>);
 

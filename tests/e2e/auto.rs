@@ -146,7 +146,7 @@ fn broken_remote_is_one_warning() {
     assert_eq!(done.stderr.matches("warning").count(), 1, "{done}");
     let mut warnings = done.stderr.lines().filter(|line| line.contains("warning"));
     snapshot!(warnings.next().unwrap(), @"
-    warning: remote `origin` is not used in this run: `$ROOT/remote` cannot be reached: `$ROOT/remote` is not a folder
+    warning: remote `origin` is not used in this run: cannot list `index` of `$ROOT/remote`: `$ROOT/remote` is not a folder
     ");
 }
 

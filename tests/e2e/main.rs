@@ -116,6 +116,8 @@ mod share_gc;
 mod share_hostile;
 #[cfg(feature = "remote")]
 mod share_large;
+#[cfg(feature = "remote")]
+mod share_lost;
 mod shared_cache;
 mod soundness;
 mod staging;

@@ -98,9 +98,10 @@ fn check_of_an_absent_server() {
     remote url list read write delete
     web http://127.0.0.1:1/x unsupported unavailable unsupported -
     --- stderr
+    remote `web`: cannot connect: Connection refused (os error 111); trying again for up to [time]
     error: cannot read `probe` of `http://127.0.0.1:1/x`
      caused by: cannot connect: Connection refused (os error 111) ([n] attempts in [time])
-     hint: `repro remote check web` tries the store; `HTTPS_PROXY` is used if it is set; the same command continues where this one stopped
+     hint: check the address and the network; `HTTPS_PROXY` is used if it is set; the same command continues where this one stopped
     ");
 }
 

@@ -217,11 +217,11 @@ fn lost_object_is_named() {
     --- stderr
     `lines` does not travel: it has `cache = false`
     error: `copies` of stage `each` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
-     hint: `repro run each` makes its outs again
+     hint: `repro fsck --repair` takes it from the workspace; if it has changed there, `repro run each` makes it again
     error: `data` of stage `list` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
-     hint: `repro run list` makes its outs again
+     hint: `repro fsck --repair` takes it from the workspace; if it has changed there, `repro run list` makes it again
     error: `total` of stage `sum` is incomplete: 1 of 1 object is neither in the cache nor on `origin`
-     hint: `repro run sum` makes its outs again
+     hint: `repro fsck --repair` takes it from the workspace; if it has changed there, `repro run sum` makes it again
     ");
     clone(&sandbox, "b");
     let done = repro(&sandbox, "b", &["pull"]);
@@ -479,7 +479,7 @@ fn interrupted_push_says_so() {
     let done = sandbox.done(child.wait_with_output().unwrap());
     assert_eq!(done.code, 130, "{done}");
     assert_eq!(done.stdout, "pushed nothing to `origin`\n");
-    assert!(done.stderr.ends_with("interrupted; `repro push` continues\n"), "{done}");
+    assert!(done.stderr.ends_with("interrupted; the same command continues\n"), "{done}");
 }
 
 /// Number and bytes of the files of the remote.

@@ -8,7 +8,7 @@ use crate::share::{clone, ok, one, repro};
 use crate::snapshot;
 
 /// Clone `b` of a project that `a` has pushed.
-fn pushed() -> Sandbox {
+pub fn pushed() -> Sandbox {
     let sandbox = one();
     ok(&sandbox, "a", &["push"]);
     clone(&sandbox, "b");
@@ -16,7 +16,7 @@ fn pushed() -> Sandbox {
 }
 
 /// Returns the files below a folder of the remote.
-fn stored(sandbox: &Sandbox, folder: &str) -> Vec<PathBuf> {
+pub fn stored(sandbox: &Sandbox, folder: &str) -> Vec<PathBuf> {
     let root = sandbox.path("store").join(folder);
     files(&root).iter().map(|file| root.join(file)).collect()
 }
@@ -29,7 +29,7 @@ fn assert_intact(sandbox: &Sandbox) {
 }
 
 /// Masks the names of files on the remote.
-fn masked(text: &str) -> String {
+pub fn masked(text: &str) -> String {
     let mut masked = String::new();
     for word in text.split_inclusive(|c: char| !c.is_ascii_hexdigit()) {
         let digits = word.trim_end_matches(|c: char| !c.is_ascii_hexdigit());

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::cli::share::{self, Watched};
+use crate::cli::share::{self, End, Watched};
 use crate::engine::Project;
 use crate::engine::git::hook_files::Unpushed;
 use crate::engine::git::pushed::{PushedLocks, Update, pushed_locks};
@@ -89,14 +89,14 @@ fn treat(pushed: &PushedLocks, treatment: Unpushed) -> Result<u8> {
             Ok(exit::OK)
         }
         Unpushed::Sent => {
-            let mut remote = share::refreshed(&project, None)?;
+            let mut remote = share::refreshed(&project, None, None)?;
             if !unpushed(&project, &remote, &locks)?.objects.is_empty() {
                 let watched = Watched::start("pushing")?;
                 let sent = push_locks(&project, &mut remote, &locks, &watched.meter);
                 drop(watched);
                 let sent = sent?;
                 if sent.was_stopped || !sent.errors.is_empty() {
-                    return share::outcome(sent.errors, Some("git push"));
+                    return share::outcome(sent.errors, End::Interrupted);
                 }
                 let (objects, bytes) = (sent.objects.objects, sent.objects.bytes);
                 let amount = share::amount(objects, sent.records);
@@ -104,7 +104,7 @@ fn treat(pushed: &PushedLocks, treatment: Unpushed) -> Result<u8> {
                 let place = place(pushed);
                 terminal::note(&format!("{place}pushed {amount} to `{}`: {bytes}", remote.name));
             }
-            share::outcome(incomplete(&project, &remote, pushed)?, None)
+            share::outcome(incomplete(&project, &remote, pushed)?, End::Reached)
         }
     }
 }
@@ -158,7 +158,7 @@ fn incomplete(project: &Project, remote: &Remote, pushed: &PushedLocks) -> Resul
     }
     let (place, remote) = (place(pushed), &remote.name);
     let error = |(name, out): (&String, Missing)| {
-        let Missing { stage, path, objects, of } = out;
+        let Missing { stage, path, objects, of, .. } = out;
         let verb = verb(objects);
         let what = format!(
             "{place}`{path}` of stage `{stage}` is incomplete on `{name}`: {objects} of {} {verb} \

@@ -24,8 +24,8 @@ impl Pieces for ObjectFile<'_> {
         ObjectFile::read(self, offset, length)
     }
 
-    fn verify(&self) -> Result<()> {
-        ObjectFile::verify(self)
+    fn verify(&self, is_stopped: &dyn Fn() -> bool) -> Result<bool> {
+        ObjectFile::verify(self, is_stopped)
     }
 }
 
@@ -49,7 +49,7 @@ impl Partial for PartialObject<'_> {
         self.write(offset, bytes)
     }
 
-    fn finish(&self) -> Result<bool> {
-        PartialObject::finish(self)
+    fn finish(&self, is_stopped: &dyn Fn() -> bool) -> Result<Option<bool>> {
+        PartialObject::finish(self, is_stopped)
     }
 }

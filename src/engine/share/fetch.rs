@@ -1,6 +1,6 @@
 //! Fetches into the cache what it lacks and a remote has.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::exchange::Exchange;
 use super::missing::Missing;
@@ -13,9 +13,12 @@ use crate::engine::Project;
 use crate::engine::upkeep::roots::ProjectRoots;
 use crate::error::{Error, Result};
 use crate::plan::Trace;
-use crate::remote::{Amount, Fetched, Meter, Remote, TracePlace};
+use crate::remote::{Amount, Catalog, Fetched, Meter, Remote, TracePlace};
 use crate::repo_path::RepoPath;
 use crate::workspace::run_lock::RunLock;
+
+/// Bytes of the traces that are in memory at once.
+const BATCH_BYTES: u64 = 64 << 20;
 
 /// The result of a fetch, or of a look at what one would do.
 #[derive(Debug, Default)]
@@ -29,7 +32,7 @@ pub struct FetchReport {
     pub selected: usize,
     pub outs: Vec<Chosen>,
     pub uncached: BTreeSet<RepoPath>,
-    /// Outs with objects that are neither in the cache nor on the remote.
+    /// Outs that are incomplete in the cache.
     pub missing: Vec<Missing>,
     pub was_stopped: bool,
     pub errors: Vec<Error>,
@@ -52,14 +55,14 @@ pub enum Mode {
 /// The selection is not valid, or the cache cannot be written.
 pub fn fetch(
     project: &Project,
-    held: &RunLock,
+    _held: &RunLock,
     remote: &Remote,
     (extent, names): (&Extent, &[Name]),
     mode: Mode,
     meter: &Meter,
 ) -> Result<FetchReport> {
     project.cache.sweep_temporaries();
-    let mut fetch = Fetch::new(project, held, remote, meter);
+    let mut fetch = Fetch::new(project, remote, meter);
     if names.iter().any(|name| !matches!(name, Name::Stage(_))) {
         fetch.folders_of(outs_around(&locks(project, extent)?, names))?;
     }
@@ -100,7 +103,7 @@ pub(super) fn fetch_traces_during_run(
     keys: &[Digest],
     meter: &Meter,
 ) -> Result<(Vec<Trace>, FetchReport)> {
-    let mut fetch = Fetch { project, remote, meter, report: FetchReport::default() };
+    let mut fetch = Fetch::new(project, remote, meter);
     let found = fetch.read_traces(keys);
     let roots = ProjectRoots::of(project);
     let outs: HashSet<Content> = found.iter().flat_map(|trace| kept_outs(&roots, trace)).collect();
@@ -144,7 +147,7 @@ pub(super) fn fetch_contents_during_run(
     contents: &[Content],
     meter: &Meter,
 ) -> Result<FetchReport> {
-    let mut fetch = Fetch { project, remote, meter, report: FetchReport::default() };
+    let mut fetch = Fetch::new(project, remote, meter);
     let reached = fetch.reach(contents.iter().copied().collect())?;
     fetch.files(&reached);
     project.cache.sync()?;
@@ -161,26 +164,45 @@ struct Fetch<'a> {
     remote: &'a Remote,
     meter: &'a Meter,
     report: FetchReport,
+    /// The store or the cache has failed. More calls would fail as well, each after a long time.
+    has_failed: bool,
+    /// Objects and records whose faults are reported.
+    faulty: HashSet<Digest>,
 }
 
 impl<'a> Fetch<'a> {
-    fn new(
-        project: &'a Project,
-        _held: &RunLock,
-        remote: &'a Remote,
-        meter: &'a Meter,
-    ) -> Fetch<'a> {
-        Fetch { project, remote, meter, report: FetchReport::default() }
+    fn new(project: &'a Project, remote: &'a Remote, meter: &'a Meter) -> Fetch<'a> {
+        let report = FetchReport::default();
+        Fetch { project, remote, meter, report, has_failed: false, faulty: HashSet::new() }
+    }
+
+    /// Fetches objects, unless something has failed before.
+    fn download(&mut self, wanted: &[Digest]) {
+        if !self.has_failed {
+            let sink = Exchange(&self.project.cache);
+            let fetched = self.remote.download(wanted, &sink, self.meter);
+            self.add(fetched);
+        }
+    }
+
+    fn add(&mut self, fetched: Fetched) {
+        self.report.objects += fetched.added;
+        self.report.received += fetched.received;
+        // Several segments of one object can be damaged.
+        for (digest, error) in fetched.faults {
+            if self.faulty.insert(digest) {
+                self.report.errors.push(error);
+            }
+        }
+        self.has_failed |= fetched.failed.is_some();
+        self.report.errors.extend(fetched.failed);
     }
 
     /// Fetches the folders of outs, so that paths in them can be looked up.
     fn folders_of(&mut self, outs: HashSet<Content>) -> Result<()> {
-        reach(&self.project.cache, outs, Depth::Listings, |trees| {
-            self.report.add(self.remote.download(
-                &trees,
-                &Exchange(&self.project.cache),
-                self.meter,
-            ));
+        let cache = &self.project.cache;
+        reach(cache, outs, Depth::Listings, |trees| {
+            self.download(&trees);
             Ok(())
         })?;
         Ok(())
@@ -213,7 +235,7 @@ impl<'a> Fetch<'a> {
                 .filter(|digest| !self.remote.catalog().has(digest))
                 .collect(),
         };
-        self.report.missing = Missing::of(cache, &selection.outs, &lacking)?;
+        self.report.missing = Missing::of(cache, &selection.outs, &lacking, self.remote.catalog())?;
         if mode == Mode::Fetch && !self.meter.is_stopped() {
             self.listings(&selection.traces)?;
             self.traces(selection, &reached, &lacking)?;
@@ -226,7 +248,7 @@ impl<'a> Fetch<'a> {
         let cache = &self.project.cache;
         let tops: Vec<Content> = contents.iter().copied().collect();
         let reached = reach(cache, contents, Depth::Everything, |trees| {
-            self.report.add(self.remote.download(&trees, &Exchange(cache), self.meter));
+            self.download(&trees);
             Ok(())
         })?;
         // Before the first file is fetched: a tree can be small and stand for 2^40 of them.
@@ -253,7 +275,7 @@ impl<'a> Fetch<'a> {
         // In the order of the folders, in which they were probably sent.
         let lacking: Vec<Digest> =
             reached.files.iter().filter(|file| lacking.contains(file)).copied().collect();
-        self.report.add(self.remote.download(&lacking, &Exchange(cache), self.meter));
+        self.download(&lacking);
     }
 
     /// Fetches the folders of deps, by which changed files can be named.
@@ -262,7 +284,7 @@ impl<'a> Fetch<'a> {
         let deps: HashSet<Content> = deps.collect();
         let cache = &self.project.cache;
         reach(cache, deps, Depth::Listings, |trees| {
-            self.report.add(self.remote.download(&trees, &Exchange(cache), self.meter));
+            self.download(&trees);
             Ok(())
         })?;
         Ok(())
@@ -300,11 +322,14 @@ impl<'a> Fetch<'a> {
         let wanted = traces.filter(|(key, place)| is_wanted(key, place));
         let wanted: Vec<Digest> = wanted.map(|(key, _)| *key).collect();
         let roots = ProjectRoots::of(self.project);
-        for trace in self.read_traces(&wanted) {
-            let is_selected = |out: &Content| selected.contains(&out.digest());
-            if kept_outs(&roots, &trace).iter().all(|out| is_selected(out) && is_complete(out)) {
-                cache.put_trace(&trace)?;
-                self.report.traces += 1;
+        for batch in batches(self.remote.catalog(), &wanted) {
+            for trace in self.read_traces(batch) {
+                let is_selected = |out: &Content| selected.contains(&out.digest());
+                let outs = kept_outs(&roots, &trace);
+                if outs.iter().all(|out| is_selected(out) && is_complete(out)) {
+                    cache.put_trace(&trace)?;
+                    self.report.traces += 1;
+                }
             }
         }
         Ok(())
@@ -312,12 +337,15 @@ impl<'a> Fetch<'a> {
 
     /// Reads traces of the remote. What is not the trace of its key is left out.
     fn read_traces(&mut self, keys: &[Digest]) -> Vec<Trace> {
+        if self.has_failed {
+            return Vec::new();
+        }
         let catalog = self.remote.catalog();
         let found: Vec<(Digest, &TracePlace)> =
             keys.iter().filter_map(|key| Some((*key, catalog.trace(key)?))).collect();
         let places: Vec<_> = found.iter().map(|(_, trace)| (trace.digest, trace.place)).collect();
         let (records, fetched) = self.remote.records(&places, self.meter);
-        self.report.add(fetched);
+        self.add(fetched);
         let trace = |(position, bytes): (usize, Vec<u8>)| {
             let (key, _) = found.get(position)?;
             traces::decode(&bytes).filter(|trace| trace.fingerprint.key() == *key)
@@ -326,16 +354,16 @@ impl<'a> Fetch<'a> {
     }
 }
 
-impl FetchReport {
-    fn add(&mut self, fetched: Fetched) {
-        self.objects += fetched.added;
-        self.received += fetched.received;
-        // Several segments of one object can be damaged.
-        let mut faults: HashMap<Digest, Error> = HashMap::new();
-        fetched.faults.into_iter().for_each(|(digest, error)| {
-            faults.entry(digest).or_insert(error);
-        });
-        self.errors.extend(faults.into_values());
-        self.errors.extend(fetched.failed);
-    }
+/// Divides the keys of traces into parts that fit in memory.
+fn batches<'k>(catalog: &Catalog, keys: &'k [Digest]) -> Vec<&'k [Digest]> {
+    let mut bytes = 0;
+    let ends_batch = |key: &Digest| {
+        bytes += catalog.trace(key).map_or(0, |trace| trace.place.bytes());
+        let is_full = bytes >= BATCH_BYTES;
+        if is_full {
+            bytes = 0;
+        }
+        is_full
+    };
+    keys.split_inclusive(ends_batch).collect()
 }

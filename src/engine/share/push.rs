@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::missing::Missing;
 use super::reach::{Depth, Reach, reach};
-use super::round::Round;
+use super::round::{MAX_ROUNDS, Round, unsettled};
 use super::select::{Chosen, Extent, Name, Selection, select};
 use crate::cache::traces;
 use crate::digest::{Content, Digest};
@@ -16,9 +16,6 @@ use crate::pipeline::Cached;
 use crate::plan::{Lock, Trace};
 use crate::remote::{Amount, Catalog, Meter, Record, RecordKey, Remote};
 use crate::repo_path::RepoPath;
-
-/// Number of times that a push is repeated while another command removes what it relied on.
-const MAX_ROUNDS: usize = 4;
 
 /// The result of a push, or of a look at what one would do.
 #[derive(Debug, Default)]
@@ -124,10 +121,11 @@ fn send(
 ) -> Result<Pushed> {
     let reached = plan.reached;
     let mut pushed = Pushed { selected: reached.digests().count(), ..Pushed::default() };
-    for _ in 0..MAX_ROUNDS {
+    for number in 0.. {
         let records = (plan.records)(remote.catalog());
         let round = Round::of(project, remote.catalog(), reached, plan.listings, records);
-        pushed.missing = Missing::of(&project.cache, plan.checked, &round.absent)?;
+        pushed.missing =
+            Missing::of(&project.cache, plan.checked, &round.absent, remote.catalog())?;
         if mode == Mode::Count {
             pushed.objects = round.amount();
             pushed.records = round.records.len();
@@ -136,6 +134,10 @@ fn send(
         // After a round this is a check: another command may have removed what it relied on.
         if round.is_empty() {
             return Ok(pushed);
+        }
+        if number == MAX_ROUNDS {
+            pushed.errors.push(unsettled(&remote.name));
+            break;
         }
         let outcome = round.send(project, remote, reached, meter);
         pushed.objects += outcome.objects;

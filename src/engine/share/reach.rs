@@ -37,8 +37,8 @@ pub(super) enum Depth {
     Listings,
 }
 
-/// Finds the objects of `contents`. Calls `provide` with the trees of each level that are not in
-/// the cache, so that it can add them.
+/// Finds the objects of `contents`. Calls `provide` with the trees of each level that the cache
+/// lacks or that are damaged there, so that it can add them.
 ///
 /// # Errors
 /// Errors of `provide`; an object is not a tree, or the trees are such as no folder has.
@@ -71,12 +71,16 @@ pub(super) fn reach(
         if level.is_empty() {
             return Ok(reach);
         }
-        let lacking: Vec<Digest> = cache.missing(level.clone()).into_iter().collect();
-        if !lacking.is_empty() {
-            provide(lacking)?;
-        }
         reach.trees.extend(&level);
-        let found = parallel::map(level, |digest| (digest, cache.check_tree(&digest)));
+        let mut found = read(cache, level);
+        let is_broken = |tree: &FoundTree| matches!(tree, FoundTree::Broken(_));
+        let broken = found.iter().filter(|(_, tree)| is_broken(tree));
+        let lacking: Vec<Digest> = broken.map(|(digest, _)| *digest).collect();
+        if !lacking.is_empty() {
+            provide(lacking.clone())?;
+            found.retain(|(_, tree)| !is_broken(tree));
+            found.extend(read(cache, lacking));
+        }
         level = Vec::new();
         for (digest, found) in found {
             match found {
@@ -87,10 +91,6 @@ pub(super) fn reach(
                     let what = format!("object {} is not the tree of a folder", digest.short());
                     return Err(Error::damaged(what));
                 }
-                FoundTree::Broken(Integrity::Damaged) => {
-                    drop(cache.remove_damaged_object(&digest));
-                    reach.absent.insert(digest);
-                }
                 FoundTree::Broken(_) => drop(reach.absent.insert(digest)),
             }
         }
@@ -99,6 +99,17 @@ pub(super) fn reach(
         }
     }
     Err(impossible("it is deeper than any path can be"))
+}
+
+/// Reads trees. Damaged ones are removed from the cache, so that others can take their place.
+fn read(cache: &Cache, trees: Vec<Digest>) -> Vec<(Digest, FoundTree)> {
+    parallel::map(trees, |digest| {
+        let found = cache.check_tree(&digest);
+        if let FoundTree::Broken(Integrity::Damaged) = found {
+            drop(cache.remove_damaged_object(&digest));
+        }
+        (digest, found)
+    })
 }
 
 fn impossible(why: &str) -> Error {

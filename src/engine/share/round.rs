@@ -10,6 +10,16 @@ use crate::error::Error;
 use crate::parallel;
 use crate::remote::{Amount, Catalog, Meter, Outgoing, Record, Remote, Sent, Shape};
 
+/// Number of times that a push is repeated while another command removes what it relied on.
+pub(super) const MAX_ROUNDS: usize = 4;
+
+/// Returns the error for a push that has sent everything several times, in vain.
+pub(super) fn unsettled(remote: &str) -> Error {
+    Error::environment(format!("remote `{remote}` lacks again what was just sent"))
+        .because("another command removes it meanwhile")
+        .hint("wait until other commands that use the remote have finished, and push again")
+}
+
 /// Everything that has to be sent at one moment.
 pub(super) struct Round {
     pub(super) outgoing: Vec<Outgoing>,

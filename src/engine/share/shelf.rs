@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::exchange::Exchange;
+use super::round::{MAX_ROUNDS, unsettled};
 use crate::cache::Cache;
 use crate::digest::{Content, Digest};
 use crate::engine::transfer::version::Version;
@@ -14,9 +15,6 @@ use crate::error::{Error, Result};
 use crate::regular_file;
 use crate::remote::{Meter, Outgoing, Pieces, Record, RecordKey, Remote, Shape, Source};
 use crate::runs::{RunName, State};
-
-/// Number of times that runs are sent again while another command removes what they need.
-const MAX_ROUNDS: usize = 4;
 
 /// A remote, as far as runs need it. It must have been refreshed.
 pub(super) struct Shelf<'a> {
@@ -96,11 +94,11 @@ impl Shelf<'_> {
                 .filter(|version| !on_remote.contains(&version.digest) || !has_all(version))
                 .collect();
             if waiting.is_empty() || self.meter.is_stopped() {
-                break;
+                return Ok(());
             }
             self.send_once(files, &waiting)?;
         }
-        Ok(())
+        Err(unsettled(&self.remote.name))
     }
 
     fn send_once(
@@ -172,13 +170,20 @@ impl Pieces for Part<'_> {
         read.map(|()| bytes).map_err(|err| Error::io("read", self.path, &err))
     }
 
-    fn verify(&self) -> Result<()> {
+    fn verify(&self, is_stopped: &dyn Fn() -> bool) -> Result<bool> {
         let failed = |err: io::Error| Error::io("read", self.path, &err);
         let mut file = regular_file::open(self.path).map_err(failed)?;
         let mut hasher = blake3::Hasher::new();
-        io::copy(&mut file, &mut hasher).map_err(failed)?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer).map_err(failed)? {
+                _ if is_stopped() => return Ok(false),
+                0 => break,
+                count => drop(hasher.update(&buffer[..count])),
+            }
+        }
         match Digest::from(hasher.finalize()) == self.digest {
-            true => Ok(()),
+            true => Ok(true),
             false => Err(changed(self.path)),
         }
     }

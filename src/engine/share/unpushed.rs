@@ -49,7 +49,7 @@ pub fn lost(
     let mut outs = Selection::of_locks(project, &[lock], &[])?.outs;
     outs.retain(|out| !known.contains(&out.content));
     let round = lacking(project, remote, outs.iter().map(|out| out.content).collect())?;
-    Missing::of(&project.cache, &outs, &round.absent)
+    Missing::of(&project.cache, &outs, &round.absent, remote.catalog())
 }
 
 fn lacking(project: &Project, remote: &Remote, contents: HashSet<Content>) -> Result<Round> {

@@ -9,14 +9,12 @@ use super::packet::{
     ATTRS, CLOSE, DATA, END, EXTENDED, FSTAT, HANDLE, Incoming, OPEN, READ, SHORT, TO_READ,
     TO_WRITE, WRITE,
 };
-use crate::remote::backend::{Fault, FaultKind};
+use crate::remote::backend::{Fault, FaultKind, MAX_FILE};
 
 /// Bytes of one request; every server accepts as many.
 const PIECE: usize = 32 << 10;
 /// Requests under way.
 const WINDOW: usize = 64;
-/// Largest file that is read; a file of a remote is much smaller.
-const MAX_FILE: u64 = 512 << 20;
 
 /// Opens a file to write, and returns its handle.
 pub(super) fn create(to: &mut Connection, path: &str) -> Result<Vec<u8>, Failure> {
