@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use symphonia::core::codecs::audio::AudioCodecParameters;
@@ -11,7 +12,7 @@ use symphonia::core::codecs::audio::well_known::{
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
@@ -31,12 +32,46 @@ const NO_TRACK: &str = "the file has no audio track: replace or remove it";
 /// # Errors
 /// The header is damaged, or no decoder exists for the codec of the first track with sound.
 pub(crate) fn open(source: Source, container: &str) -> Result<Box<dyn Reader>> {
-    let file = source.into_file()?;
+    let mut file = source.into_file()?;
     let again = file.try_clone()?;
-    let mut reader = AnyReader::new(file)?;
+    let forwards = AnyReader::new(Box::new(Forwards(file.try_clone()?)));
+    let mut reader = match forwards {
+        Ok(reader) => reader,
+        // The description may follow the sound.
+        Err(_) => {
+            file.rewind()?;
+            AnyReader::new(Box::new(file))?
+        }
+    };
     match reader.obstacle() {
         Some(name) => program::open(Source::new(again)?, container, name),
         None => Ok(Box::new(reader)),
+    }
+}
+
+/// A file that cannot be read backwards, as far as symphonia knows. It then takes one that was cut
+/// off, whose elements claim more than there is.
+struct Forwards(File);
+
+impl Read for Forwards {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Seek for Forwards {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl MediaSource for Forwards {
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        None
     }
 }
 
@@ -53,8 +88,8 @@ struct AnyReader {
 }
 
 impl AnyReader {
-    fn new(file: File) -> Result<AnyReader> {
-        let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    fn new(source: Box<dyn MediaSource>) -> Result<AnyReader> {
+        let stream = MediaSourceStream::new(source, Default::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|error| anyhow!(faults::no_codec(&error)))?;
