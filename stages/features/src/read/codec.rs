@@ -1,13 +1,8 @@
-//! Decoders of symphonia and lewton, fed with packets.
+//! Decoders, symphonia's and our own, fed with packets.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Result, anyhow, bail, ensure};
-use lewton::audio::{PreviousWindowRight, read_audio_packet_generic};
-use lewton::header::{
-    HeaderReadError, IdentHeader, SetupHeader, read_header_ident, read_header_setup,
-};
-use lewton::samples::InterleavedSamples;
 use symphonia::core::audio::GenericAudioBufferRef;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
@@ -15,7 +10,7 @@ use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
 use super::block::Block;
-use super::vorbis;
+use super::vorbis::Vorbis;
 use crate::faults;
 
 /// A decoder for one stream of packets.
@@ -23,14 +18,7 @@ pub(crate) struct Codec(Decoder);
 
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
-    Lewton(Box<Lewton>),
-}
-
-/// The state of lewton's decoder.
-struct Lewton {
-    identification: IdentHeader,
-    setup: SetupHeader,
-    window: PreviousWindowRight,
+    Vorbis(Box<Vorbis>),
 }
 
 impl Codec {
@@ -51,22 +39,13 @@ impl Codec {
     /// # Errors
     /// A header is damaged.
     pub(crate) fn vorbis(identification: &[u8], setup: &[u8]) -> Result<Codec> {
-        if vorbis::suits_symphonia(identification, setup)? {
-            let mut params = AudioCodecParameters::new();
-            let headers = [identification, setup].concat();
-            params.for_codec(CODEC_ID_VORBIS).with_extra_data(headers.into());
-            return Codec::new(&params);
+        if let Some(vorbis) = Vorbis::new(identification, setup)? {
+            return Ok(Codec(Decoder::Vorbis(Box::new(vorbis))));
         }
-        let made = guarded(|| {
-            let identification = read_header_ident(identification)?;
-            let sizes = (identification.blocksize_0, identification.blocksize_1);
-            let setup = read_header_setup(setup, identification.audio_channels, sizes)?;
-            Ok(Lewton { identification, setup, window: PreviousWindowRight::new() })
-        })?;
-        let made = made.map_err(|error: HeaderReadError| {
-            anyhow!("the Vorbis header is damaged ({error}): replace or remove the file")
-        })?;
-        Ok(Codec(Decoder::Lewton(Box::new(made))))
+        let mut params = AudioCodecParameters::new();
+        let headers = [identification, setup].concat();
+        params.for_codec(CODEC_ID_VORBIS).with_extra_data(headers.into());
+        Codec::new(&params)
     }
 
     /// Appends the frames of a packet to `block`.
@@ -84,27 +63,8 @@ impl Codec {
                     Err(error) => bail!(faults::damaged(&error)),
                 }
             }
-            Decoder::Lewton(lewton) => lewton.decode(data, block),
+            Decoder::Vorbis(vorbis) => vorbis.decode(data, block),
         }
-    }
-}
-
-impl Lewton {
-    fn decode(&mut self, data: &[u8], block: &mut Block) -> Result<()> {
-        let Lewton { identification, setup, window } = self;
-        let decoded: Result<InterleavedSamples<f32>, _> =
-            guarded(|| read_audio_packet_generic(identification, setup, data, window))?;
-        let samples = decoded
-            .map_err(|error| {
-                anyhow!("no part can be decoded ({error}): the file is damaged; replace it")
-            })?
-            .samples;
-        if block.samples.is_empty() {
-            let channels = usize::from(identification.audio_channels);
-            block.begin(channels, identification.audio_sample_rate)?;
-        }
-        block.samples.extend(samples);
-        Ok(())
     }
 }
 
