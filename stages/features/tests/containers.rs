@@ -470,3 +470,33 @@ fn nan_in_one_channel() {
     let audio = decoded("a.wav", &chunk(b"RIFF", &chunks.concat(), false)).unwrap();
     assert_eq!(audio.samples, [0.375, 0.0, 0.0, 0.3]);
 }
+
+/// Files that are cut off at each sixteenth, and with bytes flipped in their headers.
+#[test]
+fn cut_and_damaged_headers() {
+    let coding = Coding::Signed(24);
+    for (what, whole) in [
+        ("WAV", wav(coding, 2)),
+        ("RF64", rf64(coding, 2)),
+        ("W64", wave64(coding, 2)),
+        ("AIFF", aiff(coding, 2, None)),
+        ("CAF", caf(coding, 2, true)),
+        ("AU", au(coding, 2)),
+        ("IMA 4:1", aiff_of(&[0x35; 34 * 100], 1, 16, 100, Some(*b"ima4"))),
+    ] {
+        let all = decoded("a", &whole).unwrap().samples.len();
+        for part in 1..16 {
+            let cut = decoded("a", &whole[..whole.len() * part / 16]).unwrap().samples.len();
+            assert!(cut + all / 8 >= all * part / 16, "{what}: {cut} of {all} at {part}/16");
+        }
+        for at in 0..120 {
+            for value in [0, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                if let Ok(audio) = decoded("a", &bytes) {
+                    assert!(audio.samples.len() <= 2 * whole.len(), "{what}: {value} at {at}");
+                }
+            }
+        }
+    }
+}

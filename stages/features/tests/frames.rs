@@ -431,3 +431,37 @@ fn m4a_that_was_cut_off() {
     let message = format!("{:#}", decoded(&whole[..60]).unwrap_err());
     assert!(message.contains("has no description of its sound"), "{message}");
 }
+
+/// Files that are cut off at each sixteenth, and with bytes flipped: what is there is decoded, and
+/// nothing panics.
+#[test]
+fn cut_and_damaged_files() {
+    let sound = FlacFrame::new(8000, 1);
+    for (what, whole) in [
+        ("MP3", [mp3_tag(100, Some((576, 1000))), mp3_frame(9).repeat(100)].concat()),
+        ("FLAC", flac(&[sound; 100], 19_200)),
+        ("ADTS", adts(100)),
+        ("M4A", m4a(100, Some((1024, 90_000)), "")),
+    ] {
+        let all = length(&whole);
+        for part in 0..16 {
+            let cut = length(&whole[..whole.len() * part / 16]);
+            // A header and the last frame are lost.
+            let least = (all * part / 16).saturating_sub(all / 8);
+            let is_headless = what == "M4A" && part < 12;
+            assert!(is_headless || cut >= least, "{what}: {cut} of {all} at {part}/16");
+        }
+        for seed in 0..64_usize {
+            let mut bytes = whole.clone();
+            for change in 0..8 {
+                let at = (seed * 7919 + change * 104_729 + seed * change) % bytes.len();
+                let at = if change % 2 == 0 { at % 64 } else { at };
+                bytes[at] ^= 1 << ((seed + change) % 8);
+            }
+            if let Ok(audio) = decoded(&bytes) {
+                assert!(audio.samples.iter().all(|sample| sample.is_finite()), "{what} {seed}");
+                assert!(audio.samples.len() <= 20 * all, "{what} {seed}: {}", audio.samples.len());
+            }
+        }
+    }
+}

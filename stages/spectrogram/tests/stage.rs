@@ -223,3 +223,39 @@ fn no_clips_is_an_error() {
     assert!(!root.join("metrics/spectrogram.json").exists());
     assert!(root.join("data/skipped.csv").exists());
 }
+
+#[test]
+fn lengths_that_differ_are_warned_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let whole = wav(8000, 440.0, 2.0);
+    let cut = whole[..44 + 16_000].to_vec();
+    for (name, bytes) in [("rock/whole.wav", whole), ("rock/cut.wav", cut)] {
+        kit::files::write_atomic(root.join("data/audio").join(name), bytes).unwrap();
+    }
+    let output = spectrogram(root, "2", &[]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "warning: `data/audio/rock/cut.wav`: 1.00 s of sound, but its header announces 2.00 s\n"
+    );
+}
+
+#[test]
+fn missing_program_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let asf =
+        [&b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c"[..], &[0; 64]].concat();
+    for (name, bytes) in [("rock/a.wav", wav(8000, 440.0, 1.0)), ("rock/b.WMA", asf)] {
+        kit::files::write_atomic(root.join("data/audio").join(name), bytes).unwrap();
+    }
+    let output = command(root, "1", &[]).env("PATH", root).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "warning: skipped `data/audio/rock/b.WMA`: Windows Media Audio needs the program \
+         `ffmpeg`, which is not installed: install it, or convert the file to WAV, FLAC, MP3 or \
+         Ogg Vorbis\n"
+    );
+}
