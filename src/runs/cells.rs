@@ -1,8 +1,8 @@
 //! Reads single values of runs, for tables of chosen columns. The cost of a run depends on the
 //! columns that are read, and not on what else it recorded.
 
+use rusqlite::Statement;
 use rusqlite::types::Value as Stored;
-use rusqlite::{Statement, params_from_iter};
 
 use super::rows::{name_readings, number, signed, unsigned};
 use super::store::{Store, database_error, invalid_value};
@@ -40,8 +40,8 @@ pub enum Cell {
 #[derive(Debug)]
 pub struct Cells<'s> {
     sources: Vec<Source>,
-    /// One for each [`MOST_AT_ONCE`] sources, with the values that are bound after the run.
-    statements: Vec<(Statement<'s>, Vec<String>)>,
+    /// One for each [`MOST_AT_ONCE`] sources. Everything but the run is bound.
+    statements: Vec<Statement<'s>>,
 }
 
 /// Maximum number of values that one statement reads. SQLite has a limit for columns and for values
@@ -61,8 +61,14 @@ impl Store {
             let columns: Vec<String> =
                 chunk.iter().map(|source| expression(source, &dead, &mut bound)).collect();
             let sql = format!("SELECT {} FROM runs WHERE number = ?1", columns.join(",\n"));
-            let statement = self.conn.prepare(&sql);
-            statements.push((statement.map_err(|err| database_error("read", err))?, bound));
+            let prepare = || {
+                let mut statement = self.conn.prepare(&sql)?;
+                for (at, name) in bound.iter().enumerate() {
+                    statement.raw_bind_parameter(at + 2, name)?;
+                }
+                Ok(statement)
+            };
+            statements.push(prepare().map_err(|err| database_error("read", err))?);
         }
         Ok(Cells { sources, statements })
     }
@@ -75,22 +81,27 @@ impl Cells<'_> {
     /// The database cannot be read, or contains something that this program never writes.
     pub fn read(&mut self, run: RunName) -> Result<Vec<Option<Cell>>> {
         let mut cells = Vec::with_capacity(self.sources.len());
-        for (chunk, (statement, bound)) in
-            self.sources.chunks(MOST_AT_ONCE).zip(&mut self.statements)
-        {
-            let number = Stored::from(signed(run));
-            let values = bound.iter().cloned().map(Stored::from);
-            let read = statement
-                .query_row(params_from_iter(std::iter::once(number).chain(values)), |row| {
-                    (0..chunk.len()).map(|at| row.get::<_, Stored>(at)).collect()
-                });
-            let stored: Vec<Stored> = read.map_err(|err| database_error("read", err))?;
+        for (chunk, statement) in self.sources.chunks(MOST_AT_ONCE).zip(&mut self.statements) {
+            let stored = stored(statement, run, chunk.len());
+            let stored = stored.map_err(|err| database_error("read", err))?;
             for (source, stored) in chunk.iter().zip(stored) {
                 cells.push(cell(source, stored)?);
             }
         }
         Ok(cells)
     }
+}
+
+/// Returns the first `count` columns of a statement for a run.
+fn stored(
+    statement: &mut Statement<'_>,
+    run: RunName,
+    count: usize,
+) -> rusqlite::Result<Vec<Stored>> {
+    statement.raw_bind_parameter(1, signed(run))?;
+    let mut rows = statement.raw_query();
+    let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    (0..count).map(|at| row.get(at)).collect()
 }
 
 /// Returns the SQL expression of a value; names are bound.

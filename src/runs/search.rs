@@ -26,7 +26,6 @@ use super::liveness::is_alive;
 use super::rows::{run_name, signed};
 use super::store::Store;
 use crate::error::Result;
-use crate::event::RunName;
 use crate::filter::Known;
 use crate::pipeline::Goals;
 
@@ -50,23 +49,16 @@ impl Store {
         let mut sql = sql::Builder::new(known, goals, self.dead()?);
         let conditions = sql.conditions(query)?;
         let order = sql.order(&query.order)?;
-        let from = format!("FROM runs {} WHERE {conditions}", order.joins);
-        let tables = sql.tables();
-        let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
         let text = format!(
-            "{tables} SELECT runs.number {from} ORDER BY {} LIMIT {limit}",
+            "{} SELECT runs.number FROM runs {} WHERE {conditions} ORDER BY {}",
+            sql.tables(),
+            order.joins,
             order.keys.join(", ")
         );
-        let runs: Vec<RunName> =
-            self.query_all(&text, params_from_iter(&sql.sql.values), run_name)?;
-        let total = if runs.len() < query.limit {
-            runs.len()
-        } else {
-            let text = format!("{tables} SELECT count(*) {from}");
-            let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-            let count = self.query_one(&text, params_from_iter(&sql.sql.values), read)?;
-            usize::try_from(count.unwrap_or(0)).unwrap_or(0)
-        };
+        // To count the others apart would filter twice.
+        let mut runs = self.query_all(&text, params_from_iter(&sql.sql.values), run_name)?;
+        let total = runs.len();
+        runs.truncate(query.limit);
         Ok(Found { runs, total })
     }
 

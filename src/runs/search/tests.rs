@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::event::RunName;
 use crate::filter::{Dialect, Field, Filter, Order};
 use crate::pipeline::Goal;
 use crate::runs::record::Lifecycle;
