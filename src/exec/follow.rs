@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::process::Halt;
@@ -116,35 +117,61 @@ fn messages(log: Vec<Entry>, events: Vec<Entry>) -> Vec<StageMessage> {
 
 pub(super) fn parse(line: &str) -> StageMessage {
     let json = data::quote_not_finite(line);
-    let event: Option<StageMessage> = serde_json::from_str(&json).ok().and_then(|event: Value| {
-        if let Some(key) = event.get("metric").and_then(Value::as_str) {
-            let value = number(event.get("value")?)?;
-            return Some(StageMessage::Metric {
-                key: key.to_owned(),
-                step: count(&event, "step")?,
-                value,
-            });
-        }
-        if let Some(done) = event.get("progress") {
-            return Some(StageMessage::Progress {
-                done: whole(done)?,
-                total: count(&event, "total")?,
-            });
-        }
-        if let Some(path) = event.get("item").and_then(Value::as_str) {
-            return Some(StageMessage::Item(path.to_owned()));
-        }
-        event
-            .get("artifact")
-            .and_then(Value::as_str)
-            .map(|path| StageMessage::Artifact(path.to_owned()))
-    });
+    // A list would be taken for the fields in their order.
+    let is_object = json.trim_start().starts_with('{');
+    let fields = serde_json::from_str(&json).ok().filter(|_| is_object);
+    let event = fields.and_then(Fields::message);
     event.unwrap_or_else(|| StageMessage::Malformed(line.to_owned()))
 }
 
+/// The fields of an event. A stage may write a million: a map for each would take longer.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fields {
+    #[serde(deserialize_with = "present")]
+    metric: Option<Value>,
+    #[serde(deserialize_with = "present")]
+    value: Option<Value>,
+    #[serde(deserialize_with = "present")]
+    step: Option<Value>,
+    #[serde(deserialize_with = "present")]
+    progress: Option<Value>,
+    #[serde(deserialize_with = "present")]
+    total: Option<Value>,
+    #[serde(deserialize_with = "present")]
+    item: Option<Value>,
+    #[serde(deserialize_with = "present")]
+    artifact: Option<Value>,
+}
+
+/// Reads a field that is present, also as `null`.
+fn present<'d, D: Deserializer<'d>>(from: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(from).map(Some)
+}
+
+impl Fields {
+    fn message(self) -> Option<StageMessage> {
+        if let Some(Value::String(key)) = self.metric {
+            let value = number(&self.value?)?;
+            return Some(StageMessage::Metric { key, step: count(self.step.as_ref())?, value });
+        }
+        if let Some(done) = self.progress {
+            return Some(StageMessage::Progress {
+                done: whole(&done)?,
+                total: count(self.total.as_ref())?,
+            });
+        }
+        match (self.item, self.artifact) {
+            (Some(Value::String(path)), _) => Some(StageMessage::Item(path)),
+            (_, Some(Value::String(path))) => Some(StageMessage::Artifact(path)),
+            _ => None,
+        }
+    }
+}
+
 /// Reads an optional count, 0 by default; `None` if it is not a whole number.
-fn count(event: &Value, name: &str) -> Option<u64> {
-    event.get(name).map_or(Some(0), whole)
+fn count(value: Option<&Value>) -> Option<u64> {
+    value.map_or(Some(0), whole)
 }
 
 /// Reads a whole number: `3`, or `3.0` as some languages write it.
@@ -327,12 +354,23 @@ mod tests {
                     value: 9_007_199_254_740_993_i128.into(),
                 },
             ),
+            (
+                r#" {"value":"-Infinity","metric":"loss","step":2.0,"by":[1,{"metric":5}]}"#,
+                StageMessage::Metric {
+                    key: "loss".into(),
+                    step: 2,
+                    value: f64::NEG_INFINITY.into(),
+                },
+            ),
             (r#"{"progress":3,"total":50}"#, StageMessage::Progress { done: 3, total: 50 }),
+            (r#"{"metric":5,"item":null,"artifact":"a"}"#, StageMessage::Artifact("a".into())),
             (r#"{"artifact":"plots/x.png"}"#, StageMessage::Artifact("plots/x.png".into())),
         ];
         for (line, expected) in cases {
             assert_eq!(parse(line), expected);
         }
+        let nan = parse(r#"{"metric":"loss","value":null}"#);
+        assert!(matches!(nan, StageMessage::Metric { value, .. } if value.is_nan()), "{nan:?}");
         for line in [
             "",
             "x",
@@ -340,6 +378,8 @@ mod tests {
             r#"{"metric":"loss"}"#,
             r#"{"metric":"loss","value":"x"}"#,
             "[1]",
+            r#"["loss",0.5,3]"#,
+            r#"{"metric":"loss","value":1,"step":-1}"#,
             "null",
         ] {
             assert_eq!(parse(line), StageMessage::Malformed(line.to_owned()));

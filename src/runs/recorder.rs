@@ -3,10 +3,10 @@
 //! # Mechanism
 //!
 //! [`Recorder`] receives events and sends those that are recorded over a bounded [queue] to a
-//! writer thread, so that stages do not wait for the disk. The writer collects events and applies
-//! them in one transaction: the first milestone (a stage starts or ends) at once, others within
-//! 200 ms or 10,000 events. A batch that cannot be written stays pending and is retried with the
-//! next one.
+//! writer thread, so that stages do not wait for the disk, and run before it. The writer collects
+//! events and applies them in one transaction: the first milestone (a stage starts or ends) at once,
+//! others within 200 ms or 10,000 events. A batch that cannot be written stays pending and is
+//! retried with the next one.
 //!
 //! # Invariants
 //!
@@ -34,6 +34,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::TransactionBehavior;
+use rustix::process::nice;
 
 use super::queue::{self, BATCH};
 use super::store::{DATABASE, Store, database_error};
@@ -50,6 +51,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 const NOTIFY_AFTER: Duration = Duration::from_millis(300);
 /// Number of pending events beyond which metric points are dropped while writing fails.
 const MAX_PENDING: usize = 200_000;
+
+/// Amount by which the priority of the writer is below that of stages: while they compute, it gets
+/// about a tenth of a processor, and otherwise all.
+const NICENESS: i32 = 10;
 
 /// Records one run.
 #[derive(Debug)]
@@ -109,9 +114,11 @@ impl WriterHandle {
     fn start(history: PathBuf) -> WriterHandle {
         let (events, inbox) = queue::queue();
         let (signal, progress) = mpsc::channel();
-        let thread = thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || Writer::new(history, signal).receive(&inbox));
+        let thread = thread::Builder::new().name("recorder".into()).spawn(move || {
+            // On a busy machine it would slow down the stage whose points it writes.
+            let _ = nice(NICENESS);
+            Writer::new(history, signal).receive(&inbox)
+        });
         WriterHandle { events, progress, thread }
     }
 }
