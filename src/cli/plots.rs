@@ -19,7 +19,7 @@ use crate::plots::{page, svg};
 use crate::plural::count;
 use crate::regular_file;
 use crate::report;
-use crate::report::plots::{PlotsReport, PlottedRun};
+use crate::report::plots::PlotsReport;
 use crate::runs::compare::{MetricNames, metric_key};
 use crate::runs::{Run, Store};
 use crate::terminal::{self, stdout};
@@ -47,7 +47,7 @@ pub(super) struct PlotsArgs {
     /// Page to write [default: runs/plots.html]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write an SVG file per chart, bar chart and confusion matrix into DIR instead, for papers
+    /// Write the figures as SVG files into DIR instead, for papers
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "open", "json"])]
     svg: Option<PathBuf>,
     /// Open the page in the browser
@@ -144,8 +144,7 @@ fn keys(store: &Store, runs: &[Run]) -> Result<BTreeSet<String>> {
 
 /// Writes the figures of a report into a folder.
 fn write_figures(root: &Path, folder: &Path, report: &PlotsReport) -> Result<u8> {
-    let runs: Vec<String> = report.runs.iter().map(PlottedRun::label).collect();
-    let files = svg::files(report.figures(), &runs);
+    let files = svg::files(report);
     if files.is_empty() {
         return Err(Error::usage("there are no charts to write")
             .hint("tables and images are files already: `repro get RUN:PATH` copies them"));

@@ -163,6 +163,14 @@ fn figures_for_papers() {
         "train.loss.svg",
     ];
     assert_eq!(names, expected);
+    // Runs that differ in params are drawn as a sweep is.
+    let three = runs(3);
+    three.ok(&["plots", "--last", "3", "--metric", "loss", "--svg", "figs"]);
+    let of_params = ["parallel-coordinates.svg", "train.loss-over-n.svg"];
+    for name in of_params {
+        assert!(files(&three.path("figs")).iter().any(|file| file == name), "{name}");
+        assert!(!three.read(&format!("figs/{name}")).contains("NaN"));
+    }
     let loss = sandbox.read("figs/train.loss.svg");
     assert!(loss.starts_with("<!-- repro plots -->\n<svg "), "{loss}");
     assert!(loss.contains(">run-1</text>") && loss.contains(">run-2</text>"), "{loss}");

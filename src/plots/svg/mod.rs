@@ -6,8 +6,10 @@ mod canvas;
 mod chart;
 mod legend;
 mod matrix;
+mod sweep;
 
 use crate::report::plots::figure::Figure;
+use crate::report::plots::{PlotsReport, PlottedRun};
 
 /// The first line of every file, by which it is recognized as one.
 pub const MARK: &str = "<!-- repro plots -->\n";
@@ -20,20 +22,32 @@ pub struct SvgFile {
     pub text: String,
 }
 
-/// Draws the figures that have axes. Tables and images are left out. `runs` are the names of the
-/// runs of the report.
-pub fn files(figures: impl IntoIterator<Item = Figure>, runs: &[String]) -> Vec<SvgFile> {
+/// Draws the figures of a report that have axes, and those of runs that differ in params. Tables
+/// and images are left out.
+pub fn files(report: &PlotsReport) -> Vec<SvgFile> {
+    let runs: Vec<String> = report.runs.iter().map(PlottedRun::label).collect();
+    let drawn = report.figures().filter_map(|figure| draw(&figure, &runs));
+    named(drawn.chain(sweep::figures(report)))
+}
+
+/// Returns the title of a figure and its document; `None` if it has no axes. `runs` are the names
+/// of the runs of the report.
+fn draw(figure: &Figure, runs: &[String]) -> Option<(String, String)> {
+    Some(match figure {
+        Figure::Chart(chart) => (chart.title.clone(), chart::draw(chart, runs)),
+        Figure::Bars(bars) => (bars.title.clone(), bars::draw(bars, runs)),
+        Figure::Matrix(matrix) => {
+            let of = legend::names(&matrix.runs, runs);
+            (format!("{} {of}", matrix.title), matrix::draw(matrix, &of))
+        }
+        Figure::Table(_) | Figure::Image(_) => return None,
+    })
+}
+
+/// Names the files of figures by their titles.
+fn named(drawn: impl Iterator<Item = (String, String)>) -> Vec<SvgFile> {
     let mut files: Vec<SvgFile> = Vec::new();
-    for figure in figures {
-        let (title, text) = match &figure {
-            Figure::Chart(chart) => (chart.title.clone(), chart::draw(chart, runs)),
-            Figure::Bars(bars) => (bars.title.clone(), bars::draw(bars, runs)),
-            Figure::Matrix(matrix) => {
-                let of = legend::names(&matrix.runs, runs);
-                (format!("{} {of}", matrix.title), matrix::draw(matrix, &of))
-            }
-            Figure::Table(_) | Figure::Image(_) => continue,
-        };
+    for (title, text) in drawn {
         let base = file_name(&title);
         let is_taken = |name: &String| files.iter().any(|file| file.name == *name);
         let numbered = (2u64..).map(|number| format!("{base}-{number}"));

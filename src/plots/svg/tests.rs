@@ -28,7 +28,7 @@ fn chart(title: &str, lines: Vec<Line>) -> Figure {
 /// Draws a figure, with other quotes, so that a snapshot needs no escapes.
 fn svg(figure: Figure) -> String {
     let runs = ["run-1", "run-2"].map(str::to_owned);
-    let mut files = files([figure], &runs);
+    let mut files = named(draw(&figure, &runs).into_iter());
     files.remove(0).text.replace('"', "'")
 }
 
@@ -160,7 +160,8 @@ fn matrix_with_shades() {
 fn names_of_files() {
     let titles = ["train.loss", "train/loss", "train:loss", "../..", "é", "out/a.csv: x y"];
     let figures = titles.map(|title| chart(title, Vec::new()));
-    let names: Vec<String> = files(figures, &[]).into_iter().map(|file| file.name).collect();
+    let files = named(figures.iter().filter_map(|one| draw(one, &[])));
+    let names: Vec<String> = files.into_iter().map(|file| file.name).collect();
     let expected = ["train.loss", "train-loss", "train-loss-2", "figure", "figure-2"];
     assert_eq!(names[..5], expected);
     assert_eq!(names[5], "out-a.csv-x-y");
